@@ -1,0 +1,28 @@
+"""rewriter: finds the multiplies of a saved Keras model whose operands do not fit, and repairs them."""
+
+from .api import check, export_onnx, repair, shapes, suggest
+from .errors import (
+    BadFileError,
+    OutputError,
+    RewriterError,
+    UnsupportedError,
+    UsageError,
+    VerificationError,
+)
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "BadFileError",
+    "OutputError",
+    "RewriterError",
+    "UnsupportedError",
+    "UsageError",
+    "VerificationError",
+    "__version__",
+    "check",
+    "export_onnx",
+    "repair",
+    "shapes",
+    "suggest",
+]

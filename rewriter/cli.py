@@ -1,0 +1,408 @@
+"""The command line: arguments in, reports and an exit status out.
+
+Exit status: 0 nothing wrong, or all repaired; 1 findings, or a repair that could not be decided; 2 the input or the
+arguments cannot be used; 3 a repair failed its own proof.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import os
+import sys
+import traceback
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from .errors import OutputError, RewriterError, UnsupportedError, UsageError, VerificationError, shown
+
+if TYPE_CHECKING:
+    from .report.console import Console
+    from .rules.table import Rule
+
+OK, FOUND, UNUSABLE, UNPROVEN, INTERRUPTED = 0, 1, 2, 3, 130
+_NO_ONNX = "writing ONNX is not available in this version"
+_DEBUG = "REWRITER_DEBUG"
+_MODES = ("safe", "best")
+
+
+class _Parser(argparse.ArgumentParser):
+    def __init__(self, **options: Any) -> None:
+        super().__init__(allow_abbrev=False, formatter_class=argparse.RawDescriptionHelpFormatter, **options)
+
+    def error(self, message: str) -> NoReturn:
+        raise UsageError(" ".join(message.split()))
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a command and return its exit status."""
+    from .report.console import Console
+
+    console = Console()
+    try:
+        options = _parser().parse_args(argv)
+        run: Callable[[argparse.Namespace, Console], int] = options.run
+        status = run(options, console)
+        if console.out is not None:
+            console.out.flush()
+        return status
+    except SystemExit as stop:  # --help and --version
+        return int(stop.code or 0)
+    except KeyboardInterrupt:
+        console.error("interrupted")
+        return INTERRUPTED
+    except BrokenPipeError:
+        # The reader went away. Python would complain once more when it flushes standard output at exit.
+        with contextlib.suppress(OSError, ValueError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return OK
+    except Exception as error:
+        return _failed(console, error)
+
+
+def _failed(console: Console, error: BaseException, name: str | None = None) -> int:
+    """Print the one line of an error; the exit status."""
+    console.error(f"{shown(name)}: {_reason(error)}" if name is not None else _reason(error))
+    if os.environ.get(_DEBUG):
+        traceback.print_exception(error)
+    return UNPROVEN if isinstance(error, VerificationError) else UNUSABLE
+
+
+def _reason(error: BaseException) -> str:
+    """An error in one line; a malformed equation may add its text with a mark under the place."""
+    if isinstance(error, UsageError):
+        return "\n".join(shown(line) for line in str(error).splitlines())
+    if isinstance(error, RewriterError):
+        return " ".join(str(error).split())
+    if isinstance(error, MemoryError):
+        return "more memory is needed than there is"
+    if isinstance(error, OSError) and error.strerror:
+        return shown(error.strerror)
+    text = " ".join(f"{type(error).__name__}: {error}".split())
+    return f"internal: {shown(text)} (set {_DEBUG}=1 for the traceback)"
+
+
+# -- the commands ------------------------------------------------------------------------------------------------------
+def _check(options: argparse.Namespace, console: Console) -> int:
+    from .api import check
+    from .report import as_json, github, sarif, text
+
+    table, rules = _rules(options)
+    kept: list[Any] = []
+
+    def one(path: str) -> int:
+        item = check(path, mode=options.mode, rules=rules)
+        if options.format == "json":
+            _print_json(console, as_json.report(item))
+        elif options.format == "github":
+            console.write(github.report(item))
+        elif options.format == "sarif":
+            kept.append(item)
+        else:
+            console.write(text.report(item, table, console.width))
+        return OK if item.clean else FOUND
+
+    def unusable(path: str, reason: str) -> None:
+        if options.format == "json":
+            _print_json(console, as_json.unusable(path, reason))
+        elif options.format == "github":
+            console.write(github.unusable(path, reason))
+        elif options.format == "sarif":
+            kept.append((path, reason))
+
+    status = _each(options.models, console, one, unusable)
+    if options.format == "sarif":
+        console.data(json.dumps(sarif.log(kept), indent=1) + "\n")
+    return status
+
+
+def _repair(options: argparse.Namespace, console: Console) -> int:
+    if options.onnx is not None:
+        raise UnsupportedError(f"{shown(options.onnx)}: {_NO_ONNX}")
+    at = _stated(options.at)
+    table, rules = _rules(options)
+
+    def one(path: str) -> int:
+        from .api import repair
+        from .report import as_json, text
+
+        _check_output(path, options.output)
+        try:
+            item = repair(
+                path,
+                options.output,
+                at=at,
+                mode=options.mode,
+                explicit=options.explicit,
+                verify=options.verify,
+                rules=rules,
+            )
+        except OutputError as error:
+            raise _NamedError(options.output) from error
+        if options.format == "json":
+            _print_json(console, as_json.report(item))
+        else:
+            console.write(text.result(item, table, console.width))
+        return FOUND if item.output is None else OK
+
+    return _each([options.model], console, one, _json_unusable(options, console))
+
+
+def _shapes(options: argparse.Namespace, console: Console) -> int:
+    def one(path: str) -> int:
+        from .api import shapes
+        from .report import as_json, shapes_table
+
+        if options.format == "json":
+            _print_json(console, as_json.shapes(shapes(path)))
+            return OK
+        console.write(shapes_table.of_file(path, console.width))
+        return OK
+
+    return _each(options.models, console, one, _json_unusable(options, console))
+
+
+def _explain(options: argparse.Namespace, console: Console) -> int:
+    from .report import explain, rule_page
+
+    table, _ = _rules(options)
+    rule = next((r for r in table if r.name == options.target), None)
+    if rule is not None and options.node is None:
+        console.write(rule_page.page(rule, console.width))
+        return OK
+    if not os.path.lexists(options.target) and not set("./\\") & set(options.target):
+        names = ", ".join(r.name for r in table)
+        raise UsageError(f"{shown(options.target)}: no such file, and no such rule; the rules are {names}")
+
+    def one(path: str) -> int:
+        console.write(explain.of_file(path, options.node, table, console.width))
+        return OK
+
+    return _each([options.target], console, one)
+
+
+def _suggest(options: argparse.Namespace, console: Console) -> int:
+    from .api import suggest
+    from .passes.suggest import ELEMENTWISE
+    from .report import as_json, text
+    from .shapes.broadcast import Convention
+
+    table, rules = _rules(options)
+    item = suggest(options.lhs, options.rhs, op=options.op, layout=options.layout, rules=rules)
+    if options.format == "json":
+        _print_json(console, as_json.suggestion(item))
+    else:
+        convention = ELEMENTWISE.get(options.op, Convention.NONE)
+        console.write(text.suggestion(item, options.op, convention, table, console.width))
+    return OK
+
+
+def _list_rules(options: argparse.Namespace, console: Console) -> int:
+    from .report import as_json, rules_list
+
+    table, _ = _rules(options)
+    if options.format == "json":
+        _print_json(console, as_json.rules(table))
+    elif options.format == "markdown":
+        console.write(rules_list.markdown(table))
+    else:
+        console.write(rules_list.text(table, console.width))
+    return OK
+
+
+def _export(options: argparse.Namespace, console: Console) -> int:
+    raise UnsupportedError(f"{shown(options.output)}: {_NO_ONNX}")
+
+
+# -- what they share ---------------------------------------------------------------------------------------------------
+class _NamedError(Exception):
+    """An error that is about another file than the model; its cause says what it is."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(name)
+        self.name = name
+
+
+def _each(
+    paths: Sequence[str],
+    console: Console,
+    one: Callable[[str], int],
+    unusable: Callable[[str, str], None] = lambda path, reason: None,
+) -> int:
+    """Run a command on every model; one that cannot be used does not keep the others from being looked at."""
+    worst = OK
+    for path in paths:
+        try:
+            with console.busy(f"{shown(os.path.basename(path))}"):
+                status = one(path)
+        except BrokenPipeError:
+            raise
+        except Exception as error:
+            cause, name = (error.__cause__ or error, error.name) if isinstance(error, _NamedError) else (error, path)
+            unusable(path, _reason(cause))
+            if console.out is not None:
+                console.out.flush()
+            status = _failed(console, cause, name)
+        worst = max(worst, status)
+    return worst
+
+
+def _json_unusable(options: argparse.Namespace, console: Console) -> Callable[[str, str], None]:
+    from .report import as_json
+
+    def report(path: str, reason: str) -> None:
+        if options.format == "json":
+            _print_json(console, as_json.unusable(path, reason))
+
+    return report
+
+
+def _print_json(console: Console, data: Any) -> None:
+    console.data(json.dumps(data) + "\n")
+
+
+def _rules(options: argparse.Namespace) -> tuple[tuple[Rule, ...], str | None]:
+    """All rules, and the file that adds some: the one given, or the project's ``pyproject.toml``."""
+    from .rules.table import builtin
+    from .rules.userfile import load
+
+    path: str | None = options.rules if options.rules is not None else _project_rules()
+    return (builtin() if path is None else (*builtin(), *load(path))), path
+
+
+def _project_rules() -> str | None:
+    """The ``pyproject.toml`` of the current directory where it has a ``[tool.rewriter]``."""
+    import tomllib
+
+    try:
+        with open("pyproject.toml", "rb") as file:
+            data = tomllib.load(file)
+    except (OSError, ValueError):
+        return None
+    tool = data.get("tool")
+    return "pyproject.toml" if isinstance(tool, dict) and "rewriter" in tool else None
+
+
+def _stated(texts: Sequence[str]) -> dict[str, str]:
+    """``NODE=RULE`` and ``NODE=EQUATION``: a node's name can hold '=', what follows the last one cannot."""
+    from .rules.notation import parse
+
+    result: dict[str, str] = {}
+    for text in texts:
+        node, equals, meaning = text.rpartition("=")
+        node, meaning = node.strip(), meaning.strip()
+        if not equals or not node or not meaning:
+            raise UsageError(f"--at {shown(text)!r}: it has the form NODE=RULE or NODE=EQUATION")
+        if node in result:
+            raise UsageError(f"--at: {shown(node)!r} is stated twice")
+        if "->" in meaning:
+            parse(meaning)
+        elif "," in meaning or " " in meaning:
+            parse(meaning)  # says what an equation lacks
+        result[node] = meaning
+    return result
+
+
+def _check_output(path: str, output: str) -> None:
+    with contextlib.suppress(OSError, ValueError):
+        if os.path.samefile(path, output):
+            raise _NamedError(output) from UsageError("the output is the input itself: choose another name")
+
+
+# -- arguments ---------------------------------------------------------------------------------------------------------
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(
+        prog="rewriter",
+        description="Find the multiplies of a saved Keras model whose operands do not fit, and repair them.",
+        epilog="exit status: 0 nothing wrong, or all repaired; 1 findings, or not decided; 2 the input or the\n"
+        "arguments cannot be used; 3 a repair failed its own proof",
+    )
+    parser.add_argument("--version", action=_Version, nargs=0, help="print the version and stop")
+    commands = parser.add_subparsers(metavar="COMMAND", required=True, parser_class=_Parser)
+
+    check = _command(commands, "check", _check, "find what does not fit; change nothing")
+    check.add_argument("models", metavar="MODEL", nargs="+", help="a saved model (.keras, or the JSON of one)")
+    _format(check, "text", "json", "sarif", "github")
+    _mode(check)
+    _user_rules(check)
+
+    repair = _command(commands, "repair", _repair, "insert what is missing and write the model")
+    repair.add_argument("model", metavar="MODEL", help="a saved model")
+    repair.add_argument("-o", "--output", metavar="OUT", required=True, help="the file to write")
+    repair.add_argument("--onnx", metavar="FILE", help="write ONNX as well (not available in this version)")
+    repair.add_argument(
+        "--at",
+        metavar="NODE=MEANING",
+        action="append",
+        default=[],
+        help="what a multiply means: a rule or an equation, as in --at gate=channel-gate or\n"
+        '--at "gate=b h w c, b c -> b h w c" (repeatable)',
+    )
+    _mode(repair)
+    repair.add_argument("--explicit", action="store_true", help="also write legal implicit broadcasts out")
+    repair.add_argument("--no-verify", dest="verify", action="store_false", help="do not check the result again")
+    _format(repair, "text", "json")
+    _user_rules(repair)
+
+    explain = _command(commands, "explain", _explain, "show why each rule fits a multiply or not, or explain a rule")
+    explain.add_argument("target", metavar="MODEL|RULE", help="a saved model, or the name of a rule")
+    explain.add_argument("node", metavar="NODE", nargs="?", help="a multiply of the model (all of them without it)")
+    _user_rules(explain)
+
+    shapes = _command(commands, "shapes", _shapes, "list every node with its named axes")
+    shapes.add_argument("models", metavar="MODEL", nargs="+", help="a saved model")
+    _format(shapes, "text", "json")
+
+    suggest = _command(commands, "suggest", _suggest, "say what a product of two shapes can mean")
+    for side in ("lhs", "rhs"):
+        suggest.add_argument(side, metavar=side.upper(), help='a shape such as "None,28,28,64"; None first is the batch')
+    suggest.add_argument("--op", default="Multiply", help="Multiply (the layer, default), multiply, Add, add, matmul, Dot, Concatenate")
+    suggest.add_argument("--layout", metavar="LAYOUT", help="channels_last or channels_first")
+    _format(suggest, "text", "json")
+    _user_rules(suggest)
+
+    rules = _command(commands, "rules", _list_rules, "list the rules")
+    _format(rules, "text", "json", "markdown")
+    _user_rules(rules)
+
+    export = _command(commands, "export", _export, "write a model as ONNX (not available in this version)")
+    export.add_argument("model", metavar="MODEL", help="a saved model")
+    export.add_argument("output", metavar="OUT.onnx", help="the file to write")
+    export.add_argument("--opset", metavar="N", type=int, help="the version of the ONNX operator set")
+    return parser
+
+
+class _Version(argparse.Action):
+    def __call__(self, parser: argparse.ArgumentParser, *_: Any) -> NoReturn:
+        from . import __version__
+
+        print(f"rewriter {__version__}")
+        parser.exit()
+
+
+def _command(commands: Any, name: str, run: Callable[[argparse.Namespace, Console], int], text: str) -> _Parser:
+    parser: _Parser = commands.add_parser(name, help=text, description=text[:1].upper() + text[1:] + ".")
+    parser.set_defaults(run=run)
+    return parser
+
+
+def _format(parser: _Parser, *names: str) -> None:
+    parser.add_argument("--format", choices=names, default=names[0], help="how to print it (default: text)")
+
+
+def _mode(parser: _Parser) -> None:
+    parser.add_argument(
+        "--mode",
+        choices=_MODES,
+        default="safe",
+        help="safe applies only what evidence decides (default), best takes the first-ranked candidate",
+    )
+
+
+def _user_rules(parser: _Parser) -> None:
+    parser.add_argument(
+        "--rules",
+        metavar="FILE",
+        help="a TOML file with rules to add (default: ./pyproject.toml where it has a [tool.rewriter])",
+    )

@@ -1,0 +1,40 @@
+"""One family of exceptions, split by who must act, and the one way to show text that came from a file."""
+
+from __future__ import annotations
+
+import unicodedata
+
+_SHOWN = 200
+
+
+class RewriterError(Exception):
+    """Root of every error that this package raises on purpose: one line, without the file's name."""
+
+
+class BadFileError(RewriterError):
+    """The file is damaged, hostile or contradicts itself: whoever wrote the file must act."""
+
+
+class UnsupportedError(RewriterError):
+    """An honest file in a form that is not handled here."""
+
+
+class OutputError(RewriterError):
+    """The output cannot be written: the path, the permissions or the space on disk."""
+
+
+class UsageError(RewriterError):
+    """The arguments cannot be used: a malformed equation, an unknown node or rule, a wrong option."""
+
+
+class VerificationError(RewriterError):
+    """A repair failed its own proof; nothing was written."""
+
+
+def shown(text: object) -> str:
+    """Text from a file, fit for a message: at most 200 characters, control and format characters replaced."""
+    clean = "".join(
+        "\N{REPLACEMENT CHARACTER}" if unicodedata.category(c) in ("Cc", "Cf", "Cs", "Zl", "Zp", "Co", "Cn") else c
+        for c in str(text)[: _SHOWN + 1]
+    )
+    return clean if len(clean) <= _SHOWN else clean[: _SHOWN - 1] + "\N{HORIZONTAL ELLIPSIS}"

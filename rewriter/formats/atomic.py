@@ -1,0 +1,72 @@
+"""Write a file completely or not at all."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import secrets
+import stat
+from collections.abc import Iterator
+from typing import BinaryIO
+
+from rewriter.errors import OutputError
+
+_CANNOT_STORE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)
+
+
+@contextlib.contextmanager
+def atomic_write(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
+    """A writable, seekable file that becomes `path` when the block ends well, and vanishes when it does not.
+
+    The bytes go to a new file with an unpredictable name in the directory of `path`, which is then renamed over it.
+    A symlink at `path` is replaced, not followed. Nothing is fsynced: this guards against failed runs, not power cuts.
+
+    Raises:
+        OutputError: `path` is a directory or device, its directory is missing or read-only, or the disk is full.
+    """
+    target = os.fspath(path)
+    directory, name = os.path.split(target)
+    _check_target(target, name)
+    temporary = os.path.join(directory, f".rewriter-{secrets.token_hex(12)}.tmp")
+    flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
+    try:
+        descriptor = os.open(temporary, flags, 0o666)
+    except FileNotFoundError as error:
+        raise OutputError("the directory to write to does not exist") from error
+    except (OSError, ValueError) as error:
+        raise OutputError(f"cannot write there: {_reason(error)}") from error
+    kept = False
+    try:
+        try:
+            with os.fdopen(descriptor, "w+b") as stream:
+                yield stream
+            os.replace(temporary, target)
+            kept = True
+        except OSError as error:
+            if error.errno in _CANNOT_STORE or error.filename == temporary:
+                raise OutputError(f"cannot be written: {_reason(error)}") from error
+            raise
+    finally:
+        if not kept:
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(temporary)
+
+
+def _check_target(target: str, name: str) -> None:
+    if name in ("", ".", ".."):
+        raise OutputError("the path to write to names no file")
+    try:
+        mode = os.stat(target).st_mode
+    except FileNotFoundError:
+        return
+    except (OSError, ValueError) as error:
+        raise OutputError(f"cannot write there: {_reason(error)}") from error
+    if stat.S_ISDIR(mode):
+        raise OutputError("the path to write to is a directory")
+    if not stat.S_ISREG(mode):
+        raise OutputError("the path to write to is not a regular file")
+
+
+def _reason(error: Exception) -> str:
+    return getattr(error, "strerror", None) or str(error)

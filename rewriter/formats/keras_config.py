@@ -1,0 +1,345 @@
+"""A Keras 3 model configuration (``config.json``) as a ``Graph``. Names in it are strings for our tables, nothing more.
+
+Source of the form: ``keras/src/models/functional.py`` (``get_config``, ``functional_from_config``) and
+``keras/src/saving/serialization_lib.py``, Keras 3.15; the older list form of ``inbound_nodes`` is that of Keras 2.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+from ..errors import BadFileError, UnsupportedError, shown
+from ..ir.graph import Graph, Literal, Node, Operation, TensorRef, leaves, node_name
+
+_CHILD_KEYS = ("layer", "forward_layer", "backward_layer", "cell", "cells", "layers")
+_MODEL_CLASSES = ("Functional", "Sequential", "Model")
+_MAX_NESTING = 200
+
+
+def parse_json(data: bytes, what: str) -> Any:
+    """JSON as Keras reads it, but refusing what two readers could understand differently.
+
+    Raises:
+        BadFileError: not UTF-8, not JSON, an object with a key twice, or nested too deep.
+    """
+
+    def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        result = dict(pairs)
+        if len(result) != len(pairs):
+            keys = [key for key, _ in pairs]
+            twice = next(key for key in keys if keys.count(key) > 1)
+            raise BadFileError(f"{what} has the key {shown(twice)!r} twice in one object")
+        return result
+
+    try:
+        return json.loads(data.decode("utf-8-sig"), object_pairs_hook=unique)
+    except UnicodeDecodeError as error:
+        raise BadFileError(f"{what} is not UTF-8 text (byte {error.start})") from None
+    except json.JSONDecodeError as error:
+        raise BadFileError(
+            f"{what} is not JSON: {error.msg} at line {error.lineno} column {error.colno}"
+        ) from None
+    except RecursionError:
+        raise BadFileError(f"{what} is nested too deep to read") from None
+    except ValueError as error:
+        raise BadFileError(f"{what} holds a number that cannot be read: {shown(error)}") from None
+
+
+def read_model(config: Any) -> Graph:
+    """The graph of a serialised model (the top level of ``config.json``).
+
+    Raises:
+        BadFileError: the configuration contradicts itself.
+        UnsupportedError: a subclassed model, whose graph exists only as code.
+    """
+    try:
+        operation = _operation(config, 0)
+    except RecursionError:
+        raise BadFileError("the configuration is nested too deep to read") from None
+    if operation.graph is None:
+        if operation.kind != "model":
+            raise UnsupportedError(f"the file holds a {shown(operation.class_name)!r}, not a model")
+        raise UnsupportedError(
+            f"{shown(operation.class_name)!r} is a subclassed model: its graph is in its code, not in the file"
+        )
+    return operation.graph
+
+
+def _operation(entry: Any, depth: int) -> Operation:
+    """One serialised layer, op or model. ``entry`` is untrusted."""
+    if depth > _MAX_NESTING:
+        raise UnsupportedError(f"models nested more than {_MAX_NESTING} deep")
+    entry = _mapping(entry, "a layer")
+    class_name = entry.get("class_name")
+    if not isinstance(class_name, str) or not class_name:
+        raise BadFileError("a layer has no class_name")
+    config = entry.get("config")
+    if isinstance(config, list) and class_name == "Sequential":
+        config = {"layers": config}
+    config = _mapping(config, f"the config of {shown(class_name)!r}")
+    name = entry.get("name", config.get("name"))
+    if name is None:
+        name = class_name.lower()
+    _check_name(name)
+    module = entry.get("module")
+    module = module if isinstance(module, str) else ""
+    operation = Operation(name, _kind(class_name, module, config), class_name, config, module, entry)
+    operation.opaque = _opaque(operation, entry)
+    if operation.kind == "model" and isinstance(config.get("layers"), list):
+        functional = "input_layers" in config
+        operation.graph = _functional(name, config, depth) if functional else _sequential(name, config, depth)
+    elif operation.kind == "layer":
+        for key in _CHILD_KEYS:
+            if key in config and (children := _children(config[key], depth)) is not None:
+                operation.children[key] = children
+    return operation
+
+
+def _kind(class_name: str, module: str, config: dict[str, Any]) -> str:
+    if class_name == "InputLayer":
+        return "input"
+    if module.startswith("keras.src.ops") or module.startswith("keras.ops"):
+        return "op"
+    if class_name in _MODEL_CLASSES or ("layers" in config and "input_layers" in config):
+        return "model"
+    return "model" if ".models" in module and module.startswith("keras") else "layer"
+
+
+def _opaque(operation: Operation, entry: dict[str, Any]) -> str:
+    """Why nothing can be known of the operation without running code, or ""."""
+    if operation.kind == "model":
+        if isinstance(operation.config.get("layers"), list):
+            return ""
+        return f"{shown(operation.class_name)!r} is a subclassed model: its graph is in its code"
+    registered = entry.get("registered_name")
+    custom = isinstance(registered, str) and ">" in registered
+    foreign = bool(operation.module) and operation.module.split(".")[0] not in (
+        "keras",
+        "tf_keras",
+        "tensorflow",
+    )
+    if custom or foreign:
+        return f"{shown(operation.class_name)!r} is a custom class"
+    return ""
+
+
+def _children(value: Any, depth: int) -> Operation | list[Operation] | None:
+    """The operations that a wrapper's config entry holds, or None where it holds none."""
+    if isinstance(value, dict) and "class_name" in value and isinstance(value.get("config"), dict):
+        return _operation(value, depth + 1)
+    if isinstance(value, list) and value and all(isinstance(v, dict) and "class_name" in v for v in value):
+        return [_operation(v, depth + 1) for v in value]
+    return None
+
+
+# -- functional models ------------------------------------------------------------------------------------------------
+def _functional(name: str, config: dict[str, Any], depth: int) -> Graph:
+    graph = Graph(name, raw=config)
+    for entry in config["layers"]:
+        operation = _operation(entry, depth + 1)
+        if operation.name in graph.operations:
+            raise BadFileError(f"two layers are called {shown(operation.name)!r}")
+        graph.operations[operation.name] = operation
+        inbound = entry.get("inbound_nodes", [])
+        if not isinstance(inbound, list):
+            raise BadFileError(f"inbound_nodes of {shown(operation.name)!r} is not a list")
+        if not inbound and operation.kind == "input":
+            graph.add(Node(operation.name, operation, 0, (), {}))
+        for call, node in enumerate(inbound):
+            args, kwargs = _call(node, operation.name)
+            graph.add(Node(node_name(operation.name, call), operation, call, args, kwargs))
+    graph.inputs = _ends(config.get("input_layers"), graph, "input_layers")
+    graph.outputs = _ends(config.get("output_layers"), graph, "output_layers")
+    graph.link()
+    _check_inputs(graph)
+    graph.order  # noqa: B018 - a cycle is an error of the file
+    return graph
+
+
+def _check_inputs(graph: Graph) -> None:
+    if not graph.output_refs():
+        raise BadFileError(f"model {shown(graph.name)!r} has no outputs")
+    for ref in graph.input_refs():
+        if graph.nodes[ref.node].operation.kind != "input":
+            raise UnsupportedError(
+                f"model {shown(graph.name)!r} starts at {shown(ref.node)!r}, which is no input layer"
+            )
+
+
+def _call(node: Any, name: str) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    """Arguments of one serialised call, in the form of Keras 3 or in the list form of Keras 2."""
+    if isinstance(node, dict):
+        args, kwargs = node.get("args", []), node.get("kwargs", {})
+        if not isinstance(args, (list, tuple)) or not isinstance(kwargs, dict):
+            raise BadFileError(f"a call of {shown(name)!r} has malformed arguments")
+        return tuple(_revive(a) for a in args), {key: _revive(v) for key, v in kwargs.items()}
+    if isinstance(node, list):
+        entries = [node] if node and isinstance(node[0], str) else node
+        refs = []
+        kwargs = {}
+        for item in entries:
+            refs.append(_legacy_ref(item, name))
+            if len(item) > 3 and isinstance(item[3], dict):
+                kwargs = {key: _legacy_argument(v) for key, v in item[3].items()}
+        return ((refs[0] if len(refs) == 1 else refs,) if refs else ()), kwargs
+    raise BadFileError(f"a call of {shown(name)!r} is neither an object nor a list")
+
+
+def _legacy_ref(item: Any, name: str) -> TensorRef:
+    if not isinstance(item, list) or len(item) < 3 or not isinstance(item[0], str):
+        raise BadFileError(f"a call of {shown(name)!r} has a malformed tensor reference")
+    return TensorRef(node_name(item[0], _index(item[1], name)), _index(item[2], name))
+
+
+def _legacy_argument(value: Any) -> Any:
+    """A keyword argument of a Keras 2 call: ``["layer", 0, 0]`` is a tensor there."""
+    if (
+        isinstance(value, list)
+        and len(value) == 3
+        and isinstance(value[0], str)
+        and value[0] not in ("_CONSTANT_VALUE",)
+    ):
+        if all(isinstance(v, int) and not isinstance(v, bool) and v >= 0 for v in value[1:]):
+            return TensorRef(node_name(value[0], value[1]), value[2])
+    if isinstance(value, list) and len(value) == 3 and value[0] == "_CONSTANT_VALUE":
+        return value[2]
+    return _revive(value)
+
+
+def _revive(value: Any) -> Any:
+    """A serialised argument with ``TensorRef``, ``Literal``, ``slice`` and ``Ellipsis`` in place of their dicts."""
+    if isinstance(value, list):
+        return [_revive(item) for item in value]
+    if not isinstance(value, dict):
+        return value
+    kind = value.get("class_name")
+    config = value.get("config")
+    if kind == "__keras_tensor__":
+        return _tensor_ref(config)
+    if kind in ("__tensor__", "__numpy__"):
+        return _literal(config)
+    if kind == "__slice__" and isinstance(config, dict):
+        return slice(*(_revive(config.get(key)) for key in ("start", "stop", "step")))
+    if kind == "__ellipsis__":
+        return Ellipsis
+    return {key: _revive(item) for key, item in value.items()}
+
+
+def _tensor_ref(config: Any) -> TensorRef:
+    config = _mapping(config, "a tensor reference")
+    history = config.get("keras_history")
+    if not isinstance(history, list) or len(history) != 3 or not isinstance(history[0], str):
+        raise BadFileError("a tensor reference has no keras_history of layer, call and output")
+    shape = config.get("shape")
+    recorded = None
+    if isinstance(shape, list) and all(
+        s is None or (isinstance(s, int) and not isinstance(s, bool)) for s in shape
+    ):
+        recorded = tuple(shape)
+    dtype = config.get("dtype")
+    return TensorRef(
+        node_name(history[0], _index(history[1], history[0])),
+        _index(history[2], history[0]),
+        recorded,
+        dtype if isinstance(dtype, str) else None,
+    )
+
+
+def _index(value: Any, name: str) -> int:
+    if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value < 2**31:
+        raise BadFileError(f"a reference to {shown(name)!r} has the index {shown(repr(value))}")
+    return value
+
+
+def _literal(config: Any) -> Literal:
+    config = _mapping(config, "a literal tensor")
+    value = config.get("value")
+    dtype = config.get("dtype")
+    shape = []
+    probe = value
+    while isinstance(probe, list):
+        shape.append(len(probe))
+        probe = probe[0] if probe else None
+    count = sum(1 for _ in leaves(value))
+    expected = 1
+    for size in shape:
+        expected *= size
+    if count != expected:
+        raise BadFileError("a literal tensor is not rectangular")
+    return Literal(value, tuple(shape), dtype if isinstance(dtype, str) else "float32")
+
+
+def _ends(structure: Any, graph: Graph, what: str) -> Any:
+    """``input_layers`` / ``output_layers``: nested structures of ``[layer, call, output]``."""
+    if isinstance(structure, list) and len(structure) == 3 and isinstance(structure[0], str):
+        name = structure[0]
+        call = structure[1]
+        if not isinstance(call, int) or isinstance(call, bool) or not -(2**31) < call < 2**31:
+            raise BadFileError(f"{what}: a reference to {shown(name)!r} has the call {shown(repr(call))}")
+        operation = graph.operations.get(name)
+        if operation is not None and operation.kind == "model" and operation.graph is not None:
+            if operation.graph.kind == "Functional":
+                # Keras counts a call that a functional model makes of itself (functional.py, get_tensor).
+                call -= 1
+        if call < 0:
+            call += sum(1 for node in graph.nodes.values() if node.operation.name == name)
+        return TensorRef(node_name(name, max(call, 0)), _index(structure[2], name))
+    if isinstance(structure, list):
+        return [_ends(item, graph, what) for item in structure]
+    if isinstance(structure, dict):
+        return {key: _ends(item, graph, what) for key, item in structure.items()}
+    raise BadFileError(f"{what} is malformed")
+
+
+# -- sequential models ----------------------------------------------------------------------------------------------------
+def _sequential(name: str, config: dict[str, Any], depth: int) -> Graph:
+    graph = Graph(name, "Sequential", config)
+    operations = [_operation(entry, depth + 1) for entry in config["layers"]]
+    if not operations or operations[0].kind != "input":
+        operations.insert(0, _implied_input(config, operations))
+    previous = operations[0]
+    graph.add(Node(previous.name, previous, 0, (), {}))
+    for operation in operations[1:]:
+        if operation.name in graph.operations:
+            raise BadFileError(f"two layers are called {shown(operation.name)!r}")
+        graph.add(Node(operation.name, operation, 0, (TensorRef(previous.name),), {}))
+        previous = operation
+    graph.inputs = [TensorRef(operations[0].name)]
+    graph.outputs = TensorRef(previous.name)
+    graph.link()
+    return graph
+
+
+def _implied_input(config: dict[str, Any], operations: list[Operation]) -> Operation:
+    """The input of a Sequential model that states none: its build shape, or that of its first layer."""
+    first = operations[0].config if operations else {}
+    shape = config.get("build_input_shape") or first.get("batch_input_shape") or first.get("batch_shape")
+    if not isinstance(shape, list):
+        raise UnsupportedError("a Sequential model that was never built: the file does not say what it takes")
+    taken = {op.name for op in operations}
+    name = next(n for n in _names("input") if n not in taken)
+    return Operation(name, "input", "InputLayer", {"batch_shape": shape, "name": name})
+
+
+def _names(stem: str) -> Iterator[str]:
+    yield stem
+    number = 1
+    while True:
+        yield f"{stem}_{number}"
+        number += 1
+
+
+# -- checks -----------------------------------------------------------------------------------------------------------
+def _mapping(value: Any, what: str) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        raise BadFileError(f"{what} is not an object")
+    return value
+
+
+def _check_name(name: Any) -> None:
+    if not isinstance(name, str) or not name:
+        raise BadFileError(f"a layer is called {shown(repr(name))}: a name has to be a non-empty string")
+    if "/" in name:
+        raise BadFileError(f"a layer is called {shown(name)!r}: Keras allows no '/' in a name")

@@ -1,0 +1,60 @@
+"""How Keras writes the steps of a plan: ops of ``keras.src.ops.numpy``, which cast nothing and add no layer.
+
+A layer in their place would cast its operand to its own dtype policy, could not touch the batch axis, and would take a
+number among the layers of its class, by which Keras names the weights.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..ir.size import Size
+from ..rules.lower import Step
+
+_MODULE = "keras.src.ops.numpy"
+
+
+def spell(step: Step) -> tuple[str, str, dict[str, Any]]:
+    """Module, class name and configuration (without the name) of a step."""
+    if step.op == "Reshape":
+        return _MODULE, "Reshape", {"newshape": _target(step.to)}
+    if step.op == "Transpose":
+        return _MODULE, "Transpose", {"axes": list(step.axes)}
+    if step.op == "ExpandDims":
+        return _MODULE, "ExpandDims", {"axis": list(step.axes)}
+    if step.op == "Squeeze":
+        return _MODULE, "Squeeze", {"axis": list(step.axes)}
+    if step.op == "Tile":
+        return _MODULE, "Tile", {"repeats": list(step.repeats)}
+    if step.op == "Repeat":
+        return _MODULE, "Repeat", {"repeats": step.repeats[0], "axis": step.axes[0]}
+    if step.op == "MatMul":
+        return _MODULE, "Matmul", {}
+    raise ValueError(f"no spelling for {step.op}")
+
+
+def line(step: Step, names: tuple[str, ...]) -> str:
+    """The Keras line that a person would write for a step on operands of these names."""
+    name = names[step.operand] if step.operand >= 0 else "y"
+    if step.op == "Reshape":
+        return f"{name} = ops.reshape({name}, {_tuple(_target(step.to))})"
+    if step.op == "Transpose":
+        return f"{name} = ops.transpose({name}, {_tuple(list(step.axes))})"
+    if step.op in ("ExpandDims", "Squeeze"):
+        function = "expand_dims" if step.op == "ExpandDims" else "squeeze"
+        return f"{name} = ops.{function}({name}, axis={_tuple(list(step.axes))})"
+    if step.op == "Tile":
+        return f"{name} = ops.tile({name}, {_tuple(list(step.repeats))})"
+    if step.op == "Repeat":
+        return f"{name} = ops.repeat({name}, {step.repeats[0]}, axis={step.axes[0]})"
+    if step.op == "MatMul":
+        return f"y = ops.matmul({', '.join(names)})"
+    raise ValueError(f"no spelling for {step.op}")
+
+
+def _target(sizes: tuple[Size, ...]) -> list[int]:
+    return [s if isinstance(s, int) else -1 for s in sizes]
+
+
+def _tuple(numbers: list[int]) -> str:
+    return f"({numbers[0]},)" if len(numbers) == 1 else f"({', '.join(map(str, numbers))})"

@@ -1,0 +1,51 @@
+"""How many numbers each layer of a ``.keras`` archive holds, from its weights file."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+
+from ..ir.graph import Graph, Operation
+from .hdf5 import Hdf5Index
+from .keras_v3 import KerasArchive, saved_groups
+
+_WEIGHTS = "model.weights.h5"
+# Random seeds are variables of a layer, but not weights (keras/src/layers/layer.py, Keras 3.15).
+_NOT_WEIGHTS = "seed_generator"
+
+
+def parameter_counts(archive: KerasArchive) -> dict[str, int] | None:
+    """The number of weights of each layer that has some, by its path (``inner/dense``); None without a weights file.
+
+    A nested model has the sum of its layers. Raises BadFileError where the weights file is damaged.
+    """
+    if _WEIGHTS not in archive.archive:
+        return None
+    index = Hdf5Index(archive.archive.open_raw(_WEIGHTS))
+    return dict(_model("", "layers", archive.graph, index))
+
+
+def _model(prefix: str, path: str, graph: Graph, index: Hdf5Index) -> Iterator[tuple[str, int]]:
+    for name, group in saved_groups(index, path, graph).items():
+        yield from _layer(prefix + name, f"{path}/{group}", graph.operations[name], index)
+
+
+def _layer(name: str, path: str, operation: Operation, index: Hdf5Index) -> Iterator[tuple[str, int]]:
+    total = _below(path, index)
+    if total:
+        yield name, total
+    if operation.graph is not None and f"{path}/layers" in index:
+        yield from _model(f"{name}/", f"{path}/layers", operation.graph, index)
+    for key, child in operation.children.items():
+        if isinstance(child, Operation) and child.graph is not None and f"{path}/{key}/layers" in index:
+            yield from _model(f"{name}/{child.name}/", f"{path}/{key}/layers", child.graph, index)
+
+
+def _below(path: str, index: Hdf5Index) -> int:
+    total = 0
+    waiting = [path]
+    while waiting:
+        here = waiting.pop()
+        total += sum(math.prod(d.shape) for d in index.datasets(here).values())
+        waiting += [f"{here}/{name}" for name in index.groups(here) if name != _NOT_WEIGHTS]
+    return total

@@ -1,0 +1,178 @@
+"""A changed graph as a Keras 3 configuration. What was not changed goes back as the very objects that were read."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..errors import UnsupportedError, shown
+from ..ir.graph import Graph, Literal, Node, Operation, TensorRef, leaves, map_leaves
+
+
+def model_entry(entry: dict[str, Any], graph: Graph) -> dict[str, Any]:
+    """The top-level entry of ``config.json`` with the configuration of a (changed) graph."""
+    config = graph_config(graph)
+    return entry if config is graph.raw else {**entry, "config": config}
+
+
+def graph_config(graph: Graph) -> dict[str, Any]:
+    """The configuration of a model; ``graph.raw`` itself where nothing in it has changed."""
+    numbers = _call_numbers(graph)
+    shifted = {name for name, number in numbers.items() if graph.nodes[name].call != number}
+    entries = {name: _entry(operation, graph, numbers, shifted) for name, operation in graph.operations.items()}
+    if all(entry is graph.operations[name].raw for name, entry in entries.items()):
+        return graph.raw
+    if graph.kind == "Sequential":
+        layers = [entries[_name_of(raw)] for raw in graph.raw["layers"]]
+        return {**graph.raw, "layers": layers}
+    layers = [entries[name] for name in _file_order(graph)]
+
+    def end(ref: TensorRef) -> list[Any]:
+        operation = graph.nodes[ref.node].operation
+        # Keras counts a call that a functional model makes of itself (functional.py, get_tensor).
+        own = operation.graph is not None and operation.graph.kind == "Functional"
+        return [operation.name, numbers[ref.node] + own, ref.index]
+
+    return {
+        **graph.raw,
+        "layers": layers,
+        "input_layers": map_leaves(end, graph.inputs),
+        "output_layers": map_leaves(end, graph.outputs),
+    }
+
+
+def _call_numbers(graph: Graph) -> dict[str, int]:
+    """Each call's number among the calls of its operation that are left."""
+    calls: dict[str, list[Node]] = {}
+    for node in graph.nodes.values():
+        calls.setdefault(node.operation.name, []).append(node)
+    return {
+        node.name: number
+        for nodes in calls.values()
+        for number, node in enumerate(sorted(nodes, key=lambda n: n.call))
+    }
+
+
+def _entry(operation: Operation, graph: Graph, numbers: dict[str, int], shifted: set[str]) -> dict[str, Any]:
+    """An operation's entry in its model; the one that was read where nothing has changed."""
+    nodes = [node for node in graph.nodes.values() if node.operation is operation] if graph.kind != "Sequential" else []
+    nodes.sort(key=lambda node: node.call)
+
+    def argument(leaf: Any) -> Any:
+        if isinstance(leaf, Literal):
+            return {"class_name": "__numpy__", "config": {"value": leaf.value, "dtype": leaf.dtype}}
+        return _tensor(leaf, graph, numbers) if isinstance(leaf, TensorRef) else leaf
+
+    if "class_name" not in operation.raw:
+        return {
+            "module": operation.module,
+            "class_name": operation.class_name,
+            "config": operation.config,
+            "registered_name": operation.class_name,
+            "name": operation.name,
+            "inbound_nodes": [
+                {"args": map_leaves(argument, list(node.args)), "kwargs": {}}
+                for node in nodes
+            ],
+            **operation.raw,
+        }
+    entry = operation.raw
+    config = _inner_config(operation)
+    if config is not operation.config:
+        entry = {**entry, "config": config}
+    changed = [n for n in nodes if n.changed or any(ref.node in shifted for ref in n.refs())]
+    inbound = entry.get("inbound_nodes", [])
+    if changed or (operation.kind != "input" and graph.kind != "Sequential" and len(nodes) != len(inbound)):
+        calls = [
+            _patched(inbound[node.call], node, graph, numbers) if node in changed else inbound[node.call] for node in nodes
+        ]
+        entry = {**entry, "inbound_nodes": calls}
+    return entry
+
+
+def _inner_config(operation: Operation) -> dict[str, Any]:
+    """The configuration of an operation, with those of the models that it is or holds."""
+    if operation.graph is not None:
+        return graph_config(operation.graph)
+    config = operation.config
+    for key, children in operation.children.items():
+        several = isinstance(children, list)
+        operations = children if isinstance(children, list) else [children]
+        entries = [_child(child) for child in operations]
+        if any(entry is not child.raw for entry, child in zip(entries, operations, strict=True)):
+            config = {**config, key: entries if several else entries[0]}
+    return config
+
+
+def _child(operation: Operation) -> dict[str, Any]:
+    config = _inner_config(operation)
+    return operation.raw if config is operation.config else {**operation.raw, "config": config}
+
+
+def _patched(call: Any, node: Node, graph: Graph, numbers: dict[str, int]) -> Any:
+    """A serialised call with its tensors replaced, in order, by those that the node takes now."""
+    if not isinstance(call, dict):
+        raise UnsupportedError(f"{shown(node.name)!r} is called in the form of Keras 2, which cannot be rewritten")
+    given = iter([leaf for leaf in leaves((node.args, node.kwargs)) if isinstance(leaf, (TensorRef, Literal))])
+
+    def patch(value: Any) -> Any:
+        if isinstance(value, list):
+            return [patch(item) for item in value]
+        if not isinstance(value, dict):
+            return value
+        if value.get("class_name") in ("__keras_tensor__", "__tensor__", "__numpy__"):
+            leaf = next(given)
+            return _tensor(leaf, graph, numbers) if isinstance(leaf, TensorRef) else _literal(value, leaf)
+        return {key: patch(item) for key, item in value.items()}
+
+    return {**call, "args": patch(call.get("args", [])), "kwargs": patch(call.get("kwargs", {}))}
+
+
+def _literal(value: dict[str, Any], leaf: Literal) -> dict[str, Any]:
+    return {**value, "config": {**value["config"], "value": leaf.value}}
+
+
+def _tensor(ref: TensorRef, graph: Graph, numbers: dict[str, int]) -> dict[str, Any]:
+    return {
+        "class_name": "__keras_tensor__",
+        "config": {
+            "shape": None if ref.shape is None else list(ref.shape),
+            "dtype": ref.dtype or "float32",
+            "keras_history": [graph.nodes[ref.node].operation.name, numbers[ref.node], ref.index],
+        },
+    }
+
+
+def _file_order(graph: Graph) -> list[str]:
+    """Operations as the file has them, each new one in front of the first that uses it."""
+    order: list[str] = []
+    placed: set[str] = set()
+    by_operation: dict[str, list[Node]] = {}
+    for node in graph.nodes.values():
+        by_operation.setdefault(node.operation.name, []).append(node)
+
+    def is_new(name: str) -> bool:
+        return "class_name" not in graph.operations[name].raw
+
+    for start in sorted(graph.operations, key=is_new):
+        stack = [start]
+        while stack:
+            name = stack[-1]
+            sources = [ref for node in by_operation.get(name, ()) for ref in node.refs()]
+            needed = {graph.nodes[ref.node].operation.name for ref in sources}
+            waiting = [n for n in needed if n not in placed and n not in stack and is_new(n)]
+            if waiting:
+                stack.append(waiting[0])
+                continue
+            stack.pop()
+            if name not in placed:
+                placed.add(name)
+                order.append(name)
+    return order
+
+
+def _name_of(raw: dict[str, Any]) -> str:
+    name = raw.get("name", raw.get("config", {}).get("name"))
+    return name if isinstance(name, str) else str(raw["class_name"]).lower()
+
+
+

@@ -1,0 +1,195 @@
+"""The op graph: operations, their calls as nodes, and the tensors between them as edges."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+import networkx as nx
+
+from ..errors import BadFileError, shown
+
+
+@dataclass(frozen=True, slots=True)
+class TensorRef:
+    """Output ``index`` of node ``node``; ``shape`` and ``dtype`` are what the file recorded where it is used."""
+
+    node: str
+    index: int = 0
+    shape: tuple[int | None, ...] | None = field(default=None, compare=False)
+    dtype: str | None = field(default=None, compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Literal:
+    """A tensor that the file holds as an argument: nested lists of numbers, its shape and dtype."""
+
+    value: Any
+    shape: tuple[int, ...]
+    dtype: str
+
+
+@dataclass(slots=True)
+class Operation:
+    """A layer, op, input or nested model of the file: what is called. Calls of it are ``Node``.
+
+    ``kind`` is ``input``, ``layer``, ``op`` or ``model``. ``raw`` is the entry of the file, never changed.
+    ``opaque`` is the reason why nothing is known of what it computes, or "". ``children`` are the operations that a
+    wrapper's configuration holds, by its key (``layer``, ``cell``, ``forward_layer`` …; a list for several).
+    """
+
+    name: str
+    kind: str
+    class_name: str
+    config: dict[str, Any]
+    module: str = ""
+    raw: dict[str, Any] = field(default_factory=dict)
+    graph: Graph | None = None
+    opaque: str = ""
+    children: dict[str, Operation | list[Operation]] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class Node:
+    """One call of an operation. ``args`` and ``kwargs`` are nested structures with ``TensorRef`` leaves.
+
+    ``name`` is the operation's for its first call and ``name#k`` for call k. ``changed`` is set by the rewriter: the
+    call's arguments are no longer those that the file's entry states.
+    """
+
+    name: str
+    operation: Operation
+    call: int
+    args: tuple[Any, ...]
+    kwargs: dict[str, Any]
+    changed: bool = False
+
+    def refs(self) -> list[TensorRef]:
+        """Every tensor that the call takes, in the order of its arguments."""
+        return [leaf for leaf in leaves((self.args, self.kwargs)) if isinstance(leaf, TensorRef)]
+
+
+def node_name(operation: str, call: int) -> str:
+    """The name of a call: that of the operation, with ``#k`` from the second call on."""
+    return operation if call == 0 else f"{operation}#{call}"
+
+
+class Graph:
+    """Operations and their calls, in a networkx MultiDiGraph (``nx``): an edge is one use of one tensor.
+
+    ``inputs`` and ``outputs`` are the model's structures with ``TensorRef`` leaves. ``raw`` is the model's
+    configuration in the file, never changed.
+    """
+
+    def __init__(self, name: str, kind: str = "Functional", raw: dict[str, Any] | None = None) -> None:
+        self.name = name
+        self.kind = kind
+        self.raw = raw or {}
+        self.operations: dict[str, Operation] = {}
+        self.nodes: dict[str, Node] = {}
+        self.inputs: Any = []
+        self.outputs: Any = []
+        self.nx: nx.MultiDiGraph[str] = nx.MultiDiGraph()
+
+    def add(self, node: Node) -> None:
+        """Add a call; its tensors may come from nodes that are added later (see ``link``)."""
+        if node.name in self.nodes:
+            raise BadFileError(f"two layers are called {shown(node.name)!r}")
+        self.operations.setdefault(node.operation.name, node.operation)
+        self.nodes[node.name] = node
+
+    def link(self) -> None:
+        """Draw the edges. Raises BadFileError where a tensor comes from nowhere or the graph has a cycle."""
+        self.nx = nx.MultiDiGraph()
+        self.nx.add_nodes_from(self.nodes)
+        for node in self.nodes.values():
+            for slot, ref in enumerate(node.refs()):
+                if ref.node not in self.nodes:
+                    raise BadFileError(
+                        f"node {shown(node.name)!r} takes a tensor of {shown(ref.node)!r}, which the model does not have"
+                    )
+                self.nx.add_edge(ref.node, node.name, index=ref.index, slot=slot)
+        for ref in (*self.input_refs(), *self.output_refs()):
+            if ref.node not in self.nodes:
+                raise BadFileError(f"the model's inputs or outputs name {shown(ref.node)!r}, which it does not have")
+        for derived in ("order", "recorded"):
+            self.__dict__.pop(derived, None)
+
+    @cached_property
+    def order(self) -> list[str]:
+        """Node names, producers first. Raises BadFileError on a cycle."""
+        try:
+            return list(nx.topological_sort(self.nx))
+        except nx.NetworkXUnfeasible:
+            cycle = nx.find_cycle(self.nx)
+            path = " -> ".join(shown(edge[0]) for edge in cycle[:8])
+            raise BadFileError(f"the graph has a cycle: {path} -> {shown(cycle[0][0])}") from None
+
+    def input_refs(self) -> list[TensorRef]:
+        return [leaf for leaf in leaves(self.inputs) if isinstance(leaf, TensorRef)]
+
+    def output_refs(self) -> list[TensorRef]:
+        return [leaf for leaf in leaves(self.outputs) if isinstance(leaf, TensorRef)]
+
+    def fresh_name(self, stem: str) -> str:
+        """A name that no operation has: ``stem``, or the first free ``stem_k``. The one source of new names."""
+        if stem not in self.operations and stem not in self.nodes:
+            return stem
+        return next(
+            name for k in itertools.count(1) if (name := f"{stem}_{k}") not in self.operations and name not in self.nodes
+        )
+
+    def consumers(self, name: str) -> list[Node]:
+        """The calls that take a tensor of node ``name``."""
+        return [self.nodes[n] for n in self.nx.successors(name)]
+
+    def ancestors(self, name: str) -> set[str]:
+        return set(nx.ancestors(self.nx, name))
+
+    def descendants(self, name: str) -> set[str]:
+        return set(nx.descendants(self.nx, name))
+
+    @cached_property
+    def recorded(self) -> dict[tuple[str, int], tuple[int | None, ...]]:
+        """Recorded shape of each tensor, from the places that use it (the first one that states it)."""
+        shapes: dict[tuple[str, int], tuple[int | None, ...]] = {}
+        for node in self.nodes.values():
+            for ref in node.refs():
+                if ref.shape is not None:
+                    shapes.setdefault((ref.node, ref.index), ref.shape)
+        return shapes
+
+    def walk(self, prefix: str = "") -> Iterator[tuple[str, Graph, Node]]:
+        """Every call of this model and, below its name, of the models in it: (path, graph, node)."""
+        stack: list[tuple[str, Graph]] = [(prefix, self)]
+        while stack:
+            prefix, graph = stack.pop()
+            for node in graph.nodes.values():
+                yield prefix + node.name, graph, node
+            inner = [(f"{prefix}{op.name}/", op.graph) for op in graph.operations.values() if op.graph is not None]
+            stack.extend(reversed(inner))
+
+
+def leaves(structure: Any) -> Iterator[Any]:
+    """The leaves of nested lists, tuples and dicts in order; iterative, so that depth costs no stack."""
+    stack = [structure]
+    while stack:
+        item = stack.pop()
+        if isinstance(item, (list, tuple)):
+            stack.extend(reversed(item))
+        elif isinstance(item, dict):
+            stack.extend(reversed(list(item.values())))
+        else:
+            yield item
+
+
+def map_leaves(function: Callable[[Any], Any], structure: Any) -> Any:
+    """The same nested lists, tuples and dicts with ``function`` applied to each leaf."""
+    if isinstance(structure, (list, tuple)):
+        return type(structure)(map_leaves(function, item) for item in structure)
+    if isinstance(structure, dict):
+        return {key: map_leaves(function, item) for key, item in structure.items()}
+    return function(structure)

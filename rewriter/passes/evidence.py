@@ -1,0 +1,140 @@
+"""Evidence for what a multiply means, in kinds from the strongest to the weakest.
+
+A candidate's rank holds one number for each kind, compared in order: there are no weights. What decides between two
+candidates is the first kind in which they differ.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from ..ir.axis import WEAK, Axis, Role
+from ..ir.size import Size
+
+KINDS = (
+    "the recorded shape of the result",
+    "no axis of one operand is set against a different axis than the one it comes from",
+    "the same axis on both sides",
+    "an axis computed from the one it meets",
+    "the same role on both sides",
+    "the shape that the rest of the model was built for",
+)
+
+Pair = tuple[str, Axis, Axis]
+Shape = tuple[int | None, ...]
+
+
+@dataclass(slots=True)
+class Evidence:
+    """What speaks for and against one way to pair the axes of two operands."""
+
+    demanded: int = 0
+    contradictions: list[str] = field(default_factory=list)
+    same: list[str] = field(default_factory=list)
+    derived: list[str] = field(default_factory=list)
+    roles: list[str] = field(default_factory=list)
+    demand_text: str = ""
+    built_for: int = 0
+
+    @property
+    def rank(self) -> tuple[int, ...]:
+        return (
+            self.demanded,
+            -len(self.contradictions),
+            len(self.same),
+            len(self.derived),
+            len(self.roles),
+            self.built_for,
+        )
+
+    @property
+    def hits(self) -> int:
+        """How many pairs something other than their size speaks for."""
+        return len(self.same) + len(self.derived) + len(self.roles)
+
+    def texts(self) -> list[str]:
+        demand = [self.demand_text] if self.demand_text else []
+        return [*demand, *(f"against: {t}" for t in self.contradictions), *self.same, *self.derived, *self.roles]
+
+
+def weigh(pairs: Sequence[Pair], operands: Sequence[tuple[Axis, ...]]) -> Evidence:
+    """Evidence for a pairing, from origins, lineage and roles of the axes of both sides.
+
+    A pair contradicts where one of its axes is, or was computed from, another axis of the other operand than the one
+    it is paired with, and not from that one too.
+    """
+    evidence = Evidence()
+    for name, a, b in pairs:
+        if a.role is Role.BATCH or b.role is Role.BATCH:
+            continue
+        if a.is_same(b):
+            evidence.same.append(f"{name} is one and the same axis on both sides")
+            continue
+        if _descends(a, b) or _descends(b, a):
+            evidence.derived.append(f"{name}: one side was computed along the other's axis ({_role_text(a, b)})")
+            continue
+        stray = _stray(a, b, operands)
+        if stray is not None:
+            evidence.contradictions.append(f"{name} pairs {a} with an axis that comes from {stray}")
+            continue
+        if a.role not in WEAK and b.role not in WEAK:
+            if a.role is b.role:
+                evidence.roles.append(f"{name} is {a.role} on both sides")
+            else:
+                evidence.contradictions.append(f"{name} pairs {a} with {b}")
+    return evidence
+
+
+def demand(evidence: Evidence, output: Sequence[Size], recorded: Shape | None, stands: bool) -> None:
+    """Hold the product's shape against the recorded one.
+
+    Args:
+        stands: the recorded shape is only what Keras computed for the product as it stands: the rest of the model was
+            built on it, which says little about what was meant.
+    """
+    if recorded is None:
+        return
+    fits = len(recorded) == len(output) and all(
+        r is None or (not isinstance(s, int)) or r == s for r, s in zip(recorded, output, strict=True)
+    )
+    if stands:
+        evidence.built_for = int(fits)
+        return
+    exact = fits and all((r is None) == (not isinstance(s, int)) for r, s in zip(recorded, output, strict=True))
+    evidence.demanded = 1 if exact else 0 if fits else -1
+    shape = "(" + ", ".join("None" if r is None else str(r) for r in recorded) + ")"
+    if exact:
+        evidence.demand_text = f"the file records {shape} for the result"
+    elif not fits:
+        evidence.demand_text = f"against: the file records {shape} for the result"
+
+
+def _roots(axis: Axis) -> set[int]:
+    """Identities that this axis is, or is computed from; those of its factors for a product."""
+    return {id(root) for leaf in axis.flat() for root in leaf.origin.lineage()}
+
+
+def _descends(child: Axis, parent: Axis) -> bool:
+    own = {id(leaf.origin.root()) for leaf in parent.flat()}
+    return bool(own) and own <= _roots(child)
+
+
+def _stray(a: Axis, b: Axis, operands: Sequence[tuple[Axis, ...]]) -> Axis | None:
+    """The axis of an operand, other than the paired one, that the other side of the pair comes from."""
+    for axes in operands:
+        if any(axis is a for axis in axes):
+            other, mine = b, a
+        elif any(axis is b for axis in axes):
+            other, mine = a, b
+        else:
+            continue
+        for axis in axes:
+            if axis is not mine and axis.size != 1 and axis.role is not Role.BATCH and _descends(other, axis):
+                return axis
+    return None
+
+
+def _role_text(a: Axis, b: Axis) -> str:
+    strong = next((x.role for x in (a, b) if x.role not in WEAK), None)
+    return str(strong or a.role)

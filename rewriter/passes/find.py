@@ -1,0 +1,140 @@
+"""Find: what is wrong with a multiply, from its operands' axes and the convention by which they meet."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ..ir.axis import WEAK, Axis, Role
+from ..ir.size import Truth, same
+from ..shapes.broadcast import Column, Convention, Fit, align, fit
+from .evidence import Evidence, Pair, weigh
+from .finding import Kind
+from .sites import Site
+
+Axes = tuple[Axis, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """A kind of fault and what happens there, in words."""
+
+    kind: Kind
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class AsItStands:
+    """The pairing that the convention makes, and the evidence for it."""
+
+    pairs: tuple[Pair, ...]
+    evidence: Evidence
+    implicit: bool
+
+
+def operand_axes(site: Site) -> list[Axes]:
+    """Axes of the operands; rank must be known."""
+    return [v.axes or () for v in site.values]
+
+
+def proven_fault(site: Site) -> Fault | None:
+    """A fault that sizes and the batch alone prove, whatever was meant; None where the product is legal."""
+    operands = operand_axes(site)
+    columns = align(site.convention, operands)
+    texts = " x ".join(v.text() for v in site.values)
+    met = [
+        (place, a, b, fit(a, b))
+        for place, column in enumerate(columns)
+        for a, b in _pairs([axis for axis in column if axis is not None])
+    ]
+
+    def first(how: Fit) -> tuple[int, Axis, Axis] | None:
+        return next(((place, a, b) for place, a, b, found in met if found is how), None)
+
+    if (never := first(Fit.NEVER)) is not None:
+        place, a, b = never
+        kind = Kind.BATCH_SIZE if a.role is b.role is Role.BATCH else Kind.INCOMPATIBLE
+        return Fault(kind, f"{texts}: {a} meets {b} at axis {place}, and neither is 1")
+    if (luck := first(Fit.BY_LUCK)) is not None:
+        place, a, b = luck
+        other = b if a.role is Role.BATCH else a
+        return Fault(
+            Kind.BATCH_MISALIGNED,
+            f"{texts}: the batch meets {other} at axis {place}; this runs at batch 1, is silently wrong at "
+            f"batch {other.size}, and raises otherwise",
+        )
+    stray = _stray_batch(site, columns, texts)
+    if stray is None and (open_ := first(Fit.UNPROVEN)) is not None:
+        place, a, b = open_
+        return Fault(
+            Kind.UNPROVEN, f"{texts}: nothing proves that {a} and {b}, which meet at axis {place}, are equal"
+        )
+    return stray
+
+
+def _stray_batch(site: Site, columns: list[Column], texts: str) -> Fault | None:
+    """A batch axis that the convention, not the user, puts where another operand has none of it."""
+    ranks = {len(axes) for axes in operand_axes(site)}
+    if len(ranks) == 1:
+        return None
+    homes = [
+        next((i for i, column in enumerate(columns) if (a := column[k]) is not None and a.role is Role.BATCH), None)
+        for k in range(len(site.operands))
+    ]
+    places = sorted({home for home in homes if home is not None})
+    if len(places) < 2:
+        return None
+    others = [a for a in columns[places[1]] if a is not None and a.role is not Role.BATCH]
+    if any(a.size != 1 for a in others):
+        return Fault(
+            Kind.BATCH_MISALIGNED,
+            f"{texts}: the batch of one operand meets {others[0]} of the other at axis {places[1]}",
+        )
+    return Fault(
+        Kind.GROWN,
+        f"{texts}: the batch stands at axis {places[0]} of one operand and lands at axis {places[1]} with the other; "
+        "the product holds every pair of samples",
+    )
+
+
+def _pairs(axes: list[Axis]) -> list[tuple[Axis, Axis]]:
+    """Each axis against the first one that is not 1, which is what it has to equal."""
+    reference = next((a for a in axes if a.size != 1), None)
+    if reference is None:
+        return []
+    return [(reference, a) for a in axes if a is not reference]
+
+
+def as_it_stands(site: Site) -> AsItStands:
+    """How the convention pairs the axes of a legal product, and what speaks for and against it."""
+    operands = operand_axes(site)
+    pairs: list[Pair] = []
+    for place, column in enumerate(align(site.convention, operands)):
+        present = [a for a in column if a is not None and a.size != 1]
+        pairs += [(f"axis {place}", a, b) for a, b in _pairs(present)]
+    implicit = len({len(axes) for axes in operands if axes}) > 1
+    return AsItStands(tuple(pairs), weigh(pairs, operands), implicit)
+
+
+def grows(site: Site) -> bool:
+    """True where the product is larger than every operand because axes were inserted, not because the user did so."""
+    operands = operand_axes(site)
+    columns = align(site.convention, operands)
+    if len({len(axes) for axes in operands if axes}) < 2:
+        return False
+    widened = set()
+    for column in columns:
+        if any(a is not None and same(a.size, 1) is not Truth.YES for a in column):
+            widened |= {k for k, a in enumerate(column) if (a is None or a.size == 1) and operands[k]}
+    return widened >= {k for k, axes in enumerate(operands) if axes}
+
+
+def strong(axis: Axis) -> bool:
+    """True where a layer says what the axis is."""
+    return axis.role not in WEAK and axis.role is not Role.BATCH
+
+
+def convention_text(convention: Convention) -> str:
+    """What the convention does with operands of different rank, in words."""
+    if convention is Convention.MERGE:
+        return "the layer takes axis 0 as the batch and inserts missing axes after it"
+    return "the operator aligns axes from the right, as NumPy does"

@@ -1,0 +1,104 @@
+"""What a pass has to say: typed results, the same for the library, the text and the JSON output."""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass, field
+
+from ..ir.axis import Value
+from ..rules.lower import Plan
+from ..rules.match import Match
+from ..rules.table import Kind as RuleKind
+from ..shapes.broadcast import Convention
+
+
+class Kind(str, enum.Enum):
+    """The kind of a fault, each with a code of its own."""
+
+    INCOMPATIBLE = "incompatible"
+    BATCH_MISALIGNED = "batch-misaligned"
+    AXIS_MISALIGNED = "axis-misaligned"
+    LAYOUT = "layout"
+    BATCH_SIZE = "batch-size"
+    GROWN = "grown"
+    UNPROVEN = "unproven"
+    NOT_ANALYSED = "not-analysed"
+
+    __str__ = str.__str__
+
+    @property
+    def code(self) -> str:
+        return f"RW{list(Kind).index(self) + 1:03d}"
+
+
+class Severity(str, enum.Enum):
+    ERROR = "error"
+    WARNING = "warning"
+    INFO = "info"
+
+    __str__ = str.__str__
+
+
+class Applicability(str, enum.Enum):
+    """``safe``: evidence decides. ``unsafe``: a first-ranked guess. ``display``: a person must choose."""
+
+    SAFE = "safe"
+    UNSAFE = "unsafe"
+    DISPLAY = "display"
+
+    __str__ = str.__str__
+
+
+LITERAL = "literal"
+
+
+@dataclass(frozen=True, slots=True)
+class Operand:
+    """An operand of a multiply: the path of the node that it comes from (or ``LITERAL``) and its value."""
+
+    source: str
+    value: Value
+
+
+@dataclass(slots=True)
+class Candidate:
+    """One thing that the multiply can mean, and the nodes that it comes to.
+
+    ``rank`` is its evidence in the order of ``passes.evidence.KINDS``, strongest kind first; candidates compare by it.
+    """
+
+    rule: str
+    match: Match
+    plan: Plan
+    kind: RuleKind
+    rank: tuple[int, ...] = ()
+    evidence: list[str] = field(default_factory=list)
+    applicability: Applicability = Applicability.DISPLAY
+
+    @property
+    def equation(self) -> str:
+        return str(self.match.equation)
+
+
+@dataclass(slots=True)
+class Finding:
+    """A fault at one node, what can be meant, and what was chosen and why (or why nothing was)."""
+
+    kind: Kind
+    severity: Severity
+    node: str
+    op: str
+    convention: Convention
+    operands: list[Operand]
+    message: str
+    candidates: list[Candidate] = field(default_factory=list)
+    chosen: int | None = None
+    why: str = ""
+
+    @property
+    def code(self) -> str:
+        return self.kind.code
+
+    @property
+    def choice(self) -> Candidate | None:
+        return None if self.chosen is None else self.candidates[self.chosen]

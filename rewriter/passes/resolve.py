@@ -1,0 +1,444 @@
+"""Resolve: which rows of the table an illegal or misaligned multiply can mean, and which of them evidence decides for.
+
+Candidates are all rows that match; rows that come to the same nodes are one. They are ordered by evidence
+(``passes.evidence.KINDS``). One that stands strictly above the others, and whose kind of change the evidence allows,
+is ``safe``; the rest wait for ``best`` or a user's ``--at``. Evidence of the trained weights downstream and a joint
+search over several faults have their place here: both only add to a candidate's rank.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator, Sequence
+
+from ..errors import UsageError, shown
+from ..ir.axis import Axis, Role
+from ..ir.size import same
+from ..rules.lower import Plan, Step, lower
+from ..rules.match import Match, NoMatch, match
+from ..rules.notation import Equation, Term
+from ..rules.table import Kind as RuleKind
+from ..rules.table import Rule, kind_of
+from ..shapes.broadcast import Convention, align, broadcast, positions
+from .evidence import KINDS, Evidence, demand, weigh
+from .find import Fault, as_it_stands, grows, operand_axes, proven_fault, strong
+from .finding import Applicability, Candidate, Finding, Kind, Severity
+from .sites import Site
+
+Axes = tuple[Axis, ...]
+_ORDER = {RuleKind.PLACE: 0, RuleKind.REPEAT: 1, RuleKind.CONTRACT: 2}
+_MAX_COMBINATIONS = 64
+
+
+def examine(site: Site, rules: Sequence[Rule]) -> Finding | None:
+    """The finding of a multiply, with its candidates ranked and one of them chosen where evidence decides.
+
+    Returns None for a multiply that is right as it stands.
+    """
+    unknown_rank = next((o for o in site.operands if o.value.axes is None), None)
+    if unknown_rank is not None:
+        reason = unknown_rank.value.reason or "its rank is unknown"
+        return _finding(site, Fault(Kind.NOT_ANALYSED, f"an operand is not known: {reason}"), [])
+    fault = proven_fault(site)
+    if fault is not None and fault.kind is not Kind.UNPROVEN:
+        found = candidates(site, rules)
+        if found and found[0].rule == "layout" and fault.kind is Kind.INCOMPATIBLE:
+            fault = Fault(Kind.LAYOUT, fault.message)
+        return decide(_finding(site, fault, found))
+    silent = _silent_fault(site, rules)
+    if silent is not None:
+        return decide(silent)
+    return None if fault is None else _finding(site, fault, [])
+
+
+def _finding(site: Site, fault: Fault, found: list[Candidate]) -> Finding:
+    severity = {Kind.UNPROVEN: Severity.INFO, Kind.NOT_ANALYSED: Severity.WARNING}.get(fault.kind, Severity.ERROR)
+    return Finding(
+        fault.kind,
+        severity,
+        site.path,
+        site.node.operation.class_name,
+        site.convention,
+        list(site.operands),
+        fault.message,
+        found,
+        why=_undecided(fault),
+    )
+
+
+def _undecided(fault: Fault) -> str:
+    if fault.kind is Kind.UNPROVEN:
+        return "a repair needs a proof, and there is nothing to repair if the sizes agree"
+    return "nothing can be said without knowing its operands" if fault.kind is Kind.NOT_ANALYSED else ""
+
+
+# -- legal products that mean something else ---------------------------------------------------------------------------
+def _silent_fault(site: Site, rules: Sequence[Rule]) -> Finding | None:
+    """A product that runs, but whose axes are paired against the evidence."""
+    stands = as_it_stands(site)
+    grown = grows(site)
+    has_literal = any(o.value.is_constant for o in site.operands)
+    if not stands.implicit and not stands.evidence.contradictions:
+        return None
+    if has_literal and not stands.evidence.contradictions and not grown:
+        return None
+    found = [c for c in candidates(site, rules, with_identity=True) if c.kind is RuleKind.PLACE]
+    changes = [c for c in found if c.plan.steps]
+    if not changes:
+        return None
+    best = changes[0]
+    supported = _support(best)
+    if grown and not has_literal:
+        return _finding(site, Fault(Kind.GROWN, _grown_text(site)), changes)
+    if best.rank[1] < 0 or not supported:
+        return None
+    if stands.evidence.contradictions:
+        if not stands.implicit and _moves_only(best):
+            return None
+        kind = Kind.LAYOUT if best.rule == "layout" else Kind.AXIS_MISALIGNED
+        return _finding(site, Fault(kind, _misaligned_text(site, stands.evidence.contradictions)), changes)
+    readings = [c for c in found if not c.plan.steps]
+    if readings or not any(strong(a) or strong(b) for _, a, b in best.match.pairs):
+        return None
+    return _finding(site, Fault(Kind.AXIS_MISALIGNED, _misaligned_text(site, [])), changes)
+
+
+def _support(candidate: Candidate) -> bool:
+    """True where something other than sizes speaks for the candidate."""
+    _, _, *hits, _ = candidate.rank
+    return any(hits) or any(strong(a) or strong(b) for _, a, b in candidate.match.pairs)
+
+
+def _moves_only(candidate: Candidate) -> bool:
+    """True where both operands are one tensor with its axes moved, which is what somebody wrote on purpose."""
+    pairs = [(a, b) for _, a, b in candidate.match.pairs if a.role is not Role.BATCH]
+    return all(a.is_same(b) for a, b in pairs)
+
+
+def _grown_text(site: Site) -> str:
+    axes = broadcast(site.convention, operand_axes(site), unify=False)
+    texts = " x ".join(v.text() for v in site.values)
+    return f"{texts}: the product is [{', '.join(map(str, axes))}], larger than both"
+
+
+def _misaligned_text(site: Site, contradictions: Sequence[str]) -> str:
+    texts = " x ".join(v.text() for v in site.values)
+    if contradictions:
+        return f"{texts}: it runs, but {contradictions[0]}"
+    return f"{texts}: it runs, but along axes that no rule pairs"
+
+
+# -- candidates -----------------------------------------------------------------------------------------------------------
+def candidates(site: Site, rules: Sequence[Rule], with_identity: bool = False) -> list[Candidate]:
+    """Every meaning that matches, the best first; rows that come to the same nodes are one.
+
+    ``with_identity`` keeps readings of the product as it stands (no node to insert).
+    """
+    operands = operand_axes(site)
+    if len(operands) == 2:
+        found = [c for rule in rules for c in _binary(rule, operands, site.convention)]
+    else:
+        found = list(_several(rules, operands, site.convention))
+    stands = site.recorded is None or site.recorded == _naive_shape(site)
+    distinct: dict[tuple[tuple[Step, ...], tuple[object, ...]], Candidate] = {}
+    for candidate in found:
+        if not candidate.plan.steps and not with_identity:
+            continue
+        _rank(candidate, operands, site.recorded or _naive_shape(site), stands)
+        key = (candidate.plan.steps, candidate.plan.output)
+        known = distinct.get(key)
+        if known is None or candidate.rank > known.rank:
+            distinct[key] = candidate
+    first_rank = len(operands[0]) if operands else 0
+    return sorted(
+        distinct.values(),
+        key=lambda c: (
+            *(-n for n in c.rank[:1]),
+            _must_be_asked_for(c),
+            *(-n for n in c.rank[1:]),
+            _ORDER[c.kind],
+            bool(c.match.assumed),
+            abs(len(c.plan.output) - first_rank),
+        ),
+    )
+
+
+def _rank(
+    candidate: Candidate, operands: Sequence[Axes], recorded: tuple[int | None, ...] | None, stands: bool
+) -> None:
+    evidence = weigh(candidate.match.pairs, operands)
+    demand(evidence, candidate.plan.output, recorded, stands)
+    candidate.rank = evidence.rank
+    candidate.evidence = evidence.texts() or [_size_text(candidate)]
+
+
+def _size_text(candidate: Candidate) -> str:
+    if candidate.match.assumed:
+        return f"fits if {', '.join(sorted(candidate.match.assumed))} has one size on both sides"
+    sizes = candidate.match.sizes
+    names = sorted({name for name, _, _ in candidate.match.pairs} & sizes.keys() - {"b"})
+    return f"the sizes fit ({', '.join(f'{n}={sizes[n]}' for n in names)})" if names else "any sizes fit"
+
+
+def _naive_shape(site: Site) -> tuple[int | None, ...] | None:
+    """What Keras's static inference makes of the product: None where a size is None and the other is not 1."""
+    shapes = [v.shape or [] for v in site.values]
+    out_rank = max(map(len, shapes))
+    result: list[int | None] = [1] * out_rank
+    for shape in shapes:
+        lead = shape[:1] if site.convention is Convention.MERGE and shape else []
+        rest = shape[len(lead) :]
+        padded = [*lead, *([1] * (out_rank - len(shape))), *rest]
+        for i, size in enumerate(padded):
+            if result[i] == 1:
+                result[i] = size
+            elif size == 1 or size == result[i]:
+                continue
+            elif size is None or result[i] is None:
+                result[i] = size if result[i] is None and site.convention is Convention.NUMPY else (
+                    result[i] if site.convention is Convention.NUMPY else None
+                )
+            else:
+                return None
+    return tuple(result)
+
+
+def _binary(rule: Rule, operands: Sequence[Axes], convention: Convention) -> Iterator[Candidate]:
+    """The ways in which a rule's equations describe two operands, in either order, with and without unit axes."""
+    for written in rule.equations:
+        symmetric = written.operands[0] == written.operands[1]
+        for equation in (written,) if symmetric else (written, written.swapped()):
+            for found in matches(equation, operands):
+                plan = lower(found, convention)
+                if not plan.cannot:
+                    yield Candidate(rule.name, found, plan, kind_of(written))
+
+
+def matches(equation: Equation, operands: Sequence[Axes], roles: bool = True) -> Iterator[Match]:
+    """Matches with all axes as they are, then with the unit axes of one operand or of all left out."""
+    seen: set[tuple[tuple[int, ...], ...]] = set()
+    units = [any(a.size == 1 for a in axes[1:]) for axes in operands]
+    for keep in itertools.product(*((True, False) if u else (True,) for u in units)):
+        found = match(equation, operands, roles, keep)
+        if isinstance(found, Match) and found.kept not in seen:
+            seen.add(found.kept)
+            yield found
+
+
+def _several(rules: Sequence[Rule], operands: Sequence[Axes], convention: Convention) -> Iterator[Candidate]:
+    """Three operands or more: the largest one is the data, and each other one is placed against it."""
+    data = max(range(len(operands)), key=lambda k: len(operands[k]))
+    choices: list[list[Candidate | None]] = []
+    for k, axes in enumerate(operands):
+        if k == data:
+            continue
+        pair = [operands[data], axes]
+        found = [c for rule in rules for c in _binary(rule, pair, Convention.NUMPY) if _keeps(c, pair)]
+        distinct = {c.match.equation.operands[1]: c for c in reversed(found)}
+        ways: list[Candidate | None] = list(reversed(distinct.values())) if axes else [None]
+        if not ways:
+            return
+        choices.append(ways)
+    others = [k for k in range(len(operands)) if k != data]
+    for combination in itertools.islice(itertools.product(*choices), _MAX_COMBINATIONS):
+        joined = _join(operands, data, others, combination, convention)
+        if joined is not None:
+            yield joined
+
+
+def _keeps(candidate: Candidate, pair: Sequence[Axes]) -> bool:
+    """True where the product has exactly the data's axes."""
+    return candidate.kind is not RuleKind.CONTRACT and candidate.plan.output == tuple(a.size for a in pair[0])
+
+
+def _join(
+    operands: Sequence[Axes],
+    data: int,
+    others: Sequence[int],
+    combination: Sequence[Candidate | None],
+    convention: Convention,
+) -> Candidate | None:
+    """One equation over all operands from one against the data for each other operand."""
+    names = tuple((f"x{i}" if i else "b",) for i in range(len(operands[data])))
+    terms: list[tuple[Term, ...]] = [()] * len(operands)
+    terms[data] = tuple(map(Term, names))
+    kept: list[tuple[int, ...]] = [()] * len(operands)
+    kept[data] = tuple(range(len(operands[data])))
+    sizes = {n[0]: a.size for n, a in zip(names, operands[data], strict=True)}
+    where = {n[0]: a for n, a in zip(names, operands[data], strict=True)}
+    pairs = []
+    rules = []
+    for k, chosen in zip(others, combination, strict=True):
+        if chosen is None:
+            continue
+        found = chosen.match
+        positions_of = {}
+        for term, position in zip(found.equation.operands[0], found.kept[0], strict=True):
+            positions_of[term.names] = position
+        own: list[Term] = []
+        for term in found.equation.operands[1]:
+            if term.names not in positions_of:
+                return None
+            own.append(Term(names[positions_of[term.names]]))
+        terms[k] = tuple(own)
+        kept[k] = found.kept[1]
+        for term, position in zip(own, kept[k], strict=True):
+            pairs.append((term.names[0], where[term.names[0]], operands[k][position]))
+        rules.append(chosen.rule)
+    equation = Equation(tuple(terms), terms[data])
+    joined = Match(equation, tuple(operands), tuple(kept), sizes, tuple(pairs), frozenset(), where)
+    plan: Plan = lower(joined, convention)
+    if plan.cannot:
+        return None
+    return Candidate("+".join(dict.fromkeys(rules)), joined, plan, RuleKind.PLACE)
+
+
+# -- the choice -----------------------------------------------------------------------------------------------------------
+def decide(finding: Finding) -> Finding:
+    """Set each candidate's applicability, and choose the one that evidence puts above all others."""
+    found = finding.candidates
+    competing = [c for c in found if not _must_be_asked_for(c)]
+    for candidate in found:
+        candidate.applicability = Applicability.UNSAFE if _allowed(candidate) else Applicability.DISPLAY
+    if not found:
+        finding.why = "no rule describes a product of such operands: no node inserted here can make it right"
+        return finding
+    if not competing:
+        finding.why = "every candidate sums or changes the rank, and nothing downstream or recorded asks for its result"
+        return finding
+    best = competing[0]
+    rivals = tied(finding)[1:]
+    if rivals:
+        names = ", ".join(dict.fromkeys(c.equation for c in (best, *rivals)))
+        finding.why = f"a tie: {names} fit equally well, and nothing tells them apart"
+        return finding
+    return choose(finding, best, _why(best, competing))
+
+
+def choose(finding: Finding, candidate: Candidate, why: str) -> Finding:
+    """Make a candidate the finding's choice, unless it is not to be applied on its own; ``why`` says what decided."""
+    claimed = next((o.value.claimed for o in finding.operands if o.value.claimed), None)
+    reason = _unsafe_reason(candidate)
+    if claimed:
+        reason = f"the shape of {shown(claimed)!r} is only claimed by the file: nothing proves it"
+    if reason:
+        finding.why = f"{candidate.rule} fits best, but {reason}"
+        return finding
+    candidate.applicability = Applicability.SAFE
+    finding.chosen = finding.candidates.index(candidate)
+    finding.why = why
+    return finding
+
+
+def tied(finding: Finding) -> list[Candidate]:
+    """The first-ranked candidates between which the evidence at the multiply does not decide."""
+    competing = [c for c in finding.candidates if not _must_be_asked_for(c)]
+    return [c for c in competing if c.rank == competing[0].rank]
+
+
+def _must_be_asked_for(candidate: Candidate) -> bool:
+    """True for a sum or a new rank that nothing downstream or recorded asks for."""
+    return candidate.kind is RuleKind.CONTRACT and candidate.rank[0] != 1
+
+
+def _allowed(candidate: Candidate) -> bool:
+    return not candidate.match.assumed and candidate.rank[1] == 0 and not _must_be_asked_for(candidate)
+
+
+def _unsafe_reason(candidate: Candidate) -> str:
+    """Why the best candidate is not to be applied on its own, or ""."""
+    if candidate.match.assumed:
+        return f"nothing proves that {', '.join(sorted(candidate.match.assumed))} has one size on both sides"
+    if candidate.rank[0] < 0:
+        return next(t for t in candidate.evidence if "records" in t).removeprefix("against: ")
+    if candidate.rank[1] < 0:
+        return next(t for t in candidate.evidence if t.startswith("against")).removeprefix("against: ")
+    if candidate.kind is RuleKind.REPEAT:
+        return _repeat_reason(candidate)
+    return ""
+
+
+def _repeat_reason(candidate: Candidate) -> str:
+    """Repeated axes need the same role on both sides, and one ratio for all."""
+    repeated = [(a, b) for _, a, b in candidate.match.pairs if same(a.size, b.size).value == "no"]
+    ratios = {s.repeats[0] for s in candidate.plan.steps if s.op == "Repeat"}
+    if len(ratios) > 1:
+        return f"its axes are repeated by different factors ({', '.join(map(str, sorted(ratios)))})"
+    for a, b in repeated:
+        if a.role is not b.role or not (strong(a) or a.role is Role.BATCH):
+            return f"nothing shows that {a} and {b} are the same kind of axis"
+    return ""
+
+
+def _why(best: Candidate, competing: Sequence[Candidate]) -> str:
+    rivals = competing[1:]
+    if not rivals:
+        return f"{best.rule} is the only placement that fits; {best.evidence[0]}"
+    second = max(rivals, key=lambda c: c.rank)
+    kind = next(i for i, (x, y) in enumerate(zip(best.rank, second.rank, strict=True)) if x != y)
+    return f"{best.rule} stands above {second.rule} by {KINDS[kind]}; {best.evidence[0]}"
+
+
+# -- what a user states --------------------------------------------------------------------------------------------------
+def stated(site: Site, equation: Equation, name: str = "stated") -> Candidate:
+    """The candidate that a user's equation describes.
+
+    Raises:
+        UsageError: it does not describe these operands, with the reason.
+    """
+    operands = operand_axes(site)
+    if len(equation.operands) != len(operands):
+        raise UsageError(f"{site.path} has {len(operands)} operands, the equation {len(equation.operands)}")
+    found = next(matches(equation, operands, roles=False), None)
+    if found is None:
+        failure = match(equation, operands, roles=False)
+        reason = failure.reason if isinstance(failure, NoMatch) else ""
+        texts = ", ".join(v.text() for v in site.values)
+        raise UsageError(f"{equation} does not describe the operands {texts} of {site.path}: {reason}")
+    plan = lower(found, site.convention)
+    if plan.cannot:
+        raise UsageError(f"{equation} cannot be written as nodes at {site.path}: {plan.cannot}")
+    candidate = Candidate(name, found, plan, kind_of(equation), applicability=Applicability.SAFE)
+    candidate.evidence = ["stated by the user"]
+    candidate.rank = Evidence().rank
+    return candidate
+
+
+def stated_rule(site: Site, rule: Rule) -> Candidate:
+    """The candidate that a rule named by the user comes to. Raises UsageError where it does not fit or is a tie."""
+    found = [c for c in candidates(site, [rule]) if c.rule == rule.name]
+    if not found:
+        reasons = [r for e in rule.equations if isinstance(r := match(e, operand_axes(site)), NoMatch)]
+        why = reasons[0].reason if reasons else "it does not fit"
+        raise UsageError(f"rule {rule.name} does not describe the operands of {site.path}: {why}")
+    if len(found) > 1 and found[0].rank == found[1].rank:
+        options = " or ".join(f"'{c.equation}'" for c in found[:4])
+        raise UsageError(f"rule {rule.name} fits {site.path} in several ways: state {options}")
+    found[0].applicability = Applicability.SAFE
+    found[0].evidence = ["stated by the user", *found[0].evidence]
+    return found[0]
+
+
+def as_written(site: Site) -> Candidate | None:
+    """A legal product with operands of different rank, as the candidate that writes its missing axes out."""
+    operands = operand_axes(site)
+    if not operands or any(v.axes is None for v in site.values) or len({len(axes) for axes in operands}) == 1:
+        return None
+    columns = align(site.convention, operands)
+    names = ["b", *(f"x{i}" for i in range(1, len(columns)))]
+    terms, kept = [], []
+    for k, axes in enumerate(operands):
+        places = positions(site.convention, len(axes), len(columns))
+        terms.append(tuple(Term((names[p],)) for a, p in zip(axes, places, strict=True) if a.size != 1))
+        kept.append(tuple(i for i, a in enumerate(axes) if a.size != 1))
+        if not axes:
+            return None
+    out = broadcast(site.convention, operands, unify=False)
+    sizes = {name: axis.size for name, axis in zip(names, out, strict=True)}
+    equation = Equation(tuple(terms), tuple(Term((n,)) if a.size != 1 else Term(()) for n, a in zip(names, out, strict=True)))
+    found = Match(equation, tuple(operands), tuple(kept), sizes, (), frozenset(), dict(zip(names, out, strict=True)))
+    plan = lower(found, Convention.NONE)
+    if plan.cannot or not plan.steps:
+        return None
+    return Candidate("explicit", found, plan, RuleKind.PLACE, applicability=Applicability.SAFE)
+

@@ -1,0 +1,198 @@
+"""Suggest: what a product of two shapes can mean, asked of the table without a model."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from ..errors import UsageError, shown
+from ..ir.axis import Axis, Origin, Role, Value, new_axis
+from ..ir.graph import Graph, Node, Operation
+from ..ir.size import Size, Truth, same, symbol
+from ..rules.table import Kind as RuleKind
+from ..rules.table import Rule
+from ..shapes.broadcast import Convention, Fit, align, broadcast, fit
+from ..shapes.call import ShapeError
+from ..shapes.infer import Inference
+from .finding import Applicability, Candidate, Finding, Kind, Operand, Severity
+from .resolve import candidates, decide
+from .sites import Site
+
+ELEMENTWISE = {
+    "Multiply": Convention.MERGE,
+    "multiply": Convention.NUMPY,
+    "Add": Convention.MERGE,
+    "add": Convention.NUMPY,
+}
+CONTRACTIONS = ("matmul", "Dot")
+OPERATIONS = (*ELEMENTWISE, *CONTRACTIONS, "Concatenate")
+LAYOUTS = ("channels_last", "channels_first")
+_SPATIAL = {3: (Role.TIME,), 4: (Role.HEIGHT, Role.WIDTH), 5: (Role.DEPTH, Role.HEIGHT, Role.WIDTH)}
+
+Shape = tuple[int | None, ...]
+
+
+@dataclass(slots=True)
+class Suggestion:
+    """Whether the operation runs as it stands and with what result, and what else can be meant."""
+
+    legal: bool
+    output: list[int | None] | None
+    operands: list[Operand]
+    candidates: list[Candidate]
+    chosen: int | None
+    why: str
+
+
+def parse_shape(text: str) -> Shape:
+    """A shape as users write it: ``"None,28,28,64"``, with brackets or without.
+
+    Raises:
+        UsageError: a size is neither a whole number nor None.
+    """
+    inner = text.strip().strip("()[]").strip()
+    sizes: list[int | None] = []
+    for part in inner.rstrip(",").split(",") if inner else []:
+        word = part.strip()
+        if word in ("None", "null", "?"):
+            sizes.append(None)
+        elif word.isascii() and word.isdigit() and len(word) < 19:
+            sizes.append(int(word))
+        else:
+            raise UsageError(f"shape {shown(text)!r}: {shown(word)!r} is neither a whole number nor None")
+    return tuple(sizes)
+
+
+def suggest(lhs: Shape, rhs: Shape, rules: Sequence[Rule], op: str = "Multiply", layout: str | None = None) -> Suggestion:
+    """What ``op`` of two shapes can mean.
+
+    Args:
+        op: one of ``OPERATIONS``; layers are capitalised.
+        layout: what the axes of the operand of the higher rank are, if that is known.
+
+    Raises:
+        UsageError: an unknown op or layout.
+    """
+    if op not in OPERATIONS:
+        raise UsageError(f"--op {shown(op)!r}: it is one of {', '.join(OPERATIONS)}")
+    if layout is not None and layout not in LAYOUTS:
+        raise UsageError(f"--layout {shown(layout)!r}: it is channels_last or channels_first")
+    values = _values((lhs, rhs), ELEMENTWISE.get(op) is Convention.MERGE, layout)
+    operands = [Operand("lhs", values[0]), Operand("rhs", values[1])]
+    if op == "Concatenate":
+        return _concatenation(operands)
+    if op in CONTRACTIONS:
+        return _contraction(operands, rules, op)
+    return _product(operands, rules, ELEMENTWISE[op], op)
+
+
+def _values(shapes: Sequence[Shape], merge: bool, layout: str | None) -> list[Value]:
+    batch = Origin(Role.BATCH)
+    data = max(range(len(shapes)), key=lambda k: len(shapes[k]))
+    result = []
+    for k, shape in enumerate(shapes):
+        roles = _roles(len(shape), layout) if k == data else ()
+        axes = []
+        for i, size in enumerate(shape):
+            if i == 0 and (size is None or merge):
+                axes.append(Axis(symbol("B") if size is None else size, batch if size is None else Origin(Role.BATCH)))
+                continue
+            known: Size = symbol(f"N{k}{i}") if size is None else size
+            axes.append(new_axis(known, roles[i] if roles else Role.UNKNOWN))
+        result.append(Value(tuple(axes)))
+    return result
+
+
+def _roles(rank: int, layout: str | None) -> tuple[Role, ...]:
+    spatial = _SPATIAL.get(rank)
+    if layout is None or spatial is None:
+        return ()
+    if layout == "channels_last":
+        return (Role.UNKNOWN, *spatial, Role.CHANNEL)
+    return (Role.UNKNOWN, Role.CHANNEL, *spatial)
+
+
+def _site(operands: Sequence[Operand], convention: Convention, op: str) -> Site:
+    node = Node(op, Operation(op, "op", op, {}), 0, (), {})
+    return Site(op, node, Inference(Graph("suggest")), convention, tuple(operands))
+
+
+def _product(operands: list[Operand], rules: Sequence[Rule], convention: Convention, op: str) -> Suggestion:
+    site = _site(operands, convention, op)
+    axes = [o.value.axes or () for o in operands]
+    legal = _legal(convention, axes)
+    output = _shape(broadcast(convention, axes, unify=False)) if legal else None
+    found = candidates(site, rules)
+    finding = decide(Finding(Kind.INCOMPATIBLE, Severity.ERROR, op, op, convention, operands, "", found))
+    if legal:
+        why = "it runs as it stands" + ("; it can also mean:" if found else "")
+        return Suggestion(True, output, operands, found, None, why)
+    chosen, why = finding.chosen, finding.why
+    if chosen is not None and found[chosen].kind is RuleKind.REPEAT:
+        chosen, why = None, f"{found[0].rule} fits, but only the producers can tell whether repeating data is meant"
+    elif chosen is not None and _outgrows(found[chosen], axes):
+        chosen, why = None, f"{found[0].rule} fits, but its result is larger than the first operand: which one is the data?"
+    if finding.chosen is not None and chosen is None:
+        found[finding.chosen].applicability = Applicability.UNSAFE
+    return Suggestion(False, None, operands, found, chosen, why)
+
+
+def _legal(convention: Convention, axes: Sequence[tuple[Axis, ...]]) -> bool:
+    for column in align(convention, axes):
+        present = [a for a in column if a is not None]
+        if len(present) == 2 and fit(*present) not in (Fit.SAME, Fit.STRETCH):
+            return False
+    return True
+
+
+def _outgrows(candidate: Candidate, axes: Sequence[tuple[Axis, ...]]) -> bool:
+    """True where the first operand has a batch, and the result has more axes than it."""
+    return bool(axes[0]) and axes[0][0].role is Role.BATCH and len(candidate.plan.output) > len(axes[0])
+
+
+def _contraction(operands: list[Operand], rules: Sequence[Rule], op: str) -> Suggestion:
+    axes = [o.value.axes or () for o in operands]
+    site = _site(operands, Convention.NUMPY, op)
+    found = candidates(site, [rule for rule in rules if rule.kind is RuleKind.CONTRACT])
+    order = {rule.name: i for i, rule in enumerate(rules)}
+    found.sort(key=lambda c: (bool(c.match.assumed), len(c.plan.steps) if c.rule == "matvec" else 0, order[c.rule]))
+    output = _matmul(axes) if op == "matmul" else None
+    if output is not None:
+        return Suggestion(True, _shape(output), operands, found, None, "it runs as it stands")
+    best = [c for c in found if not c.match.assumed]
+    for candidate in found:
+        candidate.applicability = Applicability.DISPLAY if candidate.match.assumed else Applicability.UNSAFE
+    if len({c.plan.output for c in best}) == 1:
+        best[0].applicability = Applicability.SAFE
+        return Suggestion(False, None, operands, found, found.index(best[0]), f"{best[0].rule} is the only product that fits")
+    why = "several products fit, and nothing tells them apart" if found else "no product of such operands is known"
+    return Suggestion(False, None, operands, found, None, why)
+
+
+def _matmul(axes: Sequence[tuple[Axis, ...]]) -> tuple[Axis, ...] | None:
+    """The axes of ``ops.matmul``, or None where it cannot run at every size."""
+    x, y = axes
+    if len(x) < 2 or len(y) < 2 or same(x[-1].size, y[-2].size) is not Truth.YES:
+        return None
+    try:
+        lead = broadcast(Convention.NUMPY, [x[:-2], y[:-2]], unify=False)
+    except ShapeError:
+        return None
+    return (*lead, x[-2], y[-1])
+
+
+def _concatenation(operands: list[Operand]) -> Suggestion:
+    """Joined along the last axis, Keras's default."""
+    x, y = (o.value.axes or () for o in operands)
+    if len(x) != len(y) or not x:
+        return Suggestion(False, None, operands, [], None, "the ranks differ: nothing can be joined as it stands")
+    clash = next((i for i, (a, b) in enumerate(zip(x[:-1], y[:-1], strict=True)) if same(a.size, b.size) is Truth.NO), None)
+    if clash is not None:
+        why = f"axis {clash} is {x[clash].size} here and {y[clash].size} there: joining along axis -1 needs them equal"
+        return Suggestion(False, None, operands, [], None, why)
+    output = [*_shape(x[:-1]), *_shape([new_axis(x[-1].size + y[-1].size)])]
+    return Suggestion(True, output, operands, [], None, "it runs as it stands, joined along axis -1")
+
+
+def _shape(axes: Sequence[Axis]) -> list[int | None]:
+    return [a.size if isinstance(a.size, int) else None for a in axes]

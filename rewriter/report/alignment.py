@@ -1,0 +1,111 @@
+"""How the operands of a multiply meet, drawn as a table: a column for each axis of the result."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from ..errors import shown
+from ..ir.axis import Axis, Role
+from ..passes.evidence import weigh
+from ..passes.finding import Operand
+from ..shapes.broadcast import Column, Convention, Fit, align, fit
+from .console import columns, pad, paint
+from .words import operand_names, value_text
+
+_GAP = 2
+_LONGEST_NAME = 24
+
+
+def alignment(operands: Sequence[Operand], convention: Convention, width: int, indent: int = 2) -> list[str]:
+    """The operands one below the other as the operation lines them up, with a mark under what goes wrong.
+
+    Where that is too wide, a line for each axis of the result; for an operation that is no elementwise one, the
+    operands alone.
+    """
+    names = operand_names(operands)
+    if convention is Convention.NONE or any(o.value.axes is None for o in operands):
+        return _listed(names, operands, width, indent)
+    axes = [o.value.axes or () for o in operands]
+    meeting = align(convention, axes)
+    marks = [problem(column, axes, meeting) for column in meeting]
+    return _table(names, meeting, marks, width, indent) or _by_axis(names, meeting, marks, indent)
+
+
+def problem(column: Column, operands: Sequence[tuple[Axis, ...]], meeting: Sequence[Column]) -> str:
+    """What is wrong where the axes of a column meet, in a few words, or ""."""
+    present = [a for a in column if a is not None]
+    reference = next((a for a in present if a.size != 1), None)
+    for axis in present:
+        if reference is None or axis is reference:
+            continue
+        how = fit(reference, axis)
+        if how in (Fit.NEVER, Fit.BY_LUCK):
+            return "does not fit"
+        if how is Fit.UNPROVEN:
+            return "may differ"
+        if axis.size != 1 and weigh([("", reference, axis)], operands).contradictions:
+            return "different axes"
+    batches = [c for c in meeting if any(a is not None and a.role is Role.BATCH for a in c)]
+    if len(batches) > 1 and column is not batches[0] and any(column is c for c in batches):
+        return "not the batch's place"
+    return ""
+
+
+def _table(
+    names: Sequence[str], meeting: Sequence[Column], marks: Sequence[str], width: int, indent: int
+) -> list[str]:
+    """Empty where it does not fit into the width."""
+    cells = [[axis_text(column[k]) for column in meeting] for k in range(len(names))]
+    widths = [max((columns(row[i]) for row in cells), default=0) for i in range(len(meeting))]
+    first = max(map(columns, names))
+    legend: list[str] = []
+    if first > _LONGEST_NAME:
+        letters = [chr(ord("a") + k) for k in range(len(names))]
+        legend = [f"{' ' * indent}{letter} = {name}" for letter, name in zip(letters, names, strict=True)]
+        names, first = letters, 1
+    if indent + first + sum(widths) + _GAP * len(widths) > width:
+        return []
+    lines = [_row(name, first, row, widths, indent) for name, row in zip(names, cells, strict=True)]
+    if any(marks):
+        text = next(m for m in marks if m)
+        row = ["^" * max(columns(r[i]) for r in cells) if m else "" for i, m in enumerate(marks)]
+        under = _row("", first, row, widths, indent).rstrip()
+        if columns(under) + 1 + len(text) > width:
+            lines += [paint(under, "red"), paint(pad(text, columns(under), right=True), "red")]
+        else:
+            lines.append(paint(f"{under} {text}", "red"))
+    return [*legend, *lines]
+
+
+def _row(name: str, first: int, row: Sequence[str], widths: Sequence[int], indent: int) -> str:
+    gap = " " * _GAP
+    return (" " * indent + gap.join([pad(name, first), *map(pad, row, widths)])).rstrip()
+
+
+def _by_axis(names: Sequence[str], meeting: Sequence[Column], marks: Sequence[str], indent: int) -> list[str]:
+    lines = []
+    for place, (column, mark) in enumerate(zip(meeting, marks, strict=True)):
+        lines.append(f"{' ' * indent}axis {place}:" + (paint(f"  {mark}", "red") if mark else ""))
+        lines += [
+            f"{' ' * (indent + 2)}{axis_text(axis)}  {name}"
+            for name, axis in zip(names, column, strict=True)
+            if axis is not None
+        ]
+    return lines
+
+
+def _listed(names: Sequence[str], operands: Sequence[Operand], width: int, indent: int) -> list[str]:
+    first = min(max(map(columns, names), default=0), _LONGEST_NAME)
+    lines = []
+    for name, operand in zip(names, operands, strict=True):
+        text = "shape not known" if operand.value.axes is None else value_text(operand.value)
+        line = f"{' ' * indent}{pad(name, first)}  {text}"
+        lines += [line] if columns(line) <= width else [f"{' ' * indent}{name}", f"{' ' * (indent + 2)}{text}"]
+    return lines
+
+
+def axis_text(axis: Axis | None) -> str:
+    """``height=28``; the size alone where the role is not known."""
+    if axis is None:
+        return ""
+    return shown(axis if axis.role is not Role.UNKNOWN else axis.size)

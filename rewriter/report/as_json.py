@@ -1,0 +1,119 @@
+"""The JSON contract (``rewriter/1``)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..ir.axis import Value
+from ..passes.finding import Candidate, Finding
+from ..passes.rewrite import recorded_shape
+from ..passes.suggest import Suggestion
+from ..results import Report, Result, Shapes
+from ..rules.lower import Step
+from ..rules.table import Rule
+
+SCHEMA = "rewriter/1"
+
+
+def report(item: Report) -> dict[str, Any]:
+    """``check`` and ``repair``."""
+    data: dict[str, Any] = {
+        "schema": SCHEMA,
+        "model": item.path,
+        "format": item.format,
+        "nodes": item.nodes,
+        "multiplies": item.multiplies,
+        "findings": [finding(f) for f in item.findings],
+    }
+    if isinstance(item, Result):
+        data["output"] = item.output
+        data["onnx"] = item.onnx
+        data["inserted"] = [{"node": i.node, "op": i.op, "rule": i.rule} for i in item.inserted]
+        data["verified"] = item.verified
+    return data
+
+
+def finding(item: Finding) -> dict[str, Any]:
+    return {
+        "code": item.code,
+        "kind": str(item.kind),
+        "severity": str(item.severity),
+        "node": item.node,
+        "op": item.op,
+        "convention": str(item.convention),
+        "operands": [{"from": o.source, "shape": o.value.shape or [], "axes": roles(o.value)} for o in item.operands],
+        "message": item.message,
+        "candidates": [candidate(c) for c in item.candidates],
+        "chosen": item.chosen,
+        "why": item.why,
+    }
+
+
+def candidate(item: Candidate) -> dict[str, Any]:
+    return {
+        "rule": item.rule,
+        "equation": item.equation,
+        "insert": [step(s) for s in item.plan.steps],
+        "output": list(recorded_shape(item.plan.output)),
+        "evidence": item.evidence,
+        "applicability": str(item.applicability),
+    }
+
+
+def step(item: Step) -> dict[str, Any]:
+    return {"op": item.op, "operand": item.operand, "to": list(recorded_shape(item.to))}
+
+
+def roles(value: Value) -> list[str]:
+    return [str(a.role) for a in value.axes or ()]
+
+
+def shapes(item: Shapes) -> dict[str, Any]:
+    nodes = []
+    seen = set()
+    for prefix, inference in item.inference.walk():
+        for name in inference.graph.order:
+            if prefix + name in seen:
+                continue
+            seen.add(prefix + name)
+            values = inference.values[name]
+            nodes.append(
+                {
+                    "node": prefix + name,
+                    "op": inference.graph.nodes[name].operation.class_name,
+                    "outputs": [v.shape for v in values],
+                    "axes": [roles(v) for v in values],
+                }
+            )
+    return {"schema": SCHEMA, "model": item.path, "nodes": nodes}
+
+
+def suggestion(item: Suggestion) -> dict[str, Any]:
+    return {
+        "schema": SCHEMA,
+        "legal": item.legal,
+        "output": item.output,
+        "candidates": [candidate(c) for c in item.candidates],
+        "chosen": item.chosen,
+        "why": item.why,
+    }
+
+
+def rules(items: tuple[Rule, ...]) -> dict[str, Any]:
+    return {
+        "schema": SCHEMA,
+        "rules": [
+            {
+                "name": rule.name,
+                "summary": rule.summary,
+                "equations": [str(e) for e in rule.equations],
+                "effect": rule.kind.value,
+                "source": rule.source,
+            }
+            for rule in items
+        ],
+    }
+
+
+def unusable(path: str, error: str) -> dict[str, Any]:
+    return {"model": path, "error": error}

@@ -1,0 +1,314 @@
+"""``explain MODEL [NODE]``: what a multiply does with its operands, and why each rule describes them or does not."""
+
+from __future__ import annotations
+
+import itertools
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from ..errors import UsageError, shown
+from ..formats.source import open_model
+from ..ir.axis import Axis
+from ..passes.evidence import KINDS, weigh
+from ..passes.finding import Applicability, Candidate, Finding, Operand
+from ..passes.pipeline import Analysis, analyse
+from ..passes.resolve import matches
+from ..passes.sites import Site
+from ..rules.lower import lower
+from ..rules.match import Match, NoMatch, match
+from ..rules.notation import Equation
+from ..rules.table import Kind, Rule, kind_of
+from ..shapes.broadcast import Convention, align, broadcast
+from ..shapes.call import ShapeError
+from .alignment import alignment, axis_text, problem
+from .console import pad, paint
+from .text import meaning, show_finding
+from .words import CONVENTIONS, count, operand_names, sizes_text, steps_text, value_text, wrapped
+
+_STAGES = ("rank", "role", "size", "nodes")
+_MOST_NAMES = 12
+_APPLIED = {
+    Applicability.SAFE: "applied without being asked for",
+    Applicability.UNSAFE: "applied only with --mode best or --at",
+    Applicability.DISPLAY: "evidence does not decide for it: ask for it with --at",
+}
+_OTHER = {Convention.MERGE: Convention.NUMPY, Convention.NUMPY: Convention.MERGE}
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One equation of a rule held against two operands: what it comes to, or where it fails and why."""
+
+    rule: Rule
+    equation: Equation
+    found: Match | None
+    stage: str = ""
+    reason: str = ""
+
+
+def of_file(path: str | os.PathLike[str], node: str | None, rules: Sequence[Rule], width: int) -> str:
+    """The explanation of one node of a model, or of all that multiply.
+
+    Raises:
+        UsageError: the model has no such node.
+    """
+    with open_model(path) as source:
+        analysis = analyse(source.graph, rules)
+        if node is None:
+            return _whole(source.path, analysis, rules, width)
+        return _node(source.path, node, analysis, rules, width)
+
+
+def _node(path: str, node: str, analysis: Analysis, rules: Sequence[Rule], width: int) -> str:
+    finding = next((f for f in analysis.findings if f.node == node), None)
+    here = [s for s in analysis.sites if s.path == node]
+    if here:
+        return "\n".join(_sections(here, finding, rules, width)) + "\n"
+    if finding is not None:
+        lines = [*show_finding(finding, rules, width), "", *wrapped("It is no multiply: no rule is held against it.", width)]
+        return "\n".join(lines) + "\n"
+    if any(f"{prefix}{name}" == node for prefix, item in analysis.inference.walk() for name in item.graph.nodes):
+        raise UsageError(f"node {shown(node)!r} is no multiply, and nothing is wrong with it; {_known(analysis)}")
+    raise UsageError(f"there is no node {shown(node)!r}; {_known(analysis)}")
+
+
+def _known(analysis: Analysis) -> str:
+    names = list(dict.fromkeys(shown(s.path) for s in analysis.sites))
+    if not names:
+        return "the model has no multiplies"
+    more = f" and {len(names) - _MOST_NAMES} more" if len(names) > _MOST_NAMES else ""
+    return f"the model's multiplies are {', '.join(names[:_MOST_NAMES])}{more}"
+
+
+def _whole(path: str, analysis: Analysis, rules: Sequence[Rule], width: int) -> str:
+    """Every multiply; those that are right and alike in one section."""
+    by_path = {k: list(g) for k, g in itertools.groupby(sorted(analysis.sites, key=_path), key=_path)}
+    order = list(dict.fromkeys(s.path for s in analysis.sites))
+    findings = {f.node: f for f in analysis.findings}
+    lines = [f"{paint(shown(path), 'bold')}: {count(len(order), 'multiply')}", ""]
+    alike: dict[tuple[str, ...], list[str]] = {}
+    for name in order:
+        if name in findings:
+            lines += [*_sections(by_path[name], findings[name], rules, width), "", paint("-" * width, "dim"), ""]
+        else:
+            site = by_path[name][0]
+            alike.setdefault((str(site.convention), *(o.value.text() for o in site.operands)), []).append(name)
+    for names in alike.values():
+        lines += [*_sections(by_path[names[0]], None, rules, width)]
+        if len(names) > 1:
+            rest = ", ".join(map(shown, names[1 : _MOST_NAMES + 1]))
+            more = f" and {len(names) - 1 - _MOST_NAMES} more" if len(names) > _MOST_NAMES + 1 else ""
+            lines += ["", *wrapped(f"The same holds for {rest}{more}.", width)]
+        lines += ["", paint("-" * width, "dim"), ""]
+    for finding in analysis.findings:
+        if finding.node not in by_path:
+            lines += [*show_finding(finding, rules, width), "", paint("-" * width, "dim"), ""]
+    return "\n".join(lines[:-2] if len(lines) > 2 else lines[:1]) + "\n"
+
+
+def _path(site: Site) -> str:
+    return site.path
+
+
+# -- one multiply ------------------------------------------------------------------------------------------------------
+def _sections(here: Sequence[Site], finding: Finding | None, rules: Sequence[Rule], width: int) -> list[str]:
+    site = here[0]
+    lines = [paint(shown(site.path), "bold")]
+    if len(here) > 1:
+        lines += wrapped(f"The model it is in is called {len(here)} times; this is the first call.", width, 2)
+    lines += ["", paint("How its operands meet", "bold"), *_meeting(site, width)]
+    if any(v.axes is None for v in site.values):
+        return lines
+    lines += ["", paint("What it does as it stands", "bold"), *_as_it_stands(site, finding, width)]
+    if finding is not None:
+        lines += ["", paint("What is made of it", "bold"), *_decision(finding, rules, width)]
+    lines += ["", paint("Rule by rule", "bold"), *_rules(site, finding, rules, width)]
+    return lines
+
+
+def _meeting(site: Site, width: int) -> list[str]:
+    lines = wrapped(CONVENTIONS[site.convention], width, 2)
+    return [*lines, "", *alignment(site.operands, site.convention, width, 4)]
+
+
+def _as_it_stands(site: Site, finding: Finding | None, width: int) -> list[str]:
+    """Axis by axis, the result, and what the other convention would make of the same operands."""
+    axes = [v.axes or () for v in site.values]
+    meeting = align(site.convention, axes)
+    names = operand_names(site.operands)
+    lines = []
+    for place, column in enumerate(meeting):
+        text = " with ".join(axis_text(a) for a in column if a is not None)
+        missing = [name for name, axis in zip(names, column, strict=True) if axis is None or _stretched(axis, column)]
+        text += f", {' and '.join(missing)} repeated along it" if missing else ""
+        mark = problem(column, axes, meeting)
+        lines += wrapped(f"axis {place}: {text}" + (f"  <- {paint(mark, 'red')}" if mark else ""), width, 2, 10)
+    lines += wrapped(_result(site.convention, axes), width, 2, 4)
+    other = _OTHER.get(site.convention)
+    if other is not None and len({len(a) for a in axes if a}) > 1:
+        lines += wrapped(f"{_other_name(other)} would line them up otherwise:", width, 2, 4)
+        lines += ["", *alignment(site.operands, other, width, 4), "", *wrapped(_result(other, axes), width, 2, 4)]
+    if finding is None:
+        lines += wrapped(
+            "It is legal and nothing speaks against it. Which axes belong together depends on what the operands mean, "
+            "not on their sizes: the rules below that fit are the other things that such a product can mean.",
+            width,
+            2,
+        )
+    return lines
+
+
+def _stretched(axis: Axis, column: Sequence[Axis | None]) -> bool:
+    return axis.size == 1 and any(a is not None and a.size != 1 for a in column)
+
+
+def _other_name(convention: Convention) -> str:
+    return "keras.layers.Multiply" if convention is Convention.MERGE else "keras.ops.multiply, like '*',"
+
+
+def _result(convention: Convention, axes: Sequence[tuple[Axis, ...]]) -> str:
+    try:
+        out = broadcast(convention, axes, unify=False)
+    except ShapeError as error:
+        return f"There is no result: {str(error).replace('unknown=', '')}."
+    return f"The result is ({', '.join(axis_text(a) for a in out)})."
+
+
+def _decision(finding: Finding, rules: Sequence[Rule], width: int) -> list[str]:
+    """The choice, and the candidates by rank with what each has to show for itself."""
+    names = operand_names(finding.operands)
+    chosen = finding.choice
+    verdict = f"{chosen.equation}  ({chosen.rule})" if chosen is not None else "Nothing is chosen."
+    lines = [*wrapped(paint(verdict, "bold"), width, 2, 6), *wrapped(f"Why: {finding.why}", width, 2, 6)]
+    if not finding.candidates:
+        return lines
+    if len(finding.candidates) > 1:
+        order = "; ".join(f"({i}) {kind}" for i, kind in enumerate(KINDS, 1))
+        lines += wrapped(f"Order: what fits is ranked by the first of these that differs: {order}.", width, 2, 6)
+    for number, candidate in enumerate(finding.candidates, 1):
+        lines += ["", *_ranked(number, candidate, rules, names, width, candidate is chosen)]
+    return lines
+
+
+def _ranked(
+    number: int, item: Candidate, rules: Sequence[Rule], names: Sequence[str], width: int, chosen: bool
+) -> list[str]:
+    note = paint("  <- chosen", "green") if chosen else ""
+    lines = wrapped(f"{number:>2}  {meaning(item, rules)}{note}", width, 2, 6)
+    details = [*steps_text(item.plan.steps, names), *(f"evidence: {text}" for text in item.evidence)]
+    details.append(f"result: {sizes_text(item.plan.output)}; {_APPLIED[item.applicability]}")
+    return lines + [line for text in details for line in wrapped(text, width, 6, 8)]
+
+
+# -- rule by rule ------------------------------------------------------------------------------------------------------
+def _rules(site: Site, finding: Finding | None, rules: Sequence[Rule], width: int) -> list[str]:
+    operands = [v.axes or () for v in site.values]
+    if len(operands) == 2:
+        return _pair(operands, operand_names(site.operands), site, rules, width)
+    data = max(range(len(operands)), key=lambda k: len(operands[k]))
+    names = operand_names(site.operands)
+    lines = wrapped(f"With {len(operands)} operands, each one is held against {names[data]}.", width, 2)
+    for k, axes in enumerate(operands):
+        if k != data and axes:
+            pair = [site.operands[data], site.operands[k]]
+            lines += ["", *wrapped(f"{names[k]}: {value_text(site.operands[k].value)}", width, 2)]
+            lines += _pair([operands[data], axes], [names[data], names[k]], _two(site, pair), rules, width)
+    return lines
+
+
+def _two(site: Site, pair: Sequence[Operand]) -> Site:
+    return Site(site.path, site.node, site.inference, Convention.NUMPY, tuple(pair))
+
+
+def _pair(
+    operands: Sequence[tuple[Axis, ...]], names: Sequence[str], site: Site, rules: Sequence[Rule], width: int
+) -> list[str]:
+    tried = list(attempts(operands, site.convention, rules))
+    first = max((len(a.rule.name) for a in tried), default=0)
+    lines: list[str] = []
+    for attempt in tried:
+        if attempt.stage == "rank":
+            continue
+        sign = paint("fits", "green") if attempt.found is not None else paint("no", "dim")
+        lines += wrapped(f"{pad(sign, 4)}  {pad(attempt.rule.name, first)}  {attempt.equation}", width, 2, first + 10)
+        for text in _outcome(attempt, operands, names, site):
+            lines += wrapped(text, width, 10, 12)
+    lines += _other_ranks(tried, operands, first, width)
+    return lines + _nearest(tried, width) if all(a.found is None for a in tried) else lines
+
+
+def _outcome(
+    attempt: Attempt, operands: Sequence[tuple[Axis, ...]], names: Sequence[str], site: Site
+) -> Iterator[str]:
+    if attempt.found is None:
+        yield attempt.reason
+        return
+    steps = lower(attempt.found, site.convention).steps
+    yield from steps_text(steps, names) if steps else ["this is what it computes as it stands"]
+    if attempt.found.assumed:
+        yield f"only if {', '.join(sorted(attempt.found.assumed))} has one size on both sides"
+    for text in weigh(attempt.found.pairs, operands).texts():
+        yield f"evidence: {text}"
+
+
+def _other_ranks(
+    tried: Sequence[Attempt], operands: Sequence[tuple[Axis, ...]], first: int, width: int
+) -> list[str]:
+    """The equations for operands of other ranks, a line for each rule."""
+    groups: dict[str, list[str]] = {}
+    for attempt in tried:
+        if attempt.stage == "rank":
+            groups.setdefault(attempt.rule.name, []).append(str(attempt.equation))
+    if not groups:
+        return []
+    ranks = " and ".join(str(len(axes)) for axes in operands)
+    lines = ["", *wrapped(f"Not for operands of {ranks} axes:", width, 2)]
+    for name, equations in groups.items():
+        lines += [
+            f"{'':8}{pad(name if i == 0 else '', first)}  {equation}" for i, equation in enumerate(equations)
+        ]
+    return lines
+
+
+def _nearest(tried: Sequence[Attempt], width: int) -> list[str]:
+    """The equation that came furthest, and what it lacks."""
+    real = [a for a in tried if a.stage in _STAGES]
+    if not real:
+        return []
+    best = max(real, key=lambda a: _STAGES.index(a.stage))
+    text = f"None of them fits. {best.rule.name} comes nearest: {best.equation}, but {best.reason}."
+    return ["", *wrapped(text, width, 2)]
+
+
+def attempts(operands: Sequence[tuple[Axis, ...]], convention: Convention, rules: Sequence[Rule]) -> Iterator[Attempt]:
+    """Every equation against two operands, in the order of operands in which it comes furthest."""
+    for rule in rules:
+        for equation in rule.equations:
+            both = [equation] if equation.operands[0] == equation.operands[1] else [equation, equation.swapped()]
+            yield max((_attempt(rule, e, operands, convention) for e in both), key=_progress)
+
+
+def _progress(attempt: Attempt) -> int:
+    return len(_STAGES) if not attempt.stage else _STAGES.index(attempt.stage)
+
+
+def _attempt(
+    rule: Rule, equation: Equation, operands: Sequence[tuple[Axis, ...]], convention: Convention
+) -> Attempt:
+    cannot = ""
+    for found in matches(equation, operands):
+        plan = lower(found, convention)
+        if plan.cannot:
+            cannot = plan.cannot
+        elif kind_of(equation) is Kind.REPEAT and not plan.steps:
+            cannot = "nothing is to be repeated"
+        else:
+            return Attempt(rule, found.equation, found)
+    if cannot:
+        return Attempt(rule, equation, None, "nodes", f"no nodes come of it: {cannot}")
+    failure = match(equation, operands)
+    expanded = equation.expand([len(axes) for axes in operands]) or equation
+    if not isinstance(failure, NoMatch):
+        return Attempt(rule, expanded, None, "nodes", "it fits only with axes that are left out")
+    return Attempt(rule, expanded, None, failure.stage, failure.reason.replace("unknown=", ""))

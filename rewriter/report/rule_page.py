@@ -1,0 +1,158 @@
+"""``explain RULE``: a page that is made of the rule itself, with an example that is computed, not written."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+from typing import Any
+
+from ..formats.keras_ops import line as keras_line
+from ..ir.axis import SPATIAL, Axis, Role, new_axis
+from ..rules.lower import RESULT, Plan, Step, lower
+from ..rules.match import NAME_ROLES, Match, match
+from ..rules.notation import Equation, Term
+from ..rules.oracle import evaluate
+from ..rules.table import Kind, Rule
+from ..shapes.broadcast import Convention
+from .console import columns, pad, paint
+from .words import sizes_text, wrapped
+
+_PRIMES = (2, 3, 5, 7, 11, 13, 17, 19, 23)
+_STARS = {"s": 2, "r": 2}
+_NAMES = ("x", "y")
+
+NEEDS = {
+    Kind.PLACE: "It only adds or moves axes. It is applied without being asked for where the evidence (the roles of "
+    "the axes, where they come from, their sizes) leaves one placement.",
+    Kind.REPEAT: "It repeats data. It is applied without being asked for only where every repeated axis has the same "
+    "role on both sides and one whole ratio.",
+    Kind.CONTRACT: "It sums, or gives the result another rank. It is applied without being asked for only where the "
+    "file records that very result; otherwise ask for it with --at.",
+}
+
+
+def page(rule: Rule, width: int) -> str:
+    """The page of a rule."""
+    lines = [paint(rule.name, "bold")]
+    lines += wrapped(f"{rule.summary[:1].upper()}{rule.summary[1:]}." if rule.summary else "", width)
+    if rule.source != "built in":
+        lines += wrapped(f"Added by {rule.source}.", width)
+    lines += ["", "Equations", *(f"  {e}" for e in rule.equations), "", "What the names may stand for"]
+    lines += _names(rule, width)
+    lines += ["", "When it is applied", *wrapped(NEEDS[rule.kind], width, 2), "", "To ask for it"]
+    lines += [f"  rewriter repair MODEL -o OUT --at NODE={rule.name}", "  or with an equation of your own, such as"]
+    lines += [f'  --at "NODE={example_equation(rule.equations[0])}"']
+    for equation in rule.equations:
+        lines += ["", *_example(equation, width)]
+    return "\n".join(lines) + "\n"
+
+
+def example_equation(equation: Equation) -> Equation:
+    """The equation with its stars written out as the examples have them: ``s*`` as ``h w``."""
+    ranks = []
+    for terms in equation.operands:
+        stars = [_STARS.get(n, 1) for t in terms if t.star for n in t.names[:1]]
+        ranks.append(sum(not t.star for t in terms) + sum(stars))
+    return equation.expand(ranks) or equation
+
+
+def _names(rule: Rule, width: int) -> list[str]:
+    starred = {n: t.star for e in rule.equations for terms in e.operands for t in terms for n in t.names}
+    labels = {name: f"{name}*" if star else name for name, star in starred.items()}
+    first = max(map(len, labels.values()))
+    lines = []
+    for name, label in labels.items():
+        text = f"{'any number of axes, each of them ' if starred[name] else ''}{roles_text(name)}"
+        lines += wrapped(f"{pad(label, first)}  {text}", width, 2, first + 4)
+    return lines
+
+
+def roles_text(name: str) -> str:
+    """What a name of an equation may stand for, from ``NAME_ROLES``."""
+    if name == "b":
+        return "the batch"
+    allowed = NAME_ROLES.get(name)
+    strong = [str(r) for r in Role if allowed and r in allowed and r not in (Role.UNKNOWN, Role.FEATURE)]
+    if allowed is None or len(strong) >= len(SPATIAL) + 1:
+        return "any axis but the batch"
+    return f"{' or '.join(strong)}, or an axis of which no layer says what it is"
+
+
+# -- the worked example ------------------------------------------------------------------------------------------------
+def _example(equation: Equation, width: int) -> list[str]:
+    """Operands of made-up prime sizes, the lines of Keras, and the proof that they compute the equation."""
+    written = example_equation(equation)
+    sizes = _sizes(written)
+    operands = [_axes(terms, sizes) for terms in written.operands]
+    found = match(written, operands, roles=False)
+    if not isinstance(found, Match):
+        raise AssertionError(f"{written} does not match its own example: {found.reason}")
+    plan = lower(found, Convention.NUMPY)
+    shapes = [sizes_text(a.size for a in axes) for axes in operands]
+    text = " and ".join(f"{name} {shape}" for name, shape in zip(_NAMES, shapes, strict=False))
+    lines = [f"Example: {written}", *wrapped(f"with {', '.join(f'{n}={s}' for n, s in sizes.items())}: {text}", width, 2)]
+    if plan.cannot:
+        return [*lines, *wrapped(f"It cannot be written as nodes: {plan.cannot}.", width, 2)]
+    lines += code(plan.steps, plan.replaces, sizes_text(plan.output))
+    if not agrees(written, sizes, operands, plan):
+        raise AssertionError(f"the nodes of {written} do not compute it")
+    return [*lines, "  (run with NumPy just now: equal to the equation's einsum)"]
+
+
+def code(steps: Sequence[Step], replaces: bool, shape: str) -> list[str]:
+    """The steps as lines of Keras, the last with the result's shape."""
+    before = [keras_line(s, _NAMES).replace("y = ops.matmul", "z = ops.matmul") for s in steps if s.operand != RESULT]
+    after = [_on_result(keras_line(s, _NAMES), s) for s in steps if s.operand == RESULT]
+    middle = [] if replaces else ["z = ops.multiply(x, y)"]
+    lines = [*before, *middle, *after]
+    longest = max(map(columns, lines))
+    return [f"    {line}" for line in lines[:-1]] + [f"    {pad(lines[-1], min(longest, 50))}  # {shape}"]
+
+
+def _on_result(line: str, step: Step) -> str:
+    if step.op == "MatMul":
+        return line.replace("y = ", "z = ", 1)
+    return line.replace("y = ", "z = ", 1).replace("(y,", "(z,", 1)
+
+
+def _sizes(equation: Equation) -> dict[str, int]:
+    names = dict.fromkeys(n for terms in equation.operands for t in terms for n in t.names)
+    return dict(zip(names, itertools.cycle(_PRIMES), strict=False))
+
+
+def _axes(terms: Sequence[Term], sizes: dict[str, int]) -> tuple[Axis, ...]:
+    result = []
+    for term in terms:
+        size = 1
+        for name in term.names:
+            size *= sizes[name]
+        result.append(new_axis(size, Role.BATCH if term.names == ("b",) else Role.UNKNOWN))
+    return tuple(result)
+
+
+def agrees(equation: Equation, sizes: dict[str, int], operands: Sequence[tuple[Axis, ...]], plan: Plan) -> bool:
+    """True where the plan's steps, run with NumPy, compute what the equation says."""
+    import numpy as np
+
+    rng = np.random.default_rng(0)
+    arrays: list[Any] = [rng.integers(-9, 9, [a.size for a in axes]).astype(float) for axes in operands]
+    desired = evaluate(equation, sizes, arrays)
+    for step in (s for s in plan.steps if s.operand != RESULT):
+        arrays[step.operand] = run(step, arrays[step.operand])
+    result = arrays[0] * arrays[1] if not plan.replaces else None
+    for step in (s for s in plan.steps if s.operand == RESULT):
+        result = arrays[0] @ arrays[1] if step.op == "MatMul" else run(step, result)
+    return result is not None and result.shape == desired.shape and bool(np.array_equal(result, desired))
+
+
+def run(step: Step, array: Any) -> Any:
+    """A step on an array of plain sizes."""
+    import numpy as np
+
+    if step.op == "Transpose":
+        return np.transpose(array, step.axes)
+    if step.op == "Tile":
+        return np.tile(array, step.repeats)
+    if step.op == "Repeat":
+        return np.repeat(array, step.repeats[0], step.axes[0])
+    return np.reshape(array, step.to)

@@ -1,0 +1,84 @@
+"""Findings as SARIF 2.1.0: one run for all models. Source: OASIS, SARIF 2.1.0 (sarif-schema-2.1.0.json)."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import pathlib
+import urllib.parse
+from collections.abc import Sequence
+from typing import Any
+
+from ..errors import shown
+from ..passes.finding import Finding, Kind, Severity
+from ..results import Report
+from . import as_json
+from .github import message
+from .words import KINDS
+
+SCHEMA = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"
+_LEVELS = {Severity.ERROR: "error", Severity.WARNING: "warning", Severity.INFO: "note"}
+_USUAL = {Kind.UNPROVEN: "note", Kind.NOT_ANALYSED: "warning"}
+
+
+def log(items: Sequence[Report | tuple[str, str]]) -> dict[str, Any]:
+    """The whole log. A pair is a model that cannot be used, with the reason."""
+    from .. import __version__
+
+    broken = [item for item in items if isinstance(item, tuple)]
+    reports = [item for item in items if not isinstance(item, tuple)]
+    invocation: dict[str, Any] = {"executionSuccessful": not broken}
+    if broken:
+        invocation["toolExecutionNotifications"] = [
+            {"level": "error", "message": {"text": reason}, "locations": [_location(path)]} for path, reason in broken
+        ]
+    run = {
+        "tool": {"driver": {"name": "rewriter", "version": __version__, "rules": [_rule(kind) for kind in Kind]}},
+        "invocations": [invocation],
+        "artifacts": [{"location": {"uri": uri(i[0] if isinstance(i, tuple) else i.path)}} for i in items],
+        "results": [_result(item.path, finding) for item in reports for finding in item.findings],
+        "columnKind": "unicodeCodePoints",
+    }
+    return {"$schema": SCHEMA, "version": "2.1.0", "runs": [run]}
+
+
+def uri(path: str) -> str:
+    """A path as a URI: relative as it was given, ``file://`` where it is absolute."""
+    if os.path.isabs(path):
+        return pathlib.Path(path).as_uri()
+    return urllib.parse.quote(os.fsencode(path.replace(os.sep, "/")), safe="/~-._")
+
+
+def _rule(kind: Kind) -> dict[str, Any]:
+    title, text = KINDS[kind]
+    return {
+        "id": kind.code,
+        "name": "".join(word.capitalize() for word in str(kind).split("-")),
+        "shortDescription": {"text": f"{title[:1].upper()}{title[1:]}."},
+        "fullDescription": {"text": text},
+        "help": {"text": f"{text} 'rewriter explain MODEL NODE' shows what each rule makes of it."},
+        "defaultConfiguration": {"level": _USUAL.get(kind, "error")},
+    }
+
+
+def _result(path: str, item: Finding) -> dict[str, Any]:
+    identity = f"{path}\0{item.node}\0{item.code}".encode(errors="surrogatepass")
+    return {
+        "ruleId": item.code,
+        "ruleIndex": list(Kind).index(item.kind),
+        "level": _LEVELS[item.severity],
+        "message": {"text": message(item)},
+        "locations": [_location(path, item)],
+        "partialFingerprints": {"modelNode/v1": hashlib.sha256(identity).hexdigest()[:32]},
+        "properties": {"finding": as_json.finding(item)},
+    }
+
+
+def _location(path: str, item: Finding | None = None) -> dict[str, Any]:
+    # A model has no lines; GitHub shows a result only where a region is stated.
+    physical = {"artifactLocation": {"uri": uri(path)}, "region": {"startLine": 1}}
+    location: dict[str, Any] = {"physicalLocation": physical}
+    if item is not None:
+        name = shown(item.node.rpartition("/")[2])
+        location["logicalLocations"] = [{"name": name, "fullyQualifiedName": shown(item.node), "kind": "element"}]
+    return location

@@ -1,0 +1,210 @@
+"""``check``, ``repair`` and ``suggest`` as text for people, readable in 80 columns and without colour."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Mapping, Sequence
+
+from ..errors import shown
+from ..formats.keras_ops import line as keras_line
+from ..passes.finding import Candidate, Finding, Severity
+from ..passes.rewrite import recorded_shape
+from ..passes.suggest import CONTRACTIONS, Suggestion
+from ..results import Report, Result
+from ..rules.table import Rule
+from ..shapes.broadcast import Convention
+from .alignment import alignment
+from .console import columns, pad, paint
+from .words import (
+    COLOURS,
+    CONVENTIONS,
+    KINDS,
+    complaint,
+    count,
+    labelled,
+    op_text,
+    operand_names,
+    sizes_text,
+    steps_text,
+    wrapped,
+)
+
+_MOST_CANDIDATES = 8
+
+
+def report(item: Report, rules: Sequence[Rule], width: int) -> str:
+    """What ``check`` found."""
+    lines = [headline(item), ""]
+    for finding in item.findings:
+        lines += [*show_finding(finding, rules, width), ""]
+    if any(f.chosen is not None for f in item.findings):
+        lines += [*wrapped(f"To repair: rewriter repair {_word(item.path)} -o OUT", width, hang=4), ""]
+    return "\n".join(lines if item.findings else lines[:1]) + ("\n" if not item.findings else "")
+
+
+def headline(item: Report) -> str:
+    """``model.keras: 17 nodes, 2 multiplies, no findings``."""
+    counts = f"{count(item.nodes, 'node')}, {count(item.multiplies, 'multiply')}"
+    if not item.findings:
+        return f"{paint(shown(item.path), 'bold')}: {counts}, {paint('no findings', 'green')}"
+    split = [
+        paint(count(number, str(severity)), COLOURS[severity]) if severity is not Severity.INFO else f"{number} info"
+        for severity in Severity
+        if (number := sum(f.severity is severity for f in item.findings))
+    ]
+    return f"{paint(shown(item.path), 'bold')}: {counts}, {count(len(item.findings), 'finding')} ({', '.join(split)})"
+
+
+def show_finding(item: Finding, rules: Sequence[Rule], width: int, done: bool = False) -> list[str]:
+    """A finding: the node, how its operands meet, what is wrong, what was meant, what is inserted, and why.
+
+    ``done`` says that the repair was made.
+    """
+    title = f"{item.code} {item.kind}: {KINDS[item.kind][0]}"
+    lines = [f"{paint(str(item.severity), COLOURS[item.severity], 'bold')} {title}"]
+    lines += labelled("node", [f"{paint(shown(item.node), 'bold')} ({op_text(item)})"], width)
+    lines += ["", *alignment(item.operands, item.convention, width, 4), ""]
+    if item.convention is not Convention.NONE:
+        lines += labelled("operation", [CONVENTIONS[item.convention]], width)
+    lines += labelled("wrong", [complaint(item)], width)
+    names = operand_names(item.operands)
+    chosen = item.choice
+    if chosen is not None:
+        lines += labelled("meant", [meaning(chosen, rules)], width)
+        lines += labelled("inserted" if done else "insert", steps_text(chosen.plan.steps, names), width)
+        lines += labelled("why", [item.why], width)
+    else:
+        lines += labelled("undecided" if item.candidates else "why", [item.why], width)
+    others = [c for c in item.candidates if c is not chosen]
+    if others:
+        lines += ["", *_others(item, others, rules, names, width)]
+    return lines
+
+
+def meaning(item: Candidate, rules: Sequence[Rule]) -> str:
+    """``b h w c, b c -> b h w c  (channel-gate: one factor per channel)``."""
+    return f"{paint(item.equation, 'bold')}  ({_rule_text(item.rule, rules)})"
+
+
+def _rule_text(name: str, rules: Sequence[Rule]) -> str:
+    summary = next((r.summary for r in rules if r.name == name), "")
+    return f"{name}: {summary}" if summary else name
+
+
+def _others(
+    item: Finding, others: Sequence[Candidate], rules: Sequence[Rule], names: Sequence[str], width: int
+) -> list[str]:
+    """The candidates that were not chosen, the first-ranked one first, and how to ask for one."""
+    lines = ["  It could also mean:" if item.choice is not None else "  It could mean:"]
+    for number, candidate in enumerate(others[:_MOST_CANDIDATES], 1):
+        lines += _candidate(number, candidate, rules, names, width, candidate is _best_mode(item))
+    if len(others) > _MOST_CANDIDATES:
+        lines.append(f"    ... and {len(others) - _MOST_CANDIDATES} more (--format json shows all)")
+    lines += wrapped(f"To say which: --at {_word(f'{shown(item.node)}={others[0].equation}')}", width, 2, 6)
+    return lines
+
+
+def _best_mode(item: Finding) -> Candidate | None:
+    """The candidate that best mode takes of a finding that safe mode leaves open."""
+    if item.choice is not None or item.severity is not Severity.ERROR:
+        return None
+    return next((c for c in item.candidates if not c.match.assumed), None)
+
+
+def _candidate(
+    number: int, item: Candidate, rules: Sequence[Rule], names: Sequence[str], width: int, best: bool
+) -> list[str]:
+    note = "  [what --mode best takes]" if best else ""
+    lines = wrapped(f"{number:>2}  {meaning(item, rules)}{note}", width, 2, 6)
+    details = [*steps_text(item.plan.steps, names), f"evidence: {'; '.join(item.evidence)}"]
+    return lines + [line for text in details for line in wrapped(text, width, 6, 8)]
+
+
+def _word(text: str) -> str:
+    """A word for a shell."""
+    return shlex.quote(shown(text))
+
+
+# -- repair ------------------------------------------------------------------------------------------------------------
+def result(item: Result, rules: Sequence[Rule], width: int) -> str:
+    """What ``repair`` did."""
+    done = item.output is not None
+    lines = [headline(item), ""]
+    for finding in item.findings:
+        lines += [*show_finding(finding, rules, width, done), ""]
+    if not done:
+        number = len(item.undecided)
+        text = f"Nothing was written: {count(number, 'finding')} could not be decided."
+        return "\n".join([*lines, *wrapped(paint(text, "red"), width)]) + "\n"
+    lines += _inserted(item, width)
+    copy = "" if item.inserted else ", an identical copy of the input"
+    lines.append(f"Written: {paint(shown(item.output), 'bold')}{copy}")
+    if item.onnx:
+        lines.append(f"Written: {paint(shown(item.onnx), 'bold')}")
+    lines += _proven(item.verified, width)
+    return "\n".join(lines) + "\n"
+
+
+def _inserted(item: Result, width: int) -> list[str]:
+    if not item.inserted:
+        return []
+    rows = [(shown(i.node), i.op, i.rule) for i in item.inserted]
+    first, second = (max(columns(row[k]) for row in rows) for k in (0, 1))
+    lines = [f"Inserted ({count(len(rows), 'node')}, each with the rule that asked for it):"]
+    for node, op, rule in rows:
+        line = f"  {pad(node, first)}  {pad(op, second)}  {rule}"
+        lines += [line] if columns(line) <= width else [f"  {node}", f"      {op}  {rule}"]
+    return [*lines, ""]
+
+
+def _proven(verified: Mapping[str, object] | None, width: int) -> list[str]:
+    if verified is None:
+        return ["Not verified (--no-verify)."]
+    facts = []
+    if verified.get("static"):
+        left = verified.get("findings_left", 0)
+        facts.append(
+            "the axes of every tensor were computed again, and "
+            + ("no finding is left" if not left else f"{left} finding(s) are left that no insertion repairs")
+        )
+    facts += [f"{key}: {value}" for key, value in verified.items() if key not in ("static", "findings_left")]
+    return wrapped(f"Proven: {'; '.join(facts) or 'nothing'}.", width, hang=8)
+
+
+# -- suggest -----------------------------------------------------------------------------------------------------------
+def suggestion(item: Suggestion, op: str, convention: Convention, rules: Sequence[Rule], width: int) -> str:
+    """What two shapes can mean, with the lines of Keras for each."""
+    names = ("lhs", "rhs")
+    shapes = " and ".join(sizes_text(o.value.shape or []) for o in item.operands)
+    lines = [f"{op} of {shapes}", "", *alignment(item.operands, convention, width), ""]
+    if item.legal:
+        lines += wrapped(f"It runs as it stands and gives {sizes_text(item.output or [])}.", width)
+    elif op not in CONTRACTIONS or item.candidates:
+        lines += wrapped("It does not fit as it stands.", width)
+    if convention is not Convention.NONE:
+        lines += wrapped(CONVENTIONS[convention].replace("Multiply", op).replace("multiply", op), width)
+    if not item.candidates:
+        return "\n".join([*lines, *([] if item.legal else wrapped(f"{item.why[:1].upper()}{item.why[1:]}.", width))]) + "\n"
+    lines += ["", "It can also mean:" if item.legal else "It can mean:"]
+    for number, candidate in enumerate(item.candidates, 1):
+        lines.append("")
+        star = " <- the best" if item.chosen == number - 1 else ""
+        lines += wrapped(f"{number:>2}  {meaning(candidate, rules)}{paint(star, 'green')}", width, 0, 4)
+        lines += [f"      {text}" for text in keras_lines(candidate, op, names)]
+        facts = f"gives {sizes_text(recorded_shape(candidate.plan.output))}; {'; '.join(candidate.evidence)}"
+        lines += wrapped(facts, width, 4, 4)
+    if not item.legal:
+        verdict = "Best" if item.chosen is not None else "Undecided"
+        lines += ["", *wrapped(f"{verdict}: {item.why}.", width)]
+    return "\n".join(lines) + "\n"
+
+
+def keras_lines(item: Candidate, op: str, names: tuple[str, ...]) -> list[str]:
+    """The lines of Keras that a person would write for a candidate."""
+    before = [keras_line(s, names) for s in item.plan.steps if s.operand >= 0]
+    after = [keras_line(s, names) for s in item.plan.steps if s.operand < 0]
+    if item.plan.replaces:
+        return before + after
+    operands = ", ".join(names)
+    call = f"layers.{op}()([{operands}])" if op[:1].isupper() else f"ops.{op}({operands})"
+    return [*before, f"y = {call}", *after]

@@ -1,0 +1,146 @@
+"""Words that several reports share: the kinds of findings, shapes, steps, conventions, and wrapped lines."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+
+from ..errors import shown
+from ..ir.axis import Value
+from ..ir.size import Size
+from ..passes.finding import LITERAL, Finding, Kind, Operand, Severity
+from ..rules.lower import RESULT, Step
+from ..shapes.broadcast import Convention
+from .console import columns, pad
+
+# What each kind of finding is called, and what it is.
+KINDS: dict[Kind, tuple[str, str]] = {
+    Kind.INCOMPATIBLE: (
+        "the operands do not fit",
+        "Two axes that meet have different sizes, and neither is 1: the operation raises whatever the batch.",
+    ),
+    Kind.BATCH_MISALIGNED: (
+        "the batch meets another axis",
+        "The batch of one operand lines up with another axis of the other. This runs at batch 1, is silently wrong at "
+        "a batch of the other axis's size, and raises otherwise.",
+    ),
+    Kind.AXIS_MISALIGNED: (
+        "it runs along the wrong axis",
+        "The sizes fit, but the axes that meet are not those that belong together: the result is silently wrong.",
+    ),
+    Kind.LAYOUT: (
+        "channels last meets channels first",
+        "The operands hold the same axes in different orders. Where the sizes are equal the result is silently wrong.",
+    ),
+    Kind.BATCH_SIZE: (
+        "the batches have different sizes",
+        "Both operands state a batch size, and the sizes differ.",
+    ),
+    Kind.GROWN: (
+        "the product is larger than both operands",
+        "Missing axes make every entry of one operand meet every entry of the other, such as (B, 1) * (B) = (B, B).",
+    ),
+    Kind.UNPROVEN: (
+        "nothing proves that the operands fit",
+        "Sizes that are only known when the model runs have to be equal, and nothing in the file says that they are.",
+    ),
+    Kind.NOT_ANALYSED: (
+        "not analysed",
+        "What this node computes is not known without running code: a fault in it or after it can go unseen.",
+    ),
+}
+
+CONVENTIONS: dict[Convention, str] = {
+    Convention.MERGE: "keras.layers.Multiply takes axis 0 of every operand as the batch and inserts missing axes "
+    "after it, at position 1.",
+    Convention.NUMPY: "keras.ops.multiply and '*' line up axes from the right, as NumPy, TensorFlow and ONNX do, and "
+    "insert missing axes in front.",
+    Convention.NONE: "",
+}
+
+COLOURS = {Severity.ERROR: "red", Severity.WARNING: "yellow", Severity.INFO: "cyan"}
+
+
+def count(number: int, noun: str) -> str:
+    """``1 node``, ``3 nodes``, ``2 multiplies``."""
+    if number == 1:
+        return f"1 {noun}"
+    return f"{number:,} {noun[:-1] + 'ies' if noun.endswith('y') else noun + 's'}"
+
+
+def sizes_text(sizes: Iterable[Size | None]) -> str:
+    """``(B, 28, 28, 64)``; ``(64,)`` for one axis, as Python writes it."""
+    parts = [str(s) for s in sizes]
+    return f"({parts[0]},)" if len(parts) == 1 else f"({', '.join(parts)})"
+
+
+def value_text(value: Value) -> str:
+    """``batch=B, height=28, channel=64``; a plain size where the role is not known."""
+    return value.text().strip("[]") or "a single number"
+
+
+def operand_name(operand: Operand) -> str:
+    return "constant" if operand.source == LITERAL else shown(operand.source)
+
+
+def operand_names(operands: Sequence[Operand]) -> list[str]:
+    """Names of the operands, told apart where one node is used twice or two are constants."""
+    names = [operand_name(o) for o in operands]
+    return [f"{n} [{i + 1}]" if names.count(n) > 1 else n for i, n in enumerate(names)]
+
+
+def op_text(item: Finding) -> str:
+    """How the model writes the multiply."""
+    if item.convention is Convention.MERGE:
+        return f"layers.{item.op}"
+    if item.convention is Convention.NUMPY and item.op == "Multiply":
+        return "ops.multiply or '*'"
+    return shown(item.op)
+
+
+def complaint(item: Finding) -> str:
+    """The finding's message without the operands in front of it."""
+    operands = " x ".join(o.value.text() for o in item.operands)
+    return item.message.removeprefix(f"{operands}: ").replace("unknown=", "")
+
+
+def step_text(step: Step, names: Sequence[str]) -> str:
+    """``Reshape gate to (B, 1, 1, 64)``."""
+    to = sizes_text(step.to)
+    if step.op == "MatMul":
+        return f"MatMul in the place of the multiply, giving {to}"
+    what = "the result" if step.operand == RESULT else names[step.operand]
+    if step.op == "Transpose":
+        return f"Transpose {what} by {step.axes}, giving {to}"
+    if step.op == "Tile":
+        return f"Tile {what} by {step.repeats}, giving {to}"
+    if step.op == "Repeat":
+        return f"Repeat each entry of {what} {step.repeats[0]} times along axis {step.axes[0]}, giving {to}"
+    if step.op in ("ExpandDims", "Squeeze"):
+        return f"{step.op} {what} at {step.axes if len(step.axes) > 1 else step.axes[0]}, giving {to}"
+    return f"{step.op} {what} to {to}"
+
+
+def steps_text(steps: Sequence[Step], names: Sequence[str]) -> list[str]:
+    return [step_text(s, names) for s in steps] or ["nothing: it is read so as it stands"]
+
+
+def labelled(label: str, lines: Iterable[str], width: int, indent: int = 2, column: int = 11) -> list[str]:
+    """Paragraphs in a column, the label in front of the first line."""
+    left = indent + column
+    result = [part for line in lines for part in wrapped(line, width, left)]
+    if result:
+        result[0] = " " * indent + pad(label, column) + result[0][left:]
+    return result
+
+
+def wrapped(text: str, width: int, indent: int = 0, hang: int | None = None) -> list[str]:
+    """A paragraph in lines of at most ``width`` columns, colours not counted; a longer word stands alone."""
+    lines: list[str] = []
+    line = " " * indent
+    for word, space in re.findall(r"(\S+)(\s*)", text):
+        if line.strip() and columns(line) + columns(word) > width:
+            lines.append(line.rstrip())
+            line = " " * (indent if hang is None else hang)
+        line += word + space
+    return [*lines, line.rstrip()] if line.strip() else lines

@@ -1,0 +1,49 @@
+"""What the library's functions return."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from .passes.finding import Finding
+from .passes.rewrite import Inserted
+from .shapes.infer import Inference
+
+
+@dataclass(slots=True)
+class Report:
+    """What ``check`` found. ``nodes`` counts every call in the model and the models in it, ``multiplies`` the multiplies."""
+
+    path: str
+    format: str
+    nodes: int
+    multiplies: int
+    findings: list[Finding]
+
+    @property
+    def clean(self) -> bool:
+        """True where there is no finding of severity error or warning."""
+        return all(f.severity.value == "info" for f in self.findings)
+
+
+@dataclass(slots=True)
+class Result(Report):
+    """What ``repair`` did. ``output`` is None where something could not be decided: then nothing was written.
+
+    ``model`` is the repaired ``keras.Model`` where one was given.
+    """
+
+    output: str | None = None
+    onnx: str | None = None
+    inserted: list[Inserted] = field(default_factory=list)
+    verified: dict[str, Any] | None = None
+    undecided: list[Finding] = field(default_factory=list)
+    model: Any = None
+
+
+@dataclass(slots=True)
+class Shapes:
+    """What ``shapes`` inferred."""
+
+    path: str
+    inference: Inference

@@ -1,0 +1,257 @@
+"""From a match to nodes: the cheapest steps that bring the operands into line. The one lowering there is.
+
+Reshape before Transpose before Tile before MatMul; never a Tile where broadcasting repeats the data; ExpandDims in the
+place of Reshape where more than one size is not a plain number. Each target (Keras, ONNX) only spells the steps.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from ..ir.size import Size, product
+from ..shapes.broadcast import Convention, positions
+from .match import Match
+from .notation import Term
+
+RESULT = -1
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One node to insert.
+
+    ``operand`` is the multiply's operand that it acts on, or ``RESULT`` for what replaces or follows the multiply.
+    ``to`` is its result's shape. ``axes`` is the permutation of a Transpose, the new axes of an ExpandDims, the
+    dropped ones of a Squeeze, the axis of a Repeat (with ``repeats[0]`` times); ``repeats`` the counts of a Tile.
+    """
+
+    op: str
+    operand: int
+    to: tuple[Size, ...]
+    axes: tuple[int, ...] = ()
+    repeats: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """The steps, and whether a MatMul takes the multiply's place. ``cannot`` says why there is no plan."""
+
+    steps: tuple[Step, ...]
+    output: tuple[Size, ...]
+    cannot: str = ""
+
+    @property
+    def replaces(self) -> bool:
+        return any(step.op == "MatMul" for step in self.steps)
+
+    @property
+    def repeats(self) -> bool:
+        """True where data is copied."""
+        return any(step.op in ("Tile", "Repeat", "Upsample") for step in self.steps)
+
+
+class _Track:
+    """One operand on its way: what each of its axes stands for, and the steps so far."""
+
+    def __init__(self, operand: int, terms: list[tuple[str, ...]], sizes: list[Size]) -> None:
+        self.operand = operand
+        self.terms = terms
+        self.sizes = sizes
+        self.steps: list[Step] = []
+
+    def _step(self, op: str, axes: tuple[int, ...] = (), repeats: tuple[int, ...] = ()) -> None:
+        self.steps.append(Step(op, self.operand, tuple(self.sizes), axes, repeats))
+
+    def repeat(self, position: int, times: int, whole: tuple[str, ...], inner: bool) -> None:
+        """Make axis ``position`` stand for ``whole``: each entry repeated (inner) or the whole axis tiled."""
+        self.terms[position] = whole
+        self.sizes[position] = self.sizes[position] * times
+        if inner:
+            self._step("Repeat", (position,), (times,))
+        else:
+            self._step("Tile", repeats=tuple(times if i == position else 1 for i in range(len(self.sizes))))
+
+    def transpose(self, permutation: Sequence[int]) -> None:
+        if list(permutation) == list(range(len(permutation))):
+            return
+        self.terms = [self.terms[i] for i in permutation]
+        self.sizes = [self.sizes[i] for i in permutation]
+        self._step("Transpose", tuple(permutation))
+
+    def layout(self, terms: Sequence[tuple[str, ...]], sizes: Sequence[Size]) -> None:
+        """Only unit axes come or go (the order of the others is right already)."""
+        if list(terms) == self.terms:
+            return
+        old, old_sizes = self.terms, self.sizes
+        self.terms, self.sizes = list(terms), list(sizes)
+        symbolic = sum(not isinstance(s, int) for s in sizes)
+        if symbolic <= 1:
+            self._step("Reshape")
+            return
+        drop = tuple(i for i, (t, s) in enumerate(zip(old, old_sizes, strict=True)) if not t and s == 1)
+        kept = [s for i, s in enumerate(old_sizes) if i not in drop]
+        if drop:
+            self.steps.append(Step("Squeeze", self.operand, tuple(kept), drop))
+        new = tuple(i for i, t in enumerate(terms) if not t)
+        if new:
+            self._step("ExpandDims", new)
+
+    def reshape(self, terms: Sequence[tuple[str, ...]], sizes: Sequence[Size]) -> None:
+        """Split or merge axes."""
+        if list(terms) == self.terms:
+            return
+        self.terms, self.sizes = list(terms), list(sizes)
+        self._step("Reshape")
+
+
+def lower(found: Match, convention: Convention) -> Plan:
+    """The plan of a match under a multiply's convention."""
+    if found.equation.contracted:
+        return _contraction(found)
+    return _broadcast(found, convention)
+
+
+def _track(found: Match, operand: int) -> _Track:
+    axes = found.operands[operand]
+    terms: list[tuple[str, ...]] = [()] * len(axes)
+    for term, position in zip(found.equation.operands[operand], found.kept[operand], strict=True):
+        terms[position] = term.names
+    return _Track(operand, terms, [a.size for a in axes])
+
+
+# -- products without a sum ---------------------------------------------------------------------------------------------
+def _broadcast(found: Match, convention: Convention) -> Plan:
+    output = found.equation.output
+    sizes = [product(found.sizes[n] for n in term.names) for term in output]
+    tracks = []
+    for operand in range(len(found.operands)):
+        track = _track(found, operand)
+        cannot = _complete_terms(track, output, found)
+        if cannot:
+            return Plan((), tuple(sizes), cannot)
+        _order(track, output)
+        tracks.append(track)
+    full = [[t.names if t.names in track.terms else () for t in output] for track in tracks]
+    for track, terms in zip(tracks, full, strict=True):
+        if not _lands(track.terms, [t.names for t in output], convention):
+            track.layout(terms, [s if t else 1 for t, s in zip(terms, sizes, strict=True)])
+    return Plan(tuple(step for track in tracks for step in track.steps), tuple(sizes))
+
+
+def _complete_terms(track: _Track, output: Sequence[Term], found: Match) -> str:
+    """Repeat data where an operand has only part of a product of the result; say what cannot be done."""
+    for position, names in enumerate(list(track.terms)):
+        if not names or any(names == term.names for term in output):
+            continue
+        whole = next((t.names for t in output if set(names) <= set(t.names)), None)
+        if whole is None or len(whole) != len(names) + 1:
+            return _split_terms(track, output, found)
+        (missing,) = set(whole) - set(names)
+        times = found.sizes[missing]
+        if not isinstance(times, int):
+            return f"{missing} is {times}: a repeat count has to be a plain number"
+        if times > 1:
+            track.repeat(position, times, whole, inner=whole[-1] == missing)
+        else:
+            track.terms[position] = whole
+    return ""
+
+
+def _split_terms(track: _Track, output: Sequence[Term], found: Match) -> str:
+    """A product of an operand that the result keeps as axes of its own: ``b (m n) -> b m n``."""
+    terms: list[tuple[str, ...]] = []
+    sizes: list[Size] = []
+    singles = {t.names for t in output}
+    for names, size in zip(track.terms, track.sizes, strict=True):
+        if len(names) > 1 and all((n,) in singles for n in names):
+            terms += [(n,) for n in names]
+            sizes += [found.sizes[n] for n in names]
+        elif not names and size == 1:
+            continue
+        else:
+            terms.append(names)
+            sizes.append(size)
+    if any(t and t not in singles for t in terms):
+        return "the result's products cannot be made of the operand's axes"
+    track.reshape(terms, sizes)
+    return ""
+
+
+def _order(track: _Track, output: Sequence[Term]) -> None:
+    """Transpose where the order of the named axes is not the result's; unit axes go last."""
+    place = {term.names: i for i, term in enumerate(output) if term.names}
+    named = [i for i, names in enumerate(track.terms) if names]
+    wanted = sorted(named, key=lambda i: place[track.terms[i]])
+    if wanted != named:
+        track.transpose([*wanted, *(i for i, names in enumerate(track.terms) if not names)])
+
+
+def _lands(terms: Sequence[tuple[str, ...]], output: Sequence[tuple[str, ...]], convention: Convention) -> bool:
+    """True where the convention itself brings an operand's axes to the places that the result has for them."""
+    if len(terms) > len(output) or (convention is Convention.NONE and len(terms) < len(output)):
+        return False
+    places = positions(convention, len(terms), len(output))
+    return all(not names or output[place] == names for names, place in zip(terms, places, strict=True))
+
+
+# -- products with a sum ------------------------------------------------------------------------------------------------
+def _contraction(found: Match) -> Plan:
+    """``[batch, M, K] @ [batch, K, N]``, whatever comes before and after it."""
+    equation = found.equation
+    if len(equation.operands) != 2:
+        return Plan((), (), "a sum over more than two operands")
+    left, right = equation.names(0), equation.names(1)
+    kept = [n for term in equation.output for n in term.names]
+    summed = [n for t in equation.operands[0] for n in t.names if n in equation.contracted]
+    batch = [n for n in kept if n in left and n in right]
+    free = [n for n in kept if n in left and n not in right], [n for n in kept if n in right and n not in left]
+    size = found.sizes
+    steps: list[Step] = []
+    for operand, order in ((0, [*batch, *free[0], *summed]), (1, [*batch, *summed, *free[1]])):
+        track = _track(found, operand)
+        flat = [(n,) for names in track.terms for n in names]
+        track.reshape(flat, [size[n[0]] for n in flat])
+        track.transpose([flat.index((n,)) for n in order])
+        groups = ([*free[0]], [*summed]) if operand == 0 else ([*summed], [*free[1]])
+        merged = [*((n,) for n in batch), *(tuple(g) for g in groups)]
+        if merged != track.terms:
+            track.terms = merged
+            track.sizes = [product(size[n] for n in names) for names in merged]
+            _unit_or_reshape(track, order)
+        steps += track.steps
+    result: list[tuple[str, ...]] = [*((n,) for n in batch), tuple(free[0]), tuple(free[1])]
+    sizes: list[Size] = [product(size[n] for n in names) for names in result]
+    steps.append(Step("MatMul", RESULT, tuple(sizes)))
+    after = _Track(RESULT, result, sizes)
+    single = [(n,) for n in (*batch, *free[0], *free[1])]
+    wanted = [(n,) for n in kept]
+    target = [term.names for term in equation.output]
+    target_sizes = [product(size[n] for n in names) for names in target]
+    if sorted(single) != sorted(set(single)):
+        return Plan((), (), "a name stands twice in the result")
+    if single != wanted:
+        after.reshape(single, [size[n[0]] for n in single])
+        after.transpose([single.index(n) for n in wanted])
+    squeezed = [names for names in after.terms if names]
+    if after.terms != target:
+        gone = tuple(i for i, names in enumerate(after.terms) if not names)
+        if squeezed == target and gone:
+            after.terms, after.sizes = target, target_sizes
+            after.steps.append(Step("Squeeze", RESULT, tuple(target_sizes), gone))
+        else:
+            after.reshape(target, target_sizes)
+    steps += after.steps
+    bad = next((s for s in steps if s.op == "Reshape" and sum(not isinstance(n, int) for n in s.to) > 1), None)
+    if bad is not None:
+        return Plan((), tuple(target_sizes), "a reshape with more than one size that is not a plain number")
+    return Plan(tuple(steps), tuple(target_sizes))
+
+
+def _unit_or_reshape(track: _Track, order: Sequence[str]) -> None:
+    """The last step before a MatMul: a unit axis is a Reshape or an ExpandDims, a merge always a Reshape."""
+    new = tuple(i for i, names in enumerate(track.terms) if not names)
+    only_units = [n for names in track.terms for n in names] == list(order) and all(len(t) <= 1 for t in track.terms)
+    symbolic = sum(not isinstance(s, int) for s in track.sizes)
+    op = "ExpandDims" if only_units and symbolic > 1 else "Reshape"
+    track.steps.append(Step(op, track.operand, tuple(track.sizes), new if op == "ExpandDims" else ()))

@@ -1,0 +1,185 @@
+"""Does an equation describe a product of these operands? Pure: ``Match`` or ``NoMatch`` with the reason."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from ..ir.axis import SPATIAL, WEAK, Axis, Role, merge_axes, new_axis, unit_axis
+from ..ir.size import Size, Truth, divide, product, same
+from .notation import Equation, Terms
+
+Axes = tuple[Axis, ...]
+
+# What a name in the table may stand for. A name that is not listed may be any axis but the batch.
+_NOT_BATCH = frozenset(Role) - {Role.BATCH}
+NAME_ROLES: dict[str, frozenset[Role]] = {
+    "b": frozenset({Role.BATCH, Role.UNKNOWN}),
+    "c": WEAK | {Role.CHANNEL},
+    "s": SPATIAL | WEAK,
+    "t": WEAK | {Role.TIME},
+    "d": WEAK | {Role.CHANNEL},
+    "r": _NOT_BATCH,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class NoMatch:
+    """``stage`` is ``rank``, ``size`` or ``role``: how far the equation got before ``reason``."""
+
+    stage: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Match:
+    """An equation, stars written out, with a size for every name.
+
+    ``kept`` holds for each operand the positions of the axes that its terms stand for (unit axes can be left out).
+    ``pairs`` are the axes that the equation says are one; ``assumed`` names sizes that could not be proven equal.
+    """
+
+    equation: Equation
+    operands: tuple[Axes, ...]
+    kept: tuple[tuple[int, ...], ...]
+    sizes: dict[str, Size]
+    pairs: tuple[tuple[str, Axis, Axis], ...]
+    assumed: frozenset[str] = frozenset()
+    axes: dict[str, Axis] = field(default_factory=dict)
+
+    def output(self) -> Axes:
+        """The axes of the product."""
+        result = []
+        for term in self.equation.output:
+            whole = self._whole(term.names)
+            if whole is not None:
+                result.append(whole)
+            elif not term.names:
+                result.append(unit_axis())
+            else:
+                result.append(merge_axes(self.axes.get(n) or new_axis(self.sizes[n]) for n in term.names))
+        return tuple(result)
+
+    def _whole(self, names: tuple[str, ...]) -> Axis | None:
+        """The operand's axis that already is this term, preferring one whose role is known."""
+        found = [
+            self.operands[k][position]
+            for k, terms in enumerate(self.equation.operands)
+            for term, position in zip(terms, self.kept[k], strict=True)
+            if term.names == names and names
+        ]
+        return next((a for a in found if a.role not in WEAK), found[0] if found else None)
+
+
+def match(
+    equation: Equation, operands: Sequence[Axes], roles: bool = True, keep_units: Sequence[bool] = ()
+) -> Match | NoMatch:
+    """Match an equation to operands.
+
+    Args:
+        equation: as written; stars are expanded here.
+        operands: the axes of each operand.
+        roles: hold the names to what they stand for in the table (``NAME_ROLES``); off for what a user states.
+        keep_units: for each operand, whether its unit axes count (they do by default); the batch always does.
+    """
+    kept = tuple(
+        tuple(
+            i
+            for i, a in enumerate(axes)
+            if a.size != 1 or (keep_units[k] if keep_units else True) or (i == 0 and a.role in (Role.BATCH, Role.UNKNOWN))
+        )
+        for k, axes in enumerate(operands)
+    )
+    ranks = [len(positions) for positions in kept]
+    expanded = equation.expand(ranks)
+    if expanded is None:
+        return NoMatch("rank", f"ranks {' and '.join(map(str, ranks))} have no such form")
+    sizes: dict[str, Size] = {}
+    where: dict[str, Axis] = {}
+    pairs: list[tuple[str, Axis, Axis]] = []
+    assumed: set[str] = set()
+    groups: list[tuple[tuple[str, ...], Axis]] = []
+    for k, terms in enumerate(expanded.operands):
+        for term, position in zip(terms, kept[k], strict=True):
+            axis = operands[k][position]
+            if not term.names:
+                if axis.size != 1:
+                    return NoMatch("size", f"{axis} is not 1")
+                continue
+            if roles and (wrong := _role_clash(expanded, term.names, axis, position)):
+                return NoMatch("role", wrong)
+            if len(term.names) > 1:
+                groups.append((term.names, axis))
+                continue
+            (name,) = term.names
+            if name not in sizes:
+                sizes[name], where[name] = axis.size, axis
+                continue
+            answer = same(sizes[name], axis.size)
+            if answer is Truth.NO:
+                return NoMatch("size", f"{name} would be {sizes[name]} and {axis.size}")
+            if answer is Truth.UNKNOWN:
+                assumed.add(name)
+            pairs.append((name, where[name], axis))
+    failure = _solve_groups(groups, sizes, where, pairs, assumed)
+    if failure is not None:
+        return failure
+    return Match(expanded, tuple(operands), kept, sizes, tuple(pairs), frozenset(assumed), where)
+
+
+def _role_clash(equation: Equation, names: tuple[str, ...], axis: Axis, position: int) -> str:
+    """Why an axis cannot stand for these names, or ""."""
+    letters = [equation.letter(name) for name in names]
+    if "b" in letters:
+        if axis.role is Role.BATCH or (axis.role is Role.UNKNOWN and position == 0):
+            return ""
+        return f"b would be {axis}, which is not the batch"
+    if axis.role is Role.BATCH:
+        return f"{letters[0]} would be the batch"
+    allowed = NAME_ROLES.get(letters[0], _NOT_BATCH)
+    return "" if axis.role in allowed else f"{names[0]} would be {axis}"
+
+
+def _solve_groups(
+    groups: list[tuple[tuple[str, ...], Axis]],
+    sizes: dict[str, Size],
+    where: dict[str, Axis],
+    pairs: list[tuple[str, Axis, Axis]],
+    assumed: set[str],
+) -> NoMatch | None:
+    """Sizes of the names that only stand in products: each product leaves one of them to be divided out."""
+    solved: dict[tuple[str, ...], Axis] = {}
+    for names, axis in groups:
+        if names in solved:
+            answer = same(solved[names].size, axis.size)
+            if answer is Truth.NO:
+                return NoMatch("size", f"({' '.join(names)}) would be {solved[names].size} and {axis.size}")
+            if answer is Truth.UNKNOWN:
+                assumed |= set(names)
+            pairs.append((" ".join(names), solved[names], axis))
+            continue
+        solved[names] = axis
+        open_names = [name for name in names if name not in sizes]
+        have = product(sizes[name] for name in names if name in sizes)
+        if not open_names:
+            if same(have, axis.size) is not Truth.YES:
+                return NoMatch("size", f"{axis} is not {'*'.join(str(sizes[n]) for n in names)}")
+        elif len(open_names) > 1:
+            return NoMatch("size", f"nothing tells {' and '.join(open_names)} apart in {axis}")
+        else:
+            quotient = None if have == 0 else divide(axis.size, have)
+            if quotient is None:
+                return NoMatch("size", f"{axis} is not a whole multiple of {have}")
+            sizes[open_names[0]] = quotient
+        if axis.factors and len(axis.factors) == len(names):
+            for name, factor in zip(names, axis.factors, strict=True):
+                if name in where:
+                    pairs.append((name, factor, where[name]))
+        elif len(names) == 2:
+            # (s n) against s: the long axis is the short one repeated.
+            pairs.extend((name, axis, where[name]) for name in names if name in where)
+    return None
+
+
+def terms_text(terms: Terms) -> str:
+    return " ".join(map(str, terms))

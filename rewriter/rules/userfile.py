@@ -1,0 +1,73 @@
+"""Rules that users add: a TOML file, or ``[tool.rewriter]`` in a ``pyproject.toml``.
+
+    [[rule]]                      # [[tool.rewriter.rule]] in a pyproject.toml
+    name = "head-gate"
+    equations = ["b h t s, b h -> b h t s"]
+    summary = "one factor per attention head"
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import tomllib
+from typing import Any
+
+from ..errors import UsageError, shown
+from .notation import parse
+from .table import Rule, builtin
+
+_NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
+_MAX_SIZE = 1 << 20
+
+
+def load(path: str | os.PathLike[str]) -> tuple[Rule, ...]:
+    """The rules of a file.
+
+    Raises:
+        UsageError: not readable, not TOML, or a rule that is none, with its name and the reason.
+    """
+    name = shown(os.fspath(path))
+    try:
+        with open(path, "rb") as file:
+            text = file.read(_MAX_SIZE).decode()
+        data = tomllib.loads(text)
+    except OSError as error:
+        raise UsageError(f"rules file {name}: {error.strerror}") from None
+    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise UsageError(f"rules file {name} is not TOML: {shown(error)}") from None
+    section: Any = data.get("tool", {}).get("rewriter", {}) if isinstance(data.get("tool"), dict) else data
+    entries = section.get("rule", []) if isinstance(section, dict) else None
+    if not isinstance(entries, list):
+        raise UsageError(f"rules file {name}: 'rule' has to be a list of tables ([[rule]])")
+    taken = {rule.name for rule in builtin()}
+    rules = []
+    for entry in entries:
+        rule = _rule(entry, name)
+        if rule.name in taken:
+            raise UsageError(f"rules file {name}: there already is a rule {rule.name!r}")
+        taken.add(rule.name)
+        rules.append(rule)
+    return tuple(rules)
+
+
+def _rule(entry: Any, file: str) -> Rule:
+    if not isinstance(entry, dict):
+        raise UsageError(f"rules file {file}: a rule is a table")
+    name, equations = entry.get("name"), entry.get("equations", entry.get("equation"))
+    if not isinstance(name, str) or not _NAME.fullmatch(name):
+        raise UsageError(f"rules file {file}: a rule's name is lower-case words joined by '-', not {shown(repr(name))}")
+    if isinstance(equations, str):
+        equations = [equations]
+    if not isinstance(equations, list) or not equations or not all(isinstance(e, str) for e in equations):
+        raise UsageError(f"rules file {file}: rule {name!r} needs 'equations', a list of texts")
+    unknown = sorted(set(entry) - {"name", "equation", "equations", "summary"})
+    if unknown:
+        raise UsageError(f"rules file {file}: rule {name!r} has an unknown key {shown(unknown[0])!r}")
+    try:
+        parsed = tuple(map(parse, equations))
+    except UsageError as error:
+        raise UsageError(f"rules file {file}: rule {name!r}: {error}") from None
+    if any(len(e.operands) != 2 for e in parsed):
+        raise UsageError(f"rules file {file}: rule {name!r}: a rule has two operands")
+    return Rule(name, str(entry.get("summary", "")), parsed, source=file)

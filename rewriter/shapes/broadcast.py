@@ -1,0 +1,109 @@
+"""The two conventions by which operands of different rank meet, and what an elementwise op makes of them.
+
+``merge`` is that of ``keras.layers.Multiply``, ``Add`` and their kin: axis 0 is the batch, and missing axes go in at
+position 1. ``numpy`` is that of ``keras.ops``, the Python operators, TensorFlow and ONNX: operands are right-aligned.
+Source: ``keras/src/layers/merging/base_merge.py`` (Keras 3.15) and NumPy's broadcasting rules.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Sequence
+
+from ..ir.axis import WEAK, Axis, Role
+from ..ir.size import Truth, same
+from .call import ShapeError
+
+
+class Convention(str, enum.Enum):
+    MERGE = "merge"
+    NUMPY = "numpy"
+    NONE = "none"
+
+    __str__ = str.__str__
+
+
+class Fit(enum.Enum):
+    """How two aligned axes go together."""
+
+    SAME = "same"
+    STRETCH = "one is 1 and is repeated"
+    NEVER = "the sizes differ"
+    BY_LUCK = "only a batch of one size fits"
+    UNPROVEN = "the sizes may differ"
+
+
+Axes = tuple[Axis, ...]
+Column = tuple[Axis | None, ...]
+
+
+def positions(convention: Convention, rank: int, out_rank: int) -> tuple[int, ...]:
+    """Where each axis of an operand of ``rank`` lands among ``out_rank`` output axes."""
+    missing = out_rank - rank
+    if convention is Convention.MERGE and rank:
+        return (0, *range(1 + missing, out_rank))
+    return tuple(range(missing, out_rank))
+
+
+def align(convention: Convention, operands: Sequence[Axes]) -> list[Column]:
+    """The output axes, each as the operands' axes that meet there (None where one has none)."""
+    out_rank = max((len(axes) for axes in operands), default=0)
+    columns: list[list[Axis | None]] = [[None] * len(operands) for _ in range(out_rank)]
+    for number, axes in enumerate(operands):
+        for axis, place in zip(axes, positions(convention, len(axes), out_rank), strict=True):
+            columns[place][number] = axis
+    return [tuple(column) for column in columns]
+
+
+def fit(a: Axis, b: Axis) -> Fit:
+    """How two axes that meet go together, by size and by which of them is the batch."""
+    answer = same(a.size, b.size)
+    if answer is Truth.YES:
+        return Fit.SAME
+    if a.size == 1 or b.size == 1:
+        return Fit.STRETCH
+    if answer is Truth.NO:
+        return Fit.NEVER
+    if (a.role is Role.BATCH) != (b.role is Role.BATCH):
+        return Fit.BY_LUCK
+    return Fit.UNPROVEN
+
+
+def conflicting(a: Axis, b: Axis) -> bool:
+    """True where both roles are strong and differ."""
+    return a.role not in WEAK and b.role not in WEAK and a.role is not b.role
+
+
+def meet(a: Axis, b: Axis) -> Axis:
+    """The output axis of two that fit: the one that is not 1, and of two equals the one that says more."""
+    if a.size == 1 and b.size != 1:
+        return b
+    if b.size == 1 and a.size != 1:
+        return a
+    if isinstance(b.size, int) and not isinstance(a.size, int):
+        return b
+    return b if a.role in WEAK and b.role not in WEAK else a
+
+
+def broadcast(convention: Convention, operands: Sequence[Axes], unify: bool = True) -> Axes:
+    """The output axes of an elementwise op.
+
+    With ``unify``, axes that fit and do not contradict each other become one axis. Multiplies do not unify: whether
+    their operands belong together is what the finder has to judge.
+
+    Raises:
+        ShapeError: two axes that meet cannot go together at every batch size.
+    """
+    result = []
+    for column in align(convention, operands):
+        present = [axis for axis in column if axis is not None]
+        out = present[0]
+        for axis in present[1:]:
+            how = fit(out, axis)
+            if how in (Fit.NEVER, Fit.BY_LUCK):
+                raise ShapeError(f"{out} meets {axis}: {how.value}")
+            if unify and how is Fit.SAME and not conflicting(out, axis) and not (out.factors or axis.factors):
+                out.origin.unify(axis.origin)
+            out = meet(out, axis)
+        result.append(out)
+    return tuple(result)

@@ -1,0 +1,230 @@
+"""What an axis rule sees of one call, and the table that rules register in."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from ..errors import BadFileError, shown
+from ..ir.axis import Axis, Role, Value, new_axis
+from ..ir.graph import Operation, leaves
+from ..ir.size import Size, unknown
+
+Rule = Callable[["Call"], Any]
+_R = TypeVar("_R", bound=Rule)
+_MISSING: Any = object()
+
+
+class ShapeError(Exception):
+    """The node cannot run on such operands. The message says why; the driver adds the node's name."""
+
+
+class OpaqueError(Exception):
+    """Nothing can be said of what the node computes. The message is the stated reason."""
+
+
+def _no_driver(operation: Operation, *args: Any, **kwargs: Any) -> Any:
+    raise OpaqueError(f"nothing runs the layers inside {shown(operation.name)!r}")
+
+
+@dataclass(slots=True)
+class Call:
+    """One call of an operation on values.
+
+    ``args`` and ``kwargs`` are the call's structures with ``Value`` leaves for tensors (literal tensors too, with
+    ``constant`` set) and plain Python values elsewhere. ``apply(operation, *args, **kwargs)`` runs the rule of an
+    operation that this one holds (``operation.children``), for wrappers.
+    """
+
+    operation: Operation
+    args: tuple[Any, ...]
+    kwargs: dict[str, Any]
+    apply: Callable[..., Any] = _no_driver
+
+    # -- operands ---------------------------------------------------------------------------------------------
+    @property
+    def config(self) -> dict[str, Any]:
+        return self.operation.config
+
+    @property
+    def inputs(self) -> list[Value]:
+        """Every tensor operand, in order."""
+        return [leaf for leaf in leaves((self.args, self.kwargs)) if isinstance(leaf, Value)]
+
+    @property
+    def x(self) -> Value:
+        """The first tensor operand."""
+        for leaf in leaves((self.args, self.kwargs)):
+            if isinstance(leaf, Value):
+                return leaf
+        raise BadFileError(f"layer {shown(self.operation.name)!r} is called on no tensor")
+
+    @property
+    def axes(self) -> tuple[Axis, ...]:
+        """The first operand's axes. Raises OpaqueError where its rank is unknown."""
+        return known(self.x)
+
+    def arg(self, position: int, name: str, default: Any = _MISSING) -> Any:
+        """A call argument by position or keyword, else the op's configured value, else ``default``."""
+        if position < len(self.args):
+            return self.args[position]
+        if name in self.kwargs:
+            return self.kwargs[name]
+        if name in self.config:
+            return self.config[name]
+        if default is _MISSING:
+            raise BadFileError(f"{shown(self.operation.class_name)} is called without {name!r}")
+        return default
+
+    # -- configuration ------------------------------------------------------------------------------------------
+    def get(self, name: str, default: Any = None) -> Any:
+        """A configured value as the file has it."""
+        return self.config.get(name, default)
+
+    def flag(self, name: str, default: bool = False) -> bool:
+        value = self.config.get(name, default)
+        if value is not None and not isinstance(value, (bool, int)):
+            raise self.bad(name, value, "true or false")
+        return bool(value)
+
+    def text(self, name: str, default: str = "", choices: Sequence[str] = ()) -> str:
+        value = self.config.get(name, default)
+        if value is None:
+            value = default
+        if not isinstance(value, str) or (choices and value not in choices):
+            raise self.bad(name, value, " or ".join(choices) if choices else "a string")
+        return value
+
+    def integer(self, name: str, minimum: int = 0, default: int | None = None) -> int:
+        """A configured whole number of at least ``minimum``."""
+        value = self.config.get(name, default)
+        return self.whole(name, value, minimum)
+
+    def integers(self, name: str, length: int, minimum: int = 0, default: Any = None) -> tuple[int, ...]:
+        """A configured tuple of ``length`` whole numbers; one number stands for all."""
+        value = self.config.get(name, default)
+        if isinstance(value, int) and not isinstance(value, bool):
+            value = (value,) * length
+        if not isinstance(value, (list, tuple)) or len(value) != length:
+            raise self.bad(name, value, f"{length} whole numbers")
+        return tuple(self.whole(name, v, minimum) for v in value)
+
+    def whole(self, name: str, value: Any, minimum: int | None = None) -> int:
+        """``value`` as a whole number. Raises BadFileError with the layer's and the argument's name."""
+        if isinstance(value, float) and value.is_integer() and abs(value) < 2**53:
+            value = int(value)
+        if not isinstance(value, int) or isinstance(value, bool) or abs(value) >= 2**63:
+            raise self.bad(name, value, "a whole number")
+        if minimum is not None and value < minimum:
+            raise self.bad(name, value, f"at least {minimum}")
+        return value
+
+    def axis(self, value: Any, rank: int, name: str = "axis") -> int:
+        """An axis number between ``-rank`` and ``rank - 1`` as a non-negative one."""
+        number = self.whole(name, value)
+        if not -rank <= number < rank:
+            raise ShapeError(f"{name} {number} is out of range for a tensor of rank {rank}")
+        return number % rank
+
+    def axis_tuple(self, value: Any, rank: int, name: str = "axis") -> tuple[int, ...]:
+        """One axis number or several as sorted, distinct, non-negative ones; None is every axis."""
+        if value is None:
+            return tuple(range(rank))
+        values = value if isinstance(value, (list, tuple)) else (value,)
+        return tuple(sorted({self.axis(v, rank, name) for v in values}))
+
+    def channels_first(self) -> bool:
+        choices = ("channels_last", "channels_first")
+        return self.text("data_format", "channels_last", choices) == "channels_first"
+
+    def bad(self, name: str, value: Any, wanted: str) -> BadFileError:
+        """An error that names the layer, the argument, what it is and what it has to be."""
+        return BadFileError(
+            f"layer {shown(self.operation.name)!r}: {name} is {shown(repr(value))}, expected {wanted}"
+        )
+
+    # -- results ------------------------------------------------------------------------------------------------
+    def like(self, axes: Sequence[Axis], dtype: str | None = None, x: Value | None = None) -> Value:
+        """A result with these axes; its dtype is the first operand's unless given."""
+        source = self.x if x is None else x
+        return Value(tuple(axes), dtype or source.dtype)
+
+    def compute_dtype(self) -> str | None:
+        """The layer's compute dtype from its dtype policy, or None for an op.
+
+        A policy is a name or a serialised ``DTypePolicy`` (``name``), ``QuantizedDTypePolicy`` (``source_name``) or
+        ``DTypePolicyMap`` (``default_policy``), as Keras 3.15 writes them.
+        """
+        policy = self.config.get("dtype")
+        if isinstance(policy, dict):
+            inner = policy.get("config")
+            named = [inner.get(key) for key in _POLICY_KEYS] if isinstance(inner, dict) else []
+            policy = next((name for name in named if isinstance(name, str)), None)
+        if not isinstance(policy, str):
+            return None
+        policy = policy.rpartition("_from_")[2]
+        return _MIXED.get(policy, policy)
+
+
+_POLICY_KEYS = ("name", "source_name", "default_policy")
+_MIXED = {"mixed_float16": "float16", "mixed_bfloat16": "bfloat16"}
+
+
+def known(value: Value) -> tuple[Axis, ...]:
+    """The axes of a value. Raises OpaqueError where its rank is unknown."""
+    if value.axes is None:
+        raise OpaqueError(value.reason or "the rank of its operand is unknown")
+    return value.axes
+
+
+def need_rank(value: Value, *ranks: int) -> tuple[Axis, ...]:
+    """The axes of a value of one of these ranks. Raises ShapeError on another."""
+    axes = known(value)
+    if len(axes) not in ranks:
+        wanted = " or ".join(map(str, ranks))
+        raise ShapeError(f"takes a tensor of rank {wanted}, not {value.text()}")
+    return axes
+
+
+def unknown_axis(role: Role = Role.UNKNOWN) -> Axis:
+    """An axis of a size that only the run tells."""
+    return new_axis(unknown(), role)
+
+
+def positive(size: Size, what: str) -> Size:
+    """``size`` unless it is known to be below 1. Raises ShapeError."""
+    if isinstance(size, int) and size < 1:
+        raise ShapeError(f"{what} would be {size}")
+    return size
+
+
+# -- the table of rules -----------------------------------------------------------------------------------------
+LAYERS: dict[str, Rule] = {}
+OPS: dict[tuple[str, str], Rule] = {}
+
+
+def layer(*class_names: str) -> Callable[[_R], _R]:
+    """Register the axis rule of ``keras.layers`` classes."""
+
+    def register(rule: _R) -> _R:
+        for name in class_names:
+            if name in LAYERS:
+                raise ValueError(f"layer {name} has two axis rules")
+            LAYERS[name] = rule
+        return rule
+
+    return register
+
+
+def op(family: str, *class_names: str) -> Callable[[_R], _R]:
+    """Register the axis rule of op classes of ``keras.src.ops.<family>`` (``numpy``, ``nn``, ``core``, ``math`` …)."""
+
+    def register(rule: _R) -> _R:
+        for name in class_names:
+            if (family, name) in OPS:
+                raise ValueError(f"op {family}.{name} has two axis rules")
+            OPS[family, name] = rule
+        return rule
+
+    return register

@@ -1,0 +1,391 @@
+"""The driver: applies the axis rule of every call, producers first, and descends into nested models.
+
+A nested model is analysed once for each distinct signature of its operands (sizes, roles and which axes are the same),
+on formal operands; a further call with that signature only renames the result's axes. So a model of models costs what
+its text costs, however often one calls another.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from ..errors import BadFileError, UnsupportedError, shown
+from ..ir.axis import CONFLICTS, Axis, Origin, Role, Value, new_axis, unit_axis
+from ..ir.graph import Graph, Literal, Node, Operation, TensorRef, leaves, map_leaves
+from ..ir.size import Size, symbol, unknown
+from .call import LAYERS, OPS, Call, OpaqueError, Rule, ShapeError
+
+_MAX_DEPTH = 200
+_LETTERS = {3: ("T",), 4: ("H", "W"), 5: ("D", "H", "W")}
+
+
+@dataclass(slots=True)
+class Inference:
+    """The values of one graph for one signature of its operands.
+
+    ``faults`` holds what cannot run, by node; ``conflicts`` the nodes that take an axis for something else than it is;
+    ``opaque`` the nodes of which nothing is known, with the reason;
+    ``inner`` the analysis of the models below a node, by the path from it (a wrapper can hold one).
+    """
+
+    graph: Graph
+    values: dict[str, list[Value]] = field(default_factory=dict)
+    calls: dict[str, Call] = field(default_factory=dict)
+    faults: dict[str, str] = field(default_factory=dict)
+    conflicts: dict[str, list[str]] = field(default_factory=dict)
+    opaque: dict[str, str] = field(default_factory=dict)
+    inner: dict[str, list[tuple[str, Inference]]] = field(default_factory=dict)
+
+    def outputs(self) -> list[Value]:
+        return [self.value(ref) for ref in self.graph.output_refs()]
+
+    def value(self, ref: TensorRef) -> Value:
+        """The value of a tensor. Raises BadFileError where the node has no such output."""
+        values = self.values[ref.node]
+        if not 0 <= ref.index < len(values):
+            raise BadFileError(f"node {shown(ref.node)!r} has no output {ref.index}")
+        return values[ref.index]
+
+    def walk(self, prefix: str = "") -> Iterator[tuple[str, Inference]]:
+        """This analysis and those below it, each with its path (``""``, ``"inner/"``); a pair once."""
+        seen: set[tuple[str, int]] = set()
+        stack: list[tuple[str, Inference]] = [(prefix, self)]
+        while stack:
+            path, item = stack.pop()
+            if (path, id(item)) in seen:
+                continue
+            seen.add((path, id(item)))
+            yield path, item
+            below = [(f"{path}{sub}/", inf) for subs in item.inner.values() for sub, inf in subs]
+            stack.extend(reversed(below))
+
+
+# What to take for a node's result instead of applying its rule; None: apply it after all.
+Override = Callable[[Call], "tuple[Axis, ...] | None"]
+
+
+def infer(graph: Graph, overrides: Mapping[str, Override] | None = None) -> Inference:
+    """Axes of every tensor of a model.
+
+    Args:
+        overrides: results to suppose for nodes, by their path: what would flow on if they were repaired.
+
+    Raises:
+        BadFileError: a configured value cannot be (a negative size, a stride of 0).
+    """
+    return _Driver(overrides or {}).run(graph, None)
+
+
+@dataclass(slots=True)
+class _Summary:
+    """A nested model on formal operands."""
+
+    formals: list[Origin]
+    inference: Inference
+    result: Any
+
+
+class _Driver:
+    def __init__(self, overrides: Mapping[str, Override]) -> None:
+        self.overrides = overrides
+        self.path = ""
+        self.batch = Origin(Role.BATCH)
+        self.symbols: set[str] = set()
+        self.memo: dict[tuple[int, Any], _Summary] = {}
+        self.stack: list[list[tuple[str, Inference]]] = []
+        self.depth = 0
+
+    # -- one graph ------------------------------------------------------------------------------------------------
+    def run(self, graph: Graph, operands: Sequence[Value] | None) -> Inference:
+        result = Inference(graph)
+        bound: dict[str, Value] = {}
+        if operands is not None:
+            refs = graph.input_refs()
+            if len(refs) != len(operands):
+                raise ShapeError(
+                    f"model {shown(graph.name)!r} takes {len(refs)} tensors, not {len(operands)}"
+                )
+            bound = {ref.node: value for ref, value in zip(refs, operands, strict=True)}
+        for name in graph.order:
+            node = graph.nodes[name]
+            if node.operation.kind == "input":
+                declared = self._input(node)
+                result.values[name] = [self._bind(bound[name], declared) if name in bound else declared]
+            else:
+                self._node(result, node)
+        return result
+
+    def _node(self, result: Inference, node: Node) -> None:
+        def value_of(leaf: Any) -> Any:
+            if isinstance(leaf, TensorRef):
+                return result.value(leaf)
+            return _literal(leaf) if isinstance(leaf, Literal) else leaf
+
+        call = Call(
+            node.operation, map_leaves(value_of, node.args), map_leaves(value_of, node.kwargs), self.apply
+        )
+        result.calls[node.name] = call
+        self.stack.append([])
+        conflicts: list[str] = []
+        token = CONFLICTS.set(conflicts)
+        try:
+            outcome = self._supposed(node, call) or self.apply(node.operation, *call.args, **call.kwargs)
+            values = [leaf for leaf in flatten_outputs(outcome) if isinstance(leaf, Value)]
+        except ShapeError as error:
+            result.faults[node.name] = str(error)
+            values = self._assumed(result, node, call)
+        except OpaqueError as error:
+            result.opaque[node.name] = str(error)
+            values = self._claimed(result.graph, node)
+        finally:
+            CONFLICTS.reset(token)
+        if conflicts:
+            result.conflicts[node.name] = conflicts
+        below = self.stack.pop()
+        if below:
+            result.inner[node.name] = below
+        values = [
+            self._stated_anyway(result.graph, node, i, v) if v.axes is None else v
+            for i, v in enumerate(values)
+        ]
+        taint = next((v.claimed for v in call.inputs if v.claimed), None)
+        if taint:
+            values = [_with_claim(v, taint) for v in values]
+        result.values[node.name] = values
+
+    def _supposed(self, node: Node, call: Call) -> Value | None:
+        """The result that an override supposes for this node."""
+        override = self.overrides.get(self.path + node.name)
+        axes = override(call) if override is not None else None
+        return None if axes is None else call.like(axes)
+
+    def apply(self, operation: Operation, *args: Any, **kwargs: Any) -> Any:
+        """Run the rule of an operation on values; wrappers use it for the layers that they hold.
+
+        Raises:
+            ShapeError: it cannot run on them.
+            OpaqueError: nothing is known of it.
+        """
+        call = Call(operation, args, kwargs, self.apply)
+        if operation.opaque:
+            raise OpaqueError(operation.opaque)
+        if operation.kind == "model":
+            return self._model(operation, call)
+        rule = rule_for(operation)
+        if rule is None:
+            raise OpaqueError(f"no axis rule for {shown(operation.class_name)}")
+        return rule(call)
+
+    # -- nested models ---------------------------------------------------------------------------------------------
+    def _model(self, operation: Operation, call: Call) -> Any:
+        graph = operation.graph
+        assert graph is not None
+        taken = len(graph.input_refs())
+        operands = call.inputs[:taken]
+        if any(v.axes is None for v in operands):
+            raise OpaqueError(
+                next(v.reason for v in operands if v.axes is None) or "an operand's rank is unknown"
+            )
+        if self.depth >= _MAX_DEPTH:
+            raise UnsupportedError(f"models nested more than {_MAX_DEPTH} deep")
+        actual: list[Origin] = []
+        key = (id(graph), tuple(_signature(v, actual) for v in operands))
+        summary = self.memo.get(key)
+        if summary is None:
+            formals = [Origin(o.role) for o in actual]
+            renamed = _Renaming(dict(zip(actual, formals, strict=True)))
+            inner = self._inner(operation, graph, [renamed.value(v) for v in operands])
+            result = map_leaves(
+                lambda ref: inner.value(ref) if isinstance(ref, TensorRef) else ref, graph.outputs
+            )
+            summary = self.memo[key] = _Summary(formals, inner, result)
+        if self.stack:
+            self.stack[-1].append((operation.name, summary.inference))
+        mapping: dict[Origin, Origin] = {self.batch.root(): self.batch}
+        for formal, origin in zip(summary.formals, actual, strict=True):
+            root = formal.root()
+            origin.hint(root.role)
+            if root in mapping:
+                mapping[root].unify(origin)
+            mapping[root] = origin
+        back = _Renaming(mapping)
+        return map_leaves(lambda v: back.value(v) if isinstance(v, Value) else v, summary.result)
+
+    def _inner(self, operation: Operation, graph: Graph, operands: list[Value]) -> Inference:
+        outer, self.path = self.path, f"{self.path}{operation.name}/"
+        self.depth += 1
+        try:
+            return self.run(graph, operands)
+        finally:
+            self.depth -= 1
+            self.path = outer
+
+    def _bind(self, value: Value, declared: Value) -> Value:
+        """An operand as a nested model takes it: rank adjusted as ``Functional._adjust_input_rank`` does it."""
+        axes, wanted = value.axes, declared.axes
+        if axes is None or wanted is None or len(axes) == len(wanted):
+            return value
+        if len(axes) == len(wanted) + 1 and axes[-1].size == 1:
+            return Value(axes[:-1], value.dtype, value.claimed)
+        if len(axes) == len(wanted) - 1 and wanted[-1].size == 1:
+            return Value((*axes, unit_axis()), value.dtype, value.claimed)
+        raise ShapeError(f"a nested model's input takes rank {len(wanted)}, not {value.text()}")
+
+    # -- where values come from without a rule ------------------------------------------------------------------------
+    def _input(self, node: Node) -> Value:
+        config = node.operation.config
+        shape = config.get("batch_shape", config.get("batch_input_shape"))
+        if not isinstance(shape, (list, tuple)):
+            raise BadFileError(f"input {shown(node.name)!r} states no batch_shape")
+        dtype = config.get("dtype")
+        return Value(self.shaped(shape, node.name), dtype if isinstance(dtype, str) else "float32")
+
+    def shaped(self, shape: Sequence[Any], name: str) -> tuple[Axis, ...]:
+        """Axes of an input's declared shape: axis 0 is the batch, each other None a symbol of its own."""
+        letters = _LETTERS.get(len(shape), ())
+        axes = []
+        for number, size in enumerate(shape):
+            if size is not None and (
+                not isinstance(size, int) or isinstance(size, bool) or not 0 <= size < 2**63
+            ):
+                raise BadFileError(f"input {shown(name)!r} has a size {shown(repr(size))}")
+            if number == 0:
+                axes.append(self._batch_axis(size))
+            elif size is None:
+                axes.append(
+                    new_axis(self._fresh(letters[number - 1] if number <= len(letters) else f"N{number}"))
+                )
+            else:
+                axes.append(new_axis(size))
+        return tuple(axes)
+
+    def _batch_axis(self, size: int | None) -> Axis:
+        return Axis(symbol("B"), self.batch) if size is None else new_axis(size, Role.BATCH)
+
+    def _fresh(self, letter: str) -> Size:
+        names = itertools.chain((letter,), (f"{letter}{k}" for k in itertools.count(2)))
+        name = next(n for n in names if n not in self.symbols)
+        self.symbols.add(name)
+        return symbol(name)
+
+    def _claimed(self, graph: Graph, node: Node) -> list[Value]:
+        """What the file claims of an opaque node's outputs."""
+        stated = {index: shape for (name, index), shape in graph.recorded.items() if name == node.name}
+        count = max(stated, default=0) + 1
+        return [self._stated(stated.get(i), node.name) for i in range(count)]
+
+    def _stated_anyway(self, graph: Graph, node: Node, index: int, value: Value) -> Value:
+        """What the file claims of an output of unknown rank, or that output itself where it claims nothing."""
+        shape = graph.recorded.get((node.name, index))
+        return value if shape is None else self._stated(shape, value.claimed or node.name)
+
+    def _stated(self, shape: tuple[int | None, ...] | None, name: str) -> Value:
+        if shape is None:
+            return Value(None, claimed=name, reason=f"nothing is known of the output of {shown(name)!r}")
+        axes = [new_axis(unknown() if s is None else s) for s in shape]
+        if shape and shape[0] is None:
+            axes[0] = self._batch_axis(None)
+        return Value(tuple(axes), claimed=name)
+
+    def _assumed(self, result: Inference, node: Node, call: Call) -> list[Value]:
+        """What goes on after a node that cannot run: the operand that has the recorded shape, that shape itself, or
+        the operand of the highest rank."""
+        recorded = result.graph.recorded.get((node.name, 0))
+        operands = [v for v in call.inputs if v.axes is not None]
+        if recorded is not None:
+            for value in operands:
+                if value.shape == list(recorded):
+                    return [value]
+            if any(value.rank == len(recorded) for value in operands):
+                return [
+                    self._retraced(recorded, [v for v in operands if v.rank == len(recorded)][0], node.name)
+                ]
+            return [self._stated(recorded, node.name)]
+        if not operands:
+            return [Value(None, claimed=node.name, reason=f"{shown(node.name)!r} cannot run")]
+        return [max(operands, key=lambda v: v.rank or 0)]
+
+    def _retraced(self, recorded: tuple[int | None, ...], like: Value, name: str) -> Value:
+        stated = self._stated(recorded, name)
+        assert stated.axes is not None and like.axes is not None
+        axes = tuple(b if b.size == a.size else a for a, b in zip(stated.axes, like.axes, strict=True))
+        return Value(axes, like.dtype, stated.claimed)
+
+
+def rule_for(operation: Operation) -> Rule | None:
+    """The axis rule of an operation, by its class name (layers) or its module and class name (ops)."""
+    if operation.kind == "op":
+        return OPS.get((operation.module.rsplit(".", 1)[-1], operation.class_name))
+    return LAYERS.get(operation.class_name)
+
+
+def flatten_outputs(structure: Any) -> Iterator[Any]:
+    """Leaves in the order in which Keras numbers a call's outputs: dicts by sorted key (``keras.tree.flatten``)."""
+    if isinstance(structure, dict):
+        structure = [structure[key] for key in sorted(structure)]
+    if isinstance(structure, (list, tuple)):
+        for item in structure:
+            yield from flatten_outputs(item)
+    else:
+        yield structure
+
+
+def _literal(leaf: Literal) -> Value:
+    return Value(tuple(new_axis(size) for size in leaf.shape), leaf.dtype, constant=leaf.value)
+
+
+def _with_claim(value: Value, claimed: str) -> Value:
+    if value.claimed:
+        return value
+    return Value(value.axes, value.dtype, claimed, value.reason, value.constant, value.mask)
+
+
+def _signature(value: Value, origins: list[Origin]) -> Any:
+    """A hashable form of an operand in which origins are numbered by first appearance over all operands."""
+    assert value.axes is not None
+
+    def number(origin: Origin) -> int:
+        root = origin.root()
+        for index, known in enumerate(origins):
+            if known.root() is root:
+                return index
+        origins.append(root)
+        return len(origins) - 1
+
+    def form(axis: Axis) -> Any:
+        lineage = tuple(number(o) for o in axis.origin.lineage())
+        return (axis.size, lineage, axis.role, tuple(form(f) for f in axis.factors))
+
+    mask = None if value.mask is None else tuple(form(a) for a in value.mask)
+    return (value.dtype, value.claimed, tuple(form(a) for a in value.axes), mask)
+
+
+class _Renaming:
+    """Values with the origins of their axes replaced; an origin that the mapping lacks becomes a fresh one, once."""
+
+    def __init__(self, mapping: dict[Origin, Origin]) -> None:
+        self.mapping = {old.root(): new for old, new in mapping.items()}
+
+    def origin(self, old: Origin) -> Origin:
+        chain = [o for o in old.lineage()]
+        new: Origin | None = None
+        for root in reversed(chain):
+            known = self.mapping.get(root)
+            if known is None:
+                known = self.mapping[root] = Origin(root.role, new)
+            elif known.root().derived is None and new is not None and known.root() is not new.root():
+                known.root().derived = new
+            new = known
+        assert new is not None
+        return new
+
+    def axis(self, axis: Axis) -> Axis:
+        return Axis(axis.size, self.origin(axis.origin), tuple(self.axis(f) for f in axis.factors))
+
+    def value(self, value: Value) -> Value:
+        axes = None if value.axes is None else tuple(self.axis(a) for a in value.axes)
+        mask = None if value.mask is None else tuple(self.axis(a) for a in value.mask)
+        return Value(axes, value.dtype, value.claimed, value.reason, value.constant, mask)

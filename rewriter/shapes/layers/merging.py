@@ -1,0 +1,98 @@
+"""Merge layers: Add, Multiply and their kin, Concatenate, Dot."""
+
+from __future__ import annotations
+
+from ...ir.axis import Axis, Value, new_axis
+from ...ir.size import Size, Truth, same
+from ..broadcast import Convention, broadcast
+from ..call import Call, ShapeError, known, layer
+from ..spatial import masked
+
+
+@layer("Add", "Average", "Maximum", "Minimum")
+def elementwise(call: Call) -> Value:
+    """``add([x[B, ...], y[B, ...]]) -> [B, ...]``, missing axes inserted at position 1."""
+    axes = broadcast(Convention.MERGE, _operands(call, 1))
+    return masked(call.like(axes, call.compute_dtype()), _common_mask(call))
+
+
+@layer("Subtract")
+def subtract(call: Call) -> Value:
+    """``subtract([x[B, ...], y[B, ...]]) -> [B, ...]``, missing axes inserted at position 1."""
+    axes = broadcast(Convention.MERGE, _operands(call, 2, 2))
+    return masked(call.like(axes, call.compute_dtype()), _common_mask(call))
+
+
+@layer("Multiply")
+def multiply(call: Call) -> Value:
+    """``multiply([x[B, ...], y[B, ...]]) -> [B, ...]``; its operands keep their own identity."""
+    axes = broadcast(Convention.MERGE, _operands(call, 1), unify=False)
+    return masked(call.like(axes, call.compute_dtype()), _common_mask(call))
+
+
+@layer("Concatenate")
+def concatenate(call: Call) -> Value:
+    """``concatenate([x[B, n, C], y[B, m, C]], axis=1) -> [B, n+m, C]``."""
+    axes = joined(_operands(call, 1), call.get("axis", -1), call)
+    mask = axes[:-1] if any(v.mask is not None for v in call.inputs) else None
+    return masked(call.like(axes, call.compute_dtype()), mask)
+
+
+def _operands(call: Call, least: int, most: int | None = None) -> list[tuple[Axis, ...]]:
+    """The operands' axes. Raises ShapeError where there are too few or too many."""
+    axes = [known(value) for value in call.inputs]
+    if len(axes) < least or (most is not None and len(axes) > most):
+        raise ShapeError(f"takes {least if least == most else 'one or more'} tensors, not {len(axes)}")
+    return axes
+
+
+def _common_mask(call: Call) -> tuple[Axis, ...] | None:
+    """The mask of a merge: there is one only where every operand has one, and they are combined."""
+    masks = [value.mask for value in call.inputs]
+    return None if any(mask is None for mask in masks) else masks[0]
+
+
+def joined(operands: list[tuple[Axis, ...]], axis: object, call: Call) -> tuple[Axis, ...]:
+    """Operands of one rank joined along ``axis``, which becomes a new axis of the summed size.
+
+    Raises:
+        ShapeError: the ranks differ, or another axis does.
+    """
+    first = operands[0]
+    place = call.axis(axis, len(first))
+    total: Size = first[place].size
+    result = list(first)
+    for axes in operands[1:]:
+        if len(axes) != len(first):
+            raise ShapeError(f"cannot join tensors of rank {len(first)} and {len(axes)}")
+        for number, (a, b) in enumerate(zip(result, axes, strict=True)):
+            if number == place:
+                continue
+            if same(a.size, b.size) is Truth.NO:
+                raise ShapeError(f"cannot join along axis {place}: axis {number} is {a} here and {b} there")
+            if same(a.size, b.size) is Truth.YES and not (a.factors or b.factors):
+                a.origin.unify(b.origin)
+        total = total + axes[place].size
+    result[place] = new_axis(total, first[place].role) if len(operands) > 1 else first[place]
+    return tuple(result)
+
+
+@layer("Dot")
+def dot(call: Call) -> Value:
+    """``dot([x[B, M, K], y[B, K, N]], axes=(2, 1)) -> [B, M, N]``; two contracted vectors give ``[B, 1]``."""
+    x, y = _operands(call, 2, 2)
+    axes = call.get("axes")
+    pair = axes if isinstance(axes, (list, tuple)) else (axes, axes)
+    if len(pair) != 2:
+        raise call.bad("axes", axes, "one axis or two")
+    if len(x) < 2 or len(y) < 2:
+        raise ShapeError("takes tensors of rank 2 or more")
+    i, j = call.axis(pair[0], len(x), "axes"), call.axis(pair[1], len(y), "axes")
+    if i == 0 or j == 0:
+        raise ShapeError("contracts the batch axis")
+    if same(x[i].size, y[j].size) is Truth.NO:
+        raise ShapeError(f"contracts {x[i]} with {y[j]}: the sizes differ")
+    if same(x[0].size, y[0].size) is Truth.NO:
+        raise ShapeError(f"the batches are {x[0]} and {y[0]}")
+    kept = [*(a for n, a in enumerate(x) if n != i), *(a for n, a in enumerate(y) if n not in (0, j))]
+    return call.like(kept if len(kept) > 1 else [*kept, new_axis(1)], call.compute_dtype())

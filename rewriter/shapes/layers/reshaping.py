@@ -1,0 +1,117 @@
+"""Reshaping layers: Reshape, Flatten, Permute, RepeatVector, UpSampling, ZeroPadding, Cropping."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from ...ir.axis import Role, Value, merge_axes, new_axis, unit_axis
+from ..call import Call, ShapeError, layer, need_rank
+from ..reshape import reshape
+from ..spatial import Image, image, resized
+
+
+@layer("Reshape")
+def reshape_layer(call: Call) -> Value:
+    """``reshape(x[B, ...], target_shape) -> [B, *target_shape]``; a -1 is worked out."""
+    axes = call.axes
+    if not axes:
+        raise ShapeError("takes a tensor with a batch axis")
+    target = call.get("target_shape")
+    if not isinstance(target, (list, tuple)):
+        raise call.bad("target_shape", target, "a list of whole numbers")
+    sizes = [-1 if size is None else call.whole("target_shape", size, -1) for size in target]
+    if sizes.count(-1) > 1:
+        raise call.bad("target_shape", target, "at most one -1")
+    return call.like([axes[0], *reshape(axes[1:], sizes)])
+
+
+@layer("Flatten")
+def flatten(call: Call) -> Value:
+    """``flatten(x[B, S..., C]) -> [B, S*...*C]``; channels first are moved last before."""
+    axes = call.axes
+    if not axes:
+        raise ShapeError("takes a tensor with a batch axis")
+    rest = axes[1:]
+    if call.channels_first() and rest:
+        rest = (*rest[1:], rest[0])
+    return call.like([axes[0], merge_axes(rest) if rest else unit_axis()])
+
+
+@layer("Permute")
+def permute(call: Call) -> Value:
+    """``permute(x[B, 1, 2, 3], dims=(2, 3, 1)) -> [B, 2, 3, 1]``."""
+    value = call.get("dims")
+    if not isinstance(value, (list, tuple)):
+        raise call.bad("dims", value, "a list of whole numbers")
+    dims = [call.whole("dims", d, 1) for d in value]
+    if sorted(dims) != list(range(1, len(dims) + 1)):
+        raise call.bad("dims", value, f"a permutation of 1 to {len(dims)}")
+    axes = need_rank(call.x, len(dims) + 1)
+    return call.like([axes[0], *(axes[d] for d in dims)])
+
+
+@layer("RepeatVector")
+def repeat_vector(call: Call) -> Value:
+    """``repeat_vector(x[B, F], n) -> [B, n, F]``."""
+    batch, feature = need_rank(call.x, 2)
+    return call.like([batch, new_axis(call.integer("n", 1), Role.TIME), feature], call.compute_dtype())
+
+
+@layer("UpSampling1D")
+def up_sampling_1d(call: Call) -> Value:
+    """``upsample(x[B, T, C], size) -> [B, T*size, C]``."""
+    factor = call.integer("size", 1, 2)
+    x = image(call, 1, first=False)
+    return call.like(
+        x.join([resized(x.spatial[0], x.spatial[0].size * factor)], x.channel), call.compute_dtype()
+    )
+
+
+def _up_sampling(dimensions: int) -> Callable[[Call], Value]:
+    def rule(call: Call) -> Value:
+        """``upsample(x[B, S..., C], size) -> [B, S*size..., C]``."""
+        factors = call.integers("size", dimensions, 1, 2)
+        x = image(call, dimensions)
+        spatial = [resized(axis, axis.size * k) for axis, k in zip(x.spatial, factors, strict=True)]
+        return call.like(x.join(spatial, x.channel), call.compute_dtype())
+
+    return rule
+
+
+def _pairs(call: Call, name: str, value: Any, dimensions: int) -> list[tuple[int, int]]:
+    """What goes on or off at both ends of each spatial axis: one number, one for each axis, or a pair for each."""
+    if dimensions == 1 and isinstance(value, (list, tuple)):
+        value = [value]
+    values = value if isinstance(value, (list, tuple)) else [value] * dimensions
+    if len(values) != dimensions:
+        raise call.bad(name, value, f"{dimensions} pairs of whole numbers")
+    result = []
+    for item in values:
+        pair = item if isinstance(item, (list, tuple)) else (item, item)
+        if len(pair) != 2:
+            raise call.bad(name, value, f"{dimensions} pairs of whole numbers")
+        result.append((call.whole(name, pair[0], 0), call.whole(name, pair[1], 0)))
+    return result
+
+
+def _ends(dimensions: int, name: str, default: Any, sign: int) -> Callable[[Call], Value]:
+    def rule(call: Call) -> Value:
+        """``pad(x[B, S..., C], (a, b)...) -> [B, S+a+b..., C]``; cropping takes as much away."""
+        pairs = _pairs(call, name, call.get(name, default), dimensions)
+        # Cropping1D has no data_format; a file that states one all the same must not move its axes.
+        x: Image = image(call, dimensions, first=False if (dimensions, sign) == (1, -1) else None)
+        spatial = [
+            resized(axis, axis.size + sign * (before + after), name)
+            for axis, (before, after) in zip(x.spatial, pairs, strict=True)
+        ]
+        return call.like(x.join(spatial, x.channel), call.compute_dtype())
+
+    return rule
+
+
+for _n in (2, 3):
+    layer(f"UpSampling{_n}D")(_up_sampling(_n))
+for _n in (1, 2, 3):
+    layer(f"ZeroPadding{_n}D")(_ends(_n, "padding", 1, +1))
+    layer(f"Cropping{_n}D")(_ends(_n, "cropping", 1 if _n != 2 else 0, -1))

@@ -1,0 +1,95 @@
+"""Layers that hold layers: TimeDistributed, Bidirectional, SpectralNormalization, Pipeline."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ...ir.axis import Axis, Role, Value, new_axis
+from ...ir.size import Truth, same
+from ..call import Call, OpaqueError, ShapeError, known, layer
+from ..spatial import child, children, hint_time, masked
+from .recurrent import initial_states
+
+
+@layer("TimeDistributed")
+def time_distributed(call: Call) -> Value:
+    """``time_distributed(f)(x[B, T, ...]) -> [B, T, ...]`` where ``f(x[B, ...]) -> [B, ...]`` at every step."""
+    axes = call.axes
+    if len(axes) < 3:
+        raise ShapeError(f"takes a tensor of rank 3 or more, not {call.x.text()}")
+    hint_time(axes[1])
+    out = call.apply(child(call, "layer"), Value((axes[0], *axes[2:]), call.compute_dtype() or call.x.dtype))
+    if not isinstance(out, Value):
+        raise OpaqueError("the layer inside gives more than one tensor")
+    inner = known(out)
+    if not inner:
+        raise ShapeError("the layer inside gives a scalar")
+    return masked(call.like([inner[0], axes[1], *inner[1:]], call.compute_dtype()), call.x.mask)
+
+
+@layer("SpectralNormalization")
+def spectral_normalization(call: Call) -> Value:
+    """``spectral_normalization(f)(x) -> f(x)``."""
+    out = call.apply(child(call, "layer"), masked(call.x, None))
+    if not isinstance(out, Value):
+        raise OpaqueError("the layer inside gives more than one tensor")
+    return call.like(known(out), call.compute_dtype())
+
+
+@layer("Pipeline")
+def pipeline(call: Call) -> Any:
+    """``pipeline([f, g])(x) -> g(f(x))``."""
+    value: Any = call.args[0] if call.args else call.x
+    for each in children(call, "layers"):
+        value = call.apply(each, value)
+    return value
+
+
+@layer("Bidirectional")
+def bidirectional(call: Call) -> Any:
+    """``bidirectional(f)(x[B, T, F]) -> [B, T, 2*units]`` (or without T), as ``merge_mode`` has it; then the states."""
+    mode = call.get("merge_mode", "concat")
+    if mode not in ("sum", "mul", "ave", "concat", None):
+        raise call.bad("merge_mode", mode, "sum, mul, ave, concat or null")
+    forward, y_states = _direction(call, "forward_layer", 0)
+    backward, b_states = _direction(call, "backward_layer", 1)
+    ahead, back = known(forward), known(backward)
+    if len(ahead) != len(back):
+        raise ShapeError(f"its layers give {forward.text()} and {backward.text()}")
+    dtype = call.compute_dtype()
+    # A sequence that ran backwards is turned round again: its axes but the last are those of the forward one.
+    turned = (*ahead[:-1], back[-1])
+    if mode is None:
+        return [
+            masked(call.like(ahead, dtype), forward.mask),
+            masked(call.like(turned, dtype), forward.mask),
+            *y_states,
+            *b_states,
+        ]
+    if mode == "concat":
+        last = new_axis(ahead[-1].size + back[-1].size, Role.FEATURE, derived=ahead[-1])
+    else:
+        last = _unified(ahead[-1], back[-1])
+    out = masked(call.like([*ahead[:-1], last], dtype), forward.mask)
+    return [out, *y_states, *b_states] if y_states or b_states else out
+
+
+def _direction(call: Call, name: str, half: int) -> tuple[Value, list[Any]]:
+    """The output and the states of one direction; the initial states are shared out half and half."""
+    given = initial_states(call)
+    middle = len(given) // 2
+    states = given[:middle] if half == 0 else given[middle:]
+    kwargs = {"initial_state": states} if states else {}
+    operation = child(call, name, "layer")
+    out = call.apply(operation, call.x, **kwargs)
+    parts = list(out) if isinstance(out, (list, tuple)) else [out]
+    if not parts or not isinstance(parts[0], Value):
+        raise OpaqueError("the layer inside gives no tensor first")
+    return parts[0], parts[1:]
+
+
+def _unified(a: Axis, b: Axis) -> Axis:
+    if same(a.size, b.size) is Truth.NO:
+        raise ShapeError(f"merges {a} with {b}: the sizes differ")
+    a.origin.unify(b.origin)
+    return a

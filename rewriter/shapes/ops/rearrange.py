@@ -1,0 +1,52 @@
+"""einops-style rearrangement."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from ...ir.axis import Axis, Value
+from ...ir.size import Size, divide, product, unknown
+from ..call import Call, ShapeError, op
+from ..reshape import reshape
+
+_TOKEN = re.compile(r"\w+|\([\w\s]*\)")
+
+
+@op("einops", "Rearrange")
+def rearrange(call: Call) -> Value:
+    """``rearrange(x[b, h*k, c], "b (h k) c -> b c h k", k=2) -> [b, c, h, k]``."""
+    pattern = call.arg(1, "pattern")
+    if not isinstance(pattern, str) or pattern.count("->") != 1:
+        raise call.bad("pattern", pattern, "text with one ->")
+    left, right = (_groups(side) for side in pattern.split("->"))
+    axes = call.axes
+    if len(left) != len(axes):
+        raise ShapeError(f"pattern {pattern!r} for a tensor of rank {len(axes)}")
+    lengths = {k: v for k, v in call.kwargs.items() if k not in ("tensor", "pattern")}
+    names = [name for group in left for name in group]
+    parts = reshape(axes, [s for g, a in zip(left, axes, strict=True) for s in _sizes(call, g, a, lengths)])
+    if sorted(names) != sorted(name for group in right for name in group) or len(set(names)) != len(names):
+        raise call.bad("pattern", pattern, "the same distinct names on both sides")
+    named = dict(zip(names, parts, strict=True))
+    moved = [named[name] for group in right for name in group]
+    return call.like(reshape(moved, [product(named[n].size for n in group) for group in right]))
+
+
+def _groups(side: str) -> list[list[str]]:
+    return [re.findall(r"\w+", token) for token in _TOKEN.findall(side)]
+
+
+def _sizes(call: Call, group: list[str], axis: Axis, lengths: dict[str, Any]) -> list[Size]:
+    given = [call.whole(name, lengths[name], 1) if name in lengths else None for name in group]
+    if len(group) == 1:
+        return [axis.size]
+    if given.count(None) > 1:
+        raise ShapeError(f"the sizes of {group} cannot be told from {axis}")
+    total = product(n for n in given if n is not None)
+    rest = divide(axis.size, total)
+    if rest is None:
+        if isinstance(axis.size, int):
+            raise ShapeError(f"{axis} cannot be taken apart into {group}: {total} does not divide it")
+        rest = unknown()
+    return [rest if n is None else n for n in given]

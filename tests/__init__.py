@@ -1,0 +1,1 @@
+"""Tests of the rewriter, with Keras as the judge."""

@@ -1,0 +1,262 @@
+"""Break valid `.keras` files by editing their config.json, the way a person or a careless exporter does.
+
+Only the config member changes: weights, metadata and every recorded shape downstream stay what they were.
+Files that Keras still loads can be written anew by Keras itself (`rewrite_with_keras`): then the recorded
+shapes are those of the wrong graph, which is what most users have.
+
+Node paths are `inner/name` for a node inside a nested model.
+"""
+
+from __future__ import annotations
+
+import copy
+import json
+import zipfile
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from tests import support
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    import keras
+
+Config = dict[str, Any]
+FLOAT32 = {
+    "module": "keras",
+    "class_name": "DTypePolicy",
+    "config": {"name": "float32"},
+    "registered_name": None,
+}
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What to do to a model: contract first, then squeeze, drop and turn.
+
+    Args:
+        contract: MatMul or Dot nodes that become Multiply layers.
+        squeeze: nodes that lose their `keepdims`.
+        drop: nodes to remove; their input goes straight to the multiplies of `at` that they fed, or, when
+            they feed none of those, to whatever they fed. From the multiply outwards.
+        turn: multiplies that change between the layer and the operation.
+        at: the multiplies this is about.
+    """
+
+    at: tuple[str, ...]
+    drop: tuple[str, ...] = ()
+    turn: tuple[str, ...] = ()
+    squeeze: tuple[str, ...] = ()
+    contract: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Mutation:
+    """A broken file: where it is, where it came from, and which shapes meet at each multiply, as recorded."""
+
+    path: Path
+    original: Path
+    recipe: Recipe
+    shapes: dict[str, list[list[list[int | None]]]]
+
+
+@dataclass(frozen=True)
+class Behaviour:
+    """What Keras makes of a file: whether it loads, and per batch size "same", "differs" or "raises".
+
+    Weights go by layer name here: which weights Keras's own numbering would pick is another question.
+    """
+
+    loads: bool
+    batches: dict[int, str]
+    message: str = ""
+
+    @property
+    def fault(self) -> str:
+        """`equivalent`, `refused` at loading, `silent` at some batch size, or `raises` only."""
+        if not self.loads:
+            return "refused"
+        if set(self.batches.values()) == {"same"}:
+            return "equivalent"
+        return "silent" if "differs" in self.batches.values() else "raises"
+
+
+def mutate(original: Path, target: Path, recipe: Recipe) -> Mutation:
+    """Write `original`, broken by `recipe`, to `target`."""
+    config = read_config(original)
+    for path in recipe.contract:
+        _contract(_locate(config, path)[1])
+    for path in recipe.squeeze:
+        _squeeze(_locate(config, path)[1])
+    for path in recipe.drop:
+        scope, node = _locate(config, path)
+        prefix = path.rpartition("/")[0]
+        _drop(
+            scope,
+            node,
+            {name for parent, _, name in (p.rpartition("/") for p in recipe.at) if parent == prefix},
+        )
+    for path in recipe.turn:
+        _turn(_locate(config, path)[1])
+    shapes = {path: _operand_shapes(_locate(config, path)[1]) for path in recipe.at}
+    write_config(original, target, config)
+    return Mutation(target, original, recipe, shapes)
+
+
+def read_config(path: Path) -> Config:
+    """The parsed config.json of an archive."""
+    with zipfile.ZipFile(path) as archive:
+        return json.loads(archive.read("config.json"))
+
+
+def write_config(source: Path, target: Path, config: Config) -> None:
+    """Copy an archive with another config.json; every other member stays byte for byte."""
+    with zipfile.ZipFile(source) as before, zipfile.ZipFile(target, "w") as after:
+        for member in before.infolist():
+            data = before.read(member)
+            after.writestr(member, json.dumps(config) if member.filename == "config.json" else data)
+
+
+def rebuild(edited: Path, original: keras.Model) -> keras.Model:
+    """The model of an edited file as Keras builds it, with the original's weights by layer name."""
+    import keras
+
+    keras.backend.clear_session()
+    model = keras.saving.deserialize_keras_object(_without_build_config(read_config(edited)))
+    support.transplant(original, model)
+    return model
+
+
+def rewrite_with_keras(edited: Path, original: keras.Model, target: Path) -> None:
+    """Write the edited graph as Keras itself does, with the shapes that the wrong graph has."""
+    rebuild(edited, original).save(target)
+
+
+def observe(
+    model: keras.Model, original: keras.Model, batches: list[int], **tolerance: float
+) -> dict[int, str]:
+    """Per batch size, whether `model` computes what `original` does: "same", "differs" or "raises"."""
+    seen = {}
+    for batch in batches:
+        inputs = support.random_inputs(original, batch)
+        desired = support.run(original, inputs)
+        try:
+            actual = support.run(model, inputs)
+        except Exception:
+            seen[batch] = "raises"
+        else:
+            seen[batch] = "same" if support.same(actual, desired, **tolerance) else "differs"
+    return seen
+
+
+def behaviour(edited: Path, original: keras.Model, batches: list[int], **tolerance: float) -> Behaviour:
+    """Ask Keras what the edited file does."""
+    try:
+        model = rebuild(edited, original)
+    except Exception as error:
+        return Behaviour(False, {}, str(error))
+    return Behaviour(True, observe(model, original, batches, **tolerance))
+
+
+def _without_build_config(node: Any) -> Any:
+    if isinstance(node, dict):
+        return {k: _without_build_config(v) for k, v in node.items() if k != "build_config"}
+    if isinstance(node, list):
+        return [_without_build_config(v) for v in node]
+    return node
+
+
+def _locate(config: Config, path: str) -> tuple[Config, Config]:
+    """The functional config that holds a node, and the node's own entry."""
+    scope = config["config"]
+    *outer, name = path.split("/")
+    for part in outer:
+        scope = _named(scope, part)["config"]
+    return scope, _named(scope, name)
+
+
+def _named(scope: Config, name: str) -> Config:
+    found = [node for node in scope["layers"] if node["config"]["name"] == name]
+    if len(found) != 1:
+        raise KeyError(f"{name}: {len(found)} nodes of that name")
+    return found[0]
+
+
+def _references(value: Any) -> Iterator[Config]:
+    """Every tensor reference in a node's arguments, in order."""
+    if isinstance(value, dict):
+        if value.get("class_name") == "__keras_tensor__":
+            yield value["config"]
+        else:
+            for inner in value.values():
+                yield from _references(inner)
+    elif isinstance(value, list):
+        for inner in value:
+            yield from _references(inner)
+
+
+def _drop(scope: Config, node: Config, multiplies: set[str]) -> None:
+    name = node["name"]
+    if name in str(scope["output_layers"]):
+        raise ValueError(f"{name} is an output")
+    users = [
+        (n, r)
+        for n in scope["layers"]
+        for r in _references(n["inbound_nodes"])
+        if r["keras_history"][0] == name
+    ]
+    at_multiplies = [(n, r) for n, r in users if n["name"] in multiplies]
+    for user, reference in at_multiplies or users:
+        source = next(_references(node["inbound_nodes"][reference["keras_history"][1]]))
+        reference |= copy.deepcopy(source)
+        _refresh_build_config(user)
+    if len(at_multiplies or users) == len(users):
+        scope["layers"].remove(node)
+
+
+def _refresh_build_config(node: Config) -> None:
+    """A merge layer's build_config would give the removed node away; let it say what now arrives."""
+    if node["class_name"] == "Multiply" and "build_config" in node:
+        node["build_config"] = {"input_shape": _operand_shapes(node)[0]}
+
+
+def _squeeze(node: Config) -> None:
+    if not node["config"]["keepdims"]:
+        raise ValueError(f"{node['name']} keeps no axes")
+    node["config"]["keepdims"] = False
+
+
+def _turn(node: Config) -> None:
+    if node["class_name"] != "Multiply":
+        raise ValueError(f"{node['name']} is a {node['class_name']}")
+    calls = [list(_references(call["args"])) for call in node["inbound_nodes"]]
+    if any(len(call) != 2 for call in calls):
+        raise ValueError(f"{node['name']} has not two operands")
+    operands = [[{"class_name": "__keras_tensor__", "config": r} for r in call] for call in calls]
+    name = node["name"]
+    node.pop("build_config", None)
+    if node["module"] == "keras.layers":
+        node |= {"module": "keras.src.ops.numpy", "registered_name": "Multiply", "config": {"name": name}}
+        node["inbound_nodes"] = [{"args": pair, "kwargs": {}} for pair in operands]
+    else:
+        node |= {"module": "keras.layers", "registered_name": None, "config": _layer_config(name)}
+        node["inbound_nodes"] = [{"args": [pair], "kwargs": {}} for pair in operands]
+
+
+def _contract(node: Config) -> None:
+    name = node["name"]
+    call = node["inbound_nodes"][0]
+    operands = [{"class_name": "__keras_tensor__", "config": r} for r in _references(call["args"])]
+    node.pop("build_config", None)
+    node |= {"module": "keras.layers", "class_name": "Multiply", "registered_name": None}
+    node |= {"config": _layer_config(name), "inbound_nodes": [{"args": [operands], "kwargs": {}}]}
+
+
+def _layer_config(name: str) -> Config:
+    return {"name": name, "trainable": True, "dtype": copy.deepcopy(FLOAT32)}
+
+
+def _operand_shapes(node: Config) -> list[list[list[int | None]]]:
+    return [[r["shape"] for r in _references(call["args"])] for call in node["inbound_nodes"]]

@@ -1,0 +1,109 @@
+"""Axis rules of ops against Keras: declared shapes and dtypes, two runs at other sizes, and hostile configurations."""
+
+from __future__ import annotations
+
+import copy
+import itertools
+from collections import Counter
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from rewriter.errors import BadFileError, UnsupportedError
+from rewriter.formats.keras_config import read_model
+from rewriter.shapes.call import OPS
+from rewriter.shapes.infer import infer
+from rewriter.shapes.ops.opaque import OPAQUE_OPS
+from tests.shapes import ops_cases_elementwise, ops_cases_math, ops_cases_nn, ops_cases_structure
+from tests.shapes.ops_classes import CLASSES
+from tests.shapes.ops_harness import Case, check, serialised, tensors
+
+CASES = [*ops_cases_elementwise.CASES, *ops_cases_structure.CASES, *ops_cases_nn.CASES, *ops_cases_math.CASES]
+COUNTS = Counter(case.name.split()[0] for case in CASES)
+HOSTILE: tuple[Any, ...] = (
+    None, True, -1, 0, 7, -(2**70), 2**63, 1.5, float("nan"), "", "x", "channels_first", [], {}, [None], ["x"], [[]],
+    [1, 2, 3, 4, 5, 6, 7], [2**64, -1], [0, 0], [[0, 0], [0, 0]], [[1, "x"], 3], {"class_name": "__keras_tensor__"},
+    {"class_name": "__slice__", "config": {"start": "x", "stop": [], "step": 0}},
+    {"class_name": "__ellipsis__", "config": {}}, {"class_name": "__numpy__", "config": {"value": [[1], [2]]}},
+)  # fmt: skip
+
+
+def test_every_class_has_a_rule_or_a_reason() -> None:
+    known = {f"{family}.{name}" for family, name in OPS}
+    assert set(CLASSES) - known == set(), "ops of Keras without an axis rule"
+    assert known - set(CLASSES) == set(), "axis rules of ops that Keras does not have"
+    assert all(reason for reason in OPAQUE_OPS.values())
+
+
+def test_every_rule_has_a_case() -> None:
+    opaque = {f"{family}.{name}" for family, name in OPAQUE_OPS}
+    assert set(CLASSES) - set(COUNTS) == opaque
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda c: c.name.replace(" ", "_"))
+def test_case(case: Case) -> None:
+    outcome = check(case)
+    assert case.name.split()[0] in outcome.classes
+
+
+# -- configurations from someone who wishes us ill -----------------------------------------------------------------
+def _configs() -> Iterator[tuple[str, Any]]:
+    """The saved form of the first and the last case of every class."""
+    chosen: dict[str, list[Case]] = {}
+    for case in CASES:
+        chosen.setdefault(case.name.split()[0], []).append(case)
+    for name, cases in chosen.items():
+        for case in {id(c): c for c in (cases[0], cases[-1])}.values():
+            inputs = tensors(case)
+            yield name, serialised(inputs, case.build(*inputs))[1]
+
+
+def _mutants(config: Any) -> Iterator[Any]:
+    """The config with one configured value, argument or operand of an op replaced or left out."""
+    for place, entry in enumerate(config["config"]["layers"]):
+        if entry["class_name"] == "InputLayer":
+            for shape in ([], [None], [None] * 6, [0], [2**62, 2**62], [None, 1, 1], [1, 1, 1, 1]):
+                mutant = copy.deepcopy(config)
+                mutant["config"]["layers"][place]["config"]["batch_shape"] = shape
+                yield mutant
+            continue
+        for key, value in itertools.product(entry["config"], HOSTILE):
+            if key == "name":
+                continue
+            mutant = copy.deepcopy(config)
+            mutant["config"]["layers"][place]["config"][key] = value
+            yield mutant
+        mutant = copy.deepcopy(config)
+        mutant["config"]["layers"][place]["config"] = {}
+        yield mutant
+        node = entry["inbound_nodes"][0]
+        for number, value in itertools.product(range(len(node["args"])), HOSTILE):
+            mutant = copy.deepcopy(config)
+            mutant["config"]["layers"][place]["inbound_nodes"][0]["args"][number] = value
+            yield mutant
+            if isinstance(node["args"][number], list):
+                mutant = copy.deepcopy(mutant)
+                mutant["config"]["layers"][place]["inbound_nodes"][0]["args"][number] = [value, value]
+                yield mutant
+        for key, value in itertools.product(node["kwargs"], HOSTILE):
+            mutant = copy.deepcopy(config)
+            mutant["config"]["layers"][place]["inbound_nodes"][0]["kwargs"][key] = value
+            yield mutant
+        mutant = copy.deepcopy(config)
+        mutant["config"]["layers"][place]["inbound_nodes"][0]["args"] = []
+        yield mutant
+
+
+def test_hostile_configurations_are_errors_of_the_file() -> None:
+    tried = 0
+    for name, config in _configs():
+        for mutant in _mutants(config):
+            tried += 1
+            try:
+                infer(read_model(mutant)).outputs()
+            except (BadFileError, UnsupportedError):
+                pass
+            except Exception as error:
+                raise AssertionError(f"{name}: {type(error).__name__} {error} on {mutant}") from error
+    assert tried > 20_000

@@ -1,0 +1,168 @@
+"""The shipped sample models: current, found for what they are, repaired to the numbers that were meant."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import rewriter
+from tests import support
+from tools.make_models import ROOT, SAMPLES, Sample, stale, table
+
+MODELS = ROOT / "models"
+REPAIRED = [s for s in SAMPLES if s.kinds and s.ops is not None]
+UNDECIDED = [s for s in SAMPLES if s.ops is None]
+VALID = [s for s in SAMPLES if not s.kinds]
+
+
+def path_of(sample: Sample) -> Path:
+    """The shipped file."""
+    return MODELS / f"{sample.name}.keras"
+
+
+def taps(model, inputs, *names: str) -> list[np.ndarray]:
+    """What the named layers of a model put out."""
+    import keras
+
+    layers = [model.get_layer(name) for name in names]
+    return support.run(keras.Model(model.input, [layer.output for layer in layers]), inputs)
+
+
+def einsum(equation: str, *names: str):
+    """An oracle: an einsum over what the named layers put out."""
+    return lambda model, inputs: np.einsum(equation, *taps(model, inputs, *names))
+
+
+def _grown(model, inputs):
+    (score,) = taps(model, inputs, "score")
+    return np.einsum("bu,b->bu", score, inputs[1])
+
+
+def _tiled(*names: str):
+    def oracle(model, inputs):
+        large, small = taps(model, inputs, *names)
+        return large * np.concatenate([small, small])
+
+    return oracle
+
+
+def _nested(model, inputs):
+    (features,) = taps(model, inputs, "features")
+    block = model.get_layer("block")
+    (gate,) = taps(block, features, "excite")
+    return np.einsum("bhwc,bc->bhwc", features, gate)
+
+
+def _chained(model, inputs):
+    features, gate, spatial = taps(model, inputs, "features", "excite", "map")
+    return np.einsum("bhwc,bc,bhw->bhwc", features, gate, spatial)
+
+
+def _constant_first(model, inputs):
+    (features,) = taps(model, inputs, "features")
+    return np.einsum("bchw,c->bchw", features, np.linspace(0.5, 2.0, 64, dtype="float32"))
+
+
+def _after(oracle, layer: str):
+    """The oracle's product sent through the layer that follows it."""
+    return lambda model, inputs: np.asarray(model.get_layer(layer)(oracle(model, inputs)))
+
+
+ORACLES = {
+    "incompatible": einsum("bhwc,bhw->bhwc", "features", "map"),
+    "batch_misaligned": einsum("bhwc,bc->bhwc", "features", "excite"),
+    "axis_misaligned": _after(einsum("bchw,bc->bchw", "features", "excite"), "after"),
+    "layout": _after(einsum("bhwc,bchw->bhwc", "features", "other"), "after"),
+    "batch_size": _tiled("features", "recall"),
+    "grown": _grown,
+    "nested": _nested,
+    "chained": _chained,
+    "article_channel_scale_first": einsum("bchw,bc->bchw", "features", "excite"),
+    "article_constant_first": _constant_first,
+    "article_batch_tile": _tiled("features", "other"),
+}
+
+
+def command(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
+    """Run the command line tool."""
+    words = [sys.executable, "-m", "rewriter", *map(str, arguments)]
+    return subprocess.run(words, capture_output=True, text=True, timeout=300, cwd=ROOT)
+
+
+def serious(findings) -> dict[str, str]:
+    """The kind of each finding that is more than information, by node."""
+    return {f.node: f.kind for f in findings if f.severity in ("error", "warning")}
+
+
+def test_every_repaired_sample_has_an_oracle():
+    assert set(ORACLES) == {s.name for s in REPAIRED}
+
+
+def test_the_committed_files_are_current():
+    assert stale(MODELS) == []
+
+
+def test_the_files_are_small():
+    assert {p.name: p.stat().st_size for p in MODELS.glob("*.keras") if p.stat().st_size > 100_000} == {}
+
+
+def test_the_table_has_a_row_for_every_file():
+    rows = [line for line in table().splitlines() if line.startswith("| `")]
+    assert len(rows) == len(SAMPLES) == len(list(MODELS.glob("*.keras")))
+
+
+@pytest.mark.parametrize("sample", SAMPLES, ids=lambda s: s.name)
+def test_check_names_the_nodes_and_the_kinds(sample):
+    expected = dict(zip(sample.nodes, sample.kinds, strict=True)) if sample.kinds else {}
+    assert serious(rewriter.check(path_of(sample)).findings) == expected
+
+
+@pytest.mark.parametrize("sample", SAMPLES, ids=lambda s: s.name)
+def test_the_exit_statuses(sample, tmp_path):
+    assert command("check", path_of(sample)).returncode == sample.check_status
+    target = tmp_path / "fixed.keras"
+    assert command("repair", path_of(sample), "-o", target).returncode == sample.repair_status
+    assert target.exists() == (sample.repair_status == 0)
+
+
+@pytest.mark.parametrize("sample", REPAIRED, ids=lambda s: s.name)
+def test_a_repaired_sample_computes_what_was_meant(sample, tmp_path):
+    target = tmp_path / "fixed.keras"
+    result = rewriter.repair(path_of(sample), target)
+    assert len(result.inserted) == len(sample.ops)
+    for inserted, allowed in zip(result.inserted, sample.ops, strict=True):
+        assert inserted.op in allowed
+    model = support.load(target)
+    for batch in (3, 8, 12):
+        inputs = support.random_inputs(model, batch, seed=batch)
+        support.compare(support.run(model, inputs), [ORACLES[sample.name](model, inputs)])
+
+
+@pytest.mark.parametrize("sample", UNDECIDED, ids=lambda s: s.name)
+def test_an_undecided_sample_is_refused_with_a_reason(sample, tmp_path):
+    result = rewriter.repair(path_of(sample), tmp_path / "fixed.keras")
+    assert result.output is None
+    assert list(tmp_path.iterdir()) == []
+    (finding,) = result.findings
+    assert finding.chosen is None
+    assert finding.why
+
+
+@pytest.mark.parametrize("sample", VALID, ids=lambda s: s.name)
+def test_a_valid_sample_is_copied(sample, tmp_path):
+    target = tmp_path / "copy.keras"
+    rewriter.repair(path_of(sample), target)
+    assert target.read_bytes() == path_of(sample).read_bytes()
+
+
+def test_the_flattened_pair_offers_what_can_be_meant():
+    shown = command("check", "--format", "json", MODELS / "article_flatten_multiply.keras").stdout
+    (finding,) = json.loads(shown)["findings"]
+    outputs = {c["rule"]: c["output"] for c in finding["candidates"]}
+    assert outputs["grouped-dot"] == [32, 392]
+    assert outputs["outer"] == [32, 50176, 128]
