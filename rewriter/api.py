@@ -83,8 +83,9 @@ def repair(
     from .formats.keras_ops import spell
 
     with _opened(model) as source:
+        nodes = sum(1 for _ in source.graph.walk())  # before nodes are inserted
         outcome = repair_graph(source.graph, table, spell, mode, at, explicit)
-        counts = _counts(outcome.before)
+        counts = nodes, _counts(outcome.before)[1]
         result = Result(_name(model, source), source.format, *counts, outcome.findings, undecided=outcome.undecided)
         if outcome.undecided:
             return result

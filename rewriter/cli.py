@@ -13,8 +13,9 @@ import os
 import sys
 import traceback
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any
 
+from .arguments import parser
 from .errors import OutputError, RewriterError, UnsupportedError, UsageError, VerificationError, shown
 
 if TYPE_CHECKING:
@@ -24,15 +25,6 @@ if TYPE_CHECKING:
 OK, FOUND, UNUSABLE, UNPROVEN, INTERRUPTED = 0, 1, 2, 3, 130
 _NO_ONNX = "writing ONNX is not available in this version"
 _DEBUG = "REWRITER_DEBUG"
-_MODES = ("safe", "best")
-
-
-class _Parser(argparse.ArgumentParser):
-    def __init__(self, **options: Any) -> None:
-        super().__init__(allow_abbrev=False, formatter_class=argparse.RawDescriptionHelpFormatter, **options)
-
-    def error(self, message: str) -> NoReturn:
-        raise UsageError(" ".join(message.split()))
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -41,7 +33,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     console = Console()
     try:
-        options = _parser().parse_args(argv)
+        options = parser(_COMMANDS).parse_args(argv)
         run: Callable[[argparse.Namespace, Console], int] = options.run
         status = run(options, console)
         if console.out is not None:
@@ -101,6 +93,8 @@ def _check(options: argparse.Namespace, console: Console) -> int:
             kept.append(item)
         else:
             console.write(text.report(item, table, console.width))
+            if item.findings and len(options.models) > 1:
+                console.write("\n")
         return OK if item.clean else FOUND
 
     def unusable(path: str, reason: str) -> None:
@@ -158,6 +152,8 @@ def _shapes(options: argparse.Namespace, console: Console) -> int:
             _print_json(console, as_json.shapes(shapes(path)))
             return OK
         console.write(shapes_table.of_file(path, console.width))
+        if len(options.models) > 1:
+            console.write("\n")
         return OK
 
     return _each(options.models, console, one, _json_unusable(options, console))
@@ -215,6 +211,17 @@ def _export(options: argparse.Namespace, console: Console) -> int:
     raise UnsupportedError(f"{shown(options.output)}: {_NO_ONNX}")
 
 
+_COMMANDS: dict[str, Callable[[argparse.Namespace, Console], int]] = {
+    "check": _check,
+    "repair": _repair,
+    "explain": _explain,
+    "shapes": _shapes,
+    "suggest": _suggest,
+    "rules": _list_rules,
+    "export": _export,
+}
+
+
 # -- what they share ---------------------------------------------------------------------------------------------------
 class _NamedError(Exception):
     """An error that is about another file than the model; its cause says what it is."""
@@ -239,7 +246,9 @@ def _each(
         except BrokenPipeError:
             raise
         except Exception as error:
-            cause, name = (error.__cause__ or error, error.name) if isinstance(error, _NamedError) else (error, path)
+            cause, name = (
+                (error.__cause__ or error, error.name) if isinstance(error, _NamedError) else (error, path)
+            )
             unusable(path, _reason(cause))
             if console.out is not None:
                 console.out.flush()
@@ -308,101 +317,3 @@ def _check_output(path: str, output: str) -> None:
     with contextlib.suppress(OSError, ValueError):
         if os.path.samefile(path, output):
             raise _NamedError(output) from UsageError("the output is the input itself: choose another name")
-
-
-# -- arguments ---------------------------------------------------------------------------------------------------------
-def _parser() -> argparse.ArgumentParser:
-    parser = _Parser(
-        prog="rewriter",
-        description="Find the multiplies of a saved Keras model whose operands do not fit, and repair them.",
-        epilog="exit status: 0 nothing wrong, or all repaired; 1 findings, or not decided; 2 the input or the\n"
-        "arguments cannot be used; 3 a repair failed its own proof",
-    )
-    parser.add_argument("--version", action=_Version, nargs=0, help="print the version and stop")
-    commands = parser.add_subparsers(metavar="COMMAND", required=True, parser_class=_Parser)
-
-    check = _command(commands, "check", _check, "find what does not fit; change nothing")
-    check.add_argument("models", metavar="MODEL", nargs="+", help="a saved model (.keras, or the JSON of one)")
-    _format(check, "text", "json", "sarif", "github")
-    _mode(check)
-    _user_rules(check)
-
-    repair = _command(commands, "repair", _repair, "insert what is missing and write the model")
-    repair.add_argument("model", metavar="MODEL", help="a saved model")
-    repair.add_argument("-o", "--output", metavar="OUT", required=True, help="the file to write")
-    repair.add_argument("--onnx", metavar="FILE", help="write ONNX as well (not available in this version)")
-    repair.add_argument(
-        "--at",
-        metavar="NODE=MEANING",
-        action="append",
-        default=[],
-        help="what a multiply means: a rule or an equation, as in --at gate=channel-gate or\n"
-        '--at "gate=b h w c, b c -> b h w c" (repeatable)',
-    )
-    _mode(repair)
-    repair.add_argument("--explicit", action="store_true", help="also write legal implicit broadcasts out")
-    repair.add_argument("--no-verify", dest="verify", action="store_false", help="do not check the result again")
-    _format(repair, "text", "json")
-    _user_rules(repair)
-
-    explain = _command(commands, "explain", _explain, "show why each rule fits a multiply or not, or explain a rule")
-    explain.add_argument("target", metavar="MODEL|RULE", help="a saved model, or the name of a rule")
-    explain.add_argument("node", metavar="NODE", nargs="?", help="a multiply of the model (all of them without it)")
-    _user_rules(explain)
-
-    shapes = _command(commands, "shapes", _shapes, "list every node with its named axes")
-    shapes.add_argument("models", metavar="MODEL", nargs="+", help="a saved model")
-    _format(shapes, "text", "json")
-
-    suggest = _command(commands, "suggest", _suggest, "say what a product of two shapes can mean")
-    for side in ("lhs", "rhs"):
-        suggest.add_argument(side, metavar=side.upper(), help='a shape such as "None,28,28,64"; None first is the batch')
-    suggest.add_argument("--op", default="Multiply", help="Multiply (the layer, default), multiply, Add, add, matmul, Dot, Concatenate")
-    suggest.add_argument("--layout", metavar="LAYOUT", help="channels_last or channels_first")
-    _format(suggest, "text", "json")
-    _user_rules(suggest)
-
-    rules = _command(commands, "rules", _list_rules, "list the rules")
-    _format(rules, "text", "json", "markdown")
-    _user_rules(rules)
-
-    export = _command(commands, "export", _export, "write a model as ONNX (not available in this version)")
-    export.add_argument("model", metavar="MODEL", help="a saved model")
-    export.add_argument("output", metavar="OUT.onnx", help="the file to write")
-    export.add_argument("--opset", metavar="N", type=int, help="the version of the ONNX operator set")
-    return parser
-
-
-class _Version(argparse.Action):
-    def __call__(self, parser: argparse.ArgumentParser, *_: Any) -> NoReturn:
-        from . import __version__
-
-        print(f"rewriter {__version__}")
-        parser.exit()
-
-
-def _command(commands: Any, name: str, run: Callable[[argparse.Namespace, Console], int], text: str) -> _Parser:
-    parser: _Parser = commands.add_parser(name, help=text, description=text[:1].upper() + text[1:] + ".")
-    parser.set_defaults(run=run)
-    return parser
-
-
-def _format(parser: _Parser, *names: str) -> None:
-    parser.add_argument("--format", choices=names, default=names[0], help="how to print it (default: text)")
-
-
-def _mode(parser: _Parser) -> None:
-    parser.add_argument(
-        "--mode",
-        choices=_MODES,
-        default="safe",
-        help="safe applies only what evidence decides (default), best takes the first-ranked candidate",
-    )
-
-
-def _user_rules(parser: _Parser) -> None:
-    parser.add_argument(
-        "--rules",
-        metavar="FILE",
-        help="a TOML file with rules to add (default: ./pyproject.toml where it has a [tool.rewriter])",
-    )

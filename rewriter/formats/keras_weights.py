@@ -7,7 +7,8 @@ from collections.abc import Iterator
 
 from ..ir.graph import Graph, Operation
 from .hdf5 import Hdf5Index
-from .keras_v3 import KerasArchive, saved_groups
+from .keras_groups import saved_groups
+from .keras_v3 import KerasArchive
 
 _WEIGHTS = "model.weights.h5"
 # Random seeds are variables of a layer, but not weights (keras/src/layers/layer.py, Keras 3.15).

@@ -7,6 +7,12 @@ from typing import Any
 from ..errors import UnsupportedError, shown
 from ..ir.graph import Graph, Literal, Node, Operation, TensorRef, leaves, map_leaves
 
+# Layers without weights whose `build` only checks shapes. Keras calls it on loading with the recorded `build_config`,
+# which a repair makes stale; without that entry they are built when they are called.
+_BUILT_BY_CALL = frozenset(
+    {"Add", "Average", "Concatenate", "Dot", "Maximum", "Minimum", "Multiply", "Subtract"}
+)
+
 
 def model_entry(entry: dict[str, Any], graph: Graph) -> dict[str, Any]:
     """The top-level entry of ``config.json`` with the configuration of a (changed) graph."""
@@ -18,7 +24,12 @@ def graph_config(graph: Graph) -> dict[str, Any]:
     """The configuration of a model; ``graph.raw`` itself where nothing in it has changed."""
     numbers = _call_numbers(graph)
     shifted = {name for name, number in numbers.items() if graph.nodes[name].call != number}
-    entries = {name: _entry(operation, graph, numbers, shifted) for name, operation in graph.operations.items()}
+    stale = _below_changes(graph)
+    calls = _calls(graph)
+    entries = {
+        name: _entry(operation, calls.get(name, []), graph, numbers, shifted, name in stale)
+        for name, operation in graph.operations.items()
+    }
     if all(entry is graph.operations[name].raw for name, entry in entries.items()):
         return graph.raw
     if graph.kind == "Sequential":
@@ -40,22 +51,40 @@ def graph_config(graph: Graph) -> dict[str, Any]:
     }
 
 
+def _below_changes(graph: Graph) -> set[str]:
+    """Operations that take part in a change or come after one."""
+    waiting = [node.name for node in graph.nodes.values() if node.changed]
+    below = set(waiting)
+    while waiting:
+        new = set(graph.nx.successors(waiting.pop())) - below
+        below |= new
+        waiting += new
+    return {graph.nodes[name].operation.name for name in below}
+
+
+def _calls(graph: Graph) -> dict[str, list[Node]]:
+    """The calls that are left of each operation, in order."""
+    calls: dict[str, list[Node]] = {}
+    for node in sorted(graph.nodes.values(), key=lambda node: node.call):
+        calls.setdefault(node.operation.name, []).append(node)
+    return calls
+
+
 def _call_numbers(graph: Graph) -> dict[str, int]:
     """Each call's number among the calls of its operation that are left."""
-    calls: dict[str, list[Node]] = {}
-    for node in graph.nodes.values():
-        calls.setdefault(node.operation.name, []).append(node)
-    return {
-        node.name: number
-        for nodes in calls.values()
-        for number, node in enumerate(sorted(nodes, key=lambda n: n.call))
-    }
+    return {node.name: number for nodes in _calls(graph).values() for number, node in enumerate(nodes)}
 
 
-def _entry(operation: Operation, graph: Graph, numbers: dict[str, int], shifted: set[str]) -> dict[str, Any]:
+def _entry(
+    operation: Operation,
+    nodes: list[Node],
+    graph: Graph,
+    numbers: dict[str, int],
+    shifted: set[str],
+    stale: bool,
+) -> dict[str, Any]:
     """An operation's entry in its model; the one that was read where nothing has changed."""
-    nodes = [node for node in graph.nodes.values() if node.operation is operation] if graph.kind != "Sequential" else []
-    nodes.sort(key=lambda node: node.call)
+    nodes = nodes if graph.kind != "Sequential" else []
 
     def argument(leaf: Any) -> Any:
         if isinstance(leaf, Literal):
@@ -69,21 +98,21 @@ def _entry(operation: Operation, graph: Graph, numbers: dict[str, int], shifted:
             "config": operation.config,
             "registered_name": operation.class_name,
             "name": operation.name,
-            "inbound_nodes": [
-                {"args": map_leaves(argument, list(node.args)), "kwargs": {}}
-                for node in nodes
-            ],
+            "inbound_nodes": [{"args": map_leaves(argument, list(node.args)), "kwargs": {}} for node in nodes],
             **operation.raw,
         }
     entry = operation.raw
+    if stale and "build_config" in entry and operation.class_name in _BUILT_BY_CALL:
+        entry = {key: value for key, value in entry.items() if key != "build_config"}
     config = _inner_config(operation)
     if config is not operation.config:
         entry = {**entry, "config": config}
-    changed = [n for n in nodes if n.changed or any(ref.node in shifted for ref in n.refs())]
+    changed = {n.name for n in nodes if n.changed or any(ref.node in shifted for ref in n.refs())}
     inbound = entry.get("inbound_nodes", [])
     if changed or (operation.kind != "input" and graph.kind != "Sequential" and len(nodes) != len(inbound)):
         calls = [
-            _patched(inbound[node.call], node, graph, numbers) if node in changed else inbound[node.call] for node in nodes
+            _patched(inbound[node.call], node, graph, numbers) if node.name in changed else inbound[node.call]
+            for node in nodes
         ]
         entry = {**entry, "inbound_nodes": calls}
     return entry

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -81,7 +82,7 @@ class Graph:
     """Operations and their calls, in a networkx MultiDiGraph (``nx``): an edge is one use of one tensor.
 
     ``inputs`` and ``outputs`` are the model's structures with ``TensorRef`` leaves. ``raw`` is the model's
-    configuration in the file, never changed.
+    configuration in the file, never changed. ``calls`` counts the calls of each operation.
     """
 
     def __init__(self, name: str, kind: str = "Functional", raw: dict[str, Any] | None = None) -> None:
@@ -90,6 +91,7 @@ class Graph:
         self.raw = raw or {}
         self.operations: dict[str, Operation] = {}
         self.nodes: dict[str, Node] = {}
+        self.calls: Counter[str] = Counter()
         self.inputs: Any = []
         self.outputs: Any = []
         self.nx: nx.MultiDiGraph[str] = nx.MultiDiGraph()
@@ -99,7 +101,15 @@ class Graph:
         if node.name in self.nodes:
             raise BadFileError(f"two layers are called {shown(node.name)!r}")
         self.operations.setdefault(node.operation.name, node.operation)
+        self.calls[node.operation.name] += 1
         self.nodes[node.name] = node
+
+    def remove(self, node: Node) -> None:
+        """Remove a call, and with its last call the operation."""
+        del self.nodes[node.name]
+        self.calls[node.operation.name] -= 1
+        if not self.calls[node.operation.name]:
+            del self.operations[node.operation.name]
 
     def link(self) -> None:
         """Draw the edges. Raises BadFileError where a tensor comes from nowhere or the graph has a cycle."""
@@ -114,7 +124,9 @@ class Graph:
                 self.nx.add_edge(ref.node, node.name, index=ref.index, slot=slot)
         for ref in (*self.input_refs(), *self.output_refs()):
             if ref.node not in self.nodes:
-                raise BadFileError(f"the model's inputs or outputs name {shown(ref.node)!r}, which it does not have")
+                raise BadFileError(
+                    f"the model's inputs or outputs name {shown(ref.node)!r}, which it does not have"
+                )
         for derived in ("order", "recorded"):
             self.__dict__.pop(derived, None)
 
@@ -139,7 +151,9 @@ class Graph:
         if stem not in self.operations and stem not in self.nodes:
             return stem
         return next(
-            name for k in itertools.count(1) if (name := f"{stem}_{k}") not in self.operations and name not in self.nodes
+            name
+            for k in itertools.count(1)
+            if (name := f"{stem}_{k}") not in self.operations and name not in self.nodes
         )
 
     def consumers(self, name: str) -> list[Node]:
@@ -169,7 +183,9 @@ class Graph:
             prefix, graph = stack.pop()
             for node in graph.nodes.values():
                 yield prefix + node.name, graph, node
-            inner = [(f"{prefix}{op.name}/", op.graph) for op in graph.operations.values() if op.graph is not None]
+            inner = [
+                (f"{prefix}{op.name}/", op.graph) for op in graph.operations.values() if op.graph is not None
+            ]
             stack.extend(reversed(inner))
 
 

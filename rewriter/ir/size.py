@@ -2,8 +2,8 @@
 
 A ``Poly`` is a sum of integer multiples of monomials; an atom of a monomial is a ``Symbol`` (``B``, ``H``) or a
 ``FloorDiv`` (``H // 2``). Ceil division is floor division of ``x + k - 1``, so that one normal form serves both, and
-``ceil(ceil(H/2)/2)`` comes out as ``ceil(H/4)``. Constants collapse to ``int``; two sizes are structurally equal only if
-they are equal for every value of their symbols. A size that nothing is known of is a fresh symbol of its own.
+``ceil(ceil(H/2)/2)`` comes out as ``ceil(H/4)``. Constants collapse to ``int``; two sizes are structurally equal only
+if they are equal for every value of their symbols. A size that nothing is known of is a fresh symbol of its own.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Union
+from typing import Any
 
 
 class Truth(enum.Enum):
@@ -69,7 +69,7 @@ class FloorDiv:
         return f"floor({_grouped(self.numerator)}/{self.divisor})"
 
 
-Atom = Union[Symbol, FloorDiv]
+Atom = Symbol | FloorDiv
 Monomial = tuple[tuple[Atom, int], ...]
 
 
@@ -118,10 +118,22 @@ class Poly:
     def __add__(self, other: Size) -> Size:
         return _from_terms(itertools.chain(self.terms, _terms(other)))
 
+    @cached_property
+    def weight(self) -> int:
+        """How many floor divisions its text shows, those inside others counted each time."""
+        divisions = (atom for m, _ in self.terms for atom, _ in m if isinstance(atom, FloorDiv))
+        return sum(1 + atom.numerator.weight for atom in divisions)
+
     def __mul__(self, other: Size) -> Size:
-        return _from_terms(
-            (_multiply(a, b), j * k) for (a, j), (b, k) in itertools.product(self.terms, _terms(other))
+        terms = _terms(other)
+        if len(self.terms) * len(terms) > _MAX_TERMS:
+            return unknown()
+        result = _from_terms(
+            (_multiply(a, b), j * k) for (a, j), (b, k) in itertools.product(self.terms, terms)
         )
+        if isinstance(result, Poly) and sum(p for _, p in result.terms[0][0]) > _MAX_DEGREE:
+            return unknown()
+        return result
 
     def __neg__(self) -> Size:
         return self * -1
@@ -147,6 +159,8 @@ class Poly:
         if common > 1:
             # (g*x + c) // (g*d) is (x + c // g) // d.
             return whole + _from_terms((m, k // common) for m, k in rest.terms) // (divisor // common)
+        if rest.weight >= _MAX_WEIGHT:
+            return unknown()
         nested = _unnested(rest, divisor)
         if nested is not None:
             return whole + nested
@@ -165,9 +179,14 @@ class Poly:
     __repr__ = __str__
 
 
-Size = Union[int, Poly]
+Size = int | Poly
 
 _fresh = itertools.count(1)
+
+# A file can make sizes grow without end (squaring one forty times takes forty layers); beyond these a size is unknown.
+_MAX_TERMS = 1024
+_MAX_DEGREE = 64
+_MAX_WEIGHT = 64
 
 
 def symbol(name: str) -> Poly:
@@ -183,6 +202,13 @@ def unknown() -> Poly:
 def is_unknown(size: Size) -> bool:
     """True for a size in which an unknown takes part."""
     return isinstance(size, Poly) and size.unknown
+
+
+def is_beyond(size: Size) -> bool:
+    """True for a size, or one with a coefficient, of 2**63 or more: no tensor has it."""
+    if isinstance(size, int):
+        return size >= 2**63
+    return any(abs(k) >= 2**63 for _, k in size.terms)
 
 
 def floordiv(size: Size, divisor: int) -> Size:

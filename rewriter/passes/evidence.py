@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from ..ir.axis import WEAK, Axis, Role
+from ..ir.axis import SPATIAL, WEAK, Axis, Role
 from ..ir.size import Size
 
 KINDS = (
@@ -18,6 +18,8 @@ KINDS = (
     "the same axis on both sides",
     "an axis computed from the one it meets",
     "the same role on both sides",
+    "features meet features",
+    "the weights that a softmax made are turned to the data, not the data to them",
     "the shape that the rest of the model was built for",
 )
 
@@ -34,7 +36,9 @@ class Evidence:
     same: list[str] = field(default_factory=list)
     derived: list[str] = field(default_factory=list)
     roles: list[str] = field(default_factory=list)
+    features: list[str] = field(default_factory=list)
     demand_text: str = ""
+    keeps_data: int = 0
     built_for: int = 0
 
     @property
@@ -45,33 +49,42 @@ class Evidence:
             len(self.same),
             len(self.derived),
             len(self.roles),
+            len(self.features),
+            self.keeps_data,
             self.built_for,
         )
 
     @property
     def hits(self) -> int:
         """How many pairs something other than their size speaks for."""
-        return len(self.same) + len(self.derived) + len(self.roles)
+        return len(self.same) + len(self.derived) + len(self.roles) + len(self.features)
 
     def texts(self) -> list[str]:
         demand = [self.demand_text] if self.demand_text else []
-        return [*demand, *(f"against: {t}" for t in self.contradictions), *self.same, *self.derived, *self.roles]
+        against = [f"against: {text}" for text in self.contradictions]
+        return [*demand, *against, *self.same, *self.derived, *self.roles, *self.features]
 
 
-def weigh(pairs: Sequence[Pair], operands: Sequence[tuple[Axis, ...]]) -> Evidence:
+def weigh(pairs: Sequence[Pair], operands: Sequence[tuple[Axis, ...]], softmax: Sequence[bool] = ()) -> Evidence:
     """Evidence for a pairing, from origins, lineage and roles of the axes of both sides.
 
     A pair contradicts where one of its axes is, or was computed from, another axis of the other operand than the one
     it is paired with, and not from that one too.
+
+    Args:
+        softmax: for each operand, whether a softmax made it: such weights are spread over positions as often as over
+            features, so that what a Dense computed them from says nothing of what they are for.
     """
     evidence = Evidence()
+    spread = {id(a) for axes, soft in zip(operands, softmax, strict=False) if soft for a in axes}
     for name, a, b in pairs:
         if a.role is Role.BATCH or b.role is Role.BATCH:
             continue
         if a.is_same(b):
             evidence.same.append(f"{name} is one and the same axis on both sides")
             continue
-        if _descends(a, b) or _descends(b, a):
+        weak = bool({id(a), id(b)} & spread) and not {a.role, b.role} & SPATIAL
+        if (_descends(a, b) or _descends(b, a)) and not weak:
             evidence.derived.append(f"{name}: one side was computed along the other's axis ({_role_text(a, b)})")
             continue
         stray = _stray(a, b, operands)
@@ -83,6 +96,8 @@ def weigh(pairs: Sequence[Pair], operands: Sequence[tuple[Axis, ...]]) -> Eviden
                 evidence.roles.append(f"{name} is {a.role} on both sides")
             else:
                 evidence.contradictions.append(f"{name} pairs {a} with {b}")
+        elif not weak and _is_feature(a) and _is_feature(b):
+            evidence.features.append(f"{name} is features on both sides")
     return evidence
 
 
@@ -108,6 +123,10 @@ def demand(evidence: Evidence, output: Sequence[Size], recorded: Shape | None, s
         evidence.demand_text = f"the file records {shape} for the result"
     elif not fits:
         evidence.demand_text = f"against: the file records {shape} for the result"
+
+
+def _is_feature(axis: Axis) -> bool:
+    return axis.role in (Role.FEATURE, Role.CHANNEL)
 
 
 def _roots(axis: Axis) -> set[int]:

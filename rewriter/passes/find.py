@@ -112,7 +112,7 @@ def as_it_stands(site: Site) -> AsItStands:
         present = [a for a in column if a is not None and a.size != 1]
         pairs += [(f"axis {place}", a, b) for a, b in _pairs(present)]
     implicit = len({len(axes) for axes in operands if axes}) > 1
-    return AsItStands(tuple(pairs), weigh(pairs, operands), implicit)
+    return AsItStands(tuple(pairs), weigh(pairs, operands, [o.softmax for o in site.operands]), implicit)
 
 
 def grows(site: Site) -> bool:

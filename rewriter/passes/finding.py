@@ -54,10 +54,14 @@ LITERAL = "literal"
 
 @dataclass(frozen=True, slots=True)
 class Operand:
-    """An operand of a multiply: the path of the node that it comes from (or ``LITERAL``) and its value."""
+    """An operand of a multiply: the path of the node that it comes from (or ``LITERAL``) and its value.
+
+    ``softmax`` is set where its numbers come out of a softmax and were only reshaped since.
+    """
 
     source: str
     value: Value
+    softmax: bool = False
 
 
 @dataclass(slots=True)

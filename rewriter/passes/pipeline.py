@@ -134,7 +134,7 @@ def _other_faults(inference: Inference) -> list[Finding]:
         for name, message in item.faults.items():
             if is_multiply(item.graph.nodes[name]) or prefix + name in result:
                 continue
-            operands = [o.value.claimed for o in operands_of(item.graph.nodes[name], item.calls[name])]
+            operands = [o.value.claimed for o in operands_of(item.graph.nodes[name], item.calls[name], item.graph)]
             finding = _elsewhere(prefix, item, name, Kind.INCOMPATIBLE, message)
             claimed = next((c for c in operands if c), None)
             finding.why = "it is no multiply: nothing is inserted here"
@@ -147,7 +147,7 @@ def _other_faults(inference: Inference) -> list[Finding]:
 
 def _elsewhere(prefix: str, item: Inference, name: str, kind: Kind, message: str) -> Finding:
     node = item.graph.nodes[name]
-    operands = operands_of(node, item.calls[name], prefix) or [Operand("none", Value(()))]
+    operands = operands_of(node, item.calls[name], item.graph, prefix) or [Operand("none", Value(()))]
     return Finding(
         kind, Severity.ERROR, prefix + name, node.operation.class_name, Convention.NONE, operands, message
     )
@@ -213,8 +213,7 @@ def repair(
             break
         if any(f.node not in stated_paths for f in current.undecided):
             return outcome
-        for site, candidate in todo:
-            rewriter.apply(site, candidate)
+        rewriter.apply(todo)
         current = analyse(graph, rules, mode)
         known = {f.node for f in outcome.findings}
         outcome.findings += [f for f in current.findings if f.node not in known]
@@ -237,11 +236,13 @@ def _spell_out(analysis: Analysis, rewriter: Rewriter) -> None:
     by_path: dict[str, list[Site]] = {}
     for site in analysis.sites:
         by_path.setdefault(site.path, []).append(site)
+    written: list[tuple[Site, Candidate]] = []
     for group in by_path.values():
         plans = [as_written(site) for site in group]
         first = plans[0]
         if first is not None and all(p is not None and p.plan.steps == first.plan.steps for p in plans):
-            rewriter.apply(group[0], first)
+            written.append((group[0], first))
+    rewriter.apply(written)
 
 
 def _note_choices(findings: list[Finding], todo: Iterable[tuple[Site, Candidate]]) -> None:

@@ -75,6 +75,9 @@ def _undecided(fault: Fault) -> str:
 # -- legal products that mean something else ---------------------------------------------------------------------------
 def _silent_fault(site: Site, rules: Sequence[Rule]) -> Finding | None:
     """A product that runs, but whose axes are paired against the evidence."""
+    unrecorded = _unrecorded(site, rules)
+    if unrecorded is not None:
+        return unrecorded
     stands = as_it_stands(site)
     grown = grows(site)
     has_literal = any(o.value.is_constant for o in site.operands)
@@ -103,9 +106,29 @@ def _silent_fault(site: Site, rules: Sequence[Rule]) -> Finding | None:
     return _finding(site, Fault(Kind.AXIS_MISALIGNED, _misaligned_text(site, [])), changes)
 
 
+def _unrecorded(site: Site, rules: Sequence[Rule]) -> Finding | None:
+    """A product whose recorded shape it does not have, where a rule describes one that has it."""
+    recorded = site.recorded
+    if recorded is None or _agrees(recorded, broadcast(site.convention, operand_axes(site), unify=False)):
+        return None
+    found = [c for c in candidates(site, rules) if c.rank[0] == 1]
+    if not found:
+        return None
+    texts = " x ".join(v.text() for v in site.values)
+    shape = ", ".join(map(str, recorded))
+    message = f"{texts}: it runs, but not to the shape ({shape}) that the rest of the model was built for"
+    return _finding(site, Fault(Kind.AXIS_MISALIGNED, message), found)
+
+
+def _agrees(recorded: Sequence[int | None], axes: Axes) -> bool:
+    return len(recorded) == len(axes) and all(
+        r is None or not isinstance(a.size, int) or r == a.size for r, a in zip(recorded, axes, strict=True)
+    )
+
+
 def _support(candidate: Candidate) -> bool:
     """True where something other than sizes speaks for the candidate."""
-    _, _, *hits, _ = candidate.rank
+    _, _, *hits, _, _ = candidate.rank
     return any(hits) or any(strong(a) or strong(b) for _, a, b in candidate.match.pairs)
 
 
@@ -144,7 +167,11 @@ def candidates(site: Site, rules: Sequence[Rule], with_identity: bool = False) -
     for candidate in found:
         if not candidate.plan.steps and not with_identity:
             continue
-        _rank(candidate, operands, site.recorded or _naive_shape(site), stands)
+        evidence = weigh(candidate.match.pairs, operands, [o.softmax for o in site.operands])
+        demand(evidence, candidate.plan.output, site.recorded or _naive_shape(site), stands)
+        evidence.keeps_data = int(_keeps_data(candidate, site))
+        candidate.rank = evidence.rank
+        candidate.evidence = evidence.texts() or [_size_text(candidate)]
         key = (candidate.plan.steps, candidate.plan.output)
         known = distinct.get(key)
         if known is None or candidate.rank > known.rank:
@@ -163,13 +190,10 @@ def candidates(site: Site, rules: Sequence[Rule], with_identity: bool = False) -
     )
 
 
-def _rank(
-    candidate: Candidate, operands: Sequence[Axes], recorded: tuple[int | None, ...] | None, stands: bool
-) -> None:
-    evidence = weigh(candidate.match.pairs, operands)
-    demand(evidence, candidate.plan.output, recorded, stands)
-    candidate.rank = evidence.rank
-    candidate.evidence = evidence.texts() or [_size_text(candidate)]
+def _keeps_data(candidate: Candidate, site: Site) -> bool:
+    """True where all operands but one are weights that a softmax made, and that one stays as it is."""
+    data = [k for k, operand in enumerate(site.operands) if not operand.softmax]
+    return len(data) == 1 < len(site.operands) and all(step.operand != data[0] for step in candidate.plan.steps)
 
 
 def _size_text(candidate: Candidate) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -36,8 +36,16 @@ class Rewriter:
         self.spelling = spelling
         self.inserted: list[Inserted] = []
 
-    def apply(self, site: Site, candidate: Candidate) -> None:
-        """Insert the candidate's nodes at the site."""
+    def apply(self, choices: Iterable[tuple[Site, Candidate]]) -> None:
+        """Insert the candidates' nodes at their sites; the edges are drawn anew once, at the end."""
+        changed: dict[int, Graph] = {}
+        for site, candidate in choices:
+            self._apply(site, candidate)
+            changed[id(site.inference.graph)] = site.inference.graph
+        for graph in changed.values():
+            graph.link()
+
+    def _apply(self, site: Site, candidate: Candidate) -> None:
         graph, node = site.inference.graph, site.node
         prefix = site.path[: len(site.path) - len(node.name)]
         arguments = [leaf for leaf in leaves((node.args, node.kwargs)) if isinstance(leaf, (TensorRef, Literal))]
@@ -54,7 +62,6 @@ class Rewriter:
         self._redirect(node, ends)
         if candidate.plan.replaces:
             self._replace(graph, prefix, site, candidate)
-        graph.link()
 
     def _insert(
         self, graph: Graph, prefix: str, node: Node, candidate: Candidate, step: Step, sources: Sequence[TensorRef | Literal], name: str = ""
@@ -90,10 +97,8 @@ class Rewriter:
         """Put the plan's result steps in the place of the multiply; the last one takes over its name."""
         node = site.node
         result = [step for step in candidate.plan.steps if step.operand == RESULT]
-        alone = sum(other.operation is node.operation for other in graph.nodes.values()) == 1
-        del graph.nodes[node.name]
-        if alone:
-            del graph.operations[node.operation.name]
+        graph.remove(node)
+        alone = node.operation.name not in graph.operations
         last_name = node.name if alone else graph.fresh_name(f"{node.operation.name}_{candidate.rule}".replace("-", "_"))
         sources = [leaf for leaf in leaves((node.args, node.kwargs)) if isinstance(leaf, (TensorRef, Literal))]
         for step in result:

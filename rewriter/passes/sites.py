@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from ..ir.axis import Value
-from ..ir.graph import Node, TensorRef, leaves
+from ..ir.graph import Graph, Node, TensorRef, leaves
 from ..shapes.broadcast import Convention
 from ..shapes.call import Call
 from ..shapes.infer import Inference
@@ -17,6 +17,11 @@ MULTIPLIES: dict[tuple[str, str], Convention] = {
     ("layer", "Multiply"): Convention.MERGE,
     ("op", "Multiply"): Convention.NUMPY,
 }
+
+_MOVES = frozenset(
+    {"Reshape", "Flatten", "Permute", "RepeatVector", "Dropout", "Identity", "Transpose", "ExpandDims", "Squeeze"}
+)
+_MAX_MOVES = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,15 +64,30 @@ def sites(inference: Inference) -> Iterator[Site]:
                 yield _site(prefix, item, node, item.calls[name], convention)
 
 
-def operands_of(node: Node, call: Call, prefix: str = "") -> list[Operand]:
+def operands_of(node: Node, call: Call, graph: Graph, prefix: str = "") -> list[Operand]:
     """The tensor operands of a call, in order."""
     given = leaves((node.args, node.kwargs))
     return [
-        Operand(prefix + leaf.node if isinstance(leaf, TensorRef) else LITERAL, value)
+        Operand(prefix + leaf.node, value, _is_softmax(graph, leaf)) if isinstance(leaf, TensorRef) else Operand(LITERAL, value)
         for leaf, value in zip(given, leaves((call.args, call.kwargs)), strict=True)
         if isinstance(value, Value)
     ]
 
 
+def _is_softmax(graph: Graph, ref: TensorRef) -> bool:
+    """True where a softmax made the tensor and only its axes were moved since."""
+    for _ in range(_MAX_MOVES):
+        operation = graph.nodes[ref.node].operation
+        if operation.class_name == "Softmax" or operation.config.get("activation") == "softmax":
+            return True
+        if operation.class_name not in _MOVES:
+            return False
+        refs = graph.nodes[ref.node].refs()
+        if len(refs) != 1:
+            return False
+        ref = refs[0]
+    return False
+
+
 def _site(prefix: str, inference: Inference, node: Node, call: Call, convention: Convention) -> Site:
-    return Site(prefix + node.name, node, inference, convention, tuple(operands_of(node, call, prefix)))
+    return Site(prefix + node.name, node, inference, convention, tuple(operands_of(node, call, inference.graph, prefix)))

@@ -1,1 +1,1 @@
-"""How results are shown: as text, JSON, SARIF and GitHub annotations. One set of typed results renders as all of them."""
+"""How results are shown: text, JSON, SARIF and GitHub annotations, all from one set of typed results."""

@@ -100,7 +100,9 @@ def _listed(names: Sequence[str], operands: Sequence[Operand], width: int, inden
     for name, operand in zip(names, operands, strict=True):
         text = "shape not known" if operand.value.axes is None else value_text(operand.value)
         line = f"{' ' * indent}{pad(name, first)}  {text}"
-        lines += [line] if columns(line) <= width else [f"{' ' * indent}{name}", f"{' ' * (indent + 2)}{text}"]
+        lines += (
+            [line] if columns(line) <= width else [f"{' ' * indent}{name}", f"{' ' * (indent + 2)}{text}"]
+        )
     return lines
 
 

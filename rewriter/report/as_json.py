@@ -41,7 +41,9 @@ def finding(item: Finding) -> dict[str, Any]:
         "node": item.node,
         "op": item.op,
         "convention": str(item.convention),
-        "operands": [{"from": o.source, "shape": o.value.shape or [], "axes": roles(o.value)} for o in item.operands],
+        "operands": [
+            {"from": o.source, "shape": o.value.shape or [], "axes": roles(o.value)} for o in item.operands
+        ],
         "message": item.message,
         "candidates": [candidate(c) for c in item.candidates],
         "chosen": item.chosen,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -66,49 +65,58 @@ def _node(path: str, node: str, analysis: Analysis, rules: Sequence[Rule], width
     if here:
         return "\n".join(_sections(here, finding, rules, width)) + "\n"
     if finding is not None:
-        lines = [*show_finding(finding, rules, width), "", *wrapped("It is no multiply: no rule is held against it.", width)]
+        lines = [
+            *show_finding(finding, rules, width),
+            "",
+            *wrapped("It is no multiply: no rule is held against it.", width),
+        ]
         return "\n".join(lines) + "\n"
-    if any(f"{prefix}{name}" == node for prefix, item in analysis.inference.walk() for name in item.graph.nodes):
-        raise UsageError(f"node {shown(node)!r} is no multiply, and nothing is wrong with it; {_known(analysis)}")
+    if any(
+        f"{prefix}{name}" == node for prefix, item in analysis.inference.walk() for name in item.graph.nodes
+    ):
+        raise UsageError(
+            f"node {shown(node)!r} is no multiply, and nothing is wrong with it; {_known(analysis)}"
+        )
     raise UsageError(f"there is no node {shown(node)!r}; {_known(analysis)}")
 
 
 def _known(analysis: Analysis) -> str:
-    names = list(dict.fromkeys(shown(s.path) for s in analysis.sites))
+    names = list(dict.fromkeys(s.path for s in analysis.sites))
     if not names:
         return "the model has no multiplies"
-    more = f" and {len(names) - _MOST_NAMES} more" if len(names) > _MOST_NAMES else ""
-    return f"the model's multiplies are {', '.join(names[:_MOST_NAMES])}{more}"
+    return f"the model's multiplies are {_some(names)}"
 
 
 def _whole(path: str, analysis: Analysis, rules: Sequence[Rule], width: int) -> str:
     """Every multiply; those that are right and alike in one section."""
-    by_path = {k: list(g) for k, g in itertools.groupby(sorted(analysis.sites, key=_path), key=_path)}
-    order = list(dict.fromkeys(s.path for s in analysis.sites))
+    by_path: dict[str, list[Site]] = {}
+    for site in analysis.sites:
+        by_path.setdefault(site.path, []).append(site)
     findings = {f.node: f for f in analysis.findings}
-    lines = [f"{paint(shown(path), 'bold')}: {count(len(order), 'multiply')}", ""]
+    sections = [wrapped(f"{paint(shown(path), 'bold')}: {count(len(by_path), 'multiply')}", width, hang=4)]
     alike: dict[tuple[str, ...], list[str]] = {}
-    for name in order:
+    for name, group in by_path.items():
         if name in findings:
-            lines += [*_sections(by_path[name], findings[name], rules, width), "", paint("-" * width, "dim"), ""]
+            sections.append(_sections(group, findings[name], rules, width))
         else:
-            site = by_path[name][0]
-            alike.setdefault((str(site.convention), *(o.value.text() for o in site.operands)), []).append(name)
+            key = (str(group[0].convention), *(o.value.text() for o in group[0].operands))
+            alike.setdefault(key, []).append(name)
     for names in alike.values():
-        lines += [*_sections(by_path[names[0]], None, rules, width)]
+        section = _sections(by_path[names[0]], None, rules, width)
         if len(names) > 1:
-            rest = ", ".join(map(shown, names[1 : _MOST_NAMES + 1]))
-            more = f" and {len(names) - 1 - _MOST_NAMES} more" if len(names) > _MOST_NAMES + 1 else ""
-            lines += ["", *wrapped(f"The same holds for {rest}{more}.", width)]
-        lines += ["", paint("-" * width, "dim"), ""]
-    for finding in analysis.findings:
-        if finding.node not in by_path:
-            lines += [*show_finding(finding, rules, width), "", paint("-" * width, "dim"), ""]
-    return "\n".join(lines[:-2] if len(lines) > 2 else lines[:1]) + "\n"
+            section += ["", *wrapped(f"The same holds for {_some(names[1:])}.", width)]
+        sections.append(section)
+    sections += [show_finding(f, rules, width) for f in analysis.findings if f.node not in by_path]
+    rule = ["", paint("-" * width, "dim"), ""]
+    lines = [*sections[0], ""]
+    for i, section in enumerate(sections[1:]):
+        lines += [*(rule if i else []), *section]
+    return "\n".join(lines).rstrip() + "\n"
 
 
-def _path(site: Site) -> str:
-    return site.path
+def _some(names: Sequence[str]) -> str:
+    more = f" and {len(names) - _MOST_NAMES} more" if len(names) > _MOST_NAMES else ""
+    return ", ".join(map(shown, names[:_MOST_NAMES])) + more
 
 
 # -- one multiply ------------------------------------------------------------------------------------------------------
@@ -140,19 +148,29 @@ def _as_it_stands(site: Site, finding: Finding | None, width: int) -> list[str]:
     lines = []
     for place, column in enumerate(meeting):
         text = " with ".join(axis_text(a) for a in column if a is not None)
-        missing = [name for name, axis in zip(names, column, strict=True) if axis is None or _stretched(axis, column)]
+        missing = [
+            name for name, axis in zip(names, column, strict=True) if axis is None or _stretched(axis, column)
+        ]
         text += f", {' and '.join(missing)} repeated along it" if missing else ""
         mark = problem(column, axes, meeting)
-        lines += wrapped(f"axis {place}: {text}" + (f"  <- {paint(mark, 'red')}" if mark else ""), width, 2, 10)
+        lines += wrapped(
+            f"axis {place}: {text}" + (f"  <- {paint(mark, 'red')}" if mark else ""), width, 2, 10
+        )
     lines += wrapped(_result(site.convention, axes), width, 2, 4)
     other = _OTHER.get(site.convention)
     if other is not None and len({len(a) for a in axes if a}) > 1:
         lines += wrapped(f"{_other_name(other)} would line them up otherwise:", width, 2, 4)
-        lines += ["", *alignment(site.operands, other, width, 4), "", *wrapped(_result(other, axes), width, 2, 4)]
+        lines += [
+            "",
+            *alignment(site.operands, other, width, 4),
+            "",
+            *wrapped(_result(other, axes), width, 2, 4),
+        ]
     if finding is None:
         lines += wrapped(
-            "It is legal and nothing speaks against it. Which axes belong together depends on what the operands mean, "
-            "not on their sizes: the rules below that fit are the other things that such a product can mean.",
+            "It is legal, and nothing speaks against it. Which axes belong together depends on what the operands "
+            "mean, not on their sizes: the rules below that fit are what such a product can mean, and --at states "
+            "another one than it computes.",
             width,
             2,
         )
@@ -185,7 +203,9 @@ def _decision(finding: Finding, rules: Sequence[Rule], width: int) -> list[str]:
         return lines
     if len(finding.candidates) > 1:
         order = "; ".join(f"({i}) {kind}" for i, kind in enumerate(KINDS, 1))
-        lines += wrapped(f"Order: what fits is ranked by the first of these that differs: {order}.", width, 2, 6)
+        lines += wrapped(
+            f"Order: what fits is ranked by the first of these that differs: {order}.", width, 2, 6
+        )
     for number, candidate in enumerate(finding.candidates, 1):
         lines += ["", *_ranked(number, candidate, rules, names, width, candidate is chosen)]
     return lines
@@ -195,7 +215,7 @@ def _ranked(
     number: int, item: Candidate, rules: Sequence[Rule], names: Sequence[str], width: int, chosen: bool
 ) -> list[str]:
     note = paint("  <- chosen", "green") if chosen else ""
-    lines = wrapped(f"{number:>2}  {meaning(item, rules)}{note}", width, 2, 6)
+    lines = wrapped(f"{number}  {meaning(item, rules)}{note}", width, 3, 6)
     details = [*steps_text(item.plan.steps, names), *(f"evidence: {text}" for text in item.evidence)]
     details.append(f"result: {sizes_text(item.plan.output)}; {_APPLIED[item.applicability]}")
     return lines + [line for text in details for line in wrapped(text, width, 6, 8)]
@@ -231,7 +251,9 @@ def _pair(
         if attempt.stage == "rank":
             continue
         sign = paint("fits", "green") if attempt.found is not None else paint("no", "dim")
-        lines += wrapped(f"{pad(sign, 4)}  {pad(attempt.rule.name, first)}  {attempt.equation}", width, 2, first + 10)
+        lines += wrapped(
+            f"{pad(sign, 4)}  {pad(attempt.rule.name, first)}  {attempt.equation}", width, 2, first + 10
+        )
         for text in _outcome(attempt, operands, names, site):
             lines += wrapped(text, width, 10, 12)
     lines += _other_ranks(tried, operands, first, width)
@@ -281,11 +303,15 @@ def _nearest(tried: Sequence[Attempt], width: int) -> list[str]:
     return ["", *wrapped(text, width, 2)]
 
 
-def attempts(operands: Sequence[tuple[Axis, ...]], convention: Convention, rules: Sequence[Rule]) -> Iterator[Attempt]:
+def attempts(
+    operands: Sequence[tuple[Axis, ...]], convention: Convention, rules: Sequence[Rule]
+) -> Iterator[Attempt]:
     """Every equation against two operands, in the order of operands in which it comes furthest."""
     for rule in rules:
         for equation in rule.equations:
-            both = [equation] if equation.operands[0] == equation.operands[1] else [equation, equation.swapped()]
+            both = (
+                [equation] if equation.operands[0] == equation.operands[1] else [equation, equation.swapped()]
+            )
             yield max((_attempt(rule, e, operands, convention) for e in both), key=_progress)
 
 

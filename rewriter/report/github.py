@@ -12,7 +12,10 @@ _LEVELS = {Severity.ERROR: "error", Severity.WARNING: "warning", Severity.INFO: 
 
 def report(item: Report) -> str:
     """A line for each finding."""
-    return "".join(_command(_LEVELS[f.severity], item.path, f"{f.code} {KINDS[f.kind][0]}", message(f)) for f in item.findings)
+    return "".join(
+        _command(_LEVELS[f.severity], item.path, f"{f.code} {KINDS[f.kind][0]}", message(f))
+        for f in item.findings
+    )
 
 
 def unusable(path: str, reason: str) -> str:

@@ -40,7 +40,10 @@ def page(rule: Rule, width: int) -> str:
     lines += ["", "Equations", *(f"  {e}" for e in rule.equations), "", "What the names may stand for"]
     lines += _names(rule, width)
     lines += ["", "When it is applied", *wrapped(NEEDS[rule.kind], width, 2), "", "To ask for it"]
-    lines += [f"  rewriter repair MODEL -o OUT --at NODE={rule.name}", "  or with an equation of your own, such as"]
+    lines += [
+        f"  rewriter repair MODEL -o OUT --at NODE={rule.name}",
+        "  or with an equation of your own, such as",
+    ]
     lines += [f'  --at "NODE={example_equation(rule.equations[0])}"']
     for equation in rule.equations:
         lines += ["", *_example(equation, width)]
@@ -90,7 +93,10 @@ def _example(equation: Equation, width: int) -> list[str]:
     plan = lower(found, Convention.NUMPY)
     shapes = [sizes_text(a.size for a in axes) for axes in operands]
     text = " and ".join(f"{name} {shape}" for name, shape in zip(_NAMES, shapes, strict=False))
-    lines = [f"Example: {written}", *wrapped(f"with {', '.join(f'{n}={s}' for n, s in sizes.items())}: {text}", width, 2)]
+    lines = [
+        f"Example: {written}",
+        *wrapped(f"with {', '.join(f'{n}={s}' for n, s in sizes.items())}: {text}", width, 2),
+    ]
     if plan.cannot:
         return [*lines, *wrapped(f"It cannot be written as nodes: {plan.cannot}.", width, 2)]
     lines += code(plan.steps, plan.replaces, sizes_text(plan.output))
@@ -101,7 +107,11 @@ def _example(equation: Equation, width: int) -> list[str]:
 
 def code(steps: Sequence[Step], replaces: bool, shape: str) -> list[str]:
     """The steps as lines of Keras, the last with the result's shape."""
-    before = [keras_line(s, _NAMES).replace("y = ops.matmul", "z = ops.matmul") for s in steps if s.operand != RESULT]
+    before = [
+        keras_line(s, _NAMES).replace("y = ops.matmul", "z = ops.matmul")
+        for s in steps
+        if s.operand != RESULT
+    ]
     after = [_on_result(keras_line(s, _NAMES), s) for s in steps if s.operand == RESULT]
     middle = [] if replaces else ["z = ops.multiply(x, y)"]
     lines = [*before, *middle, *after]
@@ -130,12 +140,14 @@ def _axes(terms: Sequence[Term], sizes: dict[str, int]) -> tuple[Axis, ...]:
     return tuple(result)
 
 
-def agrees(equation: Equation, sizes: dict[str, int], operands: Sequence[tuple[Axis, ...]], plan: Plan) -> bool:
+def agrees(
+    equation: Equation, sizes: dict[str, int], operands: Sequence[tuple[Axis, ...]], plan: Plan
+) -> bool:
     """True where the plan's steps, run with NumPy, compute what the equation says."""
     import numpy as np
 
     rng = np.random.default_rng(0)
-    arrays: list[Any] = [rng.integers(-9, 9, [a.size for a in axes]).astype(float) for axes in operands]
+    arrays: list[Any] = [rng.integers(-9, 9, _shape(axes)).astype(float) for axes in operands]
     desired = evaluate(equation, sizes, arrays)
     for step in (s for s in plan.steps if s.operand != RESULT):
         arrays[step.operand] = run(step, arrays[step.operand])
@@ -143,6 +155,10 @@ def agrees(equation: Equation, sizes: dict[str, int], operands: Sequence[tuple[A
     for step in (s for s in plan.steps if s.operand == RESULT):
         result = arrays[0] @ arrays[1] if step.op == "MatMul" else run(step, result)
     return result is not None and result.shape == desired.shape and bool(np.array_equal(result, desired))
+
+
+def _shape(axes: Sequence[Axis]) -> list[int]:
+    return [a.size for a in axes if isinstance(a.size, int)]
 
 
 def run(step: Step, array: Any) -> Any:

@@ -30,10 +30,13 @@ def log(items: Sequence[Report | tuple[str, str]]) -> dict[str, Any]:
     invocation: dict[str, Any] = {"executionSuccessful": not broken}
     if broken:
         invocation["toolExecutionNotifications"] = [
-            {"level": "error", "message": {"text": reason}, "locations": [_location(path)]} for path, reason in broken
+            {"level": "error", "message": {"text": reason}, "locations": [_location(path)]}
+            for path, reason in broken
         ]
     run = {
-        "tool": {"driver": {"name": "rewriter", "version": __version__, "rules": [_rule(kind) for kind in Kind]}},
+        "tool": {
+            "driver": {"name": "rewriter", "version": __version__, "rules": [_rule(kind) for kind in Kind]}
+        },
         "invocations": [invocation],
         "artifacts": [{"location": {"uri": uri(i[0] if isinstance(i, tuple) else i.path)}} for i in items],
         "results": [_result(item.path, finding) for item in reports for finding in item.findings],
@@ -80,5 +83,7 @@ def _location(path: str, item: Finding | None = None) -> dict[str, Any]:
     location: dict[str, Any] = {"physicalLocation": physical}
     if item is not None:
         name = shown(item.node.rpartition("/")[2])
-        location["logicalLocations"] = [{"name": name, "fullyQualifiedName": shown(item.node), "kind": "element"}]
+        location["logicalLocations"] = [
+            {"name": name, "fullyQualifiedName": shown(item.node), "kind": "element"}
+        ]
     return location

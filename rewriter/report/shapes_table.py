@@ -74,18 +74,21 @@ def _rows(prefix: str, inference: Inference, weights: Mapping[str, int], depth: 
     for name in inference.graph.order:
         node = inference.graph.nodes[name]
         values = inference.values[name]
-        mark, styles = " ", ()
+        mark = " "
+        styles: tuple[str, ...] = ()
         if name in inference.opaque:
             mark, styles = "?", ("yellow",)
         elif name in inference.faults:
             mark, styles = "!", ("red",)
         if is_multiply(node):
-            mark, styles = ("*", styles or ("bold",))
+            mark, styles = "*", styles or ("bold",)
         operation = node.operation
         first = weights.get(prefix + operation.name, 0) if node.call == 0 else 0
         texts = [_value(v) for v in values] or [("", "")]
         label = "  " * min(depth, _DEEPEST) + shown(name)
-        yield _Row((label, shown(operation.class_name), *texts[0], f"{first:,}" if first else ""), mark, styles)
+        yield _Row(
+            (label, shown(operation.class_name), *texts[0], f"{first:,}" if first else ""), mark, styles
+        )
         for shape, axes in texts[1:]:
             yield _Row(("", "", shape, axes, ""), " ", styles)
         seen = set()
@@ -129,7 +132,9 @@ def _fold(text: str, width: int) -> list[str]:
     if columns(text) <= width:
         return [text]
     indent = " " * min(len(text) - len(text.lstrip()) + 2, width // 2)
-    folded = textwrap.wrap(text, width, subsequent_indent=indent, drop_whitespace=True, break_on_hyphens=False)
+    folded = textwrap.wrap(
+        text, width, subsequent_indent=indent, drop_whitespace=True, break_on_hyphens=False
+    )
     return [text[: len(text) - len(text.lstrip())] + folded[0].lstrip(), *folded[1:]] if folded else [""]
 
 
@@ -141,5 +146,7 @@ def _legend(rows: list[_Row], width: int) -> list[str]:
     signs += ["* a multiply"] if "*" in marks else []
     signs += ["? not analysed"] if "?" in marks else []
     signs += ["! cannot run as it stands"] if "!" in marks else []
-    signs += ["~ a shape that the file states and nothing proves"] if any("~" in r.cells[2] for r in rows) else []
+    signs += (
+        ["~ a shape that the file states and nothing proves"] if any("~" in r.cells[2] for r in rows) else []
+    )
     return wrapped("; ".join(signs), width, 0, 2)

@@ -34,12 +34,12 @@ _MOST_CANDIDATES = 8
 
 def report(item: Report, rules: Sequence[Rule], width: int) -> str:
     """What ``check`` found."""
-    lines = [headline(item), ""]
+    lines = [*wrapped(headline(item), width, hang=4), ""]
     for finding in item.findings:
         lines += [*show_finding(finding, rules, width), ""]
     if any(f.chosen is not None for f in item.findings):
         lines += [*wrapped(f"To repair: rewriter repair {_word(item.path)} -o OUT", width, hang=4), ""]
-    return "\n".join(lines if item.findings else lines[:1]) + ("\n" if not item.findings else "")
+    return "\n".join(lines).rstrip() + "\n"
 
 
 def headline(item: Report) -> str:
@@ -48,7 +48,9 @@ def headline(item: Report) -> str:
     if not item.findings:
         return f"{paint(shown(item.path), 'bold')}: {counts}, {paint('no findings', 'green')}"
     split = [
-        paint(count(number, str(severity)), COLOURS[severity]) if severity is not Severity.INFO else f"{number} info"
+        paint(count(number, str(severity)), COLOURS[severity])
+        if severity is not Severity.INFO
+        else f"{number} info"
         for severity in Severity
         if (number := sum(f.severity is severity for f in item.findings))
     ]
@@ -75,7 +77,7 @@ def show_finding(item: Finding, rules: Sequence[Rule], width: int, done: bool = 
         lines += labelled("why", [item.why], width)
     else:
         lines += labelled("undecided" if item.candidates else "why", [item.why], width)
-    others = [c for c in item.candidates if c is not chosen]
+    others = [c for c in item.candidates if chosen is None or c.plan != chosen.plan]
     if others:
         lines += ["", *_others(item, others, rules, names, width)]
     return lines
@@ -115,7 +117,7 @@ def _candidate(
     number: int, item: Candidate, rules: Sequence[Rule], names: Sequence[str], width: int, best: bool
 ) -> list[str]:
     note = "  [what --mode best takes]" if best else ""
-    lines = wrapped(f"{number:>2}  {meaning(item, rules)}{note}", width, 2, 6)
+    lines = wrapped(f"{number}  {meaning(item, rules)}{note}", width, 3, 6)
     details = [*steps_text(item.plan.steps, names), f"evidence: {'; '.join(item.evidence)}"]
     return lines + [line for text in details for line in wrapped(text, width, 6, 8)]
 
@@ -129,7 +131,7 @@ def _word(text: str) -> str:
 def result(item: Result, rules: Sequence[Rule], width: int) -> str:
     """What ``repair`` did."""
     done = item.output is not None
-    lines = [headline(item), ""]
+    lines = [*wrapped(headline(item), width, hang=4), ""]
     for finding in item.findings:
         lines += [*show_finding(finding, rules, width, done), ""]
     if not done:
@@ -184,12 +186,17 @@ def suggestion(item: Suggestion, op: str, convention: Convention, rules: Sequenc
     if convention is not Convention.NONE:
         lines += wrapped(CONVENTIONS[convention].replace("Multiply", op).replace("multiply", op), width)
     if not item.candidates:
-        return "\n".join([*lines, *([] if item.legal else wrapped(f"{item.why[:1].upper()}{item.why[1:]}.", width))]) + "\n"
+        return (
+            "\n".join(
+                [*lines, *([] if item.legal else wrapped(f"{item.why[:1].upper()}{item.why[1:]}.", width))]
+            )
+            + "\n"
+        )
     lines += ["", "It can also mean:" if item.legal else "It can mean:"]
     for number, candidate in enumerate(item.candidates, 1):
         lines.append("")
-        star = " <- the best" if item.chosen == number - 1 else ""
-        lines += wrapped(f"{number:>2}  {meaning(candidate, rules)}{paint(star, 'green')}", width, 0, 4)
+        star = "  <- best" if item.chosen == number - 1 else ""
+        lines += wrapped(f"{number}  {meaning(candidate, rules)}{paint(star, 'green')}", width, 1, 4)
         lines += [f"      {text}" for text in keras_lines(candidate, op, names)]
         facts = f"gives {sizes_text(recorded_shape(candidate.plan.output))}; {'; '.join(candidate.evidence)}"
         lines += wrapped(facts, width, 4, 4)

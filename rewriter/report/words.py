@@ -45,7 +45,7 @@ KINDS: dict[Kind, tuple[str, str]] = {
         "Sizes that are only known when the model runs have to be equal, and nothing in the file says that they are.",
     ),
     Kind.NOT_ANALYSED: (
-        "not analysed",
+        "what it computes is not known",
         "What this node computes is not known without running code: a fault in it or after it can go unseen.",
     ),
 }
@@ -101,7 +101,8 @@ def op_text(item: Finding) -> str:
 def complaint(item: Finding) -> str:
     """The finding's message without the operands in front of it."""
     operands = " x ".join(o.value.text() for o in item.operands)
-    return item.message.removeprefix(f"{operands}: ").replace("unknown=", "")
+    message = item.message.removeprefix(f"{operands}: ").removeprefix("not analysed: ")
+    return message.replace("unknown=", "")
 
 
 def step_text(step: Step, names: Sequence[str]) -> str:

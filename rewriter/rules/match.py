@@ -18,7 +18,7 @@ NAME_ROLES: dict[str, frozenset[Role]] = {
     "c": WEAK | {Role.CHANNEL},
     "s": SPATIAL | WEAK,
     "t": WEAK | {Role.TIME},
-    "d": WEAK | {Role.CHANNEL},
+    "d": WEAK,
     "r": _NOT_BATCH,
 }
 

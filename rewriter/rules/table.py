@@ -60,6 +60,9 @@ def builtin() -> tuple[Rule, ...]:
     """The rules that come with the package, in order."""
     return (
         _rule("elementwise", "the same axes on both sides, unit axes apart", "b r*, b r* -> b r*", "b, b -> b"),
+        _rule("time-gate", "attention weights over time", "b t d, b t -> b t d"),
+        _rule("step-gate", "the same vector at every step", "b t d, b d -> b t d"),
+        _rule("time-scale", "one factor per step", "b t d, t -> b t d"),
         _rule(
             "channel-gate",
             "one factor per channel and sample (squeeze-and-excitation, FiLM)",
@@ -67,9 +70,6 @@ def builtin() -> tuple[Rule, ...]:
             "b c s*, b c -> b c s*",
         ),
         _rule("channel-scale", "one factor per channel", "b s* c, c -> b s* c", "b c s*, c -> b c s*"),
-        _rule("time-gate", "attention weights over time", "b t d, b t -> b t d"),
-        _rule("step-gate", "the same vector at every step", "b t d, b d -> b t d"),
-        _rule("time-scale", "one factor per step", "b t d, t -> b t d"),
         _rule("spatial-gate", "one factor per position (CBAM)", "b s* c, b s* -> b s* c", "b c s*, b s* -> b c s*"),
         _rule("sample-weight", "one factor per sample", "b r*, b -> b r*"),
         _rule("layout", "channels last against channels first", "b s* c, b c s* -> b s* c", "b c s*, b s* c -> b c s*"),

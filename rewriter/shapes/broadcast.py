@@ -10,7 +10,7 @@ from __future__ import annotations
 import enum
 from collections.abc import Sequence
 
-from ..ir.axis import WEAK, Axis, Role
+from ..ir.axis import WEAK, Axis, Role, new_axis
 from ..ir.size import Truth, same
 from .call import ShapeError
 
@@ -89,13 +89,15 @@ def broadcast(convention: Convention, operands: Sequence[Axes], unify: bool = Tr
     """The output axes of an elementwise op.
 
     With ``unify``, axes that fit and do not contradict each other become one axis. Multiplies do not unify: whether
-    their operands belong together is what the finder has to judge.
+    their operands belong together is what the finder has to judge. Where the axes of their operands meet crosswise,
+    nobody can say what the result's are: they are new, so that what is learnt downstream does not flow back to them.
 
     Raises:
         ShapeError: two axes that meet cannot go together at every batch size.
     """
     result = []
-    for column in align(convention, operands):
+    columns = align(convention, operands)
+    for column in columns:
         present = [axis for axis in column if axis is not None]
         out = present[0]
         for axis in present[1:]:
@@ -106,4 +108,26 @@ def broadcast(convention: Convention, operands: Sequence[Axes], unify: bool = Tr
                 out.origin.unify(axis.origin)
             out = meet(out, axis)
         result.append(out)
+    if not unify and _crosswise(columns):
+        return tuple(
+            axis if _identities_agree(column) else new_axis(axis.size)
+            for axis, column in zip(result, columns, strict=True)
+        )
     return tuple(result)
+
+
+def _crosswise(columns: Sequence[Column]) -> bool:
+    """True where an axis of one operand meets another axis than the one that it is in the other operand."""
+    for place, column in enumerate(columns):
+        for k, axis in enumerate(column):
+            if axis is None or axis.size == 1 or any(axis.is_same(o) for j, o in enumerate(column) if o and j != k):
+                continue
+            for other_place, others in enumerate(columns):
+                if other_place != place and any(axis.is_same(o) for j, o in enumerate(others) if o and j != k):
+                    return True
+    return False
+
+
+def _identities_agree(column: Column) -> bool:
+    present = [axis for axis in column if axis is not None and axis.size != 1]
+    return all(axis.is_same(present[0]) for axis in present)

@@ -15,10 +15,11 @@ from typing import Any
 from ..errors import BadFileError, UnsupportedError, shown
 from ..ir.axis import CONFLICTS, Axis, Origin, Role, Value, new_axis, unit_axis
 from ..ir.graph import Graph, Literal, Node, Operation, TensorRef, leaves, map_leaves
-from ..ir.size import Size, symbol, unknown
+from ..ir.size import Size, is_beyond, symbol, unknown
 from .call import LAYERS, OPS, Call, OpaqueError, Rule, ShapeError
 
 _MAX_DEPTH = 200
+_MAX_RANK = 254  # TensorFlow's
 _LETTERS = {3: ("T",), 4: ("H", "W"), 5: ("D", "H", "W")}
 
 
@@ -134,6 +135,8 @@ class _Driver:
         try:
             outcome = self._supposed(node, call) or self.apply(node.operation, *call.args, **call.kwargs)
             values = [leaf for leaf in flatten_outputs(outcome) if isinstance(leaf, Value)]
+            if any(is_beyond(axis.size) for value in values for axis in value.axes or ()):
+                raise ShapeError("one of its sizes would be 2**63 or more")
         except ShapeError as error:
             result.faults[node.name] = str(error)
             values = self._assumed(result, node, call)
@@ -245,6 +248,8 @@ class _Driver:
 
     def shaped(self, shape: Sequence[Any], name: str) -> tuple[Axis, ...]:
         """Axes of an input's declared shape: axis 0 is the batch, each other None a symbol of its own."""
+        if len(shape) > _MAX_RANK:
+            raise BadFileError(f"input {shown(name)!r} has {len(shape)} axes")
         letters = _LETTERS.get(len(shape), ())
         axes = []
         for number, size in enumerate(shape):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ..ir.axis import Axis, merge_axes, new_axis, unit_axis
-from ..ir.size import Size, Truth, divide, is_unknown, product, same, unknown
+from ..ir.size import Size, Truth, divide, floordiv, is_beyond, is_unknown, product, same, unknown
 from .call import ShapeError
 
 
@@ -30,6 +30,8 @@ def resolve(axes: Sequence[Axis], target: Sequence[Size]) -> list[Size]:
     if len(holes) > 1:
         raise ShapeError(f"a target shape with more than one -1: {list(map(str, sizes))}")
     rest = product(s for i, s in enumerate(sizes) if i not in holes)
+    if is_beyond(total) or is_beyond(rest):
+        raise ShapeError("more elements than a tensor can have")
     if holes:
         quotient = divide(total, rest) if rest != 0 else None
         if quotient is None:
@@ -37,7 +39,8 @@ def resolve(axes: Sequence[Axis], target: Sequence[Size]) -> list[Size]:
                 raise ShapeError(
                     f"{total} elements cannot be reshaped to {_text(target)}: {rest} does not divide them"
                 )
-            quotient = unknown()
+            # It runs only where the quotient is whole, and then it is this.
+            quotient = floordiv(total, rest) if isinstance(rest, int) and rest > 0 else unknown()
         sizes[holes[0]] = quotient
     elif same(total, rest) is Truth.NO:
         raise ShapeError(f"{total} elements cannot be reshaped to {_text(target)}, which has {rest}")

@@ -90,7 +90,9 @@ tree = st.recursive(
     ),
     max_leaves=6,
 )
-values = st.fixed_dictionaries({n: st.integers(1, 40) for n in NAMES} | {n: st.integers(0, 40) for n in HIDDEN})
+values = st.fixed_dictionaries(
+    {n: st.integers(1, 40) for n in NAMES} | {n: st.integers(0, 40) for n in HIDDEN}
+)
 
 
 @given(tree, values)
@@ -126,7 +128,9 @@ def test_one_normal_form(a: Sum, b: Sum, c: Sum) -> None:
         assert str(left) == str(right)
 
 
-polynomial = st.recursive(leaf, lambda inner: st.builds(binary, st.sampled_from("+-*"), inner, inner), max_leaves=6)
+polynomial = st.recursive(
+    leaf, lambda inner: st.builds(binary, st.sampled_from("+-*"), inner, inner), max_leaves=6
+)
 
 
 @given(polynomial, st.integers(1, 6), st.integers(1, 6))
@@ -247,7 +251,7 @@ def test_floor_of_a_known_part_is_taken_out() -> None:
 class Exact:
     """A rational that ``/`` keeps exact, for reading printed sizes."""
 
-    def __new__(cls, over: int, under: int) -> object:  # noqa: D102
+    def __new__(cls, over: int, under: int) -> object:
         from fractions import Fraction
 
         return Fraction(over, under)

@@ -1,8 +1,8 @@
 """One layer under two judges: Keras's symbolic call and its real one, against the axis rule.
 
-`check` builds a model around the layer, takes it through the JSON that Keras saves, infers axes and compares
-every output's shape and dtype with the symbolic call; sizes that Keras leaves open are evaluated and compared with a run
-at two concrete batches. Keras's symbolic shapes are not always true: a case marked ``untrue`` must disagree with them and agree
+`check` builds a model around the layer, takes it through the JSON that Keras saves, infers axes and compares every
+output's shape and dtype with the symbolic call; sizes that Keras leaves open are evaluated and compared with a run at
+two batches. Keras's symbolic shapes are not always true: a case marked ``untrue`` must disagree with them and agree
 with the run, so that the mark goes stale when Keras is mended.
 """
 
@@ -108,10 +108,11 @@ def symbolic(item: Case, path: Path | None = None, mask: bool = False) -> Symbol
     inputs = item.inputs()
     tensors = [keras.layers.Masking()(x) for x in inputs] if mask else inputs
     args, kwargs = item.packed(tensors)
-    outputs = keras.tree.flatten(layer(*args, **kwargs))
     if item.alone:
         inference = infer(lone_call(item, layer, inputs))
+        outputs = keras.tree.flatten(layer(*args, **kwargs))
     else:
+        outputs = keras.tree.flatten(layer(*args, **kwargs))
         inference = inferred(keras.Model(inputs, outputs), path)
     assert not inference.faults, f"{describe(item)}: Keras takes it, the rule says {inference.faults}"
     assert not inference.opaque, f"{describe(item)}: nothing is said of {inference.opaque}"
@@ -263,7 +264,7 @@ def refused(item: Case) -> tuple[bool, bool]:
     try:
         layer(*args, **kwargs)
         keras_refuses = False
-    except Exception:  # noqa: BLE001 - whatever Keras raises is a refusal
+    except Exception:
         keras_refuses = True
     try:
         inference = infer(graph)

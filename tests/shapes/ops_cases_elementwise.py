@@ -12,6 +12,7 @@ from tests.shapes.ops_classes import make
 from tests.shapes.ops_harness import Case
 
 DTYPES = ("float32", "float16", "bfloat16", "int32", "int64", "uint8", "int8", "bool")
+COMMON = ("float32", "int32", "int64")
 PAIRS = (
     ("float32", "float32"),
     ("int32", "float32"),
@@ -91,7 +92,9 @@ def binary() -> Iterator[Case]:
                 runs = name != "Ldexp" and (name, a) not in SHAPES_LOST_IN_TENSORFLOW
                 yield Case(f"{full} {a} {b}", op, ((a, dtype), (b, dtype)), declared=alike, runs=runs)
             for one, two in PAIRS:
-                yield Case(f"{full} {one} {two}", op, ((IMAGE, one), (IMAGE, two)), runs=False)
+                yield Case(
+                    f"{full} {one} {two}", op, ((IMAGE, one), (IMAGE, two)), runs=False, slow=one == two
+                )
             if name not in NO_NUMBERS:
                 yield from numbers(full, dtype, name != "Ldexp")
     yield Case("numpy.Ldexp", make("numpy.Ldexp"), ((N, 3, 5), ((N, 1, 5), "int32")))

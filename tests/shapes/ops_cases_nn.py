@@ -13,6 +13,8 @@ from tests.shapes.ops_harness import Case
 
 N = None
 LAST, FIRST = "channels_last", "channels_first"
+TRANSFORM = np.array([1, 0, 0, 0, 1, 0, 0, 0], "float32")
+CORNERS = np.array([[0, 0], [0, 5], [5, 0], [5, 5]], "float32")
 SPATIAL = {1: (13,), 2: (13, 11), 3: (9, 11, 10)}
 
 
@@ -239,6 +241,8 @@ def creation() -> Iterator[Case]:
     yield of("numpy.Vander", (4,))
     yield of("numpy.Vander", (N,))
     yield of("numpy.Vander", (4,), N=3, increasing=True)
+    for dtype in (None, "int32"):
+        yield Case(f"numpy.Full {dtype}", make("numpy.Full", (2, 3), dtype=dtype), ((),))
 
 
 def images() -> Iterator[Case]:
@@ -309,18 +313,18 @@ def images() -> Iterator[Case]:
         )
         yield of("image.ExtractPatches", x((5, 6, 7)), size=(2, 3, 2), data_format=layout, runs=here)
         yield of("image.ElasticTransform", x(), data_format=layout, runs=here)
-        transform = np.tile(np.array([1, 0, 0, 0, 1, 0, 0, 0], "float32"), (1, 1))[0]
+        affine = make("image.AffineTransform", data_format=layout)
+        label = f"{layout} {batch}"
         yield Case(
-            f"image.AffineTransform {layout} {batch}",
-            lambda x, op=make("image.AffineTransform", data_format=layout): op(x, transform),
+            f"image.AffineTransform {label}", lambda x, op=affine: op(x, TRANSFORM), (x(),), runs=not batch
+        )
+        perspective = make("image.PerspectiveTransform", data_format=layout)
+        yield Case(
+            f"image.PerspectiveTransform {label}",
+            lambda x, op=perspective: op(x, CORNERS, CORNERS),
             (x(),),
             runs=not batch,
         )
-        points = np.array([[0, 0], [0, 5], [5, 0], [5, 5]], "float32")
-        yield Case(
-            f"image.PerspectiveTransform {layout} {batch}",
-            lambda x, op=make("image.PerspectiveTransform", data_format=layout): op(x, points, points), (x(),), runs=not batch,
-        )  # fmt: skip
         yield of("image.SSIM", x((15, 16)), x((15, 16)), data_format=layout, runs=here)
         if batch:
             yield of("image.SobelEdges", x(), data_format=layout, runs=here)

@@ -274,9 +274,12 @@ def contractions() -> Iterator[Case]:
 
 def indexing() -> Iterator[Case]:
     keys: tuple[Any, ...] = (
-        0, -1, (slice(None),), (slice(1, 4),), (slice(None), 0), (slice(None), slice(1, 3)), (Ellipsis, 2), (Ellipsis, None),
-        (slice(None), None, slice(None, None, 2)), (None, Ellipsis, slice(-2, None)), (slice(None), slice(None, None, -1)),
-        (slice(None), slice(3, 0, -2), -1), (slice(None), slice(2, 100)), (0, 1, 2), (Ellipsis,), (slice(None), slice(-100, 2)),
+        0, -1, (slice(None),), (slice(1, 4),), (slice(None), 0), (slice(None), slice(1, 3)), (Ellipsis, 2),
+        (Ellipsis, None),
+        (slice(None), None, slice(None, None, 2)), (None, Ellipsis, slice(-2, None)),
+        (slice(None), slice(None, None, -1)),
+        (slice(None), slice(3, 0, -2), -1), (slice(None), slice(2, 100)), (0, 1, 2), (Ellipsis,),
+        (slice(None), slice(-100, 2)),
     )  # fmt: skip
     for key in keys:
         lost = (0,) if key == (slice(1, 4),) else ()

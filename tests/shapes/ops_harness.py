@@ -43,6 +43,7 @@ class Case:
     runs: bool | None = True
     dtype: bool = True
     unknown_at: Container[int] = ()
+    slow: bool = False
 
     def inputs(self) -> list[tuple[tuple[int | None, ...], str]]:
         return [t if len(t) == 2 and isinstance(t[1], str) else (t, "float32") for t in self.takes]

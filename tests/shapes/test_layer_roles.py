@@ -10,7 +10,7 @@ from rewriter.ir.axis import Axis, Role, Value, merge_axes, new_axis
 from rewriter.ir.graph import Operation
 from rewriter.ir.size import Size, symbol, unknown
 from rewriter.shapes import layers  # noqa: F401 - fills the table of rules
-from rewriter.shapes.call import LAYERS, Call
+from rewriter.shapes.call import LAYERS, Call, OpaqueError, ShapeError
 
 B, H, W, T = (symbol(name) for name in "BHWT")
 
@@ -23,7 +23,7 @@ def tensor(*sizes: Size, dtype: str = "float32", mask: bool = False) -> Value:
 
 def operation(class_name: str, children: dict[str, Any] | None = None, **config: Any) -> Operation:
     return Operation(
-        class_name.lower(), "layer", class_name, {"dtype": "float32", **config}, children=children or {}
+        class_name.lower(), "layer", class_name, {"dtype": "float32"} | config, children=children or {}
     )
 
 
@@ -94,7 +94,7 @@ IMAGE = (B, 13, 17, 7)
         ("LSTM", (B, T, 7), {"units": 3}, "b t f", "b f"),
         ("GRU", (B, T, 7), {"units": 3, "return_sequences": True}, "b t f", "b t f"),
         ("ConvLSTM2D", (B, T, 13, 17, 7), {**CONV, "return_sequences": True}, "b t h w c", "b t h w c"),
-        ("RepeatVector", (B, 7), {"n": 4}, "b ?", "b t ?"),
+        ("RepeatVector", (B, 7), {"n": 4}, "b ?", "b ? ?"),
         ("Permute", (B, 5, 7), {"dims": [2, 1]}, "b ? ?", "b ? ?"),
         ("Resizing", IMAGE, {"height": 5, "width": 6}, "b h w c", "b h w c"),
         ("RandomFlip", IMAGE, {}, "b h w c", "b h w c"),
@@ -293,3 +293,38 @@ def test_merging_needs_every_mask():
     assert apply("Add", [x, y]).mask is None
     assert apply("Add", [x, tensor(B, 5, 7, mask=True)]).mask is not None
     assert apply("Concatenate", [x, y]).mask is not None
+
+
+def test_multiply_leaves_its_operands_apart_and_add_makes_them_one():
+    for name, one in (("Multiply", False), ("Add", True), ("Maximum", True)):
+        x, y = tensor(B, 5, 7), tensor(B, 5, 7)
+        apply(name, [x, y])
+        assert x.axes[2].is_same(y.axes[2]) is one
+
+
+def test_layers_of_applications_are_known_by_their_module():
+    x = tensor(*IMAGE)
+    op = operation("LayerScale", projection_dim=7)
+    with pytest.raises(OpaqueError, match="applications"):
+        run(op, x)
+    op.module = "keras.src.applications.convnext"
+    assert run(op, x).axes == x.axes
+    with pytest.raises(ShapeError, match="7 channels"):
+        run(op, tensor(B, 13, 17, 9))
+
+
+@pytest.mark.parametrize(
+    ("policy", "dtype"),
+    [
+        ("float16", "float16"),
+        ("mixed_bfloat16", "bfloat16"),
+        ("int8_from_mixed_float16", "float16"),
+        ({"class_name": "DTypePolicy", "config": {"name": "mixed_float16"}}, "float16"),
+        ({"class_name": "QuantizedDTypePolicy", "config": {"source_name": "mixed_bfloat16"}}, "bfloat16"),
+        ({"class_name": "DTypePolicyMap", "config": {"default_policy": "float64"}}, "float64"),
+        ({"config": {"default_policy": "float8_from_float32"}}, "float32"),
+        (None, "float32"),
+    ],
+)
+def test_the_dtype_policy(policy: Any, dtype: str):
+    assert run(operation("Dense", units=3, dtype=policy), tensor(B, 5)).dtype == dtype

@@ -8,11 +8,13 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
+import numpy as np
 import pytest
 
 from rewriter.errors import BadFileError, UnsupportedError
 from rewriter.formats.keras_config import read_model
-from rewriter.shapes.call import OPS
+from rewriter.ir.graph import Operation
+from rewriter.shapes.call import OPS, Call
 from rewriter.shapes.infer import infer
 from rewriter.shapes.ops.opaque import OPAQUE_OPS
 from tests.shapes import ops_cases_elementwise, ops_cases_math, ops_cases_nn, ops_cases_structure
@@ -38,10 +40,27 @@ def test_every_class_has_a_rule_or_a_reason() -> None:
 
 def test_every_rule_has_a_case() -> None:
     opaque = {f"{family}.{name}" for family, name in OPAQUE_OPS}
-    assert set(CLASSES) - set(COUNTS) == opaque
+    # Keras cannot declare the shape of an arange of tensors, so no model holds one (see test_arange).
+    assert set(CLASSES) - set(COUNTS) == opaque | {"numpy.Arange"}
 
 
-@pytest.mark.parametrize("case", CASES, ids=lambda c: c.name.replace(" ", "_"))
+@pytest.mark.parametrize(
+    "numbers", [(5,), (2, 9), (2, 9, 3), (9, 2, -2), (0.0, 1.0, 0.3), (3, 3), (5, 2)], ids=lambda n: str(n)
+)
+def test_arange(numbers: tuple[float, ...]) -> None:
+    operation = Operation("op", "op", "Arange", {"dtype": None}, "keras.src.ops.numpy")
+    value = OPS["numpy", "Arange"](Call(operation, numbers, {}))
+    assert value.shape == list(np.arange(*numbers).shape)
+
+
+def _listed() -> list[Any]:
+    return [
+        pytest.param(case, id=case.name.replace(" ", "_"), marks=[pytest.mark.slow] if case.slow else [])
+        for case in CASES
+    ]
+
+
+@pytest.mark.parametrize("case", _listed())
 def test_case(case: Case) -> None:
     outcome = check(case)
     assert case.name.split()[0] in outcome.classes
@@ -95,10 +114,13 @@ def _mutants(config: Any) -> Iterator[Any]:
         yield mutant
 
 
-def test_hostile_configurations_are_errors_of_the_file() -> None:
+def hostile(every: int) -> int:
+    """Read and infer each ``every``-th mutant; how many there were."""
     tried = 0
     for name, config in _configs():
-        for mutant in _mutants(config):
+        for number, mutant in enumerate(_mutants(config)):
+            if number % every:
+                continue
             tried += 1
             try:
                 infer(read_model(mutant)).outputs()
@@ -106,4 +128,13 @@ def test_hostile_configurations_are_errors_of_the_file() -> None:
                 pass
             except Exception as error:
                 raise AssertionError(f"{name}: {type(error).__name__} {error} on {mutant}") from error
-    assert tried > 20_000
+    return tried
+
+
+def test_hostile_configurations_are_errors_of_the_file() -> None:
+    assert hostile(every=23) > 1_500
+
+
+@pytest.mark.slow
+def test_every_hostile_configuration_is_an_error_of_the_file() -> None:
+    assert hostile(every=1) > 40_000

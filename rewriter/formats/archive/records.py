@@ -325,17 +325,17 @@ def _widened(extra: bytes, fields: tuple[int, int, int], name: str) -> tuple[int
     return values[0], values[1], values[2]
 
 
-def _without_zip64(extra: bytes, name: str) -> bytes:
+def _without(unwanted: int, extra: bytes, name: str) -> bytes:
     return b"".join(
         struct.pack("<2H", tag, len(content)) + content
         for tag, content in _extra_fields(extra, name)
-        if tag != _ZIP64
+        if tag != unwanted
     )
 
 
 def local_header(member: Member, *, wide: bool) -> bytes:
     """The local header of a member without data descriptor; its length depends on `wide` (zip64) only."""
-    extra = _without_zip64(member.local_extra, member.name)
+    extra = _without(_ZIP64, member.local_extra, member.name)
     if wide:
         extra = struct.pack("<2H2Q", _ZIP64, 16, member.size, member.stored) + extra
     return (
@@ -354,6 +354,18 @@ def local_header(member: Member, *, wide: bool) -> bytes:
 def is_wide(size: int) -> bool:
     """Whether a member of `size` bytes, deflated or not, may need zip64 sizes."""
     return size + size // 1000 + 64 >= _FULL32
+
+
+def with_name(member: Member, name: str) -> Member:
+    """The same member under another name, which is UTF-8 and says so where it is not ASCII."""
+    return dataclasses.replace(
+        member,
+        name=name,
+        raw_name=name.encode(),
+        flags=member.flags if name.isascii() else member.flags | _UTF8,
+        extra=_without(_UNICODE_PATH, member.extra, member.name),
+        local_extra=_without(_UNICODE_PATH, member.local_extra, member.name),
+    )
 
 
 def without_descriptor(member: Member) -> Member:
@@ -379,7 +391,7 @@ def _central_record(member: Member) -> bytes:
     wide_sizes = member.size >= _FULL32 or member.stored >= _FULL32
     wide = [member.size, member.stored] if wide_sizes else []
     wide += [member.start] if member.start >= _FULL32 else []
-    extra = _without_zip64(member.extra, member.name)
+    extra = _without(_ZIP64, member.extra, member.name)
     if wide:
         extra = struct.pack(f"<2H{len(wide)}Q", _ZIP64, 8 * len(wide), *wide) + extra
     return (

@@ -18,6 +18,7 @@ from rewriter.formats.archive.records import (
     directory_bytes,
     is_wide,
     local_header,
+    with_name,
     without_descriptor,
 )
 from rewriter.formats.atomic import atomic_write
@@ -31,6 +32,7 @@ def rewrite(
     target: str | os.PathLike[str],
     replace: Mapping[str, bytes] | None = None,
     patch: Mapping[str, Sequence[Patch]] | None = None,
+    rename: Mapping[str, str] | None = None,
 ) -> None:
     """Write `source` to `target` with some members replaced or patched, all others copied as they are compressed.
 
@@ -40,21 +42,24 @@ def rewrite(
     Args:
         replace: the new content of members, by name.
         patch: small byte ranges to overwrite in the content of members, by name, in any order, not overlapping.
+        rename: new names of members that are neither replaced nor patched.
 
     Raises:
         BadFileError: a member is damaged, or the source changed meanwhile. Nothing is left behind.
         OutputError: see `atomic_write`.
         UnsupportedError: `target` is the source itself.
-        ValueError: a member is unknown, both replaced and patched, or a patch lies outside its content.
+        ValueError: a member is unknown, changed in two ways, two get one name, or a patch lies outside its content.
     """
     replace = replace or {}
     patch = {name: sorted(patches) for name, patches in (patch or {}).items() if patches}
+    rename = {old: new for old, new in (rename or {}).items() if old != new}
     _check_changes(source, replace, patch)
+    _check_names(source, rename, {*replace, *patch})
     if source.is_file(target):
         raise UnsupportedError("the output is the input itself: choose another name")
     with atomic_write(target) as stream:
-        if replace or patch:
-            _write_changed(source, stream, replace, patch)
+        if replace or patch or rename:
+            _write_changed(source, stream, replace, patch, rename)
         else:
             _write_identical(source, stream)
         source.check_unchanged()
@@ -78,6 +83,12 @@ def _check_changes(
             raise ValueError(f"a patch of {name} reaches {free}, past its {source.size(name)} bytes")
 
 
+def _check_names(source: Archive, rename: Mapping[str, str], taken: set[str]) -> None:
+    names = [rename.get(name, name) for name in source.names()]
+    if rename.keys() - set(source.names()) or rename.keys() & taken or len(set(names)) != len(names):
+        raise ValueError(f"unknown, changed in two ways, or not one name each: {sorted(rename)}")
+
+
 def _write_identical(source: Archive, stream: BinaryIO) -> None:
     for member in _by_position(source):
         _copy_member(source, stream, member)
@@ -85,7 +96,11 @@ def _write_identical(source: Archive, stream: BinaryIO) -> None:
 
 
 def _write_changed(
-    source: Archive, stream: BinaryIO, replace: Mapping[str, bytes], patch: Mapping[str, Sequence[Patch]]
+    source: Archive,
+    stream: BinaryIO,
+    replace: Mapping[str, bytes],
+    patch: Mapping[str, Sequence[Patch]],
+    rename: Mapping[str, str],
 ) -> None:
     written: dict[str, Member] = {}
     for member in _by_position(source):
@@ -96,6 +111,10 @@ def _write_changed(
         elif member.name in patch:
             patched = _Patched(source.content(member), patch[member.name], member.crc)
             written[member.name] = _write_member(stream, member, member.size, patched, patched.crc)
+        elif member.name in rename:
+            new = with_name(member, rename[member.name])
+            crc = functools.partial(int, member.crc)
+            written[member.name] = _write_member(stream, new, member.size, source.content(member), crc)
         else:
             start = stream.tell()
             _copy_member(source, stream, member)

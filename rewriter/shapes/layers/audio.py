@@ -16,7 +16,8 @@ _MAX_FRAME = 2**31
 def mel_spectrogram(call: Call) -> Value:
     """``mel(x[..., N]) -> [..., num_mel_bins, 1 + N // sequence_stride]``, for an even fft_length.
 
-    ``compute_output_shape`` (Keras 3.15) has one frame more where the stride divides N + 1; this is what ``call`` gives.
+    ``compute_output_shape`` (Keras 3.15) has one frame more where the stride divides N + 1; this is what ``call``
+    gives.
     """
     axes = call.axes
     if not axes:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from ...ir.axis import Axis, Role, Value, new_axis
 from ..call import Call, ShapeError, layer
-from ..spatial import Image, image, slid
+from ..spatial import Image, image, resized
 from ..windows import transposed, window
 
 _Channels = Callable[[Call, Image], Axis]
@@ -26,7 +26,7 @@ def _conv(dimensions: int, channels: _Channels, dilated_strides: bool) -> Callab
         x = image(call, dimensions)
         channel = channels(call, x)
         spatial = [
-            slid(axis, window(axis.size, k, s, d, padding), s, f"a window of {k}")
+            resized(axis, window(axis.size, k, s, d, padding), f"a window of {k}")
             for axis, k, s, d in zip(x.spatial, kernel, strides, dilation, strict=True)
         ]
         return call.like(x.join(spatial, channel), call.compute_dtype())
@@ -91,7 +91,7 @@ def _conv_transpose(dimensions: int) -> Callable[[Call], Value]:
                 raise call.bad("output_padding", call.get("output_padding"), "less than the stride")
         x = image(call, dimensions)
         spatial = [
-            slid(axis, transposed(axis.size, k, s, d, padding, p), s, "a transposed convolution")
+            resized(axis, transposed(axis.size, k, s, d, padding, p), "a transposed convolution")
             for axis, k, s, d, p in zip(x.spatial, kernel, strides, dilation, extra, strict=True)
         ]
         return call.like(

@@ -89,7 +89,7 @@ def embedding(call: Call) -> Value:
 
 @layer("ReversibleEmbedding")
 def reversible_embedding(call: Call) -> Value:
-    """``embedding(x[...]) -> [..., output_dim]``, or with ``reverse=True`` ``(x[..., output_dim]) -> [..., input_dim]``."""
+    """``embedding(x[...]) -> [..., output_dim]``; with ``reverse`` ``(x[..., output_dim]) -> [..., input_dim]``."""
     if not call_flag(call, "reverse"):
         return embedding(call)
     axes = call.axes

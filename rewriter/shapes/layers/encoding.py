@@ -25,7 +25,8 @@ def _mode(call: Call, default: str, choices: tuple[str, ...]) -> str:
 def encoded(axes: tuple[Axis, ...], mode: str, depth: Axis) -> tuple[Axis, ...]:
     """``one_hot(x[..., N]) -> [..., N, depth]`` with an N of 1 dropped; counts: ``[B, N, ...] -> [B, ..., depth]``.
 
-    Counting a vector leaves ``[depth]``. Source: ``encode_categorical_inputs`` in ``keras/src/utils/numerical_utils.py``.
+    Counting a vector leaves ``[depth]``. Source: ``encode_categorical_inputs`` in
+    ``keras/src/utils/numerical_utils.py``.
     """
     if not axes:
         raise OpaqueError("encodes a scalar")

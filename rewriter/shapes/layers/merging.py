@@ -13,21 +13,21 @@ from ..spatial import masked
 def elementwise(call: Call) -> Value:
     """``add([x[B, ...], y[B, ...]]) -> [B, ...]``, missing axes inserted at position 1."""
     axes = broadcast(Convention.MERGE, _operands(call, 1))
-    return masked(call.like(axes, call.compute_dtype()), _common_mask(call))
+    return masked(call.like(axes, call.compute_dtype()), _common_mask(call, axes))
 
 
 @layer("Subtract")
 def subtract(call: Call) -> Value:
     """``subtract([x[B, ...], y[B, ...]]) -> [B, ...]``, missing axes inserted at position 1."""
     axes = broadcast(Convention.MERGE, _operands(call, 2, 2))
-    return masked(call.like(axes, call.compute_dtype()), _common_mask(call))
+    return masked(call.like(axes, call.compute_dtype()), _common_mask(call, axes))
 
 
 @layer("Multiply")
 def multiply(call: Call) -> Value:
     """``multiply([x[B, ...], y[B, ...]]) -> [B, ...]``; its operands keep their own identity."""
     axes = broadcast(Convention.MERGE, _operands(call, 1), unify=False)
-    return masked(call.like(axes, call.compute_dtype()), _common_mask(call))
+    return masked(call.like(axes, call.compute_dtype()), _common_mask(call, axes))
 
 
 @layer("Concatenate")
@@ -46,10 +46,9 @@ def _operands(call: Call, least: int, most: int | None = None) -> list[tuple[Axi
     return axes
 
 
-def _common_mask(call: Call) -> tuple[Axis, ...] | None:
-    """The mask of a merge: there is one only where every operand has one, and they are combined."""
-    masks = [value.mask for value in call.inputs]
-    return None if any(mask is None for mask in masks) else masks[0]
+def _common_mask(call: Call, axes: tuple[Axis, ...]) -> tuple[Axis, ...] | None:
+    """The mask of a merge: there is one only where every operand has one; they are broadcast like their operands."""
+    return None if any(value.mask is None for value in call.inputs) else axes[:-1]
 
 
 def joined(operands: list[tuple[Axis, ...]], axis: object, call: Call) -> tuple[Axis, ...]:

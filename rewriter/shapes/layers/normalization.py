@@ -44,13 +44,13 @@ def layer_normalization(call: Call) -> Value:
 def rms_normalization(call: Call) -> Value:
     """``rms_norm(x[...], axis=-1) -> [...]``; a mask stops here.
 
-    The scale has the sizes of the normalised axes and meets the operand's last axes whichever those are
-    (``_rms_normalization`` in ``keras/src/ops/nn.py``, Keras 3.15): another axis than the last cannot run or is scaled wrongly.
+    The scale has the sizes of the normalised axes and meets the operand's last axes, whichever those are
+    (``_rms_normalization`` in ``keras/src/ops/nn.py``, Keras 3.15): with another axis it cannot run, or runs wrongly.
     """
     axes = call.axes
     value = call.get("axis", -1)
     numbers = [call.whole("axis", n) for n in value] if isinstance(value, (list, tuple)) else [value]
-    scale = [axes[call.axis(number, len(axes))] for number in sorted(numbers)]
+    scale = tuple(axes[call.axis(number, len(axes))] for number in sorted(numbers))
     return call.like(broadcast(Convention.NUMPY, [axes, scale], unify=False), call.compute_dtype())
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from ...ir.axis import Value, new_axis
 from ..call import Call, layer
-from ..spatial import SPATIAL_ROLES, image, slid
+from ..spatial import SPATIAL_ROLES, image, resized
 from ..windows import window
 
 
@@ -19,7 +19,7 @@ def _pool(dimensions: int) -> Callable[[Call], Value]:
         padding = call.text("padding", "valid", ("valid", "same"))
         x = image(call, dimensions)
         spatial = [
-            slid(axis, window(axis.size, k, s, 1, padding), s, f"a window of {k}")
+            resized(axis, window(axis.size, k, s, 1, padding), f"a window of {k}")
             for axis, k, s in zip(x.spatial, size, strides, strict=True)
         ]
         return call.like(x.join(spatial, x.channel), call.compute_dtype())

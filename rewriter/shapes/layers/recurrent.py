@@ -11,7 +11,7 @@ from ...ir.axis import Axis, Role, Value, new_axis
 from ...ir.graph import Operation, leaves
 from ...ir.size import Truth, same
 from ..call import Call, OpaqueError, ShapeError, layer, need_rank
-from ..spatial import Image, child, children, flatly, hint_all, hint_time, slid
+from ..spatial import Image, child, children, flatly, hint_all, hint_time, masked, resized
 from ..windows import window
 from .convolution import lowered
 
@@ -81,11 +81,9 @@ def steps(call: Call, time: Axis) -> Axis:
 def _results(call: Call, axes: tuple[Axis, ...], state: _State) -> Any:
     _check_initial(call, axes[0], state)
     dtype = call.compute_dtype()
-    mask = call.x.mask
     if call.flag("return_sequences"):
-        time = steps(call, axes[1])
-        kept = mask if mask is None or time is axes[1] else (axes[0], time)
-        out = Value((axes[0], time, state.output), dtype or call.x.dtype, mask=kept)
+        # Keras hands the mask on as it is, even where the output runs backwards (Keras 3.15).
+        out = masked(call.like([axes[0], steps(call, axes[1]), state.output], dtype), call.x.mask)
     else:
         out = call.like([axes[0], state.output], dtype)
     if not call.flag("return_state"):
@@ -150,9 +148,7 @@ def _conv_lstm(dimensions: int) -> Callable[[Call], Any]:
         dtype = call.compute_dtype()
         out = call.like(frame, dtype)
         if call.flag("return_sequences"):
-            time = steps(call, axes[1])
-            kept = call.x.mask if time is axes[1] or call.x.mask is None else (axes[0], time)
-            out = Value((axes[0], time, *frame[1:]), dtype or call.x.dtype, mask=kept)
+            out = masked(call.like([axes[0], steps(call, axes[1]), *frame[1:]], dtype), call.x.mask)
         if call.flag("return_state"):
             return out, call.like(frame, dtype), call.like(frame, dtype)
         return out
@@ -169,7 +165,7 @@ def _slides(call: Call, spatial: Sequence[Axis]) -> list[Axis]:
         raise call.bad("dilation_rate", list(dilation), "1 together with strides above 1")
     padding = lowered(call, "padding", ("valid", "same"))
     return [
-        slid(axis, window(axis.size, k, s, d, padding), s, f"a window of {k}")
+        resized(axis, window(axis.size, k, s, d, padding), f"a window of {k}")
         for axis, k, s, d in zip(spatial, kernel, strides, dilation, strict=True)
     ]
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from ...ir.axis import Role, Value, merge_axes, new_axis, unit_axis
+from ...ir.axis import Value, merge_axes, new_axis, unit_axis
 from ..call import Call, ShapeError, layer, need_rank
 from ..reshape import reshape
 from ..spatial import Image, image, resized
+
+_MAX_RANK = 253  # TensorFlow's 254, less the batch
 
 
 @layer("Reshape")
@@ -20,6 +22,8 @@ def reshape_layer(call: Call) -> Value:
     target = call.get("target_shape")
     if not isinstance(target, (list, tuple)):
         raise call.bad("target_shape", target, "a list of whole numbers")
+    if len(target) > _MAX_RANK:
+        raise call.bad("target_shape", f"a list of {len(target)}", f"at most {_MAX_RANK} sizes")
     sizes = [-1 if size is None else call.whole("target_shape", size, -1) for size in target]
     if sizes.count(-1) > 1:
         raise call.bad("target_shape", target, "at most one -1")
@@ -53,9 +57,9 @@ def permute(call: Call) -> Value:
 
 @layer("RepeatVector")
 def repeat_vector(call: Call) -> Value:
-    """``repeat_vector(x[B, F], n) -> [B, n, F]``."""
+    """``repeat_vector(x[B, F], n) -> [B, n, F]``; what the new axis is, only its use tells: steps, or channels."""
     batch, feature = need_rank(call.x, 2)
-    return call.like([batch, new_axis(call.integer("n", 1), Role.TIME), feature], call.compute_dtype())
+    return call.like([batch, new_axis(call.integer("n", 1)), feature], call.compute_dtype())
 
 
 @layer("UpSampling1D")

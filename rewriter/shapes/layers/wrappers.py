@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ...ir.axis import Axis, Role, Value, new_axis
+from ...ir.graph import Operation
 from ...ir.size import Truth, same
 from ..call import Call, OpaqueError, ShapeError, known, layer
 from ..spatial import child, children, hint_time, masked
@@ -51,10 +52,20 @@ def bidirectional(call: Call) -> Any:
     mode = call.get("merge_mode", "concat")
     if mode not in ("sum", "mul", "ave", "concat", None):
         raise call.bad("merge_mode", mode, "sum, mul, ave, concat or null")
-    forward, y_states = _direction(call, "forward_layer", 0)
-    backward, b_states = _direction(call, "backward_layer", 1)
+    given = initial_states(call)
+    middle = len(given) // 2
+    forward, y_states = _direction(call, child(call, "forward_layer", "layer"), given[:middle])
+    if "backward_layer" in call.operation.children:
+        backward, b_states = _direction(call, child(call, "backward_layer"), given[middle:])
+    else:
+        # Files of Keras 2 can leave it out: a copy of the forward layer, with features of its own.
+        axes = known(forward)
+        if not axes:
+            raise ShapeError("the layer inside gives a scalar")
+        feature = new_axis(axes[-1].size, Role.FEATURE, derived=axes[-1])
+        backward, b_states = call.like([*axes[:-1], feature], x=forward), y_states
     ahead, back = known(forward), known(backward)
-    if len(ahead) != len(back):
+    if len(ahead) != len(back) or not ahead:
         raise ShapeError(f"its layers give {forward.text()} and {backward.text()}")
     dtype = call.compute_dtype()
     # A sequence that ran backwards is turned round again: its axes but the last are those of the forward one.
@@ -74,14 +85,9 @@ def bidirectional(call: Call) -> Any:
     return [out, *y_states, *b_states] if y_states or b_states else out
 
 
-def _direction(call: Call, name: str, half: int) -> tuple[Value, list[Any]]:
-    """The output and the states of one direction; the initial states are shared out half and half."""
-    given = initial_states(call)
-    middle = len(given) // 2
-    states = given[:middle] if half == 0 else given[middle:]
-    kwargs = {"initial_state": states} if states else {}
-    operation = child(call, name, "layer")
-    out = call.apply(operation, call.x, **kwargs)
+def _direction(call: Call, inner: Operation, states: list[Value]) -> tuple[Value, list[Any]]:
+    """The output and the states of one direction."""
+    out = call.apply(inner, call.x, **({"initial_state": states} if states else {}))
     parts = list(out) if isinstance(out, (list, tuple)) else [out]
     if not parts or not isinstance(parts[0], Value):
         raise OpaqueError("the layer inside gives no tensor first")

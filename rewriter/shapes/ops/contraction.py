@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from ...ir.axis import Axis, Value, new_axis
 from ...ir.size import Truth, product, same
 from ..broadcast import Convention, broadcast
-from ..call import Call, OpaqueError, ShapeError, known, op
+from ..call import Call, ShapeError, known, op
 from ..dtypes import result_type, strong
 from ._operands import equate, flattened, operand, value_of
 

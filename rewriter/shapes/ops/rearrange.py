@@ -6,7 +6,7 @@ import re
 from typing import Any
 
 from ...ir.axis import Axis, Value
-from ...ir.size import Size, divide, product, unknown
+from ...ir.size import Size, divide, floordiv, product, unknown
 from ..call import Call, ShapeError, op
 from ..reshape import reshape
 
@@ -48,5 +48,5 @@ def _sizes(call: Call, group: list[str], axis: Axis, lengths: dict[str, Any]) ->
     if rest is None:
         if isinstance(axis.size, int):
             raise ShapeError(f"{axis} cannot be taken apart into {group}: {total} does not divide it")
-        rest = unknown()
+        rest = floordiv(axis.size, total) if isinstance(total, int) else unknown()
     return [rest if n is None else n for n in given]

@@ -1,0 +1,136 @@
+"""The arguments of the command line: what every command takes, and its help."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable, Mapping
+from typing import Any, NoReturn
+
+from .errors import UsageError
+
+_MODES = ("safe", "best")
+
+Run = Callable[[argparse.Namespace, Any], int]
+
+
+class _Parser(argparse.ArgumentParser):
+    def __init__(self, **options: Any) -> None:
+        super().__init__(allow_abbrev=False, formatter_class=argparse.RawDescriptionHelpFormatter, **options)
+
+    def error(self, message: str) -> NoReturn:
+        raise UsageError(" ".join(message.split()))
+
+
+def parser(run: Mapping[str, Run]) -> argparse.ArgumentParser:
+    """The parser of all commands; ``run`` holds the function of each, which becomes ``options.run``.
+
+    What cannot be parsed raises UsageError.
+    """
+    main = _Parser(
+        prog="rewriter",
+        description="Find the multiplies of a saved Keras model whose operands do not fit, and repair them.",
+        epilog="exit status: 0 nothing wrong, or all repaired; 1 findings, or not decided; 2 the input or the\n"
+        "arguments cannot be used; 3 a repair failed its own proof",
+    )
+    main.add_argument("--version", action=_Version, nargs=0, help="print the version and stop")
+    commands = main.add_subparsers(metavar="COMMAND", required=True, parser_class=_Parser)
+
+    check = _command(commands, "check", run, "find what does not fit; change nothing")
+    check.add_argument(
+        "models", metavar="MODEL", nargs="+", help="a saved model (.keras, or the JSON of one)"
+    )
+    _format(check, "text", "json", "sarif", "github")
+    _mode(check)
+    _user_rules(check)
+
+    repair = _command(commands, "repair", run, "insert what is missing and write the model")
+    repair.add_argument("model", metavar="MODEL", help="a saved model")
+    repair.add_argument("-o", "--output", metavar="OUT", required=True, help="the file to write")
+    repair.add_argument("--onnx", metavar="FILE", help="write ONNX as well (not available in this version)")
+    repair.add_argument(
+        "--at",
+        metavar="NODE=MEANING",
+        action="append",
+        default=[],
+        help="what a multiply means: a rule or an equation, as in --at gate=channel-gate or\n"
+        '--at "gate=b h w c, b c -> b h w c" (repeatable)',
+    )
+    _mode(repair)
+    repair.add_argument("--explicit", action="store_true", help="also write legal implicit broadcasts out")
+    repair.add_argument(
+        "--no-verify", dest="verify", action="store_false", help="do not check the result again"
+    )
+    _format(repair, "text", "json")
+    _user_rules(repair)
+
+    explain = _command(
+        commands, "explain", run, "show why each rule fits a multiply or not, or explain a rule"
+    )
+    explain.add_argument("target", metavar="MODEL|RULE", help="a saved model, or the name of a rule")
+    explain.add_argument(
+        "node", metavar="NODE", nargs="?", help="a multiply of the model (all of them without it)"
+    )
+    _user_rules(explain)
+
+    shapes = _command(commands, "shapes", run, "list every node with its named axes")
+    shapes.add_argument("models", metavar="MODEL", nargs="+", help="a saved model")
+    _format(shapes, "text", "json")
+
+    suggest = _command(commands, "suggest", run, "say what a product of two shapes can mean")
+    for side in ("lhs", "rhs"):
+        suggest.add_argument(
+            side, metavar=side.upper(), help='a shape such as "None,28,28,64"; None first is the batch'
+        )
+    suggest.add_argument(
+        "--op",
+        default="Multiply",
+        help="Multiply (the layer, default), multiply, Add, add, matmul, Dot, Concatenate",
+    )
+    suggest.add_argument("--layout", metavar="LAYOUT", help="channels_last or channels_first")
+    _format(suggest, "text", "json")
+    _user_rules(suggest)
+
+    rules = _command(commands, "rules", run, "list the rules")
+    _format(rules, "text", "json", "markdown")
+    _user_rules(rules)
+
+    export = _command(commands, "export", run, "write a model as ONNX (not available in this version)")
+    export.add_argument("model", metavar="MODEL", help="a saved model")
+    export.add_argument("output", metavar="OUT.onnx", help="the file to write")
+    export.add_argument("--opset", metavar="N", type=int, help="the version of the ONNX operator set")
+    return main
+
+
+class _Version(argparse.Action):
+    def __call__(self, parser: argparse.ArgumentParser, *_: Any) -> NoReturn:
+        from . import __version__
+
+        print(f"rewriter {__version__}")
+        parser.exit()
+
+
+def _command(commands: Any, name: str, run: Mapping[str, Run], text: str) -> _Parser:
+    parser: _Parser = commands.add_parser(name, help=text, description=text[:1].upper() + text[1:] + ".")
+    parser.set_defaults(run=run[name])
+    return parser
+
+
+def _format(parser: _Parser, *names: str) -> None:
+    parser.add_argument("--format", choices=names, default=names[0], help="how to print it (default: text)")
+
+
+def _mode(parser: _Parser) -> None:
+    parser.add_argument(
+        "--mode",
+        choices=_MODES,
+        default="safe",
+        help="safe applies only what evidence decides (default), best takes the first-ranked candidate",
+    )
+
+
+def _user_rules(parser: _Parser) -> None:
+    parser.add_argument(
+        "--rules",
+        metavar="FILE",
+        help="a TOML file with rules to add (default: ./pyproject.toml where it has a [tool.rewriter])",
+    )
