@@ -12,6 +12,7 @@ from ..rules.notation import parse
 from ..rules.table import Rule, find_rule
 from ..shapes.broadcast import Convention
 from ..shapes.infer import Inference, infer
+from .contractions import CONTRACTIONS, offer_readings
 from .downstream import Trials
 from .finding import Candidate, Finding, Kind, Operand, Severity
 from .resolve import as_written, examine, stated, stated_rule
@@ -76,7 +77,7 @@ def analyse(graph: Graph, rules: Sequence[Rule], mode: str = "safe") -> Analysis
     for finding in findings:
         trials.break_tie(finding)
     findings += _opaque(inference)
-    findings += _other_faults(inference)
+    findings += _other_faults(inference, rules)
     if mode == "best":
         for finding in findings:
             _take_best(finding)
@@ -105,7 +106,8 @@ def _same_choice(a: Finding, b: Finding) -> bool:
 
 
 def _take_best(finding: Finding) -> None:
-    if finding.chosen is None and finding.severity is Severity.ERROR and finding.candidates:
+    repairable = finding.severity is Severity.ERROR and finding.convention is not Convention.NONE
+    if finding.chosen is None and repairable and finding.candidates:
         usable = [i for i, c in enumerate(finding.candidates) if not c.match.assumed and not c.plan.cannot]
         if usable:
             finding.chosen = usable[0]
@@ -127,7 +129,7 @@ def _opaque(inference: Inference) -> list[Finding]:
     return list(result.values())
 
 
-def _other_faults(inference: Inference) -> list[Finding]:
+def _other_faults(inference: Inference, rules: Sequence[Rule]) -> list[Finding]:
     """Nodes that cannot run and are no multiplies: reported, since the model is broken, but not repaired."""
     result: dict[str, Finding] = {}
     for prefix, item in inference.walk():
@@ -138,6 +140,8 @@ def _other_faults(inference: Inference) -> list[Finding]:
             finding = _elsewhere(prefix, item, name, Kind.INCOMPATIBLE, message)
             claimed = next((c for c in operands if c), None)
             finding.why = "it is no multiply: nothing is inserted here"
+            if item.graph.nodes[name].operation.class_name in CONTRACTIONS:
+                offer_readings(finding, item, name, rules)
             if claimed:
                 finding.severity = Severity.WARNING
                 finding.why += f"; the shape of {shown(claimed)!r}, which it depends on, is only claimed by the file"

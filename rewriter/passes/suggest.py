@@ -122,11 +122,12 @@ def _product(operands: list[Operand], rules: Sequence[Rule], convention: Convent
     axes = [o.value.axes or () for o in operands]
     legal = _legal(convention, axes)
     output = _shape(broadcast(convention, axes, unify=False)) if legal else None
-    found = candidates(site, rules)
+    found = candidates(site, rules, with_identity=legal)
+    if legal:
+        found.sort(key=lambda c: bool(c.plan.steps))
     finding = decide(Finding(Kind.INCOMPATIBLE, Severity.ERROR, op, op, convention, operands, "", found))
     if legal:
-        why = "it runs as it stands" + ("; it can also mean:" if found else "")
-        return Suggestion(True, output, operands, found, None, why)
+        return Suggestion(True, output, operands, found, None, "it runs as it stands")
     chosen, why = finding.chosen, finding.why
     if chosen is not None and found[chosen].kind is RuleKind.REPEAT:
         chosen, why = None, f"{found[0].rule} fits, but only the producers can tell whether repeating data is meant"

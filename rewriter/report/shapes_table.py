@@ -77,7 +77,7 @@ def _rows(prefix: str, inference: Inference, weights: Mapping[str, int], depth: 
         mark = " "
         styles: tuple[str, ...] = ()
         if name in inference.opaque:
-            mark, styles = "?", ("yellow",)
+            mark, styles = "~", ("yellow",)
         elif name in inference.faults:
             mark, styles = "!", ("red",)
         if is_multiply(node):
@@ -144,9 +144,7 @@ def _legend(rows: list[_Row], width: int) -> list[str]:
     marks = {row.mark for row in rows}
     signs = [f"axes: {axes}"] if axes else []
     signs += ["* a multiply"] if "*" in marks else []
-    signs += ["? not analysed"] if "?" in marks else []
     signs += ["! cannot run as it stands"] if "!" in marks else []
-    signs += (
-        ["~ a shape that the file states and nothing proves"] if any("~" in r.cells[2] for r in rows) else []
-    )
+    claimed = "~" in marks or any("~" in row.cells[2] for row in rows)
+    signs += ["~ not analysed, or a shape that only the file states"] if claimed else []
     return wrapped("; ".join(signs), width, 0, 2)

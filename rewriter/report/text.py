@@ -102,13 +102,15 @@ def _others(
         lines += _candidate(number, candidate, rules, names, width, candidate is _best_mode(item))
     if len(others) > _MOST_CANDIDATES:
         lines.append(f"    ... and {len(others) - _MOST_CANDIDATES} more (--format json shows all)")
+    if item.convention is Convention.NONE:
+        return lines
     lines += wrapped(f"To say which: --at {_word(f'{shown(item.node)}={others[0].equation}')}", width, 2, 6)
     return lines
 
 
 def _best_mode(item: Finding) -> Candidate | None:
     """The candidate that best mode takes of a finding that safe mode leaves open."""
-    if item.choice is not None or item.severity is not Severity.ERROR:
+    if item.choice is not None or item.severity is not Severity.ERROR or item.convention is Convention.NONE:
         return None
     return next((c for c in item.candidates if not c.match.assumed), None)
 

@@ -12,7 +12,7 @@ from rewriter.report.console import Console, columns, pad, paint, plain
 from rewriter.report.words import count, wrapped
 from rewriter.rules.table import builtin
 from tests.cli.common import MODELS, model, run, spawn
-from tests.cli.hostile import product
+from tests.cli.hostile import layer, product, tensor, write_model
 
 COMMANDS = [(command, path) for command in ("check", "shapes", "explain") for path in MODELS]
 CONTROL = re.compile(r"[\x00-\x09\x0b-\x1f\x7f-\x9f\u200b-\u200f\u202a-\u202e\ud800-\udfff]")
@@ -165,6 +165,29 @@ def test_shapes_without_a_weights_file_has_no_such_column(tmp_path, capsys):
     out = run(capsys, "shapes", product(tmp_path / "m.keras", [[None, 3], [None, 3]])).out
     assert "weights" not in out.partition("\n")[2]
     assert "scale" in out
+
+
+def opaque_model(path):
+    """A Lambda, of which nothing is known, before a product that does not fit."""
+    layers = [
+        layer("a", "InputLayer", {"batch_shape": [None, 5, 7], "dtype": "float32"}),
+        layer("b", "InputLayer", {"batch_shape": [None, 5], "dtype": "float32"}),
+        layer("mystery", "Lambda", {"function": {}}, tensor("a", [None, 5, 7])),
+        layer("scale", "Multiply", {}, tensor("mystery", [None, 5, 7]), tensor("b", [None, 5])),
+    ]
+    return write_model(path, layers, ["a", "b"], "scale")
+
+
+def test_what_is_not_analysed_is_said(tmp_path, capsys):
+    path = opaque_model(tmp_path / "m.keras")
+    checked = run(capsys, "check", path)
+    assert checked.status == 1
+    assert "warning RW008 not-analysed" in checked.out
+    assert "Python code, which is not run" in checked.out
+    shapes = run(capsys, "shapes", path).out
+    assert re.search(r"^~ mystery +Lambda +\(B, 5, 7\)~", shapes, re.MULTILINE)
+    assert "~ not analysed, or a shape that only the file states" in " ".join(shapes.split())
+    assert "It is no multiply" in run(capsys, "explain", path, "mystery").out
 
 
 # -- terminals ---------------------------------------------------------------------------------------------------------

@@ -32,7 +32,7 @@ class Case:
     ``takes`` are shapes, or (shape, dtype); axis 0 may be None like any other. ``values`` overrides what an operand
     holds in a run. ``declared`` is False where Keras's declared shape is wrong (the run decides), ``runs`` False where
     TensorFlow cannot run it here and None where it may refuse to, ``dtype`` False where the declared dtype is not the
-    one of the run. Our size may be unknown at the places ``unknown_at`` of an output.
+    one of the run. Our size must be unknown at the places ``unknown_at`` of an output, or may be for a range.
     """
 
     name: str
@@ -185,6 +185,8 @@ def _against_run(
         shape = tuple(np.shape(result))
         assert value.rank == len(shape), f"{value.text()}, a run gives {shape}"
         for place, (size, real) in enumerate(zip(value.sizes or (), shape, strict=True)):
+            if place in case.unknown_at and isinstance(case.unknown_at, tuple):
+                assert is_unknown(size), f"axis {place} of {value.text()} cannot be known"
             if is_unknown(size):
                 expected = case.unknown_at
                 assert expected is not None and place in expected, (

@@ -328,3 +328,12 @@ def test_layers_of_applications_are_known_by_their_module():
 )
 def test_the_dtype_policy(policy: Any, dtype: str):
     assert run(operation("Dense", units=3, dtype=policy), tensor(B, 5)).dtype == dtype
+
+
+@pytest.mark.parametrize("name", ["RNN", "StackedRNNCells", "Pipeline", "TimeDistributed", "Bidirectional"])
+def test_children_of_the_wrong_form_are_not_known(name: str):
+    one = operation("Dense", units=3)
+    sequence = tensor(B, 7) if name == "StackedRNNCells" else tensor(B, T, 7)
+    for held in ({}, {"cell": [one], "layer": [one]}, {"cells": one, "layers": one}):
+        with pytest.raises(OpaqueError):
+            apply(name, sequence, children=held)

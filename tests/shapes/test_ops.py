@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
+import keras
 import numpy as np
 import pytest
 
@@ -18,8 +19,8 @@ from rewriter.shapes.call import OPS, Call
 from rewriter.shapes.infer import infer
 from rewriter.shapes.ops.opaque import OPAQUE_OPS
 from tests.shapes import ops_cases_elementwise, ops_cases_math, ops_cases_nn, ops_cases_structure
-from tests.shapes.ops_classes import CLASSES
-from tests.shapes.ops_harness import Case, check, serialised, tensors
+from tests.shapes.ops_classes import CLASSES, make
+from tests.shapes.ops_harness import LISTED, Case, check, refused, serialised, tensors
 
 CASES = [*ops_cases_elementwise.CASES, *ops_cases_structure.CASES, *ops_cases_nn.CASES, *ops_cases_math.CASES]
 COUNTS = Counter(case.name.split()[0] for case in CASES)
@@ -64,6 +65,70 @@ def _listed() -> list[Any]:
 def test_case(case: Case) -> None:
     outcome = check(case)
     assert case.name.split()[0] in outcome.classes
+
+
+N = None
+REFUSED: list[tuple[str, dict[str, Any], tuple[tuple[int | None, ...], ...]]] = [
+    ("numpy.Add", {}, ((4, 3), (4,))),
+    ("numpy.Multiply", {}, ((N, 5, 3), (5, 4))),
+    ("numpy.Where", {}, ((4,), (4,), (3,))),
+    ("numpy.Sum", {"axis": 3}, ((N, 4, 6),)),
+    ("numpy.Mean", {"axis": (0, -4)}, ((N, 4, 6),)),
+    ("numpy.Average", {"axis": 1}, ((N, 4, 6), (6,))),
+    ("numpy.Reshape", {"newshape": (5, -1)}, ((4, 6),)),
+    ("numpy.Transpose", {"axes": (0, 1)}, ((N, 4, 6),)),
+    ("numpy.Transpose", {"axes": (0, 1, 1)}, ((N, 4, 6),)),
+    ("numpy.Moveaxis", {"source": 3, "destination": 0}, ((N, 4, 6),)),
+    ("numpy.Squeeze", {"axis": 1}, ((N, 4, 1),)),
+    ("numpy.Squeeze", {"axis": 0}, ((N, 4, 1),)),
+    ("numpy.BroadcastTo", {"shape": (3, 5)}, ((3, 4),)),
+    ("numpy.Concatenate", {"axis": 1}, ((N, 4, 6), (N, 4, 5))),
+    ("numpy.Stack", {"axis": 1}, ((N, 4), (N, 5))),
+    ("numpy.Split", {"indices_or_sections": 3, "axis": 1}, ((N, 4),)),
+    ("numpy.Matmul", {}, ((N, 4, 6), (N, 5, 3))),
+    ("numpy.Matmul", {}, ((2, 4, 6), (3, 6, 3))),
+    ("numpy.Dot", {}, ((4, 6), (5, 3))),
+    ("numpy.Inner", {}, ((4, 6), (3, 5))),
+    ("numpy.Tensordot", {"axes": ((1,), (0,))}, ((4, 6), (5, 3))),
+    ("numpy.Einsum", {"subscripts": "bij,bij->bij"}, ((N, 4, 6), (N, 5, 6))),
+    ("numpy.Einsum", {"subscripts": "ij,jk->ik"}, ((N, 4, 6), (6, 3))),
+    ("numpy.Cross", {}, ((4, 4), (4, 4))),
+    ("numpy.Pad", {"pad_width": [(1, 1), (0, 0)]}, ((N, 4, 6),)),
+    ("numpy.Repeat", {"repeats": [1, 2], "axis": 1}, ((N, 4),)),
+    ("numpy.TakeAlongAxis", {"axis": 1}, ((4, 6), (4,))),
+    ("nn.Conv", {"strides": 1}, ((N, 8, 8, 3), (3, 3, 4, 5))),
+    ("nn.Conv", {"strides": 1}, ((N, 2, 2, 3), (3, 3, 3, 5))),
+    ("nn.Conv", {"strides": 1}, ((N, 8, 8, 3), (3, 3, 5))),
+    ("nn.DepthwiseConv", {}, ((N, 8, 8, 3), (3, 3, 4, 1))),
+    ("nn.MaxPool", {"pool_size": 5}, ((N, 4, 3),)),
+    ("nn.Glu", {}, ((N, 5),)),
+    ("nn.BatchNorm", {"axis": -1}, ((N, 4), (5,), (5,))),
+    ("nn.BinaryCrossentropy", {}, ((4, 6), (4, 5))),
+    ("nn.DepthToSpace", {"block_size": 2}, ((N, 4, 4, 6),)),
+    ("nn.SpaceToDepth", {"block_size": 2}, ((N, 5, 4, 6),)),
+    ("image.RGBToHSV", {}, ((N, 4, 4, 6),)),
+    ("image.Resize", {"size": (4, 4)}, ((4, 4),)),
+    ("linalg.Inv", {}, ((4, 5),)),
+    ("linalg.Solve", {}, ((4, 4), (5, 2))),
+    ("linalg.Lstsq", {}, ((4, 3), (5,))),
+    ("math.CDist", {}, ((4, 3), (4, 5))),
+]
+
+
+@pytest.mark.parametrize(("name", "config", "takes"), REFUSED, ids=lambda v: str(v).replace(" ", ""))
+def test_what_keras_refuses_is_refused(name: str, config: dict[str, Any], takes: Any) -> None:
+    operands = [keras.KerasTensor(shape) for shape in takes]
+    if name == "nn.BatchNorm":
+        operands += [None, None]
+    with pytest.raises((ValueError, IndexError)):
+        make(name, **config).compute_output_spec(*([operands] if name in LISTED else operands))
+    assert refused(name, takes, **config)
+
+
+def test_a_contraction_that_keras_declares_and_cannot_run_is_refused() -> None:
+    assert refused("numpy.Einsum", ((N, 4, 6), (N, 5, 3)), subscripts="bij,bjk->bik")
+    assert refused("numpy.Dot", ((4,), (5,)))
+    assert refused("numpy.Vdot", ((4,), (5,)))
 
 
 # -- configurations from someone who wishes us ill -----------------------------------------------------------------

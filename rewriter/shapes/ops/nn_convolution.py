@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from ...ir.axis import Axis, Role, Value, new_axis
 from ...ir.size import Size, Truth, divide, floordiv, same
-from ..call import Call, ShapeError, known, need_rank, op
+from ..call import Call, ShapeError, known, need_rank, op, unknown_axis
 from ..spatial import Image, image, resized, slid
 from ..windows import transposed, window
 from ._operands import operand
@@ -36,18 +36,14 @@ def _image(call: Call) -> tuple[Image, int]:
 def _slid(call: Call, x: Image, kernel: Sequence[Size], padding: str) -> list[Axis]:
     n = len(x.spatial)
     strides, dilation = call.integers("strides", n, 1, 1), call.integers("dilation_rate", n, 1, 1)
-    if padding != "valid":
-        kernel = [1] * n
-    return [
-        slid(axis, window(axis.size, _number(k), s, d, padding), s, f"a window of {k}")
-        for axis, k, s, d in zip(x.spatial, kernel, strides, dilation, strict=True)
-    ]
-
-
-def _number(size: Size) -> int:
-    if not isinstance(size, int):
-        raise ShapeError(f"a kernel of size {size}")
-    return size
+    spatial = []
+    for axis, k, s, d in zip(x.spatial, kernel, strides, dilation, strict=True):
+        if padding == "valid" and not isinstance(k, int):
+            spatial.append(unknown_axis(axis.role))
+        else:
+            length = k if isinstance(k, int) else 1
+            spatial.append(slid(axis, window(axis.size, length, s, d, padding), s, f"a window of {k}"))
+    return spatial
 
 
 @op("nn", "Conv")
@@ -94,10 +90,13 @@ def conv_transpose(call: Call) -> Value:
     strides, dilation = call.integers("strides", n, 1, 1), call.integers("dilation_rate", n, 1, 1)
     given = call.get("output_padding")
     extra: Sequence[int | None] = [None] * n if given is None else call.integers("output_padding", n)
-    spatial = [
-        slid(axis, transposed(axis.size, _number(k), s, d, padding, p), s, "a transposed convolution")
-        for axis, k, s, d, p in zip(x.spatial, kernel, strides, dilation, extra, strict=True)
-    ]
+    spatial = []
+    for axis, k, s, d, p in zip(x.spatial, kernel, strides, dilation, extra, strict=True):
+        if isinstance(k, int):
+            size = transposed(axis.size, k, s, d, padding, p)
+            spatial.append(slid(axis, size, s, "a transposed convolution"))
+        else:
+            spatial.append(unknown_axis(axis.role))
     return call.like(x.join(spatial, new_axis(filters, Role.CHANNEL, derived=x.channel)))
 
 

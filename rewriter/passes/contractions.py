@@ -1,0 +1,53 @@
+"""What a contraction that cannot run could have meant. Nothing is inserted at it: the readings are shown, no more."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from ..ir.axis import Axis
+from ..ir.graph import TensorRef
+from ..rules.table import Kind as RuleKind
+from ..rules.table import Rule
+from ..shapes.broadcast import Convention
+from ..shapes.infer import Inference
+from .finding import Applicability, Finding, Operand
+from .resolve import candidates
+from .sites import Site, operands_of
+
+CONTRACTIONS = frozenset({"Matmul", "Dot"})
+_TRANSPOSES = frozenset({"Transpose", "Permute", "Swapaxes"})
+
+
+def offer_readings(finding: Finding, inference: Inference, name: str, rules: Sequence[Rule]) -> None:
+    """Add the products that the operands of a failed contraction do allow, before any transpose of them."""
+    node = inference.graph.nodes[name]
+    operands = operands_of(node, inference.calls[name], inference.graph)
+    refs = node.refs()
+    if len(operands) != 2 or len(refs) != 2 or any(o.value.axes is None for o in operands):
+        return
+    prefix = finding.node.removesuffix(name)
+    finding.operands = [_untransposed(inference, prefix, ref) for ref in refs]
+    if any(o.value.axes is None for o in finding.operands):
+        return
+    site = Site(finding.node, node, inference, Convention.NUMPY, tuple(finding.operands))
+    allowed = [rule for rule in rules if rule.kind is RuleKind.CONTRACT]
+    finding.candidates = candidates(site, allowed)
+    for candidate in finding.candidates:
+        candidate.applicability = Applicability.DISPLAY
+    axes = [o.value.axes or () for o in finding.operands]
+    finding.why = "it is no multiply, so nothing is inserted here" + _projection(axes)
+
+
+def _untransposed(inference: Inference, prefix: str, ref: TensorRef) -> Operand:
+    """The tensor, or the one that it is the transpose of."""
+    producer = inference.graph.nodes[ref.node]
+    if producer.operation.class_name in _TRANSPOSES and len(producer.refs()) == 1:
+        (ref,) = producer.refs()
+    return Operand(prefix + ref.node, inference.value(ref))
+
+
+def _projection(axes: Sequence[tuple[Axis, ...]]) -> str:
+    if any(len(a) != 2 for a in axes):
+        return ""
+    x, y = axes[0][-1].size, axes[1][-1].size
+    return f"; a projection from {x} to {y} would be a new Dense layer, whose weights the file does not have"
