@@ -83,11 +83,12 @@ def weigh(pairs: Sequence[Pair], operands: Sequence[tuple[Axis, ...]], softmax: 
         if a.is_same(b):
             evidence.same.append(f"{name} is one and the same axis on both sides")
             continue
-        weak = bool({id(a), id(b)} & spread) and not {a.role, b.role} & SPATIAL
+        soft = bool({id(a), id(b)} & spread)
+        weak = soft and not {a.role, b.role} & SPATIAL
         if (_descends(a, b) or _descends(b, a)) and not weak:
             evidence.derived.append(f"{name}: one side was computed along the other's axis ({_role_text(a, b)})")
             continue
-        stray = _stray(a, b, operands)
+        stray = _stray(a, b, operands, by_lineage=not soft)
         if stray is not None:
             evidence.contradictions.append(f"{name} pairs {a} with an axis that comes from {stray}")
             continue
@@ -139,8 +140,9 @@ def _descends(child: Axis, parent: Axis) -> bool:
     return bool(own) and own <= _roots(child)
 
 
-def _stray(a: Axis, b: Axis, operands: Sequence[tuple[Axis, ...]]) -> Axis | None:
-    """The axis of an operand, other than the paired one, that the other side of the pair comes from."""
+def _stray(a: Axis, b: Axis, operands: Sequence[tuple[Axis, ...]], by_lineage: bool) -> Axis | None:
+    """The axis of an operand, other than the paired one, that the other side of the pair is, or comes from."""
+    related = _descends if by_lineage else Axis.is_same
     for axes in operands:
         if any(axis is a for axis in axes):
             other, mine = b, a
@@ -149,7 +151,7 @@ def _stray(a: Axis, b: Axis, operands: Sequence[tuple[Axis, ...]]) -> Axis | Non
         else:
             continue
         for axis in axes:
-            if axis is not mine and axis.size != 1 and axis.role is not Role.BATCH and _descends(other, axis):
+            if axis is not mine and axis.size != 1 and axis.role is not Role.BATCH and related(other, axis):
                 return axis
     return None
 

@@ -283,7 +283,7 @@ def _join(
     convention: Convention,
 ) -> Candidate | None:
     """One equation over all operands from one against the data for each other operand."""
-    names = tuple((f"x{i}" if i else "b",) for i in range(len(operands[data])))
+    names = _data_names(len(operands[data]), combination)
     terms: list[tuple[Term, ...]] = [()] * len(operands)
     terms[data] = tuple(map(Term, names))
     kept: list[tuple[int, ...]] = [()] * len(operands)
@@ -315,6 +315,16 @@ def _join(
     if plan.cannot:
         return None
     return Candidate("+".join(dict.fromkeys(rules)), joined, plan, RuleKind.PLACE)
+
+
+def _data_names(rank: int, combination: Sequence[Candidate | None]) -> tuple[tuple[str, ...], ...]:
+    """Names for the data's axes: those of the first pairing that names them all."""
+    for chosen in combination:
+        if chosen is not None:
+            terms = [term.names for term in chosen.match.equation.operands[0]]
+            if len(terms) == rank and all(len(names) == 1 for names in terms):
+                return tuple(terms)
+    return tuple((f"x{i}" if i else "b",) for i in range(rank))
 
 
 # -- the choice -----------------------------------------------------------------------------------------------------------

@@ -68,7 +68,7 @@ def _node(path: str, node: str, analysis: Analysis, rules: Sequence[Rule], width
         lines = [
             *show_finding(finding, rules, width),
             "",
-            *wrapped("It is no multiply: no rule is held against it.", width),
+            *wrapped("It is no multiply: nothing is inserted at it.", width),
         ]
         return "\n".join(lines) + "\n"
     if any(

@@ -109,7 +109,7 @@ def step_text(step: Step, names: Sequence[str]) -> str:
     """``Reshape gate to (B, 1, 1, 64)``."""
     to = sizes_text(step.to)
     if step.op == "MatMul":
-        return f"MatMul in the place of the multiply, giving {to}"
+        return f"MatMul in its place, giving {to}"
     what = "the result" if step.operand == RESULT else names[step.operand]
     if step.op == "Transpose":
         return f"Transpose {what} by {step.axes}, giving {to}"

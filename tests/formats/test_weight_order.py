@@ -133,15 +133,17 @@ def assert_unharmed(path: Path, original: keras.Model) -> keras.Model:
     return model
 
 
-# A node deep in a branch that is the longer one moves nothing; these cases move something only with several.
-@pytest.mark.parametrize("count", [1, 4])
+# A node in front of both GRUs' depth moves no layer with weights.
+STEADY = ("two-grus-early",)
+
+
 @pytest.mark.parametrize("name", CASES)
-def test_every_layer_keeps_its_weights(saved, tmp_path, name, count):
+def test_every_layer_keeps_its_weights(saved, tmp_path, name):
     builder, places = CASES[name]
     path, original = saved(builder)
-    model = assert_unharmed(inserted(path, tmp_path / "out.keras", *places, count=count), original)
-    if count == 4:
-        assert weighted_layers(model) != weighted_layers(original), "the order of layers was to change"
+    assert_unharmed(inserted(path, tmp_path / "one.keras", *places), original)
+    model = assert_unharmed(inserted(path, tmp_path / "four.keras", *places, count=4), original)
+    assert (weighted_layers(model) == weighted_layers(original)) == (name in STEADY)
 
 
 def test_untouched_weights_would_be_wrong(saved, tmp_path):
@@ -235,7 +237,7 @@ OPTIMIZERS = {
 def trained(model: keras.Model, optimizer, path: Path) -> keras.Model:
     """Train the model a little and save it: the model as Keras loads it, compiled."""
     randomise(model)
-    model.compile(optimizer, "mse", metrics=["mae"])
+    model.compile(optimizer, "mse", metrics=["mae"], run_eagerly=True)
     inputs = support.random_inputs(model, 4)
     for step in range(3):
         targets = [np.random.default_rng(step).normal(size=y.shape) for y in support.run(model, inputs)]
@@ -245,22 +247,29 @@ def trained(model: keras.Model, optimizer, path: Path) -> keras.Model:
 
 
 def slots(model: keras.Model) -> dict[str, np.ndarray]:
-    """The optimizer's variables by name: that of the variable that a slot belongs to is in it."""
-    optimizer = getattr(model.optimizer, "inner_optimizer", model.optimizer)
-    every = optimizer.variables if optimizer is model.optimizer else [*model.optimizer._variables, *optimizer.variables]
-    found = {f"{k}" if v.name.startswith("variable") else v.path.split("/", 1)[-1]: np.array(v) for k, v in enumerate(every)}
-    return found
+    """The optimizer's variables by what they are and the path of the variable that they belong to."""
+    found = {}
+    outer, inner = model.optimizer, getattr(model.optimizer, "inner_optimizer", model.optimizer)
+    paths = [v.path for v in model.trainable_variables]
+    for attribute, values in vars(inner).items():
+        if isinstance(values, list) and len(values) == len(paths) and attribute != "_trainable_variables":
+            found |= {f"{attribute} of {path}": np.asarray(v) for path, v in zip(paths, values, strict=True)}
+    scalars = [v for optimizer in (outer, inner) for v in optimizer.variables if not v.shape]
+    return found | {f"scalar {k}": np.asarray(v) for k, v in enumerate(scalars)}
 
 
-@pytest.mark.parametrize("name", OPTIMIZERS)
-@pytest.mark.parametrize("builder", [two_denses, wrapped], ids=lambda b: b.__name__)
+@pytest.mark.parametrize(
+    ("name", "builder"),
+    [*((name, two_denses) for name in OPTIMIZERS), ("adam", wrapped), ("adafactor", wrapped), ("rmsprop-centered", nested)],
+    ids=lambda value: value if isinstance(value, str) else value.__name__,
+)
 def test_slots_stay_with_their_variables(tmp_path, name, builder):
     keras.backend.clear_session()
     path = tmp_path / "model.keras"
     original = trained(builder(), OPTIMIZERS[name](), path)
     assert any(np.abs(value).max() > 0 for value in slots(original).values() if value.shape) or name == "sgd"
-    places = ["join", ("join", 1)] if builder is two_denses else [("join", 1), ("each/in_join", 1)]
-    target = inserted(path, tmp_path / "out.keras", *places[1:], count=3)
+    places = {two_denses: [], wrapped: [("each/in_join", 1)], nested: [("one/one_in_join", 1)]}[builder]
+    target = inserted(path, tmp_path / "out.keras", ("join", 0 if builder is nested else 1), *places, count=3)
     model = keras.saving.load_model(target)
     assert weighted_layers(model) != weighted_layers(original)
     assert_same_variables(slots(model), slots(original))
@@ -332,8 +341,8 @@ def test_state_that_does_not_fit_is_refused(tmp_path):
     def swap(file):
         group = file["optimizer/vars"]
         group.move("2", "spare")
-        group.move("4", "2")
-        group.move("spare", "4")
+        group.move("21", "2")
+        group.move("spare", "21")
 
     edit_weights(path, swap)
     with pytest.raises(rewriter.errors.UnsupportedError, match="do not fit"):
@@ -435,7 +444,7 @@ def check_application(name: str, size: int, folder: Path) -> None:
     path.unlink()
     repaired = support.load(target)
     assert_same_variables(variables_by_path(repaired), variables)
-    support.compare(support.run(repaired, inputs), desired, rtol=0, atol=0)
+    support.compare(support.run(repaired, inputs), desired, rtol=1e-5, atol=1e-8)
     assert {op.name for op in repaired.operations} >= set(names)
     target.unlink()
 

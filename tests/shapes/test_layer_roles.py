@@ -10,7 +10,7 @@ from rewriter.ir.axis import Axis, Role, Value, merge_axes, new_axis
 from rewriter.ir.graph import Operation
 from rewriter.ir.size import Size, symbol, unknown
 from rewriter.shapes import layers  # noqa: F401 - fills the table of rules
-from rewriter.shapes.call import LAYERS, Call, OpaqueError, ShapeError
+from rewriter.shapes.call import LAYERS, Call, OpaqueError
 
 B, H, W, T = (symbol(name) for name in "BHWT")
 
@@ -302,15 +302,10 @@ def test_multiply_leaves_its_operands_apart_and_add_makes_them_one():
         assert x.axes[2].is_same(y.axes[2]) is one
 
 
-def test_layers_of_applications_are_known_by_their_module():
+def test_layers_of_applications_keep_their_axes():
     x = tensor(*IMAGE)
-    op = operation("LayerScale", projection_dim=7)
-    with pytest.raises(OpaqueError, match="applications"):
-        run(op, x)
-    op.module = "keras.src.applications.convnext"
-    assert run(op, x).axes == x.axes
-    with pytest.raises(ShapeError, match="7 channels"):
-        run(op, tensor(B, 13, 17, 9))
+    for name in ("LayerScale", "StochasticDepth"):
+        assert apply(name, x, projection_dim=7).axes == x.axes
 
 
 @pytest.mark.parametrize(

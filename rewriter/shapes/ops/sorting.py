@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ...ir.axis import Axis, Value, new_axis
-from ...ir.size import Size, unknown
+from ...ir.size import Size
 from .. import dtypes
 from ..call import Call, ShapeError, op
 from ._operands import configured_dtype, flattened
@@ -52,14 +52,12 @@ def top_k(call: Call) -> tuple[Value, Value]:
 
 @op("numpy", "Diff")
 def diff(call: Call) -> Value:
-    """``diff(x[a, b], n=1, axis=1) -> [a, b-1]``."""
+    """``diff(x[a, b], n=1, axis=1) -> [a, b-1]``, a symbolic size wherever that is not empty."""
     axes = call.axes
     place, order = call.axis(call.get("axis", -1), len(axes)), call.integer("n", 0, 1)
     old = axes[place]
     size: Size = old.size - order
     if isinstance(size, int):
         size = max(size, 0)
-    elif size.minimum is None:
-        size = unknown()
     new = old if order == 0 else new_axis(size, old.role, derived=old)
     return call.like([*axes[:place], new, *axes[place + 1 :]])

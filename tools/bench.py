@@ -1,0 +1,261 @@
+"""What `rewriter` costs, as ratios against a peer in the same run: `python tools/bench.py [PART...]`.
+
+Parts: check, repair, chain, shapes. Every figure is a whole process, the median of several runs: seconds on the wall,
+seconds of processor time (the steadier one on a busy machine) and peak resident memory.
+"""
+
+from __future__ import annotations
+
+import argparse
+import io
+import json
+import os
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+import zipfile
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "rewriter-bench"
+ROOT = Path(__file__).resolve().parents[1]
+SMALL_MODELS = ("MobileNetV3Small", "EfficientNetB0", "ResNet50")
+CHAINS = (1_000, 10_000, 50_000)
+SHAPE = [None, 5, 7, 11]
+
+# Bytes in a unit of ru_maxrss (getrusage(2): kilobytes on Linux, bytes on macOS).
+_RSS_UNIT = 1 if sys.platform == "darwin" else 1024
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Medians over the runs of a command."""
+
+    wall: float
+    cpu: float
+    memory: float
+
+    def __str__(self) -> str:
+        return f"{self.wall:8.2f} s wall {self.cpu:8.2f} s cpu {self.memory:7.0f} MB"
+
+
+def measure(command: Sequence[str | Path], runs: int) -> Cost:
+    """Run a command several times. Raises SystemExit where it does not end with 0 or 1 (findings)."""
+    seen = [_once([str(part) for part in command]) for _ in range(runs)]
+    return Cost(*(statistics.median(column) for column in zip(*seen, strict=True)))
+
+
+def _once(command: list[str]) -> tuple[float, float, float]:
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "TF_CPP_MIN_LOG_LEVEL": "3", "NO_COLOR": "1"}
+    start = time.perf_counter()
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, env=environment)
+    assert process.stderr is not None
+    complaint = process.stderr.read()
+    _, status, usage = os.wait4(process.pid, 0)
+    wall = time.perf_counter() - start
+    process.returncode = os.waitstatus_to_exitcode(status)
+    process.stderr.close()
+    if process.returncode not in (0, 1):
+        raise SystemExit(f"{' '.join(command)}: exit {process.returncode}: {complaint.decode()[-500:]}")
+    return wall, usage.ru_utime + usage.ru_stime, usage.ru_maxrss * _RSS_UNIT / 1e6
+
+
+def tool(*arguments: str | Path) -> list[str | Path]:
+    return [sys.executable, "-m", "rewriter", *arguments]
+
+
+def keras(code: str, *arguments: str | Path) -> list[str | Path]:
+    return [sys.executable, "-c", f"import keras, sys; {code}", *arguments]
+
+
+def application(name: str) -> Path:
+    """One of keras.applications, with random weights, saved in the cache."""
+    path = CACHE / f"{name}.keras"
+    if not path.exists():
+        CACHE.mkdir(parents=True, exist_ok=True)
+        temporary = CACHE / f"{name}-{os.getpid()}.keras"
+        code = "getattr(keras.applications, sys.argv[1])(weights=None).save(sys.argv[2])"
+        subprocess.run([str(part) for part in keras(code, name, temporary)], check=True)
+        temporary.replace(path)
+    return path
+
+
+def with_fault(source: Path, target: Path) -> None:
+    """Copy a model with one gate squeezed from (batch, 1, 1, C) to (batch, C) and multiplied by the operation."""
+    with zipfile.ZipFile(source) as archive:
+        entry = json.loads(archive.read("config.json"))
+    entries = entry["config"]["layers"]
+    place, operands, k = next(
+        (place, operands, k)
+        for place, node in enumerate(entries)
+        if node["class_name"] == "Multiply"
+        for operands in node["inbound_nodes"][0]["args"]
+        for k, operand in enumerate(operands)
+        if operand["config"]["shape"][1:3] == [1, 1]
+    )
+    gate = operands[k]
+    sizes = gate["config"]["shape"]
+    operands[k] = tensor("flat_gate", [sizes[0], sizes[-1]])
+    entries[place : place + 1] = [
+        operation("Squeeze", "flat_gate", {"axis": [1, 2]}, gate),
+        operation("Multiply", entries[place]["name"], {}, *operands),
+    ]
+    with zipfile.ZipFile(source) as before, zipfile.ZipFile(target, "w") as after:
+        for member in before.infolist():
+            if member.filename == "config.json":
+                after.writestr(member, json.dumps(entry))
+                continue
+            with before.open(member) as reader, after.open(member, "w", force_zip64=True) as writer:
+                shutil.copyfileobj(reader, writer, 1 << 20)
+
+
+# -- a generated chain -----------------------------------------------------------------------------------------------------------
+def tensor(name: str, shape: list[int | None]) -> dict[str, Any]:
+    history = {"shape": shape, "dtype": "float32", "keras_history": [name, 0, 0]}
+    return {"class_name": "__keras_tensor__", "config": history}
+
+
+def _entry(module: str, class_name: str, config: dict[str, Any], arguments: Sequence[Any]) -> dict[str, Any]:
+    calls = [{"args": list(arguments), "kwargs": {}}] if arguments else []
+    ops = module != "keras.layers"
+    return {
+        "module": module,
+        "class_name": class_name,
+        "config": config,
+        "registered_name": class_name if ops else None,
+        "name": config["name"],
+        "inbound_nodes": calls,
+    }
+
+
+def operation(class_name: str, name: str, config: dict[str, Any], *arguments: Any) -> dict[str, Any]:
+    return _entry("keras.src.ops.numpy", class_name, {"name": name, **config}, arguments)
+
+
+def layer(class_name: str, name: str, config: dict[str, Any], *arguments: Any) -> dict[str, Any]:
+    common = {"name": name, "trainable": True, "dtype": "float32"}
+    return _entry("keras.layers", class_name, {**common, **config}, arguments)
+
+
+def chain(nodes: int, path: Path) -> None:
+    """Blocks of ReLU, pooling, multiply and Dropout, one after the other; one multiply in a hundred is broken."""
+    import h5py
+
+    entries = [layer("InputLayer", "image", {"batch_shape": SHAPE})]
+    last = "image"
+    for k in range((nodes - 1) // 4):
+        broken = k % 100 == 0
+        act, pool, gate, drop = (f"{stem}_{k}" for stem in ("act", "pool", "gate", "drop"))
+        pooled: list[int | None] = [None, 11] if broken else [None, 1, 1, 11]
+        entries += [
+            layer("Activation", act, {"activation": "relu"}, tensor(last, SHAPE)),
+            layer(
+                "GlobalAveragePooling2D",
+                pool,
+                {"data_format": "channels_last", "keepdims": not broken},
+                tensor(act, SHAPE),
+            ),
+            operation("Multiply", gate, {}, tensor(act, SHAPE), tensor(pool, pooled)),
+            layer("Dropout", drop, {"rate": 0.1, "seed": None, "noise_shape": None}, tensor(gate, SHAPE)),
+        ]
+        last = drop
+    config = {
+        "name": "chain",
+        "trainable": True,
+        "layers": entries,
+        "input_layers": [["image", 0, 0]],
+        "output_layers": [[last, 0, 0]],
+    }
+    model = {
+        "module": "keras.src.models.functional",
+        "class_name": "Functional",
+        "config": config,
+        "registered_name": "Functional",
+    }
+    weights = io.BytesIO()
+    with h5py.File(weights, "w") as file:
+        file.create_group("layers")
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("metadata.json", json.dumps({"keras_version": "3.15.1"}))
+        archive.writestr("config.json", json.dumps(model))
+        archive.writestr("model.weights.h5", weights.getvalue())
+
+
+# -- the parts -------------------------------------------------------------------------------------------------------------------
+def show(what: str, ours: Cost, peer: str, theirs: Cost) -> None:
+    print(what)
+    print(f"    {'rewriter':<24}{ours}")
+    print(f"    {peer:<24}{theirs}")
+    ratios = (ours.wall / theirs.wall, ours.cpu / theirs.cpu, ours.memory / theirs.memory)
+    print(f"    {'ratio':<24}{ratios[0]:8.3f}   wall {ratios[1]:8.3f}   cpu {ratios[2]:7.3f}", flush=True)
+
+
+def bench_check(model: Path, runs: int, folder: Path) -> None:
+    ours = measure(tool("check", model), runs)
+    theirs = measure(keras("keras.saving.load_model(sys.argv[1], compile=False)", model), max(1, runs // 3))
+    show(f"check {model.name} against keras.saving.load_model", ours, "load_model", theirs)
+
+
+def bench_repair(model: Path, runs: int, folder: Path) -> None:
+    broken, fixed = folder / "broken.keras", folder / "fixed.keras"
+    with_fault(model, broken)
+    startup = measure(tool("--version"), runs)
+    ours = measure(tool("repair", broken, "-o", fixed), runs)
+    theirs = measure(["cp", broken, fixed], runs)
+    show(f"repair {model.name} with one fault against cp", ours, "cp", theirs)
+    print(f"    without the start-up of {startup.wall:.2f} s: {(ours.wall - startup.wall) / theirs.wall:.2f} times cp")
+
+
+def bench_chain(model: Path, runs: int, folder: Path) -> None:
+    startup = measure(tool("--version"), runs)
+    print(f"a chain of nodes, 1 % of its multiplies broken (start-up {startup.cpu:.2f} s cpu taken off)")
+    first: dict[str, float] = {}
+    for nodes in CHAINS:
+        path = folder / "chain.keras"
+        chain(nodes, path)
+        for command, arguments in (("check", ()), ("repair", ("-o", folder / "fixed.keras"))):
+            cost = measure(tool(command, path, *arguments), runs if nodes < CHAINS[-1] else max(1, runs // 3))
+            each = (cost.cpu - startup.cpu) / nodes * 1e6
+            first.setdefault(command, each)
+            print(f"    {command:<8}{nodes:>7} nodes {cost}  {each:6.0f} us a node, {each / first[command]:5.2f} x the first", flush=True)
+
+
+def bench_shapes(model: Path, runs: int, folder: Path) -> None:
+    for name in SMALL_MODELS:
+        path = application(name)
+        ours = measure(tool("shapes", path), runs)
+        theirs = measure(keras("keras.saving.load_model(sys.argv[1], compile=False).summary()", path), max(1, runs // 3))
+        show(f"shapes {path.name} against load_model(...).summary()", ours, "summary", theirs)
+
+
+PARTS: dict[str, Callable[[Path, int, Path], None]] = {
+    "check": bench_check,
+    "repair": bench_repair,
+    "chain": bench_chain,
+    "shapes": bench_shapes,
+}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("parts", nargs="*", metavar="PART", help=f"of {', '.join(PARTS)} (default: all)")
+    parser.add_argument("--model", type=Path, help="the large model (default: EfficientNetV2L, made in the cache)")
+    parser.add_argument("--runs", type=int, default=5, help="runs of each command")
+    options = parser.parse_args()
+    unknown = sorted(set(options.parts) - PARTS.keys())
+    if unknown:
+        parser.error(f"no part {unknown[0]!r}: {', '.join(PARTS)}")
+    with tempfile.TemporaryDirectory(prefix="rewriter-bench-", dir=os.environ.get("TMPDIR")) as folder:
+        for name in options.parts or PARTS:
+            needs_model = name in ("check", "repair")
+            model = options.model or (application("EfficientNetV2L") if needs_model else Path())
+            PARTS[name](model, options.runs, Path(folder))
+
+
+if __name__ == "__main__":
+    main()
