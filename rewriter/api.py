@@ -8,7 +8,8 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from .errors import UnsupportedError, UsageError
-from .passes.pipeline import Analysis, analyse, repair as repair_graph
+from .passes.pipeline import Analysis, analyse
+from .passes.pipeline import repair as repair_graph
 from .passes.suggest import Suggestion, parse_shape
 from .passes.suggest import suggest as suggest_shapes
 from .results import Report, Result, Shapes
@@ -75,7 +76,11 @@ def repair(
         from .formats.live import repair_model
 
         return repair_model(
-            model, lambda path, fixed: repair(path, fixed, at=at, mode=mode, explicit=explicit, verify=verify, rules=rules), output
+            model,
+            lambda path, fixed: repair(
+                path, fixed, at=at, mode=mode, explicit=explicit, verify=verify, rules=rules
+            ),
+            output,
         )
     if output is None:
         raise UsageError("an output path is needed to repair a file")
@@ -86,7 +91,9 @@ def repair(
         nodes = sum(1 for _ in source.graph.walk())  # before nodes are inserted
         outcome = repair_graph(source.graph, table, spell, mode, at, explicit)
         counts = nodes, _counts(outcome.before)[1]
-        result = Result(_name(model, source), source.format, *counts, outcome.findings, undecided=outcome.undecided)
+        result = Result(
+            _name(model, source), source.format, *counts, outcome.findings, undecided=outcome.undecided
+        )
         if outcome.undecided:
             return result
         source.write(output)

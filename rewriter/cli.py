@@ -75,7 +75,7 @@ def _reason(error: BaseException) -> str:
     return f"internal: {shown(text)} (set {_DEBUG}=1 for the traceback)"
 
 
-# -- the commands ------------------------------------------------------------------------------------------------------
+# -- the commands -----------------------------
 def _check(options: argparse.Namespace, console: Console) -> int:
     from .api import check
     from .report import as_json, github, sarif, text
@@ -222,7 +222,7 @@ _COMMANDS: dict[str, Callable[[argparse.Namespace, Console], int]] = {
 }
 
 
-# -- what they share ---------------------------------------------------------------------------------------------------
+# -- what they share -----------------------------
 class _NamedError(Exception):
     """An error that is about another file than the model; its cause says what it is."""
 

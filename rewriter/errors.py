@@ -34,7 +34,9 @@ class VerificationError(RewriterError):
 def shown(text: object) -> str:
     """Text from a file, fit for a message: at most 200 characters, control and format characters replaced."""
     clean = "".join(
-        "\N{REPLACEMENT CHARACTER}" if unicodedata.category(c) in ("Cc", "Cf", "Cs", "Zl", "Zp", "Co", "Cn") else c
+        "\N{REPLACEMENT CHARACTER}"
+        if unicodedata.category(c) in ("Cc", "Cf", "Cs", "Zl", "Zp", "Co", "Cn")
+        else c
         for c in str(text)[: _SHOWN + 1]
     )
     return clean if len(clean) <= _SHOWN else clean[: _SHOWN - 1] + "\N{HORIZONTAL ELLIPSIS}"

@@ -12,7 +12,7 @@ from .shapes.infer import Inference
 
 @dataclass(slots=True)
 class Report:
-    """What ``check`` found. ``nodes`` counts every call in the model and the models in it, ``multiplies`` the multiplies."""
+    """What ``check`` found. ``nodes`` and ``multiplies`` count calls, those of nested models included."""
 
     path: str
     format: str

@@ -114,7 +114,7 @@ def with_fault(source: Path, target: Path) -> None:
                 shutil.copyfileobj(reader, writer, 1 << 20)
 
 
-# -- a generated chain -----------------------------------------------------------------------------------------------------------
+# -- a generated chain -----------------------------
 def tensor(name: str, shape: list[int | None]) -> dict[str, Any]:
     history = {"shape": shape, "dtype": "float32", "keras_history": [name, 0, 0]}
     return {"class_name": "__keras_tensor__", "config": history}
@@ -186,7 +186,7 @@ def chain(nodes: int, path: Path) -> None:
         archive.writestr("model.weights.h5", weights.getvalue())
 
 
-# -- the parts -------------------------------------------------------------------------------------------------------------------
+# -- the parts -----------------------------
 def show(what: str, ours: Cost, peer: str, theirs: Cost) -> None:
     print(what)
     print(f"    {'rewriter':<24}{ours}")
@@ -208,7 +208,8 @@ def bench_repair(model: Path, runs: int, folder: Path) -> None:
     ours = measure(tool("repair", broken, "-o", fixed), runs)
     theirs = measure(["cp", broken, fixed], runs)
     show(f"repair {model.name} with one fault against cp", ours, "cp", theirs)
-    print(f"    without the start-up of {startup.wall:.2f} s: {(ours.wall - startup.wall) / theirs.wall:.2f} times cp")
+    rest = (ours.wall - startup.wall) / theirs.wall
+    print(f"    without the start-up of {startup.wall:.2f} s: {rest:.2f} times cp")
 
 
 def bench_chain(model: Path, runs: int, folder: Path) -> None:
@@ -222,14 +223,19 @@ def bench_chain(model: Path, runs: int, folder: Path) -> None:
             cost = measure(tool(command, path, *arguments), runs if nodes < CHAINS[-1] else max(1, runs // 3))
             each = (cost.cpu - startup.cpu) / nodes * 1e6
             first.setdefault(command, each)
-            print(f"    {command:<8}{nodes:>7} nodes {cost}  {each:6.0f} us a node, {each / first[command]:5.2f} x the first", flush=True)
+            growth = each / first[command]
+            print(
+                f"    {command:<8}{nodes:>7} nodes {cost}  {each:6.0f} us a node, {growth:5.2f} x the first",
+                flush=True,
+            )
 
 
 def bench_shapes(model: Path, runs: int, folder: Path) -> None:
     for name in SMALL_MODELS:
         path = application(name)
         ours = measure(tool("shapes", path), runs)
-        theirs = measure(keras("keras.saving.load_model(sys.argv[1], compile=False).summary()", path), max(1, runs // 3))
+        summary = keras("keras.saving.load_model(sys.argv[1], compile=False).summary()", path)
+        theirs = measure(summary, max(1, runs // 3))
         show(f"shapes {path.name} against load_model(...).summary()", ours, "summary", theirs)
 
 
@@ -242,9 +248,13 @@ PARTS: dict[str, Callable[[Path, int, Path], None]] = {
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("parts", nargs="*", metavar="PART", help=f"of {', '.join(PARTS)} (default: all)")
-    parser.add_argument("--model", type=Path, help="the large model (default: EfficientNetV2L, made in the cache)")
+    parser.add_argument(
+        "--model", type=Path, help="the large model (default: EfficientNetV2L, made in the cache)"
+    )
     parser.add_argument("--runs", type=int, default=5, help="runs of each command")
     options = parser.parse_args()
     unknown = sorted(set(options.parts) - PARTS.keys())

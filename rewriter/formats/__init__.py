@@ -1,1 +1,1 @@
-"""Readers and writers, one module for each format. Only this folder opens files, and every heavy import happens on use."""
+"""Readers and writers, one module for each format. Only this folder opens files; heavy imports happen on use."""

@@ -134,7 +134,7 @@ def _children(value: Any, depth: int) -> Operation | list[Operation] | None:
     return None
 
 
-# -- functional models ------------------------------------------------------------------------------------------------
+# -- functional models -----------------------------
 def _functional(name: str, config: dict[str, Any], depth: int) -> Graph:
     graph = Graph(name, raw=config)
     for entry in config["layers"]:
@@ -195,15 +195,13 @@ def _legacy_ref(item: Any, name: str) -> TensorRef:
 
 def _legacy_argument(value: Any) -> Any:
     """A keyword argument of a Keras 2 call: ``["layer", 0, 0]`` is a tensor there."""
-    if (
-        isinstance(value, list)
-        and len(value) == 3
-        and isinstance(value[0], str)
-        and value[0] not in ("_CONSTANT_VALUE",)
+    if not isinstance(value, list) or len(value) != 3 or not isinstance(value[0], str):
+        return _revive(value)
+    if value[0] != "_CONSTANT_VALUE" and all(
+        isinstance(v, int) and not isinstance(v, bool) and v >= 0 for v in value[1:]
     ):
-        if all(isinstance(v, int) and not isinstance(v, bool) and v >= 0 for v in value[1:]):
-            return TensorRef(node_name(value[0], value[1]), value[2])
-    if isinstance(value, list) and len(value) == 3 and value[0] == "_CONSTANT_VALUE":
+        return TensorRef(node_name(value[0], value[1]), value[2])
+    if value[0] == "_CONSTANT_VALUE":
         return value[2]
     return _revive(value)
 
@@ -279,10 +277,9 @@ def _ends(structure: Any, graph: Graph, what: str) -> Any:
         if not isinstance(call, int) or isinstance(call, bool) or not -(2**31) < call < 2**31:
             raise BadFileError(f"{what}: a reference to {shown(name)!r} has the call {shown(repr(call))}")
         operation = graph.operations.get(name)
-        if operation is not None and operation.kind == "model" and operation.graph is not None:
-            if operation.graph.kind == "Functional":
-                # Keras counts a call that a functional model makes of itself (functional.py, get_tensor).
-                call -= 1
+        if operation is not None and operation.graph is not None and operation.graph.kind == "Functional":
+            # Keras counts a call that a functional model makes of itself (functional.py, get_tensor).
+            call -= 1
         if call < 0:
             call += sum(1 for node in graph.nodes.values() if node.operation.name == name)
         return TensorRef(node_name(name, max(call, 0)), _index(structure[2], name))
@@ -293,7 +290,7 @@ def _ends(structure: Any, graph: Graph, what: str) -> Any:
     raise BadFileError(f"{what} is malformed")
 
 
-# -- sequential models ----------------------------------------------------------------------------------------------------
+# -- sequential models -----------------------------
 def _sequential(name: str, config: dict[str, Any], depth: int) -> Graph:
     graph = Graph(name, "Sequential", config)
     operations = [_operation(entry, depth + 1) for entry in config["layers"]]
@@ -331,7 +328,7 @@ def _names(stem: str) -> Iterator[str]:
         number += 1
 
 
-# -- checks -----------------------------------------------------------------------------------------------------------
+# -- checks -----------------------------
 def _mapping(value: Any, what: str) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise BadFileError(f"{what} is not an object")

@@ -1,7 +1,7 @@
 """Which group of the weights file holds which layer, and which one has to hold it when the graph has changed.
 
-Source: ``keras/src/saving/saving_lib.py`` (``_save_state``, ``_save_container_state``), Keras 3.15. A layer's assets (the
-vocabulary of a StringLookup) lie under the same names in the archive's folder ``assets``.
+Source: ``keras/src/saving/saving_lib.py`` (``_save_state``, ``_save_container_state``), Keras 3.15. A layer's assets
+(the vocabulary of a StringLookup) lie under the same names in the archive's folder ``assets``.
 """
 
 from __future__ import annotations
@@ -31,7 +31,11 @@ def moves(index: Hdf5Index, before: Graph, after: Graph, prefix: str = "") -> It
     path = f"{prefix}layers"
     ordered = group_names(before)
     groups = saved_groups(index, path, before, ordered)
-    yield Move(path, groups | {name: group for name, group in ordered.items() if name not in groups}, group_names(after))
+    yield Move(
+        path,
+        groups | {name: group for name, group in ordered.items() if name not in groups},
+        group_names(after),
+    )
     for name, group in groups.items():
         yield from _inside(f"{path}/{group}/", before.operations[name], after.operations.get(name), index)
 
@@ -90,7 +94,9 @@ def permutation(move: Move, present: set[str]) -> dict[str, str]:
     moved = _moved(move, present)
     missing = sorted(set(moved.values()) - present)
     if missing:
-        raise BadFileError(f"the weights file has no group {shown(missing[0])!r}: it belongs to another model")
+        raise BadFileError(
+            f"the weights file has no group {shown(missing[0])!r}: it belongs to another model"
+        )
     return moved | _out_of_the_way(moved, present)
 
 
@@ -100,7 +106,11 @@ def asset_names(members: Iterable[str], found: Iterable[Move]) -> dict[str, str]
     mappings: dict[str, dict[str, str]] = {}
     for move in found:
         container = [_ASSETS, *move.path.split("/")]
-        here = {parts[len(container)] for parts in files if parts[: len(container)] == container[: len(parts)] != parts}
+        here = {
+            parts[len(container)]
+            for parts in files
+            if parts[: len(container)] == container[: len(parts)] != parts
+        }
         moved = _moved(move, here)
         mappings["/".join(container)] = moved | _out_of_the_way(moved, here)
     renamed = {}
@@ -112,7 +122,9 @@ def asset_names(members: Iterable[str], found: Iterable[Move]) -> dict[str, str]
 
 
 def _moved(move: Move, present: set[str]) -> dict[str, str]:
-    wanted = {old: move.after[name] for name, old in move.before.items() if name in move.after and old in present}
+    wanted = {
+        old: move.after[name] for name, old in move.before.items() if name in move.after and old in present
+    }
     return {old: new for old, new in wanted.items() if old != new}
 
 

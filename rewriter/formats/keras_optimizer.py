@@ -1,7 +1,7 @@
 """Optimizer state follows the order of the model's trainable variables; when that order changes, so must the state.
 
-An optimizer's variables are saved as ``optimizer/vars/<i>``, in the order in which they were made: its counters, then in
-passes over the trainable variables the slots of each. Source: ``keras/src/optimizers``, ``build`` of every class and
+An optimizer's variables are saved as ``optimizer/vars/<i>``, in the order in which they were made: its counters, then
+in passes over the trainable variables the slots of each. Source: ``keras/src/optimizers``, ``build`` of every class and
 ``BaseOptimizer.add_optimizer_variables``, Keras 3.15. The state of metrics and losses is not saved.
 """
 
@@ -121,7 +121,9 @@ def _stated(optimizer: Any) -> tuple[str, dict[str, Any]]:
     config = optimizer.get("config")
     registered = optimizer.get("registered_name")
     custom = isinstance(registered, str) and ">" in registered
-    return str(registered if custom else optimizer.get("class_name")), config if isinstance(config, dict) else {}
+    return str(registered if custom else optimizer.get("class_name")), config if isinstance(
+        config, dict
+    ) else {}
 
 
 def _counters(config: dict[str, Any]) -> int:
@@ -168,7 +170,9 @@ class _State:
         return result
 
 
-def _starts(start: int, units: Iterable[Unit], slots: dict[tuple[str, ...], list[Shape]]) -> dict[tuple[str, ...], int]:
+def _starts(
+    start: int, units: Iterable[Unit], slots: dict[tuple[str, ...], list[Shape]]
+) -> dict[tuple[str, ...], int]:
     starts = {}
     for unit in units:
         starts[unit.key] = start
@@ -178,6 +182,6 @@ def _starts(start: int, units: Iterable[Unit], slots: dict[tuple[str, ...], list
 
 def _lost(reason: str) -> UnsupportedError:
     return UnsupportedError(
-        "the inserted nodes change the order of the model's variables, and the optimizer's state cannot be carried over: "
+        "the inserted nodes change the order of the model's variables, and the optimizer's state cannot be kept: "
         f"{reason}; save the model without it (load_model(path, compile=False), then save)"
     )

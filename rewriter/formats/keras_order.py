@@ -1,8 +1,8 @@
 """The order that Keras gives the layers of a model, and with it the names of their groups in the weights file.
 
 Keras sorts the operations of a functional model by depth from its outputs and, within a depth, by the order in which a
-depth-first walk from the outputs first meets them; weights are then numbered per class in that order. Inserting any node
-can change it. Source: ``keras/src/ops/function.py`` (``map_graph``, ``_build_map``) and ``saving_lib.py``
+depth-first walk from the outputs first meets them; weights are then numbered per class in that order. Inserting any
+node can change it. Source: ``keras/src/ops/function.py`` (``map_graph``, ``_build_map``) and ``saving_lib.py``
 (``_save_container_state``), Keras 3.15.
 """
 

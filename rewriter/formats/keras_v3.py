@@ -57,7 +57,8 @@ class KerasArchive:
         """Write the model with its graph as it is now.
 
         The configuration is replaced, the weights file is copied with its groups relinked where Keras numbers the
-        layers anew, assets are renamed likewise, all else is copied as it is. An unchanged graph gives an identical copy.
+        layers anew, assets are renamed likewise, all else is copied as it is. An unchanged graph gives an identical
+        copy.
 
         Raises:
             BadFileError: the weights are damaged, or do not belong to this model.
@@ -69,7 +70,9 @@ class KerasArchive:
             rewrite(self.archive, target)
             return
         if self.format == "keras-v2":
-            raise UnsupportedError("saved by Keras 2, which cannot load the inserted operations; save it with Keras 3")
+            raise UnsupportedError(
+                "saved by Keras 2, which cannot load the inserted operations; save it with Keras 3"
+            )
         if _WEIGHTS not in self.archive:
             raise BadFileError(f"the archive has no {_WEIGHTS}: its weights cannot be carried over")
         replace = {_CONFIG: json.dumps(entry).encode()}

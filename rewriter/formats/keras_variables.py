@@ -35,7 +35,9 @@ def _none(config: dict[str, Any]) -> int:
 # SpectralNormalization keeps its layer's kernel a second time, a stateful RNN its states.
 OWN: dict[str, Callable[[dict[str, Any]], int]] = {
     "BatchNormalization": lambda config: bool(config.get("scale", True)) + bool(config.get("center", True)),
-    "SyncBatchNormalization": lambda config: bool(config.get("scale", True)) + bool(config.get("center", True)),
+    "SyncBatchNormalization": lambda config: (
+        bool(config.get("scale", True)) + bool(config.get("center", True))
+    ),
     "Normalization": _none,
     "Discretization": _none,
     "SpectralNormalization": _none,
@@ -66,7 +68,9 @@ def _model(index: Hdf5Index, key: tuple[str, ...], path: str, saved: Graph, grap
     for operation in layers_in_order(graph):
         if operation.name in groups and operation.name in saved.operations:
             group = f"{path}/{groups[operation.name]}"
-            yield from _layer(index, (*key, operation.name), group, saved.operations[operation.name], operation)
+            yield from _layer(
+                index, (*key, operation.name), group, saved.operations[operation.name], operation
+            )
 
 
 def _layer(
@@ -108,5 +112,7 @@ def _below(index: Hdf5Index, path: str, child: Any) -> list[Shape]:
     shapes = _own(index, path, operation)
     for name in index.groups(path):
         if name != "vars" and not name.startswith(_SEEDS):
-            shapes += _below(index, f"{path}/{name}", operation.children.get(name) if operation is not None else None)
+            shapes += _below(
+                index, f"{path}/{name}", operation.children.get(name) if operation is not None else None
+            )
     return shapes

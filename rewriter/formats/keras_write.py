@@ -98,7 +98,9 @@ def _entry(
             "config": operation.config,
             "registered_name": operation.class_name,
             "name": operation.name,
-            "inbound_nodes": [{"args": map_leaves(argument, list(node.args)), "kwargs": {}} for node in nodes],
+            "inbound_nodes": [
+                {"args": map_leaves(argument, list(node.args)), "kwargs": {}} for node in nodes
+            ],
             **operation.raw,
         }
     entry = operation.raw
@@ -140,8 +142,12 @@ def _child(operation: Operation) -> dict[str, Any]:
 def _patched(call: Any, node: Node, graph: Graph, numbers: dict[str, int]) -> Any:
     """A serialised call with its tensors replaced, in order, by those that the node takes now."""
     if not isinstance(call, dict):
-        raise UnsupportedError(f"{shown(node.name)!r} is called in the form of Keras 2, which cannot be rewritten")
-    given = iter([leaf for leaf in leaves((node.args, node.kwargs)) if isinstance(leaf, (TensorRef, Literal))])
+        raise UnsupportedError(
+            f"{shown(node.name)!r} is called in the form of Keras 2, which cannot be rewritten"
+        )
+    given = iter(
+        [leaf for leaf in leaves((node.args, node.kwargs)) if isinstance(leaf, (TensorRef, Literal))]
+    )
 
     def patch(value: Any) -> Any:
         if isinstance(value, list):
@@ -202,6 +208,3 @@ def _file_order(graph: Graph) -> list[str]:
 def _name_of(raw: dict[str, Any]) -> str:
     name = raw.get("name", raw.get("config", {}).get("name"))
     return name if isinstance(name, str) else str(raw["class_name"]).lower()
-
-
-

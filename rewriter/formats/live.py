@@ -1,4 +1,4 @@
-"""Models in memory: a ``keras.Model`` goes through a temporary ``.keras`` file, so that files and objects are one path."""
+"""Models in memory: a ``keras.Model`` goes through a temporary ``.keras`` file, as any other model does."""
 
 from __future__ import annotations
 
@@ -20,7 +20,9 @@ def saved(model: Any) -> Iterator[str]:
         yield path
 
 
-def repair_model(model: Any, repair: Callable[[str, str], Result], output: str | os.PathLike[str] | None) -> Result:
+def repair_model(
+    model: Any, repair: Callable[[str, str], Result], output: str | os.PathLike[str] | None
+) -> Result:
     """Repair a model in memory; the result's ``model`` is a new one with its weights and compile state."""
     with saved(model) as path:
         fixed = os.path.join(os.path.dirname(path), "fixed.keras")

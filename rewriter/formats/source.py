@@ -54,7 +54,9 @@ def _open(path: str) -> ModelFile:
         raise BadFileError(f"cannot be read: {getattr(error, 'strerror', None) or error}") from None
     if stat.S_ISDIR(mode):
         if os.path.exists(os.path.join(path, "saved_model.pb")):
-            raise UnsupportedError("a TensorFlow SavedModel, which Keras 3 cannot load either; save the model as .keras")
+            raise UnsupportedError(
+                "a TensorFlow SavedModel, which Keras 3 cannot load: save the model as .keras"
+            )
         return KerasArchive(path)
     if stat.S_ISREG(mode):
         start = _first_bytes(path)

@@ -115,7 +115,7 @@ class Axis:
         return tuple(leaf for f in self.factors for leaf in f.flat()) if self.factors else (self,)
 
     def __str__(self) -> str:
-        return f"{self.role}={self.size}"
+        return str(self.size) if self.role is Role.UNKNOWN else f"{self.role}={self.size}"
 
 
 def new_axis(size: Size, role: Role = Role.UNKNOWN, derived: Axis | None = None) -> Axis:
@@ -176,7 +176,7 @@ class Value:
         """``[batch=B, height=28, channel=64]``."""
         if self.axes is None:
             return "[rank unknown]"
-        return "[" + ", ".join(str(a) if a.role is not Role.UNKNOWN else str(a.size) for a in self.axes) + "]"
+        return f"[{', '.join(map(str, self.axes))}]"
 
 
 def has_unknown(axes: Iterable[Axis]) -> bool:

@@ -119,7 +119,7 @@ class Graph:
             for slot, ref in enumerate(node.refs()):
                 if ref.node not in self.nodes:
                     raise BadFileError(
-                        f"node {shown(node.name)!r} takes a tensor of {shown(ref.node)!r}, which the model does not have"
+                        f"node {shown(node.name)!r} takes a tensor of {shown(ref.node)!r}, which is not there"
                     )
                 self.nx.add_edge(ref.node, node.name, index=ref.index, slot=slot)
         for ref in (*self.input_refs(), *self.output_refs()):

@@ -10,8 +10,8 @@ from ..rules.table import Kind as RuleKind
 from ..rules.table import Rule
 from ..shapes.broadcast import Convention
 from ..shapes.infer import Inference
+from .candidates import candidates
 from .finding import Applicability, Finding, Operand
-from .resolve import candidates
 from .sites import Site, operands_of
 
 CONTRACTIONS = frozenset({"Matmul", "Dot"})

@@ -10,8 +10,9 @@ from ..ir.axis import Axis
 from ..ir.graph import Graph
 from ..shapes.call import Call, known
 from ..shapes.infer import Inference, infer
+from .candidates import matches
 from .finding import Candidate, Finding
-from .resolve import choose, matches, tied
+from .resolve import choose, tied
 
 _MAX_READINGS = 8
 
@@ -56,5 +57,7 @@ def _problems(inference: Inference) -> list[str]:
     found = []
     for prefix, item in inference.walk():
         found += [f"{prefix}{name}: {message}" for name, message in item.faults.items()]
-        found += [f"{prefix}{name}: {message}" for name, messages in item.conflicts.items() for message in messages]
+        found += [
+            f"{prefix}{name}: {message}" for name, messages in item.conflicts.items() for message in messages
+        ]
     return found

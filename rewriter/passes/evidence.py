@@ -65,7 +65,9 @@ class Evidence:
         return [*demand, *against, *self.same, *self.derived, *self.roles, *self.features]
 
 
-def weigh(pairs: Sequence[Pair], operands: Sequence[tuple[Axis, ...]], softmax: Sequence[bool] = ()) -> Evidence:
+def weigh(
+    pairs: Sequence[Pair], operands: Sequence[tuple[Axis, ...]], softmax: Sequence[bool] = ()
+) -> Evidence:
     """Evidence for a pairing, from origins, lineage and roles of the axes of both sides.
 
     A pair contradicts where one of its axes is, or was computed from, another axis of the other operand than the one
@@ -86,7 +88,9 @@ def weigh(pairs: Sequence[Pair], operands: Sequence[tuple[Axis, ...]], softmax: 
         soft = bool({id(a), id(b)} & spread)
         weak = soft and not {a.role, b.role} & SPATIAL
         if (_descends(a, b) or _descends(b, a)) and not weak:
-            evidence.derived.append(f"{name}: one side was computed along the other's axis ({_role_text(a, b)})")
+            evidence.derived.append(
+                f"{name}: one side was computed along the other's axis ({_role_text(a, b)})"
+            )
             continue
         stray = _stray(a, b, operands, by_lineage=not soft)
         if stray is not None:
@@ -117,7 +121,9 @@ def demand(evidence: Evidence, output: Sequence[Size], recorded: Shape | None, s
     if stands:
         evidence.built_for = int(fits)
         return
-    exact = fits and all((r is None) == (not isinstance(s, int)) for r, s in zip(recorded, output, strict=True))
+    exact = fits and all(
+        (r is None) == (not isinstance(s, int)) for r, s in zip(recorded, output, strict=True)
+    )
     evidence.demanded = 1 if exact else 0 if fits else -1
     shape = "(" + ", ".join("None" if r is None else str(r) for r in recorded) + ")"
     if exact:

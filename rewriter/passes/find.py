@@ -77,7 +77,10 @@ def _stray_batch(site: Site, columns: list[Column], texts: str) -> Fault | None:
     if len(ranks) == 1:
         return None
     homes = [
-        next((i for i, column in enumerate(columns) if (a := column[k]) is not None and a.role is Role.BATCH), None)
+        next(
+            (i for i, column in enumerate(columns) if (a := column[k]) is not None and a.role is Role.BATCH),
+            None,
+        )
         for k in range(len(site.operands))
     ]
     places = sorted({home for home in homes if home is not None})

@@ -12,10 +12,11 @@ from ..rules.notation import parse
 from ..rules.table import Rule, find_rule
 from ..shapes.broadcast import Convention
 from ..shapes.infer import Inference, infer
+from .candidates import as_written
 from .contractions import CONTRACTIONS, offer_readings
 from .downstream import Trials
 from .finding import Candidate, Finding, Kind, Operand, Severity
-from .resolve import as_written, examine, stated, stated_rule
+from .resolve import examine, stated, stated_rule
 from .rewrite import Inserted, Rewriter, Spelling
 from .sites import Site, is_multiply, operands_of, sites
 
@@ -95,13 +96,17 @@ def _joint(group: Sequence[Site], rules: Sequence[Rule]) -> Finding | None:
         return first
     if len(results) > 1 and first.choice is not None:
         first.chosen = None
-        first.why = "the model that it is in is called on operands of different shapes, which need different repairs"
+        first.why = (
+            "the model that it is in is called on operands of different shapes, which need different repairs"
+        )
     return first
 
 
 def _same_choice(a: Finding, b: Finding) -> bool:
-    return a is b or (a.choice is None) == (b.choice is None) and (
-        a.choice is None or b.choice is None or a.choice.plan.steps == b.choice.plan.steps
+    return (
+        a is b
+        or (a.choice is None) == (b.choice is None)
+        and (a.choice is None or b.choice is None or a.choice.plan.steps == b.choice.plan.steps)
     )
 
 
@@ -124,7 +129,7 @@ def _opaque(inference: Inference) -> list[Finding]:
                 continue
             finding = _elsewhere(prefix, item, name, Kind.NOT_ANALYSED, f"not analysed: {reason}")
             finding.severity = Severity.WARNING
-            finding.why = "its code is not in the file, or is not run; the shape that the file records is taken as claimed"
+            finding.why = "its code is not in the file, or is not run; its recorded shape is taken as claimed"
             result[prefix + name] = finding
     return list(result.values())
 
@@ -136,7 +141,9 @@ def _other_faults(inference: Inference, rules: Sequence[Rule]) -> list[Finding]:
         for name, message in item.faults.items():
             if is_multiply(item.graph.nodes[name]) or prefix + name in result:
                 continue
-            operands = [o.value.claimed for o in operands_of(item.graph.nodes[name], item.calls[name], item.graph)]
+            operands = [
+                o.value.claimed for o in operands_of(item.graph.nodes[name], item.calls[name], item.graph)
+            ]
             finding = _elsewhere(prefix, item, name, Kind.INCOMPATIBLE, message)
             claimed = next((c for c in operands if c), None)
             finding.why = "it is no multiply: nothing is inserted here"
@@ -144,7 +151,9 @@ def _other_faults(inference: Inference, rules: Sequence[Rule]) -> list[Finding]:
                 offer_readings(finding, item, name, rules)
             if claimed:
                 finding.severity = Severity.WARNING
-                finding.why += f"; the shape of {shown(claimed)!r}, which it depends on, is only claimed by the file"
+                finding.why += (
+                    f"; the shape of {shown(claimed)!r}, which it depends on, is only claimed by the file"
+                )
             result[prefix + name] = finding
     return list(result.values())
 
@@ -157,7 +166,9 @@ def _elsewhere(prefix: str, item: Inference, name: str, kind: Kind, message: str
     )
 
 
-def state(analysis: Analysis, choices: Mapping[str, str], rules: Sequence[Rule]) -> list[tuple[Site, Candidate]]:
+def state(
+    analysis: Analysis, choices: Mapping[str, str], rules: Sequence[Rule]
+) -> list[tuple[Site, Candidate]]:
     """What a user said of multiplies (``{node: rule or equation}``) as candidates.
 
     Raises:
@@ -206,7 +217,9 @@ def repair(
         stated_paths = {site.path for site, _ in todo}
         _note_choices(outcome.findings, todo)
         told = {}
-        chosen = {f.node: f.choice for f in current.findings if f.choice is not None and f.node not in stated_paths}
+        chosen = {
+            f.node: f.choice for f in current.findings if f.choice is not None and f.node not in stated_paths
+        }
         seen: set[str] = set()
         for site in current.sites:
             choice = chosen.get(site.path)
@@ -228,7 +241,9 @@ def repair(
         if not current.findings:
             break
     else:
-        raise VerificationError(f"the model still changes after {_MAX_ROUNDS} rounds: {_cycle(rewriter.inserted)}")
+        raise VerificationError(
+            f"the model still changes after {_MAX_ROUNDS} rounds: {_cycle(rewriter.inserted)}"
+        )
     if explicit and not outcome.undecided:
         _spell_out(outcome.after, rewriter)
         outcome.inserted = rewriter.inserted
@@ -254,7 +269,8 @@ def _note_choices(findings: list[Finding], todo: Iterable[tuple[Site, Candidate]
     for site, candidate in todo:
         for finding in findings:
             if finding.node == site.path:
-                finding.candidates = [candidate, *finding.candidates]
+                others = [c for c in finding.candidates if c.plan != candidate.plan]
+                finding.candidates = [candidate, *others]
                 finding.chosen, finding.why = 0, "stated by the user"
 
 

@@ -28,8 +28,8 @@ class Inserted:
 class Rewriter:
     """Applies candidates to a graph and counts what it inserts.
 
-    Every inserted node gets a fresh name and is stamped with its rule. Names of the model's inputs and outputs stay, and
-    a node that replaces a multiply keeps the multiply's name.
+    Every inserted node gets a fresh name and is stamped with its rule. Names of the model's inputs and outputs stay,
+    and a node that replaces a multiply keeps the multiply's name.
     """
 
     def __init__(self, spelling: Spelling) -> None:
@@ -48,7 +48,9 @@ class Rewriter:
     def _apply(self, site: Site, candidate: Candidate) -> None:
         graph, node = site.inference.graph, site.node
         prefix = site.path[: len(site.path) - len(node.name)]
-        arguments = [leaf for leaf in leaves((node.args, node.kwargs)) if isinstance(leaf, (TensorRef, Literal))]
+        arguments = [
+            leaf for leaf in leaves((node.args, node.kwargs)) if isinstance(leaf, (TensorRef, Literal))
+        ]
         ends: dict[int, TensorRef | Literal] = {}
         for step in candidate.plan.steps:
             if step.operand == RESULT:
@@ -64,11 +66,22 @@ class Rewriter:
             self._replace(graph, prefix, site, candidate)
 
     def _insert(
-        self, graph: Graph, prefix: str, node: Node, candidate: Candidate, step: Step, sources: Sequence[TensorRef | Literal], name: str = ""
+        self,
+        graph: Graph,
+        prefix: str,
+        node: Node,
+        candidate: Candidate,
+        step: Step,
+        sources: Sequence[TensorRef | Literal],
+        name: str = "",
     ) -> TensorRef:
         module, class_name, config = self.spelling(step)
         if not name:
-            stem = f"{node.operation.name}_{candidate.rule}_{step.op}".lower().replace("-", "_").replace("+", "_")
+            stem = (
+                f"{node.operation.name}_{candidate.rule}_{step.op}".lower()
+                .replace("-", "_")
+                .replace("+", "_")
+            )
             name = graph.fresh_name(stem)
         stamp = {"rewriter": {"rule": candidate.rule, "equation": candidate.equation}}
         operation = Operation(name, "op", class_name, {"name": name, **config}, module, stamp)
@@ -99,8 +112,14 @@ class Rewriter:
         result = [step for step in candidate.plan.steps if step.operand == RESULT]
         graph.remove(node)
         alone = node.operation.name not in graph.operations
-        last_name = node.name if alone else graph.fresh_name(f"{node.operation.name}_{candidate.rule}".replace("-", "_"))
-        sources = [leaf for leaf in leaves((node.args, node.kwargs)) if isinstance(leaf, (TensorRef, Literal))]
+        last_name = (
+            node.name
+            if alone
+            else graph.fresh_name(f"{node.operation.name}_{candidate.rule}".replace("-", "_"))
+        )
+        sources = [
+            leaf for leaf in leaves((node.args, node.kwargs)) if isinstance(leaf, (TensorRef, Literal))
+        ]
         for step in result:
             name = last_name if step is result[-1] else ""
             sources = [self._insert(graph, prefix, node, candidate, step, sources, name)]

@@ -19,7 +19,17 @@ MULTIPLIES: dict[tuple[str, str], Convention] = {
 }
 
 _MOVES = frozenset(
-    {"Reshape", "Flatten", "Permute", "RepeatVector", "Dropout", "Identity", "Transpose", "ExpandDims", "Squeeze"}
+    {
+        "Reshape",
+        "Flatten",
+        "Permute",
+        "RepeatVector",
+        "Dropout",
+        "Identity",
+        "Transpose",
+        "ExpandDims",
+        "Squeeze",
+    }
 )
 _MAX_MOVES = 8
 
@@ -68,7 +78,9 @@ def operands_of(node: Node, call: Call, graph: Graph, prefix: str = "") -> list[
     """The tensor operands of a call, in order."""
     given = leaves((node.args, node.kwargs))
     return [
-        Operand(prefix + leaf.node, value, _is_softmax(graph, leaf)) if isinstance(leaf, TensorRef) else Operand(LITERAL, value)
+        Operand(prefix + leaf.node, value, _is_softmax(graph, leaf))
+        if isinstance(leaf, TensorRef)
+        else Operand(LITERAL, value)
         for leaf, value in zip(given, leaves((call.args, call.kwargs)), strict=True)
         if isinstance(value, Value)
     ]
@@ -90,4 +102,10 @@ def _is_softmax(graph: Graph, ref: TensorRef) -> bool:
 
 
 def _site(prefix: str, inference: Inference, node: Node, call: Call, convention: Convention) -> Site:
-    return Site(prefix + node.name, node, inference, convention, tuple(operands_of(node, call, inference.graph, prefix)))
+    return Site(
+        prefix + node.name,
+        node,
+        inference,
+        convention,
+        tuple(operands_of(node, call, inference.graph, prefix)),
+    )

@@ -14,8 +14,9 @@ from ..rules.table import Rule
 from ..shapes.broadcast import Convention, Fit, align, broadcast, fit
 from ..shapes.call import ShapeError
 from ..shapes.infer import Inference
+from .candidates import candidates
 from .finding import Applicability, Candidate, Finding, Kind, Operand, Severity
-from .resolve import candidates, decide
+from .resolve import decide
 from .sites import Site
 
 ELEMENTWISE = {
@@ -63,7 +64,9 @@ def parse_shape(text: str) -> Shape:
     return tuple(sizes)
 
 
-def suggest(lhs: Shape, rhs: Shape, rules: Sequence[Rule], op: str = "Multiply", layout: str | None = None) -> Suggestion:
+def suggest(
+    lhs: Shape, rhs: Shape, rules: Sequence[Rule], op: str = "Multiply", layout: str | None = None
+) -> Suggestion:
     """What ``op`` of two shapes can mean.
 
     Args:
@@ -95,7 +98,9 @@ def _values(shapes: Sequence[Shape], merge: bool, layout: str | None) -> list[Va
         axes = []
         for i, size in enumerate(shape):
             if i == 0 and (size is None or merge):
-                axes.append(Axis(symbol("B") if size is None else size, batch if size is None else Origin(Role.BATCH)))
+                axes.append(
+                    Axis(symbol("B") if size is None else size, batch if size is None else Origin(Role.BATCH))
+                )
                 continue
             known: Size = symbol(f"N{k}{i}") if size is None else size
             axes.append(new_axis(known, roles[i] if roles else Role.UNKNOWN))
@@ -130,9 +135,15 @@ def _product(operands: list[Operand], rules: Sequence[Rule], convention: Convent
         return Suggestion(True, output, operands, found, None, "it runs as it stands")
     chosen, why = finding.chosen, finding.why
     if chosen is not None and found[chosen].kind is RuleKind.REPEAT:
-        chosen, why = None, f"{found[0].rule} fits, but only the producers can tell whether repeating data is meant"
+        chosen, why = (
+            None,
+            f"{found[0].rule} fits, but only the producers can tell whether repeating data is meant",
+        )
     elif chosen is not None and _outgrows(found[chosen], axes):
-        chosen, why = None, f"{found[0].rule} fits, but its result is larger than the first operand: which one is the data?"
+        chosen, why = (
+            None,
+            f"{found[0].rule} fits, but its result is larger than the first operand: which one is the data?",
+        )
     if finding.chosen is not None and chosen is None:
         found[finding.chosen].applicability = Applicability.UNSAFE
     return Suggestion(False, None, operands, found, chosen, why)
@@ -156,18 +167,41 @@ def _contraction(operands: list[Operand], rules: Sequence[Rule], op: str) -> Sug
     site = _site(operands, Convention.NUMPY, op)
     found = candidates(site, [rule for rule in rules if rule.kind is RuleKind.CONTRACT])
     order = {rule.name: i for i, rule in enumerate(rules)}
-    found.sort(key=lambda c: (bool(c.match.assumed), len(c.plan.steps) if c.rule == "matvec" else 0, order[c.rule]))
+    found.sort(
+        key=lambda c: (bool(c.match.assumed), len(c.plan.steps) if c.rule == "matvec" else 0, order[c.rule])
+    )
     output = _matmul(axes) if op == "matmul" else None
     if output is not None:
+        paired = _one_batch(axes)
+        if paired and found and found[0].kind is RuleKind.CONTRACT:
+            why = f"it runs, but on every pair of samples; with one batch on both sides it is {found[0].rule}"
+            return Suggestion(True, _shape(output), operands, found, 0, why)
         return Suggestion(True, _shape(output), operands, found, None, "it runs as it stands")
     best = [c for c in found if not c.match.assumed]
     for candidate in found:
         candidate.applicability = Applicability.DISPLAY if candidate.match.assumed else Applicability.UNSAFE
     if len({c.plan.output for c in best}) == 1:
         best[0].applicability = Applicability.SAFE
-        return Suggestion(False, None, operands, found, found.index(best[0]), f"{best[0].rule} is the only product that fits")
-    why = "several products fit, and nothing tells them apart" if found else "no product of such operands is known"
+        return Suggestion(
+            False,
+            None,
+            operands,
+            found,
+            found.index(best[0]),
+            f"{best[0].rule} is the only product that fits",
+        )
+    why = (
+        "several products fit, and nothing tells them apart"
+        if found
+        else "no product of such operands is known"
+    )
     return Suggestion(False, None, operands, found, None, why)
+
+
+def _one_batch(axes: Sequence[tuple[Axis, ...]]) -> bool:
+    """True where operands of different rank begin with the same size, which looks like one batch on both sides."""
+    x, y = axes
+    return len(x) != len(y) and x[0].size != 1 and same(x[0].size, y[0].size) is Truth.YES
 
 
 def _matmul(axes: Sequence[tuple[Axis, ...]]) -> tuple[Axis, ...] | None:
@@ -186,8 +220,13 @@ def _concatenation(operands: list[Operand]) -> Suggestion:
     """Joined along the last axis, Keras's default."""
     x, y = (o.value.axes or () for o in operands)
     if len(x) != len(y) or not x:
-        return Suggestion(False, None, operands, [], None, "the ranks differ: nothing can be joined as it stands")
-    clash = next((i for i, (a, b) in enumerate(zip(x[:-1], y[:-1], strict=True)) if same(a.size, b.size) is Truth.NO), None)
+        return Suggestion(
+            False, None, operands, [], None, "the ranks differ: nothing can be joined as it stands"
+        )
+    clash = next(
+        (i for i, (a, b) in enumerate(zip(x[:-1], y[:-1], strict=True)) if same(a.size, b.size) is Truth.NO),
+        None,
+    )
     if clash is not None:
         why = f"axis {clash} is {x[clash].size} here and {y[clash].size} there: joining along axis -1 needs them equal"
         return Suggestion(False, None, operands, [], None, why)

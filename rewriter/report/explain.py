@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from ..errors import UsageError, shown
 from ..formats.source import open_model
 from ..ir.axis import Axis
+from ..passes.candidates import matches
 from ..passes.evidence import KINDS, weigh
 from ..passes.finding import Applicability, Candidate, Finding, Operand
 from ..passes.pipeline import Analysis, analyse
-from ..passes.resolve import matches
 from ..passes.sites import Site
 from ..rules.lower import lower
 from ..rules.match import Match, NoMatch, match
@@ -119,7 +119,7 @@ def _some(names: Sequence[str]) -> str:
     return ", ".join(map(shown, names[:_MOST_NAMES])) + more
 
 
-# -- one multiply ------------------------------------------------------------------------------------------------------
+# -- one multiply -----------------------------
 def _sections(here: Sequence[Site], finding: Finding | None, rules: Sequence[Rule], width: int) -> list[str]:
     site = here[0]
     lines = [paint(shown(site.path), "bold")]
@@ -189,7 +189,7 @@ def _result(convention: Convention, axes: Sequence[tuple[Axis, ...]]) -> str:
     try:
         out = broadcast(convention, axes, unify=False)
     except ShapeError as error:
-        return f"There is no result: {str(error).replace('unknown=', '')}."
+        return f"There is no result: {error}."
     return f"The result is ({', '.join(axis_text(a) for a in out)})."
 
 
@@ -221,7 +221,7 @@ def _ranked(
     return lines + [line for text in details for line in wrapped(text, width, 6, 8)]
 
 
-# -- rule by rule ------------------------------------------------------------------------------------------------------
+# -- rule by rule -----------------------------
 def _rules(site: Site, finding: Finding | None, rules: Sequence[Rule], width: int) -> list[str]:
     operands = [v.axes or () for v in site.values]
     if len(operands) == 2:
@@ -337,4 +337,4 @@ def _attempt(
     expanded = equation.expand([len(axes) for axes in operands]) or equation
     if not isinstance(failure, NoMatch):
         return Attempt(rule, expanded, None, "nodes", "it fits only with axes that are left out")
-    return Attempt(rule, expanded, None, failure.stage, failure.reason.replace("unknown=", ""))
+    return Attempt(rule, expanded, None, failure.stage, failure.reason)

@@ -81,7 +81,7 @@ def roles_text(name: str) -> str:
     return f"{' or '.join(strong)}, or an axis of which no layer says what it is"
 
 
-# -- the worked example ------------------------------------------------------------------------------------------------
+# -- the worked example -----------------------------
 def _example(equation: Equation, width: int) -> list[str]:
     """Operands of made-up prime sizes, the lines of Keras, and the proof that they compute the equation."""
     written = example_equation(equation)

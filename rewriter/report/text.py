@@ -129,7 +129,7 @@ def _word(text: str) -> str:
     return shlex.quote(shown(text))
 
 
-# -- repair ------------------------------------------------------------------------------------------------------------
+# -- repair -----------------------------
 def result(item: Result, rules: Sequence[Rule], width: int) -> str:
     """What ``repair`` did."""
     done = item.output is not None
@@ -175,7 +175,7 @@ def _proven(verified: Mapping[str, object] | None, width: int) -> list[str]:
     return wrapped(f"Proven: {'; '.join(facts) or 'nothing'}.", width, hang=8)
 
 
-# -- suggest -----------------------------------------------------------------------------------------------------------
+# -- suggest -----------------------------
 def suggestion(item: Suggestion, op: str, convention: Convention, rules: Sequence[Rule], width: int) -> str:
     """What two shapes can mean, with the lines of Keras for each."""
     names = ("lhs", "rhs")

@@ -101,8 +101,7 @@ def op_text(item: Finding) -> str:
 def complaint(item: Finding) -> str:
     """The finding's message without the operands in front of it."""
     operands = " x ".join(o.value.text() for o in item.operands)
-    message = item.message.removeprefix(f"{operands}: ").removeprefix("not analysed: ")
-    return message.replace("unknown=", "")
+    return item.message.removeprefix(f"{operands}: ").removeprefix("not analysed: ")
 
 
 def step_text(step: Step, names: Sequence[str]) -> str:

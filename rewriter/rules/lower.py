@@ -120,7 +120,7 @@ def _track(found: Match, operand: int) -> _Track:
     return _Track(operand, terms, [a.size for a in axes])
 
 
-# -- products without a sum ---------------------------------------------------------------------------------------------
+# -- products without a sum -----------------------------
 def _broadcast(found: Match, convention: Convention) -> Plan:
     output = found.equation.output
     sizes = [product(found.sizes[n] for n in term.names) for term in output]
@@ -187,7 +187,9 @@ def _order(track: _Track, output: Sequence[Term]) -> None:
         track.transpose([*wanted, *(i for i, names in enumerate(track.terms) if not names)])
 
 
-def _lands(terms: Sequence[tuple[str, ...]], output: Sequence[tuple[str, ...]], convention: Convention) -> bool:
+def _lands(
+    terms: Sequence[tuple[str, ...]], output: Sequence[tuple[str, ...]], convention: Convention
+) -> bool:
     """True where the convention itself brings an operand's axes to the places that the result has for them."""
     if len(terms) > len(output) or (convention is Convention.NONE and len(terms) < len(output)):
         return False
@@ -195,7 +197,7 @@ def _lands(terms: Sequence[tuple[str, ...]], output: Sequence[tuple[str, ...]], 
     return all(not names or output[place] == names for names, place in zip(terms, places, strict=True))
 
 
-# -- products with a sum ------------------------------------------------------------------------------------------------
+# -- products with a sum -----------------------------
 def _contraction(found: Match) -> Plan:
     """``[batch, M, K] @ [batch, K, N]``, whatever comes before and after it."""
     equation = found.equation
@@ -205,7 +207,10 @@ def _contraction(found: Match) -> Plan:
     kept = [n for term in equation.output for n in term.names]
     summed = [n for t in equation.operands[0] for n in t.names if n in equation.contracted]
     batch = [n for n in kept if n in left and n in right]
-    free = [n for n in kept if n in left and n not in right], [n for n in kept if n in right and n not in left]
+    free = (
+        [n for n in kept if n in left and n not in right],
+        [n for n in kept if n in right and n not in left],
+    )
     size = found.sizes
     steps: list[Step] = []
     for operand, order in ((0, [*batch, *free[0], *summed]), (1, [*batch, *summed, *free[1]])):
@@ -242,7 +247,9 @@ def _contraction(found: Match) -> Plan:
         else:
             after.reshape(target, target_sizes)
     steps += after.steps
-    bad = next((s for s in steps if s.op == "Reshape" and sum(not isinstance(n, int) for n in s.to) > 1), None)
+    bad = next(
+        (s for s in steps if s.op == "Reshape" and sum(not isinstance(n, int) for n in s.to) > 1), None
+    )
     if bad is not None:
         return Plan((), tuple(target_sizes), "a reshape with more than one size that is not a plain number")
     return Plan(tuple(steps), tuple(target_sizes))
@@ -251,7 +258,9 @@ def _contraction(found: Match) -> Plan:
 def _unit_or_reshape(track: _Track, order: Sequence[str]) -> None:
     """The last step before a MatMul: a unit axis is a Reshape or an ExpandDims, a merge always a Reshape."""
     new = tuple(i for i, names in enumerate(track.terms) if not names)
-    only_units = [n for names in track.terms for n in names] == list(order) and all(len(t) <= 1 for t in track.terms)
+    only_units = [n for names in track.terms for n in names] == list(order) and all(
+        len(t) <= 1 for t in track.terms
+    )
     symbolic = sum(not isinstance(s, int) for s in track.sizes)
     op = "ExpandDims" if only_units and symbolic > 1 else "Reshape"
     track.steps.append(Step(op, track.operand, tuple(track.sizes), new if op == "ExpandDims" else ()))

@@ -86,7 +86,9 @@ def match(
         tuple(
             i
             for i, a in enumerate(axes)
-            if a.size != 1 or (keep_units[k] if keep_units else True) or (i == 0 and a.role in (Role.BATCH, Role.UNKNOWN))
+            if a.size != 1
+            or (keep_units[k] if keep_units else True)
+            or (i == 0 and a.role in (Role.BATCH, Role.UNKNOWN))
         )
         for k, axes in enumerate(operands)
     )
@@ -170,6 +172,8 @@ def _solve_groups(
             quotient = None if have == 0 else divide(axis.size, have)
             if quotient is None:
                 return NoMatch("size", f"{axis} is not a whole multiple of {have}")
+            if quotient == 1:
+                return NoMatch("size", f"{axis} is {have} once: there is nothing to repeat or to group")
             sizes[open_names[0]] = quotient
         if axis.factors and len(axis.factors) == len(names):
             for name, factor in zip(names, axis.factors, strict=True):

@@ -13,7 +13,9 @@ from dataclasses import dataclass
 
 from ..errors import UsageError, shown
 
-_TOKEN = re.compile(r"\s*(?:(?P<arrow>->)|(?P<punct>[(),*])|(?P<name>[A-Za-z_][A-Za-z_0-9]*)|(?P<unit>1)(?![0-9A-Za-z_]))")
+_TOKEN = re.compile(
+    r"\s*(?:(?P<arrow>->)|(?P<punct>[(),*])|(?P<name>[A-Za-z_][A-Za-z_0-9]*)|(?P<unit>1)(?![0-9A-Za-z_]))"
+)
 _STAR_NAMES = {"s": {1: ("s",), 2: ("h", "w"), 3: ("z", "h", "w")}}
 
 
@@ -127,7 +129,11 @@ def parse(text: str) -> Equation:
     while position < len(text):
         match = _TOKEN.match(text, position)
         if match is None:
-            raise _error(text, position + len(text[position:]) - len(text[position:].lstrip()), "this has no meaning here")
+            raise _error(
+                text,
+                position + len(text[position:]) - len(text[position:].lstrip()),
+                "this has no meaning here",
+            )
         start = match.start(match.lastgroup or 0)
         token = match.group(match.lastgroup or 0)
         position = match.end()
@@ -181,14 +187,20 @@ def _check(equation: Equation, text: str) -> None:
                     raise _error(text, _place(text, name, number), f"{name} stands twice on one tensor")
                 seen.add(name)
                 if starred.setdefault(name, term.star) is not term.star:
-                    raise _error(text, _place(text, name, number), f"{name} is starred in one place and not in another")
+                    raise _error(
+                        text, _place(text, name, number), f"{name} is starred in one place and not in another"
+                    )
         if sum(t.star for t in terms) > 1:
             raise _error(text, _place(text, "", number), "a tensor has one starred term at most")
     given = {name for k in range(len(equation.operands)) for name in equation.names(k)}
     for term in equation.output:
         for name in term.names:
             if name not in given:
-                raise _error(text, _place(text, name, len(equation.operands)), f"{name} is in the result, but in no operand")
+                raise _error(
+                    text,
+                    _place(text, name, len(equation.operands)),
+                    f"{name} is in the result, but in no operand",
+                )
     for name in equation.contracted:
         if sum(name in equation.names(k) for k in range(len(equation.operands))) < 2:
             raise _error(text, _place(text, name, 0), f"{name} is in one operand only, and not in the result")

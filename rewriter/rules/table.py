@@ -1,8 +1,8 @@
 """The rule table: what a multiply with such operands can mean. A new rule is a new row here, and nothing else.
 
-Names stand for what their letter says (``rules/match.py``, ``NAME_ROLES``): b batch, c channel, s a spatial axis, t time,
-d the features of a step; other letters are free. Order matters in one way: of rows that come to the same nodes the
-first one gives its name.
+Names stand for what their letter says (``rules/match.py``, ``NAME_ROLES``): b batch, c channel, s a spatial axis,
+t time, d the features of a step; other letters are free. Order matters in one way: of rows that come to the same nodes
+the first one gives its name.
 """
 
 from __future__ import annotations
@@ -59,7 +59,9 @@ def _rule(name: str, summary: str, *equations: str) -> Rule:
 def builtin() -> tuple[Rule, ...]:
     """The rules that come with the package, in order."""
     return (
-        _rule("elementwise", "the same axes on both sides, unit axes apart", "b r*, b r* -> b r*", "b, b -> b"),
+        _rule(
+            "elementwise", "the same axes on both sides, unit axes apart", "b r*, b r* -> b r*", "b, b -> b"
+        ),
         _rule("time-gate", "attention weights over time", "b t d, b t -> b t d"),
         _rule("step-gate", "the same vector at every step", "b t d, b d -> b t d"),
         _rule("time-scale", "one factor per step", "b t d, t -> b t d"),
@@ -70,9 +72,19 @@ def builtin() -> tuple[Rule, ...]:
             "b c s*, b c -> b c s*",
         ),
         _rule("channel-scale", "one factor per channel", "b s* c, c -> b s* c", "b c s*, c -> b c s*"),
-        _rule("spatial-gate", "one factor per position (CBAM)", "b s* c, b s* -> b s* c", "b c s*, b s* -> b c s*"),
+        _rule(
+            "spatial-gate",
+            "one factor per position (CBAM)",
+            "b s* c, b s* -> b s* c",
+            "b c s*, b s* -> b c s*",
+        ),
         _rule("sample-weight", "one factor per sample", "b r*, b -> b r*"),
-        _rule("layout", "channels last against channels first", "b s* c, b c s* -> b s* c", "b c s*, b s* c -> b c s*"),
+        _rule(
+            "layout",
+            "channels last against channels first",
+            "b s* c, b c s* -> b s* c",
+            "b c s*, b s* c -> b c s*",
+        ),
         _rule("regroup", "flattened axes against the axes that they came from", "b m n, b (m n) -> b m n"),
         _rule(
             "upsample",
@@ -99,4 +111,6 @@ def find_rule(name: str, rules: tuple[Rule, ...]) -> Rule:
     for rule in rules:
         if rule.name == name:
             return rule
-    raise UsageError(f"there is no rule {shown(name)!r}; the rules are {', '.join(rule.name for rule in rules)}")
+    raise UsageError(
+        f"there is no rule {shown(name)!r}; the rules are {', '.join(rule.name for rule in rules)}"
+    )

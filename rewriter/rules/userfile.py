@@ -1,9 +1,9 @@
 """Rules that users add: a TOML file, or ``[tool.rewriter]`` in a ``pyproject.toml``.
 
-    [[rule]]                      # [[tool.rewriter.rule]] in a pyproject.toml
-    name = "head-gate"
-    equations = ["b h t s, b h -> b h t s"]
-    summary = "one factor per attention head"
+[[rule]]                      # [[tool.rewriter.rule]] in a pyproject.toml
+name = "head-gate"
+equations = ["b h t s, b h -> b h t s"]
+summary = "one factor per attention head"
 """
 
 from __future__ import annotations
@@ -56,7 +56,9 @@ def _rule(entry: Any, file: str) -> Rule:
         raise UsageError(f"rules file {file}: a rule is a table")
     name, equations = entry.get("name"), entry.get("equations", entry.get("equation"))
     if not isinstance(name, str) or not _NAME.fullmatch(name):
-        raise UsageError(f"rules file {file}: a rule's name is lower-case words joined by '-', not {shown(repr(name))}")
+        raise UsageError(
+            f"rules file {file}: a rule's name is lower-case words joined by '-', not {shown(repr(name))}"
+        )
     if isinstance(equations, str):
         equations = [equations]
     if not isinstance(equations, list) or not equations or not all(isinstance(e, str) for e in equations):

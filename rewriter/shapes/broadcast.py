@@ -120,10 +120,16 @@ def _crosswise(columns: Sequence[Column]) -> bool:
     """True where an axis of one operand meets another axis than the one that it is in the other operand."""
     for place, column in enumerate(columns):
         for k, axis in enumerate(column):
-            if axis is None or axis.size == 1 or any(axis.is_same(o) for j, o in enumerate(column) if o and j != k):
+            if (
+                axis is None
+                or axis.size == 1
+                or any(axis.is_same(o) for j, o in enumerate(column) if o and j != k)
+            ):
                 continue
             for other_place, others in enumerate(columns):
-                if other_place != place and any(axis.is_same(o) for j, o in enumerate(others) if o and j != k):
+                if other_place != place and any(
+                    axis.is_same(o) for j, o in enumerate(others) if o and j != k
+                ):
                     return True
     return False
 

@@ -42,7 +42,7 @@ class Call:
     kwargs: dict[str, Any]
     apply: Callable[..., Any] = _no_driver
 
-    # -- operands ---------------------------------------------------------------------------------------------
+    # -- operands -----------------------------
     @property
     def config(self) -> dict[str, Any]:
         return self.operation.config
@@ -77,7 +77,7 @@ class Call:
             raise BadFileError(f"{shown(self.operation.class_name)} is called without {name!r}")
         return default
 
-    # -- configuration ------------------------------------------------------------------------------------------
+    # -- configuration -----------------------------
     def get(self, name: str, default: Any = None) -> Any:
         """A configured value as the file has it."""
         return self.config.get(name, default)
@@ -144,7 +144,7 @@ class Call:
             f"layer {shown(self.operation.name)!r}: {name} is {shown(repr(value))}, expected {wanted}"
         )
 
-    # -- results ------------------------------------------------------------------------------------------------
+    # -- results -----------------------------
     def like(self, axes: Sequence[Axis], dtype: str | None = None, x: Value | None = None) -> Value:
         """A result with these axes; its dtype is the first operand's unless given."""
         source = self.x if x is None else x
@@ -199,7 +199,7 @@ def positive(size: Size, what: str) -> Size:
     return size
 
 
-# -- the table of rules -----------------------------------------------------------------------------------------
+# -- the table of rules -----------------------------
 LAYERS: dict[str, Rule] = {}
 OPS: dict[tuple[str, str], Rule] = {}
 

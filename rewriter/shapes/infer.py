@@ -14,7 +14,7 @@ from typing import Any
 
 from ..errors import BadFileError, UnsupportedError, shown
 from ..ir.axis import CONFLICTS, Axis, Origin, Role, Value, new_axis, unit_axis
-from ..ir.graph import Graph, Literal, Node, Operation, TensorRef, leaves, map_leaves
+from ..ir.graph import Graph, Literal, Node, Operation, TensorRef, map_leaves
 from ..ir.size import Size, is_beyond, symbol, unknown
 from .call import LAYERS, OPS, Call, OpaqueError, Rule, ShapeError
 
@@ -99,7 +99,7 @@ class _Driver:
         self.stack: list[list[tuple[str, Inference]]] = []
         self.depth = 0
 
-    # -- one graph ------------------------------------------------------------------------------------------------
+    # -- one graph -----------------------------
     def run(self, graph: Graph, operands: Sequence[Value] | None) -> Inference:
         result = Inference(graph)
         bound: dict[str, Value] = {}
@@ -182,7 +182,7 @@ class _Driver:
             raise OpaqueError(f"no axis rule for {shown(operation.class_name)}")
         return rule(call)
 
-    # -- nested models ---------------------------------------------------------------------------------------------
+    # -- nested models -----------------------------
     def _model(self, operation: Operation, call: Call) -> Any:
         graph = operation.graph
         assert graph is not None
@@ -237,7 +237,7 @@ class _Driver:
             return Value((*axes, unit_axis()), value.dtype, value.claimed)
         raise ShapeError(f"a nested model's input takes rank {len(wanted)}, not {value.text()}")
 
-    # -- where values come from without a rule ------------------------------------------------------------------------
+    # -- where values come from without a rule -----------------------------
     def _input(self, node: Node) -> Value:
         config = node.operation.config
         shape = config.get("batch_shape", config.get("batch_input_shape"))
@@ -301,13 +301,12 @@ class _Driver:
         recorded = result.graph.recorded.get((node.name, 0))
         operands = [v for v in call.inputs if v.axes is not None]
         if recorded is not None:
-            for value in operands:
-                if value.shape == list(recorded):
-                    return [value]
-            if any(value.rank == len(recorded) for value in operands):
-                return [
-                    self._retraced(recorded, [v for v in operands if v.rank == len(recorded)][0], node.name)
-                ]
+            exact = next((v for v in operands if v.shape == list(recorded)), None)
+            if exact is not None:
+                return [exact]
+            alike = next((v for v in operands if v.rank == len(recorded)), None)
+            if alike is not None:
+                return [self._retraced(recorded, alike, node.name)]
             return [self._stated(recorded, node.name)]
         if not operands:
             return [Value(None, claimed=node.name, reason=f"{shown(node.name)!r} cannot run")]
@@ -375,7 +374,7 @@ class _Renaming:
         self.mapping = {old.root(): new for old, new in mapping.items()}
 
     def origin(self, old: Origin) -> Origin:
-        chain = [o for o in old.lineage()]
+        chain = list(old.lineage())
         new: Origin | None = None
         for root in reversed(chain):
             known = self.mapping.get(root)

@@ -72,7 +72,7 @@ def test_suggestions_are_readable(lhs, rhs, op, capsys):
     assert_readable(run(capsys, "suggest", lhs, rhs, "--op", op).out)
 
 
-# -- what a finding says -----------------------------------------------------------------------------------------------
+# -- what a finding says -----------------------------
 def test_a_finding_says_all_there_is(capsys):
     out = run(capsys, "check", model("batch_misaligned")).out
     assert "5 nodes, 1 multiply, 1 finding (1 error)\n" in out.replace("\n    ", " ", 1)
@@ -123,7 +123,7 @@ def test_a_repair_that_is_not_made_says_so(tmp_path, capsys):
     assert out.endswith("Nothing was written: 1 finding could not be decided.\n")
 
 
-# -- explain -----------------------------------------------------------------------------------------------------------
+# -- explain -----------------------------
 @pytest.mark.parametrize("path", MODELS, ids=lambda p: p.stem)
 def test_explain_gives_every_equation_an_answer(path, capsys):
     out = run(capsys, "explain", path).out
@@ -153,7 +153,7 @@ def test_explain_tells_the_known_nodes(capsys):
     assert "the model's multiplies are scale" in run(capsys, "explain", model("layout"), "nothing").err
 
 
-# -- shapes ------------------------------------------------------------------------------------------------------------
+# -- shapes -----------------------------
 def test_shapes_indents_nested_models_and_counts_weights(capsys):
     lines = run(capsys, "shapes", model("nested")).out.splitlines()
     assert lines[0].endswith("7 nodes, 1 multiply, 720 weights")
@@ -190,7 +190,7 @@ def test_what_is_not_analysed_is_said(tmp_path, capsys):
     assert "It is no multiply" in run(capsys, "explain", path, "mystery").out
 
 
-# -- terminals ---------------------------------------------------------------------------------------------------------
+# -- terminals -----------------------------
 def test_no_escape_codes_in_a_pipe():
     done = spawn("check", model("layout"), FORCE="1")
     assert "\x1b" not in done.out
@@ -277,7 +277,7 @@ def test_progress_shows_only_when_it_takes_long(monkeypatch):
     assert pipe.getvalue() == ""
 
 
-# -- small helpers -----------------------------------------------------------------------------------------------------
+# -- small helpers -----------------------------
 def test_columns():
     assert columns("abc") == 3
     assert columns("画像") == 4

@@ -94,7 +94,9 @@ def read_config(path: Path) -> dict[str, Any]:
 def variables_by_path(model: keras.Model) -> dict[str, np.ndarray]:
     """Every variable but the random seeds, by its path, which holds the names of the layers and not their order."""
     found = {v.path: np.asarray(v) for v in model.variables if "seed_generator" not in v.path}
-    assert len(found) == sum("seed_generator" not in v.path for v in model.variables), "two variables of one path"
+    assert len(found) == sum("seed_generator" not in v.path for v in model.variables), (
+        "two variables of one path"
+    )
     return found
 
 

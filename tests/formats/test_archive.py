@@ -579,9 +579,14 @@ def test_atomic_write(tmp_path: Path) -> None:
 @pytest.mark.parametrize("error", [KeyboardInterrupt, ValueError, BadFileError, SystemExit])
 def test_atomic_write_leaves_nothing(error: type[BaseException], tmp_path: Path) -> None:
     (tmp_path / "out").write_bytes(b"old")
-    with pytest.raises(error), atomic_write(tmp_path / "out") as stream:
-        stream.write(b"half")
-        raise error
+
+    def fail() -> None:
+        with atomic_write(tmp_path / "out") as stream:
+            stream.write(b"half")
+            raise error
+
+    with pytest.raises(error):
+        fail()
     assert [p.name for p in tmp_path.iterdir()] == ["out"]
     assert (tmp_path / "out").read_bytes() == b"old"
 

@@ -58,7 +58,9 @@ def check(model: keras.Model, path: Path) -> None:
     assert {name: group for name, group in group_names(graph).items() if name in written} == written
 
 
-@pytest.mark.parametrize(("name", "twin"), FORMS, ids=[f"{n}-{'twin' if t else 'distinct'}" for n, t in FORMS])
+@pytest.mark.parametrize(
+    ("name", "twin"), FORMS, ids=[f"{n}-{'twin' if t else 'distinct'}" for n, t in FORMS]
+)
 def test_the_zoo(tmp_path, name, twin):
     check(ZOO[name].build(twin), tmp_path / "model.keras")
 
@@ -66,7 +68,9 @@ def test_the_zoo(tmp_path, name, twin):
 def _inner(kind: int, depth: int, draw: Any) -> keras.Model:
     i = keras.Input((3, 4))
     if kind == 0:
-        return keras.Sequential([keras.Input((3, 4)), layers.Dense(4), layers.LayerNormalization(), layers.Dense(4)])
+        return keras.Sequential(
+            [keras.Input((3, 4)), layers.Dense(4), layers.LayerNormalization(), layers.Dense(4)]
+        )
     x, y = layers.Dense(4)(i), layers.Dense(4)(i)
     if kind == 1:
         return keras.Model(i, layers.Add()([layers.ReLU()(x), y]))
@@ -119,7 +123,7 @@ def models(draw: Any) -> keras.Model:
     outputs = [made[-1 - draw(st.integers(0, len(made) - 1))] for _ in range(count)]
     given_outputs: Any = outputs if count > 1 or draw(st.booleans()) else outputs[0]
     if draw(st.booleans()):
-        given_outputs = {key: out for key, out in zip(draw(st.permutations(["z", "y", "x"])), outputs, strict=False)}
+        given_outputs = dict(zip(draw(st.permutations(["z", "y", "x"])), outputs, strict=False))
     return keras.Model(inputs if draw(st.booleans()) else list(inputs.values()), given_outputs)
 
 

@@ -30,7 +30,7 @@ from tests.zoo.common import randomise
 MODELS = sorted((Path(__file__).parents[2] / "models").glob("*.keras"))
 
 
-# -- models whose order of layers changes when a node is inserted -----------------------------------------------------------
+# -- models whose order of layers changes when a node is inserted -----------------------------
 def two_grus() -> keras.Model:
     a, b = keras.Input((5, 2), name="a"), keras.Input((5, 2), name="b")
     x, y = layers.GRU(3, name="first")(a), layers.GRU(3, name="second")(b)
@@ -67,10 +67,14 @@ def nested_shared() -> keras.Model:
 
 def nested_deep() -> keras.Model:
     i = keras.Input((4,), name="middle_input")
-    middle = keras.Model(i, layers.Add(name="mid_join")([inner()(i), layers.Dense(4, name="mid")(i)]), name="middle")
+    middle = keras.Model(
+        i, layers.Add(name="mid_join")([inner()(i), layers.Dense(4, name="mid")(i)]), name="middle"
+    )
     j = keras.Input((4,), name="features")
     sequence = keras.Sequential([keras.Input((4,)), middle, layers.Dense(4, name="last")], name="sequence")
-    return keras.Model(j, layers.Add(name="join")([sequence(j), layers.Dense(4, name="side")(j)]), name="nested_deep")
+    return keras.Model(
+        j, layers.Add(name="join")([sequence(j), layers.Dense(4, name="side")(j)]), name="nested_deep"
+    )
 
 
 def wrapped() -> keras.Model:
@@ -206,7 +210,7 @@ def test_a_layer_that_an_edit_removed(tmp_path):
         support.compare(values, desired[name], rtol=0, atol=0)
 
 
-# -- optimizer state ----------------------------------------------------------------------------------------------------------
+# -- optimizer state -----------------------------
 def scheduled() -> keras.optimizers.Optimizer:
     return keras.optimizers.Adam(keras.optimizers.schedules.ExponentialDecay(0.01, 10, 0.9))
 
@@ -260,7 +264,12 @@ def slots(model: keras.Model) -> dict[str, np.ndarray]:
 
 @pytest.mark.parametrize(
     ("name", "builder"),
-    [*((name, two_denses) for name in OPTIMIZERS), ("adam", wrapped), ("adafactor", wrapped), ("rmsprop-centered", nested)],
+    [
+        *((name, two_denses) for name in OPTIMIZERS),
+        ("adam", wrapped),
+        ("adafactor", wrapped),
+        ("rmsprop-centered", nested),
+    ],
     ids=lambda value: value if isinstance(value, str) else value.__name__,
 )
 def test_slots_stay_with_their_variables(tmp_path, name, builder):
@@ -326,7 +335,9 @@ def test_state_of_an_unknown_layout_is_refused_where_the_order_changes(tmp_path)
     keras.backend.clear_session()
     path = tmp_path / "model.keras"
     original = trained(two_denses(), keras.optimizers.Muon(), path)
-    with pytest.raises(rewriter.errors.UnsupportedError, match="'?Muon.* is not known; save the model without it"):
+    with pytest.raises(
+        rewriter.errors.UnsupportedError, match="'?Muon.* is not known; save the model without it"
+    ):
         inserted(path, tmp_path / "out.keras", ("join", 1), count=3)
     assert not (tmp_path / "out.keras").exists()
     model = keras.saving.load_model(inserted(path, tmp_path / "out.keras", "head"))
@@ -360,7 +371,7 @@ def test_an_optimizer_that_was_never_used(tmp_path, optimizer):
     assert loaded.get_compile_config() == model.get_compile_config()
 
 
-# -- what else is in the archive -----------------------------------------------------------------------------------------------
+# -- what else is in the archive -----------------------------
 def lookups() -> keras.Model:
     """Two tables that differ in their assets alone, and a third inside a model."""
     a, b = (keras.Input((1,), dtype="string", name=name) for name in "ab")
@@ -379,7 +390,10 @@ def test_assets_stay_with_their_layers(saved, tmp_path):
     path, _ = saved(lookups)
     target = inserted(path, tmp_path / "out.keras", ("join", 1), count=3)
     model = support.load(target)
-    assert [layer.name for layer in model.layers if isinstance(layer, layers.StringLookup)] == ["second", "first"]
+    assert [layer.name for layer in model.layers if isinstance(layer, layers.StringLookup)] == [
+        "second",
+        "first",
+    ]
     words = {"first": "xyz", "second": "pqr"}
     for name, letters in words.items():
         assert set(model.get_layer(name).get_vocabulary()) == {"[UNK]", *letters}
@@ -416,7 +430,7 @@ def test_metadata_and_other_members_are_carried_along(saved, tmp_path):
             assert before.read(name) == after.read(name)
 
 
-# -- the applications ------------------------------------------------------------------------------------------------------------
+# -- the applications -----------------------------
 SMALL = {"MobileNetV3Small": 64, "EfficientNetB0": 64}
 LARGE_INPUT = ("NASNetLarge", "NASNetMobile")
 OTHERS = sorted(n for n in dir(keras.applications) if n[0].isupper() and n not in SMALL)
@@ -460,7 +474,7 @@ def test_an_application_with_nodes_inserted(tmp_path, name):
     check_application(name, 224 if name in LARGE_INPUT else 96, tmp_path)
 
 
-# -- save, load, save ----------------------------------------------------------------------------------------------------------
+# -- save, load, save -----------------------------
 @pytest.mark.parametrize("source", MODELS, ids=lambda p: p.stem)
 def test_a_repaired_file_survives_keras(tmp_path, source):
     result = rewriter.repair(source, tmp_path / "fixed.keras")

@@ -45,7 +45,7 @@ def cases(*names: str) -> Callable[[Callable[..., list[Case]]], Callable[..., li
     return register
 
 
-# -- core ----------------------------------------------------------------------------------------------------
+# -- core -----------------------------
 @cases("Dense")
 def dense(layers: Any, make: Any) -> list[Case]:
     options = [{"units": 5}, {"units": 1, "use_bias": False, "activation": "relu"}]
@@ -173,7 +173,7 @@ def spatial_dropout(layers: Any, make: Any) -> list[Case]:
     return sweep(make, options, BY_DIMENSION[int(make.__name__[-2])])
 
 
-# -- normalisation -------------------------------------------------------------------------------------------
+# -- normalisation -----------------------------
 @cases("BatchNormalization")
 def batch_normalization(layers: Any, make: Any) -> list[Case]:
     options = [{}, {"axis": 1}, {"axis": -2, "scale": False}, {"renorm": True, "dtype": "mixed_float16"}]
@@ -223,7 +223,7 @@ def spectral_normalization(layers: Any, make: Any) -> list[Case]:
     ]
 
 
-# -- convolution ---------------------------------------------------------------------------------------------
+# -- convolution -----------------------------
 def conv_options(dimensions: int) -> list[dict[str, Any]]:
     kernel = (3, 2, 1)[:dimensions]
     return [
@@ -300,7 +300,7 @@ def conv_transpose(layers: Any, make: Any) -> list[Case]:
     ]
 
 
-# -- pooling -------------------------------------------------------------------------------------------------
+# -- pooling -----------------------------
 def _dimensions(make: Any) -> int:
     return int(make.__name__[-2])
 
@@ -332,7 +332,7 @@ def adaptive_pooling(layers: Any, make: Any) -> list[Case]:
     return both_formats(make, options, [s for s in BY_DIMENSION[n] if None not in s[1:]], run_first=True)
 
 
-# -- reshaping -----------------------------------------------------------------------------------------------
+# -- reshaping -----------------------------
 @cases("Reshape")
 def reshape(layers: Any, make: Any) -> list[Case]:
     def of(target: Any, *shapes: Any, **more: Any) -> list[Case]:
@@ -415,7 +415,7 @@ def cropping(layers: Any, make: Any) -> list[Case]:
     return both_formats(make, options, BY_DIMENSION[n], run_first=True)
 
 
-# -- merging -------------------------------------------------------------------------------------------------
+# -- merging -----------------------------
 PAIRS: list[Any] = [
     ((None, 5), (None, 5)),
     ((None, 4, 5), (None, 1, 5)),
@@ -480,7 +480,7 @@ def dot(layers: Any, make: Any) -> list[Case]:
     ]
 
 
-# -- attention -----------------------------------------------------------------------------------------------
+# -- attention -----------------------------
 @cases("Attention", "AdditiveAttention")
 def attention(layers: Any, make: Any) -> list[Case]:
     groups = [
@@ -577,7 +577,7 @@ def grouped_query_attention(layers: Any, make: Any) -> list[Case]:
     ]
 
 
-# -- recurrent -----------------------------------------------------------------------------------------------
+# -- recurrent -----------------------------
 RETURNS: list[dict[str, Any]] = [
     {},
     {"return_sequences": True},
@@ -757,7 +757,7 @@ def time_distributed(layers: Any, make: Any) -> list[Case]:
     ]
 
 
-# -- preprocessing -------------------------------------------------------------------------------------------
+# -- preprocessing -----------------------------
 @cases("Rescaling")
 def rescaling(layers: Any, make: Any) -> list[Case]:
     return [
@@ -971,7 +971,7 @@ def stft_spectrogram(layers: Any, make: Any) -> list[Case]:
     return both_formats(make, options, [(None, 50, 3), (2, 41, 1)])
 
 
-# -- images --------------------------------------------------------------------------------------------------
+# -- images -----------------------------
 IMAGES: list[Any] = [(None, 12, 10, 3), (2, 9, 8, 3)]
 
 

@@ -131,7 +131,7 @@ def test_a_contraction_that_keras_declares_and_cannot_run_is_refused() -> None:
     assert refused("numpy.Vdot", ((4,), (5,)))
 
 
-# -- configurations from someone who wishes us ill -----------------------------------------------------------------
+# -- configurations from someone who wishes us ill -----------------------------
 def _configs() -> Iterator[tuple[str, Any]]:
     """The saved form of the first and the last case of every class."""
     chosen: dict[str, list[Case]] = {}

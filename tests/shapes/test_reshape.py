@@ -176,7 +176,7 @@ def test_too_many_elements_are_refused(pair: tuple[list[Size], list[Size]], fact
         reshape([new_axis(n) for n in shape], [*target, factor])
 
 
-# -- cases by hand ----------------------------------------------------------------------------------------------------
+# -- cases by hand -----------------------------
 def named(**sizes: Size) -> dict[str, Axis]:
     return {name: new_axis(size) for name, size in sizes.items()}
 

@@ -1,7 +1,7 @@
 """CRC-32 of a change: what overwriting a few bytes does to the CRC, without reading the rest a second time.
 
-CRC-32 is linear over GF(2), so for contents of equal length crc(new) ^ crc(old) depends on new ^ old only, and `n` bytes
-that do not differ multiply that difference by x^(8n) modulo the polynomial (zlib 1.2.13, crc32.c, `multmodp`).
+CRC-32 is linear over GF(2), so for contents of equal length crc(new) ^ crc(old) depends on new ^ old only, and `n`
+bytes that do not differ multiply that difference by x^(8n) modulo the polynomial (zlib 1.2.13, crc32.c, `multmodp`).
 """
 
 from __future__ import annotations

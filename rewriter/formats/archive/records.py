@@ -47,7 +47,7 @@ ReadAt = Callable[[int, int], bytes]
 
 @dataclasses.dataclass(frozen=True)
 class Member:
-    """One member; `start` to `end` is its local header, data and data descriptor, `data` to `data + stored` its data."""
+    """One member: `start` to `end` is all that belongs to it, `data` to `data + stored` its data."""
 
     name: str
     raw_name: bytes

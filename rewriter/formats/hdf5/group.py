@@ -125,7 +125,7 @@ def _leaves(view: View, tree: int, names: _Heap) -> Iterator[tuple[int, bytes, b
 
 
 def _check_free_list(view: View, heap: _Heap, first: int) -> None:
-    """The free blocks of a heap end (spec III.D; 1 is the end): libhdf5 1.14.6 never returns where they go in a circle."""
+    """The free blocks of a heap end (spec III.D; 1 is the end): libhdf5 1.14.6 hangs where they go in a circle."""
     seen: set[int] = set()
     at = first
     while at not in (_END_OF_FREE_LIST, UNDEFINED):

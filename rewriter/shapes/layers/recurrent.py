@@ -115,7 +115,7 @@ def _check_initial(call: Call, batch: Axis, state: _State) -> None:
             raise ShapeError(f"an initial state is {value.text()}, it has to be [{batch}, {width}]")
 
 
-# -- cells called by themselves ---------------------------------------------------------------------------------
+# -- cells called by themselves -----------------------------
 @layer(*_CELLS, "StackedRNNCells")
 def cell_step(call: Call) -> Any:
     """``cell(x[B, F], states) -> ([B, units], states)``."""
@@ -133,7 +133,7 @@ def cell_step(call: Call) -> Any:
     return call.like([batch, state.output], dtype), new
 
 
-# -- convolutional LSTMs ----------------------------------------------------------------------------------------
+# -- convolutional LSTMs -----------------------------
 def _conv_lstm(dimensions: int) -> Callable[[Call], Any]:
     def rule(call: Call) -> Any:
         """``conv_lstm(x[B, T, S..., C]) -> [B, S'..., filters]``, with T for sequences; states as the last output."""

@@ -141,7 +141,7 @@ def _tensordot_axes(call: Call, left: int, right: int) -> tuple[list[int], list[
     return sides[0], sides[1]
 
 
-# -- einsum -----------------------------------------------------------------------------------------------------
+# -- einsum -----------------------------
 @op("numpy", "Einsum")
 def einsum(call: Call) -> Value:
     """``einsum("ij,jk->ik", x[i, j], y[j, k]) -> [i, k]``; ``...`` stands for axes that broadcast."""

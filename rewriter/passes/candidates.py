@@ -1,0 +1,238 @@
+"""Candidates: every row of the table that describes a product of the operands, ranked by its evidence.
+
+Rows that come to the same nodes are one candidate. For three operands or more, the one with the most axes is the data,
+and each other one is placed against it.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator, Sequence
+
+from ..ir.axis import Axis
+from ..rules.lower import Plan, Step, lower
+from ..rules.match import Match, match
+from ..rules.notation import Equation, Term
+from ..rules.table import Kind as RuleKind
+from ..rules.table import Rule, kind_of
+from ..shapes.broadcast import Convention, align, broadcast, positions
+from .evidence import demand, weigh
+from .find import operand_axes
+from .finding import Applicability, Candidate
+from .sites import Site
+
+Axes = tuple[Axis, ...]
+_ORDER = {RuleKind.PLACE: 0, RuleKind.REPEAT: 1, RuleKind.CONTRACT: 2}
+_MAX_COMBINATIONS = 64
+
+
+def candidates(site: Site, rules: Sequence[Rule], with_identity: bool = False) -> list[Candidate]:
+    """Every meaning that matches, the best first; rows that come to the same nodes are one.
+
+    ``with_identity`` keeps readings of the product as it stands (no node to insert).
+    """
+    operands = operand_axes(site)
+    if len(operands) == 2:
+        found = [c for rule in rules for c in _binary(rule, operands, site.convention)]
+    else:
+        found = list(_several(rules, operands, site.convention))
+    stands = site.recorded is None or site.recorded == _naive_shape(site)
+    distinct: dict[tuple[tuple[Step, ...], tuple[object, ...]], Candidate] = {}
+    for candidate in found:
+        if not candidate.plan.steps and not with_identity:
+            continue
+        evidence = weigh(candidate.match.pairs, operands, [o.softmax for o in site.operands])
+        demand(evidence, candidate.plan.output, site.recorded or _naive_shape(site), stands)
+        evidence.keeps_data = int(_keeps_data(candidate, site))
+        candidate.rank = evidence.rank
+        candidate.evidence = evidence.texts() or [_size_text(candidate)]
+        key = (candidate.plan.steps, candidate.plan.output)
+        known = distinct.get(key)
+        if known is None or candidate.rank > known.rank:
+            distinct[key] = candidate
+    first_rank = len(operands[0]) if operands else 0
+    return sorted(
+        distinct.values(),
+        key=lambda c: (
+            *(-n for n in c.rank[:1]),
+            must_be_asked_for(c),
+            *(-n for n in c.rank[1:]),
+            _ORDER[c.kind],
+            bool(c.match.assumed),
+            abs(len(c.plan.output) - first_rank),
+        ),
+    )
+
+
+def _keeps_data(candidate: Candidate, site: Site) -> bool:
+    """True where all operands but one are weights that a softmax made, and that one stays as it is."""
+    data = [k for k, operand in enumerate(site.operands) if not operand.softmax]
+    return len(data) == 1 < len(site.operands) and all(
+        step.operand != data[0] for step in candidate.plan.steps
+    )
+
+
+def _size_text(candidate: Candidate) -> str:
+    if candidate.match.assumed:
+        return f"fits if {', '.join(sorted(candidate.match.assumed))} has one size on both sides"
+    sizes = candidate.match.sizes
+    names = sorted({name for name, _, _ in candidate.match.pairs} & sizes.keys() - {"b"})
+    return f"the sizes fit ({', '.join(f'{n}={sizes[n]}' for n in names)})" if names else "any sizes fit"
+
+
+def _naive_shape(site: Site) -> tuple[int | None, ...] | None:
+    """What Keras's static inference makes of the product: None where a size is None and the other is not 1."""
+    shapes = [v.shape or [] for v in site.values]
+    out_rank = max(map(len, shapes))
+    result: list[int | None] = [1] * out_rank
+    for shape in shapes:
+        lead = shape[:1] if site.convention is Convention.MERGE and shape else []
+        rest = shape[len(lead) :]
+        padded = [*lead, *([1] * (out_rank - len(shape))), *rest]
+        for i, size in enumerate(padded):
+            if result[i] == 1:
+                result[i] = size
+            elif size == 1 or size == result[i]:
+                continue
+            elif size is None or result[i] is None:
+                result[i] = (
+                    size
+                    if result[i] is None and site.convention is Convention.NUMPY
+                    else (result[i] if site.convention is Convention.NUMPY else None)
+                )
+            else:
+                return None
+    return tuple(result)
+
+
+def _binary(rule: Rule, operands: Sequence[Axes], convention: Convention) -> Iterator[Candidate]:
+    """The ways in which a rule's equations describe two operands, in either order, with and without unit axes."""
+    for written in rule.equations:
+        symmetric = written.operands[0] == written.operands[1]
+        for equation in (written,) if symmetric else (written, written.swapped()):
+            for found in matches(equation, operands):
+                plan = lower(found, convention)
+                if not plan.cannot:
+                    yield Candidate(rule.name, found, plan, kind_of(written))
+
+
+def matches(equation: Equation, operands: Sequence[Axes], roles: bool = True) -> Iterator[Match]:
+    """Matches with all axes as they are, then with the unit axes of one operand or of all left out."""
+    seen: set[tuple[tuple[int, ...], ...]] = set()
+    units = [any(a.size == 1 for a in axes[1:]) for axes in operands]
+    for keep in itertools.product(*((True, False) if u else (True,) for u in units)):
+        found = match(equation, operands, roles, keep)
+        if isinstance(found, Match) and found.kept not in seen:
+            seen.add(found.kept)
+            yield found
+
+
+def _several(rules: Sequence[Rule], operands: Sequence[Axes], convention: Convention) -> Iterator[Candidate]:
+    """Three operands or more: the largest one is the data, and each other one is placed against it."""
+    data = max(range(len(operands)), key=lambda k: len(operands[k]))
+    choices: list[list[Candidate | None]] = []
+    for k, axes in enumerate(operands):
+        if k == data:
+            continue
+        pair = [operands[data], axes]
+        found = [c for rule in rules for c in _binary(rule, pair, Convention.NUMPY) if _keeps(c, pair)]
+        distinct = {c.match.equation.operands[1]: c for c in reversed(found)}
+        ways: list[Candidate | None] = list(reversed(distinct.values())) if axes else [None]
+        if not ways:
+            return
+        choices.append(ways)
+    others = [k for k in range(len(operands)) if k != data]
+    for combination in itertools.islice(itertools.product(*choices), _MAX_COMBINATIONS):
+        joined = _join(operands, data, others, combination, convention)
+        if joined is not None:
+            yield joined
+
+
+def _keeps(candidate: Candidate, pair: Sequence[Axes]) -> bool:
+    """True where the product has exactly the data's axes."""
+    return candidate.kind is not RuleKind.CONTRACT and candidate.plan.output == tuple(a.size for a in pair[0])
+
+
+def _join(
+    operands: Sequence[Axes],
+    data: int,
+    others: Sequence[int],
+    combination: Sequence[Candidate | None],
+    convention: Convention,
+) -> Candidate | None:
+    """One equation over all operands from one against the data for each other operand."""
+    names = _data_names(len(operands[data]), combination)
+    terms: list[tuple[Term, ...]] = [()] * len(operands)
+    terms[data] = tuple(map(Term, names))
+    kept: list[tuple[int, ...]] = [()] * len(operands)
+    kept[data] = tuple(range(len(operands[data])))
+    sizes = {n[0]: a.size for n, a in zip(names, operands[data], strict=True)}
+    where = {n[0]: a for n, a in zip(names, operands[data], strict=True)}
+    pairs = []
+    rules = []
+    for k, chosen in zip(others, combination, strict=True):
+        if chosen is None:
+            continue
+        found = chosen.match
+        positions_of = {}
+        for term, position in zip(found.equation.operands[0], found.kept[0], strict=True):
+            positions_of[term.names] = position
+        own: list[Term] = []
+        for term in found.equation.operands[1]:
+            if term.names not in positions_of:
+                return None
+            own.append(Term(names[positions_of[term.names]]))
+        terms[k] = tuple(own)
+        kept[k] = found.kept[1]
+        for term, position in zip(own, kept[k], strict=True):
+            pairs.append((term.names[0], where[term.names[0]], operands[k][position]))
+        rules.append(chosen.rule)
+    equation = Equation(tuple(terms), terms[data])
+    joined = Match(equation, tuple(operands), tuple(kept), sizes, tuple(pairs), frozenset(), where)
+    plan: Plan = lower(joined, convention)
+    if plan.cannot:
+        return None
+    return Candidate("+".join(dict.fromkeys(rules)), joined, plan, RuleKind.PLACE)
+
+
+def _data_names(rank: int, combination: Sequence[Candidate | None]) -> tuple[tuple[str, ...], ...]:
+    """Names for the data's axes: those of the first pairing that names them all."""
+    for chosen in combination:
+        if chosen is not None:
+            terms = [term.names for term in chosen.match.equation.operands[0]]
+            if len(terms) == rank and all(len(names) == 1 for names in terms):
+                return tuple(terms)
+    return tuple((f"x{i}" if i else "b",) for i in range(rank))
+
+
+def must_be_asked_for(candidate: Candidate) -> bool:
+    """True for a sum or a new rank that nothing downstream or recorded asks for."""
+    return candidate.kind is RuleKind.CONTRACT and candidate.rank[0] != 1
+
+
+def as_written(site: Site) -> Candidate | None:
+    """A legal product with operands of different rank, as the candidate that writes its missing axes out."""
+    operands = operand_axes(site)
+    if not operands or any(v.axes is None for v in site.values) or len({len(axes) for axes in operands}) == 1:
+        return None
+    columns = align(site.convention, operands)
+    names = ["b", *(f"x{i}" for i in range(1, len(columns)))]
+    terms, kept = [], []
+    for axes in operands:
+        places = positions(site.convention, len(axes), len(columns))
+        terms.append(tuple(Term((names[p],)) for a, p in zip(axes, places, strict=True) if a.size != 1))
+        kept.append(tuple(i for i, a in enumerate(axes) if a.size != 1))
+        if not axes:
+            return None
+    out = broadcast(site.convention, operands, unify=False)
+    sizes = {name: axis.size for name, axis in zip(names, out, strict=True)}
+    equation = Equation(
+        tuple(terms), tuple(Term((n,)) if a.size != 1 else Term(()) for n, a in zip(names, out, strict=True))
+    )
+    found = Match(
+        equation, tuple(operands), tuple(kept), sizes, (), frozenset(), dict(zip(names, out, strict=True))
+    )
+    plan = lower(found, Convention.NONE)
+    if plan.cannot or not plan.steps:
+        return None
+    return Candidate("explicit", found, plan, RuleKind.PLACE, applicability=Applicability.SAFE)
