@@ -1,7 +1,7 @@
 """Which group of the weights file holds which layer, and which one has to hold it when the graph has changed.
 
-Source: ``keras/src/saving/saving_lib.py`` (``_save_state``, ``_save_container_state``), Keras 3.15. A layer's assets
-(the vocabulary of a StringLookup) lie under the same names in the archive's folder ``assets``.
+Source: ``keras/src/saving/saving_lib.py`` (``_save_state``, ``_save_container_state``), Keras 3.15. A layer's
+assets (the vocabulary of a StringLookup) lie under the same names in the archive's folder ``assets``.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _ASSETS = "assets"
 
 @dataclass(frozen=True, slots=True)
 class Move:
-    """The groups of one model's layers: where they are in the file as it is read, and their names before and after."""
+    """The groups of one model's layers: where they are in the file as it is read, and and their names."""
 
     path: str
     before: dict[str, str]
@@ -27,7 +27,7 @@ class Move:
 
 
 def moves(index: Hdf5Index, before: Graph, after: Graph, prefix: str = "") -> Iterator[Move]:
-    """For every model of the file, outermost first, the groups of its layers in the old order and in the new."""
+    """For every model of the file, outermost first, the groups of its layers in both orders."""
     path = f"{prefix}layers"
     ordered = group_names(before)
     groups = saved_groups(index, path, before, ordered)
@@ -56,7 +56,7 @@ def saved_groups(
 ) -> dict[str, str]:
     """The group of each layer that has one in the weights file: ``{"my_gru": "gru_1"}``.
 
-    Newer files state the layer's name in the attribute ``name`` of its ``vars`` group. Older ones do not: there the
+    Newer files state the layer's name in the attribute ``name`` of its ``vars`` group. Older ones do not: the
     group is the one that Keras gives the layer in the order of the graph as it was saved.
 
     Args:
@@ -86,7 +86,7 @@ def saved_groups(
 def permutation(move: Move, present: set[str]) -> dict[str, str]:
     """The new names of a model's groups as a permutation of the groups there are.
 
-    A file can hold groups of layers that its model no longer has: one that is in the way takes a name that came free.
+    A file can hold groups of layers that its model no longer has: one in the way takes a name that came free.
 
     Raises:
         BadFileError: a layer's weights would need a group that the file does not have.

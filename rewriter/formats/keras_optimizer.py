@@ -1,8 +1,8 @@
-"""Optimizer state follows the order of the model's trainable variables; when that order changes, so must the state.
+"""Optimizer state follows the order of the trainable variables; when that order changes, so must the state.
 
-An optimizer's variables are saved as ``optimizer/vars/<i>``, in the order in which they were made: its counters, then
-in passes over the trainable variables the slots of each. Source: ``keras/src/optimizers``, ``build`` of every class and
-``BaseOptimizer.add_optimizer_variables``, Keras 3.15. The state of metrics and losses is not saved.
+An optimizer's variables are saved as ``optimizer/vars/<i>``, in the order in which they were made: its counters,
+then in passes over the trainable variables the slots of each. Source: ``keras/src/optimizers``, ``build`` of every class
+and ``BaseOptimizer.add_optimizer_variables``, Keras 3.15. The state of metrics and losses is not saved.
 """
 
 from __future__ import annotations
@@ -29,13 +29,13 @@ def _like(count: int) -> Slots:
 
 
 def _factored(shape: Shape) -> list[Shape]:
-    """Adafactor: a row and a column factor of what has two axes or more, and the whole."""
-    return [shape[:-1], (*shape[:-2], shape[-1]), shape] if len(shape) >= 2 else [shape]
+    """Adafactor: a row and a column factor of what has two axes or more, else two scalars, and the whole."""
+    return [shape[:-1], (*shape[:-2], shape[-1]), shape] if len(shape) >= 2 else [(), (), shape]
 
 
 @dataclass(frozen=True, slots=True)
 class Pass:
-    """One pass over the variables, made where the optimizer's option of that name is set (always if it is empty)."""
+    """One pass over the variables, made where the option of that name is set (always if it is empty)."""
 
     slots: Slots
     option: str = ""
@@ -45,7 +45,7 @@ _ONE, _TWO = Pass(_like(1)), Pass(_like(2))
 _AMSGRAD = Pass(_like(1), "amsgrad")
 _MOMENTUM = Pass(_like(1), "momentum")
 
-# Passes by class. Muon chooses the slots of a variable by its path, MultiOptimizer by code: they are not here.
+# Passes by class. Muon chooses a variable's slots by its path, MultiOptimizer by code: they are not here.
 PASSES: dict[str, tuple[Pass, ...]] = {
     "Adadelta": (_TWO,),
     "Adafactor": (Pass(_factored),),
@@ -65,7 +65,7 @@ PASSES: dict[str, tuple[Pass, ...]] = {
 # Every optimizer makes these first (BaseOptimizer.build).
 _COMMON = (Pass(_like(1), "use_ema"), Pass(_like(1), "gradient_accumulation_steps"))
 
-# Scalars that a class makes after its slots, and those that LossScaleOptimizer has before its inner optimizer's.
+# Scalars that a class makes after its slots, and those of LossScaleOptimizer before its inner optimizer's.
 _TRAILING = {"Nadam": 1}
 _LOSS_SCALE = 4
 
@@ -76,7 +76,7 @@ def relink_optimizer(
     """The byte patches that put each slot variable where the new order of trainable variables expects it.
 
     Raises:
-        UnsupportedError: the order changes, and how the state is laid out is not known or does not fit the model.
+        UnsupportedError: the order changes, and the layout of the state is not known or does not fit.
     """
     if f"{_PATH}/vars" not in index or not index.datasets(f"{_PATH}/vars"):
         return []
@@ -95,9 +95,9 @@ def relink_optimizer(
 
 
 def _optimizers(index: Hdf5Index, entry: dict[str, Any]) -> Iterator[tuple[str, int, str, dict[str, Any]]]:
-    """Every group of state: its path, the scalars before those of the optimizer, its class and its configuration.
+    """Every group of state: its path, the scalars in front, the optimizer's class and configuration.
 
-    A LossScaleOptimizer (which Keras puts around the optimizer of a mixed_float16 model unasked) saves the variables of
+    A LossScaleOptimizer (Keras puts one around that of a mixed_float16 model unasked) saves the variables of
     the one inside twice: after its own, and in a group of their own.
     """
     compiled = entry.get("compile_config")
@@ -112,7 +112,7 @@ def _optimizers(index: Hdf5Index, entry: dict[str, Any]) -> Iterator[tuple[str, 
 
 
 def _stated(optimizer: Any) -> tuple[str, dict[str, Any]]:
-    """Class and configuration of a serialised optimizer; a name alone stands for the class with its defaults."""
+    """Class and configuration of a serialised optimizer; a mere name stands for the class with defaults."""
     if isinstance(optimizer, str):
         known = {name.lower(): name for name in PASSES}
         return known.get(optimizer.lower(), optimizer), {}
@@ -182,6 +182,6 @@ def _starts(
 
 def _lost(reason: str) -> UnsupportedError:
     return UnsupportedError(
-        "the inserted nodes change the order of the model's variables, and the optimizer's state cannot be kept: "
+        "the inserted nodes change the order of the model's variables, the optimizer's state cannot be kept: "
         f"{reason}; save the model without it (load_model(path, compile=False), then save)"
     )

@@ -8,6 +8,7 @@ node can change it. Source: ``keras/src/ops/function.py`` (``map_graph``, ``_bui
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Iterator
 
@@ -40,13 +41,14 @@ def group_names(graph: Graph) -> dict[str, str]:
 
 def operations_in_order(graph: Graph) -> list[Operation]:
     """The operations of a functional model, by decreasing depth and then by first visit."""
-    finished, first_visit = _walk(graph)
+    tensors = {name: _tensors(node) for name, node in graph.nodes.items()}
+    finished, first_visit = _walk(graph, tensors)
     node_depth: dict[str, int] = {}
     depth_of: dict[str, int] = {}
     for node in reversed(finished):
         depth = max(node_depth.get(node.name, 0), depth_of.get(node.operation.name, 0))
         node_depth[node.name] = depth_of[node.operation.name] = depth
-        for ref in _tensors(node):
+        for ref in tensors[node.name]:
             node_depth[ref.node] = max(depth + 1, node_depth.get(ref.node, 0))
     for ref in flatten_outputs(graph.inputs):
         name = graph.nodes[ref.node].operation.name
@@ -56,7 +58,7 @@ def operations_in_order(graph: Graph) -> list[Operation]:
     return [graph.operations[name] for name in names]
 
 
-def _walk(graph: Graph) -> tuple[list[Node], dict[str, int]]:
+def _walk(graph: Graph, tensors: dict[str, list[TensorRef]]) -> tuple[list[Node], dict[str, int]]:
     """Nodes in the order in which a depth-first walk from the outputs leaves them, and when each operation is met."""
     finished: list[Node] = []
     entered: set[str] = set()
@@ -71,7 +73,7 @@ def _walk(graph: Graph) -> tuple[list[Node], dict[str, int]]:
                 if node.name not in entered:
                     entered.add(node.name)
                     first_visit.setdefault(node.operation.name, len(first_visit))
-                    stack.append((node, iter(_tensors(node))))
+                    stack.append((node, iter(tensors[node.name])))
                     continue
             if stack:
                 node, rest = stack[-1]
@@ -87,6 +89,7 @@ def _tensors(node: Node) -> list[TensorRef]:
     return [leaf for leaf in flatten_outputs((node.args, node.kwargs)) if isinstance(leaf, TensorRef)]
 
 
+@functools.lru_cache(maxsize=1024)
 def snake_case(name: str) -> str:
     """A class name as Keras writes it in paths (``keras/src/utils/naming.py``)."""
     name = re.sub(r"\W+", "", name)

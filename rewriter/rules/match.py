@@ -101,6 +101,7 @@ def match(
     pairs: list[tuple[str, Axis, Axis]] = []
     assumed: set[str] = set()
     groups: list[tuple[tuple[str, ...], Axis]] = []
+    batched = any(axis.role is Role.BATCH for axes in operands for axis in axes)
     for k, terms in enumerate(expanded.operands):
         for term, position in zip(terms, kept[k], strict=True):
             axis = operands[k][position]
@@ -108,7 +109,7 @@ def match(
                 if axis.size != 1:
                     return NoMatch("size", f"{axis} is not 1")
                 continue
-            if roles and (wrong := _role_clash(expanded, term.names, axis, position)):
+            if roles and (wrong := _role_clash(expanded, term.names, axis, position == 0 and not batched)):
                 return NoMatch("role", wrong)
             if len(term.names) > 1:
                 groups.append((term.names, axis))
@@ -129,11 +130,15 @@ def match(
     return Match(expanded, tuple(operands), kept, sizes, tuple(pairs), frozenset(assumed), where)
 
 
-def _role_clash(equation: Equation, names: tuple[str, ...], axis: Axis, position: int) -> str:
-    """Why an axis cannot stand for these names, or ""."""
+def _role_clash(equation: Equation, names: tuple[str, ...], axis: Axis, may_be_batch: bool) -> str:
+    """Why an axis cannot stand for these names, or "".
+
+    Args:
+        may_be_batch: it stands where a batch would, and nothing says which axis the batch is.
+    """
     letters = [equation.letter(name) for name in names]
     if "b" in letters:
-        if axis.role is Role.BATCH or (axis.role is Role.UNKNOWN and position == 0):
+        if axis.role is Role.BATCH or (axis.role is Role.UNKNOWN and may_be_batch):
             return ""
         return f"b would be {axis}, which is not the batch"
     if axis.role is Role.BATCH:

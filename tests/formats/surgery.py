@@ -1,4 +1,4 @@
-"""Files with nodes inserted that compute nothing, and edits that older or careless writers would have made."""
+"""Files with nodes inserted that compute nothing, and edits of older or careless writers."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def insert(graph: Graph, before: str, operand: int = 0, count: int = 1) -> list[
 
 
 def inserted(source: Path, target: Path, *places: str | tuple[str, int], count: int = 1) -> Path:
-    """Write `source` to `target` with nodes inserted before each place: a node's path, and which operand of it."""
+    """Write `source` to `target` with nodes inserted before each place: its path, and which operand."""
     archive = KerasArchive(source)
     try:
         for place in places:
@@ -92,7 +92,7 @@ def read_config(path: Path) -> dict[str, Any]:
 
 
 def variables_by_path(model: keras.Model) -> dict[str, np.ndarray]:
-    """Every variable but the random seeds, by its path, which holds the names of the layers and not their order."""
+    """Every variable but the random seeds, by its path: that has the layers' names, not their order."""
     found = {v.path: np.asarray(v) for v in model.variables if "seed_generator" not in v.path}
     assert len(found) == sum("seed_generator" not in v.path for v in model.variables), (
         "two variables of one path"

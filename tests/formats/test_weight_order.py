@@ -1,4 +1,4 @@
-"""Inserted nodes change the order by which Keras numbers weights: every layer has to find its own all the same."""
+"""Inserted nodes change the order by which Keras numbers weights: every layer has to find its own."""
 
 from __future__ import annotations
 
@@ -93,7 +93,7 @@ def shared_dense() -> keras.Model:
     return keras.Model(i, layers.Add(name="join")([x, other(other(i))]), name="shared_dense")
 
 
-# The builder, and the places before which a node is inserted: by the list of places the order changes, or it does not.
+# The builder, and the places before which a node is inserted.
 CASES = {
     "two-grus": (two_grus, [("join", 1)]),
     "two-grus-early": (two_grus, ["second"]),

@@ -28,8 +28,7 @@ from rewriter.ir.size import (
 )
 from tests.ir.evaluate import evaluate
 
-settings.register_profile("sizes", deadline=None, max_examples=300)
-settings.load_profile("sizes")
+SETTINGS = settings(deadline=None, max_examples=200)
 
 NAMES = ("B", "H", "W")
 UNKNOWN = [unknown(), unknown()]
@@ -95,11 +94,13 @@ values = st.fixed_dictionaries(
 )
 
 
+@SETTINGS
 @given(tree, values)
 def test_it_is_integer_arithmetic(a: Sum, at: Values) -> None:
     assert evaluate(a.size, at) == a.exact(at)
 
 
+@SETTINGS
 @given(tree)
 def test_a_constant_is_an_int(a: Sum) -> None:
     if isinstance(a.size, Poly):
@@ -108,6 +109,7 @@ def test_a_constant_is_an_int(a: Sum) -> None:
         assert all(k for _, k in a.size.terms)
 
 
+@SETTINGS
 @given(tree, tree, tree)
 def test_one_normal_form(a: Sum, b: Sum, c: Sum) -> None:
     x, y, z = a.size, b.size, c.size
@@ -133,6 +135,7 @@ polynomial = st.recursive(
 )
 
 
+@SETTINGS
 @given(polynomial, st.integers(1, 6), st.integers(1, 6))
 def test_divisions_nest(a: Sum, m: int, n: int) -> None:
     assert floordiv(floordiv(a.size, m), n) == floordiv(a.size, m * n)
@@ -142,6 +145,7 @@ def test_divisions_nest(a: Sum, m: int, n: int) -> None:
     assert floordiv(a.size + m * n, m) == floordiv(a.size, m) + n
 
 
+@SETTINGS
 @given(tree, tree, st.lists(values, min_size=8, max_size=8))
 def test_same_is_never_contradicted(a: Sum, b: Sum, at: list[Values]) -> None:
     answer = same(a.size, b.size)
@@ -153,17 +157,20 @@ def test_same_is_never_contradicted(a: Sum, b: Sum, at: list[Values]) -> None:
     assert same(b.size, a.size) is answer
 
 
+@SETTINGS
 @given(tree, st.integers(-5, 5))
 def test_same_knows_a_constant_difference(a: Sum, n: int) -> None:
     assert same(a.size + n, a.size) is (Truth.NO if n else Truth.YES)
 
 
+@SETTINGS
 @given(tree, st.lists(values, min_size=4, max_size=4))
 def test_the_minimum_is_a_lower_bound(a: Sum, at: list[Values]) -> None:
     if isinstance(a.size, Poly) and a.size.minimum is not None:
         assert all(a.exact(v) >= a.size.minimum for v in at)
 
 
+@SETTINGS
 @given(tree, tree, values)
 def test_divide_gives_a_true_quotient(a: Sum, b: Sum, at: Values) -> None:
     result = divide(a.size, b.size)
@@ -173,12 +180,14 @@ def test_divide_gives_a_true_quotient(a: Sum, b: Sum, at: Values) -> None:
     assert result * b.size == a.size or a.size == b.size
 
 
+@SETTINGS
 @given(tree, tree)
 def test_divide_undoes_a_product(a: Sum, b: Sum) -> None:
     assume(b.size != 0 and not (isinstance(b.size, int) and b.size < 0))
     assert divide(a.size * b.size, b.size) == a.size
 
 
+@SETTINGS
 @given(tree, values)
 def test_what_is_printed_is_what_it_is(a: Sum, at: Values) -> None:
     assume(not is_unknown(a.size))
@@ -188,6 +197,7 @@ def test_what_is_printed_is_what_it_is(a: Sum, at: Values) -> None:
     assert result == a.exact(at)
 
 
+@SETTINGS
 @given(tree)
 def test_unknown_where_an_unknown_takes_part(a: Sum) -> None:
     text = str(a.size)

@@ -61,7 +61,11 @@ def unary() -> Iterator[Case]:
                 wanted = "int32" if name in INTEGER_ONLY else "float32"
                 for shape in (IMAGE, (N, N), (4,), ()) if dtype == wanted else (IMAGE,):
                     yield Case(
-                        f"{family}.{name} {dtype} {shape}", op, ((shape, dtype),), runs=dtype == wanted
+                        f"{family}.{name} {dtype} {shape}",
+                        op,
+                        ((shape, dtype),),
+                        runs=dtype == wanted,
+                        slow=dtype not in COMMON,
                     )
 
 

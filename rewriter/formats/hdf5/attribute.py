@@ -72,6 +72,17 @@ def _heap_string(view: View, at: int) -> bytes:
     length, collection, wanted = view.unpack("<LQL", at)
     if length == 0:
         return b""
+    if collection not in view.heaps:
+        view.heaps[collection] = _heap_objects(view, collection)
+    position, extent = view.heaps[collection].get(wanted, (0, 0))
+    if length > extent:
+        raise BadFileError("the HDF5 data has a text that is not stored in its heap")
+    return view.read(position, length)
+
+
+def _heap_objects(view: View, collection: int) -> dict[int, tuple[int, int]]:
+    """Where each object of a collection lies, and its bytes."""
+    objects: dict[int, tuple[int, int]] = {}
     magic, version, size = view.unpack("<4sB3xQ", collection)
     if magic != b"GCOL" or version != 1:
         raise BadFileError(f"the HDF5 data has no global heap at byte {collection}")
@@ -82,12 +93,9 @@ def _heap_string(view: View, at: int) -> bytes:
         position += 16
         if index == 0 or position + extent > end:
             break
-        if index == wanted:
-            if length > extent:
-                break
-            return view.read(position, length)
+        objects.setdefault(index, (position, extent))
         position += _padded(extent, 8)
-    raise BadFileError("the HDF5 data has a text that is not stored in its heap")
+    return objects
 
 
 def _padded(size: int, unit: int) -> int:

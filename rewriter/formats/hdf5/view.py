@@ -19,13 +19,17 @@ _MAX_NAME = 4096
 
 
 class View:
-    """A buffer whose every read stays inside it, and which can be read only so often: no loop in a file is endless."""
+    """A buffer whose every read stays inside it, and which can be read only so often: no loop in a file is endless.
+
+    `heaps` remembers what was read of the collections of the global heap, which many texts share.
+    """
 
     def __init__(self, buffer: Buffer) -> None:
         self._data = memoryview(buffer).cast("B")
         self.size = len(self._data)
         self._reads = 0
         self._visited: set[tuple[str, int]] = set()
+        self.heaps: dict[int, dict[int, tuple[int, int]]] = {}
 
     def unpack(self, form: str, offset: int) -> tuple[Any, ...]:
         """`struct.unpack` at an offset."""
