@@ -92,12 +92,13 @@ def suggest(
 def _values(shapes: Sequence[Shape], merge: bool, layout: str | None) -> list[Value]:
     batch = Origin(Role.BATCH)
     data = max(range(len(shapes)), key=lambda k: len(shapes[k]))
+    open_batch = any(shape[:1] == (None,) for shape in shapes)
     result = []
     for k, shape in enumerate(shapes):
         roles = _roles(len(shape), layout) if k == data else ()
         axes = []
         for i, size in enumerate(shape):
-            if i == 0 and (size is None or merge):
+            if i == 0 and (size is None or merge or (open_batch and k == data)):
                 axes.append(
                     Axis(symbol("B") if size is None else size, batch if size is None else Origin(Role.BATCH))
                 )
