@@ -38,6 +38,7 @@ def check(model: Any, *, mode: str = "safe", rules: Path | None = None) -> Repor
     table = _table(rules)
     _check_mode(mode)
     with _opened(model) as source:
+        source.load_weights()
         analysis = analyse(source.graph, table, mode)
         return Report(_name(model, source), source.format, *_counts(analysis), analysis.findings)
 
@@ -89,6 +90,7 @@ def repair(
 
     with _opened(model) as source:
         nodes = sum(1 for _ in source.graph.walk())  # before nodes are inserted
+        source.load_weights()
         outcome = repair_graph(source.graph, table, spell, mode, at, explicit)
         counts = nodes, _counts(outcome.before)[1]
         result = Result(

@@ -73,8 +73,13 @@ def parser(run: Mapping[str, Run]) -> argparse.ArgumentParser:
     _user_rules(explain)
 
     shapes = _command(commands, "shapes", run, "list every node with its named axes")
-    shapes.add_argument("models", metavar="MODEL", nargs="+", help="a saved model")
-    _format(shapes, "text", "json")
+    shapes.add_argument("models", metavar="MODEL", nargs="*", help="a saved model")
+    shapes.add_argument(
+        "--supported",
+        action="store_true",
+        help="list the layers and ops that have an axis rule, and its proof",
+    )
+    _format(shapes, "text", "json", "markdown")
 
     suggest = _command(commands, "suggest", run, "say what a product of two shapes can mean")
     for side in ("lhs", "rhs"):

@@ -144,6 +144,11 @@ def _repair(options: argparse.Namespace, console: Console) -> int:
 
 
 def _shapes(options: argparse.Namespace, console: Console) -> int:
+    if options.supported or not options.models:
+        return _supported(options, console)
+    if options.format == "markdown":
+        raise UsageError("--format markdown is for --supported")
+
     def one(path: str) -> int:
         from .api import shapes
         from .report import as_json, shapes_table
@@ -157,6 +162,22 @@ def _shapes(options: argparse.Namespace, console: Console) -> int:
         return OK
 
     return _each(options.models, console, one, _json_unusable(options, console))
+
+
+def _supported(options: argparse.Namespace, console: Console) -> int:
+    if options.models or not options.supported:
+        raise UsageError("shapes takes models, or --supported alone")
+    from .report import supported_table
+    from .shapes.supported import support
+
+    item = support()
+    if options.format == "json":
+        _print_json(console, supported_table.as_json(item))
+    elif options.format == "markdown":
+        console.write(supported_table.markdown(item))
+    else:
+        console.write(supported_table.text(item, console.width))
+    return OK
 
 
 def _explain(options: argparse.Namespace, console: Console) -> int:

@@ -1,4 +1,4 @@
-"""Bring the generated tables of the README up to date; ``--check`` only says whether they are."""
+"""Bring the generated tables of the README and of docs/ up to date; ``--check`` only says whether they are."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
-README = ROOT / "README.md"
+PAGES = (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))
 _SECTION = re.compile(r"<!-- (?P<name>\w+): (?P<command>[^>]+?) -->\n.*?<!-- end -->\n", re.DOTALL)
 
 
 def current(text: str) -> str:
-    """The README with every section between ``<!-- name: command -->`` and ``<!-- end -->`` made by its command."""
+    """A page with every section between ``<!-- name: command -->`` and ``<!-- end -->`` made by its command."""
 
     def section(match: re.Match[str]) -> str:
         program, *arguments = match["command"].split()
@@ -27,13 +27,19 @@ def current(text: str) -> str:
 
 
 def main() -> int:
-    """Rewrite the README, or with ``--check`` return 1 where it is stale."""
-    old = README.read_text(encoding="utf-8")
-    new = current(old)
-    if "--check" in sys.argv[1:]:
-        return int(old != new)
-    README.write_text(new, encoding="utf-8")
-    return 0
+    """Rewrite the pages, or with ``--check`` return 1 where one is stale."""
+    stale = 0
+    for page in PAGES:
+        old = page.read_text(encoding="utf-8")
+        new = current(old)
+        if new == old:
+            continue
+        stale = 1
+        if "--check" in sys.argv[1:]:
+            print(f"{page.relative_to(ROOT)} is stale")
+        else:
+            page.write_text(new, encoding="utf-8")
+    return stale if "--check" in sys.argv[1:] else 0
 
 
 if __name__ == "__main__":

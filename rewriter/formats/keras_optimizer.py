@@ -1,8 +1,9 @@
 """Optimizer state follows the order of the trainable variables; when that order changes, so must the state.
 
-An optimizer's variables are saved as ``optimizer/vars/<i>``, in the order in which they were made: its counters,
-then in passes over the trainable variables the slots of each. Source: ``keras/src/optimizers``, ``build`` of every class
-and ``BaseOptimizer.add_optimizer_variables``, Keras 3.15. The state of metrics and losses is not saved.
+An optimizer's variables are saved as ``optimizer/vars/<i>``, in the order in which they were made: its
+counters, then in passes over the trainable variables the slots of each. Source: ``keras/src/optimizers``,
+``build`` of every class and ``BaseOptimizer.add_optimizer_variables``, Keras 3.15. The state of metrics and
+losses is not saved.
 """
 
 from __future__ import annotations

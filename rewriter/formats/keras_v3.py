@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 from typing import Any
@@ -12,6 +13,7 @@ from .hdf5 import Hdf5Index, relink
 from .keras_config import parse_json, read_model
 from .keras_groups import asset_names, moves, permutation
 from .keras_optimizer import relink_optimizer
+from .keras_weights import attach_shapes
 from .keras_write import model_entry
 
 _CONFIG, _METADATA, _WEIGHTS = "config.json", "metadata.json", "model.weights.h5"
@@ -49,6 +51,18 @@ class KerasArchive:
             return {}
         data = parse_json(self.archive.read(_METADATA, _MAX_METADATA), _METADATA)
         return data if isinstance(data, dict) else {}
+
+    def load_weights(self) -> None:
+        """Give the graph's operations the shapes of their variables; nothing where the file has none to be read.
+
+        Raises:
+            BadFileError: the weights file is damaged.
+        """
+        if _WEIGHTS not in self.archive:
+            return
+        # An honest weights file in a form that is not read says nothing: only a rewrite needs it.
+        with contextlib.suppress(UnsupportedError):
+            attach_shapes(self.graph, Hdf5Index(self.archive.open_raw(_WEIGHTS)))
 
     def close(self) -> None:
         self.archive.close()

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 from ..ir.graph import Graph, Operation
 from .hdf5 import Hdf5Index
 from .keras_groups import saved_groups
-from .keras_v3 import KerasArchive
+
+if TYPE_CHECKING:
+    from .keras_v3 import KerasArchive
 
 _WEIGHTS = "model.weights.h5"
 # Random seeds are variables of a layer, but not weights (keras/src/layers/layer.py, Keras 3.15).
@@ -24,6 +27,33 @@ def parameter_counts(archive: KerasArchive) -> dict[str, int] | None:
         return None
     index = Hdf5Index(archive.archive.open_raw(_WEIGHTS))
     return dict(_model("", "layers", archive.graph, index))
+
+
+def attach_shapes(graph: Graph, index: Hdf5Index) -> None:
+    """Give every operation of a graph the shapes of its variables (``Operation.weights``)."""
+    _attach_model("layers", graph, index)
+
+
+def _attach_model(path: str, graph: Graph, index: Hdf5Index) -> None:
+    for name, group in saved_groups(index, path, graph).items():
+        _attach(f"{path}/{group}", graph.operations[name], index)
+
+
+def _attach(path: str, operation: Operation, index: Hdf5Index) -> None:
+    if operation.graph is not None:
+        if f"{path}/layers" in index:
+            _attach_model(f"{path}/layers", operation.graph, index)
+        return
+    waiting = [""]
+    while waiting:
+        here = waiting.pop()
+        full = f"{path}/{here}".rstrip("/")
+        for name, dataset in index.datasets(full).items():
+            operation.weights[f"{here}/{name}".lstrip("/")] = dataset.shape
+        waiting += [f"{here}/{name}".lstrip("/") for name in index.groups(full)]
+    for key, child in operation.children.items():
+        if isinstance(child, Operation) and f"{path}/{key}" in index:
+            _attach(f"{path}/{key}", child, index)
 
 
 def _model(prefix: str, path: str, graph: Graph, index: Hdf5Index) -> Iterator[tuple[str, int]]:

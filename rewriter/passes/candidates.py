@@ -43,6 +43,7 @@ def candidates(site: Site, rules: Sequence[Rule], with_identity: bool = False) -
             continue
         evidence = weigh(candidate.match.pairs, operands, [o.softmax for o in site.operands])
         demand(evidence, candidate.plan.output, site.recorded or _naive_shape(site), stands)
+        evidence.in_order = int(candidate.kind is RuleKind.CONTRACT and not candidate.swapped)
         evidence.keeps_data = int(_keeps_data(candidate, site))
         candidate.rank = evidence.rank
         candidate.evidence = evidence.texts() or [_size_text(candidate)]
@@ -110,10 +111,11 @@ def _binary(rule: Rule, operands: Sequence[Axes], convention: Convention) -> Ite
     for written in rule.equations:
         symmetric = written.operands[0] == written.operands[1]
         for equation in (written,) if symmetric else (written, written.swapped()):
+            kind, swapped = kind_of(written), equation is not written
             for found in matches(equation, operands):
                 plan = lower(found, convention)
                 if not plan.cannot:
-                    yield Candidate(rule.name, found, plan, kind_of(written))
+                    yield Candidate(rule.name, found, plan, kind, swapped)
 
 
 def matches(equation: Equation, operands: Sequence[Axes], roles: bool = True) -> Iterator[Match]:

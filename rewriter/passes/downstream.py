@@ -1,16 +1,18 @@
 """Downstream: which of several readings the rest of the model can go on with.
 
-Each reading is supposed in turn and the model inferred again: a node that then cannot run, or takes an axis for
-something else than it is, speaks against the reading.
+Each reading is supposed in turn and the model inferred again. A node that then cannot run, its trained weights included,
+rules the reading out; a layer that then takes an axis for something else than it is speaks against it.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping, Sequence
+
 from ..ir.axis import Axis
 from ..ir.graph import Graph
 from ..shapes.call import Call, known
-from ..shapes.infer import Inference, infer
-from .candidates import matches
+from ..shapes.infer import Inference, Override, infer
+from .candidates import matches, must_be_asked_for
 from .finding import Candidate, Finding
 from .resolve import choose, tied
 
@@ -20,44 +22,96 @@ _MAX_READINGS = 8
 class Trials:
     """Supposes readings of a model's multiplies, within a budget of inferences."""
 
-    def __init__(self, graph: Graph, budget: int = 64) -> None:
+    def __init__(self, graph: Graph, budget: int = 96) -> None:
         self.graph = graph
         self.budget = budget
 
-    def break_tie(self, finding: Finding) -> None:
-        """Choose among tied candidates the one that leaves the fewest contradictions downstream, if it is one."""
-        rivals = tied(finding)
-        if finding.chosen is not None or len(rivals) < 2:
+    def decide(self, finding: Finding, others: Sequence[Finding]) -> None:
+        """Choose among the readings of an undecided multiply by what follows it, if one is left.
+
+        A reading that sums or changes the rank is taken where what follows rules every other one out.
+
+        Args:
+            others: the model's other findings; what is chosen there is supposed too.
+        """
+        readings = finding.candidates[:_MAX_READINGS]
+        if finding.chosen is not None or len(readings) < 2 or any(c.match.assumed for c in readings[:1]):
             return
-        if len(rivals) > _MAX_READINGS or len(rivals) > self.budget:
+        if len(readings) > self.budget:
             finding.why += "; too many readings to try each on the rest of the model"
             return
-        self.budget -= len(rivals)
-        troubles = [self._troubles(finding.node, candidate) for candidate in rivals]
-        fewest = min(map(len, troubles))
-        left = [c for c, t in zip(rivals, troubles, strict=True) if len(t) == fewest]
-        if len(left) > 1:
+        self.budget -= len(readings)
+        chosen = overrides(others)
+        trials = [self._problems({**chosen, finding.node: override(c)}) for c in readings]
+        unavoidable = set.intersection(*(set(faults) for faults, _ in trials))
+        faults = [[f for f in found if f not in unavoidable] for found, _ in trials]
+        standing = [c for c, found in zip(readings, faults, strict=True) if not found]
+        ruled_out = next((found[0] for found in faults if found), "")
+        best = _alone([c for c in standing if not must_be_asked_for(c)] or standing) if ruled_out else None
+        if best is not None:
+            choose(finding, best, f"what follows rules the other readings out: at {ruled_out}")
+        else:
+            self._by_conflicts(finding, readings, [conflicts for _, conflicts in trials])
+
+    def _by_conflicts(
+        self, finding: Finding, readings: Sequence[Candidate], conflicts: Sequence[list[str]]
+    ) -> None:
+        """Among readings that tie, take the one that leaves the fewest layers with an axis that is something else."""
+        rivals = [i for i, c in enumerate(readings) if c in tied(finding)]
+        if len(rivals) < 2:
             return
-        others = next(t for t in troubles if len(t) > fewest)
-        choose(finding, left[0], f"the other readings leave a contradiction: {sorted(others)[0]}")
+        fewest = min(len(conflicts[i]) for i in rivals)
+        left = [i for i in rivals if len(conflicts[i]) == fewest]
+        if len(left) == 1:
+            other = next(conflicts[i] for i in rivals if len(conflicts[i]) > fewest)
+            choose(
+                finding, readings[left[0]], f"the other readings leave a contradiction: at {sorted(other)[0]}"
+            )
 
-    def _troubles(self, path: str, candidate: Candidate) -> set[str]:
-        """What goes wrong in the model when this multiply means that."""
+    def reconsider(self, finding: Finding, others: Sequence[Finding]) -> None:
+        """Look again at a choice that leaves a fault downstream: another reading may leave none."""
+        before = (finding.chosen, finding.why)
+        finding.chosen = None
+        self.decide(finding, others)
+        if finding.chosen is None:
+            finding.chosen, finding.why = before
 
-        def result(call: Call) -> tuple[Axis, ...] | None:
-            operands = [known(v) for v in call.inputs]
-            found = matches(candidate.match.equation, operands, roles=False)
-            same = next((m for m in found if m.kept == candidate.match.kept), None)
-            return None if same is None else same.output()
-
-        return set(_problems(infer(self.graph, {path: result})))
-
-
-def _problems(inference: Inference) -> list[str]:
-    found = []
-    for prefix, item in inference.walk():
-        found += [f"{prefix}{name}: {message}" for name, message in item.faults.items()]
-        found += [
-            f"{prefix}{name}: {message}" for name, messages in item.conflicts.items() for message in messages
+    def _problems(self, supposed: Mapping[str, Override]) -> tuple[list[str], list[str]]:
+        inference = infer(self.graph, supposed)
+        faults = [f"{node!r}: {message}" for node, message in _faults(inference)]
+        conflicts = [
+            f"{prefix + name!r}: {message}"
+            for prefix, item in inference.walk()
+            for name, messages in item.conflicts.items()
+            for message in messages
         ]
-    return found
+        return faults, conflicts
+
+
+def override(candidate: Candidate) -> Override:
+    """What a multiply's result would be if it meant this."""
+
+    def result(call: Call) -> tuple[Axis, ...] | None:
+        operands = [known(v) for v in call.inputs]
+        found = matches(candidate.match.equation, operands, roles=False)
+        same = next((m for m in found if m.kept == candidate.match.kept), None)
+        return None if same is None else same.output()
+
+    return result
+
+
+def overrides(findings: Iterable[Finding]) -> dict[str, Override]:
+    """The results of everything that is chosen, by node."""
+    return {f.node: override(f.choice) for f in findings if f.choice is not None}
+
+
+def _alone(candidates: Sequence[Candidate]) -> Candidate | None:
+    """The candidate that stands strictly above the others."""
+    if not candidates:
+        return None
+    best = candidates[0]
+    return None if any(c.rank >= best.rank for c in candidates[1:]) else best
+
+
+def _faults(inference: Inference) -> list[tuple[str, str]]:
+    return [(prefix + name, text) for prefix, item in inference.walk() for name, text in item.faults.items()]

@@ -21,7 +21,11 @@ KINDS = (
     "features meet features",
     "the weights that a softmax made are turned to the data, not the data to them",
     "the shape that the rest of the model was built for",
+    "the operands in the order of the product",
 )
+
+# The kinds that speak for one pairing of axes.
+SUPPORT = slice(2, 6)
 
 Pair = tuple[str, Axis, Axis]
 Shape = tuple[int | None, ...]
@@ -40,6 +44,7 @@ class Evidence:
     demand_text: str = ""
     keeps_data: int = 0
     built_for: int = 0
+    in_order: int = 0
 
     @property
     def rank(self) -> tuple[int, ...]:
@@ -52,6 +57,7 @@ class Evidence:
             len(self.features),
             self.keeps_data,
             self.built_for,
+            self.in_order,
         )
 
     @property

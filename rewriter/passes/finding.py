@@ -68,6 +68,8 @@ class Operand:
 class Candidate:
     """One thing that the multiply can mean, and the nodes that it comes to.
 
+    ``swapped`` is set where the operands stand in the other order than in the rule.
+
     ``rank`` is its evidence in the order of ``passes.evidence.KINDS``, strongest kind first; candidates compare by it.
     """
 
@@ -75,6 +77,7 @@ class Candidate:
     match: Match
     plan: Plan
     kind: RuleKind
+    swapped: bool = False
     rank: tuple[int, ...] = ()
     evidence: list[str] = field(default_factory=list)
     applicability: Applicability = Applicability.DISPLAY

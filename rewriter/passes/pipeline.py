@@ -14,7 +14,7 @@ from ..shapes.broadcast import Convention
 from ..shapes.infer import Inference, infer
 from .candidates import as_written
 from .contractions import CONTRACTIONS, offer_readings
-from .downstream import Trials
+from .downstream import Trials, overrides
 from .finding import Candidate, Finding, Kind, Operand, Severity
 from .resolve import examine, stated, stated_rule
 from .rewrite import Inserted, Rewriter, Spelling
@@ -74,15 +74,28 @@ def analyse(graph: Graph, rules: Sequence[Rule], mode: str = "safe") -> Analysis
     for site in found:
         by_path.setdefault(site.path, []).append(site)
     findings = [f for group in by_path.values() if (f := _joint(group, rules)) is not None]
-    trials = Trials(graph)
-    for finding in findings:
-        trials.break_tie(finding)
     findings += _opaque(inference)
-    findings += _other_faults(inference, rules)
+    findings += _other_faults(_with_what_follows(graph, inference, findings), findings, rules)
     if mode == "best":
         for finding in findings:
             _take_best(finding)
     return Analysis(inference, found, findings)
+
+
+def _with_what_follows(graph: Graph, inference: Inference, findings: list[Finding]) -> Inference:
+    """Decide what is open by what follows it, and return the model as it would be with everything that is chosen."""
+    if not any(f.candidates for f in findings):
+        return inference
+    trials = Trials(graph)
+    for finding in findings:
+        trials.decide(finding, findings)
+    supposed = infer(graph, overrides(findings))
+    if any(item.faults for _, item in supposed.walk()):
+        for finding in findings:
+            if finding.chosen is not None and len(finding.candidates) > 1:
+                trials.reconsider(finding, findings)
+        supposed = infer(graph, overrides(findings))
+    return supposed
 
 
 def _joint(group: Sequence[Site], rules: Sequence[Rule]) -> Finding | None:
@@ -134,12 +147,18 @@ def _opaque(inference: Inference) -> list[Finding]:
     return list(result.values())
 
 
-def _other_faults(inference: Inference, rules: Sequence[Rule]) -> list[Finding]:
-    """Nodes that cannot run and are no multiplies: reported, since the model is broken, but not repaired."""
+def _other_faults(inference: Inference, findings: Sequence[Finding], rules: Sequence[Rule]) -> list[Finding]:
+    """Nodes that cannot run and are no multiplies: reported, since the model is broken, but not repaired.
+
+    What comes after a multiply that is still undecided is left out: what reaches it is not known.
+    """
+    undecided = {f.node for f in findings if f.chosen is None}
     result: dict[str, Finding] = {}
     for prefix, item in inference.walk():
+        open_here = [name for name in item.graph.nodes if prefix + name in undecided]
+        unknown = set().union(*(item.graph.descendants(name) for name in open_here)) if item.faults else set()
         for name, message in item.faults.items():
-            if is_multiply(item.graph.nodes[name]) or prefix + name in result:
+            if is_multiply(item.graph.nodes[name]) or prefix + name in result or name in unknown:
                 continue
             operands = [
                 o.value.claimed for o in operands_of(item.graph.nodes[name], item.calls[name], item.graph)

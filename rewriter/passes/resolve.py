@@ -20,7 +20,7 @@ from ..rules.table import Kind as RuleKind
 from ..rules.table import Rule, kind_of
 from ..shapes.broadcast import broadcast
 from .candidates import candidates, matches, must_be_asked_for
-from .evidence import KINDS, Evidence
+from .evidence import KINDS, SUPPORT, Evidence
 from .find import Fault, as_it_stands, grows, operand_axes, proven_fault, strong
 from .finding import Applicability, Candidate, Finding, Kind, Severity
 from .sites import Site
@@ -128,8 +128,7 @@ def _agrees(recorded: Sequence[int | None], axes: Axes) -> bool:
 
 def _support(candidate: Candidate) -> bool:
     """True where something other than sizes speaks for the candidate."""
-    _, _, *hits, _, _ = candidate.rank
-    return any(hits) or any(strong(a) or strong(b) for _, a, b in candidate.match.pairs)
+    return any(candidate.rank[SUPPORT]) or any(strong(a) or strong(b) for _, a, b in candidate.match.pairs)
 
 
 def _moves_only(candidate: Candidate) -> bool:

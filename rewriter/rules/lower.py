@@ -109,7 +109,8 @@ def lower(found: Match, convention: Convention) -> Plan:
     """The plan of a match under a multiply's convention."""
     if found.equation.contracted:
         return _contraction(found)
-    return _broadcast(found, convention)
+    # A product larger than its operands is written out in full, so that nobody takes it for an accident.
+    return _broadcast(found, Convention.NONE if found.equation.grows else convention)
 
 
 def _track(found: Match, operand: int) -> _Track:

@@ -65,6 +65,12 @@ class Equation:
         kept = {name for term in self.output for name in term.names}
         return {name for k in range(len(self.operands)) for name in self.names(k)} - kept
 
+    @property
+    def grows(self) -> bool:
+        """True where no operand has all the names of the result."""
+        result = {name for term in self.output for name in term.names}
+        return all(self.names(k) != result for k in range(len(self.operands)))
+
     def swapped(self) -> Equation:
         """The same product with its two operands exchanged."""
         return Equation(self.operands[::-1], self.output, self.base)

@@ -41,9 +41,8 @@ class Rule:
 
 def kind_of(equation: Equation) -> Kind:
     """What an equation does, read off its names."""
-    result = {name for term in equation.output for name in term.names}
     operands = [equation.names(k) for k in range(len(equation.operands))]
-    if equation.contracted or result not in operands:
+    if equation.contracted or equation.grows:
         return Kind.CONTRACT
     products = [set(term.names) for term in equation.output if len(term.names) > 1]
     if any(0 < len(names & whole) < len(whole) for names in operands for whole in products):

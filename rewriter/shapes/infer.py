@@ -16,6 +16,7 @@ from ..errors import BadFileError, UnsupportedError, shown
 from ..ir.axis import CONFLICTS, Axis, Origin, Role, Value, new_axis, unit_axis
 from ..ir.graph import Graph, Literal, Node, Operation, TensorRef, map_leaves
 from ..ir.size import Size, is_beyond, symbol, unknown
+from .demands import check_weights
 from .call import LAYERS, OPS, Call, OpaqueError, Rule, ShapeError
 
 _MAX_DEPTH = 200
@@ -180,7 +181,9 @@ class _Driver:
         rule = rule_for(operation)
         if rule is None:
             raise OpaqueError(f"no axis rule for {shown(operation.class_name)}")
-        return rule(call)
+        result = rule(call)
+        check_weights(call)
+        return result
 
     # -- nested models -----------------------------
     def _model(self, operation: Operation, call: Call) -> Any:

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import itertools
 import json
-from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +22,7 @@ from rewriter.ir.size import is_unknown
 from rewriter.shapes import layers as _layers  # noqa: F401 - fills the table of rules
 from rewriter.shapes.infer import Inference, infer
 from tests.ir.evaluate import evaluate
+from tests.shapes import tally
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -31,9 +31,6 @@ if TYPE_CHECKING:
     from rewriter.ir.axis import Value
 
 Shape = tuple[int | None, ...]
-TALLY: Counter[str] = Counter()
-RUNS: Counter[str] = Counter()
-OPEN: Counter[str] = Counter()
 BATCHES = (2, 3)
 # Sizes for what an input leaves open, by its place: distinct, and larger than the windows of the tables.
 FREE = ((13, 17, 19, 23, 29), (20, 14, 18, 16, 15))
@@ -143,7 +140,7 @@ def check(item: Case, path: Path | None = None) -> None:
 
     both = symbolic(item, path)
     name = type(both.layer).__name__
-    TALLY[name] += 1
+    tally.count("layer", name, cases=1, untrue=bool(item.untrue))
     ours = [(v.shape, v.dtype) for v in both.values]
     wanted = [(list(y.shape), keras.backend.standardize_dtype(y.dtype)) for y in both.outputs]
     agree = len(ours) == len(wanted) and all(
@@ -197,7 +194,7 @@ def run_and_compare(item: Case, both: Symbolic, trial: int) -> None:
         outputs = keras.tree.flatten(both.layer(*args, **kwargs))
     except Exception as error:
         raise AssertionError(f"{describe(item)}: cannot run at {shapes}: {str(error)[:200]}") from error
-    RUNS[type(both.layer).__name__] += 1
+    tally.count("layer", type(both.layer).__name__, runs=1)
     given = symbols(both, shapes)
     assert len(outputs) == len(both.values), (
         f"{describe(item)}: {len(both.values)} outputs, a run gives {len(outputs)}"
@@ -209,7 +206,7 @@ def run_and_compare(item: Case, both: Symbolic, trial: int) -> None:
         )
         for axis, real in zip(value.axes, output.shape, strict=True):
             if is_unknown(axis.size):
-                OPEN[type(both.layer).__name__] += 1
+                tally.count("layer", type(both.layer).__name__, open=1)
                 assert item.open, f"{describe(item)}: the rule leaves a size open, a run gives {output.shape}"
                 continue
             size = evaluate(axis.size, given)

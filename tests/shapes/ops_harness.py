@@ -19,6 +19,7 @@ from rewriter.shapes import layers, ops  # noqa: F401 - fills the tables of rule
 from rewriter.shapes.call import OPS, Call, ShapeError
 from rewriter.shapes.infer import Inference, infer
 from tests.ir.evaluate import evaluate
+from tests.shapes import tally
 from tests.shapes.ops_classes import make
 
 FREE = ({0: 2, 1: 5, 2: 7, 3: 6, 4: 3}, {0: 3, 1: 11, 2: 8, 3: 9, 4: 4})
@@ -86,13 +87,21 @@ def check(case: Case) -> Outcome:
     assert not inference.opaque, inference.opaque
     if inference.faults:
         _refusal_is_right(case, inference.faults, model)
+        _count(case, cases=1, untrue=1)
         return Outcome(classes(graph), 0, 0, inference.faults)
     ours = inference.outputs()
     exact = _against_declaration(case, ours, model.outputs) if case.declared else 0
     runs = 0
     for sizes in FREE if case.runs is not False else ():
         runs += _against_run(case, ours, inference, model, sizes)
+    _count(case, cases=1, untrue=not (case.declared and case.dtype), runs=runs)
     return Outcome(classes(graph), exact, runs, {})
+
+
+def _count(case: Case, **numbers: int) -> None:
+    name = case.name.split()[0]
+    if "." in name:
+        tally.count("op", name, **numbers)
 
 
 def _refusal_is_right(case: Case, faults: Mapping[str, str], model: keras.Model) -> None:
@@ -192,6 +201,7 @@ def _against_run(
                 assert expected is not None and place in expected, (
                     f"axis {place} of {value.text()} is unknown"
                 )
+                _count(case, open=1)
             else:
                 # The size of a slice is that of one that is not empty.
                 predicted = max(0, evaluate(size, symbols))

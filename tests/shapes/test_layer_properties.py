@@ -21,6 +21,7 @@ from rewriter.ir.size import Size, symbol
 from rewriter.shapes import layers as _layers  # noqa: F401 - fills the table of rules
 from rewriter.shapes.call import LAYERS, Call, OpaqueError, ShapeError
 from tests.ir.evaluate import evaluate
+from tests.shapes import tally
 
 keras = pytest.importorskip("keras")
 
@@ -62,6 +63,7 @@ def agree(class_name: str, config: dict[str, Any], shape: tuple[int | None, ...]
         return
     assert value is not None, f"Keras gives {wanted} for {class_name}({config}) on {shape}, the rule refuses"
     assert value.axes is not None and len(value.axes) == len(wanted)
+    tally.count("layer", class_name, cases=1)
     for axis, size in zip(value.axes, wanted, strict=True):
         assert size is None or axis.size == size, (
             f"{class_name}({config}) on {shape}: {value.text()}, Keras {wanted}"

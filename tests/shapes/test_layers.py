@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import os
 from pathlib import Path
 
 import pytest
@@ -76,16 +75,3 @@ def test_masks_agree_with_keras(name: str):
                 else [a.size if isinstance(a.size, int) else None for a in value.mask]
             )
             assert ours == (None if mask is None else list(mask.shape)), harness.describe(item)
-
-
-def test_the_tally_is_written(request: pytest.FixtureRequest):
-    """Last in this file: what was tried, by class, into the file that REWRITER_TALLY names."""
-    target = os.environ.get("REWRITER_TALLY")
-    lines = [
-        f"{name:45} {harness.TALLY[name]:5} cases {harness.RUNS[name]:5} runs {harness.OPEN[name]:4} sizes left open"
-        for name in sorted(harness.TALLY)
-    ]
-    lines.append(f"{len(harness.TALLY)} classes, {harness.TALLY.total()} cases, {harness.RUNS.total()} runs")
-    if target:
-        Path(target).write_text("\n".join(lines) + "\n")
-    print("\n" + "\n".join(lines))

@@ -1,0 +1,89 @@
+"""What is supported as text, as Markdown and as JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from ..shapes.supported import Entry, Support
+from .as_json import SCHEMA
+from .console import pad, paint
+from .words import count, wrapped
+
+_NAME, _RULE = 34, 8
+
+
+def text(item: Support, width: int) -> str:
+    """One line a class, and what there is to say of it below."""
+    lines = []
+    for title, entries in _sections(item):
+        lines += [paint(f"{title}: {_share(entries)}", "bold"), ""]
+        for entry in entries:
+            head = pad(entry.name, _NAME) + "  " + pad(_answer(entry), _RULE) + _proof(entry)
+            lines.append(("  " + paint(head, "yellow" if not entry.supported else "dim")).rstrip())
+            also = f"also {', '.join(entry.aliases)}" if entry.aliases else ""
+            lines += wrapped("; ".join(part for part in (also, entry.remark) if part), width, 6)
+        lines.append("")
+    return "\n".join([*lines, *wrapped(_summary(item), width)]) + "\n"
+
+
+def markdown(item: Support) -> str:
+    """A table of layers and one of ops, under their headings."""
+    lines = [_summary(item)]
+    for title, entries in _sections(item):
+        lines += ["", f"## {title.capitalize()}", "", f"{_share(entries)}.", ""]
+        lines += ["| name | supported | proven by | remark |", "|---|---|---|---|"]
+        for entry in entries:
+            names = ", ".join(f"`{name}`" for name in (entry.name, *entry.aliases))
+            lines.append(f"| {names} | {_answer(entry)} | {_proof(entry)} | {entry.remark} |")
+    return "\n".join(lines) + "\n"
+
+
+def as_json(item: Support) -> dict[str, Any]:
+    """``{"schema": ..., "keras": VERSION, "layers": [ENTRY], "ops": [ENTRY]}``."""
+    return {
+        "schema": SCHEMA,
+        "keras": item.keras,
+        **{title: [_entry(entry) for entry in entries] for title, entries in _sections(item)},
+    }
+
+
+def _entry(entry: Entry) -> dict[str, Any]:
+    return {
+        "name": entry.name,
+        "aliases": list(entry.aliases),
+        "supported": entry.supported,
+        "cases": entry.cases,
+        "untrue": entry.untrue,
+        "runs": entry.runs,
+        "remark": entry.remark,
+    }
+
+
+def _sections(item: Support) -> tuple[tuple[str, Sequence[Entry]], ...]:
+    return ("layers", item.layers), ("ops", item.ops)
+
+
+def _answer(entry: Entry) -> str:
+    return "yes" if entry.supported else "opaque"
+
+
+def _proof(entry: Entry) -> str:
+    if not entry.proven:
+        return ""
+    return f"{count(entry.cases, 'argument set')}, {count(entry.runs, 'run')}"
+
+
+def _share(entries: Sequence[Entry]) -> str:
+    supported = sum(entry.supported for entry in entries)
+    return f"{supported} of {len(entries)} supported, {len(entries) - supported} opaque with a reason"
+
+
+def _summary(item: Support) -> str:
+    entries = [*item.layers, *item.ops]
+    cases, runs = sum(e.cases for e in entries), sum(e.runs for e in entries)
+    return (
+        f"Compared with Keras {item.keras}: the shapes and dtypes of {count(cases, 'argument set')} with those "
+        f"that Keras declares, and of {count(runs, 'run')} with those that come out. Opaque means that the shape "
+        "stated in the file is taken as claimed."
+    )

@@ -1,0 +1,103 @@
+"""What is supported: every layer class and op of the tables of rules, and how its rule was proven against Keras.
+
+The counts are those of ``proven.csv``, which ``tools/update_supported.py`` writes from the differential tests.
+"""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from importlib import resources
+
+from .call import LAYERS, OPS
+from .layers.opaque import OPAQUE
+from .ops.opaque import OPAQUE_OPS
+
+_DATA = "proven.csv"
+_OLD = "in files of Keras 2 only"
+_PART = "a class of keras.applications, compared in the models that hold it"
+# What no differential test counts, with what stands in its place.
+NOTES: dict[tuple[str, str], str] = {
+    ("layer", "InputLayer"): "its shape is the one that the file states",
+    ("layer", "CuDNNGRU"): _OLD,
+    ("layer", "CuDNNLSTM"): _OLD,
+    ("layer", "SyncBatchNormalization"): _OLD,
+    ("layer", "ThresholdedReLU"): _OLD,
+    ("layer", "CustomScaleLayer"): _PART,
+    ("layer", "LayerScale"): _PART,
+    ("layer", "StochasticDepth"): _PART,
+    ("op", "numpy.Arange"): "compared with NumPy: no model that Keras saves can hold it",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A class and its proof.
+
+    ``cases`` are argument sets compared with what Keras declares, ``untrue`` those of them where a run contradicts
+    it, ``runs`` real calls, ``open`` sizes that the rule left to the run. ``reason`` says why there is no rule.
+    """
+
+    kind: str
+    name: str
+    aliases: tuple[str, ...] = ()
+    reason: str = ""
+    cases: int = 0
+    untrue: int = 0
+    runs: int = 0
+    open: int = 0
+
+    @property
+    def supported(self) -> bool:
+        return not self.reason
+
+    @property
+    def proven(self) -> bool:
+        """Whether a differential test compared it with Keras."""
+        return self.cases > 0
+
+    @property
+    def remark(self) -> str:
+        parts = [self.reason or NOTES.get((self.kind, self.name), "")]
+        if self.untrue:
+            parts.append(
+                f"Keras declares something else than it computes in {self.untrue:,} of the argument sets"
+            )
+        if self.open:
+            parts.append("some of its sizes depend on the data")
+        return "; ".join(part for part in parts if part)
+
+
+@dataclass(frozen=True, slots=True)
+class Support:
+    """Every class of the tables, by name, and the version of Keras that it was compared with."""
+
+    keras: str
+    layers: tuple[Entry, ...]
+    ops: tuple[Entry, ...]
+
+
+def support() -> Support:
+    """The tables of rules joined with the counts. A class without counts is there, not proven."""
+    text = (resources.files(__package__) / _DATA).read_text(encoding="utf-8")
+    rows = {(row["kind"], row["name"]): row for row in csv.DictReader(text.splitlines())}
+    version = next((name for kind, name in rows if kind == "keras"), "")
+    aliases = {name: row["aliases"].split() for (kind, name), row in rows.items() if kind == "layer"}
+    second = {alias for names in aliases.values() for alias in names}
+    layers = ({*LAYERS, "InputLayer"} - second, OPAQUE)
+    ops = (
+        {f"{family}.{name}" for family, name in OPS},
+        {f"{f}.{n}": why for (f, n), why in OPAQUE_OPS.items()},
+    )
+    return Support(version, tuple(_entries("layer", *layers, rows)), tuple(_entries("op", *ops, rows)))
+
+
+def _entries(
+    kind: str, names: Iterable[str], opaque: dict[str, str], rows: dict[tuple[str, str], dict[str, str]]
+) -> Iterator[Entry]:
+    for name in sorted(names):
+        row = rows.get((kind, name), {})
+        numbers = {field: int(row.get(field, 0)) for field in ("cases", "untrue", "runs", "open")}
+        aliases = tuple(row.get("aliases", "").split())
+        yield Entry(kind, name, aliases, opaque.get(name, ""), **numbers)
