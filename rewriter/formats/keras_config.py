@@ -7,6 +7,7 @@ Source of the form: ``keras/src/models/functional.py`` (``get_config``, ``functi
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
@@ -15,7 +16,10 @@ from ..ir.graph import Graph, Literal, Node, Operation, TensorRef, leaves, node_
 
 _CHILD_KEYS = ("layer", "forward_layer", "backward_layer", "cell", "cells", "layers")
 _MODEL_CLASSES = ("Functional", "Sequential", "Model")
-_MAX_NESTING = 200
+_MAX_NESTING = 100
+_MAX_ARGUMENT_NESTING = 64
+_MAX_OUTPUT = 1000
+_MAX_CONTAINERS = 8_000_000
 
 
 def parse_json(data: bytes, what: str) -> Any:
@@ -23,13 +27,15 @@ def parse_json(data: bytes, what: str) -> Any:
 
     Raises:
         BadFileError: not UTF-8, not JSON, an object with a key twice, or nested too deep.
+        UnsupportedError: more lists and objects than fit into a reasonable amount of memory.
     """
+    if data.count(b"[") + data.count(b"{") > _MAX_CONTAINERS:
+        raise UnsupportedError(f"{what} holds more than {_MAX_CONTAINERS:,} lists and objects")
 
     def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         result = dict(pairs)
         if len(result) != len(pairs):
-            keys = [key for key, _ in pairs]
-            twice = next(key for key in keys if keys.count(key) > 1)
+            twice = next(key for key, count in Counter(key for key, _ in pairs).items() if count > 1)
             raise BadFileError(f"{what} has the key {shown(twice)!r} twice in one object")
         return result
 
@@ -44,7 +50,8 @@ def parse_json(data: bytes, what: str) -> Any:
     except RecursionError:
         raise BadFileError(f"{what} is nested too deep to read") from None
     except ValueError as error:
-        raise BadFileError(f"{what} holds a number that cannot be read: {shown(error)}") from None
+        # The only other complaint of json is an integer longer than Python converts (sys.set_int_max_str_digits).
+        raise BadFileError(f"{what} holds a number of too many digits") from error
 
 
 def read_model(config: Any) -> Graph:

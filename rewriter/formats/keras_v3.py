@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+from functools import cached_property
 from typing import Any
 
 from ..errors import BadFileError, UnsupportedError
@@ -62,7 +63,11 @@ class KerasArchive:
             return
         # An honest weights file in a form that is not read says nothing: only a rewrite needs it.
         with contextlib.suppress(UnsupportedError):
-            attach_shapes(self.graph, Hdf5Index(self.archive.open_raw(_WEIGHTS)))
+            attach_shapes(self.graph, self._index)
+
+    @cached_property
+    def _index(self) -> Hdf5Index:
+        return Hdf5Index(self.archive.open_raw(_WEIGHTS))
 
     def close(self) -> None:
         self.archive.close()
@@ -96,7 +101,7 @@ class KerasArchive:
     def _weight_changes(self) -> tuple[list[Patch], dict[str, str]]:
         """The byte patches that give every layer its own weights under the new names, and the new names of assets."""
         buffer = self.archive.open_raw(_WEIGHTS)
-        index = Hdf5Index(buffer)
+        index = self._index
         original = read_model(self.entry)
         found = list(moves(index, original, self.graph))
         patches: list[Patch] = []

@@ -18,7 +18,7 @@ from ..ir.graph import Operation, TensorRef
 from ..passes.sites import is_multiply
 from ..shapes.infer import Inference, infer
 from .console import columns, pad, paint
-from .words import count, labelled, sizes_text, wrapped
+from .words import count, sizes_text, wrapped
 
 # The letters that the equations use for an axis of each role.
 LETTERS = {
@@ -68,19 +68,13 @@ def table(path: str, inference: Inference, weights: Mapping[str, int] | None, wi
     rows = list(_rows("", inference, weights or {}, 0))
     nodes = [row for row in rows if row.cells[0]]
     multiplies = sum(row.mark == "*" for row in rows)
-    unknown = sum("yellow" in row.styles for row in nodes)
-    broken = sum("red" in row.styles for row in nodes)
     counts = [count(len(nodes), "node"), count(multiplies, "multiply")]
     if weights is not None:
         counts.append(count(sum(weights.get(op, 0) for op in inference.graph.operations), "weight"))
-    counts += [f"{unknown:,} not analysed"] if unknown else []
-    counts += (
-        [f"{broken:,} that does not fit" if broken == 1 else f"{broken:,} that do not fit"] if broken else []
-    )
     lines = [f"{paint(shown(path), 'bold')}: {', '.join(counts)}"]
     graph = inference.graph
     for label, refs in (("inputs", graph.input_refs()), ("outputs", graph.output_refs())):
-        lines += labelled(label, [", ".join(_tensors(inference, refs))] if refs else [], width, column=9)
+        lines += _listed(label, list(_tensors(inference, refs)), width)
     lines.append("")
     shown_columns = 5 if weights is not None else 4
     widths = _widths(rows, shown_columns, width)
@@ -95,9 +89,21 @@ def _tensors(inference: Inference, refs: Sequence[TensorRef]) -> Iterator[str]:
     """``features (B, 28, 64)`` for each tensor, no name twice in a row."""
     last = ""
     for ref in refs:
-        shape = _value(inference.value(ref))[0].replace(" ", "\N{NO-BREAK SPACE}")
+        shape, _ = _value(inference.value(ref))
         yield shape if ref.node == last else f"{shown(ref.node)} {shape}"
         last = ref.node
+
+
+def _listed(label: str, items: Sequence[str], width: int) -> list[str]:
+    """``  inputs   a (B, 3), b (B, 5)``, broken between items."""
+    lines, line = [], f"  {label:<8}"
+    for number, item in enumerate(items):
+        comma = "," if number + 1 < len(items) else ""
+        if line.strip() != label and columns(line) + columns(item) + 2 > width:
+            lines.append(line)
+            line = " " * 10
+        line += f" {item}{comma}"
+    return [*lines, line]
 
 
 def _rows(prefix: str, inference: Inference, weights: Mapping[str, int], depth: int) -> Iterator[_Row]:

@@ -34,7 +34,9 @@ class View:
     def unpack(self, form: str, offset: int) -> tuple[Any, ...]:
         """`struct.unpack` at an offset."""
         layout = _struct(form)
-        self.check(offset, layout.size)
+        self._reads += 1
+        if self._reads > _MAX_READS or offset < 0 or offset + layout.size > self.size:
+            self.check(offset, layout.size)
         return layout.unpack_from(self._data, offset)
 
     def read(self, offset: int, size: int) -> bytes:
@@ -45,9 +47,9 @@ class View:
     def text(self, offset: int, end: int) -> bytes:
         """The bytes up to the first NUL, which comes before `end`."""
         for length in (64, _MAX_NAME):
-            piece = self.read(offset, max(0, min(length, end - offset)))
-            if b"\0" in piece:
-                return piece.partition(b"\0")[0]
+            piece, nul, _ = self.read(offset, max(0, min(length, end - offset))).partition(b"\0")
+            if nul:
+                return piece
         raise BadFileError(
             f"the HDF5 data has a name without an end at byte {offset}, or one over {_MAX_NAME} bytes"
         )
