@@ -12,7 +12,8 @@ from collections.abc import Iterator
 from typing import Any
 
 from ..errors import BadFileError, UnsupportedError, shown
-from ..ir.graph import Graph, Literal, Node, Operation, TensorRef, leaves, node_name
+from ..ir.graph import Graph, Literal, Node, Operation, TensorRef, node_name
+from .keras_opaque import opaque_reason
 
 _CHILD_KEYS = ("layer", "forward_layer", "backward_layer", "cell", "cells", "layers")
 _MODEL_CLASSES = ("Functional", "Sequential", "Model")
@@ -93,10 +94,11 @@ def _operation(entry: Any, depth: int) -> Operation:
     module = entry.get("module")
     module = module if isinstance(module, str) else ""
     operation = Operation(name, _kind(class_name, module, config), class_name, config, module, entry)
-    operation.opaque = _opaque(operation, entry)
+    if class_name in _MODEL_CLASSES and not isinstance(config.get("layers", []), list):
+        raise BadFileError(f"the layers of {shown(name)!r} are not a list")
+    operation.opaque = opaque_reason(operation)
     if operation.kind == "model" and isinstance(config.get("layers"), list):
-        functional = "input_layers" in config
-        operation.graph = _functional(name, config, depth) if functional else _sequential(name, config, depth)
+        operation.graph = _model(operation, depth)
     elif operation.kind == "layer":
         for key in _CHILD_KEYS:
             if key in config and (children := _children(config[key], depth)) is not None:
@@ -114,24 +116,6 @@ def _kind(class_name: str, module: str, config: dict[str, Any]) -> str:
     return "model" if ".models" in module and module.startswith("keras") else "layer"
 
 
-def _opaque(operation: Operation, entry: dict[str, Any]) -> str:
-    """Why nothing can be known of the operation without running code, or ""."""
-    if operation.kind == "model":
-        if isinstance(operation.config.get("layers"), list):
-            return ""
-        return f"{shown(operation.class_name)!r} is a subclassed model: its graph is in its code"
-    registered = entry.get("registered_name")
-    custom = isinstance(registered, str) and ">" in registered
-    foreign = bool(operation.module) and operation.module.split(".")[0] not in (
-        "keras",
-        "tf_keras",
-        "tensorflow",
-    )
-    if custom or foreign:
-        return f"{shown(operation.class_name)!r} is a custom class"
-    return ""
-
-
 def _children(value: Any, depth: int) -> Operation | list[Operation] | None:
     """The operations that a wrapper's config entry holds, or None where it holds none."""
     if isinstance(value, dict) and "class_name" in value and isinstance(value.get("config"), dict):
@@ -139,6 +123,13 @@ def _children(value: Any, depth: int) -> Operation | list[Operation] | None:
     if isinstance(value, list) and value and all(isinstance(v, dict) and "class_name" in v for v in value):
         return [_operation(v, depth + 1) for v in value]
     return None
+
+
+def _model(operation: Operation, depth: int) -> Graph:
+    functional = "input_layers" in operation.config
+    if operation.class_name == "Sequential" or (not functional and operation.class_name not in _MODEL_CLASSES):
+        return _sequential(operation.name, operation.config, depth)
+    return _functional(operation.name, operation.config, depth)
 
 
 # -- functional models -----------------------------
@@ -157,6 +148,7 @@ def _functional(name: str, config: dict[str, Any], depth: int) -> Graph:
         for call, node in enumerate(inbound):
             args, kwargs = _call(node, operation.name)
             graph.add(Node(node_name(operation.name, call), operation, call, args, kwargs))
+    _check_calls(graph)
     graph.inputs = _ends(config.get("input_layers"), graph, "input_layers")
     graph.outputs = _ends(config.get("output_layers"), graph, "output_layers")
     graph.link()
@@ -165,10 +157,22 @@ def _functional(name: str, config: dict[str, Any], depth: int) -> Graph:
     return graph
 
 
+def _check_calls(graph: Graph) -> None:
+    """The second call of ``a`` is written ``a#1``: a layer of that name beside it could be taken for the call."""
+    for name in graph.operations:
+        stem, mark, call = name.rpartition("#")
+        if mark and call.isdecimal() and stem in graph.operations:
+            raise UnsupportedError(
+                f"a layer is called {shown(name)!r} beside {shown(stem)!r}, whose calls are written so"
+            )
+
+
 def _check_inputs(graph: Graph) -> None:
     if not graph.output_refs():
         raise BadFileError(f"model {shown(graph.name)!r} has no outputs")
     for ref in graph.input_refs():
+        if ref.index:
+            raise BadFileError(f"input {shown(ref.node)!r} has no output {ref.index}")
         if graph.nodes[ref.node].operation.kind != "input":
             raise UnsupportedError(
                 f"model {shown(graph.name)!r} starts at {shown(ref.node)!r}, which is no input layer"
@@ -181,7 +185,7 @@ def _call(node: Any, name: str) -> tuple[tuple[Any, ...], dict[str, Any]]:
         args, kwargs = node.get("args", []), node.get("kwargs", {})
         if not isinstance(args, (list, tuple)) or not isinstance(kwargs, dict):
             raise BadFileError(f"a call of {shown(name)!r} has malformed arguments")
-        return tuple(_revive(a) for a in args), {key: _revive(v) for key, v in kwargs.items()}
+        return tuple(_revive(a, name) for a in args), {key: _revive(v, name) for key, v in kwargs.items()}
     if isinstance(node, list):
         entries = [node] if node and isinstance(node[0], str) else node
         refs = []
@@ -189,7 +193,7 @@ def _call(node: Any, name: str) -> tuple[tuple[Any, ...], dict[str, Any]]:
         for item in entries:
             refs.append(_legacy_ref(item, name))
             if len(item) > 3 and isinstance(item[3], dict):
-                kwargs = {key: _legacy_argument(v) for key, v in item[3].items()}
+                kwargs = {key: _legacy_argument(v, name) for key, v in item[3].items()}
         return ((refs[0] if len(refs) == 1 else refs,) if refs else ()), kwargs
     raise BadFileError(f"a call of {shown(name)!r} is neither an object nor a list")
 
@@ -197,26 +201,30 @@ def _call(node: Any, name: str) -> tuple[tuple[Any, ...], dict[str, Any]]:
 def _legacy_ref(item: Any, name: str) -> TensorRef:
     if not isinstance(item, list) or len(item) < 3 or not isinstance(item[0], str):
         raise BadFileError(f"a call of {shown(name)!r} has a malformed tensor reference")
-    return TensorRef(node_name(item[0], _index(item[1], name)), _index(item[2], name))
+    return TensorRef(node_name(item[0], _index(item[1], name)), _output(item[2], name))
 
 
-def _legacy_argument(value: Any) -> Any:
+def _legacy_argument(value: Any, name: str) -> Any:
     """A keyword argument of a Keras 2 call: ``["layer", 0, 0]`` is a tensor there."""
     if not isinstance(value, list) or len(value) != 3 or not isinstance(value[0], str):
-        return _revive(value)
+        return _revive(value, name)
     if value[0] != "_CONSTANT_VALUE" and all(
         isinstance(v, int) and not isinstance(v, bool) and v >= 0 for v in value[1:]
     ):
-        return TensorRef(node_name(value[0], value[1]), value[2])
+        return TensorRef(node_name(value[0], _index(value[1], name)), _output(value[2], name))
     if value[0] == "_CONSTANT_VALUE":
-        return value[2]
-    return _revive(value)
+        return _revive(value[2], name)
+    return _revive(value, name)
 
 
-def _revive(value: Any) -> Any:
+def _revive(value: Any, name: str, depth: int = 0) -> Any:
     """A serialised argument with ``TensorRef``, ``Literal``, ``slice`` and ``Ellipsis`` in place of their dicts."""
+    if depth > _MAX_ARGUMENT_NESTING:
+        raise UnsupportedError(
+            f"an argument of {shown(name)!r} is nested more than {_MAX_ARGUMENT_NESTING} deep"
+        )
     if isinstance(value, list):
-        return [_revive(item) for item in value]
+        return [_revive(item, name, depth + 1) for item in value]
     if not isinstance(value, dict):
         return value
     kind = value.get("class_name")
@@ -225,11 +233,19 @@ def _revive(value: Any) -> Any:
         return _tensor_ref(config)
     if kind in ("__tensor__", "__numpy__"):
         return _literal(config)
-    if kind == "__slice__" and isinstance(config, dict):
-        return slice(*(_revive(config.get(key)) for key in ("start", "stop", "step")))
+    if kind == "__slice__":
+        return _slice(config, name)
     if kind == "__ellipsis__":
         return Ellipsis
-    return {key: _revive(item) for key, item in value.items()}
+    return {key: _revive(item, name, depth + 1) for key, item in value.items()}
+
+
+def _slice(config: Any, name: str) -> slice:
+    """A slice of plain numbers: Keras sees no tensor inside one either."""
+    bounds = [_mapping(config, "a slice").get(key) for key in ("start", "stop", "step")]
+    if any(b is not None and (not isinstance(b, int) or isinstance(b, bool)) for b in bounds):
+        raise UnsupportedError(f"a slice in a call of {shown(name)!r} has bounds that are no whole numbers")
+    return slice(*bounds)
 
 
 def _tensor_ref(config: Any) -> TensorRef:
@@ -246,7 +262,7 @@ def _tensor_ref(config: Any) -> TensorRef:
     dtype = config.get("dtype")
     return TensorRef(
         node_name(history[0], _index(history[1], history[0])),
-        _index(history[2], history[0]),
+        _output(history[2], history[0]),
         recorded,
         dtype if isinstance(dtype, str) else None,
     )
@@ -258,21 +274,26 @@ def _index(value: Any, name: str) -> int:
     return value
 
 
+def _output(value: Any, name: str) -> int:
+    """The number of an output. What cannot be analysed has as many as the file claims, so that is limited."""
+    if _index(value, name) >= _MAX_OUTPUT:
+        raise BadFileError(f"a reference to {shown(name)!r} takes its output {value}")
+    return value  # type: ignore[no-any-return]
+
+
 def _literal(config: Any) -> Literal:
     config = _mapping(config, "a literal tensor")
     value = config.get("value")
     dtype = config.get("dtype")
     shape = []
-    probe = value
-    while isinstance(probe, list):
-        shape.append(len(probe))
-        probe = probe[0] if probe else None
-    count = sum(1 for _ in leaves(value))
-    expected = 1
-    for size in shape:
-        expected *= size
-    if count != expected:
-        raise BadFileError("a literal tensor is not rectangular")
+    level = [value]
+    while level and all(isinstance(item, list) for item in level):
+        shape.append(len(level[0]))
+        if len(shape) > _MAX_ARGUMENT_NESTING or any(len(item) != shape[-1] for item in level):
+            raise BadFileError("a literal tensor is not rectangular")
+        level = [entry for item in level for entry in item]
+    if not all(isinstance(item, (bool, int, float, str)) for item in level):
+        raise BadFileError("a literal tensor holds something else than numbers")
     return Literal(value, tuple(shape), dtype if isinstance(dtype, str) else "float32")
 
 
@@ -288,8 +309,10 @@ def _ends(structure: Any, graph: Graph, what: str) -> Any:
             # Keras counts a call that a functional model makes of itself (functional.py, get_tensor).
             call -= 1
         if call < 0:
-            call += sum(1 for node in graph.nodes.values() if node.operation.name == name)
-        return TensorRef(node_name(name, max(call, 0)), _index(structure[2], name))
+            call += graph.calls[name]
+        if call < 0:
+            raise BadFileError(f"{what}: a reference to {shown(name)!r} has the call {structure[1]}")
+        return TensorRef(node_name(name, call), _output(structure[2], name))
     if isinstance(structure, list):
         return [_ends(item, graph, what) for item in structure]
     if isinstance(structure, dict):
@@ -308,6 +331,8 @@ def _sequential(name: str, config: dict[str, Any], depth: int) -> Graph:
     for operation in operations[1:]:
         if operation.name in graph.operations:
             raise BadFileError(f"two layers are called {shown(operation.name)!r}")
+        if operation.kind == "input":
+            raise BadFileError(f"the Sequential model {shown(name)!r} has an input behind its first layer")
         graph.add(Node(operation.name, operation, 0, (TensorRef(previous.name),), {}))
         previous = operation
     graph.inputs = [TensorRef(operations[0].name)]

@@ -15,6 +15,9 @@ from collections.abc import Iterator
 from ..ir.graph import Graph, Node, Operation, TensorRef
 from ..shapes.infer import flatten_outputs
 
+# A configuration names a class as it is exported; groups are named after the class itself (seen in Keras 3.15).
+_CLASS_OF = {"GroupQueryAttention": "GroupedQueryAttention"}
+
 
 def layers_in_order(graph: Graph) -> list[Operation]:
     """``model.layers``: what is a layer among the model's operations, in Keras's order."""
@@ -29,7 +32,7 @@ def group_names(graph: Graph) -> dict[str, str]:
     used: dict[str, int] = {}
     result = {}
     for operation in layers_in_order(graph):
-        stem = snake_case(operation.class_name)
+        stem = snake_case(_CLASS_OF.get(operation.class_name, operation.class_name))
         if stem in used:
             used[stem] += 1
             result[operation.name] = f"{stem}_{used[stem]}"

@@ -179,29 +179,24 @@ def _tensor(ref: TensorRef, graph: Graph, numbers: dict[str, int]) -> dict[str, 
 
 def _file_order(graph: Graph) -> list[str]:
     """Operations as the file has them, each new one in front of the first that uses it."""
-    order: list[str] = []
-    placed: set[str] = set()
-    by_operation: dict[str, list[Node]] = {}
+    new = {name for name, operation in graph.operations.items() if "class_name" not in operation.raw}
+    needed: dict[str, dict[str, None]] = {name: {} for name in graph.operations}
     for node in graph.nodes.values():
-        by_operation.setdefault(node.operation.name, []).append(node)
-
-    def is_new(name: str) -> bool:
-        return "class_name" not in graph.operations[name].raw
-
-    for start in sorted(graph.operations, key=is_new):
-        stack = [start]
+        sources = (graph.nodes[ref.node].operation.name for ref in node.refs())
+        needed[node.operation.name].update(dict.fromkeys(name for name in sources if name in new))
+    order: list[str] = []
+    entered: set[str] = set()
+    for start in (*(name for name in graph.operations if name not in new), *(name for name in graph.operations if name in new)):
+        stack = [(start, iter(needed[start]))] if start not in entered else []
         while stack:
-            name = stack[-1]
-            sources = [ref for node in by_operation.get(name, ()) for ref in node.refs()]
-            needed = {graph.nodes[ref.node].operation.name for ref in sources}
-            waiting = [n for n in needed if n not in placed and n not in stack and is_new(n)]
-            if waiting:
-                stack.append(waiting[0])
+            name, rest = stack[-1]
+            entered.add(name)
+            source = next((n for n in rest if n not in entered), None)
+            if source is not None:
+                stack.append((source, iter(needed[source])))
                 continue
             stack.pop()
-            if name not in placed:
-                placed.add(name)
-                order.append(name)
+            order.append(name)
     return order
 
 

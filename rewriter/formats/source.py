@@ -66,7 +66,7 @@ def _open(path: str) -> ModelFile:
             raise UnsupportedError("an HDF5 model (.h5): load it in Keras and save it as .keras")
         if path.endswith(".onnx"):
             raise UnsupportedError("reading ONNX is not available in this version")
-        if start.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"{"):
+        if path.endswith(".json") or start.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"{"):
             return KerasJson(path)
     return KerasArchive(path)
 

@@ -129,7 +129,7 @@ class Graph:
                 raise BadFileError(
                     f"the model's inputs or outputs name {shown(ref.node)!r}, which it does not have"
                 )
-        for derived in ("order", "recorded"):
+        for derived in ("order", "recorded", "used_outputs"):
             self.__dict__.pop(derived, None)
 
     @cached_property
@@ -177,6 +177,14 @@ class Graph:
                 if ref.shape is not None:
                     shapes.setdefault((ref.node, ref.index), ref.shape)
         return shapes
+
+    @cached_property
+    def used_outputs(self) -> Counter[str]:
+        """How many outputs of each node the graph counts on: the highest number that is used, and one."""
+        counts: Counter[str] = Counter()
+        for ref in itertools.chain(*(node.refs() for node in self.nodes.values()), self.output_refs()):
+            counts[ref.node] = max(counts[ref.node], ref.index + 1)
+        return counts
 
     def walk(self, prefix: str = "") -> Iterator[tuple[str, Graph, Node]]:
         """Every call of this model and, below its name, of the models in it: (path, graph, node)."""

@@ -32,6 +32,8 @@ def candidates(site: Site, rules: Sequence[Rule], with_identity: bool = False) -
     ``with_identity`` keeps readings of the product as it stands (no node to insert).
     """
     operands = operand_axes(site)
+    if not operands:
+        return []
     if len(operands) == 2:
         found = [c for rule in rules for c in _binary(rule, operands, site.convention)]
     else:

@@ -35,18 +35,20 @@ class Trials:
             others: the model's other findings; what is chosen there is supposed too.
         """
         readings = finding.candidates[:_MAX_READINGS]
-        if finding.chosen is not None or len(readings) < 2 or any(c.match.assumed for c in readings[:1]):
+        if finding.chosen is not None or not readings or readings[0].match.assumed:
             return
-        if len(readings) > self.budget:
+        if len(readings) >= self.budget:
             finding.why += "; too many readings to try each on the rest of the model"
             return
-        self.budget -= len(readings)
+        self.budget -= len(readings) + 1
         chosen = overrides(others)
-        trials = [self._problems({**chosen, finding.node: override(c)}) for c in readings]
-        unavoidable = set.intersection(*(set(faults) for faults, _ in trials))
+        trials = [self._problems(finding.node, {**chosen, finding.node: override(c)}) for c in readings]
+        # What goes wrong with any old result is what the readings are measured by.
+        untouched, _ = self._problems(finding.node, {n: o for n, o in chosen.items() if n != finding.node})
+        unavoidable = set(untouched).intersection(*(set(faults) for faults, _ in trials))
         faults = [[f for f in found if f not in unavoidable] for found, _ in trials]
         standing = [c for c, found in zip(readings, faults, strict=True) if not found]
-        ruled_out = next((found[0] for found in faults if found), "")
+        ruled_out = next((f for found in [*faults, untouched] for f in found if f not in unavoidable), "")
         best = _alone([c for c in standing if not must_be_asked_for(c)] or standing) if ruled_out else None
         if best is not None:
             choose(finding, best, f"what follows rules the other readings out: at {ruled_out}")
@@ -76,9 +78,10 @@ class Trials:
         if finding.chosen is None:
             finding.chosen, finding.why = before
 
-    def _problems(self, supposed: Mapping[str, Override]) -> tuple[list[str], list[str]]:
+    def _problems(self, at: str, supposed: Mapping[str, Override]) -> tuple[list[str], list[str]]:
+        """What cannot run, and what takes an axis for something else, apart from the multiply itself."""
         inference = infer(self.graph, supposed)
-        faults = [f"{node!r}: {message}" for node, message in _faults(inference)]
+        faults = [f"{node!r}: {message}" for node, message in _faults(inference) if node != at]
         conflicts = [
             f"{prefix + name!r}: {message}"
             for prefix, item in inference.walk()

@@ -285,12 +285,13 @@ def _spell_out(analysis: Analysis, rewriter: Rewriter) -> None:
 
 def _note_choices(findings: list[Finding], todo: Iterable[tuple[Site, Candidate]]) -> None:
     """Enter what the user stated as the choice of the finding at that node."""
-    for site, candidate in todo:
-        for finding in findings:
-            if finding.node == site.path:
-                others = [c for c in finding.candidates if c.plan != candidate.plan]
-                finding.candidates = [candidate, *others]
-                finding.chosen, finding.why = 0, "stated by the user"
+    stated = {site.path: candidate for site, candidate in todo}
+    for finding in findings:
+        candidate = stated.get(finding.node)
+        if candidate is not None:
+            others = [c for c in finding.candidates if c.plan != candidate.plan]
+            finding.candidates = [candidate, *others]
+            finding.chosen, finding.why = 0, "stated by the user"
 
 
 def _cycle(inserted: Sequence[Inserted]) -> str:

@@ -106,7 +106,10 @@ def _listed(label: str, items: Sequence[str], width: int) -> list[str]:
     return [*lines, line]
 
 
-def _rows(prefix: str, inference: Inference, weights: Mapping[str, int], depth: int) -> Iterator[_Row]:
+def _rows(
+    prefix: str, inference: Inference, weights: Mapping[str, int], depth: int, stored: str = ""
+) -> Iterator[_Row]:
+    """Rows of a model and those in it. ``stored`` is its path among the weights, which names wrappers too."""
     for name in inference.graph.order:
         node = inference.graph.nodes[name]
         values = inference.values[name]
@@ -120,7 +123,7 @@ def _rows(prefix: str, inference: Inference, weights: Mapping[str, int], depth: 
         if is_multiply(node):
             mark, styles = "*", styles or ("bold",)
         operation = node.operation
-        first = weights.get(prefix + operation.name, 0) if node.call == 0 else 0
+        first = weights.get(stored + operation.name, 0) if node.call == 0 else 0
         texts = [_value(v) for v in values] or [("", "")]
         label = "  " * min(depth, _DEEPEST) + shown(name)
         cells = (label, _class(operation), *texts[0], f"{first:,}" if first else "")
@@ -131,7 +134,8 @@ def _rows(prefix: str, inference: Inference, weights: Mapping[str, int], depth: 
         for sub, inner in inference.inner.get(name, ()):
             if sub not in seen and node.call == 0:
                 seen.add(sub)
-                yield from _rows(f"{prefix}{sub}/", inner, weights, depth + 1)
+                below = f"{stored}{operation.name}/" + ("" if operation.graph is not None else f"{sub}/")
+                yield from _rows(f"{prefix}{sub}/", inner, weights, depth + 1, below)
 
 
 def _class(operation: Operation) -> str:

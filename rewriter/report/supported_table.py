@@ -17,10 +17,10 @@ def text(item: Support, width: int) -> str:
     """One line a class, and what there is to say of it below."""
     lines = []
     for title, entries in _sections(item):
-        lines += [paint(f"{title}: {_share(entries)}", "bold"), ""]
+        lines += [f"{paint(title, 'bold')}: {_share(entries)}", ""]
         for entry in entries:
             head = pad(entry.name, _NAME) + "  " + pad(_answer(entry), _RULE) + _proof(entry)
-            lines.append(("  " + paint(head, "yellow" if not entry.supported else "dim")).rstrip())
+            lines.append("  " + paint(head.rstrip(), "dim" if entry.supported else "yellow"))
             also = f"also {', '.join(entry.aliases)}" if entry.aliases else ""
             lines += wrapped("; ".join(part for part in (also, entry.remark) if part), width, 6)
         lines.append("")

@@ -133,7 +133,8 @@ def _slopes(call: Call, alpha: Shape) -> None:
                 _takes(axis, size)
 
 
-@_demand("query_dense/vars/0", "MultiHeadAttention", "GroupQueryAttention")
+@_demand("_query_dense/vars/0", "GroupQueryAttention")
+@_demand("query_dense/vars/0", "MultiHeadAttention")
 def _projection(call: Call, kernel: Shape) -> None:
     """``kernel[D, heads, key_dim]`` of the query."""
     if len(kernel) == 3:

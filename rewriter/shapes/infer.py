@@ -7,7 +7,7 @@ its text costs, however often one calls another.
 
 from __future__ import annotations
 
-import itertools
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -19,7 +19,8 @@ from ..ir.size import Size, is_beyond, symbol, unknown
 from .demands import check_weights
 from .call import LAYERS, OPS, Call, OpaqueError, Rule, ShapeError
 
-_MAX_DEPTH = 200
+_MAX_DEPTH = 100
+_MAX_SIGNATURES = 256
 _MAX_RANK = 254  # TensorFlow's
 _LETTERS = {3: ("T",), 4: ("H", "W"), 5: ("D", "H", "W")}
 
@@ -77,8 +78,12 @@ def infer(graph: Graph, overrides: Mapping[str, Override] | None = None) -> Infe
 
     Raises:
         BadFileError: a configured value cannot be (a negative size, a stride of 0).
+        UnsupportedError: layers are nested too deep.
     """
-    return _Driver(overrides or {}).run(graph, None)
+    try:
+        return _Driver(overrides or {}).run(graph, None)
+    except RecursionError:
+        raise UnsupportedError("layers are nested too deep to analyse") from None
 
 
 @dataclass(slots=True)
@@ -95,8 +100,8 @@ class _Driver:
         self.overrides = overrides
         self.path = ""
         self.batch = Origin(Role.BATCH)
-        self.symbols: set[str] = set()
-        self.memo: dict[tuple[int, Any], _Summary] = {}
+        self.symbols: Counter[str] = Counter()
+        self.memo: dict[int, dict[Any, _Summary]] = {}
         self.stack: list[list[tuple[str, Inference]]] = []
         self.depth = 0
 
@@ -118,6 +123,8 @@ class _Driver:
                 result.values[name] = [self._bind(bound[name], declared) if name in bound else declared]
             else:
                 self._node(result, node)
+        for ref in graph.output_refs():
+            result.value(ref)  # there is such an output
         return result
 
     def _node(self, result: Inference, node: Node) -> None:
@@ -138,6 +145,8 @@ class _Driver:
             values = [leaf for leaf in flatten_outputs(outcome) if isinstance(leaf, Value)]
             if any(is_beyond(axis.size) for value in values for axis in value.axes or ()):
                 raise ShapeError("one of its sizes would be 2**63 or more")
+            if any((value.rank or 0) > _MAX_RANK for value in values):
+                raise ShapeError(f"its result would have more than {_MAX_RANK} axes")
         except ShapeError as error:
             result.faults[node.name] = str(error)
             values = self._assumed(result, node, call)
@@ -197,17 +206,22 @@ class _Driver:
             )
         if self.depth >= _MAX_DEPTH:
             raise UnsupportedError(f"models nested more than {_MAX_DEPTH} deep")
-        actual: list[Origin] = []
-        key = (id(graph), tuple(_signature(v, actual) for v in operands))
-        summary = self.memo.get(key)
+        numbers: dict[Origin, int] = {}
+        key = tuple(_signature(v, numbers) for v in operands)
+        actual = list(numbers)
+        known = self.memo.setdefault(id(graph), {})
+        summary = known.get(key)
         if summary is None:
+            if len(known) >= _MAX_SIGNATURES:
+                # Each level of a chain of models can double the number: thirty of them are a file of 30 KB.
+                raise OpaqueError(f"it is called on operands of more than {_MAX_SIGNATURES} kinds")
             formals = [Origin(o.role) for o in actual]
             renamed = _Renaming(dict(zip(actual, formals, strict=True)))
             inner = self._inner(operation, graph, [renamed.value(v) for v in operands])
             result = map_leaves(
                 lambda ref: inner.value(ref) if isinstance(ref, TensorRef) else ref, graph.outputs
             )
-            summary = self.memo[key] = _Summary(formals, inner, result)
+            summary = known[key] = _Summary(formals, inner, result)
         if self.stack:
             self.stack[-1].append((operation.name, summary.inference))
         mapping: dict[Origin, Origin] = {self.batch.root(): self.batch}
@@ -274,16 +288,17 @@ class _Driver:
         return Axis(symbol("B"), self.batch) if size is None else new_axis(size, Role.BATCH)
 
     def _fresh(self, letter: str) -> Size:
-        names = itertools.chain((letter,), (f"{letter}{k}" for k in itertools.count(2)))
-        name = next(n for n in names if n not in self.symbols)
-        self.symbols.add(name)
-        return symbol(name)
+        self.symbols[letter] += 1
+        number = self.symbols[letter]
+        # N1's second is N1_2: N12 is the twelfth axis of an input.
+        return symbol(letter if number == 1 else f"{letter}{'_' * letter[-1:].isdigit()}{number}")
 
     def _claimed(self, graph: Graph, node: Node) -> list[Value]:
         """What the file claims of an opaque node's outputs."""
-        stated = {index: shape for (name, index), shape in graph.recorded.items() if name == node.name}
-        count = max(stated, default=0) + 1
-        return [self._stated(stated.get(i), node.name) for i in range(count)]
+        return [
+            self._stated(graph.recorded.get((node.name, index)), node.name)
+            for index in range(graph.used_outputs[node.name] or 1)
+        ]
 
     def _stated_anyway(self, graph: Graph, node: Node, index: int, value: Value) -> Value:
         """What the file claims of an output of unknown rank, or that output itself where it claims nothing."""
@@ -350,17 +365,12 @@ def _with_claim(value: Value, claimed: str) -> Value:
     return Value(value.axes, value.dtype, claimed, value.reason, value.constant, value.mask)
 
 
-def _signature(value: Value, origins: list[Origin]) -> Any:
+def _signature(value: Value, origins: dict[Origin, int]) -> Any:
     """A hashable form of an operand in which origins are numbered by first appearance over all operands."""
     assert value.axes is not None
 
     def number(origin: Origin) -> int:
-        root = origin.root()
-        for index, known in enumerate(origins):
-            if known.root() is root:
-                return index
-        origins.append(root)
-        return len(origins) - 1
+        return origins.setdefault(origin.root(), len(origins))
 
     def form(axis: Axis) -> Any:
         lineage = tuple(number(o) for o in axis.origin.lineage())

@@ -61,9 +61,7 @@ class Entry:
     def remark(self) -> str:
         parts = [self.reason or NOTES.get((self.kind, self.name), "")]
         if self.untrue:
-            parts.append(
-                f"Keras declares something else than it computes in {self.untrue:,} of the argument sets"
-            )
+            parts.append(f"a run contradicts what Keras declares in {self.untrue:,} of the argument sets")
         if self.open:
             parts.append("some of its sizes depend on the data")
         return "; ".join(part for part in parts if part)

@@ -78,3 +78,13 @@ def test_cells_break_where_words_begin() -> None:
     assert _fold("(B, ceil(H/2), ceil(W/2), 8)", 16, _SHAPE_BREAKS) == ["(B, ceil(H/2),", "  ceil(W/2), 8)"]
     assert _fold("x" * 9, 5, _NAME_BREAKS) == ["xxxxx", "  xxx", "  x"]
     assert _fold("short", 5, _NAME_BREAKS) == ["short"]
+
+
+def test_a_model_in_a_wrapper_shows_its_weights(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    keras = pytest.importorskip("keras")
+    inner = keras.Sequential([keras.layers.Dense(3, name="inside")], name="small")
+    x = keras.Input((20, 6), name="x")
+    keras.Model(x, keras.layers.TimeDistributed(inner, name="each")(x)).save(tmp_path / "m.keras")
+    lines = shapes(capsys, tmp_path / "m.keras").splitlines()
+    assert lines[0].endswith("21 weights")
+    assert [line.split()[-1] for line in lines if " each " in line or " inside " in line] == ["21", "21"]

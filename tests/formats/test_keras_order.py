@@ -12,10 +12,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from keras import layers, ops
+from keras.src.api_export import get_name_from_symbol
+from keras.src.utils.naming import to_snake_case
 
 from rewriter.formats.keras_order import group_names, layers_in_order, operations_in_order
 from rewriter.formats.keras_v3 import KerasArchive
-from rewriter.ir.graph import Graph, Operation
+from rewriter.ir.graph import Graph, Node, Operation, TensorRef
 from tests import support
 from tests.zoo import ZOO
 
@@ -147,3 +149,18 @@ def test_applications(name):
     keras.backend.clear_session()
     model = getattr(keras.applications, name)(weights=None)
     assert_order(read_model(parse_json(model.to_json().encode(), "the model")), model)
+
+
+def test_groups_are_named_after_the_class_and_not_its_exported_name():
+    """Where the two differ, the file's configuration has the exported one."""
+    exported = {name: cls for name, cls in vars(keras.layers).items() if isinstance(cls, type)}
+    for cls in set(exported.values()):
+        if not issubclass(cls, keras.layers.Layer):
+            continue
+        public = (get_name_from_symbol(cls) or cls.__name__).rsplit(".", 1)[-1]
+        operation = Operation("it", "layer", public, {})
+        graph = Graph("model", "Sequential")
+        graph.add(Node("input", Operation("input", "input", "InputLayer", {}), 0, (), {}))
+        graph.add(Node("it", operation, 0, (TensorRef("input"),), {}))
+        graph.link()
+        assert group_names(graph) == {"it": to_snake_case(cls.__name__)}

@@ -34,7 +34,16 @@ CLASSES = (
     "Tensordot", "Outer", "Where", "Pad", "Sum", "Mean", "BroadcastTo", "UpSampling2D", "Normalization",
     "BatchNormalization", "LayerNormalization", "GroupNormalization", "DepthwiseConv2D", "Cropping2D", "ZeroPadding2D",
 )  # fmt: skip
-MODULES = ("keras.layers", "keras.src.ops.numpy", "keras.src.ops.nn", "keras.src.ops.core", "my.module", "os", "", None)
+MODULES = (
+    "keras.layers",
+    "keras.src.ops.numpy",
+    "keras.src.ops.nn",
+    "keras.src.ops.core",
+    "my.module",
+    "os",
+    "",
+    None,
+)
 KEYS = (
     "axis", "axes", "units", "filters", "kernel_size", "strides", "padding", "target_shape", "dims", "n", "activation",
     "data_format", "batch_shape", "dtype", "name", "layers", "input_layers", "output_layers", "shape", "newshape", "mask",
