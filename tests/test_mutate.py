@@ -16,7 +16,13 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-@pytest.mark.parametrize("name", [name for name, m in MUTANTS.items() if m.writer == "edited"])
+def written_by(writer: str) -> list[object]:
+    """The mutants of one writer: every sixth on each run, the others with the slow tests."""
+    names = [name for name, mutant in MUTANTS.items() if mutant.writer == writer]
+    return [pytest.param(name, marks=() if k % 6 == 0 else pytest.mark.slow) for k, name in enumerate(names)]
+
+
+@pytest.mark.parametrize("name", written_by("edited"))
 def test_keras_makes_of_an_edited_file_what_the_table_says(workshop, name):
     mutant = MUTANTS[name]
     original = workshop.original(mutant)
@@ -25,7 +31,7 @@ def test_keras_makes_of_an_edited_file_what_the_table_says(workshop, name):
     assert seen.fault == mutant.fault, seen
 
 
-@pytest.mark.parametrize("name", [name for name, m in MUTANTS.items() if m.writer == "keras"])
+@pytest.mark.parametrize("name", written_by("keras"))
 def test_a_file_that_keras_writes_loads_and_is_as_wrong(workshop, name):
     mutant = MUTANTS[name]
     original = workshop.original(mutant)

@@ -127,7 +127,9 @@ def _children(value: Any, depth: int) -> Operation | list[Operation] | None:
 
 def _model(operation: Operation, depth: int) -> Graph:
     functional = "input_layers" in operation.config
-    if operation.class_name == "Sequential" or (not functional and operation.class_name not in _MODEL_CLASSES):
+    if operation.class_name == "Sequential" or (
+        not functional and operation.class_name not in _MODEL_CLASSES
+    ):
         return _sequential(operation.name, operation.config, depth)
     return _functional(operation.name, operation.config, depth)
 

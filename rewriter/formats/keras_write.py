@@ -186,7 +186,7 @@ def _file_order(graph: Graph) -> list[str]:
         needed[node.operation.name].update(dict.fromkeys(name for name in sources if name in new))
     order: list[str] = []
     entered: set[str] = set()
-    for start in (*(name for name in graph.operations if name not in new), *(name for name in graph.operations if name in new)):
+    for start in sorted(graph.operations, key=new.__contains__):
         stack = [(start, iter(needed[start]))] if start not in entered else []
         while stack:
             name, rest = stack[-1]

@@ -40,7 +40,7 @@ class Operation:
     ``kind`` is ``input``, ``layer``, ``op`` or ``model``. ``raw`` is the entry of the file, never changed.
     ``opaque`` is the reason why nothing is known of what it computes, or "". ``children`` are the operations that a
     wrapper's configuration holds, by its key (``layer``, ``cell``, ``forward_layer`` …; a list for several).
-    ``weights`` are the shapes of its variables by their path below it (``vars/0``, ``cell/vars/0``), if the file has them.
+    ``weights`` are the shapes of its variables by path (``vars/0``, ``cell/vars/0``), if the file has them.
     """
 
     name: str

@@ -1,7 +1,7 @@
 """Downstream: which of several readings the rest of the model can go on with.
 
-Each reading is supposed in turn and the model inferred again. A node that then cannot run, its trained weights included,
-rules the reading out; a layer that then takes an axis for something else than it is speaks against it.
+Each reading is supposed in turn and the model inferred again. A node that then cannot run, its trained weights
+included, rules the reading out; a layer that then takes an axis for something else than it is speaks against it.
 """
 
 from __future__ import annotations
@@ -43,8 +43,10 @@ class Trials:
         self.budget -= len(readings) + 1
         chosen = overrides(others)
         trials = [self._problems(finding.node, {**chosen, finding.node: override(c)}) for c in readings]
-        # What goes wrong with any old result is what the readings are measured by.
-        untouched, _ = self._problems(finding.node, {n: o for n, o in chosen.items() if n != finding.node})
+        # What goes wrong with a result that nobody means, the first operand, is what readings are measured by.
+        untouched, _ = self._problems(
+            finding.node, {**chosen, finding.node: lambda call: known(call.inputs[0])}
+        )
         unavoidable = set(untouched).intersection(*(set(faults) for faults, _ in trials))
         faults = [[f for f in found if f not in unavoidable] for found, _ in trials]
         standing = [c for c, found in zip(readings, faults, strict=True) if not found]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from ..errors import shown
 from ..ir.axis import Value
 from ..passes.finding import Candidate, Finding
 from ..passes.rewrite import recorded_shape
@@ -28,9 +29,14 @@ def report(item: Report) -> dict[str, Any]:
     if isinstance(item, Result):
         data["output"] = item.output
         data["onnx"] = item.onnx
-        data["inserted"] = [{"node": i.node, "op": i.op, "rule": i.rule} for i in item.inserted]
+        data["inserted"] = [{"node": node_path(i.node), "op": i.op, "rule": i.rule} for i in item.inserted]
         data["verified"] = item.verified
     return data
+
+
+def node_path(path: str) -> str:
+    """A node's path, each name of it fit to be shown: what a file holds is neither endless nor steers a terminal."""
+    return "/".join(map(shown, path.split("/")))
 
 
 def finding(item: Finding) -> dict[str, Any]:
@@ -38,11 +44,11 @@ def finding(item: Finding) -> dict[str, Any]:
         "code": item.code,
         "kind": str(item.kind),
         "severity": str(item.severity),
-        "node": item.node,
-        "op": item.op,
+        "node": node_path(item.node),
+        "op": shown(item.op),
         "convention": str(item.convention),
         "operands": [
-            {"from": o.source, "shape": o.value.shape or [], "axes": roles(o.value)} for o in item.operands
+            {"from": node_path(o.source), "shape": o.value.shape or [], "axes": roles(o.value)} for o in item.operands
         ],
         "message": item.message,
         "candidates": [candidate(c) for c in item.candidates],
@@ -81,8 +87,8 @@ def shapes(item: Shapes) -> dict[str, Any]:
             values = inference.values[name]
             nodes.append(
                 {
-                    "node": prefix + name,
-                    "op": inference.graph.nodes[name].operation.class_name,
+                    "node": node_path(prefix + name),
+                    "op": shown(inference.graph.nodes[name].operation.class_name),
                     "outputs": [v.shape for v in values],
                     "axes": [roles(v) for v in values],
                 }

@@ -16,8 +16,8 @@ from ..errors import BadFileError, UnsupportedError, shown
 from ..ir.axis import CONFLICTS, Axis, Origin, Role, Value, new_axis, unit_axis
 from ..ir.graph import Graph, Literal, Node, Operation, TensorRef, map_leaves
 from ..ir.size import Size, is_beyond, symbol, unknown
-from .demands import check_weights
 from .call import LAYERS, OPS, Call, OpaqueError, Rule, ShapeError
+from .demands import check_weights
 
 _MAX_DEPTH = 100
 _MAX_SIGNATURES = 256

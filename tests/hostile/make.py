@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from typing import Any
 
@@ -89,7 +90,7 @@ def chain(length: int, class_name: str = "Dense", **config: Any) -> Json:
     names = ["x", *(f"d{k}" for k in range(length))]
     rows = [
         layer(new, class_name, config or {"units": 3}, tensor(old, SHAPE))
-        for old, new in zip(names, names[1:], strict=False)
+        for old, new in itertools.pairwise(names)
     ]
     return functional([source(), *rows], [[names[-1], 0, 0]])
 

@@ -46,7 +46,8 @@ MODULES = (
 )
 KEYS = (
     "axis", "axes", "units", "filters", "kernel_size", "strides", "padding", "target_shape", "dims", "n", "activation",
-    "data_format", "batch_shape", "dtype", "name", "layers", "input_layers", "output_layers", "shape", "newshape", "mask",
+    "data_format", "batch_shape", "dtype", "name", "layers", "input_layers", "output_layers", "shape", "newshape",
+    "mask",
     "indices_or_sections", "repeats", "pad_width", "num", "x1", "x2", "x", "layer", "cell", "groups", "dilation_rate",
     "build_input_shape", "batch_input_shape", "equation", "key", "initial_state", "training",
 )  # fmt: skip
@@ -184,7 +185,8 @@ def scalar(rng: random.Random, root: Any) -> None:
 
 
 MUTATIONS: tuple[Mutation, ...] = (
-    replace, replace, delete, swap, duplicate, retype, reference, recast, recast, option, option, rename, legacy, scalar,
+    replace, replace, delete, swap, duplicate, retype, reference, recast, recast, option, option, rename, legacy,
+    scalar,
 )  # fmt: skip
 
 

@@ -16,12 +16,13 @@ from tests.mutate import Recipe, mutate
 
 
 def forget(path: Path, target: Path) -> Path:
-    """The archive without the recorded shapes of any tensor and without build_config: only weights are left to tell."""
+    """The archive without recorded sizes and without build_config: only the weights are left to tell."""
 
     def strip(value: Any) -> Any:
         if isinstance(value, dict):
             if value.get("class_name") == "__keras_tensor__":
-                return {**value, "config": {**value["config"], "shape": None}}
+                rank = len(value["config"]["shape"])
+                return {**value, "config": {**value["config"], "shape": [None] * rank}}
             return {k: strip(v) for k, v in value.items() if k != "build_config"}
         return [strip(v) for v in value] if isinstance(value, list) else value
 

@@ -1,0 +1,133 @@
+"""Inputs that are no files, outputs that cannot be written, and work that is interrupted."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from rewriter.cli import main
+from tests.cli.common import ROOT, model
+
+
+def fifo(path: Path) -> Path:
+    os.mkfifo(path)
+    return path
+
+
+INPUTS: dict[str, Callable[[Path], Path]] = {
+    "fifo": lambda folder: fifo(folder / "pipe.keras"),
+    "fifo-json": lambda folder: fifo(folder / "pipe.json"),
+    "null": lambda _: Path("/dev/null"),
+    "zero": lambda _: Path("/dev/zero"),
+    "directory": lambda folder: folder,
+    "missing": lambda folder: folder / "none.keras",
+}
+
+
+@pytest.mark.parametrize("command", ["check", "shapes", "explain", "repair"])
+@pytest.mark.parametrize("make", INPUTS.values(), ids=INPUTS)
+def test_no_file(make: Callable[[Path], Path], command: str, tmp_path: Path, capsys):
+    output = ["-o", str(tmp_path / "out.keras")] if command == "repair" else []
+    assert main([command, str(make(tmp_path)), *output]) == 2
+    error = capsys.readouterr().err
+    assert error.startswith("error: ")
+    assert error.count("\n") == 1
+    assert not (tmp_path / "out.keras").exists()
+
+
+def copy(folder: Path) -> Path:
+    return Path(shutil.copy(model("layout"), folder / "model.keras"))
+
+
+def linked(path: Path, link: Callable[[Path, Path], None]) -> Path:
+    target = path.with_name("link.keras")
+    link(path, target)
+    return target
+
+
+OUTPUTS: dict[str, Callable[[Path], Path]] = {
+    "itself": lambda path: path,
+    "hard-link": lambda path: linked(path, os.link),
+    "symlink": lambda path: linked(path, os.symlink),
+    "directory": lambda path: path.parent,
+    "no-directory": lambda path: path.parent / "none" / "out.keras",
+    "below-a-file": lambda path: path / "out.keras",
+    "device": lambda path: Path("/dev/null"),
+}
+
+
+@pytest.mark.parametrize("make", OUTPUTS.values(), ids=OUTPUTS)
+def test_no_output(make: Callable[[Path], Path], tmp_path: Path, capsys):
+    path = copy(tmp_path)
+    before = path.read_bytes()
+    target = make(path)
+    files = sorted(tmp_path.rglob("*"))
+    assert main(["repair", str(path), "-o", str(target)]) == 2
+    error = capsys.readouterr().err
+    assert error.startswith("error: ")
+    assert error.count("\n") == 1
+    assert path.read_bytes() == before
+    assert sorted(tmp_path.rglob("*")) == files
+
+
+def damaged(path: Path, change: Callable[[bytes], bytes | None]) -> Path:
+    """The archive with another weights file, or with none."""
+    with zipfile.ZipFile(path) as archive:
+        members = {name: archive.read(name) for name in archive.namelist()}
+    weights = change(members.pop("model.weights.h5"))
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, content in members.items():
+            archive.writestr(name, content)
+        if weights is not None:
+            archive.writestr("model.weights.h5", weights)
+    return path
+
+
+@pytest.mark.parametrize(
+    "change",
+    [lambda _: None, lambda data: data[: len(data) // 2], lambda _: b"", lambda data: b"x" * len(data)],
+    ids=["missing", "cut", "empty", "garbage"],
+)
+def test_weights(change: Callable[[bytes], bytes | None], tmp_path: Path, capsys):
+    path, target = damaged(copy(tmp_path), change), tmp_path / "out.keras"
+    found = main(["check", str(path)])  # needs no weights, but uses what they tell
+    assert found == (1 if change(b"") is None else 2)
+    capsys.readouterr()
+    assert main(["repair", str(path), "-o", str(target)]) == 2
+    error = capsys.readouterr().err
+    assert error.startswith("error: ")
+    assert error.count("\n") == 1
+    assert "internal" not in error
+    assert [p.name for p in tmp_path.iterdir()] == ["model.keras"]
+
+
+def test_a_clean_model_without_weights_is_copied(tmp_path: Path, capsys):
+    path = damaged(Path(shutil.copy(model("valid"), tmp_path / "model.keras")), lambda _: None)
+    assert main(["repair", str(path), "-o", str(tmp_path / "out.keras")]) == 0
+    assert (tmp_path / "out.keras").read_bytes() == path.read_bytes()
+
+
+def test_an_interrupt_leaves_nothing(tmp_path: Path):
+    path = copy(tmp_path)
+    with zipfile.ZipFile(path, "a") as archive, archive.open("assets/large", "w", force_zip64=True) as member:
+        for _ in range(600):
+            member.write(bytes(1 << 20))
+    words = [sys.executable, "-m", "rewriter", "repair", str(path), "-o", str(tmp_path / "out.keras")]
+    process = subprocess.Popen(words, stderr=subprocess.PIPE, cwd=ROOT)
+    deadline = time.monotonic() + 20
+    while not list(tmp_path.glob(".rewriter-*")) and process.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.001)
+    process.send_signal(signal.SIGINT)
+    _, error = process.communicate(timeout=30)
+    assert process.returncode == 130
+    assert error == b"error: interrupted\n"
+    assert [p.name for p in tmp_path.iterdir()] == ["model.keras"]
