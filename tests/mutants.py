@@ -276,7 +276,17 @@ CASES: tuple[Case, ...] = (
     _case("nested", "nested-twice", "middle/block/scale", "middle/block/expand", faults=SILENT),
     _case("nested", "nested-shared", "block/scale", "block/expand", faults=SILENT),
     _case("nested", "nested-first", "block/scale", "block/expand"),
-    _case("weight-order", "twin-dense", "scale", "expand", faults=SILENT),
+    _case("weight-order", "twin-dense", "scale", "expand", faults=("silent", None)),
+    _case(
+        "weight-order",
+        "twin-dense",
+        "scale",
+        "expand",
+        faults=(None, "silent"),
+        expect="refused",
+        rule="step-gate",
+        reason="a Dense layer can make factors for the steps as well as for their features",
+    ),
     _case("weight-order", "twin-gru", "scale", "expand", faults=SILENT),
 )
 

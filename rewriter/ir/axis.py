@@ -42,12 +42,13 @@ class Origin:
     axis makes a new feature axis derived from that channel axis); it is evidence, not identity.
     """
 
-    __slots__ = ("_parent", "_role", "derived")
+    __slots__ = ("_parent", "_role", "derived", "inserted")
 
     def __init__(self, role: Role = Role.UNKNOWN, derived: Origin | None = None) -> None:
         self._parent: Origin | None = None
         self._role = role
         self.derived = derived
+        self.inserted = False
 
     def root(self) -> Origin:
         node = self
@@ -124,8 +125,10 @@ def new_axis(size: Size, role: Role = Role.UNKNOWN, derived: Axis | None = None)
 
 
 def unit_axis() -> Axis:
-    """An axis of size 1."""
-    return Axis(1)
+    """An axis of size 1 that somebody inserted: by a Reshape, an ExpandDims, a slice with a new axis."""
+    axis = Axis(1)
+    axis.origin.inserted = True
+    return axis
 
 
 def merge_axes(axes: Iterable[Axis]) -> Axis:

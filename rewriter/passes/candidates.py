@@ -45,6 +45,7 @@ def candidates(site: Site, rules: Sequence[Rule], with_identity: bool = False) -
             continue
         evidence = weigh(candidate.match.pairs, operands, [o.softmax for o in site.operands])
         demand(evidence, candidate.plan.output, site.recorded or _naive_shape(site), stands)
+        evidence.contradictions += _written_units(candidate, operands)
         evidence.in_order = int(candidate.kind is RuleKind.CONTRACT and not candidate.swapped)
         evidence.keeps_data = int(_keeps_data(candidate, site))
         candidate.rank = evidence.rank
@@ -65,6 +66,18 @@ def candidates(site: Site, rules: Sequence[Rule], with_identity: bool = False) -
             abs(len(c.plan.output) - first_rank),
         ),
     )
+
+
+def _written_units(candidate: Candidate, operands: Sequence[Axes]) -> list[str]:
+    """What speaks against a reading whose result lacks an axis that was inserted into the operand of the most axes."""
+    rank = max(map(len, operands))
+    if len(candidate.plan.output) >= rank:
+        return []
+    return [
+        "it leaves out an axis that was inserted on purpose"
+        for axes, kept in zip(operands, candidate.match.kept, strict=True)
+        if len(axes) == rank and any(axes[i].origin.root().inserted for i in range(rank) if i not in kept)
+    ]
 
 
 def _keeps_data(candidate: Candidate, site: Site) -> bool:
@@ -133,14 +146,14 @@ def matches(equation: Equation, operands: Sequence[Axes], roles: bool = True) ->
 
 def _several(rules: Sequence[Rule], operands: Sequence[Axes], convention: Convention) -> Iterator[Candidate]:
     """Three operands or more: the largest one is the data, and each other one is placed against it."""
-    data = max(range(len(operands)), key=lambda k: len(operands[k]))
+    data = max(range(len(operands)), key=lambda k: (sum(a.size != 1 for a in operands[k]), len(operands[k])))
     choices: list[list[Candidate | None]] = []
     for k, axes in enumerate(operands):
         if k == data:
             continue
         pair = [operands[data], axes]
         found = [c for rule in rules for c in _binary(rule, pair, Convention.NUMPY) if _keeps(c, pair)]
-        distinct = {c.match.equation.operands[1]: c for c in reversed(found)}
+        distinct = {_places(c.match): c for c in reversed(found)}
         ways: list[Candidate | None] = list(reversed(distinct.values())) if axes else [None]
         if not ways:
             return
@@ -150,6 +163,14 @@ def _several(rules: Sequence[Rule], operands: Sequence[Axes], convention: Conven
         joined = _join(operands, data, others, combination, convention)
         if joined is not None:
             yield joined
+
+
+def _places(found: Match) -> tuple[int, ...]:
+    """Where each axis of the second operand stands among those of the first."""
+    place = {
+        term.names: position for term, position in zip(found.equation.operands[0], found.kept[0], strict=True)
+    }
+    return tuple(place.get(term.names, -1) for term in found.equation.operands[1])
 
 
 def _keeps(candidate: Candidate, pair: Sequence[Axes]) -> bool:

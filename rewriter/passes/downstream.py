@@ -51,7 +51,9 @@ class Trials:
         faults = [[f for f in found if f not in unavoidable] for found, _ in trials]
         standing = [c for c, found in zip(readings, faults, strict=True) if not found]
         ruled_out = next((f for found in [*faults, untouched] for f in found if f not in unavoidable), "")
-        best = _alone([c for c in standing if not must_be_asked_for(c)] or standing) if ruled_out else None
+        placed = [c for c in standing if not must_be_asked_for(c)]
+        asked = [c for c in standing if must_be_asked_for(c)] if set(untouched) - unavoidable else []
+        best = _alone(placed or asked) if ruled_out else None
         if best is not None:
             choose(finding, best, f"what follows rules the other readings out: at {ruled_out}")
         else:

@@ -27,6 +27,7 @@ KINDS = (
 # The kinds that speak for one pairing of axes.
 SUPPORT = slice(2, 6)
 
+Axes = tuple[Axis, ...]
 Pair = tuple[str, Axis, Axis]
 Shape = tuple[int | None, ...]
 
@@ -72,44 +73,71 @@ class Evidence:
 
 
 def weigh(
-    pairs: Sequence[Pair], operands: Sequence[tuple[Axis, ...]], softmax: Sequence[bool] = ()
+    pairs: Sequence[Pair], operands: Sequence[Axes], softmax: Sequence[bool] = (), lineage: bool = True
 ) -> Evidence:
     """Evidence for a pairing, from origins, lineage and roles of the axes of both sides.
 
-    A pair contradicts where one of its axes is, or was computed from, another axis of the other operand than the one
-    it is paired with, and not from that one too.
+    A pair contradicts where one of its axes is another axis of the other operand than the one it is paired with, or
+    was computed along it. On an operand with two axes of one size and one role (rows and columns of a square matrix)
+    neither identity nor lineage tells which of the two is meant, and nothing is concluded from them. Lineage through
+    layers that mix what they take, as Dense does, speaks only of axes that a layer gave a role.
 
     Args:
         softmax: for each operand, whether a softmax made it: such weights are spread over positions as often as over
             features, so that what a Dense computed them from says nothing of what they are for.
+        lineage: whether to look at what an axis was computed along, or at what it is alone.
     """
     evidence = Evidence()
     spread = {id(a) for axes, soft in zip(operands, softmax, strict=False) if soft for a in axes}
-    for name, a, b in pairs:
-        if a.role is Role.BATCH or b.role is Role.BATCH:
-            continue
-        if a.is_same(b):
-            evidence.same.append(f"{name} is one and the same axis on both sides")
+    twins = _twins(pairs, operands)
+    for number, (name, a, b) in enumerate(pairs):
+        if Role.BATCH in (a.role, b.role) or number in twins:
             continue
         soft = bool({id(a), id(b)} & spread)
-        weak = soft and not {a.role, b.role} & SPATIAL
-        if (_descends(a, b) or _descends(b, a)) and not weak:
+        if a.is_same(b):
+            evidence.same.append(f"{name} is one and the same axis on both sides")
+        elif lineage and not (soft and not {a.role, b.role} & SPATIAL) and _computed_along(a, b):
             evidence.derived.append(
                 f"{name}: one side was computed along the other's axis ({_role_text(a, b)})"
             )
-            continue
-        stray = _stray(a, b, operands, by_lineage=not soft)
-        if stray is not None:
+        elif (stray := _stray(a, b, operands, lineage and not soft)) is not None:
             evidence.contradictions.append(f"{name} pairs {a} with an axis that comes from {stray}")
-            continue
-        if a.role not in WEAK and b.role not in WEAK:
+        elif a.role not in WEAK and b.role not in WEAK:
             if a.role is b.role:
                 evidence.roles.append(f"{name} is {a.role} on both sides")
             else:
                 evidence.contradictions.append(f"{name} pairs {a} with {b}")
-        elif not weak and _is_feature(a) and _is_feature(b):
+        elif not soft and {a.role, b.role} == {Role.CHANNEL, Role.FEATURE}:
             evidence.features.append(f"{name} is features on both sides")
     return evidence
+
+
+def _twins(pairs: Sequence[Pair], operands: Sequence[Axes]) -> set[int]:
+    """Numbers of the pairs whose axis of the data has a like one beside it that is left without a partner."""
+    data = max(range(len(operands)), key=lambda k: len(operands[k]))
+    # The first axis of a pair is that of the operand which comes first; of three operands, it is the data's.
+    mine = [a if data == 0 or len(operands) > 2 else b for _, a, b in pairs]
+    used = {id(axis) for axis in mine}
+    return {
+        number
+        for number, axis in enumerate(mine)
+        if any(o.size == axis.size and o.role is axis.role and id(o) not in used for o in operands[data])
+    }
+
+
+def channel_on_space(pairs: Sequence[Pair], operands: Sequence[Axes]) -> bool:
+    """True where a spatial axis is set against factors that were computed along the channels."""
+    for _, a, b in pairs:
+        if not {a.role, b.role} & SPATIAL:
+            continue
+        stray = _stray(a, b, operands, by_lineage=True)
+        if stray is not None and stray.role is Role.CHANNEL:
+            return True
+    return False
+
+
+def _computed_along(a: Axis, b: Axis) -> bool:
+    return (a.role not in WEAK and _descends(b, a)) or (b.role not in WEAK and _descends(a, b))
 
 
 def demand(evidence: Evidence, output: Sequence[Size], recorded: Shape | None, stands: bool) -> None:
@@ -138,10 +166,6 @@ def demand(evidence: Evidence, output: Sequence[Size], recorded: Shape | None, s
         evidence.demand_text = f"against: the file records {shape} for the result"
 
 
-def _is_feature(axis: Axis) -> bool:
-    return axis.role in (Role.FEATURE, Role.CHANNEL)
-
-
 def _roots(axis: Axis) -> set[int]:
     """Identities that this axis is, or is computed from; those of its factors for a product."""
     return {id(root) for leaf in axis.flat() for root in leaf.origin.lineage()}
@@ -152,9 +176,8 @@ def _descends(child: Axis, parent: Axis) -> bool:
     return bool(own) and own <= _roots(child)
 
 
-def _stray(a: Axis, b: Axis, operands: Sequence[tuple[Axis, ...]], by_lineage: bool) -> Axis | None:
+def _stray(a: Axis, b: Axis, operands: Sequence[Axes], by_lineage: bool) -> Axis | None:
     """The axis of an operand, other than the paired one, that the other side of the pair is, or comes from."""
-    related = _descends if by_lineage else Axis.is_same
     for axes in operands:
         if any(axis is a for axis in axes):
             other, mine = b, a
@@ -163,7 +186,9 @@ def _stray(a: Axis, b: Axis, operands: Sequence[tuple[Axis, ...]], by_lineage: b
         else:
             continue
         for axis in axes:
-            if axis is not mine and axis.size != 1 and axis.role is not Role.BATCH and related(other, axis):
+            if axis is mine or axis.size == 1 or axis.role is Role.BATCH:
+                continue
+            if axis.is_same(other) or (by_lineage and axis.role not in WEAK and _descends(other, axis)):
                 return axis
     return None
 

@@ -115,7 +115,9 @@ def as_it_stands(site: Site) -> AsItStands:
         present = [a for a in column if a is not None and a.size != 1]
         pairs += [(f"axis {place}", a, b) for a, b in _pairs(present)]
     implicit = len({len(axes) for axes in operands if axes}) > 1
-    return AsItStands(tuple(pairs), weigh(pairs, operands, [o.softmax for o in site.operands]), implicit)
+    return AsItStands(
+        tuple(pairs), weigh(pairs, operands, [o.softmax for o in site.operands], lineage=False), implicit
+    )
 
 
 def grows(site: Site) -> bool:
@@ -127,6 +129,8 @@ def grows(site: Site) -> bool:
     widened = set()
     for column in columns:
         if any(a is not None and same(a.size, 1) is not Truth.YES for a in column):
+            if any(a is not None and a.size == 1 and a.origin.root().inserted for a in column):
+                return False
             widened |= {k for k, a in enumerate(column) if (a is None or a.size == 1) and operands[k]}
     return widened >= {k for k, axes in enumerate(operands) if axes}
 

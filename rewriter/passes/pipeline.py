@@ -253,9 +253,8 @@ def repair(
         current = analyse(graph, rules, mode)
         known = {f.node for f in outcome.findings}
         outcome.findings += [f for f in current.findings if f.node not in known]
-        again = {s.path for s, _ in todo} & {f.node for f in current.findings if f.severity is Severity.ERROR}
-        if again:
-            raise VerificationError(f"after the repair {shown(sorted(again)[0])!r} still has a finding")
+        if _withdrawn(outcome.findings, current.findings, {site.path for site, _ in todo}):
+            return outcome
         outcome.after, outcome.inserted = current, rewriter.inserted
         if not current.findings:
             break
@@ -267,6 +266,16 @@ def repair(
         _spell_out(outcome.after, rewriter)
         outcome.inserted = rewriter.inserted
     return outcome
+
+
+def _withdrawn(findings: list[Finding], left: list[Finding], repaired: set[str]) -> bool:
+    """Take back choices at nodes that still have a fault once they are applied; True where there are any."""
+    again = {f.node: f for f in left if f.node in repaired and f.severity is Severity.ERROR}
+    for finding in findings:
+        if finding.node in again:
+            finding.chosen = None
+            finding.why = f"what fits best leaves a fault: {again[finding.node].message}"
+    return bool(again)
 
 
 def _spell_out(analysis: Analysis, rewriter: Rewriter) -> None:

@@ -18,14 +18,17 @@ from ..rules.match import NoMatch, match
 from ..rules.notation import Equation
 from ..rules.table import Kind as RuleKind
 from ..rules.table import Rule, kind_of
-from ..shapes.broadcast import broadcast
+from ..shapes.broadcast import broadcast, conflicting
 from .candidates import candidates, matches, must_be_asked_for
-from .evidence import KINDS, SUPPORT, Evidence
-from .find import Fault, as_it_stands, grows, operand_axes, proven_fault, strong
+from .evidence import KINDS, SUPPORT, Evidence, channel_on_space
+from .find import AsItStands, Fault, as_it_stands, grows, operand_axes, proven_fault, strong
 from .finding import Applicability, Candidate, Finding, Kind, Severity
 from .sites import Site
 
 Axes = tuple[Axis, ...]
+
+# The row that describes every placement: it makes the list of readings complete, and says nothing by itself.
+GENERIC = "axis-gate"
 
 
 def examine(site: Site, rules: Sequence[Rule]) -> Finding | None:
@@ -90,7 +93,7 @@ def _silent_fault(site: Site, rules: Sequence[Rule]) -> Finding | None:
     if not changes:
         return None
     best = changes[0]
-    supported = _support(best)
+    supported = _support(best) and (best.rule != GENERIC or bool(stands.evidence.contradictions))
     if grown and not has_literal:
         return _finding(site, Fault(Kind.GROWN, _grown_text(site)), changes)
     if best.rank[1] < 0 or not supported:
@@ -98,9 +101,17 @@ def _silent_fault(site: Site, rules: Sequence[Rule]) -> Finding | None:
     if stands.evidence.contradictions:
         if not stands.implicit and _moves_only(best):
             return None
+        if not stands.implicit and _crosses_in_full(site) and not _roles_differ(stands):
+            text = _misaligned_text(site, stands.evidence.contradictions)
+            return _finding(site, Fault(Kind.UNPROVEN, text), [])
         kind = Kind.LAYOUT if best.rule == "layout" else Kind.AXIS_MISALIGNED
         return _finding(site, Fault(kind, _misaligned_text(site, stands.evidence.contradictions)), changes)
-    readings = [c for c in found if not c.plan.steps]
+    operands = operand_axes(site)
+    readings = [
+        c
+        for c in found
+        if not c.plan.steps and c.rule != GENERIC and not channel_on_space(c.match.pairs, operands)
+    ]
     if readings or not any(strong(a) or strong(b) for _, a, b in best.match.pairs):
         return None
     return _finding(site, Fault(Kind.AXIS_MISALIGNED, _misaligned_text(site, [])), changes)
@@ -134,7 +145,22 @@ def _support(candidate: Candidate) -> bool:
 def _moves_only(candidate: Candidate) -> bool:
     """True where both operands are one tensor with its axes moved, which is what somebody wrote on purpose."""
     pairs = [(a, b) for _, a, b in candidate.match.pairs if a.role is not Role.BATCH]
-    return all(a.is_same(b) for a, b in pairs)
+    whole = max(
+        sum(a.size != 1 and a.role is not Role.BATCH for a in axes) for axes in candidate.match.operands
+    )
+    return len(pairs) == whole and all(a.is_same(b) for a, b in pairs)
+
+
+def _crosses_in_full(site: Site) -> bool:
+    """True where no operand leaves an axis out, and none is the weights of a softmax: a product like A * f(A)^T."""
+    return not any(o.softmax for o in site.operands) and all(
+        a.size != 1 for axes in operand_axes(site) for a in axes[1:]
+    )
+
+
+def _roles_differ(stands: AsItStands) -> bool:
+    """True where axes meet that layers take for different things."""
+    return any(conflicting(a, b) for _, a, b in stands.pairs)
 
 
 def _grown_text(site: Site) -> str:

@@ -48,7 +48,8 @@ def finding(item: Finding) -> dict[str, Any]:
         "op": shown(item.op),
         "convention": str(item.convention),
         "operands": [
-            {"from": node_path(o.source), "shape": o.value.shape or [], "axes": roles(o.value)} for o in item.operands
+            {"from": node_path(o.source), "shape": o.value.shape or [], "axes": roles(o.value)}
+            for o in item.operands
         ],
         "message": item.message,
         "candidates": [candidate(c) for c in item.candidates],
