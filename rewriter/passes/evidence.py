@@ -114,6 +114,8 @@ def weigh(
 
 def _twins(pairs: Sequence[Pair], operands: Sequence[Axes]) -> set[int]:
     """Numbers of the pairs whose axis of the data has a like one beside it that is left without a partner."""
+    if not pairs:
+        return set()
     data = max(range(len(operands)), key=lambda k: len(operands[k]))
     # The first axis of a pair is that of the operand which comes first; of three operands, it is the data's.
     mine = [a if data == 0 or len(operands) > 2 else b for _, a, b in pairs]

@@ -34,6 +34,9 @@ def argsort(call: Call) -> Value:
 @op("numpy", "Cumsum", "Cumprod", "Nancumsum", "Nancumprod")
 def cumulative(call: Call) -> Value:
     """``cumsum(x[a, b], axis=1) -> [a, b]``; without an axis ``[a*b]``."""
+    if isinstance(call.get("axis"), (list, tuple)):
+        # Keras saves such a model and states a shape, but nothing adds up along several axes.
+        raise ShapeError("runs along one axis or, flattened, along all, not along a list of them")
     return call.like(_along(call, None), dtypes.bool_to_int32(configured_dtype(call, call.x.dtype)))
 
 
