@@ -34,8 +34,9 @@ OTHERS = (
 
 def assert_untouched(path: Path, target: Path) -> None:
     """No finding of weight, nothing inserted, the same bytes."""
-    report = rewriter.check(path)
-    assert [(f.node, f.kind, f.message) for f in report.findings if f.severity != "info"] == []
+    for ops in ("multiply", "all"):
+        report = rewriter.check(path, ops=ops)
+        assert [(f.node, f.kind, f.message) for f in report.findings if f.severity != "info"] == []
     result = rewriter.repair(path, target)
     assert not result.inserted
     assert target.read_bytes() == path.read_bytes()

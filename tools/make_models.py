@@ -40,6 +40,7 @@ class Sample:
         nodes: the nodes that `check` must name.
         ops: which inserted ops are right, one set per inserted node; None when nothing can be decided.
         recipe: what is cut out of the valid model's config.
+        look: what `--ops` has to be for the model to be repaired.
         squeeze_constants: whether constants lose their unit axes, too.
     """
 
@@ -51,6 +52,7 @@ class Sample:
     ops: tuple[frozenset[str], ...] | None = ()
     recipe: Recipe | None = None
     squeeze_constants: bool = False
+    look: str = "multiply"
 
     @property
     def check_status(self) -> int:
@@ -176,6 +178,24 @@ SAMPLES: tuple[Sample, ...] = (
         ("batch-size",),
         ops=(frozenset({"Tile"}),),
         recipe=_cut("repeat"),
+    ),
+    Sample(
+        "article_batch_join",
+        "`Concatenate` of (32,10,10,3) and (64,128): neither the batch nor the rank fits (`--ops all`)",
+        "Reshape of the smaller batch to (32,300), Tile by (2,1)",
+        ("batch-size",),
+        ops=(RESHAPE, frozenset({"Tile"})),
+        recipe=_cut("line", "repeat"),
+        look="all",
+    ),
+    Sample(
+        "article_batch_cover",
+        "`Concatenate` of (48,5) and (64,7): no whole number of times (`--ops all`)",
+        "nothing by itself: with `--mode best` or `--at`, Tile by (2,1) and Slice to (64,5)",
+        ("batch-size",),
+        ops=None,
+        recipe=_cut("get_item", "repeat"),
+        look="all",
     ),
     Sample(
         "article_batch_pair",

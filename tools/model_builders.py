@@ -166,6 +166,28 @@ def article_batch_tile() -> keras.Model:
     return keras.Model([image, template], product, name="article_batch_tile")
 
 
+def article_batch_join() -> keras.Model:
+    """(32, 10, 10, 3) beside (64, 128): repeated and flattened by what the table cuts out, then joined."""
+    image = keras.Input(batch_shape=(32, 10, 10, 3), name="image")
+    signal = keras.Input(batch_shape=(64, 16), name="signal")
+    x = layers.Conv2D(3, 3, padding="same", name="features")(image)
+    y = layers.Dense(128, name="other")(signal)
+    flat = layers.Flatten(name="line")(TileOp((2, 1, 1, 1), name="repeat")(x))
+    joined = layers.Concatenate(name="scale")([flat, y])
+    return keras.Model([image, signal], layers.Dense(4, name="after")(joined), name="article_batch_join")
+
+
+def article_batch_cover() -> keras.Model:
+    """(48, 12) beside (64, 12): no whole number of times."""
+    left = keras.Input(batch_shape=(48, 12), name="left")
+    right = keras.Input(batch_shape=(64, 12), name="right")
+    x = layers.Dense(5, name="features")(left)
+    y = layers.Dense(7, name="other")(right)
+    covered = TileOp((2, 1), name="repeat")(x)[:64, :]
+    joined = layers.Concatenate(name="scale")([covered, y])
+    return keras.Model([left, right], layers.Dense(4, name="after")(joined), name="article_batch_cover")
+
+
 def article_batch_pair() -> keras.Model:
     """(32, 10, 10, 3) times (64, 128), once the table has cut out what made them fit."""
     image = keras.Input(batch_shape=(32, 10, 10, 3), name="image")

@@ -14,8 +14,13 @@ from ..rules.lower import Step
 _MODULE = "keras.src.ops.numpy"
 
 
-def spell(step: Step) -> tuple[str, str, dict[str, Any]]:
-    """Module, class name and configuration (without the name) of a step."""
+def spell(step: Step) -> tuple[str, str, dict[str, Any], tuple[Any, ...]]:
+    """Module, class name, configuration (without the name) and the arguments after the tensors of a step."""
+    module, class_name, config = _spelled(step)
+    return module, class_name, config, ([0] * len(step.to),) if step.op == "Slice" else ()
+
+
+def _spelled(step: Step) -> tuple[str, str, dict[str, Any]]:
     if step.op == "Reshape":
         return _MODULE, "Reshape", {"newshape": _target(step.to)}
     if step.op == "Transpose":
@@ -28,6 +33,8 @@ def spell(step: Step) -> tuple[str, str, dict[str, Any]]:
         return _MODULE, "Tile", {"repeats": list(step.repeats)}
     if step.op == "Repeat":
         return _MODULE, "Repeat", {"repeats": step.repeats[0], "axis": step.axes[0]}
+    if step.op == "Slice":
+        return "keras.src.ops.core", "Slice", {"shape": _target(step.to)}
     if step.op == "MatMul":
         return _MODULE, "Matmul", {}
     raise ValueError(f"no spelling for {step.op}")
@@ -47,6 +54,9 @@ def line(step: Step, names: tuple[str, ...]) -> str:
         return f"{name} = ops.tile({name}, {_tuple(list(step.repeats))})"
     if step.op == "Repeat":
         return f"{name} = ops.repeat({name}, {step.repeats[0]}, axis={step.axes[0]})"
+    if step.op == "Slice":
+        # An index with a bare slice is refused by Keras 3.15 on a symbolic tensor (GetItem.compute_output_spec).
+        return f"{name} = ops.slice({name}, {_tuple([0] * len(step.to))}, {_tuple(_target(step.to))})"
     if step.op == "MatMul":
         return f"y = ops.matmul({', '.join(names)})"
     raise ValueError(f"no spelling for {step.op}")

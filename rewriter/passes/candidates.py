@@ -1,4 +1,4 @@
-"""Candidates: every row of the table that describes a product of the operands, ranked by its evidence.
+"""Candidates: every reading of a node that its operands allow, ranked by its evidence.
 
 Rows that come to the same nodes are one candidate. For three operands or more, the one with the most axes is the data,
 and each other one is placed against it.
@@ -7,19 +7,22 @@ and each other one is placed against it.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 
 from ..ir.axis import Axis
-from ..rules.lower import Plan, Step, lower
+from ..rules.lower import Plan, lower, lower_by_matmul
 from ..rules.match import Match, match
 from ..rules.notation import Equation, Term
+from ..rules.table import Family, Rule, kind_of
 from ..rules.table import Kind as RuleKind
-from ..rules.table import Rule, kind_of
 from ..shapes.broadcast import Convention, align, broadcast, positions
 from .evidence import demand, weigh
 from .find import operand_axes
 from .finding import Applicability, Candidate
+from .joining import joinings
 from .sites import Site
+from .subscripts import einsum_readings
 
 Axes = tuple[Axis, ...]
 _ORDER = {RuleKind.PLACE: 0, RuleKind.REPEAT: 1, RuleKind.CONTRACT: 2}
@@ -29,28 +32,33 @@ _MAX_COMBINATIONS = 64
 def candidates(site: Site, rules: Sequence[Rule], with_identity: bool = False) -> list[Candidate]:
     """Every meaning that matches, the best first; rows that come to the same nodes are one.
 
-    ``with_identity`` keeps readings of the product as it stands (no node to insert).
+    ``with_identity`` keeps readings of the result as it stands (no node to insert).
     """
     operands = operand_axes(site)
     if not operands:
         return []
-    if len(operands) == 2:
-        found = [c for rule in rules for c in _binary(rule, operands, site.convention)]
-    else:
-        found = list(_several(rules, operands, site.convention))
+    found = _readings(site, operands, [rule for rule in rules if rule.serves(site.family)])
     stands = site.recorded is None or site.recorded == _naive_shape(site)
-    distinct: dict[tuple[tuple[Step, ...], tuple[object, ...]], Candidate] = {}
+    distinct: dict[object, Candidate] = {}
     for candidate in found:
         if not candidate.plan.steps and not with_identity:
             continue
         evidence = weigh(candidate.match.pairs, operands, [o.softmax for o in site.operands])
         demand(evidence, candidate.plan.output, site.recorded or _naive_shape(site), stands)
         evidence.contradictions += _written_units(candidate, operands)
-        evidence.in_order = int(candidate.kind is RuleKind.CONTRACT and not candidate.swapped)
+        # Which of two ranks comes first says nothing of what is summed: only equal ones can stand in either order.
+        evidence.in_order = int(
+            candidate.kind is RuleKind.CONTRACT
+            and not candidate.swapped
+            and (site.family is Family.CONTRACTION or len({len(axes) for axes in operands}) == 1)
+        )
+        if site.family is Family.CONTRACTION and candidate.swapped:
+            evidence.in_order = int(_only_reversed(candidate))
         evidence.keeps_data = int(_keeps_data(candidate, site))
         candidate.rank = evidence.rank
         candidate.evidence = evidence.texts() or [_size_text(candidate)]
-        key = (candidate.plan.steps, candidate.plan.output)
+        steps = _named_axes(candidate) if site.family is Family.CONTRACTION else candidate.plan.steps
+        key = (steps, candidate.plan.output)
         known = distinct.get(key)
         if known is None or candidate.rank > known.rank:
             distinct[key] = candidate
@@ -68,6 +76,67 @@ def candidates(site: Site, rules: Sequence[Rule], with_identity: bool = False) -
     )
 
 
+def _readings(site: Site, operands: Sequence[Axes], rules: Sequence[Rule]) -> Iterator[Candidate]:
+    if site.family is Family.JOINING:
+        yield from _joined(site, operands)
+    elif site.node.operation.config.get("normalize"):
+        return  # a Dot layer that divides by the lengths does more than any equation says
+    elif site.family is Family.CONTRACTION:
+        yield from _as_subscripts(site, operands)
+        if len(operands) == 2:
+            yield from (c for rule in rules for c in _binary(rule, operands, lower_by_matmul))
+    elif len(operands) == 2:
+        yield from (c for rule in rules for c in _binary(rule, operands, partial(plan_of, site=site)))
+    else:
+        yield from _several(rules, operands, site.convention)
+
+
+def plan_of(found: Match, site: Site) -> Plan:
+    """The nodes that a match comes to at a node."""
+    if site.family is Family.CONTRACTION:
+        return lower_by_matmul(found)
+    return lower(found, site.convention)
+
+
+def _joined(site: Site, operands: Sequence[Axes]) -> Iterator[Candidate]:
+    default = -1 if site.node.operation.kind == "layer" else 0
+    for reading in joinings(operands, site.node.operation.config.get("axis", default)):
+        for found in matches(reading.equation, operands, roles=False):
+            plan = plan_of(found, site)
+            if not plan.cannot:
+                yield Candidate(reading.rule, found, plan, kind_of(reading.equation))
+
+
+def _as_subscripts(site: Site, operands: Sequence[Axes]) -> Iterator[Candidate]:
+    """The einsum that is written, with the axes of one operand in another order, or without some of them."""
+    for equation in einsum_readings(site.node.operation.config.get("subscripts"), operands):
+        for found in matches(equation, operands, roles=False):
+            plan = plan_of(found, site)
+            if not plan.cannot:
+                yield Candidate("einsum", found, plan, RuleKind.CONTRACT)
+
+
+def _named_axes(candidate: Candidate) -> tuple[tuple[int, ...], ...]:
+    """Which axes of the operands and the result are one, those of size 1 left out: what a contraction computes."""
+    numbers: dict[str, int] = {}
+    equation = candidate.match.equation
+    return tuple(
+        tuple(
+            numbers.setdefault(name, len(numbers))
+            for term in terms
+            for name in term.names
+            if candidate.match.sizes[name] != 1
+        )
+        for terms in (*equation.operands, equation.output)
+    )
+
+
+def _only_reversed(candidate: Candidate) -> bool:
+    """True for a product whose operands stand in the wrong order, and are not transposed besides."""
+    second, first = candidate.match.equation.operands
+    return first[-1:] == second[-2:-1] and first[-1].names[0] in candidate.match.equation.contracted
+
+
 def _written_units(candidate: Candidate, operands: Sequence[Axes]) -> list[str]:
     """What speaks against a reading whose result lacks an axis that was inserted into the operand of the most axes."""
     rank = max(map(len, operands))
@@ -81,10 +150,24 @@ def _written_units(candidate: Candidate, operands: Sequence[Axes]) -> list[str]:
 
 
 def _keeps_data(candidate: Candidate, site: Site) -> bool:
-    """True where all operands but one are weights that a softmax made, and that one stays as it is."""
+    """True where all operands but one are weights that a softmax made, and that one stays as it is.
+
+    Not where the data was just turned itself: then both could be the one to turn.
+    """
     data = [k for k, operand in enumerate(site.operands) if not operand.softmax]
-    return len(data) == 1 < len(site.operands) and all(
-        step.operand != data[0] for step in candidate.plan.steps
+    if len(data) != 1 or len(site.operands) < 2 or _is_turned(site, data[0]):
+        return False
+    return all(step.operand != data[0] for step in candidate.plan.steps)
+
+
+def _is_turned(site: Site, operand: int) -> bool:
+    """True where an operand comes straight out of a transpose: it may be that one which is not meant."""
+    source = site.inference.graph.nodes.get(site.operands[operand].source.rpartition("/")[2])
+    return source is not None and source.operation.class_name in (
+        "Permute",
+        "Transpose",
+        "Swapaxes",
+        "Moveaxis",
     )
 
 
@@ -97,7 +180,11 @@ def _size_text(candidate: Candidate) -> str:
 
 
 def _naive_shape(site: Site) -> tuple[int | None, ...] | None:
-    """What Keras's static inference makes of the product: None where a size is None and the other is not 1."""
+    """What Keras's static inference makes of the node: None where a size is None and the other is not 1."""
+    if site.convention is Convention.NONE:
+        values = site.inference.values.get(site.node.name)
+        broken = site.node.name in site.inference.faults or not values or values[0].shape is None
+        return None if broken or not values else tuple(values[0].shape or ())
     shapes = [v.shape or [] for v in site.values]
     out_rank = max(map(len, shapes))
     result: list[int | None] = [1] * out_rank
@@ -121,16 +208,16 @@ def _naive_shape(site: Site) -> tuple[int | None, ...] | None:
     return tuple(result)
 
 
-def _binary(rule: Rule, operands: Sequence[Axes], convention: Convention) -> Iterator[Candidate]:
+def _binary(rule: Rule, operands: Sequence[Axes], planned: Callable[[Match], Plan]) -> Iterator[Candidate]:
     """The ways in which a rule's equations describe two operands, in either order, with and without unit axes."""
     for written in rule.equations:
         symmetric = written.operands[0] == written.operands[1]
         for equation in (written,) if symmetric else (written, written.swapped()):
             kind, swapped = kind_of(written), equation is not written
             for found in matches(equation, operands):
-                plan = lower(found, convention)
+                plan = planned(found)
                 if not plan.cannot:
-                    yield Candidate(rule.name, found, plan, kind, swapped)
+                    yield Candidate(rule.name, found, plan, kind, swapped, generic=rule.generic)
 
 
 def matches(equation: Equation, operands: Sequence[Axes], roles: bool = True) -> Iterator[Match]:
@@ -148,11 +235,12 @@ def _several(rules: Sequence[Rule], operands: Sequence[Axes], convention: Conven
     """Three operands or more: the largest one is the data, and each other one is placed against it."""
     data = max(range(len(operands)), key=lambda k: (sum(a.size != 1 for a in operands[k]), len(operands[k])))
     choices: list[list[Candidate | None]] = []
+    right_aligned = partial(lower, convention=Convention.NUMPY)
     for k, axes in enumerate(operands):
         if k == data:
             continue
         pair = [operands[data], axes]
-        found = [c for rule in rules for c in _binary(rule, pair, Convention.NUMPY) if _keeps(c, pair)]
+        found = [c for rule in rules for c in _binary(rule, pair, right_aligned) if _keeps(c, pair)]
         distinct = {_places(c.match): c for c in reversed(found)}
         ways: list[Candidate | None] = list(reversed(distinct.values())) if axes else [None]
         if not ways:
@@ -217,7 +305,8 @@ def _join(
     plan: Plan = lower(joined, convention)
     if plan.cannot:
         return None
-    return Candidate("+".join(dict.fromkeys(rules)), joined, plan, RuleKind.PLACE)
+    generic = all(chosen.generic for chosen in combination if chosen is not None)
+    return Candidate("+".join(dict.fromkeys(rules)), joined, plan, RuleKind.PLACE, generic=generic)
 
 
 def _data_names(rank: int, combination: Sequence[Candidate | None]) -> tuple[tuple[str, ...], ...]:
@@ -238,7 +327,9 @@ def must_be_asked_for(candidate: Candidate) -> bool:
 def as_written(site: Site) -> Candidate | None:
     """A legal product with operands of different rank, as the candidate that writes its missing axes out."""
     operands = operand_axes(site)
-    if not operands or any(v.axes is None for v in site.values) or len({len(axes) for axes in operands}) == 1:
+    if site.convention is Convention.NONE or not operands:
+        return None
+    if any(v.axes is None for v in site.values) or len({len(axes) for axes in operands}) == 1:
         return None
     columns = align(site.convention, operands)
     names = ["b", *(f"x{i}" for i in range(1, len(columns)))]

@@ -1,18 +1,22 @@
-"""What a contraction that cannot run could have meant. Nothing is inserted at it: the readings are shown, no more."""
+"""Contractions that are not looked at, and those that run where what follows speaks against it.
+
+Nothing is inserted at the first kind: the readings are shown, no more.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from ..ir.axis import Axis
 from ..ir.graph import TensorRef
+from ..rules.table import Family, Rule
 from ..rules.table import Kind as RuleKind
-from ..rules.table import Rule
 from ..shapes.broadcast import Convention
 from ..shapes.infer import Inference
 from .candidates import candidates
 from .finding import Applicability, Finding, Operand
-from .sites import Site, operands_of
+from .resolve import contradicted
+from .sites import Site, operands_of, sites
 
 CONTRACTIONS = frozenset({"Matmul", "Dot"})
 _TRANSPOSES = frozenset({"Transpose", "Permute", "Swapaxes"})
@@ -36,6 +40,24 @@ def offer_readings(finding: Finding, inference: Inference, name: str, rules: Seq
         candidate.applicability = Applicability.DISPLAY
     axes = [o.value.axes or () for o in finding.operands]
     finding.why = "it is no multiply, so nothing is inserted here" + _projection(axes)
+
+
+def suspects(inference: Inference, known: Collection[str], rules: Sequence[Rule]) -> list[Finding]:
+    """Contractions that run, with the fault that follows them and what else they can mean.
+
+    Args:
+        known: nodes that have a finding already.
+    """
+    result: dict[str, Finding] = {}
+    for site in sites(inference, {Family.CONTRACTION}):
+        below = site.inference.graph.descendants(site.node.name) if site.inference.faults else set()
+        fault = next((f"{n!r}: {text}" for n, text in site.inference.faults.items() if n in below), None)
+        if fault is None or site.path in known or any(v.axes is None for v in site.values):
+            continue
+        finding = contradicted(site, fault, rules)
+        if finding.candidates:
+            result[site.path] = finding
+    return list(result.values())
 
 
 def _untransposed(inference: Inference, prefix: str, ref: TensorRef) -> Operand:

@@ -1,98 +1,483 @@
-"""Downstream: which of several readings the rest of the model can go on with.
+"""Downstream: which of several readings the rest of the model can go on with, for one multiply or several together.
 
-Each reading is supposed in turn and the model inferred again. A node that then cannot run, its trained weights
-included, rules the reading out; a layer that then takes an axis for something else than it is speaks against it.
+Readings are supposed and what they reach is inferred again. A node that then cannot run, its trained weights included,
+rules them out; a layer that then takes an axis for something else than it is speaks against them. Multiplies of which
+neither reaches what the other reaches are decided apart, so that independent faults do not multiply; the others by a
+search over their readings, producers first, that leaves a branch at the first fault that nothing later can mend.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+import itertools
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 
 from ..ir.axis import Axis
 from ..ir.graph import Graph
+from ..ir.size import Size
 from ..shapes.call import Call, known
-from ..shapes.infer import Inference, Override, infer
+from ..shapes.infer import Inference, Override, infer, infer_again
 from .candidates import matches, must_be_asked_for
-from .finding import Candidate, Finding
-from .resolve import choose, tied
+from .finding import Applicability, Candidate, Finding, Severity
+from .resolve import choose, claim_text
 
-_MAX_READINGS = 8
+# The finding of one node in an inference, None where nothing is wrong with it.
+Look = Callable[[Inference, str], Finding | None]
+
+_MAX_RESULTS = 16
+# How many nodes may be inferred again: so many models, and at least so many. How many answers are compared.
+_MAX_MODELS = 48
+_MIN_NODES = 40_000
+_MAX_ANSWERS = 64
+_MAX_RECONSIDERED = 8
+_MAX_RANK = 5
+
+Readings = dict[str, tuple[Finding, list[Candidate]]]
+
+
+@dataclass(slots=True)
+class Answer:
+    """Readings of several multiplies that leave no fault, by node: the finding, and those that give one result."""
+
+    readings: Readings
+
+    def best(self) -> dict[str, Candidate]:
+        return {path: max(group, key=_standing) for path, (_, group) in self.readings.items()}
+
+
+@dataclass(slots=True)
+class Search:
+    """What a search came to.
+
+    ``dead`` holds the faults of each branch that was left, ``ruled_out`` the fault that a reading led to, by its id.
+    ``capped`` says what kept the search from an end, or is "".
+    """
+
+    answers: list[Answer] = field(default_factory=list)
+    dead: list[dict[str, str]] = field(default_factory=list)
+    ruled_out: dict[int, str] = field(default_factory=dict)
+    capped: str = ""
+
+    def fault(self) -> str:
+        return next((f"{path!r}: {text}" for dead in self.dead for path, text in dead.items()), "")
 
 
 class Trials:
-    """Supposes readings of a model's multiplies, within a budget of inferences."""
+    """Supposes readings of a model's multiplies, within a budget of nodes that are inferred again.
 
-    def __init__(self, graph: Graph, budget: int = 96) -> None:
+    ``base`` is the model with everything that is chosen; it is inferred again in parts, and speaks of sizes only.
+    """
+
+    def __init__(self, graph: Graph, findings: Sequence[Finding], look: Look) -> None:
         self.graph = graph
-        self.budget = budget
+        self.look = look
+        self.findings = {f.node: f for f in findings}
+        self.budget = self.limit = max(_MIN_NODES, _MAX_MODELS * len(graph.nodes))
+        self.stuck: set[str] = set()
+        self.place = {name: number for number, name in enumerate(graph.order)}
+        self.below: dict[str, set[str]] = {}
+        self.keys: dict[str, tuple[int, ...]] = {}
+        self.calls: dict[str, list[str]] = {}
+        for name in graph.order:
+            self.calls.setdefault(graph.nodes[name].operation.name, []).append(name)
+        self.base = infer(graph, self._chosen())
 
-    def decide(self, finding: Finding, others: Sequence[Finding]) -> None:
-        """Choose among the readings of an undecided multiply by what follows it, if one is left.
+    # -- all of them -----------------------------
+    def decide(self) -> list[Finding]:
+        """Choose among the readings of undecided multiplies by what follows them, and return the findings.
 
-        A reading that sums or changes the rank is taken where what follows rules every other one out.
-
-        Args:
-            others: the model's other findings; what is chosen there is supposed too.
+        A multiply that has other operands once those above it are decided is judged by them. A choice that leaves
+        no answer downstream is looked at again, together with what it leaves so.
         """
-        readings = finding.candidates[:_MAX_READINGS]
-        if finding.chosen is not None or not readings or readings[0].match.assumed:
-            return
-        if len(readings) >= self.budget:
-            finding.why += "; too many readings to try each on the rest of the model"
-            return
-        self.budget -= len(readings) + 1
-        chosen = overrides(others)
-        trials = [self._problems(finding.node, {**chosen, finding.node: override(c)}) for c in readings]
-        # What goes wrong with a result that nobody means, the first operand, is what readings are measured by.
-        untouched, _ = self._problems(
-            finding.node, {**chosen, finding.node: lambda call: known(call.inputs[0])}
-        )
-        unavoidable = set(untouched).intersection(*(set(faults) for faults, _ in trials))
-        faults = [[f for f in found if f not in unavoidable] for found, _ in trials]
-        standing = [c for c, found in zip(readings, faults, strict=True) if not found]
-        ruled_out = next((f for found in [*faults, untouched] for f in found if f not in unavoidable), "")
-        placed = [c for c in standing if not must_be_asked_for(c)]
-        asked = [c for c in standing if must_be_asked_for(c)] if set(untouched) - unavoidable else []
-        best = _alone(placed or asked) if ruled_out else None
-        if best is not None:
-            choose(finding, best, f"what follows rules the other readings out: at {ruled_out}")
+        self._renew()
+        for group in self._groups([f for f in self._ordered() if _is_open(f)]):
+            self._settle(group)
+        self._renew()
+        self._reconsider()
+        self._withdraw_claims()
+        self._withdraw_turned()
+        return list(self.findings.values())
+
+    def _withdraw_claims(self) -> None:
+        """Take back what rests on a claim of the file even with everything that is chosen."""
+        supposed = self.supposed()
+        for finding in self.findings.values():
+            call = supposed.calls.get(finding.node)
+            claimed = next((v.claimed for v in call.inputs if v.claimed), None) if call is not None else None
+            if finding.choice is not None and claimed:
+                finding.choice.applicability = Applicability.UNSAFE
+                finding.chosen, finding.why = None, claim_text(finding.choice, claimed)
+
+    def _withdraw_turned(self) -> None:
+        """Take back a choice where what follows takes the axes of the result in another order than they have.
+
+        Its operands fit each other then, but both are turned: no reading of the product alone mends that.
+        """
+        left = self._conflicts({}) if any(f.choice is not None for f in self.findings.values()) else {}
+        for finding in self.findings.values():
+            choice = finding.choice
+            below = {p for p in left if any(top in self._below(finding.node) for top in self._tops(p))}
+            if choice is None or not below:
+                continue
+            for order in _orders(choice.plan.output):
+                if self.budget < len(self.graph.nodes):
+                    finding.why += f"; not every order of the result's axes was tried: {self._spent()}"
+                    break
+                turned = self._conflicts({finding.node: _turned(choice, order)})
+                if _number(turned) < _number(left):
+                    path = next(p for p in left if left[p] != turned.get(p))
+                    choice.applicability = Applicability.UNSAFE
+                    finding.chosen = None
+                    finding.why = (
+                        f"{choice.rule} fits best, but the axes of its result stand in another order than "
+                        f"what follows takes them in: at {path!r}: {left[path][0]}"
+                    )
+                    break
+
+    def supposed(self) -> Inference:
+        """The model as it would be with everything that is chosen."""
+        return infer(self.graph, self._chosen())
+
+    def _chosen(self) -> dict[str, Override]:
+        return overrides(self.findings.values())
+
+    def _ordered(self) -> list[Finding]:
+        return sorted(self.findings.values(), key=lambda f: self._key(f.node))
+
+    def _renew(self) -> None:
+        """Judge again what meets operands of other sizes in the model as it is chosen so far."""
+        for path in sorted({*self.findings, *self.base.faults}, key=self._key):
+            before = self.findings.get(path)
+            if before is None:
+                new = self.look(self.base, path)
+                if new is None or new.severity is not Severity.ERROR:
+                    continue
+            elif self._as_before(self.base, before):
+                continue
+            else:
+                new = self.look(self.base, path)
+            if new is not None:
+                self.findings[path] = new
+            else:
+                del self.findings[path]
+            self.base, _ = self._suppose({}, at=[path])
+
+    def _as_before(self, inference: Inference, finding: Finding) -> bool:
+        """True where the operands have the sizes that they had when the finding was made."""
+        call = inference.calls.get(finding.node)
+        if call is not None:
+            sizes = [v.sizes for v in call.inputs]
+        elif "/" in finding.node:
+            now = self.look(inference, finding.node)
+            sizes = [o.value.sizes for o in now.operands] if now is not None else []
         else:
-            self._by_conflicts(finding, readings, [conflicts for _, conflicts in trials])
+            return True
+        return sizes == [o.value.sizes for o in finding.operands]
 
-    def _by_conflicts(
-        self, finding: Finding, readings: Sequence[Candidate], conflicts: Sequence[list[str]]
-    ) -> None:
+    def _groups(self, undecided: Sequence[Finding]) -> list[list[Finding]]:
+        """The findings in groups that have to be decided together: those whose readings reach the same nodes."""
+        groups: list[tuple[set[str], list[Finding]]] = []
+        for finding in undecided:
+            reach = set(self._tops(finding.node))
+            results = _by_sizes(finding.candidates)
+            if len(undecided) > 1 and 1 < len(results) <= _MAX_RESULTS and self.budget > 0:
+                for readings in results:
+                    reach.update(self._suppose({finding.node: override(readings[0])})[1])
+            together = [g for g in groups if g[0] & reach]
+            groups = [g for g in groups if not g[0] & reach]
+            members = [f for g in together for f in g[1]]
+            groups.append((reach.union(*(g[0] for g in together)), [*members, finding]))
+        return [members for _, members in groups]
+
+    # -- one group -----------------------------
+    def _settle(self, group: Sequence[Finding]) -> bool:
+        """Decide a group; True where every finding of it that still is one has a choice."""
+        found = self._search(group)
+        if found.capped:
+            for finding in group:
+                finding.why += f"; what follows was not searched to the end: {found.capped}"
+            return False
+        if not found.answers:
+            for finding in group:
+                self.stuck.add(finding.node)
+                if finding.candidates and found.fault():
+                    finding.why += f"; no reading leaves what follows without a fault: at {found.fault()}"
+            return False
+        answer = self._best(found.answers)
+        if answer is None:
+            self._tie(found.answers)
+            return False
+        for finding in group:
+            if finding.node not in answer.readings:
+                del self.findings[finding.node]
+        for path, (finding, readings) in answer.readings.items():
+            self.findings[path] = finding
+            self._take(finding, readings, found, answer)
+        self.base, _ = self._suppose({}, at=[f.node for f in group])
+        return all(f.chosen is not None for f, _ in answer.readings.values())
+
+    def _take(self, finding: Finding, readings: Sequence[Candidate], found: Search, answer: Answer) -> None:
+        """Choose among the readings of one multiply that an answer leaves."""
+        alive = {
+            id(c) for a in found.answers if finding.node in a.readings for c in a.readings[finding.node][1]
+        }
+        for candidate in finding.candidates:
+            text = found.ruled_out.get(id(candidate)) or found.fault()
+            if text and id(candidate) not in alive:
+                candidate.evidence = [
+                    *candidate.evidence,
+                    f"against: what follows cannot run with it: at {text}",
+                ]
+        fault = found.fault()
+        placed = [c for c in readings if not must_be_asked_for(c)]
+        if not placed:
+            asked = self._asks(finding, answer)
+            if not asked:
+                return
+            fault = fault or asked
+        pool = placed or list(readings)
+        best = _alone(pool)
+        if best is not None and fault:
+            others = [repr(p) for p in answer.readings if p != finding.node]
+            along = f" (decided together with {', '.join(others)})" if others else ""
+            self._choose(finding, best, f"what follows rules the other readings out: at {fault}{along}")
+        elif best is None:
+            self._by_conflicts(finding, pool)
+
+    def _choose(self, finding: Finding, candidate: Candidate, why: str) -> None:
+        """What the file claims of a multiply that is decided by now is no claim any more."""
+        decided = {f.node.rpartition("/")[2] for f in self.findings.values() if f.chosen is not None}
+        choose(finding, candidate, why, decided)
+
+    def _asks(self, finding: Finding, answer: Answer) -> str:
+        """The fault that follows where the result stays what its first operand is: what asks for a sum or a rank."""
+        readings = {p: override(c) for p, c in answer.best().items()}
+        members = list(answer.readings)
+        with_it = self._problems(readings, members)[1]
+        without = self._problems({**readings, finding.node: _first_operand}, members)[1]
+        return next((f"{p!r}: {t}" for p, t in without.items() if p not in with_it and p != finding.node), "")
+
+    def _by_conflicts(self, finding: Finding, pool: Sequence[Candidate]) -> None:
         """Among readings that tie, take the one that leaves the fewest layers with an axis that is something else."""
-        rivals = [i for i, c in enumerate(readings) if c in tied(finding)]
-        if len(rivals) < 2:
+        top = max(c.rank for c in pool)
+        rivals = [c for c in pool if c.rank == top]
+        if not len({_result(c) for c in rivals}) > 1 or len(rivals) > _MAX_RESULTS:
             return
-        fewest = min(len(conflicts[i]) for i in rivals)
-        left = [i for i in rivals if len(conflicts[i]) == fewest]
+        if self.budget < len(rivals) * len(self.graph.nodes):
+            finding.why += f"; the readings were not all tried on the rest of the model: {self._spent()}"
+            return
+        conflicts = [self._conflicts({finding.node: override(c)}) for c in rivals]
+        fewest = min(map(_number, conflicts))
+        left = [c for c, found in zip(rivals, conflicts, strict=True) if _number(found) == fewest]
         if len(left) == 1:
-            other = next(conflicts[i] for i in rivals if len(conflicts[i]) > fewest)
-            choose(
-                finding, readings[left[0]], f"the other readings leave a contradiction: at {sorted(other)[0]}"
-            )
+            other = next(found for found in conflicts if _number(found) > fewest)
+            path = min(other)
+            why = f"the other readings leave a contradiction: at {path!r}: {other[path][0]}"
+            self._choose(finding, left[0], why)
 
-    def reconsider(self, finding: Finding, others: Sequence[Finding]) -> None:
-        """Look again at a choice that leaves a fault downstream: another reading may leave none."""
-        before = (finding.chosen, finding.why)
-        finding.chosen = None
-        self.decide(finding, others)
-        if finding.chosen is None:
-            finding.chosen, finding.why = before
+    def _best(self, answers: Sequence[Answer]) -> Answer | None:
+        """The answer that no other is above; of several such, the one that leaves the fewest contradictions."""
+        left = [a for a in answers if not any(_above(b, a) for b in answers)]
+        if len(left) > 1 and self.budget >= len(left) * len(self.graph.nodes):
+            conflicts = [
+                _number(self._conflicts({p: override(c) for p, c in a.best().items()})) for a in left
+            ]
+            left = [a for a, number in zip(left, conflicts, strict=True) if number == min(conflicts)]
+        return left[0] if len(left) == 1 else None
 
-    def _problems(self, at: str, supposed: Mapping[str, Override]) -> tuple[list[str], list[str]]:
-        """What cannot run, and what takes an axis for something else, apart from the multiply itself."""
-        inference = infer(self.graph, supposed)
-        faults = [f"{node!r}: {message}" for node, message in _faults(inference) if node != at]
-        conflicts = [
-            f"{prefix + name!r}: {message}"
+    def _tie(self, answers: Sequence[Answer]) -> None:
+        """Two answers or more: name them at every multiply."""
+        names = [
+            " with ".join(f"{c.equation} at {path!r}" for path, c in a.best().items()) for a in answers[:2]
+        ]
+        more = f" (and {len(answers) - 2} more)" if len(answers) > 2 else ""
+        for path, (finding, _) in answers[0].readings.items():
+            joint = "a joint tie" if len(answers[0].readings) > 1 else "a tie"
+            finding.why = f"{joint}: {' or '.join(names)}{more}: what follows can go on with either"
+            self.findings.setdefault(path, finding)
+
+    # -- the search -----------------------------
+    def _search(self, group: Sequence[Finding]) -> Search:
+        """Every choice of readings that leaves no fault. What is a fault whatever is chosen is left out of account."""
+        names = {f.node for f in group}
+        found = Search()
+        self._extend({}, names, frozenset(), found)
+        if not found.answers and found.dead and not found.capped:
+            unavoidable = set.intersection(*(set(dead) for dead in found.dead)) - names
+            if unavoidable:
+                again = Search()
+                self._extend({}, names, unavoidable, again)
+                return again if again.answers or again.capped else found
+        return found
+
+    def _extend(
+        self, taken: Readings, names: Collection[str], ignored: Collection[str], found: Search
+    ) -> None:
+        """Suppose one more reading after those that are taken, and go on as long as no fault is left behind."""
+        if self.budget <= 0:
+            found.capped = self._spent()
+        if len(found.answers) >= _MAX_ANSWERS:
+            found.capped = f"there are {_MAX_ANSWERS} answers and more"
+        if found.capped:
+            return
+        without = {name for name in names if name not in taken}
+        readings = {path: override(group[0]) for path, (_, group) in taken.items()}
+        inference, every = self._problems(readings, names)
+        faults = {p: text for p, text in every.items() if p not in ignored}
+        following = self._next(inference, faults, taken, without)
+        open_ = {following.node, *without} if following is not None else without
+        later = set().union(*(self._below(path) for path in open_))
+        left = {
+            p: t for p, t in faults.items() if p not in open_ and not any(n in later for n in self._tops(p))
+        }
+        if left:
+            found.dead.append(left)
+            path, text = next(iter(left.items()))
+            for candidate in list(taken.values())[-1][1] if taken else ():
+                found.ruled_out.setdefault(id(candidate), f"{path!r}: {text}")
+            return
+        if following is None:
+            found.answers.append(Answer(taken))
+            return
+        groups = _by_sizes(following.candidates)
+        if not groups:
+            found.dead.append({following.node: following.message})
+        if len(groups) > _MAX_RESULTS:
+            found.capped = f"{following.node!r} has readings with {len(groups)} different results"
+            return
+        for readings_of_one in groups:
+            self._extend({**taken, following.node: (following, readings_of_one)}, names, ignored, found)
+
+    def _next(
+        self, inference: Inference, faults: Collection[str], taken: Collection[str], without: Collection[str]
+    ) -> Finding | None:
+        """The first multiply that still has to be read, with the operands that it now has."""
+        for path in sorted({*faults, *without} - {*taken}, key=self._key):
+            before = self.findings.get(path)
+            if before is not None and self._as_before(inference, before):
+                if path in without:
+                    return before
+                continue
+            finding = self.look(inference, path)
+            if finding is not None and finding.severity is Severity.ERROR and finding.node == path:
+                return finding
+        return None
+
+    # -- where nodes are -----------------------------
+    def _key(self, path: str) -> tuple[int, ...]:
+        """Where a node stands: producers first, a model's nodes at the place of its first call."""
+        if path not in self.keys:
+            self.keys[path] = self._position(path)
+        return self.keys[path]
+
+    def _position(self, path: str) -> tuple[int, ...]:
+        graph = self.graph
+        result: list[int] = []
+        *outer, name = path.split("/")
+        for part in outer:
+            operation = graph.operations.get(part)
+            calls = [i for i, n in enumerate(graph.order) if graph.nodes[n].operation.name == part]
+            if operation is None or operation.graph is None or not calls:
+                return tuple(result)
+            result.append(calls[0])
+            graph = operation.graph
+        if graph is self.graph:
+            return (self.place.get(name, -1),)
+        return (*result, graph.order.index(name)) if name in graph.nodes else tuple(result)
+
+    def _tops(self, path: str) -> list[str]:
+        """The nodes of the outermost model that are this node, or hold it."""
+        first, inside, _ = path.partition("/")
+        return self.calls.get(first, []) if inside else [first] if first in self.place else []
+
+    def _below(self, path: str) -> set[str]:
+        """The nodes of the outermost model that a node reaches, those that hold it included."""
+        known = self.below.get(path)
+        if known is None:
+            tops = self._tops(path)
+            known = set(tops if "/" in path else ()).union(*(self.graph.descendants(top) for top in tops))
+            self.below[path] = known
+        return known
+
+    # -- inferences -----------------------------
+    def _suppose(
+        self, readings: Mapping[str, Override], without: Collection[str] = (), at: Collection[str] = ()
+    ) -> tuple[Inference, list[str]]:
+        """The model with these readings, and without the choices at some nodes; and what was inferred again."""
+        chosen = {path: o for path, o in self._chosen().items() if path not in without}
+        tops = {top for path in (*readings, *without, *at) for top in self._tops(path)}
+        inference, again = infer_again(self.base, {**chosen, **readings}, tops)
+        self.budget -= len(again) + 1
+        return inference, again
+
+    def _problems(
+        self, readings: Mapping[str, Override], members: Collection[str]
+    ) -> tuple[Inference, dict[str, str]]:
+        """What cannot run at the members of a group and below them, faults that are found already left out."""
+        inference, again = self._suppose(readings, members)
+        anew = set(again)
+        reach = set().union(*(self._below(path) for path in members), *(self._tops(path) for path in members))
+        names = [name for name in (*inference.faults, *inference.inner) if name in reach]
+        faults = {
+            path: text
+            for path, text in _faults(inference, dict.fromkeys(names))
+            if path in members or not self._is_apart(inference, path, anew)
+        }
+        return inference, faults
+
+    def _is_apart(self, inference: Inference, path: str, anew: Collection[str]) -> bool:
+        """True for a fault that stands, undecided, whatever the readings are that were supposed."""
+        finding = self.findings.get(path)
+        if finding is None or finding.chosen is not None:
+            return False
+        return not any(top in anew for top in self._tops(path)) or self._as_before(inference, finding)
+
+    def _conflicts(self, readings: Mapping[str, Override]) -> dict[str, list[str]]:
+        """Which nodes of the whole model take an axis for something else than it is."""
+        self.budget -= len(self.graph.nodes)
+        inference = infer(self.graph, {**self._chosen(), **readings})
+        return {
+            prefix + name: messages
             for prefix, item in inference.walk()
             for name, messages in item.conflicts.items()
-            for message in messages
-        ]
-        return faults, conflicts
+        }
+
+    def _spent(self) -> str:
+        return f"{self.limit - self.budget} nodes were inferred again, which is the most"
+
+    # -- choices that lead nowhere -----------------------------
+    def _reconsider(self) -> None:
+        """Look again at choices above a fault, together with what is undecided there: others may leave none."""
+        broken = {path for path, _ in _faults(self.base, self.graph.order)} | self.stuck
+        for path in sorted(broken, key=self._key):
+            finding = self.findings.get(path)
+            if finding is not None and finding.chosen is not None:
+                continue
+            above = [f for f in self._ordered() if _has_others(f) and self._reaches(f.node, path)]
+            if not above:
+                continue
+            if len(above) > _MAX_RECONSIDERED:
+                if finding is not None:
+                    finding.why += f"; {len(above)} choices above it were not looked at again together"
+                continue
+            group = [*above, finding] if finding is not None else above
+            before = {f.node: (f, f.chosen, f.why) for f in group}
+            for member in group:
+                member.chosen = None
+            self.base = self.supposed()
+            settled = self._settle(group)
+            for node, (member, chosen, why) in before.items():
+                now = self.findings.get(node)
+                if not settled:
+                    self.findings[node] = member
+                    member.chosen, member.why = chosen, why
+                elif now is member and member.chosen == chosen:
+                    member.why = why
+            self.base = self.supposed()
+
+    def _reaches(self, source: str, target: str) -> bool:
+        below = self._below(source)
+        return source != target and any(top in below for top in self._tops(target))
 
 
 def override(candidate: Candidate) -> Override:
@@ -112,13 +497,80 @@ def overrides(findings: Iterable[Finding]) -> dict[str, Override]:
     return {f.node: override(f.choice) for f in findings if f.choice is not None}
 
 
+def _number(conflicts: Mapping[str, Sequence[str]]) -> int:
+    return sum(map(len, conflicts.values()))
+
+
+def _orders(output: Sequence[Size]) -> Iterator[tuple[int, ...]]:
+    """The other orders of a result's axes, the batch first, that leave its shape what it is."""
+    straight = tuple(range(1, len(output)))
+    for order in itertools.permutations(straight) if len(output) <= _MAX_RANK else ():
+        if order != straight and all(output[i] == output[k] for i, k in zip(order, straight, strict=True)):
+            yield order
+
+
+def _turned(candidate: Candidate, order: Sequence[int]) -> Override:
+    """The result of a reading with its axes but the batch in another order."""
+    straight = override(candidate)
+
+    def result(call: Call) -> tuple[Axis, ...] | None:
+        axes = straight(call)
+        return None if axes is None else (axes[0], *(axes[i] for i in order))
+
+    return result
+
+
+def _first_operand(call: Call) -> tuple[Axis, ...]:
+    return known(call.inputs[0])
+
+
+def _is_open(finding: Finding) -> bool:
+    """True for a fault with readings between which nothing decides yet."""
+    return finding.chosen is None and bool(finding.candidates) and not finding.candidates[0].match.assumed
+
+
+def _has_others(finding: Finding) -> bool:
+    """True for a choice in whose place another one would give another shape."""
+    return finding.chosen is not None and len(_by_sizes(finding.candidates)) > 1
+
+
+def _by_sizes(candidates: Iterable[Candidate]) -> list[list[Candidate]]:
+    """The readings in groups that give a result of one shape: what follows cannot tell those of a group apart."""
+    groups: dict[object, list[Candidate]] = {}
+    for candidate in candidates:
+        groups.setdefault(candidate.plan.output, []).append(candidate)
+    return list(groups.values())
+
+
+def _result(candidate: Candidate) -> tuple[object, ...]:
+    """The axes of the result, by identity where they are an operand's."""
+    own = {id(a.origin.root()) for axes in candidate.match.operands for a in axes}
+    return tuple(
+        (a.size, id(a.origin.root()) in own and id(a.origin.root())) for a in candidate.match.output()
+    )
+
+
+def _standing(candidate: Candidate) -> tuple[bool, tuple[int, ...]]:
+    return not must_be_asked_for(candidate), candidate.rank
+
+
+def _above(a: Answer, b: Answer) -> bool:
+    """True where an answer stands above another at some multiply and below it at none."""
+    both = [(_standing(c), _standing(b.best()[p])) for p, c in a.best().items() if p in b.readings]
+    return all(x >= y for x, y in both) and any(x > y for x, y in both)
+
+
 def _alone(candidates: Sequence[Candidate]) -> Candidate | None:
     """The candidate that stands strictly above the others."""
-    if not candidates:
-        return None
-    best = candidates[0]
-    return None if any(c.rank >= best.rank for c in candidates[1:]) else best
+    best = max(candidates, key=lambda c: c.rank)
+    return None if any(c.rank >= best.rank for c in candidates if c is not best) else best
 
 
-def _faults(inference: Inference) -> list[tuple[str, str]]:
-    return [(prefix + name, text) for prefix, item in inference.walk() for name, text in item.faults.items()]
+def _faults(inference: Inference, names: Iterable[str]) -> Iterator[tuple[str, str]]:
+    """What cannot run at these nodes of the outermost model, and in the models below them."""
+    for name in names:
+        if name in inference.faults:
+            yield name, inference.faults[name]
+        for path, below in inference.inner.get(name, ()):
+            for prefix, item in below.walk(f"{path}/"):
+                yield from ((prefix + inner, text) for inner, text in item.faults.items())

@@ -1,4 +1,4 @@
-"""Find: what is wrong with a multiply, from its operands' axes and the convention by which they meet."""
+"""Find: what is wrong with a node, from its operands' axes and the convention by which they meet."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from ..ir.axis import WEAK, Axis, Role
 from ..ir.size import Truth, same
+from ..rules.table import Family
 from ..shapes.broadcast import Column, Convention, Fit, align, fit
 from .evidence import Evidence, Pair, weigh
 from .finding import Kind
@@ -71,6 +72,55 @@ def proven_fault(site: Site) -> Fault | None:
     return stray
 
 
+def noun(site: Site) -> str:
+    """What the result of an elementwise operation is called."""
+    return "product" if site.family is Family.PRODUCT else "result"
+
+
+def whole_fault(site: Site) -> Fault | None:
+    """A fault of a contraction, or of tensors side by side: it cannot run, or it mixes the samples."""
+    texts = " x ".join(v.text() for v in site.values)
+    message = site.inference.faults.get(site.node.name)
+    if message is not None:
+        first = [axes[0] for axes in operand_axes(site) if axes and axes[0].role is Role.BATCH]
+        batches = site.family is Family.JOINING and any(
+            same(first[0].size, a.size) is Truth.NO for a in first[1:]
+        )
+        return Fault(Kind.BATCH_SIZE if batches else Kind.INCOMPATIBLE, f"{texts}: {message}")
+    if site.family is not Family.CONTRACTION:
+        return None
+    met = _contracted_last(site)
+    if met is not None and fit(*met) is Fit.BY_LUCK:
+        other = met[0] if met[1].role is Role.BATCH else met[1]
+        return Fault(
+            Kind.BATCH_MISALIGNED,
+            f"{texts}: it sums over the batch and {other}; this runs only at batch {other.size}, and is wrong there",
+        )
+    return _pairs_of_samples(site, texts)
+
+
+def _contracted_last(site: Site) -> tuple[Axis, Axis] | None:
+    """The axes that ``matmul(x[..., k], y[..., k, n])`` sums over."""
+    if site.node.operation.kind != "op" or site.node.operation.class_name not in ("Matmul", "Dot"):
+        return None
+    x, y = operand_axes(site)
+    return (x[-1], y[-2] if len(y) > 1 else y[0]) if x and y else None
+
+
+def _pairs_of_samples(site: Site, texts: str) -> Fault | None:
+    """The batch of both sides in the result: meant where one of them was moved, an accident where neither was."""
+    operands = operand_axes(site)
+    result = site.inference.values[site.node.name][0].axes or ()
+    if site.node.operation.class_name not in ("Matmul", "Dot") or max(map(len, operands), default=0) < 3:
+        return None
+    batched = all(axes and axes[0].role is Role.BATCH for axes in operands)
+    if not batched or sum(a.role is Role.BATCH for a in result) < 2:
+        return None
+    return Fault(
+        Kind.GROWN, f"{texts}: the result [{', '.join(map(str, result))}] holds every pair of samples"
+    )
+
+
 def _stray_batch(site: Site, columns: list[Column], texts: str) -> Fault | None:
     """A batch axis that the convention, not the user, puts where another operand has none of it."""
     ranks = {len(axes) for axes in operand_axes(site)}
@@ -95,7 +145,7 @@ def _stray_batch(site: Site, columns: list[Column], texts: str) -> Fault | None:
     return Fault(
         Kind.GROWN,
         f"{texts}: the batch stands at axis {places[0]} of one operand and lands at axis {places[1]} with the other; "
-        "the product holds every pair of samples",
+        f"the {noun(site)} holds every pair of samples",
     )
 
 

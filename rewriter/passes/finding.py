@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import enum
 from dataclasses import dataclass, field
+from typing import Any
 
 from ..ir.axis import Value
 from ..rules.lower import Plan
@@ -66,9 +67,10 @@ class Operand:
 
 @dataclass(slots=True)
 class Candidate:
-    """One thing that the multiply can mean, and the nodes that it comes to.
+    """One thing that the node can mean, and the nodes that it comes to.
 
-    ``swapped`` is set where the operands stand in the other order than in the rule.
+    ``swapped`` is set where the operands stand in the other order than in the rule, ``generic`` where the rule only
+    completes the list of readings.
 
     ``rank`` is its evidence in the order of ``passes.evidence.KINDS``, strongest kind first; candidates compare by it.
     """
@@ -79,6 +81,7 @@ class Candidate:
     kind: RuleKind
     swapped: bool = False
     rank: tuple[int, ...] = ()
+    generic: bool = False
     evidence: list[str] = field(default_factory=list)
     applicability: Applicability = Applicability.DISPLAY
 
@@ -87,9 +90,22 @@ class Candidate:
         return str(self.match.equation)
 
 
+@dataclass(frozen=True, slots=True)
+class Argument:
+    """An argument of another node with which the model would run, in place of the one that it has."""
+
+    node: str
+    argument: str
+    before: Any
+    after: Any
+
+
 @dataclass(slots=True)
 class Finding:
-    """A fault at one node, what can be meant, and what was chosen and why (or why nothing was)."""
+    """A fault at one node, what can be meant, and what was chosen and why (or why nothing was).
+
+    ``left`` is set where a person decided to leave it as it is, ``elsewhere`` where nothing can be inserted there.
+    """
 
     kind: Kind
     severity: Severity
@@ -101,6 +117,9 @@ class Finding:
     candidates: list[Candidate] = field(default_factory=list)
     chosen: int | None = None
     why: str = ""
+    left: bool = False
+    elsewhere: bool = False
+    upstream: list[Argument] = field(default_factory=list)
 
     @property
     def code(self) -> str:

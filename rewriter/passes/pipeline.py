@@ -2,34 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from ..errors import UsageError, VerificationError, shown
 from ..ir.axis import Value
 from ..ir.graph import Graph
-from ..rules.notation import parse
-from ..rules.table import Rule, find_rule
+from ..rules.table import Family, Rule
 from ..shapes.broadcast import Convention
 from ..shapes.infer import Inference, infer
 from .candidates import as_written
-from .contractions import CONTRACTIONS, offer_readings
-from .downstream import Trials, overrides
+from .contractions import CONTRACTIONS, offer_readings, suspects
+from .downstream import Look, Trials, override, overrides
 from .finding import Candidate, Finding, Kind, Operand, Severity
-from .resolve import examine, stated, stated_rule
-from .rewrite import Inserted, Rewriter, Spelling
-from .sites import Site, is_multiply, operands_of, sites
+from .resolve import examine, meant
+from .rewrite import Applied, Inserted, Rewriter, Spelling
+from .sites import DEFAULT_OPS, Site, families, family_of, operands_of, sites
+from .upstream import look_upstream
 
 _MAX_ROUNDS = 16
+_MAX_SUSPECTS = 4
 
 
 @dataclass(slots=True)
 class Analysis:
-    """What is known of a model: its values, its multiplies in every context, and the findings."""
+    """What is known of a model: its values, the nodes that ``ops`` looks at in every context, and the findings."""
 
     inference: Inference
     sites: list[Site]
     findings: list[Finding]
+    ops: str = DEFAULT_OPS
 
     @property
     def undecided(self) -> list[Finding]:
@@ -45,6 +47,7 @@ class Outcome:
     after: Analysis
     findings: list[Finding]
     inserted: list[Inserted] = field(default_factory=list)
+    applied: list[Applied] = field(default_factory=list)
 
     @property
     def undecided(self) -> list[Finding]:
@@ -56,46 +59,92 @@ def is_open(finding: Finding) -> bool:
 
     An opaque layer elsewhere is reported, but there is nothing to decide about it.
     """
-    if finding.chosen is not None:
+    if finding.chosen is not None or finding.left:
         return False
-    at_multiply = finding.convention is not Convention.NONE
-    return finding.severity is Severity.ERROR or (at_multiply and finding.severity is Severity.WARNING)
+    broken = finding.severity is Severity.ERROR
+    return broken or (not finding.elsewhere and finding.severity is Severity.WARNING)
 
 
-def analyse(graph: Graph, rules: Sequence[Rule], mode: str = "safe") -> Analysis:
+def analyse(
+    graph: Graph, rules: Sequence[Rule], mode: str = "safe", ops: str = DEFAULT_OPS
+) -> Analysis:
     """Infer, find and resolve.
 
     Args:
         mode: ``safe`` chooses what evidence decides; ``best`` the first-ranked candidate that may be applied.
+        ops: ``multiply`` looks at multiplies; ``all`` at sums, contractions and joined tensors as well.
+
+    Raises:
+        UsageError: ops is neither.
     """
+    wanted = families(ops)
     inference = infer(graph)
-    found = list(sites(inference))
+    found = list(sites(inference, wanted))
     by_path: dict[str, list[Site]] = {}
     for site in found:
         by_path.setdefault(site.path, []).append(site)
     findings = [f for group in by_path.values() if (f := _joint(group, rules)) is not None]
-    findings += _opaque(inference)
-    findings += _other_faults(_with_what_follows(graph, inference, findings), findings, rules)
+    findings += _opaque(inference, wanted)
+    supposed = _with_what_follows(graph, inference, findings, rules, wanted)
+    if Family.CONTRACTION in wanted and not any(is_open(f) for f in findings):
+        supposed = _with_suspects(graph, supposed, findings, rules, wanted)
+    findings += _other_faults(supposed, findings, rules, wanted)
+    look_upstream(
+        graph,
+        [f for f in findings if f.severity is Severity.ERROR and f.chosen is None],
+        overrides(findings),
+        _look(rules, wanted),
+    )
     if mode == "best":
         for finding in findings:
             _take_best(finding)
-    return Analysis(inference, found, findings)
+    return Analysis(inference, found, findings, ops)
 
 
-def _with_what_follows(graph: Graph, inference: Inference, findings: list[Finding]) -> Inference:
+def _with_what_follows(
+    graph: Graph,
+    inference: Inference,
+    findings: list[Finding],
+    rules: Sequence[Rule],
+    wanted: Collection[Family],
+) -> Inference:
     """Decide what is open by what follows it, and return the model as it would be with everything that is chosen."""
     if not any(f.candidates for f in findings):
         return inference
-    trials = Trials(graph)
-    for finding in findings:
-        trials.decide(finding, findings)
-    supposed = infer(graph, overrides(findings))
-    if any(item.faults for _, item in supposed.walk()):
-        for finding in findings:
-            if finding.chosen is not None and len(finding.candidates) > 1:
-                trials.reconsider(finding, findings)
-        supposed = infer(graph, overrides(findings))
-    return supposed
+    trials = Trials(graph, findings, _look(rules, wanted))
+    findings[:] = trials.decide()
+    return trials.supposed()
+
+
+def _with_suspects(
+    graph: Graph,
+    supposed: Inference,
+    findings: list[Finding],
+    rules: Sequence[Rule],
+    wanted: Collection[Family],
+) -> Inference:
+    """Blame a contraction that runs for the fault that follows, if another reading of it, of it alone, leaves none."""
+    suspected = suspects(supposed, {f.node for f in findings}, rules)
+    if len(suspected) > _MAX_SUSPECTS:
+        return supposed
+    guilty = []
+    for suspect in suspected:
+        trials = Trials(graph, [*findings, suspect], _look(rules, wanted))
+        decided = next((f for f in trials.decide() if f.node == suspect.node), None)
+        if decided is not None and decided.chosen is not None:
+            guilty.append((decided, trials))
+    if len(guilty) != 1:
+        return supposed
+    finding, trials = guilty[0]
+    findings.append(finding)
+    return trials.supposed()
+
+
+def _look(rules: Sequence[Rule], wanted: Collection[Family]) -> Look:
+    def look(inference: Inference, path: str) -> Finding | None:
+        return _joint([site for site in sites(inference, wanted) if site.path == path], rules)
+
+    return look
 
 
 def _joint(group: Sequence[Site], rules: Sequence[Rule]) -> Finding | None:
@@ -124,7 +173,7 @@ def _same_choice(a: Finding, b: Finding) -> bool:
 
 
 def _take_best(finding: Finding) -> None:
-    repairable = finding.severity is Severity.ERROR and finding.convention is not Convention.NONE
+    repairable = finding.severity is Severity.ERROR and not finding.elsewhere
     if finding.chosen is None and repairable and finding.candidates:
         usable = [i for i, c in enumerate(finding.candidates) if not c.match.assumed and not c.plan.cannot]
         if usable:
@@ -132,13 +181,14 @@ def _take_best(finding: Finding) -> None:
             finding.why = f"first-ranked of {len(finding.candidates)} candidates (best mode): {finding.why}"
 
 
-def _opaque(inference: Inference) -> list[Finding]:
-    """A finding for every node of which nothing is known: it may hide a fault."""
+def _opaque(inference: Inference, wanted: Collection[Family]) -> list[Finding]:
+    """A finding for every node of which nothing is known: it may hide a fault. Not for what only comes after one."""
     result: dict[str, Finding] = {}
     for prefix, item in inference.walk():
         for name, reason in item.opaque.items():
             node = item.graph.nodes[name]
-            if is_multiply(node) or prefix + name in result:
+            after_another = any(v.axes is None for v in item.calls[name].inputs)
+            if family_of(node) in wanted or prefix + name in result or after_another:
                 continue
             finding = _elsewhere(prefix, item, name, Kind.NOT_ANALYSED, f"not analysed: {reason}")
             finding.severity = Severity.WARNING
@@ -147,10 +197,12 @@ def _opaque(inference: Inference) -> list[Finding]:
     return list(result.values())
 
 
-def _other_faults(inference: Inference, findings: Sequence[Finding], rules: Sequence[Rule]) -> list[Finding]:
-    """Nodes that cannot run and are no multiplies: reported, since the model is broken, but not repaired.
+def _other_faults(
+    inference: Inference, findings: Sequence[Finding], rules: Sequence[Rule], wanted: Collection[Family]
+) -> list[Finding]:
+    """Nodes that cannot run and are not looked at: reported, since the model is broken, but not repaired.
 
-    What comes after a multiply that is still undecided is left out: what reaches it is not known.
+    What comes after a node that is still undecided is left out: what reaches it is not known.
     """
     undecided = {f.node for f in findings if f.chosen is None}
     result: dict[str, Finding] = {}
@@ -158,7 +210,8 @@ def _other_faults(inference: Inference, findings: Sequence[Finding], rules: Sequ
         open_here = [name for name in item.graph.nodes if prefix + name in undecided]
         unknown = set().union(*(item.graph.descendants(name) for name in open_here)) if item.faults else set()
         for name, message in item.faults.items():
-            if is_multiply(item.graph.nodes[name]) or prefix + name in result or name in unknown:
+            family = family_of(item.graph.nodes[name])
+            if family in wanted or prefix + name in result or name in unknown:
                 continue
             operands = [
                 o.value.claimed for o in operands_of(item.graph.nodes[name], item.calls[name], item.graph)
@@ -166,8 +219,12 @@ def _other_faults(inference: Inference, findings: Sequence[Finding], rules: Sequ
             finding = _elsewhere(prefix, item, name, Kind.INCOMPATIBLE, message)
             claimed = next((c for c in operands if c), None)
             finding.why = "it is no multiply: nothing is inserted here"
+            if family is None and len(wanted) > 1:
+                finding.why = "nothing is inserted at a node of its kind"
             if item.graph.nodes[name].operation.class_name in CONTRACTIONS:
                 offer_readings(finding, item, name, rules)
+            if family is not None:
+                finding.why += "; --ops all looks at it too"
             if claimed:
                 finding.severity = Severity.WARNING
                 finding.why += (
@@ -181,32 +238,63 @@ def _elsewhere(prefix: str, item: Inference, name: str, kind: Kind, message: str
     node = item.graph.nodes[name]
     operands = operands_of(node, item.calls[name], item.graph, prefix) or [Operand("none", Value(()))]
     return Finding(
-        kind, Severity.ERROR, prefix + name, node.operation.class_name, Convention.NONE, operands, message
+        kind,
+        Severity.ERROR,
+        prefix + name,
+        node.operation.class_name,
+        Convention.NONE,
+        operands,
+        message,
+        elsewhere=True,
     )
 
 
 def state(
     analysis: Analysis, choices: Mapping[str, str], rules: Sequence[Rule]
 ) -> list[tuple[Site, Candidate]]:
-    """What a user said of multiplies (``{node: rule or equation}``) as candidates.
+    """What a user said of multiplies (``{node: rule or equation}``) as candidates, each on the operands that the others
+    leave it.
 
     Raises:
         UsageError: no such multiply, no such rule, or it does not describe the operands.
     """
-    result = []
+    here = {site.path: site for site in reversed(analysis.sites)}
+    for path in choices:
+        if path not in here:
+            known = ", ".join(map(shown, dict.fromkeys(s.path for s in analysis.sites))) or "it has none"
+            raise UsageError(_no_site(path, known, analysis.ops))
+    said: dict[str, tuple[Site, Candidate]] = {}
+    for _ in range(_MAX_ROUNDS):
+        known_before = {path: candidate.plan for path, (_, candidate) in said.items()}
+        said, failure = _said(here, choices, rules)
+        plans = {path: candidate.plan for path, (_, candidate) in said.items()}
+        if plans == known_before or (failure is None and len(choices) < 2):
+            break
+        supposed = infer(analysis.inference.graph, {p: override(c) for p, (_, c) in said.items()})
+        here = {site.path: site for site in reversed(list(sites(supposed, families(analysis.ops))))}
+    if failure is not None:
+        raise failure
+    return list(said.values())
+
+
+def _no_site(path: str, known: str, ops: str) -> str:
+    if ops == DEFAULT_OPS:
+        return f"there is no multiply {shown(path)!r}; the model's multiplies: {known}"
+    return f"there is nothing to repair called {shown(path)!r}; the nodes that are looked at: {known}"
+
+
+def _said(
+    here: Mapping[str, Site], choices: Mapping[str, str], rules: Sequence[Rule]
+) -> tuple[dict[str, tuple[Site, Candidate]], UsageError | None]:
+    """What can be said of the operands as they are, and the first reason why something cannot."""
+    said: dict[str, tuple[Site, Candidate]] = {}
+    failure = None
     for path, text in choices.items():
-        here = [site for site in analysis.sites if site.path == path]
-        if not here:
-            known = ", ".join(dict.fromkeys(shown(s.path) for s in analysis.sites)) or "it has none"
-            raise UsageError(f"--at: there is no multiply {shown(path)!r}; the model's multiplies: {known}")
-        if any(o.value.axes is None for o in here[0].operands):
-            raise UsageError(f"--at: an operand of {shown(path)!r} is of unknown rank")
-        site = here[0]
-        if "->" in text:
-            result.append((site, stated(site, parse(text))))
-        else:
-            result.append((site, stated_rule(site, find_rule(text, tuple(rules)))))
-    return result
+        try:
+            said[path] = here[path], meant(here[path], text, rules)
+        except UsageError as error:
+            failure = failure or error
+    return said, failure
 
 
 def repair(
@@ -216,21 +304,32 @@ def repair(
     mode: str = "safe",
     choices: Mapping[str, str] | None = None,
     explicit: bool = False,
+    left: Collection[str] | None = None,
+    ops: str = DEFAULT_OPS,
 ) -> Outcome:
     """Rewrite the graph until no finding is left that can be decided.
 
     A choice changes what flows on, so each round looks at the whole model again; a model whose faults are independent
     takes one round. Nothing of a round is applied while something in it is undecided.
 
+    Args:
+        left: where it is given, ``choices`` are all that is applied, and the faults at these nodes are left alone.
+
     Raises:
         UsageError: a stated choice does not fit.
         VerificationError: the rewritten graph is not free of the faults that were repaired.
     """
-    before = analyse(graph, rules, mode)
-    current = before
+
+    def look() -> Analysis:
+        analysis = analyse(graph, rules, mode, ops)
+        if left is not None:
+            _keep_to(analysis.findings, left)
+        return analysis
+
+    current = before = look()
     rewriter = Rewriter(spelling)
     told = dict(choices or {})
-    outcome = Outcome(before, before, list(before.findings))
+    outcome = Outcome(before, before, list(before.findings), applied=rewriter.applied)
     for _ in range(_MAX_ROUNDS):
         todo = state(current, told, rules)
         stated_paths = {site.path for site, _ in todo}
@@ -250,7 +349,7 @@ def repair(
         if any(f.node not in stated_paths for f in current.undecided):
             return outcome
         rewriter.apply(todo)
-        current = analyse(graph, rules, mode)
+        current = look()
         known = {f.node for f in outcome.findings}
         outcome.findings += [f for f in current.findings if f.node not in known]
         if _withdrawn(outcome.findings, current.findings, {site.path for site, _ in todo}):
@@ -266,6 +365,13 @@ def repair(
         _spell_out(outcome.after, rewriter)
         outcome.inserted = rewriter.inserted
     return outcome
+
+
+def _keep_to(findings: Iterable[Finding], left: Collection[str]) -> None:
+    """Take every choice of the findings back, which a plan makes in its place."""
+    for finding in findings:
+        finding.chosen, finding.left = None, finding.node in left
+        finding.why = "the plan leaves it alone" if finding.left else "the plan does not decide it"
 
 
 def _withdrawn(findings: list[Finding], left: list[Finding], repaired: set[str]) -> bool:

@@ -8,38 +8,46 @@ search over several faults have their place here: both only add to a candidate's
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from ..errors import UsageError, shown
 from ..ir.axis import Axis, Role
 from ..ir.size import same
-from ..rules.lower import lower
 from ..rules.match import NoMatch, match
-from ..rules.notation import Equation
+from ..rules.notation import Equation, parse
+from ..rules.table import Family, Rule, find_rule, kind_of
 from ..rules.table import Kind as RuleKind
-from ..rules.table import Rule, kind_of
-from ..shapes.broadcast import broadcast, conflicting
-from .candidates import candidates, matches, must_be_asked_for
+from ..shapes.broadcast import Convention, broadcast, conflicting
+from .candidates import candidates, matches, must_be_asked_for, plan_of
 from .evidence import KINDS, SUPPORT, Evidence, channel_on_space
-from .find import AsItStands, Fault, as_it_stands, grows, operand_axes, proven_fault, strong
+from .find import (
+    AsItStands,
+    Fault,
+    as_it_stands,
+    grows,
+    noun,
+    operand_axes,
+    proven_fault,
+    strong,
+    whole_fault,
+)
 from .finding import Applicability, Candidate, Finding, Kind, Severity
 from .sites import Site
 
 Axes = tuple[Axis, ...]
 
-# The row that describes every placement: it makes the list of readings complete, and says nothing by itself.
-GENERIC = "axis-gate"
-
 
 def examine(site: Site, rules: Sequence[Rule]) -> Finding | None:
-    """The finding of a multiply, with its candidates ranked and one of them chosen where evidence decides.
+    """The finding of a node, with its candidates ranked and one of them chosen where evidence decides.
 
-    Returns None for a multiply that is right as it stands.
+    Returns None for a node that is right as it stands.
     """
     unknown_rank = next((o for o in site.operands if o.value.axes is None), None)
     if unknown_rank is not None:
         reason = unknown_rank.value.reason or "its rank is unknown"
         return _finding(site, Fault(Kind.NOT_ANALYSED, f"an operand is not known: {reason}"), [])
+    if site.convention is Convention.NONE:
+        return _without_broadcasting(site, rules)
     fault = proven_fault(site)
     if fault is not None and fault.kind is not Kind.UNPROVEN:
         found = candidates(site, rules)
@@ -50,6 +58,22 @@ def examine(site: Site, rules: Sequence[Rule]) -> Finding | None:
     if silent is not None:
         return decide(silent)
     return None if fault is None else _finding(site, fault, [])
+
+
+def _without_broadcasting(site: Site, rules: Sequence[Rule]) -> Finding | None:
+    """The finding of a contraction or of tensors side by side."""
+    fault = whole_fault(site)
+    if fault is None:
+        silent = _unrecorded(site, rules)
+        return None if silent is None else decide(silent)
+    return decide(_finding(site, fault, candidates(site, rules)))
+
+
+def contradicted(site: Site, fault: str, rules: Sequence[Rule]) -> Finding:
+    """The finding of a node that runs, but to a result with which what follows has a fault."""
+    texts = " x ".join(v.text() for v in site.values)
+    message = f"{texts}: it runs, but what follows cannot go on with its result: at {fault}"
+    return decide(_finding(site, Fault(Kind.AXIS_MISALIGNED, message), candidates(site, rules)))
 
 
 def _finding(site: Site, fault: Fault, found: list[Candidate]) -> Finding:
@@ -93,7 +117,7 @@ def _silent_fault(site: Site, rules: Sequence[Rule]) -> Finding | None:
     if not changes:
         return None
     best = changes[0]
-    supported = _support(best) and (best.rule != GENERIC or bool(stands.evidence.contradictions))
+    supported = _support(best) and (not best.generic or bool(stands.evidence.contradictions))
     if grown and not has_literal:
         return _finding(site, Fault(Kind.GROWN, _grown_text(site)), changes)
     if best.rank[1] < 0 or not supported:
@@ -110,7 +134,7 @@ def _silent_fault(site: Site, rules: Sequence[Rule]) -> Finding | None:
     readings = [
         c
         for c in found
-        if not c.plan.steps and c.rule != GENERIC and not channel_on_space(c.match.pairs, operands)
+        if not c.plan.steps and not c.generic and not channel_on_space(c.match.pairs, operands)
     ]
     if readings or not any(strong(a) or strong(b) for _, a, b in best.match.pairs):
         return None
@@ -118,17 +142,25 @@ def _silent_fault(site: Site, rules: Sequence[Rule]) -> Finding | None:
 
 
 def _unrecorded(site: Site, rules: Sequence[Rule]) -> Finding | None:
-    """A product whose recorded shape it does not have, where a rule describes one that has it."""
+    """A product whose recorded shape it does not have: where a rule describes one that has it, or of another rank."""
     recorded = site.recorded
-    if recorded is None or _agrees(recorded, broadcast(site.convention, operand_axes(site), unify=False)):
+    if recorded is None or _agrees(recorded, _result(site)):
         return None
-    found = [c for c in candidates(site, rules) if c.rank[0] == 1]
-    if not found:
-        return None
+    readings = candidates(site, rules)
+    found = [c for c in readings if c.rank[0] == 1]
+    if not found and len(recorded) == len(_result(site)):
+        return None  # sizes go stale where somebody changed an input's; ranks do not
     texts = " x ".join(v.text() for v in site.values)
     shape = ", ".join(map(str, recorded))
     message = f"{texts}: it runs, but not to the shape ({shape}) that the rest of the model was built for"
-    return _finding(site, Fault(Kind.AXIS_MISALIGNED, message), found)
+    return _finding(site, Fault(Kind.AXIS_MISALIGNED, message), found or readings)
+
+
+def _result(site: Site) -> Axes:
+    """The axes of the result as it stands."""
+    if site.convention is Convention.NONE:
+        return site.inference.values[site.node.name][0].axes or ()
+    return broadcast(site.convention, operand_axes(site), unify=False)
 
 
 def _agrees(recorded: Sequence[int | None], axes: Axes) -> bool:
@@ -166,7 +198,7 @@ def _roles_differ(stands: AsItStands) -> bool:
 def _grown_text(site: Site) -> str:
     axes = broadcast(site.convention, operand_axes(site), unify=False)
     texts = " x ".join(v.text() for v in site.values)
-    return f"{texts}: the product is [{', '.join(map(str, axes))}], larger than both"
+    return f"{texts}: the {noun(site)} is [{', '.join(map(str, axes))}], larger than both"
 
 
 def _misaligned_text(site: Site, contradictions: Sequence[str]) -> str:
@@ -200,12 +232,17 @@ def decide(finding: Finding) -> Finding:
     return choose(finding, best, _why(best, competing))
 
 
-def choose(finding: Finding, candidate: Candidate, why: str) -> Finding:
-    """Make a candidate the finding's choice, unless it is not to be applied on its own; ``why`` says what decided."""
-    claimed = next((o.value.claimed for o in finding.operands if o.value.claimed), None)
+def choose(finding: Finding, candidate: Candidate, why: str, decided: Collection[str] = ()) -> Finding:
+    """Make a candidate the finding's choice, unless it is not to be applied on its own; ``why`` says what decided.
+
+    Args:
+        decided: nodes whose results are known by now, whatever the file claims of them.
+    """
+    claims = [o.value.claimed for o in finding.operands if o.value.claimed not in {None, *decided}]
     reason = _unsafe_reason(candidate)
-    if claimed:
-        reason = f"the shape of {shown(claimed)!r} is only claimed by the file: nothing proves it"
+    if claims and claims[0]:
+        finding.why = claim_text(candidate, claims[0])
+        return finding
     if reason:
         finding.why = f"{candidate.rule} fits best, but {reason}"
         return finding
@@ -213,6 +250,14 @@ def choose(finding: Finding, candidate: Candidate, why: str) -> Finding:
     finding.chosen = finding.candidates.index(candidate)
     finding.why = why
     return finding
+
+
+def claim_text(candidate: Candidate, claimed: str) -> str:
+    """Why what fits best is not applied: it rests on a shape that only the file states."""
+    return (
+        f"{candidate.rule} fits best, but the shape of {shown(claimed)!r} is only claimed by the file: "
+        "nothing proves it"
+    )
 
 
 def tied(finding: Finding) -> list[Candidate]:
@@ -233,16 +278,20 @@ def _unsafe_reason(candidate: Candidate) -> str:
         return next(t for t in candidate.evidence if "records" in t).removeprefix("against: ")
     if candidate.rank[1] < 0:
         return next(t for t in candidate.evidence if t.startswith("against")).removeprefix("against: ")
+    if any(step.op == "Slice" for step in candidate.plan.steps):
+        return "the batches are no whole multiple of one another: nothing shows which samples belong together"
     if candidate.kind is RuleKind.REPEAT:
         return _repeat_reason(candidate)
     return ""
 
 
 def _repeat_reason(candidate: Candidate) -> str:
-    """Repeated axes need the same role on both sides, and one ratio for all."""
+    """Repeated axes need the same role on both sides, and one ratio for all of an operand."""
     repeated = [(a, b) for _, a, b in candidate.match.pairs if same(a.size, b.size).value == "no"]
-    ratios = {s.repeats[0] for s in candidate.plan.steps if s.op == "Repeat"}
-    if len(ratios) > 1:
+    repeats = [s for s in candidate.plan.steps if s.op == "Repeat"]
+    by_operand = [{s.repeats[0] for s in repeats if s.operand == k} for k in {s.operand for s in repeats}]
+    ratios = next((ratios for ratios in by_operand if len(ratios) > 1), None)
+    if ratios:
         return f"its axes are repeated by different factors ({', '.join(map(str, sorted(ratios)))})"
     for a, b in repeated:
         if a.role is not b.role or not (strong(a) or a.role is Role.BATCH):
@@ -260,6 +309,31 @@ def _why(best: Candidate, competing: Sequence[Candidate]) -> str:
 
 
 # -- what a user states -----------------------------
+def meant(site: Site, text: str, rules: Sequence[Rule]) -> Candidate:
+    """The candidate that a rule's name or an equation stands for.
+
+    Raises:
+        UsageError: no such rule, no equation, or it does not describe the operands.
+    """
+    unknown = next((o for o in site.operands if o.value.axes is None), None)
+    if unknown is not None:
+        raise UsageError(f"an operand of {shown(site.path)!r} is of unknown rank")
+    equation = parse(text) if "->" in text else None
+    listed = [c for c in candidates(site, rules) if text == c.rule or str(equation) == c.equation]
+    if len(listed) == 1:
+        return _said(listed[0])
+    if len(listed) > 1 and equation is None and site.family is Family.JOINING:
+        options = " or ".join(f"'{c.equation}'" for c in listed[:4])
+        raise UsageError(f"{text} fits {shown(site.path)} in several ways: state {options}")
+    return stated_rule(site, find_rule(text, tuple(rules))) if equation is None else stated(site, equation)
+
+
+def _said(candidate: Candidate) -> Candidate:
+    candidate.applicability = Applicability.SAFE
+    candidate.evidence = ["stated by the user", *candidate.evidence]
+    return candidate
+
+
 def stated(site: Site, equation: Equation, name: str = "stated") -> Candidate:
     """The candidate that a user's equation describes.
 
@@ -275,7 +349,7 @@ def stated(site: Site, equation: Equation, name: str = "stated") -> Candidate:
         reason = failure.reason if isinstance(failure, NoMatch) else ""
         texts = ", ".join(v.text() for v in site.values)
         raise UsageError(f"{equation} does not describe the operands {texts} of {site.path}: {reason}")
-    plan = lower(found, site.convention)
+    plan = plan_of(found, site)
     if plan.cannot:
         raise UsageError(f"{equation} cannot be written as nodes at {site.path}: {plan.cannot}")
     candidate = Candidate(name, found, plan, kind_of(equation), applicability=Applicability.SAFE)
@@ -294,6 +368,4 @@ def stated_rule(site: Site, rule: Rule) -> Candidate:
     if len(found) > 1 and found[0].rank == found[1].rank:
         options = " or ".join(f"'{c.equation}'" for c in found[:4])
         raise UsageError(f"rule {rule.name} fits {site.path} in several ways: state {options}")
-    found[0].applicability = Applicability.SAFE
-    found[0].evidence = ["stated by the user", *found[0].evidence]
-    return found[0]
+    return _said(found[0])

@@ -9,11 +9,12 @@ from typing import Any
 from ..ir.graph import Graph, Literal, Node, Operation, TensorRef, leaves, map_leaves
 from ..ir.size import Size
 from ..rules.lower import RESULT, Step
-from .finding import Candidate
+from ..shapes.broadcast import Convention
+from .finding import Candidate, Operand
 from .sites import Site
 
-# How a target writes a step: (module, class name, configuration without a name).
-Spelling = Callable[[Step], tuple[str, str, dict[str, Any]]]
+# How a target writes a step: (module, class name, configuration without a name, arguments after the tensors).
+Spelling = Callable[[Step], tuple[str, str, dict[str, Any], tuple[Any, ...]]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +24,27 @@ class Inserted:
     node: str
     op: str
     rule: str
+
+
+@dataclass(frozen=True, slots=True)
+class Applied:
+    """What was done at one node: its path and operands as they were, and where its parts are now.
+
+    ``meets`` is the path of the operation that takes the operands, ``gives`` of the one that makes the result.
+    ``chains`` has for each operand the paths of the operations inserted into it, in order, ``literals`` the operands
+    that the file holds, as they were. ``shared`` says that ``meets`` is called more than once.
+    """
+
+    node: str
+    op: str
+    convention: Convention
+    candidate: Candidate
+    operands: tuple[Operand, ...]
+    meets: str
+    gives: str
+    chains: tuple[tuple[str, ...], ...]
+    literals: dict[int, Literal]
+    shared: bool
 
 
 class Rewriter:
@@ -35,6 +57,7 @@ class Rewriter:
     def __init__(self, spelling: Spelling) -> None:
         self.spelling = spelling
         self.inserted: list[Inserted] = []
+        self.applied: list[Applied] = []
 
     def apply(self, choices: Iterable[tuple[Site, Candidate]]) -> None:
         """Insert the candidates' nodes at their sites; the edges are drawn anew once, at the end."""
@@ -52,6 +75,7 @@ class Rewriter:
             leaf for leaf in leaves((node.args, node.kwargs)) if isinstance(leaf, (TensorRef, Literal))
         ]
         ends: dict[int, TensorRef | Literal] = {}
+        chains: list[list[str]] = [[] for _ in arguments]
         for step in candidate.plan.steps:
             if step.operand == RESULT:
                 continue
@@ -60,10 +84,40 @@ class Rewriter:
                 ends[step.operand] = _rearranged(source, step)
                 self.inserted.append(Inserted(site.path, step.op, candidate.rule))
             else:
-                ends[step.operand] = self._insert(graph, prefix, node, candidate, step, [source])
+                end = ends[step.operand] = self._insert(graph, prefix, node, candidate, step, [source])
+                chains[step.operand].append(prefix + end.node)
         self._redirect(node, ends)
-        if candidate.plan.replaces:
-            self._replace(graph, prefix, site, candidate)
+        used_by = list(graph.nx.successors(node.name))
+        new = self._replace(graph, prefix, site, candidate) if candidate.plan.replaces else []
+        self._record(graph, new[-1] if new else node.name, used_by, recorded_shape(candidate.plan.output))
+        self.applied.append(
+            Applied(
+                site.path,
+                node.operation.class_name,
+                site.convention,
+                candidate,
+                site.operands,
+                prefix + (new[0] if new else node.operation.name),
+                prefix + (new[-1] if new else node.operation.name),
+                tuple(map(tuple, chains)),
+                {k: leaf for k, leaf in enumerate(arguments) if isinstance(leaf, Literal)},
+                not new and graph.calls[node.operation.name] > 1,
+            )
+        )
+
+    def _record(self, graph: Graph, name: str, used_by: Iterable[str], shape: tuple[int | None, ...]) -> None:
+        """State a node's new shape where it is used, if another one was recorded there."""
+
+        def restated(leaf: Any) -> Any:
+            if not isinstance(leaf, TensorRef) or (leaf.node, leaf.index) != (name, 0) or leaf.shape is None:
+                return leaf
+            return TensorRef(name, 0, shape, leaf.dtype) if _contradicts(leaf.shape, shape) else leaf
+
+        for user in (graph.nodes[n] for n in used_by if n in graph.nodes):
+            if any(restated(ref) is not ref for ref in user.refs()):
+                user.args, user.kwargs = map_leaves(restated, (user.args, user.kwargs))
+                user.changed = True
+        graph.outputs = map_leaves(restated, graph.outputs)
 
     def _insert(
         self,
@@ -75,7 +129,7 @@ class Rewriter:
         sources: Sequence[TensorRef | Literal],
         name: str = "",
     ) -> TensorRef:
-        module, class_name, config = self.spelling(step)
+        module, class_name, config, arguments = self.spelling(step)
         if not name:
             stem = (
                 f"{node.operation.name}_{candidate.rule}_{step.op}".lower()
@@ -85,7 +139,7 @@ class Rewriter:
             name = graph.fresh_name(stem)
         stamp = {"rewriter": {"rule": candidate.rule, "equation": candidate.equation}}
         operation = Operation(name, "op", class_name, {"name": name, **config}, module, stamp)
-        new = Node(name, operation, 0, tuple(sources), {}, changed=True)
+        new = Node(name, operation, 0, (*sources, *arguments), {}, changed=True)
         graph.add(new)
         self.inserted.append(Inserted(prefix + name, step.op, candidate.rule))
         return TensorRef(name, 0, recorded_shape(step.to), sources[0].dtype)
@@ -106,8 +160,8 @@ class Rewriter:
         node.args, node.kwargs = map_leaves(swap, (node.args, node.kwargs))
         node.changed = True
 
-    def _replace(self, graph: Graph, prefix: str, site: Site, candidate: Candidate) -> None:
-        """Put the plan's result steps in the place of the multiply; the last one takes over its name."""
+    def _replace(self, graph: Graph, prefix: str, site: Site, candidate: Candidate) -> list[str]:
+        """Put the plan's result steps in the place of the multiply; the last one takes over its name. Their names."""
         node = site.node
         result = [step for step in candidate.plan.steps if step.operand == RESULT]
         graph.remove(node)
@@ -120,11 +174,15 @@ class Rewriter:
         sources = [
             leaf for leaf in leaves((node.args, node.kwargs)) if isinstance(leaf, (TensorRef, Literal))
         ]
+        names = []
         for step in result:
             name = last_name if step is result[-1] else ""
-            sources = [self._insert(graph, prefix, node, candidate, step, sources, name)]
+            new = self._insert(graph, prefix, node, candidate, step, sources, name)
+            sources = [new]
+            names.append(new.node)
         if last_name != node.name:
             self._rename_uses(graph, node.name, last_name)
+        return names
 
     def _rename_uses(self, graph: Graph, old: str, new: str) -> None:
         def swap(leaf: Any) -> Any:
@@ -137,6 +195,13 @@ class Rewriter:
                 node.args, node.kwargs = map_leaves(swap, (node.args, node.kwargs))
                 node.changed = True
         graph.inputs, graph.outputs = map_leaves(swap, graph.inputs), map_leaves(swap, graph.outputs)
+
+
+def _contradicts(recorded: tuple[int | None, ...], shape: tuple[int | None, ...]) -> bool:
+    """True where two shapes are of different ranks, or differ in a size that both state."""
+    return len(recorded) != len(shape) or any(
+        a is not None and b is not None and a != b for a, b in zip(recorded, shape, strict=True)
+    )
 
 
 def recorded_shape(sizes: tuple[Size, ...]) -> tuple[int | None, ...]:
@@ -153,6 +218,8 @@ def _rearranged(literal: Literal, step: Step) -> Literal:
         array = array.transpose(step.axes)
     elif step.op == "Tile":
         array = np.tile(array, step.repeats)
+    elif step.op == "Slice":
+        array = array[tuple(slice(size) for size in step.to if isinstance(size, int))]
     elif step.op == "Repeat":
         array = array.repeat(step.repeats[0], step.axes[0])
     elif step.op == "ExpandDims":

@@ -1,22 +1,60 @@
-"""Where a model multiplies: the nodes that the passes look at, with their convention and operands."""
+"""Where tensors meet: the nodes that the passes look at, with their convention and operands."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
+from ..errors import UsageError, shown
 from ..ir.axis import Value
 from ..ir.graph import Graph, Node, TensorRef, leaves
+from ..rules.table import Family
 from ..shapes.broadcast import Convention
 from ..shapes.call import Call
 from ..shapes.infer import Inference
 from .finding import LITERAL, Operand
 
-# What multiplies: (kind of operation, class name) -> how its operands meet.
-MULTIPLIES: dict[tuple[str, str], Convention] = {
-    ("layer", "Multiply"): Convention.MERGE,
-    ("op", "Multiply"): Convention.NUMPY,
+_MERGED = Convention.MERGE, Family.ELEMENTWISE
+_RIGHT_ALIGNED = Convention.NUMPY, Family.ELEMENTWISE
+_CONTRACTION = Convention.NONE, Family.CONTRACTION
+_JOINING = Convention.NONE, Family.JOINING
+
+# What is looked at: (kind of operation, class name as Keras 3.15 or ONNX writes it) -> how its operands meet, and its
+# family.
+LOOKED_AT: dict[tuple[str, str], tuple[Convention, Family]] = {
+    ("layer", "Multiply"): (Convention.MERGE, Family.PRODUCT),
+    ("op", "Multiply"): (Convention.NUMPY, Family.PRODUCT),
+    ("layer", "Add"): _MERGED,
+    ("layer", "Subtract"): _MERGED,
+    ("layer", "Maximum"): _MERGED,
+    ("layer", "Minimum"): _MERGED,
+    ("layer", "Average"): _MERGED,
+    ("op", "Add"): _RIGHT_ALIGNED,
+    ("op", "Subtract"): _RIGHT_ALIGNED,
+    ("op", "Maximum"): _RIGHT_ALIGNED,
+    ("op", "Minimum"): _RIGHT_ALIGNED,
+    ("op", "Divide"): _RIGHT_ALIGNED,
+    ("op", "TrueDivide"): _RIGHT_ALIGNED,
+    ("op", "DivideNoNan"): _RIGHT_ALIGNED,
+    ("layer", "Dot"): _CONTRACTION,
+    ("op", "Dot"): _CONTRACTION,
+    ("op", "Matmul"): _CONTRACTION,
+    ("op", "Einsum"): _CONTRACTION,
+    ("op", "Tensordot"): _CONTRACTION,
+    ("op", "Mul"): (Convention.NUMPY, Family.PRODUCT),
+    ("op", "Sub"): _RIGHT_ALIGNED,
+    ("op", "Div"): _RIGHT_ALIGNED,
+    ("op", "MatMul"): _CONTRACTION,
+    ("layer", "Concatenate"): _JOINING,
+    ("op", "Concatenate"): _JOINING,
 }
+
+# What ``--ops`` takes: the families that are repaired.
+OPS: dict[str, frozenset[Family]] = {
+    "multiply": frozenset({Family.PRODUCT}),
+    "all": frozenset(Family),
+}
+DEFAULT_OPS = "multiply"
 
 _MOVES = frozenset(
     {
@@ -28,6 +66,7 @@ _MOVES = frozenset(
         "Identity",
         "Transpose",
         "ExpandDims",
+        "Unsqueeze",
         "Squeeze",
     }
 )
@@ -36,7 +75,7 @@ _MAX_MOVES = 8
 
 @dataclass(frozen=True, slots=True)
 class Site:
-    """A multiply in one context (a nested model can be called on operands of different shapes).
+    """A node that is looked at, in one context (a nested model can be called on operands of different shapes).
 
     An operand's number is its position among the node's tensor arguments, literal ones included.
     """
@@ -46,6 +85,7 @@ class Site:
     inference: Inference
     convention: Convention
     operands: tuple[Operand, ...]
+    family: Family = Family.PRODUCT
 
     @property
     def values(self) -> list[Value]:
@@ -57,21 +97,26 @@ class Site:
         return self.inference.graph.recorded.get((self.node.name, 0))
 
 
-def is_multiply(node: Node) -> Convention | None:
-    """The convention of a node that multiplies, else None."""
-    if node.operation.opaque:
-        return None
-    return MULTIPLIES.get((node.operation.kind, node.operation.class_name))
+def family_of(node: Node) -> Family | None:
+    """The family of a node that can be looked at, else None."""
+    known = LOOKED_AT.get((node.operation.kind, node.operation.class_name))
+    return known[1] if known is not None and not node.operation.opaque else None
 
 
-def sites(inference: Inference) -> Iterator[Site]:
-    """Every multiply of a model and of the models in it, producers first."""
+def families(ops: str) -> frozenset[Family]:
+    """What ``--ops`` stands for. Raises UsageError."""
+    if ops not in OPS:
+        raise UsageError(f"--ops {shown(ops)!r}: it is {' or '.join(OPS)}")
+    return OPS[ops]
+
+
+def sites(inference: Inference, wanted: Collection[Family] = OPS[DEFAULT_OPS]) -> Iterator[Site]:
+    """Every node of these families of a model and of the models in it, producers first."""
     for prefix, item in inference.walk():
         for name in item.graph.order:
             node = item.graph.nodes[name]
-            convention = is_multiply(node)
-            if convention is not None:
-                yield _site(prefix, item, node, item.calls[name], convention)
+            if family_of(node) in wanted:
+                yield _site(prefix, item, node, item.calls[name])
 
 
 def operands_of(node: Node, call: Call, graph: Graph, prefix: str = "") -> list[Operand]:
@@ -101,11 +146,7 @@ def _is_softmax(graph: Graph, ref: TensorRef) -> bool:
     return False
 
 
-def _site(prefix: str, inference: Inference, node: Node, call: Call, convention: Convention) -> Site:
-    return Site(
-        prefix + node.name,
-        node,
-        inference,
-        convention,
-        tuple(operands_of(node, call, inference.graph, prefix)),
-    )
+def _site(prefix: str, inference: Inference, node: Node, call: Call) -> Site:
+    convention, family = LOOKED_AT[node.operation.kind, node.operation.class_name]
+    operands = tuple(operands_of(node, call, inference.graph, prefix))
+    return Site(prefix + node.name, node, inference, convention, operands, family)

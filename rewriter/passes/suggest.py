@@ -17,7 +17,7 @@ from ..shapes.infer import Inference
 from .candidates import candidates
 from .finding import Applicability, Candidate, Finding, Kind, Operand, Severity
 from .resolve import decide
-from .sites import Site
+from .sites import LOOKED_AT, Site
 
 ELEMENTWISE = {
     "Multiply": Convention.MERGE,
@@ -80,10 +80,11 @@ def suggest(
         raise UsageError(f"--op {shown(op)!r}: it is one of {', '.join(OPERATIONS)}")
     if layout is not None and layout not in LAYOUTS:
         raise UsageError(f"--layout {shown(layout)!r}: it is channels_last or channels_first")
-    values = _values((lhs, rhs), ELEMENTWISE.get(op) is Convention.MERGE, layout)
+    merged = ELEMENTWISE.get(op) is Convention.MERGE or op == "Concatenate"
+    values = _values((lhs, rhs), merged, layout)
     operands = [Operand("lhs", values[0]), Operand("rhs", values[1])]
     if op == "Concatenate":
-        return _concatenation(operands)
+        return _concatenation(operands, rules)
     if op in CONTRACTIONS:
         return _contraction(operands, rules, op)
     return _product(operands, rules, ELEMENTWISE[op], op)
@@ -118,13 +119,15 @@ def _roles(rank: int, layout: str | None) -> tuple[Role, ...]:
     return (Role.UNKNOWN, Role.CHANNEL, *spatial)
 
 
-def _site(operands: Sequence[Operand], convention: Convention, op: str) -> Site:
-    node = Node(op, Operation(op, "op", op, {}), 0, (), {})
-    return Site(op, node, Inference(Graph("suggest")), convention, tuple(operands))
+def _site(operands: Sequence[Operand], op: str) -> Site:
+    kind = "layer" if op[:1].isupper() else "op"
+    convention, family = LOOKED_AT[kind, op if kind == "layer" else op.capitalize()]
+    node = Node(op, Operation(op, kind, op, {}), 0, (), {})
+    return Site(op, node, Inference(Graph("suggest")), convention, tuple(operands), family)
 
 
 def _product(operands: list[Operand], rules: Sequence[Rule], convention: Convention, op: str) -> Suggestion:
-    site = _site(operands, convention, op)
+    site = _site(operands, op)
     axes = [o.value.axes or () for o in operands]
     legal = _legal(convention, axes)
     output = _shape(broadcast(convention, axes, unify=False)) if legal else None
@@ -165,8 +168,7 @@ def _outgrows(candidate: Candidate, axes: Sequence[tuple[Axis, ...]]) -> bool:
 
 def _contraction(operands: list[Operand], rules: Sequence[Rule], op: str) -> Suggestion:
     axes = [o.value.axes or () for o in operands]
-    site = _site(operands, Convention.NUMPY, op)
-    found = candidates(site, [rule for rule in rules if rule.kind is RuleKind.CONTRACT])
+    found = candidates(_site(operands, op), rules)
     order = {rule.name: i for i, rule in enumerate(rules)}
     found.sort(
         key=lambda c: (bool(c.match.assumed), len(c.plan.steps) if c.rule == "matvec" else 0, order[c.rule])
@@ -217,22 +219,33 @@ def _matmul(axes: Sequence[tuple[Axis, ...]]) -> tuple[Axis, ...] | None:
     return (*lead, x[-2], y[-1])
 
 
-def _concatenation(operands: list[Operand]) -> Suggestion:
+def _concatenation(operands: list[Operand], rules: Sequence[Rule]) -> Suggestion:
     """Joined along the last axis, Keras's default."""
+    broken = _cannot_join(operands)
+    if not broken:
+        x, y = (o.value.axes or () for o in operands)
+        output = [*_shape(x[:-1]), *_shape([new_axis(x[-1].size + y[-1].size)])]
+        return Suggestion(True, output, operands, [], None, "it runs as it stands, joined along axis -1")
+    found = candidates(_site(operands, "Concatenate"), rules)
+    for candidate in found:
+        candidate.applicability = Applicability.DISPLAY if candidate.match.assumed else Applicability.UNSAFE
+    if found:
+        broken += "; only what follows can tell what is meant"
+    return Suggestion(False, None, operands, found, None, broken)
+
+
+def _cannot_join(operands: list[Operand]) -> str:
+    """Why the operands cannot be joined along the last axis, or ""."""
     x, y = (o.value.axes or () for o in operands)
     if len(x) != len(y) or not x:
-        return Suggestion(
-            False, None, operands, [], None, "the ranks differ: nothing can be joined as it stands"
-        )
+        return "the ranks differ: nothing can be joined as it stands"
     clash = next(
         (i for i, (a, b) in enumerate(zip(x[:-1], y[:-1], strict=True)) if same(a.size, b.size) is Truth.NO),
         None,
     )
     if clash is not None:
-        why = f"axis {clash} is {x[clash].size} here and {y[clash].size} there: joining along axis -1 needs them equal"
-        return Suggestion(False, None, operands, [], None, why)
-    output = [*_shape(x[:-1]), *_shape([new_axis(x[-1].size + y[-1].size)])]
-    return Suggestion(True, output, operands, [], None, "it runs as it stands, joined along axis -1")
+        return f"axis {clash} is {x[clash].size} here and {y[clash].size} there: joining along axis -1 needs them equal"
+    return ""
 
 
 def _shape(axes: Sequence[Axis]) -> list[int | None]:

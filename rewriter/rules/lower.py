@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ..ir.size import Size, product
+from ..ir.size import Size, Truth, product, same
 from ..shapes.broadcast import Convention, positions
 from .match import Match
 from .notation import Term
@@ -23,7 +23,8 @@ class Step:
 
     ``operand`` is the multiply's operand that it acts on, or ``RESULT`` for what replaces or follows the multiply.
     ``to`` is its result's shape. ``axes`` is the permutation of a Transpose, the new axes of an ExpandDims, the
-    dropped ones of a Squeeze, the axis of a Repeat (with ``repeats[0]`` times); ``repeats`` the counts of a Tile.
+    dropped ones of a Squeeze, the axis of a Repeat (with ``repeats[0]`` times); ``repeats`` the counts of a Tile. A
+    Slice keeps what is in front.
     """
 
     op: str
@@ -63,14 +64,33 @@ class _Track:
     def _step(self, op: str, axes: tuple[int, ...] = (), repeats: tuple[int, ...] = ()) -> None:
         self.steps.append(Step(op, self.operand, tuple(self.sizes), axes, repeats))
 
-    def repeat(self, position: int, times: int, whole: tuple[str, ...], inner: bool) -> None:
-        """Make axis ``position`` stand for ``whole``: each entry repeated (inner) or the whole axis tiled."""
+    def repeat(self, position: int, times: int, whole: tuple[str, ...], inner: bool, size: Size) -> None:
+        """Make axis ``position`` stand for ``whole``, cut to ``size``: each entry repeated (inner), or all of it."""
         self.terms[position] = whole
         self.sizes[position] = self.sizes[position] * times
         if inner:
             self._step("Repeat", (position,), (times,))
         else:
             self._step("Tile", repeats=tuple(times if i == position else 1 for i in range(len(self.sizes))))
+        if size != self.sizes[position]:
+            self.sizes[position] = size
+            self._step("Slice")
+
+    def tile(self, terms: Sequence[tuple[str, ...]], sizes: Sequence[Size]) -> str:
+        """Repeat along the unit axes that are to be longer; say what cannot be done."""
+        counts = [
+            size if same(old, 1) is Truth.YES else 1 for old, size in zip(self.sizes, sizes, strict=True)
+        ]
+        unknown = next(
+            (f"{' '.join(t)} is {c}" for t, c in zip(terms, counts, strict=True) if not isinstance(c, int)),
+            "",
+        )
+        if unknown:
+            return f"{unknown}: a repeat count has to be a plain number"
+        self.terms, self.sizes = list(terms), list(sizes)
+        if any(count != 1 for count in counts):
+            self._step("Tile", repeats=tuple(count for count in counts if isinstance(count, int)))
+        return ""
 
     def transpose(self, permutation: Sequence[int]) -> None:
         if list(permutation) == list(range(len(permutation))):
@@ -107,10 +127,17 @@ class _Track:
 
 def lower(found: Match, convention: Convention) -> Plan:
     """The plan of a match under a multiply's convention."""
+    if found.equation.joins:
+        return _joining(found)
     if found.equation.contracted:
         return _contraction(found)
     # A product larger than its operands is written out in full, so that nobody takes it for an accident.
     return _broadcast(found, Convention.NONE if found.equation.grows else convention)
+
+
+def lower_by_matmul(found: Match) -> Plan:
+    """The plan of a match as one matrix product, sums or none."""
+    return _contraction(found)
 
 
 def _track(found: Match, operand: int) -> _Track:
@@ -124,7 +151,7 @@ def _track(found: Match, operand: int) -> _Track:
 # -- products without a sum -----------------------------
 def _broadcast(found: Match, convention: Convention) -> Plan:
     output = found.equation.output
-    sizes = [product(found.sizes[n] for n in term.names) for term in output]
+    sizes = [found.size(term) for term in output]
     tracks = []
     for operand in range(len(found.operands)):
         track = _track(found, operand)
@@ -145,18 +172,25 @@ def _complete_terms(track: _Track, output: Sequence[Term], found: Match) -> str:
     for position, names in enumerate(list(track.terms)):
         if not names or any(names == term.names for term in output):
             continue
-        whole = next((t.names for t in output if set(names) <= set(t.names)), None)
-        if whole is None or len(whole) != len(names) + 1:
+        whole = next((t for t in output if _ends(names, t)), None)
+        if whole is None:
             return _split_terms(track, output, found)
-        (missing,) = set(whole) - set(names)
-        times = found.sizes[missing]
+        inner = whole.names[: len(names)] == names
+        missing = whole.names[len(names) :] if inner else whole.names[: -len(names)]
+        times = product(found.sizes[name] for name in missing)
         if not isinstance(times, int):
-            return f"{missing} is {times}: a repeat count has to be a plain number"
+            return f"{' '.join(missing)} is {times}: a repeat count has to be a plain number"
         if times > 1:
-            track.repeat(position, times, whole, inner=whole[-1] == missing)
+            track.repeat(position, times, whole.names, inner, found.size(whole))
         else:
-            track.terms[position] = whole
+            track.terms[position] = whole.names
     return ""
+
+
+def _ends(names: tuple[str, ...], term: Term) -> bool:
+    """True where the names are the first or the last ones of a product."""
+    shorter = not term.parts and len(names) < len(term.names)
+    return shorter and (term.names[: len(names)] == names or term.names[-len(names) :] == names)
 
 
 def _split_terms(track: _Track, output: Sequence[Term], found: Match) -> str:
@@ -196,6 +230,68 @@ def _lands(
         return False
     places = positions(convention, len(terms), len(output))
     return all(not names or output[place] == names for names, place in zip(terms, places, strict=True))
+
+
+# -- tensors side by side -----------------------------
+def _joining(found: Match) -> Plan:
+    """Every operand with all axes of the result, its own part of the joined one included."""
+    output = found.equation.output
+    sizes = tuple(found.size(term) for term in output)
+    steps: list[Step] = []
+    for operand in range(len(found.operands)):
+        track = _track(found, operand)
+        own = [Term(t.parts[operand]) if t.parts else t for t in output]
+        cannot = _bring(track, own, found)
+        if cannot:
+            return Plan((), sizes, cannot)
+        steps += track.steps
+    return _writable(steps, sizes)
+
+
+def _writable(steps: Sequence[Step], output: tuple[Size, ...]) -> Plan:
+    """The plan of these steps, unless one of them cannot be written: a Reshape has one -1."""
+    if any(s.op == "Reshape" and sum(not isinstance(n, int) for n in s.to) > 1 for s in steps):
+        return Plan((), output, "a reshape with more than one size that is not a plain number")
+    return Plan(tuple(steps), output)
+
+
+def _bring(track: _Track, wanted: Sequence[Term], found: Match) -> str:
+    """Merge, order, repeat and add axes until they are those that are wanted; say what cannot be done."""
+    _order_names(track, [name for term in wanted for name in term.names])
+    _merge(track, [t.names for t in wanted if len(t.names) > 1 and not t.cut], found)
+    cannot = _complete_terms(track, wanted, found)
+    if cannot:
+        return cannot
+    full = [t.names if t.names in track.terms else () for t in wanted]
+    sizes = [found.size(t) for t in wanted]
+    if [t for t in track.terms if t] != [t for t in full if t]:
+        return "the axes of the result cannot be made of the operand's"
+    if list(full) != track.terms:
+        track.layout(full, [s if t else 1 for t, s in zip(full, sizes, strict=True)])
+    return track.tile([t.names for t in wanted], sizes)
+
+
+def _order_names(track: _Track, order: Sequence[str]) -> None:
+    """Transpose where the named axes are not in the result's order; unit axes go last."""
+    place = {name: i for i, name in enumerate(order)}
+    named = [i for i, names in enumerate(track.terms) if names]
+    if any(name not in place for names in track.terms for name in names):
+        return
+    wanted = sorted(named, key=lambda i: place[track.terms[i][0]])
+    if wanted != named:
+        track.transpose([*wanted, *(i for i, names in enumerate(track.terms) if not names)])
+
+
+def _merge(track: _Track, products: Sequence[tuple[str, ...]], found: Match) -> None:
+    """Make one axis of those that are a product of the result, in its order."""
+    terms = [t for t in track.terms if t]
+    for whole in products:
+        singles = [(name,) for name in whole]
+        start = next((i for i in range(len(terms)) if terms[i : i + len(singles)] == singles), None)
+        if start is not None:
+            terms[start : start + len(singles)] = [whole]
+    if len(terms) < sum(bool(t) for t in track.terms):
+        track.reshape(terms, [product(found.sizes[n] for n in names) for names in terms])
 
 
 # -- products with a sum -----------------------------
@@ -248,12 +344,7 @@ def _contraction(found: Match) -> Plan:
         else:
             after.reshape(target, target_sizes)
     steps += after.steps
-    bad = next(
-        (s for s in steps if s.op == "Reshape" and sum(not isinstance(n, int) for n in s.to) > 1), None
-    )
-    if bad is not None:
-        return Plan((), tuple(target_sizes), "a reshape with more than one size that is not a plain number")
-    return Plan(tuple(steps), tuple(target_sizes))
+    return _writable(steps, tuple(target_sizes))
 
 
 def _unit_or_reshape(track: _Track, order: Sequence[str]) -> None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from ..ir.axis import SPATIAL, WEAK, Axis, Role, merge_axes, new_axis, unit_axis
 from ..ir.size import Size, Truth, divide, product, same
-from .notation import Equation, Terms
+from .notation import Equation, Term, Terms
 
 Axes = tuple[Axis, ...]
 
@@ -48,9 +48,13 @@ class Match:
     axes: dict[str, Axis] = field(default_factory=dict)
 
     def output(self) -> Axes:
-        """The axes of the product."""
+        """The axes of the result."""
         result = []
         for term in self.equation.output:
+            if term.parts:
+                joined = self.axes.get(term.names[0]) if term.names else None
+                result.append(new_axis(self.size(term), joined.role if joined else Role.UNKNOWN))
+                continue
             whole = self._whole(term.names)
             if whole is not None:
                 result.append(whole)
@@ -59,6 +63,16 @@ class Match:
             else:
                 result.append(merge_axes(self.axes.get(n) or new_axis(self.sizes[n]) for n in term.names))
         return tuple(result)
+
+    def size(self, term: Term) -> Size:
+        """The size of an axis of the result."""
+        if term.parts:
+            return sum((product(self.sizes[n] for n in part) for part in term.parts), 0)
+        if term.cut:
+            whole = self._whole(term.names)
+            assert whole is not None
+            return whole.size
+        return product(self.sizes[name] for name in term.names)
 
     def _whole(self, names: tuple[str, ...]) -> Axis | None:
         """The operand's axis that already is this term, preferring one whose role is known."""
@@ -100,7 +114,7 @@ def match(
     where: dict[str, Axis] = {}
     pairs: list[tuple[str, Axis, Axis]] = []
     assumed: set[str] = set()
-    groups: list[tuple[tuple[str, ...], Axis]] = []
+    groups: list[tuple[Term, Axis]] = []
     batched = any(axis.role is Role.BATCH for axes in operands for axis in axes)
     for k, terms in enumerate(expanded.operands):
         for term, position in zip(terms, kept[k], strict=True):
@@ -112,7 +126,7 @@ def match(
             if roles and (wrong := _role_clash(expanded, term.names, axis, position == 0 and not batched)):
                 return NoMatch("role", wrong)
             if len(term.names) > 1:
-                groups.append((term.names, axis))
+                groups.append((term, axis))
                 continue
             (name,) = term.names
             if name not in sizes:
@@ -148,7 +162,7 @@ def _role_clash(equation: Equation, names: tuple[str, ...], axis: Axis, may_be_b
 
 
 def _solve_groups(
-    groups: list[tuple[tuple[str, ...], Axis]],
+    groups: list[tuple[Term, Axis]],
     sizes: dict[str, Size],
     where: dict[str, Axis],
     pairs: list[tuple[str, Axis, Axis]],
@@ -156,7 +170,8 @@ def _solve_groups(
 ) -> NoMatch | None:
     """Sizes of the names that only stand in products: each product leaves one of them to be divided out."""
     solved: dict[tuple[str, ...], Axis] = {}
-    for names, axis in groups:
+    for term, axis in sorted(groups, key=lambda group: len(group[0].names)):
+        names = term.names
         if names in solved:
             answer = same(solved[names].size, axis.size)
             if answer is Truth.NO:
@@ -175,7 +190,11 @@ def _solve_groups(
             return NoMatch("size", f"nothing tells {' and '.join(open_names)} apart in {axis}")
         else:
             quotient = None if have == 0 else divide(axis.size, have)
-            if quotient is None:
+            if term.cut:
+                quotient = None if quotient is not None else _times(axis.size, have)
+                if quotient is None:
+                    return NoMatch("size", f"{axis} is not covered by {have} with a rest")
+            elif quotient is None:
                 return NoMatch("size", f"{axis} is not a whole multiple of {have}")
             if quotient == 1:
                 return NoMatch("size", f"{axis} is {have} once: there is nothing to repeat or to group")
@@ -184,10 +203,17 @@ def _solve_groups(
             for name, factor in zip(names, axis.factors, strict=True):
                 if name in where:
                     pairs.append((name, factor, where[name]))
-        elif len(names) == 2:
+        else:
             # (s n) against s: the long axis is the short one repeated.
             pairs.extend((name, axis, where[name]) for name in names if name in where)
     return None
+
+
+def _times(whole: Size, part: Size) -> int | None:
+    """How often ``part`` is needed to cover ``whole``; None where it is not smaller."""
+    if not isinstance(whole, int) or not isinstance(part, int) or not 0 < part < whole:
+        return None
+    return -(-whole // part)
 
 
 def terms_text(terms: Terms) -> str:

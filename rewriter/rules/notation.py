@@ -3,34 +3,54 @@
 An operand is a list of terms: a name (``c``), a 1, a row-major product of names (``(s n)``), and any of the first and
 the last with a star for "any number of such axes" (``s*``, ``(s n)*``). A name that stands in the operands and not in
 the result is summed over. One name is one size, wherever it stands.
+
+A product with a tilde is cut off: ``(n b)~`` is b as often as it takes, what is too much of the last time left out. A
+sum in the result is tensors side by side: ``b t c, b t d -> b t (c+d)`` joins them along the last axis,
+``b h w c, b d -> b ((h w c)+d)`` flattens the first one before, ``b t c, b c -> b (t+1) c`` adds one step.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ..errors import UsageError, shown
 
 _TOKEN = re.compile(
-    r"\s*(?:(?P<arrow>->)|(?P<punct>[(),*])|(?P<name>[A-Za-z_][A-Za-z_0-9]*)|(?P<unit>1)(?![0-9A-Za-z_]))"
+    r"\s*(?:(?P<arrow>->)|(?P<punct>[(),*+~])|(?P<name>[A-Za-z_][A-Za-z_0-9]*)|(?P<unit>1)(?![0-9A-Za-z_]))"
 )
 _STAR_NAMES = {"s": {1: ("s",), 2: ("h", "w"), 3: ("z", "h", "w")}}
 
 
 @dataclass(frozen=True, slots=True)
 class Term:
-    """One axis: the names whose sizes it multiplies (none for a unit axis), or with ``star`` any number of such."""
+    """One axis: the names whose sizes it multiplies (none for a unit axis), or with ``star`` any number of such.
+
+    ``cut`` is set where the axis may end before the product does. ``parts`` are the products that a sum adds up, one
+    for each operand (an empty one adds 1); ``names`` are then those of all parts.
+    """
 
     names: tuple[str, ...]
     star: bool = False
+    cut: bool = False
+    parts: tuple[tuple[str, ...], ...] = ()
 
     def __str__(self) -> str:
-        if not self.names:
-            return "1"
-        text = self.names[0] if len(self.names) == 1 else f"({' '.join(self.names)})"
-        return text + ("*" if self.star else "")
+        if self.parts:
+            return f"({'+'.join(map(_product_text, self.parts))})"
+        return _product_text(self.names) + "~" * self.cut + "*" * self.star
+
+
+def _product_text(names: tuple[str, ...]) -> str:
+    if not names:
+        return "1"
+    return names[0] if len(names) == 1 else f"({' '.join(names)})"
+
+
+def sum_of(parts: Sequence[tuple[str, ...]]) -> Term:
+    """``(c+d)``."""
+    return Term(tuple(name for part in parts for name in part), parts=tuple(parts))
 
 
 Terms = tuple[Term, ...]
@@ -60,6 +80,11 @@ class Equation:
         return {name for term in self.operands[operand] for name in term.names}
 
     @property
+    def joins(self) -> bool:
+        """True where the operands are put side by side."""
+        return any(term.parts for term in self.output)
+
+    @property
     def contracted(self) -> set[str]:
         """Names that are summed over."""
         kept = {name for term in self.output for name in term.names}
@@ -67,7 +92,9 @@ class Equation:
 
     @property
     def grows(self) -> bool:
-        """True where no operand has all the names of the result."""
+        """True where no operand of a product has all the names of the result."""
+        if self.joins:
+            return False
         result = {name for term in self.output for name in term.names}
         return all(self.names(k) != result for k in range(len(self.operands)))
 
@@ -118,7 +145,7 @@ def _write_out(term: Term, renamed: dict[str, tuple[str, ...]], count: int) -> I
         yield term
         return
     for k in range(count):
-        yield Term(tuple(renamed[name][k] for name in term.names))
+        yield Term(tuple(renamed[name][k] for name in term.names), cut=term.cut)
 
 
 def parse(text: str) -> Equation:
@@ -128,7 +155,7 @@ def parse(text: str) -> Equation:
         UsageError: not of the notation; the message holds the text with a mark under the place.
     """
     operands: list[list[Term]] = [[]]
-    group: list[str] | None = None
+    group: _Group | None = None
     arrow = -1
     position = 0
     text = text.rstrip()
@@ -153,23 +180,27 @@ def parse(text: str) -> Equation:
             if group is not None or arrow >= 0 or not side:
                 raise _error(text, start, "a comma stands between two operands")
             operands.append([])
-        elif token == "(":
-            if group is not None:
-                raise _error(text, start, "a product holds names only")
-            group = []
-        elif token == ")":
-            if group is None or len(group) < 2:
-                raise _error(text, start, "a product has two names or more: (s n)")
-            side.append(Term(tuple(group)))
-            group = None
-        elif token == "*":
-            if group is not None or not side or side[-1].star or not side[-1].names:
-                raise _error(text, start, "a star follows a name or a product: s*, (s n)*")
-            side[-1] = Term(side[-1].names, star=True)
         elif group is not None:
-            if token == "1":
-                raise _error(text, start, "a product holds names only")
-            group.append(token)
+            wrong = group.take(token)
+            if wrong:
+                raise _error(text, start, wrong)
+            if group.closed:
+                term = group.term()
+                if term.parts and arrow < 0:
+                    raise _error(text, start, "a sum stands in the result only: (c+d)")
+                side.append(term)
+                group = None
+        elif token == "(":
+            group = _Group()
+        elif token in "*~":
+            last = side[-1] if side else Term(())
+            if token == "*" and (last.star or not last.names or last.parts):
+                raise _error(text, start, "a star follows a name or a product: s*, (s n)*")
+            if token == "~" and (last.star or last.cut or len(last.names) < 2 or last.parts):
+                raise _error(text, start, "a tilde follows a product: (n b)~")
+            side[-1] = replace(last, star=last.star or token == "*", cut=last.cut or token == "~")
+        elif token in ")+":
+            raise _error(text, start, f"no '(' stands in front of this {token!r}")
         else:
             side.append(Term(() if token == "1" else (token,)))
     if group is not None:
@@ -181,6 +212,65 @@ def parse(text: str) -> Equation:
     equation = Equation(tuple(map(tuple, operands[:arrow])), tuple(operands[arrow]))
     _check(equation, text)
     return equation
+
+
+class _Group:
+    """What stands in brackets: a product ``(s n)``, or a sum of products ``(c+d)``, ``((h w c)+d)``, ``(t+1)``."""
+
+    def __init__(self) -> None:
+        self.parts: list[list[str]] = [[]]
+        self.units: set[int] = set()
+        self.depth = 1
+        self.closed = False
+        self.whole: set[int] = set()
+
+    def take(self, token: str) -> str:
+        """Read on; what is wrong with the token, or ""."""
+        part, number = self.parts[-1], len(self.parts) - 1
+        ended = number in self.whole or number in self.units
+        if token == "(":
+            if self.depth > 1 or part or ended:
+                return "a product holds names only"
+            self.depth = 2
+        elif token == ")":
+            if self.depth == 2:
+                self.depth = 1
+                self.whole.add(number)
+                return "" if len(part) > 1 else "a product has two names or more: (s n)"
+            if number == 0:
+                self.closed = len(part) > 1 and not ended
+                return "" if self.closed else "a product has two names or more: (s n)"
+            self.closed = True
+            return self._part_ends(part, number)
+        elif token == "+":
+            if self.depth > 1:
+                return "a product holds names only"
+            wrong = self._part_ends(part, number)
+            self.parts.append([])
+            return wrong
+        elif token == "1":
+            if part or ended or self.depth > 1:
+                return "a product holds names only"
+            self.units.add(number)
+        elif token in ("*", "~") or ended:
+            return "a product holds names only"
+        else:
+            part.append(token)
+        return ""
+
+    def _part_ends(self, part: list[str], number: int) -> str:
+        if not part and number not in self.units:
+            return "a part of the sum is missing"
+        if len(part) > 1 and number not in self.whole:
+            return "a product within a sum stands in brackets: ((h w)+d)"
+        return ""
+
+    def term(self) -> Term:
+        return (
+            sum_of([tuple(part) for part in self.parts])
+            if len(self.parts) > 1
+            else Term(tuple(self.parts[0]))
+        )
 
 
 def _check(equation: Equation, text: str) -> None:
@@ -200,6 +290,12 @@ def _check(equation: Equation, text: str) -> None:
             raise _error(text, _place(text, "", number), "a tensor has one starred term at most")
     given = {name for k in range(len(equation.operands)) for name in equation.names(k)}
     for term in equation.output:
+        if term.parts and len(term.parts) != len(equation.operands):
+            raise _error(
+                text,
+                _place(text, term.names[0] if term.names else "", len(equation.operands)),
+                f"a sum has a part for each of the {len(equation.operands)} operands",
+            )
         for name in term.names:
             if name not in given:
                 raise _error(

@@ -1,4 +1,4 @@
-"""The rule table: what a multiply with such operands can mean. A new rule is a new row here, and nothing else.
+"""The rule table: what a multiply, a sum or a contraction of such operands can mean. A new rule is a new row here.
 
 Names stand for what their letter says (``rules/match.py``, ``NAME_ROLES``): b batch, c channel, s a spatial axis,
 t time, d the features of a step; other letters are free. Order matters in one way: of rows that come to the same nodes
@@ -23,14 +23,29 @@ class Kind(enum.Enum):
     CONTRACT = "sums, or changes the rank"
 
 
+class Family(enum.Enum):
+    """What kind of operation a rule speaks of."""
+
+    PRODUCT = "product"
+    ELEMENTWISE = "elementwise"
+    CONTRACTION = "contraction"
+    JOINING = "joining"
+
+
 @dataclass(frozen=True)
 class Rule:
-    """One meaning, in one or more layouts. ``summary`` is its documentation line."""
+    """One meaning, in one or more layouts. ``summary`` is its documentation line.
+
+    ``generic`` marks a rule that only completes the list of readings: that it fits says nothing by itself.
+    ``only`` names the one family that it is for, where its equations alone would allow more.
+    """
 
     name: str
     summary: str
     equations: tuple[Equation, ...]
     source: str = "built in"
+    generic: bool = False
+    only: Family | None = None
 
     @property
     def kind(self) -> Kind:
@@ -38,9 +53,20 @@ class Rule:
         kinds = [kind_of(equation) for equation in self.equations]
         return next(k for k in (Kind.CONTRACT, Kind.REPEAT, Kind.PLACE) if k in kinds)
 
+    def serves(self, family: Family) -> bool:
+        """True where the rule can be what an operation of this family means."""
+        if self.only is not None:
+            return family is self.only
+        return any(family in families_of(equation) for equation in self.equations)
+
 
 def kind_of(equation: Equation) -> Kind:
-    """What an equation does, read off its names."""
+    """What an equation does, read off its names.
+
+    Tensors side by side that are first spread over axes they lack, or flattened, are given another rank.
+    """
+    if equation.joins:
+        return _kind_of_joined(equation)
     operands = [equation.names(k) for k in range(len(equation.operands))]
     if equation.contracted or equation.grows:
         return Kind.CONTRACT
@@ -50,8 +76,29 @@ def kind_of(equation: Equation) -> Kind:
     return Kind.PLACE
 
 
-def _rule(name: str, summary: str, *equations: str) -> Rule:
-    return Rule(name, summary, tuple(map(parse, equations)))
+def _kind_of_joined(equation: Equation) -> Kind:
+    shared = [set(term.names) for term in equation.output if not term.parts and term.names]
+    operands = [equation.names(k) for k in range(len(equation.operands))]
+    ranks = {len(terms) for terms in equation.operands}
+    lacks = any(not names & whole for names in operands for whole in shared)
+    if lacks or len(ranks) > 1 or any(len(part) != 1 for t in equation.output for part in t.parts):
+        return Kind.CONTRACT
+    return Kind.REPEAT if any(0 < len(n & w) < len(w) for n in operands for w in shared) else Kind.PLACE
+
+
+def families_of(equation: Equation) -> frozenset[Family]:
+    """The operations that an equation can describe: a sum of tensors neither contracts nor makes outer products."""
+    if equation.joins:
+        return frozenset({Family.JOINING})
+    if equation.contracted:
+        return frozenset({Family.PRODUCT, Family.CONTRACTION})
+    return frozenset({Family.PRODUCT, Family.CONTRACTION if equation.grows else Family.ELEMENTWISE})
+
+
+def _rule(
+    name: str, summary: str, *equations: str, generic: bool = False, only: Family | None = None
+) -> Rule:
+    return Rule(name, summary, tuple(map(parse, equations)), generic=generic, only=only)
 
 
 @cache
@@ -98,6 +145,7 @@ def builtin() -> tuple[Rule, ...]:
             "b m k n r*, b m n -> b m k n r*",
             "b k m n r*, b m n -> b k m n r*",
             "b k m r* n, b m n -> b k m r* n",
+            generic=True,
         ),
         _rule(
             "upsample",
@@ -108,6 +156,11 @@ def builtin() -> tuple[Rule, ...]:
             "b c (s n)*, b s* -> b c (s n)*",
         ),
         _rule("batch-tile", "a smaller batch repeated whole (np.tile order)", "(n b) r*, b r* -> (n b) r*"),
+        _rule(
+            "batch-cover",
+            "a smaller batch repeated until it covers the larger one, the rest cut off",
+            "(n b)~ r*, b r* -> (n b)~ r*",
+        ),
         _rule("outer", "outer product, bilinear pooling", "b f, b g -> b f g"),
         _rule("matmul", "contraction written as a multiply", "b m k, b k n -> b m n"),
         _rule("matmul-nt", "the same, right side transposed", "b m k, b n k -> b m n"),
@@ -116,6 +169,44 @@ def builtin() -> tuple[Rule, ...]:
         _rule("shared-matmul", "one matrix for every sample", "b m k, k n -> b m n", "b k, k n -> b n"),
         _rule("dot", "dot product per sample", "b k, b k -> b"),
         _rule("grouped-dot", "dot product per group", "b (p g), b g -> b p"),
+        _rule(
+            "matmul-tn",
+            "a matrix product, left side transposed",
+            "b k m, b k n -> b m n",
+            only=Family.CONTRACTION,
+        ),
+        _rule(
+            "matmul-tt",
+            "a matrix product, both sides transposed",
+            "b k m, b n k -> b m n",
+            only=Family.CONTRACTION,
+        ),
+        _rule(
+            "stacked-matmul",
+            "one matrix product for each entry of the axes that both sides share",
+            "b r* m k, b r* k n -> b r* m n",
+            "b r* m k, b r* n k -> b r* m n",
+            "b r* k m, b r* k n -> b r* m n",
+            "b r* k m, b r* n k -> b r* m n",
+            only=Family.CONTRACTION,
+        ),
+        _rule(
+            "shared-matmul-nt",
+            "one matrix for every sample, transposed",
+            "b m k, n k -> b m n",
+            "b k, n k -> b n",
+            only=Family.CONTRACTION,
+        ),
+        _rule(
+            "row-vecmat", "a weighted sum of rows, as one row", "b k, b k n -> b 1 n", only=Family.CONTRACTION
+        ),
+        _rule(
+            "column-dot",
+            "dot product per sample, as one column",
+            "b k, b k -> b 1",
+            "b k, b k -> b 1 1",
+            only=Family.CONTRACTION,
+        ),
     )
 
 

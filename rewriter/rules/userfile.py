@@ -4,6 +4,7 @@
 name = "head-gate"
 equations = ["b h t s, b h -> b h t s"]
 summary = "one factor per attention head"
+generic = true                # it only completes the list of readings: that it fits says nothing by itself
 """
 
 from __future__ import annotations
@@ -63,7 +64,7 @@ def _rule(entry: Any, file: str) -> Rule:
         equations = [equations]
     if not isinstance(equations, list) or not equations or not all(isinstance(e, str) for e in equations):
         raise UsageError(f"rules file {file}: rule {name!r} needs 'equations', a list of texts")
-    unknown = sorted(set(entry) - {"name", "equation", "equations", "summary"})
+    unknown = sorted(set(entry) - {"name", "equation", "equations", "summary", "generic"})
     if unknown:
         raise UsageError(f"rules file {file}: rule {name!r} has an unknown key {shown(unknown[0])!r}")
     try:
@@ -72,4 +73,11 @@ def _rule(entry: Any, file: str) -> Rule:
         raise UsageError(f"rules file {file}: rule {name!r}: {error}") from None
     if any(len(e.operands) != 2 for e in parsed):
         raise UsageError(f"rules file {file}: rule {name!r}: a rule has two operands")
-    return Rule(name, str(entry.get("summary", "")), parsed, source=file)
+    if any(e.joins for e in parsed):
+        raise UsageError(
+            f"rules file {file}: rule {name!r}: a sum (c+d) is read off the operands, no rule has one"
+        )
+    generic = entry.get("generic", False)
+    if not isinstance(generic, bool):
+        raise UsageError(f"rules file {file}: rule {name!r}: 'generic' is true or false")
+    return Rule(name, str(entry.get("summary", "")), parsed, source=file, generic=generic)

@@ -8,9 +8,10 @@ Source: ``keras/src/layers/merging/base_merge.py`` (Keras 3.15) and NumPy's broa
 from __future__ import annotations
 
 import enum
+import itertools
 from collections.abc import Sequence
 
-from ..ir.axis import WEAK, Axis, Role, new_axis
+from ..ir.axis import WEAK, Axis, Role, new_axis, note_conflict
 from ..ir.size import Truth, same
 from .call import ShapeError
 
@@ -88,8 +89,9 @@ def meet(a: Axis, b: Axis) -> Axis:
 def broadcast(convention: Convention, operands: Sequence[Axes], unify: bool = True) -> Axes:
     """The output axes of an elementwise op.
 
-    With ``unify``, axes that fit and do not contradict each other become one axis. Multiplies do not unify: whether
-    their operands belong together is what the finder has to judge. Where the axes of their operands meet crosswise,
+    With ``unify``, axes that fit become one axis, unless the operands differ in rank or some of the axes contradict each
+    other: whether those that the convention then puts together belong together is what the finder has to judge. For
+    the same reason multiplies do not unify at all. Where the axes of their operands meet crosswise,
     nobody can say what the result's are: they are new, so that what is learnt downstream does not flow back to them.
 
     Raises:
@@ -97,6 +99,7 @@ def broadcast(convention: Convention, operands: Sequence[Axes], unify: bool = Tr
     """
     result = []
     columns = align(convention, operands)
+    unify_here = unify and len({len(axes) for axes in operands if axes}) < 2 and not _contradict(columns)
     for column in columns:
         present = [axis for axis in column if axis is not None]
         out = present[0]
@@ -104,7 +107,9 @@ def broadcast(convention: Convention, operands: Sequence[Axes], unify: bool = Tr
             how = fit(out, axis)
             if how in (Fit.NEVER, Fit.BY_LUCK):
                 raise ShapeError(f"{out} meets {axis}: {how.value}")
-            if unify and how is Fit.SAME and not conflicting(out, axis) and not (out.factors or axis.factors):
+            if unify and how is Fit.SAME and conflicting(out, axis):
+                note_conflict(f"{out} meets {axis}")
+            if unify_here and how is Fit.SAME and not (out.factors or axis.factors):
                 out.origin.unify(axis.origin)
             out = meet(out, axis)
         result.append(out)
@@ -114,6 +119,15 @@ def broadcast(convention: Convention, operands: Sequence[Axes], unify: bool = Tr
             for axis, column in zip(result, columns, strict=True)
         )
     return tuple(result)
+
+
+def _contradict(columns: Sequence[Column]) -> bool:
+    """True where axes meet that layers take for different things."""
+    return any(
+        conflicting(a, b)
+        for column in columns
+        for a, b in itertools.combinations([x for x in column if x is not None and x.size != 1], 2)
+    )
 
 
 def _crosswise(columns: Sequence[Column]) -> bool:

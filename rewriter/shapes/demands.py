@@ -1,7 +1,8 @@
 """What trained weights demand of a layer's operand: its channels, its features, its element count.
 
 A layer's configuration says how many features it makes, not how many it takes: that is in the shapes of its variables.
-Where the file's weights are known (``Operation.weights``), an operand that they do not fit is a fault of the node.
+Where the file's weights are known (``Operation.weights``), an operand that they do not fit is a fault of the node, and
+so is a configuration that they do not fit (``units`` that somebody changed by hand).
 Source of the variables' order: ``build`` of each class, Keras 3.15.
 """
 
@@ -13,27 +14,61 @@ from ..ir.axis import Axis
 from ..ir.graph import Operation
 from ..ir.size import Size, Truth, same
 from .call import Call, ShapeError
+from .spatial import call_flag, operand
 
 Shape = tuple[int, ...]
 Demand = Callable[[Call, Shape], None]
 
-# Class name -> (the variable that tells, what it demands).
-DEMANDS: dict[str, tuple[str, Demand]] = {}
+# Class name -> the variables that tell, each with what it demands.
+DEMANDS: dict[str, list[tuple[str, Demand]]] = {}
+
+# Where the layer inside meets the operand as it is: the class, and the key of what it holds.
+_HOLDS = {"RNN": "cell", "StackedRNNCells": "cells"}
+
+# Layers whose own weights say nothing of an operand, and why.
+NO_DEMAND: dict[str, str] = {
+    "Attention": "its scale is one number",
+    "Bidirectional": "the layers inside are held to their own weights",
+    "Discretization": "its bounds hold for numbers of any shape",
+    "IntegerLookup": "its vocabulary holds for tokens of any shape",
+    "MelSpectrogram": "its filters follow from its configuration",
+    "Pipeline": "the layers inside are held to their own weights",
+    "STFTSpectrogram": "its filters follow from its configuration",
+    "SpectralNormalization": "the layer inside is held to its own weights",
+    "StringLookup": "its vocabulary holds for tokens of any shape",
+    "TextVectorization": "its vocabulary holds for tokens of any shape",
+    "TimeDistributed": "the layer inside is held to its own weights",
+    "Wrapper": "it has no call of its own",
+}
+
+
+class Misconfigured(ShapeError):
+    """A layer's weights were made for another configuration: it cannot be loaded, whatever it is called on."""
 
 
 def check_weights(call: Call) -> None:
-    """Hold a call's operand against the weights of the layer, where the file has them.
+    """Hold a call's operands against the weights of the layer, where the file has them.
 
     Raises:
         ShapeError: the weights were trained on another shape.
+        Misconfigured: they were made for another configuration.
     """
     operation = call.operation
-    if not operation.weights or _is_quantized(operation):
+    if not operation.weights or _is_quantized(operation) or call.x.axes is None:
         return
-    demand = DEMANDS.get(operation.class_name)
-    shape = operation.weights.get(demand[0]) if demand is not None else None
-    if demand is not None and shape is not None and call.x.axes is not None:
-        demand[1](call, shape)
+    weights = _taker(operation).weights
+    for variable, demand in DEMANDS.get(operation.class_name, ()):
+        shape = weights.get(variable)
+        if shape is not None:
+            demand(call, shape)
+
+
+def _taker(operation: Operation) -> Operation:
+    """The operation whose weights the operand meets: of an RNN its cell, of stacked cells the first."""
+    inner = operation.children.get(_HOLDS.get(operation.class_name, ""))
+    if isinstance(inner, list):
+        inner = inner[0] if inner else None
+    return operation if inner is None else _taker(inner)
 
 
 def _is_quantized(operation: Operation) -> bool:
@@ -45,7 +80,7 @@ def _is_quantized(operation: Operation) -> bool:
 def _demand(variable: str, *class_names: str) -> Callable[[Demand], Demand]:
     def register(demand: Demand) -> Demand:
         for name in class_names:
-            DEMANDS[name] = (variable, demand)
+            DEMANDS.setdefault(name, []).append((variable, demand))
         return demand
 
     return register
@@ -56,18 +91,37 @@ def _takes(axis: Axis, wanted: Size) -> None:
         raise ShapeError(f"its weights were trained on {wanted}, and it takes {axis}")
 
 
+def _makes(call: Call, option: str, made: int) -> None:
+    """Hold a configured number against the one that the weights have."""
+    stated = call.get(option)
+    if isinstance(stated, int) and stated != made:
+        raise Misconfigured(
+            f"its weights were trained with {option}={made}, and its configuration says {stated}"
+        )
+
+
 @_demand("vars/0", "Dense")
 def _rows(call: Call, kernel: Shape) -> None:
     """``kernel[K, units]``."""
     if len(kernel) == 2:
+        _makes(call, "units", kernel[1])
         _takes(call.axes[-1], kernel[0])
 
 
-@_demand("cell/vars/0", "SimpleRNN", "GRU", "LSTM", "RNN")
+@_demand("cell/vars/0", "SimpleRNN", "GRU", "LSTM")
+@_demand("vars/0", "SimpleRNNCell", "GRUCell", "LSTMCell", "RNN", "StackedRNNCells")
 def _recurrent(call: Call, kernel: Shape) -> None:
     """``kernel[F, k*units]``."""
     if len(kernel) == 2:
         _takes(call.axes[-1], kernel[0])
+
+
+@_demand("cell/vars/1", "SimpleRNN", "GRU", "LSTM")
+@_demand("vars/1", "SimpleRNNCell", "GRUCell", "LSTMCell")
+def _recurrence(call: Call, kernel: Shape) -> None:
+    """``recurrent_kernel[units, k*units]``."""
+    if len(kernel) == 2:
+        _makes(call, "units", kernel[0])
 
 
 def _channel(call: Call) -> Axis:
@@ -78,6 +132,7 @@ def _channel(call: Call) -> Axis:
 def _convolution(call: Call, kernel: Shape) -> None:
     """``kernel[..., C/groups, filters]``."""
     if len(kernel) == len(call.axes):
+        _makes(call, "filters", kernel[-1])
         _takes(_channel(call), kernel[-2] * call.integer("groups", 1, 1))
 
 
@@ -85,6 +140,7 @@ def _convolution(call: Call, kernel: Shape) -> None:
 def _transposed(call: Call, kernel: Shape) -> None:
     """``kernel[..., filters, C]``."""
     if len(kernel) == len(call.axes):
+        _makes(call, "filters", kernel[-2])
         _takes(_channel(call), kernel[-1])
 
 
@@ -92,7 +148,15 @@ def _transposed(call: Call, kernel: Shape) -> None:
 def _depthwise(call: Call, kernel: Shape) -> None:
     """``kernel[..., C, multiplier]``."""
     if len(kernel) == len(call.axes):
+        _makes(call, "depth_multiplier", kernel[-1])
         _takes(_channel(call), kernel[-2])
+
+
+@_demand("vars/1", "SeparableConv1D", "SeparableConv2D")
+def _pointwise(call: Call, kernel: Shape) -> None:
+    """``kernel[..., C*multiplier, filters]``."""
+    if len(kernel) == len(call.axes):
+        _makes(call, "filters", kernel[-1])
 
 
 @_demand("cell/vars/0", "ConvLSTM1D", "ConvLSTM2D", "ConvLSTM3D")
@@ -102,57 +166,86 @@ def _recurrent_convolution(call: Call, kernel: Shape) -> None:
         _takes(call.axes[2 if call.channels_first() else -1], kernel[-2])
 
 
-@_demand("vars/0", "BatchNormalization", "SyncBatchNormalization")
-def _batch_normalization(call: Call, gamma: Shape) -> None:
-    """``gamma[C]``, or the moving mean in its place."""
-    if len(gamma) == 1:
-        _takes(call.axes[call.axis(call.get("axis", -1), len(call.axes))], gamma[0])
-
-
-@_demand("vars/0", "GroupNormalization")
-def _group_normalization(call: Call, gamma: Shape) -> None:
-    if len(gamma) == 1:
-        _takes(call.axes[call.axis(call.get("axis", -1), len(call.axes))], gamma[0])
-
-
-@_demand("vars/0", "LayerNormalization", "RMSNormalization")
-def _layer_normalization(call: Call, gamma: Shape) -> None:
-    """``gamma`` over the normalised axes."""
+def _axes_of(call: Call, shape: Shape) -> None:
+    """A variable over the configured axes, one size for each."""
     axes = call.axis_tuple(call.get("axis", -1), len(call.axes))
-    if len(axes) == len(gamma):
-        for number, size in zip(axes, gamma, strict=True):
-            _takes(call.axes[number], size)
+    if len(axes) != len(shape):
+        raise ShapeError(f"its weights were trained on {len(shape)} axes, and it takes {len(axes)}")
+    for number, size in zip(axes, shape, strict=True):
+        _takes(call.axes[number], size)
+
+
+@_demand("vars/0", "BatchNormalization", "SyncBatchNormalization", "GroupNormalization")
+@_demand("vars/0", "LayerNormalization", "RMSNormalization")
+def _normalization(call: Call, gamma: Shape) -> None:
+    """``gamma`` over the normalised axes, or what stands in its place: the offset, the moving mean."""
+    _axes_of(call, gamma)
+
+
+@_demand("vars/0", "Normalization")
+def _adapted(call: Call, mean: Shape) -> None:
+    """``mean`` over the axes that are kept apart; one number where ``axis`` is null."""
+    if call.get("axis", -1) is not None:
+        _axes_of(call, mean)
 
 
 @_demand("vars/0", "PReLU")
 def _slopes(call: Call, alpha: Shape) -> None:
     """``alpha`` over all axes but the batch, 1 where shared."""
-    if len(alpha) == len(call.axes) - 1:
-        for axis, size in zip(call.axes[1:], alpha, strict=True):
-            if size != 1:
-                _takes(axis, size)
+    if len(alpha) != len(call.axes) - 1:
+        raise ShapeError(f"its weights were trained on rank {len(alpha) + 1}, and it takes {call.x.text()}")
+    for axis, size in zip(call.axes[1:], alpha, strict=True):
+        if size != 1:
+            _takes(axis, size)
 
 
-@_demand("_query_dense/vars/0", "GroupQueryAttention")
-@_demand("query_dense/vars/0", "MultiHeadAttention")
-def _projection(call: Call, kernel: Shape) -> None:
-    """``kernel[D, heads, key_dim]`` of the query."""
-    if len(kernel) == 3:
-        _takes(call.axes[-1], kernel[0])
+@_demand("vars/0", "AdditiveAttention")
+def _scores(call: Call, scale: Shape) -> None:
+    """``scale[D]``."""
+    if len(scale) == 1:
+        _takes(call.axes[-1], scale[0])
+
+
+def _projection(position: int, name: str) -> Demand:
+    def demand(call: Call, kernel: Shape) -> None:
+        """``kernel[D, heads, key_dim]`` of the query, the value or the key, which is the value where none is given."""
+        value = operand(call, position, name) or operand(call, 1, "value")
+        if len(kernel) == 3 and value is not None and value.axes:
+            _takes(value.axes[-1], kernel[0])
+
+    return demand
+
+
+for _position, _name in enumerate(("query", "value", "key")):
+    _demand(f"{_name}_dense/vars/0", "MultiHeadAttention")(_projection(_position, _name))
+    _demand(f"_{_name}_dense/vars/0", "GroupQueryAttention", "GroupedQueryAttention")(
+        _projection(_position, _name)
+    )
 
 
 @_demand("vars/0", "EinsumDense")
 def _einsum(call: Call, kernel: Shape) -> None:
-    """The letters that the operand and the kernel share."""
+    """The letters that the operand and the kernel share; those before and after an ellipsis."""
     equation = call.text("equation").replace(" ", "")
     left, arrow, _ = equation.partition("->")
-    operand, comma, letters = left.partition(",")
+    operand_letters, comma, letters = left.partition(",")
     if not arrow or not comma or "." in letters or len(letters) != len(kernel):
         return
     sizes = dict(zip(letters, kernel, strict=True))
-    known = operand.removeprefix("...") if operand.startswith("...") else operand
-    if "." in known or len(known) > len(call.axes):
+    before, dots, after = operand_letters.partition("...")
+    if len(before) + len(after) > len(call.axes) or (not dots and len(before) != len(call.axes)):
         return
-    for letter, axis in zip(reversed(known), reversed(call.axes), strict=False):
+    known = [*zip(before, call.axes, strict=False), *zip(reversed(after), reversed(call.axes), strict=False)]
+    for letter, axis in known:
         if letter in sizes:
             _takes(axis, sizes[letter])
+
+
+@_demand("vars/0", "Embedding", "ReversibleEmbedding")
+def _table(call: Call, table: Shape) -> None:
+    """``table[vocabulary, output_dim]``: of the tokens it demands nothing, of vectors to be reversed their length."""
+    if len(table) == 2:
+        _makes(call, "input_dim", table[0])
+        _makes(call, "output_dim", table[1])
+        if call_flag(call, "reverse"):
+            _takes(call.axes[-1], table[1])

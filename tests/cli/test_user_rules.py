@@ -81,3 +81,23 @@ def test_a_bad_rules_file_is_one_error(text, tmp_path, capsys):
         assert done.err.startswith("error: ")
         assert "bad.toml" in done.err
         assert is_one_error_line(done.err) or "^" in done.err
+
+
+def test_a_generic_rule_says_nothing_by_itself(tmp_path, capsys):
+    """A rule that fits anything makes no finding of a legal product, and is taken where it is the only one."""
+    from rewriter.errors import UsageError
+    from rewriter.rules.userfile import load
+
+    path = tmp_path / "rules.toml"
+    path.write_text(HEADS.format(section="") + "generic = true\n")
+    (rule,) = load(path)
+    assert rule.generic
+    path.write_text(HEADS.format(section=""))
+    assert not load(path)[0].generic
+    for wrong in ('generic = "yes"', "generic = 1"):
+        path.write_text(f"{HEADS.format(section='')}{wrong}\n")
+        with pytest.raises(UsageError, match="true or false"):
+            load(path)
+    path.write_text('[[rule]]\nname = "side"\nequation = "b c, b d -> b (c+d)"\n')
+    with pytest.raises(UsageError, match="no rule has one"):
+        load(path)

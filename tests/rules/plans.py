@@ -24,7 +24,8 @@ def sizes_of(equation: Equation, values: Sequence[int] = PRIMES) -> dict[str, in
 
 
 def shape_of(terms: Sequence[Term], sizes: dict[str, int]) -> tuple[int, ...]:
-    return tuple(math.prod(sizes[name] for name in term.names) for term in terms)
+    """Their sizes; an axis that is cut off is one less than its product."""
+    return tuple(math.prod(sizes[name] for name in term.names) - term.cut for term in terms)
 
 
 def axes_of(terms: Sequence[Term], sizes: dict[str, int]) -> tuple[Axis, ...]:
@@ -67,6 +68,8 @@ def apply(step: Step, x: np.ndarray) -> np.ndarray:
         y = np.expand_dims(x, step.axes)
     elif step.op == "Squeeze":
         y = np.squeeze(x, step.axes)
+    elif step.op == "Slice":
+        y = x[tuple(map(slice, step.to))]
     elif step.op == "Tile":
         y = np.tile(x, step.repeats)
     elif step.op == "Repeat":

@@ -36,7 +36,7 @@ def test_printed_and_read_again_it_is_the_same(text):
     assert str(parse(str(equation))) == str(equation)
 
 
-@given(st.text(alphabet="bc *(),->1\n\t\x00é", max_size=30))
+@given(st.text(alphabet="bc *(),->1+~\n\t\x00é", max_size=30))
 def test_any_text_is_an_equation_or_a_usage_error(text):
     try:
         equation = parse(text)
@@ -84,3 +84,36 @@ def test_stars_are_written_out_with_the_names_people_use():
     assert equation.expand([4, 3]) is None
     expanded = equation.expand([4, 2])
     assert [expanded.letter(n) for n in "bhwc"] == ["b", "s", "s", "c"]
+
+
+SUMS = [
+    "b t c, b t d -> b t (c+d)",
+    "b h w c, b d -> b ((h w c)+d)",
+    "b t c, b c -> b (t+1) c",
+    "(n b)~ c, b d, b e -> (n b)~ (c+d+e)",
+    "(n b)~ r*, b r* -> (n b)~ r*",
+]
+
+
+@pytest.mark.parametrize("text", SUMS)
+def test_sums_and_what_is_cut_off_are_printed_as_they_are_read(text):
+    assert str(parse(text)) == text
+    assert parse(str(parse(text))) == parse(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "words", "under"),
+    [
+        ("b (c+d), b -> b c", "in the result only", ")"),
+        ("b c, b d -> b (c d+d)", "stands in brackets", "+"),
+        ("b c, b d -> b (c+)", "a part of the sum is missing", ")"),
+        ("b c, d -> b (c+d+e)", "a part for each of the 2 operands", "c"),
+        ("b c, b d -> b c~ d", "a tilde follows a product", "~"),
+        ("b c, b d -> b (c+d)~", "a tilde follows a product", "~"),
+        ("b c, b d -> b c) d", "no '(' stands in front", ")"),
+        ("b c, b d -> b (c+d)*", "a star follows", "*"),
+        ("b c, b d -> b ((c d)", "not closed", ""),
+    ],
+)
+def test_a_sum_that_is_none_points_into_the_text(text, words, under):
+    test_an_error_points_into_the_text(text, words, under)

@@ -65,7 +65,7 @@ CASES: list[tuple[str, dict[str, Any], tuple[Any, ...], str]] = [
     ("numpy.Exp", {}, ("b h w c",), "b h w c"),
     ("nn.Relu", {}, ("b c",), "b c"),
     ("core.Cast", {"dtype": "int32"}, ("b c",), "b c"),
-    ("numpy.Add", {}, ("b h w c", "C"), "b h w C=c"),
+    ("numpy.Add", {}, ("b h w c", "C"), "b h w c"),
     ("numpy.Subtract", {}, ("b 1 c", "a 1"), "b a c"),
     ("numpy.Multiply", {}, ("b h w c", "C"), "b h w c"),
     ("numpy.Multiply", {}, ("1 C", "b 1"), "b C"),

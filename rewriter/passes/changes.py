@@ -1,0 +1,89 @@
+"""What a repair changes: every node whose operation or operands are other ones, before and after."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ..ir.axis import Value
+from ..shapes.infer import Inference
+from .finding import Operand
+from .sites import operands_of
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """A node at one time: what it computes, on what, and its first result (None where it cannot run)."""
+
+    op: str
+    operands: tuple[Operand, ...]
+    result: Value | None
+
+    def takes(self) -> list[tuple[str, object]]:
+        """The operands as far as two states can differ in them: constants by their sizes."""
+        return [(o.source, o.value.sizes if o.value.is_constant else None) for o in self.operands]
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """A node before and after a repair; None where it is not there. ``rule`` and ``equation`` made an inserted node."""
+
+    node: str
+    before: State | None
+    after: State | None
+    rule: str = ""
+    equation: str = ""
+
+    @property
+    def inserted(self) -> bool:
+        return bool(self.rule)
+
+
+@dataclass(frozen=True, slots=True)
+class Changes:
+    """The changed nodes, producers first, and the nodes that only give another shape: ``(node, before, after)``."""
+
+    nodes: list[Change]
+    follow: list[tuple[str, Value, Value]]
+
+
+def changes(before: Inference, after: Inference) -> Changes:
+    """Compare a model's graph with its repaired one.
+
+    Args:
+        before: of the graph as it was read.
+        after: of another copy of it, which was repaired.
+    """
+    old, new = _states(before), _states(after)
+    stamps = {
+        prefix + name: node.operation.raw.get("rewriter", {})
+        for prefix, item in after.walk()
+        for name, node in item.graph.nodes.items()
+        if isinstance(node.operation.raw, dict)
+    }
+    found = [Change(node, state, None) for node, state in old.items() if node not in new]
+    follow = []
+    for node, state in new.items():
+        was = old.get(node)
+        if was is None or was.op != state.op or was.takes() != state.takes():
+            stamp = stamps[node] if was is None or was.op != state.op else {}
+            found.append(Change(node, was, state, stamp.get("rule", ""), stamp.get("equation", "")))
+        elif was.result is not None and state.result is not None and was.result.sizes != state.result.sizes:
+            follow.append((node, was.result, state.result))
+    return Changes(found, follow)
+
+
+def _states(inference: Inference) -> dict[str, State]:
+    """Every call by its path, in the first context that it is in."""
+    result: dict[str, State] = {}
+    for prefix, item in inference.walk():
+        for name in item.graph.order:
+            if name not in item.calls or prefix + name in result:
+                continue
+            node = item.graph.nodes[name]
+            values = item.values[name] if name not in item.faults else []
+            result[prefix + name] = State(
+                node.operation.class_name,
+                tuple(operands_of(node, item.calls[name], item.graph, prefix)),
+                values[0] if values else None,
+            )
+    return result

@@ -1,0 +1,244 @@
+"""What a Concatenate of operands that do not fit can mean, as equations: ``b h w c, b d -> b h w (c+d)``.
+
+Every operand is placed on the axes of the one of the highest rank, in order, or with its channels moved. An axis that
+it lacks is repeated. Where sizes are whole multiples of one another the smaller one is repeated (the entries of a
+spatial axis, a batch as a whole); a batch that is no whole multiple is repeated and cut off. Or all operands become
+vectors, one for each sample.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from ..ir.axis import Axis, Role
+from ..ir.size import Size, Truth, divide, same
+from ..rules.notation import Equation, Term, sum_of
+from ..shapes.broadcast import conflicting
+
+Axes = tuple[Axis, ...]
+_SPACE = {1: ("t",), 2: ("h", "w"), 3: ("z", "h", "w")}
+_FACTORS = ("n", "m", "k", "j")
+_PARTS = "cdefgopquvxyabihjklmnrstwz"
+_MAX_OPERANDS = 8
+_MAX_READINGS = 64
+
+# For each axis of an operand the axis of the result that it stands on, or the axes' order before that.
+Placement = tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Joined:
+    """A reading: the equation, and the name of what it does."""
+
+    rule: str
+    equation: Equation
+
+
+def joinings(operands: Sequence[Axes], axis: object) -> Iterator[Joined]:
+    """Every reading of ``concatenate(operands, axis)`` in which the operands fit.
+
+    Args:
+        axis: as the configuration has it; it counts on the operand of the highest rank.
+    """
+    rank = max(map(len, operands))
+    if not isinstance(axis, int) or not -rank <= axis < rank or not 1 < len(operands) <= _MAX_OPERANDS:
+        return
+    place = axis % rank
+    data = next(axes for axes in operands if len(axes) == rank)
+    ways = [_placements(axes, data, place) for axes in operands]
+    combinations = itertools.product(*ways)
+    seen: set[str] = set()
+    for placements in itertools.islice(combinations, _MAX_READINGS):
+        equation = _equation(operands, placements, rank, place)
+        if equation is not None and str(equation) not in seen:
+            seen.add(str(equation))
+            yield Joined(_rule(equation, operands), equation)
+    lowest = min(map(len, operands))
+    if lowest == 2 < rank and axis in (-1, 1):
+        flat = _flat(operands)
+        if flat is not None:
+            yield Joined("join-flat", flat)
+
+
+def _rule(equation: Equation, operands: Sequence[Axes]) -> str:
+    lacks = any(
+        not set(term.names) & equation.names(k)
+        for k in range(len(operands))
+        for term in equation.output
+        if not term.parts
+    )
+    if lacks:
+        return "join-spread"
+    if any(term.cut for term in equation.output):
+        return "join-cover"
+    if any(len(term.names) > 1 and not term.parts for term in equation.output):
+        return "join-repeat"
+    return "join"
+
+
+def _placements(axes: Axes, data: Axes, place: int) -> list[Placement]:
+    """Where the axes of an operand can stand: in order, the batch on the batch, sizes as multiples of one another.
+
+    Where it does not stand in order, its channels may be those of the other layout.
+    """
+    found = [
+        places
+        for places in itertools.combinations(range(len(data)), len(axes))
+        if _fits(axes, places, data, place)
+    ]
+    if not found and len(axes) == len(data) > 2 and place in (1, len(data) - 1):
+        rest = [i for i in range(1, len(data)) if i != place]
+        moved = (0, *rest, place) if place == 1 else (0, place, *rest)
+        if moved != tuple(range(len(data))) and _is_moved(axes, moved, data, place):
+            found.append(moved)
+    return found
+
+
+def _fits(axes: Axes, places: Placement, data: Axes, place: int) -> bool:
+    for axis, where in zip(axes, places, strict=True):
+        other = data[where]
+        if (axis.role is Role.BATCH) != (other.role is Role.BATCH):
+            return False
+        if where != place and axis.size != 1 and other.size != 1 and not _related(axis, other, where == 0):
+            return False
+    return True
+
+
+def _is_moved(axes: Axes, places: Placement, data: Axes, place: int) -> bool:
+    """True where an operand with its channels moved has all other axes of the data, and no axis for another one's."""
+    return _fits(axes, places, data, place) and all(
+        not conflicting(axis, data[where])
+        and (
+            where == place
+            or 1 in (axis.size, data[where].size)
+            or same(axis.size, data[where].size) is Truth.YES
+        )
+        for axis, where in zip(axes, places, strict=True)
+    )
+
+
+def _related(a: Axis, b: Axis, batch: bool) -> bool:
+    """True where the sizes are equal, or one is a whole multiple of the other; for a batch, any two plain numbers."""
+    if same(a.size, b.size) is not Truth.NO:
+        return True
+    whole = any(isinstance(q, int) and q > 1 for q in (divide(a.size, b.size), divide(b.size, a.size)))
+    return whole or (
+        batch and isinstance(a.size, int) and isinstance(b.size, int) and 0 not in (a.size, b.size)
+    )
+
+
+def _equation(
+    operands: Sequence[Axes], placements: Sequence[Placement], rank: int, place: int
+) -> Equation | None:
+    """The equation of operands so placed; None where their sizes have no common multiple among them."""
+    others = [i for i in range(rank) if i != place]
+    if place == 0:
+        names = dict(zip(others, _positions(len(others)), strict=True))
+    else:
+        names = {0: "b", **dict(zip(others[1:], _positions(len(others) - 1), strict=True))}
+    taken = set(names.values())
+    factors = iter(n for n in (*_FACTORS, *(f"n{i}" for i in range(1, 64))) if n not in taken)
+    columns: dict[int, dict[Size, tuple[str, ...]]] = {}
+    cut: dict[int, Size] = {}
+    for where, name in names.items():
+        sizes = [
+            axes[i].size
+            for axes, places in zip(operands, placements, strict=True)
+            for i, at in enumerate(places)
+            if at == where and axes[i].size != 1
+        ]
+        chain = _chain(sizes)
+        if chain is None:
+            if where != 0 or len(set(sizes)) != 2 or not all(isinstance(s, int) for s in sizes):
+                return None
+            small, large = sorted(s for s in set(sizes) if isinstance(s, int))
+            columns[where] = {small: (name,), large: (next(factors), name)}
+            cut[where] = large
+            continue
+        columns[where] = {}
+        whole: tuple[str, ...] = (name,)
+        for number, size in enumerate(chain):
+            if number:
+                factor = next(factors)
+                whole = (factor, *whole) if where == 0 else (*whole, factor)
+            columns[where][size] = whole
+    taken |= {n for column in columns.values() for whole in column.values() for n in whole}
+    letters = (letter for letter in _PARTS if letter not in taken)
+    parts: list[tuple[str, ...]] = []
+    terms: list[tuple[Term, ...]] = []
+    for axes, places in zip(operands, placements, strict=True):
+        own: list[Term] = []
+        part: tuple[str, ...] = ()
+        for axis, where in zip(axes, places, strict=True):
+            if where == place:
+                part = (next(letters),)
+                own.append(Term(part))
+            elif axis.size == 1 and columns[where]:
+                own.append(Term(()))
+            else:
+                own.append(_term(axis.size, columns[where], cut.get(where)))
+        parts.append(part)
+        terms.append(tuple(own))
+    output = [
+        sum_of(parts)
+        if i == place
+        else Term(())
+        if not columns[i]
+        else _term(_longest(columns[i]), columns[i], cut.get(i))
+        for i in range(rank)
+    ]
+    return Equation(tuple(terms), tuple(output))
+
+
+def _positions(count: int) -> tuple[str, ...]:
+    return _SPACE.get(count) or tuple(f"s{i + 1}" for i in range(count))
+
+
+def _term(size: Size, column: dict[Size, tuple[str, ...]], cut: Size | None) -> Term:
+    names = next((names for known, names in column.items() if same(known, size) is Truth.YES), None)
+    if names is None:  # of unknown size: taken for the only one that there is
+        names = next(iter(column.values()), ())
+    return Term(names, cut=cut is not None and size == cut)
+
+
+def _longest(column: dict[Size, tuple[str, ...]]) -> Size:
+    return max(column, key=lambda size: len(column[size]))
+
+
+def _chain(sizes: Sequence[Size]) -> list[Size] | None:
+    """The distinct sizes, each a whole multiple of the one before; None where they are not."""
+    distinct: list[Size] = []
+    for size in sizes:
+        if all(same(size, other) is Truth.NO for other in distinct):
+            distinct.append(size)
+    chain: list[Size] = []
+    while distinct:
+        first = next((s for s in distinct if all(divide(o, s) is not None for o in distinct)), None)
+        if first is None or (chain and not isinstance(divide(first, chain[-1]), int)):
+            return None
+        chain.append(first)
+        distinct.remove(first)
+    return chain
+
+
+def _flat(operands: Sequence[Axes]) -> Equation | None:
+    """Every operand as one vector for each sample: ``b h w c, b d -> b ((h w c)+d)``."""
+    if len({axes[0].role is Role.BATCH for axes in operands}) != 1:
+        return None
+    batch = _equation([(axes[0], Axis(1)) for axes in operands], [(0, 1)] * len(operands), 2, 1)
+    if batch is None:
+        return None
+    taken = {n for term in batch.output if not term.parts for n in term.names}
+    taken |= set(_SPACE[3]) | set(_SPACE[1])
+    letters = (letter for letter in _PARTS if letter not in taken)
+    taken -= set(_SPACE[3]) | set(_SPACE[1])
+    terms, parts = [], []
+    for k, axes in enumerate(operands):
+        free = [n for n in _positions(len(axes) - 2) if n not in taken] if len(axes) > 2 else []
+        taken |= set(free)
+        own_names = [*free, *(next(letters) for _ in range(len(axes) - 1 - len(free)))]
+        terms.append((batch.operands[k][0], *(Term((n,)) for n in own_names)))
+        parts.append(tuple(own_names))
+    return Equation(tuple(terms), (batch.output[0], sum_of(parts)))

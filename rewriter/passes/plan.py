@@ -1,0 +1,166 @@
+"""Plans: the findings of a model in a file that people read and edit, and what they decided there.
+
+``report.plan`` writes one; this module reads it back and holds it to the model. A choice is a rule's name or an
+equation, ``LEAVE`` for a fault that is to stay, or ``UNDECIDED``.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import tomllib
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from ..errors import UsageError, shown
+from ..rules.notation import parse
+from ..rules.table import Rule
+from .finding import Finding
+from .pipeline import Analysis
+from .resolve import meant
+from .sites import DEFAULT_OPS, families
+
+SCHEMA = "rewriter-plan/1"
+LEAVE, UNDECIDED = "leave", ""
+
+_MAX_SIZE = 16 << 20
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+_TEXTS = ("schema", "model", "sha256", "rewriter", "mode", "ops")
+_ENTRY_TEXTS = ("node", "kind", "op", "choice")
+_ENTRY_LISTS = ("operands", "candidate")
+_SURROGATES = re.compile("[\ud800-\udfff]")
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """A plan as read: the hash of the model's file that it is for, each node's choice, and the operations looked at."""
+
+    name: str
+    sha256: str
+    choices: Mapping[str, str]
+    ops: str
+
+    def of(self, sha256: str, nodes: Collection[str]) -> Plan:
+        """The plan held to a model, with its own names of the nodes.
+
+        Args:
+            sha256: of the model's file.
+            nodes: the paths of its nodes.
+
+        Raises:
+            UsageError: the model is another one, or has no such node.
+        """
+        if sha256 != self.sha256:
+            raise UsageError(
+                f"{self.name}: the model has changed since: its sha256 is {sha256[:12]}…, the plan is for "
+                f"{self.sha256[:12]}…"
+            )
+        names: dict[str, str] = {}
+        for node in nodes:
+            if names.setdefault(writable(node), node) != node and writable(node) in self.choices:
+                raise UsageError(f"{self.name}: several nodes are written {shown(node)!r}")
+        missing = next((node for node in self.choices if node not in names), None)
+        if missing is not None:
+            raise UsageError(f"{self.name}: the model has no node {shown(missing)!r}")
+        return replace(self, choices={names[node]: text for node, text in self.choices.items()})
+
+    @property
+    def stated(self) -> dict[str, str]:
+        """The nodes with a rule or an equation."""
+        return {node: text for node, text in self.choices.items() if text not in (LEAVE, UNDECIDED)}
+
+    @property
+    def left(self) -> frozenset[str]:
+        """The nodes whose faults are to stay."""
+        return frozenset(node for node, text in self.choices.items() if text == LEAVE)
+
+
+def writable(text: str) -> str:
+    """Text that UTF-8 can hold: a file's names can have lone surrogates, which a TOML file cannot."""
+    return _SURROGATES.sub("\N{REPLACEMENT CHARACTER}", text)
+
+
+def wording(finding: Finding, analysis: Analysis, rules: Sequence[Rule]) -> str:
+    """How a plan states a finding's choice: the rule's name where that says it all, else the equation.
+
+    ``LEAVE`` where there is nothing to decide, ``UNDECIDED`` where nothing was chosen or no text says it.
+    """
+    chosen = finding.choice
+    if chosen is None:
+        return UNDECIDED if finding in analysis.undecided else LEAVE
+    site = next(site for site in analysis.sites if site.path == finding.node)
+    for text in (chosen.rule, chosen.equation):
+        try:
+            if meant(site, text, rules).plan == chosen.plan:
+                return text
+        except UsageError:
+            continue
+    return UNDECIDED
+
+
+# -- reading -----------------------------
+def read(path: str | os.PathLike[str]) -> Plan:
+    """The plan in a file.
+
+    Raises:
+        UsageError: not readable, not TOML, or no plan, with the place and the reason.
+    """
+    name = f"plan {shown(os.fspath(path))}"
+    data = _load(path, name)
+    if data.get("schema") != SCHEMA:
+        raise UsageError(f"{name}: it is not a plan of this version: schema is not {SCHEMA!r}")
+    _check_keys(data, _TEXTS, ("finding",), name)
+    sha256 = data.get("sha256")
+    if not isinstance(sha256, str) or not _SHA256.fullmatch(sha256):
+        raise UsageError(f"{name}: sha256 has to be the 64 hexadecimal digits of the model's file")
+    choices: dict[str, str] = {}
+    for number, entry in enumerate(data.get("finding", []), 1):
+        node, choice = _entry(entry, f"{name}: finding {number}")
+        if node in choices:
+            raise UsageError(f"{name}: {shown(node)!r} stands there twice")
+        choices[node] = choice
+    ops: str = data.get("ops", DEFAULT_OPS)
+    families(ops)
+    return Plan(name, sha256, choices, ops)
+
+
+def _load(path: str | os.PathLike[str], name: str) -> dict[str, Any]:
+    try:
+        with open(path, "rb") as file:
+            text = file.read(_MAX_SIZE + 1)
+        if len(text) > _MAX_SIZE:
+            raise UsageError(f"{name}: larger than {_MAX_SIZE >> 20} MiB")
+        return tomllib.loads(text.decode())
+    except (OSError, ValueError) as error:
+        if isinstance(error, OSError):
+            raise UsageError(f"{name}: {error.strerror or 'cannot be read'}") from None
+        raise UsageError(f"{name} is not TOML: {shown(error)}") from None
+    except RecursionError:
+        raise UsageError(f"{name}: nested too deep") from None
+
+
+def _entry(entry: Any, where: str) -> tuple[str, str]:
+    """Node and choice of a ``[[finding]]``."""
+    if not isinstance(entry, dict):
+        raise UsageError(f"{where}: it has to be a table ([[finding]])")
+    _check_keys(entry, _ENTRY_TEXTS, _ENTRY_LISTS, where)
+    node, choice = entry.get("node"), entry.get("choice")
+    if not isinstance(node, str) or not isinstance(choice, str):
+        raise UsageError(f"{where}: it needs a node and a choice, both of them texts")
+    choice = choice.strip()
+    if set(choice) & set(" ,>"):
+        try:
+            parse(choice)
+        except UsageError as error:
+            raise UsageError(f"{where}, {shown(node)!r}: {error}") from None
+    return node, choice
+
+
+def _check_keys(table: Mapping[str, Any], texts: Sequence[str], lists: Sequence[str], where: str) -> None:
+    for key, value in table.items():
+        if key not in texts and key not in lists:
+            raise UsageError(f"{where}: unknown key {shown(key)!r}")
+        wanted, word = (str, "a text") if key in texts else (list, "a list")
+        if not isinstance(value, wanted):
+            raise UsageError(f"{where}: {key} has to be {word}")

@@ -1,0 +1,282 @@
+"""Upstream: what else can be wrong where nothing that is inserted at a node makes it right.
+
+Two things are said of such a node. Where its sizes come from: the nodes that made the axes that fit nothing (a Dense
+layer with other units, a Flatten of other factors). And whether one argument of a node above it, changed, leaves the
+model without the fault: another ``axis``, ``data_format``, order of ``dims`` or ``target_shape``. Both are shown and
+never applied: nobody but the author can tell a wrong argument from a wrong model.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import replace
+from typing import Any
+
+from ..errors import RewriterError
+from ..ir.axis import Axis, Role, Value
+from ..ir.graph import Graph, Operation
+from ..ir.size import Truth, same
+from ..shapes.infer import Inference, Override, infer, infer_again
+from .downstream import Look
+from .finding import LITERAL, Argument, Finding
+from .sites import operands_of
+
+# An argument's other values, for an operand: (value, shape of the operand without batch, shapes that are asked for).
+Others = Callable[[Any, Value, Sequence[tuple[int, ...]]], Iterator[Any]]
+
+_MAX_STEPS = 6
+_MAX_TRIED = 160
+_MAX_SHOWN = 4
+_MAX_ORDERED = 5
+
+
+def _axes(value: Any, operand: Value, asked: Sequence[tuple[int, ...]]) -> Iterator[Any]:
+    """Any other axis but the batch."""
+    if isinstance(value, int) and operand.rank:
+        at = value % operand.rank
+        yield from (i for i in range(1, operand.rank) if i != at)
+
+
+def _formats(value: Any, operand: Value, asked: Sequence[tuple[int, ...]]) -> Iterator[Any]:
+    known = ("channels_last", "channels_first")
+    yield from (other for other in known if value in known and other != value)
+
+
+def _orders(value: Any, operand: Value, asked: Sequence[tuple[int, ...]]) -> Iterator[Any]:
+    """Any other order of the same axes; a batch that comes first stays there."""
+    if _is_short(value):
+        lead = [0] if value[:1] == [0] else []
+        for order in itertools.permutations(sorted(value)[len(lead) :]):
+            if [*lead, *order] != list(value):
+                yield [*lead, *order]
+
+
+def _targets(value: Any, operand: Value, asked: Sequence[tuple[int, ...]]) -> Iterator[Any]:
+    """The same sizes in another order, and what the other operands ask for, if it holds as many elements."""
+    if not _is_short(value):
+        return
+    lead, rest = (list(value[:1]), list(value[1:])) if value[:1] == [-1] else ([], list(value))
+    seen = {tuple(rest)}
+    wanted = [shape for shape in asked if -1 not in rest and math.prod(shape) == math.prod(rest)]
+    for shape in [*map(tuple, itertools.permutations(rest)), *wanted]:
+        if shape not in seen:
+            seen.add(shape)
+            yield [*lead, *shape]
+
+
+def _is_short(value: Any) -> bool:
+    """True for a few whole numbers: the orders of more are too many to try."""
+    return (
+        isinstance(value, (list, tuple))
+        and len(value) <= _MAX_ORDERED
+        and all(isinstance(v, int) and not isinstance(v, bool) for v in value)
+    )
+
+
+# The arguments that are tried, by the name that they have in the file.
+ARGUMENTS: dict[str, Others] = {
+    "axis": _axes,
+    "data_format": _formats,
+    "dims": _orders,
+    "axes": _orders,
+    "target_shape": _targets,
+    "newshape": _targets,
+}
+
+
+def look_upstream(
+    graph: Graph, findings: Sequence[Finding], chosen: Mapping[str, Override], look: Look
+) -> None:
+    """Add to findings that nothing inserted at them settles what is known of the nodes above them."""
+    if not findings:
+        return
+    base = infer(graph, chosen)
+    scratch = infer(graph, chosen)
+    left = _MAX_TRIED
+    for finding in findings:
+        prefix, _, name = finding.node.rpartition("/")
+        item = next((i for path, i in base.walk() if path == (prefix and f"{prefix}/")), None)
+        if item is None or name not in item.graph.nodes:
+            continue
+        sources = _sources(finding, item, prefix and f"{prefix}/")
+        if sources:
+            finding.why += f"; {sources}"
+        left -= _try(graph, base, scratch, item, finding, prefix and f"{prefix}/", chosen, look, left)
+
+
+# -- one argument -----------------------------
+def _try(
+    graph: Graph,
+    base: Inference,
+    scratch: Inference,
+    item: Inference,
+    finding: Finding,
+    prefix: str,
+    chosen: Mapping[str, Override],
+    look: Look,
+    budget: int,
+) -> int:
+    """Try other arguments above a finding, the nearest nodes first; how many were tried."""
+    name = finding.node.removeprefix(prefix)
+    before = set(_faults(base))
+    conflicts = _conflicts(base)
+    asked = [shape for o in finding.operands if (shape := _plain(o.value)) is not None]
+    tried = 0
+    for above in _above(item.graph, name):
+        node = item.graph.nodes[above]
+        for argument, value, other in _alternatives(node.operation, item, above, asked):
+            if tried >= budget:
+                finding.why += f"; of the arguments above it only {tried} were tried"
+                return tried
+            tried += 1
+            with _changed(item.graph, node.operation, argument, other), suppress(RewriterError):
+                tops = [n for n in graph.order if _holds(graph, n, prefix + above)]
+                quick, _ = infer_again(scratch, chosen, tops)
+                if _mends(quick, before, finding.node):
+                    whole = infer(graph, chosen)
+                    if (
+                        _mends(whole, before, finding.node)
+                        and _conflicts(whole) <= conflicts
+                        and look(whole, finding.node) is None
+                        and _as_recorded(whole, finding.node)
+                    ):
+                        finding.upstream.append(Argument(prefix + above, argument, value, other))
+    found = finding.upstream[:_MAX_SHOWN]
+    if found:
+        texts = [f"{a.argument} {_text(a.after)} in place of {_text(a.before)} at {a.node!r}" for a in found]
+        finding.why += f"; the model would run with {' or with '.join(texts)}"
+    return tried
+
+
+def _alternatives(
+    operation: Operation, item: Inference, name: str, asked: Sequence[tuple[int, ...]]
+) -> Iterator[tuple[str, Any, Any]]:
+    operands = item.calls[name].inputs if name in item.calls else []
+    if operation.opaque or not operands:
+        return
+    for argument, others in ARGUMENTS.items():
+        value = operation.config.get(argument)
+        if value is not None:
+            yield from ((argument, value, other) for other in others(value, operands[0], asked))
+
+
+@contextmanager
+def _changed(graph: Graph, operation: Operation, argument: str, value: Any) -> Iterator[None]:
+    """The graph with another value of one argument, for as long as the block lasts."""
+    other = replace(operation, config={**operation.config, argument: value})
+    calls = [node for node in graph.nodes.values() if node.operation is operation]
+    for node in calls:
+        node.operation = other
+    try:
+        yield
+    finally:
+        for node in calls:
+            node.operation = operation
+
+
+def _mends(inference: Inference, before: set[str], path: str) -> bool:
+    """True where a node can run, and nothing else that could cannot."""
+    after = set(_faults(inference))
+    return path not in after and after <= before
+
+
+def _above(graph: Graph, name: str) -> Iterator[str]:
+    """The node itself and those above it, nearest first."""
+    waiting = deque([(name, 0)])
+    seen = {name}
+    while waiting:
+        here, steps = waiting.popleft()
+        yield here
+        if steps < _MAX_STEPS:
+            new = [n for n in graph.nx.predecessors(here) if n not in seen]
+            seen.update(new)
+            waiting.extend((n, steps + 1) for n in new)
+
+
+def _holds(graph: Graph, name: str, path: str) -> bool:
+    first, inside, _ = path.partition("/")
+    return name == first if not inside else graph.nodes[name].operation.name == first
+
+
+def _plain(value: Value) -> tuple[int, ...] | None:
+    sizes = [a.size for a in (value.axes or ())[1:]]
+    return tuple(s for s in sizes if isinstance(s, int)) if all(isinstance(s, int) for s in sizes) else None
+
+
+def _as_recorded(inference: Inference, path: str) -> bool:
+    """True unless the node's result differs from what the file records of it."""
+    prefix, _, name = path.rpartition("/")
+    for where, item in inference.walk():
+        if where == (prefix and f"{prefix}/"):
+            recorded = item.graph.recorded.get((name, 0))
+            axes = item.values[name][0].axes
+            if recorded is None or axes is None:
+                return True
+            return len(recorded) == len(axes) and all(
+                r is None or same(r, a.size) is not Truth.NO for r, a in zip(recorded, axes, strict=True)
+            )
+    return True
+
+
+def _faults(inference: Inference) -> Iterator[str]:
+    return (prefix + name for prefix, item in inference.walk() for name in item.faults)
+
+
+def _conflicts(inference: Inference) -> int:
+    return sum(len(messages) for _, item in inference.walk() for messages in item.conflicts.values())
+
+
+def _text(value: Any) -> str:
+    return f"({', '.join(map(str, value))})" if isinstance(value, (list, tuple)) else str(value)
+
+
+# -- where sizes come from -----------------------------
+def _sources(finding: Finding, item: Inference, prefix: str) -> str:
+    """Which nodes made the axes that no other operand has: where to look for a wrong number."""
+    name = finding.node.removeprefix(prefix)
+    if finding.candidates or name not in item.calls:
+        return ""
+    # The finding's own operands may be of another inference: axes are only the same within one.
+    operands = operands_of(item.graph.nodes[name], item.calls[name], item.graph)
+    texts = []
+    for number, operand in enumerate(operands):
+        others = [o.value.axes or () for k, o in enumerate(operands) if k != number]
+        if operand.value.axes is None or operand.source == LITERAL:
+            continue
+        for axis in operand.value.axes:
+            told = (
+                str(axis) in finding.message if not others else not any(_met(axis, axes) for axes in others)
+            )
+            if axis.role is Role.BATCH or axis.size == 1 or not told:
+                continue
+            makers = dict.fromkeys(_maker(item, operand.source, a) for a in axis.flat())
+            names = " and ".join(repr(prefix + maker) for maker in makers if maker)
+            if names:
+                texts.append(f"the {axis} of {prefix + operand.source!r} comes from {names}")
+    return "; ".join(texts)
+
+
+def _met(axis: Axis, axes: Sequence[Axis]) -> bool:
+    return any(other.role is not Role.BATCH and same(axis.size, other.size) is not Truth.NO for other in axes)
+
+
+def _maker(item: Inference, source: str, axis: Axis) -> str:
+    """The node that made an axis: the first one above whose operands do not have it."""
+    name = source
+    while name in item.graph.nodes:
+        holding = next(
+            (
+                ref.node
+                for ref in item.graph.nodes[name].refs()
+                if any(leaf.is_same(axis) for a in item.value(ref).axes or () for leaf in a.flat())
+            ),
+            None,
+        )
+        if holding is None:
+            return name
+        name = holding
+    return ""

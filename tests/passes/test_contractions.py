@@ -1,0 +1,245 @@
+"""Contractions with operands in the wrong orientation or of the wrong rank: repaired where one reading is asked for.
+
+Keras is the judge: the repaired file computes what the valid model did.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import keras
+import pytest
+from keras import layers, ops
+from keras.src.ops.numpy import Einsum, Matmul
+
+import rewriter
+from tests.mutate import locate, read_config, write_config
+from tests.passes.test_downstream import forget
+from tests.passes.test_family import assert_computes, broken
+from tests.zoo.common import randomise
+
+
+def _sequences(first: tuple[int, int], second: tuple[int, int]) -> tuple:
+    x, y = keras.Input((first[0], 3), name="x"), keras.Input((second[0], 3), name="y")
+    return [x, y], layers.Dense(first[1], name="q")(x), layers.Dense(second[1], name="k")(y)
+
+
+def scores() -> keras.Model:
+    """``b m k, b n k -> b m n`` by the operator, the transpose written."""
+    inputs, q, k = _sequences((5, 7), (6, 7))
+    turned = layers.Permute((2, 1), name="turn")(k)
+    return keras.Model(inputs, layers.Dense(2, name="head")(Matmul(name="matmul")(q, turned)))
+
+
+def moments() -> keras.Model:
+    """``b k m, b k n -> b m n``."""
+    inputs, q, k = _sequences((5, 7), (5, 6))
+    turned = layers.Permute((2, 1), name="turn")(q)
+    return keras.Model(inputs, layers.Dense(2, name="head")(Matmul(name="matmul")(turned, k)))
+
+
+def heads() -> keras.Model:
+    """``b r m k, b r n k -> b r m n``."""
+    inputs, q, k = _sequences((5, 14), (6, 14))
+    q = layers.Permute((2, 1, 3), name="split_q")(layers.Reshape((5, 2, 7), name="heads_q")(q))
+    k = layers.Permute((2, 1, 3), name="split_k")(layers.Reshape((6, 2, 7), name="heads_k")(k))
+    turned = layers.Permute((1, 3, 2), name="turn")(k)
+    return keras.Model(inputs, layers.Dense(2, name="head")(Matmul(name="matmul")(q, turned)))
+
+
+def layer() -> keras.Model:
+    """The Dot layer over the last axes, one of them moved there."""
+    inputs, q, k = _sequences((5, 7), (7, 6))
+    turned = layers.Permute((2, 1), name="turn")(k)
+    dot = layers.Dot(axes=2, name="matmul")([q, turned])
+    return keras.Model(inputs, layers.Dense(2, name="head")(dot))
+
+
+def subscripts() -> keras.Model:
+    """An einsum whose second operand comes in another order."""
+    inputs, q, k = _sequences((5, 7), (7, 6))
+    turned = layers.Permute((2, 1), name="turn")(k)
+    y = Einsum("bqd,bkd->bqk", name="matmul")(q, turned)
+    return keras.Model(inputs, layers.Dense(2, name="head")(y))
+
+
+def subscripts_of_heads() -> keras.Model:
+    """An einsum of four axes."""
+    inputs, q, k = _sequences((5, 14), (6, 14))
+    q = layers.Reshape((5, 2, 7), name="heads_q")(q)
+    k = layers.Permute((2, 3, 1), name="split_k")(layers.Reshape((6, 2, 7), name="heads_k")(k))
+    turned = layers.Permute((3, 1, 2), name="turn")(k)
+    y = Einsum("bqhd,bkhd->bhqk", name="matmul")(q, turned)
+    return keras.Model(inputs, layers.Dense(2, name="head")(y))
+
+
+def vector_matrix() -> keras.Model:
+    """``b k, b k n -> b 1 n``: without the unit axis it runs, on every pair of samples."""
+    v, m = keras.Input((3,), name="v"), keras.Input((7, 5), name="m")
+    row = layers.Reshape((1, 7), name="turn")(layers.Dense(7, name="weights")(v))
+    return keras.Model([v, m], layers.Dense(2, name="head")(Matmul(name="matmul")(row, m)))
+
+
+def matrix_vector() -> keras.Model:
+    """``b m k, b k -> b m 1``: without the unit axis it sums over the batch."""
+    v, m = keras.Input((3,), name="v"), keras.Input((5, 7), name="m")
+    column = layers.Reshape((7, 1), name="turn")(layers.Dense(7, name="weights")(v))
+    return keras.Model([v, m], layers.Dense(2, name="head")(Matmul(name="matmul")(m, column)))
+
+
+def vectors() -> keras.Model:
+    """``b k, b k -> b 1 1``."""
+    u, v = keras.Input((3,), name="u"), keras.Input((7,), name="v")
+    row = layers.Reshape((1, 7), name="turn")(layers.Dense(7, name="weights")(u))
+    column = layers.Reshape((7, 1), name="turn_too")(v)
+    return keras.Model([u, v], layers.Dense(2, name="head")(Matmul(name="matmul")(row, column)))
+
+
+@dataclass(frozen=True)
+class Case:
+    """A model, what is taken out of it, and what it is then read as."""
+
+    build: Callable[[], keras.Model]
+    rule: str
+    kind: str = "incompatible"
+    drop: tuple[str, ...] = ("turn",)
+    by_weights: bool = True
+
+
+CASES = [
+    Case(scores, "matmul-nt"),
+    Case(moments, "matmul-tn"),
+    Case(heads, "stacked-matmul"),
+    Case(layer, "matmul"),
+    Case(subscripts, "einsum"),
+    Case(subscripts_of_heads, "einsum"),
+    Case(vector_matrix, "row-vecmat", "grown", by_weights=False),
+    Case(matrix_vector, "matvec", "batch-misaligned", by_weights=False),
+    Case(vectors, "column-dot", "batch-misaligned", ("turn", "turn_too"), by_weights=False),
+]
+IDS = [c.build.__name__ for c in CASES]
+
+
+def make(case: Case, folder):
+    keras.backend.clear_session()
+    model = randomise(case.build())
+    return model, broken(model, folder, *case.drop, at="matmul")
+
+
+@pytest.mark.parametrize("case", CASES, ids=IDS)
+def test_the_recorded_shape_asks_for_one_reading(case, tmp_path):
+    model, path = make(case, tmp_path)
+    report = rewriter.check(path, ops="all")
+    assert [(f.node, str(f.kind)) for f in report.findings] == [("matmul", case.kind)]
+    result = rewriter.repair(path, tmp_path / "fixed.keras", ops="all", verify=False)
+    (finding,) = result.findings
+    assert result.output is not None, (finding.why, [(c.rule, c.equation) for c in finding.candidates])
+    assert finding.choice.rule == case.rule
+    assert_computes(tmp_path / "fixed.keras", model, 5, 6, 7)
+    again = rewriter.repair(tmp_path / "fixed.keras", tmp_path / "again.keras", ops="all", verify=False)
+    assert (again.findings, again.inserted) == ([], [])
+
+
+@pytest.mark.parametrize("case", [c for c in CASES if c.by_weights], ids=lambda c: c.build.__name__)
+def test_the_weights_behind_it_ask_for_one_reading(case, tmp_path):
+    model, path = make(case, tmp_path)
+    result = rewriter.repair(
+        forget(path, tmp_path / "f.keras"), tmp_path / "fixed.keras", ops="all", verify=False
+    )
+    (finding,) = result.findings
+    assert result.output is not None, (finding.why, [(c.rule, c.equation) for c in finding.candidates])
+    assert_computes(tmp_path / "fixed.keras", model, 5)
+
+
+def test_by_default_the_readings_are_shown_and_nothing_is_inserted(tmp_path):
+    _, path = make(CASES[0], tmp_path)
+    result = rewriter.repair(path, tmp_path / "fixed.keras")
+    assert result.output is None
+    (finding,) = result.findings
+    assert "matmul-nt" in {c.rule for c in finding.candidates}
+    assert {str(c.applicability) for c in finding.candidates} == {"display"}
+    assert "--ops all" in finding.why
+
+
+def test_without_anything_that_asks_nothing_is_chosen(tmp_path):
+    inputs, q, k = _sequences((5, 7), (6, 7))
+    turned = layers.Permute((2, 1), name="turn")(k)
+    model = keras.Model(inputs, Matmul(name="matmul")(q, turned))
+    path = broken(model, tmp_path, "turn", at="matmul")
+    result = rewriter.repair(path, tmp_path / "fixed.keras", ops="all")
+    assert result.output is None
+    (finding,) = result.findings
+    assert "matmul-nt" in {c.rule for c in finding.candidates}
+    told = rewriter.repair(path, tmp_path / "fixed.keras", ops="all", at={"matmul": "b m k, b n k -> b m n"})
+    assert told.output is not None
+    assert_computes(tmp_path / "fixed.keras", model)
+
+
+def test_two_transposes_or_two_operands_exchanged_is_a_tie(tmp_path):
+    """``x^T y^T`` and ``y x`` have one shape where both are square in it."""
+    inputs, q, k = _sequences((5, 7), (7, 5))
+    both = layers.Permute((2, 1), name="turn_q")(q), layers.Permute((2, 1), name="turn_k")(k)
+    model = keras.Model(inputs, layers.Dense(2, name="head")(Matmul(name="matmul")(*both)))
+    path = broken(model, tmp_path, "turn_q", "turn_k", at="matmul")
+    result = rewriter.repair(path, tmp_path / "fixed.keras", ops="all")
+    assert result.output is None
+    (finding,) = result.findings
+    assert str(finding.kind) == "axis-misaligned"
+    assert {c.rule for c in finding.candidates[:2]} == {"matmul", "matmul-tt"}
+    assert "tie" in finding.why
+
+
+@pytest.mark.parametrize("by", ["recorded", "weights"])
+def test_what_follows_asks_for_another_product_than_the_one_that_runs(by, tmp_path):
+    """``Dot(axes=2)`` that somebody made ``axes=1``: it runs, to another shape."""
+    inputs, q, k = _sequences((5, 7), (5, 7))
+    dot = layers.Dot(axes=2, name="matmul")([q, k])
+    model = randomise(keras.Model(inputs, layers.Dense(2, name="head")(dot)))
+    path = broken(model, tmp_path, at="matmul")
+    config = read_config(path)
+    locate(config, "matmul")[1]["config"]["axes"] = 1
+    write_config(path, tmp_path / "edited.keras", config)
+    path = (
+        tmp_path / "edited.keras"
+        if by == "recorded"
+        else forget(tmp_path / "edited.keras", tmp_path / "f.keras")
+    )
+    result = rewriter.repair(path, tmp_path / "fixed.keras", ops="all", verify=False)
+    (finding,) = result.findings
+    assert (finding.node, str(finding.kind)) == ("matmul", "axis-misaligned")
+    assert result.output is not None, finding.why
+    assert finding.choice.rule == "matmul-nt"
+    assert_computes(tmp_path / "fixed.keras", model, 5, 7)
+
+
+def test_two_products_that_what_follows_could_ask_for_are_a_tie(tmp_path):
+    """``x^T y^T`` and ``y x`` where ``x y`` runs: the fault stays where it shows."""
+    inputs, q, k = _sequences((5, 7), (7, 5))
+    turned = layers.Permute((2, 1), name="turn")(q), layers.Permute((2, 1), name="turn_too")(k)
+    model = keras.Model(inputs, layers.Dense(2, name="head")(Matmul(name="matmul")(*turned)))
+    path = forget(broken(model, tmp_path, "turn", "turn_too", at="matmul"), tmp_path / "f.keras")
+    result = rewriter.repair(path, tmp_path / "fixed.keras", ops="all")
+    assert result.output is None
+    assert [f.node for f in result.findings] == ["head"]
+
+
+def test_what_runs_as_it_stands_is_left_alone(tmp_path):
+    """Scores between all samples of a batch, the same sizes everywhere: nothing says that this is not meant."""
+    x, y = keras.Input((6, 6), name="x"), keras.Input((6,), name="y")
+    a, b = layers.Dense(6, name="a")(x), layers.Dense(6, name="b")(y)
+    pairs = ops.matmul(b, ops.transpose(b))
+    every = ops.matmul(a, ops.transpose(b))
+    model = keras.Model([x, y], [ops.matmul(a, a), pairs, every, layers.Dot(axes=(2, 1))([a, b])])
+    model.save(tmp_path / "m.keras")
+    assert rewriter.check(tmp_path / "m.keras", ops="all").findings == []
+
+
+def test_a_dot_layer_that_normalises_is_not_written_as_a_product(tmp_path):
+    inputs, q, k = _sequences((5, 7), (7, 6))
+    turned = layers.Permute((2, 1), name="turn")(k)
+    dot = layers.Dot(axes=2, normalize=True, name="matmul")([q, turned])
+    path = broken(keras.Model(inputs, layers.Dense(2)(dot)), tmp_path, "turn", at="matmul")
+    result = rewriter.repair(path, tmp_path / "fixed.keras", ops="all", mode="best")
+    assert result.output is None
+    assert result.findings[0].candidates == []

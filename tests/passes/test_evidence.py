@@ -1,0 +1,87 @@
+"""What evidence must not decide: choices that fit at the multiply and are wrong behind it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import keras
+import pytest
+from keras import layers, ops
+
+import rewriter
+from tests.mutate import Recipe, mutate
+from tests.passes.test_downstream import forget
+
+N = 6
+
+
+def turned(pool: bool) -> keras.Model:
+    """A channel gate on a map that was turned to channels first right before; what follows takes channels last."""
+    x = keras.Input((N, N, 4))
+    y = layers.Conv2D(N, 3, padding="same")(x)
+    gate = layers.Dense(N)(layers.GlobalAveragePooling2D()(y))
+    scaled = layers.Multiply(name="scale")([layers.Permute((3, 1, 2))(y), layers.Reshape((1, 1, N))(gate)])
+    out = layers.GlobalMaxPooling2D()(scaled) if pool else layers.Add()([scaled, y])
+    return keras.Model(x, layers.Dense(2)(layers.Flatten()(out)))
+
+
+def both_turned() -> keras.Model:
+    """Weights that a softmax made, and data that comes straight out of a Permute: either can be the one to turn."""
+    x = keras.Input((N, 4))
+    h = layers.LSTM(N, return_sequences=True)(x)
+    weights = layers.Softmax(axis=1)(layers.Dense(N)(h))
+    across = layers.Permute((2, 1))(h)
+    return keras.Model(
+        x, ops.sum(layers.Multiply(name="scale")([across, layers.Identity()(weights)]), axis=1)
+    )
+
+
+def square() -> keras.Model:
+    """A matrix and a vector of one size: rows or columns can be summed, whichever of them comes first."""
+    a, v = keras.Input((N, N), name="a"), keras.Input((N,), name="v")
+    return keras.Model([a, v], layers.Dense(2)(layers.Dot(1, name="scale")([a, v])))
+
+
+OPEN: dict[str, Callable[[], keras.Model]] = {
+    "a turned map, pooled": lambda: turned(True),
+    "a turned map, added to itself": lambda: turned(False),
+    "turned data and turned weights": both_turned,
+}
+
+
+@pytest.mark.parametrize("name", OPEN)
+def test_what_follows_takes_the_axes_in_another_order(name, tmp_path):
+    OPEN[name]().save(tmp_path / "m.keras")
+    result = rewriter.repair(tmp_path / "m.keras", tmp_path / "fixed.keras")
+    assert all(f.choice is None for f in result.findings), [f.why for f in result.findings]
+    assert not result.inserted
+
+
+def test_the_order_of_a_matrix_and_a_vector_decides_nothing(tmp_path):
+    square().save(tmp_path / "m.keras")
+    broken = mutate(tmp_path / "m.keras", tmp_path / "b.keras", Recipe(("scale",), contract=("scale",))).path
+    result = rewriter.repair(broken, tmp_path / "fixed.keras")
+    assert result.output is None
+
+
+def pairs(sizes: tuple[int, int], path: Path, forgotten: bool) -> Path:
+    """Every pair of rows, of which the file only keeps the product: its own rank is one less."""
+    n, d = sizes
+    x, y = keras.Input((n, d), name="x"), keras.Input((n, d), name="y")
+    product = layers.Multiply(name="scale")(
+        [layers.Reshape((n, 1, d), name="left")(x), layers.Reshape((1, n, d), name="right")(y)]
+    )
+    keras.Model([x, y], layers.Dense(2)(ops.sum(product, axis=1))).save(path / "m.keras")
+    broken = mutate(path / "m.keras", path / "b.keras", Recipe(("scale",), ("left", "right"))).path
+    return forget(broken, path / "f.keras") if forgotten else broken
+
+
+@pytest.mark.parametrize("sizes", [(5, 7), (6, 6)])
+@pytest.mark.parametrize("forgotten", [False, True])
+def test_a_product_of_another_rank_than_the_recorded_one_is_a_fault(sizes, forgotten, tmp_path):
+    result = rewriter.repair(pairs(sizes, tmp_path, forgotten), tmp_path / "fixed.keras")
+    assert result.output is None
+    (finding,) = [f for f in result.findings if f.node == "scale"]
+    assert finding.severity.value == "error"
+    assert "the rest of the model was built for" in finding.message

@@ -1,0 +1,180 @@
+"""Several faults together: a search that finds the one choice without a contradiction, or says that there are two."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import keras
+import pytest
+from keras import layers
+
+import rewriter
+from rewriter.passes import downstream
+from tests import support
+from tests.mutate import Recipe, mutate, read_config, references, write_config
+from tests.passes.test_downstream import forget
+
+
+def broken(model: keras.Model, path: Path, at: str, drop: str = "", contract: str = "") -> Path:
+    """The model without the nodes that line its operands up, and without anything recorded."""
+    model.save(path / "m.keras")
+    recipe = Recipe(tuple(at.split()), tuple(drop.split()), contract=tuple(contract.split()))
+    mutate(path / "m.keras", path / "b.keras", recipe)
+    return forget(path / "b.keras", path / "f.keras")
+
+
+def restate(path: Path, node: str, shape: list[None] | None) -> None:
+    """Record another shape for a node's result, or for every one that has none."""
+    config = read_config(path)
+    for reference in references(config):
+        if reference["keras_history"][0] == node or (not node and reference["shape"] is None):
+            reference["shape"] = shape
+    write_config(path, path.with_suffix(".new"), config)
+    path.with_suffix(".new").rename(path)
+
+
+def outer(x: Any, y: Any, name: str) -> Any:
+    """``outer(x[B, m], y[B, n]) -> [B, m, n]``."""
+    column = layers.Reshape((x.shape[-1], 1), name=f"{name}_column")(x)
+    row = layers.Reshape((1, y.shape[-1]), name=f"{name}_row")(y)
+    return layers.Multiply(name=name)([column, row])
+
+
+def lifts(*names: str) -> str:
+    return " ".join(f"{name}_column {name}_row" for name in names)
+
+
+def inputs(**shapes: tuple[int, ...]) -> list[Any]:
+    return [keras.Input(shape, name=name) for name, shape in shapes.items()]
+
+
+def assert_same(fixed: Path, model: keras.Model) -> None:
+    repaired = keras.saving.load_model(fixed)
+    for batch in (1, 3, 5):
+        given = support.random_inputs(model, batch)
+        support.compare(support.run(repaired, given), support.run(model, given))
+
+
+def test_two_products_one_on_the_other(tmp_path):
+    """What the second one takes depends on what the first one means."""
+    x, y, z = inputs(x=(5,), y=(7,), z=(3,))
+    second = outer(layers.Flatten()(outer(x, y, "first")), z, "second")
+    model = keras.Model([x, y, z], layers.Dense(2, name="head")(layers.Flatten()(second)))
+    path = broken(model, tmp_path, "first second", lifts("first", "second"))
+    result = rewriter.repair(path, tmp_path / "fixed.keras")
+    assert result.output is not None, [f.why for f in result.findings]
+    assert {f.node: f.choice.rule for f in result.findings} == {"first": "outer", "second": "outer"}
+    assert_same(tmp_path / "fixed.keras", model)
+
+
+@pytest.mark.parametrize("convention", ["layer", "op"])
+def test_a_choice_upstream_that_leaves_no_answer_downstream_is_undone(convention, tmp_path):
+    """``[B, 5, 6]`` with ``[B, 5]``: a gate per step by all that the first multiply shows. Only the sum over the steps
+    leaves the weights behind the second one, which the gate would make a gate itself, what they were trained on."""
+    x, g, h = inputs(x=(5, 6), g=(5,), h=(6,))
+    total = layers.Dot(1, name="first")([g, x])
+    second = layers.Multiply(name="second")([total, h]) if convention == "layer" else total * h
+    model = keras.Model([x, g, h], layers.Dense(2, name="head")(layers.Flatten()(second)))
+    path = broken(model, tmp_path, "first", contract="first")
+    restate(path, "first", None)
+    result = rewriter.repair(path, tmp_path / "fixed.keras")
+    assert result.output is not None, [f.why for f in result.findings]
+    (finding,) = result.findings
+    assert (finding.node, finding.choice.rule) == ("first", "vecmat")
+    assert "trained on 6" in finding.why
+    assert any(e.startswith("against: what follows") for c in finding.candidates for e in c.evidence)
+    restate(tmp_path / "fixed.keras", "", [None, None])
+    assert_same(tmp_path / "fixed.keras", model)
+
+
+def layouts(joined: bool, convolved: bool) -> keras.Model:
+    """Two products of a map with channels last and one with channels first, of which nothing tells the layout."""
+    tensors = inputs(a=(4, 6, 3), b=(3, 4, 6), c=(4, 6, 3), d=(3, 4, 6))
+    a, b, c, d = tensors
+    left = layers.Multiply(name="left")([a, layers.Permute((2, 3, 1), name="turn_left")(b)])
+    right = layers.Multiply(name="right")([c, layers.Permute((2, 3, 1), name="turn_right")(d)])
+    results = [layers.Flatten()(layers.Add()([left, right]))] if joined else [left, right]
+    if convolved:
+        results.append(layers.Conv2D(2, 1, name="conv")(left))
+    return keras.Model(tensors, results)
+
+
+def test_two_symmetrical_faults_are_one_tie(tmp_path):
+    path = broken(layouts(True, False), tmp_path, "left right", "turn_left turn_right")
+    result = rewriter.repair(path, tmp_path / "fixed.keras")
+    assert result.output is None
+    assert [f.chosen for f in result.findings] == [None, None]
+    for finding in result.findings:
+        assert finding.why.startswith("a joint tie")
+        assert "'left'" in finding.why
+        assert "'right'" in finding.why
+
+
+def test_what_decides_one_of_them_decides_the_other(tmp_path):
+    model = layouts(True, True)
+    path = broken(model, tmp_path, "left right", "turn_left turn_right")
+    result = rewriter.repair(path, tmp_path / "fixed.keras")
+    assert result.output is not None, [f.why for f in result.findings]
+    assert_same(tmp_path / "fixed.keras", model)
+
+
+def test_ties_that_do_not_touch_each_other_stay_apart(tmp_path):
+    path = broken(layouts(False, False), tmp_path, "left right", "turn_left turn_right")
+    result = rewriter.repair(path, tmp_path / "fixed.keras")
+    assert result.output is None
+    assert not any("joint" in f.why for f in result.findings)
+    assert not any("left" in f.why for f in result.findings if f.node == "right")
+
+
+def test_one_that_is_decided_beside_one_that_is_not(tmp_path):
+    path = broken(layouts(False, True), tmp_path, "left right", "turn_left turn_right")
+    result = rewriter.repair(path, tmp_path / "fixed.keras")
+    assert {f.node: f.chosen is not None for f in result.findings} == {"left": True, "right": False}
+
+
+def row_of_products(count: int) -> keras.Model:
+    """Outer products in a row, each flattened and taken by a Dense layer of 15 rows."""
+    x = keras.Input((3,), name="x")
+    y = x
+    for number in range(count):
+        gate = layers.Dense(5, name=f"gate{number}")(y)
+        product = layers.Flatten(name=f"flat{number}")(outer(y, gate, f"scale{number}"))
+        y = layers.Dense(3, name=f"back{number}")(product)
+    return keras.Model(x, y)
+
+
+def spent(path: Path, monkeypatch) -> tuple[rewriter.Report, int]:
+    """The report, and how many nodes were inferred again for it."""
+    made = []
+
+    class Watched(downstream.Trials):
+        def __init__(self, *args: Any) -> None:
+            super().__init__(*args)
+            made.append(self)
+
+    monkeypatch.setattr("rewriter.passes.pipeline.Trials", Watched)
+    report = rewriter.check(path)
+    return report, made[0].limit - made[0].budget
+
+
+def test_independent_faults_do_not_multiply(tmp_path, monkeypatch):
+    costs = []
+    for count in (20, 200):
+        names = [f"scale{number}" for number in range(count)]
+        (tmp_path / str(count)).mkdir()
+        path = broken(row_of_products(count), tmp_path / str(count), " ".join(names), lifts(*names))
+        report, cost = spent(path, monkeypatch)
+        assert {f.node: f.choice and f.choice.rule for f in report.findings} == dict.fromkeys(names, "outer")
+        costs.append(cost)
+    assert costs[1] <= 12 * costs[0]
+
+
+def test_a_search_that_is_cut_short_says_so_and_chooses_nothing(tmp_path, monkeypatch):
+    monkeypatch.setattr(downstream, "_MIN_NODES", 4)
+    monkeypatch.setattr(downstream, "_MAX_MODELS", 0)
+    x, y = inputs(x=(5,), y=(7,))
+    model = keras.Model([x, y], layers.Dense(2)(layers.Flatten()(outer(x, y, "scale"))))
+    result = rewriter.repair(broken(model, tmp_path, "scale", lifts("scale")), tmp_path / "fixed.keras")
+    assert result.output is None
+    assert "not searched to the end" in result.findings[0].why
