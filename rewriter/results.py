@@ -5,20 +5,26 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+from .passes.changes import Changes
 from .passes.finding import Finding
 from .passes.rewrite import Inserted
+from .passes.verdicts import Verdicts
 from .shapes.infer import Inference
 
 
 @dataclass(slots=True)
 class Report:
-    """What ``check`` found. ``nodes`` and ``multiplies`` count calls, those of nested models included."""
+    """What ``check`` found. ``nodes`` and ``multiplies`` count calls, those of nested models included.
+
+    ``verdicts`` says how many multiplies are right, wrong, ambiguous and not analysed.
+    """
 
     path: str
     format: str
     nodes: int
     multiplies: int
     findings: list[Finding]
+    verdicts: Verdicts = field(default_factory=Verdicts)
 
     @property
     def clean(self) -> bool:
@@ -30,7 +36,8 @@ class Report:
 class Result(Report):
     """What ``repair`` did. ``output`` is None where something could not be decided: then nothing was written.
 
-    ``model`` is the repaired ``keras.Model`` where one was given.
+    ``model`` is the repaired ``keras.Model`` where one was given. ``verified`` says what was proven, as in the JSON.
+    ``changes`` is what a dry run would have written.
     """
 
     output: str | None = None
@@ -39,6 +46,7 @@ class Result(Report):
     verified: dict[str, Any] | None = None
     undecided: list[Finding] = field(default_factory=list)
     model: Any = None
+    changes: Changes | None = None
 
 
 @dataclass(slots=True)

@@ -9,6 +9,12 @@ import pytest
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 
+@pytest.fixture(autouse=True)
+def numerical_proof(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No process that runs what a test has repaired: it takes six seconds. ``tests/proof`` has them."""
+    monkeypatch.setattr("rewriter.formats.proof.in_child", lambda request: {"skipped": "a test goes without"})
+
+
 @pytest.fixture(scope="session")
 def workshop(tmp_path_factory: pytest.TempPathFactory):
     """Makes originals and mutants on disk, each once."""

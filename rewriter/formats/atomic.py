@@ -53,6 +53,31 @@ def atomic_write(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
                 os.unlink(temporary)
 
 
+@contextlib.contextmanager
+def provisional(path: str | os.PathLike[str], suffix: str) -> Iterator[str]:
+    """A free name beside `path` for a file that becomes `path` when the block ends well, and is removed otherwise.
+
+    Args:
+        suffix: what the name ends in, for readers that go by it.
+
+    Raises:
+        OutputError: as `atomic_write`.
+    """
+    target = os.fspath(path)
+    directory, name = os.path.split(target)
+    _check_target(target, name)
+    temporary = os.path.join(directory, f".rewriter-{secrets.token_hex(12)}{suffix}")
+    try:
+        yield temporary
+        try:
+            os.replace(temporary, target)
+        except OSError as error:
+            raise OutputError(f"cannot be written: {_reason(error)}") from error
+    finally:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(temporary)
+
+
 def _check_target(target: str, name: str) -> None:
     if name in ("", ".", ".."):
         raise OutputError("the path to write to names no file")

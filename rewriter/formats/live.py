@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from ..results import Result
+from .proof import Prover, in_process
 
 
 @contextmanager
@@ -21,19 +22,23 @@ def saved(model: Any) -> Iterator[str]:
 
 
 def repair_model(
-    model: Any, repair: Callable[[str, str], Result], output: str | os.PathLike[str] | None
+    model: Any, repair: Callable[[str, str, Prover], Result], output: str | os.PathLike[str] | None
 ) -> Result:
-    """Repair a model in memory; the result's ``model`` is a new one with its weights and compile state."""
+    """Repair a model in memory; the result's ``model`` is a new one with its weights and compile state.
+
+    It is proven in this process, which has Keras and the model's own classes already.
+    """
     with saved(model) as path:
         fixed = os.path.join(os.path.dirname(path), "fixed.keras")
-        result = repair(path, fixed)
+        # The model was made by this very process: its code is the caller's own.
+        classes = _classes(model)
+        result = repair(path, fixed, lambda request: in_process(request, classes, safe_mode=False))
         result.path = str(model.name)
         if result.output is None:
             return result
         import keras
 
-        # The model was made by this very process: its code is the caller's own.
-        result.model = keras.saving.load_model(fixed, custom_objects=_classes(model), safe_mode=False)
+        result.model = keras.saving.load_model(fixed, custom_objects=classes, safe_mode=False)
         result.output = None
         if output is not None:
             from .source import open_model

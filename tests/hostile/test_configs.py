@@ -224,7 +224,7 @@ def test_large(name: str, content: Any, status: int, tmp_path: Path):
     path, target = tmp_path / "model.json", tmp_path / "out.json"
     path.write_bytes(data(content))
     assert limited("check", path) == status
-    assert limited("repair", path, "-o", target) in (0, 1, 2)
+    assert limited("repair", path, "-o", target, "--no-verify") in (0, 1, 2)
 
 
 def limited(*arguments: str | Path) -> int:

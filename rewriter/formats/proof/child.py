@@ -1,0 +1,134 @@
+"""The proof in a process of its own: ``python -m rewriter.formats.proof`` with the request on standard input."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.util
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from ...errors import shown
+from .request import CHECKS, Request, from_dict
+
+TIMEOUT = 300.0
+_MARK = "rewriter-proof "
+_PACKAGE, _PROGRAM = __name__.split(".")[0], __name__.rpartition(".")[0]
+# The program that runs models of a format, and the packages that it needs.
+_KERAS = (_PROGRAM, ("tensorflow", "keras"))
+_RUNNERS = {"onnx": (f"{_PACKAGE}.formats.onnx_model", ("onnxruntime",))}
+
+
+def in_child(request: Request, timeout: float = TIMEOUT, program: str = "") -> dict[str, Any]:
+    """Prove a request in a new process; what becomes of that process is reported, as ``{"skipped": reason}``.
+
+    Args:
+        timeout: seconds after which the process is ended.
+        program: the module to run; that of the format without one.
+    """
+    if request.skipped:
+        return {"skipped": request.skipped}
+    module, needed = _RUNNERS.get(request.format, _KERAS)
+    absent = [name for name in needed if not installed(name)]
+    if absent:
+        return {"skipped": f"{' and '.join(absent)} not installed"}
+    words = [sys.executable, "-P", "-m", program or module]
+    try:
+        process = subprocess.Popen(
+            words,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            env=_environment(),
+            start_new_session=True,
+        )
+    except OSError as error:
+        return {"skipped": f"no process could be started for it: {error.strerror}"}
+    late = ""
+    try:
+        answer, _ = process.communicate(json.dumps(request.as_dict()).encode(), timeout)
+    except subprocess.TimeoutExpired:
+        late = f"it took longer than {timeout:g} seconds"
+        _end(process)
+        answer, _ = process.communicate()
+    finally:
+        _end(process)
+    return _answer(answer, late or _ended(process.returncode))
+
+
+def installed(name: str) -> bool:
+    """True where a package can be imported, without importing it."""
+    try:
+        return importlib.util.find_spec(name) is not None
+    except (ImportError, ValueError):
+        return False
+
+
+def _environment() -> dict[str, str]:
+    """On the processor alone, quietly, and with this very package."""
+    root = str(Path(sys.modules[_PACKAGE].__file__ or "").resolve().parents[1])
+    path = os.pathsep.join(p for p in (root, os.environ.get("PYTHONPATH", "")) if p)
+    return {
+        **os.environ,
+        "PYTHONPATH": path,
+        "KERAS_BACKEND": "tensorflow",
+        "TF_CPP_MIN_LOG_LEVEL": "3",
+        "CUDA_VISIBLE_DEVICES": "-1",
+    }
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    """End the process with all that it started, and wait for it."""
+    if process.poll() is None:
+        with contextlib.suppress(OSError):
+            os.killpg(process.pid, signal.SIGKILL) if hasattr(os, "killpg") else process.kill()
+    process.wait()
+
+
+def _ended(status: int) -> str:
+    """What is wrong with how the process ended, or ""."""
+    if status < 0:
+        names = {int(s): s.name for s in signal.Signals}
+        hint = ", perhaps for lack of memory" if -status == getattr(signal, "SIGKILL", None) else ""
+        return f"the process that ran it was ended by {names.get(-status, -status)}{hint}"
+    return f"the process that ran it ended with status {status}" if status else ""
+
+
+def _answer(output: bytes, ended: str) -> dict[str, Any]:
+    """The last answer that the process gave; one that it gave before it was ended has the reason at what is missing."""
+    answer = None
+    for line in output.decode(errors="replace").splitlines():
+        if line.startswith(_MARK):
+            with contextlib.suppress(ValueError):
+                answer = json.loads(line.removeprefix(_MARK))
+    if not isinstance(answer, dict) or (ended and "checks" not in answer):
+        return {"skipped": ended or "the process that ran it gave no answer"}
+    if "checks" in answer:
+        missing = {"proven": False, "why": ended or "it was not run"}
+        answer["checks"] = {name: answer["checks"].get(name, missing) for name in CHECKS}
+    return answer
+
+
+def main(prove: Callable[..., dict[str, Any]] | None = None) -> int:
+    """Answer the request on standard input. Libraries print what they like: only this has the real standard output."""
+    from .checks import in_process
+
+    run = prove or in_process
+    request = from_dict(json.load(sys.stdin))
+    out = os.dup(1)
+    os.dup2(2, 1)
+    with os.fdopen(out, "w") as stream:
+
+        def say(answer: dict[str, Any]) -> None:
+            print(_MARK + json.dumps(answer), file=stream, flush=True)
+
+        try:
+            say(run(request, report=say))
+        except Exception as error:
+            say({"skipped": f"it ended with {type(error).__name__}: {shown(error)}"})
+    return 0

@@ -1,0 +1,78 @@
+"""Random inputs for a Keras model, sample by sample, so that a sample is the same in every batch."""
+
+from __future__ import annotations
+
+from typing import Any
+
+_TABLES = ("input_dim", "num_tokens")
+_SEED = 20
+# Sizes to try, in this order, for the axes that a model leaves open.
+FREE_SIZES = (8, 32, 64, 224)
+
+
+class Inputs:
+    """Inputs of a model.
+
+    Raises:
+        ValueError: it takes something that random numbers cannot stand for.
+
+    Attributes:
+        fixed: the batch size that all inputs with a batch state, or None.
+        free: whether an axis other than the batch is open.
+        whole: whether an input is of whole numbers, of which only the model knows what they may be.
+    """
+
+    def __init__(self, model: Any) -> None:
+        import keras
+
+        self.tensors = list(model.inputs)
+        for tensor in self.tensors:
+            if getattr(tensor, "sparse", False) or getattr(tensor, "ragged", False):
+                raise ValueError("an input is sparse or ragged")
+        self.dtypes = [keras.backend.standardize_dtype(t.dtype) for t in self.tensors]
+        if "string" in self.dtypes:
+            raise ValueError("an input is of strings")
+        self.shapes = [tuple(t.shape) for t in self.tensors]
+        leading = [shape[0] for shape in self.shapes if shape]
+        self.open = any(size is None for size in leading)
+        sizes = {size for size in leading if size is not None}
+        self.fixed = sizes.pop() if not self.open and len(sizes) == 1 else None
+        self.apart = not self.open and self.fixed is None
+        self.free = any(size is None for shape in self.shapes for size in shape[1:])
+        self.whole = any("int" in dtype for dtype in self.dtypes)
+        limits = [
+            value
+            for layer in model._flatten_layers()
+            for name in _TABLES
+            if isinstance(value := getattr(layer, name, None), int) and value > 0
+        ]
+        self.limit = min(limits, default=8)
+        self.size = FREE_SIZES[0]
+
+    def batch(self, samples: list[int]) -> list[Any]:
+        """The inputs of a batch of samples; an input with a batch size of its own is the same in every batch."""
+        return [self._input(number, samples) for number in range(len(self.shapes))]
+
+    def _input(self, number: int, samples: list[int]) -> Any:
+        import numpy as np
+
+        shape = self.shapes[number]
+        inner = [self.size if size is None else size for size in shape[1:]]
+        if not shape:
+            return self._draw(number, [], 0)
+        chosen = list(range(shape[0])) if shape[0] is not None and shape[0] != self.fixed else samples
+        return np.stack([self._draw(number, inner, sample) for sample in chosen])
+
+    def _draw(self, number: int, shape: list[int], sample: int) -> Any:
+        import numpy as np
+
+        rng = np.random.default_rng((_SEED, number, sample))
+        dtype = self.dtypes[number]
+        if "int" in dtype:
+            return rng.integers(0, self.limit, shape).astype(dtype)
+        if dtype == "bool":
+            return np.asarray(rng.random(shape) > 0.3)
+        values = np.asarray(rng.normal(0.5, 1.0, shape))
+        if "complex" in dtype:
+            values = values + 1j * rng.normal(0.5, 1.0, shape)
+        return values.astype("float32" if dtype == "bfloat16" else dtype)

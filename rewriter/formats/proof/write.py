@@ -1,0 +1,80 @@
+"""Write a repaired model, but only once it is proven."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from ...errors import UnsupportedError, VerificationError, shown
+from ...ir.graph import Graph
+from ...passes.finding import Severity
+from ...passes.pipeline import Analysis, Outcome
+from ..atomic import provisional
+from ..source import open_model
+from .request import Prover, make_request
+
+if TYPE_CHECKING:
+    from ..source import ModelFile
+
+# By which readers tell the formats; what is not here is an archive of Keras.
+_SUFFIXES = {"json": ".json", "onnx": ".onnx"}
+NOT_ASKED = "--no-verify"
+
+
+def write_proven(
+    source: ModelFile,
+    target: str | os.PathLike[str],
+    outcome: Outcome,
+    look: Callable[[Graph], Analysis],
+    prover: Prover | None,
+) -> dict[str, Any]:
+    """Write the model beside ``target``, prove it there, and give it its name.
+
+    Args:
+        source: the opened model with its graph as it is now.
+        look: the analysis that found the faults.
+        prover: runs the model; None leaves that out.
+
+    Returns:
+        What was proven, as in the JSON.
+
+    Raises:
+        VerificationError: the proof failed; nothing was written.
+        RewriterError: as ``ModelFile.write``.
+    """
+    if not outcome.inserted:
+        source.write(target)
+        left = len(outcome.after.findings)
+        return {**_static(left), "skipped": "nothing was inserted: the copy is identical to the input"}
+    if os.path.exists(target) and os.path.samefile(source.path, target):
+        raise UnsupportedError("the output is the input itself: choose another name")
+    suffix = _SUFFIXES.get(source.format, ".keras")
+    with provisional(target, suffix) as path:
+        source.write(path)
+        with open_model(path) as written:
+            written.load_weights()
+            after = look(written.graph)
+            allowed = {finding.node for finding in outcome.findings if finding.left}
+            for finding in after.findings:
+                if finding.severity is Severity.ERROR and finding.node not in allowed:
+                    raise VerificationError(
+                        f"the repair failed its proof (static): {shown(finding.node)!r}: {finding.message}"
+                    )
+            request = make_request(path, source.path, source.format, written.graph, outcome.applied, after)
+        verified = _static(len(after.findings))
+        answer: dict[str, Any] = {"skipped": NOT_ASKED} if prover is None else prover(request)
+        if "failed" in answer:
+            raise VerificationError(_failure(answer["failed"]))
+    return {**verified, **answer}
+
+
+def _static(left: int) -> dict[str, Any]:
+    return {"static": True, "findings_left": left}
+
+
+def _failure(failed: dict[str, Any]) -> str:
+    place = f"{failed['node']!r}" if failed["node"] else "the model"
+    if failed["batch"] is not None:
+        place += f" at batch {failed['batch']}"
+    return f"the repair failed its proof ({failed['check']}): {place}: {failed['text']}"

@@ -1,0 +1,28 @@
+"""Programs that stand for a process that goes wrong: ``python -m tests.proof.programs`` does what STRAY says."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import time
+
+if __name__ == "__main__":
+    sys.stdin.read()
+    stray = os.environ["STRAY"]
+    if stray == "hang":
+        time.sleep(60)
+    elif stray == "late":
+        print('rewriter-proof {"checks": {"equation": {"proven": true, "batches": [1]}}}', flush=True)
+        time.sleep(60)
+    elif stray == "die":
+        os.kill(os.getpid(), signal.SIGKILL)
+    elif stray == "chatter":
+        print("loading ...")
+    elif stray == "list":
+        print("rewriter-proof [1]")
+    elif stray == "half":
+        print('rewriter-proof {"checks"')
+    elif stray == "status":
+        print("rewriter-proof {}")
+        sys.exit(7)

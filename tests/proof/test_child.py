@@ -1,0 +1,108 @@
+"""The process that runs a repaired model: what it answers, and what is said where it does not."""
+
+from __future__ import annotations
+
+import json
+import time
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from rewriter.cli import main
+from rewriter.formats import keras_ops
+from rewriter.formats.proof import Request, in_child
+from tests.cli.common import is_one_error_line, model, run, spawn
+from tests.cli.hostile import product
+
+NOTHING = Request("none.keras", "none.keras", "keras-v3", [], [0], [1, 2, 3], 10)
+
+
+def test_a_repair_is_proven(tmp_path: Path):
+    target = tmp_path / "fixed.keras"
+    done = spawn("repair", model("batch_misaligned"), "-o", target, "--format", "json")
+    assert (done.status, done.err) == (0, "")
+    verified = json.loads(done.out)["verified"]
+    assert verified["static"] is True
+    assert verified["findings_left"] == 0
+    checks = verified["checks"]
+    assert set(checks) == {"independence", "batch-one", "equation", "gradients"}
+    assert all(check["proven"] for check in checks.values())
+    assert {1, 2, 3, 10, 12, 16} <= set(checks["independence"]["batches"])
+    assert 0 < checks["independence"]["difference"] < 1e-5
+    assert [p.name for p in tmp_path.iterdir()] == ["fixed.keras"]
+
+
+def test_a_repair_that_fails_its_proof_is_not_written(tmp_path: Path, capsys, misspell):
+    """Every other gate: Repeat spelt as Tile, which has the same shape."""
+
+    def wrong(step):
+        if step.op != "Repeat":
+            return keras_ops.spell(step)
+        counts = [step.repeats[0] if i == step.axes[0] else 1 for i in range(len(step.to))]
+        return ("keras.src.ops.numpy", "Tile", {"repeats": counts}, ())
+
+    misspell(wrong)
+    target, source = tmp_path / "fixed.json", upsampled(tmp_path)
+    target.write_bytes(b"what was there")
+    before = source.read_bytes()
+    done = run(capsys, "repair", source, "-o", target, "--mode", "best")
+    assert done.status == 3
+    assert is_one_error_line(done.err, "in.json", "(equation)", "'scale' at batch 1", "of the largest value")
+    assert target.read_bytes() == b"what was there"
+    assert source.read_bytes() == before
+    assert not list(tmp_path.glob(".rewriter-*"))
+
+
+def upsampled(folder: Path) -> Path:
+    """A gate of half the size, which Keras refuses to build."""
+    archive = product(folder / "made.keras", [[None, 8, 8, 3], [None, 4, 4, 3]])
+    path = folder / "in.json"
+    entry = json.loads(zipfile.ZipFile(archive).read("config.json"))
+    path.write_text(json.dumps({**entry, "module": "keras.src.models.functional"}))
+    return path
+
+
+@pytest.mark.parametrize(
+    ("stray", "words"),
+    [
+        ("hang", "longer than 1 seconds"),
+        ("die", "ended by SIGKILL, perhaps for lack of memory"),
+        ("chatter", "gave no answer"),
+        ("list", "gave no answer"),
+        ("half", "gave no answer"),
+        ("status", "status 7"),
+    ],
+)
+def test_a_process_that_goes_wrong_is_reported(stray: str, words: str, monkeypatch):
+    monkeypatch.setenv("STRAY", stray)
+    timeout = 1.0 if stray == "hang" else 30.0
+    start = time.monotonic()
+    answer = in_child(NOTHING, timeout, "tests.proof.programs")
+    assert words in answer["skipped"]
+    assert time.monotonic() - start < 20
+
+
+def test_what_was_shown_before_it_hangs_counts(monkeypatch):
+    monkeypatch.setenv("STRAY", "late")
+    checks = in_child(NOTHING, 1.0, "tests.proof.programs")["checks"]
+    assert checks["equation"] == {"proven": True, "batches": [1]}
+    assert checks["gradients"] == {"proven": False, "why": "it took longer than 1 seconds"}
+
+
+def test_what_is_not_installed_is_said(monkeypatch):
+    monkeypatch.setattr("rewriter.formats.proof.child.installed", lambda name: name != "tensorflow")
+    assert in_child(NOTHING) == {"skipped": "tensorflow not installed"}
+
+
+def test_a_dead_process_is_not_fatal(tmp_path: Path, capsys, monkeypatch):
+    monkeypatch.setenv("STRAY", "die")
+    monkeypatch.setattr(
+        "rewriter.formats.proof.in_child", lambda request: in_child(request, 30, "tests.proof.programs")
+    )
+    target = tmp_path / "fixed.keras"
+    assert main(["repair", str(model("layout")), "-o", str(target)]) == 0
+    captured = capsys.readouterr()
+    assert "Not verified by running it: the process" in " ".join(captured.out.split())
+    assert captured.err == ""
+    assert target.exists()
