@@ -9,6 +9,7 @@ from typing import Any, NoReturn
 from .errors import UsageError
 
 _MODES = ("safe", "best")
+_OPS = ("multiply", "all")
 
 Run = Callable[[argparse.Namespace, Any], int]
 
@@ -37,16 +38,21 @@ def parser(run: Mapping[str, Run]) -> argparse.ArgumentParser:
 
     check = _command(commands, "check", run, "find what does not fit; change nothing")
     check.add_argument(
-        "models", metavar="MODEL", nargs="+", help="a saved model (.keras, or the JSON of one)"
+        "models", metavar="MODEL", nargs="+", help="a saved model (.keras, the JSON of one, or .onnx)"
+    )
+    check.add_argument(
+        "--plan", metavar="FILE", help="write the choices to a TOML file, to edit and to repair with"
     )
     _format(check, "text", "json", "sarif", "github")
     _mode(check)
+    _ops(check)
     _user_rules(check)
 
     repair = _command(commands, "repair", run, "insert what is missing and write the model")
     repair.add_argument("model", metavar="MODEL", help="a saved model")
-    repair.add_argument("-o", "--output", metavar="OUT", required=True, help="the file to write")
-    repair.add_argument("--onnx", metavar="FILE", help="write ONNX as well (not available in this version)")
+    repair.add_argument("-o", "--output", metavar="OUT", help="the file to write (needed without --diff)")
+    repair.add_argument("--diff", action="store_true", help="show what would change, and write nothing")
+    repair.add_argument("--onnx", metavar="FILE", help="write the repaired model as ONNX as well")
     repair.add_argument(
         "--at",
         metavar="NODE=MEANING",
@@ -55,10 +61,14 @@ def parser(run: Mapping[str, Run]) -> argparse.ArgumentParser:
         help="what a multiply means: a rule or an equation, as in --at gate=channel-gate or\n"
         '--at "gate=b h w c, b c -> b h w c" (repeatable)',
     )
+    repair.add_argument(
+        "--plan", metavar="FILE", help="apply the choices in a file that check --plan wrote, and nothing else"
+    )
     _mode(repair)
+    _ops(repair)
     repair.add_argument("--explicit", action="store_true", help="also write legal implicit broadcasts out")
     repair.add_argument(
-        "--no-verify", dest="verify", action="store_false", help="do not check the result again"
+        "--no-verify", dest="verify", action="store_false", help="do not run the repaired model"
     )
     _format(repair, "text", "json")
     _user_rules(repair)
@@ -70,6 +80,7 @@ def parser(run: Mapping[str, Run]) -> argparse.ArgumentParser:
     explain.add_argument(
         "node", metavar="NODE", nargs="?", help="a multiply of the model (all of them without it)"
     )
+    _ops(explain)
     _user_rules(explain)
 
     shapes = _command(commands, "shapes", run, "list every node with its named axes")
@@ -99,10 +110,22 @@ def parser(run: Mapping[str, Run]) -> argparse.ArgumentParser:
     _format(rules, "text", "json", "markdown")
     _user_rules(rules)
 
-    export = _command(commands, "export", run, "write a model as ONNX (not available in this version)")
+    export = _command(commands, "export", run, "write a model as ONNX")
     export.add_argument("model", metavar="MODEL", help="a saved model")
     export.add_argument("output", metavar="OUT.onnx", help="the file to write")
-    export.add_argument("--opset", metavar="N", type=int, help="the version of the ONNX operator set")
+    export.add_argument(
+        "--opset", metavar="N", type=int, help="the version of the ONNX operator set (default: the newest)"
+    )
+    export.add_argument("--batch", metavar="N", type=int, help="fix the batch of all inputs")
+    export.add_argument(
+        "--external-data", action="store_true", help="put the weights into OUT.onnx.data, beside the model"
+    )
+    export.add_argument("--nchw-inputs", action="store_true", help="take images with their channels first")
+    export.add_argument("--nchw-outputs", action="store_true", help="give images with their channels first")
+    export.add_argument("--fp16", action="store_true", help="compute in half precision")
+    export.add_argument(
+        "--fallback", choices=("tf2onnx",), help="what takes over a model that cannot be exported directly"
+    )
     return main
 
 
@@ -130,6 +153,15 @@ def _mode(parser: _Parser) -> None:
         choices=_MODES,
         default="safe",
         help="safe applies only what evidence decides (default), best takes the first-ranked candidate",
+    )
+
+
+def _ops(parser: _Parser) -> None:
+    parser.add_argument(
+        "--ops",
+        choices=_OPS,
+        default=_OPS[0],
+        help="multiply looks at multiplies (default), all at Add and its kin, Dot, matmul, einsum and Concatenate too",
     )
 
 

@@ -17,14 +17,13 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from .arguments import parser
-from .errors import OutputError, RewriterError, UnsupportedError, UsageError, VerificationError, shown
+from .errors import OutputError, RewriterError, UsageError, VerificationError, shown
 
 if TYPE_CHECKING:
     from .report.console import Console
     from .rules.table import Rule
 
 OK, FOUND, UNUSABLE, UNPROVEN, INTERRUPTED = 0, 1, 2, 3, 130
-_NO_ONNX = "writing ONNX is not available in this version"
 _DEBUG = "REWRITER_DEBUG"
 
 
@@ -94,9 +93,14 @@ def _check(options: argparse.Namespace, console: Console) -> int:
 
     table, rules = _rules(options)
     kept: list[Any] = []
+    if options.plan is not None and len(options.models) > 1:
+        raise UsageError("--plan takes one model")
 
     def one(path: str) -> int:
-        item = check(path, mode=options.mode, rules=rules)
+        try:
+            item = check(path, mode=options.mode, ops=options.ops, rules=rules, plan=options.plan)
+        except OutputError as error:
+            raise _NamedError(options.plan) from error
         if options.format == "json":
             _print_json(console, as_json.report(item))
         elif options.format == "github":
@@ -124,33 +128,42 @@ def _check(options: argparse.Namespace, console: Console) -> int:
 
 
 def _repair(options: argparse.Namespace, console: Console) -> int:
-    if options.onnx is not None:
-        raise UnsupportedError(f"{shown(options.onnx)}: {_NO_ONNX}")
+    if options.output is None and not options.diff:
+        raise UsageError("-o OUT is needed: the file to write (or --diff, which writes none)")
+    if options.plan is not None and (options.at or options.explicit or options.mode != "safe"):
+        raise UsageError("--plan says all that is to be done: --at, --explicit and --mode do not go with it")
     at = _stated(options.at)
     table, rules = _rules(options)
 
     def one(path: str) -> int:
         from .api import repair
-        from .report import as_json, text
+        from .report import as_json, diff, text
 
-        _check_output(path, options.output)
+        if options.output is not None:
+            _check_output(path, options.output)
         try:
             item = repair(
                 path,
                 options.output,
+                onnx=options.onnx,
                 at=at,
                 mode=options.mode,
+                ops=options.ops,
                 explicit=options.explicit,
                 verify=options.verify,
                 rules=rules,
+                plan=options.plan,
+                dry_run=options.diff,
             )
         except OutputError as error:
             raise _NamedError(options.output) from error
         if options.format == "json":
             _print_json(console, as_json.report(item))
+        elif item.changes is not None:
+            console.write(diff.text(item, console.width))
         else:
             console.write(text.result(item, table, console.width))
-        return FOUND if item.output is None else OK
+        return FOUND if item.undecided else OK
 
     return _each([options.model], console, one, _json_unusable(options, console))
 
@@ -205,7 +218,7 @@ def _explain(options: argparse.Namespace, console: Console) -> int:
         raise UsageError(f"{shown(options.target)}: no such file, and no such rule; the rules are {names}")
 
     def one(path: str) -> int:
-        console.write(explain.of_file(path, options.node, table, console.width))
+        console.write(explain.of_file(path, options.node, table, console.width, options.ops))
         return OK
 
     return _each([options.target], console, one)
@@ -241,7 +254,21 @@ def _list_rules(options: argparse.Namespace, console: Console) -> int:
 
 
 def _export(options: argparse.Namespace, console: Console) -> int:
-    raise UnsupportedError(f"{shown(options.output)}: {_NO_ONNX}")
+    def one(path: str) -> int:
+        from .api import export_onnx
+        from .report import onnx
+
+        _check_output(path, options.output)
+        names = ("opset", "batch", "external_data", "nchw_inputs", "nchw_outputs", "fp16", "fallback")
+        given = {name: getattr(options, name) for name in names if getattr(options, name) is not None}
+        try:
+            item = export_onnx(path, options.output, **given)
+        except OutputError as error:
+            raise _NamedError(options.output) from error
+        console.write(onnx.text(item))
+        return OK
+
+    return _each([options.model], console, one, lambda path, reason: None)
 
 
 _COMMANDS: dict[str, Callable[[argparse.Namespace, Console], int]] = {

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Any
 
 from ..errors import shown
 from ..ir.axis import Value
+from ..passes.changes import Changes, State
 from ..passes.finding import Candidate, Finding
 from ..passes.rewrite import recorded_shape
 from ..passes.suggest import Suggestion
@@ -24,6 +26,7 @@ def report(item: Report) -> dict[str, Any]:
         "format": item.format,
         "nodes": item.nodes,
         "multiplies": item.multiplies,
+        "verdicts": asdict(item.verdicts),
         "findings": [finding(f) for f in item.findings],
     }
     if isinstance(item, Result):
@@ -31,7 +34,23 @@ def report(item: Report) -> dict[str, Any]:
         data["onnx"] = item.onnx
         data["inserted"] = [{"node": node_path(i.node), "op": i.op, "rule": i.rule} for i in item.inserted]
         data["verified"] = item.verified
+        if item.changes is not None:
+            data["changes"] = changes(item.changes)
     return data
+
+
+def changes(item: Changes) -> list[dict[str, Any]]:
+    """Every changed node, before and after; null where it is not there."""
+    return [
+        {"node": node_path(c.node), "before": _state(c.before), "after": _state(c.after)} for c in item.nodes
+    ]
+
+
+def _state(item: State | None) -> dict[str, Any] | None:
+    if item is None:
+        return None
+    operands = [{"from": node_path(o.source), "shape": o.value.shape} for o in item.operands]
+    return {"op": shown(item.op), "operands": operands, "output": item.result.shape if item.result else None}
 
 
 def node_path(path: str) -> str:
@@ -55,6 +74,10 @@ def finding(item: Finding) -> dict[str, Any]:
         "candidates": [candidate(c) for c in item.candidates],
         "chosen": item.chosen,
         "why": item.why,
+        "upstream": [
+            {"node": node_path(a.node), "argument": a.argument, "from": a.before, "to": a.after}
+            for a in item.upstream
+        ],
     }
 
 

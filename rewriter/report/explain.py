@@ -13,7 +13,7 @@ from ..passes.candidates import matches
 from ..passes.evidence import KINDS, weigh
 from ..passes.finding import Applicability, Candidate, Finding, Operand
 from ..passes.pipeline import Analysis, analyse
-from ..passes.sites import Site
+from ..passes.sites import DEFAULT_OPS, Site
 from ..rules.lower import lower
 from ..rules.match import Match, NoMatch, match
 from ..rules.notation import Equation
@@ -23,7 +23,15 @@ from ..shapes.call import ShapeError
 from .alignment import alignment, axis_text, problem
 from .console import pad, paint
 from .text import meaning, show_finding
-from .words import CONVENTIONS, count, operand_names, sizes_text, steps_text, value_text, wrapped
+from .words import (
+    complaint,
+    convention_text,
+    operand_names,
+    sizes_text,
+    steps_text,
+    value_text,
+    wrapped,
+)
 
 _STAGES = ("rank", "role", "size", "nodes")
 _MOST_NAMES = 12
@@ -46,14 +54,21 @@ class Attempt:
     reason: str = ""
 
 
-def of_file(path: str | os.PathLike[str], node: str | None, rules: Sequence[Rule], width: int) -> str:
-    """The explanation of one node of a model, or of all that multiply.
+def of_file(
+    path: str | os.PathLike[str],
+    node: str | None,
+    rules: Sequence[Rule],
+    width: int,
+    ops: str = DEFAULT_OPS,
+) -> str:
+    """The explanation of one node of a model, or of all that multiply (with ``all``, that are looked at).
 
     Raises:
         UsageError: the model has no such node.
     """
     with open_model(path) as source:
-        analysis = analyse(source.graph, rules)
+        source.load_weights()
+        analysis = analyse(source.graph, rules, ops=ops)
         if node is None:
             return _whole(source.path, analysis, rules, width)
         return _node(source.path, node, analysis, rules, width)
@@ -68,14 +83,14 @@ def _node(path: str, node: str, analysis: Analysis, rules: Sequence[Rule], width
         lines = [
             *show_finding(finding, rules, width),
             "",
-            *wrapped("It is no multiply: nothing is inserted at it.", width),
+            *wrapped(f"It is no {_noun(analysis)}: nothing is inserted at it.", width),
         ]
         return "\n".join(lines) + "\n"
     if any(
         f"{prefix}{name}" == node for prefix, item in analysis.inference.walk() for name in item.graph.nodes
     ):
         raise UsageError(
-            f"node {shown(node)!r} is no multiply, and nothing is wrong with it; {_known(analysis)}"
+            f"node {shown(node)!r} is no {_noun(analysis)}, and nothing is wrong with it; {_known(analysis)}"
         )
     raise UsageError(f"there is no node {shown(node)!r}; {_known(analysis)}")
 
@@ -83,8 +98,16 @@ def _node(path: str, node: str, analysis: Analysis, rules: Sequence[Rule], width
 def _known(analysis: Analysis) -> str:
     names = list(dict.fromkeys(s.path for s in analysis.sites))
     if not names:
-        return "the model has no multiplies"
-    return f"the model's multiplies are {_some(names)}"
+        return f"the model has no {_nouns(analysis)}"
+    return f"the model's {_nouns(analysis)} are {_some(names)}"
+
+
+def _noun(analysis: Analysis) -> str:
+    return "multiply" if analysis.ops == DEFAULT_OPS else "node where tensors meet"
+
+
+def _nouns(analysis: Analysis) -> str:
+    return "multiplies" if analysis.ops == DEFAULT_OPS else "nodes where tensors meet"
 
 
 def _whole(path: str, analysis: Analysis, rules: Sequence[Rule], width: int) -> str:
@@ -93,7 +116,8 @@ def _whole(path: str, analysis: Analysis, rules: Sequence[Rule], width: int) -> 
     for site in analysis.sites:
         by_path.setdefault(site.path, []).append(site)
     findings = {f.node: f for f in analysis.findings}
-    sections = [wrapped(f"{paint(shown(path), 'bold')}: {count(len(by_path), 'multiply')}", width, hang=4)]
+    number = f"{len(by_path):,} {_noun(analysis) if len(by_path) == 1 else _nouns(analysis)}"
+    sections = [wrapped(f"{paint(shown(path), 'bold')}: {number}", width, hang=4)]
     alike: dict[tuple[str, ...], list[str]] = {}
     for name, group in by_path.items():
         if name in findings:
@@ -128,6 +152,18 @@ def _sections(here: Sequence[Site], finding: Finding | None, rules: Sequence[Rul
     lines += ["", paint("How its operands meet", "bold"), *_meeting(site, width)]
     if any(v.axes is None for v in site.values):
         return lines
+    if site.convention is Convention.NONE:
+        if finding is None:
+            return [*lines, "", *wrapped("It runs, and nothing speaks against it.", width, 2)]
+        wrong = wrapped(complaint(finding), width, 2)
+        return [
+            *lines,
+            "",
+            *wrong,
+            "",
+            paint("What is made of it", "bold"),
+            *_decision(finding, rules, width),
+        ]
     lines += ["", paint("What it does as it stands", "bold"), *_as_it_stands(site, finding, width)]
     if finding is not None:
         lines += ["", paint("What is made of it", "bold"), *_decision(finding, rules, width)]
@@ -136,7 +172,7 @@ def _sections(here: Sequence[Site], finding: Finding | None, rules: Sequence[Rul
 
 
 def _meeting(site: Site, width: int) -> list[str]:
-    lines = wrapped(CONVENTIONS[site.convention], width, 2)
+    lines = wrapped(convention_text(site), width, 2)
     return [*lines, "", *alignment(site.operands, site.convention, width, 4)]
 
 
@@ -204,7 +240,11 @@ def _decision(finding: Finding, rules: Sequence[Rule], width: int) -> list[str]:
     if len(finding.candidates) > 1:
         order = "; ".join(f"({i}) {kind}" for i, kind in enumerate(KINDS, 1))
         lines += wrapped(
-            f"Order: what fits is ranked by the first of these that differs: {order}.", width, 2, 6
+            f"Order: what the rest of the model cannot run with is ruled out; what is left is ranked by the first of "
+            f"these that differs: {order}.",
+            width,
+            2,
+            6,
         )
     for number, candidate in enumerate(finding.candidates, 1):
         lines += ["", *_ranked(number, candidate, rules, names, width, candidate is chosen)]
@@ -217,6 +257,8 @@ def _ranked(
     note = paint("  <- chosen", "green") if chosen else ""
     lines = wrapped(f"{number}  {meaning(item, rules)}{note}", width, 3, 6)
     details = [*steps_text(item.plan.steps, names), *(f"evidence: {text}" for text in item.evidence)]
+    said = ", ".join(f"({i}) {number}" for i, number in enumerate(item.rank, 1) if number)
+    details.append(f"rank: {said or 'no kind of evidence speaks for it or against it'}")
     details.append(f"result: {sizes_text(item.plan.output)}; {_APPLIED[item.applicability]}")
     return lines + [line for text in details for line in wrapped(text, width, 6, 8)]
 

@@ -136,6 +136,7 @@ def _axes(terms: Sequence[Term], sizes: dict[str, int]) -> tuple[Axis, ...]:
         size = 1
         for name in term.names:
             size *= sizes[name]
+        size -= term.cut  # one less than the product, so that there is something to cut
         result.append(new_axis(size, Role.BATCH if term.names == ("b",) else Role.UNKNOWN))
     return tuple(result)
 
@@ -171,4 +172,6 @@ def run(step: Step, array: Any) -> Any:
         return np.tile(array, step.repeats)
     if step.op == "Repeat":
         return np.repeat(array, step.repeats[0], step.axes[0])
+    if step.op == "Slice":
+        return array[tuple(slice(size) for size in step.to if isinstance(size, int))]
     return np.reshape(array, step.to)

@@ -15,7 +15,8 @@ from ..formats.keras_weights import parameter_counts
 from ..formats.source import open_model
 from ..ir.axis import Role, Value
 from ..ir.graph import Operation, TensorRef
-from ..passes.sites import is_multiply
+from ..passes.sites import family_of
+from ..rules.table import Family
 from ..shapes.infer import Inference, infer
 from .console import columns, pad, paint
 from .words import count, sizes_text, wrapped
@@ -120,7 +121,7 @@ def _rows(
             mark, styles, reason = "~", ("yellow",), inference.opaque[name]
         elif name in inference.faults:
             mark, styles, reason = "!", ("red",), inference.faults[name]
-        if is_multiply(node):
+        if family_of(node) is Family.PRODUCT:
             mark, styles = "*", styles or ("bold",)
         operation = node.operation
         first = weights.get(stored + operation.name, 0) if node.call == 0 else 0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from ..errors import shown
 from ..formats.keras_ops import line as keras_line
@@ -20,6 +21,7 @@ from .words import (
     CONVENTIONS,
     KINDS,
     complaint,
+    convention_of,
     count,
     labelled,
     op_text,
@@ -34,12 +36,20 @@ _MOST_CANDIDATES = 8
 
 def report(item: Report, rules: Sequence[Rule], width: int) -> str:
     """What ``check`` found."""
-    lines = [*wrapped(headline(item), width, hang=4), ""]
+    lines = [*_heading(item, width), ""]
     for finding in item.findings:
         lines += [*show_finding(finding, rules, width), ""]
     if any(f.chosen is not None for f in item.findings):
         lines += [*wrapped(f"To repair: rewriter repair {_word(item.path)} -o OUT", width, hang=4), ""]
     return "\n".join(lines).rstrip() + "\n"
+
+
+def _heading(item: Report, width: int) -> list[str]:
+    """What was found, and the verdicts on all multiplies."""
+    v = item.verdicts
+    counts = f"{v.right} proven right, {v.wrong} proven wrong, {v.ambiguous} ambiguous"
+    verdicts = f"multiplies: {counts}, {v.not_analysed} not analysed"
+    return [*wrapped(headline(item), width, hang=4), *wrapped(verdicts, width, 2, 4)]
 
 
 def headline(item: Report) -> str:
@@ -67,7 +77,7 @@ def show_finding(item: Finding, rules: Sequence[Rule], width: int, done: bool = 
     lines += labelled("node", [f"{paint(shown(item.node), 'bold')} ({op_text(item)})"], width)
     lines += ["", *alignment(item.operands, item.convention, width, 4), ""]
     if item.convention is not Convention.NONE:
-        lines += labelled("operation", [CONVENTIONS[item.convention]], width)
+        lines += labelled("operation", [convention_of(item.convention, item.op)], width)
     lines += labelled("wrong", [complaint(item)], width)
     names = operand_names(item.operands)
     chosen = item.choice
@@ -102,7 +112,7 @@ def _others(
         lines += _candidate(number, candidate, rules, names, width, candidate is _best_mode(item))
     if len(others) > _MOST_CANDIDATES:
         lines.append(f"    ... and {len(others) - _MOST_CANDIDATES} more (--format json shows all)")
-    if item.convention is Convention.NONE:
+    if item.elsewhere:
         return lines
     lines += wrapped(f"To say which: --at {_word(f'{shown(item.node)}={others[0].equation}')}", width, 2, 6)
     return lines
@@ -110,7 +120,7 @@ def _others(
 
 def _best_mode(item: Finding) -> Candidate | None:
     """The candidate that best mode takes of a finding that safe mode leaves open."""
-    if item.choice is not None or item.severity is not Severity.ERROR or item.convention is Convention.NONE:
+    if item.choice is not None or item.severity is not Severity.ERROR or item.elsewhere:
         return None
     return next((c for c in item.candidates if not c.match.assumed), None)
 
@@ -133,7 +143,7 @@ def _word(text: str) -> str:
 def result(item: Result, rules: Sequence[Rule], width: int) -> str:
     """What ``repair`` did."""
     done = item.output is not None
-    lines = [*wrapped(headline(item), width, hang=4), ""]
+    lines = [*_heading(item, width), ""]
     for finding in item.findings:
         lines += [*show_finding(finding, rules, width, done), ""]
     if not done:
@@ -145,7 +155,7 @@ def result(item: Result, rules: Sequence[Rule], width: int) -> str:
     lines.append(f"Written: {paint(shown(item.output), 'bold')}{copy}")
     if item.onnx:
         lines.append(f"Written: {paint(shown(item.onnx), 'bold')}")
-    lines += _proven(item.verified, width)
+    lines += _proven(item, width)
     return "\n".join(lines) + "\n"
 
 
@@ -161,18 +171,35 @@ def _inserted(item: Result, width: int) -> list[str]:
     return [*lines, ""]
 
 
-def _proven(verified: Mapping[str, object] | None, width: int) -> list[str]:
+_CHECKS = {
+    "independence": "no sample depends on another",
+    "batch-one": "each is what the original gives at batch 1",
+    "equation": "each changed node computes its equation",
+    "gradients": "finite gradients go through it",
+}
+
+
+def _proven(item: Result, width: int) -> list[str]:
+    """What was shown from the axes, what by running the model, and what was not."""
+    verified = item.verified
     if verified is None:
-        return ["Not verified (--no-verify)."]
-    facts = []
-    if verified.get("static"):
-        left = verified.get("findings_left", 0)
-        facts.append(
-            "the axes of every tensor were computed again, and "
-            + ("no finding is left" if not left else f"{left} finding(s) are left that no insertion repairs")
-        )
-    facts += [f"{key}: {value}" for key, value in verified.items() if key not in ("static", "findings_left")]
-    return wrapped(f"Proven: {'; '.join(facts) or 'nothing'}.", width, hang=8)
+        return []
+    left = verified["findings_left"]
+    rest = f"{count(left, 'finding')} left that no insertion repairs" if left else "no finding is left"
+    lines = wrapped(f"Proven: the axes of every tensor were computed again; {rest}.", width, hang=4)
+    if not item.inserted:
+        return lines
+    if "skipped" in verified:
+        return [*lines, *wrapped(f"Not verified by running it: {verified['skipped']}.", width, hang=4)]
+    checks: Mapping[str, Any] = verified["checks"]
+    shown_by = [name for name in _CHECKS if checks[name]["proven"]]
+    if shown_by:
+        batches = ", ".join(map(str, checks[shown_by[0]]["batches"]))
+        off = max(checks[name].get("difference", 0.0) for name in shown_by)
+        text = f"{'; '.join(_CHECKS[name] for name in shown_by)} (off by {off:.1g} at most)"
+        lines += wrapped(f"Proven by running it at batch {batches}: {text}.", width, hang=4)
+    missing = [f"{name}, since {c['why']}" for name, c in checks.items() if c.get("why")]
+    return lines + (wrapped(f"Not shown: {'; '.join(missing)}.", width, hang=4) if missing else [])
 
 
 # -- suggest -----------------------------

@@ -9,6 +9,7 @@ from ..errors import shown
 from ..ir.axis import Value
 from ..ir.size import Size
 from ..passes.finding import LITERAL, Finding, Kind, Operand, Severity
+from ..passes.sites import Site
 from ..rules.lower import RESULT, Step
 from ..shapes.broadcast import Convention
 from .console import columns, pad
@@ -57,6 +58,23 @@ CONVENTIONS: dict[Convention, str] = {
     "insert missing axes in front.",
     Convention.NONE: "",
 }
+
+def convention_of(convention: Convention, op: str) -> str:
+    """How the operands of a layer (capitalised) or an operator meet, in words."""
+    text = CONVENTIONS[convention]
+    if op == "Multiply" or not text:
+        return text
+    if convention is Convention.MERGE:
+        return text.replace("keras.layers.Multiply takes", f"keras.layers.{op} takes")
+    return text.replace("keras.ops.multiply and '*' line", f"keras.ops.{op.lower()} lines").replace(
+        "do, and insert", "does, and inserts"
+    )
+
+
+def convention_text(site: Site) -> str:
+    """How the operands of a node meet, in words."""
+    return convention_of(site.convention, site.node.operation.class_name)
+
 
 COLOURS = {Severity.ERROR: "red", Severity.WARNING: "yellow", Severity.INFO: "cyan"}
 
@@ -116,6 +134,8 @@ def step_text(step: Step, names: Sequence[str]) -> str:
         return f"Tile {what} by {step.repeats}, giving {to}"
     if step.op == "Repeat":
         return f"Repeat each entry of {what} {step.repeats[0]} times along axis {step.axes[0]}, giving {to}"
+    if step.op == "Slice":
+        return f"Slice {what}, keeping what is in front, to {to}"
     if step.op in ("ExpandDims", "Squeeze"):
         return f"{step.op} {what} at {step.axes if len(step.axes) > 1 else step.axes[0]}, giving {to}"
     return f"{step.op} {what} to {to}"

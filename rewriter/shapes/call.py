@@ -17,7 +17,13 @@ _MISSING: Any = object()
 
 
 class ShapeError(Exception):
-    """The node cannot run on such operands. The message says why; the driver adds the node's name."""
+    """The node cannot run on such operands. The message says why; the driver adds the node's name.
+
+    ``made`` is what the operation ``by`` would give all the same: weights that an operand does not fit change no shape.
+    """
+
+    by: Operation | None = None
+    made: Any = None
 
 
 class OpaqueError(Exception):
@@ -29,41 +35,20 @@ def _no_driver(operation: Operation, *args: Any, **kwargs: Any) -> Any:
 
 
 @dataclass(slots=True)
-class Call:
-    """One call of an operation on values.
+class Configured:
+    """One call of an operation: its arguments and its configuration, read with checks.
 
-    ``args`` and ``kwargs`` are the call's structures with ``Value`` leaves for tensors (literal tensors too, with
-    ``constant`` set) and plain Python values elsewhere. ``apply(operation, *args, **kwargs)`` runs the rule of an
-    operation that this one holds (``operation.children``), for wrappers.
+    ``args`` and ``kwargs`` are the call's structures with tensors of some kind as leaves and plain Python values
+    elsewhere.
     """
 
     operation: Operation
     args: tuple[Any, ...]
     kwargs: dict[str, Any]
-    apply: Callable[..., Any] = _no_driver
 
-    # -- operands -----------------------------
     @property
     def config(self) -> dict[str, Any]:
         return self.operation.config
-
-    @property
-    def inputs(self) -> list[Value]:
-        """Every tensor operand, in order."""
-        return [leaf for leaf in leaves((self.args, self.kwargs)) if isinstance(leaf, Value)]
-
-    @property
-    def x(self) -> Value:
-        """The first tensor operand."""
-        for leaf in leaves((self.args, self.kwargs)):
-            if isinstance(leaf, Value):
-                return leaf
-        raise BadFileError(f"layer {shown(self.operation.name)!r} is called on no tensor")
-
-    @property
-    def axes(self) -> tuple[Axis, ...]:
-        """The first operand's axes. Raises OpaqueError where its rank is unknown."""
-        return known(self.x)
 
     def arg(self, position: int, name: str, default: Any = _MISSING) -> Any:
         """A call argument by position or keyword, else the op's configured value, else ``default``."""
@@ -144,12 +129,6 @@ class Call:
             f"layer {shown(self.operation.name)!r}: {name} is {shown(repr(value))}, expected {wanted}"
         )
 
-    # -- results -----------------------------
-    def like(self, axes: Sequence[Axis], dtype: str | None = None, x: Value | None = None) -> Value:
-        """A result with these axes; its dtype is the first operand's unless given."""
-        source = self.x if x is None else x
-        return Value(tuple(axes), dtype or source.dtype)
-
     def compute_dtype(self) -> str | None:
         """The layer's compute dtype from its dtype policy, or None for an op.
 
@@ -165,6 +144,43 @@ class Call:
             return None
         policy = policy.rpartition("_from_")[2]
         return _MIXED.get(policy, policy)
+
+
+@dataclass(slots=True)
+class Call(Configured):
+    """One call of an operation on values.
+
+    ``args`` and ``kwargs`` are the call's structures with ``Value`` leaves for tensors (literal tensors too, with
+    ``constant`` set) and plain Python values elsewhere. ``apply(operation, *args, **kwargs)`` runs the rule of an
+    operation that this one holds (``operation.children``), for wrappers.
+    """
+
+    apply: Callable[..., Any] = _no_driver
+
+    # -- operands -----------------------------
+    @property
+    def inputs(self) -> list[Value]:
+        """Every tensor operand, in order."""
+        return [leaf for leaf in leaves((self.args, self.kwargs)) if isinstance(leaf, Value)]
+
+    @property
+    def x(self) -> Value:
+        """The first tensor operand."""
+        for leaf in leaves((self.args, self.kwargs)):
+            if isinstance(leaf, Value):
+                return leaf
+        raise BadFileError(f"layer {shown(self.operation.name)!r} is called on no tensor")
+
+    @property
+    def axes(self) -> tuple[Axis, ...]:
+        """The first operand's axes. Raises OpaqueError where its rank is unknown."""
+        return known(self.x)
+
+    # -- results -----------------------------
+    def like(self, axes: Sequence[Axis], dtype: str | None = None, x: Value | None = None) -> Value:
+        """A result with these axes; its dtype is the first operand's unless given."""
+        source = self.x if x is None else x
+        return Value(tuple(axes), dtype or source.dtype)
 
 
 _POLICY_KEYS = ("name", "source_name", "default_policy")
@@ -202,6 +218,7 @@ def positive(size: Size, what: str) -> Size:
 # -- the table of rules -----------------------------
 LAYERS: dict[str, Rule] = {}
 OPS: dict[tuple[str, str], Rule] = {}
+ONNX: dict[str, Rule] = {}
 
 
 def layer(*class_names: str) -> Callable[[_R], _R]:
@@ -225,6 +242,19 @@ def op(family: str, *class_names: str) -> Callable[[_R], _R]:
             if (family, name) in OPS:
                 raise ValueError(f"op {family}.{name} has two axis rules")
             OPS[family, name] = rule
+        return rule
+
+    return register
+
+
+def onnx_op(*names: str) -> Callable[[_R], _R]:
+    """Register the axis rule of ONNX operators."""
+
+    def register(rule: _R) -> _R:
+        for name in names:
+            if name in ONNX:
+                raise ValueError(f"operator {name} has two axis rules")
+            ONNX[name] = rule
         return rule
 
     return register

@@ -7,8 +7,9 @@ its text costs, however often one calls another.
 
 from __future__ import annotations
 
+import heapq
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,8 +17,8 @@ from ..errors import BadFileError, UnsupportedError, shown
 from ..ir.axis import CONFLICTS, Axis, Origin, Role, Value, new_axis, unit_axis
 from ..ir.graph import Graph, Literal, Node, Operation, TensorRef, map_leaves
 from ..ir.size import Size, is_beyond, symbol, unknown
-from .call import LAYERS, OPS, Call, OpaqueError, Rule, ShapeError
-from .demands import check_weights
+from .call import LAYERS, ONNX, OPS, Call, OpaqueError, Rule, ShapeError
+from .demands import Misconfigured, check_weights
 
 _MAX_DEPTH = 100
 _MAX_SIGNATURES = 256
@@ -70,18 +71,51 @@ class Inference:
 Override = Callable[[Call], "tuple[Axis, ...] | None"]
 
 
-def infer(graph: Graph, overrides: Mapping[str, Override] | None = None) -> Inference:
+def infer(
+    graph: Graph, overrides: Mapping[str, Override] | None = None, operands: Sequence[Value] | None = None
+) -> Inference:
     """Axes of every tensor of a model.
 
     Args:
         overrides: results to suppose for nodes, by their path: what would flow on if they were repaired.
+        operands: what the model is called on, in the order of its inputs, if not what they declare.
 
     Raises:
         BadFileError: a configured value cannot be (a negative size, a stride of 0).
         UnsupportedError: layers are nested too deep.
     """
     try:
-        return _Driver(overrides or {}).run(graph, None)
+        return _Driver(overrides or {}).run(graph, operands)
+    except RecursionError:
+        raise UnsupportedError("layers are nested too deep to analyse") from None
+
+
+def infer_call(operation: Operation, args: tuple[Any, ...], kwargs: dict[str, Any]) -> list[Value]:
+    """What one call of an operation gives, in the order of its outputs.
+
+    Raises:
+        ShapeError: it cannot run on such operands.
+        OpaqueError: nothing is known of it.
+    """
+    outcome = _Driver({}).apply(operation, *args, **kwargs)
+    return [leaf for leaf in flatten_outputs(outcome) if isinstance(leaf, Value)]
+
+
+def infer_again(
+    before: Inference, overrides: Mapping[str, Override], at: Collection[str]
+) -> tuple[Inference, list[str]]:
+    """The same model with other results at some nodes, inferred anew as far as other sizes reach.
+
+    What is inferred anew shares its axes with ``before`` and tells them what they are: use both for sizes only.
+
+    Args:
+        at: the nodes of the outermost model that are different now, or hold one that is.
+
+    Returns:
+        The inference, and the nodes of the outermost model that were inferred anew, producers first.
+    """
+    try:
+        return _Driver(overrides).again(before, at)
     except RecursionError:
         raise UnsupportedError("layers are nested too deep to analyse") from None
 
@@ -127,6 +161,35 @@ class _Driver:
             result.value(ref)  # there is such an output
         return result
 
+    def again(self, before: Inference, at: Collection[str]) -> tuple[Inference, list[str]]:
+        graph = before.graph
+        result = Inference(
+            graph,
+            dict(before.values),
+            dict(before.calls),
+            dict(before.faults),
+            dict(before.conflicts),
+            dict(before.opaque),
+            dict(before.inner),
+        )
+        place = {name: number for number, name in enumerate(graph.order)}
+        waiting = sorted((place[name], name) for name in at)
+        queued = set(at)
+        anew = []
+        while waiting:
+            _, name = heapq.heappop(waiting)
+            anew.append(name)
+            for known in (result.faults, result.conflicts, result.opaque, result.inner):
+                known.pop(name, None)
+            self._node(result, graph.nodes[name])
+            if [v.sizes for v in result.values[name]] == [v.sizes for v in before.values[name]]:
+                continue
+            for consumer in graph.nx.successors(name):
+                if consumer not in queued:
+                    queued.add(consumer)
+                    heapq.heappush(waiting, (place[consumer], consumer))
+        return result, anew
+
     def _node(self, result: Inference, node: Node) -> None:
         def value_of(leaf: Any) -> Any:
             if isinstance(leaf, TensorRef):
@@ -149,7 +212,8 @@ class _Driver:
                 raise ShapeError(f"its result would have more than {_MAX_RANK} axes")
         except ShapeError as error:
             result.faults[node.name] = str(error)
-            values = self._assumed(result, node, call)
+            made = flatten_outputs(error.made) if error.by is node.operation else ()
+            values = [leaf for leaf in made if isinstance(leaf, Value)] or self._assumed(result, node, call)
         except OpaqueError as error:
             result.opaque[node.name] = str(error)
             values = self._claimed(result.graph, node)
@@ -191,7 +255,13 @@ class _Driver:
         if rule is None:
             raise OpaqueError(f"no axis rule for {shown(operation.class_name)}")
         result = rule(call)
-        check_weights(call)
+        try:
+            check_weights(call)
+        except Misconfigured:
+            raise
+        except ShapeError as error:
+            error.by, error.made = operation, result
+            raise
         return result
 
     # -- nested models -----------------------------
@@ -261,10 +331,12 @@ class _Driver:
         if not isinstance(shape, (list, tuple)):
             raise BadFileError(f"input {shown(node.name)!r} states no batch_shape")
         dtype = config.get("dtype")
-        return Value(self.shaped(shape, node.name), dtype if isinstance(dtype, str) else "float32")
+        axes = self.shaped(shape, node.name, config.get("labels", ()))
+        return Value(axes, dtype if isinstance(dtype, str) else "float32")
 
-    def shaped(self, shape: Sequence[Any], name: str) -> tuple[Axis, ...]:
-        """Axes of an input's declared shape: axis 0 is the batch, each other None a symbol of its own."""
+    def shaped(self, shape: Sequence[Any], name: str, labels: Sequence[str] = ()) -> tuple[Axis, ...]:
+        """Axes of an input's declared shape: axis 0 is the batch, each other None a symbol of its own, or the one that
+        its label names."""
         if len(shape) > _MAX_RANK:
             raise BadFileError(f"input {shown(name)!r} has {len(shape)} axes")
         letters = _LETTERS.get(len(shape), ())
@@ -276,6 +348,8 @@ class _Driver:
                 raise BadFileError(f"input {shown(name)!r} has a size {shown(repr(size))}")
             if number == 0:
                 axes.append(self._batch_axis(size))
+            elif size is None and number < len(labels) and labels[number]:
+                axes.append(new_axis(symbol(labels[number])))
             elif size is None:
                 axes.append(
                     new_axis(self._fresh(letters[number - 1] if number <= len(letters) else f"N{number}"))
@@ -339,6 +413,8 @@ class _Driver:
 
 def rule_for(operation: Operation) -> Rule | None:
     """The axis rule of an operation, by its class name (layers) or its module and class name (ops)."""
+    if operation.module == "onnx":
+        return ONNX.get(operation.class_name)
     if operation.kind == "op":
         return OPS.get((operation.module.rsplit(".", 1)[-1], operation.class_name))
     return LAYERS.get(operation.class_name)

@@ -103,20 +103,6 @@ def test_explain(broken, capsys):
         assert is_one_error_line(done.err)
 
 
-def test_onnx_is_not_available(tmp_path, capsys):
-    target, other = tmp_path / "o.onnx", tmp_path / "o.keras"
-    for words in (
-        ("export", model("valid"), target),
-        ("export", model("valid"), target, "--opset", "17"),
-        ("repair", model("layout"), "-o", other, "--onnx", target),
-        ("repair", model("layout"), "-o", other, "--onnx", target, "--format", "json"),
-    ):
-        done = run(capsys, *words)
-        assert done.status == 2
-        assert is_one_error_line(done.err, "not available")
-    assert list(tmp_path.iterdir()) == []
-
-
 @pytest.mark.parametrize(
     "words",
     [

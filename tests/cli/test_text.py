@@ -91,10 +91,12 @@ def test_a_finding_says_all_there_is(capsys):
         assert part in out
 
 
-def test_a_clean_model_is_one_line(capsys):
+def test_a_clean_model_is_a_line_and_the_verdicts(capsys):
     out = run(capsys, "check", os.path.relpath(model("valid"))).out
-    assert out.count("\n") == 1
-    assert out.endswith("6 nodes, 1 multiply, no findings\n")
+    assert out.endswith(
+        "6 nodes, 1 multiply, no findings\n"
+        "  multiplies: 1 proven right, 0 proven wrong, 0 ambiguous, 0 not analysed\n"
+    )
 
 
 def test_an_undecided_finding_lists_what_can_be_meant_and_how_to_say_it(capsys):

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from ...ir.axis import Value, merge_axes, new_axis, unit_axis
-from ..call import Call, ShapeError, layer, need_rank
+from ..call import Call, Configured, ShapeError, layer, need_rank
 from ..reshape import reshape
 from ..spatial import Image, image, resized
 
@@ -83,7 +83,7 @@ def _up_sampling(dimensions: int) -> Callable[[Call], Value]:
     return rule
 
 
-def _pairs(call: Call, name: str, value: Any, dimensions: int) -> list[tuple[int, int]]:
+def pairs(call: Configured, name: str, value: Any, dimensions: int) -> list[tuple[int, int]]:
     """What goes on or off at both ends of each spatial axis: one number, one for each axis, or a pair for each."""
     if dimensions == 1 and isinstance(value, (list, tuple)):
         value = [value]
@@ -102,12 +102,12 @@ def _pairs(call: Call, name: str, value: Any, dimensions: int) -> list[tuple[int
 def _ends(dimensions: int, name: str, default: Any, sign: int) -> Callable[[Call], Value]:
     def rule(call: Call) -> Value:
         """``pad(x[B, S..., C], (a, b)...) -> [B, S+a+b..., C]``; cropping takes as much away."""
-        pairs = _pairs(call, name, call.get(name, default), dimensions)
+        given = pairs(call, name, call.get(name, default), dimensions)
         # Cropping1D has no data_format; a file that states one all the same must not move its axes.
         x: Image = image(call, dimensions, first=False if (dimensions, sign) == (1, -1) else None)
         spatial = [
             resized(axis, axis.size + sign * (before + after), name)
-            for axis, (before, after) in zip(x.spatial, pairs, strict=True)
+            for axis, (before, after) in zip(x.spatial, given, strict=True)
         ]
         return call.like(x.join(spatial, x.channel), call.compute_dtype())
 

@@ -1,0 +1,189 @@
+"""Windows over channels-first images: convolutions and poolings.
+
+An axis of n, padded by p, under a kernel that spans e, gives ``(n + p - e) // s + 1`` windows
+(https://onnx.ai/onnx/operators/onnx__Conv.html, onnx__MaxPool.html).
+"""
+
+from __future__ import annotations
+
+from ...ir.axis import Axis, Role, Value, new_axis, unit_axis
+from ...ir.size import Size, Truth, ceildiv, floordiv, same, unknown
+from ..call import Call, OpaqueError, ShapeError, known, onnx_op
+from ..spatial import SPATIAL_ROLES, Image, slid
+from ..windows import extent
+from ._operands import operand, optional, whole_numbers
+
+_PADS = ("NOTSET", "SAME_UPPER", "SAME_LOWER", "VALID")
+
+
+def _image(call: Call) -> Image:
+    """``[B, C, S1..Sn]``; tells its axes what they are. Raises ShapeError for a rank below 2."""
+    axes = known(operand(call, 0))
+    if len(axes) < 2:
+        raise ShapeError(f"takes a tensor of rank 3 or more, not {operand(call, 0).text()}")
+    parts = Image(axes[0], axes[2:], axes[1], first=True)
+    parts.channel.origin.hint(Role.CHANNEL)
+    for axis, role in zip(parts.spatial, SPATIAL_ROLES.get(len(parts.spatial), ()), strict=False):
+        axis.origin.hint(role)
+    return parts
+
+
+def _numbers(call: Call, name: str, count: int, default: int) -> tuple[int, ...]:
+    if call.config.get(name) is None:
+        return (default,) * count
+    return call.integers(name, count, 0)
+
+
+def _slid(call: Call, parts: Image, kernel: tuple[int, ...]) -> list[Axis]:
+    count = len(parts.spatial)
+    strides, dilations = _numbers(call, "strides", count, 1), _numbers(call, "dilations", count, 1)
+    pads = _numbers(call, "pads", 2 * count, 0)
+    auto = call.text("auto_pad", "NOTSET", _PADS)
+    what = call.operation.class_name
+    result = []
+    for i, axis in enumerate(parts.spatial):
+        if strides[i] < 1:
+            raise call.bad("strides", list(strides), "numbers of at least 1")
+        if auto.startswith("SAME"):
+            size = ceildiv(axis.size, strides[i])
+        else:
+            padding = (0, 0) if auto == "VALID" else (pads[i], pads[i + count])
+            room = axis.size + sum(padding) - extent(kernel[i], dilations[i])
+            size = floordiv(room, strides[i]) + 1
+            if call.flag("ceil_mode"):
+                size = _rounded_up(axis.size + padding[0], room, strides[i])
+        result.append(slid(axis, size, strides[i], what))
+    return result
+
+
+def _rounded_up(end: Size, room: Size, stride: int) -> Size:
+    """The windows with the last one only partly inside; one that would start in the padding is left out."""
+    count = ceildiv(room, stride) + 1
+    if isinstance(count, int) and isinstance(end, int):
+        return count - 1 if (count - 1) * stride >= end else count
+    return count if stride == 1 else unknown()
+
+
+def _agree(axis: Axis, size: Size, what: str) -> None:
+    if same(axis.size, size) is Truth.NO:
+        raise ShapeError(f"its weights were trained on {what} of {size}, and it takes {axis}")
+
+
+@onnx_op("Conv", "ConvInteger")
+def conv(call: Call) -> Value:
+    """``conv(x[B, C, S...], w[F, C/groups, K...]) -> [B, F, S'...]``."""
+    parts, weights = _image(call), known(operand(call, 1))
+    if len(weights) != len(parts.spatial) + 2:
+        raise ShapeError(
+            f"its weights were trained on rank {len(weights)}, and it takes {operand(call, 0).text()}"
+        )
+    kernel = tuple(a.size for a in weights[2:])
+    if not all(isinstance(k, int) for k in kernel):
+        raise OpaqueError("its kernel is known only when it runs")
+    _agree(parts.channel, weights[1].size * call.integer("group", 1, 1), "channels")
+    filters = new_axis(weights[0].size, Role.CHANNEL, derived=parts.channel)
+    spatial = _slid(call, parts, tuple(k for k in kernel if isinstance(k, int)))
+    return Value(parts.join(spatial, filters), operand(call, 0).dtype)
+
+
+@onnx_op("ConvTranspose")
+def conv_transpose(call: Call) -> Value:
+    """``conv_transpose(x[B, C, S...], w[C, F/groups, K...]) -> [B, F, S'...]``."""
+    parts, weights = _image(call), known(operand(call, 1))
+    count = len(parts.spatial)
+    if len(weights) != count + 2:
+        raise ShapeError(
+            f"its weights were trained on rank {len(weights)}, and it takes {operand(call, 0).text()}"
+        )
+    _agree(parts.channel, weights[0].size, "channels")
+    strides, dilations = _numbers(call, "strides", count, 1), _numbers(call, "dilations", count, 1)
+    pads, extra = _numbers(call, "pads", 2 * count, 0), _numbers(call, "output_padding", count, 0)
+    stated = _numbers(call, "output_shape", count, 0)
+    auto = call.text("auto_pad", "NOTSET", _PADS)
+    spatial = []
+    for i, axis in enumerate(parts.spatial):
+        kernel = weights[2 + i].size
+        if not isinstance(kernel, int):
+            raise OpaqueError("its kernel is known only when it runs")
+        padding = 0 if auto == "VALID" else pads[i] + pads[i + count]
+        size: Size = (axis.size - 1) * strides[i] + extra[i] + extent(kernel, dilations[i]) - padding
+        if stated[i]:
+            size = stated[i]
+        elif auto.startswith("SAME"):
+            size = axis.size * strides[i]
+        spatial.append(slid(axis, size, strides[i], "ConvTranspose"))
+    filters = new_axis(weights[1].size * call.integer("group", 1, 1), Role.CHANNEL, derived=parts.channel)
+    return Value(parts.join(spatial, filters), operand(call, 0).dtype)
+
+
+@onnx_op("MaxPool", "AveragePool", "LpPool")
+def pool(call: Call) -> list[Value]:
+    """``pool(x[B, C, S...]) -> [B, C, S'...]``; MaxPool gives the positions too."""
+    parts = _image(call)
+    axes = parts.join(_slid(call, parts, call.integers("kernel_shape", len(parts.spatial), 1)), parts.channel)
+    return [Value(axes, operand(call, 0).dtype), Value(axes, "int64")]
+
+
+@onnx_op("GlobalAveragePool", "GlobalMaxPool", "GlobalLpPool")
+def global_pool(call: Call) -> Value:
+    """``global_pool(x[B, C, S...]) -> [B, C, 1...]``."""
+    parts = _image(call)
+    return Value(parts.join([unit_axis() for _ in parts.spatial], parts.channel), operand(call, 0).dtype)
+
+
+@onnx_op("DepthToSpace")
+def depth_to_space(call: Call) -> Value:
+    """``depth_to_space(x[B, C*b*b, H, W]) -> [B, C, H*b, W*b]``."""
+    parts, block = _image(call), call.integer("blocksize", 1)
+    channel = new_axis(floordiv(parts.channel.size, block * block), Role.CHANNEL, derived=parts.channel)
+    spatial = [new_axis(a.size * block, a.role, derived=a) for a in parts.spatial]
+    return Value(parts.join(spatial, channel), operand(call, 0).dtype)
+
+
+@onnx_op("SpaceToDepth")
+def space_to_depth(call: Call) -> Value:
+    """``space_to_depth(x[B, C, H, W]) -> [B, C*b*b, H/b, W/b]``."""
+    parts, block = _image(call), call.integer("blocksize", 1)
+    channel = new_axis(parts.channel.size * (block * block), Role.CHANNEL, derived=parts.channel)
+    spatial = [new_axis(floordiv(a.size, block), a.role, derived=a) for a in parts.spatial]
+    return Value(parts.join(spatial, channel), operand(call, 0).dtype)
+
+
+@onnx_op("Resize", "Upsample")
+def resize(call: Call) -> Value:
+    """``resize(x[..., n], scales or sizes) -> [..., n']``."""
+    x = operand(call, 0)
+    axes = known(x)
+    places = [call.axis(a, len(axes)) for a in call.config.get("axes") or range(len(axes))]
+    targets = _targets(call, axes, places)
+    result = list(axes)
+    for place, size in zip(places, targets, strict=True):
+        old = axes[place]
+        result[place] = old if size == old.size else new_axis(size, old.role, derived=old)
+    return Value(tuple(result), x.dtype)
+
+
+def _targets(call: Call, axes: tuple[Axis, ...], places: list[int]) -> list[Size]:
+    wanted = optional(call, 3)
+    if wanted is not None and call.text("keep_aspect_ratio_policy", "stretch") == "stretch":
+        found = whole_numbers(call, 3, "sizes") or []
+        if len(found) == len(places):
+            return list(found)
+    position = 1 if call.operation.class_name == "Upsample" or len(call.args) == 2 else 2
+    scales = optional(call, position)
+    numbers = call.config.get("scales") if scales is None else scales.constant
+    if not isinstance(numbers, list) or len(numbers) != len(places):
+        raise OpaqueError("its sizes are known only when it runs")
+    return [_scaled(axes[place].size, float(scale)) for place, scale in zip(places, numbers, strict=True)]
+
+
+def _scaled(size: Size, scale: float) -> Size:
+    """``floor(size * scale)``."""
+    if isinstance(size, int):
+        return int(size * scale)
+    if scale.is_integer():
+        return size * int(scale)
+    inverse = 1 / scale if scale > 0 else 0.5
+    if not inverse.is_integer():
+        raise OpaqueError("a size that is not known is scaled by a fraction")
+    return floordiv(size, int(inverse))

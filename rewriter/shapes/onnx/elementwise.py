@@ -1,0 +1,138 @@
+"""Elementwise operators of one and of several inputs: every axis stays, inputs meet as in NumPy."""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from ...ir.axis import Value
+from ...ir.size import Poly, Size, divide, floordiv, is_beyond, unknown
+from ..broadcast import Convention, broadcast
+from ..call import Call, known, onnx_op
+from ._operands import array, few, folded, operand
+
+UNARY = (
+    "Abs Acos Acosh Asin Asinh Atan Atanh Ceil Celu Clip Cos Cosh Elu Erf Exp Floor Gelu HardSigmoid HardSwish "
+    "Hardmax LeakyRelu Log LogSoftmax LpNormalization MeanVarianceNormalization Mish Neg Not BitwiseNot PRelu "
+    "Reciprocal Relu Round Selu Shrink Sigmoid Sign Sin Sinh Softmax Softplus Softsign Sqrt Swish Tan Tanh "
+    "QuantizeLinear DequantizeLinear CumProd ThresholdedRelu Trilu CumSum Identity EyeLike RandomNormalLike "
+    "RandomUniformLike Bernoulli LRN"
+)
+TESTS = "IsNaN IsInf"
+COMPARISONS = "Equal Greater GreaterOrEqual Less LessOrEqual And Or Xor"
+BINARY = "Add Sub Div Pow Mod Max Min Mean Sum BitShift BitwiseAnd BitwiseOr BitwiseXor"
+
+
+@onnx_op(*UNARY.split())
+def unary(call: Call) -> Value:
+    """``f(x[...]) -> [...]``."""
+    x = operand(call, 0)
+    keeps = call.operation.class_name == "Identity"
+    return Value(known(x), x.dtype, constant=x.constant if keeps else None)
+
+
+@onnx_op(*TESTS.split())
+def test(call: Call) -> Value:
+    """``f(x[...]) -> [...]`` of booleans."""
+    return Value(known(operand(call, 0)), "bool")
+
+
+@onnx_op("Cast", "CastLike")
+def cast(call: Call) -> Value:
+    """``cast(x[...]) -> [...]`` in another dtype; whole numbers stay what they are."""
+    x = operand(call, 0)
+    dtype = call.text("to", x.dtype)
+    return Value(known(x), dtype, constant=x.constant if "int" in dtype and "int" in x.dtype else None)
+
+
+@onnx_op("Dropout")
+def dropout(call: Call) -> list[Value]:
+    """``dropout(x[...]) -> [...], mask[...]``."""
+    x = operand(call, 0)
+    return [Value(known(x), x.dtype), Value(known(x), "bool")]
+
+
+@onnx_op("Mul")
+def multiply(call: Call) -> Value:
+    """``mul(x[..., a, 1], y[a, b]) -> [..., a, b]``, right-aligned; the operands keep their own identity."""
+    return _joined(call, unify=False)
+
+
+@onnx_op(*BINARY.split())
+def binary(call: Call) -> Value:
+    """``f(x[..., a, 1], y[a, b]) -> [..., a, b]``, right-aligned; axes that meet and fit become one."""
+    return _joined(call, unify=True)
+
+
+@onnx_op(*COMPARISONS.split())
+def comparison(call: Call) -> Value:
+    """``f(x[..., a, 1], y[a, b]) -> [..., a, b]`` of booleans."""
+    value = _joined(call, unify=True)
+    return Value(value.axes, "bool", constant=value.constant)
+
+
+@onnx_op("Where")
+def where(call: Call) -> Value:
+    """``where(condition[...], x[...], y[...]) -> [...]``, right-aligned."""
+    values = [operand(call, i) for i in range(3)]
+    axes = broadcast(Convention.NUMPY, [known(v) for v in values])
+    arrays = [array(v) for v in values]
+    if any(a is None for a in arrays) or "int" not in values[1].dtype or not few(axes):
+        return Value(axes, values[1].dtype)
+    condition, x, y = (a for a in arrays if a is not None)
+    return folded(axes, values[1].dtype, np.where(condition.astype(bool), x, y))
+
+
+def _joined(call: Call, unify: bool) -> Value:
+    values = [operand(call, i) for i in range(len(call.args))]
+    axes = broadcast(Convention.NUMPY, [known(v) for v in values], unify)
+    dtype = values[0].dtype
+    fold = FOLDS.get(call.operation.class_name)
+    arrays = [array(v) for v in values]
+    if fold is None or len(arrays) != 2 or "int" not in dtype or any(a is None for a in arrays):
+        return Value(axes, dtype)
+    if not few(axes):
+        return Value(axes, dtype)
+
+    def bounded(a: Any, b: Any) -> Any:
+        result = fold(a, b)
+        return unknown() if isinstance(result, (int, Poly)) and is_beyond(result) else result
+
+    return folded(axes, dtype, np.asarray(np.frompyfunc(bounded, 2, 1)(*arrays), dtype=object))
+
+
+def _quotient(a: Size, b: Size) -> Size:
+    """``a / b`` as ONNX has it for whole numbers: towards zero."""
+    if isinstance(a, int) and isinstance(b, int):
+        return unknown() if b == 0 else int(np.trunc(a / b)) if abs(a) < 2**52 else a // b
+    whole = divide(a, b)
+    if whole is not None:
+        return whole
+    positive = isinstance(a, Poly) and (a.minimum or -1) >= 0
+    return floordiv(a, b) if isinstance(b, int) and b > 0 and positive else unknown()
+
+
+def _equal(a: Size, b: Size) -> Any:
+    return a == b if isinstance(a, int) and isinstance(b, int) else False
+
+
+def _extreme(function: Callable[[int, int], int]) -> Callable[[Size, Size], Size]:
+    def extreme(a: Size, b: Size) -> Size:
+        return function(a, b) if isinstance(a, int) and isinstance(b, int) else a if a == b else unknown()
+
+    return extreme
+
+
+# Arithmetic on sizes. A size is never negative, so that it is not equal to the -1 that exporters compare it with.
+FOLDS: dict[str, Callable[[Any, Any], Any]] = {
+    "Add": operator.add,
+    "Sub": operator.sub,
+    "Mul": operator.mul,
+    "Div": _quotient,
+    "Max": _extreme(max),
+    "Min": _extreme(min),
+    "Equal": _equal,
+}

@@ -1,0 +1,160 @@
+"""The same elements under other axes: Reshape, Flatten, Transpose, Squeeze, Unsqueeze, Expand, Tile."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ...ir.axis import Axis, Role, Value, new_axis, unit_axis
+from ...ir.size import Size, Truth, is_unknown, product, same, unknown
+from ..call import Call, OpaqueError, ShapeError, known, onnx_op
+from ..reshape import reshape as reshaped
+from ._operands import array, folded, given, operand, optional, sizes, whole_numbers
+
+Axes = tuple[Axis, ...]
+
+
+@onnx_op("Reshape")
+def reshape(call: Call) -> Value:
+    """``reshape(x[a, b, c], shape) -> shape``; one entry may be -1, a 0 keeps the axis of its place."""
+    x = operand(call, 0)
+    axes, target = known(x), _target(call)
+    if not call.flag("allowzero"):
+        for place, size in enumerate(target):
+            if size == 0 and place >= len(axes):
+                raise ShapeError(f"keeps axis {place} of {x.text()}, which has none")
+        target = [axes[i].size if size == 0 else size for i, size in enumerate(target)]
+    result = reshaped(axes, target)
+    numbers = array(x)
+    ints = [a.size for a in result if isinstance(a.size, int)]
+    if numbers is None or len(ints) != len(result):
+        return Value(result, x.dtype)
+    return folded(result, x.dtype, numbers.reshape(ints))
+
+
+def _target(call: Call) -> list[Size]:
+    shape = optional(call, 1)
+    if shape is None:
+        found = given(call, 1, "shape")
+        if found is None:
+            raise call.bad("shape", None, "a shape")
+        return found
+    return _stated(shape)
+
+
+def _stated(shape: Value) -> list[Size]:
+    """A target shape; unknown sizes where only its rank is known."""
+    found = sizes(shape)
+    if found is not None:
+        return found
+    rank = known(shape)[0].size if len(known(shape)) == 1 else None
+    if not isinstance(rank, int) or rank > 64:
+        raise OpaqueError("its target is known only when it runs")
+    return [unknown() for _ in range(rank)]
+
+
+@onnx_op("Flatten")
+def flatten(call: Call) -> Value:
+    """``flatten(x[a, b, c], axis=1) -> [a, b*c]``."""
+    x = operand(call, 0)
+    axes = known(x)
+    place = call.whole("axis", call.get("axis", 1))
+    if not -len(axes) <= place <= len(axes):
+        raise ShapeError(f"axis {place} is out of range for {x.text()}")
+    place = place + len(axes) if place < 0 else place
+    halves = [product(a.size for a in part) for part in (axes[:place], axes[place:])]
+    return Value(reshaped(axes, halves), x.dtype)
+
+
+@onnx_op("Transpose")
+def transpose(call: Call) -> Value:
+    """``transpose(x[a, b, c], perm=(2, 0, 1)) -> [c, a, b]``; reversed without one."""
+    x = operand(call, 0)
+    axes = known(x)
+    order = call.config.get("perm")
+    order = list(range(len(axes)))[::-1] if order is None else [call.whole("perm", p) for p in order]
+    if sorted(order) != list(range(len(axes))):
+        raise ShapeError(f"the permutation {order} is not one of {x.text()}")
+    numbers = array(x)
+    return folded([axes[i] for i in order], x.dtype, None if numbers is None else numbers.transpose(order))
+
+
+@onnx_op("Squeeze")
+def squeeze(call: Call) -> Value:
+    """``squeeze(x[a, 1, b], axes=(1,)) -> [a, b]``; without axes every one of size 1 goes."""
+    x = operand(call, 0)
+    axes, places = known(x), whole_numbers(call, 1, "axes")
+    gone = [i for i, a in enumerate(axes) if a.size == 1] if places is None else places
+    gone = [call.axis(i, len(axes), "axes") for i in gone]
+    for i in gone:
+        if same(axes[i].size, 1) is not Truth.YES and not is_unknown(axes[i].size):
+            raise ShapeError(f"cannot squeeze axis {i}: {axes[i]} is not 1")
+    return _relabelled(x, [a for i, a in enumerate(axes) if i not in gone])
+
+
+@onnx_op("Unsqueeze")
+def unsqueeze(call: Call) -> Value:
+    """``unsqueeze(x[a, b], axes=(1,)) -> [a, 1, b]``."""
+    x = operand(call, 0)
+    places = whole_numbers(call, 1, "axes") or []
+    rank = len(known(x)) + len(places)
+    new = {call.axis(p, rank, "axes") for p in places}
+    if len(new) != len(places):
+        raise ShapeError(f"the axes {places} name one place twice")
+    rest = iter(known(x))
+    return _relabelled(x, [unit_axis() if i in new else next(rest) for i in range(rank)])
+
+
+def _relabelled(x: Value, axes: list[Axis]) -> Value:
+    """The same numbers where only unit axes came or went."""
+    numbers, ints = array(x), [a.size for a in axes if isinstance(a.size, int)]
+    if numbers is None or len(ints) != len(axes) or int(np.prod(ints)) != numbers.size:
+        return Value(tuple(axes), x.dtype)
+    return folded(axes, x.dtype, numbers.reshape(ints))
+
+
+@onnx_op("Expand")
+def expand(call: Call) -> Value:
+    """``expand(x[b, 1], shape=(a, b, c)) -> [a, b, c]``, right-aligned."""
+    x = operand(call, 0)
+    shape = _stated(operand(call, 1))
+    axes = known(x)
+    target: list[Size] = [*([1] * (len(axes) - len(shape))), *shape]
+    missing = len(target) - len(axes)
+    result = [
+        _stretched(axes[place - missing], size) if place >= missing else new_axis(size)
+        for place, size in enumerate(target)
+    ]
+    numbers = array(x)
+    ints = [a.size for a in result if isinstance(a.size, int)]
+    small = len(ints) == len(result) and product(ints) != 0
+    if numbers is None or not small or int(np.prod(ints, dtype=object)) > 4096:
+        return Value(tuple(result), x.dtype)
+    return folded(result, x.dtype, np.broadcast_to(numbers, ints))
+
+
+def _stretched(axis: Axis, size: Size) -> Axis:
+    """An axis against the size that it is repeated to, which can be 1 or its own too."""
+    answer = same(axis.size, size)
+    if answer is Truth.YES or size == 1:
+        return axis
+    if axis.size == 1:
+        return new_axis(size, axis.role if axis.role is Role.BATCH else Role.UNKNOWN)
+    if answer is Truth.NO:
+        raise ShapeError(f"cannot repeat {axis} to {size}")
+    return axis
+
+
+@onnx_op("Tile")
+def tile(call: Call) -> Value:
+    """``tile(x[a, b], repeats=(1, n)) -> [a, b*n]``."""
+    x = operand(call, 0)
+    axes, repeats = known(x), given(call, 1, "repeats")
+    if repeats is None or len(repeats) != len(axes):
+        raise ShapeError(f"{len(repeats or [])} repeats for {x.text()}")
+    return Value(
+        tuple(
+            a if n == 1 else new_axis(a.size * n, a.role, derived=a)
+            for a, n in zip(axes, repeats, strict=True)
+        ),
+        x.dtype,
+    )
