@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import functools
 import re
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator
 
 from ..ir.graph import Graph, Node, Operation, TensorRef
 from ..shapes.infer import flatten_outputs
@@ -29,21 +30,43 @@ def layers_in_order(graph: Graph) -> list[Operation]:
 
 def group_names(graph: Graph) -> dict[str, str]:
     """The weights group of each layer by the layer's name: ``{"my_gru": "gru_1"}``."""
-    used: dict[str, int] = {}
-    result = {}
-    for operation in layers_in_order(graph):
-        stem = snake_case(_CLASS_OF.get(operation.class_name, operation.class_name))
-        if stem in used:
-            used[stem] += 1
-            result[operation.name] = f"{stem}_{used[stem]}"
-        else:
-            used[stem] = 0
-            result[operation.name] = stem
+    operations = layers_in_order(graph)
+    names = numbered(operation.class_name for operation in operations)
+    return {operation.name: name for operation, name in zip(operations, names, strict=True)}
+
+
+def numbered(class_names: Iterable[str]) -> list[str]:
+    """The groups of the layers in a list, numbered per class: ``["gru", "dense", "gru_1"]``."""
+    used: Counter[str] = Counter()
+    result = []
+    for class_name in class_names:
+        stem = snake_case(_CLASS_OF.get(class_name, class_name))
+        result.append(f"{stem}_{used[stem]}" if used[stem] else stem)
+        used[stem] += 1
     return result
 
 
 def operations_in_order(graph: Graph) -> list[Operation]:
     """The operations of a functional model, by decreasing depth and then by first visit."""
+    _, depth_of, first_visit = _depths(graph)
+    for ref in flatten_outputs(graph.inputs):
+        name = graph.nodes[ref.node].operation.name
+        if name not in depth_of:
+            depth_of[name], first_visit[name] = 0, -1
+    names = sorted(depth_of, key=lambda name: (-depth_of[name], first_visit[name]))
+    return [graph.operations[name] for name in names]
+
+
+def calls_in_order(graph: Graph) -> list[str]:
+    """The nodes that a model's outputs need, in the order in which Keras runs them."""
+    if graph.kind == "Sequential":
+        return graph.order
+    node_depth, _, _ = _depths(graph)
+    return sorted(node_depth, key=lambda name: -node_depth[name])
+
+
+def _depths(graph: Graph) -> tuple[dict[str, int], dict[str, int], dict[str, int]]:
+    """The depth of each node, in Keras's order, that of each operation, and when each is first met."""
     tensors = {name: _tensors(node) for name, node in graph.nodes.items()}
     finished, first_visit = _walk(graph, tensors)
     node_depth: dict[str, int] = {}
@@ -53,12 +76,7 @@ def operations_in_order(graph: Graph) -> list[Operation]:
         node_depth[node.name] = depth_of[node.operation.name] = depth
         for ref in tensors[node.name]:
             node_depth[ref.node] = max(depth + 1, node_depth.get(ref.node, 0))
-    for ref in flatten_outputs(graph.inputs):
-        name = graph.nodes[ref.node].operation.name
-        if name not in depth_of:
-            depth_of[name], first_visit[name] = 0, -1
-    names = sorted(depth_of, key=lambda name: (-depth_of[name], first_visit[name]))
-    return [graph.operations[name] for name in names]
+    return node_depth, depth_of, first_visit
 
 
 def _walk(graph: Graph, tensors: dict[str, list[TensorRef]]) -> tuple[list[Node], dict[str, int]]:

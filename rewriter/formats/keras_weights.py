@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from ..ir.graph import Graph, Operation
 from .hdf5 import Hdf5Index
 from .keras_groups import saved_groups
+from .keras_order import numbered
 
 if TYPE_CHECKING:
     from .keras_v3 import KerasArchive
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
 _WEIGHTS = "model.weights.h5"
 # Random seeds are variables of a layer, but not weights (keras/src/layers/layer.py, Keras 3.15).
 _NOT_WEIGHTS = "seed_generator"
+# A configuration and the weights file can have different names for one layer (Keras 3.15).
+_FILED_AS = {("Bidirectional", "layer"): "forward_layer"}
 
 
 def parameter_counts(archive: KerasArchive) -> dict[str, int] | None:
@@ -51,9 +54,19 @@ def _attach(path: str, operation: Operation, index: Hdf5Index) -> None:
         for name, dataset in index.datasets(full).items():
             operation.weights[f"{here}/{name}".lstrip("/")] = dataset.shape
         waiting += [f"{here}/{name}".lstrip("/") for name in index.groups(full)]
+    for group, child in _held(operation):
+        if f"{path}/{group}" in index:
+            _attach(f"{path}/{group}", child, index)
+
+
+def _held(operation: Operation) -> Iterator[tuple[str, Operation]]:
+    """The layers that a layer holds, each with the group of its weights below the layer's own."""
     for key, child in operation.children.items():
-        if isinstance(child, Operation) and f"{path}/{key}" in index:
-            _attach(f"{path}/{key}", child, index)
+        if isinstance(child, Operation):
+            yield _FILED_AS.get((operation.class_name, key), key), child
+        else:
+            groups = numbered(each.class_name for each in child)
+            yield from ((f"{key}/{group}", each) for group, each in zip(groups, child, strict=True))
 
 
 def _model(prefix: str, path: str, graph: Graph, index: Hdf5Index) -> Iterator[tuple[str, int]]:

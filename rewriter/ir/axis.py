@@ -34,6 +34,13 @@ WEAK = frozenset({Role.UNKNOWN, Role.FEATURE})
 CONFLICTS: ContextVar[list[str] | None] = ContextVar("conflicts", default=None)
 
 
+def note_conflict(message: str) -> None:
+    """Tell whoever listens that an axis is taken for something else than it is."""
+    log = CONFLICTS.get()
+    if log is not None:
+        log.append(message)
+
+
 class Origin:
     """The identity of an axis across the tensors that share it; a union-find node that carries the role.
 
@@ -68,9 +75,7 @@ class Origin:
         if root._role is Role.UNKNOWN or (root._role is Role.FEATURE and role not in WEAK):
             root._role = role
         elif role not in WEAK and root._role not in WEAK and root._role is not role:
-            log = CONFLICTS.get()
-            if log is not None:
-                log.append(f"an axis that is {root._role} is taken for {role}")
+            note_conflict(f"an axis that is {root._role} is taken for {role}")
 
     def unify(self, other: Origin) -> None:
         a, b = self.root(), other.root()

@@ -170,12 +170,12 @@ class Graph:
 
     @cached_property
     def recorded(self) -> dict[tuple[str, int], tuple[int | None, ...]]:
-        """Recorded shape of each tensor, from the places that use it (the first one that states it)."""
+        """Recorded shape of each tensor, from the places that use it (the first one that states it), the model's
+        outputs last."""
         shapes: dict[tuple[str, int], tuple[int | None, ...]] = {}
-        for node in self.nodes.values():
-            for ref in node.refs():
-                if ref.shape is not None:
-                    shapes.setdefault((ref.node, ref.index), ref.shape)
+        for ref in itertools.chain(*(node.refs() for node in self.nodes.values()), self.output_refs()):
+            if ref.shape is not None:
+                shapes.setdefault((ref.node, ref.index), ref.shape)
         return shapes
 
     @cached_property

@@ -94,6 +94,7 @@ class Trials:
             self._settle(group)
         self._renew()
         self._reconsider()
+        self._renew()
         self._withdraw_claims()
         self._withdraw_turned()
         return list(self.findings.values())
