@@ -8,6 +8,7 @@ import os
 from ..errors import BadFileError, UnsupportedError
 from .atomic import atomic_write
 from .keras_config import parse_json, read_model
+from .keras_ops import spell
 from .keras_write import model_entry
 
 _MAX_SIZE = 256 << 20
@@ -17,6 +18,7 @@ class KerasJson:
     """A JSON file with a serialised model. Raises BadFileError or UnsupportedError where it holds none."""
 
     format = "json"
+    spell = staticmethod(spell)
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self.path = os.fspath(path)
@@ -32,6 +34,14 @@ class KerasJson:
 
     def load_weights(self) -> None:
         """A configuration has no weights."""
+
+    def variables(self) -> tuple[None, None]:
+        """A configuration has no weights."""
+        return None, None
+
+    def asset(self, name: str) -> bytes:
+        """A configuration has no assets. Raises BadFileError."""
+        raise BadFileError("a configuration holds no weights: save the model as .keras")
 
     def close(self) -> None:
         pass

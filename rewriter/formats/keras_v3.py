@@ -8,11 +8,12 @@ import os
 from functools import cached_property
 from typing import Any
 
-from ..errors import BadFileError, UnsupportedError
+from ..errors import BadFileError, UnsupportedError, shown
 from .archive import Archive, Patch, rewrite
 from .hdf5 import Hdf5Index, relink
 from .keras_config import parse_json, read_model
 from .keras_groups import asset_names, moves, permutation
+from .keras_ops import spell
 from .keras_optimizer import relink_optimizer
 from .keras_weights import attach_shapes
 from .keras_write import model_entry
@@ -20,6 +21,7 @@ from .keras_write import model_entry
 _CONFIG, _METADATA, _WEIGHTS = "config.json", "metadata.json", "model.weights.h5"
 _MAX_CONFIG = 256 << 20
 _MAX_METADATA = 1 << 20
+_MAX_ASSET = 1 << 30
 
 
 class KerasArchive:
@@ -29,6 +31,8 @@ class KerasArchive:
         BadFileError: not such an archive, damaged, or hostile.
         UnsupportedError: a subclassed model without a graph, or a form of another Keras.
     """
+
+    spell = staticmethod(spell)
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self.path = os.fspath(path)
@@ -66,8 +70,24 @@ class KerasArchive:
             attach_shapes(self.graph, self._index)
 
     @cached_property
+    def _buffer(self) -> memoryview:
+        return self.archive.open_raw(_WEIGHTS)
+
+    @cached_property
     def _index(self) -> Hdf5Index:
-        return Hdf5Index(self.archive.open_raw(_WEIGHTS))
+        return Hdf5Index(self._buffer)
+
+    def variables(self) -> tuple[Hdf5Index | None, memoryview | None]:
+        """The index of the weights file and a view of its bytes, mapped where it is stored; None without one."""
+        if _WEIGHTS not in self.archive:
+            return None, None
+        return self._index, self._buffer
+
+    def asset(self, name: str) -> bytes:
+        """A file that a layer saved beside its weights. Raises BadFileError without it."""
+        if name not in self.archive:
+            raise BadFileError(f"the archive has no {shown(name)}")
+        return self.archive.read(name, _MAX_ASSET)
 
     def close(self) -> None:
         self.archive.close()

@@ -10,10 +10,13 @@ from typing import Protocol
 
 from ..errors import BadFileError, UnsupportedError
 from ..ir.graph import Graph
+from ..passes.rewrite import Spelling
+from .hdf5 import Hdf5Index
 from .keras_json import KerasJson
 from .keras_v3 import KerasArchive
 
 _HDF5 = b"\x89HDF\r\n\x1a\n"
+_ONNX = b"\x08"  # the first field of a ModelProto, its ir_version
 
 
 class ModelFile(Protocol):
@@ -25,9 +28,16 @@ class ModelFile(Protocol):
     @property
     def format(self) -> str: ...
 
+    @property
+    def spell(self) -> Spelling: ...
+
     def write(self, target: str | os.PathLike[str]) -> None: ...
 
     def load_weights(self) -> None: ...
+
+    def variables(self) -> tuple[Hdf5Index | None, memoryview | None]: ...
+
+    def asset(self, name: str) -> bytes: ...
 
     def close(self) -> None: ...
 
@@ -64,8 +74,10 @@ def _open(path: str) -> ModelFile:
         start = _first_bytes(path)
         if start.startswith(_HDF5):
             raise UnsupportedError("an HDF5 model (.h5): load it in Keras and save it as .keras")
-        if path.endswith(".onnx"):
-            raise UnsupportedError("reading ONNX is not available in this version")
+        if path.endswith(".onnx") or start.startswith(_ONNX):
+            from .onnx_model import OnnxModel
+
+            return OnnxModel(path)
         if path.endswith(".json") or start.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"{"):
             return KerasJson(path)
     return KerasArchive(path)

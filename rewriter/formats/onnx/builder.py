@@ -1,0 +1,293 @@
+"""Makes nodes: types and sizes of their results, constants, what is folded, and what the runtime has kernels for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+
+from ...ir.size import FloorDiv, Poly, Size, Symbol, unknown
+from .dtypes import cast_array, number, of_array, result_dtype
+from .folding import folded
+from .graph import Array, Data, Graph, Node, Tensor, constant_data
+from .kernels import computed_in
+from .registry import Refused
+from .sizes import result_sizes
+
+Operand = Tensor | None | float | bool | Array | Sequence[int]
+# How many of a node's first operands share the element type of its data; all of them where it is not listed.
+_DATA_FIRST = (
+    "CumProd CumSum Expand OneHot Resize ReverseSequence Tile TopK Trilu ReduceL1 ReduceL2 ReduceLogSum "
+    "ReduceLogSumExp ReduceMax ReduceMean ReduceMin ReduceProd ReduceSum ReduceSumSquare"
+)
+_DATA_OPERANDS = {**dict.fromkeys(_DATA_FIRST.split(), 1), "GRU": 4, "LSTM": 4, "RNN": 4}
+
+
+class Builder:
+    """Adds nodes to a graph, or to the body that is open. ``scope`` is the path of the call that they belong to."""
+
+    def __init__(self, opset: int) -> None:
+        self.opset = opset
+        self.graph = Graph()
+        self.scope = ""
+        self.metadata: dict[str, str] = {}
+        self._open = [self.graph]
+        self._constants: dict[Any, Tensor] = {}
+        self._folds: dict[Any, Tensor] = {}
+        self._held: list[Any] = []  # operands of folds, whose identities are keys
+        self._dimensions: dict[Any, Tensor] = {}
+        self._sources: dict[Size, tuple[Tensor, int]] = {}
+
+    # -- nodes -----------------------------
+    def node(
+        self,
+        op_type: str,
+        *operands: Operand,
+        as_dtype: str | None = None,
+        as_sizes: Sequence[Size] | None = None,
+        domain: str = "",
+        **attributes: Any,
+    ) -> Tensor:
+        """A node of one result; a constant where all its operands are."""
+        attributes = {name: value for name, value in attributes.items() if value is not None}
+        inputs = self._inputs(operands)
+        if domain == "":
+            known = self._folded(op_type, inputs, attributes, as_dtype)
+            if known is not None:
+                return known
+            place = 1 if op_type == "Where" else 0
+            data = inputs[place] if place < len(inputs) else None
+            if data is not None:
+                wider = computed_in(op_type, data.dtype)
+                if wider != data.dtype:
+                    return self._wider(op_type, inputs, attributes, data.dtype, wider, as_dtype, as_sizes)
+        dtype = as_dtype or result_dtype(op_type, inputs, attributes)
+        sizes = as_sizes if as_sizes is not None else result_sizes(op_type, inputs, attributes)
+        return self._add(op_type, inputs, attributes, domain, [(dtype, sizes)])[0]
+
+    def several(
+        self,
+        op_type: str,
+        results: Sequence[tuple[str, Sequence[Size] | None]],
+        *operands: Operand,
+        domain: str = "",
+        **attributes: Any,
+    ) -> list[Tensor]:
+        """A node of several results, each with its type and sizes."""
+        attributes = {name: value for name, value in attributes.items() if value is not None}
+        return self._add(op_type, self._inputs(operands), attributes, domain, results)
+
+    def _add(
+        self,
+        op_type: str,
+        inputs: list[Tensor | None],
+        attributes: dict[str, Any],
+        domain: str,
+        results: Sequence[tuple[str, Sequence[Size] | None]],
+    ) -> list[Tensor]:
+        while inputs and inputs[-1] is None:
+            inputs.pop()
+        node = Node(op_type, inputs, attributes, domain, f"{self.scope}/{op_type}" if self.scope else op_type)
+        node.outputs = [Tensor(dtype, sizes, producer=node) for dtype, sizes in results]
+        self._open[-1].nodes.append(node)
+        return list(node.outputs)
+
+    def _inputs(self, operands: Sequence[Operand]) -> list[Tensor | None]:
+        dtype = next((o.dtype for o in operands if isinstance(o, Tensor)), "float32")
+        return [self.operand(o, dtype) for o in operands]
+
+    def operand(self, value: Operand, dtype: str) -> Tensor | None:
+        """A tensor as it is, an array as a constant of its type, a number of type ``dtype``, whole numbers as int64."""
+        if value is None or isinstance(value, Tensor):
+            return value
+        if isinstance(value, np.ndarray):
+            return self.constant(value)
+        if isinstance(value, (list, tuple)):
+            return self.constant(np.asarray(value, np.int64))
+        return self.constant(value, dtype)
+
+    def _folded(
+        self, op_type: str, inputs: list[Tensor | None], attributes: dict[str, Any], dtype: str | None
+    ) -> Tensor | None:
+        if not inputs or any(t is not None and t.data is None for t in inputs):
+            return None
+        key = (op_type, tuple(map(id, inputs)), repr(sorted(attributes.items())), dtype)
+        if key not in self._folds:
+            made = dtype or result_dtype(op_type, inputs, attributes)
+            data = folded(op_type, inputs, attributes, made)
+            if data is None:
+                return None
+            stem = next((t.stem for t in inputs if t is not None and t.stem is not None), None)
+            tensor = Tensor(made, data.shape, stem=stem, data=data)
+            self._folds[key] = tensor
+            self._held.append(inputs)
+        return self._folds[key]
+
+    def _wider(
+        self,
+        op_type: str,
+        inputs: list[Tensor | None],
+        attributes: dict[str, Any],
+        dtype: str,
+        wider: str,
+        as_dtype: str | None,
+        as_sizes: Sequence[Size] | None,
+    ) -> Tensor:
+        """The node computed in a type that the runtime has a kernel for."""
+        count = _DATA_OPERANDS.get(op_type, len(inputs))
+        cast = [
+            self.cast(t, wider) if t is not None and t.dtype == dtype and n < count else t
+            for n, t in enumerate(inputs)
+        ]
+        wanted = as_dtype or result_dtype(op_type, inputs, attributes)
+        given = wider if wanted == dtype else wanted
+        sizes = as_sizes if as_sizes is not None else result_sizes(op_type, inputs, attributes)
+        return self.cast(self._add(op_type, cast, attributes, "", [(given, sizes)])[0], wanted)
+
+    # -- constants -----------------------------
+    def constant(self, value: Any, dtype: str | None = None, stem: str | None = None) -> Tensor:
+        """A constant; the same numbers of the same type are one tensor."""
+        array = np.asarray(value)
+        if array.dtype.kind in "OUS":
+            array, dtype = array.astype(object), "string"
+        dtype = dtype or of_array(array)
+        if dtype != "string":
+            array = cast_array(array, dtype)
+        key: Any = (dtype, array.shape, repr(array.tolist()) if dtype == "string" else array.tobytes())
+        if array.size > 4096:
+            return Tensor(dtype, array.shape, data=constant_data(array, dtype), stem=stem)
+        if key not in self._constants:
+            self._constants[key] = Tensor(dtype, array.shape, data=constant_data(array, dtype), stem=stem)
+        return self._constants[key]
+
+    def stored(self, data: Data, stem: str) -> Tensor:
+        """A constant whose numbers lie elsewhere."""
+        return Tensor(data.dtype, data.shape, data=data, stem=stem)
+
+    def cast(self, tensor: Tensor, dtype: str) -> Tensor:
+        """The tensor in another type; itself where it has it."""
+        return tensor if tensor.dtype == dtype else self.node("Cast", tensor, to=number(dtype))
+
+    # -- sizes at run time -----------------------------
+    def add_input(self, name: str, dtype: str, sizes: Sequence[Size]) -> Tensor:
+        tensor = Tensor(dtype, sizes, stem=name)
+        tensor.name = name
+        self.graph.inputs.append(tensor)
+        for axis, size in enumerate(tensor.sizes):
+            if not isinstance(size, int):
+                self._sources.setdefault(size, (tensor, axis))
+        return tensor
+
+    def size(self, size: Size, *near: Tensor) -> int | Tensor:
+        """A size as a number, or where it is open as ``int64[1]``, read from a tensor that has it.
+
+        Args:
+            near: tensors to look at first.
+
+        Raises:
+            Refused: nothing tells it.
+        """
+        if isinstance(size, int):
+            return size
+        key = (size, self._open[-1])
+        if key not in self._dimensions:
+            self._dimensions[key] = self._computed(size, near)
+        return self._dimensions[key]
+
+    def _computed(self, size: Poly, near: Sequence[Tensor]) -> Tensor:
+        for tensor in near:
+            if tensor.known and size in tensor.sizes:
+                return self.dimension(tensor, tensor.sizes.index(size))
+        if size in self._sources:
+            return self.dimension(*self._sources[size])
+        if size.unknown and len(size.terms) == 1:
+            raise Refused("a size that depends on the data has to be known before it runs")
+        total: Tensor | None = None
+        for monomial, coefficient in size.terms:
+            term: Tensor | None = None
+            for atom, power in monomial:
+                factor = self._atom(atom, near)
+                for _ in range(power):
+                    term = factor if term is None else self.node("Mul", term, factor)
+            if term is None:
+                term = self.constant(np.asarray([coefficient], np.int64))
+            elif coefficient != 1:
+                term = self.node("Mul", term, [coefficient])
+            total = term if total is None else self.node("Add", total, term)
+        assert total is not None
+        return total
+
+    def _atom(self, atom: Symbol | FloorDiv, near: Sequence[Tensor]) -> Tensor:
+        if isinstance(atom, FloorDiv):
+            numerator = self.size(atom.numerator, *near)
+            assert isinstance(numerator, Tensor)
+            return self.node("Div", numerator, [atom.divisor])
+        alone = Poly(((((atom, 1),), 1),))
+        for tensor in near:
+            if tensor.known and alone in tensor.sizes:
+                return self.dimension(tensor, tensor.sizes.index(alone))
+        if alone in self._sources:
+            return self.dimension(*self._sources[alone])
+        raise Refused("a size that depends on the data has to be known before it runs")
+
+    def dimension(self, tensor: Tensor, axis: int) -> Tensor:
+        """``int64[1]``: the size of one axis, measured at run time."""
+        key = (tensor, axis, self._open[-1])
+        if key not in self._dimensions:
+            axis %= tensor.rank
+            self._dimensions[key] = self.node("Shape", tensor, start=axis, end=axis + 1)
+        return self._dimensions[key]
+
+    def shape(self, sizes: Sequence[Size | Tensor], *near: Tensor) -> Tensor:
+        """``int64[n]``: a constant where every size is a number."""
+        parts = [s if isinstance(s, Tensor) else self.size(s, *near) for s in sizes]
+        if all(isinstance(p, int) for p in parts):
+            return self.constant(np.asarray(parts, np.int64))
+        runs: list[Tensor] = []
+        numbers: list[int] = []
+        for part in parts:
+            if isinstance(part, int):
+                numbers.append(part)
+                continue
+            if numbers:
+                runs.append(self.constant(np.asarray(numbers, np.int64)))
+                numbers = []
+            runs.append(part if part.rank == 1 else self.reshape(part, [1]))
+        if numbers:
+            runs.append(self.constant(np.asarray(numbers, np.int64)))
+        return runs[0] if len(runs) == 1 else self.node("Concat", *runs, axis=0)
+
+    def reshape(self, x: Tensor, target: Sequence[Size | Tensor]) -> Tensor:
+        """``reshape(x[...], sizes) -> [sizes]``: constant where one size at most is open or open ones stay in place."""
+        target = tuple(target)
+        if x.known and target == x.sizes:
+            return x
+        sizes = [unknown() if isinstance(t, Tensor) else t for t in target]
+        open_places = [n for n, t in enumerate(target) if not isinstance(t, int)]
+        if not any(t == 0 for t in target if isinstance(t, int)):
+            held = [n for n in open_places if n < x.rank and x.sizes[n] == target[n]]
+            rest = [n for n in open_places if n not in held]
+            if len(rest) <= 1:
+                spec = [0 if n in held else -1 if n in rest else t for n, t in enumerate(target)]
+                return self.node("Reshape", x, self.constant(np.asarray(spec, np.int64)), as_sizes=sizes)
+            return self.node("Reshape", x, self.shape(target, x), as_sizes=sizes)
+        return self.node("Reshape", x, self.shape(target, x), as_sizes=sizes, allowzero=1)
+
+    # -- bodies -----------------------------
+    @contextmanager
+    def body(self, name: str) -> Iterator[Graph]:
+        """A body for Loop, Scan or If: nodes made inside the block go into it; fill its ``inputs`` and ``outputs``."""
+        graph = Graph(name)
+        with self.inside(graph):
+            yield graph
+
+    @contextmanager
+    def inside(self, graph: Graph) -> Iterator[None]:
+        """Nodes made inside the block go to the end of this graph."""
+        self._open.append(graph)
+        try:
+            yield
+        finally:
+            self._open.pop()

@@ -1,0 +1,161 @@
+"""Image preprocessing and augmentation: what is random does nothing at inference, what is not is computed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from .....ir.graph import map_leaves
+from .....shapes.infer import flatten_outputs
+from .....shapes.layers.augmentation import KEEP
+from ...emitter import Emitter
+from ...graph import Tensor
+from ...registry import Refused, layer, refuse_layers
+from .._resize import cut_to_aspect, filled_to_aspect, fixed_size, of_type, resized, spatial_axes
+
+_ALWAYS = ("AutoContrast", "ContrastLimitedAdaptiveHistogramEqualization")
+refuse_layers("it computes histograms of tiles", "ContrastLimitedAdaptiveHistogramEqualization")
+
+
+def _typed(call: Emitter, results: Any) -> Any:
+    """The same structure with the types of the results, in the order of ``keras.tree.flatten``."""
+    flat = [leaf for leaf in flatten_outputs(results) if isinstance(leaf, Tensor)]
+    wanted = {id(t): value.dtype for t, value in zip(flat, call.outputs, strict=True)}
+    return map_leaves(lambda t: call.cast(t, wanted[id(t)]) if isinstance(t, Tensor) else t, results)
+
+
+# They do nothing at all at inference, the others cast images to their compute dtype (Keras 3.15).
+_UNTOUCHED = (
+    "Equalization",
+    "MixUp",
+    "RandomBrightness",
+    "RandomColorDegeneration",
+    "RandomColorJitter",
+    "RandomContrast",
+    "RandomGrayscale",
+    "RandomHue",
+    "RandomInvert",
+    "RandomPosterization",
+    "RandomSaturation",
+)
+
+
+@layer(*_UNTOUCHED)
+def untouched(call: Emitter) -> Any:
+    """``augment(x) -> x``: images, or a dict of images and labels."""
+    return _images(call, lambda x: x)
+
+
+@layer(*(name for name in KEEP if name not in (*_ALWAYS, *_UNTOUCHED)))
+def passed(call: Emitter) -> Any:
+    """``augment(x) -> x`` in the compute dtype: images, or a dict of images and labels."""
+    return _images(call, lambda x: call.cast(x, call.compute))
+
+
+@layer("AutoContrast")
+def auto_contrast(call: Emitter) -> Any:
+    """Every channel stretched over the whole range of values; one of a single value stays."""
+    low, high = (float(v) for v in call.get("value_range", (0, 255)))
+
+    def stretched(x: Tensor) -> Tensor:
+        x = call.cast(x, call.compute)
+        y = _ranged(call, x, (low, high), (0.0, 255.0))
+        # Axes 1 and 2, whatever the layout (Keras 3.15).
+        least, most = (call.reduce(f"Reduce{kind}", y, [1, 2], keepdims=True) for kind in ("Min", "Max"))
+        scale = call.op("Div", call.constant(255.0, y.dtype), call.op("Sub", most, least))
+        y = call.op("Add", call.op("Mul", y, scale), call.op("Mul", call.op("Neg", least), scale))
+        y = call.op("Clip", y, call.constant(0.0, y.dtype), call.constant(255.0, y.dtype))
+        y = _ranged(call, y, (0.0, 255.0), (low, high))
+        return call.op("Where", call.op("IsNaN", y), x, y)
+
+    return _images(call, stretched)
+
+
+def _ranged(call: Emitter, x: Tensor, source: tuple[float, float], target: tuple[float, float]) -> Tensor:
+    if source == target:
+        return x
+    unit = call.op("Div", call.op("Sub", x, source[0]), source[1] - source[0])
+    return call.op("Add", call.op("Mul", unit, target[1] - target[0]), target[0])
+
+
+def _images(call: Emitter, transform: Callable[[Tensor], Tensor]) -> Any:
+    """Images, or those of a dict, whose labels stay: its other entries have no ONNX form here."""
+    data = call.args[0] if call.args else call.x
+    if not isinstance(data, dict):
+        return transform(call.x)
+    other = set(data) - {"images", "labels"}
+    if other:
+        raise Refused(f"it takes {' and '.join(sorted(other))}")
+    return {key: transform(item) if key == "images" else item for key, item in data.items()}
+
+
+@layer("MaxNumBoundingBoxes")
+def max_num_bounding_boxes(call: Emitter) -> Any:
+    """``boxes[B, N, 4], labels[B, N] -> [B, max_number, 4], [B, max_number]``: cut or filled up."""
+    count, fill = call.integer("max_number", 1), call.get("fill_value", -1)
+    data = call.args[0] if call.args else call.x
+    if not isinstance(data, dict):
+        return _typed(call, data)
+
+    def cut(x: Tensor) -> Tensor:
+        sizes = [x.sizes[0], count, *x.sizes[2:]]
+        filler = call.op(
+            "Expand", call.constant(np.asarray(fill), x.dtype), call.shape(sizes, x), as_sizes=sizes
+        )
+        return call.slice(call.concat([x, filler], 1), 1, 0, count)
+
+    result = dict(data)
+    boxes = data.get("bounding_boxes")
+    if isinstance(boxes, dict):
+        result["bounding_boxes"] = {k: cut(v) if k in ("boxes", "labels") else v for k, v in boxes.items()}
+    return _typed(call, result)
+
+
+# -- sizes -----------------------------
+@layer("Resizing")
+def resizing(call: Emitter) -> Any:
+    """``resize(x[B, H, W, C]) -> [B, height, width, C]``, the whole image, or what fits of it cut or filled up."""
+    size = (call.integer("height", 1), call.integer("width", 1))
+
+    def transform(x: Tensor) -> Tensor:
+        if call.flag("crop_to_aspect_ratio"):
+            x = cut_to_aspect(call, x, size)
+        elif call.flag("pad_to_aspect_ratio"):
+            x = filled_to_aspect(call, x, size)
+        interpolation = call.text("interpolation", "bilinear").lower()
+        return resized(call, x, size, interpolation, call.flag("antialias"), call.channels_first())
+
+    return _images(call, of_type(call, transform))
+
+
+@layer("CenterCrop")
+def center_crop(call: Emitter) -> Any:
+    """``crop(x[B, H, W, C]) -> [B, height, width, C]``: from the middle; a smaller image is resized."""
+    size = (call.integer("height", 1), call.integer("width", 1))
+
+    def transform(x: Tensor) -> Tensor:
+        x = call.cast(x, call.compute)
+        places = spatial_axes(call, x)
+        if any(not isinstance(x.sizes[p], int) for p in places):
+            raise Refused("whether an image of open size is cut or resized is known when it runs")
+        spare = [fixed_size(x, p) - s for p, s in zip(places, size, strict=True)]
+        if min(spare) < 0:
+            return resized(call, cut_to_aspect(call, x, size), size, first=call.channels_first())
+        for place, more, wanted in zip(places, spare, size, strict=True):
+            if more:
+                x = call.slice(x, place, more // 2, more // 2 + wanted)
+        return x
+
+    return _images(call, transform)
+
+
+@layer("RandomCrop")
+def random_crop(call: Emitter) -> Any:
+    """``f(x) -> x``: only training cuts, whatever size the layer states (Keras 3.15)."""
+    size = [call.integer("height", 1), call.integer("width", 1)]
+    x = call.x
+    if [x.sizes[p] for p in spatial_axes(call, x)] != size:
+        raise Refused("Keras leaves images at inference as they are, which is another size than it states")
+    return _images(call, lambda image: image)

@@ -1,0 +1,227 @@
+"""Fourier transforms of (real, imaginary) pairs, and sequences cut into frames."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from .....ir.size import Size, floordiv, product
+from ...emitter import Emitter
+from ...graph import Array, Tensor
+from ...registry import op
+from ._operands import argument, as_tensor, places
+
+_WIDTHS = ("float32", "float64")
+
+
+def _complex(call: Emitter) -> Tensor:
+    """``(real[...], imag[...]) -> [..., 2]``."""
+    given = argument(call, 0, "x")
+    if not isinstance(given, (list, tuple)) or len(given) != 2:
+        raise call.bad("x", given, "two tensors, the real and the imaginary part")
+    parts = [as_tensor(call, part) for part in given]
+    if any(part.dtype not in _WIDTHS for part in parts) or parts[0].dtype != parts[1].dtype:
+        raise call.refuse(f"TensorFlow has no complex numbers of {parts[0].dtype} and {parts[1].dtype}")
+    return call.concat([call.unsqueeze(part, part.rank) for part in parts], parts[0].rank)
+
+
+def _real(call: Emitter) -> Tensor:
+    x = as_tensor(call, argument(call, 0, "x"))
+    if x.dtype not in _WIDTHS:
+        raise call.refuse(f"TensorFlow has no complex numbers of {x.dtype}")
+    return x
+
+
+def transformed(call: Emitter, x: Tensor, axis: int, onesided: bool = False, inverse: bool = False) -> Tensor:
+    """``dft(x[..., n, 2 or 1]) -> [..., n or n//2 + 1, 2]`` along an axis."""
+    sizes: list[Size] = [*x.sizes[:-1], 2]
+    if onesided:
+        sizes[axis] = floordiv(x.sizes[axis], 2) + 1
+    single = x.rank == 2
+    if single:
+        x, axis = call.unsqueeze(x, 0), axis + 1
+    flags: dict[str, Any] = {"onesided": int(onesided), "inverse": int(inverse)}
+    wide: list[Size] = [1, *sizes] if single else sizes
+    if call.opset >= 20:
+        y = call.op("DFT", x, None, call.constant(axis, "int64"), as_sizes=wide, **flags)
+    else:
+        y = call.op("DFT", x, axis=axis, as_sizes=wide, **flags)
+    return call.squeeze(y, 0) if single else y
+
+
+def _pair(call: Emitter, x: Tensor) -> tuple[Tensor, Tensor]:
+    """``[..., 2] -> [...], [...]``."""
+    one, two = (call.op("Gather", x, call.constant(n, "int64"), axis=x.rank - 1) for n in (0, 1))
+    return one, two
+
+
+@op("math", "FFT")
+def fft(call: Emitter) -> tuple[Tensor, Tensor]:
+    """``fft((real[..., n], imag[..., n])) -> [..., n], [..., n]``."""
+    x = _complex(call)
+    return _pair(call, transformed(call, x, x.rank - 2))
+
+
+@op("math", "FFT2", "IFFT2")
+def fft2(call: Emitter) -> tuple[Tensor, Tensor]:
+    """``fft2((real[..., n, m], imag[..., n, m])) -> [..., n, m], [..., n, m]``, and back."""
+    x = _complex(call)
+    inverse = call.operation.class_name == "IFFT2"
+    for axis in (x.rank - 2, x.rank - 3):
+        x = transformed(call, x, axis, inverse=inverse)
+    return _pair(call, x)
+
+
+def _fitted(call: Emitter, x: Tensor, axis: int, length: int) -> Tensor:
+    """The axis cut or filled up with zeros to a length."""
+    size = x.sizes[axis]
+    if size == length:
+        return x
+    if not isinstance(size, int) or size < length:
+        missing = [0] * x.rank
+        missing[axis] = length - size if isinstance(size, int) else length
+        x = call.pad(x, [0] * x.rank, missing)
+    if x.sizes[axis] == length:
+        return x
+    sizes: list[Size] = [*x.sizes[:axis], length, *x.sizes[axis + 1 :]]
+    return call.op("Slice", x, [0], [length], [axis], as_sizes=sizes)
+
+
+@op("math", "RFFT")
+def rfft(call: Emitter) -> tuple[Tensor, Tensor]:
+    """``rfft(x[..., n]) -> [..., n//2 + 1], [..., n//2 + 1]``."""
+    x = _real(call)
+    length = call.get("fft_length")
+    if length is not None:
+        x = _fitted(call, x, x.rank - 1, call.whole("fft_length", length, 1))
+    return _pair(call, transformed(call, call.unsqueeze(x, x.rank), x.rank - 1, onesided=True))
+
+
+def _inverse_real(call: Emitter, x: Tensor, length: int | None) -> Tensor:
+    """``irfft(x[..., m, 2]) -> [..., length]``, of ``2*(m - 1)`` numbers unless a length is given.
+
+    The other half of the spectrum is this one backwards and conjugate.
+    """
+    axis = x.rank - 2
+    if length is not None:
+        x = _fitted(call, x, axis, length // 2 + 1)
+        last = -1 if length % 2 else -2
+        size: Size = length
+    else:
+        last, size = -2, 2 * (x.sizes[axis] - 1)
+    if size != 1:
+        rest: list[Size] = [*x.sizes[:axis], size - (length // 2 + 1 if length else x.sizes[axis]), 2]
+        half = call.op("Slice", x, [last], [0], [axis], [-1], as_sizes=rest)
+        half = call.op("Mul", half, call.constant([1, -1], x.dtype))
+        whole: list[Size] = [*x.sizes[:axis], size, 2]
+        x = call.op("Concat", x, half, axis=axis, as_sizes=whole)
+    return _pair(call, transformed(call, x, axis, inverse=True))[0]
+
+
+@op("math", "IRFFT")
+def irfft(call: Emitter) -> Tensor:
+    """``irfft((real[..., m], imag[..., m])) -> [..., 2*(m - 1)]``."""
+    length = call.get("fft_length")
+    return _inverse_real(
+        call, _complex(call), None if length is None else call.whole("fft_length", length, 1)
+    )
+
+
+# -- frames -----------------------------
+def spectral_window(call: Emitter, size: int) -> Array | None:
+    """The window in the middle of ``size`` numbers; None where every number counts in full."""
+    length, kind = call.integer("sequence_length", 1), call.get("window", "hann")
+    # TensorFlow's windows are periodic for an even length alone (``_raised_cosine_window``).
+    turn = 2 * np.pi * np.arange(length) / max(length - length % 2, 1)
+    named = {"hann": 0.5 - 0.5 * np.cos(turn), "hamming": 0.54 - 0.46 * np.cos(turn)}
+    if kind is None:
+        return None
+    window = named.get(kind) if isinstance(kind, str) else np.asarray(_numbers(kind), np.float64)
+    if window is None or window.shape != (length,):
+        raise call.bad("window", kind, f"hann, hamming or {length} numbers")
+    if length == 1 and isinstance(kind, str):
+        window = np.ones(1)
+    before = (size - length) // 2
+    return np.pad(window, (before, size - length - before))
+
+
+def _numbers(value: object) -> object:
+    return value.literal if isinstance(value, Tensor) else value
+
+
+@op("math", "STFT")
+def stft(call: Emitter) -> tuple[Tensor, Tensor]:
+    """``stft(x[..., n]) -> [..., frames, fft_length//2 + 1]`` twice; centred frames overlap both ends."""
+    x = _real(call)
+    size, stride = call.integer("fft_length", 1), call.integer("sequence_stride", 1)
+    rows = call.reshape(x, [product(x.sizes[:-1]), x.sizes[-1]])
+    if call.flag("center", True):
+        rows = call.op("Pad", rows, [0, size // 2, 0, size // 2], mode="reflect")
+    window = spectral_window(call, size)
+    bins = size // 2 + 1
+    y = call.op(
+        "STFT",
+        call.unsqueeze(rows, 2),
+        call.constant(stride, "int64"),
+        None if window is None else call.constant(window, x.dtype),
+        call.constant(size, "int64"),
+        as_sizes=[rows.sizes[0], call.sizes[-2], bins, 2],
+        onesided=1,
+    )
+    real, imaginary = _pair(call, y)
+    return call.reshape(real, call.sizes), call.reshape(imaginary, call.sizes)
+
+
+@op("math", "ISTFT")
+def istft(call: Emitter) -> Tensor:
+    """``istft((real[..., frames, f], imag[..., frames, f])) -> [..., n]``: frames laid over each other and added."""
+    x = _complex(call)
+    size, stride = call.integer("fft_length", 1), call.integer("sequence_stride", 1)
+    frames = _inverse_real(call, x, size)
+    window = spectral_window(call, size)
+    if window is not None:
+        frames = call.op("Mul", frames, call.constant(_undone(window, stride), frames.dtype))
+    ahead, count = frames.sizes[:-2], frames.sizes[-2]
+    columns = call.transpose(call.reshape(frames, [product(ahead), count, size]), [0, 2, 1])
+    # Every number of a frame goes to a place of its own: a transposed convolution with the identity.
+    kernel = call.constant(np.eye(size).reshape(size, 1, size), frames.dtype)
+    total = (count - 1) * stride + size
+    y = call.op(
+        "ConvTranspose",
+        columns,
+        kernel,
+        kernel_shape=[size],
+        strides=[stride],
+        as_sizes=[product(ahead), 1, total],
+    )
+    start = size // 2 if call.flag("center", True) else 0
+    length = call.get("length")
+    if length is not None:
+        end: int | None = start + call.whole("length", length, 0)
+        if isinstance(total, int) and end is not None and end > total:
+            raise call.refuse("its frames are shorter than the length that it states")
+    else:
+        end = -start if start else None
+    y = call.slice(y, 2, start, end)
+    return call.reshape(y, call.sizes)
+
+
+def _undone(window: Array, stride: int) -> Array:
+    """The window over the sum of its squares in all frames that overlap (``inverse_stft_window_fn``)."""
+    size = len(window)
+    overlaps = -(-size // stride)
+    squares = np.pad(window**2, (0, overlaps * stride - size)).reshape(overlaps, stride).sum(axis=0)
+    with np.errstate(all="ignore"):
+        return np.asarray(window / np.tile(squares, overlaps)[:size])
+
+
+@op("math", "ExtractSequences")
+def extract_sequences(call: Emitter) -> Tensor:
+    """``extract_sequences(x[..., n], length, stride) -> [..., (n - length)//stride + 1, length]``."""
+    x = as_tensor(call, argument(call, 0, "x"))
+    length, stride = call.integer("sequence_length", 1), call.integer("sequence_stride", 1)
+    count = call.sizes[-2]
+    starts = call.op("Mul", places(call, call.builder.size(count, x), count), stride)
+    index = call.op("Add", call.unsqueeze(starts, 1), np.arange(length))
+    return call.op("Gather", x, index, axis=x.rank - 1, as_sizes=call.sizes)

@@ -1,0 +1,78 @@
+"""Ops that give the same elements in the same order other axes."""
+
+from __future__ import annotations
+
+from ...dtypes import FLOATS, INTEGERS, number
+from ...emitter import Emitter
+from ...graph import Tensor
+from ...registry import op, refuse_ops
+from ._operands import argument, as_tensor, flattened
+from .creation import diagonal_matrix
+
+
+@op("numpy", "Reshape")
+def reshape(call: Emitter) -> Tensor:
+    """``reshape(x[a, b, c], newshape) -> newshape``."""
+    return call.reshape(call.x, call.sizes)
+
+
+@op("numpy", "Ravel")
+def ravel(call: Emitter) -> Tensor:
+    """``ravel(x[a, b]) -> [a*b]``."""
+    return call.reshape(call.x, call.sizes)
+
+
+@op("numpy", "ExpandDims")
+def expand_dims(call: Emitter) -> Tensor:
+    """``expand_dims(x[a, b], axis=1) -> [a, 1, b]``."""
+    given = call.get("axis")
+    places = given if isinstance(given, (list, tuple)) else (given,)
+    rank = call.x.rank + len(places)
+    return call.unsqueeze(call.x, *sorted(call.axis(p, rank) for p in places))
+
+
+@op("numpy", "Squeeze")
+def squeeze(call: Emitter) -> Tensor:
+    """``squeeze(x[a, 1, b], axis=1) -> [a, b]``; without an axis every axis that is 1 in the file goes."""
+    x = call.x
+    if call.get("axis") is None:
+        return call.squeeze(x, *(n for n, size in enumerate(x.sizes) if size == 1))
+    return call.squeeze(x, *call.axis_tuple(call.get("axis"), x.rank))
+
+
+@op("numpy", "BroadcastTo")
+def broadcast_to(call: Emitter) -> Tensor:
+    """``broadcast_to(x[b, 1], shape=(a, b, c)) -> [a, b, c]``; -1 leaves the axis as it is."""
+    given = call.get("shape")
+    target = [1 if size in (None, -1) else call.whole("shape", size, 0) for size in given]
+    return call.op("Expand", as_tensor(call, argument(call, 0, "x")), target, as_sizes=call.sizes)
+
+
+@op("numpy", "View")
+def view(call: Emitter) -> Tensor:
+    """``view(x[a, b], dtype) -> [a, b]``: the same bits as numbers of another type of the same width."""
+    x = call.x
+    if x.dtype == call.dtype:
+        return x
+    if _bits(x.dtype) != _bits(call.dtype):
+        raise call.refuse(f"ONNX does not look at {x.dtype} as {call.dtype}, a type of another width")
+    if call.opset < 26:
+        raise call.refuse("BitCast needs opset 26")
+    if not {x.dtype, call.dtype} <= FLOATS | INTEGERS:
+        raise call.refuse(f"BitCast does not take {x.dtype} as {call.dtype}")
+    return call.op("BitCast", x, to=number(call.dtype), as_dtype=call.dtype, as_sizes=x.sizes)
+
+
+def _bits(dtype: str) -> int:
+    return 8 if dtype == "bool" else int("".join(c for c in dtype if c.isdigit()))
+
+
+@op("numpy", "Diagflat")
+def diagflat(call: Emitter) -> Tensor:
+    """``diagflat(x[a, b], k) -> [a*b + |k|, a*b + |k|]``."""
+    x = as_tensor(call, argument(call, 0, "x"))
+    line = call.reshape(x, [1]) if x.rank == 0 else flattened(call, x)
+    return diagonal_matrix(call, line, call.whole("k", call.get("k", 0)))
+
+
+refuse_ops("complex numbers have no ONNX kernels", "math", "ViewAsComplex", "ViewAsReal")

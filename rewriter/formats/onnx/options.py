@@ -1,0 +1,60 @@
+"""What an export is asked for, and what it gives back."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from ...errors import UsageError
+
+OLDEST_OPSET = 17
+# The newest that ONNX Runtime 1.31 loads: it has kernels for every operator of it and its fusions still fire.
+NEWEST_OPSET = 26
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """How to export.
+
+    ``batch`` fixes the batch of all inputs; ``external_data`` puts the weights into a file beside the model;
+    ``nchw_inputs`` and ``nchw_outputs`` let images come and go channels first; ``fp16`` computes in half precision
+    between float32 inputs and outputs; ``fallback`` names what takes over a model that cannot be exported here;
+    ``verify`` compares the result with Keras.
+    """
+
+    opset: int = NEWEST_OPSET
+    batch: int | None = None
+    external_data: bool = False
+    nchw_inputs: bool = False
+    nchw_outputs: bool = False
+    fp16: bool = False
+    fallback: str | None = None
+    verify: bool = False
+
+    def check(self) -> None:
+        """Raises UsageError for what cannot be asked for."""
+        if not OLDEST_OPSET <= self.opset <= NEWEST_OPSET:
+            raise UsageError(f"opset {self.opset}: it is {OLDEST_OPSET} to {NEWEST_OPSET}")
+        if self.batch is not None and self.batch < 1:
+            raise UsageError(f"batch {self.batch}: it is at least 1")
+        if self.fallback not in (None, "tf2onnx"):
+            raise UsageError(f"fallback {self.fallback!r}: it is tf2onnx")
+
+
+@dataclass(slots=True)
+class Exported:
+    """A written ONNX model: its paths, names and counts. ``nodes`` counts operators by type.
+
+    ``verified`` is the largest difference from Keras and where it was looked for, or why it was not, if that was asked
+    for; ``fallback`` why tf2onnx exported it, if it did.
+    """
+
+    path: str
+    opset: int
+    inputs: list[str]
+    outputs: list[str]
+    nodes: dict[str, int] = field(default_factory=dict)
+    data: str | None = None
+    bytes: int = 0
+    verified: dict[str, Any] | None = None
+    fallback: str = ""

@@ -1,0 +1,73 @@
+"""The table of lowerings: one function for each layer class and op, found by its name; and what has none, with why."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from ...errors import UnsupportedError
+from ...ir.graph import Operation
+
+if TYPE_CHECKING:
+    from .emitter import Emitter
+
+Lowering = Callable[["Emitter"], Any]
+_L = TypeVar("_L", bound=Lowering)
+
+LAYERS: dict[str, Lowering] = {}
+OPS: dict[tuple[str, str], Lowering] = {}
+# Why a class has no ONNX form.
+REFUSED_LAYERS: dict[str, str] = {}
+REFUSED_OPS: dict[tuple[str, str], str] = {}
+
+
+class Refused(UnsupportedError):
+    """A call has no ONNX form. Raised bare by a lowering; the driver adds the node's name and class."""
+
+
+def layer(*class_names: str) -> Callable[[_L], _L]:
+    """Register the lowering of ``keras.layers`` classes."""
+
+    def register(lowering: _L) -> _L:
+        for name in class_names:
+            if name in LAYERS:
+                raise ValueError(f"layer {name} has two lowerings")
+            LAYERS[name] = lowering
+        return lowering
+
+    return register
+
+
+def op(family: str, *class_names: str) -> Callable[[_L], _L]:
+    """Register the lowering of op classes of ``keras.src.ops.<family>`` (``numpy``, ``nn``, ``core``, ``math`` …)."""
+
+    def register(lowering: _L) -> _L:
+        for name in class_names:
+            if (family, name) in OPS:
+                raise ValueError(f"op {family}.{name} has two lowerings")
+            OPS[family, name] = lowering
+        return lowering
+
+    return register
+
+
+def refuse_layers(reason: str, *class_names: str) -> None:
+    """State why layer classes have no ONNX form."""
+    REFUSED_LAYERS.update(dict.fromkeys(class_names, reason))
+
+
+def refuse_ops(reason: str, family: str, *class_names: str) -> None:
+    """State why op classes have no ONNX form."""
+    REFUSED_OPS.update({(family, name): reason for name in class_names})
+
+
+def lowering_for(operation: Operation) -> Lowering:
+    """The lowering of an operation. Raises Refused with the reason where it has none."""
+    if operation.kind == "op":
+        key = (operation.module.rsplit(".", 1)[-1], operation.class_name)
+        found, reason = OPS.get(key), REFUSED_OPS.get(key)
+    else:
+        found, reason = LAYERS.get(operation.class_name), REFUSED_LAYERS.get(operation.class_name)
+    if found is None:
+        raise Refused(reason or f"no lowering to ONNX is known for {operation.class_name}")
+    return found

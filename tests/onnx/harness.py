@@ -1,0 +1,234 @@
+"""Models exported and run by ONNX Runtime, against Keras's own output on the same random inputs.
+
+`check_layer` takes a case of `tests/shapes/layer_cases.py`, `check_op` one of `tests/shapes/ops_cases_*.py`; both build
+the model, give every weight a value of its own, save, export, run ``onnx.checker`` and compare at two batch sizes.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import onnx
+import onnxruntime
+
+from rewriter.errors import UnsupportedError
+from rewriter.formats.onnx import Exported, Options, export
+from rewriter.formats.source import open_model
+from rewriter.shapes import layers as _layers  # noqa: F401 - fills the table of axis rules
+from rewriter.shapes import ops as _ops  # noqa: F401
+from tests.shapes import layers_harness, ops_harness
+
+TOLERANCE = {"float16": 4e-3, "bfloat16": 4e-2}
+_POSITIVE = ("variance", "gamma", "scale", "stddev")
+
+onnxruntime.set_default_logger_severity(3)
+
+# Keras 3.15 adds what it takes for a bias along the wrong axis: x[3, 3, 5] + y[3, 1, 1] becomes a `tf.nn.bias_add` on
+# the axis that happens to be as long (backend/tensorflow/numpy.py, `add`). The sum of NumPy is what is meant.
+_keras_add = keras.src.backend.numpy.add
+
+
+def _add(x1: Any, x2: Any) -> Any:
+    if any(getattr(x, "shape", None) is None for x in (x1, x2)) or len(x2.shape) < 2:
+        return _keras_add(x1, x2)
+    return keras.src.backend.numpy.subtract(x1, keras.src.backend.numpy.negative(x2))
+
+
+keras.src.backend.numpy.add = _add
+
+
+class Refused(Exception):
+    """The exporter refuses the model, with the reason."""
+
+
+class NotBuilt(Exception):
+    """Keras does not build, save or run the model."""
+
+
+def randomise(model: Any, seed: int = 0) -> None:
+    """Give every weight numbers of its own, moving statistics too; what has to be positive is."""
+    rng = np.random.default_rng(seed)
+    for variable in model.variables:
+        if "seed" in variable.path or not str(variable.dtype).startswith(("float", "bfloat")):
+            continue
+        values = rng.normal(0, 0.4, variable.shape)
+        if any(word in variable.name for word in _POSITIVE):
+            values = 0.5 + np.abs(values)
+        variable.assign(values)
+    for layer in model._flatten_layers():
+        if hasattr(layer, "finalize_state"):
+            layer.finalize_state()  # Normalization computes with copies of its variables
+
+
+def exported(model: Any, folder: str | os.PathLike[str], **options: Any) -> tuple[Exported, str]:
+    """Save and export a model. Raises Refused with the exporter's reason."""
+    source, target = os.path.join(folder, "model.keras"), os.path.join(folder, "model.onnx")
+    try:
+        model.save(source)
+    except Exception as error:
+        raise NotBuilt(f"{type(error).__name__}: {error}") from error
+    with open_model(source) as opened:
+        opened.load_weights()
+        try:
+            return export(opened, target, Options(**options)), target
+        except UnsupportedError as error:
+            raise Refused(str(error)) from error
+
+
+def session(path: str | os.PathLike[str]) -> Any:
+    """Check the file with ``onnx.checker`` in full and load it in ONNX Runtime."""
+    onnx.checker.check_model(os.fspath(path), full_check=True)
+    return onnxruntime.InferenceSession(os.fspath(path), providers=["CPUExecutionProvider"])
+
+
+def input_names(model: Any) -> list[str]:
+    return [x._keras_history.operation.name for x in model.inputs]
+
+
+def compare(
+    model: Any, feeds: Sequence[Sequence[Any]], tolerance: float | None = None, **options: Any
+) -> Exported:
+    """Export a model and compare it with Keras on each of the feeds (arrays in the order of its inputs).
+
+    Raises:
+        AssertionError: a name, type, shape or number differs.
+        Refused: it is not exported.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        result, path = exported(model, folder, **options)
+        names = input_names(model)
+        assert result.inputs == names, f"inputs {result.inputs}, Keras has {names}"
+        run = session(path)
+        for arrays in feeds:
+            try:
+                wanted = [
+                    np.asarray(y) for y in keras.tree.flatten(model(_packed(model, arrays), training=False))
+                ]
+            except Exception as error:
+                raise NotBuilt(f"{type(error).__name__}: {str(error)[:300]}") from error
+            got = run.run(None, {n: np.asarray(a) for n, a in zip(names, arrays, strict=True)})
+            assert len(got) == len(wanted), f"{len(got)} outputs, Keras gives {len(wanted)}"
+            for ours, theirs in zip(got, wanted, strict=True):
+                same(ours, theirs, tolerance)
+    return result
+
+
+def _packed(model: Any, arrays: Sequence[Any]) -> Any:
+    tensors = [keras.ops.convert_to_tensor(a) for a in arrays]
+    return keras.tree.pack_sequence_as(model._inputs_struct, tensors)
+
+
+def same(ours: Any, theirs: Any, tolerance: float | None = None) -> None:
+    """Equal types and shapes, and numbers within the tolerance of their type. Raises AssertionError."""
+    assert ours.shape == theirs.shape, f"shape {ours.shape}, Keras gives {theirs.shape}"
+    if theirs.dtype.kind in "OSU":
+        decoded = [s.decode() if isinstance(s, bytes) else s for s in theirs.reshape(-1).tolist()]
+        assert ours.reshape(-1).tolist() == decoded
+        return
+    assert ours.dtype == theirs.dtype, f"dtype {ours.dtype}, Keras gives {theirs.dtype}"
+    if theirs.dtype.kind in "iub":
+        np.testing.assert_array_equal(ours, theirs)
+        return
+    limit = tolerance or TOLERANCE.get(theirs.dtype.name, 1e-4)
+    np.testing.assert_allclose(ours.astype("float64"), theirs.astype("float64"), rtol=limit, atol=limit)
+
+
+def draw(rng: np.random.Generator, shape: Sequence[int], dtype: str, low: int = 0, high: int = 2) -> Any:
+    """Numbers of both signs; whole ones between the limits."""
+    if dtype == "string":
+        return rng.choice(np.asarray(["a", "b", "c"], object), tuple(shape))
+    if "int" in dtype:
+        return rng.integers(low, high, shape).astype(dtype)
+    if dtype == "bool":
+        return rng.random(shape) > 0.5
+    return rng.normal(0, 1, shape).astype(dtype)
+
+
+def layer_model(item: layers_harness.Case, mask: bool = False) -> Any:
+    """A model of the inputs and one call of the case's layer; narrow results are widened, as NumPy lacks bfloat16.
+
+    With ``mask`` every input goes through a Masking layer first.
+    """
+    try:
+        layer = item.build()
+        inputs = item.inputs()
+        tensors = [keras.layers.Masking(0.5)(x) for x in inputs] if mask else inputs
+        args, kwargs = item.packed(tensors)
+        outputs = keras.tree.map_structure(_widened, layer(*args, **kwargs))
+        model = keras.Model(inputs, outputs)
+    except Exception as error:
+        raise NotBuilt(f"{type(error).__name__}: {str(error)[:300]}") from error
+    randomise(model)
+    return model
+
+
+def _widened(y: Any) -> Any:
+    return keras.layers.Activation("linear", dtype="float32")(y) if y.dtype == "bfloat16" else y
+
+
+def check_layer(item: layers_harness.Case, mask: bool = False, **options: Any) -> Exported:
+    """Compare one layer. Raises AssertionError where it differs, Refused or NotBuilt where it cannot be compared."""
+    model = layer_model(item, mask)
+    dtypes = [x.dtype for x in model.inputs]
+    feeds = []
+    for trial in range(2):
+        rng = np.random.default_rng(trial)
+        shapes = layers_harness.concrete(item, trial)
+        arrays = [draw(rng, s, d, item.low, item.high) for s, d in zip(shapes, dtypes, strict=True)]
+        if mask:
+            for array in arrays:
+                array[:, -1] = 0.5
+        feeds.append(arrays)
+    narrow = {variable.dtype for variable in model.variables} | set(dtypes) | {y.dtype for y in model.outputs}
+    policy = getattr(item.build(), "compute_dtype", "float32")
+    limit = max((TOLERANCE.get(str(d), 0) for d in {*narrow, policy}), default=0) or None
+    return compare(model, feeds, limit, **options)
+
+
+def check_op(item: ops_harness.Case, **options: Any) -> Exported:
+    """Compare one op. Raises AssertionError where it differs, Refused or NotBuilt where it cannot be compared."""
+    try:
+        inputs = ops_harness.tensors(item)
+        outputs = item.build(*inputs)
+        model, _ = ops_harness.serialised(inputs, outputs)
+    except Exception as error:
+        raise NotBuilt(f"{type(error).__name__}: {str(error)[:300]}") from error
+    dtypes = [x.dtype for x in inputs]
+    feeds = [
+        [_typed(f, d) for (f, _), d in zip(ops_harness.feeds(item, sizes), dtypes, strict=True)]
+        for sizes in ops_harness.FREE
+    ]
+    return compare(model, feeds, **options)
+
+
+def _typed(feed: Any, dtype: str) -> Any:
+    array = np.asarray(feed)
+    return array if array.dtype.name == dtype or array.dtype.kind not in "iu" else array.astype(dtype)
+
+
+def tally(items: Sequence[Any], check: Any, **options: Any) -> dict[str, list[str]]:
+    """Run many cases: what came of each, by ``right``, ``wrong``, ``refused`` and ``not built``, with the reasons."""
+    found: dict[str, list[str]] = {"right": [], "wrong": [], "refused": [], "not built": []}
+    for number, item in enumerate(items):
+        try:
+            check(item, **options)
+            found["right"].append(str(number))
+        except Refused as error:
+            found["refused"].append(f"{number}: {error}")
+        except NotBuilt as error:
+            found["not built"].append(f"{number}: {error}")
+        except Exception as error:
+            found["wrong"].append(f"{number}: {type(error).__name__}: {' '.join(str(error).split())[:300]}")
+    return found
+
+
+def saved(model: Any, folder: Path) -> Path:
+    path = folder / "model.keras"
+    model.save(path)
+    return path

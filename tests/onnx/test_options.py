@@ -1,0 +1,172 @@
+"""What an export can be asked for: half precision, a comparison with Keras, tf2onnx in its place."""
+
+from __future__ import annotations
+
+import keras
+import numpy as np
+import onnx
+import pytest
+
+import rewriter
+from rewriter import cli
+from rewriter.api import export_onnx
+from rewriter.errors import UnsupportedError, UsageError, VerificationError
+from rewriter.formats.onnx import compare, fallback
+from tests.onnx import harness
+
+L, ops = keras.layers, keras.ops
+
+
+@pytest.fixture(scope="module")
+def saved(tmp_path_factory):
+    """A small network in a file."""
+    image = keras.Input((8, 8, 3), name="image")
+    x = L.BatchNormalization()(L.Conv2D(4, 3, padding="same")(image))
+    x = L.LayerNormalization(epsilon=1e-9)(L.ReLU()(x))
+    model = keras.Model(image, L.Softmax(name="classes")(L.Dense(5)(L.GlobalAveragePooling2D()(x))))
+    harness.randomise(model)
+    path = tmp_path_factory.mktemp("options") / "small.keras"
+    model.save(path)
+    return path
+
+
+# -- half precision -----------------------------
+def test_half_precision_between_float32_inputs_and_outputs(saved, tmp_path):
+    model = keras.saving.load_model(saved)
+    x = np.random.default_rng(0).normal(0, 1, (3, 8, 8, 3)).astype("float32")
+    harness.compare(model, [[x]], 1e-2, fp16=True)
+    _, path = harness.exported(model, tmp_path, fp16=True)
+    graph = onnx.shape_inference.infer_shapes(onnx.load(path)).graph
+    types = {i.name: i.data_type for i in graph.initializer}
+    types |= {v.name: v.type.tensor_type.elem_type for v in (*graph.value_info, *graph.input, *graph.output)}
+    half, single = onnx.TensorProto.FLOAT16, onnx.TensorProto.FLOAT
+    assert all(types[v.name] == single for v in (*graph.input, *graph.output))
+    assert all(types[n.output[0]] == half for n in graph.node if n.op_type in ("Conv", "Gemm", "Relu"))
+    assert all(
+        types[n.output[0]] == single
+        for n in graph.node
+        if n.op_type in ("Softmax", "LayerNormalization", "GlobalAveragePool")
+    )
+
+
+def test_what_half_precision_has_no_number_for_stays_single():
+    x = keras.Input((6,))
+    y = ops.where(x > 0, x, -1e9)
+    model = keras.Model(x, [L.Softmax()(y), x / (ops.abs(x) + 1e-9), ops.sum(x * 200.0, axis=-1) * 30.0])
+    data = np.linspace(-3, 9, 12).reshape(2, 6).astype("float32")
+    data[0, 0] = 0
+    harness.compare(model, [[data]], 2e-2, fp16=True)
+
+
+def test_half_precision_of_a_recurrent_model():
+    x = keras.Input((5, 4))
+    model = keras.Model(x, L.Dense(3)(L.LSTM(6)(L.Dense(4)(x))))
+    harness.randomise(model)
+    harness.compare(model, [[np.random.default_rng(0).normal(0, 1, (2, 5, 4)).astype("float32")]], 2e-2, fp16=True)
+
+
+# -- the comparison with Keras -----------------------------
+def test_verify_prints_the_largest_difference(saved, tmp_path, capsys):
+    target = tmp_path / "out.onnx"
+    assert cli.main(["export", str(saved), str(target), "--verify", "--nchw-inputs"]) == 0
+    assert "largest difference from Keras is" in capsys.readouterr().out
+    assert [p.name for p in tmp_path.iterdir()] == ["out.onnx"]
+
+
+def test_a_difference_leaves_no_file_and_exits_3(saved, tmp_path, capsys, monkeypatch):
+    from rewriter.formats.onnx import write
+
+    def wrong(data):
+        return packed(data) * np.asarray(1.1, data.load().dtype) if data.dtype == "float32" else packed(data)
+
+    packed = write._packed
+    monkeypatch.setattr(write, "_packed", wrong)
+    target = tmp_path / "out.onnx"
+    target.write_bytes(b"before")
+    assert cli.main(["export", str(saved), str(target), "--verify"]) == 3
+    assert "not what Keras computes" in capsys.readouterr().err
+    assert [p.name for p in tmp_path.iterdir()] == ["out.onnx"]
+    assert target.read_bytes() == b"before"
+
+
+def test_a_model_with_code_is_not_run(tmp_path, monkeypatch):
+    image = keras.Input((4,))
+    path = tmp_path / "model.keras"
+    keras.Model(image, L.Dense(2)(image)).save(path)
+    monkeypatch.setattr(compare, "cannot_be_run", lambda form, graph: "'mine' (Mine) is code, which is not run")
+    made = export_onnx(path, tmp_path / "out.onnx", verify=True)
+    assert made.verified == {"skipped": "'mine' (Mine) is code, which is not run"}
+
+
+# -- tf2onnx -----------------------------
+@pytest.fixture
+def unsupported(tmp_path):
+    """A model with a layer that has no ONNX form here."""
+    given = keras.Input((4,))
+    model = keras.Model(given, L.Dense(2, name="dense")(L.Lambda(lambda x: x, (4,), name="mine")(given)))
+    path = tmp_path / "model.keras"
+    model.save(path)
+    return path
+
+
+def test_without_tf2onnx_the_fallback_says_so(unsupported, tmp_path, monkeypatch):
+    monkeypatch.setattr(fallback, "_NEEDED", ("tf2onnx_is_not_here",))
+    with pytest.raises(UnsupportedError, match=r"mine.*tf2onnx_is_not_here not installed"):
+        export_onnx(unsupported, tmp_path / "out.onnx", fallback="tf2onnx")
+    assert [p.name for p in tmp_path.iterdir()] == ["model.keras"]
+
+
+def test_the_fallback_has_not_all_options(unsupported, tmp_path):
+    with pytest.raises(UnsupportedError, match="no --fp16"):
+        export_onnx(unsupported, tmp_path / "out.onnx", fallback="tf2onnx", fp16=True)
+
+
+def test_an_unknown_fallback_is_a_usage_error(saved, tmp_path):
+    with pytest.raises(UsageError, match="fallback"):
+        export_onnx(saved, tmp_path / "out.onnx", fallback="other")
+
+
+@pytest.mark.slow
+def test_tf2onnx_takes_over_and_the_file_says_so(saved, tmp_path, monkeypatch, capsys):
+    from rewriter.formats import onnx as exporter
+
+    def refuse(*arguments):
+        raise UnsupportedError("'mine' (Mine) has no ONNX form: it is mine")
+
+    monkeypatch.setattr(exporter, "_written", refuse)
+    target = tmp_path / "out.onnx"
+    assert cli.main(["export", str(saved), str(target), "--fallback", "tf2onnx", "--verify"]) == 0
+    printed = capsys.readouterr().out
+    assert "by tf2onnx: 'mine'" in printed and "verified" in printed
+    notes = {p.key: p.value for p in onnx.load(target).metadata_props}
+    assert notes["exported_by"] == "tf2onnx" and "mine" in notes["not_exported_directly"]
+
+
+# -- repair --onnx -----------------------------
+def test_repair_writes_both_or_neither(saved, tmp_path, monkeypatch):
+    from rewriter.formats import onnx as exporter
+
+    fixed, target = tmp_path / "fixed.keras", tmp_path / "fixed.onnx"
+    result = rewriter.repair(saved, fixed, onnx=target)
+    assert result.onnx_verified["difference"] < 1e-4
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["fixed.keras", "fixed.onnx"]
+    for path in (fixed, target):
+        path.unlink()
+
+    def refuse(*arguments):
+        raise UnsupportedError("it has no ONNX form")
+
+    monkeypatch.setattr(exporter, "_written", refuse)
+    with pytest.raises(UnsupportedError):
+        rewriter.repair(saved, fixed, onnx=target)
+    assert list(tmp_path.iterdir()) == []
+
+    def differs(*arguments):
+        raise VerificationError("off")
+
+    monkeypatch.undo()
+    monkeypatch.setattr(compare, "verified", differs)
+    with pytest.raises(VerificationError):
+        rewriter.repair(saved, fixed, onnx=target)
+    assert list(tmp_path.iterdir()) == []
+    assert rewriter.repair(saved, fixed, onnx=target, verify=False).onnx_verified is None
