@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any
 
-from .errors import UsageError
+from .errors import UnsupportedError, UsageError
 from .ir.graph import Graph
 from .passes.changes import Changes, changes
 from .passes.pipeline import Analysis, analyse
@@ -85,7 +85,7 @@ def repair(
         model: a path, or a ``keras.Model``; with a model the result's ``model`` is the repaired one, weights and
             compile state kept, and ``output`` may be left out.
         output: the file to write, of the same format.
-        onnx: a file to write the repaired model to as ONNX as well.
+        onnx: a file to write the repaired model to as ONNX as well: both files are written, or neither.
         at: what the user says of multiplies, ``{node: rule or equation}``.
         ops: what is repaired: ``multiply``, or ``all``, as in ``check``.
         explicit: also write legal implicit broadcasts out.
@@ -162,12 +162,39 @@ def repair(
         from .formats.proof import in_child, write_proven
 
         prover = (in_child if verify else None) if isinstance(verify, bool) else verify
-        result.verified = write_proven(source, output, outcome, lambda graph: analyse(graph, table, mode, ops), prover)
+
+        def look(graph: Graph) -> Analysis:
+            return analyse(graph, table, mode, ops)
+
+        if onnx is None:
+            result.verified = write_proven(source, output, outcome, look, prover)
+        else:
+            _write_both(source, output, onnx, result, prover is not None, lambda path: write_proven(source, path, outcome, look, prover))
         result.output = os.fspath(output)
-    if onnx is not None:
-        written = export_onnx(output, onnx, rules=sorted({change.rule for change in result.inserted}))
-        result.onnx = written.path
     return result
+
+
+def _write_both(
+    source: ModelFile, output: Path, onnx: Path, result: Result, verify: bool, write: Callable[[str], dict[str, Any]]
+) -> None:
+    """Write a repaired model and its ONNX form, both or neither."""
+    from .formats.atomic import provisional
+    from .formats.onnx import Options, exporting
+    from .formats.source import open_model
+
+    if _same_file(source.path, output) or _same_file(source.path, onnx):
+        raise UnsupportedError("the output is the input itself: choose another name")
+    if source.format == "onnx":
+        raise UsageError("the model is ONNX already: leave --onnx out")
+    rules = ",".join(sorted({change.rule for change in result.inserted}))
+    with ExitStack() as stack:
+        path = stack.enter_context(provisional(output, os.path.splitext(source.path)[1]))
+        result.verified = write(path)
+        with open_model(path) as repaired:
+            repaired.load_weights()
+            options = Options(verify=verify)
+            exported = stack.enter_context(exporting(repaired, onnx, options, {"rules": rules} if rules else {}))
+    result.onnx, result.onnx_verified = exported.path, exported.verified
 
 
 def shapes(model: Any) -> Shapes:
@@ -200,6 +227,7 @@ def export_onnx(model: Any, output: Path, *, rules: Sequence[str] = (), **option
 
     Raises:
         UnsupportedError: a part of the model has no ONNX form; it is named, with the reason. Nothing is written.
+        VerificationError: it was compared with Keras (``verify``), and differs. Nothing is written.
         RewriterError: the model or an option cannot be used, or the output cannot be written.
     """
     from .formats.onnx import Options, export

@@ -88,7 +88,7 @@ def parser(run: Mapping[str, Run]) -> argparse.ArgumentParser:
     shapes.add_argument(
         "--supported",
         action="store_true",
-        help="list the layers and ops that have an axis rule, and its proof",
+        help="list the layers and ops that have an axis rule, its proof, and whether ONNX can hold them",
     )
     _format(shapes, "text", "json", "markdown")
 
@@ -123,6 +123,9 @@ def parser(run: Mapping[str, Run]) -> argparse.ArgumentParser:
     export.add_argument("--nchw-inputs", action="store_true", help="take images with their channels first")
     export.add_argument("--nchw-outputs", action="store_true", help="give images with their channels first")
     export.add_argument("--fp16", action="store_true", help="compute in half precision")
+    export.add_argument(
+        "--verify", action="store_true", help="run the result beside Keras on random inputs, and compare"
+    )
     export.add_argument(
         "--fallback", choices=("tf2onnx",), help="what takes over a model that cannot be exported directly"
     )

@@ -192,10 +192,11 @@ def _shapes(options: argparse.Namespace, console: Console) -> int:
 def _supported(options: argparse.Namespace, console: Console) -> int:
     if options.models or not options.supported:
         raise UsageError("shapes takes models, or --supported alone")
+    from .formats.onnx.supported import reasons
     from .report import supported_table
     from .shapes.supported import support
 
-    item = support()
+    item = support(reasons())
     if options.format == "json":
         _print_json(console, supported_table.as_json(item))
     elif options.format == "markdown":
@@ -259,7 +260,7 @@ def _export(options: argparse.Namespace, console: Console) -> int:
         from .report import onnx
 
         _check_output(path, options.output)
-        names = ("opset", "batch", "external_data", "nchw_inputs", "nchw_outputs", "fp16", "fallback")
+        names = ("opset", "batch", "external_data", "nchw_inputs", "nchw_outputs", "fp16", "fallback", "verify")
         given = {name: getattr(options, name) for name in names if getattr(options, name) is not None}
         try:
             item = export_onnx(path, options.output, **given)

@@ -37,13 +37,15 @@ class Result(Report):
     """What ``repair`` did. ``output`` is None where something could not be decided: then nothing was written.
 
     ``model`` is the repaired ``keras.Model`` where one was given. ``verified`` says what was proven, as in the JSON.
-    ``changes`` is what a dry run would have written.
+    ``onnx_verified`` says how far the ONNX file is from Keras, or why that is not known. ``changes`` is what a dry run
+    would have written.
     """
 
     output: str | None = None
     onnx: str | None = None
     inserted: list[Inserted] = field(default_factory=list)
     verified: dict[str, Any] | None = None
+    onnx_verified: dict[str, Any] | None = None
     undecided: list[Finding] = field(default_factory=list)
     model: Any = None
     changes: Changes | None = None

@@ -1,6 +1,6 @@
 """Candidates: every reading of a node that its operands allow, ranked by its evidence.
 
-Rows that come to the same nodes are one candidate. For three operands or more, the one with the most axes is the data,
+Rows that compute the same are one candidate. For three operands or more, the one with the most axes is the data,
 and each other one is placed against it.
 """
 
@@ -17,27 +17,36 @@ from ..rules.notation import Equation, Term
 from ..rules.table import Family, Rule, kind_of
 from ..rules.table import Kind as RuleKind
 from ..shapes.broadcast import Convention, align, broadcast, positions
-from .evidence import demand, weigh
+from .evidence import SUPPORT, demand, weigh
 from .find import operand_axes
 from .finding import Applicability, Candidate
 from .joining import joinings
+from .placements import placements
 from .sites import Site
 from .subscripts import einsum_readings
 
 Axes = tuple[Axis, ...]
-_ORDER = {RuleKind.PLACE: 0, RuleKind.REPEAT: 1, RuleKind.CONTRACT: 2}
+_ORDER = {kind: number for number, kind in enumerate(RuleKind)}
+_REGROUPING = frozenset({"turned-gate", "flat-gate", "flat-data"})
 _MAX_COMBINATIONS = 64
 
 
-def candidates(site: Site, rules: Sequence[Rule], with_identity: bool = False) -> list[Candidate]:
-    """Every meaning that matches, the best first; rows that come to the same nodes are one.
+def candidates(
+    site: Site, rules: Sequence[Rule], with_identity: bool = False, complete: bool = True
+) -> list[Candidate]:
+    """Every meaning that matches, the best first; readings that compute the same are one.
 
-    ``with_identity`` keeps readings of the result as it stands (no node to insert).
+    Args:
+        with_identity: keep readings of the result as it stands (no node to insert).
+        complete: add to the rules every other placement of one operand's axes on those of the other.
     """
     operands = operand_axes(site)
     if not operands:
         return []
-    found = _readings(site, operands, [rule for rule in rules if rule.serves(site.family)])
+    found = itertools.chain(
+        _readings(site, operands, [rule for rule in rules if rule.serves(site.family)]),
+        _placed(site, operands) if complete else (),
+    )
     stands = site.recorded is None or site.recorded == _naive_shape(site)
     distinct: dict[object, Candidate] = {}
     for candidate in found:
@@ -54,14 +63,17 @@ def candidates(site: Site, rules: Sequence[Rule], with_identity: bool = False) -
         )
         if site.family is Family.CONTRACTION and candidate.swapped:
             evidence.in_order = int(_only_reversed(candidate))
-        evidence.keeps_data = int(_keeps_data(candidate, site))
+        evidence.keeps_data = _keeps_data(candidate, site) + _sums_weights(candidate, site)
         candidate.rank = evidence.rank
         candidate.evidence = evidence.texts() or [_size_text(candidate)]
-        steps = _named_axes(candidate) if site.family is Family.CONTRACTION else candidate.plan.steps
-        key = (steps, candidate.plan.output)
+        key = (_named_axes(candidate), candidate.plan.output)
         known = distinct.get(key)
-        if known is None or candidate.rank > known.rank:
+        if known is None or (bool(known.plan.steps), candidate.rank) > (
+            bool(candidate.plan.steps),
+            known.rank,
+        ):
             distinct[key] = candidate
+    _ask(site, list(distinct.values()))
     first_rank = len(operands[0]) if operands else 0
     return sorted(
         distinct.values(),
@@ -89,6 +101,50 @@ def _readings(site: Site, operands: Sequence[Axes], rules: Sequence[Rule]) -> It
         yield from (c for rule in rules for c in _binary(rule, operands, partial(plan_of, site=site)))
     else:
         yield from _several(rules, operands, site.convention)
+
+
+def _placed(site: Site, operands: Sequence[Axes]) -> Iterator[Candidate]:
+    """The readings that no rule has a name for."""
+    if len(operands) != 2 or site.family not in (Family.PRODUCT, Family.ELEMENTWISE):
+        return
+    for placed in placements(operands, site.recorded):
+        found = match(placed.equation, operands, roles=False, keep_units=placed.keep_units)
+        if isinstance(found, Match):
+            plan = plan_of(found, site)
+            if not plan.cannot:
+                kind = kind_of(placed.equation)
+                yield Candidate(placed.rule, found, plan, kind, _backwards(found.equation), generic=True)
+
+
+def _backwards(equation: Equation) -> bool:
+    """True where the axes that only the first operand has come after those that only the second one has."""
+    left, right = equation.names(0), equation.names(1)
+    own = [
+        name in right for term in equation.output for name in term.names if (name in left) != (name in right)
+    ]
+    return own != sorted(own)
+
+
+def _ask(site: Site, found: Sequence[Candidate]) -> None:
+    """Mark readings that turn or regroup an operand, and for which nothing but sizes speaks.
+
+    Where an operand was just transposed, that may be what is wrong: undoing it is as good as leaving it.
+    """
+    plain = [c for c in found if c.rule not in _REGROUPING and c.kind in (RuleKind.PLACE, RuleKind.REPEAT)]
+    undoing = {id(c) for c in found if _undoes(c, site)}
+    for candidate in found:
+        supported = any(candidate.rank[SUPPORT])
+        turned = {s.operand for s in candidate.plan.steps if s.op == "Transpose"}
+        moved = bool(turned) and all(k >= 0 and _is_turned(site, k) for k in turned)
+        if candidate.kind is RuleKind.TURN:
+            sizes = [tuple(a.size for a in axes) for axes in candidate.match.operands]
+            told = candidate.rank[0] == 1 if candidate.plan.output not in sizes else id(candidate) in undoing
+            candidate.unasked = not told
+        elif candidate.rule in _REGROUPING:
+            rivals = [c for c in plain if c.rank >= candidate.rank and (not moved or id(c) in undoing)]
+            candidate.unasked = bool(rivals) or (bool(turned) and not supported and not moved)
+        if candidate.generic and turned and not supported and not moved:
+            candidate.doubt = "nothing but sizes speaks for turning an operand"
 
 
 def plan_of(found: Match, site: Site) -> Plan:
@@ -160,15 +216,59 @@ def _keeps_data(candidate: Candidate, site: Site) -> bool:
     return all(step.operand != data[0] for step in candidate.plan.steps)
 
 
+def _sums_weights(candidate: Candidate, site: Site) -> bool:
+    """True for a sum along the axis that a softmax made to add up to one."""
+    equation = candidate.match.equation
+    for k, operand in enumerate(site.operands):
+        source = site.inference.graph.nodes.get(operand.source.rpartition("/")[2])
+        if operand.softmax and source is not None and source.operation.class_name == "Softmax":
+            axis = source.operation.config.get("axis", -1)
+            terms = dict(zip(candidate.match.kept[k], equation.operands[k], strict=True))
+            summed = terms.get(axis % len(candidate.match.operands[k])) if isinstance(axis, int) else None
+            if summed is not None and equation.contracted & set(summed.names):
+                return True
+    return False
+
+
 def _is_turned(site: Site, operand: int) -> bool:
     """True where an operand comes straight out of a transpose: it may be that one which is not meant."""
+    order = _turning(site, operand)
+    axes = site.operands[operand].value.axes or ()
+    full = [p for p, axis in zip(order, axes, strict=False) if axis.size != 1]
+    return full != sorted(full)
+
+
+def _turning(site: Site, operand: int) -> list[int]:
+    """The permutation by which an operand was just transposed; none where it was not."""
     source = site.inference.graph.nodes.get(site.operands[operand].source.rpartition("/")[2])
-    return source is not None and source.operation.class_name in (
-        "Permute",
-        "Transpose",
-        "Swapaxes",
-        "Moveaxis",
-    )
+    if source is None:
+        return []
+    config, name = source.operation.config, source.operation.class_name
+    rank = len(site.operands[operand].value.axes or ())
+    if name == "Permute":
+        return [0, *config.get("dims", ())]
+    if name == "Transpose":
+        return [axis % rank for axis in config.get("axes") or range(rank - 1, -1, -1)]
+    if name == "Swapaxes":
+        order = list(range(rank))
+        one, other = config.get("axis1", 0) % rank, config.get("axis2", 1) % rank
+        order[one], order[other] = order[other], order[one]
+        return order
+    return []
+
+
+def _undoes(candidate: Candidate, site: Site) -> bool:
+    """True where every operand that is transposed gets the order back that it had before it was transposed last."""
+    axes = {s.operand: s.axes for s in candidate.plan.steps if s.op == "Transpose"}
+    for operand, order in axes.items():
+        before = _turning(site, operand) if operand >= 0 else []
+        if len(before) != len(order):
+            return False
+        sizes = [a.size for a in site.operands[operand].value.axes or ()]
+        back = [before[p] for p in order if sizes[p] != 1]
+        if back != sorted(back):
+            return False
+    return bool(axes)
 
 
 def _size_text(candidate: Candidate) -> str:
@@ -320,8 +420,8 @@ def _data_names(rank: int, combination: Sequence[Candidate | None]) -> tuple[tup
 
 
 def must_be_asked_for(candidate: Candidate) -> bool:
-    """True for a sum or a new rank that nothing downstream or recorded asks for."""
-    return candidate.kind is RuleKind.CONTRACT and candidate.rank[0] != 1
+    """True for a sum, a new rank or a turned operand that nothing downstream or recorded asks for."""
+    return candidate.unasked or (candidate.kind is RuleKind.CONTRACT and candidate.rank[0] != 1)
 
 
 def as_written(site: Site) -> Candidate | None:

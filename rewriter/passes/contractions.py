@@ -35,7 +35,7 @@ def offer_readings(finding: Finding, inference: Inference, name: str, rules: Seq
         return
     site = Site(finding.node, node, inference, Convention.NUMPY, tuple(finding.operands))
     allowed = [rule for rule in rules if rule.kind is RuleKind.CONTRACT]
-    finding.candidates = candidates(site, allowed)
+    finding.candidates = candidates(site, allowed, complete=False)
     for candidate in finding.candidates:
         candidate.applicability = Applicability.DISPLAY
     axes = [o.value.axes or () for o in finding.operands]

@@ -19,7 +19,7 @@ KINDS = (
     "an axis computed from the one it meets",
     "the same role on both sides",
     "features meet features",
-    "the weights that a softmax made are turned to the data, not the data to them",
+    "the weights that a softmax made are turned to the data, not the data to them, and summed where they add up to one",
     "the shape that the rest of the model was built for",
     "the operands in the order of the product",
 )

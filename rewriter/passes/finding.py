@@ -70,7 +70,8 @@ class Candidate:
     """One thing that the node can mean, and the nodes that it comes to.
 
     ``swapped`` is set where the operands stand in the other order than in the rule, ``generic`` where the rule only
-    completes the list of readings.
+    completes the list of readings. ``unasked`` is set where it turns or regroups an operand, and nothing but sizes
+    speaks for that; ``doubt`` says why nobody but the user can then choose it, or is "".
 
     ``rank`` is its evidence in the order of ``passes.evidence.KINDS``, strongest kind first; candidates compare by it.
     """
@@ -82,6 +83,8 @@ class Candidate:
     swapped: bool = False
     rank: tuple[int, ...] = ()
     generic: bool = False
+    unasked: bool = False
+    doubt: str = ""
     evidence: list[str] = field(default_factory=list)
     applicability: Applicability = Applicability.DISPLAY
 

@@ -112,7 +112,8 @@ def _silent_fault(site: Site, rules: Sequence[Rule]) -> Finding | None:
         return None
     if has_literal and not stands.evidence.contradictions and not grown:
         return None
-    found = [c for c in candidates(site, rules, with_identity=True) if c.kind is RuleKind.PLACE]
+    moves = (RuleKind.PLACE, RuleKind.TURN)
+    found = [c for c in candidates(site, rules, with_identity=True) if c.kind in moves]
     changes = [c for c in found if c.plan.steps]
     if not changes:
         return None
@@ -148,12 +149,20 @@ def _unrecorded(site: Site, rules: Sequence[Rule]) -> Finding | None:
         return None
     readings = candidates(site, rules)
     found = [c for c in readings if c.rank[0] == 1]
-    if not found and len(recorded) == len(_result(site)):
+    if not found and len(recorded) == len(_result(site)) and not _operands_as_recorded(site):
         return None  # sizes go stale where somebody changed an input's; ranks do not
     texts = " x ".join(v.text() for v in site.values)
     shape = ", ".join(map(str, recorded))
     message = f"{texts}: it runs, but not to the shape ({shape}) that the rest of the model was built for"
     return _finding(site, Fault(Kind.AXIS_MISALIGNED, message), found or readings)
+
+
+def _operands_as_recorded(site: Site) -> bool:
+    """True where every operand has the shape that the file records at this very call."""
+    return all(
+        ref.shape is not None and _agrees(ref.shape, site.inference.value(ref).axes or ())
+        for ref in site.node.refs()
+    )
 
 
 def _result(site: Site) -> Axes:
@@ -220,7 +229,8 @@ def decide(finding: Finding) -> Finding:
         return finding
     if not competing:
         finding.why = (
-            "every candidate sums or changes the rank, and nothing downstream or recorded asks for its result"
+            "every candidate sums, turns an operand or changes the rank, and nothing downstream or recorded asks "
+            "for its result"
         )
         return finding
     best = competing[0]
@@ -278,6 +288,8 @@ def _unsafe_reason(candidate: Candidate) -> str:
         return next(t for t in candidate.evidence if "records" in t).removeprefix("against: ")
     if candidate.rank[1] < 0:
         return next(t for t in candidate.evidence if t.startswith("against")).removeprefix("against: ")
+    if candidate.doubt:
+        return candidate.doubt
     if any(step.op == "Slice" for step in candidate.plan.steps):
         return "the batches are no whole multiple of one another: nothing shows which samples belong together"
     if candidate.kind is RuleKind.REPEAT:
@@ -322,7 +334,7 @@ def meant(site: Site, text: str, rules: Sequence[Rule]) -> Candidate:
     listed = [c for c in candidates(site, rules) if text == c.rule or str(equation) == c.equation]
     if len(listed) == 1:
         return _said(listed[0])
-    if len(listed) > 1 and equation is None and site.family is Family.JOINING:
+    if len(listed) > 1 and equation is None and all(text != rule.name for rule in rules):
         options = " or ".join(f"'{c.equation}'" for c in listed[:4])
         raise UsageError(f"{text} fits {shown(site.path)} in several ways: state {options}")
     return stated_rule(site, find_rule(text, tuple(rules))) if equation is None else stated(site, equation)
@@ -360,7 +372,7 @@ def stated(site: Site, equation: Equation, name: str = "stated") -> Candidate:
 
 def stated_rule(site: Site, rule: Rule) -> Candidate:
     """The candidate that a rule named by the user comes to. Raises UsageError where it does not fit or is a tie."""
-    found = [c for c in candidates(site, [rule]) if c.rule == rule.name]
+    found = [c for c in candidates(site, [rule], complete=False) if c.rule == rule.name]
     if not found:
         reasons = [r for e in rule.equations if isinstance(r := match(e, operand_axes(site)), NoMatch)]
         why = reasons[0].reason if reasons else "it does not fit"

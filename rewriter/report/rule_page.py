@@ -26,6 +26,8 @@ NEEDS = {
     "the axes, where they come from, their sizes) leaves one placement.",
     Kind.REPEAT: "It repeats data. It is applied without being asked for only where every repeated axis has the same "
     "role on both sides and one whole ratio.",
+    Kind.TURN: "It gives the result another layout than either operand has. It is applied without being asked for only "
+    "where the file records that shape, or nothing else leaves what follows without a contradiction.",
     Kind.CONTRACT: "It sums, or gives the result another rank. It is applied without being asked for only where the "
     "file records that very result; otherwise ask for it with --at.",
 }

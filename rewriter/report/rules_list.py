@@ -11,6 +11,7 @@ from .words import count, wrapped
 EFFECTS = {
     Kind.PLACE: "only adds or moves axes",
     Kind.REPEAT: "repeats data",
+    Kind.TURN: "gives the result another layout",
     Kind.CONTRACT: "sums, or gives the result another rank",
 }
 

@@ -22,7 +22,8 @@ def text(item: Support, width: int) -> str:
             head = pad(entry.name, _NAME) + "  " + pad(_answer(entry), _RULE) + _proof(entry)
             lines.append("  " + paint(head.rstrip(), "dim" if entry.supported else "yellow"))
             also = f"also {', '.join(entry.aliases)}" if entry.aliases else ""
-            lines += wrapped("; ".join(part for part in (also, entry.remark) if part), width, 6)
+            onnx = "" if not entry.no_onnx else _exported(entry).replace("no", "no ONNX form", 1)
+            lines += wrapped("; ".join(part for part in (also, entry.remark, onnx) if part), width, 6)
         lines.append("")
     return "\n".join([*lines, *wrapped(_summary(item), width)]) + "\n"
 
@@ -32,10 +33,11 @@ def markdown(item: Support) -> str:
     lines = [_summary(item)]
     for title, entries in _sections(item):
         lines += ["", f"## {title.capitalize()}", "", f"{_share(entries)}.", ""]
-        lines += ["| name | supported | proven by | remark |", "|---|---|---|---|"]
+        lines += ["| name | supported | proven by | ONNX | remark |", "|---|---|---|---|---|"]
         for entry in entries:
             names = ", ".join(f"`{name}`" for name in (entry.name, *entry.aliases))
-            lines.append(f"| {names} | {_answer(entry)} | {_proof(entry)} | {entry.remark} |")
+            cells = (names, _answer(entry), _proof(entry), _exported(entry), entry.remark)
+            lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines) + "\n"
 
 
@@ -56,6 +58,8 @@ def _entry(entry: Entry) -> dict[str, Any]:
         "cases": entry.cases,
         "untrue": entry.untrue,
         "runs": entry.runs,
+        "onnx": not entry.no_onnx,
+        "no_onnx": entry.no_onnx,
         "remark": entry.remark,
     }
 
@@ -68,6 +72,13 @@ def _answer(entry: Entry) -> str:
     return "yes" if entry.supported else "opaque"
 
 
+def _exported(entry: Entry) -> str:
+    """``yes``, or why there is no ONNX form; a reason that stands in the remark already is not said twice."""
+    if not entry.no_onnx:
+        return "yes"
+    return "no" if entry.no_onnx == entry.reason else f"no: {entry.no_onnx}"
+
+
 def _proof(entry: Entry) -> str:
     if not entry.proven:
         return ""
@@ -76,7 +87,11 @@ def _proof(entry: Entry) -> str:
 
 def _share(entries: Sequence[Entry]) -> str:
     supported = sum(entry.supported for entry in entries)
-    return f"{supported} of {len(entries)} supported, {len(entries) - supported} opaque with a reason"
+    onnx = sum(not entry.no_onnx for entry in entries)
+    return (
+        f"{supported} of {len(entries)} supported, {len(entries) - supported} opaque with a reason; "
+        f"{onnx} have an ONNX form"
+    )
 
 
 def _summary(item: Support) -> str:
@@ -85,5 +100,6 @@ def _summary(item: Support) -> str:
     return (
         f"Compared with Keras {item.keras}: the shapes and dtypes of {count(cases, 'argument set')} with those "
         f"that Keras declares, and of {count(runs, 'run')} with those that come out. Opaque means that the shape "
-        "stated in the file is taken as claimed."
+        "stated in the file is taken as claimed. ONNX says what `rewriter export` writes; some argument sets of "
+        "a class that it writes are refused all the same, each with its reason."
     )

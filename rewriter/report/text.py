@@ -16,6 +16,7 @@ from ..rules.table import Rule
 from ..shapes.broadcast import Convention
 from .alignment import alignment
 from .console import columns, pad, paint
+from .onnx import verdict
 from .words import (
     COLOURS,
     CONVENTIONS,
@@ -155,6 +156,9 @@ def result(item: Result, rules: Sequence[Rule], width: int) -> str:
     lines.append(f"Written: {paint(shown(item.output), 'bold')}{copy}")
     if item.onnx:
         lines.append(f"Written: {paint(shown(item.onnx), 'bold')}")
+    if item.onnx_verified is not None:
+        word = "Not compared with Keras:" if "skipped" in item.onnx_verified else "As ONNX:"
+        lines += wrapped(f"{word} {verdict(item.onnx_verified)}.", width, hang=4)
     lines += _proven(item, width)
     return "\n".join(lines) + "\n"
 

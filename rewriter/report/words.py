@@ -59,11 +59,17 @@ CONVENTIONS: dict[Convention, str] = {
     Convention.NONE: "",
 }
 
+# Operators that Keras calls by another name.
+_ONNX_NAMES = frozenset({"Mul", "Sub", "Div"})
+
+
 def convention_of(convention: Convention, op: str) -> str:
     """How the operands of a layer (capitalised) or an operator meet, in words."""
     text = CONVENTIONS[convention]
     if op == "Multiply" or not text:
         return text
+    if op in _ONNX_NAMES:
+        return f"ONNX's {op} lines up axes from the right, as NumPy does, and inserts missing axes in front."
     if convention is Convention.MERGE:
         return text.replace("keras.layers.Multiply takes", f"keras.layers.{op} takes")
     return text.replace("keras.ops.multiply and '*' line", f"keras.ops.{op.lower()} lines").replace(

@@ -6,7 +6,7 @@ The counts are those of ``proven.csv``, which ``tools/update_supported.py`` writ
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from importlib import resources
 
@@ -36,13 +36,15 @@ class Entry:
     """A class and its proof.
 
     ``cases`` are argument sets compared with what Keras declares, ``untrue`` those of them where a run contradicts
-    it, ``runs`` real calls, ``open`` sizes that the rule left to the run. ``reason`` says why there is no rule.
+    it, ``runs`` real calls, ``open`` sizes that the rule left to the run. ``reason`` says why there is no rule,
+    ``no_onnx`` why it has no ONNX form.
     """
 
     kind: str
     name: str
     aliases: tuple[str, ...] = ()
     reason: str = ""
+    no_onnx: str = ""
     cases: int = 0
     untrue: int = 0
     runs: int = 0
@@ -76,8 +78,12 @@ class Support:
     ops: tuple[Entry, ...]
 
 
-def support() -> Support:
-    """The tables of rules joined with the counts. A class without counts is there, not proven."""
+def support(no_onnx: Mapping[tuple[str, str], str]) -> Support:
+    """The tables of rules joined with the counts. A class without counts is there, not proven.
+
+    Args:
+        no_onnx: why a class, by kind and name, has no ONNX form.
+    """
     text = (resources.files(__package__) / _DATA).read_text(encoding="utf-8")
     rows = {(row["kind"], row["name"]): row for row in csv.DictReader(text.splitlines())}
     version = next((name for kind, name in rows if kind == "keras"), "")
@@ -88,14 +94,21 @@ def support() -> Support:
         {f"{family}.{name}" for family, name in OPS},
         {f"{f}.{n}": why for (f, n), why in OPAQUE_OPS.items()},
     )
-    return Support(version, tuple(_entries("layer", *layers, rows)), tuple(_entries("op", *ops, rows)))
+    tables = (
+        tuple(_entries(kind, *table, no_onnx, rows)) for kind, table in (("layer", layers), ("op", ops))
+    )
+    return Support(version, *tables)
 
 
 def _entries(
-    kind: str, names: Iterable[str], opaque: dict[str, str], rows: dict[tuple[str, str], dict[str, str]]
+    kind: str,
+    names: Iterable[str],
+    opaque: dict[str, str],
+    no_onnx: Mapping[tuple[str, str], str],
+    rows: dict[tuple[str, str], dict[str, str]],
 ) -> Iterator[Entry]:
     for name in sorted(names):
         row = rows.get((kind, name), {})
         numbers = {field: int(row.get(field, 0)) for field in ("cases", "untrue", "runs", "open")}
         aliases = tuple(row.get("aliases", "").split())
-        yield Entry(kind, name, aliases, opaque.get(name, ""), **numbers)
+        yield Entry(kind, name, aliases, opaque.get(name, ""), no_onnx.get((kind, name), ""), **numbers)

@@ -335,8 +335,9 @@ def indexing() -> Iterator[Case]:
         (((3, 2), "int32"), (3,)),
     )
     yield of("numpy.UnravelIndex", ((N, 2), "int32"), shape=(4, 5))
-    yield of("numpy.SearchSorted", (5,), (4,))
-    yield of("numpy.SearchSorted", (N,), (N, 3), side="right", runs=False)
+    rising = {0: lambda s: np.linspace(0.1, 0.9, s[0], dtype="float32")}
+    yield of("numpy.SearchSorted", (5,), (4,), values=rising)
+    yield of("numpy.SearchSorted", (N,), (N, 3), side="right", values=rising, runs=False)
     yield Case("numpy.Digitize", lambda x: make("numpy.Digitize")(x, np.array([0.1, 0.5], "float32")), (X,))
     yield of("numpy.IsIn", X, (3,))
     yield of("math.InTopK", ((N,), "int32"), (N, 5), k=2)

@@ -8,11 +8,12 @@ from pathlib import Path
 import pytest
 
 from rewriter.cli import main
+from rewriter.formats.onnx.supported import NONE, reasons
 from rewriter.shapes import layers, ops  # noqa: F401 - fills the tables of rules
 from rewriter.shapes.call import LAYERS, OPS
 from rewriter.shapes.supported import NOTES, support
 
-TABLE = support()
+TABLE = support(reasons())
 UPDATE = "run python tools/update_supported.py, then tools/update_readme.py"
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "supported.md"
 
@@ -32,6 +33,12 @@ def test_every_row_is_proven_or_says_why_not() -> None:
     assert [e.name for e in rows if not (e.proven or e.remark)] == [], UPDATE
     assert [e.name for e in rows if e.proven and not e.supported] == []
     assert len([e for e in TABLE.layers if not e.supported]) < 10
+
+
+def test_every_class_has_an_onnx_form_or_says_why_not() -> None:
+    assert [key for key, reason in reasons().items() if reason == NONE] == []
+    classes = {(kind, e.name) for kind, rows in (("layer", TABLE.layers), ("op", TABLE.ops)) for e in rows}
+    assert set(reasons()) <= classes
 
 
 def test_notes_are_of_what_is_not_counted() -> None:
@@ -66,6 +73,9 @@ def test_json(capsys: pytest.CaptureFixture[str]) -> None:
     assert (data["schema"], data["keras"]) == ("rewriter/1", TABLE.keras)
     assert [row["name"] for row in data["ops"]] == [entry.name for entry in TABLE.ops]
     assert {row["name"] for row in data["layers"] if not row["supported"]} >= {"Lambda", "TFSMLayer"}
+    exported = {row["name"]: row for row in (*data["layers"], *data["ops"])}
+    assert exported["Conv2D"]["onnx"] and not exported["Conv2D"]["no_onnx"]
+    assert not exported["linalg.SVD"]["onnx"] and "factorisation" in exported["linalg.SVD"]["no_onnx"]
 
 
 @pytest.mark.parametrize("width", [40, 80, 100])

@@ -9,7 +9,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -34,10 +34,21 @@ def in_child(request: Request, timeout: float = TIMEOUT, program: str = "") -> d
     if request.skipped:
         return {"skipped": request.skipped}
     module, needed = _RUNNERS.get(request.format, _KERAS)
+    return run_in_child(program or module, needed, request.as_dict(), timeout)
+
+
+def run_in_child(
+    program: str, needed: Sequence[str], request: Mapping[str, Any], timeout: float = TIMEOUT
+) -> dict[str, Any]:
+    """The answer of a module that serves a request (``serve``), or ``{"skipped": reason}``.
+
+    Args:
+        needed: packages that have to be installed.
+    """
     absent = [name for name in needed if not installed(name)]
     if absent:
         return {"skipped": f"{' and '.join(absent)} not installed"}
-    words = [sys.executable, "-P", "-m", program or module]
+    words = [sys.executable, "-P", "-m", program]
     try:
         process = subprocess.Popen(
             words,
@@ -51,7 +62,7 @@ def in_child(request: Request, timeout: float = TIMEOUT, program: str = "") -> d
         return {"skipped": f"no process could be started for it: {error.strerror}"}
     late = ""
     try:
-        answer, _ = process.communicate(json.dumps(request.as_dict()).encode(), timeout)
+        answer, _ = process.communicate(json.dumps(request).encode(), timeout)
     except subprocess.TimeoutExpired:
         late = f"it took longer than {timeout:g} seconds"
         _end(process)
@@ -115,11 +126,20 @@ def _answer(output: bytes, ended: str) -> dict[str, Any]:
 
 
 def main(prove: Callable[..., dict[str, Any]] | None = None) -> int:
-    """Answer the request on standard input. Libraries print what they like: only this has the real standard output."""
+    """Prove the request on standard input."""
     from .checks import in_process
 
     run = prove or in_process
-    request = from_dict(json.load(sys.stdin))
+    return serve(lambda request, say: run(from_dict(request), report=say))
+
+
+def serve(run: Callable[[dict[str, Any], Callable[[dict[str, Any]], None]], dict[str, Any]]) -> int:
+    """Answer the request on standard input. Libraries print what they like: only this has the real standard output.
+
+    Args:
+        run: makes the answer of a request; its second argument takes the answer as far as it goes.
+    """
+    request = json.load(sys.stdin)
     out = os.dup(1)
     os.dup2(2, 1)
     with os.fdopen(out, "w") as stream:
@@ -128,7 +148,7 @@ def main(prove: Callable[..., dict[str, Any]] | None = None) -> int:
             print(_MARK + json.dumps(answer), file=stream, flush=True)
 
         try:
-            say(run(request, report=say))
+            say(run(request, say))
         except Exception as error:
             say({"skipped": f"it ended with {type(error).__name__}: {shown(error)}"})
     return 0

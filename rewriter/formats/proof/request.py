@@ -109,7 +109,7 @@ def make_request(
         _elements(inference),
         _not_independent(changes, outputs),
         next((why for change in changes if (why := _no_oracle(change))), ""),
-        skipped=_cannot_be_run(form, graph),
+        skipped=cannot_be_run(form, graph),
     )
 
 
@@ -139,7 +139,7 @@ def batch_axis(value: Value) -> int | None:
     return None
 
 
-def _cannot_be_run(form: str, graph: Graph) -> str:
+def cannot_be_run(form: str, graph: Graph) -> str:
     """Why the model must not be run, or ""."""
     if form == "onnx":
         return ""

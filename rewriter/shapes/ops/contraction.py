@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from ...ir.axis import Axis, Value, new_axis
 from ...ir.size import Truth, product, same
 from ..broadcast import Convention, broadcast
-from ..call import Call, ShapeError, known, op
+from ..call import Call, Configured, ShapeError, known, op
 from ..dtypes import result_type, strong
 from ._operands import equate, flattened, operand, value_of
 
@@ -116,14 +116,15 @@ def tensordot(call: Call) -> Value:
     """``tensordot(x[a, k], y[k, b], axes=1) -> [a, b]``; a pair of lists tells the axes of each side."""
     x, y = _two(call)
     a, b = known(x), known(y)
-    left, right = _tensordot_axes(call, len(a), len(b))
+    left, right = tensordot_axes(call, len(a), len(b))
     for i, j in zip(left, right, strict=True):
         _contracted(a[i], b[j])
     kept = [*(p for i, p in enumerate(a) if i not in left), *(p for j, p in enumerate(b) if j not in right)]
     return Value(tuple(kept), result_type(x.dtype, y.dtype))
 
 
-def _tensordot_axes(call: Call, left: int, right: int) -> tuple[list[int], list[int]]:
+def tensordot_axes(call: Configured, left: int, right: int) -> tuple[list[int], list[int]]:
+    """The axes that are contracted, of both sides, for operands of these ranks."""
     given = call.get("axes", 2)
     if not isinstance(given, (list, tuple)):
         count = call.whole("axes", given, 0)
@@ -148,11 +149,11 @@ def einsum(call: Call) -> Value:
     operands = [value_of(call, v, "an operand") for v in call.args]
     kinds = [strong(v.dtype) for v in operands]
     dtype = "int32" if set(kinds) == {"int8"} else result_type(*kinds)
-    terms, result = _subscripts(call, len(operands))
+    terms, result = subscripts(call, len(operands))
     return Value(contracted([known(v) for v in operands], terms, result), dtype)
 
 
-def _subscripts(call: Call, count: int) -> tuple[list[str], str]:
+def subscripts(call: Configured, count: int) -> tuple[list[str], str]:
     """The operands' subscripts and the result's, with an ellipsis as one ``.``."""
     text = call.text("subscripts").replace(" ", "").replace("...", ".")
     left, arrow, right = text.partition("->")

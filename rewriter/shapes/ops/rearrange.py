@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from ...ir.axis import Axis, Value
+from ...ir.axis import Value
 from ...ir.size import Size, divide, floordiv, product, unknown
-from ..call import Call, ShapeError, op
+from ..call import Call, Configured, ShapeError, op
 from ..reshape import reshape
 
 _TOKEN = re.compile(r"\w+|\([\w\s]*\)")
@@ -19,13 +19,15 @@ def rearrange(call: Call) -> Value:
     pattern = call.arg(1, "pattern")
     if not isinstance(pattern, str) or pattern.count("->") != 1:
         raise call.bad("pattern", pattern, "text with one ->")
-    left, right = (_groups(side) for side in pattern.split("->"))
+    left, right = (groups(side) for side in pattern.split("->"))
     axes = call.axes
     if len(left) != len(axes):
         raise ShapeError(f"pattern {pattern!r} for a tensor of rank {len(axes)}")
     lengths = {k: v for k, v in call.kwargs.items() if k not in ("tensor", "pattern")}
     names = [name for group in left for name in group]
-    parts = reshape(axes, [s for g, a in zip(left, axes, strict=True) for s in _sizes(call, g, a, lengths)])
+    parts = reshape(
+        axes, [s for g, a in zip(left, axes, strict=True) for s in group_sizes(call, g, a.size, lengths)]
+    )
     if sorted(names) != sorted(name for group in right for name in group) or len(set(names)) != len(names):
         raise call.bad("pattern", pattern, "the same distinct names on both sides")
     named = dict(zip(names, parts, strict=True))
@@ -33,20 +35,22 @@ def rearrange(call: Call) -> Value:
     return call.like(reshape(moved, [product(named[n].size for n in group) for group in right]))
 
 
-def _groups(side: str) -> list[list[str]]:
+def groups(side: str) -> list[list[str]]:
+    """The names of one side of a pattern, by axis."""
     return [re.findall(r"\w+", token) for token in _TOKEN.findall(side)]
 
 
-def _sizes(call: Call, group: list[str], axis: Axis, lengths: dict[str, Any]) -> list[Size]:
+def group_sizes(call: Configured, group: list[str], size: Size, lengths: dict[str, Any]) -> list[Size]:
+    """The sizes of the names of a group that is one axis, of which at most one is not given."""
     given = [call.whole(name, lengths[name], 1) if name in lengths else None for name in group]
     if len(group) == 1:
-        return [axis.size]
+        return [size]
     if given.count(None) > 1:
-        raise ShapeError(f"the sizes of {group} cannot be told from {axis}")
+        raise ShapeError(f"the sizes of {group} cannot be told from {size}")
     total = product(n for n in given if n is not None)
-    rest = divide(axis.size, total)
+    rest = divide(size, total)
     if rest is None:
-        if isinstance(axis.size, int):
-            raise ShapeError(f"{axis} cannot be taken apart into {group}: {total} does not divide it")
-        rest = floordiv(axis.size, total) if isinstance(total, int) else unknown()
+        if isinstance(size, int):
+            raise ShapeError(f"{size} cannot be taken apart into {group}: {total} does not divide it")
+        rest = floordiv(size, total) if isinstance(total, int) else unknown()
     return [rest if n is None else n for n in given]

@@ -1,0 +1,233 @@
+"""From an ONNX model to a graph: nodes are operations of the module ``onnx``, initializers literal arguments."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from ...errors import BadFileError, UnsupportedError, shown
+from ...ir.graph import Graph, Literal, Node, Operation, TensorRef
+from .names import DEFAULT_DOMAINS, DTYPES, graphs
+
+MODULE = "onnx"
+OLDEST_OPSET = 7
+_FOLLOWED = 4096  # elements of a constant whose numbers are looked at
+_LABEL = re.compile(r"[A-Za-z_]\w*")
+_EXTERNAL = 1
+_FLOAT, _INT, _STRING, _TENSOR, _GRAPH, _FLOATS, _INTS, _STRINGS, _GRAPHS = 1, 2, 3, 4, 5, 6, 7, 8, 10
+
+
+class Stored:
+    """The numbers of a tensor, made only where they are asked for."""
+
+    def __init__(self, tensor: Any) -> None:
+        self.tensor = tensor
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray[Any, Any]:
+        if self.tensor.data_location == _EXTERNAL:
+            raise UnsupportedError(f"the numbers of {shown(self.tensor.name)!r} are in another file")
+        return numbers_of(self.tensor)
+
+
+def numbers_of(tensor: Any) -> np.ndarray[Any, Any]:
+    """The numbers in a TensorProto. Raises BadFileError where they do not fit its shape."""
+    from onnx import numpy_helper
+
+    try:
+        return np.asarray(numpy_helper.to_array(tensor))
+    except (ValueError, TypeError, KeyError) as error:
+        raise BadFileError(f"tensor {shown(tensor.name)!r} is damaged: {shown(error)}") from None
+
+
+@dataclass(slots=True)
+class Source:
+    """A model as read: ``nodes`` has the protobuf of each node of ``graph``, ``constants`` the names of literals."""
+
+    proto: Any
+    opset: int
+    graph: Graph
+    nodes: dict[str, Any] = field(default_factory=dict)
+    constants: dict[int, str] = field(default_factory=dict)
+
+
+def read(proto: Any) -> Source:
+    """The graph of a ModelProto.
+
+    Raises:
+        BadFileError: a tensor without a producer or with two, a cycle, a shape that cannot be.
+        UnsupportedError: an opset before 7.
+    """
+    _check_text(proto)
+    opset = max((i.version for i in proto.opset_import if i.domain in DEFAULT_DOMAINS), default=0)
+    if not opset:
+        raise UnsupportedError("it imports no opset of the default domain")
+    if opset < OLDEST_OPSET:
+        raise UnsupportedError(
+            f"opset {opset}: before {OLDEST_OPSET} operators broadcast otherwise; convert it first "
+            "(onnx.version_converter)"
+        )
+    source = Source(proto, opset, Graph(proto.graph.name or "model"))
+    _Reader(source).run()
+    return source
+
+
+def _check_text(proto: Any) -> None:
+    """Names are texts; protobuf hands out bytes where they are not UTF-8."""
+    for graph in graphs(proto.graph):
+        groups = (graph.input, graph.output, graph.value_info, graph.initializer)
+        names = [item.name for group in groups for item in group]
+        for node in graph.node:
+            names += [node.name, node.op_type, node.domain, *node.input, *node.output]
+            names += [attribute.name for attribute in node.attribute]
+        names += [d.dim_param for v in (*graph.input, *graph.output) for d in v.type.tensor_type.shape.dim]
+        if not all(isinstance(name, str) for name in (graph.name, *names)):
+            raise BadFileError("a name in it is no text")
+
+
+class _Reader:
+    def __init__(self, source: Source) -> None:
+        self.source = source
+        self.model = source.proto.graph
+        self.stated = {v.name: v.type for v in (*self.model.value_info, *self.model.output)}
+        self.made: dict[str, TensorRef | Literal] = {}
+
+    def run(self) -> None:
+        graph = self.source.graph
+        for tensor in self.model.initializer:
+            self._make(tensor.name, self._literal(tensor))
+        for sparse in self.model.sparse_initializer:
+            dtype = DTYPES.get(sparse.values.data_type, "float32")
+            self._make(sparse.values.name, Literal(Stored(sparse.values), _dims(sparse.dims), dtype))
+        inputs = [v for v in self.model.input if v.name not in self.made]
+        batches = {_labels(v.type)[0] for v in inputs if _labels(v.type)} - {""}
+        for value in inputs:
+            self._input(value, batches)
+        nodes = list(zip(self._names(), self.model.node, strict=True))
+        for name, node in nodes:
+            for index, output in enumerate(node.output):
+                if output:
+                    stated = self.stated.get(output)
+                    self._make(output, TensorRef(name, index, _shape(stated), _dtype(stated)))
+        for name, node in nodes:
+            self._node(name, node)
+        graph.inputs = [self.made[v.name] for v in inputs]
+        graph.outputs = [self._tensor(v.name, "the model") for v in self.model.output]
+        graph.link()
+
+    def _names(self) -> Iterator[str]:
+        """A name of its own for every node: the one it has, or that of its first result."""
+        known = set(self.source.graph.nodes)
+        for number, node in enumerate(self.model.node):
+            stems = (node.name, *node.output, f"{node.op_type}_{number}")
+            name = next((stem for stem in stems if stem and stem not in known), "")
+            while not name or name in known:
+                name = f"{node.op_type}_{number}_{len(known)}"
+            known.add(name)
+            yield name
+
+    def _make(self, name: str, item: TensorRef | Literal) -> None:
+        if name in self.made:
+            raise BadFileError(f"two nodes make the tensor {shown(name)!r}")
+        self.made[name] = item
+        if isinstance(item, Literal):
+            self.source.constants[id(item)] = name
+
+    def _tensor(self, name: str, where: str) -> TensorRef | Literal:
+        if name not in self.made:
+            raise BadFileError(f"{where} takes a tensor {shown(name)!r}, which nothing makes")
+        return self.made[name]
+
+    def _input(self, value: Any, batches: set[str]) -> None:
+        name, shape = value.name, _shape(value.type)
+        if shape is None:
+            operation = Operation(
+                name, "op", "Input", {}, MODULE, opaque="the file states no shape for this input"
+            )
+        else:
+            labels = ["B" if label in batches else _label(label) for label in _labels(value.type)]
+            config = {"batch_shape": list(shape), "labels": labels, "dtype": _dtype(value.type) or "float32"}
+            operation = Operation(name, "input", "Input", config, MODULE)
+        self.source.graph.add(Node(name, operation, 0, (), {}))
+        self._make(name, TensorRef(name, 0, shape, _dtype(value.type)))
+
+    def _node(self, name: str, node: Any) -> None:
+        config: dict[str, Any] = {"outputs": len(node.output)}
+        opaque = ""
+        for attribute in node.attribute:
+            if attribute.type in (_GRAPH, _GRAPHS):
+                opaque = "it holds a graph of its own, which is not followed"
+            else:
+                config[attribute.name] = self._attribute(node, attribute)
+        if node.domain not in DEFAULT_DOMAINS:
+            opaque = f"an operator of the domain {shown(node.domain)!r}"
+        if "to" in config:
+            config["to"] = DTYPES.get(config["to"], "float32")
+        operation = Operation(name, "op", node.op_type, config, MODULE, opaque=opaque)
+        where = f"node {shown(name)!r}"
+        args = tuple(self._tensor(i, where) if i else None for i in node.input)
+        self.source.graph.add(Node(name, operation, 0, args, {}))
+        self.source.nodes[name] = node
+
+    def _attribute(self, node: Any, attribute: Any) -> Any:
+        kind = attribute.type
+        if kind == _TENSOR:
+            return self._literal(attribute.t)
+        if kind == _STRING:
+            return attribute.s.decode(errors="replace")
+        if kind == _STRINGS:
+            return [s.decode(errors="replace") for s in attribute.strings]
+        plain = {_FLOAT: attribute.f, _INT: attribute.i}
+        if kind in plain:
+            value = plain[kind]
+        else:
+            value = list({_FLOATS: attribute.floats, _INTS: attribute.ints}.get(kind, ()))
+        if node.op_type == "Constant" and attribute.name.startswith("value_"):
+            array = np.asarray(value)
+            dtype = "float32" if array.dtype.kind == "f" else "int64"
+            return Literal(array.tolist(), array.shape, dtype)
+        return value
+
+    def _literal(self, tensor: Any) -> Literal:
+        dims, dtype = _dims(tensor.dims), DTYPES.get(tensor.data_type, "float32")
+        small = int(np.prod(dims, dtype=object)) <= _FOLLOWED and tensor.data_type in DTYPES
+        if not small or tensor.data_location == _EXTERNAL:
+            return Literal(Stored(tensor), dims, dtype)
+        return Literal(numbers_of(tensor).tolist(), dims, dtype)
+
+
+def _dims(dims: Any) -> tuple[int, ...]:
+    if any(size < 0 for size in dims):
+        raise BadFileError(f"a tensor of the shape {list(dims)}")
+    return tuple(dims)
+
+
+def _shape(kind: Any) -> tuple[int | None, ...] | None:
+    """The shape in a TypeProto; None where it states none, or is no tensor's."""
+    if kind is None or not kind.HasField("tensor_type") or not kind.tensor_type.HasField("shape"):
+        return None
+    return tuple(
+        d.dim_value if d.HasField("dim_value") and d.dim_value >= 0 else None
+        for d in kind.tensor_type.shape.dim
+    )
+
+
+def _labels(kind: Any) -> list[str]:
+    """What a TypeProto calls the sizes of its axes; "" where it gives none a name."""
+    return [d.dim_param for d in kind.tensor_type.shape.dim] if _shape(kind) is not None else []
+
+
+def _label(label: str) -> str:
+    """A name for a size that is not the batch's, fit for a polynomial."""
+    if not _LABEL.fullmatch(label):
+        return ""
+    return f"{label}_" if label == "B" else label
+
+
+def _dtype(kind: Any) -> str | None:
+    return (
+        DTYPES.get(kind.tensor_type.elem_type) if kind is not None and kind.HasField("tensor_type") else None
+    )

@@ -1,0 +1,194 @@
+"""Placements: every way to set the axes of one operand against those of the other, as equations.
+
+The rows of the table name what is usually meant. This completes the list: one operand is the data, and each axis of the
+other one, the gate, stands on an axis of the data of its size, in any order; or on several that follow one another, if
+it is what becomes of them when they are flattened, and the other way round. The result has the axes of the data, in
+their order, in another layout, or in the order in which they give a shape that the file records.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from ..ir.axis import Axis, Role
+from ..ir.size import Truth, divide, product, same
+from ..rules.notation import Equation, Term
+
+Axes = tuple[Axis, ...]
+Shape = tuple[int | None, ...]
+_LETTERS = "mnkjlpquvw"
+_MAX_RANK = 6
+_MAX_PLACEMENTS = 24
+
+# For each axis of the gate, the positions of the data's axes that it stands on.
+Places = tuple[tuple[int, ...], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Placed:
+    """A reading: the equation, the name of what it does, and whether unit axes count, by operand."""
+
+    rule: str
+    equation: Equation
+    keep_units: tuple[bool, bool]
+
+
+def placements(operands: Sequence[Axes], recorded: Shape | None) -> Iterator[Placed]:
+    """Every reading of a product of two operands that share the batch, either of them as the data.
+
+    Args:
+        recorded: a shape that is asked for, which another order of the axes can have.
+    """
+    first, second = operands
+    if not all(axes and axes[0].role is Role.BATCH and len(axes) <= _MAX_RANK for axes in operands):
+        return
+    for data, gate, swapped in ((first, second, False), (second, first, True)):
+        entries = tuple(a for a in gate[1:] if a.size != 1)
+        if not entries:
+            continue
+        for rule, written in _readings(data, entries, recorded):
+            equation = written.swapped() if swapped else written
+            yield Placed(rule, equation, (True, False) if not swapped else (False, True))
+
+
+def _readings(data: Axes, entries: Axes, recorded: Shape | None) -> Iterator[tuple[str, Equation]]:
+    """Equations with the data first; ``entries`` are the axes of the gate, but for the batch and unit axes."""
+    for places in itertools.islice(_singles(data, entries), _MAX_PLACEMENTS):
+        if len(places) == sum(a.size != 1 for a in data[1:]) and any(_inserted(a) for a in data):
+            continue  # an axis was inserted for something to stand on
+        straight = list(places) == sorted(places)
+        yield ("axis-gate" if straight else "turned-gate"), _equation(data, places)
+        for order in _orders(data, recorded):
+            rank = {position: k for k, position in enumerate(order)}
+            if sorted(places, key=lambda p: rank[p[0]]) == list(places):
+                yield "turned-data", _equation(data, places, order)
+    for places in itertools.islice(_flattened(data, entries), _MAX_PLACEMENTS):
+        equation = _equation(data, places)
+        yield "flat-gate", equation
+        if sum(map(len, places)) == len(data) - 1:
+            yield "flat-data", Equation(equation.operands, equation.operands[1])
+    yield from (("flat-data", equation) for equation in _grouped(data, entries))
+    yield from (("outer-gate", equation) for equation in _spread(data, entries))
+
+
+def _singles(data: Axes, entries: Axes) -> Iterator[Places]:
+    """Every axis of the gate on one axis of the data; those in the data's order first."""
+    fitting = [
+        [p for p in range(1, len(data)) if same(data[p].size, entry.size) is Truth.YES] for entry in entries
+    ]
+    found = [places for places in itertools.product(*fitting) if len(set(places)) == len(places)]
+    found.sort(key=lambda places: (list(places) != sorted(places), places))
+    for places in found:
+        yield tuple((p,) for p in places)
+
+
+def _flattened(data: Axes, entries: Axes) -> Iterator[Places]:
+    """One axis of the gate on several of the data's, all in the data's order."""
+    runs = [
+        tuple(range(start, end))
+        for start in range(1, len(data))
+        for end in range(start + 1, len(data) + 1)
+        if end == start + 1 or all(a.size != 1 for a in data[start:end])
+    ]
+    fitting = [
+        [run for run in runs if same(product(data[p].size for p in run), entry.size) is Truth.YES]
+        for entry in entries
+    ]
+    for places in itertools.product(*fitting):
+        positions = [p for run in places for p in run]
+        if any(len(run) > 1 for run in places) and positions == sorted(set(positions)):
+            yield places
+
+
+def _orders(data: Axes, recorded: Shape | None) -> Iterator[tuple[int, ...]]:
+    """Other orders of the data's axes: the other layouts, and those that have the recorded shape where it has not."""
+    straight = tuple(range(1, len(data)))
+    if len(straight) < 2:
+        return
+    layouts = {(*straight[1:], straight[0]), (straight[-1], *straight[:-1])}
+    if recorded is not None and len(recorded) == len(data) and not _has_shape(data, straight, recorded):
+        layouts.update(o for o in itertools.permutations(straight) if _has_shape(data, o, recorded))
+    yield from sorted(layouts)
+
+
+def _has_shape(data: Axes, order: Sequence[int], recorded: Shape) -> bool:
+    sizes = [data[p].size for p in order]
+    return all(r == (s if isinstance(s, int) else None) for r, s in zip(recorded[1:], sizes, strict=True))
+
+
+def _grouped(data: Axes, entries: Axes) -> Iterator[Equation]:
+    """Axes of the gate, one after the other, are an axis of the data or its front: ``b (m n), b m -> b m n``."""
+    for position in range(1, len(data)):
+        for start, end in itertools.combinations(range(len(entries) + 1), 2):
+            group = entries[start:end]
+            part = product(a.size for a in group)
+            times = divide(data[position].size, part) if part != 0 else None
+            if times is None or (times == 1 and len(group) == 1):
+                continue
+            others = [*entries[:start], *entries[end:]]
+            rest = [p for p in range(1, len(data)) if p != position]
+            for places in _singles((data[0], *(data[p] for p in rest)), tuple(others)):
+                at = [rest[p[0] - 1] for p in places]
+                in_order = [*at[:start], position, *at[start:]]
+                if in_order == sorted(in_order):
+                    yield _group_equation(data, position, len(group), times != 1, at, start)
+
+
+def _spread(data: Axes, entries: Axes) -> Iterator[Equation]:
+    """One axis of the gate on a unit axis of the data, the others in order: ``b m 1, b m n -> b m n``."""
+    names = _names(data)
+    units = [p for p in range(1, len(data)) if data[p].size == 1]
+    for number, position in itertools.product(range(len(entries)), units):
+        others = [*entries[:number], *entries[number + 1 :]]
+        for places in _singles(data, tuple(others)):
+            at = [p[0] for p in places]
+            at.insert(number, position)
+            if at == sorted(set(at)):
+                plain = [[name] if p != position else [] for p, name in enumerate(names)]
+                gate = _terms([["b"], *([names[p]] for p in at)])
+                yield Equation((_terms(plain), gate), _terms([[name] for name in names]))
+
+
+def _inserted(axis: Axis) -> bool:
+    return axis.size == 1 and axis.origin.root().inserted
+
+
+def _names(data: Axes) -> list[str]:
+    """``b``, then the letter of each axis that is known to be something, another letter for each that is not."""
+    letters = {Role.HEIGHT: "h", Role.WIDTH: "w", Role.DEPTH: "z", Role.CHANNEL: "c", Role.TIME: "t"}
+    result = ["b"]
+    free = iter(_LETTERS)
+    for axis in data[1:]:
+        letter = letters.get(axis.role)
+        result.append(
+            letter
+            if letter is not None and letter not in result
+            else next(n for n in free if n not in result)
+        )
+    return result
+
+
+def _terms(names: Sequence[Sequence[str]]) -> tuple[Term, ...]:
+    return tuple(Term(tuple(group)) for group in names)
+
+
+def _equation(data: Axes, places: Places, order: Sequence[int] = ()) -> Equation:
+    names = _names(data)
+    gate = _terms([["b"], *([names[p] for p in run] for run in places)])
+    result = _terms([["b"], *([names[p]] for p in order or range(1, len(data)))])
+    return Equation((_terms([[name] for name in names]), gate), result)
+
+
+def _group_equation(
+    data: Axes, position: int, count: int, has_rest: bool, at: Sequence[int], start: int
+) -> Equation:
+    names = _names(data)
+    free = [n for n in _LETTERS if n not in names]
+    split = free[: count + has_rest]
+    terms = [[name] if p != position else split for p, name in enumerate(names)]
+    before, after = ([[names[p]] for p in places] for places in (at[:start], at[start:]))
+    gate = [["b"], *before, *([n] for n in free[:count]), *after]
+    result = [[name] for term in terms for name in term]
+    return Equation((_terms(terms), _terms(gate)), _terms(result))
