@@ -83,21 +83,35 @@ def saved_groups(
     return {name: stated[name] for name in by_order if name in stated}
 
 
-def permutation(move: Move, present: set[str]) -> dict[str, str]:
+def permutation(move: Move, index: Hdf5Index) -> dict[str, str]:
     """The new names of a model's groups as a permutation of the groups there are.
 
-    A file can hold groups of layers that its model no longer has: one in the way takes a name that came free.
+    A file can hold groups of layers that its model no longer has: one in the way takes a name that came free. It can
+    lack the group of a layer without variables: Keras does not look for it.
 
     Raises:
         BadFileError: a layer's weights would need a group that the file does not have.
     """
+    present = set(index.groups(move.path)) if move.path in index else set()
     moved = _moved(move, present)
-    missing = sorted(set(moved.values()) - present)
-    if missing:
+    nowhere = {old for old, new in moved.items() if new not in present}
+    lost = next((old for old in sorted(nowhere) if _holds_variables(index, f"{move.path}/{old}")), None)
+    if lost is not None:
         raise BadFileError(
-            f"the weights file has no group {shown(missing[0])!r}: it belongs to another model"
+            f"the weights file has no group {shown(moved[lost])!r}: it belongs to another model"
         )
+    moved = {old: new for old, new in moved.items() if old not in nowhere}
     return moved | _out_of_the_way(moved, present)
+
+
+def _holds_variables(index: Hdf5Index, path: str) -> bool:
+    waiting = [path]
+    while waiting:
+        here = waiting.pop()
+        if index.datasets(here):
+            return True
+        waiting += [f"{here}/{name}" for name in index.groups(here)]
+    return False
 
 
 def asset_names(members: Iterable[str], found: Iterable[Move]) -> dict[str, str]:

@@ -126,7 +126,7 @@ class KerasArchive:
         found = list(moves(index, original, self.graph))
         patches: list[Patch] = []
         for move in found:
-            mapping = permutation(move, set(index.groups(move.path)) if move.path in index else set())
+            mapping = permutation(move, index)
             if mapping:
                 patches += relink(buffer, move.path, mapping, index)
         patches += relink_optimizer(buffer, index, self.entry, original, self.graph)
