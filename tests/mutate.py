@@ -24,6 +24,9 @@ if TYPE_CHECKING:
     import keras
 
 Config = dict[str, Any]
+OPS = "keras.src.ops.numpy"
+# Layers with an operation of the same name in keras.src.ops.numpy.
+MERGES = ("Multiply", "Add", "Subtract", "Maximum", "Minimum")
 FLOAT32 = {
     "module": "keras",
     "class_name": "DTypePolicy",
@@ -87,11 +90,11 @@ def mutate(original: Path, target: Path, recipe: Recipe) -> Mutation:
     """Write `original`, broken by `recipe`, to `target`."""
     config = read_config(original)
     for path in recipe.contract:
-        _contract(_locate(config, path)[1])
+        contract(locate(config, path)[1])
     for path in recipe.squeeze:
-        _squeeze(_locate(config, path)[1])
+        squeeze(locate(config, path)[1])
     for path in recipe.drop:
-        scope, node = _locate(config, path)
+        scope, node = locate(config, path)
         prefix = path.rpartition("/")[0]
         _drop(
             scope,
@@ -99,8 +102,8 @@ def mutate(original: Path, target: Path, recipe: Recipe) -> Mutation:
             {name for parent, _, name in (p.rpartition("/") for p in recipe.at) if parent == prefix},
         )
     for path in recipe.turn:
-        _turn(_locate(config, path)[1])
-    shapes = {path: _operand_shapes(_locate(config, path)[1]) for path in recipe.at}
+        turn(locate(config, path)[1])
+    shapes = {path: operand_shapes(locate(config, path)[1]) for path in recipe.at}
     write_config(original, target, config)
     return Mutation(target, original, recipe, shapes)
 
@@ -121,10 +124,14 @@ def write_config(source: Path, target: Path, config: Config) -> None:
 
 def rebuild(edited: Path, original: keras.Model) -> keras.Model:
     """The model of an edited file as Keras builds it, with the original's weights by layer name."""
+    return rebuild_config(read_config(edited), original)
+
+
+def rebuild_config(config: Config, original: keras.Model) -> keras.Model:
+    """The model of an edited config, with the original's weights by layer name."""
     import keras
 
-    keras.backend.clear_session()
-    model = keras.saving.deserialize_keras_object(_without_build_config(read_config(edited)))
+    model = keras.saving.deserialize_keras_object(_without_build_config(config))
     support.transplant(original, model)
     return model
 
@@ -168,7 +175,7 @@ def _without_build_config(node: Any) -> Any:
     return node
 
 
-def _locate(config: Config, path: str) -> tuple[Config, Config]:
+def locate(config: Config, path: str) -> tuple[Config, Config]:
     """The functional config that holds a node, and the node's own entry."""
     scope = config["config"]
     *outer, name = path.split("/")
@@ -184,17 +191,17 @@ def _named(scope: Config, name: str) -> Config:
     return found[0]
 
 
-def _references(value: Any) -> Iterator[Config]:
+def references(value: Any) -> Iterator[Config]:
     """Every tensor reference in a node's arguments, in order."""
     if isinstance(value, dict):
         if value.get("class_name") == "__keras_tensor__":
             yield value["config"]
         else:
             for inner in value.values():
-                yield from _references(inner)
+                yield from references(inner)
     elif isinstance(value, list):
         for inner in value:
-            yield from _references(inner)
+            yield from references(inner)
 
 
 def _drop(scope: Config, node: Config, multiplies: set[str]) -> None:
@@ -204,51 +211,54 @@ def _drop(scope: Config, node: Config, multiplies: set[str]) -> None:
     users = [
         (n, r)
         for n in scope["layers"]
-        for r in _references(n["inbound_nodes"])
+        for r in references(n["inbound_nodes"])
         if r["keras_history"][0] == name
     ]
     at_multiplies = [(n, r) for n, r in users if n["name"] in multiplies]
     for user, reference in at_multiplies or users:
-        source = next(_references(node["inbound_nodes"][reference["keras_history"][1]]))
+        source = next(references(node["inbound_nodes"][reference["keras_history"][1]]))
         reference |= copy.deepcopy(source)
-        _refresh_build_config(user)
+        refresh_build_config(user)
     if len(at_multiplies or users) == len(users):
         scope["layers"].remove(node)
 
 
-def _refresh_build_config(node: Config) -> None:
+def refresh_build_config(node: Config) -> None:
     """A merge layer's build_config would give the removed node away; let it say what now arrives."""
-    if node["class_name"] == "Multiply" and "build_config" in node:
-        node["build_config"] = {"input_shape": _operand_shapes(node)[0]}
+    if node["class_name"] in MERGES and "build_config" in node:
+        node["build_config"] = {"input_shape": operand_shapes(node)[0]}
 
 
-def _squeeze(node: Config) -> None:
+def squeeze(node: Config) -> None:
+    """Take `keepdims` from a node. Raises ValueError where it keeps no axes."""
     if not node["config"]["keepdims"]:
         raise ValueError(f"{node['name']} keeps no axes")
     node["config"]["keepdims"] = False
 
 
-def _turn(node: Config) -> None:
-    if node["class_name"] != "Multiply":
+def turn(node: Config) -> None:
+    """Make a merge layer of two operands the operation of its name, or the other way round."""
+    if node["class_name"] not in MERGES:
         raise ValueError(f"{node['name']} is a {node['class_name']}")
-    calls = [list(_references(call["args"])) for call in node["inbound_nodes"]]
+    calls = [list(references(call["args"])) for call in node["inbound_nodes"]]
     if any(len(call) != 2 for call in calls):
         raise ValueError(f"{node['name']} has not two operands")
     operands = [[{"class_name": "__keras_tensor__", "config": r} for r in call] for call in calls]
     name = node["name"]
     node.pop("build_config", None)
     if node["module"] == "keras.layers":
-        node |= {"module": "keras.src.ops.numpy", "registered_name": "Multiply", "config": {"name": name}}
+        node |= {"module": OPS, "registered_name": node["class_name"], "config": {"name": name}}
         node["inbound_nodes"] = [{"args": pair, "kwargs": {}} for pair in operands]
     else:
         node |= {"module": "keras.layers", "registered_name": None, "config": _layer_config(name)}
         node["inbound_nodes"] = [{"args": [pair], "kwargs": {}} for pair in operands]
 
 
-def _contract(node: Config) -> None:
+def contract(node: Config) -> None:
+    """Make a matrix product a Multiply layer."""
     name = node["name"]
     call = node["inbound_nodes"][0]
-    operands = [{"class_name": "__keras_tensor__", "config": r} for r in _references(call["args"])]
+    operands = [{"class_name": "__keras_tensor__", "config": r} for r in references(call["args"])]
     node.pop("build_config", None)
     node |= {"module": "keras.layers", "class_name": "Multiply", "registered_name": None}
     node |= {"config": _layer_config(name), "inbound_nodes": [{"args": [operands], "kwargs": {}}]}
@@ -258,5 +268,6 @@ def _layer_config(name: str) -> Config:
     return {"name": name, "trainable": True, "dtype": copy.deepcopy(FLOAT32)}
 
 
-def _operand_shapes(node: Config) -> list[list[list[int | None]]]:
-    return [[r["shape"] for r in _references(call["args"])] for call in node["inbound_nodes"]]
+def operand_shapes(node: Config) -> list[list[list[int | None]]]:
+    """The recorded shape of every operand, for each call."""
+    return [[r["shape"] for r in references(call["args"])] for call in node["inbound_nodes"]]

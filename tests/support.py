@@ -110,6 +110,8 @@ def transplant(source: keras.Model, target: keras.Model) -> None:
             transplant(source.get_layer(layer.name), layer)
         elif layer.weights:
             layer.set_weights(source.get_layer(layer.name).get_weights())
+            if hasattr(layer, "finalize_state"):  # Normalization computes with a copy of its weights
+                layer.finalize_state()
 
 
 def _flatten(model: keras.Model) -> list[Any]:

@@ -1,0 +1,573 @@
+"""Break valid models in every way that applies, repair each, and let Keras judge what came of it.
+
+    python tools/mutate.py [MODEL.keras ...] [--model NAME]... [--ops multiply|all] [--limit N] [--seed N]
+                           [--json] [--keep DIR] [--update-readme]
+
+Without paths the models are those of `architectures.py`. A mutant counts where Keras refuses it, or computes something
+else from it than from the original at batch 1, 3 or a size that meets at the product. It is tried as the edited file
+and, where Keras loads it, as the file that Keras writes of the wrong graph. What comes of its repair:
+
+    exact     written, and it computes what the original did
+    refused   found, and nothing was written
+    wrong     written, and it computes something else
+    missed    no finding, though the model is broken
+
+A mutant of which Keras makes the same is no fault: it counts as `equivalent`, and nothing may be found in it.
+A mutant that runs at every batch size, keeps the samples apart and has the shapes that it records is also the file of
+a valid model that means something else. Nothing broken is left to find in it: it is counted apart, as `legal`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import copy
+import dataclasses
+import itertools
+import json
+import math
+import os
+import random
+import re
+import sys
+import tempfile
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT))
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+os.environ.setdefault("CUDA_VISIBLE_DEVICES", "")
+
+import numpy as np  # noqa: E402
+
+import rewriter  # noqa: E402
+from rewriter.formats.keras_ops import spell  # noqa: E402
+from rewriter.formats.source import open_model  # noqa: E402
+from rewriter.passes.finding import Argument, Candidate, Finding  # noqa: E402
+from rewriter.passes.pipeline import analyse  # noqa: E402
+from rewriter.passes.rewrite import Rewriter  # noqa: E402
+from rewriter.passes.sites import DEFAULT_OPS, OPS  # noqa: E402
+from rewriter.rules.table import builtin  # noqa: E402
+from tests import support  # noqa: E402
+from tests.mutate import (  # noqa: E402
+    Config,
+    locate,
+    operand_shapes,
+    read_config,
+    rebuild,
+    rebuild_config,
+    references,
+    write_config,
+)
+from tools.channels_first import NoTwinError, convolve_anywhere, twin_of  # noqa: E402
+from tools.mutations import KINDS, Mutation, mutations  # noqa: E402
+
+LARGEST_BATCH = 16
+MOST_COMBINATIONS = 24
+TOLERANCE = 1e-4
+README = ROOT / "README.md"
+README_MARKS = ("<!-- mutants -->", "<!-- end of mutants -->")
+
+
+@dataclass
+class Result:
+    """What came of one mutant.
+
+    Args:
+        form: `edited`, or `keras` for the file that Keras writes of the wrong graph.
+        fault: what Keras makes of it: `refused` at loading, `raises` at some batch, `silent`, or `equivalent`.
+        legal: whether a valid model may mean the very same file.
+        listed: whether some candidate is the original; None where nobody looked.
+        elsewhere: whether the only candidates that are the original change an argument of a node above the product.
+        determined: whether no candidate that leaves no fault and no contradiction is anything but the original.
+        chance: the outcome for one who picks any candidate.
+    """
+
+    model: str
+    kind: str
+    mutation: str
+    form: str
+    fault: str
+    legal: bool
+    outcome: str = ""
+    listed: bool | None = None
+    elsewhere: bool = False
+    determined: bool = False
+    chance: str = ""
+    why: str = ""
+    file: str = ""
+
+    @property
+    def broken(self) -> bool:
+        """Whether it counts: wrong, and not also a valid model that means something else."""
+        return not self.legal
+
+    @property
+    def architecture(self) -> str:
+        """The model without its form."""
+        return self.model.partition(", ")[0]
+
+
+class Original:
+    """A valid model: its file, and what it computes."""
+
+    def __init__(self, name: str, path: Path, model: Any) -> None:
+        self.name, self.path, self.model = name, path, model
+        self.config = read_config(path)
+        self._runs: dict[int, tuple[Any, list[np.ndarray]]] = {}
+
+    def run(self, batch: int) -> tuple[Any, list[np.ndarray]]:
+        """Random inputs of a batch size, and the outputs."""
+        if batch not in self._runs:
+            inputs = support.random_inputs(self.model, batch, seed=batch)
+            self._runs[batch] = inputs, support.run(self.model, inputs)
+        return self._runs[batch]
+
+    def compare(self, model: Any, batches: Iterable[int]) -> str:
+        """`same`, `differs` or `raises`: what another model computes of the same inputs, the worst of all batches."""
+        seen = []
+        for batch in batches:
+            inputs, desired = self.run(batch)
+            try:
+                actual = support.run(model, inputs)
+            except Exception:
+                seen.append("raises")
+            else:
+                seen.append("same" if same(actual, desired) else "differs")
+        return "differs" if "differs" in seen else "raises" if "raises" in seen else "same"
+
+    def batches(self, config: Config, at: Sequence[str]) -> list[int]:
+        """Batch 1, 3, and the sizes that meet at a product of a mutant; a static batch stays alone."""
+        fixed = support.static_batch(self.model)
+        if fixed is not None:
+            return [fixed]
+        shapes = itertools.chain.from_iterable(operand_shapes(locate(config, path)[1]) for path in at)
+        sizes = {n for shape in itertools.chain.from_iterable(shapes) for n in shape if n}
+        return sorted({1, 3, *(n for n in sizes if n <= LARGEST_BATCH)})
+
+
+def same(actual: Sequence[np.ndarray], desired: Sequence[np.ndarray]) -> bool:
+    """Whether outputs agree up to rounding, by the size of the largest number."""
+    return len(actual) == len(desired) and all(
+        support.same([a], [d], rtol=TOLERANCE, atol=TOLERANCE * float(np.abs(d).max()) / 20)
+        for a, d in zip(actual, desired, strict=True)
+    )
+
+
+def keeps_samples_apart(model: Any, original: Original, batch: int) -> bool:
+    """Whether each sample's result is what the model makes of that sample alone."""
+    inputs, _ = original.run(batch)
+    import keras
+
+    together = support.run(model, inputs)
+    alone = [
+        support.run(model, keras.tree.map_structure(lambda x, i=i: x[i : i + 1], inputs))
+        for i in range(batch)
+    ]
+    return all(
+        len(y) == batch and same([y], [np.concatenate(rows)])
+        for y, rows in zip(together, zip(*alone, strict=True), strict=True)
+    )
+
+
+# -- one mutant -----------------------------
+@dataclass
+class Trial:
+    """One broken file and the model that it comes from."""
+
+    original: Original
+    path: Path
+    batches: list[int]
+    legal: bool
+    ops: str = DEFAULT_OPS
+    known: dict[tuple[int, ...], str] = field(default_factory=dict)
+
+    def repair(self, result: Result, rng: random.Random) -> None:
+        """Repair the file, and fill in what came of it."""
+        fixed = self.path.with_name("fixed.keras")
+        fixed.unlink(missing_ok=True)
+        try:
+            report = rewriter.repair(self.path, fixed, ops=self.ops, verify=False)
+        except rewriter.RewriterError as error:
+            result.outcome, result.why = "refused", f"{type(error).__name__}: {error}"
+            return
+        serious = [f for f in report.findings if f.severity.value != "info"]
+        result.why = "; ".join(f"{f.node}: {f.why}" for f in serious)
+        if not serious:
+            result.outcome = "missed"
+        elif report.output is None:
+            result.outcome = "refused"
+        else:
+            result.outcome = "exact" if self._judge_file(fixed) == "same" else "wrong"
+        if serious:
+            findings = self._findings()
+            if result.outcome == "exact" and len(findings) == len(report.findings):
+                self.known[tuple(f.chosen or 0 for f in findings)] = "same"
+            self._candidates(findings, result, rng)
+
+    def leave(self, result: Result) -> None:
+        """Look for findings in a file that is right as it stands."""
+        findings = [f for f in rewriter.check(self.path, ops=self.ops).findings if f.severity.value != "info"]
+        result.outcome = "touched" if findings else "left alone"
+        result.why = "; ".join(f"{f.node}: {f.message}" for f in findings)
+
+    def _judge_file(self, path: Path) -> str:
+        """The file as Keras loads it, weights and all, against the original."""
+        try:
+            model = support.load(path)
+        except Exception:
+            return "raises"
+        return self.original.compare(model, self.two_batches)
+
+    @property
+    def two_batches(self) -> list[int]:
+        """Batch 3 and the largest size of the graph, or 5; a static batch alone."""
+        if 3 not in self.batches:
+            return self.batches
+        return [3, self.batches[-1] if self.batches[-1] > 3 else 5]
+
+    def _candidates(self, findings: Sequence[Finding], result: Result, rng: random.Random) -> None:
+        """Whether the original is among the candidates, whether anything else would do, and a random choice."""
+        picked = tuple(rng.randrange(len(f.candidates)) for f in findings if f.candidates)
+        if not findings or len(picked) < len(findings):
+            result.chance = "refused"
+        else:
+            result.chance = "exact" if self._try(findings, picked) == "same" else "wrong"
+        ways = [range(len(options(f))) for f in findings]
+        base = [f.chosen or 0 for f in findings]
+        one_other = [(*base[:k], i, *base[k + 1 :]) for k, way in enumerate(ways) for i in way]
+        seen = {choice: self._try(findings, choice) for choice in one_other[:MOST_COMBINATIONS]}
+        if "same" not in seen.values() and len(ways) > 1:
+            every = itertools.islice(itertools.product(*ways), MOST_COMBINATIONS)
+            seen |= {choice: self._try(findings, choice) for choice in every}
+        result.listed = "same" in seen.values() or result.outcome == "exact"
+        inserted = any(
+            answer == "same" and all(i < len(f.candidates) for f, i in zip(findings, choice, strict=True))
+            for choice, answer in seen.items()
+        )
+        result.elsewhere = result.listed and not inserted and result.outcome != "exact"
+        result.determined = all(
+            answer != "differs" or _contradicted(findings, choice) for choice, answer in seen.items()
+        )
+
+    def _findings(self) -> list[Finding]:
+        with open_model(self.path) as source:
+            source.load_weights()
+            return [f for f in analyse(source.graph, builtin(), ops=self.ops).findings if options(f)]
+
+    def _try(self, findings: Sequence[Finding], choice: tuple[int, ...]) -> str:
+        """`same`, `differs`, or `fault` where the rest of the model cannot go on with these candidates."""
+        if choice not in self.known:
+            chosen = {f.node: options(f)[i] for f, i in zip(findings, choice, strict=True)}
+            self.known[choice] = self._apply(chosen)
+        return self.known[choice]
+
+    def _apply(self, chosen: dict[str, Candidate | Argument]) -> str:
+        target = self.path.with_name("candidate.keras")
+        inserted = {node: option for node, option in chosen.items() if isinstance(option, Candidate)}
+        with open_model(self.path) as source:
+            source.load_weights()
+            analysis = analyse(source.graph, builtin(), ops=self.ops)
+            sites = {site.path: site for site in analysis.sites}
+            if not inserted.keys() <= sites.keys():
+                return "fault"
+            by_node = {f.node: f.candidates for f in analysis.findings}
+            todo = [
+                (sites[node], next(c for c in by_node[node] if c.plan == candidate.plan))
+                for node, candidate in inserted.items()
+            ]
+            Rewriter(spell).apply(todo)
+            try:
+                source.write(target)
+            except rewriter.RewriterError:
+                return "fault"
+        try:
+            config = read_config(target)
+            for option in chosen.values():
+                if isinstance(option, Argument):
+                    locate(config, option.node)[1]["config"][option.argument] = option.after
+            model = rebuild_config(config, self.original.model)
+        except Exception:
+            return "fault"
+        return {"raises": "fault"}.get(seen := self.original.compare(model, self.two_batches), seen)
+
+
+def options(finding: Finding) -> list[Candidate | Argument]:
+    """All that a finding offers: what can be inserted at the node, and other arguments above it."""
+    return [*finding.candidates, *finding.upstream]
+
+
+def _contradicted(findings: Sequence[Finding], choice: Sequence[int]) -> bool:
+    """Whether evidence speaks against one of the candidates."""
+    return any(
+        text.startswith("against")
+        for f, i in zip(findings, choice, strict=True)
+        for text in getattr(options(f)[i], "evidence", ())
+    )
+
+
+def recorded(config: Any) -> list[Any]:
+    """Every shape that a config records for a tensor, with the tensor."""
+    return sorted(json.dumps([r["keras_history"], r["shape"]]) for r in references(config))
+
+
+def forms(
+    original: Original, config: Config, folder: Path, at: Sequence[str]
+) -> Iterator[tuple[str, str, Trial]]:
+    """The files of an edited graph, each with what Keras makes of it."""
+    path = folder / "mutant.keras"
+    write_config(original.path, path, config)
+    batches = original.batches(config, at)
+    try:
+        model = rebuild(path, original.model)
+    except Exception:
+        yield "edited", "refused", Trial(original, path, batches, legal=False)
+        return
+    seen = {batch: original.compare(model, [batch]) for batch in batches}
+    if set(seen.values()) == {"same"}:
+        yield "edited", "equivalent", Trial(original, path, batches, legal=True)
+        return
+    fault = "silent" if "differs" in seen.values() else "raises"
+    runs = "raises" not in seen.values() and keeps_samples_apart(model, original, 3)
+    rewritten = folder / "rewritten.keras"
+    model.save(rewritten)
+    stale = recorded(config) != recorded(read_config(rewritten))
+    yield "edited", fault, Trial(original, path, batches, legal=runs and not stale)
+    if stale:
+        yield "keras", fault, Trial(original, rewritten, batches, legal=runs)
+
+
+def without_legal_parts(result: Result, trial: Trial, mutation: Mutation, folder: Path) -> None:
+    """Count several mutations as a legal file where what was not repaired of them is one by itself."""
+    legal = [part for part in mutation.parts if _is_legal(trial.original, part, folder)]
+    if result.outcome == "missed":
+        result.legal = bool(legal) and len(legal) == len(mutation.parts)
+    elif legal:
+        config = copy.deepcopy(trial.original.config)
+        for part in legal:
+            part.edit(config)
+        left = rebuild_config(config, trial.original.model)
+        repaired = support.load(trial.path.with_name("fixed.keras"))
+        inputs = [trial.original.run(batch)[0] for batch in trial.two_batches]
+        if all(same(support.run(repaired, x), support.run(left, x)) for x in inputs):
+            result.legal, result.outcome = True, "missed"
+
+
+def _is_legal(original: Original, part: Mutation, folder: Path) -> bool:
+    place = folder / "part"
+    place.mkdir(exist_ok=True)
+    config = copy.deepcopy(original.config)
+    part.edit(config)
+    return any(
+        trial.legal and fault != "equivalent" for _, fault, trial in forms(original, config, place, part.at)
+    )
+
+
+# -- all mutants of a model -----------------------------
+def results(
+    original: Original, limit: int, seed: int, ops: str, keep: Path | None = None
+) -> Iterator[Result]:
+    """What comes of a sample of a model's mutants, as many of each kind as there is room for."""
+    with tempfile.TemporaryDirectory(prefix="mutants-") as folder:
+        for mutation, config in sample(original.config, limit, seed, ops):
+            rng = random.Random(f"{seed} {original.name} {mutation.name}")
+            for form, fault, trial in forms(original, config, Path(folder), mutation.at):
+                result = Result(original.name, mutation.kind, mutation.name, form, fault, trial.legal)
+                trial.ops = ops
+                if fault == "equivalent":
+                    trial.leave(result)
+                else:
+                    trial.repair(result, rng)
+                if result.outcome in ("wrong", "missed") and mutation.parts:
+                    without_legal_parts(result, trial, mutation, Path(folder))
+                if keep is not None:
+                    save(result, trial, keep)
+                yield result
+
+
+def sample(config: Config, limit: int, seed: int, ops: str) -> list[tuple[Mutation, Config]]:
+    """Distinct mutants of a model, by turns from every kind, `limit` at most (0: all)."""
+    rng = random.Random(seed)
+    distinct: dict[str, tuple[Mutation, Config]] = {}
+    for mutation in mutations(config, ops):
+        edited = copy.deepcopy(config)
+        mutation.edit(edited)
+        distinct.setdefault(json.dumps(edited), (mutation, edited))
+    by_kind: dict[str, list[tuple[Mutation, Config]]] = {}
+    for item in distinct.values():
+        by_kind.setdefault(item[0].kind, []).append(item)
+    for items in by_kind.values():
+        rng.shuffle(items)
+    turns = [item for row in itertools.zip_longest(*by_kind.values()) for item in row if item is not None]
+    return turns[:limit] if limit else turns
+
+
+def save(result: Result, trial: Trial, folder: Path) -> None:
+    """Keep a failing mutant beside its original."""
+    bad = result.outcome in ("wrong", "missed") or result.listed is False
+    bad = bad or (result.outcome == "refused" and result.determined)
+    if not bad or (result.legal and result.outcome != "wrong"):
+        return
+    stem = _slug(f"{result.model} {result.mutation} {result.form}")
+    folder.mkdir(parents=True, exist_ok=True)
+    result.file = f"{stem}.keras"
+    (folder / result.file).write_bytes(trial.path.read_bytes())
+    original = folder / f"{_slug(result.model)}-original.keras"
+    if not original.exists():
+        original.write_bytes(trial.original.path.read_bytes())
+
+
+def _slug(text: str) -> str:
+    return re.sub(r"\W+", "-", text).strip("-")[:120]
+
+
+# -- the table -----------------------------
+COLUMNS = (
+    ("mutants", lambda r: True),
+    ("exact", lambda r: r.outcome == "exact"),
+    ("refused", lambda r: r.outcome == "refused"),
+    ("wrong", lambda r: r.outcome == "wrong"),
+    ("missed", lambda r: r.outcome == "missed"),
+    ("listed", lambda r: r.listed is True),
+    ("elsewhere", lambda r: r.elsewhere),
+    ("determined", lambda r: r.determined),
+    ("of them exact", lambda r: r.determined and r.outcome == "exact"),
+    ("random exact", lambda r: r.chance == "exact"),
+    ("random wrong", lambda r: r.chance == "wrong"),
+)
+
+
+def table(found: Sequence[Result]) -> str:
+    """Markdown: a row for each kind of mutation, each model and all; mutants that are legal files in one row apart."""
+    broken = [r for r in found if r.broken]
+    lines = [
+        "| | " + " | ".join(name for name, _ in COLUMNS) + " |",
+        "|---|" + "---:|" * len(COLUMNS),
+    ]
+    for kind in KINDS:
+        lines += row(kind, [r for r in broken if r.kind == kind])
+    for model in dict.fromkeys(r.architecture for r in found):
+        lines += row(f"*{model}*", [r for r in broken if r.architecture == model])
+    lines += row("**all**", broken)
+    lines += row(
+        "legal files (missed: left alone)", [r for r in found if r.legal and r.fault != "equivalent"]
+    )
+    equivalent = [r for r in found if r.fault == "equivalent"]
+    touched = sum(r.outcome == "touched" for r in equivalent)
+    determined = [r for r in broken if r.determined]
+    here = [r for r in determined if not r.elsewhere]
+    share = percent(sum(r.outcome == "exact" for r in determined), len(determined))
+    share_here = percent(sum(r.outcome == "exact" for r in here), len(here))
+    listed = percent(sum(r.listed is True for r in broken), len(broken))
+    lines += [
+        "",
+        f"Exact where determined: {share}; where the fault is not elsewhere: {share_here}. "
+        f"The original among the candidates: {listed}. "
+        f"Mutants that compute the same as the original: {len(equivalent)}, something found in {touched}.",
+    ]
+    return "\n".join(lines)
+
+
+def percent(part: int, whole: int) -> str:
+    """A share with its numbers."""
+    return f"{100 * part / whole:.1f} % ({part} of {whole})" if whole else "none"
+
+
+def row(title: str, found: Sequence[Result]) -> list[str]:
+    """One row, or none for no mutants."""
+    if not found:
+        return []
+    return [f"| {title} | " + " | ".join(str(sum(map(test, found))) for _, test in COLUMNS) + " |"]
+
+
+def originals(arguments: argparse.Namespace, folder: Path) -> Iterator[tuple[Original, int]]:
+    """The models asked for with their channels-first twins, each with its share of the limit."""
+    for name, path, share in files(arguments, folder):
+        limit = math.ceil(arguments.limit * share)
+        original = Original(name, path, support.load(path))
+        yield original, limit
+        twin = folder / "twin.keras"
+        try:
+            twin_of(original.config, original.model).save(twin)
+        except NoTwinError:
+            continue
+        yield Original(f"{name}, channels first", twin, support.load(twin)), math.ceil(limit / 2)
+
+
+def files(arguments: argparse.Namespace, folder: Path) -> Iterator[tuple[str, Path, float]]:
+    """Names and files of the models asked for, with their shares of the limit."""
+    for path in arguments.paths:
+        yield path.stem, path, 1
+    if arguments.paths:
+        return
+    from tools.architectures import ARCHITECTURES
+
+    for name, architecture in ARCHITECTURES.items():
+        if arguments.model and name not in arguments.model:
+            continue
+        for twin in (False, True) if architecture.equal else (False,):
+            path = folder / "original.keras"
+            architecture.model(twin).save(path)
+            yield name + (", equal sizes" if twin else ""), path, 0.25 if architecture.large else 1
+
+
+def update_readme(text: str) -> None:
+    """Put the table between the README's markers."""
+    before = README.read_text(encoding="utf-8")
+    start, end = README_MARKS
+    head, _, rest = before.partition(start + "\n")
+    _, found, tail = rest.partition(end)
+    if not found:
+        raise SystemExit(f"{README}: there is no {start} ... {end}")
+    README.write_text(f"{head}{start}\n{text}\n{end}{tail}", encoding="utf-8")
+
+
+def main() -> int:
+    """Print the table; exit status 1 where a repair was wrong or a broken model was missed."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("paths", nargs="*", type=Path, metavar="MODEL.keras")
+    parser.add_argument("--model", action="append", help="only this architecture, or these")
+    parser.add_argument(
+        "--limit", type=int, default=8, help="mutants of a model, a quarter for a large one (0: all)"
+    )
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--ops", choices=OPS, default=DEFAULT_OPS, help="what is broken and repaired")
+    parser.add_argument(
+        "--keep", type=Path, metavar="DIR", help="save mutants that were not repaired as they should"
+    )
+    parser.add_argument(
+        "--json", action="store_true", help="one object a line for each mutant, then the totals"
+    )
+    parser.add_argument("--update-readme", action="store_true")
+    arguments = parser.parse_args()
+    convolve_anywhere()
+    start = time.monotonic()
+    found: list[Result] = []
+    with tempfile.TemporaryDirectory(prefix="originals-") as folder:
+        for original, limit in originals(arguments, Path(folder)):
+            for result in results(original, limit, arguments.seed, arguments.ops, arguments.keep):
+                found.append(result)
+                if arguments.json:
+                    print(json.dumps(dataclasses.asdict(result)), flush=True)
+            print(f"{time.monotonic() - start:5.0f} s  {original.name}", file=sys.stderr, flush=True)
+    broken = [r for r in found if r.broken]
+    if arguments.json:
+        print(json.dumps({name: sum(map(test, broken)) for name, test in COLUMNS}))
+    else:
+        print(table(found))
+    if arguments.update_readme:
+        command = (
+            f"python tools/mutate.py --ops {arguments.ops} --limit {arguments.limit} --seed {arguments.seed}"
+        )
+        update_readme(f"{date.today()}, `{command}`:\n\n{table(found)}")
+    return int(any(r.outcome == "wrong" for r in found) or any(r.outcome == "missed" for r in broken))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
