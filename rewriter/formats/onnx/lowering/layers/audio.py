@@ -9,6 +9,7 @@ from .....ir.size import product
 from ...emitter import Emitter
 from ...graph import Array, Tensor
 from ...registry import layer
+from .._spectrum import precise, window_of
 from .._windows import convolve
 
 _EPSILON = 1e-7
@@ -76,10 +77,11 @@ def mel_spectrogram(call: Emitter) -> Tensor:
     x = call.cast(call.x, dtype)
     size, stride = call.integer("fft_length", 1, 2048), call.integer("sequence_stride", 1, 512)
     ahead, half = x.sizes[:-1], size // 2
-    rows = call.reshape(x, [product(ahead), x.sizes[-1]])
+    rows = call.reshape(call.cast(x, precise(dtype, size)), [product(ahead), x.sizes[-1]])
     rows = call.op("Pad", rows, [0, half, 0, half], mode="reflect")
     power = _power(call, rows, size, stride)
     exponent = float(call.get("mag_exp", 2.0))
+    power = call.cast(power, dtype)
     energy = power if exponent == 2 else call.op("Pow", power, exponent / 2)
     mel = call.op("MatMul", energy, call.constant(_mel_matrix(call, size // 2 + 1), dtype))
     if call.flag("power_to_db", True):
@@ -92,11 +94,13 @@ def mel_spectrogram(call: Emitter) -> Tensor:
 
 def _power(call: Emitter, signal: Tensor, size: int, stride: int) -> Tensor:
     """``signal[B, N] -> [B, frames, frequencies]``: the squared size of the spectrum of every frame."""
+    window = window_of(call, size)
     spectrum = call.op(
         "STFT",
         call.unsqueeze(signal, 2),
         call.constant(stride, "int64"),
-        call.constant(_window(call, size), signal.dtype),
+        None if window is None else call.constant(window, signal.dtype),
+        call.constant(size, "int64"),
         as_sizes=[signal.sizes[0], call.sizes[-1], size // 2 + 1, 2],
         onesided=1,
     )
@@ -111,26 +115,6 @@ def _decibels(call: Emitter, x: Tensor) -> Tensor:
     y = call.op("Sub", call.op("Mul", y, 10 / np.log(10)), float(reference))
     top = call.reduce("ReduceMax", y, None)
     return call.op("Max", y, call.op("Sub", top, float(call.get("top_db", 80.0))))
-
-
-def _window(call: Emitter, size: int) -> Array:
-    """The window in the middle of a frame."""
-    length = call.get("sequence_length")
-    length = size if length is None else call.whole("sequence_length", length, 1)
-    kind = call.get("window", "hann")
-    # TensorFlow's windows are periodic for an even length alone (``_raised_cosine_window``).
-    turn = 2 * np.pi * np.arange(length) / max(length - length % 2, 1)
-    if kind is None:
-        return np.ones(size)
-    if isinstance(kind, str):
-        named = {"hann": 0.5 - 0.5 * np.cos(turn), "hamming": 0.54 - 0.46 * np.cos(turn)}
-        if kind not in named:
-            raise call.bad("window", kind, "hann or hamming")
-        window = named[kind]
-    else:
-        window = np.asarray(kind, np.float64)
-    before = (size - length) // 2
-    return np.pad(window, (before, size - length - before))
 
 
 def _mel_matrix(call: Emitter, bins: int) -> Array:

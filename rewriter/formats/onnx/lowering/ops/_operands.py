@@ -52,6 +52,8 @@ def as_tensor(call: Emitter, value: Any, dtype: str | None = None) -> Tensor:
         return call.concat([call.unsqueeze(p, 0) for p in parts], 0)
     if dtype.startswith("complex"):
         raise call.refuse("complex numbers have no ONNX kernels")
+    if dtype.startswith("float8"):
+        raise call.refuse(f"ONNX Runtime does not compute with {dtype}")
     return call.tensor(value, dtype)
 
 

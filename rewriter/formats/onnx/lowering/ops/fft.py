@@ -10,6 +10,7 @@ from .....ir.size import Size, floordiv, product
 from ...emitter import Emitter
 from ...graph import Array, Tensor
 from ...registry import op
+from .._spectrum import precise, window_of
 from ._operands import argument, as_tensor, places
 
 _WIDTHS = ("float32", "float64")
@@ -35,6 +36,8 @@ def _real(call: Emitter) -> Tensor:
 
 def transformed(call: Emitter, x: Tensor, axis: int, onesided: bool = False, inverse: bool = False) -> Tensor:
     """``dft(x[..., n, 2 or 1]) -> [..., n or n//2 + 1, 2]`` along an axis."""
+    dtype = x.dtype
+    x = call.cast(x, precise(dtype, x.sizes[axis]))
     sizes: list[Size] = [*x.sizes[:-1], 2]
     if onesided:
         sizes[axis] = floordiv(x.sizes[axis], 2) + 1
@@ -47,7 +50,7 @@ def transformed(call: Emitter, x: Tensor, axis: int, onesided: bool = False, inv
         y = call.op("DFT", x, None, call.constant(axis, "int64"), as_sizes=wide, **flags)
     else:
         y = call.op("DFT", x, axis=axis, as_sizes=wide, **flags)
-    return call.squeeze(y, 0) if single else y
+    return call.cast(call.squeeze(y, 0) if single else y, dtype)
 
 
 def _pair(call: Emitter, x: Tensor) -> tuple[Tensor, Tensor]:
@@ -129,47 +132,26 @@ def irfft(call: Emitter) -> Tensor:
 
 
 # -- frames -----------------------------
-def spectral_window(call: Emitter, size: int) -> Array | None:
-    """The window in the middle of ``size`` numbers; None where every number counts in full."""
-    length, kind = call.integer("sequence_length", 1), call.get("window", "hann")
-    # TensorFlow's windows are periodic for an even length alone (``_raised_cosine_window``).
-    turn = 2 * np.pi * np.arange(length) / max(length - length % 2, 1)
-    named = {"hann": 0.5 - 0.5 * np.cos(turn), "hamming": 0.54 - 0.46 * np.cos(turn)}
-    if kind is None:
-        return None
-    window = named.get(kind) if isinstance(kind, str) else np.asarray(_numbers(kind), np.float64)
-    if window is None or window.shape != (length,):
-        raise call.bad("window", kind, f"hann, hamming or {length} numbers")
-    if length == 1 and isinstance(kind, str):
-        window = np.ones(1)
-    before = (size - length) // 2
-    return np.pad(window, (before, size - length - before))
-
-
-def _numbers(value: object) -> object:
-    return value.literal if isinstance(value, Tensor) else value
-
-
 @op("math", "STFT")
 def stft(call: Emitter) -> tuple[Tensor, Tensor]:
     """``stft(x[..., n]) -> [..., frames, fft_length//2 + 1]`` twice; centred frames overlap both ends."""
     x = _real(call)
     size, stride = call.integer("fft_length", 1), call.integer("sequence_stride", 1)
-    rows = call.reshape(x, [product(x.sizes[:-1]), x.sizes[-1]])
+    rows = call.reshape(call.cast(x, precise(x.dtype, size)), [product(x.sizes[:-1]), x.sizes[-1]])
     if call.flag("center", True):
         rows = call.op("Pad", rows, [0, size // 2, 0, size // 2], mode="reflect")
-    window = spectral_window(call, size)
+    window = window_of(call, size)
     bins = size // 2 + 1
     y = call.op(
         "STFT",
         call.unsqueeze(rows, 2),
         call.constant(stride, "int64"),
-        None if window is None else call.constant(window, x.dtype),
+        None if window is None else call.constant(window, rows.dtype),
         call.constant(size, "int64"),
         as_sizes=[rows.sizes[0], call.sizes[-2], bins, 2],
         onesided=1,
     )
-    real, imaginary = _pair(call, y)
+    real, imaginary = _pair(call, call.cast(y, x.dtype))
     return call.reshape(real, call.sizes), call.reshape(imaginary, call.sizes)
 
 
@@ -179,7 +161,7 @@ def istft(call: Emitter) -> Tensor:
     x = _complex(call)
     size, stride = call.integer("fft_length", 1), call.integer("sequence_stride", 1)
     frames = _inverse_real(call, x, size)
-    window = spectral_window(call, size)
+    window = window_of(call, size)
     if window is not None:
         frames = call.op("Mul", frames, call.constant(_undone(window, stride), frames.dtype))
     ahead, count = frames.sizes[:-2], frames.sizes[-2]

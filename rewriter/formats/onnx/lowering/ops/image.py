@@ -8,7 +8,6 @@ import numpy as np
 
 from .....ir.size import Size, product
 from .....shapes.windows import extent
-from ...dtypes import FLOATS
 from ...emitter import Emitter
 from ...graph import Array, Tensor
 from ...registry import op, refuse_ops
@@ -371,14 +370,14 @@ def map_coordinates(call: Emitter) -> Tensor:
 @op("image", "ScaleAndTranslate")
 def scale_and_translate(call: Emitter) -> Tensor:
     """``scale_and_translate(x[...], output_shape) -> output_shape``: a product with a matrix for each axis."""
-    x = _image(call)
+    x = floating(call, _image(call))
     scale, translation = (
         as_tensor(call, call.arg(n, name)) for n, name in ((2, "scale"), (3, "translation"))
     )
     if scale.data is None or translation.data is None:
         raise call.refuse("its scale and translation are computed")
     axes = [call.axis(d, x.rank, "spatial_dims") for d in call.get("spatial_dims")]
-    y = call.cast(x, "float32") if x.dtype not in FLOATS else x
+    y = x
     for n, axis in enumerate(axes):
         size, wanted = x.sizes[axis], call.sizes[axis]
         if not isinstance(size, int) or not isinstance(wanted, int):
@@ -387,10 +386,7 @@ def scale_and_translate(call: Emitter) -> Tensor:
         order = [*(a for a in range(x.rank) if a != axis), axis]
         y = call.op("MatMul", call.transpose(y, order), call.constant(matrix, y.dtype))
         y = call.transpose(y, [order.index(a) for a in range(x.rank)])
-    if x.dtype in FLOATS or not axes:
-        return call.cast(y, x.dtype)
-    least, most = (call.cast(call.reduce(f"Reduce{k}", x, None), y.dtype) for k in ("Min", "Max"))
-    return call.cast(call.op("Max", call.op("Min", call.op("Round", y), most), least), x.dtype)
+    return y
 
 
 _METHODS = {

@@ -127,7 +127,16 @@ def scattered(
     """
     if reduction in ("max", "min") and call.opset < 18:
         raise call.refuse(f"scattering by {reduction} needs opset 18")
-    return call.op("ScatterND", x, call.cast(indices, "int64"), updates, reduction=reduction)
+    # ONNX Runtime 1.31 reduces no narrow floats.
+    wide = "float32" if reduction and x.dtype in ("float16", "bfloat16") else x.dtype
+    y = call.op(
+        "ScatterND",
+        call.cast(x, wide),
+        call.cast(indices, "int64"),
+        call.cast(updates, wide),
+        reduction=reduction,
+    )
+    return call.cast(y, x.dtype)
 
 
 @op("core", "Scatter")

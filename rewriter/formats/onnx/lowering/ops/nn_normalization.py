@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+from .....ir.size import product
 from .....shapes.dtypes import is_integral, result_type
 from ...emitter import Emitter
 from ...graph import Tensor
@@ -98,9 +99,11 @@ def layer_norm(call: Emitter) -> Tensor:
 
 
 def _placed(call: Emitter, vector: Tensor, axes: tuple[int, ...], x: Tensor) -> Tensor:
-    """Gamma or beta where it meets its axes; of the rank of x, or for the last axis, as it is."""
-    if vector.rank == x.rank or axes == (x.rank - 1,):
+    """Gamma or beta where it meets its axes; one of the rank of x as it is."""
+    if vector.rank == x.rank:
         return vector
+    if product(vector.sizes) != product(x.sizes[a] for a in axes):
+        raise call.refuse(f"gamma and beta of {list(vector.sizes)} do not fit the axes {list(axes)}")
     return call.reshape(vector, [x.sizes[n] if n in axes else 1 for n in range(x.rank)])
 
 
