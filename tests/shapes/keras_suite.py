@@ -21,7 +21,7 @@ import unittest
 import warnings
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 from unittest import mock
 
@@ -362,7 +362,8 @@ def _implicit(item: OpSet) -> bool:
     return "->" not in text and letters != sorted(letters)
 
 
-def _compare_layer(item: LayerSet, report: Report, runs: bool) -> None:
+def layer_case(item: LayerSet) -> layers_harness.Case:
+    """The set as a case of the harness. Raises Skip where there is nothing to compare."""
     name = item.layer.__name__
     if getattr(keras.layers, name, None) is not item.layer:
         raise Skip("no layer of keras.layers")
@@ -383,18 +384,25 @@ def _compare_layer(item: LayerSet, report: Report, runs: bool) -> None:
 
     shapes = tuple(spec.shape for spec in specs)
     dtypes = tuple(spec.dtype for spec in specs)
-    first = layers_harness.Case(build, shapes, dtypes, item.call, pack, run=False)
+    case = layers_harness.Case(build, shapes, dtypes, item.call, pack, run=False)
     try:
-        model = _declared(first)
+        model = _declared(case)
     except Exception as error:
         raise Skip(f"Keras makes no functional model of it ({type(error).__name__})") from error
-    custom = _custom(model)
-    if custom:
+    if _custom(model):
         raise Skip("it holds a class of the test")
+    return case
+
+
+def opened(case: layers_harness.Case) -> layers_harness.Case:
+    """The case with every first axis open."""
+    return replace(case, shapes=tuple((None, *shape[1:]) for shape in case.shapes))
+
+
+def _compare_layer(item: LayerSet, report: Report, runs: bool) -> None:
+    first = layer_case(item)
     failures = []
-    opened = tuple((None, *shape[1:]) for shape in shapes)
-    for number, these in enumerate((shapes, opened)):
-        case = layers_harness.Case(build, these, dtypes, item.call, pack, run=False)
+    for number, case in enumerate((first, opened(first))):
         if number:
             try:
                 _declared(case)
@@ -402,7 +410,7 @@ def _compare_layer(item: LayerSet, report: Report, runs: bool) -> None:
                 report.skipped["(variant) Keras refuses it with an open first axis"] += 1
                 continue
         reason = next((why for holds, why in UNTRUE_LAYERS if holds(item, case)), "")
-        case = layers_harness.Case(build, these, dtypes, item.call, pack, run=False, untrue=reason)
+        case = replace(case, untrue=reason)
         report.variants += 1
         report.untrue.update([reason] if reason else [])
         try:
@@ -466,7 +474,8 @@ def _run(case: layers_harness.Case) -> bool:
     return True
 
 
-def _compare_op(item: OpSet, report: Report, runs: bool) -> None:
+def op_case(item: OpSet, runs: bool = True) -> ops_harness.Case:
+    """The set as a case of the harness. Raises Skip where there is nothing to compare."""
     family, name = item.name.split(".")
     if (family, name) in OPAQUE_OPS:
         raise Skip("opaque by its table")
@@ -487,8 +496,8 @@ def _compare_op(item: OpSet, report: Report, runs: bool) -> None:
         return op.symbolic_call(*args, **kwargs)
 
     takes = tuple(_told(x) for x in operands)
-    reason = next((why for holds, why in UNTRUE_OPS if holds(item)), "")
-    case = ops_harness.Case(
+    reason = _untrue(item)
+    return ops_harness.Case(
         f"{item.name} of {item.test}",
         build,
         takes,
@@ -496,6 +505,14 @@ def _compare_op(item: OpSet, report: Report, runs: bool) -> None:
         runs=None if (reason or (runs and "Dtype" not in item.test)) and not _implicit(item) else False,
         unknown_at=range(64),
     )
+
+
+def _untrue(item: OpSet) -> str:
+    return next((why for holds, why in UNTRUE_OPS if holds(item)), "")
+
+
+def _compare_op(item: OpSet, report: Report, runs: bool) -> None:
+    case, reason = op_case(item, runs), _untrue(item)
     try:
         outcome = ops_harness.check(case)
     except ops_harness.Refused as error:
