@@ -84,7 +84,9 @@ class _Maker:
         return L.Multiply()([x, gate])
 
     def excite_dense(self, x: Any) -> Any:
-        gate = L.Dense(x.shape[-1], activation="sigmoid")(ops.max(x, axis=tuple(range(1, self.dimensions + 1))))
+        gate = L.Dense(x.shape[-1], activation="sigmoid")(
+            ops.max(x, axis=tuple(range(1, self.dimensions + 1)))
+        )
         self.vectors.append(gate)
         return x * ops.expand_dims(gate, tuple(range(1, self.dimensions + 1)))
 

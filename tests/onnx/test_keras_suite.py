@@ -73,7 +73,7 @@ def run(cases: Iterator[tuple[str, Callable[[], Any]]]) -> tuple[Counter[str], l
         except Exception as error:
             tally["wrong"] += 1
             wrong.append(f"{name}: {type(error).__name__}: {' '.join(str(error).split())[:300]}")
-    print(dict(tally))
+    print(dict(tally), *wrong, sep="\n")
     return tally, wrong
 
 

@@ -62,7 +62,9 @@ def test_half_precision_of_a_recurrent_model():
     x = keras.Input((5, 4))
     model = keras.Model(x, L.Dense(3)(L.LSTM(6)(L.Dense(4)(x))))
     harness.randomise(model)
-    harness.compare(model, [[np.random.default_rng(0).normal(0, 1, (2, 5, 4)).astype("float32")]], 2e-2, fp16=True)
+    harness.compare(
+        model, [[np.random.default_rng(0).normal(0, 1, (2, 5, 4)).astype("float32")]], 2e-2, fp16=True
+    )
 
 
 # -- the comparison with Keras -----------------------------
@@ -93,7 +95,9 @@ def test_a_model_with_code_is_not_run(tmp_path, monkeypatch):
     image = keras.Input((4,))
     path = tmp_path / "model.keras"
     keras.Model(image, L.Dense(2)(image)).save(path)
-    monkeypatch.setattr(compare, "cannot_be_run", lambda form, graph: "'mine' (Mine) is code, which is not run")
+    monkeypatch.setattr(
+        compare, "cannot_be_run", lambda form, graph: "'mine' (Mine) is code, which is not run"
+    )
     made = export_onnx(path, tmp_path / "out.onnx", verify=True)
     assert made.verified == {"skipped": "'mine' (Mine) is code, which is not run"}
 

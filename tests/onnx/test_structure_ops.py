@@ -283,7 +283,13 @@ def test_images_resized():
         def resized(x, name=name, antialias=antialias):
             return ops.image.resize(x, (5, 13), interpolation=name, antialias=antialias)
 
-        right(case(resized, (N, 9, 8, 3)), case(resized, ((9, 8, 3), "uint8"), _0=whole(0, 256, "uint8")))
+        right(case(resized, (N, 9, 8, 3)))
+        pixels = case(resized, ((9, 8, 3), "uint8"), _0=whole(0, 256, "uint8"))
+        if name == "nearest" or (name == "bilinear" and not antialias):
+            right(pixels)
+            continue
+        with pytest.raises(harness.Refused, match="to the last bit"):
+            harness.check_op(pixels)
     right(
         case(lambda x: ops.image.resize(x, (4, 9), crop_to_aspect_ratio=True), (N, 9, 8, 3)),
         case(lambda x: ops.image.resize(x, (4, 9), pad_to_aspect_ratio=True, fill_value=2.0), (N, 9, 8, 3)),

@@ -136,9 +136,9 @@ class Builder:
         as_sizes: Sequence[Size] | None,
     ) -> Tensor:
         """The node computed in a type that the runtime has a kernel for."""
-        count = _DATA_OPERANDS.get(op_type, len(inputs))
+        first, count = int(op_type == "Where"), _DATA_OPERANDS.get(op_type, len(inputs))
         cast = [
-            self.cast(t, wider) if t is not None and t.dtype == dtype and n < count else t
+            self.cast(t, wider) if t is not None and t.dtype == dtype and first <= n < count else t
             for n, t in enumerate(inputs)
         ]
         wanted = as_dtype or result_dtype(op_type, inputs, attributes)

@@ -45,6 +45,8 @@ def resized(
         y = _lerped(call, call.cast(x, "float32"), _numbers(size))
     elif interpolation == "nearest":
         y = _by_resize(call, x, size, interpolation)
+    elif x.dtype in INTEGERS:
+        raise Refused("whole numbers are rounded as TensorFlow's sums come out, to the last bit")
     else:
         x = call.cast(x, "float64" if x.dtype == "float64" else "float32")
         matrices = _matrices(x.sizes[-2:], size, interpolation, antialias)
