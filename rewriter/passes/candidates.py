@@ -14,7 +14,7 @@ from ..ir.axis import Axis
 from ..rules.lower import Plan, lower, lower_by_matmul
 from ..rules.match import Match, match
 from ..rules.notation import Equation, Term
-from ..rules.table import Family, Rule, kind_of
+from ..rules.table import Family, Rule, families_of, kind_of
 from ..rules.table import Kind as RuleKind
 from ..shapes.broadcast import Convention, align, broadcast, positions
 from .evidence import SUPPORT, demand, weigh
@@ -108,6 +108,8 @@ def _placed(site: Site, operands: Sequence[Axes]) -> Iterator[Candidate]:
     if len(operands) != 2 or site.family not in (Family.PRODUCT, Family.ELEMENTWISE):
         return
     for placed in placements(operands, site.recorded):
+        if site.family not in families_of(placed.equation):
+            continue
         found = match(placed.equation, operands, roles=False, keep_units=placed.keep_units)
         if isinstance(found, Match):
             plan = plan_of(found, site)

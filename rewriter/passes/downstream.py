@@ -164,16 +164,17 @@ class Trials:
             self.base, _ = self._suppose({}, at=[path])
 
     def _as_before(self, inference: Inference, finding: Finding) -> bool:
-        """True where the operands have the sizes that they had when the finding was made."""
+        """True where the operands have the sizes that they had when the finding was made, by the same claims."""
         call = inference.calls.get(finding.node)
         if call is not None:
-            sizes = [v.sizes for v in call.inputs]
+            values = call.inputs
         elif "/" in finding.node:
             now = self.look(inference, finding.node)
-            sizes = [o.value.sizes for o in now.operands] if now is not None else []
+            values = [o.value for o in now.operands] if now is not None else []
         else:
             return True
-        return sizes == [o.value.sizes for o in finding.operands]
+        before = [(o.value.sizes, o.value.claimed) for o in finding.operands]
+        return [(value.sizes, value.claimed) for value in values] == before
 
     def _groups(self, undecided: Sequence[Finding]) -> list[list[Finding]]:
         """The findings in groups that have to be decided together: those whose readings reach the same nodes."""

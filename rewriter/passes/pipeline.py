@@ -65,9 +65,7 @@ def is_open(finding: Finding) -> bool:
     return broken or (not finding.elsewhere and finding.severity is Severity.WARNING)
 
 
-def analyse(
-    graph: Graph, rules: Sequence[Rule], mode: str = "safe", ops: str = DEFAULT_OPS
-) -> Analysis:
+def analyse(graph: Graph, rules: Sequence[Rule], mode: str = "safe", ops: str = DEFAULT_OPS) -> Analysis:
     """Infer, find and resolve.
 
     Args:

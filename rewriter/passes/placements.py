@@ -22,6 +22,15 @@ _LETTERS = "mnkjlpquvw"
 _MAX_RANK = 6
 _MAX_PLACEMENTS = 24
 
+# What the readings are called, those apart that a rule of the table has a name for.
+SUMMARIES = {
+    "turned-gate": "one factor per entry of some axes, given in another order",
+    "turned-data": "a gate, and the data in another layout",
+    "flat-gate": "one factor per entry of some axes, given in one axis",
+    "flat-data": "flattened data against the axes that it came from, or a factor for each group of it",
+    "outer-gate": "a factor along an axis that the data has once",
+}
+
 # For each axis of the gate, the positions of the data's axes that it stands on.
 Places = tuple[tuple[int, ...], ...]
 
@@ -69,7 +78,7 @@ def _readings(data: Axes, entries: Axes, recorded: Shape | None) -> Iterator[tup
         yield "flat-gate", equation
         if sum(map(len, places)) == len(data) - 1:
             yield "flat-data", Equation(equation.operands, equation.operands[1])
-    yield from (("flat-data", equation) for equation in _grouped(data, entries))
+    yield from (("flat-data", equation) for equation in _grouped(data, entries, recorded))
     yield from (("outer-gate", equation) for equation in _spread(data, entries))
 
 
@@ -118,14 +127,22 @@ def _has_shape(data: Axes, order: Sequence[int], recorded: Shape) -> bool:
     return all(r == (s if isinstance(s, int) else None) for r, s in zip(recorded[1:], sizes, strict=True))
 
 
-def _grouped(data: Axes, entries: Axes) -> Iterator[Equation]:
-    """Axes of the gate, one after the other, are an axis of the data or its front: ``b (m n), b m -> b m n``."""
+def _grouped(data: Axes, entries: Axes, recorded: Shape | None) -> Iterator[Equation]:
+    """Axes of the gate, one after the other, are an axis of the data or its front: ``b (m n), b m -> b m n``.
+
+    Any whole multiple would do for the front of an axis: that is left to a recorded shape.
+    """
     for position in range(1, len(data)):
         for start, end in itertools.combinations(range(len(entries) + 1), 2):
             group = entries[start:end]
             part = product(a.size for a in group)
             times = divide(data[position].size, part) if part != 0 else None
             if times is None or (times == 1 and len(group) == 1):
+                continue
+            split = [a.size for a in group] + [times] * (times != 1)
+            sizes = [a.size for a in data[1:]]
+            sizes[position - 1 : position] = split
+            if times != 1 and (recorded is None or list(recorded[1:]) != sizes):
                 continue
             others = [*entries[:start], *entries[end:]]
             rest = [p for p in range(1, len(data)) if p != position]

@@ -15,8 +15,8 @@ from ..ir.axis import Axis, Role
 from ..ir.size import same
 from ..rules.match import NoMatch, match
 from ..rules.notation import Equation, parse
-from ..rules.table import Family, Rule, find_rule, kind_of
 from ..rules.table import Kind as RuleKind
+from ..rules.table import Rule, find_rule, kind_of
 from ..shapes.broadcast import Convention, broadcast, conflicting
 from .candidates import candidates, matches, must_be_asked_for, plan_of
 from .evidence import KINDS, SUPPORT, Evidence, channel_on_space

@@ -35,6 +35,7 @@ from .words import (
 
 _STAGES = ("rank", "role", "size", "nodes")
 _MOST_NAMES = 12
+_MOST_CANDIDATES = 12
 _APPLIED = {
     Applicability.SAFE: "applied without being asked for",
     Applicability.UNSAFE: "applied only with --mode best or --at",
@@ -247,7 +248,10 @@ def _decision(finding: Finding, rules: Sequence[Rule], width: int) -> list[str]:
             6,
         )
     for number, candidate in enumerate(finding.candidates, 1):
-        lines += ["", *_ranked(number, candidate, rules, names, width, candidate is chosen)]
+        if number <= _MOST_CANDIDATES or candidate is chosen:
+            lines += ["", *_ranked(number, candidate, rules, names, width, candidate is chosen)]
+    if len(finding.candidates) > _MOST_CANDIDATES:
+        lines += ["", f"{len(finding.candidates)} readings in all (check --format json shows them)"]
     return lines
 
 

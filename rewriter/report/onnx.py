@@ -23,7 +23,9 @@ def text(item: Exported) -> str:
     if item.fallback:
         lines.append(f"  {'exported':8} by tf2onnx: {shown(item.fallback)}")
     if item.verified is not None:
-        lines.append(f"  {'verified' if 'skipped' not in item.verified else 'not verified:'} {verdict(item.verified)}")
+        lines.append(
+            f"  {'verified' if 'skipped' not in item.verified else 'not verified:'} {verdict(item.verified)}"
+        )
     return "\n".join(lines) + "\n"
 
 
@@ -33,4 +35,5 @@ def verdict(verified: dict[str, Any]) -> str:
         return str(verified["skipped"])
     batches = " and ".join(map(str, verified["batches"]))
     word = "batches" if len(verified["batches"]) > 1 else "batch"
-    return f"at {word} {batches}, the largest difference from Keras is {verified['difference']:.2g} of the largest value"
+    difference = f"{verified['difference']:.2g} of the largest value"
+    return f"at {word} {batches}, the largest difference from Keras is {difference}"

@@ -9,6 +9,7 @@ from typing import Any
 from ..errors import shown
 from ..formats.keras_ops import line as keras_line
 from ..passes.finding import Candidate, Finding, Severity
+from ..passes.placements import SUMMARIES
 from ..passes.rewrite import recorded_shape
 from ..passes.suggest import CONTRACTIONS, Suggestion
 from ..results import Report, Result
@@ -100,7 +101,7 @@ def meaning(item: Candidate, rules: Sequence[Rule]) -> str:
 
 
 def _rule_text(name: str, rules: Sequence[Rule]) -> str:
-    summary = next((r.summary for r in rules if r.name == name), "")
+    summary = next((r.summary for r in rules if r.name == name), SUMMARIES.get(name, ""))
     return f"{name}: {summary}" if summary else name
 
 

@@ -155,6 +155,7 @@ def _broadcast(found: Match, convention: Convention) -> Plan:
     tracks = []
     for operand in range(len(found.operands)):
         track = _track(found, operand)
+        _merge(track, [t.names for t in output if len(t.names) > 1 and not t.cut], found)
         cannot = _complete_terms(track, output, found)
         if cannot:
             return Plan((), tuple(sizes), cannot)

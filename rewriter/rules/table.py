@@ -20,6 +20,7 @@ class Kind(enum.Enum):
 
     PLACE = "adds or moves axes"
     REPEAT = "repeats data"
+    TURN = "gives the result another layout"
     CONTRACT = "sums, or changes the rank"
 
 
@@ -51,7 +52,7 @@ class Rule:
     def kind(self) -> Kind:
         """The strongest thing that one of its equations does."""
         kinds = [kind_of(equation) for equation in self.equations]
-        return next(k for k in (Kind.CONTRACT, Kind.REPEAT, Kind.PLACE) if k in kinds)
+        return next(kind for kind in reversed(Kind) if kind in kinds)
 
     def serves(self, family: Family) -> bool:
         """True where the rule can be what an operation of this family means."""
@@ -70,6 +71,11 @@ def kind_of(equation: Equation) -> Kind:
     operands = [equation.names(k) for k in range(len(equation.operands))]
     if equation.contracted or equation.grows:
         return Kind.CONTRACT
+    if len(equation.output) != max(map(len, equation.operands)):
+        return Kind.CONTRACT
+    if equation.output not in equation.operands:
+        layouts = [set(terms) for terms in equation.operands]
+        return Kind.TURN if set(equation.output) in layouts else Kind.CONTRACT
     products = [set(term.names) for term in equation.output if len(term.names) > 1]
     if any(0 < len(names & whole) < len(whole) for names in operands for whole in products):
         return Kind.REPEAT
@@ -169,12 +175,7 @@ def builtin() -> tuple[Rule, ...]:
         _rule("shared-matmul", "one matrix for every sample", "b m k, k n -> b m n", "b k, k n -> b n"),
         _rule("dot", "dot product per sample", "b k, b k -> b"),
         _rule("grouped-dot", "dot product per group", "b (p g), b g -> b p"),
-        _rule(
-            "matmul-tn",
-            "a matrix product, left side transposed",
-            "b k m, b k n -> b m n",
-            only=Family.CONTRACTION,
-        ),
+        _rule("matmul-tn", "a matrix product, left side transposed", "b k m, b k n -> b m n"),
         _rule(
             "matmul-tt",
             "a matrix product, both sides transposed",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import string
 from collections.abc import Sequence
 
 from .....ir.size import product
@@ -144,14 +145,33 @@ def einsum(call: Emitter) -> Tensor:
     """``einsum("ij,jk->ik", x[i, j], y[j, k]) -> [i, k]``: one MatMul where every letter is once in a term."""
     operands = [as_tensor(call, value) for value in call.args]
     terms, result = subscripts(call, len(operands))
+    if "->" not in call.text("subscripts") and _once(terms) != result.lstrip("."):
+        raise call.refuse("without -> TensorFlow leaves the letters as they come, and Keras declares them sorted")
     wide = promoted_float(result_type(*(x.dtype for x in operands)))
     operands = [call.cast(x, wide) for x in operands]
     if len(operands) == 2 and _simple(operands, terms):
         y = contracted(call, operands[0], terms[0], operands[1], terms[1], result)
     else:
-        spelled = ",".join(terms) + "->" + result
-        y = call.op("Einsum", *operands, equation=spelled.replace(".", "..."), as_sizes=call.sizes)
+        y = call.op("Einsum", *operands, equation=_lettered(operands, terms, result), as_sizes=call.sizes)
     return call.cast(y, call.dtype)
+
+
+def _once(terms: Sequence[str]) -> str:
+    """The letters that stand once in all terms, as they come."""
+    text = "".join(terms).replace(".", "")
+    return "".join(c for c in text if text.count(c) == 1)
+
+
+def _lettered(operands: Sequence[Tensor], terms: Sequence[str], result: str) -> str:
+    """The equation with letters in the place of ellipses: ONNX wants those of all operands to be of one rank."""
+    ranks = [x.rank - len(term) + 1 for x, term in zip(operands, terms, strict=True) if "." in term]
+    used = set("".join((*terms, result)))
+    letters = "".join(c for c in string.ascii_letters if c not in used)[: max(ranks, default=0)]
+    spelled = [
+        term.replace(".", letters[len(letters) - (x.rank - len(term) + 1) :])
+        for x, term in zip(operands, terms, strict=True)
+    ]
+    return f"{','.join(spelled)}->{result.replace('.', letters)}"
 
 
 def _simple(operands: Sequence[Tensor], terms: Sequence[str]) -> bool:

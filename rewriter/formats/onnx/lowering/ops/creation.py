@@ -208,6 +208,8 @@ def one_hot_of(call: Emitter, x: Tensor, classes: int, axis: int, dtype: str) ->
 def one_hot(call: Emitter) -> Tensor:
     """``one_hot(x[a, b], classes) -> [a, b, classes]``."""
     x = as_tensor(call, argument(call, 0, "x"))
+    if call.flag("sparse"):
+        raise call.refuse("its result is sparse")
     axis = call.axis(call.get("axis", -1), x.rank + 1)
     return one_hot_of(call, x, call.integer("num_classes"), axis, call.dtype)
 
@@ -216,6 +218,8 @@ def one_hot(call: Emitter) -> Tensor:
 def multi_hot(call: Emitter) -> Tensor:
     """``multi_hot(x[b, n], classes) -> [b, classes]``; of a vector ``[classes]``."""
     x = as_tensor(call, argument(call, 0, "inputs"))
+    if call.flag("sparse"):
+        raise call.refuse("its result is sparse")
     given = call.get("num_classes")
     classes = call.whole("num_classes", call.get("num_tokens") if given is None else given, 0)
     axis = call.axis(call.get("axis", -1), x.rank + 1)

@@ -896,6 +896,8 @@ def select(call: Emitter) -> Tensor:
 @op("numpy", "Array")
 def cast(call: Emitter) -> Tensor:
     """``cast(x[...]) -> [...]`` in another type."""
+    if any(dtype.startswith("float8") for dtype in (call.dtype, *(x.dtype for x in call.inputs))):
+        raise call.refuse("ONNX Runtime neither takes nor gives float8")
     return as_tensor(call, argument(call, 0, "x", "variable"), call.dtype)
 
 

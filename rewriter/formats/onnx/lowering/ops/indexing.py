@@ -195,6 +195,8 @@ def unravel_index(call: Emitter) -> list[Tensor]:
     """``unravel_index(indices[n], shape=(a, b)) -> [n], [n]``."""
     x = as_tensor(call, argument(call, 0, "indices"))
     shape = [call.whole("shape", size, 1) for size in call.get("shape")]
+    if x.dtype in FLOATS:
+        raise call.refuse("indices that are no whole numbers")
     if x.rank != 1 and shape != shape[::-1]:
         raise call.refuse("on TensorFlow the coordinates of indices of another rank than 1 are out of order")
     places = []

@@ -97,6 +97,8 @@ def roll(call: Emitter) -> Tensor:
     if axis is None:
         return call.reshape(_rolled(call, flattened(call, x), sum(shifts), 0), x.sizes) if x.rank else x
     places = _places(call, "axis", axis, x.rank)
+    if len(shifts) == 1:
+        shifts *= len(places)
     if len(shifts) != len(places):
         raise call.bad("shift", given, f"{len(places)} whole numbers")
     for shift, place in zip(shifts, places, strict=True):
