@@ -59,7 +59,9 @@ def check(
     with _opened(model) as source:
         source.load_weights()
         analysis = analyse(source.graph, table, mode, ops)
-        report = Report(_name(model, source), source.format, *_counts(analysis), analysis.findings, verdicts(analysis))
+        report = Report(
+            _name(model, source), source.format, *_counts(analysis), analysis.findings, verdicts(analysis)
+        )
         if plan is not None:
             _write_plan(plan, report, analysis, table, mode, ops)
         return report
@@ -169,13 +171,25 @@ def repair(
         if onnx is None:
             result.verified = write_proven(source, output, outcome, look, prover)
         else:
-            _write_both(source, output, onnx, result, prover is not None, lambda path: write_proven(source, path, outcome, look, prover))
+            _write_both(
+                source,
+                output,
+                onnx,
+                result,
+                prover is not None,
+                lambda path: write_proven(source, path, outcome, look, prover),
+            )
         result.output = os.fspath(output)
     return result
 
 
 def _write_both(
-    source: ModelFile, output: Path, onnx: Path, result: Result, verify: bool, write: Callable[[str], dict[str, Any]]
+    source: ModelFile,
+    output: Path,
+    onnx: Path,
+    result: Result,
+    verify: bool,
+    write: Callable[[str], dict[str, Any]],
 ) -> None:
     """Write a repaired model and its ONNX form, both or neither."""
     from .formats.atomic import provisional
@@ -193,7 +207,9 @@ def _write_both(
         with open_model(path) as repaired:
             repaired.load_weights()
             options = Options(verify=verify)
-            exported = stack.enter_context(exporting(repaired, onnx, options, {"rules": rules} if rules else {}))
+            exported = stack.enter_context(
+                exporting(repaired, onnx, options, {"rules": rules} if rules else {})
+            )
     result.onnx, result.onnx_verified = exported.path, exported.verified
 
 

@@ -260,7 +260,16 @@ def _export(options: argparse.Namespace, console: Console) -> int:
         from .report import onnx
 
         _check_output(path, options.output)
-        names = ("opset", "batch", "external_data", "nchw_inputs", "nchw_outputs", "fp16", "fallback", "verify")
+        names = (
+            "opset",
+            "batch",
+            "external_data",
+            "nchw_inputs",
+            "nchw_outputs",
+            "fp16",
+            "fallback",
+            "verify",
+        )
         given = {name: getattr(options, name) for name in names if getattr(options, name) is not None}
         try:
             item = export_onnx(path, options.output, **given)

@@ -1,7 +1,7 @@
 """What `rewriter` costs, as ratios against a peer in the same run: `python tools/bench.py [PART...]`.
 
-Parts: check, repair, chain, shapes. Every figure is a whole process, the median of several runs: seconds on
-the wall, seconds of processor time (the steadier one on a busy machine) and peak resident memory.
+Parts: check, repair, chain, shapes, export, export-large. Every figure is a whole process, the median of several
+runs: seconds on the wall, seconds of processor time (the steadier one on a busy machine) and peak resident memory.
 """
 
 from __future__ import annotations
@@ -61,7 +61,8 @@ def _once(command: list[str]) -> tuple[float, float, float]:
     wall = time.perf_counter() - start
     process.returncode = os.waitstatus_to_exitcode(status)
     process.stderr.close()
-    if process.returncode not in (0, 1) or b"Traceback" in complaint:
+    # Python ends with 1 after an error, as the tool does for findings; tf2onnx prints tracebacks and goes on.
+    if process.returncode not in (0, 1) or (process.returncode and b"Traceback" in complaint):
         raise SystemExit(f"{' '.join(command)}: exit {process.returncode}: {complaint.decode()[-500:]}")
     return wall, usage.ru_utime + usage.ru_stime, usage.ru_maxrss * _RSS_UNIT / 1e6
 
@@ -220,7 +221,7 @@ def bench_chain(model: Path, runs: int, folder: Path) -> None:
     for nodes in (SHORT, *CHAINS):
         path = folder / "chain.keras"
         chain(nodes, path)
-        for command, arguments in (("check", ()), ("repair", ("-o", folder / "fixed.keras"))):
+        for command, arguments in (("check", ()), ("repair", ("--no-verify", "-o", folder / "fixed.keras"))):
             cost = measure(tool(command, path, *arguments), runs if nodes < CHAINS[-1] else max(1, runs // 3))
             each = (cost.cpu - base.setdefault(command, cost.cpu)) / nodes * 1e6
             growth = ""
@@ -238,11 +239,114 @@ def bench_shapes(model: Path, runs: int, folder: Path) -> None:
         show(f"shapes {path.name} against load_model(...).summary()", ours, "summary", theirs)
 
 
+# -- export -----------------------------
+LSTM_CLASSIFIER = """
+x = keras.Input((64,), dtype='int32')
+y = keras.layers.Embedding(10_000, 128)(x)
+y = keras.layers.Bidirectional(keras.layers.LSTM(128, return_sequences=True))(y)
+y = keras.layers.LSTM(128)(y)
+model = keras.Model(x, keras.layers.Dense(10, activation='softmax')(y))
+"""
+TRANSFORMER_ENCODER = """
+x = y = keras.Input((64, 256))
+for _ in range(6):
+    a = keras.layers.MultiHeadAttention(8, 32)(y, y)
+    y = keras.layers.LayerNormalization()(keras.layers.Add()([y, a]))
+    f = keras.layers.Dense(256)(keras.layers.Dense(1024, activation='gelu')(y))
+    y = keras.layers.LayerNormalization()(keras.layers.Add()([y, f]))
+model = keras.Model(x, y)
+"""
+EXPORTED: dict[str, str] = {
+    "MobileNetV3Small": "",
+    "EfficientNetV2S": "",
+    "ResNet50": "",
+    "lstm_classifier": LSTM_CLASSIFIER,
+    "transformer_encoder": TRANSFORMER_ENCODER,
+}
+# A model that was just loaded has to be called first: Keras 3.15 refuses it otherwise.
+_PEER = (
+    "model = keras.saving.load_model(sys.argv[1], compile=False);"
+    "model([keras.ops.zeros([1] + [n or 224 for n in x.shape[1:]], x.dtype) for x in model.inputs]);"
+    "model.export(sys.argv[2], format='onnx', verbose=False)"
+)
+# Median seconds of a run at batch 1, of two files in turn: what slows the machine slows both.
+_LATENCY = """
+import json, statistics, sys, time
+import numpy as np, onnxruntime as ort
+options = ort.SessionOptions()
+options.log_severity_level, options.intra_op_num_threads = 3, 1
+sessions = []
+for path in sys.argv[1:]:
+    try:
+        sessions.append(ort.InferenceSession(path, options, providers=['CPUExecutionProvider']))
+    except Exception as error:
+        sys.exit(f'{path.rpartition("/")[2]}: {str(error).strip().splitlines()[0]}')
+rng = np.random.default_rng(0)
+feeds = []
+for session in sessions:
+    x = session.get_inputs()[0]
+    shape = [1] + [n if isinstance(n, int) else 224 for n in x.shape[1:]]
+    whole = 'int' in x.type
+    feeds.append({x.name: rng.integers(0, 9, shape).astype('int32') if whole else rng.random(shape, 'float32')})
+seen = [[] for _ in sessions]
+for _ in range(40):
+    for k, session in enumerate(sessions):
+        start = time.perf_counter()
+        session.run(None, feeds[k])
+        seen[k].append(time.perf_counter() - start)
+print(json.dumps([statistics.median(times[5:]) for times in seen]))
+"""
+
+
+def generated(name: str, code: str) -> Path:
+    """A model that code makes, saved in the cache; one of keras.applications without code."""
+    if not code:
+        return application(name)
+    path = CACHE / f"{name}.keras"
+    if not path.exists():
+        CACHE.mkdir(parents=True, exist_ok=True)
+        temporary = CACHE / f"{name}-{os.getpid()}.keras"
+        script = f"import keras, sys\n{code}\nmodel.save(sys.argv[1])"
+        subprocess.run([sys.executable, "-c", script, str(temporary)], check=True)
+        temporary.replace(path)
+    return path
+
+
+def bench_export(model: Path, runs: int, folder: Path, names: Sequence[str] = ()) -> None:
+    for name in names or EXPORTED:
+        path = generated(name, EXPORTED[name])
+        ours, theirs = folder / "ours.onnx", folder / "theirs.onnx"
+        cost = measure(tool("export", path, ours), runs)
+        peer = measure(keras(_PEER, path, theirs), 1)
+        show(f"export {path.name} ({path.stat().st_size / 1e6:.0f} MB)", cost, "model.export", peer)
+        try:
+            answer = subprocess.run(
+                [sys.executable, "-c", _LATENCY, str(ours), str(theirs)], check=True, capture_output=True
+            )
+        except subprocess.CalledProcessError as error:
+            print(f"    one of them does not run: {error.stderr.decode().splitlines()[-1][:100]}", flush=True)
+            continue
+        a, b = json.loads(answer.stdout)
+        print(f"    latency {a * 1e3:.2f} ms against {b * 1e3:.2f} ms, ratio {a / b:.3f}", flush=True)
+
+
+def bench_export_large(model: Path, runs: int, folder: Path) -> None:
+    """Against reading the archive whole and writing it again."""
+    target = folder / "large.onnx"
+    ours = measure(tool("export", model, target), runs)
+    theirs = measure(["cp", model, folder / "copy.keras"], runs)
+    show(f"export {model.name} against cp", ours, "cp", theirs)
+    size = target.stat().st_size / 1e6
+    print(f"    peak memory is {ours.memory / size:.2f} times the weights of {size:.0f} MB")
+
+
 PARTS: dict[str, Callable[[Path, int, Path], None]] = {
     "check": bench_check,
     "repair": bench_repair,
     "chain": bench_chain,
     "shapes": bench_shapes,
+    "export": bench_export,
+    "export-large": bench_export_large,
 }
 
 
@@ -255,15 +359,19 @@ def main() -> None:
         "--model", type=Path, help="the large model (default: EfficientNetV2L, made in the cache)"
     )
     parser.add_argument("--runs", type=int, default=5, help="runs of each command")
+    parser.add_argument("--only", nargs="+", choices=EXPORTED, help="models of the part export")
     options = parser.parse_args()
     unknown = sorted(set(options.parts) - PARTS.keys())
     if unknown:
         parser.error(f"no part {unknown[0]!r}: {', '.join(PARTS)}")
     with tempfile.TemporaryDirectory(prefix="rewriter-bench-", dir=os.environ.get("TMPDIR")) as folder:
         for name in options.parts or PARTS:
-            needs_model = name in ("check", "repair")
+            needs_model = name in ("check", "repair", "export-large")
             model = options.model or (application("EfficientNetV2L") if needs_model else Path())
-            PARTS[name](model, options.runs, Path(folder))
+            if name == "export" and options.only:
+                bench_export(model, options.runs, Path(folder), options.only)
+            else:
+                PARTS[name](model, options.runs, Path(folder))
 
 
 if __name__ == "__main__":

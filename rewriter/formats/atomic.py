@@ -6,6 +6,7 @@ import contextlib
 import errno
 import os
 import secrets
+import shutil
 import stat
 from collections.abc import Iterator
 from typing import BinaryIO
@@ -76,6 +77,37 @@ def provisional(path: str | os.PathLike[str], suffix: str) -> Iterator[str]:
     finally:
         with contextlib.suppress(FileNotFoundError):
             os.unlink(temporary)
+
+
+@contextlib.contextmanager
+def staged(path: str | os.PathLike[str]) -> Iterator[str]:
+    """A path of the same name in a new folder beside `path`, for a file and what lies beside it.
+
+    When the block ends well, all files of the folder move to where `path` is, the one of its name last; the folder is
+    removed in any case.
+
+    Raises:
+        OutputError: as `atomic_write`.
+    """
+    target = os.fspath(path)
+    directory, name = os.path.split(target)
+    _check_target(target, name)
+    folder = os.path.join(directory, f".rewriter-{secrets.token_hex(12)}")
+    try:
+        os.mkdir(folder)
+    except FileNotFoundError as error:
+        raise OutputError("the directory to write to does not exist") from error
+    except (OSError, ValueError) as error:
+        raise OutputError(f"cannot write there: {_reason(error)}") from error
+    try:
+        yield os.path.join(folder, name)
+        try:
+            for made in sorted(os.listdir(folder), key=lambda made: (made == name, made)):
+                os.replace(os.path.join(folder, made), os.path.join(directory, made))
+        except OSError as error:
+            raise OutputError(f"cannot be written: {_reason(error)}") from error
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _check_target(target: str, name: str) -> None:

@@ -13,6 +13,7 @@ from typing import Any
 
 from ...errors import VerificationError, shown
 from ..proof.child import run_in_child, serve
+from ..proof.inputs import FREE_SIZES, Inputs
 from ..proof.request import cannot_be_run
 from ..source import ModelFile
 from .options import Options
@@ -57,10 +58,7 @@ def _compared(request: dict[str, Any], say: Callable[[dict[str, Any]], None]) ->
     import numpy as np
     import onnxruntime
 
-    import keras
-
     from ..proof.checks import load
-    from ..proof.inputs import FREE_SIZES, Inputs
     from ..proof.tolerance import coarsest, compare
 
     model = load(request["model"], request["format"])
@@ -77,19 +75,13 @@ def _compared(request: dict[str, Any], say: Callable[[dict[str, Any]], None]) ->
     except Exception as error:
         return {"failed": f"ONNX Runtime does not load it: {_line(error)}"}
     given, made = [x.name for x in session.get_inputs()], [y.name for y in session.get_outputs()]
-    largest, error_ = 0.0, None
+    largest = 0.0
     batches = [inputs.fixed] if inputs.fixed is not None else request["batches"]
     for batch in batches:
-        for inputs.size in FREE_SIZES if inputs.free and batch == batches[0] else (inputs.size,):
-            arrays = inputs.batch(list(range(batch)))
-            try:
-                with _plain_sums():
-                    wanted = _run(model, arrays)
-                break
-            except Exception as error:
-                error_ = error_ or error
-        else:
-            return {"skipped": f"Keras does not run it on random inputs: {_line(error_)}"}
+        try:
+            arrays, wanted = _by_keras(model, inputs, batch, batch == batches[0])
+        except Exception as error:
+            return {"skipped": f"Keras does not run it on random inputs: {_line(error)}"}
         feeds = {n: _turned(a, n in request["nchw"], True) for n, a in zip(given, arrays, strict=True)}
         try:
             got = session.run(made, feeds)
@@ -100,17 +92,29 @@ def _compared(request: dict[str, Any], say: Callable[[dict[str, Any]], None]) ->
             if not gap.fits and not (dtype == "float32" and gap.difference <= _CLOSE and not gap.shape):
                 return {"failed": f"{shown(name)!r} at batch {batch} is off by {gap.text()}"}
             largest = max(largest, gap.difference)
-    keras.backend.clear_session()
     return {"difference": largest, "batches": batches}
+
+
+def _by_keras(model: Any, inputs: Inputs, batch: int, first: bool) -> tuple[list[Any], list[Any]]:
+    """Inputs of a batch and what Keras makes of them; the first batch finds the size of open axes."""
+    sizes = FREE_SIZES if inputs.free and first else (inputs.size,)
+    for size in sizes:
+        inputs.size = size
+        arrays = inputs.batch(list(range(batch)))
+        try:
+            with _plain_sums():
+                return arrays, _run(model, arrays)
+        except Exception:
+            if size == sizes[-1]:
+                raise
+    raise AssertionError("there is no size to try")
 
 
 def _run(model: Any, arrays: list[Any]) -> list[Any]:
     import keras
 
     tensors = [keras.ops.convert_to_tensor(a) for a in arrays]
-    packed = keras.tree.pack_sequence_as(model._inputs_struct, tensors) if len(tensors) > 1 else tensors[0]
-    if isinstance(model._inputs_struct, dict):
-        packed = keras.tree.pack_sequence_as(model._inputs_struct, tensors)
+    packed = keras.tree.pack_sequence_as(model._inputs_struct, tensors)
     return [keras.ops.convert_to_numpy(y) for y in keras.tree.flatten(model(packed, training=False))]
 
 

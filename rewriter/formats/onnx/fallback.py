@@ -1,4 +1,4 @@
-"""``--fallback tf2onnx``: Keras's own export, in a process of its own (``python -m rewriter.formats.onnx.fallback``)."""
+"""``--fallback tf2onnx``: Keras's own export, in a process of its own, ``python -m rewriter.formats.onnx.fallback``."""
 
 from __future__ import annotations
 
@@ -47,10 +47,15 @@ def by_tf2onnx(
         model.metadata_props.add(key=key, value=value)
     onnx.save(model, path)
     counts = Counter(node.op_type for node in model.graph.node)
-    names = [[value.name for value in values] for values in (model.graph.input, model.graph.output)]
-    exported = Exported(path, opset, *names, dict(counts), bytes=os.path.getsize(path))
-    exported.fallback = reason
-    return exported
+    return Exported(
+        path,
+        opset,
+        [value.name for value in model.graph.input],
+        [value.name for value in model.graph.output],
+        dict(counts),
+        bytes=os.path.getsize(path),
+        fallback=reason,
+    )
 
 
 def main() -> int:

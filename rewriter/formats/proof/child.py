@@ -17,6 +17,8 @@ from ...errors import shown
 from .request import CHECKS, Request, from_dict
 
 TIMEOUT = 300.0
+# Keras follows the calls of a graph by recursion; Python frames take no stack of C.
+_DEPTH = 200_000
 _MARK = "rewriter-proof "
 _PACKAGE, _PROGRAM = __name__.split(".")[0], __name__.rpartition(".")[0]
 # The program that runs models of a format, and the packages that it needs.
@@ -128,6 +130,8 @@ def _answer(output: bytes, ended: str) -> dict[str, Any]:
 def main(prove: Callable[..., dict[str, Any]] | None = None) -> int:
     """Prove the request on standard input."""
     from .checks import in_process
+
+    sys.setrecursionlimit(_DEPTH)
 
     run = prove or in_process
     return serve(lambda request, say: run(from_dict(request), report=say))

@@ -86,13 +86,10 @@ def is_free(sizes: Sequence[Size], order: Sequence[int]) -> bool:
     return long == sorted(long)
 
 
-def inverse(order: Sequence[int]) -> Order:
-    return [order.index(n) for n in range(len(order))]
-
-
 def _elementwise(node: Node, order: Order, orders: Orders) -> Reordered | None:
     rank = node.output.rank
-    data, spread = [], []
+    data: list[int] = []
+    spread: list[int] = []
     for place, tensor in enumerate(node.inputs):
         if tensor is None or (tensor.known and tensor.rank == 0):
             continue
@@ -200,9 +197,7 @@ def _squeeze(node: Node, order: Order, orders: Orders) -> Reordered | None:
     if axes is None:
         return None
     dropped = [a % len(order) for a in axes]
-    return Reordered(
-        [0], [without(order, dropped)], listed={1: sorted(order.index(a) for a in dropped)}
-    )
+    return Reordered([0], [without(order, dropped)], listed={1: sorted(order.index(a) for a in dropped)})
 
 
 def _unsqueeze(node: Node, order: Order, orders: Orders) -> Reordered | None:

@@ -19,7 +19,7 @@ _RANDOM = frozenset(
 def share_equal(builder: Builder) -> bool:
     """``f(x), f(x)`` -> one ``f(x)``."""
     builder.graph.sort()
-    return any([_share(graph) for graph in graphs(builder)])
+    return sum(_share(graph) for graph in graphs(builder)) > 0
 
 
 def _share(graph: Graph) -> bool:

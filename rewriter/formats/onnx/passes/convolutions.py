@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from ..builder import Builder
-from ..graph import Graph, Node, Tensor
+from ..graph import Node, Tensor
 from ._graphs import graphs, only_user, put
 
 _FLOATS = frozenset({"float16", "float32", "float64"})
@@ -24,12 +24,26 @@ def fold_scales(builder: Builder) -> bool:
     needed = builder.graph.all_outputs()
     changed = False
     for graph in graphs(builder):
-        for node in list(graph.nodes):
-            if node.op_type in _CONVOLUTIONS | _PRODUCTS and node.domain == "" and _plain(node):
-                with builder.inside(graph):
-                    builder.scope = node.name.rpartition("/")[0]
-                    while _after(builder, graph, node, needed) or _before(builder, node, needed):
-                        changed = True
+        own, folded = set(graph.nodes), set()
+        for node in graph.nodes:
+            if node.op_type not in _CONVOLUTIONS | _PRODUCTS or node.domain or not _plain(node):
+                continue
+            while True:
+                follower = only_user(node.output, needed)
+                if follower in own and follower is not None and _after(builder, node, follower, needed):
+                    result = follower.output
+                    for place in range(len(follower.inputs)):
+                        follower.set_input(place, None)
+                    folded.add(follower)
+                    node.output.sizes = result.sizes
+                    node.output.stem = result.stem or node.output.stem
+                    put(graph, result, node.output)
+                    if result in needed:
+                        needed.add(node.output)
+                elif not _before(builder, node, needed):
+                    break
+                changed = True
+        graph.remove(folded)
     return changed
 
 
@@ -84,10 +98,10 @@ def _result_axis(node: Node) -> tuple[int, int] | None:
     return node.output.rank - 1, 0 if node.attributes.get("transB") else 1
 
 
-def _after(builder: Builder, graph: Graph, node: Node, needed: set[Tensor]) -> bool:
-    follower = only_user(node.output, needed)
+def _after(builder: Builder, node: Node, follower: Node, needed: set[Tensor]) -> bool:
+    """Take the product or sum that alone uses the result into the weights."""
     axes = _result_axis(node)
-    if follower is None or follower not in graph.nodes or axes is None or not node.output.known:
+    if axes is None or not node.output.known:
         return False
     found = _constant_side(follower, node.output)
     weight, rank = node.inputs[1], node.output.rank
@@ -97,7 +111,7 @@ def _after(builder: Builder, graph: Graph, node: Node, needed: set[Tensor]) -> b
         return False
     kind, constant = _scale_or_shift(builder, found)
     along = _channels(builder, constant, rank, axes[0], count)
-    if along is None or constant.dtype != weight.dtype:
+    if along is None or along.data is None or constant.dtype != weight.dtype:
         return False
     bias = _bias(node)
     if kind == "Mul":
@@ -121,11 +135,6 @@ def _after(builder: Builder, graph: Graph, node: Node, needed: set[Tensor]) -> b
         if total.data is None:
             return False
         _set_bias(node, total)
-    result = follower.output
-    node.output.sizes = result.sizes
-    put(graph, result, node.output)
-    graph.remove({follower})
-    node.output.stem = result.stem or node.output.stem
     return True
 
 
@@ -186,7 +195,9 @@ def _before(builder: Builder, node: Node, needed: set[Tensor]) -> bool:
         return False
     kind, constant = _scale_or_shift(builder, found)
     along = _channels(builder, constant, source.rank, 1, channels)
-    spread = None if along is None or constant.dtype != weight.dtype else _by_group(builder, node, weight, along)
+    if along is None or along.data is None or constant.dtype != weight.dtype:
+        return False
+    spread = _by_group(builder, node, weight, along)
     scaled = None if spread is None else _product(builder, weight, spread)
     if scaled is None:
         return False

@@ -12,14 +12,15 @@ import numpy as np
 from ..builder import Builder
 from ..graph import Graph, Node, Tensor
 
-_COMPUTES = frozenset(
+_COMPUTING = (
     "Abs Add AveragePool Clip Conv ConvTranspose Elu Gemm GlobalMaxPool HardSigmoid HardSwish LeakyRelu MatMul Max "
-    "MaxPool Min Mul Neg PRelu Relu Sigmoid Sub Tanh Where".split()
+    "MaxPool Min Mul Neg PRelu Relu Sigmoid Sub Tanh Where"
 )
-_MOVES = frozenset(
+_MOVING = (
     "Concat DepthToSpace Expand Flatten Gather Identity Pad Reshape Slice SpaceToDepth Split Squeeze Tile Transpose "
-    "Unsqueeze".split()
+    "Unsqueeze"
 )
+_COMPUTES, _MOVES = (frozenset(names.split()) for names in (_COMPUTING, _MOVING))
 _WEIGHTED = frozenset({"Conv", "ConvTranspose", "Gather", "Gemm", "MatMul"})
 _LARGEST = 65504.0
 _SMALLEST = 2.0**-14  # below it float16 has fewer digits
@@ -40,10 +41,11 @@ def drop_casts(builder: Builder) -> bool:
         if before is None or before.op_type != "Cast" or before.inputs[0] is None or source is None:
             continue
         start, result = before.inputs[0], node.output
-        if start.dtype == result.dtype == "float16" and source.dtype == "float32" and result.users:
-            if result not in graph.outputs:
-                graph.replace(result, start)
-                changed = True
+        if start.dtype != "float16" or result.dtype != "float16" or source.dtype != "float32":
+            continue
+        if result.users and result not in graph.outputs:
+            graph.replace(result, start)
+            changed = True
     return changed
 
 
@@ -61,7 +63,9 @@ class _Half:
             half = self._is_half(node)
             for place, tensor in enumerate(node.inputs):
                 if tensor is not None:
-                    node.set_input(place, self._in(tensor, "float16") if half else self._in(tensor, "float32"))
+                    node.set_input(
+                        place, self._in(tensor, "float16") if half else self._in(tensor, "float32")
+                    )
             for body in node.bodies:
                 self._keep_body(body)
             self.graph.nodes.append(node)

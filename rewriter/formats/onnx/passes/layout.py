@@ -17,15 +17,17 @@ from dataclasses import dataclass, field
 from ....ir.size import FloorDiv, Poly, Size, Symbol, symbol
 from ..builder import Builder
 from ..graph import Graph, Node, Tensor
-from ._axes import Order, Orders, Reordered, inverse, is_free, reordered
+from ._axes import Order, Orders, Reordered, is_free, reordered
 from ._cut import ENDLESS, Network
+from ._graphs import graphs
 from .transposes import order as order_of
 
 # What works on channels first: its data is taken to lie so where a Transpose leads to it.
-_CHANNELS_FIRST = frozenset(
-    "AveragePool Conv ConvTranspose DepthToSpace GlobalAveragePool GlobalMaxPool InstanceNormalization LRN "
-    "LpPool MaxPool Resize SpaceToDepth".split()
+_WINDOWED = (
+    "AveragePool Conv ConvTranspose DepthToSpace GlobalAveragePool GlobalMaxPool InstanceNormalization LRN LpPool "
+    "MaxPool Resize SpaceToDepth"
 )
+_CHANNELS_FIRST = frozenset(_WINDOWED.split())
 _ASSUMED = 64  # the size of an open axis
 _BATCH = next(iter(symbol("B").terms))[0][0][0]
 
@@ -42,8 +44,7 @@ def to_last(rank: int) -> Order:
 
 def choose_layouts(builder: Builder) -> bool:
     """Give every node the layout with which the fewest elements are transposed."""
-    bodies = [body for _, node in builder.graph.walk() for body in node.bodies]
-    return any([_Layouts(builder, graph).run() for graph in (builder.graph, *bodies)])
+    return sum(_Layouts(builder, graph).run() for graph in graphs(builder)) > 0
 
 
 def moved_elements(graph: Graph) -> int:
@@ -175,15 +176,12 @@ class _Layouts:
         return to_last if first else to_first
 
     def _values(self) -> None:
-        made = [t for node in self.graph.nodes for t in self._made(node)]
+        made = [t for node in self.graph.nodes for t in node.outputs if _tracked(t)]
         for tensor in [*(t for t in self.graph.inputs if _tracked(t)), *made]:
             source = self._turned(tensor.producer) if tensor.producer in self.own else None
             value = self.values[source] if source is not None else _Value(tensor)
             value.tensors.append(tensor)
             self.values[tensor] = value
-
-    def _made(self, node: Node) -> list[Tensor]:
-        return [t for t in node.outputs if _tracked(t)]
 
     def _turned(self, node: Node | None) -> Tensor | None:
         """The operand of a Transpose from one layout to the other."""
@@ -209,9 +207,9 @@ class _Layouts:
             followed = [node.inputs[n] for n in rule.data] + [
                 t for t, order in zip(node.outputs, rule.results, strict=True) if order is not None
             ]
-            if all(t is not None and (t.data is not None or self.first(t) is first) for t in followed) and all(
-                t in self.values for t in followed if t is not None and t.data is None
-            ):
+            if all(
+                t is not None and (t.data is not None or self.first(t) is first) for t in followed
+            ) and all(t in self.values for t in followed if t is not None and t.data is None):
                 self.rules[node] = rule
 
     def _way(self, node: Node) -> bool:
@@ -234,9 +232,10 @@ class _Layouts:
         for value in values:
             origin = value.origin
             start = ends[self.first(origin)]
-            if (producer := origin.producer) in self.rules and producer is not None:
-                if self.rules[producer].results[producer.outputs.index(origin)] is not None:
-                    start = places[producer]
+            producer = origin.producer
+            rule = None if producer is None else self.rules.get(producer)
+            if producer is not None and rule is not None and rule.results[producer.outputs.index(origin)]:
+                start = places[producer]
             users: set[int] = set()
             for tensor in value.tensors:
                 pinned = ends[self.first(tensor)]
@@ -257,16 +256,16 @@ class _Layouts:
             to_sink, to_source = network.node(), network.node()
             network.edge(start, to_sink, price)
             network.edge(to_source, start, price)
-            for user in users:
-                network.edge(to_sink, user, ENDLESS)
-                network.edge(user, to_source, ENDLESS)
+            for end in users:
+                network.edge(to_sink, end, ENDLESS)
+                network.edge(end, to_source, ENDLESS)
         for node, rule in self.rules.items():
             first = self._way(node)
             for n in rule.spread:
-                tensor = node.inputs[n]
-                if tensor is None or tensor.data is not None:
+                operand = node.inputs[n]
+                if operand is None or operand.data is not None:
                     continue
-                sizes = [1] * (node.output.rank - tensor.rank) + list(tensor.sizes)
+                sizes = [1] * (node.output.rank - operand.rank) + list(operand.sizes)
                 price = cost(sizes, self.orders(first)(len(sizes)))
                 network.edge(*((places[node], ends[True]) if first else (ends[False], places[node])), price)
         last = network.cut()
@@ -383,6 +382,3 @@ class _Layouts:
         made.name, tensor.name = tensor.name, ""
         made.stem = made.stem or tensor.stem
         return made
-
-
-__all__ = ["choose_layouts", "inverse", "moved_elements", "to_first", "to_last"]

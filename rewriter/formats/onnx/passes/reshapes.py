@@ -19,7 +19,7 @@ _RESHAPES = frozenset({"Flatten", "Reshape", "Squeeze", "Unsqueeze"})
 
 def merge_reshapes(builder: Builder) -> bool:
     """Make two reshapes one, or none."""
-    return any([_merge(builder, graph) for graph in graphs(builder)])
+    return sum(_merge(builder, graph) for graph in graphs(builder)) > 0
 
 
 def _merge(builder: Builder, graph: Graph) -> bool:

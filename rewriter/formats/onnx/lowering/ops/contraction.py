@@ -146,7 +146,9 @@ def einsum(call: Emitter) -> Tensor:
     operands = [as_tensor(call, value) for value in call.args]
     terms, result = subscripts(call, len(operands))
     if "->" not in call.text("subscripts") and _once(terms) != result.lstrip("."):
-        raise call.refuse("without -> TensorFlow leaves the letters as they come, and Keras declares them sorted")
+        raise call.refuse(
+            "without -> TensorFlow leaves the letters as they come, and Keras declares them sorted"
+        )
     wide = promoted_float(result_type(*(x.dtype for x in operands)))
     operands = [call.cast(x, wide) for x in operands]
     if len(operands) == 2 and _simple(operands, terms):
