@@ -89,9 +89,9 @@ def meet(a: Axis, b: Axis) -> Axis:
 def broadcast(convention: Convention, operands: Sequence[Axes], unify: bool = True) -> Axes:
     """The output axes of an elementwise op.
 
-    With ``unify``, axes that fit become one axis, unless the operands differ in rank or some of the axes contradict each
-    other: whether those that the convention then puts together belong together is what the finder has to judge. For
-    the same reason multiplies do not unify at all. Where the axes of their operands meet crosswise,
+    With ``unify``, axes that fit become one axis, unless the operands differ in rank or some of the axes contradict
+    each other: whether those that the convention then puts together belong together is what the finder has to judge.
+    For the same reason multiplies do not unify at all. Where the axes of their operands meet crosswise,
     nobody can say what the result's are: they are new, so that what is learnt downstream does not flow back to them.
 
     Raises:
