@@ -34,6 +34,8 @@ def report(item: Report) -> dict[str, Any]:
         data["onnx"] = item.onnx
         data["inserted"] = [{"node": node_path(i.node), "op": i.op, "rule": i.rule} for i in item.inserted]
         data["verified"] = item.verified
+        if item.onnx is not None:
+            data["onnx_verified"] = item.onnx_verified
         if item.changes is not None:
             data["changes"] = changes(item.changes)
     return data

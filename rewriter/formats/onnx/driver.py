@@ -302,10 +302,13 @@ def _is_image(value: Value) -> bool:
 
 def _check(inference: Inference, prefix: str = "") -> None:
     """Raises UnsupportedError where a node cannot run, or nothing is known of it."""
-    for kind, found in (("cannot run", inference.faults), ("cannot be exported", inference.opaque)):
+    for kind, found, hint in (
+        ("cannot run", inference.faults, "; rewriter repair --onnx repairs a model before it is exported"),
+        ("cannot be exported", inference.opaque, ""),
+    ):
         for name, reason in found.items():
             more = f" (and {len(found) - 1} more)" if len(found) > 1 else ""
-            raise UnsupportedError(f"{shown(prefix + name)} {kind}: {reason}{more}")
+            raise UnsupportedError(f"{shown(prefix + name)} {kind}: {reason}{more}{hint}")
 
 
 def _check_classes(graph: Graph) -> None:
