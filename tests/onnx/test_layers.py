@@ -134,3 +134,16 @@ def test_channels_first(name, tmp_path):
         x = harness.np.random.default_rng(batch).normal(0, 1, (batch, 4, 13, 11)).astype("float32")
         (ours,) = run.run(None, {harness.input_names(first)[0]: x})
         harness.same(ours, harness.np.asarray(second(x)))
+
+
+@pytest.mark.parametrize("padding", ["valid", "same"])
+@pytest.mark.parametrize("pool", ["MaxPooling2D", "AveragePooling2D"])
+def test_zeros_around_an_image_are_pooled(pool, padding):
+    """ONNX Runtime 1.31 takes a Pad in front of a pool into the pool's own padding, which is no zero."""
+    import numpy as np
+
+    image = keras.Input((9, 8, 2))
+    padded = keras.layers.ZeroPadding2D(((0, 2), (1, 1)))(image)
+    model = keras.Model(image, getattr(keras.layers, pool)(3, 2, padding)(padded))
+    below_zero = -1 - np.random.default_rng(0).random((3, 9, 8, 2)).astype("float32")
+    harness.compare(model, [[below_zero[:1]], [below_zero]])

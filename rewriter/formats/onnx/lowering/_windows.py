@@ -181,13 +181,19 @@ def pool(
     image = to_first(call, x, first)
     spans = list(size)
     options: dict[str, Any] = {"kernel_shape": spans, "strides": list(strides)}
-    if padding == "same" and _total(image.sizes[2:], spans, strides) is None:
-        sizes = _reduced(image, strides)
-        image = _without_gap(call, image, spans, strides)
-        y = call.op(kind, image, auto_pad="SAME_UPPER", as_sizes=sizes, **options)
+    totals = _total(image.sizes[2:], spans, strides) if padding == "same" else [0] * len(spans)
+    gaps = any(stride > span for span, stride in zip(spans, strides, strict=True))
+    # Not as numbers: ONNX Runtime 1.31 takes the zeros of a Pad node in front of it into the pads of a pool, which are
+    # no zeros. It leaves a pool with auto_pad alone.
+    if totals is not None and not any(totals):
+        y = call.op(kind, image, auto_pad="VALID", **options)
+    elif totals is not None and gaps:
+        y = call.op(kind, image, pads=_halves(totals), **options)
     else:
-        image, pads = padded(call, image, spans, strides, padding)
-        y = call.op(kind, image, pads=pads, **options)
+        sizes = _reduced(image, strides)
+        if totals is None:
+            image = _without_gap(call, image, spans, strides)
+        y = call.op(kind, image, auto_pad="SAME_UPPER", as_sizes=sizes, **options)
     return from_first(call, y, first)
 
 
@@ -223,9 +229,14 @@ def padded(
         return image, [span - 1 for span in spans] + [0] * count
     totals = _total(image.sizes[2:], spans, strides)
     if totals is not None:
-        before = [total // 2 for total in totals]
-        return image, before + [t - b for t, b in zip(totals, before, strict=True)]
+        return image, _halves(totals)
     return _padded_at_run_time(call, image, spans, strides), [0] * (2 * count)
+
+
+def _halves(totals: Sequence[int]) -> list[int]:
+    """Pads before and behind: the smaller half is before."""
+    before = [total // 2 for total in totals]
+    return before + [t - b for t, b in zip(totals, before, strict=True)]
 
 
 def _total(sizes: Sequence[Size], spans: Sequence[int], strides: Sequence[int]) -> list[int] | None:
