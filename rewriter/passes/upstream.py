@@ -255,7 +255,9 @@ def _sources(finding: Finding, item: Inference, prefix: str) -> str:
                 continue
             makers = dict.fromkeys(_maker(item, operand.source, a) for a in axis.flat())
             names = " and ".join(repr(prefix + maker) for maker in makers if maker)
-            if names:
+            if names == repr(prefix + operand.source):
+                texts.append(f"{names} makes the {axis} itself")
+            elif names:
                 texts.append(f"the {axis} of {prefix + operand.source!r} comes from {names}")
     return "; ".join(texts)
 

@@ -94,8 +94,8 @@ def test_resizing_of_an_open_size_by_cubes_is_refused() -> None:
 def test_whole_numbers(dtype: str) -> None:
     x = keras.Input((13, 17, 3), dtype=dtype)
     outputs = [
-        *(layers.Resizing(7, 9, interpolation=i)(x) for i in ("bilinear", "nearest", "bicubic", "lanczos3")),
-        *(layers.Resizing(30, 31, interpolation=i)(x) for i in ("bilinear", "bicubic")),
+        *(layers.Resizing(7, 9, interpolation=i)(x) for i in ("bilinear", "nearest")),
+        layers.Resizing(30, 31)(x),
         layers.CenterCrop(5, 6)(x),
         layers.CenterCrop(30, 6)(x),
         layers.RandomFlip()(x),
@@ -109,6 +109,13 @@ def test_whole_numbers(dtype: str) -> None:
         [[images(2, 13, 17, dtype)], [images(1, 13, 17, dtype, seed=1)]],
         tolerance=1e-3,
     )
+
+
+@pytest.mark.parametrize("interpolation", ["bicubic", "lanczos3"])
+def test_whole_numbers_between_which_rounding_decides_are_refused(interpolation: str) -> None:
+    x = keras.Input((13, 17, 3), dtype="uint8")
+    with pytest.raises(Refused, match="rounded"):
+        compare(keras.Model(x, layers.Resizing(7, 9, interpolation=interpolation)(x)), [])
 
 
 def test_a_pipeline_of_images() -> None:
