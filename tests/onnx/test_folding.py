@@ -85,3 +85,13 @@ def _run(op_type, operands, attributes):
     return onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"]).run(
         None, {}
     )[0]
+
+
+@pytest.mark.parametrize("mode", ["constant", "reflect", "edge"])
+def test_a_constant_is_padded_in_every_mode(mode):
+    from rewriter.formats.onnx.builder import Builder
+
+    builder = Builder(17)
+    x = np.arange(6, dtype=np.float32).reshape(2, 3)
+    padded = builder.node("Pad", builder.constant(x), [0, 1, 1, 2], mode=mode)
+    np.testing.assert_array_equal(padded.data.load(), np.pad(x, ((0, 1), (1, 2)), mode=mode))

@@ -79,9 +79,10 @@ def _pad(
     widths = [(0, 0)] * x.ndim
     for n in range(half):
         widths[n if axes is None else int(axes[n])] = (int(pads[n]), int(pads[n + half]))
-    if mode != "constant":
-        raise NotImplementedError(mode)
-    return np.pad(x, widths, constant_values=0 if value is None else value.item())
+    if mode == "constant":
+        return np.pad(x, widths, constant_values=0 if value is None else value.item())
+    padded: Array = np.pad(x, widths, mode=mode)  # type: ignore[call-overload]
+    return padded
 
 
 def _reduced(function: Callable[..., Any]) -> _Fold:
