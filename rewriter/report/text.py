@@ -33,6 +33,8 @@ from .words import (
     wrapped,
 )
 
+# Beside a choice, and where a person has to make one.
+_MOST_RIVALS = 3
 _MOST_CANDIDATES = 8
 
 
@@ -110,10 +112,11 @@ def _others(
 ) -> list[str]:
     """The candidates that were not chosen, the first-ranked one first, and how to ask for one."""
     lines = ["  It could also mean:" if item.choice is not None else "  It could mean:"]
-    for number, candidate in enumerate(others[:_MOST_CANDIDATES], 1):
+    most = _MOST_CANDIDATES if item.choice is None else _MOST_RIVALS
+    for number, candidate in enumerate(others[:most], 1):
         lines += _candidate(number, candidate, rules, names, width, candidate is _best_mode(item))
-    if len(others) > _MOST_CANDIDATES:
-        lines.append(f"    ... and {len(others) - _MOST_CANDIDATES} more (--format json shows all)")
+    if len(others) > most:
+        lines.append(f"    ... and {len(others) - most} more (--format json shows all)")
     if item.elsewhere:
         return lines
     lines += wrapped(f"To say which: --at {_word(f'{shown(item.node)}={others[0].equation}')}", width, 2, 6)
