@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -12,7 +12,8 @@ from ..ir.graph import Operation, leaves
 from ..ir.size import Size, unknown
 
 Rule = Callable[["Call"], Any]
-_R = TypeVar("_R", bound=Rule)
+_R = TypeVar("_R", bound=Callable[..., Any])
+_K = TypeVar("_K")
 _MISSING: Any = object()
 
 
@@ -221,40 +222,33 @@ OPS: dict[tuple[str, str], Rule] = {}
 ONNX: dict[str, Rule] = {}
 
 
-def layer(*class_names: str) -> Callable[[_R], _R]:
-    """Register the axis rule of ``keras.layers`` classes."""
+def registering(table: dict[_K, Any], keys: Iterable[_K], what: str) -> Callable[[_R], _R]:
+    """A decorator that enters a function in a table under some keys.
 
-    def register(rule: _R) -> _R:
-        for name in class_names:
-            if name in LAYERS:
-                raise ValueError(f"layer {name} has two axis rules")
-            LAYERS[name] = rule
-        return rule
+    Raises:
+        ValueError: a key has one already; ``what`` says of what.
+    """
+
+    def register(function: _R) -> _R:
+        for key in keys:
+            if key in table:
+                raise ValueError(f"{key} has two {what}")
+            table[key] = function
+        return function
 
     return register
+
+
+def layer(*class_names: str) -> Callable[[_R], _R]:
+    """Register the axis rule of ``keras.layers`` classes."""
+    return registering(LAYERS, class_names, "axis rules")
 
 
 def op(family: str, *class_names: str) -> Callable[[_R], _R]:
     """Register the axis rule of op classes of ``keras.src.ops.<family>`` (``numpy``, ``nn``, ``core``, ``math`` …)."""
-
-    def register(rule: _R) -> _R:
-        for name in class_names:
-            if (family, name) in OPS:
-                raise ValueError(f"op {family}.{name} has two axis rules")
-            OPS[family, name] = rule
-        return rule
-
-    return register
+    return registering(OPS, [(family, name) for name in class_names], "axis rules")
 
 
 def onnx_op(*names: str) -> Callable[[_R], _R]:
     """Register the axis rule of ONNX operators."""
-
-    def register(rule: _R) -> _R:
-        for name in names:
-            if name in ONNX:
-                raise ValueError(f"operator {name} has two axis rules")
-            ONNX[name] = rule
-        return rule
-
-    return register
+    return registering(ONNX, names, "axis rules")

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from ...errors import UnsupportedError
 from ...ir.graph import Operation
+from ...shapes.call import registering
 
 if TYPE_CHECKING:
     from .emitter import Emitter
@@ -27,28 +28,12 @@ class Refused(UnsupportedError):
 
 def layer(*class_names: str) -> Callable[[_L], _L]:
     """Register the lowering of ``keras.layers`` classes."""
-
-    def register(lowering: _L) -> _L:
-        for name in class_names:
-            if name in LAYERS:
-                raise ValueError(f"layer {name} has two lowerings")
-            LAYERS[name] = lowering
-        return lowering
-
-    return register
+    return registering(LAYERS, class_names, "lowerings")
 
 
 def op(family: str, *class_names: str) -> Callable[[_L], _L]:
     """Register the lowering of op classes of ``keras.src.ops.<family>`` (``numpy``, ``nn``, ``core``, ``math`` …)."""
-
-    def register(lowering: _L) -> _L:
-        for name in class_names:
-            if (family, name) in OPS:
-                raise ValueError(f"op {family}.{name} has two lowerings")
-            OPS[family, name] = lowering
-        return lowering
-
-    return register
+    return registering(OPS, [(family, name) for name in class_names], "lowerings")
 
 
 def refuse_layers(reason: str, *class_names: str) -> None:
