@@ -303,6 +303,41 @@ def test_a_product_with_weights_and_a_sum_is_a_gemm():
     assert _checked(x, L.Dense(4)(x)) == {"Gemm": 1}
 
 
+@pytest.mark.parametrize("pads", [1, ((1, 0), (0, 2)), ((2, 2), (1, 1))])
+def test_zeros_in_front_of_a_max_pool_go_into_it_behind_a_relu(pads):
+    x = _image()
+    padded = L.ZeroPadding2D(pads)(L.ReLU()(_conv(x)))
+    nodes = _checked(x, L.MaxPooling2D(3, strides=2)(padded))
+    assert nodes["MaxPool"] == 1
+    assert "Pad" not in nodes
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        lambda x: L.MaxPooling2D(3)(L.ZeroPadding2D(1)(_conv(x))),
+        lambda x: L.MaxPooling2D(2)(L.ZeroPadding2D(2)(L.ReLU()(_conv(x)))),
+        lambda x: L.AveragePooling2D(3)(L.ZeroPadding2D(1)(L.ReLU()(_conv(x)))),
+        lambda x: L.MaxPooling2D(3)(
+            ops.pad(L.ReLU()(_conv(x)), [[0, 0], [1, 1], [1, 1], [0, 0]], "constant", 9)
+        ),
+    ],
+)
+def test_zeros_that_a_max_pool_sees_stay_in_front_of_it(body):
+    x = _image()
+    assert _checked(x, body(x))["Pad"] == 1
+
+
+def test_a_bias_of_zeros_is_left_out(tmp_path):
+    x = _image()
+    model = keras.Model(x, L.Conv2DTranspose(2, 3)(_conv(x)))
+    harness.exported(model, tmp_path)
+    taken = [
+        len(n.input) for n in onnx.load(tmp_path / "model.onnx").graph.node if n.op_type.startswith("Conv")
+    ]
+    assert taken == [2, 2]
+
+
 def test_equal_nodes_are_one():
     x = keras.Input((5,))
     y = ops.tanh(x)

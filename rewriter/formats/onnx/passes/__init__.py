@@ -6,11 +6,11 @@ from collections.abc import Callable, Sequence
 
 from ..builder import Builder
 from .common import share_equal
-from .convolutions import fold_scales
+from .convolutions import drop_zero_biases, fold_scales
 from .dead import remove_dead, remove_identities
 from .half import compute_in_half, drop_casts
 from .layout import choose_layouts
-from .pools import pool_globally
+from .pools import pad_inside, pool_globally
 from .reshapes import merge_reshapes
 from .transposes import cancel_transposes
 
@@ -22,7 +22,8 @@ _FIRST: tuple[Pass, ...] = (remove_identities, cancel_transposes, share_equal)
 STAGES: tuple[tuple[Pass, ...], ...] = (
     (*_FIRST, remove_dead),
     (choose_layouts,),
-    (*_FIRST, merge_reshapes, fold_scales, pool_globally, remove_dead),
+    (*_FIRST, merge_reshapes, fold_scales, pool_globally, pad_inside, remove_dead),
+    (drop_zero_biases, remove_dead),
 )
 HALF: tuple[tuple[Pass, ...], ...] = ((compute_in_half,), (drop_casts, share_equal, remove_dead))
 _ONCE = frozenset({choose_layouts, compute_in_half})

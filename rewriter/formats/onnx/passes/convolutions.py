@@ -47,6 +47,19 @@ def fold_scales(builder: Builder) -> bool:
     return changed
 
 
+def drop_zero_biases(builder: Builder) -> bool:
+    """Leave out what adds nothing: the runtime adds it all the same."""
+    changed = False
+    for graph in graphs(builder):
+        for node in graph.nodes:
+            bias = _bias(node) if node.op_type in _CONVOLUTIONS and not node.domain else None
+            if bias is not None and bias.data is not None and not bias.data.small.any():
+                node.set_input(2, None)
+                del node.inputs[2]
+                changed = True
+    return changed
+
+
 def _plain(node: Node) -> bool:
     weight = node.inputs[1]
     alone = all(node.attributes.get(name, 1.0) == 1.0 for name in ("alpha", "beta"))

@@ -1,16 +1,22 @@
-"""``ReduceMean`` over all places of channels-first images -> ``GlobalAveragePool``; ``ReduceMax`` alike.
+"""Poolings as the runtime's convolutions hand their own layout on to them: not to a reduction, and not to a Pad.
 
-The runtime's convolutions hand their own layout on to a pooling, but not to a reduction.
+``ReduceMean`` over all places of channels-first images -> ``GlobalAveragePool``; ``ReduceMax`` alike.
+``MaxPool(Pad(x))`` with zeros around numbers that are none below zero -> ``MaxPool(x, pads=...)``: a window with one
+number of ``x`` in it, as each has where less is padded than the window is long, has no larger zero.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from ..builder import Builder
-from ..graph import Node
+from ..graph import Node, Tensor
 from ..sizes import numbers
-from ._graphs import graphs, put
+from ._graphs import graphs, only_user, put
 
 _POOLS = {"ReduceMax": "GlobalMaxPool", "ReduceMean": "GlobalAveragePool"}
+_NOT_NEGATIVE = frozenset({"Abs", "HardSigmoid", "Relu", "Sigmoid", "Softmax", "Softplus"})
+_STAYS_SO = frozenset({"AveragePool", "MaxPool", "Reshape", "Transpose"})
 
 
 def pool_globally(builder: Builder) -> bool:
@@ -40,3 +46,46 @@ def _axes(node: Node) -> list[int] | None:
         axes = numbers(node.inputs[1]) if len(node.inputs) > 1 else None
     rank = node.inputs[0].rank if node.inputs[0] is not None else 0
     return None if not axes else sorted(a % rank for a in axes)
+
+
+def pad_inside(builder: Builder) -> bool:
+    """Give the zeros in front of a MaxPool to the pool where they change nothing."""
+    needed = builder.graph.all_outputs()
+    changed = False
+    for graph in graphs(builder):
+        for node in graph.nodes:
+            if node.op_type != "MaxPool" or node.attributes.get("auto_pad") != "VALID":
+                continue
+            padded = node.inputs[0]
+            source = padded.producer if padded is not None and only_user(padded, needed) is node else None
+            pads = None if source is None else _zeros_around(source, node.attributes["kernel_shape"])
+            if source is None or pads is None:
+                continue
+            node.set_input(0, source.inputs[0])
+            node.attributes["auto_pad"], node.attributes["pads"] = "NOTSET", pads
+            changed = True
+    return changed
+
+
+def _zeros_around(pad: Node, window: Sequence[int]) -> list[int] | None:
+    """The pads of a pool of this window, from a Pad with zeros around numbers none of which is below zero."""
+    if pad.op_type != "Pad" or pad.attributes.get("mode", "constant") != "constant" or len(pad.inputs) > 3:
+        return None
+    fill = pad.inputs[2] if len(pad.inputs) > 2 else None
+    if fill is not None and (fill.data is None or fill.data.small.any()):
+        return None
+    stated = numbers(pad.inputs[1])
+    rank = len(window) + 2
+    if stated is None or len(stated) != 2 * rank or not _not_negative(pad.inputs[0]):
+        return None
+    before, after = stated[:rank], stated[rank:]
+    shorter = all(0 <= n < k for ends in (before, after) for n, k in zip(ends[2:], window, strict=True))
+    return [*before[2:], *after[2:]] if shorter and not any((*before[:2], *after[:2])) else None
+
+
+def _not_negative(tensor: Tensor | None) -> bool:
+    node = tensor.producer if tensor is not None else None
+    while node is not None and node.op_type in _STAYS_SO and not node.domain:
+        above = node.inputs[0]
+        node = above.producer if above is not None else None
+    return node is not None and node.op_type in _NOT_NEGATIVE and not node.domain
