@@ -1,7 +1,7 @@
 """Models that Keras exports through tf2onnx: right ones are left alone, broken ones computed as repaired Keras models.
 
 What an export writes out is lost to the finder: the axes that a ``Multiply`` layer inserts become Reshapes like any
-other, and a BatchNormalization becomes products and sums that say nothing of channels.
+other. A BatchNormalization becomes a product and a sum, from which its channel is read.
 """
 
 from __future__ import annotations
@@ -127,7 +127,7 @@ def test_a_valid_export_is_left_alone(build, tmp_path):
     assert wrong == []
 
 
-@pytest.mark.parametrize("name", ["batch_misaligned", "grown"])
+@pytest.mark.parametrize("name", ["batch_misaligned", "grown", "layout"])
 def test_a_broken_export_is_repaired_as_the_keras_model_is(name, tmp_path):
     import keras
     import onnxruntime

@@ -144,6 +144,43 @@ def test_a_fault_that_no_checker_sees(tmp_path):
         np.testing.assert_allclose(actual, np.concatenate(one_by_one), rtol=1e-5, atol=1e-6)
 
 
+def two_layouts(*normalisation: str) -> onnx.ModelProto:
+    """Channels last, behind a Transpose, times channels first, which only a normalisation that is written out shows."""
+    rng = np.random.default_rng(4)
+    factors = {name: rng.normal(size=(6, 1, 1)).astype(np.float32) for name in normalisation}
+    steps = ["second", *(f"{name}_of" for name in normalisation)]
+    nodes = [
+        helper.make_node("Conv", ["first", "kernel"], ["conv"], pads=[1, 1, 1, 1]),
+        helper.make_node("Transpose", ["conv"], ["features"], "features", perm=[0, 2, 3, 1]),
+        *(
+            helper.make_node(op, [taken, op], [made], made)
+            for op, taken, made in zip(normalisation, steps, steps[1:], strict=False)
+        ),
+        helper.make_node("Mul", ["features", steps[-1]], ["product"], "scale"),
+        helper.make_node("Transpose", ["product"], ["turned"], perm=[0, 3, 1, 2]),
+        helper.make_node("Conv", ["turned", "kernel"], ["y"], pads=[1, 1, 1, 1]),
+    ]
+    constants = {"kernel": rng.normal(size=(6, 6, 3, 3)).astype(np.float32), **factors}
+    shape: Shape = ["N", 6, 6, 6]
+    return graph_model(nodes, {"first": shape, "second": shape}, {"y": shape}, constants)
+
+
+@pytest.mark.parametrize("sum_", ["Add", "Sub"])
+def test_the_channel_of_a_normalisation_that_is_written_out(sum_, tmp_path):
+    path = save(two_layouts("Mul", sum_), tmp_path / "m.onnx")
+    new = fixed(path, tmp_path / "o.onnx")
+    (inserted,) = [n for n in new.graph.node if "rewriter" in n.doc_string]
+    assert inserted.op_type == "Transpose"
+    assert [list(a.ints) for a in inserted.attribute] == [[0, 2, 3, 1]]
+    assert inserted.input == [f"{sum_}_of"]
+
+
+@pytest.mark.parametrize("normalisation", [(), ("Mul",), ("Add",), ("Add", "Mul")])
+def test_one_constant_along_an_axis_says_nothing_of_channels(normalisation, tmp_path):
+    path = save(two_layouts(*normalisation), tmp_path / "m.onnx")
+    assert rewriter.check(path).findings == []
+
+
 def test_what_was_not_touched_is_what_it_was(tmp_path):
     proto = silent_gate()
     proto.producer_name, proto.doc_string = "somebody", "ünïcode"

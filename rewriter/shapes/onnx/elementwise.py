@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ...ir.axis import Value
+from ...ir.axis import Role, Value
 from ...ir.size import Poly, Size, divide, floordiv, is_beyond, unknown
 from ..broadcast import Convention, broadcast
 from ..call import Call, known, onnx_op
@@ -63,8 +63,15 @@ def multiply(call: Call) -> Value:
 
 @onnx_op(*BINARY.split())
 def binary(call: Call) -> Value:
-    """``f(x[..., a, 1], y[a, b]) -> [..., a, b]``, right-aligned; axes that meet and fit become one."""
-    return _joined(call, unify=True)
+    """``f(x[..., a, 1], y[a, b]) -> [..., a, b]``, right-aligned; axes that meet and fit become one.
+
+    The sum that ends a normalisation says which axis its factors stand along: that is the channel.
+    """
+    result = _joined(call, unify=True)
+    normalised = call.operation.normalised
+    if normalised is not None and normalised < len(known(result)):
+        known(result)[-1 - normalised].origin.hint(Role.CHANNEL)
+    return result
 
 
 @onnx_op(*COMPARISONS.split())
