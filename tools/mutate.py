@@ -14,7 +14,8 @@ and, where Keras loads it, as the file that Keras writes of the wrong graph. Wha
 
 A mutant of which Keras makes the same is no fault: it counts as `equivalent`, and nothing may be found in it.
 A mutant that runs at every batch size, keeps the samples apart and has the shapes that it records is also the file of
-a valid model that means something else. Nothing broken is left to find in it: it is counted apart, as `legal`.
+a valid model that means something else. Nothing broken is left to find in it: it is counted apart, as `legal`. Of
+several mutations at once, one that alone makes such a file may stay.
 """
 
 from __future__ import annotations
@@ -177,13 +178,15 @@ def keeps_samples_apart(model: Any, original: Original, batch: int) -> bool:
 # -- one mutant -----------------------------
 @dataclass
 class Trial:
-    """One broken file and the model that it comes from."""
+    """One broken file and the model that it comes from; ``meant`` is that model with the parts of the fault that
+    alone are legal, which may stay."""
 
     original: Original
     path: Path
     batches: list[int]
     legal: bool
     ops: str = DEFAULT_OPS
+    meant: Original | None = None
     known: dict[tuple[int, ...], str] = field(default_factory=dict)
 
     def repair(self, result: Result, rng: random.Random) -> None:
@@ -221,7 +224,13 @@ class Trial:
             model = support.load(path)
         except Exception:
             return "raises"
-        return self.original.compare(model, self.two_batches)
+        return self._judge(model)
+
+    def _judge(self, model: Any) -> str:
+        answer = self.original.compare(model, self.two_batches)
+        if answer == "differs" and self.meant is not None:
+            return self.meant.compare(model, self.two_batches)
+        return answer
 
     @property
     def two_batches(self) -> list[int]:
@@ -293,7 +302,7 @@ class Trial:
             model = rebuild_config(config, self.original.model)
         except Exception:
             return "fault"
-        return {"raises": "fault"}.get(seen := self.original.compare(model, self.two_batches), seen)
+        return {"raises": "fault"}.get(seen := self._judge(model), seen)
 
 
 def options(finding: Finding) -> list[Candidate | Argument]:
@@ -341,30 +350,26 @@ def forms(
         yield "keras", fault, Trial(original, rewritten, batches, legal=runs)
 
 
-def without_legal_parts(result: Result, trial: Trial, mutation: Mutation, folder: Path) -> None:
-    """Count several mutations as a legal file where what was not repaired of them is one by itself."""
-    legal = [part for part in mutation.parts if _is_legal(trial.original, part, folder)]
-    if result.outcome == "missed":
-        result.legal = bool(legal) and len(legal) == len(mutation.parts)
-    elif legal:
-        config = copy.deepcopy(trial.original.config)
-        for part in legal:
-            part.edit(config)
-        left = rebuild_config(config, trial.original.model)
-        repaired = support.load(trial.path.with_name("fixed.keras"))
-        inputs = [trial.original.run(batch)[0] for batch in trial.two_batches]
-        if all(same(support.run(repaired, x), support.run(left, x)) for x in inputs):
-            result.legal, result.outcome = True, "missed"
-
-
-def _is_legal(original: Original, part: Mutation, folder: Path) -> bool:
+def legal_parts(original: Original, mutation: Mutation, folder: Path) -> list[Mutation]:
+    """The mutations of several at once that alone make a legal file: they may stay as they are."""
     place = folder / "part"
     place.mkdir(exist_ok=True)
+    legal = []
+    for part in mutation.parts:
+        config = copy.deepcopy(original.config)
+        part.edit(config)
+        found = forms(original, config, place, part.at)
+        if any(trial.legal and fault != "equivalent" for _, fault, trial in found):
+            legal.append(part)
+    return legal
+
+
+def with_parts(original: Original, parts: Sequence[Mutation]) -> Original:
+    """The model with these mutations, as a model of its own."""
     config = copy.deepcopy(original.config)
-    part.edit(config)
-    return any(
-        trial.legal and fault != "equivalent" for _, fault, trial in forms(original, config, place, part.at)
-    )
+    for part in parts:
+        part.edit(config)
+    return Original(original.name, original.path, rebuild_config(config, original.model))
 
 
 # -- all mutants of a model -----------------------------
@@ -375,15 +380,17 @@ def results(
     with tempfile.TemporaryDirectory(prefix="mutants-") as folder:
         for mutation, config in sample(original.config, limit, seed, ops):
             rng = random.Random(f"{seed} {original.name} {mutation.name}")
+            legal = legal_parts(original, mutation, Path(folder))
+            meant = with_parts(original, legal) if 0 < len(legal) < len(mutation.parts) else None
             for form, fault, trial in forms(original, config, Path(folder), mutation.at):
                 result = Result(original.name, mutation.kind, mutation.name, form, fault, trial.legal)
-                trial.ops = ops
+                trial.ops, trial.meant = ops, meant
                 if fault == "equivalent":
                     trial.leave(result)
                 else:
                     trial.repair(result, rng)
-                if result.outcome in ("wrong", "missed") and mutation.parts:
-                    without_legal_parts(result, trial, mutation, Path(folder))
+                if result.outcome == "missed" and len(legal) == len(mutation.parts) > 0:
+                    result.legal = True
                 if keep is not None:
                     save(result, trial, keep)
                 yield result

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from ..errors import BadFileError, UnsupportedError, shown
-from ..ir.graph import Graph, Literal, Node, Operation, TensorRef, node_name
+from ..ir.graph import Graph, Literal, Loss, Node, Operation, TensorRef, node_name
 from .keras_opaque import opaque_reason
 
 _CHILD_KEYS = ("layer", "forward_layer", "backward_layer", "cell", "cells", "layers")
@@ -72,6 +72,7 @@ def read_model(config: Any) -> Graph:
         raise UnsupportedError(
             f"{shown(operation.class_name)!r} is a subclassed model: its graph is in its code, not in the file"
         )
+    operation.graph.losses = _losses(operation.graph, operation.raw.get("compile_config"))
     return operation.graph
 
 
@@ -97,6 +98,7 @@ def _operation(entry: Any, depth: int) -> Operation:
     if class_name in _MODEL_CLASSES and not isinstance(config.get("layers", []), list):
         raise BadFileError(f"the layers of {shown(name)!r} are not a list")
     operation.opaque = opaque_reason(operation)
+    operation.built = _built(entry.get("build_config"))
     if operation.kind == "model" and isinstance(config.get("layers"), list):
         operation.graph = _model(operation, depth)
     elif operation.kind == "layer":
@@ -360,6 +362,49 @@ def _names(stem: str) -> Iterator[str]:
     while True:
         yield f"{stem}_{number}"
         number += 1
+
+
+# -- what the file says besides its graph -----------------------------
+def _built(config: Any) -> tuple[tuple[int | None, ...], ...]:
+    """The shapes in a ``build_config``, in the order of the operands; nothing where they are not plain shapes."""
+    if not isinstance(config, dict):
+        return ()
+    stated = config.get("shapes_dict", {"input_shape": config.get("input_shape")})
+    found = list(stated.values()) if isinstance(stated, dict) else []
+    if len(found) == 1 and isinstance(found[0], list) and all(isinstance(s, list) for s in found[0]):
+        found = found[0]
+    shapes = tuple(tuple(s) for s in found if isinstance(s, list))
+    sizes = [size for shape in shapes for size in shape]
+    plain = len(shapes) == len(found) and all(s is None or type(s) is int for s in sizes)
+    return shapes if plain else ()
+
+
+def _losses(graph: Graph, config: Any) -> list[Loss]:
+    """The losses of a ``compile_config``: one for all outputs, or a list or dict of them."""
+    stated = config.get("loss") if isinstance(config, dict) else None
+    outputs = graph.output_refs()
+    if isinstance(stated, list) and len(stated) == len(outputs):
+        pairs = list(zip(outputs, stated, strict=True))
+    elif isinstance(stated, dict) and "class_name" not in stated:
+        by_name = {ref.node: ref for ref in outputs}
+        if isinstance(graph.outputs, dict):
+            by_name |= {key: ref for key, ref in graph.outputs.items() if isinstance(ref, TensorRef)}
+        pairs = [(by_name[name], loss) for name, loss in stated.items() if name in by_name]
+    else:
+        pairs = [(ref, stated) for ref in outputs]
+    return [Loss(ref, *named) for ref, loss in pairs if (named := _loss_name(loss)) is not None]
+
+
+def _loss_name(loss: Any) -> tuple[str, dict[str, Any]] | None:
+    """A loss by its name: ``"mse"``, or a serialised class, or a serialised function."""
+    if isinstance(loss, str):
+        return loss, {}
+    if not isinstance(loss, dict):
+        return None
+    config, name = loss.get("config"), loss.get("class_name")
+    if name == "function":
+        return (config, {}) if isinstance(config, str) else None
+    return (name, config if isinstance(config, dict) else {}) if isinstance(name, str) else None
 
 
 # -- checks -----------------------------

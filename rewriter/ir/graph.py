@@ -41,6 +41,8 @@ class Operation:
     ``opaque`` is the reason why nothing is known of what it computes, or "". ``children`` are the operations that a
     wrapper's configuration holds, by its key (``layer``, ``cell``, ``forward_layer`` …; a list for several).
     ``weights`` are the shapes of its variables by path (``vars/0``, ``cell/vars/0``), if the file has them.
+    ``normalised`` is set for the last sum of a normalisation that is written out: its channel axis, from the right.
+    ``built`` are the shapes of the operands on which it was built, if the file says so: what edits leave stale.
     """
 
     name: str
@@ -53,6 +55,17 @@ class Operation:
     opaque: str = ""
     children: dict[str, Operation | list[Operation]] = field(default_factory=dict)
     weights: dict[str, tuple[int, ...]] = field(default_factory=dict)
+    normalised: int | None = None
+    built: tuple[tuple[int | None, ...], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Loss:
+    """The loss that an output of a compiled model is trained with: the name of its class or function."""
+
+    output: TensorRef
+    name: str
+    config: dict[str, Any]
 
 
 @dataclass(slots=True)
@@ -84,7 +97,8 @@ class Graph:
     """Operations and their calls, in a networkx MultiDiGraph (``nx``): an edge is one use of one tensor.
 
     ``inputs`` and ``outputs`` are the model's structures with ``TensorRef`` leaves. ``raw`` is the model's
-    configuration in the file, never changed. ``calls`` counts the calls of each operation.
+    configuration in the file, never changed. ``calls`` counts the calls of each operation. ``losses`` are those of a
+    compiled model.
     """
 
     def __init__(self, name: str, kind: str = "Functional", raw: dict[str, Any] | None = None) -> None:
@@ -96,6 +110,7 @@ class Graph:
         self.calls: Counter[str] = Counter()
         self.inputs: Any = []
         self.outputs: Any = []
+        self.losses: list[Loss] = []
         self.nx: nx.MultiDiGraph[str] = nx.MultiDiGraph()
 
     def add(self, node: Node) -> None:

@@ -17,6 +17,7 @@ from ..ir.graph import Graph
 from ..ir.size import Size
 from ..shapes.call import Call, known
 from ..shapes.infer import Inference, Override, infer, infer_again
+from ..shapes.stated import disagreements
 from .candidates import matches, must_be_asked_for
 from .finding import Applicability, Candidate, Finding, Severity
 from .resolve import choose, claim_text
@@ -30,6 +31,7 @@ _MAX_MODELS = 48
 _MIN_NODES = 40_000
 _MAX_ANSWERS = 64
 _MAX_RECONSIDERED = 8
+_MAX_SUPPOSED = 16
 _MAX_RANK = 5
 
 Readings = dict[str, tuple[Finding, list[Candidate]]]
@@ -37,9 +39,13 @@ Readings = dict[str, tuple[Finding, list[Candidate]]]
 
 @dataclass(slots=True)
 class Answer:
-    """Readings of several multiplies that leave no fault, by node: the finding, and those that give one result."""
+    """Readings of several multiplies that leave no fault, by node: the finding, and those that give one result.
+
+    ``because`` says what decided for it where others leave no fault either and stand as high.
+    """
 
     readings: Readings
+    because: str = ""
 
     def best(self) -> dict[str, Candidate]:
         return {path: max(group, key=_standing) for path, (_, group) in self.readings.items()}
@@ -60,6 +66,28 @@ class Search:
 
     def fault(self) -> str:
         return next((f"{path!r}: {text}" for dead in self.dead for path, text in dead.items()), "")
+
+
+@dataclass(slots=True)
+class Contradictions:
+    """What speaks against readings, by node: axes that are taken for something else, and what the file states besides.
+
+    The second is weaker: it only counts between readings that leave as many of the first.
+    """
+
+    axes: dict[str, list[str]]
+    stated: dict[str, str]
+
+    @property
+    def number(self) -> tuple[int, int]:
+        return sum(map(len, self.axes.values())), len(self.stated)
+
+    def beyond(self, other: Contradictions) -> str:
+        """The first one that the other lacks, in words."""
+        return next(
+            (f"at {p!r}: {t[0]}" for p, t in sorted(self.axes.items()) if t != other.axes.get(p)),
+            next((f"at {p!r}: {t}" for p, t in sorted(self.stated.items()) if t != other.stated.get(p)), ""),
+        )
 
 
 class Trials:
@@ -97,6 +125,7 @@ class Trials:
         self._renew()
         self._withdraw_claims()
         self._withdraw_turned()
+        self._list_below()
         return list(self.findings.values())
 
     def _withdraw_claims(self) -> None:
@@ -114,26 +143,55 @@ class Trials:
 
         Its operands fit each other then, but both are turned: no reading of the product alone mends that.
         """
-        left = self._conflicts({}) if any(f.choice is not None for f in self.findings.values()) else {}
+        if all(f.choice is None for f in self.findings.values()):
+            return
+        left = self._contradictions({})
         for finding in self.findings.values():
             choice = finding.choice
-            below = {p for p in left if any(top in self._below(finding.node) for top in self._tops(p))}
+            below = {p for p in left.axes if any(top in self._below(finding.node) for top in self._tops(p))}
             if choice is None or not below:
                 continue
             for order in _orders(choice.plan.output):
                 if self.budget < len(self.graph.nodes):
                     finding.why += f"; not every order of the result's axes was tried: {self._spent()}"
                     break
-                turned = self._conflicts({finding.node: _turned(choice, order)})
-                if _number(turned) < _number(left):
-                    path = next(p for p in left if left[p] != turned.get(p))
+                turned = self._contradictions({finding.node: _turned(choice, order)})
+                if turned.number < left.number:
                     choice.applicability = Applicability.UNSAFE
                     finding.chosen = None
                     finding.why = (
                         f"{choice.rule} fits best, but the axes of its result stand in another order than "
-                        f"what follows takes them in: at {path!r}: {left[path][0]}"
+                        f"what follows takes them in: {left.beyond(turned)}"
                     )
                     break
+
+    def _list_below(self) -> None:
+        """List the readings of what follows an open multiply on the result that it has in each of its own readings.
+
+        Nothing is chosen there: which of them it is can matter.
+        """
+        supposed: dict[str, Override] = {}
+        done: set[str] = set()
+        while len(supposed) < _MAX_SUPPOSED and self.budget > 0:
+            finding = next((f for f in self._ordered() if f.node not in done and f.chosen is None), None)
+            if finding is None:
+                return
+            done.add(finding.node)
+            best = finding.candidates[:1]
+            alike = [c for c in finding.candidates if c.rank[0] == best[0].rank[0]]
+            if len(_by_sizes(alike)) != 1 or best[0].match.assumed:
+                continue
+            supposed[finding.node] = override(best[0])
+            inference, _ = self._suppose(supposed)
+            for path in sorted({*self.findings, *inference.faults}, key=self._key):
+                before = self.findings.get(path)
+                if not self._reaches(finding.node, path) or (before and self._as_before(inference, before)):
+                    continue
+                new = self.look(inference, path)
+                if new is not None and new.severity is Severity.ERROR:
+                    new.chosen, new.follows = None, finding.node
+                    new.why = f"{finding.node!r}, which it follows, is not decided; each reading of it gives this shape"
+                    self.findings[path] = new
 
     def supposed(self) -> Inference:
         """The model as it would be with everything that is chosen."""
@@ -209,6 +267,12 @@ class Trials:
         if answer is None:
             self._tie(found.answers)
             return False
+        against = self._stated_against(answer, found.answers)
+        if against:
+            for path, (finding, _) in answer.readings.items():
+                finding.why = f"{answer.best()[path].rule} fits best, but {against}"
+                self.findings.setdefault(path, finding)
+            return False
         for finding in group:
             if finding.node not in answer.readings:
                 del self.findings[finding.node]
@@ -239,10 +303,11 @@ class Trials:
             fault = fault or asked
         pool = placed or list(readings)
         best = _alone(pool)
-        if best is not None and fault:
+        if best is not None and (fault or answer.because):
             others = [repr(p) for p in answer.readings if p != finding.node]
             along = f" (decided together with {', '.join(others)})" if others else ""
-            self._choose(finding, best, f"what follows rules the other readings out: at {fault}{along}")
+            decided = answer.because or f"what follows rules the other readings out: at {fault}"
+            self._choose(finding, best, f"{decided}{along}")
         elif best is None:
             self._by_conflicts(finding, pool)
 
@@ -260,7 +325,7 @@ class Trials:
         return next((f"{p!r}: {t}" for p, t in without.items() if p not in with_it and p != finding.node), "")
 
     def _by_conflicts(self, finding: Finding, pool: Sequence[Candidate]) -> None:
-        """Among readings that tie, take the one that leaves the fewest layers with an axis that is something else."""
+        """Among readings that tie, take the one that leaves the fewest contradictions."""
         top = max(c.rank for c in pool)
         rivals = [c for c in pool if c.rank == top]
         if not len({_result(c) for c in rivals}) > 1 or len(rivals) > _MAX_RESULTS:
@@ -268,24 +333,39 @@ class Trials:
         if self.budget < len(rivals) * len(self.graph.nodes):
             finding.why += f"; the readings were not all tried on the rest of the model: {self._spent()}"
             return
-        conflicts = [self._conflicts({finding.node: override(c)}) for c in rivals]
-        fewest = min(map(_number, conflicts))
-        left = [c for c, found in zip(rivals, conflicts, strict=True) if _number(found) == fewest]
-        if len(left) == 1:
-            other = next(found for found in conflicts if _number(found) > fewest)
-            path = min(other)
-            why = f"the other readings leave a contradiction: at {path!r}: {other[path][0]}"
-            self._choose(finding, left[0], why)
+        found = [(self._contradictions({finding.node: override(c)}), c) for c in rivals]
+        fewest, best = min(found, key=lambda pair: pair[0].number)
+        others = [other for other, c in found if c is not best]
+        if all(other.number > fewest.number for other in others):
+            why = f"the other readings leave a contradiction: {others[0].beyond(fewest)}"
+            self._choose(finding, best, why)
 
     def _best(self, answers: Sequence[Answer]) -> Answer | None:
         """The answer that no other is above; of several such, the one that leaves the fewest contradictions."""
         left = [a for a in answers if not any(_above(b, a) for b in answers)]
         if len(left) > 1 and self.budget >= len(left) * len(self.graph.nodes):
-            conflicts = [
-                _number(self._conflicts({p: override(c) for p, c in a.best().items()})) for a in left
-            ]
-            left = [a for a, number in zip(left, conflicts, strict=True) if number == min(conflicts)]
+            readings = [{p: override(c) for p, c in a.best().items()} for a in left]
+            found = [self._contradictions(each) for each in readings]
+            fewest = min(found, key=lambda each: each.number)
+            left = [a for a, each in zip(left, found, strict=True) if each.number == fewest.number]
+            if len(left) == 1:
+                other = next(each for each in found if each is not fewest)
+                left[0].because = f"the other readings leave a contradiction: {other.beyond(fewest)}"
         return left[0] if len(left) == 1 else None
+
+    def _stated_against(self, best: Answer, answers: Sequence[Answer]) -> str:
+        """What the file states besides its graph that agrees with another answer, and not with the best one."""
+        mine = self._disagreements(best) if len(answers) > 1 else {}
+        others = [self._disagreements(a) for a in answers if a is not best] if mine else []
+        fewer = min(others, key=len, default=mine)
+        if len(fewer) >= len(mine):
+            return ""
+        path = min(mine.keys() - fewer.keys())
+        return f"at {path!r}: {mine[path]}; with another reading it takes that"
+
+    def _disagreements(self, answer: Answer) -> dict[str, str]:
+        readings = {path: override(candidate) for path, candidate in answer.best().items()}
+        return disagreements(self._suppose(readings, list(readings))[0])
 
     def _tie(self, answers: Sequence[Answer]) -> None:
         """Two answers or more: name them at every multiply."""
@@ -434,15 +514,16 @@ class Trials:
             return False
         return not any(top in anew for top in self._tops(path)) or self._as_before(inference, finding)
 
-    def _conflicts(self, readings: Mapping[str, Override]) -> dict[str, list[str]]:
-        """Which nodes of the whole model take an axis for something else than it is."""
+    def _contradictions(self, readings: Mapping[str, Override]) -> Contradictions:
+        """What speaks against readings in the whole model."""
         self.budget -= len(self.graph.nodes)
         inference = infer(self.graph, {**self._chosen(), **readings})
-        return {
+        axes = {
             prefix + name: messages
             for prefix, item in inference.walk()
             for name, messages in item.conflicts.items()
         }
+        return Contradictions(axes, disagreements(inference))
 
     def _spent(self) -> str:
         return f"{self.limit - self.budget} nodes were inferred again, which is the most"
@@ -497,10 +578,6 @@ def override(candidate: Candidate) -> Override:
 def overrides(findings: Iterable[Finding]) -> dict[str, Override]:
     """The results of everything that is chosen, by node."""
     return {f.node: override(f.choice) for f in findings if f.choice is not None}
-
-
-def _number(conflicts: Mapping[str, Sequence[str]]) -> int:
-    return sum(map(len, conflicts.values()))
 
 
 def _orders(output: Sequence[Size]) -> Iterator[tuple[int, ...]]:

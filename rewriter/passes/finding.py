@@ -108,6 +108,7 @@ class Finding:
     """A fault at one node, what can be meant, and what was chosen and why (or why nothing was).
 
     ``left`` is set where a person decided to leave it as it is, ``elsewhere`` where nothing can be inserted there.
+    ``follows`` names a node above that is not decided, on whose result the operands rest.
     """
 
     kind: Kind
@@ -122,6 +123,7 @@ class Finding:
     why: str = ""
     left: bool = False
     elsewhere: bool = False
+    follows: str = ""
     upstream: list[Argument] = field(default_factory=list)
 
     @property

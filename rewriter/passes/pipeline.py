@@ -344,13 +344,13 @@ def repair(
                 todo.append((site, choice))
         if not todo:
             break
-        if any(f.node not in stated_paths for f in current.undecided):
+        if _left_open(current.undecided, stated_paths):
             return outcome
         rewriter.apply(todo)
         current = look()
-        known = {f.node for f in outcome.findings}
-        outcome.findings += [f for f in current.findings if f.node not in known]
-        if _withdrawn(outcome.findings, current.findings, {site.path for site, _ in todo}):
+        applied = {site.path for site, _ in todo}
+        outcome.findings = _with_later(outcome.findings, current.findings, applied)
+        if _withdrawn(outcome.findings, current.findings, applied):
             return outcome
         outcome.after, outcome.inserted = current, rewriter.inserted
         if not current.findings:
@@ -363,6 +363,27 @@ def repair(
         _spell_out(outcome.after, rewriter)
         outcome.inserted = rewriter.inserted
     return outcome
+
+
+def _left_open(undecided: Sequence[Finding], stated: Collection[str]) -> bool:
+    """True where something is open that is not stated, and that does not just wait for what is."""
+    settled = set(stated)
+    for _ in undecided:
+        waiting = {f.node for f in undecided if f.follows in settled} - settled
+        if not waiting:
+            break
+        settled |= waiting
+    return any(f.node not in settled for f in undecided)
+
+
+def _with_later(
+    findings: Iterable[Finding], later: Iterable[Finding], applied: Collection[str]
+) -> list[Finding]:
+    """The findings of the rounds so far: what waited for another one is what it is after that."""
+    now = {f.node: f for f in later}
+    kept = [now.pop(f.node, None) if f.follows and f.node not in applied else f for f in findings]
+    known = {f.node for f in kept if f is not None}
+    return [f for f in kept if f is not None] + [f for f in now.values() if f.node not in known]
 
 
 def _keep_to(findings: Iterable[Finding], left: Collection[str]) -> None:

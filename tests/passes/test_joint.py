@@ -178,3 +178,39 @@ def test_a_search_that_is_cut_short_says_so_and_chooses_nothing(tmp_path, monkey
     result = rewriter.repair(broken(model, tmp_path, "scale", lifts("scale")), tmp_path / "fixed.keras")
     assert result.output is None
     assert "not searched to the end" in result.findings[0].why
+
+
+def lookup(path: Path) -> tuple[keras.Model, Path]:
+    """Scores for slots, and their weighted sum, both written as multiplies of sizes that are all 6."""
+    slots, query = inputs(slots=(6, 6), query=(6,))
+    scores = layers.Dot(axes=(2, 1), name="scores")([slots, query])
+    read = layers.Dot(axes=(1, 1), name="read")([layers.Softmax()(scores), slots])
+    model = keras.Model([slots, query], layers.Dense(3)(read))
+    model.save(path / "m.keras")
+    return model, mutate(path / "m.keras", path / "b.keras", Recipe((), contract=("scores", "read"))).path
+
+
+def test_what_follows_an_open_one_is_listed_on_the_result_that_it_has_in_any_case(tmp_path):
+    model, path = lookup(tmp_path)
+    report = rewriter.check(path)
+    found = {f.node: f for f in report.findings}
+    assert found.keys() == {"scores", "read"}
+    assert found["scores"].chosen is found["read"].chosen is None
+    assert "'scores', which it follows, is not decided" in found["read"].why
+    assert [c.rule for c in found["read"].candidates[:2]] == ["vecmat", "matvec"]
+
+
+@pytest.mark.parametrize("stated", [{"scores": "matvec"}, {"scores": "matvec", "read": "vecmat"}])
+def test_one_that_waits_for_another_is_decided_once_that_is_stated(stated, tmp_path):
+    model, path = lookup(tmp_path)
+    result = rewriter.repair(path, tmp_path / "fixed.keras", at=stated)
+    assert result.output is not None, [f.why for f in result.undecided]
+    assert [(f.node, f.choice.rule) for f in result.findings] == [("scores", "matvec"), ("read", "vecmat")]
+    assert_same(tmp_path / "fixed.keras", model)
+
+
+def test_the_first_ranked_readings_of_both_are_taken_together(tmp_path):
+    _, path = lookup(tmp_path)
+    result = rewriter.repair(path, tmp_path / "fixed.keras", mode="best")
+    assert [f.node for f in result.findings] == ["scores", "read"]
+    assert all(f.choice for f in result.findings)

@@ -1,0 +1,66 @@
+"""What a file states of a model besides its graph and its weights: the operands that layers were built on, and losses.
+
+Both go stale when somebody edits the file, so that neither is a fault. Between readings that nothing else tells apart,
+one that agrees with them is better than one that does not.
+Source: ``build_config`` and ``compile_config`` as Keras 3.15 writes them; the last axis of ``y_pred`` in
+``keras/src/losses/losses.py``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from ..ir.axis import Value
+from ..ir.graph import Loss
+from .infer import Inference
+
+# Losses over classes, which stand along one axis of what is predicted.
+_OVER_CLASSES = {
+    "categoricalcrossentropy",
+    "categoricalfocalcrossentropy",
+    "categoricalgeneralizedcrossentropy",
+    "categoricalhinge",
+    "kld",
+    "kldivergence",
+    "sparsecategoricalcrossentropy",
+}
+
+
+def disagreements(inference: Inference) -> dict[str, str]:
+    """What the file states otherwise than it is inferred, by node."""
+    result = {}
+    for prefix, item in inference.walk():
+        for name, call in item.calls.items():
+            node = item.graph.nodes[name]
+            text = _built_otherwise(node.operation.built, call.inputs) if node.call == 0 else ""
+            if text:
+                result[prefix + name] = text
+    for loss in inference.graph.losses:
+        text = _no_classes(loss, inference.value(loss.output))
+        if text:
+            result.setdefault(loss.output.node, text)
+    return result
+
+
+def _built_otherwise(built: Sequence[tuple[int | None, ...]], operands: Sequence[Value]) -> str:
+    for shape, operand in zip(built, operands, strict=False):
+        axes = operand.axes
+        if axes is None:
+            continue
+        pairs = zip(shape, axes, strict=False)
+        if len(shape) != len(axes) or any(
+            n is not None and isinstance(a.size, int) and n != a.size for n, a in pairs
+        ):
+            stated = ", ".join(map(str, shape))
+            return f"it was built on ({stated}), and takes {operand.text()}"
+    return ""
+
+
+def _no_classes(loss: Loss, predicted: Value) -> str:
+    if loss.name.replace("_", "").lower() not in _OVER_CLASSES or predicted.axes is None:
+        return ""
+    axis = loss.config.get("axis", -1)
+    rank = len(predicted.axes)
+    if not isinstance(axis, int) or rank < 2 or not -rank <= axis < rank or predicted.axes[axis].size == 1:
+        return f"the loss {loss.name} is over classes, and {predicted.text()} has none"
+    return ""
