@@ -103,6 +103,28 @@ class Poly:
     @cached_property
     def minimum(self) -> int | None:
         """A lower bound, from the symbols' minima, or None where a term is negative without bound."""
+        bounds = [low for low in (self._term_by_term(), self._without_floors()) if low is not None]
+        return max(bounds, default=None)
+
+    def _without_floors(self) -> int | None:
+        """A bound by ``(x - d + 1)/d <= x // d <= x/d``, which sees that ``H - H//2`` is more than 0."""
+        floors = [m[0][0] for m, _ in self.terms if len(m) == 1 and m[0][1] == 1]
+        divisors = [atom.divisor for atom in floors if isinstance(atom, FloorDiv)]
+        if not divisors:
+            return None
+        common = math.lcm(*divisors)
+        below: Size = 0
+        for monomial, coefficient in self.terms:
+            atom, power = monomial[0] if len(monomial) == 1 else (None, 0)
+            if isinstance(atom, FloorDiv) and power == 1:
+                numerator = atom.numerator - (atom.divisor - 1) if coefficient > 0 else atom.numerator
+                below = below + numerator * (coefficient * common // atom.divisor)
+            else:
+                below = below + Poly(((monomial, coefficient * common),))
+        low = below if isinstance(below, int) else below.minimum
+        return None if low is None else -(-low // common)
+
+    def _term_by_term(self) -> int | None:
         total = 0
         for monomial, coefficient in self.terms:
             low = 1

@@ -31,6 +31,7 @@ from tests.ir.evaluate import evaluate
 SETTINGS = settings(deadline=None, max_examples=200)
 
 NAMES = ("B", "H", "W")
+H = symbol("H")
 UNKNOWN = [unknown(), unknown()]
 Values = dict[str, int]
 
@@ -202,6 +203,22 @@ def test_what_is_printed_is_what_it_is(a: Sum, at: Values) -> None:
 def test_unknown_where_an_unknown_takes_part(a: Sum) -> None:
     text = str(a.size)
     assert is_unknown(a.size) == ("?" in text)
+
+
+@pytest.mark.parametrize(
+    ("a", "b", "answer"),
+    [
+        (H, H // 2, Truth.NO),
+        (2 * H, ceildiv(H, 2), Truth.NO),
+        (H, H // 2 + H // 3, Truth.NO),
+        (ceildiv(H, 2) + 1, H // 2, Truth.NO),
+        (H, ceildiv(H, 2), Truth.UNKNOWN),
+        (H, 2 * (H // 2), Truth.UNKNOWN),
+        (H - 2, H // 2, Truth.UNKNOWN),
+    ],
+)
+def test_a_floor_is_not_more_than_what_it_is_of(a: Size, b: Size, answer: Truth) -> None:
+    assert same(a, b) is same(b, a) is answer
 
 
 def test_unknowns_equal_only_themselves() -> None:

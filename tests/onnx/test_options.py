@@ -130,18 +130,32 @@ def test_an_unknown_fallback_is_a_usage_error(saved, tmp_path):
         export_onnx(saved, tmp_path / "out.onnx", fallback="other")
 
 
+def stateful(rows):
+    return L.LSTM(3, stateful=True, name="mine")(rows)
+
+
+def functional():
+    rows = keras.Input((6, 5), batch_size=2)
+    return keras.Model(rows, stateful(rows))
+
+
+def sequential():
+    return keras.Sequential([keras.Input((6, 5), batch_size=2), L.LSTM(3, stateful=True, name="mine")])
+
+
+def of_named_inputs():
+    a, b = (keras.Input((6, 5), batch_size=2, name=name) for name in "ab")
+    return keras.Model({"x": a, "y": b}, {"out": stateful(a - b)})
+
+
 @pytest.mark.slow
-def test_tf2onnx_takes_over_and_the_file_says_so(saved, tmp_path, monkeypatch, capsys):
-    from rewriter.formats import onnx as exporter
-
-    def refuse(*arguments):
-        raise UnsupportedError("'mine' (Mine) has no ONNX form: it is mine")
-
-    monkeypatch.setattr(exporter, "_written", refuse)
-    target = tmp_path / "out.onnx"
-    assert cli.main(["export", str(saved), str(target), "--fallback", "tf2onnx", "--verify"]) == 0
+@pytest.mark.parametrize("build", [functional, sequential, of_named_inputs])
+def test_tf2onnx_takes_over_and_the_file_says_so(build, tmp_path, capsys):
+    source, target = tmp_path / "model.keras", tmp_path / "out.onnx"
+    build().save(source)
+    assert cli.main(["export", str(source), str(target), "--fallback", "tf2onnx", "--verify"]) == 0
     printed = capsys.readouterr().out
-    assert "by tf2onnx: 'mine'" in printed and "verified" in printed
+    assert "by tf2onnx: mine (LSTM)" in printed and "verified" in printed
     notes = {p.key: p.value for p in onnx.load(target).metadata_props}
     assert notes["exported_by"] == "tf2onnx" and "mine" in notes["not_exported_directly"]
 

@@ -191,7 +191,7 @@ def lookup(path: Path) -> tuple[keras.Model, Path]:
 
 
 def test_what_follows_an_open_one_is_listed_on_the_result_that_it_has_in_any_case(tmp_path):
-    model, path = lookup(tmp_path)
+    _, path = lookup(tmp_path)
     report = rewriter.check(path)
     found = {f.node: f for f in report.findings}
     assert found.keys() == {"scores", "read"}

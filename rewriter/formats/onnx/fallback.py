@@ -68,7 +68,14 @@ def _exported(request: dict[str, Any], say: Callable[[dict[str, Any]], None]) ->
 
     try:
         model = keras.saving.load_model(request["model"], compile=False, safe_mode=True)
-        model.export(request["target"], format="onnx", verbose=False, opset_version=request["opset"])
+        # Without a signature Keras 3.15 refuses a model that was loaded and never called.
+        model.export(
+            request["target"],
+            format="onnx",
+            verbose=False,
+            input_signature=model.inputs if isinstance(model, keras.Sequential) else [model.input],
+            opset_version=request["opset"],
+        )
     except Exception as error:
         return {"failed": f"{type(error).__name__}: {shown(error)}"}
     return {"opset": request["opset"]}
