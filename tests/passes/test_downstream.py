@@ -17,22 +17,27 @@ from tests import support
 from tests.mutate import Recipe, mutate
 
 
-def forget(path: Path, target: Path) -> Path:
-    """The archive without recorded sizes and without build_config: only the weights are left to tell."""
+def forget(path: Path, target: Path, without: str = "build_config") -> Path:
+    """The archive without recorded sizes and without one key of its layers: only the weights are left to tell."""
 
     def strip(value: Any) -> Any:
         if isinstance(value, dict):
             if value.get("class_name") == "__keras_tensor__":
                 rank = len(value["config"]["shape"])
                 return {**value, "config": {**value["config"], "shape": [None] * rank}}
-            return {k: strip(v) for k, v in value.items() if k != "build_config"}
+            return {k: strip(v) for k, v in value.items() if k != without}
         return [strip(v) for v in value] if isinstance(value, list) else value
 
+    return edited(path, target, strip)
+
+
+def edited(path: Path, target: Path, change: Callable[[Any], Any]) -> Path:
+    """The archive with another configuration."""
     with zipfile.ZipFile(path) as source, zipfile.ZipFile(target, "w") as copy:
         for member in source.infolist():
             data = source.read(member)
             if member.filename == "config.json":
-                data = json.dumps(strip(json.loads(data))).encode()
+                data = json.dumps(change(json.loads(data))).encode()
             copy.writestr(member, data)
     return target
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -18,30 +16,7 @@ from rewriter.shapes.infer import infer
 from rewriter.shapes.stated import disagreements
 from tests import support
 from tests.mutate import Recipe, mutate
-
-
-def unrecorded(path: Path, target: Path, without: str = "") -> Path:
-    """The archive without recorded sizes, and without one more key of its layers."""
-
-    def strip(value: Any) -> Any:
-        if isinstance(value, dict):
-            if value.get("class_name") == "__keras_tensor__":
-                rank = len(value["config"]["shape"])
-                return {**value, "config": {**value["config"], "shape": [None] * rank}}
-            return {k: strip(v) for k, v in value.items() if k != without}
-        return [strip(v) for v in value] if isinstance(value, list) else value
-
-    return edited(path, target, strip)
-
-
-def edited(path: Path, target: Path, change: Any) -> Path:
-    with zipfile.ZipFile(path) as source, zipfile.ZipFile(target, "w") as copy:
-        for member in source.infolist():
-            data = source.read(member)
-            if member.filename == "config.json":
-                data = json.dumps(change(json.loads(data))).encode()
-            copy.writestr(member, data)
-    return target
+from tests.passes.test_downstream import edited, forget
 
 
 def turned(tmp_path: Path) -> tuple[keras.Model, Path]:
@@ -56,7 +31,7 @@ def turned(tmp_path: Path) -> tuple[keras.Model, Path]:
 
 def test_the_shape_that_a_layer_was_built_on_breaks_a_tie(tmp_path):
     model, broken = turned(tmp_path)
-    result = rewriter.repair(unrecorded(broken, tmp_path / "u.keras"), tmp_path / "fixed.keras")
+    result = rewriter.repair(forget(broken, tmp_path / "u.keras", without=""), tmp_path / "fixed.keras")
     (finding,) = result.findings
     assert "it was built on (None, 6, 4)" in finding.why
     fixed = keras.saving.load_model(tmp_path / "fixed.keras")
@@ -67,7 +42,7 @@ def test_the_shape_that_a_layer_was_built_on_breaks_a_tie(tmp_path):
 
 def test_without_that_shape_it_is_a_tie(tmp_path):
     _, broken = turned(tmp_path)
-    path = unrecorded(broken, tmp_path / "u.keras", without="build_config")
+    path = forget(broken, tmp_path / "u.keras")
     result = rewriter.repair(path, tmp_path / "fixed.keras")
     assert result.output is None
     assert "a tie" in result.findings[0].why
@@ -85,7 +60,7 @@ def test_shapes_that_no_reading_gives_decide_nothing(tmp_path):
                 del entry["build_config"]
         return config
 
-    path = unrecorded(edited(broken, tmp_path / "e.keras", change), tmp_path / "u.keras")
+    path = forget(edited(broken, tmp_path / "e.keras", change), tmp_path / "u.keras", without="")
     result = rewriter.repair(path, tmp_path / "fixed.keras")
     assert result.output is None
     assert "a tie" in result.findings[0].why
@@ -105,7 +80,9 @@ def test_a_reading_that_such_a_shape_speaks_against_is_kept_back(tmp_path):
                 del entry["config"]["axes"], entry["config"]["normalize"], entry["build_config"]
         return config
 
-    path = unrecorded(edited(tmp_path / "m.keras", tmp_path / "b.keras", change), tmp_path / "u.keras")
+    path = forget(
+        edited(tmp_path / "m.keras", tmp_path / "b.keras", change), tmp_path / "u.keras", without=""
+    )
     result = rewriter.repair(path, tmp_path / "fixed.keras")
     assert result.output is None
     (finding,) = result.findings
