@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,31 @@ from ....shapes.windows import extent
 from ..emitter import Emitter
 from ..graph import Tensor
 from ..registry import Refused
+
+
+@dataclass(frozen=True)
+class Window:
+    """How a kernel slides: a number for each spatial axis, and whether the channels come first."""
+
+    strides: Sequence[int]
+    padding: str
+    dilation: Sequence[int]
+    first: bool
+
+    @classmethod
+    def of(cls, call: Emitter, dimensions: int) -> Window:
+        """As the call has it configured."""
+        return cls(
+            call.integers("strides", dimensions, 1, 1),
+            call.text("padding", "valid").lower(),
+            call.integers("dilation_rate", dimensions, 1, 1),
+            call.channels_first(),
+        )
+
+    def at_each_point(self) -> Window:
+        """That of a pointwise convolution of the same images."""
+        ones = [1] * len(self.strides)
+        return replace(self, strides=ones, padding="valid", dilation=ones)
 
 
 def to_first(call: Emitter, x: Tensor, first: bool) -> Tensor:
@@ -24,73 +50,47 @@ def from_first(call: Emitter, x: Tensor, first: bool) -> Tensor:
     return x if first else call.transpose(x, [0, *range(2, x.rank), 1])
 
 
-def convolve(
-    call: Emitter,
-    x: Tensor,
-    kernel: Tensor,
-    bias: Tensor | None,
-    *,
-    strides: Sequence[int],
-    padding: str,
-    dilation: Sequence[int],
-    first: bool,
-) -> Tensor:
+def convolve(call: Emitter, x: Tensor, kernel: Tensor, bias: Tensor | None, window: Window) -> Tensor:
     """``conv(x[B, S..., C], kernel[K..., C/groups, F]) -> [B, S'..., F]``; as many groups as the kernel leaves."""
-    image = to_first(call, x, first)
+    image = to_first(call, x, window.first)
     channels, taken = image.sizes[1], kernel.sizes[-2]
     if not isinstance(channels, int) or not isinstance(taken, int):
         raise Refused("the number of channels is not fixed")
     turned = call.transpose(kernel, [kernel.rank - 1, kernel.rank - 2, *range(kernel.rank - 2)])
-    return from_first(
-        call, _slid(call, image, turned, bias, strides, padding, dilation, channels // taken), first
-    )
+    return _slid(call, image, turned, bias, window, channels // taken)
 
 
 def convolve_depthwise(
-    call: Emitter,
-    x: Tensor,
-    kernel: Tensor,
-    bias: Tensor | None,
-    *,
-    strides: Sequence[int],
-    padding: str,
-    dilation: Sequence[int],
-    first: bool,
+    call: Emitter, x: Tensor, kernel: Tensor, bias: Tensor | None, window: Window
 ) -> Tensor:
     """``depthwise(x[B, S..., C], kernel[K..., C, M]) -> [B, S'..., C*M]``."""
-    image = to_first(call, x, first)
+    image = to_first(call, x, window.first)
     rank = kernel.rank
     turned = call.transpose(kernel, [rank - 2, rank - 1, *range(rank - 2)])
     channels, multiplier = kernel.sizes[-2:]
     if not isinstance(channels, int):
         raise Refused("the number of channels is not fixed")
     turned = call.reshape(turned, [channels * multiplier, 1, *kernel.sizes[:-2]])
-    return from_first(call, _slid(call, image, turned, bias, strides, padding, dilation, channels), first)
+    return _slid(call, image, turned, bias, window, channels)
 
 
 def _slid(
-    call: Emitter,
-    image: Tensor,
-    kernel: Tensor,
-    bias: Tensor | None,
-    strides: Sequence[int],
-    padding: str,
-    dilation: Sequence[int],
-    groups: int,
+    call: Emitter, image: Tensor, kernel: Tensor, bias: Tensor | None, window: Window, groups: int
 ) -> Tensor:
-    spans = [extent(k, d) for k, d in zip(_numbers(kernel.sizes[2:]), dilation, strict=True)]
-    image, pads = padded(call, image, spans, strides, padding)
-    return call.op(
+    spans = [extent(k, d) for k, d in zip(_numbers(kernel.sizes[2:]), window.dilation, strict=True)]
+    image, pads = padded(call, image, spans, window.strides, window.padding)
+    y = call.op(
         "Conv",
         image,
         kernel,
         bias,
         kernel_shape=list(kernel.sizes[2:]),
-        strides=list(strides),
-        dilations=list(dilation),
+        strides=list(window.strides),
+        dilations=list(window.dilation),
         group=groups,
         pads=pads,
     )
+    return from_first(call, y, window.first)
 
 
 def convolve_transposed(
@@ -98,34 +98,31 @@ def convolve_transposed(
     x: Tensor,
     kernel: Tensor,
     bias: Tensor | None,
-    *,
-    strides: Sequence[int],
-    padding: str,
-    dilation: Sequence[int],
+    window: Window,
     output_padding: Sequence[int] | None,
-    first: bool,
 ) -> Tensor:
     """``conv_transpose(x[B, S..., C], kernel[K..., F, C]) -> [B, S'..., F]``.
 
     The whole result has ``(n-1)*s + span`` positions; TensorFlow takes away what is too much, the smaller half
     before, or adds zeros behind (``compute_conv_transpose_output_shape`` says how many there are).
     """
-    image = to_first(call, x, first)
+    image = to_first(call, x, window.first)
     rank = kernel.rank
     turned = call.transpose(kernel, [rank - 1, rank - 2, *range(rank - 2)])
     before, after, extra = [], [], []
-    for n, (k, s, d) in enumerate(zip(_numbers(kernel.sizes[:-2]), strides, dilation, strict=True)):
+    sizes = _numbers(kernel.sizes[:-2])
+    for n, (k, s, d) in enumerate(zip(sizes, window.strides, window.dilation, strict=True)):
         span = extent(k, d)
         p = None if output_padding is None else output_padding[n]
-        if padding == "valid":
+        if window.padding == "valid":
             surplus = -(max(span, s) - span) if p is None else -p
         else:
             surplus = span - s if p is None else span - span % 2 - p
         before.append(max(surplus, 0) // 2)
         after.append(max(surplus, 0) - max(surplus, 0) // 2)
         extra.append(max(-surplus, 0))
-    y = _conv_transpose(call, image, turned, bias, strides, dilation, before, after, extra)
-    return from_first(call, y, first)
+    y = _conv_transpose(call, image, turned, bias, window, [*before, *after], extra)
+    return from_first(call, y, window.first)
 
 
 def _conv_transpose(
@@ -133,17 +130,16 @@ def _conv_transpose(
     image: Tensor,
     kernel: Tensor,
     bias: Tensor | None,
-    strides: Sequence[int],
-    dilation: Sequence[int],
-    before: Sequence[int],
-    after: Sequence[int],
+    window: Window,
+    pads: list[int],
     extra: Sequence[int],
 ) -> Tensor:
     # An output padding has to be less than the stride or the dilation (ConvTranspose in ONNX's Operators.md).
-    fits = all(e < max(s, d) for e, s, d in zip(extra, strides, dilation, strict=True))
+    fits = all(e < max(s, d) for e, s, d in zip(extra, window.strides, window.dilation, strict=True))
     attributes: dict[str, Any] = {
-        "strides": list(strides),
-        "dilations": list(dilation),
+        "pads": pads,
+        "strides": list(window.strides),
+        "dilations": list(window.dilation),
         "kernel_shape": list(kernel.sizes[2:]),
     }
     if fits:
@@ -152,11 +148,10 @@ def _conv_transpose(
             image,
             kernel,
             bias,
-            pads=[*before, *after],
             output_padding=list(extra) if any(extra) else None,
             **attributes,
         )
-    y = call.op("ConvTranspose", image, kernel, pads=[*before, *after], **attributes)
+    y = call.op("ConvTranspose", image, kernel, **attributes)
     y = call.pad(y, [0] * y.rank, [0, 0, *extra])
     if bias is None:
         return y

@@ -10,7 +10,7 @@ from ...emitter import Emitter
 from ...graph import Array, Tensor
 from ...registry import layer
 from .._spectrum import precise, window_of
-from .._windows import convolve
+from .._windows import Window, convolve
 
 _EPSILON = 1e-7
 
@@ -46,17 +46,11 @@ def _frequencies(call: Emitter, path: str, name: str) -> Tensor:
     """``x[B, N, C] -> [B, C, frequencies, frames]``: a convolution of every channel."""
     x = call.x if call.channels_first() else call.transpose(call.x, [0, 2, 1])
     batch, channels, length = x.sizes
-    step = call.get("frame_step")
-    y = convolve(
-        call,
-        call.reshape(x, [batch * channels, 1, length]),
-        call.weight(path, name),
-        None,
-        strides=(call.whole("frame_step", step, 1) if step else call.integer("frame_length", 1, 256) // 2,),
-        padding=call.text("padding", "valid"),
-        dilation=(1,),
-        first=True,
-    )
+    given = call.get("frame_step")
+    step = call.whole("frame_step", given, 1) if given else call.integer("frame_length", 1, 256) // 2
+    window = Window([step], call.text("padding", "valid"), [1], first=True)
+    rows = call.reshape(x, [batch * channels, 1, length])
+    y = convolve(call, rows, call.weight(path, name), None, window)
     return call.reshape(y, [batch, channels, *y.sizes[1:]])
 
 

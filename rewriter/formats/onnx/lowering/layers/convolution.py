@@ -3,22 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 from ...emitter import Emitter
 from ...graph import Tensor
 from ...registry import layer
 from .._activations import activated
-from .._windows import convolve, convolve_depthwise, convolve_transposed
-
-
-def _window(call: Emitter, dimensions: int) -> dict[str, Any]:
-    return {
-        "strides": call.integers("strides", dimensions, 1, 1),
-        "padding": call.text("padding", "valid").lower(),
-        "dilation": call.integers("dilation_rate", dimensions, 1, 1),
-        "first": call.channels_first(),
-    }
+from .._windows import Window, convolve, convolve_depthwise, convolve_transposed
 
 
 def _bias(call: Emitter, path: str) -> Tensor | None:
@@ -29,9 +19,8 @@ def _conv(dimensions: int) -> Callable[[Emitter], Tensor]:
     def lowering(call: Emitter) -> Tensor:
         """``conv(x[B, S..., C]) -> [B, S'..., filters]``."""
         kernel = call.weight("vars/0", "kernel")
-        return activated(
-            call, convolve(call, call.x, kernel, _bias(call, "vars/1"), **_window(call, dimensions))
-        )
+        y = convolve(call, call.x, kernel, _bias(call, "vars/1"), Window.of(call, dimensions))
+        return activated(call, y)
 
     return lowering
 
@@ -40,7 +29,7 @@ def _depthwise(dimensions: int) -> Callable[[Emitter], Tensor]:
     def lowering(call: Emitter) -> Tensor:
         """``depthwise(x[B, S..., C]) -> [B, S'..., C*depth_multiplier]``."""
         kernel = call.weight("vars/0", "kernel")
-        y = convolve_depthwise(call, call.x, kernel, _bias(call, "vars/1"), **_window(call, dimensions))
+        y = convolve_depthwise(call, call.x, kernel, _bias(call, "vars/1"), Window.of(call, dimensions))
         return activated(call, y)
 
     return lowering
@@ -51,19 +40,9 @@ def _separable(dimensions: int) -> Callable[[Emitter], Tensor]:
         """``separable(x[B, S..., C]) -> [B, S'..., filters]``: depthwise, then over the channels."""
         depthwise = call.weight("vars/0", "depthwise_kernel")
         pointwise = call.weight("vars/1", "pointwise_kernel")
-        window = _window(call, dimensions)
-        y = convolve_depthwise(call, call.x, depthwise, None, **window)
-        ones = (1,) * dimensions
-        y = convolve(
-            call,
-            y,
-            pointwise,
-            _bias(call, "vars/2"),
-            strides=ones,
-            padding="valid",
-            dilation=ones,
-            first=window["first"],
-        )
+        window = Window.of(call, dimensions)
+        y = convolve_depthwise(call, call.x, depthwise, None, window)
+        y = convolve(call, y, pointwise, _bias(call, "vars/2"), window.at_each_point())
         return activated(call, y)
 
     return lowering
@@ -78,8 +57,8 @@ def _transposed(dimensions: int) -> Callable[[Emitter], Tensor]:
             call.x,
             call.weight("vars/0", "kernel"),
             _bias(call, "vars/1"),
-            output_padding=None if extra is None else call.integers("output_padding", dimensions),
-            **_window(call, dimensions),
+            Window.of(call, dimensions),
+            None if extra is None else call.integers("output_padding", dimensions),
         )
         return activated(call, y)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 from .....ir.graph import leaves
@@ -26,7 +27,7 @@ from .._recurrent import (
     step_mask,
     zeros,
 )
-from .._windows import convolve
+from .._windows import Window, convolve
 
 refuse_layers("it is a layer of Keras 2 alone", "CuDNNGRU", "CuDNNLSTM")
 
@@ -86,17 +87,8 @@ def convolved(
     frames = call.reshape(x, [batch * time, *x.sizes[2:]])
     if not first:
         frames = call.transpose(frames, [0, frames.rank - 1, *range(1, frames.rank - 1)])
-    ones = (1,) * dimensions
-    taken = convolve(
-        call,
-        frames,
-        kernel,
-        bias,
-        strides=call.integers("strides", dimensions, 1, 1),
-        padding=call.text("padding", "valid").lower(),
-        dilation=call.integers("dilation_rate", dimensions, 1, 1),
-        first=True,
-    )
+    window = replace(Window.of(call, dimensions), first=True)
+    taken = convolve(call, frames, kernel, bias, window)
     spatial = taken.sizes[2:]
     steps = call.reshape(taken, [batch, time, 4 * filters, *spatial])
     sequence = call.transpose(steps, [1, 0, *range(2, steps.rank)])
@@ -105,9 +97,7 @@ def convolved(
 
     def one(current: Tensor, carried: Sequence[Tensor]) -> tuple[Tensor, list[Tensor]]:
         h, c = carried
-        from_state = convolve(
-            call, h, recurrent, None, strides=ones, padding="same", dilation=ones, first=True
-        )
+        from_state = convolve(call, h, recurrent, None, replace(window.at_each_point(), padding="same"))
         total = call.op("Add", current, from_state)
         parts = [call.slice(total, 1, n * filters, (n + 1) * filters) for n in range(4)]
         return gated(call, cell, parts, c)

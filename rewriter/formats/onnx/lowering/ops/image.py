@@ -12,7 +12,7 @@ from ...emitter import Emitter
 from ...graph import Array, Tensor
 from ...registry import op, refuse_ops
 from .._resize import KERNELS, cut_to_aspect, filled_to_aspect, of_type, resized
-from .._windows import convolve, convolve_depthwise, padded
+from .._windows import Window, convolve, convolve_depthwise, padded
 from ._operands import argument, as_tensor, floating, promoted_float, where
 from ._sampling import at_coordinates, projected
 
@@ -191,7 +191,7 @@ def extract_patches(call: Emitter) -> Tensor:
     else:
         total = channels * int(np.prod(size))
         kernel = call.constant(np.eye(total).reshape(*size, channels, total), x.dtype)
-        y = convolve(call, x, kernel, None, strides=strides, padding=padding, dilation=dilation, first=first)
+        y = convolve(call, x, kernel, None, Window(strides, padding, dilation, first))
     return call.squeeze(y, 0) if single else y
 
 
@@ -251,10 +251,7 @@ def _filtered(call: Emitter, x: Tensor, kernel: Array, padding: str) -> Tensor:
     if not isinstance(channels, int):
         raise call.refuse("the number of channels is not fixed")
     weights = call.constant(np.tile(kernel, [1, 1, channels, 1]), x.dtype)
-    unit = (1, 1)
-    return convolve_depthwise(
-        call, x, weights, None, strides=unit, padding=padding, dilation=unit, first=False
-    )
+    return convolve_depthwise(call, x, weights, None, Window((1, 1), padding, (1, 1), first=False))
 
 
 @op("image", "SobelEdges")

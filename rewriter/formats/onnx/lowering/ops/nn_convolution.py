@@ -12,6 +12,7 @@ from ...emitter import Emitter
 from ...graph import Tensor
 from ...registry import op
 from .._windows import (
+    Window,
     adaptive_pool,
     convolve,
     convolve_depthwise,
@@ -36,40 +37,27 @@ def _kernel(call: Emitter, position: int, name: str, x: Tensor) -> Tensor:
     return kernel
 
 
-def _window(call: Emitter, x: Tensor) -> dict[str, Any]:
-    dimensions = x.rank - 2
-    return {
-        "strides": call.integers("strides", dimensions, 1, 1),
-        "padding": call.text("padding", "valid").lower(),
-        "dilation": call.integers("dilation_rate", dimensions, 1, 1),
-        "first": call.channels_first(),
-    }
-
-
 @op("nn", "Conv")
 def conv(call: Emitter) -> Tensor:
     """``conv(x[B, S..., C], kernel[k..., C/groups, F]) -> [B, S'..., F]``."""
     x = _image(call)
-    return convolve(call, x, _kernel(call, 1, "kernel", x), None, **_window(call, x))
+    return convolve(call, x, _kernel(call, 1, "kernel", x), None, Window.of(call, x.rank - 2))
 
 
 @op("nn", "DepthwiseConv")
 def depthwise_conv(call: Emitter) -> Tensor:
     """``depthwise_conv(x[B, S..., C], kernel[k..., C, m]) -> [B, S'..., C*m]``."""
     x = _image(call)
-    return convolve_depthwise(call, x, _kernel(call, 1, "kernel", x), None, **_window(call, x))
+    return convolve_depthwise(call, x, _kernel(call, 1, "kernel", x), None, Window.of(call, x.rank - 2))
 
 
 @op("nn", "SeparableConv")
 def separable_conv(call: Emitter) -> Tensor:
     """``separable_conv(x[B, S..., C], depthwise[k..., C, m], pointwise[1..., C*m, F]) -> [B, S'..., F]``."""
     x = _image(call)
-    window = _window(call, x)
-    y = convolve_depthwise(call, x, _kernel(call, 1, "depthwise_kernel", x), None, **window)
-    ones = (1,) * (x.rank - 2)
-    pointwise = _kernel(call, 2, "pointwise_kernel", x)
-    rest = {"strides": ones, "dilation": ones, "padding": "valid", "first": window["first"]}
-    return convolve(call, y, pointwise, None, **rest)
+    window = Window.of(call, x.rank - 2)
+    y = convolve_depthwise(call, x, _kernel(call, 1, "depthwise_kernel", x), None, window)
+    return convolve(call, y, _kernel(call, 2, "pointwise_kernel", x), None, window.at_each_point())
 
 
 @op("nn", "ConvTranspose")
@@ -79,7 +67,7 @@ def conv_transpose(call: Emitter) -> Tensor:
     given = call.get("output_padding")
     extra = None if given is None else call.integers("output_padding", x.rank - 2)
     kernel = _kernel(call, 1, "kernel", x)
-    return convolve_transposed(call, x, kernel, None, output_padding=extra, **_window(call, x))
+    return convolve_transposed(call, x, kernel, None, Window.of(call, x.rank - 2), extra)
 
 
 @op("nn", "MaxPool", "AveragePool")
