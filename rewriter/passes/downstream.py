@@ -20,6 +20,7 @@ from ..shapes.infer import Inference, Override, infer, infer_again
 from ..shapes.stated import disagreements
 from .candidates import matches, must_be_asked_for
 from .finding import Applicability, Candidate, Finding, Severity
+from .places import Places
 from .resolve import choose, claim_text
 
 # The finding of one node in an inference, None where nothing is wrong with it.
@@ -102,12 +103,7 @@ class Trials:
         self.findings = {f.node: f for f in findings}
         self.budget = self.limit = max(_MIN_NODES, _MAX_MODELS * len(graph.nodes))
         self.stuck: set[str] = set()
-        self.place = {name: number for number, name in enumerate(graph.order)}
-        self.below: dict[str, set[str]] = {}
-        self.keys: dict[str, tuple[int, ...]] = {}
-        self.calls: dict[str, list[str]] = {}
-        for name in graph.order:
-            self.calls.setdefault(graph.nodes[name].operation.name, []).append(name)
+        self.places = Places(graph)
         self.base = infer(graph, self._chosen())
 
     # -- all of them -----------------------------
@@ -148,8 +144,8 @@ class Trials:
         left = self._contradictions({})
         for finding in self.findings.values():
             choice = finding.choice
-            below = {p for p in left.axes if any(top in self._below(finding.node) for top in self._tops(p))}
-            if choice is None or not below:
+            reached = self.places.below(finding.node)
+            if choice is None or not any(top in reached for p in left.axes for top in self.places.tops(p)):
                 continue
             for order in _orders(choice.plan.output):
                 if self.budget < len(self.graph.nodes):
@@ -171,27 +167,29 @@ class Trials:
         Nothing is chosen there: which of them it is can matter.
         """
         supposed: dict[str, Override] = {}
-        done: set[str] = set()
-        while len(supposed) < _MAX_SUPPOSED and self.budget > 0:
-            finding = next((f for f in self._ordered() if f.node not in done and f.chosen is None), None)
-            if finding is None:
-                return
-            done.add(finding.node)
-            best = finding.candidates[:1]
-            alike = [c for c in finding.candidates if c.rank[0] == best[0].rank[0]]
-            if len(_by_sizes(alike)) != 1 or best[0].match.assumed:
+        waiting = [f.node for f in self._ordered() if f.chosen is None]
+        while waiting and len(supposed) < _MAX_SUPPOSED and self.budget > 0:
+            finding = self.findings[waiting.pop(0)]
+            alike = [c for c in finding.candidates if c.rank[0] == finding.candidates[0].rank[0]]
+            if len(_by_sizes(alike)) != 1 or alike[0].match.assumed:
                 continue
-            supposed[finding.node] = override(best[0])
+            supposed[finding.node] = override(alike[0])
             inference, _ = self._suppose(supposed)
-            for path in sorted({*self.findings, *inference.faults}, key=self._key):
+            listed = set()
+            for path in sorted({*self.findings, *inference.faults}, key=self.places.key):
                 before = self.findings.get(path)
-                if not self._reaches(finding.node, path) or (before and self._as_before(inference, before)):
-                    continue
-                new = self.look(inference, path)
+                known = before is not None and self._as_before(inference, before)
+                new = (
+                    self.look(inference, path)
+                    if self.places.reaches(finding.node, path) and not known
+                    else None
+                )
                 if new is not None and new.severity is Severity.ERROR:
                     new.chosen, new.follows = None, finding.node
                     new.why = f"{finding.node!r}, which it follows, is not decided; each reading of it gives this shape"
                     self.findings[path] = new
+                    listed.add(path)
+            waiting = sorted({*waiting, *listed}, key=self.places.key)
 
     def supposed(self) -> Inference:
         """The model as it would be with everything that is chosen."""
@@ -201,11 +199,11 @@ class Trials:
         return overrides(self.findings.values())
 
     def _ordered(self) -> list[Finding]:
-        return sorted(self.findings.values(), key=lambda f: self._key(f.node))
+        return sorted(self.findings.values(), key=lambda f: self.places.key(f.node))
 
     def _renew(self) -> None:
         """Judge again what meets operands of other sizes in the model as it is chosen so far."""
-        for path in sorted({*self.findings, *self.base.faults}, key=self._key):
+        for path in sorted({*self.findings, *self.base.faults}, key=self.places.key):
             before = self.findings.get(path)
             if before is None:
                 new = self.look(self.base, path)
@@ -238,7 +236,7 @@ class Trials:
         """The findings in groups that have to be decided together: those whose readings reach the same nodes."""
         groups: list[tuple[set[str], list[Finding]]] = []
         for finding in undecided:
-            reach = set(self._tops(finding.node))
+            reach = set(self.places.tops(finding.node))
             results = _by_sizes(finding.candidates)
             if len(undecided) > 1 and 1 < len(results) <= _MAX_RESULTS and self.budget > 0:
                 for readings in results:
@@ -408,9 +406,11 @@ class Trials:
         faults = {p: text for p, text in every.items() if p not in ignored}
         following = self._next(inference, faults, taken, without)
         open_ = {following.node, *without} if following is not None else without
-        later = set().union(*(self._below(path) for path in open_))
+        later = set().union(*(self.places.below(path) for path in open_))
         left = {
-            p: t for p, t in faults.items() if p not in open_ and not any(n in later for n in self._tops(p))
+            p: t
+            for p, t in faults.items()
+            if p not in open_ and not any(n in later for n in self.places.tops(p))
         }
         if left:
             found.dead.append(left)
@@ -434,7 +434,7 @@ class Trials:
         self, inference: Inference, faults: Collection[str], taken: Collection[str], without: Collection[str]
     ) -> Finding | None:
         """The first multiply that still has to be read, with the operands that it now has."""
-        for path in sorted({*faults, *without} - {*taken}, key=self._key):
+        for path in sorted({*faults, *without} - {*taken}, key=self.places.key):
             before = self.findings.get(path)
             if before is not None and self._as_before(inference, before):
                 if path in without:
@@ -445,49 +445,13 @@ class Trials:
                 return finding
         return None
 
-    # -- where nodes are -----------------------------
-    def _key(self, path: str) -> tuple[int, ...]:
-        """Where a node stands: producers first, a model's nodes at the place of its first call."""
-        if path not in self.keys:
-            self.keys[path] = self._position(path)
-        return self.keys[path]
-
-    def _position(self, path: str) -> tuple[int, ...]:
-        graph = self.graph
-        result: list[int] = []
-        *outer, name = path.split("/")
-        for part in outer:
-            operation = graph.operations.get(part)
-            calls = [i for i, n in enumerate(graph.order) if graph.nodes[n].operation.name == part]
-            if operation is None or operation.graph is None or not calls:
-                return tuple(result)
-            result.append(calls[0])
-            graph = operation.graph
-        if graph is self.graph:
-            return (self.place.get(name, -1),)
-        return (*result, graph.order.index(name)) if name in graph.nodes else tuple(result)
-
-    def _tops(self, path: str) -> list[str]:
-        """The nodes of the outermost model that are this node, or hold it."""
-        first, inside, _ = path.partition("/")
-        return self.calls.get(first, []) if inside else [first] if first in self.place else []
-
-    def _below(self, path: str) -> set[str]:
-        """The nodes of the outermost model that a node reaches, those that hold it included."""
-        known = self.below.get(path)
-        if known is None:
-            tops = self._tops(path)
-            known = set(tops if "/" in path else ()).union(*(self.graph.descendants(top) for top in tops))
-            self.below[path] = known
-        return known
-
     # -- inferences -----------------------------
     def _suppose(
         self, readings: Mapping[str, Override], without: Collection[str] = (), at: Collection[str] = ()
     ) -> tuple[Inference, list[str]]:
         """The model with these readings, and without the choices at some nodes; and what was inferred again."""
         chosen = {path: o for path, o in self._chosen().items() if path not in without}
-        tops = {top for path in (*readings, *without, *at) for top in self._tops(path)}
+        tops = {top for path in (*readings, *without, *at) for top in self.places.tops(path)}
         inference, again = infer_again(self.base, {**chosen, **readings}, tops)
         self.budget -= len(again) + 1
         return inference, again
@@ -498,7 +462,9 @@ class Trials:
         """What cannot run at the members of a group and below them, faults that are found already left out."""
         inference, again = self._suppose(readings, members)
         anew = set(again)
-        reach = set().union(*(self._below(path) for path in members), *(self._tops(path) for path in members))
+        reach = set().union(
+            *(self.places.below(path) for path in members), *(self.places.tops(path) for path in members)
+        )
         names = [name for name in (*inference.faults, *inference.inner) if name in reach]
         faults = {
             path: text
@@ -512,7 +478,7 @@ class Trials:
         finding = self.findings.get(path)
         if finding is None or finding.chosen is not None:
             return False
-        return not any(top in anew for top in self._tops(path)) or self._as_before(inference, finding)
+        return not any(top in anew for top in self.places.tops(path)) or self._as_before(inference, finding)
 
     def _contradictions(self, readings: Mapping[str, Override]) -> Contradictions:
         """What speaks against readings in the whole model."""
@@ -532,11 +498,11 @@ class Trials:
     def _reconsider(self) -> None:
         """Look again at choices above a fault, together with what is undecided there: others may leave none."""
         broken = {path for path, _ in _faults(self.base, self.graph.order)} | self.stuck
-        for path in sorted(broken, key=self._key):
+        for path in sorted(broken, key=self.places.key):
             finding = self.findings.get(path)
             if finding is not None and finding.chosen is not None:
                 continue
-            above = [f for f in self._ordered() if _has_others(f) and self._reaches(f.node, path)]
+            above = [f for f in self._ordered() if _has_others(f) and self.places.reaches(f.node, path)]
             if not above:
                 continue
             if len(above) > _MAX_RECONSIDERED:
@@ -557,10 +523,6 @@ class Trials:
                 elif now is member and member.chosen == chosen:
                     member.why = why
             self.base = self.supposed()
-
-    def _reaches(self, source: str, target: str) -> bool:
-        below = self._below(source)
-        return source != target and any(top in below for top in self._tops(target))
 
 
 def override(candidate: Candidate) -> Override:
