@@ -222,7 +222,20 @@ def _all(edits: list[Edit]) -> Edit:
 
 # -- what leads to an operand -----------------------------
 def _makes_shape(node: Config) -> bool:
-    return node["class_name"] in SHAPERS
+    """Whether a node only gives what it takes another shape; one that selects is not to be had back from shapes."""
+    return node["class_name"] in SHAPERS and not (node["class_name"] == "GetItem" and _selects(node))
+
+
+def _selects(node: Config) -> bool:
+    """Whether an index of a GetItem is a number, or a slice with an end."""
+    (call,) = node["inbound_nodes"]
+    _, key = (*call["args"], call["kwargs"].get("key"))[:2]
+    for item in key if isinstance(key, list) else [key]:
+        if isinstance(item, dict) and item.get("class_name") == "__slice__":
+            item = next((end for end in item["config"].values() if end is not None), None)
+        if isinstance(item, int):
+            return True
+    return False
 
 
 def _keeps_axes(node: Config) -> bool:
@@ -251,7 +264,7 @@ def _second(config: Config, chain: Chain) -> Config | None:
     """The node that makes a shape right before the one of the chain."""
     name = chain.source["keras_history"][0]
     found = [node for _, node in nodes(config) if node["config"]["name"] == name]
-    return found[0] if found and found[0]["class_name"] in SHAPERS else None
+    return found[0] if found and _makes_shape(found[0]) else None
 
 
 def _producer(scope: Config, reference: Config) -> Config:

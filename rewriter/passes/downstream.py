@@ -179,16 +179,17 @@ class Trials:
             for path in sorted({*self.findings, *inference.faults}, key=self.places.key):
                 before = self.findings.get(path)
                 known = before is not None and self._as_before(inference, before)
-                new = (
-                    self.look(inference, path)
-                    if self.places.reaches(finding.node, path) and not known
-                    else None
-                )
+                if known or not self.places.reaches(finding.node, path):
+                    continue
+                new = self.look(inference, path)
                 if new is not None and new.severity is Severity.ERROR:
                     new.chosen, new.follows = None, finding.node
                     new.why = f"{finding.node!r}, which it follows, is not decided; each reading of it gives this shape"
                     self.findings[path] = new
                     listed.add(path)
+                elif new is None and before is not None:
+                    del self.findings[path]
+            waiting = [path for path in waiting if path in self.findings]
             waiting = sorted({*waiting, *listed}, key=self.places.key)
 
     def supposed(self) -> Inference:

@@ -76,8 +76,7 @@ def _readings(data: Axes, entries: Axes, recorded: Shape | None) -> Iterator[tup
     for places in itertools.islice(_flattened(data, entries), _MAX_PLACEMENTS):
         equation = _equation(data, places)
         yield "flat-gate", equation
-        if sum(map(len, places)) == len(data) - 1:
-            yield "flat-data", Equation(equation.operands, equation.operands[1])
+        yield "flat-data", Equation(equation.operands, _merged(equation.output, places))
     yield from (("flat-data", equation) for equation in _grouped(data, entries, recorded))
     yield from (("outer-gate", equation) for equation in _spread(data, entries))
 
@@ -196,6 +195,17 @@ def _equation(data: Axes, places: Places, order: Sequence[int] = ()) -> Equation
     gate = _terms([["b"], *([names[p] for p in run] for run in places)])
     result = _terms([["b"], *([names[p]] for p in order or range(1, len(data)))])
     return Equation((_terms([[name] for name in names]), gate), result)
+
+
+def _merged(terms: Sequence[Term], places: Places) -> tuple[Term, ...]:
+    """The data's axes with those as one that an axis of the gate stands on together."""
+    runs = {run[0]: run for run in places}
+    taken = {position for run in places for position in run[1:]}
+    return tuple(
+        Term(tuple(name for p in runs.get(position, (position,)) for name in terms[p].names))
+        for position in range(len(terms))
+        if position not in taken
+    )
 
 
 def _group_equation(
