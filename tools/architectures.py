@@ -333,6 +333,101 @@ def eca(h: int, w: int, c: int) -> keras.Model:
     return keras.Model(image, layers.Dense(3)(pool(x)), name="eca")
 
 
+def global_context(h: int, w: int, c: int) -> keras.Model:
+    """One softmax over all places gives the context that is added to each of them."""
+    image = keras.Input((h, w, 3))
+    x = layers.Conv2D(c, 3, padding="same")(image)
+    share = layers.Softmax(axis=1)(layers.Reshape((h * w, 1))(layers.Conv2D(1, 1)(x)))
+    context = ops.sum(layers.Multiply()([layers.Reshape((h * w, c))(x), share]), axis=1)
+    context = layers.Dense(c)(layers.LayerNormalization()(layers.Dense(4, activation="relu")(context)))
+    x = layers.Add()([x, layers.Reshape((1, 1, c))(context)])
+    return keras.Model(image, layers.Dense(3)(pool(x)), name="global_context")
+
+
+def selective_kernel(h: int, w: int, c: int) -> keras.Model:
+    """Two branches, of which a softmax says for each channel how much of either is taken."""
+    image = keras.Input((h, w, 3))
+    branches = [layers.Conv2D(c, 3, padding="same", dilation_rate=rate)(image) for rate in (1, 2)]
+    both = layers.Dense(4, activation="relu")(pool(layers.Add()(branches)))
+    share = layers.Softmax(axis=1)(layers.Reshape((2, c))(layers.Dense(2 * c)(both)))
+    taken = [
+        layers.Multiply()([x, layers.Reshape((1, 1, c))(share[:, number])])
+        for number, x in enumerate(branches)
+    ]
+    return keras.Model(image, layers.Dense(3)(pool(layers.Add()(taken))), name="selective_kernel")
+
+
+def bottleneck_attention(h: int, w: int, c: int) -> keras.Model:
+    """BAM: a gate per channel and a gate per place, added up before the sigmoid."""
+    image = keras.Input((h, w, 3))
+    x = layers.Conv2D(c, 3, padding="same", activation="relu")(image)
+    channels = layers.Reshape((1, 1, c))(layers.Dense(c)(layers.Dense(2, activation="relu")(pool(x))))
+    places = layers.Conv2D(1, 1)(layers.Conv2D(2, 3, padding="same", dilation_rate=2)(layers.Conv2D(2, 1)(x)))
+    gate = layers.Activation("sigmoid")(layers.Add()([channels, places]))
+    return keras.Model(
+        image, layers.Dense(3)(pool(layers.Multiply()([x, gate]))), name="bottleneck_attention"
+    )
+
+
+def pyramid_gate(h: int, w: int, c: int) -> keras.Model:
+    """A gate of half the resolution."""
+    image = keras.Input((2 * h, 2 * w, 3))
+    x = layers.Conv2D(c, 3, padding="same")(image)
+    gate = layers.Conv2D(c, 3, padding="same", activation="sigmoid")(layers.MaxPooling2D(2)(x))
+    x = layers.Multiply()([x, layers.UpSampling2D(2)(gate)])
+    return keras.Model(image, layers.Conv2D(2, 1)(x), name="pyramid_gate")
+
+
+def frame_attention(t: int, h: int, w: int, c: int) -> keras.Model:
+    """Frames of a video by their weights, of a softmax over time."""
+    video = keras.Input((t, h, w, 2))
+    x = layers.TimeDistributed(layers.Conv2D(c, 3, padding="same"))(video)
+    pooled = layers.TimeDistributed(layers.GlobalAveragePooling2D())(x)
+    share = layers.Softmax(axis=1)(layers.Dense(1)(pooled))
+    x = layers.Multiply()([x, layers.Reshape((t, 1, 1, 1))(share)])
+    return keras.Model(video, layers.Conv3D(2, 1)(x), name="frame_attention")
+
+
+def interest(t: int, d: int) -> keras.Model:
+    """A history weighed by how each step goes with a query."""
+    history, query = keras.Input((t, d)), keras.Input((d,))
+    repeated = layers.RepeatVector(t)(query)
+    together = layers.Concatenate()([history, repeated, layers.Multiply()([history, repeated])])
+    share = layers.Dense(1, activation="sigmoid")(layers.Dense(8, activation="relu")(together))
+    taken = ops.sum(layers.Multiply()([history, share]), axis=1)
+    return keras.Model(
+        [history, query], layers.Dense(3)(layers.Concatenate()([taken, query])), name="interest"
+    )
+
+
+def graph_attention(t: int, d: int) -> keras.Model:
+    """A softmax over neighbours, cut to the edges that there are."""
+    nodes, edges = keras.Input((t, d)), keras.Input((t, t))
+    x = layers.Dense(d)(nodes)
+    scores = layers.Dense(1)(x) + layers.Permute((2, 1))(layers.Dense(1)(x))
+    share = layers.Multiply()([layers.Softmax()(layers.LeakyReLU()(scores)), edges])
+    x = layers.Activation("relu")(layers.Dot(axes=(2, 1))([share, x]))
+    return keras.Model([nodes, edges], layers.Dense(3)(x), name="graph_attention")
+
+
+def spatial_gating(t: int, d: int) -> keras.Model:
+    """gMLP: a gate that a Dense layer mixes along time."""
+    signal = keras.Input((t, d))
+    gate = layers.LayerNormalization()(layers.Dense(d)(signal))
+    gate = layers.Permute((2, 1))(layers.Dense(t)(layers.Permute((2, 1))(gate)))
+    x = layers.Multiply()([layers.Dense(d, activation="gelu")(signal), gate])
+    return keras.Model(signal, layers.Dense(3)(x), name="spatial_gating")
+
+
+def hypernetwork(d: int, m: int) -> keras.Model:
+    """Weights that another network makes, and a gate on what they give."""
+    inputs, condition = keras.Input((d,)), keras.Input((4,))
+    weights = layers.Reshape((d, m))(layers.Dense(d * m)(condition))
+    y = layers.Dot(axes=(1, 1))([inputs, weights])
+    y = layers.Multiply()([y, layers.Dense(m, activation="sigmoid")(condition)])
+    return keras.Model([inputs, condition], layers.Dense(3)(y), name="hypernetwork")
+
+
 IMAGE, IMAGE_EQUAL = {"h": 5, "w": 7, "c": 11}, {"h": 6, "w": 6, "c": 6}
 SIGNAL, SIGNAL_EQUAL = {"t": 5, "d": 7}, {"t": 6, "d": 6}
 
@@ -362,4 +457,15 @@ ARCHITECTURES: dict[str, Architecture] = {
     "experts": Architecture(experts, {"e": 3, "d": 7}, {"e": 5, "d": 5}),
     "masked mean": Architecture(masked_mean, SIGNAL, SIGNAL_EQUAL),
     "memory": Architecture(memory, {"m": 5, "k": 7}, {"m": 6, "k": 6}),
+    "global context": Architecture(global_context, {"h": 3, "w": 5, "c": 7}, {"h": 4, "w": 4, "c": 4}),
+    "selective kernel": Architecture(selective_kernel, IMAGE, IMAGE_EQUAL),
+    "BAM": Architecture(bottleneck_attention, IMAGE, IMAGE_EQUAL),
+    "pyramid gate": Architecture(pyramid_gate, {"h": 2, "w": 3, "c": 5}, {"h": 4, "w": 4, "c": 8}),
+    "frame attention": Architecture(
+        frame_attention, {"t": 3, "h": 4, "w": 5, "c": 7}, {"t": 5, "h": 5, "w": 5, "c": 5}
+    ),
+    "interest": Architecture(interest, SIGNAL, SIGNAL_EQUAL),
+    "graph attention": Architecture(graph_attention, SIGNAL, SIGNAL_EQUAL),
+    "gMLP": Architecture(spatial_gating, SIGNAL, SIGNAL_EQUAL),
+    "hypernetwork": Architecture(hypernetwork, {"d": 5, "m": 7}, {"d": 6, "m": 6}),
 }

@@ -86,6 +86,8 @@ def test_flat_operands_meet_the_axes_that_they_came_from():
             flat = gate.reshape(BATCH, -1)
             assert is_found(x, flat, x * lifted, Convention.MERGE)
             merged = x.reshape(BATCH, *shape[:start], math.prod(shape[start:end]), *shape[end:])
+            column = gate.reshape(BATCH, *([1] * start), -1, *([1] * (len(shape) - end)))
+            assert end - start == 1 or is_found(x, column, merged * column, Convention.MERGE)
             assert end - start == 1 or is_found(merged, gate, x * lifted, Convention.MERGE)
             assert is_found(x.reshape(BATCH, -1), x, (x * x).reshape(BATCH, -1), Convention.NUMPY)
 
@@ -126,6 +128,8 @@ EXACT = [
     ("spatial attention", False, "layout at multiply: operand 0", "b c h w, b h w -> b h w c"),
     ("spatial attention", True, "layout at multiply: operand 0", "b c h w, b h w -> b h w c"),
     ("spatial attention", False, "drop at multiply: Reshape of operand 1", "b h w c, b (h w) -> b h w c"),
+    ("global context", False, "drop at multiply: Reshape of operand 0", "b h w c, b (h w) -> b (h w) c"),
+    ("global context", True, "drop at multiply: Reshape of operand 0", "b h w c, b (h w) -> b (h w) c"),
     ("coordinate attention", False, "layout at multiply: operand 1", "b h w c, b c h -> b h w c"),
     ("coordinate attention", True, "layout at multiply: operand 1", "b h w c, b c h -> b h w c"),
     (
