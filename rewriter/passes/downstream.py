@@ -183,6 +183,8 @@ class Trials:
                     continue
                 new = self.look(inference, path)
                 if new is not None and new.severity is Severity.ERROR:
+                    if new.choice is not None:
+                        new.choice.applicability = Applicability.UNSAFE
                     new.chosen, new.follows = None, finding.node
                     new.why = f"{finding.node!r}, which it follows, is not decided; each reading of it gives this shape"
                     self.findings[path] = new

@@ -11,6 +11,7 @@ from keras import layers
 
 import rewriter
 from rewriter.passes import downstream
+from rewriter.passes.finding import Applicability
 from tests import support
 from tests.mutate import Recipe, mutate, read_config, references, write_config
 from tests.passes.test_downstream import forget
@@ -198,6 +199,7 @@ def test_what_follows_an_open_one_is_listed_on_the_result_that_it_has_in_any_cas
     assert found["scores"].chosen is found["read"].chosen is None
     assert "'scores', which it follows, is not decided" in found["read"].why
     assert [c.rule for c in found["read"].candidates[:2]] == ["vecmat", "matvec"]
+    assert {c.applicability for c in found["read"].candidates} == {Applicability.UNSAFE}
 
 
 @pytest.mark.parametrize("stated", [{"scores": "matvec"}, {"scores": "matvec", "read": "vecmat"}])
