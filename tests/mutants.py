@@ -217,7 +217,15 @@ CASES: tuple[Case, ...] = (
     _case("contraction", "dot", "dot", contract="dot", evidence="downstream"),
     _case("contraction", "dot-plain", "dot", contract="dot", evidence="downstream"),
     _case(
-        "grouped-dot", "grouped-dot", "dot", "groups", contract="dot", faults=REFUSED, evidence="downstream"
+        "grouped-dot",
+        "grouped-dot",
+        "dot",
+        "groups",
+        contract="dot",
+        faults=REFUSED,
+        expect="refused",
+        rule="grouped-dot",
+        reason="every fifth entry could be summed as well as five in a row",
     ),
     _case("outer", "outer", "scale", "column row", faults=REFUSED, evidence="downstream"),
     _case("outer", "outer-op", "scale", "column row", faults=REFUSED, evidence="downstream"),

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 
 from ..ir.axis import Axis
-from ..rules.lower import Plan, lower, lower_by_matmul
+from ..rules.lower import Plan, Step, lower, lower_by_matmul
 from ..rules.match import Match, match
 from ..rules.notation import Equation, Term
 from ..rules.table import Family, Rule, families_of, kind_of
@@ -55,14 +55,7 @@ def candidates(
         evidence = weigh(candidate.match.pairs, operands, [o.softmax for o in site.operands])
         demand(evidence, candidate.plan.output, site.recorded or _naive_shape(site), stands)
         evidence.contradictions += _written_units(candidate, operands)
-        # Which of two ranks comes first says nothing of what is summed: only equal ones can stand in either order.
-        evidence.in_order = int(
-            candidate.kind is RuleKind.CONTRACT
-            and not candidate.swapped
-            and (site.family is Family.CONTRACTION or len({len(axes) for axes in operands}) == 1)
-        )
-        if site.family is Family.CONTRACTION and candidate.swapped:
-            evidence.in_order = int(_only_reversed(candidate))
+        evidence.in_order = _in_order(candidate, site)
         evidence.keeps_data = _keeps_data(candidate, site) + _sums_weights(candidate, site)
         candidate.rank = evidence.rank
         candidate.evidence = evidence.texts() or [_size_text(candidate)]
@@ -147,6 +140,16 @@ def _ask(site: Site, found: Sequence[Candidate]) -> None:
             candidate.unasked = bool(rivals) or (bool(turned) and not supported and not moved)
         if candidate.generic and turned and not supported and not moved:
             candidate.doubt = "nothing but sizes speaks for turning an operand"
+        elif any(k >= 0 and site.is_stale(k) for k in turned):
+            candidate.doubt = (
+                "an operand that it turns has not the shape that the file records: the fault may be above"
+            )
+        elif any(
+            _swaps_what_was_split(step, site) for step in candidate.plan.steps if step.op == "Transpose"
+        ):
+            candidate.doubt = (
+                "a Reshape made the axes that it turns: it may have made them in the wrong order"
+            )
 
 
 def plan_of(found: Match, site: Site) -> Plan:
@@ -187,6 +190,37 @@ def _named_axes(candidate: Candidate) -> tuple[tuple[int, ...], ...]:
         )
         for terms in (*equation.operands, equation.output)
     )
+
+
+def _in_order(candidate: Candidate, site: Site) -> int:
+    """How far a sum is over operands in the order in which they stand, and over the axes that the node names."""
+    ranks = {len(axes) for axes in candidate.match.operands}
+    if candidate.kind is not RuleKind.CONTRACT:
+        return 0
+    if site.family is Family.CONTRACTION:
+        straight = _only_reversed(candidate) if candidate.swapped else True
+        return int(straight) + int(_sums_as_stated(candidate, site))
+    # Which of two ranks comes first says nothing of what is summed: only equal ones can stand in either order. Nor does
+    # the order of a sum of tensors.
+    return int(site.family is Family.PRODUCT and not candidate.swapped and len(ranks) == 1)
+
+
+def _sums_as_stated(candidate: Candidate, site: Site) -> bool:
+    """True where a Dot layer sums over the axes that it names, counted in what its operands are reshaped to."""
+    stated = site.node.operation.config.get("axes") if site.node.operation.class_name == "Dot" else None
+    pair = [stated, stated] if isinstance(stated, int) else stated
+    equation = candidate.match.equation
+    if not isinstance(pair, list) or len(pair) != 2 or len(equation.contracted) != 1:
+        return False
+    (summed,) = equation.contracted
+    for k, axis in enumerate(pair):
+        names: list[str] = []
+        terms = dict(zip(candidate.match.kept[k], equation.operands[k], strict=True))
+        for position in range(len(candidate.match.operands[k])):
+            names += terms[position].names if position in terms else ("",)
+        if not isinstance(axis, int) or names.index(summed) != axis % len(names):
+            return False
+    return True
 
 
 def _only_reversed(candidate: Candidate) -> bool:
@@ -257,6 +291,21 @@ def _turning(site: Site, operand: int) -> list[int]:
         order[one], order[other] = order[other], order[one]
         return order
     return []
+
+
+def _swaps_what_was_split(step: Step, site: Site) -> bool:
+    """True where a Transpose changes the order of axes that a Reshape right before it made of others."""
+    ref = site.reference(step.operand) if step.operand >= 0 else None
+    node = site.inference.graph.nodes[ref.node] if ref is not None else None
+    if node is None or node.operation.class_name != "Reshape":
+        return False
+    taken = site.inference.calls[node.name].inputs[0].axes or ()
+    axes = site.operands[step.operand].value.axes or ()
+    made = [
+        i for i, axis in enumerate(axes) if axis.size != 1 and not any(axis.is_same(other) for other in taken)
+    ]
+    order = [position for position in step.axes if position in made]
+    return len(axes) == len(step.axes) and order != sorted(order)
 
 
 def _undoes(candidate: Candidate, site: Site) -> bool:

@@ -32,7 +32,7 @@ from .find import (
     whole_fault,
 )
 from .finding import Applicability, Candidate, Finding, Kind, Severity
-from .sites import Site
+from .sites import Site, agrees
 
 Axes = tuple[Axis, ...]
 
@@ -145,7 +145,7 @@ def _silent_fault(site: Site, rules: Sequence[Rule]) -> Finding | None:
 def _unrecorded(site: Site, rules: Sequence[Rule]) -> Finding | None:
     """A product whose recorded shape it does not have: where a rule describes one that has it, or of another rank."""
     recorded = site.recorded
-    if recorded is None or _agrees(recorded, _result(site)):
+    if recorded is None or agrees(recorded, _result(site)):
         return None
     readings = candidates(site, rules)
     found = [c for c in readings if c.rank[0] == 1]
@@ -159,10 +159,8 @@ def _unrecorded(site: Site, rules: Sequence[Rule]) -> Finding | None:
 
 def _operands_as_recorded(site: Site) -> bool:
     """True where every operand has the shape that the file records at this very call."""
-    return all(
-        ref.shape is not None and _agrees(ref.shape, site.inference.value(ref).axes or ())
-        for ref in site.node.refs()
-    )
+    stated = all(ref.shape is not None for ref in site.node.refs())
+    return stated and not any(site.is_stale(k) for k in range(len(site.operands)))
 
 
 def _result(site: Site) -> Axes:
@@ -170,12 +168,6 @@ def _result(site: Site) -> Axes:
     if site.convention is Convention.NONE:
         return site.inference.values[site.node.name][0].axes or ()
     return broadcast(site.convention, operand_axes(site), unify=False)
-
-
-def _agrees(recorded: Sequence[int | None], axes: Axes) -> bool:
-    return len(recorded) == len(axes) and all(
-        r is None or not isinstance(a.size, int) or r == a.size for r, a in zip(recorded, axes, strict=True)
-    )
 
 
 def _support(candidate: Candidate) -> bool:

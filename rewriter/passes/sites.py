@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 
 from ..errors import UsageError, shown
-from ..ir.axis import Value
-from ..ir.graph import Graph, Node, TensorRef, leaves
+from ..ir.axis import Axis, Value
+from ..ir.graph import Graph, Literal, Node, TensorRef, leaves
 from ..rules.table import Family
 from ..shapes.broadcast import Convention
 from ..shapes.call import Call
@@ -95,6 +95,26 @@ class Site:
     def recorded(self) -> tuple[int | None, ...] | None:
         """The result's shape as the file records it where it is used."""
         return self.inference.graph.recorded.get((self.node.name, 0))
+
+    def reference(self, operand: int) -> TensorRef | None:
+        """Where an operand comes from; None for a literal, and where there is no model around the node."""
+        tensors = (TensorRef, Literal)
+        given = [leaf for leaf in leaves((self.node.args, self.node.kwargs)) if isinstance(leaf, tensors)]
+        leaf = given[operand] if operand < len(given) else None
+        return leaf if isinstance(leaf, TensorRef) else None
+
+    def is_stale(self, operand: int) -> bool:
+        """True where an operand has not the shape that the file records for it at this very call."""
+        ref = self.reference(operand)
+        axes = self.operands[operand].value.axes or ()
+        return ref is not None and ref.shape is not None and not agrees(ref.shape, axes)
+
+
+def agrees(recorded: Sequence[int | None], axes: Sequence[Axis]) -> bool:
+    """True where a recorded shape can be that of these axes."""
+    return len(recorded) == len(axes) and all(
+        r is None or not isinstance(a.size, int) or r == a.size for r, a in zip(recorded, axes, strict=True)
+    )
 
 
 def family_of(node: Node) -> Family | None:

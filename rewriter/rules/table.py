@@ -93,12 +93,13 @@ def _kind_of_joined(equation: Equation) -> Kind:
 
 
 def families_of(equation: Equation) -> frozenset[Family]:
-    """The operations that an equation can describe: a sum of tensors neither contracts nor makes outer products."""
+    """The operations that an equation can describe: sums of tensors contract nothing, contractions place nothing."""
     if equation.joins:
         return frozenset({Family.JOINING})
     if equation.contracted:
         return frozenset({Family.PRODUCT, Family.CONTRACTION})
-    return frozenset({Family.PRODUCT, Family.CONTRACTION if equation.grows else Family.ELEMENTWISE})
+    anything = frozenset({Family.PRODUCT, Family.ELEMENTWISE})
+    return anything | {Family.CONTRACTION} if equation.grows else anything
 
 
 def _rule(
@@ -167,7 +168,9 @@ def builtin() -> tuple[Rule, ...]:
             "a smaller batch repeated until it covers the larger one, the rest cut off",
             "(n b)~ r*, b r* -> (n b)~ r*",
         ),
-        _rule("outer", "outer product, bilinear pooling", "b f, b g -> b f g"),
+        _rule(
+            "outer", "each entry of one side with each of the other (bilinear pooling)", "b f, b g -> b f g"
+        ),
         _rule("matmul", "contraction written as a multiply", "b m k, b k n -> b m n"),
         _rule("matmul-nt", "the same, right side transposed", "b m k, b n k -> b m n"),
         _rule("vecmat", "a weighted sum of rows", "b k, b k n -> b n"),
@@ -175,6 +178,7 @@ def builtin() -> tuple[Rule, ...]:
         _rule("shared-matmul", "one matrix for every sample", "b m k, k n -> b m n", "b k, k n -> b n"),
         _rule("dot", "dot product per sample", "b k, b k -> b"),
         _rule("grouped-dot", "dot product per group", "b (p g), b g -> b p"),
+        _rule("strided-dot", "dot product with every so-many-th entry", "b (g p), b g -> b p"),
         _rule("matmul-tn", "a matrix product, left side transposed", "b k m, b k n -> b m n"),
         _rule(
             "matmul-tt",

@@ -175,16 +175,30 @@ def test_a_sum_behind_a_multiply_is_repaired_with_it(tmp_path):
     assert_computes(tmp_path / "fixed.keras", model, 5, 7, 11)
 
 
-def test_rows_that_contract_or_grow_have_no_meaning_for_a_sum(tmp_path):
+def test_rows_that_contract_have_no_meaning_for_a_sum(tmp_path):
     x, y = keras.Input((5,), name="x"), keras.Input((35,), name="y")
     wide = layers.Dense(35, name="wide")(x)
     model = keras.Model([x, y], layers.Add(name="join")([wide, y]))
     path = broken(model, tmp_path, "wide")
     (finding,) = rewriter.check(path, ops="all").findings
-    assert finding.candidates == []
-    assert "no rule" in finding.why
+    assert finding.chosen is None
+    assert {c.rule for c in finding.candidates} == {"outer"}
     assert {"outer", "grouped-dot"} <= {c.rule for c in rewriter.suggest((None, 5), (None, 35)).candidates}
-    assert rewriter.suggest((None, 5), (None, 35), op="Add").candidates == []
+    assert {c.rule for c in rewriter.suggest((None, 5), (None, 35), op="Add").candidates} == {"outer"}
+
+
+def test_a_gate_per_channel_and_one_per_place_are_added_up(tmp_path):
+    """Each side has axes that the other lacks; the recorded shape asks for all of them."""
+    x = keras.Input((5, 7, 3), name="x")
+    channels = layers.Dense(11)(layers.GlobalAveragePooling2D()(x))
+    lifted = layers.Reshape((1, 1, 11), name="lifted")(channels)
+    gate = kernels.Add(name="join")(lifted, layers.Conv2D(1, 1)(x))
+    model = keras.Model(x, layers.Dense(2)(layers.GlobalAveragePooling2D()(gate)))
+    path = broken(model, tmp_path, "lifted")
+    result = rewriter.repair(path, tmp_path / "fixed.keras", ops="all")
+    assert result.output is not None, [f.why for f in result.findings]
+    assert [f.choice.equation for f in result.findings] == ["b c, b h w 1 -> b h w c"]
+    assert_computes(tmp_path / "fixed.keras", model, 3, 5, 7)
 
 
 def test_ops_are_checked(tmp_path):
