@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 
 from ..ir.axis import Axis
+from ..ir.size import Size
 from ..rules.lower import Plan, Step, lower, lower_by_matmul
 from ..rules.match import Match, match
 from ..rules.notation import Equation, Term
@@ -127,6 +128,7 @@ def _ask(site: Site, found: Sequence[Candidate]) -> None:
     """
     plain = [c for c in found if c.rule not in _REGROUPING and c.kind in (RuleKind.PLACE, RuleKind.REPEAT)]
     undoing = {id(c) for c in found if _undoes(c, site)}
+    waiting = [k for k in range(len(site.operands)) if _moves_a_unit(site, k)]
     for candidate in found:
         supported = any(candidate.rank[SUPPORT])
         turned = {s.operand for s in candidate.plan.steps if s.op == "Transpose"}
@@ -138,18 +140,22 @@ def _ask(site: Site, found: Sequence[Candidate]) -> None:
         elif candidate.rule in _REGROUPING:
             rivals = [c for c in plain if c.rank >= candidate.rank and (not moved or id(c) in undoing)]
             candidate.unasked = bool(rivals) or (bool(turned) and not supported and not moved)
-        if candidate.generic and turned and not supported and not moved:
-            candidate.doubt = "nothing but sizes speaks for turning an operand"
-        elif any(k >= 0 and site.is_stale(k) for k in turned):
-            candidate.doubt = (
-                "an operand that it turns has not the shape that the file records: the fault may be above"
-            )
-        elif any(
-            _swaps_what_was_split(step, site) for step in candidate.plan.steps if step.op == "Transpose"
-        ):
-            candidate.doubt = (
-                "a Reshape made the axes that it turns: it may have made them in the wrong order"
-            )
+        nothing_speaks = candidate.generic and bool(turned) and not supported and not moved
+        candidate.doubt = _doubt(candidate, site, waiting, nothing_speaks)
+
+
+def _doubt(candidate: Candidate, site: Site, waiting: Sequence[int], nothing_speaks: bool) -> str:
+    """Why a reading is not to be chosen for the user, or ""."""
+    transposes = [step for step in candidate.plan.steps if step.op == "Transpose" and step.operand >= 0]
+    if nothing_speaks:
+        return "nothing but sizes speaks for turning an operand"
+    if any(site.is_stale(step.operand) for step in transposes):
+        return "an operand that it turns has not the shape that the file records: the fault may be above"
+    if any(_swaps_what_was_split(step, site) for step in transposes):
+        return "a Reshape made the axes that it turns: it may have made them in the wrong order"
+    if any(_long(candidate.plan.output) <= _long(site.operands[k].value.sizes or ()) for k in waiting):
+        return "an operand's unit axis was moved for something to stand on, and nothing does"
+    return ""
 
 
 def plan_of(found: Match, site: Site) -> Plan:
@@ -274,6 +280,18 @@ def _is_turned(site: Site, operand: int) -> bool:
     return full != sorted(full)
 
 
+def _moves_a_unit(site: Site, operand: int) -> bool:
+    """True where an operand comes straight out of a transpose that moves nothing but unit axes."""
+    axes = site.operands[operand].value.axes or ()
+    moved = [p != q for p, q in enumerate(_turning(site, operand))]
+    units = any(moved[p] and axis.size == 1 for p, axis in enumerate(axes[: len(moved)]))
+    return units and not _is_turned(site, operand)
+
+
+def _long(sizes: Sequence[Size]) -> int:
+    return sum(size != 1 for size in sizes)
+
+
 def _turning(site: Site, operand: int) -> list[int]:
     """The permutation by which an operand was just transposed; none where it was not."""
     source = site.inference.graph.nodes.get(site.operands[operand].source.rpartition("/")[2])
@@ -295,7 +313,7 @@ def _turning(site: Site, operand: int) -> list[int]:
 
 def _swaps_what_was_split(step: Step, site: Site) -> bool:
     """True where a Transpose changes the order of axes that a Reshape right before it made of others."""
-    ref = site.reference(step.operand) if step.operand >= 0 else None
+    ref = site.reference(step.operand)
     node = site.inference.graph.nodes[ref.node] if ref is not None else None
     if node is None or node.operation.class_name != "Reshape":
         return False

@@ -179,10 +179,16 @@ def grows(site: Site) -> bool:
     widened = set()
     for column in columns:
         if any(a is not None and same(a.size, 1) is not Truth.YES for a in column):
-            if any(a is not None and a.size == 1 and a.origin.root().inserted for a in column):
+            if any(a is not None and a.size == 1 and _is_meant_for(a, column) for a in column):
                 return False
             widened |= {k for k, a in enumerate(column) if (a is None or a.size == 1) and operands[k]}
     return widened >= {k for k, axes in enumerate(operands) if axes}
+
+
+def _is_meant_for(unit: Axis, column: Column) -> bool:
+    """True for a unit axis that was inserted for something to stand on, and for one channel that channels stand on."""
+    channels = {a.role for a in column if a is not None and a.size != 1} <= {Role.CHANNEL, Role.FEATURE}
+    return unit.origin.root().inserted or (unit.role is Role.CHANNEL and channels)
 
 
 def strong(axis: Axis) -> bool:
