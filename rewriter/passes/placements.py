@@ -153,18 +153,19 @@ def _grouped(data: Axes, entries: Axes, recorded: Shape | None) -> Iterator[Equa
 
 
 def _spread(data: Axes, entries: Axes) -> Iterator[Equation]:
-    """One axis of the gate on a unit axis of the data, the others in order: ``b m 1, b m n -> b m n``."""
+    """Axes of the gate on unit axes of the data, all in order: ``b m 1, b m n -> b m n``."""
     names = _names(data)
-    units = [p for p in range(1, len(data)) if data[p].size == 1]
-    for number, position in itertools.product(range(len(entries)), units):
-        others = [*entries[:number], *entries[number + 1 :]]
-        for places in _singles(data, tuple(others)):
-            at = [p[0] for p in places]
-            at.insert(number, position)
-            if at == sorted(set(at)):
-                plain = [[name] if p != position else [] for p, name in enumerate(names)]
-                gate = _terms([["b"], *([names[p]] for p in at)])
-                yield Equation((_terms(plain), gate), _terms([[name] for name in names]))
+    fitting = [
+        [p for p in range(1, len(data)) if data[p].size == 1 or same(data[p].size, entry.size) is Truth.YES]
+        for entry in entries
+    ]
+    ways = (at for at in itertools.product(*fitting) if list(at) == sorted(set(at)))
+    for at in itertools.islice(ways, _MAX_PLACEMENTS):
+        units = {p for p in at if data[p].size == 1}
+        if units:
+            plain = [[name] if p not in units else [] for p, name in enumerate(names)]
+            gate = _terms([["b"], *([names[p]] for p in at)])
+            yield Equation((_terms(plain), gate), _terms([[name] for name in names]))
 
 
 def _inserted(axis: Axis) -> bool:

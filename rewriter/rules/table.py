@@ -196,6 +196,14 @@ def builtin() -> tuple[Rule, ...]:
             only=Family.CONTRACTION,
         ),
         _rule(
+            "gram",
+            "a matrix product over all places of images, flattened or not",
+            "b (m n) k, b m n j -> b k j",
+            "b m n k, b (m n) j -> b k j",
+            "b m n k, b m n j -> b k j",
+            only=Family.CONTRACTION,
+        ),
+        _rule(
             "shared-matmul-nt",
             "one matrix for every sample, transposed",
             "b m k, n k -> b m n",
