@@ -115,7 +115,7 @@ class Trials:
         """
         self._renew()
         for group in self._groups([f for f in self._ordered() if _is_open(f)]):
-            self._settle(group)
+            self._settle(group, self._search(group))
         self._renew()
         self._reconsider()
         self._renew()
@@ -251,9 +251,8 @@ class Trials:
         return [members for _, members in groups]
 
     # -- one group -----------------------------
-    def _settle(self, group: Sequence[Finding]) -> bool:
+    def _settle(self, group: Sequence[Finding], found: Search) -> bool:
         """Decide a group; True where every finding of it that still is one has a choice."""
-        found = self._search(group)
         if found.capped:
             for finding in group:
                 finding.why += f"; what follows was not searched to the end: {found.capped}"
@@ -517,15 +516,31 @@ class Trials:
             for member in group:
                 member.chosen = None
             self.base = self.supposed()
-            settled = self._settle(group)
+            found = self._search(group)
+            settled = self._settle(group, found)
             for node, (member, chosen, why) in before.items():
                 now = self.findings.get(node)
                 if not settled:
                     self.findings[node] = member
-                    member.chosen, member.why = chosen, why
+                    choice = None if chosen is None else member.candidates[chosen]
+                    if choice is None or not _is_excluded(node, choice, found):
+                        member.chosen, member.why = chosen, why
+                        continue
+                    choice.applicability = Applicability.UNSAFE
+                    if member.why == why:
+                        member.why = (
+                            f"{choice.rule} fits best, but what follows cannot run with it: at {found.fault()}; "
+                            "nothing tells the others apart"
+                        )
                 elif now is member and member.chosen == chosen:
                     member.why = why
             self.base = self.supposed()
+
+
+def _is_excluded(node: str, choice: Candidate, found: Search) -> bool:
+    """True where other readings of a node leave no fault, and this one does."""
+    left = [a.readings[node][1] for a in found.answers if node in a.readings]
+    return bool(left) and all(choice.plan != candidate.plan for group in left for candidate in group)
 
 
 def override(candidate: Candidate) -> Override:
