@@ -73,7 +73,7 @@ def convention_of(convention: Convention, op: str) -> str:
     if convention is Convention.MERGE:
         return text.replace("keras.layers.Multiply takes", f"keras.layers.{op} takes")
     return text.replace("keras.ops.multiply and '*' line", f"keras.ops.{op.lower()} lines").replace(
-        "do, and insert", "does, and inserts"
+        "do, and insert", "do, and inserts"
     )
 
 
