@@ -86,6 +86,11 @@ class Origin:
         if a.derived is None:
             a.derived = b.derived
 
+    def source(self) -> Role | None:
+        """The role that a layer gave this axis, or the first one that it is computed along."""
+        roles = (origin.role for origin in self.lineage())
+        return next((role for role in roles if role not in WEAK and role is not Role.BATCH), None)
+
     def lineage(self) -> Iterator[Origin]:
         """The roots that this axis is derived from, nearest first, itself included; never longer than 64."""
         node: Origin | None = self.root()

@@ -93,13 +93,15 @@ def broadcast(convention: Convention, operands: Sequence[Axes], unify: bool = Tr
     each other: whether those that the convention then puts together belong together is what the finder has to judge.
     For the same reason multiplies do not unify at all. Where the axes of their operands meet crosswise,
     nobody can say what the result's are: they are new, so that what is learnt downstream does not flow back to them.
+    So are those of a sum of tensors of different rank in which features of channels, say, meet the width.
 
     Raises:
         ShapeError: two axes that meet cannot go together at every batch size.
     """
     result = []
     columns = align(convention, operands)
-    unify_here = unify and len({len(axes) for axes in operands if axes}) < 2 and not _contradict(columns)
+    one_rank = len({len(axes) for axes in operands if axes}) < 2
+    unify_here = unify and one_rank and not _contradict(columns)
     for column in columns:
         present = [axis for axis in column if axis is not None]
         out = present[0]
@@ -118,7 +120,17 @@ def broadcast(convention: Convention, operands: Sequence[Axes], unify: bool = Tr
             axis if _identities_agree(column) else new_axis(axis.size)
             for axis, column in zip(result, columns, strict=True)
         )
+    if unify and not one_rank and any(map(_of_two_sources, columns)):
+        return tuple(
+            axis if axis.size == 1 or axis.role is Role.BATCH else new_axis(axis.size) for axis in result
+        )
     return tuple(result)
+
+
+def _of_two_sources(column: Column) -> bool:
+    """True where axes meet that are, or were computed along, what layers take for different things."""
+    sources = {axis.origin.source() for axis in column if axis is not None and axis.size != 1}
+    return len(sources - {None}) > 1
 
 
 def _contradict(columns: Sequence[Column]) -> bool:

@@ -201,6 +201,18 @@ def test_a_gate_per_channel_and_one_per_place_are_added_up(tmp_path):
     assert_computes(tmp_path / "fixed.keras", model, 3, 5, 7)
 
 
+@pytest.mark.parametrize("ops_", ["multiply", "all"])
+def test_a_sum_along_axes_of_two_kinds_tells_nothing_of_its_result(ops_, tmp_path):
+    """Features of channels meet the width: it runs, and the multiply behind it is not where that could be mended."""
+    image = keras.Input((6, 6, 3), name="image")
+    x = layers.Conv2D(6, 3, padding="same")(image)
+    channels = layers.Reshape((1, 1, 6))(layers.Dense(6)(layers.GlobalAveragePooling2D()(x)))
+    places = layers.Reshape((6, 6))(layers.Conv2D(1, 1)(x))
+    gate = layers.Activation("sigmoid")(layers.Add()([channels, places]))
+    keras.Model(image, layers.Multiply()([x, gate])).save(tmp_path / "m.keras")
+    assert rewriter.check(tmp_path / "m.keras", ops=ops_).findings == []
+
+
 def test_ops_are_checked(tmp_path):
     with pytest.raises(UsageError, match="multiply or all"):
         rewriter.check(tmp_path / "none.keras", ops="sums")
