@@ -12,7 +12,7 @@ from functools import partial
 
 from ..ir.axis import Axis
 from ..ir.size import Size
-from ..rules.lower import Plan, Step, lower, lower_by_matmul
+from ..rules.lower import Plan, lower, lower_by_matmul
 from ..rules.match import Match, match
 from ..rules.notation import Equation, Term
 from ..rules.table import Family, Rule, families_of, kind_of
@@ -151,8 +151,10 @@ def _doubt(candidate: Candidate, site: Site, waiting: Sequence[int], nothing_spe
         return "nothing but sizes speaks for turning an operand"
     if any(site.is_stale(step.operand) for step in transposes):
         return "an operand that it turns has not the shape that the file records: the fault may be above"
-    if any(_swaps_what_was_split(step, site) for step in transposes):
-        return "a Reshape made the axes that it turns: it may have made them in the wrong order"
+    if _rests_on_a_split(candidate, site):
+        return (
+            "a Reshape made the axes that it takes in another order: it may have made them in the wrong one"
+        )
     if any(_long(candidate.plan.output) <= _long(site.operands[k].value.sizes or ()) for k in waiting):
         return "an operand's unit axis was moved for something to stand on, and nothing does"
     return ""
@@ -213,20 +215,26 @@ def _in_order(candidate: Candidate, site: Site) -> int:
 
 def _sums_as_stated(candidate: Candidate, site: Site) -> bool:
     """True where a Dot layer sums over the axes that it names, counted in what its operands are reshaped to."""
-    stated = site.node.operation.config.get("axes") if site.node.operation.class_name == "Dot" else None
-    pair = [stated, stated] if isinstance(stated, int) else stated
-    equation = candidate.match.equation
-    if not isinstance(pair, list) or len(pair) != 2 or len(equation.contracted) != 1:
+    stated, equation = _stated_axes(site), candidate.match.equation
+    if stated is None or len(equation.contracted) != 1:
         return False
     (summed,) = equation.contracted
-    for k, axis in enumerate(pair):
+    for k, axis in enumerate(stated):
         names: list[str] = []
         terms = dict(zip(candidate.match.kept[k], equation.operands[k], strict=True))
         for position in range(len(candidate.match.operands[k])):
             names += terms[position].names if position in terms else ("",)
-        if not isinstance(axis, int) or names.index(summed) != axis % len(names):
+        if summed not in names or names.index(summed) != axis % len(names):
             return False
     return True
+
+
+def _stated_axes(site: Site) -> list[int] | None:
+    """The axes that a Dot layer names, one for each operand."""
+    stated = site.node.operation.config.get("axes") if site.node.operation.class_name == "Dot" else None
+    pair = [stated, stated] if isinstance(stated, int) else stated
+    plain = isinstance(pair, list) and len(pair) == 2 and all(isinstance(axis, int) for axis in pair)
+    return pair if plain else None
 
 
 def _only_reversed(candidate: Candidate) -> bool:
@@ -311,19 +319,38 @@ def _turning(site: Site, operand: int) -> list[int]:
     return []
 
 
-def _swaps_what_was_split(step: Step, site: Site) -> bool:
-    """True where a Transpose changes the order of axes that a Reshape right before it made of others."""
-    ref = site.reference(step.operand)
+def _rests_on_a_split(candidate: Candidate, site: Site) -> bool:
+    """True for a reading that takes axes which a Reshape right before it made of others in another order than stands.
+
+    It transposes them, or sums over another one of them than the one that a Dot layer names.
+    """
+    for step in candidate.plan.steps:
+        if step.op == "Transpose" and step.operand >= 0:
+            order = [position for position in step.axes if position in _made_by_reshape(site, step.operand)]
+            if order != sorted(order):
+                return True
+    stated = _stated_axes(site)
+    if stated is None or len(candidate.match.equation.contracted) != 1:
+        return False
+    (summed,) = candidate.match.equation.contracted
+    for k, axis in enumerate(stated):
+        terms = zip(candidate.match.equation.operands[k], candidate.match.kept[k], strict=True)
+        places = {position for term, position in terms if term.names == (summed,)}
+        places.add(axis % len(candidate.match.operands[k]))
+        if len(places) == 2 and places <= set(_made_by_reshape(site, k)):
+            return True
+    return False
+
+
+def _made_by_reshape(site: Site, operand: int) -> list[int]:
+    """The axes of an operand, by number, that a Reshape right before made of others."""
+    ref = site.reference(operand)
     node = site.inference.graph.nodes[ref.node] if ref is not None else None
     if node is None or node.operation.class_name != "Reshape":
-        return False
+        return []
     taken = site.inference.calls[node.name].inputs[0].axes or ()
-    axes = site.operands[step.operand].value.axes or ()
-    made = [
-        i for i, axis in enumerate(axes) if axis.size != 1 and not any(axis.is_same(other) for other in taken)
-    ]
-    order = [position for position in step.axes if position in made]
-    return len(axes) == len(step.axes) and order != sorted(order)
+    axes = site.operands[operand].value.axes or ()
+    return [i for i, a in enumerate(axes) if a.size != 1 and not any(a.is_same(other) for other in taken)]
 
 
 def _undoes(candidate: Candidate, site: Site) -> bool:

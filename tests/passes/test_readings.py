@@ -110,14 +110,14 @@ def test_the_list_stays_short():
 
 
 # -- broken files -----------------------------
-def broken(name: str, equal: bool, mutation: str, folder: Path):
+def broken(name: str, equal: bool, mutation: str, folder: Path, ops: str = "multiply"):
     """A valid model and the file of it with one mutation."""
     architecture = ARCHITECTURES[name]
     model = architecture.model(equal)
     original, edited = folder / "original.keras", folder / "edited.keras"
     model.save(original)
     config = read_config(original)
-    (edit,) = (m.edit for m in mutations(config) if m.name == mutation)
+    (edit,) = (m.edit for m in mutations(config, ops) if m.name == mutation)
     changed = copy.deepcopy(config)
     edit(changed)
     write_config(original, edited, changed)
@@ -175,6 +175,35 @@ def test_sizes_alone_turn_nothing(name, equal, mutation, tmp_path):
     result = rewriter.repair(edited, tmp_path / "fixed.keras", verify=False)
     assert result.output is None
     assert result.undecided
+
+
+@pytest.mark.parametrize(
+    ("name", "mutation", "before"),
+    [
+        ("hypernetwork", "alter at dot: Reshape of operand 1 to target_shape=[7, 5]", [7, 5]),
+        ("bilinear pooling", "alter at dot: Reshape of operand 0 to target_shape=[5, 6]", [5, 6]),
+    ],
+)
+def test_a_sum_over_another_axis_than_stated_is_not_taken_where_a_reshape_may_be_wrong(
+    name, mutation, before, tmp_path
+):
+    _, edited = broken(name, False, mutation, tmp_path, "all")
+    result = rewriter.repair(edited, tmp_path / "fixed.keras", ops="all", verify=False)
+    assert result.output is None
+    (finding,) = result.undecided
+    assert "a Reshape made the axes" in finding.why
+    assert [(a.argument, list(a.before)) for a in finding.upstream] == [("target_shape", before)]
+
+
+@pytest.mark.parametrize("equal", [False, True])
+def test_a_dot_layer_says_which_axis_is_summed(equal, tmp_path):
+    """Of two ways to split the weights that another network makes, one sums over the axis that the layer names."""
+    model, edited = broken("hypernetwork", equal, "drop at dot: Reshape of operand 1", tmp_path, "all")
+    result = rewriter.repair(edited, tmp_path / "fixed.keras", ops="all", verify=False)
+    assert [f.choice.rule for f in result.findings] == ["strided-dot"]
+    fixed = support.load(tmp_path / "fixed.keras")
+    inputs = support.random_inputs(model, 3)
+    support.compare(support.run(fixed, inputs), support.run(model, inputs), rtol=1e-4, atol=1e-5)
 
 
 def test_a_turn_that_nothing_asks_for_is_listed_and_below_the_plain_reading(tmp_path):
