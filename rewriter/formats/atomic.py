@@ -26,17 +26,10 @@ def atomic_write(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
     Raises:
         OutputError: `path` is a directory or device, its directory is missing or read-only, or the disk is full.
     """
-    target = os.fspath(path)
-    directory, name = os.path.split(target)
-    _check_target(target, name)
-    temporary = os.path.join(directory, f".rewriter-{secrets.token_hex(12)}.tmp")
+    target, temporary = _beside(path, ".tmp")
     flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
-    try:
+    with _creating():
         descriptor = os.open(temporary, flags, 0o666)
-    except FileNotFoundError as error:
-        raise OutputError("the directory to write to does not exist") from error
-    except (OSError, ValueError) as error:
-        raise OutputError(f"cannot write there: {_reason(error)}") from error
     kept = False
     try:
         try:
@@ -64,16 +57,11 @@ def provisional(path: str | os.PathLike[str], suffix: str) -> Iterator[str]:
     Raises:
         OutputError: as `atomic_write`.
     """
-    target = os.fspath(path)
-    directory, name = os.path.split(target)
-    _check_target(target, name)
-    temporary = os.path.join(directory, f".rewriter-{secrets.token_hex(12)}{suffix}")
+    target, temporary = _beside(path, suffix)
     try:
         yield temporary
-        try:
+        with _renaming():
             os.replace(temporary, target)
-        except OSError as error:
-            raise OutputError(f"cannot be written: {_reason(error)}") from error
     finally:
         with contextlib.suppress(FileNotFoundError):
             os.unlink(temporary)
@@ -89,25 +77,43 @@ def staged(path: str | os.PathLike[str]) -> Iterator[str]:
     Raises:
         OutputError: as `atomic_write`.
     """
+    target, folder = _beside(path)
+    directory, name = os.path.split(target)
+    with _creating():
+        os.mkdir(folder)
+    try:
+        yield os.path.join(folder, name)
+        with _renaming():
+            for made in sorted(os.listdir(folder), key=lambda made: (made == name, made)):
+                os.replace(os.path.join(folder, made), os.path.join(directory, made))
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _beside(path: str | os.PathLike[str], suffix: str = "") -> tuple[str, str]:
+    """The path as a string, and a name in its directory that nobody can guess. Raises OutputError."""
     target = os.fspath(path)
     directory, name = os.path.split(target)
     _check_target(target, name)
-    folder = os.path.join(directory, f".rewriter-{secrets.token_hex(12)}")
+    return target, os.path.join(directory, f".rewriter-{secrets.token_hex(12)}{suffix}")
+
+
+@contextlib.contextmanager
+def _creating() -> Iterator[None]:
     try:
-        os.mkdir(folder)
+        yield
     except FileNotFoundError as error:
         raise OutputError("the directory to write to does not exist") from error
     except (OSError, ValueError) as error:
         raise OutputError(f"cannot write there: {_reason(error)}") from error
+
+
+@contextlib.contextmanager
+def _renaming() -> Iterator[None]:
     try:
-        yield os.path.join(folder, name)
-        try:
-            for made in sorted(os.listdir(folder), key=lambda made: (made == name, made)):
-                os.replace(os.path.join(folder, made), os.path.join(directory, made))
-        except OSError as error:
-            raise OutputError(f"cannot be written: {_reason(error)}") from error
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
+        yield
+    except OSError as error:
+        raise OutputError(f"cannot be written: {_reason(error)}") from error
 
 
 def _check_target(target: str, name: str) -> None:
