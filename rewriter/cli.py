@@ -61,7 +61,13 @@ def _main(argv: Sequence[str] | None) -> int:
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return OK
     except Exception as error:
-        return _failed(console, error)
+        status = _failed(console, error)
+        try:
+            sys.stdout.flush()
+        except (OSError, ValueError):  # what cannot be written now cannot be written when Python ends
+            with contextlib.suppress(OSError, ValueError):
+                os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return status
 
 
 def _failed(console: Console, error: BaseException, name: str | None = None) -> int:
