@@ -251,7 +251,7 @@ def _written_units(candidate: Candidate, operands: Sequence[Axes]) -> list[str]:
     return [
         "it leaves out an axis that was inserted on purpose"
         for axes, kept in zip(operands, candidate.match.kept, strict=True)
-        if len(axes) == rank and any(axes[i].origin.root().inserted for i in range(rank) if i not in kept)
+        if len(axes) == rank and any(axes[i].origin.inserted for i in range(rank) if i not in kept)
     ]
 
 
@@ -270,7 +270,7 @@ def _sums_weights(candidate: Candidate, site: Site) -> bool:
     """True for a sum along the axis that a softmax made to add up to one."""
     equation = candidate.match.equation
     for k, operand in enumerate(site.operands):
-        source = site.inference.graph.nodes.get(operand.source.rpartition("/")[2])
+        source = site.source(operand)
         if operand.softmax and source is not None and source.operation.class_name == "Softmax":
             axis = source.operation.config.get("axis", -1)
             terms = dict(zip(candidate.match.kept[k], equation.operands[k], strict=True))
@@ -302,7 +302,7 @@ def _long(sizes: Sequence[Size]) -> int:
 
 def _turning(site: Site, operand: int) -> list[int]:
     """The permutation by which an operand was just transposed; none where it was not."""
-    source = site.inference.graph.nodes.get(site.operands[operand].source.rpartition("/")[2])
+    source = site.source(site.operands[operand])
     if source is None:
         return []
     config, name = source.operation.config, source.operation.class_name

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 
 from ..ir.axis import Axis
-from ..ir.graph import TensorRef
+from ..ir.graph import Path, TensorRef
 from ..rules.table import Family, Rule
 from ..rules.table import Kind as RuleKind
 from ..shapes.broadcast import Convention
@@ -29,11 +29,11 @@ def offer_readings(finding: Finding, inference: Inference, name: str, rules: Seq
     refs = node.refs()
     if len(operands) != 2 or len(refs) != 2 or any(o.value.axes is None for o in operands):
         return
-    prefix = finding.node.removesuffix(name)
+    prefix = finding.path[:-1]
     finding.operands = [_untransposed(inference, prefix, ref) for ref in refs]
     if any(o.value.axes is None for o in finding.operands):
         return
-    site = Site(finding.node, node, inference, Convention.NUMPY, tuple(finding.operands))
+    site = Site(finding.path, node, inference, Convention.NUMPY, tuple(finding.operands))
     allowed = [rule for rule in rules if rule.kind is RuleKind.CONTRACT]
     finding.candidates = candidates(site, allowed, complete=False)
     for candidate in finding.candidates:
@@ -42,13 +42,13 @@ def offer_readings(finding: Finding, inference: Inference, name: str, rules: Seq
     finding.why = "it is no multiply, so nothing is inserted here" + _projection(axes)
 
 
-def suspects(inference: Inference, known: Collection[str], rules: Sequence[Rule]) -> list[Finding]:
+def suspects(inference: Inference, known: Collection[Path], rules: Sequence[Rule]) -> list[Finding]:
     """Contractions that run, with the fault that follows them and what else they can mean.
 
     Args:
         known: nodes that have a finding already.
     """
-    result: dict[str, Finding] = {}
+    result: dict[Path, Finding] = {}
     for site in sites(inference, {Family.CONTRACTION}):
         below = site.inference.graph.descendants(site.node.name) if site.inference.faults else set()
         fault = next((f"{n!r}: {text}" for n, text in site.inference.faults.items() if n in below), None)
@@ -60,12 +60,12 @@ def suspects(inference: Inference, known: Collection[str], rules: Sequence[Rule]
     return list(result.values())
 
 
-def _untransposed(inference: Inference, prefix: str, ref: TensorRef) -> Operand:
+def _untransposed(inference: Inference, prefix: Path, ref: TensorRef) -> Operand:
     """The tensor, or the one that it is the transpose of."""
     producer = inference.graph.nodes[ref.node]
     if producer.operation.class_name in _TRANSPOSES and len(producer.refs()) == 1:
         (ref,) = producer.refs()
-    return Operand(prefix + ref.node, inference.value(ref))
+    return Operand((*prefix, ref.node), inference.value(ref))
 
 
 def _projection(axes: Sequence[tuple[Axis, ...]]) -> str:

@@ -188,7 +188,7 @@ def grows(site: Site) -> bool:
 def _is_meant_for(unit: Axis, column: Column) -> bool:
     """True for a unit axis that was inserted for something to stand on, and for one channel that channels stand on."""
     channels = {a.role for a in column if a is not None and a.size != 1} <= {Role.CHANNEL, Role.FEATURE}
-    return unit.origin.root().inserted or (unit.role is Role.CHANNEL and channels)
+    return unit.origin.inserted or (unit.role is Role.CHANNEL and channels)
 
 
 def strong(axis: Axis) -> bool:

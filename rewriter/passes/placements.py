@@ -169,7 +169,7 @@ def _spread(data: Axes, entries: Axes) -> Iterator[Equation]:
 
 
 def _inserted(axis: Axis) -> bool:
-    return axis.size == 1 and axis.origin.root().inserted
+    return axis.size == 1 and axis.origin.inserted
 
 
 def _names(data: Axes) -> list[str]:

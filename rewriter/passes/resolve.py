@@ -321,7 +321,7 @@ def meant(site: Site, text: str, rules: Sequence[Rule]) -> Candidate:
     """
     unknown = next((o for o in site.operands if o.value.axes is None), None)
     if unknown is not None:
-        raise UsageError(f"an operand of {shown(site.path)!r} is of unknown rank")
+        raise UsageError(f"an operand of {shown(site.name)!r} is of unknown rank")
     equation = parse(text) if "->" in text else None
     listed = [c for c in candidates(site, rules) if text == c.rule or str(equation) == c.equation]
     if len(listed) == 1:
@@ -346,16 +346,16 @@ def stated(site: Site, equation: Equation, name: str = "stated") -> Candidate:
     """
     operands = operand_axes(site)
     if len(equation.operands) != len(operands):
-        raise UsageError(f"{site.path} has {len(operands)} operands, the equation {len(equation.operands)}")
+        raise UsageError(f"{site.name} has {len(operands)} operands, the equation {len(equation.operands)}")
     found = next(matches(equation, operands, roles=False), None)
     if found is None:
         failure = match(equation, operands, roles=False)
         reason = failure.reason if isinstance(failure, NoMatch) else ""
         texts = ", ".join(v.text() for v in site.values)
-        raise UsageError(f"{equation} does not describe the operands {texts} of {site.path}: {reason}")
+        raise UsageError(f"{equation} does not describe the operands {texts} of {site.name}: {reason}")
     plan = plan_of(found, site)
     if plan.cannot:
-        raise UsageError(f"{equation} cannot be written as nodes at {site.path}: {plan.cannot}")
+        raise UsageError(f"{equation} cannot be written as nodes at {site.name}: {plan.cannot}")
     candidate = Candidate(name, found, plan, kind_of(equation), applicability=Applicability.SAFE)
     candidate.evidence = ["stated by the user"]
     candidate.rank = Evidence().rank
@@ -368,8 +368,8 @@ def stated_rule(site: Site, rule: Rule) -> Candidate:
     if not found:
         reasons = [r for e in rule.equations if isinstance(r := match(e, operand_axes(site)), NoMatch)]
         why = reasons[0].reason if reasons else "it does not fit"
-        raise UsageError(f"rule {rule.name} does not describe the operands of {site.path}: {why}")
+        raise UsageError(f"rule {rule.name} does not describe the operands of {site.name}: {why}")
     if len(found) > 1 and found[0].rank == found[1].rank:
         options = " or ".join(f"'{c.equation}'" for c in found[:4])
-        raise UsageError(f"rule {rule.name} fits {site.path} in several ways: state {options}")
+        raise UsageError(f"rule {rule.name} fits {site.name} in several ways: state {options}")
     return _said(found[0])

@@ -82,7 +82,7 @@ def suggest(
         raise UsageError(f"--layout {shown(layout)!r}: it is channels_last or channels_first")
     merged = ELEMENTWISE.get(op) is Convention.MERGE or op == "Concatenate"
     values = _values((lhs, rhs), merged, layout)
-    operands = [Operand("lhs", values[0]), Operand("rhs", values[1])]
+    operands = [Operand(("lhs",), values[0]), Operand(("rhs",), values[1])]
     if op == "Concatenate":
         return _concatenation(operands, rules)
     if op in CONTRACTIONS:
@@ -123,7 +123,7 @@ def _site(operands: Sequence[Operand], op: str) -> Site:
     kind = "layer" if op[:1].isupper() else "op"
     convention, family = LOOKED_AT[kind, op if kind == "layer" else op.capitalize()]
     node = Node(op, Operation(op, kind, op, {}), 0, (), {})
-    return Site(op, node, Inference(Graph("suggest")), convention, tuple(operands), family)
+    return Site((op,), node, Inference(Graph("suggest"), {}), convention, tuple(operands), family)
 
 
 def _product(operands: list[Operand], rules: Sequence[Rule], convention: Convention, op: str) -> Suggestion:
@@ -134,7 +134,7 @@ def _product(operands: list[Operand], rules: Sequence[Rule], convention: Convent
     found = candidates(site, rules, with_identity=legal)
     if legal:
         found.sort(key=lambda c: bool(c.plan.steps))
-    finding = decide(Finding(Kind.INCOMPATIBLE, Severity.ERROR, op, op, convention, operands, "", found))
+    finding = decide(Finding(Kind.INCOMPATIBLE, Severity.ERROR, (op,), op, convention, operands, "", found))
     if legal:
         return Suggestion(True, output, operands, found, None, "it runs as it stands")
     chosen, why = finding.chosen, finding.why

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass
 
+from ..ir.graph import Path
 from ..rules.table import Family
 from .finding import Finding, Kind, Severity
 from .pipeline import Analysis
@@ -27,8 +28,8 @@ class Verdicts:
 
 def verdicts(analysis: Analysis) -> Verdicts:
     """The verdicts on the multiplies of a model; one that is reached in several contexts counts once."""
-    found = {finding.node: finding for finding in analysis.findings}
-    contexts: dict[str, list[Site]] = {}
+    found = {finding.path: finding for finding in analysis.findings}
+    contexts: dict[Path, list[Site]] = {}
     for site in analysis.sites:
         if site.family is Family.PRODUCT:
             contexts.setdefault(site.path, []).append(site)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from ..ir.axis import SPATIAL, WEAK, Axis, Role, merge_axes, new_axis, unit_axis
+from ..ir.axis import SPATIAL, WEAK, Axis, Role, either, merge_axes, new_axis, same_kind, unit_axis
 from ..ir.size import Size, Truth, divide, product, same
 from .notation import Equation, Term, Terms
 
@@ -53,7 +53,7 @@ class Match:
         for term in self.equation.output:
             if term.parts:
                 joined = self.axes.get(term.names[0]) if term.names else None
-                result.append(new_axis(self.size(term), joined.role if joined else Role.UNKNOWN))
+                result.append(same_kind(joined, self.size(term)) if joined else new_axis(self.size(term)))
                 continue
             whole = self._whole(term.names)
             if whole is not None:
@@ -82,7 +82,7 @@ class Match:
             for term, position in zip(terms, self.kept[k], strict=True)
             if term.names == names and names
         ]
-        return next((a for a in found if a.role not in WEAK), found[0] if found else None)
+        return either(found) if found else None
 
 
 def match(

@@ -8,10 +8,12 @@ Source: ``keras/src/layers/merging/base_merge.py`` (Keras 3.15) and NumPy's broa
 from __future__ import annotations
 
 import enum
-import itertools
+from collections import Counter
 from collections.abc import Sequence
+from dataclasses import dataclass
 
-from ..ir.axis import WEAK, Axis, Role, new_axis, note_conflict
+from ..ir.axis import WEAK, Axis, Role, new_axis, record, recording
+from ..ir.facts import Facts, settle
 from ..ir.size import Truth, same
 from .call import ShapeError
 
@@ -98,68 +100,116 @@ def broadcast(convention: Convention, operands: Sequence[Axes], unify: bool = Tr
     Raises:
         ShapeError: two axes that meet cannot go together at every batch size.
     """
-    result = []
     columns = align(convention, operands)
+    picked = [_fitting(column) for column in columns]
     one_rank = len({len(axes) for axes in operands if axes}) < 2
-    unify_here = unify and one_rank and not _contradict(columns)
-    for column in columns:
+    effect = Meeting(columns, tuple(picked), tuple(map(_open, columns, picked)), unify, one_rank)
+    if recording():
+        record(effect.play)
+        return effect.result()
+    return settle([effect.play], effect.result())
+
+
+def _fitting(column: Column) -> Axis:
+    """The axis of a column that the result has, by size. Raises ShapeError."""
+    present = [axis for axis in column if axis is not None]
+    out = present[0]
+    for axis in present[1:]:
+        how = fit(out, axis)
+        if how in (Fit.NEVER, Fit.BY_LUCK):
+            raise ShapeError(f"{out} meets {axis}: {how.value}")
+        out = meet(out, axis)
+    return out
+
+
+def _open(column: Column, picked: Axis) -> Axis | None:
+    """A new axis for the result, where only the facts tell which axis of a column that is; else None."""
+    present = [axis for axis in column if axis is not None and axis.size != 1]
+    if not present or picked.factors:
+        return None
+    return new_axis(picked.size, Role.BATCH if picked.role is Role.BATCH else Role.UNKNOWN)
+
+
+@dataclass(frozen=True, slots=True)
+class Meeting:
+    """Operands that meet: what becomes of their axes once it is known which are one and what they stand for.
+
+    ``picked`` are the result's axes by size; ``made`` those that are new and become one with an operand's, or do not.
+    """
+
+    columns: list[Column]
+    picked: tuple[Axis, ...]
+    made: tuple[Axis | None, ...]
+    unify: bool
+    one_rank: bool
+
+    def result(self) -> Axes:
+        return tuple(made or picked for made, picked in zip(self.made, self.picked, strict=True))
+
+    def play(self, facts: Facts) -> None:
+        contradict = any(self._contradicts(facts, column) for column in self.columns)
+        unify_here = self.unify and self.one_rank and not contradict
+        outs = [self._unified(facts, column, unify_here) for column in self.columns]
+        if not self.unify and self._crosswise(facts):
+            own = [len({facts.identity(axis) for axis in _present(column)}) < 2 for column in self.columns]
+        elif self.unify and not self.one_rank and any(self._of_two_sources(facts, c) for c in self.columns):
+            own = [facts.role(out.origin) is Role.BATCH for out in outs]
+        else:
+            own = [True] * len(outs)
+        for made, out, is_own in zip(self.made, outs, own, strict=True):
+            if made is not None and is_own:
+                facts.unify(out.origin, made.origin)
+
+    def _unified(self, facts: Facts, column: Column, unify_here: bool) -> Axis:
         present = [axis for axis in column if axis is not None]
         out = present[0]
         for axis in present[1:]:
-            how = fit(out, axis)
-            if how in (Fit.NEVER, Fit.BY_LUCK):
-                raise ShapeError(f"{out} meets {axis}: {how.value}")
-            if unify and how is Fit.SAME and conflicting(out, axis):
-                note_conflict(f"{out} meets {axis}")
-            if unify_here and how is Fit.SAME and not (out.factors or axis.factors):
-                out.origin.unify(axis.origin)
-            out = meet(out, axis)
-        result.append(out)
-    if not unify and _crosswise(columns):
-        return tuple(
-            axis if _identities_agree(column) else new_axis(axis.size)
-            for axis, column in zip(result, columns, strict=True)
+            if fit(out, axis) is Fit.SAME:
+                if self.unify and _conflict(facts, out, axis):
+                    facts.note(f"{facts.axis_text(out)} meets {facts.axis_text(axis)}")
+                if unify_here and not (out.factors or axis.factors):
+                    facts.unify(out.origin, axis.origin)
+                if facts.role(out.origin) in WEAK and facts.role(axis.origin) not in WEAK:
+                    out = axis
+            else:
+                out = meet(out, axis)
+        return out
+
+    @staticmethod
+    def _contradicts(facts: Facts, column: Column) -> bool:
+        """True where axes meet that layers take for different things."""
+        return len({facts.role(axis.origin) for axis in _present(column)} - WEAK) > 1
+
+    @staticmethod
+    def _of_two_sources(facts: Facts, column: Column) -> bool:
+        """True where axes meet that are, or were computed along, what layers take for different things."""
+        return len({facts.source(axis) for axis in _present(column)} - {None}) > 1
+
+    def _crosswise(self, facts: Facts) -> bool:
+        """True where an axis of one operand meets another axis than the one that it is in the other operand."""
+        identities = [
+            [None if axis is None or axis.size == 1 else facts.identity(axis) for axis in column]
+            for column in self.columns
+        ]
+        held = [Counter(column) for column in identities]
+        return any(
+            identity is not None
+            and held[place][identity] == 1
+            and any(
+                held[other][identity] - (identities[other][k] == identity) > 0
+                for other in range(len(held))
+                if other != place
+            )
+            for place, column in enumerate(identities)
+            for k, identity in enumerate(column)
         )
-    if unify and not one_rank and any(map(_of_two_sources, columns)):
-        return tuple(
-            axis if axis.size == 1 or axis.role is Role.BATCH else new_axis(axis.size) for axis in result
-        )
-    return tuple(result)
 
 
-def _of_two_sources(column: Column) -> bool:
-    """True where axes meet that are, or were computed along, what layers take for different things."""
-    sources = {axis.origin.source() for axis in column if axis is not None and axis.size != 1}
-    return len(sources - {None}) > 1
+def _present(column: Column) -> list[Axis]:
+    return [axis for axis in column if axis is not None and axis.size != 1]
 
 
-def _contradict(columns: Sequence[Column]) -> bool:
-    """True where axes meet that layers take for different things."""
-    return any(
-        conflicting(a, b)
-        for column in columns
-        for a, b in itertools.combinations([x for x in column if x is not None and x.size != 1], 2)
-    )
-
-
-def _crosswise(columns: Sequence[Column]) -> bool:
-    """True where an axis of one operand meets another axis than the one that it is in the other operand."""
-    for place, column in enumerate(columns):
-        for k, axis in enumerate(column):
-            if (
-                axis is None
-                or axis.size == 1
-                or any(axis.is_same(o) for j, o in enumerate(column) if o and j != k)
-            ):
-                continue
-            for other_place, others in enumerate(columns):
-                if other_place != place and any(
-                    axis.is_same(o) for j, o in enumerate(others) if o and j != k
-                ):
-                    return True
-    return False
-
-
-def _identities_agree(column: Column) -> bool:
-    present = [axis for axis in column if axis is not None and axis.size != 1]
-    return all(axis.is_same(present[0]) for axis in present)
+def _conflict(facts: Facts, a: Axis, b: Axis) -> bool:
+    """True where both roles are strong and differ."""
+    one, other = facts.role(a.origin), facts.role(b.origin)
+    return one not in WEAK and other not in WEAK and one is not other

@@ -9,13 +9,15 @@ from __future__ import annotations
 
 import heapq
 from collections import Counter
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from functools import cached_property, partial
+from typing import Any, TypeVar
 
 from ..errors import BadFileError, UnsupportedError, shown
-from ..ir.axis import CONFLICTS, Axis, Origin, Role, Value, new_axis, unit_axis
-from ..ir.graph import Graph, Literal, Node, Operation, TensorRef, map_leaves
+from ..ir.axis import Axis, Effect, Origin, Role, Value, new_axis, record, scope, unit_axis
+from ..ir.facts import Facts
+from ..ir.graph import Graph, Literal, Node, Operation, Path, TensorRef, map_leaves
 from ..ir.size import Size, is_beyond, symbol, unknown
 from .call import LAYERS, ONNX, OPS, Call, OpaqueError, Rule, ShapeError
 from .demands import Misconfigured, check_weights
@@ -23,61 +25,253 @@ from .demands import Misconfigured, check_weights
 _MAX_DEPTH = 100
 _MAX_SIGNATURES = 256
 _MAX_RANK = 254  # TensorFlow's
+_V = TypeVar("_V")
 _LETTERS = {3: ("T",), 4: ("H", "W"), 5: ("D", "H", "W")}
 
 
 @dataclass(slots=True)
-class Inference:
-    """The values of one graph for one signature of its operands.
+class Step:
+    """What the rule of one node made of its operands, and what it left to be known of their axes.
 
-    ``faults`` holds what cannot run, by node; ``conflicts`` the nodes that take an axis for something else than it is;
-    ``opaque`` the nodes of which nothing is known, with the reason;
-    ``inner`` the analysis of the models below a node, by the path from it (a wrapper can hold one).
+    ``fault`` says why it cannot run, ``opaque`` why nothing is known of it. ``inner`` are the models that it called, by
+    the path from it (a wrapper can hold one).
     """
 
-    graph: Graph
-    values: dict[str, list[Value]] = field(default_factory=dict)
-    calls: dict[str, Call] = field(default_factory=dict)
-    faults: dict[str, str] = field(default_factory=dict)
-    conflicts: dict[str, list[str]] = field(default_factory=dict)
-    opaque: dict[str, str] = field(default_factory=dict)
-    inner: dict[str, list[tuple[str, Inference]]] = field(default_factory=dict)
+    call: Call | None
+    values: list[Value] = field(default_factory=list)
+    fault: str | None = None
+    opaque: str | None = None
+    effects: list[Effect] = field(default_factory=list)
+    inner: list[tuple[str, _Summary]] = field(default_factory=list)
+
+
+Steps = MutableMapping[str, Step]
+
+
+class Inference:
+    """The values of one graph for one signature of its operands, and what is known of their axes.
+
+    It never changes. ``again`` are the nodes on which a supposition bears: those that it is made at, and those that
+    take other sizes for it. Nodes that take other axes of the same sizes are ``stale`` until ``finish``: they only
+    matter to who asks for facts or claims.
+    """
+
+    def __init__(
+        self,
+        graph: Graph,
+        steps: Steps,
+        start: Callable[[Facts], None] | None = None,
+        context: _Context | None = None,
+        again: Sequence[str] = (),
+        stale: Collection[str] = (),
+        finish: Callable[[], None] | None = None,
+    ) -> None:
+        self.graph = graph
+        self.steps = steps
+        self.again = again
+        self.context = context
+        self.stale = stale
+        self._start = start
+        self._finish = finish
+
+    def finish(self) -> None:
+        """Run the rules of nodes for which a supposition changes no size, but axes or claims."""
+        if self._finish is not None:
+            self._finish()
+            self._finish = None
+
+    @cached_property
+    def facts(self) -> Facts:
+        """What the effects of all nodes come to."""
+        self.finish()
+        facts = Facts()
+        if self._start is not None:
+            self._start(facts)
+        for name in self.graph.order:
+            step = self.steps[name]
+            facts.play(name, step.effects)
+            facts.touch(step.values)
+        return facts
+
+    @cached_property
+    def values(self) -> Mapping[str, list[Value]]:
+        """The values of each node, in the order of its outputs."""
+        return Looked(self.steps, lambda step: [self.facts.value(v) for v in step.values])
+
+    @cached_property
+    def calls(self) -> Mapping[str, Call]:
+        """The call of each node but inputs, on the values that it takes."""
+        return Looked(self.steps, self._seen, lambda step: step.call is not None)
+
+    def _seen(self, step: Step) -> Call:
+        call = step.call
+        assert call is not None
+
+        def value_of(leaf: Any) -> Any:
+            return self.facts.value(leaf) if isinstance(leaf, Value) else leaf
+
+        args, kwargs = map_leaves(value_of, call.args), map_leaves(value_of, call.kwargs)
+        return Call(call.operation, args, kwargs, call.apply)
+
+    @cached_property
+    def faults(self) -> dict[str, str]:
+        """What cannot run, by node; axes are named as the whole model knows them."""
+        self.finish()
+        return {name: self._told(name, s.fault) for name, s in self.steps.items() if s.fault is not None}
+
+    def _told(self, name: str, fault: str) -> str:
+        """A fault in the words of the node's rule on what is known of its operands by now."""
+        call = self.calls[name]
+        try:
+            call.apply(call.operation, *call.args, **call.kwargs)
+        except ShapeError as error:
+            return str(error)
+        except OpaqueError:
+            pass
+        return fault
+
+    @cached_property
+    def opaque(self) -> dict[str, str]:
+        """The nodes of which nothing is known, with the reason."""
+        return {name: step.opaque for name, step in self.steps.items() if step.opaque is not None}
+
+    @property
+    def conflicts(self) -> dict[str, list[str]]:
+        """The nodes that take an axis for something else than it is."""
+        return self.facts.conflicts
+
+    @cached_property
+    def inner(self) -> dict[str, list[tuple[str, Inference]]]:
+        """The analysis of the models below a node, by the path from it."""
+        return {name: self.facts.below.get(name, []) for name, step in self.steps.items() if step.inner}
+
+    def taken(self, name: str) -> list[Value] | None:
+        """What a node takes, as far as its rule knows it: sizes, and claims once it is finished. None for an input."""
+        call = self.steps[name].call if name in self.steps else None
+        return None if call is None else call.inputs
 
     def outputs(self) -> list[Value]:
         return [self.value(ref) for ref in self.graph.output_refs()]
 
     def value(self, ref: TensorRef) -> Value:
         """The value of a tensor. Raises BadFileError where the node has no such output."""
-        values = self.values[ref.node]
-        if not 0 <= ref.index < len(values):
-            raise BadFileError(f"node {shown(ref.node)!r} has no output {ref.index}")
-        return values[ref.index]
+        return self.facts.value(_output(self.steps, ref))
 
-    def walk(self, prefix: str = "") -> Iterator[tuple[str, Inference]]:
-        """This analysis and those below it, each with its path (``""``, ``"inner/"``); a pair once."""
-        seen: set[tuple[str, int]] = set()
-        stack: list[tuple[str, Inference]] = [(prefix, self)]
+    def walk(self, prefix: Path = ()) -> Iterator[tuple[Path, Inference]]:
+        """This analysis and those below it, each with its path (``()``, ``("inner",)``); a pair once."""
+        seen: set[tuple[Path, int]] = set()
+        stack: list[tuple[Path, Inference]] = [(prefix, self)]
         while stack:
             path, item = stack.pop()
             if (path, id(item)) in seen:
                 continue
             seen.add((path, id(item)))
             yield path, item
-            below = [(f"{path}{sub}/", inf) for subs in item.inner.values() for sub, inf in subs]
+            below = [((*path, sub), inf) for subs in item.inner.values() for sub, inf in subs]
             stack.extend(reversed(below))
+
+    def at(self, path: Path) -> Iterator[Inference]:
+        """The inferences of the model at a path, this one for ``()``: one for each way in which it is called."""
+        waiting: list[tuple[Path, Inference]] = [(path, self)]
+        seen: set[tuple[int, int]] = set()
+        while waiting:
+            rest, item = waiting.pop()
+            if (len(rest), id(item)) in seen:
+                continue
+            seen.add((len(rest), id(item)))
+            if not rest:
+                yield item
+                continue
+            inner = [inf for subs in item.inner.values() for sub, inf in subs if sub == rest[0]]
+            waiting.extend((rest[1:], inf) for inf in reversed(inner))
+
+    def faults_at(self, names: Iterable[str]) -> Iterator[tuple[Path, str]]:
+        """What cannot run at these nodes, and in the models below them, by its path."""
+        for name in names:
+            step = self.steps[name]
+            if step.fault is not None:
+                yield (name,), step.fault
+            for sub, summary in step.inner:
+                yield from ((((sub, *path)), text) for path, text in summary.faults())
+
+
+class Looked(Mapping[str, _V]):
+    """The steps of an inference, each looked at when it is asked for, and once."""
+
+    def __init__(
+        self, steps: Steps, look: Callable[[Step], _V], has: Callable[[Step], bool] = lambda step: True
+    ) -> None:
+        self._steps = steps
+        self._look = look
+        self._has = has
+        self._known: dict[str, _V] = {}
+
+    def __getitem__(self, name: str) -> _V:
+        if name not in self._known:
+            step = self._steps[name]
+            if not self._has(step):
+                raise KeyError(name)
+            self._known[name] = self._look(step)
+        return self._known[name]
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._steps and self._has(self._steps[name])  # type: ignore[index]
+
+    def __iter__(self) -> Iterator[str]:
+        return (name for name, step in self._steps.items() if self._has(step))
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
+
+
+class Changed(MutableMapping[str, Step]):
+    """The steps of an inference with some of them replaced; those of the other one stay what they are."""
+
+    def __init__(self, steps: Steps) -> None:
+        self._whole: Steps = steps._whole if isinstance(steps, Changed) else steps
+        self._own: dict[str, Step] = dict(steps._own) if isinstance(steps, Changed) else {}
+
+    def __getitem__(self, name: str) -> Step:
+        own = self._own.get(name)
+        return self._whole[name] if own is None else own
+
+    def __setitem__(self, name: str, step: Step) -> None:
+        self._own[name] = step
+
+    def __delitem__(self, name: str) -> None:
+        raise TypeError("a step is replaced, never removed")
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._whole)
+
+    def __len__(self) -> int:
+        return len(self._whole)
+
+
+def _output(steps: Steps, ref: TensorRef) -> Value:
+    values = steps[ref.node].values
+    if not 0 <= ref.index < len(values):
+        raise BadFileError(f"node {shown(ref.node)!r} has no output {ref.index}")
+    return values[ref.index]
 
 
 # What to take for a node's result instead of applying its rule; None: apply it after all.
 Override = Callable[[Call], "tuple[Axis, ...] | None"]
+# The override of a node, by its path, if it has one.
+Overrides = Callable[[Path], "Override | None"]
+
+
+def _nothing(path: Path) -> None:
+    """No overrides."""
 
 
 def infer(
-    graph: Graph, overrides: Mapping[str, Override] | None = None, operands: Sequence[Value] | None = None
+    graph: Graph, overrides: Overrides = _nothing, operands: Sequence[Value] | None = None
 ) -> Inference:
     """Axes of every tensor of a model.
 
     Args:
-        overrides: results to suppose for nodes, by their path: what would flow on if they were repaired.
+        overrides: results to suppose for nodes: what would flow on if they were repaired.
         operands: what the model is called on, in the order of its inputs, if not what they declare.
 
     Raises:
@@ -85,7 +279,8 @@ def infer(
         UnsupportedError: layers are nested too deep.
     """
     try:
-        return _Driver(overrides or {}).run(graph, operands)
+        driver = _Driver(overrides, _Context())
+        return Inference(graph, driver.run(graph, operands), context=driver.context)
     except RecursionError:
         raise UnsupportedError("layers are nested too deep to analyse") from None
 
@@ -97,51 +292,112 @@ def infer_call(operation: Operation, args: tuple[Any, ...], kwargs: dict[str, An
         ShapeError: it cannot run on such operands.
         OpaqueError: nothing is known of it.
     """
-    outcome = _Driver({}).apply(operation, *args, **kwargs)
-    return [leaf for leaf in flatten_outputs(outcome) if isinstance(leaf, Value)]
+    with scope(("call",)) as opened:
+        outcome = _Driver(_nothing, _Context()).apply(operation, *args, **kwargs)
+    facts = Facts()
+    facts.play("", opened.effects)
+    return [facts.value(leaf) for leaf in flatten_outputs(outcome) if isinstance(leaf, Value)]
 
 
-def infer_again(
-    before: Inference, overrides: Mapping[str, Override], at: Collection[str]
-) -> tuple[Inference, list[str]]:
-    """The same model with other results at some nodes, inferred anew as far as other sizes reach.
-
-    What is inferred anew shares its axes with ``before`` and tells them what they are: use both for sizes only.
+def suppose(before: Inference, overrides: Overrides, at: Collection[Path]) -> Inference:
+    """The same model with other results at some nodes: what ``infer`` would give, as far as it differs.
 
     Args:
-        at: the nodes of the outermost model that are different now, or hold one that is.
-
-    Returns:
-        The inference, and the nodes of the outermost model that were inferred anew, producers first.
+        before: an inference of the outermost model.
+        overrides: all that are supposed, those that ``before`` supposes too.
+        at: the nodes that have another result, or another rule, than in ``before``.
     """
+    assert before.context is not None
     try:
-        return _Driver(overrides).again(before, at)
+        graph = before.graph
+        held = {name for path in at if len(path) > 1 for name in graph.enclosing(path)}
+        context = before.context.without(graph.nodes[name].operation for name in held)
+        return _Driver(overrides, context).again(before, {n for path in at for n in graph.enclosing(path)})
     except RecursionError:
         raise UnsupportedError("layers are nested too deep to analyse") from None
 
 
-@dataclass(slots=True)
-class _Summary:
-    """A nested model on formal operands."""
+class _Context:
+    """What the inferences of one model have in common: its batch axis, the symbols of its inputs, and what is known of
+    the models in it by the axes that they are called on (``memo``)."""
 
-    formals: list[Origin]
-    inference: Inference
-    result: Any
-
-
-class _Driver:
-    def __init__(self, overrides: Mapping[str, Override]) -> None:
-        self.overrides = overrides
-        self.path = ""
+    def __init__(self) -> None:
         self.batch = Origin(Role.BATCH)
         self.symbols: Counter[str] = Counter()
         self.memo: dict[int, dict[Any, _Summary]] = {}
-        self.stack: list[list[tuple[str, Inference]]] = []
+
+    def without(self, operations: Iterable[Operation]) -> _Context:
+        """The same, but for what is known of models that these operations are or hold."""
+        waiting, touched = list(operations), set()
+        while waiting:
+            operation = waiting.pop()
+            if operation.graph is not None and id(operation.graph) not in touched:
+                touched.add(id(operation.graph))
+                waiting += operation.graph.operations.values()
+            for child in operation.children.values():
+                waiting += child if isinstance(child, list) else [child]
+        other = _Context()
+        other.batch, other.symbols = self.batch, self.symbols
+        other.memo = {key: known for key, known in self.memo.items() if key not in touched}
+        return other
+
+
+@dataclass(slots=True)
+class _Summary:
+    """A nested model on formal operands, which stand for the origins of the operands that it is called on."""
+
+    graph: Graph
+    formals: list[Origin]
+    steps: Steps = field(default_factory=dict)
+    result: Any = None
+    views: dict[object, Inference] = field(default_factory=dict)
+
+    def view(self, facts: Facts, actual: Sequence[Origin]) -> Inference:
+        """The model with what is known of its operands where it is called; one for each such state."""
+        roots = [facts.root(origin) for origin in actual]
+        number = {root: k for k, root in reversed(list(enumerate(roots)))}
+        pattern = tuple(
+            (number[root], facts.role(root), None if (d := facts.ancestry(root)) is None else number.get(d))
+            for root in roots
+        )
+        known = self.views.get(pattern)
+        if known is None:
+
+            def start(inner: Facts) -> None:
+                for formal, (first, role, above) in zip(self.formals, pattern, strict=True):
+                    if self.formals[first] is formal:
+                        inner.start(formal, role, None if above is None else self.formals[above])
+                for formal, (first, _, _) in zip(self.formals, pattern, strict=True):
+                    if self.formals[first] is not formal:
+                        inner.unify(self.formals[first], formal)
+
+            known = self.views[pattern] = Inference(self.graph, self.steps, start)
+        return known
+
+    def faults(self) -> Iterator[tuple[Path, str]]:
+        """What cannot run in this model and those below it; those of one path once."""
+        seen: set[tuple[Path, int]] = set()
+        stack: list[tuple[Path, _Summary]] = [((), self)]
+        while stack:
+            path, item = stack.pop()
+            if (path, id(item)) in seen:
+                continue
+            seen.add((path, id(item)))
+            yield from (((*path, name), s.fault) for name, s in item.steps.items() if s.fault is not None)
+            stack.extend(((*path, sub), s) for step in item.steps.values() for sub, s in step.inner)
+
+
+class _Driver:
+    def __init__(self, overrides: Overrides, context: _Context) -> None:
+        self.overrides = overrides
+        self.context = context
+        self.path: Path = ()
+        self.stack: list[list[tuple[str, _Summary]]] = []
         self.depth = 0
 
     # -- one graph -----------------------------
-    def run(self, graph: Graph, operands: Sequence[Value] | None) -> Inference:
-        result = Inference(graph)
+    def run(self, graph: Graph, operands: Sequence[Value] | None) -> Steps:
+        steps: Steps = {}
         bound: dict[str, Value] = {}
         if operands is not None:
             refs = graph.input_refs()
@@ -153,89 +409,98 @@ class _Driver:
         for name in graph.order:
             node = graph.nodes[name]
             if node.operation.kind == "input":
-                declared = self._input(node)
-                result.values[name] = [self._bind(bound[name], declared) if name in bound else declared]
+                with scope((*self.path, name)) as opened:
+                    declared = self._input(node)
+                    value = self._bind(bound[name], declared) if name in bound else declared
+                steps[name] = Step(None, [value], effects=opened.effects)
             else:
-                self._node(result, node)
+                steps[name] = self._step(graph, steps, node)
         for ref in graph.output_refs():
-            result.value(ref)  # there is such an output
-        return result
+            _output(steps, ref)  # there is such an output
+        return steps
 
-    def again(self, before: Inference, at: Collection[str]) -> tuple[Inference, list[str]]:
-        graph = before.graph
-        result = Inference(
-            graph,
-            dict(before.values),
-            dict(before.calls),
-            dict(before.faults),
-            dict(before.conflicts),
-            dict(before.opaque),
-            dict(before.inner),
-        )
-        place = {name: number for number, name in enumerate(graph.order)}
-        waiting = sorted((place[name], name) for name in at)
+    def again(self, before: Inference, at: Collection[str]) -> Inference:
+        steps = Changed(before.steps)
+        stale = set(before.stale)
+        again = self._rerun(before.graph, steps, at, Value.is_alike, stale)
+
+        def finish() -> None:
+            self._rerun(before.graph, steps, stale, Value.is_identical, set())
+            stale.clear()
+
+        return Inference(before.graph, steps, context=self.context, again=again, stale=stale, finish=finish)
+
+    def _rerun(
+        self,
+        graph: Graph,
+        steps: Steps,
+        at: Collection[str],
+        enough: Callable[[Value, Value], bool],
+        stale: set[str],
+    ) -> list[str]:
+        """Run the rules of some nodes again, and of those that take what is no longer the same, in order.
+
+        Args:
+            enough: whether two values are the same for this purpose; who takes one that is another all the same
+                goes to ``stale``.
+        """
+        waiting = sorted((graph.place[name], name) for name in at)
         queued = set(at)
         anew = []
         while waiting:
             _, name = heapq.heappop(waiting)
             anew.append(name)
-            for known in (result.faults, result.conflicts, result.opaque, result.inner):
-                known.pop(name, None)
-            self._node(result, graph.nodes[name])
-            if [v.sizes for v in result.values[name]] == [v.sizes for v in before.values[name]]:
+            stale.discard(name)
+            old, steps[name] = steps[name], self._step(graph, steps, graph.nodes[name])
+            new = steps[name].values
+            if len(new) == len(old.values) and all(map(enough, new, old.values)):
+                if not all(map(Value.is_identical, new, old.values)):
+                    stale.update(name for name in graph.nx.successors(name) if name not in queued)
                 continue
             for consumer in graph.nx.successors(name):
                 if consumer not in queued:
                     queued.add(consumer)
-                    heapq.heappush(waiting, (place[consumer], consumer))
-        return result, anew
+                    heapq.heappush(waiting, (graph.place[consumer], consumer))
+        return anew
 
-    def _node(self, result: Inference, node: Node) -> None:
+    def _step(self, graph: Graph, steps: Steps, node: Node) -> Step:
         def value_of(leaf: Any) -> Any:
             if isinstance(leaf, TensorRef):
-                return result.value(leaf)
+                return _output(steps, leaf)
             return _literal(leaf) if isinstance(leaf, Literal) else leaf
 
-        call = Call(
-            node.operation, map_leaves(value_of, node.args), map_leaves(value_of, node.kwargs), self.apply
-        )
-        result.calls[node.name] = call
         self.stack.append([])
-        conflicts: list[str] = []
-        token = CONFLICTS.set(conflicts)
-        try:
-            outcome = self._supposed(node, call) or self.apply(node.operation, *call.args, **call.kwargs)
-            values = [leaf for leaf in flatten_outputs(outcome) if isinstance(leaf, Value)]
-            if any(is_beyond(axis.size) for value in values for axis in value.axes or ()):
-                raise ShapeError("one of its sizes would be 2**63 or more")
-            if any((value.rank or 0) > _MAX_RANK for value in values):
-                raise ShapeError(f"its result would have more than {_MAX_RANK} axes")
-        except ShapeError as error:
-            result.faults[node.name] = str(error)
-            made = flatten_outputs(error.made) if error.by is node.operation else ()
-            values = [leaf for leaf in made if isinstance(leaf, Value)] or self._assumed(result, node, call)
-        except OpaqueError as error:
-            result.opaque[node.name] = str(error)
-            values = self._claimed(result.graph, node)
-        finally:
-            CONFLICTS.reset(token)
-        if conflicts:
-            result.conflicts[node.name] = conflicts
-        below = self.stack.pop()
-        if below:
-            result.inner[node.name] = below
-        values = [
-            self._stated_anyway(result.graph, node, i, v) if v.axes is None else v
-            for i, v in enumerate(values)
-        ]
+        with scope((*self.path, node.name)) as opened:
+            args, kwargs = map_leaves(value_of, node.args), map_leaves(value_of, node.kwargs)
+            call = Call(node.operation, args, kwargs, self.apply)
+            step = Step(call, effects=opened.effects)
+            try:
+                outcome = self._supposed(node, call) or self.apply(node.operation, *call.args, **call.kwargs)
+                values = [leaf for leaf in flatten_outputs(outcome) if isinstance(leaf, Value)]
+                if any(is_beyond(axis.size) for value in values for axis in value.axes or ()):
+                    raise ShapeError("one of its sizes would be 2**63 or more")
+                if any((value.rank or 0) > _MAX_RANK for value in values):
+                    raise ShapeError(f"its result would have more than {_MAX_RANK} axes")
+            except ShapeError as error:
+                step.fault = str(error)
+                made = flatten_outputs(error.made) if error.by is node.operation else ()
+                values = [leaf for leaf in made if isinstance(leaf, Value)] or self._assumed(
+                    graph, node, call
+                )
+            except OpaqueError as error:
+                step.opaque = str(error)
+                values = self._claimed(graph, node)
+            values = [
+                self._stated_anyway(graph, node, i, v) if v.axes is None else v for i, v in enumerate(values)
+            ]
+        step.inner = self.stack.pop()
         taint = next((v.claimed for v in call.inputs if v.claimed), None)
-        if taint:
-            values = [_with_claim(v, taint) for v in values]
-        result.values[node.name] = values
+        step.values = [_with_claim(v, taint) for v in values] if taint else values
+        return step
 
     def _supposed(self, node: Node, call: Call) -> Value | None:
         """The result that an override supposes for this node."""
-        override = self.overrides.get(self.path + node.name)
+        override = self.overrides((*self.path, node.name))
         axes = override(call) if override is not None else None
         return None if axes is None else call.like(axes)
 
@@ -279,36 +544,47 @@ class _Driver:
         numbers: dict[Origin, int] = {}
         key = tuple(_signature(v, numbers) for v in operands)
         actual = list(numbers)
-        known = self.memo.setdefault(id(graph), {})
+        known = self.context.memo.setdefault(id(graph), {})
         summary = known.get(key)
         if summary is None:
             if len(known) >= _MAX_SIGNATURES:
                 # Each level of a chain of models can double the number: thirty of them are a file of 30 KB.
                 raise OpaqueError(f"it is called on operands of more than {_MAX_SIGNATURES} kinds")
-            formals = [Origin(o.role) for o in actual]
-            renamed = _Renaming(dict(zip(actual, formals, strict=True)))
-            inner = self._inner(operation, graph, [renamed.value(v) for v in operands])
-            result = map_leaves(
-                lambda ref: inner.value(ref) if isinstance(ref, TensorRef) else ref, graph.outputs
-            )
-            summary = known[key] = _Summary(formals, inner, result)
+            summary = self._summary(operation, graph, operands, actual)
+            known[key] = summary
         if self.stack:
-            self.stack[-1].append((operation.name, summary.inference))
-        mapping: dict[Origin, Origin] = {self.batch.root(): self.batch}
-        for formal, origin in zip(summary.formals, actual, strict=True):
-            root = formal.root()
-            origin.hint(root.role)
-            if root in mapping:
-                mapping[root].unify(origin)
-            mapping[root] = origin
+            self.stack[-1].append((operation.name, summary))
+        mapping = {self.context.batch: self.context.batch}
+        mapping.update(zip(summary.formals, actual, strict=True))
         back = _Renaming(mapping)
-        return map_leaves(lambda v: back.value(v) if isinstance(v, Value) else v, summary.result)
+        result = map_leaves(lambda v: back.value(v) if isinstance(v, Value) else v, summary.result)
+        record(partial(_called, operation.name, summary, actual, back.mapping))
+        return result
 
-    def _inner(self, operation: Operation, graph: Graph, operands: list[Value]) -> Inference:
-        outer, self.path = self.path, f"{self.path}{operation.name}/"
+    def _summary(
+        self, operation: Operation, graph: Graph, operands: Sequence[Value], actual: Sequence[Origin]
+    ) -> _Summary:
+        """The model on operands of such axes, whatever they are otherwise."""
+        outer, self.path = self.path, (*self.path, operation.name)
         self.depth += 1
         try:
-            return self.run(graph, operands)
+            with scope((*self.path, len(self.context.memo[id(graph)]))):
+                formal: dict[Origin, Origin] = {}
+                for origin in reversed(actual):  # what others are derived from comes last
+                    above = origin.derived
+                    formal[origin] = Origin(
+                        origin.role,
+                        formal.get(above) if above is not None else None,
+                        inserted=origin.inserted,
+                    )
+                renamed = _Renaming(formal)
+                taken = [renamed.value(v) for v in operands]
+            summary = _Summary(graph, [formal[origin] for origin in actual])
+            steps = summary.steps = self.run(graph, taken)
+            summary.result = map_leaves(
+                lambda ref: _output(steps, ref) if isinstance(ref, TensorRef) else ref, graph.outputs
+            )
+            return summary
         finally:
             self.depth -= 1
             self.path = outer
@@ -359,11 +635,11 @@ class _Driver:
         return tuple(axes)
 
     def _batch_axis(self, size: int | None) -> Axis:
-        return Axis(symbol("B"), self.batch) if size is None else new_axis(size, Role.BATCH)
+        return Axis(symbol("B"), self.context.batch) if size is None else new_axis(size, Role.BATCH)
 
     def _fresh(self, letter: str) -> Size:
-        self.symbols[letter] += 1
-        number = self.symbols[letter]
+        self.context.symbols[letter] += 1
+        number = self.context.symbols[letter]
         # N1's second is N1_2: N12 is the twelfth axis of an input.
         return symbol(letter if number == 1 else f"{letter}{'_' * letter[-1:].isdigit()}{number}")
 
@@ -387,10 +663,10 @@ class _Driver:
             axes[0] = self._batch_axis(None)
         return Value(tuple(axes), claimed=name)
 
-    def _assumed(self, result: Inference, node: Node, call: Call) -> list[Value]:
+    def _assumed(self, graph: Graph, node: Node, call: Call) -> list[Value]:
         """What goes on after a node that cannot run: the operand that has the recorded shape, that shape itself, or
         the operand of the highest rank."""
-        recorded = result.graph.recorded.get((node.name, 0))
+        recorded = graph.recorded.get((node.name, 0))
         operands = [v for v in call.inputs if v.axes is not None]
         if recorded is not None:
             exact = next((v for v in operands if v.shape == list(recorded)), None)
@@ -441,16 +717,34 @@ def _with_claim(value: Value, claimed: str) -> Value:
     return Value(value.axes, value.dtype, claimed, value.reason, value.constant, value.mask)
 
 
+def _called(
+    name: str, summary: _Summary, actual: Sequence[Origin], made: Mapping[Origin, Origin], facts: Facts
+) -> None:
+    """What a call of a nested model tells of the axes that it was called on, and of those that it gives."""
+    view = summary.view(facts, actual)
+    facts.below.setdefault(facts.node, []).append((name, view))
+    inner = view.facts
+    first: dict[Origin, Origin] = {}
+    for formal, origin in zip(summary.formals, actual, strict=True):
+        root = inner.root(formal)
+        facts.hint(origin, inner.role(root))
+        facts.unify(first.setdefault(root, origin), origin)
+    for old, new in made.items():
+        root = inner.root(old)
+        facts.hint(new, inner.role(root))
+        facts.unify(first.setdefault(root, new), new)
+
+
 def _signature(value: Value, origins: dict[Origin, int]) -> Any:
     """A hashable form of an operand in which origins are numbered by first appearance over all operands."""
     assert value.axes is not None
 
     def number(origin: Origin) -> int:
-        return origins.setdefault(origin.root(), len(origins))
+        return origins.setdefault(origin, len(origins))
 
     def form(axis: Axis) -> Any:
         lineage = tuple(number(o) for o in axis.origin.lineage())
-        return (axis.size, lineage, axis.role, tuple(form(f) for f in axis.factors))
+        return (axis.size, lineage, axis.role, axis.origin.inserted, tuple(form(f) for f in axis.factors))
 
     mask = None if value.mask is None else tuple(form(a) for a in value.mask)
     return (value.dtype, value.claimed, tuple(form(a) for a in value.axes), mask)
@@ -459,18 +753,15 @@ def _signature(value: Value, origins: dict[Origin, int]) -> Any:
 class _Renaming:
     """Values with the origins of their axes replaced; an origin that the mapping lacks becomes a fresh one, once."""
 
-    def __init__(self, mapping: dict[Origin, Origin]) -> None:
-        self.mapping = {old.root(): new for old, new in mapping.items()}
+    def __init__(self, mapping: Mapping[Origin, Origin]) -> None:
+        self.mapping = dict(mapping)
 
     def origin(self, old: Origin) -> Origin:
-        chain = list(old.lineage())
         new: Origin | None = None
-        for root in reversed(chain):
-            known = self.mapping.get(root)
+        for one in reversed(list(old.lineage())):
+            known = self.mapping.get(one)
             if known is None:
-                known = self.mapping[root] = Origin(root.role, new)
-            elif known.root().derived is None and new is not None and known.root() is not new.root():
-                known.root().derived = new
+                known = self.mapping[one] = Origin(one.role, new, inserted=one.inserted)
             new = known
         assert new is not None
         return new
@@ -481,4 +772,4 @@ class _Renaming:
     def value(self, value: Value) -> Value:
         axes = None if value.axes is None else tuple(self.axis(a) for a in value.axes)
         mask = None if value.mask is None else tuple(self.axis(a) for a in value.mask)
-        return Value(axes, value.dtype, value.claimed, value.reason, value.constant, mask)
+        return value.with_axes(axes, mask)

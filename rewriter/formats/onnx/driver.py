@@ -7,7 +7,7 @@ from typing import Any
 
 from ...errors import UnsupportedError, shown
 from ...ir.axis import Axis, Role, Value, new_axis
-from ...ir.graph import Graph, Literal, Operation, TensorRef, leaves, map_leaves
+from ...ir.graph import Graph, Literal, Operation, TensorRef, leaves, map_leaves, path_text
 from ...ir.size import Size, symbol
 from ...shapes.call import Call, OpaqueError, ShapeError
 from ...shapes.infer import Inference, flatten_outputs, infer, infer_call
@@ -319,7 +319,7 @@ def _check_classes(graph: Graph) -> None:
             try:
                 lowering_for(node.operation)
             except Refused as error:
-                found.append(_refusal(path, node.operation, str(error)))
+                found.append(_refusal(path_text(path), node.operation, str(error)))
     if found:
         more = f" (and {len(found) - 1} more)" if len(found) > 1 else ""
         raise UnsupportedError(found[0] + more)

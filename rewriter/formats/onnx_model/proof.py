@@ -76,15 +76,15 @@ class _Proof:
     def _meeting(self, claim: Claim) -> list[Any]:
         """The operands that meet at a changed node, as tensor names or arrays, and the name of its result."""
         nodes = self.source.nodes
-        taken = [name for name in nodes[claim.meets].input if name]
+        taken = [name for name in nodes[claim.meets[-1]].input if name]
         operands: list[Any] = []
         for number, chain in enumerate(claim.chains):
             if str(number) in claim.literals:
                 operands.append(claim.literals[str(number)])
                 continue
-            name = nodes[chain[0]].input[0] if chain else taken[number]
+            name = nodes[chain[0][-1]].input[0] if chain else taken[number]
             operands.append(self._constant(name) if name in self._constants() else name)
-        return [*operands, nodes[claim.gives].output[0]]
+        return [*operands, nodes[claim.gives[-1]].output[0]]
 
     def _constants(self) -> Mapping[str, Any]:
         return {tensor.name: tensor for tensor in self.source.proto.graph.initializer}

@@ -210,8 +210,8 @@ class _Proof:
         """The changed node that an error of TensorFlow or Keras names, or ""."""
         places = {part for path in _NODE.findall(str(error)) for part in path.split("/")}
         for claim in self.claims:
-            names = {claim.meets, claim.gives, *(name for chain in claim.chains for name in chain)}
-            if places & {name.rpartition("/")[2] for name in names}:
+            paths = [claim.meets, claim.gives, *(path for chain in claim.chains for path in chain)]
+            if places & {path[-1] for path in paths}:
                 return claim.node
         return ""
 

@@ -37,15 +37,16 @@ class Claim:
     ``meets`` is the operation that takes the operands, ``gives`` the one that makes the result: the same, or where a
     MatMul stands in its place the first and the last node of what replaced it. ``chains`` has for each operand the
     operations that were inserted into it, ``literals`` the operands that the file holds, as they were. ``shared``
-    says that ``meets`` is called more than once. ``equation`` and ``kept`` are as in ``rules.match``. The batch axes
-    (of the operands and the result) are None where there is none, -1 where it is not the leading part of an axis.
+    says that ``meets`` is called more than once. An operation is its names from the outermost model.
+    ``equation`` and ``kept`` are as in ``rules.match``. The batch axes (of the operands and the result) are None where
+    there is none, -1 where it is not the leading part of an axis.
     """
 
     node: str
     op: str
-    meets: str
-    gives: str
-    chains: list[list[str]]
+    meets: list[str]
+    gives: list[str]
+    chains: list[list[list[str]]]
     literals: dict[str, Any]
     shared: bool
     equation: str
@@ -118,9 +119,9 @@ def _claim(change: Applied) -> Claim:
     return Claim(
         shown(change.node),
         change.op,
-        change.meets,
-        change.gives,
-        [list(chain) for chain in change.chains],
+        list(change.meets),
+        list(change.gives),
+        [[list(path) for path in chain] for chain in change.chains],
         {str(k): literal.value for k, literal in change.literals.items()},
         change.shared,
         str(found.equation),

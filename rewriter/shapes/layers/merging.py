@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ...ir.axis import Axis, Value, new_axis
+from ...ir.axis import Axis, Value, new_axis, same_kind
 from ...ir.size import Size, Truth, same
 from ..broadcast import Convention, broadcast
 from ..call import Call, ShapeError, known, layer
@@ -72,7 +72,7 @@ def joined(operands: list[tuple[Axis, ...]], axis: object, call: Call) -> tuple[
             if same(a.size, b.size) is Truth.YES and not (a.factors or b.factors):
                 a.origin.unify(b.origin)
         total = total + axes[place].size
-    result[place] = new_axis(total, first[place].role) if len(operands) > 1 else first[place]
+    result[place] = same_kind(first[place], total) if len(operands) > 1 else first[place]
     return tuple(result)
 
 
