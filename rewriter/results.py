@@ -9,7 +9,7 @@ from .passes.changes import Changes
 from .passes.finding import Finding
 from .passes.rewrite import Inserted
 from .passes.verdicts import Verdicts
-from .shapes.infer import Inference
+from .shapes.inference import Inference
 
 
 @dataclass(slots=True)

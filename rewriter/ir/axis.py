@@ -1,7 +1,7 @@
 """Named axes: a tensor is a tuple of axes, and an axis knows its size, its role and where it comes from.
 
 Nothing here changes once it is made. A rule that learns something of an axis (``hint``, ``unify``) records an *effect*;
-``ir.facts`` plays the effects of all nodes in their order and says which axes are one and what each stands for.
+``ir.identities`` plays the effects of all nodes in their order and says which axes are one and what each stands for.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from .size import Size, is_unknown, product
 
 if TYPE_CHECKING:
-    from .facts import Facts
+    from .identities import Identities
 
 
 class Role(str, enum.Enum):
@@ -38,7 +38,7 @@ class Role(str, enum.Enum):
 SPATIAL = frozenset({Role.HEIGHT, Role.WIDTH, Role.DEPTH, Role.TIME})
 WEAK = frozenset({Role.UNKNOWN, Role.FEATURE})
 
-Effect = Callable[["Facts"], None]
+Effect = Callable[["Identities"], None]
 
 
 class Scope:
@@ -90,7 +90,7 @@ class Origin:
     evidence, not identity. ``like`` is the origin whose role it takes over (a pooled height is still a height).
     ``inserted`` is set for a unit axis that somebody wrote.
 
-    The origins that a rule sees are as they were made; those in the facts of an inference are what the whole model
+    The origins that a rule sees are as they were made; those in the identities of an inference are what the whole model
     makes of them: one for all axes that are the same.
     """
 
@@ -133,11 +133,11 @@ class Origin:
 
         Another strong one is a conflict at the node whose rule says so.
         """
-        record(lambda facts: facts.hint(self, role))
+        record(lambda known: known.hint(self, role))
 
     def unify(self, other: Origin) -> None:
         """Say that two origins are one: all axes of both are the same axis, and the stronger role holds."""
-        record(lambda facts: facts.unify(self, other))
+        record(lambda known: known.unify(self, other))
 
     def source(self) -> Role | None:
         """The role that a layer gave this axis, or the first one that it is computed along."""
@@ -217,9 +217,9 @@ def either(axes: Sequence[Axis]) -> Axis:
     batch = any(axis.role is Role.BATCH for axis in axes)
     result = new_axis(first.size, Role.BATCH if batch else Role.UNKNOWN)
 
-    def effect(facts: Facts) -> None:
-        best = next((axis for axis in axes if facts.role(axis.origin) not in WEAK), first)
-        facts.unify(best.origin, result.origin)
+    def effect(known: Identities) -> None:
+        best = next((axis for axis in axes if known.role(axis.origin) not in WEAK), first)
+        known.unify(best.origin, result.origin)
 
     record(effect)
     return result

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from ..ir.axis import Value
 from ..ir.graph import Path, path_text
-from ..shapes.infer import Inference
+from ..shapes.inference import Inference
 from .finding import Operand
 from .sites import operands_of
 

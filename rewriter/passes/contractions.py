@@ -12,7 +12,7 @@ from ..ir.graph import Path, TensorRef
 from ..rules.table import Family, Rule
 from ..rules.table import Kind as RuleKind
 from ..shapes.broadcast import Convention
-from ..shapes.infer import Inference
+from ..shapes.inference import Inference
 from .candidates import candidates
 from .finding import Applicability, Finding, Operand
 from .resolve import contradicted

@@ -18,7 +18,8 @@ from ..ir.axis import Axis
 from ..ir.graph import Graph, Path, path_text
 from ..ir.size import Size
 from ..shapes.call import Call, known
-from ..shapes.infer import Inference, Override
+from ..shapes.infer import Override
+from ..shapes.inference import Inference
 from ..shapes.stated import disagreements
 from .candidates import must_be_asked_for
 from .finding import Applicability, Candidate, Finding, Severity

@@ -10,7 +10,8 @@ from ..ir.axis import Value
 from ..ir.graph import Graph, Path, path_text
 from ..rules.table import Family, Rule
 from ..shapes.broadcast import Convention
-from ..shapes.infer import Inference, infer
+from ..shapes.infer import infer
+from ..shapes.inference import Inference
 from .candidates import as_written
 from .contractions import CONTRACTIONS, offer_readings, suspects
 from .downstream import Reexamine, Trials

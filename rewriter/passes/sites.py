@@ -11,7 +11,7 @@ from ..ir.graph import Graph, Literal, Node, Path, TensorRef, leaves, path_text
 from ..rules.table import Family
 from ..shapes.broadcast import Convention
 from ..shapes.call import Call
-from ..shapes.infer import Inference
+from ..shapes.inference import Inference
 from .finding import Operand
 
 _MERGED = Convention.MERGE, Family.ELEMENTWISE

@@ -13,7 +13,7 @@ from ..rules.table import Kind as RuleKind
 from ..rules.table import Rule
 from ..shapes.broadcast import Convention, Fit, align, broadcast, fit
 from ..shapes.call import ShapeError
-from ..shapes.infer import Inference
+from ..shapes.inference import Inference
 from .candidates import candidates
 from .finding import Applicability, Candidate, Finding, Kind, Operand, Severity
 from .resolve import decide

@@ -11,7 +11,8 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from ..ir.axis import Axis
 from ..ir.graph import Graph, Path
 from ..shapes.call import Call, known
-from ..shapes.infer import Inference, Override, Overrides, infer, suppose
+from ..shapes.infer import Override, Overrides, infer, suppose
+from ..shapes.inference import Inference
 from .candidates import matches
 from .finding import Candidate, Finding
 from .places import Places

@@ -21,7 +21,8 @@ from ..errors import RewriterError
 from ..ir.axis import Axis, Role, Value
 from ..ir.graph import Graph, Operation, Path, path_text
 from ..ir.size import Truth, same
-from ..shapes.infer import Inference, Overrides, infer, suppose
+from ..shapes.infer import Overrides, infer, suppose
+from ..shapes.inference import Inference
 from .downstream import Reexamine
 from .finding import Argument, Finding
 from .sites import operands_of

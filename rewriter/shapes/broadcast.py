@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ..ir.axis import WEAK, Axis, Role, new_axis, record, recording
-from ..ir.facts import Facts, settle
+from ..ir.identities import Identities, settle
 from ..ir.size import Truth, same
 from .call import ShapeError
 
@@ -123,7 +123,7 @@ def _fitting(column: Column) -> Axis:
 
 
 def _open(column: Column, picked: Axis) -> Axis | None:
-    """A new axis for the result, where only the facts tell which axis of a column that is; else None."""
+    """A new axis for the result, where only the identities tell which axis of a column that is; else None."""
     present = [axis for axis in column if axis is not None and axis.size != 1]
     if not present or picked.factors:
         return None
@@ -146,61 +146,61 @@ class Meeting:
     def result(self) -> Axes:
         return tuple(made or picked for made, picked in zip(self.made, self.picked, strict=True))
 
-    def play(self, facts: Facts) -> None:
-        contradict = any(self._contradicts(facts, column) for column in self.columns)
+    def play(self, known: Identities) -> None:
+        contradict = any(self._contradicts(known, column) for column in self.columns)
         unify_here = self.unify and self.one_rank and not contradict
-        outs = [self._unified(facts, column, unify_here) for column in self.columns]
-        if not self.unify and self._crosswise(facts):
-            own = [len({facts.identity(axis) for axis in _present(column)}) < 2 for column in self.columns]
-        elif self.unify and not self.one_rank and any(self._of_two_sources(facts, c) for c in self.columns):
-            own = [facts.role(out.origin) is Role.BATCH for out in outs]
+        outs = [self._unified(known, column, unify_here) for column in self.columns]
+        if not self.unify and self._crosswise(known):
+            own = [len({known.identity(axis) for axis in _present(column)}) < 2 for column in self.columns]
+        elif self.unify and not self.one_rank and any(self._of_two_sources(known, c) for c in self.columns):
+            own = [known.role(out.origin) is Role.BATCH for out in outs]
         else:
             own = [True] * len(outs)
         for made, out, is_own in zip(self.made, outs, own, strict=True):
             if made is not None and is_own:
-                facts.unify(out.origin, made.origin)
+                known.unify(out.origin, made.origin)
 
-    def _unified(self, facts: Facts, column: Column, unify_here: bool) -> Axis:
+    def _unified(self, known: Identities, column: Column, unify_here: bool) -> Axis:
         present = [axis for axis in column if axis is not None]
         out = present[0]
         for axis in present[1:]:
             if fit(out, axis) is Fit.SAME:
-                if self.unify and _conflict(facts, out, axis):
-                    facts.note(f"{facts.axis_text(out)} meets {facts.axis_text(axis)}")
+                if self.unify and _conflict(known, out, axis):
+                    known.note(f"{known.axis_text(out)} meets {known.axis_text(axis)}")
                 if unify_here and not (out.factors or axis.factors):
-                    facts.unify(out.origin, axis.origin)
-                if facts.role(out.origin) in WEAK and facts.role(axis.origin) not in WEAK:
+                    known.unify(out.origin, axis.origin)
+                if known.role(out.origin) in WEAK and known.role(axis.origin) not in WEAK:
                     out = axis
             else:
                 out = meet(out, axis)
         return out
 
     @staticmethod
-    def _contradicts(facts: Facts, column: Column) -> bool:
+    def _contradicts(known: Identities, column: Column) -> bool:
         """True where axes meet that layers take for different things."""
-        return len({facts.role(axis.origin) for axis in _present(column)} - WEAK) > 1
+        return len({known.role(axis.origin) for axis in _present(column)} - WEAK) > 1
 
     @staticmethod
-    def _of_two_sources(facts: Facts, column: Column) -> bool:
+    def _of_two_sources(known: Identities, column: Column) -> bool:
         """True where axes meet that are, or were computed along, what layers take for different things."""
-        return len({facts.source(axis) for axis in _present(column)} - {None}) > 1
+        return len({known.source(axis) for axis in _present(column)} - {None}) > 1
 
-    def _crosswise(self, facts: Facts) -> bool:
+    def _crosswise(self, known: Identities) -> bool:
         """True where an axis of one operand meets another axis than the one that it is in the other operand."""
-        identities = [
-            [None if axis is None or axis.size == 1 else facts.identity(axis) for axis in column]
+        whose = [
+            [None if axis is None or axis.size == 1 else known.identity(axis) for axis in column]
             for column in self.columns
         ]
-        held = [Counter(column) for column in identities]
+        held = [Counter(column) for column in whose]
         return any(
             identity is not None
             and held[place][identity] == 1
             and any(
-                held[other][identity] - (identities[other][k] == identity) > 0
+                held[other][identity] - (whose[other][k] == identity) > 0
                 for other in range(len(held))
                 if other != place
             )
-            for place, column in enumerate(identities)
+            for place, column in enumerate(whose)
             for k, identity in enumerate(column)
         )
 
@@ -209,7 +209,7 @@ def _present(column: Column) -> list[Axis]:
     return [axis for axis in column if axis is not None and axis.size != 1]
 
 
-def _conflict(facts: Facts, a: Axis, b: Axis) -> bool:
+def _conflict(known: Identities, a: Axis, b: Axis) -> bool:
     """True where both roles are strong and differ."""
-    one, other = facts.role(a.origin), facts.role(b.origin)
+    one, other = known.role(a.origin), known.role(b.origin)
     return one not in WEAK and other not in WEAK and one is not other

@@ -8,251 +8,23 @@ its text costs, however often one calls another.
 from __future__ import annotations
 
 import heapq
-from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, MutableMapping, Sequence
-from dataclasses import dataclass, field
-from functools import cached_property, partial
-from typing import Any, TypeVar
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from functools import partial
+from typing import Any
 
 from ..errors import BadFileError, UnsupportedError, shown
-from ..ir.axis import Axis, Effect, Origin, Role, Value, new_axis, record, scope, unit_axis
-from ..ir.facts import Facts
+from ..ir.axis import Axis, Origin, Role, Value, new_axis, record, scope, unit_axis
 from ..ir.graph import Graph, Literal, Node, Operation, Path, TensorRef, map_leaves
+from ..ir.identities import Identities
 from ..ir.size import Size, is_beyond, symbol, unknown
 from .call import LAYERS, ONNX, OPS, Call, OpaqueError, Rule, ShapeError
 from .demands import Misconfigured, check_weights
+from .inference import Changed, Context, Inference, Step, Steps, Summary, output_of
 
 _MAX_DEPTH = 100
 _MAX_SIGNATURES = 256
 _MAX_RANK = 254  # TensorFlow's
-_V = TypeVar("_V")
 _LETTERS = {3: ("T",), 4: ("H", "W"), 5: ("D", "H", "W")}
-
-
-@dataclass(slots=True)
-class Step:
-    """What the rule of one node made of its operands, and what it left to be known of their axes.
-
-    ``fault`` says why it cannot run, ``opaque`` why nothing is known of it. ``inner`` are the models that it called, by
-    the path from it (a wrapper can hold one).
-    """
-
-    call: Call | None
-    values: list[Value] = field(default_factory=list)
-    fault: str | None = None
-    opaque: str | None = None
-    effects: list[Effect] = field(default_factory=list)
-    inner: list[tuple[str, _Summary]] = field(default_factory=list)
-
-
-Steps = MutableMapping[str, Step]
-
-
-class Inference:
-    """The values of one graph for one signature of its operands, and what is known of their axes.
-
-    It never changes. ``again`` are the nodes on which a supposition bears: those that it is made at, and those that
-    take other sizes for it. Nodes that take other axes of the same sizes are ``stale`` until ``finish``: they only
-    matter to who asks for facts or claims.
-    """
-
-    def __init__(
-        self,
-        graph: Graph,
-        steps: Steps,
-        start: Callable[[Facts], None] | None = None,
-        context: _Context | None = None,
-        again: Sequence[str] = (),
-        stale: Collection[str] = (),
-        finish: Callable[[], None] | None = None,
-    ) -> None:
-        self.graph = graph
-        self.steps = steps
-        self.again = again
-        self.context = context
-        self.stale = stale
-        self._start = start
-        self._finish = finish
-
-    def finish(self) -> None:
-        """Run the rules of nodes for which a supposition changes no size, but axes or claims."""
-        if self._finish is not None:
-            self._finish()
-            self._finish = None
-
-    @cached_property
-    def facts(self) -> Facts:
-        """What the effects of all nodes come to."""
-        self.finish()
-        facts = Facts()
-        if self._start is not None:
-            self._start(facts)
-        for name in self.graph.order:
-            step = self.steps[name]
-            facts.play(name, step.effects)
-            facts.touch(step.values)
-        return facts
-
-    @cached_property
-    def values(self) -> Mapping[str, list[Value]]:
-        """The values of each node, in the order of its outputs."""
-        return Looked(self.steps, lambda step: [self.facts.value(v) for v in step.values])
-
-    @cached_property
-    def calls(self) -> Mapping[str, Call]:
-        """The call of each node but inputs, on the values that it takes."""
-        return Looked(self.steps, self._seen, lambda step: step.call is not None)
-
-    def _seen(self, step: Step) -> Call:
-        call = step.call
-        assert call is not None
-
-        def value_of(leaf: Any) -> Any:
-            return self.facts.value(leaf) if isinstance(leaf, Value) else leaf
-
-        args, kwargs = map_leaves(value_of, call.args), map_leaves(value_of, call.kwargs)
-        return Call(call.operation, args, kwargs, call.apply)
-
-    @cached_property
-    def faults(self) -> dict[str, str]:
-        """What cannot run, by node; axes are named as the whole model knows them."""
-        self.finish()
-        return {name: self._told(name, s.fault) for name, s in self.steps.items() if s.fault is not None}
-
-    def _told(self, name: str, fault: str) -> str:
-        """A fault in the words of the node's rule on what is known of its operands by now."""
-        call = self.calls[name]
-        try:
-            call.apply(call.operation, *call.args, **call.kwargs)
-        except ShapeError as error:
-            return str(error)
-        except OpaqueError:
-            pass
-        return fault
-
-    @cached_property
-    def opaque(self) -> dict[str, str]:
-        """The nodes of which nothing is known, with the reason."""
-        return {name: step.opaque for name, step in self.steps.items() if step.opaque is not None}
-
-    @property
-    def conflicts(self) -> dict[str, list[str]]:
-        """The nodes that take an axis for something else than it is."""
-        return self.facts.conflicts
-
-    @cached_property
-    def inner(self) -> dict[str, list[tuple[str, Inference]]]:
-        """The analysis of the models below a node, by the path from it."""
-        return {name: self.facts.below.get(name, []) for name, step in self.steps.items() if step.inner}
-
-    def taken(self, name: str) -> list[Value] | None:
-        """What a node takes, as far as its rule knows it: sizes, and claims once it is finished. None for an input."""
-        call = self.steps[name].call if name in self.steps else None
-        return None if call is None else call.inputs
-
-    def outputs(self) -> list[Value]:
-        return [self.value(ref) for ref in self.graph.output_refs()]
-
-    def value(self, ref: TensorRef) -> Value:
-        """The value of a tensor. Raises BadFileError where the node has no such output."""
-        return self.facts.value(_output(self.steps, ref))
-
-    def walk(self, prefix: Path = ()) -> Iterator[tuple[Path, Inference]]:
-        """This analysis and those below it, each with its path (``()``, ``("inner",)``); a pair once."""
-        seen: set[tuple[Path, int]] = set()
-        stack: list[tuple[Path, Inference]] = [(prefix, self)]
-        while stack:
-            path, item = stack.pop()
-            if (path, id(item)) in seen:
-                continue
-            seen.add((path, id(item)))
-            yield path, item
-            below = [((*path, sub), inf) for subs in item.inner.values() for sub, inf in subs]
-            stack.extend(reversed(below))
-
-    def at(self, path: Path) -> Iterator[Inference]:
-        """The inferences of the model at a path, this one for ``()``: one for each way in which it is called."""
-        waiting: list[tuple[Path, Inference]] = [(path, self)]
-        seen: set[tuple[int, int]] = set()
-        while waiting:
-            rest, item = waiting.pop()
-            if (len(rest), id(item)) in seen:
-                continue
-            seen.add((len(rest), id(item)))
-            if not rest:
-                yield item
-                continue
-            inner = [inf for subs in item.inner.values() for sub, inf in subs if sub == rest[0]]
-            waiting.extend((rest[1:], inf) for inf in reversed(inner))
-
-    def faults_at(self, names: Iterable[str]) -> Iterator[tuple[Path, str]]:
-        """What cannot run at these nodes, and in the models below them, by its path."""
-        for name in names:
-            step = self.steps[name]
-            if step.fault is not None:
-                yield (name,), step.fault
-            for sub, summary in step.inner:
-                yield from ((((sub, *path)), text) for path, text in summary.faults())
-
-
-class Looked(Mapping[str, _V]):
-    """The steps of an inference, each looked at when it is asked for, and once."""
-
-    def __init__(
-        self, steps: Steps, look: Callable[[Step], _V], has: Callable[[Step], bool] = lambda step: True
-    ) -> None:
-        self._steps = steps
-        self._look = look
-        self._has = has
-        self._known: dict[str, _V] = {}
-
-    def __getitem__(self, name: str) -> _V:
-        if name not in self._known:
-            step = self._steps[name]
-            if not self._has(step):
-                raise KeyError(name)
-            self._known[name] = self._look(step)
-        return self._known[name]
-
-    def __contains__(self, name: object) -> bool:
-        return name in self._steps and self._has(self._steps[name])  # type: ignore[index]
-
-    def __iter__(self) -> Iterator[str]:
-        return (name for name, step in self._steps.items() if self._has(step))
-
-    def __len__(self) -> int:
-        return sum(1 for _ in self)
-
-
-class Changed(MutableMapping[str, Step]):
-    """The steps of an inference with some of them replaced; those of the other one stay what they are."""
-
-    def __init__(self, steps: Steps) -> None:
-        self._whole: Steps = steps._whole if isinstance(steps, Changed) else steps
-        self._own: dict[str, Step] = dict(steps._own) if isinstance(steps, Changed) else {}
-
-    def __getitem__(self, name: str) -> Step:
-        own = self._own.get(name)
-        return self._whole[name] if own is None else own
-
-    def __setitem__(self, name: str, step: Step) -> None:
-        self._own[name] = step
-
-    def __delitem__(self, name: str) -> None:
-        raise TypeError("a step is replaced, never removed")
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._whole)
-
-    def __len__(self) -> int:
-        return len(self._whole)
-
-
-def _output(steps: Steps, ref: TensorRef) -> Value:
-    values = steps[ref.node].values
-    if not 0 <= ref.index < len(values):
-        raise BadFileError(f"node {shown(ref.node)!r} has no output {ref.index}")
-    return values[ref.index]
 
 
 # What to take for a node's result instead of applying its rule; None: apply it after all.
@@ -279,7 +51,7 @@ def infer(
         UnsupportedError: layers are nested too deep.
     """
     try:
-        driver = _Driver(overrides, _Context())
+        driver = _Driver(overrides, Context())
         return Inference(graph, driver.run(graph, operands), context=driver.context)
     except RecursionError:
         raise UnsupportedError("layers are nested too deep to analyse") from None
@@ -293,10 +65,10 @@ def infer_call(operation: Operation, args: tuple[Any, ...], kwargs: dict[str, An
         OpaqueError: nothing is known of it.
     """
     with scope(("call",)) as opened:
-        outcome = _Driver(_nothing, _Context()).apply(operation, *args, **kwargs)
-    facts = Facts()
-    facts.play("", opened.effects)
-    return [facts.value(leaf) for leaf in flatten_outputs(outcome) if isinstance(leaf, Value)]
+        outcome = _Driver(_nothing, Context()).apply(operation, *args, **kwargs)
+    identities = Identities()
+    identities.play("", opened.effects)
+    return [identities.value(leaf) for leaf in flatten_outputs(outcome) if isinstance(leaf, Value)]
 
 
 def suppose(before: Inference, overrides: Overrides, at: Collection[Path]) -> Inference:
@@ -317,82 +89,12 @@ def suppose(before: Inference, overrides: Overrides, at: Collection[Path]) -> In
         raise UnsupportedError("layers are nested too deep to analyse") from None
 
 
-class _Context:
-    """What the inferences of one model have in common: its batch axis, the symbols of its inputs, and what is known of
-    the models in it by the axes that they are called on (``memo``)."""
-
-    def __init__(self) -> None:
-        self.batch = Origin(Role.BATCH)
-        self.symbols: Counter[str] = Counter()
-        self.memo: dict[int, dict[Any, _Summary]] = {}
-
-    def without(self, operations: Iterable[Operation]) -> _Context:
-        """The same, but for what is known of models that these operations are or hold."""
-        waiting, touched = list(operations), set()
-        while waiting:
-            operation = waiting.pop()
-            if operation.graph is not None and id(operation.graph) not in touched:
-                touched.add(id(operation.graph))
-                waiting += operation.graph.operations.values()
-            for child in operation.children.values():
-                waiting += child if isinstance(child, list) else [child]
-        other = _Context()
-        other.batch, other.symbols = self.batch, self.symbols
-        other.memo = {key: known for key, known in self.memo.items() if key not in touched}
-        return other
-
-
-@dataclass(slots=True)
-class _Summary:
-    """A nested model on formal operands, which stand for the origins of the operands that it is called on."""
-
-    graph: Graph
-    formals: list[Origin]
-    steps: Steps = field(default_factory=dict)
-    result: Any = None
-    views: dict[object, Inference] = field(default_factory=dict)
-
-    def view(self, facts: Facts, actual: Sequence[Origin]) -> Inference:
-        """The model with what is known of its operands where it is called; one for each such state."""
-        roots = [facts.root(origin) for origin in actual]
-        number = {root: k for k, root in reversed(list(enumerate(roots)))}
-        pattern = tuple(
-            (number[root], facts.role(root), None if (d := facts.ancestry(root)) is None else number.get(d))
-            for root in roots
-        )
-        known = self.views.get(pattern)
-        if known is None:
-
-            def start(inner: Facts) -> None:
-                for formal, (first, role, above) in zip(self.formals, pattern, strict=True):
-                    if self.formals[first] is formal:
-                        inner.start(formal, role, None if above is None else self.formals[above])
-                for formal, (first, _, _) in zip(self.formals, pattern, strict=True):
-                    if self.formals[first] is not formal:
-                        inner.unify(self.formals[first], formal)
-
-            known = self.views[pattern] = Inference(self.graph, self.steps, start)
-        return known
-
-    def faults(self) -> Iterator[tuple[Path, str]]:
-        """What cannot run in this model and those below it; those of one path once."""
-        seen: set[tuple[Path, int]] = set()
-        stack: list[tuple[Path, _Summary]] = [((), self)]
-        while stack:
-            path, item = stack.pop()
-            if (path, id(item)) in seen:
-                continue
-            seen.add((path, id(item)))
-            yield from (((*path, name), s.fault) for name, s in item.steps.items() if s.fault is not None)
-            stack.extend(((*path, sub), s) for step in item.steps.values() for sub, s in step.inner)
-
-
 class _Driver:
-    def __init__(self, overrides: Overrides, context: _Context) -> None:
+    def __init__(self, overrides: Overrides, context: Context) -> None:
         self.overrides = overrides
         self.context = context
         self.path: Path = ()
-        self.stack: list[list[tuple[str, _Summary]]] = []
+        self.stack: list[list[tuple[str, Summary]]] = []
         self.depth = 0
 
     # -- one graph -----------------------------
@@ -416,7 +118,7 @@ class _Driver:
             else:
                 steps[name] = self._step(graph, steps, node)
         for ref in graph.output_refs():
-            _output(steps, ref)  # there is such an output
+            output_of(steps, ref)  # there is such an output
         return steps
 
     def again(self, before: Inference, at: Collection[str]) -> Inference:
@@ -466,7 +168,7 @@ class _Driver:
     def _step(self, graph: Graph, steps: Steps, node: Node) -> Step:
         def value_of(leaf: Any) -> Any:
             if isinstance(leaf, TensorRef):
-                return _output(steps, leaf)
+                return output_of(steps, leaf)
             return _literal(leaf) if isinstance(leaf, Literal) else leaf
 
         self.stack.append([])
@@ -563,7 +265,7 @@ class _Driver:
 
     def _summary(
         self, operation: Operation, graph: Graph, operands: Sequence[Value], actual: Sequence[Origin]
-    ) -> _Summary:
+    ) -> Summary:
         """The model on operands of such axes, whatever they are otherwise."""
         outer, self.path = self.path, (*self.path, operation.name)
         self.depth += 1
@@ -579,10 +281,10 @@ class _Driver:
                     )
                 renamed = _Renaming(formal)
                 taken = [renamed.value(v) for v in operands]
-            summary = _Summary(graph, [formal[origin] for origin in actual])
+            summary = Summary(graph, [formal[origin] for origin in actual])
             steps = summary.steps = self.run(graph, taken)
             summary.result = map_leaves(
-                lambda ref: _output(steps, ref) if isinstance(ref, TensorRef) else ref, graph.outputs
+                lambda ref: output_of(steps, ref) if isinstance(ref, TensorRef) else ref, graph.outputs
             )
             return summary
         finally:
@@ -718,21 +420,21 @@ def _with_claim(value: Value, claimed: str) -> Value:
 
 
 def _called(
-    name: str, summary: _Summary, actual: Sequence[Origin], made: Mapping[Origin, Origin], facts: Facts
+    name: str, summary: Summary, actual: Sequence[Origin], made: Mapping[Origin, Origin], outer: Identities
 ) -> None:
     """What a call of a nested model tells of the axes that it was called on, and of those that it gives."""
-    view = summary.view(facts, actual)
-    facts.below.setdefault(facts.node, []).append((name, view))
-    inner = view.facts
+    view = summary.view(outer, actual)
+    outer.below.setdefault(outer.node, []).append((name, view))
+    inner = view.identities
     first: dict[Origin, Origin] = {}
     for formal, origin in zip(summary.formals, actual, strict=True):
         root = inner.root(formal)
-        facts.hint(origin, inner.role(root))
-        facts.unify(first.setdefault(root, origin), origin)
+        outer.hint(origin, inner.role(root))
+        outer.unify(first.setdefault(root, origin), origin)
     for old, new in made.items():
         root = inner.root(old)
-        facts.hint(new, inner.role(root))
-        facts.unify(first.setdefault(root, new), new)
+        outer.hint(new, inner.role(root))
+        outer.unify(first.setdefault(root, new), new)
 
 
 def _signature(value: Value, origins: dict[Origin, int]) -> Any:

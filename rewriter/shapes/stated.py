@@ -12,7 +12,7 @@ from collections.abc import Sequence
 
 from ..ir.axis import Value
 from ..ir.graph import Loss, Path
-from .infer import Inference
+from .inference import Inference
 
 # Losses over classes, which stand along one axis of what is predicted.
 _OVER_CLASSES = {

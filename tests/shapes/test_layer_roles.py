@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from rewriter.ir.axis import Axis, Role, Value, merge_axes, new_axis, scope
-from rewriter.ir.facts import Facts
 from rewriter.ir.graph import Operation
+from rewriter.ir.identities import Identities
 from rewriter.ir.size import Size, symbol, unknown
 from rewriter.shapes import layers  # noqa: F401 - fills the table of rules
 from rewriter.shapes.call import LAYERS, Call, OpaqueError
@@ -42,7 +42,7 @@ def run(op: Operation, *args: Any, **kwargs: Any) -> Any:
 
 @pytest.fixture(autouse=True)
 def _node(monkeypatch):
-    """The rules of one test run in one node; ``facts`` tells what they have said so far."""
+    """The rules of one test run in one node; ``identities`` tells what they have said so far."""
     with scope("test") as opened:
         monkeypatch.setattr(sys.modules[__name__], "effects", opened.effects)
         yield
@@ -51,23 +51,23 @@ def _node(monkeypatch):
 effects: list[Any] = []
 
 
-def facts() -> Facts:
+def identities() -> Identities:
     """What the rules that ran in this test say of axes."""
-    result = Facts()
+    result = Identities()
     result.play("test", effects)
     return result
 
 
 def roles(value: Value) -> str:
     """``b h w c``: the first letter of each role, ``?`` where it is unknown."""
-    axes = facts().value(value).axes
+    axes = identities().value(value).axes
     assert axes is not None
     return " ".join(axis.role.value[0] if axis.role is not Role.UNKNOWN else "?" for axis in axes)
 
 
 def same(a: Value, b: Value, *pairs: tuple[int, int]) -> bool:
     """Whether these axes of a and b, and no others, are the same."""
-    known = facts()
+    known = identities()
     xs, ys = known.value(a).axes, known.value(b).axes
     assert xs is not None and ys is not None
     found = {(i, j) for i, x in enumerate(xs) for j, y in enumerate(ys) if x.size != 1 and x.is_same(y)}
@@ -75,7 +75,7 @@ def same(a: Value, b: Value, *pairs: tuple[int, int]) -> bool:
 
 
 def derived(new: Axis, old: Axis) -> bool:
-    known = facts()
+    known = identities()
     return known.origin(old.origin) in list(known.origin(new.origin).lineage())[1:]
 
 

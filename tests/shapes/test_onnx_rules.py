@@ -16,7 +16,8 @@ from rewriter.errors import RewriterError
 from rewriter.formats.onnx_model.reader import read
 from rewriter.ir.graph import TensorRef
 from rewriter.shapes import onnx as rules  # noqa: F401 - importing it fills the table
-from rewriter.shapes.infer import Inference, infer
+from rewriter.shapes.infer import infer
+from rewriter.shapes.inference import Inference
 
 _LARGEST_CONSTANT = 64
 

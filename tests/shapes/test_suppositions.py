@@ -21,7 +21,8 @@ from rewriter.passes.pipeline import analyse
 from rewriter.passes.suppositions import override
 from rewriter.rules.table import builtin
 from rewriter.shapes.call import Call
-from rewriter.shapes.infer import Inference, infer, suppose
+from rewriter.shapes.infer import infer, suppose
+from rewriter.shapes.inference import Inference
 
 MODELS = File(__file__).parents[2] / "models"
 SIZES = (1, 4, 6)

@@ -10,7 +10,8 @@ from ...ir.axis import Axis, Role, Value, new_axis
 from ...ir.graph import Graph, Literal, Operation, TensorRef, leaves, map_leaves, path_text
 from ...ir.size import Size, symbol
 from ...shapes.call import Call, OpaqueError, ShapeError
-from ...shapes.infer import Inference, flatten_outputs, infer, infer_call
+from ...shapes.infer import flatten_outputs, infer, infer_call
+from ...shapes.inference import Inference
 from ...shapes.layers.augmentation import KEEP
 from ..keras_order import calls_in_order
 from . import lowering  # noqa: F401 - importing it fills the table of lowerings

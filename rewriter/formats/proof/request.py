@@ -15,7 +15,7 @@ from ...passes.pipeline import Analysis
 from ...passes.rewrite import Applied
 from ...rules.notation import Term
 from ...shapes.broadcast import positions
-from ...shapes.infer import Inference
+from ...shapes.inference import Inference
 
 # Layers of Keras that hold somebody's code, or another program.
 _RUNS_CODE = frozenset({"FlaxLayer", "JaxLayer", "Lambda", "TFSMLayer", "TorchModuleWrapper"})

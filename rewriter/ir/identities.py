@@ -2,7 +2,7 @@
 
 A rule sees its operands only. What it learns of an axis may come from far below (a convolution says that an input's
 last axis is the channel), so that it is an effect; effects are played in the order of the nodes, once, and then looked
-up. Two inferences with the same effects have the same facts: nothing of one is left in another.
+up. Two inferences with the same effects have the same identities: nothing of one is left in another.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Any
 from .axis import WEAK, Axis, Effect, Origin, Role, Value
 
 
-class Facts:
+class Identities:
     """The identities and roles of axes; a union-find that ends when the last effect is played.
 
     ``conflicts`` holds, by node, where a layer takes an axis for something else than it is; ``node`` is the one whose
@@ -144,6 +144,6 @@ class Facts:
 
 def settle(effects: Sequence[Effect], axes: Iterable[Axis]) -> tuple[Axis, ...]:
     """Axes as they are after some effects, without a model around them."""
-    facts = Facts()
-    facts.play("", effects)
-    return tuple(map(facts.axis, axes))
+    known = Identities()
+    known.play("", effects)
+    return tuple(map(known.axis, axes))
