@@ -157,9 +157,13 @@ def _patched(call: Any, node: Node, graph: Graph, numbers: dict[str, int]) -> An
         if value.get("class_name") in ("__keras_tensor__", "__tensor__", "__numpy__"):
             leaf = next(given)
             return _tensor(leaf, graph, numbers) if isinstance(leaf, TensorRef) else _literal(value, leaf)
+        if value.get("class_name") in ("__slice__", "__ellipsis__"):
+            return value
         return {key: patch(item) for key, item in value.items()}
 
-    return {**call, "args": patch(call.get("args", [])), "kwargs": patch(call.get("kwargs", {}))}
+    # The keyword arguments are no argument themselves, whatever their names are.
+    kwargs = {key: patch(value) for key, value in call.get("kwargs", {}).items()}
+    return {**call, "args": patch(call.get("args", [])), "kwargs": kwargs}
 
 
 def _literal(value: dict[str, Any], leaf: Literal) -> dict[str, Any]:
