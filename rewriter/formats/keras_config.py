@@ -151,7 +151,11 @@ def _functional(name: str, config: dict[str, Any], depth: int) -> Graph:
             graph.add(Node(operation.name, operation, 0, (), {}))
         for call, node in enumerate(inbound):
             args, kwargs = _call(node, operation.name)
-            graph.add(Node(node_name(operation.name, call), operation, call, args, kwargs))
+            added = Node(node_name(operation.name, call), operation, call, args, kwargs)
+            if operation.kind != "input" and not added.refs():
+                # Keras makes a node for a call on tensors of the model only.
+                raise BadFileError(f"{shown(operation.name)!r} is called on no tensor of the model")
+            graph.add(added)
     _check_calls(graph)
     graph.inputs = _ends(config.get("input_layers"), graph, "input_layers")
     graph.outputs = _ends(config.get("output_layers"), graph, "output_layers")

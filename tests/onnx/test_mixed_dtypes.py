@@ -1,4 +1,4 @@
-"""Layers whose operands are of several types, against Keras: merges promote, and every layer casts floats to its own."""
+"""Operands of several types against Keras: merges promote, and every layer casts floats to its own type."""
 
 from __future__ import annotations
 

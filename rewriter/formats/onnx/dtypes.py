@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from ...errors import UnsupportedError
+from ...errors import UnsupportedError, shown
 from .graph import Array, Tensor
 
 # TensorProto.DataType (onnx.proto).
@@ -67,8 +67,11 @@ def of_array(array: Array) -> str:
 
 
 def cast_array(array: Array, dtype: str) -> Array:
-    """The array in another type, as ONNX's Cast has it."""
-    return array.astype(numpy_dtype(dtype), copy=False)
+    """The array in another type, as ONNX's Cast has it. Raises UnsupportedError where its values have no such form."""
+    try:
+        return array.astype(numpy_dtype(dtype), copy=False)
+    except (TypeError, ValueError, OverflowError):
+        raise UnsupportedError(f"{shown(repr(array.tolist()))} cannot be written as {shown(dtype)}") from None
 
 
 def result_dtype(op_type: str, inputs: list[Tensor | None], attributes: dict[str, Any]) -> str:
