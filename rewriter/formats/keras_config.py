@@ -7,12 +7,15 @@ Source of the form: ``keras/src/models/functional.py`` (``get_config``, ``functi
 from __future__ import annotations
 
 import json
+import math
+import re
 from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
 from ..errors import BadFileError, UnsupportedError, shown
 from ..ir.graph import Graph, Literal, Loss, Node, Operation, TensorRef, node_name
+from ..shapes.dtypes import FLOATX, NUMBERS
 from .keras_opaque import opaque_reason
 
 _CHILD_KEYS = ("layer", "forward_layer", "backward_layer", "cell", "cells", "layers")
@@ -21,6 +24,8 @@ _MAX_NESTING = 100
 _MAX_ARGUMENT_NESTING = 64
 _MAX_OUTPUT = 1000
 _MAX_CONTAINERS = 8_000_000
+# The dtypes of text, as NumPy writes them.
+_TEXT = re.compile("O|object|str(ing)?|[<>|=]?[US][0-9]*")
 
 
 def parse_json(data: bytes, what: str) -> Any:
@@ -292,7 +297,6 @@ def _output(value: Any, name: str) -> int:
 def _literal(config: Any) -> Literal:
     config = _mapping(config, "a literal tensor")
     value = config.get("value")
-    dtype = config.get("dtype")
     shape = []
     level = [value]
     while level and all(isinstance(item, list) for item in level):
@@ -300,9 +304,24 @@ def _literal(config: Any) -> Literal:
         if len(shape) > _MAX_ARGUMENT_NESTING or any(len(item) != shape[-1] for item in level):
             raise BadFileError("a literal tensor is not rectangular")
         level = [entry for item in level for entry in item]
-    if not all(isinstance(item, (bool, int, float, str)) for item in level):
+    return Literal(value, tuple(shape), _literal_dtype(level, config.get("dtype", FLOATX)))
+
+
+def _literal_dtype(items: list[Any], dtype: Any) -> str:
+    """The dtype of a literal tensor, ``string`` for text. Raises BadFileError where it is not that of its items."""
+    if items and all(isinstance(item, str) for item in items):
+        if not isinstance(dtype, str) or not _TEXT.fullmatch(dtype):
+            raise BadFileError(f"a literal tensor of {shown(repr(dtype))} holds text")
+        return "string"
+    if not all(isinstance(item, (bool, int, float)) for item in items):
         raise BadFileError("a literal tensor holds something else than numbers")
-    return Literal(value, tuple(shape), dtype if isinstance(dtype, str) else "float32")
+    if dtype not in NUMBERS:
+        raise BadFileError(f"a literal tensor has the dtype {shown(repr(dtype))}")
+    if any(isinstance(item, int) and not -(2**63) <= item < 2**64 for item in items):
+        raise BadFileError(f"a literal tensor of {dtype} holds a number of more than 64 bits")
+    if "int" in dtype and any(isinstance(item, float) and not math.isfinite(item) for item in items):
+        raise BadFileError(f"a literal tensor of {dtype} holds what is no number")
+    return str(dtype)
 
 
 def _ends(structure: Any, graph: Graph, what: str) -> Any:

@@ -32,6 +32,9 @@ _ABOVE: dict[str, tuple[str, ...]] = {
     "complex128": (),
 }
 
+# What a tensor of numbers can be: those that are promoted, and the eight bits that are not.
+NUMBERS = frozenset(_ABOVE) - frozenset(WEAK) | {"float8_e4m3fn", "float8_e5m2", "int4", "uint4"}
+
 
 def _reachable() -> dict[str, frozenset[str]]:
     above: dict[str, frozenset[str]] = {}

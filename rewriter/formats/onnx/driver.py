@@ -86,7 +86,10 @@ class Driver:
                 if name in bound:
                     made[name] = [bound[name]]
                 continue
-            args, kwargs = map_leaves(tensor_of, node.args), map_leaves(tensor_of, node.kwargs)
+            try:
+                args, kwargs = map_leaves(tensor_of, node.args), map_leaves(tensor_of, node.kwargs)
+            except Refused as error:
+                raise UnsupportedError(_refusal(prefix + name, node.operation, str(error))) from None
             group = f"{layers}/{groups.get(node.operation.name, node.operation.name)}"
             declared = all(
                 made[ref.node][ref.index].dtype == inference.value(ref).dtype for ref in node.refs()
