@@ -6,6 +6,7 @@ from typing import Any
 
 from ..errors import UnsupportedError, shown
 from ..ir.graph import Graph, Literal, Node, Operation, TensorRef, leaves, map_leaves
+from .keras_config import is_legacy
 
 # Layers without weights whose `build` only checks shapes. Keras calls it on loading with the recorded `build_config`,
 # which a repair makes stale; without that entry they are built when they are called.
@@ -17,11 +18,21 @@ _BUILT_BY_CALL = frozenset(
 def model_entry(entry: dict[str, Any], graph: Graph) -> dict[str, Any]:
     """The top-level entry of ``config.json`` with the configuration of a (changed) graph."""
     config = graph_config(graph)
-    return entry if config is graph.raw else {**entry, "config": config}
+    return entry if config is graph.raw else _with_config(entry, config)
+
+
+def _with_config(entry: dict[str, Any], config: dict[str, Any]) -> dict[str, Any]:
+    """An entry with another configuration; that of a Sequential model of Keras 2 is the list of its layers."""
+    return {**entry, "config": config["layers"] if isinstance(entry.get("config"), list) else config}
 
 
 def graph_config(graph: Graph) -> dict[str, Any]:
     """The configuration of a model; ``graph.raw`` itself where nothing in it has changed."""
+    edited = any(n.changed or "class_name" not in n.operation.raw for n in graph.nodes.values())
+    if graph.kind != "Sequential" and edited and is_legacy(graph.raw):
+        raise UnsupportedError(
+            f"model {shown(graph.name)!r} is in the form of Keras 2, which cannot be rewritten: save it with Keras 3"
+        )
     numbers = _call_numbers(graph)
     shifted = {name for name, number in numbers.items() if graph.nodes[name].call != number}
     stale = _below_changes(graph)
@@ -29,6 +40,7 @@ def graph_config(graph: Graph) -> dict[str, Any]:
     entries = {
         name: _entry(operation, calls.get(name, []), graph, numbers, shifted, name in stale)
         for name, operation in graph.operations.items()
+        if graph.kind != "Sequential" or operation.raw  # the input of a Sequential model can stand in no file
     }
     if all(entry is graph.operations[name].raw for name, entry in entries.items()):
         return graph.raw
@@ -108,7 +120,7 @@ def _entry(
         entry = {key: value for key, value in entry.items() if key != "build_config"}
     config = _inner_config(operation)
     if config is not operation.config:
-        entry = {**entry, "config": config}
+        entry = _with_config(entry, config)
     changed = {n.name for n in nodes if n.changed or any(ref.node in shifted for ref in n.refs())}
     inbound = entry.get("inbound_nodes", [])
     if changed or (operation.kind != "input" and graph.kind != "Sequential" and len(nodes) != len(inbound)):
@@ -136,15 +148,11 @@ def _inner_config(operation: Operation) -> dict[str, Any]:
 
 def _child(operation: Operation) -> dict[str, Any]:
     config = _inner_config(operation)
-    return operation.raw if config is operation.config else {**operation.raw, "config": config}
+    return operation.raw if config is operation.config else _with_config(operation.raw, config)
 
 
-def _patched(call: Any, node: Node, graph: Graph, numbers: dict[str, int]) -> Any:
+def _patched(call: dict[str, Any], node: Node, graph: Graph, numbers: dict[str, int]) -> Any:
     """A serialised call with its tensors replaced, in order, by those that the node takes now."""
-    if not isinstance(call, dict):
-        raise UnsupportedError(
-            f"{shown(node.name)!r} is called in the form of Keras 2, which cannot be rewritten"
-        )
     given = iter(
         [leaf for leaf in leaves((node.args, node.kwargs)) if isinstance(leaf, (TensorRef, Literal))]
     )
