@@ -1,4 +1,4 @@
-"""Configurations of Keras 2 (1.2 to 2.15): calls in lists, calls of models from 1, a Sequential model's list of layers."""
+"""Configurations of Keras 1.2 to 2.15: calls in lists, calls of models from 1, a Sequential model as a list."""
 
 from __future__ import annotations
 
@@ -140,8 +140,8 @@ def test_what_changes_in_a_model_of_keras_2_is_not_written(tmp_path: Path):
 
 def test_a_sequential_list_with_a_changed_model_stays_a_list(tmp_path: Path):
     """A model of Keras 3 in a list, as nobody writes it: the form of the outer one is kept."""
-    call = {"args": [{"class_name": "__keras_tensor__", "config": {"shape": [None, 4], "dtype": "float32",
-                                                                   "keras_history": ["i", 0, 0]}}], "kwargs": {}}  # fmt: skip
+    ref = {"shape": [None, 4], "dtype": "float32", "keras_history": ["i", 0, 0]}
+    call = {"args": [{"class_name": "__keras_tensor__", "config": ref}], "kwargs": {}}
     nested = functional("n", [source("i", 4), dense("d", call)], [["i", 0, 0]], [["d", 0, 0]])
     content = {"class_name": "Sequential", "config": [source("x", 4), entry("n", "Functional", nested)]}
     path, target = tmp_path / "model.json", tmp_path / "out.json"
