@@ -26,9 +26,9 @@ def _spelled(step: Step) -> tuple[str, str, dict[str, Any]]:
     if step.op == "Transpose":
         return _MODULE, "Transpose", {"axes": list(step.axes)}
     if step.op == "ExpandDims":
-        return _MODULE, "ExpandDims", {"axis": list(step.axes)}
+        return _MODULE, "ExpandDims", {"axis": _axes(step)}
     if step.op == "Squeeze":
-        return _MODULE, "Squeeze", {"axis": list(step.axes)}
+        return _MODULE, "Squeeze", {"axis": _axes(step)}
     if step.op == "Tile":
         return _MODULE, "Tile", {"repeats": list(step.repeats)}
     if step.op == "Repeat":
@@ -60,6 +60,11 @@ def line(step: Step, names: tuple[str, ...]) -> str:
     if step.op == "MatMul":
         return f"y = ops.matmul({', '.join(names)})"
     raise ValueError(f"no spelling for {step.op}")
+
+
+def _axes(step: Step) -> int | list[int]:
+    """One axis as a number, which Keras 3.0 takes too."""
+    return step.axes[0] if len(step.axes) == 1 else list(step.axes)
 
 
 def _target(sizes: tuple[Size, ...]) -> list[int]:

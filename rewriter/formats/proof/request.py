@@ -210,8 +210,7 @@ def _not_independent(changes: Sequence[Applied], outputs: Sequence[int | None]) 
 def _batch_terms(change: Applied) -> Iterator[Term]:
     """What the equation calls the batch axes of the operands."""
     found = change.candidate.match
-    for terms, kept, operand in zip(found.equation.operands, found.kept, change.operands, strict=True):
-        axes = operand.value.axes or ()
+    for terms, kept, axes in zip(found.equation.operands, found.kept, found.operands, strict=True):
         yield from (t for t, i in zip(terms, kept, strict=True) if axes[i].role is Role.BATCH)
 
 
@@ -230,8 +229,8 @@ def _same_at_batch_one(candidate: Candidate, change: Applied) -> bool:
     found = candidate.match
     output = found.equation.output
     ranks = [len(operand.value.axes or ()) for operand in change.operands]
-    if max(ranks) != len(output):
-        return False
+    if max(ranks) != len(output) or ranks != [len(axes) for axes in found.operands]:
+        return False  # or the operands became what the equation takes by a change upstream
     batch = {name for term in _batch_terms(change) for name in term.names}
     columns: list[set[tuple[str, ...]]] = [set() for _ in output]
     for terms, kept, operand, rank in zip(

@@ -6,28 +6,36 @@ from ...ir.axis import Axis, Value, new_axis, same_kind
 from ...ir.size import Size, Truth, same
 from ..broadcast import Convention, broadcast
 from ..call import Call, ShapeError, known, layer
-from ..spatial import masked
+from ..dtypes import integral_to_float, product_type, quotient, result_type
+from ..spatial import autocast, masked
 
 
-@layer("Add", "Average", "Maximum", "Minimum")
+@layer("Add", "Maximum", "Minimum")
 def elementwise(call: Call) -> Value:
     """``add([x[B, ...], y[B, ...]]) -> [B, ...]``, missing axes inserted at position 1."""
     axes = broadcast(Convention.MERGE, _operands(call, 1))
-    return masked(call.like(axes, call.compute_dtype()), _common_mask(call, axes))
+    return masked(call.like(axes, _promoted(call)), _common_mask(call, axes))
+
+
+@layer("Average")
+def average(call: Call) -> Value:
+    """``average([x[B, ...], y[B, ...]]) -> [B, ...]``, missing axes inserted at position 1."""
+    axes = broadcast(Convention.MERGE, _operands(call, 1))
+    return masked(call.like(axes, quotient(_promoted(call))), _common_mask(call, axes))
 
 
 @layer("Subtract")
 def subtract(call: Call) -> Value:
     """``subtract([x[B, ...], y[B, ...]]) -> [B, ...]``, missing axes inserted at position 1."""
     axes = broadcast(Convention.MERGE, _operands(call, 2, 2))
-    return masked(call.like(axes, call.compute_dtype()), _common_mask(call, axes))
+    return masked(call.like(axes, _promoted(call)), _common_mask(call, axes))
 
 
 @layer("Multiply")
 def multiply(call: Call) -> Value:
     """``multiply([x[B, ...], y[B, ...]]) -> [B, ...]``; its operands keep their own identity."""
     axes = broadcast(Convention.MERGE, _operands(call, 1), unify=False)
-    return masked(call.like(axes, call.compute_dtype()), _common_mask(call, axes))
+    return masked(call.like(axes, _promoted(call)), _common_mask(call, axes))
 
 
 @layer("Concatenate")
@@ -35,7 +43,7 @@ def concatenate(call: Call) -> Value:
     """``concatenate([x[B, n, C], y[B, m, C]], axis=1) -> [B, n+m, C]``."""
     axes = joined(_operands(call, 1), call.get("axis", -1), call)
     mask = axes[:-1] if any(v.mask is not None for v in call.inputs) else None
-    return masked(call.like(axes, call.compute_dtype()), mask)
+    return masked(call.like(axes, _promoted(call)), mask)
 
 
 def _operands(call: Call, least: int, most: int | None = None) -> list[tuple[Axis, ...]]:
@@ -44,6 +52,14 @@ def _operands(call: Call, least: int, most: int | None = None) -> list[tuple[Axi
     if len(axes) < least or (most is not None and len(axes) > most):
         raise ShapeError(f"takes {least if least == most else 'one or more'} tensors, not {len(axes)}")
     return axes
+
+
+def _promoted(call: Call) -> str:
+    """What the operands are promoted to: floats in the layer's compute dtype, whole numbers as they are.
+
+    Keras declares the compute dtype for whole numbers too (3.15); a run gives what is said here.
+    """
+    return result_type(*(autocast(call, value) for value in call.inputs))
 
 
 def _common_mask(call: Call, axes: tuple[Axis, ...]) -> tuple[Axis, ...] | None:
@@ -94,4 +110,7 @@ def dot(call: Call) -> Value:
     if same(x[0].size, y[0].size) is Truth.NO:
         raise ShapeError(f"the batches are {x[0]} and {y[0]}")
     kept = [*(a for n, a in enumerate(x) if n != i), *(a for n, a in enumerate(y) if n not in (0, j))]
-    return call.like(kept if len(kept) > 1 else [*kept, new_axis(1)], call.compute_dtype())
+    kinds = [autocast(call, value) for value in call.inputs]
+    if call.flag("normalize"):
+        kinds = [integral_to_float(kind) for kind in kinds]
+    return call.like(kept if len(kept) > 1 else [*kept, new_axis(1)], product_type(*kinds))
