@@ -112,8 +112,8 @@ def test_a_repair_says_what_was_written(tmp_path, capsys):
     assert "Inserted (2 nodes" in out
     assert re.search(r"scale_map_spatial_gate_reshape +Reshape +spatial-gate", out)
     assert f"Written: {target}\n" in out
-    assert "Proven: " in out
-    assert "Not verified" in run(capsys, "repair", model("chained"), "-o", target, "--no-verify").out
+    assert "Checked: " in out
+    assert "Not run: --no-verify." in run(capsys, "repair", model("chained"), "-o", target, "--no-verify").out
 
 
 def test_a_copy_is_called_one(tmp_path, capsys):

@@ -120,6 +120,6 @@ def test_a_dead_process_is_not_fatal(tmp_path: Path, capsys, monkeypatch):
     target = tmp_path / "fixed.keras"
     assert main(["repair", str(model("layout")), "-o", str(target)]) == 0
     captured = capsys.readouterr()
-    assert "Not verified by running it: the process" in " ".join(captured.out.split())
+    assert "Not run: the process" in " ".join(captured.out.split())
     assert captured.err == ""
     assert target.exists()
