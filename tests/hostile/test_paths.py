@@ -117,9 +117,10 @@ def test_a_clean_model_without_weights_is_copied(tmp_path: Path, capsys):
 
 # The command, stopped where a file has all its bytes and not its name yet, until a line comes on standard input.
 _STOPPED = """
-import os, sys
+import os, signal, sys
 from rewriter.cli import main
 
+signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored in what a shell runs in the background
 replace = os.replace
 
 def stopped(*paths):
