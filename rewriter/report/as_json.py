@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
@@ -152,5 +153,6 @@ def rules(items: tuple[Rule, ...]) -> dict[str, Any]:
     }
 
 
-def unusable(path: str, error: str) -> dict[str, Any]:
-    return {"model": path, "error": error}
+def unusable(path: str, error: str, verified: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """A model that nothing was done with. ``verified`` is what the proof of a repair came to, if it was the proof."""
+    return {"model": path, "error": error} | ({"verified": dict(verified)} if verified is not None else {})

