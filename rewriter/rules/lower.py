@@ -161,10 +161,15 @@ def _broadcast(found: Match, convention: Convention) -> Plan:
             return Plan((), tuple(sizes), cannot)
         _order(track, output)
         tracks.append(track)
-    full = [[t.names if t.names in track.terms else () for t in output] for track in tracks]
-    for track, terms in zip(tracks, full, strict=True):
-        if not _lands(track.terms, [t.names for t in output], convention):
-            track.layout(terms, [s if t else 1 for t, s in zip(terms, sizes, strict=True)])
+    wanted = [t.names for t in output]
+    stays = [_lands(track.terms, wanted, convention) for track in tracks]
+    longest = max(tracks, key=lambda track: len(track.terms))
+    if all(stays) and len(longest.terms) < len(wanted):
+        stays[longest.operand] = False  # a unit axis of the result that no operand has
+    for track, lands in zip(tracks, stays, strict=True):
+        if not lands:
+            full = [names if names in track.terms else () for names in wanted]
+            track.layout(full, [s if t else 1 for t, s in zip(full, sizes, strict=True)])
     return Plan(tuple(step for track in tracks for step in track.steps), tuple(sizes))
 
 
