@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 from ..ir.axis import Axis, Role
 from ..ir.size import Truth, divide, product, same
+from ..rules.match import fold_clash
 from ..rules.notation import Equation, Term
 
 Axes = tuple[Axis, ...]
@@ -44,22 +45,65 @@ class Placed:
     keep_units: tuple[bool, bool]
 
 
+@dataclass(frozen=True, slots=True)
+class _Lead:
+    """The terms in front of the data, the gate and the result that stand for the batch."""
+
+    data: tuple[Term, ...]
+    gate: tuple[Term, ...]
+    result: tuple[Term, ...]
+
+
 def placements(operands: Sequence[Axes], recorded: Shape | None) -> Iterator[Placed]:
-    """Every reading of a product of two operands that share the batch, either of them as the data.
+    """Every reading of a product of two operands, either of them as the data.
+
+    They share the batch, or one has heads folded into it; or one is without a batch, as constants are, or both are.
 
     Args:
         recorded: a shape that is asked for, which another order of the axes can have.
     """
     first, second = operands
-    if not all(axes and axes[0].role is Role.BATCH and len(axes) <= _MAX_RANK for axes in operands):
-        return
     for data, gate, swapped in ((first, second, False), (second, first, True)):
-        entries = tuple(a for a in gate[1:] if a.size != 1)
-        if not entries:
-            continue
-        for rule, written in _readings(data, entries, recorded):
-            equation = written.swapped() if swapped else written
-            yield Placed(rule, equation, (True, False) if not swapped else (False, True))
+        for lead in _leads(data, gate):
+            # Without a batch an axis of size 1 stands in its place, and no term for it.
+            whole = data if lead.data else (Axis(1), *data)
+            asked = recorded if lead.data or recorded is None else (None, *recorded)
+            entries = tuple(a for a in gate[len(lead.gate) :] if a.size != 1)
+            if not entries or len(whole) > _MAX_RANK or len(gate) > _MAX_RANK:
+                continue
+            for rule, written in _readings(whole, entries, asked):
+                equation = _led(written, lead)
+                yield Placed(rule, equation.swapped() if swapped else equation, (not swapped, swapped))
+
+
+def _leads(data: Axes, gate: Axes) -> Iterator[_Lead]:
+    """The ways in which the batches of two operands belong together."""
+    if not data or not gate or any(_has_batch(axis) for axes in (data, gate) for axis in axes[1:]):
+        return
+    b = Term(("b",))
+    batched = _has_batch(data[0]), _has_batch(gate[0])
+    if batched == (True, True):
+        yield _Lead((b,), (b,), (b,))
+        for names in (("i", "b"), ("b", "i")):
+            long = Term(names)
+            if len(data[0].flat()) > 1 and not fold_clash(names, data[0], False):
+                yield _Lead((long,), (b,), (long,))
+            if len(gate[0].flat()) > 1 and not fold_clash(names, gate[0], False):
+                yield _Lead((b,), (long,), (long,))
+    elif batched == (True, False):
+        yield _Lead((b,), (), (b,))
+    elif batched == (False, False):
+        yield _Lead((), (), ())
+
+
+def _has_batch(axis: Axis) -> bool:
+    return any(leaf.role is Role.BATCH for leaf in axis.flat())
+
+
+def _led(equation: Equation, lead: _Lead) -> Equation:
+    """An equation of a batch with the terms that stand for it here."""
+    data, gate = equation.operands
+    return Equation((lead.data + data[1:], lead.gate + gate[1:]), lead.result + equation.output[1:])
 
 
 def _readings(data: Axes, entries: Axes, recorded: Shape | None) -> Iterator[tuple[str, Equation]]:

@@ -75,7 +75,9 @@ class _Track:
             self.sizes.insert(position + 1, 1)
             self._step("ExpandDims", (position + 1,))
             self.sizes[position + 1] = times
-            self._step("Tile", repeats=tuple(times if i == position + 1 else 1 for i in range(len(self.sizes))))
+            self._step(
+                "Tile", repeats=tuple(times if i == position + 1 else 1 for i in range(len(self.sizes)))
+            )
             self.sizes[position : position + 2] = [old * times]
             self._step("Reshape")
             return

@@ -96,13 +96,13 @@ def match(
         roles: hold the names to what they stand for in the table (``NAME_ROLES``); off for what a user states.
         keep_units: for each operand, whether its unit axes count (they do by default); the batch always does.
     """
+    batched = any(axis.role is Role.BATCH for axes in operands for axis in axes)
+    first = (Role.BATCH,) if batched else (Role.BATCH, Role.UNKNOWN)
     kept = tuple(
         tuple(
             i
             for i, a in enumerate(axes)
-            if a.size != 1
-            or (keep_units[k] if keep_units else True)
-            or (i == 0 and a.role in (Role.BATCH, Role.UNKNOWN))
+            if a.size != 1 or (keep_units[k] if keep_units else True) or (i == 0 and a.role in first)
         )
         for k, axes in enumerate(operands)
     )
@@ -115,7 +115,6 @@ def match(
     pairs: list[tuple[str, Axis, Axis]] = []
     assumed: set[str] = set()
     groups: list[tuple[Term, Axis]] = []
-    batched = any(axis.role is Role.BATCH for axes in operands for axis in axes)
     for k, terms in enumerate(expanded.operands):
         for term, position in zip(terms, kept[k], strict=True):
             axis = operands[k][position]
@@ -152,7 +151,7 @@ def _role_clash(equation: Equation, names: tuple[str, ...], axis: Axis, may_be_b
     """
     letters = [equation.letter(name) for name in names]
     if "b" in letters and len(letters) > 1:
-        return _fold_clash(letters, axis, may_be_batch)
+        return fold_clash(letters, axis, may_be_batch)
     folded = any(leaf.role is Role.BATCH for leaf in axis.flat())
     if "b" in letters:
         if folded or (axis.role is Role.UNKNOWN and may_be_batch):
@@ -164,7 +163,7 @@ def _role_clash(equation: Equation, names: tuple[str, ...], axis: Axis, may_be_b
     return "" if axis.role in allowed else f"{names[0]} would be {axis}"
 
 
-def _fold_clash(letters: list[str], axis: Axis, may_be_batch: bool) -> str:
+def fold_clash(letters: Sequence[str], axis: Axis, may_be_batch: bool) -> str:
     """Why an axis cannot be the batch times something, in this order, or "".
 
     What a Reshape made of the batch and other axes shows the order; a batch that nothing was folded into is only

@@ -17,7 +17,13 @@ from rewriter.shapes.broadcast import Convention
 from tests.rules import plans
 
 CONVENTIONS = (Convention.MERGE, Convention.NUMPY)
-PLAIN = ["b t d, b d -> b t d", "b t d, b t -> b t d", "b h w c, b c -> b h w c", "b d, b d -> b d", "b f, f -> b f"]
+PLAIN = [
+    "b t d, b d -> b t d",
+    "b t d, b t -> b t d",
+    "b h w c, b c -> b h w c",
+    "b d, b d -> b d",
+    "b f, f -> b f",
+]
 
 
 def with_units() -> list[str]:
