@@ -209,8 +209,11 @@ def _in_order(candidate: Candidate, site: Site) -> int:
         straight = _only_reversed(candidate) if candidate.swapped else True
         return int(straight) + int(_sums_as_stated(candidate, site))
     # Which of two ranks comes first says nothing of what is summed: only equal ones can stand in either order. Nor does
-    # the order of a sum of tensors.
-    return int(site.family is Family.PRODUCT and not candidate.swapped and len(ranks) == 1)
+    # the order of a sum of tensors, nor of an outer product for each of the axes that both have.
+    equation = candidate.match.equation
+    per_position = not equation.contracted and len(equation.names(0) & equation.names(1)) > 1
+    in_order = not candidate.swapped and not per_position and len(ranks) == 1
+    return int(site.family is Family.PRODUCT and in_order)
 
 
 def _sums_as_stated(candidate: Candidate, site: Site) -> bool:

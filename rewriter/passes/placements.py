@@ -12,15 +12,15 @@ import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from ..ir.axis import Axis, Role
+from ..ir.axis import SPATIAL, Axis, Role
 from ..ir.size import Truth, divide, product, same
 from ..rules.match import fold_clash
-from ..rules.notation import Equation, Term
+from ..rules.notation import Equation, Term, sum_of
 
 Axes = tuple[Axis, ...]
 Shape = tuple[int | None, ...]
 _LETTERS = "mnkjlpquvw"
-_MAX_RANK = 6
+MAX_RANK = 6
 _MAX_PLACEMENTS = 24
 
 # What the readings are called, those apart that a rule of the table has a name for.
@@ -30,6 +30,7 @@ SUMMARIES = {
     "flat-gate": "one factor per entry of some axes, given in one axis",
     "flat-data": "flattened data against the axes that it came from, or a factor for each group of it",
     "outer-gate": "a factor along an axis that the data has once",
+    "crop": "axes of which one side has one entry more, left out (an odd size after pooling and upsampling)",
 }
 
 # For each axis of the gate, the positions of the data's axes that it stands on.
@@ -63,17 +64,45 @@ def placements(operands: Sequence[Axes], recorded: Shape | None) -> Iterator[Pla
         recorded: a shape that is asked for, which another order of the axes can have.
     """
     first, second = operands
+    cropped = _cropped(first, second)
+    if cropped is not None:
+        yield Placed("crop", cropped, (True, True))
     for data, gate, swapped in ((first, second, False), (second, first, True)):
         for lead in _leads(data, gate):
             # Without a batch an axis of size 1 stands in its place, and no term for it.
             whole = data if lead.data else (Axis(1), *data)
             asked = recorded if lead.data or recorded is None else (None, *recorded)
             entries = tuple(a for a in gate[len(lead.gate) :] if a.size != 1)
-            if not entries or len(whole) > _MAX_RANK or len(gate) > _MAX_RANK:
+            if not entries or len(whole) > MAX_RANK or len(gate) > MAX_RANK:
                 continue
             for rule, written in _readings(whole, entries, asked):
                 equation = _led(written, lead)
                 yield Placed(rule, equation.swapped() if swapped else equation, (not swapped, swapped))
+
+
+def _cropped(first: Axes, second: Axes) -> Equation | None:
+    """Operands of one rank that differ by one entry along some axes and nowhere else: ``b (h+1) w c, b h w c``."""
+    if len(first) != len(second) or len(first) < 3 or not (_has_batch(first[0]) and _has_batch(second[0])):
+        return None
+    terms: tuple[list[Term], list[Term]] = ([], [])
+    result: list[Term] = []
+    for name, a, b in zip(_names(first), first, second, strict=True):
+        term = Term((name,))
+        more = [off_by_one(a, b), off_by_one(b, a)]
+        if not any(more) and same(a.size, b.size) is Truth.NO and 1 not in (a.size, b.size):
+            return None
+        for own, axis, longer, other in zip(terms, (a, b), more, (b, a), strict=True):
+            stretched = axis.size == 1 and other.size != 1
+            own.append(Term(()) if stretched else sum_of([(name,), ()]) if longer else term)
+        result.append(term)
+    left_out = any(term.cropped for own in terms for term in own)
+    return Equation(tuple(map(tuple, terms)), tuple(result)) if left_out else None
+
+
+def off_by_one(longer: Axis, shorter: Axis) -> bool:
+    """True for positions, or what may be some, of which one side has one more."""
+    positions = all(axis.role in SPATIAL or axis.role is Role.UNKNOWN for axis in (longer, shorter))
+    return positions and shorter.size != 1 and same(longer.size, shorter.size + 1) is Truth.YES
 
 
 def _leads(data: Axes, gate: Axes) -> Iterator[_Lead]:

@@ -61,7 +61,8 @@ class _Track:
         self.sizes = sizes
         self.steps: list[Step] = []
 
-    def _step(self, op: str, axes: tuple[int, ...] = (), repeats: tuple[int, ...] = ()) -> None:
+    def step(self, op: str, axes: tuple[int, ...] = (), repeats: tuple[int, ...] = ()) -> None:
+        """Note a step that gives the operand its present sizes."""
         self.steps.append(Step(op, self.operand, tuple(self.sizes), axes, repeats))
 
     def repeat(self, position: int, times: int, whole: tuple[str, ...], inner: bool, size: Size) -> None:
@@ -73,22 +74,22 @@ class _Track:
         self.terms[position] = whole
         if inner and not isinstance(old, int) and all(isinstance(s, int) for s in self.sizes if s is not old):
             self.sizes.insert(position + 1, 1)
-            self._step("ExpandDims", (position + 1,))
+            self.step("ExpandDims", (position + 1,))
             self.sizes[position + 1] = times
-            self._step(
+            self.step(
                 "Tile", repeats=tuple(times if i == position + 1 else 1 for i in range(len(self.sizes)))
             )
             self.sizes[position : position + 2] = [old * times]
-            self._step("Reshape")
+            self.step("Reshape")
             return
         self.sizes[position] = old * times
         if inner:
-            self._step("Repeat", (position,), (times,))
+            self.step("Repeat", (position,), (times,))
         else:
-            self._step("Tile", repeats=tuple(times if i == position else 1 for i in range(len(self.sizes))))
+            self.step("Tile", repeats=tuple(times if i == position else 1 for i in range(len(self.sizes))))
         if size != self.sizes[position]:
             self.sizes[position] = size
-            self._step("Slice")
+            self.step("Slice")
 
     def tile(self, terms: Sequence[tuple[str, ...]], sizes: Sequence[Size]) -> str:
         """Repeat along the unit axes that are to be longer; say what cannot be done."""
@@ -103,7 +104,7 @@ class _Track:
             return f"{unknown}: a repeat count has to be a plain number"
         self.terms, self.sizes = list(terms), list(sizes)
         if any(count != 1 for count in counts):
-            self._step("Tile", repeats=tuple(count for count in counts if isinstance(count, int)))
+            self.step("Tile", repeats=tuple(count for count in counts if isinstance(count, int)))
         return ""
 
     def transpose(self, permutation: Sequence[int]) -> None:
@@ -111,7 +112,7 @@ class _Track:
             return
         self.terms = [self.terms[i] for i in permutation]
         self.sizes = [self.sizes[i] for i in permutation]
-        self._step("Transpose", tuple(permutation))
+        self.step("Transpose", tuple(permutation))
 
     def layout(self, terms: Sequence[tuple[str, ...]], sizes: Sequence[Size]) -> None:
         """Only unit axes come or go (the order of the others is right already)."""
@@ -121,7 +122,7 @@ class _Track:
         self.terms, self.sizes = list(terms), list(sizes)
         symbolic = sum(not isinstance(s, int) for s in sizes)
         if symbolic <= 1:
-            self._step("Reshape")
+            self.step("Reshape")
             return
         drop = tuple(i for i, (t, s) in enumerate(zip(old, old_sizes, strict=True)) if not t and s == 1)
         kept = [s for i, s in enumerate(old_sizes) if i not in drop]
@@ -129,14 +130,14 @@ class _Track:
             self.steps.append(Step("Squeeze", self.operand, tuple(kept), drop))
         new = tuple(i for i, t in enumerate(terms) if not t)
         if new:
-            self._step("ExpandDims", new)
+            self.step("ExpandDims", new)
 
     def reshape(self, terms: Sequence[tuple[str, ...]], sizes: Sequence[Size]) -> None:
         """Split or merge axes."""
         if list(terms) == self.terms:
             return
         self.terms, self.sizes = list(terms), list(sizes)
-        self._step("Reshape")
+        self.step("Reshape")
 
 
 def lower(found: Match, convention: Convention) -> Plan:
@@ -159,7 +160,13 @@ def _track(found: Match, operand: int) -> _Track:
     terms: list[tuple[str, ...]] = [()] * len(axes)
     for term, position in zip(found.equation.operands[operand], found.kept[operand], strict=True):
         terms[position] = term.names
-    return _Track(operand, terms, [a.size for a in axes])
+    track = _Track(operand, terms, [a.size for a in axes])
+    for term, position in zip(found.equation.operands[operand], found.kept[operand], strict=True):
+        if term.cropped:
+            track.sizes[position] = found.sizes[term.names[0]]
+    if track.sizes != [a.size for a in axes]:
+        track.step("Slice")
+    return track
 
 
 # -- products without a sum -----------------------------

@@ -80,7 +80,7 @@ class Match:
             self.operands[k][position]
             for k, terms in enumerate(self.equation.operands)
             for term, position in zip(terms, self.kept[k], strict=True)
-            if term.names == names and names
+            if term.names == names and names and not term.cropped
         ]
         return either(found) if found else None
 
@@ -124,7 +124,7 @@ def match(
                 continue
             if roles and (wrong := _role_clash(expanded, term.names, axis, position == 0 and not batched)):
                 return NoMatch("role", wrong)
-            if len(term.names) > 1:
+            if len(term.names) > 1 or term.cropped:
                 groups.append((term, axis))
                 continue
             (name,) = term.names
@@ -193,6 +193,15 @@ def _solve_groups(
     solved: dict[tuple[str, ...], Axis] = {}
     for term, axis in sorted(groups, key=lambda group: len(group[0].names)):
         names = term.names
+        if term.cropped:
+            (name,) = names
+            if name not in sizes and isinstance(axis.size, int) and axis.size > 1:
+                sizes[name], where[name] = axis.size - 1, axis
+                continue
+            if name not in sizes or same(axis.size, sizes[name] + 1) is not Truth.YES:
+                return NoMatch("size", f"{axis} is not one more than {sizes.get(name, name)}")
+            pairs.append((name, axis, where[name]))
+            continue
         if names in solved:
             answer = same(solved[names].size, axis.size)
             if answer is Truth.NO:

@@ -124,7 +124,13 @@ def builtin() -> tuple[Rule, ...]:
             "b s* c, b c -> b s* c",
             "b c s*, b c -> b c s*",
         ),
-        _rule("channel-scale", "one factor per channel", "b s* c, c -> b s* c", "b c s*, c -> b c s*"),
+        _rule(
+            "channel-scale",
+            "one factor per channel",
+            "b s* c, c -> b s* c",
+            "b c s*, c -> b c s*",
+            "b c, c -> b c",
+        ),
         _rule(
             "spatial-gate",
             "one factor per position (CBAM)",
@@ -137,6 +143,13 @@ def builtin() -> tuple[Rule, ...]:
             "channels last against channels first",
             "b s* c, b c s* -> b s* c",
             "b c s*, b s* c -> b c s*",
+        ),
+        _rule(
+            "time-major",
+            "batch first against time first",
+            "b t, t b -> b t",
+            "b t r*, t b r* -> b t r*",
+            "t b r*, b t r* -> t b r*",
         ),
         _rule("regroup", "flattened axes against the axes that they came from", "b m n, b (m n) -> b m n"),
         _rule(
@@ -243,6 +256,15 @@ def builtin() -> tuple[Rule, ...]:
             "r* m k, b r* k -> b r* m",
             "b r* m k, r* k -> b r* m",
             "b r* m k, k -> b r* m",
+        ),
+        _rule(
+            "shared-matvec",
+            "one vector for every sample: a dot product with each row",
+            "b m k, k -> b m",
+            "b m k, k -> b m 1",
+            "b k, k -> b",
+            "b k, k -> b 1",
+            only=Family.CONTRACTION,
         ),
         _rule(
             "stacked-dot",
