@@ -30,6 +30,7 @@ SUMMARIES = {
     "flat-gate": "one factor per entry of some axes, given in one axis",
     "flat-data": "flattened data against the axes that it came from, or a factor for each group of it",
     "outer-gate": "a factor along an axis that the data has once",
+    "outer-any": "each entry of some axes of one side with each of some axes of the other",
     "crop": "axes of which one side has one entry more, left out (an odd size after pooling and upsampling)",
 }
 
@@ -78,6 +79,12 @@ def placements(operands: Sequence[Axes], recorded: Shape | None) -> Iterator[Pla
             for rule, written in _readings(whole, entries, asked):
                 equation = _led(written, lead)
                 yield Placed(rule, equation.swapped() if swapped else equation, (not swapped, swapped))
+            if swapped and lead.data == lead.gate:
+                continue  # the same as with the operands exchanged
+            alone = bool(lead.data) and not lead.gate
+            for written in itertools.islice(_interleaved(whole, entries, asked, alone), _MAX_PLACEMENTS):
+                equation = _led(written, lead)
+                yield Placed("outer-any", equation.swapped() if swapped else equation, (False, False))
 
 
 def _cropped(first: Axes, second: Axes) -> Equation | None:
@@ -239,6 +246,58 @@ def _spread(data: Axes, entries: Axes) -> Iterator[Equation]:
             plain = [[name] if p not in units else [] for p, name in enumerate(names)]
             gate = _terms([["b"], *([names[p]] for p in at)])
             yield Equation((_terms(plain), gate), _terms([[name] for name in names]))
+
+
+def _interleaved(data: Axes, entries: Axes, recorded: Shape | None, alone: bool) -> Iterator[Equation]:
+    """A result larger than both: ``b m n, b m k -> b m k n``, the axes of each operand in their order.
+
+    With a recorded shape only what has it, unit axes included; without one, what has at most one axis more than
+    either side.
+
+    Args:
+        alone: whether the data alone has a batch.
+    """
+    names = dict(zip(map(id, data), _names(data), strict=True))
+    free = [n for n in _LETTERS if n not in names.values()]
+    mine = tuple(axis for axis in data[1:] if axis.size != 1)
+    longest = max(len(mine), len(entries))
+    for merged in _merges(mine, entries):
+        own = alone or any(b is None for _, b in merged)
+        if not own or all(a is not None for a, _ in merged):
+            continue
+        if recorded is None and len(merged) > longest + 1:
+            continue
+        letters = iter(free)
+        terms = [([names[id(a)]] if a is not None else [next(letters)]) for a, _ in merged]
+        result = terms if recorded is None else _in_shape(terms, merged, recorded[1:])
+        if result is not None:
+            left = [term for term, (a, _) in zip(terms, merged, strict=True) if a is not None]
+            right = [term for term, (_, b) in zip(terms, merged, strict=True) if b is not None]
+            batch = [["b"]]
+            yield Equation((_terms(batch + left), _terms(batch + right)), _terms(batch + result))
+
+
+Merged = tuple[tuple[Axis | None, Axis | None], ...]
+
+
+def _in_shape(terms: Sequence[list[str]], merged: Merged, shape: Shape) -> list[list[str]] | None:
+    """The terms with unit axes between them where a shape has them; None where it is not theirs."""
+    sizes = [axis.size for pair in merged for axis in (pair[0] or pair[1],) if axis is not None]
+    if [r for r in shape if r != 1] != [s if isinstance(s, int) else None for s in sizes]:
+        return None
+    rest = iter(terms)
+    return [[] if wanted == 1 else next(rest) for wanted in shape]
+
+
+def _merges(x: Axes, y: Axes) -> Iterator[Merged]:
+    """Every sequence of the axes of both, each side in its order; axes of one size may be one axis."""
+    if not x or not y:
+        yield (*((a, None) for a in x), *((None, b) for b in y))
+        return
+    if same(x[0].size, y[0].size) is Truth.YES:
+        yield from (((x[0], y[0]), *rest) for rest in _merges(x[1:], y[1:]))
+    yield from (((x[0], None), *rest) for rest in _merges(x[1:], y))
+    yield from (((None, y[0]), *rest) for rest in _merges(x, y[1:]))
 
 
 def _inserted(axis: Axis) -> bool:
