@@ -18,6 +18,8 @@ def unlisted(operands: Sequence[Axes]) -> str:
 
 def besides(operands: Sequence[Axes]) -> str:
     """What could be meant that no node inserted here does, as the rest of a sentence, or ""."""
+    if not operands:
+        return ""
     return next((f"; {text}" for look in _LOOKS if (text := look(operands))), "")
 
 
@@ -35,8 +37,8 @@ def _several(operands: Sequence[Axes]) -> str:
 
 
 def _projection(operands: Sequence[Axes]) -> str:
-    x, y = operands
-    places = _differing(x, y)
+    places = _differing(operands)
+    x, y = operands[0], operands[-1]
     if places != [len(x) - 1] or {x[-1].role, y[-1].role} & SPATIAL:
         return ""
     return (
@@ -46,8 +48,8 @@ def _projection(operands: Sequence[Axes]) -> str:
 
 
 def _positions(operands: Sequence[Axes]) -> str:
-    x, y = operands
-    places = _differing(x, y)
+    places = _differing(operands)
+    x, y = operands[0], operands[-1]
     if not places or any(not ({x[p].role, y[p].role} & SPATIAL) for p in places):
         return ""
     sizes = " and ".join(f"{x[p].size} against {y[p].size}" for p in places)
@@ -55,8 +57,8 @@ def _positions(operands: Sequence[Axes]) -> str:
 
 
 def _batches(operands: Sequence[Axes]) -> str:
-    x, y = operands
-    if _differing(x, y) != [0] or not x[0].role is y[0].role is Role.BATCH:
+    x, y = operands[0], operands[-1]
+    if _differing(operands) != [0] or not x[0].role is y[0].role is Role.BATCH:
         return ""
     return f"batches of {x[0].size} and {y[0].size} samples: neither is made of the other"
 
@@ -70,9 +72,9 @@ _LOOKS: tuple[Callable[[Sequence[Axes]], str], ...] = (
 )
 
 
-def _differing(x: Axes, y: Axes) -> list[int]:
-    """The places at which operands of one rank have sizes that do not fit."""
-    if len(x) != len(y):
+def _differing(operands: Sequence[Axes]) -> list[int]:
+    """The places at which two operands of one rank have sizes that do not fit."""
+    if len(operands) != 2 or len(operands[0]) != len(operands[1]):
         return []
-    pairs = enumerate(zip(x, y, strict=True))
+    pairs = enumerate(zip(*operands, strict=True))
     return [i for i, (a, b) in pairs if 1 not in (a.size, b.size) and same(a.size, b.size) is Truth.NO]

@@ -31,7 +31,7 @@ def test_what_could_be_meant_besides(operands, words):
 
 
 @pytest.mark.parametrize(
-    "operands", [[axes(4, 12), axes(5, 6)], [axes(4), axes(5, 6)], [axes(4, 5), axes(4, 5)]]
+    "operands", [[axes(4, 12), axes(5, 6)], [axes(4), axes(5, 6)], [axes(4, 5), axes(4, 5)], [axes(4)], []]
 )
 def test_nothing_is_made_up(operands):
     assert besides(operands) == ""
