@@ -82,10 +82,16 @@ def suggest(
         raise UsageError(f"--layout {shown(layout)!r}: it is channels_last or channels_first")
     merged = ELEMENTWISE.get(op) is Convention.MERGE or op == "Concatenate"
     found = _suggestion(_values((lhs, rhs), merged, layout), rules, op)
-    if merged and not found.legal and not found.candidates:
+    if merged and not found.legal and not _proven(found):
         # A layer takes the first number for a batch: that of a constant is none.
-        return _suggestion(_values((lhs, rhs), False, layout), rules, op)
+        constant = _suggestion(_values((lhs, rhs), False, layout), rules, op)
+        return constant if _proven(constant) else found
     return found
+
+
+def _proven(suggestion: Suggestion) -> bool:
+    """True where the sizes of a reading fit, rather than may fit."""
+    return any(not candidate.match.assumed for candidate in suggestion.candidates)
 
 
 def _suggestion(values: Sequence[Value], rules: Sequence[Rule], op: str) -> Suggestion:
@@ -154,7 +160,10 @@ def _product(operands: list[Operand], rules: Sequence[Rule], convention: Convent
         found = _plain_first(found, axes[0])
     finding = decide(Finding(Kind.INCOMPATIBLE, Severity.ERROR, (op,), op, convention, operands, "", found))
     if legal:
-        return Suggestion(True, output, operands, found, None, _runs(convention, axes))
+        if found and _pairs_samples(convention, axes):
+            why = f"it runs, but on every pair of samples; with one batch on both sides it is {found[0].rule}"
+            return Suggestion(True, output, operands, found, 0, why)
+        return Suggestion(True, output, operands, found, None, "it runs as it stands")
     chosen, why = finding.chosen, finding.why
     if chosen is not None and found[chosen].kind is RuleKind.REPEAT:
         chosen, why = (
@@ -186,10 +195,9 @@ def _plain_first(found: Sequence[Candidate], data: Sequence[Axis]) -> list[Candi
     return sorted(found, key=key)
 
 
-def _runs(convention: Convention, axes: Sequence[tuple[Axis, ...]]) -> str:
+def _pairs_samples(convention: Convention, axes: Sequence[tuple[Axis, ...]]) -> bool:
     columns = align(convention, axes)
-    batches = [c for c in columns if any(a is not None and a.role is Role.BATCH for a in c)]
-    return "it runs as it stands" + (", on every pair of samples" if len(batches) > 1 else "")
+    return sum(any(a is not None and a.role is Role.BATCH for a in column) for column in columns) > 1
 
 
 def _legal(convention: Convention, axes: Sequence[tuple[Axis, ...]]) -> bool:
@@ -288,6 +296,8 @@ def _concatenation(operands: list[Operand], rules: Sequence[Rule]) -> Suggestion
         output = [*_shape(x[:-1]), *_shape([new_axis(x[-1].size + y[-1].size)])]
         return Suggestion(True, output, operands, [], None, "it runs as it stands, joined along axis -1")
     found = candidates(_site(operands, "Concatenate"), rules)
+    rank = max(len(o.value.axes or ()) for o in operands)
+    found.sort(key=lambda candidate: len(candidate.plan.output) < rank)
     for candidate in found:
         candidate.applicability = Applicability.DISPLAY if candidate.match.assumed else Applicability.UNSAFE
     if found:

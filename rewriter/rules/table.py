@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import enum
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 
 from ..errors import UsageError, shown
 from .notation import Equation, parse
@@ -56,9 +56,11 @@ class Rule:
 
     def serves(self, family: Family) -> bool:
         """True where the rule can be what an operation of this family means."""
-        if self.only is not None:
-            return family is self.only
-        return any(family in families_of(equation) for equation in self.equations)
+        return family is self.only if self.only is not None else family in self._families
+
+    @cached_property
+    def _families(self) -> frozenset[Family]:
+        return frozenset().union(*map(families_of, self.equations))
 
 
 def kind_of(equation: Equation) -> Kind:
