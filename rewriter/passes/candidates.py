@@ -209,8 +209,11 @@ def _in_order(candidate: Candidate, site: Site) -> int:
         straight = _only_reversed(candidate) if candidate.swapped else True
         return int(straight) + int(_sums_as_stated(candidate, site))
     # Which of two ranks comes first says nothing of what is summed: only equal ones can stand in either order. Nor does
-    # the order of a sum of tensors.
-    return int(site.family is Family.PRODUCT and not candidate.swapped and len(ranks) == 1)
+    # the order of a sum of tensors, nor of an outer product for each of the axes that both have.
+    equation = candidate.match.equation
+    per_position = not equation.contracted and len(equation.names(0) & equation.names(1)) > 1
+    in_order = not candidate.swapped and not per_position and len(ranks) == 1
+    return int(site.family is Family.PRODUCT and in_order)
 
 
 def _sums_as_stated(candidate: Candidate, site: Site) -> bool:
@@ -409,15 +412,17 @@ def _binary(rule: Rule, operands: Sequence[Axes], planned: Callable[[Match], Pla
     for written in rule.equations:
         symmetric = written.operands[0] == written.operands[1]
         for equation in (written,) if symmetric else (written, written.swapped()):
-            kind, swapped = kind_of(written), equation is not written
             for found in matches(equation, operands):
                 plan = planned(found)
                 if not plan.cannot:
+                    kind, swapped = kind_of(written), equation is not written
                     yield Candidate(rule.name, found, plan, kind, swapped, generic=rule.generic)
 
 
 def matches(equation: Equation, operands: Sequence[Axes], roles: bool = True) -> Iterator[Match]:
     """Matches with all axes as they are, then with the unit axes of one operand or of all left out."""
+    if not all(map(_can_have, equation.operands, operands)):
+        return
     seen: set[tuple[tuple[int, ...], ...]] = set()
     units = [any(a.size == 1 for a in axes[1:]) for axes in operands]
     for keep in itertools.product(*((True, False) if u else (True,) for u in units)):
@@ -425,6 +430,12 @@ def matches(equation: Equation, operands: Sequence[Axes], roles: bool = True) ->
         if isinstance(found, Match) and found.kept not in seen:
             seen.add(found.kept)
             yield found
+
+
+def _can_have(terms: Sequence[Term], axes: Axes) -> bool:
+    """True where some rank between that without unit axes and that with all of them is one that the terms have."""
+    fewest = sum(axis.size != 1 for axis in axes)
+    return len(terms) <= len(axes) and (fewest <= len(terms) or any(term.star for term in terms))
 
 
 def _several(rules: Sequence[Rule], operands: Sequence[Axes], convention: Convention) -> Iterator[Candidate]:

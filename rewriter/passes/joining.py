@@ -2,8 +2,8 @@
 
 Every operand is placed on the axes of the one of the highest rank, in order, or with its channels moved. An axis that
 it lacks is repeated. Where sizes are whole multiples of one another the smaller one is repeated (the entries of a
-spatial axis, a batch as a whole); a batch that is no whole multiple is repeated and cut off. Or all operands become
-vectors, one for each sample.
+spatial axis, a batch as a whole); a batch that is no whole multiple is repeated and cut off. Of positions of which one
+operand has one more than the others, the last is left out. Or all operands become vectors, one for each sample.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from ..ir.axis import Axis, Role
 from ..ir.size import Size, Truth, divide, same
 from ..rules.notation import Equation, Term, sum_of
 from ..shapes.broadcast import conflicting
+from .placements import off_by_one
 
 Axes = tuple[Axis, ...]
 _SPACE = {1: ("t",), 2: ("h", "w"), 3: ("z", "h", "w")}
@@ -48,18 +49,22 @@ def joinings(operands: Sequence[Axes], axis: object) -> Iterator[Joined]:
     place = axis % rank
     data = next(axes for axes in operands if len(axes) == rank)
     ways = [_placements(axes, data, place) for axes in operands]
-    combinations = itertools.product(*ways)
-    seen: set[str] = set()
-    for placements in itertools.islice(combinations, _MAX_READINGS):
-        equation = _equation(operands, placements, rank, place)
-        if equation is not None and str(equation) not in seen:
-            seen.add(str(equation))
-            yield Joined(_rule(equation, operands), equation)
+    combinations = itertools.islice(itertools.product(*ways), _MAX_READINGS)
+    equations = (_equation(operands, placements, rank, place) for placements in combinations)
+    distinct = {str(equation): equation for equation in equations if equation is not None}
+    # A size that happens to be a multiple of another one says less than an axis that a side lacks.
+    for equation in sorted(distinct.values(), key=_repeats):
+        yield Joined(_rule(equation, operands), equation)
     lowest = min(map(len, operands))
     if lowest == 2 < rank and axis in (-1, 1):
         flat = _flat(operands)
         if flat is not None:
             yield Joined("join-flat", flat)
+
+
+def _repeats(equation: Equation) -> bool:
+    """True where entries of an operand are repeated along an axis of the result that it has a part of."""
+    return any(len(term.names) > 1 and not term.parts and "b" not in term.names for term in equation.output)
 
 
 def _rule(equation: Equation, operands: Sequence[Axes]) -> str:
@@ -71,6 +76,8 @@ def _rule(equation: Equation, operands: Sequence[Axes]) -> str:
     )
     if lacks:
         return "join-spread"
+    if any(term.cropped for terms in equation.operands for term in terms):
+        return "join-crop"
     if any(term.cut for term in equation.output):
         return "join-cover"
     if any(len(term.names) > 1 and not term.parts for term in equation.output):
@@ -121,7 +128,7 @@ def _is_moved(axes: Axes, places: Placement, data: Axes, place: int) -> bool:
 
 def _related(a: Axis, b: Axis, batch: bool) -> bool:
     """True where the sizes are equal, or one is a whole multiple of the other; for a batch, any two plain numbers."""
-    if same(a.size, b.size) is not Truth.NO:
+    if same(a.size, b.size) is not Truth.NO or (not batch and (off_by_one(a, b) or off_by_one(b, a))):
         return True
     whole = any(isinstance(q, int) and q > 1 for q in (divide(a.size, b.size), divide(b.size, a.size)))
     return whole or (
@@ -142,6 +149,7 @@ def _equation(
     factors = iter(n for n in (*_FACTORS, *(f"n{i}" for i in range(1, 64))) if n not in taken)
     columns: dict[int, dict[Size, tuple[str, ...]]] = {}
     cut: dict[int, Size] = {}
+    cropped: dict[int, Size] = {}
     for where, name in names.items():
         sizes = [
             axes[i].size
@@ -150,6 +158,11 @@ def _equation(
             if at == where and axes[i].size != 1
         ]
         chain = _chain(sizes)
+        pair = sorted({s for s in sizes if isinstance(s, int)})
+        if chain is None and where != 0 and len(pair) == len(set(sizes)) == 2 and pair[1] - pair[0] == 1:
+            columns[where] = dict.fromkeys(pair, (name,))
+            cropped[where] = pair[1]
+            continue
         if chain is None:
             if where != 0 or len(set(sizes)) != 2 or not all(isinstance(s, int) for s in sizes):
                 return None
@@ -177,6 +190,8 @@ def _equation(
                 own.append(Term(part))
             elif axis.size == 1 and columns[where]:
                 own.append(Term(()))
+            elif where in cropped and axis.size == cropped[where]:
+                own.append(sum_of([columns[where][axis.size], ()]))
             else:
                 own.append(_term(axis.size, columns[where], cut.get(where)))
         parts.append(part)

@@ -33,6 +33,7 @@ from .find import (
 )
 from .finding import Applicability, Candidate, Finding, Kind, Severity
 from .sites import Site, agrees
+from .unlisted import besides, unlisted
 
 Axes = tuple[Axis, ...]
 
@@ -217,12 +218,12 @@ def decide(finding: Finding) -> Finding:
     for candidate in found:
         candidate.applicability = Applicability.UNSAFE if _allowed(candidate) else Applicability.DISPLAY
     if not found:
-        finding.why = "no rule describes a product of such operands: no node inserted here can make it right"
+        finding.why = unlisted([o.value.axes or () for o in finding.operands])
         return finding
     if not competing:
         finding.why = (
             "every candidate sums, turns an operand or changes the rank, and nothing downstream or recorded asks "
-            "for its result"
+            "for its result" + besides([o.value.axes or () for o in finding.operands])
         )
         return finding
     best = competing[0]
@@ -282,6 +283,8 @@ def _unsafe_reason(candidate: Candidate) -> str:
         return next(t for t in candidate.evidence if t.startswith("against")).removeprefix("against: ")
     if candidate.doubt:
         return candidate.doubt
+    if any(term.cropped for terms in candidate.match.equation.operands for term in terms):
+        return "it leaves entries out, and nothing shows at which end"
     if any(step.op == "Slice" for step in candidate.plan.steps):
         return "the batches are no whole multiple of one another: nothing shows which samples belong together"
     if candidate.kind is RuleKind.REPEAT:

@@ -61,20 +61,35 @@ class _Track:
         self.sizes = sizes
         self.steps: list[Step] = []
 
-    def _step(self, op: str, axes: tuple[int, ...] = (), repeats: tuple[int, ...] = ()) -> None:
+    def step(self, op: str, axes: tuple[int, ...] = (), repeats: tuple[int, ...] = ()) -> None:
+        """Note a step that gives the operand its present sizes."""
         self.steps.append(Step(op, self.operand, tuple(self.sizes), axes, repeats))
 
     def repeat(self, position: int, times: int, whole: tuple[str, ...], inner: bool, size: Size) -> None:
-        """Make axis ``position`` stand for ``whole``, cut to ``size``: each entry repeated (inner), or all of it."""
+        """Make axis ``position`` stand for ``whole``, cut to ``size``: each entry repeated (inner), or all of it.
+
+        ONNX repeats the entries of an axis of an open size by a Tile along an axis of their own.
+        """
+        old = self.sizes[position]
         self.terms[position] = whole
-        self.sizes[position] = self.sizes[position] * times
+        if inner and not isinstance(old, int) and all(isinstance(s, int) for s in self.sizes if s is not old):
+            self.sizes.insert(position + 1, 1)
+            self.step("ExpandDims", (position + 1,))
+            self.sizes[position + 1] = times
+            self.step(
+                "Tile", repeats=tuple(times if i == position + 1 else 1 for i in range(len(self.sizes)))
+            )
+            self.sizes[position : position + 2] = [old * times]
+            self.step("Reshape")
+            return
+        self.sizes[position] = old * times
         if inner:
-            self._step("Repeat", (position,), (times,))
+            self.step("Repeat", (position,), (times,))
         else:
-            self._step("Tile", repeats=tuple(times if i == position else 1 for i in range(len(self.sizes))))
+            self.step("Tile", repeats=tuple(times if i == position else 1 for i in range(len(self.sizes))))
         if size != self.sizes[position]:
             self.sizes[position] = size
-            self._step("Slice")
+            self.step("Slice")
 
     def tile(self, terms: Sequence[tuple[str, ...]], sizes: Sequence[Size]) -> str:
         """Repeat along the unit axes that are to be longer; say what cannot be done."""
@@ -89,7 +104,7 @@ class _Track:
             return f"{unknown}: a repeat count has to be a plain number"
         self.terms, self.sizes = list(terms), list(sizes)
         if any(count != 1 for count in counts):
-            self._step("Tile", repeats=tuple(count for count in counts if isinstance(count, int)))
+            self.step("Tile", repeats=tuple(count for count in counts if isinstance(count, int)))
         return ""
 
     def transpose(self, permutation: Sequence[int]) -> None:
@@ -97,7 +112,7 @@ class _Track:
             return
         self.terms = [self.terms[i] for i in permutation]
         self.sizes = [self.sizes[i] for i in permutation]
-        self._step("Transpose", tuple(permutation))
+        self.step("Transpose", tuple(permutation))
 
     def layout(self, terms: Sequence[tuple[str, ...]], sizes: Sequence[Size]) -> None:
         """Only unit axes come or go (the order of the others is right already)."""
@@ -107,7 +122,7 @@ class _Track:
         self.terms, self.sizes = list(terms), list(sizes)
         symbolic = sum(not isinstance(s, int) for s in sizes)
         if symbolic <= 1:
-            self._step("Reshape")
+            self.step("Reshape")
             return
         drop = tuple(i for i, (t, s) in enumerate(zip(old, old_sizes, strict=True)) if not t and s == 1)
         kept = [s for i, s in enumerate(old_sizes) if i not in drop]
@@ -115,14 +130,14 @@ class _Track:
             self.steps.append(Step("Squeeze", self.operand, tuple(kept), drop))
         new = tuple(i for i, t in enumerate(terms) if not t)
         if new:
-            self._step("ExpandDims", new)
+            self.step("ExpandDims", new)
 
     def reshape(self, terms: Sequence[tuple[str, ...]], sizes: Sequence[Size]) -> None:
         """Split or merge axes."""
         if list(terms) == self.terms:
             return
         self.terms, self.sizes = list(terms), list(sizes)
-        self._step("Reshape")
+        self.step("Reshape")
 
 
 def lower(found: Match, convention: Convention) -> Plan:
@@ -145,7 +160,13 @@ def _track(found: Match, operand: int) -> _Track:
     terms: list[tuple[str, ...]] = [()] * len(axes)
     for term, position in zip(found.equation.operands[operand], found.kept[operand], strict=True):
         terms[position] = term.names
-    return _Track(operand, terms, [a.size for a in axes])
+    track = _Track(operand, terms, [a.size for a in axes])
+    for term, position in zip(found.equation.operands[operand], found.kept[operand], strict=True):
+        if term.cropped:
+            track.sizes[position] = found.sizes[term.names[0]]
+    if track.sizes != [a.size for a in axes]:
+        track.step("Slice")
+    return track
 
 
 # -- products without a sum -----------------------------
@@ -161,10 +182,15 @@ def _broadcast(found: Match, convention: Convention) -> Plan:
             return Plan((), tuple(sizes), cannot)
         _order(track, output)
         tracks.append(track)
-    full = [[t.names if t.names in track.terms else () for t in output] for track in tracks]
-    for track, terms in zip(tracks, full, strict=True):
-        if not _lands(track.terms, [t.names for t in output], convention):
-            track.layout(terms, [s if t else 1 for t, s in zip(terms, sizes, strict=True)])
+    wanted = [t.names for t in output]
+    stays = [_lands(track.terms, wanted, convention) for track in tracks]
+    longest = max(tracks, key=lambda track: len(track.terms))
+    if all(stays) and len(longest.terms) < len(wanted):
+        stays[longest.operand] = False  # a unit axis of the result that no operand has
+    for track, lands in zip(tracks, stays, strict=True):
+        if not lands:
+            full = [names if names in track.terms else () for names in wanted]
+            track.layout(full, [s if t else 1 for t, s in zip(full, sizes, strict=True)])
     return Plan(tuple(step for track in tracks for step in track.steps), tuple(sizes))
 
 
@@ -297,10 +323,62 @@ def _merge(track: _Track, products: Sequence[tuple[str, ...]], found: Match) -> 
 
 # -- products with a sum -----------------------------
 def _contraction(found: Match) -> Plan:
+    """One matrix product: with the axes that one side lacks left to broadcasting where that takes fewer nodes."""
+    if len(found.equation.operands) != 2:
+        return Plan((), (), "a sum over more than two operands")
+    flat, stacked = _flattened(found), _stacked(found)
+    fewer = flat.cannot or len(stacked.steps) < len(flat.steps)
+    return stacked if fewer and not stacked.cannot else flat
+
+
+def _stacked(found: Match) -> Plan:
+    """``[..., M, K] @ [..., K, N]`` with every other axis of the result in front, of size 1 where a side lacks it."""
+    equation = found.equation
+    left, right = equation.names(0), equation.names(1)
+    output = [term for term in equation.output if term.names]
+    rows = [t for t in output if not set(t.names) & right][-1:]
+    columns = [t for t in output if not set(t.names) & left][-1:]
+    lead = [t for t in output if t not in (*rows, *columns)]
+    summed = [n for t in equation.operands[0] for n in t.names if n in equation.contracted]
+    inner, none = [Term(tuple(summed))], [Term(())]
+    steps: list[Step] = []
+    for operand, last in ((0, [*(rows or none), *inner]), (1, [*inner, *(columns or none)])):
+        track = _track(found, operand)
+        own = equation.names(operand)
+        wanted = [t if set(t.names) & own else Term(()) for t in lead]
+        while wanted and not wanted[0].names:
+            wanted.pop(0)
+        cannot = _bring(track, [*wanted, *last], found)
+        if cannot:
+            return Plan((), (), cannot)
+        steps += track.steps
+    terms = [t.names for t in (*lead, *(rows or none), *(columns or none))]
+    sizes = [product(found.sizes[n] for n in names) for names in terms]
+    steps.append(Step("MatMul", RESULT, tuple(sizes)))
+    after = _Track(RESULT, terms, sizes)
+    target = [term.names for term in equation.output]
+    if [names for names in terms if names] != [names for names in target if names]:
+        return Plan((), (), "the result's axes in another order")
+    _to_result(after, target, found)
+    return _writable([*steps, *after.steps], tuple(after.sizes))
+
+
+def _to_result(track: _Track, target: list[tuple[str, ...]], found: Match) -> None:
+    """The last step after a MatMul: unit axes dropped, or a Reshape."""
+    if track.terms == target:
+        return
+    sizes = [product(found.sizes[n] for n in names) for names in target]
+    gone = tuple(i for i, names in enumerate(track.terms) if not names)
+    if gone and [names for names in track.terms if names] == target:
+        track.terms, track.sizes = target, sizes
+        track.steps.append(Step("Squeeze", RESULT, tuple(sizes), gone))
+    else:
+        track.reshape(target, sizes)
+
+
+def _flattened(found: Match) -> Plan:
     """``[batch, M, K] @ [batch, K, N]``, whatever comes before and after it."""
     equation = found.equation
-    if len(equation.operands) != 2:
-        return Plan((), (), "a sum over more than two operands")
     left, right = equation.names(0), equation.names(1)
     kept = [n for term in equation.output for n in term.names]
     summed = [n for t in equation.operands[0] for n in t.names if n in equation.contracted]
@@ -336,14 +414,7 @@ def _contraction(found: Match) -> Plan:
     if single != wanted:
         after.reshape(single, [size[n[0]] for n in single])
         after.transpose([single.index(n) for n in wanted])
-    squeezed = [names for names in after.terms if names]
-    if after.terms != target:
-        gone = tuple(i for i, names in enumerate(after.terms) if not names)
-        if squeezed == target and gone:
-            after.terms, after.sizes = target, target_sizes
-            after.steps.append(Step("Squeeze", RESULT, tuple(target_sizes), gone))
-        else:
-            after.reshape(target, target_sizes)
+    _to_result(after, target, found)
     steps += after.steps
     return _writable(steps, tuple(target_sizes))
 

@@ -6,7 +6,8 @@ the result is summed over. One name is one size, wherever it stands.
 
 A product with a tilde is cut off: ``(n b)~`` is b as often as it takes, what is too much of the last time left out. A
 sum in the result is tensors side by side: ``b t c, b t d -> b t (c+d)`` joins them along the last axis,
-``b h w c, b d -> b ((h w c)+d)`` flattens the first one before, ``b t c, b c -> b (t+1) c`` adds one step.
+``b h w c, b d -> b ((h w c)+d)`` flattens the first one before, ``b t c, b c -> b (t+1) c`` adds one step. In an
+operand ``(t+1)`` has one entry more than t, and the last one is left out: ``b (t+1) c, b t c -> b t c``.
 """
 
 from __future__ import annotations
@@ -28,13 +29,19 @@ class Term:
     """One axis: the names whose sizes it multiplies (none for a unit axis), or with ``star`` any number of such.
 
     ``cut`` is set where the axis may end before the product does. ``parts`` are the products that a sum adds up, one
-    for each operand (an empty one adds 1); ``names`` are then those of all parts.
+    for each operand (an empty one adds 1); ``names`` are then those of all parts. In an operand they are a name and one
+    entry that is left out.
     """
 
     names: tuple[str, ...]
     star: bool = False
     cut: bool = False
     parts: tuple[tuple[str, ...], ...] = ()
+
+    @property
+    def cropped(self) -> bool:
+        """True for ``(t+1)``: in an operand, an axis whose last entry is left out."""
+        return self.parts[1:] == ((),) and len(self.parts[0]) == 1
 
     def __str__(self) -> str:
         if self.parts:
@@ -186,8 +193,10 @@ def parse(text: str) -> Equation:
                 raise _error(text, start, wrong)
             if group.closed:
                 term = group.term()
-                if term.parts and arrow < 0:
-                    raise _error(text, start, "a sum stands in the result only: (c+d)")
+                if term.parts and arrow < 0 and not term.cropped:
+                    raise _error(
+                        text, start, "a sum stands in the result only: (c+d); in an operand it is (t+1)"
+                    )
                 side.append(term)
                 group = None
         elif token == "(":

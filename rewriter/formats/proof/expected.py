@@ -79,11 +79,15 @@ def _sizes(equation: Equation, shapes: Sequence[Sequence[int]]) -> dict[str, int
     products: list[tuple[Term, int]] = []
     for terms, shape in zip(equation.operands, shapes, strict=True):
         for term, size in zip(terms, shape, strict=True):
-            if len(term.names) != 1:
+            if len(term.names) != 1 or term.cropped:
                 products.append((term, size))
             elif sizes.setdefault(term.names[0], size) != size:
                 raise ValueError(f"{term} is {sizes[term.names[0]]} and {size}")
     for term, size in products:
+        if term.cropped:
+            if size != sizes.get(term.names[0], size) + 1:
+                raise ValueError(f"{term} is {size}")
+            continue
         have = math.prod(sizes.get(name, 1) for name in term.names)
         unknown = [name for name in term.names if name not in sizes]
         if len(unknown) == 1 and have:
