@@ -9,7 +9,17 @@ from typing import Any
 
 import keras
 
-from tools.valid import attention, channels, pairs, places, products, sequences, structure  # noqa: F401
+from tools.valid import (  # noqa: F401 - importing them fills the table
+    attention,
+    channels,
+    merges,
+    pairs,
+    places,
+    products,
+    sequences,
+    structure,
+    windows,
+)
 from tools.valid.draw import Draw
 from tools.valid.idiom import IDIOMS, Idiom
 
@@ -45,7 +55,7 @@ def valid_model(number: int, seed: int = 1, names: Sequence[str] = ()) -> Valid:
     pool = [IDIOMS[n] for n in names] or list(IDIOMS.values())
     chosen = [pool[number % len(pool)], *rng.choices(pool, k=rng.choice((0, 0, 1, 1, 2)))]
     batches = {idiom.batch for idiom in chosen} - {"any"}
-    draw = Draw(name, "one" if "one" in batches else min(batches, default="any"))
+    draw = Draw(" ".join([name, *names]), "one" if "one" in batches else min(batches, default="any"))
     owners: dict[str, str] = {}
     ends: list[Any] = []
     for idiom in chosen:
