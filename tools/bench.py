@@ -9,17 +9,18 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import resource
 import shutil
 import signal
 import statistics
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 import zipfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -31,7 +32,7 @@ CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "rewr
 SMALL_MODELS = ("MobileNetV3Small", "EfficientNetB0", "ResNet50")
 CHAINS = (1_000, 10_000, 50_000)
 SHORT = 5
-PATIENCE = 300
+PATIENCE = 120
 
 # Bytes in a unit of ru_maxrss (getrusage(2): kilobytes on Linux, bytes on macOS).
 _RSS_UNIT = 1 if sys.platform == "darwin" else 1024
@@ -49,33 +50,35 @@ class Cost:
         return f"{self.wall:8.2f} s wall {self.cpu:8.2f} s cpu {self.memory:7.0f} MB"
 
 
-def measure(command: Sequence[str | Path], runs: int, patience: float | None = None) -> Cost:
+def measure(command: Sequence[str | Path], runs: int, patience: int | None = None) -> Cost:
     """Run a command several times.
 
     Raises:
         SystemExit: it does not end with 0 or 1 (findings).
-        TimeoutExpired: it takes more than so many seconds.
+        TimeoutExpired: it takes more than so many seconds of processor time.
     """
     seen = [_once([str(part) for part in command], patience) for _ in range(runs)]
     return Cost(*(statistics.median(column) for column in zip(*seen, strict=True)))
 
 
-def _once(command: list[str], patience: float | None = None) -> tuple[float, float, float]:
+def _once(command: list[str], patience: int | None = None) -> tuple[float, float, float]:
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "TF_CPP_MIN_LOG_LEVEL": "3", "NO_COLOR": "1"}
     environment.pop("PYTHONDONTWRITEBYTECODE", None)  # pip compiles what it installs, on both sides
     start = time.perf_counter()
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, env=environment)
-    alarm = threading.Timer(patience or 0, process.kill)
-    if patience:
-        alarm.start()
+    process = subprocess.Popen(
+        command,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        env=environment,
+        preexec_fn=patience and partial(resource.setrlimit, resource.RLIMIT_CPU, (patience, patience + 1)),
+    )
     assert process.stderr is not None
     complaint = process.stderr.read()
     _, status, usage = os.wait4(process.pid, 0)
     wall = time.perf_counter() - start
     process.returncode = os.waitstatus_to_exitcode(status)
     process.stderr.close()
-    alarm.cancel()
-    if process.returncode == -signal.SIGKILL and patience and wall >= patience:
+    if patience and process.returncode == -signal.SIGXCPU:
         raise subprocess.TimeoutExpired(command, patience)
     # Python ends with 1 after an error, as the tool does for findings; tf2onnx prints tracebacks and goes on.
     if process.returncode not in (0, 1) or (process.returncode and b"Traceback" in complaint):
@@ -176,17 +179,16 @@ def bench_chain(model: Path, runs: int, folder: Path) -> None:
 
 def bench_scale(model: Path, runs: int, folder: Path) -> None:
     """How costs grow from a quarter to the whole, per doubling: 2 is linear, 4 is quadratic."""
-    small = folder / "small.keras"
-    chain(SHORT, small)
-    base = measure(tool("check", "--format", "json", small), runs)
+    path = folder / "scale.keras"
+    make("chain", SHORT, path)
+    base = measure(tool("check", "--format", "json", path), runs)
     print(
         "check at three sizes; growth per doubling of the processor time and of the memory above the start-up's"
     )
-    for name, (build, largest) in SCALES.items():
+    for name, (_, largest) in SCALES.items():
         before: Cost | None = None
         for count in (largest // 4, largest // 2, largest):
-            path = folder / "scale.keras"
-            build(count, path)
+            make(name, count, path)
             try:
                 cost = measure(tool("check", "--format", "json", path), max(1, runs // 3), PATIENCE)
             except subprocess.TimeoutExpired:
@@ -194,11 +196,21 @@ def bench_scale(model: Path, runs: int, folder: Path) -> None:
                 break
             growth = ""
             if before is not None:
-                cpu = (cost.cpu - base.cpu) / max(before.cpu - base.cpu, 1e-3)
-                memory = (cost.memory - base.memory) / max(before.memory - base.memory, 1.0)
-                growth = f"   time x {cpu:.2f}, memory x {memory:.2f}"
+                time_growth = _growth(before.cpu - base.cpu, cost.cpu - base.cpu, 0.1)
+                memory_growth = _growth(before.memory - base.memory, cost.memory - base.memory, 2)
+                growth = f"   time {time_growth}, memory {memory_growth}"
             print(f"    {name:<26}{count:>7} {cost}{growth}", flush=True)
             before = cost
+
+
+def make(name: str, count: int, path: Path) -> None:
+    """A generated file, by a process of its own: what starts another one hands its peak memory on to it."""
+    command = [sys.executable, ROOT / "tools" / "generated.py", name, str(count), path]
+    subprocess.run(command, check=True)
+
+
+def _growth(before: float, after: float, least: float) -> str:
+    return f"x {after / before:.2f}" if before >= least else "-"
 
 
 def bench_shapes(model: Path, runs: int, folder: Path) -> None:

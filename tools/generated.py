@@ -1,9 +1,13 @@
-"""Large `.keras` files made by writing their config.json: chains, many faults, many ties, sums of many operands."""
+"""Large `.keras` files made by writing their config.json: chains, many faults, many ties, sums of many operands.
+
+python tools/generated.py NAME COUNT FILE.keras
+"""
 
 from __future__ import annotations
 
 import io
 import json
+import sys
 import zipfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -142,11 +146,11 @@ def wide_sum(count: int, path: Path) -> None:
 
 
 def wide_broken_sum(count: int, path: Path) -> None:
-    """The same with one operand that lacks its unit axes."""
+    """The same with one operand that lacks its channel axis."""
     names = [f"term_{k}" for k in range(count)]
-    entries = [given("image", SHAPE), given("bias", GATE)]
+    entries = [given("image", SHAPE), given("map", SHAPE[:-1])]
     entries += [layer("Activation", n, {"activation": "relu"}, tensor("image", SHAPE)) for n in names]
-    operands = [tensor(name, SHAPE) for name in names] + [tensor("bias", GATE)]
+    operands = [tensor(name, SHAPE) for name in names] + [tensor("map", SHAPE[:-1])]
     entries.append(layer("Add", "sum", {}, operands))
     write(path, entries, ["sum"])
 
@@ -161,3 +165,7 @@ SCALES: dict[str, tuple[Callable[[int, Path], None], int]] = {
     "sum of many": (wide_sum, 5_000),
     "sum of many, one broken": (wide_broken_sum, 5_000),
 }
+
+if __name__ == "__main__":
+    _, name, count, target = sys.argv
+    SCALES[name][0](int(count), Path(target))
