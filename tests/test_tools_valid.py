@@ -131,4 +131,4 @@ def test_a_finding_is_the_idiom_s_and_ends_with_1(monkeypatch, tmp_path, capsys)
 def test_findings_inside_a_nested_model_are_the_idiom_s():
     valid = valid_model(2, names=["nested_block"])
     inner = next(layer for layer in valid.model.layers if isinstance(layer, keras.Model))
-    assert valid.owner(f"{inner.name}/multiply") == valid.owner(f"{inner.name}#1") == "nested_block"
+    assert valid.owner((inner.name, "multiply")) == valid.owner((f"{inner.name}#1",)) == "nested_block"

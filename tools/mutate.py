@@ -49,6 +49,7 @@ import numpy as np  # noqa: E402
 import rewriter  # noqa: E402
 from rewriter.formats.keras_ops import spell  # noqa: E402
 from rewriter.formats.source import open_model  # noqa: E402
+from rewriter.ir.graph import Path as NodePath  # noqa: E402
 from rewriter.passes.finding import Argument, Candidate, Finding  # noqa: E402
 from rewriter.passes.pipeline import analyse  # noqa: E402
 from rewriter.passes.rewrite import Rewriter  # noqa: E402
@@ -280,21 +281,21 @@ class Trial:
     def _try(self, findings: Sequence[Finding], choice: tuple[int, ...]) -> str:
         """`same`, `differs`, or `fault` where the rest of the model cannot go on with these candidates."""
         if choice not in self.known:
-            chosen = {f.node: (i, options(f)[i]) for f, i in zip(findings, choice, strict=True)}
+            chosen = {f.path: (i, options(f)[i]) for f, i in zip(findings, choice, strict=True)}
             self.known[choice] = self._apply(chosen)
         return self.known[choice]
 
-    def _apply(self, chosen: dict[str, tuple[int, Candidate | Argument]]) -> str:
+    def _apply(self, chosen: dict[NodePath, tuple[int, Candidate | Argument]]) -> str:
         target = self.path.with_name("candidate.keras")
-        inserted = {node: i for node, (i, option) in chosen.items() if isinstance(option, Candidate)}
+        inserted = {path: i for path, (i, option) in chosen.items() if isinstance(option, Candidate)}
         with open_model(self.path) as source:
             source.load_weights()
             analysis = analyse(source.graph, builtin(), ops=self.ops)
             sites = {site.path: site for site in analysis.sites}
             if not inserted.keys() <= sites.keys():
                 return "fault"
-            by_node = {f.node: f.candidates for f in analysis.findings}
-            todo = [(sites[node], by_node[node][i]) for node, i in inserted.items()]
+            candidates = {f.path: f.candidates for f in analysis.findings}
+            todo = [(sites[path], candidates[path][i]) for path, i in inserted.items()]
             Rewriter(spell).apply(todo)
             try:
                 source.write(target)

@@ -80,7 +80,7 @@ def look(
                 )
             else:
                 result.found += [
-                    Found(valid.owner(f.node), f.severity.value, f.code, f.node, f.message) for f in findings
+                    Found(valid.owner(f.path), f.severity.value, f.code, f.node, f.message) for f in findings
                 ]
             if every and number % every == 0:
                 result.wrong = fault(valid)

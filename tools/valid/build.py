@@ -42,9 +42,9 @@ class Valid:
         """Whether what comes of a sample rests on that sample alone."""
         return all(idiom.apart for idiom in self.idioms)
 
-    def owner(self, path: str) -> str:
+    def owner(self, path: Sequence[str]) -> str:
         """The idiom that made a node, by its path."""
-        return self.owners.get(path.split("/")[0].split("#")[0], "?")
+        return self.owners.get(path[0].split("#")[0], "?") if path else "?"
 
 
 def valid_model(number: int, seed: int = 1, names: Sequence[str] = ()) -> Valid:
