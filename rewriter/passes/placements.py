@@ -68,6 +68,7 @@ def placements(operands: Sequence[Axes], recorded: Shape | None) -> Iterator[Pla
     cropped = _cropped(first, second)
     if cropped is not None:
         yield Placed("crop", cropped, (True, True))
+    larger: list[Iterator[Placed]] = []
     for data, gate, swapped in ((first, second, False), (second, first, True)):
         for lead in _leads(data, gate):
             # Without a batch an axis of size 1 stands in its place, and no term for it.
@@ -77,14 +78,18 @@ def placements(operands: Sequence[Axes], recorded: Shape | None) -> Iterator[Pla
             if not entries or len(whole) > MAX_RANK or len(gate) > MAX_RANK:
                 continue
             for rule, written in _readings(whole, entries, asked):
-                equation = _led(written, lead)
-                yield Placed(rule, equation.swapped() if swapped else equation, (not swapped, swapped))
-            if swapped and lead.data == lead.gate:
-                continue  # the same as with the operands exchanged
-            alone = bool(lead.data) and not lead.gate
-            for written in itertools.islice(_interleaved(whole, entries, asked, alone), _MAX_PLACEMENTS):
-                equation = _led(written, lead)
-                yield Placed("outer-any", equation.swapped() if swapped else equation, (False, False))
+                yield Placed(rule, _led(written, lead, swapped), (not swapped, swapped))
+            if not swapped or lead.data != lead.gate:  # else the same with the operands exchanged
+                larger.append(_larger(whole, entries, asked, lead, swapped))
+    yield from itertools.chain(*larger)
+
+
+def _larger(
+    data: Axes, entries: Axes, recorded: Shape | None, lead: _Lead, swapped: bool
+) -> Iterator[Placed]:
+    alone = bool(lead.data) and not lead.gate
+    for written in itertools.islice(_interleaved(data, entries, recorded, alone), _MAX_PLACEMENTS):
+        yield Placed("outer-any", _led(written, lead, swapped), (False, False))
 
 
 def _cropped(first: Axes, second: Axes) -> Equation | None:
@@ -136,10 +141,11 @@ def _has_batch(axis: Axis) -> bool:
     return any(leaf.role is Role.BATCH for leaf in axis.flat())
 
 
-def _led(equation: Equation, lead: _Lead) -> Equation:
+def _led(equation: Equation, lead: _Lead, swapped: bool) -> Equation:
     """An equation of a batch with the terms that stand for it here."""
     data, gate = equation.operands
-    return Equation((lead.data + data[1:], lead.gate + gate[1:]), lead.result + equation.output[1:])
+    led = Equation((lead.data + data[1:], lead.gate + gate[1:]), lead.result + equation.output[1:])
+    return led.swapped() if swapped else led
 
 
 def _readings(data: Axes, entries: Axes, recorded: Shape | None) -> Iterator[tuple[str, Equation]]:

@@ -116,6 +116,8 @@ def test_sums_and_what_is_cut_off_are_printed_as_they_are_read(text):
         ("b c, b d -> b c) d", "no '(' stands in front", ")"),
         ("b c, b d -> b (c+d)*", "a star follows", "*"),
         ("b c, b d -> b ((c d)", "not closed", ""),
+        ("b c, b d -> b ((c+d) 1", "a product holds names only", "+"),
+        ("b c, b d -> b ((c d", "not closed", ""),
     ],
 )
 def test_a_sum_that_is_none_points_into_the_text(text, words, under):
