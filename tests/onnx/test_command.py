@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
+
 import onnx
 
 from rewriter.cli import main
 from tests.cli.common import model
+from tests.cli.hostile import layer, tensor
 
 
 def test_export_writes_a_valid_file(tmp_path, capsys):
@@ -38,3 +41,32 @@ def test_the_input_is_never_the_output(tmp_path, capsys):
     source.write_bytes(model("valid").read_bytes())
     assert main(["export", str(source), str(source)]) == 2
     assert source.read_bytes() == model("valid").read_bytes()
+
+
+def test_a_sequential_model_is_verified(tmp_path, capsys):
+    import keras
+
+    path = tmp_path / "m.keras"
+    keras.Sequential(
+        [keras.Input((4,)), keras.layers.Dense(3, activation="relu"), keras.layers.Dense(2)]
+    ).save(path)
+    assert main(["export", str(path), str(tmp_path / "out.onnx"), "--verify"]) == 0
+    assert "verified at batches 2 and 3" in capsys.readouterr().out
+
+
+def test_a_name_that_is_no_unicode_text_is_refused(tmp_path, capsys):
+    path = tmp_path / "m.json"
+    rows = [layer("x", "InputLayer", {"batch_shape": [None, 4], "dtype": "float32"})]
+    rows.append(layer("re\ud800lu", "ReLU", {}, tensor("x", [None, 4])))
+    config = {
+        "name": "m",
+        "layers": rows,
+        "input_layers": [["x", 0, 0]],
+        "output_layers": [["re\ud800lu", 0, 0]],
+    }
+    path.write_text(json.dumps({"module": "keras", "class_name": "Functional", "config": config}))
+    assert main(["export", str(path), str(tmp_path / "out.onnx")]) == 2
+    done = capsys.readouterr()
+    assert done.err.count("\n") == 1
+    assert "no Unicode text" in done.err
+    assert [p.name for p in tmp_path.iterdir()] == ["m.json"]
