@@ -360,7 +360,7 @@ def _literal_dtype(items: list[Any], dtype: Any) -> str:
         return "string"
     if not all(isinstance(item, (bool, int, float)) for item in items):
         raise BadFileError("a literal tensor holds something else than numbers")
-    if dtype not in NUMBERS:
+    if not isinstance(dtype, str) or dtype not in NUMBERS:
         raise BadFileError(f"a literal tensor has the dtype {shown(repr(dtype))}")
     if any(isinstance(item, int) and not -(2**63) <= item < 2**64 for item in items):
         raise BadFileError(f"a literal tensor of {dtype} holds a number of more than 64 bits")

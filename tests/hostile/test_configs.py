@@ -225,6 +225,42 @@ def test_hostile_names_reach_no_output(tmp_path: Path, capsys: Any):
         assert "n" * 201 not in written, arguments
 
 
+def test_keyword_arguments_that_look_like_a_literal(tmp_path: Path, capsys: Any):
+    """A call's keyword arguments are named as the file likes: they are no tensor themselves."""
+    named = {"class_name": "__numpy__", "config": {"value": 2.0, "dtype": "float32"}}
+    merged = op("m", "Multiply", tensor("x", [None, 10, 12, 16]), tensor("g", [None, 16]))
+    merged["inbound_nodes"][0]["kwargs"] = named
+    path, target = tmp_path / "model.json", tmp_path / "out.json"
+    rows = [
+        source("x", (None, 10, 12, 16)),
+        source("g", (None, 16)),
+        merged | {"module": "keras.src.ops.numpy"},
+    ]
+    path.write_bytes(data(functional(rows, [["m", 0, 0]], ("x", "g"))))
+    assert main(["repair", str(path), "-o", str(target), "--mode", "best", "--no-verify"]) == 0
+    written = json.loads(target.read_text())["config"]["layers"]
+    assert next(entry for entry in written if entry["name"] == "m")["inbound_nodes"][0]["kwargs"] == named
+
+
+def test_a_repair_above_another_gives_an_operand_other_axes(tmp_path: Path, capsys: Any):
+    """What the contraction was repaired to has a batch, where its first result had no axis."""
+    a = tensor("x", [None, 3])
+    rows = [
+        source("x", (None, 3)),
+        op("c", "Tensordot", a, a),
+        op("m", "Multiply", a, {**ref("c"), "config": {**ref("c")["config"], "shape": [7]}}),
+    ]
+    path, target = tmp_path / "model.json", tmp_path / "out.json"
+    path.write_bytes(data(functional(rows, [["m", 0, 0]])))
+    for command in ("check", "explain", f"repair -o {target} --no-verify"):
+        name, *rest = command.split()
+        assert main([name, str(path), *rest, "--ops", "all", *(["--mode", "best"] * (name == "repair"))]) in (
+            0,
+            1,
+        )
+        assert not capsys.readouterr().err
+
+
 def test_outputs_of_an_opaque_layer_that_only_the_model_uses(tmp_path: Path, capsys: Any):
     path = tmp_path / "model.json"
     rows = [source(), layer("o", "Lambda", {}, tensor("x", SHAPE))]

@@ -152,6 +152,8 @@ class Builder:
         """A constant; the same numbers of the same type are one tensor."""
         array = _array(value)
         if array.dtype.kind in "OUS":
+            if dtype not in (None, "string"):
+                raise Refused(f"{shown(repr(value))} is no {dtype}")
             array, dtype = array.astype(object), "string"
         dtype = dtype or of_array(array)
         if dtype != "string":
