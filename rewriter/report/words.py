@@ -136,6 +136,8 @@ def step_text(step: Step, names: Sequence[str]) -> str:
     what = "the result" if step.operand == RESULT else names[step.operand]
     if step.op == "Transpose":
         return f"Transpose {what} by {step.axes}, giving {to}"
+    if step.like is not None:
+        return f"Repeat {what} to the size of {names[step.like]} along {step.axes}, giving {to}"
     if step.op == "Tile":
         return f"Tile {what} by {step.repeats}, giving {to}"
     if step.op == "Repeat":

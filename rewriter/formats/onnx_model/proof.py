@@ -82,7 +82,7 @@ class _Proof:
             if str(number) in claim.literals:
                 operands.append(claim.literals[str(number)])
                 continue
-            name = nodes[chain[0][-1]].input[0] if chain else taken[number]
+            name = _entered(nodes[chain[0][-1]]) if chain else taken[number]
             operands.append(self._constant(name) if name in self._constants() else name)
         return [*operands, nodes[claim.gives[-1]].output[0]]
 
@@ -198,6 +198,11 @@ class _Proof:
         except _SkippedError as reason:
             return Check(why=f"the original does not run at batch 1: {reason}")
         return check
+
+
+def _entered(node: Any) -> str:
+    """The tensor that an inserted node rearranges: a Where has it after its condition."""
+    return str(node.input[1 if node.op_type == "Where" else 0])
 
 
 class _Session:
