@@ -24,6 +24,7 @@ from .find import operand_axes
 from .finding import Applicability, Candidate
 from .joining import joinings
 from .placements import placements
+from .recorded import reshapes
 from .sites import Site
 from .subscripts import einsum_readings
 
@@ -42,6 +43,9 @@ def candidates(
         with_identity: keep readings of the result as it stands (no node to insert).
         complete: add to the rules every other placement of one operand's axes on those of the other.
     """
+    if site.family is Family.OTHER:
+        lost = reshapes(site.inference, site.node.name)
+        return [] if lost is None else [lost]
     operands = operand_axes(site)
     if not operands:
         return []

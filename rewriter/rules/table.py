@@ -31,6 +31,7 @@ class Family(enum.Enum):
     ELEMENTWISE = "elementwise"
     CONTRACTION = "contraction"
     JOINING = "joining"
+    OTHER = "any other node, before which a Reshape was lost"
 
 
 @dataclass(frozen=True)
