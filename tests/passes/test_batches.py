@@ -427,3 +427,13 @@ def test_a_valid_batch_is_left_alone(build, tmp_path):
     model = build()
     assert all(runs(model, n) for n in (1, 2, 5))
     assert rewriter.check(saved(model, tmp_path), ops="all").findings == []
+
+
+@pytest.mark.parametrize(("number", "runs_at"), [("1", 1), ("4", 4)])
+def test_suggest_says_that_the_batches_differ(number, runs_at):
+    answer = rewriter.suggest("None,12,8", f"{number},12,3", op="Concatenate")
+    assert not answer.legal
+    assert f"this runs at batch {runs_at} only" in answer.why
+    assert [c.rule for c in answer.candidates] == (["join-repeat"] if runs_at == 1 else [])
+    assert rewriter.suggest("1,12,8", "1,12,3", op="Concatenate").legal
+    assert rewriter.suggest("None,12,8", "None,12,3", op="Concatenate").legal
