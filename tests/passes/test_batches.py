@@ -288,6 +288,16 @@ def fixed_stack(number: int) -> keras.Model:
     return keras.Model([x, y], Stack(1, name="node")([x, y]))
 
 
+def fixed_attention(number: int) -> keras.Model:
+    x, y = two(number, (5, 8))
+    return keras.Model([x, y], layers.Attention(name="node")([y, x]))
+
+
+def fixed_heads(number: int) -> keras.Model:
+    x, y = two(number, (5, 8))
+    return keras.Model([x, y], layers.MultiHeadAttention(2, 4, name="node")(y, x))
+
+
 FIXED = [
     fixed_join,
     fixed_join_op,
@@ -298,8 +308,12 @@ FIXED = [
     fixed_dot,
     fixed_einsum,
     fixed_stack,
+    fixed_attention,
+    fixed_heads,
 ]
-STRETCHED = {"fixed_sum", "fixed_product", "fixed_product_op", "fixed_matmul"}
+STRETCHED = {"fixed_sum", "fixed_product", "fixed_product_op", "fixed_matmul", "fixed_attention"}
+# No operation in which operands are placed: nothing can be inserted there.
+ELSEWHERE = {"fixed_stack", "fixed_attention", "fixed_heads"}
 
 
 def runs(model: keras.Model, batch: int) -> bool:
@@ -323,7 +337,7 @@ def test_a_batch_of_a_number_beside_an_open_one_is_found_and_refused(build, numb
     assert f"runs at batch {number} only" in finding.message
     result = rewriter.repair(path, tmp_path / "fixed.keras", ops="all", verify=False)
     assert result.output is None
-    if build is not fixed_stack:
+    if build.__name__ not in ELSEWHERE:
         assert "leave the batch of both open" in finding.why
         assert str(finding.kind) == "batch-size"
 
