@@ -137,7 +137,8 @@ def step_text(step: Step, names: Sequence[str]) -> str:
     if step.op == "Transpose":
         return f"Transpose {what} by {step.axes}, giving {to}"
     if step.like is not None:
-        return f"Repeat {what} to the size of {names[step.like]} along {step.axes}, giving {to}"
+        axes = f"axes {step.axes}" if len(step.axes) > 1 else f"axis {step.axes[0]}"
+        return f"Repeat {what} along {axes} to the size of {names[step.like]}, giving {to}"
     if step.op == "Tile":
         return f"Tile {what} by {step.repeats}, giving {to}"
     if step.op == "Repeat":
