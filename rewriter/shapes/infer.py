@@ -493,8 +493,8 @@ class _Driver:
                 step.fault = str(error)
                 made = flatten_outputs(error.made) if error.by is node.operation else ()
                 values = (
-                    [leaf for leaf in made if isinstance(leaf, Value)]
-                    or self._restated(graph, step, node, call)
+                    self._restated(graph, step, node, call)
+                    or [leaf for leaf in made if isinstance(leaf, Value)]
                     or self._assumed(graph, node, call)
                 )
             except OpaqueError as error:

@@ -115,6 +115,14 @@ def generator() -> keras.Model:
     return keras.Model(noise, excite(x, 11, "second_"))
 
 
+def classifier() -> keras.Model:
+    """A Flatten is lost: only the weights of the Dense after it do not fit."""
+    image = keras.Input((4, 6, 3), name="image")
+    x = layers.Flatten(name="lost")(layers.Conv2D(5, 1, name="features")(image))
+    x = layers.Dense(7, name="node")(x)
+    return keras.Model(image, layers.Multiply(name="scale")([x, layers.Dense(7, name="gate")(x)]))
+
+
 # -- broken files -----------------------------
 def without(
     model: keras.Model, tmp_path: Path, name: str = "lost", at_call: bool = True
@@ -175,7 +183,7 @@ def assert_same(fixed: Path, whole: Path, *batches: int) -> None:
 
 
 # -- tests -----------------------------
-@pytest.mark.parametrize("build", [*CASES, nested, generator], ids=lambda f: f.__name__)
+@pytest.mark.parametrize("build", [*CASES, nested, generator, classifier], ids=lambda f: f.__name__)
 def test_what_follows_is_analysed(build, tmp_path):
     model = build()
     whole, broken = without(model, tmp_path)
@@ -226,12 +234,17 @@ def test_where_the_call_records_another_shape_it_is_offered(build, tmp_path):
         assert_same(tmp_path / "fixed.keras", whole)
 
 
-def test_a_reshape_that_regroups_is_offered(tmp_path):
-    whole, broken = without(generator(), tmp_path)
+@pytest.mark.parametrize(
+    ("build", "equation"),
+    [(generator, "b (h w c) -> b h w c"), (classifier, "b h w c -> b (h w c)")],
+    ids=["generator", "classifier"],
+)
+def test_a_reshape_that_regroups_is_offered(build, equation, tmp_path):
+    whole, broken = without(build(), tmp_path)
     result = rewriter.repair(broken, tmp_path / "fixed.keras", ops="all", verify=False)
     assert result.output is None
     (finding,) = result.findings
-    assert [c.equation for c in finding.candidates] == ["b (h w c) -> b h w c"]
+    assert [c.equation for c in finding.candidates] == [equation]
     assert "it would regroup the operand's axes" in finding.why
     result = rewriter.repair(broken, tmp_path / "fixed.keras", ops="all", mode="best", verify=False)
     assert result.output is not None
