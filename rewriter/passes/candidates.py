@@ -18,11 +18,13 @@ from ..rules.notation import Equation, Term
 from ..rules.table import Family, Rule, families_of, kind_of
 from ..rules.table import Kind as RuleKind
 from ..shapes.broadcast import Convention, align, broadcast, positions
+from . import batches
 from .evidence import SUPPORT, demand, weigh
 from .find import operand_axes
 from .finding import Applicability, Candidate
 from .joining import joinings
 from .placements import placements
+from .recorded import reshapes
 from .sites import Site
 from .subscripts import einsum_readings
 
@@ -41,6 +43,9 @@ def candidates(
         with_identity: keep readings of the result as it stands (no node to insert).
         complete: add to the rules every other placement of one operand's axes on those of the other.
     """
+    if site.family is Family.OTHER:
+        lost = reshapes(site.inference, site.node.name)
+        return [] if lost is None else [lost]
     operands = operand_axes(site)
     if not operands:
         return []
@@ -147,6 +152,8 @@ def _ask(site: Site, found: Sequence[Candidate]) -> None:
 def _doubt(candidate: Candidate, site: Site, waiting: Sequence[int], nothing_speaks: bool) -> str:
     """Why a reading is not to be chosen for the user, or ""."""
     transposes = [step for step in candidate.plan.steps if step.op == "Transpose" and step.operand >= 0]
+    if one_sample := batches.doubt(candidate):
+        return one_sample
     if nothing_speaks:
         return "nothing but sizes speaks for turning an operand"
     if any(site.is_stale(step.operand) for step in transposes):

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 
 import networkx as nx
 
-from ..ir.axis import Axis
+from ..ir.axis import Axis, Value
 from ..ir.graph import Graph, Path, path_text
 from ..ir.size import Size
 from ..shapes.call import Call, known
@@ -227,17 +227,17 @@ class Trials:
 
     def _as_before(self, inference: Inference, finding: Finding, claims: bool = False) -> bool:
         """True where the operands have the sizes that they had when the finding was made, and by the same claims."""
-        if len(finding.path) > 1:
-            now = self.reexamine(inference, finding.path)
-            values = [o.value for o in now.operands] if now is not None else []
-        else:
-            taken = inference.taken(finding.path[0])
-            if taken is None:
-                return True
-            values = taken
+        *above, name = finding.path
+        contexts = [taken for item in inference.at(tuple(above)) if (taken := item.taken(name)) is not None]
+        if not contexts and not above:
+            return True
         before = [o.value for o in finding.operands]
-        same_sizes = [value.sizes for value in values] == [value.sizes for value in before]
-        return same_sizes and not (claims and [v.claimed for v in values] != [v.claimed for v in before])
+
+        def alike(values: Sequence[Value]) -> bool:
+            same_sizes = [value.sizes for value in values] == [value.sizes for value in before]
+            return same_sizes and not (claims and [v.claimed for v in values] != [v.claimed for v in before])
+
+        return any(map(alike, contexts))
 
     def _groups(self, undecided: Sequence[Finding]) -> list[list[Finding]]:
         """The findings in groups that have to be decided together: those whose readings reach the same nodes."""

@@ -47,7 +47,8 @@ def joinings(operands: Sequence[Axes], axis: object) -> Iterator[Joined]:
     if not isinstance(axis, int) or not -rank <= axis < rank or not 1 < len(operands) <= _MAX_OPERANDS:
         return
     place = axis % rank
-    data = next(axes for axes in operands if len(axes) == rank)
+    largest = [axes for axes in operands if len(axes) == rank]
+    data = next((axes for axes in largest if axes[0].role is Role.BATCH), largest[0])
     ways = [_placements(axes, data, place) for axes in operands]
     combinations = itertools.islice(itertools.product(*ways), _MAX_READINGS)
     equations = (_equation(operands, placements, rank, place) for placements in combinations)
@@ -68,19 +69,13 @@ def _repeats(equation: Equation) -> bool:
 
 
 def _rule(equation: Equation, operands: Sequence[Axes]) -> str:
-    lacks = any(
-        not set(term.names) & equation.names(k)
-        for k in range(len(operands))
-        for term in equation.output
-        if not term.parts
-    )
-    if lacks:
+    if equation.lacking - {0}:
         return "join-spread"
     if any(term.cropped for terms in equation.operands for term in terms):
         return "join-crop"
     if any(term.cut for term in equation.output):
         return "join-cover"
-    if any(len(term.names) > 1 and not term.parts for term in equation.output):
+    if equation.lacking or any(len(term.names) > 1 and not term.parts for term in equation.output):
         return "join-repeat"
     return "join"
 
@@ -106,7 +101,8 @@ def _placements(axes: Axes, data: Axes, place: int) -> list[Placement]:
 def _fits(axes: Axes, places: Placement, data: Axes, place: int) -> bool:
     for axis, where in zip(axes, places, strict=True):
         other = data[where]
-        if (axis.role is Role.BATCH) != (other.role is Role.BATCH):
+        one_sample = where == 0 and 1 in (axis.size, other.size)
+        if (axis.role is Role.BATCH) != (other.role is Role.BATCH) and not one_sample:
             return False
         if where != place and axis.size != 1 and other.size != 1 and not _related(axis, other, where == 0):
             return False

@@ -17,6 +17,7 @@ from .contractions import CONTRACTIONS, offer_readings, suspects
 from .downstream import Reexamine, Trials
 from .finding import Candidate, Finding, Kind, Operand, Severity
 from .places import Places
+from .recorded import lost, offer
 from .resolve import examine, meant
 from .rewrite import Applied, Inserted, Rewriter, Spelling
 from .sites import DEFAULT_OPS, Site, families, family_of, operands_of, sites, sites_at
@@ -99,7 +100,7 @@ def analyse(graph: Graph, rules: Sequence[Rule], mode: str = "safe", ops: str = 
     if mode == "best":
         for finding in findings:
             _take_best(finding)
-    return Analysis(inference, found, findings, ops)
+    return Analysis(inference, [*found, *lost(inference, findings)], findings, ops)
 
 
 def _with_what_follows(
@@ -231,6 +232,7 @@ def _other_faults(
                 offer_readings(finding, item, name, rules)
             if family is not None:
                 finding.why += "; --ops all looks at it too"
+            offer(finding, item, name, wanted)
             if claimed:
                 finding.severity = Severity.WARNING
                 finding.why += (

@@ -25,6 +25,7 @@ _MAX_PLACEMENTS = 24
 
 # What the readings are called, those apart that a rule of the table has a name for.
 SUMMARIES = {
+    "lost-reshape": "the Reshape that an operand has lost since the file was written",
     "turned-gate": "one factor per entry of some axes, given in another order",
     "turned-data": "a gate, and the data in another layout",
     "flat-gate": "one factor per entry of some axes, given in one axis",

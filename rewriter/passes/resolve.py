@@ -18,6 +18,7 @@ from ..rules.notation import Equation, parse
 from ..rules.table import Kind as RuleKind
 from ..rules.table import Rule, find_rule, kind_of
 from ..shapes.broadcast import Convention, broadcast, conflicting
+from .batches import advice
 from .candidates import candidates, matches, must_be_asked_for, plan_of
 from .evidence import KINDS, SUPPORT, Evidence, channel_on_space
 from .find import (
@@ -213,6 +214,9 @@ def _misaligned_text(site: Site, contradictions: Sequence[str]) -> str:
 # -- the choice -----------------------------
 def decide(finding: Finding) -> Finding:
     """Set each candidate's applicability, and choose the one that evidence puts above all others."""
+    if finding.kind is Kind.BATCH_SIZE and (said := advice(finding.operands)):
+        finding.candidates, finding.why = [], said
+        return finding
     found = finding.candidates
     competing = [c for c in found if not must_be_asked_for(c)]
     for candidate in found:

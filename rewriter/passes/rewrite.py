@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,7 +13,8 @@ from ..shapes.broadcast import Convention
 from .finding import Candidate, Operand
 from .sites import Site
 
-# How a target writes a step: (module, class name, configuration without a name, arguments after the tensors).
+# How a target writes a step: (module, class name, configuration without a name, arguments besides the tensors). They
+# follow the tensors, or stand around ``...`` in their place.
 Spelling = Callable[[Step], tuple[str, str, dict[str, Any], tuple[Any, ...]]]
 
 
@@ -90,11 +91,12 @@ class Rewriter:
             if step.operand == RESULT:
                 continue
             source = ends.get(step.operand, arguments[step.operand])
-            if isinstance(source, Literal):
+            if isinstance(source, Literal) and step.like is None:
                 ends[step.operand] = _rearranged(source, step)
                 self.inserted.append(Inserted(site.path, step.op, candidate.rule))
             else:
-                end = ends[step.operand] = self._insert(graph, prefix, node, candidate, step, [source])
+                sources = [source, *self._lengths(graph, prefix, node, candidate, step, ends, arguments)]
+                end = ends[step.operand] = self._insert(graph, prefix, node, candidate, step, sources)
                 chains[step.operand].append((*prefix, end.node))
         self._redirect(node, ends)
         used_by = list(graph.nx.successors(node.name))
@@ -114,6 +116,23 @@ class Rewriter:
                 not new and graph.calls[node.operation.name] > 1,
             )
         )
+
+    def _lengths(
+        self,
+        graph: Graph,
+        prefix: Path,
+        node: Node,
+        candidate: Candidate,
+        step: Step,
+        ends: Mapping[int, TensorRef | Literal],
+        arguments: Sequence[TensorRef | Literal],
+    ) -> list[TensorRef | Literal]:
+        """The further tensor that shows a step how long the axes of its result are, where it needs one."""
+        if step.lengths is None:
+            return []
+        like = step.lengths.operand
+        source = ends.get(like, arguments[like])
+        return [self._insert(graph, prefix, node, candidate, step.lengths, [source])]
 
     def _record(self, graph: Graph, name: str, used_by: Iterable[str], shape: tuple[int | None, ...]) -> None:
         """State a node's new shape where it is used, if another one was recorded there."""
@@ -149,7 +168,11 @@ class Rewriter:
             name = graph.fresh_name(stem)
         stamp = {"rewriter": {"rule": candidate.rule, "equation": candidate.equation}}
         operation = Operation(name, "op", class_name, {"name": name, **config}, module, stamp)
-        new = Node(name, operation, 0, (*sources, *arguments), {}, changed=True)
+        at = arguments.index(...) if ... in arguments else 0
+        taken = (
+            (*arguments[:at], *sources, *arguments[at + 1 :]) if ... in arguments else (*sources, *arguments)
+        )
+        new = Node(name, operation, 0, taken, {}, changed=True)
         graph.add(new)
         self.inserted.append(Inserted((*prefix, name), step.op, candidate.rule))
         return TensorRef(name, 0, recorded_shape(step.to), sources[0].dtype)

@@ -47,6 +47,7 @@ LOOKED_AT: dict[tuple[str, str], tuple[Convention, Family]] = {
     ("op", "MatMul"): _CONTRACTION,
     ("layer", "Concatenate"): _JOINING,
     ("op", "Concatenate"): _JOINING,
+    ("op", "Concat"): _JOINING,
 }
 
 # What ``--ops`` takes: the families that are repaired.

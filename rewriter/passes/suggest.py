@@ -11,7 +11,7 @@ from ..ir.graph import Graph, Node, Operation
 from ..ir.size import Size, Truth, same, symbol
 from ..rules.table import Kind as RuleKind
 from ..rules.table import Rule
-from ..shapes.broadcast import Convention, Fit, align, broadcast, fit
+from ..shapes.broadcast import Convention, Fit, align, broadcast, fit, fixes_batch, only_at
 from ..shapes.call import ShapeError
 from ..shapes.inference import Inference
 from .candidates import candidates, must_be_asked_for
@@ -310,6 +310,8 @@ def _cannot_join(operands: list[Operand]) -> str:
     x, y = (o.value.axes or () for o in operands)
     if len(x) != len(y) or not x:
         return "the ranks differ: nothing can be joined as it stands"
+    if len(x) > 1 and fixes_batch(x[0], y[0]):
+        return only_at(x[0], y[0])
     clash = next(
         (i for i, (a, b) in enumerate(zip(x[:-1], y[:-1], strict=True)) if same(a.size, b.size) is Truth.NO),
         None,

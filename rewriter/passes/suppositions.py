@@ -16,6 +16,7 @@ from ..shapes.inference import Inference
 from .candidates import matches
 from .finding import Candidate, Finding
 from .places import Places
+from .recorded import RULE
 
 # How many nodes may be inferred again: so many models, and at least so many.
 _MAX_MODELS = 48
@@ -23,9 +24,11 @@ _MIN_NODES = 40_000
 
 
 def override(candidate: Candidate) -> Override:
-    """What a node's result would be if it meant this."""
+    """What a node's result would be if it meant this. A Reshape that was lost is supposed by the inference itself."""
 
     def result(call: Call) -> tuple[Axis, ...] | None:
+        if candidate.rule == RULE:
+            return None
         operands = [known(v) for v in call.inputs]
         found = matches(candidate.match.equation, operands, roles=False)
         same = next((m for m in found if m.kept == candidate.match.kept), None)

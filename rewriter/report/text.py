@@ -119,7 +119,9 @@ def _others(
         lines.append(f"    ... and {len(others) - most} more (--format json shows all)")
     if item.elsewhere:
         return lines
-    lines += wrapped(f"To say which: --at {_word(f'{shown(item.node)}={others[0].equation}')}", width, 2, 6)
+    first = others[0]
+    said = first.equation if len(first.match.equation.operands) > 1 else first.rule
+    lines += wrapped(f"To say which: --at {_word(f'{shown(item.node)}={said}')}", width, 2, 6)
     return lines
 
 

@@ -24,7 +24,8 @@ class Step:
     ``operand`` is the multiply's operand that it acts on, or ``RESULT`` for what replaces or follows the multiply.
     ``to`` is its result's shape. ``axes`` is the permutation of a Transpose, the new axes of an ExpandDims, the
     dropped ones of a Squeeze, the axis of a Repeat (with ``repeats[0]`` times); ``repeats`` the counts of a Tile. A
-    Slice keeps what is in front.
+    Slice keeps what is in front. A Tile with ``like`` repeats along ``axes`` to the sizes that operand ``like`` has
+    there after its own steps: an open batch has no count that could be written. ``lengths`` comes before it.
     """
 
     op: str
@@ -32,6 +33,15 @@ class Step:
     to: tuple[Size, ...]
     axes: tuple[int, ...] = ()
     repeats: tuple[int, ...] = ()
+    like: int | None = None
+
+    @property
+    def lengths(self) -> Step | None:
+        """What shows a Tile how long its axes are to be: the other operand cut to one entry along the rest."""
+        if self.like is None:
+            return None
+        to = tuple(size if i in self.axes else 1 for i, size in enumerate(self.to))
+        return Step("Slice", self.like, to, tuple(i for i in range(len(to)) if i not in self.axes))
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,20 +101,33 @@ class _Track:
             self.sizes[position] = size
             self.step("Slice")
 
-    def tile(self, terms: Sequence[tuple[str, ...]], sizes: Sequence[Size]) -> str:
-        """Repeat along the unit axes that are to be longer; say what cannot be done."""
+    def tile(self, terms: Sequence[tuple[str, ...]], sizes: Sequence[Size]) -> None:
+        """Repeat along the unit axes that are to be longer, as far as the counts are plain numbers."""
         counts = [
-            size if same(old, 1) is Truth.YES else 1 for old, size in zip(self.sizes, sizes, strict=True)
+            size if same(old, 1) is Truth.YES and isinstance(size, int) else 1
+            for old, size in zip(self.sizes, sizes, strict=True)
         ]
-        unknown = next(
-            (f"{' '.join(t)} is {c}" for t, c in zip(terms, counts, strict=True) if not isinstance(c, int)),
-            "",
-        )
-        if unknown:
-            return f"{unknown}: a repeat count has to be a plain number"
-        self.terms, self.sizes = list(terms), list(sizes)
+        for i, count in enumerate(counts):
+            if count != 1 or self.sizes[i] == sizes[i]:
+                self.terms[i], self.sizes[i] = terms[i], sizes[i]
         if any(count != 1 for count in counts):
-            self.step("Tile", repeats=tuple(count for count in counts if isinstance(count, int)))
+            self.step("Tile", repeats=tuple(counts))
+
+    def tile_like(
+        self, others: Sequence[_Track], terms: Sequence[tuple[str, ...]], sizes: Sequence[Size]
+    ) -> str:
+        """Repeat along the unit axes that are still to be longer, as another operand is; say what cannot be done."""
+        open_ = [i for i, term in enumerate(terms) if term and self.terms[i] != term]
+        if not open_:
+            return ""
+        like = next((t for t in others if all(t.terms[i] == terms[i] for i in open_)), None)
+        if like is None:
+            return (
+                f"{' '.join(terms[open_[0]])} is {sizes[open_[0]]}: a repeat count has to be a plain number"
+            )
+        for i in open_:
+            self.terms[i], self.sizes[i] = terms[i], sizes[i]
+        self.steps.append(Step("Tile", self.operand, tuple(self.sizes), tuple(open_), like=like.operand))
         return ""
 
     def transpose(self, permutation: Sequence[int]) -> None:
@@ -264,15 +287,19 @@ def _joining(found: Match) -> Plan:
     """Every operand with all axes of the result, its own part of the joined one included."""
     output = found.equation.output
     sizes = tuple(found.size(term) for term in output)
-    steps: list[Step] = []
-    for operand in range(len(found.operands)):
-        track = _track(found, operand)
-        own = [Term(t.parts[operand]) if t.parts else t for t in output]
+    tracks = [_track(found, operand) for operand in range(len(found.operands))]
+    wanted = [[Term(t.parts[k]) if t.parts else t for t in output] for k in range(len(tracks))]
+    for track, own in zip(tracks, wanted, strict=True):
         cannot = _bring(track, own, found)
         if cannot:
             return Plan((), sizes, cannot)
-        steps += track.steps
-    return _writable(steps, sizes)
+    whole = [t for t, own in zip(tracks, wanted, strict=True) if t.terms == [term.names for term in own]]
+    for track, own in zip(tracks, wanted, strict=True):
+        cannot = track.tile_like(whole, [t.names for t in own], [found.size(t) for t in own])
+        if cannot:
+            return Plan((), sizes, cannot)
+    steps = [step for track in tracks for step in track.steps]
+    return _writable(sorted(steps, key=lambda step: step.like is not None), sizes)
 
 
 def _writable(steps: Sequence[Step], output: tuple[Size, ...]) -> Plan:
@@ -295,7 +322,8 @@ def _bring(track: _Track, wanted: Sequence[Term], found: Match) -> str:
         return "the axes of the result cannot be made of the operand's"
     if list(full) != track.terms:
         track.layout(full, [s if t else 1 for t, s in zip(full, sizes, strict=True)])
-    return track.tile([t.names for t in wanted], sizes)
+    track.tile([t.names for t in wanted], sizes)
+    return ""
 
 
 def _order_names(track: _Track, order: Sequence[str]) -> None:

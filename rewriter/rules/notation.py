@@ -95,6 +95,16 @@ class Equation:
         return any(term.parts for term in self.output)
 
     @property
+    def lacking(self) -> set[int]:
+        """The axes of the result, joined ones left out, of which an operand has nothing."""
+        names = [self.names(k) for k in range(len(self.operands))]
+        return {
+            position
+            for position, term in enumerate(self.output)
+            if term.names and not term.parts and any(not set(term.names) & own for own in names)
+        }
+
+    @property
     def contracted(self) -> set[str]:
         """Names that are summed over."""
         kept = {name for term in self.output for name in term.names}

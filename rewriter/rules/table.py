@@ -31,6 +31,7 @@ class Family(enum.Enum):
     ELEMENTWISE = "elementwise"
     CONTRACTION = "contraction"
     JOINING = "joining"
+    OTHER = "any other node, before which a Reshape was lost"
 
 
 @dataclass(frozen=True)
@@ -66,7 +67,8 @@ class Rule:
 def kind_of(equation: Equation) -> Kind:
     """What an equation does, read off its names.
 
-    Tensors side by side that are first spread over axes they lack, or flattened, are given another rank.
+    Tensors side by side that are first spread over axes they lack, or flattened, are given another rank. One that lacks
+    no more than the batch is repeated.
     """
     if equation.joins:
         return _kind_of_joined(equation)
@@ -88,9 +90,14 @@ def _kind_of_joined(equation: Equation) -> Kind:
     shared = [set(term.names) for term in equation.output if not term.parts and term.names]
     operands = [equation.names(k) for k in range(len(equation.operands))]
     ranks = {len(terms) for terms in equation.operands}
-    lacks = any(not names & whole for names in operands for whole in shared)
-    if lacks or len(ranks) > 1 or any(len(part) != 1 for t in equation.output for part in t.parts):
+    if (
+        equation.lacking - {0}
+        or len(ranks) > 1
+        or any(len(part) != 1 for t in equation.output for part in t.parts)
+    ):
         return Kind.CONTRACT
+    if equation.lacking:
+        return Kind.REPEAT
     return Kind.REPEAT if any(0 < len(n & w) < len(w) for n in operands for w in shared) else Kind.PLACE
 
 

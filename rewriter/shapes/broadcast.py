@@ -33,6 +33,7 @@ class Fit(enum.Enum):
     STRETCH = "one is 1 and is repeated"
     NEVER = "the sizes differ"
     BY_LUCK = "only a batch of one size fits"
+    FIXED = "one batch is open, the other is a number"
     UNPROVEN = "the sizes may differ"
 
 
@@ -69,7 +70,20 @@ def fit(a: Axis, b: Axis) -> Fit:
         return Fit.NEVER
     if (a.role is Role.BATCH) != (b.role is Role.BATCH):
         return Fit.BY_LUCK
-    return Fit.UNPROVEN
+    return Fit.FIXED if fixes_batch(a, b) else Fit.UNPROVEN
+
+
+def fixes_batch(a: Axis, b: Axis) -> bool:
+    """True where an open batch meets a plain number, 1 included: as one axis they have that batch size only."""
+    number, other = (a, b) if isinstance(a.size, int) else (b, a)
+    return isinstance(number.size, int) and not isinstance(other.size, int) and other.role is Role.BATCH
+
+
+def only_at(a: Axis, b: Axis) -> str:
+    """What is wrong with axes of which one fixes the batch of the other, in words."""
+    number, other = (a, b) if isinstance(a.size, int) else (b, a)
+    sides = f"the batch is {other.size} on one side and {number.size} on the other"
+    return f"{sides}: this runs at batch {number.size} only"
 
 
 def conflicting(a: Axis, b: Axis) -> bool:
@@ -116,6 +130,8 @@ def _fitting(column: Column) -> Axis:
     out = present[0]
     for axis in present[1:]:
         how = fit(out, axis)
+        if how is Fit.FIXED:
+            raise ShapeError(only_at(out, axis))
         if how in (Fit.NEVER, Fit.BY_LUCK):
             raise ShapeError(f"{out} meets {axis}: {how.value}")
         out = meet(out, axis)

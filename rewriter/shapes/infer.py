@@ -20,6 +20,7 @@ from ..ir.size import Size, is_beyond, symbol, unknown
 from .call import LAYERS, ONNX, OPS, Call, OpaqueError, Rule, ShapeError
 from .demands import Misconfigured, check_weights
 from .inference import Changed, Context, Inference, Step, Steps, Summary, output_of
+from .recorded import restated
 
 _MAX_DEPTH = 100
 _MAX_SIGNATURES = 256
@@ -186,8 +187,10 @@ class _Driver:
             except ShapeError as error:
                 step.fault = str(error)
                 made = flatten_outputs(error.made) if error.by is node.operation else ()
-                values = [leaf for leaf in made if isinstance(leaf, Value)] or self._assumed(
-                    graph, node, call
+                values = (
+                    self._restated(graph, step, node, call)
+                    or [leaf for leaf in made if isinstance(leaf, Value)]
+                    or self._assumed(graph, node, call)
                 )
             except OpaqueError as error:
                 step.opaque = str(error)
@@ -382,6 +385,31 @@ class _Driver:
             return [Value(None, claimed=node.name, reason=f"{shown(node.name)!r} cannot run")]
         return [max(operands, key=lambda v: v.rank or 0)]
 
+    def _restated(self, graph: Graph, step: Step, node: Node, call: Call) -> list[Value]:
+        """What a node that cannot run gives on its operands as the file states them; none where it cannot run so."""
+        found = {item.operand: item for item in restated(node, call)}
+        if not found:
+            return []
+        number = -1
+
+        def swapped(leaf: Any) -> Any:
+            nonlocal number
+            if not isinstance(leaf, Value):
+                return leaf
+            number += 1
+            return leaf.with_axes(found[number].axes, None) if number in found else leaf
+
+        args, kwargs = map_leaves(swapped, (call.args, call.kwargs))
+        try:
+            outcome = self.apply(node.operation, *args, **kwargs)
+        except (ShapeError, OpaqueError):
+            return []
+        values = [leaf for leaf in flatten_outputs(outcome) if isinstance(leaf, Value)]
+        if not all(_can_be(graph.recorded.get((node.name, i)), v) for i, v in enumerate(values)):
+            return []
+        step.restated = list(found.values())
+        return values
+
     def _retraced(self, recorded: tuple[int | None, ...], like: Value, name: str) -> Value:
         stated = self._stated(recorded, name)
         assert stated.axes is not None and like.axes is not None
@@ -407,6 +435,16 @@ def flatten_outputs(structure: Any) -> Iterator[Any]:
             yield from flatten_outputs(item)
     else:
         yield structure
+
+
+def _can_be(recorded: Sequence[int | None] | None, value: Value) -> bool:
+    """True where a value can have the recorded shape."""
+    if recorded is None or value.axes is None:
+        return True
+    return len(recorded) == len(value.axes) and all(
+        r is None or not isinstance(a.size, int) or r == a.size
+        for r, a in zip(recorded, value.axes, strict=True)
+    )
 
 
 def _literal(leaf: Literal) -> Value:

@@ -13,6 +13,7 @@ from ..ir.axis import Effect, Origin, Role, Value
 from ..ir.graph import Graph, Operation, Path, TensorRef, map_leaves
 from ..ir.identities import Identities
 from .call import Call, OpaqueError, ShapeError
+from .recorded import Restated
 
 _V = TypeVar("_V")
 
@@ -22,7 +23,8 @@ class Step:
     """What the rule of one node made of its operands, and what it left to be known of their axes.
 
     ``fault`` says why it cannot run, ``opaque`` why nothing is known of it. ``inner`` are the models that it called, by
-    the path from it (a wrapper can hold one).
+    the path from it (a wrapper can hold one). ``restated`` are the operands in whose recorded shape a node that cannot
+    run would run: what follows is inferred from that.
     """
 
     call: Call | None
@@ -31,6 +33,7 @@ class Step:
     opaque: str | None = None
     effects: list[Effect] = field(default_factory=list)
     inner: list[tuple[str, Summary]] = field(default_factory=list)
+    restated: list[Restated] = field(default_factory=list)
 
 
 Steps = MutableMapping[str, Step]
@@ -117,6 +120,11 @@ class Inference:
         except OpaqueError:
             pass
         return fault
+
+    @cached_property
+    def restated(self) -> dict[str, list[Restated]]:
+        """The operands in whose recorded shape a node that cannot run would run, by node."""
+        return {name: step.restated for name, step in self.steps.items() if step.restated}
 
     @cached_property
     def opaque(self) -> dict[str, str]:

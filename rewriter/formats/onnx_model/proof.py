@@ -115,7 +115,7 @@ class _Proof:
             if str(number) in claim.literals:
                 operands.append(claim.literals[str(number)])
                 continue
-            name = nodes[chain[0][-1]].input[0] if chain else taken[number]
+            name = _entered(nodes[chain[0][-1]]) if chain else taken[number]
             operands.append(self._constant(name) if name in self._constants() else name)
         return [*operands, nodes[claim.gives[-1]].output[0]]
 
@@ -298,6 +298,11 @@ class _Proof:
             batches.append(size)
             gaps += [compare(now[n], before[n], str(before[n].dtype)) for n in self.session.outputs]
         return changes(batches, [gap for gap in gaps if not gap.fits])
+
+
+def _entered(node: Any) -> str:
+    """The tensor that an inserted node rearranges: a Where has it after its condition."""
+    return str(node.input[1 if node.op_type == "Where" else 0])
 
 
 def _gap(whole: Any, alone: Any, axis: int | None, sample: int, batch: int) -> Gap | None:

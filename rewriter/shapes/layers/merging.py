@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ...ir.axis import Axis, Value, new_axis, same_kind
 from ...ir.size import Size, Truth, same
-from ..broadcast import Convention, broadcast
+from ..broadcast import Convention, broadcast, fixes_batch, only_at
 from ..call import Call, ShapeError, known, layer
 from ..dtypes import integral_to_float, product_type, quotient, result_type
 from ..spatial import autocast, masked
@@ -71,12 +71,13 @@ def joined(operands: list[tuple[Axis, ...]], axis: object, call: Call) -> tuple[
     """Operands of one rank joined along ``axis``, which becomes a new axis of the summed size.
 
     Raises:
-        ShapeError: the ranks differ, or another axis does.
+        ShapeError: the ranks differ, or another axis does; or one batch is open and the other a number.
     """
     first = operands[0]
     place = call.axis(axis, len(first))
     total: Size = first[place].size
     result = list(first)
+    fixed = ""
     for axes in operands[1:]:
         if len(axes) != len(first):
             raise ShapeError(f"cannot join tensors of rank {len(first)} and {len(axes)}")
@@ -85,10 +86,17 @@ def joined(operands: list[tuple[Axis, ...]], axis: object, call: Call) -> tuple[
                 continue
             if same(a.size, b.size) is Truth.NO:
                 raise ShapeError(f"cannot join along axis {place}: axis {number} is {a} here and {b} there")
+            if fixes_batch(a, b):
+                fixed = fixed or only_at(a, b)
+                result[number] = b if isinstance(a.size, int) else a
             if same(a.size, b.size) is Truth.YES and not (a.factors or b.factors):
                 a.origin.unify(b.origin)
         total = total + axes[place].size
     result[place] = same_kind(first[place], total) if len(operands) > 1 else first[place]
+    if fixed:
+        error = ShapeError(f"cannot join along axis {place}: {fixed}")
+        error.by, error.made = call.operation, call.like(result)
+        raise error
     return tuple(result)
 
 
@@ -109,6 +117,8 @@ def dot(call: Call) -> Value:
         raise ShapeError(f"contracts {x[i]} with {y[j]}: the sizes differ")
     if same(x[0].size, y[0].size) is Truth.NO:
         raise ShapeError(f"the batches are {x[0]} and {y[0]}")
+    if fixes_batch(x[0], y[0]):
+        raise ShapeError(only_at(x[0], y[0]))
     kept = [*(a for n, a in enumerate(x) if n != i), *(a for n, a in enumerate(y) if n not in (0, j))]
     kinds = [autocast(call, value) for value in call.inputs]
     if call.flag("normalize"):

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from ...ir.axis import Axis, Value, new_axis
 from ...ir.size import Truth, product, same
-from ..broadcast import Convention, broadcast
+from ..broadcast import Convention, broadcast, fixes_batch, only_at
 from ..call import Call, Configured, ShapeError, known, op
 from ..dtypes import product_type, result_type, strong
 from ._operands import equate, flattened, operand, value_of
@@ -197,6 +197,8 @@ def contracted(operands: Sequence[Axes], terms: Sequence[str], result: str) -> A
 
 
 def _met(letter: str, a: Axis, b: Axis) -> Axis:
+    if fixes_batch(a, b):  # TensorFlow's einsum does not even stretch a 1
+        raise ShapeError(f"axis {letter}: {only_at(a, b)}")
     if b.size == 1:
         return a
     if a.size == 1:
