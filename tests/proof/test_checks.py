@@ -320,7 +320,7 @@ def test_the_capture_leaves_the_model_as_it_was():
     from rewriter.formats.proof.request import Claim
 
     model = gated()
-    name = multiply_of(model)
+    name = [multiply_of(model)]
     claim = Claim(
         "scale", "Multiply", name, name, [[], []], {}, False, "b c, b c -> b c", [[0, 1], [0, 1]], [0, 0], 0
     )

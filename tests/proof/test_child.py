@@ -12,6 +12,7 @@ import pytest
 from rewriter.cli import main
 from rewriter.formats import keras_ops
 from rewriter.formats.proof import Request, in_child
+from rewriter.formats.proof.verdict import judged
 from tests.cli.common import is_one_error_line, model, run, spawn
 from tests.cli.hostile import product
 
@@ -105,6 +106,8 @@ def test_what_was_shown_before_it_hangs_counts(monkeypatch):
         "proven": False,
         "why": f"it took longer than {timeout:g} seconds",
     }
+    assert answer["ended"] == answer["behaviour"]["why"] == f"it took longer than {timeout:g} seconds"
+    assert judged(answer, [])["verdict"] == "not-run"
 
 
 def test_what_is_not_installed_is_said(monkeypatch):

@@ -112,8 +112,8 @@ def test_the_request(source: Path):
     assert request.batches[:3] == [1, 2, 3]
     assert {10, 12, 16} <= set(request.batches)
     (claim,) = request.claims
-    assert (claim.node, claim.op, claim.meets, claim.gives) == ("scale", "Multiply", "scale", "scale")
-    assert claim.chains == [[], ["scale_channel_gate_reshape"]]
+    assert (claim.node, claim.op, claim.meets, claim.gives) == ("scale", "Multiply", ["scale"], ["scale"])
+    assert claim.chains == [[], [["scale_channel_gate_reshape"]]]
     assert (claim.operand_batches, claim.result_batch) == ([0, 0], 0)
     assert from_dict(request.as_dict()) == request
 
