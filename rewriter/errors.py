@@ -40,11 +40,17 @@ class VerificationError(RewriterError):
 
 
 def shown(text: object) -> str:
-    """Text from a file, fit for a message: at most 200 characters, control and format characters replaced."""
-    clean = "".join(
+    """Text from a file, fit for a message: at most 200 characters, control and format characters replaced.
+
+    Longer text lacks its middle: a path ends in the file's name.
+    """
+    text = str(text)
+    if len(text) > _SHOWN:
+        half = _SHOWN // 2
+        text = f"{text[: half - 1]}\N{HORIZONTAL ELLIPSIS}{text[-half:]}"
+    return "".join(
         "\N{REPLACEMENT CHARACTER}"
         if unicodedata.category(c) in ("Cc", "Cf", "Cs", "Zl", "Zp", "Co", "Cn")
         else c
-        for c in str(text)[: _SHOWN + 1]
+        for c in text
     )
-    return clean if len(clean) <= _SHOWN else clean[: _SHOWN - 1] + "\N{HORIZONTAL ELLIPSIS}"

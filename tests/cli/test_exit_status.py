@@ -202,6 +202,12 @@ def test_running_out_of_something_is_one_line(error, capsys, monkeypatch):
     assert done.err.count("error: ") == done.err.count("\n") == 2
 
 
+def test_a_long_path_keeps_the_name_of_the_file(capsys):
+    done = run(capsys, "check", f"none/{'folder/' * 60}model.keras")
+    assert is_one_error_line(done.err, "error: none/folder/", "/model.keras: no such file")
+    assert len(done.err) < 250
+
+
 def test_interrupt(capsys, monkeypatch):
     import rewriter.api
 

@@ -570,8 +570,9 @@ def damaged() -> dict[str, bytes]:
 
 
 @pytest.mark.parametrize("name", damaged())
-def test_a_file_that_cannot_be_used_gives_one_line(name, tmp_path, capsys):
-    path = tmp_path / "m.onnx"
+def test_a_file_that_cannot_be_used_gives_one_line(name, tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    path = Path("m.onnx")
     path.write_bytes(damaged()[name])
     for words in (["check"], ["shapes"], ["explain"], ["repair", "-o", str(tmp_path / "o.onnx")]):
         assert main([words[0], str(path), *words[1:]]) == 2
