@@ -1,7 +1,7 @@
 """How an older Keras 3 spells the operations that are inserted: what it wrote must load in it again.
 
 Seen in Keras 3.0.5, 3.1.1, 3.2.1, 3.3.3, 3.8.0, 3.10.0 and 3.11.0: until 3.11 Reshape, Transpose, ExpandDims, Squeeze,
-Tile and Repeat take no name, and Slice takes its shape where it is called; 3.0 takes one axis only. An operation
+Tile, Repeat and Any take no name, and Slice takes its shape where it is called; 3.0 takes one axis only. An operation
 without a name in its configuration is named by Keras as it is loaded, after its class and how many there were before,
 and a second operation of that name in the model is an error. A Reshape is therefore a layer where it can be one.
 """
@@ -22,7 +22,7 @@ Dialect = Callable[[Json], Json]
 
 _NAMED = (3, 11)
 _SEVERAL_AXES = (3, 1)
-_NAMELESS = frozenset({"ExpandDims", "Repeat", "Reshape", "Squeeze", "Tile", "Transpose"})
+_NAMELESS = frozenset({"Any", "ExpandDims", "Repeat", "Reshape", "Squeeze", "Tile", "Transpose"})
 
 
 def newest(entry: Json) -> Json:
@@ -50,7 +50,8 @@ def dialect_of(version: Any, graph: Graph) -> Dialect:
         if entry["class_name"] not in _NAMELESS:
             return entry
         axes = entry["config"].get("axis")
-        if number < _SEVERAL_AXES and isinstance(axes, list) and len(axes) > 1:
+        one_only = entry["class_name"] in ("ExpandDims", "Squeeze") and number < _SEVERAL_AXES
+        if one_only and isinstance(axes, list) and len(axes) > 1:
             raise UnsupportedError(
                 f"saved by Keras {shown(version)}, whose {entry['class_name']} takes one axis: save it with Keras 3.11"
             )

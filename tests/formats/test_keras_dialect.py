@@ -185,3 +185,21 @@ def test_the_newest_keras_takes_a_name_everywhere():
     for name in (*NAMELESS, "Slice"):
         family = keras.src.ops.core if name == "Slice" else keras.src.ops.numpy
         assert "name" in inspect.signature(getattr(family, name).__init__).parameters, name
+
+
+@pytest.mark.parametrize("version", ["3.0.5", "3.8.0", "3.11.0"])
+def test_one_sample_repeated_to_the_batch(version: str, tmp_path: Path):
+    """Any takes no name before 3.11, and several axes always; Where takes a name in every Keras 3."""
+    keras.utils.clear_session()
+    x = keras.Input((5, 4))
+    token = np.arange(4, dtype="float32").reshape(1, 1, 4)
+    model = keras.Model(x, keras.ops.concatenate([token, L.Dense(4)(x)], axis=1))
+    path = saved(model, tmp_path / "model.keras", version)
+    result = rewriter.repair(path, tmp_path / "out.keras", ops="all", verify=False)
+    assert result.output is not None
+    any_, where = inserted(tmp_path / "out.keras")
+    assert ("name" in any_["config"]) == (version == "3.11.0")
+    assert (any_["config"]["axis"], "name" in where["config"]) == ([1, 2], True)
+    data = np.ones((3, 5, 4), "float32")
+    got = np.asarray(keras.saving.load_model(tmp_path / "out.keras")(data))
+    np.testing.assert_array_equal(got[:, 0], np.repeat(token[:, 0], 3, 0))
