@@ -164,7 +164,7 @@ def _ops(parser: _Parser) -> None:
         "--ops",
         choices=_OPS,
         default=_OPS[0],
-        help="multiply looks at multiplies (default), all at Add and its kin, Dot, matmul, einsum and Concatenate too",
+        help="what may be changed: multiply (default), or all: sums, Dot, matmul, einsum and Concatenate too",
     )
 
 

@@ -48,7 +48,8 @@ def axis_misaligned() -> keras.Model:
     """Channels first with equal sizes: the layer scales the width instead of the channels."""
     image = keras.Input((8, 8, 8), name="image")
     x = layers.BatchNormalization(axis=1, name="features")(image)
-    g = factors(x, 8, data_format="channels_first")
+    pooled = layers.GlobalAveragePooling2D(data_format="channels_first", name="pool")(x)
+    g = layers.Activation("sigmoid", name="excite")(pooled)
     y = layers.Multiply(name="scale")([x, g])
     return keras.Model(image, layers.BatchNormalization(axis=1, name="after")(y), name="axis_misaligned")
 

@@ -11,7 +11,7 @@ import itertools
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from .size import Size, is_unknown, product
@@ -88,20 +88,18 @@ class Origin:
     ``role`` is what the rule that made it knew. ``derived`` names the origin that the values along this axis were
     computed from (a Dense over a pooled channel axis makes a new feature axis derived from that channel axis); it is
     evidence, not identity. ``like`` is the origin whose role it takes over (a pooled height is still a height).
-    ``inserted`` is set for a unit axis that somebody wrote.
 
     The origins that a rule sees are as they were made; those in the identities of an inference are what the whole model
     makes of them: one for all axes that are the same.
     """
 
-    __slots__ = ("_hash", "_key", "derived", "inserted", "like", "role")
+    __slots__ = ("_hash", "_key", "derived", "like", "role")
 
     def __init__(
         self,
         role: Role = Role.UNKNOWN,
         derived: Origin | None = None,
         like: Origin | None = None,
-        inserted: bool = False,
     ) -> None:
         current = _SCOPE.get()
         self._key = (None, next(_OUTSIDE)) if current is None else (current.owner, next(current.count))
@@ -109,7 +107,6 @@ class Origin:
         self.role: Role = like.role if like is not None and role in WEAK else role
         self.derived = derived
         self.like = like
-        self.inserted = inserted
 
     def __hash__(self) -> int:
         return self._hash
@@ -126,7 +123,7 @@ class Origin:
 
     @property
     def _made(self) -> tuple[object, ...]:
-        return self._key, self.role, self.inserted, self.derived is None, self.like is None
+        return self._key, self.role, self.derived is None, self.like is None
 
     def hint(self, role: Role) -> None:
         """Say that a layer takes this axis for ``role``: it gets it if it has none, or a strong one over a weak one.
@@ -155,12 +152,30 @@ class Origin:
 
 
 @dataclass(frozen=True, slots=True)
+class AxisFacts:
+    """What is known of one axis of one tensor; it goes wherever the axis goes.
+
+    ``written`` says what put an axis of size 1 there, where the author did (``Reshape``, ``keepdims`` …): it states
+    where the other axes stand. ``sums_to_one`` is set where the numbers along the axis add up to one, ``split`` where
+    a Reshape made the axis out of others. The last two hold for these numbers only: what computes new ones drops them.
+    """
+
+    written: str = ""
+    sums_to_one: bool = False
+    split: bool = False
+
+
+_NO_AXIS_FACTS = AxisFacts()
+
+
+@dataclass(frozen=True, slots=True)
 class Axis:
     """One axis of a tensor. ``factors`` is set where it is a row-major product of other axes."""
 
     size: Size
     origin: Origin = field(default_factory=Origin, compare=False)
     factors: tuple[Axis, ...] = field(default=(), compare=False)
+    facts: AxisFacts = field(default=_NO_AXIS_FACTS, compare=False)
 
     @property
     def role(self) -> Role:
@@ -180,6 +195,7 @@ class Axis:
             self is other
             or self.size == other.size
             and self.origin == other.origin
+            and self.facts == other.facts
             and len(self.factors) == len(other.factors)
             and all(a.is_identical(b) for a, b in zip(self.factors, other.factors, strict=True))
         )
@@ -192,9 +208,11 @@ class Axis:
         return str(self.size) if self.role is Role.UNKNOWN else f"{self.role}={self.size}"
 
 
-def new_axis(size: Size, role: Role = Role.UNKNOWN, derived: Axis | None = None) -> Axis:
+def new_axis(
+    size: Size, role: Role = Role.UNKNOWN, derived: Axis | None = None, facts: AxisFacts = _NO_AXIS_FACTS
+) -> Axis:
     """An axis of its own, the same as no other."""
-    return Axis(size, Origin(role, derived.origin if derived is not None else None))
+    return Axis(size, Origin(role, derived.origin if derived is not None else None), facts=facts)
 
 
 def remade(axis: Axis, size: Size) -> Axis:
@@ -225,19 +243,42 @@ def either(axes: Sequence[Axis]) -> Axis:
     return result
 
 
-def unit_axis() -> Axis:
-    """An axis of size 1 that somebody inserted: by a Reshape, an ExpandDims, a slice with a new axis."""
-    return Axis(1, Origin(inserted=True))
+def unit_axis(by: str, like: Axis | None = None) -> Axis:
+    """An axis of size 1 that the author wrote: by a Reshape, an ExpandDims, keepdims, a slice with a new axis.
+
+    Args:
+        like: the axis that it is computed from, and whose role it keeps.
+    """
+    axis = Axis(1) if like is None else remade(like, 1)
+    return replace(axis, facts=AxisFacts(by))
 
 
-def merge_axes(axes: Iterable[Axis]) -> Axis:
-    """The row-major product of the axes, unit axes left out: ``merge(H, W, C) -> H*W*C``."""
+def merge_axes(axes: Iterable[Axis], by: str = "Reshape") -> Axis:
+    """The row-major product of the axes, unit axes left out: ``merge(H, W, C) -> H*W*C``; ``by`` does it."""
     kept = tuple(leaf for axis in axes if axis.size != 1 for leaf in axis.flat())
     if not kept:
-        return unit_axis()
+        return unit_axis(by)
     if len(kept) == 1:
         return kept[0]
     return Axis(product(a.size for a in kept), Origin(), kept)
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What is known of the numbers of a tensor.
+
+    ``weights`` is set where a softmax made them, and they were only moved or left out since. ``moved`` is the order in
+    which the author transposed the tensor, as the place that each axis had before (-1 for a unit axis that came later);
+    empty where it stands as it was made, or where a layer after it says what its axes are. ``total`` is the tensor that
+    this one is the sum of, with the number of the axis.
+    """
+
+    weights: bool = False
+    moved: tuple[int, ...] = ()
+    total: tuple[Value, int] | None = field(default=None, compare=False)
+
+
+_NO_FACTS = Facts()
 
 
 @dataclass(frozen=True, slots=True)
@@ -256,6 +297,7 @@ class Value:
     reason: str = ""
     constant: Any = None
     mask: tuple[Axis, ...] | None = None
+    facts: Facts = _NO_FACTS
 
     @property
     def rank(self) -> int | None:
@@ -276,12 +318,13 @@ class Value:
 
     def with_axes(self, axes: tuple[Axis, ...] | None, mask: tuple[Axis, ...] | None) -> Value:
         """The same value, with other axes."""
-        return Value(axes, self.dtype, self.claimed, self.reason, self.constant, mask)
+        return replace(self, axes=axes, mask=mask)
 
     def is_identical(self, other: Value) -> bool:
         """True where a rule cannot tell the two apart."""
         return self is other or (
             self.is_alike(other)
+            and self.facts == other.facts
             and (self.claimed, self.reason) == (other.claimed, other.reason)
             and _identical(self.axes, other.axes)
             and _identical(self.mask, other.mask)

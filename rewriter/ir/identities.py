@@ -8,6 +8,7 @@ up. Two inferences with the same effects have the same identities: nothing of on
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterable, Sequence
+from dataclasses import replace
 from typing import Any
 
 from .axis import WEAK, Axis, Effect, Origin, Role, Value
@@ -120,7 +121,7 @@ class Identities:
         chain: list[Origin] = []
         node: Origin | None = self.root(made)
         while node is not None and node not in self._seen:
-            self._seen[node] = known = Origin(self._role[node], inserted=node.inserted)
+            self._seen[node] = known = Origin(self._role[node])
             chain.append(known)
             node = self.ancestry(node)
         below = None if node is None else self._seen[node]
@@ -130,7 +131,7 @@ class Identities:
         return self._seen[self.root(made)]
 
     def axis(self, axis: Axis) -> Axis:
-        return Axis(axis.size, self.origin(axis.origin), tuple(map(self.axis, axis.factors)))
+        return replace(axis, origin=self.origin(axis.origin), factors=tuple(map(self.axis, axis.factors)))
 
     def value(self, value: Value) -> Value:
         """A value as the whole model has it."""

@@ -10,7 +10,7 @@ import itertools
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 
-from ..ir.axis import Axis
+from ..ir.axis import Axis, Role
 from ..ir.size import Size
 from ..rules.lower import Plan, lower, lower_by_matmul
 from ..rules.match import Match, match
@@ -19,9 +19,10 @@ from ..rules.table import Family, Rule, families_of, kind_of
 from ..rules.table import Kind as RuleKind
 from ..shapes.broadcast import Convention, align, broadcast, positions
 from . import batches
-from .evidence import SUPPORT, demand, weigh
+from .evidence import Rank, demand, weigh
 from .find import operand_axes
 from .finding import Applicability, Candidate
+from .intent import fills_units, is_moved, moves_a_unit, split_axes, undoes, unused_units
 from .joining import joinings
 from .placements import placements
 from .recorded import reshapes
@@ -58,19 +59,17 @@ def candidates(
     for candidate in found:
         if not candidate.plan.steps and not with_identity:
             continue
-        evidence = weigh(candidate.match.pairs, operands, [o.softmax for o in site.operands])
+        evidence = weigh(candidate.match.pairs, operands, [v.facts.weights for v in site.values])
         demand(evidence, candidate.plan.output, site.recorded or _naive_shape(site), stands)
-        evidence.contradictions += _written_units(candidate, operands)
+        evidence.restored = _restores(candidate, site)
+        evidence.unused_units = unused_units(candidate)
         evidence.in_order = _in_order(candidate, site)
         evidence.keeps_data = _keeps_data(candidate, site) + _sums_weights(candidate, site)
         candidate.rank = evidence.rank
         candidate.evidence = evidence.texts() or [_size_text(candidate)]
         key = (_named_axes(candidate), candidate.plan.output)
         known = distinct.get(key)
-        if known is None or (bool(known.plan.steps), candidate.rank) > (
-            bool(candidate.plan.steps),
-            known.rank,
-        ):
+        if known is None or _spelled_better(candidate, known):
             distinct[key] = candidate
     _ask(site, list(distinct.values()))
     first_rank = len(operands[0]) if operands else 0
@@ -83,7 +82,34 @@ def candidates(
             _ORDER[c.kind],
             bool(c.match.assumed),
             abs(len(c.plan.output) - first_rank),
+            -_on_the_last_of_two(c),
         ),
+    )
+
+
+def _spelled_better(candidate: Candidate, known: Candidate) -> bool:
+    """True where one of two readings that compute the same has fewer nodes, more to show, or names more unit axes."""
+
+    def order(one: Candidate) -> tuple[bool, Rank, int]:
+        return not one.plan.steps, one.rank, sum(map(len, one.match.kept))
+
+    return order(candidate) > order(known)
+
+
+def _on_the_last_of_two(candidate: Candidate) -> int:
+    """How many axes of a gate stand on the last of two that are one axis of the data, or two of steps.
+
+    Nothing tells rows from columns there; of a map of scores the columns are the keys, which masks are for.
+    """
+    found = candidate.match
+    data = max(range(len(found.operands)), key=lambda k: sum(a.size != 1 for a in found.operands[k]))
+    axes, terms = found.operands[data], found.equation.operands
+    others = {n for k, each in enumerate(terms) if k != data for term in each for n in term.names}
+    stands = [p for p, term in zip(found.kept[data], terms[data], strict=True) if others & set(term.names)]
+    return sum(
+        other.is_same(axes[place]) or other.role is axes[place].role is Role.TIME
+        for place in stands
+        for other in axes[1:place]
     )
 
 
@@ -132,21 +158,33 @@ def _ask(site: Site, found: Sequence[Candidate]) -> None:
     Where an operand was just transposed, that may be what is wrong: undoing it is as good as leaving it.
     """
     plain = [c for c in found if c.rule not in _REGROUPING and c.kind in (RuleKind.PLACE, RuleKind.REPEAT)]
-    undoing = {id(c) for c in found if _undoes(c, site)}
-    waiting = [k for k in range(len(site.operands)) if _moves_a_unit(site, k)]
+    undoing = {id(c) for c in found if undoes(c, site)}
+    waiting = [k for k, value in enumerate(site.values) if moves_a_unit(value)]
     for candidate in found:
-        supported = any(candidate.rank[SUPPORT])
+        supported = candidate.rank.supported
         turned = {s.operand for s in candidate.plan.steps if s.op == "Transpose"}
-        moved = bool(turned) and all(k >= 0 and _is_turned(site, k) for k in turned)
+        moved = bool(turned) and all(k >= 0 and is_moved(site.values[k]) for k in turned)
         if candidate.kind is RuleKind.TURN:
             sizes = [tuple(a.size for a in axes) for axes in candidate.match.operands]
-            told = candidate.rank[0] == 1 if candidate.plan.output not in sizes else id(candidate) in undoing
+            told = (
+                candidate.rank.demanded == 1
+                if candidate.plan.output not in sizes
+                else id(candidate) in undoing
+            )
             candidate.unasked = not told
         elif candidate.rule in _REGROUPING:
-            rivals = [c for c in plain if c.rank >= candidate.rank and (not moved or id(c) in undoing)]
+            above = [c for c in plain if c.rank > candidate.rank or (c.rank == candidate.rank and turned)]
+            rivals = [c for c in above if not moved or id(c) in undoing]
             candidate.unasked = bool(rivals) or (bool(turned) and not supported and not moved)
         nothing_speaks = candidate.generic and bool(turned) and not supported and not moved
         candidate.doubt = _doubt(candidate, site, waiting, nothing_speaks)
+    placed = [c for c in found if c.kind is not RuleKind.CONTRACT and not must_be_asked_for(c)]
+    for candidate in found:
+        grown = candidate.kind is RuleKind.CONTRACT and candidate.rank.demanded != 1
+        if grown and placed and fills_units(candidate):
+            candidate.doubt = (
+                candidate.doubt or "the operands also fit with nothing on the author's unit axis"
+            )
 
 
 def _doubt(candidate: Candidate, site: Site, waiting: Sequence[int], nothing_speaks: bool) -> str:
@@ -253,16 +291,16 @@ def _only_reversed(candidate: Candidate) -> bool:
     return first[-1:] == second[-2:-1] and first[-1].names[0] in candidate.match.equation.contracted
 
 
-def _written_units(candidate: Candidate, operands: Sequence[Axes]) -> list[str]:
-    """What speaks against a reading whose result lacks an axis that was inserted into the operand of the most axes."""
-    rank = max(map(len, operands))
-    if len(candidate.plan.output) >= rank:
-        return []
-    return [
-        "it leaves out an axis that was inserted on purpose"
-        for axes, kept in zip(operands, candidate.match.kept, strict=True)
-        if len(axes) == rank and any(axes[i].origin.inserted for i in range(rank) if i not in kept)
-    ]
+def _restores(candidate: Candidate, site: Site) -> int:
+    """How many operands get the shape that the file records for them, where they lost an axis of it."""
+    found = 0
+    for k in range(len(site.operands)):
+        recorded = site.meant_shape(k)
+        shapes = [step.to for step in candidate.plan.steps if step.operand == k]
+        if recorded is not None and shapes:
+            plain = tuple(size if isinstance(size, int) else None for size in shapes[-1])
+            found += plain == recorded
+    return found
 
 
 def _keeps_data(candidate: Candidate, site: Site) -> bool:
@@ -270,63 +308,26 @@ def _keeps_data(candidate: Candidate, site: Site) -> bool:
 
     Not where the data was just turned itself: then both could be the one to turn.
     """
-    data = [k for k, operand in enumerate(site.operands) if not operand.softmax]
-    if len(data) != 1 or len(site.operands) < 2 or _is_turned(site, data[0]):
+    data = [k for k, value in enumerate(site.values) if not value.facts.weights]
+    if len(data) != 1 or len(site.operands) < 2 or is_moved(site.values[data[0]]):
         return False
     return all(step.operand != data[0] for step in candidate.plan.steps)
 
 
 def _sums_weights(candidate: Candidate, site: Site) -> bool:
-    """True for a sum along the axis that a softmax made to add up to one."""
+    """True for a sum along the axis along which a softmax's weights add up to one."""
     equation = candidate.match.equation
-    for k, operand in enumerate(site.operands):
-        source = site.source(operand)
-        if operand.softmax and source is not None and source.operation.class_name == "Softmax":
-            axis = source.operation.config.get("axis", -1)
-            terms = dict(zip(candidate.match.kept[k], equation.operands[k], strict=True))
-            summed = terms.get(axis % len(candidate.match.operands[k])) if isinstance(axis, int) else None
-            if summed is not None and equation.contracted & set(summed.names):
+    for k, value in enumerate(site.values):
+        terms = dict(zip(candidate.match.kept[k], equation.operands[k], strict=True))
+        for position, axis in enumerate(value.axes or ()):
+            names = terms[position].names if position in terms else ()
+            if axis.facts.sums_to_one and equation.contracted & set(names):
                 return True
     return False
 
 
-def _is_turned(site: Site, operand: int) -> bool:
-    """True where an operand comes straight out of a transpose: it may be that one which is not meant."""
-    order = _turning(site, operand)
-    axes = site.operands[operand].value.axes or ()
-    full = [p for p, axis in zip(order, axes, strict=False) if axis.size != 1]
-    return full != sorted(full)
-
-
-def _moves_a_unit(site: Site, operand: int) -> bool:
-    """True where an operand comes straight out of a transpose that moves nothing but unit axes."""
-    axes = site.operands[operand].value.axes or ()
-    moved = [p != q for p, q in enumerate(_turning(site, operand))]
-    units = any(moved[p] and axis.size == 1 for p, axis in enumerate(axes[: len(moved)]))
-    return units and not _is_turned(site, operand)
-
-
 def _long(sizes: Sequence[Size]) -> int:
     return sum(size != 1 for size in sizes)
-
-
-def _turning(site: Site, operand: int) -> list[int]:
-    """The permutation by which an operand was just transposed; none where it was not."""
-    source = site.source(site.operands[operand])
-    if source is None:
-        return []
-    config, name = source.operation.config, source.operation.class_name
-    rank = len(site.operands[operand].value.axes or ())
-    if name == "Permute":
-        return [0, *config.get("dims", ())]
-    if name == "Transpose":
-        return [axis % rank for axis in config.get("axes") or range(rank - 1, -1, -1)]
-    if name == "Swapaxes":
-        order = list(range(rank))
-        one, other = config.get("axis1", 0) % rank, config.get("axis2", 1) % rank
-        order[one], order[other] = order[other], order[one]
-        return order
-    return []
 
 
 def _rests_on_a_split(candidate: Candidate, site: Site) -> bool:
@@ -336,7 +337,7 @@ def _rests_on_a_split(candidate: Candidate, site: Site) -> bool:
     """
     for step in candidate.plan.steps:
         if step.op == "Transpose" and step.operand >= 0:
-            order = [position for position in step.axes if position in _made_by_reshape(site, step.operand)]
+            order = [position for position in step.axes if position in split_axes(site.values[step.operand])]
             if order != sorted(order):
                 return True
     stated = _stated_axes(site)
@@ -347,34 +348,9 @@ def _rests_on_a_split(candidate: Candidate, site: Site) -> bool:
         terms = zip(candidate.match.equation.operands[k], candidate.match.kept[k], strict=True)
         places = {position for term, position in terms if term.names == (summed,)}
         places.add(axis % len(candidate.match.operands[k]))
-        if len(places) == 2 and places <= set(_made_by_reshape(site, k)):
+        if len(places) == 2 and places <= set(split_axes(site.values[k])):
             return True
     return False
-
-
-def _made_by_reshape(site: Site, operand: int) -> list[int]:
-    """The axes of an operand, by number, that a Reshape right before made of others."""
-    ref = site.reference(operand)
-    node = site.inference.graph.nodes[ref.node] if ref is not None else None
-    if node is None or node.operation.class_name != "Reshape":
-        return []
-    taken = site.inference.calls[node.name].inputs[0].axes or ()
-    axes = site.operands[operand].value.axes or ()
-    return [i for i, a in enumerate(axes) if a.size != 1 and not any(a.is_same(other) for other in taken)]
-
-
-def _undoes(candidate: Candidate, site: Site) -> bool:
-    """True where every operand that is transposed gets the order back that it had before it was transposed last."""
-    axes = {s.operand: s.axes for s in candidate.plan.steps if s.op == "Transpose"}
-    for operand, order in axes.items():
-        before = _turning(site, operand) if operand >= 0 else []
-        if len(before) != len(order):
-            return False
-        sizes = [a.size for a in site.operands[operand].value.axes or ()]
-        back = [before[p] for p in order if sizes[p] != 1]
-        if back != sorted(back):
-            return False
-    return bool(axes)
 
 
 def _size_text(candidate: Candidate) -> str:
@@ -535,7 +511,8 @@ def _data_names(rank: int, combination: Sequence[Candidate | None]) -> tuple[tup
 
 def must_be_asked_for(candidate: Candidate) -> bool:
     """True for a sum, a new rank or a turned operand that nothing downstream or recorded asks for."""
-    return candidate.unasked or (candidate.kind is RuleKind.CONTRACT and candidate.rank[0] != 1)
+    changed = candidate.kind is RuleKind.CONTRACT and candidate.rank.demanded != 1
+    return candidate.unasked or (changed and not fills_units(candidate))
 
 
 def as_written(site: Site) -> Candidate | None:

@@ -89,7 +89,7 @@ def _states(inference: Inference) -> dict[Path, State]:
             values = item.values[name] if name not in item.faults else []
             result[*prefix, name] = State(
                 node.operation.class_name,
-                tuple(operands_of(node, item.calls[name], item.graph, prefix)),
+                tuple(operands_of(node, item.calls[name], prefix)),
                 values[0] if values else None,
             )
     return result

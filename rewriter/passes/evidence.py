@@ -6,15 +6,18 @@ candidates is the first kind in which they differ.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from ..ir.axis import SPATIAL, WEAK, Axis, Role
-from ..ir.size import Size
+from ..ir.size import Size, Truth, same
 
 KINDS = (
     "the recorded shape of the result",
+    "the recorded shapes of the operands",
     "no axis of one operand is set against a different axis than the one it comes from",
+    "the axes of size 1 that were put there, kept and with something on each",
     "the same axis on both sides",
     "an axis computed from the one it meets",
     "the same role on both sides",
@@ -24,8 +27,27 @@ KINDS = (
     "the operands in the order of the product, and the axes that a Dot layer names",
 )
 
-# The kinds that speak for one pairing of axes.
-SUPPORT = slice(2, 6)
+
+class Rank(NamedTuple):
+    """A candidate's evidence, one number for each of ``KINDS``; more is better, the first difference decides."""
+
+    demanded: int = 0
+    restored: int = 0
+    consistent: int = 0
+    units: int = 0
+    same: int = 0
+    derived: int = 0
+    roles: int = 0
+    features: int = 0
+    keeps_data: int = 0
+    built_for: int = 0
+    in_order: int = 0
+
+    @property
+    def supported(self) -> bool:
+        """True where something speaks for the pairing of the axes."""
+        return bool(self.same or self.derived or self.roles or self.features)
+
 
 Axes = tuple[Axis, ...]
 Pair = tuple[str, Axis, Axis]
@@ -37,6 +59,8 @@ class Evidence:
     """What speaks for and against one way to pair the axes of two operands."""
 
     demanded: int = 0
+    restored: int = 0
+    unused_units: int = 0
     contradictions: list[str] = field(default_factory=list)
     same: list[str] = field(default_factory=list)
     derived: list[str] = field(default_factory=list)
@@ -48,10 +72,12 @@ class Evidence:
     in_order: int = 0
 
     @property
-    def rank(self) -> tuple[int, ...]:
-        return (
+    def rank(self) -> Rank:
+        return Rank(
             self.demanded,
+            self.restored,
             -len(self.contradictions),
+            -self.unused_units,
             len(self.same),
             len(self.derived),
             len(self.roles),
@@ -68,8 +94,11 @@ class Evidence:
 
     def texts(self) -> list[str]:
         demand = [self.demand_text] if self.demand_text else []
+        restored = ["an operand gets the shape that the file records for it here"] if self.restored else []
         against = [f"against: {text}" for text in self.contradictions]
-        return [*demand, *against, *self.same, *self.derived, *self.roles, *self.features]
+        if self.unused_units:
+            against.append("against: it leaves out an axis of size 1, or leaves it without anything on it")
+        return [*demand, *restored, *against, *self.same, *self.derived, *self.roles, *self.features]
 
 
 def weigh(
@@ -80,7 +109,9 @@ def weigh(
     A pair contradicts where one of its axes is another axis of the other operand than the one it is paired with, or
     was computed along it. On an operand with two axes of one size and one role (rows and columns of a square matrix)
     neither identity nor lineage tells which of the two is meant, and nothing is concluded from them. Lineage through
-    layers that mix what they take, as Dense does, speaks only of axes that a layer gave a role.
+    layers that mix what they take, as Dense does, speaks only of axes that a layer gave a role, and only as long as the
+    axis could stand nowhere else: with another axis of the data of its size, or axes whose product has it, what a layer
+    was computed from says nothing of what it is for.
 
     Args:
         softmax: for each operand, whether a softmax made it: such weights are spread over positions as often as over
@@ -90,24 +121,30 @@ def weigh(
     evidence = Evidence()
     spread = {id(a) for axes, soft in zip(operands, softmax, strict=False) if soft for a in axes}
     twins = _twins(pairs, operands)
+    taken = {id(axis) for _, a, b in pairs if a.is_same(b) for axis in (a, b)}
     for number, (name, a, b) in enumerate(pairs):
         if Role.BATCH in (a.role, b.role) or number in twins:
             continue
         soft = bool({id(a), id(b)} & spread)
+        traced = lineage and not fits_elsewhere(a, b, operands, taken)
         if a.is_same(b):
             evidence.same.append(f"{name} is one and the same axis on both sides")
-        elif lineage and not (soft and not {a.role, b.role} & SPATIAL) and _computed_along(a, b):
+        elif traced and not (soft and not {a.role, b.role} & SPATIAL) and _computed_along(a, b):
             evidence.derived.append(
                 f"{name}: one side was computed along the other's axis ({_role_text(a, b)})"
             )
-        elif (stray := _stray(a, b, operands, lineage and not soft)) is not None:
+        elif (stray := _stray(a, b, operands, traced and not soft)) is not None:
             evidence.contradictions.append(f"{name} pairs {a} with an axis that comes from {stray}")
         elif a.role not in WEAK and b.role not in WEAK:
             if a.role is b.role:
                 evidence.roles.append(f"{name} is {a.role} on both sides")
             else:
                 evidence.contradictions.append(f"{name} pairs {a} with {b}")
-        elif not soft and {a.role, b.role} == {Role.CHANNEL, Role.FEATURE}:
+        elif beside_channels(a, b, operands):
+            evidence.contradictions.append(
+                f"{name} pairs {a} with {b}, and both sides have channels of their own"
+            )
+        elif traced and not soft and {a.role, b.role} == {Role.CHANNEL, Role.FEATURE}:
             evidence.features.append(f"{name} is features on both sides")
     return evidence
 
@@ -116,7 +153,7 @@ def _twins(pairs: Sequence[Pair], operands: Sequence[Axes]) -> set[int]:
     """Numbers of the pairs whose axis of the data has a like one beside it that is left without a partner."""
     if not pairs:
         return set()
-    data = max(range(len(operands)), key=lambda k: len(operands[k]))
+    data = _data(operands)
     # The first axis of a pair is that of the operand which comes first; of three operands, it is the data's.
     mine = [a if data == 0 or len(operands) > 2 else b for _, a, b in pairs]
     used = {id(axis) for axis in mine}
@@ -125,6 +162,38 @@ def _twins(pairs: Sequence[Pair], operands: Sequence[Axes]) -> set[int]:
         for number, axis in enumerate(mine)
         if any(o.size == axis.size and o.role is axis.role and id(o) not in used for o in operands[data])
     }
+
+
+def fits_elsewhere(a: Axis, b: Axis, operands: Sequence[Axes], taken: Collection[int] = ()) -> bool:
+    """True where the axis of the smaller operand fits other axes of the larger one as well as the one it meets, or
+    several that follow one another and have its size together.
+
+    Args:
+        taken: axes that are the same on both sides, by ``id``: nothing else stands on them.
+    """
+    data = _data(operands)
+    if sum(_full(axes) == _full(operands[data]) for axes in operands) > 1:
+        return False
+    mine, other = (a, b) if any(a is axis for axis in operands[data]) else (b, a)
+    axes = [axis for axis in operands[data][1:] if axis.size != 1]
+    for start in range(len(axes)):
+        size: Size = 1
+        for axis in axes[start:]:
+            if id(axis) in taken or axis is mine:
+                break
+            size = size * axis.size
+            if same(size, other.size) is Truth.YES:
+                return True
+    return False
+
+
+def _data(operands: Sequence[Axes]) -> int:
+    """The operand with the most axes that are not 1: the others are placed on it."""
+    return max(range(len(operands)), key=lambda k: (_full(operands[k]), len(operands[k])))
+
+
+def _full(axes: Axes) -> int:
+    return sum(axis.size != 1 for axis in axes)
 
 
 def channel_on_space(pairs: Sequence[Pair], operands: Sequence[Axes]) -> bool:
@@ -136,6 +205,15 @@ def channel_on_space(pairs: Sequence[Pair], operands: Sequence[Axes]) -> bool:
         if stray is not None and stray.role is Role.CHANNEL:
             return True
     return False
+
+
+def beside_channels(a: Axis, b: Axis, operands: Sequence[Axes]) -> bool:
+    """True where the channels of one operand meet an axis that stands beside the channels of the other."""
+    if (a.role is Role.CHANNEL) == (b.role is Role.CHANNEL):
+        return False
+    other = b if a.role is Role.CHANNEL else a
+    axes = next((axes for axes in operands if any(x is other for x in axes)), ())
+    return any(x.role is Role.CHANNEL and x.size != 1 for x in axes)
 
 
 def _computed_along(a: Axis, b: Axis) -> bool:
@@ -154,12 +232,12 @@ def demand(evidence: Evidence, output: Sequence[Size], recorded: Shape | None, s
     fits = len(recorded) == len(output) and all(
         r is None or (not isinstance(s, int)) or r == s for r, s in zip(recorded, output, strict=True)
     )
-    if stands:
-        evidence.built_for = int(fits)
-        return
     exact = fits and all(
         (r is None) == (not isinstance(s, int)) for r, s in zip(recorded, output, strict=True)
     )
+    if stands:
+        evidence.built_for = int(exact)
+        return
     evidence.demanded = 1 if exact else 0 if fits else -1
     shape = "(" + ", ".join("None" if r is None else str(r) for r in recorded) + ")"
     if exact:

@@ -8,9 +8,11 @@ from ..ir.axis import WEAK, Axis, Role
 from ..ir.size import Truth, same
 from ..rules.table import Family
 from ..shapes.broadcast import Column, Convention, Fit, align, fit, only_at
+from ..shapes.facts import sums_by_place
 from .batches import clash
 from .evidence import Evidence, Pair, weigh
 from .finding import Kind
+from .intent import is_written, states_pairs
 from .sites import Site
 
 Axes = tuple[Axis, ...]
@@ -31,6 +33,13 @@ class AsItStands:
     pairs: tuple[Pair, ...]
     evidence: Evidence
     implicit: bool
+
+    @property
+    def is_known(self) -> bool:
+        """True where every axis meets the one that it is, or one of its own kind."""
+        batch = sum(Role.BATCH in (a.role, b.role) for _, a, b in self.pairs)
+        known = len(self.evidence.same) + len(self.evidence.roles)
+        return bool(self.pairs) and known == len(self.pairs) - batch and not self.evidence.contradictions
 
 
 def operand_axes(site: Site) -> list[Axes]:
@@ -110,7 +119,7 @@ def _of_one_rank(site: Site) -> bool:
 
 def _contracted_last(site: Site) -> tuple[Axis, Axis] | None:
     """The axes that ``matmul(x[..., k], y[..., k, n])`` sums over."""
-    if site.node.operation.kind != "op" or site.node.operation.class_name not in ("Matmul", "Dot"):
+    if not sums_by_place(site.node.operation):
         return None
     x, y = operand_axes(site)
     return (x[-1], y[-2] if len(y) > 1 else y[0]) if x and y else None
@@ -120,7 +129,7 @@ def _pairs_of_samples(site: Site, texts: str) -> Fault | None:
     """The batch of both sides in the result: meant where one of them was moved, an accident where neither was."""
     operands = operand_axes(site)
     result = site.inference.values[site.node.name][0].axes or ()
-    if site.node.operation.class_name not in ("Matmul", "Dot") or max(map(len, operands), default=0) < 3:
+    if not sums_by_place(site.node.operation) or max(map(len, operands), default=0) < 3:
         return None
     batched = all(axes and axes[0].role is Role.BATCH for axes in operands)
     if not batched or sum(a.role is Role.BATCH for a in result) < 2:
@@ -135,15 +144,23 @@ def _stray_batch(site: Site, columns: list[Column], texts: str) -> Fault | None:
     ranks = {len(axes) for axes in operand_axes(site)}
     if len(ranks) == 1:
         return None
+    # A batch that is fixed at 1 is repeated along whatever it meets, like any axis of size 1.
     homes = [
         next(
-            (i for i, column in enumerate(columns) if (a := column[k]) is not None and a.role is Role.BATCH),
+            (
+                i
+                for i, column in enumerate(columns)
+                if (a := column[k]) is not None and a.role is Role.BATCH and a.size != 1
+            ),
             None,
         )
         for k in range(len(site.operands))
     ]
     places = sorted({home for home in homes if home is not None})
     if len(places) < 2:
+        return None
+    ahead = [k for k, home in enumerate(homes) if home == places[0]]
+    if all(states_pairs(columns, ahead, place) for place in places[1:]):
         return None
     others = [a for a in columns[places[1]] if a is not None and a.role is not Role.BATCH]
     if any(a.size != 1 for a in others):
@@ -160,10 +177,10 @@ def _stray_batch(site: Site, columns: list[Column], texts: str) -> Fault | None:
 
 def _pairs(axes: list[Axis]) -> list[tuple[Axis, Axis]]:
     """Each axis against the first one that is not 1, which is what it has to equal."""
-    reference = next((a for a in axes if a.size != 1), None)
-    if reference is None:
+    place = next((i for i, a in enumerate(axes) if a.size != 1), None)
+    if place is None:
         return []
-    return [(reference, a) for a in axes if a is not reference]
+    return [(axes[place], a) for i, a in enumerate(axes) if i != place]
 
 
 def as_it_stands(site: Site) -> AsItStands:
@@ -175,7 +192,7 @@ def as_it_stands(site: Site) -> AsItStands:
         pairs += [(f"axis {place}", a, b) for a, b in _pairs(present)]
     implicit = len({len(axes) for axes in operands if axes}) > 1
     return AsItStands(
-        tuple(pairs), weigh(pairs, operands, [o.softmax for o in site.operands], lineage=False), implicit
+        tuple(pairs), weigh(pairs, operands, [v.facts.weights for v in site.values], lineage=False), implicit
     )
 
 
@@ -197,7 +214,7 @@ def grows(site: Site) -> bool:
 def _is_meant_for(unit: Axis, column: Column) -> bool:
     """True for a unit axis that was inserted for something to stand on, and for one channel that channels stand on."""
     channels = {a.role for a in column if a is not None and a.size != 1} <= {Role.CHANNEL, Role.FEATURE}
-    return unit.origin.inserted or (unit.role is Role.CHANNEL and channels)
+    return is_written(unit) or (unit.role is Role.CHANNEL and channels)
 
 
 def strong(axis: Axis) -> bool:

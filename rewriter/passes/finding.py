@@ -12,6 +12,7 @@ from ..rules.lower import Plan
 from ..rules.match import Match
 from ..rules.table import Kind as RuleKind
 from ..shapes.broadcast import Convention
+from .evidence import Rank
 
 
 class Kind(str, enum.Enum):
@@ -56,14 +57,10 @@ LITERAL = "literal"
 
 @dataclass(frozen=True, slots=True)
 class Operand:
-    """An operand of a multiply: the path of the node that it comes from (none for a literal) and its value.
-
-    ``softmax`` is set where its numbers come out of a softmax and were only reshaped since.
-    """
+    """An operand of a multiply: the path of the node that it comes from (none for a literal) and its value."""
 
     path: Path
     value: Value
-    softmax: bool = False
 
     @property
     def source(self) -> str:
@@ -87,7 +84,7 @@ class Candidate:
     plan: Plan
     kind: RuleKind
     swapped: bool = False
-    rank: tuple[int, ...] = ()
+    rank: Rank = field(default_factory=Rank)
     generic: bool = False
     unasked: bool = False
     doubt: str = ""

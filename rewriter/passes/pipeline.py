@@ -13,9 +13,9 @@ from ..shapes.broadcast import Convention
 from ..shapes.infer import infer
 from ..shapes.inference import Inference
 from .candidates import as_written
-from .contractions import CONTRACTIONS, offer_readings, suspects
+from .contractions import suspects
 from .downstream import Reexamine, Trials
-from .finding import Candidate, Finding, Kind, Operand, Severity
+from .finding import Applicability, Candidate, Finding, Kind, Operand, Severity
 from .places import Places
 from .recorded import lost, offer
 from .resolve import examine, meant
@@ -30,7 +30,7 @@ _MAX_SUSPECTS = 4
 
 @dataclass(slots=True)
 class Analysis:
-    """What is known of a model: its values, the nodes that ``ops`` looks at in every context, and the findings."""
+    """What is known of a model: its values, the nodes that ``ops`` may change in every context, and the findings."""
 
     inference: Inference
     sites: list[Site]
@@ -74,7 +74,8 @@ def analyse(graph: Graph, rules: Sequence[Rule], mode: str = "safe", ops: str = 
 
     Args:
         mode: ``safe`` chooses what evidence decides; ``best`` the first-ranked candidate that may be applied.
-        ops: ``multiply`` looks at multiplies; ``all`` at sums, contractions and joined tensors as well.
+        ops: what may be changed: ``multiply`` says multiplies; ``all`` sums, contractions and joined tensors as well.
+            Faults are reported of all of them.
 
     Raises:
         UsageError: ops is neither.
@@ -90,7 +91,8 @@ def analyse(graph: Graph, rules: Sequence[Rule], mode: str = "safe", ops: str = 
     supposed = _with_what_follows(graph, inference, findings, rules, wanted)
     if Family.CONTRACTION in wanted and not any(is_open(f) for f in findings):
         supposed = _with_suspects(graph, supposed, findings, rules, wanted)
-    findings += _other_faults(supposed, findings, rules, wanted)
+    findings += _beyond(supposed, findings, rules, wanted)
+    findings += _other_faults(supposed, findings, wanted)
     look_upstream(
         graph,
         [f for f in findings if f.severity is Severity.ERROR and f.chosen is None],
@@ -101,6 +103,48 @@ def analyse(graph: Graph, rules: Sequence[Rule], mode: str = "safe", ops: str = 
         for finding in findings:
             _take_best(finding)
     return Analysis(inference, [*found, *lost(inference, findings)], findings, ops)
+
+
+def _beyond(
+    inference: Inference, findings: Sequence[Finding], rules: Sequence[Rule], changeable: Collection[Family]
+) -> list[Finding]:
+    """The faults of nodes that are looked at and may not be changed: they stand in the way of a repair.
+
+    What comes after a node that is still undecided is left out, and so is what is only not known: the node of which
+    nothing is known has a finding of its own.
+    """
+    groups: dict[Path, dict[str, list[Site]]] = {}
+    for site in sites(inference, families("all") - set(changeable)):
+        groups.setdefault(site.path[:-1], {}).setdefault(site.node.name, []).append(site)
+    undecided = {f.path for f in findings if f.chosen is None}
+    result = []
+    for prefix, here in groups.items():
+        graph = next(iter(here.values()))[0].inference.graph
+        unknown: set[str] = set()
+        for name in graph.order:
+            if not unknown.isdisjoint(graph.nx.predecessors(name)) or (*prefix, name) in undecided:
+                unknown.add(name)
+                continue
+            finding = _joint(here[name], rules) if name in here else None
+            if finding is None or finding.severity is not Severity.ERROR:
+                continue
+            unknown.add(name)
+            reason = f"--ops all may change it: {finding.why}" if finding.candidates else finding.why
+            finding.why = f"it is no multiply: nothing is inserted here; {reason}"
+            finding.chosen, finding.elsewhere = None, True
+            for candidate in finding.candidates:
+                candidate.applicability = Applicability.DISPLAY
+            _note_claim(finding)
+            result.append(finding)
+    return result
+
+
+def _note_claim(finding: Finding) -> None:
+    """A fault that rests on a shape which only the file states may be none."""
+    claimed = next((o.value.claimed for o in finding.operands if o.value.claimed), None)
+    if claimed:
+        finding.severity = Severity.WARNING
+        finding.why += f"; the shape of {shown(claimed)!r}, which it depends on, is only claimed by the file"
 
 
 def _with_what_follows(
@@ -200,7 +244,7 @@ def _opaque(inference: Inference, wanted: Collection[Family]) -> list[Finding]:
 
 
 def _other_faults(
-    inference: Inference, findings: Sequence[Finding], rules: Sequence[Rule], wanted: Collection[Family]
+    inference: Inference, findings: Sequence[Finding], wanted: Collection[Family]
 ) -> list[Finding]:
     """Nodes that cannot run and are not looked at: reported, since the model is broken, but not repaired.
 
@@ -212,39 +256,24 @@ def _other_faults(
         strange = {
             name: message
             for name, message in item.faults.items()
-            if family_of(item.graph.nodes[name]) not in wanted and (*prefix, name) not in result
+            if family_of(item.graph.nodes[name]) is None and (*prefix, name) not in result
         }
         open_here = [(name,) for name in item.graph.nodes if (*prefix, name) in undecided] if strange else ()
         unknown = Places(item.graph).below(open_here)
         for name, message in strange.items():
-            family = family_of(item.graph.nodes[name])
             if name in unknown:
                 continue
-            operands = [
-                o.value.claimed for o in operands_of(item.graph.nodes[name], item.calls[name], item.graph)
-            ]
             finding = _elsewhere(prefix, item, name, Kind.INCOMPATIBLE, message)
-            claimed = next((c for c in operands if c), None)
-            finding.why = "it is no multiply: nothing is inserted here"
-            if family is None and len(wanted) > 1:
-                finding.why = "nothing is inserted at a node of its kind"
-            if item.graph.nodes[name].operation.class_name in CONTRACTIONS:
-                offer_readings(finding, item, name, rules)
-            if family is not None:
-                finding.why += "; --ops all looks at it too"
+            finding.why = "nothing is inserted at a node of its kind"
             offer(finding, item, name, wanted)
-            if claimed:
-                finding.severity = Severity.WARNING
-                finding.why += (
-                    f"; the shape of {shown(claimed)!r}, which it depends on, is only claimed by the file"
-                )
+            _note_claim(finding)
             result[*prefix, name] = finding
     return list(result.values())
 
 
 def _elsewhere(prefix: Path, item: Inference, name: str, kind: Kind, message: str) -> Finding:
     node = item.graph.nodes[name]
-    operands = operands_of(node, item.calls[name], item.graph, prefix) or [Operand(("none",), Value(()))]
+    operands = operands_of(node, item.calls[name], prefix) or [Operand(("none",), Value(()))]
     return Finding(
         kind,
         Severity.ERROR,

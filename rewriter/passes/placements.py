@@ -308,7 +308,7 @@ def _merges(x: Axes, y: Axes) -> Iterator[Merged]:
 
 
 def _inserted(axis: Axis) -> bool:
-    return axis.size == 1 and axis.origin.inserted
+    return axis.size == 1 and bool(axis.facts.written)
 
 
 def _names(data: Axes) -> list[str]:

@@ -97,7 +97,7 @@ def lost(inference: Inference, findings: Sequence[Finding]) -> Iterator[Site]:
         for name in item.restated:
             if (*prefix, name) in nodes:
                 node = item.graph.nodes[name]
-                operands = tuple(operands_of(node, item.calls[name], item.graph, prefix))
+                operands = tuple(operands_of(node, item.calls[name], prefix))
                 yield Site((*prefix, name), node, item, Convention.NONE, operands, Family.OTHER)
 
 

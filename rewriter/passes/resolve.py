@@ -20,7 +20,7 @@ from ..rules.table import Rule, find_rule, kind_of
 from ..shapes.broadcast import Convention, broadcast, conflicting
 from .batches import advice
 from .candidates import candidates, matches, must_be_asked_for, plan_of
-from .evidence import KINDS, SUPPORT, Evidence, channel_on_space
+from .evidence import KINDS, Evidence, beside_channels, channel_on_space
 from .find import (
     AsItStands,
     Fault,
@@ -33,6 +33,7 @@ from .find import (
     whole_fault,
 )
 from .finding import Applicability, Candidate, Finding, Kind, Severity
+from .intent import is_padded_to, is_stated
 from .sites import Site, agrees
 from .unlisted import besides, unlisted
 
@@ -50,6 +51,8 @@ def examine(site: Site, rules: Sequence[Rule]) -> Finding | None:
         return _finding(site, Fault(Kind.NOT_ANALYSED, f"an operand is not known: {reason}"), [])
     if site.convention is Convention.NONE:
         return _without_broadcasting(site, rules)
+    if sum(bool(axes) for axes in operand_axes(site)) < 2:
+        return None  # one tensor and numbers: nothing meets
     fault = proven_fault(site)
     if fault is not None and fault.kind is not Kind.UNPROVEN:
         found = candidates(site, rules)
@@ -104,10 +107,12 @@ def _undecided(fault: Fault) -> str:
 # -- legal products that mean something else -----------------------------
 def _silent_fault(site: Site, rules: Sequence[Rule]) -> Finding | None:
     """A product that runs, but whose axes are paired against the evidence."""
-    unrecorded = _unrecorded(site, rules)
+    unrecorded = _unrecorded(site, rules) or _unlike_recorded(site, rules)
     if unrecorded is not None:
         return unrecorded
     stands = as_it_stands(site)
+    if is_stated(site, operand_axes(site), stands.pairs) or stands.is_known:
+        return None
     grown = grows(site)
     has_literal = any(o.value.is_constant for o in site.operands)
     if not stands.implicit and not stands.evidence.contradictions:
@@ -116,19 +121,17 @@ def _silent_fault(site: Site, rules: Sequence[Rule]) -> Finding | None:
         return None
     moves = (RuleKind.PLACE, RuleKind.TURN)
     found = [c for c in candidates(site, rules, with_identity=True) if c.kind in moves]
-    changes = [c for c in found if c.plan.steps]
+    changes = [c for c in found if not _comes_to(c, stands, _result(site))]
     if not changes:
         return None
     best = changes[0]
     supported = _support(best) and (not best.generic or bool(stands.evidence.contradictions))
     if grown and not has_literal:
         return _finding(site, Fault(Kind.GROWN, _grown_text(site)), changes)
-    if best.rank[1] < 0 or not supported:
+    if best.rank.consistent < 0 or not supported:
         return None
     if stands.evidence.contradictions:
-        if not stands.implicit and _moves_only(best):
-            return None
-        if not stands.implicit and _crosses_in_full(site) and not _roles_differ(stands):
+        if not stands.implicit and _crosses_in_full(site) and not _roles_differ(site, stands):
             text = _misaligned_text(site, stands.evidence.contradictions)
             return _finding(site, Fault(Kind.UNPROVEN, text), [])
         kind = Kind.LAYOUT if best.rule == "layout" else Kind.AXIS_MISALIGNED
@@ -137,7 +140,9 @@ def _silent_fault(site: Site, rules: Sequence[Rule]) -> Finding | None:
     readings = [
         c
         for c in found
-        if not c.plan.steps and not c.generic and not channel_on_space(c.match.pairs, operands)
+        if not c.generic
+        and _comes_to(c, stands, _result(site))
+        and not channel_on_space(c.match.pairs, operands)
     ]
     if readings or not any(strong(a) or strong(b) for _, a, b in best.match.pairs):
         return None
@@ -150,13 +155,36 @@ def _unrecorded(site: Site, rules: Sequence[Rule]) -> Finding | None:
     if recorded is None or agrees(recorded, _result(site)):
         return None
     readings = candidates(site, rules)
-    found = [c for c in readings if c.rank[0] == 1]
+    found = [c for c in readings if c.rank.demanded == 1]
     if not found and len(recorded) == len(_result(site)) and not _operands_as_recorded(site):
         return None  # sizes go stale where somebody changed an input's; ranks do not
     texts = " x ".join(v.text() for v in site.values)
     shape = ", ".join(map(str, recorded))
     message = f"{texts}: it runs, but not to the shape ({shape}) that the rest of the model was built for"
     return _finding(site, Fault(Kind.AXIS_MISALIGNED, message), found or readings)
+
+
+def _unlike_recorded(site: Site, rules: Sequence[Rule]) -> Finding | None:
+    """A product of an operand that has another rank than the file records for it at this very call, or unit axes in
+    other places.
+
+    Ranks do not go stale as sizes do: a sum lost its ``keepdims``, or a layer that changed the rank is gone.
+    """
+    tensors = [k for k, axes in enumerate(operand_axes(site)) if axes]
+    if all(site.meant_shape(k) for k in tensors):
+        return None
+    for k, operand in enumerate(site.operands):
+        recorded = site.meant_shape(k)
+        if recorded is None or is_padded_to(site, k, recorded):
+            continue
+        shape = ", ".join(map(str, recorded))
+        texts = " x ".join(v.text() for v in site.values)
+        message = (
+            f"{texts}: it runs, but the file records ({shape}) for {shown(operand.source)!r} here, which has not "
+            "those axes"
+        )
+        return _finding(site, Fault(Kind.AXIS_MISALIGNED, message), candidates(site, rules))
+    return None
 
 
 def _operands_as_recorded(site: Site) -> bool:
@@ -172,30 +200,31 @@ def _result(site: Site) -> Axes:
     return broadcast(site.convention, operand_axes(site), unify=False)
 
 
+def _comes_to(candidate: Candidate, stands: AsItStands, result: Axes) -> bool:
+    """True for a reading that computes what the node computes as it stands, with nodes or without."""
+    if not candidate.plan.steps:
+        return True
+    here = {frozenset((id(a), id(b))) for _, a, b in stands.pairs}
+    there = {frozenset((id(a), id(b))) for _, a, b in candidate.match.pairs if a.size != 1}
+    return bool(here) and here == there and candidate.plan.output == tuple(a.size for a in result)
+
+
 def _support(candidate: Candidate) -> bool:
     """True where something other than sizes speaks for the candidate."""
-    return any(candidate.rank[SUPPORT]) or any(strong(a) or strong(b) for _, a, b in candidate.match.pairs)
-
-
-def _moves_only(candidate: Candidate) -> bool:
-    """True where both operands are one tensor with its axes moved, which is what somebody wrote on purpose."""
-    pairs = [(a, b) for _, a, b in candidate.match.pairs if a.role is not Role.BATCH]
-    whole = max(
-        sum(a.size != 1 and a.role is not Role.BATCH for a in axes) for axes in candidate.match.operands
-    )
-    return len(pairs) == whole and all(a.is_same(b) for a, b in pairs)
+    return candidate.rank.supported or any(strong(a) or strong(b) for _, a, b in candidate.match.pairs)
 
 
 def _crosses_in_full(site: Site) -> bool:
     """True where no operand leaves an axis out, and none is the weights of a softmax: a product like A * f(A)^T."""
-    return not any(o.softmax for o in site.operands) and all(
+    return not any(v.facts.weights for v in site.values) and all(
         a.size != 1 for axes in operand_axes(site) for a in axes[1:]
     )
 
 
-def _roles_differ(stands: AsItStands) -> bool:
+def _roles_differ(site: Site, stands: AsItStands) -> bool:
     """True where axes meet that layers take for different things."""
-    return any(conflicting(a, b) for _, a, b in stands.pairs)
+    operands = operand_axes(site)
+    return any(conflicting(a, b) or beside_channels(a, b, operands) for _, a, b in stands.pairs)
 
 
 def _grown_text(site: Site) -> str:
@@ -274,16 +303,16 @@ def tied(finding: Finding) -> list[Candidate]:
 
 
 def _allowed(candidate: Candidate) -> bool:
-    return not candidate.match.assumed and candidate.rank[1] == 0 and not must_be_asked_for(candidate)
+    return not candidate.match.assumed and candidate.rank.consistent == 0 and not must_be_asked_for(candidate)
 
 
 def _unsafe_reason(candidate: Candidate) -> str:
     """Why the best candidate is not to be applied on its own, or ""."""
     if candidate.match.assumed:
         return f"nothing proves that {', '.join(sorted(candidate.match.assumed))} has one size on both sides"
-    if candidate.rank[0] < 0:
+    if candidate.rank.demanded < 0:
         return next(t for t in candidate.evidence if "records" in t).removeprefix("against: ")
-    if candidate.rank[1] < 0:
+    if candidate.rank.consistent < 0:
         return next(t for t in candidate.evidence if t.startswith("against")).removeprefix("against: ")
     if candidate.doubt:
         return candidate.doubt

@@ -6,8 +6,8 @@ from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 
 from ..errors import UsageError, shown
-from ..ir.axis import Axis, Value
-from ..ir.graph import Graph, Literal, Node, Path, TensorRef, leaves, path_text
+from ..ir.axis import Axis, Role, Value
+from ..ir.graph import Literal, Node, Path, TensorRef, leaves, path_text
 from ..rules.table import Family
 from ..shapes.broadcast import Convention
 from ..shapes.call import Call
@@ -57,22 +57,6 @@ OPS: dict[str, frozenset[Family]] = {
 }
 DEFAULT_OPS = "multiply"
 
-_MOVES = frozenset(
-    {
-        "Reshape",
-        "Flatten",
-        "Permute",
-        "RepeatVector",
-        "Dropout",
-        "Identity",
-        "Transpose",
-        "ExpandDims",
-        "Unsqueeze",
-        "Squeeze",
-    }
-)
-_MAX_MOVES = 8
-
 
 @dataclass(frozen=True, slots=True)
 class Site:
@@ -119,11 +103,23 @@ class Site:
         axes = self.operands[operand].value.axes or ()
         return ref is not None and ref.shape is not None and not agrees(ref.shape, axes)
 
+    def meant_shape(self, operand: int) -> tuple[int | None, ...] | None:
+        """The shape that the file records for an operand at this very call, where it stands there otherwise: with
+        another rank, or with its unit axes in other places."""
+        ref = self.reference(operand)
+        axes = self.operands[operand].value.axes
+        if ref is None or ref.shape is None or axes is None:
+            return None
+        sizes = [a.size if isinstance(a.size, int) else None for a in axes]
+        moved = [n for n in ref.shape if n != 1] == [n for n in sizes if n != 1]
+        return ref.shape if len(ref.shape) != len(sizes) or (moved and list(ref.shape) != sizes) else None
+
 
 def agrees(recorded: Sequence[int | None], axes: Sequence[Axis]) -> bool:
-    """True where a recorded shape can be that of these axes."""
+    """True where a recorded shape can be that of these axes: an open size can be any number, the batch none."""
     return len(recorded) == len(axes) and all(
-        r is None or not isinstance(a.size, int) or r == a.size for r, a in zip(recorded, axes, strict=True)
+        r is None or (a.role is not Role.BATCH if not isinstance(a.size, int) else r == a.size)
+        for r, a in zip(recorded, axes, strict=True)
     )
 
 
@@ -157,34 +153,17 @@ def sites_at(inference: Inference, path: Path, wanted: Collection[Family]) -> It
             yield _site(path[:-1], item, node, item.calls[node.name])
 
 
-def operands_of(node: Node, call: Call, graph: Graph, prefix: Path = ()) -> list[Operand]:
+def operands_of(node: Node, call: Call, prefix: Path = ()) -> list[Operand]:
     """The tensor operands of a call, in order."""
     given = leaves((node.args, node.kwargs))
     return [
-        Operand((*prefix, leaf.node), value, _is_softmax(graph, leaf))
-        if isinstance(leaf, TensorRef)
-        else Operand((), value)
+        Operand((*prefix, leaf.node) if isinstance(leaf, TensorRef) else (), value)
         for leaf, value in zip(given, leaves((call.args, call.kwargs)), strict=True)
         if isinstance(value, Value)
     ]
 
 
-def _is_softmax(graph: Graph, ref: TensorRef) -> bool:
-    """True where a softmax made the tensor and only its axes were moved since."""
-    for _ in range(_MAX_MOVES):
-        operation = graph.nodes[ref.node].operation
-        if operation.class_name == "Softmax" or operation.config.get("activation") == "softmax":
-            return True
-        if operation.class_name not in _MOVES:
-            return False
-        refs = graph.nodes[ref.node].refs()
-        if len(refs) != 1:
-            return False
-        ref = refs[0]
-    return False
-
-
 def _site(prefix: Path, inference: Inference, node: Node, call: Call) -> Site:
     convention, family = LOOKED_AT[node.operation.kind, node.operation.class_name]
-    operands = tuple(operands_of(node, call, inference.graph, prefix))
+    operands = tuple(operands_of(node, call, prefix))
     return Site((*prefix, node.name), node, inference, convention, operands, family)

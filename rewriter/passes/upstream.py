@@ -241,7 +241,7 @@ def _sources(finding: Finding, item: Inference) -> str:
     if finding.candidates or item.taken(name) is None:
         return ""
     # The finding's own operands may be of another inference: axes are only the same within one.
-    operands = operands_of(item.graph.nodes[name], item.calls[name], item.graph, prefix)
+    operands = operands_of(item.graph.nodes[name], item.calls[name], prefix)
     texts = []
     for number, operand in enumerate(operands):
         others = [o.value.axes or () for k, o in enumerate(operands) if k != number]

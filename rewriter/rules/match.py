@@ -59,7 +59,7 @@ class Match:
             if whole is not None:
                 result.append(whole)
             elif not term.names:
-                result.append(unit_axis())
+                result.append(unit_axis("Reshape"))
             else:
                 result.append(merge_axes(self.axes.get(n) or new_axis(self.sizes[n]) for n in term.names))
         return tuple(result)

@@ -97,6 +97,8 @@ def meet(a: Axis, b: Axis) -> Axis:
         return b
     if b.size == 1 and a.size != 1:
         return a
+    if a.size == b.size == 1 and b.facts.written and not a.facts.written and a.role in WEAK:
+        return b
     if isinstance(b.size, int) and not isinstance(a.size, int):
         return b
     return b if a.role in WEAK and b.role not in WEAK else a

@@ -9,16 +9,18 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
 from ..errors import BadFileError, UnsupportedError, shown
-from ..ir.axis import Axis, Origin, Role, Value, new_axis, record, scope, unit_axis
+from ..ir.axis import Axis, Origin, Role, Value, new_axis, record, scope
 from ..ir.graph import Graph, Literal, Node, Operation, Path, TensorRef, map_leaves
 from ..ir.identities import Identities
 from ..ir.size import Size, is_beyond, symbol, unknown
 from .call import LAYERS, ONNX, OPS, Call, OpaqueError, Rule, ShapeError
 from .demands import Misconfigured, check_weights
+from .facts import constant_axes, settled
 from .inference import Changed, Context, Inference, Step, Steps, Summary, output_of
 from .recorded import restated
 
@@ -207,7 +209,7 @@ class _Driver:
         """The result that an override supposes for this node."""
         override = self.overrides((*self.path, node.name))
         axes = override(call) if override is not None else None
-        return None if axes is None else call.like(axes)
+        return None if axes is None else settled(call, call.like(axes))
 
     def apply(self, operation: Operation, *args: Any, **kwargs: Any) -> Any:
         """Run the rule of an operation on values; wrappers use it for the layers that they hold.
@@ -224,7 +226,7 @@ class _Driver:
         rule = rule_for(operation)
         if rule is None:
             raise OpaqueError(f"no axis rule for {shown(operation.class_name)}")
-        result = rule(call)
+        result = settled(call, rule(call))
         try:
             check_weights(call)
         except Misconfigured:
@@ -280,7 +282,6 @@ class _Driver:
                     formal[origin] = Origin(
                         origin.role,
                         formal.get(above) if above is not None else None,
-                        inserted=origin.inserted,
                     )
                 renamed = _Renaming(formal)
                 taken = [renamed.value(v) for v in operands]
@@ -302,7 +303,7 @@ class _Driver:
         if len(axes) == len(wanted) + 1 and axes[-1].size == 1:
             return Value(axes[:-1], value.dtype, value.claimed)
         if len(axes) == len(wanted) - 1 and wanted[-1].size == 1:
-            return Value((*axes, unit_axis()), value.dtype, value.claimed)
+            return Value((*axes, new_axis(1)), value.dtype, value.claimed)
         raise ShapeError(f"a nested model's input takes rank {len(wanted)}, not {value.text()}")
 
     # -- where values come from without a rule -----------------------------
@@ -448,13 +449,13 @@ def _can_be(recorded: Sequence[int | None] | None, value: Value) -> bool:
 
 
 def _literal(leaf: Literal) -> Value:
-    return Value(tuple(new_axis(size) for size in leaf.shape), leaf.dtype, constant=leaf.value)
+    return Value(constant_axes(leaf.shape), leaf.dtype, constant=leaf.value)
 
 
 def _with_claim(value: Value, claimed: str) -> Value:
     if value.claimed:
         return value
-    return Value(value.axes, value.dtype, claimed, value.reason, value.constant, value.mask)
+    return replace(value, claimed=claimed)
 
 
 def _called(
@@ -484,10 +485,10 @@ def _signature(value: Value, origins: dict[Origin, int]) -> Any:
 
     def form(axis: Axis) -> Any:
         lineage = tuple(number(o) for o in axis.origin.lineage())
-        return (axis.size, lineage, axis.role, axis.origin.inserted, tuple(form(f) for f in axis.factors))
+        return (axis.size, lineage, axis.role, axis.facts, tuple(form(f) for f in axis.factors))
 
     mask = None if value.mask is None else tuple(form(a) for a in value.mask)
-    return (value.dtype, value.claimed, tuple(form(a) for a in value.axes), mask)
+    return (value.dtype, value.claimed, value.facts, tuple(form(a) for a in value.axes), mask)
 
 
 class _Renaming:
@@ -501,15 +502,17 @@ class _Renaming:
         for one in reversed(list(old.lineage())):
             known = self.mapping.get(one)
             if known is None:
-                known = self.mapping[one] = Origin(one.role, new, inserted=one.inserted)
+                known = self.mapping[one] = Origin(one.role, new)
             new = known
         assert new is not None
         return new
 
     def axis(self, axis: Axis) -> Axis:
-        return Axis(axis.size, self.origin(axis.origin), tuple(self.axis(f) for f in axis.factors))
+        return replace(
+            axis, origin=self.origin(axis.origin), factors=tuple(self.axis(f) for f in axis.factors)
+        )
 
     def value(self, value: Value) -> Value:
         axes = None if value.axes is None else tuple(self.axis(a) for a in value.axes)
         mask = None if value.mask is None else tuple(self.axis(a) for a in value.mask)
-        return value.with_axes(axes, mask)
+        return replace(value.with_axes(axes, mask), facts=replace(value.facts, total=None))

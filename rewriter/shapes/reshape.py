@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ..ir.axis import Axis, merge_axes, new_axis, unit_axis
+from ..ir.axis import Axis, AxisFacts, merge_axes, new_axis, unit_axis
 from ..ir.size import Size, Truth, divide, floordiv, is_beyond, is_unknown, product, same, unknown
 from .call import ShapeError
+
+_SPLIT = AxisFacts(split=True)
 
 
 def reshape(axes: Sequence[Axis], target: Sequence[Size]) -> tuple[Axis, ...]:
@@ -58,10 +60,10 @@ def factorise(axes: Sequence[Axis], sizes: Sequence[Size]) -> tuple[Axis, ...]:
     start = 0
     for size in sizes:
         if size == 1:
-            result.append(unit_axis())
+            result.append(unit_axis("Reshape"))
             continue
         pending.append(len(result))
-        result.append(new_axis(size))
+        result.append(new_axis(size, facts=_SPLIT))
         want = want * size
         while same(have, want) is not Truth.YES and take < len(source) and not _exceeds(have, want):
             have = have * source[take].size
@@ -78,7 +80,7 @@ def _assign(result: list[Axis], places: list[int], segment: Sequence[Axis]) -> N
         result[places[0]] = merge_axes(segment)
     elif len(segment) == 1:
         for place in places:
-            result[place] = new_axis(result[place].size, derived=segment[0])
+            result[place] = new_axis(result[place].size, derived=segment[0], facts=_SPLIT)
 
 
 def _exceeds(have: Size, want: Size) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from ..errors import BadFileError, shown
@@ -85,7 +85,7 @@ def autocast(call: Call, value: Value) -> str:
 
 def masked(value: Value, mask: tuple[Axis, ...] | None) -> Value:
     """The same value with a mask travelling along."""
-    return Value(value.axes, value.dtype, value.claimed, value.reason, value.constant, mask)
+    return replace(value, mask=mask)
 
 
 def flatly(structure: Any) -> list[Value]:

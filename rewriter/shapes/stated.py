@@ -50,6 +50,9 @@ def _built_otherwise(built: Sequence[tuple[int | None, ...]], operands: Sequence
         axes = operand.axes
         if axes is None:
             continue
+        open_there = sum(n is None for n in shape[1:])
+        if open_there == 1 + sum(not isinstance(a.size, int) for a in axes[1:]):
+            continue  # built on a product that holds the batch twice: the rank of an accident says nothing
         pairs = zip(shape, axes, strict=False)
         if len(shape) != len(axes) or any(
             n is not None and isinstance(a.size, int) and n != a.size for n, a in pairs

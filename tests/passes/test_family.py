@@ -59,7 +59,7 @@ def first(join: Callable) -> keras.Model:
     image = keras.Input((6, 6, 6), name="image")
     x = layers.BatchNormalization(axis=1, name="features")(image)
     pooled = layers.GlobalAveragePooling2D(data_format="channels_first", name="pool")(x)
-    g = layers.Reshape((6, 1, 1), name="spread")(layers.Dense(6, name="shift")(pooled))
+    g = layers.Reshape((6, 1, 1), name="spread")(layers.Activation("sigmoid", name="shift")(pooled))
     return keras.Model(image, layers.BatchNormalization(axis=1, name="after")(join(x, g)))
 
 

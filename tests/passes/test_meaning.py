@@ -62,7 +62,15 @@ def mutual() -> keras.Model:
     return keras.Model(x, x * ops.transpose(layers.Dense(N, "sigmoid")(x), (0, 2, 1)))
 
 
+def weights_over_features() -> keras.Model:
+    """The weights of the steps on the features, where the author put them: what a ``None`` index says is meant."""
+    x, h = sequence()
+    weights = layers.Softmax()(layers.Flatten()(layers.Dense(1)(h)))
+    return keras.Model(x, ops.sum(h * weights[:, None], axis=1))
+
+
 RIGHT = {
+    "weights of the steps on the features, written out": weights_over_features,
     "a gate per step from a Dense layer": time_gate,
     "a gate per row from a Dense layer": row_gate,
     "a gate per feature, written out": feature_gate(True),
@@ -131,6 +139,13 @@ def bilinear() -> keras.Model:
     return keras.Model(x, layers.Flatten()(ops.mean(y[..., None] * z, axis=(1, 2))))
 
 
+def frames() -> keras.Model:
+    x = keras.Input((N, N, N, 4))
+    y = layers.TimeDistributed(layers.Conv2D(N, 3, padding="same"))(x)
+    gate = layers.Dense(N)(layers.TimeDistributed(layers.GlobalAveragePooling2D())(y))
+    return keras.Model(x, layers.Multiply()([y, gate]))
+
+
 # What cannot be known, and an equation that must be among the readings.
 OPEN = {
     "columns of a matrix": (columns_lost, "b t d, b d -> b t d"),
@@ -139,6 +154,7 @@ OPEN = {
     "experts or features": (experts, "b t d, b t -> b t d"),
     "context or query": (context_mask, "b n r, b n -> b n r"),
     "heads or features": (head_gate, "b m n r, b n -> b m n r"),
+    "a Dense layer's gate per frame": (frames, "b m r1 r2 n, b m n -> b m r1 r2 n"),
     "steps or features": (gate_lost, "b t d, b t -> b t d"),
     "an outer product with one axis lost": (bilinear, "b r1 r2 f, b r1 r2 g -> b r1 r2 f g"),
 }
@@ -169,25 +185,9 @@ def three_gates() -> tuple[keras.Model, keras.Model]:
     return keras.Model(x, broken), keras.Model(x, layers.Multiply()([gate, y, where]))
 
 
-def wrong_axis() -> tuple[keras.Model, keras.Model]:
-    x, h = sequence()
-    weights = layers.Softmax()(layers.Flatten()(layers.Dense(1)(h)))
-    broken = ops.sum(h * weights[:, None], axis=1)
-    return keras.Model(x, broken), keras.Model(x, ops.sum(h * weights[:, :, None], axis=1))
-
-
-def frames() -> tuple[keras.Model, keras.Model]:
-    x = keras.Input((N, N, N, 4))
-    y = layers.TimeDistributed(layers.Conv2D(N, 3, padding="same"))(x)
-    gate = layers.Dense(N)(layers.TimeDistributed(layers.GlobalAveragePooling2D())(y))
-    return keras.Model(x, layers.Multiply()([y, gate])), keras.Model(x, y * gate[:, :, None, None, :])
-
-
 DECIDED = {
     "the mean of every row": strip_pool,
     "three operands, the gate first": three_gates,
-    "weights lifted at the wrong axis": wrong_axis,
-    "a gate per frame and channel": frames,
 }
 
 

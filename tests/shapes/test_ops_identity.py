@@ -26,7 +26,7 @@ class Axes:
 
     def __getitem__(self, letter: str) -> Axis:
         if letter.isdigit():
-            return unit_axis() if letter == "1" else new_axis(SIZES[letter])
+            return unit_axis("Reshape") if letter == "1" else new_axis(SIZES[letter])
         return self.named.setdefault(letter, new_axis(SIZES[letter]))
 
     def value(self, text: str, dtype: str = "float32") -> Value:

@@ -38,7 +38,7 @@ def snapshot(inference: Inference) -> dict[Path, Any]:
 
     def axis(item: Axis) -> Any:
         lineage = [number(origin) for origin in item.origin.lineage()]
-        return str(item), lineage, item.origin.inserted, [axis(f) for f in item.factors]
+        return str(item), lineage, item.facts, [axis(f) for f in item.factors]
 
     def value(item: Value) -> Any:
         axes = None if item.axes is None else [axis(a) for a in item.axes]

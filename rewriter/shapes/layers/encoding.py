@@ -6,7 +6,7 @@ of rank 3, most of TextVectorization, the dtype of lookups), the rules here say 
 
 from __future__ import annotations
 
-from ...ir.axis import Axis, Role, Value, new_axis, unit_axis
+from ...ir.axis import Axis, Role, Value, new_axis
 from ...ir.size import Truth, is_unknown, same
 from ..call import Call, OpaqueError, ShapeError, known, layer, need_rank, unknown_axis
 
@@ -100,7 +100,7 @@ def hashed_crossing(call: Call) -> Value:
     if mode == "int":
         return call.like(axes, call.compute_dtype() or "int64")
     if len(axes) == 2:
-        axes = (axes[0], unit_axis())
+        axes = (axes[0], new_axis(1))
     return call.like(encoded(axes, mode, new_axis(bins, Role.FEATURE)), call.compute_dtype() or "float32")
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from ...ir.axis import Value, new_axis, remade
+from ...ir.axis import Value, new_axis, unit_axis
 from ..call import Call, layer
 from ..spatial import SPATIAL_ROLES, autocast, image, resized
 from ..windows import window
@@ -36,7 +36,7 @@ def _global_pool(dimensions: int) -> Callable[[Call], Value]:
     def rule(call: Call) -> Value:
         """``global_pool(x[B, S..., C]) -> [B, C]``, or ``[B, 1..., C]`` with keepdims."""
         x = image(call, dimensions)
-        ones = [remade(axis, 1) for axis in x.spatial] if call.flag("keepdims") else []
+        ones = [unit_axis("keepdims", axis) for axis in x.spatial] if call.flag("keepdims") else []
         return call.like(x.join(ones, x.channel), _dtype(call))
 
     return rule

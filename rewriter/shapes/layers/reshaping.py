@@ -6,10 +6,12 @@ They cast floats to their own compute dtype and leave whole numbers as they are.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 from ...ir.axis import Value, merge_axes, new_axis, unit_axis
 from ..call import Call, Configured, ShapeError, layer, need_rank
+from ..facts import transposed
 from ..reshape import reshape
 from ..spatial import Image, autocast, image, resized
 
@@ -42,7 +44,8 @@ def flatten(call: Call) -> Value:
     rest = axes[1:]
     if call.channels_first() and rest:
         rest = (*rest[1:], rest[0])
-    return call.like([axes[0], merge_axes(rest) if rest else unit_axis()], autocast(call, call.x))
+    merged = merge_axes(rest, "Flatten") if rest else unit_axis("Flatten")
+    return call.like([axes[0], merged], autocast(call, call.x))
 
 
 @layer("Permute")
@@ -54,8 +57,8 @@ def permute(call: Call) -> Value:
     dims = [call.whole("dims", d, 1) for d in value]
     if sorted(dims) != list(range(1, len(dims) + 1)):
         raise call.bad("dims", value, f"a permutation of 1 to {len(dims)}")
-    axes = need_rank(call.x, len(dims) + 1)
-    return call.like([axes[0], *(axes[d] for d in dims)], autocast(call, call.x))
+    need_rank(call.x, len(dims) + 1)
+    return replace(transposed(call.x, [0, *dims]), dtype=autocast(call, call.x))
 
 
 @layer("RepeatVector")

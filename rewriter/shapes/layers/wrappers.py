@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
-from ...ir.axis import Axis, Role, Value, new_axis
+from ...ir.axis import Axis, Facts, Role, Value, new_axis
 from ...ir.graph import Operation
 from ...ir.size import Truth, same
 from ..call import Call, OpaqueError, ShapeError, known, layer
@@ -19,18 +20,22 @@ def time_distributed(call: Call) -> Value:
     if len(axes) < 3:
         raise ShapeError(f"takes a tensor of rank 3 or more, not {call.x.text()}")
     hint_time(axes[1])
-    out = call.apply(child(call, "layer"), Value((axes[0], *axes[2:]), call.compute_dtype() or call.x.dtype))
-    inner = known(_only(out))
+    weights = Facts(weights=call.x.facts.weights)
+    step = Value((axes[0], *axes[2:]), call.compute_dtype() or call.x.dtype, facts=weights)
+    out = _only(call.apply(child(call, "layer"), step))
+    inner = known(out)
     if not inner:
         raise ShapeError("the layer inside gives a scalar")
-    return masked(call.like([inner[0], axes[1], *inner[1:]], call.compute_dtype()), call.x.mask)
+    made = masked(call.like([inner[0], axes[1], *inner[1:]], call.compute_dtype()), call.x.mask)
+    return replace(made, facts=Facts(weights=out.facts.weights))
 
 
 @layer("SpectralNormalization")
 def spectral_normalization(call: Call) -> Value:
     """``spectral_normalization(f)(x) -> f(x)``."""
     out = call.apply(child(call, "layer"), masked(call.x, None))
-    return call.like(known(_only(out)), call.compute_dtype())
+    made = _only(out)
+    return replace(call.like(known(made), call.compute_dtype()), facts=made.facts)
 
 
 def _only(out: Any) -> Value:

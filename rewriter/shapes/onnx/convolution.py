@@ -128,7 +128,9 @@ def pool(call: Call) -> list[Value]:
 def global_pool(call: Call) -> Value:
     """``global_pool(x[B, C, S...]) -> [B, C, 1...]``."""
     parts = _image(call)
-    return Value(parts.join([unit_axis() for _ in parts.spatial], parts.channel), operand(call, 0).dtype)
+    return Value(
+        parts.join([unit_axis("keepdims") for _ in parts.spatial], parts.channel), operand(call, 0).dtype
+    )
 
 
 @onnx_op("DepthToSpace")

@@ -42,5 +42,5 @@ def by_layer(call: Call) -> list[Value]:
         result = broadcast(Convention.NUMPY, [axes, known(scale)], unify=False)
         if len(result) != len(axes):
             raise ShapeError(f"its scale has rank {len(known(scale))}, and it takes {x.text()}")
-    statistics = (*axes[:start], *(unit_axis() for _ in axes[start:]))
+    statistics = (*axes[:start], *(unit_axis("keepdims") for _ in axes[start:]))
     return [Value(axes, x.dtype), Value(statistics, "float32"), Value(statistics, "float32")]

@@ -14,7 +14,7 @@ REDUCTIONS = "Max Min Mean Sum Prod L1 L2 LogSum LogSumExp SumSquare"
 
 def _reduced(call: Call, axes: tuple[Axis, ...], gone: set[int]) -> tuple[Axis, ...]:
     if call.flag("keepdims", True):
-        return tuple(unit_axis() if i in gone else a for i, a in enumerate(axes))
+        return tuple(unit_axis("keepdims") if i in gone else a for i, a in enumerate(axes))
     return tuple(a for i, a in enumerate(axes) if i not in gone)
 
 

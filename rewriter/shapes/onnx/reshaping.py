@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from ...ir.axis import Axis, Role, Value, new_axis, remade, unit_axis
 from ...ir.size import Size, Truth, is_unknown, product, same, unknown
 from ..call import Call, OpaqueError, ShapeError, known, onnx_op
+from ..facts import transposed
 from ..reshape import reshape as reshaped
 from ._operands import array, folded, given, operand, optional, sizes, whole_numbers
 
@@ -75,7 +78,8 @@ def transpose(call: Call) -> Value:
     if sorted(order) != list(range(len(axes))):
         raise ShapeError(f"the permutation {order} is not one of {x.text()}")
     numbers = array(x)
-    return folded([axes[i] for i in order], x.dtype, None if numbers is None else numbers.transpose(order))
+    made = transposed(x, order)
+    return made if numbers is None else replace(made, constant=numbers.transpose(order).tolist())
 
 
 @onnx_op("Squeeze")
@@ -101,7 +105,7 @@ def unsqueeze(call: Call) -> Value:
     if len(new) != len(places):
         raise ShapeError(f"the axes {places} name one place twice")
     rest = iter(known(x))
-    return _relabelled(x, [unit_axis() if i in new else next(rest) for i in range(rank)])
+    return _relabelled(x, [unit_axis("Unsqueeze") if i in new else next(rest) for i in range(rank)])
 
 
 def _relabelled(x: Value, axes: list[Axis]) -> Value:

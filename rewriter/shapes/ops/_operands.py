@@ -9,6 +9,7 @@ from ...ir.size import Truth, product, same
 from ..broadcast import fixes_batch, only_at
 from ..call import Call, OpaqueError, ShapeError, known
 from ..dtypes import FLOATX
+from ..facts import constant_axes
 from ..reshape import reshape
 
 MAX_OUTPUTS = 65_536
@@ -51,7 +52,7 @@ def _literal(call: Call, given: Any, name: str) -> Value:
         raise call.bad(name, given, "numbers")
     kinds = {type(item) for item in level}
     dtype = FLOATX if float in kinds or not kinds else "bool" if kinds == {bool} else "int32"
-    return Value(tuple(new_axis(size) for size in sizes), dtype, constant=given)
+    return Value(constant_axes(sizes), dtype, constant=given)
 
 
 def _stacked(sizes: list[int], level: list[Any]) -> Value:

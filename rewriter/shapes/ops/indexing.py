@@ -33,7 +33,7 @@ def get_item(call: Call) -> Value:
             result += axes[:whole]
             del axes[:whole]
         elif key is None:
-            result.append(unit_axis())
+            result.append(unit_axis("None index"))
         elif isinstance(key, slice):
             result.append(sliced(call, axes.pop(0), key))
         else:
@@ -78,7 +78,14 @@ def sliced(call: Call, axis: Axis, key: slice) -> Axis:
         size: Size = len(range(*slice(start, stop, step).indices(axis.size)))
     else:
         size = _slice_size(axis.size, start, stop, step)
-    return axis if size == axis.size else remade(axis, size)
+    return _part(axis, size)
+
+
+def _part(axis: Axis, size: Size) -> Axis:
+    """What a slice leaves of an axis; one entry that is kept as an axis is written for something to stand on."""
+    if size == axis.size:
+        return axis
+    return unit_axis("a slice", axis) if size == 1 else remade(axis, size)
 
 
 def _slice_size(size: Poly, start: int | None, stop: int | None, step: int) -> Size:
@@ -117,7 +124,7 @@ def take(call: Call) -> Value:
     place = call.axis(call.get("axis"), len(axes))
     picked = indices
     if len(indices) == 1 and not isinstance(call.arg(1, "indices"), Value):
-        picked = (remade(axes[place], indices[0].size),)
+        picked = (_part(axes[place], indices[0].size),)
     return call.like([*axes[:place], *picked, *axes[place + 1 :]])
 
 
@@ -161,7 +168,7 @@ def _window(call: Call, axis: Axis, start: Any, length: int) -> Axis:
         size = axis.size - call.whole("start_indices", start, 0)
     if isinstance(size, int) and isinstance(axis.size, int) and not 0 <= size <= axis.size:
         raise ShapeError(f"a slice of {size} of {axis}")
-    return axis if size == axis.size else remade(axis, size)
+    return _part(axis, size)
 
 
 @op("core", "SliceUpdate", "ScatterUpdate")

@@ -51,7 +51,7 @@ def stack(call: Call) -> Value:
 def hstack(call: Call) -> Value:
     """``hstack([x[a, n], y[a, m]]) -> [a, n+m]``; vectors join along their only axis."""
     values = sequence(call, 0, "xs")
-    operands = [known(v) or (unit_axis(),) for v in values]
+    operands = [known(v) or (unit_axis("Stack"),) for v in values]
     return _joined(call, values, operands, 0 if len(operands[0]) == 1 else 1)
 
 
@@ -63,7 +63,7 @@ def vstack(call: Call) -> Value:
 
 
 def _rows(axes: Axes) -> Axes:
-    return (*(unit_axis() for _ in range(2 - len(axes))), *axes)
+    return (*(unit_axis("Stack") for _ in range(2 - len(axes))), *axes)
 
 
 @op("numpy", "Dstack")
@@ -76,7 +76,7 @@ def dstack(call: Call) -> Value:
 def _layers(axes: Axes) -> Axes:
     if len(axes) >= 3:
         return axes
-    return (*_rows(axes), unit_axis())
+    return (*_rows(axes), unit_axis("Stack"))
 
 
 _SPLIT_AXIS = {"Hsplit": 1, "Vsplit": 0, "Dsplit": 2}

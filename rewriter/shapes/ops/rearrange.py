@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from typing import Any
 
 from ...ir.axis import Value
 from ...ir.size import Size, divide, floordiv, product, unknown
 from ..call import Call, Configured, ShapeError, op
+from ..facts import transposed
 from ..reshape import reshape
 
 _TOKEN = re.compile(r"\w+|\([\w\s]*\)")
@@ -31,8 +33,11 @@ def rearrange(call: Call) -> Value:
     if sorted(names) != sorted(name for group in right for name in group) or len(set(names)) != len(names):
         raise call.bad("pattern", pattern, "the same distinct names on both sides")
     named = dict(zip(names, parts, strict=True))
-    moved = [named[name] for group in right for name in group]
-    return call.like(reshape(moved, [product(named[n].size for n in group) for group in right]))
+    order = [names.index(name) for group in right for name in group]
+    moved = transposed(replace(call.x, axes=parts), order)
+    sizes = [product(named[n].size for n in group) for group in right]
+    made = replace(moved, axes=reshape([named[names[i]] for i in order], sizes))
+    return made if len(sizes) == len(order) else replace(made, facts=replace(made.facts, moved=()))
 
 
 def groups(side: str) -> list[list[str]]:

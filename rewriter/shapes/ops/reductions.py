@@ -38,7 +38,7 @@ def reduced(call: Call, axes: Axes) -> Axes:
     """``reduce(x[a, b, c], axis=1) -> [a, c]``; with keepdims ``[a, 1, c]``, without an axis ``[]``."""
     gone = call.axis_tuple(call.get("axis"), len(axes))
     if call.flag("keepdims"):
-        return tuple(unit_axis() if i in gone else a for i, a in enumerate(axes))
+        return tuple(unit_axis("keepdims") if i in gone else a for i, a in enumerate(axes))
     return tuple(a for i, a in enumerate(axes) if i not in gone)
 
 
@@ -95,7 +95,7 @@ def moments(call: Call) -> tuple[Value, Value]:
     gone = call.axis_tuple(call.get("axes"), len(axes), "axes")
     kept = tuple(a for i, a in enumerate(axes) if i not in gone)
     if call.flag("keepdims"):
-        kept = tuple(unit_axis() if i in gone else a for i, a in enumerate(axes))
+        kept = tuple(unit_axis("keepdims") if i in gone else a for i, a in enumerate(axes))
     return call.like(kept), call.like(kept)
 
 

@@ -48,7 +48,7 @@ def tile(call: Call) -> Value:
     axes, given = call.axes, call.get("repeats")
     counts = [call.whole("repeats", v, 0) for v in (given if isinstance(given, (list, tuple)) else (given,))]
     counts = [1] * (len(axes) - len(counts)) + counts
-    axes = (*(unit_axis() for _ in range(len(counts) - len(axes))), *axes)
+    axes = (*(unit_axis("Tile") for _ in range(len(counts) - len(axes))), *axes)
     return call.like([resized(a, a.size * n) for a, n in zip(axes, counts, strict=True)])
 
 

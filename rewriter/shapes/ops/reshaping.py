@@ -49,7 +49,7 @@ def expand_dims(call: Call) -> Value:
     if len(new) != len(places):
         raise ShapeError(f"the axes {list(places)} name one place twice")
     rest = iter(axes)
-    return call.like([unit_axis() if i in new else next(rest) for i in range(rank)])
+    return call.like([unit_axis("ExpandDims") if i in new else next(rest) for i in range(rank)])
 
 
 @op("numpy", "Squeeze")
@@ -77,7 +77,7 @@ def broadcast_to(call: Call) -> Value:
     result = []
     for place, size in enumerate(given):
         target = None if size is None else call.whole("shape", size, -1)
-        old = axes[place - missing] if place >= missing else unit_axis()
+        old = axes[place - missing] if place >= missing else unit_axis("BroadcastTo")
         result.append(_stretched(old, target))
     return call.like(result)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from ...ir.axis import Value
 from ..call import Call, ShapeError, op
+from ..facts import transposed
 
 
 @op("numpy", "Transpose")
@@ -11,20 +12,25 @@ def transpose(call: Call) -> Value:
     """``transpose(x[a, b, c], axes=(0, 2, 1)) -> [a, c, b]``; without axes they are reversed."""
     axes, given = call.axes, call.get("axes")
     if given is None:
-        return call.like(axes[::-1])
+        return transposed(call.x, range(len(axes))[::-1])
     order = _places(call, "axes", given, len(axes))
     if len(order) != len(axes):
         raise ShapeError(f"axes {order} for a tensor of rank {len(axes)}")
-    return call.like([axes[i] for i in order])
+    return transposed(call.x, order)
 
 
 @op("numpy", "Swapaxes")
 def swapaxes(call: Call) -> Value:
     """``swapaxes(x[a, b, c], 0, 2) -> [c, b, a]``."""
-    axes = list(call.axes)
-    i, j = (call.axis(call.get(name), len(axes), name) for name in ("axis1", "axis2"))
-    axes[i], axes[j] = axes[j], axes[i]
-    return call.like(axes)
+    rank = len(call.axes)
+    i, j = (call.axis(call.get(name), rank, name) for name in ("axis1", "axis2"))
+    return transposed(call.x, _exchanged(rank, i, j))
+
+
+def _exchanged(rank: int, i: int, j: int) -> list[int]:
+    order = list(range(rank))
+    order[i], order[j] = j, i
+    return order
 
 
 @op("numpy", "Moveaxis")
@@ -37,7 +43,7 @@ def moveaxis(call: Call) -> Value:
         raise ShapeError(f"moves {len(source)} axes to {len(target)} places")
     rest = iter(i for i in range(len(axes)) if i not in source)
     moved = dict(zip(target, source, strict=True))
-    return call.like([axes[moved[i] if i in moved else next(rest)] for i in range(len(axes))])
+    return transposed(call.x, [moved[i] if i in moved else next(rest) for i in range(len(axes))])
 
 
 def _places(call: Call, name: str, given: object, rank: int) -> list[int]:
@@ -51,14 +57,13 @@ def _places(call: Call, name: str, given: object, rank: int) -> list[int]:
 @op("numpy", "Rot90")
 def rot90(call: Call) -> Value:
     """``rot90(x[a, b, c], axes=(0, 1)) -> [b, a, c]``; an even k leaves the axes where they are."""
-    axes = list(call.axes)
-    places = _places(call, "axes", call.get("axes", [0, 1]), len(axes))
+    rank = len(call.axes)
+    places = _places(call, "axes", call.get("axes", [0, 1]), rank)
     if len(places) != 2:
         raise ShapeError(f"rotates in a plane of 2 axes, not {len(places)}")
     if call.whole("k", call.get("k", 1)) % 2:
-        i, j = places
-        axes[i], axes[j] = axes[j], axes[i]
-    return call.like(axes)
+        return transposed(call.x, _exchanged(rank, *places))
+    return transposed(call.x, range(rank))
 
 
 @op("numpy", "Flip", "Roll")

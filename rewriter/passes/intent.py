@@ -1,0 +1,160 @@
+"""Intent: what the author of a model stated about how tensors meet, and what a reading makes of it.
+
+A node that cannot run at some batch size is a fault whatever was meant. Everything else is asked here, by the finder
+and by the ranking alike:
+
+- an axis of size 1 that a Reshape, an ExpandDims, ``keepdims``, a ``None`` index or a constant's own shape put there
+  states where the other axes stand, for the batch too. A reading that leaves such an axis unused, or moves it, ranks
+  below one that keeps it;
+- a transpose right before a product states the order of the axes, unless a layer after it says otherwise;
+- rows and columns of a map exchanged are no fault: nothing but the author knows which is which.
+
+Only where nothing is stated (an operand of lower rank, which the convention pads; a size that happens to be 1) can a
+node that runs at every batch size be wrong.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+
+from ..ir.axis import SPATIAL, Axis, Role, Value
+from ..shapes.broadcast import Column, positions
+from .evidence import Pair
+from .finding import Candidate
+from .sites import Site
+
+Axes = tuple[Axis, ...]
+
+
+# -- unit axes -----------------------------
+def is_written(axis: Axis | None) -> bool:
+    """True for an axis of size 1 that the author put there for something to stand on."""
+    return axis is not None and axis.size == 1 and bool(axis.facts.written)
+
+
+def unused_units(candidate: Candidate) -> int:
+    """How many of the author's unit axes a reading leaves without anything on them, or moves.
+
+    The axes of an operand and those of the result are in one order; between two axes of the operand, each of its unit
+    axes is for one axis that others have there. A layer's one feature is not dropped to one number a sample either.
+    """
+    equation, sizes = candidate.match.equation, candidate.match.sizes
+    if equation.joins or any(sizes[name] != 1 for name in equation.contracted):
+        return 0
+    number = len(equation.output) == 1 and any(
+        axis.size == 1 and axis.role in (Role.FEATURE, Role.CHANNEL)
+        for axes in candidate.match.operands
+        for axis in axes
+    )
+    return number + sum(_unused(candidate, operand) for operand in range(len(equation.operands)))
+
+
+def _unused(candidate: Candidate, operand: int) -> int:
+    axes = candidate.match.operands[operand]
+    if not any(map(is_written, axes)):
+        return 0
+    found = candidate.match
+    terms = dict(zip(found.kept[operand], found.equation.operands[operand], strict=True))
+    own = {name for term in terms.values() for name in term.names}
+    output = found.equation.output
+    unused = units = 0
+    at = 0
+    for position, axis in enumerate(axes):
+        if axis.size == 1:
+            units += is_written(axis)
+            continue
+        names = terms[position].names if position in terms else ()
+        place = next((i for i, term in enumerate(output) if set(names) & set(term.names)), None)
+        if place is None or place < at:
+            return sum(map(is_written, axes))  # in another order: every statement is moved
+        unused += max(0, units - _others(candidate, range(at, place), own))
+        at, units = place + 1, 0
+    return unused + max(0, units - _others(candidate, range(at, len(output)), own))
+
+
+def _others(candidate: Candidate, places: Collection[int], own: Collection[str]) -> int:
+    """How many axes of the result at these places are other operands'."""
+    output, sizes = candidate.match.equation.output, candidate.match.sizes
+    return sum(any(name not in own and sizes[name] != 1 for name in output[place].names) for place in places)
+
+
+def fills_units(candidate: Candidate) -> bool:
+    """True where a result is larger than each operand only because something stands on the author's unit axes."""
+    found = candidate.match
+    if found.equation.contracted or found.equation.joins or unused_units(candidate):
+        return False
+    rank = len(found.equation.output)
+    units = [sum(map(is_written, axes)) for axes in found.operands]
+    full = [sum(a.size != 1 for a in axes) for axes in found.operands]
+    return any(n + u == rank and u for n, u in zip(full, units, strict=True))
+
+
+# -- the order of the axes -----------------------------
+def is_moved(value: Value) -> bool:
+    """True where the author transposed a tensor, and it stands in that order."""
+    full = [p for p, axis in zip(value.facts.moved, value.axes or (), strict=False) if axis.size != 1]
+    return full != sorted(full)
+
+
+def moves_a_unit(value: Value) -> bool:
+    """True where the author's transpose moved nothing but unit axes: they wait for something to stand on them."""
+    moved = value.facts.moved
+    units = any(
+        p not in (i, -1) and a.size == 1
+        for i, (p, a) in enumerate(zip(moved, value.axes or (), strict=False))
+    )
+    return units and not is_moved(value)
+
+
+def undoes(candidate: Candidate, site: Site) -> bool:
+    """True where every operand that is transposed gets the order back that it had before the author transposed it."""
+    axes = {s.operand: s.axes for s in candidate.plan.steps if s.op == "Transpose"}
+    for operand, order in axes.items():
+        value = site.operands[operand].value if operand >= 0 else None
+        before = value.facts.moved if value is not None else ()
+        if value is None or len(before) != len(order):
+            return False
+        sizes = [a.size for a in value.axes or ()]
+        back = [before[p] for p in order if sizes[p] != 1]
+        if back != sorted(back):
+            return False
+    return bool(axes)
+
+
+def split_axes(value: Value) -> list[int]:
+    """The axes of a tensor, by number, that a Reshape right before made out of others."""
+    return [i for i, axis in enumerate(value.axes or ()) if axis.facts.split]
+
+
+def is_padded_to(site: Site, operand: int, recorded: Sequence[int | None]) -> bool:
+    """True where the convention gives an operand of lower rank the very shape that the file records for it."""
+    axes = site.operands[operand].value.axes or ()
+    if len(recorded) < len(axes):
+        return False
+    sizes: list[int | None] = [1] * len(recorded)
+    for axis, place in zip(axes, positions(site.convention, len(axes), len(recorded)), strict=True):
+        sizes[place] = axis.size if isinstance(axis.size, int) else None
+    return sizes == list(recorded)
+
+
+# -- whether a node that runs is meant as it stands -----------------------------
+def states_pairs(columns: Sequence[Column], operands: Sequence[int], place: int) -> bool:
+    """True where the author let the batch meet one of these operands at a place: a batch or a written unit axis."""
+    return all(
+        (axis := columns[place][k]) is not None and (axis.role is Role.BATCH or is_written(axis))
+        for k in operands
+    )
+
+
+def is_stated(site: Site, operands: Sequence[Axes], pairs: Sequence[Pair]) -> bool:
+    """True where the author stated how the operands of a product that runs meet: operands of one rank, none padded."""
+    if len({len(axes) for axes in operands if axes}) > 1:
+        return False
+    full = max((sum(a.size != 1 for a in axes) for axes in operands), default=0)
+    written = [
+        axes for axes in operands if any(map(is_written, axes)) and sum(a.size != 1 for a in axes) < full
+    ]
+    if written or any(is_moved(value) for value in site.values):
+        return True
+    crossed = [(a, b) for _, a, b in pairs if not a.is_same(b) and a.role is not b.role]
+    return bool(crossed) and all({a.role, b.role} <= SPATIAL for a, b in crossed)

@@ -1,0 +1,226 @@
+"""Facts about values: what is known of the numbers of a tensor and of its axes, besides their sizes and roles.
+
+The rules say what axes there are; what is known of the numbers follows from the kind of operation, in one place:
+operations that only move numbers or leave some out keep every fact, those that work on each number alone keep the order
+in which the author transposed the tensor, and all others drop what only held for the numbers before.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+from ..ir.axis import Axis, AxisFacts, Facts, Role, Value, new_axis, unit_axis
+from ..ir.graph import Operation, map_leaves
+from ..ir.size import Size
+from .call import Call
+
+# The result holds the numbers of the first operand, in another place or some of them left out; dropout does at
+# inference. Class names of layers, of Keras's ops and of ONNX operators.
+KEEPING = frozenset(
+    {
+        *("Cropping1D", "Cropping2D", "Cropping3D", "Gather", "GetItem", "Slice", "Split", "Take"),
+        *("BroadcastTo", "Expand", "Repeat", "RepeatVector", "Tile"),
+        *("ExpandDims", "Flatten", "Ravel", "Rearrange", "Reshape", "Squeeze", "Unsqueeze"),
+        *("Flip", "Fliplr", "Flipud", "Moveaxis", "Permute", "Roll", "Rot90", "Swapaxes", "Transpose"),
+        *("ActivityRegularization", "AlphaDropout", "Dropout", "GaussianDropout"),
+        *("SpatialDropout1D", "SpatialDropout2D", "SpatialDropout3D"),
+        *("Cast", "ConvertToTensor", "Copy", "Identity", "Masking", "StopGradient"),
+    }
+)
+# Their rules say how the numbers moved (``transposed``).
+TRANSPOSING = frozenset(["Moveaxis", "Permute", "Rearrange", "Rot90", "Swapaxes", "Transpose"])
+# Their rules give what the layer inside gives.
+WRAPPING = frozenset({"TimeDistributed", "SpectralNormalization", "Bidirectional", "Pipeline"})
+# Layers that end with their activation.
+ACTIVATED = frozenset(
+    {"Activation", "Dense", "EinsumDense"}
+    | {f"{kind}Conv{n}D" for kind in ("", "Separable", "Depthwise") for n in (1, 2, 3)}
+    | {f"Conv{n}DTranspose" for n in (1, 2, 3)}
+)
+SOFTMAXES = frozenset({"Softmax", "Sparsemax", "softmax", "sparsemax"})
+# Layers that say by ``axis`` where the channels are; others say it by ``data_format``.
+_NORMALISING = frozenset({"BatchNormalization", "SyncBatchNormalization", "GroupNormalization", "BatchNorm"})
+# ``x[..., k] @ y[..., k, n]``: which axes are summed is said by their places, not by the author.
+_BY_PLACE = frozenset({"Matmul", "Dot"})
+_SUMS = frozenset({"Sum", "ReduceSum"})
+_QUOTIENTS = frozenset({"Divide", "TrueDivide", "DivideNoNan", "Div"})
+# Of one tensor and a number they work on each number alone; their rules make new axes all the same.
+_ARITHMETIC = frozenset(
+    {
+        "Add",
+        "Div",
+        "Divide",
+        "Maximum",
+        "Minimum",
+        "Mul",
+        "Multiply",
+        "Pow",
+        "Power",
+        "Sub",
+        "Subtract",
+        "TrueDivide",
+    }
+)
+# With a number as the other operand they keep what a tensor is the sum of: ``x / (sum(x) + epsilon)``.
+_OFFSETS = frozenset({"Add", "Maximum", "Max"})
+
+
+def constant_axes(sizes: Sequence[Size]) -> tuple[Axis, ...]:
+    """The axes of a constant: the author wrote those of size 1 too."""
+    return tuple(unit_axis("constant") if size == 1 else new_axis(size) for size in sizes)
+
+
+def transposed(x: Value, order: Sequence[int]) -> Value:
+    """``transposed(x[a, b, c], (0, 2, 1)) -> [a, c, b]``, with the order that the author gave it."""
+    assert x.axes is not None
+    before = x.facts.moved or range(len(order))
+    moved = tuple(before[i] for i in order)
+    straight = moved == tuple(range(len(order)))
+    return Value(
+        tuple(x.axes[i] for i in order), x.dtype, facts=Facts(x.facts.weights, () if straight else moved)
+    )
+
+
+def sums_by_place(operation: Operation) -> bool:
+    """True for a matrix product that sums over the last axis of one side and the last but one of the other."""
+    return operation.kind == "op" and operation.class_name in _BY_PLACE
+
+
+def settled(call: Call, result: Any) -> Any:
+    """What a rule gave, with the facts that hold for the numbers of the result."""
+    if call.operation.class_name in WRAPPING or call.operation.kind == "model":
+        return result
+    return map_leaves(lambda leaf: _settled(call, leaf) if isinstance(leaf, Value) else leaf, result)
+
+
+def _settled(call: Call, made: Value) -> Value:
+    name, given = call.operation.class_name, call.inputs
+    if made.axes is None or not given or given[0].axes is None:
+        return made
+    x = given[0]
+    axes = made.axes
+    if name not in KEEPING:
+        made = _with(made, _anew(axes), Facts(moved=_order_after(call, x, axes)))
+    elif name not in TRANSPOSING:
+        made = _with(made, axes, replace(x.facts, moved=_carried(x, axes), weights=_still(x, axes)))
+    softmax = _softmax_axes(call)
+    if softmax is not None:
+        return _summing(made, softmax)
+    if name in _SUMS:
+        place = _one_axis(call)
+        return made if place is None else replace(made, facts=replace(made.facts, total=(x, place)))
+    if name in _QUOTIENTS and len(given) == 2:
+        total = given[1].facts.total
+        return _summing(made, [total[1]]) if total is not None and total[0] is x else made
+    if name in _OFFSETS:
+        return replace(made, facts=replace(made.facts, total=_total_of_sum(call, given)))
+    return made
+
+
+def _with(value: Value, axes: tuple[Axis, ...], facts: Facts) -> Value:
+    kept = all(a is b for a, b in zip(axes, value.axes or (), strict=True))
+    if kept and facts == value.facts and facts.total is value.facts.total:
+        return value
+    return replace(value, axes=axes, facts=facts)
+
+
+def _anew(axes: tuple[Axis, ...]) -> tuple[Axis, ...]:
+    """The axes of new numbers."""
+    if not any(a.facts.sums_to_one or a.facts.split for a in axes):
+        return axes
+    return tuple(replace(a, facts=AxisFacts(a.facts.written)) for a in axes)
+
+
+def _still(x: Value, axes: Sequence[Axis]) -> bool:
+    """True for a softmax's weights as long as none of them is left out along the axis along which they add up."""
+    marked = [a for a in x.axes or () if a.facts.sums_to_one]
+    fewer = len(marked) > sum(a.facts.sums_to_one for a in axes)
+    return x.facts.weights and not (fewer and len(axes) == len(x.axes or ()))
+
+
+# -- the order -----------------------------
+def _order_after(call: Call, x: Value, axes: Sequence[Axis]) -> tuple[int, ...]:
+    """The author's order after an operation on each number alone; none where another one says what the axes are."""
+    before = x.axes or ()
+    others = any(value.axes for value in call.inputs[1:])
+    if not x.facts.moved or others or len(axes) != len(before):
+        return ()
+    number = call.operation.class_name in _ARITHMETIC and all(
+        a.size == b.size for a, b in zip(axes, before, strict=True)
+    )
+    if not number and not all(a.is_identical(b) for a, b in zip(axes, before, strict=True)):
+        return ()
+    place = _stated_channel(call, len(axes))
+    return () if place is not None and axes[place].role is Role.CHANNEL else x.facts.moved
+
+
+def _stated_channel(call: Call, rank: int) -> int | None:
+    """Where a layer says that the channels are."""
+    if call.operation.class_name in _NORMALISING:
+        axis = call.get("axis", -1)
+        axis = axis[0] if isinstance(axis, (list, tuple)) and len(axis) == 1 else axis
+        return axis if isinstance(axis, int) and -rank <= axis < rank else None
+    layout = call.get("data_format")
+    return (
+        None if layout not in ("channels_first", "channels_last") else 1 if layout == "channels_first" else -1
+    )
+
+
+def _carried(x: Value, axes: Sequence[Axis]) -> tuple[int, ...]:
+    """The author's order after unit axes came or went, or axes were cut; none where they were regrouped."""
+    moved = x.facts.moved
+    assert x.axes is not None
+    if not moved or len(axes) == len(x.axes):
+        return moved
+    full = [place for place, axis in zip(moved, x.axes, strict=True) if axis.size != 1]
+    if [a.size for a in axes if a.size != 1] != [a.size for a in x.axes if a.size != 1]:
+        return ()
+    rest = iter(full)
+    return tuple(-1 if axis.size == 1 else next(rest) for axis in axes)
+
+
+# -- weights -----------------------------
+def _summing(value: Value, places: Sequence[int]) -> Value:
+    """The value as weights that add up to one along an axis, or along several together."""
+    assert value.axes is not None
+    axes = list(value.axes)
+    for place in places if len(places) == 1 else ():
+        if -len(axes) <= place < len(axes):
+            axes[place] = replace(axes[place], facts=replace(axes[place].facts, sums_to_one=True))
+    return replace(value, axes=tuple(axes), facts=replace(value.facts, weights=True))
+
+
+def _softmax_axes(call: Call) -> list[int] | None:
+    """The axes of a softmax that ends an operation; None where none does."""
+    name: Any = call.operation.class_name
+    config: Any = call.config
+    if name in ACTIVATED:
+        name, config = _function(call.get("activation"))
+    if not isinstance(name, str) or name not in SOFTMAXES:
+        return None
+    axis = config.get("axis", -1) if isinstance(config, dict) else -1
+    return list(axis) if isinstance(axis, (list, tuple)) else [axis if isinstance(axis, int) else -1]
+
+
+def _function(given: Any) -> tuple[Any, Any]:
+    """The name and the configuration of an activation: a name, or as Keras 3 serialises a function or a layer."""
+    if not isinstance(given, dict):
+        return given, {}
+    name, config = given.get("class_name"), given.get("config")
+    return (config, {}) if name == "function" else (name, config)
+
+
+def _one_axis(call: Call) -> int | None:
+    """The one axis along which a tensor is summed."""
+    axis = call.get("axis", call.get("axes"))
+    if isinstance(axis, (list, tuple)) and len(axis) == 1:
+        axis = axis[0]
+    return axis if isinstance(axis, int) and not isinstance(axis, bool) else None
+
+
+def _total_of_sum(call: Call, given: Sequence[Value]) -> tuple[Value, int] | None:
+    """What a sum of a total and a number is the total of."""
+    tensors = [value for value in given if value.axes]
+    return tensors[0].facts.total if len(tensors) == 1 else None

@@ -1,0 +1,419 @@
+"""What an author wrote on purpose is left alone, what only fits is a tie, and what lost its statement is found."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+from keras import layers, ops
+from keras.src.ops import numpy as kernels
+
+import rewriter
+from tests import support
+from tests.mutate import Recipe, mutate, read_config, write_config
+
+N = 6
+
+
+def vectors(*sizes: int) -> list[Any]:
+    return [keras.Input((size,)) for size in sizes]
+
+
+def towers(width: int = 8) -> tuple[list[Any], Any, Any]:
+    """Two towers of one width: ``u[B, D], v[B, D]``."""
+    inputs = vectors(7, 5)
+    return inputs, *(layers.Dense(width)(x) for x in inputs)
+
+
+def image(size: tuple[int, int] = (5, 5), channels: int = 7) -> tuple[Any, Any]:
+    x = keras.Input((*size, 3))
+    return x, layers.Conv2D(channels, 3, padding="same")(x)
+
+
+def numbers() -> tuple[Any, Any]:
+    """One number for each sample: ``s[B]``."""
+    x = keras.Input((5,))
+    return x, layers.Dense(1)(x)[:, 0]
+
+
+# -- pairs of samples -----------------------------
+def logits(lift: Callable[[Any], Any]) -> keras.Model:
+    inputs, u, v = towers()
+    return keras.Model(inputs, ops.sum(lift(u) * v, axis=-1))
+
+
+def logits_of_three() -> keras.Model:
+    inputs, u, v = towers()
+    u, v = (layers.Reshape((2, 4))(t) for t in (u, v))
+    return keras.Model(inputs, ops.sum(ops.expand_dims(u, 1) * v, axis=(-1, -2)))
+
+
+def rank_net(right: bool) -> keras.Model:
+    x, s = numbers()
+    return keras.Model(x, ops.sigmoid(s[:, None] - s if right else s - s[:, None]))
+
+
+def distances() -> keras.Model:
+    inputs, u, v = towers()
+    squares = ops.sum(u * u, axis=1, keepdims=True) + ops.sum(v * v, axis=1)
+    return keras.Model(inputs, squares - 2.0 * ops.matmul(u, ops.transpose(v)))
+
+
+def gram(op: Callable[[Any, Any], Any]) -> keras.Model:
+    x, w = keras.Input((7,)), keras.Input((), name="w")
+    u = layers.Dense(7)(x)
+    return keras.Model([x, w], op(ops.matmul(u, ops.transpose(u)), w))
+
+
+def gram_of_a_nested_model() -> keras.Model:
+    inputs, u, v = towers()
+    a, b = vectors(8, 8)
+    inner = keras.Model([a, b], ops.sum(a[:, None, :] * b, axis=-1), name="inner")
+    return keras.Model(inputs, inner([u, v]))
+
+
+# -- crossed on purpose -----------------------------
+def crossed(op: Callable[[Any, Any], Any], turn: Callable[[Any], Any], axis: int = 2) -> keras.Model:
+    x, y = image()
+    return keras.Model(x, op(y, turn(ops.mean(y, axis=axis, keepdims=True))))
+
+
+def product_of_turned(turn: Callable[[Any], Any], channels: int = 7) -> keras.Model:
+    x, y = image(channels=channels)
+    z = layers.Conv2D(channels, 3, padding="same")(y)
+    return keras.Model(x, y * turn(z))
+
+
+def own_transpose(through: Callable[[Any], Any]) -> keras.Model:
+    x = keras.Input((N, N))
+    return keras.Model(x, x * through(ops.transpose(layers.Dense(N)(x), (0, 2, 1))))
+
+
+def turned_in_a_nested_model() -> keras.Model:
+    x, y = image()
+    inner = keras.Input((5, 5, 7))
+    turned = keras.Model(inner, layers.Permute((2, 1, 3))(inner), name="inner")
+    return keras.Model(x, layers.Multiply()([y, turned(y)]))
+
+
+# -- a batch of one -----------------------------
+def of_one(*shapes: tuple[int, ...], layer: bool = False) -> keras.Model:
+    inputs = [keras.Input(shape, batch_size=1) for shape in shapes]
+    x, y = inputs
+    return keras.Model(inputs, layers.Multiply()([x, y]) if layer else x * y)
+
+
+def of_one_squeezed() -> keras.Model:
+    x = keras.Input((5, 5, 3), batch_size=1)
+    y = layers.Conv2D(7, 3, padding="same")(x)
+    return keras.Model(x, y * ops.squeeze(ops.mean(y, axis=(1, 2), keepdims=True), (1, 2)))
+
+
+swap, to_first = layers.Permute((2, 1, 3)), layers.Permute((3, 1, 2))
+MEANT: dict[str, Callable[[], keras.Model]] = {
+    "logits, expand_dims": lambda: logits(lambda u: ops.expand_dims(u, 1)),
+    "logits, a None index": lambda: logits(lambda u: u[:, None, :]),
+    "logits, a Reshape layer": lambda: logits(layers.Reshape((1, 8))),
+    "logits, through Dropout": lambda: logits(lambda u: layers.Dropout(0.1)(ops.expand_dims(u, 1))),
+    "logits of rank 3": logits_of_three,
+    "logits in a nested model": gram_of_a_nested_model,
+    "differences of scores": lambda: rank_net(True),
+    "differences of scores, the other way": lambda: rank_net(False),
+    "squared distances": distances,
+    "weights on a Gram matrix": lambda: gram(lambda g, w: g * w),
+    "weights on a Gram matrix, first": lambda: gram(lambda g, w: w * g),
+    "a bias on a Gram matrix": lambda: gram(lambda g, w: g - w),
+    "crossed means": lambda: crossed(lambda a, b: a * b, lambda m: ops.transpose(m, (0, 2, 1, 3))),
+    "crossed means, a sum": lambda: crossed(lambda a, b: a + b, lambda m: ops.swapaxes(m, 1, 2)),
+    "crossed means, layers": lambda: crossed(lambda a, b: layers.Multiply()([a, b]), swap),
+    "crossed means, a layer's sum": lambda: crossed(lambda a, b: layers.Add()([a, b]), swap),
+    "crossed means of columns": lambda: crossed(lambda a, b: a * b, swap, axis=1),
+    "crossed means, a function of them": lambda: crossed(lambda a, b: a * b, lambda m: ops.sigmoid(swap(m))),
+    "rows and columns swapped": lambda: product_of_turned(swap),
+    "rotated": lambda: product_of_turned(lambda y: ops.rot90(y, axes=(1, 2))),
+    "two layouts": lambda: product_of_turned(to_first, channels=5),
+    "two layouts, moveaxis": lambda: product_of_turned(lambda y: ops.moveaxis(y, -1, 1), channels=5),
+    "two layouts, and a layer that says where the channels of the data are": lambda: product_of_turned(
+        lambda y: layers.BatchNormalization(axis=-1)(to_first(y)), channels=5
+    ),
+    "swapped in a nested model": turned_in_a_nested_model,
+    "its own transpose": lambda: own_transpose(lambda y: y),
+    "its own transpose, a softmax of it": lambda: own_transpose(ops.softmax),
+    "its own transpose, through Dropout": lambda: own_transpose(layers.Dropout(0.1)),
+    "a batch of one, pooled": of_one_squeezed,
+    "a batch of one, a vector": lambda: of_one((5, 6, 7), (7,)),
+    "a batch of one, steps": lambda: of_one((5, 7), (7,)),
+    "a batch of one, both ways": lambda: of_one((7,), (5, 1)),
+    "a batch of one, a layer": lambda: of_one((5, 7), (7,), layer=True),
+}
+
+
+@pytest.mark.parametrize("name", MEANT)
+def test_what_was_written_on_purpose_is_left_alone(name, tmp_path):
+    MEANT[name]().save(tmp_path / "m.keras")
+    for chosen in ("multiply", "all"):
+        report = rewriter.check(tmp_path / "m.keras", ops=chosen)
+        assert not [f for f in report.findings if f.severity == "error"], [f.message for f in report.findings]
+
+
+# -- nothing was stated -----------------------------
+def score_and_weight() -> keras.Model:
+    """A Dense layer's one feature against one number for each sample: (B, 1) * (B,)."""
+    x, w = keras.Input((5,)), keras.Input((), name="w")
+    return keras.Model([x, w], layers.Dense(1)(x) * w)
+
+
+def score_minus_score() -> keras.Model:
+    x = keras.Input((5,))
+    s = layers.Dense(1)(x)
+    return keras.Model(x, s - s[:, 0])
+
+
+def label(rank: bool) -> keras.Model:
+    x, y = keras.Input((7,)), keras.Input((1,), dtype="int32")
+    e = layers.Embedding(9, 7)(y)
+    return keras.Model([x, y], layers.Dense(4)(e * x if rank else x * e))
+
+
+def stated_layout(axis: int) -> keras.Model:
+    x, y = image(channels=5)
+    return keras.Model(x, y * layers.BatchNormalization(axis=axis)(to_first(y)))
+
+
+def two_normalised() -> keras.Model:
+    a, b = keras.Input((N, N, N)), keras.Input((N, N, N))
+    x, y = layers.BatchNormalization(axis=-1)(a), layers.BatchNormalization(axis=1)(b)
+    return keras.Model([a, b], layers.Multiply()([x, y]))
+
+
+FOUND: dict[str, Callable[[], keras.Model]] = {
+    "a score against numbers": score_and_weight,
+    "a score less scores": score_minus_score,
+    "a label's embedding": lambda: label(False),
+    "a label's embedding first": lambda: label(True),
+    "a layout that a layer confirms": lambda: stated_layout(1),
+    "two layouts that layers state": two_normalised,
+}
+
+
+@pytest.mark.parametrize("name", FOUND)
+def test_what_nobody_stated_is_found_whatever_may_be_changed(name, tmp_path):
+    FOUND[name]().save(tmp_path / "m.keras")
+    report = rewriter.check(tmp_path / "m.keras")
+    assert [f.severity for f in report.findings] == ["error"], [f.message for f in report.findings]
+
+
+# -- ties -----------------------------
+def gate(shape: tuple[int, ...], size: int, pooled: bool) -> keras.Model:
+    """A map times factors that a Dense layer made, of the map's own channels or of another input."""
+    x, code = keras.Input((*shape[:-1], 3)), keras.Input((4,))
+    conv = {2: layers.Conv1D, 3: layers.Conv2D, 4: layers.Conv3D}[len(shape)]
+    y = conv(shape[-1], 1)(x)
+    source = ops.mean(y, axis=tuple(range(1, len(shape)))) if pooled else code
+    factors = layers.Dense(size, "sigmoid")(source)
+    return keras.Model([x, code], y * factors)
+
+
+TIES: dict[str, tuple[Callable[[], keras.Model], list[str]]] = {
+    "H = C": (lambda: gate((6, 5, 6), 6, True), ["b h w c, b c -> b h w c", "b n r1 r2, b n -> b n r1 r2"]),
+    "W = C": (lambda: gate((5, 6, 6), 6, True), ["b h w c, b c -> b h w c", "b m n r, b n -> b m n r"]),
+    "T = C": (lambda: gate((6, 6), 6, True), ["b s c, b c -> b s c", "b s c, b s -> b s c"]),
+    "all of them": (lambda: gate((6, 6, 6, 6), 6, False), ["b z h w c, b c -> b z h w c"]),
+    "H * W = C": (
+        lambda: gate((2, 3, 6), 6, False),
+        ["b h w c, b c -> b h w c", "b h w c, b (h w) -> b h w c"],
+    ),
+    "H * W = C, pooled": (lambda: gate((3, 5, 15), 15, True), ["b h w c, b (h w) -> b h w c"]),
+    "a label's embedding": (lambda: label(False), ["b r, b r -> b r", "b d, b t d -> b t d"]),
+}
+
+
+@pytest.mark.parametrize("name", TIES)
+def test_what_fits_in_two_ways_is_refused_with_both(name, tmp_path):
+    build, equations = TIES[name]
+    build().save(tmp_path / "m.keras")
+    result = rewriter.repair(tmp_path / "m.keras", tmp_path / "out.keras")
+    assert result.output is None
+    (finding,) = result.findings
+    assert "tie" in finding.why
+    assert set(equations) <= {c.equation for c in finding.candidates}
+
+
+@pytest.mark.parametrize("shape", [(5, 7, 6), (7, 6), (2, 4, 6), (2, 3, 5, 11)])
+@pytest.mark.parametrize("pooled", [True, False])
+def test_a_gate_that_fits_in_one_way_is_decided(shape, pooled, tmp_path):
+    gate(shape, shape[-1], pooled).save(tmp_path / "m.keras")
+    result = rewriter.repair(tmp_path / "m.keras", tmp_path / "out.keras", verify=False)
+    (finding,) = result.findings
+    assert finding.choice is not None
+    assert finding.choice.rule in ("channel-gate", "step-gate")
+
+
+# -- the author's unit axes -----------------------------
+def mask(units: int, op: Callable[[Any, Any], Any]) -> keras.Model:
+    """Attention with a mask over the keys; ``units`` axes of size 1 are written in front of it, and all but one dropped
+    again by a Reshape."""
+    x, m = keras.Input((N, 8)), keras.Input((N,))
+    q, k, v = (layers.Dense(8)(x) for _ in range(3))
+    scores = ops.matmul(q, ops.transpose(k, (0, 2, 1)))
+    lifted = m
+    for _ in range(units):
+        lifted = ops.expand_dims(lifted, 1)
+    lifted = layers.Reshape((1, N), name="fix")(lifted)
+    weights = ops.softmax(op(scores, lifted))
+    return keras.Model([x, m], layers.Dense(3)(ops.matmul(weights, v)))
+
+
+MASKS = {
+    "added": lambda s, m: kernels.Add(name="join")(s, m),
+    "a product": lambda s, m: kernels.Multiply(name="join")(s, m),
+    "subtracted": lambda s, m: kernels.Subtract(name="join")(s, m),
+    "the largest": lambda s, m: kernels.Maximum(name="join")(m, s),
+    "divided": lambda s, m: kernels.Divide(name="join")(s, m),
+}
+
+
+def unmasked(name: str, units: int, folder: Path) -> tuple[keras.Model, Path]:
+    """The model and the file of it without its Reshape."""
+    keras.backend.clear_session()
+    model = mask(units, MASKS[name])
+    model.save(folder / "m.keras")
+    return model, mutate(folder / "m.keras", folder / "b.keras", Recipe(("join",), ("fix",))).path
+
+
+@pytest.mark.parametrize("name", MASKS)
+def test_a_mask_with_one_unit_axis_too_many_keeps_its_order(name, tmp_path):
+    """(B, T, T) with (B, 1, 1, T) is (B, 1, T): the keys."""
+    meant, broken = unmasked(name, 2, tmp_path)
+    assert [f.node for f in rewriter.check(broken).findings if f.severity == "error"] == ["join"]
+    result = rewriter.repair(broken, tmp_path / "out.keras", ops="all", verify=False)
+    assert result.output is not None, [f.why for f in result.findings]
+    fixed = support.load(tmp_path / "out.keras")
+    for batch in (1, 3, N):
+        inputs = support.random_inputs(meant, batch)
+        support.compare(support.run(fixed, inputs), support.run(meant, inputs))
+
+
+@pytest.mark.parametrize("name", MASKS)
+def test_of_a_mask_without_unit_axes_the_keys_come_first(name, tmp_path):
+    _, broken = unmasked(name, 0, tmp_path)
+    assert rewriter.repair(broken, tmp_path / "out.keras", ops="all").output is None
+    report = rewriter.check(broken, ops="all", mode="best")
+    (finding,) = [f for f in report.findings if f.choice is not None]
+    assert finding.choice.equation in ("b t d, b d -> b t d", "b d, b t d -> b t d")
+
+
+def slots(sizes: tuple[int, int, int]) -> keras.Model:
+    """Every position's features, weighted for every slot: ``b n 1 d, b n k 1 -> b n k d``."""
+    n, d, k = sizes
+    x = keras.Input((n, 4))
+    u = ops.expand_dims(layers.Dense(d)(x), 2)
+    w = layers.Reshape((n, k, 1), name="lift")(layers.Dense(k, "softmax")(x))
+    return keras.Model(x, layers.Dense(3)(ops.sum(kernels.Multiply(name="join")(u, w), axis=1)))
+
+
+@pytest.mark.parametrize("sizes", [(6, 5, 7), (7, 11, 3), (6, 6, 6), (6, 6, 5), (6, 5, 6)])
+def test_a_unit_axis_waits_for_something(sizes, tmp_path):
+    meant = slots(sizes)
+    meant.save(tmp_path / "m.keras")
+    broken = mutate(tmp_path / "m.keras", tmp_path / "b.keras", Recipe(("join",), ("lift",))).path
+    result = rewriter.repair(broken, tmp_path / "out.keras", verify=False)
+    finding = result.findings[0]
+    assert "b m 1 k, b m n -> b m n k" in {c.equation for c in finding.candidates}
+    if result.output is not None:
+        inputs = support.random_inputs(meant, 2)
+        support.compare(support.run(support.load(tmp_path / "out.keras"), inputs), support.run(meant, inputs))
+    else:
+        assert len(set(sizes)) < 3
+
+
+def test_a_step_that_both_readings_keep_is_no_pair_of_steps(tmp_path):
+    """(B, T, 1) that ``keepdims`` left against (B, T): every step by its own factor, or every pair of steps."""
+    x, m = keras.Input((N, 4)), keras.Input((N,))
+    keras.Model([x, m], ops.mean(layers.Dense(3)(x), -1, keepdims=True) * m).save(tmp_path / "m.keras")
+    result = rewriter.repair(tmp_path / "m.keras", tmp_path / "out.keras")
+    assert result.output is None
+    assert {"b r 1, b r -> b r 1", "b f, b g -> b f g"} & {c.equation for c in result.findings[0].candidates}
+
+
+# -- what the file records of the operands -----------------------------
+def normalised(norm: Callable[[Any, Any], Any], shape: tuple[int, ...]) -> keras.Model:
+    x = keras.Input(shape)
+    statistic = ops.sum(ops.square(x), axis=-1, keepdims=True)
+    return keras.Model(x, layers.Dense(3)(norm(x, ops.rsqrt(statistic + 1e-6))))
+
+
+def lose_keepdims(model: keras.Model, folder: Path) -> Path:
+    model.save(folder / "valid.keras")
+    config = read_config(folder / "valid.keras")
+    for layer in config["config"]["layers"]:
+        if layer["class_name"] == "Sum":
+            layer["config"]["keepdims"] = False
+    write_config(folder / "valid.keras", folder / "broken.keras", config)
+    return folder / "broken.keras"
+
+
+NORMS: dict[str, Callable[[Any, Any], Any]] = {
+    "a layer": lambda x, s: layers.Multiply()([x, s]),
+    "a layer, the statistic first": lambda x, s: layers.Multiply()([s, x]),
+    "an op": lambda x, s: x * s,
+}
+
+
+@pytest.mark.parametrize("shape", [(6, 6), (6, 6, 6), (7, 5)])
+@pytest.mark.parametrize("name", NORMS)
+def test_an_operand_that_lost_an_axis_gets_it_back(name, shape, tmp_path):
+    model = normalised(NORMS[name], shape)
+    path = lose_keepdims(model, tmp_path)
+    result = rewriter.repair(path, tmp_path / "out.keras", verify=False)
+    assert result.output is not None, [f.why for f in result.findings]
+    fixed = support.load(tmp_path / "out.keras")
+    for batch in (1, 3, 6):
+        inputs = support.random_inputs(model, batch)
+        support.compare(support.run(fixed, inputs), support.run(model, inputs))
+
+
+def test_a_record_that_the_convention_comes_to_anyway_is_no_fault(tmp_path):
+    x, y = image()
+    pooled = layers.GlobalAveragePooling2D(keepdims=True, name="pool")(y)
+    model = keras.Model(x, layers.Multiply(name="scale")([y, pooled]))
+    model.save(tmp_path / "valid.keras")
+    config = read_config(tmp_path / "valid.keras")
+    for layer in config["config"]["layers"]:
+        if layer["name"] == "pool":
+            layer["config"]["keepdims"] = False
+        layer.pop("build_config", None)
+    write_config(tmp_path / "valid.keras", tmp_path / "edited.keras", config)
+    assert rewriter.check(tmp_path / "edited.keras").clean
+
+
+# -- what may be changed -----------------------------
+def test_a_fault_of_another_family_stands_in_the_way_of_a_repair(tmp_path):
+    """A gate that can be repaired, and a silent sum behind it that may not be changed."""
+    x, s = keras.Input((5, 7, 3)), keras.Input((5,), name="s")
+    y = layers.Conv2D(6, 3, padding="same")(x)
+    lifted = layers.Reshape((1, 1, 6), name="lift")(layers.Dense(6)(layers.GlobalAveragePooling2D()(y)))
+    score = layers.Dense(1)(layers.GlobalAveragePooling2D()(kernels.Multiply(name="scale")(y, lifted)))
+    keras.Model([x, s], ops.add(score, layers.Dense(1)(s)[:, 0])).save(tmp_path / "valid.keras")
+    broken = mutate(tmp_path / "valid.keras", tmp_path / "b.keras", Recipe(("scale",), ("lift",))).path
+    report = rewriter.check(broken)
+    assert {f.op: (str(f.kind), f.choice is not None) for f in report.findings} == {
+        "Multiply": ("batch-misaligned", True),
+        "Add": ("grown", False),
+    }
+    result = rewriter.repair(broken, tmp_path / "out.keras", verify=False)
+    assert result.output is None
+    assert not (tmp_path / "out.keras").exists()
+    assert "--ops all" in next(f.why for f in result.findings if f.op == "Add")
+    assert rewriter.repair(broken, tmp_path / "out.keras", ops="all", verify=False).output is not None
+
+
+def test_sums_that_are_right_are_not_in_the_way(tmp_path):
+    x, y = image()
+    model = keras.Model(x, layers.Add()([y, y]) + np.ones((5, 1, 7), "float32"))
+    model.save(tmp_path / "m.keras")
+    assert rewriter.check(tmp_path / "m.keras").findings == []

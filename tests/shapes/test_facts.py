@@ -1,0 +1,172 @@
+"""Facts about values: whichever way something is written, the same is known of its numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import keras
+import pytest
+from keras import layers, ops
+
+from rewriter.formats.source import open_model
+from rewriter.ir.axis import Value
+from rewriter.shapes.infer import infer
+
+N = 6
+
+
+def attention(y: Any) -> Any:
+    """Scores of ``y[B, N, N]`` along its last axis, one and the same axis twice."""
+    return ops.matmul(y, ops.transpose(layers.Dense(5)(y), (0, 2, 1)))
+
+
+def last(tmp_path, build: Callable[[Any], Any], shape: tuple[int, ...] = (N, 5)) -> Value:
+    """What is known of the result."""
+    x = keras.Input(shape)
+    keras.Model(x, build(x)).save(tmp_path / "m.keras")
+    with open_model(tmp_path / "m.keras") as source:
+        (value,) = infer(source.graph).outputs()
+    return value
+
+
+def divided(x: Any) -> Any:
+    e = ops.exp(x)
+    return e / ops.sum(e, axis=-1, keepdims=True)
+
+
+def divided_safely(x: Any) -> Any:
+    e = ops.exp(x)
+    return ops.divide(e, ops.sum(e, axis=-1, keepdims=True) + 1e-7)
+
+
+def divided_by_what_was_lifted(x: Any) -> Any:
+    e = ops.exp(x)
+    return e / ops.expand_dims(ops.sum(e, axis=-1), -1)
+
+
+def nested(x: Any) -> Any:
+    inner = keras.Input((N, 5))
+    return keras.Model(inner, layers.Softmax()(inner), name="inner")(x)
+
+
+def cut(x: Any) -> Any:
+    return ops.softmax(x)[:, 1:4]
+
+
+SOFTMAXES: dict[str, Callable[[Any], Any]] = {
+    "an activation by name": lambda x: layers.Dense(5, activation="softmax")(x),
+    "an activation layer": lambda x: layers.Activation("softmax")(x),
+    "a layer": lambda x: layers.Softmax()(x),
+    "a layer as an activation": lambda x: layers.Dense(5, activation=layers.Softmax())(x),
+    "a function as an activation": lambda x: layers.Dense(5, activation=keras.activations.softmax)(x),
+    "a convolution's activation": lambda x: layers.Conv1D(5, 1, activation="softmax")(x),
+    "an op": lambda x: ops.softmax(x),
+    "a quotient": divided,
+    "a quotient that is kept from zero": divided_safely,
+    "a quotient by a lifted sum": divided_by_what_was_lifted,
+    "inside TimeDistributed": lambda x: layers.TimeDistributed(layers.Softmax())(x),
+    "a Dense layer inside TimeDistributed": lambda x: layers.TimeDistributed(layers.Dense(5, "softmax"))(x),
+    "in a nested model": nested,
+    "with Dropout behind": lambda x: layers.Dropout(0.5)(layers.Softmax()(x)),
+    "cut along another axis": cut,
+    "turned twice": lambda x: layers.Permute((2, 1))(layers.Permute((2, 1))(layers.Softmax()(x))),
+    "along the other axis of what was turned": lambda x: layers.Permute((2, 1))(
+        layers.Softmax(axis=1)(layers.Permute((2, 1))(x))
+    ),
+}
+
+
+@pytest.mark.parametrize("name", SOFTMAXES)
+def test_one_softmax_written_in_many_ways(name, tmp_path):
+    value = last(tmp_path, SOFTMAXES[name])
+    assert value.facts.weights
+    assert [axis.facts.sums_to_one for axis in value.axes] == [False, False, True]
+    assert not value.facts.moved
+
+
+OTHERS: dict[str, Callable[[Any], Any]] = {
+    "another activation": lambda x: layers.Dense(5, activation="sigmoid")(x),
+    "a logarithm of it": lambda x: ops.log_softmax(x),
+    "a Dense layer behind it": lambda x: layers.Dense(5)(layers.Softmax()(x)),
+    "a product with something": lambda x: layers.Softmax()(x) * x,
+    "a quotient by another sum": lambda x: ops.exp(x) / ops.sum(x, axis=-1, keepdims=True),
+    "cut along that axis": lambda x: ops.softmax(x)[:, :, 1:4],
+}
+
+
+@pytest.mark.parametrize("name", OTHERS)
+def test_what_is_no_softmax(name, tmp_path):
+    value = last(tmp_path, OTHERS[name])
+    assert not value.facts.weights
+    assert not any(axis.facts.sums_to_one for axis in value.axes)
+
+
+def test_of_two_like_axes_the_one_that_adds_up_is_known(tmp_path):
+    """Rows and columns of scores are one axis by identity: only their places tell them apart."""
+    straight = last(tmp_path, lambda x: ops.softmax(attention(x)))
+    turned = last(tmp_path, lambda x: ops.transpose(ops.softmax(attention(x)), (0, 2, 1)))
+    assert [a.facts.sums_to_one for a in straight.axes] == [False, False, True]
+    assert [a.facts.sums_to_one for a in turned.axes] == [False, True, False]
+
+
+MOVED: dict[str, tuple[Callable[[Any], Any], tuple[int, ...]]] = {
+    "as it is": (lambda x: x, ()),
+    "Permute": (lambda x: layers.Permute((2, 1, 3))(x), (0, 2, 1, 3)),
+    "transpose": (lambda x: ops.transpose(x, (0, 3, 1, 2)), (0, 3, 1, 2)),
+    "swapaxes": (lambda x: ops.swapaxes(x, 1, 2), (0, 2, 1, 3)),
+    "moveaxis": (lambda x: ops.moveaxis(x, -1, 1), (0, 3, 1, 2)),
+    "rot90": (lambda x: ops.rot90(x, axes=(1, 2)), (0, 2, 1, 3)),
+    "half a turn": (lambda x: ops.rot90(x, k=2, axes=(1, 2)), ()),
+    "there and back": (lambda x: layers.Permute((2, 1, 3))(layers.Permute((2, 1, 3))(x)), ()),
+    "a function of it": (lambda x: ops.sigmoid(layers.Permute((2, 1, 3))(x)), (0, 2, 1, 3)),
+    "a number times it": (lambda x: 2.0 * layers.Permute((2, 1, 3))(x), (0, 2, 1, 3)),
+    "with a unit axis": (lambda x: ops.expand_dims(layers.Permute((2, 1, 3))(x), 1), (0, -1, 2, 1, 3)),
+    "a Dense layer behind": (lambda x: layers.Dense(5)(layers.Permute((2, 1, 3))(x)), ()),
+    "regrouped": (lambda x: layers.Reshape((4, 15))(layers.Permute((2, 1, 3))(x)), ()),
+}
+
+
+@pytest.mark.parametrize("name", MOVED)
+def test_the_order_in_which_somebody_transposed_a_tensor(name, tmp_path):
+    build, order = MOVED[name]
+    assert last(tmp_path, build, (3, 4, 5)).facts.moved == order
+
+
+@pytest.mark.parametrize(("axis", "order"), [(1, ()), (-1, (0, 3, 1, 2))])
+def test_a_layer_that_says_where_the_channels_are(axis, order, tmp_path):
+    """It confirms the order where the channels were moved to there, and else it is one of the author's places."""
+
+    def build(x: Any) -> Any:
+        y = layers.Conv2D(6, 3, padding="same")(x)
+        return layers.BatchNormalization(axis=axis)(layers.Permute((3, 1, 2))(y))
+
+    assert last(tmp_path, build, (3, 4, 5)).facts.moved == order
+
+
+UNITS: dict[str, tuple[Callable[[Any], Any], list[str]]] = {
+    "Reshape": (lambda x: layers.Reshape((1, N, 5))(x), ["Reshape", "", ""]),
+    "expand_dims": (lambda x: ops.expand_dims(x, 2), ["", "ExpandDims", ""]),
+    "keepdims": (lambda x: ops.mean(x, axis=1, keepdims=True), ["keepdims", ""]),
+    "a pooling layer's keepdims": (
+        lambda x: layers.GlobalAveragePooling1D(keepdims=True)(x),
+        ["keepdims", ""],
+    ),
+    "a None index": (lambda x: x[:, None], ["None index", "", ""]),
+    "a slice of one": (lambda x: x[:, 2:3], ["a slice", ""]),
+    "a Dense layer of one": (lambda x: layers.Dense(1)(x), ["", ""]),
+    "through a Dense layer": (lambda x: layers.Dense(4)(ops.expand_dims(x, 1)), ["ExpandDims", "", ""]),
+}
+
+
+@pytest.mark.parametrize("name", UNITS)
+def test_who_wrote_a_unit_axis(name, tmp_path):
+    build, written = UNITS[name]
+    assert [axis.facts.written for axis in last(tmp_path, build).axes[1:]] == written
+
+
+def test_the_axes_that_a_reshape_made(tmp_path):
+    value = last(tmp_path, lambda x: layers.Reshape((N, 4, 3))(layers.Dense(12)(x)))
+    assert [axis.facts.split for axis in value.axes] == [False, False, True, True]
+    value = last(tmp_path, lambda x: ops.relu(layers.Reshape((N, 4, 3))(layers.Dense(12)(x))))
+    assert not any(axis.facts.split for axis in value.axes)
