@@ -103,3 +103,16 @@ def test_a_configured_value_that_is_no_number(class_name, config, word, tmp_path
     assert "internal:" not in done.err
     assert word in done.err
     assert [p.name for p in tmp_path.iterdir()] == ["m.json"]
+
+
+def test_an_input_layer_that_is_no_input_of_the_model(tmp_path, capsys):
+    path = tmp_path / "m.json"
+    rows = [layer("x", "InputLayer", {"batch_shape": [None, 4], "dtype": "float32"})]
+    rows.append(layer("y", "ReLU", {}, tensor("x", [None, 4])))
+    config = {"name": "m", "layers": rows, "input_layers": [], "output_layers": [["y", 0, 0]]}
+    path.write_text(json.dumps({"module": "keras", "class_name": "Functional", "config": config}))
+    assert main(["export", str(path), str(tmp_path / "out.onnx")]) == 2
+    done = capsys.readouterr()
+    assert "x is an input layer, but no input of its model" in done.err
+    assert "internal:" not in done.err
+    assert [p.name for p in tmp_path.iterdir()] == ["m.json"]

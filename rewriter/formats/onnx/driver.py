@@ -84,8 +84,11 @@ class Driver:
         for name in calls_in_order(graph):
             node = graph.nodes[name]
             if node.operation.kind == "input":
-                if name in bound:
-                    made[name] = [bound[name]]
+                if name not in bound:
+                    raise UnsupportedError(
+                        f"{shown(prefix + name)} is an input layer, but no input of its model"
+                    )
+                made[name] = [bound[name]]
                 continue
             try:
                 args, kwargs = map_leaves(tensor_of, node.args), map_leaves(tensor_of, node.kwargs)
