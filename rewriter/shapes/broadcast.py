@@ -12,7 +12,7 @@ import itertools
 from collections.abc import Sequence
 
 from ..ir.axis import WEAK, Axis, Role, new_axis, note_conflict
-from ..ir.size import Truth, same
+from ..ir.size import Truth, may_be_any, same
 from .call import ShapeError
 
 
@@ -66,7 +66,8 @@ def fit(a: Axis, b: Axis) -> Fit:
     if answer is Truth.NO:
         return Fit.NEVER
     if (a.role is Role.BATCH) != (b.role is Role.BATCH):
-        return Fit.BY_LUCK
+        other = b if a.role is Role.BATCH else a
+        return Fit.UNPROVEN if may_be_any(other.size) else Fit.BY_LUCK
     return Fit.UNPROVEN
 
 

@@ -16,7 +16,7 @@ from typing import Any
 from ..errors import BadFileError, UnsupportedError, shown
 from ..ir.axis import CONFLICTS, Axis, Origin, Role, Value, new_axis, unit_axis
 from ..ir.graph import Graph, Literal, Node, Operation, TensorRef, map_leaves
-from ..ir.size import Size, is_beyond, symbol, unknown
+from ..ir.size import Size, is_beyond, is_unknown, symbol, unknown
 from .call import LAYERS, ONNX, OPS, Call, OpaqueError, Rule, ShapeError
 from .demands import Misconfigured, check_weights
 
@@ -135,6 +135,8 @@ class _Driver:
         self.path = ""
         self.batch = Origin(Role.BATCH)
         self.symbols: Counter[str] = Counter()
+        self.taken: frozenset[str] = frozenset()
+        self.batches: dict[str, Origin] = {}
         self.memo: dict[int, dict[Any, _Summary]] = {}
         self.stack: list[list[tuple[str, Inference]]] = []
         self.depth = 0
@@ -142,6 +144,7 @@ class _Driver:
     # -- one graph -----------------------------
     def run(self, graph: Graph, operands: Sequence[Value] | None) -> Inference:
         result = Inference(graph)
+        self.taken |= graph.names.taken if graph.names is not None else frozenset()
         bound: dict[str, Value] = {}
         if operands is not None:
             refs = graph.input_refs()
@@ -214,6 +217,8 @@ class _Driver:
             result.faults[node.name] = str(error)
             made = flatten_outputs(error.made) if error.by is node.operation else ()
             values = [leaf for leaf in made if isinstance(leaf, Value)] or self._assumed(result, node, call)
+            missing = range(len(values), result.graph.used_outputs[node.name])
+            values += [self._stated(result.graph, node.name, i) for i in missing]
         except OpaqueError as error:
             result.opaque[node.name] = str(error)
             values = self._claimed(result.graph, node)
@@ -224,10 +229,7 @@ class _Driver:
         below = self.stack.pop()
         if below:
             result.inner[node.name] = below
-        values = [
-            self._stated_anyway(result.graph, node, i, v) if v.axes is None else v
-            for i, v in enumerate(values)
-        ]
+        values = [self._stated_anyway(result.graph, node, i, v) for i, v in enumerate(values)]
         taint = next((v.claimed for v in call.inputs if v.claimed), None)
         if taint:
             values = [_with_claim(v, taint) for v in values]
@@ -326,17 +328,19 @@ class _Driver:
 
     # -- where values come from without a rule -----------------------------
     def _input(self, node: Node) -> Value:
+        """Axes of what an input declares: each open one a symbol of its own, or the one that its name stands for."""
         config = node.operation.config
         shape = config.get("batch_shape", config.get("batch_input_shape"))
         if not isinstance(shape, (list, tuple)):
             raise BadFileError(f"input {shown(node.name)!r} states no batch_shape")
         dtype = config.get("dtype")
-        axes = self.shaped(shape, node.name, config.get("labels", ()))
+        axes = self.shaped(shape, node.name, config.get("labels"), config.get("batch", 0))
         return Value(axes, dtype if isinstance(dtype, str) else "float32")
 
-    def shaped(self, shape: Sequence[Any], name: str, labels: Sequence[str] = ()) -> tuple[Axis, ...]:
-        """Axes of an input's declared shape: axis 0 is the batch, each other None a symbol of its own, or the one that
-        its label names."""
+    def shaped(
+        self, shape: Sequence[Any], name: str, labels: Sequence[str] | None = None, batch: int | None = 0
+    ) -> tuple[Axis, ...]:
+        """Axes of a declared shape, of which axis ``batch`` is the batch; ``labels`` are the names of an ONNX file."""
         if len(shape) > _MAX_RANK:
             raise BadFileError(f"input {shown(name)!r} has {len(shape)} axes")
         letters = _LETTERS.get(len(shape), ())
@@ -346,45 +350,65 @@ class _Driver:
                 not isinstance(size, int) or isinstance(size, bool) or not 0 <= size < 2**63
             ):
                 raise BadFileError(f"input {shown(name)!r} has a size {shown(repr(size))}")
-            if number == 0:
-                axes.append(self._batch_axis(size))
-            elif size is None and number < len(labels) and labels[number]:
-                axes.append(new_axis(symbol(labels[number])))
-            elif size is None:
-                axes.append(
-                    new_axis(self._fresh(letters[number - 1] if number <= len(letters) else f"N{number}"))
-                )
-            else:
+            letter = letters[number - 1] if 0 < number <= len(letters) else f"N{number}"
+            if number == batch:
+                axes.append(self._batch_axis(size, None if labels is None else labels[number]))
+            elif size is not None:
                 axes.append(new_axis(size))
+            elif labels is not None and labels[number]:
+                axes.append(new_axis(symbol(labels[number], given=True)))
+            else:
+                axes.append(new_axis(self._fresh(letter, given=labels is not None)))
         return tuple(axes)
 
-    def _batch_axis(self, size: int | None) -> Axis:
-        return Axis(symbol("B"), self.batch) if size is None else new_axis(size, Role.BATCH)
+    def _batch_axis(self, size: int | None, label: str | None) -> Axis:
+        """The batch of a Keras model (``label`` is None), which is one; one of an ONNX file, which may be several."""
+        if size is not None:
+            return new_axis(size, Role.BATCH)
+        if label is None:
+            return Axis(symbol("B"), self.batch)
+        if not label:
+            return new_axis(self._fresh("B", given=True), Role.BATCH)
+        return Axis(symbol(label, given=True), self.batches.setdefault(label, Origin(Role.BATCH)))
 
-    def _fresh(self, letter: str) -> Size:
-        self.symbols[letter] += 1
-        number = self.symbols[letter]
-        # N1's second is N1_2: N12 is the twelfth axis of an input.
-        return symbol(letter if number == 1 else f"{letter}{'_' * letter[-1:].isdigit()}{number}")
+    def _fresh(self, letter: str, given: bool = False) -> Size:
+        """A symbol that neither an input nor the file has."""
+        while True:
+            self.symbols[letter] += 1
+            number = self.symbols[letter]
+            # N1's second is N1_2: N12 is the twelfth axis of an input.
+            name = letter if number == 1 else f"{letter}{'_' * letter[-1:].isdigit()}{number}"
+            if name not in self.taken:
+                return symbol(name, given)
 
     def _claimed(self, graph: Graph, node: Node) -> list[Value]:
         """What the file claims of an opaque node's outputs."""
-        return [
-            self._stated(graph.recorded.get((node.name, index)), node.name)
-            for index in range(graph.used_outputs[node.name] or 1)
-        ]
+        return [self._stated(graph, node.name, index) for index in range(graph.used_outputs[node.name] or 1)]
 
     def _stated_anyway(self, graph: Graph, node: Node, index: int, value: Value) -> Value:
-        """What the file claims of an output of unknown rank, or that output itself where it claims nothing."""
-        shape = graph.recorded.get((node.name, index))
-        return value if shape is None else self._stated(shape, value.claimed or node.name)
+        """What the file claims of an output of unknown rank, and in ONNX of its unknown sizes, if it claims anything."""
+        recorded = graph.recorded.get((node.name, index))
+        if recorded is None or (value.axes is not None and not _adds(graph, recorded, value.axes)):
+            return value
+        stated = self._stated(graph, node.name, index)
+        if value.axes is None or stated.axes is None:
+            return Value(stated.axes, value.dtype, value.claimed or node.name)
+        axes = tuple(b if is_unknown(a.size) else a for a, b in zip(value.axes, stated.axes, strict=True))
+        return Value(axes, value.dtype, value.claimed or node.name)
 
-    def _stated(self, shape: tuple[int | None, ...] | None, name: str) -> Value:
+    def _stated(self, graph: Graph, name: str, index: int = 0) -> Value:
+        """The axes that the file records for an output."""
+        shape = graph.recorded.get((name, index))
         if shape is None:
             return Value(None, claimed=name, reason=f"nothing is known of the output of {shown(name)!r}")
+        labels = None if graph.names is None else graph.names.labels.get((name, index))
         axes = [new_axis(unknown() if s is None else s) for s in shape]
-        if shape and shape[0] is None:
-            axes[0] = self._batch_axis(None)
+        if graph.names is None and shape and shape[0] is None:
+            axes[0] = self._batch_axis(None, None)
+        for number, label in enumerate(labels or ()):
+            if label and shape[number] is None:
+                batch = graph.names is not None and label in graph.names.batches
+                axes[number] = self._batch_axis(None, label) if batch else new_axis(symbol(label, given=True))
         return Value(tuple(axes), claimed=name)
 
     def _assumed(self, result: Inference, node: Node, call: Call) -> list[Value]:
@@ -398,14 +422,14 @@ class _Driver:
                 return [exact]
             alike = next((v for v in operands if v.rank == len(recorded)), None)
             if alike is not None:
-                return [self._retraced(recorded, alike, node.name)]
-            return [self._stated(recorded, node.name)]
+                return [self._retraced(result.graph, alike, node.name)]
+            return [self._stated(result.graph, node.name)]
         if not operands:
             return [Value(None, claimed=node.name, reason=f"{shown(node.name)!r} cannot run")]
         return [max(operands, key=lambda v: v.rank or 0)]
 
-    def _retraced(self, recorded: tuple[int | None, ...], like: Value, name: str) -> Value:
-        stated = self._stated(recorded, name)
+    def _retraced(self, graph: Graph, like: Value, name: str) -> Value:
+        stated = self._stated(graph, name)
         assert stated.axes is not None and like.axes is not None
         axes = tuple(b if b.size == a.size else a for a, b in zip(stated.axes, like.axes, strict=True))
         return Value(axes, like.dtype, stated.claimed)
@@ -429,6 +453,17 @@ def flatten_outputs(structure: Any) -> Iterator[Any]:
             yield from flatten_outputs(item)
     else:
         yield structure
+
+
+def _adds(graph: Graph, recorded: Sequence[int | None], axes: Sequence[Axis]) -> bool:
+    """True where an ONNX file records sizes of which nothing is known, and none that contradicts what is known."""
+    pairs = list(zip(recorded, axes, strict=False))
+    return (
+        graph.names is not None
+        and len(recorded) == len(axes)
+        and any(is_unknown(axis.size) for axis in axes)
+        and all(r is None or not isinstance(a.size, int) or a.size == r for r, a in pairs)
+    )
 
 
 def _literal(leaf: Literal) -> Value:

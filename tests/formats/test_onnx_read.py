@@ -297,9 +297,18 @@ def loops(equation: str, sizes: dict[str, int], a: np.ndarray, b: np.ndarray) ->
 
 
 def test_a_batch_that_is_repeated(tmp_path):
-    nodes = [helper.make_node("Mul", ["a", "b"], ["y"], "scale")]
+    """6 samples and 3, where pools show that they are; without them nobody says what stands along axis 0."""
+    pools = [helper.make_node("MaxPool", [name], [f"{name}_pooled"], kernel_shape=[1]) for name in ("a", "b")]
+    nodes = [*pools, helper.make_node("Mul", ["a_pooled", "b_pooled"], ["y"], "scale")]
     proto = graph_model(nodes, {"a": [6, 4, 5], "b": [3, 4, 5]}, {"y": [6, 4, 5]})
     fixed(save(proto, tmp_path / "m.onnx"), tmp_path / "o.onnx")
+    bare = graph_model(
+        [helper.make_node("Mul", ["a", "b"], ["y"], "scale")],
+        {"a": [6, 4, 5], "b": [3, 4, 5]},
+        {"y": [6, 4, 5]},
+    )
+    result = rewriter.repair(save(bare, tmp_path / "bare.onnx"), tmp_path / "p.onnx", verify=False)
+    assert [f.chosen for f in result.undecided] == [None]
     given = {"a": random([6, 4, 5], 0, 0), "b": random([3, 4, 5], 0, 1)}
     (actual,) = run(tmp_path / "o.onnx", given)
     np.testing.assert_array_equal(actual, given["a"] * np.tile(given["b"], (2, 1, 1)))

@@ -3,20 +3,27 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 
 from ...errors import BadFileError, UnsupportedError, shown
-from ...ir.graph import Graph, Literal, Node, Operation, TensorRef
+from ...ir.axis import Role
+from ...ir.graph import Graph, Literal, Node, Operation, SizeNames, TensorRef
+from ...shapes.infer import infer
+from ...shapes.onnx.batch import SHOWN_BY
 from .names import DEFAULT_DOMAINS, DTYPES, graphs
+from .schema import check
 
 MODULE = "onnx"
 OLDEST_OPSET = 7
 _FOLLOWED = 4096  # elements of a constant whose numbers are looked at
 _LABEL = re.compile(r"[A-Za-z_]\w*")
+# What exporters write in the place of a name.
+_NO_NAMES = frozenset({"", "?", "None", "-1", "*"})
 _EXTERNAL = 1
 _FLOAT, _INT, _STRING, _TENSOR, _GRAPH, _FLOATS, _INTS, _STRINGS, _GRAPHS = 1, 2, 3, 4, 5, 6, 7, 8, 10
 
@@ -72,7 +79,42 @@ def read(proto: Any) -> Source:
         )
     source = Source(proto, opset, Graph(proto.graph.name or "model"))
     _Reader(source).run()
+    find_batches(source.graph)
     return source
+
+
+def find_batches(graph: Graph) -> None:
+    """Tell the inputs which of their axes is the batch, where the model shows it.
+
+    An operator shows it (Conv, LSTM …), or several inputs whose first axes have one name. The name that a batch has is the
+    batch's in the other inputs too.
+    """
+    assert graph.names is not None
+    inputs = [node for node in graph.nodes.values() if node.operation.kind == "input"]
+    shown_at = _shown(graph, inputs)
+    labels = {node.name: node.operation.config["labels"] for node in inputs}
+    first = Counter(names[0] for names in labels.values() if names)
+    names = {labels[name][place] for name, place in shown_at.items()}
+    names |= {n for n, count in first.items() if count > 1 and not any(n in of[1:] for of in labels.values())}
+    names -= {""}
+    for node in inputs:
+        named = next((i for i, label in enumerate(labels[node.name]) if label in names), None)
+        node.operation.config["batch"] = shown_at.get(node.name, named)
+    graph.names = replace(graph.names, batches=frozenset(names))
+
+
+def _shown(graph: Graph, inputs: Sequence[Node]) -> dict[str, int]:
+    """The axis of each input that an operator takes as the batch."""
+    if not any(node.operation.class_name in SHOWN_BY for node in graph.nodes.values()):
+        return {}
+    values = infer(graph).values
+    found = {}
+    for node in inputs:
+        (value,) = values[node.name]
+        roles = [axis.role for axis in value.axes or ()]
+        if Role.BATCH in roles:
+            found[node.name] = roles.index(Role.BATCH)
+    return found
 
 
 def _check_text(proto: Any) -> None:
@@ -103,14 +145,15 @@ class _Reader:
             dtype = DTYPES.get(sparse.values.data_type, "float32")
             self._make(sparse.values.name, Literal(Stored(sparse.values), _dims(sparse.dims), dtype))
         inputs = [v for v in self.model.input if v.name not in self.made]
-        batches = {_labels(v.type)[0] for v in inputs if _labels(v.type)} - {""}
         for value in inputs:
-            self._input(value, batches)
+            self._input(value)
         nodes = list(zip(self._names(), self.model.node, strict=True))
+        recorded: dict[tuple[str, int], tuple[str, ...]] = {}
         for name, node in nodes:
             for index, output in enumerate(node.output):
                 if output:
                     stated = self.stated.get(output)
+                    recorded[name, index] = tuple(_labels(stated))
                     self._make(output, TensorRef(name, index, _shape(stated), _dtype(stated)))
         for name, node in nodes:
             self._node(name, node)
@@ -118,6 +161,9 @@ class _Reader:
             node.operation.normalised = self._normalised(node)
         graph.inputs = [self.made[v.name] for v in inputs]
         graph.outputs = [self._tensor(v.name, "the model") for v in self.model.output]
+        taken = {label for v in self.model.input for label in _labels(v.type)}
+        taken.update(*recorded.values())
+        graph.names = SizeNames(frozenset(taken), recorded)
         graph.link()
 
     def _names(self) -> Iterator[str]:
@@ -143,15 +189,20 @@ class _Reader:
             raise BadFileError(f"{where} takes a tensor {shown(name)!r}, which nothing makes")
         return self.made[name]
 
-    def _input(self, value: Any, batches: set[str]) -> None:
+    def _input(self, value: Any) -> None:
         name, shape = value.name, _shape(value.type)
         if shape is None:
             operation = Operation(
                 name, "op", "Input", {}, MODULE, opaque="the file states no shape for this input"
             )
         else:
-            labels = ["B" if label in batches else _label(label) for label in _labels(value.type)]
-            config = {"batch_shape": list(shape), "labels": labels, "dtype": _dtype(value.type) or "float32"}
+            dtype = _dtype(value.type) or "float32"
+            config = {
+                "batch_shape": list(shape),
+                "labels": _labels(value.type),
+                "batch": None,
+                "dtype": dtype,
+            }
             operation = Operation(name, "input", "Input", config, MODULE)
         self.source.graph.add(Node(name, operation, 0, (), {}))
         self._make(name, TensorRef(name, 0, shape, _dtype(value.type)))
@@ -159,6 +210,7 @@ class _Reader:
     def _node(self, name: str, node: Any) -> None:
         config: dict[str, Any] = {"outputs": len(node.output)}
         opaque = ""
+        check(node, name, self.source.opset)
         for attribute in node.attribute:
             if attribute.type in (_GRAPH, _GRAPHS):
                 opaque = "it holds a graph of its own, which is not followed"
@@ -237,14 +289,14 @@ def _shape(kind: Any) -> tuple[int | None, ...] | None:
 
 def _labels(kind: Any) -> list[str]:
     """What a TypeProto calls the sizes of its axes; "" where it gives none a name."""
-    return [d.dim_param for d in kind.tensor_type.shape.dim] if _shape(kind) is not None else []
+    return [_label(d.dim_param) for d in kind.tensor_type.shape.dim] if _shape(kind) is not None else []
 
 
 def _label(label: str) -> str:
-    """A name for a size that is not the batch's, fit for a polynomial."""
-    if not _LABEL.fullmatch(label):
+    """A name of a size as it stands in a polynomial: in quotes where it is no word."""
+    if label.strip() in _NO_NAMES:
         return ""
-    return f"{label}_" if label == "B" else label
+    return label if _LABEL.fullmatch(label) else repr(shown(label))
 
 
 def _dtype(kind: Any) -> str | None:

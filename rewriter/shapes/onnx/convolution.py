@@ -12,6 +12,7 @@ from ..call import Call, OpaqueError, ShapeError, known, onnx_op
 from ..spatial import SPATIAL_ROLES, Image, slid
 from ..windows import extent
 from ._operands import operand, optional, whole_numbers
+from .batch import takes_as_batch
 
 _PADS = ("NOTSET", "SAME_UPPER", "SAME_LOWER", "VALID")
 
@@ -22,6 +23,7 @@ def _image(call: Call) -> Image:
     if len(axes) < 2:
         raise ShapeError(f"takes a tensor of rank 3 or more, not {operand(call, 0).text()}")
     parts = Image(axes[0], axes[2:], axes[1], first=True)
+    takes_as_batch(parts.batch)
     parts.channel.origin.hint(Role.CHANNEL)
     for axis, role in zip(parts.spatial, SPATIAL_ROLES.get(len(parts.spatial), ()), strict=False):
         axis.origin.hint(role)

@@ -11,6 +11,7 @@ from ...ir.size import Truth, floordiv, same
 from ..call import Call, ShapeError, need_rank, onnx_op
 from ..spatial import hint_time
 from ._operands import operand
+from .batch import takes_as_batch
 
 GATES = {"RNN": 1, "GRU": 3, "LSTM": 4}
 
@@ -22,6 +23,7 @@ def recurrent(call: Call) -> list[Value]:
     axes, weights = need_rank(x, 3), need_rank(operand(call, 1), 3)
     first = call.flag("layout")
     batch, time = (axes[0], axes[1]) if first else (axes[1], axes[0])
+    takes_as_batch(batch)
     hint_time(time)
     if same(weights[2].size, axes[2].size) is Truth.NO:
         raise ShapeError(f"its weights were trained on features of {weights[2].size}, and it takes {axes[2]}")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from ...ir.axis import Axis, Role, Value, new_axis, unit_axis
-from ...ir.size import Size, Truth, is_unknown, product, same, unknown
+from ...ir.size import Size, Truth, product, same, unknown
 from ..call import Call, OpaqueError, ShapeError, known, onnx_op
 from ..reshape import reshape as reshaped
 from ._operands import array, folded, given, operand, optional, sizes, whole_numbers
@@ -83,10 +83,12 @@ def squeeze(call: Call) -> Value:
     """``squeeze(x[a, 1, b], axes=(1,)) -> [a, b]``; without axes every one of size 1 goes."""
     x = operand(call, 0)
     axes, places = known(x), whole_numbers(call, 1, "axes")
+    if places is None and any(same(a.size, 1) is Truth.UNKNOWN for a in axes):
+        raise OpaqueError("it drops the axes of size 1, and which ones they are is known only when it runs")
     gone = [i for i, a in enumerate(axes) if a.size == 1] if places is None else places
     gone = [call.axis(i, len(axes), "axes") for i in gone]
     for i in gone:
-        if same(axes[i].size, 1) is not Truth.YES and not is_unknown(axes[i].size):
+        if same(axes[i].size, 1) is Truth.NO:
             raise ShapeError(f"cannot squeeze axis {i}: {axes[i]} is not 1")
     return _relabelled(x, [a for i, a in enumerate(axes) if i not in gone])
 
