@@ -386,7 +386,7 @@ class _Driver:
         return [self._stated(graph, node.name, index) for index in range(graph.used_outputs[node.name] or 1)]
 
     def _stated_anyway(self, graph: Graph, node: Node, index: int, value: Value) -> Value:
-        """What the file claims of an output of unknown rank, and in ONNX of its unknown sizes, if it claims anything."""
+        """What the file claims of an output of unknown rank, and in ONNX of its unknown sizes, if anything."""
         recorded = graph.recorded.get((node.name, index))
         if recorded is None or (value.axes is not None and not _adds(graph, recorded, value.axes)):
             return value

@@ -15,7 +15,9 @@ from onnx import TensorProto, helper, numpy_helper
 
 import rewriter
 from rewriter.cli import main
+from rewriter.formats.onnx_model.feeds import Feeds
 from rewriter.formats.onnx_model.proof import prove
+from rewriter.formats.onnx_model.reader import read
 from rewriter.formats.proof import child
 
 FLOAT = TensorProto.FLOAT
@@ -654,3 +656,54 @@ def test_the_commands_take_onnx(tmp_path, capsys):
     assert main(["check", str(target)]) == 0
     assert main(["repair", str(target), "-o", str(tmp_path / "again.onnx")]) == 0
     assert target.read_bytes() == (tmp_path / "again.onnx").read_bytes()
+
+
+# -- what the proof feeds -----------------------------
+def test_every_name_is_fed_a_size_of_its_own():
+    nodes = [
+        helper.make_node("Mul", ["x", "y"], ["xy"]),
+        helper.make_node("Add", ["xy", "z"], ["w"]),
+    ]
+    inputs: dict[str, Shape] = {
+        "x": ["N", "h", None, 2],
+        "y": ["N", "h", 1, None],
+        "z": ["k", 3],
+    }
+    graph = read(graph_model(nodes, inputs, {"w": [None] * 4})).graph
+    feeds = Feeds.of(graph, [(name, "tensor(float)", shape) for name, shape in inputs.items()])
+    feeds.sizes = next(feeds.attempts())
+    assert feeds.fixed is None
+    for samples in ([0], [0, 1, 2]):
+        given = {name: array.shape for name, array in feeds.batch(samples).items()}
+        n, h, w, _ = given["x"]
+        assert n == given["y"][0] == len(samples)
+        assert h == given["y"][1]
+        assert len({h, w, given["y"][3], given["z"][0]}) == 4
+    whole = feeds.batch([4, 1])["x"]
+    np.testing.assert_array_equal(whole[1:], feeds.batch([1])["x"])
+    assert list(feeds.attempts())[-1] == dict.fromkeys(feeds.sizes, 64)
+
+
+def test_a_batch_that_stands_elsewhere_is_fed_there():
+    nodes = [helper.make_node("GRU", ["x", "w", "r"], ["y"], hidden_size=5)]
+    constants = {"w": np.zeros((1, 15, 3), np.float32), "r": np.zeros((1, 15, 5), np.float32)}
+    graph = read(graph_model(nodes, {"x": ["t", "N", 3]}, {"y": [None] * 4}, constants)).graph
+    feeds = Feeds.of(graph, [("x", "tensor(float)", ["t", "N", 3])])
+    feeds.sizes = next(feeds.attempts())
+    assert feeds.batch([0, 1, 2])["x"].shape == (6, 3, 3)
+    np.testing.assert_array_equal(feeds.batch([2])["x"], feeds.batch([0, 1, 2])["x"][:, 2:])
+
+
+def test_without_a_batch_there_are_no_samples(tmp_path):
+    """``[h, w, 8]`` times ``[w]``: one run, and no word of samples."""
+    nodes = [
+        helper.make_node("Mul", ["x", "y"], ["z"], "scale"),
+        helper.make_node("Relu", ["z"], ["out"]),
+    ]
+    proto = graph_model(nodes, {"x": [7, 9, 8], "y": [9]}, {"out": [7, 9, 8]})
+    path = save(proto, tmp_path / "m.onnx")
+    at = {"scale": "h w c, w -> h w c"}
+    checks = rewriter.repair(path, tmp_path / "o.onnx", at=at, verify=prove).verified["checks"]
+    assert checks["equation"]["proven"]
+    assert not checks["independence"]["proven"]
+    assert "batch" in checks["independence"]["why"]

@@ -21,20 +21,13 @@ from ..proof.checks import Check, DisprovedError
 from ..proof.expected import expected, known
 from ..proof.request import Claim, Request
 from ..proof.tolerance import Gap, compare
+from .feeds import CannotFeedError, Feeds
 from .model import OnnxModel
-from .reader import Stored
+from .reader import Source, Stored
 
 # Operators under the names by which Keras, and so the oracle, knows them.
 _KERAS_NAMES = {"Mul": "Multiply", "Sub": "Subtract", "Div": "Divide", "MatMul": "Matmul"}
-_FREE_SIZES = (6, 8, 16, 32, 64)
-_SEED = 20
 _NO_GRADIENTS = "ONNX Runtime computes no gradients"
-_DTYPES = {
-    "tensor(float)": "float32",
-    "tensor(double)": "float64",
-    "tensor(float16)": "float16",
-    "tensor(bool)": "bool",
-}
 
 Arrays = dict[str, Any]
 
@@ -70,8 +63,18 @@ class _Proof:
         wanted = {
             name for *operands, result in self.met for name in (*operands, result) if isinstance(name, str)
         }
-        self.session = _Session(request.repaired, self.source.proto, sorted(wanted))
+        self.session = _Session(request.repaired, self.source, sorted(wanted))
         self.started = time.monotonic()
+
+    @property
+    def feeds(self) -> Feeds:
+        return self.session.feeds
+
+    def _given(self, feeds: Feeds, samples: Sequence[int]) -> Arrays:
+        try:
+            return feeds.batch(samples)
+        except CannotFeedError as error:
+            raise _SkippedError(str(error)) from None
 
     def _meeting(self, claim: Claim) -> list[Any]:
         """The operands that meet at a changed node, as tensor names or arrays, and the name of its result."""
@@ -103,10 +106,10 @@ class _Proof:
         yield "gradients", Check(why=_NO_GRADIENTS)
 
     def _first(self, equation: Check) -> dict[int, Arrays]:
-        """Sample 0 alone, with the first size of open axes at which the model runs."""
+        """Sample 0 alone, with the first sizes of open axes at which the model runs."""
         error = ""
-        for size in _FREE_SIZES if self.session.free else _FREE_SIZES[:1]:
-            self.session.size = size
+        for sizes in self.feeds.attempts():
+            self.feeds.sizes = sizes
             try:
                 return {0: self._checked([0], equation)}
             except _SkippedError as caught:
@@ -115,9 +118,9 @@ class _Proof:
 
     def _checked(self, samples: Sequence[int], equation: Check) -> Arrays:
         """A run, with the equation of every changed node compared."""
-        given = self.session.batch(samples)
+        given = self._given(self.feeds, samples)
         found = {**given, **self.session.run(given)}
-        batch = len(samples) if self.session.fixed is None else self.session.fixed
+        batch = len(samples) if self.feeds.fixed is None else self.feeds.fixed
         for claim, (*operands, result) in zip(self.claims, self.met, strict=True):
             if not known(claim.op, claim.equation):
                 equation.why = f"{claim.node!r}: there is no oracle for {claim.op}"
@@ -139,8 +142,9 @@ class _Proof:
 
     def _independence(self, equation: Check, alone: dict[int, Arrays]) -> Check:
         check = Check(why=self.request.not_independent)
-        if self.session.fixed is not None:
-            check.why = check.why or "its batch is fixed"
+        if self.feeds.fixed is not None:
+            unknown = "nothing in the file shows which axis is the batch"
+            check.why = check.why or ("its batch is fixed" if self.feeds.shows_a_batch else unknown)
             return check
         if not check.why and not self._repeats(alone[0]):
             check.why = "two runs on the same input differ: it is random, or keeps a state"
@@ -181,14 +185,14 @@ class _Proof:
 
     def _batch_one(self, alone: dict[int, Arrays]) -> Check:
         """Each sample that was run alone, against the model as it was."""
-        if self.request.no_oracle or self.session.fixed not in (None, 1):
+        if self.request.no_oracle or self.feeds.fixed not in (None, 1):
             return Check(why=self.request.no_oracle or "its batch is fixed")
         check = Check()
         try:
-            original = _Session(self.request.original, OnnxModel(self.request.original).source.proto, [])
-            original.size = self.session.size
+            original = _Session(self.request.original, OnnxModel(self.request.original).source, [])
+            original.feeds.sizes = self.feeds.sizes
             for sample, found in alone.items():
-                desired = original.run(original.batch([sample]))
+                desired = original.run(self._given(original.feeds, [sample]))
                 for name in self.session.outputs:
                     gap = compare(found[name], desired[name], str(desired[name].dtype))
                     if not gap.fits:
@@ -201,15 +205,13 @@ class _Proof:
 
 
 class _Session:
-    """A model in ONNX Runtime that gives some inner tensors too, and its random inputs.
+    """A model in ONNX Runtime that gives some inner tensors too, and its random inputs."""
 
-    ``fixed`` is the batch size where no input leaves it open, ``size`` what other open axes get.
-    """
-
-    def __init__(self, path: str, proto: Any, wanted: Sequence[str]) -> None:
+    def __init__(self, path: str, source: Source, wanted: Sequence[str]) -> None:
         import onnxruntime
 
         onnxruntime.set_default_logger_severity(4)
+        proto = source.proto
         self.outputs = [value.name for value in proto.graph.output]
         inputs = {value.name for value in proto.graph.input}
         probed = type(proto)()
@@ -229,46 +231,14 @@ class _Session:
         finally:
             with contextlib.suppress(OSError):
                 os.unlink(probe)
-        self.inputs = [(i.name, i.type, list(i.shape or [])) for i in self.session.get_inputs()]
-        leading = [shape[0] for _, _, shape in self.inputs if shape]
-        static = [size for size in leading if isinstance(size, int)]
-        self.fixed = static[0] if static and len(static) == len(leading) else None
-        self.free = any(not isinstance(size, int) for _, _, shape in self.inputs for size in shape[1:])
-        self.size = _FREE_SIZES[0]
-
-    def batch(self, samples: Sequence[int]) -> Arrays:
-        """Inputs that hold the same for a sample in every batch; one with a batch of its own is always the same."""
-        return {name: self._input(number, samples) for number, (name, _, _) in enumerate(self.inputs)}
-
-    def _input(self, number: int, samples: Sequence[int]) -> Any:
-        import numpy as np
-
-        _, kind, shape = self.inputs[number]
-        inner = [size if isinstance(size, int) else self.size for size in shape[1:]]
-        if not shape:
-            return _draw(kind, number, 0, [])
-        chosen = range(shape[0]) if isinstance(shape[0], int) else samples
-        return np.stack([_draw(kind, number, sample, inner) for sample in chosen])
+        described = [(i.name, i.type, list(i.shape or [])) for i in self.session.get_inputs()]
+        self.feeds = Feeds.of(source.graph, described)
 
     def run(self, given: Arrays) -> Arrays:
         try:
             return dict(zip(self.names, self.session.run(self.names, given), strict=True))
         except Exception as error:
             raise _SkippedError(_line(error)) from None
-
-
-def _draw(kind: str, number: int, sample: int, shape: Sequence[int]) -> Any:
-    import numpy as np
-
-    rng = np.random.default_rng((_SEED, number, sample))
-    name = _DTYPES.get(kind, kind.removeprefix("tensor(").removesuffix(")"))
-    if "int" in name:
-        return rng.integers(0, 2, shape).astype(name)
-    if name == "bool":
-        return np.asarray(rng.random(shape) > 0.3)
-    if "float" not in name:
-        raise _SkippedError(f"an input is a {shown(kind)}")
-    return np.asarray(rng.normal(0.5, 1.0, shape)).astype(name)
 
 
 def _number(gap: Gap) -> float | None:

@@ -14,7 +14,6 @@ from ...errors import BadFileError, UnsupportedError, shown
 from ...ir.axis import Role
 from ...ir.graph import Graph, Literal, Node, Operation, SizeNames, TensorRef
 from ...shapes.infer import infer
-from ...shapes.onnx.batch import SHOWN_BY
 from .names import DEFAULT_DOMAINS, DTYPES, graphs
 from .schema import check
 
@@ -86,8 +85,8 @@ def read(proto: Any) -> Source:
 def find_batches(graph: Graph) -> None:
     """Tell the inputs which of their axes is the batch, where the model shows it.
 
-    An operator shows it (Conv, LSTM …), or several inputs whose first axes have one name. The name that a batch has is the
-    batch's in the other inputs too.
+    An operator shows it (Conv, LSTM …), or several inputs whose first axes have one name. The name of a batch is the
+    batch in the other inputs too.
     """
     assert graph.names is not None
     inputs = [node for node in graph.nodes.values() if node.operation.kind == "input"]
@@ -105,8 +104,6 @@ def find_batches(graph: Graph) -> None:
 
 def _shown(graph: Graph, inputs: Sequence[Node]) -> dict[str, int]:
     """The axis of each input that an operator takes as the batch."""
-    if not any(node.operation.class_name in SHOWN_BY for node in graph.nodes.values()):
-        return {}
     values = infer(graph).values
     found = {}
     for node in inputs:

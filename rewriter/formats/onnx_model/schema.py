@@ -15,7 +15,7 @@ def check(node: Any, name: str, opset: int) -> None:
     """Compare a node with the definition of its operator; operators that nothing defines are left alone.
 
     Raises:
-        BadFileError: it takes or gives another number of tensors, or an attribute is of another type, unknown or missing.
+        BadFileError: it takes or gives another number of tensors, or an attribute is of another type, unknown, missing.
     """
     schema = _schema(node.op_type, opset) if node.domain in DEFAULT_DOMAINS else None
     if schema is None:

@@ -1,0 +1,121 @@
+"""Random inputs for an ONNX model: every name its own size, the batch as large as there are samples."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from ...errors import shown
+from ...ir.graph import Graph
+
+_SEED = 20
+# Sizes for open axes, in the order in which they are tried: of their own for every name (the k-th gets k more), then
+# one for all. Models with strides and pools run on multiples only.
+_APART = ((6, 1), (8, 8), (32, 32))
+_ALIKE = (6, 8, 16, 32, 64)
+_DTYPES = {
+    "tensor(float)": "float32",
+    "tensor(double)": "float64",
+    "tensor(float16)": "float16",
+    "tensor(bool)": "bool",
+}
+
+Sizes = dict[str, int]
+
+
+class CannotFeedError(Exception):
+    """An input is of a kind that is not drawn."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Input:
+    """``names`` has for each axis its size, or the name of it; ``batch`` is the axis of the samples."""
+
+    name: str
+    kind: str
+    names: tuple[int | str, ...]
+    batch: int | None
+
+
+@dataclass(slots=True)
+class Feeds:
+    """What a model is run on. ``sizes`` are those of open axes that are no batch, by their names."""
+
+    inputs: list[_Input]
+    sizes: Sizes = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, graph: Graph, given: Sequence[tuple[str, str, Sequence[Any]]]) -> Feeds:
+        """Feeds for inputs as ONNX Runtime describes them (name, type, shape), with what is known of their axes."""
+        return cls([_input(graph, *item) for item in given])
+
+    @property
+    def fixed(self) -> int | None:
+        """The batch where the file fixes it, 1 where it shows none; None where it is open."""
+        found = [i.names[i.batch] for i in self.inputs if i.batch is not None]
+        if any(isinstance(size, str) for size in found):
+            return None
+        return next((size for size in found if isinstance(size, int)), 1)
+
+    @property
+    def shows_a_batch(self) -> bool:
+        return any(i.batch is not None for i in self.inputs)
+
+    def attempts(self) -> Iterator[Sizes]:
+        """Sizes for the open axes that are no batch."""
+        names = dict.fromkeys(
+            name
+            for item in self.inputs
+            for place, name in enumerate(item.names)
+            if isinstance(name, str) and place != item.batch
+        )
+        if not names:
+            yield {}
+            return
+        if len(names) > 1:
+            yield from (dict(zip(names, itertools.count(*apart), strict=False)) for apart in _APART)
+        yield from (dict.fromkeys(names, size) for size in _ALIKE)
+
+    def batch(self, samples: Sequence[int]) -> dict[str, Any]:
+        """Inputs that hold the same for a sample in every batch; one without a batch is always the same."""
+        return {item.name: self._drawn(number, item, samples) for number, item in enumerate(self.inputs)}
+
+    def _drawn(self, number: int, item: _Input, samples: Sequence[int]) -> Any:
+        import numpy as np
+
+        if item.batch is None:
+            return _draw(item.kind, number, 0, self._shape(item.names, self.sizes))
+        size = item.names[item.batch]
+        chosen = samples if isinstance(size, str) else range(size)
+        sizes = {**self.sizes, size: len(chosen)} if isinstance(size, str) else self.sizes
+        rest = self._shape((*item.names[: item.batch], *item.names[item.batch + 1 :]), sizes)
+        return np.stack([_draw(item.kind, number, sample, rest) for sample in chosen], item.batch)
+
+    def _shape(self, names: Sequence[int | str], sizes: Mapping[str, int]) -> list[int]:
+        return [name if isinstance(name, int) else sizes[name] for name in names]
+
+
+def _input(graph: Graph, name: str, kind: str, shape: Sequence[Any]) -> _Input:
+    config = graph.nodes[name].operation.config if name in graph.nodes else {}
+    labels = config.get("labels") or [""] * len(shape)
+    names = [
+        size if isinstance(size, int) else label or f"{name}, axis {place}"
+        for place, (size, label) in enumerate(zip(shape, labels, strict=False))
+    ]
+    return _Input(name, kind, tuple(names), config.get("batch"))
+
+
+def _draw(kind: str, number: int, sample: int, shape: Sequence[int]) -> Any:
+    import numpy as np
+
+    rng = np.random.default_rng((_SEED, number, sample))
+    name = _DTYPES.get(kind, kind.removeprefix("tensor(").removesuffix(")"))
+    if "int" in name:
+        return rng.integers(0, 2, shape).astype(name)
+    if name == "bool":
+        return np.asarray(rng.random(shape) > 0.3)
+    if "float" not in name:
+        raise CannotFeedError(f"an input is a {shown(kind)}")
+    return np.asarray(rng.normal(0.5, 1.0, shape)).astype(name)
