@@ -12,7 +12,7 @@ import itertools
 from collections.abc import Sequence
 
 from ..ir.axis import WEAK, Axis, Role, new_axis, note_conflict
-from ..ir.size import Truth, may_be_any, same
+from ..ir.size import Truth, may_be_any, same, unknown
 from .call import ShapeError
 
 
@@ -77,11 +77,18 @@ def conflicting(a: Axis, b: Axis) -> bool:
 
 
 def meet(a: Axis, b: Axis) -> Axis:
-    """The output axis of two that fit: the one that is not 1, and of two equals the one that says more."""
+    """The output axis of two that fit: the one that is not 1, and of two equals the one that says more.
+
+    Two names of an ONNX file can be one size, and either of them can be 1: nothing is known of what comes out.
+    """
     if a.size == 1 and b.size != 1:
         return b
     if b.size == 1 and a.size != 1:
         return a
+    if may_be_any(a.size) and may_be_any(b.size) and same(a.size, b.size) is Truth.UNKNOWN:
+        return new_axis(
+            unknown(), Role.BATCH if a.role is Role.BATCH or b.role is Role.BATCH else Role.UNKNOWN
+        )
     if isinstance(b.size, int) and not isinstance(a.size, int):
         return b
     return b if a.role in WEAK and b.role not in WEAK else a

@@ -217,8 +217,6 @@ class _Driver:
             result.faults[node.name] = str(error)
             made = flatten_outputs(error.made) if error.by is node.operation else ()
             values = [leaf for leaf in made if isinstance(leaf, Value)] or self._assumed(result, node, call)
-            missing = range(len(values), result.graph.used_outputs[node.name])
-            values += [self._stated(result.graph, node.name, i) for i in missing]
         except OpaqueError as error:
             result.opaque[node.name] = str(error)
             values = self._claimed(result.graph, node)
@@ -226,6 +224,9 @@ class _Driver:
             CONFLICTS.reset(token)
         if conflicts:
             result.conflicts[node.name] = conflicts
+        if node.name in result.faults or result.graph.names is not None:
+            missing = range(len(values), result.graph.used_outputs[node.name])
+            values += [self._stated(result.graph, node.name, i) for i in missing]
         below = self.stack.pop()
         if below:
             result.inner[node.name] = below
@@ -438,7 +439,7 @@ class _Driver:
 def rule_for(operation: Operation) -> Rule | None:
     """The axis rule of an operation, by its class name (layers) or its module and class name (ops)."""
     if operation.module == "onnx":
-        return ONNX.get(operation.class_name)
+        return ONNX.get(f"{operation.raw.get('domain', '')}{operation.class_name}")
     if operation.kind == "op":
         return OPS.get((operation.module.rsplit(".", 1)[-1], operation.class_name))
     return LAYERS.get(operation.class_name)

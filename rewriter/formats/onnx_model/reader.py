@@ -13,6 +13,7 @@ import numpy as np
 from ...errors import BadFileError, UnsupportedError, shown
 from ...ir.axis import Role
 from ...ir.graph import Graph, Literal, Node, Operation, SizeNames, TensorRef
+from ...shapes.call import ONNX
 from ...shapes.infer import infer
 from .names import DEFAULT_DOMAINS, DTYPES, graphs
 from .schema import check
@@ -69,6 +70,8 @@ def read(proto: Any) -> Source:
     """
     _check_text(proto)
     opset = max((i.version for i in proto.opset_import if i.domain in DEFAULT_DOMAINS), default=0)
+    if not opset and all(node.domain not in DEFAULT_DOMAINS for node in proto.graph.node):
+        opset = OLDEST_OPSET  # none of its operators is looked at
     if not opset:
         raise UnsupportedError("it imports no opset of the default domain")
     if opset < OLDEST_OPSET:
@@ -205,7 +208,8 @@ class _Reader:
         self._make(name, TensorRef(name, 0, shape, _dtype(value.type)))
 
     def _node(self, name: str, node: Any) -> None:
-        config: dict[str, Any] = {"outputs": len(node.output)}
+        config: dict[str, Any] = {}
+        raw: dict[str, Any] = {}
         opaque = ""
         check(node, name, self.source.opset)
         for attribute in node.attribute:
@@ -214,10 +218,13 @@ class _Reader:
             else:
                 config[attribute.name] = self._attribute(node, attribute)
         if node.domain not in DEFAULT_DOMAINS:
-            opaque = f"an operator of the domain {shown(node.domain)!r}"
+            raw["domain"] = f"{node.domain}:"
+            if f"{node.domain}:{node.op_type}" not in ONNX:
+                opaque = f"an operator of the domain {shown(node.domain)!r}, of which nothing is known"
         if "to" in config:
             config["to"] = DTYPES.get(config["to"], "float32")
-        operation = Operation(name, "op", node.op_type, config, MODULE, opaque=opaque)
+        config |= {"outputs": len(node.output), "opset": self.source.opset}
+        operation = Operation(name, "op", node.op_type, config, MODULE, raw, opaque=opaque)
         where = f"node {shown(name)!r}"
         args = tuple(self._tensor(i, where) if i else None for i in node.input)
         self.source.graph.add(Node(name, operation, 0, args, {}))

@@ -58,7 +58,7 @@ def dropout(call: Call) -> list[Value]:
 @onnx_op("Mul")
 def multiply(call: Call) -> Value:
     """``mul(x[..., a, 1], y[a, b]) -> [..., a, b]``, right-aligned; the operands keep their own identity."""
-    return _joined(call, unify=False)
+    return joined_values(call, unify=False)
 
 
 @onnx_op(*BINARY.split())
@@ -67,7 +67,7 @@ def binary(call: Call) -> Value:
 
     The sum that ends a normalisation says which axis its factors stand along: that is the channel.
     """
-    result = _joined(call, unify=True)
+    result = joined_values(call, unify=True)
     normalised = call.operation.normalised
     if normalised is not None and normalised < len(known(result)):
         known(result)[-1 - normalised].origin.hint(Role.CHANNEL)
@@ -77,7 +77,7 @@ def binary(call: Call) -> Value:
 @onnx_op(*COMPARISONS.split())
 def comparison(call: Call) -> Value:
     """``f(x[..., a, 1], y[a, b]) -> [..., a, b]`` of booleans."""
-    value = _joined(call, unify=True)
+    value = joined_values(call, unify=True)
     return Value(value.axes, "bool", constant=value.constant)
 
 
@@ -93,7 +93,7 @@ def where(call: Call) -> Value:
     return folded(axes, values[1].dtype, np.where(condition.astype(bool), x, y))
 
 
-def _joined(call: Call, unify: bool) -> Value:
+def joined_values(call: Call, unify: bool) -> Value:
     values = [operand(call, i) for i in range(len(call.args))]
     axes = broadcast(Convention.NUMPY, [known(v) for v in values], unify)
     dtype = values[0].dtype

@@ -8,7 +8,7 @@ from ...ir.axis import Axis, Role, Value, new_axis, unit_axis
 from ...ir.size import Size, Truth, product, same, unknown
 from ..call import Call, OpaqueError, ShapeError, known, onnx_op
 from ..reshape import reshape as reshaped
-from ._operands import array, folded, given, operand, optional, sizes, whole_numbers
+from ._operands import array, axes_of_shape, folded, given, operand, optional, sizes, whole_numbers
 
 Axes = tuple[Axis, ...]
 
@@ -23,6 +23,8 @@ def reshape(call: Call) -> Value:
             if size == 0 and place >= len(axes):
                 raise ShapeError(f"keeps axis {place} of {x.text()}, which has none")
         target = [axes[i].size if size == 0 else size for i, size in enumerate(target)]
+    elif 0 in target and not all(isinstance(a.size, int) for a in axes):
+        return Value(axes_of_shape(target), x.dtype)  # of nothing: one of the open sizes is 0
     result = reshaped(axes, target)
     numbers = array(x)
     ints = [a.size for a in result if isinstance(a.size, int)]
@@ -143,7 +145,7 @@ def _stretched(axis: Axis, size: Size) -> Axis:
         return new_axis(size, axis.role if axis.role is Role.BATCH else Role.UNKNOWN)
     if answer is Truth.NO:
         raise ShapeError(f"cannot repeat {axis} to {size}")
-    return axis
+    return new_axis(size if isinstance(size, int) else unknown(), axis.role, derived=axis)
 
 
 @onnx_op("Tile")
