@@ -93,6 +93,10 @@ def node_name(operation: str, call: int) -> str:
     return operation if call == 0 else f"{operation}#{call}"
 
 
+# The kind of a graph that a node runs as a part of itself (If, Loop, Scan of ONNX).
+BODY = "Body"
+
+
 @dataclass(frozen=True, slots=True)
 class SizeNames:
     """What an ONNX file calls its sizes: ``taken`` are all names in it, ``labels`` those of the axes of each recorded

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from ..errors import UsageError, shown
 from ..ir.axis import Axis, Value
-from ..ir.graph import Graph, Literal, Node, TensorRef, leaves
+from ..ir.graph import BODY, Graph, Literal, Node, TensorRef, leaves
 from ..rules.table import Family
 from ..shapes.broadcast import Convention
 from ..shapes.call import Call
@@ -90,6 +90,11 @@ class Site:
     @property
     def values(self) -> list[Value]:
         return [operand.value for operand in self.operands]
+
+    @property
+    def in_body(self) -> bool:
+        """True where the node is in a graph that another one holds (If, Loop, Scan): nothing is inserted there."""
+        return self.inference.graph.kind == BODY
 
     @property
     def recorded(self) -> tuple[int | None, ...] | None:

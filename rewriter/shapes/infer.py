@@ -15,7 +15,7 @@ from typing import Any
 
 from ..errors import BadFileError, UnsupportedError, shown
 from ..ir.axis import CONFLICTS, Axis, Origin, Role, Value, new_axis, unit_axis
-from ..ir.graph import Graph, Literal, Node, Operation, TensorRef, map_leaves
+from ..ir.graph import BODY, Graph, Literal, Node, Operation, TensorRef, map_leaves
 from ..ir.size import Size, is_beyond, is_unknown, symbol, unknown
 from .call import LAYERS, ONNX, OPS, Call, OpaqueError, Rule, ShapeError
 from .demands import Misconfigured, check_weights
@@ -155,7 +155,9 @@ class _Driver:
             bound = {ref.node: value for ref, value in zip(refs, operands, strict=True)}
         for name in graph.order:
             node = graph.nodes[name]
-            if node.operation.kind == "input":
+            if node.operation.kind == "input" and graph.kind == BODY:
+                result.values[name] = [bound[name]]
+            elif node.operation.kind == "input":
                 declared = self._input(node)
                 result.values[name] = [self._bind(bound[name], declared) if name in bound else declared]
             else:
@@ -273,7 +275,7 @@ class _Driver:
         assert graph is not None
         taken = len(graph.input_refs())
         operands = call.inputs[:taken]
-        if any(v.axes is None for v in operands):
+        if graph.kind != BODY and any(v.axes is None for v in operands):
             raise OpaqueError(
                 next(v.reason for v in operands if v.axes is None) or "an operand's rank is unknown"
             )
@@ -292,7 +294,7 @@ class _Driver:
             renamed = _Renaming(dict(zip(actual, formals, strict=True)))
             inner = self._inner(operation, graph, [renamed.value(v) for v in operands])
             result = map_leaves(
-                lambda ref: inner.value(ref) if isinstance(ref, TensorRef) else ref, graph.outputs
+                lambda ref: inner.value(ref) if isinstance(ref, TensorRef) else _literal(ref), graph.outputs
             )
             summary = known[key] = _Summary(formals, inner, result)
         if self.stack:
@@ -479,7 +481,6 @@ def _with_claim(value: Value, claimed: str) -> Value:
 
 def _signature(value: Value, origins: dict[Origin, int]) -> Any:
     """A hashable form of an operand in which origins are numbered by first appearance over all operands."""
-    assert value.axes is not None
 
     def number(origin: Origin) -> int:
         return origins.setdefault(origin.root(), len(origins))
@@ -489,7 +490,8 @@ def _signature(value: Value, origins: dict[Origin, int]) -> Any:
         return (axis.size, lineage, axis.role, tuple(form(f) for f in axis.factors))
 
     mask = None if value.mask is None else tuple(form(a) for a in value.mask)
-    return (value.dtype, value.claimed, tuple(form(a) for a in value.axes), mask)
+    axes = None if value.axes is None else tuple(form(a) for a in value.axes)
+    return (value.dtype, value.claimed, axes, mask, repr(value.constant))
 
 
 class _Renaming:

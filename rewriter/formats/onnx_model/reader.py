@@ -12,9 +12,10 @@ import numpy as np
 
 from ...errors import BadFileError, UnsupportedError, shown
 from ...ir.axis import Role
-from ...ir.graph import Graph, Literal, Node, Operation, SizeNames, TensorRef
+from ...ir.graph import BODY, Graph, Literal, Node, Operation, SizeNames, TensorRef
 from ...shapes.call import ONNX
 from ...shapes.infer import infer
+from ...shapes.onnx.control import BODIES
 from .names import DEFAULT_DOMAINS, DTYPES, graphs
 from .schema import check
 
@@ -80,7 +81,7 @@ def read(proto: Any) -> Source:
             "(onnx.version_converter)"
         )
     source = Source(proto, opset, Graph(proto.graph.name or "model"))
-    _Reader(source).run()
+    _Reader(source, proto.graph, source.graph).run()
     find_batches(source.graph)
     return source
 
@@ -131,14 +132,23 @@ def _check_text(proto: Any) -> None:
 
 
 class _Reader:
-    def __init__(self, source: Source) -> None:
+    """Reads one graph; ``outer`` reads the one around it, whose tensors the nodes of a body take as they please.
+
+    Each such tensor becomes an input of the body. ``captured`` has what is to be given for them, in order.
+    """
+
+    def __init__(self, source: Source, model: Any, graph: Graph, outer: _Reader | None = None) -> None:
         self.source = source
-        self.model = source.proto.graph
+        self.model = model
+        self.graph = graph
+        self.outer = outer
+        self.captured: dict[str, TensorRef] = {}
+        self.names: set[str] = set()
         self.stated = {v.name: v.type for v in (*self.model.value_info, *self.model.output)}
         self.made: dict[str, TensorRef | Literal] = {}
 
     def run(self) -> None:
-        graph = self.source.graph
+        graph = self.graph
         for tensor in self.model.initializer:
             self._make(tensor.name, self._literal(tensor))
         for sparse in self.model.sparse_initializer:
@@ -146,7 +156,7 @@ class _Reader:
             self._make(sparse.values.name, Literal(Stored(sparse.values), _dims(sparse.dims), dtype))
         inputs = [v for v in self.model.input if v.name not in self.made]
         for value in inputs:
-            self._input(value)
+            self._input(value, self.outer is not None)
         nodes = list(zip(self._names(), self.model.node, strict=True))
         recorded: dict[tuple[str, int], tuple[str, ...]] = {}
         for name, node in nodes:
@@ -159,16 +169,16 @@ class _Reader:
             self._node(name, node)
         for node in graph.nodes.values():
             node.operation.normalised = self._normalised(node)
-        graph.inputs = [self.made[v.name] for v in inputs]
         graph.outputs = [self._tensor(v.name, "the model") for v in self.model.output]
-        taken = {label for v in self.model.input for label in _labels(v.type)}
-        taken.update(*recorded.values())
-        graph.names = SizeNames(frozenset(taken), recorded)
+        graph.inputs = [self.made[name] for name in (*(v.name for v in inputs), *self.captured)]
+        taken = _all_labels(self.model) if self.outer is None else frozenset()
+        graph.names = SizeNames(taken, recorded)
         graph.link()
 
     def _names(self) -> Iterator[str]:
         """A name of its own for every node: the one it has, or that of its first result."""
-        known = set(self.source.graph.nodes)
+        known = self.names
+        known |= set(self.graph.nodes)
         for number, node in enumerate(self.model.node):
             stems = (node.name, *node.output, f"{node.op_type}_{number}")
             name = next((stem for stem in stems if stem and stem not in known), "")
@@ -185,12 +195,31 @@ class _Reader:
             self.source.constants[id(item)] = name
 
     def _tensor(self, name: str, where: str) -> TensorRef | Literal:
-        if name not in self.made:
+        if name in self.made:
+            return self.made[name]
+        if self.outer is None:
             raise BadFileError(f"{where} takes a tensor {shown(name)!r}, which nothing makes")
-        return self.made[name]
+        item = self.outer._tensor(name, where)
+        if isinstance(item, TensorRef):
+            self.captured[name] = item
+            item = TensorRef(self._declared(name), 0, item.shape, item.dtype)
+        self.made[name] = item
+        return item
 
-    def _input(self, value: Any) -> None:
+    def _declared(self, name: str) -> str:
+        """Add an input to a body, whose axes are those of what it is given. Its name."""
+        node = name
+        while node in self.names or node in self.graph.nodes:
+            node = f"{node}_outside"
+        self.names.add(node)
+        self.graph.add(Node(node, Operation(node, "input", "Input", {}, MODULE), 0, (), {}))
+        return node
+
+    def _input(self, value: Any, of_a_body: bool) -> None:
         name, shape = value.name, _shape(value.type)
+        if of_a_body:
+            self._make(name, TensorRef(self._declared(name), 0, shape, _dtype(value.type)))
+            return
         if shape is None:
             operation = Operation(
                 name, "op", "Input", {}, MODULE, opaque="the file states no shape for this input"
@@ -204,7 +233,7 @@ class _Reader:
                 "dtype": dtype,
             }
             operation = Operation(name, "input", "Input", config, MODULE)
-        self.source.graph.add(Node(name, operation, 0, (), {}))
+        self.graph.add(Node(name, operation, 0, (), {}))
         self._make(name, TensorRef(name, 0, shape, _dtype(value.type)))
 
     def _node(self, name: str, node: Any) -> None:
@@ -212,8 +241,13 @@ class _Reader:
         raw: dict[str, Any] = {}
         opaque = ""
         check(node, name, self.source.opset)
+        bodies: dict[str, Operation | list[Operation]] = {}
+        captured: dict[str, list[TensorRef]] = {}
         for attribute in node.attribute:
-            if attribute.type in (_GRAPH, _GRAPHS):
+            if attribute.type == _GRAPH and node.op_type in BODIES and node.domain in DEFAULT_DOMAINS:
+                body, captured[attribute.name] = self._body(name, attribute, BODIES[node.op_type])
+                bodies[attribute.name] = body
+            elif attribute.type in (_GRAPH, _GRAPHS):
                 opaque = "it holds a graph of its own, which is not followed"
             else:
                 config[attribute.name] = self._attribute(node, attribute)
@@ -224,18 +258,30 @@ class _Reader:
         if "to" in config:
             config["to"] = DTYPES.get(config["to"], "float32")
         config |= {"outputs": len(node.output), "opset": self.source.opset}
-        operation = Operation(name, "op", node.op_type, config, MODULE, raw, opaque=opaque)
+        operation = Operation(name, "op", node.op_type, config, MODULE, raw, opaque=opaque, children=bodies)
         where = f"node {shown(name)!r}"
         args = tuple(self._tensor(i, where) if i else None for i in node.input)
-        self.source.graph.add(Node(name, operation, 0, args, {}))
-        self.source.nodes[name] = node
+        self.graph.add(Node(name, operation, 0, args, {"captured": captured} if captured else {}))
+        if self.outer is None:
+            self.source.nodes[name] = node
+
+    def _body(self, name: str, attribute: Any, several: bool) -> tuple[Operation, list[TensorRef]]:
+        """The graph that a node holds, and the tensors that it takes from around it.
+
+        Its path is that of the node; where a node has several, that of the attribute below it.
+        """
+        path = f"{name}/{attribute.name}" if several else name
+        graph = Graph(path, BODY)
+        reader = _Reader(self.source, attribute.g, graph, self)
+        reader.run()
+        return Operation(path, "model", BODY, {}, MODULE, graph=graph), list(reader.captured.values())
 
     def _normalised(self, node: Node) -> int | None:
         """The channel, from the right, where a node ends a normalisation as exporters write it out: a product with
         constants along one axis, then a sum along the same one."""
         if node.operation.class_name not in ("Add", "Sub"):
             return None
-        scaled = next((self.source.graph.nodes[ref.node] for ref in node.refs()), None)
+        scaled = next((self.graph.nodes[ref.node] for ref in node.refs()), None)
         if scaled is None or scaled.operation.class_name != "Mul":
             return None
         axes = {_long_axis(n) for n in (scaled, node)}
@@ -294,6 +340,12 @@ def _shape(kind: Any) -> tuple[int | None, ...] | None:
 def _labels(kind: Any) -> list[str]:
     """What a TypeProto calls the sizes of its axes; "" where it gives none a name."""
     return [_label(d.dim_param) for d in kind.tensor_type.shape.dim] if _shape(kind) is not None else []
+
+
+def _all_labels(graph: Any) -> frozenset[str]:
+    """Every name of a size in a graph and in those that its nodes hold."""
+    values = (v for g in graphs(graph) for v in (*g.input, *g.value_info, *g.output))
+    return frozenset(label for value in values for label in _labels(value.type))
 
 
 def _label(label: str) -> str:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from ...ir.axis import Role, Value
-from ...ir.size import Poly, Size, divide, floordiv, is_beyond, unknown
+from ...ir.size import Poly, Size, Truth, divide, floordiv, is_beyond, same, unknown
 from ..broadcast import Convention, broadcast
 from ..call import Call, known, onnx_op
 from ._operands import array, few, folded, operand
@@ -90,6 +90,8 @@ def where(call: Call) -> Value:
     if any(a is None for a in arrays) or "int" not in values[1].dtype or not few(axes):
         return Value(axes, values[1].dtype)
     condition, x, y = (a for a in arrays if a is not None)
+    if any(isinstance(item, Poly) for item in condition.flat):
+        return Value(axes, values[1].dtype)
     return folded(axes, values[1].dtype, np.where(condition.astype(bool), x, y))
 
 
@@ -123,7 +125,9 @@ def _quotient(a: Size, b: Size) -> Size:
 
 
 def _equal(a: Size, b: Size) -> Any:
-    return a == b if isinstance(a, int) and isinstance(b, int) else False
+    """True or False where that is known: no size is the -1 that exporters compare it with."""
+    answer = same(a, b)
+    return unknown() if answer is Truth.UNKNOWN else answer is Truth.YES
 
 
 def _extreme(function: Callable[[int, int], int]) -> Callable[[Size, Size], Size]:
@@ -133,7 +137,7 @@ def _extreme(function: Callable[[int, int], int]) -> Callable[[Size, Size], Size
     return extreme
 
 
-# Arithmetic on sizes. A size is never negative, so that it is not equal to the -1 that exporters compare it with.
+# Arithmetic on sizes.
 FOLDS: dict[str, Callable[[Any, Any], Any]] = {
     "Add": operator.add,
     "Sub": operator.sub,
