@@ -244,6 +244,11 @@ def may_be_any(size: Size) -> bool:
     return isinstance(size, Poly) and (size.unknown or size.given)
 
 
+def has_given_name(size: Size) -> bool:
+    """True for a size that an ONNX file names: on the first axis it can be a batch of which no operator says so."""
+    return isinstance(size, Poly) and size.given
+
+
 def is_beyond(size: Size) -> bool:
     """True for a size, or one with a coefficient, of 2**63 or more: no tensor has it."""
     if isinstance(size, int):

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from ..ir.axis import SPATIAL, WEAK, Axis, Role, merge_axes, new_axis, unit_axis
-from ..ir.size import Size, Truth, divide, product, same
+from ..ir.size import Size, Truth, divide, has_given_name, product, same
 from .notation import Equation, Term, Terms
 
 Axes = tuple[Axis, ...]
@@ -115,15 +115,19 @@ def match(
     pairs: list[tuple[str, Axis, Axis]] = []
     assumed: set[str] = set()
     groups: list[tuple[Term, Axis]] = []
-    batched = any(axis.role is Role.BATCH for axes in operands for axis in axes)
+    batched = any(map(_has_batch, operands))
     for k, terms in enumerate(expanded.operands):
+        first = operands[k][0] if operands[k] else None
+        unshown = first is not None and has_given_name(first.size) and not _has_batch(operands[k])
         for term, position in zip(terms, kept[k], strict=True):
             axis = operands[k][position]
             if not term.names:
                 if axis.size != 1:
                     return NoMatch("size", f"{axis} is not 1")
                 continue
-            if roles and (wrong := _role_clash(expanded, term.names, axis, position == 0 and not batched)):
+            if roles and (
+                wrong := _role_clash(expanded, term.names, axis, position == 0 and (unshown or not batched))
+            ):
                 return NoMatch("role", wrong)
             if len(term.names) > 1:
                 groups.append((term, axis))
@@ -142,6 +146,10 @@ def match(
     if failure is not None:
         return failure
     return Match(expanded, tuple(operands), kept, sizes, tuple(pairs), frozenset(assumed), where)
+
+
+def _has_batch(axes: Axes) -> bool:
+    return any(axis.role is Role.BATCH for axis in axes)
 
 
 def _role_clash(equation: Equation, names: tuple[str, ...], axis: Axis, may_be_batch: bool) -> str:

@@ -178,6 +178,16 @@ def test_the_channel_of_a_normalisation_that_is_written_out(sum_, tmp_path):
     assert inserted.input == [f"{sum_}_of"]
 
 
+def test_a_layout_beside_a_batch_of_another_name_is_found(tmp_path):
+    """Nothing proves that ``N`` and ``M`` are equal; that channels meet the height is a fault all the same."""
+    proto = two_layouts("Mul", "Add")
+    proto.graph.input[1].type.tensor_type.shape.dim[0].dim_param = "M"
+    (finding,) = rewriter.check(save(proto, tmp_path / "m.onnx")).findings
+    assert finding.kind.value == "layout"
+    assert finding.chosen is None
+    assert {c.rule for c in finding.candidates} == {"layout"}
+
+
 @pytest.mark.parametrize("normalisation", [(), ("Mul",), ("Add",), ("Add", "Mul")])
 def test_one_constant_along_an_axis_says_nothing_of_channels(normalisation, tmp_path):
     path = save(two_layouts(*normalisation), tmp_path / "m.onnx")
