@@ -131,6 +131,18 @@ CASES: dict[str, Case] = {
         {},
         1,
     ),
+    "DynamicQuantizeLSTM": (
+        {"x": floats(7, 2, 3)},
+        {
+            "w": bytes_(1, 3, 20),
+            "r": bytes_(1, 5, 20),
+            "one": np.full(1, 0.1, F),
+            "none": np.full(1, 3, U),
+        },
+        ["x", "w", "r", "", "", "", "", "", "one", "none", "one", "none"],
+        {"hidden_size": 5},
+        3,
+    ),
     "DynamicQuantizeMatMul": ({"x": floats(2, 4, 3)}, {"w": bytes_(3, 5), **Q}, ["x", "w", "s", "z"], {}, 1),
 }  # fmt: skip
 

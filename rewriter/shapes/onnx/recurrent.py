@@ -16,6 +16,19 @@ from .batch import takes_as_batch
 GATES = {"RNN": 1, "GRU": 3, "LSTM": 4}
 
 
+@onnx_op("com.microsoft:DynamicQuantizeLSTM")
+def quantised_lstm(call: Call) -> list[Value]:
+    """``lstm(x[T, B, F], w[D, F, 4*H]) -> [T, D, B, H], [D, B, H], [D, B, H]``."""
+    x = operand(call, 0)
+    axes, weights = need_rank(x, 3), need_rank(operand(call, 1), 3)
+    takes_as_batch(axes[1])
+    hint_time(axes[0])
+    units = new_axis(floordiv(weights[2].size, GATES["LSTM"]), Role.FEATURE, derived=axes[2])
+    directions = new_axis(weights[0].size)
+    state = Value((directions, axes[1], units), x.dtype)
+    return [Value((axes[0], directions, axes[1], units), x.dtype), state, state]
+
+
 @onnx_op(*GATES)
 def recurrent(call: Call) -> list[Value]:
     """``lstm(x[T, B, F]) -> [T, D, B, H], [D, B, H], [D, B, H]``."""
