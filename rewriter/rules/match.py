@@ -117,8 +117,7 @@ def match(
     groups: list[tuple[Term, Axis]] = []
     batched = any(map(_has_batch, operands))
     for k, terms in enumerate(expanded.operands):
-        first = operands[k][0] if operands[k] else None
-        unshown = first is not None and has_given_name(first.size) and not _has_batch(operands[k])
+        unshown = _may_start_with_a_batch(k, operands)
         for term, position in zip(terms, kept[k], strict=True):
             axis = operands[k][position]
             if not term.names:
@@ -150,6 +149,15 @@ def match(
 
 def _has_batch(axes: Axes) -> bool:
     return any(axis.role is Role.BATCH for axis in axes)
+
+
+def _may_start_with_a_batch(number: int, operands: Sequence[Axes]) -> bool:
+    """True where nobody says whether axis 0 of an operand of an ONNX file is the batch: it is no axis of another."""
+    axes = operands[number]
+    if not axes or not has_given_name(axes[0].size) or _has_batch(axes):
+        return False
+    others = (a for k, other in enumerate(operands) if k != number for a in other)
+    return all(axes[0].size != other.size for other in others)
 
 
 def _role_clash(equation: Equation, names: tuple[str, ...], axis: Axis, may_be_batch: bool) -> str:

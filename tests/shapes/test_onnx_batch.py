@@ -146,6 +146,17 @@ def test_a_batch_against_another_name_is_not_proven(tmp_path):
         assert right(proto, tmp_path) is (y[0] == "N")
 
 
+@pytest.mark.parametrize("y", [["h", "w"], ["w"], ["N", 6, 1, 1], [1, 6, 1, 1], [6, "h", "w"]])
+def test_what_stands_on_axes_of_its_names_is_right(y, tmp_path):
+    """``[N, 6, h, w]`` times ``[h, w]``: a convolution shows the batch, and that other axes are none."""
+    nodes = [
+        helper.make_node("Conv", ["x", "k"], ["c"], pads=[1, 1, 1, 1]),
+        helper.make_node("Mul", ["c", "y"], ["z"], "scale"),
+    ]
+    kernel = {"k": np.zeros((6, 3, 3, 3), "f")}
+    assert right(model(nodes, {"x": ["N", 3, "h", "w"], "y": y}, kernel, rank=4), tmp_path)
+
+
 def test_a_batch_against_a_number_is_a_fault(tmp_path):
     nodes = [
         helper.make_node("MaxPool", ["x"], ["pooled"], kernel_shape=[1, 1]),
