@@ -8,7 +8,7 @@ from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any
 
 from .errors import UnsupportedError, UsageError
-from .ir.graph import Graph
+from .ir.graph import Graph, path_text
 from .passes.changes import Changes, changes
 from .passes.pipeline import Analysis, analyse
 from .passes.pipeline import repair as repair_graph
@@ -143,7 +143,9 @@ def repair(
             from .formats.digest import sha256
             from .passes.plan import read
 
-            decided = read(plan).of(sha256(source.path), [path for path, _, _ in source.graph.walk()])
+            decided = read(plan).of(
+                sha256(source.path), [path_text(path) for path, _, _ in source.graph.walk()]
+            )
             at, left, ops = decided.stated, decided.left, decided.ops
         outcome = repair_graph(source.graph, table, source.spell, mode, at, explicit, left, ops)
         counts = nodes, _counts(outcome.before)[1]

@@ -119,7 +119,7 @@ def _check(options: argparse.Namespace, console: Console) -> int:
                 console.write("\n")
         return OK if item.clean else FOUND
 
-    def unusable(path: str, reason: str) -> None:
+    def unusable(path: str, reason: str, error: Exception) -> None:
         if options.format == "json":
             _print_json(console, as_json.unusable(path, reason))
         elif options.format == "github":
@@ -284,7 +284,7 @@ def _export(options: argparse.Namespace, console: Console) -> int:
         console.write(onnx.text(item))
         return OK
 
-    return _each([options.model], console, one, lambda path, reason: None)
+    return _each([options.model], console, one)
 
 
 _COMMANDS: dict[str, Callable[[argparse.Namespace, Console], int]] = {
@@ -311,7 +311,7 @@ def _each(
     paths: Sequence[str],
     console: Console,
     one: Callable[[str], int],
-    unusable: Callable[[str, str], None] = lambda path, reason: None,
+    unusable: Callable[[str, str, Exception], None] = lambda path, reason, error: None,
 ) -> int:
     """Run a command on every model; one that cannot be used does not keep the others from being looked at."""
     worst = OK
@@ -322,10 +322,10 @@ def _each(
         except BrokenPipeError:
             raise
         except Exception as error:
-            cause, name = (
-                (error.__cause__ or error, error.name) if isinstance(error, _NamedError) else (error, path)
-            )
-            unusable(path, _reason(cause))
+            cause, name = error, path
+            if isinstance(error, _NamedError) and isinstance(error.__cause__, Exception):
+                cause, name = error.__cause__, error.name
+            unusable(path, _reason(cause), cause)
             if console.out is not None:
                 console.out.flush()
             status = _failed(console, cause, name)
@@ -333,12 +333,12 @@ def _each(
     return worst
 
 
-def _json_unusable(options: argparse.Namespace, console: Console) -> Callable[[str, str], None]:
+def _json_unusable(options: argparse.Namespace, console: Console) -> Callable[[str, str, Exception], None]:
     from .report import as_json
 
-    def report(path: str, reason: str) -> None:
+    def report(path: str, reason: str, error: Exception) -> None:
         if options.format == "json":
-            _print_json(console, as_json.unusable(path, reason))
+            _print_json(console, as_json.unusable(path, reason, getattr(error, "verified", None)))
 
     return report
 

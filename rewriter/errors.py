@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import unicodedata
+from typing import Any
 
 _SHOWN = 200
 
@@ -28,7 +29,14 @@ class UsageError(RewriterError):
 
 
 class VerificationError(RewriterError):
-    """A repair failed its own proof; nothing was written."""
+    """A repair failed its own proof; nothing was written.
+
+    ``verified`` is what the proof came to, as in the JSON; None where it did not come so far.
+    """
+
+    def __init__(self, text: str, verified: dict[str, Any] | None = None) -> None:
+        super().__init__(text)
+        self.verified = verified
 
 
 def shown(text: object) -> str:

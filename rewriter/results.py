@@ -9,7 +9,7 @@ from .passes.changes import Changes
 from .passes.finding import Finding
 from .passes.rewrite import Inserted
 from .passes.verdicts import Verdicts
-from .shapes.infer import Inference
+from .shapes.inference import Inference
 
 
 @dataclass(slots=True)
@@ -36,7 +36,9 @@ class Report:
 class Result(Report):
     """What ``repair`` did. ``output`` is None where something could not be decided: then nothing was written.
 
-    ``model`` is the repaired ``keras.Model`` where one was given. ``verified`` says what was proven, as in the JSON.
+    ``model`` is the repaired ``keras.Model`` where one was given. ``verified`` says what was proven, as in the JSON;
+    its ``verdict`` is ``proven``, or ``not-run`` with a ``reason``. What is disproven is not written: the error of
+    ``repair`` has it.
     ``onnx_verified`` says how far the ONNX file is from Keras, or why that is not known. ``changes`` is what a dry run
     would have written.
     """

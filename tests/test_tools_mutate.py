@@ -10,7 +10,7 @@ from pathlib import Path
 import keras
 import numpy as np
 import pytest
-from keras import layers
+from keras import layers, ops
 
 import rewriter
 from tests import support
@@ -115,6 +115,22 @@ def test_a_turned_gate_of_equal_sizes_is_also_a_legal_file(tmp_path):
     config = copy.deepcopy(equal.config)
     turned.edit(config)
     _, fault, trial = next(tool.forms(equal, config, tmp_path, turned.at))
+    assert (fault, trial.legal) == ("silent", True)
+
+
+def test_another_pairing_of_the_samples_is_also_a_legal_file(tmp_path):
+    keras.utils.set_random_seed(1)
+    signal, weight = keras.Input((3,)), keras.Input(())
+    x = layers.Dense(4)(signal)
+    y = ops.matmul(x, ops.transpose(x)) * ops.expand_dims(weight, 1)
+    path = tmp_path / "pairs.keras"
+    keras.Model([signal, weight], y).save(path)
+    pairs = tool.Original("pairs", path, support.load(path))
+    assert not pairs.apart
+    drop = next(m for m in mutations(pairs.config) if m.kind == "drop")
+    config = copy.deepcopy(pairs.config)
+    drop.edit(config)
+    _, fault, trial = next(tool.forms(pairs, config, tmp_path, drop.at))
     assert (fault, trial.legal) == ("silent", True)
 
 

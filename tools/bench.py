@@ -1,16 +1,17 @@
 """What `rewriter` costs, as ratios against a peer in the same run: `python tools/bench.py [PART...]`.
 
-Parts: check, repair, chain, shapes, export, export-large. Every figure is a whole process, the median of several
+Parts: check, repair, chain, scale, shapes, export, export-large. Every figure is a whole process, the median of several
 runs: seconds on the wall, seconds of processor time (the steadier one on a busy machine) and peak resident memory.
 """
 
 from __future__ import annotations
 
 import argparse
-import io
 import json
 import os
+import resource
 import shutil
+import signal
 import statistics
 import subprocess
 import sys
@@ -19,15 +20,19 @@ import time
 import zipfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT))
+
+from tools.generated import SCALES, chain, operation, tensor  # noqa: E402
 
 CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "rewriter-bench"
-ROOT = Path(__file__).resolve().parents[1]
 SMALL_MODELS = ("MobileNetV3Small", "EfficientNetB0", "ResNet50")
 CHAINS = (1_000, 10_000, 50_000)
 SHORT = 5
-SHAPE = [None, 5, 7, 11]
+PATIENCE = 120
 
 # Bytes in a unit of ru_maxrss (getrusage(2): kilobytes on Linux, bytes on macOS).
 _RSS_UNIT = 1 if sys.platform == "darwin" else 1024
@@ -45,23 +50,36 @@ class Cost:
         return f"{self.wall:8.2f} s wall {self.cpu:8.2f} s cpu {self.memory:7.0f} MB"
 
 
-def measure(command: Sequence[str | Path], runs: int) -> Cost:
-    """Run a command several times. Raises SystemExit where it does not end with 0 or 1 (findings)."""
-    seen = [_once([str(part) for part in command]) for _ in range(runs)]
+def measure(command: Sequence[str | Path], runs: int, patience: int | None = None) -> Cost:
+    """Run a command several times.
+
+    Raises:
+        SystemExit: it does not end with 0 or 1 (findings).
+        TimeoutExpired: it takes more than so many seconds of processor time.
+    """
+    seen = [_once([str(part) for part in command], patience) for _ in range(runs)]
     return Cost(*(statistics.median(column) for column in zip(*seen, strict=True)))
 
 
-def _once(command: list[str]) -> tuple[float, float, float]:
+def _once(command: list[str], patience: int | None = None) -> tuple[float, float, float]:
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "TF_CPP_MIN_LOG_LEVEL": "3", "NO_COLOR": "1"}
     environment.pop("PYTHONDONTWRITEBYTECODE", None)  # pip compiles what it installs, on both sides
     start = time.perf_counter()
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, env=environment)
+    process = subprocess.Popen(
+        command,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        env=environment,
+        preexec_fn=patience and partial(resource.setrlimit, resource.RLIMIT_CPU, (patience, patience + 1)),
+    )
     assert process.stderr is not None
     complaint = process.stderr.read()
     _, status, usage = os.wait4(process.pid, 0)
     wall = time.perf_counter() - start
     process.returncode = os.waitstatus_to_exitcode(status)
     process.stderr.close()
+    if patience and process.returncode == -signal.SIGXCPU:
+        raise subprocess.TimeoutExpired(command, patience)
     # Python ends with 1 after an error, as the tool does for findings; tf2onnx prints tracebacks and goes on.
     if process.returncode not in (0, 1) or (process.returncode and b"Traceback" in complaint):
         raise SystemExit(f"{' '.join(command)}: exit {process.returncode}: {complaint.decode()[-500:]}")
@@ -117,78 +135,6 @@ def with_fault(source: Path, target: Path) -> None:
                 shutil.copyfileobj(reader, writer, 1 << 20)
 
 
-# -- a generated chain -----------------------------
-def tensor(name: str, shape: list[int | None]) -> dict[str, Any]:
-    history = {"shape": shape, "dtype": "float32", "keras_history": [name, 0, 0]}
-    return {"class_name": "__keras_tensor__", "config": history}
-
-
-def _entry(module: str, class_name: str, config: dict[str, Any], arguments: Sequence[Any]) -> dict[str, Any]:
-    calls = [{"args": list(arguments), "kwargs": {}}] if arguments else []
-    ops = module != "keras.layers"
-    return {
-        "module": module,
-        "class_name": class_name,
-        "config": config,
-        "registered_name": class_name if ops else None,
-        "name": config["name"],
-        "inbound_nodes": calls,
-    }
-
-
-def operation(class_name: str, name: str, config: dict[str, Any], *arguments: Any) -> dict[str, Any]:
-    return _entry("keras.src.ops.numpy", class_name, {"name": name, **config}, arguments)
-
-
-def layer(class_name: str, name: str, config: dict[str, Any], *arguments: Any) -> dict[str, Any]:
-    common = {"name": name, "trainable": True, "dtype": "float32"}
-    return _entry("keras.layers", class_name, {**common, **config}, arguments)
-
-
-def chain(nodes: int, path: Path) -> None:
-    """Blocks of ReLU, pooling, multiply and Dropout, one after another; 1 % of the multiplies are broken."""
-    import h5py
-
-    entries = [layer("InputLayer", "image", {"batch_shape": SHAPE})]
-    last = "image"
-    for k in range((nodes - 1) // 4):
-        broken = k % 100 == 0
-        act, pool, gate, drop = (f"{stem}_{k}" for stem in ("act", "pool", "gate", "drop"))
-        pooled: list[int | None] = [None, 11] if broken else [None, 1, 1, 11]
-        entries += [
-            layer("Activation", act, {"activation": "relu"}, tensor(last, SHAPE)),
-            layer(
-                "GlobalAveragePooling2D",
-                pool,
-                {"data_format": "channels_last", "keepdims": not broken},
-                tensor(act, SHAPE),
-            ),
-            operation("Multiply", gate, {}, tensor(act, SHAPE), tensor(pool, pooled)),
-            layer("Dropout", drop, {"rate": 0.1, "seed": None, "noise_shape": None}, tensor(gate, SHAPE)),
-        ]
-        last = drop
-    config = {
-        "name": "chain",
-        "trainable": True,
-        "layers": entries,
-        "input_layers": [["image", 0, 0]],
-        "output_layers": [[last, 0, 0]],
-    }
-    model = {
-        "module": "keras.src.models.functional",
-        "class_name": "Functional",
-        "config": config,
-        "registered_name": "Functional",
-    }
-    weights = io.BytesIO()
-    with h5py.File(weights, "w") as file:
-        file.create_group("layers")
-    with zipfile.ZipFile(path, "w") as archive:
-        archive.writestr("metadata.json", json.dumps({"keras_version": "3.15.1"}))
-        archive.writestr("config.json", json.dumps(model))
-        archive.writestr("model.weights.h5", weights.getvalue())
-
-
 # -- the parts -----------------------------
 def show(what: str, ours: Cost, peer: str, theirs: Cost) -> None:
     print(what)
@@ -229,6 +175,42 @@ def bench_chain(model: Path, runs: int, folder: Path) -> None:
             if nodes > SHORT:
                 growth = f"  {each:6.0f} us a node, {each / first.setdefault(command, each):5.2f} x the first"
             print(f"    {command:<8}{nodes:>7} nodes {cost}{growth}", flush=True)
+
+
+def bench_scale(model: Path, runs: int, folder: Path) -> None:
+    """How costs grow from a quarter to the whole, per doubling: 2 is linear, 4 is quadratic."""
+    path = folder / "scale.keras"
+    make("chain", SHORT, path)
+    base = measure(tool("check", "--format", "json", path), runs)
+    print(
+        "check at three sizes; growth per doubling of the processor time and of the memory above the start-up's"
+    )
+    for name, (_, largest) in SCALES.items():
+        before: Cost | None = None
+        for count in (largest // 4, largest // 2, largest):
+            make(name, count, path)
+            try:
+                cost = measure(tool("check", "--format", "json", path), max(1, runs // 3), PATIENCE)
+            except subprocess.TimeoutExpired:
+                print(f"    {name:<26}{count:>7} more than {PATIENCE} s", flush=True)
+                break
+            growth = ""
+            if before is not None:
+                time_growth = _growth(before.cpu - base.cpu, cost.cpu - base.cpu, 0.1)
+                memory_growth = _growth(before.memory - base.memory, cost.memory - base.memory, 2)
+                growth = f"   time {time_growth}, memory {memory_growth}"
+            print(f"    {name:<26}{count:>7} {cost}{growth}", flush=True)
+            before = cost
+
+
+def make(name: str, count: int, path: Path) -> None:
+    """A generated file, by a process of its own: what starts another one hands its peak memory on to it."""
+    command = [sys.executable, ROOT / "tools" / "generated.py", name, str(count), path]
+    subprocess.run(command, check=True)
+
+
+def _growth(before: float, after: float, least: float) -> str:
+    return f"x {after / before:.2f}" if before >= least else "-"
 
 
 def bench_shapes(model: Path, runs: int, folder: Path) -> None:
@@ -346,6 +328,7 @@ PARTS: dict[str, Callable[[Path, int, Path], None]] = {
     "check": bench_check,
     "repair": bench_repair,
     "chain": bench_chain,
+    "scale": bench_scale,
     "shapes": bench_shapes,
     "export": bench_export,
     "export-large": bench_export_large,

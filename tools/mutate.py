@@ -3,7 +3,7 @@
     python tools/mutate.py [MODEL.keras ...] [--model NAME]... [--ops multiply|all] [--limit N] [--seed N]
                            [--json] [--keep DIR] [--update-readme]
 
-Without paths the models are those of `architectures.py`. A mutant counts where Keras refuses it, or computes something
+Without paths the models are those of `architectures/`. A mutant counts where Keras refuses it, or computes something
 else from it than from the original at batch 1, 3 or a size that meets at the product. It is tried as the edited file
 and, where Keras loads it, as the file that Keras writes of the wrong graph. What comes of its repair:
 
@@ -13,9 +13,9 @@ and, where Keras loads it, as the file that Keras writes of the wrong graph. Wha
     missed    no finding, though the model is broken
 
 A mutant of which Keras makes the same is no fault: it counts as `equivalent`, and nothing may be found in it.
-A mutant that runs at every batch size, keeps the samples apart and has the shapes that it records is also the file of
-a valid model that means something else. Nothing broken is left to find in it: it is counted apart, as `legal`. Of
-several mutations at once, one that alone makes such a file may stay.
+A mutant that runs at every batch size, keeps the samples apart (where the original does) and has the shapes that it
+records is also the file of a valid model that means something else. Nothing broken is left to find in it: it is counted
+apart, as `legal`. Of several mutations at once, one that alone makes such a file may stay.
 """
 
 from __future__ import annotations
@@ -35,6 +35,7 @@ import time
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import date
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -48,6 +49,7 @@ import numpy as np  # noqa: E402
 import rewriter  # noqa: E402
 from rewriter.formats.keras_ops import spell  # noqa: E402
 from rewriter.formats.source import open_model  # noqa: E402
+from rewriter.ir.graph import Path as NodePath  # noqa: E402
 from rewriter.passes.finding import Argument, Candidate, Finding  # noqa: E402
 from rewriter.passes.pipeline import analyse  # noqa: E402
 from rewriter.passes.rewrite import Rewriter  # noqa: E402
@@ -120,6 +122,11 @@ class Original:
         self.name, self.path, self.model = name, path, model
         self.config = read_config(path)
         self._runs: dict[int, tuple[Any, list[np.ndarray]]] = {}
+
+    @cached_property
+    def apart(self) -> bool:
+        """Whether each sample's result rests on that sample alone."""
+        return keeps_samples_apart(self.model, self, 3)
 
     def run(self, batch: int) -> tuple[Any, list[np.ndarray]]:
         """Random inputs of a batch size, and the outputs."""
@@ -274,24 +281,21 @@ class Trial:
     def _try(self, findings: Sequence[Finding], choice: tuple[int, ...]) -> str:
         """`same`, `differs`, or `fault` where the rest of the model cannot go on with these candidates."""
         if choice not in self.known:
-            chosen = {f.node: options(f)[i] for f, i in zip(findings, choice, strict=True)}
+            chosen = {f.path: (i, options(f)[i]) for f, i in zip(findings, choice, strict=True)}
             self.known[choice] = self._apply(chosen)
         return self.known[choice]
 
-    def _apply(self, chosen: dict[str, Candidate | Argument]) -> str:
+    def _apply(self, chosen: dict[NodePath, tuple[int, Candidate | Argument]]) -> str:
         target = self.path.with_name("candidate.keras")
-        inserted = {node: option for node, option in chosen.items() if isinstance(option, Candidate)}
+        inserted = {path: i for path, (i, option) in chosen.items() if isinstance(option, Candidate)}
         with open_model(self.path) as source:
             source.load_weights()
             analysis = analyse(source.graph, builtin(), ops=self.ops)
             sites = {site.path: site for site in analysis.sites}
             if not inserted.keys() <= sites.keys():
                 return "fault"
-            by_node = {f.node: f.candidates for f in analysis.findings}
-            todo = [
-                (sites[node], next(c for c in by_node[node] if c.plan == candidate.plan))
-                for node, candidate in inserted.items()
-            ]
+            candidates = {f.path: f.candidates for f in analysis.findings}
+            todo = [(sites[path], candidates[path][i]) for path, i in inserted.items()]
             Rewriter(spell).apply(todo)
             try:
                 source.write(target)
@@ -299,7 +303,7 @@ class Trial:
                 return "fault"
         try:
             config = read_config(target)
-            for option in chosen.values():
+            for _, option in chosen.values():
                 if isinstance(option, Argument):
                     locate(config, option.node)[1]["config"][option.argument] = option.after
             model = rebuild_config(config, self.original.model)
@@ -344,7 +348,7 @@ def forms(
         yield "edited", "equivalent", Trial(original, path, batches, legal=True)
         return
     fault = "silent" if "differs" in seen.values() else "raises"
-    runs = "raises" not in seen.values() and keeps_samples_apart(model, original, 3)
+    runs = "raises" not in seen.values() and (not original.apart or keeps_samples_apart(model, original, 3))
     rewritten = folder / "rewritten.keras"
     model.save(rewritten)
     stale = recorded(config) != recorded(read_config(rewritten))

@@ -7,12 +7,15 @@ Source of the form: ``keras/src/models/functional.py`` (``get_config``, ``functi
 from __future__ import annotations
 
 import json
+import math
+import re
 from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
 from ..errors import BadFileError, UnsupportedError, shown
 from ..ir.graph import Graph, Literal, Loss, Node, Operation, TensorRef, node_name
+from ..shapes.dtypes import FLOATX, NUMBERS
 from .keras_opaque import opaque_reason
 
 _CHILD_KEYS = ("layer", "forward_layer", "backward_layer", "cell", "cells", "layers")
@@ -21,6 +24,8 @@ _MAX_NESTING = 100
 _MAX_ARGUMENT_NESTING = 64
 _MAX_OUTPUT = 1000
 _MAX_CONTAINERS = 8_000_000
+# The dtypes of text, as NumPy writes them.
+_TEXT = re.compile("O|object|str(ing)?|[<>|=]?[US][0-9]*")
 
 
 def parse_json(data: bytes, what: str) -> Any:
@@ -139,6 +144,7 @@ def _model(operation: Operation, depth: int) -> Graph:
 # -- functional models -----------------------------
 def _functional(name: str, config: dict[str, Any], depth: int) -> Graph:
     graph = Graph(name, raw=config)
+    first = _first_calls(config)
     for entry in config["layers"]:
         operation = _operation(entry, depth + 1)
         if operation.name in graph.operations:
@@ -150,11 +156,15 @@ def _functional(name: str, config: dict[str, Any], depth: int) -> Graph:
         if not inbound and operation.kind == "input":
             graph.add(Node(operation.name, operation, 0, (), {}))
         for call, node in enumerate(inbound):
-            args, kwargs = _call(node, operation.name)
-            graph.add(Node(node_name(operation.name, call), operation, call, args, kwargs))
+            args, kwargs = _call(node, operation.name, first)
+            added = Node(node_name(operation.name, call), operation, call, args, kwargs)
+            if operation.kind != "input" and not added.refs():
+                # Keras makes a node for a call on tensors of the model only.
+                raise BadFileError(f"{shown(operation.name)!r} is called on no tensor of the model")
+            graph.add(added)
     _check_calls(graph)
     graph.inputs = _ends(config.get("input_layers"), graph, "input_layers")
-    graph.outputs = _ends(config.get("output_layers"), graph, "output_layers")
+    graph.outputs = _ends(config.get("output_layers"), graph, "output_layers", first)
     graph.link()
     _check_inputs(graph)
     graph.order  # noqa: B018 - a cycle is an error of the file
@@ -183,7 +193,50 @@ def _check_inputs(graph: Graph) -> None:
             )
 
 
-def _call(node: Any, name: str) -> tuple[tuple[Any, ...], dict[str, Any]]:
+def _first_calls(config: dict[str, Any]) -> dict[str, int]:
+    """The number that the references of a Keras 2 file give the first call of each model: 0 or 1.
+
+    A model on inputs of its own has a call already when it is first called in another; that call is in no file
+    (``_should_skip_first_node``, Keras 2.8). Which models have one changed over the versions: a reference to call 0
+    says that this one has none.
+    """
+    result: dict[str, int] = {}
+    if not is_legacy(config):
+        return result
+    found = list(_legacy_references(config))
+    for entry in config["layers"]:
+        inner = entry.get("config") if isinstance(entry, dict) else None
+        if not isinstance(inner, (dict, list)) or entry.get("class_name") not in _MODEL_CLASSES:
+            continue
+        name = entry.get("name", inner.get("name") if isinstance(inner, dict) else None)
+        used = {number for other, number in found if other == name}
+        if isinstance(name, str):
+            result[name] = 0 if 0 in used else 1
+    return result
+
+
+def is_legacy(config: dict[str, Any]) -> bool:
+    """Whether a functional model writes its calls as Keras 2 did, in lists."""
+    entries = (entry for entry in config.get("layers", ()) if isinstance(entry, dict))
+    nodes = (entry.get("inbound_nodes") for entry in entries)
+    return any(isinstance(call, list) for calls in nodes if isinstance(calls, list) for call in calls)
+
+
+def _legacy_references(config: dict[str, Any]) -> Iterator[tuple[str, int]]:
+    """Layer and call of every reference of a Keras 2 file: what looks like one is one or a number beside it."""
+    waiting: list[Any] = [config.get("output_layers")]
+    waiting += [entry.get("inbound_nodes") for entry in config["layers"] if isinstance(entry, dict)]
+    while waiting:
+        item = waiting.pop()
+        if isinstance(item, dict):
+            waiting.extend(item.values())
+        elif isinstance(item, list):
+            if len(item) > 2 and isinstance(item[0], str) and type(item[1]) is int:
+                yield item[0], item[1]
+            waiting.extend(item)
+
+
+def _call(node: Any, name: str, first: dict[str, int]) -> tuple[tuple[Any, ...], dict[str, Any]]:
     """Arguments of one serialised call, in the form of Keras 3 or in the list form of Keras 2."""
     if isinstance(node, dict):
         args, kwargs = node.get("args", []), node.get("kwargs", {})
@@ -195,27 +248,28 @@ def _call(node: Any, name: str) -> tuple[tuple[Any, ...], dict[str, Any]]:
         refs = []
         kwargs = {}
         for item in entries:
-            refs.append(_legacy_ref(item, name))
+            refs.append(_legacy_ref(item, name, first))
             if len(item) > 3 and isinstance(item[3], dict):
-                kwargs = {key: _legacy_argument(v, name) for key, v in item[3].items()}
+                kwargs = {key: _legacy_argument(v, name, first) for key, v in item[3].items()}
         return ((refs[0] if len(refs) == 1 else refs,) if refs else ()), kwargs
     raise BadFileError(f"a call of {shown(name)!r} is neither an object nor a list")
 
 
-def _legacy_ref(item: Any, name: str) -> TensorRef:
+def _legacy_ref(item: Any, name: str, first: dict[str, int]) -> TensorRef:
     if not isinstance(item, list) or len(item) < 3 or not isinstance(item[0], str):
         raise BadFileError(f"a call of {shown(name)!r} has a malformed tensor reference")
-    return TensorRef(node_name(item[0], _index(item[1], name)), _output(item[2], name))
+    call = _index(item[1], name) - first.get(item[0], 0)
+    return TensorRef(node_name(item[0], call), _output(item[2], name))
 
 
-def _legacy_argument(value: Any, name: str) -> Any:
+def _legacy_argument(value: Any, name: str, first: dict[str, int]) -> Any:
     """A keyword argument of a Keras 2 call: ``["layer", 0, 0]`` is a tensor there."""
     if not isinstance(value, list) or len(value) != 3 or not isinstance(value[0], str):
         return _revive(value, name)
     if value[0] != "_CONSTANT_VALUE" and all(
         isinstance(v, int) and not isinstance(v, bool) and v >= 0 for v in value[1:]
     ):
-        return TensorRef(node_name(value[0], _index(value[1], name)), _output(value[2], name))
+        return _legacy_ref(value, name, first)
     if value[0] == "_CONSTANT_VALUE":
         return _revive(value[2], name)
     return _revive(value, name)
@@ -288,7 +342,6 @@ def _output(value: Any, name: str) -> int:
 def _literal(config: Any) -> Literal:
     config = _mapping(config, "a literal tensor")
     value = config.get("value")
-    dtype = config.get("dtype")
     shape = []
     level = [value]
     while level and all(isinstance(item, list) for item in level):
@@ -296,20 +349,38 @@ def _literal(config: Any) -> Literal:
         if len(shape) > _MAX_ARGUMENT_NESTING or any(len(item) != shape[-1] for item in level):
             raise BadFileError("a literal tensor is not rectangular")
         level = [entry for item in level for entry in item]
-    if not all(isinstance(item, (bool, int, float, str)) for item in level):
+    return Literal(value, tuple(shape), _literal_dtype(level, config.get("dtype", FLOATX)))
+
+
+def _literal_dtype(items: list[Any], dtype: Any) -> str:
+    """The dtype of a literal tensor, ``string`` for text. Raises BadFileError where it is not that of its items."""
+    if items and all(isinstance(item, str) for item in items):
+        if not isinstance(dtype, str) or not _TEXT.fullmatch(dtype):
+            raise BadFileError(f"a literal tensor of {shown(repr(dtype))} holds text")
+        return "string"
+    if not all(isinstance(item, (bool, int, float)) for item in items):
         raise BadFileError("a literal tensor holds something else than numbers")
-    return Literal(value, tuple(shape), dtype if isinstance(dtype, str) else "float32")
+    if not isinstance(dtype, str) or dtype not in NUMBERS:
+        raise BadFileError(f"a literal tensor has the dtype {shown(repr(dtype))}")
+    if any(isinstance(item, int) and not -(2**63) <= item < 2**64 for item in items):
+        raise BadFileError(f"a literal tensor of {dtype} holds a number of more than 64 bits")
+    if "int" in dtype and any(isinstance(item, float) and not math.isfinite(item) for item in items):
+        raise BadFileError(f"a literal tensor of {dtype} holds what is no number")
+    return str(dtype)
 
 
-def _ends(structure: Any, graph: Graph, what: str) -> Any:
+def _ends(structure: Any, graph: Graph, what: str, first: dict[str, int] | None = None) -> Any:
     """``input_layers`` / ``output_layers``: nested structures of ``[layer, call, output]``."""
+    first = first or {}
     if isinstance(structure, list) and len(structure) == 3 and isinstance(structure[0], str):
         name = structure[0]
         call = structure[1]
         if not isinstance(call, int) or isinstance(call, bool) or not -(2**31) < call < 2**31:
             raise BadFileError(f"{what}: a reference to {shown(name)!r} has the call {shown(repr(call))}")
         operation = graph.operations.get(name)
-        if operation is not None and operation.graph is not None and operation.graph.kind == "Functional":
+        if name in first:
+            call -= first[name]
+        elif operation is not None and operation.graph is not None and operation.graph.kind == "Functional":
             # Keras counts a call that a functional model makes of itself (functional.py, get_tensor).
             call -= 1
         if call < 0:
@@ -318,9 +389,9 @@ def _ends(structure: Any, graph: Graph, what: str) -> Any:
             raise BadFileError(f"{what}: a reference to {shown(name)!r} has the call {structure[1]}")
         return TensorRef(node_name(name, call), _output(structure[2], name))
     if isinstance(structure, list):
-        return [_ends(item, graph, what) for item in structure]
+        return [_ends(item, graph, what, first) for item in structure]
     if isinstance(structure, dict):
-        return {key: _ends(item, graph, what) for key, item in structure.items()}
+        return {key: _ends(item, graph, what, first) for key, item in structure.items()}
     raise BadFileError(f"{what} is malformed")
 
 
@@ -347,8 +418,11 @@ def _sequential(name: str, config: dict[str, Any], depth: int) -> Graph:
 
 def _implied_input(config: dict[str, Any], operations: list[Operation]) -> Operation:
     """The input of a Sequential model that states none: its build shape, or that of its first layer."""
-    first = operations[0].config if operations else {}
-    shape = config.get("build_input_shape") or first.get("batch_input_shape") or first.get("batch_shape")
+    first = operations[0] if operations else None
+    while first is not None and first.graph is not None:
+        first = next((first.graph.nodes[ref.node].operation for ref in first.graph.input_refs()), None)
+    stated = first.config if first is not None else {}
+    shape = config.get("build_input_shape") or stated.get("batch_input_shape") or stated.get("batch_shape")
     if not isinstance(shape, list):
         raise UnsupportedError("a Sequential model that was never built: the file does not say what it takes")
     taken = {op.name for op in operations}

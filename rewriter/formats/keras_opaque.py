@@ -6,12 +6,25 @@ Keras's. Source: ``keras/src/saving/serialization_lib.py`` and ``keras/src/activ
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from ..errors import shown
 from ..ir.graph import Operation
 
-_PACKAGES = ("keras", "tf_keras", "tensorflow")
+# The modules that Keras writes: public names, and where a class without one is defined, in Keras 2.13 to 3.15.
+_FAMILIES = (
+    "activation|activations|attention|convolutional|core|locally_connected|merging|normalization|pooling|preprocessing|"
+    "regularization|reshaping|rnn"
+)
+_MODULES = re.compile(
+    r"(keras|tf_keras|tensorflow\.keras|tensorflow\.python\.keras)"
+    r"(|\.(layers|models|activations|ops)|\.layers\.experimental(\.preprocessing)?"
+    rf"|(\.src)?\.layers\.({_FAMILIES})(\.\w+)?"
+    r"|(\.src)?\.(models|engine)\.(functional|sequential|model|training|training_v1)"
+    r"|(\.src)?\.ops\.(core|einops|image|linalg|math|nn|numpy)"
+    r"|\.src\.applications\.\w+)"
+)
 _ACTIVATIONS = ("activation", "recurrent_activation")
 
 # Functions that keep every axis. Not here: glu, which halves one.
@@ -42,17 +55,27 @@ def opaque_reason(operation: Operation) -> str:
 
 
 def is_custom(entry: dict[str, Any]) -> bool:
-    """True where an entry names a registered class or function, or one of another package than Keras."""
-    registered, module = entry.get("registered_name"), entry.get("module")
+    """True where an entry names a registered class or function, or a module that is none of Keras's.
+
+    Keras 2 wrote no module; one that is written and empty is none that Keras would find the class in.
+    """
+    registered = entry.get("registered_name")
     if isinstance(registered, str) and ">" in registered:
         return True
-    return isinstance(module, str) and bool(module) and module.split(".")[0] not in _PACKAGES
+    if "module" not in entry:
+        return False
+    module = entry["module"]
+    return not isinstance(module, str) or _MODULES.fullmatch(module) is None
 
 
 def _is_known(value: Any) -> bool:
     if isinstance(value, str):
         return value in _FUNCTIONS
-    if not isinstance(value, dict) or is_custom(value):
+    if not isinstance(value, dict):
+        return False
+    if value.get("class_name") == "function" and value.get("module") == "builtins":
+        value = {key: part for key, part in value.items() if key != "module"}
+    if is_custom(value):
         return False
     if value.get("class_name") == "function":
         return isinstance(value.get("config"), str) and value["config"] in _FUNCTIONS

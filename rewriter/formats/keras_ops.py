@@ -15,24 +15,36 @@ _MODULE = "keras.src.ops.numpy"
 
 
 def spell(step: Step) -> tuple[str, str, dict[str, Any], tuple[Any, ...]]:
-    """Module, class name, configuration (without the name) and the arguments after the tensors of a step."""
+    """Module, class name, configuration (without the name) and the arguments besides the tensors of a step.
+
+    They follow the tensors, or stand around ``...`` in their place.
+    """
     module, class_name, config = _spelled(step)
-    return module, class_name, config, ([0] * len(step.to),) if step.op == "Slice" else ()
+    if step.like is not None:
+        return module, class_name, config, (True, ...)
+    return module, class_name, config, ([0] * len(step.to),) if class_name == "Slice" else ()
 
 
 def _spelled(step: Step) -> tuple[str, str, dict[str, Any]]:
+    if step.like is not None:
+        # `add` of zeros would be simpler, but Keras 3.15 takes an operand with one long axis for a bias
+        # (backend/tensorflow/numpy.py, add): with a batch of 8 known, (1, 1, 8) + (8, 1, 1) is (1, 1, 8).
+        return _MODULE, "Where", {}
     if step.op == "Reshape":
         return _MODULE, "Reshape", {"newshape": _target(step.to)}
     if step.op == "Transpose":
         return _MODULE, "Transpose", {"axes": list(step.axes)}
     if step.op == "ExpandDims":
-        return _MODULE, "ExpandDims", {"axis": list(step.axes)}
+        return _MODULE, "ExpandDims", {"axis": _axes(step)}
     if step.op == "Squeeze":
-        return _MODULE, "Squeeze", {"axis": list(step.axes)}
+        return _MODULE, "Squeeze", {"axis": _axes(step)}
     if step.op == "Tile":
         return _MODULE, "Tile", {"repeats": list(step.repeats)}
     if step.op == "Repeat":
         return _MODULE, "Repeat", {"repeats": step.repeats[0], "axis": step.axes[0]}
+    if step.op == "Slice" and step.axes:
+        # Only its shape is used: a bool changes no dtype, and a slice with an open size is refused before Keras 3.10.
+        return _MODULE, "Any", {"axis": list(step.axes), "keepdims": True}
     if step.op == "Slice":
         return "keras.src.ops.core", "Slice", {"shape": _target(step.to)}
     if step.op == "MatMul":
@@ -43,6 +55,9 @@ def _spelled(step: Step) -> tuple[str, str, dict[str, Any]]:
 def line(step: Step, names: tuple[str, ...]) -> str:
     """The Keras line that a person would write for a step on operands of these names."""
     name = names[step.operand] if step.operand >= 0 else "y"
+    if step.like is not None and step.lengths is not None:
+        lengths = f"ops.any({names[step.like]}, axis={_tuple(list(step.lengths.axes))}, keepdims=True)"
+        return f"{name} = ops.where(True, {name}, {lengths})"
     if step.op == "Reshape":
         return f"{name} = ops.reshape({name}, {_tuple(_target(step.to))})"
     if step.op == "Transpose":
@@ -60,6 +75,11 @@ def line(step: Step, names: tuple[str, ...]) -> str:
     if step.op == "MatMul":
         return f"y = ops.matmul({', '.join(names)})"
     raise ValueError(f"no spelling for {step.op}")
+
+
+def _axes(step: Step) -> int | list[int]:
+    """One axis as a number, which Keras 3.0 takes too."""
+    return step.axes[0] if len(step.axes) == 1 else list(step.axes)
 
 
 def _target(sizes: tuple[Size, ...]) -> list[int]:

@@ -104,7 +104,7 @@ class KerasArchive:
             UnsupportedError: a form that cannot be rewritten without loss.
             OutputError: the target cannot be written.
         """
-        entry = model_entry(self.entry, self.graph)
+        entry = model_entry(self.entry, self.graph, self.metadata.get("keras_version"))
         if entry is self.entry:
             rewrite(self.archive, target)
             return

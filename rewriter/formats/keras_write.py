@@ -6,6 +6,8 @@ from typing import Any
 
 from ..errors import UnsupportedError, shown
 from ..ir.graph import Graph, Literal, Node, Operation, TensorRef, leaves, map_leaves
+from .keras_config import is_legacy
+from .keras_dialect import Dialect, dialect_of, newest
 
 # Layers without weights whose `build` only checks shapes. Keras calls it on loading with the recorded `build_config`,
 # which a repair makes stale; without that entry they are built when they are called.
@@ -14,21 +16,36 @@ _BUILT_BY_CALL = frozenset(
 )
 
 
-def model_entry(entry: dict[str, Any], graph: Graph) -> dict[str, Any]:
-    """The top-level entry of ``config.json`` with the configuration of a (changed) graph."""
-    config = graph_config(graph)
-    return entry if config is graph.raw else {**entry, "config": config}
+def model_entry(entry: dict[str, Any], graph: Graph, version: Any = None) -> dict[str, Any]:
+    """The top-level entry of ``config.json`` with the configuration of a (changed) graph, for a version of Keras."""
+    config = graph_config(graph, dialect_of(version, graph))
+    return entry if config is graph.raw else _with_config(entry, config)
 
 
-def graph_config(graph: Graph) -> dict[str, Any]:
-    """The configuration of a model; ``graph.raw`` itself where nothing in it has changed."""
+def _with_config(entry: dict[str, Any], config: dict[str, Any]) -> dict[str, Any]:
+    """An entry with another configuration; that of a Sequential model of Keras 2 is the list of its layers."""
+    return {**entry, "config": config["layers"] if isinstance(entry.get("config"), list) else config}
+
+
+def graph_config(graph: Graph, spelled: Dialect = newest) -> dict[str, Any]:
+    """The configuration of a model; ``graph.raw`` itself where nothing in it has changed.
+
+    Args:
+        spelled: how the Keras that will load it spells the entry of an inserted operation.
+    """
+    edited = any(n.changed or "class_name" not in n.operation.raw for n in graph.nodes.values())
+    if graph.kind != "Sequential" and edited and is_legacy(graph.raw):
+        raise UnsupportedError(
+            f"model {shown(graph.name)!r} is in the form of Keras 2, which cannot be rewritten: save it with Keras 3"
+        )
     numbers = _call_numbers(graph)
     shifted = {name for name, number in numbers.items() if graph.nodes[name].call != number}
     stale = _below_changes(graph)
     calls = _calls(graph)
     entries = {
-        name: _entry(operation, calls.get(name, []), graph, numbers, shifted, name in stale)
+        name: _entry(operation, calls.get(name, []), graph, numbers, shifted, name in stale, spelled)
         for name, operation in graph.operations.items()
+        if graph.kind != "Sequential" or operation.raw  # the input of a Sequential model can stand in no file
     }
     if all(entry is graph.operations[name].raw for name, entry in entries.items()):
         return graph.raw
@@ -82,6 +99,7 @@ def _entry(
     numbers: dict[str, int],
     shifted: set[str],
     stale: bool,
+    spelled: Dialect,
 ) -> dict[str, Any]:
     """An operation's entry in its model; the one that was read where nothing has changed."""
     nodes = nodes if graph.kind != "Sequential" else []
@@ -92,23 +110,23 @@ def _entry(
         return _tensor(leaf, graph, numbers) if isinstance(leaf, TensorRef) else leaf
 
     if "class_name" not in operation.raw:
-        return {
+        calls = [{"args": map_leaves(argument, list(node.args)), "kwargs": {}} for node in nodes]
+        inserted = {
             "module": operation.module,
             "class_name": operation.class_name,
             "config": operation.config,
             "registered_name": operation.class_name,
             "name": operation.name,
-            "inbound_nodes": [
-                {"args": map_leaves(argument, list(node.args)), "kwargs": {}} for node in nodes
-            ],
+            "inbound_nodes": calls,
             **operation.raw,
         }
+        return spelled(inserted)
     entry = operation.raw
     if stale and "build_config" in entry and operation.class_name in _BUILT_BY_CALL:
         entry = {key: value for key, value in entry.items() if key != "build_config"}
-    config = _inner_config(operation)
+    config = _inner_config(operation, spelled)
     if config is not operation.config:
-        entry = {**entry, "config": config}
+        entry = _with_config(entry, config)
     changed = {n.name for n in nodes if n.changed or any(ref.node in shifted for ref in n.refs())}
     inbound = entry.get("inbound_nodes", [])
     if changed or (operation.kind != "input" and graph.kind != "Sequential" and len(nodes) != len(inbound)):
@@ -120,31 +138,27 @@ def _entry(
     return entry
 
 
-def _inner_config(operation: Operation) -> dict[str, Any]:
+def _inner_config(operation: Operation, spelled: Dialect) -> dict[str, Any]:
     """The configuration of an operation, with those of the models that it is or holds."""
     if operation.graph is not None:
-        return graph_config(operation.graph)
+        return graph_config(operation.graph, spelled)
     config = operation.config
     for key, children in operation.children.items():
         several = isinstance(children, list)
         operations = children if isinstance(children, list) else [children]
-        entries = [_child(child) for child in operations]
+        entries = [_child(child, spelled) for child in operations]
         if any(entry is not child.raw for entry, child in zip(entries, operations, strict=True)):
             config = {**config, key: entries if several else entries[0]}
     return config
 
 
-def _child(operation: Operation) -> dict[str, Any]:
-    config = _inner_config(operation)
-    return operation.raw if config is operation.config else {**operation.raw, "config": config}
+def _child(operation: Operation, spelled: Dialect) -> dict[str, Any]:
+    config = _inner_config(operation, spelled)
+    return operation.raw if config is operation.config else _with_config(operation.raw, config)
 
 
-def _patched(call: Any, node: Node, graph: Graph, numbers: dict[str, int]) -> Any:
+def _patched(call: dict[str, Any], node: Node, graph: Graph, numbers: dict[str, int]) -> Any:
     """A serialised call with its tensors replaced, in order, by those that the node takes now."""
-    if not isinstance(call, dict):
-        raise UnsupportedError(
-            f"{shown(node.name)!r} is called in the form of Keras 2, which cannot be rewritten"
-        )
     given = iter(
         [leaf for leaf in leaves((node.args, node.kwargs)) if isinstance(leaf, (TensorRef, Literal))]
     )
@@ -157,9 +171,13 @@ def _patched(call: Any, node: Node, graph: Graph, numbers: dict[str, int]) -> An
         if value.get("class_name") in ("__keras_tensor__", "__tensor__", "__numpy__"):
             leaf = next(given)
             return _tensor(leaf, graph, numbers) if isinstance(leaf, TensorRef) else _literal(value, leaf)
+        if value.get("class_name") in ("__slice__", "__ellipsis__"):
+            return value
         return {key: patch(item) for key, item in value.items()}
 
-    return {**call, "args": patch(call.get("args", [])), "kwargs": patch(call.get("kwargs", {}))}
+    # The keyword arguments are no argument themselves, whatever their names are.
+    kwargs = {key: patch(value) for key, value in call.get("kwargs", {}).items()}
+    return {**call, "args": patch(call.get("args", [])), "kwargs": kwargs}
 
 
 def _literal(value: dict[str, Any], leaf: Literal) -> dict[str, Any]:

@@ -1,14 +1,23 @@
-"""Named axes: a tensor is a tuple of axes, and an axis knows its size, its role and where it comes from."""
+"""Named axes: a tensor is a tuple of axes, and an axis knows its size, its role and where it comes from.
+
+Nothing here changes once it is made. A rule that learns something of an axis (``hint``, ``unify``) records an *effect*;
+``ir.identities`` plays the effects of all nodes in their order and says which axes are one and what each stands for.
+"""
 
 from __future__ import annotations
 
 import enum
-from collections.abc import Iterable, Iterator
+import itertools
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from .size import Size, is_unknown, product
+
+if TYPE_CHECKING:
+    from .identities import Identities
 
 
 class Role(str, enum.Enum):
@@ -29,62 +38,106 @@ class Role(str, enum.Enum):
 SPATIAL = frozenset({Role.HEIGHT, Role.WIDTH, Role.DEPTH, Role.TIME})
 WEAK = frozenset({Role.UNKNOWN, Role.FEATURE})
 
-
-# Where `Origin.hint` notes that a layer takes an axis for something else than it is; None: nobody listens.
-CONFLICTS: ContextVar[list[str] | None] = ContextVar("conflicts", default=None)
+Effect = Callable[["Identities"], None]
 
 
-def note_conflict(message: str) -> None:
-    """Tell whoever listens that an axis is taken for something else than it is."""
-    log = CONFLICTS.get()
-    if log is not None:
-        log.append(message)
+class Scope:
+    """What one node's rule leaves behind: its effects in order, and the numbers of the origins that it made.
+
+    An origin is its node and its number there, so that a rule that runs again on equal operands makes equal axes.
+    """
+
+    __slots__ = ("count", "effects", "owner")
+
+    def __init__(self, owner: object) -> None:
+        self.owner = owner
+        self.count = itertools.count()
+        self.effects: list[Effect] = []
+
+
+_SCOPE: ContextVar[Scope | None] = ContextVar("scope", default=None)
+_OUTSIDE = itertools.count()
+
+
+@contextmanager
+def scope(owner: object) -> Iterator[Scope]:
+    """Collect what happens inside the block for ``owner``, a node's path."""
+    opened = Scope(owner)
+    token = _SCOPE.set(opened)
+    try:
+        yield opened
+    finally:
+        _SCOPE.reset(token)
+
+
+def record(effect: Effect) -> None:
+    """Leave an effect with the node whose rule runs; outside of a node it is lost."""
+    current = _SCOPE.get()
+    if current is not None:
+        current.effects.append(effect)
+
+
+def recording() -> bool:
+    """True inside of a node's rule."""
+    return _SCOPE.get() is not None
 
 
 class Origin:
-    """The identity of an axis across the tensors that share it; a union-find node that carries the role.
+    """The identity of an axis across the tensors that share it.
 
-    ``unify`` makes two origins one: from then on all axes of both are the same axis, and the stronger role holds.
-    ``derived`` names the origin that the values along this axis were computed from (a Dense over a pooled channel
-    axis makes a new feature axis derived from that channel axis); it is evidence, not identity.
+    ``role`` is what the rule that made it knew. ``derived`` names the origin that the values along this axis were
+    computed from (a Dense over a pooled channel axis makes a new feature axis derived from that channel axis); it is
+    evidence, not identity. ``like`` is the origin whose role it takes over (a pooled height is still a height).
+    ``inserted`` is set for a unit axis that somebody wrote.
+
+    The origins that a rule sees are as they were made; those in the identities of an inference are what the whole model
+    makes of them: one for all axes that are the same.
     """
 
-    __slots__ = ("_parent", "_role", "derived", "inserted")
+    __slots__ = ("_hash", "_key", "derived", "inserted", "like", "role")
 
-    def __init__(self, role: Role = Role.UNKNOWN, derived: Origin | None = None) -> None:
-        self._parent: Origin | None = None
-        self._role = role
+    def __init__(
+        self,
+        role: Role = Role.UNKNOWN,
+        derived: Origin | None = None,
+        like: Origin | None = None,
+        inserted: bool = False,
+    ) -> None:
+        current = _SCOPE.get()
+        self._key = (None, next(_OUTSIDE)) if current is None else (current.owner, next(current.count))
+        self._hash = hash(self._key)
+        self.role: Role = like.role if like is not None and role in WEAK else role
         self.derived = derived
-        self.inserted = False
+        self.like = like
+        self.inserted = inserted
 
-    def root(self) -> Origin:
-        node = self
-        while node._parent is not None:
-            if node._parent._parent is not None:
-                node._parent = node._parent._parent
-            node = node._parent
-        return node
+    def __hash__(self) -> int:
+        return self._hash
+
+    def __eq__(self, other: object) -> bool:
+        """True for the same number of the same node, made of equal ones."""
+        a: Origin | None = self
+        b = other
+        while a is not b:
+            if a is None or not isinstance(b, Origin) or a._made != b._made:
+                return False
+            a, b = a.derived or a.like, b.derived or b.like
+        return True
 
     @property
-    def role(self) -> Role:
-        return self.root()._role
+    def _made(self) -> tuple[object, ...]:
+        return self._key, self.role, self.inserted, self.derived is None, self.like is None
 
     def hint(self, role: Role) -> None:
-        """Give the axis a role if it has none, or a strong one if it had a weak one; note a contradiction."""
-        root = self.root()
-        if root._role is Role.UNKNOWN or (root._role is Role.FEATURE and role not in WEAK):
-            root._role = role
-        elif role not in WEAK and root._role not in WEAK and root._role is not role:
-            note_conflict(f"an axis that is {root._role} is taken for {role}")
+        """Say that a layer takes this axis for ``role``: it gets it if it has none, or a strong one over a weak one.
+
+        Another strong one is a conflict at the node whose rule says so.
+        """
+        record(lambda known: known.hint(self, role))
 
     def unify(self, other: Origin) -> None:
-        a, b = self.root(), other.root()
-        if a is b:
-            return
-        b._parent = a
-        a.hint(b._role)
-        if a.derived is None:
-            a.derived = b.derived
+        """Say that two origins are one: all axes of both are the same axis, and the stronger role holds."""
+        record(lambda known: known.unify(self, other))
 
     def source(self) -> Role | None:
         """The role that a layer gave this axis, or the first one that it is computed along."""
@@ -92,13 +145,13 @@ class Origin:
         return next((role for role in roles if role not in WEAK and role is not Role.BATCH), None)
 
     def lineage(self) -> Iterator[Origin]:
-        """The roots that this axis is derived from, nearest first, itself included; never longer than 64."""
-        node: Origin | None = self.root()
+        """The origins that this axis is derived from, nearest first, itself included; never longer than 64."""
+        node: Origin | None = self
         for _ in range(64):
             if node is None:
                 return
             yield node
-            node = node.derived.root() if node.derived is not None else None
+            node = node.derived
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +172,17 @@ class Axis:
             return len(self.factors) == len(other.factors) and all(
                 a.is_same(b) for a, b in zip(self.factors, other.factors, strict=True)
             )
-        return self.origin.root() is other.origin.root()
+        return self.origin == other.origin
+
+    def is_identical(self, other: Axis) -> bool:
+        """True for the same axis of the same size, factor by factor."""
+        return (
+            self is other
+            or self.size == other.size
+            and self.origin == other.origin
+            and len(self.factors) == len(other.factors)
+            and all(a.is_identical(b) for a, b in zip(self.factors, other.factors, strict=True))
+        )
 
     def flat(self) -> tuple[Axis, ...]:
         """The axes that this one is a product of; itself where it is none."""
@@ -134,11 +197,37 @@ def new_axis(size: Size, role: Role = Role.UNKNOWN, derived: Axis | None = None)
     return Axis(size, Origin(role, derived.origin if derived is not None else None))
 
 
+def remade(axis: Axis, size: Size) -> Axis:
+    """An axis of its own that is computed from another and stands for the same: a slice, a window, a repetition."""
+    return Axis(size, Origin(derived=axis.origin, like=axis.origin))
+
+
+def same_kind(axis: Axis, size: Size) -> Axis:
+    """An axis of its own that stands for the same as another, and is not computed along it."""
+    return Axis(size, Origin(like=axis.origin))
+
+
+def either(axes: Sequence[Axis]) -> Axis:
+    """One of several axes of one size: the first that a layer gave a role, else the first."""
+    first = axes[0]
+    if len(axes) == 1 or not recording() or any(axis.factors for axis in axes):
+        return next((axis for axis in axes if axis.role not in WEAK), first)
+    if all(axis.origin is first.origin for axis in axes):
+        return first
+    batch = any(axis.role is Role.BATCH for axis in axes)
+    result = new_axis(first.size, Role.BATCH if batch else Role.UNKNOWN)
+
+    def effect(known: Identities) -> None:
+        best = next((axis for axis in axes if known.role(axis.origin) not in WEAK), first)
+        known.unify(best.origin, result.origin)
+
+    record(effect)
+    return result
+
+
 def unit_axis() -> Axis:
     """An axis of size 1 that somebody inserted: by a Reshape, an ExpandDims, a slice with a new axis."""
-    axis = Axis(1)
-    axis.origin.inserted = True
-    return axis
+    return Axis(1, Origin(inserted=True))
 
 
 def merge_axes(axes: Iterable[Axis]) -> Axis:
@@ -185,6 +274,28 @@ class Value:
     def is_constant(self) -> bool:
         return self.constant is not None
 
+    def with_axes(self, axes: tuple[Axis, ...] | None, mask: tuple[Axis, ...] | None) -> Value:
+        """The same value, with other axes."""
+        return Value(axes, self.dtype, self.claimed, self.reason, self.constant, mask)
+
+    def is_identical(self, other: Value) -> bool:
+        """True where a rule cannot tell the two apart."""
+        return self is other or (
+            self.is_alike(other)
+            and (self.claimed, self.reason) == (other.claimed, other.reason)
+            and _identical(self.axes, other.axes)
+            and _identical(self.mask, other.mask)
+        )
+
+    def is_alike(self, other: Value) -> bool:
+        """True where what a rule makes of the two has the same sizes, and the same fault."""
+        return (
+            self.dtype == other.dtype
+            and (self.constant is other.constant or self.constant == other.constant)
+            and _alike(self.axes, other.axes)
+            and _alike(self.mask, other.mask)
+        )
+
     def text(self) -> str:
         """``[batch=B, height=28, channel=64]``."""
         if self.axes is None:
@@ -195,3 +306,18 @@ class Value:
 def has_unknown(axes: Iterable[Axis]) -> bool:
     """True where the size of one of the axes is unknown."""
     return any(is_unknown(a.size) for a in axes)
+
+
+def _alike(a: tuple[Axis, ...] | None, b: tuple[Axis, ...] | None) -> bool:
+    if a is None or b is None:
+        return a is b
+    return len(a) == len(b) and all(
+        x.size == y.size and (x.role is Role.BATCH) is (y.role is Role.BATCH)
+        for x, y in zip(a, b, strict=True)
+    )
+
+
+def _identical(a: tuple[Axis, ...] | None, b: tuple[Axis, ...] | None) -> bool:
+    if a is None or b is None:
+        return a is b
+    return len(a) == len(b) and all(x.is_identical(y) for x, y in zip(a, b, strict=True))

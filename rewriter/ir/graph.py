@@ -13,6 +13,14 @@ import networkx as nx
 
 from ..errors import BadFileError, shown
 
+# A node's names from the outermost model to it: ``("inner", "scale")``. '/' is a legal character in each.
+Path = tuple[str, ...]
+
+
+def path_text(path: Path) -> str:
+    """A path as it is shown, and as users write it: ``inner/scale``."""
+    return "/".join(path)
+
 
 @dataclass(frozen=True, slots=True)
 class TensorRef:
@@ -162,7 +170,7 @@ class Graph:
                 raise BadFileError(
                     f"the model's inputs or outputs name {shown(ref.node)!r}, which it does not have"
                 )
-        for derived in ("order", "recorded", "used_outputs"):
+        for derived in ("order", "place", "recorded", "used_outputs", "_calls"):
             self.__dict__.pop(derived, None)
 
     @cached_property
@@ -174,6 +182,26 @@ class Graph:
             cycle = nx.find_cycle(self.nx)
             path = " -> ".join(shown(edge[0]) for edge in cycle[:8])
             raise BadFileError(f"the graph has a cycle: {path} -> {shown(cycle[0][0])}") from None
+
+    @cached_property
+    def place(self) -> dict[str, int]:
+        """The number of each node in ``order``."""
+        return {name: number for number, name in enumerate(self.order)}
+
+    @cached_property
+    def _calls(self) -> dict[str, list[str]]:
+        """The names of an operation's calls, in order."""
+        result: dict[str, list[str]] = {}
+        for name in self.order:
+            result.setdefault(self.nodes[name].operation.name, []).append(name)
+        return result
+
+    def enclosing(self, path: Path) -> list[str]:
+        """The nodes of this model that are the node at a path, or hold it."""
+        first = path[0]
+        if len(path) > 1:
+            return self._calls.get(first, [])
+        return [first] if first in self.nodes else []
 
     def input_refs(self) -> list[TensorRef]:
         return [leaf for leaf in leaves(self.inputs) if isinstance(leaf, TensorRef)]
@@ -219,15 +247,15 @@ class Graph:
             counts[ref.node] = max(counts[ref.node], ref.index + 1)
         return counts
 
-    def walk(self, prefix: str = "") -> Iterator[tuple[str, Graph, Node]]:
+    def walk(self) -> Iterator[tuple[Path, Graph, Node]]:
         """Every call of this model and, below its name, of the models in it: (path, graph, node)."""
-        stack: list[tuple[str, Graph]] = [(prefix, self)]
+        stack: list[tuple[Path, Graph]] = [((), self)]
         while stack:
             prefix, graph = stack.pop()
             for node in graph.nodes.values():
-                yield prefix + node.name, graph, node
+                yield (*prefix, node.name), graph, node
             inner = [
-                (f"{prefix}{op.name}/", op.graph) for op in graph.operations.values() if op.graph is not None
+                ((*prefix, op.name), op.graph) for op in graph.operations.values() if op.graph is not None
             ]
             stack.extend(reversed(inner))
 

@@ -18,11 +18,13 @@ from ..rules.notation import Equation, Term
 from ..rules.table import Family, Rule, families_of, kind_of
 from ..rules.table import Kind as RuleKind
 from ..shapes.broadcast import Convention, align, broadcast, positions
+from . import batches
 from .evidence import SUPPORT, demand, weigh
 from .find import operand_axes
 from .finding import Applicability, Candidate
 from .joining import joinings
 from .placements import placements
+from .recorded import reshapes
 from .sites import Site
 from .subscripts import einsum_readings
 
@@ -41,6 +43,9 @@ def candidates(
         with_identity: keep readings of the result as it stands (no node to insert).
         complete: add to the rules every other placement of one operand's axes on those of the other.
     """
+    if site.family is Family.OTHER:
+        lost = reshapes(site.inference, site.node.name)
+        return [] if lost is None else [lost]
     operands = operand_axes(site)
     if not operands:
         return []
@@ -147,6 +152,8 @@ def _ask(site: Site, found: Sequence[Candidate]) -> None:
 def _doubt(candidate: Candidate, site: Site, waiting: Sequence[int], nothing_speaks: bool) -> str:
     """Why a reading is not to be chosen for the user, or ""."""
     transposes = [step for step in candidate.plan.steps if step.op == "Transpose" and step.operand >= 0]
+    if one_sample := batches.doubt(candidate):
+        return one_sample
     if nothing_speaks:
         return "nothing but sizes speaks for turning an operand"
     if any(site.is_stale(step.operand) for step in transposes):
@@ -209,8 +216,11 @@ def _in_order(candidate: Candidate, site: Site) -> int:
         straight = _only_reversed(candidate) if candidate.swapped else True
         return int(straight) + int(_sums_as_stated(candidate, site))
     # Which of two ranks comes first says nothing of what is summed: only equal ones can stand in either order. Nor does
-    # the order of a sum of tensors.
-    return int(site.family is Family.PRODUCT and not candidate.swapped and len(ranks) == 1)
+    # the order of a sum of tensors, nor of an outer product for each of the axes that both have.
+    equation = candidate.match.equation
+    per_position = not equation.contracted and len(equation.names(0) & equation.names(1)) > 1
+    in_order = not candidate.swapped and not per_position and len(ranks) == 1
+    return int(site.family is Family.PRODUCT and in_order)
 
 
 def _sums_as_stated(candidate: Candidate, site: Site) -> bool:
@@ -251,7 +261,7 @@ def _written_units(candidate: Candidate, operands: Sequence[Axes]) -> list[str]:
     return [
         "it leaves out an axis that was inserted on purpose"
         for axes, kept in zip(operands, candidate.match.kept, strict=True)
-        if len(axes) == rank and any(axes[i].origin.root().inserted for i in range(rank) if i not in kept)
+        if len(axes) == rank and any(axes[i].origin.inserted for i in range(rank) if i not in kept)
     ]
 
 
@@ -270,7 +280,7 @@ def _sums_weights(candidate: Candidate, site: Site) -> bool:
     """True for a sum along the axis that a softmax made to add up to one."""
     equation = candidate.match.equation
     for k, operand in enumerate(site.operands):
-        source = site.inference.graph.nodes.get(operand.source.rpartition("/")[2])
+        source = site.source(operand)
         if operand.softmax and source is not None and source.operation.class_name == "Softmax":
             axis = source.operation.config.get("axis", -1)
             terms = dict(zip(candidate.match.kept[k], equation.operands[k], strict=True))
@@ -302,7 +312,7 @@ def _long(sizes: Sequence[Size]) -> int:
 
 def _turning(site: Site, operand: int) -> list[int]:
     """The permutation by which an operand was just transposed; none where it was not."""
-    source = site.inference.graph.nodes.get(site.operands[operand].source.rpartition("/")[2])
+    source = site.source(site.operands[operand])
     if source is None:
         return []
     config, name = source.operation.config, source.operation.class_name
@@ -409,15 +419,17 @@ def _binary(rule: Rule, operands: Sequence[Axes], planned: Callable[[Match], Pla
     for written in rule.equations:
         symmetric = written.operands[0] == written.operands[1]
         for equation in (written,) if symmetric else (written, written.swapped()):
-            kind, swapped = kind_of(written), equation is not written
             for found in matches(equation, operands):
                 plan = planned(found)
                 if not plan.cannot:
+                    kind, swapped = kind_of(written), equation is not written
                     yield Candidate(rule.name, found, plan, kind, swapped, generic=rule.generic)
 
 
 def matches(equation: Equation, operands: Sequence[Axes], roles: bool = True) -> Iterator[Match]:
     """Matches with all axes as they are, then with the unit axes of one operand or of all left out."""
+    if not all(map(_can_have, equation.operands, operands)):
+        return
     seen: set[tuple[tuple[int, ...], ...]] = set()
     units = [any(a.size == 1 for a in axes[1:]) for axes in operands]
     for keep in itertools.product(*((True, False) if u else (True,) for u in units)):
@@ -425,6 +437,12 @@ def matches(equation: Equation, operands: Sequence[Axes], roles: bool = True) ->
         if isinstance(found, Match) and found.kept not in seen:
             seen.add(found.kept)
             yield found
+
+
+def _can_have(terms: Sequence[Term], axes: Axes) -> bool:
+    """True where some rank between that without unit axes and that with all of them is one that the terms have."""
+    fewest = sum(axis.size != 1 for axis in axes)
+    return len(terms) <= len(axes) and (fewest <= len(terms) or any(term.star for term in terms))
 
 
 def _several(rules: Sequence[Rule], operands: Sequence[Axes], convention: Convention) -> Iterator[Candidate]:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ..ir.axis import Value
-from ..shapes.infer import Inference
+from ..ir.graph import Path, path_text
+from ..shapes.inference import Inference
 from .finding import Operand
 from .sites import operands_of
 
@@ -27,11 +28,16 @@ class State:
 class Change:
     """A node before and after a repair; None where it is not there. ``rule`` and ``equation`` made an inserted node."""
 
-    node: str
+    path: Path
     before: State | None
     after: State | None
     rule: str = ""
     equation: str = ""
+
+    @property
+    def node(self) -> str:
+        """The node as it is shown."""
+        return path_text(self.path)
 
     @property
     def inserted(self) -> bool:
@@ -43,7 +49,7 @@ class Changes:
     """The changed nodes, producers first, and the nodes that only give another shape: ``(node, before, after)``."""
 
     nodes: list[Change]
-    follow: list[tuple[str, Value, Value]]
+    follow: list[tuple[Path, Value, Value]]
 
 
 def changes(before: Inference, after: Inference) -> Changes:
@@ -55,7 +61,7 @@ def changes(before: Inference, after: Inference) -> Changes:
     """
     old, new = _states(before), _states(after)
     stamps = {
-        prefix + name: node.operation.raw.get("rewriter", {})
+        (*prefix, name): node.operation.raw.get("rewriter", {})
         for prefix, item in after.walk()
         for name, node in item.graph.nodes.items()
         if isinstance(node.operation.raw, dict)
@@ -72,16 +78,16 @@ def changes(before: Inference, after: Inference) -> Changes:
     return Changes(found, follow)
 
 
-def _states(inference: Inference) -> dict[str, State]:
+def _states(inference: Inference) -> dict[Path, State]:
     """Every call by its path, in the first context that it is in."""
-    result: dict[str, State] = {}
+    result: dict[Path, State] = {}
     for prefix, item in inference.walk():
         for name in item.graph.order:
-            if name not in item.calls or prefix + name in result:
+            if name not in item.calls or (*prefix, name) in result:
                 continue
             node = item.graph.nodes[name]
             values = item.values[name] if name not in item.faults else []
-            result[prefix + name] = State(
+            result[*prefix, name] = State(
                 node.operation.class_name,
                 tuple(operands_of(node, item.calls[name], item.graph, prefix)),
                 values[0] if values else None,

@@ -7,16 +7,16 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 
-from ..ir.axis import Axis
-from ..ir.graph import TensorRef
+from ..ir.graph import Path, TensorRef
 from ..rules.table import Family, Rule
 from ..rules.table import Kind as RuleKind
 from ..shapes.broadcast import Convention
-from ..shapes.infer import Inference
+from ..shapes.inference import Inference
 from .candidates import candidates
 from .finding import Applicability, Finding, Operand
 from .resolve import contradicted
 from .sites import Site, operands_of, sites
+from .unlisted import besides
 
 CONTRACTIONS = frozenset({"Matmul", "Dot"})
 _TRANSPOSES = frozenset({"Transpose", "Permute", "Swapaxes"})
@@ -25,30 +25,31 @@ _TRANSPOSES = frozenset({"Transpose", "Permute", "Swapaxes"})
 def offer_readings(finding: Finding, inference: Inference, name: str, rules: Sequence[Rule]) -> None:
     """Add the products that the operands of a failed contraction do allow, before any transpose of them."""
     node = inference.graph.nodes[name]
-    operands = operands_of(node, inference.calls[name], inference.graph)
+    given = operands_of(node, inference.calls[name], inference.graph)
     refs = node.refs()
-    if len(operands) != 2 or len(refs) != 2 or any(o.value.axes is None for o in operands):
+    if len(given) != 2 or len(refs) != 2 or any(o.value.axes is None for o in given):
         return
-    prefix = finding.node.removesuffix(name)
+    prefix = finding.path[:-1]
     finding.operands = [_untransposed(inference, prefix, ref) for ref in refs]
     if any(o.value.axes is None for o in finding.operands):
         return
-    site = Site(finding.node, node, inference, Convention.NUMPY, tuple(finding.operands))
+    operands = tuple(finding.operands)
+    site = Site(finding.path, node, inference, Convention.NONE, operands, Family.CONTRACTION)
     allowed = [rule for rule in rules if rule.kind is RuleKind.CONTRACT]
     finding.candidates = candidates(site, allowed, complete=False)
     for candidate in finding.candidates:
         candidate.applicability = Applicability.DISPLAY
     axes = [o.value.axes or () for o in finding.operands]
-    finding.why = "it is no multiply, so nothing is inserted here" + _projection(axes)
+    finding.why = "it is no multiply, so nothing is inserted here" + besides(axes)
 
 
-def suspects(inference: Inference, known: Collection[str], rules: Sequence[Rule]) -> list[Finding]:
+def suspects(inference: Inference, known: Collection[Path], rules: Sequence[Rule]) -> list[Finding]:
     """Contractions that run, with the fault that follows them and what else they can mean.
 
     Args:
         known: nodes that have a finding already.
     """
-    result: dict[str, Finding] = {}
+    result: dict[Path, Finding] = {}
     for site in sites(inference, {Family.CONTRACTION}):
         below = site.inference.graph.descendants(site.node.name) if site.inference.faults else set()
         fault = next((f"{n!r}: {text}" for n, text in site.inference.faults.items() if n in below), None)
@@ -60,16 +61,9 @@ def suspects(inference: Inference, known: Collection[str], rules: Sequence[Rule]
     return list(result.values())
 
 
-def _untransposed(inference: Inference, prefix: str, ref: TensorRef) -> Operand:
+def _untransposed(inference: Inference, prefix: Path, ref: TensorRef) -> Operand:
     """The tensor, or the one that it is the transpose of."""
     producer = inference.graph.nodes[ref.node]
     if producer.operation.class_name in _TRANSPOSES and len(producer.refs()) == 1:
         (ref,) = producer.refs()
-    return Operand(prefix + ref.node, inference.value(ref))
-
-
-def _projection(axes: Sequence[tuple[Axis, ...]]) -> str:
-    if any(len(a) != 2 for a in axes):
-        return ""
-    x, y = axes[0][-1].size, axes[1][-1].size
-    return f"; a projection from {x} to {y} would be a new Dense layer, whose weights the file does not have"
+    return Operand((*prefix, ref.node), inference.value(ref))

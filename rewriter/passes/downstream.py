@@ -12,30 +12,31 @@ import itertools
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from ..ir.axis import Axis
-from ..ir.graph import Graph
+import networkx as nx
+
+from ..ir.axis import Axis, Value
+from ..ir.graph import Graph, Path, path_text
 from ..ir.size import Size
 from ..shapes.call import Call, known
-from ..shapes.infer import Inference, Override, infer, infer_again
+from ..shapes.infer import Override
+from ..shapes.inference import Inference
 from ..shapes.stated import disagreements
-from .candidates import matches, must_be_asked_for
+from .candidates import must_be_asked_for
 from .finding import Applicability, Candidate, Finding, Severity
-from .places import Places
 from .resolve import choose, claim_text
+from .suppositions import Suppositions, override
 
 # The finding of one node in an inference, None where nothing is wrong with it.
-Look = Callable[[Inference, str], Finding | None]
+Reexamine = Callable[[Inference, Path], Finding | None]
 
 _MAX_RESULTS = 16
-# How many nodes may be inferred again: so many models, and at least so many. How many answers are compared.
-_MAX_MODELS = 48
-_MIN_NODES = 40_000
+# How many answers are compared.
 _MAX_ANSWERS = 64
 _MAX_RECONSIDERED = 8
 _MAX_SUPPOSED = 16
 _MAX_RANK = 5
 
-Readings = dict[str, tuple[Finding, list[Candidate]]]
+Readings = dict[Path, tuple[Finding, list[Candidate]]]
 
 
 @dataclass(slots=True)
@@ -48,7 +49,7 @@ class Answer:
     readings: Readings
     because: str = ""
 
-    def best(self) -> dict[str, Candidate]:
+    def best(self) -> dict[Path, Candidate]:
         return {path: max(group, key=_standing) for path, (_, group) in self.readings.items()}
 
 
@@ -61,12 +62,12 @@ class Search:
     """
 
     answers: list[Answer] = field(default_factory=list)
-    dead: list[dict[str, str]] = field(default_factory=list)
+    dead: list[dict[Path, str]] = field(default_factory=list)
     ruled_out: dict[int, str] = field(default_factory=dict)
     capped: str = ""
 
     def fault(self) -> str:
-        return next((f"{path!r}: {text}" for dead in self.dead for path, text in dead.items()), "")
+        return next((f"{_quoted(path)}: {text}" for dead in self.dead for path, text in dead.items()), "")
 
 
 @dataclass(slots=True)
@@ -76,8 +77,8 @@ class Contradictions:
     The second is weaker: it only counts between readings that leave as many of the first.
     """
 
-    axes: dict[str, list[str]]
-    stated: dict[str, str]
+    axes: dict[Path, list[str]]
+    stated: dict[Path, str]
 
     @property
     def number(self) -> tuple[int, int]:
@@ -86,25 +87,24 @@ class Contradictions:
     def beyond(self, other: Contradictions) -> str:
         """The first one that the other lacks, in words."""
         return next(
-            (f"at {p!r}: {t[0]}" for p, t in sorted(self.axes.items()) if t != other.axes.get(p)),
-            next((f"at {p!r}: {t}" for p, t in sorted(self.stated.items()) if t != other.stated.get(p)), ""),
+            (f"at {_quoted(p)}: {t[0]}" for p, t in sorted(self.axes.items()) if t != other.axes.get(p)),
+            next(
+                (f"at {_quoted(p)}: {t}" for p, t in sorted(self.stated.items()) if t != other.stated.get(p)),
+                "",
+            ),
         )
 
 
 class Trials:
-    """Supposes readings of a model's multiplies, within a budget of nodes that are inferred again.
+    """Decides the readings of a model's nodes by supposing them and looking at what follows."""
 
-    ``base`` is the model with everything that is chosen; it is inferred again in parts, and speaks of sizes only.
-    """
-
-    def __init__(self, graph: Graph, findings: Sequence[Finding], look: Look) -> None:
+    def __init__(self, graph: Graph, findings: Sequence[Finding], reexamine: Reexamine) -> None:
         self.graph = graph
-        self.look = look
-        self.findings = {f.node: f for f in findings}
-        self.budget = self.limit = max(_MIN_NODES, _MAX_MODELS * len(graph.nodes))
-        self.stuck: set[str] = set()
-        self.places = Places(graph)
-        self.base = infer(graph, self._chosen())
+        self.reexamine = reexamine
+        self.findings = {f.path: f for f in findings}
+        self.unsatisfiable: set[Path] = set()
+        self.model = Suppositions(graph, self.findings)
+        self.places = self.model.places
 
     # -- all of them -----------------------------
     def decide(self) -> list[Finding]:
@@ -126,10 +126,10 @@ class Trials:
 
     def _withdraw_claims(self) -> None:
         """Take back what rests on a claim of the file even with everything that is chosen."""
-        supposed = self.supposed()
+        self.model.base.finish()
         for finding in self.findings.values():
-            call = supposed.calls.get(finding.node)
-            claimed = next((v.claimed for v in call.inputs if v.claimed), None) if call is not None else None
+            taken = self.model.base.taken(finding.path[0]) if len(finding.path) == 1 else None
+            claimed = next((v.claimed for v in taken or () if v.claimed), None)
             if finding.choice is not None and claimed:
                 finding.choice.applicability = Applicability.UNSAFE
                 finding.chosen, finding.why = None, claim_text(finding.choice, claimed)
@@ -142,16 +142,20 @@ class Trials:
         if all(f.choice is None for f in self.findings.values()):
             return
         left = self._contradictions({})
+        against = {name for path in left.axes for name in self.places.enclosing(path)}
+        above = self.places.above(against)
         for finding in self.findings.values():
             choice = finding.choice
-            reached = self.places.below(finding.node)
-            if choice is None or not any(top in reached for p in left.axes for top in self.places.tops(p)):
+            held = self.places.enclosing(finding.path)
+            nested = len(finding.path) > 1 and not against.isdisjoint(held)
+            reaches = nested or any(not above.isdisjoint(self.graph.nx.successors(name)) for name in held)
+            if choice is None or not reaches:
                 continue
             for order in _orders(choice.plan.output):
-                if self.budget < len(self.graph.nodes):
-                    finding.why += f"; not every order of the result's axes was tried: {self._spent()}"
+                if not self.model.affords(1):
+                    finding.why += f"; not every order of the result's axes was tried: {self.model.spent()}"
                     break
-                turned = self._contradictions({finding.node: _turned(choice, order)})
+                turned = self._contradictions({finding.path: _turned(choice, order)})
                 if turned.number < left.number:
                     choice.applicability = Applicability.UNSAFE
                     finding.chosen = None
@@ -166,26 +170,30 @@ class Trials:
 
         Nothing is chosen there: which of them it is can matter.
         """
-        supposed: dict[str, Override] = {}
-        waiting = [f.node for f in self._ordered() if f.chosen is None]
-        while waiting and len(supposed) < _MAX_SUPPOSED and self.budget > 0:
+        supposed: dict[Path, Override] = {}
+        waiting = [f.path for f in self._ordered() if f.chosen is None]
+        while waiting and len(supposed) < _MAX_SUPPOSED and not self.model.is_spent:
             finding = self.findings[waiting.pop(0)]
             alike = [c for c in finding.candidates if c.rank[0] == finding.candidates[0].rank[0]]
             if len(_by_sizes(alike)) != 1 or alike[0].match.assumed:
                 continue
-            supposed[finding.node] = override(alike[0])
-            inference, _ = self._suppose(supposed)
+            supposed[finding.path] = override(alike[0])
+            inference = self.model.suppose(supposed)
+            below = self.places.below([finding.path])
+            faults = dict(inference.faults_at(name for name in self.graph.order if name in below))
+            held = [p for p in self.findings if p != finding.path]
             listed = set()
-            for path in sorted({*self.findings, *inference.faults}, key=self.places.key):
-                before = self.findings.get(path)
-                known = before is not None and self._as_before(inference, before)
-                if known or not self.places.reaches(finding.node, path):
+            for path in sorted({*held, *faults} - {finding.path}, key=self.places.key):
+                if below.isdisjoint(self.places.enclosing(path)):
                     continue
-                new = self.look(inference, path)
+                before = self.findings.get(path)
+                if before is not None and self._as_before(inference, before):
+                    continue
+                new = self.reexamine(inference, path)
                 if new is not None and new.severity is Severity.ERROR:
                     if new.choice is not None:
                         new.choice.applicability = Applicability.UNSAFE
-                    new.chosen, new.follows = None, finding.node
+                    new.chosen, new.follows = None, finding.path
                     new.why = f"{finding.node!r}, which it follows, is not decided; each reading of it gives this shape"
                     self.findings[path] = new
                     listed.add(path)
@@ -194,61 +202,59 @@ class Trials:
             waiting = [path for path in waiting if path in self.findings]
             waiting = sorted({*waiting, *listed}, key=self.places.key)
 
-    def supposed(self) -> Inference:
-        """The model as it would be with everything that is chosen."""
-        return infer(self.graph, self._chosen())
-
-    def _chosen(self) -> dict[str, Override]:
-        return overrides(self.findings.values())
-
     def _ordered(self) -> list[Finding]:
-        return sorted(self.findings.values(), key=lambda f: self.places.key(f.node))
+        return sorted(self.findings.values(), key=lambda f: self.places.key(f.path))
 
     def _renew(self) -> None:
         """Judge again what meets operands of other sizes in the model as it is chosen so far."""
-        for path in sorted({*self.findings, *self.base.faults}, key=self.places.key):
+        faults = (path for path, _ in self.model.faults_of_all())
+        for path in sorted({*self.findings, *faults}, key=self.places.key):
+            self.model.base.finish()
             before = self.findings.get(path)
             if before is None:
-                new = self.look(self.base, path)
+                new = self.reexamine(self.model.base, path)
                 if new is None or new.severity is not Severity.ERROR:
                     continue
-            elif self._as_before(self.base, before):
+            elif self._as_before(self.model.base, before, claims=before.chosen is None):
                 continue
             else:
-                new = self.look(self.base, path)
+                new = self.reexamine(self.model.base, path)
             if new is not None:
                 self.findings[path] = new
             else:
                 del self.findings[path]
-            self.base, _ = self._suppose({}, at=[path])
+            self.model.adopt([path])
 
-    def _as_before(self, inference: Inference, finding: Finding) -> bool:
-        """True where the operands have the sizes that they had when the finding was made, by the same claims."""
-        call = inference.calls.get(finding.node)
-        if call is not None:
-            values = call.inputs
-        elif "/" in finding.node:
-            now = self.look(inference, finding.node)
-            values = [o.value for o in now.operands] if now is not None else []
-        else:
+    def _as_before(self, inference: Inference, finding: Finding, claims: bool = False) -> bool:
+        """True where the operands have the sizes that they had when the finding was made, and by the same claims."""
+        *above, name = finding.path
+        contexts = [taken for item in inference.at(tuple(above)) if (taken := item.taken(name)) is not None]
+        if not contexts and not above:
             return True
-        before = [(o.value.sizes, o.value.claimed) for o in finding.operands]
-        return [(value.sizes, value.claimed) for value in values] == before
+        before = [o.value for o in finding.operands]
+
+        def alike(values: Sequence[Value]) -> bool:
+            same_sizes = [value.sizes for value in values] == [value.sizes for value in before]
+            return same_sizes and not (claims and [v.claimed for v in values] != [v.claimed for v in before])
+
+        return any(map(alike, contexts))
 
     def _groups(self, undecided: Sequence[Finding]) -> list[list[Finding]]:
         """The findings in groups that have to be decided together: those whose readings reach the same nodes."""
-        groups: list[tuple[set[str], list[Finding]]] = []
+        groups: nx.utils.UnionFind[Path] = nx.utils.UnionFind(f.path for f in undecided)
+        first: dict[str, Path] = {}
         for finding in undecided:
-            reach = set(self.places.tops(finding.node))
+            reach = set(self.places.enclosing(finding.path))
             results = _by_sizes(finding.candidates)
-            if len(undecided) > 1 and 1 < len(results) <= _MAX_RESULTS and self.budget > 0:
+            if len(undecided) > 1 and 1 < len(results) <= _MAX_RESULTS and not self.model.is_spent:
                 for readings in results:
-                    reach.update(self._suppose({finding.node: override(readings[0])})[1])
-            together = [g for g in groups if g[0] & reach]
-            groups = [g for g in groups if not g[0] & reach]
-            members = [f for g in together for f in g[1]]
-            groups.append((reach.union(*(g[0] for g in together)), [*members, finding]))
-        return [members for _, members in groups]
+                    reach.update(self.model.suppose({finding.path: override(readings[0])}).again)
+            for name in reach:
+                groups.union(first.setdefault(name, finding.path), finding.path)
+        members: dict[Path, list[Finding]] = {}
+        for finding in undecided:
+            members.setdefault(groups[finding.path], []).append(finding)
+        return list(members.values())
 
     # -- one group -----------------------------
     def _settle(self, group: Sequence[Finding], found: Search) -> bool:
@@ -259,7 +265,7 @@ class Trials:
             return False
         if not found.answers:
             for finding in group:
-                self.stuck.add(finding.node)
+                self.unsatisfiable.add(finding.path)
                 if finding.candidates and found.fault():
                     finding.why += f"; no reading leaves what follows without a fault: at {found.fault()}"
             return False
@@ -274,18 +280,18 @@ class Trials:
                 self.findings.setdefault(path, finding)
             return False
         for finding in group:
-            if finding.node not in answer.readings:
-                del self.findings[finding.node]
+            if finding.path not in answer.readings:
+                del self.findings[finding.path]
         for path, (finding, readings) in answer.readings.items():
             self.findings[path] = finding
             self._take(finding, readings, found, answer)
-        self.base, _ = self._suppose({}, at=[f.node for f in group])
+        self.model.adopt([f.path for f in group])
         return all(f.chosen is not None for f, _ in answer.readings.values())
 
     def _take(self, finding: Finding, readings: Sequence[Candidate], found: Search, answer: Answer) -> None:
         """Choose among the readings of one multiply that an answer leaves."""
         alive = {
-            id(c) for a in found.answers if finding.node in a.readings for c in a.readings[finding.node][1]
+            id(c) for a in found.answers if finding.path in a.readings for c in a.readings[finding.path][1]
         }
         for candidate in finding.candidates:
             text = found.ruled_out.get(id(candidate)) or found.fault()
@@ -304,7 +310,7 @@ class Trials:
         pool = placed or list(readings)
         best = _alone(pool)
         if best is not None and (fault or answer.because):
-            others = [repr(p) for p in answer.readings if p != finding.node]
+            others = [_quoted(p) for p in answer.readings if p != finding.path]
             along = f" (decided together with {', '.join(others)})" if others else ""
             decided = answer.because or f"what follows rules the other readings out: at {fault}"
             self._choose(finding, best, f"{decided}{along}")
@@ -313,7 +319,8 @@ class Trials:
 
     def _choose(self, finding: Finding, candidate: Candidate, why: str) -> None:
         """What the file claims of a multiply that is decided by now is no claim any more."""
-        decided = {f.node.rpartition("/")[2] for f in self.findings.values() if f.chosen is not None}
+        claims = {o.value.claimed for o in finding.operands} - {None}
+        decided = {f.path[-1] for f in self.findings.values() if f.chosen is not None} if claims else set()
         choose(finding, candidate, why, decided)
 
     def _asks(self, finding: Finding, answer: Answer) -> str:
@@ -321,8 +328,9 @@ class Trials:
         readings = {p: override(c) for p, c in answer.best().items()}
         members = list(answer.readings)
         with_it = self._problems(readings, members)[1]
-        without = self._problems({**readings, finding.node: _first_operand}, members)[1]
-        return next((f"{p!r}: {t}" for p, t in without.items() if p not in with_it and p != finding.node), "")
+        without = self._problems({**readings, finding.path: _first_operand}, members)[1]
+        others = without.keys() - with_it.keys() - {finding.path}
+        return next((f"{_quoted(p)}: {t}" for p, t in without.items() if p in others), "")
 
     def _by_conflicts(self, finding: Finding, pool: Sequence[Candidate]) -> None:
         """Among readings that tie, take the one that leaves the fewest contradictions."""
@@ -330,10 +338,10 @@ class Trials:
         rivals = [c for c in pool if c.rank == top]
         if not len({_result(c) for c in rivals}) > 1 or len(rivals) > _MAX_RESULTS:
             return
-        if self.budget < len(rivals) * len(self.graph.nodes):
-            finding.why += f"; the readings were not all tried on the rest of the model: {self._spent()}"
+        if not self.model.affords(len(rivals)):
+            finding.why += f"; the readings were not all tried on the rest of the model: {self.model.spent()}"
             return
-        found = [(self._contradictions({finding.node: override(c)}), c) for c in rivals]
+        found = [(self._contradictions({finding.path: override(c)}), c) for c in rivals]
         fewest, best = min(found, key=lambda pair: pair[0].number)
         others = [other for other, c in found if c is not best]
         if all(other.number > fewest.number for other in others):
@@ -343,7 +351,7 @@ class Trials:
     def _best(self, answers: Sequence[Answer]) -> Answer | None:
         """The answer that no other is above; of several such, the one that leaves the fewest contradictions."""
         left = [a for a in answers if not any(_above(b, a) for b in answers)]
-        if len(left) > 1 and self.budget >= len(left) * len(self.graph.nodes):
+        if len(left) > 1 and self.model.affords(len(left)):
             readings = [{p: override(c) for p, c in a.best().items()} for a in left]
             found = [self._contradictions(each) for each in readings]
             fewest = min(found, key=lambda each: each.number)
@@ -361,16 +369,17 @@ class Trials:
         if len(fewer) >= len(mine):
             return ""
         path = min(mine.keys() - fewer.keys())
-        return f"at {path!r}: {mine[path]}; with another reading it takes that"
+        return f"at {_quoted(path)}: {mine[path]}; with another reading it takes that"
 
-    def _disagreements(self, answer: Answer) -> dict[str, str]:
+    def _disagreements(self, answer: Answer) -> dict[Path, str]:
         readings = {path: override(candidate) for path, candidate in answer.best().items()}
-        return disagreements(self._suppose(readings, list(readings))[0])
+        return disagreements(self.model.suppose(readings, list(readings)))
 
     def _tie(self, answers: Sequence[Answer]) -> None:
         """Two answers or more: name them at every multiply."""
         names = [
-            " with ".join(f"{c.equation} at {path!r}" for path, c in a.best().items()) for a in answers[:2]
+            " with ".join(f"{c.equation} at {_quoted(path)}" for path, c in a.best().items())
+            for a in answers[:2]
         ]
         more = f" (and {len(answers) - 2} more)" if len(answers) > 2 else ""
         for path, (finding, _) in answers[0].readings.items():
@@ -381,7 +390,7 @@ class Trials:
     # -- the search -----------------------------
     def _search(self, group: Sequence[Finding]) -> Search:
         """Every choice of readings that leaves no fault. What is a fault whatever is chosen is left out of account."""
-        names = {f.node for f in group}
+        names = {f.path for f in group}
         found = Search()
         self._extend({}, names, frozenset(), found)
         if not found.answers and found.dead and not found.capped:
@@ -393,11 +402,11 @@ class Trials:
         return found
 
     def _extend(
-        self, taken: Readings, names: Collection[str], ignored: Collection[str], found: Search
+        self, taken: Readings, names: Collection[Path], ignored: Collection[Path], found: Search
     ) -> None:
         """Suppose one more reading after those that are taken, and go on as long as no fault is left behind."""
-        if self.budget <= 0:
-            found.capped = self._spent()
+        if self.model.is_spent:
+            found.capped = self.model.spent()
         if len(found.answers) >= _MAX_ANSWERS:
             found.capped = f"there are {_MAX_ANSWERS} answers and more"
         if found.capped:
@@ -407,33 +416,35 @@ class Trials:
         inference, every = self._problems(readings, names)
         faults = {p: text for p, text in every.items() if p not in ignored}
         following = self._next(inference, faults, taken, without)
-        open_ = {following.node, *without} if following is not None else without
-        later = set().union(*(self.places.below(path) for path in open_))
-        left = {
-            p: t
-            for p, t in faults.items()
-            if p not in open_ and not any(n in later for n in self.places.tops(p))
-        }
+        open_ = {following.path, *without} if following is not None else without
+        left = {p: t for p, t in faults.items() if p not in open_}
+        if left:
+            later = self.places.below(open_)
+            left = {p: t for p, t in left.items() if later.isdisjoint(self.places.enclosing(p))}
         if left:
             found.dead.append(left)
             path, text = next(iter(left.items()))
             for candidate in list(taken.values())[-1][1] if taken else ():
-                found.ruled_out.setdefault(id(candidate), f"{path!r}: {text}")
+                found.ruled_out.setdefault(id(candidate), f"{_quoted(path)}: {text}")
             return
         if following is None:
             found.answers.append(Answer(taken))
             return
         groups = _by_sizes(following.candidates)
         if not groups:
-            found.dead.append({following.node: following.message})
+            found.dead.append({following.path: following.message})
         if len(groups) > _MAX_RESULTS:
             found.capped = f"{following.node!r} has readings with {len(groups)} different results"
             return
         for readings_of_one in groups:
-            self._extend({**taken, following.node: (following, readings_of_one)}, names, ignored, found)
+            self._extend({**taken, following.path: (following, readings_of_one)}, names, ignored, found)
 
     def _next(
-        self, inference: Inference, faults: Collection[str], taken: Collection[str], without: Collection[str]
+        self,
+        inference: Inference,
+        faults: Collection[Path],
+        taken: Collection[Path],
+        without: Collection[Path],
     ) -> Finding | None:
         """The first multiply that still has to be read, with the operands that it now has."""
         for path in sorted({*faults, *without} - {*taken}, key=self.places.key):
@@ -442,122 +453,99 @@ class Trials:
                 if path in without:
                     return before
                 continue
-            finding = self.look(inference, path)
-            if finding is not None and finding.severity is Severity.ERROR and finding.node == path:
+            finding = self.reexamine(inference, path)
+            if finding is not None and finding.severity is Severity.ERROR:
                 return finding
         return None
 
     # -- inferences -----------------------------
-    def _suppose(
-        self, readings: Mapping[str, Override], without: Collection[str] = (), at: Collection[str] = ()
-    ) -> tuple[Inference, list[str]]:
-        """The model with these readings, and without the choices at some nodes; and what was inferred again."""
-        chosen = {path: o for path, o in self._chosen().items() if path not in without}
-        tops = {top for path in (*readings, *without, *at) for top in self.places.tops(path)}
-        inference, again = infer_again(self.base, {**chosen, **readings}, tops)
-        self.budget -= len(again) + 1
-        return inference, again
-
     def _problems(
-        self, readings: Mapping[str, Override], members: Collection[str]
-    ) -> tuple[Inference, dict[str, str]]:
+        self, readings: Mapping[Path, Override], members: Collection[Path]
+    ) -> tuple[Inference, dict[Path, str]]:
         """What cannot run at the members of a group and below them, faults that are found already left out."""
-        inference, again = self._suppose(readings, members)
-        anew = set(again)
-        reach = set().union(
-            *(self.places.below(path) for path in members), *(self.places.tops(path) for path in members)
-        )
-        names = [name for name in (*inference.faults, *inference.inner) if name in reach]
+        inference, every = self.model.faults(readings, members)
         faults = {
             path: text
-            for path, text in _faults(inference, dict.fromkeys(names))
-            if path in members or not self._is_apart(inference, path, anew)
+            for path, text in every.items()
+            if path in members or not self._is_apart(inference, path)
         }
         return inference, faults
 
-    def _is_apart(self, inference: Inference, path: str, anew: Collection[str]) -> bool:
+    def _is_apart(self, inference: Inference, path: Path) -> bool:
         """True for a fault that stands, undecided, whatever the readings are that were supposed."""
         finding = self.findings.get(path)
-        if finding is None or finding.chosen is not None:
-            return False
-        return not any(top in anew for top in self.places.tops(path)) or self._as_before(inference, finding)
+        return finding is not None and finding.chosen is None and self._as_before(inference, finding)
 
-    def _contradictions(self, readings: Mapping[str, Override]) -> Contradictions:
+    def _contradictions(self, readings: Mapping[Path, Override]) -> Contradictions:
         """What speaks against readings in the whole model."""
-        self.budget -= len(self.graph.nodes)
-        inference = infer(self.graph, {**self._chosen(), **readings})
+        inference = self.model.suppose(readings)
+        self.model.budget -= len(self.graph.nodes)
         axes = {
-            prefix + name: messages
+            (*prefix, name): messages
             for prefix, item in inference.walk()
             for name, messages in item.conflicts.items()
         }
         return Contradictions(axes, disagreements(inference))
 
-    def _spent(self) -> str:
-        return f"{self.limit - self.budget} nodes were inferred again, which is the most"
-
     # -- choices that lead nowhere -----------------------------
     def _reconsider(self) -> None:
         """Look again at choices above a fault, together with what is undecided there: others may leave none."""
-        broken = {path for path, _ in _faults(self.base, self.graph.order)} | self.stuck
+        revisable = [f.path for f in self.findings.values() if _has_others(f)]
+        if not revisable:
+            return
+        broken = {path for path, _ in self.model.faults_of_all()} | self.unsatisfiable
+        above = self.places.nearest_above(revisable, _MAX_RECONSIDERED + 2)
         for path in sorted(broken, key=self.places.key):
             finding = self.findings.get(path)
             if finding is not None and finding.chosen is not None:
                 continue
-            above = [f for f in self._ordered() if _has_others(f) and self.places.reaches(f.node, path)]
-            if not above:
+            paths = dict.fromkeys(
+                p for name in self.places.enclosing(path) for p in above.get(name, ()) if p != path
+            )
+            before_it = [f for p in paths if (f := self.findings.get(p)) is not None and _has_others(f)]
+            if not before_it:
                 continue
-            if len(above) > _MAX_RECONSIDERED:
+            if len(before_it) > _MAX_RECONSIDERED:
                 if finding is not None:
-                    finding.why += f"; {len(above)} choices above it were not looked at again together"
+                    finding.why += "; the choices above it are too many to be looked at again together"
                 continue
-            group = [*above, finding] if finding is not None else above
-            before = {f.node: (f, f.chosen, f.why) for f in group}
-            for member in group:
-                member.chosen = None
-            self.base = self.supposed()
-            found = self._search(group)
-            settled = self._settle(group, found)
-            for node, (member, chosen, why) in before.items():
-                now = self.findings.get(node)
-                if not settled:
-                    self.findings[node] = member
-                    choice = None if chosen is None else member.candidates[chosen]
-                    if choice is None or not _is_excluded(node, choice, found):
-                        member.chosen, member.why = chosen, why
-                        continue
-                    choice.applicability = Applicability.UNSAFE
-                    if member.why == why:
-                        member.why = (
-                            f"{choice.rule} fits best, but what follows cannot run with it: at {found.fault()}; "
-                            "nothing tells the others apart"
-                        )
-                elif now is member and member.chosen == chosen:
-                    member.why = why
-            self.base = self.supposed()
+            self._revise([*before_it, finding] if finding is not None else before_it)
+
+    def _revise(self, group: Sequence[Finding]) -> None:
+        """Decide some findings anew, together; what is no better stays as it was."""
+        before = {f.path: (f, f.chosen, f.why) for f in group}
+        for member in group:
+            member.chosen = None
+        self.model.adopt(list(before))
+        found = self._search(group)
+        settled = self._settle(group, found)
+        for path, (member, number, why) in before.items():
+            now = self.findings.get(path)
+            if not settled:
+                self.findings[path] = member
+                choice = None if number is None else member.candidates[number]
+                if choice is None or not _is_excluded(path, choice, found):
+                    member.chosen, member.why = number, why
+                    continue
+                choice.applicability = Applicability.UNSAFE
+                if member.why == why:
+                    member.why = (
+                        f"{choice.rule} fits best, but what follows cannot run with it: at {found.fault()}; "
+                        "nothing tells the others apart"
+                    )
+            elif now is member and member.chosen == number:
+                member.why = why
+        self.model.adopt(list(before))
 
 
-def _is_excluded(node: str, choice: Candidate, found: Search) -> bool:
+def _quoted(path: Path) -> str:
+    return repr(path_text(path))
+
+
+def _is_excluded(node: Path, choice: Candidate, found: Search) -> bool:
     """True where other readings of a node leave no fault, and this one does."""
     left = [a.readings[node][1] for a in found.answers if node in a.readings]
     return bool(left) and all(choice.plan != candidate.plan for group in left for candidate in group)
-
-
-def override(candidate: Candidate) -> Override:
-    """What a multiply's result would be if it meant this."""
-
-    def result(call: Call) -> tuple[Axis, ...] | None:
-        operands = [known(v) for v in call.inputs]
-        found = matches(candidate.match.equation, operands, roles=False)
-        same = next((m for m in found if m.kept == candidate.match.kept), None)
-        return None if same is None else same.output()
-
-    return result
-
-
-def overrides(findings: Iterable[Finding]) -> dict[str, Override]:
-    """The results of everything that is chosen, by node."""
-    return {f.node: override(f.choice) for f in findings if f.choice is not None}
 
 
 def _orders(output: Sequence[Size]) -> Iterator[tuple[int, ...]]:
@@ -603,10 +591,8 @@ def _by_sizes(candidates: Iterable[Candidate]) -> list[list[Candidate]]:
 
 def _result(candidate: Candidate) -> tuple[object, ...]:
     """The axes of the result, by identity where they are an operand's."""
-    own = {id(a.origin.root()) for axes in candidate.match.operands for a in axes}
-    return tuple(
-        (a.size, id(a.origin.root()) in own and id(a.origin.root())) for a in candidate.match.output()
-    )
+    own = {id(a.origin) for axes in candidate.match.operands for a in axes}
+    return tuple((a.size, id(a.origin) in own and id(a.origin)) for a in candidate.match.output())
 
 
 def _standing(candidate: Candidate) -> tuple[bool, tuple[int, ...]]:
@@ -623,13 +609,3 @@ def _alone(candidates: Sequence[Candidate]) -> Candidate | None:
     """The candidate that stands strictly above the others."""
     best = max(candidates, key=lambda c: c.rank)
     return None if any(c.rank >= best.rank for c in candidates if c is not best) else best
-
-
-def _faults(inference: Inference, names: Iterable[str]) -> Iterator[tuple[str, str]]:
-    """What cannot run at these nodes of the outermost model, and in the models below them."""
-    for name in names:
-        if name in inference.faults:
-            yield name, inference.faults[name]
-        for path, below in inference.inner.get(name, ()):
-            for prefix, item in below.walk(f"{path}/"):
-                yield from ((prefix + inner, text) for inner, text in item.faults.items())

@@ -174,7 +174,7 @@ def _roots(axis: Axis) -> set[int]:
 
 
 def _descends(child: Axis, parent: Axis) -> bool:
-    own = {id(leaf.origin.root()) for leaf in parent.flat()}
+    own = {id(leaf.origin) for leaf in parent.flat()}
     return bool(own) and own <= _roots(child)
 
 

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from ..ir.axis import WEAK, Axis, Role
 from ..ir.size import Truth, same
 from ..rules.table import Family
-from ..shapes.broadcast import Column, Convention, Fit, align, fit
+from ..shapes.broadcast import Column, Convention, Fit, align, fit, only_at
+from .batches import clash
 from .evidence import Evidence, Pair, weigh
 from .finding import Kind
 from .sites import Site
@@ -63,6 +64,9 @@ def proven_fault(site: Site) -> Fault | None:
             f"{texts}: the batch meets {other} at axis {place}; this runs at batch 1, is silently wrong at "
             f"batch {other.size}, and raises otherwise",
         )
+    if (fixed := first(Fit.FIXED)) is not None:
+        _, a, b = fixed
+        return Fault(Kind.BATCH_SIZE, f"{texts}: {only_at(a, b)}")
     stray = _stray_batch(site, columns, texts)
     if stray is None and (open_ := first(Fit.UNPROVEN)) is not None:
         place, a, b = open_
@@ -86,6 +90,7 @@ def whole_fault(site: Site) -> Fault | None:
         batches = site.family is Family.JOINING and any(
             same(first[0].size, a.size) is Truth.NO for a in first[1:]
         )
+        batches = batches or (_of_one_rank(site) and clash(site.operands) is not None)
         return Fault(Kind.BATCH_SIZE if batches else Kind.INCOMPATIBLE, f"{texts}: {message}")
     if site.family is not Family.CONTRACTION:
         return None
@@ -97,6 +102,10 @@ def whole_fault(site: Site) -> Fault | None:
             f"{texts}: it sums over the batch and {other}; this runs only at batch {other.size}, and is wrong there",
         )
     return _pairs_of_samples(site, texts)
+
+
+def _of_one_rank(site: Site) -> bool:
+    return len({len(axes) for axes in operand_axes(site)}) == 1
 
 
 def _contracted_last(site: Site) -> tuple[Axis, Axis] | None:
@@ -188,7 +197,7 @@ def grows(site: Site) -> bool:
 def _is_meant_for(unit: Axis, column: Column) -> bool:
     """True for a unit axis that was inserted for something to stand on, and for one channel that channels stand on."""
     channels = {a.role for a in column if a is not None and a.size != 1} <= {Role.CHANNEL, Role.FEATURE}
-    return unit.origin.root().inserted or (unit.role is Role.CHANNEL and channels)
+    return unit.origin.inserted or (unit.role is Role.CHANNEL and channels)
 
 
 def strong(axis: Axis) -> bool:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ..ir.axis import Value
+from ..ir.graph import Path, path_text
 from ..rules.lower import Plan
 from ..rules.match import Match
 from ..rules.table import Kind as RuleKind
@@ -55,14 +56,19 @@ LITERAL = "literal"
 
 @dataclass(frozen=True, slots=True)
 class Operand:
-    """An operand of a multiply: the path of the node that it comes from (or ``LITERAL``) and its value.
+    """An operand of a multiply: the path of the node that it comes from (none for a literal) and its value.
 
     ``softmax`` is set where its numbers come out of a softmax and were only reshaped since.
     """
 
-    source: str
+    path: Path
     value: Value
     softmax: bool = False
+
+    @property
+    def source(self) -> str:
+        """The node that it comes from as it is shown, or ``LITERAL``."""
+        return path_text(self.path) or LITERAL
 
 
 @dataclass(slots=True)
@@ -97,10 +103,15 @@ class Candidate:
 class Argument:
     """An argument of another node with which the model would run, in place of the one that it has."""
 
-    node: str
+    path: Path
     argument: str
     before: Any
     after: Any
+
+    @property
+    def node(self) -> str:
+        """The node as it is shown."""
+        return path_text(self.path)
 
 
 @dataclass(slots=True)
@@ -113,7 +124,7 @@ class Finding:
 
     kind: Kind
     severity: Severity
-    node: str
+    path: Path
     op: str
     convention: Convention
     operands: list[Operand]
@@ -123,8 +134,13 @@ class Finding:
     why: str = ""
     left: bool = False
     elsewhere: bool = False
-    follows: str = ""
+    follows: Path = ()
     upstream: list[Argument] = field(default_factory=list)
+
+    @property
+    def node(self) -> str:
+        """The node as it is shown."""
+        return path_text(self.path)
 
     @property
     def code(self) -> str:

@@ -2,8 +2,8 @@
 
 Every operand is placed on the axes of the one of the highest rank, in order, or with its channels moved. An axis that
 it lacks is repeated. Where sizes are whole multiples of one another the smaller one is repeated (the entries of a
-spatial axis, a batch as a whole); a batch that is no whole multiple is repeated and cut off. Or all operands become
-vectors, one for each sample.
+spatial axis, a batch as a whole); a batch that is no whole multiple is repeated and cut off. Of positions of which one
+operand has one more than the others, the last is left out. Or all operands become vectors, one for each sample.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from ..ir.axis import Axis, Role
 from ..ir.size import Size, Truth, divide, same
 from ..rules.notation import Equation, Term, sum_of
 from ..shapes.broadcast import conflicting
+from .placements import off_by_one
 
 Axes = tuple[Axis, ...]
 _SPACE = {1: ("t",), 2: ("h", "w"), 3: ("z", "h", "w")}
@@ -46,15 +47,15 @@ def joinings(operands: Sequence[Axes], axis: object) -> Iterator[Joined]:
     if not isinstance(axis, int) or not -rank <= axis < rank or not 1 < len(operands) <= _MAX_OPERANDS:
         return
     place = axis % rank
-    data = next(axes for axes in operands if len(axes) == rank)
+    largest = [axes for axes in operands if len(axes) == rank]
+    data = next((axes for axes in largest if axes[0].role is Role.BATCH), largest[0])
     ways = [_placements(axes, data, place) for axes in operands]
-    combinations = itertools.product(*ways)
-    seen: set[str] = set()
-    for placements in itertools.islice(combinations, _MAX_READINGS):
-        equation = _equation(operands, placements, rank, place)
-        if equation is not None and str(equation) not in seen:
-            seen.add(str(equation))
-            yield Joined(_rule(equation, operands), equation)
+    combinations = itertools.islice(itertools.product(*ways), _MAX_READINGS)
+    equations = (_equation(operands, placements, rank, place) for placements in combinations)
+    distinct = {str(equation): equation for equation in equations if equation is not None}
+    # A size that happens to be a multiple of another one says less than an axis that a side lacks.
+    for equation in sorted(distinct.values(), key=_repeats):
+        yield Joined(_rule(equation, operands), equation)
     lowest = min(map(len, operands))
     if lowest == 2 < rank and axis in (-1, 1):
         flat = _flat(operands)
@@ -62,18 +63,19 @@ def joinings(operands: Sequence[Axes], axis: object) -> Iterator[Joined]:
             yield Joined("join-flat", flat)
 
 
+def _repeats(equation: Equation) -> bool:
+    """True where entries of an operand are repeated along an axis of the result that it has a part of."""
+    return any(len(term.names) > 1 and not term.parts and "b" not in term.names for term in equation.output)
+
+
 def _rule(equation: Equation, operands: Sequence[Axes]) -> str:
-    lacks = any(
-        not set(term.names) & equation.names(k)
-        for k in range(len(operands))
-        for term in equation.output
-        if not term.parts
-    )
-    if lacks:
+    if equation.lacking - {0}:
         return "join-spread"
+    if any(term.cropped for terms in equation.operands for term in terms):
+        return "join-crop"
     if any(term.cut for term in equation.output):
         return "join-cover"
-    if any(len(term.names) > 1 and not term.parts for term in equation.output):
+    if equation.lacking or any(len(term.names) > 1 and not term.parts for term in equation.output):
         return "join-repeat"
     return "join"
 
@@ -99,7 +101,8 @@ def _placements(axes: Axes, data: Axes, place: int) -> list[Placement]:
 def _fits(axes: Axes, places: Placement, data: Axes, place: int) -> bool:
     for axis, where in zip(axes, places, strict=True):
         other = data[where]
-        if (axis.role is Role.BATCH) != (other.role is Role.BATCH):
+        one_sample = where == 0 and 1 in (axis.size, other.size)
+        if (axis.role is Role.BATCH) != (other.role is Role.BATCH) and not one_sample:
             return False
         if where != place and axis.size != 1 and other.size != 1 and not _related(axis, other, where == 0):
             return False
@@ -121,7 +124,7 @@ def _is_moved(axes: Axes, places: Placement, data: Axes, place: int) -> bool:
 
 def _related(a: Axis, b: Axis, batch: bool) -> bool:
     """True where the sizes are equal, or one is a whole multiple of the other; for a batch, any two plain numbers."""
-    if same(a.size, b.size) is not Truth.NO:
+    if same(a.size, b.size) is not Truth.NO or (not batch and (off_by_one(a, b) or off_by_one(b, a))):
         return True
     whole = any(isinstance(q, int) and q > 1 for q in (divide(a.size, b.size), divide(b.size, a.size)))
     return whole or (
@@ -142,6 +145,7 @@ def _equation(
     factors = iter(n for n in (*_FACTORS, *(f"n{i}" for i in range(1, 64))) if n not in taken)
     columns: dict[int, dict[Size, tuple[str, ...]]] = {}
     cut: dict[int, Size] = {}
+    cropped: dict[int, Size] = {}
     for where, name in names.items():
         sizes = [
             axes[i].size
@@ -150,6 +154,11 @@ def _equation(
             if at == where and axes[i].size != 1
         ]
         chain = _chain(sizes)
+        pair = sorted({s for s in sizes if isinstance(s, int)})
+        if chain is None and where != 0 and len(pair) == len(set(sizes)) == 2 and pair[1] - pair[0] == 1:
+            columns[where] = dict.fromkeys(pair, (name,))
+            cropped[where] = pair[1]
+            continue
         if chain is None:
             if where != 0 or len(set(sizes)) != 2 or not all(isinstance(s, int) for s in sizes):
                 return None
@@ -177,6 +186,8 @@ def _equation(
                 own.append(Term(part))
             elif axis.size == 1 and columns[where]:
                 own.append(Term(()))
+            elif where in cropped and axis.size == cropped[where]:
+                own.append(sum_of([columns[where][axis.size], ()]))
             else:
                 own.append(_term(axis.size, columns[where], cut.get(where)))
         parts.append(part)

@@ -7,17 +7,21 @@ from dataclasses import dataclass, field
 
 from ..errors import UsageError, VerificationError, shown
 from ..ir.axis import Value
-from ..ir.graph import Graph
+from ..ir.graph import Graph, Path, path_text
 from ..rules.table import Family, Rule
 from ..shapes.broadcast import Convention
-from ..shapes.infer import Inference, infer
+from ..shapes.infer import infer
+from ..shapes.inference import Inference
 from .candidates import as_written
 from .contractions import CONTRACTIONS, offer_readings, suspects
-from .downstream import Look, Trials, override, overrides
+from .downstream import Reexamine, Trials
 from .finding import Candidate, Finding, Kind, Operand, Severity
+from .places import Places
+from .recorded import lost, offer
 from .resolve import examine, meant
 from .rewrite import Applied, Inserted, Rewriter, Spelling
-from .sites import DEFAULT_OPS, Site, families, family_of, operands_of, sites
+from .sites import DEFAULT_OPS, Site, families, family_of, operands_of, sites, sites_at
+from .suppositions import chosen, override
 from .upstream import look_upstream
 
 _MAX_ROUNDS = 16
@@ -79,7 +83,7 @@ def analyse(graph: Graph, rules: Sequence[Rule], mode: str = "safe", ops: str = 
     wanted = families(ops)
     inference = infer(graph)
     found = list(sites(inference, wanted))
-    by_path: dict[str, list[Site]] = {}
+    by_path: dict[Path, list[Site]] = {}
     for site in found:
         by_path.setdefault(site.path, []).append(site)
     findings = [f for group in by_path.values() if (f := _joint(group, rules)) is not None]
@@ -91,21 +95,21 @@ def analyse(graph: Graph, rules: Sequence[Rule], mode: str = "safe", ops: str = 
     look_upstream(
         graph,
         [f for f in findings if f.severity is Severity.ERROR and f.chosen is None],
-        overrides(findings),
-        _look(rules, wanted),
+        chosen({f.path: f for f in findings}),
+        _reexamine(rules, wanted),
     )
     if mode == "best":
         for finding in findings:
             _take_best(finding)
     _leave_bodies(found, findings)
-    return Analysis(inference, found, findings, ops)
+    return Analysis(inference, [*found, *lost(inference, findings)], findings, ops)
 
 
 def _leave_bodies(found: Sequence[Site], findings: Sequence[Finding]) -> None:
     """Take every choice back that is made in the body of another node: what is read there is not written."""
     inside = {site.path for site in found if site.in_body}
     for finding in findings:
-        if finding.node in inside:
+        if finding.path in inside:
             finding.chosen, finding.elsewhere = None, True
             finding.why = f"{_IN_A_BODY}; {finding.why}"
 
@@ -120,9 +124,9 @@ def _with_what_follows(
     """Decide what is open by what follows it, and return the model as it would be with everything that is chosen."""
     if not any(f.candidates for f in findings):
         return inference
-    trials = Trials(graph, findings, _look(rules, wanted))
+    trials = Trials(graph, findings, _reexamine(rules, wanted))
     findings[:] = trials.decide()
-    return trials.supposed()
+    return trials.model.base
 
 
 def _with_suspects(
@@ -133,27 +137,27 @@ def _with_suspects(
     wanted: Collection[Family],
 ) -> Inference:
     """Blame a contraction that runs for the fault that follows, if another reading of it, of it alone, leaves none."""
-    suspected = suspects(supposed, {f.node for f in findings}, rules)
+    suspected = suspects(supposed, {f.path for f in findings}, rules)
     if len(suspected) > _MAX_SUSPECTS:
         return supposed
     guilty = []
     for suspect in suspected:
-        trials = Trials(graph, [*findings, suspect], _look(rules, wanted))
-        decided = next((f for f in trials.decide() if f.node == suspect.node), None)
+        trials = Trials(graph, [*findings, suspect], _reexamine(rules, wanted))
+        decided = next((f for f in trials.decide() if f.path == suspect.path), None)
         if decided is not None and decided.chosen is not None:
             guilty.append((decided, trials))
     if len(guilty) != 1:
         return supposed
     finding, trials = guilty[0]
     findings.append(finding)
-    return trials.supposed()
+    return trials.model.base
 
 
-def _look(rules: Sequence[Rule], wanted: Collection[Family]) -> Look:
-    def look(inference: Inference, path: str) -> Finding | None:
-        return _joint([site for site in sites(inference, wanted) if site.path == path], rules)
+def _reexamine(rules: Sequence[Rule], wanted: Collection[Family]) -> Reexamine:
+    def reexamine(inference: Inference, path: Path) -> Finding | None:
+        return _joint(list(sites_at(inference, path, wanted)), rules)
 
-    return look
+    return reexamine
 
 
 def _joint(group: Sequence[Site], rules: Sequence[Rule]) -> Finding | None:
@@ -192,17 +196,17 @@ def _take_best(finding: Finding) -> None:
 
 def _opaque(inference: Inference, wanted: Collection[Family]) -> list[Finding]:
     """A finding for every node of which nothing is known: it may hide a fault. Not for what only comes after one."""
-    result: dict[str, Finding] = {}
+    result: dict[Path, Finding] = {}
     for prefix, item in inference.walk():
         for name, reason in item.opaque.items():
             node = item.graph.nodes[name]
-            after_another = any(v.axes is None for v in item.calls[name].inputs)
-            if family_of(node) in wanted or prefix + name in result or after_another:
+            after_another = any(v.axes is None for v in item.taken(name) or ())
+            if family_of(node) in wanted or (*prefix, name) in result or after_another:
                 continue
             finding = _elsewhere(prefix, item, name, Kind.NOT_ANALYSED, f"not analysed: {reason}")
             finding.severity = Severity.WARNING
             finding.why = "its code is not in the file, or is not run; its recorded shape is taken as claimed"
-            result[prefix + name] = finding
+            result[*prefix, name] = finding
     return list(result.values())
 
 
@@ -213,14 +217,19 @@ def _other_faults(
 
     What comes after a node that is still undecided is left out: what reaches it is not known.
     """
-    undecided = {f.node for f in findings if f.chosen is None}
-    result: dict[str, Finding] = {}
+    undecided = {f.path for f in findings if f.chosen is None}
+    result: dict[Path, Finding] = {}
     for prefix, item in inference.walk():
-        open_here = [name for name in item.graph.nodes if prefix + name in undecided]
-        unknown = set().union(*(item.graph.descendants(name) for name in open_here)) if item.faults else set()
-        for name, message in item.faults.items():
+        strange = {
+            name: message
+            for name, message in item.faults.items()
+            if family_of(item.graph.nodes[name]) not in wanted and (*prefix, name) not in result
+        }
+        open_here = [(name,) for name in item.graph.nodes if (*prefix, name) in undecided] if strange else ()
+        unknown = Places(item.graph).below(open_here)
+        for name, message in strange.items():
             family = family_of(item.graph.nodes[name])
-            if family in wanted or prefix + name in result or name in unknown:
+            if name in unknown:
                 continue
             operands = [
                 o.value.claimed for o in operands_of(item.graph.nodes[name], item.calls[name], item.graph)
@@ -234,22 +243,23 @@ def _other_faults(
                 offer_readings(finding, item, name, rules)
             if family is not None:
                 finding.why += "; --ops all looks at it too"
+            offer(finding, item, name, wanted)
             if claimed:
                 finding.severity = Severity.WARNING
                 finding.why += (
                     f"; the shape of {shown(claimed)!r}, which it depends on, is only claimed by the file"
                 )
-            result[prefix + name] = finding
+            result[*prefix, name] = finding
     return list(result.values())
 
 
-def _elsewhere(prefix: str, item: Inference, name: str, kind: Kind, message: str) -> Finding:
+def _elsewhere(prefix: Path, item: Inference, name: str, kind: Kind, message: str) -> Finding:
     node = item.graph.nodes[name]
-    operands = operands_of(node, item.calls[name], item.graph, prefix) or [Operand("none", Value(()))]
+    operands = operands_of(node, item.calls[name], item.graph, prefix) or [Operand(("none",), Value(()))]
     return Finding(
         kind,
         Severity.ERROR,
-        prefix + name,
+        (*prefix, name),
         node.operation.class_name,
         Convention.NONE,
         operands,
@@ -268,37 +278,44 @@ def state(
         UsageError: no such multiply, no such rule, or it does not describe the operands.
     """
     here = {site.path: site for site in reversed(analysis.sites)}
-    for path in choices:
-        if path not in here:
-            known = ", ".join(map(shown, dict.fromkeys(s.path for s in analysis.sites))) or "it has none"
-            raise UsageError(_no_site(path, known, analysis.ops))
-        if here[path].in_body:
-            raise UsageError(f"{shown(path)!r}: {_IN_A_BODY}")
-    said: dict[str, tuple[Site, Candidate]] = {}
+    stated = {_path_of(name, here, analysis.ops): text for name, text in choices.items()}
+    inside = next((path for path in stated if here[path].in_body), None)
+    if inside is not None:
+        raise UsageError(f"{shown(path_text(inside))!r}: {_IN_A_BODY}")
+    said: dict[Path, tuple[Site, Candidate]] = {}
     for _ in range(_MAX_ROUNDS):
         known_before = {path: candidate.plan for path, (_, candidate) in said.items()}
-        said, failure = _said(here, choices, rules)
+        said, failure = _said(here, stated, rules)
         plans = {path: candidate.plan for path, (_, candidate) in said.items()}
         if plans == known_before or (failure is None and len(choices) < 2):
             break
-        supposed = infer(analysis.inference.graph, {p: override(c) for p, (_, c) in said.items()})
+        supposed = infer(analysis.inference.graph, {p: override(c) for p, (_, c) in said.items()}.get)
         here = {site.path: site for site in reversed(list(sites(supposed, families(analysis.ops))))}
     if failure is not None:
         raise failure
     return list(said.values())
 
 
-def _no_site(path: str, known: str, ops: str) -> str:
+def _path_of(name: str, here: Mapping[Path, Site], ops: str) -> Path:
+    """The node that a user writes so. Raises UsageError where there is none, or more than one."""
+    found = [path for path in here if path_text(path) == name]
+    if len(found) == 1:
+        return found[0]
+    if found:
+        raise UsageError(f"several nodes are written {shown(name)!r}")
+    known = ", ".join(shown(path_text(path)) for path in list(here)[::-1]) or "it has none"
     if ops == DEFAULT_OPS:
-        return f"there is no multiply {shown(path)!r}; the model's multiplies: {known}"
-    return f"there is nothing to repair called {shown(path)!r}; the nodes that are looked at: {known}"
+        raise UsageError(f"there is no multiply {shown(name)!r}; the model's multiplies: {known}")
+    raise UsageError(
+        f"there is nothing to repair called {shown(name)!r}; the nodes that are looked at: {known}"
+    )
 
 
 def _said(
-    here: Mapping[str, Site], choices: Mapping[str, str], rules: Sequence[Rule]
-) -> tuple[dict[str, tuple[Site, Candidate]], UsageError | None]:
+    here: Mapping[Path, Site], choices: Mapping[Path, str], rules: Sequence[Rule]
+) -> tuple[dict[Path, tuple[Site, Candidate]], UsageError | None]:
     """What can be said of the operands as they are, and the first reason why something cannot."""
-    said: dict[str, tuple[Site, Candidate]] = {}
+    said: dict[Path, tuple[Site, Candidate]] = {}
     failure = None
     for path, text in choices.items():
         try:
@@ -347,9 +364,9 @@ def repair(
         _note_choices(outcome.findings, todo)
         told = {}
         chosen = {
-            f.node: f.choice for f in current.findings if f.choice is not None and f.node not in stated_paths
+            f.path: f.choice for f in current.findings if f.choice is not None and f.path not in stated_paths
         }
-        seen: set[str] = set()
+        seen: set[Path] = set()
         for site in current.sites:
             choice = chosen.get(site.path)
             if choice is not None and site.path not in seen:
@@ -378,25 +395,25 @@ def repair(
     return outcome
 
 
-def _left_open(undecided: Sequence[Finding], stated: Collection[str]) -> bool:
+def _left_open(undecided: Sequence[Finding], stated: Collection[Path]) -> bool:
     """True where something is open that is not stated, and that does not just wait for what is."""
     settled = set(stated)
     for _ in undecided:
-        waiting = {f.node for f in undecided if f.follows in settled} - settled
+        waiting = {f.path for f in undecided if f.follows in settled} - settled
         if not waiting:
             break
         settled |= waiting
-    return any(f.node not in settled for f in undecided)
+    return any(f.path not in settled for f in undecided)
 
 
 def _with_later(
-    findings: Iterable[Finding], later: Iterable[Finding], applied: Collection[str]
+    findings: Iterable[Finding], later: Iterable[Finding], applied: Collection[Path]
 ) -> list[Finding]:
     """The findings of the rounds so far: what waited for another one is what it is after that."""
-    now = {f.node: f for f in later}
-    kept = [now.pop(f.node, None) if f.follows and f.node not in applied else f for f in findings]
-    known = {f.node for f in kept if f is not None}
-    return [f for f in kept if f is not None] + [f for f in now.values() if f.node not in known]
+    now = {f.path: f for f in later}
+    kept = [now.pop(f.path, None) if f.follows and f.path not in applied else f for f in findings]
+    known = {f.path for f in kept if f is not None}
+    return [f for f in kept if f is not None] + [f for f in now.values() if f.path not in known]
 
 
 def _keep_to(findings: Iterable[Finding], left: Collection[str]) -> None:
@@ -406,19 +423,19 @@ def _keep_to(findings: Iterable[Finding], left: Collection[str]) -> None:
         finding.why = "the plan leaves it alone" if finding.left else "the plan does not decide it"
 
 
-def _withdrawn(findings: list[Finding], left: list[Finding], repaired: set[str]) -> bool:
+def _withdrawn(findings: list[Finding], left: list[Finding], repaired: set[Path]) -> bool:
     """Take back choices at nodes that still have a fault once they are applied; True where there are any."""
-    again = {f.node: f for f in left if f.node in repaired and f.severity is Severity.ERROR}
+    again = {f.path: f for f in left if f.path in repaired and f.severity is Severity.ERROR}
     for finding in findings:
-        if finding.node in again:
+        if finding.path in again:
             finding.chosen = None
-            finding.why = f"what fits best leaves a fault: {again[finding.node].message}"
+            finding.why = f"what fits best leaves a fault: {again[finding.path].message}"
     return bool(again)
 
 
 def _spell_out(analysis: Analysis, rewriter: Rewriter) -> None:
     """Write the Reshape of every legal implicit broadcast, where all contexts of the multiply ask for the same one."""
-    by_path: dict[str, list[Site]] = {}
+    by_path: dict[Path, list[Site]] = {}
     for site in analysis.sites:
         by_path.setdefault(site.path, []).append(site)
     written: list[tuple[Site, Candidate]] = []
@@ -436,7 +453,7 @@ def _note_choices(findings: list[Finding], todo: Iterable[tuple[Site, Candidate]
     """Enter what the user stated as the choice of the finding at that node."""
     stated = {site.path: candidate for site, candidate in todo}
     for finding in findings:
-        candidate = stated.get(finding.node)
+        candidate = stated.get(finding.path)
         if candidate is not None:
             others = [c for c in finding.candidates if c.plan != candidate.plan]
             finding.candidates = [candidate, *others]

@@ -12,23 +12,27 @@ import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from ..ir.axis import Axis, Role
+from ..ir.axis import SPATIAL, Axis, Role
 from ..ir.size import Truth, divide, product, same
-from ..rules.notation import Equation, Term
+from ..rules.match import fold_clash
+from ..rules.notation import Equation, Term, sum_of
 
 Axes = tuple[Axis, ...]
 Shape = tuple[int | None, ...]
 _LETTERS = "mnkjlpquvw"
-_MAX_RANK = 6
+MAX_RANK = 6
 _MAX_PLACEMENTS = 24
 
 # What the readings are called, those apart that a rule of the table has a name for.
 SUMMARIES = {
+    "lost-reshape": "the Reshape that an operand has lost since the file was written",
     "turned-gate": "one factor per entry of some axes, given in another order",
     "turned-data": "a gate, and the data in another layout",
     "flat-gate": "one factor per entry of some axes, given in one axis",
     "flat-data": "flattened data against the axes that it came from, or a factor for each group of it",
     "outer-gate": "a factor along an axis that the data has once",
+    "outer-any": "each entry of some axes of one side with each of some axes of the other",
+    "crop": "axes of which one side has one entry more, left out (an odd size after pooling and upsampling)",
 }
 
 # For each axis of the gate, the positions of the data's axes that it stands on.
@@ -44,22 +48,105 @@ class Placed:
     keep_units: tuple[bool, bool]
 
 
+@dataclass(frozen=True, slots=True)
+class _Lead:
+    """The terms in front of the data, the gate and the result that stand for the batch."""
+
+    data: tuple[Term, ...]
+    gate: tuple[Term, ...]
+    result: tuple[Term, ...]
+
+
 def placements(operands: Sequence[Axes], recorded: Shape | None) -> Iterator[Placed]:
-    """Every reading of a product of two operands that share the batch, either of them as the data.
+    """Every reading of a product of two operands, either of them as the data.
+
+    They share the batch, or one has heads folded into it; or one is without a batch, as constants are, or both are.
 
     Args:
         recorded: a shape that is asked for, which another order of the axes can have.
     """
     first, second = operands
-    if not all(axes and axes[0].role is Role.BATCH and len(axes) <= _MAX_RANK for axes in operands):
-        return
+    cropped = _cropped(first, second)
+    if cropped is not None:
+        yield Placed("crop", cropped, (True, True))
+    larger: list[Iterator[Placed]] = []
     for data, gate, swapped in ((first, second, False), (second, first, True)):
-        entries = tuple(a for a in gate[1:] if a.size != 1)
-        if not entries:
-            continue
-        for rule, written in _readings(data, entries, recorded):
-            equation = written.swapped() if swapped else written
-            yield Placed(rule, equation, (True, False) if not swapped else (False, True))
+        for lead in _leads(data, gate):
+            # Without a batch an axis of size 1 stands in its place, and no term for it.
+            whole = data if lead.data else (Axis(1), *data)
+            asked = recorded if lead.data or recorded is None else (None, *recorded)
+            entries = tuple(a for a in gate[len(lead.gate) :] if a.size != 1)
+            if not entries or len(whole) > MAX_RANK or len(gate) > MAX_RANK:
+                continue
+            for rule, written in _readings(whole, entries, asked):
+                yield Placed(rule, _led(written, lead, swapped), (not swapped, swapped))
+            if not swapped or lead.data != lead.gate:  # else the same with the operands exchanged
+                larger.append(_larger(whole, entries, asked, lead, swapped))
+    yield from itertools.chain(*larger)
+
+
+def _larger(
+    data: Axes, entries: Axes, recorded: Shape | None, lead: _Lead, swapped: bool
+) -> Iterator[Placed]:
+    alone = bool(lead.data) and not lead.gate
+    for written in itertools.islice(_interleaved(data, entries, recorded, alone), _MAX_PLACEMENTS):
+        yield Placed("outer-any", _led(written, lead, swapped), (False, False))
+
+
+def _cropped(first: Axes, second: Axes) -> Equation | None:
+    """Operands of one rank that differ by one entry along some axes and nowhere else: ``b (h+1) w c, b h w c``."""
+    if len(first) != len(second) or len(first) < 3 or not (_has_batch(first[0]) and _has_batch(second[0])):
+        return None
+    terms: tuple[list[Term], list[Term]] = ([], [])
+    result: list[Term] = []
+    for name, a, b in zip(_names(first), first, second, strict=True):
+        term = Term((name,))
+        more = [off_by_one(a, b), off_by_one(b, a)]
+        if not any(more) and same(a.size, b.size) is Truth.NO and 1 not in (a.size, b.size):
+            return None
+        for own, axis, longer, other in zip(terms, (a, b), more, (b, a), strict=True):
+            stretched = axis.size == 1 and other.size != 1
+            own.append(Term(()) if stretched else sum_of([(name,), ()]) if longer else term)
+        result.append(term)
+    left_out = any(term.cropped for own in terms for term in own)
+    return Equation(tuple(map(tuple, terms)), tuple(result)) if left_out else None
+
+
+def off_by_one(longer: Axis, shorter: Axis) -> bool:
+    """True for positions, or what may be some, of which one side has one more."""
+    positions = all(axis.role in SPATIAL or axis.role is Role.UNKNOWN for axis in (longer, shorter))
+    return positions and shorter.size != 1 and same(longer.size, shorter.size + 1) is Truth.YES
+
+
+def _leads(data: Axes, gate: Axes) -> Iterator[_Lead]:
+    """The ways in which the batches of two operands belong together."""
+    if not data or not gate or any(_has_batch(axis) for axes in (data, gate) for axis in axes[1:]):
+        return
+    b = Term(("b",))
+    batched = _has_batch(data[0]), _has_batch(gate[0])
+    if batched == (True, True):
+        yield _Lead((b,), (b,), (b,))
+        for names in (("i", "b"), ("b", "i")):
+            long = Term(names)
+            if len(data[0].flat()) > 1 and not fold_clash(names, data[0], False):
+                yield _Lead((long,), (b,), (long,))
+            if len(gate[0].flat()) > 1 and not fold_clash(names, gate[0], False):
+                yield _Lead((b,), (long,), (long,))
+    elif batched == (True, False):
+        yield _Lead((b,), (), (b,))
+    elif batched == (False, False):
+        yield _Lead((), (), ())
+
+
+def _has_batch(axis: Axis) -> bool:
+    return any(leaf.role is Role.BATCH for leaf in axis.flat())
+
+
+def _led(equation: Equation, lead: _Lead, swapped: bool) -> Equation:
+    """An equation of a batch with the terms that stand for it here."""
+    data, gate = equation.operands
+    led = Equation((lead.data + data[1:], lead.gate + gate[1:]), lead.result + equation.output[1:])
+    return led.swapped() if swapped else led
 
 
 def _readings(data: Axes, entries: Axes, recorded: Shape | None) -> Iterator[tuple[str, Equation]]:
@@ -168,8 +255,60 @@ def _spread(data: Axes, entries: Axes) -> Iterator[Equation]:
             yield Equation((_terms(plain), gate), _terms([[name] for name in names]))
 
 
+def _interleaved(data: Axes, entries: Axes, recorded: Shape | None, alone: bool) -> Iterator[Equation]:
+    """A result larger than both: ``b m n, b m k -> b m k n``, the axes of each operand in their order.
+
+    With a recorded shape only what has it, unit axes included; without one, what has at most one axis more than
+    either side.
+
+    Args:
+        alone: whether the data alone has a batch.
+    """
+    names = dict(zip(map(id, data), _names(data), strict=True))
+    free = [n for n in _LETTERS if n not in names.values()]
+    mine = tuple(axis for axis in data[1:] if axis.size != 1)
+    longest = max(len(mine), len(entries))
+    for merged in _merges(mine, entries):
+        own = alone or any(b is None for _, b in merged)
+        if not own or all(a is not None for a, _ in merged):
+            continue
+        if recorded is None and len(merged) > longest + 1:
+            continue
+        letters = iter(free)
+        terms = [([names[id(a)]] if a is not None else [next(letters)]) for a, _ in merged]
+        result = terms if recorded is None else _in_shape(terms, merged, recorded[1:])
+        if result is not None:
+            left = [term for term, (a, _) in zip(terms, merged, strict=True) if a is not None]
+            right = [term for term, (_, b) in zip(terms, merged, strict=True) if b is not None]
+            batch = [["b"]]
+            yield Equation((_terms(batch + left), _terms(batch + right)), _terms(batch + result))
+
+
+Merged = tuple[tuple[Axis | None, Axis | None], ...]
+
+
+def _in_shape(terms: Sequence[list[str]], merged: Merged, shape: Shape) -> list[list[str]] | None:
+    """The terms with unit axes between them where a shape has them; None where it is not theirs."""
+    sizes = [axis.size for pair in merged for axis in (pair[0] or pair[1],) if axis is not None]
+    if [r for r in shape if r != 1] != [s if isinstance(s, int) else None for s in sizes]:
+        return None
+    rest = iter(terms)
+    return [[] if wanted == 1 else next(rest) for wanted in shape]
+
+
+def _merges(x: Axes, y: Axes) -> Iterator[Merged]:
+    """Every sequence of the axes of both, each side in its order; axes of one size may be one axis."""
+    if not x or not y:
+        yield (*((a, None) for a in x), *((None, b) for b in y))
+        return
+    if same(x[0].size, y[0].size) is Truth.YES:
+        yield from (((x[0], y[0]), *rest) for rest in _merges(x[1:], y[1:]))
+    yield from (((x[0], None), *rest) for rest in _merges(x[1:], y))
+    yield from (((None, y[0]), *rest) for rest in _merges(x, y[1:]))
+
+
 def _inserted(axis: Axis) -> bool:
-    return axis.size == 1 and axis.origin.root().inserted
+    return axis.size == 1 and axis.origin.inserted
 
 
 def _names(data: Axes) -> list[str]:

@@ -2,31 +2,29 @@
 
 from __future__ import annotations
 
-from ..ir.graph import Graph
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+
+from ..ir.graph import Graph, Path
 
 
 class Places:
-    """The nodes of a model by their paths (``inner/scale``); what was looked up is kept."""
+    """The nodes of a model by their paths."""
 
     def __init__(self, graph: Graph) -> None:
         self.graph = graph
-        self._number = {name: number for number, name in enumerate(graph.order)}
-        self._keys: dict[str, tuple[int, ...]] = {}
-        self._reached: dict[str, set[str]] = {}
-        self._calls: dict[str, list[str]] = {}
-        for name in graph.order:
-            self._calls.setdefault(graph.nodes[name].operation.name, []).append(name)
+        self._keys: dict[Path, tuple[int, ...]] = {}
 
-    def key(self, path: str) -> tuple[int, ...]:
+    def key(self, path: Path) -> tuple[int, ...]:
         """A sort key: producers first, a model's nodes at the place of its first call."""
         if path not in self._keys:
             self._keys[path] = self._position(path)
         return self._keys[path]
 
-    def _position(self, path: str) -> tuple[int, ...]:
+    def _position(self, path: Path) -> tuple[int, ...]:
         graph = self.graph
         result: list[int] = []
-        *outer, name = path.split("/")
+        *outer, name = path
         for part in outer:
             operation = graph.operations.get(part)
             calls = [i for i, n in enumerate(graph.order) if graph.nodes[n].operation.name == part]
@@ -34,25 +32,48 @@ class Places:
                 return tuple(result)
             result.append(calls[0])
             graph = operation.graph
-        if graph is self.graph:
-            return (self._number.get(name, -1),)
-        return (*result, graph.order.index(name)) if name in graph.nodes else tuple(result)
+        return (*result, graph.place[name]) if name in graph.place else tuple(result) or (-1,)
 
-    def tops(self, path: str) -> list[str]:
+    def enclosing(self, path: Path) -> list[str]:
         """The nodes of the outermost model that are this node, or hold it."""
-        first, inside, _ = path.partition("/")
-        return self._calls.get(first, []) if inside else [first] if first in self._number else []
+        return self.graph.enclosing(path)
 
-    def below(self, path: str) -> set[str]:
-        """The nodes of the outermost model that a node reaches, those that hold it included."""
-        known = self._reached.get(path)
-        if known is None:
-            tops = self.tops(path)
-            known = set(tops if "/" in path else ()).union(*(self.graph.descendants(top) for top in tops))
-            self._reached[path] = known
-        return known
+    def below(self, paths: Iterable[Path]) -> set[str]:
+        """The nodes of the outermost model that some nodes reach, those that hold them included."""
+        starts = [(path, self.enclosing(path)) for path in paths]
+        found = self._spread((n for _, names in starts for n in names), self.graph.nx.successors)
+        return found | {n for path, names in starts if len(path) > 1 for n in names}
 
-    def reaches(self, source: str, target: str) -> bool:
-        """True where a node stands below another."""
-        below = self.below(source)
-        return source != target and any(top in below for top in self.tops(target))
+    def above(self, names: Iterable[str]) -> set[str]:
+        """The nodes of the outermost model that reach some of its nodes, these themselves included."""
+        names = list(names)
+        return self._spread(names, self.graph.nx.predecessors) | set(names)
+
+    @staticmethod
+    def _spread(names: Iterable[str], neighbours: Callable[[str], Iterator[str]]) -> set[str]:
+        """Everything that is a neighbour of these nodes, or of their neighbours, and so on."""
+        found: set[str] = set()
+        waiting = deque(names)
+        while waiting:
+            for other in neighbours(waiting.popleft()):
+                if other not in found:
+                    found.add(other)
+                    waiting.append(other)
+        return found
+
+    def nearest_above(self, paths: Iterable[Path], most: int) -> dict[str, list[Path]]:
+        """For each node of the outermost model, up to so many of these nodes that reach it, producers first."""
+        starting: dict[str, list[Path]] = {}
+        for path in paths:
+            for name in self.enclosing(path):
+                starting.setdefault(name, []).append(path)
+        result: dict[str, list[Path]] = {}
+        for name in self.graph.order:
+            found: dict[Path, None] = {}
+            for before in self.graph.nx.predecessors(name):
+                found.update(dict.fromkeys((*result.get(before, ()), *starting.get(before, ()))))
+            # Of a nested model's nodes, one can stand below another in the same outermost node.
+            found.update(dict.fromkeys(p for p in starting.get(name, ()) if len(p) > 1))
+            if found:
+                result[name] = sorted(found, key=self.key)[:most]
+        return result

@@ -89,7 +89,7 @@ def wording(finding: Finding, analysis: Analysis, rules: Sequence[Rule]) -> str:
     chosen = finding.choice
     if chosen is None:
         return UNDECIDED if finding in analysis.undecided else LEAVE
-    site = next(site for site in analysis.sites if site.path == finding.node)
+    site = next(site for site in analysis.sites if site.path == finding.path)
     for text in (chosen.rule, chosen.equation):
         try:
             if meant(site, text, rules).plan == chosen.plan:

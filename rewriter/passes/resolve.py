@@ -18,6 +18,7 @@ from ..rules.notation import Equation, parse
 from ..rules.table import Kind as RuleKind
 from ..rules.table import Rule, find_rule, kind_of
 from ..shapes.broadcast import Convention, broadcast, conflicting
+from .batches import advice
 from .candidates import candidates, matches, must_be_asked_for, plan_of
 from .evidence import KINDS, SUPPORT, Evidence, channel_on_space
 from .find import (
@@ -33,6 +34,7 @@ from .find import (
 )
 from .finding import Applicability, Candidate, Finding, Kind, Severity
 from .sites import Site, agrees
+from .unlisted import besides, unlisted
 
 Axes = tuple[Axis, ...]
 
@@ -223,17 +225,20 @@ def _misaligned_text(site: Site, contradictions: Sequence[str]) -> str:
 # -- the choice -----------------------------
 def decide(finding: Finding) -> Finding:
     """Set each candidate's applicability, and choose the one that evidence puts above all others."""
+    if finding.kind is Kind.BATCH_SIZE and (said := advice(finding.operands)):
+        finding.candidates, finding.why = [], said
+        return finding
     found = finding.candidates
     competing = [c for c in found if not must_be_asked_for(c)]
     for candidate in found:
         candidate.applicability = Applicability.UNSAFE if _allowed(candidate) else Applicability.DISPLAY
     if not found:
-        finding.why = "no rule describes a product of such operands: no node inserted here can make it right"
+        finding.why = unlisted([o.value.axes or () for o in finding.operands])
         return finding
     if not competing:
         finding.why = (
             "every candidate sums, turns an operand or changes the rank, and nothing downstream or recorded asks "
-            "for its result"
+            "for its result" + besides([o.value.axes or () for o in finding.operands])
         )
         return finding
     best = competing[0]
@@ -293,6 +298,8 @@ def _unsafe_reason(candidate: Candidate) -> str:
         return next(t for t in candidate.evidence if t.startswith("against")).removeprefix("against: ")
     if candidate.doubt:
         return candidate.doubt
+    if any(term.cropped for terms in candidate.match.equation.operands for term in terms):
+        return "it leaves entries out, and nothing shows at which end"
     if any(step.op == "Slice" for step in candidate.plan.steps):
         return "the batches are no whole multiple of one another: nothing shows which samples belong together"
     if candidate.kind is RuleKind.REPEAT:
@@ -332,7 +339,7 @@ def meant(site: Site, text: str, rules: Sequence[Rule]) -> Candidate:
     """
     unknown = next((o for o in site.operands if o.value.axes is None), None)
     if unknown is not None:
-        raise UsageError(f"an operand of {shown(site.path)!r} is of unknown rank")
+        raise UsageError(f"an operand of {shown(site.name)!r} is of unknown rank")
     equation = parse(text) if "->" in text else None
     listed = [c for c in candidates(site, rules) if text == c.rule or str(equation) == c.equation]
     if len(listed) == 1:
@@ -357,16 +364,16 @@ def stated(site: Site, equation: Equation, name: str = "stated") -> Candidate:
     """
     operands = operand_axes(site)
     if len(equation.operands) != len(operands):
-        raise UsageError(f"{site.path} has {len(operands)} operands, the equation {len(equation.operands)}")
+        raise UsageError(f"{site.name} has {len(operands)} operands, the equation {len(equation.operands)}")
     found = next(matches(equation, operands, roles=False), None)
     if found is None:
         failure = match(equation, operands, roles=False)
         reason = failure.reason if isinstance(failure, NoMatch) else ""
         texts = ", ".join(v.text() for v in site.values)
-        raise UsageError(f"{equation} does not describe the operands {texts} of {site.path}: {reason}")
+        raise UsageError(f"{equation} does not describe the operands {texts} of {site.name}: {reason}")
     plan = plan_of(found, site)
     if plan.cannot:
-        raise UsageError(f"{equation} cannot be written as nodes at {site.path}: {plan.cannot}")
+        raise UsageError(f"{equation} cannot be written as nodes at {site.name}: {plan.cannot}")
     candidate = Candidate(name, found, plan, kind_of(equation), applicability=Applicability.SAFE)
     candidate.evidence = ["stated by the user"]
     candidate.rank = Evidence().rank
@@ -379,8 +386,8 @@ def stated_rule(site: Site, rule: Rule) -> Candidate:
     if not found:
         reasons = [r for e in rule.equations if isinstance(r := match(e, operand_axes(site)), NoMatch)]
         why = reasons[0].reason if reasons else "it does not fit"
-        raise UsageError(f"rule {rule.name} does not describe the operands of {site.path}: {why}")
+        raise UsageError(f"rule {rule.name} does not describe the operands of {site.name}: {why}")
     if len(found) > 1 and found[0].rank == found[1].rank:
         options = " or ".join(f"'{c.equation}'" for c in found[:4])
-        raise UsageError(f"rule {rule.name} fits {site.path} in several ways: state {options}")
+        raise UsageError(f"rule {rule.name} fits {site.name} in several ways: state {options}")
     return _said(found[0])

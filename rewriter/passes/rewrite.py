@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ..ir.graph import Graph, Literal, Node, Operation, TensorRef, leaves, map_leaves
+from ..ir.graph import Graph, Literal, Node, Operation, Path, TensorRef, leaves, map_leaves, path_text
 from ..ir.size import Size
 from ..rules.lower import RESULT, Step
 from ..shapes.broadcast import Convention
 from .finding import Candidate, Operand
 from .sites import Site
 
-# How a target writes a step: (module, class name, configuration without a name, arguments after the tensors).
+# How a target writes a step: (module, class name, configuration without a name, arguments besides the tensors). They
+# follow the tensors, or stand around ``...`` in their place.
 Spelling = Callable[[Step], tuple[str, str, dict[str, Any], tuple[Any, ...]]]
 
 
@@ -21,9 +22,14 @@ Spelling = Callable[[Step], tuple[str, str, dict[str, Any], tuple[Any, ...]]]
 class Inserted:
     """A node that was inserted: its path, the step that it is, and the rule that asked for it."""
 
-    node: str
+    path: Path
     op: str
     rule: str
+
+    @property
+    def node(self) -> str:
+        """The node as it is shown."""
+        return path_text(self.path)
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,16 +41,21 @@ class Applied:
     that the file holds, as they were. ``shared`` says that ``meets`` is called more than once.
     """
 
-    node: str
+    path: Path
     op: str
     convention: Convention
     candidate: Candidate
     operands: tuple[Operand, ...]
-    meets: str
-    gives: str
-    chains: tuple[tuple[str, ...], ...]
+    meets: Path
+    gives: Path
+    chains: tuple[tuple[Path, ...], ...]
     literals: dict[int, Literal]
     shared: bool
+
+    @property
+    def node(self) -> str:
+        """The node as it is shown."""
+        return path_text(self.path)
 
 
 class Rewriter:
@@ -70,22 +81,23 @@ class Rewriter:
 
     def _apply(self, site: Site, candidate: Candidate) -> None:
         graph, node = site.inference.graph, site.node
-        prefix = site.path[: len(site.path) - len(node.name)]
+        prefix = site.path[:-1]
         arguments = [
             leaf for leaf in leaves((node.args, node.kwargs)) if isinstance(leaf, (TensorRef, Literal))
         ]
         ends: dict[int, TensorRef | Literal] = {}
-        chains: list[list[str]] = [[] for _ in arguments]
+        chains: list[list[Path]] = [[] for _ in arguments]
         for step in candidate.plan.steps:
             if step.operand == RESULT:
                 continue
             source = ends.get(step.operand, arguments[step.operand])
-            if isinstance(source, Literal):
+            if isinstance(source, Literal) and step.like is None:
                 ends[step.operand] = _rearranged(source, step)
                 self.inserted.append(Inserted(site.path, step.op, candidate.rule))
             else:
-                end = ends[step.operand] = self._insert(graph, prefix, node, candidate, step, [source])
-                chains[step.operand].append(prefix + end.node)
+                sources = [source, *self._lengths(graph, prefix, node, candidate, step, ends, arguments)]
+                end = ends[step.operand] = self._insert(graph, prefix, node, candidate, step, sources)
+                chains[step.operand].append((*prefix, end.node))
         self._redirect(node, ends)
         used_by = list(graph.nx.successors(node.name))
         new = self._replace(graph, prefix, site, candidate) if candidate.plan.replaces else []
@@ -97,13 +109,30 @@ class Rewriter:
                 site.convention,
                 candidate,
                 site.operands,
-                prefix + (new[0] if new else node.operation.name),
-                prefix + (new[-1] if new else node.operation.name),
+                (*prefix, new[0] if new else node.operation.name),
+                (*prefix, new[-1] if new else node.operation.name),
                 tuple(map(tuple, chains)),
                 {k: leaf for k, leaf in enumerate(arguments) if isinstance(leaf, Literal)},
                 not new and graph.calls[node.operation.name] > 1,
             )
         )
+
+    def _lengths(
+        self,
+        graph: Graph,
+        prefix: Path,
+        node: Node,
+        candidate: Candidate,
+        step: Step,
+        ends: Mapping[int, TensorRef | Literal],
+        arguments: Sequence[TensorRef | Literal],
+    ) -> list[TensorRef | Literal]:
+        """The further tensor that shows a step how long the axes of its result are, where it needs one."""
+        if step.lengths is None:
+            return []
+        like = step.lengths.operand
+        source = ends.get(like, arguments[like])
+        return [self._insert(graph, prefix, node, candidate, step.lengths, [source])]
 
     def _record(self, graph: Graph, name: str, used_by: Iterable[str], shape: tuple[int | None, ...]) -> None:
         """State a node's new shape where it is used, if another one was recorded there."""
@@ -122,7 +151,7 @@ class Rewriter:
     def _insert(
         self,
         graph: Graph,
-        prefix: str,
+        prefix: Path,
         node: Node,
         candidate: Candidate,
         step: Step,
@@ -139,9 +168,13 @@ class Rewriter:
             name = graph.fresh_name(stem)
         stamp = {"rewriter": {"rule": candidate.rule, "equation": candidate.equation}}
         operation = Operation(name, "op", class_name, {"name": name, **config}, module, stamp)
-        new = Node(name, operation, 0, (*sources, *arguments), {}, changed=True)
+        at = arguments.index(...) if ... in arguments else 0
+        taken = (
+            (*arguments[:at], *sources, *arguments[at + 1 :]) if ... in arguments else (*sources, *arguments)
+        )
+        new = Node(name, operation, 0, taken, {}, changed=True)
         graph.add(new)
-        self.inserted.append(Inserted(prefix + name, step.op, candidate.rule))
+        self.inserted.append(Inserted((*prefix, name), step.op, candidate.rule))
         return TensorRef(name, 0, recorded_shape(step.to), sources[0].dtype)
 
     def _redirect(self, node: Node, new: dict[int, TensorRef | Literal]) -> None:
@@ -160,7 +193,7 @@ class Rewriter:
         node.args, node.kwargs = map_leaves(swap, (node.args, node.kwargs))
         node.changed = True
 
-    def _replace(self, graph: Graph, prefix: str, site: Site, candidate: Candidate) -> list[str]:
+    def _replace(self, graph: Graph, prefix: Path, site: Site, candidate: Candidate) -> list[str]:
         """Put the plan's result steps in the place of the multiply; the last one takes over its name. Their names."""
         node = site.node
         result = [step for step in candidate.plan.steps if step.operand == RESULT]

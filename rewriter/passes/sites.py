@@ -7,12 +7,12 @@ from dataclasses import dataclass
 
 from ..errors import UsageError, shown
 from ..ir.axis import Axis, Value
-from ..ir.graph import BODY, Graph, Literal, Node, TensorRef, leaves
+from ..ir.graph import BODY, Graph, Literal, Node, Path, TensorRef, leaves, path_text
 from ..rules.table import Family
 from ..shapes.broadcast import Convention
 from ..shapes.call import Call
-from ..shapes.infer import Inference
-from .finding import LITERAL, Operand
+from ..shapes.inference import Inference
+from .finding import Operand
 
 _MERGED = Convention.MERGE, Family.ELEMENTWISE
 _RIGHT_ALIGNED = Convention.NUMPY, Family.ELEMENTWISE
@@ -47,6 +47,7 @@ LOOKED_AT: dict[tuple[str, str], tuple[Convention, Family]] = {
     ("op", "MatMul"): _CONTRACTION,
     ("layer", "Concatenate"): _JOINING,
     ("op", "Concatenate"): _JOINING,
+    ("op", "Concat"): _JOINING,
 }
 
 # What ``--ops`` takes: the families that are repaired.
@@ -80,12 +81,17 @@ class Site:
     An operand's number is its position among the node's tensor arguments, literal ones included.
     """
 
-    path: str
+    path: Path
     node: Node
     inference: Inference
     convention: Convention
     operands: tuple[Operand, ...]
     family: Family = Family.PRODUCT
+
+    @property
+    def name(self) -> str:
+        """The node as it is shown."""
+        return path_text(self.path)
 
     @property
     def values(self) -> list[Value]:
@@ -100,6 +106,10 @@ class Site:
     def recorded(self) -> tuple[int | None, ...] | None:
         """The result's shape as the file records it where it is used."""
         return self.inference.graph.recorded.get((self.node.name, 0))
+
+    def source(self, operand: Operand) -> Node | None:
+        """The node that an operand comes from."""
+        return self.inference.graph.nodes.get(operand.path[-1]) if operand.path else None
 
     def reference(self, operand: int) -> TensorRef | None:
         """Where an operand comes from; None for a literal, and where there is no model around the node."""
@@ -144,13 +154,21 @@ def sites(inference: Inference, wanted: Collection[Family] = OPS[DEFAULT_OPS]) -
                 yield _site(prefix, item, node, item.calls[name])
 
 
-def operands_of(node: Node, call: Call, graph: Graph, prefix: str = "") -> list[Operand]:
+def sites_at(inference: Inference, path: Path, wanted: Collection[Family]) -> Iterator[Site]:
+    """One node in every context, if it is of these families."""
+    for item in inference.at(path[:-1]):
+        node = item.graph.nodes.get(path[-1])
+        if node is not None and family_of(node) in wanted:
+            yield _site(path[:-1], item, node, item.calls[node.name])
+
+
+def operands_of(node: Node, call: Call, graph: Graph, prefix: Path = ()) -> list[Operand]:
     """The tensor operands of a call, in order."""
     given = leaves((node.args, node.kwargs))
     return [
-        Operand(prefix + leaf.node, value, _is_softmax(graph, leaf))
+        Operand((*prefix, leaf.node), value, _is_softmax(graph, leaf))
         if isinstance(leaf, TensorRef)
-        else Operand(LITERAL, value)
+        else Operand((), value)
         for leaf, value in zip(given, leaves((call.args, call.kwargs)), strict=True)
         if isinstance(value, Value)
     ]
@@ -171,7 +189,7 @@ def _is_softmax(graph: Graph, ref: TensorRef) -> bool:
     return False
 
 
-def _site(prefix: str, inference: Inference, node: Node, call: Call) -> Site:
+def _site(prefix: Path, inference: Inference, node: Node, call: Call) -> Site:
     convention, family = LOOKED_AT[node.operation.kind, node.operation.class_name]
     operands = tuple(operands_of(node, call, inference.graph, prefix))
-    return Site(prefix + node.name, node, inference, convention, operands, family)
+    return Site((*prefix, node.name), node, inference, convention, operands, family)

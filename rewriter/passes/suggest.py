@@ -11,10 +11,10 @@ from ..ir.graph import Graph, Node, Operation
 from ..ir.size import Size, Truth, same, symbol
 from ..rules.table import Kind as RuleKind
 from ..rules.table import Rule
-from ..shapes.broadcast import Convention, Fit, align, broadcast, fit
+from ..shapes.broadcast import Convention, Fit, align, broadcast, fit, fixes_batch, only_at
 from ..shapes.call import ShapeError
-from ..shapes.infer import Inference
-from .candidates import candidates
+from ..shapes.inference import Inference
+from .candidates import candidates, must_be_asked_for
 from .finding import Applicability, Candidate, Finding, Kind, Operand, Severity
 from .resolve import decide
 from .sites import LOOKED_AT, Site
@@ -81,8 +81,21 @@ def suggest(
     if layout is not None and layout not in LAYOUTS:
         raise UsageError(f"--layout {shown(layout)!r}: it is channels_last or channels_first")
     merged = ELEMENTWISE.get(op) is Convention.MERGE or op == "Concatenate"
-    values = _values((lhs, rhs), merged, layout)
-    operands = [Operand("lhs", values[0]), Operand("rhs", values[1])]
+    found = _suggestion(_values((lhs, rhs), merged, layout), rules, op)
+    if merged and not found.legal and not _proven(found):
+        # A layer takes the first number for a batch: that of a constant is none.
+        constant = _suggestion(_values((lhs, rhs), False, layout), rules, op)
+        return constant if _proven(constant) else found
+    return found
+
+
+def _proven(suggestion: Suggestion) -> bool:
+    """True where the sizes of a reading fit, rather than may fit."""
+    return any(not candidate.match.assumed for candidate in suggestion.candidates)
+
+
+def _suggestion(values: Sequence[Value], rules: Sequence[Rule], op: str) -> Suggestion:
+    operands = [Operand(("lhs",), values[0]), Operand(("rhs",), values[1])]
     if op == "Concatenate":
         return _concatenation(operands, rules)
     if op in CONTRACTIONS:
@@ -91,14 +104,23 @@ def suggest(
 
 
 def _values(shapes: Sequence[Shape], merge: bool, layout: str | None) -> list[Value]:
+    """The operands: ``None`` in front is the batch, and so is the only ``None`` of one beside an operand with a batch.
+
+    Args:
+        merge: whether a number in front is a batch too.
+    """
     batch = Origin(Role.BATCH)
     data = max(range(len(shapes)), key=lambda k: len(shapes[k]))
     open_batch = any(shape[:1] == (None,) for shape in shapes)
     result = []
     for k, shape in enumerate(shapes):
         roles = _roles(len(shape), layout) if k == data else ()
+        time_first = open_batch and shape[1:2] == (None,) and shape.count(None) == 1
         axes = []
         for i, size in enumerate(shape):
+            if time_first:
+                axes.append(Axis(symbol("B"), batch) if size is None else new_axis(size))
+                continue
             if i == 0 and (size is None or merge or (open_batch and k == data)):
                 axes.append(
                     Axis(symbol("B") if size is None else size, batch if size is None else Origin(Role.BATCH))
@@ -123,7 +145,7 @@ def _site(operands: Sequence[Operand], op: str) -> Site:
     kind = "layer" if op[:1].isupper() else "op"
     convention, family = LOOKED_AT[kind, op if kind == "layer" else op.capitalize()]
     node = Node(op, Operation(op, kind, op, {}), 0, (), {})
-    return Site(op, node, Inference(Graph("suggest")), convention, tuple(operands), family)
+    return Site((op,), node, Inference(Graph("suggest"), {}), convention, tuple(operands), family)
 
 
 def _product(operands: list[Operand], rules: Sequence[Rule], convention: Convention, op: str) -> Suggestion:
@@ -134,8 +156,13 @@ def _product(operands: list[Operand], rules: Sequence[Rule], convention: Convent
     found = candidates(site, rules, with_identity=legal)
     if legal:
         found.sort(key=lambda c: bool(c.plan.steps))
-    finding = decide(Finding(Kind.INCOMPATIBLE, Severity.ERROR, op, op, convention, operands, "", found))
+    else:
+        found = _plain_first(found, axes[0])
+    finding = decide(Finding(Kind.INCOMPATIBLE, Severity.ERROR, (op,), op, convention, operands, "", found))
     if legal:
+        if found and _pairs_samples(convention, axes):
+            why = f"it runs, but on every pair of samples; with one batch on both sides it is {found[0].rule}"
+            return Suggestion(True, output, operands, found, 0, why)
         return Suggestion(True, output, operands, found, None, "it runs as it stands")
     chosen, why = finding.chosen, finding.why
     if chosen is not None and found[chosen].kind is RuleKind.REPEAT:
@@ -151,6 +178,26 @@ def _product(operands: list[Operand], rules: Sequence[Rule], convention: Convent
     if finding.chosen is not None and chosen is None:
         found[finding.chosen].applicability = Applicability.UNSAFE
     return Suggestion(False, None, operands, found, chosen, why)
+
+
+def _plain_first(found: Sequence[Candidate], data: Sequence[Axis]) -> list[Candidate]:
+    """Of readings of one evidence, those of whole axes first, and those that keep the first operand as it is."""
+
+    def group(candidate: Candidate) -> tuple[object, ...]:
+        return must_be_asked_for(candidate), candidate.rank
+
+    def key(candidate: Candidate) -> tuple[int, bool, bool]:
+        terms = [term for terms in candidate.match.equation.operands for term in terms]
+        changed = candidate.plan.output != tuple(axis.size for axis in data)
+        return groups.index(group(candidate)), any(len(t.names) > 1 for t in terms), changed
+
+    groups = list(dict.fromkeys(map(group, found)))
+    return sorted(found, key=key)
+
+
+def _pairs_samples(convention: Convention, axes: Sequence[tuple[Axis, ...]]) -> bool:
+    columns = align(convention, axes)
+    return sum(any(a is not None and a.role is Role.BATCH for a in column) for column in columns) > 1
 
 
 def _legal(convention: Convention, axes: Sequence[tuple[Axis, ...]]) -> bool:
@@ -170,9 +217,7 @@ def _contraction(operands: list[Operand], rules: Sequence[Rule], op: str) -> Sug
     axes = [o.value.axes or () for o in operands]
     found = candidates(_site(operands, op), rules)
     order = {rule.name: i for i, rule in enumerate(rules)}
-    found.sort(
-        key=lambda c: (bool(c.match.assumed), len(c.plan.steps) if c.rule == "matvec" else 0, order[c.rule])
-    )
+    found.sort(key=lambda c: (*_directness(c), order[c.rule]))
     output = _matmul(axes) if op == "matmul" else None
     if output is not None:
         paired = _one_batch(axes)
@@ -201,6 +246,28 @@ def _contraction(operands: list[Operand], rules: Sequence[Rule], op: str) -> Sug
     return Suggestion(False, None, operands, found, None, why)
 
 
+def _directness(candidate: Candidate) -> tuple[int, ...]:
+    """What a product most likely is: a sum, over many axes that both sides have, as the operands stand.
+
+    Of sizes that are not known neither says anything.
+    """
+    equation = candidate.match.equation
+    ranks = {len(axes) for axes in candidate.match.operands}
+    matrices = len(ranks) == 1 and min(ranks) > 2
+    fewest = len(candidate.plan.steps) if candidate.rule == "matvec" else 0
+    if candidate.match.assumed:
+        return (1, equation.grows and not equation.contracted, fewest)
+    return (
+        0,
+        equation.grows and not equation.contracted,
+        matrices and sum(bool(term.names) for term in equation.output) not in ranks,
+        -len(equation.names(0) & equation.names(1)),
+        -candidate.rank[-1],
+        sum(step.op == "Transpose" for step in candidate.plan.steps),
+        fewest,
+    )
+
+
 def _one_batch(axes: Sequence[tuple[Axis, ...]]) -> bool:
     """True where operands of different rank begin with the same size, which looks like one batch on both sides."""
     x, y = axes
@@ -210,8 +277,10 @@ def _one_batch(axes: Sequence[tuple[Axis, ...]]) -> bool:
 def _matmul(axes: Sequence[tuple[Axis, ...]]) -> tuple[Axis, ...] | None:
     """The axes of ``ops.matmul``, or None where it cannot run at every size."""
     x, y = axes
-    if len(x) < 2 or len(y) < 2 or same(x[-1].size, y[-2].size) is not Truth.YES:
+    if not x or not y or same(x[-1].size, y[max(len(y) - 2, 0)].size) is not Truth.YES:
         return None
+    if len(x) == 1 or len(y) == 1:
+        return (*y[:-2], y[-1]) if len(x) == 1 < len(y) else x[:-1]
     try:
         lead = broadcast(Convention.NUMPY, [x[:-2], y[:-2]], unify=False)
     except ShapeError:
@@ -227,6 +296,8 @@ def _concatenation(operands: list[Operand], rules: Sequence[Rule]) -> Suggestion
         output = [*_shape(x[:-1]), *_shape([new_axis(x[-1].size + y[-1].size)])]
         return Suggestion(True, output, operands, [], None, "it runs as it stands, joined along axis -1")
     found = candidates(_site(operands, "Concatenate"), rules)
+    rank = max(len(o.value.axes or ()) for o in operands)
+    found.sort(key=lambda candidate: len(candidate.plan.output) < rank)
     for candidate in found:
         candidate.applicability = Applicability.DISPLAY if candidate.match.assumed else Applicability.UNSAFE
     if found:
@@ -239,6 +310,8 @@ def _cannot_join(operands: list[Operand]) -> str:
     x, y = (o.value.axes or () for o in operands)
     if len(x) != len(y) or not x:
         return "the ranks differ: nothing can be joined as it stands"
+    if len(x) > 1 and fixes_batch(x[0], y[0]):
+        return only_at(x[0], y[0])
     clash = next(
         (i for i, (a, b) in enumerate(zip(x[:-1], y[:-1], strict=True)) if same(a.size, b.size) is Truth.NO),
         None,

@@ -11,18 +11,20 @@ from __future__ import annotations
 import itertools
 import math
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
+from functools import cached_property
 from typing import Any
 
 from ..errors import RewriterError
 from ..ir.axis import Axis, Role, Value
-from ..ir.graph import Graph, Operation
+from ..ir.graph import Graph, Operation, Path, path_text
 from ..ir.size import Truth, same
-from ..shapes.infer import Inference, Override, infer, infer_again
-from .downstream import Look
-from .finding import LITERAL, Argument, Finding
+from ..shapes.infer import Overrides, infer, suppose
+from ..shapes.inference import Inference
+from .downstream import Reexamine
+from .finding import Argument, Finding
 from .sites import operands_of
 
 # An argument's other values, for an operand: (value, shape of the operand without batch, shapes that are asked for).
@@ -88,74 +90,84 @@ ARGUMENTS: dict[str, Others] = {
 }
 
 
-def look_upstream(
-    graph: Graph, findings: Sequence[Finding], chosen: Mapping[str, Override], look: Look
-) -> None:
+def look_upstream(graph: Graph, findings: Sequence[Finding], chosen: Overrides, reexamine: Reexamine) -> None:
     """Add to findings that nothing inserted at them settles what is known of the nodes above them."""
     if not findings:
         return
     base = infer(graph, chosen)
-    scratch = infer(graph, chosen)
-    left = _MAX_TRIED
+    search = _Search(graph, base, chosen, reexamine)
     for finding in findings:
-        prefix, _, name = finding.node.rpartition("/")
-        item = next((i for path, i in base.walk() if path == (prefix and f"{prefix}/")), None)
+        prefix, name = finding.path[:-1], finding.path[-1]
+        item = next(base.at(prefix), None)
         if item is None or name not in item.graph.nodes:
             continue
-        sources = _sources(finding, item, prefix and f"{prefix}/")
+        sources = _sources(finding, item)
         if sources:
             finding.why += f"; {sources}"
-        left -= _try(graph, base, scratch, item, finding, prefix and f"{prefix}/", chosen, look, left)
+        search.try_arguments(finding, item)
 
 
 # -- one argument -----------------------------
-def _try(
-    graph: Graph,
-    base: Inference,
-    scratch: Inference,
-    item: Inference,
-    finding: Finding,
-    prefix: str,
-    chosen: Mapping[str, Override],
-    look: Look,
-    budget: int,
-) -> int:
-    """Try other arguments above a finding, the nearest nodes first; how many were tried."""
-    name = finding.node.removeprefix(prefix)
-    before = set(_faults(base))
-    conflicts = _conflicts(base)
-    asked = [shape for o in finding.operands if (shape := _plain(o.value)) is not None]
-    tried = 0
-    for above in _above(item.graph, name):
-        node = item.graph.nodes[above]
-        for argument, value, other in _alternatives(node.operation, item, above, asked):
-            if tried >= budget:
-                finding.why += f"; of the arguments above it only {tried} were tried"
-                return tried
-            tried += 1
-            with _changed(item.graph, node.operation, argument, other), suppress(RewriterError):
-                tops = [n for n in graph.order if _holds(graph, n, prefix + above)]
-                quick, _ = infer_again(scratch, chosen, tops)
-                if _mends(quick, before, finding.node):
-                    whole = infer(graph, chosen)
-                    if (
-                        _mends(whole, before, finding.node)
-                        and _conflicts(whole) <= conflicts
-                        and look(whole, finding.node) is None
-                        and _as_recorded(whole, finding.node)
-                    ):
-                        finding.upstream.append(Argument(prefix + above, argument, value, other))
-    found = finding.upstream[:_MAX_SHOWN]
-    if found:
-        texts = [f"{a.argument} {_text(a.after)} in place of {_text(a.before)} at {a.node!r}" for a in found]
-        finding.why += f"; the model would run with {' or with '.join(texts)}"
-    return tried
+class _Search:
+    """Tries other arguments above findings, so many in all."""
+
+    def __init__(self, graph: Graph, base: Inference, chosen: Overrides, reexamine: Reexamine) -> None:
+        self.graph = graph
+        self.base = base
+        self.chosen = chosen
+        self.reexamine = reexamine
+        self.left = _MAX_TRIED
+
+    @cached_property
+    def before(self) -> set[Path]:
+        return set(_faults(self.base))
+
+    @cached_property
+    def conflicts(self) -> int:
+        return _conflicts(self.base)
+
+    def try_arguments(self, finding: Finding, item: Inference) -> None:
+        """Add to a finding each argument above it, the nearest nodes first, with which the model would run."""
+        asked = [shape for o in finding.operands if (shape := _plain(o.value)) is not None]
+        tried = 0
+        for above in _above(item.graph, finding.path[-1]):
+            for argument, value, other in _alternatives(
+                item.graph.nodes[above].operation, item, above, asked
+            ):
+                if not self.left:
+                    finding.why += f"; of the arguments above it only {tried} were tried"
+                    return
+                self.left -= 1
+                tried += 1
+                path = (*finding.path[:-1], above)
+                if self._mends(item.graph, path, argument, other, finding.path):
+                    finding.upstream.append(Argument(path, argument, value, other))
+        found = finding.upstream[:_MAX_SHOWN]
+        if found:
+            texts = [
+                f"{a.argument} {_text(a.after)} in place of {_text(a.before)} at {a.node!r}" for a in found
+            ]
+            finding.why += f"; the model would run with {' or with '.join(texts)}"
+
+    def _mends(self, graph: Graph, path: Path, argument: str, value: Any, at: Path) -> bool:
+        """True where the node at ``at`` can run with another argument at ``path``, and nothing else is worse."""
+        with _changed(graph, graph.nodes[path[-1]].operation, argument, value), suppress(RewriterError):
+            with_it = suppose(self.base, self.chosen, [path])
+            after = set(_faults(with_it))
+            return (
+                at not in after
+                and after <= self.before
+                and _conflicts(with_it) <= self.conflicts
+                and self.reexamine(with_it, at) is None
+                and _as_recorded(with_it, at)
+            )
+        return False
 
 
 def _alternatives(
     operation: Operation, item: Inference, name: str, asked: Sequence[tuple[int, ...]]
 ) -> Iterator[tuple[str, Any, Any]]:
-    operands = item.calls[name].inputs if name in item.calls else []
+    operands = item.taken(name) or []
     if operation.opaque or not operands:
         return
     for argument, others in ARGUMENTS.items():
@@ -178,12 +190,6 @@ def _changed(graph: Graph, operation: Operation, argument: str, value: Any) -> I
             node.operation = operation
 
 
-def _mends(inference: Inference, before: set[str], path: str) -> bool:
-    """True where a node can run, and nothing else that could cannot."""
-    after = set(_faults(inference))
-    return path not in after and after <= before
-
-
 def _above(graph: Graph, name: str) -> Iterator[str]:
     """The node itself and those above it, nearest first."""
     waiting = deque([(name, 0)])
@@ -197,33 +203,27 @@ def _above(graph: Graph, name: str) -> Iterator[str]:
             waiting.extend((n, steps + 1) for n in new)
 
 
-def _holds(graph: Graph, name: str, path: str) -> bool:
-    first, inside, _ = path.partition("/")
-    return name == first if not inside else graph.nodes[name].operation.name == first
-
-
 def _plain(value: Value) -> tuple[int, ...] | None:
     sizes = [a.size for a in (value.axes or ())[1:]]
     return tuple(s for s in sizes if isinstance(s, int)) if all(isinstance(s, int) for s in sizes) else None
 
 
-def _as_recorded(inference: Inference, path: str) -> bool:
+def _as_recorded(inference: Inference, path: Path) -> bool:
     """True unless the node's result differs from what the file records of it."""
-    prefix, _, name = path.rpartition("/")
-    for where, item in inference.walk():
-        if where == (prefix and f"{prefix}/"):
-            recorded = item.graph.recorded.get((name, 0))
-            axes = item.values[name][0].axes
-            if recorded is None or axes is None:
-                return True
-            return len(recorded) == len(axes) and all(
-                r is None or same(r, a.size) is not Truth.NO for r, a in zip(recorded, axes, strict=True)
-            )
-    return True
+    item = next(inference.at(path[:-1]), None)
+    if item is None:
+        return True
+    recorded = item.graph.recorded.get((path[-1], 0))
+    axes = item.values[path[-1]][0].axes
+    if recorded is None or axes is None:
+        return True
+    return len(recorded) == len(axes) and all(
+        r is None or same(r, a.size) is not Truth.NO for r, a in zip(recorded, axes, strict=True)
+    )
 
 
-def _faults(inference: Inference) -> Iterator[str]:
-    return (prefix + name for prefix, item in inference.walk() for name in item.faults)
+def _faults(inference: Inference) -> Iterator[Path]:
+    return (path for path, _ in inference.faults_at(inference.graph.order))
 
 
 def _conflicts(inference: Inference) -> int:
@@ -235,17 +235,17 @@ def _text(value: Any) -> str:
 
 
 # -- where sizes come from -----------------------------
-def _sources(finding: Finding, item: Inference, prefix: str) -> str:
+def _sources(finding: Finding, item: Inference) -> str:
     """Which nodes made the axes that no other operand has: where to look for a wrong number."""
-    name = finding.node.removeprefix(prefix)
-    if finding.candidates or name not in item.calls:
+    prefix, name = finding.path[:-1], finding.path[-1]
+    if finding.candidates or item.taken(name) is None:
         return ""
     # The finding's own operands may be of another inference: axes are only the same within one.
-    operands = operands_of(item.graph.nodes[name], item.calls[name], item.graph)
+    operands = operands_of(item.graph.nodes[name], item.calls[name], item.graph, prefix)
     texts = []
     for number, operand in enumerate(operands):
         others = [o.value.axes or () for k, o in enumerate(operands) if k != number]
-        if operand.value.axes is None or operand.source == LITERAL:
+        if operand.value.axes is None or not operand.path:
             continue
         for axis in operand.value.axes:
             told = (
@@ -253,12 +253,12 @@ def _sources(finding: Finding, item: Inference, prefix: str) -> str:
             )
             if axis.role is Role.BATCH or axis.size == 1 or not told:
                 continue
-            makers = dict.fromkeys(_maker(item, operand.source, a) for a in axis.flat())
-            names = " and ".join(repr(prefix + maker) for maker in makers if maker)
-            if names == repr(prefix + operand.source):
+            makers = dict.fromkeys(_maker(item, operand.path[-1], a) for a in axis.flat())
+            names = " and ".join(repr(path_text((*prefix, maker))) for maker in makers if maker)
+            if names == repr(operand.source):
                 texts.append(f"{names} makes the {axis} itself")
             elif names:
-                texts.append(f"the {axis} of {prefix + operand.source!r} comes from {names}")
+                texts.append(f"the {axis} of {operand.source!r} comes from {names}")
     return "; ".join(texts)
 
 

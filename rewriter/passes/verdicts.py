@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Collection
 from dataclasses import dataclass
 
+from ..ir.graph import Path
 from ..rules.table import Family
 from .finding import Finding, Kind, Severity
 from .pipeline import Analysis
@@ -27,18 +29,24 @@ class Verdicts:
 
 def verdicts(analysis: Analysis) -> Verdicts:
     """The verdicts on the multiplies of a model; one that is reached in several contexts counts once."""
-    found = {finding.node: finding for finding in analysis.findings}
-    contexts: dict[str, list[Site]] = {}
+    found = {finding.path: finding for finding in analysis.findings}
+    contexts: dict[Path, list[Site]] = {}
+    broken = {name for _, item in analysis.inference.walk() for name in item.faults}
     for site in analysis.sites:
         if site.family is Family.PRODUCT:
             contexts.setdefault(site.path, []).append(site)
-    return Verdicts(**Counter(_verdict(found.get(path), here) for path, here in contexts.items()))
+    return Verdicts(**Counter(_verdict(found.get(path), here, broken) for path, here in contexts.items()))
 
 
-def _verdict(finding: Finding | None, contexts: list[Site]) -> str:
+def _verdict(finding: Finding | None, contexts: list[Site], broken: Collection[str]) -> str:
+    """Args: broken: nodes that cannot run, whose results are supposed: what follows is judged on that."""
     if finding is not None and finding.severity is Severity.ERROR:
         return "wrong"
-    known = all(v.axes is not None and not v.claimed for site in contexts for v in site.values)
+    known = all(
+        v.axes is not None and (not v.claimed or v.claimed in broken)
+        for site in contexts
+        for v in site.values
+    )
     if not known or (finding is not None and finding.kind is Kind.NOT_ANALYSED):
         return "not_analysed"
     return "right" if finding is None else "ambiguous"

@@ -39,7 +39,7 @@ def problem(column: Column, operands: Sequence[tuple[Axis, ...]], meeting: Seque
         if reference is None or axis is reference:
             continue
         how = fit(reference, axis)
-        if how in (Fit.NEVER, Fit.BY_LUCK):
+        if how in (Fit.NEVER, Fit.BY_LUCK, Fit.FIXED):
             return "does not fit"
         if how is Fit.UNPROVEN:
             return "may differ"

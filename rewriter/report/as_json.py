@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
 from ..errors import shown
 from ..ir.axis import Value
+from ..ir.graph import Path
 from ..passes.changes import Changes, State
-from ..passes.finding import Candidate, Finding
+from ..passes.finding import LITERAL, Candidate, Finding, Operand
 from ..passes.rewrite import recorded_shape
 from ..passes.suggest import Suggestion
 from ..results import Report, Result, Shapes
@@ -32,7 +34,7 @@ def report(item: Report) -> dict[str, Any]:
     if isinstance(item, Result):
         data["output"] = item.output
         data["onnx"] = item.onnx
-        data["inserted"] = [{"node": node_path(i.node), "op": i.op, "rule": i.rule} for i in item.inserted]
+        data["inserted"] = [{"node": _path(i.path), "op": i.op, "rule": i.rule} for i in item.inserted]
         data["verified"] = item.verified
         if item.onnx is not None:
             data["onnx_verified"] = item.onnx_verified
@@ -43,21 +45,23 @@ def report(item: Report) -> dict[str, Any]:
 
 def changes(item: Changes) -> list[dict[str, Any]]:
     """Every changed node, before and after; null where it is not there."""
-    return [
-        {"node": node_path(c.node), "before": _state(c.before), "after": _state(c.after)} for c in item.nodes
-    ]
+    return [{"node": _path(c.path), "before": _state(c.before), "after": _state(c.after)} for c in item.nodes]
 
 
 def _state(item: State | None) -> dict[str, Any] | None:
     if item is None:
         return None
-    operands = [{"from": node_path(o.source), "shape": o.value.shape} for o in item.operands]
+    operands = [{"from": _source(o), "shape": o.value.shape} for o in item.operands]
     return {"op": shown(item.op), "operands": operands, "output": item.result.shape if item.result else None}
 
 
-def node_path(path: str) -> str:
+def _path(path: Path) -> str:
     """A node's path, each name of it fit to be shown: what a file holds is neither endless nor steers a terminal."""
-    return "/".join(map(shown, path.split("/")))
+    return "/".join(map(shown, path))
+
+
+def _source(item: Operand) -> str:
+    return _path(item.path) or LITERAL
 
 
 def finding(item: Finding) -> dict[str, Any]:
@@ -65,19 +69,18 @@ def finding(item: Finding) -> dict[str, Any]:
         "code": item.code,
         "kind": str(item.kind),
         "severity": str(item.severity),
-        "node": node_path(item.node),
+        "node": _path(item.path),
         "op": shown(item.op),
         "convention": str(item.convention),
         "operands": [
-            {"from": node_path(o.source), "shape": o.value.shape or [], "axes": roles(o.value)}
-            for o in item.operands
+            {"from": _source(o), "shape": o.value.shape or [], "axes": roles(o.value)} for o in item.operands
         ],
         "message": item.message,
         "candidates": [candidate(c) for c in item.candidates],
         "chosen": item.chosen,
         "why": item.why,
         "upstream": [
-            {"node": node_path(a.node), "argument": a.argument, "from": a.before, "to": a.after}
+            {"node": _path(a.path), "argument": a.argument, "from": a.before, "to": a.after}
             for a in item.upstream
         ],
     }
@@ -107,13 +110,14 @@ def shapes(item: Shapes) -> dict[str, Any]:
     seen = set()
     for prefix, inference in item.inference.walk():
         for name in inference.graph.order:
-            if prefix + name in seen:
+            path = (*prefix, name)
+            if path in seen:
                 continue
-            seen.add(prefix + name)
+            seen.add(path)
             values = inference.values[name]
             nodes.append(
                 {
-                    "node": node_path(prefix + name),
+                    "node": _path(path),
                     "op": shown(inference.graph.nodes[name].operation.class_name),
                     "outputs": [v.shape for v in values],
                     "axes": [roles(v) for v in values],
@@ -149,5 +153,6 @@ def rules(items: tuple[Rule, ...]) -> dict[str, Any]:
     }
 
 
-def unusable(path: str, error: str) -> dict[str, Any]:
-    return {"model": path, "error": error}
+def unusable(path: str, error: str, verified: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """A model that nothing was done with. ``verified`` is what the proof of a repair came to, if it was the proof."""
+    return {"model": path, "error": error} | ({"verified": dict(verified)} if verified is not None else {})

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from ..errors import UsageError, shown
 from ..formats.source import open_model
 from ..ir.axis import Axis
+from ..ir.graph import Path, path_text
 from ..passes.candidates import matches
 from ..passes.evidence import KINDS, weigh
 from ..passes.finding import Applicability, Candidate, Finding, Operand
@@ -77,7 +78,7 @@ def of_file(
 
 def _node(path: str, node: str, analysis: Analysis, rules: Sequence[Rule], width: int) -> str:
     finding = next((f for f in analysis.findings if f.node == node), None)
-    here = [s for s in analysis.sites if s.path == node]
+    here = [s for s in analysis.sites if s.name == node]
     if here:
         return "\n".join(_sections(here, finding, rules, width)) + "\n"
     if finding is not None:
@@ -88,7 +89,9 @@ def _node(path: str, node: str, analysis: Analysis, rules: Sequence[Rule], width
         ]
         return "\n".join(lines) + "\n"
     if any(
-        f"{prefix}{name}" == node for prefix, item in analysis.inference.walk() for name in item.graph.nodes
+        path_text((*prefix, name)) == node
+        for prefix, item in analysis.inference.walk()
+        for name in item.graph.nodes
     ):
         raise UsageError(
             f"node {shown(node)!r} is no {_noun(analysis)}, and nothing is wrong with it; {_known(analysis)}"
@@ -97,7 +100,7 @@ def _node(path: str, node: str, analysis: Analysis, rules: Sequence[Rule], width
 
 
 def _known(analysis: Analysis) -> str:
-    names = list(dict.fromkeys(s.path for s in analysis.sites))
+    names = list(dict.fromkeys(s.name for s in analysis.sites))
     if not names:
         return f"the model has no {_nouns(analysis)}"
     return f"the model's {_nouns(analysis)} are {_some(names)}"
@@ -113,25 +116,26 @@ def _nouns(analysis: Analysis) -> str:
 
 def _whole(path: str, analysis: Analysis, rules: Sequence[Rule], width: int) -> str:
     """Every multiply; those that are right and alike in one section."""
-    by_path: dict[str, list[Site]] = {}
+    by_path: dict[Path, list[Site]] = {}
     for site in analysis.sites:
         by_path.setdefault(site.path, []).append(site)
-    findings = {f.node: f for f in analysis.findings}
+    findings = {f.path: f for f in analysis.findings}
     number = f"{len(by_path):,} {_noun(analysis) if len(by_path) == 1 else _nouns(analysis)}"
     sections = [wrapped(f"{paint(shown(path), 'bold')}: {number}", width, hang=4)]
-    alike: dict[tuple[str, ...], list[str]] = {}
-    for name, group in by_path.items():
-        if name in findings:
-            sections.append(_sections(group, findings[name], rules, width))
+    alike: dict[tuple[str, ...], list[Path]] = {}
+    for path_of_site, group in by_path.items():
+        if path_of_site in findings:
+            sections.append(_sections(group, findings[path_of_site], rules, width))
         else:
             key = (str(group[0].convention), *(o.value.text() for o in group[0].operands))
-            alike.setdefault(key, []).append(name)
-    for names in alike.values():
-        section = _sections(by_path[names[0]], None, rules, width)
-        if len(names) > 1:
-            section += ["", *wrapped(f"The same holds for {_some(names[1:])}.", width)]
+            alike.setdefault(key, []).append(path_of_site)
+    for paths in alike.values():
+        section = _sections(by_path[paths[0]], None, rules, width)
+        if len(paths) > 1:
+            others = _some([path_text(p) for p in paths[1:]])
+            section += ["", *wrapped(f"The same holds for {others}.", width)]
         sections.append(section)
-    sections += [show_finding(f, rules, width) for f in analysis.findings if f.node not in by_path]
+    sections += [show_finding(f, rules, width) for f in analysis.findings if f.path not in by_path]
     rule = ["", paint("-" * width, "dim"), ""]
     lines = [*sections[0], ""]
     for i, section in enumerate(sections[1:]):
@@ -147,7 +151,7 @@ def _some(names: Sequence[str]) -> str:
 # -- one multiply -----------------------------
 def _sections(here: Sequence[Site], finding: Finding | None, rules: Sequence[Rule], width: int) -> list[str]:
     site = here[0]
-    lines = [paint(shown(site.path), "bold")]
+    lines = [paint(shown(site.name), "bold")]
     if len(here) > 1:
         lines += wrapped(f"The model it is in is called {len(here)} times; this is the first call.", width, 2)
     lines += ["", paint("How its operands meet", "bold"), *_meeting(site, width)]

@@ -17,7 +17,8 @@ from ..ir.axis import Role, Value
 from ..ir.graph import Operation, TensorRef
 from ..passes.sites import family_of
 from ..rules.table import Family
-from ..shapes.infer import Inference, infer
+from ..shapes.infer import infer
+from ..shapes.inference import Inference
 from .console import columns, pad, paint
 from .words import count, sizes_text, wrapped
 

@@ -119,7 +119,9 @@ def _others(
         lines.append(f"    ... and {len(others) - most} more (--format json shows all)")
     if item.elsewhere:
         return lines
-    lines += wrapped(f"To say which: --at {_word(f'{shown(item.node)}={others[0].equation}')}", width, 2, 6)
+    first = others[0]
+    said = first.equation if len(first.match.equation.operands) > 1 else first.rule
+    lines += wrapped(f"To say which: --at {_word(f'{shown(item.node)}={said}')}", width, 2, 6)
     return lines
 
 
@@ -193,21 +195,45 @@ def _proven(item: Result, width: int) -> list[str]:
     if verified is None:
         return []
     left = verified["findings_left"]
-    rest = f"{count(left, 'finding')} left that no insertion repairs" if left else "no finding is left"
-    lines = wrapped(f"Proven: the axes of every tensor were computed again; {rest}.", width, hang=4)
-    if not item.inserted:
-        return lines
+    rest = f"{count(left, 'finding')} left" if left else "no finding is left"
+    text = [f"Checked: the axes of every tensor were computed again; {rest}."]
     if "skipped" in verified:
-        return [*lines, *wrapped(f"Not verified by running it: {verified['skipped']}.", width, hang=4)]
+        text += [f"Not run: {verified['skipped']}."] if item.inserted else []
+        return _paragraphs(text, width)
     checks: Mapping[str, Any] = verified["checks"]
+    proven = verified["verdict"] == "proven"
+    if not proven:
+        text.append(f"Not proven: {verified['reason']}.")
     shown_by = [name for name in _CHECKS if checks[name]["proven"]]
     if shown_by:
+        word = "Proven" if proven else "Shown"
         batches = ", ".join(map(str, checks[shown_by[0]]["batches"]))
         off = max(checks[name].get("difference", 0.0) for name in shown_by)
-        text = f"{'; '.join(_CHECKS[name] for name in shown_by)} (off by {off:.1g} at most)"
-        lines += wrapped(f"Proven by running it at batch {batches}: {text}.", width, hang=4)
+        facts = f"{'; '.join(_CHECKS[name] for name in shown_by)} (off by {off:.1g} at most)"
+        text.append(f"{word} by running it at batch {batches}: {facts}.")
     missing = [f"{name}, since {c['why']}" for name, c in checks.items() if c.get("why")]
-    return lines + (wrapped(f"Not shown: {'; '.join(missing)}.", width, hang=4) if missing else [])
+    text += [f"Not shown: {'; '.join(missing)}."] if missing else []
+    return _paragraphs([*text, *_behaviour(verified["behaviour"])], width)
+
+
+def _behaviour(behaviour: Mapping[str, Any]) -> list[str]:
+    """What is to be said where the original runs as well and computes something else."""
+    if not behaviour["changes"]:
+        return []
+    batches, off = ", ".join(map(str, behaviour["batches"])), behaviour["difference"]
+    how = (
+        "something of another shape"
+        if off is None
+        else f"something else (off by {off:.1g} of the largest value)"
+    )
+    return [
+        f"The behaviour changes: the original runs too, at batch {batches}, and computes {how}. No run can show which "
+        "of the two was meant."
+    ]
+
+
+def _paragraphs(text: Sequence[str], width: int) -> list[str]:
+    return [line for paragraph in text for line in wrapped(paragraph, width, hang=4)]
 
 
 # -- suggest -----------------------------

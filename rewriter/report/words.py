@@ -136,6 +136,9 @@ def step_text(step: Step, names: Sequence[str]) -> str:
     what = "the result" if step.operand == RESULT else names[step.operand]
     if step.op == "Transpose":
         return f"Transpose {what} by {step.axes}, giving {to}"
+    if step.like is not None:
+        axes = f"axes {step.axes}" if len(step.axes) > 1 else f"axis {step.axes[0]}"
+        return f"Repeat {what} along {axes} to the size of {names[step.like]}, giving {to}"
     if step.op == "Tile":
         return f"Tile {what} by {step.repeats}, giving {to}"
     if step.op == "Repeat":

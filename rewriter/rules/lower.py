@@ -24,7 +24,8 @@ class Step:
     ``operand`` is the multiply's operand that it acts on, or ``RESULT`` for what replaces or follows the multiply.
     ``to`` is its result's shape. ``axes`` is the permutation of a Transpose, the new axes of an ExpandDims, the
     dropped ones of a Squeeze, the axis of a Repeat (with ``repeats[0]`` times); ``repeats`` the counts of a Tile. A
-    Slice keeps what is in front.
+    Slice keeps what is in front. A Tile with ``like`` repeats along ``axes`` to the sizes that operand ``like`` has
+    there after its own steps: an open batch has no count that could be written. ``lengths`` comes before it.
     """
 
     op: str
@@ -32,6 +33,15 @@ class Step:
     to: tuple[Size, ...]
     axes: tuple[int, ...] = ()
     repeats: tuple[int, ...] = ()
+    like: int | None = None
+
+    @property
+    def lengths(self) -> Step | None:
+        """What shows a Tile how long its axes are to be: the other operand cut to one entry along the rest."""
+        if self.like is None:
+            return None
+        to = tuple(size if i in self.axes else 1 for i, size in enumerate(self.to))
+        return Step("Slice", self.like, to, tuple(i for i in range(len(to)) if i not in self.axes))
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,35 +71,63 @@ class _Track:
         self.sizes = sizes
         self.steps: list[Step] = []
 
-    def _step(self, op: str, axes: tuple[int, ...] = (), repeats: tuple[int, ...] = ()) -> None:
+    def step(self, op: str, axes: tuple[int, ...] = (), repeats: tuple[int, ...] = ()) -> None:
+        """Note a step that gives the operand its present sizes."""
         self.steps.append(Step(op, self.operand, tuple(self.sizes), axes, repeats))
 
     def repeat(self, position: int, times: int, whole: tuple[str, ...], inner: bool, size: Size) -> None:
-        """Make axis ``position`` stand for ``whole``, cut to ``size``: each entry repeated (inner), or all of it."""
+        """Make axis ``position`` stand for ``whole``, cut to ``size``: each entry repeated (inner), or all of it.
+
+        ONNX repeats the entries of an axis of an open size by a Tile along an axis of their own.
+        """
+        old = self.sizes[position]
         self.terms[position] = whole
-        self.sizes[position] = self.sizes[position] * times
+        if inner and not isinstance(old, int) and all(isinstance(s, int) for s in self.sizes if s is not old):
+            self.sizes.insert(position + 1, 1)
+            self.step("ExpandDims", (position + 1,))
+            self.sizes[position + 1] = times
+            self.step(
+                "Tile", repeats=tuple(times if i == position + 1 else 1 for i in range(len(self.sizes)))
+            )
+            self.sizes[position : position + 2] = [old * times]
+            self.step("Reshape")
+            return
+        self.sizes[position] = old * times
         if inner:
-            self._step("Repeat", (position,), (times,))
+            self.step("Repeat", (position,), (times,))
         else:
-            self._step("Tile", repeats=tuple(times if i == position else 1 for i in range(len(self.sizes))))
+            self.step("Tile", repeats=tuple(times if i == position else 1 for i in range(len(self.sizes))))
         if size != self.sizes[position]:
             self.sizes[position] = size
-            self._step("Slice")
+            self.step("Slice")
 
-    def tile(self, terms: Sequence[tuple[str, ...]], sizes: Sequence[Size]) -> str:
-        """Repeat along the unit axes that are to be longer; say what cannot be done."""
+    def tile(self, terms: Sequence[tuple[str, ...]], sizes: Sequence[Size]) -> None:
+        """Repeat along the unit axes that are to be longer, as far as the counts are plain numbers."""
         counts = [
-            size if same(old, 1) is Truth.YES else 1 for old, size in zip(self.sizes, sizes, strict=True)
+            size if same(old, 1) is Truth.YES and isinstance(size, int) else 1
+            for old, size in zip(self.sizes, sizes, strict=True)
         ]
-        unknown = next(
-            (f"{' '.join(t)} is {c}" for t, c in zip(terms, counts, strict=True) if not isinstance(c, int)),
-            "",
-        )
-        if unknown:
-            return f"{unknown}: a repeat count has to be a plain number"
-        self.terms, self.sizes = list(terms), list(sizes)
+        for i, count in enumerate(counts):
+            if count != 1 or self.sizes[i] == sizes[i]:
+                self.terms[i], self.sizes[i] = terms[i], sizes[i]
         if any(count != 1 for count in counts):
-            self._step("Tile", repeats=tuple(count for count in counts if isinstance(count, int)))
+            self.step("Tile", repeats=tuple(counts))
+
+    def tile_like(
+        self, others: Sequence[_Track], terms: Sequence[tuple[str, ...]], sizes: Sequence[Size]
+    ) -> str:
+        """Repeat along the unit axes that are still to be longer, as another operand is; say what cannot be done."""
+        open_ = [i for i, term in enumerate(terms) if term and self.terms[i] != term]
+        if not open_:
+            return ""
+        like = next((t for t in others if all(t.terms[i] == terms[i] for i in open_)), None)
+        if like is None:
+            return (
+                f"{' '.join(terms[open_[0]])} is {sizes[open_[0]]}: a repeat count has to be a plain number"
+            )
+        for i in open_:
+            self.terms[i], self.sizes[i] = terms[i], sizes[i]
+        self.steps.append(Step("Tile", self.operand, tuple(self.sizes), tuple(open_), like=like.operand))
         return ""
 
     def transpose(self, permutation: Sequence[int]) -> None:
@@ -97,7 +135,7 @@ class _Track:
             return
         self.terms = [self.terms[i] for i in permutation]
         self.sizes = [self.sizes[i] for i in permutation]
-        self._step("Transpose", tuple(permutation))
+        self.step("Transpose", tuple(permutation))
 
     def layout(self, terms: Sequence[tuple[str, ...]], sizes: Sequence[Size]) -> None:
         """Only unit axes come or go (the order of the others is right already)."""
@@ -107,7 +145,7 @@ class _Track:
         self.terms, self.sizes = list(terms), list(sizes)
         symbolic = sum(not isinstance(s, int) for s in sizes)
         if symbolic <= 1:
-            self._step("Reshape")
+            self.step("Reshape")
             return
         drop = tuple(i for i, (t, s) in enumerate(zip(old, old_sizes, strict=True)) if not t and s == 1)
         kept = [s for i, s in enumerate(old_sizes) if i not in drop]
@@ -115,14 +153,14 @@ class _Track:
             self.steps.append(Step("Squeeze", self.operand, tuple(kept), drop))
         new = tuple(i for i, t in enumerate(terms) if not t)
         if new:
-            self._step("ExpandDims", new)
+            self.step("ExpandDims", new)
 
     def reshape(self, terms: Sequence[tuple[str, ...]], sizes: Sequence[Size]) -> None:
         """Split or merge axes."""
         if list(terms) == self.terms:
             return
         self.terms, self.sizes = list(terms), list(sizes)
-        self._step("Reshape")
+        self.step("Reshape")
 
 
 def lower(found: Match, convention: Convention) -> Plan:
@@ -145,7 +183,13 @@ def _track(found: Match, operand: int) -> _Track:
     terms: list[tuple[str, ...]] = [()] * len(axes)
     for term, position in zip(found.equation.operands[operand], found.kept[operand], strict=True):
         terms[position] = term.names
-    return _Track(operand, terms, [a.size for a in axes])
+    track = _Track(operand, terms, [a.size for a in axes])
+    for term, position in zip(found.equation.operands[operand], found.kept[operand], strict=True):
+        if term.cropped:
+            track.sizes[position] = found.sizes[term.names[0]]
+    if track.sizes != [a.size for a in axes]:
+        track.step("Slice")
+    return track
 
 
 # -- products without a sum -----------------------------
@@ -161,10 +205,15 @@ def _broadcast(found: Match, convention: Convention) -> Plan:
             return Plan((), tuple(sizes), cannot)
         _order(track, output)
         tracks.append(track)
-    full = [[t.names if t.names in track.terms else () for t in output] for track in tracks]
-    for track, terms in zip(tracks, full, strict=True):
-        if not _lands(track.terms, [t.names for t in output], convention):
-            track.layout(terms, [s if t else 1 for t, s in zip(terms, sizes, strict=True)])
+    wanted = [t.names for t in output]
+    stays = [_lands(track.terms, wanted, convention) for track in tracks]
+    longest = max(tracks, key=lambda track: len(track.terms))
+    if all(stays) and len(longest.terms) < len(wanted):
+        stays[longest.operand] = False  # a unit axis of the result that no operand has
+    for track, lands in zip(tracks, stays, strict=True):
+        if not lands:
+            full = [names if names in track.terms else () for names in wanted]
+            track.layout(full, [s if t else 1 for t, s in zip(full, sizes, strict=True)])
     return Plan(tuple(step for track in tracks for step in track.steps), tuple(sizes))
 
 
@@ -238,15 +287,19 @@ def _joining(found: Match) -> Plan:
     """Every operand with all axes of the result, its own part of the joined one included."""
     output = found.equation.output
     sizes = tuple(found.size(term) for term in output)
-    steps: list[Step] = []
-    for operand in range(len(found.operands)):
-        track = _track(found, operand)
-        own = [Term(t.parts[operand]) if t.parts else t for t in output]
+    tracks = [_track(found, operand) for operand in range(len(found.operands))]
+    wanted = [[Term(t.parts[k]) if t.parts else t for t in output] for k in range(len(tracks))]
+    for track, own in zip(tracks, wanted, strict=True):
         cannot = _bring(track, own, found)
         if cannot:
             return Plan((), sizes, cannot)
-        steps += track.steps
-    return _writable(steps, sizes)
+    whole = [t for t, own in zip(tracks, wanted, strict=True) if t.terms == [term.names for term in own]]
+    for track, own in zip(tracks, wanted, strict=True):
+        cannot = track.tile_like(whole, [t.names for t in own], [found.size(t) for t in own])
+        if cannot:
+            return Plan((), sizes, cannot)
+    steps = [step for track in tracks for step in track.steps]
+    return _writable(sorted(steps, key=lambda step: step.like is not None), sizes)
 
 
 def _writable(steps: Sequence[Step], output: tuple[Size, ...]) -> Plan:
@@ -269,7 +322,8 @@ def _bring(track: _Track, wanted: Sequence[Term], found: Match) -> str:
         return "the axes of the result cannot be made of the operand's"
     if list(full) != track.terms:
         track.layout(full, [s if t else 1 for t, s in zip(full, sizes, strict=True)])
-    return track.tile([t.names for t in wanted], sizes)
+    track.tile([t.names for t in wanted], sizes)
+    return ""
 
 
 def _order_names(track: _Track, order: Sequence[str]) -> None:
@@ -297,10 +351,62 @@ def _merge(track: _Track, products: Sequence[tuple[str, ...]], found: Match) -> 
 
 # -- products with a sum -----------------------------
 def _contraction(found: Match) -> Plan:
+    """One matrix product: with the axes that one side lacks left to broadcasting where that takes fewer nodes."""
+    if len(found.equation.operands) != 2:
+        return Plan((), (), "a sum over more than two operands")
+    flat, stacked = _flattened(found), _stacked(found)
+    fewer = flat.cannot or len(stacked.steps) < len(flat.steps)
+    return stacked if fewer and not stacked.cannot else flat
+
+
+def _stacked(found: Match) -> Plan:
+    """``[..., M, K] @ [..., K, N]`` with every other axis of the result in front, of size 1 where a side lacks it."""
+    equation = found.equation
+    left, right = equation.names(0), equation.names(1)
+    output = [term for term in equation.output if term.names]
+    rows = [t for t in output if not set(t.names) & right][-1:]
+    columns = [t for t in output if not set(t.names) & left][-1:]
+    lead = [t for t in output if t not in (*rows, *columns)]
+    summed = [n for t in equation.operands[0] for n in t.names if n in equation.contracted]
+    inner, none = [Term(tuple(summed))], [Term(())]
+    steps: list[Step] = []
+    for operand, last in ((0, [*(rows or none), *inner]), (1, [*inner, *(columns or none)])):
+        track = _track(found, operand)
+        own = equation.names(operand)
+        wanted = [t if set(t.names) & own else Term(()) for t in lead]
+        while wanted and not wanted[0].names:
+            wanted.pop(0)
+        cannot = _bring(track, [*wanted, *last], found)
+        if cannot:
+            return Plan((), (), cannot)
+        steps += track.steps
+    terms = [t.names for t in (*lead, *(rows or none), *(columns or none))]
+    sizes = [product(found.sizes[n] for n in names) for names in terms]
+    steps.append(Step("MatMul", RESULT, tuple(sizes)))
+    after = _Track(RESULT, terms, sizes)
+    target = [term.names for term in equation.output]
+    if [names for names in terms if names] != [names for names in target if names]:
+        return Plan((), (), "the result's axes in another order")
+    _to_result(after, target, found)
+    return _writable([*steps, *after.steps], tuple(after.sizes))
+
+
+def _to_result(track: _Track, target: list[tuple[str, ...]], found: Match) -> None:
+    """The last step after a MatMul: unit axes dropped, or a Reshape."""
+    if track.terms == target:
+        return
+    sizes = [product(found.sizes[n] for n in names) for names in target]
+    gone = tuple(i for i, names in enumerate(track.terms) if not names)
+    if gone and [names for names in track.terms if names] == target:
+        track.terms, track.sizes = target, sizes
+        track.steps.append(Step("Squeeze", RESULT, tuple(sizes), gone))
+    else:
+        track.reshape(target, sizes)
+
+
+def _flattened(found: Match) -> Plan:
     """``[batch, M, K] @ [batch, K, N]``, whatever comes before and after it."""
     equation = found.equation
-    if len(equation.operands) != 2:
-        return Plan((), (), "a sum over more than two operands")
     left, right = equation.names(0), equation.names(1)
     kept = [n for term in equation.output for n in term.names]
     summed = [n for t in equation.operands[0] for n in t.names if n in equation.contracted]
@@ -336,14 +442,7 @@ def _contraction(found: Match) -> Plan:
     if single != wanted:
         after.reshape(single, [size[n[0]] for n in single])
         after.transpose([single.index(n) for n in wanted])
-    squeezed = [names for names in after.terms if names]
-    if after.terms != target:
-        gone = tuple(i for i, names in enumerate(after.terms) if not names)
-        if squeezed == target and gone:
-            after.terms, after.sizes = target, target_sizes
-            after.steps.append(Step("Squeeze", RESULT, tuple(target_sizes), gone))
-        else:
-            after.reshape(target, target_sizes)
+    _to_result(after, target, found)
     steps += after.steps
     return _writable(steps, tuple(target_sizes))
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from ..ir.axis import SPATIAL, WEAK, Axis, Role, merge_axes, new_axis, unit_axis
+from ..ir.axis import SPATIAL, WEAK, Axis, Role, either, merge_axes, new_axis, same_kind, unit_axis
 from ..ir.size import Size, Truth, divide, has_given_name, product, same
 from .notation import Equation, Term, Terms
 
@@ -53,7 +53,7 @@ class Match:
         for term in self.equation.output:
             if term.parts:
                 joined = self.axes.get(term.names[0]) if term.names else None
-                result.append(new_axis(self.size(term), joined.role if joined else Role.UNKNOWN))
+                result.append(same_kind(joined, self.size(term)) if joined else new_axis(self.size(term)))
                 continue
             whole = self._whole(term.names)
             if whole is not None:
@@ -80,9 +80,9 @@ class Match:
             self.operands[k][position]
             for k, terms in enumerate(self.equation.operands)
             for term, position in zip(terms, self.kept[k], strict=True)
-            if term.names == names and names
+            if term.names == names and names and not term.cropped
         ]
-        return next((a for a in found if a.role not in WEAK), found[0] if found else None)
+        return either(found) if found else None
 
 
 def match(
@@ -96,13 +96,13 @@ def match(
         roles: hold the names to what they stand for in the table (``NAME_ROLES``); off for what a user states.
         keep_units: for each operand, whether its unit axes count (they do by default); the batch always does.
     """
+    batched = any(axis.role is Role.BATCH for axes in operands for axis in axes)
+    first = (Role.BATCH,) if batched else (Role.BATCH, Role.UNKNOWN)
     kept = tuple(
         tuple(
             i
             for i, a in enumerate(axes)
-            if a.size != 1
-            or (keep_units[k] if keep_units else True)
-            or (i == 0 and a.role in (Role.BATCH, Role.UNKNOWN))
+            if a.size != 1 or (keep_units[k] if keep_units else True) or (i == 0 and a.role in first)
         )
         for k, axes in enumerate(operands)
     )
@@ -115,7 +115,6 @@ def match(
     pairs: list[tuple[str, Axis, Axis]] = []
     assumed: set[str] = set()
     groups: list[tuple[Term, Axis]] = []
-    batched = any(map(_has_batch, operands))
     for k, terms in enumerate(expanded.operands):
         unshown = _may_start_with_a_batch(k, operands)
         for term, position in zip(terms, kept[k], strict=True):
@@ -128,7 +127,7 @@ def match(
                 wrong := _role_clash(expanded, term.names, axis, position == 0 and (unshown or not batched))
             ):
                 return NoMatch("role", wrong)
-            if len(term.names) > 1:
+            if len(term.names) > 1 or term.cropped:
                 groups.append((term, axis))
                 continue
             (name,) = term.names
@@ -167,14 +166,36 @@ def _role_clash(equation: Equation, names: tuple[str, ...], axis: Axis, may_be_b
         may_be_batch: it stands where a batch would, and nothing says which axis the batch is.
     """
     letters = [equation.letter(name) for name in names]
+    if "b" in letters and len(letters) > 1:
+        return fold_clash(letters, axis, may_be_batch)
+    folded = any(leaf.role is Role.BATCH for leaf in axis.flat())
     if "b" in letters:
-        if axis.role is Role.BATCH or (axis.role is Role.UNKNOWN and may_be_batch):
+        if folded or (axis.role is Role.UNKNOWN and may_be_batch):
             return ""
         return f"b would be {axis}, which is not the batch"
-    if axis.role is Role.BATCH:
+    if folded:
         return f"{letters[0]} would be the batch"
     allowed = NAME_ROLES.get(letters[0], _NOT_BATCH)
     return "" if axis.role in allowed else f"{names[0]} would be {axis}"
+
+
+def fold_clash(letters: Sequence[str], axis: Axis, may_be_batch: bool) -> str:
+    """Why an axis cannot be the batch times something, in this order, or "".
+
+    What a Reshape made of the batch and other axes shows the order; a batch that nothing was folded into is only
+    repeated whole.
+    """
+    leaves = axis.flat()
+    places = [i for i, leaf in enumerate(leaves) if leaf.role is Role.BATCH]
+    if axis.role is Role.BATCH and len(leaves) == 1:
+        return f"{axis} is a batch as it was given: it is repeated whole" if letters[0] == "b" else ""
+    if not places:
+        known = axis.role is not Role.UNKNOWN or not (may_be_batch or not isinstance(axis.size, int))
+        return f"b would be in {axis}, which is not the batch" if known else ""
+    if places != [0 if letters[0] == "b" else len(leaves) - 1]:
+        made_of = " times ".join(str(leaf.size) for leaf in leaves)
+        return f"{axis} is {made_of}: the batch is not its {'first' if letters[0] == 'b' else 'last'} factor"
+    return ""
 
 
 def _solve_groups(
@@ -188,6 +209,15 @@ def _solve_groups(
     solved: dict[tuple[str, ...], Axis] = {}
     for term, axis in sorted(groups, key=lambda group: len(group[0].names)):
         names = term.names
+        if term.cropped:
+            (name,) = names
+            if name not in sizes and isinstance(axis.size, int) and axis.size > 1:
+                sizes[name], where[name] = axis.size - 1, axis
+                continue
+            if name not in sizes or same(axis.size, sizes[name] + 1) is not Truth.YES:
+                return NoMatch("size", f"{axis} is not one more than {sizes.get(name, name)}")
+            pairs.append((name, axis, where[name]))
+            continue
         if names in solved:
             answer = same(solved[names].size, axis.size)
             if answer is Truth.NO:
@@ -215,9 +245,13 @@ def _solve_groups(
             if quotient == 1:
                 return NoMatch("size", f"{axis} is {have} once: there is nothing to repeat or to group")
             sizes[open_names[0]] = quotient
-        if axis.factors and len(axis.factors) == len(names):
-            for name, factor in zip(names, axis.factors, strict=True):
-                if name in where:
+        leaves = axis.flat()
+        batches = [leaf for leaf in leaves if leaf.role is Role.BATCH]
+        if len(leaves) > 1 and (len(leaves) == len(names) or batches):
+            factors = dict(zip(names, leaves, strict=False)) if len(leaves) == len(names) else {}
+            for name in names:
+                factor = batches[0] if batches and name == "b" else factors.get(name)
+                if name in where and factor is not None:
                     pairs.append((name, factor, where[name]))
         else:
             # (s n) against s: the long axis is the short one repeated.

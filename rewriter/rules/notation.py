@@ -6,7 +6,8 @@ the result is summed over. One name is one size, wherever it stands.
 
 A product with a tilde is cut off: ``(n b)~`` is b as often as it takes, what is too much of the last time left out. A
 sum in the result is tensors side by side: ``b t c, b t d -> b t (c+d)`` joins them along the last axis,
-``b h w c, b d -> b ((h w c)+d)`` flattens the first one before, ``b t c, b c -> b (t+1) c`` adds one step.
+``b h w c, b d -> b ((h w c)+d)`` flattens the first one before, ``b t c, b c -> b (t+1) c`` adds one step. In an
+operand ``(t+1)`` has one entry more than t, and the last one is left out: ``b (t+1) c, b t c -> b t c``.
 """
 
 from __future__ import annotations
@@ -20,6 +21,9 @@ from ..errors import UsageError, shown
 _TOKEN = re.compile(
     r"\s*(?:(?P<arrow>->)|(?P<punct>[(),*+~])|(?P<name>[A-Za-z_][A-Za-z_0-9]*)|(?P<unit>1)(?![0-9A-Za-z_]))"
 )
+_ARROW = "one '->' stands between the operands and the result"
+_COMMA = "a comma stands between two operands"
+_TWO_NAMES = "a product has two names or more: (s n)"
 _STAR_NAMES = {"s": {1: ("s",), 2: ("h", "w"), 3: ("z", "h", "w")}}
 
 
@@ -28,13 +32,19 @@ class Term:
     """One axis: the names whose sizes it multiplies (none for a unit axis), or with ``star`` any number of such.
 
     ``cut`` is set where the axis may end before the product does. ``parts`` are the products that a sum adds up, one
-    for each operand (an empty one adds 1); ``names`` are then those of all parts.
+    for each operand (an empty one adds 1); ``names`` are then those of all parts. In an operand they are a name and one
+    entry that is left out.
     """
 
     names: tuple[str, ...]
     star: bool = False
     cut: bool = False
     parts: tuple[tuple[str, ...], ...] = ()
+
+    @property
+    def cropped(self) -> bool:
+        """True for ``(t+1)``: in an operand, an axis whose last entry is left out."""
+        return self.parts[1:] == ((),) and len(self.parts[0]) == 1
 
     def __str__(self) -> str:
         if self.parts:
@@ -83,6 +93,16 @@ class Equation:
     def joins(self) -> bool:
         """True where the operands are put side by side."""
         return any(term.parts for term in self.output)
+
+    @property
+    def lacking(self) -> set[int]:
+        """The axes of the result, joined ones left out, of which an operand has nothing."""
+        names = [self.names(k) for k in range(len(self.operands))]
+        return {
+            position
+            for position, term in enumerate(self.output)
+            if term.names and not term.parts and any(not set(term.names) & own for own in names)
+        }
 
     @property
     def contracted(self) -> set[str]:
@@ -154,123 +174,148 @@ def parse(text: str) -> Equation:
     Raises:
         UsageError: not of the notation; the message holds the text with a mark under the place.
     """
-    operands: list[list[Term]] = [[]]
-    group: _Group | None = None
-    arrow = -1
-    position = 0
-    text = text.rstrip()
-    while position < len(text):
-        match = _TOKEN.match(text, position)
-        if match is None:
-            raise _error(
-                text,
-                position + len(text[position:]) - len(text[position:].lstrip()),
-                "this has no meaning here",
-            )
-        start = match.start(match.lastgroup or 0)
-        token = match.group(match.lastgroup or 0)
-        position = match.end()
-        side = operands[-1]
-        if token == "->":
-            if arrow >= 0 or group is not None:
-                raise _error(text, start, "one '->' stands between the operands and the result")
-            arrow = len(operands)
-            operands.append([])
-        elif token == ",":
-            if group is not None or arrow >= 0 or not side:
-                raise _error(text, start, "a comma stands between two operands")
-            operands.append([])
-        elif group is not None:
-            wrong = group.take(token)
-            if wrong:
-                raise _error(text, start, wrong)
-            if group.closed:
-                term = group.term()
-                if term.parts and arrow < 0:
-                    raise _error(text, start, "a sum stands in the result only: (c+d)")
-                side.append(term)
-                group = None
-        elif token == "(":
-            group = _Group()
-        elif token in "*~":
-            last = side[-1] if side else Term(())
-            if token == "*" and (last.star or not last.names or last.parts):
-                raise _error(text, start, "a star follows a name or a product: s*, (s n)*")
-            if token == "~" and (last.star or last.cut or len(last.names) < 2 or last.parts):
-                raise _error(text, start, "a tilde follows a product: (n b)~")
-            side[-1] = replace(last, star=last.star or token == "*", cut=last.cut or token == "~")
-        elif token in ")+":
-            raise _error(text, start, f"no '(' stands in front of this {token!r}")
-        else:
-            side.append(Term(() if token == "1" else (token,)))
-    if group is not None:
-        raise _error(text, len(text), "a product is not closed")
-    if arrow < 0:
-        raise _error(text, len(text), "'->' and the result are missing")
-    if arrow < 2:
-        raise _error(text, 0, "a product has two operands or more: a, b -> c")
-    equation = Equation(tuple(map(tuple, operands[:arrow])), tuple(operands[arrow]))
-    _check(equation, text)
+    reader = _Reader(text.rstrip())
+    equation = reader.equation()
+    _check(equation, reader.text)
     return equation
 
 
-class _Group:
-    """What stands in brackets: a product ``(s n)``, or a sum of products ``(c+d)``, ``((h w c)+d)``, ``(t+1)``."""
+class _Reader:
+    """Reads an equation by descent.
 
-    def __init__(self) -> None:
-        self.parts: list[list[str]] = [[]]
-        self.units: set[int] = set()
-        self.depth = 1
-        self.closed = False
-        self.whole: set[int] = set()
+    ::
 
-    def take(self, token: str) -> str:
-        """Read on; what is wrong with the token, or ""."""
-        part, number = self.parts[-1], len(self.parts) - 1
-        ended = number in self.whole or number in self.units
-        if token == "(":
-            if self.depth > 1 or part or ended:
-                return "a product holds names only"
-            self.depth = 2
-        elif token == ")":
-            if self.depth == 2:
-                self.depth = 1
-                self.whole.add(number)
-                return "" if len(part) > 1 else "a product has two names or more: (s n)"
-            if number == 0:
-                self.closed = len(part) > 1 and not ended
-                return "" if self.closed else "a product has two names or more: (s n)"
-            self.closed = True
-            return self._part_ends(part, number)
-        elif token == "+":
-            if self.depth > 1:
-                return "a product holds names only"
-            wrong = self._part_ends(part, number)
-            self.parts.append([])
-            return wrong
-        elif token == "1":
-            if part or ended or self.depth > 1:
-                return "a product holds names only"
-            self.units.add(number)
-        elif token in ("*", "~") or ended:
-            return "a product holds names only"
+        equation = terms {"," terms} "->" terms
+        term     = (name | "1" | "(" product or sum ")") {"*" | "~"}
+        sum      = part "+" part {"+" part}
+        part     = name | "1" | "(" product ")"
+        product  = name name {name}
+    """
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+        self.tokens = list(_tokens(text))
+        self.at = 0
+
+    @property
+    def token(self) -> str:
+        """The next one; "" at the end."""
+        return self.tokens[self.at][0] if self.at < len(self.tokens) else ""
+
+    def take(self) -> str:
+        token = self.token
+        self.at += 1
+        return token
+
+    def error(self, message: str) -> UsageError:
+        """With the mark under the next token."""
+        place = self.tokens[self.at][1] if self.at < len(self.tokens) else len(self.text)
+        return _error(self.text, place, message)
+
+    def equation(self) -> Equation:
+        operands = [self.terms()]
+        while self.token == ",":
+            if not operands[-1]:
+                raise self.error(_COMMA)
+            self.take()
+            operands.append(self.terms())
+        if not self.token:
+            raise self.error("'->' and the result are missing")
+        self.take()
+        output = self.terms(result=True)
+        if self.token:
+            raise self.error(_ARROW if self.token == "->" else _COMMA)
+        if len(operands) < 2:
+            raise _error(self.text, 0, "a product has two operands or more: a, b -> c")
+        return Equation(tuple(operands), output)
+
+    def terms(self, result: bool = False) -> Terms:
+        """Up to the next comma or arrow, or the end."""
+        found = []
+        while self.token not in ("", ",", "->"):
+            found.append(self.term(result))
+        return tuple(found)
+
+    def term(self, result: bool) -> Term:
+        term = Term(())
+        if self.token == "(":
+            term = self.group(result)
+        elif self.token in (")", "+"):
+            raise self.error(f"no '(' stands in front of this {self.token!r}")
+        elif self.token not in ("*", "~"):
+            token = self.take()
+            term = Term(() if token == "1" else (token,))
+        while self.token in ("*", "~"):
+            if self.token == "*" and (term.star or not term.names or term.parts):
+                raise self.error("a star follows a name or a product: s*, (s n)*")
+            if self.token == "~" and (term.star or term.cut or len(term.names) < 2 or term.parts):
+                raise self.error("a tilde follows a product: (n b)~")
+            term = replace(term, star=True) if self.take() == "*" else replace(term, cut=True)
+        return term
+
+    def group(self, result: bool) -> Term:
+        """What stands in brackets."""
+        self.take()
+        parts = [self.part()]
+        while self.token == "+":
+            self.take()
+            parts.append(self.part())
+        if len(parts) == 1:
+            term = Term(parts[0])
         else:
-            part.append(token)
-        return ""
+            term = sum_of(parts)
+            if not result and not term.cropped:
+                raise self.error("a sum stands in the result only: (c+d); in an operand it is (t+1)")
+        self.take()
+        return term
 
-    def _part_ends(self, part: list[str], number: int) -> str:
-        if not part and number not in self.units:
-            return "a part of the sum is missing"
-        if len(part) > 1 and number not in self.whole:
-            return "a product within a sum stands in brackets: ((h w)+d)"
-        return ""
+    def part(self) -> tuple[str, ...]:
+        """A part of a sum, or all of a product, up to the ``+`` or the bracket that ends it."""
+        first = self.at
+        bracketed, unit = self.token == "(", self.token == "1"
+        if bracketed:
+            self.take()
+        names = () if unit else self.names()
+        if bracketed:
+            self.ends(")")
+            if len(names) < 2:
+                raise self.error(_TWO_NAMES)
+        if bracketed or unit:
+            self.take()
+        self.ends("+", ")")
+        in_sum = self.token == "+" or self.tokens[first - 1][0] == "+"
+        if not in_sum and (bracketed or len(names) < 2):
+            raise self.error(_TWO_NAMES)
+        if in_sum and not names and not unit:
+            raise self.error("a part of the sum is missing")
+        if in_sum and len(names) > 1 and not bracketed:
+            raise self.error("a product within a sum stands in brackets: ((h w)+d)")
+        return names
 
-    def term(self) -> Term:
-        return (
-            sum_of([tuple(part) for part in self.parts])
-            if len(self.parts) > 1
-            else Term(tuple(self.parts[0]))
-        )
+    def ends(self, *tokens: str) -> None:
+        """Raises where the next token is none of these."""
+        if self.token not in tokens:
+            wrong = {"": "a product is not closed", ",": _COMMA, "->": _ARROW}
+            raise self.error(wrong.get(self.token, "a product holds names only"))
+
+    def names(self) -> tuple[str, ...]:
+        found = []
+        while self.token[:1].isalpha() or self.token[:1] == "_":
+            found.append(self.take())
+        return tuple(found)
+
+
+def _tokens(text: str) -> Iterator[tuple[str, int]]:
+    """Each token and where it starts."""
+    position = 0
+    while position < len(text):
+        match = _TOKEN.match(text, position)
+        if match is None:
+            rest = text[position:]
+            raise _error(text, position + len(rest) - len(rest.lstrip()), "this has no meaning here")
+        group = match.lastgroup or 0
+        yield match.group(group), match.start(group)
+        position = match.end()
 
 
 def _check(equation: Equation, text: str) -> None:

@@ -24,6 +24,10 @@ def evaluate(equation: Equation, sizes: dict[str, int], operands: Sequence[Any])
     """
     import numpy as np
 
+    operands = [
+        np.asarray(array)[tuple(slice(sizes[t.names[0]]) if t.cropped else slice(None) for t in terms)]
+        for array, terms in zip(operands, equation.operands, strict=True)
+    ]
     if any(term.cut for term in equation.output):
         return _cropped(equation, sizes, operands)
     letters = dict(zip(sizes, string.ascii_letters, strict=False))

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import enum
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 
 from ..errors import UsageError, shown
 from .notation import Equation, parse
@@ -31,6 +31,7 @@ class Family(enum.Enum):
     ELEMENTWISE = "elementwise"
     CONTRACTION = "contraction"
     JOINING = "joining"
+    OTHER = "any other node, before which a Reshape was lost"
 
 
 @dataclass(frozen=True)
@@ -56,15 +57,18 @@ class Rule:
 
     def serves(self, family: Family) -> bool:
         """True where the rule can be what an operation of this family means."""
-        if self.only is not None:
-            return family is self.only
-        return any(family in families_of(equation) for equation in self.equations)
+        return family is self.only if self.only is not None else family in self._families
+
+    @cached_property
+    def _families(self) -> frozenset[Family]:
+        return frozenset().union(*map(families_of, self.equations))
 
 
 def kind_of(equation: Equation) -> Kind:
     """What an equation does, read off its names.
 
-    Tensors side by side that are first spread over axes they lack, or flattened, are given another rank.
+    Tensors side by side that are first spread over axes they lack, or flattened, are given another rank. One that lacks
+    no more than the batch is repeated.
     """
     if equation.joins:
         return _kind_of_joined(equation)
@@ -86,9 +90,14 @@ def _kind_of_joined(equation: Equation) -> Kind:
     shared = [set(term.names) for term in equation.output if not term.parts and term.names]
     operands = [equation.names(k) for k in range(len(equation.operands))]
     ranks = {len(terms) for terms in equation.operands}
-    lacks = any(not names & whole for names in operands for whole in shared)
-    if lacks or len(ranks) > 1 or any(len(part) != 1 for t in equation.output for part in t.parts):
+    if (
+        equation.lacking - {0}
+        or len(ranks) > 1
+        or any(len(part) != 1 for t in equation.output for part in t.parts)
+    ):
         return Kind.CONTRACT
+    if equation.lacking:
+        return Kind.REPEAT
     return Kind.REPEAT if any(0 < len(n & w) < len(w) for n in operands for w in shared) else Kind.PLACE
 
 
@@ -124,7 +133,13 @@ def builtin() -> tuple[Rule, ...]:
             "b s* c, b c -> b s* c",
             "b c s*, b c -> b c s*",
         ),
-        _rule("channel-scale", "one factor per channel", "b s* c, c -> b s* c", "b c s*, c -> b c s*"),
+        _rule(
+            "channel-scale",
+            "one factor per channel",
+            "b s* c, c -> b s* c",
+            "b c s*, c -> b c s*",
+            "b c, c -> b c",
+        ),
         _rule(
             "spatial-gate",
             "one factor per position (CBAM)",
@@ -137,6 +152,13 @@ def builtin() -> tuple[Rule, ...]:
             "channels last against channels first",
             "b s* c, b c s* -> b s* c",
             "b c s*, b s* c -> b c s*",
+        ),
+        _rule(
+            "time-major",
+            "batch first against time first",
+            "b t, t b -> b t",
+            "b t r*, t b r* -> b t r*",
+            "t b r*, b t r* -> t b r*",
         ),
         _rule("regroup", "flattened axes against the axes that they came from", "b m n, b (m n) -> b m n"),
         _rule(
@@ -162,14 +184,34 @@ def builtin() -> tuple[Rule, ...]:
             "b c (s n)*, b c s* -> b c (s n)*",
             "b c (s n)*, b s* -> b c (s n)*",
         ),
-        _rule("batch-tile", "a smaller batch repeated whole (np.tile order)", "(n b) r*, b r* -> (n b) r*"),
+        _rule(
+            "batch-tile",
+            "a smaller batch repeated whole (np.tile order)",
+            "(n b) r*, b r* -> (n b) r*",
+            "(n b), b -> (n b)",
+        ),
+        _rule(
+            "batch-repeat",
+            "each sample of a smaller batch repeated (np.repeat order)",
+            "(b n) r*, b r* -> (b n) r*",
+            "(b n), b -> (b n)",
+        ),
         _rule(
             "batch-cover",
             "a smaller batch repeated until it covers the larger one, the rest cut off",
             "(n b)~ r*, b r* -> (n b)~ r*",
         ),
         _rule(
-            "outer", "each entry of one side with each of the other (bilinear pooling)", "b f, b g -> b f g"
+            "outer",
+            "each entry of one side with each of the other (bilinear pooling)",
+            "b f, b g -> b f g",
+            "b, f -> b f",
+        ),
+        _rule(
+            "outer-per-position",
+            "each entry of one side with each of the other, at every position or in every channel",
+            "b r* f, b r* g -> b r* f g",
+            "b f r*, b g r* -> b f g r*",
         ),
         _rule("matmul", "contraction written as a multiply", "b m k, b k n -> b m n"),
         _rule("matmul-nt", "the same, right side transposed", "b m k, b n k -> b m n"),
@@ -193,6 +235,62 @@ def builtin() -> tuple[Rule, ...]:
             "b r* m k, b r* n k -> b r* m n",
             "b r* k m, b r* k n -> b r* m n",
             "b r* k m, b r* n k -> b r* m n",
+            only=Family.CONTRACTION,
+        ),
+        _rule(
+            "shared-stack",
+            "one matrix product for each entry of axes that one side lacks, such as the heads",
+            "b r* m k, b k n -> b r* m n",
+            "b r* m k, b n k -> b r* m n",
+            "b r* k m, b k n -> b r* m n",
+            "b m k, b r* k n -> b r* m n",
+            "b m k, b r* n k -> b r* m n",
+            "b k m, b r* k n -> b r* m n",
+            only=Family.CONTRACTION,
+        ),
+        _rule(
+            "stacked-vecmat",
+            "a weighted sum of rows for each entry of the axes that both sides share",
+            "b r* k, b r* k n -> b r* n",
+            "b r* k, b r* k n -> b r* 1 n",
+            "r* k, b r* k n -> b r* n",
+            "b r* k, r* k n -> b r* n",
+            "k, b r* k n -> b r* n",
+        ),
+        _rule(
+            "stacked-matvec",
+            "one dot product per row for each entry of the axes that both sides share",
+            "b r* m k, b r* k -> b r* m",
+            "b r* m k, b r* k -> b r* m 1",
+            "r* m k, b r* k -> b r* m",
+            "b r* m k, r* k -> b r* m",
+            "b r* m k, k -> b r* m",
+        ),
+        _rule(
+            "shared-matvec",
+            "one vector for every sample: a dot product with each row",
+            "b m k, k -> b m",
+            "b m k, k -> b m 1",
+            "b k, k -> b",
+            "b k, k -> b 1",
+            only=Family.CONTRACTION,
+        ),
+        _rule(
+            "stacked-dot",
+            "one dot product for each entry of the axes that both sides share",
+            "b r* k, b r* k -> b r*",
+            "b r* k, b r* k -> b r* 1",
+            only=Family.CONTRACTION,
+        ),
+        _rule(
+            "folded-matmul",
+            "a matrix product of a batch with heads folded into it and one without them",
+            "(n b) m k, b k j -> (n b) m j",
+            "(n b) m k, b j k -> (n b) m j",
+            "b m k, (n b) k j -> (n b) m j",
+            "(b n) m k, b k j -> (b n) m j",
+            "(b n) m k, b j k -> (b n) m j",
+            "b m k, (b n) k j -> (b n) m j",
             only=Family.CONTRACTION,
         ),
         _rule(

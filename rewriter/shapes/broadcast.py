@@ -8,10 +8,12 @@ Source: ``keras/src/layers/merging/base_merge.py`` (Keras 3.15) and NumPy's broa
 from __future__ import annotations
 
 import enum
-import itertools
+from collections import Counter
 from collections.abc import Sequence
+from dataclasses import dataclass
 
-from ..ir.axis import WEAK, Axis, Role, new_axis, note_conflict
+from ..ir.axis import WEAK, Axis, Role, new_axis, record, recording
+from ..ir.identities import Identities, settle
 from ..ir.size import Truth, may_be_any, same, unknown
 from .call import ShapeError
 
@@ -31,6 +33,7 @@ class Fit(enum.Enum):
     STRETCH = "one is 1 and is repeated"
     NEVER = "the sizes differ"
     BY_LUCK = "only a batch of one size fits"
+    FIXED = "one batch is open, the other is a number"
     UNPROVEN = "the sizes may differ"
 
 
@@ -68,7 +71,20 @@ def fit(a: Axis, b: Axis) -> Fit:
     if (a.role is Role.BATCH) != (b.role is Role.BATCH):
         other = b if a.role is Role.BATCH else a
         return Fit.UNPROVEN if may_be_any(other.size) else Fit.BY_LUCK
-    return Fit.UNPROVEN
+    return Fit.FIXED if fixes_batch(a, b) else Fit.UNPROVEN
+
+
+def fixes_batch(a: Axis, b: Axis) -> bool:
+    """True where an open batch meets a plain number, 1 included: as one axis they have that batch size only."""
+    number, other = (a, b) if isinstance(a.size, int) else (b, a)
+    return isinstance(number.size, int) and not isinstance(other.size, int) and other.role is Role.BATCH
+
+
+def only_at(a: Axis, b: Axis) -> str:
+    """What is wrong with axes of which one fixes the batch of the other, in words."""
+    number, other = (a, b) if isinstance(a.size, int) else (b, a)
+    sides = f"the batch is {other.size} on one side and {number.size} on the other"
+    return f"{sides}: this runs at batch {number.size} only"
 
 
 def conflicting(a: Axis, b: Axis) -> bool:
@@ -77,18 +93,11 @@ def conflicting(a: Axis, b: Axis) -> bool:
 
 
 def meet(a: Axis, b: Axis) -> Axis:
-    """The output axis of two that fit: the one that is not 1, and of two equals the one that says more.
-
-    Two names of an ONNX file can be one size, and either of them can be 1: nothing is known of what comes out.
-    """
+    """The output axis of two that fit: the one that is not 1, and of two equals the one that says more."""
     if a.size == 1 and b.size != 1:
         return b
     if b.size == 1 and a.size != 1:
         return a
-    if may_be_any(a.size) and may_be_any(b.size) and same(a.size, b.size) is Truth.UNKNOWN:
-        return new_axis(
-            unknown(), Role.BATCH if a.role is Role.BATCH or b.role is Role.BATCH else Role.UNKNOWN
-        )
     if isinstance(b.size, int) and not isinstance(a.size, int):
         return b
     return b if a.role in WEAK and b.role not in WEAK else a
@@ -106,68 +115,134 @@ def broadcast(convention: Convention, operands: Sequence[Axes], unify: bool = Tr
     Raises:
         ShapeError: two axes that meet cannot go together at every batch size.
     """
-    result = []
     columns = align(convention, operands)
+    picked = [_fitting(column) for column in columns]
     one_rank = len({len(axes) for axes in operands if axes}) < 2
-    unify_here = unify and one_rank and not _contradict(columns)
-    for column in columns:
-        present = [axis for axis in column if axis is not None]
-        out = present[0]
-        for axis in present[1:]:
-            how = fit(out, axis)
-            if how in (Fit.NEVER, Fit.BY_LUCK):
-                raise ShapeError(f"{out} meets {axis}: {how.value}")
-            if unify and how is Fit.SAME and conflicting(out, axis):
-                note_conflict(f"{out} meets {axis}")
-            if unify_here and how is Fit.SAME and not (out.factors or axis.factors):
-                out.origin.unify(axis.origin)
-            out = meet(out, axis)
-        result.append(out)
-    if not unify and _crosswise(columns):
-        return tuple(
-            axis if _identities_agree(column) else new_axis(axis.size)
-            for axis, column in zip(result, columns, strict=True)
-        )
-    if unify and not one_rank and any(map(_of_two_sources, columns)):
-        return tuple(
-            axis if axis.size == 1 or axis.role is Role.BATCH else new_axis(axis.size) for axis in result
-        )
-    return tuple(result)
+    effect = Meeting(columns, tuple(picked), tuple(map(_open, columns, picked)), unify, one_rank)
+    if recording():
+        record(effect.play)
+        return effect.result()
+    return settle([effect.play], effect.result())
 
 
-def _of_two_sources(column: Column) -> bool:
-    """True where axes meet that are, or were computed along, what layers take for different things."""
-    sources = {axis.origin.source() for axis in column if axis is not None and axis.size != 1}
-    return len(sources - {None}) > 1
+def _fitting(column: Column) -> Axis:
+    """The axis of a column that the result has, by size. Raises ShapeError."""
+    present = [axis for axis in column if axis is not None]
+    out = present[0]
+    for axis in present[1:]:
+        how = fit(out, axis)
+        if how is Fit.FIXED:
+            raise ShapeError(only_at(out, axis))
+        if how in (Fit.NEVER, Fit.BY_LUCK):
+            raise ShapeError(f"{out} meets {axis}: {how.value}")
+        out = _either_size(out, axis) if _undetermined(out, axis) else meet(out, axis)
+    return out
 
 
-def _contradict(columns: Sequence[Column]) -> bool:
-    """True where axes meet that layers take for different things."""
-    return any(
-        conflicting(a, b)
-        for column in columns
-        for a, b in itertools.combinations([x for x in column if x is not None and x.size != 1], 2)
+def _undetermined(a: Axis, b: Axis) -> bool:
+    """True where either may be 1: two names of an ONNX file can be one size, and nothing is known of what comes out."""
+    return (
+        1 not in (a.size, b.size)
+        and may_be_any(a.size)
+        and may_be_any(b.size)
+        and same(a.size, b.size) is Truth.UNKNOWN
     )
 
 
-def _crosswise(columns: Sequence[Column]) -> bool:
-    """True where an axis of one operand meets another axis than the one that it is in the other operand."""
-    for place, column in enumerate(columns):
-        for k, axis in enumerate(column):
-            if (
-                axis is None
-                or axis.size == 1
-                or any(axis.is_same(o) for j, o in enumerate(column) if o and j != k)
-            ):
-                continue
-            for other_place, others in enumerate(columns):
-                if other_place != place and any(
-                    axis.is_same(o) for j, o in enumerate(others) if o and j != k
-                ):
-                    return True
-    return False
+def _either_size(a: Axis, b: Axis) -> Axis:
+    return new_axis(unknown(), Role.BATCH if Role.BATCH in (a.role, b.role) else Role.UNKNOWN)
 
 
-def _identities_agree(column: Column) -> bool:
+def _open(column: Column, picked: Axis) -> Axis | None:
+    """A new axis for the result, where only the identities tell which axis of a column that is; else None."""
     present = [axis for axis in column if axis is not None and axis.size != 1]
-    return all(axis.is_same(present[0]) for axis in present)
+    if not present or picked.factors:
+        return None
+    return new_axis(picked.size, Role.BATCH if picked.role is Role.BATCH else Role.UNKNOWN)
+
+
+@dataclass(frozen=True, slots=True)
+class Meeting:
+    """Operands that meet: what becomes of their axes once it is known which are one and what they stand for.
+
+    ``picked`` are the result's axes by size; ``made`` those that are new and become one with an operand's, or do not.
+    """
+
+    columns: list[Column]
+    picked: tuple[Axis, ...]
+    made: tuple[Axis | None, ...]
+    unify: bool
+    one_rank: bool
+
+    def result(self) -> Axes:
+        return tuple(made or picked for made, picked in zip(self.made, self.picked, strict=True))
+
+    def play(self, known: Identities) -> None:
+        contradict = any(self._contradicts(known, column) for column in self.columns)
+        unify_here = self.unify and self.one_rank and not contradict
+        outs = [self._unified(known, column, unify_here) for column in self.columns]
+        if not self.unify and self._crosswise(known):
+            own = [len({known.identity(axis) for axis in _present(column)}) < 2 for column in self.columns]
+        elif self.unify and not self.one_rank and any(self._of_two_sources(known, c) for c in self.columns):
+            own = [known.role(out.origin) is Role.BATCH for out in outs]
+        else:
+            own = [True] * len(outs)
+        for column, made, out, is_own in zip(self.columns, self.made, outs, own, strict=True):
+            first = next(iter(_present(column)), None)
+            settled = first is None or not any(_undetermined(first, axis) for axis in _present(column))
+            if made is not None and is_own and settled:
+                known.unify(out.origin, made.origin)
+
+    def _unified(self, known: Identities, column: Column, unify_here: bool) -> Axis:
+        present = [axis for axis in column if axis is not None]
+        out = present[0]
+        for axis in present[1:]:
+            if fit(out, axis) is Fit.SAME:
+                if self.unify and _conflict(known, out, axis):
+                    known.note(f"{known.axis_text(out)} meets {known.axis_text(axis)}")
+                if unify_here and not (out.factors or axis.factors):
+                    known.unify(out.origin, axis.origin)
+                if known.role(out.origin) in WEAK and known.role(axis.origin) not in WEAK:
+                    out = axis
+            else:
+                out = meet(out, axis)
+        return out
+
+    @staticmethod
+    def _contradicts(known: Identities, column: Column) -> bool:
+        """True where axes meet that layers take for different things."""
+        return len({known.role(axis.origin) for axis in _present(column)} - WEAK) > 1
+
+    @staticmethod
+    def _of_two_sources(known: Identities, column: Column) -> bool:
+        """True where axes meet that are, or were computed along, what layers take for different things."""
+        return len({known.source(axis) for axis in _present(column)} - {None}) > 1
+
+    def _crosswise(self, known: Identities) -> bool:
+        """True where an axis of one operand meets another axis than the one that it is in the other operand."""
+        whose = [
+            [None if axis is None or axis.size == 1 else known.identity(axis) for axis in column]
+            for column in self.columns
+        ]
+        held = [Counter(column) for column in whose]
+        return any(
+            identity is not None
+            and held[place][identity] == 1
+            and any(
+                held[other][identity] - (whose[other][k] == identity) > 0
+                for other in range(len(held))
+                if other != place
+            )
+            for place, column in enumerate(whose)
+            for k, identity in enumerate(column)
+        )
+
+
+def _present(column: Column) -> list[Axis]:
+    return [axis for axis in column if axis is not None and axis.size != 1]
+
+
+def _conflict(known: Identities, a: Axis, b: Axis) -> bool:
+    """True where both roles are strong and differ."""
+    one, other = known.role(a.origin), known.role(b.origin)
+    return one not in WEAK and other not in WEAK and one is not other

@@ -32,6 +32,9 @@ _ABOVE: dict[str, tuple[str, ...]] = {
     "complex128": (),
 }
 
+# What a tensor of numbers can be: those that are promoted, and the eight bits that are not.
+NUMBERS = frozenset(_ABOVE) - frozenset(WEAK) | {"float8_e4m3fn", "float8_e5m2", "int4", "uint4"}
+
 
 def _reachable() -> dict[str, frozenset[str]]:
     above: dict[str, frozenset[str]] = {}
@@ -124,3 +127,15 @@ def widened(dtype: str) -> str:
     if dtype in ("bool", "int8", "int16"):
         return "int32"
     return "uint32" if dtype in ("uint8", "uint16") else dtype
+
+
+def quotient(dtype: str) -> str:
+    """A tensor by a Python number, as TensorFlow divides: 32 and 64 bits give float64, fewer float32."""
+    if dtype in ("int32", "int64", "uint32", "uint64"):
+        return "float64"
+    return FLOATX if is_integral(dtype) else dtype
+
+
+def product_type(*dtypes: str) -> str:
+    """The dtype of a matrix product: 8-bit integers are summed in 32 bits."""
+    return "int32" if set(dtypes) == {"int8"} else result_type(*dtypes)

@@ -8,17 +8,19 @@ its text costs, however often one calls another.
 from __future__ import annotations
 
 import heapq
-from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from ..errors import BadFileError, UnsupportedError, shown
-from ..ir.axis import CONFLICTS, Axis, Origin, Role, Value, new_axis, unit_axis
-from ..ir.graph import BODY, Graph, Literal, Node, Operation, TensorRef, map_leaves
+from ..ir.axis import Axis, Origin, Role, Value, new_axis, record, scope, unit_axis
+from ..ir.graph import BODY, Graph, Literal, Node, Operation, Path, TensorRef, map_leaves
+from ..ir.identities import Identities
 from ..ir.size import Size, is_beyond, is_unknown, symbol, unknown
 from .call import LAYERS, ONNX, OPS, Call, OpaqueError, Rule, ShapeError
 from .demands import Misconfigured, check_weights
+from .inference import Changed, Context, Inference, Step, Steps, Summary, output_of
+from .recorded import restated
 
 _MAX_DEPTH = 100
 _MAX_SIGNATURES = 256
@@ -26,58 +28,23 @@ _MAX_RANK = 254  # TensorFlow's
 _LETTERS = {3: ("T",), 4: ("H", "W"), 5: ("D", "H", "W")}
 
 
-@dataclass(slots=True)
-class Inference:
-    """The values of one graph for one signature of its operands.
-
-    ``faults`` holds what cannot run, by node; ``conflicts`` the nodes that take an axis for something else than it is;
-    ``opaque`` the nodes of which nothing is known, with the reason;
-    ``inner`` the analysis of the models below a node, by the path from it (a wrapper can hold one).
-    """
-
-    graph: Graph
-    values: dict[str, list[Value]] = field(default_factory=dict)
-    calls: dict[str, Call] = field(default_factory=dict)
-    faults: dict[str, str] = field(default_factory=dict)
-    conflicts: dict[str, list[str]] = field(default_factory=dict)
-    opaque: dict[str, str] = field(default_factory=dict)
-    inner: dict[str, list[tuple[str, Inference]]] = field(default_factory=dict)
-
-    def outputs(self) -> list[Value]:
-        return [self.value(ref) for ref in self.graph.output_refs()]
-
-    def value(self, ref: TensorRef) -> Value:
-        """The value of a tensor. Raises BadFileError where the node has no such output."""
-        values = self.values[ref.node]
-        if not 0 <= ref.index < len(values):
-            raise BadFileError(f"node {shown(ref.node)!r} has no output {ref.index}")
-        return values[ref.index]
-
-    def walk(self, prefix: str = "") -> Iterator[tuple[str, Inference]]:
-        """This analysis and those below it, each with its path (``""``, ``"inner/"``); a pair once."""
-        seen: set[tuple[str, int]] = set()
-        stack: list[tuple[str, Inference]] = [(prefix, self)]
-        while stack:
-            path, item = stack.pop()
-            if (path, id(item)) in seen:
-                continue
-            seen.add((path, id(item)))
-            yield path, item
-            below = [(f"{path}{sub}/", inf) for subs in item.inner.values() for sub, inf in subs]
-            stack.extend(reversed(below))
-
-
 # What to take for a node's result instead of applying its rule; None: apply it after all.
 Override = Callable[[Call], "tuple[Axis, ...] | None"]
+# The override of a node, by its path, if it has one.
+Overrides = Callable[[Path], "Override | None"]
+
+
+def _nothing(path: Path) -> None:
+    """No overrides."""
 
 
 def infer(
-    graph: Graph, overrides: Mapping[str, Override] | None = None, operands: Sequence[Value] | None = None
+    graph: Graph, overrides: Overrides = _nothing, operands: Sequence[Value] | None = None
 ) -> Inference:
     """Axes of every tensor of a model.
 
     Args:
-        overrides: results to suppose for nodes, by their path: what would flow on if they were repaired.
+        overrides: results to suppose for nodes: what would flow on if they were repaired.
         operands: what the model is called on, in the order of its inputs, if not what they declare.
 
     Raises:
@@ -85,7 +52,8 @@ def infer(
         UnsupportedError: layers are nested too deep.
     """
     try:
-        return _Driver(overrides or {}).run(graph, operands)
+        driver = _Driver(overrides, Context())
+        return Inference(graph, driver.run(graph, operands), context=driver.context)
     except RecursionError:
         raise UnsupportedError("layers are nested too deep to analyse") from None
 
@@ -97,54 +65,43 @@ def infer_call(operation: Operation, args: tuple[Any, ...], kwargs: dict[str, An
         ShapeError: it cannot run on such operands.
         OpaqueError: nothing is known of it.
     """
-    outcome = _Driver({}).apply(operation, *args, **kwargs)
-    return [leaf for leaf in flatten_outputs(outcome) if isinstance(leaf, Value)]
+    with scope(("call",)) as opened:
+        outcome = _Driver(_nothing, Context()).apply(operation, *args, **kwargs)
+    identities = Identities()
+    identities.play("", opened.effects)
+    return [identities.value(leaf) for leaf in flatten_outputs(outcome) if isinstance(leaf, Value)]
 
 
-def infer_again(
-    before: Inference, overrides: Mapping[str, Override], at: Collection[str]
-) -> tuple[Inference, list[str]]:
-    """The same model with other results at some nodes, inferred anew as far as other sizes reach.
-
-    What is inferred anew shares its axes with ``before`` and tells them what they are: use both for sizes only.
+def suppose(before: Inference, overrides: Overrides, at: Collection[Path]) -> Inference:
+    """The same model with other results at some nodes: what ``infer`` would give, as far as it differs.
 
     Args:
-        at: the nodes of the outermost model that are different now, or hold one that is.
-
-    Returns:
-        The inference, and the nodes of the outermost model that were inferred anew, producers first.
+        before: an inference of the outermost model.
+        overrides: all that are supposed, those that ``before`` supposes too.
+        at: the nodes that have another result, or another rule, than in ``before``.
     """
+    assert before.context is not None
     try:
-        return _Driver(overrides).again(before, at)
+        graph = before.graph
+        held = {name for path in at if len(path) > 1 for name in graph.enclosing(path)}
+        context = before.context.without(graph.nodes[name].operation for name in held)
+        return _Driver(overrides, context).again(before, {n for path in at for n in graph.enclosing(path)})
     except RecursionError:
         raise UnsupportedError("layers are nested too deep to analyse") from None
 
 
-@dataclass(slots=True)
-class _Summary:
-    """A nested model on formal operands."""
-
-    formals: list[Origin]
-    inference: Inference
-    result: Any
-
-
 class _Driver:
-    def __init__(self, overrides: Mapping[str, Override]) -> None:
+    def __init__(self, overrides: Overrides, context: Context) -> None:
         self.overrides = overrides
-        self.path = ""
-        self.batch = Origin(Role.BATCH)
-        self.symbols: Counter[str] = Counter()
-        self.taken: frozenset[str] = frozenset()
-        self.batches: dict[str, Origin] = {}
-        self.memo: dict[int, dict[Any, _Summary]] = {}
-        self.stack: list[list[tuple[str, Inference]]] = []
+        self.context = context
+        self.path: Path = ()
+        self.stack: list[list[tuple[str, Summary]]] = []
         self.depth = 0
 
     # -- one graph -----------------------------
-    def run(self, graph: Graph, operands: Sequence[Value] | None) -> Inference:
-        result = Inference(graph)
-        self.taken |= graph.names.taken if graph.names is not None else frozenset()
+    def run(self, graph: Graph, operands: Sequence[Value] | None) -> Steps:
+        steps: Steps = {}
+        self.context.taken |= graph.names.taken if graph.names is not None else frozenset()
         bound: dict[str, Value] = {}
         if operands is not None:
             refs = graph.input_refs()
@@ -156,91 +113,103 @@ class _Driver:
         for name in graph.order:
             node = graph.nodes[name]
             if node.operation.kind == "input" and graph.kind == BODY:
-                result.values[name] = [bound[name]]
+                steps[name] = Step(None, [bound[name]])
             elif node.operation.kind == "input":
-                declared = self._input(node)
-                result.values[name] = [self._bind(bound[name], declared) if name in bound else declared]
+                with scope((*self.path, name)) as opened:
+                    declared = self._input(node)
+                    value = self._bind(bound[name], declared) if name in bound else declared
+                steps[name] = Step(None, [value], effects=opened.effects)
             else:
-                self._node(result, node)
+                steps[name] = self._step(graph, steps, node)
         for ref in graph.output_refs():
-            result.value(ref)  # there is such an output
-        return result
+            output_of(steps, ref)  # there is such an output
+        return steps
 
-    def again(self, before: Inference, at: Collection[str]) -> tuple[Inference, list[str]]:
-        graph = before.graph
-        result = Inference(
-            graph,
-            dict(before.values),
-            dict(before.calls),
-            dict(before.faults),
-            dict(before.conflicts),
-            dict(before.opaque),
-            dict(before.inner),
-        )
-        place = {name: number for number, name in enumerate(graph.order)}
-        waiting = sorted((place[name], name) for name in at)
+    def again(self, before: Inference, at: Collection[str]) -> Inference:
+        steps = Changed(before.steps)
+        stale = set(before.stale)
+        again = self._rerun(before.graph, steps, at, Value.is_alike, stale)
+
+        def finish() -> None:
+            self._rerun(before.graph, steps, stale, Value.is_identical, set())
+            stale.clear()
+
+        return Inference(before.graph, steps, context=self.context, again=again, stale=stale, finish=finish)
+
+    def _rerun(
+        self,
+        graph: Graph,
+        steps: Steps,
+        at: Collection[str],
+        enough: Callable[[Value, Value], bool],
+        stale: set[str],
+    ) -> list[str]:
+        """Run the rules of some nodes again, and of those that take what is no longer the same, in order.
+
+        Args:
+            enough: whether two values are the same for this purpose; who takes one that is another all the same
+                goes to ``stale``.
+        """
+        waiting = sorted((graph.place[name], name) for name in at)
         queued = set(at)
         anew = []
         while waiting:
             _, name = heapq.heappop(waiting)
             anew.append(name)
-            for known in (result.faults, result.conflicts, result.opaque, result.inner):
-                known.pop(name, None)
-            self._node(result, graph.nodes[name])
-            if [v.sizes for v in result.values[name]] == [v.sizes for v in before.values[name]]:
+            stale.discard(name)
+            old, steps[name] = steps[name], self._step(graph, steps, graph.nodes[name])
+            new = steps[name].values
+            if len(new) == len(old.values) and all(map(enough, new, old.values)):
+                if not all(map(Value.is_identical, new, old.values)):
+                    stale.update(name for name in graph.nx.successors(name) if name not in queued)
                 continue
             for consumer in graph.nx.successors(name):
                 if consumer not in queued:
                     queued.add(consumer)
-                    heapq.heappush(waiting, (place[consumer], consumer))
-        return result, anew
+                    heapq.heappush(waiting, (graph.place[consumer], consumer))
+        return anew
 
-    def _node(self, result: Inference, node: Node) -> None:
+    def _step(self, graph: Graph, steps: Steps, node: Node) -> Step:
         def value_of(leaf: Any) -> Any:
             if isinstance(leaf, TensorRef):
-                return result.value(leaf)
+                return output_of(steps, leaf)
             return _literal(leaf) if isinstance(leaf, Literal) else leaf
 
-        call = Call(
-            node.operation, map_leaves(value_of, node.args), map_leaves(value_of, node.kwargs), self.apply
-        )
-        result.calls[node.name] = call
         self.stack.append([])
-        conflicts: list[str] = []
-        token = CONFLICTS.set(conflicts)
-        try:
-            outcome = self._supposed(node, call) or self.apply(node.operation, *call.args, **call.kwargs)
-            values = [leaf for leaf in flatten_outputs(outcome) if isinstance(leaf, Value)]
-            if any(is_beyond(axis.size) for value in values for axis in value.axes or ()):
-                raise ShapeError("one of its sizes would be 2**63 or more")
-            if any((value.rank or 0) > _MAX_RANK for value in values):
-                raise ShapeError(f"its result would have more than {_MAX_RANK} axes")
-        except ShapeError as error:
-            result.faults[node.name] = str(error)
-            made = flatten_outputs(error.made) if error.by is node.operation else ()
-            values = [leaf for leaf in made if isinstance(leaf, Value)] or self._assumed(result, node, call)
-        except OpaqueError as error:
-            result.opaque[node.name] = str(error)
-            values = self._claimed(result.graph, node)
-        finally:
-            CONFLICTS.reset(token)
-        if conflicts:
-            result.conflicts[node.name] = conflicts
-        if node.name in result.faults or result.graph.names is not None:
-            missing = range(len(values), result.graph.used_outputs[node.name])
-            values += [self._stated(result.graph, node.name, i) for i in missing]
-        below = self.stack.pop()
-        if below:
-            result.inner[node.name] = below
-        values = [self._stated_anyway(result.graph, node, i, v) for i, v in enumerate(values)]
+        with scope((*self.path, node.name)) as opened:
+            args, kwargs = map_leaves(value_of, node.args), map_leaves(value_of, node.kwargs)
+            call = Call(node.operation, args, kwargs, self.apply)
+            step = Step(call, effects=opened.effects)
+            try:
+                outcome = self._supposed(node, call) or self.apply(node.operation, *call.args, **call.kwargs)
+                values = [leaf for leaf in flatten_outputs(outcome) if isinstance(leaf, Value)]
+                if any(is_beyond(axis.size) for value in values for axis in value.axes or ()):
+                    raise ShapeError("one of its sizes would be 2**63 or more")
+                if any((value.rank or 0) > _MAX_RANK for value in values):
+                    raise ShapeError(f"its result would have more than {_MAX_RANK} axes")
+            except ShapeError as error:
+                step.fault = str(error)
+                made = flatten_outputs(error.made) if error.by is node.operation else ()
+                values = (
+                    self._restated(graph, step, node, call)
+                    or [leaf for leaf in made if isinstance(leaf, Value)]
+                    or self._assumed(graph, node, call)
+                )
+            except OpaqueError as error:
+                step.opaque = str(error)
+                values = self._claimed(graph, node)
+            if step.fault is not None or graph.names is not None:
+                missing = range(len(values), graph.used_outputs[node.name])
+                values += [self._stated(graph, node.name, i) for i in missing]
+            values = [self._stated_anyway(graph, node, i, v) for i, v in enumerate(values)]
+        step.inner = self.stack.pop()
         taint = next((v.claimed for v in call.inputs if v.claimed), None)
-        if taint:
-            values = [_with_claim(v, taint) for v in values]
-        result.values[node.name] = values
+        step.values = [_with_claim(v, taint) for v in values] if taint else values
+        return step
 
     def _supposed(self, node: Node, call: Call) -> Value | None:
         """The result that an override supposes for this node."""
-        override = self.overrides.get(self.path + node.name)
+        override = self.overrides((*self.path, node.name))
         axes = override(call) if override is not None else None
         return None if axes is None else call.like(axes)
 
@@ -284,36 +253,48 @@ class _Driver:
         numbers: dict[Origin, int] = {}
         key = tuple(_signature(v, numbers) for v in operands)
         actual = list(numbers)
-        known = self.memo.setdefault(id(graph), {})
+        known = self.context.memo.setdefault(id(graph), {})
         summary = known.get(key)
         if summary is None:
             if len(known) >= _MAX_SIGNATURES:
                 # Each level of a chain of models can double the number: thirty of them are a file of 30 KB.
                 raise OpaqueError(f"it is called on operands of more than {_MAX_SIGNATURES} kinds")
-            formals = [Origin(o.role) for o in actual]
-            renamed = _Renaming(dict(zip(actual, formals, strict=True)))
-            inner = self._inner(operation, graph, [renamed.value(v) for v in operands])
-            result = map_leaves(
-                lambda ref: inner.value(ref) if isinstance(ref, TensorRef) else _literal(ref), graph.outputs
-            )
-            summary = known[key] = _Summary(formals, inner, result)
+            summary = self._summary(operation, graph, operands, actual)
+            known[key] = summary
         if self.stack:
-            self.stack[-1].append((operation.name, summary.inference))
-        mapping: dict[Origin, Origin] = {self.batch.root(): self.batch}
-        for formal, origin in zip(summary.formals, actual, strict=True):
-            root = formal.root()
-            origin.hint(root.role)
-            if root in mapping:
-                mapping[root].unify(origin)
-            mapping[root] = origin
+            self.stack[-1].append((operation.name, summary))
+        mapping = {self.context.batch: self.context.batch}
+        mapping.update(zip(summary.formals, actual, strict=True))
         back = _Renaming(mapping)
-        return map_leaves(lambda v: back.value(v) if isinstance(v, Value) else v, summary.result)
+        result = map_leaves(lambda v: back.value(v) if isinstance(v, Value) else v, summary.result)
+        record(partial(_called, operation.name, summary, actual, back.mapping))
+        return result
 
-    def _inner(self, operation: Operation, graph: Graph, operands: list[Value]) -> Inference:
-        outer, self.path = self.path, f"{self.path}{operation.name}/"
+    def _summary(
+        self, operation: Operation, graph: Graph, operands: Sequence[Value], actual: Sequence[Origin]
+    ) -> Summary:
+        """The model on operands of such axes, whatever they are otherwise."""
+        outer, self.path = self.path, (*self.path, operation.name)
         self.depth += 1
         try:
-            return self.run(graph, operands)
+            with scope((*self.path, len(self.context.memo[id(graph)]))):
+                formal: dict[Origin, Origin] = {}
+                for origin in reversed(actual):  # what others are derived from comes last
+                    above = origin.derived
+                    formal[origin] = Origin(
+                        origin.role,
+                        formal.get(above) if above is not None else None,
+                        inserted=origin.inserted,
+                    )
+                renamed = _Renaming(formal)
+                taken = [renamed.value(v) for v in operands]
+            summary = Summary(graph, [formal[origin] for origin in actual])
+            steps = summary.steps = self.run(graph, taken)
+            summary.result = map_leaves(
+                lambda ref: output_of(steps, ref) if isinstance(ref, TensorRef) else _literal(ref),
+                graph.outputs,
+            )
+            return summary
         finally:
             self.depth -= 1
             self.path = outer
@@ -369,19 +350,19 @@ class _Driver:
         if size is not None:
             return new_axis(size, Role.BATCH)
         if label is None:
-            return Axis(symbol("B"), self.batch)
+            return Axis(symbol("B"), self.context.batch)
         if not label:
             return new_axis(self._fresh("B", given=True), Role.BATCH)
-        return Axis(symbol(label, given=True), self.batches.setdefault(label, Origin(Role.BATCH)))
+        return Axis(symbol(label, given=True), self.context.batch_called(label))
 
     def _fresh(self, letter: str, given: bool = False) -> Size:
         """A symbol that neither an input nor the file has."""
         while True:
-            self.symbols[letter] += 1
-            number = self.symbols[letter]
+            self.context.symbols[letter] += 1
+            number = self.context.symbols[letter]
             # N1's second is N1_2: N12 is the twelfth axis of an input.
             name = letter if number == 1 else f"{letter}{'_' * letter[-1:].isdigit()}{number}"
-            if name not in self.taken:
+            if name not in self.context.taken:
                 return symbol(name, given)
 
     def _claimed(self, graph: Graph, node: Node) -> list[Value]:
@@ -414,10 +395,10 @@ class _Driver:
                 axes[number] = self._batch_axis(None, label) if batch else new_axis(symbol(label, given=True))
         return Value(tuple(axes), claimed=name)
 
-    def _assumed(self, result: Inference, node: Node, call: Call) -> list[Value]:
+    def _assumed(self, graph: Graph, node: Node, call: Call) -> list[Value]:
         """What goes on after a node that cannot run: the operand that has the recorded shape, that shape itself, or
         the operand of the highest rank."""
-        recorded = result.graph.recorded.get((node.name, 0))
+        recorded = graph.recorded.get((node.name, 0))
         operands = [v for v in call.inputs if v.axes is not None]
         if recorded is not None:
             exact = next((v for v in operands if v.shape == list(recorded)), None)
@@ -425,11 +406,36 @@ class _Driver:
                 return [exact]
             alike = next((v for v in operands if v.rank == len(recorded)), None)
             if alike is not None:
-                return [self._retraced(result.graph, alike, node.name)]
-            return [self._stated(result.graph, node.name)]
+                return [self._retraced(graph, alike, node.name)]
+            return [self._stated(graph, node.name)]
         if not operands:
             return [Value(None, claimed=node.name, reason=f"{shown(node.name)!r} cannot run")]
         return [max(operands, key=lambda v: v.rank or 0)]
+
+    def _restated(self, graph: Graph, step: Step, node: Node, call: Call) -> list[Value]:
+        """What a node that cannot run gives on its operands as the file states them; none where it cannot run so."""
+        found = {item.operand: item for item in restated(node, call)}
+        if not found:
+            return []
+        number = -1
+
+        def swapped(leaf: Any) -> Any:
+            nonlocal number
+            if not isinstance(leaf, Value):
+                return leaf
+            number += 1
+            return leaf.with_axes(found[number].axes, None) if number in found else leaf
+
+        args, kwargs = map_leaves(swapped, (call.args, call.kwargs))
+        try:
+            outcome = self.apply(node.operation, *args, **kwargs)
+        except (ShapeError, OpaqueError):
+            return []
+        values = [leaf for leaf in flatten_outputs(outcome) if isinstance(leaf, Value)]
+        if not all(_can_be(graph.recorded.get((node.name, i)), v) for i, v in enumerate(values)):
+            return []
+        step.restated = list(found.values())
+        return values
 
     def _retraced(self, graph: Graph, like: Value, name: str) -> Value:
         stated = self._stated(graph, name)
@@ -469,6 +475,16 @@ def _adds(graph: Graph, recorded: Sequence[int | None], axes: Sequence[Axis]) ->
     )
 
 
+def _can_be(recorded: Sequence[int | None] | None, value: Value) -> bool:
+    """True where a value can have the recorded shape."""
+    if recorded is None or value.axes is None:
+        return True
+    return len(recorded) == len(value.axes) and all(
+        r is None or not isinstance(a.size, int) or r == a.size
+        for r, a in zip(recorded, value.axes, strict=True)
+    )
+
+
 def _literal(leaf: Literal) -> Value:
     return Value(tuple(new_axis(size) for size in leaf.shape), leaf.dtype, constant=leaf.value)
 
@@ -479,15 +495,33 @@ def _with_claim(value: Value, claimed: str) -> Value:
     return Value(value.axes, value.dtype, claimed, value.reason, value.constant, value.mask)
 
 
+def _called(
+    name: str, summary: Summary, actual: Sequence[Origin], made: Mapping[Origin, Origin], outer: Identities
+) -> None:
+    """What a call of a nested model tells of the axes that it was called on, and of those that it gives."""
+    view = summary.view(outer, actual)
+    outer.below.setdefault(outer.node, []).append((name, view))
+    inner = view.identities
+    first: dict[Origin, Origin] = {}
+    for formal, origin in zip(summary.formals, actual, strict=True):
+        root = inner.root(formal)
+        outer.hint(origin, inner.role(root))
+        outer.unify(first.setdefault(root, origin), origin)
+    for old, new in made.items():
+        root = inner.root(old)
+        outer.hint(new, inner.role(root))
+        outer.unify(first.setdefault(root, new), new)
+
+
 def _signature(value: Value, origins: dict[Origin, int]) -> Any:
     """A hashable form of an operand in which origins are numbered by first appearance over all operands."""
 
     def number(origin: Origin) -> int:
-        return origins.setdefault(origin.root(), len(origins))
+        return origins.setdefault(origin, len(origins))
 
     def form(axis: Axis) -> Any:
         lineage = tuple(number(o) for o in axis.origin.lineage())
-        return (axis.size, lineage, axis.role, tuple(form(f) for f in axis.factors))
+        return (axis.size, lineage, axis.role, axis.origin.inserted, tuple(form(f) for f in axis.factors))
 
     mask = None if value.mask is None else tuple(form(a) for a in value.mask)
     axes = None if value.axes is None else tuple(form(a) for a in value.axes)
@@ -497,18 +531,15 @@ def _signature(value: Value, origins: dict[Origin, int]) -> Any:
 class _Renaming:
     """Values with the origins of their axes replaced; an origin that the mapping lacks becomes a fresh one, once."""
 
-    def __init__(self, mapping: dict[Origin, Origin]) -> None:
-        self.mapping = {old.root(): new for old, new in mapping.items()}
+    def __init__(self, mapping: Mapping[Origin, Origin]) -> None:
+        self.mapping = dict(mapping)
 
     def origin(self, old: Origin) -> Origin:
-        chain = list(old.lineage())
         new: Origin | None = None
-        for root in reversed(chain):
-            known = self.mapping.get(root)
+        for one in reversed(list(old.lineage())):
+            known = self.mapping.get(one)
             if known is None:
-                known = self.mapping[root] = Origin(root.role, new)
-            elif known.root().derived is None and new is not None and known.root() is not new.root():
-                known.root().derived = new
+                known = self.mapping[one] = Origin(one.role, new, inserted=one.inserted)
             new = known
         assert new is not None
         return new
@@ -519,4 +550,4 @@ class _Renaming:
     def value(self, value: Value) -> Value:
         axes = None if value.axes is None else tuple(self.axis(a) for a in value.axes)
         mask = None if value.mask is None else tuple(self.axis(a) for a in value.mask)
-        return Value(axes, value.dtype, value.claimed, value.reason, value.constant, mask)
+        return value.with_axes(axes, mask)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..errors import BadFileError, shown
-from ..ir.axis import Axis, Role, Value, new_axis
+from ..ir.axis import Axis, Role, Value, remade
 from ..ir.graph import Operation, leaves
 from ..ir.size import Size
 from .call import Call, OpaqueError, need_rank, positive
@@ -68,13 +68,13 @@ def resized(axis: Axis, size: Size, what: str = "") -> Axis:
     """
     if size == axis.size:
         return axis
-    return new_axis(positive(size, f"{axis} after {what}" if what else str(axis)), axis.role, derived=axis)
+    return remade(axis, positive(size, f"{axis} after {what}" if what else str(axis)))
 
 
 def slid(axis: Axis, size: Size, stride: int, what: str) -> Axis:
     """The axis under a window; one that a stride skips through is another axis even where the size stays."""
     if stride > 1 and size == axis.size:
-        return new_axis(size, axis.role, derived=axis)
+        return remade(axis, size)
     return resized(axis, size, what)
 
 

@@ -11,8 +11,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ..ir.axis import Value
-from ..ir.graph import Loss
-from .infer import Inference
+from ..ir.graph import Loss, Path
+from .inference import Inference
 
 # Losses over classes, which stand along one axis of what is predicted.
 _OVER_CLASSES = {
@@ -26,24 +26,27 @@ _OVER_CLASSES = {
 }
 
 
-def disagreements(inference: Inference) -> dict[str, str]:
+def disagreements(inference: Inference) -> dict[Path, str]:
     """What the file states otherwise than it is inferred, by node."""
-    result = {}
+    result: dict[Path, str] = {}
     for prefix, item in inference.walk():
-        for name, call in item.calls.items():
-            node = item.graph.nodes[name]
-            text = _built_otherwise(node.operation.built, call.inputs) if node.call == 0 else ""
-            if text:
-                result[prefix + name] = text
+        for name, node in item.graph.nodes.items():
+            built = node.operation.built if node.call == 0 else ()
+            other = _built_otherwise(built, item.taken(name) or ())
+            if other is not None:
+                stated = ", ".join(map(str, built[other]))
+                takes = item.calls[name].inputs[other].text()
+                result[*prefix, name] = f"it was built on ({stated}), and takes {takes}"
     for loss in inference.graph.losses:
         text = _no_classes(loss, inference.value(loss.output))
         if text:
-            result.setdefault(loss.output.node, text)
+            result.setdefault((loss.output.node,), text)
     return result
 
 
-def _built_otherwise(built: Sequence[tuple[int | None, ...]], operands: Sequence[Value]) -> str:
-    for shape, operand in zip(built, operands, strict=False):
+def _built_otherwise(built: Sequence[tuple[int | None, ...]], operands: Sequence[Value]) -> int | None:
+    """The number of the first operand that has another shape than the layer was built on."""
+    for number, (shape, operand) in enumerate(zip(built, operands, strict=False)):
         axes = operand.axes
         if axes is None:
             continue
@@ -51,9 +54,8 @@ def _built_otherwise(built: Sequence[tuple[int | None, ...]], operands: Sequence
         if len(shape) != len(axes) or any(
             n is not None and isinstance(a.size, int) and n != a.size for n, a in pairs
         ):
-            stated = ", ".join(map(str, shape))
-            return f"it was built on ({stated}), and takes {operand.text()}"
-    return ""
+            return number
+    return None
 
 
 def _no_classes(loss: Loss, predicted: Value) -> str:

@@ -138,7 +138,7 @@ def test_replaced_and_patched_members(form: str, saved: Saved, tmp_path: Path) -
             )  # fmt: skip
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
 @given(data=st.data())
 def test_any_patches(data: st.DataObject, tmp_path: Path) -> None:
     content = random.Random(data.draw(st.integers(0, 9))).randbytes(
@@ -238,6 +238,7 @@ def test_interrupted_in_the_middle(tmp_path: Path) -> None:
     script = (
         "import os, signal, sys\n"
         "from rewriter.formats.archive import Archive, rewrite\n"
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"  # ignored in what a shell runs in the background
         "archive = Archive(sys.argv[1])\n"
         "read, calls = archive.read_at, []\n"
         "def interrupted(offset, size):\n"
@@ -312,7 +313,7 @@ def test_cut_and_junk(saved: Saved) -> None:
             Archive(saved(good[:size]))
 
 
-@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=300, deadline=None, suppress_health_check=list(HealthCheck))
 @given(form=st.sampled_from(["stored", "deflated", "zip64 descriptors"]), data=st.data())
 def test_damage_is_refused_or_harmless(form: str, data: st.DataObject, tmp_path: Path) -> None:
     """What opens and reads after damage reads as CPython reads it, or raises an error of ours."""

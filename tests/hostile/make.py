@@ -95,8 +95,8 @@ def chain(length: int, class_name: str = "Dense", **config: Any) -> Json:
     return functional([source(), *rows], [[names[-1], 0, 0]])
 
 
-def literal(value: Any) -> Json:
-    tensors = tensor("x", SHAPE), {"class_name": "__numpy__", "config": {"value": value, "dtype": "float32"}}
+def literal(value: Any, dtype: Any = "float32") -> Json:
+    tensors = tensor("x", SHAPE), {"class_name": "__numpy__", "config": {"value": value, "dtype": dtype}}
     return functional([source(), op("m", "Multiply", *tensors)], [["m", 0, 0]])
 
 

@@ -42,6 +42,22 @@ def _add(x1: Any, x2: Any) -> Any:
 
 keras.src.backend.numpy.add = _add
 
+# On processors for which TensorFlow takes oneDNN by default, its Softmax refuses more than five dimensions (TensorFlow
+# 2.21). A softmax goes along one axis, so that it is the same row by row.
+_ONEDNN_RANK = 5
+_keras_softmax = keras.src.backend.nn.softmax
+
+
+def _softmax(x: Any, axis: int | None = -1) -> Any:
+    if axis is None or len(x.shape) <= _ONEDNN_RANK:
+        return _keras_softmax(x, axis=axis)
+    last = keras.ops.moveaxis(x, axis, -1)
+    rows = keras.ops.reshape(last, (-1, last.shape[-1]))
+    return keras.ops.moveaxis(keras.ops.reshape(_keras_softmax(rows), keras.ops.shape(last)), -1, axis)
+
+
+keras.src.backend.nn.softmax = _softmax
+
 
 class Refused(Exception):
     """The exporter refuses the model, with the reason."""

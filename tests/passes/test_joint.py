@@ -10,7 +10,7 @@ import pytest
 from keras import layers
 
 import rewriter
-from rewriter.passes import downstream
+from rewriter.passes import downstream, suppositions
 from rewriter.passes.finding import Applicability
 from tests import support
 from tests.mutate import Recipe, mutate, read_config, references, write_config
@@ -156,7 +156,7 @@ def spent(path: Path, monkeypatch) -> tuple[rewriter.Report, int]:
 
     monkeypatch.setattr("rewriter.passes.pipeline.Trials", Watched)
     report = rewriter.check(path)
-    return report, made[0].limit - made[0].budget
+    return report, made[0].model.limit - made[0].model.budget
 
 
 def test_independent_faults_do_not_multiply(tmp_path, monkeypatch):
@@ -172,8 +172,8 @@ def test_independent_faults_do_not_multiply(tmp_path, monkeypatch):
 
 
 def test_a_search_that_is_cut_short_says_so_and_chooses_nothing(tmp_path, monkeypatch):
-    monkeypatch.setattr(downstream, "_MIN_NODES", 4)
-    monkeypatch.setattr(downstream, "_MAX_MODELS", 0)
+    monkeypatch.setattr(suppositions, "_MIN_NODES", 4)
+    monkeypatch.setattr(suppositions, "_MAX_MODELS", 0)
     x, y = inputs(x=(5,), y=(7,))
     model = keras.Model([x, y], layers.Dense(2)(layers.Flatten()(outer(x, y, "scale"))))
     result = rewriter.repair(broken(model, tmp_path, "scale", lifts("scale")), tmp_path / "fixed.keras")

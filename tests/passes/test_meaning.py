@@ -140,7 +140,7 @@ OPEN = {
     "context or query": (context_mask, "b n r, b n -> b n r"),
     "heads or features": (head_gate, "b m n r, b n -> b m n r"),
     "steps or features": (gate_lost, "b t d, b t -> b t d"),
-    "an outer product with one axis lost": (bilinear, "b h w c 1, b h w m -> b h w c m"),
+    "an outer product with one axis lost": (bilinear, "b r1 r2 f, b r1 r2 g -> b r1 r2 f g"),
 }
 
 

@@ -7,14 +7,16 @@ import signal
 import sys
 import time
 
+_HANGS = 3600  # seconds; whoever waits for it has not ended the process
+
 if __name__ == "__main__":
     sys.stdin.read()
     stray = os.environ["STRAY"]
     if stray == "hang":
-        time.sleep(60)
+        time.sleep(_HANGS)
     elif stray == "late":
         print('rewriter-proof {"checks": {"equation": {"proven": true, "batches": [1]}}}', flush=True)
-        time.sleep(60)
+        time.sleep(_HANGS)
     elif stray == "die":
         os.kill(os.getpid(), signal.SIGKILL)
     elif stray == "chatter":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -200,6 +201,38 @@ def test_code_from_the_file_is_not_run(tmp_path):
     assert verified["static"] is True
 
 
+def test_a_model_that_keras_does_not_load_in_any_case_is_not_run(tmp_path):
+    """It was written by a Keras that knows an argument more; the repair has nothing to do with it."""
+    model = gated()
+    model.save(tmp_path / "known.keras")
+    with (
+        zipfile.ZipFile(tmp_path / "known.keras") as known,
+        zipfile.ZipFile(tmp_path / "in.keras", "w") as unknown,
+    ):
+        for name in known.namelist():
+            data = known.read(name)
+            if name == "config.json":
+                assert b'"kernel_size"' in data
+                data = data.replace(b'"kernel_size"', b'"newer": 1, "kernel_size"')
+            unknown.writestr(name, data)
+    verified = prove(tmp_path / "in.keras", tmp_path)
+    assert verified["verdict"] == "not-run"
+    assert "Keras does not load the original either: " in verified["skipped"]
+    assert "newer" in verified["skipped"]
+
+
+def test_a_model_that_runs_at_one_batch_in_any_case_is_run_there(tmp_path):
+    """A Reshape elsewhere holds the batch of 1 that the model was exported with."""
+    x, y = keras.Input((5, 3), name="x"), keras.Input((3,), name="y")
+    other = ops.reshape(layers.Dense(4, name="four")(y), (1, 2, 2))
+    model = keras.Model([x, y], [layers.Multiply(name="scale")([x, layers.Dense(3)(y)]), other])
+    verified = prove(model, tmp_path, explicit=True)
+    assert verified["verdict"] == "proven"
+    assert verified["checks"]["equation"]["batches"] == [1]
+    assert "neither it nor the original runs at batch 2" in verified["checks"]["independence"]["why"]
+    assert "does not run at batch 2" in verified["behaviour"]["why"]
+
+
 def test_strings_are_not_made_up(tmp_path):
     text = keras.Input((1,), dtype="string", name="text")
     model = gated()
@@ -287,7 +320,7 @@ def test_the_capture_leaves_the_model_as_it_was():
     from rewriter.formats.proof.request import Claim
 
     model = gated()
-    name = multiply_of(model)
+    name = [multiply_of(model)]
     claim = Claim(
         "scale", "Multiply", name, name, [[], []], {}, False, "b c, b c -> b c", [[0, 1], [0, 1]], [0, 0], 0
     )

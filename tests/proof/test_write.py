@@ -98,7 +98,7 @@ def test_where_nothing_can_be_written(source: Path, target: str):
 
 def test_the_written_file_is_analysed_again(source: Path, monkeypatch):
     """A writer that loses the repair is caught without running anything."""
-    monkeypatch.setattr("rewriter.formats.keras_v3.model_entry", lambda entry, graph: entry)
+    monkeypatch.setattr("rewriter.formats.keras_v3.model_entry", lambda entry, *_: entry)
     with pytest.raises(rewriter.VerificationError, match=r"\(static\): 'scale'"):
         rewriter.repair(source, source.parent / "out.keras", verify=False)
     assert [p.name for p in source.parent.iterdir()] == ["in.keras"]
@@ -112,8 +112,8 @@ def test_the_request(source: Path):
     assert request.batches[:3] == [1, 2, 3]
     assert {10, 12, 16} <= set(request.batches)
     (claim,) = request.claims
-    assert (claim.node, claim.op, claim.meets, claim.gives) == ("scale", "Multiply", "scale", "scale")
-    assert claim.chains == [[], ["scale_channel_gate_reshape"]]
+    assert (claim.node, claim.op, claim.meets, claim.gives) == ("scale", "Multiply", ["scale"], ["scale"])
+    assert claim.chains == [[], [["scale_channel_gate_reshape"]]]
     assert (claim.operand_batches, claim.result_batch) == ([0, 0], 0)
     assert from_dict(request.as_dict()) == request
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from rewriter.ir.axis import Axis, Role, new_axis
+from rewriter.ir.axis import Axis, Role, merge_axes, new_axis
 from rewriter.rules.lower import RESULT, Plan, Step
 from rewriter.rules.notation import Equation, Term
 from rewriter.shapes.broadcast import Convention
@@ -29,11 +29,14 @@ def shape_of(terms: Sequence[Term], sizes: dict[str, int]) -> tuple[int, ...]:
 
 
 def axes_of(terms: Sequence[Term], sizes: dict[str, int]) -> tuple[Axis, ...]:
-    """Axes of an operand, the batch marked as such."""
-    return tuple(
-        new_axis(size, Role.BATCH if "b" in term.names else Role.UNKNOWN)
-        for term, size in zip(terms, shape_of(terms, sizes), strict=True)
-    )
+    """Axes of an operand, the batch marked as such; what a Reshape folded into it is one with it."""
+    return tuple(_axis(term, size, sizes) for term, size in zip(terms, shape_of(terms, sizes), strict=True))
+
+
+def _axis(term: Term, size: int, sizes: dict[str, int]) -> Axis:
+    if "b" in term.names and len(term.names) > 1 and not term.cut:
+        return merge_axes(new_axis(sizes[n], Role.BATCH if n == "b" else Role.UNKNOWN) for n in term.names)
+    return new_axis(size, Role.BATCH if "b" in term.names else Role.UNKNOWN)
 
 
 def arrays(shapes: Sequence[tuple[int, ...]], seed: int = 0) -> list[np.ndarray]:

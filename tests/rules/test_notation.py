@@ -92,6 +92,7 @@ SUMS = [
     "b t c, b c -> b (t+1) c",
     "(n b)~ c, b d, b e -> (n b)~ (c+d+e)",
     "(n b)~ r*, b r* -> (n b)~ r*",
+    "b (h+1) (w+1) c, b h w d -> b h w (c+d)",
 ]
 
 
@@ -105,6 +106,8 @@ def test_sums_and_what_is_cut_off_are_printed_as_they_are_read(text):
     ("text", "words", "under"),
     [
         ("b (c+d), b -> b c", "in the result only", ")"),
+        ("b (1+c), b c -> b c", "in an operand it is (t+1)", ")"),
+        ("b (c+1+1), b c -> b c", "in an operand it is (t+1)", ")"),
         ("b c, b d -> b (c d+d)", "stands in brackets", "+"),
         ("b c, b d -> b (c+)", "a part of the sum is missing", ")"),
         ("b c, d -> b (c+d+e)", "a part for each of the 2 operands", "c"),
@@ -113,6 +116,8 @@ def test_sums_and_what_is_cut_off_are_printed_as_they_are_read(text):
         ("b c, b d -> b c) d", "no '(' stands in front", ")"),
         ("b c, b d -> b (c+d)*", "a star follows", "*"),
         ("b c, b d -> b ((c d)", "not closed", ""),
+        ("b c, b d -> b ((c+d) 1", "a product holds names only", "+"),
+        ("b c, b d -> b ((c d", "not closed", ""),
     ],
 )
 def test_a_sum_that_is_none_points_into_the_text(text, words, under):

@@ -20,7 +20,8 @@ from rewriter.formats.keras_config import _operation, read_model
 from rewriter.ir.graph import Graph, Node, TensorRef, map_leaves
 from rewriter.ir.size import is_unknown
 from rewriter.shapes import layers as _layers  # noqa: F401 - fills the table of rules
-from rewriter.shapes.infer import Inference, infer
+from rewriter.shapes.infer import infer
+from rewriter.shapes.inference import Inference
 from tests.ir.evaluate import evaluate
 from tests.shapes import tally
 

@@ -17,7 +17,8 @@ from rewriter.ir.graph import Graph, Operation
 from rewriter.ir.size import is_unknown, symbol
 from rewriter.shapes import layers, ops  # noqa: F401 - fills the tables of rules
 from rewriter.shapes.call import OPS, Call, ShapeError
-from rewriter.shapes.infer import Inference, infer
+from rewriter.shapes.infer import infer
+from rewriter.shapes.inference import Inference
 from tests.ir.evaluate import evaluate
 from tests.shapes import tally
 from tests.shapes.ops_classes import make

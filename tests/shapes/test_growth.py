@@ -9,7 +9,8 @@ import pytest
 from rewriter.errors import BadFileError
 from rewriter.ir.graph import Graph, Node, Operation, TensorRef
 from rewriter.shapes import layers  # noqa: F401 - fills the table of rules
-from rewriter.shapes.infer import Inference, infer
+from rewriter.shapes.infer import infer
+from rewriter.shapes.inference import Inference
 
 
 def chain(shape: list[Any], steps: list[tuple[str, dict[str, Any]]]) -> Inference:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 import pytest
 
-from rewriter.ir.axis import Axis, Role, Value, merge_axes, new_axis
+from rewriter.ir.axis import Axis, Role, Value, merge_axes, new_axis, scope
 from rewriter.ir.graph import Operation
+from rewriter.ir.identities import Identities
 from rewriter.ir.size import Size, symbol, unknown
 from rewriter.shapes import layers  # noqa: F401 - fills the table of rules
 from rewriter.shapes.call import LAYERS, Call, OpaqueError
@@ -38,23 +40,43 @@ def run(op: Operation, *args: Any, **kwargs: Any) -> Any:
     return LAYERS[op.class_name](Call(op, args, kwargs, run))
 
 
+@pytest.fixture(autouse=True)
+def _node(monkeypatch):
+    """The rules of one test run in one node; ``identities`` tells what they have said so far."""
+    with scope("test") as opened:
+        monkeypatch.setattr(sys.modules[__name__], "effects", opened.effects)
+        yield
+
+
+effects: list[Any] = []
+
+
+def identities() -> Identities:
+    """What the rules that ran in this test say of axes."""
+    result = Identities()
+    result.play("test", effects)
+    return result
+
+
 def roles(value: Value) -> str:
     """``b h w c``: the first letter of each role, ``?`` where it is unknown."""
-    assert value.axes is not None
-    return " ".join(axis.role.value[0] if axis.role is not Role.UNKNOWN else "?" for axis in value.axes)
+    axes = identities().value(value).axes
+    assert axes is not None
+    return " ".join(axis.role.value[0] if axis.role is not Role.UNKNOWN else "?" for axis in axes)
 
 
 def same(a: Value, b: Value, *pairs: tuple[int, int]) -> bool:
     """Whether these axes of a and b, and no others, are the same."""
-    assert a.axes is not None and b.axes is not None
-    found = {
-        (i, j) for i, x in enumerate(a.axes) for j, y in enumerate(b.axes) if x.size != 1 and x.is_same(y)
-    }
+    known = identities()
+    xs, ys = known.value(a).axes, known.value(b).axes
+    assert xs is not None and ys is not None
+    found = {(i, j) for i, x in enumerate(xs) for j, y in enumerate(ys) if x.size != 1 and x.is_same(y)}
     return found == set(pairs)
 
 
 def derived(new: Axis, old: Axis) -> bool:
-    return old.origin.root() in list(new.origin.lineage())[1:]
+    known = identities()
+    return known.origin(old.origin) in list(known.origin(new.origin).lineage())[1:]
 
 
 CONV = {"filters": 5, "kernel_size": 3}
@@ -299,7 +321,7 @@ def test_multiply_leaves_its_operands_apart_and_add_makes_them_one():
     for name, one in (("Multiply", False), ("Add", True), ("Maximum", True)):
         x, y = tensor(B, 5, 7), tensor(B, 5, 7)
         apply(name, [x, y])
-        assert x.axes[2].is_same(y.axes[2]) is one
+        assert same(x, y, *([(0, 0), (1, 1), (2, 2)] if one else []))
 
 
 def test_layers_of_applications_keep_their_axes():

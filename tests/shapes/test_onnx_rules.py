@@ -11,7 +11,8 @@ from onnx import TensorProto, helper, numpy_helper
 
 from rewriter.formats.onnx_model.reader import read
 from rewriter.shapes import onnx as rules  # noqa: F401 - importing it fills the table
-from rewriter.shapes.infer import Inference, infer
+from rewriter.shapes.infer import infer
+from rewriter.shapes.inference import Inference
 from tools import onnx_operator_models
 
 

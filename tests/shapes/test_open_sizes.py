@@ -14,7 +14,8 @@ from rewriter.formats.source import open_model
 from rewriter.ir.graph import node_name
 from rewriter.ir.size import is_unknown
 from rewriter.passes.finding import Severity
-from rewriter.shapes.infer import Inference, infer
+from rewriter.shapes.infer import infer
+from rewriter.shapes.inference import Inference
 from tests.ir.evaluate import evaluate
 
 keras = pytest.importorskip("keras")

@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
-from ...errors import UnsupportedError
+from ...errors import UnsupportedError, shown
 from ..atomic import staged
 from ..digest import sha256
 from ..source import ModelFile
@@ -85,7 +85,11 @@ def _written(source: ModelFile, path: str, options: Options, notes: dict[str, st
         optimise(builder, HALF)
     notes.update(builder.metadata)
     graph = builder.graph
-    data = write_model(graph, path, options.opset, notes, ("rewriter", __version__), options.external_data)
+    producer = ("rewriter", __version__)
+    try:
+        data = write_model(graph, path, options.opset, notes, producer, options.external_data)
+    except UnicodeEncodeError as error:  # JSON can hold half of a surrogate pair
+        raise UnsupportedError(f"{shown(error.object)!r} is no Unicode text, which ONNX needs") from None
     return Exported(
         path,
         options.opset,

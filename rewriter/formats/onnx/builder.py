@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from ...errors import shown
 from ...ir.size import FloorDiv, Poly, Size, Symbol, unknown
 from .dtypes import cast_array, number, of_array, result_dtype
 from .folding import folded
@@ -149,8 +150,10 @@ class Builder:
     # -- constants -----------------------------
     def constant(self, value: Any, dtype: str | None = None, stem: str | None = None) -> Tensor:
         """A constant; the same numbers of the same type are one tensor."""
-        array = np.asarray(value)
+        array = _array(value)
         if array.dtype.kind in "OUS":
+            if dtype not in (None, "string"):
+                raise Refused(f"{shown(repr(value))} is no {dtype}")
             array, dtype = array.astype(object), "string"
         dtype = dtype or of_array(array)
         if dtype != "string":
@@ -291,3 +294,14 @@ class Builder:
             yield
         finally:
             self._open.pop()
+
+
+def _array(value: Any) -> Array:
+    """Numbers or text as an array. Raises Refused for what is neither, and for numbers beyond 64 bits."""
+    try:
+        array = np.asarray(value)
+    except (ValueError, OverflowError):  # lists of different lengths
+        raise Refused(f"{shown(repr(value))} is no array") from None
+    if array.dtype.kind == "O" and not all(isinstance(item, (str, bytes)) for item in array.flat):
+        raise Refused(f"{shown(repr(value))} is neither numbers of 64 bits nor text")
+    return array

@@ -114,7 +114,9 @@ def _run(model: Any, arrays: list[Any]) -> list[Any]:
     import keras
 
     tensors = [keras.ops.convert_to_tensor(a) for a in arrays]
-    packed = keras.tree.pack_sequence_as(model._inputs_struct, tensors)
+    # A Sequential model has no structure of inputs: it takes one tensor.
+    structure = getattr(model, "_inputs_struct", None)
+    packed = tensors[0] if structure is None else keras.tree.pack_sequence_as(structure, tensors)
     return [keras.ops.convert_to_numpy(y) for y in keras.tree.flatten(model(packed, training=False))]
 
 

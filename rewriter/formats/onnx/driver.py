@@ -7,10 +7,11 @@ from typing import Any
 
 from ...errors import UnsupportedError, shown
 from ...ir.axis import Axis, Role, Value, new_axis
-from ...ir.graph import Graph, Literal, Operation, TensorRef, leaves, map_leaves
+from ...ir.graph import Graph, Literal, Operation, TensorRef, leaves, map_leaves, path_text
 from ...ir.size import Size, symbol
 from ...shapes.call import Call, OpaqueError, ShapeError
-from ...shapes.infer import Inference, flatten_outputs, infer, infer_call
+from ...shapes.infer import flatten_outputs, infer, infer_call
+from ...shapes.inference import Inference
 from ...shapes.layers.augmentation import KEEP
 from ..keras_order import calls_in_order
 from . import lowering  # noqa: F401 - importing it fills the table of lowerings
@@ -86,11 +87,16 @@ class Driver:
                 if name in bound:
                     made[name] = [bound[name]]
                 continue
-            args, kwargs = map_leaves(tensor_of, node.args), map_leaves(tensor_of, node.kwargs)
+            try:
+                args, kwargs = map_leaves(tensor_of, node.args), map_leaves(tensor_of, node.kwargs)
+            except Refused as error:
+                raise UnsupportedError(_refusal(prefix + name, node.operation, str(error))) from None
             group = f"{layers}/{groups.get(node.operation.name, node.operation.name)}"
-            result = self.call(
-                node.operation, args, kwargs, inference.values[name], prefix + node.operation.name, group
+            declared = all(
+                made[ref.node][ref.index].dtype == inference.value(ref).dtype for ref in node.refs()
             )
+            values = inference.values[name] if declared else None
+            result = self.call(node.operation, args, kwargs, values, prefix + node.operation.name, group)
             made[name] = [leaf for leaf in flatten_outputs(result) if isinstance(leaf, Tensor)]
         return map_leaves(tensor_of, graph.outputs)
 
@@ -149,13 +155,15 @@ class Driver:
         for tensor, mask in zip(operands, masks, strict=False):
             if isinstance(mask, Tensor):
                 tensor.mask = mask
-        inference = infer(graph, operands=[value_of(t) for t in operands])
+        given = []
+        for ref, tensor in zip(refs, operands, strict=True):
+            dtype = graph.nodes[ref.node].operation.config.get("dtype")
+            given.append(self._cast(tensor, dtype) if isinstance(dtype, str) else tensor)
+        inference = infer(graph, operands=[value_of(t) for t in given])
         _check(inference, f"{path}/")
         bound = []
-        for ref, tensor in zip(refs, operands, strict=True):
+        for ref, tensor, cast in zip(refs, operands, given, strict=True):
             value = inference.value(ref)
-            dtype = graph.nodes[ref.node].operation.config.get("dtype")
-            cast = self.builder.cast(tensor, dtype) if isinstance(dtype, str) else tensor
             # Functional adds or drops a last axis of 1 where the rank is off by one.
             taken = self.builder.reshape(cast, value.sizes or ())
             if taken.mask is None and taken is not tensor:
@@ -172,13 +180,16 @@ class Driver:
             return args, kwargs
 
         def cast(leaf: Any) -> Any:
-            if not isinstance(leaf, Tensor) or leaf.dtype not in FLOATS or leaf.dtype == dtype:
-                return leaf
-            result = self.builder.cast(leaf, dtype)
-            result.mask = leaf.mask
-            return result
+            return self._cast(leaf, dtype) if isinstance(leaf, Tensor) and leaf.dtype in FLOATS else leaf
 
         return map_leaves(cast, args), map_leaves(cast, kwargs)
+
+    def _cast(self, tensor: Tensor, dtype: str) -> Tensor:
+        """The tensor in another type, with its mask; itself where it has it."""
+        result = self.builder.cast(tensor, dtype)
+        if result is not tensor:
+            result.mask = tensor.mask
+        return result
 
     def _finished(self, emitter: Emitter, result: Any) -> Any:
         """The results with the sizes that were inferred; masks go on where the analysis says that they do."""
@@ -319,7 +330,7 @@ def _check_classes(graph: Graph) -> None:
             try:
                 lowering_for(node.operation)
             except Refused as error:
-                found.append(_refusal(path, node.operation, str(error)))
+                found.append(_refusal(path_text(path), node.operation, str(error)))
     if found:
         more = f" (and {len(found) - 1} more)" if len(found) > 1 else ""
         raise UnsupportedError(found[0] + more)

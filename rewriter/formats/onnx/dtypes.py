@@ -6,8 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from ...errors import UnsupportedError
+from ...errors import shown
 from .graph import Array, Tensor
+from .registry import Refused
 
 # TensorProto.DataType (onnx.proto).
 NUMBERS = {
@@ -55,9 +56,9 @@ def numpy_dtype(name: str) -> np.dtype[Any]:
 
 
 def number(name: str) -> int:
-    """ONNX's number of a type. Raises UnsupportedError for one that it lacks."""
+    """ONNX's number of a type. Raises Refused for one that it lacks."""
     if name not in NUMBERS:
-        raise UnsupportedError(f"ONNX has no element type {name}")
+        raise Refused(f"ONNX has no element type {shown(name)}")
     return NUMBERS[name]
 
 
@@ -67,8 +68,11 @@ def of_array(array: Array) -> str:
 
 
 def cast_array(array: Array, dtype: str) -> Array:
-    """The array in another type, as ONNX's Cast has it."""
-    return array.astype(numpy_dtype(dtype), copy=False)
+    """The array in another type, as ONNX's Cast has it. Raises Refused where its values have no such form."""
+    try:
+        return array.astype(numpy_dtype(dtype), copy=False)
+    except (TypeError, ValueError, OverflowError):
+        raise Refused(f"{shown(repr(array.tolist()))} cannot be written as {shown(dtype)}") from None
 
 
 def result_dtype(op_type: str, inputs: list[Tensor | None], attributes: dict[str, Any]) -> str:

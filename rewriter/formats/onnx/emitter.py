@@ -71,6 +71,24 @@ class Emitter(Configured):
             return value if dtype is None else self.cast(value, dtype)
         return self.constant(value, dtype or self.dtype)
 
+    # -- configured numbers -----------------------------
+    def number(self, name: str, default: float | None = None) -> float:
+        """A configured real number."""
+        value = self.config.get(name, default)
+        if isinstance(value, bool) or not isinstance(value, (int, float)) or abs(value) >= 2**1023:
+            raise self.bad(name, value, "a number")
+        return float(value)
+
+    def numbers(self, name: str, value: Any) -> Array:
+        """Configured numbers, one or nested lists of them, as float64."""
+        try:
+            given = np.asarray(value)
+        except ValueError:  # of different lengths
+            raise self.bad(name, value, "numbers") from None
+        if given.dtype.kind not in "iuf":
+            raise self.bad(name, value, "numbers")
+        return given.astype(np.float64)
+
     # -- the results that are wanted -----------------------------
     @property
     def dtype(self) -> str:

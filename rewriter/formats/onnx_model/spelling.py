@@ -16,11 +16,13 @@ from .reader import MODULE
 
 
 def spell(step: Step) -> tuple[str, str, dict[str, Any], tuple[Any, ...]]:
-    """Module, operator, attributes and further arguments of a step.
+    """Module, operator, attributes and further arguments of a step, which follow the tensors or stand around ``...``.
 
     Raises:
         UnsupportedError: ONNX has no single operator for it.
     """
+    if step.like is not None:
+        return MODULE, "Where", {}, (Literal(True, (), "bool"), ...)
     if step.op == "Repeat":
         return MODULE, "Gather", {"axis": step.axes[0]}, (_repeated(step),)
     name, config = _spelled(step)

@@ -10,7 +10,8 @@ import numpy as np
 from ...errors import UnsupportedError, shown
 from ...ir.axis import Value
 from ...ir.graph import Literal, Node, TensorRef
-from ...shapes.infer import Inference, infer
+from ...shapes.infer import infer
+from ...shapes.inference import Inference
 from .names import NUMBERS, taken
 from .reader import Source
 

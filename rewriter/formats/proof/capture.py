@@ -63,7 +63,7 @@ class Capture:
         except LookupError as error:
             self.missing[number] = str(error)
 
-    def _key(self, model: Any, path: str) -> int:
+    def _key(self, model: Any, path: Sequence[str]) -> int:
         operation = locate(model, path)
         self._operations[id(operation)] = operation
         return id(operation)
@@ -136,9 +136,9 @@ class Capture:
         self._progress[number] = _Progress()
 
 
-def locate(model: Any, path: str) -> Any:
-    """The operation at ``inner/name``. Raises LookupError."""
-    *models, name = path.split("/")
+def locate(model: Any, path: Sequence[str]) -> Any:
+    """The operation of these names, from the outermost model. Raises LookupError."""
+    *models, name = path
     for part in models:
         model = _named(model, part)
     return _named(model, name)

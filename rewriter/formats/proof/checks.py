@@ -6,6 +6,10 @@
 - ``equation``: each changed node computes its equation on its operands as they were before anything was inserted.
 - ``gradients``: the gradient of the sum of the outputs goes through every inserted node, and is finite.
 
+A check disproves a repair only where the repair is to blame: where Keras refuses or cannot run the original for the
+same reason, nothing is said. Beside the checks, ``behaviour`` says whether the original runs at every batch size as
+well and computes something else: no run can show which of the two was meant.
+
 The model runs as one traced function with an open batch, as in ``predict``: with a batch of 1 that TensorFlow knows
 of, ``keras.ops.add`` takes a second operand with one long axis for a bias (``tf.nn.bias_add``, Keras 3.15).
 """
@@ -13,14 +17,14 @@ of, ``keras.ops.add`` takes a second operand with one long axis for a bias (``tf
 from __future__ import annotations
 
 import json
-import os
 import re
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
-from ...errors import shown
+from .blame import excused, line
 from .capture import Capture
 from .expected import expected, known
 from .inputs import FREE_SIZES, Inputs
@@ -28,6 +32,7 @@ from .request import Claim, Request
 from .tolerance import Gap, coarsest, compare
 
 _SAMPLES = 3  # that are run alone, beside the middle and the last one of each batch
+_RANDOM = "two runs on the same input differ: it is random, or keeps a state"
 _NODE = re.compile(r"\{\{node ([^}]+)\}\}")
 # What Keras says of a class that it does not have, or does not make without running code.
 _UNKNOWN = (
@@ -94,6 +99,9 @@ def in_process(
 ) -> dict[str, Any]:
     """Prove a request in this process: ``{"checks": {name: {...}}}``, ``{"skipped": why}`` or ``{"failed": {...}}``.
 
+    With the checks comes ``behaviour``: ``{"changes": bool, "batches": [...], "difference": ...}`` (a part of the
+    largest value), or ``{"changes": None, "why": ...}``.
+
     Args:
         custom_objects: classes of the caller's own that the model may hold.
         safe_mode: as in ``keras.saving.load_model``; off only for a model that this process made.
@@ -110,10 +118,11 @@ def in_process(
         return {"skipped": f"Keras runs on {keras.backend.backend()} here, not on TensorFlow"}
     try:
         answer: dict[str, Any] = {"checks": {}}
-        for name, check in _Proof(request, custom_objects, safe_mode).run():
+        proof = _Proof(request, custom_objects, safe_mode)
+        for name, check in proof.run():
             answer["checks"][name] = check.as_dict()
             report(answer)
-        return answer
+        return {**answer, "behaviour": proof.behaviour}
     except DisprovedError as failure:
         return {"failed": failure.data}
     except _SkippedError as reason:
@@ -153,15 +162,47 @@ class _Proof:
         self.checked: set[int] = set()
         self.missing: dict[int, str] = {}
         self.runs: dict[int, Run] = {}
+        self.behaviour: dict[str, Any] = {"changes": None, "why": "it was not run"}
 
     def _loaded(self) -> Any:
         try:
             return load(self.request.repaired, self.request.format, *self.options)
         except Exception as error:
-            text = _line(error)
+            text = self._line(error)
             if any(word in str(error) for word in _UNKNOWN):
                 raise _SkippedError(f"Keras does not load the repaired model: {text}") from None
+            before = self.original
+            if isinstance(before, str) and excused(text, before):
+                raise _SkippedError(f"Keras does not load the original either: {text}") from None
             raise DisprovedError("load", "", None, None, f"Keras does not load it: {text}") from None
+
+    def _line(self, error: Exception) -> str:
+        return line(error, self.request.repaired, self.request.original)
+
+    @cached_property
+    def original(self) -> Any:
+        """The original as Keras loads it, or why it does not."""
+        try:
+            return load(self.request.original, self.request.format, *self.options)
+        except Exception as error:
+            return self._line(error)
+
+    @cached_property
+    def before(self) -> _Step | str:
+        """The original with the weights of the repaired model, or why it cannot be run."""
+        original = self.original
+        if isinstance(original, str):
+            return f"Keras does not load the original: {original}"
+        lost = sorted(names(original) - names(self.model))
+        if lost:
+            raise DisprovedError(
+                "batch-one", lost[0], None, None, "the layer and its weights are not used any more"
+            )
+        try:
+            transplant(self.model, original)
+        except ValueError as error:
+            return f"the original's layers are built otherwise: {self._line(error)}"
+        return _Step(original, [])
 
     def run(self) -> Iterator[tuple[str, Check]]:
         """The checks one after the other."""
@@ -177,6 +218,7 @@ class _Proof:
         yield "independence", independence
         yield "batch-one", self._batch_one(alone, self.runs if independence.batches else {})
         yield "gradients", self._gradients()
+        self.behaviour = self._behaviour(step)
 
     # -- running -----------------------------
     def _first_run(self, step: _Step, samples: list[int]) -> Run:
@@ -192,26 +234,50 @@ class _Proof:
                 error = error or caught
         assert error is not None
         node = self._blamed(error)
-        if node or not (self.inputs.free or self.inputs.whole):
-            raise DisprovedError("run", node, len(samples), None, f"it does not run: {_line(error)}")
-        raise _SkippedError(f"it does not run on random inputs: {_line(error)}")
+        text = f"it does not run: {self._line(error)}"
+        if not node:
+            before = [self._original_fails(samples) for self.inputs.size in sizes]
+            if "" in before:
+                text = f"the original runs on the same input, and it does not: {self._line(error)}"
+            elif self.inputs.free or self.inputs.whole or any(excused(self._line(error), b) for b in before):
+                raise _SkippedError(f"it does not run on random inputs: {self._line(error)}")
+        raise DisprovedError("run", node, len(samples), None, text)
 
     def _run(self, step: _Step, samples: list[int]) -> Run:
-        """A further batch: what runs at one size has to run at every size."""
+        """A further batch: what runs at one size has to run at every size at which the original runs.
+
+        Raises:
+            _SkippedError: the original does not run at this size either, for the same reason.
+        """
         try:
             run = step(self.inputs.batch(samples), len(samples))
         except Exception as error:
-            node = self._blamed(error)
-            text = f"it runs at another batch size, but not at this one: {_line(error)}"
+            node, said = self._blamed(error), self._line(error)
+            if not node and excused(said, self._original_fails(samples)):
+                raise _SkippedError(
+                    f"neither it nor the original runs at batch {len(samples)}: {said}"
+                ) from None
+            text = f"it runs at another batch size, but not at this one: {said}"
             raise DisprovedError("run", node, len(samples), None, text) from None
         return self._checked(run, len(samples))
+
+    def _original_fails(self, samples: list[int]) -> str:
+        """Why the original does not run on a batch, or ""."""
+        before = self.before
+        if isinstance(before, str):
+            return before
+        try:
+            before(self.inputs.batch(samples), len(samples))
+        except Exception as error:
+            return self._line(error)
+        return ""
 
     def _blamed(self, error: Exception) -> str:
         """The changed node that an error of TensorFlow or Keras names, or ""."""
         places = {part for path in _NODE.findall(str(error)) for part in path.split("/")}
         for claim in self.claims:
-            names = {claim.meets, claim.gives, *(name for chain in claim.chains for name in chain)}
-            if places & {name.rpartition("/")[2] for name in names}:
+            paths = [claim.meets, claim.gives, *(path for chain in claim.chains for path in chain)]
+            if places & {path[-1] for path in paths}:
                 return claim.node
         return ""
 
@@ -240,13 +306,13 @@ class _Proof:
     # -- per-sample independence -----------------------------
     def _independence(self, step: _Step, first: Run) -> Check:
         check = Check(why=self.request.not_independent)
-        if check.why:
-            return self._more_batches(step, check)
-        if self.inputs.apart:
-            return Check(why="its inputs have batches of different size")
-        if not self._repeats(step, first):
-            return Check(why="two runs on the same input differ: it is random, or keeps a state")
         try:
+            if check.why:
+                return self._more_batches(step, check)
+            if self.inputs.apart:
+                return Check(why="its inputs have batches of different size")
+            if not self._repeats(step, first):
+                return Check(why=_RANDOM)
             if self.inputs.fixed is not None:
                 self._permuted(step, first, check)
             else:
@@ -350,25 +416,14 @@ class _Proof:
             return Check(why=self.request.no_oracle)
         if not self.inputs.open:
             return Check(why="its batch is fixed")
-        try:
-            original = load(self.request.original, self.request.format, *self.options)
-        except Exception as error:
-            return Check(why=f"Keras does not load the original: {_line(error)}")
-        lost = sorted(names(original) - names(self.model))
-        if lost:
-            raise DisprovedError(
-                "batch-one", lost[0], None, None, "the layer and its weights are not used any more"
-            )
-        try:
-            transplant(self.model, original)
-        except ValueError as error:
-            return Check(why=f"the original's layers are built otherwise: {_line(error)}")
-        before = _Step(original, [])
+        before = self.before
+        if isinstance(before, str):
+            return Check(why=before)
         try:
             references = [before(self.inputs.batch([sample]), 1) for sample in range(_SAMPLES)]
             again = before(self.inputs.batch([0]), 1)
         except Exception as error:
-            return Check(why=f"the original does not run at batch 1: {_line(error)}")
+            return Check(why=f"the original does not run at batch 1: {self._line(error)}")
         if not self._alike(again, references[0]):
             return Check(why="two runs of the original differ: it is random, or keeps a state")
         check = Check()
@@ -389,6 +444,39 @@ class _Proof:
                 raise DisprovedError("batch-one", nodes, batch, _number(gap), text)
             check.add(gap, batch)
 
+    # -- what changes -----------------------------
+    def _behaviour(self, step: _Step) -> dict[str, Any]:
+        """Whether the original runs at every size of the batch as well, and what it computes there is another thing."""
+        before = self.before
+        if isinstance(before, str):
+            return {"changes": None, "why": before}
+        fixed = 1 if self.inputs.apart else self.inputs.fixed
+        started = time.monotonic()
+        batches: list[int] = []
+        differences: list[Gap] = []
+        for size in [fixed] if fixed is not None else self.request.batches:
+            late = time.monotonic() - started > self.request.seconds
+            if size > _SAMPLES and (late or size * self.request.elements > self.request.largest):
+                continue
+            flat = self.inputs.batch(list(range(size)))
+            try:
+                as_it_was = before(flat, size)
+            except Exception as error:
+                return {
+                    "changes": None,
+                    "why": f"the original does not run at batch {size}: {self._line(error)}",
+                }
+            try:
+                now = step(flat, size)
+            except Exception:  # at this size neither runs, or it would have been disproved
+                continue
+            if not batches and not self._alike(step(flat, size), now):
+                return {"changes": None, "why": _RANDOM}
+            batches.append(size)
+            gaps = [compare(x, y, self.dtype) for x, y in zip(now.outputs, as_it_was.outputs, strict=True)]
+            differences += [gap for gap in gaps if not gap.fits]
+        return changes(batches, differences)
+
     def _alike(self, a: Run, b: Run) -> bool:
         return all(compare(x, y, self.dtype).fits for x, y in zip(a.outputs, b.outputs, strict=True))
 
@@ -402,7 +490,7 @@ class _Proof:
         except _SkippedError as reason:
             return Check(why=str(reason))
         except Exception as error:
-            return Check(why=f"TensorFlow has no gradient of it: {_line(error)}")
+            return Check(why=f"TensorFlow has no gradient of it: {self._line(error)}")
         check = Check()
         for number, entered, result in found:
             node = self.claims[number].node
@@ -422,6 +510,18 @@ class _Proof:
         if not found:
             check.why = "nothing that has a gradient was inserted"
         return check
+
+
+def changes(batches: list[int], differences: Sequence[Gap]) -> dict[str, Any]:
+    """``behaviour`` of a model that ran before and after at some batches, by the gaps that are too wide.
+
+    ``difference`` is None where the shapes differ, and absent where nothing does.
+    """
+    data = {"changes": bool(differences), "batches": sorted(batches)}
+    if differences:
+        numbers = [gap.difference for gap in differences if not gap.shape]
+        data["difference"] = _finite_or_none(max(numbers)) if numbers else None
+    return data
 
 
 @dataclass(frozen=True, slots=True)
@@ -589,11 +689,9 @@ def _finite(array: Any) -> bool:
 
 
 def _number(gap: Gap) -> float | None:
+    return _finite_or_none(gap.difference)
+
+
+def _finite_or_none(number: float) -> float | None:
     """As JSON has it: None for what is not finite."""
-    return gap.difference if gap.difference < float("inf") else None
-
-
-def _line(error: Exception) -> str:
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    text = next((line for line in lines if "rguments received" not in line), type(error).__name__)
-    return shown(text.replace(os.getcwd(), "."))
+    return number if number < float("inf") else None

@@ -25,7 +25,7 @@ _PRODUCTS = frozenset({"Multiply", "Dot", "Matmul", "Einsum", "Tensordot"})
 
 def known(op: str, equation: str) -> bool:
     """True where it can be said what an operation with this equation computes."""
-    return op in _PRODUCTS or op in _JOIN or parse(equation).joins
+    return op in _PRODUCTS or op in _JOIN or ("," in equation and parse(equation).joins)
 
 
 def expected(op: str, equation: str, kept: Sequence[Sequence[int]], operands: Sequence[Any]) -> Any:
@@ -79,11 +79,15 @@ def _sizes(equation: Equation, shapes: Sequence[Sequence[int]]) -> dict[str, int
     products: list[tuple[Term, int]] = []
     for terms, shape in zip(equation.operands, shapes, strict=True):
         for term, size in zip(terms, shape, strict=True):
-            if len(term.names) != 1:
+            if len(term.names) != 1 or term.cropped:
                 products.append((term, size))
             elif sizes.setdefault(term.names[0], size) != size:
                 raise ValueError(f"{term} is {sizes[term.names[0]]} and {size}")
     for term, size in products:
+        if term.cropped:
+            if size != sizes.get(term.names[0], size) + 1:
+                raise ValueError(f"{term} is {size}")
+            continue
         have = math.prod(sizes.get(name, 1) for name in term.names)
         unknown = [name for name in term.names if name not in sizes]
         if len(unknown) == 1 and have:

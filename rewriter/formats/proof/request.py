@@ -15,7 +15,7 @@ from ...passes.pipeline import Analysis
 from ...passes.rewrite import Applied
 from ...rules.notation import Term
 from ...shapes.broadcast import positions
-from ...shapes.infer import Inference
+from ...shapes.inference import Inference
 
 # Layers of Keras that hold somebody's code, or another program.
 _RUNS_CODE = frozenset({"FlaxLayer", "JaxLayer", "Lambda", "TFSMLayer", "TorchModuleWrapper"})
@@ -37,15 +37,16 @@ class Claim:
     ``meets`` is the operation that takes the operands, ``gives`` the one that makes the result: the same, or where a
     MatMul stands in its place the first and the last node of what replaced it. ``chains`` has for each operand the
     operations that were inserted into it, ``literals`` the operands that the file holds, as they were. ``shared``
-    says that ``meets`` is called more than once. ``equation`` and ``kept`` are as in ``rules.match``. The batch axes
-    (of the operands and the result) are None where there is none, -1 where it is not the leading part of an axis.
+    says that ``meets`` is called more than once. An operation is its names from the outermost model.
+    ``equation`` and ``kept`` are as in ``rules.match``. The batch axes (of the operands and the result) are None where
+    there is none, -1 where it is not the leading part of an axis.
     """
 
     node: str
     op: str
-    meets: str
-    gives: str
-    chains: list[list[str]]
+    meets: list[str]
+    gives: list[str]
+    chains: list[list[list[str]]]
     literals: dict[str, Any]
     shared: bool
     equation: str
@@ -118,9 +119,9 @@ def _claim(change: Applied) -> Claim:
     return Claim(
         shown(change.node),
         change.op,
-        change.meets,
-        change.gives,
-        [list(chain) for chain in change.chains],
+        list(change.meets),
+        list(change.gives),
+        [[list(path) for path in chain] for chain in change.chains],
         {str(k): literal.value for k, literal in change.literals.items()},
         change.shared,
         str(found.equation),
@@ -209,8 +210,7 @@ def _not_independent(changes: Sequence[Applied], outputs: Sequence[int | None]) 
 def _batch_terms(change: Applied) -> Iterator[Term]:
     """What the equation calls the batch axes of the operands."""
     found = change.candidate.match
-    for terms, kept, operand in zip(found.equation.operands, found.kept, change.operands, strict=True):
-        axes = operand.value.axes or ()
+    for terms, kept, axes in zip(found.equation.operands, found.kept, found.operands, strict=True):
         yield from (t for t, i in zip(terms, kept, strict=True) if axes[i].role is Role.BATCH)
 
 
@@ -227,10 +227,16 @@ def _no_oracle(change: Applied) -> str:
 
 def _same_at_batch_one(candidate: Candidate, change: Applied) -> bool:
     found = candidate.match
+    if (
+        len(found.equation.operands) == 1
+    ):  # a Reshape was lost: that the original does not run is seen when it is run
+        return True
+    if found.equation.joins:  # where one sample is repeated and nothing else is done, at batch 1 nothing is
+        return all(step.like is not None and step.axes == (0,) for step in candidate.plan.steps)
     output = found.equation.output
     ranks = [len(operand.value.axes or ()) for operand in change.operands]
-    if max(ranks) != len(output):
-        return False
+    if max(ranks) != len(output) or ranks != [len(axes) for axes in found.operands]:
+        return False  # or the operands became what the equation takes by a change upstream
     batch = {name for term in _batch_terms(change) for name in term.names}
     columns: list[set[tuple[str, ...]]] = [set() for _ in output]
     for terms, kept, operand, rank in zip(

@@ -13,6 +13,7 @@ from ...passes.pipeline import Analysis, Outcome
 from ..atomic import provisional
 from ..source import open_model
 from .request import Prover, make_request
+from .verdict import disproved, failure, judged
 
 if TYPE_CHECKING:
     from ..source import ModelFile
@@ -37,7 +38,7 @@ def write_proven(
         prover: runs the model; None leaves that out.
 
     Returns:
-        What was proven, as in the JSON.
+        What was proven, as in the JSON: with a ``verdict``, and a ``reason`` where it is not proven.
 
     Raises:
         VerificationError: the proof failed; nothing was written.
@@ -45,8 +46,8 @@ def write_proven(
     """
     if not outcome.inserted:
         source.write(target)
-        left = len(outcome.after.findings)
-        return {**_static(left), "skipped": "nothing was inserted: the copy is identical to the input"}
+        same = {"skipped": "nothing was inserted: the copy is identical to the input"}
+        return _static(outcome.after) | judged(same, outcome.after.findings)
     if os.path.exists(target) and os.path.samefile(source.path, target):
         raise UnsupportedError("the output is the input itself: choose another name")
     suffix = _SUFFIXES.get(source.format, ".keras")
@@ -59,11 +60,8 @@ def write_proven(
             wrong = [finding for finding in after.findings if finding.severity is Severity.ERROR]
             for finding in wrong:
                 if finding.node not in allowed:
-                    raise VerificationError(
-                        f"the repair failed its proof (static): {shown(finding.node)!r}: {finding.message}"
-                    )
+                    raise _failed("static", shown(finding.node), finding.message)
             request = make_request(path, source.path, source.format, written.graph, outcome.applied, after)
-        verified = _static(len(after.findings))
         answer: dict[str, Any]
         if prover is None:
             answer = {"skipped": NOT_ASKED}
@@ -72,16 +70,14 @@ def write_proven(
         else:
             answer = prover(request)
         if "failed" in answer:
-            raise VerificationError(_failure(answer["failed"]))
-    return {**verified, **answer}
+            raise VerificationError(failure(answer["failed"]), disproved(answer["failed"]))
+    return _static(after) | judged(answer, after.findings)
 
 
-def _static(left: int) -> dict[str, Any]:
-    return {"static": True, "findings_left": left}
+def _static(after: Analysis) -> dict[str, Any]:
+    return {"static": True, "findings_left": len(after.findings)}
 
 
-def _failure(failed: dict[str, Any]) -> str:
-    place = f"{failed['node']!r}" if failed["node"] else "the model"
-    if failed["batch"] is not None:
-        place += f" at batch {failed['batch']}"
-    return f"the repair failed its proof ({failed['check']}): {place}: {failed['text']}"
+def _failed(check: str, node: str, text: str) -> VerificationError:
+    failed = {"check": check, "node": node, "batch": None, "difference": None, "text": text}
+    return VerificationError(failure(failed), disproved(failed))

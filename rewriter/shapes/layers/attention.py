@@ -7,6 +7,7 @@ from typing import Any
 from ...errors import BadFileError, shown
 from ...ir.axis import Axis, Role, Value, new_axis
 from ...ir.size import Truth, same
+from ..broadcast import fixes_batch, meet, only_at
 from ..call import Call, ShapeError, known, layer, need_rank
 from ..spatial import call_flag, flatly, hint_time, masked, operand, required
 
@@ -30,6 +31,10 @@ def attention(call: Call) -> Any:
             hint_time(axes[1])
     _must_equal(query[-1], key[-1], "query", "key")
     _must_equal(value[-2], key[-2], "value", "key")
+    if fixes_batch(query[0], value[0]):
+        if 1 not in (query[0].size, value[0].size):
+            raise ShapeError(only_at(query[0], value[0]))
+        query = (meet(query[0], value[0]), *query[1:])
     dtype = call.compute_dtype()
     # What comes out is a weighted sum of the value's steps: its last axis is the value's.
     out = masked(call.like([*query[:-1], value[-1]], dtype), operands[0].mask)
@@ -96,6 +101,8 @@ def _attended(call: Call) -> tuple[Value, Axes, Axes]:
     for axes in (query, value, key):
         if len(axes) == 3:
             hint_time(axes[1])
+        if axes and query and fixes_batch(query[0], axes[0]):  # an einsum, which does not even stretch a 1
+            raise ShapeError(only_at(query[0], axes[0]))
     return x, query, value
 
 

@@ -9,6 +9,7 @@ from ...ir.axis import Axis, Role, Value, new_axis
 from ...ir.graph import map_leaves
 from ...ir.size import Truth, same
 from ..call import Call, ShapeError, layer
+from ..dtypes import bool_to_int32
 from ..spatial import autocast, call_flag, masked
 
 _EQUATION = re.compile(r"(\.\.\.)?([a-zA-Z]+)(\.\.\.)?,([a-zA-Z]+)->(\.\.\.)?([a-zA-Z]+)(\.\.\.)?")
@@ -120,4 +121,4 @@ def masking(call: Call) -> Value:
     axes = call.axes
     if not axes:
         raise ShapeError("takes a tensor of rank 1 or more")
-    return masked(call.like(axes, call.compute_dtype()), axes[:-1])
+    return masked(call.like(axes, bool_to_int32(autocast(call, call.x))), axes[:-1])

@@ -6,17 +6,23 @@ from collections.abc import Callable
 
 from ...ir.axis import Role, Value
 from ..call import Call, layer, need_rank
-from ..spatial import SPATIAL_ROLES, hint_all, image, kept
+from ..spatial import SPATIAL_ROLES, autocast, hint_all, image, kept
 
 # ThresholdedReLU is in files of Keras 2 only.
-ACTIVATIONS = ("Activation", "ReLU", "LeakyReLU", "PReLU", "ELU", "ThresholdedReLU")
+ACTIVATIONS = ("Activation", "LeakyReLU", "PReLU", "ELU", "ThresholdedReLU")
 REGULARIZATION = ("ActivityRegularization", "AlphaDropout", "Dropout", "GaussianDropout", "GaussianNoise")
 
 
-@layer(*ACTIVATIONS, *REGULARIZATION)
-def elementwise(call: Call) -> Value:
+@layer(*ACTIVATIONS)
+def activation(call: Call) -> Value:
     """``f(x[...]) -> [...]``."""
     return kept(call)
+
+
+@layer("ReLU", *REGULARIZATION)
+def passed(call: Call) -> Value:
+    """``f(x[...]) -> [...]``; whole numbers stay whole."""
+    return kept(call, autocast(call, call.x))
 
 
 @layer("Softmax")
@@ -30,14 +36,14 @@ def softmax(call: Call) -> Value:
 def spatial_dropout_1d(call: Call) -> Value:
     """``dropout(x[B, T, C]) -> [B, T, C]``."""
     hint_all(need_rank(call.x, 3)[1:], (*SPATIAL_ROLES[1], Role.CHANNEL))
-    return kept(call)
+    return passed(call)
 
 
 def _spatial_dropout(dimensions: int) -> Callable[[Call], Value]:
     def rule(call: Call) -> Value:
         """``dropout(x[B, S..., C]) -> [B, S..., C]``; drops whole channels."""
         image(call, dimensions)
-        return kept(call)
+        return passed(call)
 
     return rule
 

@@ -2,32 +2,40 @@
 
 from __future__ import annotations
 
-from ...ir.axis import Axis, Value, new_axis
+from ...ir.axis import Axis, Value, new_axis, same_kind
 from ...ir.size import Size, Truth, same
-from ..broadcast import Convention, broadcast
+from ..broadcast import Convention, broadcast, fixes_batch, only_at
 from ..call import Call, ShapeError, known, layer
-from ..spatial import masked
+from ..dtypes import integral_to_float, product_type, quotient, result_type
+from ..spatial import autocast, masked
 
 
-@layer("Add", "Average", "Maximum", "Minimum")
+@layer("Add", "Maximum", "Minimum")
 def elementwise(call: Call) -> Value:
     """``add([x[B, ...], y[B, ...]]) -> [B, ...]``, missing axes inserted at position 1."""
     axes = broadcast(Convention.MERGE, _operands(call, 1))
-    return masked(call.like(axes, call.compute_dtype()), _common_mask(call, axes))
+    return masked(call.like(axes, _promoted(call)), _common_mask(call, axes))
+
+
+@layer("Average")
+def average(call: Call) -> Value:
+    """``average([x[B, ...], y[B, ...]]) -> [B, ...]``, missing axes inserted at position 1."""
+    axes = broadcast(Convention.MERGE, _operands(call, 1))
+    return masked(call.like(axes, quotient(_promoted(call))), _common_mask(call, axes))
 
 
 @layer("Subtract")
 def subtract(call: Call) -> Value:
     """``subtract([x[B, ...], y[B, ...]]) -> [B, ...]``, missing axes inserted at position 1."""
     axes = broadcast(Convention.MERGE, _operands(call, 2, 2))
-    return masked(call.like(axes, call.compute_dtype()), _common_mask(call, axes))
+    return masked(call.like(axes, _promoted(call)), _common_mask(call, axes))
 
 
 @layer("Multiply")
 def multiply(call: Call) -> Value:
     """``multiply([x[B, ...], y[B, ...]]) -> [B, ...]``; its operands keep their own identity."""
     axes = broadcast(Convention.MERGE, _operands(call, 1), unify=False)
-    return masked(call.like(axes, call.compute_dtype()), _common_mask(call, axes))
+    return masked(call.like(axes, _promoted(call)), _common_mask(call, axes))
 
 
 @layer("Concatenate")
@@ -35,7 +43,7 @@ def concatenate(call: Call) -> Value:
     """``concatenate([x[B, n, C], y[B, m, C]], axis=1) -> [B, n+m, C]``."""
     axes = joined(_operands(call, 1), call.get("axis", -1), call)
     mask = axes[:-1] if any(v.mask is not None for v in call.inputs) else None
-    return masked(call.like(axes, call.compute_dtype()), mask)
+    return masked(call.like(axes, _promoted(call)), mask)
 
 
 def _operands(call: Call, least: int, most: int | None = None) -> list[tuple[Axis, ...]]:
@@ -44,6 +52,14 @@ def _operands(call: Call, least: int, most: int | None = None) -> list[tuple[Axi
     if len(axes) < least or (most is not None and len(axes) > most):
         raise ShapeError(f"takes {least if least == most else 'one or more'} tensors, not {len(axes)}")
     return axes
+
+
+def _promoted(call: Call) -> str:
+    """What the operands are promoted to: floats in the layer's compute dtype, whole numbers as they are.
+
+    Keras declares the compute dtype for whole numbers too (3.15); a run gives what is said here.
+    """
+    return result_type(*(autocast(call, value) for value in call.inputs))
 
 
 def _common_mask(call: Call, axes: tuple[Axis, ...]) -> tuple[Axis, ...] | None:
@@ -55,12 +71,13 @@ def joined(operands: list[tuple[Axis, ...]], axis: object, call: Call) -> tuple[
     """Operands of one rank joined along ``axis``, which becomes a new axis of the summed size.
 
     Raises:
-        ShapeError: the ranks differ, or another axis does.
+        ShapeError: the ranks differ, or another axis does; or one batch is open and the other a number.
     """
     first = operands[0]
     place = call.axis(axis, len(first))
     total: Size = first[place].size
     result = list(first)
+    fixed = ""
     for axes in operands[1:]:
         if len(axes) != len(first):
             raise ShapeError(f"cannot join tensors of rank {len(first)} and {len(axes)}")
@@ -69,10 +86,17 @@ def joined(operands: list[tuple[Axis, ...]], axis: object, call: Call) -> tuple[
                 continue
             if same(a.size, b.size) is Truth.NO:
                 raise ShapeError(f"cannot join along axis {place}: axis {number} is {a} here and {b} there")
+            if fixes_batch(a, b):
+                fixed = fixed or only_at(a, b)
+                result[number] = b if isinstance(a.size, int) else a
             if same(a.size, b.size) is Truth.YES and not (a.factors or b.factors):
                 a.origin.unify(b.origin)
         total = total + axes[place].size
-    result[place] = new_axis(total, first[place].role) if len(operands) > 1 else first[place]
+    result[place] = same_kind(first[place], total) if len(operands) > 1 else first[place]
+    if fixed:
+        error = ShapeError(f"cannot join along axis {place}: {fixed}")
+        error.by, error.made = call.operation, call.like(result)
+        raise error
     return tuple(result)
 
 
@@ -93,5 +117,10 @@ def dot(call: Call) -> Value:
         raise ShapeError(f"contracts {x[i]} with {y[j]}: the sizes differ")
     if same(x[0].size, y[0].size) is Truth.NO:
         raise ShapeError(f"the batches are {x[0]} and {y[0]}")
+    if fixes_batch(x[0], y[0]):
+        raise ShapeError(only_at(x[0], y[0]))
     kept = [*(a for n, a in enumerate(x) if n != i), *(a for n, a in enumerate(y) if n not in (0, j))]
-    return call.like(kept if len(kept) > 1 else [*kept, new_axis(1)], call.compute_dtype())
+    kinds = [autocast(call, value) for value in call.inputs]
+    if call.flag("normalize"):
+        kinds = [integral_to_float(kind) for kind in kinds]
+    return call.like(kept if len(kept) > 1 else [*kept, new_axis(1)], product_type(*kinds))

@@ -4,10 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from ...ir.axis import Value, new_axis
+from ...ir.axis import Value, new_axis, remade
 from ..call import Call, layer
-from ..spatial import SPATIAL_ROLES, image, resized
+from ..spatial import SPATIAL_ROLES, autocast, image, resized
 from ..windows import window
+
+
+def _dtype(call: Call) -> str | None:
+    """Maxima of whole numbers are whole; averages are in the layer's compute dtype."""
+    return autocast(call, call.x) if "Max" in call.operation.class_name else call.compute_dtype()
 
 
 def _pool(dimensions: int) -> Callable[[Call], Value]:
@@ -22,7 +27,7 @@ def _pool(dimensions: int) -> Callable[[Call], Value]:
             resized(axis, window(axis.size, k, s, 1, padding), f"a window of {k}")
             for axis, k, s in zip(x.spatial, size, strides, strict=True)
         ]
-        return call.like(x.join(spatial, x.channel), call.compute_dtype())
+        return call.like(x.join(spatial, x.channel), _dtype(call))
 
     return rule
 
@@ -31,8 +36,8 @@ def _global_pool(dimensions: int) -> Callable[[Call], Value]:
     def rule(call: Call) -> Value:
         """``global_pool(x[B, S..., C]) -> [B, C]``, or ``[B, 1..., C]`` with keepdims."""
         x = image(call, dimensions)
-        ones = [new_axis(1, axis.role, derived=axis) for axis in x.spatial] if call.flag("keepdims") else []
-        return call.like(x.join(ones, x.channel), call.compute_dtype())
+        ones = [remade(axis, 1) for axis in x.spatial] if call.flag("keepdims") else []
+        return call.like(x.join(ones, x.channel), _dtype(call))
 
     return rule
 
@@ -46,7 +51,7 @@ def _adaptive_pool(dimensions: int) -> Callable[[Call], Value]:
             new_axis(n, role, derived=axis)
             for n, role, axis in zip(sizes, SPATIAL_ROLES[dimensions], x.spatial, strict=True)
         ]
-        return call.like(x.join(spatial, x.channel), call.compute_dtype())
+        return call.like(x.join(spatial, x.channel), _dtype(call))
 
     return rule
 

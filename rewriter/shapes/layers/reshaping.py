@@ -1,4 +1,7 @@
-"""Reshaping layers: Reshape, Flatten, Permute, RepeatVector, UpSampling, ZeroPadding, Cropping."""
+"""Reshaping layers: Reshape, Flatten, Permute, RepeatVector, UpSampling, ZeroPadding, Cropping.
+
+They cast floats to their own compute dtype and leave whole numbers as they are.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,7 @@ from typing import Any
 from ...ir.axis import Value, merge_axes, new_axis, unit_axis
 from ..call import Call, Configured, ShapeError, layer, need_rank
 from ..reshape import reshape
-from ..spatial import Image, image, resized
+from ..spatial import Image, autocast, image, resized
 
 _MAX_RANK = 253  # TensorFlow's 254, less the batch
 
@@ -27,7 +30,7 @@ def reshape_layer(call: Call) -> Value:
     sizes = [-1 if size is None else call.whole("target_shape", size, -1) for size in target]
     if sizes.count(-1) > 1:
         raise call.bad("target_shape", target, "at most one -1")
-    return call.like([axes[0], *reshape(axes[1:], sizes)])
+    return call.like([axes[0], *reshape(axes[1:], sizes)], autocast(call, call.x))
 
 
 @layer("Flatten")
@@ -39,7 +42,7 @@ def flatten(call: Call) -> Value:
     rest = axes[1:]
     if call.channels_first() and rest:
         rest = (*rest[1:], rest[0])
-    return call.like([axes[0], merge_axes(rest) if rest else unit_axis()])
+    return call.like([axes[0], merge_axes(rest) if rest else unit_axis()], autocast(call, call.x))
 
 
 @layer("Permute")
@@ -52,14 +55,14 @@ def permute(call: Call) -> Value:
     if sorted(dims) != list(range(1, len(dims) + 1)):
         raise call.bad("dims", value, f"a permutation of 1 to {len(dims)}")
     axes = need_rank(call.x, len(dims) + 1)
-    return call.like([axes[0], *(axes[d] for d in dims)])
+    return call.like([axes[0], *(axes[d] for d in dims)], autocast(call, call.x))
 
 
 @layer("RepeatVector")
 def repeat_vector(call: Call) -> Value:
     """``repeat_vector(x[B, F], n) -> [B, n, F]``; what the new axis is, only its use tells: steps, or channels."""
     batch, feature = need_rank(call.x, 2)
-    return call.like([batch, new_axis(call.integer("n", 1)), feature], call.compute_dtype())
+    return call.like([batch, new_axis(call.integer("n", 1)), feature], autocast(call, call.x))
 
 
 @layer("UpSampling1D")
@@ -68,7 +71,7 @@ def up_sampling_1d(call: Call) -> Value:
     factor = call.integer("size", 1, 2)
     x = image(call, 1, first=False)
     return call.like(
-        x.join([resized(x.spatial[0], x.spatial[0].size * factor)], x.channel), call.compute_dtype()
+        x.join([resized(x.spatial[0], x.spatial[0].size * factor)], x.channel), autocast(call, call.x)
     )
 
 
@@ -78,7 +81,7 @@ def _up_sampling(dimensions: int) -> Callable[[Call], Value]:
         factors = call.integers("size", dimensions, 1, 2)
         x = image(call, dimensions)
         spatial = [resized(axis, axis.size * k) for axis, k in zip(x.spatial, factors, strict=True)]
-        return call.like(x.join(spatial, x.channel), call.compute_dtype())
+        return call.like(x.join(spatial, x.channel), autocast(call, call.x))
 
     return rule
 
@@ -109,7 +112,7 @@ def _ends(dimensions: int, name: str, default: Any, sign: int) -> Callable[[Call
             resized(axis, axis.size + sign * (before + after), name)
             for axis, (before, after) in zip(x.spatial, given, strict=True)
         ]
-        return call.like(x.join(spatial, x.channel), call.compute_dtype())
+        return call.like(x.join(spatial, x.channel), autocast(call, call.x))
 
     return rule
 

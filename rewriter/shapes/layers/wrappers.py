@@ -20,9 +20,7 @@ def time_distributed(call: Call) -> Value:
         raise ShapeError(f"takes a tensor of rank 3 or more, not {call.x.text()}")
     hint_time(axes[1])
     out = call.apply(child(call, "layer"), Value((axes[0], *axes[2:]), call.compute_dtype() or call.x.dtype))
-    if not isinstance(out, Value):
-        raise OpaqueError("the layer inside gives more than one tensor")
-    inner = known(out)
+    inner = known(_only(out))
     if not inner:
         raise ShapeError("the layer inside gives a scalar")
     return masked(call.like([inner[0], axes[1], *inner[1:]], call.compute_dtype()), call.x.mask)
@@ -32,9 +30,16 @@ def time_distributed(call: Call) -> Value:
 def spectral_normalization(call: Call) -> Value:
     """``spectral_normalization(f)(x) -> f(x)``."""
     out = call.apply(child(call, "layer"), masked(call.x, None))
+    return call.like(known(_only(out)), call.compute_dtype())
+
+
+def _only(out: Any) -> Value:
+    """The one tensor that a layer gives; a model whose outputs are a list of one gives that (``unpack_singleton``)."""
+    while isinstance(out, (list, tuple)) and len(out) == 1:
+        out = out[0]
     if not isinstance(out, Value):
         raise OpaqueError("the layer inside gives more than one tensor")
-    return call.like(known(out), call.compute_dtype())
+    return out
 
 
 @layer("Pipeline")

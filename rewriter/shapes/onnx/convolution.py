@@ -6,7 +6,7 @@ An axis of n, padded by p, under a kernel that spans e, gives ``(n + p - e) // s
 
 from __future__ import annotations
 
-from ...ir.axis import Axis, Role, Value, new_axis, unit_axis
+from ...ir.axis import Axis, Role, Value, new_axis, remade, unit_axis
 from ...ir.size import Size, Truth, ceildiv, floordiv, same, unknown
 from ..call import Call, OpaqueError, ShapeError, known, onnx_op
 from ..spatial import SPATIAL_ROLES, Image, slid
@@ -143,7 +143,7 @@ def depth_to_space(call: Call) -> Value:
     """``depth_to_space(x[B, C*b*b, H, W]) -> [B, C, H*b, W*b]``."""
     parts, block = image_of(call), call.integer("blocksize", 1)
     channel = new_axis(floordiv(parts.channel.size, block * block), Role.CHANNEL, derived=parts.channel)
-    spatial = [new_axis(a.size * block, a.role, derived=a) for a in parts.spatial]
+    spatial = [remade(a, a.size * block) for a in parts.spatial]
     return Value(parts.join(spatial, channel), operand(call, 0).dtype)
 
 
@@ -152,7 +152,7 @@ def space_to_depth(call: Call) -> Value:
     """``space_to_depth(x[B, C, H, W]) -> [B, C*b*b, H/b, W/b]``."""
     parts, block = image_of(call), call.integer("blocksize", 1)
     channel = new_axis(parts.channel.size * (block * block), Role.CHANNEL, derived=parts.channel)
-    spatial = [new_axis(floordiv(a.size, block), a.role, derived=a) for a in parts.spatial]
+    spatial = [remade(a, floordiv(a.size, block)) for a in parts.spatial]
     return Value(parts.join(spatial, channel), operand(call, 0).dtype)
 
 
@@ -166,7 +166,7 @@ def resize(call: Call) -> Value:
     result = list(axes)
     for place, size in zip(places, targets, strict=True):
         old = axes[place]
-        result[place] = old if size == old.size else new_axis(size, old.role, derived=old)
+        result[place] = old if size == old.size else remade(old, size)
     return Value(tuple(result), x.dtype)
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from ...ir.axis import Axis, Role, Value, new_axis
+from ...ir.axis import Axis, Role, Value, new_axis, remade
 from ...ir.size import Size, unknown
 from ..call import Call, OpaqueError, ShapeError, known, onnx_op
 from ..ops.indexing import sliced
@@ -35,7 +35,7 @@ def slice_(call: Call) -> Value:
             whole = start == 0 and step == 1 and end == axes[place].size
             if not whole:
                 size: Size = end - start if step == 1 and start == 0 else unknown()
-                result[place] = new_axis(size, axes[place].role, derived=axes[place])
+                result[place] = remade(axes[place], size)
             continue
         keys[place] = _key(start, end, step)
         result[place] = sliced(call, axes[place], keys[place])
@@ -71,7 +71,7 @@ def gather(call: Call) -> Value:
     axes, picked = known(x), known(indices)
     place = call.axis(call.get("axis", 0), len(axes))
     if len(picked) == 1 and indices.is_constant:
-        picked = (new_axis(picked[0].size, axes[place].role, derived=axes[place]),)
+        picked = (remade(axes[place], picked[0].size),)
     if x.is_constant and not indices.is_constant and len(axes) == 2 and place == 0:
         picked, axes = known(indices), (axes[0], new_axis(axes[1].size, Role.FEATURE))
     numbers, chosen = array(x), array(indices)
@@ -120,7 +120,7 @@ def top_k(call: Call) -> list[Value]:
     axes = list(known(x))
     place = call.axis(call.get("axis", -1), len(axes))
     count = given(call, 1, "k")
-    axes[place] = new_axis(count[0] if count else unknown(), axes[place].role, derived=axes[place])
+    axes[place] = remade(axes[place], count[0] if count else unknown())
     return [Value(tuple(axes), x.dtype), Value(tuple(axes), "int64")]
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ...ir.axis import Axis, Value, new_axis
+from ...ir.axis import Axis, Value, remade
 from ...ir.size import Size, ceildiv, unknown
 from ..call import Call, OpaqueError, ShapeError, known, onnx_op
 from ..layers.merging import joined
@@ -40,7 +40,7 @@ def split(call: Call) -> list[Value]:
     numbers = array(x)
     result, start = [], 0
     for size in parts:
-        axis = axes[place] if size == whole else new_axis(size, axes[place].role, derived=axes[place])
+        axis = axes[place] if size == whole else remade(axes[place], size)
         part = None
         if numbers is not None and isinstance(size, int):
             part = numbers.take(range(start, start + size), place)
@@ -77,7 +77,7 @@ def pad(call: Call) -> Value:
         extra = pads[number] + pads[number + len(places)]
         if extra != 0:
             old = axes[place]
-            result[place] = new_axis(old.size + extra, old.role, derived=old)
+            result[place] = remade(old, old.size + extra)
     return Value(tuple(result), x.dtype)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ...ir.axis import Axis, Role, Value, new_axis, unit_axis
+from ...ir.axis import Axis, Role, Value, new_axis, remade, unit_axis
 from ...ir.size import Size, Truth, product, same, unknown
 from ..call import Call, OpaqueError, ShapeError, known, onnx_op
 from ..reshape import reshape as reshaped
@@ -156,9 +156,6 @@ def tile(call: Call) -> Value:
     if repeats is None or len(repeats) != len(axes):
         raise ShapeError(f"{len(repeats or [])} repeats for {x.text()}")
     return Value(
-        tuple(
-            a if n == 1 else new_axis(a.size * n, a.role, derived=a)
-            for a, n in zip(axes, repeats, strict=True)
-        ),
+        tuple(a if n == 1 else remade(a, a.size * n) for a, n in zip(axes, repeats, strict=True)),
         x.dtype,
     )

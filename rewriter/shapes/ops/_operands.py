@@ -6,6 +6,7 @@ from typing import Any
 
 from ...ir.axis import Axis, Value, new_axis
 from ...ir.size import Truth, product, same
+from ..broadcast import fixes_batch, only_at
 from ..call import Call, OpaqueError, ShapeError, known
 from ..dtypes import FLOATX
 from ..reshape import reshape
@@ -87,6 +88,8 @@ def agree(a: tuple[Axis, ...], b: tuple[Axis, ...], what: str) -> None:
         raise ShapeError(f"{what} have rank {len(a)} and {len(b)}")
     for x, y in zip(a, b, strict=True):
         equate(x, y, what)
+        if fixes_batch(x, y):
+            raise ShapeError(f"{what}: {only_at(x, y)}")
 
 
 def equate(a: Axis, b: Axis, what: str) -> None:

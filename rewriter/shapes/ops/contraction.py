@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 from ...ir.axis import Axis, Value, new_axis
 from ...ir.size import Truth, product, same
-from ..broadcast import Convention, broadcast
+from ..broadcast import Convention, broadcast, fixes_batch, only_at
 from ..call import Call, Configured, ShapeError, known, op
-from ..dtypes import result_type, strong
+from ..dtypes import product_type, result_type, strong
 from ._operands import equate, flattened, operand, value_of
 
 Axes = tuple[Axis, ...]
@@ -31,8 +31,7 @@ def matmul(call: Call) -> Value:
         raise ShapeError("a scalar has no axis to contract")
     _contracted(a[-1], b[-2] if len(b) > 1 else b[0])
     leading = broadcast(Convention.NUMPY, [a[:-2], b[:-2]])
-    kinds = strong(x.dtype), strong(y.dtype)
-    dtype = "int32" if kinds == ("int8", "int8") else result_type(*kinds)
+    dtype = product_type(strong(x.dtype), strong(y.dtype))
     return Value((*leading, *(a[-2:-1]), *(b[-1:] if len(b) > 1 else ())), dtype)
 
 
@@ -147,8 +146,7 @@ def tensordot_axes(call: Configured, left: int, right: int) -> tuple[list[int], 
 def einsum(call: Call) -> Value:
     """``einsum("ij,jk->ik", x[i, j], y[j, k]) -> [i, k]``; ``...`` stands for axes that broadcast."""
     operands = [value_of(call, v, "an operand") for v in call.args]
-    kinds = [strong(v.dtype) for v in operands]
-    dtype = "int32" if set(kinds) == {"int8"} else result_type(*kinds)
+    dtype = product_type(*(strong(v.dtype) for v in operands))
     terms, result = subscripts(call, len(operands))
     return Value(contracted([known(v) for v in operands], terms, result), dtype)
 
@@ -199,6 +197,8 @@ def contracted(operands: Sequence[Axes], terms: Sequence[str], result: str) -> A
 
 
 def _met(letter: str, a: Axis, b: Axis) -> Axis:
+    if fixes_batch(a, b):  # TensorFlow's einsum does not even stretch a 1
+        raise ShapeError(f"axis {letter}: {only_at(a, b)}")
     if b.size == 1:
         return a
     if a.size == 1:

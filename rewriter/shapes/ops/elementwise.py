@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from ...errors import BadFileError, shown
 from ...ir.axis import Value
 from .. import dtypes
 from ..broadcast import Convention, broadcast
@@ -111,6 +112,8 @@ def _binary(call: Call, dtype_of: Callable[..., str], unify: bool) -> Value:
     first = "x1" if "x1" in call.kwargs else "x"
     second = "x2" if "x2" in call.kwargs else "y"
     x, y = operand(call, 0, first), operand(call, 1, second)
+    if dtype_of is not _bool and "string" in (x.dtype, y.dtype):
+        raise BadFileError(f"{shown(call.operation.name)!r} computes with text")
     return Value(broadcast(Convention.NUMPY, [known(x), known(y)], unify), dtype_of(x.dtype, y.dtype))
 
 

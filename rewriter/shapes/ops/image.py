@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ...ir.axis import Axis, Role, Value, new_axis
-from ...ir.size import Size
-from ..call import Call, ShapeError, known, need_rank, op, unknown_axis
+from ...ir.axis import Axis, Role, Value, new_axis, same_kind
+from ...ir.size import Size, unknown
+from ..call import Call, ShapeError, known, need_rank, op
 from ..spatial import SPATIAL_ROLES, hint_all, resized, slid
 from ..windows import window
 from ._operands import agree, operand
@@ -150,7 +150,7 @@ def scale_and_translate(call: Call) -> Value:
     """``scale_and_translate(x[...], output_shape) -> output_shape``."""
     axes, shape = call.axes, call.arg(1, "output_shape")
     if isinstance(shape, Value):
-        return call.like([unknown_axis(a.role) for a in axes])
+        return call.like([same_kind(a, unknown()) for a in axes])
     if not isinstance(shape, (list, tuple)) or len(shape) != len(axes):
         raise call.bad("output_shape", shape, f"{len(axes)} whole numbers")
     sizes = [None if s is None else call.whole("output_shape", s, 0) for s in shape]

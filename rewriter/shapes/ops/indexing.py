@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ...ir.axis import Axis, Value, new_axis, unit_axis
+from ...ir.axis import Axis, Value, new_axis, remade, same_kind, unit_axis
 from ...ir.size import Poly, Size, Truth, ceildiv, same, unknown
 from ..broadcast import Convention, broadcast
 from ..call import Call, OpaqueError, ShapeError, known, op, unknown_axis
@@ -78,7 +78,7 @@ def sliced(call: Call, axis: Axis, key: slice) -> Axis:
         size: Size = len(range(*slice(start, stop, step).indices(axis.size)))
     else:
         size = _slice_size(axis.size, start, stop, step)
-    return axis if size == axis.size else new_axis(size, axis.role, derived=axis)
+    return axis if size == axis.size else remade(axis, size)
 
 
 def _slice_size(size: Poly, start: int | None, stop: int | None, step: int) -> Size:
@@ -117,7 +117,7 @@ def take(call: Call) -> Value:
     place = call.axis(call.get("axis"), len(axes))
     picked = indices
     if len(indices) == 1 and not isinstance(call.arg(1, "indices"), Value):
-        picked = (new_axis(indices[0].size, axes[place].role, derived=axes[place]),)
+        picked = (remade(axes[place], indices[0].size),)
     return call.like([*axes[:place], *picked, *axes[place + 1 :]])
 
 
@@ -157,11 +157,11 @@ def _window(call: Call, axis: Axis, start: Any, length: int) -> Axis:
     size: Size = length
     if length == -1:
         if not isinstance(start, int) or isinstance(start, bool):
-            return unknown_axis(axis.role)
+            return same_kind(axis, unknown())
         size = axis.size - call.whole("start_indices", start, 0)
     if isinstance(size, int) and isinstance(axis.size, int) and not 0 <= size <= axis.size:
         raise ShapeError(f"a slice of {size} of {axis}")
-    return axis if size == axis.size else new_axis(size, axis.role, derived=axis)
+    return axis if size == axis.size else remade(axis, size)
 
 
 @op("core", "SliceUpdate", "ScatterUpdate")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ...ir.axis import Axis, Value, new_axis, unit_axis
+from ...ir.axis import Axis, Value, new_axis, remade, unit_axis
 from ...ir.size import Size, divide, floordiv
 from ..call import Call, OpaqueError, ShapeError, known, op
 from ..dtypes import result_type
@@ -133,7 +133,7 @@ def _count(call: Call, given: object) -> int:
 def _parts(call: Call, place: int, sizes: Sequence[Size]) -> list[Value]:
     axes = call.axes
     old = axes[place]
-    parts = [old if size == old.size else new_axis(size, old.role, derived=old) for size in sizes]
+    parts = [old if size == old.size else remade(old, size) for size in sizes]
     return [call.like([*axes[:place], part, *axes[place + 1 :]]) for part in parts]
 
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ...ir.axis import Axis, Role, Value, new_axis
-from ...ir.size import Size, Truth, divide, floordiv, same
-from ..call import Call, ShapeError, known, need_rank, op, unknown_axis
+from ...ir.axis import Axis, Role, Value, new_axis, same_kind
+from ...ir.size import Size, Truth, divide, floordiv, same, unknown
+from ..call import Call, ShapeError, known, need_rank, op
 from ..spatial import Image, image, resized, slid
 from ..windows import transposed, window
 from ._operands import operand
@@ -39,7 +39,7 @@ def _slid(call: Call, x: Image, kernel: Sequence[Size], padding: str) -> list[Ax
     spatial = []
     for axis, k, s, d in zip(x.spatial, kernel, strides, dilation, strict=True):
         if padding == "valid" and not isinstance(k, int):
-            spatial.append(unknown_axis(axis.role))
+            spatial.append(same_kind(axis, unknown()))
         else:
             length = k if isinstance(k, int) else 1
             spatial.append(slid(axis, window(axis.size, length, s, d, padding), s, f"a window of {k}"))
@@ -96,7 +96,7 @@ def conv_transpose(call: Call) -> Value:
             size = transposed(axis.size, k, s, d, padding, p)
             spatial.append(slid(axis, size, s, "a transposed convolution"))
         else:
-            spatial.append(unknown_axis(axis.role))
+            spatial.append(same_kind(axis, unknown()))
     return call.like(x.join(spatial, new_axis(filters, Role.CHANNEL, derived=x.channel)))
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ...ir.axis import Role, Value, new_axis
+from ...ir.axis import Role, Value, new_axis, remade
 from ...ir.size import floordiv
 from ..call import Call, ShapeError, known, need_rank, op
 from ..dtypes import FLOATX, result_type
@@ -55,7 +55,7 @@ def glu(call: Call) -> Value:
     old = axes[place]
     if isinstance(old.size, int) and old.size % 2:
         raise ShapeError(f"{old} cannot be halved")
-    axes[place] = new_axis(floordiv(old.size, 2), old.role, derived=old)
+    axes[place] = remade(old, floordiv(old.size, 2))
     return call.like(axes)
 
 

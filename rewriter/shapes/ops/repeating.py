@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ...ir.axis import Axis, Value, new_axis, unit_axis
+from ...ir.axis import Axis, Value, remade, unit_axis
 from ...ir.size import Size, Truth, same
 from ..call import Call, ShapeError, op
 from ._operands import flattened
@@ -12,7 +12,7 @@ from ._operands import flattened
 
 def resized(axis: Axis, size: Size) -> Axis:
     """The axis with another size: itself where the size stays."""
-    return axis if size == axis.size else new_axis(size, axis.role, derived=axis)
+    return axis if size == axis.size else remade(axis, size)
 
 
 @op("numpy", "Pad")
@@ -67,5 +67,5 @@ def repeat(call: Call) -> Value:
     elif same(old.size, len(counts)) is Truth.NO:
         raise ShapeError(f"{len(counts)} counts for {old}")
     else:
-        new = new_axis(sum(counts), old.role, derived=old)
+        new = remade(old, sum(counts))
     return call.like([*axes[:place], new, *axes[place + 1 :]])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ...ir.axis import Axis, Value, new_axis, unit_axis
+from ...ir.axis import Axis, Value, new_axis, remade, same_kind, unit_axis
 from ...ir.size import Size, Truth, is_unknown, same, unknown
 from ..call import Call, ShapeError, known, op, unknown_axis
 from ..reshape import reshape as reshaped
@@ -90,7 +90,7 @@ def _stretched(axis: Axis, size: int | None) -> Axis:
         return axis
     if answer is Truth.NO and axis.size != 1:
         raise ShapeError(f"cannot broadcast {axis} to {size}")
-    return new_axis(size, axis.role)
+    return same_kind(axis, size)
 
 
 @op("numpy", "View")
@@ -106,7 +106,7 @@ def view(call: Call) -> Value:
     total = axes[-1].size * old
     if isinstance(total, int) and total % new:
         raise ShapeError(f"{axes[-1]} of {x.dtype} is not a whole number of {dtype}")
-    return call.like([*axes[:-1], new_axis(total // new, axes[-1].role, derived=axes[-1])], dtype)
+    return call.like([*axes[:-1], remade(axes[-1], total // new)], dtype)
 
 
 def _bytes(call: Call, dtype: str) -> int:

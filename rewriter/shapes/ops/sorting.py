@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ...ir.axis import Axis, Value, new_axis
+from ...ir.axis import Axis, Value, remade
 from ...ir.size import Size
 from .. import dtypes
 from ..call import Call, ShapeError, op
@@ -49,7 +49,7 @@ def top_k(call: Call) -> tuple[Value, Value]:
     last = axes[-1]
     if isinstance(last.size, int) and k > last.size:
         raise ShapeError(f"takes {k} of {last}")
-    kept = [*axes[:-1], new_axis(k, last.role, derived=last)]
+    kept = [*axes[:-1], remade(last, k)]
     return call.like(kept), call.like(kept, "int32")
 
 
@@ -62,5 +62,5 @@ def diff(call: Call) -> Value:
     size: Size = old.size - order
     if isinstance(size, int):
         size = max(size, 0)
-    new = old if order == 0 else new_axis(size, old.role, derived=old)
+    new = old if order == 0 else remade(old, size)
     return call.like([*axes[:place], new, *axes[place + 1 :]])

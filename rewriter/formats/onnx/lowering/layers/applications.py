@@ -23,4 +23,4 @@ def stochastic_depth(call: Emitter) -> Tensor:
 def custom_scale(call: Emitter) -> Tensor:
     """``x + r * scale`` (InceptionResNetV2)."""
     x, residual = call.inputs
-    return call.op("Add", x, call.op("Mul", residual, float(call.get("scale", 1.0))))
+    return call.op("Add", x, call.op("Mul", residual, call.number("scale", 1.0)))

@@ -74,7 +74,7 @@ def mel_spectrogram(call: Emitter) -> Tensor:
     rows = call.reshape(call.cast(x, precise(dtype, size)), [product(ahead), x.sizes[-1]])
     rows = call.op("Pad", rows, [0, half, 0, half], mode="reflect")
     power = _power(call, rows, size, stride)
-    exponent = float(call.get("mag_exp", 2.0))
+    exponent = call.number("mag_exp", 2.0)
     power = call.cast(power, dtype)
     energy = power if exponent == 2 else call.op("Pow", power, exponent / 2)
     mel = call.op("MatMul", energy, call.constant(_mel_matrix(call, size // 2 + 1), dtype))
@@ -103,12 +103,12 @@ def _power(call: Emitter, signal: Tensor, size: int, stride: int) -> Tensor:
 
 def _decibels(call: Emitter, x: Tensor) -> Tensor:
     """``10 * log10(max(x, min_power) / max(ref_power, min_power))``, at most ``top_db`` below the largest of all."""
-    least = float(call.get("min_power", 1e-10))
-    reference = 10 * np.log10(max(abs(float(call.get("ref_power", 1.0))), least))
+    least = call.number("min_power", 1e-10)
+    reference = 10 * np.log10(max(abs(call.number("ref_power", 1.0)), least))
     y = call.op("Log", call.op("Max", x, call.constant(least, x.dtype)))
     y = call.op("Sub", call.op("Mul", y, 10 / np.log(10)), float(reference))
     top = call.reduce("ReduceMax", y, None)
-    return call.op("Max", y, call.op("Sub", top, float(call.get("top_db", 80.0))))
+    return call.op("Max", y, call.op("Sub", top, call.number("top_db", 80.0)))
 
 
 def _mel_matrix(call: Emitter, bins: int) -> Array:
@@ -117,8 +117,8 @@ def _mel_matrix(call: Emitter, bins: int) -> Array:
     def mel(hertz: Array) -> Array:
         return 1127.0 * np.log(1 + hertz / 700.0)
 
-    rate = float(call.get("sampling_rate", 16000))
-    lowest, highest = float(call.get("min_freq", 20.0)), call.get("max_freq")
+    rate = call.number("sampling_rate", 16000)
+    lowest, highest = call.number("min_freq", 20.0), call.get("max_freq")
     highest = float(highest if highest else int(rate / 2))
     count = call.integer("num_mel_bins", 1, 128)
     places = mel(np.linspace(0, rate / 2, bins)[1:])[:, None]

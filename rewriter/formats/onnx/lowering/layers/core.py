@@ -83,7 +83,7 @@ def identity(call: Emitter) -> Any:
 @layer("Masking")
 def masking(call: Emitter) -> Tensor:
     """``masking(x[..., F]) -> [..., F]``: steps that hold nothing but the mask value become 0 and are masked."""
-    x = call.x
+    x = call.cast(call.x, call.dtype)
     value = call.get("mask_value", 0.0)
     if isinstance(value, dict):
         value = value.get("config", {}).get("value", 0.0)

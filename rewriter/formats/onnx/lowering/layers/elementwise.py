@@ -40,19 +40,20 @@ def relu(call: Emitter) -> Tensor:
 @layer("ThresholdedReLU")
 def thresholded_relu(call: Emitter) -> Tensor:
     """x above ``theta``, else 0."""
-    return call.op("ThresholdedRelu", call.x, alpha=float(call.get("theta", 1.0)))
+    return call.op("ThresholdedRelu", call.x, alpha=call.number("theta", 1.0))
 
 
 @layer("LeakyReLU")
 def leaky_relu(call: Emitter) -> Tensor:
     """x above 0, ``negative_slope * x`` below."""
-    return functions.leaky_relu(call, call.x, float(call.get("negative_slope", call.get("alpha", 0.3))))
+    slope = "negative_slope" if "negative_slope" in call.config else "alpha"
+    return functions.leaky_relu(call, call.x, call.number(slope, 0.3))
 
 
 @layer("ELU")
 def elu(call: Emitter) -> Tensor:
     """x above 0, ``alpha * (exp(x) - 1)`` below."""
-    return functions.elu(call, call.x, float(call.get("alpha", 1.0)))
+    return functions.elu(call, call.x, call.number("alpha", 1.0))
 
 
 @layer("PReLU")

@@ -39,7 +39,7 @@ def discretization(call: Emitter) -> Tensor:
         raise Refused("it has no boundaries: it was never adapted")
     # TensorFlow holds boundaries in float32 and compares in the wider of the two types (Bucketize).
     x = call.cast(call.x, "float64" if call.x.dtype == "float64" else "float32")
-    limits = call.constant(np.asarray(boundaries, np.float32), x.dtype)
+    limits = call.constant(call.numbers("bin_boundaries", boundaries).astype(np.float32), x.dtype)
     below = call.op("Not", call.op("Less", call.unsqueeze(x, x.rank), limits))
     place = call.reduce("ReduceSum", call.cast(below, "int64"), [-1])
     return encoded(call, place, mode, len(boundaries) + 1, call.dtype)
@@ -57,6 +57,9 @@ def lookup(call: Emitter) -> Tensor:
 
 def looked_up(call: Emitter, x: Tensor, strings: bool, mode: str) -> Tensor:
     words = _vocabulary(call, strings, mode)
+    for name in ("mask_token", "oov_token"):
+        if not isinstance(call.get(name), (str, int, type(None))):
+            raise call.bad(name, call.get(name), "a word" if strings else "a whole number")
     spare = call.integer("num_oov_indices", 0, 1)
     mask = call.get("mask_token", "" if call.operation.class_name == "TextVectorization" else None)
     start = (1 if mask is not None and mode == "int" else 0) + spare
@@ -126,6 +129,8 @@ def _vocabulary(call: Emitter, strings: bool, mode: str) -> list[Any]:
         words = lines if strings else [int(line) for line in lines]
     if not isinstance(words, list):
         raise Refused("its vocabulary is not in the file")
+    if not all(isinstance(word, str if strings else int) for word in words):
+        raise call.bad("vocabulary", words, "a list of words" if strings else "a list of whole numbers")
     text = call.operation.class_name == "TextVectorization"
     mask = call.get("mask_token", "" if text else None)
     unknown = call.get("oov_token", "[UNK]" if strings else -1)

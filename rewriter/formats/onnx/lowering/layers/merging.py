@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from .....ir.size import product
+from .....shapes.dtypes import result_type
 from ...emitter import Emitter
 from ...graph import Tensor
 from ...registry import layer
@@ -21,7 +22,8 @@ def _chain(call: Emitter, op_type: str) -> Tensor:
     first, *rest = _aligned(call)
     result = first
     for other in rest:
-        result = call.op(op_type, result, other)
+        dtype = result_type(result.dtype, other.dtype)
+        result = call.op(op_type, call.cast(result, dtype), call.cast(other, dtype))
     return _with_mask(call, result)
 
 
@@ -61,7 +63,7 @@ for _name, _op_type in (
 def average(call: Emitter) -> Tensor:
     """``average([x[B, ...], y[B, ...]]) -> [B, ...]``."""
     total = _chain(call, "Add")
-    result = call.op("Div", total, len(call.inputs))
+    result = call.op("Div", call.cast(total, call.dtype), len(call.inputs))
     result.mask = total.mask
     return result
 
@@ -71,7 +73,7 @@ def concatenate(call: Emitter) -> Tensor:
     """``concatenate([x[B, n, C], y[B, m, C]], axis=1) -> [B, n+m, C]``."""
     axis = call.axis(call.get("axis", -1), call.x.rank)
     given = call.inputs
-    result = call.concat(given, axis)
+    result = call.concat([call.cast(t, call.dtype) for t in given], axis)
     if result is given[0] or all(t.mask is None for t in given):
         return result
     whole = [_whole_mask(call, t) for t in given]
@@ -91,7 +93,7 @@ def _whole_mask(call: Emitter, x: Tensor) -> Tensor:
 @layer("Dot")
 def dot(call: Emitter) -> Tensor:
     """``dot([x[B, M, K], y[B, K, N]], axes=(2, 1)) -> [B, M, N]``; two vectors give ``[B, 1]``."""
-    x, y = call.inputs
+    x, y = (call.cast(t, call.dtype) for t in call.inputs)
     axes = call.get("axes")
     pair = axes if isinstance(axes, (list, tuple)) else (axes, axes)
     i, j = call.axis(pair[0], x.rank), call.axis(pair[1], y.rank)

@@ -30,14 +30,14 @@ def batch_normalization(call: Emitter) -> Tensor:
     axes = _axes(call)
     x = at_least_float32(call, call.x)
     mean, variance = (along(call, call.cast(t, x.dtype), axes, x) for t in (mean, variance))
-    y = scaled(call, x, mean, variance, gamma, beta, axes, float(call.get("epsilon", 1e-3)))
+    y = scaled(call, x, mean, variance, gamma, beta, axes, call.number("epsilon", 1e-3))
     return call.cast(y, call.compute)
 
 
 @layer("LayerNormalization")
 def layer_normalization(call: Emitter) -> Tensor:
     """``layer_norm(x[...], axis=-1) -> [...]``."""
-    x, epsilon = call.x, float(call.get("epsilon", 1e-3))
+    x, epsilon = call.x, call.number("epsilon", 1e-3)
     axes = sorted(_axes(call))
     if call.flag("rms_scaling"):
         gamma = call.weight("vars/0", "gamma", "float32")
@@ -60,7 +60,7 @@ def _by_variance(call: Emitter, x: Tensor, gamma: Tensor, axes: list[int], epsil
 def group_normalization(call: Emitter) -> Tensor:
     """``group_norm(x[B, S..., C], groups) -> [B, S..., C]``."""
     gamma, beta, _ = _variables(call)
-    groups, epsilon = call.integer("groups", -1, 32), float(call.get("epsilon", 1e-3))
+    groups, epsilon = call.integer("groups", -1, 32), call.number("epsilon", 1e-3)
     return call.cast(group_norm(call, call.x, gamma, beta, _axes(call)[0], groups, epsilon), call.compute)
 
 
@@ -68,7 +68,7 @@ def group_normalization(call: Emitter) -> Tensor:
 def rms_normalization(call: Emitter) -> Tensor:
     """``rms_norm(x[...], axis=-1) -> [...]``."""
     scale = call.weight("vars/0", "scale")
-    return rms_norm(call, call.x, scale, sorted(_axes(call)), float(call.get("epsilon", 1e-6)))
+    return rms_norm(call, call.x, scale, sorted(_axes(call)), call.number("epsilon", 1e-6))
 
 
 @layer("UnitNormalization")

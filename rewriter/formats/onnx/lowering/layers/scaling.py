@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
 from .....ir.size import Size
 from ...emitter import Emitter
 from ...graph import Tensor
@@ -30,10 +28,7 @@ def _array(call: Emitter, name: str, default: float) -> Tensor:
     if isinstance(value, dict):
         inner = value.get("config")
         value = inner.get("value") if isinstance(inner, dict) else None
-    try:
-        return call.constant(np.asarray(value, np.float64), call.dtype)
-    except (TypeError, ValueError):
-        raise call.bad(name, call.get(name), "a number or an array") from None
+    return call.constant(call.numbers(name, value), call.dtype)
 
 
 def _is(tensor: Tensor, number: float) -> bool:
@@ -66,7 +61,7 @@ def _statistic(call: Emitter, x: Tensor, name: str, number: int, kept: list[int]
         for place, size in zip(kept, found.sizes, strict=True):
             sizes[place] = size
         return call.reshape(found, sizes)
-    given = np.asarray(value, np.float64)
+    given = call.numbers(name, value)
     if given.ndim > len(kept):
         raise Refused(f"its {name} has {given.ndim} axes and keeps {len(kept)}")
     for place, size in zip(reversed(kept), reversed(given.shape), strict=False):

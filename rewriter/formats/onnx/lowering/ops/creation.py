@@ -88,7 +88,7 @@ def linspace(call: Emitter) -> Any:
 def logspace(call: Emitter) -> Tensor:
     """The base to the power of ``linspace``."""
     start, stop, axis = _limits(call, _line_type(call))
-    return _raised(call, start, stop, axis, float(call.get("base", 10)))
+    return _raised(call, start, stop, axis, call.number("base", 10))
 
 
 def _raised(call: Emitter, start: Tensor, stop: Tensor, axis: int, base: float) -> Tensor:

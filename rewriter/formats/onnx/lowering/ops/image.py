@@ -271,10 +271,10 @@ def ssim(call: Emitter) -> Tensor:
     one, two = (as_tensor(call, argument(call, n, f"image{n + 1}")) for n in (0, 1))
     dtype, rank = promoted_float(one.dtype), one.rank
     x, y = (_last(call, call.cast(t, dtype)) for t in (one, two))
-    line = _line(call.integer("filter_size", 1, 11), float(call.get("filter_sigma", 1.5)))
+    line = _line(call.integer("filter_size", 1, 11), call.number("filter_sigma", 1.5))
     kernel = np.outer(line, line)[:, :, None, None]
-    limit = float(call.get("max_val", 1.0))
-    low, high = ((float(call.get(k, d)) * limit) ** 2 for k, d in (("k1", 0.01), ("k2", 0.03)))
+    limit = call.number("max_val", 1.0)
+    low, high = ((call.number(k, d) * limit) ** 2 for k, d in (("k1", 0.01), ("k2", 0.03)))
 
     def mean(t: Tensor) -> Tensor:
         return _filtered(call, t, kernel, "valid")
@@ -318,7 +318,7 @@ def affine_transform(call: Emitter) -> Tensor:
 
 def _projected(call: Emitter, x: Tensor, transform: Tensor, fill_mode: str) -> Tensor:
     interpolation = call.text("interpolation", "bilinear", ("nearest", "bilinear"))
-    fill_value = float(call.get("fill_value", 0))
+    fill_value = call.number("fill_value", 0)
     return _back(
         call, projected(call, _last(call, x), transform, interpolation, fill_mode, fill_value), x.rank
     )

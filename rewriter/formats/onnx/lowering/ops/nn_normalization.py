@@ -126,9 +126,7 @@ def batch_norm(call: Emitter) -> Tensor:
     axis = call.axis(call.get("axis"), x.rank)
     mean, variance = (as_tensor(call, argument(call, n, name)) for n, name in ((1, "mean"), (2, "variance")))
     offset, scale = _vector(call, 3, "offset", mean.dtype), _vector(call, 4, "scale", mean.dtype)
-    inverse = call.op(
-        "Reciprocal", call.op("Sqrt", call.op("Add", variance, float(call.get("epsilon", 1e-3))))
-    )
+    inverse = call.op("Reciprocal", call.op("Sqrt", call.op("Add", variance, call.number("epsilon", 1e-3))))
     if scale is not None:
         inverse = call.op("Mul", inverse, scale)
     shift = call.op("Mul", mean, inverse)
@@ -295,5 +293,5 @@ def psnr(call: Emitter) -> Tensor:
     apart = call.op("Sub", x, y)
     error = call.reduce("ReduceMean", call.op("Mul", apart, apart), range(x.rank))
     loss = call.op("Mul", call.op("Log", error), 10 / math.log(10))
-    top = call.constant(20 * math.log10(float(call.get("max_val"))), x.dtype)
+    top = call.constant(20 * math.log10(call.number("max_val")), x.dtype)
     return declared(call, call.op("Sub", top, loss))

@@ -1,0 +1,149 @@
+"""Which axes of a model are one, what each stands for and what speaks against it: the effects of all rules together.
+
+A rule sees its operands only. What it learns of an axis may come from far below (a convolution says that an input's
+last axis is the channel), so that it is an effect; effects are played in the order of the nodes, once, and then looked
+up. Two inferences with the same effects have the same identities: nothing of one is left in another.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterable, Sequence
+from typing import Any
+
+from .axis import WEAK, Axis, Effect, Origin, Role, Value
+
+
+class Identities:
+    """The identities and roles of axes; a union-find that ends when the last effect is played.
+
+    ``conflicts`` holds, by node, where a layer takes an axis for something else than it is; ``node`` is the one whose
+    effects are played. ``below`` holds, by node, what is known inside of the models that it calls.
+    """
+
+    def __init__(self) -> None:
+        self.node = ""
+        self.conflicts: dict[str, list[str]] = {}
+        self.below: dict[str, list[tuple[str, Any]]] = {}
+        self._parent: dict[Origin, Origin] = {}
+        self._role: dict[Origin, Role] = {}
+        self._derived: dict[Origin, Origin | None] = {}
+        self._seen: dict[Origin, Origin] = {}
+        self._values: dict[int, tuple[Value, Value]] = {}
+
+    # -- while effects are played -----------------------------
+    def play(self, node: str, effects: Iterable[Effect]) -> None:
+        """Add what a node's rule left."""
+        self.node = node
+        for effect in effects:
+            effect(self)
+
+    def root(self, origin: Origin) -> Origin:
+        """The origin that stands for all that are one with this one."""
+        parent = self._parent
+        if origin not in parent:
+            parent[origin] = origin
+            like = origin.like
+            self._role[origin] = self.role(like) if like is not None and origin.role in WEAK else origin.role
+            self._derived[origin] = origin.derived
+            return origin
+        while (above := parent[origin]) is not origin:
+            parent[origin] = parent[above]
+            origin = parent[origin]
+        return origin
+
+    def role(self, origin: Origin) -> Role:
+        """What the axis stands for, as far as effects have been played."""
+        return self._role[self.root(origin)]
+
+    def identity(self, axis: Axis) -> Hashable:
+        """The same for axes that are one, factor by factor for products."""
+        return tuple(map(self.identity, axis.factors)) if axis.factors else self.root(axis.origin)
+
+    def axis_text(self, axis: Axis) -> str:
+        """An axis as messages name it: ``height=28``."""
+        return str(Axis(axis.size, Origin(self.role(axis.origin))))
+
+    def hint(self, origin: Origin, role: Role) -> None:
+        root = self.root(origin)
+        known = self._role[root]
+        if known is Role.UNKNOWN or (known is Role.FEATURE and role not in WEAK):
+            self._role[root] = role
+        elif role not in WEAK and known not in WEAK and known is not role:
+            self.note(f"an axis that is {known} is taken for {role}")
+
+    def unify(self, a: Origin, b: Origin) -> None:
+        one, other = self.root(a), self.root(b)
+        if one == other:
+            return
+        self._parent[other] = one
+        self.hint(one, self._role[other])
+        if self._derived[one] is None:
+            self._derived[one] = self._derived[other]
+
+    def note(self, message: str) -> None:
+        """Say that the node takes an axis for something else than it is."""
+        self.conflicts.setdefault(self.node, []).append(message)
+
+    def touch(self, values: Iterable[Value]) -> None:
+        """Let new axes take over the roles of those that they are like, as they are now."""
+        for value in values:
+            for axis in value.axes or ():
+                for leaf in axis.flat():
+                    self.root(leaf.origin)
+
+    def start(self, origin: Origin, role: Role, derived: Origin | None) -> None:
+        """Say what is known of an origin from outside, before any effect."""
+        self._parent[origin] = origin
+        self._role[origin] = role
+        self._derived[origin] = derived
+
+    def ancestry(self, origin: Origin) -> Origin | None:
+        """What an axis is derived from."""
+        derived = self._derived[self.root(origin)]
+        return None if derived is None else self.root(derived)
+
+    def source(self, axis: Axis) -> Role | None:
+        """The role that a layer gave this axis, or the first one that it is computed along."""
+        node: Origin | None = self.root(axis.origin)
+        for _ in range(64):
+            if node is None:
+                return None
+            role = self._role[node]
+            if role not in WEAK and role is not Role.BATCH:
+                return role
+            node = self.ancestry(node)
+        return None
+
+    # -- afterwards -----------------------------
+    def origin(self, made: Origin) -> Origin:
+        """The one origin of all axes that are the same, with what is known of it."""
+        chain: list[Origin] = []
+        node: Origin | None = self.root(made)
+        while node is not None and node not in self._seen:
+            self._seen[node] = known = Origin(self._role[node], inserted=node.inserted)
+            chain.append(known)
+            node = self.ancestry(node)
+        below = None if node is None else self._seen[node]
+        for known in reversed(chain):
+            known.derived = below
+            below = known
+        return self._seen[self.root(made)]
+
+    def axis(self, axis: Axis) -> Axis:
+        return Axis(axis.size, self.origin(axis.origin), tuple(map(self.axis, axis.factors)))
+
+    def value(self, value: Value) -> Value:
+        """A value as the whole model has it."""
+        known = self._values.get(id(value))
+        if known is None:
+            axes = None if value.axes is None else tuple(map(self.axis, value.axes))
+            mask = None if value.mask is None else tuple(map(self.axis, value.mask))
+            known = self._values[id(value)] = (value, value.with_axes(axes, mask))
+        return known[1]
+
+
+def settle(effects: Sequence[Effect], axes: Iterable[Axis]) -> tuple[Axis, ...]:
+    """Axes as they are after some effects, without a model around them."""
+    known = Identities()
+    known.play("", effects)
+    return tuple(map(known.axis, axes))

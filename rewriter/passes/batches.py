@@ -1,0 +1,61 @@
+"""Batches that are a number on one side and open on the other: what is said of them, and what may be repeated."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from ..errors import shown
+from ..ir.axis import Axis, Role
+from ..shapes.broadcast import fixes_batch
+from .finding import LITERAL, Candidate, Operand
+
+Pair = tuple[Operand, Operand]
+
+
+def clash(operands: Sequence[Operand]) -> Pair | None:
+    """An operand whose batch is a plain number and one whose batch is open, in that order, or None."""
+    first = [(o, o.value.axes[0]) for o in operands if o.value.axes]
+    for operand, axis in first:
+        for other, open_axis in first:
+            if isinstance(axis.size, int) and fixes_batch(axis, open_axis):
+                return operand, other
+    return None
+
+
+def advice(operands: Sequence[Operand]) -> str:
+    """Why such batches cannot be repaired, and what can be done; "" where there are none, or the number is 1."""
+    pair = clash(operands)
+    if pair is None or (number := _batch(pair[0]).size) == 1:
+        return ""
+    fixed, other = pair
+    said = f"nothing shows which of the {number} samples of {_name(fixed)} go with which of {_name(other)}"
+    if fixed.source == LITERAL:
+        return (
+            f"{said}: store one sample of it, which can be repeated, or give every input the batch {number}"
+        )
+    return f"{said}: leave the batch of both open (batch_size=None), or give every input the batch {number}"
+
+
+def doubt(candidate: Candidate) -> str:
+    """Why one sample is not repeated to the batch without being asked, or ""."""
+    for step in candidate.plan.steps:
+        if step.op != "Tile" or 0 not in repeated_axes(step.repeats, step.axes):
+            continue
+        axes = candidate.match.operands[step.operand]
+        if axes and axes[0].role is Role.BATCH and axes[0].size == 1:
+            return "an input states a batch of 1: it may be meant to be open, with a sample for each of the others"
+    return ""
+
+
+def repeated_axes(repeats: Sequence[int], like: Sequence[int]) -> set[int]:
+    """The axes along which a Tile repeats."""
+    return {*like, *(i for i, times in enumerate(repeats) if times != 1)}
+
+
+def _batch(operand: Operand) -> Axis:
+    assert operand.value.axes is not None
+    return operand.value.axes[0]
+
+
+def _name(operand: Operand) -> str:
+    return "the constant" if operand.source == LITERAL else shown(repr(operand.source))

@@ -1,0 +1,187 @@
+"""Files of Keras 3.0 to 3.10: what is inserted is spelled for the Keras that wrote them."""
+
+from __future__ import annotations
+
+import inspect
+import json
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+
+import rewriter
+from rewriter.errors import UnsupportedError
+from rewriter.formats.keras_dialect import dialect_of
+from rewriter.formats.keras_ops import spell
+from rewriter.ir.graph import Graph, Node, Operation
+from rewriter.ir.size import symbol
+from rewriter.rules.lower import Step
+
+L = keras.layers
+B = symbol("B")
+ROOT = Path(__file__).resolve().parents[2]
+MODULE = "keras.src.ops.numpy"
+NAMELESS = ("ExpandDims", "Repeat", "Reshape", "Squeeze", "Tile", "Transpose")
+
+
+def saved(model: Any, path: Path, version: str) -> Path:
+    """The model in a file that says that another Keras wrote it."""
+    model.save(path)
+    return stamped(path, path, version)
+
+
+def stamped(source: Path, path: Path, version: str) -> Path:
+    with zipfile.ZipFile(source) as archive:
+        members = {name: archive.read(name) for name in archive.namelist()}
+    members["metadata.json"] = json.dumps(
+        {"keras_version": version, "date_saved": "2024-01-01@00:00:00"}
+    ).encode()
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, content in members.items():
+            archive.writestr(name, content)
+    return path
+
+
+def config(path: Path) -> list[dict[str, Any]]:
+    with zipfile.ZipFile(path) as archive:
+        return list(json.loads(archive.read("config.json"))["config"]["layers"])
+
+
+def inserted(path: Path) -> list[dict[str, Any]]:
+    return [entry for entry in config(path) if "rewriter" in entry]
+
+
+def gated(reshape: bool, name: str | None = None) -> Any:
+    """A gate over the channels of a map with another Reshape layer, and two GRUs whose order a repair can change."""
+    keras.utils.clear_session()
+    keras.utils.set_random_seed(1)
+    x = keras.Input((6, 4))
+    first = L.GRU(4, return_sequences=True)(x)
+    gate = L.Dense(4, activation="sigmoid")(L.GlobalAveragePooling1D()(first))
+    gate = L.Reshape((1, 4), name=name)(gate) if reshape else gate
+    second = L.GRU(4, return_sequences=True)(keras.ops.multiply(first, gate))
+    return keras.Model(x, L.Dense(2)(L.Reshape((24,))(second)))
+
+
+@pytest.mark.parametrize("version", ["3.0.5", "3.10.0", "3.11.0"])
+def test_a_lost_reshape(version: str, tmp_path: Path):
+    """Before 3.11 a layer, which has a name; its class has other layers in the model."""
+    whole, broken = gated(True), gated(False)
+    for a, b in zip(whole.weights, broken.weights, strict=True):
+        b.assign(a)
+    path = saved(broken, tmp_path / "model.keras", version)
+    result = rewriter.repair(path, tmp_path / "out.keras", verify=False)
+    assert result.output is not None
+    (entry,) = inserted(tmp_path / "out.keras")
+    old = tuple(map(int, version.split(".")[:2])) < (3, 11)
+    assert (entry["module"], entry["class_name"]) == ("keras.layers" if old else MODULE, "Reshape")
+    assert entry["config"]["name"] == entry["name"]
+    loaded = keras.saving.load_model(tmp_path / "out.keras")
+    for n in (1, 2, 6):
+        given = np.random.default_rng(n).normal(0, 1, (n, 6, 4)).astype("float32")
+        np.testing.assert_allclose(loaded(given), whole(given), atol=1e-6)
+    again = rewriter.repair(tmp_path / "out.keras", tmp_path / "again.keras", verify=False)
+    assert not again.changes or not again.findings
+    assert (tmp_path / "again.keras").read_bytes() == (tmp_path / "out.keras").read_bytes()
+
+
+def test_an_operation_that_is_no_layer_has_no_name(tmp_path: Path):
+    path = stamped(ROOT / "models" / "layout.keras", tmp_path / "model.keras", "3.8.0")
+    assert rewriter.repair(path, tmp_path / "out.keras", verify=False).output is not None
+    (entry,) = inserted(tmp_path / "out.keras")
+    assert (entry["class_name"], list(entry["config"])) == ("Transpose", ["axes"])
+    keras.saving.load_model(tmp_path / "out.keras")
+
+
+# -- entry by entry -----------------------------
+def entry_of(step: Step, shape: list[int | None], dtype: str = "float32") -> dict[str, Any]:
+    module, class_name, settings, arguments = spell(step)
+    source = {"class_name": "__keras_tensor__", "config": {"shape": shape, "dtype": dtype}}
+    return {
+        "module": module,
+        "class_name": class_name,
+        "config": {"name": "new", **settings},
+        "name": "new",
+        "inbound_nodes": [{"args": [source, *arguments], "kwargs": {}}],
+    }
+
+
+def named(*names: str) -> Graph:
+    graph = Graph("m")
+    for name in names:
+        operation = Operation(name, "layer", "Dense", {"name": name})
+        graph.add(Node(name, operation, 0, (), {}))
+    return graph
+
+
+STEPS = [
+    (Step("Reshape", 0, (B, 1, 4)), [None, 4]),
+    (Step("Reshape", 0, (2, B, 4)), [None, 4]),
+    (Step("Transpose", 0, (B, 4, 3), (0, 2, 1)), [None, 3, 4]),
+    (Step("ExpandDims", 0, (B, 1), (1,)), [None]),
+    (Step("Squeeze", 0, (B, 4), (1,)), [None, 1, 4]),
+    (Step("Tile", 0, (B, 8), repeats=(1, 2)), [None, 4]),
+    (Step("Repeat", 0, (B, 8), (1,), (2,)), [None, 4]),
+]
+
+
+@pytest.mark.parametrize(("step", "shape"), STEPS, ids=[f"{s.op}-{len(s.to)}" for s, _ in STEPS])
+def test_every_step(step: Step, shape: list[int | None]):
+    entry = entry_of(step, shape)
+    old = dialect_of("3.0.5", named("a"))(entry)
+    assert dialect_of("3.11.0", named("a"))(entry) is entry
+    assert dialect_of(None, named("a"))(entry) is entry
+    if old["module"] == "keras.layers":
+        assert old["config"] == {"name": "new", "trainable": True, "dtype": "float32", "target_shape": [1, 4]}
+        return
+    assert set(old["config"]) == set(entry["config"]) - {"name"}
+    assert not isinstance(old["config"].get("axis"), list)
+
+
+def test_a_layer_computes_in_the_type_of_its_operand():
+    for dtype, wanted in (
+        ("float16", "float16"),
+        ("float64", "float64"),
+        ("int32", "float32"),
+        ("bool", "float32"),
+    ):
+        entry = dialect_of("3.8.0", named())(entry_of(Step("Reshape", 0, (B, 1, 4)), [None, 4], dtype))
+        assert entry["config"]["dtype"] == wanted
+
+
+def test_a_name_that_keras_would_give_twice():
+    entry = entry_of(Step("Transpose", 0, (B, 4, 3), (0, 2, 1)), [None, 3, 4])
+    for name in ("transpose", "transpose_1"):
+        with pytest.raises(UnsupportedError, match="name of another layer"):
+            dialect_of("3.8.0", named("a", name))(entry)
+    for name in ("transposed", "transpose_b", "conv2d_transpose"):
+        assert dialect_of("3.8.0", named("a", name))(entry)["config"] == {"axes": [0, 2, 1]}
+
+
+def test_several_axes_in_3_0():
+    entry = entry_of(Step("ExpandDims", 0, (B, 1, 1), (1, 2)), [None])
+    with pytest.raises(UnsupportedError, match="one axis"):
+        dialect_of("3.0.5", named())(entry)
+    assert dialect_of("3.1.0", named())(entry)["config"] == {"axis": [1, 2]}
+
+
+def test_a_slice_takes_its_shape_where_it_is_called():
+    entry = entry_of(Step("Slice", 0, (B, 5)), [None, 8])
+    old = dialect_of("3.10.0", named())(entry)
+    assert old["config"] == {"name": "new"}
+    assert old["inbound_nodes"][0]["args"][1:] == [[0, 0], [-1, 5]]
+    assert dialect_of("3.11.0", named())(entry) is entry
+
+
+def test_what_keeps_its_name():
+    entry = entry_of(Step("MatMul", -1, (B, 4)), [None, 4])
+    assert dialect_of("3.0.5", named("matmul"))(entry) is entry
+
+
+def test_the_newest_keras_takes_a_name_everywhere():
+    for name in (*NAMELESS, "Slice"):
+        family = keras.src.ops.core if name == "Slice" else keras.src.ops.numpy
+        assert "name" in inspect.signature(getattr(family, name).__init__).parameters, name

@@ -1,0 +1,171 @@
+"""Large `.keras` files made by writing their config.json: chains, many faults, many ties, sums of many operands.
+
+python tools/generated.py NAME COUNT FILE.keras
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import sys
+import zipfile
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+Entry = dict[str, Any]
+
+SHAPE: list[int | None] = [None, 5, 7, 11]
+GATE: list[int | None] = [None, 11]
+SQUARE: list[int | None] = [None, 6, 6]
+
+
+def tensor(name: str, shape: list[int | None]) -> Entry:
+    """A reference to the first output of a node."""
+    history = {"shape": shape, "dtype": "float32", "keras_history": [name, 0, 0]}
+    return {"class_name": "__keras_tensor__", "config": history}
+
+
+def _entry(module: str, class_name: str, config: Entry, arguments: Sequence[Any]) -> Entry:
+    calls = [{"args": list(arguments), "kwargs": {}}] if arguments else []
+    ops = module != "keras.layers"
+    return {
+        "module": module,
+        "class_name": class_name,
+        "config": config,
+        "registered_name": class_name if ops else None,
+        "name": config["name"],
+        "inbound_nodes": calls,
+    }
+
+
+def operation(class_name: str, name: str, config: Entry, *arguments: Any) -> Entry:
+    """A `keras.ops` node."""
+    return _entry("keras.src.ops.numpy", class_name, {"name": name, **config}, arguments)
+
+
+def layer(class_name: str, name: str, config: Entry, *arguments: Any) -> Entry:
+    """A layer and its one call."""
+    common = {"name": name, "trainable": True, "dtype": "float32"}
+    return _entry("keras.layers", class_name, {**common, **config}, arguments)
+
+
+def given(name: str, shape: list[int | None]) -> Entry:
+    """An input."""
+    return layer("InputLayer", name, {"batch_shape": shape})
+
+
+def write(path: Path, entries: Sequence[Entry], outputs: Sequence[str]) -> None:
+    """The archive of a functional model without weights."""
+    import h5py
+
+    config = {
+        "name": "generated",
+        "trainable": True,
+        "layers": list(entries),
+        "input_layers": [[e["name"], 0, 0] for e in entries if e["class_name"] == "InputLayer"],
+        "output_layers": [[name, 0, 0] for name in outputs],
+    }
+    model = {
+        "module": "keras.src.models.functional",
+        "class_name": "Functional",
+        "config": config,
+        "registered_name": "Functional",
+    }
+    weights = io.BytesIO()
+    with h5py.File(weights, "w") as file:
+        file.create_group("layers")
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("metadata.json", json.dumps({"keras_version": "3.15.1"}))
+        archive.writestr("config.json", json.dumps(model))
+        archive.writestr("model.weights.h5", weights.getvalue())
+
+
+def blocks(count: int, broken: Callable[[int], bool], path: Path) -> None:
+    """Blocks of ReLU, pooling, multiply and Dropout, one after another; the multiplies of some blocks are broken."""
+    entries, last = [given("image", SHAPE)], "image"
+    for k in range(count):
+        wrong = broken(k)
+        act, pool, gate, drop = (f"{stem}_{k}" for stem in ("act", "pool", "gate", "drop"))
+        pooled = GATE if wrong else [None, 1, 1, 11]
+        options = {"data_format": "channels_last", "keepdims": not wrong}
+        entries += [
+            layer("Activation", act, {"activation": "relu"}, tensor(last, SHAPE)),
+            layer("GlobalAveragePooling2D", pool, options, tensor(act, SHAPE)),
+            operation("Multiply", gate, {}, tensor(act, SHAPE), tensor(pool, pooled)),
+            layer("Dropout", drop, {"rate": 0.1, "seed": None, "noise_shape": None}, tensor(gate, SHAPE)),
+        ]
+        last = drop
+    write(path, entries, [last])
+
+
+def chain(nodes: int, path: Path) -> None:
+    """A chain of so many nodes; 1 % of its multiplies are broken."""
+    blocks((nodes - 1) // 4, lambda k: k % 100 == 0, path)
+
+
+def all_broken(count: int, path: Path) -> None:
+    """A chain of gates, each without its unit axes."""
+    blocks(count, lambda k: True, path)
+
+
+def _side_by_side(count: int, data: list[int | None], gate: list[int | None], path: Path) -> None:
+    entries = [given("data", data), given("gate", gate)]
+    names = [f"product_{k}" for k in range(count)]
+    entries += [operation("Multiply", name, {}, tensor("data", data), tensor("gate", gate)) for name in names]
+    write(path, entries, names)
+
+
+def faults(count: int, path: Path) -> None:
+    """So many products of the same two tensors, all broken alike."""
+    _side_by_side(count, SHAPE, GATE, path)
+
+
+def ties(count: int, path: Path) -> None:
+    """A chain of products of a square with a vector that can stand along either axis: none can be decided."""
+    entries, last = [given("square", SQUARE), given("vector", [None, 6])], "square"
+    for k in range(count):
+        operands = tensor(last, SQUARE), tensor("vector", [None, 6])
+        entries.append(operation("Multiply", f"product_{k}", {}, *operands))
+        last = f"product_{k}"
+    write(path, entries, [last])
+
+
+def ties_side_by_side(count: int, path: Path) -> None:
+    """The same products, all of the inputs."""
+    _side_by_side(count, SQUARE, [None, 6], path)
+
+
+def wide_sum(count: int, path: Path) -> None:
+    """One Add of so many operands."""
+    names = [f"term_{k}" for k in range(count)]
+    entries = [given("image", SHAPE)]
+    entries += [layer("Activation", n, {"activation": "relu"}, tensor("image", SHAPE)) for n in names]
+    entries.append(layer("Add", "sum", {}, [tensor(name, SHAPE) for name in names]))
+    write(path, entries, ["sum"])
+
+
+def wide_broken_sum(count: int, path: Path) -> None:
+    """The same with one operand that lacks its channel axis."""
+    names = [f"term_{k}" for k in range(count)]
+    entries = [given("image", SHAPE), given("map", SHAPE[:-1])]
+    entries += [layer("Activation", n, {"activation": "relu"}, tensor("image", SHAPE)) for n in names]
+    operands = [tensor(name, SHAPE) for name in names] + [tensor("map", SHAPE[:-1])]
+    entries.append(layer("Add", "sum", {}, operands))
+    write(path, entries, ["sum"])
+
+
+# What `bench.py scale` measures: a builder and the largest count, of which a half and a quarter are measured too.
+SCALES: dict[str, tuple[Callable[[int, Path], None], int]] = {
+    "chain": (chain, 20_000),
+    "chain, all broken": (all_broken, 2_000),
+    "faults side by side": (faults, 10_000),
+    "chain of ties": (ties, 400),
+    "ties side by side": (ties_side_by_side, 2_000),
+    "sum of many": (wide_sum, 5_000),
+    "sum of many, one broken": (wide_broken_sum, 5_000),
+}
+
+if __name__ == "__main__":
+    _, name, count, target = sys.argv
+    SCALES[name][0](int(count), Path(target))
