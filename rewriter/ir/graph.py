@@ -101,12 +101,29 @@ def node_name(operation: str, call: int) -> str:
     return operation if call == 0 else f"{operation}#{call}"
 
 
+# The kind of a graph that a node runs as a part of itself (If, Loop, Scan of ONNX).
+BODY = "Body"
+
+
+@dataclass(frozen=True, slots=True)
+class SizeNames:
+    """What an ONNX file calls its sizes: ``taken`` are all names in it, ``labels`` those of the axes of each recorded
+    shape ("" where one has none), ``batches`` the names of batches.
+
+    Equal names are equal sizes and nothing else is. Axis 0 of a recorded shape is no batch, unless its name is one.
+    """
+
+    taken: frozenset[str]
+    labels: dict[tuple[str, int], tuple[str, ...]]
+    batches: frozenset[str] = frozenset()
+
+
 class Graph:
     """Operations and their calls, in a networkx MultiDiGraph (``nx``): an edge is one use of one tensor.
 
     ``inputs`` and ``outputs`` are the model's structures with ``TensorRef`` leaves. ``raw`` is the model's
     configuration in the file, never changed. ``calls`` counts the calls of each operation. ``losses`` are those of a
-    compiled model.
+    compiled model. ``names`` is set for an ONNX file: in one of Keras axis 0 of every recorded shape is the batch.
     """
 
     def __init__(self, name: str, kind: str = "Functional", raw: dict[str, Any] | None = None) -> None:
@@ -119,6 +136,7 @@ class Graph:
         self.inputs: Any = []
         self.outputs: Any = []
         self.losses: list[Loss] = []
+        self.names: SizeNames | None = None
         self.nx: nx.MultiDiGraph[str] = nx.MultiDiGraph()
 
     def add(self, node: Node) -> None:

@@ -30,11 +30,15 @@ class Truth(enum.Enum):
 
 @dataclass(frozen=True, slots=True)
 class Symbol:
-    """A named size that is fixed when the model runs. ``minimum`` is the least value that it can take."""
+    """A named size that is fixed when the model runs. ``minimum`` is the least value that it can take.
+
+    ``given`` marks a name that somebody gave in an ONNX file: two such names may stand for one size.
+    """
 
     name: str
     minimum: int = 1
     unknown: bool = False
+    given: bool = False
 
     def sort_key(self) -> tuple[Any, ...]:
         return (0, self.name)
@@ -58,6 +62,10 @@ class FloorDiv:
     @property
     def unknown(self) -> bool:
         return self.numerator.unknown
+
+    @property
+    def given(self) -> bool:
+        return self.numerator.given
 
     def sort_key(self) -> tuple[Any, ...]:
         return (1, self.numerator.sort_key, self.divisor)
@@ -99,6 +107,11 @@ class Poly:
     def unknown(self) -> bool:
         """True where a size that nothing is known of takes part."""
         return any(atom.unknown for m, _ in self.terms for atom, _ in m)
+
+    @cached_property
+    def given(self) -> bool:
+        """True where a name of an ONNX file takes part."""
+        return any(atom.given for m, _ in self.terms for atom, _ in m)
 
     @cached_property
     def minimum(self) -> int | None:
@@ -211,9 +224,9 @@ _MAX_DEGREE = 64
 _MAX_WEIGHT = 64
 
 
-def symbol(name: str) -> Poly:
-    """The size called ``name``, at least 1."""
-    return Poly(((((Symbol(name), 1),), 1),))
+def symbol(name: str, given: bool = False) -> Poly:
+    """The size called ``name``, at least 1; ``given`` where an ONNX file calls it so."""
+    return Poly(((((Symbol(name, given=given), 1),), 1),))
 
 
 def unknown() -> Poly:
@@ -224,6 +237,16 @@ def unknown() -> Poly:
 def is_unknown(size: Size) -> bool:
     """True for a size in which an unknown takes part."""
     return isinstance(size, Poly) and size.unknown
+
+
+def may_be_any(size: Size) -> bool:
+    """True for a size that can be another one under another name: an unknown, or one that an ONNX file names."""
+    return isinstance(size, Poly) and (size.unknown or size.given)
+
+
+def has_given_name(size: Size) -> bool:
+    """True for a size that an ONNX file names: on the first axis it can be a batch of which no operator says so."""
+    return isinstance(size, Poly) and size.given
 
 
 def is_beyond(size: Size) -> bool:

@@ -26,6 +26,7 @@ from .upstream import look_upstream
 
 _MAX_ROUNDS = 16
 _MAX_SUSPECTS = 4
+_IN_A_BODY = "it stands in the body of an If, a Loop or a Scan, where nothing is inserted"
 
 
 @dataclass(slots=True)
@@ -102,6 +103,7 @@ def analyse(graph: Graph, rules: Sequence[Rule], mode: str = "safe", ops: str = 
     if mode == "best":
         for finding in findings:
             _take_best(finding)
+    _leave_bodies(found, findings)
     return Analysis(inference, [*found, *lost(inference, findings)], findings, ops)
 
 
@@ -145,6 +147,15 @@ def _note_claim(finding: Finding) -> None:
     if claimed:
         finding.severity = Severity.WARNING
         finding.why += f"; the shape of {shown(claimed)!r}, which it depends on, is only claimed by the file"
+
+
+def _leave_bodies(found: Sequence[Site], findings: Sequence[Finding]) -> None:
+    """Take every choice back that is made in the body of another node: what is read there is not written."""
+    inside = {site.path for site in found if site.in_body}
+    for finding in findings:
+        if finding.path in inside:
+            finding.chosen, finding.elsewhere = None, True
+            finding.why = f"{_IN_A_BODY}; {finding.why}"
 
 
 def _with_what_follows(
@@ -297,6 +308,9 @@ def state(
     """
     here = {site.path: site for site in reversed(analysis.sites)}
     stated = {_path_of(name, here, analysis.ops): text for name, text in choices.items()}
+    inside = next((path for path in stated if here[path].in_body), None)
+    if inside is not None:
+        raise UsageError(f"{shown(path_text(inside))!r}: {_IN_A_BODY}")
     said: dict[Path, tuple[Site, Candidate]] = {}
     for _ in range(_MAX_ROUNDS):
         known_before = {path: candidate.plan for path, (_, candidate) in said.items()}
@@ -455,7 +469,9 @@ def _spell_out(analysis: Analysis, rewriter: Rewriter) -> None:
         by_path.setdefault(site.path, []).append(site)
     written: list[tuple[Site, Candidate]] = []
     for group in by_path.values():
-        plans = [as_written(site) for site in group]
+        plans = [as_written(site) for site in group if not site.in_body]
+        if not plans:
+            continue
         first = plans[0]
         if first is not None and all(p is not None and p.plan.steps == first.plan.steps for p in plans):
             written.append((group[0], first))

@@ -12,7 +12,7 @@ from collections.abc import Collection, Sequence
 
 from ..errors import UsageError, shown
 from ..ir.axis import Axis, Role
-from ..ir.size import same
+from ..ir.size import has_given_name, same
 from ..rules.match import NoMatch, match
 from ..rules.notation import Equation, parse
 from ..rules.table import Kind as RuleKind
@@ -113,6 +113,12 @@ def _silent_fault(site: Site, rules: Sequence[Rule]) -> Finding | None:
     stands = as_it_stands(site)
     if is_stated(site, operand_axes(site), stands.pairs) or stands.is_known:
         return None
+    if (
+        stands.pairs
+        and not stands.evidence.contradictions
+        and all(_is_named(a, b) for _, a, b in stands.pairs)
+    ):
+        return None
     grown = grows(site)
     has_literal = any(o.value.is_constant for o in site.operands)
     if not stands.implicit and not stands.evidence.contradictions:
@@ -147,6 +153,11 @@ def _silent_fault(site: Site, rules: Sequence[Rule]) -> Finding | None:
     if readings or not any(strong(a) or strong(b) for _, a, b in best.match.pairs):
         return None
     return _finding(site, Fault(Kind.AXIS_MISALIGNED, _misaligned_text(site, [])), changes)
+
+
+def _is_named(a: Axis, b: Axis) -> bool:
+    """True where an ONNX file gives both sizes one name: whoever wrote it says that they are one."""
+    return has_given_name(a.size) and a.size == b.size
 
 
 def _unrecorded(site: Site, rules: Sequence[Rule]) -> Finding | None:

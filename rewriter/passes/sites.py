@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from ..errors import UsageError, shown
 from ..ir.axis import Axis, Role, Value
-from ..ir.graph import Literal, Node, Path, TensorRef, leaves, path_text
+from ..ir.graph import BODY, Literal, Node, Path, TensorRef, leaves, path_text
 from ..rules.table import Family
 from ..shapes.broadcast import Convention
 from ..shapes.call import Call
@@ -80,6 +80,11 @@ class Site:
     @property
     def values(self) -> list[Value]:
         return [operand.value for operand in self.operands]
+
+    @property
+    def in_body(self) -> bool:
+        """True where the node is in a graph that another one holds (If, Loop, Scan): nothing is inserted there."""
+        return self.inference.graph.kind == BODY
 
     @property
     def recorded(self) -> tuple[int | None, ...] | None:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from ..ir.axis import SPATIAL, WEAK, Axis, Role, either, merge_axes, new_axis, same_kind, unit_axis
-from ..ir.size import Size, Truth, divide, product, same
+from ..ir.size import Size, Truth, divide, has_given_name, product, same
 from .notation import Equation, Term, Terms
 
 Axes = tuple[Axis, ...]
@@ -116,13 +116,16 @@ def match(
     assumed: set[str] = set()
     groups: list[tuple[Term, Axis]] = []
     for k, terms in enumerate(expanded.operands):
+        unshown = _may_start_with_a_batch(k, operands)
         for term, position in zip(terms, kept[k], strict=True):
             axis = operands[k][position]
             if not term.names:
                 if axis.size != 1:
                     return NoMatch("size", f"{axis} is not 1")
                 continue
-            if roles and (wrong := _role_clash(expanded, term.names, axis, position == 0 and not batched)):
+            if roles and (
+                wrong := _role_clash(expanded, term.names, axis, position == 0 and (unshown or not batched))
+            ):
                 return NoMatch("role", wrong)
             if len(term.names) > 1 or term.cropped:
                 groups.append((term, axis))
@@ -141,6 +144,19 @@ def match(
     if failure is not None:
         return failure
     return Match(expanded, tuple(operands), kept, sizes, tuple(pairs), frozenset(assumed), where)
+
+
+def _has_batch(axes: Axes) -> bool:
+    return any(axis.role is Role.BATCH for axis in axes)
+
+
+def _may_start_with_a_batch(number: int, operands: Sequence[Axes]) -> bool:
+    """True where nobody says whether axis 0 of an operand of an ONNX file is the batch: it is no axis of another."""
+    axes = operands[number]
+    if not axes or not has_given_name(axes[0].size) or _has_batch(axes):
+        return False
+    others = (a for k, other in enumerate(operands) if k != number for a in other)
+    return all(axes[0].size != other.size for other in others)
 
 
 def _role_clash(equation: Equation, names: tuple[str, ...], axis: Axis, may_be_batch: bool) -> str:

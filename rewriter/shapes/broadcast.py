@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 from ..ir.axis import WEAK, Axis, Role, new_axis, record, recording
 from ..ir.identities import Identities, settle
-from ..ir.size import Truth, same
+from ..ir.size import Truth, may_be_any, same, unknown
 from .call import ShapeError
 
 
@@ -69,7 +69,8 @@ def fit(a: Axis, b: Axis) -> Fit:
     if answer is Truth.NO:
         return Fit.NEVER
     if (a.role is Role.BATCH) != (b.role is Role.BATCH):
-        return Fit.BY_LUCK
+        other = b if a.role is Role.BATCH else a
+        return Fit.UNPROVEN if may_be_any(other.size) else Fit.BY_LUCK
     return Fit.FIXED if fixes_batch(a, b) else Fit.UNPROVEN
 
 
@@ -136,8 +137,22 @@ def _fitting(column: Column) -> Axis:
             raise ShapeError(only_at(out, axis))
         if how in (Fit.NEVER, Fit.BY_LUCK):
             raise ShapeError(f"{out} meets {axis}: {how.value}")
-        out = meet(out, axis)
+        out = _either_size(out, axis) if _undetermined(out, axis) else meet(out, axis)
     return out
+
+
+def _undetermined(a: Axis, b: Axis) -> bool:
+    """True where either may be 1: two names of an ONNX file can be one size, and nothing is known of what comes out."""
+    return (
+        1 not in (a.size, b.size)
+        and may_be_any(a.size)
+        and may_be_any(b.size)
+        and same(a.size, b.size) is Truth.UNKNOWN
+    )
+
+
+def _either_size(a: Axis, b: Axis) -> Axis:
+    return new_axis(unknown(), Role.BATCH if Role.BATCH in (a.role, b.role) else Role.UNKNOWN)
 
 
 def _open(column: Column, picked: Axis) -> Axis | None:
@@ -174,8 +189,10 @@ class Meeting:
             own = [known.role(out.origin) is Role.BATCH for out in outs]
         else:
             own = [True] * len(outs)
-        for made, out, is_own in zip(self.made, outs, own, strict=True):
-            if made is not None and is_own:
+        for column, made, out, is_own in zip(self.columns, self.made, outs, own, strict=True):
+            first = next(iter(_present(column)), None)
+            settled = first is None or not any(_undetermined(first, axis) for axis in _present(column))
+            if made is not None and is_own and settled:
                 known.unify(out.origin, made.origin)
 
     def _unified(self, known: Identities, column: Column, unify_here: bool) -> Axis:

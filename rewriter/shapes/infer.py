@@ -15,9 +15,9 @@ from typing import Any
 
 from ..errors import BadFileError, UnsupportedError, shown
 from ..ir.axis import Axis, Origin, Role, Value, new_axis, record, scope
-from ..ir.graph import Graph, Literal, Node, Operation, Path, TensorRef, map_leaves
+from ..ir.graph import BODY, Graph, Literal, Node, Operation, Path, TensorRef, map_leaves
 from ..ir.identities import Identities
-from ..ir.size import Size, is_beyond, symbol, unknown
+from ..ir.size import Size, is_beyond, is_unknown, symbol, unknown
 from .call import LAYERS, ONNX, OPS, Call, OpaqueError, Rule, ShapeError
 from .demands import Misconfigured, check_weights
 from .facts import constant_axes, settled
@@ -103,6 +103,7 @@ class _Driver:
     # -- one graph -----------------------------
     def run(self, graph: Graph, operands: Sequence[Value] | None) -> Steps:
         steps: Steps = {}
+        self.context.taken |= graph.names.taken if graph.names is not None else frozenset()
         bound: dict[str, Value] = {}
         if operands is not None:
             refs = graph.input_refs()
@@ -113,7 +114,9 @@ class _Driver:
             bound = {ref.node: value for ref, value in zip(refs, operands, strict=True)}
         for name in graph.order:
             node = graph.nodes[name]
-            if node.operation.kind == "input":
+            if node.operation.kind == "input" and graph.kind == BODY:
+                steps[name] = Step(None, [bound[name]])
+            elif node.operation.kind == "input":
                 with scope((*self.path, name)) as opened:
                     declared = self._input(node)
                     value = self._bind(bound[name], declared) if name in bound else declared
@@ -197,9 +200,10 @@ class _Driver:
             except OpaqueError as error:
                 step.opaque = str(error)
                 values = self._claimed(graph, node)
-            values = [
-                self._stated_anyway(graph, node, i, v) if v.axes is None else v for i, v in enumerate(values)
-            ]
+            if step.fault is not None or graph.names is not None:
+                missing = range(len(values), graph.used_outputs[node.name])
+                values += [self._stated(graph, node.name, i) for i in missing]
+            values = [self._stated_anyway(graph, node, i, v) for i, v in enumerate(values)]
         step.inner = self.stack.pop()
         taint = next((v.claimed for v in call.inputs if v.claimed), None)
         step.values = [_with_claim(v, taint) for v in values] if taint else values
@@ -242,7 +246,7 @@ class _Driver:
         assert graph is not None
         taken = len(graph.input_refs())
         operands = call.inputs[:taken]
-        if any(v.axes is None for v in operands):
+        if graph.kind != BODY and any(v.axes is None for v in operands):
             raise OpaqueError(
                 next(v.reason for v in operands if v.axes is None) or "an operand's rank is unknown"
             )
@@ -288,7 +292,8 @@ class _Driver:
             summary = Summary(graph, [formal[origin] for origin in actual])
             steps = summary.steps = self.run(graph, taken)
             summary.result = map_leaves(
-                lambda ref: output_of(steps, ref) if isinstance(ref, TensorRef) else ref, graph.outputs
+                lambda ref: output_of(steps, ref) if isinstance(ref, TensorRef) else _literal(ref),
+                graph.outputs,
             )
             return summary
         finally:
@@ -308,17 +313,19 @@ class _Driver:
 
     # -- where values come from without a rule -----------------------------
     def _input(self, node: Node) -> Value:
+        """Axes of what an input declares: each open one a symbol of its own, or the one that its name stands for."""
         config = node.operation.config
         shape = config.get("batch_shape", config.get("batch_input_shape"))
         if not isinstance(shape, (list, tuple)):
             raise BadFileError(f"input {shown(node.name)!r} states no batch_shape")
         dtype = config.get("dtype")
-        axes = self.shaped(shape, node.name, config.get("labels", ()))
+        axes = self.shaped(shape, node.name, config.get("labels"), config.get("batch", 0))
         return Value(axes, dtype if isinstance(dtype, str) else "float32")
 
-    def shaped(self, shape: Sequence[Any], name: str, labels: Sequence[str] = ()) -> tuple[Axis, ...]:
-        """Axes of an input's declared shape: axis 0 is the batch, each other None a symbol of its own, or the one that
-        its label names."""
+    def shaped(
+        self, shape: Sequence[Any], name: str, labels: Sequence[str] | None = None, batch: int | None = 0
+    ) -> tuple[Axis, ...]:
+        """Axes of a declared shape, of which axis ``batch`` is the batch; ``labels`` are the names of an ONNX file."""
         if len(shape) > _MAX_RANK:
             raise BadFileError(f"input {shown(name)!r} has {len(shape)} axes")
         letters = _LETTERS.get(len(shape), ())
@@ -328,45 +335,65 @@ class _Driver:
                 not isinstance(size, int) or isinstance(size, bool) or not 0 <= size < 2**63
             ):
                 raise BadFileError(f"input {shown(name)!r} has a size {shown(repr(size))}")
-            if number == 0:
-                axes.append(self._batch_axis(size))
-            elif size is None and number < len(labels) and labels[number]:
-                axes.append(new_axis(symbol(labels[number])))
-            elif size is None:
-                axes.append(
-                    new_axis(self._fresh(letters[number - 1] if number <= len(letters) else f"N{number}"))
-                )
-            else:
+            letter = letters[number - 1] if 0 < number <= len(letters) else f"N{number}"
+            if number == batch:
+                axes.append(self._batch_axis(size, None if labels is None else labels[number]))
+            elif size is not None:
                 axes.append(new_axis(size))
+            elif labels is not None and labels[number]:
+                axes.append(new_axis(symbol(labels[number], given=True)))
+            else:
+                axes.append(new_axis(self._fresh(letter, given=labels is not None)))
         return tuple(axes)
 
-    def _batch_axis(self, size: int | None) -> Axis:
-        return Axis(symbol("B"), self.context.batch) if size is None else new_axis(size, Role.BATCH)
+    def _batch_axis(self, size: int | None, label: str | None) -> Axis:
+        """The batch of a Keras model (``label`` is None), which is one; one of an ONNX file, which may be several."""
+        if size is not None:
+            return new_axis(size, Role.BATCH)
+        if label is None:
+            return Axis(symbol("B"), self.context.batch)
+        if not label:
+            return new_axis(self._fresh("B", given=True), Role.BATCH)
+        return Axis(symbol(label, given=True), self.context.batch_called(label))
 
-    def _fresh(self, letter: str) -> Size:
-        self.context.symbols[letter] += 1
-        number = self.context.symbols[letter]
-        # N1's second is N1_2: N12 is the twelfth axis of an input.
-        return symbol(letter if number == 1 else f"{letter}{'_' * letter[-1:].isdigit()}{number}")
+    def _fresh(self, letter: str, given: bool = False) -> Size:
+        """A symbol that neither an input nor the file has."""
+        while True:
+            self.context.symbols[letter] += 1
+            number = self.context.symbols[letter]
+            # N1's second is N1_2: N12 is the twelfth axis of an input.
+            name = letter if number == 1 else f"{letter}{'_' * letter[-1:].isdigit()}{number}"
+            if name not in self.context.taken:
+                return symbol(name, given)
 
     def _claimed(self, graph: Graph, node: Node) -> list[Value]:
         """What the file claims of an opaque node's outputs."""
-        return [
-            self._stated(graph.recorded.get((node.name, index)), node.name)
-            for index in range(graph.used_outputs[node.name] or 1)
-        ]
+        return [self._stated(graph, node.name, index) for index in range(graph.used_outputs[node.name] or 1)]
 
     def _stated_anyway(self, graph: Graph, node: Node, index: int, value: Value) -> Value:
-        """What the file claims of an output of unknown rank, or that output itself where it claims nothing."""
-        shape = graph.recorded.get((node.name, index))
-        return value if shape is None else self._stated(shape, value.claimed or node.name)
+        """What the file claims of an output of unknown rank, and in ONNX of its unknown sizes, if anything."""
+        recorded = graph.recorded.get((node.name, index))
+        if recorded is None or (value.axes is not None and not _adds(graph, recorded, value.axes)):
+            return value
+        stated = self._stated(graph, node.name, index)
+        if value.axes is None or stated.axes is None:
+            return Value(stated.axes, value.dtype, value.claimed or node.name)
+        axes = tuple(b if is_unknown(a.size) else a for a, b in zip(value.axes, stated.axes, strict=True))
+        return Value(axes, value.dtype, value.claimed or node.name)
 
-    def _stated(self, shape: tuple[int | None, ...] | None, name: str) -> Value:
+    def _stated(self, graph: Graph, name: str, index: int = 0) -> Value:
+        """The axes that the file records for an output."""
+        shape = graph.recorded.get((name, index))
         if shape is None:
             return Value(None, claimed=name, reason=f"nothing is known of the output of {shown(name)!r}")
+        labels = None if graph.names is None else graph.names.labels.get((name, index))
         axes = [new_axis(unknown() if s is None else s) for s in shape]
-        if shape and shape[0] is None:
-            axes[0] = self._batch_axis(None)
+        if graph.names is None and shape and shape[0] is None:
+            axes[0] = self._batch_axis(None, None)
+        for number, label in enumerate(labels or ()):
+            if label and shape[number] is None:
+                batch = graph.names is not None and label in graph.names.batches
+                axes[number] = self._batch_axis(None, label) if batch else new_axis(symbol(label, given=True))
         return Value(tuple(axes), claimed=name)
 
     def _assumed(self, graph: Graph, node: Node, call: Call) -> list[Value]:
@@ -380,8 +407,8 @@ class _Driver:
                 return [exact]
             alike = next((v for v in operands if v.rank == len(recorded)), None)
             if alike is not None:
-                return [self._retraced(recorded, alike, node.name)]
-            return [self._stated(recorded, node.name)]
+                return [self._retraced(graph, alike, node.name)]
+            return [self._stated(graph, node.name)]
         if not operands:
             return [Value(None, claimed=node.name, reason=f"{shown(node.name)!r} cannot run")]
         return [max(operands, key=lambda v: v.rank or 0)]
@@ -411,8 +438,8 @@ class _Driver:
         step.restated = list(found.values())
         return values
 
-    def _retraced(self, recorded: tuple[int | None, ...], like: Value, name: str) -> Value:
-        stated = self._stated(recorded, name)
+    def _retraced(self, graph: Graph, like: Value, name: str) -> Value:
+        stated = self._stated(graph, name)
         assert stated.axes is not None and like.axes is not None
         axes = tuple(b if b.size == a.size else a for a, b in zip(stated.axes, like.axes, strict=True))
         return Value(axes, like.dtype, stated.claimed)
@@ -421,7 +448,7 @@ class _Driver:
 def rule_for(operation: Operation) -> Rule | None:
     """The axis rule of an operation, by its class name (layers) or its module and class name (ops)."""
     if operation.module == "onnx":
-        return ONNX.get(operation.class_name)
+        return ONNX.get(f"{operation.raw.get('domain', '')}{operation.class_name}")
     if operation.kind == "op":
         return OPS.get((operation.module.rsplit(".", 1)[-1], operation.class_name))
     return LAYERS.get(operation.class_name)
@@ -436,6 +463,17 @@ def flatten_outputs(structure: Any) -> Iterator[Any]:
             yield from flatten_outputs(item)
     else:
         yield structure
+
+
+def _adds(graph: Graph, recorded: Sequence[int | None], axes: Sequence[Axis]) -> bool:
+    """True where an ONNX file records sizes of which nothing is known, and none that contradicts what is known."""
+    pairs = list(zip(recorded, axes, strict=False))
+    return (
+        graph.names is not None
+        and len(recorded) == len(axes)
+        and any(is_unknown(axis.size) for axis in axes)
+        and all(r is None or not isinstance(a.size, int) or a.size == r for r, a in pairs)
+    )
 
 
 def _can_be(recorded: Sequence[int | None] | None, value: Value) -> bool:
@@ -478,7 +516,6 @@ def _called(
 
 def _signature(value: Value, origins: dict[Origin, int]) -> Any:
     """A hashable form of an operand in which origins are numbered by first appearance over all operands."""
-    assert value.axes is not None
 
     def number(origin: Origin) -> int:
         return origins.setdefault(origin, len(origins))
@@ -488,7 +525,8 @@ def _signature(value: Value, origins: dict[Origin, int]) -> Any:
         return (axis.size, lineage, axis.role, axis.facts, tuple(form(f) for f in axis.factors))
 
     mask = None if value.mask is None else tuple(form(a) for a in value.mask)
-    return (value.dtype, value.claimed, value.facts, tuple(form(a) for a in value.axes), mask)
+    axes = None if value.axes is None else tuple(form(a) for a in value.axes)
+    return (value.dtype, value.claimed, value.facts, axes, mask, repr(value.constant))
 
 
 class _Renaming:

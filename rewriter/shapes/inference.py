@@ -303,7 +303,13 @@ class Context:
     def __init__(self) -> None:
         self.batch = Origin(Role.BATCH)
         self.symbols: Counter[str] = Counter()
+        self.taken: frozenset[str] = frozenset()
+        self.batches: dict[str, Origin] = {}
         self.memo: dict[int, dict[Any, Summary]] = {}
+
+    def batch_called(self, name: str) -> Origin:
+        """The batch that an ONNX file calls so."""
+        return self.batches.setdefault(name, Origin(Role.BATCH))
 
     def without(self, operations: Iterable[Operation]) -> Context:
         """The same, but for what is known of models that these operations are or hold."""
@@ -317,5 +323,6 @@ class Context:
                 waiting += child if isinstance(child, list) else [child]
         other = Context()
         other.batch, other.symbols = self.batch, self.symbols
+        other.taken, other.batches = self.taken, self.batches
         other.memo = {key: known for key, known in self.memo.items() if key not in touched}
         return other

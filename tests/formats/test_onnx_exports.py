@@ -90,6 +90,15 @@ def export(model: Any, path: Path) -> Path:
     return path
 
 
+def of_one_batch(path: Path) -> Path:
+    """The export with one name for the batch: tf2onnx calls that of each input otherwise."""
+    proto = onnx.load(path)
+    for value in proto.graph.input:
+        value.type.tensor_type.shape.dim[0].dim_param = "N"
+    onnx.save(proto, path)
+    return path
+
+
 @pytest.mark.parametrize("build", [gate, attention, spatial, gates_of_a_wave, volume])
 def test_a_valid_export_is_left_alone(build, tmp_path):
     import keras
@@ -132,7 +141,7 @@ def test_a_broken_export_is_repaired_as_the_keras_model_is(name, tmp_path):
     import keras
     import onnxruntime
 
-    path = export(keras.saving.load_model(shipped(name), compile=False), tmp_path / "m.onnx")
+    path = of_one_batch(export(keras.saving.load_model(shipped(name), compile=False), tmp_path / "m.onnx"))
     rewriter.repair(shipped(name), tmp_path / "o.keras", verify=False)
     result = rewriter.repair(path, tmp_path / "o.onnx")
     assert result.output is not None, [f.why for f in result.undecided]
@@ -144,3 +153,16 @@ def test_a_broken_export_is_repaired_as_the_keras_model_is(name, tmp_path):
         expected = np.asarray(right(given if len(given) > 1 else given[0]))
         (actual,) = session.run(None, dict(zip(names, given, strict=True)))
         np.testing.assert_allclose(actual, expected, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("name", ["grown", "layout"])
+def test_batches_of_two_names_are_reported_and_not_repaired(name, tmp_path):
+    """Nothing proves that the inputs have one batch: the fault is found, and what repairs it is listed."""
+    import keras
+
+    path = export(keras.saving.load_model(shipped(name), compile=False), tmp_path / "m.onnx")
+    (finding,) = rewriter.repair(path, tmp_path / "o.onnx").undecided
+    assert finding.severity.value == "error"
+    assert finding.chosen is None
+    assert finding.candidates
+    assert not (tmp_path / "o.onnx").exists()

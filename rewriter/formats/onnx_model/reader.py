@@ -3,20 +3,28 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 
 from ...errors import BadFileError, UnsupportedError, shown
-from ...ir.graph import Graph, Literal, Node, Operation, TensorRef
+from ...ir.axis import Role
+from ...ir.graph import BODY, Graph, Literal, Node, Operation, SizeNames, TensorRef
+from ...shapes.call import ONNX
+from ...shapes.infer import infer
+from ...shapes.onnx.control import BODIES
 from .names import DEFAULT_DOMAINS, DTYPES, graphs
+from .schema import check
 
 MODULE = "onnx"
 OLDEST_OPSET = 7
 _FOLLOWED = 4096  # elements of a constant whose numbers are looked at
 _LABEL = re.compile(r"[A-Za-z_]\w*")
+# What exporters write in the place of a name.
+_NO_NAMES = frozenset({"", "?", "None", "-1", "*"})
 _EXTERNAL = 1
 _FLOAT, _INT, _STRING, _TENSOR, _GRAPH, _FLOATS, _INTS, _STRINGS, _GRAPHS = 1, 2, 3, 4, 5, 6, 7, 8, 10
 
@@ -63,6 +71,8 @@ def read(proto: Any) -> Source:
     """
     _check_text(proto)
     opset = max((i.version for i in proto.opset_import if i.domain in DEFAULT_DOMAINS), default=0)
+    if not opset and all(node.domain not in DEFAULT_DOMAINS for node in proto.graph.node):
+        opset = OLDEST_OPSET  # none of its operators is looked at
     if not opset:
         raise UnsupportedError("it imports no opset of the default domain")
     if opset < OLDEST_OPSET:
@@ -71,8 +81,41 @@ def read(proto: Any) -> Source:
             "(onnx.version_converter)"
         )
     source = Source(proto, opset, Graph(proto.graph.name or "model"))
-    _Reader(source).run()
+    _Reader(source, proto.graph, source.graph).run()
+    find_batches(source.graph)
     return source
+
+
+def find_batches(graph: Graph) -> None:
+    """Tell the inputs which of their axes is the batch, where the model shows it.
+
+    An operator shows it (Conv, LSTM …), or several inputs whose first axes have one name. The name of a batch is the
+    batch in the other inputs too.
+    """
+    assert graph.names is not None
+    inputs = [node for node in graph.nodes.values() if node.operation.kind == "input"]
+    shown_at = _shown(graph, inputs)
+    labels = {node.name: node.operation.config["labels"] for node in inputs}
+    first = Counter(names[0] for names in labels.values() if names)
+    names = {labels[name][place] for name, place in shown_at.items()}
+    names |= {n for n, count in first.items() if count > 1 and not any(n in of[1:] for of in labels.values())}
+    names -= {""}
+    for node in inputs:
+        named = next((i for i, label in enumerate(labels[node.name]) if label in names), None)
+        node.operation.config["batch"] = shown_at.get(node.name, named)
+    graph.names = replace(graph.names, batches=frozenset(names))
+
+
+def _shown(graph: Graph, inputs: Sequence[Node]) -> dict[str, int]:
+    """The axis of each input that an operator takes as the batch."""
+    values = infer(graph).values
+    found = {}
+    for node in inputs:
+        (value,) = values[node.name]
+        roles = [axis.role for axis in value.axes or ()]
+        if Role.BATCH in roles:
+            found[node.name] = roles.index(Role.BATCH)
+    return found
 
 
 def _check_text(proto: Any) -> None:
@@ -89,40 +132,53 @@ def _check_text(proto: Any) -> None:
 
 
 class _Reader:
-    def __init__(self, source: Source) -> None:
+    """Reads one graph; ``outer`` reads the one around it, whose tensors the nodes of a body take as they please.
+
+    Each such tensor becomes an input of the body. ``captured`` has what is to be given for them, in order.
+    """
+
+    def __init__(self, source: Source, model: Any, graph: Graph, outer: _Reader | None = None) -> None:
         self.source = source
-        self.model = source.proto.graph
+        self.model = model
+        self.graph = graph
+        self.outer = outer
+        self.captured: dict[str, TensorRef] = {}
+        self.names: set[str] = set()
         self.stated = {v.name: v.type for v in (*self.model.value_info, *self.model.output)}
         self.made: dict[str, TensorRef | Literal] = {}
 
     def run(self) -> None:
-        graph = self.source.graph
+        graph = self.graph
         for tensor in self.model.initializer:
             self._make(tensor.name, self._literal(tensor))
         for sparse in self.model.sparse_initializer:
             dtype = DTYPES.get(sparse.values.data_type, "float32")
             self._make(sparse.values.name, Literal(Stored(sparse.values), _dims(sparse.dims), dtype))
         inputs = [v for v in self.model.input if v.name not in self.made]
-        batches = {_labels(v.type)[0] for v in inputs if _labels(v.type)} - {""}
         for value in inputs:
-            self._input(value, batches)
+            self._input(value, self.outer is not None)
         nodes = list(zip(self._names(), self.model.node, strict=True))
+        recorded: dict[tuple[str, int], tuple[str, ...]] = {}
         for name, node in nodes:
             for index, output in enumerate(node.output):
                 if output:
                     stated = self.stated.get(output)
+                    recorded[name, index] = tuple(_labels(stated))
                     self._make(output, TensorRef(name, index, _shape(stated), _dtype(stated)))
         for name, node in nodes:
             self._node(name, node)
         for node in graph.nodes.values():
             node.operation.normalised = self._normalised(node)
-        graph.inputs = [self.made[v.name] for v in inputs]
         graph.outputs = [self._tensor(v.name, "the model") for v in self.model.output]
+        graph.inputs = [self.made[name] for name in (*(v.name for v in inputs), *self.captured)]
+        taken = _all_labels(self.model) if self.outer is None else frozenset()
+        graph.names = SizeNames(taken, recorded)
         graph.link()
 
     def _names(self) -> Iterator[str]:
         """A name of its own for every node: the one it has, or that of its first result."""
-        known = set(self.source.graph.nodes)
+        known = self.names
+        known |= set(self.graph.nodes)
         for number, node in enumerate(self.model.node):
             stems = (node.name, *node.output, f"{node.op_type}_{number}")
             name = next((stem for stem in stems if stem and stem not in known), "")
@@ -139,47 +195,93 @@ class _Reader:
             self.source.constants[id(item)] = name
 
     def _tensor(self, name: str, where: str) -> TensorRef | Literal:
-        if name not in self.made:
+        if name in self.made:
+            return self.made[name]
+        if self.outer is None:
             raise BadFileError(f"{where} takes a tensor {shown(name)!r}, which nothing makes")
-        return self.made[name]
+        item = self.outer._tensor(name, where)
+        if isinstance(item, TensorRef):
+            self.captured[name] = item
+            item = TensorRef(self._declared(name), 0, item.shape, item.dtype)
+        self.made[name] = item
+        return item
 
-    def _input(self, value: Any, batches: set[str]) -> None:
+    def _declared(self, name: str) -> str:
+        """Add an input to a body, whose axes are those of what it is given. Its name."""
+        node = name
+        while node in self.names or node in self.graph.nodes:
+            node = f"{node}_outside"
+        self.names.add(node)
+        self.graph.add(Node(node, Operation(node, "input", "Input", {}, MODULE), 0, (), {}))
+        return node
+
+    def _input(self, value: Any, of_a_body: bool) -> None:
         name, shape = value.name, _shape(value.type)
+        if of_a_body:
+            self._make(name, TensorRef(self._declared(name), 0, shape, _dtype(value.type)))
+            return
         if shape is None:
             operation = Operation(
                 name, "op", "Input", {}, MODULE, opaque="the file states no shape for this input"
             )
         else:
-            labels = ["B" if label in batches else _label(label) for label in _labels(value.type)]
-            config = {"batch_shape": list(shape), "labels": labels, "dtype": _dtype(value.type) or "float32"}
+            dtype = _dtype(value.type) or "float32"
+            config = {
+                "batch_shape": list(shape),
+                "labels": _labels(value.type),
+                "batch": None,
+                "dtype": dtype,
+            }
             operation = Operation(name, "input", "Input", config, MODULE)
-        self.source.graph.add(Node(name, operation, 0, (), {}))
+        self.graph.add(Node(name, operation, 0, (), {}))
         self._make(name, TensorRef(name, 0, shape, _dtype(value.type)))
 
     def _node(self, name: str, node: Any) -> None:
-        config: dict[str, Any] = {"outputs": len(node.output)}
+        config: dict[str, Any] = {}
+        raw: dict[str, Any] = {}
         opaque = ""
+        check(node, name, self.source.opset)
+        bodies: dict[str, Operation | list[Operation]] = {}
+        captured: dict[str, list[TensorRef]] = {}
         for attribute in node.attribute:
-            if attribute.type in (_GRAPH, _GRAPHS):
+            if attribute.type == _GRAPH and node.op_type in BODIES and node.domain in DEFAULT_DOMAINS:
+                body, captured[attribute.name] = self._body(name, attribute, BODIES[node.op_type])
+                bodies[attribute.name] = body
+            elif attribute.type in (_GRAPH, _GRAPHS):
                 opaque = "it holds a graph of its own, which is not followed"
             else:
                 config[attribute.name] = self._attribute(node, attribute)
         if node.domain not in DEFAULT_DOMAINS:
-            opaque = f"an operator of the domain {shown(node.domain)!r}"
+            raw["domain"] = f"{node.domain}:"
+            if f"{node.domain}:{node.op_type}" not in ONNX:
+                opaque = f"an operator of the domain {shown(node.domain)!r}, of which nothing is known"
         if "to" in config:
             config["to"] = DTYPES.get(config["to"], "float32")
-        operation = Operation(name, "op", node.op_type, config, MODULE, opaque=opaque)
+        config |= {"outputs": len(node.output), "opset": self.source.opset}
+        operation = Operation(name, "op", node.op_type, config, MODULE, raw, opaque=opaque, children=bodies)
         where = f"node {shown(name)!r}"
         args = tuple(self._tensor(i, where) if i else None for i in node.input)
-        self.source.graph.add(Node(name, operation, 0, args, {}))
-        self.source.nodes[name] = node
+        self.graph.add(Node(name, operation, 0, args, {"captured": captured} if captured else {}))
+        if self.outer is None:
+            self.source.nodes[name] = node
+
+    def _body(self, name: str, attribute: Any, several: bool) -> tuple[Operation, list[TensorRef]]:
+        """The graph that a node holds, and the tensors that it takes from around it.
+
+        Its path is that of the node; where a node has several, that of the attribute below it.
+        """
+        path = f"{name}/{attribute.name}" if several else name
+        graph = Graph(path, BODY)
+        reader = _Reader(self.source, attribute.g, graph, self)
+        reader.run()
+        return Operation(path, "model", BODY, {}, MODULE, graph=graph), list(reader.captured.values())
 
     def _normalised(self, node: Node) -> int | None:
         """The channel, from the right, where a node ends a normalisation as exporters write it out: a product with
         constants along one axis, then a sum along the same one."""
         if node.operation.class_name not in ("Add", "Sub"):
             return None
-        scaled = next((self.source.graph.nodes[ref.node] for ref in node.refs()), None)
+        scaled = next((self.graph.nodes[ref.node] for ref in node.refs()), None)
         if scaled is None or scaled.operation.class_name != "Mul":
             return None
         axes = {_long_axis(n) for n in (scaled, node)}
@@ -237,14 +339,20 @@ def _shape(kind: Any) -> tuple[int | None, ...] | None:
 
 def _labels(kind: Any) -> list[str]:
     """What a TypeProto calls the sizes of its axes; "" where it gives none a name."""
-    return [d.dim_param for d in kind.tensor_type.shape.dim] if _shape(kind) is not None else []
+    return [_label(d.dim_param) for d in kind.tensor_type.shape.dim] if _shape(kind) is not None else []
+
+
+def _all_labels(graph: Any) -> frozenset[str]:
+    """Every name of a size in a graph and in those that its nodes hold."""
+    values = (v for g in graphs(graph) for v in (*g.input, *g.value_info, *g.output))
+    return frozenset(label for value in values for label in _labels(value.type))
 
 
 def _label(label: str) -> str:
-    """A name for a size that is not the batch's, fit for a polynomial."""
-    if not _LABEL.fullmatch(label):
+    """A name of a size as it stands in a polynomial: in quotes where it is no word."""
+    if label.strip() in _NO_NAMES:
         return ""
-    return f"{label}_" if label == "B" else label
+    return label if _LABEL.fullmatch(label) else repr(shown(label))
 
 
 def _dtype(kind: Any) -> str | None:

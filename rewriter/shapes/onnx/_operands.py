@@ -89,6 +89,12 @@ def sizes(value: Value | None) -> list[Size] | None:
     ]
 
 
+def number(value: Value | None) -> Size | None:
+    """A single whole number or size; None where it is not known."""
+    found = sizes(value)
+    return found[0] if found is not None and len(found) == 1 else None
+
+
 def given(call: Call, position: int, name: str) -> list[Size] | None:
     """Whole numbers from an input or, as in older opsets, from an attribute; None where neither is there.
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from ...ir.axis import Axis, Role, Value, new_axis
 from ...ir.size import Truth, same
 from ..broadcast import Convention, broadcast
-from ..call import Call, OpaqueError, ShapeError, known, need_rank, onnx_op
+from ..call import Call, ShapeError, known, need_rank, onnx_op
 from ._operands import operand, optional
 
 Axes = tuple[Axis, ...]
@@ -38,6 +40,21 @@ def matmul(call: Call) -> Value:
     return Value((*leading, *first, *last), x.dtype)
 
 
+def fused_matmul(call: Call) -> Value:
+    """``matmul(x[..., m, k], y[..., k, n])`` with ``transA`` and ``transB``; ``transBatchA`` and ``transBatchB`` take
+    ``x[m, ..., k]``."""
+    turned = []
+    for position, side in ((0, "A"), (1, "B")):
+        value = operand(call, position)
+        axes = known(value)
+        if call.flag(f"transBatch{side}") and len(axes) > 2:
+            axes = (*axes[1:-1], axes[0], axes[-1])
+        if call.flag(f"trans{side}") and len(axes) > 1:
+            axes = (*axes[:-2], axes[-1], axes[-2])
+        turned.append(replace(value, axes=axes))
+    return matmul(replace(call, args=tuple(turned)))
+
+
 @onnx_op("Gemm")
 def gemm(call: Call) -> Value:
     """``gemm(a[M, K], b[K, N], c[M, N]) -> [M, N]``; ``transA`` and ``transB`` turn a and b."""
@@ -56,24 +73,40 @@ def gemm(call: Call) -> Value:
 
 @onnx_op("Einsum")
 def einsum(call: Call) -> Value:
-    """``einsum("bij,bjk->bik", x[b, i, j], y[b, j, k]) -> [b, i, k]``; without an ellipsis."""
+    """``einsum("bij,bjk->bik", x[b, i, j], y[b, j, k]) -> [b, i, k]``; the axes of an ellipsis are right-aligned.
+
+    Without an arrow the result has the labels that occur once, in the order of the alphabet.
+    """
     equation = call.text("equation").replace(" ", "")
     left, arrow, right = equation.partition("->")
-    if not arrow or "." in equation:
-        raise OpaqueError("an einsum with an ellipsis or an implicit result is not followed")
     terms = left.split(",")
     if len(terms) != len(call.args):
         raise ShapeError(f"{len(call.args)} inputs for the equation {equation!r}")
+    ranks = [len(known(operand(call, position))) for position in range(len(terms))]
+    spans = [rank - len(term.replace("...", "")) for rank, term in zip(ranks, terms, strict=True)]
+    longest = max((span for span, term in zip(spans, terms, strict=True) if "..." in term), default=0)
+    if not arrow:
+        once = sorted(c for c in set(left) - set(",.") if left.count(c) == 1)
+        right = ("..." if "." in left else "") + "".join(once)
     found: dict[str, Axis] = {}
-    for position, term in enumerate(terms):
-        axes = need_rank(operand(call, position), len(term))
-        for label, axis in zip(term, axes, strict=True):
+    for position, (term, span) in enumerate(zip(terms, spans, strict=True)):
+        labels = _labels(term, span, longest)
+        axes = need_rank(operand(call, position), len(labels))
+        for label, axis in zip(labels, axes, strict=True):
             if label in found:
                 if found[label].size == 1 != axis.size:
                     found[label] = axis
                 elif axis.size != 1:
                     _contract(found[label], axis)
             found.setdefault(label, axis)
-    if not set(right) <= set(found):
+    result = _labels(right, longest, longest)
+    if not set(result) <= set(found):
         raise call.bad("equation", equation, "a result of labels that the inputs have")
-    return Value(tuple(found[label] for label in right), operand(call, 0).dtype)
+    return Value(tuple(found[label] for label in result), operand(call, 0).dtype)
+
+
+def _labels(term: str, span: int, longest: int) -> list[str]:
+    """The labels of a term, with those of an ellipsis of ``span`` axes counted from the right."""
+    before, dots, after = term.partition("...")
+    inner = [f".{longest - span + i}" for i in range(span)] if dots else []
+    return [*before, *inner, *after]

@@ -11,24 +11,31 @@ from ...ir.size import Size, Truth, ceildiv, floordiv, same, unknown
 from ..call import Call, OpaqueError, ShapeError, known, onnx_op
 from ..spatial import SPATIAL_ROLES, Image, slid
 from ..windows import extent
-from ._operands import operand, optional, whole_numbers
+from ._operands import given, operand, optional, sizes
+from .batch import takes_as_batch
 
 _PADS = ("NOTSET", "SAME_UPPER", "SAME_LOWER", "VALID")
 
 
-def _image(call: Call) -> Image:
-    """``[B, C, S1..Sn]``; tells its axes what they are. Raises ShapeError for a rank below 2."""
+def image_of(call: Call) -> Image:
+    """``[B, C, S1..Sn]``; tells its axes what they are. Raises ShapeError for a rank below 2.
+
+    ``[B, S1..Sn, C]`` where a quantised operator says ``channels_last``.
+    """
     axes = known(operand(call, 0))
     if len(axes) < 2:
         raise ShapeError(f"takes a tensor of rank 3 or more, not {operand(call, 0).text()}")
-    parts = Image(axes[0], axes[2:], axes[1], first=True)
+    first = not call.flag("channels_last")
+    spatial, channel = (axes[2:], axes[1]) if first else (axes[1:-1], axes[-1])
+    parts = Image(axes[0], spatial, channel, first=first)
+    takes_as_batch(parts.batch)
     parts.channel.origin.hint(Role.CHANNEL)
     for axis, role in zip(parts.spatial, SPATIAL_ROLES.get(len(parts.spatial), ()), strict=False):
         axis.origin.hint(role)
     return parts
 
 
-def _numbers(call: Call, name: str, count: int, default: int) -> tuple[int, ...]:
+def numbers(call: Call, name: str, count: int, default: int) -> tuple[int, ...]:
     if call.config.get(name) is None:
         return (default,) * count
     return call.integers(name, count, 0)
@@ -36,8 +43,8 @@ def _numbers(call: Call, name: str, count: int, default: int) -> tuple[int, ...]
 
 def _slid(call: Call, parts: Image, kernel: tuple[int, ...]) -> list[Axis]:
     count = len(parts.spatial)
-    strides, dilations = _numbers(call, "strides", count, 1), _numbers(call, "dilations", count, 1)
-    pads = _numbers(call, "pads", 2 * count, 0)
+    strides, dilations = numbers(call, "strides", count, 1), numbers(call, "dilations", count, 1)
+    pads = numbers(call, "pads", 2 * count, 0)
     auto = call.text("auto_pad", "NOTSET", _PADS)
     what = call.operation.class_name
     result = []
@@ -69,10 +76,10 @@ def _agree(axis: Axis, size: Size, what: str) -> None:
         raise ShapeError(f"its weights were trained on {what} of {size}, and it takes {axis}")
 
 
-@onnx_op("Conv", "ConvInteger")
+@onnx_op("Conv", "ConvInteger", "DeformConv")
 def conv(call: Call) -> Value:
     """``conv(x[B, C, S...], w[F, C/groups, K...]) -> [B, F, S'...]``."""
-    parts, weights = _image(call), known(operand(call, 1))
+    parts, weights = image_of(call), known(operand(call, 1))
     if len(weights) != len(parts.spatial) + 2:
         raise ShapeError(
             f"its weights were trained on rank {len(weights)}, and it takes {operand(call, 0).text()}"
@@ -89,16 +96,16 @@ def conv(call: Call) -> Value:
 @onnx_op("ConvTranspose")
 def conv_transpose(call: Call) -> Value:
     """``conv_transpose(x[B, C, S...], w[C, F/groups, K...]) -> [B, F, S'...]``."""
-    parts, weights = _image(call), known(operand(call, 1))
+    parts, weights = image_of(call), known(operand(call, 1))
     count = len(parts.spatial)
     if len(weights) != count + 2:
         raise ShapeError(
             f"its weights were trained on rank {len(weights)}, and it takes {operand(call, 0).text()}"
         )
     _agree(parts.channel, weights[0].size, "channels")
-    strides, dilations = _numbers(call, "strides", count, 1), _numbers(call, "dilations", count, 1)
-    pads, extra = _numbers(call, "pads", 2 * count, 0), _numbers(call, "output_padding", count, 0)
-    stated = _numbers(call, "output_shape", count, 0)
+    strides, dilations = numbers(call, "strides", count, 1), numbers(call, "dilations", count, 1)
+    pads, extra = numbers(call, "pads", 2 * count, 0), numbers(call, "output_padding", count, 0)
+    stated = numbers(call, "output_shape", count, 0)
     auto = call.text("auto_pad", "NOTSET", _PADS)
     spatial = []
     for i, axis in enumerate(parts.spatial):
@@ -119,7 +126,7 @@ def conv_transpose(call: Call) -> Value:
 @onnx_op("MaxPool", "AveragePool", "LpPool")
 def pool(call: Call) -> list[Value]:
     """``pool(x[B, C, S...]) -> [B, C, S'...]``; MaxPool gives the positions too."""
-    parts = _image(call)
+    parts = image_of(call)
     axes = parts.join(_slid(call, parts, call.integers("kernel_shape", len(parts.spatial), 1)), parts.channel)
     return [Value(axes, operand(call, 0).dtype), Value(axes, "int64")]
 
@@ -127,7 +134,7 @@ def pool(call: Call) -> list[Value]:
 @onnx_op("GlobalAveragePool", "GlobalMaxPool", "GlobalLpPool")
 def global_pool(call: Call) -> Value:
     """``global_pool(x[B, C, S...]) -> [B, C, 1...]``."""
-    parts = _image(call)
+    parts = image_of(call)
     return Value(
         parts.join([unit_axis("keepdims") for _ in parts.spatial], parts.channel), operand(call, 0).dtype
     )
@@ -136,7 +143,7 @@ def global_pool(call: Call) -> Value:
 @onnx_op("DepthToSpace")
 def depth_to_space(call: Call) -> Value:
     """``depth_to_space(x[B, C*b*b, H, W]) -> [B, C, H*b, W*b]``."""
-    parts, block = _image(call), call.integer("blocksize", 1)
+    parts, block = image_of(call), call.integer("blocksize", 1)
     channel = new_axis(floordiv(parts.channel.size, block * block), Role.CHANNEL, derived=parts.channel)
     spatial = [remade(a, a.size * block) for a in parts.spatial]
     return Value(parts.join(spatial, channel), operand(call, 0).dtype)
@@ -145,7 +152,7 @@ def depth_to_space(call: Call) -> Value:
 @onnx_op("SpaceToDepth")
 def space_to_depth(call: Call) -> Value:
     """``space_to_depth(x[B, C, H, W]) -> [B, C*b*b, H/b, W/b]``."""
-    parts, block = _image(call), call.integer("blocksize", 1)
+    parts, block = image_of(call), call.integer("blocksize", 1)
     channel = new_axis(parts.channel.size * (block * block), Role.CHANNEL, derived=parts.channel)
     spatial = [remade(a, floordiv(a.size, block)) for a in parts.spatial]
     return Value(parts.join(spatial, channel), operand(call, 0).dtype)
@@ -168,15 +175,15 @@ def resize(call: Call) -> Value:
 def _targets(call: Call, axes: tuple[Axis, ...], places: list[int]) -> list[Size]:
     wanted = optional(call, 3)
     if wanted is not None and call.text("keep_aspect_ratio_policy", "stretch") == "stretch":
-        found = whole_numbers(call, 3, "sizes") or []
+        found = given(call, 3, "sizes") or [] if sizes(wanted) is not None else []
         if len(found) == len(places):
-            return list(found)
+            return found
     position = 1 if call.operation.class_name == "Upsample" or len(call.args) == 2 else 2
     scales = optional(call, position)
-    numbers = call.config.get("scales") if scales is None else scales.constant
-    if not isinstance(numbers, list) or len(numbers) != len(places):
-        raise OpaqueError("its sizes are known only when it runs")
-    return [_scaled(axes[place].size, float(scale)) for place, scale in zip(places, numbers, strict=True)]
+    factors = call.config.get("scales") if scales is None else scales.constant
+    if not isinstance(factors, list) or len(factors) != len(places):
+        return [unknown() for _ in places]
+    return [_scaled(axes[place].size, float(scale)) for place, scale in zip(places, factors, strict=True)]
 
 
 def _scaled(size: Size, scale: float) -> Size:
@@ -186,6 +193,4 @@ def _scaled(size: Size, scale: float) -> Size:
     if scale.is_integer():
         return size * int(scale)
     inverse = 1 / scale if scale > 0 else 0.5
-    if not inverse.is_integer():
-        raise OpaqueError("a size that is not known is scaled by a fraction")
-    return floordiv(size, int(inverse))
+    return floordiv(size, int(inverse)) if inverse.is_integer() else unknown()

@@ -10,7 +10,7 @@ from ...ir.axis import Value, new_axis
 from ...ir.graph import Literal
 from ...ir.size import Size, product, unknown
 from ..call import Call, OpaqueError, known, onnx_op
-from ._operands import array, axes_of_shape, folded, operand, sizes, vector
+from ._operands import array, axes_of_shape, few, folded, operand, sizes, vector
 
 
 @onnx_op("Constant")
@@ -68,7 +68,11 @@ def range_(call: Call) -> Value:
         length = limit
     elif all(isinstance(n, (int, float)) for n in items) and delta:
         assert isinstance(start, (int, float)) and isinstance(limit, (int, float))
-        length = max(math.ceil((limit - start) / delta), 0)
+        length = count = max(math.ceil((limit - start) / delta), 0)
+        if all(isinstance(n, int) for n in items) and few(vector(count)):
+            counted = np.empty(count, dtype=object)
+            counted[:] = [start + i * delta for i in range(count)]
+            return folded(vector(count), operand(call, 0).dtype, counted)
     return Value((new_axis(length),), operand(call, 0).dtype)
 
 

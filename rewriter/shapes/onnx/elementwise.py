@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from ...ir.axis import Role, Value
-from ...ir.size import Poly, Size, divide, floordiv, is_beyond, unknown
+from ...ir.size import Poly, Size, Truth, divide, floordiv, is_beyond, same, unknown
 from ..broadcast import Convention, broadcast
 from ..call import Call, known, onnx_op
 from ._operands import array, few, folded, operand
@@ -58,7 +58,7 @@ def dropout(call: Call) -> list[Value]:
 @onnx_op("Mul")
 def multiply(call: Call) -> Value:
     """``mul(x[..., a, 1], y[a, b]) -> [..., a, b]``, right-aligned; the operands keep their own identity."""
-    return _joined(call, unify=False)
+    return joined_values(call, unify=False)
 
 
 @onnx_op(*BINARY.split())
@@ -67,7 +67,7 @@ def binary(call: Call) -> Value:
 
     The sum that ends a normalisation says which axis its factors stand along: that is the channel.
     """
-    result = _joined(call, unify=True)
+    result = joined_values(call, unify=True)
     normalised = call.operation.normalised
     if normalised is not None and normalised < len(known(result)):
         known(result)[-1 - normalised].origin.hint(Role.CHANNEL)
@@ -77,7 +77,7 @@ def binary(call: Call) -> Value:
 @onnx_op(*COMPARISONS.split())
 def comparison(call: Call) -> Value:
     """``f(x[..., a, 1], y[a, b]) -> [..., a, b]`` of booleans."""
-    value = _joined(call, unify=True)
+    value = joined_values(call, unify=True)
     return Value(value.axes, "bool", constant=value.constant)
 
 
@@ -90,10 +90,12 @@ def where(call: Call) -> Value:
     if any(a is None for a in arrays) or "int" not in values[1].dtype or not few(axes):
         return Value(axes, values[1].dtype)
     condition, x, y = (a for a in arrays if a is not None)
+    if any(isinstance(item, Poly) for item in condition.flat):
+        return Value(axes, values[1].dtype)
     return folded(axes, values[1].dtype, np.where(condition.astype(bool), x, y))
 
 
-def _joined(call: Call, unify: bool) -> Value:
+def joined_values(call: Call, unify: bool) -> Value:
     values = [operand(call, i) for i in range(len(call.args))]
     axes = broadcast(Convention.NUMPY, [known(v) for v in values], unify)
     dtype = values[0].dtype
@@ -123,7 +125,9 @@ def _quotient(a: Size, b: Size) -> Size:
 
 
 def _equal(a: Size, b: Size) -> Any:
-    return a == b if isinstance(a, int) and isinstance(b, int) else False
+    """True or False where that is known: no size is the -1 that exporters compare it with."""
+    answer = same(a, b)
+    return unknown() if answer is Truth.UNKNOWN else answer is Truth.YES
 
 
 def _extreme(function: Callable[[int, int], int]) -> Callable[[Size, Size], Size]:
@@ -133,7 +137,7 @@ def _extreme(function: Callable[[int, int], int]) -> Callable[[Size, Size], Size
     return extreme
 
 
-# Arithmetic on sizes. A size is never negative, so that it is not equal to the -1 that exporters compare it with.
+# Arithmetic on sizes.
 FOLDS: dict[str, Callable[[Any, Any], Any]] = {
     "Add": operator.add,
     "Sub": operator.sub,

@@ -12,7 +12,9 @@ from ..call import Call, OpaqueError, ShapeError, known, onnx_op
 from ..ops.indexing import sliced
 from ._operands import array, few, folded, given, operand, optional, sizes, whole_numbers
 
-_FAR = 2**31 - 1
+_FAR = (
+    10**7
+)  # an index from here on is beyond every axis: exporters write 1000000000, 2**31 - 1 and 2**63 - 1
 
 
 @onnx_op("Slice")
@@ -35,10 +37,21 @@ def slice_(call: Call) -> Value:
                 size: Size = end - start if step == 1 and start == 0 else unknown()
                 result[place] = remade(axes[place], size)
             continue
-        keys[place] = slice(start, None if abs(end) >= _FAR else end, step)
+        keys[place] = _key(start, end, step)
         result[place] = sliced(call, axes[place], keys[place])
     numbers = array(x)
     return folded(result, x.dtype, None if numbers is None else numbers[tuple(keys)])
+
+
+def _key(start: int, end: int, step: int) -> slice:
+    """Bounds that lie beyond the axis as those that name its ends."""
+    first, last = (
+        (-_FAR, _FAR) if step > 0 else (_FAR, -_FAR)
+    )  # beyond the side where a slice starts, and ends
+    start, end = (max(-_FAR, min(bound, _FAR)) for bound in (start, end))
+    if start == last or end == first:
+        return slice(0, 0, step)
+    return slice(None if start == first else start, None if end == last else end, step)
 
 
 def _bounds(call: Call, position: int, name: str) -> list[Size] | None:

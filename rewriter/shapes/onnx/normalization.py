@@ -7,6 +7,7 @@ from ...ir.size import Truth, same
 from ..broadcast import Convention, broadcast
 from ..call import Call, ShapeError, known, onnx_op
 from ._operands import operand, optional
+from .batch import takes_as_batch
 
 
 def _channels(call: Call) -> None:
@@ -14,6 +15,7 @@ def _channels(call: Call) -> None:
     axes = known(operand(call, 0))
     if len(axes) < 2:
         return
+    takes_as_batch(axes[0])
     axes[1].origin.hint(Role.CHANNEL)
     scale = optional(call, 1)
     trained = known(scale) if scale is not None else ()

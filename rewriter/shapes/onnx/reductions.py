@@ -6,8 +6,8 @@ import numpy as np
 
 from ...ir.axis import Axis, Value, unit_axis
 from ...ir.size import is_beyond, product, unknown
-from ..call import Call, known, onnx_op
-from ._operands import array, folded, operand, whole_numbers
+from ..call import Call, OpaqueError, known, onnx_op
+from ._operands import array, axes_of_shape, folded, operand, optional, sizes, whole_numbers
 
 REDUCTIONS = "Max Min Mean Sum Prod L1 L2 LogSum LogSumExp SumSquare"
 
@@ -18,11 +18,24 @@ def _reduced(call: Call, axes: tuple[Axis, ...], gone: set[int]) -> tuple[Axis, 
     return tuple(a for i, a in enumerate(axes) if i not in gone)
 
 
+def _somewhere_reduced(call: Call, axes: tuple[Axis, ...], places: Value) -> tuple[Axis, ...]:
+    """Axes of which some are gone, and nobody knows which: their number, if the places are as many."""
+    count = known(places)[0].size if known(places) else 1
+    if call.flag("keepdims", True):
+        return axes_of_shape([unknown() for _ in axes])
+    if not isinstance(count, int) or not 0 < count <= len(axes):
+        raise OpaqueError("which axes it reduces is known only when it runs")
+    return axes_of_shape([unknown() for _ in axes[count:]])
+
+
 @onnx_op(*(f"Reduce{name}" for name in REDUCTIONS.split()))
 def reduce(call: Call) -> Value:
     """``reduce(x[a, b, c], axes=(1,)) -> [a, 1, c]``; without keepdims ``[a, c]``; of all axes without axes."""
     x = operand(call, 0)
-    axes, places = known(x), whole_numbers(call, 1, "axes")
+    axes = known(x)
+    if (stated := optional(call, 1)) is not None and sizes(stated) is None:
+        return Value(_somewhere_reduced(call, axes, stated), x.dtype)
+    places = whole_numbers(call, 1, "axes")
     if not places:
         places = [] if call.flag("noop_with_empty_axes") else list(range(len(axes)))
     gone = {call.axis(p, len(axes), "axes") for p in places}

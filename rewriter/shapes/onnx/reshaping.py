@@ -7,11 +7,11 @@ from dataclasses import replace
 import numpy as np
 
 from ...ir.axis import Axis, Role, Value, new_axis, remade, unit_axis
-from ...ir.size import Size, Truth, is_unknown, product, same, unknown
+from ...ir.size import Size, Truth, product, same, unknown
 from ..call import Call, OpaqueError, ShapeError, known, onnx_op
 from ..facts import transposed
 from ..reshape import reshape as reshaped
-from ._operands import array, folded, given, operand, optional, sizes, whole_numbers
+from ._operands import array, axes_of_shape, folded, given, operand, optional, sizes, whole_numbers
 
 Axes = tuple[Axis, ...]
 
@@ -26,6 +26,8 @@ def reshape(call: Call) -> Value:
             if size == 0 and place >= len(axes):
                 raise ShapeError(f"keeps axis {place} of {x.text()}, which has none")
         target = [axes[i].size if size == 0 else size for i, size in enumerate(target)]
+    elif 0 in target and not all(isinstance(a.size, int) for a in axes):
+        return Value(axes_of_shape(target), x.dtype)  # of nothing: one of the open sizes is 0
     result = reshaped(axes, target)
     numbers = array(x)
     ints = [a.size for a in result if isinstance(a.size, int)]
@@ -87,10 +89,12 @@ def squeeze(call: Call) -> Value:
     """``squeeze(x[a, 1, b], axes=(1,)) -> [a, b]``; without axes every one of size 1 goes."""
     x = operand(call, 0)
     axes, places = known(x), whole_numbers(call, 1, "axes")
+    if places is None and any(same(a.size, 1) is Truth.UNKNOWN for a in axes):
+        raise OpaqueError("it drops the axes of size 1, and which ones they are is known only when it runs")
     gone = [i for i, a in enumerate(axes) if a.size == 1] if places is None else places
     gone = [call.axis(i, len(axes), "axes") for i in gone]
     for i in gone:
-        if same(axes[i].size, 1) is not Truth.YES and not is_unknown(axes[i].size):
+        if same(axes[i].size, 1) is Truth.NO:
             raise ShapeError(f"cannot squeeze axis {i}: {axes[i]} is not 1")
     return _relabelled(x, [a for i, a in enumerate(axes) if i not in gone])
 
@@ -145,7 +149,7 @@ def _stretched(axis: Axis, size: Size) -> Axis:
         return new_axis(size, axis.role if axis.role is Role.BATCH else Role.UNKNOWN)
     if answer is Truth.NO:
         raise ShapeError(f"cannot repeat {axis} to {size}")
-    return axis
+    return new_axis(size if isinstance(size, int) else unknown(), axis.role, derived=axis)
 
 
 @onnx_op("Tile")
