@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
-from rewriter.ir.axis import Axis, Role, Value, new_axis, unit_axis
+from rewriter.ir.axis import Axis, Role, Value, new_axis, scope, unit_axis
 from rewriter.ir.graph import Operation
+from rewriter.ir.identities import Identities
 from rewriter.ir.size import symbol
 from rewriter.shapes import ops  # noqa: F401 - fills the table
 from rewriter.shapes.call import OPS, Call
@@ -23,6 +24,7 @@ class Axes:
 
     def __init__(self) -> None:
         self.named: dict[str, Axis] = {}
+        self.known = Identities()
 
     def __getitem__(self, letter: str) -> Axis:
         if letter.isdigit():
@@ -40,15 +42,17 @@ class Axes:
             return "(" + "*".join(self._letter(leaf) for leaf in axis.flat()) + ")"
         if axis.size == 1:
             return "1"
-        found = sorted(n for n, a in self.named.items() if axis.is_same(a))
+        found = sorted(n for n, a in self.named.items() if self.known.axis(axis).is_same(self.known.axis(a)))
         return "=".join(found) or f"[{axis.size}]"
 
 
 def call(axes: Axes, name: str, config: dict[str, Any], *args: Any) -> str:
     family, class_name = name.split(".")
     operation = Operation("op", "op", class_name, config, f"keras.src.ops.{family}")
-    given = tuple(_value(axes, a) for a in args)
-    outcome = OPS[family, class_name](Call(operation, given, {}))
+    with scope("op") as opened:
+        given = tuple(_value(axes, a) for a in args)
+        outcome = OPS[family, class_name](Call(operation, given, {}))
+    axes.known.play("op", opened.effects)
     return ", ".join(axes.spelled(v) for v in flatten_outputs(outcome))
 
 
@@ -175,7 +179,7 @@ ROLES: list[tuple[str, dict[str, Any], tuple[Any, ...], dict[str, Role]]] = [
 def test_what_an_op_tells_of_its_operands(name: str, config: Any, args: Any, roles: dict[str, Role]) -> None:
     axes = Axes()
     call(axes, name, config, *args)
-    assert {letter: axes[letter].role for letter in roles} == roles
+    assert {letter: axes.known.role(axes[letter].origin) for letter in roles} == roles
 
 
 def test_a_resized_axis_keeps_its_role_and_its_source() -> None:
