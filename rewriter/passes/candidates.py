@@ -18,6 +18,7 @@ from ..rules.notation import Equation, Term
 from ..rules.table import Family, Rule, families_of, kind_of
 from ..rules.table import Kind as RuleKind
 from ..shapes.broadcast import Convention, align, broadcast, positions
+from ..shapes.facts import sums_by_place
 from . import batches
 from .evidence import Rank, demand, weigh
 from .find import operand_axes
@@ -278,7 +279,9 @@ def _sums_as_stated(candidate: Candidate, site: Site) -> bool:
 
 
 def _stated_axes(site: Site) -> list[int] | None:
-    """The axes that a Dot layer names, one for each operand."""
+    """The axes that are summed as the node is written: those that a Dot layer names, or those of a matrix product."""
+    if sums_by_place(site.node.operation):
+        return [-1, -2] if all(len(axes) > 1 for axes in operand_axes(site)) else None
     stated = site.node.operation.config.get("axes") if site.node.operation.class_name == "Dot" else None
     pair = [stated, stated] if isinstance(stated, int) else stated
     plain = isinstance(pair, list) and len(pair) == 2 and all(isinstance(axis, int) for axis in pair)

@@ -24,7 +24,7 @@ KINDS = (
     "features meet features",
     "the weights that a softmax made are turned to the data, not the data to them, and summed where they add up to one",
     "the shape that the rest of the model was built for",
-    "the operands in the order of the product, and the axes that a Dot layer names",
+    "the operands in the order of the product, and the axes that it sums as it is written",
 )
 
 
