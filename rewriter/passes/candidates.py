@@ -10,7 +10,7 @@ import itertools
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 
-from ..ir.axis import Axis, Role
+from ..ir.axis import Axis
 from ..ir.size import Size
 from ..rules.lower import Plan, lower, lower_by_matmul
 from ..rules.match import Match, match
@@ -26,12 +26,12 @@ from .finding import Applicability, Candidate
 from .intent import fills_units, is_moved, moves_a_unit, split_axes, undoes, unused_units
 from .joining import joinings
 from .placements import placements
+from .ranking import order
 from .recorded import reshapes
 from .sites import Site
 from .subscripts import einsum_readings
 
 Axes = tuple[Axis, ...]
-_ORDER = {kind: number for number, kind in enumerate(RuleKind)}
 _REGROUPING = frozenset({"turned-gate", "flat-gate", "flat-data"})
 _MAX_COMBINATIONS = 64
 
@@ -73,45 +73,16 @@ def candidates(
         if known is None or _spelled_better(candidate, known):
             distinct[key] = candidate
     _ask(site, list(distinct.values()))
-    first_rank = len(operands[0]) if operands else 0
-    return sorted(
-        distinct.values(),
-        key=lambda c: (
-            *(-n for n in c.rank[:1]),
-            must_be_asked_for(c),
-            *(-n for n in c.rank[1:]),
-            _ORDER[c.kind],
-            bool(c.match.assumed),
-            abs(len(c.plan.output) - first_rank),
-            -_on_the_last_of_two(c),
-        ),
-    )
+    return sorted(distinct.values(), key=order)
 
 
 def _spelled_better(candidate: Candidate, known: Candidate) -> bool:
     """True where one of two readings that compute the same has fewer nodes, more to show, or names more unit axes."""
 
-    def order(one: Candidate) -> tuple[bool, Rank, int]:
+    def quality(one: Candidate) -> tuple[bool, Rank, int]:
         return not one.plan.steps, one.rank, sum(map(len, one.match.kept))
 
-    return order(candidate) > order(known)
-
-
-def _on_the_last_of_two(candidate: Candidate) -> int:
-    """How many axes of a gate stand on the last of two that are one axis of the data, or two of steps.
-
-    Nothing tells rows from columns there; of a map of scores the columns are the keys, which masks are for.
-    """
-    found = candidate.match
-    data = max(range(len(found.operands)), key=lambda k: sum(a.size != 1 for a in found.operands[k]))
-    axes, terms = found.operands[data], found.equation.operands
-    others = {n for k, each in enumerate(terms) if k != data for term in each for n in term.names}
-    stands = [p for p, term in zip(found.kept[data], terms[data], strict=True) if others & set(term.names)]
-    return sum(
-        other.is_same(axes[place]) or other.role is axes[place].role is Role.TIME
-        for place in stands
-        for other in axes[1:place]
-    )
+    return quality(candidate) > quality(known)
 
 
 def _readings(site: Site, operands: Sequence[Axes], rules: Sequence[Rule]) -> Iterator[Candidate]:
@@ -172,14 +143,14 @@ def _ask(site: Site, found: Sequence[Candidate]) -> None:
                 if candidate.plan.output not in sizes
                 else id(candidate) in undoing
             )
-            candidate.unasked = not told
+            candidate.unsupported = not told
         elif candidate.rule in _REGROUPING:
             above = [c for c in plain if c.rank > candidate.rank or (c.rank == candidate.rank and turned)]
             rivals = [c for c in above if not moved or id(c) in undoing]
-            candidate.unasked = bool(rivals) or (bool(turned) and not supported and not moved)
+            candidate.unsupported = bool(rivals) or (bool(turned) and not supported and not moved)
         nothing_speaks = candidate.generic and bool(turned) and not supported and not moved
         candidate.doubt = _doubt(candidate, site, waiting, nothing_speaks)
-    placed = [c for c in found if c.kind is not RuleKind.CONTRACT and not must_be_asked_for(c)]
+    placed = [c for c in found if c.kind is not RuleKind.CONTRACT and not c.needs_evidence]
     for candidate in found:
         grown = candidate.kind is RuleKind.CONTRACT and candidate.rank.demanded != 1
         if grown and placed and fills_units(candidate):
@@ -510,12 +481,6 @@ def _data_names(rank: int, combination: Sequence[Candidate | None]) -> tuple[tup
             if len(terms) == rank and all(len(names) == 1 for names in terms):
                 return tuple(terms)
     return tuple((f"x{i}" if i else "b",) for i in range(rank))
-
-
-def must_be_asked_for(candidate: Candidate) -> bool:
-    """True for a sum, a new rank or a turned operand that nothing downstream or recorded asks for."""
-    changed = candidate.kind is RuleKind.CONTRACT and candidate.rank.demanded != 1
-    return candidate.unasked or (changed and not fills_units(candidate))
 
 
 def as_written(site: Site) -> Candidate | None:

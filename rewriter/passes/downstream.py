@@ -21,7 +21,6 @@ from ..shapes.call import Call, known
 from ..shapes.infer import Override
 from ..shapes.inference import Inference
 from ..shapes.stated import disagreements
-from .candidates import must_be_asked_for
 from .finding import Applicability, Candidate, Finding, Severity
 from .resolve import choose, claim_text
 from .suppositions import Suppositions, override
@@ -174,7 +173,7 @@ class Trials:
         waiting = [f.path for f in self._ordered() if f.chosen is None]
         while waiting and len(supposed) < _MAX_SUPPOSED and not self.model.is_spent:
             finding = self.findings[waiting.pop(0)]
-            alike = [c for c in finding.candidates if c.rank[0] == finding.candidates[0].rank[0]]
+            alike = [c for c in finding.candidates if c.rank.demanded == finding.candidates[0].rank.demanded]
             if len(_by_sizes(alike)) != 1 or alike[0].match.assumed:
                 continue
             supposed[finding.path] = override(alike[0])
@@ -301,7 +300,7 @@ class Trials:
                     f"against: what follows cannot run with it: at {text}",
                 ]
         fault = found.fault()
-        placed = [c for c in readings if not must_be_asked_for(c)]
+        placed = [c for c in readings if not c.needs_evidence]
         if not placed:
             asked = self._asks(finding, answer)
             if not asked:
@@ -596,7 +595,7 @@ def _result(candidate: Candidate) -> tuple[object, ...]:
 
 
 def _standing(candidate: Candidate) -> tuple[bool, tuple[int, ...]]:
-    return not must_be_asked_for(candidate), candidate.rank
+    return not candidate.needs_evidence, candidate.rank
 
 
 def _above(a: Answer, b: Answer) -> bool:

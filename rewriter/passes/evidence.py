@@ -13,23 +13,9 @@ from typing import NamedTuple
 from ..ir.axis import SPATIAL, WEAK, Axis, Role
 from ..ir.size import Size, Truth, same
 
-KINDS = (
-    "the recorded shape of the result",
-    "the recorded shapes of the operands",
-    "no axis of one operand is set against a different axis than the one it comes from",
-    "the axes of size 1 that were put there, kept and with something on each",
-    "the same axis on both sides",
-    "an axis computed from the one it meets",
-    "the same role on both sides",
-    "features meet features",
-    "the weights that a softmax made are turned to the data, not the data to them, and summed where they add up to one",
-    "the shape that the rest of the model was built for",
-    "the operands in the order of the product, and the axes that it sums as it is written",
-)
-
 
 class Rank(NamedTuple):
-    """A candidate's evidence, one number for each of ``KINDS``; more is better, the first difference decides."""
+    """A candidate's evidence in numbers, the strongest kind first; more is better, the first difference decides."""
 
     demanded: int = 0
     restored: int = 0

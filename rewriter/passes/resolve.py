@@ -1,7 +1,7 @@
 """Resolve: which rows of the table an illegal or misaligned multiply can mean, and which of them evidence decides for.
 
 Candidates are all rows that match; rows that come to the same nodes are one. They are ordered by evidence
-(``passes.evidence.KINDS``). One that stands strictly above the others, and whose kind of change the evidence allows,
+(``passes.ranking.STAGES``). One that stands strictly above the others, and whose kind of change the evidence allows,
 is ``safe``; the rest wait for ``best`` or a user's ``--at``. Evidence of the trained weights downstream and a joint
 search over several faults have their place here: both only add to a candidate's rank.
 """
@@ -19,8 +19,8 @@ from ..rules.table import Kind as RuleKind
 from ..rules.table import Rule, find_rule, kind_of
 from ..shapes.broadcast import Convention, broadcast, conflicting
 from .batches import advice
-from .candidates import candidates, matches, must_be_asked_for, plan_of
-from .evidence import KINDS, Evidence, beside_channels, channel_on_space
+from .candidates import candidates, matches, plan_of
+from .evidence import Evidence, beside_channels, channel_on_space
 from .find import (
     AsItStands,
     Fault,
@@ -34,6 +34,7 @@ from .find import (
 )
 from .finding import Applicability, Candidate, Finding, Kind, Severity
 from .intent import is_padded_to, is_stated
+from .ranking import decisive
 from .sites import Site, agrees
 from .unlisted import besides, unlisted
 
@@ -258,7 +259,7 @@ def decide(finding: Finding) -> Finding:
         finding.candidates, finding.why = [], said
         return finding
     found = finding.candidates
-    competing = [c for c in found if not must_be_asked_for(c)]
+    competing = [c for c in found if not c.needs_evidence]
     for candidate in found:
         candidate.applicability = Applicability.UNSAFE if _allowed(candidate) else Applicability.DISPLAY
     if not found:
@@ -309,12 +310,12 @@ def claim_text(candidate: Candidate, claimed: str) -> str:
 
 def tied(finding: Finding) -> list[Candidate]:
     """The first-ranked candidates between which the evidence at the multiply does not decide."""
-    competing = [c for c in finding.candidates if not must_be_asked_for(c)]
+    competing = [c for c in finding.candidates if not c.needs_evidence]
     return [c for c in competing if c.rank == competing[0].rank]
 
 
 def _allowed(candidate: Candidate) -> bool:
-    return not candidate.match.assumed and candidate.rank.consistent == 0 and not must_be_asked_for(candidate)
+    return not candidate.match.assumed and candidate.rank.consistent == 0 and not candidate.needs_evidence
 
 
 def _unsafe_reason(candidate: Candidate) -> str:
@@ -355,8 +356,8 @@ def _why(best: Candidate, competing: Sequence[Candidate]) -> str:
     if not rivals:
         return f"{best.rule} is the only placement that fits; {best.evidence[0]}"
     second = max(rivals, key=lambda c: c.rank)
-    kind = next(i for i, (x, y) in enumerate(zip(best.rank, second.rank, strict=True)) if x != y)
-    return f"{best.rule} stands above {second.rule} by {KINDS[kind]}; {best.evidence[0]}"
+    ours, theirs = (best.rule, second.rule) if best.rule != second.rule else (best.equation, second.equation)
+    return f"{ours} is preferred over {theirs}: {decisive(best, second).prefers}; {best.evidence[0]}"
 
 
 # -- what a user states -----------------------------

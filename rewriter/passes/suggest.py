@@ -14,7 +14,7 @@ from ..rules.table import Rule
 from ..shapes.broadcast import Convention, Fit, align, broadcast, fit, fixes_batch, only_at
 from ..shapes.call import ShapeError
 from ..shapes.inference import Inference
-from .candidates import candidates, must_be_asked_for
+from .candidates import candidates
 from .finding import Applicability, Candidate, Finding, Kind, Operand, Severity
 from .resolve import decide
 from .sites import LOOKED_AT, Site
@@ -184,7 +184,7 @@ def _plain_first(found: Sequence[Candidate], data: Sequence[Axis]) -> list[Candi
     """Of readings of one evidence, those of whole axes first, and those that keep the first operand as it is."""
 
     def group(candidate: Candidate) -> tuple[object, ...]:
-        return must_be_asked_for(candidate), candidate.rank
+        return candidate.needs_evidence, candidate.rank
 
     def key(candidate: Candidate) -> tuple[int, bool, bool]:
         terms = [term for terms in candidate.match.equation.operands for term in terms]
@@ -262,7 +262,7 @@ def _directness(candidate: Candidate) -> tuple[int, ...]:
         equation.grows and not equation.contracted,
         matrices and sum(bool(term.names) for term in equation.output) not in ranks,
         -len(equation.names(0) & equation.names(1)),
-        -candidate.rank[-1],
+        -candidate.rank.in_order,
         sum(step.op == "Transpose" for step in candidate.plan.steps),
         fewest,
     )

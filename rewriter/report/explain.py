@@ -10,8 +10,9 @@ from ..errors import UsageError, shown
 from ..formats.source import open_model
 from ..ir.axis import Axis
 from ..ir.graph import Path, path_text
+from ..passes import ranking
 from ..passes.candidates import matches
-from ..passes.evidence import KINDS, weigh
+from ..passes.evidence import weigh
 from ..passes.finding import Applicability, Candidate, Finding, Operand
 from ..passes.pipeline import Analysis, analyse
 from ..passes.sites import DEFAULT_OPS, Site
@@ -243,7 +244,7 @@ def _decision(finding: Finding, rules: Sequence[Rule], width: int) -> list[str]:
     if not finding.candidates:
         return lines
     if len(finding.candidates) > 1:
-        order = "; ".join(f"({i}) {kind}" for i, kind in enumerate(KINDS, 1))
+        order = "; ".join(ranking.described())
         lines += wrapped(
             f"Order: what the rest of the model cannot run with is ruled out; what is left is ranked by the first of "
             f"these that differs: {order}.",
@@ -265,7 +266,7 @@ def _ranked(
     note = paint("  <- chosen", "green") if chosen else ""
     lines = wrapped(f"{number}  {meaning(item, rules)}{note}", width, 3, 6)
     details = [*steps_text(item.plan.steps, names), *(f"evidence: {text}" for text in item.evidence)]
-    said = ", ".join(f"({i}) {number}" for i, number in enumerate(item.rank, 1) if number)
+    said = ", ".join(f"{number}: {value}" for number, value in ranking.shown(item))
     details.append(f"rank: {said or 'no kind of evidence speaks for it or against it'}")
     details.append(f"result: {sizes_text(item.plan.output)}; {_APPLIED[item.applicability]}")
     return lines + [line for text in details for line in wrapped(text, width, 6, 8)]

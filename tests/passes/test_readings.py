@@ -16,7 +16,6 @@ import pytest
 import rewriter
 from rewriter.formats.source import open_model
 from rewriter.ir.axis import Role, new_axis
-from rewriter.passes.candidates import must_be_asked_for
 from rewriter.passes.pipeline import analyse
 from rewriter.passes.placements import placements
 from rewriter.rules.lower import lower
@@ -222,10 +221,10 @@ def test_a_turn_that_nothing_asks_for_is_listed_and_below_the_plain_reading(tmp_
         source.load_weights()
         (finding,) = analyse(source.graph, builtin()).findings
     plain, *others = finding.candidates
-    assert not must_be_asked_for(plain)
-    turned = [c for c in others if c.unasked]
+    assert not plain.needs_evidence
+    turned = [c for c in others if c.unsupported]
     assert turned
-    assert min(map(others.index, turned)) >= sum(not must_be_asked_for(c) for c in others)
+    assert min(map(others.index, turned)) >= sum(not c.needs_evidence for c in others)
 
 
 def test_readings_that_compute_the_same_are_one(tmp_path):

@@ -1,0 +1,113 @@
+"""Ranking: the one order in which the readings of a node are compared, as a table of stages.
+
+The first stage in which two readings differ tells which is preferred. Stages that decide are evidence: a reading that
+is first by one of them can be chosen. The others only order the list, so that ``best`` has a first one to take.
+``why``, ``explain`` and the README's account are made from this table.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from ..ir.axis import Role
+from ..rules.table import Kind as RuleKind
+from .finding import Candidate
+
+_ORDER = {kind: number for number, kind in enumerate(RuleKind)}
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """One thing by which readings are compared: its name, what is preferred, and the number that is better larger."""
+
+    name: str
+    prefers: str
+    value: Callable[[Candidate], int]
+    decides: bool = True
+
+
+STAGES = (
+    Stage("recorded-result", "the recorded shape of the result", lambda c: c.rank.demanded),
+    Stage(
+        "needs-evidence",
+        "no operand transposed, regrouped or summed that nothing but sizes speaks for",
+        lambda c: not c.needs_evidence,
+    ),
+    Stage("recorded-operands", "the recorded shapes of the operands", lambda c: c.rank.restored),
+    Stage(
+        "consistent",
+        "no axis of one operand set against a different axis than the one it comes from",
+        lambda c: c.rank.consistent,
+    ),
+    Stage(
+        "written-units",
+        "the axes of size 1 that the author wrote, kept and with something on each",
+        lambda c: c.rank.units,
+    ),
+    Stage("same-axis", "the same axis on both sides", lambda c: c.rank.same),
+    Stage("lineage", "an axis computed from the one it meets", lambda c: c.rank.derived),
+    Stage("same-role", "the same role on both sides", lambda c: c.rank.roles),
+    Stage("features", "features that meet features", lambda c: c.rank.features),
+    Stage(
+        "softmax",
+        "the weights of a softmax moved to the data, not the data to them, and summed where they add up to one",
+        lambda c: c.rank.keeps_data,
+    ),
+    Stage("built-for", "the shape that the rest of the model was built for", lambda c: c.rank.built_for),
+    Stage(
+        "as-written",
+        "the operands in the order of the product, and the axes that it sums as it is written",
+        lambda c: c.rank.in_order,
+    ),
+    Stage(
+        "effect", "axes placed rather than repeated, transposed or summed", lambda c: -_ORDER[c.kind], False
+    ),
+    Stage("proven-sizes", "sizes that are known to be equal", lambda c: not c.match.assumed, False),
+    Stage("same-rank", "a result of the first operand's rank", lambda c: -_rank_change(c), False),
+    Stage("keys", "the last of two axes that are alike", lambda c: _on_the_last_of_two(c), False),
+)
+
+
+def order(candidate: Candidate) -> tuple[int, ...]:
+    """A sort key that puts the preferred reading first."""
+    return tuple(-stage.value(candidate) for stage in STAGES)
+
+
+def decisive(candidate: Candidate, other: Candidate) -> Stage:
+    """The first stage in which two readings differ. One of them has to be preferred by evidence."""
+    return next(s for s in STAGES if s.decides and s.value(candidate) != s.value(other))
+
+
+def shown(candidate: Candidate) -> list[tuple[int, int]]:
+    """The evidence of a reading as its stages' numbers, counted from 1, with what each comes to."""
+    deciding = [stage for stage in STAGES if stage.decides]
+    values = [(number, int(stage.value(candidate))) for number, stage in enumerate(deciding, 1)]
+    return [(number, value) for number, value in values if value]
+
+
+def described() -> list[str]:
+    """The stages that decide, as a numbered list."""
+    deciding: Sequence[Stage] = [stage for stage in STAGES if stage.decides]
+    return [f"{number}. {stage.prefers}" for number, stage in enumerate(deciding, 1)]
+
+
+def _rank_change(candidate: Candidate) -> int:
+    return abs(len(candidate.plan.output) - len(candidate.match.operands[0]))
+
+
+def _on_the_last_of_two(candidate: Candidate) -> int:
+    """How many axes of a gate stand on the last of two that are one axis of the data, or two of steps.
+
+    Nothing tells rows from columns there; of a map of scores the columns are the keys, which masks are for.
+    """
+    found = candidate.match
+    data = max(range(len(found.operands)), key=lambda k: sum(a.size != 1 for a in found.operands[k]))
+    axes, terms = found.operands[data], found.equation.operands
+    others = {n for k, each in enumerate(terms) if k != data for term in each for n in term.names}
+    stands = [p for p, term in zip(found.kept[data], terms[data], strict=True) if others & set(term.names)]
+    return sum(
+        other.is_same(axes[place]) or other.role is axes[place].role is Role.TIME
+        for place in stands
+        for other in axes[1:place]
+    )
