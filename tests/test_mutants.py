@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
 EXACT = [name for name, m in MUTANTS.items() if m.expect == "exact"]
 REFUSED = [name for name, m in MUTANTS.items() if m.expect == "refused"]
+TIED = [name for name, m in MUTANTS.items() if m.expect == "tied"]
 EQUIVALENT = [name for name, m in MUTANTS.items() if m.expect == "equivalent"]
 
 
@@ -87,6 +89,30 @@ def test_a_mutant_is_repaired_to_the_original_function(workshop, tmp_path, name)
     assert digest(again) == digest(fixed)
 
 
+@pytest.mark.parametrize("name", TIED)
+def test_a_tie_is_refused_and_the_truth_is_listed(workshop, tmp_path, name):
+    """What the same edit means with distinct sizes is among the readings, and stated it gives the original function."""
+    mutant = MUTANTS[name]
+    original, mutation = workshop.original(mutant), workshop.break_(mutant)
+    fixed = tmp_path / "fixed.keras"
+    result = rewriter.repair(mutation.path, fixed)
+    assert result.output is None
+    assert not fixed.exists()
+    sibling = replace(mutant, twin=False, writer="edited")
+    told = rewriter.check(workshop.break_(sibling).path).findings
+    truth = {f.node: f.choice.equation for f in told if f.choice is not None}
+    tied = [f for f in result.undecided if f.chosen is None]
+    assert tied
+    for finding in tied:
+        assert truth[finding.node] in {c.equation for c in finding.candidates}
+    stated = rewriter.repair(mutation.path, fixed, at=truth)
+    assert stated.output is not None, [f.why for f in stated.findings]
+    repaired = support.load(fixed)
+    for batch in two_batches(workshop, mutant, mutation):
+        inputs = support.random_inputs(original, batch, seed=batch)
+        support.compare(support.run(repaired, inputs), support.run(original, inputs), **tolerance(mutant))
+
+
 @pytest.mark.parametrize("name", REFUSED)
 def test_a_mutant_that_cannot_be_decided_is_refused(workshop, tmp_path, name):
     mutant = MUTANTS[name]
@@ -116,4 +142,4 @@ def test_a_change_without_a_fault_is_left_alone(workshop, tmp_path, name):
 def test_the_suite_covers_every_pattern():
     patterns = {m.case.pattern for m in MUTANTS.values()}
     assert len(patterns) >= 17
-    assert len(EXACT) + len(REFUSED) >= 80
+    assert len(EXACT) + len(TIED) + len(REFUSED) >= 80

@@ -7,7 +7,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from rewriter.passes.ranking import described  # noqa: E402
+from rewriter.passes.ranking import described
 
 
 def main() -> int:

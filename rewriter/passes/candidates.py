@@ -77,10 +77,11 @@ def candidates(
 
 
 def _spelled_better(candidate: Candidate, known: Candidate) -> bool:
-    """True where one of two readings that compute the same has fewer nodes, more to show, or names more unit axes."""
+    """True where one of two readings that compute the same has no nodes, more evidence, no sum, or names more units."""
 
-    def quality(one: Candidate) -> tuple[bool, Rank, int]:
-        return not one.plan.steps, one.rank, sum(map(len, one.match.kept))
+    def quality(one: Candidate) -> tuple[bool, Rank, bool, int]:
+        sums = bool(one.match.equation.contracted)
+        return not one.plan.steps, one.rank, not sums, sum(map(len, one.match.kept))
 
     return quality(candidate) > quality(known)
 
@@ -143,11 +144,13 @@ def _ask(site: Site, found: Sequence[Candidate]) -> None:
                 if candidate.plan.output not in sizes
                 else id(candidate) in undoing
             )
-            candidate.unsupported = not told
+            candidate.needs_evidence = not told
         elif candidate.rule in _REGROUPING:
             above = [c for c in plain if c.rank > candidate.rank or (c.rank == candidate.rank and turned)]
             rivals = [c for c in above if not moved or id(c) in undoing]
-            candidate.unsupported = bool(rivals) or (bool(turned) and not supported and not moved)
+            candidate.needs_evidence = bool(rivals) or (bool(turned) and not supported and not moved)
+        if candidate.kind is RuleKind.CONTRACT and candidate.rank.demanded != 1:
+            candidate.needs_evidence |= not fills_units(candidate)
         nothing_speaks = candidate.generic and bool(turned) and not supported and not moved
         candidate.doubt = _doubt(candidate, site, waiting, nothing_speaks)
     placed = [c for c in found if c.kind is not RuleKind.CONTRACT and not c.needs_evidence]

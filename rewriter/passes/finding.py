@@ -73,8 +73,8 @@ class Candidate:
     """One thing that the node can mean, and the nodes that it comes to.
 
     ``swapped`` is set where the operands stand in the other order than in the rule, ``generic`` where the rule only
-    completes the list of readings. ``unsupported`` is set where it turns or regroups an operand, and nothing but sizes
-    speaks for that; ``doubt`` says why nobody but the user can then choose it, or is "".
+    completes the list of readings. ``needs_evidence`` is set where it transposes, regroups or sums an operand and
+    nothing but sizes speaks for that; ``doubt`` says why nobody but the user can choose it, or is "".
 
     ``rank`` is its evidence in the order of ``passes.ranking.STAGES``, strongest kind first; candidates compare by it.
     """
@@ -86,7 +86,7 @@ class Candidate:
     swapped: bool = False
     rank: Rank = field(default_factory=Rank)
     generic: bool = False
-    unsupported: bool = False
+    needs_evidence: bool = False
     doubt: str = ""
     evidence: list[str] = field(default_factory=list)
     applicability: Applicability = Applicability.DISPLAY
@@ -94,11 +94,6 @@ class Candidate:
     @property
     def equation(self) -> str:
         return str(self.match.equation)
-
-    @property
-    def needs_evidence(self) -> bool:
-        """True for a sum or a moved operand that neither the recorded shape nor anything else but sizes speaks for."""
-        return self.unsupported or (self.kind is RuleKind.CONTRACT and self.rank.demanded != 1)
 
 
 @dataclass(frozen=True, slots=True)

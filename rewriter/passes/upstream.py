@@ -238,7 +238,7 @@ def _text(value: Any) -> str:
 def _sources(finding: Finding, item: Inference) -> str:
     """Which nodes made the axes that no other operand has: where to look for a wrong number."""
     prefix, name = finding.path[:-1], finding.path[-1]
-    if finding.candidates or item.taken(name) is None:
+    if any(not c.needs_evidence for c in finding.candidates) or item.taken(name) is None:
         return ""
     # The finding's own operands may be of another inference: axes are only the same within one.
     operands = operands_of(item.graph.nodes[name], item.calls[name], prefix)

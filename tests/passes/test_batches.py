@@ -188,13 +188,16 @@ def test_an_onnx_file_is_repaired(token, axis, tmp_path):
     values = numbers(*token)
     graph = helper.make_graph(
         [
-            helper.make_node("Relu", ["x"], ["y"], "relu"),
+            helper.make_node("Conv", ["x", "kernel"], ["y"], "conv"),  # it shows which axis is the batch
             helper.make_node("Concat", ["c", "y"], ["z"], "join", axis=axis),
         ],
         "tokens",
         [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["batch", 12, 8])],
         [helper.make_tensor_value_info("z", TensorProto.FLOAT, None)],
-        [numpy_helper.from_array(values, "c")],
+        [
+            numpy_helper.from_array(values, "c"),
+            numpy_helper.from_array(np.eye(12, dtype="float32")[:, :, None], "kernel"),
+        ],
     )
     save(
         helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8),
@@ -206,8 +209,8 @@ def test_an_onnx_file_is_repaired(token, axis, tmp_path):
     for batch in (1, 2, 3, 5):
         x = numbers(batch, 12, 8)
         (got,) = session.run(None, {"x": x})
-        wanted = np.concatenate([np.repeat(values, batch, 0), np.maximum(x, 0)], axis)
-        np.testing.assert_array_equal(got, wanted)
+        wanted = np.concatenate([np.repeat(values, batch, 0), x], axis)
+        np.testing.assert_allclose(got, wanted, rtol=1e-6, atol=1e-7)
 
 
 def test_an_onnx_file_is_proven(tmp_path, monkeypatch):
@@ -217,12 +220,15 @@ def test_an_onnx_file_is_proven(tmp_path, monkeypatch):
 
     nodes = [
         helper.make_node("Relu", ["c"], ["m"], "relu"),
-        helper.make_node("Concat", ["x", "m"], ["z"], "join", axis=2),
+        helper.make_node("Conv", ["x", "kernel"], ["y"], "conv"),  # it shows which axis is the batch
+        helper.make_node("Concat", ["y", "m"], ["z"], "join", axis=2),
     ]
+    kernel = np.eye(12, dtype="float32")[:, :, None]
+    constants = [numpy_helper.from_array(numbers(1, 12, 8), "c"), numpy_helper.from_array(kernel, "kernel")]
     inputs = [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["batch", 12, 8])]
     outputs = [helper.make_tensor_value_info("z", TensorProto.FLOAT, ["batch", 12, 16])]
     model = helper.make_model(
-        helper.make_graph(nodes, "grid", inputs, outputs, [numpy_helper.from_array(numbers(1, 12, 8), "c")]),
+        helper.make_graph(nodes, "grid", inputs, outputs, constants),
         opset_imports=[helper.make_opsetid("", 17)],
         ir_version=8,
     )

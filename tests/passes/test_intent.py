@@ -337,7 +337,8 @@ def test_a_step_that_both_readings_keep_is_no_pair_of_steps(tmp_path):
     keras.Model([x, m], ops.mean(layers.Dense(3)(x), -1, keepdims=True) * m).save(tmp_path / "m.keras")
     result = rewriter.repair(tmp_path / "m.keras", tmp_path / "out.keras")
     assert result.output is None
-    assert {"b r 1, b r -> b r 1", "b f, b g -> b f g"} & {c.equation for c in result.findings[0].candidates}
+    listed = {c.equation for c in result.findings[0].candidates}
+    assert {"b r, b r -> b r", "b m 1, b n -> b m n"} <= listed
 
 
 # -- what the file records of the operands -----------------------------

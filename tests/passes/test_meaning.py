@@ -156,7 +156,7 @@ OPEN = {
     "heads or features": (head_gate, "b m n r, b n -> b m n r"),
     "a Dense layer's gate per frame": (frames, "b m r1 r2 n, b m n -> b m r1 r2 n"),
     "steps or features": (gate_lost, "b t d, b t -> b t d"),
-    "an outer product with one axis lost": (bilinear, "b r1 r2 f, b r1 r2 g -> b r1 r2 f g"),
+    "an outer product with one axis lost": (bilinear, "b h w c 1, b h w m -> b h w c m"),
 }
 
 
