@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 
 from ..ir.axis import Axis
-from ..ir.size import Size
+from ..ir.size import Size, Truth, same
 from ..rules.lower import Plan, lower, lower_by_matmul
 from ..rules.match import Match, match
 from ..rules.notation import Equation, Term
@@ -169,6 +169,8 @@ def _doubt(candidate: Candidate, site: Site, waiting: Sequence[int], nothing_spe
         return one_sample
     if nothing_speaks:
         return "nothing but sizes speaks for turning an operand"
+    if site.family is Family.JOINING and transposes and _joins_elsewhere(operand_axes(site)):
+        return "another axis to join along would do as well as an operand in another order"
     if any(site.is_stale(step.operand) for step in transposes):
         return "an operand that it turns has not the shape that the file records: the fault may be above"
     if _rests_on_a_split(candidate, site):
@@ -178,6 +180,20 @@ def _doubt(candidate: Candidate, site: Site, waiting: Sequence[int], nothing_spe
     if any(_long(candidate.plan.output) <= _long(site.operands[k].value.sizes or ()) for k in waiting):
         return "an operand's unit axis was moved for something to stand on, and nothing does"
     return ""
+
+
+def _joins_elsewhere(operands: Sequence[Axes]) -> bool:
+    """True where tensors that cannot be joined as it is written could be along another axis."""
+    first, *others = operands
+    return all(len(axes) == len(first) for axes in others) and any(
+        all(
+            same(a.size, b.size) is Truth.YES
+            for axes in others
+            for place, (a, b) in enumerate(zip(first, axes, strict=True))
+            if place != along
+        )
+        for along in range(1, len(first))
+    )
 
 
 def plan_of(found: Match, site: Site) -> Plan:

@@ -17,6 +17,7 @@ from keras.src.ops.numpy import Concatenate, Tile
 import rewriter
 from rewriter.errors import UsageError
 from rewriter.rules.notation import parse
+from tests.mutate import read_config, write_config
 from tests.passes.test_downstream import forget
 from tests.passes.test_family import assert_computes, broken
 from tests.zoo.common import randomise
@@ -308,3 +309,18 @@ def test_nearest_upsampling_repeats_each_entry():
     wanted = np.tile(np.repeat(y, 2, axis=1), (2, 1, 1))
     np.testing.assert_array_equal(np.concatenate(values, -1), np.concatenate([x, wanted], -1))
     assert plan.output == (4, 6, 7)
+
+
+@pytest.mark.parametrize("shapes", [((6, 6), (8, 6)), ((5, 5), (3, 5)), ((4, 7, 4), (9, 7, 4))])
+def test_another_axis_to_join_along_is_as_good_as_another_order(shapes, tmp_path):
+    """A Concatenate along the wrong axis and one of a transposed operand are the same file."""
+    tensors = [keras.Input(shape) for shape in shapes]
+    keras.Model(tensors, layers.Concatenate(1, name="join")(tensors)).save(tmp_path / "m.keras")
+    config = read_config(tmp_path / "m.keras")
+    for layer in config["config"]["layers"]:
+        if layer["name"] == "join":
+            layer["config"]["axis"] = -1
+    write_config(tmp_path / "m.keras", tmp_path / "broken.keras", config)
+    result = rewriter.repair(tmp_path / "broken.keras", tmp_path / "fixed.keras", ops="all")
+    assert result.output is None
+    assert "axis 1 in place of -1" in result.findings[0].why
