@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 
 import networkx as nx
 
+from ..errors import shown
 from ..ir.axis import Axis, Value
 from ..ir.graph import Graph, Path, path_text
 from ..ir.size import Size
@@ -193,7 +194,7 @@ class Trials:
                     if new.choice is not None:
                         new.choice.applicability = Applicability.UNSAFE
                     new.chosen, new.follows = None, finding.path
-                    new.why = f"{finding.node!r}, which it follows, is not decided; each reading of it gives this shape"
+                    new.why = f"{shown(finding.node)!r}, which it follows, is not decided; each reading of it gives this shape"
                     self.findings[path] = new
                     listed.add(path)
                 elif new is None and before is not None:
@@ -433,7 +434,7 @@ class Trials:
         if not groups:
             found.dead.append({following.path: following.message})
         if len(groups) > _MAX_RESULTS:
-            found.capped = f"{following.node!r} has readings with {len(groups)} different results"
+            found.capped = f"{shown(following.node)!r} has readings with {len(groups)} different results"
             return
         for readings_of_one in groups:
             self._extend({**taken, following.path: (following, readings_of_one)}, names, ignored, found)
@@ -538,7 +539,7 @@ class Trials:
 
 
 def _quoted(path: Path) -> str:
-    return repr(path_text(path))
+    return repr(shown(path_text(path)))
 
 
 def _is_excluded(node: Path, choice: Candidate, found: Search) -> bool:

@@ -17,7 +17,7 @@ from dataclasses import replace
 from functools import cached_property
 from typing import Any
 
-from ..errors import RewriterError
+from ..errors import RewriterError, shown
 from ..ir.axis import Axis, Role, Value
 from ..ir.graph import Graph, Operation, Path, path_text
 from ..ir.size import Truth, same
@@ -145,7 +145,8 @@ class _Search:
         found = finding.upstream[:_MAX_SHOWN]
         if found:
             texts = [
-                f"{a.argument} {_text(a.after)} in place of {_text(a.before)} at {a.node!r}" for a in found
+                f"{a.argument} {_text(a.after)} in place of {_text(a.before)} at {shown(a.node)!r}"
+                for a in found
             ]
             finding.why += f"; the model would run with {' or with '.join(texts)}"
 
@@ -254,11 +255,11 @@ def _sources(finding: Finding, item: Inference) -> str:
             if axis.role is Role.BATCH or axis.size == 1 or not told:
                 continue
             makers = dict.fromkeys(_maker(item, operand.path[-1], a) for a in axis.flat())
-            names = " and ".join(repr(path_text((*prefix, maker))) for maker in makers if maker)
-            if names == repr(operand.source):
+            names = " and ".join(repr(shown(path_text((*prefix, maker)))) for maker in makers if maker)
+            if names == repr(shown(operand.source)):
                 texts.append(f"{names} makes the {axis} itself")
             elif names:
-                texts.append(f"the {axis} of {operand.source!r} comes from {names}")
+                texts.append(f"the {axis} of {shown(operand.source)!r} comes from {names}")
     return "; ".join(texts)
 
 
