@@ -194,7 +194,10 @@ class Trials:
                     if new.choice is not None:
                         new.choice.applicability = Applicability.UNSAFE
                     new.chosen, new.follows = None, finding.path
-                    new.why = f"{shown(finding.node)!r}, which it follows, is not decided; each reading of it gives this shape"
+                    new.why = (
+                        f"{shown(finding.node)!r}, which it follows, is not decided; "
+                        "each reading of it gives this shape"
+                    )
                     self.findings[path] = new
                     listed.add(path)
                 elif new is None and before is not None:
