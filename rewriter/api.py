@@ -23,9 +23,9 @@ from .shapes import ops as _ops  # noqa: F401
 from .shapes.infer import infer
 
 if TYPE_CHECKING:
-    from .formats.onnx import Exported
-    from .formats.proof import Prover
-    from .formats.source import ModelFile
+    from .export.onnx import Exported
+    from .formats.registry import ModelFile
+    from .proof import Prover
 
 MODES = ("safe", "best")
 Path = str | os.PathLike[str]
@@ -115,7 +115,7 @@ def repair(
     if dry_run and _is_model(model):
         raise UsageError("a dry run is for a model in a file: save the model first")
     if _is_model(model):
-        from .formats.live import repair_model
+        from .live import repair_model
 
         return repair_model(
             model,
@@ -140,7 +140,7 @@ def repair(
         source.load_weights()
         left = None
         if plan is not None:
-            from .formats.digest import sha256
+            from .files.digest import sha256
             from .passes.plan import read
 
             decided = read(plan).of(
@@ -163,7 +163,7 @@ def repair(
         if output is None or dry_run:
             result.changes = _changes(source.path, source.graph)
             return result
-        from .formats.proof import in_child, write_proven
+        from .proof import in_child, write_proven
 
         prover = (in_child if verify else None) if isinstance(verify, bool) else verify
 
@@ -194,9 +194,9 @@ def _write_both(
     write: Callable[[str], dict[str, Any]],
 ) -> None:
     """Write a repaired model and its ONNX form, both or neither."""
-    from .formats.atomic import provisional
-    from .formats.onnx import Options, exporting
-    from .formats.source import open_model
+    from .export.onnx import Options, exporting
+    from .files.atomic import provisional
+    from .formats.registry import open_model
 
     if _same_file(source.path, output) or _same_file(source.path, onnx):
         raise UnsupportedError("the output is the input itself: choose another name")
@@ -248,7 +248,7 @@ def export_onnx(model: Any, output: Path, *, rules: Sequence[str] = (), **option
         VerificationError: it was compared with Keras (``verify``), and differs. Nothing is written.
         RewriterError: the model or an option cannot be used, or the output cannot be written.
     """
-    from .formats.onnx import Options, export
+    from .export.onnx import Options, export
 
     with _opened(model) as source:
         source.load_weights()
@@ -263,7 +263,7 @@ def _table(path: Path | None) -> tuple[Rule, ...]:
 
 def _changes(path: str, repaired: Graph) -> Changes:
     """What the repair of a file's graph changed, against the graph as it is in the file."""
-    from .formats.source import open_model
+    from .formats.registry import open_model
 
     with open_model(path) as source:
         source.load_weights()
@@ -288,8 +288,8 @@ def _same_file(a: Path, b: Path) -> bool:
 def _write_plan(
     plan: Path, report: Report, analysis: Analysis, table: tuple[Rule, ...], mode: str, ops: str
 ) -> None:
-    from .formats.atomic import atomic_write
-    from .formats.digest import sha256
+    from .files.atomic import atomic_write
+    from .files.digest import sha256
     from .passes.plan import wording
     from .report.plan import text
 
@@ -320,10 +320,10 @@ def _name(model: Any, source: ModelFile) -> str:
 @contextmanager
 def _opened(model: Any) -> Iterator[ModelFile]:
     """The model's file; a ``keras.Model`` is saved to a temporary one."""
-    from .formats.source import open_model
+    from .formats.registry import open_model
 
     if _is_model(model):
-        from .formats.live import saved
+        from .live import saved
 
         with saved(model) as path, open_model(path) as source:
             yield source

@@ -198,7 +198,7 @@ def _shapes(options: argparse.Namespace, console: Console) -> int:
 def _supported(options: argparse.Namespace, console: Console) -> int:
     if options.models or not options.supported:
         raise UsageError("shapes takes models, or --supported alone")
-    from .formats.onnx.supported import reasons
+    from .export.onnx.supported import reasons
     from .report import supported_table
     from .shapes.supported import support
 

@@ -25,7 +25,7 @@ def pytest_configure(config: pytest.Config) -> None:
 @pytest.fixture(autouse=True)
 def numerical_proof(monkeypatch: pytest.MonkeyPatch) -> None:
     """No process that runs what a test has repaired: it takes six seconds. ``tests/proof`` has them."""
-    monkeypatch.setattr("rewriter.formats.proof.in_child", lambda request: {"skipped": "a test goes without"})
+    monkeypatch.setattr("rewriter.proof.in_child", lambda request: {"skipped": "a test goes without"})
 
 
 @pytest.fixture(scope="session")

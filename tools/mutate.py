@@ -47,8 +47,8 @@ os.environ.setdefault("CUDA_VISIBLE_DEVICES", "")
 import numpy as np  # noqa: E402
 
 import rewriter  # noqa: E402
-from rewriter.formats.keras_ops import spell  # noqa: E402
-from rewriter.formats.source import open_model  # noqa: E402
+from rewriter.formats.keras.spelling import spell  # noqa: E402
+from rewriter.formats.registry import open_model  # noqa: E402
 from rewriter.ir.graph import Path as NodePath  # noqa: E402
 from rewriter.passes.finding import Argument, Candidate, Finding  # noqa: E402
 from rewriter.passes.pipeline import analyse  # noqa: E402

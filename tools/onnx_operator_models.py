@@ -23,7 +23,7 @@ import onnx
 from onnx import numpy_helper
 
 from rewriter.errors import RewriterError
-from rewriter.formats.onnx_model.reader import read
+from rewriter.formats.onnx.reader import read
 from rewriter.ir.axis import Value
 from rewriter.ir.graph import TensorRef
 from rewriter.ir.size import Atom, Size, Symbol, is_unknown

@@ -1,1 +1,1 @@
-"""Readers and writers, one module for each format. Only this folder opens files; heavy imports happen on use."""
+"""Readers and writers of models, a folder for each family of formats; ``registry`` tells which one a file is."""

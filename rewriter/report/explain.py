@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from ..errors import UsageError, shown
-from ..formats.source import open_model
+from ..formats.registry import open_model
 from ..ir.axis import Axis
 from ..ir.graph import Path, path_text
 from ..passes import ranking

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from ..errors import shown
 
 if TYPE_CHECKING:
-    from ..formats.onnx import Exported
+    from ..export.onnx import Exported
 
 
 def text(item: Exported) -> str:

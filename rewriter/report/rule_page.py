@@ -6,7 +6,7 @@ import itertools
 from collections.abc import Sequence
 from typing import Any
 
-from ..formats.keras_ops import line as keras_line
+from ..formats.keras.spelling import line as keras_line
 from ..ir.axis import SPATIAL, Axis, Role, new_axis
 from ..rules.lower import RESULT, Plan, Step, lower
 from ..rules.match import NAME_ROLES, Match, match

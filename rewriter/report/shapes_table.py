@@ -10,9 +10,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from ..errors import RewriterError, shown
-from ..formats.keras_v3 import KerasArchive
-from ..formats.keras_weights import parameter_counts
-from ..formats.source import open_model
+from ..formats.keras.archive import KerasArchive
+from ..formats.keras.weight_shapes import parameter_counts
+from ..formats.registry import open_model
 from ..ir.axis import Role, Value
 from ..ir.graph import Operation, TensorRef
 from ..passes.sites import family_of

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ..errors import shown
-from ..formats.keras_ops import line as keras_line
+from ..formats.keras.spelling import line as keras_line
 from ..passes.finding import Candidate, Finding, Severity
 from ..passes.placements import SUMMARIES
 from ..passes.rewrite import recorded_shape

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from rewriter.formats.keras_v3 import KerasArchive
+from rewriter.formats.keras.archive import KerasArchive
 from rewriter.ir.graph import Graph, Node, Operation, TensorRef, map_leaves
 
 if TYPE_CHECKING:

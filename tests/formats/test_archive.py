@@ -23,9 +23,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from rewriter.errors import BadFileError, OutputError, RewriterError, UnsupportedError
-from rewriter.formats.archive import Archive, reader, records, rewrite, rewriting
-from rewriter.formats.archive.crc import appended
-from rewriter.formats.atomic import atomic_write
+from rewriter.files.atomic import atomic_write
+from rewriter.files.zip import Archive, reader, records, rewrite, rewriting
+from rewriter.files.zip.crc import appended
 
 CONTENT = {
     "metadata.json": b'{"keras_version": "3.15.1"}',
@@ -237,7 +237,7 @@ def test_interrupted_in_the_middle(tmp_path: Path) -> None:
     (tmp_path / "in").write_bytes(zipped({"w": bytes(50_000_000)}))
     script = (
         "import os, signal, sys\n"
-        "from rewriter.formats.archive import Archive, rewrite\n"
+        "from rewriter.files.zip import Archive, rewrite\n"
         "signal.signal(signal.SIGINT, signal.default_int_handler)\n"  # ignored in what a shell runs in the background
         "archive = Archive(sys.argv[1])\n"
         "read, calls = archive.read_at, []\n"
@@ -625,7 +625,7 @@ def test_disk_full(saved: Saved, tmp_path: Path) -> None:
     script = (
         "import resource, signal, sys\n"
         "from rewriter.errors import OutputError\n"
-        "from rewriter.formats.archive import Archive, rewrite\n"
+        "from rewriter.files.zip import Archive, rewrite\n"
         "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
         "resource.setrlimit(resource.RLIMIT_FSIZE, (300_000, 300_000))\n"
         "try:\n    rewrite(Archive(sys.argv[1]), sys.argv[2])\n"

@@ -16,8 +16,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rewriter.errors import BadFileError, RewriterError, UnsupportedError
-from rewriter.formats.archive import Archive, rewrite
-from rewriter.formats.hdf5 import Hdf5Index, relink
+from rewriter.files.hdf5 import Hdf5Index, relink
+from rewriter.files.zip import Archive, rewrite
 
 
 def written(fill: Any, **options: Any) -> bytes:

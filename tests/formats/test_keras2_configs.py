@@ -10,8 +10,8 @@ import pytest
 
 from rewriter.cli import main
 from rewriter.errors import RewriterError, UnsupportedError
-from rewriter.formats.keras_config import read_model
-from rewriter.formats.source import open_model
+from rewriter.formats.keras.config import read_model
+from rewriter.formats.registry import open_model
 from rewriter.shapes import layers as _layers  # noqa: F401 - fills the table of rules
 from rewriter.shapes.infer import infer
 

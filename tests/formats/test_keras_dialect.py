@@ -14,8 +14,8 @@ import pytest
 
 import rewriter
 from rewriter.errors import UnsupportedError
-from rewriter.formats.keras_dialect import dialect_of
-from rewriter.formats.keras_ops import spell
+from rewriter.formats.keras.dialect import dialect_of
+from rewriter.formats.keras.spelling import spell
 from rewriter.ir.graph import Graph, Node, Operation
 from rewriter.ir.size import symbol
 from rewriter.rules.lower import Step

@@ -15,8 +15,8 @@ from keras import layers, ops
 from keras.src.api_export import get_name_from_symbol
 from keras.src.utils.naming import to_snake_case
 
-from rewriter.formats.keras_order import group_names, layers_in_order, operations_in_order
-from rewriter.formats.keras_v3 import KerasArchive
+from rewriter.formats.keras.archive import KerasArchive
+from rewriter.formats.keras.layer_order import group_names, layers_in_order, operations_in_order
 from rewriter.ir.graph import Graph, Node, Operation, TensorRef
 from tests import support
 from tests.zoo import ZOO
@@ -144,7 +144,7 @@ def test_many_random_graphs(tmp_path_factory, model):
 
 @pytest.mark.parametrize("name", ["EfficientNetB0", "MobileNetV3Small", "NASNetMobile", "ConvNeXtTiny"])
 def test_applications(name):
-    from rewriter.formats.keras_config import parse_json, read_model
+    from rewriter.formats.keras.config import parse_json, read_model
 
     keras.backend.clear_session()
     model = getattr(keras.applications, name)(weights=None)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from rewriter.errors import RewriterError
-from rewriter.formats.keras_v3 import KerasArchive
-from rewriter.formats.keras_weights import parameter_counts
+from rewriter.formats.keras.archive import KerasArchive
+from rewriter.formats.keras.weight_shapes import parameter_counts
 from tests.cli.common import model as shipped
 from tests.cli.hostile import product
 

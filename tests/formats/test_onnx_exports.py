@@ -14,7 +14,7 @@ import onnx
 import pytest
 
 import rewriter
-from rewriter.formats.onnx_model.reader import read
+from rewriter.formats.onnx.reader import read
 from rewriter.ir.axis import Value
 from rewriter.shapes.infer import infer
 from tests.cli.common import model as shipped

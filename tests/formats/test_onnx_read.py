@@ -15,10 +15,10 @@ from onnx import TensorProto, helper, numpy_helper
 
 import rewriter
 from rewriter.cli import main
-from rewriter.formats.onnx_model.feeds import Feeds
-from rewriter.formats.onnx_model.proof import prove
-from rewriter.formats.onnx_model.reader import read
-from rewriter.formats.proof import child
+from rewriter.formats.onnx.reader import read
+from rewriter.proof import child
+from rewriter.proof.onnx_runtime.checks import prove
+from rewriter.proof.onnx_runtime.feeds import Feeds
 from rewriter.shapes.infer import infer
 
 FLOAT = TensorProto.FLOAT
@@ -447,7 +447,7 @@ def test_a_wrong_repair_is_not_written(change, check, tmp_path):
 
 
 def test_the_proof_in_a_process_of_its_own(tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr("rewriter.formats.proof.in_child", child.in_child)
+    monkeypatch.setattr("rewriter.proof.in_child", child.in_child)
     path = save(silent_gate(), tmp_path / "m.onnx")
     assert main(["repair", str(path), "-o", str(tmp_path / "o.onnx"), "--format", "json"]) == 0
     verified = json.loads(capsys.readouterr().out)["verified"]

@@ -11,7 +11,7 @@ import pytest
 from keras import layers
 
 import rewriter
-from rewriter.formats.keras_v3 import KerasArchive
+from rewriter.formats.keras.archive import KerasArchive
 from tests import support
 from tests.formats.surgery import (
     assert_same_variables,

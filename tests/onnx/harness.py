@@ -18,8 +18,8 @@ import onnx
 import onnxruntime
 
 from rewriter.errors import UnsupportedError
-from rewriter.formats.onnx import Exported, Options, export
-from rewriter.formats.source import open_model
+from rewriter.export.onnx import Exported, Options, export
+from rewriter.formats.registry import open_model
 from rewriter.shapes import layers as _layers  # noqa: F401 - fills the table of axis rules
 from rewriter.shapes import ops as _ops  # noqa: F401
 from tests.shapes import layers_harness, ops_harness

@@ -7,8 +7,8 @@ import onnxruntime
 import pytest
 from onnx import helper, numpy_helper
 
-from rewriter.formats.onnx.builder import Builder
-from rewriter.formats.onnx.folding import _FOLDS
+from rewriter.export.onnx.builder import Builder
+from rewriter.export.onnx.folding import _FOLDS
 
 _RNG = np.random.default_rng(0)
 X, Y = _RNG.normal(1, 1, (2, 3, 4)).astype("float32"), _RNG.normal(1, 1, (3, 4)).astype("float32")
@@ -89,7 +89,7 @@ def _run(op_type, operands, attributes):
 
 @pytest.mark.parametrize("mode", ["constant", "reflect", "edge"])
 def test_a_constant_is_padded_in_every_mode(mode):
-    from rewriter.formats.onnx.builder import Builder
+    from rewriter.export.onnx.builder import Builder
 
     builder = Builder(17)
     x = np.arange(6, dtype=np.float32).reshape(2, 3)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import keras
 import pytest
 
-from rewriter.formats.onnx.lowering import layers as _filled  # noqa: F401 - fills the table of lowerings
-from rewriter.formats.onnx.registry import LAYERS, REFUSED_LAYERS
+from rewriter.export.onnx.lowering import layers as _filled  # noqa: F401 - fills the table of lowerings
+from rewriter.export.onnx.registry import LAYERS, REFUSED_LAYERS
 from tests.onnx import harness
 from tests.shapes.layer_cases import CASES
 

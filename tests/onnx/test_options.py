@@ -11,7 +11,8 @@ import rewriter
 from rewriter import cli
 from rewriter.api import export_onnx
 from rewriter.errors import UnsupportedError, UsageError, VerificationError
-from rewriter.formats.onnx import compare, fallback
+from rewriter.export.onnx import fallback
+from rewriter.proof import exported
 from tests.onnx import harness
 
 L, ops = keras.layers, keras.ops
@@ -76,7 +77,7 @@ def test_verify_prints_the_largest_difference(saved, tmp_path, capsys):
 
 
 def test_a_difference_leaves_no_file_and_exits_3(saved, tmp_path, capsys, monkeypatch):
-    from rewriter.formats.onnx import write
+    from rewriter.export.onnx import write
 
     def wrong(data):
         return packed(data) * np.asarray(1.1, data.load().dtype) if data.dtype == "float32" else packed(data)
@@ -96,7 +97,7 @@ def test_a_model_with_code_is_not_run(tmp_path, monkeypatch):
     path = tmp_path / "model.keras"
     keras.Model(image, L.Dense(2)(image)).save(path)
     monkeypatch.setattr(
-        compare, "cannot_be_run", lambda form, graph: "'mine' (Mine) is code, which is not run"
+        exported, "cannot_be_run", lambda form, graph: "'mine' (Mine) is code, which is not run"
     )
     made = export_onnx(path, tmp_path / "out.onnx", verify=True)
     assert made.verified == {"skipped": "'mine' (Mine) is code, which is not run"}
@@ -162,7 +163,7 @@ def test_tf2onnx_takes_over_and_the_file_says_so(build, tmp_path, capsys):
 
 # -- repair --onnx -----------------------------
 def test_repair_writes_both_or_neither(saved, tmp_path, monkeypatch):
-    from rewriter.formats import onnx as exporter
+    from rewriter.export import onnx as exporter
 
     fixed, target = tmp_path / "fixed.keras", tmp_path / "fixed.onnx"
     result = rewriter.repair(saved, fixed, onnx=target)
@@ -183,7 +184,7 @@ def test_repair_writes_both_or_neither(saved, tmp_path, monkeypatch):
         raise VerificationError("off")
 
     monkeypatch.undo()
-    monkeypatch.setattr(compare, "verified", differs)
+    monkeypatch.setattr(exported, "verified", differs)
     with pytest.raises(VerificationError):
         rewriter.repair(saved, fixed, onnx=target)
     assert list(tmp_path.iterdir()) == []

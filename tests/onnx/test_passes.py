@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rewriter.formats.onnx import passes
-from rewriter.formats.onnx.passes._cut import Network
-from rewriter.formats.onnx.passes.layout import moved_elements
+from rewriter.export.onnx import passes
+from rewriter.export.onnx.passes._cut import Network
+from rewriter.export.onnx.passes.layout import moved_elements
 from tests.onnx import harness
 from tests.onnx.random_networks import network
 

@@ -13,7 +13,7 @@ from keras import layers, ops
 from keras.src.ops.numpy import Add, Concatenate, Einsum, Matmul, Multiply, Stack
 
 import rewriter
-from rewriter.formats.onnx_model.proof import prove
+from rewriter.proof.onnx_runtime.checks import prove
 from tests import support
 from tests.zoo.common import randomise
 
@@ -233,7 +233,7 @@ def test_an_onnx_file_is_proven(tmp_path, monkeypatch):
         ir_version=8,
     )
     save(model, tmp_path / "m.onnx")
-    monkeypatch.setattr("rewriter.formats.proof.in_child", prove)
+    monkeypatch.setattr("rewriter.proof.in_child", prove)
     result = rewriter.repair(tmp_path / "m.onnx", tmp_path / "fixed.onnx", ops="all")
     assert result.output is not None, [f.why for f in result.findings]
     assert result.verified["checks"]["equation"] == {

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 import rewriter
-from rewriter.formats.source import open_model
+from rewriter.formats.registry import open_model
 from rewriter.ir.axis import Role, new_axis
 from rewriter.passes.pipeline import analyse
 from rewriter.passes.placements import placements

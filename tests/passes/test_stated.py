@@ -11,7 +11,7 @@ import pytest
 from keras import layers
 
 import rewriter
-from rewriter.formats.source import open_model
+from rewriter.formats.registry import open_model
 from rewriter.shapes.infer import infer
 from rewriter.shapes.stated import disagreements
 from tests import support

@@ -6,8 +6,8 @@ from collections.abc import Callable
 
 import pytest
 
-from rewriter.formats.keras_json import KerasJson
-from rewriter.formats.keras_v3 import KerasArchive
+from rewriter.formats.keras.archive import KerasArchive
+from rewriter.formats.keras.json_file import KerasJson
 from rewriter.passes.rewrite import Spelling
 
 

@@ -12,10 +12,10 @@ import pytest
 from keras import layers, ops
 
 import rewriter
-from rewriter.formats import keras_ops
-from rewriter.formats.proof import in_process
+from rewriter.formats.keras import spelling
 from rewriter.ir.graph import TensorRef
 from rewriter.passes.rewrite import Rewriter
+from rewriter.proof import in_process
 from tests.cli.common import model as sample
 from tests.mutate import Recipe, mutate
 from tools.make_models import SAMPLES
@@ -262,7 +262,7 @@ def test_the_equation_catches_a_wrong_node(tmp_path, misspell):
     def wrong(step):
         counts = [step.repeats[0] if i in step.axes else 1 for i in range(len(step.to))]
         tile = ("keras.src.ops.numpy", "Tile", {"repeats": counts}, ())
-        return tile if step.op == "Repeat" else keras_ops.spell(step)
+        return tile if step.op == "Repeat" else spelling.spell(step)
 
     assert prove(broken, tmp_path)["checks"]["equation"]["proven"]
     (tmp_path / "out.keras").unlink()
@@ -316,8 +316,8 @@ def test_a_file_that_keras_does_not_load_is_no_repair(tmp_path, misspell):
 
 
 def test_the_capture_leaves_the_model_as_it_was():
-    from rewriter.formats.proof.capture import Capture
-    from rewriter.formats.proof.request import Claim
+    from rewriter.proof.keras.capture import Capture
+    from rewriter.proof.request import Claim
 
     model = gated()
     name = [multiply_of(model)]

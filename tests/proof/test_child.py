@@ -10,9 +10,9 @@ import keras
 import pytest
 
 from rewriter.cli import main
-from rewriter.formats import keras_ops
-from rewriter.formats.proof import Request, in_child
-from rewriter.formats.proof.verdict import judged
+from rewriter.formats.keras import spelling
+from rewriter.proof import Request, in_child
+from rewriter.proof.verdict import judged
 from tests.cli.common import is_one_error_line, model, run, spawn
 from tests.cli.hostile import product
 
@@ -52,7 +52,7 @@ def test_a_repair_that_fails_its_proof_is_not_written(tmp_path: Path, capsys, mi
 
     def wrong(step):
         if step.op != "Repeat":
-            return keras_ops.spell(step)
+            return spelling.spell(step)
         counts = [step.repeats[0] if i == step.axes[0] else 1 for i in range(len(step.to))]
         return ("keras.src.ops.numpy", "Tile", {"repeats": counts}, ())
 
@@ -111,14 +111,14 @@ def test_what_was_shown_before_it_hangs_counts(monkeypatch):
 
 
 def test_what_is_not_installed_is_said(monkeypatch):
-    monkeypatch.setattr("rewriter.formats.proof.child.installed", lambda name: name != "tensorflow")
+    monkeypatch.setattr("rewriter.proof.child.installed", lambda name: name != "tensorflow")
     assert in_child(NOTHING) == {"skipped": "tensorflow not installed"}
 
 
 def test_a_dead_process_is_not_fatal(tmp_path: Path, capsys, monkeypatch):
     monkeypatch.setenv("STRAY", "die")
     monkeypatch.setattr(
-        "rewriter.formats.proof.in_child", lambda request: in_child(request, 30, "tests.proof.programs")
+        "rewriter.proof.in_child", lambda request: in_child(request, 30, "tests.proof.programs")
     )
     target = tmp_path / "fixed.keras"
     assert main(["repair", str(model("layout")), "-o", str(target)]) == 0

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from rewriter.formats.proof.expected import expected, known
+from rewriter.proof.expected import expected, known
 
 rng = np.random.default_rng(0)
 X = rng.normal(size=(2, 3, 5, 7))

@@ -12,7 +12,7 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 import rewriter
-from rewriter.formats.onnx_model.proof import prove
+from rewriter.proof.onnx_runtime.checks import prove
 
 Shape = list[int | str]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from rewriter.formats.proof.tolerance import TOLERANCES, compare
+from rewriter.proof.tolerance import TOLERANCES, compare
 
 DESIRED = np.random.default_rng(0).normal(size=(3, 5, 7))
 CHANGES = {

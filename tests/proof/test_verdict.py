@@ -10,9 +10,9 @@ import keras
 import pytest
 
 import rewriter
-from rewriter.formats.proof import in_process
-from rewriter.formats.proof.blame import excused, line
-from rewriter.formats.proof.verdict import judged
+from rewriter.proof import in_process
+from rewriter.proof.blame import excused, line
+from rewriter.proof.verdict import judged
 from tests.cli.common import is_one_error_line, model, run
 
 SHOWN = {"proven": True, "batches": [1, 2, 3], "difference": 1e-7}
@@ -61,7 +61,7 @@ def open_sizes(folder: Path) -> Path:
 
 
 def test_nothing_is_proven_while_a_finding_is_left(tmp_path: Path, capsys, monkeypatch):
-    monkeypatch.setattr("rewriter.formats.proof.in_child", in_process)
+    monkeypatch.setattr("rewriter.proof.in_child", in_process)
     target = tmp_path / "out.keras"
     done = run(capsys, "repair", open_sizes(tmp_path), "-o", target, "--format", "json")
     verified = json.loads(done.out)["verified"]
@@ -90,7 +90,7 @@ def test_a_repair_without_a_run_is_not_proven(tmp_path: Path, capsys):
 
 @pytest.mark.parametrize("mode", ["safe", "best"])
 def test_a_disproof_is_said_in_the_json(mode: str, tmp_path: Path, capsys, monkeypatch):
-    monkeypatch.setattr("rewriter.formats.proof.in_child", lambda request: {"failed": FAILED})
+    monkeypatch.setattr("rewriter.proof.in_child", lambda request: {"failed": FAILED})
     target = tmp_path / "out.keras"
     words = ("repair", model("layout"), "-o", target, "--format", "json", "--mode", mode)
     done = run(capsys, *words)
@@ -161,7 +161,7 @@ def test_a_model_that_runs_at_every_batch_computes_something_else(
     assert found["changes"] is True
     assert {1, 2, 3, 8} <= set(found["batches"])
     assert found["difference"] > 1e-3
-    monkeypatch.setattr("rewriter.formats.proof.in_child", in_process)
+    monkeypatch.setattr("rewriter.proof.in_child", in_process)
     text = " ".join(run(capsys, "repair", model(name), "-o", tmp_path / "out.keras").out.split())
     assert "The behaviour changes: the original runs too, at batch 1, 2, 3" in text
     assert "No run can show which of the two was meant." in text
@@ -182,7 +182,7 @@ def test_where_the_original_does_not_run_nothing_is_said(
     found = behaviour(name, tmp_path)
     assert found["changes"] is None
     assert why in found["why"]
-    monkeypatch.setattr("rewriter.formats.proof.in_child", in_process)
+    monkeypatch.setattr("rewriter.proof.in_child", in_process)
     assert "behaviour changes" not in run(capsys, "repair", model(name), "-o", tmp_path / "out.keras").out
 
 

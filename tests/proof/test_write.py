@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 import rewriter
-from rewriter.formats.proof import Request
-from rewriter.formats.proof.request import from_dict
+from rewriter.proof import Request
+from rewriter.proof.request import from_dict
 from tests.cli.common import model
 
 FAILED = {"check": "equation", "node": "scale", "batch": 3, "difference": 0.5, "text": "it is off by 0.5"}
@@ -98,7 +98,7 @@ def test_where_nothing_can_be_written(source: Path, target: str):
 
 def test_the_written_file_is_analysed_again(source: Path, monkeypatch):
     """A writer that loses the repair is caught without running anything."""
-    monkeypatch.setattr("rewriter.formats.keras_v3.model_entry", lambda entry, *_: entry)
+    monkeypatch.setattr("rewriter.formats.keras.archive.model_entry", lambda entry, *_: entry)
     with pytest.raises(rewriter.VerificationError, match=r"\(static\): 'scale'"):
         rewriter.repair(source, source.parent / "out.keras", verify=False)
     assert [p.name for p in source.parent.iterdir()] == ["in.keras"]

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from rewriter.errors import BadFileError
-from rewriter.formats.keras_config import _operation, read_model
+from rewriter.formats.keras.config import _operation, read_model
 from rewriter.ir.graph import Graph, Node, TensorRef, map_leaves
 from rewriter.ir.size import is_unknown
 from rewriter.shapes import layers as _layers  # noqa: F401 - fills the table of rules

@@ -11,7 +11,7 @@ import keras
 import numpy as np
 
 from rewriter.errors import BadFileError
-from rewriter.formats.keras_config import read_model
+from rewriter.formats.keras.config import read_model
 from rewriter.ir.axis import Value, new_axis
 from rewriter.ir.graph import Graph, Operation
 from rewriter.ir.size import is_unknown, symbol

@@ -13,7 +13,7 @@ import keras
 import pytest
 from keras import layers
 
-from rewriter.formats.source import open_model
+from rewriter.formats.registry import open_model
 from rewriter.shapes.demands import DEMANDS, NO_DEMAND
 from rewriter.shapes.infer import infer
 

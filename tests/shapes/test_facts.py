@@ -9,7 +9,7 @@ import keras
 import pytest
 from keras import layers, ops
 
-from rewriter.formats.source import open_model
+from rewriter.formats.registry import open_model
 from rewriter.ir.axis import Value
 from rewriter.shapes.infer import infer
 

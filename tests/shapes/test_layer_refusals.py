@@ -179,7 +179,7 @@ def apply(operation: Operation, *args: Any, **kwargs: Any) -> Any:
 
 @pytest.mark.parametrize("name", sorted(CASES))
 def test_no_configuration_breaks_a_rule(name: str):
-    from rewriter.formats.keras_config import _operation
+    from rewriter.formats.keras.config import _operation
 
     seen: set[str] = set()
     for item in CASES[name](keras.layers):

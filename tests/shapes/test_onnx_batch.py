@@ -10,7 +10,7 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 import rewriter
-from rewriter.formats.onnx_model.reader import read
+from rewriter.formats.onnx.reader import read
 from rewriter.shapes import onnx as rules  # noqa: F401 - importing it fills the table
 from rewriter.shapes.infer import infer
 

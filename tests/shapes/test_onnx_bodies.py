@@ -15,7 +15,7 @@ from onnx import TensorProto, helper, numpy_helper
 import rewriter
 from rewriter.cli import main
 from rewriter.errors import BadFileError
-from rewriter.formats.onnx_model.reader import read
+from rewriter.formats.onnx.reader import read
 from rewriter.shapes import onnx as rules  # noqa: F401 - importing it fills the table
 from rewriter.shapes.infer import Inference, infer
 

@@ -9,7 +9,7 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from rewriter.formats.onnx_model.reader import read
+from rewriter.formats.onnx.reader import read
 from rewriter.shapes import onnx as rules  # noqa: F401 - importing it fills the table
 from rewriter.shapes.infer import infer
 from rewriter.shapes.inference import Inference

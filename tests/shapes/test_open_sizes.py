@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import rewriter
-from rewriter.formats.source import open_model
+from rewriter.formats.registry import open_model
 from rewriter.ir.graph import node_name
 from rewriter.ir.size import is_unknown
 from rewriter.passes.finding import Severity

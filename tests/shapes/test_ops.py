@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from rewriter.errors import BadFileError, UnsupportedError
-from rewriter.formats.keras_config import read_model
+from rewriter.formats.keras.config import read_model
 from rewriter.ir.graph import Operation
 from rewriter.shapes.call import OPS, Call
 from rewriter.shapes.infer import infer

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from rewriter.cli import main
-from rewriter.formats.onnx.supported import NONE, reasons
+from rewriter.export.onnx.supported import NONE, reasons
 from rewriter.shapes import layers, ops  # noqa: F401 - fills the tables of rules
 from rewriter.shapes.call import LAYERS, OPS
 from rewriter.shapes.supported import NOTES, support

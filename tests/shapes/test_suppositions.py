@@ -14,7 +14,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from rewriter.formats.source import open_model
+from rewriter.formats.registry import open_model
 from rewriter.ir.axis import Axis, Origin, Role, Value, new_axis
 from rewriter.ir.graph import Graph, Node, Operation, Path, TensorRef
 from rewriter.passes.pipeline import analyse

@@ -1,0 +1,1 @@
+"""Translators of a model into the form of another runtime."""

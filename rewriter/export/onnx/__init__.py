@@ -1,0 +1,101 @@
+"""Writes Keras models as ONNX, straight from the op graph: no TensorFlow, the weights streamed from the archive.
+
+``driver`` walks the calls, ``lowering`` says what each is in ONNX, ``passes`` tidy the graph, ``write`` writes it.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+
+from ...errors import UnsupportedError, shown
+from ...files.atomic import staged
+from ...files.digest import sha256
+from ...formats.registry import ModelFile
+from .options import NEWEST_OPSET, OLDEST_OPSET, Exported, Options
+
+__all__ = ["NEWEST_OPSET", "OLDEST_OPSET", "Exported", "Options", "export", "exporting"]
+
+
+def export(
+    source: ModelFile,
+    target: str | os.PathLike[str],
+    options: Options | None = None,
+    metadata: Mapping[str, str] | None = None,
+) -> Exported:
+    """Write an opened model as ONNX.
+
+    Args:
+        metadata: what to note in the file besides the hash of the source.
+
+    Raises:
+        UsageError: an option cannot be.
+        UnsupportedError: a part of the model has no ONNX form; it is named, with the reason. Nothing is written.
+        VerificationError: it was compared with Keras, and differs. Nothing is written.
+        OutputError: the target cannot be written.
+    """
+    with exporting(source, target, options, metadata) as exported:
+        return exported
+
+
+@contextmanager
+def exporting(
+    source: ModelFile,
+    target: str | os.PathLike[str],
+    options: Options | None = None,
+    metadata: Mapping[str, str] | None = None,
+) -> Iterator[Exported]:
+    """As ``export``; the files get their names when the block ends well, and vanish otherwise."""
+    options = options or Options()
+    options.check()
+    if importlib.util.find_spec("onnx") is None:
+        raise UnsupportedError("writing ONNX needs the package onnx: pip install onnx")
+    notes = {"source_sha256": sha256(source.path), **(metadata or {})}
+    with staged(target) as path:
+        try:
+            exported = _written(source, path, options, notes)
+        except UnsupportedError as error:
+            if options.fallback is None:
+                raise
+            from .fallback import by_tf2onnx
+
+            exported = by_tf2onnx(source, path, options, notes, str(error))
+        if options.verify:
+            from ...proof.exported import verified
+
+            exported.verified = verified(source, path, options, notes)
+        exported.path = os.fspath(target)
+        exported.data = f"{exported.path}.data" if exported.data is not None else None
+        yield exported
+
+
+def _written(source: ModelFile, path: str, options: Options, notes: dict[str, str]) -> Exported:
+    from ... import __version__
+    from .driver import Driver
+    from .passes import HALF, optimise
+    from .weights import Weights
+    from .write import write_model
+
+    builder = Driver(Weights(*source.variables()), options, source.asset).model(source.graph)
+    optimise(builder)
+    if options.fp16:
+        optimise(builder, HALF)
+    notes.update(builder.metadata)
+    graph = builder.graph
+    producer = ("rewriter", __version__)
+    try:
+        data = write_model(graph, path, options.opset, notes, producer, options.external_data)
+    except UnicodeEncodeError as error:  # JSON can hold half of a surrogate pair
+        raise UnsupportedError(f"{shown(error.object)!r} is no Unicode text, which ONNX needs") from None
+    return Exported(
+        path,
+        options.opset,
+        [t.name for t in graph.inputs],
+        [t.name for t in graph.outputs],
+        dict(Counter(node.op_type for _, node in graph.walk())),
+        data,
+        os.path.getsize(path) + (os.path.getsize(data) if data is not None else 0),
+    )

@@ -1,0 +1,352 @@
+"""Walks a model's calls, producers first, and lowers each; nested models are put in place, sharing their weights."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from ...errors import UnsupportedError, shown
+from ...formats.keras.layer_order import calls_in_order
+from ...ir.axis import Axis, Role, Value, new_axis
+from ...ir.graph import Graph, Literal, Operation, TensorRef, leaves, map_leaves, path_text
+from ...ir.size import Size, symbol
+from ...shapes.call import Call, OpaqueError, ShapeError
+from ...shapes.infer import flatten_outputs, infer, infer_call
+from ...shapes.inference import Inference
+from ...shapes.layers.augmentation import KEEP
+from . import lowering  # noqa: F401 - importing it fills the table of lowerings
+from .builder import Builder
+from .dtypes import FLOATS
+from .emitter import Emitter
+from .graph import Tensor
+from .options import Options
+from .registry import Refused, lowering_for
+from .weights import Weights
+
+# Layers that do not cast their operands (``self.autocast = False``, Keras 3.15).
+_NO_AUTOCAST = frozenset({"Embedding", "GroupNormalization", "LayerNormalization", "ReversibleEmbedding"})
+# Layers whose ``call`` says ``training=True`` by default, which files record; ``predict`` says otherwise (Keras 3.15).
+_TRAINING_BY_DEFAULT = frozenset({*KEEP, "CenterCrop", "Equalization", "MaxNumBoundingBoxes", "Pipeline"}) | {
+    "RandomColorDegeneration", "RandomCrop", "RandomGrayscale", "Resizing"
+}  # fmt: skip
+# Layers whose lowering says all about the mask of their result: a merge has one where every operand has one.
+_OWN_MASKS = frozenset({"Add", "Average", "Concatenate", "Maximum", "Minimum", "Multiply", "Subtract"})
+_MAX_CALLS = 1_000_000
+_BATCH = symbol("B")
+
+
+class Driver:
+    """Lowers one model. Raises UnsupportedError, with the node's name and class, for what has no ONNX form."""
+
+    def __init__(
+        self, weights: Weights, options: Options, assets: Callable[[str], bytes] | None = None
+    ) -> None:
+        self.weights = weights
+        self.options = options
+        self.assets = assets
+        self.builder = Builder(options.opset)
+        self.variables: dict[Any, Tensor] = {}
+        self.calls = 0
+
+    def model(self, graph: Graph) -> Builder:
+        """The whole model as an ONNX graph whose inputs and outputs have Keras's names."""
+        inference = infer(graph)
+        if self.options.batch is not None:
+            fixed = [_with_batch(inference.value(ref), self.options.batch) for ref in graph.input_refs()]
+            inference = infer(graph, operands=fixed)
+        _check(inference)
+        _check_classes(graph)
+        inputs = [self._input(ref.node, inference.value(ref)) for ref in graph.input_refs()]
+        result = self.nested(graph, inputs, inference, "", "layers")
+        outputs = [leaf for leaf in flatten_outputs(result) if isinstance(leaf, Tensor)]
+        self._outputs(graph, outputs, inference)
+        return self.builder
+
+    # -- one graph -----------------------------
+    def nested(
+        self, graph: Graph, inputs: Sequence[Tensor], inference: Inference, prefix: str, layers: str
+    ) -> Any:
+        """Lower every call of a model; the structure of its outputs.
+
+        Args:
+            layers: the group of the weights file that holds its layers' groups.
+        """
+        bound = {ref.node: tensor for ref, tensor in zip(graph.input_refs(), inputs, strict=True)}
+        made: dict[str, list[Tensor]] = {}
+        groups = self.weights.groups(layers, graph)
+
+        def tensor_of(leaf: Any) -> Any:
+            if isinstance(leaf, TensorRef):
+                return made[leaf.node][leaf.index]
+            return self._literal(leaf) if isinstance(leaf, Literal) else leaf
+
+        # Keras's own order: a MultiHeadAttention takes the masks off its operands, for what runs after it.
+        for name in calls_in_order(graph):
+            node = graph.nodes[name]
+            if node.operation.kind == "input":
+                if name not in bound:
+                    raise UnsupportedError(
+                        f"{shown(prefix + name)} is an input layer, but no input of its model"
+                    )
+                made[name] = [bound[name]]
+                continue
+            try:
+                args, kwargs = map_leaves(tensor_of, node.args), map_leaves(tensor_of, node.kwargs)
+            except Refused as error:
+                raise UnsupportedError(_refusal(prefix + name, node.operation, str(error))) from None
+            group = f"{layers}/{groups.get(node.operation.name, node.operation.name)}"
+            declared = all(
+                made[ref.node][ref.index].dtype == inference.value(ref).dtype for ref in node.refs()
+            )
+            values = inference.values[name] if declared else None
+            result = self.call(node.operation, args, kwargs, values, prefix + node.operation.name, group)
+            made[name] = [leaf for leaf in flatten_outputs(result) if isinstance(leaf, Tensor)]
+        return map_leaves(tensor_of, graph.outputs)
+
+    def call(
+        self,
+        operation: Operation,
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+        values: list[Value] | None,
+        path: str,
+        group: str,
+    ) -> Any:
+        """Lower one call; the structure of its results.
+
+        Args:
+            values: what is inferred of its results, where that is known already.
+        """
+        self.calls += 1
+        if self.calls > _MAX_CALLS:
+            raise UnsupportedError(f"the model makes more than {_MAX_CALLS} calls")
+        if operation.kind == "model" and operation.graph is not None:
+            return self._model(operation, args, kwargs, path, group)
+        scope, self.builder.scope = self.builder.scope, path
+        try:
+            if values is None:
+                values = _inferred(operation, args, kwargs)
+            if operation.kind == "layer":
+                args, kwargs = self._autocast(operation, args, kwargs)
+                if kwargs.get("training") is True and operation.class_name not in _TRAINING_BY_DEFAULT:
+                    raise Refused("it is called with training=True")
+            emitter = Emitter(
+                operation, args, kwargs, self.builder, values, path, group, self.weights, self._run
+            )
+            emitter.assets, emitter._named = self.assets, self.variables
+            result = lowering_for(operation)(emitter)
+            return self._finished(emitter, result)
+        except Refused as error:
+            raise UnsupportedError(_refusal(path, operation, str(error))) from None
+        finally:
+            self.builder.scope = scope
+
+    def _run(
+        self, operation: Operation, args: tuple[Any, ...], kwargs: dict[str, Any], path: str, group: str
+    ) -> Any:
+        return self.call(operation, args, kwargs, None, path, group)
+
+    def _model(
+        self, operation: Operation, args: tuple[Any, ...], kwargs: dict[str, Any], path: str, group: str
+    ) -> Any:
+        graph = operation.graph
+        assert graph is not None
+        refs = graph.input_refs()
+        masks = list(leaves(kwargs.get("mask")))
+        kwargs = {name: value for name, value in kwargs.items() if name != "mask"}
+        operands = [leaf for leaf in leaves((args, kwargs)) if isinstance(leaf, Tensor)][: len(refs)]
+        for tensor, mask in zip(operands, masks, strict=False):
+            if isinstance(mask, Tensor):
+                tensor.mask = mask
+        given = []
+        for ref, tensor in zip(refs, operands, strict=True):
+            dtype = graph.nodes[ref.node].operation.config.get("dtype")
+            given.append(self._cast(tensor, dtype) if isinstance(dtype, str) else tensor)
+        inference = infer(graph, operands=[value_of(t) for t in given])
+        _check(inference, f"{path}/")
+        bound = []
+        for ref, tensor, cast in zip(refs, operands, given, strict=True):
+            value = inference.value(ref)
+            # Functional adds or drops a last axis of 1 where the rank is off by one.
+            taken = self.builder.reshape(cast, value.sizes or ())
+            if taken.mask is None and taken is not tensor:
+                taken.mask = tensor.mask
+            bound.append(taken)
+        return self.nested(graph, bound, inference, f"{path}/", f"{group}/layers")
+
+    # -- around a call -----------------------------
+    def _autocast(
+        self, operation: Operation, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        dtype = Call(operation, (), {}).compute_dtype()
+        if dtype is None or operation.class_name in _NO_AUTOCAST:
+            return args, kwargs
+
+        def cast(leaf: Any) -> Any:
+            return self._cast(leaf, dtype) if isinstance(leaf, Tensor) and leaf.dtype in FLOATS else leaf
+
+        return map_leaves(cast, args), map_leaves(cast, kwargs)
+
+    def _cast(self, tensor: Tensor, dtype: str) -> Tensor:
+        """The tensor in another type, with its mask; itself where it has it."""
+        result = self.builder.cast(tensor, dtype)
+        if result is not tensor:
+            result.mask = tensor.mask
+        return result
+
+    def _finished(self, emitter: Emitter, result: Any) -> Any:
+        """The results with the sizes that were inferred; masks go on where the analysis says that they do."""
+        tensors = [leaf for leaf in flatten_outputs(result) if isinstance(leaf, Tensor)]
+        if len(tensors) != len(emitter.outputs):
+            raise AssertionError(
+                f"{emitter.operation.class_name}: {len(tensors)} results, {len(emitter.outputs)} were inferred"
+            )
+        given = emitter.inputs
+        carried = next((t.mask for t in given if t.mask is not None), None)
+        if emitter.operation.class_name in _OWN_MASKS:
+            carried = None
+        replaced: dict[int, Tensor] = {}
+        for number, (tensor, value) in enumerate(zip(tensors, emitter.outputs, strict=True)):
+            if tensor.dtype != value.dtype and not _declares_otherwise(emitter):
+                raise AssertionError(
+                    f"{emitter.operation.class_name}: gives {tensor.dtype}, {value.dtype} was inferred"
+                )
+            fresh = not any(tensor is t for t in given)
+            wanted = None if value.mask is None else tensor.mask or carried
+            if tensor.mask is not wanted:
+                if not fresh or tensor.data is not None:
+                    tensor = replaced[number] = self.builder.node("Identity", tensor)
+                tensor.mask = wanted
+            if fresh and tensor.data is None and tensor.producer is not None:
+                tensor.sizes = value.sizes
+                tensor.stem = emitter.path if len(tensors) == 1 else f"{emitter.path}_{number}"
+        if not replaced:
+            return result
+        return _renumbered(result, replaced)
+
+    def _literal(self, leaf: Literal) -> Tensor:
+        tensor = self.builder.constant(leaf.value, leaf.dtype)
+        if tuple(leaf.shape) != tensor.sizes:
+            tensor = self.builder.reshape(tensor, leaf.shape)
+        literal = Tensor(tensor.dtype, leaf.shape, data=tensor.data)
+        literal.literal = leaf.value
+        return literal
+
+    # -- the model's own inputs and outputs -----------------------------
+    def _input(self, name: str, value: Value) -> Tensor:
+        sizes = value.sizes or ()
+        if not (self.options.nchw_inputs and _is_image(value)):
+            return self.builder.add_input(name, value.dtype, sizes)
+        self._note("nchw_inputs", name)
+        first = self.builder.add_input(name, value.dtype, (sizes[0], sizes[-1], *sizes[1:-1]))
+        return self.builder.node("Transpose", first, perm=[0, *range(2, len(sizes)), 1])
+
+    def _outputs(self, graph: Graph, tensors: list[Tensor], inference: Inference) -> None:
+        """Names are those of the layers, as in ``model.output_names``; a second output of a name gets a number."""
+        taken = {t.name for t in self.builder.graph.inputs}
+        refs = [leaf for leaf in flatten_outputs(graph.outputs) if isinstance(leaf, TensorRef)]
+        for ref, tensor in zip(refs, tensors, strict=True):
+            value = inference.value(ref)
+            turned = self.options.nchw_outputs and _is_image(value)
+            if turned:
+                rank = tensor.rank
+                tensor = self.builder.node("Transpose", tensor, perm=[0, rank - 1, *range(1, rank - 1)])
+            if tensor.name or tensor.data is not None or tensor.producer is None:
+                tensor = self.builder.node("Identity", tensor)
+                if tensor.data is not None:
+                    constant = Tensor(tensor.dtype, tensor.sizes, data=tensor.data)
+                    tensor = self.builder._add(
+                        "Identity", [constant], {}, "", [(constant.dtype, constant.sizes)]
+                    )[0]
+            base = graph.nodes[ref.node].operation.name
+            name, count = base, 0
+            while name in taken:
+                count += 1
+                name = f"{base}_{count}"
+            taken.add(name)
+            if turned:
+                self._note("nchw_outputs", name)
+            tensor.name = name
+            self.builder.graph.outputs.append(tensor)
+
+    def _note(self, key: str, name: str) -> None:
+        """Say in the file's metadata what lies channels first, a name a line."""
+        known = self.builder.metadata.get(key)
+        self.builder.metadata[key] = name if known is None else f"{known}\n{name}"
+
+
+def value_of(tensor: Tensor) -> Value:
+    """A tensor as the axis analysis sees it; its axes are no other's."""
+    mask = None if tensor.mask is None else tuple(new_axis(size) for size in tensor.mask.sizes)
+    return Value(tuple(_axis(s) for s in tensor.sizes), tensor.dtype, constant=tensor.literal, mask=mask)
+
+
+def _axis(size: Size) -> Axis:
+    return new_axis(size, Role.BATCH if size == _BATCH else Role.UNKNOWN)
+
+
+def _inferred(operation: Operation, args: tuple[Any, ...], kwargs: dict[str, Any]) -> list[Value]:
+    """What is inferred of the results of a call that a wrapper makes. Raises Refused where it cannot be."""
+
+    def value(leaf: Any) -> Any:
+        return value_of(leaf) if isinstance(leaf, Tensor) else leaf
+
+    try:
+        return infer_call(operation, map_leaves(value, args), map_leaves(value, kwargs))
+    except (ShapeError, OpaqueError) as error:
+        raise Refused(str(error)) from None
+
+
+def _declares_otherwise(emitter: Emitter) -> bool:
+    """Whether a run's type can differ from what is declared: Keras declares every layer's result in its compute dtype,
+    and a layer that computes nothing hands whole numbers on as they are."""
+    return emitter.operation.kind == "layer" and any(t.dtype not in FLOATS for t in emitter.inputs)
+
+
+def _with_batch(value: Value, batch: int) -> Value:
+    axes = tuple(new_axis(batch, Role.BATCH) if axis.size == _BATCH else axis for axis in value.axes or ())
+    return Value(axes, value.dtype)
+
+
+def _is_image(value: Value) -> bool:
+    """Whether a tensor is an image or volume with its channels last."""
+    axes = value.axes or ()
+    return len(axes) in (4, 5) and axes[1].role is not Role.CHANNEL
+
+
+def _check(inference: Inference, prefix: str = "") -> None:
+    """Raises UnsupportedError where a node cannot run, or nothing is known of it."""
+    for kind, found, hint in (
+        ("cannot run", inference.faults, "; rewriter repair --onnx repairs a model before it is exported"),
+        ("cannot be exported", inference.opaque, ""),
+    ):
+        for name, reason in found.items():
+            more = f" (and {len(found) - 1} more)" if len(found) > 1 else ""
+            raise UnsupportedError(f"{shown(prefix + name)} {kind}: {reason}{more}{hint}")
+
+
+def _check_classes(graph: Graph) -> None:
+    """Raises UnsupportedError that names the calls whose class has no lowering, before anything is lowered."""
+    found: list[str] = []
+    for path, _, node in graph.walk():
+        if node.operation.kind in ("layer", "op"):
+            try:
+                lowering_for(node.operation)
+            except Refused as error:
+                found.append(_refusal(path_text(path), node.operation, str(error)))
+    if found:
+        more = f" (and {len(found) - 1} more)" if len(found) > 1 else ""
+        raise UnsupportedError(found[0] + more)
+
+
+def _refusal(path: str, operation: Operation, reason: str) -> str:
+    return f"{shown(path)} ({shown(operation.class_name)}) has no ONNX form: {reason}"
+
+
+def _renumbered(structure: Any, replaced: dict[int, Tensor]) -> Any:
+    """The structure with its n-th tensor, as ``flatten_outputs`` counts them, replaced."""
+    if isinstance(structure, Tensor):
+        return replaced.get(0, structure)
+    flat = [leaf for leaf in flatten_outputs(structure) if isinstance(leaf, Tensor)]
+    by_identity = {id(leaf): replaced.get(n, leaf) for n, leaf in enumerate(flat)}
+    return map_leaves(lambda leaf: by_identity.get(id(leaf), leaf), structure)

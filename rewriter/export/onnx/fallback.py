@@ -1,0 +1,85 @@
+"""``--fallback tf2onnx``: Keras's own export, in a process of its own, ``python -m rewriter.export.onnx.fallback``."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections import Counter
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from ...errors import UnsupportedError, shown
+from ...formats.registry import ModelFile
+from ...proof.child import run_in_child, serve
+from .options import Exported, Options
+
+_NEEDED = ("tensorflow", "keras", "tf2onnx")
+_NEWEST_OPSET = 18  # of tf2onnx 1.17
+_TIMEOUT = 3600.0
+
+
+def by_tf2onnx(
+    source: ModelFile, path: str, options: Options, notes: Mapping[str, str], reason: str
+) -> Exported:
+    """Hand the whole model to Keras and tf2onnx.
+
+    Args:
+        reason: why it is not exported here.
+
+    Raises:
+        UnsupportedError: tf2onnx cannot be used, or does not export it either.
+    """
+    others = ("batch", "external_data", "fp16", "nchw_inputs", "nchw_outputs")
+    asked = [name for name in others if getattr(options, name)]
+    if asked:
+        option = "--" + asked[0].replace("_", "-")
+        raise UnsupportedError(f"{reason}; tf2onnx cannot take over, as it has no {option}")
+    opset = min(options.opset, _NEWEST_OPSET)
+    request = {"model": source.path, "target": os.path.abspath(path), "opset": opset}
+    answer = run_in_child(f"{__package__}.fallback", _NEEDED, request, _TIMEOUT)
+    if "opset" not in answer:
+        why = answer.get("failed") or answer.get("skipped")
+        raise UnsupportedError(f"{reason}; tf2onnx cannot take over: {why}")
+    import onnx
+
+    model = onnx.load(path)
+    for key, value in {**notes, "exported_by": "tf2onnx", "not_exported_directly": reason}.items():
+        model.metadata_props.add(key=key, value=value)
+    onnx.save(model, path)
+    counts = Counter(node.op_type for node in model.graph.node)
+    return Exported(
+        path,
+        opset,
+        [value.name for value in model.graph.input],
+        [value.name for value in model.graph.output],
+        dict(counts),
+        bytes=os.path.getsize(path),
+        fallback=reason,
+    )
+
+
+def main() -> int:
+    """Answer the request on standard input."""
+    return serve(_exported)
+
+
+def _exported(request: dict[str, Any], say: Callable[[dict[str, Any]], None]) -> dict[str, Any]:
+    import keras
+
+    try:
+        model = keras.saving.load_model(request["model"], compile=False, safe_mode=True)
+        # Without a signature Keras 3.15 refuses a model that was loaded and never called.
+        model.export(
+            request["target"],
+            format="onnx",
+            verbose=False,
+            input_signature=model.inputs if isinstance(model, keras.Sequential) else [model.input],
+            opset_version=request["opset"],
+        )
+    except Exception as error:
+        return {"failed": f"{type(error).__name__}: {shown(error)}"}
+    return {"opset": request["opset"]}
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,135 @@
+"""Write a file completely or not at all."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import secrets
+import shutil
+import stat
+from collections.abc import Iterator
+from typing import BinaryIO
+
+from ..errors import OutputError
+
+_CANNOT_STORE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)
+
+
+@contextlib.contextmanager
+def atomic_write(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
+    """A writable, seekable file that becomes `path` when the block ends well, and vanishes when it does not.
+
+    The bytes go to a new file with an unpredictable name in the directory of `path`, which is then renamed over it.
+    A symlink at `path` is replaced, not followed. Nothing is fsynced: this guards against failed runs, not power cuts.
+
+    Raises:
+        OutputError: `path` is a directory or device, its directory is missing or read-only, or the disk is full.
+    """
+    target, temporary = _beside(path, ".tmp")
+    flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
+    with _creating():
+        descriptor = os.open(temporary, flags, 0o666)
+    kept = False
+    try:
+        try:
+            with os.fdopen(descriptor, "w+b") as stream:
+                yield stream
+            os.replace(temporary, target)
+            kept = True
+        except OSError as error:
+            if error.errno in _CANNOT_STORE or error.filename == temporary:
+                raise OutputError(f"cannot be written: {_reason(error)}") from error
+            raise
+    finally:
+        if not kept:
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(temporary)
+
+
+@contextlib.contextmanager
+def provisional(path: str | os.PathLike[str], suffix: str) -> Iterator[str]:
+    """A free name beside `path` for a file that becomes `path` when the block ends well, and is removed otherwise.
+
+    Args:
+        suffix: what the name ends in, for readers that go by it.
+
+    Raises:
+        OutputError: as `atomic_write`.
+    """
+    target, temporary = _beside(path, suffix)
+    try:
+        yield temporary
+        with _renaming():
+            os.replace(temporary, target)
+    finally:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(temporary)
+
+
+@contextlib.contextmanager
+def staged(path: str | os.PathLike[str]) -> Iterator[str]:
+    """A path of the same name in a new folder beside `path`, for a file and what lies beside it.
+
+    When the block ends well, all files of the folder move to where `path` is, the one of its name last; the folder is
+    removed in any case.
+
+    Raises:
+        OutputError: as `atomic_write`.
+    """
+    target, folder = _beside(path)
+    directory, name = os.path.split(target)
+    with _creating():
+        os.mkdir(folder)
+    try:
+        yield os.path.join(folder, name)
+        with _renaming():
+            for made in sorted(os.listdir(folder), key=lambda made: (made == name, made)):
+                os.replace(os.path.join(folder, made), os.path.join(directory, made))
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _beside(path: str | os.PathLike[str], suffix: str = "") -> tuple[str, str]:
+    """The path as a string, and a name in its directory that nobody can guess. Raises OutputError."""
+    target = os.fspath(path)
+    directory, name = os.path.split(target)
+    _check_target(target, name)
+    return target, os.path.join(directory, f".rewriter-{secrets.token_hex(12)}{suffix}")
+
+
+@contextlib.contextmanager
+def _creating() -> Iterator[None]:
+    try:
+        yield
+    except FileNotFoundError as error:
+        raise OutputError("the directory to write to does not exist") from error
+    except (OSError, ValueError) as error:
+        raise OutputError(f"cannot write there: {_reason(error)}") from error
+
+
+@contextlib.contextmanager
+def _renaming() -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise OutputError(f"cannot be written: {_reason(error)}") from error
+
+
+def _check_target(target: str, name: str) -> None:
+    if name in ("", ".", ".."):
+        raise OutputError("the path to write to names no file")
+    try:
+        mode = os.stat(target).st_mode
+    except FileNotFoundError:
+        return
+    except (OSError, ValueError) as error:
+        raise OutputError(f"cannot write there: {_reason(error)}") from error
+    if stat.S_ISDIR(mode):
+        raise OutputError("the path to write to is a directory")
+    if not stat.S_ISREG(mode):
+        raise OutputError("the path to write to is not a regular file")
+
+
+def _reason(error: Exception) -> str:
+    return getattr(error, "strerror", None) or str(error)

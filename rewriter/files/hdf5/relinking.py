@@ -1,0 +1,40 @@
+"""Permute the names in a group without touching what they name."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from .group import LINK_SIZE
+from .index import Hdf5Index
+from .view import Buffer
+
+
+def relink(
+    buffer: Buffer, group: str, mapping: Mapping[str, str], index: Hdf5Index | None = None
+) -> list[tuple[int, bytes]]:
+    """The byte patches, by rising offset, after which what was linked as `old` is linked as `mapping[old]`.
+
+    The names stay where they are, so the B-tree stays sorted; what moves is the rest of each symbol table entry: the
+    address of the object and the cached copy of a group's own addresses (spec III.C). Names with no entry in `mapping`,
+    and names mapped to themselves, need no patch.
+
+    Args:
+        index: the index of the same buffer, if there is one already.
+
+    Raises:
+        ValueError: `mapping` is not a permutation of names in the group.
+        KeyError: there is no such group.
+        BadFileError, UnsupportedError: as `Hdf5Index`.
+    """
+    links = (Hdf5Index(buffer) if index is None else index).links(group)
+    if set(mapping) != set(mapping.values()) or len(set(mapping.values())) != len(mapping):
+        raise ValueError("the new names are not a permutation of the old ones")
+    if missing := sorted(mapping.keys() - links.keys()):
+        raise ValueError(f"the group {group!r} has no {missing}")
+    data = memoryview(buffer).cast("B")
+    patches = []
+    for old, new in mapping.items():
+        source, slot = links[old].slot, links[new].slot
+        if source != slot:
+            patches.append((slot, data[source : source + LINK_SIZE].tobytes()))
+    return sorted(patches)

@@ -1,0 +1,76 @@
+"""Bounded reads from a file in memory."""
+
+from __future__ import annotations
+
+import functools
+import struct
+from typing import Any
+
+from ...errors import BadFileError, UnsupportedError
+
+UNDEFINED = (1 << 64) - 1
+"""The address of something that was never stored (spec III, "undefined address")."""
+
+Buffer = bytes | bytearray | memoryview
+"""Any buffer; an `mmap` goes in as `memoryview(mapping)`."""
+
+_MAX_READS = 20_000_000
+_MAX_NAME = 4096
+
+
+class View:
+    """A buffer whose every read stays inside it, and which can be read only so often: no loop in a file is endless.
+
+    `heaps` remembers what was read of the collections of the global heap, which many texts share.
+    """
+
+    def __init__(self, buffer: Buffer) -> None:
+        self._data = memoryview(buffer).cast("B")
+        self.size = len(self._data)
+        self._reads = 0
+        self._visited: set[tuple[str, int]] = set()
+        self.heaps: dict[int, dict[int, tuple[int, int]]] = {}
+
+    def unpack(self, form: str, offset: int) -> tuple[Any, ...]:
+        """`struct.unpack` at an offset."""
+        layout = _struct(form)
+        self._reads += 1
+        if self._reads > _MAX_READS or offset < 0 or offset + layout.size > self.size:
+            self.check(offset, layout.size)
+        return layout.unpack_from(self._data, offset)
+
+    def read(self, offset: int, size: int) -> bytes:
+        """A copy of `size` bytes."""
+        self.check(offset, size)
+        return self._data[offset : offset + size].tobytes()
+
+    def text(self, offset: int, end: int) -> bytes:
+        """The bytes up to the first NUL, which comes before `end`."""
+        for length in (64, _MAX_NAME):
+            piece, nul, _ = self.read(offset, max(0, min(length, end - offset))).partition(b"\0")
+            if nul:
+                return piece
+        raise BadFileError(
+            f"the HDF5 data has a name without an end at byte {offset}, or one over {_MAX_NAME} bytes"
+        )
+
+    def check(self, offset: int, size: int) -> None:
+        """Raises BadFileError if the range is not inside the file."""
+        self._reads += 1
+        if self._reads > _MAX_READS:
+            raise UnsupportedError("the HDF5 data takes too many steps to read")
+        if offset < 0 or size < 0 or offset + size > self.size:
+            raise BadFileError("the HDF5 data points outside the file: it is cut short or damaged")
+
+    def visit(self, kind: str, offset: int) -> None:
+        """Raises BadFileError if a block of this kind was already read here: honest files never share one."""
+        if (kind, offset) in self._visited:
+            raise BadFileError(
+                f"the HDF5 data leads twice to the {kind} at byte {offset}: a cycle, or an overlap"
+            )
+        self._visited.add((kind, offset))
+
+
+@functools.lru_cache(maxsize=256)
+def _struct(form: str) -> struct.Struct:
+    return struct.Struct(form)

@@ -1,0 +1,1 @@
+"""Keras's own files: the archive of Keras 3, and the configuration alone as JSON."""

@@ -1,0 +1,133 @@
+"""A ``.keras`` archive: its graph, and a copy with a changed graph in which every layer keeps its own weights."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+from functools import cached_property
+from typing import Any
+
+from ...errors import BadFileError, UnsupportedError, shown
+from ...files.hdf5 import Hdf5Index, relink
+from ...files.zip import Archive, Patch, rewrite
+from .config import parse_json, read_model
+from .config_writer import model_entry
+from .optimizer_state import relink_optimizer
+from .spelling import spell
+from .weight_groups import asset_names, moves, permutation
+from .weight_shapes import attach_shapes
+
+_CONFIG, _METADATA, _WEIGHTS = "config.json", "metadata.json", "model.weights.h5"
+_MAX_CONFIG = 256 << 20
+_MAX_METADATA = 1 << 20
+_MAX_ASSET = 1 << 30
+
+
+class KerasArchive:
+    """A ``.keras`` file opened for reading. ``graph`` is the model; changes to it are written by ``write``.
+
+    Raises:
+        BadFileError: not such an archive, damaged, or hostile.
+        UnsupportedError: a subclassed model without a graph, or a form of another Keras.
+    """
+
+    spell = staticmethod(spell)
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self.path = os.fspath(path)
+        self.archive = Archive(path)
+        try:
+            if _CONFIG not in self.archive:
+                raise BadFileError(f"the archive has no {_CONFIG}: it is not a saved Keras model")
+            self.metadata = self._metadata()
+            self.entry = parse_json(self.archive.read(_CONFIG, _MAX_CONFIG), _CONFIG)
+            self.graph = read_model(self.entry)
+        except BaseException:
+            self.archive.close()
+            raise
+
+    @property
+    def format(self) -> str:
+        return "keras-v2" if str(self.metadata.get("keras_version", "3")).startswith("2.") else "keras-v3"
+
+    def _metadata(self) -> dict[str, Any]:
+        if _METADATA not in self.archive:
+            return {}
+        data = parse_json(self.archive.read(_METADATA, _MAX_METADATA), _METADATA)
+        return data if isinstance(data, dict) else {}
+
+    def load_weights(self) -> None:
+        """Give the graph's operations the shapes of their variables; nothing where the file has none to be read.
+
+        Raises:
+            BadFileError: the weights file is damaged.
+        """
+        if _WEIGHTS not in self.archive:
+            return
+        # An honest weights file in a form that is not read says nothing: only a rewrite needs it.
+        with contextlib.suppress(UnsupportedError):
+            attach_shapes(self.graph, self._index)
+
+    @cached_property
+    def _buffer(self) -> memoryview:
+        return self.archive.open_raw(_WEIGHTS)
+
+    @cached_property
+    def _index(self) -> Hdf5Index:
+        return Hdf5Index(self._buffer)
+
+    def variables(self) -> tuple[Hdf5Index | None, memoryview | None]:
+        """The index of the weights file and a view of its bytes, mapped where it is stored; None without one."""
+        if _WEIGHTS not in self.archive:
+            return None, None
+        return self._index, self._buffer
+
+    def asset(self, name: str) -> bytes:
+        """A file that a layer saved beside its weights. Raises BadFileError without it."""
+        if name not in self.archive:
+            raise BadFileError(f"the archive has no {shown(name)}")
+        return self.archive.read(name, _MAX_ASSET)
+
+    def close(self) -> None:
+        self.archive.close()
+
+    def write(self, target: str | os.PathLike[str]) -> None:
+        """Write the model with its graph as it is now.
+
+        The configuration is replaced, the weights file is copied with its groups relinked where Keras numbers the
+        layers anew, assets are renamed likewise, all else is copied as it is. An unchanged graph gives an identical
+        copy.
+
+        Raises:
+            BadFileError: the weights are damaged, or do not belong to this model.
+            UnsupportedError: a form that cannot be rewritten without loss.
+            OutputError: the target cannot be written.
+        """
+        entry = model_entry(self.entry, self.graph, self.metadata.get("keras_version"))
+        if entry is self.entry:
+            rewrite(self.archive, target)
+            return
+        if self.format == "keras-v2":
+            raise UnsupportedError(
+                "saved by Keras 2, which cannot load the inserted operations; save it with Keras 3"
+            )
+        if _WEIGHTS not in self.archive:
+            raise BadFileError(f"the archive has no {_WEIGHTS}: its weights cannot be carried over")
+        replace = {_CONFIG: json.dumps(entry).encode()}
+        patches, renamed = self._weight_changes()
+        rewrite(self.archive, target, replace, {_WEIGHTS: patches}, renamed)
+
+    def _weight_changes(self) -> tuple[list[Patch], dict[str, str]]:
+        """The byte patches that give every layer its own weights under the new names, and the new names of assets."""
+        buffer = self.archive.open_raw(_WEIGHTS)
+        index = self._index
+        original = read_model(self.entry)
+        found = list(moves(index, original, self.graph))
+        patches: list[Patch] = []
+        for move in found:
+            mapping = permutation(move, index)
+            if mapping:
+                patches += relink(buffer, move.path, mapping, index)
+        patches += relink_optimizer(buffer, index, self.entry, original, self.graph)
+        return patches, asset_names(self.archive.names(), found)

@@ -1,0 +1,223 @@
+"""A changed graph as a Keras 3 configuration. What was not changed goes back as the very objects that were read."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ...errors import UnsupportedError, shown
+from ...ir.graph import Graph, Literal, Node, Operation, TensorRef, leaves, map_leaves
+from .config import is_legacy
+from .dialect import Dialect, dialect_of, newest
+
+# Layers without weights whose `build` only checks shapes. Keras calls it on loading with the recorded `build_config`,
+# which a repair makes stale; without that entry they are built when they are called.
+_BUILT_BY_CALL = frozenset(
+    {"Add", "Average", "Concatenate", "Dot", "Maximum", "Minimum", "Multiply", "Subtract"}
+)
+
+
+def model_entry(entry: dict[str, Any], graph: Graph, version: Any = None) -> dict[str, Any]:
+    """The top-level entry of ``config.json`` with the configuration of a (changed) graph, for a version of Keras."""
+    config = graph_config(graph, dialect_of(version, graph))
+    return entry if config is graph.raw else _with_config(entry, config)
+
+
+def _with_config(entry: dict[str, Any], config: dict[str, Any]) -> dict[str, Any]:
+    """An entry with another configuration; that of a Sequential model of Keras 2 is the list of its layers."""
+    return {**entry, "config": config["layers"] if isinstance(entry.get("config"), list) else config}
+
+
+def graph_config(graph: Graph, spelled: Dialect = newest) -> dict[str, Any]:
+    """The configuration of a model; ``graph.raw`` itself where nothing in it has changed.
+
+    Args:
+        spelled: how the Keras that will load it spells the entry of an inserted operation.
+    """
+    edited = any(n.changed or "class_name" not in n.operation.raw for n in graph.nodes.values())
+    if graph.kind != "Sequential" and edited and is_legacy(graph.raw):
+        raise UnsupportedError(
+            f"model {shown(graph.name)!r} is in the form of Keras 2, which cannot be rewritten: save it with Keras 3"
+        )
+    numbers = _call_numbers(graph)
+    shifted = {name for name, number in numbers.items() if graph.nodes[name].call != number}
+    stale = _below_changes(graph)
+    calls = _calls(graph)
+    entries = {
+        name: _entry(operation, calls.get(name, []), graph, numbers, shifted, name in stale, spelled)
+        for name, operation in graph.operations.items()
+        if graph.kind != "Sequential" or operation.raw  # the input of a Sequential model can stand in no file
+    }
+    if all(entry is graph.operations[name].raw for name, entry in entries.items()):
+        return graph.raw
+    if graph.kind == "Sequential":
+        layers = [entries[_name_of(raw)] for raw in graph.raw["layers"]]
+        return {**graph.raw, "layers": layers}
+    layers = [entries[name] for name in _file_order(graph)]
+
+    def end(ref: TensorRef) -> list[Any]:
+        operation = graph.nodes[ref.node].operation
+        # Keras counts a call that a functional model makes of itself (functional.py, get_tensor).
+        own = operation.graph is not None and operation.graph.kind == "Functional"
+        return [operation.name, numbers[ref.node] + own, ref.index]
+
+    return {
+        **graph.raw,
+        "layers": layers,
+        "input_layers": map_leaves(end, graph.inputs),
+        "output_layers": map_leaves(end, graph.outputs),
+    }
+
+
+def _below_changes(graph: Graph) -> set[str]:
+    """Operations that take part in a change or come after one."""
+    waiting = [node.name for node in graph.nodes.values() if node.changed]
+    below = set(waiting)
+    while waiting:
+        new = set(graph.nx.successors(waiting.pop())) - below
+        below |= new
+        waiting += new
+    return {graph.nodes[name].operation.name for name in below}
+
+
+def _calls(graph: Graph) -> dict[str, list[Node]]:
+    """The calls that are left of each operation, in order."""
+    calls: dict[str, list[Node]] = {}
+    for node in sorted(graph.nodes.values(), key=lambda node: node.call):
+        calls.setdefault(node.operation.name, []).append(node)
+    return calls
+
+
+def _call_numbers(graph: Graph) -> dict[str, int]:
+    """Each call's number among the calls of its operation that are left."""
+    return {node.name: number for nodes in _calls(graph).values() for number, node in enumerate(nodes)}
+
+
+def _entry(
+    operation: Operation,
+    nodes: list[Node],
+    graph: Graph,
+    numbers: dict[str, int],
+    shifted: set[str],
+    stale: bool,
+    spelled: Dialect,
+) -> dict[str, Any]:
+    """An operation's entry in its model; the one that was read where nothing has changed."""
+    nodes = nodes if graph.kind != "Sequential" else []
+
+    def argument(leaf: Any) -> Any:
+        if isinstance(leaf, Literal):
+            return {"class_name": "__numpy__", "config": {"value": leaf.value, "dtype": leaf.dtype}}
+        return _tensor(leaf, graph, numbers) if isinstance(leaf, TensorRef) else leaf
+
+    if "class_name" not in operation.raw:
+        calls = [{"args": map_leaves(argument, list(node.args)), "kwargs": {}} for node in nodes]
+        inserted = {
+            "module": operation.module,
+            "class_name": operation.class_name,
+            "config": operation.config,
+            "registered_name": operation.class_name,
+            "name": operation.name,
+            "inbound_nodes": calls,
+            **operation.raw,
+        }
+        return spelled(inserted)
+    entry = operation.raw
+    if stale and "build_config" in entry and operation.class_name in _BUILT_BY_CALL:
+        entry = {key: value for key, value in entry.items() if key != "build_config"}
+    config = _inner_config(operation, spelled)
+    if config is not operation.config:
+        entry = _with_config(entry, config)
+    changed = {n.name for n in nodes if n.changed or any(ref.node in shifted for ref in n.refs())}
+    inbound = entry.get("inbound_nodes", [])
+    if changed or (operation.kind != "input" and graph.kind != "Sequential" and len(nodes) != len(inbound)):
+        calls = [
+            _patched(inbound[node.call], node, graph, numbers) if node.name in changed else inbound[node.call]
+            for node in nodes
+        ]
+        entry = {**entry, "inbound_nodes": calls}
+    return entry
+
+
+def _inner_config(operation: Operation, spelled: Dialect) -> dict[str, Any]:
+    """The configuration of an operation, with those of the models that it is or holds."""
+    if operation.graph is not None:
+        return graph_config(operation.graph, spelled)
+    config = operation.config
+    for key, children in operation.children.items():
+        several = isinstance(children, list)
+        operations = children if isinstance(children, list) else [children]
+        entries = [_child(child, spelled) for child in operations]
+        if any(entry is not child.raw for entry, child in zip(entries, operations, strict=True)):
+            config = {**config, key: entries if several else entries[0]}
+    return config
+
+
+def _child(operation: Operation, spelled: Dialect) -> dict[str, Any]:
+    config = _inner_config(operation, spelled)
+    return operation.raw if config is operation.config else _with_config(operation.raw, config)
+
+
+def _patched(call: dict[str, Any], node: Node, graph: Graph, numbers: dict[str, int]) -> Any:
+    """A serialised call with its tensors replaced, in order, by those that the node takes now."""
+    given = iter(
+        [leaf for leaf in leaves((node.args, node.kwargs)) if isinstance(leaf, (TensorRef, Literal))]
+    )
+
+    def patch(value: Any) -> Any:
+        if isinstance(value, list):
+            return [patch(item) for item in value]
+        if not isinstance(value, dict):
+            return value
+        if value.get("class_name") in ("__keras_tensor__", "__tensor__", "__numpy__"):
+            leaf = next(given)
+            return _tensor(leaf, graph, numbers) if isinstance(leaf, TensorRef) else _literal(value, leaf)
+        if value.get("class_name") in ("__slice__", "__ellipsis__"):
+            return value
+        return {key: patch(item) for key, item in value.items()}
+
+    # The keyword arguments are no argument themselves, whatever their names are.
+    kwargs = {key: patch(value) for key, value in call.get("kwargs", {}).items()}
+    return {**call, "args": patch(call.get("args", [])), "kwargs": kwargs}
+
+
+def _literal(value: dict[str, Any], leaf: Literal) -> dict[str, Any]:
+    return {**value, "config": {**value["config"], "value": leaf.value}}
+
+
+def _tensor(ref: TensorRef, graph: Graph, numbers: dict[str, int]) -> dict[str, Any]:
+    return {
+        "class_name": "__keras_tensor__",
+        "config": {
+            "shape": None if ref.shape is None else list(ref.shape),
+            "dtype": ref.dtype or "float32",
+            "keras_history": [graph.nodes[ref.node].operation.name, numbers[ref.node], ref.index],
+        },
+    }
+
+
+def _file_order(graph: Graph) -> list[str]:
+    """Operations as the file has them, each new one in front of the first that uses it."""
+    new = {name for name, operation in graph.operations.items() if "class_name" not in operation.raw}
+    needed: dict[str, dict[str, None]] = {name: {} for name in graph.operations}
+    for node in graph.nodes.values():
+        sources = (graph.nodes[ref.node].operation.name for ref in node.refs())
+        needed[node.operation.name].update(dict.fromkeys(name for name in sources if name in new))
+    order: list[str] = []
+    entered: set[str] = set()
+    for start in sorted(graph.operations, key=new.__contains__):
+        stack = [(start, iter(needed[start]))] if start not in entered else []
+        while stack:
+            name, rest = stack[-1]
+            entered.add(name)
+            source = next((n for n in rest if n not in entered), None)
+            if source is not None:
+                stack.append((source, iter(needed[source])))
+                continue
+            stack.pop()
+            order.append(name)
+    return order
+
+
+def _name_of(raw: dict[str, Any]) -> str:
+    name = raw.get("name", raw.get("config", {}).get("name"))
+    return name if isinstance(name, str) else str(raw["class_name"]).lower()

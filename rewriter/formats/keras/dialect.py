@@ -1,0 +1,98 @@
+"""How an older Keras 3 spells the operations that are inserted: what it wrote must load in it again.
+
+Seen in Keras 3.0.5, 3.1.1, 3.2.1, 3.3.3, 3.8.0, 3.10.0 and 3.11.0: until 3.11 Reshape, Transpose, ExpandDims, Squeeze,
+Tile, Repeat and Any take no name, and Slice takes its shape where it is called; 3.0 takes one axis only. An operation
+without a name in its configuration is named by Keras as it is loaded, after its class and how many there were before,
+and a second operation of that name in the model is an error. A Reshape is therefore a layer where it can be one.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable
+from typing import Any
+
+from ...errors import UnsupportedError, shown
+from ...ir.graph import Graph
+from .layer_order import snake_case
+
+Json = dict[str, Any]
+Dialect = Callable[[Json], Json]
+
+_NAMED = (3, 11)
+_SEVERAL_AXES = (3, 1)
+_NAMELESS = frozenset({"Any", "ExpandDims", "Repeat", "Reshape", "Squeeze", "Tile", "Transpose"})
+
+
+def newest(entry: Json) -> Json:
+    """The entry of an inserted operation as it is: that of the newest Keras."""
+    return entry
+
+
+def dialect_of(version: Any, graph: Graph) -> Dialect:
+    """How the Keras of this version spells the entry of an inserted operation; the newest where none is stated."""
+    number = _number(version)
+    if number is None or number >= _NAMED:
+        return newest
+    operations = [node.operation for _, _, node in graph.walk()]
+    taken = {
+        op.name for op in operations if op.kind != "op" or "name" in op.config and "class_name" in op.raw
+    }
+
+    def spelled(entry: Json) -> Json:
+        if entry["class_name"] == "Slice":
+            config = {key: value for key, value in entry["config"].items() if key != "shape"}
+            calls = [
+                {**call, "args": [*call["args"], entry["config"]["shape"]]} for call in entry["inbound_nodes"]
+            ]
+            return {**entry, "config": config, "inbound_nodes": calls}
+        if entry["class_name"] not in _NAMELESS:
+            return entry
+        axes = entry["config"].get("axis")
+        one_only = entry["class_name"] in ("ExpandDims", "Squeeze") and number < _SEVERAL_AXES
+        if one_only and isinstance(axes, list) and len(axes) > 1:
+            raise UnsupportedError(
+                f"saved by Keras {shown(version)}, whose {entry['class_name']} takes one axis: save it with Keras 3.11"
+            )
+        if (layer := _as_layer(entry)) is not None:
+            return layer
+        stem = snake_case(entry["class_name"])
+        if any(re.fullmatch(rf"{stem}(_\d+)?", name) for name in taken):
+            raise UnsupportedError(
+                f"saved by Keras {shown(version)}, which would give the inserted {entry['class_name']} "
+                f"{shown(entry['name'])!r} the name of another layer: save it with Keras 3.11"
+            )
+        return {**entry, "config": {key: value for key, value in entry["config"].items() if key != "name"}}
+
+    return spelled
+
+
+def _number(version: Any) -> tuple[int, int] | None:
+    found = re.match(r"(\d{1,6})\.(\d{1,6})", version) if isinstance(version, str) else None
+    return (int(found[1]), int(found[2])) if found is not None else None
+
+
+def _as_layer(entry: Json) -> Json | None:
+    """A Reshape that leaves the first axis alone as a layer, which keeps its name; None where there is no such layer.
+
+    It computes in its operand's dtype, so that it casts nothing.
+    """
+    source = entry["inbound_nodes"][0]["args"][0]["config"]
+    shape, target = source["shape"], entry["config"].get("newshape")
+    if entry["class_name"] != "Reshape" or not shape or not target or not _keeps_the_first(shape, target):
+        return None
+    dtype = source["dtype"] if "float" in source["dtype"] else "float32"  # whole numbers stay as they are
+    config = {"name": entry["name"], "trainable": True, "dtype": dtype, "target_shape": target[1:]}
+    return {**entry, "module": "keras.layers", "config": config, "registered_name": None}
+
+
+def _keeps_the_first(shape: list[int | None], target: list[int]) -> bool:
+    rest = [size for size in shape[1:] if size is not None]
+    same = shape[0] == (None if target[0] == -1 else target[0])
+    return (
+        same
+        and len(rest) == len(shape) - 1
+        and -1 not in target[1:]
+        and math.prod(rest) == math.prod(target[1:])
+    )

@@ -1,0 +1,56 @@
+"""A model's configuration alone, as ``model.to_json()`` writes it."""
+
+from __future__ import annotations
+
+import json
+import os
+
+from ...errors import BadFileError, UnsupportedError
+from ...files.atomic import atomic_write
+from .config import parse_json, read_model
+from .config_writer import model_entry
+from .spelling import spell
+
+_MAX_SIZE = 256 << 20
+
+
+class KerasJson:
+    """A JSON file with a serialised model. Raises BadFileError or UnsupportedError where it holds none."""
+
+    format = "json"
+    spell = staticmethod(spell)
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self.path = os.fspath(path)
+        try:
+            with open(self.path, "rb") as file:
+                self.data = file.read(_MAX_SIZE + 1)
+        except OSError as error:
+            raise BadFileError(f"cannot be read: {error.strerror}") from None
+        if len(self.data) > _MAX_SIZE:
+            raise BadFileError(f"a configuration of more than {_MAX_SIZE >> 20} MiB")
+        self.entry = parse_json(self.data, "the file")
+        self.graph = read_model(self.entry)
+
+    def load_weights(self) -> None:
+        """A configuration has no weights."""
+
+    def variables(self) -> tuple[None, None]:
+        """A configuration has no weights."""
+        return None, None
+
+    def asset(self, name: str) -> bytes:
+        """A configuration has no assets. Raises BadFileError."""
+        raise BadFileError("a configuration holds no weights: save the model as .keras")
+
+    def close(self) -> None:
+        pass
+
+    def write(self, target: str | os.PathLike[str]) -> None:
+        """Write the configuration with the graph as it is now; the same bytes where nothing changed."""
+        if os.path.exists(target) and os.path.samefile(self.path, target):
+            raise UnsupportedError("the output is the input itself: choose another name")
+        entry = model_entry(self.entry, self.graph)
+        data = self.data if entry is self.entry else json.dumps(entry).encode()
+        with atomic_write(target) as stream:
+            stream.write(data)

@@ -1,0 +1,98 @@
+"""An ONNX file: its graph, and a copy in which everything but the repaired nodes is what it was."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from typing import Any
+
+from ...errors import BadFileError, UnsupportedError
+from ...files.atomic import atomic_write
+from .names import external
+from .reader import Source, read
+from .spelling import spell
+from .writer import repaired
+
+# Protobuf holds no message of 2 GiB or more; larger models keep their weights in other files.
+_MAX_SIZE = 2**31 - 1
+_BROKEN = "not an ONNX model, or a damaged one"
+
+
+class OnnxModel:
+    """An ``.onnx`` file opened for reading; weights in other files are not looked at.
+
+    Raises:
+        BadFileError: no ONNX model, damaged, or it contradicts itself.
+        UnsupportedError: an opset before 7, in which operators broadcast otherwise.
+    """
+
+    format = "onnx"
+    spell = staticmethod(spell)
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self.path = os.fspath(path)
+        self.source: Source = read(_load(self.path))
+        self.graph = self.source.graph
+
+    def load_weights(self) -> None:
+        """The shapes of an ONNX model's weights are those of its tensors."""
+
+    def variables(self) -> Any:
+        """Raises UnsupportedError: there is nothing to translate."""
+        raise UnsupportedError("it is an ONNX model already")
+
+    def asset(self, name: str) -> bytes:
+        """An ONNX model has no assets. Raises BadFileError."""
+        raise BadFileError("an ONNX model has no assets")
+
+    def close(self) -> None:
+        pass
+
+    def write(self, target: str | os.PathLike[str]) -> None:
+        """Write the model with its graph as it is now; the same bytes where nothing changed.
+
+        Raises:
+            UnsupportedError: the output is the input, or is somewhere from where its weights would not be found.
+            OutputError: the target cannot be written.
+        """
+        if os.path.exists(target) and os.path.samefile(self.path, target):
+            raise UnsupportedError("the output is the input itself: choose another name")
+        self._check_weights(target)
+        changed = any(node.changed for node in self.graph.nodes.values())
+        with atomic_write(target) as stream:
+            if changed:
+                stream.write(repaired(self.source).SerializeToString())
+                return
+            with open(self.path, "rb") as file:
+                shutil.copyfileobj(file, stream, 1 << 20)
+
+    def _check_weights(self, target: str | os.PathLike[str]) -> None:
+        """Weights in other files are named relative to the model's directory."""
+        beside = external(self.source.proto)
+        if beside and os.path.realpath(os.path.dirname(target) or ".") != os.path.realpath(
+            os.path.dirname(self.path) or "."
+        ):
+            raise UnsupportedError(
+                f"its weights are in other files, {len(beside)} of them beside it: write it into the same directory"
+            )
+
+
+def _load(path: str) -> Any:
+    try:
+        import onnx
+        from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
+    except ImportError:
+        raise UnsupportedError("reading ONNX needs the package onnx: pip install onnx") from None
+    try:
+        if os.path.getsize(path) > _MAX_SIZE:
+            raise BadFileError("an ONNX file of 2 GiB or more, which cannot be one message")
+        with open(path, "rb") as file:
+            data = file.read()
+        proto = onnx.ModelProto.FromString(data)
+    except OSError as error:
+        raise BadFileError(f"cannot be read: {error.strerror}") from None
+    except DecodeError:
+        raise BadFileError(_BROKEN) from None
+    if not proto.HasField("graph") or not proto.opset_import:
+        raise BadFileError(_BROKEN)
+    return proto

@@ -1,8 +1,0 @@
-"""``python -m rewriter.formats.proof``: the process that runs a repaired model."""
-
-import sys
-
-from .child import main
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -1,0 +1,168 @@
+"""The proof in a process of its own: ``python -m rewriter.proof.keras`` with the request on standard input."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.util
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from ..errors import shown
+from .request import CHECKS, Request, from_dict
+
+TIMEOUT = 300.0
+# Keras follows the calls of a graph by recursion; Python frames take no stack of C.
+_DEPTH = 200_000
+_MARK = "rewriter-proof "
+_PACKAGE, _HERE = __name__.split(".")[0], __name__.rpartition(".")[0]
+# The program that runs models of a format, and the packages that it needs.
+_KERAS = (f"{_HERE}.keras", ("tensorflow", "keras"))
+_RUNNERS = {"onnx": (f"{_HERE}.onnx_runtime", ("onnxruntime",))}
+
+
+def in_child(request: Request, timeout: float = TIMEOUT, program: str = "") -> dict[str, Any]:
+    """Prove a request in a new process; what becomes of that process is reported, as ``{"skipped": reason}``.
+
+    Where it showed something before it was ended, that stands in the answer, and why it was ended in ``ended``.
+
+    Args:
+        timeout: seconds after which the process is ended.
+        program: the module to run; that of the format without one.
+    """
+    if request.skipped:
+        return {"skipped": request.skipped}
+    module, needed = _RUNNERS.get(request.format, _KERAS)
+    return run_in_child(program or module, needed, request.as_dict(), timeout)
+
+
+def run_in_child(
+    program: str, needed: Sequence[str], request: Mapping[str, Any], timeout: float = TIMEOUT
+) -> dict[str, Any]:
+    """The answer of a module that serves a request (``serve``), or ``{"skipped": reason}``.
+
+    Args:
+        needed: packages that have to be installed.
+    """
+    absent = [name for name in needed if not installed(name)]
+    if absent:
+        return {"skipped": f"{' and '.join(absent)} not installed"}
+    words = [sys.executable, "-P", "-m", program]
+    try:
+        process = subprocess.Popen(
+            words,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            env=_environment(),
+            start_new_session=True,
+        )
+    except OSError as error:
+        return {"skipped": f"no process could be started for it: {error.strerror}"}
+    late = ""
+    try:
+        answer, _ = process.communicate(json.dumps(request).encode(), timeout)
+    except subprocess.TimeoutExpired:
+        late = f"it took longer than {timeout:g} seconds"
+        _end(process)
+        answer, _ = process.communicate()
+    finally:
+        _end(process)
+    return _answer(answer, late or _ended(process.returncode))
+
+
+def installed(name: str) -> bool:
+    """True where a package can be imported, without importing it."""
+    try:
+        return importlib.util.find_spec(name) is not None
+    except (ImportError, ValueError):
+        return False
+
+
+def _environment() -> dict[str, str]:
+    """On the processor alone, quietly, and with this very package.
+
+    Which processors TensorFlow 2.21 uses oneDNN on by default differs, and what its kernels take (a Softmax of five
+    dimensions at most) and round to does too: a proof is the same everywhere without it.
+    """
+    root = str(Path(sys.modules[_PACKAGE].__file__ or "").resolve().parents[1])
+    path = os.pathsep.join(p for p in (root, os.environ.get("PYTHONPATH", "")) if p)
+    return {
+        **os.environ,
+        "PYTHONPATH": path,
+        "KERAS_BACKEND": "tensorflow",
+        "TF_CPP_MIN_LOG_LEVEL": "3",
+        "CUDA_VISIBLE_DEVICES": "-1",
+        "TF_ENABLE_ONEDNN_OPTS": "0",
+    }
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    """End the process with all that it started, and wait for it."""
+    if process.poll() is None:
+        with contextlib.suppress(OSError):
+            os.killpg(process.pid, signal.SIGKILL) if hasattr(os, "killpg") else process.kill()
+    process.wait()
+
+
+def _ended(status: int) -> str:
+    """What is wrong with how the process ended, or ""."""
+    if status < 0:
+        names = {int(s): s.name for s in signal.Signals}
+        hint = ", perhaps for lack of memory" if -status == getattr(signal, "SIGKILL", None) else ""
+        return f"the process that ran it was ended by {names.get(-status, -status)}{hint}"
+    return f"the process that ran it ended with status {status}" if status else ""
+
+
+def _answer(output: bytes, ended: str) -> dict[str, Any]:
+    """The last answer that the process gave; one that it gave before it was ended has the reason at what is missing."""
+    answer = None
+    for line in output.decode(errors="replace").splitlines():
+        if line.startswith(_MARK):
+            with contextlib.suppress(ValueError):
+                answer = json.loads(line.removeprefix(_MARK))
+    if not isinstance(answer, dict) or (ended and "checks" not in answer):
+        return {"skipped": ended or "the process that ran it gave no answer"}
+    if "checks" in answer:
+        missing = [name for name in CHECKS if name not in answer["checks"]]
+        why = ended or "it was not run"
+        answer["checks"] |= {name: {"proven": False, "why": why} for name in missing}
+        answer.setdefault("behaviour", {"changes": None, "why": why})
+        answer |= {"ended": why} if missing else {}
+    return answer
+
+
+def main(prove: Callable[..., dict[str, Any]] | None = None) -> int:
+    """Prove the request on standard input."""
+    from .keras.checks import in_process
+
+    sys.setrecursionlimit(_DEPTH)
+
+    run = prove or in_process
+    return serve(lambda request, say: run(from_dict(request), report=say))
+
+
+def serve(run: Callable[[dict[str, Any], Callable[[dict[str, Any]], None]], dict[str, Any]]) -> int:
+    """Answer the request on standard input. Libraries print what they like: only this has the real standard output.
+
+    Args:
+        run: makes the answer of a request; its second argument takes the answer as far as it goes.
+    """
+    request = json.load(sys.stdin)
+    out = os.dup(1)
+    os.dup2(2, 1)
+    with os.fdopen(out, "w") as stream:
+
+        def say(answer: dict[str, Any]) -> None:
+            print(_MARK + json.dumps(answer), file=stream, flush=True)
+
+        try:
+            say(run(request, say))
+        except Exception as error:
+            say({"skipped": f"it ended with {type(error).__name__}: {shown(error)}"})
+    return 0

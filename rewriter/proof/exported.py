@@ -1,0 +1,162 @@
+"""``--verify``: ONNX Runtime on the written file against Keras on the model, on the same random inputs.
+
+Both run in a process of their own (``python -m rewriter.proof.exported``); the model is loaded in safe mode.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from typing import Any
+
+from ..errors import VerificationError, shown
+from ..export.onnx.options import Options
+from ..formats.registry import ModelFile
+from .child import run_in_child, serve
+from .keras.inputs import FREE_SIZES, Inputs
+from .request import cannot_be_run
+
+BATCHES = (2, 3)
+_NEEDED = ("tensorflow", "keras", "onnxruntime")
+_CLOSE = 1e-4  # of the largest value, in float32
+
+
+def verified(source: ModelFile, path: str, options: Options, notes: Mapping[str, str]) -> dict[str, Any]:
+    """``{"difference": part of the largest value, "batches": [2, 3]}``, or ``{"skipped": why}``.
+
+    Args:
+        notes: the metadata of the file, which say what lies channels first.
+
+    Raises:
+        VerificationError: the two differ by more than rounding.
+    """
+    reason = cannot_be_run(source.format, source.graph)
+    if reason:
+        return {"skipped": reason}
+    request = {
+        "model": source.path,
+        "format": source.format,
+        "onnx": os.path.abspath(path),
+        "batches": [options.batch] if options.batch is not None else list(BATCHES),
+        "half": options.fp16,
+        "nchw": [n for key in ("nchw_inputs", "nchw_outputs") for n in notes.get(key, "").split("\n") if n],
+    }
+    answer = run_in_child(f"{__package__}.exported", _NEEDED, request)
+    if "failed" in answer:
+        raise VerificationError(f"the exported model is not what Keras computes: {answer['failed']}")
+    return answer
+
+
+def main() -> int:
+    """Answer the request on standard input."""
+    return serve(_compared)
+
+
+def _compared(request: dict[str, Any], say: Callable[[dict[str, Any]], None]) -> dict[str, Any]:
+    import numpy as np
+    import onnxruntime
+
+    from .keras.checks import load
+    from .tolerance import coarsest, compare
+
+    model = load(request["model"], request["format"])
+    try:
+        inputs = Inputs(model)
+    except ValueError as error:
+        return {"skipped": str(error)}
+    dtype = coarsest([str(layer.compute_dtype) for layer in model._flatten_layers()])
+    dtype = "float16" if request["half"] and dtype != "bfloat16" else dtype
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3
+    try:
+        session = onnxruntime.InferenceSession(request["onnx"], options, providers=["CPUExecutionProvider"])
+    except Exception as error:
+        return {"failed": f"ONNX Runtime does not load it: {_line(error)}"}
+    given, made = [x.name for x in session.get_inputs()], [y.name for y in session.get_outputs()]
+    largest = 0.0
+    batches = [inputs.fixed] if inputs.fixed is not None else request["batches"]
+    for batch in batches:
+        try:
+            arrays, wanted = _by_keras(model, inputs, batch, batch == batches[0])
+        except Exception as error:
+            return {"skipped": f"Keras does not run it on random inputs: {_line(error)}"}
+        feeds = {n: _turned(a, n in request["nchw"], True) for n, a in zip(given, arrays, strict=True)}
+        try:
+            got = session.run(made, feeds)
+        except Exception as error:
+            return {"failed": f"ONNX Runtime does not run it at batch {batch}: {_line(error)}"}
+        for name, ours, theirs in zip(made, got, wanted, strict=True):
+            gap = compare(_turned(ours, name in request["nchw"], False), np.asarray(theirs), dtype)
+            if not gap.fits and not (dtype == "float32" and gap.difference <= _CLOSE and not gap.shape):
+                return {"failed": f"{shown(name)!r} at batch {batch} is off by {gap.text()}"}
+            largest = max(largest, gap.difference)
+    return {"difference": largest, "batches": batches}
+
+
+def _by_keras(model: Any, inputs: Inputs, batch: int, first: bool) -> tuple[list[Any], list[Any]]:
+    """Inputs of a batch and what Keras makes of them; the first batch finds the size of open axes."""
+    sizes = FREE_SIZES if inputs.free and first else (inputs.size,)
+    for size in sizes:
+        inputs.size = size
+        arrays = inputs.batch(list(range(batch)))
+        try:
+            with _plain_sums():
+                return arrays, _run(model, arrays)
+        except Exception:
+            if size == sizes[-1]:
+                raise
+    raise AssertionError("there is no size to try")
+
+
+def _run(model: Any, arrays: list[Any]) -> list[Any]:
+    import keras
+
+    tensors = [keras.ops.convert_to_tensor(a) for a in arrays]
+    # A Sequential model has no structure of inputs: it takes one tensor.
+    structure = getattr(model, "_inputs_struct", None)
+    packed = tensors[0] if structure is None else keras.tree.pack_sequence_as(structure, tensors)
+    return [keras.ops.convert_to_numpy(y) for y in keras.tree.flatten(model(packed, training=False))]
+
+
+def _turned(array: Any, turned: bool, first: bool) -> Any:
+    import numpy as np
+
+    if not turned:
+        return array
+    return np.ascontiguousarray(np.moveaxis(array, -1, 1)) if first else np.moveaxis(array, 1, -1)
+
+
+@contextmanager
+def _plain_sums() -> Iterator[None]:
+    """Keras's sums as NumPy has them.
+
+    On TensorFlow Keras 3.15 takes the second operand of ``add`` for a bias where it has one long axis, and may add it
+    along another axis of that size: ``x[3, 3, 5] + y[3, 1, 1]`` (backend/tensorflow/numpy.py).
+    """
+    import keras
+
+    numpy = keras.src.backend.numpy
+    found = numpy.add
+
+    def add(x1: Any, x2: Any) -> Any:
+        if len(getattr(x1, "shape", ())) < 2 or len(getattr(x2, "shape", ())) < 2:
+            return found(x1, x2)
+        with suppress(TypeError, ValueError):
+            return numpy.subtract(x1, numpy.negative(x2))
+        return found(x1, x2)
+
+    numpy.add = add
+    try:
+        yield
+    finally:
+        numpy.add = found
+
+
+def _line(error: object) -> str:
+    return shown(next((line for line in str(error).splitlines() if line.strip()), ""))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,1 @@
+"""A repaired model run by Keras, beside what it must compute."""

@@ -1,0 +1,161 @@
+"""Reading the operands and results of changed nodes while a Keras model runs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import Any
+
+from ..request import Claim
+
+
+@dataclass(slots=True)
+class Met:
+    """One call of a changed node: its operands as they were before anything was inserted, and its result."""
+
+    claim: int
+    operands: list[Any]
+    result: Any
+
+
+@dataclass(slots=True)
+class _Progress:
+    """What was seen of a claim's nodes since its last call."""
+
+    before: dict[int, Any] = field(default_factory=dict)
+    after: dict[int, Any] = field(default_factory=dict)
+    operands: list[Any] | None = None
+
+
+class Capture:
+    """While it is open, every call of the claims' nodes is kept in ``met``.
+
+    ``watch`` is called with each operand before it is used, and with each result. What cannot be read has its reason in
+    ``missing``, by the number of the claim. The model is left as it was.
+    """
+
+    def __init__(
+        self, model: Any, claims: Sequence[Claim], watch: Callable[[Any], None] | None = None
+    ) -> None:
+        self.claims = claims
+        self.met: list[Met] = []
+        self.missing: dict[int, str] = {}
+        self._watch = watch or (lambda tensor: None)
+        self._progress = [_Progress() for _ in claims]
+        self._firsts: dict[int, list[tuple[int, int]]] = {}
+        self._lasts: dict[int, list[tuple[int, int]]] = {}
+        self._meets: dict[int, list[int]] = {}
+        self._gives: dict[int, list[int]] = {}
+        self._operations: dict[int, Any] = {}
+        self._graph: Any = None
+        for number, claim in enumerate(claims):
+            self._place(model, number, claim)
+
+    def _place(self, model: Any, number: int, claim: Claim) -> None:
+        try:
+            for k, chain in enumerate(claim.chains):
+                if chain:
+                    self._firsts.setdefault(self._key(model, chain[0]), []).append((number, k))
+                    self._lasts.setdefault(self._key(model, chain[-1]), []).append((number, k))
+            self._meets.setdefault(self._key(model, claim.meets), []).append(number)
+            self._gives.setdefault(self._key(model, claim.gives), []).append(number)
+        except LookupError as error:
+            self.missing[number] = str(error)
+
+    def _key(self, model: Any, path: Sequence[str]) -> int:
+        operation = locate(model, path)
+        self._operations[id(operation)] = operation
+        return id(operation)
+
+    def __enter__(self) -> Capture:
+        import tensorflow as tf
+
+        self._graph = tf.compat.v1.get_default_graph() if not tf.executing_eagerly() else None
+        for key, operation in self._operations.items():
+            object.__setattr__(operation, "call", self._wrapped(key, operation.call))
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for operation in self._operations.values():
+            object.__delattr__(operation, "call")
+        seen = {met.claim for met in self.met}
+        for number in range(len(self.claims)):
+            if number not in seen:
+                self.missing.setdefault(
+                    number, "its values cannot be read from outside the layer that it is in"
+                )
+
+    def _wrapped(self, key: int, call: Callable[..., Any]) -> Callable[..., Any]:
+        def run(*args: Any, **kwargs: Any) -> Any:
+            given = _tensors((args, kwargs))
+            for number, k in self._firsts.get(key, ()):
+                self._see(given[0])
+                self._progress[number].before[k] = given[0]
+            for tensor in given if key in self._meets else ():
+                self._see(tensor)
+            result = call(*args, **kwargs)
+            for number, k in self._lasts.get(key, ()):
+                self._progress[number].after[k] = result
+            for number in self._meets.get(key, ()):
+                self._enter(number, given)
+            for number in self._gives.get(key, ()):
+                self._leave(number, result)
+            return result
+
+        return run
+
+    def _see(self, tensor: Any) -> None:
+        if self._reachable(tensor):
+            self._watch(tensor)
+
+    def _reachable(self, tensor: Any) -> bool:
+        return self._graph is None or getattr(tensor, "graph", self._graph) is self._graph
+
+    def _enter(self, number: int, given: list[Any]) -> None:
+        claim, progress = self.claims[number], self._progress[number]
+        progress.operands = None
+        if claim.shared and not any(end is tensor for end in progress.after.values() for tensor in given):
+            return
+        if len(given) == len(claim.chains):
+            progress.operands = [
+                progress.before[k] if k in progress.before else claim.literals.get(str(k), tensor)
+                for k, tensor in enumerate(given)
+            ]
+
+    def _leave(self, number: int, result: Any) -> None:
+        progress = self._progress[number]
+        if progress.operands is None:
+            return
+        self._see(result)
+        tensors = [*progress.operands, result]
+        if all(self._reachable(t) for t in tensors if hasattr(t, "dtype")):
+            self.met.append(Met(number, progress.operands, result))
+        self._progress[number] = _Progress()
+
+
+def locate(model: Any, path: Sequence[str]) -> Any:
+    """The operation of these names, from the outermost model. Raises LookupError."""
+    *models, name = path
+    for part in models:
+        model = _named(model, part)
+    return _named(model, name)
+
+
+def _named(model: Any, name: str) -> Any:
+    found = next((o for o in getattr(model, "operations", model.layers) if o.name == name), None)
+    if found is None:  # a model that a layer wraps
+        found = next((o for o in model._flatten_layers(include_self=False) if o.name == name), None)
+    if found is None:
+        raise LookupError(f"Keras has no {name!r} there")
+    return found
+
+
+def _tensors(arguments: Any) -> list[Any]:
+    import keras
+
+    return [
+        leaf for leaf in keras.tree.flatten(arguments) if hasattr(leaf, "shape") and hasattr(leaf, "dtype")
+    ]

@@ -1,0 +1,1 @@
+"""A repaired ONNX model run by ONNX Runtime, beside the original."""

@@ -1,0 +1,106 @@
+"""A model in ONNX Runtime that gives some inner tensors too, and what it is run on."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+from ...formats.onnx.reader import Source
+from ..blame import line
+from .feeds import Feeds, Sizes
+
+Arrays = dict[str, Any]
+
+
+class RefusedError(Exception):
+    """ONNX Runtime does not load a model."""
+
+
+class FailedError(Exception):
+    """ONNX Runtime does not run a model on an input."""
+
+
+class Session:
+    """A model in ONNX Runtime.
+
+    Args:
+        wanted: tensors that it gives beside its outputs. The model is then written anew beside its file: weights in
+            other files are found relative to it.
+
+    Raises:
+        RefusedError: it is not loaded.
+    """
+
+    def __init__(self, path: str, source: Source, wanted: Sequence[str] = ()) -> None:
+        proto = source.proto
+        self.outputs = [value.name for value in proto.graph.output]
+        inputs = {value.name for value in proto.graph.input}
+        more = [name for name in wanted if name not in inputs and name not in self.outputs]
+        self.names = [*self.outputs, *more]
+        self.session = _opened(path) if not more else _probed(path, proto, more)
+        described = [(i.name, i.type, list(i.shape or [])) for i in self.session.get_inputs()]
+        self.feeds = Feeds.of(source.graph, described)
+        if not any("batch" in node.operation.config for node in source.graph.nodes.values()):
+            leading = [replace(i, batch=0 if i.names else None) for i in self.feeds.inputs]
+            self.feeds.inputs = leading  # the reader does not say which axis is the batch
+
+    def run(self, given: Arrays) -> Arrays:
+        """The outputs and what else is wanted, by name. Raises FailedError."""
+        try:
+            return dict(zip(self.names, self.session.run(self.names, given), strict=True))
+        except Exception as error:
+            raise FailedError(line(error)) from None
+
+    def fails(self, sizes: Sizes, batches: Sequence[int]) -> str:
+        """Why it does not run at one of the batches, or ""."""
+        self.feeds.sizes = sizes
+        try:
+            for size in batches:
+                self.run(self.feeds.batch(range(size)))
+        except FailedError as error:
+            return str(error)
+        return ""
+
+    @property
+    def whole(self) -> bool:
+        """Whether an input is of whole numbers, of which only the model knows what they may be."""
+        return any("int" in item.kind for item in self.feeds.inputs)
+
+    @property
+    def squared(self) -> bool:
+        """Whether an input has the batch along two axes, so that a sample is no part of it."""
+        return any(
+            item.names.count(item.names[item.batch]) > 1
+            for item in self.feeds.inputs
+            if item.batch is not None and isinstance(item.names[item.batch], str)
+        )
+
+
+def _probed(path: str, proto: Any, more: Sequence[str]) -> Any:
+    copy = type(proto)()
+    copy.CopyFrom(proto)
+    for name in more:
+        copy.graph.output.add().name = name
+    probe = f"{path}.probe"
+    try:
+        with open(probe, "xb") as file:
+            file.write(copy.SerializeToString())
+        return _opened(probe)
+    except OSError as error:
+        raise RefusedError(f"no file can be written beside it: {error.strerror}") from None
+    finally:
+        with contextlib.suppress(OSError):
+            os.unlink(probe)
+
+
+def _opened(path: str) -> Any:
+    import onnxruntime
+
+    onnxruntime.set_default_logger_severity(4)
+    try:
+        return onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+    except Exception as error:
+        raise RefusedError(line(error, path)) from None

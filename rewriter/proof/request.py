@@ -1,0 +1,253 @@
+"""What is to be proven of a repaired file, decided from the axes before Keras is started."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from ..errors import shown
+from ..ir.axis import Axis, Role, Value
+from ..ir.graph import Graph, Operation
+from ..passes.finding import Candidate
+from ..passes.pipeline import Analysis
+from ..passes.rewrite import Applied
+from ..rules.notation import Term
+from ..shapes.broadcast import positions
+from ..shapes.inference import Inference
+
+# Layers of Keras that hold somebody's code, or another program.
+_RUNS_CODE = frozenset({"FlaxLayer", "JaxLayer", "Lambda", "TFSMLayer", "TorchModuleWrapper"})
+# What Keras loads; other formats are not run here.
+_FORMATS = frozenset({"keras-v3", "json", "h5"})
+_ASSUMED_SIZE = 16  # of an axis that is no plain number, for the estimate of memory
+_MAX_SIZES = 64
+
+CHECKS = ("independence", "batch-one", "equation", "gradients")
+
+# Proves a request; ``{"checks": ...}``, or ``{"skipped": reason}``.
+Prover = Callable[["Request"], dict[str, Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """What a changed node must compute.
+
+    ``meets`` is the operation that takes the operands, ``gives`` the one that makes the result: the same, or where a
+    MatMul stands in its place the first and the last node of what replaced it. ``chains`` has for each operand the
+    operations that were inserted into it, ``literals`` the operands that the file holds, as they were. ``shared``
+    says that ``meets`` is called more than once. An operation is its names from the outermost model.
+    ``equation`` and ``kept`` are as in ``rules.match``. The batch axes (of the operands and the result) are None where
+    there is none, -1 where it is not the leading part of an axis.
+    """
+
+    node: str
+    op: str
+    meets: list[str]
+    gives: list[str]
+    chains: list[list[list[str]]]
+    literals: dict[str, Any]
+    shared: bool
+    equation: str
+    kept: list[list[int]]
+    operand_batches: list[int | None]
+    result_batch: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """A repaired file, the original, and what is to be shown. All of it is plain data, as JSON has it.
+
+    ``batches`` are the sizes to run, in the order of their importance, the batch 1, 2, 3 first. ``elements`` is how
+    many numbers all tensors of one sample have together. ``not_independent`` and ``no_oracle`` say why samples need
+    not be independent, and why the original at batch 1 does not compute what was meant; "" where that is to be shown.
+    ``seconds`` is the time after which no further batch is begun, ``largest`` the most numbers that one may have.
+    """
+
+    repaired: str
+    original: str
+    format: str
+    claims: list[Claim]
+    output_batches: list[int | None]
+    batches: list[int]
+    elements: int
+    not_independent: str = ""
+    no_oracle: str = ""
+    seconds: float = 20.0
+    largest: int = 1 << 29
+    skipped: str = field(default="", compare=False)
+
+    def as_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+def from_dict(data: dict[str, Any]) -> Request:
+    return Request(**{**data, "claims": [Claim(**claim) for claim in data["claims"]]})
+
+
+def make_request(
+    repaired: str, original: str, form: str, graph: Graph, changes: Sequence[Applied], after: Analysis
+) -> Request:
+    """The request for a repaired file.
+
+    Args:
+        graph: of the repaired model.
+        changes: what the rewriter did.
+        after: the analysis of the repaired file.
+    """
+    inference = after.inference
+    claims = [_claim(change) for change in changes]
+    # Of an output that nothing is known of, axis 0 is tried: a changed node is blamed on what is known of it alone.
+    outputs = [0 if v.axes is None else batch_axis(v) for v in inference.outputs()]
+    return Request(
+        repaired,
+        original,
+        form,
+        claims,
+        outputs,
+        _batches(changes, inference),
+        _elements(inference),
+        _not_independent(changes, outputs),
+        next((why for change in changes if (why := _no_oracle(change))), ""),
+        skipped=cannot_be_run(form, graph),
+    )
+
+
+def _claim(change: Applied) -> Claim:
+    found = change.candidate.match
+    return Claim(
+        shown(change.node),
+        change.op,
+        list(change.meets),
+        list(change.gives),
+        [[list(path) for path in chain] for chain in change.chains],
+        {str(k): literal.value for k, literal in change.literals.items()},
+        change.shared,
+        str(found.equation),
+        [list(kept) for kept in found.kept],
+        [batch_axis(operand.value) for operand in change.operands],
+        batch_axis(Value(found.output())),
+    )
+
+
+def batch_axis(value: Value) -> int | None:
+    """The axis whose leading part is the batch; None where there is none, -1 where it stands elsewhere in one."""
+    for position, axis in enumerate(value.axes or ()):
+        roles = [leaf.role for leaf in axis.flat()]
+        if Role.BATCH in roles:
+            return position if roles[0] is Role.BATCH else -1
+    return None
+
+
+def cannot_be_run(form: str, graph: Graph) -> str:
+    """Why the model must not be run, or ""."""
+    if form == "onnx":
+        return ""
+    if form not in _FORMATS:
+        return f"Keras does not load {form} files"
+    for operation in _operations(graph):
+        root = operation.module.split(".")[0]
+        if operation.opaque or operation.class_name in _RUNS_CODE or root not in ("", "keras"):
+            return f"{shown(operation.name)!r} ({shown(operation.class_name)}) is code, which is not run"
+    return ""
+
+
+def _operations(graph: Graph) -> Iterator[Operation]:
+    """Every operation of a model, of the models in it and of the layers that wrap others."""
+    waiting = list(graph.operations.values())
+    while waiting:
+        operation = waiting.pop()
+        yield operation
+        if operation.graph is not None:
+            waiting += operation.graph.operations.values()
+        for child in operation.children.values():
+            waiting += child if isinstance(child, list) else [child]
+
+
+# -- sizes -----------------------------
+def _batches(changes: Sequence[Applied], inference: Inference) -> list[int]:
+    """1, 2, 3, the sizes that meet at the changed nodes, then every other size of the graph."""
+    near = [a.size for c in changes for o in c.operands for a in o.value.axes or ()]
+    far = [
+        a.size
+        for _, item in inference.walk()
+        for vs in item.values.values()
+        for v in vs
+        for a in v.axes or ()
+    ]
+    groups = [sorted({size for size in sizes if isinstance(size, int)}) for sizes in (near, far)]
+    ordered = dict.fromkeys([1, 2, 3, *groups[0], *groups[1]])
+    return [size for size in ordered if size > 0][:_MAX_SIZES]
+
+
+def _elements(inference: Inference) -> int:
+    """The numbers in all tensors at batch 1, those of nested models once."""
+    return sum(
+        math.prod(a.size if isinstance(a.size, int) else _symbolic(a) for a in value.axes or ())
+        for _, item in inference.walk()
+        for values in item.values.values()
+        for value in values
+    )
+
+
+def _symbolic(axis: Axis) -> int:
+    return 1 if axis.role is Role.BATCH else _ASSUMED_SIZE
+
+
+# -- what can be expected -----------------------------
+def _not_independent(changes: Sequence[Applied], outputs: Sequence[int | None]) -> str:
+    """Why an output for a sample may depend on other samples, or ""."""
+    for change in changes:
+        mixed = next((t for t in _batch_terms(change) if len(t.names) > 1), None)
+        if mixed is not None:
+            return f"{shown(change.node)!r} pairs samples of batches of different size ({mixed})"
+    if all(axis in (None, -1) for axis in outputs):
+        return "no output has a batch axis"
+    return ""
+
+
+def _batch_terms(change: Applied) -> Iterator[Term]:
+    """What the equation calls the batch axes of the operands."""
+    found = change.candidate.match
+    for terms, kept, axes in zip(found.equation.operands, found.kept, found.operands, strict=True):
+        yield from (t for t, i in zip(terms, kept, strict=True) if axes[i].role is Role.BATCH)
+
+
+def _no_oracle(change: Applied) -> str:
+    """Why the node as it was does not compute at batch 1 what its equation says, or "".
+
+    With a batch of 1, its axis meets anything. The other axes meet as the convention lines them up; where the equation
+    pairs them so as well and the result has the same form, the original at batch 1 computes what is meant.
+    """
+    if _same_at_batch_one(change.candidate, change):
+        return ""
+    return f"at batch 1 {shown(change.node)!r} pairs its axes otherwise than {change.candidate.equation}"
+
+
+def _same_at_batch_one(candidate: Candidate, change: Applied) -> bool:
+    found = candidate.match
+    if (
+        len(found.equation.operands) == 1
+    ):  # a Reshape was lost: that the original does not run is seen when it is run
+        return True
+    if found.equation.joins:  # where one sample is repeated and nothing else is done, at batch 1 nothing is
+        return all(step.like is not None and step.axes == (0,) for step in candidate.plan.steps)
+    output = found.equation.output
+    ranks = [len(operand.value.axes or ()) for operand in change.operands]
+    if max(ranks) != len(output) or ranks != [len(axes) for axes in found.operands]:
+        return False  # or the operands became what the equation takes by a change upstream
+    batch = {name for term in _batch_terms(change) for name in term.names}
+    columns: list[set[tuple[str, ...]]] = [set() for _ in output]
+    for terms, kept, operand, rank in zip(
+        found.equation.operands, found.kept, change.operands, ranks, strict=True
+    ):
+        places = positions(change.convention, rank, len(output))
+        axes = operand.value.axes or ()
+        for term, axis in zip(terms, kept, strict=True):
+            if axes[axis].size != 1 and not set(term.names) <= batch:
+                columns[places[axis]].add(term.names)
+    return all(
+        column == {term.names} if column else set(term.names) <= batch or found.size(term) == 1
+        for column, term in zip(columns, output, strict=True)
+    )
