@@ -24,7 +24,7 @@ from .shapes.infer import infer
 
 if TYPE_CHECKING:
     from .export.onnx import Exported
-    from .formats.registry import ModelFile
+    from .formats.model_file import ModelFile
     from .proof import Prover
 
 MODES = ("safe", "best")

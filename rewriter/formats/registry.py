@@ -1,45 +1,160 @@
-"""Which format a file is, by its first bytes; every format gives a ``ModelFile``."""
+"""The formats of models, one row each: how a file is recognised and opened, what it is called and what runs it.
+
+A file is what its first bytes say; where they say nothing, what its name ends in.
+"""
 
 from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Protocol
+from dataclasses import dataclass
 
 from ..errors import BadFileError, UnsupportedError
-from ..files.hdf5 import Hdf5Index
-from ..ir.graph import Graph
-from ..passes.rewrite import Spelling
-from .keras.archive import KerasArchive
-from .keras.json_file import KerasJson
+from .model_file import ModelFile
 
-_HDF5 = b"\x89HDF\r\n\x1a\n"
-_ONNX = b"\x08"  # the first field of a ModelProto, its ir_version
+_START = 64  # bytes of a file by which it is recognised
 
 
-class ModelFile(Protocol):
-    """An opened model: its graph, which may be changed, and a way to write it with what was changed."""
+@dataclass(frozen=True, slots=True)
+class File:
+    """What is known of a path before it is opened: whether it is a folder, and the first bytes of a file."""
 
     path: str
-    graph: Graph
+    folder: bool
+    start: bytes
+
+    def ends_in(self, *suffixes: str) -> bool:
+        return self.path.lower().endswith(suffixes)
+
+
+@dataclass(frozen=True, slots=True)
+class Format:
+    """One format.
+
+    Attributes:
+        name: what ``ModelFile.format`` says of its files; "" where none is opened.
+        words: what it is called in a sentence.
+        suffixes: what the name of a file of it ends in; () for a folder, which has any name.
+        is_one: whether a path is a file of it.
+        open: opens one; raises BadFileError or UnsupportedError.
+        runtime: what runs it for a proof, a name of ``proof.runtimes``; "" where nothing does.
+    """
+
+    name: str
+    words: str
+    suffixes: tuple[str, ...]
+    is_one: Callable[[File], bool]
+    open: Callable[[str], ModelFile]
+    runtime: str = ""
 
     @property
-    def format(self) -> str: ...
+    def suffix(self) -> str:
+        """What a new file of it is to end in; "" for a folder."""
+        return self.suffixes[0] if self.suffixes else ""
 
-    @property
-    def spell(self) -> Spelling: ...
 
-    def write(self, target: str | os.PathLike[str]) -> None: ...
+def _archive(path: str) -> ModelFile:
+    from .keras.archive import KerasArchive
 
-    def load_weights(self) -> None: ...
+    return KerasArchive(path)
 
-    def variables(self) -> tuple[Hdf5Index | None, memoryview | None]: ...
 
-    def asset(self, name: str) -> bytes: ...
+def _json(path: str) -> ModelFile:
+    from .keras.json_file import KerasJson
 
-    def close(self) -> None: ...
+    return KerasJson(path)
+
+
+def _onnx(path: str) -> ModelFile:
+    from .onnx import OnnxModel
+
+    return OnnxModel(path)
+
+
+def _saved_model(path: str) -> ModelFile:
+    raise UnsupportedError("a TensorFlow SavedModel, which Keras 3 cannot load: save the model as .keras")
+
+
+def _hdf5(path: str) -> ModelFile:
+    raise UnsupportedError("an HDF5 model (.h5): load it in Keras and save it as .keras")
+
+
+def _pointer(path: str) -> ModelFile:
+    raise BadFileError("a Git LFS pointer, not the file itself: fetch it with git lfs pull")
+
+
+# In the order in which they are tried; what nothing recognises is taken for the last.
+FORMATS = (
+    Format(
+        "",
+        "a SavedModel",
+        (),
+        lambda file: file.folder and os.path.exists(os.path.join(file.path, "saved_model.pb")),
+        _saved_model,
+    ),
+    Format(
+        "",
+        "a Git LFS pointer",
+        (),
+        lambda file: file.start.startswith(b"version https://git-lfs.github.com/spec/"),
+        _pointer,
+    ),
+    Format(
+        "",
+        "an HDF5 model",
+        (".h5", ".hdf5"),
+        lambda file: file.start.startswith(b"\x89HDF\r\n\x1a\n"),
+        _hdf5,
+    ),
+    Format(
+        "onnx",
+        "an ONNX model",
+        (".onnx",),
+        # The first field of a ModelProto is its ir_version.
+        lambda file: not file.folder and (file.ends_in(".onnx") or file.start.startswith(b"\x08")),
+        _onnx,
+        "onnx_runtime",
+    ),
+    Format(
+        "json",
+        "a Keras model as JSON",
+        (".json",),
+        lambda file: (
+            not file.folder
+            and (file.ends_in(".json") or file.start.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"{"))
+        ),
+        _json,
+        "keras",
+    ),
+    Format(  # told from the next one by its metadata, once it is open
+        "keras-v2",
+        "an archive of Keras 2",
+        (),
+        lambda file: False,
+        _archive,
+    ),
+    Format(
+        "keras-v3",
+        "a Keras archive",
+        (".keras",),
+        lambda file: True,
+        _archive,
+        "keras",
+    ),
+)
+
+
+def format_of(name: str) -> Format:
+    """The format with a name that a ``ModelFile`` gave. StopIteration for any other."""
+    return next(each for each in FORMATS if each.name == name)
+
+
+def format_for(path: str | os.PathLike[str]) -> Format | None:
+    """The format that the name of a file says it is of, or None."""
+    lower = os.fspath(path).lower()
+    return next((each for each in FORMATS if each.suffixes and lower.endswith(each.suffixes)), None)
 
 
 @contextmanager
@@ -58,34 +173,18 @@ def open_model(path: str | os.PathLike[str]) -> Iterator[ModelFile]:
 
 
 def _open(path: str) -> ModelFile:
+    file = _looked_at(path)
+    return next(each for each in FORMATS if each.is_one(file)).open(path)
+
+
+def _looked_at(path: str) -> File:
     try:
         mode = os.stat(path).st_mode
+        if not stat.S_ISREG(mode):
+            return File(path, stat.S_ISDIR(mode), b"")
+        with open(path, "rb") as file:
+            return File(path, False, file.read(_START))
     except FileNotFoundError:
         raise BadFileError("no such file") from None
     except (OSError, ValueError) as error:
         raise BadFileError(f"cannot be read: {getattr(error, 'strerror', None) or error}") from None
-    if stat.S_ISDIR(mode):
-        if os.path.exists(os.path.join(path, "saved_model.pb")):
-            raise UnsupportedError(
-                "a TensorFlow SavedModel, which Keras 3 cannot load: save the model as .keras"
-            )
-        return KerasArchive(path)
-    if stat.S_ISREG(mode):
-        start = _first_bytes(path)
-        if start.startswith(_HDF5):
-            raise UnsupportedError("an HDF5 model (.h5): load it in Keras and save it as .keras")
-        if path.endswith(".onnx") or start.startswith(_ONNX):
-            from .onnx import OnnxModel
-
-            return OnnxModel(path)
-        if path.endswith(".json") or start.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"{"):
-            return KerasJson(path)
-    return KerasArchive(path)
-
-
-def _first_bytes(path: str) -> bytes:
-    try:
-        with open(path, "rb") as file:
-            return file.read(64)
-    except OSError as error:
-        raise BadFileError(f"cannot be read: {error.strerror}") from None

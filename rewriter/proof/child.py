@@ -15,15 +15,13 @@ from typing import Any
 
 from ..errors import shown
 from .request import CHECKS, Request, from_dict
+from .runtimes import runtime_of
 
 TIMEOUT = 300.0
 # Keras follows the calls of a graph by recursion; Python frames take no stack of C.
 _DEPTH = 200_000
 _MARK = "rewriter-proof "
-_PACKAGE, _HERE = __name__.split(".")[0], __name__.rpartition(".")[0]
-# The program that runs models of a format, and the packages that it needs.
-_KERAS = (f"{_HERE}.keras", ("tensorflow", "keras"))
-_RUNNERS = {"onnx": (f"{_HERE}.onnx_runtime", ("onnxruntime",))}
+_PACKAGE = __name__.split(".")[0]
 
 
 def in_child(request: Request, timeout: float = TIMEOUT, program: str = "") -> dict[str, Any]:
@@ -37,8 +35,10 @@ def in_child(request: Request, timeout: float = TIMEOUT, program: str = "") -> d
     """
     if request.skipped:
         return {"skipped": request.skipped}
-    module, needed = _RUNNERS.get(request.format, _KERAS)
-    return run_in_child(program or module, needed, request.as_dict(), timeout)
+    runtime = runtime_of(request.format)
+    if runtime is None:
+        return {"skipped": f"nothing here runs {request.format} files"}
+    return run_in_child(program or runtime.program, runtime.packages, request.as_dict(), timeout)
 
 
 def run_in_child(

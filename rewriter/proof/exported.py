@@ -13,7 +13,7 @@ from typing import Any
 
 from ..errors import VerificationError, shown
 from ..export.onnx.options import Options
-from ..formats.registry import ModelFile
+from ..formats.model_file import ModelFile
 from .child import run_in_child, serve
 from .keras.inputs import FREE_SIZES, Inputs
 from .request import cannot_be_run

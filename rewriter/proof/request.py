@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from ..errors import shown
+from ..formats.registry import format_of
 from ..ir.axis import Axis, Role, Value
 from ..ir.graph import Graph, Operation
 from ..passes.finding import Candidate
@@ -19,8 +20,6 @@ from ..shapes.inference import Inference
 
 # Layers of Keras that hold somebody's code, or another program.
 _RUNS_CODE = frozenset({"FlaxLayer", "JaxLayer", "Lambda", "TFSMLayer", "TorchModuleWrapper"})
-# What Keras loads; other formats are not run here.
-_FORMATS = frozenset({"keras-v3", "json", "h5"})
 _ASSUMED_SIZE = 16  # of an axis that is no plain number, for the estimate of memory
 _MAX_SIZES = 64
 
@@ -142,10 +141,11 @@ def batch_axis(value: Value) -> int | None:
 
 def cannot_be_run(form: str, graph: Graph) -> str:
     """Why the model must not be run, or ""."""
-    if form == "onnx":
+    runtime = format_of(form).runtime
+    if not runtime:
+        return f"nothing here runs {form} files"
+    if runtime != "keras":
         return ""
-    if form not in _FORMATS:
-        return f"Keras does not load {form} files"
     for operation in _operations(graph):
         root = operation.module.split(".")[0]
         if operation.opaque or operation.class_name in _RUNS_CODE or root not in ("", "keras"):

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import UnsupportedError, VerificationError, shown
 from ..files.atomic import provisional
-from ..formats.registry import open_model
+from ..formats.registry import format_of, open_model
 from ..ir.graph import Graph
 from ..passes.finding import Severity
 from ..passes.pipeline import Analysis, Outcome
@@ -16,10 +16,8 @@ from .request import Prover, make_request
 from .verdict import disproved, failure, judged
 
 if TYPE_CHECKING:
-    from ..formats.registry import ModelFile
+    from ..formats.model_file import ModelFile
 
-# By which readers tell the formats; what is not here is an archive of Keras.
-_SUFFIXES = {"json": ".json", "onnx": ".onnx"}
 NOT_ASKED = "--no-verify"
 
 
@@ -50,8 +48,7 @@ def write_proven(
         return _static(outcome.after) | judged(same, outcome.after.findings)
     if os.path.exists(target) and os.path.samefile(source.path, target):
         raise UnsupportedError("the output is the input itself: choose another name")
-    suffix = _SUFFIXES.get(source.format, ".keras")
-    with provisional(target, suffix) as path:
+    with provisional(target, format_of(source.format).suffix) as path:
         source.write(path)
         with open_model(path) as written:
             written.load_weights()

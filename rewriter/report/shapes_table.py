@@ -10,8 +10,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from ..errors import RewriterError, shown
-from ..formats.keras.archive import KerasArchive
-from ..formats.keras.weight_shapes import parameter_counts
 from ..formats.registry import open_model
 from ..ir.axis import Role, Value
 from ..ir.graph import Operation, TensorRef
@@ -56,12 +54,10 @@ class _Row:
 def of_file(path: str | os.PathLike[str], width: int) -> str:
     """The table of a model in a file."""
     with open_model(path) as source:
-        weights = None
-        if isinstance(source, KerasArchive):
-            try:
-                weights = parameter_counts(source)
-            except RewriterError:
-                weights = None  # shapes does not need them; repair says what is wrong with them
+        try:
+            weights = source.parameter_counts()
+        except RewriterError:
+            weights = None  # shapes does not need them; repair says what is wrong with them
         return table(source.path, infer(source.graph), weights, width)
 
 

@@ -6,7 +6,6 @@ import pytest
 
 from rewriter.errors import RewriterError
 from rewriter.formats.keras.archive import KerasArchive
-from rewriter.formats.keras.weight_shapes import parameter_counts
 from tests.cli.common import model as shipped
 from tests.cli.hostile import product
 
@@ -17,7 +16,7 @@ LOADABLE = [shipped(n) for n in ("valid", "axis_misaligned", "batch_misaligned",
 def counts(path) -> dict[str, int] | None:
     archive = KerasArchive(path)
     try:
-        return parameter_counts(archive)
+        return archive.parameter_counts()
     finally:
         archive.close()
 

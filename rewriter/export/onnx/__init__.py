@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from ...errors import UnsupportedError, shown
 from ...files.atomic import staged
 from ...files.digest import sha256
-from ...formats.registry import ModelFile
+from ...formats.model_file import ModelFile
 from .options import NEWEST_OPSET, OLDEST_OPSET, Exported, Options
 
 __all__ = ["NEWEST_OPSET", "OLDEST_OPSET", "Exported", "Options", "export", "exporting"]
@@ -76,10 +76,9 @@ def _written(source: ModelFile, path: str, options: Options, notes: dict[str, st
     from ... import __version__
     from .driver import Driver
     from .passes import HALF, optimise
-    from .weights import Weights
     from .write import write_model
 
-    builder = Driver(Weights(*source.variables()), options, source.asset).model(source.graph)
+    builder = Driver(source.variables(), options, source.asset).model(source.graph)
     optimise(builder)
     if options.fp16:
         optimise(builder, HALF)

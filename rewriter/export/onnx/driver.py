@@ -7,6 +7,7 @@ from typing import Any
 
 from ...errors import UnsupportedError, shown
 from ...formats.keras.layer_order import calls_in_order
+from ...formats.variables import Variables
 from ...ir.axis import Axis, Role, Value, new_axis
 from ...ir.graph import Graph, Literal, Operation, TensorRef, leaves, map_leaves, path_text
 from ...ir.size import Size, symbol
@@ -21,7 +22,6 @@ from .emitter import Emitter
 from .graph import Tensor
 from .options import Options
 from .registry import Refused, lowering_for
-from .weights import Weights
 
 # Layers that do not cast their operands (``self.autocast = False``, Keras 3.15).
 _NO_AUTOCAST = frozenset({"Embedding", "GroupNormalization", "LayerNormalization", "ReversibleEmbedding"})
@@ -39,7 +39,7 @@ class Driver:
     """Lowers one model. Raises UnsupportedError, with the node's name and class, for what has no ONNX form."""
 
     def __init__(
-        self, weights: Weights, options: Options, assets: Callable[[str], bytes] | None = None
+        self, weights: Variables, options: Options, assets: Callable[[str], bytes] | None = None
     ) -> None:
         self.weights = weights
         self.options = options
@@ -73,7 +73,7 @@ class Driver:
         """
         bound = {ref.node: tensor for ref, tensor in zip(graph.input_refs(), inputs, strict=True)}
         made: dict[str, list[Tensor]] = {}
-        groups = self.weights.groups(layers, graph)
+        groups = self.weights.places(layers, graph)
 
         def tensor_of(leaf: Any) -> Any:
             if isinstance(leaf, TensorRef):

@@ -9,15 +9,15 @@ from typing import Any
 import numpy as np
 
 from ...errors import BadFileError, shown
+from ...formats.variables import Variables
 from ...ir.axis import Value
 from ...ir.graph import Operation, leaves
 from ...ir.size import Size
 from ...shapes.call import Configured
 from .builder import Builder, Operand
 from .dtypes import FLOATS
-from .graph import Array, Tensor
+from .graph import Array, Data, Tensor
 from .registry import Refused
-from .weights import Weights
 
 
 @dataclass(slots=True)
@@ -33,7 +33,7 @@ class Emitter(Configured):
     outputs: list[Value]
     path: str
     group: str
-    weights: Weights
+    weights: Variables
     run: Callable[..., Any]
     assets: Callable[[str], bytes] | None = None
     _named: dict[Any, Tensor] = field(default_factory=dict)
@@ -136,7 +136,9 @@ class Emitter(Configured):
         """
         tensor = self._named.get((self.group, path))
         if tensor is None:
-            tensor = self.builder.stored(self.weights.data(self.group, path), f"{self.path}/{name}")
+            tensor = self.builder.stored(
+                Data(*self.weights.variable(self.group, path)), f"{self.path}/{name}"
+            )
             self._named[self.group, path] = tensor
         wanted = self.compute if dtype is None else dtype
         return self.cast(tensor, wanted) if wanted and tensor.dtype in FLOATS else tensor

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from ...errors import UnsupportedError, shown
-from ...formats.registry import ModelFile
+from ...formats.model_file import ModelFile
 from ...proof.child import run_in_child, serve
 from .options import Exported, Options
 

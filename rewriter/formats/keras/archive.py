@@ -11,12 +11,14 @@ from typing import Any
 from ...errors import BadFileError, UnsupportedError, shown
 from ...files.hdf5 import Hdf5Index, relink
 from ...files.zip import Archive, Patch, rewrite
+from ..variables import NoVariables, Variables
 from .config import parse_json, read_model
 from .config_writer import model_entry
 from .optimizer_state import relink_optimizer
 from .spelling import spell
 from .weight_groups import asset_names, moves, permutation
-from .weight_shapes import attach_shapes
+from .weight_shapes import attach_shapes, parameter_counts
+from .weights_file import WeightsFile
 
 _CONFIG, _METADATA, _WEIGHTS = "config.json", "metadata.json", "model.weights.h5"
 _MAX_CONFIG = 256 << 20
@@ -77,11 +79,13 @@ class KerasArchive:
     def _index(self) -> Hdf5Index:
         return Hdf5Index(self._buffer)
 
-    def variables(self) -> tuple[Hdf5Index | None, memoryview | None]:
-        """The index of the weights file and a view of its bytes, mapped where it is stored; None without one."""
-        if _WEIGHTS not in self.archive:
-            return None, None
-        return self._index, self._buffer
+    def variables(self) -> Variables:
+        """The variables, mapped where the weights file is stored in the archive as it is."""
+        return WeightsFile(self._index, self._buffer) if _WEIGHTS in self.archive else NoVariables()
+
+    def parameter_counts(self) -> dict[str, int] | None:
+        """The number of weights of each layer that has some; None without a weights file."""
+        return parameter_counts(self.graph, self._index) if _WEIGHTS in self.archive else None
 
     def asset(self, name: str) -> bytes:
         """A file that a layer saved beside its weights. Raises BadFileError without it."""

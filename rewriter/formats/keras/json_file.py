@@ -7,6 +7,7 @@ import os
 
 from ...errors import BadFileError, UnsupportedError
 from ...files.atomic import atomic_write
+from ..variables import NoVariables, Variables
 from .config import parse_json, read_model
 from .config_writer import model_entry
 from .spelling import spell
@@ -35,9 +36,12 @@ class KerasJson:
     def load_weights(self) -> None:
         """A configuration has no weights."""
 
-    def variables(self) -> tuple[None, None]:
+    def variables(self) -> Variables:
         """A configuration has no weights."""
-        return None, None
+        return NoVariables()
+
+    def parameter_counts(self) -> None:
+        """A configuration has no weights."""
 
     def asset(self, name: str) -> bytes:
         """A configuration has no assets. Raises BadFileError."""

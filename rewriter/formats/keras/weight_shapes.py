@@ -4,32 +4,24 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
 
 from ...files.hdf5 import Hdf5Index
 from ...ir.graph import Graph, Operation
 from .layer_order import numbered
 from .weight_groups import saved_groups
 
-if TYPE_CHECKING:
-    from .archive import KerasArchive
-
-_WEIGHTS = "model.weights.h5"
 # Random seeds are variables of a layer, but not weights (keras/src/layers/layer.py, Keras 3.15).
 _NOT_WEIGHTS = "seed_generator"
 # A configuration and the weights file can have different names for one layer (Keras 3.15).
 _FILED_AS = {("Bidirectional", "layer"): "forward_layer"}
 
 
-def parameter_counts(archive: KerasArchive) -> dict[str, int] | None:
-    """The number of weights of each layer that has some, by its path (``inner/dense``); None without a weights file.
+def parameter_counts(graph: Graph, index: Hdf5Index) -> dict[str, int]:
+    """The number of weights of each layer that has some, by its path (``inner/dense``).
 
-    A nested model has the sum of its layers. Raises BadFileError where the weights file is damaged.
+    A nested model has the sum of its layers.
     """
-    if _WEIGHTS not in archive.archive:
-        return None
-    index = Hdf5Index(archive.archive.open_raw(_WEIGHTS))
-    return dict(_model("", "layers", archive.graph, index))
+    return dict(_model("", "layers", graph, index))
 
 
 def attach_shapes(graph: Graph, index: Hdf5Index) -> None:

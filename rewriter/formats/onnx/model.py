@@ -8,6 +8,7 @@ from typing import Any
 
 from ...errors import BadFileError, UnsupportedError
 from ...files.atomic import atomic_write
+from ..variables import Variables
 from .names import external
 from .reader import Source, read
 from .spelling import spell
@@ -37,9 +38,12 @@ class OnnxModel:
     def load_weights(self) -> None:
         """The shapes of an ONNX model's weights are those of its tensors."""
 
-    def variables(self) -> Any:
+    def variables(self) -> Variables:
         """Raises UnsupportedError: there is nothing to translate."""
         raise UnsupportedError("it is an ONNX model already")
+
+    def parameter_counts(self) -> None:
+        """Which initializers are weights, an ONNX file does not tell."""
 
     def asset(self, name: str) -> bytes:
         """An ONNX model has no assets. Raises BadFileError."""

@@ -1,0 +1,65 @@
+"""What an opened model is, whatever its format."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from typing import Protocol
+
+from ..ir.graph import Graph
+from ..passes.rewrite import Spelling
+from .variables import Variables
+
+
+class ModelFile(Protocol):
+    """An opened model: its graph, which may be changed, and a way to write it with what was changed."""
+
+    path: str
+    graph: Graph
+
+    @property
+    def format(self) -> str:
+        """The name of its format in ``formats.registry``."""
+        ...
+
+    @property
+    def spell(self) -> Spelling:
+        """How the format writes the operations that are inserted."""
+        ...
+
+    def write(self, target: str | os.PathLike[str]) -> None:
+        """Write the model with its graph as it is now, whole or not at all; the very bytes where nothing changed.
+
+        Raises:
+            BadFileError: the file is damaged, or changed since it was opened.
+            UnsupportedError: a form that cannot be changed without loss.
+            OutputError: the target cannot be written.
+        """
+        ...
+
+    def load_weights(self) -> None:
+        """Give the graph's operations the shapes of their variables, where the file has them. Raises BadFileError."""
+        ...
+
+    def variables(self) -> Variables:
+        """The model's variables.
+
+        Raises:
+            BadFileError: they are damaged.
+            UnsupportedError: they are stored in a way that is not read.
+        """
+        ...
+
+    def parameter_counts(self) -> Mapping[str, int] | None:
+        """The number of weights of each layer that has some, by its path (``inner/dense``); None where none are told.
+
+        Raises:
+            BadFileError: they are damaged.
+        """
+        ...
+
+    def asset(self, name: str) -> bytes:
+        """A file that a layer saved beside its weights. Raises BadFileError without it."""
+        ...
+
+    def close(self) -> None: ...
