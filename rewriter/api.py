@@ -5,17 +5,19 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from .errors import UnsupportedError, UsageError
+from .errors import UsageError
 from .ir.graph import Graph, path_text
 from .passes.changes import Changes, changes
-from .passes.pipeline import Analysis, analyse
+from .passes.pipeline import Analysis, Outcome, analyse
 from .passes.pipeline import repair as repair_graph
 from .passes.sites import DEFAULT_OPS, families
 from .passes.suggest import Suggestion, parse_shape
 from .passes.suggest import suggest as suggest_shapes
 from .passes.verdicts import verdicts
+from .requests import Path, RepairRequest, check_files, check_mode, check_onnx, fits, is_model, wrong_suffix
 from .results import Report, Result, Shapes
 from .rules.table import Family, Rule, builtin
 from .shapes import layers as _layers  # noqa: F401 - importing them fills the table of axis rules
@@ -25,10 +27,8 @@ from .shapes.infer import infer
 if TYPE_CHECKING:
     from .export.onnx import Exported
     from .formats.model_file import ModelFile
+    from .passes.plan import Plan
     from .proof import Prover
-
-MODES = ("safe", "best")
-Path = str | os.PathLike[str]
 
 
 def check(
@@ -52,11 +52,12 @@ def check(
         RewriterError: the model or an argument cannot be used.
     """
     table = _table(rules)
-    _check_mode(mode)
+    check_mode(mode)
     families(ops)
-    if plan is not None:
-        _check_plan(model, plan)
+    if plan is not None and is_model(model):
+        raise UsageError("a plan is for a model in a file: save the model first")
     with _opened(model) as source:
+        check_files(source, {"the rules file": rules}, {"the plan": plan})
         source.load_weights()
         analysis = analyse(source.graph, table, mode, ops)
         report = Report(
@@ -76,7 +77,7 @@ def repair(
     mode: str = "safe",
     ops: str = DEFAULT_OPS,
     explicit: bool = False,
-    verify: bool | Prover = True,
+    verify: bool | Prover | None = None,
     rules: Path | None = None,
     plan: Path | None = None,
     dry_run: bool = False,
@@ -86,13 +87,14 @@ def repair(
     Args:
         model: a path, or a ``keras.Model``; with a model the result's ``model`` is the repaired one, weights and
             compile state kept, and ``output`` may be left out.
-        output: the file to write, of the same format.
+        output: the file to write, of the model's own format, or of ONNX where its name ends in ``.onnx``.
         onnx: a file to write the repaired model to as ONNX as well: both files are written, or neither.
         at: what the user says of multiplies, ``{node: rule or equation}``.
         ops: what is repaired: ``multiply``, or ``all``, as in ``check``.
         explicit: also write legal implicit broadcasts out.
-        verify: run the repaired model and compare it with what it must compute, in a process of its own; or what does
-            that (``formats.proof.in_process``). The written file is analysed again in any case.
+        verify: run the repaired model and compare it with what it must compute, in a process of its own: None where
+            that is possible here, True whatever it takes, False not at all; or what does that
+            (``proof.in_process``). The written file is analysed again in any case.
         plan: a file that ``check`` wrote: the choices in it are applied, and nothing else.
         dry_run: write nothing; the result's ``changes`` say what would be other.
 
@@ -102,57 +104,52 @@ def repair(
     Raises:
         RewriterError: the model or an argument cannot be used, or the repair failed its own proof.
     """
-    _check_mode(mode)
-    families(ops)
-    if onnx is not None and dry_run:
-        raise UsageError("a dry run writes nothing: leave onnx out")
-    if plan is not None:
-        if at or explicit or mode != "safe":
-            raise UsageError("a plan says all that is to be done: mode, at and explicit do not go with it")
-        _check_plan(model, plan)
-        if output is not None and _same_file(output, plan):
-            raise UsageError("the output is the plan itself: choose another name")
-    if dry_run and _is_model(model):
-        raise UsageError("a dry run is for a model in a file: save the model first")
-    if _is_model(model):
-        from .live import repair_model
-
-        return repair_model(
-            model,
-            lambda path, fixed, prover: repair(
-                path,
-                fixed,
-                onnx=onnx,
-                at=at,
-                mode=mode,
-                ops=ops,
-                explicit=explicit,
-                verify=prover if verify is True else verify,
-                rules=rules,
-            ),
-            output,
-        )
-    if output is None and not dry_run:
+    request = RepairRequest(output, onnx, at, mode, ops, explicit, verify, rules, plan, dry_run)
+    if is_model(model):
+        return _repair_model(model, request)
+    if output is None and onnx is None and not dry_run:
         raise UsageError("an output path is needed to repair a file")
-    table = _table(rules)
-    with _opened(model) as source:
-        nodes = sum(1 for _ in source.graph.walk())  # before nodes are inserted
-        source.load_weights()
-        left = None
-        if plan is not None:
-            from .files.digest import sha256
-            from .passes.plan import read
+    return _repair_file(model, request)
 
-            decided = read(plan).of(
-                sha256(source.path), [path_text(path) for path, _, _ in source.graph.walk()]
-            )
+
+def _repair_model(model: Any, request: RepairRequest) -> Result:
+    """Repair a model in memory, in a file of its own."""
+    from .live import repair_model
+
+    if request.plan is not None or request.dry_run:
+        raise UsageError("a plan and a dry run are for a model in a file: save the model first")
+    output, onnx = request.output, request.onnx
+    if output is not None and not fits(output, "keras-v3"):
+        if onnx is not None or not fits(output, "onnx"):
+            raise wrong_suffix(output, "keras-v3")
+        output, onnx = None, output
+
+    def repaired(path: str, target: str, prover: Prover) -> Result:
+        verify = request.verify if request.verify is not None else prover
+        return _repair_file(path, replace(request, output=target, onnx=onnx, verify=verify))
+
+    return repair_model(model, repaired, output)
+
+
+def _repair_file(path: Path, request: RepairRequest) -> Result:
+    """Repair a model in a file."""
+    table = _table(request.rules)
+    with _opened(path) as source:
+        own, onnx = request.outputs(source)
+        source.load_weights()
+        nodes = sum(1 for _ in source.graph.walk())  # before nodes are inserted
+        at, left, ops = request.at, None, request.ops
+        if request.plan is not None:
+            decided = _decided(request.plan, source)
             at, left, ops = decided.stated, decided.left, decided.ops
-        outcome = repair_graph(source.graph, table, source.spell, mode, at, explicit, left, ops)
-        counts = nodes, _counts(outcome.before)[1]
+        outcome = repair_graph(
+            source.graph, table, source.spell, request.mode, at, request.explicit, left, ops
+        )
         result = Result(
-            _name(model, source),
+            source.path,
             source.format,
-            *counts,
+            nodes,
+            _counts(outcome.before)[1],
             outcome.findings,
             verdicts(outcome.before),
             undecided=outcome.undecided,
@@ -160,59 +157,49 @@ def repair(
         if outcome.undecided:
             return result
         result.inserted = outcome.inserted
-        if output is None or dry_run:
+        if request.dry_run:
             result.changes = _changes(source.path, source.graph)
             return result
-        from .proof import in_child, write_proven
-
-        prover = (in_child if verify else None) if isinstance(verify, bool) else verify
 
         def look(graph: Graph) -> Analysis:
-            return analyse(graph, table, mode, ops)
+            return analyse(graph, table, request.mode, ops)
 
-        if onnx is None:
-            result.verified = write_proven(source, output, outcome, look, prover)
-        else:
-            _write_both(
-                source,
-                output,
-                onnx,
-                result,
-                prover is not None,
-                lambda path: write_proven(source, path, outcome, look, prover),
-            )
-        result.output = os.fspath(output)
+        _write(source, own, onnx, outcome, look, request.verify, result)
     return result
 
 
-def _write_both(
+def _write(
     source: ModelFile,
-    output: Path,
-    onnx: Path,
+    own: Path | None,
+    onnx: Path | None,
+    outcome: Outcome,
+    look: Callable[[Graph], Analysis],
+    verify: bool | Prover | None,
     result: Result,
-    verify: bool,
-    write: Callable[[str], dict[str, Any]],
 ) -> None:
-    """Write a repaired model and its ONNX form, both or neither."""
-    from .export.onnx import Options, exporting
-    from .files.atomic import provisional
-    from .formats.registry import open_model
+    """Write a repaired model in its own format, as ONNX, or both: all of it, or nothing."""
+    from .proof import in_child, proven
 
-    if _same_file(source.path, output) or _same_file(source.path, onnx):
-        raise UnsupportedError("the output is the input itself: choose another name")
-    if source.format == "onnx":
-        raise UsageError("the model is ONNX already: leave --onnx out")
-    rules = ",".join(sorted({change.rule for change in result.inserted}))
+    target = own if own is not None else onnx
+    assert target is not None
+    prover = verify if callable(verify) else None if verify is False else in_child
     with ExitStack() as stack:
-        path = stack.enter_context(provisional(output, os.path.splitext(source.path)[1]))
-        result.verified = write(path)
-        with open_model(path) as repaired:
-            repaired.load_weights()
-            options = Options(verify=verify)
-            exported = stack.enter_context(
-                exporting(repaired, onnx, options, {"rules": rules} if rules else {})
-            )
-    result.onnx, result.onnx_verified = exported.path, exported.verified
+        path, result.verified = stack.enter_context(
+            proven(source, target, outcome, look, prover, verify is True, own is not None)
+        )
+        if onnx is not None:
+            from .export.onnx import Options, exporting
+            from .formats.registry import open_model
+
+            applied = ",".join(sorted({change.rule for change in result.inserted}))
+            with open_model(path) as repaired:
+                repaired.load_weights()
+                options = Options(verify=False if verify is False else True if verify is True else None)
+                exported = stack.enter_context(
+                    exporting(repaired, onnx, options, {"rules": applied} if applied else {})
+                )
+            result.onnx, result.onnx_verified = exported.path, exported.verified
+    result.output = os.fspath(target)
 
 
 def shapes(model: Any) -> Shapes:
@@ -241,7 +228,7 @@ def export_onnx(model: Any, output: Path, *, rules: Sequence[str] = (), **option
     Args:
         model: a path, or a ``keras.Model``.
         rules: what was applied to it before, for the file's metadata.
-        options: the fields of ``formats.onnx.Options``: ``opset``, ``batch``, ``external_data`` …
+        options: the fields of ``export.onnx.Options``: ``opset``, ``batch``, ``external_data`` …
 
     Raises:
         UnsupportedError: a part of the model has no ONNX form; it is named, with the reason. Nothing is written.
@@ -250,9 +237,13 @@ def export_onnx(model: Any, output: Path, *, rules: Sequence[str] = (), **option
     """
     from .export.onnx import Options, export
 
+    asked = Options(**options)
     with _opened(model) as source:
+        check_onnx(output, source)
+        beside = f"{os.fspath(output)}.data" if asked.external_data else None
+        check_files(source, {}, {"the output": output, "the file of its weights": beside})
         source.load_weights()
-        return export(source, output, Options(**options), {"rules": ",".join(rules)} if rules else {})
+        return export(source, output, asked, {"rules": ",".join(rules)} if rules else {})
 
 
 def _table(path: Path | None) -> tuple[Rule, ...]:
@@ -270,19 +261,12 @@ def _changes(path: str, repaired: Graph) -> Changes:
         return changes(infer(source.graph), infer(repaired))
 
 
-def _check_plan(model: Any, plan: Path) -> None:
-    """A plan belongs to a file, and is another file."""
-    if _is_model(model):
-        raise UsageError("a plan is for a model in a file: save the model first")
-    if _same_file(model, plan):
-        raise UsageError("the plan is the model itself: choose another name")
+def _decided(plan: Path, source: ModelFile) -> Plan:
+    """What a plan says of the model of a file. Raises UsageError where it was made for another one."""
+    from .files.digest import sha256
+    from .passes.plan import read
 
-
-def _same_file(a: Path, b: Path) -> bool:
-    try:
-        return os.path.samefile(a, b)
-    except (OSError, ValueError):
-        return False
+    return read(plan).of(sha256(source.path), [path_text(path) for path, _, _ in source.graph.walk()])
 
 
 def _write_plan(
@@ -299,22 +283,13 @@ def _write_plan(
         file.write(content.encode())
 
 
-def _check_mode(mode: str) -> None:
-    if mode not in MODES:
-        raise UsageError(f"mode {mode!r}: it is safe or best")
-
-
 def _counts(analysis: Analysis) -> tuple[int, int]:
     nodes = sum(1 for _ in analysis.inference.graph.walk())
     return nodes, len({site.path for site in analysis.sites if site.family is Family.PRODUCT})
 
 
-def _is_model(model: Any) -> bool:
-    return hasattr(model, "get_config") and hasattr(model, "save")
-
-
 def _name(model: Any, source: ModelFile) -> str:
-    return source.path if not _is_model(model) else str(getattr(model, "name", "model"))
+    return source.path if not is_model(model) else str(getattr(model, "name", "model"))
 
 
 @contextmanager
@@ -322,7 +297,7 @@ def _opened(model: Any) -> Iterator[ModelFile]:
     """The model's file; a ``keras.Model`` is saved to a temporary one."""
     from .formats.registry import open_model
 
-    if _is_model(model):
+    if is_model(model):
         from .live import saved
 
         with saved(model) as path, open_model(path) as source:

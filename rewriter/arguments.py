@@ -50,7 +50,12 @@ def parser(run: Mapping[str, Run]) -> argparse.ArgumentParser:
 
     repair = _command(commands, "repair", run, "insert what is missing and write the model")
     repair.add_argument("model", metavar="MODEL", help="a saved model")
-    repair.add_argument("-o", "--output", metavar="OUT", help="the file to write (needed without --diff)")
+    repair.add_argument(
+        "-o",
+        "--output",
+        metavar="OUT",
+        help="the file to write, in the format that its name ends in: the model's own, or .onnx",
+    )
     repair.add_argument("--diff", action="store_true", help="show what would change, and write nothing")
     repair.add_argument("--onnx", metavar="FILE", help="write the repaired model as ONNX as well")
     repair.add_argument(
@@ -68,7 +73,9 @@ def parser(run: Mapping[str, Run]) -> argparse.ArgumentParser:
     _ops(repair)
     repair.add_argument("--explicit", action="store_true", help="also write legal implicit broadcasts out")
     repair.add_argument(
-        "--no-verify", dest="verify", action="store_false", help="do not run the repaired model"
+        "--verify",
+        action=argparse.BooleanOptionalAction,
+        help="run the repaired model: where that cannot be done, write nothing; --no-verify leaves it out",
     )
     _format(repair, "text", "json")
     _user_rules(repair)

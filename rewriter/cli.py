@@ -17,7 +17,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from .arguments import parser
-from .errors import OutputError, RewriterError, UsageError, VerificationError, shown
+from .errors import RewriterError, UsageError, VerificationError, shown
 
 if TYPE_CHECKING:
     from .report.console import Console
@@ -103,10 +103,7 @@ def _check(options: argparse.Namespace, console: Console) -> int:
         raise UsageError("--plan takes one model")
 
     def one(path: str) -> int:
-        try:
-            item = check(path, mode=options.mode, ops=options.ops, rules=rules, plan=options.plan)
-        except OutputError as error:
-            raise _NamedError(options.plan) from error
+        item = check(path, mode=options.mode, ops=options.ops, rules=rules, plan=options.plan)
         if options.format == "json":
             _print_json(console, as_json.report(item))
         elif options.format == "github":
@@ -134,7 +131,7 @@ def _check(options: argparse.Namespace, console: Console) -> int:
 
 
 def _repair(options: argparse.Namespace, console: Console) -> int:
-    if options.output is None and not options.diff:
+    if options.output is None and options.onnx is None and not options.diff:
         raise UsageError("-o OUT is needed: the file to write (or --diff, which writes none)")
     if options.plan is not None and (options.at or options.explicit or options.mode != "safe"):
         raise UsageError("--plan says all that is to be done: --at, --explicit and --mode do not go with it")
@@ -145,24 +142,19 @@ def _repair(options: argparse.Namespace, console: Console) -> int:
         from .api import repair
         from .report import as_json, diff, text
 
-        if options.output is not None:
-            _check_output(path, options.output)
-        try:
-            item = repair(
-                path,
-                options.output,
-                onnx=options.onnx,
-                at=at,
-                mode=options.mode,
-                ops=options.ops,
-                explicit=options.explicit,
-                verify=options.verify,
-                rules=rules,
-                plan=options.plan,
-                dry_run=options.diff,
-            )
-        except OutputError as error:
-            raise _NamedError(options.output) from error
+        item = repair(
+            path,
+            options.output,
+            onnx=options.onnx,
+            at=at,
+            mode=options.mode,
+            ops=options.ops,
+            explicit=options.explicit,
+            verify=options.verify,
+            rules=rules,
+            plan=options.plan,
+            dry_run=options.diff,
+        )
         if options.format == "json":
             _print_json(console, as_json.report(item))
         elif item.changes is not None:
@@ -265,7 +257,6 @@ def _export(options: argparse.Namespace, console: Console) -> int:
         from .api import export_onnx
         from .report import onnx
 
-        _check_output(path, options.output)
         names = (
             "opset",
             "batch",
@@ -277,10 +268,7 @@ def _export(options: argparse.Namespace, console: Console) -> int:
             "verify",
         )
         given = {name: getattr(options, name) for name in names if getattr(options, name) is not None}
-        try:
-            item = export_onnx(path, options.output, **given)
-        except OutputError as error:
-            raise _NamedError(options.output) from error
+        item = export_onnx(path, options.output, **given)
         console.write(onnx.text(item))
         return OK
 
@@ -299,14 +287,6 @@ _COMMANDS: dict[str, Callable[[argparse.Namespace, Console], int]] = {
 
 
 # -- what they share -----------------------------
-class _NamedError(Exception):
-    """An error that is about another file than the model; its cause says what it is."""
-
-    def __init__(self, name: str) -> None:
-        super().__init__(name)
-        self.name = name
-
-
 def _each(
     paths: Sequence[str],
     console: Console,
@@ -322,13 +302,10 @@ def _each(
         except BrokenPipeError:
             raise
         except Exception as error:
-            cause, name = error, path
-            if isinstance(error, _NamedError) and isinstance(error.__cause__, Exception):
-                cause, name = error.__cause__, error.name
-            unusable(path, _reason(cause), cause)
+            unusable(path, _reason(error), error)
             if console.out is not None:
                 console.out.flush()
-            status = _failed(console, cause, name)
+            status = _failed(console, error, getattr(error, "about", None) or path)
         worst = max(worst, status)
     return worst
 
@@ -387,9 +364,3 @@ def _stated(texts: Sequence[str]) -> dict[str, str]:
             parse(meaning)  # says what an equation lacks
         result[node] = meaning
     return result
-
-
-def _check_output(path: str, output: str) -> None:
-    with contextlib.suppress(OSError, ValueError):
-        if os.path.samefile(path, output):
-            raise _NamedError(output) from UsageError("the output is the input itself: choose another name")

@@ -9,7 +9,14 @@ _SHOWN = 200
 
 
 class RewriterError(Exception):
-    """Root of every error that this package raises on purpose: one line, without the file's name."""
+    """Root of every error that this package raises on purpose: one line, without the file's name.
+
+    ``about`` is the path of the file that it is about, where that is not the model's.
+    """
+
+    def __init__(self, text: str, about: str | None = None) -> None:
+        super().__init__(text)
+        self.about = about
 
 
 class BadFileError(RewriterError):

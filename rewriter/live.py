@@ -29,7 +29,7 @@ def repair_model(
     It is proven in this process, which has Keras and the model's own classes already.
     """
     with saved(model) as path:
-        fixed = os.path.join(os.path.dirname(path), "fixed.keras")
+        fixed = os.path.join(os.path.dirname(path), "fixed.keras") if output is None else os.fspath(output)
         # The model was made by this very process: its code is the caller's own.
         classes = _classes(model)
         result = repair(path, fixed, lambda request: in_process(request, classes, safe_mode=False))
@@ -39,13 +39,7 @@ def repair_model(
         import keras
 
         result.model = keras.saving.load_model(fixed, custom_objects=classes, safe_mode=False)
-        result.output = None
-        if output is not None:
-            from .formats.registry import open_model
-
-            with open_model(fixed) as source:
-                source.write(output)
-            result.output = os.fspath(output)
+        result.output = None if output is None else fixed
     return result
 
 

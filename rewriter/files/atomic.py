@@ -28,7 +28,7 @@ def atomic_write(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
     """
     target, temporary = _beside(path, ".tmp")
     flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
-    with _creating():
+    with _creating(target):
         descriptor = os.open(temporary, flags, 0o666)
     kept = False
     try:
@@ -39,7 +39,7 @@ def atomic_write(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
             kept = True
         except OSError as error:
             if error.errno in _CANNOT_STORE or error.filename == temporary:
-                raise OutputError(f"cannot be written: {_reason(error)}") from error
+                raise OutputError(f"cannot be written: {_reason(error)}", target) from error
             raise
     finally:
         if not kept:
@@ -48,11 +48,12 @@ def atomic_write(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
 
 
 @contextlib.contextmanager
-def provisional(path: str | os.PathLike[str], suffix: str) -> Iterator[str]:
+def provisional(path: str | os.PathLike[str], suffix: str, keep: bool = True) -> Iterator[str]:
     """A free name beside `path` for a file that becomes `path` when the block ends well, and is removed otherwise.
 
     Args:
         suffix: what the name ends in, for readers that go by it.
+        keep: False for a file that is removed in any case.
 
     Raises:
         OutputError: as `atomic_write`.
@@ -60,8 +61,9 @@ def provisional(path: str | os.PathLike[str], suffix: str) -> Iterator[str]:
     target, temporary = _beside(path, suffix)
     try:
         yield temporary
-        with _renaming():
-            os.replace(temporary, target)
+        if keep:
+            with _renaming(target):
+                os.replace(temporary, target)
     finally:
         with contextlib.suppress(FileNotFoundError):
             os.unlink(temporary)
@@ -79,11 +81,11 @@ def staged(path: str | os.PathLike[str]) -> Iterator[str]:
     """
     target, folder = _beside(path)
     directory, name = os.path.split(target)
-    with _creating():
+    with _creating(target):
         os.mkdir(folder)
     try:
         yield os.path.join(folder, name)
-        with _renaming():
+        with _renaming(target):
             for made in sorted(os.listdir(folder), key=lambda made: (made == name, made)):
                 os.replace(os.path.join(folder, made), os.path.join(directory, made))
     finally:
@@ -99,36 +101,36 @@ def _beside(path: str | os.PathLike[str], suffix: str = "") -> tuple[str, str]:
 
 
 @contextlib.contextmanager
-def _creating() -> Iterator[None]:
+def _creating(target: str) -> Iterator[None]:
     try:
         yield
     except FileNotFoundError as error:
-        raise OutputError("the directory to write to does not exist") from error
+        raise OutputError("the directory to write to does not exist", target) from error
     except (OSError, ValueError) as error:
-        raise OutputError(f"cannot write there: {_reason(error)}") from error
+        raise OutputError(f"cannot write there: {_reason(error)}", target) from error
 
 
 @contextlib.contextmanager
-def _renaming() -> Iterator[None]:
+def _renaming(target: str) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise OutputError(f"cannot be written: {_reason(error)}") from error
+        raise OutputError(f"cannot be written: {_reason(error)}", target) from error
 
 
 def _check_target(target: str, name: str) -> None:
     if name in ("", ".", ".."):
-        raise OutputError("the path to write to names no file")
+        raise OutputError("the path to write to names no file", target)
     try:
         mode = os.stat(target).st_mode
     except FileNotFoundError:
         return
     except (OSError, ValueError) as error:
-        raise OutputError(f"cannot write there: {_reason(error)}") from error
+        raise OutputError(f"cannot write there: {_reason(error)}", target) from error
     if stat.S_ISDIR(mode):
-        raise OutputError("the path to write to is a directory")
+        raise OutputError("the path to write to is a directory", target)
     if not stat.S_ISREG(mode):
-        raise OutputError("the path to write to is not a regular file")
+        raise OutputError("the path to write to is not a regular file", target)
 
 
 def _reason(error: Exception) -> str:

@@ -30,6 +30,8 @@ class ModelFile(Protocol):
     def write(self, target: str | os.PathLike[str]) -> None:
         """Write the model with its graph as it is now, whole or not at all; the very bytes where nothing changed.
 
+        That the target is no file of the model is for the caller to see to (``requests.check_files``).
+
         Raises:
             BadFileError: the file is damaged, or changed since it was opened.
             UnsupportedError: a form that cannot be changed without loss.
@@ -56,6 +58,10 @@ class ModelFile(Protocol):
         Raises:
             BadFileError: they are damaged.
         """
+        ...
+
+    def beside(self) -> list[str]:
+        """Paths of other files that the model rests on, as ONNX's external data."""
         ...
 
     def asset(self, name: str) -> bytes:

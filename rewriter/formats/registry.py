@@ -130,8 +130,8 @@ FORMATS = (
     ),
     Format(  # told from the next one by its metadata, once it is open
         "keras-v2",
-        "an archive of Keras 2",
-        (),
+        "a Keras archive",
+        (".keras",),
         lambda file: False,
         _archive,
     ),

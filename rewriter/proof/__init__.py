@@ -7,6 +7,6 @@ the model came out of it (``in_process``). What is compared is in ``checks``; wh
 from .child import in_child
 from .keras.checks import in_process
 from .request import Prover, Request
-from .write import write_proven
+from .write import proven
 
-__all__ = ["Prover", "Request", "in_child", "in_process", "write_proven"]
+__all__ = ["Prover", "Request", "in_child", "in_process", "proven"]

@@ -17,9 +17,8 @@ from ..passes.rewrite import Applied
 from ..rules.notation import Term
 from ..shapes.broadcast import positions
 from ..shapes.inference import Inference
+from ..shapes.keras_facts import facts_of
 
-# Layers of Keras that hold somebody's code, or another program.
-_RUNS_CODE = frozenset({"FlaxLayer", "JaxLayer", "Lambda", "TFSMLayer", "TorchModuleWrapper"})
 _ASSUMED_SIZE = 16  # of an axis that is no plain number, for the estimate of memory
 _MAX_SIZES = 64
 
@@ -148,7 +147,7 @@ def cannot_be_run(form: str, graph: Graph) -> str:
         return ""
     for operation in _operations(graph):
         root = operation.module.split(".")[0]
-        if operation.opaque or operation.class_name in _RUNS_CODE or root not in ("", "keras"):
+        if operation.opaque or facts_of(operation.class_name).runs_code or root not in ("", "keras"):
             return f"{shown(operation.name)!r} ({shown(operation.class_name)}) is code, which is not run"
     return ""
 

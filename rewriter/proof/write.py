@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import filecmp
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from ..errors import UnsupportedError, VerificationError, shown
@@ -13,7 +15,7 @@ from ..ir.graph import Graph
 from ..passes.finding import Severity
 from ..passes.pipeline import Analysis, Outcome
 from .request import Prover, make_request
-from .verdict import disproved, failure, judged
+from .verdict import PROVEN, disproved, failure, judged
 
 if TYPE_CHECKING:
     from ..formats.model_file import ModelFile
@@ -21,35 +23,41 @@ if TYPE_CHECKING:
 NOT_ASKED = "--no-verify"
 
 
-def write_proven(
+@contextmanager
+def proven(
     source: ModelFile,
     target: str | os.PathLike[str],
     outcome: Outcome,
     look: Callable[[Graph], Analysis],
     prover: Prover | None,
-) -> dict[str, Any]:
-    """Write the model beside ``target``, prove it there, and give it its name.
+    required: bool = False,
+    keep: bool = True,
+) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Write the model beside ``target``, prove it there, and give it its name when the block ends well.
 
     Args:
         source: the opened model with its graph as it is now.
         look: the analysis that found the faults.
         prover: runs the model; None leaves that out.
+        required: whether a proof that could not be run is an error.
+        keep: False for a file that is only wanted within the block.
 
-    Returns:
-        What was proven, as in the JSON: with a ``verdict``, and a ``reason`` where it is not proven.
+    Yields:
+        The path that it has meanwhile, and what was proven, as in the JSON: with a ``verdict``, and a ``reason`` where
+        it is not proven.
 
     Raises:
         VerificationError: the proof failed; nothing was written.
+        UnsupportedError: it could not be run, and is required; nothing was written.
         RewriterError: as ``ModelFile.write``.
     """
-    if not outcome.inserted:
-        source.write(target)
-        same = {"skipped": "nothing was inserted: the copy is identical to the input"}
-        return _static(outcome.after) | judged(same, outcome.after.findings)
-    if os.path.exists(target) and os.path.samefile(source.path, target):
-        raise UnsupportedError("the output is the input itself: choose another name")
-    with provisional(target, format_of(source.format).suffix) as path:
+    answer: dict[str, Any]
+    with provisional(target, format_of(source.format).suffix, keep) as path:
         source.write(path)
+        if not outcome.inserted:
+            answer = _as_it_was(source, path, keep)
+            yield path, _static(outcome.after) | judged(answer, outcome.after.findings)
+            return
         with open_model(path) as written:
             written.load_weights()
             after = look(written.graph)
@@ -59,7 +67,6 @@ def write_proven(
                 if finding.node not in allowed:
                     raise _failed("static", shown(finding.node), finding.message)
             request = make_request(path, source.path, source.format, written.graph, outcome.applied, after)
-        answer: dict[str, Any]
         if prover is None:
             answer = {"skipped": NOT_ASKED}
         elif wrong:
@@ -68,7 +75,17 @@ def write_proven(
             answer = prover(request)
         if "failed" in answer:
             raise VerificationError(failure(answer["failed"]), disproved(answer["failed"]))
-    return _static(after) | judged(answer, after.findings)
+        verified = _static(after) | judged(answer, after.findings)
+        if required and verified["verdict"] != PROVEN:
+            raise UnsupportedError(f"it was to be verified, which could not be done: {verified['reason']}")
+        yield path, verified
+
+
+def _as_it_was(source: ModelFile, path: str, kept: bool) -> dict[str, Any]:
+    """What is said of a file in which nothing was inserted."""
+    if kept and os.path.isfile(source.path) and filecmp.cmp(source.path, path, shallow=False):
+        return {"skipped": "nothing was inserted: the copy is identical to the input", "identical": True}
+    return {"skipped": "nothing was inserted"}
 
 
 def _static(after: Analysis) -> dict[str, Any]:

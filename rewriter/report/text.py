@@ -158,9 +158,9 @@ def result(item: Result, rules: Sequence[Rule], width: int) -> str:
         text = f"Nothing was written: {count(number, 'finding')} could not be decided."
         return "\n".join([*lines, *wrapped(paint(text, "red"), width)]) + "\n"
     lines += _inserted(item, width)
-    copy = "" if item.inserted else ", an identical copy of the input"
+    copy = ", an identical copy of the input" if (item.verified or {}).get("identical") else ""
     lines.append(f"Written: {paint(shown(item.output), 'bold')}{copy}")
-    if item.onnx:
+    if item.onnx and item.onnx != item.output:
         lines.append(f"Written: {paint(shown(item.onnx), 'bold')}")
     if item.onnx_verified is not None:
         word = "Not compared with Keras:" if "skipped" in item.onnx_verified else "As ONNX:"

@@ -14,6 +14,7 @@ from ..ir.axis import Axis
 from ..ir.graph import Operation
 from ..ir.size import Size, Truth, same
 from .call import Call, ShapeError
+from .keras_facts import facts_of
 from .spatial import call_flag, operand
 
 Shape = tuple[int, ...]
@@ -21,9 +22,6 @@ Demand = Callable[[Call, Shape], None]
 
 # Class name -> the variables that tell, each with what it demands.
 DEMANDS: dict[str, list[tuple[str, Demand]]] = {}
-
-# Where the layer inside meets the operand as it is: the class, and the key of what it holds.
-_HOLDS = {"RNN": "cell", "StackedRNNCells": "cells"}
 
 # Layers whose own weights say nothing of an operand, and why.
 NO_DEMAND: dict[str, str] = {
@@ -65,7 +63,7 @@ def check_weights(call: Call) -> None:
 
 def _taker(operation: Operation) -> Operation:
     """The operation whose weights the operand meets: of an RNN its cell, of stacked cells the first."""
-    inner = operation.children.get(_HOLDS.get(operation.class_name, ""))
+    inner = operation.children.get(facts_of(operation.class_name).meets)
     if isinstance(inner, list):
         inner = inner[0] if inner else None
     return operation if inner is None else _taker(inner)

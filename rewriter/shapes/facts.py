@@ -15,6 +15,7 @@ from ..ir.axis import Axis, AxisFacts, Facts, Role, Value, new_axis, unit_axis
 from ..ir.graph import Operation, map_leaves
 from ..ir.size import Size
 from .call import Call
+from .keras_facts import facts_of
 
 # The result holds the numbers of the first operand, in another place or some of them left out; dropout does at
 # inference. Class names of layers, of Keras's ops and of ONNX operators.
@@ -31,8 +32,6 @@ KEEPING = frozenset(
 )
 # Their rules say how the numbers moved (``transposed``).
 TRANSPOSING = frozenset(["Moveaxis", "Permute", "Rearrange", "Rot90", "Swapaxes", "Transpose"])
-# Their rules give what the layer inside gives.
-WRAPPING = frozenset({"TimeDistributed", "SpectralNormalization", "Bidirectional", "Pipeline"})
 # Layers that end with their activation.
 ACTIVATED = frozenset(
     {"Activation", "Dense", "EinsumDense"}
@@ -40,8 +39,6 @@ ACTIVATED = frozenset(
     | {f"Conv{n}DTranspose" for n in (1, 2, 3)}
 )
 SOFTMAXES = frozenset({"Softmax", "Sparsemax", "softmax", "sparsemax"})
-# Layers that say by ``axis`` where the channels are; others say it by ``data_format``.
-_NORMALISING = frozenset({"BatchNormalization", "SyncBatchNormalization", "GroupNormalization", "BatchNorm"})
 # ``x[..., k] @ y[..., k, n]``: which axes are summed is said by their places, not by the author.
 _BY_PLACE = frozenset({"Matmul", "Dot"})
 _SUMS = frozenset({"Sum", "ReduceSum"})
@@ -90,7 +87,7 @@ def sums_by_place(operation: Operation) -> bool:
 
 def settled(call: Call, result: Any) -> Any:
     """What a rule gave, with the facts that hold for the numbers of the result."""
-    if call.operation.class_name in WRAPPING or call.operation.kind == "model":
+    if facts_of(call.operation.class_name).wraps or call.operation.kind == "model":
         return result
     return map_leaves(lambda leaf: _settled(call, leaf) if isinstance(leaf, Value) else leaf, result)
 
@@ -158,7 +155,7 @@ def _order_after(call: Call, x: Value, axes: Sequence[Axis]) -> tuple[int, ...]:
 
 def _stated_channel(call: Call, rank: int) -> int | None:
     """Where a layer says that the channels are."""
-    if call.operation.class_name in _NORMALISING:
+    if facts_of(call.operation.class_name).channel_axis:
         axis = call.get("axis", -1)
         axis = axis[0] if isinstance(axis, (list, tuple)) and len(axis) == 1 else axis
         return axis if isinstance(axis, int) and -rank <= axis < rank else None

@@ -22,7 +22,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from rewriter.errors import BadFileError, OutputError, RewriterError, UnsupportedError
+from rewriter.errors import BadFileError, OutputError, RewriterError
 from rewriter.files.atomic import atomic_write
 from rewriter.files.zip import Archive, reader, records, rewrite, rewriting
 from rewriter.files.zip.crc import appended
@@ -535,18 +535,6 @@ def test_a_source_that_changes(saved: Saved, tmp_path: Path) -> None:
 
 
 # Output
-
-
-@pytest.mark.parametrize("link", [os.symlink, os.link, None])
-def test_the_output_is_not_the_input(
-    link: Callable[[Path, Path], None] | None, saved: Saved, tmp_path: Path
-) -> None:
-    path, out = saved(zipped()), tmp_path / "out"
-    if link:
-        link(path, out)
-    with Archive(path) as archive, pytest.raises(UnsupportedError, match="the input itself"):
-        rewrite(archive, out if link else path)
-    assert path.read_bytes() == zipped()
 
 
 def test_wrong_changes_are_a_mistake_of_the_caller(saved: Saved, tmp_path: Path) -> None:

@@ -63,10 +63,13 @@ def exporting(
             from .fallback import by_tf2onnx
 
             exported = by_tf2onnx(source, path, options, notes, str(error))
-        if options.verify:
+        if options.verify is not False:
             from ...proof.exported import verified
 
             exported.verified = verified(source, path, options, notes)
+            if options.verify and "skipped" in exported.verified:
+                why = exported.verified["skipped"]
+                raise UnsupportedError(f"it was to be verified, which could not be done: {why}")
         exported.path = os.fspath(target)
         exported.data = f"{exported.path}.data" if exported.data is not None else None
         yield exported

@@ -14,7 +14,7 @@ from ...ir.size import Size, symbol
 from ...shapes.call import Call, OpaqueError, ShapeError
 from ...shapes.infer import flatten_outputs, infer, infer_call
 from ...shapes.inference import Inference
-from ...shapes.layers.augmentation import KEEP
+from ...shapes.keras_facts import facts_of
 from . import lowering  # noqa: F401 - importing it fills the table of lowerings
 from .builder import Builder
 from .dtypes import FLOATS
@@ -23,14 +23,6 @@ from .graph import Tensor
 from .options import Options
 from .registry import Refused, lowering_for
 
-# Layers that do not cast their operands (``self.autocast = False``, Keras 3.15).
-_NO_AUTOCAST = frozenset({"Embedding", "GroupNormalization", "LayerNormalization", "ReversibleEmbedding"})
-# Layers whose ``call`` says ``training=True`` by default, which files record; ``predict`` says otherwise (Keras 3.15).
-_TRAINING_BY_DEFAULT = frozenset({*KEEP, "CenterCrop", "Equalization", "MaxNumBoundingBoxes", "Pipeline"}) | {
-    "RandomColorDegeneration", "RandomCrop", "RandomGrayscale", "Resizing"
-}  # fmt: skip
-# Layers whose lowering says all about the mask of their result: a merge has one where every operand has one.
-_OWN_MASKS = frozenset({"Add", "Average", "Concatenate", "Maximum", "Minimum", "Multiply", "Subtract"})
 _MAX_CALLS = 1_000_000
 _BATCH = symbol("B")
 
@@ -128,7 +120,7 @@ class Driver:
                 values = _inferred(operation, args, kwargs)
             if operation.kind == "layer":
                 args, kwargs = self._autocast(operation, args, kwargs)
-                if kwargs.get("training") is True and operation.class_name not in _TRAINING_BY_DEFAULT:
+                if kwargs.get("training") is True and not facts_of(operation.class_name).trains_by_default:
                     raise Refused("it is called with training=True")
             emitter = Emitter(
                 operation, args, kwargs, self.builder, values, path, group, self.weights, self._run
@@ -179,7 +171,7 @@ class Driver:
         self, operation: Operation, args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> tuple[tuple[Any, ...], dict[str, Any]]:
         dtype = Call(operation, (), {}).compute_dtype()
-        if dtype is None or operation.class_name in _NO_AUTOCAST:
+        if dtype is None or not facts_of(operation.class_name).casts:
             return args, kwargs
 
         def cast(leaf: Any) -> Any:
@@ -203,7 +195,7 @@ class Driver:
             )
         given = emitter.inputs
         carried = next((t.mask for t in given if t.mask is not None), None)
-        if emitter.operation.class_name in _OWN_MASKS:
+        if facts_of(emitter.operation.class_name).merges_masks:
             carried = None
         replaced: dict[int, Tensor] = {}
         for number, (tensor, value) in enumerate(zip(tensors, emitter.outputs, strict=True)):

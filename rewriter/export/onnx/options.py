@@ -19,7 +19,7 @@ class Options:
     ``batch`` fixes the batch of all inputs; ``external_data`` puts the weights into a file beside the model;
     ``nchw_inputs`` and ``nchw_outputs`` let images come and go channels first; ``fp16`` computes in half precision
     between float32 inputs and outputs; ``fallback`` names what takes over a model that cannot be exported here;
-    ``verify`` compares the result with Keras.
+    ``verify`` compares the result with Keras, None only where that can be done here.
     """
 
     opset: int = NEWEST_OPSET
@@ -29,7 +29,7 @@ class Options:
     nchw_outputs: bool = False
     fp16: bool = False
     fallback: str | None = None
-    verify: bool = False
+    verify: bool | None = False
 
     def check(self) -> None:
         """Raises UsageError for what cannot be asked for."""

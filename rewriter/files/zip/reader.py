@@ -167,13 +167,6 @@ class Archive:
         if _identity(now) != _identity(self._state):
             raise BadFileError("the file changed while it was read")
 
-    def is_file(self, path: str | os.PathLike[str]) -> bool:
-        """Whether `path` leads to this very file, be it through symlinks or hard links."""
-        try:
-            return os.path.samestat(os.stat(path), self._state)
-        except OSError:
-            return False
-
 
 def _open_regular(path: str) -> tuple[int, os.stat_result]:
     try:

@@ -9,7 +9,6 @@ import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import BinaryIO
 
-from ...errors import UnsupportedError
 from ..atomic import atomic_write
 from .crc import appended as crc_difference
 from .reader import Archive
@@ -47,7 +46,6 @@ def rewrite(
     Raises:
         BadFileError: a member is damaged, or the source changed meanwhile. Nothing is left behind.
         OutputError: see `atomic_write`.
-        UnsupportedError: `target` is the source itself.
         ValueError: a member is unknown, changed in two ways, two get one name, or a patch lies outside its content.
     """
     replace = replace or {}
@@ -55,8 +53,6 @@ def rewrite(
     rename = {old: new for old, new in (rename or {}).items() if old != new}
     _check_changes(source, replace, patch)
     _check_names(source, rename, {*replace, *patch})
-    if source.is_file(target):
-        raise UnsupportedError("the output is the input itself: choose another name")
     with atomic_write(target) as stream:
         if replace or patch or rename:
             _write_changed(source, stream, replace, patch, rename)

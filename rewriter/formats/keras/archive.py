@@ -87,6 +87,10 @@ class KerasArchive:
         """The number of weights of each layer that has some; None without a weights file."""
         return parameter_counts(self.graph, self._index) if _WEIGHTS in self.archive else None
 
+    def beside(self) -> list[str]:
+        """All of it is in the archive."""
+        return []
+
     def asset(self, name: str) -> bytes:
         """A file that a layer saved beside its weights. Raises BadFileError without it."""
         if name not in self.archive:

@@ -6,14 +6,9 @@ from typing import Any
 
 from ...errors import UnsupportedError, shown
 from ...ir.graph import Graph, Literal, Node, Operation, TensorRef, leaves, map_leaves
+from ...shapes.keras_facts import facts_of
 from .config import is_legacy
 from .dialect import Dialect, dialect_of, newest
-
-# Layers without weights whose `build` only checks shapes. Keras calls it on loading with the recorded `build_config`,
-# which a repair makes stale; without that entry they are built when they are called.
-_BUILT_BY_CALL = frozenset(
-    {"Add", "Average", "Concatenate", "Dot", "Maximum", "Minimum", "Multiply", "Subtract"}
-)
 
 
 def model_entry(entry: dict[str, Any], graph: Graph, version: Any = None) -> dict[str, Any]:
@@ -122,7 +117,7 @@ def _entry(
         }
         return spelled(inserted)
     entry = operation.raw
-    if stale and "build_config" in entry and operation.class_name in _BUILT_BY_CALL:
+    if stale and "build_config" in entry and facts_of(operation.class_name).built_by_call:
         entry = {key: value for key, value in entry.items() if key != "build_config"}
     config = _inner_config(operation, spelled)
     if config is not operation.config:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 
-from ...errors import BadFileError, UnsupportedError
+from ...errors import BadFileError
 from ...files.atomic import atomic_write
 from ..variables import NoVariables, Variables
 from .config import parse_json, read_model
@@ -43,6 +43,10 @@ class KerasJson:
     def parameter_counts(self) -> None:
         """A configuration has no weights."""
 
+    def beside(self) -> list[str]:
+        """A configuration rests on nothing."""
+        return []
+
     def asset(self, name: str) -> bytes:
         """A configuration has no assets. Raises BadFileError."""
         raise BadFileError("a configuration holds no weights: save the model as .keras")
@@ -52,8 +56,6 @@ class KerasJson:
 
     def write(self, target: str | os.PathLike[str]) -> None:
         """Write the configuration with the graph as it is now; the same bytes where nothing changed."""
-        if os.path.exists(target) and os.path.samefile(self.path, target):
-            raise UnsupportedError("the output is the input itself: choose another name")
         entry = model_entry(self.entry, self.graph)
         data = self.data if entry is self.entry else json.dumps(entry).encode()
         with atomic_write(target) as stream:

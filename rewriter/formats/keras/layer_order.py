@@ -15,9 +15,7 @@ from collections.abc import Iterable, Iterator
 
 from ...ir.graph import Graph, Node, Operation, TensorRef
 from ...shapes.infer import flatten_outputs
-
-# A configuration names a class as it is exported; groups are named after the class itself (seen in Keras 3.15).
-_CLASS_OF = {"GroupQueryAttention": "GroupedQueryAttention"}
+from ...shapes.keras_facts import facts_of
 
 
 def layers_in_order(graph: Graph) -> list[Operation]:
@@ -40,7 +38,7 @@ def numbered(class_names: Iterable[str]) -> list[str]:
     used: Counter[str] = Counter()
     result = []
     for class_name in class_names:
-        stem = snake_case(_CLASS_OF.get(class_name, class_name))
+        stem = snake_case(facts_of(class_name).filed_as or class_name)
         result.append(f"{stem}_{used[stem]}" if used[stem] else stem)
         used[stem] += 1
     return result

@@ -1,16 +1,17 @@
 """The trainable variables of a model, in the order of ``model.trainable_variables``.
 
 That order is the order of the layers, models inside models included; within a layer it never changes. Source:
-``Layer.variables`` in ``keras/src/layers/layer.py`` and ``get_config`` of the classes below, Keras 3.15.
+``Layer.variables`` in ``keras/src/layers/layer.py``, Keras 3.15.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 from ...files.hdf5 import Hdf5Index
 from ...ir.graph import Graph, Operation
+from ...shapes.keras_facts import facts_of
 from .layer_order import layers_in_order
 from .weight_groups import saved_groups
 
@@ -25,30 +26,6 @@ class Unit(NamedTuple):
 
     key: tuple[str, ...]
     shapes: tuple[Shape, ...]
-
-
-def _none(config: dict[str, Any]) -> int:
-    return 0
-
-
-# How many of a layer's own variables, counted from the first, are trained; of other classes all are. A
-# SpectralNormalization keeps its layer's kernel a second time, a stateful RNN its states.
-OWN: dict[str, Callable[[dict[str, Any]], int]] = {
-    "BatchNormalization": lambda config: bool(config.get("scale", True)) + bool(config.get("center", True)),
-    "SyncBatchNormalization": lambda config: (
-        bool(config.get("scale", True)) + bool(config.get("center", True))
-    ),
-    "Normalization": _none,
-    "Discretization": _none,
-    "SpectralNormalization": _none,
-    "RNN": _none,
-    "SimpleRNN": _none,
-    "GRU": _none,
-    "LSTM": _none,
-    "ConvLSTM1D": _none,
-    "ConvLSTM2D": _none,
-    "ConvLSTM3D": _none,
-}
 
 
 def trainable_units(index: Hdf5Index, saved: Graph, graph: Graph) -> list[Unit]:
@@ -102,7 +79,7 @@ def _own(index: Hdf5Index, path: str, operation: Operation | None) -> list[Shape
         return shapes
     if operation.config.get("trainable") is False:
         return []
-    count = OWN.get(operation.class_name)
+    count = facts_of(operation.class_name).trained
     return shapes if count is None else shapes[: count(operation.config)]
 
 

@@ -7,13 +7,12 @@ from collections.abc import Iterator
 
 from ...files.hdf5 import Hdf5Index
 from ...ir.graph import Graph, Operation
+from ...shapes.keras_facts import facts_of
 from .layer_order import numbered
 from .weight_groups import saved_groups
 
 # Random seeds are variables of a layer, but not weights (keras/src/layers/layer.py, Keras 3.15).
 _NOT_WEIGHTS = "seed_generator"
-# A configuration and the weights file can have different names for one layer (Keras 3.15).
-_FILED_AS = {("Bidirectional", "layer"): "forward_layer"}
 
 
 def parameter_counts(graph: Graph, index: Hdf5Index) -> dict[str, int]:
@@ -53,9 +52,10 @@ def _attach(path: str, operation: Operation, index: Hdf5Index) -> None:
 
 def _held(operation: Operation) -> Iterator[tuple[str, Operation]]:
     """The layers that a layer holds, each with the group of its weights below the layer's own."""
+    filed_as = facts_of(operation.class_name).children_filed_as
     for key, child in operation.children.items():
         if isinstance(child, Operation):
-            yield _FILED_AS.get((operation.class_name, key), key), child
+            yield filed_as.get(key, key), child
         else:
             groups = numbered(each.class_name for each in child)
             yield from ((f"{key}/{group}", each) for group, each in zip(groups, child, strict=True))

@@ -45,6 +45,10 @@ class OnnxModel:
     def parameter_counts(self) -> None:
         """Which initializers are weights, an ONNX file does not tell."""
 
+    def beside(self) -> list[str]:
+        """The files that hold its external data."""
+        return [os.path.join(os.path.dirname(self.path), name) for name in external(self.source.proto)]
+
     def asset(self, name: str) -> bytes:
         """An ONNX model has no assets. Raises BadFileError."""
         raise BadFileError("an ONNX model has no assets")
@@ -56,11 +60,9 @@ class OnnxModel:
         """Write the model with its graph as it is now; the same bytes where nothing changed.
 
         Raises:
-            UnsupportedError: the output is the input, or is somewhere from where its weights would not be found.
+            UnsupportedError: the target is somewhere from where its weights would not be found.
             OutputError: the target cannot be written.
         """
-        if os.path.exists(target) and os.path.samefile(self.path, target):
-            raise UnsupportedError("the output is the input itself: choose another name")
         self._check_weights(target)
         changed = any(node.changed for node in self.graph.nodes.values())
         with atomic_write(target) as stream:

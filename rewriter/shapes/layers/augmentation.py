@@ -8,34 +8,9 @@ from typing import Any
 from ...ir.axis import Axis, Role, Value, new_axis
 from ...ir.size import Truth, same
 from ..call import Call, ShapeError, known, layer
+from ..keras_facts import IMAGE_FOR_IMAGE
 from ..spatial import autocast, hint_all, resized
 
-KEEP = (
-    "AugMix",
-    "AutoContrast",
-    "ContrastLimitedAdaptiveHistogramEqualization",
-    "CutMix",
-    "MixUp",
-    "RandAugment",
-    "RandomBrightness",
-    "RandomColorJitter",
-    "RandomContrast",
-    "RandomElasticTransform",
-    "RandomErasing",
-    "RandomFlip",
-    "RandomGaussianBlur",
-    "RandomHue",
-    "RandomInvert",
-    "RandomPerspective",
-    "RandomPosterization",
-    "RandomRotation",
-    "RandomSaturation",
-    "RandomSharpness",
-    "RandomShear",
-    "RandomTranslation",
-    "RandomZoom",
-    "Solarization",
-)
 Transform = Callable[[Call, tuple[Axis, ...]], tuple[Axis, ...]]
 
 
@@ -74,7 +49,7 @@ def _same(call: Call, axes: tuple[Axis, ...]) -> tuple[Axis, ...]:
     return axes
 
 
-@layer(*KEEP)
+@layer(*IMAGE_FOR_IMAGE)
 def keep(call: Call) -> Any:
     """``augment(x[B, H, W, C]) -> [B, H, W, C]``."""
     return transformed(call, _same, lambda value: call.compute_dtype())

@@ -9,7 +9,7 @@ import numpy as np
 
 from .....ir.graph import map_leaves
 from .....shapes.infer import flatten_outputs
-from .....shapes.layers.augmentation import KEEP
+from .....shapes.keras_facts import IMAGE_FOR_IMAGE
 from ...emitter import Emitter
 from ...graph import Tensor
 from ...registry import Refused, layer, refuse_layers
@@ -48,7 +48,7 @@ def untouched(call: Emitter) -> Any:
     return _images(call, lambda x: x)
 
 
-@layer(*(name for name in KEEP if name not in (*_ALWAYS, *_UNTOUCHED)))
+@layer(*(name for name in IMAGE_FOR_IMAGE if name not in (*_ALWAYS, *_UNTOUCHED)))
 def passed(call: Emitter) -> Any:
     """``augment(x) -> x`` in the compute dtype: images, or a dict of images and labels."""
     return _images(call, lambda x: call.cast(x, call.compute))

@@ -1,0 +1,141 @@
+"""What is asked for, checked once, before anything is read: options that go together, and files that are not one."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from .errors import UsageError
+from .passes.sites import DEFAULT_OPS, families
+
+if TYPE_CHECKING:
+    from .formats.model_file import ModelFile
+    from .proof import Prover
+
+MODES = ("safe", "best")
+Path = str | os.PathLike[str]
+
+
+@dataclass(frozen=True, slots=True)
+class RepairRequest:
+    """What ``repair`` is asked for, as its arguments. Raises UsageError for what cannot be asked for together.
+
+    ``verify`` is None to prove what can be proven here, True where that has to be possible, False to leave it out, or
+    what proves it.
+    """
+
+    output: Path | None = None
+    onnx: Path | None = None
+    at: Mapping[str, str] | None = None
+    mode: str = "safe"
+    ops: str = DEFAULT_OPS
+    explicit: bool = False
+    verify: bool | Prover | None = None
+    rules: Path | None = None
+    plan: Path | None = None
+    dry_run: bool = False
+
+    def __post_init__(self) -> None:
+        check_mode(self.mode)
+        families(self.ops)
+        if self.dry_run and self.onnx is not None:
+            raise UsageError("a dry run writes nothing: leave onnx out")
+        if self.dry_run and self.verify is True:
+            raise UsageError("a dry run writes nothing that could be verified")
+        if self.plan is not None and (self.at or self.explicit or self.mode != "safe"):
+            raise UsageError("a plan says all that is to be done: mode, at and explicit do not go with it")
+
+    def outputs(self, source: ModelFile) -> tuple[Path | None, Path | None]:
+        """The files to write, of the model's own format and as ONNX, by what their names end in.
+
+        Raises:
+            UsageError: a name says another format, or a file would take the place of another one of the run.
+        """
+        own, onnx = self.output, self.onnx
+        if own is not None and not fits(own, source.format):
+            if onnx is not None and fits(own, "onnx"):
+                raise UsageError("both names are of ONNX files: give one")
+            if not fits(own, "onnx"):
+                raise wrong_suffix(own, source.format)
+            own, onnx = None, own
+        if onnx is not None:
+            check_onnx(onnx, source)
+        reads = {"the plan": self.plan, "the rules file": self.rules}
+        check_files(source, reads, {"the output": own, "the ONNX file": onnx})
+        return own, onnx
+
+
+def check_mode(mode: str) -> None:
+    """Raises UsageError for a mode that there is not."""
+    if mode not in MODES:
+        raise UsageError(f"mode {mode!r}: it is safe or best")
+
+
+def is_model(model: Any) -> bool:
+    """True for a ``keras.Model``, False for a path."""
+    return hasattr(model, "get_config") and hasattr(model, "save")
+
+
+def check_files(
+    source: ModelFile, reads: Mapping[str, Path | None], writes: Mapping[str, Path | None]
+) -> None:
+    """Raises UsageError where a file to write is the model, one that it rests on, one that is read, or another output.
+
+    Links and spellings of a path do not matter.
+
+    Args:
+        reads, writes: other files that are read, and all that are written, by what they are called.
+    """
+    taken: list[tuple[str, Path]] = [("the input", source.path)]
+    taken += [("a file of the input's weights", path) for path in source.beside()]
+    taken += [(words, path) for words, path in reads.items() if path is not None]
+    for words, path in writes.items():
+        if path is None:
+            continue
+        other = next((name for name, used in taken if same_file(used, path)), None)
+        if other is not None:
+            raise UsageError(f"{words} is {other} itself: choose another name", os.fspath(path))
+        taken.append((words, path))
+
+
+def same_file(a: Path, b: Path) -> bool:
+    """Whether two paths lead to one file, be it there or not yet, through links and other spellings too."""
+    try:
+        if os.path.samefile(a, b):
+            return True
+    except (OSError, ValueError):
+        pass
+    try:
+        return os.path.normcase(os.path.realpath(a)) == os.path.normcase(os.path.realpath(b))
+    except (OSError, ValueError):
+        return False
+
+
+# -- what a name says of the format -----------------------------
+def fits(path: Path, form: str) -> bool:
+    """Whether a name says that its file is of a format of ``formats.registry``."""
+    from .formats.registry import format_of
+
+    suffixes = format_of(form).suffixes
+    name = os.path.basename(os.fspath(path)).lower()
+    return not suffixes or any(name.endswith(suffix) and name != suffix for suffix in suffixes)
+
+
+def check_onnx(path: Path, source: ModelFile) -> None:
+    """Raises UsageError where a model is not to be written as ONNX under this name."""
+    if source.format == "onnx":
+        raise UsageError("the model is ONNX already")
+    if not fits(path, "onnx"):
+        raise UsageError("the name of an ONNX file ends in .onnx", os.fspath(path))
+
+
+def wrong_suffix(path: Path, form: str) -> UsageError:
+    """Why a repaired model of a format is not written under this name."""
+    from .formats.registry import format_for, format_of
+
+    own, other = format_of(form), format_for(path)
+    ends = " or ".join(dict.fromkeys((*own.suffixes, *format_of("onnx").suffixes)))
+    said = f"{other.words} is not written from {own.words}" if other is not None else "it says no format"
+    return UsageError(f"{said}: the output's name ends in {ends}", os.fspath(path))
