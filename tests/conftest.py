@@ -31,6 +31,6 @@ def numerical_proof(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture(scope="session")
 def workshop(tmp_path_factory: pytest.TempPathFactory):
     """Makes originals and mutants on disk, each once."""
-    from tests.workshop import Workshop
+    from tests.mutation.workshop import Workshop
 
     return Workshop(tmp_path_factory.mktemp("workshop"))

@@ -61,7 +61,7 @@ def test_desired_values_that_show_nothing_are_rejected(empty):
 
 
 def test_tokens_stay_inside_the_embedding_table(workshop):
-    from tests.mutants import MUTANTS
+    from tests.mutation.mutants import MUTANTS
 
     model = workshop.original(MUTANTS["temporal-tokens-distinct-edited-expand_dims"])
     tokens = support.random_inputs(model, 64)
@@ -70,7 +70,7 @@ def test_tokens_stay_inside_the_embedding_table(workshop):
 
 
 def test_dictionary_inputs_keep_their_structure(workshop):
-    from tests.mutants import MUTANTS
+    from tests.mutation.mutants import MUTANTS
 
     model = workshop.original(MUTANTS["film-dict-distinct-edited-expand"])
     inputs = support.random_inputs(model, 3)
@@ -81,7 +81,7 @@ def test_dictionary_inputs_keep_their_structure(workshop):
 
 
 def test_transplanted_weights_are_compared_by_layer(workshop):
-    from tests.mutants import MUTANTS
+    from tests.mutation.mutants import MUTANTS
     from tests.zoo import ZOO
 
     model = workshop.original(MUTANTS["nested-distinct-edited-block.expand"])

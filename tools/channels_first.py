@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tests import support
-from tests.mutate import MERGES, Config, rebuild_config, references
+from tests.mutation.edits import MERGES, Config, rebuild_config, references
 
 if TYPE_CHECKING:
     import keras

@@ -22,7 +22,7 @@ ROOT = Path(__file__).resolve().parent.parent
 if str(ROOT) not in sys.path:
     sys.path.insert(0, str(ROOT))
 
-from tests.mutate import Recipe, mutate  # noqa: E402 - needs the path above
+from tests.mutation.edits import Recipe, mutate  # noqa: E402 - needs the path above
 
 FIXED_DATE = "2026-01-01@00:00:00"
 ZIP_DATE = (1980, 1, 1, 0, 0, 0)

@@ -56,7 +56,7 @@ from rewriter.passes.rewrite import Rewriter  # noqa: E402
 from rewriter.passes.sites import DEFAULT_OPS, OPS  # noqa: E402
 from rewriter.rules.table import builtin  # noqa: E402
 from tests import support  # noqa: E402
-from tests.mutate import (  # noqa: E402
+from tests.mutation.edits import (  # noqa: E402
     Config,
     locate,
     operand_shapes,

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from tests.mutate import (
+from tests.mutation.edits import (
     MERGES,
     OPS,
     Config,

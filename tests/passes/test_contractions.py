@@ -14,7 +14,7 @@ from keras import layers, ops
 from keras.src.ops.numpy import Einsum, Matmul
 
 import rewriter
-from tests.mutate import locate, read_config, write_config
+from tests.mutation.edits import locate, read_config, write_config
 from tests.passes.test_downstream import forget
 from tests.passes.test_family import assert_computes, broken
 from tests.zoo.common import randomise

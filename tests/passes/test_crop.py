@@ -19,7 +19,7 @@ from rewriter.rules.match import Match, NoMatch, match
 from rewriter.rules.notation import parse
 from rewriter.rules.oracle import evaluate
 from rewriter.shapes.broadcast import Convention
-from tests.formats.test_onnx_read import fixed, graph_model, random, run, save
+from tests.formats.onnx.test_read import fixed, graph_model, random, run, save
 from tests.passes.test_family import assert_computes, broken
 from tests.rules import plans
 from tests.zoo.common import randomise

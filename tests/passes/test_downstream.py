@@ -14,7 +14,7 @@ from keras import layers, ops
 
 import rewriter
 from tests import support
-from tests.mutate import Recipe, mutate
+from tests.mutation.edits import Recipe, mutate
 
 
 def forget(path: Path, target: Path, without: str = "build_config") -> Path:

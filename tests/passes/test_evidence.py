@@ -10,7 +10,7 @@ import pytest
 from keras import layers, ops
 
 import rewriter
-from tests.mutate import Recipe, mutate
+from tests.mutation.edits import Recipe, mutate
 from tests.passes.test_downstream import forget
 
 N = 6

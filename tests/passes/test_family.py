@@ -17,7 +17,7 @@ from keras.src.ops import numpy as kernels
 import rewriter
 from rewriter.errors import UsageError
 from tests import support
-from tests.mutate import Recipe, mutate
+from tests.mutation.edits import Recipe, mutate
 from tests.zoo.common import randomise
 
 

@@ -14,7 +14,7 @@ from rewriter.ir.axis import Axis, Origin, Role, merge_axes, new_axis
 from rewriter.ir.size import symbol
 from rewriter.rules.match import Match, NoMatch, match
 from rewriter.rules.notation import parse
-from tests.formats.test_onnx_read import fixed, graph_model, random, run, save
+from tests.formats.onnx.test_read import fixed, graph_model, random, run, save
 from tests.passes.test_family import assert_computes, broken
 from tests.zoo.common import randomise
 

@@ -14,7 +14,7 @@ from keras.src.ops import numpy as kernels
 
 import rewriter
 from tests import support
-from tests.mutate import Recipe, mutate, read_config, write_config
+from tests.mutation.edits import Recipe, mutate, read_config, write_config
 
 N = 6
 

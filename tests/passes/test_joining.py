@@ -17,7 +17,7 @@ from keras.src.ops.numpy import Concatenate, Tile
 import rewriter
 from rewriter.errors import UsageError
 from rewriter.rules.notation import parse
-from tests.mutate import read_config, write_config
+from tests.mutation.edits import read_config, write_config
 from tests.passes.test_downstream import forget
 from tests.passes.test_family import assert_computes, broken
 from tests.zoo.common import randomise

@@ -13,7 +13,7 @@ import rewriter
 from rewriter.passes import downstream, suppositions
 from rewriter.passes.finding import Applicability
 from tests import support
-from tests.mutate import Recipe, mutate, read_config, references, write_config
+from tests.mutation.edits import Recipe, mutate, read_config, references, write_config
 from tests.passes.test_downstream import forget
 
 

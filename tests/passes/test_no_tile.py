@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 import rewriter
-from tests.mutants import MUTANTS
+from tests.mutation.mutants import MUTANTS
 from tests.zoo import ZOO
 
 GATES = {

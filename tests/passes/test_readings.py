@@ -25,7 +25,7 @@ from rewriter.rules.table import Kind as RuleKind
 from rewriter.rules.table import builtin
 from rewriter.shapes.broadcast import Convention
 from tests import support
-from tests.mutate import read_config, write_config
+from tests.mutation.edits import read_config, write_config
 from tests.rules import plans
 from tools.architectures import ARCHITECTURES
 from tools.mutations import mutations

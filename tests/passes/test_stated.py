@@ -15,7 +15,7 @@ from rewriter.formats.registry import open_model
 from rewriter.shapes.infer import infer
 from rewriter.shapes.stated import disagreements
 from tests import support
-from tests.mutate import Recipe, mutate
+from tests.mutation.edits import Recipe, mutate
 from tests.passes.test_downstream import edited, forget
 
 

@@ -12,7 +12,7 @@ from keras import layers, ops
 
 import rewriter
 from rewriter.report import as_json
-from tests.mutate import locate, read_config, write_config
+from tests.mutation.edits import locate, read_config, write_config
 from tests.passes.test_downstream import forget
 
 

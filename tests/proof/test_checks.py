@@ -17,7 +17,7 @@ from rewriter.ir.graph import TensorRef
 from rewriter.passes.rewrite import Rewriter
 from rewriter.proof import in_process
 from tests.cli.common import model as sample
-from tests.mutate import Recipe, mutate
+from tests.mutation.edits import Recipe, mutate
 from tools.make_models import SAMPLES
 
 REPAIRED = [s for s in SAMPLES if s.kinds and s.ops is not None]

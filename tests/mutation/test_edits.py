@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests import support
-from tests.mutants import MUTANTS
-from tests.mutate import behaviour, observe, read_config
-from tests.workshop import batches, tolerance
+from tests.mutation.edits import behaviour, observe, read_config
+from tests.mutation.mutants import MUTANTS
+from tests.mutation.workshop import batches, tolerance
 
 if TYPE_CHECKING:
     from pathlib import Path

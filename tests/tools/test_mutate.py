@@ -14,7 +14,7 @@ from keras import layers, ops
 
 import rewriter
 from tests import support
-from tests.mutate import read_config
+from tests.mutation.edits import read_config
 from tools import mutate as tool
 from tools.channels_first import NoTwinError, convolve_anywhere, twin_of
 from tools.mutations import mutations

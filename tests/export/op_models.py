@@ -10,7 +10,7 @@ import keras
 import numpy as np
 import pytest
 
-from tests.onnx import harness
+from tests.export import harness
 
 NUMBERS = [
     0.0,

@@ -13,7 +13,7 @@ from rewriter.api import export_onnx
 from rewriter.errors import UnsupportedError, UsageError, VerificationError
 from rewriter.export.onnx import fallback
 from rewriter.proof import exported
-from tests.onnx import harness
+from tests.export import harness
 
 L, ops = keras.layers, keras.ops
 

@@ -10,9 +10,9 @@ import pytest
 
 import rewriter
 from tests import support
-from tests.mutants import MUTANTS
-from tests.test_mutants import EXACT, two_batches
-from tests.workshop import tolerance
+from tests.mutation.mutants import MUTANTS
+from tests.mutation.test_mutants import EXACT, two_batches
+from tests.mutation.workshop import tolerance
 
 SAMPLE = ("se-distinct-edited-expand-scale~", "cbam-distinct-edited-expand_dims")
 

@@ -7,7 +7,7 @@ import pytest
 
 from rewriter.export.onnx.lowering import layers as _filled  # noqa: F401 - fills the table of lowerings
 from rewriter.export.onnx.registry import LAYERS, REFUSED_LAYERS
-from tests.onnx import harness
+from tests.export import harness
 from tests.shapes.layer_cases import CASES
 
 FAMILIES = {

@@ -12,7 +12,7 @@ import keras
 import numpy as np
 import pytest
 
-from tests.onnx import harness
+from tests.export import harness
 from tests.test_valid import LARGE_INPUT, OTHERS, SMALL
 
 CHANGED = {

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from keras import layers, ops
 
-from tests.onnx.harness import Refused, check_layer, compare, randomise, tally
+from tests.export.harness import Refused, check_layer, compare, randomise, tally
 from tests.shapes.layer_cases import CASES
 
 STEPS, WIDTH = 6, 5

@@ -8,7 +8,7 @@ import keras
 import numpy as np
 import pytest
 
-from tests.onnx.op_models import agree, refused
+from tests.export.op_models import agree, refused
 from tests.shapes.ops_classes import make
 
 ops = keras.ops

@@ -22,7 +22,7 @@ from rewriter.rules.lower import Step
 
 L = keras.layers
 B = symbol("B")
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 MODULE = "keras.src.ops.numpy"
 NAMELESS = ("ExpandDims", "Repeat", "Reshape", "Squeeze", "Tile", "Transpose")
 

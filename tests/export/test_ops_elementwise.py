@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from rewriter.shapes.ops.elementwise import UNARY
-from tests.onnx.op_models import agree, numbers, refused
+from tests.export.op_models import agree, numbers, refused
 from tests.shapes.ops_classes import make
 
 ops = keras.ops

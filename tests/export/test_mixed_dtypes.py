@@ -8,7 +8,7 @@ import keras
 import numpy as np
 import pytest
 
-from tests.onnx import harness
+from tests.export import harness
 
 L = keras.layers
 KINDS = ("float32", "float16", "int32", "int64", "bool")

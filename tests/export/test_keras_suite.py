@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from tests.onnx import harness
+from tests.export import harness
 from tests.shapes import keras_suite as suite
 
 pytestmark = pytest.mark.skipif(

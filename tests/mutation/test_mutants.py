@@ -16,13 +16,13 @@ import pytest
 
 import rewriter
 from tests import support
-from tests.mutants import MUTANTS, Mutant
-from tests.workshop import batches, tolerance
+from tests.mutation.mutants import MUTANTS, Mutant
+from tests.mutation.workshop import batches, tolerance
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from tests.workshop import Workshop
+    from tests.mutation.workshop import Workshop
 
 EXACT = [name for name, m in MUTANTS.items() if m.expect == "exact"]
 REFUSED = [name for name, m in MUTANTS.items() if m.expect == "refused"]

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from tests import support
-from tests.mutate import Mutation, mutate, rewrite_with_keras
+from tests.mutation.edits import Mutation, mutate, rewrite_with_keras
 from tests.zoo import ZOO
 
 if TYPE_CHECKING:
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     import keras
 
-    from tests.mutants import Mutant
+    from tests.mutation.mutants import Mutant
 
 
 @dataclass

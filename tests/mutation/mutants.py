@@ -2,14 +2,14 @@
 
 A case is tried with distinct sizes and as the all-equal twin, as an edited file and, where Keras loads it, as
 Keras writes the wrong graph itself. What Keras makes of each (`refused`, `raises`, `silent`, `equivalent`) is
-asserted, not assumed: `tests/test_mutate.py` measures it.
+asserted, not assumed: `tests/mutation/test_edits.py` measures it.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-from tests.mutate import Recipe
+from tests.mutation.edits import Recipe
 from tests.zoo import ZOO
 
 Faults = tuple[str | None, str | None]

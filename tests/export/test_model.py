@@ -10,7 +10,7 @@ import onnx
 import pytest
 
 from rewriter.errors import UsageError
-from tests.onnx import harness
+from tests.export import harness
 
 L = keras.layers
 

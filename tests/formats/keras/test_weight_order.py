@@ -13,7 +13,7 @@ from keras import layers
 import rewriter
 from rewriter.formats.keras.archive import KerasArchive
 from tests import support
-from tests.formats.surgery import (
+from tests.formats.keras.surgery import (
     assert_same_variables,
     edit_weights,
     insert,
@@ -27,7 +27,7 @@ from tests.formats.surgery import (
 from tests.zoo import ZOO
 from tests.zoo.common import randomise
 
-MODELS = sorted((Path(__file__).parents[2] / "models").glob("*.keras"))
+MODELS = sorted((Path(__file__).parents[3] / "models").glob("*.keras"))
 
 
 # -- models whose order of layers changes when a node is inserted -----------------------------

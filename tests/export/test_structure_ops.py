@@ -8,7 +8,7 @@ import keras
 import numpy as np
 import pytest
 
-from tests.onnx import harness
+from tests.export import harness
 from tests.shapes import ops_cases_math, ops_cases_nn, ops_cases_structure
 from tests.shapes.ops_harness import Case
 

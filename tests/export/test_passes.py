@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from rewriter.export.onnx import passes
 from rewriter.export.onnx.passes._cut import Network
 from rewriter.export.onnx.passes.layout import moved_elements
-from tests.onnx import harness
-from tests.onnx.random_networks import network
+from tests.export import harness
+from tests.export.random_networks import network
 
 L, ops = keras.layers, keras.ops
 

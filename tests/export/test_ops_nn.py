@@ -8,8 +8,8 @@ import keras
 import numpy as np
 import pytest
 
-from tests.onnx import harness
-from tests.onnx.op_models import agree, refused
+from tests.export import harness
+from tests.export.op_models import agree, refused
 from tests.shapes.ops_cases_nn import CASES
 from tests.shapes.ops_classes import make
 
