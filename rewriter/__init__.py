@@ -9,8 +9,7 @@ from .errors import (
     UsageError,
     VerificationError,
 )
-
-__version__ = "0.1.0"
+from .version import __version__
 
 __all__ = [
     "BadFileError",

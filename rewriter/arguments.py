@@ -141,7 +141,7 @@ def parser(run: Mapping[str, Run]) -> argparse.ArgumentParser:
 
 class _Version(argparse.Action):
     def __call__(self, parser: argparse.ArgumentParser, *_: Any) -> NoReturn:
-        from . import __version__
+        from .version import __version__
 
         print(f"rewriter {__version__}")
         parser.exit()

@@ -5,11 +5,11 @@ from __future__ import annotations
 import unicodedata
 from collections.abc import Mapping, Sequence
 
-from .. import __version__
 from ..errors import shown
 from ..passes.finding import Candidate, Finding, Operand
 from ..passes.plan import LEAVE, SCHEMA, UNDECIDED, writable
 from ..results import Report
+from ..version import __version__
 from .alignment import alignment
 from .console import plain
 from .words import KINDS, complaint, count, labelled, operand_names, sizes_text, steps_text

@@ -23,7 +23,7 @@ _USUAL = {Kind.UNPROVEN: "note", Kind.NOT_ANALYSED: "warning"}
 
 def log(items: Sequence[Report | tuple[str, str]]) -> dict[str, Any]:
     """The whole log. A pair is a model that cannot be used, with the reason."""
-    from .. import __version__
+    from ..version import __version__
 
     broken = [item for item in items if isinstance(item, tuple)]
     reports = [item for item in items if not isinstance(item, tuple)]

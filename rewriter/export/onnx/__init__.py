@@ -76,7 +76,7 @@ def exporting(
 
 
 def _written(source: ModelFile, path: str, options: Options, notes: dict[str, str]) -> Exported:
-    from ... import __version__
+    from ...version import __version__
     from .driver import Driver
     from .passes import HALF, optimise
     from .write import write_model

@@ -14,7 +14,7 @@ from .dtypes import cast_array, number, of_array, result_dtype
 from .folding import folded
 from .graph import Array, Data, Graph, Node, Tensor, constant_data
 from .kernels import computed_in
-from .registry import Refused
+from .refusal import Refused
 from .sizes import result_sizes
 
 Operand = Tensor | None | float | bool | Array | Sequence[int]

@@ -21,7 +21,8 @@ from .dtypes import FLOATS
 from .emitter import Emitter
 from .graph import Tensor
 from .options import Options
-from .registry import Refused, lowering_for
+from .refusal import Refused
+from .registry import lowering_for
 
 _MAX_CALLS = 1_000_000
 _BATCH = symbol("B")

@@ -8,7 +8,7 @@ import numpy as np
 
 from ...errors import shown
 from .graph import Array, Tensor
-from .registry import Refused
+from .refusal import Refused
 
 # TensorProto.DataType (onnx.proto).
 NUMBERS = {

@@ -17,7 +17,7 @@ from ...shapes.call import Configured
 from .builder import Builder, Operand
 from .dtypes import FLOATS
 from .graph import Array, Data, Tensor
-from .registry import Refused
+from .refusal import Refused
 
 
 @dataclass(slots=True)

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
-from ...errors import UnsupportedError
 from ...ir.graph import Operation
 from ...shapes.call import registering
+from .emitter import Emitter
+from .refusal import Refused
 
-if TYPE_CHECKING:
-    from .emitter import Emitter
-
-Lowering = Callable[["Emitter"], Any]
+Lowering = Callable[[Emitter], Any]
 _L = TypeVar("_L", bound=Lowering)
 
 LAYERS: dict[str, Lowering] = {}
@@ -20,10 +18,6 @@ OPS: dict[tuple[str, str], Lowering] = {}
 # Why a class has no ONNX form.
 REFUSED_LAYERS: dict[str, str] = {}
 REFUSED_OPS: dict[tuple[str, str], str] = {}
-
-
-class Refused(UnsupportedError):
-    """A call has no ONNX form. Raised bare by a lowering; the driver adds the node's name and class."""
 
 
 def layer(*class_names: str) -> Callable[[_L], _L]:

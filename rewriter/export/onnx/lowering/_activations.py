@@ -13,7 +13,7 @@ from ....ir.graph import Operation
 from ..dtypes import FLOATS
 from ..emitter import Emitter
 from ..graph import Tensor
-from ..registry import Refused
+from ..refusal import Refused
 
 Activation = Callable[..., Tensor]
 

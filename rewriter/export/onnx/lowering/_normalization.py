@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from ....ir.size import Size
 from ..emitter import Emitter
 from ..graph import Tensor
-from ..registry import Refused
+from ..refusal import Refused
 
 
 def at_least_float32(call: Emitter, x: Tensor) -> Tensor:

@@ -18,7 +18,7 @@ from ....ir.size import Size
 from ....shapes.call import Configured
 from ..emitter import Emitter
 from ..graph import Tensor
-from ..registry import Refused
+from ..refusal import Refused
 from ._activations import activation_of
 
 # By cell: the operator, and Keras's gates in the operator's order.

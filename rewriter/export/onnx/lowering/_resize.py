@@ -15,7 +15,7 @@ from ....ir.size import Size
 from ..dtypes import INTEGERS
 from ..emitter import Emitter
 from ..graph import Array, Tensor
-from ..registry import Refused
+from ..refusal import Refused
 
 _TABLE = 1024  # TensorFlow looks the weights of a bicubic up in a table of so many steps.
 

@@ -12,7 +12,7 @@ from ....ir.size import Size, ceildiv
 from ....shapes.windows import extent
 from ..emitter import Emitter
 from ..graph import Tensor
-from ..registry import Refused
+from ..refusal import Refused
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,8 @@ from .....shapes.infer import flatten_outputs
 from .....shapes.keras_facts import IMAGE_FOR_IMAGE
 from ...emitter import Emitter
 from ...graph import Tensor
-from ...registry import Refused, layer, refuse_layers
+from ...refusal import Refused
+from ...registry import layer, refuse_layers
 from .._resize import cut_to_aspect, filled_to_aspect, fixed_size, of_type, resized, spatial_axes
 
 _ALWAYS = ("AutoContrast", "ContrastLimitedAdaptiveHistogramEqualization")

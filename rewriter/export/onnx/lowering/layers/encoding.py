@@ -8,7 +8,8 @@ import numpy as np
 
 from ...emitter import Emitter
 from ...graph import Tensor
-from ...registry import Refused, layer, refuse_layers
+from ...refusal import Refused
+from ...registry import layer, refuse_layers
 from .._categories import ALIASES, encoded
 
 _HASHES = "ONNX has no operator that hashes as TensorFlow does"

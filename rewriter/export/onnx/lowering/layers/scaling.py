@@ -7,7 +7,8 @@ from typing import Any
 from .....ir.size import Size
 from ...emitter import Emitter
 from ...graph import Tensor
-from ...registry import Refused, layer
+from ...refusal import Refused
+from ...registry import layer
 
 _EPSILON = 1e-7  # keras.config.epsilon() unless somebody sets another
 

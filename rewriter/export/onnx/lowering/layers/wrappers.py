@@ -10,7 +10,8 @@ from .....shapes.call import Configured
 from .....shapes.infer import flatten_outputs
 from ...emitter import Emitter
 from ...graph import Tensor
-from ...registry import Refused, layer
+from ...refusal import Refused
+from ...registry import layer
 from .._recurrent import (
     CELL_OF,
     Cell,
