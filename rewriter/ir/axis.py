@@ -8,16 +8,13 @@ from __future__ import annotations
 
 import enum
 import itertools
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 from .size import Size, is_unknown, product
-
-if TYPE_CHECKING:
-    from .identities import Identities
 
 
 class Role(str, enum.Enum):
@@ -38,7 +35,26 @@ class Role(str, enum.Enum):
 SPATIAL = frozenset({Role.HEIGHT, Role.WIDTH, Role.DEPTH, Role.TIME})
 WEAK = frozenset({Role.UNKNOWN, Role.FEATURE})
 
-Effect = Callable[["Identities"], None]
+
+class Known(Protocol):
+    """What an effect may ask of the identities while they are played (``ir.identities.Identities``), and tell them."""
+
+    def role(self, origin: Origin) -> Role: ...
+
+    def identity(self, axis: Axis) -> Hashable: ...
+
+    def source(self, axis: Axis) -> Role | None: ...
+
+    def axis_text(self, axis: Axis) -> str: ...
+
+    def hint(self, origin: Origin, role: Role) -> None: ...
+
+    def unify(self, a: Origin, b: Origin) -> None: ...
+
+    def note(self, message: str) -> None: ...
+
+
+Effect = Callable[[Known], None]
 
 
 class Scope:
@@ -235,7 +251,7 @@ def either(axes: Sequence[Axis]) -> Axis:
     batch = any(axis.role is Role.BATCH for axis in axes)
     result = new_axis(first.size, Role.BATCH if batch else Role.UNKNOWN)
 
-    def effect(known: Identities) -> None:
+    def effect(known: Known) -> None:
         best = next((axis for axis in axes if known.role(axis.origin) not in WEAK), first)
         known.unify(best.origin, result.origin)
 

@@ -12,8 +12,8 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ..ir.axis import WEAK, Axis, Role, new_axis, record, recording
-from ..ir.identities import Identities, settle
+from ..ir.axis import WEAK, Axis, Known, Role, new_axis, record, recording
+from ..ir.identities import settle
 from ..ir.size import Truth, may_be_any, same, unknown
 from .call import ShapeError
 
@@ -179,7 +179,7 @@ class Meeting:
     def result(self) -> Axes:
         return tuple(made or picked for made, picked in zip(self.made, self.picked, strict=True))
 
-    def play(self, known: Identities) -> None:
+    def play(self, known: Known) -> None:
         contradict = any(self._contradicts(known, column) for column in self.columns)
         unify_here = self.unify and self.one_rank and not contradict
         outs = [self._unified(known, column, unify_here) for column in self.columns]
@@ -195,7 +195,7 @@ class Meeting:
             if made is not None and is_own and settled:
                 known.unify(out.origin, made.origin)
 
-    def _unified(self, known: Identities, column: Column, unify_here: bool) -> Axis:
+    def _unified(self, known: Known, column: Column, unify_here: bool) -> Axis:
         present = [axis for axis in column if axis is not None]
         out = present[0]
         for axis in present[1:]:
@@ -211,16 +211,16 @@ class Meeting:
         return out
 
     @staticmethod
-    def _contradicts(known: Identities, column: Column) -> bool:
+    def _contradicts(known: Known, column: Column) -> bool:
         """True where axes meet that layers take for different things."""
         return len({known.role(axis.origin) for axis in _present(column)} - WEAK) > 1
 
     @staticmethod
-    def _of_two_sources(known: Identities, column: Column) -> bool:
+    def _of_two_sources(known: Known, column: Column) -> bool:
         """True where axes meet that are, or were computed along, what layers take for different things."""
         return len({known.source(axis) for axis in _present(column)} - {None}) > 1
 
-    def _crosswise(self, known: Identities) -> bool:
+    def _crosswise(self, known: Known) -> bool:
         """True where an axis of one operand meets another axis than the one that it is in the other operand."""
         whose = [
             [None if axis is None or axis.size == 1 else known.identity(axis) for axis in column]
@@ -244,7 +244,7 @@ def _present(column: Column) -> list[Axis]:
     return [axis for axis in column if axis is not None and axis.size != 1]
 
 
-def _conflict(known: Identities, a: Axis, b: Axis) -> bool:
+def _conflict(known: Known, a: Axis, b: Axis) -> bool:
     """True where both roles are strong and differ."""
     one, other = known.role(a.origin), known.role(b.origin)
     return one not in WEAK and other not in WEAK and one is not other

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from ...ir.axis import Axis, Role, record
-from ...ir.identities import Identities
+from ...ir.axis import Axis, Known, Role, record
 
 
 def takes_as_batch(axis: Axis) -> None:
@@ -11,7 +10,7 @@ def takes_as_batch(axis: Axis) -> None:
     if axis.factors or axis.size == 1:
         return
 
-    def play(known: Identities) -> None:
+    def play(known: Known) -> None:
         if known.role(axis.origin) is Role.UNKNOWN:
             known.hint(axis.origin, Role.BATCH)
 
