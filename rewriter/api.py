@@ -8,7 +8,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from .errors import UsageError
+from .errors import RewriterError, UsageError
 from .ir.graph import Graph, path_text
 from .passes.changes import Changes, changes
 from .passes.pipeline import Analysis, Outcome, analyse
@@ -18,7 +18,7 @@ from .passes.suggest import Suggestion, parse_shape
 from .passes.suggest import suggest as suggest_shapes
 from .passes.verdicts import verdicts
 from .requests import Path, RepairRequest, check_files, check_mode, check_onnx, fits, is_model, wrong_suffix
-from .results import Report, Result, Shapes
+from .results import Explanation, Report, Result, Shapes
 from .rules.table import Family, Rule, builtin
 from .shapes import layers as _layers  # noqa: F401 - importing them fills the table of axis rules
 from .shapes import ops as _ops  # noqa: F401
@@ -205,7 +205,28 @@ def _write(
 def shapes(model: Any) -> Shapes:
     """Axes of every tensor of a model. Raises RewriterError where it cannot be read."""
     with _opened(model) as source:
-        return Shapes(_name(model, source), infer(source.graph))
+        try:
+            weights = source.parameter_counts()
+        except RewriterError:
+            weights = None  # shapes does not need them; repair says what is wrong with them
+        return Shapes(_name(model, source), infer(source.graph), weights)
+
+
+def explain(
+    model: Any, node: str | None = None, *, ops: str = DEFAULT_OPS, rules: Path | None = None
+) -> Explanation:
+    """Why each rule fits a node of a model or not, or what is known of all its multiplies.
+
+    Args:
+        node: the name of a multiply (with ``ops="all"`` of a sum, a contraction or a join too).
+
+    Raises:
+        RewriterError: the model or an argument cannot be used.
+    """
+    table = _table(rules)
+    with _opened(model) as source:
+        source.load_weights()
+        return Explanation(_name(model, source), analyse(source.graph, table, ops=ops), node)
 
 
 def suggest(

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, NoReturn
 
 from .errors import UsageError
+from .report.table import names as formats
 
 _MODES = ("safe", "best")
 _OPS = ("multiply", "all")
@@ -43,7 +44,7 @@ def parser(run: Mapping[str, Run]) -> argparse.ArgumentParser:
     check.add_argument(
         "--plan", metavar="FILE", help="write the choices to a TOML file, to edit and to repair with"
     )
-    _format(check, "text", "json", "sarif", "github")
+    _format(check, "check")
     _mode(check)
     _ops(check)
     _user_rules(check)
@@ -77,7 +78,7 @@ def parser(run: Mapping[str, Run]) -> argparse.ArgumentParser:
         action=argparse.BooleanOptionalAction,
         help="run the repaired model: where that cannot be done, write nothing; --no-verify leaves it out",
     )
-    _format(repair, "text", "json")
+    _format(repair, "repair")
     _user_rules(repair)
 
     explain = _command(
@@ -97,7 +98,7 @@ def parser(run: Mapping[str, Run]) -> argparse.ArgumentParser:
         action="store_true",
         help="list the layers and ops that have an axis rule, its proof, and whether ONNX can hold them",
     )
-    _format(shapes, "text", "json", "markdown")
+    _format(shapes, "shapes", "supported")
 
     suggest = _command(commands, "suggest", run, "say what a product of two shapes can mean")
     for side in ("lhs", "rhs"):
@@ -110,11 +111,11 @@ def parser(run: Mapping[str, Run]) -> argparse.ArgumentParser:
         help="Multiply (the layer, default), multiply, Add, add, matmul, Dot, Concatenate",
     )
     suggest.add_argument("--layout", metavar="LAYOUT", help="channels_last or channels_first")
-    _format(suggest, "text", "json")
+    _format(suggest, "suggest")
     _user_rules(suggest)
 
     rules = _command(commands, "rules", run, "list the rules")
-    _format(rules, "text", "json", "markdown")
+    _format(rules, "rules")
     _user_rules(rules)
 
     export = _command(commands, "export", run, "write a model as ONNX")
@@ -153,8 +154,10 @@ def _command(commands: Any, name: str, run: Mapping[str, Run], text: str) -> _Pa
     return parser
 
 
-def _format(parser: _Parser, *names: str) -> None:
-    parser.add_argument("--format", choices=names, default=names[0], help="how to print it (default: text)")
+def _format(parser: _Parser, *commands: str) -> None:
+    parser.add_argument(
+        "--format", choices=formats(*commands), default="text", help="how to print it (default: text)"
+    )
 
 
 def _mode(parser: _Parser) -> None:

@@ -9,18 +9,18 @@ from __future__ import annotations
 import argparse
 import contextlib
 import gc
-import json
 import os
 import sys
 import traceback
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from .arguments import parser
 from .errors import RewriterError, UsageError, VerificationError, shown
 
 if TYPE_CHECKING:
     from .report.console import Console
+    from .report.table import Reporter
     from .rules.table import Rule
 
 OK, FOUND, UNUSABLE, UNPROVEN, INTERRUPTED = 0, 1, 2, 3, 130
@@ -94,40 +94,19 @@ def _reason(error: BaseException) -> str:
 
 # -- the commands -----------------------------
 def _check(options: argparse.Namespace, console: Console) -> int:
-    from .api import check
-    from .report import as_json, github, sarif, text
-
     table, rules = _rules(options)
-    kept: list[Any] = []
     if options.plan is not None and len(options.models) > 1:
         raise UsageError("--plan takes one model")
+    show = _reporter(options, console, table)
 
     def one(path: str) -> int:
+        from .api import check
+
         item = check(path, mode=options.mode, ops=options.ops, rules=rules, plan=options.plan)
-        if options.format == "json":
-            _print_json(console, as_json.report(item))
-        elif options.format == "github":
-            console.write(github.report(item))
-        elif options.format == "sarif":
-            kept.append(item)
-        else:
-            console.write(text.report(item, table, console.width))
-            if item.findings and len(options.models) > 1:
-                console.write("\n")
+        show.check(item)
         return OK if item.clean else FOUND
 
-    def unusable(path: str, reason: str, error: Exception) -> None:
-        if options.format == "json":
-            _print_json(console, as_json.unusable(path, reason))
-        elif options.format == "github":
-            console.write(github.unusable(path, reason))
-        elif options.format == "sarif":
-            kept.append((path, reason))
-
-    status = _each(options.models, console, one, unusable)
-    if options.format == "sarif":
-        console.data(json.dumps(sarif.log(kept), indent=1) + "\n")
-    return status
+    return _each(options.models, console, one, show)
 
 
 def _repair(options: argparse.Namespace, console: Console) -> int:
@@ -137,10 +116,10 @@ def _repair(options: argparse.Namespace, console: Console) -> int:
         raise UsageError("--plan says all that is to be done: --at, --explicit and --mode do not go with it")
     at = _stated(options.at)
     table, rules = _rules(options)
+    show = _reporter(options, console, table)
 
     def one(path: str) -> int:
         from .api import repair
-        from .report import as_json, diff, text
 
         item = repair(
             path,
@@ -155,15 +134,10 @@ def _repair(options: argparse.Namespace, console: Console) -> int:
             plan=options.plan,
             dry_run=options.diff,
         )
-        if options.format == "json":
-            _print_json(console, as_json.report(item))
-        elif item.changes is not None:
-            console.write(diff.text(item, console.width))
-        else:
-            console.write(text.result(item, table, console.width))
+        show.repair(item)
         return FOUND if item.undecided else OK
 
-    return _each([options.model], console, one, _json_unusable(options, console))
+    return _each([options.model], console, one, show)
 
 
 def _shapes(options: argparse.Namespace, console: Console) -> int:
@@ -171,91 +145,67 @@ def _shapes(options: argparse.Namespace, console: Console) -> int:
         return _supported(options, console)
     if options.format == "markdown":
         raise UsageError("--format markdown is for --supported")
+    show = _reporter(options, console)
 
     def one(path: str) -> int:
         from .api import shapes
-        from .report import as_json, shapes_table
 
-        if options.format == "json":
-            _print_json(console, as_json.shapes(shapes(path)))
-            return OK
-        console.write(shapes_table.of_file(path, console.width))
-        if len(options.models) > 1:
-            console.write("\n")
+        show.shapes(shapes(path))
         return OK
 
-    return _each(options.models, console, one, _json_unusable(options, console))
+    return _each(options.models, console, one, show)
 
 
 def _supported(options: argparse.Namespace, console: Console) -> int:
     if options.models or not options.supported:
         raise UsageError("shapes takes models, or --supported alone")
     from .export.onnx.supported import reasons
-    from .report import supported_table
     from .shapes.supported import support
 
-    item = support(reasons())
-    if options.format == "json":
-        _print_json(console, supported_table.as_json(item))
-    elif options.format == "markdown":
-        console.write(supported_table.markdown(item))
-    else:
-        console.write(supported_table.text(item, console.width))
+    _reporter(options, console).supported(support(reasons()))
     return OK
 
 
 def _explain(options: argparse.Namespace, console: Console) -> int:
-    from .report import explain, rule_page
-
-    table, _ = _rules(options)
+    table, rules = _rules(options)
+    show = _reporter(options, console, table)
     rule = next((r for r in table if r.name == options.target), None)
     if rule is not None and options.node is None:
-        console.write(rule_page.page(rule, console.width))
+        show.rule(rule)
         return OK
     if not os.path.lexists(options.target) and not set("./\\") & set(options.target):
         names = ", ".join(r.name for r in table)
         raise UsageError(f"{shown(options.target)}: no such file, and no such rule; the rules are {names}")
 
     def one(path: str) -> int:
-        console.write(explain.of_file(path, options.node, table, console.width, options.ops))
+        from .api import explain
+
+        show.explain(explain(path, options.node, ops=options.ops, rules=rules))
         return OK
 
-    return _each([options.target], console, one)
+    return _each([options.target], console, one, show)
 
 
 def _suggest(options: argparse.Namespace, console: Console) -> int:
     from .api import suggest
-    from .passes.suggest import ELEMENTWISE
-    from .report import as_json, text
-    from .shapes.broadcast import Convention
 
     table, rules = _rules(options)
     item = suggest(options.lhs, options.rhs, op=options.op, layout=options.layout, rules=rules)
-    if options.format == "json":
-        _print_json(console, as_json.suggestion(item))
-    else:
-        convention = ELEMENTWISE.get(options.op, Convention.NONE)
-        console.write(text.suggestion(item, options.op, convention, table, console.width))
+    _reporter(options, console, table).suggest(item)
     return OK
 
 
 def _list_rules(options: argparse.Namespace, console: Console) -> int:
-    from .report import as_json, rules_list
-
     table, _ = _rules(options)
-    if options.format == "json":
-        _print_json(console, as_json.rules(table))
-    elif options.format == "markdown":
-        console.write(rules_list.markdown(table))
-    else:
-        console.write(rules_list.text(table, console.width))
+    _reporter(options, console, table).rules()
     return OK
 
 
 def _export(options: argparse.Namespace, console: Console) -> int:
+    show = _reporter(options, console)
+
     def one(path: str) -> int:
         from .api import export_onnx
-        from .report import onnx
 
         names = (
             "opset",
@@ -268,11 +218,10 @@ def _export(options: argparse.Namespace, console: Console) -> int:
             "verify",
         )
         given = {name: getattr(options, name) for name in names if getattr(options, name) is not None}
-        item = export_onnx(path, options.output, **given)
-        console.write(onnx.text(item))
+        show.export(export_onnx(path, options.output, **given))
         return OK
 
-    return _each([options.model], console, one)
+    return _each([options.model], console, one, show)
 
 
 _COMMANDS: dict[str, Callable[[argparse.Namespace, Console], int]] = {
@@ -287,12 +236,15 @@ _COMMANDS: dict[str, Callable[[argparse.Namespace, Console], int]] = {
 
 
 # -- what they share -----------------------------
-def _each(
-    paths: Sequence[str],
-    console: Console,
-    one: Callable[[str], int],
-    unusable: Callable[[str, str, Exception], None] = lambda path, reason, error: None,
-) -> int:
+def _reporter(options: argparse.Namespace, console: Console, rules: Sequence[Rule] = ()) -> Reporter:
+    """What shows the results, in the format that was asked for."""
+    from .report.table import Context, reporter
+
+    several = len(getattr(options, "models", ())) > 1
+    return reporter(getattr(options, "format", "text"), Context(console, rules, several))
+
+
+def _each(paths: Sequence[str], console: Console, one: Callable[[str], int], show: Reporter) -> int:
     """Run a command on every model; one that cannot be used does not keep the others from being looked at."""
     worst = OK
     for path in paths:
@@ -302,26 +254,13 @@ def _each(
         except BrokenPipeError:
             raise
         except Exception as error:
-            unusable(path, _reason(error), error)
+            show.unusable(path, _reason(error), error)
             if console.out is not None:
                 console.out.flush()
             status = _failed(console, error, getattr(error, "about", None) or path)
         worst = max(worst, status)
+    show.end()
     return worst
-
-
-def _json_unusable(options: argparse.Namespace, console: Console) -> Callable[[str, str, Exception], None]:
-    from .report import as_json
-
-    def report(path: str, reason: str, error: Exception) -> None:
-        if options.format == "json":
-            _print_json(console, as_json.unusable(path, reason, getattr(error, "verified", None)))
-
-    return report
-
-
-def _print_json(console: Console, data: Any) -> None:
-    console.data(json.dumps(data) + "\n")
 
 
 def _rules(options: argparse.Namespace) -> tuple[tuple[Rule, ...], str | None]:

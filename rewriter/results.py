@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from .passes.changes import Changes
 from .passes.finding import Finding
+from .passes.pipeline import Analysis
 from .passes.rewrite import Inserted
 from .passes.verdicts import Verdicts
 from .shapes.inference import Inference
@@ -55,7 +57,17 @@ class Result(Report):
 
 @dataclass(slots=True)
 class Shapes:
-    """What ``shapes`` inferred."""
+    """What ``shapes`` inferred. ``weights`` counts those of each layer, by its path; None where the file has none."""
 
     path: str
     inference: Inference
+    weights: Mapping[str, int] | None = None
+
+
+@dataclass(slots=True)
+class Explanation:
+    """What is known of a model, for ``explain`` to show of one node, or of all where ``node`` is None."""
+
+    path: str
+    analysis: Analysis
+    node: str | None = None

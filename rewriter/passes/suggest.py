@@ -43,6 +43,7 @@ class Suggestion:
     candidates: list[Candidate]
     chosen: int | None
     why: str
+    op: str = "Multiply"
 
 
 def parse_shape(text: str) -> Shape:
@@ -97,10 +98,13 @@ def _proven(suggestion: Suggestion) -> bool:
 def _suggestion(values: Sequence[Value], rules: Sequence[Rule], op: str) -> Suggestion:
     operands = [Operand(("lhs",), values[0]), Operand(("rhs",), values[1])]
     if op == "Concatenate":
-        return _concatenation(operands, rules)
-    if op in CONTRACTIONS:
-        return _contraction(operands, rules, op)
-    return _product(operands, rules, ELEMENTWISE[op], op)
+        found = _concatenation(operands, rules)
+    elif op in CONTRACTIONS:
+        found = _contraction(operands, rules, op)
+    else:
+        found = _product(operands, rules, ELEMENTWISE[op], op)
+    found.op = op
+    return found
 
 
 def _values(shapes: Sequence[Shape], merge: bool, layout: str | None) -> list[Value]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import json
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -16,6 +17,7 @@ from ..passes.suggest import Suggestion
 from ..results import Report, Result, Shapes
 from ..rules.lower import Step
 from ..rules.table import Rule
+from .table import Reporter
 
 SCHEMA = "rewriter/1"
 
@@ -137,7 +139,7 @@ def suggestion(item: Suggestion) -> dict[str, Any]:
     }
 
 
-def rules(items: tuple[Rule, ...]) -> dict[str, Any]:
+def rules(items: Sequence[Rule]) -> dict[str, Any]:
     return {
         "schema": SCHEMA,
         "rules": [
@@ -156,3 +158,33 @@ def rules(items: tuple[Rule, ...]) -> dict[str, Any]:
 def unusable(path: str, error: str, verified: Mapping[str, Any] | None = None) -> dict[str, Any]:
     """A model that nothing was done with. ``verified`` is what the proof of a repair came to, if it was the proof."""
     return {"model": path, "error": error} | ({"verified": dict(verified)} if verified is not None else {})
+
+
+class Output(Reporter):
+    """One object a line."""
+
+    def check(self, item: Any) -> None:
+        self._print(report(item))
+
+    def repair(self, item: Any) -> None:
+        self._print(report(item))
+
+    def shapes(self, item: Any) -> None:
+        self._print(shapes(item))
+
+    def supported(self, item: Any) -> None:
+        from . import supported_table
+
+        self._print(supported_table.as_json(item))
+
+    def suggest(self, item: Any) -> None:
+        self._print(suggestion(item))
+
+    def rules(self) -> None:
+        self._print(rules(self.context.rules))
+
+    def unusable(self, path: str, reason: str, error: Exception) -> None:
+        self._print(unusable(path, reason, getattr(error, "verified", None)))
+
+    def _print(self, data: Any) -> None:
+        self.console.data(json.dumps(data) + "\n")

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from ..errors import UsageError, shown
-from ..formats.registry import open_model
 from ..ir.axis import Axis
 from ..ir.graph import Path, path_text
 from ..passes import ranking
 from ..passes.candidates import matches
 from ..passes.evidence import weigh
 from ..passes.finding import Applicability, Candidate, Finding, Operand
-from ..passes.pipeline import Analysis, analyse
+from ..passes.pipeline import Analysis
 from ..passes.sites import DEFAULT_OPS, Site
+from ..results import Explanation
 from ..rules.lower import lower
 from ..rules.match import Match, NoMatch, match
 from ..rules.notation import Equation
@@ -57,24 +56,15 @@ class Attempt:
     reason: str = ""
 
 
-def of_file(
-    path: str | os.PathLike[str],
-    node: str | None,
-    rules: Sequence[Rule],
-    width: int,
-    ops: str = DEFAULT_OPS,
-) -> str:
+def text(item: Explanation, rules: Sequence[Rule], width: int) -> str:
     """The explanation of one node of a model, or of all that multiply (with ``all``, that are looked at).
 
     Raises:
         UsageError: the model has no such node.
     """
-    with open_model(path) as source:
-        source.load_weights()
-        analysis = analyse(source.graph, rules, ops=ops)
-        if node is None:
-            return _whole(source.path, analysis, rules, width)
-        return _node(source.path, node, analysis, rules, width)
+    if item.node is None:
+        return _whole(item.path, item.analysis, rules, width)
+    return _node(item.path, item.node, item.analysis, rules, width)
 
 
 def _node(path: str, node: str, analysis: Analysis, rules: Sequence[Rule], width: int) -> str:

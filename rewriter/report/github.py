@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from ..errors import shown
 from ..passes.finding import Finding, Severity
 from ..results import Report
+from .table import Reporter
 from .words import KINDS
 
 _LEVELS = {Severity.ERROR: "error", Severity.WARNING: "warning", Severity.INFO: "notice"}
@@ -42,3 +45,13 @@ def _data(text: str) -> str:
 
 def _property(text: str) -> str:
     return _data(text).replace(":", "%3A").replace(",", "%2C")
+
+
+class Output(Reporter):
+    """A line for each finding, as it is found."""
+
+    def check(self, item: Any) -> None:
+        self.console.write(report(item))
+
+    def unusable(self, path: str, reason: str, error: Exception) -> None:
+        self.console.write(unusable(path, reason))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import pathlib
 import urllib.parse
@@ -14,6 +15,7 @@ from ..passes.finding import Finding, Kind, Severity
 from ..results import Report
 from . import as_json
 from .github import message
+from .table import Context, Reporter
 from .words import KINDS
 
 SCHEMA = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"
@@ -87,3 +89,20 @@ def _location(path: str, item: Finding | None = None) -> dict[str, Any]:
             {"name": name, "fullyQualifiedName": shown(item.node), "kind": "element"}
         ]
     return location
+
+
+class Output(Reporter):
+    """One log of all models, at the end."""
+
+    def __init__(self, context: Context) -> None:
+        super().__init__(context)
+        self._kept: list[Report | tuple[str, str]] = []
+
+    def check(self, item: Any) -> None:
+        self._kept.append(item)
+
+    def unusable(self, path: str, reason: str, error: Exception) -> None:
+        self._kept.append((path, reason))
+
+    def end(self) -> None:
+        self.console.data(json.dumps(log(self._kept), indent=1) + "\n")

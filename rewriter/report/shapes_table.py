@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import math
-import os
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from ..errors import RewriterError, shown
-from ..formats.registry import open_model
+from ..errors import shown
 from ..ir.axis import Role, Value
 from ..ir.graph import Operation, TensorRef
 from ..passes.sites import family_of
+from ..results import Shapes
 from ..rules.table import Family
-from ..shapes.infer import infer
 from ..shapes.inference import Inference
 from .console import columns, pad, paint
 from .words import count, sizes_text, wrapped
@@ -51,18 +49,9 @@ class _Row:
     reason: tuple[str, str] = ("", "")  # what is wrong or not known, and of which node
 
 
-def of_file(path: str | os.PathLike[str], width: int) -> str:
-    """The table of a model in a file."""
-    with open_model(path) as source:
-        try:
-            weights = source.parameter_counts()
-        except RewriterError:
-            weights = None  # shapes does not need them; repair says what is wrong with them
-        return table(source.path, infer(source.graph), weights, width)
-
-
-def table(path: str, inference: Inference, weights: Mapping[str, int] | None, width: int) -> str:
-    """The table of a model. ``weights`` is left out where it is None."""
+def table(item: Shapes, width: int) -> str:
+    """The table of a model; its weights are left out where they are None."""
+    path, inference, weights = item.path, item.inference, item.weights
     rows = list(_rows("", inference, weights or {}, 0))
     nodes = [row for row in rows if row.cells[0]]
     multiplies = sum(row.mark == "*" for row in rows)

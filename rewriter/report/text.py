@@ -11,13 +11,14 @@ from ..formats.keras.spelling import line as keras_line
 from ..passes.finding import Candidate, Finding, Severity
 from ..passes.placements import SUMMARIES
 from ..passes.rewrite import recorded_shape
-from ..passes.suggest import CONTRACTIONS, Suggestion
+from ..passes.suggest import CONTRACTIONS, ELEMENTWISE, Suggestion
 from ..results import Report, Result
 from ..rules.table import Rule
 from ..shapes.broadcast import Convention
 from .alignment import alignment
 from .console import columns, pad, paint
 from .onnx import verdict
+from .table import Reporter
 from .words import (
     COLOURS,
     CONVENTIONS,
@@ -196,7 +197,7 @@ def _proven(item: Result, width: int) -> list[str]:
         return []
     left = verified["findings_left"]
     rest = f"{count(left, 'finding')} left" if left else "no finding is left"
-    text = [f"Checked: the axes of every tensor were computed again; {rest}."]
+    text = [f"Report: the axes of every tensor were computed again; {rest}."]
     if "skipped" in verified:
         text += [f"Not run: {verified['skipped']}."] if item.inserted else []
         return _paragraphs(text, width)
@@ -237,8 +238,9 @@ def _paragraphs(text: Sequence[str], width: int) -> list[str]:
 
 
 # -- suggest -----------------------------
-def suggestion(item: Suggestion, op: str, convention: Convention, rules: Sequence[Rule], width: int) -> str:
+def suggestion(item: Suggestion, rules: Sequence[Rule], width: int) -> str:
     """What two shapes can mean, with the lines of Keras for each."""
+    op, convention = item.op, ELEMENTWISE.get(item.op, Convention.NONE)
     names = ("lhs", "rhs")
     shapes = " and ".join(sizes_text(o.value.shape or []) for o in item.operands)
     lines = [f"{op} of {shapes}", "", *alignment(item.operands, convention, width), ""]
@@ -278,3 +280,55 @@ def keras_lines(item: Candidate, op: str, names: tuple[str, ...]) -> list[str]:
     operands = ", ".join(names)
     call = f"layers.{op}()([{operands}])" if op[:1].isupper() else f"ops.{op}({operands})"
     return [*before, f"y = {call}", *after]
+
+
+class Output(Reporter):
+    """Text for people."""
+
+    def check(self, item: Any) -> None:
+        self.console.write(report(item, self.context.rules, self.console.width))
+        if item.findings and self.context.several:
+            self.console.write("\n")
+
+    def repair(self, item: Any) -> None:
+        if item.changes is not None:
+            from . import diff
+
+            self.console.write(diff.text(item, self.console.width))
+        else:
+            self.console.write(result(item, self.context.rules, self.console.width))
+
+    def shapes(self, item: Any) -> None:
+        from . import shapes_table
+
+        self.console.write(shapes_table.table(item, self.console.width))
+        if self.context.several:
+            self.console.write("\n")
+
+    def supported(self, item: Any) -> None:
+        from . import supported_table
+
+        self.console.write(supported_table.text(item, self.console.width))
+
+    def suggest(self, item: Any) -> None:
+        self.console.write(suggestion(item, self.context.rules, self.console.width))
+
+    def rules(self) -> None:
+        from . import rules_list
+
+        self.console.write(rules_list.text(self.context.rules, self.console.width))
+
+    def explain(self, item: Any) -> None:
+        from . import explain
+
+        self.console.write(explain.text(item, self.context.rules, self.console.width))
+
+    def rule(self, item: Any) -> None:
+        from . import rule_page
+
+        self.console.write(rule_page.page(item, self.console.width))
+
+    def export(self, item: Any) -> None:
+        from . import onnx
+
+        self.console.write(onnx.text(item))

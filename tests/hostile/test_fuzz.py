@@ -58,7 +58,7 @@ def read(path: Path) -> None:
         text.report(report, builtin(), 80)
         github.report(report)
         json.dumps(as_json.shapes(rewriter.shapes(path)))
-        shapes_table.of_file(str(path), 80)
+        shapes_table.table(rewriter.shapes(str(path)), 80)
     except RewriterError as error:
         assert_short(error)
 

@@ -1,0 +1,98 @@
+"""How results can be shown, one row a format: its name, the module that renders it, and the commands it is for.
+
+A module has a class ``Output`` with a method for each of these commands; it is imported when its format is asked for.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from .console import Console
+
+if TYPE_CHECKING:
+    from ..rules.table import Rule
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """Where a report goes, and what it needs beside the results: the rules, and whether several models follow."""
+
+    console: Console
+    rules: Sequence[Rule] = ()
+    several: bool = False
+
+
+class Reporter:
+    """One report of one run. A format overrides what it shows; each method is given what the library returns."""
+
+    def __init__(self, context: Context) -> None:
+        self.context = context
+        self.console = context.console
+
+    def check(self, item: Any) -> None:
+        raise NotImplementedError
+
+    def repair(self, item: Any) -> None:
+        raise NotImplementedError
+
+    def shapes(self, item: Any) -> None:
+        raise NotImplementedError
+
+    def supported(self, item: Any) -> None:
+        raise NotImplementedError
+
+    def suggest(self, item: Any) -> None:
+        raise NotImplementedError
+
+    def rules(self) -> None:
+        raise NotImplementedError
+
+    def explain(self, item: Any) -> None:
+        raise NotImplementedError
+
+    def rule(self, item: Any) -> None:
+        raise NotImplementedError
+
+    def export(self, item: Any) -> None:
+        raise NotImplementedError
+
+    def unusable(self, path: str, reason: str, error: Exception) -> None:
+        """A model that cannot be used; standard error has its ``error:`` line in any case."""
+
+    def end(self) -> None:
+        """After the last model."""
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    name: str
+    module: str
+    commands: tuple[str, ...]
+
+
+TABLE = (
+    Row(
+        "text",
+        "text",
+        ("check", "repair", "shapes", "supported", "suggest", "rules", "explain", "rule", "export"),
+    ),
+    Row("json", "as_json", ("check", "repair", "shapes", "supported", "suggest", "rules")),
+    Row("sarif", "sarif", ("check",)),
+    Row("github", "github", ("check",)),
+    Row("markdown", "markdown", ("supported", "rules")),
+)
+
+
+def names(*commands: str) -> list[str]:
+    """The formats in which one of some commands can be shown."""
+    return [row.name for row in TABLE if not set(commands).isdisjoint(row.commands)]
+
+
+def reporter(name: str, context: Context) -> Reporter:
+    """A report in a format of the table."""
+    row = next(row for row in TABLE if row.name == name)
+    made: Reporter = importlib.import_module(f".{row.module}", __package__).Output(context)
+    return made
