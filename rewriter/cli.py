@@ -266,23 +266,10 @@ def _each(paths: Sequence[str], console: Console, one: Callable[[str], int], sho
 def _rules(options: argparse.Namespace) -> tuple[tuple[Rule, ...], str | None]:
     """All rules, and the file that adds some: the one given, or the project's ``pyproject.toml``."""
     from .rules.table import builtin
-    from .rules.userfile import load
+    from .rules.userfile import load, of_project
 
-    path: str | None = options.rules if options.rules is not None else _project_rules()
+    path: str | None = options.rules if options.rules is not None else of_project()
     return (builtin() if path is None else (*builtin(), *load(path))), path
-
-
-def _project_rules() -> str | None:
-    """The ``pyproject.toml`` of the current directory where it has a ``[tool.rewriter]``."""
-    import tomllib
-
-    try:
-        with open("pyproject.toml", "rb") as file:
-            data = tomllib.load(file)
-    except (OSError, ValueError):
-        return None
-    tool = data.get("tool")
-    return "pyproject.toml" if isinstance(tool, dict) and "rewriter" in tool else None
 
 
 def _stated(texts: Sequence[str]) -> dict[str, str]:

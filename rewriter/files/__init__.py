@@ -1,1 +1,1 @@
-"""Bytes: archives, HDF5, files that are written whole or not at all. Nothing here knows what a model is."""
+"""Bytes: archives, HDF5, strict JSON and TOML, files written whole or not at all. Nothing knows what a model is."""

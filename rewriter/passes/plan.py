@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import os
 import re
-import tomllib
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
-from ..errors import UsageError, shown
+from ..errors import BadFileError, UsageError, shown
+from ..files import toml
 from ..rules.notation import parse
 from ..rules.table import Rule
 from .finding import Finding
@@ -29,7 +29,6 @@ _SHA256 = re.compile(r"[0-9a-f]{64}")
 _TEXTS = ("schema", "model", "sha256", "rewriter", "mode", "ops")
 _ENTRY_TEXTS = ("node", "kind", "op", "choice")
 _ENTRY_LISTS = ("operands", "candidate")
-_SURROGATES = re.compile("[\ud800-\udfff]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +41,7 @@ class Plan:
     ops: str
 
     def of(self, sha256: str, nodes: Collection[str]) -> Plan:
-        """The plan held to a model, with its own names of the nodes.
+        """The plan held to a model.
 
         Args:
             sha256: of the model's file.
@@ -56,14 +55,11 @@ class Plan:
                 f"{self.name}: the model has changed since: its sha256 is {sha256[:12]}…, the plan is for "
                 f"{self.sha256[:12]}…"
             )
-        names: dict[str, str] = {}
-        for node in nodes:
-            if names.setdefault(writable(node), node) != node and writable(node) in self.choices:
-                raise UsageError(f"{self.name}: several nodes are written {shown(node)!r}")
-        missing = next((node for node in self.choices if node not in names), None)
+        known = set(nodes)
+        missing = next((node for node in self.choices if node not in known), None)
         if missing is not None:
             raise UsageError(f"{self.name}: the model has no node {shown(missing)!r}")
-        return replace(self, choices={names[node]: text for node, text in self.choices.items()})
+        return self
 
     @property
     def stated(self) -> dict[str, str]:
@@ -74,11 +70,6 @@ class Plan:
     def left(self) -> frozenset[str]:
         """The nodes whose faults are to stay."""
         return frozenset(node for node, text in self.choices.items() if text == LEAVE)
-
-
-def writable(text: str) -> str:
-    """Text that UTF-8 can hold: a file's names can have lone surrogates, which a TOML file cannot."""
-    return _SURROGATES.sub("\N{REPLACEMENT CHARACTER}", text)
 
 
 def wording(finding: Finding, analysis: Analysis, rules: Sequence[Rule]) -> str:
@@ -107,7 +98,10 @@ def read(path: str | os.PathLike[str]) -> Plan:
         UsageError: not readable, not TOML, or no plan, with the place and the reason.
     """
     name = f"plan {shown(os.fspath(path))}"
-    data = _load(path, name)
+    try:
+        data = toml.load(path, _MAX_SIZE)
+    except BadFileError as error:
+        raise UsageError(f"{name}: {error}") from None
     if data.get("schema") != SCHEMA:
         raise UsageError(f"{name}: it is not a plan of this version: schema is not {SCHEMA!r}")
     _check_keys(data, _TEXTS, ("finding",), name)
@@ -123,21 +117,6 @@ def read(path: str | os.PathLike[str]) -> Plan:
     ops: str = data.get("ops", DEFAULT_OPS)
     families(ops)
     return Plan(name, sha256, choices, ops)
-
-
-def _load(path: str | os.PathLike[str], name: str) -> dict[str, Any]:
-    try:
-        with open(path, "rb") as file:
-            text = file.read(_MAX_SIZE + 1)
-        if len(text) > _MAX_SIZE:
-            raise UsageError(f"{name}: larger than {_MAX_SIZE >> 20} MiB")
-        return tomllib.loads(text.decode())
-    except (OSError, ValueError) as error:
-        if isinstance(error, OSError):
-            raise UsageError(f"{name}: {error.strerror or 'cannot be read'}") from None
-        raise UsageError(f"{name} is not TOML: {shown(error)}") from None
-    except RecursionError:
-        raise UsageError(f"{name}: nested too deep") from None
 
 
 def _entry(entry: Any, where: str) -> tuple[str, str]:

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 
 from ..errors import shown
 from ..passes.finding import Candidate, Finding, Operand
-from ..passes.plan import LEAVE, SCHEMA, UNDECIDED, writable
+from ..passes.plan import LEAVE, SCHEMA, UNDECIDED
 from ..results import Report
 from ..version import __version__
 from .alignment import alignment
@@ -58,10 +58,12 @@ def text(item: Report, sha256: str, mode: str, ops: str, choices: Mapping[str, s
 
 def quoted(value: str) -> str:
     """A TOML basic string; what cannot be seen is written as an escape (https://toml.io/en/v1.0.0#string)."""
-    return '"' + "".join(_ESCAPES.get(c) or _escaped(c) for c in writable(value)) + '"'
+    return '"' + "".join(_ESCAPES.get(c) or _escaped(c) for c in value) + '"'
 
 
 def _escaped(character: str) -> str:
+    if unicodedata.category(character) == "Cs":  # a path can have bytes that are no text
+        return "\N{REPLACEMENT CHARACTER}"
     if unicodedata.category(character) not in _HIDDEN:
         return character
     code = ord(character)

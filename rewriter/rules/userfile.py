@@ -11,15 +11,17 @@ from __future__ import annotations
 
 import os
 import re
-import tomllib
 from typing import Any
 
-from ..errors import UsageError, shown
+from ..errors import BadFileError, UsageError, shown
+from ..files import toml
+from ..files.regular import read_regular
 from .notation import parse
 from .table import Rule, builtin
 
 _NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
 _MAX_SIZE = 1 << 20
+_PROJECT = "pyproject.toml"
 
 
 def load(path: str | os.PathLike[str]) -> tuple[Rule, ...]:
@@ -30,13 +32,9 @@ def load(path: str | os.PathLike[str]) -> tuple[Rule, ...]:
     """
     name = shown(os.fspath(path))
     try:
-        with open(path, "rb") as file:
-            text = file.read(_MAX_SIZE).decode()
-        data = tomllib.loads(text)
-    except OSError as error:
-        raise UsageError(f"rules file {name}: {error.strerror}") from None
-    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise UsageError(f"rules file {name} is not TOML: {shown(error)}") from None
+        data = toml.load(path, _MAX_SIZE)
+    except BadFileError as error:
+        raise UsageError(f"rules file {name}: {error}") from None
     section: Any = data.get("tool", {}).get("rewriter", {}) if isinstance(data.get("tool"), dict) else data
     entries = section.get("rule", []) if isinstance(section, dict) else None
     if not isinstance(entries, list):
@@ -50,6 +48,22 @@ def load(path: str | os.PathLike[str]) -> tuple[Rule, ...]:
         taken.add(rule.name)
         rules.append(rule)
     return tuple(rules)
+
+
+def of_project() -> str | None:
+    """The ``pyproject.toml`` of the current directory where it has a ``[tool.rewriter]``.
+
+    Raises:
+        UsageError: it speaks of ``rewriter`` and cannot be read.
+    """
+    try:
+        data = read_regular(_PROJECT, _MAX_SIZE)
+        tool = toml.parse(data).get("tool") if b"rewriter" in data else None
+    except BadFileError as error:
+        if not os.path.isfile(_PROJECT):
+            return None
+        raise UsageError(f"{_PROJECT}: {error}") from None
+    return _PROJECT if isinstance(tool, dict) and "rewriter" in tool else None
 
 
 def _rule(entry: Any, file: str) -> Rule:

@@ -103,7 +103,7 @@ def test_several_models_are_one_object_a_line_in_order(tmp_path, capsys):
 def test_json_is_ascii_whatever_the_names_are(tmp_path, capsys):
     from tests.cli.hostile import product
 
-    path = product(tmp_path / "m.keras", [[None, 3], [None, 5]], node="\ud800\x1b[31m\x7f\u202e")
+    path = product(tmp_path / "m.keras", [[None, 3], [None, 5]], node="\ue000\x1b[31m\x7f\u202e")
     done = run(capsys, "check", path, "--format", "json")
     assert all(" " <= c <= "~" for c in done.out.rstrip("\n"))
     validate(json.loads(done.out), "check")

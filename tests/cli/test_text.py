@@ -215,7 +215,7 @@ def test_colour_on_a_terminal_unless_it_is_not_wanted(no_color, coloured, monkey
 
 
 def test_names_cannot_steer_the_terminal(tmp_path, capsys):
-    name = "\x1b]0;owned\x07\x1b[2J\u202egate\ud800\n\r" + "x" * 5000
+    name = "\x1b]0;owned\x07\x1b[2J\u202egate\ue000\n\r" + "x" * 5000
     path = product(tmp_path / "m.keras", [[None, 3], [None, 5]], names=(name, "b"), node="\x9b31mscale")
     for words in (
         ("check", path),

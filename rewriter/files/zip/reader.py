@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import mmap
 import os
-import stat
 import tempfile
 import types
 import typing
@@ -12,6 +11,7 @@ import zlib
 from collections.abc import Iterator
 
 from ...errors import BadFileError, OutputError, shown
+from ..regular import open_regular, read_at
 from .records import STORED, Directory, Member, inflated, read_directory
 
 BLOCK = 1 << 18
@@ -30,7 +30,7 @@ class Archive:
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self.path = os.fspath(path)
-        self._descriptor, self._state = _open_regular(self.path)
+        self._descriptor, self._state = open_regular(self.path)
         try:
             self.directory: Directory = read_directory(self.read_at, self.file_size)
         except BaseException:
@@ -148,9 +148,9 @@ class Archive:
         if offset < 0 or offset + size > self.file_size:
             raise BadFileError("the archive points outside the file: it is cut short or damaged")
         try:
-            piece = os.pread(self._descriptor, size, offset)
+            piece = read_at(self._descriptor, size, offset)
             while len(piece) < size:
-                more = os.pread(self._descriptor, size - len(piece), offset + len(piece))
+                more = read_at(self._descriptor, size - len(piece), offset + len(piece))
                 if not more:
                     raise BadFileError("the file was cut short while it was read")
                 piece += more
@@ -166,30 +166,6 @@ class Archive:
             raise BadFileError("the file vanished while it was read") from error
         if _identity(now) != _identity(self._state):
             raise BadFileError("the file changed while it was read")
-
-
-def _open_regular(path: str) -> tuple[int, os.stat_result]:
-    try:
-        _check_regular(os.stat(path))
-        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-    except ValueError as error:
-        raise BadFileError(f"cannot be opened: {error}") from error
-    except OSError as error:
-        raise BadFileError(f"cannot be opened: {error.strerror}") from error
-    state = os.fstat(descriptor)
-    try:
-        _check_regular(state)
-    except BadFileError:
-        os.close(descriptor)
-        raise
-    return descriptor, state
-
-
-def _check_regular(state: os.stat_result) -> None:
-    if stat.S_ISDIR(state.st_mode):
-        raise BadFileError("is a directory, not a file")
-    if not stat.S_ISREG(state.st_mode):
-        raise BadFileError("is not a regular file (a pipe, a socket or a device)")
 
 
 def _identity(state: os.stat_result) -> tuple[int, int, int, int]:

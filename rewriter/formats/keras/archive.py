@@ -10,9 +10,10 @@ from typing import Any
 
 from ...errors import BadFileError, UnsupportedError, shown
 from ...files.hdf5 import Hdf5Index, relink
+from ...files.json import parse
 from ...files.zip import Archive, Patch, rewrite
 from ..variables import NoVariables, Variables
-from .config import parse_json, read_model
+from .config import read_model
 from .config_writer import model_entry
 from .optimizer_state import relink_optimizer
 from .spelling import spell
@@ -43,7 +44,7 @@ class KerasArchive:
             if _CONFIG not in self.archive:
                 raise BadFileError(f"the archive has no {_CONFIG}: it is not a saved Keras model")
             self.metadata = self._metadata()
-            self.entry = parse_json(self.archive.read(_CONFIG, _MAX_CONFIG), _CONFIG)
+            self.entry = parse(self.archive.read(_CONFIG, _MAX_CONFIG), _CONFIG)
             self.graph = read_model(self.entry)
         except BaseException:
             self.archive.close()
@@ -56,7 +57,7 @@ class KerasArchive:
     def _metadata(self) -> dict[str, Any]:
         if _METADATA not in self.archive:
             return {}
-        data = parse_json(self.archive.read(_METADATA, _MAX_METADATA), _METADATA)
+        data = parse(self.archive.read(_METADATA, _MAX_METADATA), _METADATA)
         return data if isinstance(data, dict) else {}
 
     def load_weights(self) -> None:

@@ -6,10 +6,8 @@ Source of the form: ``keras/src/models/functional.py`` (``get_config``, ``functi
 
 from __future__ import annotations
 
-import json
 import math
 import re
-from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
@@ -23,41 +21,8 @@ _MODEL_CLASSES = ("Functional", "Sequential", "Model")
 _MAX_NESTING = 100
 _MAX_ARGUMENT_NESTING = 64
 _MAX_OUTPUT = 1000
-_MAX_CONTAINERS = 8_000_000
 # The dtypes of text, as NumPy writes them.
 _TEXT = re.compile("O|object|str(ing)?|[<>|=]?[US][0-9]*")
-
-
-def parse_json(data: bytes, what: str) -> Any:
-    """JSON as Keras reads it, but refusing what two readers could understand differently.
-
-    Raises:
-        BadFileError: not UTF-8, not JSON, an object with a key twice, or nested too deep.
-        UnsupportedError: more lists and objects than fit into a reasonable amount of memory.
-    """
-    if data.count(b"[") + data.count(b"{") > _MAX_CONTAINERS:
-        raise UnsupportedError(f"{what} holds more than {_MAX_CONTAINERS:,} lists and objects")
-
-    def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-        result = dict(pairs)
-        if len(result) != len(pairs):
-            twice = next(key for key, count in Counter(key for key, _ in pairs).items() if count > 1)
-            raise BadFileError(f"{what} has the key {shown(twice)!r} twice in one object")
-        return result
-
-    try:
-        return json.loads(data.decode("utf-8-sig"), object_pairs_hook=unique)
-    except UnicodeDecodeError as error:
-        raise BadFileError(f"{what} is not UTF-8 text (byte {error.start})") from None
-    except json.JSONDecodeError as error:
-        raise BadFileError(
-            f"{what} is not JSON: {error.msg} at line {error.lineno} column {error.colno}"
-        ) from None
-    except RecursionError:
-        raise BadFileError(f"{what} is nested too deep to read") from None
-    except ValueError as error:
-        # The only other complaint of json is an integer longer than Python converts (sys.set_int_max_str_digits).
-        raise BadFileError(f"{what} holds a number of too many digits") from error
 
 
 def read_model(config: Any) -> Graph:

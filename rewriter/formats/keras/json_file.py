@@ -7,8 +7,10 @@ import os
 
 from ...errors import BadFileError
 from ...files.atomic import atomic_write
+from ...files.json import parse
+from ...files.regular import read_regular
 from ..variables import NoVariables, Variables
-from .config import parse_json, read_model
+from .config import read_model
 from .config_writer import model_entry
 from .spelling import spell
 
@@ -23,14 +25,8 @@ class KerasJson:
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self.path = os.fspath(path)
-        try:
-            with open(self.path, "rb") as file:
-                self.data = file.read(_MAX_SIZE + 1)
-        except OSError as error:
-            raise BadFileError(f"cannot be read: {error.strerror}") from None
-        if len(self.data) > _MAX_SIZE:
-            raise BadFileError(f"a configuration of more than {_MAX_SIZE >> 20} MiB")
-        self.entry = parse_json(self.data, "the file")
+        self.data = read_regular(self.path, _MAX_SIZE)
+        self.entry = parse(self.data, "the file")
         self.graph = read_model(self.entry)
 
     def load_weights(self) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 
 from ...errors import BadFileError, UnsupportedError
 from ...files.atomic import atomic_write
+from ...files.regular import read_regular
 from ..variables import Variables
 from .names import external
 from .reader import Source, read
@@ -90,13 +91,7 @@ def _load(path: str) -> Any:
     except ImportError:
         raise UnsupportedError("reading ONNX needs the package onnx: pip install onnx") from None
     try:
-        if os.path.getsize(path) > _MAX_SIZE:
-            raise BadFileError("an ONNX file of 2 GiB or more, which cannot be one message")
-        with open(path, "rb") as file:
-            data = file.read()
-        proto = onnx.ModelProto.FromString(data)
-    except OSError as error:
-        raise BadFileError(f"cannot be read: {error.strerror}") from None
+        proto = onnx.ModelProto.FromString(read_regular(path, _MAX_SIZE))
     except DecodeError:
         raise BadFileError(_BROKEN) from None
     if not proto.HasField("graph") or not proto.opset_import:

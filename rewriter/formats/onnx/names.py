@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from typing import Any
 
@@ -29,6 +30,13 @@ DEFAULT_DOMAINS = ("", "ai.onnx")
 _EXTERNAL = 1
 
 
+def everywhere(proto: Any) -> Iterator[Any]:
+    """Every graph of a model: its own, its functions, those of its training, and the graphs that their nodes hold."""
+    training = [graph for info in proto.training_info for graph in (info.initialization, info.algorithm)]
+    for graph in (proto.graph, *proto.functions, *training):
+        yield from graphs(graph)
+
+
 def graphs(graph: Any) -> Iterator[Any]:
     """A graph and those that its nodes hold."""
     waiting = [graph]
@@ -40,6 +48,24 @@ def graphs(graph: Any) -> Iterator[Any]:
                 if attribute.HasField("g"):
                     waiting.append(attribute.g)
                 waiting += attribute.graphs
+
+
+def tensors(proto: Any) -> Iterator[Any]:
+    """Every tensor with numbers that a model holds."""
+    for graph in everywhere(proto):
+        yield from getattr(graph, "initializer", ())
+        sparse = list(getattr(graph, "sparse_initializer", ()))
+        for node in graph.node:
+            for attribute in node.attribute:
+                if attribute.HasField("t"):
+                    yield attribute.t
+                yield from attribute.tensors
+                if attribute.HasField("sparse_tensor"):
+                    sparse.append(attribute.sparse_tensor)
+                sparse += attribute.sparse_tensors
+        for item in sparse:
+            yield item.values
+            yield item.indices
 
 
 def taken(proto: Any) -> set[str]:
@@ -57,10 +83,20 @@ def taken(proto: Any) -> set[str]:
 def external(proto: Any) -> set[str]:
     """The files beside the model that hold some of its tensors."""
     found: set[str] = set()
-    for graph in graphs(proto.graph):
-        attributes = (a for node in graph.node for a in node.attribute)
-        tensors = [*graph.initializer, *(t for a in attributes for t in (*a.tensors, a.t))]
-        for tensor in tensors:
-            if tensor.data_location == _EXTERNAL:
-                found.update(entry.value for entry in tensor.external_data if entry.key == "location")
+    for tensor in tensors(proto):
+        if tensor.data_location == _EXTERNAL:
+            found.update(entry.value for entry in tensor.external_data if entry.key == "location")
     return found
+
+
+def elsewhere(proto: Any, path: str) -> str:
+    """A file that holds some of the tensors and is no regular file in the model's own folder or below; "" without one.
+
+    A link is followed: what it leads to must lie there too.
+    """
+    folder = os.path.realpath(os.path.dirname(path) or ".")
+    for name in sorted(external(proto)):
+        found = os.path.realpath(os.path.join(folder, name))
+        if not os.path.isfile(found) or os.path.commonpath((folder, found)) != folder:
+            return name
+    return ""

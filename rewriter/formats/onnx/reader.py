@@ -6,6 +6,7 @@ import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -17,7 +18,8 @@ from ...shapes.call import ONNX
 from ...shapes.infer import infer
 from ...shapes.onnx.control import BODIES
 from .names import DEFAULT_DOMAINS, DTYPES, graphs
-from .schema import check
+from .schema import check, newest
+from .tensors import check_tensors
 
 MODULE = "onnx"
 OLDEST_OPSET = 7
@@ -51,7 +53,7 @@ def numbers_of(tensor: Any) -> np.ndarray[Any, Any]:
         raise BadFileError(f"tensor {shown(tensor.name)!r} is damaged: {shown(error)}") from None
 
 
-@dataclass(slots=True)
+@dataclass
 class Source:
     """A model as read: ``nodes`` has the protobuf of each node of ``graph``, ``constants`` the names of literals."""
 
@@ -61,16 +63,28 @@ class Source:
     nodes: dict[str, Any] = field(default_factory=dict)
     constants: dict[int, str] = field(default_factory=dict)
 
+    @cached_property
+    def functions(self) -> frozenset[tuple[str, str]]:
+        """Domain and name of the operators that the file itself defines: they stand above those of ONNX."""
+        return frozenset((function.domain, function.name) for function in self.proto.functions)
+
 
 def read(proto: Any) -> Source:
     """The graph of a ModelProto.
 
     Raises:
-        BadFileError: a tensor without a producer or with two, a cycle, a shape that cannot be.
-        UnsupportedError: an opset before 7.
+        BadFileError: a tensor without a producer or with two, a cycle, a shape that cannot be, numbers that do not fit
+            theirs.
+        UnsupportedError: an opset before 7, or one that the installed onnx does not define.
     """
     _check_text(proto)
-    opset = max((i.version for i in proto.opset_import if i.domain in DEFAULT_DOMAINS), default=0)
+    check_tensors(proto)
+    versions = {i.version for i in proto.opset_import if i.domain in DEFAULT_DOMAINS}
+    if len(versions) > 1:
+        raise BadFileError(
+            f"it imports two opsets of the default domain, {' and '.join(map(str, sorted(versions)))}"
+        )
+    opset = max(versions, default=0)
     if not opset and all(node.domain not in DEFAULT_DOMAINS for node in proto.graph.node):
         opset = OLDEST_OPSET  # none of its operators is looked at
     if not opset:
@@ -79,6 +93,10 @@ def read(proto: Any) -> Source:
         raise UnsupportedError(
             f"opset {opset}: before {OLDEST_OPSET} operators broadcast otherwise; convert it first "
             "(onnx.version_converter)"
+        )
+    if opset > newest():
+        raise UnsupportedError(
+            f"opset {opset}: the installed onnx defines operators up to {newest()}; update it"
         )
     source = Source(proto, opset, Graph(proto.graph.name or "model"))
     _Reader(source, proto.graph, source.graph).run()
@@ -146,14 +164,19 @@ class _Reader:
         self.names: set[str] = set()
         self.stated = {v.name: v.type for v in (*self.model.value_info, *self.model.output)}
         self.made: dict[str, TensorRef | Literal] = {}
+        # Types that are certain: of constants and of the model's inputs, not what may be stale of inner tensors.
+        self.types: dict[str, int] = {}
 
     def run(self) -> None:
         graph = self.graph
         for tensor in self.model.initializer:
             self._make(tensor.name, self._literal(tensor))
+            self.types[tensor.name] = tensor.data_type
         for sparse in self.model.sparse_initializer:
             dtype = DTYPES.get(sparse.values.data_type, "float32")
             self._make(sparse.values.name, Literal(Stored(sparse.values), _dims(sparse.dims), dtype))
+        for value in self.model.input:
+            self._check_default(value)
         inputs = [v for v in self.model.input if v.name not in self.made]
         for value in inputs:
             self._input(value, self.outer is not None)
@@ -174,6 +197,21 @@ class _Reader:
         taken = _all_labels(self.model) if self.outer is None else frozenset()
         graph.names = SizeNames(taken, recorded)
         graph.link()
+
+    def _check_default(self, value: Any) -> None:
+        """An initializer of an input's name is what it is where nothing is given for it."""
+        default = self.made.get(value.name)
+        if not isinstance(default, Literal):
+            return
+        stated = _shape(value.type)
+        if stated is not None and (
+            len(stated) != len(default.shape)
+            or any(s is not None and s != d for s, d in zip(stated, default.shape, strict=True))
+        ):
+            raise BadFileError(
+                f"the input {shown(value.name)!r} is stated as {shown(list(stated))}, and its default is "
+                f"{shown(list(default.shape))}"
+            )
 
     def _names(self) -> Iterator[str]:
         """A name of its own for every node: the one it has, or that of its first result."""
@@ -217,6 +255,8 @@ class _Reader:
 
     def _input(self, value: Any, of_a_body: bool) -> None:
         name, shape = value.name, _shape(value.type)
+        if value.type.HasField("tensor_type"):
+            self.types[name] = value.type.tensor_type.elem_type
         if of_a_body:
             self._make(name, TensorRef(self._declared(name), 0, shape, _dtype(value.type)))
             return
@@ -240,7 +280,11 @@ class _Reader:
         config: dict[str, Any] = {}
         raw: dict[str, Any] = {}
         opaque = ""
-        check(node, name, self.source.opset)
+        if (node.domain, node.op_type) in self.source.functions:
+            opaque = "the file defines this operator itself"
+        else:
+            check(node, name, self.source.opset, self.types)
+            self._note_type(node)
         bodies: dict[str, Operation | list[Operation]] = {}
         captured: dict[str, list[TensorRef]] = {}
         for attribute in node.attribute:
@@ -264,6 +308,13 @@ class _Reader:
         self.graph.add(Node(name, operation, 0, args, {"captured": captured} if captured else {}))
         if self.outer is None:
             self.source.nodes[name] = node
+
+    def _note_type(self, node: Any) -> None:
+        """The type of a constant, for the nodes that follow."""
+        if node.op_type == "Constant" and node.domain in DEFAULT_DOMAINS and node.output:
+            tensors = [a.t for a in node.attribute if a.name == "value"]
+            if tensors:
+                self.types[node.output[0]] = tensors[0].data_type
 
     def _body(self, name: str, attribute: Any, several: bool) -> tuple[Operation, list[TensorRef]]:
         """The graph that a node holds, and the tensors that it takes from around it.

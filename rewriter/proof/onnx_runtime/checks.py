@@ -18,6 +18,7 @@ from typing import Any
 
 from ...errors import RewriterError, shown
 from ...formats.onnx.model import OnnxModel
+from ...formats.onnx.names import elsewhere
 from ...formats.onnx.reader import Stored
 from ..blame import excused
 from ..expected import expected, known
@@ -69,6 +70,9 @@ class _Proof:
     def __init__(self, request: Request) -> None:
         self.request = request
         self.source = OnnxModel(request.repaired).source
+        foreign = elsewhere(self.source.proto, request.repaired)
+        if foreign:
+            raise _SkippedError(f"its weights are in {shown(foreign)!r}, which is no file in its folder")
         self.claims = [replace(c, op=_KERAS_NAMES.get(c.op, c.op)) for c in request.claims]
         self.met = [self._meeting(claim) for claim in self.claims]
         wanted = {

@@ -144,11 +144,12 @@ def test_many_random_graphs(tmp_path_factory, model):
 
 @pytest.mark.parametrize("name", ["EfficientNetB0", "MobileNetV3Small", "NASNetMobile", "ConvNeXtTiny"])
 def test_applications(name):
-    from rewriter.formats.keras.config import parse_json, read_model
+    from rewriter.files.json import parse
+    from rewriter.formats.keras.config import read_model
 
     keras.backend.clear_session()
     model = getattr(keras.applications, name)(weights=None)
-    assert_order(read_model(parse_json(model.to_json().encode(), "the model")), model)
+    assert_order(read_model(parse(model.to_json().encode(), "the model")), model)
 
 
 def test_groups_are_named_after_the_class_and_not_its_exported_name():

@@ -1,0 +1,71 @@
+"""Open what a path names only where it is a regular file: a pipe is not waited for, a device not read without end."""
+
+from __future__ import annotations
+
+import os
+import stat
+
+from ..errors import BadFileError
+
+# What a platform lacks is 0: on Windows no pipe stands at a path, and files are text unless they are said not to be.
+_FLAGS = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
+
+
+def open_regular(path: str | os.PathLike[str]) -> tuple[int, os.stat_result]:
+    """A descriptor of a regular file, opened for reading, and what the system says of it.
+
+    Raises:
+        BadFileError: no such file, no regular one, or it may not be read.
+    """
+    try:
+        _check(os.stat(path))
+        descriptor = os.open(path, _FLAGS)
+    except FileNotFoundError:
+        raise BadFileError("no such file") from None
+    except (OSError, ValueError) as error:
+        raise BadFileError(f"cannot be opened: {getattr(error, 'strerror', None) or error}") from None
+    try:
+        state = os.fstat(descriptor)
+        _check(state)
+    except BaseException:
+        os.close(descriptor)
+        raise
+    return descriptor, state
+
+
+def read_regular(path: str | os.PathLike[str], limit: int) -> bytes:
+    """The bytes of a regular file of at most ``limit`` bytes.
+
+    Raises:
+        BadFileError: as ``open_regular``, or it is larger; nothing is cut.
+    """
+    descriptor, state = open_regular(path)
+    with os.fdopen(descriptor, "rb") as file:
+        if state.st_size > limit:
+            raise BadFileError(f"is larger than {_size(limit)}")
+        try:
+            data = file.read(limit + 1)  # it may have grown
+        except OSError as error:
+            raise BadFileError(f"cannot be read: {error.strerror}") from None
+    if len(data) > limit:
+        raise BadFileError(f"is larger than {_size(limit)}")
+    return data
+
+
+def read_at(descriptor: int, size: int, offset: int) -> bytes:
+    """At most ``size`` bytes of an open file from ``offset``. Raises OSError."""
+    if hasattr(os, "pread"):
+        return os.pread(descriptor, size, offset)
+    os.lseek(descriptor, offset, os.SEEK_SET)
+    return os.read(descriptor, size)
+
+
+def _check(state: os.stat_result) -> None:
+    if stat.S_ISDIR(state.st_mode):
+        raise BadFileError("is a directory, not a file")
+    if not stat.S_ISREG(state.st_mode):
+        raise BadFileError("is not a regular file (a pipe, a socket or a device)")
+
+
+def _size(limit: int) -> str:
+    return f"{limit >> 20} MiB" if limit >= 1 << 20 else f"{limit} bytes"

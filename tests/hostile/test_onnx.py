@@ -1,0 +1,96 @@
+"""ONNX files that contradict their own definitions are refused before an axis rule sees them."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from onnx import helper
+
+from rewriter.cli import main
+from rewriter.formats.onnx.names import elsewhere
+from tests.hostile.onnx_files import CASES, OnnxCase, model, outside, saved, scaled, spoiled
+
+
+@pytest.mark.parametrize("command", ["check", "shapes", "explain", "repair"])
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+def test_refused(case: OnnxCase, command: str, tmp_path: Path, capsys: Any):
+    path, target = tmp_path / "model.onnx", tmp_path / "out.onnx"
+    output = ["-o", str(target), "--no-verify"] if command == "repair" else []
+    path.write_bytes(spoiled(case))
+    assert main([command, str(path), *output]) == 2
+    error = capsys.readouterr().err
+    assert error.startswith("error: ")
+    assert case.words in error
+    assert error.count("\n") == 1
+    assert "internal" not in error
+    assert [p.name for p in tmp_path.iterdir()] == ["model.onnx"]
+    path.write_bytes(saved(case.base()))
+    assert main([command, str(path), *output]) == 0
+
+
+def test_an_operator_that_the_file_defines_itself_is_not_analysed(tmp_path: Path, capsys: Any):
+    """A function of the file stands above the operator of its name, in the default domain too."""
+    proto = scaled()
+    path = tmp_path / "model.onnx"
+    path.write_bytes(saved(proto))
+    assert main(["check", str(path)]) == 0
+    add = helper.make_node("Add", ["a", "b"], ["c"])
+    proto.functions.append(
+        helper.make_function("", "Mul", ["a", "b"], ["c"], [add], [helper.make_opsetid("", 17)])
+    )
+    path.write_bytes(saved(proto))
+    assert main(["check", str(path)]) == 1
+    assert "defines this operator itself" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("kind", ["link", "directory", "missing", "pipe"])
+def test_weights_that_are_no_file_of_the_folder_are_not_opened(kind: str, tmp_path: Path):
+    """The runtime is not given a model whose weights would be read from elsewhere."""
+    folder, other = tmp_path / "model", tmp_path / "other"
+    folder.mkdir()
+    other.mkdir()
+    (other / "secret").write_bytes(bytes(16))
+    path, weights = folder / "m.onnx", folder / "w.bin"
+    assert elsewhere(outside(), str(path)) == "w.bin"
+    {
+        "link": lambda: weights.symlink_to(other / "secret"),
+        "directory": weights.mkdir,
+        "missing": lambda: None,
+        "pipe": lambda: os.mkfifo(weights),
+    }[kind]()
+    assert elsewhere(outside(), str(path)) == "w.bin"
+    if kind == "directory":
+        weights.rmdir()
+    weights.unlink(missing_ok=True)
+    weights.write_bytes(bytes(16))
+    assert elsewhere(outside(), str(path)) == ""
+
+
+def test_a_proof_leaves_weights_elsewhere_alone(tmp_path: Path):
+    from rewriter.proof.onnx_runtime.checks import prove
+    from rewriter.proof.request import Request
+
+    proto = outside()
+    (tmp_path / "secret").write_bytes(bytes(16))
+    folder = tmp_path / "model"
+    folder.mkdir()
+    path = folder / "m.onnx"
+    path.write_bytes(saved(proto))
+    (folder / "w.bin").symlink_to(tmp_path / "secret")
+    request = Request(str(path), str(path), "onnx", [], [0], [1, 2], 100)
+    assert "no file in its folder" in prove(request)["skipped"]
+    (folder / "w.bin").unlink()
+    (folder / "w.bin").write_bytes(np.ones(4, np.float32).tobytes())
+    assert "checks" in prove(request)
+
+
+@pytest.mark.parametrize("numbers", [[9, 9], [0, 0], [-1, 0], [2**62, 0], [0]])
+def test_a_permutation_that_is_none(numbers: list[int], tmp_path: Path, capsys: Any):
+    path = tmp_path / "model.onnx"
+    path.write_bytes(saved(model([helper.make_node("Transpose", ["x"], ["y"], "t", perm=numbers)])))
+    assert main(["check", str(path)]) in (1, 2)
+    assert "internal" not in capsys.readouterr().err
