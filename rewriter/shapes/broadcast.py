@@ -110,8 +110,9 @@ def broadcast(convention: Convention, operands: Sequence[Axes], unify: bool = Tr
 
     With ``unify``, axes that fit become one axis, unless the operands differ in rank or some of the axes contradict
     each other: whether those that the convention then puts together belong together is what the finder has to judge.
-    For the same reason multiplies do not unify at all. Where the axes of their operands meet crosswise,
-    nobody can say what the result's are: they are new, so that what is learnt downstream does not flow back to them.
+    For the same reason multiplies do not unify at all. Where the axes of the operands meet crosswise, nobody can say
+    what the result's are: they are new, so that what is learnt downstream does not flow back to them, and no sum makes
+    two axes of one tensor one.
     So are those of a sum of tensors of different rank in which features of channels, say, meet the width.
 
     Raises:
@@ -181,9 +182,10 @@ class Meeting:
 
     def play(self, known: Identities) -> None:
         contradict = any(self._contradicts(known, column) for column in self.columns)
-        unify_here = self.unify and self.one_rank and not contradict
+        crosswise = self._crosswise(known)
+        unify_here = self.unify and self.one_rank and not contradict and not crosswise
         outs = [self._unified(known, column, unify_here) for column in self.columns]
-        if not self.unify and self._crosswise(known):
+        if crosswise:
             own = [len({known.identity(axis) for axis in _present(column)}) < 2 for column in self.columns]
         elif self.unify and not self.one_rank and any(self._of_two_sources(known, c) for c in self.columns):
             own = [known.role(out.origin) is Role.BATCH for out in outs]
