@@ -285,10 +285,10 @@ def _only_reversed(candidate: Candidate) -> bool:
 
 
 def _restores(candidate: Candidate, site: Site) -> int:
-    """How many operands get the shape that the file records for them, where they lost an axis of it."""
+    """How many operands get the shape that the file states for them, where they lost an axis of it."""
     found = 0
     for k in range(len(site.operands)):
-        recorded = site.meant_shape(k)
+        recorded = site.meant_shape(k) or site.built_shape(k)
         shapes = [step.to for step in candidate.plan.steps if step.operand == k]
         if recorded is not None and shapes:
             plain = tuple(size if isinstance(size, int) else None for size in shapes[-1])
@@ -364,7 +364,7 @@ def _naive_shape(site: Site) -> tuple[int | None, ...] | None:
     out_rank = max(map(len, shapes))
     result: list[int | None] = [1] * out_rank
     for shape in shapes:
-        lead = shape[:1] if site.convention is Convention.MERGE and shape else []
+        lead = [] if site.convention is Convention.NUMPY else shape[:1]
         rest = shape[len(lead) :]
         padded = [*lead, *([1] * (out_rank - len(shape))), *rest]
         for i, size in enumerate(padded):

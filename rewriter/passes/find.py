@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from ..ir.axis import WEAK, Axis, Role
 from ..ir.size import Truth, same
 from ..rules.table import Family
-from ..shapes.broadcast import Column, Convention, Fit, align, fit, only_at
+from ..shapes.broadcast import Column, Fit, align, fit, only_at
 from ..shapes.facts import sums_by_place
 from .batches import clash
 from .evidence import Evidence, Pair, weigh
@@ -220,10 +220,3 @@ def _is_meant_for(unit: Axis, column: Column) -> bool:
 def strong(axis: Axis) -> bool:
     """True where a layer says what the axis is."""
     return axis.role not in WEAK and axis.role is not Role.BATCH
-
-
-def convention_text(convention: Convention) -> str:
-    """What the convention does with operands of different rank, in words."""
-    if convention is Convention.MERGE:
-        return "the layer takes axis 0 as the batch and inserts missing axes after it"
-    return "the operator aligns axes from the right, as NumPy does"

@@ -9,7 +9,7 @@ from ..errors import UsageError, shown
 from ..ir.axis import Axis, Role, Value
 from ..ir.graph import BODY, Literal, Node, Path, TensorRef, leaves, path_text
 from ..rules.table import Family
-from ..shapes.broadcast import Convention
+from ..shapes.broadcast import Convention, merging
 from ..shapes.call import Call
 from ..shapes.inference import Inference
 from .finding import Operand
@@ -112,12 +112,22 @@ class Site:
         """The shape that the file records for an operand at this very call, where it stands there otherwise: with
         another rank, or with its unit axes in other places."""
         ref = self.reference(operand)
+        return None if ref is None else self._otherwise(operand, ref.shape)
+
+    def built_shape(self, operand: int) -> tuple[int | None, ...] | None:
+        """The same of the shape that the layer was built on."""
+        built = self.node.operation.built if self.node.call == 0 else ()
+        return self._otherwise(operand, built[operand]) if operand < len(built) else None
+
+    def _otherwise(
+        self, operand: int, stated: tuple[int | None, ...] | None
+    ) -> tuple[int | None, ...] | None:
         axes = self.operands[operand].value.axes
-        if ref is None or ref.shape is None or axes is None:
+        if stated is None or axes is None:
             return None
         sizes = [a.size if isinstance(a.size, int) else None for a in axes]
-        moved = [n for n in ref.shape if n != 1] == [n for n in sizes if n != 1]
-        return ref.shape if len(ref.shape) != len(sizes) or (moved and list(ref.shape) != sizes) else None
+        moved = [n for n in stated if n != 1] == [n for n in sizes if n != 1]
+        return stated if len(stated) != len(sizes) or (moved and list(stated) != sizes) else None
 
 
 def agrees(recorded: Sequence[int | None], axes: Sequence[Axis]) -> bool:
@@ -171,4 +181,6 @@ def operands_of(node: Node, call: Call, prefix: Path = ()) -> list[Operand]:
 def _site(prefix: Path, inference: Inference, node: Node, call: Call) -> Site:
     convention, family = LOOKED_AT[node.operation.kind, node.operation.class_name]
     operands = tuple(operands_of(node, call, prefix))
+    if convention is Convention.MERGE:
+        convention = merging(node.operation.built, [o.value.axes or () for o in operands])
     return Site((*prefix, node.name), node, inference, convention, operands, family)

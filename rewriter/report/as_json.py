@@ -73,7 +73,7 @@ def finding(item: Finding) -> dict[str, Any]:
         "severity": str(item.severity),
         "node": _path(item.path),
         "op": shown(item.op),
-        "convention": str(item.convention),
+        "convention": item.convention.alignment,
         "operands": [
             {"from": _source(o), "shape": o.value.shape or [], "axes": roles(o.value)} for o in item.operands
         ],

@@ -42,7 +42,11 @@ _APPLIED = {
     Applicability.UNSAFE: "applied only with --mode best or --at",
     Applicability.DISPLAY: "evidence does not decide for it: ask for it with --at",
 }
-_OTHER = {Convention.MERGE: Convention.NUMPY, Convention.NUMPY: Convention.MERGE}
+_OTHER = {
+    Convention.MERGE: Convention.NUMPY,
+    Convention.NUMPY: Convention.MERGE,
+    Convention.BUILT: Convention.MERGE,
+}
 
 
 @dataclass(frozen=True, slots=True)

@@ -56,6 +56,8 @@ CONVENTIONS: dict[Convention, str] = {
     "after it, at position 1.",
     Convention.NUMPY: "keras.ops.multiply and '*' line up axes from the right, as NumPy, TensorFlow and ONNX do, and "
     "insert missing axes in front.",
+    Convention.BUILT: "keras.layers.Multiply was built on operands of one rank, as its build_config says: it inserts "
+    "no axes, and lines them up from the right.",
     Convention.NONE: "",
 }
 
@@ -70,8 +72,8 @@ def convention_of(convention: Convention, op: str) -> str:
         return text
     if op in _ONNX_NAMES:
         return f"ONNX's {op} lines up axes from the right, as NumPy does, and inserts missing axes in front."
-    if convention is Convention.MERGE:
-        return text.replace("keras.layers.Multiply takes", f"keras.layers.{op} takes")
+    if convention in (Convention.MERGE, Convention.BUILT):
+        return text.replace("keras.layers.Multiply", f"keras.layers.{op}")
     return text.replace("keras.ops.multiply and '*' line", f"keras.ops.{op.lower()} lines").replace(
         "do, and insert", "do, and inserts"
     )
@@ -115,7 +117,7 @@ def operand_names(operands: Sequence[Operand]) -> list[str]:
 
 def op_text(item: Finding) -> str:
     """How the model writes the multiply."""
-    if item.convention is Convention.MERGE:
+    if item.convention in (Convention.MERGE, Convention.BUILT):
         return f"layers.{item.op}"
     if item.convention is Convention.NUMPY and item.op == "Multiply":
         return "ops.multiply or '*'"

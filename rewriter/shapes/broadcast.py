@@ -1,8 +1,11 @@
-"""The two conventions by which operands of different rank meet, and what an elementwise op makes of them.
+"""The conventions by which operands of different rank meet, and what an elementwise op makes of them.
 
 ``merge`` is that of ``keras.layers.Multiply``, ``Add`` and their kin: axis 0 is the batch, and missing axes go in at
 position 1. ``numpy`` is that of ``keras.ops``, the Python operators, TensorFlow and ONNX: operands are right-aligned.
-Source: ``keras/src/layers/merging/base_merge.py`` (Keras 3.15) and NumPy's broadcasting rules.
+``built`` is that of a merge layer which was built on operands of one rank: whether it inserts axes is decided when it
+is built, which a file does with the shapes in its ``build_config``; then it inserts none, whatever it is called on.
+Source: ``Merge.build`` and ``call`` in ``keras/src/layers/merging/base_merge.py`` (Keras 3.15) and NumPy's broadcasting
+rules.
 """
 
 from __future__ import annotations
@@ -21,9 +24,15 @@ from .call import ShapeError
 class Convention(str, enum.Enum):
     MERGE = "merge"
     NUMPY = "numpy"
+    BUILT = "built"
     NONE = "none"
 
     __str__ = str.__str__
+
+    @property
+    def alignment(self) -> str:
+        """``merge``, ``numpy`` or ``none``: where missing axes go in."""
+        return "numpy" if self is Convention.BUILT else self.value
 
 
 class Fit(enum.Enum):
@@ -39,6 +48,12 @@ class Fit(enum.Enum):
 
 Axes = tuple[Axis, ...]
 Column = tuple[Axis | None, ...]
+
+
+def merging(built: Sequence[Sequence[int | None]], operands: Sequence[Axes]) -> Convention:
+    """The convention of a merge layer that was built on these shapes, if the file says on which."""
+    ranks = {len(shape) for shape in built}
+    return Convention.BUILT if len(ranks) == 1 < len({len(axes) for axes in operands}) else Convention.MERGE
 
 
 def positions(convention: Convention, rank: int, out_rank: int) -> tuple[int, ...]:
@@ -110,8 +125,9 @@ def broadcast(convention: Convention, operands: Sequence[Axes], unify: bool = Tr
 
     With ``unify``, axes that fit become one axis, unless the operands differ in rank or some of the axes contradict
     each other: whether those that the convention then puts together belong together is what the finder has to judge.
-    For the same reason multiplies do not unify at all. Where the axes of their operands meet crosswise,
-    nobody can say what the result's are: they are new, so that what is learnt downstream does not flow back to them.
+    For the same reason multiplies do not unify at all. Where the axes of the operands meet crosswise, nobody can say
+    what the result's are: they are new, so that what is learnt downstream does not flow back to them, and no sum makes
+    two axes of one tensor one.
     So are those of a sum of tensors of different rank in which features of channels, say, meet the width.
 
     Raises:
@@ -181,9 +197,10 @@ class Meeting:
 
     def play(self, known: Known) -> None:
         contradict = any(self._contradicts(known, column) for column in self.columns)
-        unify_here = self.unify and self.one_rank and not contradict
+        crosswise = self._crosswise(known)
+        unify_here = self.unify and self.one_rank and not contradict and not crosswise
         outs = [self._unified(known, column, unify_here) for column in self.columns]
-        if not self.unify and self._crosswise(known):
+        if crosswise:
             own = [len({known.identity(axis) for axis in _present(column)}) < 2 for column in self.columns]
         elif self.unify and not self.one_rank and any(self._of_two_sources(known, c) for c in self.columns):
             own = [known.role(out.origin) is Role.BATCH for out in outs]

@@ -82,6 +82,16 @@ def crossed(op: Callable[[Any, Any], Any], turn: Callable[[Any], Any], axis: int
     return keras.Model(x, op(y, turn(ops.mean(y, axis=axis, keepdims=True))))
 
 
+def crossed_then_residual() -> keras.Model:
+    """``max(x[B, T, D], mean(x)[B, 1, T])``, and a sum of the same ``x`` with gated features that Dense made of it."""
+    tokens = keras.Input((N,), dtype="int32")
+    x = layers.Embedding(9, N)(tokens)
+    peak = ops.maximum(x, ops.swapaxes(ops.mean(x, axis=2, keepdims=True), 1, 2))
+    y = layers.Dense(N)(x)
+    gated = y * layers.Reshape((1, N))(layers.Dense(N)(layers.GlobalMaxPooling1D()(y)))
+    return keras.Model(tokens, [peak, layers.Add()([x, gated])])
+
+
 def product_of_turned(turn: Callable[[Any], Any], channels: int = 7) -> keras.Model:
     x, y = image(channels=channels)
     z = layers.Conv2D(channels, 3, padding="same")(y)
@@ -118,6 +128,7 @@ MEANT: dict[str, Callable[[], keras.Model]] = {
     "logits, expand_dims": lambda: logits(lambda u: ops.expand_dims(u, 1)),
     "logits, a None index": lambda: logits(lambda u: u[:, None, :]),
     "logits, a Reshape layer": lambda: logits(layers.Reshape((1, 8))),
+    "logits, a RepeatVector of one": lambda: logits(layers.RepeatVector(1)),
     "logits, through Dropout": lambda: logits(lambda u: layers.Dropout(0.1)(ops.expand_dims(u, 1))),
     "logits of rank 3": logits_of_three,
     "logits in a nested model": gram_of_a_nested_model,
@@ -131,6 +142,7 @@ MEANT: dict[str, Callable[[], keras.Model]] = {
     "crossed means, a sum": lambda: crossed(lambda a, b: a + b, lambda m: ops.swapaxes(m, 1, 2)),
     "crossed means, layers": lambda: crossed(lambda a, b: layers.Multiply()([a, b]), swap),
     "crossed means, a layer's sum": lambda: crossed(lambda a, b: layers.Add()([a, b]), swap),
+    "crossed means, and a residual branch": crossed_then_residual,
     "crossed means of columns": lambda: crossed(lambda a, b: a * b, swap, axis=1),
     "crossed means, a function of them": lambda: crossed(lambda a, b: a * b, lambda m: ops.sigmoid(swap(m))),
     "rows and columns swapped": lambda: product_of_turned(swap),

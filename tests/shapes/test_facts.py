@@ -153,6 +153,10 @@ UNITS: dict[str, tuple[Callable[[Any], Any], list[str]]] = {
         ["keepdims", ""],
     ),
     "a None index": (lambda x: x[:, None], ["None index", "", ""]),
+    "a RepeatVector of one": (
+        lambda x: layers.RepeatVector(1)(layers.Flatten()(x)),
+        ["RepeatVector", ""],
+    ),
     "a slice of one": (lambda x: x[:, 2:3], ["a slice", ""]),
     "a Dense layer of one": (lambda x: layers.Dense(1)(x), ["", ""]),
     "through a Dense layer": (lambda x: layers.Dense(4)(ops.expand_dims(x, 1)), ["ExpandDims", "", ""]),

@@ -74,6 +74,10 @@ CASES: list[tuple[str, dict[str, Any], tuple[Any, ...], str]] = [
     ("numpy.Multiply", {}, ("b h w c", "C"), "b h w c"),
     ("numpy.Multiply", {}, ("1 C", "b 1"), "b C"),
     ("numpy.Where", {}, ("b 1", "c", 0.0), "b c"),
+    # no sum makes two axes of one tensor one
+    ("numpy.Add", {}, ("b a A", "b a A"), "b a A"),
+    ("numpy.Add", {}, ("b a A", "b A a"), "b [5] [5]"),
+    ("numpy.Maximum", {}, ("b a A", "b 1 a"), "b a [5]"),
     # reductions
     ("numpy.Mean", {"axis": [1, 2]}, ("b h w c",), "b c"),
     ("numpy.Mean", {"axis": [1, 2], "keepdims": True}, ("b h w c",), "b 1 1 c"),

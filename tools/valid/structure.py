@@ -117,7 +117,11 @@ def model_of_two_outputs(d: Draw) -> Any:
 
 @idiom(batch="one")
 def batch_of_one(d: Draw) -> Any:
-    """A batch fixed at 1: its axis is a unit axis like any other, written or not."""
+    """A batch fixed at 1: its axis is a unit axis like any other, written or not.
+
+    A row by a column of as many steps is left out: `(1, T)` by `(1, T, 1)` gives `(1, T, T)`, which nobody would take
+    for what was meant.
+    """
     x = d.image()
     c = x.shape[-1]
     pooled = layers.GlobalAveragePooling2D()(x)
@@ -128,7 +132,8 @@ def batch_of_one(d: Draw) -> Any:
         return d.times(x, d.expand(d.gate(pooled, c), 1, 2))
     if way == "constant":
         return d.meet(x, d.constant(1, c))
-    return d.vector() * d.sequence(d=1)
+    row = d.vector()
+    return row * d.sequence(t=row.shape[1] + 1, d=1)
 
 
 @idiom(batch="fixed")

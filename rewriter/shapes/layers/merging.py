@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ...ir.axis import Axis, Value, new_axis, same_kind
 from ...ir.size import Size, Truth, same
-from ..broadcast import Convention, broadcast, fixes_batch, only_at
+from ..broadcast import broadcast, fixes_batch, merging, only_at
 from ..call import Call, ShapeError, known, layer
 from ..dtypes import integral_to_float, product_type, quotient, result_type
 from ..spatial import autocast, masked
@@ -13,28 +13,28 @@ from ..spatial import autocast, masked
 @layer("Add", "Maximum", "Minimum")
 def elementwise(call: Call) -> Value:
     """``add([x[B, ...], y[B, ...]]) -> [B, ...]``, missing axes inserted at position 1."""
-    axes = broadcast(Convention.MERGE, _operands(call, 1))
+    axes = _merged(call, _operands(call, 1))
     return masked(call.like(axes, _promoted(call)), _common_mask(call, axes))
 
 
 @layer("Average")
 def average(call: Call) -> Value:
     """``average([x[B, ...], y[B, ...]]) -> [B, ...]``, missing axes inserted at position 1."""
-    axes = broadcast(Convention.MERGE, _operands(call, 1))
+    axes = _merged(call, _operands(call, 1))
     return masked(call.like(axes, quotient(_promoted(call))), _common_mask(call, axes))
 
 
 @layer("Subtract")
 def subtract(call: Call) -> Value:
     """``subtract([x[B, ...], y[B, ...]]) -> [B, ...]``, missing axes inserted at position 1."""
-    axes = broadcast(Convention.MERGE, _operands(call, 2, 2))
+    axes = _merged(call, _operands(call, 2, 2))
     return masked(call.like(axes, _promoted(call)), _common_mask(call, axes))
 
 
 @layer("Multiply")
 def multiply(call: Call) -> Value:
     """``multiply([x[B, ...], y[B, ...]]) -> [B, ...]``; its operands keep their own identity."""
-    axes = broadcast(Convention.MERGE, _operands(call, 1), unify=False)
+    axes = _merged(call, _operands(call, 1), unify=False)
     return masked(call.like(axes, _promoted(call)), _common_mask(call, axes))
 
 
@@ -52,6 +52,10 @@ def _operands(call: Call, least: int, most: int | None = None) -> list[tuple[Axi
     if len(axes) < least or (most is not None and len(axes) > most):
         raise ShapeError(f"takes {least if least == most else 'one or more'} tensors, not {len(axes)}")
     return axes
+
+
+def _merged(call: Call, operands: list[tuple[Axis, ...]], unify: bool = True) -> tuple[Axis, ...]:
+    return broadcast(merging(call.operation.built, operands), operands, unify)
 
 
 def _promoted(call: Call) -> str:

@@ -63,9 +63,14 @@ def permute(call: Call) -> Value:
 
 @layer("RepeatVector")
 def repeat_vector(call: Call) -> Value:
-    """``repeat_vector(x[B, F], n) -> [B, n, F]``; what the new axis is, only its use tells: steps, or channels."""
+    """``repeat_vector(x[B, F], n) -> [B, n, F]``; what the new axis is, only its use tells: steps, or channels.
+
+    Once is a unit axis that the author wrote, as ``expand_dims(x, 1)`` does.
+    """
     batch, feature = need_rank(call.x, 2)
-    return call.like([batch, new_axis(call.integer("n", 1)), feature], autocast(call, call.x))
+    count = call.integer("n", 1)
+    new = unit_axis("RepeatVector") if count == 1 else new_axis(count)
+    return call.like([batch, new, feature], autocast(call, call.x))
 
 
 @layer("UpSampling1D")
