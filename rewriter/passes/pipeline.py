@@ -12,8 +12,10 @@ from ..rules.table import Family, Rule
 from ..shapes.broadcast import Convention
 from ..shapes.infer import infer
 from ..shapes.inference import Inference
+from . import stages
 from .candidates import as_written
 from .contractions import suspects
+from .decision import Decision, Stage
 from .downstream import Reexamine, Trials
 from .finding import Applicability, Candidate, Finding, Kind, Operand, Severity
 from .places import Places
@@ -26,7 +28,6 @@ from .upstream import look_upstream
 
 _MAX_ROUNDS = 16
 _MAX_SUSPECTS = 4
-_IN_A_BODY = "it stands in the body of an If, a Loop or a Scan, where nothing is inserted"
 
 
 @dataclass(slots=True)
@@ -131,9 +132,8 @@ def _beyond(
             if finding is None or finding.severity is not Severity.ERROR:
                 continue
             unknown.add(name)
-            reason = f"--ops all may change it: {finding.why}" if finding.candidates else finding.why
-            finding.why = f"it is no multiply: nothing is inserted here; {reason}"
-            finding.chosen, finding.elsewhere = None, True
+            details = {"candidates": len(finding.candidates)}
+            finding.decide(Decision(stages.OTHER_FAMILY, details=details, before=finding.decision))
             for candidate in finding.candidates:
                 candidate.applicability = Applicability.DISPLAY
             _note_claim(finding)
@@ -146,7 +146,7 @@ def _note_claim(finding: Finding) -> None:
     claimed = next((o.value.claimed for o in finding.operands if o.value.claimed), None)
     if claimed:
         finding.severity = Severity.WARNING
-        finding.why += f"; the shape of {shown(claimed)!r}, which it depends on, is only claimed by the file"
+        finding.note("rests-on-a-claim", node=claimed)
 
 
 def _leave_bodies(found: Sequence[Site], findings: Sequence[Finding]) -> None:
@@ -154,8 +154,7 @@ def _leave_bodies(found: Sequence[Site], findings: Sequence[Finding]) -> None:
     inside = {site.path for site in found if site.in_body}
     for finding in findings:
         if finding.path in inside:
-            finding.chosen, finding.elsewhere = None, True
-            finding.why = f"{_IN_A_BODY}; {finding.why}"
+            finding.decide(Decision(stages.IN_A_BODY, before=finding.decision))
 
 
 def _with_what_follows(
@@ -185,14 +184,16 @@ def _with_suspects(
     if len(suspected) > _MAX_SUSPECTS:
         return supposed
     guilty = []
-    for suspect in suspected:
+    for suspect, fault in suspected:
         trials = Trials(graph, [*findings, suspect], _reexamine(rules, wanted))
         decided = next((f for f in trials.decide() if f.path == suspect.path), None)
         if decided is not None and decided.chosen is not None:
-            guilty.append((decided, trials))
+            guilty.append((decided, fault, trials))
     if len(guilty) != 1:
         return supposed
-    finding, trials = guilty[0]
+    finding, fault, trials = guilty[0]
+    decision = finding.decision
+    finding.decide(Decision(stages.MENDS, decision.candidate, decision.rivals, fault=fault, before=decision))
     findings.append(finding)
     return trials.model.base
 
@@ -214,10 +215,7 @@ def _joint(group: Sequence[Site], rules: Sequence[Rule]) -> Finding | None:
     if len(found) == len(results) and all(_same_choice(first, f) for f in found):
         return first
     if len(results) > 1 and first.choice is not None:
-        first.chosen = None
-        first.why = (
-            "the model that it is in is called on operands of different shapes, which need different repairs"
-        )
+        first.decide(Decision(stages.CONTEXTS, first.choice))
     return first
 
 
@@ -232,10 +230,10 @@ def _same_choice(a: Finding, b: Finding) -> bool:
 def _take_best(finding: Finding) -> None:
     repairable = finding.severity is Severity.ERROR and not finding.elsewhere
     if finding.chosen is None and repairable and finding.candidates:
-        usable = [i for i, c in enumerate(finding.candidates) if not c.match.assumed and not c.plan.cannot]
-        if usable:
-            finding.chosen = usable[0]
-            finding.why = f"first-ranked of {len(finding.candidates)} candidates (best mode): {finding.why}"
+        first = next((c for c in finding.candidates if not c.match.assumed and not c.plan.cannot), None)
+        if first is not None:
+            others = tuple(c for c in finding.candidates if c is not first)
+            finding.decide(Decision(stages.BEST, first, others, before=finding.decision))
 
 
 def _opaque(inference: Inference, wanted: Collection[Family]) -> list[Finding]:
@@ -247,9 +245,10 @@ def _opaque(inference: Inference, wanted: Collection[Family]) -> list[Finding]:
             after_another = any(v.axes is None for v in item.taken(name) or ())
             if family_of(node) in wanted or (*prefix, name) in result or after_another:
                 continue
-            finding = _elsewhere(prefix, item, name, Kind.NOT_ANALYSED, f"not analysed: {reason}")
+            finding = _elsewhere(
+                prefix, item, name, Kind.NOT_ANALYSED, f"not analysed: {reason}", stages.OPAQUE
+            )
             finding.severity = Severity.WARNING
-            finding.why = "its code is not in the file, or is not run; its recorded shape is taken as claimed"
             result[*prefix, name] = finding
     return list(result.values())
 
@@ -274,15 +273,14 @@ def _other_faults(
         for name, message in strange.items():
             if name in unknown:
                 continue
-            finding = _elsewhere(prefix, item, name, Kind.INCOMPATIBLE, message)
-            finding.why = "nothing is inserted at a node of its kind"
+            finding = _elsewhere(prefix, item, name, Kind.INCOMPATIBLE, message, stages.OTHER_NODE)
             offer(finding, item, name, wanted)
             _note_claim(finding)
             result[*prefix, name] = finding
     return list(result.values())
 
 
-def _elsewhere(prefix: Path, item: Inference, name: str, kind: Kind, message: str) -> Finding:
+def _elsewhere(prefix: Path, item: Inference, name: str, kind: Kind, message: str, stage: Stage) -> Finding:
     node = item.graph.nodes[name]
     operands = operands_of(node, item.calls[name], prefix) or [Operand(("none",), Value(()))]
     return Finding(
@@ -293,7 +291,7 @@ def _elsewhere(prefix: Path, item: Inference, name: str, kind: Kind, message: st
         Convention.NONE,
         operands,
         message,
-        elsewhere=True,
+        decision=Decision(stage),
     )
 
 
@@ -310,7 +308,7 @@ def state(
     stated = {_path_of(name, here, analysis.ops): text for name, text in choices.items()}
     inside = next((path for path in stated if here[path].in_body), None)
     if inside is not None:
-        raise UsageError(f"{shown(path_text(inside))!r}: {_IN_A_BODY}")
+        raise UsageError(f"{shown(path_text(inside))!r}: {stages.NOTHING_IN_A_BODY}")
     said: dict[Path, tuple[Site, Candidate]] = {}
     for _ in range(_MAX_ROUNDS):
         known_before = {path: candidate.plan for path, (_, candidate) in said.items()}
@@ -448,8 +446,7 @@ def _with_later(
 def _keep_to(findings: Iterable[Finding], left: Collection[str]) -> None:
     """Take every choice of the findings back, which a plan makes in its place."""
     for finding in findings:
-        finding.chosen, finding.left = None, finding.node in left
-        finding.why = "the plan leaves it alone" if finding.left else "the plan does not decide it"
+        finding.decide(Decision(stages.LEFT if finding.node in left else stages.NOT_PLANNED))
 
 
 def _withdrawn(findings: list[Finding], left: list[Finding], repaired: set[Path]) -> bool:
@@ -457,8 +454,8 @@ def _withdrawn(findings: list[Finding], left: list[Finding], repaired: set[Path]
     again = {f.path: f for f in left if f.path in repaired and f.severity is Severity.ERROR}
     for finding in findings:
         if finding.path in again:
-            finding.chosen = None
-            finding.why = f"what fits best leaves a fault: {again[finding.path].message}"
+            details = {"message": again[finding.path].message}
+            finding.decide(Decision(stages.LEAVES_A_FAULT, finding.choice, details=details))
     return bool(again)
 
 
@@ -486,7 +483,7 @@ def _note_choices(findings: list[Finding], todo: Iterable[tuple[Site, Candidate]
         if candidate is not None:
             others = [c for c in finding.candidates if c.plan != candidate.plan]
             finding.candidates = [candidate, *others]
-            finding.chosen, finding.why = 0, "stated by the user"
+            finding.decide(Decision(stages.STATED, candidate, tuple(others)))
 
 
 def _cycle(inserted: Sequence[Inserted]) -> str:
