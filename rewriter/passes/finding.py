@@ -170,7 +170,7 @@ class Finding:
     @property
     def elsewhere(self) -> bool:
         """True where nothing can be inserted at the node."""
-        return self.decision.stage.stays
+        return any(d.stage.stays for d in self.decision.trail())
 
     @property
     def follows(self) -> Path:

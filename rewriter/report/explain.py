@@ -11,10 +11,10 @@ from ..formats.source import open_model
 from ..ir.axis import Axis
 from ..ir.graph import Path, path_text
 from ..passes import ranking
+from ..passes.analysis import Analysis, analyse
 from ..passes.candidates import matches
 from ..passes.evidence import weigh
 from ..passes.finding import Applicability, Candidate, Finding, Operand
-from ..passes.pipeline import Analysis, analyse
 from ..passes.sites import DEFAULT_OPS, Site
 from ..rules.lower import lower
 from ..rules.match import Match, NoMatch, match

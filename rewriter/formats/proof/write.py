@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 from ...errors import UnsupportedError, VerificationError, shown
 from ...ir.graph import Graph
+from ...passes.analysis import Analysis
 from ...passes.finding import Severity
-from ...passes.pipeline import Analysis, Outcome
+from ...passes.pipeline import Outcome
 from ..atomic import provisional
 from ..source import open_model
 from .request import Prover, make_request
