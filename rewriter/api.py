@@ -10,10 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 from .errors import RewriterError, UsageError
 from .ir.graph import Graph, path_text
+from .passes.analysis import Analysis, analyse
 from .passes.changes import Changes, changes
-from .passes.pipeline import Analysis, Outcome, analyse
+from .passes.finding import Candidate
+from .passes.pipeline import Outcome, rehearse
 from .passes.pipeline import repair as repair_graph
-from .passes.sites import DEFAULT_OPS, families
+from .passes.plan import choice_text, worded
+from .passes.sites import DEFAULT_OPS, Site, families
 from .passes.suggest import Suggestion, parse_shape
 from .passes.suggest import suggest as suggest_shapes
 from .passes.verdicts import verdicts
@@ -58,13 +61,26 @@ def check(
         raise UsageError("a plan is for a model in a file: save the model first")
     with _opened(model) as source:
         check_files(source, {"the rules file": rules}, {"the plan": plan})
+        nodes = sum(1 for _ in source.graph.walk())  # before nodes are inserted
         source.load_weights()
-        analysis = analyse(source.graph, table, mode, ops)
+        said: dict[str, str] = {}
+
+        def see(analysis: Analysis, todo: Sequence[tuple[Site, Candidate]]) -> None:
+            if plan is not None:
+                said.update(worded(analysis, todo, table))
+
+        outcome = rehearse(source.graph, table, source.spell, mode, ops, see)
         report = Report(
-            _name(model, source), source.format, *_counts(analysis), analysis.findings, verdicts(analysis)
+            _name(model, source),
+            source.format,
+            nodes,
+            _multiplies(outcome.before),
+            outcome.findings,
+            verdicts(outcome.before),
         )
         if plan is not None:
-            _write_plan(plan, report, analysis, table, mode, ops)
+            choices = {f.node: choice_text(f, said) for f in outcome.findings}
+            _write_plan(plan, report, choices, mode, ops)
         return report
 
 
@@ -149,7 +165,7 @@ def _repair_file(path: Path, request: RepairRequest) -> Result:
             source.path,
             source.format,
             nodes,
-            _counts(outcome.before)[1],
+            _multiplies(outcome.before),
             outcome.findings,
             verdicts(outcome.before),
             undecided=outcome.undecided,
@@ -290,23 +306,18 @@ def _decided(plan: Path, source: ModelFile) -> Plan:
     return read(plan).of(sha256(source.path), [path_text(path) for path, _, _ in source.graph.walk()])
 
 
-def _write_plan(
-    plan: Path, report: Report, analysis: Analysis, table: tuple[Rule, ...], mode: str, ops: str
-) -> None:
+def _write_plan(plan: Path, report: Report, choices: Mapping[str, str], mode: str, ops: str) -> None:
     from .files.atomic import atomic_write
     from .files.digest import sha256
-    from .passes.plan import wording
     from .report.plan import text
 
-    choices = {f.node: wording(f, analysis, table) for f in analysis.findings}
     content = text(report, sha256(report.path), mode, ops, choices)
     with atomic_write(plan) as file:
         file.write(content.encode())
 
 
-def _counts(analysis: Analysis) -> tuple[int, int]:
-    nodes = sum(1 for _ in analysis.inference.graph.walk())
-    return nodes, len({site.path for site in analysis.sites if site.family is Family.PRODUCT})
+def _multiplies(analysis: Analysis) -> int:
+    return len({site.path for site in analysis.sites if site.family is Family.PRODUCT})
 
 
 def _name(model: Any, source: ModelFile) -> str:

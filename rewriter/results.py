@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from .passes.analysis import Analysis
 from .passes.changes import Changes
 from .passes.finding import Finding
-from .passes.pipeline import Analysis
 from .passes.rewrite import Inserted
 from .passes.verdicts import Verdicts
 from .shapes.inference import Inference

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ..errors import shown
 from ..ir.axis import Axis, Role
 from ..shapes.broadcast import fixes_batch
+from . import stages
+from .decision import Decision, Remark, remark
 from .finding import LITERAL, Candidate, Operand
 
 Pair = tuple[Operand, Operand]
@@ -22,29 +23,24 @@ def clash(operands: Sequence[Operand]) -> Pair | None:
     return None
 
 
-def advice(operands: Sequence[Operand]) -> str:
-    """Why such batches cannot be repaired, and what can be done; "" where there are none, or the number is 1."""
+def refusal(operands: Sequence[Operand]) -> Decision | None:
+    """That such batches cannot be repaired; None where there are none, or the number is 1."""
     pair = clash(operands)
     if pair is None or (number := _batch(pair[0]).size) == 1:
-        return ""
-    fixed, other = pair
-    said = f"nothing shows which of the {number} samples of {_name(fixed)} go with which of {_name(other)}"
-    if fixed.source == LITERAL:
-        return (
-            f"{said}: store one sample of it, which can be repeated, or give every input the batch {number}"
-        )
-    return f"{said}: leave the batch of both open (batch_size=None), or give every input the batch {number}"
+        return None
+    names = [None if operand.source == LITERAL else operand.source for operand in pair]
+    return Decision(stages.BATCHES, details={"number": number, "fixed": names[0], "other": names[1]})
 
 
-def doubt(candidate: Candidate) -> str:
-    """Why one sample is not repeated to the batch without being asked, or ""."""
+def doubt(candidate: Candidate) -> Remark | None:
+    """Why one sample is not repeated to the batch without being asked."""
     for step in candidate.plan.steps:
         if step.op != "Tile" or 0 not in repeated_axes(step.repeats, step.axes):
             continue
         axes = candidate.match.operands[step.operand]
         if axes and axes[0].role is Role.BATCH and axes[0].size == 1:
-            return "an input states a batch of 1: it may be meant to be open, with a sample for each of the others"
-    return ""
+            return remark("one-sample")
+    return None
 
 
 def repeated_axes(repeats: Sequence[int], like: Sequence[int]) -> set[int]:
@@ -55,7 +51,3 @@ def repeated_axes(repeats: Sequence[int], like: Sequence[int]) -> set[int]:
 def _batch(operand: Operand) -> Axis:
     assert operand.value.axes is not None
     return operand.value.axes[0]
-
-
-def _name(operand: Operand) -> str:
-    return "the constant" if operand.source == LITERAL else shown(repr(operand.source))

@@ -20,6 +20,7 @@ from ..rules.table import Kind as RuleKind
 from ..shapes.broadcast import Convention, align, broadcast, positions
 from ..shapes.facts import sums_by_place
 from . import batches
+from .decision import Remark, remark
 from .evidence import Rank, demand, weigh
 from .find import operand_axes
 from .finding import Applicability, Candidate
@@ -157,29 +158,25 @@ def _ask(site: Site, found: Sequence[Candidate]) -> None:
     for candidate in found:
         grown = candidate.kind is RuleKind.CONTRACT and candidate.rank.demanded != 1
         if grown and placed and fills_units(candidate):
-            candidate.doubt = (
-                candidate.doubt or "the operands also fit with nothing on the author's unit axis"
-            )
+            candidate.doubt = candidate.doubt or remark("fits-without")
 
 
-def _doubt(candidate: Candidate, site: Site, waiting: Sequence[int], nothing_speaks: bool) -> str:
-    """Why a reading is not to be chosen for the user, or ""."""
+def _doubt(candidate: Candidate, site: Site, waiting: Sequence[int], nothing_speaks: bool) -> Remark | None:
+    """Why a reading is not to be chosen for the user."""
     transposes = [step for step in candidate.plan.steps if step.op == "Transpose" and step.operand >= 0]
     if one_sample := batches.doubt(candidate):
         return one_sample
     if nothing_speaks:
-        return "nothing but sizes speaks for turning an operand"
+        return remark("only-sizes")
     if site.family is Family.JOINING and transposes and _joins_elsewhere(operand_axes(site)):
-        return "another axis to join along would do as well as an operand in another order"
+        return remark("joins-elsewhere")
     if any(site.is_stale(step.operand) for step in transposes):
-        return "an operand that it turns has not the shape that the file records: the fault may be above"
+        return remark("stale")
     if _rests_on_a_split(candidate, site):
-        return (
-            "a Reshape made the axes that it takes in another order: it may have made them in the wrong one"
-        )
+        return remark("split")
     if any(_long(candidate.plan.output) <= _long(site.operands[k].value.sizes or ()) for k in waiting):
-        return "an operand's unit axis was moved for something to stand on, and nothing does"
-    return ""
+        return remark("empty-unit")
+    return None
 
 
 def _joins_elsewhere(operands: Sequence[Axes]) -> bool:

@@ -14,16 +14,17 @@ from dataclasses import dataclass, field
 
 import networkx as nx
 
-from ..errors import shown
 from ..ir.axis import Axis, Value
-from ..ir.graph import Graph, Path, path_text
+from ..ir.graph import Graph, Path
 from ..ir.size import Size
 from ..shapes.call import Call, known
 from ..shapes.infer import Override
 from ..shapes.inference import Inference
 from ..shapes.stated import disagreements
+from . import stages
+from .decision import Decision, FaultAt, Remark, remark
 from .finding import Applicability, Candidate, Finding, Severity
-from .resolve import choose, claim_text
+from .resolve import choose, refuse
 from .suppositions import Suppositions, override
 
 # The finding of one node in an inference, None where nothing is wrong with it.
@@ -43,11 +44,12 @@ Readings = dict[Path, tuple[Finding, list[Candidate]]]
 class Answer:
     """Readings of several multiplies that leave no fault, by node: the finding, and those that give one result.
 
-    ``because`` says what decided for it where others leave no fault either and stand as high.
+    ``because`` is the first conflict that the others leave more than it, where they leave no fault either and stand as
+    high.
     """
 
     readings: Readings
-    because: str = ""
+    because: FaultAt | None = None
 
     def best(self) -> dict[Path, Candidate]:
         return {path: max(group, key=_standing) for path, (_, group) in self.readings.items()}
@@ -58,16 +60,16 @@ class Search:
     """What a search came to.
 
     ``dead`` holds the faults of each branch that was left, ``ruled_out`` the fault that a reading led to, by its id.
-    ``capped`` says what kept the search from an end, or is "".
+    ``capped`` says what kept the search from an end.
     """
 
     answers: list[Answer] = field(default_factory=list)
     dead: list[dict[Path, str]] = field(default_factory=list)
-    ruled_out: dict[int, str] = field(default_factory=dict)
-    capped: str = ""
+    ruled_out: dict[int, FaultAt] = field(default_factory=dict)
+    capped: Remark | None = None
 
-    def fault(self) -> str:
-        return next((f"{_quoted(path)}: {text}" for dead in self.dead for path, text in dead.items()), "")
+    def fault(self) -> FaultAt | None:
+        return next((FaultAt(path, text) for dead in self.dead for path, text in dead.items()), None)
 
 
 @dataclass(slots=True)
@@ -84,15 +86,11 @@ class Contradictions:
     def number(self) -> tuple[int, int]:
         return sum(map(len, self.axes.values())), len(self.stated)
 
-    def beyond(self, other: Contradictions) -> str:
-        """The first one that the other lacks, in words."""
-        return next(
-            (f"at {_quoted(p)}: {t[0]}" for p, t in sorted(self.axes.items()) if t != other.axes.get(p)),
-            next(
-                (f"at {_quoted(p)}: {t}" for p, t in sorted(self.stated.items()) if t != other.stated.get(p)),
-                "",
-            ),
-        )
+    def beyond(self, other: Contradictions) -> FaultAt:
+        """The first one that the other, which has fewer, lacks."""
+        first = (FaultAt(p, t[0]) for p, t in sorted(self.axes.items()) if t and t != other.axes.get(p))
+        second = (FaultAt(p, t) for p, t in sorted(self.stated.items()) if t != other.stated.get(p))
+        return next(itertools.chain(first, second))
 
 
 class Trials:
@@ -132,7 +130,7 @@ class Trials:
             claimed = next((v.claimed for v in taken or () if v.claimed), None)
             if finding.choice is not None and claimed:
                 finding.choice.applicability = Applicability.UNSAFE
-                finding.chosen, finding.why = None, claim_text(finding.choice, claimed)
+                refuse(finding, stages.CLAIMED, finding.choice, remark("claimed", node=claimed))
 
     def _withdraw_turned(self) -> None:
         """Take back a choice where what follows takes the axes of the result in another order than they have.
@@ -153,16 +151,13 @@ class Trials:
                 continue
             for order in _orders(choice.plan.output):
                 if not self.model.affords(1):
-                    finding.why += f"; not every order of the result's axes was tried: {self.model.spent()}"
+                    finding.note("orders-not-tried", limit=self.model.spent())
                     break
                 turned = self._contradictions({finding.path: _turned(choice, order)})
                 if turned.number < left.number:
                     choice.applicability = Applicability.UNSAFE
-                    finding.chosen = None
-                    finding.why = (
-                        f"{choice.rule} fits best, but the axes of its result stand in another order than "
-                        f"what follows takes them in: {left.beyond(turned)}"
-                    )
+                    reason = remark("turned", fault=left.beyond(turned))
+                    refuse(finding, stages.TURNED, choice, reason)
                     break
 
     def _list_below(self) -> None:
@@ -193,11 +188,7 @@ class Trials:
                 if new is not None and new.severity is Severity.ERROR:
                     if new.choice is not None:
                         new.choice.applicability = Applicability.UNSAFE
-                    new.chosen, new.follows = None, finding.path
-                    new.why = (
-                        f"{shown(finding.node)!r}, which it follows, is not decided; "
-                        "each reading of it gives this shape"
-                    )
+                    new.decide(Decision(stages.WAITS, nodes=(finding.path,)))
                     self.findings[path] = new
                     listed.add(path)
                 elif new is None and before is not None:
@@ -262,24 +253,25 @@ class Trials:
     # -- one group -----------------------------
     def _settle(self, group: Sequence[Finding], found: Search) -> bool:
         """Decide a group; True where every finding of it that still is one has a choice."""
-        if found.capped:
+        if found.capped is not None:
             for finding in group:
-                finding.why += f"; what follows was not searched to the end: {found.capped}"
+                finding.note("not-searched", limit=found.capped)
             return False
         if not found.answers:
             for finding in group:
                 self.unsatisfiable.add(finding.path)
-                if finding.candidates and found.fault():
-                    finding.why += f"; no reading leaves what follows without a fault: at {found.fault()}"
+                if finding.candidates and found.fault() is not None:
+                    finding.note("no-reading-runs", fault=found.fault())
             return False
         answer = self._best(found.answers)
         if answer is None:
             self._tie(found.answers)
             return False
         against = self._stated_against(answer, found.answers)
-        if against:
+        if against is not None:
             for path, (finding, _) in answer.readings.items():
-                finding.why = f"{answer.best()[path].rule} fits best, but {against}"
+                reason = remark("recorded-otherwise", fault=against)
+                refuse(finding, stages.FILE_AGAINST, answer.best()[path], reason)
                 self.findings.setdefault(path, finding)
             return False
         for finding in group:
@@ -297,43 +289,43 @@ class Trials:
             id(c) for a in found.answers if finding.path in a.readings for c in a.readings[finding.path][1]
         }
         for candidate in finding.candidates:
-            text = found.ruled_out.get(id(candidate)) or found.fault()
-            if text and id(candidate) not in alive:
+            seen = found.ruled_out.get(id(candidate)) or found.fault()
+            if seen is not None and id(candidate) not in alive:
                 candidate.evidence = [
                     *candidate.evidence,
-                    f"against: what follows cannot run with it: at {text}",
+                    f"against: what follows cannot run with it: at {seen}",
                 ]
         fault = found.fault()
         placed = [c for c in readings if not c.needs_evidence]
         if not placed:
             asked = self._asks(finding, answer)
-            if not asked:
+            if asked is None:
                 return
             fault = fault or asked
         pool = placed or list(readings)
         best = _alone(pool)
-        if best is not None and (fault or answer.because):
-            others = [_quoted(p) for p in answer.readings if p != finding.path]
-            along = f" (decided together with {', '.join(others)})" if others else ""
-            decided = answer.because or f"what follows rules the other readings out: at {fault}"
-            self._choose(finding, best, f"{decided}{along}")
+        if best is not None and (fault is not None or answer.because is not None):
+            stage = stages.DOWNSTREAM if answer.because is None else stages.CONFLICTS
+            rivals = tuple(c for c in finding.candidates if c is not best)
+            along = tuple(p for p in answer.readings if p != finding.path)
+            self._choose(finding, Decision(stage, best, rivals, fault=answer.because or fault, nodes=along))
         elif best is None:
             self._by_conflicts(finding, pool)
 
-    def _choose(self, finding: Finding, candidate: Candidate, why: str) -> None:
+    def _choose(self, finding: Finding, decision: Decision) -> None:
         """What the file claims of a multiply that is decided by now is no claim any more."""
         claims = {o.value.claimed for o in finding.operands} - {None}
         decided = {f.path[-1] for f in self.findings.values() if f.chosen is not None} if claims else set()
-        choose(finding, candidate, why, decided)
+        choose(finding, decision, decided)
 
-    def _asks(self, finding: Finding, answer: Answer) -> str:
+    def _asks(self, finding: Finding, answer: Answer) -> FaultAt | None:
         """The fault that follows where the result stays what its first operand is: what asks for a sum or a rank."""
         readings = {p: override(c) for p, c in answer.best().items()}
         members = list(answer.readings)
         with_it = self._problems(readings, members)[1]
         without = self._problems({**readings, finding.path: _first_operand}, members)[1]
         others = without.keys() - with_it.keys() - {finding.path}
-        return next((f"{_quoted(p)}: {t}" for p, t in without.items() if p in others), "")
+        return next((FaultAt(p, t) for p, t in without.items() if p in others), None)
 
     def _by_conflicts(self, finding: Finding, pool: Sequence[Candidate]) -> None:
         """Among readings that tie, take the one that leaves the fewest contradictions."""
@@ -342,14 +334,15 @@ class Trials:
         if not len({_result(c) for c in rivals}) > 1 or len(rivals) > _MAX_RESULTS:
             return
         if not self.model.affords(len(rivals)):
-            finding.why += f"; the readings were not all tried on the rest of the model: {self.model.spent()}"
+            finding.note("readings-not-tried", limit=self.model.spent())
             return
         found = [(self._contradictions({finding.path: override(c)}), c) for c in rivals]
         fewest, best = min(found, key=lambda pair: pair[0].number)
         others = [other for other, c in found if c is not best]
         if all(other.number > fewest.number for other in others):
-            why = f"the other readings leave a contradiction: {others[0].beyond(fewest)}"
-            self._choose(finding, best, why)
+            fault = others[0].beyond(fewest)
+            others_of = tuple(c for c in rivals if c is not best)
+            self._choose(finding, Decision(stages.CONFLICTS, best, others_of, fault=fault))
 
     def _best(self, answers: Sequence[Answer]) -> Answer | None:
         """The answer that no other is above; of several such, the one that leaves the fewest contradictions."""
@@ -361,18 +354,18 @@ class Trials:
             left = [a for a, each in zip(left, found, strict=True) if each.number == fewest.number]
             if len(left) == 1:
                 other = next(each for each in found if each is not fewest)
-                left[0].because = f"the other readings leave a contradiction: {other.beyond(fewest)}"
+                left[0].because = other.beyond(fewest)
         return left[0] if len(left) == 1 else None
 
-    def _stated_against(self, best: Answer, answers: Sequence[Answer]) -> str:
+    def _stated_against(self, best: Answer, answers: Sequence[Answer]) -> FaultAt | None:
         """What the file states besides its graph that agrees with another answer, and not with the best one."""
         mine = self._disagreements(best) if len(answers) > 1 else {}
         others = [self._disagreements(a) for a in answers if a is not best] if mine else []
         fewer = min(others, key=len, default=mine)
         if len(fewer) >= len(mine):
-            return ""
+            return None
         path = min(mine.keys() - fewer.keys())
-        return f"at {_quoted(path)}: {mine[path]}; with another reading it takes that"
+        return FaultAt(path, mine[path])
 
     def _disagreements(self, answer: Answer) -> dict[Path, str]:
         readings = {path: override(candidate) for path, candidate in answer.best().items()}
@@ -380,14 +373,13 @@ class Trials:
 
     def _tie(self, answers: Sequence[Answer]) -> None:
         """Two answers or more: name them at every multiply."""
-        names = [
-            " with ".join(f"{c.equation} at {_quoted(path)}" for path, c in a.best().items())
-            for a in answers[:2]
-        ]
-        more = f" (and {len(answers) - 2} more)" if len(answers) > 2 else ""
+        readings = [answer.best() for answer in answers]
         for path, (finding, _) in answers[0].readings.items():
-            joint = "a joint tie" if len(answers[0].readings) > 1 else "a tie"
-            finding.why = f"{joint}: {' or '.join(names)}{more}: what follows can go on with either"
+            first, *others = [each[path] for each in readings if path in each]
+            rivals = tuple({id(c): c for c in others if c is not first}.values())
+            along = tuple(p for p in readings[0] if p != path)
+            details = {"answers": readings}
+            finding.decide(Decision(stages.JOINT_TIE, first, rivals, nodes=along, details=details))
             self.findings.setdefault(path, finding)
 
     # -- the search -----------------------------
@@ -396,12 +388,12 @@ class Trials:
         names = {f.path for f in group}
         found = Search()
         self._extend({}, names, frozenset(), found)
-        if not found.answers and found.dead and not found.capped:
+        if not found.answers and found.dead and found.capped is None:
             unavoidable = set.intersection(*(set(dead) for dead in found.dead)) - names
             if unavoidable:
                 again = Search()
                 self._extend({}, names, unavoidable, again)
-                return again if again.answers or again.capped else found
+                return again if again.answers or again.capped is not None else found
         return found
 
     def _extend(
@@ -411,8 +403,8 @@ class Trials:
         if self.model.is_spent:
             found.capped = self.model.spent()
         if len(found.answers) >= _MAX_ANSWERS:
-            found.capped = f"there are {_MAX_ANSWERS} answers and more"
-        if found.capped:
+            found.capped = remark("most-answers", answers=_MAX_ANSWERS)
+        if found.capped is not None:
             return
         without = {name for name in names if name not in taken}
         readings = {path: override(group[0]) for path, (_, group) in taken.items()}
@@ -428,7 +420,7 @@ class Trials:
             found.dead.append(left)
             path, text = next(iter(left.items()))
             for candidate in list(taken.values())[-1][1] if taken else ():
-                found.ruled_out.setdefault(id(candidate), f"{_quoted(path)}: {text}")
+                found.ruled_out.setdefault(id(candidate), FaultAt(path, text))
             return
         if following is None:
             found.answers.append(Answer(taken))
@@ -437,7 +429,7 @@ class Trials:
         if not groups:
             found.dead.append({following.path: following.message})
         if len(groups) > _MAX_RESULTS:
-            found.capped = f"{shown(following.node)!r} has readings with {len(groups)} different results"
+            found.capped = remark("most-results", node=following.path, results=len(groups))
             return
         for readings_of_one in groups:
             self._extend({**taken, following.path: (following, readings_of_one)}, names, ignored, found)
@@ -510,39 +502,34 @@ class Trials:
                 continue
             if len(before_it) > _MAX_RECONSIDERED:
                 if finding is not None:
-                    finding.why += "; the choices above it are too many to be looked at again together"
+                    finding.note("many-choices-above")
                 continue
             self._revise([*before_it, finding] if finding is not None else before_it)
 
     def _revise(self, group: Sequence[Finding]) -> None:
         """Decide some findings anew, together; what is no better stays as it was."""
-        before = {f.path: (f, f.chosen, f.why) for f in group}
+        before = {f.path: (f, f.decision) for f in group}
+        reopened = {}
         for member in group:
-            member.chosen = None
+            reopened[member.path] = Decision(stages.REOPENED, member.choice, before=member.decision)
+            member.decide(reopened[member.path])
         self.model.adopt(list(before))
         found = self._search(group)
         settled = self._settle(group, found)
-        for path, (member, number, why) in before.items():
+        for path, (member, decision) in before.items():
             now = self.findings.get(path)
+            choice = decision.choice
             if not settled:
                 self.findings[path] = member
-                choice = None if number is None else member.candidates[number]
                 if choice is None or not _is_excluded(path, choice, found):
-                    member.chosen, member.why = number, why
+                    member.decide(decision)
                     continue
                 choice.applicability = Applicability.UNSAFE
-                if member.why == why:
-                    member.why = (
-                        f"{choice.rule} fits best, but what follows cannot run with it: at {found.fault()}; "
-                        "nothing tells the others apart"
-                    )
-            elif now is member and member.chosen == number:
-                member.why = why
+                if member.decision is reopened[path]:
+                    refuse(member, stages.REFUTED, choice, remark("cannot-run", fault=found.fault()))
+            elif now is member and member.choice is choice:
+                member.decide(decision)
         self.model.adopt(list(before))
-
-
-def _quoted(path: Path) -> str:
-    return repr(shown(path_text(path)))
 
 
 def _is_excluded(node: Path, choice: Candidate, found: Search) -> bool:

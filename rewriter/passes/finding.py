@@ -12,6 +12,8 @@ from ..rules.lower import Plan
 from ..rules.match import Match
 from ..rules.table import Kind as RuleKind
 from ..shapes.broadcast import Convention
+from . import stages
+from .decision import Decision, Remark
 from .evidence import Rank
 
 
@@ -74,9 +76,9 @@ class Candidate:
 
     ``swapped`` is set where the operands stand in the other order than in the rule, ``generic`` where the rule only
     completes the list of readings. ``needs_evidence`` is set where it transposes, regroups or sums an operand and
-    nothing but sizes speaks for that; ``doubt`` says why nobody but the user can choose it, or is "".
+    nothing but sizes speaks for that; ``doubt`` says why nobody but the user can choose it.
 
-    ``rank`` is its evidence in the order of ``passes.ranking.STAGES``, strongest kind first; candidates compare by it.
+    ``rank`` is its evidence in the order of ``passes.ranking.CRITERIA``, strongest kind first.
     """
 
     rule: str
@@ -87,7 +89,7 @@ class Candidate:
     rank: Rank = field(default_factory=Rank)
     generic: bool = False
     needs_evidence: bool = False
-    doubt: str = ""
+    doubt: Remark | None = None
     evidence: list[str] = field(default_factory=list)
     applicability: Applicability = Applicability.DISPLAY
 
@@ -113,10 +115,9 @@ class Argument:
 
 @dataclass(slots=True)
 class Finding:
-    """A fault at one node, what can be meant, and what was chosen and why (or why nothing was).
+    """A fault at one node, what can be meant, and what was decided.
 
-    ``left`` is set where a person decided to leave it as it is, ``elsewhere`` where nothing can be inserted there.
-    ``follows`` names a node above that is not decided, on whose result the operands rest.
+    ``upstream`` are arguments of other nodes with which the model would run.
     """
 
     kind: Kind
@@ -127,11 +128,7 @@ class Finding:
     operands: list[Operand]
     message: str
     candidates: list[Candidate] = field(default_factory=list)
-    chosen: int | None = None
-    why: str = ""
-    left: bool = False
-    elsewhere: bool = False
-    follows: Path = ()
+    decision: Decision = stages.NOTHING_YET
     upstream: list[Argument] = field(default_factory=list)
 
     @property
@@ -143,6 +140,39 @@ class Finding:
     def code(self) -> str:
         return self.kind.code
 
+    def decide(self, decision: Decision) -> None:
+        """Put a decision in the place of the one before."""
+        self.decision = decision
+
+    def note(self, name: str, **details: Any) -> None:
+        """Add a row of ``stages.REMARKS`` to the decision."""
+        self.decision = self.decision.noted(Remark(name, details))
+
     @property
     def choice(self) -> Candidate | None:
-        return None if self.chosen is None else self.candidates[self.chosen]
+        return self.decision.choice
+
+    @property
+    def chosen(self) -> int | None:
+        """The number of the chosen candidate, from 0."""
+        return next((k for k, c in enumerate(self.candidates) if c is self.choice), None)
+
+    @property
+    def why(self) -> str:
+        """The decision in words."""
+        return stages.why(self.decision)
+
+    @property
+    def left(self) -> bool:
+        """True where a person decided to leave it as it is."""
+        return self.decision.stage is stages.LEFT
+
+    @property
+    def elsewhere(self) -> bool:
+        """True where nothing can be inserted at the node."""
+        return any(d.stage.stays for d in self.decision.trail())
+
+    @property
+    def follows(self) -> Path:
+        """A node above that is not decided, on whose result the operands rest."""
+        return next((d.nodes[0] for d in self.decision.trail() if d.stage is stages.WAITS), ())

@@ -1,47 +1,27 @@
-"""The way through: infer, find, resolve, rewrite, verify; the same for every format."""
+"""The way through: analyse, take what people state, rewrite, and look again; the same for every format."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 
-from ..errors import UsageError, VerificationError, shown
-from ..ir.axis import Value
+from ..errors import RewriterError, UsageError, VerificationError, shown
 from ..ir.graph import Graph, Path, path_text
-from ..rules.table import Family, Rule
-from ..shapes.broadcast import Convention
+from ..rules.table import Rule
 from ..shapes.infer import infer
-from ..shapes.inference import Inference
+from . import stages
+from .analysis import Analysis, analyse, is_open
 from .candidates import as_written
-from .contractions import suspects
-from .downstream import Reexamine, Trials
-from .finding import Applicability, Candidate, Finding, Kind, Operand, Severity
-from .places import Places
-from .recorded import lost, offer
-from .resolve import examine, meant
+from .decision import Decision
+from .finding import Candidate, Finding, Severity
+from .recorded import lost
+from .resolve import meant
 from .rewrite import Applied, Inserted, Rewriter, Spelling
-from .sites import DEFAULT_OPS, Site, families, family_of, operands_of, sites, sites_at
-from .suppositions import chosen, override
-from .upstream import look_upstream
+from .sites import DEFAULT_OPS, Site, families, sites
+from .suppositions import override
 
 _MAX_ROUNDS = 16
-_MAX_SUSPECTS = 4
-_IN_A_BODY = "it stands in the body of an If, a Loop or a Scan, where nothing is inserted"
-
-
-@dataclass(slots=True)
-class Analysis:
-    """What is known of a model: its values, the nodes that ``ops`` may change in every context, and the findings."""
-
-    inference: Inference
-    sites: list[Site]
-    findings: list[Finding]
-    ops: str = DEFAULT_OPS
-
-    @property
-    def undecided(self) -> list[Finding]:
-        """Findings that stand in the way of a repair."""
-        return [f for f in self.findings if is_open(f)]
 
 
 @dataclass(slots=True)
@@ -54,247 +34,29 @@ class Outcome:
     inserted: list[Inserted] = field(default_factory=list)
     applied: list[Applied] = field(default_factory=list)
 
+    @classmethod
+    def of(cls, analysis: Analysis) -> Outcome:
+        """The outcome before anything is done."""
+        return cls(analysis, analysis, list(analysis.findings))
+
     @property
     def undecided(self) -> list[Finding]:
         return [f for f in self.findings if is_open(f)]
 
 
-def is_open(finding: Finding) -> bool:
-    """True where nothing was chosen and the model is broken, or a multiply is not known.
-
-    An opaque layer elsewhere is reported, but there is nothing to decide about it.
-    """
-    if finding.chosen is not None or finding.left:
-        return False
-    broken = finding.severity is Severity.ERROR
-    return broken or (not finding.elsewhere and finding.severity is Severity.WARNING)
+# Takes an analysis and what is applied of it.
+See = Callable[[Analysis, Sequence[tuple[Site, Candidate]]], None]
 
 
-def analyse(graph: Graph, rules: Sequence[Rule], mode: str = "safe", ops: str = DEFAULT_OPS) -> Analysis:
-    """Infer, find and resolve.
-
-    Args:
-        mode: ``safe`` chooses what evidence decides; ``best`` the first-ranked candidate that may be applied.
-        ops: what may be changed: ``multiply`` says multiplies; ``all`` sums, contractions and joined tensors as well.
-            Faults are reported of all of them.
-
-    Raises:
-        UsageError: ops is neither.
-    """
-    wanted = families(ops)
-    inference = infer(graph)
-    found = list(sites(inference, wanted))
-    by_path: dict[Path, list[Site]] = {}
-    for site in found:
-        by_path.setdefault(site.path, []).append(site)
-    findings = [f for group in by_path.values() if (f := _joint(group, rules)) is not None]
-    findings += _opaque(inference, wanted)
-    supposed = _with_what_follows(graph, inference, findings, rules, wanted)
-    if Family.CONTRACTION in wanted and not any(is_open(f) for f in findings):
-        supposed = _with_suspects(graph, supposed, findings, rules, wanted)
-    findings += _beyond(supposed, findings, rules, wanted)
-    findings += _other_faults(supposed, findings, wanted)
-    look_upstream(
-        graph,
-        [f for f in findings if f.severity is Severity.ERROR and f.chosen is None],
-        chosen({f.path: f for f in findings}),
-        _reexamine(rules, wanted),
-    )
-    if mode == "best":
-        for finding in findings:
-            _take_best(finding)
-    _leave_bodies(found, findings)
-    return Analysis(inference, [*found, *lost(inference, findings)], findings, ops)
+def _unseen(analysis: Analysis, todo: Sequence[tuple[Site, Candidate]]) -> None:
+    """Nobody looks on."""
 
 
-def _beyond(
-    inference: Inference, findings: Sequence[Finding], rules: Sequence[Rule], changeable: Collection[Family]
-) -> list[Finding]:
-    """The faults of nodes that are looked at and may not be changed: they stand in the way of a repair.
-
-    What comes after a node that is still undecided is left out, and so is what is only not known: the node of which
-    nothing is known has a finding of its own.
-    """
-    groups: dict[Path, dict[str, list[Site]]] = {}
-    for site in sites(inference, families("all") - set(changeable)):
-        groups.setdefault(site.path[:-1], {}).setdefault(site.node.name, []).append(site)
-    undecided = {f.path for f in findings if f.chosen is None}
-    result = []
-    for prefix, here in groups.items():
-        graph = next(iter(here.values()))[0].inference.graph
-        unknown: set[str] = set()
-        for name in graph.order:
-            if not unknown.isdisjoint(graph.nx.predecessors(name)) or (*prefix, name) in undecided:
-                unknown.add(name)
-                continue
-            finding = _joint(here[name], rules) if name in here else None
-            if finding is None or finding.severity is not Severity.ERROR:
-                continue
-            unknown.add(name)
-            reason = f"--ops all may change it: {finding.why}" if finding.candidates else finding.why
-            finding.why = f"it is no multiply: nothing is inserted here; {reason}"
-            finding.chosen, finding.elsewhere = None, True
-            for candidate in finding.candidates:
-                candidate.applicability = Applicability.DISPLAY
-            _note_claim(finding)
-            result.append(finding)
-    return result
-
-
-def _note_claim(finding: Finding) -> None:
-    """A fault that rests on a shape which only the file states may be none."""
-    claimed = next((o.value.claimed for o in finding.operands if o.value.claimed), None)
-    if claimed:
-        finding.severity = Severity.WARNING
-        finding.why += f"; the shape of {shown(claimed)!r}, which it depends on, is only claimed by the file"
-
-
-def _leave_bodies(found: Sequence[Site], findings: Sequence[Finding]) -> None:
-    """Take every choice back that is made in the body of another node: what is read there is not written."""
-    inside = {site.path for site in found if site.in_body}
-    for finding in findings:
-        if finding.path in inside:
-            finding.chosen, finding.elsewhere = None, True
-            finding.why = f"{_IN_A_BODY}; {finding.why}"
-
-
-def _with_what_follows(
-    graph: Graph,
-    inference: Inference,
-    findings: list[Finding],
-    rules: Sequence[Rule],
-    wanted: Collection[Family],
-) -> Inference:
-    """Decide what is open by what follows it, and return the model as it would be with everything that is chosen."""
-    if not any(f.candidates for f in findings):
-        return inference
-    trials = Trials(graph, findings, _reexamine(rules, wanted))
-    findings[:] = trials.decide()
-    return trials.model.base
-
-
-def _with_suspects(
-    graph: Graph,
-    supposed: Inference,
-    findings: list[Finding],
-    rules: Sequence[Rule],
-    wanted: Collection[Family],
-) -> Inference:
-    """Blame a contraction that runs for the fault that follows, if another reading of it, of it alone, leaves none."""
-    suspected = suspects(supposed, {f.path for f in findings}, rules)
-    if len(suspected) > _MAX_SUSPECTS:
-        return supposed
-    guilty = []
-    for suspect in suspected:
-        trials = Trials(graph, [*findings, suspect], _reexamine(rules, wanted))
-        decided = next((f for f in trials.decide() if f.path == suspect.path), None)
-        if decided is not None and decided.chosen is not None:
-            guilty.append((decided, trials))
-    if len(guilty) != 1:
-        return supposed
-    finding, trials = guilty[0]
-    findings.append(finding)
-    return trials.model.base
-
-
-def _reexamine(rules: Sequence[Rule], wanted: Collection[Family]) -> Reexamine:
-    def reexamine(inference: Inference, path: Path) -> Finding | None:
-        return _joint(list(sites_at(inference, path, wanted)), rules)
-
-    return reexamine
-
-
-def _joint(group: Sequence[Site], rules: Sequence[Rule]) -> Finding | None:
-    """One finding for a multiply that is reached in several contexts; they have to agree on what to insert."""
-    results = [examine(site, rules) for site in group]
-    found = [f for f in results if f is not None]
-    if not found:
-        return None
-    first = min(found, key=lambda f: list(Severity).index(f.severity))
-    if len(found) == len(results) and all(_same_choice(first, f) for f in found):
-        return first
-    if len(results) > 1 and first.choice is not None:
-        first.chosen = None
-        first.why = (
-            "the model that it is in is called on operands of different shapes, which need different repairs"
-        )
-    return first
-
-
-def _same_choice(a: Finding, b: Finding) -> bool:
-    return (
-        a is b
-        or (a.choice is None) == (b.choice is None)
-        and (a.choice is None or b.choice is None or a.choice.plan.steps == b.choice.plan.steps)
-    )
-
-
-def _take_best(finding: Finding) -> None:
-    repairable = finding.severity is Severity.ERROR and not finding.elsewhere
-    if finding.chosen is None and repairable and finding.candidates:
-        usable = [i for i, c in enumerate(finding.candidates) if not c.match.assumed and not c.plan.cannot]
-        if usable:
-            finding.chosen = usable[0]
-            finding.why = f"first-ranked of {len(finding.candidates)} candidates (best mode): {finding.why}"
-
-
-def _opaque(inference: Inference, wanted: Collection[Family]) -> list[Finding]:
-    """A finding for every node of which nothing is known: it may hide a fault. Not for what only comes after one."""
-    result: dict[Path, Finding] = {}
-    for prefix, item in inference.walk():
-        for name, reason in item.opaque.items():
-            node = item.graph.nodes[name]
-            after_another = any(v.axes is None for v in item.taken(name) or ())
-            if family_of(node) in wanted or (*prefix, name) in result or after_another:
-                continue
-            finding = _elsewhere(prefix, item, name, Kind.NOT_ANALYSED, f"not analysed: {reason}")
-            finding.severity = Severity.WARNING
-            finding.why = "its code is not in the file, or is not run; its recorded shape is taken as claimed"
-            result[*prefix, name] = finding
-    return list(result.values())
-
-
-def _other_faults(
-    inference: Inference, findings: Sequence[Finding], wanted: Collection[Family]
-) -> list[Finding]:
-    """Nodes that cannot run and are not looked at: reported, since the model is broken, but not repaired.
-
-    What comes after a node that is still undecided is left out: what reaches it is not known.
-    """
-    undecided = {f.path for f in findings if f.chosen is None}
-    result: dict[Path, Finding] = {}
-    for prefix, item in inference.walk():
-        strange = {
-            name: message
-            for name, message in item.faults.items()
-            if family_of(item.graph.nodes[name]) is None and (*prefix, name) not in result
-        }
-        open_here = [(name,) for name in item.graph.nodes if (*prefix, name) in undecided] if strange else ()
-        unknown = Places(item.graph).below(open_here)
-        for name, message in strange.items():
-            if name in unknown:
-                continue
-            finding = _elsewhere(prefix, item, name, Kind.INCOMPATIBLE, message)
-            finding.why = "nothing is inserted at a node of its kind"
-            offer(finding, item, name, wanted)
-            _note_claim(finding)
-            result[*prefix, name] = finding
-    return list(result.values())
-
-
-def _elsewhere(prefix: Path, item: Inference, name: str, kind: Kind, message: str) -> Finding:
-    node = item.graph.nodes[name]
-    operands = operands_of(node, item.calls[name], prefix) or [Operand(("none",), Value(()))]
-    return Finding(
-        kind,
-        Severity.ERROR,
-        (*prefix, name),
-        node.operation.class_name,
-        Convention.NONE,
-        operands,
-        message,
-        elsewhere=True,
-    )
+def supposed_sites(analysis: Analysis, chosen: Mapping[Path, Candidate]) -> dict[Path, Site]:
+    """The nodes that may be changed, each on the operands that these choices leave it."""
+    supposed = infer(analysis.inference.graph, {p: override(c) for p, c in chosen.items()}.get)
+    found = [*sites(supposed, families(analysis.ops)), *lost(supposed, analysis.findings)]
+    return {site.path: site for site in reversed(found)}
 
 
 def state(
@@ -310,16 +72,15 @@ def state(
     stated = {_path_of(name, here, analysis.ops): text for name, text in choices.items()}
     inside = next((path for path in stated if here[path].in_body), None)
     if inside is not None:
-        raise UsageError(f"{shown(path_text(inside))!r}: {_IN_A_BODY}")
+        raise UsageError(f"{shown(path_text(inside))!r}: {stages.NOTHING_IN_A_BODY}")
     said: dict[Path, tuple[Site, Candidate]] = {}
     for _ in range(_MAX_ROUNDS):
-        known_before = {path: candidate.plan for path, (_, candidate) in said.items()}
+        known_before = {path: candidate.plan.written for path, (_, candidate) in said.items()}
         said, failure = _said(here, stated, rules)
-        plans = {path: candidate.plan for path, (_, candidate) in said.items()}
+        plans = {path: candidate.plan.written for path, (_, candidate) in said.items()}
         if plans == known_before or (failure is None and len(choices) < 2):
             break
-        supposed = infer(analysis.inference.graph, {p: override(c) for p, (_, c) in said.items()}.get)
-        here = {site.path: site for site in reversed(list(sites(supposed, families(analysis.ops))))}
+        here = supposed_sites(analysis, {path: candidate for path, (_, candidate) in said.items()})
     if failure is not None:
         raise failure
     return list(said.values())
@@ -383,10 +144,39 @@ def repair(
             _keep_to(analysis.findings, left)
         return analysis
 
-    current = before = look()
+    outcome = Outcome.of(look())
     rewriter = Rewriter(spelling)
-    told = dict(choices or {})
-    outcome = Outcome(before, before, list(before.findings), applied=rewriter.applied)
+    settled = _run(outcome, look, rewriter, rules, choices or {})
+    if settled and explicit and not outcome.undecided:
+        _spell_out(outcome.after, rewriter)
+        outcome.inserted = rewriter.inserted
+    return outcome
+
+
+def rehearse(
+    graph: Graph, rules: Sequence[Rule], spelling: Spelling, mode: str, ops: str, see: See = _unseen
+) -> Outcome:
+    """What ``repair`` would do, as far as it comes without an error. The graph is changed all the same."""
+    outcome = Outcome.of(analyse(graph, rules, mode, ops))
+    with suppress(RewriterError):
+        _run(outcome, lambda: analyse(graph, rules, mode, ops), Rewriter(spelling), rules, {}, see)
+    return outcome
+
+
+def _run(
+    outcome: Outcome,
+    look: Callable[[], Analysis],
+    rewriter: Rewriter,
+    rules: Sequence[Rule],
+    told: Mapping[str, str],
+    see: See = _unseen,
+) -> bool:
+    """Apply what is decided and look again, until nothing is left; True unless something is undecided.
+
+    Args:
+        see: is shown what each round applies, before it does.
+    """
+    current = outcome.before
     for _ in range(_MAX_ROUNDS):
         todo = state(current, told, rules)
         stated_paths = {site.path for site, _ in todo}
@@ -402,26 +192,23 @@ def repair(
                 seen.add(site.path)
                 todo.append((site, choice))
         if not todo:
-            break
+            return True
+        see(current, todo)
         if _left_open(current.undecided, stated_paths):
-            return outcome
+            return False
         rewriter.apply(todo)
+        outcome.applied = rewriter.applied
         current = look()
         applied = {site.path for site, _ in todo}
         outcome.findings = _with_later(outcome.findings, current.findings, applied)
         if _withdrawn(outcome.findings, current.findings, applied):
-            return outcome
+            return False
         outcome.after, outcome.inserted = current, rewriter.inserted
         if not current.findings:
-            break
-    else:
-        raise VerificationError(
-            f"the model still changes after {_MAX_ROUNDS} rounds: {_cycle(rewriter.inserted)}"
-        )
-    if explicit and not outcome.undecided:
-        _spell_out(outcome.after, rewriter)
-        outcome.inserted = rewriter.inserted
-    return outcome
+            return True
+    raise VerificationError(
+        f"the model still changes after {_MAX_ROUNDS} rounds: {_cycle(rewriter.inserted)}"
+    )
 
 
 def _left_open(undecided: Sequence[Finding], stated: Collection[Path]) -> bool:
@@ -448,8 +235,8 @@ def _with_later(
 def _keep_to(findings: Iterable[Finding], left: Collection[str]) -> None:
     """Take every choice of the findings back, which a plan makes in its place."""
     for finding in findings:
-        finding.chosen, finding.left = None, finding.node in left
-        finding.why = "the plan leaves it alone" if finding.left else "the plan does not decide it"
+        stage = stages.LEFT if finding.node in left else stages.NOT_PLANNED
+        finding.decide(Decision(stage, before=finding.decision))
 
 
 def _withdrawn(findings: list[Finding], left: list[Finding], repaired: set[Path]) -> bool:
@@ -457,8 +244,8 @@ def _withdrawn(findings: list[Finding], left: list[Finding], repaired: set[Path]
     again = {f.path: f for f in left if f.path in repaired and f.severity is Severity.ERROR}
     for finding in findings:
         if finding.path in again:
-            finding.chosen = None
-            finding.why = f"what fits best leaves a fault: {again[finding.path].message}"
+            details = {"message": again[finding.path].message}
+            finding.decide(Decision(stages.LEAVES_A_FAULT, finding.choice, details=details))
     return bool(again)
 
 
@@ -486,7 +273,7 @@ def _note_choices(findings: list[Finding], todo: Iterable[tuple[Site, Candidate]
         if candidate is not None:
             others = [c for c in finding.candidates if c.plan != candidate.plan]
             finding.candidates = [candidate, *others]
-            finding.chosen, finding.why = 0, "stated by the user"
+            finding.decide(Decision(stages.STATED, candidate, tuple(others)))
 
 
 def _cycle(inserted: Sequence[Inserted]) -> str:

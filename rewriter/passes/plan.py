@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Collection, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,10 +17,11 @@ from ..errors import BadFileError, UsageError, shown
 from ..files import toml
 from ..rules.notation import parse
 from ..rules.table import Rule
-from .finding import Finding
-from .pipeline import Analysis
+from .analysis import Analysis, is_open
+from .finding import Candidate, Finding
+from .pipeline import supposed_sites
 from .resolve import meant
-from .sites import DEFAULT_OPS, families
+from .sites import DEFAULT_OPS, Site, families
 
 SCHEMA = "rewriter-plan/1"
 LEAVE, UNDECIDED = "leave", ""
@@ -72,22 +74,29 @@ class Plan:
         return frozenset(node for node, text in self.choices.items() if text == LEAVE)
 
 
-def wording(finding: Finding, analysis: Analysis, rules: Sequence[Rule]) -> str:
-    """How a plan states a finding's choice: the rule's name where that says it all, else the equation.
+def worded(
+    analysis: Analysis, choices: Sequence[tuple[Site, Candidate]], rules: Sequence[Rule]
+) -> dict[str, str]:
+    """How a plan states choices, by node: the rule's name where that says it all, else the equation.
 
-    ``LEAVE`` where there is nothing to decide, ``UNDECIDED`` where nothing was chosen or no text says it.
+    Each is read on the operands that the others leave it, as ``state`` does it; what no text says is left out.
     """
-    chosen = finding.choice
-    if chosen is None:
-        return UNDECIDED if finding in analysis.undecided else LEAVE
-    site = next(site for site in analysis.sites if site.path == finding.path)
-    for text in (chosen.rule, chosen.equation):
-        try:
-            if meant(site, text, rules).plan == chosen.plan:
-                return text
-        except UsageError:
-            continue
-    return UNDECIDED
+    here = supposed_sites(analysis, {site.path: candidate for site, candidate in choices})
+    result: dict[str, str] = {}
+    for site, candidate in choices:
+        for text in (candidate.rule, candidate.equation):
+            with suppress(UsageError):
+                if meant(here[site.path], text, rules).plan.written == candidate.plan.written:
+                    result[site.name] = text
+                    break
+    return result
+
+
+def choice_text(finding: Finding, said: Mapping[str, str]) -> str:
+    """What a plan says of a finding: ``LEAVE`` where there is nothing to decide, ``UNDECIDED`` where nothing is."""
+    if finding.choice is not None:
+        return said.get(finding.node, UNDECIDED)
+    return UNDECIDED if is_open(finding) else LEAVE
 
 
 # -- reading -----------------------------

@@ -1,7 +1,7 @@
-"""Ranking: the one order in which the readings of a node are compared, as a table of stages.
+"""Ranking: the one order in which the readings of a node are compared, as a table of criteria.
 
-The first stage in which two readings differ tells which is preferred. Stages that decide are evidence: a reading that
-is first by one of them can be chosen. The others only order the list, so that ``best`` has a first one to take.
+The first criterion in which two readings differ tells which is preferred. Criteria that decide are evidence: a reading
+that is first by one of them can be chosen. The others only order the list, so that ``best`` has a first one to take.
 ``why``, ``explain`` and the README's account are made from this table.
 """
 
@@ -18,7 +18,7 @@ _ORDER = {kind: number for number, kind in enumerate(RuleKind)}
 
 
 @dataclass(frozen=True, slots=True)
-class Stage:
+class Criterion:
     """One thing by which readings are compared: its name, what is preferred, and the number that is better larger."""
 
     name: str
@@ -27,69 +27,69 @@ class Stage:
     decides: bool = True
 
 
-STAGES = (
-    Stage("recorded-result", "the recorded shape of the result", lambda c: c.rank.demanded),
-    Stage(
+CRITERIA = (
+    Criterion("recorded-result", "the recorded shape of the result", lambda c: c.rank.demanded),
+    Criterion(
         "needs-evidence",
         "no operand transposed, regrouped or summed that nothing but sizes speaks for",
         lambda c: not c.needs_evidence,
     ),
-    Stage("recorded-operands", "the recorded shapes of the operands", lambda c: c.rank.restored),
-    Stage(
+    Criterion("recorded-operands", "the recorded shapes of the operands", lambda c: c.rank.restored),
+    Criterion(
         "consistent",
         "no axis of one operand set against a different axis than the one it comes from",
         lambda c: c.rank.consistent,
     ),
-    Stage(
+    Criterion(
         "written-units",
         "the axes of size 1 that the author wrote, kept and with something on each",
         lambda c: c.rank.units,
     ),
-    Stage("same-axis", "the same axis on both sides", lambda c: c.rank.same),
-    Stage("lineage", "an axis computed from the one it meets", lambda c: c.rank.derived),
-    Stage("same-role", "the same role on both sides", lambda c: c.rank.roles),
-    Stage("features", "features that meet features", lambda c: c.rank.features),
-    Stage(
+    Criterion("same-axis", "the same axis on both sides", lambda c: c.rank.same),
+    Criterion("lineage", "an axis computed from the one it meets", lambda c: c.rank.derived),
+    Criterion("same-role", "the same role on both sides", lambda c: c.rank.roles),
+    Criterion("features", "features that meet features", lambda c: c.rank.features),
+    Criterion(
         "softmax",
         "the weights of a softmax moved to the data, not the data to them, and summed where they add up to one",
         lambda c: c.rank.keeps_data,
     ),
-    Stage("built-for", "the shape that the rest of the model was built for", lambda c: c.rank.built_for),
-    Stage(
+    Criterion("built-for", "the shape that the rest of the model was built for", lambda c: c.rank.built_for),
+    Criterion(
         "as-written",
         "the operands in the order of the product, and the axes that it sums as it is written",
         lambda c: c.rank.in_order,
     ),
-    Stage(
+    Criterion(
         "effect", "axes placed rather than repeated, transposed or summed", lambda c: -_ORDER[c.kind], False
     ),
-    Stage("proven-sizes", "sizes that are known to be equal", lambda c: not c.match.assumed, False),
-    Stage("same-rank", "a result of the first operand's rank", lambda c: -_rank_change(c), False),
-    Stage("keys", "the last of two axes that are alike", lambda c: _on_the_last_of_two(c), False),
+    Criterion("proven-sizes", "sizes that are known to be equal", lambda c: not c.match.assumed, False),
+    Criterion("same-rank", "a result of the first operand's rank", lambda c: -_rank_change(c), False),
+    Criterion("keys", "the last of two axes that are alike", lambda c: _on_the_last_of_two(c), False),
 )
 
 
 def order(candidate: Candidate) -> tuple[int, ...]:
     """A sort key that puts the preferred reading first."""
-    return tuple(-stage.value(candidate) for stage in STAGES)
+    return tuple(-criterion.value(candidate) for criterion in CRITERIA)
 
 
-def decisive(candidate: Candidate, other: Candidate) -> Stage:
-    """The first stage in which two readings differ. One of them has to be preferred by evidence."""
-    return next(s for s in STAGES if s.decides and s.value(candidate) != s.value(other))
+def decisive(candidate: Candidate, other: Candidate) -> Criterion:
+    """The first criterion in which two readings differ. One of them has to be preferred by evidence."""
+    return next(s for s in CRITERIA if s.decides and s.value(candidate) != s.value(other))
 
 
 def shown(candidate: Candidate) -> list[tuple[int, int]]:
-    """The evidence of a reading as its stages' numbers, counted from 1, with what each comes to."""
-    deciding = [stage for stage in STAGES if stage.decides]
-    values = [(number, int(stage.value(candidate))) for number, stage in enumerate(deciding, 1)]
+    """The evidence of a reading as the criteria's numbers, counted from 1, with what each comes to."""
+    deciding = [criterion for criterion in CRITERIA if criterion.decides]
+    values = [(number, int(criterion.value(candidate))) for number, criterion in enumerate(deciding, 1)]
     return [(number, value) for number, value in values if value]
 
 
 def described() -> list[str]:
-    """The stages that decide, as a numbered list."""
-    deciding: Sequence[Stage] = [stage for stage in STAGES if stage.decides]
-    return [f"{number}. {stage.prefers}" for number, stage in enumerate(deciding, 1)]
+    """The criteria that decide, as a numbered list."""
+    deciding: Sequence[Criterion] = [criterion for criterion in CRITERIA if criterion.decides]
+    return [f"{number}. {criterion.prefers}" for number, criterion in enumerate(deciding, 1)]
 
 
 def _rank_change(candidate: Candidate) -> int:

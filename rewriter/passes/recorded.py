@@ -18,6 +18,8 @@ from ..rules.table import Kind as RuleKind
 from ..shapes.broadcast import Convention
 from ..shapes.inference import Inference
 from ..shapes.recorded import Restated, Shape
+from . import stages
+from .decision import Decision, Remark, remark
 from .evidence import Evidence
 from .finding import Applicability, Candidate, Finding
 from .sites import Site, operands_of
@@ -33,31 +35,34 @@ def offer(finding: Finding, inference: Inference, name: str, wanted: Collection[
     items = inference.restated.get(name)
     if not items:
         if any(value.claimed == name for value in inference.values[name]):
-            finding.why += "; what follows is analysed on the shape that the file records for its result"
+            finding.note("as-recorded")
         return
-    sources = " and ".join(repr(finding.operands[item.operand].source) for item in items)
-    stated = "; ".join(text for item in items for text in _evidence(item))
-    finding.why = f"a Reshape is missing between {sources} and it: {stated}"
     found = reshapes(inference, name)
-    reason = "nothing is inserted at such a node" if found is None else _doubt(items[0], finding)
+    reason = remark("lost-unwritten") if found is None else _doubt(items[0], finding)
+    stage = stages.LOST if reason is None else stages.LOST_DOUBTED
+    if found is None or Family.OTHER not in wanted:
+        stage, reason = stages.LOST_UNASKED, reason or remark("lost-unasked")
     if found is not None:
-        finding.candidates, finding.elsewhere = [found], Family.OTHER not in wanted
-    if reason or finding.elsewhere:
-        finding.why += f"; {reason or '--ops all inserts it'}"
-    elif found is not None:
-        found.applicability, finding.chosen = Applicability.SAFE, 0
-    finding.why += "; what follows is analysed as if it were there"
+        finding.candidates = [found]
+    if found is not None and stage.chooses:
+        found.applicability = Applicability.SAFE
+    details = {
+        "sources": [finding.operands[item.operand].source for item in items],
+        "stated": [text for item in items for text in _evidence(item)],
+    }
+    finding.decide(Decision(stage, found, reason=reason, details=details))
+    finding.note("as-if-there")
 
 
-def _doubt(item: Restated, finding: Finding) -> str:
-    """Why the Reshape is not inserted on its own, or ""."""
+def _doubt(item: Restated, finding: Finding) -> Remark | None:
+    """Why the Reshape is not inserted on its own."""
     if any(o.value.claimed for o in finding.operands):
-        return "the operand's own shape is only claimed by the file"
+        return remark("lost-claimed")
     if not item.only_units:
-        return "it would regroup the operand's axes, which nothing but recorded shapes asks for"
+        return remark("lost-regroups")
     if item.recorded is None:
-        return "the call itself records another shape"
-    return "" if item.built is not None else "only the call records it, and no build_config does"
+        return remark("lost-other-record")
+    return None if item.built is not None else remark("lost-one-record")
 
 
 def reshapes(inference: Inference, name: str) -> Candidate | None:

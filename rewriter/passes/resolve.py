@@ -1,7 +1,7 @@
 """Resolve: which rows of the table an illegal or misaligned multiply can mean, and which of them evidence decides for.
 
 Candidates are all rows that match; rows that come to the same nodes are one. They are ordered by evidence
-(``passes.ranking.STAGES``). One that stands strictly above the others, and whose kind of change the evidence allows,
+(``passes.ranking.CRITERIA``). One that stands strictly above the others, and whose kind of change the evidence allows,
 is ``safe``; the rest wait for ``best`` or a user's ``--at``. Evidence of the trained weights downstream and a joint
 search over several faults have their place here: both only add to a candidate's rank.
 """
@@ -18,8 +18,10 @@ from ..rules.notation import Equation, parse
 from ..rules.table import Kind as RuleKind
 from ..rules.table import Rule, find_rule, kind_of
 from ..shapes.broadcast import Convention, broadcast, conflicting
-from .batches import advice
+from . import stages
+from .batches import refusal
 from .candidates import candidates, matches, plan_of
+from .decision import Decision, FaultAt, Remark, Stage, remark
 from .evidence import Evidence, beside_channels, channel_on_space
 from .find import (
     AsItStands,
@@ -36,7 +38,7 @@ from .finding import Applicability, Candidate, Finding, Kind, Severity
 from .intent import is_padded_to, is_stated
 from .ranking import decisive
 from .sites import Site, agrees
-from .unlisted import besides, unlisted
+from .unlisted import besides
 
 Axes = tuple[Axis, ...]
 
@@ -75,7 +77,7 @@ def _without_broadcasting(site: Site, rules: Sequence[Rule]) -> Finding | None:
     return decide(_finding(site, fault, candidates(site, rules)))
 
 
-def contradicted(site: Site, fault: str, rules: Sequence[Rule]) -> Finding:
+def contradicted(site: Site, fault: FaultAt, rules: Sequence[Rule]) -> Finding:
     """The finding of a node that runs, but to a result with which what follows has a fault."""
     texts = " x ".join(v.text() for v in site.values)
     message = f"{texts}: it runs, but what follows cannot go on with its result: at {fault}"
@@ -95,14 +97,11 @@ def _finding(site: Site, fault: Fault, found: list[Candidate]) -> Finding:
         list(site.operands),
         fault.message,
         found,
-        why=_undecided(fault),
+        Decision(_FOUND.get(fault.kind, stages.FOUND)),
     )
 
 
-def _undecided(fault: Fault) -> str:
-    if fault.kind is Kind.UNPROVEN:
-        return "a repair needs a proof, and there is nothing to repair if the sizes agree"
-    return "nothing can be said without knowing its operands" if fault.kind is Kind.NOT_ANALYSED else ""
+_FOUND = {Kind.UNPROVEN: stages.UNPROVEN, Kind.NOT_ANALYSED: stages.NOT_ANALYSED}
 
 
 # -- legal products that mean something else -----------------------------
@@ -255,57 +254,54 @@ def _misaligned_text(site: Site, contradictions: Sequence[str]) -> str:
 # -- the choice -----------------------------
 def decide(finding: Finding) -> Finding:
     """Set each candidate's applicability, and choose the one that evidence puts above all others."""
-    if finding.kind is Kind.BATCH_SIZE and (said := advice(finding.operands)):
-        finding.candidates, finding.why = [], said
+    if finding.kind is Kind.BATCH_SIZE and (refused := refusal(finding.operands)) is not None:
+        finding.candidates = []
+        finding.decide(refused)
         return finding
     found = finding.candidates
     competing = [c for c in found if not c.needs_evidence]
     for candidate in found:
         candidate.applicability = Applicability.UNSAFE if _allowed(candidate) else Applicability.DISPLAY
-    if not found:
-        finding.why = unlisted([o.value.axes or () for o in finding.operands])
-        return finding
     if not competing:
-        finding.why = (
-            "every candidate sums, turns an operand or changes the rank, and nothing downstream or recorded asks "
-            "for its result" + besides([o.value.axes or () for o in finding.operands])
-        )
+        stage = stages.NO_EVIDENCE if found else stages.UNLISTED
+        finding.decide(Decision(stage, notes=besides([o.value.axes or () for o in finding.operands])))
         return finding
-    best = competing[0]
-    rivals = tied(finding)[1:]
-    if rivals:
-        names = ", ".join(dict.fromkeys(c.equation for c in (best, *rivals)))
-        finding.why = f"a tie: {names} fit equally well, and nothing tells them apart"
+    best, *rivals = competing
+    alike = tied(finding)[1:]
+    if alike:
+        finding.decide(Decision(stages.TIE, best, tuple(alike)))
         return finding
-    return choose(finding, best, _why(best, competing))
+    if not rivals:
+        return choose(finding, Decision(stages.ONLY, best))
+    rivals.sort(key=lambda c: c.rank, reverse=True)
+    return choose(finding, Decision(stages.EVIDENCE, best, tuple(rivals), evidence=decisive(best, rivals[0])))
 
 
-def choose(finding: Finding, candidate: Candidate, why: str, decided: Collection[str] = ()) -> Finding:
-    """Make a candidate the finding's choice, unless it is not to be applied on its own; ``why`` says what decided.
+def choose(finding: Finding, decision: Decision, decided: Collection[str] = ()) -> Finding:
+    """Take a decision that chooses a candidate, unless that is not to be applied on its own.
 
     Args:
         decided: nodes whose results are known by now, whatever the file claims of them.
     """
+    candidate = decision.candidate
+    assert candidate is not None
     claims = [o.value.claimed for o in finding.operands if o.value.claimed not in {None, *decided}]
-    reason = _unsafe_reason(candidate)
+    reason = _against(candidate)
     if claims and claims[0]:
-        finding.why = claim_text(candidate, claims[0])
-        return finding
-    if reason:
-        finding.why = f"{candidate.rule} fits best, but {reason}"
-        return finding
-    candidate.applicability = Applicability.SAFE
-    finding.chosen = finding.candidates.index(candidate)
-    finding.why = why
+        refuse(finding, stages.CLAIMED, candidate, remark("claimed", node=claims[0]))
+    elif reason is not None:
+        refuse(finding, stages.DOUBTED, candidate, reason)
+    else:
+        candidate.applicability = Applicability.SAFE
+        finding.decide(decision)
     return finding
 
 
-def claim_text(candidate: Candidate, claimed: str) -> str:
-    """Why what fits best is not applied: it rests on a shape that only the file states."""
-    return (
-        f"{candidate.rule} fits best, but the shape of {shown(claimed)!r} is only claimed by the file: "
-        "nothing proves it"
-    )
+def refuse(finding: Finding, stage: Stage, candidate: Candidate, reason: Remark) -> None:
+    """Decide that what fits best is not chosen, for a reason."""
+    rivals = tuple(c for c in finding.candidates if c is not candidate and not c.needs_evidence)
+    fault = reason.details.get("fault")
+    finding.decide(Decision(stage, candidate, rivals, fault=fault, reason=reason))
 
 
 def tied(finding: Finding) -> list[Candidate]:
@@ -318,46 +314,37 @@ def _allowed(candidate: Candidate) -> bool:
     return not candidate.match.assumed and candidate.rank.consistent == 0 and not candidate.needs_evidence
 
 
-def _unsafe_reason(candidate: Candidate) -> str:
-    """Why the best candidate is not to be applied on its own, or ""."""
+def _against(candidate: Candidate) -> Remark | None:
+    """Why the best candidate is not to be applied on its own."""
+    against = [t.removeprefix("against: ") for t in candidate.evidence]
     if candidate.match.assumed:
-        return f"nothing proves that {', '.join(sorted(candidate.match.assumed))} has one size on both sides"
+        return remark("assumed", names=sorted(candidate.match.assumed))
     if candidate.rank.demanded < 0:
-        return next(t for t in candidate.evidence if "records" in t).removeprefix("against: ")
+        return remark("against", text=next(t for t in against if "records" in t))
     if candidate.rank.consistent < 0:
-        return next(t for t in candidate.evidence if t.startswith("against")).removeprefix("against: ")
-    if candidate.doubt:
+        pairs = zip(candidate.evidence, against, strict=True)
+        return remark("against", text=next(t for full, t in pairs if full != t))
+    if candidate.doubt is not None:
         return candidate.doubt
     if any(term.cropped for terms in candidate.match.equation.operands for term in terms):
-        return "it leaves entries out, and nothing shows at which end"
+        return remark("cropped")
     if any(step.op == "Slice" for step in candidate.plan.steps):
-        return "the batches are no whole multiple of one another: nothing shows which samples belong together"
-    if candidate.kind is RuleKind.REPEAT:
-        return _repeat_reason(candidate)
-    return ""
+        return remark("sliced")
+    return _against_repeating(candidate) if candidate.kind is RuleKind.REPEAT else None
 
 
-def _repeat_reason(candidate: Candidate) -> str:
+def _against_repeating(candidate: Candidate) -> Remark | None:
     """Repeated axes need the same role on both sides, and one ratio for all of an operand."""
     repeated = [(a, b) for _, a, b in candidate.match.pairs if same(a.size, b.size).value == "no"]
     repeats = [s for s in candidate.plan.steps if s.op == "Repeat"]
     by_operand = [{s.repeats[0] for s in repeats if s.operand == k} for k in {s.operand for s in repeats}]
     ratios = next((ratios for ratios in by_operand if len(ratios) > 1), None)
     if ratios:
-        return f"its axes are repeated by different factors ({', '.join(map(str, sorted(ratios)))})"
+        return remark("factors", factors=sorted(ratios))
     for a, b in repeated:
         if a.role is not b.role or not (strong(a) or a.role is Role.BATCH):
-            return f"nothing shows that {a} and {b} are the same kind of axis"
-    return ""
-
-
-def _why(best: Candidate, competing: Sequence[Candidate]) -> str:
-    rivals = competing[1:]
-    if not rivals:
-        return f"{best.rule} is the only placement that fits; {best.evidence[0]}"
-    second = max(rivals, key=lambda c: c.rank)
-    ours, theirs = (best.rule, second.rule) if best.rule != second.rule else (best.equation, second.equation)
-    return f"{ours} is preferred over {theirs}: {decisive(best, second).prefers}; {best.evidence[0]}"
+            return remark("repeated-kind", axes=(a, b))
+    return None
 
 
 # -- what a user states -----------------------------

@@ -14,6 +14,7 @@ from ..shapes.call import Call, known
 from ..shapes.infer import Override, Overrides, infer, suppose
 from ..shapes.inference import Inference
 from .candidates import matches
+from .decision import Remark, remark
 from .finding import Candidate, Finding
 from .places import Places
 from .recorded import RULE
@@ -71,8 +72,8 @@ class Suppositions:
         """True where so many whole models may still be inferred."""
         return self.budget >= models * len(self.graph.nodes)
 
-    def spent(self) -> str:
-        return f"{self.limit - self.budget} nodes were inferred again, which is the most"
+    def spent(self) -> Remark:
+        return remark("most-nodes", nodes=self.limit - self.budget)
 
     def suppose(
         self,

@@ -17,9 +17,9 @@ from dataclasses import replace
 from functools import cached_property
 from typing import Any
 
-from ..errors import RewriterError, shown
+from ..errors import RewriterError
 from ..ir.axis import Axis, Role, Value
-from ..ir.graph import Graph, Operation, Path, path_text
+from ..ir.graph import Graph, Operation, Path
 from ..ir.size import Truth, same
 from ..shapes.infer import Overrides, infer, suppose
 from ..shapes.inference import Inference
@@ -101,9 +101,8 @@ def look_upstream(graph: Graph, findings: Sequence[Finding], chosen: Overrides, 
         item = next(base.at(prefix), None)
         if item is None or name not in item.graph.nodes:
             continue
-        sources = _sources(finding, item)
-        if sources:
-            finding.why += f"; {sources}"
+        for details in list(_makers(finding, item)):
+            finding.note("made-by", **details)
         search.try_arguments(finding, item)
 
 
@@ -135,7 +134,7 @@ class _Search:
                 item.graph.nodes[above].operation, item, above, asked
             ):
                 if not self.left:
-                    finding.why += f"; of the arguments above it only {tried} were tried"
+                    finding.note("arguments-not-tried", tried=tried)
                     return
                 self.left -= 1
                 tried += 1
@@ -144,11 +143,7 @@ class _Search:
                     finding.upstream.append(Argument(path, argument, value, other))
         found = finding.upstream[:_MAX_SHOWN]
         if found:
-            texts = [
-                f"{a.argument} {_text(a.after)} in place of {_text(a.before)} at {shown(a.node)!r}"
-                for a in found
-            ]
-            finding.why += f"; the model would run with {' or with '.join(texts)}"
+            finding.note("arguments", arguments=found)
 
     def _mends(self, graph: Graph, path: Path, argument: str, value: Any, at: Path) -> bool:
         """True where the node at ``at`` can run with another argument at ``path``, and nothing else is worse."""
@@ -231,19 +226,14 @@ def _conflicts(inference: Inference) -> int:
     return sum(len(messages) for _, item in inference.walk() for messages in item.conflicts.values())
 
 
-def _text(value: Any) -> str:
-    return f"({', '.join(map(str, value))})" if isinstance(value, (list, tuple)) else str(value)
-
-
 # -- where sizes come from -----------------------------
-def _sources(finding: Finding, item: Inference) -> str:
+def _makers(finding: Finding, item: Inference) -> Iterator[dict[str, Any]]:
     """Which nodes made the axes that no other operand has: where to look for a wrong number."""
     prefix, name = finding.path[:-1], finding.path[-1]
     if any(not c.needs_evidence for c in finding.candidates) or item.taken(name) is None:
-        return ""
+        return
     # The finding's own operands may be of another inference: axes are only the same within one.
     operands = operands_of(item.graph.nodes[name], item.calls[name], prefix)
-    texts = []
     for number, operand in enumerate(operands):
         others = [o.value.axes or () for k, o in enumerate(operands) if k != number]
         if operand.value.axes is None or not operand.path:
@@ -255,12 +245,10 @@ def _sources(finding: Finding, item: Inference) -> str:
             if axis.role is Role.BATCH or axis.size == 1 or not told:
                 continue
             makers = dict.fromkeys(_maker(item, operand.path[-1], a) for a in axis.flat())
-            names = " and ".join(repr(shown(path_text((*prefix, maker)))) for maker in makers if maker)
-            if names == repr(shown(operand.source)):
-                texts.append(f"{names} makes the {axis} itself")
-            elif names:
-                texts.append(f"the {axis} of {shown(operand.source)!r} comes from {names}")
-    return "; ".join(texts)
+            above = [(*prefix, maker) for maker in makers if maker]
+            if above:
+                itself = above == [operand.path]
+                yield {"axis": axis, "operand": operand.path, "makers": above, "itself": itself}
 
 
 def _met(axis: Axis, axes: Sequence[Axis]) -> bool:

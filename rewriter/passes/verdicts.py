@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 from ..ir.graph import Path
 from ..rules.table import Family
+from .analysis import Analysis
 from .finding import Finding, Kind, Severity
-from .pipeline import Analysis
 from .sites import Site
 
 

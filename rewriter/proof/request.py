@@ -11,8 +11,8 @@ from ..errors import shown
 from ..formats.registry import format_of
 from ..ir.axis import Axis, Role, Value
 from ..ir.graph import Graph, Operation
+from ..passes.analysis import Analysis
 from ..passes.finding import Candidate
-from ..passes.pipeline import Analysis
 from ..passes.rewrite import Applied
 from ..rules.notation import Term
 from ..shapes.broadcast import positions

@@ -12,8 +12,9 @@ from ..errors import UnsupportedError, VerificationError, shown
 from ..files.atomic import provisional
 from ..formats.registry import format_of, open_model
 from ..ir.graph import Graph
+from ..passes.analysis import Analysis
 from ..passes.finding import Severity
-from ..passes.pipeline import Analysis, Outcome
+from ..passes.pipeline import Outcome
 from .request import Prover, make_request
 from .verdict import PROVEN, disproved, failure, judged
 

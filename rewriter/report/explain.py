@@ -9,10 +9,10 @@ from ..errors import UsageError, shown
 from ..ir.axis import Axis
 from ..ir.graph import Path, path_text
 from ..passes import ranking
+from ..passes.analysis import Analysis
 from ..passes.candidates import matches
 from ..passes.evidence import weigh
 from ..passes.finding import Applicability, Candidate, Finding, Operand
-from ..passes.pipeline import Analysis
 from ..passes.sites import DEFAULT_OPS, Site
 from ..results import Explanation
 from ..rules.lower import lower

@@ -57,6 +57,21 @@ class Plan:
         return any(step.op == "MatMul" for step in self.steps)
 
     @property
+    def written(self) -> tuple[object, ...]:
+        """The steps as a file states them: a size that is no plain number is left open there."""
+        return tuple(
+            (
+                s.op,
+                s.operand,
+                tuple(n if isinstance(n, int) else None for n in s.to),
+                s.axes,
+                s.repeats,
+                s.like,
+            )
+            for s in self.steps
+        )
+
+    @property
     def repeats(self) -> bool:
         """True where data is copied."""
         return any(step.op in ("Tile", "Repeat", "Upsample") for step in self.steps)

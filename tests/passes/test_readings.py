@@ -16,7 +16,7 @@ import pytest
 import rewriter
 from rewriter.formats.registry import open_model
 from rewriter.ir.axis import Role, new_axis
-from rewriter.passes.pipeline import analyse
+from rewriter.passes.analysis import analyse
 from rewriter.passes.placements import placements
 from rewriter.rules.lower import lower
 from rewriter.rules.match import Match, match

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from rewriter.formats.registry import open_model
 from rewriter.ir.axis import Axis, Origin, Role, Value, new_axis
 from rewriter.ir.graph import Graph, Node, Operation, Path, TensorRef
-from rewriter.passes.pipeline import analyse
+from rewriter.passes.analysis import analyse
 from rewriter.passes.suppositions import override
 from rewriter.rules.table import builtin
 from rewriter.shapes.call import Call

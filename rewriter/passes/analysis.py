@@ -1,0 +1,280 @@
+"""Analyse a model: infer, find and decide, without changing anything; the same for every format.
+
+The stages of ``stages.STAGES`` come in this order: each node from its operands (``resolve``), with what follows it
+(``downstream``), contractions that mend a later fault, nodes of other kinds, ``best``, and bodies.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+
+from ..ir.axis import Value
+from ..ir.graph import Graph, Path
+from ..rules.table import Family, Rule
+from ..shapes.broadcast import Convention
+from ..shapes.infer import infer
+from ..shapes.inference import Inference
+from . import stages
+from .contractions import suspects
+from .decision import Decision, Stage
+from .downstream import Reexamine, Trials
+from .finding import Applicability, Finding, Kind, Operand, Severity
+from .places import Places
+from .recorded import lost, offer
+from .resolve import examine
+from .sites import DEFAULT_OPS, Site, families, family_of, operands_of, sites, sites_at
+from .suppositions import chosen
+from .upstream import look_upstream
+
+_MAX_SUSPECTS = 4
+
+
+@dataclass(slots=True)
+class Analysis:
+    """What is known of a model: its values, the nodes that ``ops`` may change in every context, and the findings."""
+
+    inference: Inference
+    sites: list[Site]
+    findings: list[Finding]
+    ops: str = DEFAULT_OPS
+
+    @property
+    def undecided(self) -> list[Finding]:
+        """Findings that stand in the way of a repair."""
+        return [f for f in self.findings if is_open(f)]
+
+
+def is_open(finding: Finding) -> bool:
+    """True where nothing was chosen and the model is broken, or a multiply is not known.
+
+    An opaque layer elsewhere is reported, but there is nothing to decide about it.
+    """
+    if finding.chosen is not None or finding.left:
+        return False
+    broken = finding.severity is Severity.ERROR
+    return broken or (not finding.elsewhere and finding.severity is Severity.WARNING)
+
+
+def analyse(graph: Graph, rules: Sequence[Rule], mode: str = "safe", ops: str = DEFAULT_OPS) -> Analysis:
+    """Infer, find and resolve.
+
+    Args:
+        mode: ``safe`` chooses what evidence decides; ``best`` the first-ranked candidate that may be applied.
+        ops: what may be changed: ``multiply`` says multiplies; ``all`` sums, contractions and joined tensors as well.
+            Faults are reported of all of them.
+
+    Raises:
+        UsageError: ops is neither.
+    """
+    wanted = families(ops)
+    inference = infer(graph)
+    found = list(sites(inference, wanted))
+    by_path: dict[Path, list[Site]] = {}
+    for site in found:
+        by_path.setdefault(site.path, []).append(site)
+    findings = [f for group in by_path.values() if (f := _joint(group, rules)) is not None]
+    findings += _opaque(inference, wanted)
+    supposed = _with_what_follows(graph, inference, findings, rules, wanted)
+    if Family.CONTRACTION in wanted and not any(is_open(f) for f in findings):
+        supposed = _with_suspects(graph, supposed, findings, rules, wanted)
+    findings += _beyond(supposed, findings, rules, wanted)
+    findings += _other_faults(supposed, findings, wanted)
+    look_upstream(
+        graph,
+        [f for f in findings if f.severity is Severity.ERROR and f.chosen is None],
+        chosen({f.path: f for f in findings}),
+        _reexamine(rules, wanted),
+    )
+    if mode == "best":
+        for finding in findings:
+            _take_best(finding)
+    _leave_bodies(found, findings)
+    return Analysis(inference, [*found, *lost(inference, findings)], findings, ops)
+
+
+def _beyond(
+    inference: Inference, findings: Sequence[Finding], rules: Sequence[Rule], changeable: Collection[Family]
+) -> list[Finding]:
+    """The faults of nodes that are looked at and may not be changed: they stand in the way of a repair.
+
+    What comes after a node that is still undecided is left out, and so is what is only not known: the node of which
+    nothing is known has a finding of its own.
+    """
+    groups: dict[Path, dict[str, list[Site]]] = {}
+    for site in sites(inference, families("all") - set(changeable)):
+        groups.setdefault(site.path[:-1], {}).setdefault(site.node.name, []).append(site)
+    undecided = {f.path for f in findings if f.chosen is None}
+    result = []
+    for prefix, here in groups.items():
+        graph = next(iter(here.values()))[0].inference.graph
+        unknown: set[str] = set()
+        for name in graph.order:
+            if not unknown.isdisjoint(graph.nx.predecessors(name)) or (*prefix, name) in undecided:
+                unknown.add(name)
+                continue
+            finding = _joint(here[name], rules) if name in here else None
+            if finding is None or finding.severity is not Severity.ERROR:
+                continue
+            unknown.add(name)
+            details = {"candidates": len(finding.candidates)}
+            finding.decide(Decision(stages.OTHER_FAMILY, details=details, before=finding.decision))
+            for candidate in finding.candidates:
+                candidate.applicability = Applicability.DISPLAY
+            _note_claim(finding)
+            result.append(finding)
+    return result
+
+
+def _note_claim(finding: Finding) -> None:
+    """A fault that rests on a shape which only the file states may be none."""
+    claimed = next((o.value.claimed for o in finding.operands if o.value.claimed), None)
+    if claimed:
+        finding.severity = Severity.WARNING
+        finding.note("rests-on-a-claim", node=claimed)
+
+
+def _leave_bodies(found: Sequence[Site], findings: Sequence[Finding]) -> None:
+    """Take every choice back that is made in the body of another node: what is read there is not written."""
+    inside = {site.path for site in found if site.in_body}
+    for finding in findings:
+        if finding.path in inside:
+            finding.decide(Decision(stages.IN_A_BODY, before=finding.decision))
+
+
+def _with_what_follows(
+    graph: Graph,
+    inference: Inference,
+    findings: list[Finding],
+    rules: Sequence[Rule],
+    wanted: Collection[Family],
+) -> Inference:
+    """Decide what is open by what follows it, and return the model as it would be with everything that is chosen."""
+    if not any(f.candidates for f in findings):
+        return inference
+    trials = Trials(graph, findings, _reexamine(rules, wanted))
+    findings[:] = trials.decide()
+    return trials.model.base
+
+
+def _with_suspects(
+    graph: Graph,
+    supposed: Inference,
+    findings: list[Finding],
+    rules: Sequence[Rule],
+    wanted: Collection[Family],
+) -> Inference:
+    """Blame a contraction that runs for the fault that follows, if another reading of it, of it alone, leaves none."""
+    suspected = suspects(supposed, {f.path for f in findings}, rules)
+    if len(suspected) > _MAX_SUSPECTS:
+        return supposed
+    guilty = []
+    for suspect, fault in suspected:
+        trials = Trials(graph, [*findings, suspect], _reexamine(rules, wanted))
+        decided = next((f for f in trials.decide() if f.path == suspect.path), None)
+        if decided is not None and decided.chosen is not None:
+            guilty.append((decided, fault, trials))
+    if len(guilty) != 1:
+        return supposed
+    finding, fault, trials = guilty[0]
+    decision = finding.decision
+    finding.decide(Decision(stages.MENDS, decision.candidate, decision.rivals, fault=fault, before=decision))
+    findings.append(finding)
+    return trials.model.base
+
+
+def _reexamine(rules: Sequence[Rule], wanted: Collection[Family]) -> Reexamine:
+    def reexamine(inference: Inference, path: Path) -> Finding | None:
+        return _joint(list(sites_at(inference, path, wanted)), rules)
+
+    return reexamine
+
+
+def _joint(group: Sequence[Site], rules: Sequence[Rule]) -> Finding | None:
+    """One finding for a multiply that is reached in several contexts; they have to agree on what to insert."""
+    results = [examine(site, rules) for site in group]
+    found = [f for f in results if f is not None]
+    if not found:
+        return None
+    first = min(found, key=lambda f: list(Severity).index(f.severity))
+    if len(found) == len(results) and all(_same_choice(first, f) for f in found):
+        return first
+    if len(results) > 1 and first.choice is not None:
+        first.decide(Decision(stages.CONTEXTS, first.choice))
+    return first
+
+
+def _same_choice(a: Finding, b: Finding) -> bool:
+    return (
+        a is b
+        or (a.choice is None) == (b.choice is None)
+        and (a.choice is None or b.choice is None or a.choice.plan.steps == b.choice.plan.steps)
+    )
+
+
+def _take_best(finding: Finding) -> None:
+    repairable = finding.severity is Severity.ERROR and not finding.elsewhere
+    if finding.chosen is None and repairable and finding.candidates:
+        first = next((c for c in finding.candidates if not c.match.assumed and not c.plan.cannot), None)
+        if first is not None:
+            others = tuple(c for c in finding.candidates if c is not first)
+            finding.decide(Decision(stages.BEST, first, others, before=finding.decision))
+
+
+def _opaque(inference: Inference, wanted: Collection[Family]) -> list[Finding]:
+    """A finding for every node of which nothing is known: it may hide a fault. Not for what only comes after one."""
+    result: dict[Path, Finding] = {}
+    for prefix, item in inference.walk():
+        for name, reason in item.opaque.items():
+            node = item.graph.nodes[name]
+            after_another = any(v.axes is None for v in item.taken(name) or ())
+            if family_of(node) in wanted or (*prefix, name) in result or after_another:
+                continue
+            finding = _elsewhere(
+                prefix, item, name, Kind.NOT_ANALYSED, f"not analysed: {reason}", stages.OPAQUE
+            )
+            finding.severity = Severity.WARNING
+            result[*prefix, name] = finding
+    return list(result.values())
+
+
+def _other_faults(
+    inference: Inference, findings: Sequence[Finding], wanted: Collection[Family]
+) -> list[Finding]:
+    """Nodes that cannot run and are not looked at: reported, since the model is broken, but not repaired.
+
+    What comes after a node that is still undecided is left out: what reaches it is not known.
+    """
+    undecided = {f.path for f in findings if f.chosen is None}
+    result: dict[Path, Finding] = {}
+    for prefix, item in inference.walk():
+        strange = {
+            name: message
+            for name, message in item.faults.items()
+            if family_of(item.graph.nodes[name]) is None and (*prefix, name) not in result
+        }
+        open_here = [(name,) for name in item.graph.nodes if (*prefix, name) in undecided] if strange else ()
+        unknown = Places(item.graph).below(open_here)
+        for name, message in strange.items():
+            if name in unknown:
+                continue
+            finding = _elsewhere(prefix, item, name, Kind.INCOMPATIBLE, message, stages.OTHER_NODE)
+            offer(finding, item, name, wanted)
+            _note_claim(finding)
+            result[*prefix, name] = finding
+    return list(result.values())
+
+
+def _elsewhere(prefix: Path, item: Inference, name: str, kind: Kind, message: str, stage: Stage) -> Finding:
+    node = item.graph.nodes[name]
+    operands = operands_of(node, item.calls[name], prefix) or [Operand(("none",), Value(()))]
+    return Finding(
+        kind,
+        Severity.ERROR,
+        (*prefix, name),
+        node.operation.class_name,
+        Convention.NONE,
+        operands,
+        message,
+        decision=Decision(stage),
+    )

@@ -1,0 +1,101 @@
+"""A decision: what was made of a finding, at which stage, and what was seen there. It is data; ``stages`` words it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+from ..errors import shown
+from ..ir.graph import Path, path_text
+
+if TYPE_CHECKING:
+    from .finding import Candidate
+    from .ranking import Criterion
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """A row of ``stages.STAGES``: a point at which a finding is decided, or stops undecided.
+
+    ``account`` says when, for the README; ``sentence`` words a decision of this stage. A stage that ``chooses`` makes
+    the decision's candidate the choice. ``stays`` is set where nothing can be inserted at the node.
+    """
+
+    name: str
+    account: str
+    sentence: Callable[[Decision], str]
+    chooses: bool = False
+    stays: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class FaultAt:
+    """What is wrong at another node."""
+
+    path: Path
+    text: str
+
+    def __str__(self) -> str:
+        return f"{quoted(self.path)}: {self.text}"
+
+
+@dataclass(frozen=True, slots=True)
+class Remark:
+    """A row of ``stages.REMARKS`` with its details: a reason against a reading, or what else is known of a node."""
+
+    name: str
+    details: Mapping[str, Any] = field(default_factory=dict)
+
+
+def remark(name: str, **details: Any) -> Remark:
+    return Remark(name, details)
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """How a finding was decided, or why it was not.
+
+    Args:
+        stage: the row of the table.
+        candidate: the reading that is chosen, or that fits best and is not.
+        rivals: the readings that it was compared with, the strongest first.
+        evidence: the kind of evidence in which it differs from the first rival.
+        fault: what goes wrong at another node with the rivals (or with it, where it is not chosen).
+        nodes: other nodes on which the decision rests: those decided together with this one, or one it waits for.
+        reason: why the candidate is not chosen.
+        details: what the sentence says besides.
+        notes: what is known of the node besides, in the order in which it was found.
+        before: the decision that this one overrules, where it is still worth saying.
+    """
+
+    stage: Stage
+    candidate: Candidate | None = None
+    rivals: tuple[Candidate, ...] = ()
+    evidence: Criterion | None = None
+    fault: FaultAt | None = None
+    nodes: tuple[Path, ...] = ()
+    reason: Remark | None = None
+    details: Mapping[str, Any] = field(default_factory=dict)
+    notes: tuple[Remark, ...] = ()
+    before: Decision | None = None
+
+    @property
+    def choice(self) -> Candidate | None:
+        return self.candidate if self.stage.chooses else None
+
+    def noted(self, note: Remark) -> Decision:
+        """The decision with one more note."""
+        return replace(self, notes=(*self.notes, note))
+
+    def trail(self) -> Iterator[Decision]:
+        """This decision and those that it overrules, the last one first."""
+        decision: Decision | None = self
+        while decision is not None:
+            yield decision
+            decision = decision.before
+
+
+def quoted(path: Path | str) -> str:
+    """A node's path in quotes, as it is shown."""
+    return repr(shown(path if isinstance(path, str) else path_text(path)))

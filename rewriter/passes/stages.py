@@ -1,0 +1,370 @@
+"""The stages at which findings are decided, in their real order, and the words for each.
+
+``STAGES`` is the one table of them: the README's account, ``explain``, the JSON and every ``why`` are made from it.
+``REMARKS`` words the reasons for which the best reading is not chosen, and the notes that are added to a decision.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from ..errors import shown
+from .decision import Decision, Remark, Stage, quoted
+
+Details = Mapping[str, Any]
+
+
+def why(decision: Decision) -> str:
+    """A decision in words, its notes at the end."""
+    return "; ".join(
+        text for text in (decision.stage.sentence(decision), *map(worded, decision.notes)) if text
+    )
+
+
+def worded(item: Remark) -> str:
+    return REMARKS[item.name](item.details)
+
+
+# -- the sentences of the stages -----------------------------
+def _rule(decision: Decision) -> str:
+    assert decision.candidate is not None
+    return decision.candidate.rule
+
+
+def _only(decision: Decision) -> str:
+    assert decision.candidate is not None
+    return f"{_rule(decision)} is the only placement that fits; {decision.candidate.evidence[0]}"
+
+
+def _preferred(decision: Decision) -> str:
+    best, second = decision.candidate, decision.rivals[0]
+    assert best is not None
+    assert decision.evidence is not None
+    ours, theirs = (best.rule, second.rule) if best.rule != second.rule else (best.equation, second.equation)
+    return f"{ours} is preferred over {theirs}: {decision.evidence.prefers}; {best.evidence[0]}"
+
+
+def _tie(decision: Decision) -> str:
+    assert decision.candidate is not None
+    equations = ", ".join(dict.fromkeys(c.equation for c in (decision.candidate, *decision.rivals)))
+    return f"a tie: {equations} fit equally well, and nothing tells them apart"
+
+
+def _not_chosen(decision: Decision) -> str:
+    """The best reading, and the reason for which it is not chosen."""
+    assert decision.reason is not None
+    return f"{_rule(decision)} fits best, but {worded(decision.reason)}"
+
+
+def _joint_tie(decision: Decision) -> str:
+    answers = decision.details["answers"]
+    texts = [" with ".join(f"{c.equation} at {quoted(path)}" for path, c in a.items()) for a in answers[:2]]
+    more = f" (and {len(answers) - 2} more)" if len(answers) > 2 else ""
+    tie = "a joint tie" if len(answers[0]) > 1 else "a tie"
+    return f"{tie}: {' or '.join(texts)}{more}: both run downstream"
+
+
+def _together(decision: Decision) -> str:
+    names = ", ".join(map(quoted, decision.nodes))
+    return f" (decided together with {names})" if names else ""
+
+
+def _batches(decision: Decision) -> str:
+    d = decision.details
+    said = (
+        f"nothing shows which of the {d['number']} samples of {_operand(d['fixed'])} go with which of "
+        f"{_operand(d['other'])}"
+    )
+    batch = f"give every input the batch {d['number']}"
+    if d["fixed"] is None:
+        return f"{said}: store one sample of it, which can be repeated, or {batch}"
+    return f"{said}: leave the batch of both open (batch_size=None), or {batch}"
+
+
+def _operand(source: str | None) -> str:
+    return "the constant" if source is None else quoted(source)
+
+
+def _lost(decision: Decision) -> str:
+    sources = " and ".join(map(quoted, decision.details["sources"]))
+    stated = "; ".join(decision.details["stated"])
+    text = f"a Reshape is missing between {sources} and it: {stated}"
+    return f"{text}; {worded(decision.reason)}" if decision.reason is not None else text
+
+
+def _best(decision: Decision) -> str:
+    return f"first-ranked of {1 + len(decision.rivals)} candidates (best mode): {_before(decision)}"
+
+
+def _before(decision: Decision) -> str:
+    assert decision.before is not None
+    return why(decision.before)
+
+
+def _says(text: str) -> Callable[[Decision], str]:
+    return lambda decision: text
+
+
+# -- at the node, from its operands -----------------------------
+FOUND = Stage("found", "a fault is found", _says(""))
+UNPROVEN = Stage(
+    "unproven",
+    "the operands fit if open sizes are equal, and nothing proves that they are",
+    _says("a repair needs a proof, and there is nothing to repair if the sizes agree"),
+)
+NOT_ANALYSED = Stage(
+    "not-analysed",
+    "an operand is not known",
+    _says("nothing can be said without knowing its operands"),
+)
+BATCHES = Stage("batches", "batches of several samples that nothing shows to belong together", _batches)
+UNLISTED = Stage(
+    "no-reading", "no reading fits the operands", _says("no rule describes a product of such operands")
+)
+NO_EVIDENCE = Stage(
+    "no-evidence",
+    "every reading transposes, regroups or sums an operand, and only sizes speak for it",
+    _says(
+        "every candidate sums, turns an operand or changes the rank, and nothing downstream or recorded asks for its "
+        "result"
+    ),
+)
+TIE = Stage("tie", "several readings that no kind of evidence tells apart", _tie)
+CLAIMED = Stage("claimed", "the best reading rests on a shape that only the file states", _not_chosen)
+DOUBTED = Stage("doubted", "a reason against the best reading, which only a person can weigh", _not_chosen)
+ONLY = Stage("only", "one reading is left", _only, chooses=True)
+EVIDENCE = Stage(
+    "evidence",
+    "one reading is above all others in the first kind of evidence in which they differ",
+    _preferred,
+    chooses=True,
+)
+CONTEXTS = Stage(
+    "contexts",
+    "the nested model around the node is called on shapes that need different repairs",
+    _says("the model that it is in is called on operands of different shapes, which need different repairs"),
+)
+
+# -- with what follows -----------------------------
+JOINT_TIE = Stage("joint-tie", "several readings with which everything downstream runs", _joint_tie)
+FILE_AGAINST = Stage(
+    "file-against", "the shapes of `build_config`, or the losses, agree with another reading", _not_chosen
+)
+DOWNSTREAM = Stage(
+    "downstream",
+    "all other readings leave a node downstream that cannot run, trained weights included; nodes that reach the same "
+    "ones are decided together",
+    lambda d: f"what follows rules the other readings out: at {d.fault}{_together(d)}",
+    chooses=True,
+)
+CONFLICTS = Stage(
+    "conflicts",
+    "all other readings leave more axes that a layer downstream takes for something else",
+    lambda d: f"the other readings leave a contradiction: at {d.fault}{_together(d)}",
+    chooses=True,
+)
+REOPENED = Stage(
+    "reopened", "a choice above a node that cannot run is searched again together with it", _before
+)
+REFUTED = Stage("refuted", "a choice with which a node downstream cannot run is withdrawn", _not_chosen)
+TURNED = Stage(
+    "turned",
+    "a choice is withdrawn whose result has its axes in another order than what follows takes them in",
+    _not_chosen,
+)
+WAITS = Stage(
+    "waits",
+    "the operands rest on a node above that is not decided",
+    lambda d: f"{quoted(d.nodes[0])}, which it follows, is not decided; each reading of it gives this shape",
+)
+MENDS = Stage(
+    "mends",
+    "a contraction that runs is the only one of which another reading leaves no fault downstream",
+    lambda d: f"no other contraction above the fault can mend it (at {d.fault}); {_before(d)}",
+    chooses=True,
+)
+
+# -- nodes at which nothing is inserted, or a lost Reshape -----------------------------
+OTHER_FAMILY = Stage(
+    "other-operation",
+    "a sum, a contraction or a join is not changed without `--ops all`",
+    lambda d: (
+        "it is no multiply: nothing is inserted here; "
+        + ("--ops all may change it: " if d.details["candidates"] else "")
+        + _before(d)
+    ),
+    stays=True,
+)
+OTHER_NODE = Stage(
+    "other-node",
+    "a node of another kind cannot run",
+    _says("nothing is inserted at a node of its kind"),
+    stays=True,
+)
+LOST = Stage(
+    "lost-reshape",
+    "a node of another kind lost its Reshape: the call and `build_config` record the same shape",
+    _lost,
+    chooses=True,
+)
+LOST_DOUBTED = Stage("lost-reshape-doubted", "the same, and not both of them record it", _lost)
+LOST_UNASKED = Stage(
+    "lost-reshape-unasked", "the same, without `--ops all` or with no node to write", _lost, stays=True
+)
+OPAQUE = Stage(
+    "opaque",
+    "the node's code is not in the file, or is not run",
+    _says("its code is not in the file, or is not run; its recorded shape is taken as claimed"),
+    stays=True,
+)
+
+# -- what people ask for -----------------------------
+BEST = Stage("best", "`--mode best` takes the first reading that can be written", _best, chooses=True)
+IN_A_BODY = Stage(
+    "in-a-body",
+    "the node is in the body of an If, a Loop or a Scan, where nothing is inserted",
+    lambda d: f"{NOTHING_IN_A_BODY}; {_before(d)}",
+    stays=True,
+)
+STATED = Stage("stated", "`--at` or a plan states the reading", _says("stated by the user"), chooses=True)
+LEFT = Stage("left", "a plan leaves the node as it is", _says("the plan leaves it alone"))
+NOT_PLANNED = Stage("not-planned", "a plan says nothing of the node", _says("the plan does not decide it"))
+LEAVES_A_FAULT = Stage(
+    "leaves-a-fault",
+    "the node has a fault even with its repair: the choice is withdrawn",
+    lambda d: f"what fits best leaves a fault: {d.details['message']}",
+)
+
+NOTHING_IN_A_BODY = "it stands in the body of an If, a Loop or a Scan, where nothing is inserted"
+
+# Every stage, in the order in which a finding comes to them. A later one overrules what earlier ones decided.
+STAGES = (
+    *(FOUND, UNPROVEN, NOT_ANALYSED, BATCHES, UNLISTED, NO_EVIDENCE, TIE, CLAIMED, DOUBTED, ONLY, EVIDENCE),
+    *(CONTEXTS, JOINT_TIE, FILE_AGAINST, DOWNSTREAM, CONFLICTS, REOPENED, REFUTED, TURNED, WAITS, MENDS),
+    *(OTHER_FAMILY, OTHER_NODE, LOST, LOST_DOUBTED, LOST_UNASKED, OPAQUE),
+    *(BEST, IN_A_BODY, STATED, LEFT, NOT_PLANNED, LEAVES_A_FAULT),
+)
+
+
+# The decision of a finding that is just made.
+NOTHING_YET = Decision(FOUND)
+
+
+# -- reasons and notes -----------------------------
+def _names(items: Sequence[object]) -> str:
+    return ", ".join(map(str, items))
+
+
+def _value(value: Any) -> str:
+    return f"({_names(value)})" if isinstance(value, (list, tuple)) else str(value)
+
+
+def _arguments(d: Details) -> str:
+    texts = [
+        f"{a.argument} {_value(a.after)} in place of {_value(a.before)} at {quoted(a.path)}"
+        for a in d["arguments"]
+    ]
+    return f"the model would run with {' or with '.join(texts)}"
+
+
+def _made(d: Details) -> str:
+    makers = " and ".join(map(quoted, d["makers"]))
+    if d["itself"]:
+        return f"{makers} makes the {d['axis']} itself"
+    return f"the {d['axis']} of {quoted(d['operand'])} comes from {makers}"
+
+
+def _limit(d: Details) -> str:
+    return worded(d["limit"])
+
+
+REMARKS: dict[str, Callable[[Details], str]] = {
+    # Why the best reading is not chosen.
+    "assumed": lambda d: f"nothing proves that {_names(d['names'])} has one size on both sides",
+    "against": lambda d: str(d["text"]),
+    "claimed": lambda d: f"the shape of {quoted(d['node'])} is only claimed by the file: nothing proves it",
+    "cropped": lambda d: "it leaves entries out, and nothing shows at which end",
+    "sliced": lambda d: (
+        "the batches are no whole multiple of one another: nothing shows which samples belong together"
+    ),
+    "factors": lambda d: f"its axes are repeated by different factors ({_names(d['factors'])})",
+    "repeated-kind": lambda d: (
+        f"nothing shows that {d['axes'][0]} and {d['axes'][1]} are the same kind of axis"
+    ),
+    "one-sample": lambda d: (
+        "an input states a batch of 1: it may be meant to be open, with a sample for each of the others"
+    ),
+    "only-sizes": lambda d: "nothing but sizes speaks for turning an operand",
+    "joins-elsewhere": lambda d: "another axis to join along would do as well as an operand in another order",
+    "stale": lambda d: (
+        "an operand that it turns has not the shape that the file records: the fault may be above"
+    ),
+    "split": lambda d: (
+        "a Reshape made the axes that it takes in another order: it may have made them in the wrong one"
+    ),
+    "empty-unit": lambda d: "an operand's unit axis was moved for something to stand on, and nothing does",
+    "fits-without": lambda d: "the operands also fit with nothing on the author's unit axis",
+    "recorded-otherwise": lambda d: f"at {d['fault']}; with another reading it takes that",
+    "cannot-run": lambda d: (
+        f"what follows cannot run with it: at {d['fault']}; nothing tells the others apart"
+    ),
+    "turned": lambda d: (
+        f"the axes of its result stand in another order than what follows takes them in: at {d['fault']}"
+    ),
+    # Why a lost Reshape is not inserted.
+    "lost-unwritten": lambda d: "nothing is inserted at such a node",
+    "lost-claimed": lambda d: "the operand's own shape is only claimed by the file",
+    "lost-regroups": lambda d: (
+        "it would regroup the operand's axes, which nothing but recorded shapes asks for"
+    ),
+    "lost-other-record": lambda d: "the call itself records another shape",
+    "lost-one-record": lambda d: "only the call records it, and no build_config does",
+    "lost-unasked": lambda d: "--ops all inserts it",
+    # What could be meant that no node inserted here does.
+    "many-axes": lambda d: (
+        f"with {d['axes']} axes only the rules are tried, not every other placement: state yours with --at"
+    ),
+    "several-operands": lambda d: (
+        "of three operands or more each one has to fit the largest: state another equation with --at"
+    ),
+    "projection": lambda d: (
+        f"a projection from {d['sizes'][0]} to {d['sizes'][1]} would be a new Dense layer, whose weights the file does "
+        "not have"
+    ),
+    "positions": lambda d: (
+        f"{' and '.join(f'{a} against {b}' for a, b in d['sizes'])}: one side may be cropped or padded, or have lost a "
+        "stride, and nothing shows which"
+    ),
+    "batches": lambda d: (
+        f"batches of {d['sizes'][0]} and {d['sizes'][1]} samples: neither is made of the other"
+    ),
+    # How far the search downstream came.
+    "not-searched": lambda d: f"what follows was not searched to the end: {_limit(d)}",
+    "no-reading-runs": lambda d: f"no reading leaves what follows without a fault: at {d['fault']}",
+    "orders-not-tried": lambda d: f"not every order of the result's axes was tried: {_limit(d)}",
+    "readings-not-tried": lambda d: f"the readings were not all tried on the rest of the model: {_limit(d)}",
+    "many-choices-above": lambda d: "the choices above it are too many to be looked at again together",
+    "most-nodes": lambda d: f"{d['nodes']} nodes were inferred again, which is the most",
+    "most-answers": lambda d: f"there are {d['answers']} answers and more",
+    "most-results": lambda d: f"{quoted(d['node'])} has readings with {d['results']} different results",
+    # What else is known of the node.
+    "rests-on-a-claim": lambda d: (
+        f"the shape of {quoted(d['node'])}, which it depends on, is only claimed by the file"
+    ),
+    "as-recorded": lambda d: "what follows is analysed on the shape that the file records for its result",
+    "as-if-there": lambda d: "what follows is analysed as if it were there",
+    "made-by": _made,
+    "arguments-not-tried": lambda d: f"of the arguments above it only {d['tried']} were tried",
+    "arguments": _arguments,
+}
+
+
+def chosen_or_not(stage: Stage) -> str:
+    """What a stage comes to, in a word."""
+    return "chosen" if stage.chooses else "not decided"
+
+
+def described() -> list[str]:
+    """The stages in their order: name, what it comes to, and when."""
+    return [f"{shown(stage.name)} ({chosen_or_not(stage)}): {stage.account}" for stage in STAGES]
