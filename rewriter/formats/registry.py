@@ -6,12 +6,12 @@ A file is what its first bytes say; where they say nothing, what its name ends i
 from __future__ import annotations
 
 import os
-import stat
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
 from ..errors import BadFileError, UnsupportedError
+from ..files.regular import open_regular
 from .model_file import ModelFile
 
 _START = 64  # bytes of a file by which it is recognised
@@ -178,13 +178,11 @@ def _open(path: str) -> ModelFile:
 
 
 def _looked_at(path: str) -> File:
-    try:
-        mode = os.stat(path).st_mode
-        if not stat.S_ISREG(mode):
-            return File(path, stat.S_ISDIR(mode), b"")
-        with open(path, "rb") as file:
+    if os.path.isdir(path):
+        return File(path, True, b"")
+    descriptor, _ = open_regular(path)
+    with os.fdopen(descriptor, "rb") as file:
+        try:
             return File(path, False, file.read(_START))
-    except FileNotFoundError:
-        raise BadFileError("no such file") from None
-    except (OSError, ValueError) as error:
-        raise BadFileError(f"cannot be read: {getattr(error, 'strerror', None) or error}") from None
+        except OSError as error:
+            raise BadFileError(f"cannot be read: {error.strerror}") from None
