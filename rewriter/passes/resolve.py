@@ -164,7 +164,7 @@ def _is_named(a: Axis, b: Axis) -> bool:
 def _unrecorded(site: Site, rules: Sequence[Rule]) -> Finding | None:
     """A product whose recorded shape it does not have: where a rule describes one that has it, or of another rank."""
     recorded = site.recorded
-    if recorded is None or agrees(recorded, _result(site)):
+    if recorded is None or agrees(recorded, _result(site)) or _lost_above(site):
         return None
     readings = candidates(site, rules)
     found = [c for c in readings if c.rank.demanded == 1]
@@ -174,6 +174,21 @@ def _unrecorded(site: Site, rules: Sequence[Rule]) -> Finding | None:
     shape = ", ".join(map(str, recorded))
     message = f"{texts}: it runs, but not to the shape ({shape}) that the rest of the model was built for"
     return _finding(site, Fault(Kind.AXIS_MISALIGNED, message), found or readings)
+
+
+def _lost_above(site: Site) -> bool:
+    """True where every operand, and so the result, lost unit axes and nothing else: it computes the same numbers.
+
+    What was lost was lost above, and is found where it meets an operand that has them all.
+    """
+    tensors = [k for k, axes in enumerate(operand_axes(site)) if axes]
+    stated = [(site.meant_shape(k), site.values[k].shape or []) for k in tensors]
+    stated.append((site.recorded, [a.size if isinstance(a.size, int) else None for a in _result(site)]))
+    return all(meant is not None and _long_sizes(meant) == _long_sizes(sizes) for meant, sizes in stated)
+
+
+def _long_sizes(shape: Sequence[int | None]) -> list[int | None]:
+    return [size for size in shape if size != 1]
 
 
 def _unlike_recorded(site: Site, rules: Sequence[Rule]) -> Finding | None:

@@ -390,6 +390,32 @@ def test_an_operand_that_lost_an_axis_gets_it_back(name, shape, tmp_path):
         support.compare(support.run(fixed, inputs), support.run(model, inputs))
 
 
+def squashed(lengths: Callable[[Any], Any], shape: tuple[int, ...]) -> keras.Model:
+    """CapsNet's squash: the lengths meet each other before they meet the vectors."""
+    x = keras.Input(shape)
+    n = ops.sum(ops.square(x), axis=-1, keepdims=True)
+    return keras.Model(x, layers.Dense(3)(lengths(n) * x))
+
+
+SQUASHES: dict[str, Callable[[Any], Any]] = {
+    "divided by numbers": lambda n: ops.sqrt(n + 1e-6) / 2.0,
+    "divided by each other": lambda n: n / (1.0 + n) / ops.sqrt(n + 1e-6),
+    "by each other, a layer": lambda n: layers.Multiply()([n, ops.rsqrt(n + 1e-6)]),
+}
+
+
+@pytest.mark.parametrize("shape", [(6, 6), (7, 5)])
+@pytest.mark.parametrize("name", SQUASHES)
+def test_what_lost_an_axis_above_is_repaired_where_it_meets_one_that_has_it(name, shape, tmp_path):
+    model = squashed(SQUASHES[name], shape)
+    result = rewriter.repair(lose_keepdims(model, tmp_path), tmp_path / "out.keras", ops="all", verify=False)
+    assert [f.op for f in result.findings] == ["Multiply"]
+    fixed = support.load(tmp_path / "out.keras")
+    for batch in (1, 3, 6):
+        inputs = support.random_inputs(model, batch)
+        support.compare(support.run(fixed, inputs), support.run(model, inputs))
+
+
 def test_a_record_that_the_convention_comes_to_anyway_is_no_fault(tmp_path):
     x, y = image()
     pooled = layers.GlobalAveragePooling2D(keepdims=True, name="pool")(y)
