@@ -181,8 +181,11 @@ def _stray_batch(site: Site, columns: list[Column], texts: str) -> Fault | None:
     places = sorted({home for home in homes if home is not None})
     if len(places) < 2:
         return None
-    ahead = [k for k, home in enumerate(homes) if home == places[0]]
-    if all(states_pairs(columns, ahead, place) for place in places[1:]):
+    standing = [[k for k, home in enumerate(homes) if home == place] for place in places]
+    if all(
+        states_pairs(columns, standing[0], place) or states_pairs(columns, later, places[0])
+        for place, later in zip(places[1:], standing[1:], strict=True)
+    ):
         return None
     others = [a for a in columns[places[1]] if a is not None and a.role is not Role.BATCH]
     if any(a.size != 1 for a in others):
