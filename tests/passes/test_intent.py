@@ -58,10 +58,11 @@ def rank_net(right: bool) -> keras.Model:
     return keras.Model(x, ops.sigmoid(s[:, None] - s if right else s - s[:, None]))
 
 
-def scores_by_a_layer() -> keras.Model:
+def scores_by_a_layer(turned: bool = False) -> keras.Model:
     """The layer takes axis 0 for the batch, ``s[B], s[1, B] -> [B, B]``: the unit axis says what it is for."""
     x, s = numbers()
-    return keras.Model(x, layers.Subtract()([s, ops.expand_dims(s, 0)]))
+    row = ops.transpose(layers.Dense(1)(x)) if turned else ops.expand_dims(s, 0)
+    return keras.Model(x, layers.Subtract()([s, row]))
 
 
 def distances() -> keras.Model:
@@ -142,6 +143,7 @@ MEANT: dict[str, Callable[[], keras.Model]] = {
     "differences of scores": lambda: rank_net(True),
     "differences of scores, the other way": lambda: rank_net(False),
     "differences of scores, a layer": scores_by_a_layer,
+    "differences of scores, a layer and a Transpose": lambda: scores_by_a_layer(True),
     "squared distances": distances,
     "weights on a Gram matrix": lambda: gram(lambda g, w: g * w),
     "weights on a Gram matrix, first": lambda: gram(lambda g, w: w * g),
