@@ -104,18 +104,20 @@ class Origin:
     ``role`` is what the rule that made it knew. ``derived`` names the origin that the values along this axis were
     computed from (a Dense over a pooled channel axis makes a new feature axis derived from that channel axis); it is
     evidence, not identity. ``like`` is the origin whose role it takes over (a pooled height is still a height).
+    ``parts`` are the axes that were joined to make it: what is cut out of it at their ends is one of them again.
 
     The origins that a rule sees are as they were made; those in the identities of an inference are what the whole model
     makes of them: one for all axes that are the same.
     """
 
-    __slots__ = ("_hash", "_key", "derived", "like", "role")
+    __slots__ = ("_hash", "_key", "derived", "like", "parts", "role")
 
     def __init__(
         self,
         role: Role = Role.UNKNOWN,
         derived: Origin | None = None,
         like: Origin | None = None,
+        parts: tuple[Axis, ...] = (),
     ) -> None:
         current = _SCOPE.get()
         self._key = (None, next(_OUTSIDE)) if current is None else (current.owner, next(current.count))
@@ -123,6 +125,7 @@ class Origin:
         self.role: Role = like.role if like is not None and role in WEAK else role
         self.derived = derived
         self.like = like
+        self.parts = parts
 
     def __hash__(self) -> int:
         return self._hash
@@ -139,7 +142,8 @@ class Origin:
 
     @property
     def _made(self) -> tuple[object, ...]:
-        return self._key, self.role, self.derived is None, self.like is None
+        parts = tuple((part.size, part.origin._key) for part in self.parts)
+        return self._key, self.role, self.derived is None, self.like is None, parts
 
     def hint(self, role: Role) -> None:
         """Say that a layer takes this axis for ``role``: it gets it if it has none, or a strong one over a weak one.
@@ -234,6 +238,21 @@ def new_axis(
 def remade(axis: Axis, size: Size) -> Axis:
     """An axis of its own that is computed from another and stands for the same: a slice, a window, a repetition."""
     return Axis(size, Origin(derived=axis.origin, like=axis.origin))
+
+
+def cut_out(axis: Axis, start: Size | None, size: Size) -> Axis:
+    """So many entries of an axis, from ``start`` on (None: not known): a part that was joined there, or a new axis."""
+    end: Size = 0
+    for part in axis.origin.parts if start is not None else ():
+        if end == start and part.size == size:
+            return Axis(part.size, part.origin, part.factors)
+        end = end + part.size
+    return remade(axis, size)
+
+
+def joined_axis(parts: Sequence[Axis], size: Size) -> Axis:
+    """An axis of its own that holds others one after another, and stands for the same as the first."""
+    return Axis(size, Origin(like=parts[0].origin, parts=tuple(parts)))
 
 
 def same_kind(axis: Axis, size: Size) -> Axis:

@@ -11,7 +11,9 @@ from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import replace
 from typing import Any
 
-from .axis import WEAK, Axis, Effect, Origin, Role, Value
+from .axis import SPATIAL, WEAK, Axis, Effect, Origin, Role, Value
+
+_PLACES = SPATIAL | {Role.CHANNEL}
 
 
 class Identities:
@@ -28,6 +30,7 @@ class Identities:
         self._parent: dict[Origin, Origin] = {}
         self._role: dict[Origin, Role] = {}
         self._derived: dict[Origin, Origin | None] = {}
+        self._mixed: set[Origin] = set()
         self._seen: dict[Origin, Origin] = {}
         self._values: dict[int, tuple[Value, Value]] = {}
 
@@ -45,6 +48,8 @@ class Identities:
             parent[origin] = origin
             like = origin.like
             self._role[origin] = self.role(like) if like is not None and origin.role in WEAK else origin.role
+            if like is not None and self.root(like) in self._mixed:
+                self._mixed.add(origin)
             self._derived[origin] = origin.derived
             return origin
         while (above := parent[origin]) is not origin:
@@ -66,6 +71,8 @@ class Identities:
 
     def hint(self, origin: Origin, role: Role) -> None:
         root = self.root(origin)
+        if root in self._mixed:
+            return
         known = self._role[root]
         if known is Role.UNKNOWN or (known is Role.FEATURE and role not in WEAK):
             self._role[root] = role
@@ -80,6 +87,17 @@ class Identities:
         self.hint(one, self._role[other])
         if self._derived[one] is None:
             self._derived[one] = self._derived[other]
+
+    def join(self, made: Origin, parts: Iterable[Origin]) -> None:
+        """Say that an axis holds those of others one after another.
+
+        Rows and columns in one axis are neither: no layer that takes it for the one or the other makes it that, nor
+        what is cut out of it.
+        """
+        if len({self.role(part) for part in parts} & _PLACES) > 1:
+            root = self.root(made)
+            self._role[root] = Role.UNKNOWN
+            self._mixed.add(root)
 
     def note(self, message: str) -> None:
         """Say that the node takes an axis for something else than it is."""

@@ -155,10 +155,20 @@ def _ask(site: Site, found: Sequence[Candidate]) -> None:
         nothing_speaks = candidate.generic and bool(turned) and not supported and not moved
         candidate.doubt = _doubt(candidate, site, waiting, nothing_speaks)
     placed = [c for c in found if c.kind is not RuleKind.CONTRACT and not c.needs_evidence]
+    keeping = [c for c in found if id(c) in undoing and c.rank.consistent == 0]
     for candidate in found:
+        if id(candidate) not in undoing and any(_keeps_units(c, candidate) for c in keeping):
+            candidate.doubt = candidate.doubt or remark("turned-back")
         grown = candidate.kind is RuleKind.CONTRACT and candidate.rank.demanded != 1
         if grown and placed and fills_units(candidate):
             candidate.doubt = candidate.doubt or remark("fits-without")
+
+
+def _keeps_units(candidate: Candidate, other: Candidate) -> bool:
+    """True where a reading leaves fewer of the author's unit axes unused than another one that gives the same axes, in
+    that or another order."""
+    axes, others = (sorted(map(str, c.plan.output)) for c in (candidate, other))
+    return candidate.rank.units > other.rank.units and axes == others
 
 
 def _doubt(candidate: Candidate, site: Site, waiting: Sequence[int], nothing_speaks: bool) -> Remark | None:

@@ -10,7 +10,7 @@ from ..rules.table import Family
 from ..shapes.broadcast import Column, Fit, align, fit, only_at
 from ..shapes.facts import sums_by_place
 from .batches import clash
-from .evidence import Evidence, Pair, weigh
+from .evidence import Evidence, Pair, beside_channels, weigh
 from .finding import Kind
 from .intent import is_written, states_pairs
 from .sites import Site
@@ -68,6 +68,8 @@ def proven_fault(site: Site) -> Fault | None:
     if (luck := first(Fit.BY_LUCK)) is not None:
         place, a, b = luck
         other = b if a.role is Role.BATCH else a
+        if place == 0 and _holds_samples(site, other):
+            return Fault(Kind.BATCH_SIZE, f"{texts}: {only_at(a, b)}")
         return Fault(
             Kind.BATCH_MISALIGNED,
             f"{texts}: the batch meets {other} at axis {place}; this runs at batch 1, is silently wrong at "
@@ -83,6 +85,14 @@ def proven_fault(site: Site) -> Fault | None:
             Kind.UNPROVEN, f"{texts}: nothing proves that {a} and {b}, which meet at axis {place}, are equal"
         )
     return stray
+
+
+def _holds_samples(site: Site, axis: Axis) -> bool:
+    """True for the first axis of a constant that has every axis of the others: one entry for each sample of a batch."""
+    return any(
+        o.value.is_constant and o.value.axes and o.value.axes[0] is axis and _of_one_rank(site)
+        for o in site.operands
+    )
 
 
 def noun(site: Site) -> str:
@@ -101,6 +111,8 @@ def whole_fault(site: Site) -> Fault | None:
         )
         batches = batches or (_of_one_rank(site) and clash(site.operands) is not None)
         return Fault(Kind.BATCH_SIZE if batches else Kind.INCOMPATIBLE, f"{texts}: {message}")
+    if site.family is Family.JOINING:
+        return _joined_layouts(site, texts)
     if site.family is not Family.CONTRACTION:
         return None
     met = _contracted_last(site)
@@ -111,6 +123,16 @@ def whole_fault(site: Site) -> Fault | None:
             f"{texts}: it sums over the batch and {other}; this runs only at batch {other.size}, and is wrong there",
         )
     return _pairs_of_samples(site, texts)
+
+
+def _joined_layouts(site: Site, texts: str) -> Fault | None:
+    """Tensors side by side of which one has its channels where another one, with channels of its own, has places."""
+    first, *others = operand_axes(site)
+    for axes in others:
+        for place, (a, b) in enumerate(zip(first, axes, strict=False)):
+            if 1 not in (a.size, b.size) and beside_channels(a, b, (first, axes)):
+                return Fault(Kind.LAYOUT, f"{texts}: it runs, but axis {place} joins {a} with {b}")
+    return None
 
 
 def _of_one_rank(site: Site) -> bool:
@@ -159,8 +181,11 @@ def _stray_batch(site: Site, columns: list[Column], texts: str) -> Fault | None:
     places = sorted({home for home in homes if home is not None})
     if len(places) < 2:
         return None
-    ahead = [k for k, home in enumerate(homes) if home == places[0]]
-    if all(states_pairs(columns, ahead, place) for place in places[1:]):
+    standing = [[k for k, home in enumerate(homes) if home == place] for place in places]
+    if all(
+        states_pairs(columns, standing[0], place) or states_pairs(columns, later, places[0])
+        for place, later in zip(places[1:], standing[1:], strict=True)
+    ):
         return None
     others = [a for a in columns[places[1]] if a is not None and a.role is not Role.BATCH]
     if any(a.size != 1 for a in others):

@@ -16,6 +16,7 @@ from ..ir.axis import Axis, Role
 from ..ir.size import Size, Truth, divide, same
 from ..rules.notation import Equation, Term, sum_of
 from ..shapes.broadcast import conflicting
+from .evidence import beside_channels
 from .placements import off_by_one
 
 Axes = tuple[Axis, ...]
@@ -83,18 +84,24 @@ def _rule(equation: Equation, operands: Sequence[Axes]) -> str:
 def _placements(axes: Axes, data: Axes, place: int) -> list[Placement]:
     """Where the axes of an operand can stand: in order, the batch on the batch, sizes as multiples of one another.
 
-    Where it does not stand in order, its channels may be those of the other layout.
+    Where it does not stand in order, or its channels would not stand on the data's, its channels may be those of the
+    other layout.
     """
     found = [
         places
         for places in itertools.combinations(range(len(data)), len(axes))
         if _fits(axes, places, data, place)
     ]
-    if not found and len(axes) == len(data) > 2 and place in (1, len(data) - 1):
+    crossed = any(
+        beside_channels(a, data[i], (axes, data))
+        for places in found
+        for a, i in zip(axes, places, strict=True)
+    )
+    if (not found or crossed) and len(axes) == len(data) > 2 and place in (1, len(data) - 1):
         rest = [i for i in range(1, len(data)) if i != place]
         moved = (0, *rest, place) if place == 1 else (0, place, *rest)
         if moved != tuple(range(len(data))) and _is_moved(axes, moved, data, place):
-            found.append(moved)
+            found = [moved]
     return found
 
 

@@ -163,7 +163,10 @@ def _is_named(a: Axis, b: Axis) -> bool:
 def _unrecorded(site: Site, rules: Sequence[Rule]) -> Finding | None:
     """A product whose recorded shape it does not have: where a rule describes one that has it, or of another rank."""
     recorded = site.recorded
-    if recorded is None or agrees(recorded, _result(site)):
+    if recorded is None or _lost_above(site):
+        return None
+    opened = _is_opened(site, recorded)
+    if agrees(recorded, _result(site)) and not opened:
         return None
     readings = candidates(site, rules)
     found = [c for c in readings if c.rank.demanded == 1]
@@ -173,6 +176,38 @@ def _unrecorded(site: Site, rules: Sequence[Rule]) -> Finding | None:
     shape = ", ".join(map(str, recorded))
     message = f"{texts}: it runs, but not to the shape ({shape}) that the rest of the model was built for"
     return _finding(site, Fault(Kind.AXIS_MISALIGNED, message), found or readings)
+
+
+def _is_opened(site: Site, recorded: Sequence[int | None]) -> bool:
+    """True where the file records an open size for the result and numbers for every operand there: no operation that
+    broadcasts makes one of the other, so that an operand had the batch there."""
+    refs = [site.reference(k) for k in range(len(site.operands))]
+    as_stated = all(
+        ref is None or (ref.shape is not None and list(ref.shape) == value.shape)
+        for ref, value in zip(refs, site.values, strict=True)
+    )
+    result = _result(site)
+    return (
+        as_stated
+        and site.convention is not Convention.NONE
+        and len(recorded) == len(result)
+        and any(r is None and isinstance(a.size, int) for r, a in zip(recorded, result, strict=True))
+    )
+
+
+def _lost_above(site: Site) -> bool:
+    """True where every operand, and so the result, lost unit axes and nothing else: it computes the same numbers.
+
+    What was lost was lost above, and is found where it meets an operand that has them all.
+    """
+    tensors = [k for k, axes in enumerate(operand_axes(site)) if axes]
+    stated = [(site.meant_shape(k), site.values[k].shape or []) for k in tensors]
+    stated.append((site.recorded, [a.size if isinstance(a.size, int) else None for a in _result(site)]))
+    return all(meant is not None and _long_sizes(meant) == _long_sizes(sizes) for meant, sizes in stated)
+
+
+def _long_sizes(shape: Sequence[int | None]) -> list[int | None]:
+    return [size for size in shape if size != 1]
 
 
 def _unlike_recorded(site: Site, rules: Sequence[Rule]) -> Finding | None:

@@ -304,6 +304,7 @@ REMARKS: dict[str, Callable[[Details], str]] = {
         "a Reshape made the axes that it takes in another order: it may have made them in the wrong one"
     ),
     "empty-unit": lambda d: "an operand's unit axis was moved for something to stand on, and nothing does",
+    "turned-back": lambda d: "turning the other operand back keeps the author's unit axis",
     "fits-without": lambda d: "the operands also fit with nothing on the author's unit axis",
     "recorded-otherwise": lambda d: f"at {d['fault']}; with another reading it takes that",
     "cannot-run": lambda d: (

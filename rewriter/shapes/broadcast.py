@@ -196,7 +196,9 @@ class Meeting:
         return tuple(made or picked for made, picked in zip(self.made, self.picked, strict=True))
 
     def play(self, known: Known) -> None:
-        contradict = any(self._contradicts(known, column) for column in self.columns)
+        contradict = any(self._contradicts(known, column) for column in self.columns) or layouts_differ(
+            known, self.columns
+        )
         crosswise = self._crosswise(known)
         unify_here = self.unify and self.one_rank and not contradict and not crosswise
         outs = [self._unified(known, column, unify_here) for column in self.columns]
@@ -257,8 +259,26 @@ class Meeting:
         )
 
 
+def layouts_differ(known: Known, columns: Sequence[Column]) -> bool:
+    """True where the channels of one operand meet another axis of one that has channels of its own beside it."""
+
+    def is_channel(axis: Axis | None) -> bool:
+        return axis is not None and axis.size != 1 and known.role(axis.origin) is Role.CHANNEL
+
+    channels = [[is_channel(axis) for axis in column] for column in columns]
+    own = [any(column) for column in zip(*channels, strict=True)]
+    return any(
+        any(here) and any(own[k] and not here[k] for k, axis in enumerate(column) if _long(axis))
+        for here, column in zip(channels, columns, strict=True)
+    )
+
+
+def _long(axis: Axis | None) -> bool:
+    return axis is not None and axis.size != 1
+
+
 def _present(column: Column) -> list[Axis]:
-    return [axis for axis in column if axis is not None and axis.size != 1]
+    return [axis for axis in column if axis is not None and _long(axis)]
 
 
 def _conflict(known: Known, a: Axis, b: Axis) -> bool:

@@ -70,14 +70,18 @@ def constant_axes(sizes: Sequence[Size]) -> tuple[Axis, ...]:
 
 
 def transposed(x: Value, order: Sequence[int]) -> Value:
-    """``transposed(x[a, b, c], (0, 2, 1)) -> [a, c, b]``, with the order that the author gave it."""
+    """``transposed(x[a, b, c], (0, 2, 1)) -> [a, c, b]``, with the order that the author gave it.
+
+    A unit axis that comes to stand where the batch was is written there: ``s[B, 1] -> [1, B]`` is a row for a column.
+    """
     assert x.axes is not None
     before = x.facts.moved or range(len(order))
     moved = tuple(before[i] for i in order)
     straight = moved == tuple(range(len(order)))
-    return Value(
-        tuple(x.axes[i] for i in order), x.dtype, facts=Facts(x.facts.weights, () if straight else moved)
-    )
+    axes = [x.axes[i] for i in order]
+    if axes and axes[0].size == 1 and axes[0] is not x.axes[0]:
+        axes[0] = replace(axes[0], facts=AxisFacts("Transpose"))
+    return Value(tuple(axes), x.dtype, facts=Facts(x.facts.weights, () if straight else moved))
 
 
 def sums_by_place(operation: Operation) -> bool:

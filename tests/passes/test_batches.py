@@ -379,6 +379,16 @@ def test_a_constant_of_several_samples_is_found(samples, tmp_path):
     assert "store one sample of it" in finding.why
 
 
+@pytest.mark.parametrize("samples", [2, 4, 12])
+@pytest.mark.parametrize("meet", [Multiply, Add])
+def test_a_constant_of_several_samples_that_meets_the_batch_is_found(meet, samples, tmp_path):
+    x, y = signal()
+    model = keras.Model(x, meet()(y, numbers(samples, 12, 8)))
+    (finding,) = rewriter.check(saved(model, tmp_path), ops="all").findings
+    assert (str(finding.kind), finding.severity, finding.choice) == ("batch-size", "error", None)
+    assert f"at batch {samples} only" in finding.message and "store one sample of it" in finding.why
+
+
 # -- valid -----------------------------
 def all_ones() -> keras.Model:
     x, y = keras.Input(batch_shape=(1, 12, 8)), keras.Input(batch_shape=(1, 1, 8))

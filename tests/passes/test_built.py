@@ -13,7 +13,7 @@ from keras import layers
 import rewriter
 from rewriter.passes.finding import Kind
 from tests import support
-from tests.mutate import read_config, references, write_config
+from tests.mutation.edits import read_config, references, write_config
 
 T, D = 5, 7
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from keras.src.ops import numpy as kernels
 
 import rewriter
 from tests import support
-from tests.mutation.edits import Recipe, mutate, read_config, write_config
+from tests.mutation.edits import Recipe, mutate, read_config, references, write_config
 
 N = 6
 
@@ -55,6 +56,13 @@ def logits_of_three() -> keras.Model:
 def rank_net(right: bool) -> keras.Model:
     x, s = numbers()
     return keras.Model(x, ops.sigmoid(s[:, None] - s if right else s - s[:, None]))
+
+
+def scores_by_a_layer(turned: bool = False) -> keras.Model:
+    """The layer takes axis 0 for the batch, ``s[B], s[1, B] -> [B, B]``: the unit axis says what it is for."""
+    x, s = numbers()
+    row = ops.transpose(layers.Dense(1)(x)) if turned else ops.expand_dims(s, 0)
+    return keras.Model(x, layers.Subtract()([s, row]))
 
 
 def distances() -> keras.Model:
@@ -134,6 +142,8 @@ MEANT: dict[str, Callable[[], keras.Model]] = {
     "logits in a nested model": gram_of_a_nested_model,
     "differences of scores": lambda: rank_net(True),
     "differences of scores, the other way": lambda: rank_net(False),
+    "differences of scores, a layer": scores_by_a_layer,
+    "differences of scores, a layer and a Transpose": lambda: scores_by_a_layer(True),
     "squared distances": distances,
     "weights on a Gram matrix": lambda: gram(lambda g, w: g * w),
     "weights on a Gram matrix, first": lambda: gram(lambda g, w: w * g),
@@ -384,6 +394,89 @@ def test_an_operand_that_lost_an_axis_gets_it_back(name, shape, tmp_path):
     path = lose_keepdims(model, tmp_path)
     result = rewriter.repair(path, tmp_path / "out.keras", verify=False)
     assert result.output is not None, [f.why for f in result.findings]
+    fixed = support.load(tmp_path / "out.keras")
+    for batch in (1, 3, 6):
+        inputs = support.random_inputs(model, batch)
+        support.compare(support.run(fixed, inputs), support.run(model, inputs))
+
+
+def without_the_turn(model: keras.Model, folder: Path) -> Path:
+    """The file of a model whose one Transpose is gone: the result keeps the shape that was recorded for it."""
+    model.save(folder / "valid.keras")
+    config = read_config(folder / "valid.keras")
+    entries = config["config"]["layers"]
+    turn = next(entry for entry in entries if entry["class_name"] == "Transpose")
+    (source,) = references(turn["inbound_nodes"])
+    for entry in entries:
+        for reference in references(entry.get("inbound_nodes", [])):
+            if reference["keras_history"][0] == turn["config"]["name"]:
+                reference.update(copy.deepcopy(source))
+    entries.remove(turn)
+    write_config(folder / "valid.keras", folder / "broken.keras", config)
+    return folder / "broken.keras"
+
+
+def ranked(open_steps: bool = False) -> keras.Model:
+    """Differences of all scores, or of all steps: (B, B), recorded as (None, None)."""
+    x = keras.Input((None, 5) if open_steps else (5,))
+    s = layers.Dense(1)(ops.mean(x, axis=1) if open_steps else x)
+    return keras.Model(x, ops.sigmoid(s - ops.transpose(s)))
+
+
+@pytest.mark.parametrize("open_steps", [False, True])
+def test_pairs_of_samples_that_lost_their_transpose_are_found(open_steps, tmp_path):
+    """(B, 1) - (B, 1) runs and gives zeros; two numbers in one place give no open size."""
+    model = ranked(open_steps)
+    path = without_the_turn(model, tmp_path)
+    (finding,) = rewriter.check(path, ops="all").findings
+    assert finding.severity == "error" and "(None, None)" in finding.message
+    assert rewriter.repair(path, tmp_path / "out.keras", ops="all").output is None
+    support.load(path).save(tmp_path / "anew.keras")
+    assert rewriter.check(tmp_path / "anew.keras", ops="all").findings == []
+
+
+@pytest.mark.parametrize("layer", [True, False])
+def test_of_two_ways_the_one_that_turns_an_operand_back_is_not_passed_over(layer, tmp_path):
+    """A sequence that somebody turned, and a gate (B, 1, D): the gate's unit axis says where the steps were."""
+    x = keras.Input((6, 3))
+    y = layers.GRU(7, return_sequences=True)(x)
+    gate = layers.Reshape((1, 7))(layers.Dense(7)(layers.GlobalAveragePooling1D()(y)))
+    y = ops.transpose(ops.transpose(y, (0, 2, 1)), (0, 2, 1))
+    model = keras.Model(x, layers.Multiply()([y, gate]) if layer else y * gate)
+    model.save(tmp_path / "valid.keras")
+    config = read_config(tmp_path / "valid.keras")
+    entries = config["config"]["layers"]
+    last = [entry for entry in entries if entry["class_name"] == "Transpose"][-1]
+    (source,) = references(last["inbound_nodes"])
+    next(references(entries[-1]["inbound_nodes"])).update(copy.deepcopy(source))
+    entries[-1].pop("build_config", None)
+    entries.remove(last)
+    write_config(tmp_path / "valid.keras", tmp_path / "broken.keras", config)
+    result = rewriter.repair(tmp_path / "broken.keras", tmp_path / "out.keras")
+    assert result.output is None
+    assert "b c t, b c -> b t c" in [c.equation for c in result.findings[0].candidates]
+
+
+def squashed(lengths: Callable[[Any], Any], shape: tuple[int, ...]) -> keras.Model:
+    """CapsNet's squash: the lengths meet each other before they meet the vectors."""
+    x = keras.Input(shape)
+    n = ops.sum(ops.square(x), axis=-1, keepdims=True)
+    return keras.Model(x, layers.Dense(3)(lengths(n) * x))
+
+
+SQUASHES: dict[str, Callable[[Any], Any]] = {
+    "divided by numbers": lambda n: ops.sqrt(n + 1e-6) / 2.0,
+    "divided by each other": lambda n: n / (1.0 + n) / ops.sqrt(n + 1e-6),
+    "by each other, a layer": lambda n: layers.Multiply()([n, ops.rsqrt(n + 1e-6)]),
+}
+
+
+@pytest.mark.parametrize("shape", [(6, 6), (7, 5)])
+@pytest.mark.parametrize("name", SQUASHES)
+def test_what_lost_an_axis_above_is_repaired_where_it_meets_one_that_has_it(name, shape, tmp_path):
+    model = squashed(SQUASHES[name], shape)
+    result = rewriter.repair(lose_keepdims(model, tmp_path), tmp_path / "out.keras", ops="all", verify=False)
+    assert [f.op for f in result.findings] == ["Multiply"]
     fixed = support.load(tmp_path / "out.keras")
     for batch in (1, 3, 6):
         inputs = support.random_inputs(model, batch)

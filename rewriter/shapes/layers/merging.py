@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from ...ir.axis import Axis, Value, new_axis, same_kind
+from functools import partial
+
+from ...ir.axis import Axis, Value, joined_axis, new_axis, record
+from ...ir.identities import Identities
 from ...ir.size import Size, Truth, same
-from ..broadcast import broadcast, fixes_batch, merging, only_at
+from ..broadcast import broadcast, fixes_batch, layouts_differ, merging, only_at
 from ..call import Call, ShapeError, known, layer
 from ..dtypes import integral_to_float, product_type, quotient, result_type
 from ..spatial import autocast, masked
@@ -93,15 +96,28 @@ def joined(operands: list[tuple[Axis, ...]], axis: object, call: Call) -> tuple[
             if fixes_batch(a, b):
                 fixed = fixed or only_at(a, b)
                 result[number] = b if isinstance(a.size, int) else a
-            if same(a.size, b.size) is Truth.YES and not (a.factors or b.factors):
-                a.origin.unify(b.origin)
         total = total + axes[place].size
-    result[place] = same_kind(first[place], total) if len(operands) > 1 else first[place]
+    parts = [axes[place] for axes in operands]
+    result[place] = joined_axis(parts, total) if len(operands) > 1 else first[place]
+    record(partial(_one_beside_another, operands, place, result[place]))
     if fixed:
         error = ShapeError(f"cannot join along axis {place}: {fixed}")
         error.by, error.made = call.operation, call.like(result)
         raise error
     return tuple(result)
+
+
+def _one_beside_another(operands: list[tuple[Axis, ...]], place: int, made: Axis, known: Identities) -> None:
+    """What joining tells of the axes: those beside the joined one are the same, unless the layouts differ."""
+    columns = list(zip(*operands, strict=True))
+    known.join(made.origin, (axis.origin for axis in columns[place] if axis.size != 1))
+    if layouts_differ(known, columns):
+        return
+    for number, (first, *others) in enumerate(columns):
+        for axis in others:
+            one = same(first.size, axis.size) is Truth.YES and not (first.factors or axis.factors)
+            if one and number != place:
+                known.unify(first.origin, axis.origin)
 
 
 @layer("Dot")

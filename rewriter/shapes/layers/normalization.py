@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
-from ...ir.axis import Axis, Role, Value
+from ...ir.axis import Axis, Role, Value, record
+from ...ir.identities import Identities
 from ..broadcast import Convention, broadcast
 from ..call import Call, ShapeError, layer
 from ..spatial import kept
@@ -71,4 +73,15 @@ def _several(call: Call) -> None:
 def _hint_channel(axes: tuple[Axis, ...], place: int) -> None:
     # In a tensor of rank 2 the only other axis is a feature vector's, which can play any part.
     if place:
+        record(partial(_note_others, axes, place))
         axes[place].origin.hint(Role.CHANNEL if len(axes) > 2 else Role.FEATURE)
+
+
+def _note_others(axes: tuple[Axis, ...], place: int, known: Identities) -> None:
+    """Say where another axis of the tensor is its channels already."""
+    for axis in axes:
+        other = known.identity(axis) != known.identity(axes[place])
+        if other and axis.size != 1 and known.role(axis.origin) is Role.CHANNEL:
+            known.note(
+                f"{known.axis_text(axes[place])} is taken for the channels, beside {known.axis_text(axis)}"
+            )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ...ir.axis import Axis, Value, new_axis, remade, same_kind, unit_axis
+from ...ir.axis import Axis, Value, cut_out, new_axis, same_kind, unit_axis
 from ...ir.size import Poly, Size, Truth, ceildiv, same, unknown
 from ..broadcast import Convention, broadcast
 from ..call import Call, OpaqueError, ShapeError, known, op, unknown_axis
@@ -75,17 +75,17 @@ def sliced(call: Call, axis: Axis, key: slice) -> Axis:
     if step == 0:
         raise call.bad("slice step", 0, "another number than 0")
     if isinstance(axis.size, int):
-        size: Size = len(range(*slice(start, stop, step).indices(axis.size)))
-    else:
-        size = _slice_size(axis.size, start, stop, step)
-    return _part(axis, size)
+        places = range(*slice(start, stop, step).indices(axis.size))
+        return _part(axis, len(places), places.start if step == 1 else None)
+    size = _slice_size(axis.size, start, stop, step)
+    return _part(axis, size, (start or 0) if step == 1 and (start or 0) >= 0 else None)
 
 
-def _part(axis: Axis, size: Size) -> Axis:
+def _part(axis: Axis, size: Size, start: Size | None = None) -> Axis:
     """What a slice leaves of an axis; one entry that is kept as an axis is written for something to stand on."""
     if size == axis.size:
         return axis
-    return unit_axis("a slice", axis) if size == 1 else remade(axis, size)
+    return unit_axis("a slice", axis) if size == 1 else cut_out(axis, start, size)
 
 
 def _slice_size(size: Poly, start: int | None, stop: int | None, step: int) -> Size:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 
-from ...ir.axis import Axis, Value, new_axis, remade, unit_axis
+from ...ir.axis import Axis, Value, cut_out, new_axis, unit_axis
 from ...ir.size import Size, divide, floordiv
 from ..call import Call, OpaqueError, ShapeError, known, op
 from ..dtypes import result_type
@@ -133,7 +134,12 @@ def _count(call: Call, given: object) -> int:
 def _parts(call: Call, place: int, sizes: Sequence[Size]) -> list[Value]:
     axes = call.axes
     old = axes[place]
-    parts = [old if size == old.size else remade(old, size) for size in sizes]
+    nothing: Size = 0
+    starts = itertools.accumulate(sizes, initial=nothing)
+    parts = [
+        old if size == old.size else cut_out(old, start, size)
+        for start, size in zip(starts, sizes, strict=False)
+    ]
     return [call.like([*axes[:place], part, *axes[place + 1 :]]) for part in parts]
 
 
