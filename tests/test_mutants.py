@@ -17,6 +17,7 @@ import pytest
 import rewriter
 from tests import support
 from tests.mutants import MUTANTS, Mutant
+from tests.one_answer import assert_one_answer
 from tests.workshop import batches, tolerance
 
 if TYPE_CHECKING:
@@ -143,3 +144,9 @@ def test_the_suite_covers_every_pattern():
     patterns = {m.case.pattern for m in MUTANTS.values()}
     assert len(patterns) >= 17
     assert len(EXACT) + len(TIED) + len(REFUSED) >= 80
+
+
+@pytest.mark.parametrize("name", MUTANTS)
+def test_check_its_plan_and_repair_say_the_same(workshop, tmp_path, name):
+    """What ``check`` marks is what ``repair`` applies, and its plan applies it again, in either mode."""
+    assert_one_answer(workshop.break_(MUTANTS[name]).path, tmp_path / "plan.toml", "multiply")
