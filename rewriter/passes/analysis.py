@@ -22,7 +22,7 @@ from .downstream import Reexamine, Trials
 from .finding import Applicability, Finding, Kind, Operand, Severity
 from .places import Places
 from .recorded import lost, offer
-from .resolve import examine
+from .resolve import examine, take_first
 from .sites import DEFAULT_OPS, Site, families, family_of, operands_of, sites, sites_at
 from .suppositions import chosen
 from .upstream import look_upstream
@@ -75,9 +75,10 @@ def analyse(graph: Graph, rules: Sequence[Rule], mode: str = "safe", ops: str = 
         by_path.setdefault(site.path, []).append(site)
     findings = [f for group in by_path.values() if (f := _joint(group, rules)) is not None]
     findings += _opaque(inference, wanted)
-    supposed = _with_what_follows(graph, inference, findings, rules, wanted)
+    trials = _with_what_follows(graph, findings, rules, wanted)
     if Family.CONTRACTION in wanted and not any(is_open(f) for f in findings):
-        supposed = _with_suspects(graph, supposed, findings, rules, wanted)
+        trials = _with_suspects(graph, inference, trials, findings, rules, wanted)
+    supposed = inference if trials is None else trials.model.base
     findings += _beyond(supposed, findings, rules, wanted)
     findings += _other_faults(supposed, findings, wanted)
     look_upstream(
@@ -86,10 +87,10 @@ def analyse(graph: Graph, rules: Sequence[Rule], mode: str = "safe", ops: str = 
         chosen({f.path: f for f in findings}),
         _reexamine(rules, wanted),
     )
-    if mode == "best":
-        for finding in findings:
-            _take_best(finding)
     _leave_bodies(found, findings)
+    if mode == "best":
+        findings = _with_first(trials, findings)
+        _leave_bodies(found, [f for f in findings if not f.elsewhere])
     return Analysis(inference, [*found, *lost(inference, findings)], findings, ops)
 
 
@@ -143,31 +144,30 @@ def _leave_bodies(found: Sequence[Site], findings: Sequence[Finding]) -> None:
 
 
 def _with_what_follows(
-    graph: Graph,
-    inference: Inference,
-    findings: list[Finding],
-    rules: Sequence[Rule],
-    wanted: Collection[Family],
-) -> Inference:
-    """Decide what is open by what follows it, and return the model as it would be with everything that is chosen."""
+    graph: Graph, findings: list[Finding], rules: Sequence[Rule], wanted: Collection[Family]
+) -> Trials | None:
+    """Decide what is open by what follows it. The trials hold the model with everything that is chosen."""
     if not any(f.candidates for f in findings):
-        return inference
+        return None
     trials = Trials(graph, findings, _reexamine(rules, wanted))
     findings[:] = trials.decide()
-    return trials.model.base
+    return trials
 
 
 def _with_suspects(
     graph: Graph,
-    supposed: Inference,
+    inference: Inference,
+    before: Trials | None,
     findings: list[Finding],
     rules: Sequence[Rule],
     wanted: Collection[Family],
-) -> Inference:
+) -> Trials | None:
     """Blame a contraction that runs for the fault that follows, if another reading of it, of it alone, leaves none."""
-    suspected = suspects(supposed, {f.path for f in findings}, rules)
+    suspected = suspects(
+        inference if before is None else before.model.base, {f.path for f in findings}, rules
+    )
     if len(suspected) > _MAX_SUSPECTS:
-        return supposed
+        return before
     guilty = []
     for suspect, fault in suspected:
         trials = Trials(graph, [*findings, suspect], _reexamine(rules, wanted))
@@ -175,12 +175,12 @@ def _with_suspects(
         if decided is not None and decided.chosen is not None:
             guilty.append((decided, fault, trials))
     if len(guilty) != 1:
-        return supposed
+        return before
     finding, fault, trials = guilty[0]
     decision = finding.decision
     finding.decide(Decision(stages.MENDS, decision.candidate, decision.rivals, fault=fault, before=decision))
     findings.append(finding)
-    return trials.model.base
+    return trials
 
 
 def _reexamine(rules: Sequence[Rule], wanted: Collection[Family]) -> Reexamine:
@@ -212,13 +212,15 @@ def _same_choice(a: Finding, b: Finding) -> bool:
     )
 
 
-def _take_best(finding: Finding) -> None:
-    repairable = finding.severity is Severity.ERROR and not finding.elsewhere
-    if finding.chosen is None and repairable and finding.candidates:
-        first = next((c for c in finding.candidates if not c.match.assumed and not c.plan.cannot), None)
-        if first is not None:
-            others = tuple(c for c in finding.candidates if c is not first)
-            finding.decide(Decision(stages.BEST, first, others, before=finding.decision))
+def _with_first(trials: Trials | None, findings: Sequence[Finding]) -> list[Finding]:
+    """The findings with the first reading taken of what is open, each on what those above it then give."""
+    before = set() if trials is None else set(trials.findings)
+    after = {} if trials is None else {f.path: f for f in trials.take_first()}
+    kept = [after.pop(f.path, None) if f.path in before else f for f in findings]
+    result = [*(f for f in kept if f is not None), *after.values()]
+    for finding in result:
+        take_first(finding)
+    return result
 
 
 def _opaque(inference: Inference, wanted: Collection[Family]) -> list[Finding]:

@@ -24,7 +24,7 @@ from ..shapes.stated import disagreements
 from . import stages
 from .decision import Decision, FaultAt, Remark, remark
 from .finding import Applicability, Candidate, Finding, Severity
-from .resolve import choose, refuse
+from .resolve import choose, refuse, take_first
 from .suppositions import Suppositions, override
 
 # The finding of one node in an inference, None where nothing is wrong with it.
@@ -112,8 +112,7 @@ class Trials:
         no answer downstream is looked at again, together with what it leaves so.
         """
         self._renew()
-        for group in self._groups([f for f in self._ordered() if _is_open(f)]):
-            self._settle(group, self._search(group))
+        self._decide_open(self._ordered())
         self._renew()
         self._reconsider()
         self._renew()
@@ -121,6 +120,26 @@ class Trials:
         self._withdraw_turned()
         self._list_below()
         return list(self.findings.values())
+
+    def _decide_open(self, findings: Sequence[Finding]) -> None:
+        for group in self._groups([f for f in findings if _is_open(f)]):
+            self._settle(group, self._search(group))
+
+    def take_first(self) -> list[Finding]:
+        """Take the first reading of what is open, producers first; what then meets other sizes is judged again."""
+        looked_at: set[Path] = set()
+        while (finding := self._next_open(looked_at)) is not None:
+            looked_at.add(finding.path)
+            take_first(finding)
+            self.model.adopt([finding.path])
+            known = {id(f) for f in self.findings.values()}
+            self._renew()
+            self._decide_open([f for f in self._ordered() if id(f) not in known])
+        return list(self.findings.values())
+
+    def _next_open(self, looked_at: Collection[Path]) -> Finding | None:
+        open_ = (f for f in self._ordered() if f.path not in looked_at)
+        return next((f for f in open_ if f.first is not None), None)
 
     def _withdraw_claims(self) -> None:
         """Take back what rests on a claim of the file even with everything that is chosen."""

@@ -158,6 +158,13 @@ class Finding:
         return next((k for k, c in enumerate(self.candidates) if c is self.choice), None)
 
     @property
+    def first(self) -> Candidate | None:
+        """The reading that ``best`` takes of a fault that is not decided: the first one that can be written."""
+        if self.choice is not None or self.severity is not Severity.ERROR or self.elsewhere:
+            return None
+        return next((c for c in self.candidates if not c.match.assumed and not c.plan.cannot), None)
+
+    @property
     def why(self) -> str:
         """The decision in words."""
         return stages.why(self.decision)

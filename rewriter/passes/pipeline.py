@@ -15,6 +15,7 @@ from .analysis import Analysis, analyse, is_open
 from .candidates import as_written
 from .decision import Decision
 from .finding import Candidate, Finding, Severity
+from .places import Places
 from .recorded import lost
 from .resolve import meant
 from .rewrite import Applied, Inserted, Rewriter, Spelling
@@ -194,13 +195,14 @@ def _run(
         if not todo:
             return True
         see(current, todo)
-        if _left_open(current.undecided, stated_paths):
+        waiting = _waiting(current, stated_paths)
+        if any(f.path not in stated_paths | waiting for f in current.undecided):
             return False
         rewriter.apply(todo)
         outcome.applied = rewriter.applied
         current = look()
         applied = {site.path for site, _ in todo}
-        outcome.findings = _with_later(outcome.findings, current.findings, applied)
+        outcome.findings = _with_later(outcome.findings, current.findings, waiting - applied)
         if _withdrawn(outcome.findings, current.findings, applied):
             return False
         outcome.after, outcome.inserted = current, rewriter.inserted
@@ -211,23 +213,20 @@ def _run(
     )
 
 
-def _left_open(undecided: Sequence[Finding], stated: Collection[Path]) -> bool:
-    """True where something is open that is not stated, and that does not just wait for what is."""
-    settled = set(stated)
-    for _ in undecided:
-        waiting = {f.path for f in undecided if f.follows in settled} - settled
-        if not waiting:
-            break
-        settled |= waiting
-    return any(f.path not in settled for f in undecided)
+def _waiting(analysis: Analysis, stated: Collection[Path]) -> set[Path]:
+    """What is looked at again once this round is applied: what follows a node that is stated, or waits for one."""
+    places = Places(analysis.inference.graph)
+    below = places.below(stated)
+    own = {f.path for f in analysis.undecided if not below.isdisjoint(places.enclosing(f.path))}
+    return {f.path for f in analysis.findings if f.follows} | (own - set(stated))
 
 
 def _with_later(
-    findings: Iterable[Finding], later: Iterable[Finding], applied: Collection[Path]
+    findings: Iterable[Finding], later: Iterable[Finding], waiting: Collection[Path]
 ) -> list[Finding]:
     """The findings of the rounds so far: what waited for another one is what it is after that."""
     now = {f.path: f for f in later}
-    kept = [now.pop(f.path, None) if f.follows and f.path not in applied else f for f in findings]
+    kept = [now.pop(f.path, None) if f.path in waiting else f for f in findings]
     known = {f.path for f in kept if f is not None}
     return [f for f in kept if f is not None] + [f for f in now.values() if f.path not in known]
 

@@ -339,6 +339,14 @@ def refuse(finding: Finding, stage: Stage, candidate: Candidate, reason: Remark)
     finding.decide(Decision(stage, candidate, rivals, fault=fault, reason=reason))
 
 
+def take_first(finding: Finding) -> None:
+    """Take the first reading that can be written, whatever speaks for it (``--mode best``)."""
+    first = finding.first
+    if first is not None:
+        others = tuple(c for c in finding.candidates if c is not first)
+        finding.decide(Decision(stages.BEST, first, others, before=finding.decision))
+
+
 def tied(finding: Finding) -> list[Candidate]:
     """The first-ranked candidates between which the evidence at the multiply does not decide."""
     competing = [c for c in finding.candidates if not c.needs_evidence]

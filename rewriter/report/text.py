@@ -115,7 +115,7 @@ def _others(
     lines = ["  It could also mean:" if item.choice is not None else "  It could mean:"]
     most = _MOST_CANDIDATES if item.choice is None else _MOST_RIVALS
     for number, candidate in enumerate(others[:most], 1):
-        lines += _candidate(number, candidate, rules, names, width, candidate is _best_mode(item))
+        lines += _candidate(number, candidate, rules, names, width, candidate is item.first)
     if len(others) > most:
         lines.append(f"    ... and {len(others) - most} more (--format json shows all)")
     if item.elsewhere:
@@ -124,13 +124,6 @@ def _others(
     said = first.equation if len(first.match.equation.operands) > 1 else first.rule
     lines += wrapped(f"To say which: --at {_word(f'{shown(item.node)}={said}')}", width, 2, 6)
     return lines
-
-
-def _best_mode(item: Finding) -> Candidate | None:
-    """The candidate that best mode takes of a finding that safe mode leaves open."""
-    if item.choice is not None or item.severity is not Severity.ERROR or item.elsewhere:
-        return None
-    return next((c for c in item.candidates if not c.match.assumed), None)
 
 
 def _candidate(

@@ -180,7 +180,7 @@ def test_an_unexpected_exception_is_one_line(capsys, monkeypatch):
     def fail(*_: object, **__: object) -> None:
         raise ZeroDivisionError("by\nzero")
 
-    monkeypatch.setattr(rewriter.api, "analyse", fail)
+    monkeypatch.setattr(rewriter.api, "rehearse", fail)
     monkeypatch.delenv("REWRITER_DEBUG", raising=False)
     done = run(capsys, "check", model("valid"))
     assert done.status == 2
@@ -196,7 +196,7 @@ def test_running_out_of_something_is_one_line(error, capsys, monkeypatch):
     def fail(*_: object, **__: object) -> None:
         raise error
 
-    monkeypatch.setattr(rewriter.api, "analyse", fail)
+    monkeypatch.setattr(rewriter.api, "rehearse", fail)
     done = run(capsys, "check", model("valid"), model("valid"))
     assert done.status == 2
     assert done.err.count("error: ") == done.err.count("\n") == 2
@@ -214,7 +214,7 @@ def test_interrupt(capsys, monkeypatch):
     def fail(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(rewriter.api, "analyse", fail)
+    monkeypatch.setattr(rewriter.api, "rehearse", fail)
     assert run(capsys, "check", model("valid")).status == 130
 
 

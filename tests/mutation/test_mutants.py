@@ -18,6 +18,7 @@ import rewriter
 from tests import support
 from tests.mutation.mutants import MUTANTS, Mutant
 from tests.mutation.workshop import batches, tolerance
+from tests.one_answer import assert_one_answer
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -143,3 +144,9 @@ def test_the_suite_covers_every_pattern():
     patterns = {m.case.pattern for m in MUTANTS.values()}
     assert len(patterns) >= 17
     assert len(EXACT) + len(TIED) + len(REFUSED) >= 80
+
+
+@pytest.mark.parametrize("name", MUTANTS)
+def test_check_its_plan_and_repair_say_the_same(workshop, tmp_path, name):
+    """What ``check`` marks is what ``repair`` applies, and its plan applies it again, in either mode."""
+    assert_one_answer(workshop.break_(MUTANTS[name]).path, tmp_path / "plan.toml", "multiply")

@@ -14,6 +14,7 @@ from rewriter.passes import downstream, suppositions
 from rewriter.passes.finding import Applicability
 from tests import support
 from tests.mutation.edits import Recipe, mutate, read_config, references, write_config
+from tests.one_answer import assert_one_answer
 from tests.passes.test_downstream import forget
 
 
@@ -154,7 +155,7 @@ def spent(path: Path, monkeypatch) -> tuple[rewriter.Report, int]:
             super().__init__(*args)
             made.append(self)
 
-    monkeypatch.setattr("rewriter.passes.pipeline.Trials", Watched)
+    monkeypatch.setattr("rewriter.passes.analysis.Trials", Watched)
     report = rewriter.check(path)
     return report, made[0].model.limit - made[0].model.budget
 
@@ -200,6 +201,12 @@ def test_what_follows_an_open_one_is_listed_on_the_result_that_it_has_in_any_cas
     assert "'scores', which it follows, is not decided" in found["read"].why
     assert [c.rule for c in found["read"].candidates[:2]] == ["vecmat", "matvec"]
     assert {c.applicability for c in found["read"].candidates} == {Applicability.UNSAFE}
+
+
+def test_what_waits_is_taken_and_planned_in_best_mode_as_repair_does_it(tmp_path):
+    _, path = lookup(tmp_path)
+    assert_one_answer(path, tmp_path / "plan.toml", "multiply")
+    assert {f.chosen for f in rewriter.check(path, mode="best").findings} == {0}
 
 
 @pytest.mark.parametrize("stated", [{"scores": "matvec"}, {"scores": "matvec", "read": "vecmat"}])

@@ -17,6 +17,7 @@ from keras.src.ops.numpy import Multiply, Transpose
 
 import rewriter
 from tests import support
+from tests.one_answer import assert_one_answer
 from tests.zoo.common import randomise
 
 
@@ -265,6 +266,7 @@ def test_a_fault_below_is_found_on_the_supposed_shape(tmp_path):
     result = rewriter.repair(both, tmp_path / "fixed.keras", ops="all", verify=False)
     assert result.output is not None, [f.why for f in result.findings]
     assert_same(tmp_path / "fixed.keras", whole)
+    assert_one_answer(both, tmp_path / "plan.toml", "all")
 
 
 def test_the_operators_argument_alone_is_offered(tmp_path):
