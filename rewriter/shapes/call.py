@@ -166,7 +166,15 @@ class Call(Configured):
 
     @property
     def x(self) -> Value:
-        """The first tensor operand."""
+        """The first tensor operand. Raises ShapeError where an op of Keras is given a list of tensors for it."""
+        first = self._first()
+        if self.operation.kind == "op":
+            given = self.args[0] if self.args else next(iter(self.kwargs.values()), None)
+            if isinstance(given, (list, tuple)) and any(leaf is first for leaf in leaves(given)):
+                raise ShapeError("takes one tensor, not a list of them")
+        return first
+
+    def _first(self) -> Value:
         for leaf in leaves((self.args, self.kwargs)):
             if isinstance(leaf, Value):
                 return leaf
@@ -180,7 +188,7 @@ class Call(Configured):
     # -- results -----------------------------
     def like(self, axes: Sequence[Axis], dtype: str | None = None, x: Value | None = None) -> Value:
         """A result with these axes; its dtype is the first operand's unless given."""
-        source = self.x if x is None else x
+        source = self._first() if x is None else x
         return Value(tuple(axes), dtype or source.dtype)
 
 

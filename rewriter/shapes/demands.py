@@ -98,18 +98,54 @@ def _makes(call: Call, option: str, made: int) -> None:
         )
 
 
+def _of_rank(kernel: Shape, rank: int) -> None:
+    """Raises Misconfigured where a variable has another number of axes than the layer ever gives it."""
+    if len(kernel) != rank:
+        raise Misconfigured(
+            f"its weights have the shape ({', '.join(map(str, kernel))}), and those of such a layer have "
+            f"{rank} {'axis' if rank == 1 else 'axes'}"
+        )
+
+
+def _offset(call: Call, option: str, bias: Shape) -> None:
+    """``bias[n]`` with the configured ``n``."""
+    if call.flag("use_bias", True):
+        _of_rank(bias, 1)
+        _makes(call, option, bias[0])
+
+
+@_demand("vars/1", "Dense")
+def _dense_bias(call: Call, bias: Shape) -> None:
+    """``bias[units]``."""
+    _offset(call, "units", bias)
+
+
+@_demand("vars/1", "Conv1D", "Conv2D", "Conv3D", "Conv1DTranspose", "Conv2DTranspose", "Conv3DTranspose")
+@_demand("vars/2", "SeparableConv1D", "SeparableConv2D")
+def _convolution_bias(call: Call, bias: Shape) -> None:
+    """``bias[filters]``."""
+    _offset(call, "filters", bias)
+
+
 @_demand("vars/0", "Dense")
 def _rows(call: Call, kernel: Shape) -> None:
     """``kernel[K, units]``."""
-    if len(kernel) == 2:
-        _makes(call, "units", kernel[1])
-        _takes(call.axes[-1], kernel[0])
+    _of_rank(kernel, 2)
+    _makes(call, "units", kernel[1])
+    _takes(call.axes[-1], kernel[0])
 
 
 @_demand("cell/vars/0", "SimpleRNN", "GRU", "LSTM")
-@_demand("vars/0", "SimpleRNNCell", "GRUCell", "LSTMCell", "RNN", "StackedRNNCells")
+@_demand("vars/0", "SimpleRNNCell", "GRUCell", "LSTMCell")
 def _recurrent(call: Call, kernel: Shape) -> None:
     """``kernel[F, k*units]``."""
+    _of_rank(kernel, 2)
+    _takes(call.axes[-1], kernel[0])
+
+
+@_demand("vars/0", "RNN", "StackedRNNCells")
+def _of_a_cell(call: Call, kernel: Shape) -> None:
+    """``kernel[F, k*units]`` of the cell; cells of other kinds have other kernels."""
     if len(kernel) == 2:
         _takes(call.axes[-1], kernel[0])
 
@@ -118,8 +154,8 @@ def _recurrent(call: Call, kernel: Shape) -> None:
 @_demand("vars/1", "SimpleRNNCell", "GRUCell", "LSTMCell")
 def _recurrence(call: Call, kernel: Shape) -> None:
     """``recurrent_kernel[units, k*units]``."""
-    if len(kernel) == 2:
-        _makes(call, "units", kernel[0])
+    _of_rank(kernel, 2)
+    _makes(call, "units", kernel[0])
 
 
 def _channel(call: Call) -> Axis:
@@ -129,39 +165,39 @@ def _channel(call: Call) -> Axis:
 @_demand("vars/0", "Conv1D", "Conv2D", "Conv3D")
 def _convolution(call: Call, kernel: Shape) -> None:
     """``kernel[..., C/groups, filters]``."""
-    if len(kernel) == len(call.axes):
-        _makes(call, "filters", kernel[-1])
-        _takes(_channel(call), kernel[-2] * call.integer("groups", 1, 1))
+    _of_rank(kernel, len(call.axes))
+    _makes(call, "filters", kernel[-1])
+    _takes(_channel(call), kernel[-2] * call.integer("groups", 1, 1))
 
 
 @_demand("vars/0", "Conv1DTranspose", "Conv2DTranspose", "Conv3DTranspose")
 def _transposed(call: Call, kernel: Shape) -> None:
     """``kernel[..., filters, C]``."""
-    if len(kernel) == len(call.axes):
-        _makes(call, "filters", kernel[-2])
-        _takes(_channel(call), kernel[-1])
+    _of_rank(kernel, len(call.axes))
+    _makes(call, "filters", kernel[-2])
+    _takes(_channel(call), kernel[-1])
 
 
 @_demand("vars/0", "DepthwiseConv1D", "DepthwiseConv2D", "SeparableConv1D", "SeparableConv2D")
 def _depthwise(call: Call, kernel: Shape) -> None:
     """``kernel[..., C, multiplier]``."""
-    if len(kernel) == len(call.axes):
-        _makes(call, "depth_multiplier", kernel[-1])
-        _takes(_channel(call), kernel[-2])
+    _of_rank(kernel, len(call.axes))
+    _makes(call, "depth_multiplier", kernel[-1])
+    _takes(_channel(call), kernel[-2])
 
 
 @_demand("vars/1", "SeparableConv1D", "SeparableConv2D")
 def _pointwise(call: Call, kernel: Shape) -> None:
     """``kernel[..., C*multiplier, filters]``."""
-    if len(kernel) == len(call.axes):
-        _makes(call, "filters", kernel[-1])
+    _of_rank(kernel, len(call.axes))
+    _makes(call, "filters", kernel[-1])
 
 
 @_demand("cell/vars/0", "ConvLSTM1D", "ConvLSTM2D", "ConvLSTM3D")
 def _recurrent_convolution(call: Call, kernel: Shape) -> None:
     """``kernel[..., C, 4*filters]`` on ``x[B, T, ..., C]``."""
-    if len(kernel) == len(call.axes) - 1:
-        _takes(call.axes[2 if call.channels_first() else -1], kernel[-2])
+    _of_rank(kernel, len(call.axes) - 1)
+    _takes(call.axes[2 if call.channels_first() else -1], kernel[-2])
 
 
 def _axes_of(call: Call, shape: Shape) -> None:
@@ -200,15 +236,16 @@ def _slopes(call: Call, alpha: Shape) -> None:
 @_demand("vars/0", "AdditiveAttention")
 def _scores(call: Call, scale: Shape) -> None:
     """``scale[D]``."""
-    if len(scale) == 1:
-        _takes(call.axes[-1], scale[0])
+    _of_rank(scale, 1)
+    _takes(call.axes[-1], scale[0])
 
 
 def _projection(position: int, name: str) -> Demand:
     def demand(call: Call, kernel: Shape) -> None:
         """``kernel[D, heads, key_dim]`` of the query, the value or the key, which is the value where none is given."""
         value = operand(call, position, name) or operand(call, 1, "value")
-        if len(kernel) == 3 and value is not None and value.axes:
+        _of_rank(kernel, 3)
+        if value is not None and value.axes:
             _takes(value.axes[-1], kernel[0])
 
     return demand
@@ -227,8 +264,9 @@ def _einsum(call: Call, kernel: Shape) -> None:
     equation = call.text("equation").replace(" ", "")
     left, arrow, _ = equation.partition("->")
     operand_letters, comma, letters = left.partition(",")
-    if not arrow or not comma or "." in letters or len(letters) != len(kernel):
+    if not arrow or not comma or "." in letters:
         return
+    _of_rank(kernel, len(letters))
     sizes = dict(zip(letters, kernel, strict=True))
     before, dots, after = operand_letters.partition("...")
     if len(before) + len(after) > len(call.axes) or (not dots and len(before) != len(call.axes)):
@@ -242,8 +280,8 @@ def _einsum(call: Call, kernel: Shape) -> None:
 @_demand("vars/0", "Embedding", "ReversibleEmbedding")
 def _table(call: Call, table: Shape) -> None:
     """``table[vocabulary, output_dim]``: of the tokens it demands nothing, of vectors to be reversed their length."""
-    if len(table) == 2:
-        _makes(call, "input_dim", table[0])
-        _makes(call, "output_dim", table[1])
-        if call_flag(call, "reverse"):
-            _takes(call.axes[-1], table[1])
+    _of_rank(table, 2)
+    _makes(call, "input_dim", table[0])
+    _makes(call, "output_dim", table[1])
+    if call_flag(call, "reverse"):
+        _takes(call.axes[-1], table[1])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import io
 import json
 import zipfile
 from collections.abc import Callable
@@ -249,3 +250,42 @@ def test_the_layers_inside_wrappers_are_held_to_their_weights_too(tmp_path):
     assert faults(tmp_path / "m.keras") == {}
     found = faults(resized(tmp_path / "m.keras", tmp_path / "other.keras", [None, 5, 8]))
     assert list(found) == ["both"]
+
+
+def with_weights(path: Path, target: Path, change: Callable[[Any], Any]) -> Path:
+    """The archive with other arrays in its weights file."""
+    import h5py
+
+    with zipfile.ZipFile(path) as archive:
+        members = {name: archive.read(name) for name in archive.namelist()}
+    stream = io.BytesIO(members["model.weights.h5"])
+    with h5py.File(stream, "r+") as file:
+        found: list[str] = []
+        file.visititems(lambda name, item: found.append(name) if isinstance(item, h5py.Dataset) else None)
+        for name in found:
+            array = change(file[name][()])
+            del file[name]
+            file[name] = array
+    members["model.weights.h5"] = stream.getvalue()
+    with zipfile.ZipFile(target, "w") as archive:
+        for name, content in members.items():
+            archive.writestr(name, content)
+    return target
+
+
+ANY_CELL = ("RNN", "RNN of stacked cells", "StackedRNNCells")
+
+
+@pytest.mark.parametrize("name", [name for name in CASES if name not in ANY_CELL])
+def test_weights_of_no_axes_are_a_fault(name, tmp_path):
+    """Nothing behind the analysis, as the export, meets a kernel of a rank that the layer never has."""
+    path = saved(name, tmp_path / "m.keras")
+    assert not faults(with_weights(path, tmp_path / "same.keras", lambda array: array))
+    assert faults(with_weights(path, tmp_path / "none.keras", lambda array: array.ravel()[0]))
+
+
+@pytest.mark.parametrize("name", ["Dense", "Conv2D", "Conv1DTranspose", "SeparableConv2D"])
+def test_an_offset_of_another_size_is_a_fault(name, tmp_path):
+    path = saved(name, tmp_path / "m.keras")
+    longer = with_weights(path, tmp_path / "longer.keras", lambda a: a if a.ndim > 1 else [*a, 0.0])
+    assert "trained with" in " ".join(faults(longer).values())

@@ -191,9 +191,7 @@ class Driver:
         """The results with the sizes that were inferred; masks go on where the analysis says that they do."""
         tensors = [leaf for leaf in flatten_outputs(result) if isinstance(leaf, Tensor)]
         if len(tensors) != len(emitter.outputs):
-            raise AssertionError(
-                f"{emitter.operation.class_name}: {len(tensors)} results, {len(emitter.outputs)} were inferred"
-            )
+            raise Refused(f"it gives {len(tensors)} tensors, and {len(emitter.outputs)} are expected")
         given = emitter.inputs
         carried = next((t.mask for t in given if t.mask is not None), None)
         if facts_of(emitter.operation.class_name).merges_masks:
@@ -201,9 +199,7 @@ class Driver:
         replaced: dict[int, Tensor] = {}
         for number, (tensor, value) in enumerate(zip(tensors, emitter.outputs, strict=True)):
             if tensor.dtype != value.dtype and not _declares_otherwise(emitter):
-                raise AssertionError(
-                    f"{emitter.operation.class_name}: gives {tensor.dtype}, {value.dtype} was inferred"
-                )
+                raise Refused(f"it gives {tensor.dtype}, and {value.dtype} is expected")
             fresh = not any(tensor is t for t in given)
             wanted = None if value.mask is None else tensor.mask or carried
             if tensor.mask is not wanted:
