@@ -88,11 +88,12 @@ def proven_fault(site: Site) -> Fault | None:
 
 
 def _holds_samples(site: Site, axis: Axis) -> bool:
-    """True for the first axis of a constant that has every axis of the others: one entry for each sample of a batch."""
-    return any(
-        o.value.is_constant and o.value.axes and o.value.axes[0] is axis and _of_one_rank(site)
-        for o in site.operands
-    )
+    """True for the first axis of a constant that has every axis of the others: one entry for each sample of a batch.
+
+    Not of a vector: it is as likely to hold features.
+    """
+    constants = [o.value.axes or () for o in site.operands if o.value.is_constant]
+    return _of_one_rank(site) and any(len(axes) > 1 and axes[0] is axis for axes in constants)
 
 
 def noun(site: Site) -> str:
