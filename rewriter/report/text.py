@@ -190,7 +190,7 @@ def _proven(item: Result, width: int) -> list[str]:
         return []
     left = verified["findings_left"]
     rest = f"{count(left, 'finding')} left" if left else "no finding is left"
-    text = [f"Report: the axes of every tensor were computed again; {rest}."]
+    text = [f"Checked: the axes of every tensor were computed again; {rest}."]
     if "skipped" in verified:
         text += [f"Not run: {verified['skipped']}."] if item.inserted else []
         return _paragraphs(text, width)

@@ -353,7 +353,7 @@ def test_the_model_is_never_overwritten(tmp_path, capsys):
     for target in (path, tmp_path / "link.toml"):
         done = run(capsys, "check", path, "--plan", target)
         assert done.status == 2
-        assert is_one_error_line(done.err, "the plan is the model itself")
+        assert is_one_error_line(done.err, "the plan is the input itself")
     assert path.read_bytes() == model("chained").read_bytes()
 
 
