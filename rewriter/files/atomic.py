@@ -64,6 +64,10 @@ def provisional(path: str | os.PathLike[str], suffix: str, keep: bool = True) ->
         if keep:
             with _renaming(target):
                 os.replace(temporary, target)
+    except OutputError as error:
+        if error.about == temporary:  # nobody knows that name
+            error.about = target
+        raise
     finally:
         with contextlib.suppress(FileNotFoundError):
             os.unlink(temporary)

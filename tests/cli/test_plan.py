@@ -127,7 +127,7 @@ def test_a_rule_of_which_two_candidates_are_needs_its_equation(tmp_path, capsys)
     assert [c["rule"] for c in entry["candidate"]].count("layout") == 2
     assert entry["choice"] == "b h w c, b c h w -> b h w c"
     edit(plan, f'choice = "{entry["choice"]}"', 'choice = "layout"')
-    done = run(capsys, "repair", "--no-verify", model("layout"), "-o", tmp_path / "o", "--plan", plan)
+    done = run(capsys, "repair", "--no-verify", model("layout"), "-o", tmp_path / "o.keras", "--plan", plan)
     assert done.status == 2
     assert is_one_error_line(done.err, "layout", "several ways", "b h w c, b c h w -> b h w c")
 
