@@ -23,7 +23,16 @@ from . import batches
 from .evidence import Rank, demand, weigh
 from .find import operand_axes
 from .finding import Applicability, Candidate
-from .intent import fills_units, is_moved, moves_a_unit, split_axes, undoes, unused_units
+from .intent import (
+    fills_units,
+    is_moved,
+    is_written,
+    moves_a_unit,
+    moves_the_batch,
+    split_axes,
+    undoes,
+    unused_units,
+)
 from .joining import joinings
 from .placements import placements
 from .ranking import order
@@ -155,9 +164,17 @@ def _ask(site: Site, found: Sequence[Candidate]) -> None:
         candidate.doubt = _doubt(candidate, site, waiting, nothing_speaks)
     placed = [c for c in found if c.kind is not RuleKind.CONTRACT and not c.needs_evidence]
     keeping = [c for c in found if id(c) in undoing and c.rank.consistent == 0]
+    filling = [c for c in found if c.rank.consistent == 0 and not c.needs_evidence and fills_units(c)]
+    turned_units = any(is_moved(v) and any(map(is_written, v.axes or ())) for v in site.values)
     for candidate in found:
         if id(candidate) not in undoing and any(_keeps_units(c, candidate) for c in keeping):
             candidate.doubt = candidate.doubt or "turning the other operand back keeps the author's unit axis"
+        if candidate.rank.units < 0 and any(c.rank.demanded >= candidate.rank.demanded for c in filling):
+            candidate.doubt = candidate.doubt or "another reading has something on the author's unit axis"
+        if candidate.rank.units < 0 and turned_units and id(candidate) not in undoing:
+            candidate.doubt = (
+                candidate.doubt or "turned back, an operand has its unit axis where it was written"
+            )
         grown = candidate.kind is RuleKind.CONTRACT and candidate.rank.demanded != 1
         if grown and placed and fills_units(candidate):
             candidate.doubt = (
@@ -181,6 +198,8 @@ def _doubt(candidate: Candidate, site: Site, waiting: Sequence[int], nothing_spe
         return "nothing but sizes speaks for turning an operand"
     if site.family is Family.JOINING and transposes and _joins_elsewhere(operand_axes(site)):
         return "another axis to join along would do as well as an operand in another order"
+    if any(moves_the_batch(site.values[step.operand]) for step in transposes):
+        return "somebody moved the batch of the operand that it turns: pairs of samples may be meant"
     if any(site.is_stale(step.operand) for step in transposes):
         return "an operand that it turns has not the shape that the file records: the fault may be above"
     if _rests_on_a_split(candidate, site):
