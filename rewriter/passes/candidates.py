@@ -24,7 +24,16 @@ from .decision import Remark, remark
 from .evidence import Rank, demand, weigh
 from .find import operand_axes
 from .finding import Applicability, Candidate
-from .intent import fills_units, is_moved, moves_a_unit, split_axes, undoes, unused_units
+from .intent import (
+    fills_units,
+    is_moved,
+    is_written,
+    moves_a_unit,
+    moves_the_batch,
+    split_axes,
+    undoes,
+    unused_units,
+)
 from .joining import joinings
 from .placements import placements
 from .ranking import order
@@ -156,9 +165,15 @@ def _ask(site: Site, found: Sequence[Candidate]) -> None:
         candidate.doubt = _doubt(candidate, site, waiting, nothing_speaks)
     placed = [c for c in found if c.kind is not RuleKind.CONTRACT and not c.needs_evidence]
     keeping = [c for c in found if id(c) in undoing and c.rank.consistent == 0]
+    filling = [c for c in found if c.rank.consistent == 0 and not c.needs_evidence and fills_units(c)]
+    turned_units = any(is_moved(v) and any(map(is_written, v.axes or ())) for v in site.values)
     for candidate in found:
         if id(candidate) not in undoing and any(_keeps_units(c, candidate) for c in keeping):
             candidate.doubt = candidate.doubt or remark("turned-back")
+        if candidate.rank.units < 0 and any(c.rank.demanded >= candidate.rank.demanded for c in filling):
+            candidate.doubt = candidate.doubt or remark("filled-elsewhere")
+        if candidate.rank.units < 0 and turned_units and id(candidate) not in undoing:
+            candidate.doubt = candidate.doubt or remark("turned-unit")
         grown = candidate.kind is RuleKind.CONTRACT and candidate.rank.demanded != 1
         if grown and placed and fills_units(candidate):
             candidate.doubt = candidate.doubt or remark("fits-without")
@@ -180,6 +195,8 @@ def _doubt(candidate: Candidate, site: Site, waiting: Sequence[int], nothing_spe
         return remark("only-sizes")
     if site.family is Family.JOINING and transposes and _joins_elsewhere(operand_axes(site)):
         return remark("joins-elsewhere")
+    if any(moves_the_batch(site.values[step.operand]) for step in transposes):
+        return remark("moved-batch")
     if any(site.is_stale(step.operand) for step in transposes):
         return remark("stale")
     if _rests_on_a_split(candidate, site):

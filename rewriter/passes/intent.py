@@ -96,6 +96,11 @@ def is_moved(value: Value) -> bool:
     return full != sorted(full)
 
 
+def moves_the_batch(value: Value) -> bool:
+    """True where the author's transpose moved the batch, as for ``u @ transpose(v)``."""
+    return bool(value.facts.moved) and value.facts.moved[0] != 0
+
+
 def moves_a_unit(value: Value) -> bool:
     """True where the author's transpose moved nothing but unit axes: they wait for something to stand on them."""
     moved = value.facts.moved

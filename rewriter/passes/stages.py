@@ -305,6 +305,11 @@ REMARKS: dict[str, Callable[[Details], str]] = {
     ),
     "empty-unit": lambda d: "an operand's unit axis was moved for something to stand on, and nothing does",
     "turned-back": lambda d: "turning the other operand back keeps the author's unit axis",
+    "filled-elsewhere": lambda d: "another reading has something on the author's unit axis",
+    "turned-unit": lambda d: "turned back, an operand has its unit axis where it was written",
+    "moved-batch": lambda d: (
+        "somebody moved the batch of the operand that it turns: pairs of samples may be meant"
+    ),
     "fits-without": lambda d: "the operands also fit with nothing on the author's unit axis",
     "recorded-otherwise": lambda d: f"at {d['fault']}; with another reading it takes that",
     "cannot-run": lambda d: (

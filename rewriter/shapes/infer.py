@@ -425,7 +425,10 @@ class _Driver:
             if not isinstance(leaf, Value):
                 return leaf
             number += 1
-            return leaf.with_axes(found[number].axes, None) if number in found else leaf
+            if number not in found:
+                return leaf
+            facts = replace(leaf.facts, moved=(), total=None)  # they are about the axes that it has
+            return replace(leaf.with_axes(found[number].axes, None), facts=facts)
 
         args, kwargs = map_leaves(swapped, (call.args, call.kwargs))
         try:

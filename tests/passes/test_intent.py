@@ -16,6 +16,8 @@ from keras.src.ops import numpy as kernels
 import rewriter
 from tests import support
 from tests.mutation.edits import Recipe, mutate, read_config, references, write_config
+from tools.architectures.tokens import slot_attention
+from tools.mutations import mutations
 
 N = 6
 
@@ -400,18 +402,23 @@ def test_an_operand_that_lost_an_axis_gets_it_back(name, shape, tmp_path):
         support.compare(support.run(fixed, inputs), support.run(model, inputs))
 
 
-def without_the_turn(model: keras.Model, folder: Path) -> Path:
-    """The file of a model whose one Transpose is gone: the result keeps the shape that was recorded for it."""
+def without(class_name: str, model: keras.Model, folder: Path, stale: bool = False) -> Path:
+    """The file of a model without its one node of a class: what is recorded for results stays.
+
+    Args:
+        stale: whether the shape that is recorded where it was used stays, too.
+    """
     model.save(folder / "valid.keras")
     config = read_config(folder / "valid.keras")
     entries = config["config"]["layers"]
-    turn = next(entry for entry in entries if entry["class_name"] == "Transpose")
-    (source,) = references(turn["inbound_nodes"])
+    gone = next(entry for entry in entries if entry["class_name"] == class_name)
+    (source,) = references(gone["inbound_nodes"])
     for entry in entries:
         for reference in references(entry.get("inbound_nodes", [])):
-            if reference["keras_history"][0] == turn["config"]["name"]:
-                reference.update(copy.deepcopy(source))
-    entries.remove(turn)
+            if reference["keras_history"][0] == gone["config"]["name"]:
+                kept = {"shape": reference["shape"]} if stale else {}
+                reference.update({**copy.deepcopy(source), **kept})
+    entries.remove(gone)
     write_config(folder / "valid.keras", folder / "broken.keras", config)
     return folder / "broken.keras"
 
@@ -427,12 +434,45 @@ def ranked(open_steps: bool = False) -> keras.Model:
 def test_pairs_of_samples_that_lost_their_transpose_are_found(open_steps, tmp_path):
     """(B, 1) - (B, 1) runs and gives zeros; two numbers in one place give no open size."""
     model = ranked(open_steps)
-    path = without_the_turn(model, tmp_path)
+    path = without("Transpose", model, tmp_path)
     (finding,) = rewriter.check(path, ops="all").findings
     assert finding.severity == "error" and "(None, None)" in finding.message
     assert rewriter.repair(path, tmp_path / "out.keras", ops="all").output is None
     support.load(path).save(tmp_path / "anew.keras")
     assert rewriter.check(tmp_path / "anew.keras", ops="all").findings == []
+
+
+def test_what_is_stated_of_a_turned_operand_that_lost_an_axis(tmp_path):
+    """What is supposed of it has other axes than those that were turned."""
+    x = keras.Input((4, 6))
+    y = ops.squeeze(ops.expand_dims(ops.transpose(x, (0, 2, 1)), 3), 3)
+    path = without("ExpandDims", keras.Model(x, y * layers.Dense(4)(y)), tmp_path, stale=True)
+    findings = rewriter.check(path, ops="all").findings
+    assert [f.op for f in findings] == ["Squeeze"]
+
+
+@pytest.mark.parametrize("same", [True, False])
+def test_a_batch_that_somebody_moved_is_not_moved_back(same, tmp_path):
+    """``u @ transpose(v)`` written as a product: sizes would fit with ``v`` as it was."""
+    inputs, u, v = towers()
+    keras.Model(inputs, u * ops.transpose(u if same else v)).save(tmp_path / "m.keras")
+    result = rewriter.repair(tmp_path / "m.keras", tmp_path / "out.keras")
+    assert result.output is None
+    assert "pairs of samples may be meant" in result.findings[0].why
+
+
+@pytest.mark.parametrize("what", ["squeeze, turned", "operand 1"])
+def test_no_reading_leaves_a_unit_axis_that_another_one_fills(what, tmp_path):
+    """Shares (B, T, S, 1) of values (B, T, 1, D) with equal sizes, one of them squeezed or turned."""
+    keras.backend.clear_session()  # for names that count from the first
+    slot_attention(5, 5, 5).save(tmp_path / "valid.keras")
+    config = read_config(tmp_path / "valid.keras")
+    kind = "several" if what.startswith("squeeze") else "layout"
+    broken = [m for m in mutations(config) if (m.kind, m.what) == (kind, what) and "multiply_1" in m.at]
+    broken[0].edit(config)
+    write_config(tmp_path / "valid.keras", tmp_path / "m.keras", config)
+    result = rewriter.repair(tmp_path / "m.keras", tmp_path / "out.keras")
+    assert result.findings and result.output is None
 
 
 @pytest.mark.parametrize("layer", [True, False])
