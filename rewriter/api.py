@@ -76,6 +76,8 @@ def check(
             _multiplies(outcome.before),
             outcome.findings,
             verdicts(outcome.before),
+            mode,
+            ops,
         )
         if plan is not None:
             choices = {f.node: choice_text(f, said) for f in outcome.findings}
@@ -171,6 +173,8 @@ def repair(
             _multiplies(outcome.before),
             outcome.findings,
             verdicts(outcome.before),
+            mode,
+            ops,
             undecided=outcome.undecided,
         )
         if outcome.undecided:

@@ -241,16 +241,15 @@ def _decision(finding: Finding, rules: Sequence[Rule], width: int) -> list[str]:
     chosen = finding.choice
     verdict = f"{chosen.equation}  ({chosen.rule})" if chosen is not None else "Nothing is chosen."
     lines = [*wrapped(paint(verdict, "bold"), width, 2, 6), *wrapped(f"Why: {finding.why}", width, 2, 6)]
+    for decision in finding.decision.trail():
+        stage = decision.stage
+        lines += wrapped(f"Stage: {stage.name}: {stage.account.replace('`', '')}", width, 2, 6)
     if not finding.candidates:
         return lines
     if len(finding.candidates) > 1:
         order = "; ".join(ranking.described())
         lines += wrapped(
-            f"Order: what the rest of the model cannot run with is ruled out; what is left is ranked by the first of "
-            f"these that differs: {order}.",
-            width,
-            2,
-            6,
+            f"Order: readings are ranked by the first of these that differs: {order}.", width, 2, 6
         )
     for number, candidate in enumerate(finding.candidates, 1):
         if number <= _MOST_CANDIDATES or candidate is chosen:
