@@ -77,6 +77,8 @@ def check(
             _multiplies(outcome.before),
             outcome.findings,
             verdicts(outcome.before),
+            mode,
+            ops,
         )
         if plan is not None:
             choices = {f.node: choice_text(f, said) for f in outcome.findings}
@@ -168,6 +170,8 @@ def _repair_file(path: Path, request: RepairRequest) -> Result:
             _multiplies(outcome.before),
             outcome.findings,
             verdicts(outcome.before),
+            request.mode,
+            ops,
             undecided=outcome.undecided,
         )
         if outcome.undecided:

@@ -10,6 +10,7 @@ from .passes.analysis import Analysis
 from .passes.changes import Changes
 from .passes.finding import Finding
 from .passes.rewrite import Inserted
+from .passes.sites import DEFAULT_OPS
 from .passes.verdicts import Verdicts
 from .shapes.inference import Inference
 
@@ -18,7 +19,8 @@ from .shapes.inference import Inference
 class Report:
     """What ``check`` found. ``nodes`` and ``multiplies`` count calls, those of nested models included.
 
-    ``verdicts`` says how many multiplies are right, wrong, ambiguous and not analysed.
+    ``verdicts`` says how many multiplies are right, wrong, ambiguous and not analysed. ``mode`` and ``ops`` are those
+    that it was asked for.
     """
 
     path: str
@@ -27,6 +29,8 @@ class Report:
     multiplies: int
     findings: list[Finding]
     verdicts: Verdicts = field(default_factory=Verdicts)
+    mode: str = "safe"
+    ops: str = DEFAULT_OPS
 
     @property
     def clean(self) -> bool:

@@ -1,4 +1,5 @@
-"""Print the README's account of the order in which readings are preferred, from the table that ranks them."""
+"""Print the account of how findings are decided, from the tables that decide: the kinds of evidence in their order, or
+with ``--stages`` every stage."""
 
 from __future__ import annotations
 
@@ -7,11 +8,12 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from rewriter.passes import stages
 from rewriter.passes.ranking import described
 
 
 def main() -> int:
-    print("\n".join(described()))
+    print(stages.markdown(described()) if "--stages" in sys.argv[1:] else "\n".join(described()))
     return 0
 
 

@@ -12,10 +12,10 @@ from ..rules.table import Rule
 from ..shapes.infer import infer
 from . import stages
 from .analysis import Analysis, analyse, is_open
-from .candidates import as_written
 from .decision import Decision
 from .finding import Candidate, Finding, Severity
 from .places import Places
+from .readings import as_written
 from .recorded import lost
 from .resolve import meant
 from .rewrite import Applied, Inserted, Rewriter, Spelling

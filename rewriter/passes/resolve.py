@@ -20,7 +20,7 @@ from ..rules.table import Rule, find_rule, kind_of
 from ..shapes.broadcast import Convention, broadcast, conflicting
 from . import stages
 from .batches import refusal
-from .candidates import candidates, matches, plan_of
+from .candidates import candidates
 from .decision import Decision, FaultAt, Remark, Stage, remark
 from .evidence import Evidence, beside_channels, channel_on_space
 from .find import (
@@ -37,6 +37,7 @@ from .find import (
 from .finding import Applicability, Candidate, Finding, Kind, Severity
 from .intent import is_padded_to, is_stated
 from .ranking import decisive
+from .readings import matches, plan_of
 from .sites import Site, agrees
 from .unlisted import besides
 

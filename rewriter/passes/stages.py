@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from ..errors import shown
 from .decision import Decision, Remark, Stage, quoted
 
 Details = Mapping[str, Any]
@@ -146,6 +145,13 @@ CONTEXTS = Stage(
     _says("the model that it is in is called on operands of different shapes, which need different repairs"),
 )
 
+OPAQUE = Stage(
+    "opaque",
+    "the node's code is not in the file, or is not run",
+    _says("its code is not in the file, or is not run; its recorded shape is taken as claimed"),
+    stays=True,
+)
+
 # -- with what follows -----------------------------
 JOINT_TIE = Stage("joint-tie", "several readings with which everything downstream runs", _joint_tie)
 FILE_AGAINST = Stage(
@@ -212,21 +218,15 @@ LOST_DOUBTED = Stage("lost-reshape-doubted", "the same, and not both of them rec
 LOST_UNASKED = Stage(
     "lost-reshape-unasked", "the same, without `--ops all` or with no node to write", _lost, stays=True
 )
-OPAQUE = Stage(
-    "opaque",
-    "the node's code is not in the file, or is not run",
-    _says("its code is not in the file, or is not run; its recorded shape is taken as claimed"),
-    stays=True,
-)
 
 # -- what people ask for -----------------------------
-BEST = Stage("best", "`--mode best` takes the first reading that can be written", _best, chooses=True)
 IN_A_BODY = Stage(
     "in-a-body",
     "the node is in the body of an If, a Loop or a Scan, where nothing is inserted",
     lambda d: f"{NOTHING_IN_A_BODY}; {_before(d)}",
     stays=True,
 )
+BEST = Stage("best", "`--mode best` takes the first reading that can be written", _best, chooses=True)
 STATED = Stage("stated", "`--at` or a plan states the reading", _says("stated by the user"), chooses=True)
 LEFT = Stage("left", "a plan leaves the node as it is", _says("the plan leaves it alone"))
 NOT_PLANNED = Stage("not-planned", "a plan says nothing of the node", _says("the plan does not decide it"))
@@ -238,14 +238,22 @@ LEAVES_A_FAULT = Stage(
 
 NOTHING_IN_A_BODY = "it stands in the body of an If, a Loop or a Scan, where nothing is inserted"
 
-# Every stage, in the order in which a finding comes to them. A later one overrules what earlier ones decided.
-STAGES = (
-    *(FOUND, UNPROVEN, NOT_ANALYSED, BATCHES, UNLISTED, NO_EVIDENCE, TIE, CLAIMED, DOUBTED, ONLY, EVIDENCE),
-    *(CONTEXTS, JOINT_TIE, FILE_AGAINST, DOWNSTREAM, CONFLICTS, REOPENED, REFUTED, TURNED, WAITS, MENDS),
-    *(OTHER_FAMILY, OTHER_NODE, LOST, LOST_DOUBTED, LOST_UNASKED, OPAQUE),
-    *(BEST, IN_A_BODY, STATED, LEFT, NOT_PLANNED, LEAVES_A_FAULT),
-)
-
+# Every stage, in the order in which findings come to them. A later one overrules what earlier ones decided.
+GROUPS: dict[str, tuple[Stage, ...]] = {
+    "A node from its operands": (
+        *(FOUND, UNPROVEN, NOT_ANALYSED, BATCHES, UNLISTED, NO_EVIDENCE, TIE),
+        *(CLAIMED, DOUBTED, ONLY, EVIDENCE, CONTEXTS, OPAQUE),
+    ),
+    "With what follows it": (
+        *(JOINT_TIE, FILE_AGAINST, DOWNSTREAM, CONFLICTS, REOPENED, REFUTED, TURNED, WAITS, MENDS),
+    ),
+    "Nodes that are not changed, and lost Reshapes": (
+        *(OTHER_FAMILY, OTHER_NODE, LOST, LOST_DOUBTED, LOST_UNASKED),
+    ),
+    "What people ask for": (IN_A_BODY, BEST, LEFT, NOT_PLANNED, STATED),
+    "After the repair": (LEAVES_A_FAULT,),
+}
+STAGES = tuple(stage for group in GROUPS.values() for stage in group)
 
 # The decision of a finding that is just made.
 NOTHING_YET = Decision(FOUND)
@@ -366,11 +374,20 @@ REMARKS: dict[str, Callable[[Details], str]] = {
 }
 
 
-def chosen_or_not(stage: Stage) -> str:
-    """What a stage comes to, in a word."""
-    return "chosen" if stage.chooses else "not decided"
+def markdown(criteria: Sequence[str]) -> str:
+    """The stages as a table, with the kinds of evidence under the stage that compares by them."""
+    lines = ["| stage | when | then |", "|---|---|---|"]
+    for title, group in GROUPS.items():
+        lines.append(f"| *{title}* | | |")
+        for stage in group:
+            when = stage.account
+            if stage is EVIDENCE:
+                when += ":<br>" + "<br>".join(criteria)
+            lines.append(f"| `{stage.name}` | {when} | {_outcome(stage)} |")
+    return "\n".join(lines)
 
 
-def described() -> list[str]:
-    """The stages in their order: name, what it comes to, and when."""
-    return [f"{shown(stage.name)} ({chosen_or_not(stage)}): {stage.account}" for stage in STAGES]
+def _outcome(stage: Stage) -> str:
+    if stage.chooses:
+        return "chosen"
+    return "reported" if stage.stays else "left" if stage is LEFT else "not decided"

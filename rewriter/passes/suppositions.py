@@ -13,10 +13,10 @@ from ..ir.graph import Graph, Path
 from ..shapes.call import Call, known
 from ..shapes.infer import Override, Overrides, infer, suppose
 from ..shapes.inference import Inference
-from .candidates import matches
 from .decision import Remark, remark
 from .finding import Candidate, Finding
 from .places import Places
+from .readings import matches
 from .recorded import RULE
 
 # How many nodes may be inferred again: so many models, and at least so many.

@@ -11,6 +11,7 @@ from ..errors import shown
 from ..ir.axis import Value
 from ..ir.graph import Path
 from ..passes.changes import Changes, State
+from ..passes.decision import Decision
 from ..passes.finding import LITERAL, Candidate, Finding, Operand
 from ..passes.rewrite import recorded_shape
 from ..passes.suggest import Suggestion
@@ -81,10 +82,28 @@ def finding(item: Finding) -> dict[str, Any]:
         "candidates": [candidate(c) for c in item.candidates],
         "chosen": item.chosen,
         "why": item.why,
+        "decision": decision(item.decision, item.candidates),
         "upstream": [
             {"node": _path(a.path), "argument": a.argument, "from": a.before, "to": a.after}
             for a in item.upstream
         ],
+    }
+
+
+def decision(item: Decision, candidates: Sequence[Candidate]) -> dict[str, Any]:
+    """The record behind ``chosen`` and ``why``; candidates are numbers in the finding's list."""
+    numbers = {id(c): number for number, c in enumerate(candidates)}
+    fault = item.fault
+    return {
+        "stage": item.stage.name,
+        "candidate": numbers.get(id(item.candidate)),
+        "rivals": [numbers[id(c)] for c in item.rivals if id(c) in numbers],
+        "evidence": item.evidence.name if item.evidence is not None else None,
+        "fault": {"node": _path(fault.path), "text": fault.text} if fault is not None else None,
+        "nodes": [_path(path) for path in item.nodes],
+        "reason": item.reason.name if item.reason is not None else None,
+        "notes": [note.name for note in item.notes],
+        "overrules": decision(item.before, candidates) if item.before is not None else None,
     }
 
 

@@ -4,21 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
+from itertools import groupby
 
 from ..errors import UsageError, shown
 from ..ir.axis import Axis
 from ..ir.graph import Path, path_text
 from ..passes import ranking
 from ..passes.analysis import Analysis
-from ..passes.candidates import matches
 from ..passes.evidence import weigh
 from ..passes.finding import Applicability, Candidate, Finding, Operand
+from ..passes.readings import Try, tries
 from ..passes.sites import DEFAULT_OPS, Site
 from ..results import Explanation
 from ..rules.lower import lower
-from ..rules.match import Match, NoMatch, match
+from ..rules.match import NoMatch
 from ..rules.notation import Equation
-from ..rules.table import Kind, Rule, kind_of
+from ..rules.table import Kind, Rule
 from ..shapes.broadcast import Convention, align, broadcast
 from ..shapes.call import ShapeError
 from .alignment import alignment, axis_text, problem
@@ -51,13 +53,16 @@ _OTHER = {
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """One equation of a rule held against two operands: what it comes to, or where it fails and why."""
+    """One equation of a rule held against two operands: what it comes to, or where it fails."""
 
     rule: Rule
     equation: Equation
-    found: Match | None
-    stage: str = ""
-    reason: str = ""
+    candidate: Candidate | None = None
+    failure: NoMatch | None = None
+
+    @property
+    def other_rank(self) -> bool:
+        return self.failure is not None and self.failure.stage == "rank"
 
 
 def text(item: Explanation, rules: Sequence[Rule], width: int) -> str:
@@ -235,16 +240,15 @@ def _decision(finding: Finding, rules: Sequence[Rule], width: int) -> list[str]:
     chosen = finding.choice
     verdict = f"{chosen.equation}  ({chosen.rule})" if chosen is not None else "Nothing is chosen."
     lines = [*wrapped(paint(verdict, "bold"), width, 2, 6), *wrapped(f"Why: {finding.why}", width, 2, 6)]
+    for decision in finding.decision.trail():
+        stage = decision.stage
+        lines += wrapped(f"Stage: {stage.name}: {stage.account.replace('`', '')}", width, 2, 6)
     if not finding.candidates:
         return lines
     if len(finding.candidates) > 1:
         order = "; ".join(ranking.described())
         lines += wrapped(
-            f"Order: what the rest of the model cannot run with is ruled out; what is left is ranked by the first of "
-            f"these that differs: {order}.",
-            width,
-            2,
-            6,
+            f"Order: readings are ranked by the first of these that differs: {order}.", width, 2, 6
         )
     for number, candidate in enumerate(finding.candidates, 1):
         if number <= _MOST_CANDIDATES or candidate is chosen:
@@ -293,29 +297,28 @@ def _pair(
     first = max((len(a.rule.name) for a in tried), default=0)
     lines: list[str] = []
     for attempt in tried:
-        if attempt.stage == "rank":
+        if attempt.other_rank:
             continue
-        sign = paint("fits", "green") if attempt.found is not None else paint("no", "dim")
+        sign = paint("fits", "green") if attempt.candidate is not None else paint("no", "dim")
         lines += wrapped(
             f"{pad(sign, 4)}  {pad(attempt.rule.name, first)}  {attempt.equation}", width, 2, first + 10
         )
-        for text in _outcome(attempt, operands, names, site):
+        for text in _outcome(attempt, operands, names):
             lines += wrapped(text, width, 10, 12)
     lines += _other_ranks(tried, operands, first, width)
-    return lines + _nearest(tried, width) if all(a.found is None for a in tried) else lines
+    return lines + _nearest(tried, width) if all(a.candidate is None for a in tried) else lines
 
 
-def _outcome(
-    attempt: Attempt, operands: Sequence[tuple[Axis, ...]], names: Sequence[str], site: Site
-) -> Iterator[str]:
-    if attempt.found is None:
-        yield attempt.reason
+def _outcome(attempt: Attempt, operands: Sequence[tuple[Axis, ...]], names: Sequence[str]) -> Iterator[str]:
+    if attempt.failure is not None:
+        yield attempt.failure.reason
+    if attempt.candidate is None:
         return
-    steps = lower(attempt.found, site.convention).steps
+    found, steps = attempt.candidate.match, attempt.candidate.plan.steps
     yield from steps_text(steps, names) if steps else ["this is what it computes as it stands"]
-    if attempt.found.assumed:
-        yield f"only if {', '.join(sorted(attempt.found.assumed))} has one size on both sides"
-    for text in weigh(attempt.found.pairs, operands).texts():
+    if found.assumed:
+        yield f"only if {', '.join(sorted(found.assumed))} has one size on both sides"
+    for text in weigh(found.pairs, operands).texts():
         yield f"evidence: {text}"
 
 
@@ -325,7 +328,7 @@ def _other_ranks(
     """The equations for operands of other ranks, a line for each rule."""
     groups: dict[str, list[str]] = {}
     for attempt in tried:
-        if attempt.stage == "rank":
+        if attempt.other_rank:
             groups.setdefault(attempt.rule.name, []).append(str(attempt.equation))
     if not groups:
         return []
@@ -340,11 +343,10 @@ def _other_ranks(
 
 def _nearest(tried: Sequence[Attempt], width: int) -> list[str]:
     """The equation that came furthest, and what it lacks."""
-    real = [a for a in tried if a.stage in _STAGES]
-    if not real:
+    best = max(tried, key=_progress, default=None)
+    if best is None or best.failure is None:
         return []
-    best = max(real, key=lambda a: _STAGES.index(a.stage))
-    text = f"None of them fits. {best.rule.name} comes nearest: {best.equation}, but {best.reason}."
+    text = f"None of them fits. {best.rule.name} comes nearest: {best.equation}, but {best.failure.reason}."
     return ["", *wrapped(text, width, 2)]
 
 
@@ -353,33 +355,20 @@ def attempts(
 ) -> Iterator[Attempt]:
     """Every equation against two operands, in the order of operands in which it comes furthest."""
     for rule in rules:
-        for equation in rule.equations:
-            both = (
-                [equation] if equation.operands[0] == equation.operands[1] else [equation, equation.swapped()]
-            )
-            yield max((_attempt(rule, e, operands, convention) for e in both), key=_progress)
+        every = tries(rule, operands, partial(lower, convention=convention))
+        for _, group in groupby(every, key=lambda each: id(each.written)):
+            yield max(map(_attempt, group), key=_progress)
 
 
 def _progress(attempt: Attempt) -> int:
-    return len(_STAGES) if not attempt.stage else _STAGES.index(attempt.stage)
+    return len(_STAGES) if attempt.failure is None else _STAGES.index(attempt.failure.stage)
 
 
-def _attempt(
-    rule: Rule, equation: Equation, operands: Sequence[tuple[Axis, ...]], convention: Convention
-) -> Attempt:
-    cannot = ""
-    for found in matches(equation, operands):
-        plan = lower(found, convention)
-        if plan.cannot:
-            cannot = plan.cannot
-        elif kind_of(equation) is Kind.REPEAT and not plan.steps:
-            cannot = "nothing is to be repeated"
-        else:
-            return Attempt(rule, found.equation, found)
-    if cannot:
-        return Attempt(rule, equation, None, "nodes", f"no nodes come of it: {cannot}")
-    failure = match(equation, operands)
-    expanded = equation.expand([len(axes) for axes in operands]) or equation
-    if not isinstance(failure, NoMatch):
-        return Attempt(rule, expanded, None, "nodes", "it fits only with axes that are left out")
-    return Attempt(rule, expanded, None, failure.stage, failure.reason)
+def _attempt(item: Try) -> Attempt:
+    made = item.candidate
+    if made is not None and made.kind is Kind.REPEAT and not made.plan.steps:
+        return Attempt(item.rule, item.equation, failure=NoMatch("nodes", "not-repeated"))
+    if made is not None:
+        return Attempt(item.rule, item.equation, made)
+    expanded = None if item.cannot else item.equation.expand([len(axes) for axes in item.operands])
+    return Attempt(item.rule, expanded or item.equation, failure=item.failure)

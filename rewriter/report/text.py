@@ -11,6 +11,7 @@ from ..formats.keras.spelling import line as keras_line
 from ..passes.finding import Candidate, Finding, Severity
 from ..passes.placements import SUMMARIES
 from ..passes.rewrite import recorded_shape
+from ..passes.sites import DEFAULT_OPS
 from ..passes.suggest import CONTRACTIONS, ELEMENTWISE, Suggestion
 from ..results import Report, Result
 from ..rules.table import Rule
@@ -45,8 +46,15 @@ def report(item: Report, rules: Sequence[Rule], width: int) -> str:
     for finding in item.findings:
         lines += [*show_finding(finding, rules, width), ""]
     if any(f.chosen is not None for f in item.findings):
-        lines += [*wrapped(f"To repair: rewriter repair {_word(item.path)} -o OUT", width, hang=4), ""]
+        lines += [*wrapped(f"To repair: {_command(item)}", width, hang=4), ""]
     return "\n".join(lines).rstrip() + "\n"
+
+
+def _command(item: Report) -> str:
+    """The ``repair`` that applies what a report shows as chosen."""
+    asked = [("--mode", item.mode, "safe"), ("--ops", item.ops, DEFAULT_OPS)]
+    options = "".join(f" {option} {value}" for option, value, usual in asked if value != usual)
+    return f"rewriter repair {_word(item.path)} -o OUT{options}"
 
 
 def _heading(item: Report, width: int) -> list[str]:

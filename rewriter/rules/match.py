@@ -1,4 +1,4 @@
-"""Does an equation describe a product of these operands? Pure: ``Match`` or ``NoMatch`` with the reason."""
+"""Does an equation describe a product of these operands? Pure: ``Match``, or ``NoMatch`` with the culprit axes."""
 
 from __future__ import annotations
 
@@ -25,10 +25,55 @@ NAME_ROLES: dict[str, frozenset[Role]] = {
 
 @dataclass(frozen=True, slots=True)
 class NoMatch:
-    """``stage`` is ``rank``, ``size`` or ``role``: how far the equation got before ``reason``."""
+    """Where an equation fails on its operands.
+
+    ``stage`` is ``rank``, ``role``, ``size`` or ``nodes``: how far it got. ``problem`` is a row of ``PROBLEMS``,
+    ``axes`` are those that do not fit (axes of the operands themselves), ``names`` what they would be in the equation,
+    ``sizes`` what they are held against.
+    """
 
     stage: str
-    reason: str
+    problem: str
+    axes: Axes = ()
+    names: tuple[str, ...] = ()
+    sizes: tuple[Size, ...] = ()
+    text: str = ""
+
+    @property
+    def reason(self) -> str:
+        return PROBLEMS[self.problem].format(
+            axis=self.axes[0] if self.axes else "",
+            name=self.names[0] if self.names else "",
+            names=" ".join(self.names),
+            either=" and ".join(self.names),
+            sizes=" and ".join(map(str, self.sizes or self.names)),
+            product="*".join(map(str, self.sizes)),
+            text=self.text,
+        )
+
+
+# Why an equation does not describe operands.
+PROBLEMS = {
+    "ranks": "ranks {sizes} have no such form",
+    "not-one": "{axis} is not 1",
+    "differ": "{name} would be {sizes}",
+    "products-differ": "({names}) would be {sizes}",
+    "not-one-more": "{axis} is not one more than {sizes}",
+    "not-the-product": "{axis} is not {product}",
+    "untold": "nothing tells {either} apart in {axis}",
+    "not-covered": "{axis} is not covered by {sizes} with a rest",
+    "no-multiple": "{axis} is not a whole multiple of {sizes}",
+    "once": "{axis} is {sizes} once: there is nothing to repeat or to group",
+    "not-the-batch": "{name} would be {axis}, which is not the batch",
+    "the-batch": "{name} would be the batch",
+    "another-role": "{name} would be {axis}",
+    "whole-batch": "{axis} is a batch as it was given: it is repeated whole",
+    "not-in-the-batch": "{name} would be in {axis}, which is not the batch",
+    "factors": "{axis} is {text}",
+    "no-nodes": "no nodes come of it: {text}",
+    "not-repeated": "no nodes come of it: nothing is to be repeated",
+    "axes-left-out": "it fits only with axes that are left out",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +154,7 @@ def match(
     ranks = [len(positions) for positions in kept]
     expanded = equation.expand(ranks)
     if expanded is None:
-        return NoMatch("rank", f"ranks {' and '.join(map(str, ranks))} have no such form")
+        return NoMatch("rank", "ranks", sizes=tuple(ranks))
     sizes: dict[str, Size] = {}
     where: dict[str, Axis] = {}
     pairs: list[tuple[str, Axis, Axis]] = []
@@ -121,12 +166,11 @@ def match(
             axis = operands[k][position]
             if not term.names:
                 if axis.size != 1:
-                    return NoMatch("size", f"{axis} is not 1")
+                    return NoMatch("size", "not-one", (axis,))
                 continue
-            if roles and (
-                wrong := _role_clash(expanded, term.names, axis, position == 0 and (unshown or not batched))
-            ):
-                return NoMatch("role", wrong)
+            may_be_batch = position == 0 and (unshown or not batched)
+            if roles and (wrong := _role_clash(expanded, term.names, axis, may_be_batch)) is not None:
+                return wrong
             if len(term.names) > 1 or term.cropped:
                 groups.append((term, axis))
                 continue
@@ -136,7 +180,7 @@ def match(
                 continue
             answer = same(sizes[name], axis.size)
             if answer is Truth.NO:
-                return NoMatch("size", f"{name} would be {sizes[name]} and {axis.size}")
+                return NoMatch("size", "differ", (where[name], axis), (name,), (sizes[name], axis.size))
             if answer is Truth.UNKNOWN:
                 assumed.add(name)
             pairs.append((name, where[name], axis))
@@ -159,8 +203,8 @@ def _may_start_with_a_batch(number: int, operands: Sequence[Axes]) -> bool:
     return all(axes[0].size != other.size for other in others)
 
 
-def _role_clash(equation: Equation, names: tuple[str, ...], axis: Axis, may_be_batch: bool) -> str:
-    """Why an axis cannot stand for these names, or "".
+def _role_clash(equation: Equation, names: tuple[str, ...], axis: Axis, may_be_batch: bool) -> NoMatch | None:
+    """Why an axis cannot stand for these names.
 
     Args:
         may_be_batch: it stands where a batch would, and nothing says which axis the batch is.
@@ -171,16 +215,16 @@ def _role_clash(equation: Equation, names: tuple[str, ...], axis: Axis, may_be_b
     folded = any(leaf.role is Role.BATCH for leaf in axis.flat())
     if "b" in letters:
         if folded or (axis.role is Role.UNKNOWN and may_be_batch):
-            return ""
-        return f"b would be {axis}, which is not the batch"
+            return None
+        return NoMatch("role", "not-the-batch", (axis,), ("b",))
     if folded:
-        return f"{letters[0]} would be the batch"
+        return NoMatch("role", "the-batch", (axis,), (letters[0],))
     allowed = NAME_ROLES.get(letters[0], _NOT_BATCH)
-    return "" if axis.role in allowed else f"{names[0]} would be {axis}"
+    return None if axis.role in allowed else NoMatch("role", "another-role", (axis,), names)
 
 
-def fold_clash(letters: Sequence[str], axis: Axis, may_be_batch: bool) -> str:
-    """Why an axis cannot be the batch times something, in this order, or "".
+def fold_clash(letters: Sequence[str], axis: Axis, may_be_batch: bool) -> NoMatch | None:
+    """Why an axis cannot be the batch times something, in this order.
 
     What a Reshape made of the batch and other axes shows the order; a batch that nothing was folded into is only
     repeated whole.
@@ -188,14 +232,15 @@ def fold_clash(letters: Sequence[str], axis: Axis, may_be_batch: bool) -> str:
     leaves = axis.flat()
     places = [i for i, leaf in enumerate(leaves) if leaf.role is Role.BATCH]
     if axis.role is Role.BATCH and len(leaves) == 1:
-        return f"{axis} is a batch as it was given: it is repeated whole" if letters[0] == "b" else ""
+        return NoMatch("role", "whole-batch", (axis,)) if letters[0] == "b" else None
     if not places:
         known = axis.role is not Role.UNKNOWN or not (may_be_batch or not isinstance(axis.size, int))
-        return f"b would be in {axis}, which is not the batch" if known else ""
+        return NoMatch("role", "not-in-the-batch", (axis,), ("b",)) if known else None
     if places != [0 if letters[0] == "b" else len(leaves) - 1]:
         made_of = " times ".join(str(leaf.size) for leaf in leaves)
-        return f"{axis} is {made_of}: the batch is not its {'first' if letters[0] == 'b' else 'last'} factor"
-    return ""
+        place = "first" if letters[0] == "b" else "last"
+        return NoMatch("role", "factors", (axis,), text=f"{made_of}: the batch is not its {place} factor")
+    return None
 
 
 def _solve_groups(
@@ -215,13 +260,15 @@ def _solve_groups(
                 sizes[name], where[name] = axis.size - 1, axis
                 continue
             if name not in sizes or same(axis.size, sizes[name] + 1) is not Truth.YES:
-                return NoMatch("size", f"{axis} is not one more than {sizes.get(name, name)}")
+                known = (sizes[name],) if name in sizes else ()
+                return NoMatch("size", "not-one-more", (axis,), (name,), known)
             pairs.append((name, axis, where[name]))
             continue
         if names in solved:
             answer = same(solved[names].size, axis.size)
             if answer is Truth.NO:
-                return NoMatch("size", f"({' '.join(names)}) would be {solved[names].size} and {axis.size}")
+                both = solved[names].size, axis.size
+                return NoMatch("size", "products-differ", (solved[names], axis), names, both)
             if answer is Truth.UNKNOWN:
                 assumed |= set(names)
             pairs.append((" ".join(names), solved[names], axis))
@@ -231,19 +278,19 @@ def _solve_groups(
         have = product(sizes[name] for name in names if name in sizes)
         if not open_names:
             if same(have, axis.size) is not Truth.YES:
-                return NoMatch("size", f"{axis} is not {'*'.join(str(sizes[n]) for n in names)}")
+                return NoMatch("size", "not-the-product", (axis,), names, tuple(sizes[n] for n in names))
         elif len(open_names) > 1:
-            return NoMatch("size", f"nothing tells {' and '.join(open_names)} apart in {axis}")
+            return NoMatch("size", "untold", (axis,), tuple(open_names))
         else:
             quotient = None if have == 0 else divide(axis.size, have)
             if term.cut:
                 quotient = None if quotient is not None else _times(axis.size, have)
                 if quotient is None:
-                    return NoMatch("size", f"{axis} is not covered by {have} with a rest")
+                    return NoMatch("size", "not-covered", (axis,), names, (have,))
             elif quotient is None:
-                return NoMatch("size", f"{axis} is not a whole multiple of {have}")
+                return NoMatch("size", "no-multiple", (axis,), names, (have,))
             if quotient == 1:
-                return NoMatch("size", f"{axis} is {have} once: there is nothing to repeat or to group")
+                return NoMatch("size", "once", (axis,), names, (have,))
             sizes[open_names[0]] = quotient
         leaves = axis.flat()
         batches = [leaf for leaf in leaves if leaf.role is Role.BATCH]

@@ -91,6 +91,20 @@ def test_a_finding_says_all_there_is(capsys):
         assert part in out
 
 
+@pytest.mark.parametrize(
+    "options", [(), ("--ops", "all"), ("--mode", "best"), ("--mode", "best", "--ops", "all")]
+)
+def test_the_command_to_repair_asks_for_what_was_checked(options, tmp_path, capsys):
+    checked = run(capsys, "check", model("article_batch_join"), *options)
+    command = (
+        checked.out.partition("To repair: rewriter ")[2].replace("OUT", str(tmp_path / "o.keras")).split()
+    )
+    assert bool(command) == ("all" in options)
+    if command:
+        assert command[4:] == list(options)
+        assert run(capsys, *command, "--no-verify").status == 0
+
+
 def test_a_clean_model_is_a_line_and_the_verdicts(capsys):
     out = run(capsys, "check", os.path.relpath(model("valid"))).out
     assert out.endswith(
