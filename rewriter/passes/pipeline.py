@@ -88,7 +88,7 @@ def analyse(graph: Graph, rules: Sequence[Rule], mode: str = "safe", ops: str = 
     for site in found:
         by_path.setdefault(site.path, []).append(site)
     findings = [f for group in by_path.values() if (f := _joint(group, rules)) is not None]
-    findings += _opaque(inference, wanted)
+    findings += _opaque(inference)
     supposed = _with_what_follows(graph, inference, findings, rules, wanted)
     if Family.CONTRACTION in wanted and not any(is_open(f) for f in findings):
         supposed = _with_suspects(graph, supposed, findings, rules, wanted)
@@ -238,14 +238,13 @@ def _take_best(finding: Finding) -> None:
             finding.why = f"first-ranked of {len(finding.candidates)} candidates (best mode): {finding.why}"
 
 
-def _opaque(inference: Inference, wanted: Collection[Family]) -> list[Finding]:
+def _opaque(inference: Inference) -> list[Finding]:
     """A finding for every node of which nothing is known: it may hide a fault. Not for what only comes after one."""
     result: dict[Path, Finding] = {}
     for prefix, item in inference.walk():
         for name, reason in item.opaque.items():
-            node = item.graph.nodes[name]
             after_another = any(v.axes is None for v in item.taken(name) or ())
-            if family_of(node) in wanted or (*prefix, name) in result or after_another:
+            if (*prefix, name) in result or after_another:
                 continue
             finding = _elsewhere(prefix, item, name, Kind.NOT_ANALYSED, f"not analysed: {reason}")
             finding.severity = Severity.WARNING
