@@ -23,6 +23,23 @@ _STYLE = re.compile(r"\x1b\[\d+m")
 _MENDED = re.compile("incompatible|broadcast|must be equal", re.IGNORECASE)
 
 
+# How Python, NumPy, TensorFlow 2.21 and ONNX Runtime 1.31 say that there is no more memory.
+_MEMORY = (
+    "MemoryError",
+    "Unable to allocate",
+    "OOM when allocating",
+    "ResourceExhausted",
+    "bad_alloc",
+    "bad allocation",
+    "Failed to allocate memory",
+)
+
+
+def lacks_memory(text: str) -> bool:
+    """Whether an error is about memory: that says nothing of the model."""
+    return any(word in text for word in _MEMORY)
+
+
 def line(error: Exception, *paths: str) -> str:
     """The line of an error that says what is wrong, without the names of files that were written for the proof."""
     text = _STYLE.sub("", str(error))

@@ -16,9 +16,8 @@ from ..passes.rewrite import Applied
 from ..rules.notation import Term
 from ..shapes.broadcast import positions
 from ..shapes.inference import Inference
+from .named import RUNS_CODE, foreign
 
-# Layers of Keras that hold somebody's code, or another program.
-_RUNS_CODE = frozenset({"FlaxLayer", "JaxLayer", "Lambda", "TFSMLayer", "TorchModuleWrapper"})
 # What Keras loads; other formats are not run here.
 _FORMATS = frozenset({"keras-v3", "json", "h5"})
 _ASSUMED_SIZE = 16  # of an axis that is no plain number, for the estimate of memory
@@ -148,8 +147,12 @@ def cannot_be_run(form: str, graph: Graph) -> str:
         return f"Keras does not load {form} files"
     for operation in _operations(graph):
         root = operation.module.split(".")[0]
-        if operation.opaque or operation.class_name in _RUNS_CODE or root not in ("", "keras"):
+        if operation.opaque or operation.class_name in RUNS_CODE or root not in ("", "keras"):
             return f"{shown(operation.name)!r} ({shown(operation.class_name)}) is code, which is not run"
+    for operation in graph.operations.values():
+        named = foreign(operation.raw)
+        if named:
+            return f"{shown(operation.name)!r} names {named}, which is not run"
     return ""
 
 
