@@ -33,15 +33,14 @@ _MEMORY = (
     "bad allocation",
     "Failed to allocate memory",
 )
-
-
-def lacks_memory(text: str) -> bool:
-    """Whether an error is about memory: that says nothing of the model."""
-    return any(word in text for word in _MEMORY)
+LACKS_MEMORY = "more memory is needed than the proof may take"
 
 
 def line(error: Exception, *paths: str) -> str:
-    """The line of an error that says what is wrong, without the names of files that were written for the proof."""
+    """The line of an error that says what is wrong, without the names of files that were written for the proof;
+    ``LACKS_MEMORY`` for one that says nothing of the model."""
+    if any(word in f"{type(error).__name__}: {error}" for word in _MEMORY):
+        return LACKS_MEMORY
     text = _STYLE.sub("", str(error))
     for path in paths:
         text = text.replace(path, "the file")
