@@ -10,9 +10,11 @@ import argparse
 import contextlib
 import gc
 import os
+import signal
 import sys
+import threading
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from .arguments import parser
@@ -25,6 +27,15 @@ if TYPE_CHECKING:
 
 OK, FOUND, UNUSABLE, UNPROVEN, INTERRUPTED = 0, 1, 2, 3, 130
 _DEBUG = "REWRITER_DEBUG"
+_ENDING = ("SIGINT", "SIGTERM", "SIGHUP")
+
+
+class _StoppedError(KeyboardInterrupt):
+    """A signal asks the command to end."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__()
+        self.number = number
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -33,10 +44,36 @@ def main(argv: Sequence[str] | None = None) -> int:
     collecting = gc.isenabled()
     gc.disable()
     try:
-        return _main(argv)
+        with _stoppable():
+            return _main(argv)
     finally:
         if collecting:
             gc.enable()
+
+
+@contextlib.contextmanager
+def _stoppable() -> Iterator[None]:
+    """Let SIGTERM and SIGHUP end a command as Ctrl-C does: what it began is taken back first."""
+    named = [getattr(signal, name) for name in _ENDING if hasattr(signal, name)]
+    # What the caller ignores (nohup) or handles stays so; handlers can be set in the main thread only.
+    before = {
+        s: h for s in named if (h := signal.getsignal(s)) in (signal.SIG_DFL, signal.default_int_handler)
+    }
+    if threading.current_thread() is not threading.main_thread():
+        before = {}
+
+    def stop(number: int, _: object) -> None:
+        for other in before:
+            signal.signal(other, signal.SIG_IGN)  # nothing interrupts the taking back
+        raise _StoppedError(number)
+
+    for one in before:
+        signal.signal(one, stop)
+    try:
+        yield
+    finally:
+        for one, handler in before.items():
+            signal.signal(one, handler)
 
 
 def _main(argv: Sequence[str] | None) -> int:
@@ -52,9 +89,9 @@ def _main(argv: Sequence[str] | None) -> int:
         return status
     except SystemExit as stop:  # --help and --version
         return int(stop.code or 0)
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as stop:
         console.error("interrupted")
-        return INTERRUPTED
+        return 128 + stop.number if isinstance(stop, _StoppedError) else INTERRUPTED
     except BrokenPipeError:
         # The reader went away. Python would complain once more when it flushes standard output at exit.
         with contextlib.suppress(OSError, ValueError):

@@ -37,18 +37,18 @@ def read_regular(path: str | os.PathLike[str], limit: int) -> bytes:
     """The bytes of a regular file of at most ``limit`` bytes.
 
     Raises:
-        BadFileError: as ``open_regular``, or it is larger; nothing is cut.
+        BadFileError: as ``open_regular``, or it is larger (nothing is cut), or changes while it is read.
     """
     descriptor, state = open_regular(path)
     with os.fdopen(descriptor, "rb") as file:
         if state.st_size > limit:
             raise BadFileError(f"is larger than {_size(limit)}")
         try:
-            data = file.read(limit + 1)  # it may have grown
+            data = file.read(state.st_size + 1)
         except OSError as error:
             raise BadFileError(f"cannot be read: {error.strerror}") from None
-    if len(data) > limit:
-        raise BadFileError(f"is larger than {_size(limit)}")
+    if len(data) != state.st_size:
+        raise BadFileError("the file changed while it was read")
     return data
 
 

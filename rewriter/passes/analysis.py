@@ -74,7 +74,7 @@ def analyse(graph: Graph, rules: Sequence[Rule], mode: str = "safe", ops: str = 
     for site in found:
         by_path.setdefault(site.path, []).append(site)
     findings = [f for group in by_path.values() if (f := _joint(group, rules)) is not None]
-    findings += _opaque(inference, wanted)
+    findings += _opaque(inference)
     trials = _with_what_follows(graph, findings, rules, wanted)
     if Family.CONTRACTION in wanted and not any(is_open(f) for f in findings):
         trials = _with_suspects(graph, inference, trials, findings, rules, wanted)
@@ -223,14 +223,13 @@ def _with_first(trials: Trials | None, findings: Sequence[Finding]) -> list[Find
     return result
 
 
-def _opaque(inference: Inference, wanted: Collection[Family]) -> list[Finding]:
+def _opaque(inference: Inference) -> list[Finding]:
     """A finding for every node of which nothing is known: it may hide a fault. Not for what only comes after one."""
     result: dict[Path, Finding] = {}
     for prefix, item in inference.walk():
         for name, reason in item.opaque.items():
-            node = item.graph.nodes[name]
             after_another = any(v.axes is None for v in item.taken(name) or ())
-            if family_of(node) in wanted or (*prefix, name) in result or after_another:
+            if (*prefix, name) in result or after_another:
                 continue
             finding = _elsewhere(
                 prefix, item, name, Kind.NOT_ANALYSED, f"not analysed: {reason}", stages.OPAQUE

@@ -142,9 +142,10 @@ def _of_one_rank(site: Site) -> bool:
 
 def _contracted_last(site: Site) -> tuple[Axis, Axis] | None:
     """The axes that ``matmul(x[..., k], y[..., k, n])`` sums over."""
-    if not sums_by_place(site.node.operation):
+    operands = operand_axes(site)
+    if not sums_by_place(site.node.operation) or len(operands) != 2:
         return None
-    x, y = operand_axes(site)
+    x, y = operands
     return (x[-1], y[-2] if len(y) > 1 else y[0]) if x and y else None
 
 

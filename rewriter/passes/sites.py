@@ -156,15 +156,20 @@ def sites(inference: Inference, wanted: Collection[Family] = OPS[DEFAULT_OPS]) -
     for prefix, item in inference.walk():
         for name in item.graph.order:
             node = item.graph.nodes[name]
-            if family_of(node) in wanted:
+            if family_of(node) in wanted and not _is_unknown(item, name):
                 yield _site(prefix, item, node, item.calls[name])
+
+
+def _is_unknown(inference: Inference, name: str) -> bool:
+    """True for a node of which nothing is known but its operands, such as one whose class stands in another module."""
+    return name in inference.opaque and all(v.axes is not None for v in inference.taken(name) or ())
 
 
 def sites_at(inference: Inference, path: Path, wanted: Collection[Family]) -> Iterator[Site]:
     """One node in every context, if it is of these families."""
     for item in inference.at(path[:-1]):
         node = item.graph.nodes.get(path[-1])
-        if node is not None and family_of(node) in wanted:
+        if node is not None and family_of(node) in wanted and not _is_unknown(item, node.name):
             yield _site(path[:-1], item, node, item.calls[node.name])
 
 

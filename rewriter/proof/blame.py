@@ -23,8 +23,24 @@ _STYLE = re.compile(r"\x1b\[\d+m")
 _MENDED = re.compile("incompatible|broadcast|must be equal", re.IGNORECASE)
 
 
+# How Python, NumPy, TensorFlow 2.21 and ONNX Runtime 1.31 say that there is no more memory.
+_MEMORY = (
+    "MemoryError",
+    "Unable to allocate",
+    "OOM when allocating",
+    "ResourceExhausted",
+    "bad_alloc",
+    "bad allocation",
+    "Failed to allocate memory",
+)
+LACKS_MEMORY = "more memory is needed than the proof may take"
+
+
 def line(error: Exception, *paths: str) -> str:
-    """The line of an error that says what is wrong, without the names of files that were written for the proof."""
+    """The line of an error that says what is wrong, without the names of files that were written for the proof;
+    ``LACKS_MEMORY`` for one that says nothing of the model."""
+    if any(word in f"{type(error).__name__}: {error}" for word in _MEMORY):
+        return LACKS_MEMORY
     text = _STYLE.sub("", str(error))
     for path in paths:
         text = text.replace(path, "the file")

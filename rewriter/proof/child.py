@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import shown
+from . import limits
 from .request import CHECKS, Request, from_dict
 from .runtimes import runtime_of
 
@@ -21,6 +22,7 @@ TIMEOUT = 300.0
 # Keras follows the calls of a graph by recursion; Python frames take no stack of C.
 _DEPTH = 200_000
 _MARK = "rewriter-proof "
+_FIRST_SAMPLES = 3  # in the largest batch that is run whatever a sample takes
 _PACKAGE = __name__.split(".")[0]
 
 
@@ -38,42 +40,58 @@ def in_child(request: Request, timeout: float = TIMEOUT, program: str = "") -> d
     runtime = runtime_of(request.format)
     if runtime is None:
         return {"skipped": f"nothing here runs {request.format} files"}
-    return run_in_child(program or runtime.program, runtime.packages, request.as_dict(), timeout)
+    files = (request.repaired, request.original)
+    size = limits.memory(files, request.elements * _FIRST_SAMPLES, request.format != "json")
+    return run_in_child(program or runtime.program, runtime.packages, request.as_dict(), size, timeout)
 
 
 def run_in_child(
-    program: str, needed: Sequence[str], request: Mapping[str, Any], timeout: float = TIMEOUT
+    program: str, needed: Sequence[str], request: Mapping[str, Any], memory: int, timeout: float = TIMEOUT
 ) -> dict[str, Any]:
     """The answer of a module that serves a request (``serve``), or ``{"skipped": reason}``.
 
+    The process ends with this one, however that ends: the pipe to it is closed then, and it watches that.
+
     Args:
         needed: packages that have to be installed.
+        memory: bytes that the process may take.
     """
     absent = [name for name in needed if not installed(name)]
     if absent:
         return {"skipped": f"{' and '.join(absent)} not installed"}
     words = [sys.executable, "-P", "-m", program]
-    try:
-        process = subprocess.Popen(
-            words,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            env=_environment(),
-            start_new_session=True,
-        )
-    except OSError as error:
-        return {"skipped": f"no process could be started for it: {error.strerror}"}
+    theirs, ours = os.pipe()
+    process = None
     late = ""
     try:
-        answer, _ = process.communicate(json.dumps(request).encode(), timeout)
-    except subprocess.TimeoutExpired:
-        late = f"it took longer than {timeout:g} seconds"
-        _end(process)
-        answer, _ = process.communicate()
+        with os.fdopen(ours, "wb") as pipe:
+            try:
+                process = subprocess.Popen(
+                    words,
+                    stdin=theirs,
+                    stdout=subprocess.PIPE,
+                    stderr=subprocess.DEVNULL,
+                    env=_environment(),
+                    start_new_session=True,
+                )
+            except OSError as error:
+                return {"skipped": f"no process could be started for it: {error.strerror}"}
+            finally:
+                os.close(theirs)
+            said = {"memory": memory, "seconds": timeout, "request": request}
+            with contextlib.suppress(BrokenPipeError):  # it ended at once: how, is asked below
+                pipe.write(json.dumps(said).encode() + b"\n")
+                pipe.flush()
+            try:
+                answer, _ = process.communicate(timeout=timeout)
+            except subprocess.TimeoutExpired:
+                late = f"it took longer than {timeout:g} seconds"
+                _end(process)
+                answer, _ = process.communicate()
     finally:
-        _end(process)
-    return _answer(answer, late or _ended(process.returncode))
+        if process is not None:
+            _end(process)
+    return _answer(answer, late or _ended(process.returncode, memory))
 
 
 def installed(name: str) -> bool:
@@ -110,11 +128,13 @@ def _end(process: subprocess.Popen[bytes]) -> None:
     process.wait()
 
 
-def _ended(status: int) -> str:
+def _ended(status: int, memory: int) -> str:
     """What is wrong with how the process ended, or ""."""
+    if status == limits.TOO_MUCH:
+        return f"it took more than {memory / 2**30:.1f} GiB of memory"
     if status < 0:
         names = {int(s): s.name for s in signal.Signals}
-        hint = ", perhaps for lack of memory" if -status == getattr(signal, "SIGKILL", None) else ""
+        hint = ", perhaps for lack of memory" if names.get(-status) in ("SIGKILL", "SIGABRT") else ""
         return f"the process that ran it was ended by {names.get(-status, -status)}{hint}"
     return f"the process that ran it ended with status {status}" if status else ""
 
@@ -153,7 +173,10 @@ def serve(run: Callable[[dict[str, Any], Callable[[dict[str, Any]], None]], dict
     Args:
         run: makes the answer of a request; its second argument takes the answer as far as it goes.
     """
-    request = json.load(sys.stdin)
+    asked = json.loads(sys.stdin.buffer.readline())
+    limits.end_with(0)
+    limits.limit(asked["memory"], asked["seconds"])
+    request = asked["request"]
     out = os.dup(1)
     os.dup2(2, 1)
     with os.fdopen(out, "w") as stream:

@@ -14,12 +14,14 @@ from typing import Any
 from ..errors import VerificationError, shown
 from ..export.onnx.options import Options
 from ..formats.model_file import ModelFile
+from . import limits
 from .child import run_in_child, serve
 from .keras.inputs import FREE_SIZES, Inputs
 from .request import cannot_be_run
 
 BATCHES = (2, 3)
 _NEEDED = ("tensorflow", "keras", "onnxruntime")
+_MOST = 2 << 30  # bytes for the tensors of its batches
 _CLOSE = 1e-4  # of the largest value, in float32
 
 
@@ -43,7 +45,8 @@ def verified(source: ModelFile, path: str, options: Options, notes: Mapping[str,
         "half": options.fp16,
         "nchw": [n for key in ("nchw_inputs", "nchw_outputs") for n in notes.get(key, "").split("\n") if n],
     }
-    answer = run_in_child(f"{__package__}.exported", _NEEDED, request)
+    size = limits.memory((source.path, path), stored=source.format != "json") + _MOST
+    answer = run_in_child(f"{__package__}.exported", _NEEDED, request, size)
     if "failed" in answer:
         raise VerificationError(f"the exported model is not what Keras computes: {answer['failed']}")
     return answer

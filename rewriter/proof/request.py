@@ -18,6 +18,7 @@ from ..rules.notation import Term
 from ..shapes.broadcast import positions
 from ..shapes.inference import Inference
 from ..shapes.keras_facts import facts_of
+from .named import foreign
 
 _ASSUMED_SIZE = 16  # of an axis that is no plain number, for the estimate of memory
 _MAX_SIZES = 64
@@ -149,6 +150,10 @@ def cannot_be_run(form: str, graph: Graph) -> str:
         root = operation.module.split(".")[0]
         if operation.opaque or facts_of(operation.class_name).runs_code or root not in ("", "keras"):
             return f"{shown(operation.name)!r} ({shown(operation.class_name)}) is code, which is not run"
+    for operation in graph.operations.values():
+        named = foreign(operation.raw)
+        if named:
+            return f"{shown(operation.name)!r} names {named}, which is not run"
     return ""
 
 

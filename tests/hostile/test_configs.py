@@ -159,6 +159,8 @@ UNKNOWN: list[tuple[str, str, dict[str, Any], dict[str, Any]]] = [
     ("recurrent-activation", "LSTM", {"units": 3, "recurrent_activation": BYTECODE}, {}),
     ("torch", "TorchModuleWrapper", {"module": "gASV"}, {}),
     ("savedmodel", "TFSMLayer", {"filepath": "/etc/passwd"}, {}),
+    ("product-of-another-module", "Multiply", {}, {"module": "keras.src.ops.math"}),
+    ("dot-of-another-module", "Dot", {}, {"module": "keras.src.ops.core"}),
     ("axes-without-end", "Unstack", {"num": 10**9}, {"module": "keras.src.ops.core"}),
 ]
 
@@ -186,8 +188,9 @@ def test_refused(case: Case, command: str, tmp_path: Path, capsys: pytest.Captur
 def test_not_analysed(name: str, class_name: str, config: Any, entry: Any, tmp_path: Path, capsys: Any):
     path = tmp_path / "model.json"
     path.write_bytes(data(one(class_name, config, **entry)))
-    assert main(["check", str(path)]) == 1
-    assert "not-analysed" in capsys.readouterr().out
+    for ops in ("multiply", "all"):
+        assert main(["check", str(path), "--ops", ops]) == 1
+        assert "not-analysed" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("module", [*OWN, "left out"])

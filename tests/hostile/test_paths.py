@@ -7,6 +7,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -121,6 +122,7 @@ import os, signal, sys
 from rewriter.cli import main
 
 signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored in what a shell runs in the background
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
 replace = os.replace
 
 def stopped(*paths):
@@ -133,7 +135,11 @@ sys.exit(main(sys.argv[1:]))
 """
 
 
-def test_an_interrupt_leaves_nothing(tmp_path: Path):
+SIGNALS = {"SIGINT": 130, "SIGTERM": 143, "SIGHUP": 129}
+
+
+@pytest.mark.parametrize("name", SIGNALS)
+def test_a_signal_leaves_nothing(name: str, tmp_path: Path):
     path = copy(tmp_path)
     words = [sys.executable, "-c", _STOPPED, "repair", str(path), "-o", str(tmp_path / "out.keras")]
     pipe = subprocess.PIPE
@@ -147,8 +153,58 @@ def test_an_interrupt_leaves_nothing(tmp_path: Path):
     assert process.stdout is not None
     assert process.stdout.readline() == b"here\n"
     assert list(tmp_path.glob(".rewriter-*"))
-    process.send_signal(signal.SIGINT)
+    process.send_signal(getattr(signal, name))
     _, error = process.communicate()
-    assert process.returncode == 130
+    assert process.returncode == SIGNALS[name]
     assert error == b"error: interrupted\n"
     assert [p.name for p in tmp_path.iterdir()] == ["model.keras"]
+
+
+# The command with another program in the place of the proof.
+_PROVING = """
+import functools, signal, sys
+import rewriter.proof
+from rewriter.cli import main
+
+signal.signal(signal.SIGINT, signal.default_int_handler)
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
+in_child = rewriter.proof.in_child
+rewriter.proof.in_child = lambda request: in_child(request, 3600, "tests.proof.programs")
+sys.exit(main(sys.argv[1:]))
+"""
+
+
+@pytest.mark.parametrize("name", [*SIGNALS, "SIGKILL"])
+def test_the_process_of_the_proof_ends_with_the_command(name: str, tmp_path: Path):
+    """Whatever ends the command. Nothing can take back what it began where it is killed: a hidden file is left."""
+    folder, told = tmp_path / "models", tmp_path / "pid"
+    folder.mkdir()
+    words = [sys.executable, "-c", _PROVING, "repair", str(copy(folder)), "-o", str(folder / "out.keras")]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "STRAY": "watch", "STRAY_FILE": str(told)}
+    process = subprocess.Popen(words, stderr=subprocess.PIPE, env=environment)
+    deadline = time.monotonic() + 120
+    while not (told.exists() and told.read_text()) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    child = int(told.read_text())
+    process.send_signal(getattr(signal, name))
+    _, error = process.communicate(timeout=120)
+    while alive(child) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert not alive(child)
+    left = sorted(p.name for p in folder.iterdir() if not p.name.startswith(".rewriter-"))
+    assert left == ["model.keras"]
+    if name == "SIGKILL":
+        assert len(list(folder.iterdir())) == 2
+    else:
+        assert process.returncode == SIGNALS[name]
+        assert error == b"error: interrupted\n"
+        assert len(list(folder.iterdir())) == 1
+
+
+def alive(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    stat = Path(f"/proc/{process}/stat")  # one that nobody has waited for yet is dead
+    return not stat.exists() or stat.read_text().rpartition(")")[2].split()[0] != "Z"

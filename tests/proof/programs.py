@@ -10,9 +10,17 @@ import time
 _HANGS = 3600  # seconds; whoever waits for it has not ended the process
 
 if __name__ == "__main__":
-    sys.stdin.read()
+    sys.stdin.readline()
     stray = os.environ["STRAY"]
     if stray == "hang":
+        time.sleep(_HANGS)
+    elif stray == "watch":
+        from pathlib import Path
+
+        from rewriter.proof import limits
+
+        limits.end_with(0)
+        Path(os.environ["STRAY_FILE"]).write_text(str(os.getpid()))
         time.sleep(_HANGS)
     elif stray == "late":
         print('rewriter-proof {"checks": {"equation": {"proven": true, "batches": [1]}}}', flush=True)

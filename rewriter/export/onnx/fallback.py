@@ -11,11 +11,13 @@ from typing import Any
 from ...errors import UnsupportedError, shown
 from ...formats.model_file import ModelFile
 from ...proof.child import run_in_child, serve
+from ...proof.request import cannot_be_run
 from .options import Exported, Options
 
 _NEEDED = ("tensorflow", "keras", "tf2onnx")
 _NEWEST_OPSET = 18  # of tf2onnx 1.17
 _TIMEOUT = 3600.0
+_MEMORY = 64 << 30  # it takes 16 GB for EfficientNetV2-L
 
 
 def by_tf2onnx(
@@ -34,9 +36,12 @@ def by_tf2onnx(
     if asked:
         option = "--" + asked[0].replace("_", "-")
         raise UnsupportedError(f"{reason}; tf2onnx cannot take over, as it has no {option}")
+    code = cannot_be_run(source.format, source.graph)
+    if code:
+        raise UnsupportedError(f"{reason}; tf2onnx cannot take over: {code}")
     opset = min(options.opset, _NEWEST_OPSET)
     request = {"model": source.path, "target": os.path.abspath(path), "opset": opset}
-    answer = run_in_child(f"{__package__}.fallback", _NEEDED, request, _TIMEOUT)
+    answer = run_in_child(f"{__package__}.fallback", _NEEDED, request, _MEMORY, _TIMEOUT)
     if "opset" not in answer:
         why = answer.get("failed") or answer.get("skipped")
         raise UnsupportedError(f"{reason}; tf2onnx cannot take over: {why}")

@@ -24,7 +24,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
-from ..blame import excused, line
+from ..blame import LACKS_MEMORY, excused, line
 from ..expected import expected, known
 from ..request import Claim, Request
 from ..tolerance import Gap, coarsest, compare
@@ -124,7 +124,11 @@ def in_process(
             report(answer)
         return {**answer, "behaviour": proof.behaviour}
     except DisprovedError as failure:
+        if LACKS_MEMORY in str(failure.data["text"]):
+            return {"skipped": LACKS_MEMORY}
         return {"failed": failure.data}
+    except MemoryError:
+        return {"skipped": LACKS_MEMORY}
     except _SkippedError as reason:
         return {"skipped": str(reason)}
 

@@ -20,7 +20,7 @@ from ...errors import RewriterError, shown
 from ...formats.onnx.model import OnnxModel
 from ...formats.onnx.names import elsewhere
 from ...formats.onnx.reader import Stored
-from ..blame import excused
+from ..blame import LACKS_MEMORY, excused
 from ..expected import expected, known
 from ..keras.checks import Check, DisprovedError, changes
 from ..request import Claim, Request
@@ -61,7 +61,11 @@ def prove(request: Request, report: Callable[[dict[str, Any]], None] = lambda an
             report(answer)
         return {**answer, "behaviour": proof.behaviour()}
     except DisprovedError as failure:
+        if LACKS_MEMORY in str(failure.data["text"]):
+            return {"skipped": LACKS_MEMORY}
         return {"failed": failure.data}
+    except MemoryError:
+        return {"skipped": LACKS_MEMORY}
     except (_SkippedError, CannotFeedError, RewriterError) as reason:
         return {"skipped": str(reason)}
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 from collections.abc import Sequence
 from dataclasses import replace
@@ -27,8 +26,7 @@ class Session:
     """A model in ONNX Runtime.
 
     Args:
-        wanted: tensors that it gives beside its outputs. The model is then written anew beside its file: weights in
-            other files are found relative to it.
+        wanted: tensors that it gives beside its outputs.
 
     Raises:
         RefusedError: it is not loaded.
@@ -84,23 +82,19 @@ def _probed(path: str, proto: Any, more: Sequence[str]) -> Any:
     copy.CopyFrom(proto)
     for name in more:
         copy.graph.output.add().name = name
-    probe = f"{path}.probe"
-    try:
-        with open(probe, "xb") as file:
-            file.write(copy.SerializeToString())
-        return _opened(probe)
-    except OSError as error:
-        raise RefusedError(f"no file can be written beside it: {error.strerror}") from None
-    finally:
-        with contextlib.suppress(OSError):
-            os.unlink(probe)
+    return _opened(path, copy.SerializeToString())
 
 
-def _opened(path: str) -> Any:
+def _opened(path: str, data: bytes | None = None) -> Any:
+    """A session of a file, or of other bytes in its place: weights in other files are found beside it."""
     import onnxruntime
 
     onnxruntime.set_default_logger_severity(4)
+    options = onnxruntime.SessionOptions()
+    if data is not None:
+        folder = os.path.dirname(os.path.abspath(path))
+        options.add_session_config_entry("session.model_external_initializers_file_folder_path", folder)
     try:
-        return onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+        return onnxruntime.InferenceSession(data or path, options, providers=["CPUExecutionProvider"])
     except Exception as error:
         raise RefusedError(line(error, path)) from None
