@@ -11,6 +11,7 @@ from typing import Any
 from ...errors import UnsupportedError, shown
 from ...formats.model_file import ModelFile
 from ...proof.child import run_in_child, serve
+from ...proof.runtimes import needs
 from .options import Exported, Options
 
 _NEEDED = ("tensorflow", "keras", "tf2onnx")
@@ -36,7 +37,9 @@ def by_tf2onnx(
         raise UnsupportedError(f"{reason}; tf2onnx cannot take over, as it has no {option}")
     opset = min(options.opset, _NEWEST_OPSET)
     request = {"model": source.path, "target": os.path.abspath(path), "opset": opset}
-    answer = run_in_child(f"{__package__}.fallback", _NEEDED, request, _TIMEOUT)
+    answer = run_in_child(
+        f"{__package__}.fallback", needs(*_NEEDED, KERAS_BACKEND="tensorflow"), request, _TIMEOUT
+    )
     if "opset" not in answer:
         why = answer.get("failed") or answer.get("skipped")
         raise UnsupportedError(f"{reason}; tf2onnx cannot take over: {why}")
