@@ -30,7 +30,7 @@ import numpy as np  # noqa: E402 - needs the path above
 
 import rewriter  # noqa: E402
 from rewriter.errors import RewriterError  # noqa: E402
-from tests.mutate import Recipe, mutate  # noqa: E402
+from tests.mutation.edits import Recipe, mutate  # noqa: E402
 from tools.make_models import settle  # noqa: E402
 
 VERSIONS = ("3.0.5", "3.3.3", "3.5.0", "3.8.0", "3.10.0", "3.12.4", "3.15.1")
@@ -38,7 +38,16 @@ VERSIONS = ("3.0.5", "3.3.3", "3.5.0", "3.8.0", "3.10.0", "3.12.4", "3.15.1")
 EXTRA = {"3.0.5": ("dm-tree",)}
 # The models whose files are in tests/data/keras: one for each kind of inserted node and each form of a model.
 KEPT = (
-    *("channel_gate", "spatial_gate", "nested", "layout", "batch_cover", "open_map", "too_many_axes", "attention"),
+    *(
+        "channel_gate",
+        "spatial_gate",
+        "nested",
+        "layout",
+        "batch_cover",
+        "open_map",
+        "too_many_axes",
+        "attention",
+    ),
     *("upsample", "class_token", "averaged", "constant"),
 )
 DATA = ROOT / "tests" / "data" / "keras"
@@ -61,7 +70,7 @@ def child(folder: Path, version: str, what: str) -> list[dict[str, Any]]:
     words = [sys.executable, "-P", str(CHILD), what, str(folder / "models" / version)]
     # The child's own folder holds the models that it imports.
     env["PYTHONPATH"] += os.pathsep + str(CHILD.parent)
-    done = subprocess.run(words, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    done = subprocess.run(words, env=env, capture_output=True, text=True)
     if done.returncode:
         sys.stderr.write(done.stderr[-2000:])
         done.check_returncode()
@@ -76,7 +85,9 @@ def run(folder: Path, version: str) -> dict[str, str]:
     found = {said["case"]: said["wrong"] for said in child(folder, version, "write")}
     for case in cases(models):
         found[case.name] = _repaired(case, models)
-    found |= {said["case"]: said["wrong"] or found[said["case"]] for said in child(folder, version, "compare")}
+    found |= {
+        said["case"]: said["wrong"] or found[said["case"]] for said in child(folder, version, "compare")
+    }
     return found
 
 
@@ -119,7 +130,9 @@ def table(results: dict[str, dict[str, str]]) -> str:
 
 def main(argv: list[str] | None = None) -> int:
     """The command line."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("folder", type=Path, help="outside of the checkout")
     parser.add_argument("--versions", nargs="*", default=VERSIONS)
     parser.add_argument("--jobs", type=int, default=1, help="versions at a time")

@@ -6,7 +6,7 @@ Which format is run by which, its row in ``formats.registry`` says.
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from functools import partial
 from typing import NamedTuple
 
@@ -21,10 +21,10 @@ _EXTRAS = {"keras": "keras", "onnxruntime": "onnxruntime"} | {b.package: b.extra
 
 
 class Needs(NamedTuple):
-    """``missing`` says what is not installed, and how it is; "" where nothing is. ``environment`` is for the process."""
+    """``missing`` says what is not installed, and how it is; "" where all is there. ``environment`` is the process's."""
 
     missing: str
-    environment: Mapping[str, str]
+    environment: dict[str, str]
 
 
 class Runtime(NamedTuple):

@@ -1,7 +1,7 @@
 """Run by one version of Keras: `python child.py write FOLDER` or `python child.py compare FOLDER`.
 
 `write` makes the models of `models.py`, the truth of each, its numbers, and what the classes of inserted nodes take.
-`compare` loads every `NAME.fixed.*` there and prints one JSON object a line: the case and what is wrong, "" for nothing.
+`compare` loads every `NAME.fixed.*` there and prints one JSON object a line: the case, and what is wrong or "".
 """
 
 from __future__ import annotations
@@ -15,8 +15,9 @@ from pathlib import Path
 from typing import Any
 
 import keras
-import models
 import numpy as np
+
+import models
 
 INSERTED = (
     "Reshape",
@@ -45,7 +46,7 @@ def write(folder: Path) -> None:
     (folder / "signatures.json").write_text(json.dumps(signatures(), indent=1))
     made = []
     for case in models.CASES:
-        if VERSION < case.since:
+        if case.since > VERSION:
             continue
         try:
             _write(case, folder)
@@ -197,7 +198,9 @@ def _layers(model: Any, prefix: str = "") -> dict[str, Any]:
 
 def _inputs(model: Any, batch: int) -> list[np.ndarray]:
     rng = np.random.default_rng(batch)
-    shapes = [[(batch if k == 0 else 5) if n is None else n for k, n in enumerate(t.shape)] for t in model.inputs]
+    shapes = [
+        [(batch if k == 0 else 5) if n is None else n for k, n in enumerate(t.shape)] for t in model.inputs
+    ]
     return [rng.normal(0.5, 1, shape).astype("float32") for shape in shapes]
 
 

@@ -175,7 +175,9 @@ def layout(fix: bool) -> keras.Model:
     x = layers.Conv2D(4, 3, padding="same", name="features")(last)
     y = layers.BatchNormalization(axis=1, name="other")(first)
     y = layers.Permute((2, 3, 1), name="fix")(y) if fix else y
-    return keras.Model([last, first], layers.Conv2D(2, 1, name="after")(layers.Multiply(name="scale")([x, y])))
+    return keras.Model(
+        [last, first], layers.Conv2D(2, 1, name="after")(layers.Multiply(name="scale")([x, y]))
+    )
 
 
 def batch_tile(fix: bool) -> keras.Model:
@@ -315,16 +317,34 @@ CASES: tuple[Case, ...] = (
     ),
     Case("open_map", open_map, ("ExpandDims",), cut=("expand_dims",), at="multiply"),
     Case("open_rows", open_rows, ("ExpandDims",), cut=("expand_dims_1", "expand_dims"), at="multiply"),
-    Case("too_many_axes", too_many_axes, ("Squeeze",), cut=("squeeze",), at="multiply", repair=_at("b t d, b t d -> b t d", "multiply")),
-    Case("attention", attention, ("MatMul",), contract=("matmul",), at="matmul", repair=_at("matmul", "matmul")),
-    Case("outer", outer, ("Reshape", "Reshape"), cut=("expand_dims", "expand_dims_1"), at="multiply", repair=_at("outer", "multiply")),
+    Case(
+        "too_many_axes",
+        too_many_axes,
+        ("Squeeze",),
+        cut=("squeeze",),
+        at="multiply",
+        repair=_at("b t d, b t d -> b t d", "multiply"),
+    ),
+    Case(
+        "attention", attention, ("MatMul",), contract=("matmul",), at="matmul", repair=_at("matmul", "matmul")
+    ),
+    Case(
+        "outer",
+        outer,
+        ("Reshape", "Reshape"),
+        cut=("expand_dims", "expand_dims_1"),
+        at="multiply",
+        repair=_at("outer", "multiply"),
+    ),
     Case("upsample", upsample, ("Repeat", "Repeat"), cut=("fix",)),
     Case("class_token", class_token, ("Slice", "Tile"), repair=_ALL),
     Case("added", added, ("Reshape",), repair=_ALL),
     Case("mixed_float16", in_half(channel_gate), ("Reshape",)),
     Case("adam", two_grus, ("Reshape",), optimizer=optimizers.Adam),
     Case("nadam", two_grus, ("Reshape",), optimizer=optimizers.Nadam),
-    Case("rmsprop", two_grus, ("Reshape",), optimizer=lambda: optimizers.RMSprop(momentum=0.5, centered=True)),
+    Case(
+        "rmsprop", two_grus, ("Reshape",), optimizer=lambda: optimizers.RMSprop(momentum=0.5, centered=True)
+    ),
     Case(
         "averaged",
         two_grus,

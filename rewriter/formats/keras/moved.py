@@ -43,7 +43,7 @@ def to_newer(graph: Graph) -> None:
 
 def _move(node: Node, position: int, name: str) -> None:
     """One argument of a call into the configuration, unless it holds a tensor."""
-    given = node.kwargs[name] if name in node.kwargs else None
+    given = node.kwargs.get(name)
     if name not in node.kwargs:
         if position >= len(node.args):
             return

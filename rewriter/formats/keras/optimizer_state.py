@@ -75,7 +75,12 @@ _SEPARATE = (3, 10)
 
 
 def relink_optimizer(
-    buffer: memoryview, index: Hdf5Index, entry: dict[str, Any], before: Graph, after: Graph, version: Any = None
+    buffer: memoryview,
+    index: Hdf5Index,
+    entry: dict[str, Any],
+    before: Graph,
+    after: Graph,
+    version: Any = None,
 ) -> list[Patch]:
     """The byte patches that put each slot variable where the new order of trainable variables expects it.
 

@@ -167,7 +167,9 @@ class _Proof:
                 raise _SkippedError(f"{here} does not load {which} either: {text}") from None
             number = version_number(saved.removeprefix("Keras "))
             if number is not None and number > (version_number(keras.__version__) or number):
-                raise _SkippedError(f"it is written for {saved}, and {here} does not load it: {text}") from None
+                raise _SkippedError(
+                    f"it is written for {saved}, and {here} does not load it: {text}"
+                ) from None
             raise DisprovedError("load", "", None, None, f"Keras does not load it: {text}") from None
 
     def _line(self, error: Exception) -> str:

@@ -23,7 +23,9 @@ class Backend(Protocol):
 
     traced: bool
 
-    def compiled(self, model: Any, function: Callable[..., list[Any]]) -> Callable[[Sequence[Any]], list[Any]]:
+    def compiled(
+        self, model: Any, function: Callable[..., list[Any]]
+    ) -> Callable[[Sequence[Any]], list[Any]]:
         """A function of a model's flat inputs that gives a flat list of tensors, as one of arrays to arrays."""
         ...
 

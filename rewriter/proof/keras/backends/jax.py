@@ -11,7 +11,9 @@ from . import Run, eager
 class _Jax:
     traced = False
 
-    def compiled(self, model: Any, function: Callable[..., list[Any]]) -> Callable[[Sequence[Any]], list[Any]]:
+    def compiled(
+        self, model: Any, function: Callable[..., list[Any]]
+    ) -> Callable[[Sequence[Any]], list[Any]]:
         return lambda inputs: eager.run(model, function, inputs)
 
     def reachable(self) -> Callable[[Any], bool]:

@@ -15,7 +15,9 @@ from . import Run
 class _TensorFlow:
     traced = True
 
-    def compiled(self, model: Any, function: Callable[..., list[Any]]) -> Callable[[Sequence[Any]], list[Any]]:
+    def compiled(
+        self, model: Any, function: Callable[..., list[Any]]
+    ) -> Callable[[Sequence[Any]], list[Any]]:
         traced = _traced(model, function)
         return lambda inputs: [_array(y) for y in traced(inputs)]
 

@@ -11,7 +11,9 @@ from . import Run, eager
 class _Torch:
     traced = False
 
-    def compiled(self, model: Any, function: Callable[..., list[Any]]) -> Callable[[Sequence[Any]], list[Any]]:
+    def compiled(
+        self, model: Any, function: Callable[..., list[Any]]
+    ) -> Callable[[Sequence[Any]], list[Any]]:
         import torch
 
         def call(inputs: Sequence[Any]) -> list[Any]:
