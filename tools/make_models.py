@@ -239,10 +239,10 @@ def write(folder: Path) -> None:
             if sample.recipe:
                 cut = Path(scratch) / "cut.keras"
                 built = mutate(built, cut, sample.recipe).path
-            _settle(built, target, sample.squeeze_constants)
+            settle(built, target, sample.squeeze_constants)
 
 
-def _settle(source: Path, target: Path, squeeze_constants: bool) -> None:
+def settle(source: Path, target: Path, squeeze_constants: bool) -> None:
     """Copy an archive without what changes from run to run: dates, and addresses used as object ids."""
     with zipfile.ZipFile(source) as before, zipfile.ZipFile(target, "w") as after:
         for name in sorted(before.namelist()):

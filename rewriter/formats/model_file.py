@@ -23,6 +23,11 @@ class ModelFile(Protocol):
         ...
 
     @property
+    def saved_by(self) -> str:
+        """The program that wrote it, with its version (``Keras 3.8.0``); "" where the file does not say it."""
+        ...
+
+    @property
     def spell(self) -> Spelling:
         """How the format writes the operations that are inserted."""
         ...

@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import contextlib
-import importlib.util
 import json
 import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from site import getsitepackages
 from typing import Any
 
 from ..errors import shown
 from . import limits
 from .request import CHECKS, Request, from_dict
-from .runtimes import runtime_of
+from .runtimes import Needs, runtime_of
 
 TIMEOUT = 300.0
 # Keras follows the calls of a graph by recursion; Python frames take no stack of C.
@@ -42,23 +42,22 @@ def in_child(request: Request, timeout: float = TIMEOUT, program: str = "") -> d
         return {"skipped": f"nothing here runs {request.format} files"}
     files = (request.repaired, request.original)
     size = limits.memory(files, request.elements * _FIRST_SAMPLES, request.format != "json")
-    return run_in_child(program or runtime.program, runtime.packages, request.as_dict(), size, timeout)
+    return run_in_child(program or runtime.program, runtime.needs(), request.as_dict(), size, timeout)
 
 
 def run_in_child(
-    program: str, needed: Sequence[str], request: Mapping[str, Any], memory: int, timeout: float = TIMEOUT
+    program: str, needs: Needs, request: Mapping[str, Any], memory: int, timeout: float = TIMEOUT
 ) -> dict[str, Any]:
     """The answer of a module that serves a request (``serve``), or ``{"skipped": reason}``.
 
     The process ends with this one, however that ends: the pipe to it is closed then, and it watches that.
 
     Args:
-        needed: packages that have to be installed.
+        needs: what it needs, and its environment.
         memory: bytes that the process may take.
     """
-    absent = [name for name in needed if not installed(name)]
-    if absent:
-        return {"skipped": f"{' and '.join(absent)} not installed"}
+    if needs.missing:
+        return {"skipped": needs.missing}
     words = [sys.executable, "-P", "-m", program]
     theirs, ours = os.pipe()
     process = None
@@ -71,7 +70,7 @@ def run_in_child(
                     stdin=theirs,
                     stdout=subprocess.PIPE,
                     stderr=subprocess.DEVNULL,
-                    env=_environment(),
+                    env=_environment() | needs.environment,
                     start_new_session=True,
                 )
             except OSError as error:
@@ -94,30 +93,30 @@ def run_in_child(
     return _answer(answer, late or _ended(process.returncode, memory))
 
 
-def installed(name: str) -> bool:
-    """True where a package can be imported, without importing it."""
-    try:
-        return importlib.util.find_spec(name) is not None
-    except (ImportError, ValueError):
-        return False
-
-
 def _environment() -> dict[str, str]:
-    """On the processor alone, quietly, and with this very package.
+    """On the processor alone, quietly, with this very package and the user's own path.
 
     Which processors TensorFlow 2.21 uses oneDNN on by default differs, and what its kernels take (a Softmax of five
     dimensions at most) and round to does too: a proof is the same everywhere without it.
     """
-    root = str(Path(sys.modules[_PACKAGE].__file__ or "").resolve().parents[1])
-    path = os.pathsep.join(p for p in (root, os.environ.get("PYTHONPATH", "")) if p)
     return {
         **os.environ,
-        "PYTHONPATH": path,
-        "KERAS_BACKEND": "tensorflow",
+        "PYTHONPATH": os.pathsep.join(_path()),
         "TF_CPP_MIN_LOG_LEVEL": "3",
         "CUDA_VISIBLE_DEVICES": "-1",
+        "JAX_PLATFORMS": "cpu",
         "TF_ENABLE_ONEDNN_OPTS": "0",
     }
+
+
+def _path() -> list[str]:
+    """This package's folder, unless it is found without, and what PYTHONPATH says.
+
+    Where the package is installed, the user's path comes before it, as it does in this process.
+    """
+    root = str(Path(sys.modules[_PACKAGE].__file__ or "").resolve().parents[1])
+    asked = [part for part in os.environ.get("PYTHONPATH", "").split(os.pathsep) if part]
+    return asked if root in map(os.path.realpath, getsitepackages()) else [root, *asked]
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:

@@ -18,9 +18,9 @@ from . import limits
 from .child import run_in_child, serve
 from .keras.inputs import FREE_SIZES, Inputs
 from .request import cannot_be_run
+from .runtimes import keras_needs
 
 BATCHES = (2, 3)
-_NEEDED = ("tensorflow", "keras", "onnxruntime")
 _MOST = 2 << 30  # bytes for the tensors of its batches
 _CLOSE = 1e-4  # of the largest value, in float32
 
@@ -46,7 +46,7 @@ def verified(source: ModelFile, path: str, options: Options, notes: Mapping[str,
         "nchw": [n for key in ("nchw_inputs", "nchw_outputs") for n in notes.get(key, "").split("\n") if n],
     }
     size = limits.memory((source.path, path), stored=source.format != "json") + _MOST
-    answer = run_in_child(f"{__package__}.exported", _NEEDED, request, size)
+    answer = run_in_child(f"{__package__}.exported", keras_needs("onnxruntime"), request, size)
     if "failed" in answer:
         raise VerificationError(f"the exported model is not what Keras computes: {answer['failed']}")
     return answer
@@ -61,22 +61,27 @@ def _compared(request: dict[str, Any], say: Callable[[dict[str, Any]], None]) ->
     import numpy as np
     import onnxruntime
 
-    from .keras.checks import load
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3
+    # Before Keras takes its memory, and says nothing of a file that ONNX Runtime refuses.
+    try:
+        session = onnxruntime.InferenceSession(request["onnx"], options, providers=["CPUExecutionProvider"])
+    except Exception as error:
+        return {"failed": f"ONNX Runtime does not load it: {_line(error)}"}
+    from .keras.backends import described
+    from .keras.models import load
     from .tolerance import coarsest, compare
 
-    model = load(request["model"], request["format"])
+    try:
+        model = load(request["model"], request["format"])
+    except Exception as error:
+        return {"skipped": f"{described()} does not load the model: {_line(error)}"}
     try:
         inputs = Inputs(model)
     except ValueError as error:
         return {"skipped": str(error)}
     dtype = coarsest([str(layer.compute_dtype) for layer in model._flatten_layers()])
     dtype = "float16" if request["half"] and dtype != "bfloat16" else dtype
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 3
-    try:
-        session = onnxruntime.InferenceSession(request["onnx"], options, providers=["CPUExecutionProvider"])
-    except Exception as error:
-        return {"failed": f"ONNX Runtime does not load it: {_line(error)}"}
     given, made = [x.name for x in session.get_inputs()], [y.name for y in session.get_outputs()]
     largest = 0.0
     batches = [inputs.fixed] if inputs.fixed is not None else request["batches"]
@@ -95,7 +100,7 @@ def _compared(request: dict[str, Any], say: Callable[[dict[str, Any]], None]) ->
             if not gap.fits and not (dtype == "float32" and gap.difference <= _CLOSE and not gap.shape):
                 return {"failed": f"{shown(name)!r} at batch {batch} is off by {gap.text()}"}
             largest = max(largest, gap.difference)
-    return {"difference": largest, "batches": batches}
+    return {"difference": largest, "batches": batches, "ran": described()}
 
 
 def _by_keras(model: Any, inputs: Inputs, batch: int, first: bool) -> tuple[list[Any], list[Any]]:
@@ -116,11 +121,10 @@ def _by_keras(model: Any, inputs: Inputs, batch: int, first: bool) -> tuple[list
 def _run(model: Any, arrays: list[Any]) -> list[Any]:
     import keras
 
-    tensors = [keras.ops.convert_to_tensor(a) for a in arrays]
-    # A Sequential model has no structure of inputs: it takes one tensor.
-    structure = getattr(model, "_inputs_struct", None)
-    packed = tensors[0] if structure is None else keras.tree.pack_sequence_as(structure, tensors)
-    return [keras.ops.convert_to_numpy(y) for y in keras.tree.flatten(model(packed, training=False))]
+    from .keras.backends.eager import tensors
+    from .keras.models import call
+
+    return [keras.ops.convert_to_numpy(y) for y in call(model, tensors(model, arrays))]
 
 
 def _turned(array: Any, turned: bool, first: bool) -> Any:
@@ -140,6 +144,9 @@ def _plain_sums() -> Iterator[None]:
     """
     import keras
 
+    if keras.backend.backend() != "tensorflow":
+        yield
+        return
     numpy = keras.src.backend.numpy
     found = numpy.add
 

@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from ..errors import shown
+from ..formats.model_file import ModelFile
 from ..formats.registry import format_of
 from ..ir.axis import Axis, Role, Value
 from ..ir.graph import Graph, Operation
@@ -61,6 +62,7 @@ class Request:
     ``batches`` are the sizes to run, in the order of their importance, the batch 1, 2, 3 first. ``elements`` is how
     many numbers all tensors of one sample have together. ``not_independent`` and ``no_oracle`` say why samples need
     not be independent, and why the original at batch 1 does not compute what was meant; "" where that is to be shown.
+    ``saved_by`` is the program that wrote the original (``Keras 3.8.0``), "" where the file does not say it.
     ``seconds`` is the time after which no further batch is begun, ``largest`` the most numbers that one may have.
     """
 
@@ -73,6 +75,7 @@ class Request:
     elements: int
     not_independent: str = ""
     no_oracle: str = ""
+    saved_by: str = ""
     seconds: float = 20.0
     largest: int = 1 << 29
     skipped: str = field(default="", compare=False)
@@ -86,11 +89,12 @@ def from_dict(data: dict[str, Any]) -> Request:
 
 
 def make_request(
-    repaired: str, original: str, form: str, graph: Graph, changes: Sequence[Applied], after: Analysis
+    repaired: str, original: ModelFile, graph: Graph, changes: Sequence[Applied], after: Analysis
 ) -> Request:
     """The request for a repaired file.
 
     Args:
+        original: the file that was repaired.
         graph: of the repaired model.
         changes: what the rewriter did.
         after: the analysis of the repaired file.
@@ -101,15 +105,16 @@ def make_request(
     outputs = [0 if v.axes is None else batch_axis(v) for v in inference.outputs()]
     return Request(
         repaired,
-        original,
-        form,
+        original.path,
+        original.format,
         claims,
         outputs,
         _batches(changes, inference),
         _elements(inference),
         _not_independent(changes, outputs),
         next((why for change in changes if (why := _no_oracle(change))), ""),
-        skipped=cannot_be_run(form, graph),
+        saved_by=original.saved_by,
+        skipped=cannot_be_run(original.format, graph),
     )
 
 

@@ -67,7 +67,7 @@ def proven(
             for finding in wrong:
                 if finding.node not in allowed:
                     raise _failed("static", shown(finding.node), finding.message)
-            request = make_request(path, source.path, source.format, written.graph, outcome.applied, after)
+            request = make_request(path, source, written.graph, outcome.applied, after)
         if prover is None:
             answer = {"skipped": NOT_ASKED}
         elif wrong:

@@ -212,7 +212,8 @@ def _proven(item: Result, width: int) -> list[str]:
         batches = ", ".join(map(str, checks[shown_by[0]]["batches"]))
         off = max(checks[name].get("difference", 0.0) for name in shown_by)
         facts = f"{'; '.join(_CHECKS[name] for name in shown_by)} (off by {off:.1g} at most)"
-        text.append(f"{word} by running it at batch {batches}: {facts}.")
+        where = f" in {verified['ran']}" if "ran" in verified else ""
+        text.append(f"{word} by running it{where} at batch {batches}: {facts}.")
     missing = [f"{name}, since {c['why']}" for name, c in checks.items() if c.get("why")]
     text += [f"Not shown: {'; '.join(missing)}."] if missing else []
     return _paragraphs([*text, *_behaviour(verified["behaviour"])], width)

@@ -185,7 +185,8 @@ def locate(config: Config, path: str) -> tuple[Config, Config]:
 
 
 def _named(scope: Config, name: str) -> Config:
-    found = [node for node in scope["layers"] if node["config"]["name"] == name]
+    # Operations of Keras 3.0 to 3.10 state no name in their configuration.
+    found = [node for node in scope["layers"] if node.get("name", node["config"].get("name")) == name]
     if len(found) != 1:
         raise KeyError(f"{name}: {len(found)} nodes of that name")
     return found[0]

@@ -111,8 +111,8 @@ def test_what_was_shown_before_it_hangs_counts(monkeypatch):
 
 
 def test_what_is_not_installed_is_said(monkeypatch):
-    monkeypatch.setattr("rewriter.proof.child.installed", lambda name: name != "tensorflow")
-    assert in_child(NOTHING) == {"skipped": "tensorflow not installed"}
+    monkeypatch.setattr("rewriter.proof.runtimes.installed", lambda name: name != "keras")
+    assert in_child(NOTHING) == {"skipped": "keras not installed: pip install 'rewriter[keras]'"}
 
 
 def test_a_dead_process_is_not_fatal(tmp_path: Path, capsys, monkeypatch):

@@ -12,6 +12,7 @@ from ...errors import UnsupportedError, shown
 from ...formats.model_file import ModelFile
 from ...proof.child import run_in_child, serve
 from ...proof.request import cannot_be_run
+from ...proof.runtimes import needs
 from .options import Exported, Options
 
 _NEEDED = ("tensorflow", "keras", "tf2onnx")
@@ -41,7 +42,8 @@ def by_tf2onnx(
         raise UnsupportedError(f"{reason}; tf2onnx cannot take over: {code}")
     opset = min(options.opset, _NEWEST_OPSET)
     request = {"model": source.path, "target": os.path.abspath(path), "opset": opset}
-    answer = run_in_child(f"{__package__}.fallback", _NEEDED, request, _MEMORY, _TIMEOUT)
+    needed = needs(*_NEEDED, KERAS_BACKEND="tensorflow")
+    answer = run_in_child(f"{__package__}.fallback", needed, request, _MEMORY, _TIMEOUT)
     if "opset" not in answer:
         why = answer.get("failed") or answer.get("skipped")
         raise UnsupportedError(f"{reason}; tf2onnx cannot take over: {why}")

@@ -54,6 +54,11 @@ class KerasArchive:
     def format(self) -> str:
         return "keras-v2" if str(self.metadata.get("keras_version", "3")).startswith("2.") else "keras-v3"
 
+    @property
+    def saved_by(self) -> str:
+        version = self.metadata.get("keras_version")
+        return f"Keras {shown(version)}" if isinstance(version, str) and version else ""
+
     def _metadata(self) -> dict[str, Any]:
         if _METADATA not in self.archive:
             return {}
@@ -138,5 +143,7 @@ class KerasArchive:
             mapping = permutation(move, index)
             if mapping:
                 patches += relink(buffer, move.path, mapping, index)
-        patches += relink_optimizer(buffer, index, self.entry, original, self.graph)
+        patches += relink_optimizer(
+            buffer, index, self.entry, original, self.graph, self.metadata.get("keras_version")
+        )
         return patches, asset_names(self.archive.names(), found)

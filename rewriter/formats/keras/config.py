@@ -14,6 +14,7 @@ from typing import Any
 from ...errors import BadFileError, UnsupportedError, shown
 from ...ir.graph import Graph, Literal, Loss, Node, Operation, TensorRef, node_name
 from ...shapes.dtypes import FLOATX, NUMBERS
+from .moved import to_newer
 from .opaque import opaque_reason
 
 _CHILD_KEYS = ("layer", "forward_layer", "backward_layer", "cell", "cells", "layers")
@@ -128,6 +129,7 @@ def _functional(name: str, config: dict[str, Any], depth: int) -> Graph:
                 raise BadFileError(f"{shown(operation.name)!r} is called on no tensor of the model")
             graph.add(added)
     _check_calls(graph)
+    to_newer(graph)
     graph.inputs = _ends(config.get("input_layers"), graph, "input_layers")
     graph.outputs = _ends(config.get("output_layers"), graph, "output_layers", first)
     graph.link()

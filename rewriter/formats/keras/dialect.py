@@ -32,7 +32,7 @@ def newest(entry: Json) -> Json:
 
 def dialect_of(version: Any, graph: Graph) -> Dialect:
     """How the Keras of this version spells the entry of an inserted operation; the newest where none is stated."""
-    number = _number(version)
+    number = version_number(version)
     if number is None or number >= _NAMED:
         return newest
     operations = [node.operation for _, _, node in graph.walk()]
@@ -68,7 +68,8 @@ def dialect_of(version: Any, graph: Graph) -> Dialect:
     return spelled
 
 
-def _number(version: Any) -> tuple[int, int] | None:
+def version_number(version: Any) -> tuple[int, int] | None:
+    """(3, 11) of "3.11.0"; None where it is no version."""
     found = re.match(r"(\d{1,6})\.(\d{1,6})", version) if isinstance(version, str) else None
     return (int(found[1]), int(found[2])) if found is not None else None
 

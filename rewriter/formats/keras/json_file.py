@@ -21,6 +21,7 @@ class KerasJson:
     """A JSON file with a serialised model. Raises BadFileError or UnsupportedError where it holds none."""
 
     format = "json"
+    saved_by = ""
     spell = staticmethod(spell)
 
     def __init__(self, path: str | os.PathLike[str]) -> None:

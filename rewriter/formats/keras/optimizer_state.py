@@ -2,8 +2,8 @@
 
 An optimizer's variables are saved as ``optimizer/vars/<i>``, in the order in which they were made: its
 counters, then in passes over the trainable variables the slots of each. Source: ``keras/src/optimizers``,
-``build`` of every class and ``BaseOptimizer.add_optimizer_variables``, Keras 3.15. The state of metrics and
-losses is not saved.
+``build`` of every class and ``BaseOptimizer.add_optimizer_variables``, Keras 3.15; until 3.9 what every optimizer makes
+was made in one pass, and Nadam's scalar before its slots. The state of metrics and losses is not saved.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from ...errors import UnsupportedError, shown
 from ...files.hdf5 import Hdf5Index, relink
 from ...files.zip import Patch
 from ...ir.graph import Graph
+from .dialect import version_number
 from .variables import Shape, Unit, trainable_units
 
 _PATH = "optimizer"
@@ -66,15 +67,25 @@ PASSES: dict[str, tuple[Pass, ...]] = {
 # Every optimizer makes these first (BaseOptimizer.build).
 _COMMON = (Pass(_like(1), "use_ema"), Pass(_like(1), "gradient_accumulation_steps"))
 
-# Scalars that a class makes after its slots, and those of LossScaleOptimizer before its inner optimizer's.
-_TRAILING = {"Nadam": 1}
+# Scalars that a class makes besides its slots, and those of LossScaleOptimizer before its inner optimizer's.
+_SCALARS = {"Nadam": 1}
 _LOSS_SCALE = 4
+# The first version that makes the slots of every option in a pass of their own, and the scalars of a class last.
+_SEPARATE = (3, 10)
 
 
 def relink_optimizer(
-    buffer: memoryview, index: Hdf5Index, entry: dict[str, Any], before: Graph, after: Graph
+    buffer: memoryview,
+    index: Hdf5Index,
+    entry: dict[str, Any],
+    before: Graph,
+    after: Graph,
+    version: Any = None,
 ) -> list[Patch]:
     """The byte patches that put each slot variable where the new order of trainable variables expects it.
+
+    Args:
+        version: of the Keras that wrote the file; the newest where none is stated.
 
     Raises:
         UnsupportedError: the order changes, and the layout of the state is not known or does not fit.
@@ -86,11 +97,13 @@ def relink_optimizer(
     if [unit.key for unit in old] == [unit.key for unit in new]:
         return []
     patches: list[Patch] = []
+    number = version_number(version)
+    early = number is not None and number < _SEPARATE
     for path, leading, class_name, config in _optimizers(index, entry):
         group = f"{path}/vars"
         state = _State(index, group)
         if state.has_slots(leading + _counters(config), old):
-            mapping = state.renumbered(leading, class_name, config, old, new)
+            mapping = state.renumbered(leading, class_name, config, old, new, early)
             patches += relink(buffer, group, mapping, index)
     return sorted(patches)
 
@@ -147,16 +160,26 @@ class _State:
         return len(self.shapes) > scalars and any(shape == () for unit in units for shape in unit.shapes)
 
     def renumbered(
-        self, leading: int, class_name: str, config: dict[str, Any], old: list[Unit], new: list[Unit]
+        self,
+        leading: int,
+        class_name: str,
+        config: dict[str, Any],
+        old: list[Unit],
+        new: list[Unit],
+        early: bool,
     ) -> dict[str, str]:
         """The new number of each variable, both as text."""
         known = PASSES.get(class_name)
         if known is None:
             raise _lost(f"which variables a {shown(class_name) or 'nameless'} optimizer keeps is not known")
-        passes = [p for p in (*_COMMON, *known) if not p.option or config.get(p.option)]
+        common, own = ([p for p in ps if not p.option or config.get(p.option)] for ps in (_COMMON, known))
+        scalars = _SCALARS.get(class_name, 0)
+        if early:
+            common = [Pass(_like(len(common)))] if common else []
         result: dict[str, str] = {}
         start = leading + _counters(config)
-        for step in passes:
+        for number, step in enumerate((*common, *own)):
+            start += scalars if early and number == len(common) else 0
             slots = {unit.key: [s for shape in unit.shapes for s in step.slots(shape)] for unit in old}
             here = _starts(start, old, slots)
             there = _starts(start, new, slots)
@@ -166,7 +189,7 @@ class _State:
                     raise _lost("its variables do not fit those of the model")
                 result |= {n: str(there[key] + k) for k, n in enumerate(numbers)}
             start += sum(map(len, slots.values()))
-        if start + _TRAILING.get(class_name, 0) != len(self.shapes):
+        if start + (0 if early else scalars) != len(self.shapes):
             raise _lost("its variables do not fit those of the model")
         return result
 

@@ -29,6 +29,7 @@ class OnnxModel:
     """
 
     format = "onnx"
+    saved_by = ""
     spell = staticmethod(spell)
 
     def __init__(self, path: str | os.PathLike[str]) -> None:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any
 
 from ..request import Claim
+from .backends import running
 
 
 @dataclass(slots=True)
@@ -31,24 +32,26 @@ class _Progress:
 class Capture:
     """While it is open, every call of the claims' nodes is kept in ``met``.
 
-    ``watch`` is called with each operand before it is used, and with each result. What cannot be read has its reason in
-    ``missing``, by the number of the claim. The model is left as it was.
+    ``watch`` is called with each operand before it is used, and with each result; what it returns stands in its place.
+    What cannot be read has its reason in ``missing``, by the number of the claim. ``raised`` is the changed node of
+    which an operation raised. The model is left as it was.
     """
 
     def __init__(
-        self, model: Any, claims: Sequence[Claim], watch: Callable[[Any], None] | None = None
+        self, model: Any, claims: Sequence[Claim], watch: Callable[[Any], Any] | None = None
     ) -> None:
         self.claims = claims
         self.met: list[Met] = []
         self.missing: dict[int, str] = {}
-        self._watch = watch or (lambda tensor: None)
+        self.raised = ""
+        self._watch = watch or (lambda tensor: tensor)
         self._progress = [_Progress() for _ in claims]
         self._firsts: dict[int, list[tuple[int, int]]] = {}
         self._lasts: dict[int, list[tuple[int, int]]] = {}
         self._meets: dict[int, list[int]] = {}
         self._gives: dict[int, list[int]] = {}
         self._operations: dict[int, Any] = {}
-        self._graph: Any = None
+        self._reachable: Callable[[Any], bool] = lambda tensor: True
         for number, claim in enumerate(claims):
             self._place(model, number, claim)
 
@@ -69,9 +72,8 @@ class Capture:
         return id(operation)
 
     def __enter__(self) -> Capture:
-        import tensorflow as tf
-
-        self._graph = tf.compat.v1.get_default_graph() if not tf.executing_eagerly() else None
+        self._reachable = running().reachable()
+        self.raised = ""
         for key, operation in self._operations.items():
             object.__setattr__(operation, "call", self._wrapped(key, operation.call))
         return self
@@ -89,32 +91,44 @@ class Capture:
                 )
 
     def _wrapped(self, key: int, call: Callable[..., Any]) -> Callable[..., Any]:
+        import keras
+
         def run(*args: Any, **kwargs: Any) -> Any:
             given = _tensors((args, kwargs))
+            seen = {id(tensor): tensor for tensor in given}
             for number, k in self._firsts.get(key, ()):
-                self._see(given[0])
-                self._progress[number].before[k] = given[0]
+                seen[id(given[0])] = self._see(given[0])
+                self._progress[number].before[k] = seen[id(given[0])]
             for tensor in given if key in self._meets else ():
-                self._see(tensor)
-            result = call(*args, **kwargs)
+                seen[id(tensor)] = self._see(tensor)
+            if any(seen[id(tensor)] is not tensor for tensor in given):
+                args, kwargs = keras.tree.map_structure(lambda leaf: seen.get(id(leaf), leaf), (args, kwargs))
+            try:
+                result = call(*args, **kwargs)
+            except Exception:
+                self.raised = self.raised or next(iter(self._claims_of(key)))
+                raise
+            for number in self._meets.get(key, ()):
+                self._enter(number, given, [seen[id(tensor)] for tensor in given])
+            for number in self._gives.get(key, ()):
+                result = self._leave(number, result)
             for number, k in self._lasts.get(key, ()):
                 self._progress[number].after[k] = result
-            for number in self._meets.get(key, ()):
-                self._enter(number, given)
-            for number in self._gives.get(key, ()):
-                self._leave(number, result)
             return result
 
         return run
 
-    def _see(self, tensor: Any) -> None:
-        if self._reachable(tensor):
-            self._watch(tensor)
+    def _claims_of(self, key: int) -> Iterator[str]:
+        """The changed nodes that an operation is of."""
+        for number, _ in (*self._firsts.get(key, ()), *self._lasts.get(key, ())):
+            yield self.claims[number].node
+        for number in (*self._meets.get(key, ()), *self._gives.get(key, ())):
+            yield self.claims[number].node
 
-    def _reachable(self, tensor: Any) -> bool:
-        return self._graph is None or getattr(tensor, "graph", self._graph) is self._graph
+    def _see(self, tensor: Any) -> Any:
+        return self._watch(tensor) if self._reachable(tensor) else tensor
 
-    def _enter(self, number: int, given: list[Any]) -> None:
+    def _enter(self, number: int, given: list[Any], seen: list[Any]) -> None:
         claim, progress = self.claims[number], self._progress[number]
         progress.operands = None
         if claim.shared and not any(end is tensor for end in progress.after.values() for tensor in given):
@@ -122,18 +136,19 @@ class Capture:
         if len(given) == len(claim.chains):
             progress.operands = [
                 progress.before[k] if k in progress.before else claim.literals.get(str(k), tensor)
-                for k, tensor in enumerate(given)
+                for k, tensor in enumerate(seen)
             ]
 
-    def _leave(self, number: int, result: Any) -> None:
+    def _leave(self, number: int, result: Any) -> Any:
         progress = self._progress[number]
         if progress.operands is None:
-            return
-        self._see(result)
+            return result
+        result = self._see(result)
         tensors = [*progress.operands, result]
         if all(self._reachable(t) for t in tensors if hasattr(t, "dtype")):
             self.met.append(Met(number, progress.operands, result))
         self._progress[number] = _Progress()
+        return result
 
 
 def locate(model: Any, path: Sequence[str]) -> Any:

@@ -1,4 +1,4 @@
-"""The four checks of a repaired model, run by Keras on TensorFlow.
+"""The four checks of a repaired model, run by Keras on the user's backend.
 
 - ``independence``: what comes out for a sample is the same alone, in a batch of n, and in one of n - 1. A model with a
   fixed batch is run with its samples in another order instead.
@@ -10,13 +10,11 @@ A check disproves a repair only where the repair is to blame: where Keras refuse
 same reason, nothing is said. Beside the checks, ``behaviour`` says whether the original runs at every batch size as
 well and computes something else: no run can show which of the two was meant.
 
-The model runs as one traced function with an open batch, as in ``predict``: with a batch of 1 that TensorFlow knows
-of, ``keras.ops.add`` takes a second operand with one long axis for a bias (``tf.nn.bias_add``, Keras 3.15).
+How a model runs and what its gradients are, its backend says (``backends``).
 """
 
 from __future__ import annotations
 
-import json
 import re
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -24,12 +22,17 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
+from ...errors import shown
+from ...formats.keras.dialect import version_number
 from ..blame import LACKS_MEMORY, excused, line
 from ..expected import expected, known
 from ..request import Claim, Request
 from ..tolerance import Gap, coarsest, compare
+from .backends import BACKENDS, described, running
+from .backends.eager import is_floating
 from .capture import Capture
 from .inputs import FREE_SIZES, Inputs
+from .models import call, load, names, randomise, transplant
 
 _SAMPLES = 3  # that are run alone, beside the middle and the last one of each batch
 _RANDOM = "two runs on the same input differ: it is random, or keeps a state"
@@ -110,14 +113,14 @@ def in_process(
     if request.skipped and custom_objects is None:
         return {"skipped": request.skipped}
     try:
-        import keras
-        import tensorflow  # noqa: F401
+        running()
+        ran = described()
     except ImportError as error:
-        return {"skipped": f"TensorFlow and Keras are not installed ({error})"}
-    if keras.backend.backend() != "tensorflow":
-        return {"skipped": f"Keras runs on {keras.backend.backend()} here, not on TensorFlow"}
+        return {"skipped": f"Keras cannot be imported: {shown(error)}"}
+    except KeyError as error:
+        return {"skipped": f"Keras runs on {error.args[0]} here: a proof runs on {' or '.join(BACKENDS)}"}
     try:
-        answer: dict[str, Any] = {"checks": {}}
+        answer: dict[str, Any] = {"ran": ran, "checks": {}}
         proof = _Proof(request, custom_objects, safe_mode)
         for name, check in proof.run():
             answer["checks"][name] = check.as_dict()
@@ -133,22 +136,6 @@ def in_process(
         return {"skipped": str(reason)}
 
 
-def load(
-    path: str, form: str, custom_objects: Mapping[str, Any] | None = None, safe_mode: bool = True
-) -> Any:
-    """A model as Keras makes it of a file, not compiled."""
-    import keras
-
-    if form != "json":
-        return keras.saving.load_model(
-            path, custom_objects=custom_objects, compile=False, safe_mode=safe_mode
-        )
-    with open(path, encoding="utf-8-sig") as file:
-        entry = json.load(file)
-    entry.pop("compile_config", None)
-    return keras.saving.deserialize_keras_object(entry, custom_objects=custom_objects, safe_mode=safe_mode)
-
-
 class _Proof:
     def __init__(self, request: Request, custom_objects: Mapping[str, Any] | None, safe_mode: bool) -> None:
         self.request = request
@@ -160,7 +147,7 @@ class _Proof:
         except ValueError as error:
             raise _SkippedError(str(error)) from None
         if request.format == "json":
-            _randomise(self.model)
+            randomise(self.model)
         self.claims = request.claims
         self.equation = Check()
         self.checked: set[int] = set()
@@ -173,11 +160,20 @@ class _Proof:
             return load(self.request.repaired, self.request.format, *self.options)
         except Exception as error:
             text = self._line(error)
+            import keras
+
+            here, saved = f"Keras {keras.__version__}", self.request.saved_by
             if any(word in str(error) for word in _UNKNOWN):
-                raise _SkippedError(f"Keras does not load the repaired model: {text}") from None
+                raise _SkippedError(f"{here} does not load the repaired model: {text}") from None
             before = self.original
+            which = f"the original, saved by {saved}," if saved else "the original"
             if isinstance(before, str) and excused(text, before):
-                raise _SkippedError(f"Keras does not load the original either: {text}") from None
+                raise _SkippedError(f"{here} does not load {which} either: {text}") from None
+            number = version_number(saved.removeprefix("Keras "))
+            if number is not None and number > (version_number(keras.__version__) or number):
+                raise _SkippedError(
+                    f"it is written for {saved}, and {here} does not load it: {text}"
+                ) from None
             raise DisprovedError("load", "", None, None, f"Keras does not load it: {text}") from None
 
     def _line(self, error: Exception) -> str:
@@ -229,15 +225,16 @@ class _Proof:
         """The smallest batch there is. Open axes get the first size with which it runs."""
         sizes = FREE_SIZES if self.inputs.free else FREE_SIZES[:1]
         error: Exception | None = None
+        node = ""
         for self.inputs.size in sizes:
             try:
                 return self._checked(step(self.inputs.batch(samples), len(samples)), len(samples))
             except DisprovedError:
                 raise
             except Exception as caught:
-                error = error or caught
+                if error is None:
+                    error, node = caught, self._blamed(step, caught)
         assert error is not None
-        node = self._blamed(error)
         text = f"it does not run: {self._line(error)}"
         if not node:
             before = [self._original_fails(samples) for self.inputs.size in sizes]
@@ -256,7 +253,7 @@ class _Proof:
         try:
             run = step(self.inputs.batch(samples), len(samples))
         except Exception as error:
-            node, said = self._blamed(error), self._line(error)
+            node, said = self._blamed(step, error), self._line(error)
             if not node and excused(said, self._original_fails(samples)):
                 raise _SkippedError(
                     f"neither it nor the original runs at batch {len(samples)}: {said}"
@@ -276,8 +273,10 @@ class _Proof:
             return self._line(error)
         return ""
 
-    def _blamed(self, error: Exception) -> str:
-        """The changed node that an error of TensorFlow or Keras names, or ""."""
+    def _blamed(self, step: _Step, error: Exception) -> str:
+        """The changed node that an error names or was raised in, or ""."""
+        if not running().traced:
+            return step.capture.raised
         places = {part for path in _NODE.findall(str(error)) for part in path.split("/")}
         for claim in self.claims:
             paths = [claim.meets, claim.gives, *(path for chain in claim.chains for path in chain)]
@@ -490,11 +489,11 @@ class _Proof:
         if time.monotonic() - self.started > 2 * self.request.seconds:
             return Check(why="there was no time left")
         try:
-            found = _Gradients(self.model, self.claims)(self.inputs.batch(list(range(size))))
+            found = _gradients(self.model, self.claims, self.inputs.batch(list(range(size))))
         except _SkippedError as reason:
             return Check(why=str(reason))
         except Exception as error:
-            return Check(why=f"TensorFlow has no gradient of it: {self._line(error)}")
+            return Check(why=f"there is no gradient of it: {self._line(error)}")
         check = Check()
         for number, entered, result in found:
             node = self.claims[number].node
@@ -538,137 +537,69 @@ class Run:
 
 
 class _Step:
-    """A model as one traced function of its flat inputs."""
+    """A model as a function of its flat inputs, arrays to arrays."""
 
     def __init__(self, model: Any, claims: Sequence[Claim]) -> None:
-        import tensorflow as tf
+        import keras
 
         self.capture = Capture(model, claims)
-        self.numbers: list[int] = []
-        self.literals: list[list[Any]] = []
+        # For each call that was met: the claim, its operands and its result, tensors by their number in the results.
+        self.met: list[tuple[int, list[_Place | Any], _Place]] = []
 
-        def step(*flat: Any) -> Any:
+        def step(*flat: Any) -> list[Any]:
             with self.capture:
                 self.capture.met.clear()
-                outputs = _call(model, flat)
-            self.numbers = [met.claim for met in self.capture.met]
-            met = [([*m.operands], m.result) for m in self.capture.met]
-            tensors = [[x if tf.is_tensor(x) else None for x in operands] for operands, _ in met]
-            self.literals = [operands for operands, _ in met]
-            given = [[x for x in row if x is not None] for row in tensors]
-            return outputs, given, [result for _, result in met]
+                results = list(call(model, flat))
+            self.outputs = len(results)
 
-        self.function = tf.function(step, input_signature=_signature(model), autograph=False)
-        self.traced: Any = None
+            def place(value: Any) -> _Place | Any:
+                if not keras.ops.is_tensor(value):
+                    return value
+                results.append(value)
+                return _Place(len(results) - 1)
+
+            self.met = [(m.claim, [*map(place, m.operands)], place(m.result)) for m in self.capture.met]
+            return results
+
+        self.function = running().compiled(model, step)
 
     def __call__(self, flat: list[Any], size: int) -> Run:
-        import tensorflow as tf
+        import numpy as np
 
-        self.traced = self.traced or self.function.get_concrete_function()
-        outputs, given, results = self.traced(*_cast(self.function, flat))
+        results = self.function(flat)
         met = []
-        for number, row, tensors, result in zip(self.numbers, self.literals, given, results, strict=True):
-            values = iter(tensors)
-            operands = [_array(next(values)) if tf.is_tensor(x) else _array(x) for x in row]
-            met.append((number, operands, _array(result)))
-        return Run(size, [_array(y) for y in outputs], met)
+        for number, operands, result in self.met:
+            values = [results[x.number] if isinstance(x, _Place) else np.asarray(x) for x in operands]
+            met.append((number, values, results[result.number]))
+        return Run(size, results[: self.outputs], met)
 
 
-class _Gradients:
-    """For each call of a changed node: the gradients at its operands as they were, and at its result."""
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """A tensor among the results of a step."""
 
-    def __init__(self, model: Any, claims: Sequence[Claim]) -> None:
-        import tensorflow as tf
-
-        self.numbers: list[int] = []
-        self.shape: list[list[bool]] = []
-
-        def step(*flat: Any) -> Any:
-            with tf.GradientTape() as tape:
-
-                def watch(tensor: Any) -> None:
-                    if tf.is_tensor(tensor) and (tensor.dtype.is_floating or tensor.dtype.is_complex):
-                        tape.watch(tensor)
-
-                for variable in model.variables:
-                    if "float" in str(variable.dtype):
-                        tape.watch(variable.value)
-                with Capture(model, claims, watch) as capture:
-                    outputs = [y for y in _call(model, flat) if y.dtype.is_floating]
-                if not outputs:
-                    raise _SkippedError("no output is of floating numbers")
-                total = tf.add_n([tf.reduce_sum(tf.cast(y, tf.float32)) for y in outputs])
-            met = [m for m in capture.met if tf.is_tensor(m.result) and m.result.dtype.is_floating]
-            entered = [[x for x in m.operands if tf.is_tensor(x) and x.dtype.is_floating] for m in met]
-            gradients = tape.gradient(total, [*entered, [m.result for m in met]])
-            self.numbers = [m.claim for m in met]
-            self.shape = [[g is not None for g in row] for row in gradients]
-            return [[g for g in row if g is not None] for row in gradients]
-
-        self.function = tf.function(step, input_signature=_signature(model), autograph=False)
-
-    def __call__(self, flat: list[Any]) -> list[tuple[int, list[Any], Any]]:
-        found = self.function.get_concrete_function()(*_cast(self.function, flat))
-        rows = []
-        for row, there in zip(found, self.shape, strict=True):
-            values = iter(row)
-            rows.append([_array(next(values)) if is_there else None for is_there in there])
-        *entered, results = rows
-        return list(zip(self.numbers, entered, results, strict=True))
+    number: int
 
 
-def _signature(model: Any) -> list[Any]:
-    import keras
-    import tensorflow as tf
+def _gradients(model: Any, claims: Sequence[Claim], flat: Sequence[Any]) -> list[tuple[int, list[Any], Any]]:
+    """For each call of a changed node: the gradients at its operands as they were, and at its result.
 
-    return [tf.TensorSpec(tuple(t.shape), keras.backend.standardize_dtype(t.dtype)) for t in model.inputs]
-
-
-def _cast(function: Any, flat: list[Any]) -> list[Any]:
-    import tensorflow as tf
-
-    return [tf.cast(x, spec.dtype) for x, spec in zip(flat, function.input_signature, strict=True)]
-
-
-def _call(model: Any, flat: Sequence[Any]) -> list[Any]:
-    """The flat outputs of a model on flat inputs, not in training."""
-    import keras
-    import tensorflow as tf
-
-    structure = model.inputs[0] if isinstance(model, keras.Sequential) else model.input
-    outputs = keras.tree.flatten(model(keras.tree.pack_sequence_as(structure, list(flat)), training=False))
-    return [tf.convert_to_tensor(y) for y in outputs]
-
-
-def names(model: Any) -> set[str]:
-    """The layers that have weights."""
-    return {layer.name for layer in model._flatten_layers() if layer.weights}
-
-
-def transplant(source: Any, target: Any) -> None:
-    """Give every layer of ``target`` the weights of the layer of the same name in ``source``.
-
-    A file whose graph was edited can give Keras the weights of another layer: it numbers the layers by their depth.
+    Raises:
+        _SkippedError: no output is of floating numbers.
     """
-    import keras
+    numbers: list[int] = []
 
-    for layer in target.layers:
-        same = source.get_layer(layer.name)
-        if isinstance(layer, keras.Model) and isinstance(same, keras.Model):
-            transplant(same, layer)
-        elif layer.weights:
-            layer.set_weights(same.get_weights())
+    def run(flat: Sequence[Any], watch: Callable[[Any], Any]) -> tuple[list[Any], list[list[Any]]]:
+        with Capture(model, claims, watch) as capture:
+            outputs = call(model, flat)
+        met = [m for m in capture.met if is_floating(m.result)]
+        numbers[:] = [m.claim for m in met]
+        return outputs, [[*filter(is_floating, m.operands), m.result] for m in met]
 
-
-def _randomise(model: Any) -> None:
-    """Move the initial weights a little, so that gates that start at nothing show something."""
-    import numpy as np
-
-    rng = np.random.default_rng(0)
-    for variable in model.weights:
-        if "float" in str(variable.dtype):
-            value = np.asarray(variable.numpy(), "float32")
-            variable.assign(value + rng.normal(0.0, 0.05, value.shape))
+    found = running().gradients(model, run, flat)
+    if found is None:
+        raise _SkippedError("no output is of floating numbers")
+    return [(number, row[:-1], row[-1]) for number, row in zip(numbers, found, strict=True)]
 
 
 def _samples(array: Any, axis: int, samples: Sequence[int], size: int) -> Any:
@@ -678,12 +609,6 @@ def _samples(array: Any, axis: int, samples: Sequence[int], size: int) -> Any:
     shape = array.shape
     split = array.reshape(*shape[:axis], size, shape[axis] // size, *shape[axis + 1 :])
     return np.take(split, list(samples), axis)
-
-
-def _array(value: Any) -> Any:
-    import numpy as np
-
-    return np.asarray(value.numpy() if hasattr(value, "numpy") else value)
 
 
 def _finite(array: Any) -> bool:

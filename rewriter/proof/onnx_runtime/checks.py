@@ -53,7 +53,9 @@ def prove(request: Request, report: Callable[[dict[str, Any]], None] = lambda an
     Args:
         report: is given the answer as far as it goes after each check.
     """
-    answer: dict[str, Any] = {"checks": {}}
+    import onnxruntime
+
+    answer: dict[str, Any] = {"ran": f"ONNX Runtime {onnxruntime.__version__}", "checks": {}}
     try:
         proof = _Proof(request)
         for name, check in proof.run():

@@ -1,0 +1,64 @@
+"""Keras models: loaded from files, called on flat inputs, given weights."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+
+def load(
+    path: str, form: str, custom_objects: Mapping[str, Any] | None = None, safe_mode: bool = True
+) -> Any:
+    """A model as Keras makes it of a file, not compiled."""
+    import keras
+
+    if form != "json":
+        return keras.saving.load_model(
+            path, custom_objects=custom_objects, compile=False, safe_mode=safe_mode
+        )
+    with open(path, encoding="utf-8-sig") as file:
+        entry = json.load(file)
+    entry.pop("compile_config", None)
+    return keras.saving.deserialize_keras_object(entry, custom_objects=custom_objects, safe_mode=safe_mode)
+
+
+def call(model: Any, flat: Sequence[Any]) -> list[Any]:
+    """The flat outputs of a model on flat inputs, not in training."""
+    import keras
+
+    # What a Sequential model takes has no structure, whatever its first layer is.
+    structure = model.inputs[0] if isinstance(model, keras.Sequential) else model.input
+    outputs = model(keras.tree.pack_sequence_as(structure, list(flat)), training=False)
+    return [keras.ops.convert_to_tensor(y) for y in keras.tree.flatten(outputs)]
+
+
+def names(model: Any) -> set[str]:
+    """The layers that have weights."""
+    return {layer.name for layer in model._flatten_layers() if layer.weights}
+
+
+def transplant(source: Any, target: Any) -> None:
+    """Give every layer of ``target`` the weights of the layer of the same name in ``source``.
+
+    A file whose graph was edited can give Keras the weights of another layer: it numbers the layers by their depth.
+    """
+    import keras
+
+    for layer in target.layers:
+        same = source.get_layer(layer.name)
+        if isinstance(layer, keras.Model) and isinstance(same, keras.Model):
+            transplant(same, layer)
+        elif layer.weights:
+            layer.set_weights(same.get_weights())
+
+
+def randomise(model: Any) -> None:
+    """Move the initial weights a little, so that gates that start at nothing show something."""
+    import numpy as np
+
+    rng = np.random.default_rng(0)
+    for variable in model.weights:
+        if "float" in str(variable.dtype):
+            value = np.asarray(variable.numpy(), "float32")
+            variable.assign(value + rng.normal(0.0, 0.05, value.shape))

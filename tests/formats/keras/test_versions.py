@@ -1,0 +1,102 @@
+"""Files that seven versions of Keras wrote: repaired, and spelled as the version that wrote them takes it.
+
+That the version loads them and computes the truth, ``tools/keras_versions.py`` shows; here the installed one does.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import h5py
+import keras
+import numpy as np
+import pytest
+
+import rewriter
+
+DATA = Path(__file__).resolve().parents[2] / "data" / "keras"
+SIGNATURES = json.loads((DATA / "signatures.json").read_text())
+CASES = [
+    pytest.param(version, case, id=f"{version}-{case['name']}")
+    for version in SIGNATURES
+    for case in json.loads((DATA / version / "cases.json").read_text())
+]
+# What a Reshape layer takes in every version.
+LAYER = {"name", "trainable", "dtype", "target_shape"}
+
+
+def inserted(value: Any) -> Iterator[dict[str, Any]]:
+    """The entries of inserted nodes, in nested models too."""
+    if isinstance(value, dict):
+        if "rewriter" in value and "class_name" in value:
+            yield value
+        else:
+            for inner in value.values():
+                yield from inserted(inner)
+    elif isinstance(value, list):
+        for inner in value:
+            yield from inserted(inner)
+
+
+@pytest.mark.parametrize(("version", "case"), CASES)
+def test_a_file_of_that_version(version: str, case: dict[str, Any], tmp_path: Path):
+    path, fixed = DATA / version / f"{case['name']}.keras", tmp_path / "fixed.keras"
+    result = rewriter.repair(path, fixed, verify=False, **case["repair"])
+    assert result.output is not None
+    assert [change.op for change in result.inserted] == case["inserts"]
+    with zipfile.ZipFile(fixed) as archive:
+        entries = list(inserted(json.loads(archive.read("config.json"))))
+    assert bool(entries) == (case["name"] != "constant")  # a literal is written in its new shape
+    for entry in entries:
+        takes = LAYER if entry["module"] == "keras.layers" else set(SIGNATURES[version][entry["class_name"]])
+        assert set(entry["config"]) <= takes
+        if entry["class_name"] == "Slice":
+            assert ("shape" in takes) == ("shape" in entry["config"])
+            assert len(entry["inbound_nodes"][0]["args"]) == 2 + ("shape" not in takes)
+    if (
+        "Slice" in case["inserts"]
+        and case["name"] == "batch_cover"
+        and "shape" not in SIGNATURES[version]["Slice"]
+    ):
+        with pytest.raises(Exception, match="shape"):  # where the shape goes changed in 3.11
+            keras.saving.load_model(fixed, compile=False)
+        return
+    computes_the_truth(fixed, version, case["name"])
+
+
+def computes_the_truth(fixed: Path, version: str, name: str) -> None:
+    keras.backend.clear_session()
+    model = keras.saving.load_model(fixed, compile=False)
+    with np.load(DATA / version / "truth.npz") as arrays:
+        mine = {key.removeprefix(f"{name} "): arrays[key] for key in arrays if key.startswith(f"{name} ")}
+    given = [mine[key] for key in sorted(mine) if key.startswith("in")]
+    wanted = [mine[key] for key in sorted(mine) if key.startswith("out")]
+    got = keras.tree.flatten(model(given if len(given) > 1 else given[0], training=False))
+    for actual, desired in zip(got, wanted, strict=True):
+        np.testing.assert_allclose(np.asarray(actual), desired, rtol=1e-4, atol=1e-5)
+
+
+def test_the_state_of_an_optimizer_of_3_8_follows(tmp_path: Path):
+    """Until 3.9 Nadam's product stands before its slots, and averages and accumulators alternate."""
+    for version in ("3.3.3", "3.8.0", "3.10.0", "3.15.1"):
+        before, after = (DATA / version / "averaged.keras"), tmp_path / f"{version}.keras"
+        assert rewriter.repair(before, after, verify=False).output is not None
+        old, new = state(before), state(after)
+        assert sorted(v.tobytes() for v in old) == sorted(v.tobytes() for v in new)
+        order = [next(j for j, b in enumerate(old) if a.tobytes() == b.tobytes()) for a in new]
+        assert order != list(range(len(order)))
+        scalars = [k for k, v in enumerate(old) if v.shape == ()]
+        assert [order[k] for k in scalars] == scalars
+
+
+def state(path: Path) -> list[np.ndarray]:
+    with zipfile.ZipFile(path) as archive:
+        data = io.BytesIO(archive.read("model.weights.h5"))
+    with h5py.File(data) as file:
+        group = file["optimizer/vars"]
+        return [np.asarray(group[str(k)]) for k in range(len(group))]
