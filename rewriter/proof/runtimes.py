@@ -21,7 +21,7 @@ _EXTRAS = {"keras": "keras", "onnxruntime": "onnxruntime"} | {b.package: b.extra
 
 
 class Needs(NamedTuple):
-    """``missing`` says what is not installed, and how it is; "" where all is there. ``environment`` is the process's."""
+    """``missing`` says what is not installed and how to install it, or is ""; ``environment`` is the process's."""
 
     missing: str
     environment: dict[str, str]
