@@ -10,7 +10,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from site import getsitepackages
+from site import getsitepackages, getusersitepackages
 from typing import Any
 
 from ..errors import shown
@@ -116,7 +116,8 @@ def _path() -> list[str]:
     """
     root = str(Path(sys.modules[_PACKAGE].__file__ or "").resolve().parents[1])
     asked = [part for part in os.environ.get("PYTHONPATH", "").split(os.pathsep) if part]
-    return asked if root in map(os.path.realpath, getsitepackages()) else [root, *asked]
+    found = map(os.path.realpath, [*asked, *getsitepackages(), getusersitepackages()])
+    return asked if root in found else [root, *asked]
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:

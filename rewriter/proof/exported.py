@@ -40,6 +40,7 @@ def verified(source: ModelFile, path: str, options: Options, notes: Mapping[str,
     request = {
         "model": source.path,
         "format": source.format,
+        "saved_by": source.saved_by,
         "onnx": os.path.abspath(path),
         "batches": [options.batch] if options.batch is not None else list(BATCHES),
         "half": options.fp16,
@@ -75,7 +76,8 @@ def _compared(request: dict[str, Any], say: Callable[[dict[str, Any]], None]) ->
     try:
         model = load(request["model"], request["format"])
     except Exception as error:
-        return {"skipped": f"{described()} does not load the model: {_line(error)}"}
+        saved = f", saved by {request['saved_by']}" if request["saved_by"] else ""
+        return {"skipped": f"{described()} does not load the model{saved}: {_line(error)}"}
     try:
         inputs = Inputs(model)
     except ValueError as error:

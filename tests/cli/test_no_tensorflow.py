@@ -63,7 +63,7 @@ def test_repair(path, tmp_path):
 def test_a_proof_without_tensorflow_is_of_the_axes_alone(tmp_path):
     done = run("repair", model("chained"), "-o", tmp_path / "o.keras")
     assert (done.returncode, done.stderr) == (0, "")
-    assert "Not run: tensorflow and keras not installed." in " ".join(done.stdout.split())
+    assert "Not run: keras not installed: pip install 'rewriter[keras]'." in " ".join(done.stdout.split())
 
 
 @pytest.mark.parametrize(

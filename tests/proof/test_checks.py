@@ -17,6 +17,7 @@ from rewriter.ir.graph import TensorRef
 from rewriter.passes.rewrite import Rewriter
 from rewriter.proof import in_process
 from tests.cli.common import model as sample
+from tests.formats.keras.test_dialect import stamped
 from tests.mutation.edits import Recipe, mutate
 from tools.make_models import SAMPLES
 
@@ -314,6 +315,16 @@ def test_gradients_catch_a_node_that_lets_none_through(tmp_path, misspell):
 def test_a_file_that_keras_does_not_load_is_no_repair(tmp_path, misspell):
     misspell(lambda step: ("keras.src.ops.numpy", "Reshape", {"newshape": [-1, 1, 1, 7], "turns": 3}, ()))
     assert "(load): the model: Keras does not load it" in failure(gated(), tmp_path)
+
+
+def test_a_file_that_is_written_for_a_newer_keras_is_not_run(tmp_path, misspell):
+    """What a Keras of the future takes may be unknown here: both versions are said."""
+    misspell(lambda step: ("keras.src.ops.numpy", "Reshape", {"newshape": [-1, 1, 1, 7], "turns": 3}, ()))
+    gated().save(tmp_path / "made.keras")
+    path = stamped(tmp_path / "made.keras", tmp_path / "in.keras", "3.99.0")
+    verified = prove(path, tmp_path)
+    assert verified["verdict"] == "not-run"
+    assert f"written for Keras 3.99.0, and Keras {keras.__version__} does not load it: " in verified["reason"]
 
 
 def test_the_capture_leaves_the_model_as_it_was():

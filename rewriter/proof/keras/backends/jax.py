@@ -1,4 +1,7 @@
-"""JAX: a model runs operation by operation. Gradients are those at zeros that are added to the tensors in question."""
+"""JAX: a model runs operation by operation. Gradients are those at zeros that are added to the tensors in question.
+
+Where no gradient goes through, JAX gives zeros, which are taken for gradients.
+"""
 
 from __future__ import annotations
 
