@@ -22,10 +22,12 @@ def parse(data: bytes, what: str) -> Any:
         what: what it is, for messages.
 
     Raises:
-        BadFileError: not UTF-8 (a byte order mark may stand in front), not JSON, a key twice in one object, half a
+        BadFileError: empty, not UTF-8 (a byte order mark may stand in front), not JSON, a key twice in one object, half a
             surrogate pair in a text, a number of too many digits, or nested too deep.
         UnsupportedError: more values than fit into a reasonable amount of memory.
     """
+    if not data:
+        raise BadFileError(f"{what} is empty")
     if _memory(data) > _MAX_MEMORY:
         raise UnsupportedError(
             f"{what} holds too many values: they take more than {_MAX_MEMORY >> 20} MiB of memory"

@@ -10,6 +10,14 @@ from ..errors import BadFileError
 # What a platform lacks is 0: on Windows no pipe stands at a path, and files are text unless they are said not to be.
 _FLAGS = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
 
+_LFS = b"version https://git-lfs.github.com/spec/"
+
+
+def check_pointer(start: bytes) -> None:
+    """Raises BadFileError where a file starts as what Git leaves in the place of one that LFS keeps."""
+    if start.startswith(_LFS):
+        raise BadFileError("the file is a Git LFS pointer, not the model: fetch it with `git lfs pull`")
+
 
 def open_regular(path: str | os.PathLike[str]) -> tuple[int, os.stat_result]:
     """A descriptor of a regular file, opened for reading, and what the system says of it.
@@ -49,6 +57,7 @@ def read_regular(path: str | os.PathLike[str], limit: int) -> bytes:
             raise BadFileError(f"cannot be read: {error.strerror}") from None
     if len(data) != state.st_size:
         raise BadFileError("the file changed while it was read")
+    check_pointer(data)
     return data
 
 

@@ -16,7 +16,7 @@ from rewriter.files import toml
 from rewriter.files.regular import read_regular
 
 JSON: list[tuple[str, bytes, str, bytes]] = [
-    ("empty", b"", "not JSON", b"0"),
+    ("empty", b"", "is empty", b"0"),
     ("cut", b'{"a": [1', "not JSON", b'{"a": [1]}'),
     ("two-values", b"1 2", "not JSON", b" 1 "),
     ("lists-200000-deep", b"[" * 200_000 + b"]" * 200_000, "nested too deep", b"[" * 500 + b"]" * 500),

@@ -14,6 +14,7 @@ import zlib
 from collections.abc import Callable, Iterator
 
 from ...errors import BadFileError, shown
+from ..regular import check_pointer
 
 STORED = 0
 DEFLATED = 8
@@ -110,8 +111,7 @@ def _find_end(read: ReadAt, size: int) -> tuple[int, bytes]:
     if size == 0:
         raise BadFileError("the file is empty")
     head = read(0, min(size, 64))
-    if head.startswith(b"version https://git-lfs.github.com/spec/"):
-        raise BadFileError("the file is a Git LFS pointer, not the model: fetch it with `git lfs pull`")
+    check_pointer(head)
     tail_start = max(0, size - _END.size - _MAX_COMMENT)
     tail = read(tail_start, size - tail_start)
     at = tail.rfind(b"PK\5\6", 0, max(0, len(tail) - _END.size) + 4)

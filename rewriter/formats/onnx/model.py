@@ -92,7 +92,10 @@ def _load(path: str) -> Any:
     except ImportError:
         raise UnsupportedError("reading ONNX needs the package onnx: pip install onnx") from None
     try:
-        proto = onnx.ModelProto.FromString(read_regular(path, _MAX_SIZE))
+        data = read_regular(path, _MAX_SIZE)
+        if not data:
+            raise BadFileError("the file is empty")
+        proto = onnx.ModelProto.FromString(data)
     except DecodeError:
         raise BadFileError(_BROKEN) from None
     if not proto.HasField("graph") or not proto.opset_import:
