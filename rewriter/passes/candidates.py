@@ -17,7 +17,7 @@ from ..rules.match import Match, match
 from ..rules.notation import Equation, Term
 from ..rules.table import Family, Rule, families_of, kind_of
 from ..rules.table import Kind as RuleKind
-from ..shapes.broadcast import Convention, align, broadcast, positions
+from ..shapes.broadcast import Convention, Fit, align, broadcast, fit, positions
 from ..shapes.facts import sums_by_place
 from . import batches
 from .evidence import Rank, demand, weigh
@@ -30,11 +30,12 @@ from .intent import (
     moves_a_unit,
     moves_the_batch,
     split_axes,
+    turned_back,
     undoes,
     unused_units,
 )
 from .joining import joinings
-from .placements import placements
+from .placements import axis_names, placements
 from .ranking import order
 from .recorded import reshapes
 from .sites import Site
@@ -72,7 +73,7 @@ def candidates(
         evidence = weigh(candidate.match.pairs, operands, [v.facts.weights for v in site.values])
         demand(evidence, candidate.plan.output, site.recorded or _naive_shape(site), stands)
         evidence.restored = _restores(candidate, site)
-        evidence.unused_units = unused_units(candidate)
+        evidence.unused_units = unused_units(candidate, site.values)
         evidence.in_order = _in_order(candidate, site)
         evidence.keeps_data = _keeps_data(candidate, site) + _sums_weights(candidate, site)
         candidate.rank = evidence.rank
@@ -123,6 +124,37 @@ def _placed(site: Site, operands: Sequence[Axes]) -> Iterator[Candidate]:
             if not plan.cannot:
                 kind = kind_of(placed.equation)
                 yield Candidate(placed.rule, found, plan, kind, _backwards(found.equation), generic=True)
+    for equation in _turned_back(site, operands):
+        if kind_of(equation) is not RuleKind.CONTRACT:
+            continue  # the placements have it
+        for found in matches(equation, operands, roles=False):
+            plan = plan_of(found, site)
+            if not plan.cannot:
+                yield Candidate("turned-gate", found, plan, kind_of(equation), generic=True)
+
+
+def _turned_back(site: Site, operands: Sequence[Axes]) -> Iterator[Equation]:
+    """The node as it would be with an operand in the order that it had before the author transposed it."""
+    for k, value in enumerate(site.values):
+        back = turned_back(value)
+        if back is None:
+            continue
+        turned = [*operands[:k], tuple(operands[k][i] for i in back), *operands[k + 1 :]]
+        columns = align(site.convention, turned)
+        full = [[axis for axis in column if axis is not None and axis.size != 1] for column in columns]
+        if any(fit(column[0], axis) is not Fit.SAME for column in full for axis in column[1:]):
+            continue
+        names = axis_names(tuple(column[0] if column else Axis(1) for column in full))
+        terms = []
+        for operand, axes in enumerate(operands):
+            places = positions(site.convention, len(axes), len(columns))
+            order: Sequence[int] = back if operand == k else range(len(axes))
+            stands = dict(zip(order, places, strict=True))
+            terms.append(
+                tuple(Term((names[stands[i]],)) if a.size != 1 else Term(()) for i, a in enumerate(axes))
+            )
+        output = tuple(Term((n,)) if column else Term(()) for n, column in zip(names, full, strict=True))
+        yield Equation(tuple(terms), output)
 
 
 def _backwards(equation: Equation) -> bool:
@@ -159,12 +191,14 @@ def _ask(site: Site, found: Sequence[Candidate]) -> None:
             rivals = [c for c in above if not moved or id(c) in undoing]
             candidate.needs_evidence = bool(rivals) or (bool(turned) and not supported and not moved)
         if candidate.kind is RuleKind.CONTRACT and candidate.rank.demanded != 1:
-            candidate.needs_evidence |= not fills_units(candidate)
+            candidate.needs_evidence |= not fills_units(candidate, site.values)
         nothing_speaks = candidate.generic and bool(turned) and not supported and not moved
         candidate.doubt = _doubt(candidate, site, waiting, nothing_speaks)
     placed = [c for c in found if c.kind is not RuleKind.CONTRACT and not c.needs_evidence]
     keeping = [c for c in found if id(c) in undoing and c.rank.consistent == 0]
-    filling = [c for c in found if c.rank.consistent == 0 and not c.needs_evidence and fills_units(c)]
+    filling = [
+        c for c in found if c.rank.consistent == 0 and not c.needs_evidence and fills_units(c, site.values)
+    ]
     turned_units = any(is_moved(v) and any(map(is_written, v.axes or ())) for v in site.values)
     for candidate in found:
         if id(candidate) not in undoing and any(_keeps_units(c, candidate) for c in keeping):
@@ -176,7 +210,7 @@ def _ask(site: Site, found: Sequence[Candidate]) -> None:
                 candidate.doubt or "turned back, an operand has its unit axis where it was written"
             )
         grown = candidate.kind is RuleKind.CONTRACT and candidate.rank.demanded != 1
-        if grown and placed and fills_units(candidate):
+        if grown and placed and fills_units(candidate, site.values):
             candidate.doubt = (
                 candidate.doubt or "the operands also fit with nothing on the author's unit axis"
             )
