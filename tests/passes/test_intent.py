@@ -462,7 +462,7 @@ def test_a_batch_that_somebody_moved_is_not_moved_back(same, tmp_path):
 
 
 def broken_slots(kind: str, what: str, folder: Path) -> keras.Model:
-    """Slot attention, and as ``m.keras`` its file with shares (B, T, S, 1) or values (B, T, 1, D) squeezed or turned."""
+    """Slot attention; as ``m.keras`` its file with shares (B, T, S, 1) or values (B, T, 1, D) squeezed or turned."""
     keras.backend.clear_session()  # for names that count from the first
     model = slot_attention(5, 5, 5)
     model.save(folder / "valid.keras")
