@@ -34,7 +34,7 @@ from .intent import (
     undoes,
     unused_units,
 )
-from .joining import joinings
+from .joining import TURNED, joinings
 from .placements import axis_names, placements
 from .ranking import order
 from .recorded import reshapes
@@ -228,7 +228,7 @@ def _doubt(candidate: Candidate, site: Site, waiting: Sequence[int], nothing_spe
     transposes = [step for step in candidate.plan.steps if step.op == "Transpose" and step.operand >= 0]
     if one_sample := batches.doubt(candidate):
         return one_sample
-    if nothing_speaks:
+    if nothing_speaks or (candidate.rule == TURNED and candidate.rank.demanded != 1):
         return "nothing but sizes speaks for turning an operand"
     if site.family is Family.JOINING and transposes and _joins_elsewhere(operand_axes(site)):
         return "another axis to join along would do as well as an operand in another order"
