@@ -28,6 +28,7 @@ from .intent import (
     undoes,
     unused_units,
 )
+from .joining import TURNED
 from .ranking import order
 from .readings import readings
 from .recorded import reshapes
@@ -61,7 +62,7 @@ def candidates(
         evidence = weigh(candidate.match.pairs, operands, [v.facts.weights for v in site.values])
         demand(evidence, candidate.plan.output, site.recorded or _naive_shape(site), stands)
         evidence.restored = _restores(candidate, site)
-        evidence.unused_units = unused_units(candidate)
+        evidence.unused_units = unused_units(candidate, site.values)
         evidence.in_order = _in_order(candidate, site)
         evidence.keeps_data = _keeps_data(candidate, site) + _sums_weights(candidate, site)
         candidate.rank = evidence.rank
@@ -109,12 +110,14 @@ def _ask(site: Site, found: Sequence[Candidate]) -> None:
             rivals = [c for c in above if not moved or id(c) in undoing]
             candidate.needs_evidence = bool(rivals) or (bool(turned) and not supported and not moved)
         if candidate.kind is RuleKind.CONTRACT and candidate.rank.demanded != 1:
-            candidate.needs_evidence |= not fills_units(candidate)
+            candidate.needs_evidence |= not fills_units(candidate, site.values)
         nothing_speaks = candidate.generic and bool(turned) and not supported and not moved
         candidate.doubt = _doubt(candidate, site, waiting, nothing_speaks)
     placed = [c for c in found if c.kind is not RuleKind.CONTRACT and not c.needs_evidence]
     keeping = [c for c in found if id(c) in undoing and c.rank.consistent == 0]
-    filling = [c for c in found if c.rank.consistent == 0 and not c.needs_evidence and fills_units(c)]
+    filling = [
+        c for c in found if c.rank.consistent == 0 and not c.needs_evidence and fills_units(c, site.values)
+    ]
     turned_units = any(is_moved(v) and any(map(is_written, v.axes or ())) for v in site.values)
     for candidate in found:
         if id(candidate) not in undoing and any(_keeps_units(c, candidate) for c in keeping):
@@ -124,7 +127,7 @@ def _ask(site: Site, found: Sequence[Candidate]) -> None:
         if candidate.rank.units < 0 and turned_units and id(candidate) not in undoing:
             candidate.doubt = candidate.doubt or remark("turned-unit")
         grown = candidate.kind is RuleKind.CONTRACT and candidate.rank.demanded != 1
-        if grown and placed and fills_units(candidate):
+        if grown and placed and fills_units(candidate, site.values):
             candidate.doubt = candidate.doubt or remark("fits-without")
 
 
@@ -140,7 +143,7 @@ def _doubt(candidate: Candidate, site: Site, waiting: Sequence[int], nothing_spe
     transposes = [step for step in candidate.plan.steps if step.op == "Transpose" and step.operand >= 0]
     if one_sample := batches.doubt(candidate):
         return one_sample
-    if nothing_speaks:
+    if nothing_speaks or (candidate.rule == TURNED and candidate.rank.demanded != 1):
         return remark("only-sizes")
     if site.family is Family.JOINING and transposes and _joins_elsewhere(operand_axes(site)):
         return remark("joins-elsewhere")

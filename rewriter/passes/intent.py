@@ -32,11 +32,15 @@ def is_written(axis: Axis | None) -> bool:
     return axis is not None and axis.size == 1 and bool(axis.facts.written)
 
 
-def unused_units(candidate: Candidate) -> int:
+def unused_units(candidate: Candidate, values: Sequence[Value]) -> int:
     """How many of the author's unit axes a reading leaves without anything on them, or moves.
 
     The axes of an operand and those of the result are in one order; between two axes of the operand, each of its unit
-    axes is for one axis that others have there. A layer's one feature is not dropped to one number a sample either.
+    axes is for one axis that others have there. Those of an operand that the author transposed may also stand as they
+    did before that. A layer's one feature is not dropped to one number a sample either.
+
+    Args:
+        values: the operands.
     """
     equation, sizes = candidate.match.equation, candidate.match.sizes
     if equation.joins or any(sizes[name] != 1 for name in equation.contracted):
@@ -46,10 +50,27 @@ def unused_units(candidate: Candidate) -> int:
         for axes in candidate.match.operands
         for axis in axes
     )
-    return number + sum(_unused(candidate, operand) for operand in range(len(equation.operands)))
+    return number + sum(
+        min(_unused(candidate, operand, order) for order in _orders(value))
+        for operand, value in enumerate(values)
+    )
 
 
-def _unused(candidate: Candidate, operand: int) -> int:
+def _orders(value: Value) -> list[Sequence[int]]:
+    """The axes of an operand by number: as they stand, and as they stood before the author transposed them."""
+    straight = range(len(value.axes or ()))
+    back = turned_back(value)
+    return [straight] if back is None else [straight, back]
+
+
+def turned_back(value: Value) -> list[int] | None:
+    """The axes of a tensor, by number, in the order that it had before the author transposed it; None where it was not,
+    or got axes since."""
+    moved = value.facts.moved
+    return None if not is_moved(value) or -1 in moved else sorted(range(len(moved)), key=lambda i: moved[i])
+
+
+def _unused(candidate: Candidate, operand: int, order: Sequence[int]) -> int:
     axes = candidate.match.operands[operand]
     if not any(map(is_written, axes)):
         return 0
@@ -59,7 +80,8 @@ def _unused(candidate: Candidate, operand: int) -> int:
     output = found.equation.output
     unused = units = 0
     at = 0
-    for position, axis in enumerate(axes):
+    for position in order:
+        axis = axes[position]
         if axis.size == 1:
             units += is_written(axis)
             continue
@@ -78,10 +100,10 @@ def _others(candidate: Candidate, places: Collection[int], own: Collection[str])
     return sum(any(name not in own and sizes[name] != 1 for name in output[place].names) for place in places)
 
 
-def fills_units(candidate: Candidate) -> bool:
+def fills_units(candidate: Candidate, values: Sequence[Value]) -> bool:
     """True where a result is larger than each operand only because something stands on the author's unit axes."""
     found = candidate.match
-    if found.equation.contracted or found.equation.joins or unused_units(candidate):
+    if found.equation.contracted or found.equation.joins or unused_units(candidate, values):
         return False
     rank = len(found.equation.output)
     units = [sum(map(is_written, axes)) for axes in found.operands]

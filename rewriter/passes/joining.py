@@ -24,6 +24,8 @@ _SPACE = {1: ("t",), 2: ("h", "w"), 3: ("z", "h", "w")}
 _FACTORS = ("n", "m", "k", "j")
 _PARTS = "cdefgopquvxyabihjklmnrstwz"
 _MAX_OPERANDS = 8
+TURNED = "join-turned"
+_MOST_TURNED = 6  # axes that are tried in every order
 _MAX_READINGS = 64
 
 # For each axis of an operand the axis of the result that it stands on, or the axes' order before that.
@@ -72,6 +74,8 @@ def _repeats(equation: Equation) -> bool:
 def _rule(equation: Equation, operands: Sequence[Axes]) -> str:
     if equation.lacking - {0}:
         return "join-spread"
+    if any(_is_turned(terms, equation.output) for terms in equation.operands):
+        return TURNED
     if any(term.cropped for terms in equation.operands for term in terms):
         return "join-crop"
     if any(term.cut for term in equation.output):
@@ -81,11 +85,23 @@ def _rule(equation: Equation, operands: Sequence[Axes]) -> str:
     return "join"
 
 
+def _is_turned(terms: Sequence[Term], output: Sequence[Term]) -> bool:
+    """True where axes of an operand stand in another order than those of the result, and not as another layout has
+    them: all but one in order, and that one first or last."""
+    if len(terms) != len(output):
+        return False
+    stands = [
+        (k, i) for k, t in enumerate(terms) for i, o in enumerate(output) if set(t.names) & set(o.names) if i
+    ]
+    others = len(output) - 1
+    return not any(all((k - 1 + by) % others == i - 1 for k, i in stands) for by in (0, 1, -1))
+
+
 def _placements(axes: Axes, data: Axes, place: int) -> list[Placement]:
     """Where the axes of an operand can stand: in order, the batch on the batch, sizes as multiples of one another.
 
     Where it does not stand in order, or its channels would not stand on the data's, its channels may be those of the
-    other layout.
+    other layout. Where it stands in order only by being repeated, its axes may be in another order: rows for columns.
     """
     found = [
         places
@@ -102,7 +118,25 @@ def _placements(axes: Axes, data: Axes, place: int) -> list[Placement]:
         moved = (0, *rest, place) if place == 1 else (0, place, *rest)
         if moved != tuple(range(len(data))) and _is_moved(axes, moved, data, place):
             found = [moved]
+    if len(axes) == len(data) <= _MOST_TURNED and not any(
+        _is_exact(axes, places, data, place) for places in found
+    ):
+        found += [
+            (0, *order)
+            for order in itertools.permutations(range(1, len(data)))
+            if _fits(axes, (0, *order), data, place) and _is_exact(axes, (0, *order), data, place)
+        ]
     return found
+
+
+def _is_exact(axes: Axes, places: Placement, data: Axes, place: int) -> bool:
+    """True where nothing is repeated, cut or set against channels: all sizes but those along the axis are equal."""
+    return all(
+        where == place or same(axis.size, data[where].size) is Truth.YES
+        for axis, where in zip(axes, places, strict=True)
+    ) and not any(
+        beside_channels(axis, data[where], (axes, data)) for axis, where in zip(axes, places, strict=True)
+    )
 
 
 def _fits(axes: Axes, places: Placement, data: Axes, place: int) -> bool:

@@ -99,7 +99,7 @@ def _cropped(first: Axes, second: Axes) -> Equation | None:
         return None
     terms: tuple[list[Term], list[Term]] = ([], [])
     result: list[Term] = []
-    for name, a, b in zip(_names(first), first, second, strict=True):
+    for name, a, b in zip(axis_names(first), first, second, strict=True):
         term = Term((name,))
         more = [off_by_one(a, b), off_by_one(b, a)]
         if not any(more) and same(a.size, b.size) is Truth.NO and 1 not in (a.size, b.size):
@@ -241,7 +241,7 @@ def _grouped(data: Axes, entries: Axes, recorded: Shape | None) -> Iterator[Equa
 
 def _spread(data: Axes, entries: Axes) -> Iterator[Equation]:
     """Axes of the gate on unit axes of the data, all in order: ``b m 1, b m n -> b m n``."""
-    names = _names(data)
+    names = axis_names(data)
     fitting = [
         [p for p in range(1, len(data)) if data[p].size == 1 or same(data[p].size, entry.size) is Truth.YES]
         for entry in entries
@@ -264,7 +264,7 @@ def _interleaved(data: Axes, entries: Axes, recorded: Shape | None, alone: bool)
     Args:
         alone: whether the data alone has a batch.
     """
-    names = dict(zip(map(id, data), _names(data), strict=True))
+    names = dict(zip(map(id, data), axis_names(data), strict=True))
     free = [n for n in _LETTERS if n not in names.values()]
     mine = tuple(axis for axis in data[1:] if axis.size != 1)
     longest = max(len(mine), len(entries))
@@ -311,7 +311,7 @@ def _inserted(axis: Axis) -> bool:
     return axis.size == 1 and bool(axis.facts.written)
 
 
-def _names(data: Axes) -> list[str]:
+def axis_names(data: Axes) -> list[str]:
     """``b``, then the letter of each axis that is known to be something, another letter for each that is not."""
     letters = {Role.HEIGHT: "h", Role.WIDTH: "w", Role.DEPTH: "z", Role.CHANNEL: "c", Role.TIME: "t"}
     result = ["b"]
@@ -331,7 +331,7 @@ def _terms(names: Sequence[Sequence[str]]) -> tuple[Term, ...]:
 
 
 def _equation(data: Axes, places: Places, order: Sequence[int] = ()) -> Equation:
-    names = _names(data)
+    names = axis_names(data)
     gate = _terms([["b"], *([names[p] for p in run] for run in places)])
     result = _terms([["b"], *([names[p]] for p in order or range(1, len(data)))])
     return Equation((_terms([[name] for name in names]), gate), result)
@@ -351,7 +351,7 @@ def _merged(terms: Sequence[Term], places: Places) -> tuple[Term, ...]:
 def _group_equation(
     data: Axes, position: int, count: int, has_rest: bool, at: Sequence[int], start: int
 ) -> Equation:
-    names = _names(data)
+    names = axis_names(data)
     free = [n for n in _LETTERS if n not in names]
     split = free[: count + has_rest]
     terms = [[name] if p != position else split for p, name in enumerate(names)]

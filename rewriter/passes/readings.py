@@ -18,12 +18,13 @@ from ..rules.match import Match, NoMatch, match
 from ..rules.notation import Equation, Term
 from ..rules.table import Family, Rule, families_of, kind_of
 from ..rules.table import Kind as RuleKind
-from ..shapes.broadcast import Convention, align, broadcast, positions
+from ..shapes.broadcast import Convention, Fit, align, broadcast, fit, positions
 from ..shapes.written import joined_axis, normalizes, subscripts
 from .find import operand_axes
 from .finding import Applicability, Candidate
+from .intent import turned_back
 from .joining import joinings
-from .placements import placements
+from .placements import axis_names, placements
 from .sites import Site
 from .subscripts import einsum_readings
 
@@ -96,6 +97,37 @@ def _placed(site: Site, operands: Sequence[Axes]) -> Iterator[Candidate]:
             if not plan.cannot:
                 kind = kind_of(placed.equation)
                 yield Candidate(placed.rule, found, plan, kind, _backwards(found.equation), generic=True)
+    for equation in _turned_back(site, operands):
+        if kind_of(equation) is not RuleKind.CONTRACT:
+            continue  # the placements have it
+        for found in matches(equation, operands, roles=False):
+            plan = plan_of(found, site)
+            if not plan.cannot:
+                yield Candidate("turned-gate", found, plan, kind_of(equation), generic=True)
+
+
+def _turned_back(site: Site, operands: Sequence[Axes]) -> Iterator[Equation]:
+    """The node as it would be with an operand in the order that it had before the author transposed it."""
+    for k, value in enumerate(site.values):
+        back = turned_back(value)
+        if back is None:
+            continue
+        turned = [*operands[:k], tuple(operands[k][i] for i in back), *operands[k + 1 :]]
+        columns = align(site.convention, turned)
+        full = [[axis for axis in column if axis is not None and axis.size != 1] for column in columns]
+        if any(fit(column[0], axis) is not Fit.SAME for column in full for axis in column[1:]):
+            continue
+        names = axis_names(tuple(column[0] if column else Axis(1) for column in full))
+        terms = []
+        for operand, axes in enumerate(operands):
+            places = positions(site.convention, len(axes), len(columns))
+            order: Sequence[int] = back if operand == k else range(len(axes))
+            stands = dict(zip(order, places, strict=True))
+            terms.append(
+                tuple(Term((names[stands[i]],)) if a.size != 1 else Term(()) for i, a in enumerate(axes))
+            )
+        output = tuple(Term((n,)) if column else Term(()) for n, column in zip(names, full, strict=True))
+        yield Equation(tuple(terms), output)
 
 
 def _backwards(equation: Equation) -> bool:

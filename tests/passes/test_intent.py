@@ -461,18 +461,31 @@ def test_a_batch_that_somebody_moved_is_not_moved_back(same, tmp_path):
     assert "pairs of samples may be meant" in result.findings[0].why
 
 
-@pytest.mark.parametrize("what", ["squeeze, turned", "operand 1"])
-def test_no_reading_leaves_a_unit_axis_that_another_one_fills(what, tmp_path):
-    """Shares (B, T, S, 1) of values (B, T, 1, D) with equal sizes, one of them squeezed or turned."""
+def broken_slots(kind: str, what: str, folder: Path) -> keras.Model:
+    """Slot attention; as ``m.keras`` its file with shares (B, T, S, 1) or values (B, T, 1, D) squeezed or turned."""
     keras.backend.clear_session()  # for names that count from the first
-    slot_attention(5, 5, 5).save(tmp_path / "valid.keras")
-    config = read_config(tmp_path / "valid.keras")
-    kind = "several" if what.startswith("squeeze") else "layout"
+    model = slot_attention(5, 5, 5)
+    model.save(folder / "valid.keras")
+    config = read_config(folder / "valid.keras")
     broken = [m for m in mutations(config) if (m.kind, m.what) == (kind, what) and "multiply_1" in m.at]
     broken[0].edit(config)
-    write_config(tmp_path / "valid.keras", tmp_path / "m.keras", config)
+    write_config(folder / "valid.keras", folder / "m.keras", config)
+    return model
+
+
+def test_no_reading_leaves_a_unit_axis_that_another_one_fills(tmp_path):
+    broken_slots("several", "squeeze, turned", tmp_path)
     result = rewriter.repair(tmp_path / "m.keras", tmp_path / "out.keras")
     assert result.findings and result.output is None
+
+
+def test_an_operand_that_was_turned_is_turned_back_with_its_unit_axes(tmp_path):
+    model = broken_slots("layout", "operand 1", tmp_path)
+    result = rewriter.repair(tmp_path / "m.keras", tmp_path / "out.keras", verify=False)
+    assert result.output is not None, [f.why for f in result.findings]
+    fixed = support.load(tmp_path / "out.keras")
+    inputs = support.random_inputs(model, 3)
+    support.compare(support.run(fixed, inputs), support.run(model, inputs))
 
 
 @pytest.mark.parametrize("layer", [True, False])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+from pathlib import Path
 from typing import Any
 
 import keras
@@ -14,6 +16,7 @@ from rewriter.ir.axis import Role
 from rewriter.passes.finding import Kind
 from rewriter.shapes.infer import infer
 from tests import support
+from tests.mutate import read_config, references, write_config
 
 C = 4
 
@@ -69,6 +72,39 @@ def test_no_layer_makes_rows_and_columns_in_one_axis_rows(tmp_path):
     for name in ("joined", "both"):
         (value,) = inference.values[name]
         assert value.axes[1].size == 12 and value.axes[1].role is Role.UNKNOWN
+
+
+def without_turn(model: keras.Model, folder: Path, stated: bool) -> Path:
+    """The file of coordinate attention whose columns are not turned before they are joined to the rows."""
+    model.save(folder / "valid.keras")
+    config = read_config(folder / "valid.keras")
+    entries = config["config"]["layers"]
+    turn = next(entry for entry in entries if entry["class_name"] == "Permute")
+    (source,) = references(turn["inbound_nodes"])
+    for entry in entries:
+        for reference in references(entry.get("inbound_nodes", [])):
+            if reference["keras_history"][0] == turn["config"]["name"]:
+                reference.update(copy.deepcopy(source))
+            if reference["keras_history"][0] == "joined" and not stated:
+                reference["shape"] = None
+        if entry["config"]["name"] == "joined":
+            entry.pop("build_config")
+    entries.remove(turn)
+    write_config(folder / "valid.keras", folder / "m.keras", config)
+    return folder / "m.keras"
+
+
+@pytest.mark.parametrize("stated", [True, False])
+def test_columns_that_are_joined_to_rows_are_turned_where_the_file_records_the_result(stated, tmp_path):
+    model = coordinates((5, 7))
+    path = without_turn(model, tmp_path, stated)
+    result = rewriter.repair(path, tmp_path / "out.keras", ops="all", verify=False)
+    assert "b c 1 w, b 1 d w -> b (c+d) 1 w" in [c.equation for c in result.findings[0].candidates]
+    assert (result.output is not None) is stated, [f.why for f in result.findings]
+    if stated:
+        inputs = support.random_inputs(model, 3)
+        fixed = support.load(tmp_path / "out.keras")
+        support.compare(support.run(fixed, inputs), support.run(model, inputs))
 
 
 # -- layouts -----------------------------
