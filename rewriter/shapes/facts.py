@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from ..ir.axis import Axis, AxisFacts, Facts, Role, Value, new_axis, unit_axis
+from ..ir.axis import Axis, AxisFacts, Facts, Role, Tensor, Value, new_axis, unit_axis
 from ..ir.graph import Operation, map_leaves
 from ..ir.size import Size
 from .call import Call
@@ -110,10 +110,12 @@ def _settled(call: Call, made: Value) -> Value:
         return _summing(made, softmax)
     if name in _SUMS:
         place = _one_axis(call)
-        return made if place is None else replace(made, facts=replace(made.facts, total=(x, place)))
+        if place is None or x.tensor is None:
+            return made
+        return replace(made, facts=replace(made.facts, total=(x.tensor, place)))
     if name in _QUOTIENTS and len(given) == 2:
         total = given[1].facts.total
-        return _summing(made, [total[1]]) if total is not None and total[0] is x else made
+        return _summing(made, [total[1]]) if total is not None and total[0] == x.tensor else made
     if name in _OFFSETS:
         return replace(made, facts=replace(made.facts, total=_total_of_sum(call, given)))
     return made
@@ -121,7 +123,7 @@ def _settled(call: Call, made: Value) -> Value:
 
 def _with(value: Value, axes: tuple[Axis, ...], facts: Facts) -> Value:
     kept = all(a is b for a, b in zip(axes, value.axes or (), strict=True))
-    if kept and facts == value.facts and facts.total is value.facts.total:
+    if kept and facts == value.facts:
         return value
     return replace(value, axes=axes, facts=facts)
 
@@ -220,7 +222,7 @@ def _one_axis(call: Call) -> int | None:
     return axis if isinstance(axis, int) and not isinstance(axis, bool) else None
 
 
-def _total_of_sum(call: Call, given: Sequence[Value]) -> tuple[Value, int] | None:
+def _total_of_sum(call: Call, given: Sequence[Value]) -> tuple[Tensor, int] | None:
     """What a sum of a total and a number is the total of."""
     tensors = [value for value in given if value.axes]
     return tensors[0].facts.total if len(tensors) == 1 else None
