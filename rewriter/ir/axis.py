@@ -270,12 +270,18 @@ class Facts:
     ``weights`` is set where a softmax made them, and they were only moved or left out since. ``moved`` is the order in
     which the author transposed the tensor, as the place that each axis had before (-1 for a unit axis that came later);
     empty where it stands as it was made, or where a layer after it says what its axes are. ``total`` is the tensor that
-    this one is the sum of (``Value.tensor``), with the number of the axis.
+    this one is the sum of (``Value.tensor``), with the number of the axis. ``scaled`` is the axis, counted from the
+    right from 0, along which constants were multiplied into it by the operation that made it.
     """
 
     weights: bool = False
     moved: tuple[int, ...] = ()
     total: tuple[Tensor, int] | None = None
+    scaled: int | None = None
+
+    def inside(self) -> Facts:
+        """What a nested model knows of an operand: nothing of the nodes around it."""
+        return replace(self, total=None, scaled=None)
 
 
 # A tensor of a model: the path of its node, and the number of the output.

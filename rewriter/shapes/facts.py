@@ -104,7 +104,9 @@ def _settled(call: Call, made: Value) -> Value:
     if name not in KEEPING:
         made = _with(made, _anew(axes), Facts(moved=_order_after(call, x, axes)))
     elif name not in TRANSPOSING:
-        made = _with(made, axes, replace(x.facts, moved=_carried(x, axes), weights=_still(x, axes)))
+        made = _with(
+            made, axes, replace(x.facts, moved=_carried(x, axes), weights=_still(x, axes), scaled=None)
+        )
     softmax = _softmax_axes(call)
     if softmax is not None:
         return _summing(made, softmax)
@@ -116,6 +118,8 @@ def _settled(call: Call, made: Value) -> Value:
     if name in _QUOTIENTS and len(given) == 2:
         total = given[1].facts.total
         return _summing(made, [total[1]]) if total is not None and total[0] == x.tensor else made
+    if name == "Mul":
+        return replace(made, facts=replace(made.facts, scaled=constants_along(call)))
     if name in _OFFSETS:
         return replace(made, facts=replace(made.facts, total=_total_of_sum(call, given)))
     return made
@@ -140,6 +144,17 @@ def _still(x: Value, axes: Sequence[Axis]) -> bool:
     marked = [a for a in x.axes or () if a.facts.sums_to_one]
     fewer = len(marked) > sum(a.facts.sums_to_one for a in axes)
     return x.facts.weights and not (fewer and len(axes) == len(x.axes or ()))
+
+
+def constants_along(call: Call) -> int | None:
+    """The one axis, counted from the right from 0, along which the constants differ that a call takes as they are."""
+    first = next((v for v in call.inputs if v.is_constant and v.tensor is None), None)
+    long = (
+        [i for i, axis in enumerate(reversed(first.axes or ())) if axis.size != 1]
+        if first is not None
+        else []
+    )
+    return long[0] if len(long) == 1 else None
 
 
 # -- the order -----------------------------

@@ -536,8 +536,7 @@ def _signature(value: Value, origins: dict[Origin, int]) -> Any:
 
     mask = None if value.mask is None else tuple(form(a) for a in value.mask)
     axes = None if value.axes is None else tuple(form(a) for a in value.axes)
-    facts = replace(value.facts, total=None)  # no tensor outside is one of the model's own
-    return (value.dtype, value.claimed, facts, axes, mask, repr(value.constant))
+    return (value.dtype, value.claimed, value.facts.inside(), axes, mask, repr(value.constant))
 
 
 class _Renaming:
@@ -564,4 +563,4 @@ class _Renaming:
     def value(self, value: Value) -> Value:
         axes = None if value.axes is None else tuple(self.axis(a) for a in value.axes)
         mask = None if value.mask is None else tuple(self.axis(a) for a in value.mask)
-        return replace(value.with_axes(axes, mask), facts=replace(value.facts, total=None), tensor=None)
+        return replace(value.with_axes(axes, mask), facts=value.facts.inside(), tensor=None)
