@@ -113,6 +113,15 @@ def test_two_symmetrical_faults_are_one_tie(tmp_path):
         assert "'right'" in finding.why
 
 
+def test_best_judges_what_follows_on_what_it_took(tmp_path):
+    """Nothing proves that the sum's operands are equal, until a reading is taken of each of the products."""
+    path = broken(layouts(True, False), tmp_path, "left right", "turn_left turn_right")
+    assert len(rewriter.check(path, ops="all").findings) == 3
+    best = rewriter.check(path, ops="all", mode="best")
+    assert {f.node: f.chosen for f in best.findings} == {"left": 0, "right": 0}
+    assert_one_answer(path, tmp_path / "plan.toml", "all")
+
+
 def test_what_decides_one_of_them_decides_the_other(tmp_path):
     model = layouts(True, True)
     path = broken(model, tmp_path, "left right", "turn_left turn_right")
