@@ -67,6 +67,7 @@ def test_two_products_one_on_the_other(tmp_path):
     result = rewriter.repair(path, tmp_path / "fixed.keras")
     assert result.output is not None, [f.why for f in result.findings]
     assert {f.node: f.choice.rule for f in result.findings} == {"first": "outer", "second": "outer"}
+    assert_one_answer(path, tmp_path / "plan.toml")
     assert_same(tmp_path / "fixed.keras", model)
 
 
