@@ -305,13 +305,22 @@ class Facts:
     ``weights`` is set where a softmax made them, and they were only moved or left out since. ``moved`` is the order in
     which the author transposed the tensor, as the place that each axis had before (-1 for a unit axis that came later);
     empty where it stands as it was made, or where a layer after it says what its axes are. ``total`` is the tensor that
-    this one is the sum of, with the number of the axis.
+    this one is the sum of (``Value.tensor``), with the number of the axis. ``scaled`` is the axis, counted from the
+    right from 0, along which constants were multiplied into it by the operation that made it.
     """
 
     weights: bool = False
     moved: tuple[int, ...] = ()
-    total: tuple[Value, int] | None = field(default=None, compare=False)
+    total: tuple[Tensor, int] | None = None
+    scaled: int | None = None
 
+    def inside(self) -> Facts:
+        """What a nested model knows of an operand: nothing of the nodes around it."""
+        return replace(self, total=None, scaled=None)
+
+
+# A tensor of a model: the path of its node, and the number of the output.
+Tensor = tuple[tuple[str, ...], int]
 
 _NO_FACTS = Facts()
 
@@ -324,6 +333,7 @@ class Value:
     nothing proves: the output of a layer whose code is not known, and what is computed from it; it names that node.
     ``constant`` is the value itself where a file holds it (a literal argument): a scalar or nested lists.
     ``mask`` names the axes of a mask that travels with the tensor, if there is one.
+    ``tensor`` says which one of the model it is; a node that gives an operand back unchanged gives that tensor.
     """
 
     axes: tuple[Axis, ...] | None
@@ -333,6 +343,7 @@ class Value:
     constant: Any = None
     mask: tuple[Axis, ...] | None = None
     facts: Facts = _NO_FACTS
+    tensor: Tensor | None = field(default=None, compare=False)
 
     @property
     def rank(self) -> int | None:

@@ -49,7 +49,6 @@ class Operation:
     ``opaque`` is the reason why nothing is known of what it computes, or "". ``children`` are the operations that a
     wrapper's configuration holds, by its key (``layer``, ``cell``, ``forward_layer`` …; a list for several).
     ``weights`` are the shapes of its variables by path (``vars/0``, ``cell/vars/0``), if the file has them.
-    ``normalised`` is set for the last sum of a normalisation that is written out: its channel axis, from the right.
     ``built`` are the shapes of the operands on which it was built, if the file says so: what edits leave stale.
     """
 
@@ -63,7 +62,6 @@ class Operation:
     opaque: str = ""
     children: dict[str, Operation | list[Operation]] = field(default_factory=dict)
     weights: dict[str, tuple[int, ...]] = field(default_factory=dict)
-    normalised: int | None = None
     built: tuple[tuple[int | None, ...], ...] = ()
 
 

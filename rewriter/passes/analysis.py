@@ -18,11 +18,12 @@ from ..shapes.inference import Inference
 from . import stages
 from .contractions import suspects
 from .decision import Decision, Stage
-from .downstream import Reexamine, Trials
+from .downstream import Trials
 from .finding import Applicability, Finding, Kind, Operand, Severity
 from .places import Places
 from .recorded import lost, offer
 from .resolve import examine, take_first
+from .search import Reexamine
 from .sites import DEFAULT_OPS, Site, families, family_of, operands_of, sites, sites_at
 from .suppositions import chosen
 from .upstream import look_upstream

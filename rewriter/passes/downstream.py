@@ -1,96 +1,32 @@
 """Downstream: which of several readings the rest of the model can go on with, for one multiply or several together.
 
 Readings are supposed and what they reach is inferred again. A node that then cannot run, its trained weights included,
-rules them out; a layer that then takes an axis for something else than it is speaks against them. Multiplies of which
-neither reaches what the other reaches are decided apart, so that independent faults do not multiply; the others by a
-search over their readings, producers first, that leaves a branch at the first fault that nothing later can mend.
+rules them out; a layer that then takes an axis for something else than it is speaks against them (``contradictions``).
+Multiplies of which neither reaches what the other reaches are decided apart, so that independent faults do not
+multiply; the others by a ``search`` over their readings together. Choices that lead nowhere are then withdrawn.
 """
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Sequence
 
 import networkx as nx
 
-from ..ir.axis import Axis, Value
+from ..ir.axis import Axis
 from ..ir.graph import Graph, Path
-from ..ir.size import Size
 from ..shapes.call import Call, known
 from ..shapes.infer import Override
-from ..shapes.inference import Inference
 from ..shapes.stated import disagreements
 from . import stages
-from .decision import Decision, FaultAt, Remark, remark
+from .contradictions import contradictions, other_orders, turned
+from .decision import Decision, FaultAt, remark
 from .finding import Applicability, Candidate, Finding, Severity
 from .resolve import choose, refuse, take_first
+from .search import MAX_RESULTS, Answer, Reexamine, Search, Searcher, by_sizes, standing
 from .suppositions import Suppositions, override
 
-# The finding of one node in an inference, None where nothing is wrong with it.
-Reexamine = Callable[[Inference, Path], Finding | None]
-
-_MAX_RESULTS = 16
-# How many answers are compared.
-_MAX_ANSWERS = 64
 _MAX_RECONSIDERED = 8
 _MAX_SUPPOSED = 16
-_MAX_RANK = 5
-
-Readings = dict[Path, tuple[Finding, list[Candidate]]]
-
-
-@dataclass(slots=True)
-class Answer:
-    """Readings of several multiplies that leave no fault, by node: the finding, and those that give one result.
-
-    ``because`` is the first conflict that the others leave more than it, where they leave no fault either and stand as
-    high.
-    """
-
-    readings: Readings
-    because: FaultAt | None = None
-
-    def best(self) -> dict[Path, Candidate]:
-        return {path: max(group, key=_standing) for path, (_, group) in self.readings.items()}
-
-
-@dataclass(slots=True)
-class Search:
-    """What a search came to.
-
-    ``dead`` holds the faults of each branch that was left, ``ruled_out`` the fault that a reading led to, by its id.
-    ``capped`` says what kept the search from an end.
-    """
-
-    answers: list[Answer] = field(default_factory=list)
-    dead: list[dict[Path, str]] = field(default_factory=list)
-    ruled_out: dict[int, FaultAt] = field(default_factory=dict)
-    capped: Remark | None = None
-
-    def fault(self) -> FaultAt | None:
-        return next((FaultAt(path, text) for dead in self.dead for path, text in dead.items()), None)
-
-
-@dataclass(slots=True)
-class Contradictions:
-    """What speaks against readings, by node: axes that are taken for something else, and what the file states besides.
-
-    The second is weaker: it only counts between readings that leave as many of the first.
-    """
-
-    axes: dict[Path, list[str]]
-    stated: dict[Path, str]
-
-    @property
-    def number(self) -> tuple[int, int]:
-        return sum(map(len, self.axes.values())), len(self.stated)
-
-    def beyond(self, other: Contradictions) -> FaultAt:
-        """The first one that the other, which has fewer, lacks."""
-        first = (FaultAt(p, t[0]) for p, t in sorted(self.axes.items()) if t and t != other.axes.get(p))
-        second = (FaultAt(p, t) for p, t in sorted(self.stated.items()) if t != other.stated.get(p))
-        return next(itertools.chain(first, second))
 
 
 class Trials:
@@ -103,6 +39,7 @@ class Trials:
         self.unsatisfiable: set[Path] = set()
         self.model = Suppositions(graph, self.findings)
         self.places = self.model.places
+        self.searcher = Searcher(self.model, reexamine)
 
     # -- all of them -----------------------------
     def decide(self) -> list[Finding]:
@@ -123,7 +60,7 @@ class Trials:
 
     def _decide_open(self, findings: Sequence[Finding]) -> None:
         for group in self._groups([f for f in findings if _is_open(f)]):
-            self._settle(group, self._search(group))
+            self._settle(group, self.searcher.search(group))
 
     def take_first(self) -> list[Finding]:
         """Take the first reading of what is open, producers first; what then meets other sizes is judged again."""
@@ -158,7 +95,7 @@ class Trials:
         """
         if all(f.choice is None for f in self.findings.values()):
             return
-        left = self._contradictions({})
+        left = contradictions(self.model, {})
         against = {name for path in left.axes for name in self.places.enclosing(path)}
         above = self.places.above(against)
         for finding in self.findings.values():
@@ -168,14 +105,14 @@ class Trials:
             reaches = nested or any(not above.isdisjoint(self.graph.nx.successors(name)) for name in held)
             if choice is None or not reaches:
                 continue
-            for order in _orders(choice.plan.output):
+            for order in other_orders(choice.plan.output):
                 if not self.model.affords(1):
                     finding.note("orders-not-tried", limit=self.model.spent())
                     break
-                turned = self._contradictions({finding.path: _turned(choice, order)})
-                if turned.number < left.number:
+                better = contradictions(self.model, {finding.path: turned(choice, order)})
+                if better.number < left.number:
                     choice.applicability = Applicability.UNSAFE
-                    reason = remark("turned", fault=left.beyond(turned))
+                    reason = remark("turned", fault=left.beyond(better))
                     refuse(finding, stages.TURNED, choice, reason)
                     break
 
@@ -189,7 +126,7 @@ class Trials:
         while waiting and len(supposed) < _MAX_SUPPOSED and not self.model.is_spent:
             finding = self.findings[waiting.pop(0)]
             alike = [c for c in finding.candidates if c.rank.demanded == finding.candidates[0].rank.demanded]
-            if len(_by_sizes(alike)) != 1 or alike[0].match.assumed:
+            if len(by_sizes(alike)) != 1 or alike[0].match.assumed:
                 continue
             supposed[finding.path] = override(alike[0])
             inference = self.model.suppose(supposed)
@@ -201,7 +138,7 @@ class Trials:
                 if below.isdisjoint(self.places.enclosing(path)):
                     continue
                 before = self.findings.get(path)
-                if before is not None and self._as_before(inference, before):
+                if before is not None and self.searcher.as_before(inference, before):
                     continue
                 new = self.reexamine(inference, path)
                 if new is not None and new.severity is Severity.ERROR:
@@ -228,7 +165,7 @@ class Trials:
                 new = self.reexamine(self.model.base, path)
                 if new is None or new.severity is not Severity.ERROR:
                     continue
-            elif self._as_before(self.model.base, before, claims=before.chosen is None):
+            elif self.searcher.as_before(self.model.base, before, claims=before.chosen is None):
                 continue
             else:
                 new = self.reexamine(self.model.base, path)
@@ -238,28 +175,14 @@ class Trials:
                 del self.findings[path]
             self.model.adopt([path])
 
-    def _as_before(self, inference: Inference, finding: Finding, claims: bool = False) -> bool:
-        """True where the operands have the sizes that they had when the finding was made, and by the same claims."""
-        *above, name = finding.path
-        contexts = [taken for item in inference.at(tuple(above)) if (taken := item.taken(name)) is not None]
-        if not contexts and not above:
-            return True
-        before = [o.value for o in finding.operands]
-
-        def alike(values: Sequence[Value]) -> bool:
-            same_sizes = [value.sizes for value in values] == [value.sizes for value in before]
-            return same_sizes and not (claims and [v.claimed for v in values] != [v.claimed for v in before])
-
-        return any(map(alike, contexts))
-
     def _groups(self, undecided: Sequence[Finding]) -> list[list[Finding]]:
         """The findings in groups that have to be decided together: those whose readings reach the same nodes."""
         groups: nx.utils.UnionFind[Path] = nx.utils.UnionFind(f.path for f in undecided)
         first: dict[str, Path] = {}
         for finding in undecided:
             reach = set(self.places.enclosing(finding.path))
-            results = _by_sizes(finding.candidates)
-            if len(undecided) > 1 and 1 < len(results) <= _MAX_RESULTS and not self.model.is_spent:
+            results = by_sizes(finding.candidates)
+            if len(undecided) > 1 and 1 < len(results) <= MAX_RESULTS and not self.model.is_spent:
                 for readings in results:
                     reach.update(self.model.suppose({finding.path: override(readings[0])}).again)
             for name in reach:
@@ -341,8 +264,8 @@ class Trials:
         """The fault that follows where the result stays what its first operand is: what asks for a sum or a rank."""
         readings = {p: override(c) for p, c in answer.best().items()}
         members = list(answer.readings)
-        with_it = self._problems(readings, members)[1]
-        without = self._problems({**readings, finding.path: _first_operand}, members)[1]
+        with_it = self.searcher.problems(readings, members)[1]
+        without = self.searcher.problems({**readings, finding.path: _first_operand}, members)[1]
         others = without.keys() - with_it.keys() - {finding.path}
         return next((FaultAt(p, t) for p, t in without.items() if p in others), None)
 
@@ -350,12 +273,12 @@ class Trials:
         """Among readings that tie, take the one that leaves the fewest contradictions."""
         top = max(c.rank for c in pool)
         rivals = [c for c in pool if c.rank == top]
-        if not len({_result(c) for c in rivals}) > 1 or len(rivals) > _MAX_RESULTS:
+        if not len({_result(c) for c in rivals}) > 1 or len(rivals) > MAX_RESULTS:
             return
         if not self.model.affords(len(rivals)):
             finding.note("readings-not-tried", limit=self.model.spent())
             return
-        found = [(self._contradictions({finding.path: override(c)}), c) for c in rivals]
+        found = [(contradictions(self.model, {finding.path: override(c)}), c) for c in rivals]
         fewest, best = min(found, key=lambda pair: pair[0].number)
         others = [other for other, c in found if c is not best]
         if all(other.number > fewest.number for other in others):
@@ -368,7 +291,7 @@ class Trials:
         left = [a for a in answers if not any(_above(b, a) for b in answers)]
         if len(left) > 1 and self.model.affords(len(left)):
             readings = [{p: override(c) for p, c in a.best().items()} for a in left]
-            found = [self._contradictions(each) for each in readings]
+            found = [contradictions(self.model, each) for each in readings]
             fewest = min(found, key=lambda each: each.number)
             left = [a for a, each in zip(left, found, strict=True) if each.number == fewest.number]
             if len(left) == 1:
@@ -400,106 +323,6 @@ class Trials:
             details = {"answers": readings}
             finding.decide(Decision(stages.JOINT_TIE, first, rivals, nodes=along, details=details))
             self.findings.setdefault(path, finding)
-
-    # -- the search -----------------------------
-    def _search(self, group: Sequence[Finding]) -> Search:
-        """Every choice of readings that leaves no fault. What is a fault whatever is chosen is left out of account."""
-        names = {f.path for f in group}
-        found = Search()
-        self._extend({}, names, frozenset(), found)
-        if not found.answers and found.dead and found.capped is None:
-            unavoidable = set.intersection(*(set(dead) for dead in found.dead)) - names
-            if unavoidable:
-                again = Search()
-                self._extend({}, names, unavoidable, again)
-                return again if again.answers or again.capped is not None else found
-        return found
-
-    def _extend(
-        self, taken: Readings, names: Collection[Path], ignored: Collection[Path], found: Search
-    ) -> None:
-        """Suppose one more reading after those that are taken, and go on as long as no fault is left behind."""
-        if self.model.is_spent:
-            found.capped = self.model.spent()
-        if len(found.answers) >= _MAX_ANSWERS:
-            found.capped = remark("most-answers", answers=_MAX_ANSWERS)
-        if found.capped is not None:
-            return
-        without = {name for name in names if name not in taken}
-        readings = {path: override(group[0]) for path, (_, group) in taken.items()}
-        inference, every = self._problems(readings, names)
-        faults = {p: text for p, text in every.items() if p not in ignored}
-        following = self._next(inference, faults, taken, without)
-        open_ = {following.path, *without} if following is not None else without
-        left = {p: t for p, t in faults.items() if p not in open_}
-        if left:
-            later = self.places.below(open_)
-            left = {p: t for p, t in left.items() if later.isdisjoint(self.places.enclosing(p))}
-        if left:
-            found.dead.append(left)
-            path, text = next(iter(left.items()))
-            for candidate in list(taken.values())[-1][1] if taken else ():
-                found.ruled_out.setdefault(id(candidate), FaultAt(path, text))
-            return
-        if following is None:
-            found.answers.append(Answer(taken))
-            return
-        groups = _by_sizes(following.candidates)
-        if not groups:
-            found.dead.append({following.path: following.message})
-        if len(groups) > _MAX_RESULTS:
-            found.capped = remark("most-results", node=following.path, results=len(groups))
-            return
-        for readings_of_one in groups:
-            self._extend({**taken, following.path: (following, readings_of_one)}, names, ignored, found)
-
-    def _next(
-        self,
-        inference: Inference,
-        faults: Collection[Path],
-        taken: Collection[Path],
-        without: Collection[Path],
-    ) -> Finding | None:
-        """The first multiply that still has to be read, with the operands that it now has."""
-        for path in sorted({*faults, *without} - {*taken}, key=self.places.key):
-            before = self.findings.get(path)
-            if before is not None and self._as_before(inference, before):
-                if path in without:
-                    return before
-                continue
-            finding = self.reexamine(inference, path)
-            if finding is not None and finding.severity is Severity.ERROR:
-                return finding
-        return None
-
-    # -- inferences -----------------------------
-    def _problems(
-        self, readings: Mapping[Path, Override], members: Collection[Path]
-    ) -> tuple[Inference, dict[Path, str]]:
-        """What cannot run at the members of a group and below them, faults that are found already left out."""
-        inference, every = self.model.faults(readings, members)
-        faults = {
-            path: text
-            for path, text in every.items()
-            if path in members or not self._is_apart(inference, path)
-        }
-        return inference, faults
-
-    def _is_apart(self, inference: Inference, path: Path) -> bool:
-        """True for a fault that stands, undecided, whatever the readings are that were supposed."""
-        finding = self.findings.get(path)
-        return finding is not None and finding.chosen is None and self._as_before(inference, finding)
-
-    def _contradictions(self, readings: Mapping[Path, Override]) -> Contradictions:
-        """What speaks against readings in the whole model."""
-        inference = self.model.suppose(readings)
-        self.model.budget -= len(self.graph.nodes)
-        axes = {
-            (*prefix, name): messages
-            for prefix, item in inference.walk()
-            for name, messages in item.conflicts.items()
-        }
-        return Contradictions(axes, disagreements(inference))
 
     # -- choices that lead nowhere -----------------------------
     def _reconsider(self) -> None:
@@ -533,7 +356,7 @@ class Trials:
             reopened[member.path] = Decision(stages.REOPENED, member.choice, before=member.decision)
             member.decide(reopened[member.path])
         self.model.adopt(list(before))
-        found = self._search(group)
+        found = self.searcher.search(group)
         settled = self._settle(group, found)
         for path, (member, decision) in before.items():
             now = self.findings.get(path)
@@ -557,25 +380,6 @@ def _is_excluded(node: Path, choice: Candidate, found: Search) -> bool:
     return bool(left) and all(choice.plan != candidate.plan for group in left for candidate in group)
 
 
-def _orders(output: Sequence[Size]) -> Iterator[tuple[int, ...]]:
-    """The other orders of a result's axes, the batch first, that leave its shape what it is."""
-    straight = tuple(range(1, len(output)))
-    for order in itertools.permutations(straight) if len(output) <= _MAX_RANK else ():
-        if order != straight and all(output[i] == output[k] for i, k in zip(order, straight, strict=True)):
-            yield order
-
-
-def _turned(candidate: Candidate, order: Sequence[int]) -> Override:
-    """The result of a reading with its axes but the batch in another order."""
-    straight = override(candidate)
-
-    def result(call: Call) -> tuple[Axis, ...] | None:
-        axes = straight(call)
-        return None if axes is None else (axes[0], *(axes[i] for i in order))
-
-    return result
-
-
 def _first_operand(call: Call) -> tuple[Axis, ...]:
     return known(call.inputs[0])
 
@@ -587,15 +391,7 @@ def _is_open(finding: Finding) -> bool:
 
 def _has_others(finding: Finding) -> bool:
     """True for a choice in whose place another one would give another shape."""
-    return finding.chosen is not None and len(_by_sizes(finding.candidates)) > 1
-
-
-def _by_sizes(candidates: Iterable[Candidate]) -> list[list[Candidate]]:
-    """The readings in groups that give a result of one shape: what follows cannot tell those of a group apart."""
-    groups: dict[object, list[Candidate]] = {}
-    for candidate in candidates:
-        groups.setdefault(candidate.plan.output, []).append(candidate)
-    return list(groups.values())
+    return finding.chosen is not None and len(by_sizes(finding.candidates)) > 1
 
 
 def _result(candidate: Candidate) -> tuple[object, ...]:
@@ -604,13 +400,9 @@ def _result(candidate: Candidate) -> tuple[object, ...]:
     return tuple((a.size, id(a.origin) in own and id(a.origin)) for a in candidate.match.output())
 
 
-def _standing(candidate: Candidate) -> tuple[bool, tuple[int, ...]]:
-    return not candidate.needs_evidence, candidate.rank
-
-
 def _above(a: Answer, b: Answer) -> bool:
     """True where an answer stands above another at some multiply and below it at none."""
-    both = [(_standing(c), _standing(b.best()[p])) for p, c in a.best().items() if p in b.readings]
+    both = [(standing(c), standing(b.best()[p])) for p, c in a.best().items() if p in b.readings]
     return all(x >= y for x, y in both) and any(x > y for x, y in both)
 
 

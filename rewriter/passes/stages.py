@@ -238,6 +238,45 @@ LEAVES_A_FAULT = Stage(
 
 NOTHING_IN_A_BODY = "it stands in the body of an If, a Loop or a Scan, where nothing is inserted"
 
+# -- two shapes without a model (``suggest``) -----------------------------
+RUNS = Stage(
+    "runs",
+    "it runs as it stands",
+    lambda d: (
+        "it runs as it stands"
+        + (f", joined along axis {d.details['joined']}" if "joined" in d.details else "")
+    ),
+)
+PAIRS_OF_SAMPLES = Stage(
+    "pairs-of-samples",
+    "it runs on every pair of samples: the reading with one batch on both sides is preferred",
+    lambda d: f"it runs, but on every pair of samples; with one batch on both sides it is {_rule(d)}",
+    chooses=True,
+)
+REPEATS = Stage(
+    "repeats",
+    "the best reading repeats data",
+    lambda d: f"{_rule(d)} fits, but only the producers can tell whether repeating data is meant",
+)
+OUTGROWS = Stage(
+    "outgrows",
+    "the result of the best reading is larger than the first operand",
+    lambda d: f"{_rule(d)} fits, but its result is larger than the first operand: which one is the data?",
+)
+ONE_PRODUCT = Stage(
+    "one-product",
+    "all products that fit have one shape",
+    lambda d: f"{_rule(d)} is the only product that fits",
+    chooses=True,
+)
+SEVERAL_PRODUCTS = Stage(
+    "several-products",
+    "products of several shapes fit",
+    _says("several products fit, and nothing tells them apart"),
+)
+NO_PRODUCT = Stage("no-product", "no product fits", _says("no product of such operands is known"))
+NOT_JOINED = Stage("not-joined", "the tensors cannot be joined", lambda d: str(d.details["message"]))
+
 # Every stage, in the order in which findings come to them. A later one overrules what earlier ones decided.
 GROUPS: dict[str, tuple[Stage, ...]] = {
     "A node from its operands": (
@@ -252,6 +291,9 @@ GROUPS: dict[str, tuple[Stage, ...]] = {
     ),
     "What people ask for": (IN_A_BODY, BEST, LEFT, NOT_PLANNED, STATED),
     "After the repair": (LEAVES_A_FAULT,),
+    "Two shapes without a model (`suggest`)": (
+        *(RUNS, PAIRS_OF_SAMPLES, REPEATS, OUTGROWS, ONE_PRODUCT, SEVERAL_PRODUCTS, NO_PRODUCT, NOT_JOINED),
+    ),
 }
 STAGES = tuple(stage for group in GROUPS.values() for stage in group)
 
@@ -368,6 +410,7 @@ REMARKS: dict[str, Callable[[Details], str]] = {
     ),
     "as-recorded": lambda d: "what follows is analysed on the shape that the file records for its result",
     "as-if-there": lambda d: "what follows is analysed as if it were there",
+    "what-follows-tells": lambda d: "only what follows can tell what is meant",
     "made-by": _made,
     "arguments-not-tried": lambda d: f"of the arguments above it only {d['tried']} were tried",
     "arguments": _arguments,

@@ -14,7 +14,9 @@ from ..rules.table import Rule
 from ..shapes.broadcast import Convention, Fit, align, broadcast, fit, fixes_batch, only_at
 from ..shapes.call import ShapeError
 from ..shapes.inference import Inference
+from . import stages
 from .candidates import candidates
+from .decision import Decision, remark
 from .finding import Applicability, Candidate, Finding, Kind, Operand, Severity
 from .resolve import decide
 from .sites import LOOKED_AT, Site
@@ -41,9 +43,16 @@ class Suggestion:
     output: list[int | None] | None
     operands: list[Operand]
     candidates: list[Candidate]
-    chosen: int | None
-    why: str
+    decision: Decision
     op: str = "Multiply"
+
+    @property
+    def chosen(self) -> int | None:
+        return next((k for k, c in enumerate(self.candidates) if c is self.decision.choice), None)
+
+    @property
+    def why(self) -> str:
+        return stages.why(self.decision)
 
 
 def parse_shape(text: str) -> Shape:
@@ -165,23 +174,16 @@ def _product(operands: list[Operand], rules: Sequence[Rule], convention: Convent
     finding = decide(Finding(Kind.INCOMPATIBLE, Severity.ERROR, (op,), op, convention, operands, "", found))
     if legal:
         if found and _pairs_samples(convention, axes):
-            why = f"it runs, but on every pair of samples; with one batch on both sides it is {found[0].rule}"
-            return Suggestion(True, output, operands, found, 0, why)
-        return Suggestion(True, output, operands, found, None, "it runs as it stands")
-    chosen, why = finding.chosen, finding.why
-    if chosen is not None and found[chosen].kind is RuleKind.REPEAT:
-        chosen, why = (
-            None,
-            f"{found[0].rule} fits, but only the producers can tell whether repeating data is meant",
-        )
-    elif chosen is not None and _outgrows(found[chosen], axes):
-        chosen, why = (
-            None,
-            f"{found[0].rule} fits, but its result is larger than the first operand: which one is the data?",
-        )
-    if finding.chosen is not None and chosen is None:
-        found[finding.chosen].applicability = Applicability.UNSAFE
-    return Suggestion(False, None, operands, found, chosen, why)
+            return Suggestion(True, output, operands, found, Decision(stages.PAIRS_OF_SAMPLES, found[0]))
+        return Suggestion(True, output, operands, found, Decision(stages.RUNS))
+    choice = finding.choice
+    if choice is not None and choice.kind is RuleKind.REPEAT:
+        finding.decide(Decision(stages.REPEATS, choice))
+    elif choice is not None and _outgrows(choice, axes):
+        finding.decide(Decision(stages.OUTGROWS, choice))
+    if choice is not None and finding.choice is None:
+        choice.applicability = Applicability.UNSAFE
+    return Suggestion(False, None, operands, found, finding.decision)
 
 
 def _plain_first(found: Sequence[Candidate], data: Sequence[Axis]) -> list[Candidate]:
@@ -226,28 +228,17 @@ def _contraction(operands: list[Operand], rules: Sequence[Rule], op: str) -> Sug
     if output is not None:
         paired = _one_batch(axes)
         if paired and found and found[0].kind is RuleKind.CONTRACT:
-            why = f"it runs, but on every pair of samples; with one batch on both sides it is {found[0].rule}"
-            return Suggestion(True, _shape(output), operands, found, 0, why)
-        return Suggestion(True, _shape(output), operands, found, None, "it runs as it stands")
+            pairs = Decision(stages.PAIRS_OF_SAMPLES, found[0])
+            return Suggestion(True, _shape(output), operands, found, pairs)
+        return Suggestion(True, _shape(output), operands, found, Decision(stages.RUNS))
     best = [c for c in found if not c.match.assumed]
     for candidate in found:
         candidate.applicability = Applicability.DISPLAY if candidate.match.assumed else Applicability.UNSAFE
     if len({c.plan.output for c in best}) == 1:
         best[0].applicability = Applicability.SAFE
-        return Suggestion(
-            False,
-            None,
-            operands,
-            found,
-            found.index(best[0]),
-            f"{best[0].rule} is the only product that fits",
-        )
-    why = (
-        "several products fit, and nothing tells them apart"
-        if found
-        else "no product of such operands is known"
-    )
-    return Suggestion(False, None, operands, found, None, why)
+        return Suggestion(False, None, operands, found, Decision(stages.ONE_PRODUCT, best[0]))
+    stage = stages.SEVERAL_PRODUCTS if found else stages.NO_PRODUCT
+    return Suggestion(False, None, operands, found, Decision(stage))
 
 
 def _directness(candidate: Candidate) -> tuple[int, ...]:
@@ -298,15 +289,16 @@ def _concatenation(operands: list[Operand], rules: Sequence[Rule]) -> Suggestion
     if not broken:
         x, y = (o.value.axes or () for o in operands)
         output = [*_shape(x[:-1]), *_shape([new_axis(x[-1].size + y[-1].size)])]
-        return Suggestion(True, output, operands, [], None, "it runs as it stands, joined along axis -1")
+        return Suggestion(True, output, operands, [], Decision(stages.RUNS, details={"joined": -1}))
     found = candidates(_site(operands, "Concatenate"), rules)
     rank = max(len(o.value.axes or ()) for o in operands)
     found.sort(key=lambda candidate: len(candidate.plan.output) < rank)
     for candidate in found:
         candidate.applicability = Applicability.DISPLAY if candidate.match.assumed else Applicability.UNSAFE
+    decision = Decision(stages.NOT_JOINED, details={"message": broken})
     if found:
-        broken += "; only what follows can tell what is meant"
-    return Suggestion(False, None, operands, found, None, broken)
+        decision = decision.noted(remark("what-follows-tells"))
+    return Suggestion(False, None, operands, found, decision)
 
 
 def _cannot_join(operands: list[Operand]) -> str:

@@ -23,8 +23,8 @@ from ..ir.graph import Graph, Operation, Path
 from ..ir.size import Truth, same
 from ..shapes.infer import Overrides, infer, suppose
 from ..shapes.inference import Inference
-from .downstream import Reexamine
 from .finding import Argument, Finding
+from .search import Reexamine
 from .sites import operands_of
 
 # An argument's other values, for an operand: (value, shape of the operand without batch, shapes that are asked for).

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from ..ir.axis import Axis, AxisFacts, Facts, Role, Value, new_axis, unit_axis
+from ..ir.axis import Axis, AxisFacts, Facts, Role, Tensor, Value, new_axis, unit_axis
 from ..ir.graph import Operation, map_leaves
 from ..ir.size import Size
 from .call import Call
@@ -105,16 +105,22 @@ def _settled(call: Call, made: Value) -> Value:
     if name not in KEEPING:
         made = _with(made, _anew(axes), Facts(moved=_order_after(call, x, axes)))
     elif name not in TRANSPOSING:
-        made = _with(made, axes, replace(x.facts, moved=_carried(x, axes), weights=_still(x, axes)))
+        made = _with(
+            made, axes, replace(x.facts, moved=_carried(x, axes), weights=_still(x, axes), scaled=None)
+        )
     softmax = _softmax_axes(call)
     if softmax is not None:
         return _summing(made, softmax)
     if name in _SUMS:
         place = _one_axis(call)
-        return made if place is None else replace(made, facts=replace(made.facts, total=(x, place)))
+        if place is None or x.tensor is None:
+            return made
+        return replace(made, facts=replace(made.facts, total=(x.tensor, place)))
     if name in _QUOTIENTS and len(given) == 2:
         total = given[1].facts.total
-        return _summing(made, [total[1]]) if total is not None and total[0] is x else made
+        return _summing(made, [total[1]]) if total is not None and total[0] == x.tensor else made
+    if name == "Mul":
+        return replace(made, facts=replace(made.facts, scaled=constants_along(call)))
     if name in _OFFSETS:
         return replace(made, facts=replace(made.facts, total=_total_of_sum(call, given)))
     return made
@@ -122,7 +128,7 @@ def _settled(call: Call, made: Value) -> Value:
 
 def _with(value: Value, axes: tuple[Axis, ...], facts: Facts) -> Value:
     kept = all(a is b for a, b in zip(axes, value.axes or (), strict=True))
-    if kept and facts == value.facts and facts.total is value.facts.total:
+    if kept and facts == value.facts:
         return value
     return replace(value, axes=axes, facts=facts)
 
@@ -139,6 +145,17 @@ def _still(x: Value, axes: Sequence[Axis]) -> bool:
     marked = [a for a in x.axes or () if a.facts.sums_to_one]
     fewer = len(marked) > sum(a.facts.sums_to_one for a in axes)
     return x.facts.weights and not (fewer and len(axes) == len(x.axes or ()))
+
+
+def constants_along(call: Call) -> int | None:
+    """The one axis, counted from the right from 0, along which the constants differ that a call takes as they are."""
+    first = next((v for v in call.inputs if v.is_constant and v.tensor is None), None)
+    long = (
+        [i for i, axis in enumerate(reversed(first.axes or ())) if axis.size != 1]
+        if first is not None
+        else []
+    )
+    return long[0] if len(long) == 1 else None
 
 
 # -- the order -----------------------------
@@ -221,7 +238,7 @@ def _one_axis(call: Call) -> int | None:
     return axis if isinstance(axis, int) and not isinstance(axis, bool) else None
 
 
-def _total_of_sum(call: Call, given: Sequence[Value]) -> tuple[Value, int] | None:
+def _total_of_sum(call: Call, given: Sequence[Value]) -> tuple[Tensor, int] | None:
     """What a sum of a total and a number is the total of."""
     tensors = [value for value in given if value.axes]
     return tensors[0].facts.total if len(tensors) == 1 else None

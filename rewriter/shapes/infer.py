@@ -115,12 +115,12 @@ class _Driver:
         for name in graph.order:
             node = graph.nodes[name]
             if node.operation.kind == "input" and graph.kind == BODY:
-                steps[name] = Step(None, [bound[name]])
+                steps[name] = Step(None, self._named(name, (), [bound[name]]))
             elif node.operation.kind == "input":
                 with scope((*self.path, name)) as opened:
                     declared = self._input(node)
                     value = self._bind(bound[name], declared) if name in bound else declared
-                steps[name] = Step(None, [value], effects=opened.effects)
+                steps[name] = Step(None, self._named(name, (), [value]), effects=opened.effects)
             else:
                 steps[name] = self._step(graph, steps, node)
         for ref in graph.output_refs():
@@ -206,8 +206,18 @@ class _Driver:
             values = [self._stated_anyway(graph, node, i, v) for i, v in enumerate(values)]
         step.inner = self.stack.pop()
         taint = next((v.claimed for v in call.inputs if v.claimed), None)
-        step.values = [_with_claim(v, taint) for v in values] if taint else values
+        step.values = self._named(
+            node.name, call.inputs, [_with_claim(v, taint) for v in values] if taint else values
+        )
         return step
+
+    def _named(self, name: str, given: Sequence[Value], made: Sequence[Value]) -> list[Value]:
+        """The results of a node with the tensors that they are."""
+        path = *self.path, name
+        return [
+            value if any(value is operand for operand in given) else replace(value, tensor=(path, number))
+            for number, value in enumerate(made)
+        ]
 
     def _supposed(self, node: Node, call: Call) -> Value | None:
         """The result that an override supposes for this node."""
@@ -529,7 +539,7 @@ def _signature(value: Value, origins: dict[Origin, int]) -> Any:
 
     mask = None if value.mask is None else tuple(form(a) for a in value.mask)
     axes = None if value.axes is None else tuple(form(a) for a in value.axes)
-    return (value.dtype, value.claimed, value.facts, axes, mask, repr(value.constant))
+    return (value.dtype, value.claimed, value.facts.inside(), axes, mask, repr(value.constant))
 
 
 class _Renaming:
@@ -556,4 +566,4 @@ class _Renaming:
     def value(self, value: Value) -> Value:
         axes = None if value.axes is None else tuple(self.axis(a) for a in value.axes)
         mask = None if value.mask is None else tuple(self.axis(a) for a in value.mask)
-        return replace(value.with_axes(axes, mask), facts=replace(value.facts, total=None))
+        return replace(value.with_axes(axes, mask), facts=value.facts.inside(), tensor=None)

@@ -18,7 +18,6 @@ import rewriter
 from rewriter.report.plan import quoted
 from tests.cli.common import MODELS, is_one_error_line, model, run
 from tests.cli.hostile import layer, product, tensor, write_model
-from tests.one_answer import assert_one_answer
 
 
 def planned(capsys, path: Path, target: Path, *arguments: str) -> dict[str, Any]:
@@ -214,19 +213,6 @@ def test_choices_that_change_what_flows_on_are_applied_together(tmp_path, capsys
     done = run(capsys, "repair", "--no-verify", path, "--diff", "--plan", plan)
     assert done.status == 0, done.err
     assert "(B, 5, 7)" in done.out.rpartition("second")[2]
-
-
-def test_a_plan_keeps_what_rests_on_another_choice(tmp_path):
-    """The second product is decided on the three axes that the first one then has."""
-    path = tmp_path / "m.keras"
-    shapes = {"a": [None, 5], "b": [None, 7], "c": [None, 11]}
-    layers = [layer(n, "InputLayer", {"batch_shape": s}) for n, s in shapes.items()]
-    layers.append(layer("first", "Multiply", {}, tensor("a", [None, 5]), tensor("b", [None, 7])))
-    layers.append(layer("second", "Multiply", {}, tensor("first", [None, 5, 7]), tensor("c", [None, 11])))
-    write_model(path, layers, list(shapes), "second")
-    assert_one_answer(path, tmp_path / "plan.toml", "multiply")
-    said = tomllib.loads((tmp_path / "plan.toml").read_text())
-    assert all(entry["choice"] for entry in said["finding"])
 
 
 # -- names -----------------------------

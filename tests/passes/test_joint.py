@@ -67,6 +67,7 @@ def test_two_products_one_on_the_other(tmp_path):
     result = rewriter.repair(path, tmp_path / "fixed.keras")
     assert result.output is not None, [f.why for f in result.findings]
     assert {f.node: f.choice.rule for f in result.findings} == {"first": "outer", "second": "outer"}
+    assert_one_answer(path, tmp_path / "plan.toml")
     assert_same(tmp_path / "fixed.keras", model)
 
 
@@ -111,6 +112,15 @@ def test_two_symmetrical_faults_are_one_tie(tmp_path):
         assert finding.why.startswith("a joint tie")
         assert "'left'" in finding.why
         assert "'right'" in finding.why
+
+
+def test_best_judges_what_follows_on_what_it_took(tmp_path):
+    """Nothing proves that the sum's operands are equal, until a reading is taken of each of the products."""
+    path = broken(layouts(True, False), tmp_path, "left right", "turn_left turn_right")
+    assert len(rewriter.check(path, ops="all").findings) == 3
+    best = rewriter.check(path, ops="all", mode="best")
+    assert {f.node: f.chosen for f in best.findings} == {"left": 0, "right": 0}
+    assert_one_answer(path, tmp_path / "plan.toml", "all")
 
 
 def test_what_decides_one_of_them_decides_the_other(tmp_path):

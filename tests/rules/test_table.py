@@ -111,6 +111,9 @@ def test_another_size_is_a_near_miss_with_its_reason(name, equation):
     assert isinstance(failure, NoMatch)
     assert failure.stage == "size"
     assert "23" in failure.reason
+    given = [axis for axes in operands for axis in axes]
+    assert failure.axes
+    assert all(any(culprit is axis for axis in given) for culprit in failure.axes)
 
 
 @among([row for row in ROWS if one_batch(row[1])])

@@ -11,7 +11,7 @@ from keras import layers, ops
 
 from rewriter.formats.registry import open_model
 from rewriter.ir.axis import Value
-from rewriter.shapes.infer import infer
+from rewriter.shapes.infer import infer, suppose
 
 N = 6
 
@@ -174,3 +174,17 @@ def test_the_axes_that_a_reshape_made(tmp_path):
     assert [axis.facts.split for axis in value.axes] == [False, False, True, True]
     value = last(tmp_path, lambda x: ops.relu(layers.Reshape((N, 4, 3))(layers.Dense(12)(x))))
     assert not any(axis.facts.split for axis in value.axes)
+
+
+def test_a_quotient_knows_its_sum_after_one_of_the_two_was_inferred_again(tmp_path):
+    """A tensor is told by its node: inferring again makes another object of it."""
+    x = keras.Input((N, 5))
+    e = layers.Activation("exponential", name="e")(x)
+    keras.Model(x, ops.divide(e, ops.sum(e, axis=-1, keepdims=True))).save(tmp_path / "m.keras")
+    with open_model(tmp_path / "m.keras") as source:
+        graph = source.graph
+        before = infer(graph)
+        quotient = graph.output_refs()[0].node
+        for at in (["e"], [quotient], ["e", quotient]):
+            (value,) = suppose(before, lambda path: None, [(name,) for name in at]).outputs()
+            assert [axis.facts.sums_to_one for axis in value.axes] == [False, False, True]

@@ -190,8 +190,6 @@ class _Reader:
                     self._make(output, TensorRef(name, index, _shape(stated), _dtype(stated)))
         for name, node in nodes:
             self._node(name, node)
-        for node in graph.nodes.values():
-            node.operation.normalised = self._normalised(node)
         graph.outputs = [self._tensor(v.name, "the model") for v in self.model.output]
         graph.inputs = [self.made[name] for name in (*(v.name for v in inputs), *self.captured)]
         taken = _all_labels(self.model) if self.outer is None else frozenset()
@@ -327,17 +325,6 @@ class _Reader:
         reader.run()
         return Operation(path, "model", BODY, {}, MODULE, graph=graph), list(reader.captured.values())
 
-    def _normalised(self, node: Node) -> int | None:
-        """The channel, from the right, where a node ends a normalisation as exporters write it out: a product with
-        constants along one axis, then a sum along the same one."""
-        if node.operation.class_name not in ("Add", "Sub"):
-            return None
-        scaled = next((self.graph.nodes[ref.node] for ref in node.refs()), None)
-        if scaled is None or scaled.operation.class_name != "Mul":
-            return None
-        axes = {_long_axis(n) for n in (scaled, node)}
-        return axes.pop() if len(axes) == 1 else None
-
     def _attribute(self, node: Any, attribute: Any) -> Any:
         kind = attribute.type
         if kind == _TENSOR:
@@ -363,13 +350,6 @@ class _Reader:
         if not small or tensor.data_location == _EXTERNAL:
             return Literal(Stored(tensor), dims, dtype)
         return Literal(numbers_of(tensor).tolist(), dims, dtype)
-
-
-def _long_axis(node: Node) -> int | None:
-    """The one axis, from the right, along which the constants differ that a node takes."""
-    literal = next((arg for arg in node.args if isinstance(arg, Literal)), None)
-    long = [i for i, size in enumerate(reversed(literal.shape)) if size != 1] if literal is not None else []
-    return long[0] if len(long) == 1 else None
 
 
 def _dims(dims: Any) -> tuple[int, ...]:

@@ -12,6 +12,7 @@ from ...ir.axis import Role, Value
 from ...ir.size import Poly, Size, Truth, divide, floordiv, is_beyond, same, unknown
 from ..broadcast import Convention, broadcast
 from ..call import Call, known, onnx_op
+from ..facts import constants_along
 from ._operands import array, few, folded, operand
 
 UNARY = (
@@ -68,10 +69,19 @@ def binary(call: Call) -> Value:
     The sum that ends a normalisation says which axis its factors stand along: that is the channel.
     """
     result = joined_values(call, unify=True)
-    normalised = call.operation.normalised
-    if normalised is not None and normalised < len(known(result)):
-        known(result)[-1 - normalised].origin.hint(Role.CHANNEL)
+    channel = _normalised(call)
+    if channel is not None and channel < len(known(result)):
+        known(result)[-1 - channel].origin.hint(Role.CHANNEL)
     return result
+
+
+def _normalised(call: Call) -> int | None:
+    """The channel, from the right, where a call ends a normalisation as exporters write it out: a product with
+    constants along one axis, then a sum along the same one."""
+    if call.operation.class_name not in ("Add", "Sub"):
+        return None
+    scaled = next((v.facts.scaled for v in call.inputs if v.tensor is not None), None)
+    return scaled if scaled == constants_along(call) else None
 
 
 @onnx_op(*COMPARISONS.split())

@@ -1,0 +1,75 @@
+"""Contradictions: what speaks against readings where everything runs.
+
+A layer takes an axis for something else than it is, or the file states other shapes besides its graph. They only order
+readings of which several leave no fault.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from ..ir.axis import Axis
+from ..ir.graph import Path
+from ..ir.size import Size
+from ..shapes.call import Call
+from ..shapes.infer import Override
+from ..shapes.stated import disagreements
+from .decision import FaultAt
+from .finding import Candidate
+from .suppositions import Suppositions, override
+
+_MAX_RANK = 5
+
+
+@dataclass(slots=True)
+class Contradictions:
+    """What speaks against readings, by node: axes that are taken for something else, and what the file states besides.
+
+    The second is weaker: it only counts between readings that leave as many of the first.
+    """
+
+    axes: dict[Path, list[str]]
+    stated: dict[Path, str]
+
+    @property
+    def number(self) -> tuple[int, int]:
+        return sum(map(len, self.axes.values())), len(self.stated)
+
+    def beyond(self, other: Contradictions) -> FaultAt:
+        """The first one that the other, which has fewer, lacks."""
+        first = (FaultAt(p, t[0]) for p, t in sorted(self.axes.items()) if t and t != other.axes.get(p))
+        second = (FaultAt(p, t) for p, t in sorted(self.stated.items()) if t != other.stated.get(p))
+        return next(itertools.chain(first, second))
+
+
+def contradictions(model: Suppositions, readings: Mapping[Path, Override]) -> Contradictions:
+    """What speaks against readings in the whole model."""
+    inference = model.suppose(readings)
+    model.budget -= len(model.graph.nodes)
+    axes = {
+        (*prefix, name): messages
+        for prefix, item in inference.walk()
+        for name, messages in item.conflicts.items()
+    }
+    return Contradictions(axes, disagreements(inference))
+
+
+def other_orders(output: Sequence[Size]) -> Iterator[tuple[int, ...]]:
+    """The other orders of a result's axes, the batch first, that leave its shape what it is."""
+    straight = tuple(range(1, len(output)))
+    for order in itertools.permutations(straight) if len(output) <= _MAX_RANK else ():
+        if order != straight and all(output[i] == output[k] for i, k in zip(order, straight, strict=True)):
+            yield order
+
+
+def turned(candidate: Candidate, order: Sequence[int]) -> Override:
+    """The result of a reading with its axes but the batch in another order."""
+    straight = override(candidate)
+
+    def result(call: Call) -> tuple[Axis, ...] | None:
+        axes = straight(call)
+        return None if axes is None else (axes[0], *(axes[i] for i in order))
+
+    return result

@@ -1,0 +1,185 @@
+"""Search: which readings of several nodes leave, together, no fault in what follows them.
+
+Producers come first; a branch is left at the first fault that nothing later can mend. Nothing is decided here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from ..ir.axis import Value
+from ..ir.graph import Path
+from ..shapes.infer import Override
+from ..shapes.inference import Inference
+from .decision import FaultAt, Remark, remark
+from .finding import Candidate, Finding, Severity
+from .suppositions import Suppositions, override
+
+# The finding of one node in an inference, None where nothing is wrong with it.
+Reexamine = Callable[[Inference, Path], Finding | None]
+
+# How many results of one node are told apart.
+MAX_RESULTS = 16
+# How many answers are compared.
+_MAX_ANSWERS = 64
+
+Readings = dict[Path, tuple[Finding, list[Candidate]]]
+
+
+@dataclass(slots=True)
+class Answer:
+    """Readings of several multiplies that leave no fault, by node: the finding, and those that give one result.
+
+    ``because`` is the first conflict that the others leave more than it, where they leave no fault either and stand as
+    high.
+    """
+
+    readings: Readings
+    because: FaultAt | None = None
+
+    def best(self) -> dict[Path, Candidate]:
+        return {path: max(group, key=standing) for path, (_, group) in self.readings.items()}
+
+
+@dataclass(slots=True)
+class Search:
+    """What a search came to.
+
+    ``dead`` holds the faults of each branch that was left, ``ruled_out`` the fault that a reading led to, by its id.
+    ``capped`` says what kept the search from an end.
+    """
+
+    answers: list[Answer] = field(default_factory=list)
+    dead: list[dict[Path, str]] = field(default_factory=list)
+    ruled_out: dict[int, FaultAt] = field(default_factory=dict)
+    capped: Remark | None = None
+
+    def fault(self) -> FaultAt | None:
+        return next((FaultAt(path, text) for dead in self.dead for path, text in dead.items()), None)
+
+
+class Searcher:
+    """Supposes readings of nodes in a model, and looks for those that leave no fault.
+
+    Args:
+        model: with what is chosen so far, and the findings.
+        reexamine: the finding of a node in another inference.
+    """
+
+    def __init__(self, model: Suppositions, reexamine: Reexamine) -> None:
+        self.model = model
+        self.reexamine = reexamine
+
+    def search(self, group: Sequence[Finding]) -> Search:
+        """Every choice of readings that leaves no fault. What is a fault whatever is chosen is left out of account."""
+        names = {f.path for f in group}
+        found = Search()
+        self._extend({}, names, frozenset(), found)
+        if not found.answers and found.dead and found.capped is None:
+            unavoidable = set.intersection(*(set(dead) for dead in found.dead)) - names
+            if unavoidable:
+                again = Search()
+                self._extend({}, names, unavoidable, again)
+                return again if again.answers or again.capped is not None else found
+        return found
+
+    def _extend(
+        self, taken: Readings, names: Collection[Path], ignored: Collection[Path], found: Search
+    ) -> None:
+        """Suppose one more reading after those that are taken, and go on as long as no fault is left behind."""
+        if self.model.is_spent:
+            found.capped = self.model.spent()
+        if len(found.answers) >= _MAX_ANSWERS:
+            found.capped = remark("most-answers", answers=_MAX_ANSWERS)
+        if found.capped is not None:
+            return
+        without = {name for name in names if name not in taken}
+        readings = {path: override(group[0]) for path, (_, group) in taken.items()}
+        inference, every = self.problems(readings, names)
+        faults = {p: text for p, text in every.items() if p not in ignored}
+        following = self._next(inference, faults, taken, without)
+        open_ = {following.path, *without} if following is not None else without
+        left = {p: t for p, t in faults.items() if p not in open_}
+        if left:
+            later = self.model.places.below(open_)
+            left = {p: t for p, t in left.items() if later.isdisjoint(self.model.places.enclosing(p))}
+        if left:
+            found.dead.append(left)
+            path, text = next(iter(left.items()))
+            for candidate in list(taken.values())[-1][1] if taken else ():
+                found.ruled_out.setdefault(id(candidate), FaultAt(path, text))
+            return
+        if following is None:
+            found.answers.append(Answer(taken))
+            return
+        groups = by_sizes(following.candidates)
+        if not groups:
+            found.dead.append({following.path: following.message})
+        if len(groups) > MAX_RESULTS:
+            found.capped = remark("most-results", node=following.path, results=len(groups))
+            return
+        for readings_of_one in groups:
+            self._extend({**taken, following.path: (following, readings_of_one)}, names, ignored, found)
+
+    def _next(
+        self,
+        inference: Inference,
+        faults: Collection[Path],
+        taken: Collection[Path],
+        without: Collection[Path],
+    ) -> Finding | None:
+        """The first multiply that still has to be read, with the operands that it now has."""
+        for path in sorted({*faults, *without} - {*taken}, key=self.model.places.key):
+            before = self.model.findings.get(path)
+            if before is not None and self.as_before(inference, before):
+                if path in without:
+                    return before
+                continue
+            finding = self.reexamine(inference, path)
+            if finding is not None and finding.severity is Severity.ERROR:
+                return finding
+        return None
+
+    def problems(
+        self, readings: Mapping[Path, Override], members: Collection[Path]
+    ) -> tuple[Inference, dict[Path, str]]:
+        """What cannot run at the members of a group and below them, faults that are found already left out."""
+        inference, every = self.model.faults(readings, members)
+        faults = {
+            path: text
+            for path, text in every.items()
+            if path in members or not self._is_apart(inference, path)
+        }
+        return inference, faults
+
+    def _is_apart(self, inference: Inference, path: Path) -> bool:
+        """True for a fault that stands, undecided, whatever the readings are that were supposed."""
+        finding = self.model.findings.get(path)
+        return finding is not None and finding.chosen is None and self.as_before(inference, finding)
+
+    def as_before(self, inference: Inference, finding: Finding, claims: bool = False) -> bool:
+        """True where the operands have the sizes that they had when the finding was made, and by the same claims."""
+        *above, name = finding.path
+        contexts = [taken for item in inference.at(tuple(above)) if (taken := item.taken(name)) is not None]
+        if not contexts and not above:
+            return True
+        before = [o.value for o in finding.operands]
+
+        def alike(values: Sequence[Value]) -> bool:
+            same_sizes = [value.sizes for value in values] == [value.sizes for value in before]
+            return same_sizes and not (claims and [v.claimed for v in values] != [v.claimed for v in before])
+
+        return any(map(alike, contexts))
+
+
+def by_sizes(candidates: Iterable[Candidate]) -> list[list[Candidate]]:
+    """The readings in groups that give a result of one shape: what follows cannot tell those of a group apart."""
+    groups: dict[object, list[Candidate]] = {}
+    for candidate in candidates:
+        groups.setdefault(candidate.plan.output, []).append(candidate)
+    return list(groups.values())
+
+
+def standing(candidate: Candidate) -> tuple[bool, tuple[int, ...]]:
+    return not candidate.needs_evidence, candidate.rank
