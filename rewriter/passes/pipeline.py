@@ -150,7 +150,7 @@ def repair(
     settled = _run(outcome, look, rewriter, rules, choices or {})
     if settled and explicit and not outcome.undecided:
         _spell_out(outcome.after, rewriter)
-        outcome.inserted = rewriter.inserted
+        outcome.inserted, outcome.applied = rewriter.inserted, rewriter.applied
     return outcome
 
 

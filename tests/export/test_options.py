@@ -99,18 +99,19 @@ def test_a_model_with_code_is_not_run(tmp_path, monkeypatch):
     monkeypatch.setattr(
         exported, "cannot_be_run", lambda form, graph: "'mine' (Mine) is code, which is not run"
     )
-    made = export_onnx(path, tmp_path / "out.onnx", verify=True)
+    made = export_onnx(path, tmp_path / "out.onnx", verify=None)
     assert made.verified == {"skipped": "'mine' (Mine) is code, which is not run"}
+    with pytest.raises(UnsupportedError, match="which could not be done: 'mine'"):
+        export_onnx(path, tmp_path / "asked.onnx", verify=True)
+    assert not (tmp_path / "asked.onnx").exists()
 
 
 # -- tf2onnx -----------------------------
 @pytest.fixture
 def unsupported(tmp_path):
     """A model with a layer that has no ONNX form here."""
-    given = keras.Input((4,))
-    model = keras.Model(given, L.Dense(2, name="dense")(L.Lambda(lambda x: x, (4,), name="mine")(given)))
     path = tmp_path / "model.keras"
-    model.save(path)
+    functional().save(path)
     return path
 
 

@@ -17,6 +17,7 @@ from rewriter.proof import in_child, limits
 from rewriter.proof.child import run_in_child
 from rewriter.proof.named import foreign
 from rewriter.proof.request import Request, cannot_be_run
+from rewriter.proof.runtimes import Needs
 from tests.cli.common import ROOT, spawn
 from tests.cli.hostile import layer, tensor
 from tests.hostile.make import functional, op, source
@@ -59,9 +60,9 @@ serve(lambda request, say: {"checks": {}, "taken": len(bytearray(request["take"]
 def test_memory_is_limited(tmp_path: Path, monkeypatch: Any):
     (tmp_path / "taker.py").write_text(_TAKES)
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(ROOT), str(tmp_path)]))
-    answer = run_in_child("taker", (), {"take": 1 << 28}, 1 << 30)
+    answer = run_in_child("taker", Needs("", {}), {"take": 1 << 28}, 1 << 30)
     assert answer["taken"] == 1 << 28
-    assert "MemoryError" in run_in_child("taker", (), {"take": 2 << 30}, 1 << 30)["skipped"]
+    assert "MemoryError" in run_in_child("taker", Needs("", {}), {"take": 2 << 30}, 1 << 30)["skipped"]
 
 
 def test_where_the_kernel_enforces_nothing_the_peak_is_watched():
