@@ -96,6 +96,18 @@ def test_an_op_is_two_functions(monkeypatch, tmp_path):
     np.testing.assert_array_equal(run(tmp_path / "m.onnx"), 3 * ARRAY)
 
 
+def test_a_code_is_a_row():
+    """Every kind has a code of its own, in the contract and in SARIF."""
+    from rewriter.passes.codes import Kind
+    from rewriter.report import sarif
+
+    codes = [kind.code for kind in Kind]
+    assert codes == [f"RW{n:03d}" for n in range(1, len(codes) + 1)]
+    assert [rule["id"] for rule in sarif.log([])["runs"][0]["tool"]["driver"]["rules"]] == codes
+    schema = (ROOT / "tests" / "data" / "contract.schema.json").read_text(encoding="utf-8")
+    assert all(f'"{kind}"' in schema for kind in Kind)
+
+
 def test_a_format_is_a_row(monkeypatch, tmp_path, capsys):
     class Toy(KerasJson):
         format = "toy"

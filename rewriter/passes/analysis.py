@@ -16,10 +16,11 @@ from ..shapes.broadcast import Convention
 from ..shapes.infer import infer
 from ..shapes.inference import Inference
 from . import stages
+from .codes import Kind, Severity
 from .contractions import suspects
 from .decision import Decision, Stage
 from .downstream import Trials
-from .finding import Applicability, Finding, Kind, Operand, Severity
+from .finding import Applicability, Finding, Operand
 from .places import Places
 from .recorded import lost, offer
 from .resolve import examine, take_first
@@ -235,7 +236,6 @@ def _opaque(inference: Inference) -> list[Finding]:
             finding = _elsewhere(
                 prefix, item, name, Kind.NOT_ANALYSED, f"not analysed: {reason}", stages.OPAQUE
             )
-            finding.severity = Severity.WARNING
             result[*prefix, name] = finding
     return list(result.values())
 
@@ -272,7 +272,7 @@ def _elsewhere(prefix: Path, item: Inference, name: str, kind: Kind, message: st
     operands = operands_of(node, item.calls[name], prefix) or [Operand(("none",), Value(()))]
     return Finding(
         kind,
-        Severity.ERROR,
+        kind.severity,
         (*prefix, name),
         node.operation.class_name,
         Convention.NONE,

@@ -10,8 +10,8 @@ from ..rules.table import Family
 from ..shapes.broadcast import Column, Fit, align, fit, only_at
 from ..shapes.facts import sums_by_place
 from .batches import clash
+from .codes import Kind
 from .evidence import Evidence, Pair, beside_channels, weigh
-from .finding import Kind
 from .intent import is_written, states_pairs
 from .sites import Site
 

@@ -13,35 +13,9 @@ from ..rules.match import Match
 from ..rules.table import Kind as RuleKind
 from ..shapes.broadcast import Convention
 from . import stages
+from .codes import Kind, Severity
 from .decision import Decision, Remark
 from .evidence import Rank
-
-
-class Kind(str, enum.Enum):
-    """The kind of a fault, each with a code of its own."""
-
-    INCOMPATIBLE = "incompatible"
-    BATCH_MISALIGNED = "batch-misaligned"
-    AXIS_MISALIGNED = "axis-misaligned"
-    LAYOUT = "layout"
-    BATCH_SIZE = "batch-size"
-    GROWN = "grown"
-    UNPROVEN = "unproven"
-    NOT_ANALYSED = "not-analysed"
-
-    __str__ = str.__str__
-
-    @property
-    def code(self) -> str:
-        return f"RW{list(Kind).index(self) + 1:03d}"
-
-
-class Severity(str, enum.Enum):
-    ERROR = "error"
-    WARNING = "warning"
-    INFO = "info"
-
-    __str__ = str.__str__
 
 
 class Applicability(str, enum.Enum):

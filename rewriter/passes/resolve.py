@@ -21,6 +21,7 @@ from ..shapes.broadcast import Convention, broadcast, conflicting
 from . import stages
 from .batches import refusal
 from .candidates import candidates
+from .codes import Kind
 from .decision import Decision, FaultAt, Remark, Stage, remark
 from .evidence import Evidence, beside_channels, channel_on_space
 from .find import (
@@ -34,7 +35,7 @@ from .find import (
     strong,
     whole_fault,
 )
-from .finding import Applicability, Candidate, Finding, Kind, Severity
+from .finding import Applicability, Candidate, Finding
 from .intent import is_padded_to, is_stated
 from .ranking import decisive
 from .readings import matches, plan_of
@@ -86,12 +87,9 @@ def contradicted(site: Site, fault: FaultAt, rules: Sequence[Rule]) -> Finding:
 
 
 def _finding(site: Site, fault: Fault, found: list[Candidate]) -> Finding:
-    severity = {Kind.UNPROVEN: Severity.INFO, Kind.NOT_ANALYSED: Severity.WARNING}.get(
-        fault.kind, Severity.ERROR
-    )
     return Finding(
         fault.kind,
-        severity,
+        fault.kind.severity,
         site.path,
         site.node.operation.class_name,
         site.convention,

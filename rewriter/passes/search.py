@@ -12,8 +12,9 @@ from ..ir.axis import Value
 from ..ir.graph import Path
 from ..shapes.infer import Override
 from ..shapes.inference import Inference
+from .codes import Severity
 from .decision import FaultAt, Remark, remark
-from .finding import Candidate, Finding, Severity
+from .finding import Candidate, Finding
 from .suppositions import Suppositions, override
 
 # The finding of one node in an inference, None where nothing is wrong with it.

@@ -16,8 +16,9 @@ from ..shapes.call import ShapeError
 from ..shapes.inference import Inference
 from . import stages
 from .candidates import candidates
+from .codes import Kind, Severity
 from .decision import Decision, remark
-from .finding import Applicability, Candidate, Finding, Kind, Operand, Severity
+from .finding import Applicability, Candidate, Finding, Operand
 from .resolve import decide
 from .sites import LOOKED_AT, Site
 

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from ..ir.graph import Path
 from ..rules.table import Family
 from .analysis import Analysis
-from .finding import Finding, Kind, Severity
+from .codes import Kind, Severity
+from .finding import Finding
 from .sites import Site
 
 

@@ -13,7 +13,7 @@ from ..files.atomic import provisional
 from ..formats.registry import format_of, open_model
 from ..ir.graph import Graph
 from ..passes.analysis import Analysis
-from ..passes.finding import Severity
+from ..passes.codes import Severity
 from ..passes.pipeline import Outcome
 from .request import Prover, make_request
 from .verdict import PROVEN, disproved, failure, judged

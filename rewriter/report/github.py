@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from ..errors import shown
-from ..passes.finding import Finding, Severity
+from ..passes.codes import Severity
+from ..passes.finding import Finding
 from ..results import Report
 from .table import Reporter
-from .words import KINDS
 
 _LEVELS = {Severity.ERROR: "error", Severity.WARNING: "warning", Severity.INFO: "notice"}
 
@@ -16,7 +16,7 @@ _LEVELS = {Severity.ERROR: "error", Severity.WARNING: "warning", Severity.INFO: 
 def report(item: Report) -> str:
     """A line for each finding."""
     return "".join(
-        _command(_LEVELS[f.severity], item.path, f"{f.code} {KINDS[f.kind][0]}", message(f))
+        _command(_LEVELS[f.severity], item.path, f"{f.code} {f.kind.title}", message(f))
         for f in item.findings
     )
 

@@ -12,7 +12,7 @@ from ..results import Report
 from ..version import __version__
 from .alignment import alignment
 from .console import plain
-from .words import KINDS, complaint, count, labelled, operand_names, sizes_text, steps_text
+from .words import complaint, count, labelled, operand_names, sizes_text, steps_text
 
 _WIDTH = 100
 _ESCAPES = {"\b": "\\b", "\t": "\\t", "\n": "\\n", "\f": "\\f", "\r": "\\r", '"': '\\"', "\\": "\\\\"}
@@ -72,7 +72,7 @@ def _escaped(character: str) -> str:
 
 def _finding(item: Finding, choice: str) -> list[str]:
     comment = [
-        f"{item.severity} {item.code} {item.kind}: {KINDS[item.kind][0]}",
+        f"{item.severity} {item.code} {item.kind}: {item.kind.title}",
         "",
         *alignment(item.operands, item.convention, _WIDTH - 2, 2),
         "",

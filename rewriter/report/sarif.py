@@ -11,16 +11,15 @@ from collections.abc import Sequence
 from typing import Any
 
 from ..errors import shown
-from ..passes.finding import Finding, Kind, Severity
+from ..passes.codes import Kind, Severity
+from ..passes.finding import Finding
 from ..results import Report
 from . import as_json
 from .github import message
 from .table import Context, Reporter
-from .words import KINDS
 
 SCHEMA = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"
 _LEVELS = {Severity.ERROR: "error", Severity.WARNING: "warning", Severity.INFO: "note"}
-_USUAL = {Kind.UNPROVEN: "note", Kind.NOT_ANALYSED: "warning"}
 
 
 def log(items: Sequence[Report | tuple[str, str]]) -> dict[str, Any]:
@@ -55,14 +54,14 @@ def uri(path: str) -> str:
 
 
 def _rule(kind: Kind) -> dict[str, Any]:
-    title, text = KINDS[kind]
+    title, text = kind.title, kind.text
     return {
         "id": kind.code,
         "name": "".join(word.capitalize() for word in str(kind).split("-")),
         "shortDescription": {"text": f"{title[:1].upper()}{title[1:]}."},
         "fullDescription": {"text": text},
         "help": {"text": f"{text} 'rewriter explain MODEL NODE' shows what each rule makes of it."},
-        "defaultConfiguration": {"level": _USUAL.get(kind, "error")},
+        "defaultConfiguration": {"level": _LEVELS[kind.severity]},
     }
 
 

@@ -8,7 +8,8 @@ from typing import Any
 
 from ..errors import shown
 from ..formats.keras.spelling import line as keras_line
-from ..passes.finding import Candidate, Finding, Severity
+from ..passes.codes import Severity
+from ..passes.finding import Candidate, Finding
 from ..passes.placements import SUMMARIES
 from ..passes.rewrite import recorded_shape
 from ..passes.sites import DEFAULT_OPS
@@ -23,7 +24,6 @@ from .table import Reporter
 from .words import (
     COLOURS,
     CONVENTIONS,
-    KINDS,
     complaint,
     convention_of,
     count,
@@ -85,7 +85,7 @@ def show_finding(item: Finding, rules: Sequence[Rule], width: int, done: bool = 
 
     ``done`` says that the repair was made.
     """
-    title = f"{item.code} {item.kind}: {KINDS[item.kind][0]}"
+    title = f"{item.code} {item.kind}: {item.kind.title}"
     lines = [f"{paint(str(item.severity), COLOURS[item.severity], 'bold')} {title}"]
     lines += labelled("node", [f"{paint(shown(item.node), 'bold')} ({op_text(item)})"], width)
     lines += ["", *alignment(item.operands, item.convention, width, 4), ""]

@@ -8,48 +8,12 @@ from collections.abc import Iterable, Sequence
 from ..errors import shown
 from ..ir.axis import Value
 from ..ir.size import Size
-from ..passes.finding import LITERAL, Finding, Kind, Operand, Severity
+from ..passes.codes import Severity
+from ..passes.finding import LITERAL, Finding, Operand
 from ..passes.sites import Site
 from ..rules.lower import RESULT, Step
 from ..shapes.broadcast import Convention
 from .console import columns, pad
-
-# What each kind of finding is called, and what it is.
-KINDS: dict[Kind, tuple[str, str]] = {
-    Kind.INCOMPATIBLE: (
-        "the operands do not fit",
-        "Two axes that meet have different sizes, and neither is 1: the operation raises whatever the batch.",
-    ),
-    Kind.BATCH_MISALIGNED: (
-        "the batch meets another axis",
-        "The batch of one operand lines up with another axis of the other. This runs at batch 1, is silently wrong at "
-        "a batch of the other axis's size, and raises otherwise.",
-    ),
-    Kind.AXIS_MISALIGNED: (
-        "it runs along the wrong axis",
-        "The sizes fit, but the axes that meet are not those that belong together: the result is silently wrong.",
-    ),
-    Kind.LAYOUT: (
-        "channels last meets channels first",
-        "The operands hold the same axes in different orders. Where the sizes are equal the result is silently wrong.",
-    ),
-    Kind.BATCH_SIZE: (
-        "the batches have different sizes",
-        "Both operands state a batch size, and the sizes differ.",
-    ),
-    Kind.GROWN: (
-        "the product is larger than both operands",
-        "Missing axes make every entry of one operand meet every entry of the other, such as (B, 1) * (B) = (B, B).",
-    ),
-    Kind.UNPROVEN: (
-        "nothing proves that the operands fit",
-        "Sizes that are only known when the model runs have to be equal, and nothing in the file says that they are.",
-    ),
-    Kind.NOT_ANALYSED: (
-        "what it computes is not known",
-        "What this node computes is not known without running code: a fault in it or after it can go unseen.",
-    ),
-}
 
 CONVENTIONS: dict[Convention, str] = {
     Convention.MERGE: "keras.layers.Multiply takes axis 0 of every operand as the batch and inserts missing axes "

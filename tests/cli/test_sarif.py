@@ -8,7 +8,7 @@ import urllib.parse
 import jsonschema
 import pytest
 
-from rewriter.passes.finding import Kind
+from rewriter.passes.codes import Kind
 from rewriter.report import sarif
 from tests.cli.common import MODELS, model, run
 

@@ -11,7 +11,7 @@ import pytest
 from keras import layers
 
 import rewriter
-from rewriter.passes.finding import Kind
+from rewriter.passes.codes import Kind
 from tests import support
 from tests.mutation.edits import read_config, references, write_config
 

@@ -13,7 +13,7 @@ from keras import layers, ops
 import rewriter
 from rewriter.formats.registry import open_model
 from rewriter.ir.axis import Role
-from rewriter.passes.finding import Kind
+from rewriter.passes.codes import Kind
 from rewriter.shapes.infer import infer
 from tests import support
 from tests.mutate import read_config, references, write_config

@@ -13,7 +13,7 @@ import rewriter
 from rewriter.formats.registry import open_model
 from rewriter.ir.graph import node_name
 from rewriter.ir.size import is_unknown
-from rewriter.passes.finding import Severity
+from rewriter.passes.codes import Severity
 from rewriter.shapes.infer import infer
 from rewriter.shapes.inference import Inference
 from tests.ir.evaluate import evaluate
