@@ -1,4 +1,4 @@
-"""The kinds of findings, one row each: name, code, severity, title, and what it is.
+"""The kinds of findings, one row each: name, code, severity, summary, and what it is.
 
 A code is for good: people suppress and look up findings by it. A new kind takes the next number.
 """
@@ -21,13 +21,13 @@ class Kind(str, enum.Enum):
 
     code: str
     severity: Severity
-    title: str
+    summary: str
     text: str
 
-    def __new__(cls, name: str, code: str, severity: Severity, title: str, text: str) -> Kind:
+    def __new__(cls, name: str, code: str, severity: Severity, summary: str, text: str) -> Kind:
         kind = str.__new__(cls, name)
         kind._value_ = name
-        kind.code, kind.severity, kind.title, kind.text = code, severity, title, text
+        kind.code, kind.severity, kind.summary, kind.text = code, severity, summary, text
         return kind
 
     INCOMPATIBLE = (

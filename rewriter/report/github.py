@@ -16,7 +16,7 @@ _LEVELS = {Severity.ERROR: "error", Severity.WARNING: "warning", Severity.INFO: 
 def report(item: Report) -> str:
     """A line for each finding."""
     return "".join(
-        _command(_LEVELS[f.severity], item.path, f"{f.code} {f.kind.title}", message(f))
+        _command(_LEVELS[f.severity], item.path, f"{f.code} {f.kind.summary}", message(f))
         for f in item.findings
     )
 

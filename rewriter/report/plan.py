@@ -72,7 +72,7 @@ def _escaped(character: str) -> str:
 
 def _finding(item: Finding, choice: str) -> list[str]:
     comment = [
-        f"{item.severity} {item.code} {item.kind}: {item.kind.title}",
+        f"{item.severity} {item.code} {item.kind}: {item.kind.summary}",
         "",
         *alignment(item.operands, item.convention, _WIDTH - 2, 2),
         "",

@@ -54,7 +54,7 @@ def uri(path: str) -> str:
 
 
 def _rule(kind: Kind) -> dict[str, Any]:
-    title, text = kind.title, kind.text
+    title, text = kind.summary, kind.text
     return {
         "id": kind.code,
         "name": "".join(word.capitalize() for word in str(kind).split("-")),

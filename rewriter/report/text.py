@@ -85,7 +85,7 @@ def show_finding(item: Finding, rules: Sequence[Rule], width: int, done: bool = 
 
     ``done`` says that the repair was made.
     """
-    title = f"{item.code} {item.kind}: {item.kind.title}"
+    title = f"{item.code} {item.kind}: {item.kind.summary}"
     lines = [f"{paint(str(item.severity), COLOURS[item.severity], 'bold')} {title}"]
     lines += labelled("node", [f"{paint(shown(item.node), 'bold')} ({op_text(item)})"], width)
     lines += ["", *alignment(item.operands, item.convention, width, 4), ""]
