@@ -88,9 +88,12 @@ def proven_fault(site: Site) -> Fault | None:
 
 
 def _holds_samples(site: Site, axis: Axis) -> bool:
-    """True for the first axis of a constant that has every axis of the others: one entry for each sample of a batch."""
-    return any(
-        o.value.is_constant and o.value.axes and o.value.axes[0] is axis and _of_one_rank(site)
+    """True for the first axis of a constant that has every axis of the others: one entry for each sample of a batch.
+
+    Of a row of numbers against one number for each sample, nobody knows: those may be all pairs.
+    """
+    return _of_one_rank(site) and any(
+        o.value.is_constant and len(o.value.axes or ()) > 1 and (o.value.axes or ())[0] is axis
         for o in site.operands
     )
 
