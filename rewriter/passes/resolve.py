@@ -178,20 +178,20 @@ def _unrecorded(site: Site, rules: Sequence[Rule]) -> Finding | None:
 
 
 def _is_opened(site: Site, recorded: Sequence[int | None]) -> bool:
-    """True where the file records an open size for the result and numbers for every operand there: no operation that
-    broadcasts makes one of the other, so that an operand had the batch there."""
+    """True where the file records an open size for the result and a number for every operand there: no operation that
+    broadcasts makes one of the other, so that an operand had the batch there. All else is as recorded; of a record of
+    open sizes alone only a 1 says so."""
     refs = [site.reference(k) for k in range(len(site.operands))]
     as_stated = all(
         ref is None or (ref.shape is not None and list(ref.shape) == value.shape)
         for ref, value in zip(refs, site.values, strict=True)
     )
-    result = _result(site)
-    return (
-        as_stated
-        and site.convention is not Convention.NONE
-        and len(recorded) == len(result)
-        and any(r is None and isinstance(a.size, int) for r, a in zip(recorded, result, strict=True))
-    )
+    result = [a.size if isinstance(a.size, int) else None for a in _result(site)]
+    if not as_stated or site.convention is Convention.NONE or len(recorded) != len(result):
+        return False
+    others = [(r, n) for r, n in zip(recorded, result, strict=True) if r != n]
+    known = any(r is not None for r in recorded)
+    return bool(others) and all(r is None and (known or n == 1) for r, n in others)
 
 
 def _lost_above(site: Site) -> bool:

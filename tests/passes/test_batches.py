@@ -389,6 +389,14 @@ def test_a_constant_of_several_samples_that_meets_the_batch_is_found(meet, sampl
     assert f"at batch {samples} only" in finding.message and "store one sample of it" in finding.why
 
 
+def test_a_row_of_constants_is_no_batch(tmp_path):
+    """A Fourier embedding of the time that lost its axis: (B,) by (16,), each with each."""
+    t = keras.Input(())
+    model = keras.Model(t, Multiply()(t, numbers(16)))
+    (finding,) = rewriter.check(saved(model, tmp_path), ops="all").findings
+    assert "b, f -> b f" in [c.equation for c in finding.candidates]
+
+
 # -- valid -----------------------------
 def all_ones() -> keras.Model:
     x, y = keras.Input(batch_shape=(1, 12, 8)), keras.Input(batch_shape=(1, 1, 8))
