@@ -22,8 +22,8 @@ def parse(data: bytes, what: str) -> Any:
         what: what it is, for messages.
 
     Raises:
-        BadFileError: empty, not UTF-8 (a byte order mark may stand in front), not JSON, a key twice in one object, half
-            a surrogate pair in a text, a number of too many digits, or nested too deep.
+        BadFileError: empty, not UTF-8 (a byte order mark may stand in front), not JSON, a key twice in one object,
+            half a surrogate pair in a text, a number of too many digits, or nested too deep.
         UnsupportedError: more values than fit into a reasonable amount of memory.
     """
     if not data:

@@ -15,7 +15,7 @@ import pytest
 
 from rewriter.cli import main
 from tests.cli.hostile import layer, tensor
-from tests.hostile.configs import FUNCTION, OWN, REFUSED, UNKNOWN, Case, data
+from tests.hostile.configs import FUNCTION, OWN, data
 from tests.hostile.make import (
     SHAPE,
     argument,
@@ -31,34 +31,6 @@ from tests.hostile.make import (
 )
 
 ROOT = Path(__file__).resolve().parents[2]
-
-
-@pytest.mark.parametrize("command", ["check", "shapes", "explain", "repair"])
-@pytest.mark.parametrize("case", REFUSED, ids=lambda case: case.name)
-def test_refused(case: Case, command: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
-    path, target = tmp_path / "model.json", tmp_path / "out.json"
-    output = ["-o", str(target)] if command == "repair" else []
-    path.write_bytes(data(case.file))
-    assert main([command, str(path), *output]) == 2
-    captured = capsys.readouterr()
-    assert captured.err.startswith(f"error: {path}"[:200])
-    assert case.words in captured.err
-    assert captured.err.count("\n") == 1
-    assert len(captured.err) < 1000
-    assert "internal" not in captured.err
-    assert [p.name for p in tmp_path.iterdir()] == ["model.json"]
-    path.write_bytes(data(case.twin))
-    assert main([command, str(path), *output]) == 0
-    assert not capsys.readouterr().err
-
-
-@pytest.mark.parametrize(("name", "class_name", "config", "entry"), UNKNOWN, ids=[row[0] for row in UNKNOWN])
-def test_not_analysed(name: str, class_name: str, config: Any, entry: Any, tmp_path: Path, capsys: Any):
-    path = tmp_path / "model.json"
-    path.write_bytes(data(one(class_name, config, **entry)))
-    for ops in ("multiply", "all"):
-        assert main(["check", str(path), "--ops", ops]) == 1
-        assert "not-analysed" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("module", [*OWN, "left out"])

@@ -12,24 +12,7 @@ from onnx import helper
 
 from rewriter.cli import main
 from rewriter.formats.onnx.names import elsewhere
-from tests.hostile.onnx_files import CASES, OnnxCase, model, outside, saved, scaled, spoiled
-
-
-@pytest.mark.parametrize("command", ["check", "shapes", "explain", "repair"])
-@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
-def test_refused(case: OnnxCase, command: str, tmp_path: Path, capsys: Any):
-    path, target = tmp_path / "model.onnx", tmp_path / "out.onnx"
-    output = ["-o", str(target), "--no-verify"] if command == "repair" else []
-    path.write_bytes(spoiled(case))
-    assert main([command, str(path), *output]) == 2
-    error = capsys.readouterr().err
-    assert error.startswith("error: ")
-    assert case.words in error
-    assert error.count("\n") == 1
-    assert "internal" not in error
-    assert [p.name for p in tmp_path.iterdir()] == ["model.onnx"]
-    path.write_bytes(saved(case.base()))
-    assert main([command, str(path), *output]) == 0
+from tests.hostile.onnx_files import model, outside, saved, scaled
 
 
 def test_an_operator_that_the_file_defines_itself_is_not_analysed(tmp_path: Path, capsys: Any):

@@ -59,7 +59,7 @@ def lookup(call: Emitter) -> Tensor:
 def looked_up(call: Emitter, x: Tensor, strings: bool, mode: str) -> Tensor:
     words = _vocabulary(call, strings, mode)
     for name in ("mask_token", "oov_token"):
-        if not isinstance(call.get(name), (str, int, type(None))):
+        if not isinstance(call.get(name), (str if strings else int, type(None))):
             raise call.bad(name, call.get(name), "a word" if strings else "a whole number")
     spare = call.integer("num_oov_indices", 0, 1)
     mask = call.get("mask_token", "" if call.operation.class_name == "TextVectorization" else None)
@@ -71,6 +71,8 @@ def looked_up(call: Emitter, x: Tensor, strings: bool, mode: str) -> Tensor:
         # What is masked is 0, or counts as nothing where categories are counted.
         table[mask] = 0 if mode == "int" else _DROPPED
     missing = (1 if mask is not None and mode == "int" else 0) if spare == 1 else -1
+    if strings and x.dtype != "string":
+        raise Refused(f"it looks up text, and takes {x.dtype}")
     if not strings:
         x = call.cast(x, "int64")
     found = _mapped(call, x, table, missing, "int64")

@@ -1,0 +1,68 @@
+"""``python -m tests.hostile.watched FOLDER NAME...``: rows of the table in every command, watched by an audit hook.
+
+A line of JSON for each row: its name, the exit status of each command, and what was opened, connected to or started
+beside the model, what is written, and Python's own files.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+_FORBIDDEN = ("socket.", "subprocess.", "os.system", "os.exec", "os.fork", "os.posix_spawn", "pickle.", "urllib.",
+              "ctypes.dlopen")  # fmt: skip
+
+
+def watch(own: tuple[str, ...]) -> list[str]:
+    """Forbid and note what a file could make a command do; files below ``own`` may be opened."""
+    seen: list[str] = []
+
+    def hook(event: str, args: tuple[Any, ...]) -> None:
+        if event == "open" and isinstance(args[0], (str, bytes)):
+            path = os.path.realpath(os.fsdecode(args[0]))
+            if path.startswith(own):
+                return
+            seen.append(f"open {path}")
+        elif event.startswith(_FORBIDDEN):
+            seen.append(f"{event} {args!r:.200}")
+        else:
+            return
+        raise PermissionError(seen[-1])
+
+    sys.addaudithook(hook)
+    return seen
+
+
+def main(folder: str, names: list[str]) -> int:
+    import numpy
+    import onnx
+
+    import rewriter
+    from rewriter.cli import main as command
+    from tests.hostile.table import ROWS, commands
+
+    by_name = {row.name: row for row in ROWS}
+    own = [folder, sys.prefix, sys.base_prefix, *(m.__file__ for m in (rewriter, onnx, numpy)), os.devnull]
+    places = [os.path.dirname(p) if os.path.isfile(p) else p for p in own]
+    root = str(Path(__file__).resolve().parents[2])
+    seen = watch((*map(os.path.realpath, (*places, root)), "/proc/", "/sys/"))
+    for number, name in enumerate(names):
+        here = Path(folder) / str(number)
+        here.mkdir()
+        path = by_name[name].make(here)
+        del seen[:]
+        statuses = []
+        for words in commands(path, here):
+            with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
+                statuses.append([words[0], command(words)])
+        print(json.dumps([name, statuses, seen]), flush=True)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1], sys.argv[2:]))
