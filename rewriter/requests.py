@@ -97,6 +97,8 @@ def check_files(
         other = next((name for name, used in taken if same_file(used, path)), None)
         if other is not None:
             raise UsageError(f"{words} is {other} itself: choose another name", os.fspath(path))
+        if _within(path, source.path):
+            raise UsageError(f"{words} is in the input's folder: choose another place", os.fspath(path))
         taken.append((words, path))
 
 
@@ -113,14 +115,23 @@ def same_file(a: Path, b: Path) -> bool:
         return False
 
 
+def _within(path: Path, folder: Path) -> bool:
+    """Whether a file would stand in a folder, or below it."""
+    if not os.path.isdir(folder):
+        return False
+    return os.path.realpath(path).startswith(os.path.join(os.path.realpath(folder), ""))
+
+
 # -- what a name says of the format -----------------------------
 def fits(path: Path, form: str) -> bool:
     """Whether a name says that its file is of a format of ``formats.registry``."""
-    from .formats.registry import format_of
+    from .formats.registry import format_for, format_of
 
     suffixes = format_of(form).suffixes
     name = os.path.basename(os.fspath(path)).lower()
-    return not suffixes or any(name.endswith(suffix) and name != suffix for suffix in suffixes)
+    if not suffixes:
+        return format_for(path) is None
+    return any(name.endswith(suffix) and name != suffix for suffix in suffixes)
 
 
 def check_onnx(path: Path, source: ModelFile) -> None:
@@ -138,4 +149,6 @@ def wrong_suffix(path: Path, form: str) -> UsageError:
     own, other = format_of(form), format_for(path)
     ends = " or ".join(dict.fromkeys((*own.suffixes, *format_of("onnx").suffixes)))
     said = f"{other.words} is not written from {own.words}" if other is not None else "it says no format"
+    if not own.suffixes:
+        return UsageError(f"{said}: name a new folder, or a file that ends in {ends}", os.fspath(path))
     return UsageError(f"{said}: the output's name ends in {ends}", os.fspath(path))

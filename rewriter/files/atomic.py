@@ -49,11 +49,11 @@ def atomic_write(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
 
 @contextlib.contextmanager
 def provisional(path: str | os.PathLike[str], suffix: str, keep: bool = True) -> Iterator[str]:
-    """A free name beside `path` for a file that becomes `path` when the block ends well, and is removed otherwise.
+    """A free name beside `path` for what becomes `path` when the block ends well, and is removed otherwise.
 
     Args:
         suffix: what the name ends in, for readers that go by it.
-        keep: False for a file that is removed in any case.
+        keep: False for what is removed in any case.
 
     Raises:
         OutputError: as `atomic_write`.
@@ -69,8 +69,39 @@ def provisional(path: str | os.PathLike[str], suffix: str, keep: bool = True) ->
             error.about = target
         raise
     finally:
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(temporary)
+        _remove(temporary)
+
+
+@contextlib.contextmanager
+def atomic_folder(path: str | os.PathLike[str]) -> Iterator[str]:
+    """A new folder that becomes `path` when the block ends well, and vanishes with what is in it when it does not.
+
+    Raises:
+        OutputError: as `atomic_write`; a folder at `path` is not replaced.
+    """
+    target, temporary = _beside(path)
+    if os.path.lexists(target):
+        raise OutputError("there is a file of this name already, and a folder takes no file's place", target)
+    with _creating(target):
+        os.mkdir(temporary)
+    try:
+        try:
+            yield temporary
+        except OSError as error:
+            raise OutputError(f"cannot be written: {_reason(error)}", target) from error
+        with _renaming(target):
+            os.rename(temporary, target)
+    finally:
+        _remove(temporary)
+
+
+def _remove(path: str) -> None:
+    """Remove a file, or a folder with what is in it, if it is there."""
+    if os.path.isdir(path) and not os.path.islink(path):
+        shutil.rmtree(path, ignore_errors=True)
+        return
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(path)
 
 
 @contextlib.contextmanager

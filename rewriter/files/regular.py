@@ -8,7 +8,7 @@ import stat
 from ..errors import BadFileError
 
 # What a platform lacks is 0: on Windows no pipe stands at a path, and files are text unless they are said not to be.
-_FLAGS = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
+FLAGS = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
 
 _LFS = b"version https://git-lfs.github.com/spec/"
 
@@ -27,7 +27,7 @@ def open_regular(path: str | os.PathLike[str]) -> tuple[int, os.stat_result]:
     """
     try:
         _check(os.stat(path))
-        descriptor = os.open(path, _FLAGS)
+        descriptor = os.open(path, FLAGS)
     except FileNotFoundError:
         raise BadFileError("no such file") from None
     except (OSError, ValueError) as error:

@@ -40,6 +40,7 @@ class Format:
         is_one: whether a path is a file of it.
         open: opens one; raises BadFileError or UnsupportedError.
         runtime: what runs it for a proof, a name of ``proof.runtimes``; "" where nothing does.
+        contract: its name in a report, where several rows are one format in different containers.
     """
 
     name: str
@@ -48,6 +49,12 @@ class Format:
     is_one: Callable[[File], bool]
     open: Callable[[str], ModelFile]
     runtime: str = ""
+    contract: str = ""
+
+    @property
+    def reported(self) -> str:
+        """Its name in a report."""
+        return self.contract or self.name
 
     @property
     def suffix(self) -> str:
@@ -59,6 +66,13 @@ def _archive(path: str) -> ModelFile:
     from .keras.archive import KerasArchive
 
     return KerasArchive(path)
+
+
+def _keras_folder(path: str) -> ModelFile:
+    from ..files.folder import Folder
+    from .keras.archive import KerasArchive
+
+    return KerasArchive(path, Folder(path))
 
 
 def _json(path: str) -> ModelFile:
@@ -78,6 +92,10 @@ def _saved_model(path: str) -> ModelFile:
 
 
 def _hdf5(path: str) -> ModelFile:
+    if path.lower().endswith(".weights.h5"):
+        raise UnsupportedError(
+            "weights without their model: load them into the model, and save that as .keras"
+        )
     raise UnsupportedError("an HDF5 model (.h5): load it in Keras and save it as .keras")
 
 
@@ -93,6 +111,15 @@ FORMATS = (
         (),
         lambda file: file.folder and os.path.exists(os.path.join(file.path, "saved_model.pb")),
         _saved_model,
+    ),
+    Format(  # of model.save(path, zipped=False)
+        "keras-folder",
+        "a Keras folder",
+        (),
+        lambda file: file.folder and os.path.exists(os.path.join(file.path, "config.json")),
+        _keras_folder,
+        "keras",
+        "keras-v3",
     ),
     Format(
         "",

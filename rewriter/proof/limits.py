@@ -41,6 +41,8 @@ def memory(files: Iterable[str], numbers: int = 0, stored: bool = True) -> int:
     for path in files:
         with contextlib.suppress(OSError):
             size += os.path.getsize(path)
+            for folder, _, names in os.walk(path):  # nothing where it is a file
+                size += sum(os.path.getsize(os.path.join(folder, name)) for name in names)
     more = 0 if stored else _UNSTATED
     return _BASE + _PER_CORE * _CORES + _PER_BYTE * size + min(_PER_NUMBER * numbers, _MOST_NUMBERS) + more
 

@@ -8,6 +8,7 @@ from dataclasses import asdict
 from typing import Any
 
 from ..errors import shown
+from ..formats.registry import format_of
 from ..ir.axis import Value
 from ..ir.graph import Path
 from ..passes.changes import Changes, State
@@ -28,7 +29,7 @@ def report(item: Report) -> dict[str, Any]:
     data: dict[str, Any] = {
         "schema": SCHEMA,
         "model": item.path,
-        "format": item.format,
+        "format": format_of(item.format).reported,
         "nodes": item.nodes,
         "multiplies": item.multiplies,
         "verdicts": asdict(item.verdicts),

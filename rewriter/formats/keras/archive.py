@@ -1,4 +1,7 @@
-"""A ``.keras`` archive: its graph, and a copy with a changed graph in which every layer keeps its own weights."""
+"""A ``.keras`` archive, or a folder with the same files: its graph, and a copy with a changed graph.
+
+In the copy every layer keeps its own weights.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +12,7 @@ from functools import cached_property
 from typing import Any
 
 from ...errors import BadFileError, UnsupportedError, shown
+from ...files.folder import Folder, copy_folder
 from ...files.hdf5 import Hdf5Index, relink
 from ...files.json import parse
 from ...files.zip import Archive, Patch, rewrite
@@ -30,6 +34,9 @@ _MAX_ASSET = 1 << 30
 class KerasArchive:
     """A ``.keras`` file opened for reading. ``graph`` is the model; changes to it are written by ``write``.
 
+    Args:
+        folder: the folder at the path, where the files are not in an archive.
+
     Raises:
         BadFileError: not such an archive, damaged, or hostile.
         UnsupportedError: a subclassed model without a graph, or a form of another Keras.
@@ -37,12 +44,12 @@ class KerasArchive:
 
     spell = staticmethod(spell)
 
-    def __init__(self, path: str | os.PathLike[str]) -> None:
+    def __init__(self, path: str | os.PathLike[str], folder: Folder | None = None) -> None:
         self.path = os.fspath(path)
-        self.archive = Archive(path)
+        self.archive: Archive | Folder = Archive(path) if folder is None else folder
         try:
             if _CONFIG not in self.archive:
-                raise BadFileError(f"the archive has no {_CONFIG}: it is not a saved Keras model")
+                raise BadFileError(f"the {self._what} has no {_CONFIG}: it is not a saved Keras model")
             self.metadata = self._metadata()
             self.entry = parse(self.archive.read(_CONFIG, _MAX_CONFIG), _CONFIG)
             self.graph = read_model(self.entry)
@@ -51,8 +58,18 @@ class KerasArchive:
             raise
 
     @property
+    def _what(self) -> str:
+        return "folder" if isinstance(self.archive, Folder) else "archive"
+
+    @property
     def format(self) -> str:
-        return "keras-v2" if str(self.metadata.get("keras_version", "3")).startswith("2.") else "keras-v3"
+        if isinstance(self.archive, Folder):
+            return "keras-folder"
+        return "keras-v2" if self._of_keras_2 else "keras-v3"
+
+    @property
+    def _of_keras_2(self) -> bool:
+        return str(self.metadata.get("keras_version", "3")).startswith("2.")
 
     @property
     def saved_by(self) -> str:
@@ -94,13 +111,15 @@ class KerasArchive:
         return parameter_counts(self.graph, self._index) if _WEIGHTS in self.archive else None
 
     def beside(self) -> list[str]:
-        """All of it is in the archive."""
-        return []
+        """All of it is in the archive; of a folder all files in it."""
+        if isinstance(self.archive, Archive):
+            return []
+        return [os.path.join(self.path, name) for name in self.archive.names() if not name.endswith("/")]
 
     def asset(self, name: str) -> bytes:
         """A file that a layer saved beside its weights. Raises BadFileError without it."""
         if name not in self.archive:
-            raise BadFileError(f"the archive has no {shown(name)}")
+            raise BadFileError(f"the {self._what} has no {shown(name)}")
         return self.archive.read(name, _MAX_ASSET)
 
     def close(self) -> None:
@@ -120,17 +139,23 @@ class KerasArchive:
         """
         entry = model_entry(self.entry, self.graph, self.metadata.get("keras_version"))
         if entry is self.entry:
-            rewrite(self.archive, target)
+            self._copy(target)
             return
-        if self.format == "keras-v2":
+        if self._of_keras_2:
             raise UnsupportedError(
                 "saved by Keras 2, which cannot load the inserted operations; save it with Keras 3"
             )
         if _WEIGHTS not in self.archive:
-            raise BadFileError(f"the archive has no {_WEIGHTS}: its weights cannot be carried over")
+            raise BadFileError(f"the {self._what} has no {_WEIGHTS}: its weights cannot be carried over")
         replace = {_CONFIG: json.dumps(entry).encode()}
         patches, renamed = self._weight_changes()
-        rewrite(self.archive, target, replace, {_WEIGHTS: patches}, renamed)
+        self._copy(target, replace, {_WEIGHTS: patches}, renamed)
+
+    def _copy(self, target: str | os.PathLike[str], *changes: Any) -> None:
+        if isinstance(self.archive, Folder):
+            copy_folder(self.archive, target, *changes)
+        else:
+            rewrite(self.archive, target, *changes)
 
     def _weight_changes(self) -> tuple[list[Patch], dict[str, str]]:
         """The byte patches that give every layer its own weights under the new names, and the new names of assets."""

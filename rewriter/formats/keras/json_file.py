@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 
-from ...errors import BadFileError
+from ...errors import BadFileError, UnsupportedError
 from ...files.atomic import atomic_write
 from ...files.json import parse
 from ...files.regular import read_regular
@@ -28,6 +28,10 @@ class KerasJson:
         self.path = os.fspath(path)
         self.data = read_regular(self.path, _MAX_SIZE)
         self.entry = parse(self.data, "the file")
+        if isinstance(self.entry, dict) and "weight_map" in self.entry:
+            raise UnsupportedError(
+                "the list of a model's sharded weights, without the model: load them into it, and save that as .keras"
+            )
         self.graph = read_model(self.entry)
 
     def load_weights(self) -> None:
