@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 from .errors import RewriterError, UsageError
 from .ir.graph import Graph, path_text
 from .passes.analysis import Analysis, analyse
+from .passes.candidate import Candidate
 from .passes.changes import Changes, changes
-from .passes.finding import Candidate
 from .passes.pipeline import Outcome, rehearse
 from .passes.pipeline import repair as repair_graph
 from .passes.plan import choice_text, worded

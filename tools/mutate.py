@@ -51,7 +51,8 @@ from rewriter.formats.keras.spelling import spell  # noqa: E402
 from rewriter.formats.registry import open_model  # noqa: E402
 from rewriter.ir.graph import Path as NodePath  # noqa: E402
 from rewriter.passes.analysis import analyse  # noqa: E402
-from rewriter.passes.finding import Argument, Candidate, Finding  # noqa: E402
+from rewriter.passes.candidate import Candidate  # noqa: E402
+from rewriter.passes.finding import Argument, Finding  # noqa: E402
 from rewriter.passes.rewrite import Rewriter  # noqa: E402
 from rewriter.passes.sites import DEFAULT_OPS, OPS  # noqa: E402
 from rewriter.rules.table import builtin  # noqa: E402

@@ -16,11 +16,12 @@ from ..shapes.broadcast import Convention
 from ..shapes.infer import infer
 from ..shapes.inference import Inference
 from . import stages
+from .candidate import Applicability
 from .codes import Kind, Severity
 from .contractions import suspects
 from .decision import Decision, Stage
 from .downstream import Trials
-from .finding import Applicability, Finding, Operand
+from .finding import Finding, Operand
 from .places import Places
 from .recorded import lost, offer
 from .resolve import examine, take_first

@@ -7,8 +7,9 @@ from collections.abc import Sequence
 from ..ir.axis import Axis, Role
 from ..shapes.broadcast import fixes_batch
 from . import stages
-from .decision import Decision, Remark, remark
-from .finding import LITERAL, Candidate, Operand
+from .candidate import Candidate, Remark, remark
+from .decision import Decision
+from .finding import LITERAL, Operand
 
 Pair = tuple[Operand, Operand]
 

@@ -14,10 +14,9 @@ from ..rules.table import Kind as RuleKind
 from ..shapes.broadcast import Convention
 from ..shapes.written import summed_axes
 from . import batches
-from .decision import Remark, remark
+from .candidate import Candidate, Remark, remark
 from .evidence import Rank, demand, weigh
 from .find import operand_axes
-from .finding import Candidate
 from .intent import (
     fills_units,
     is_moved,

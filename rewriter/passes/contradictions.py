@@ -16,8 +16,8 @@ from ..ir.size import Size
 from ..shapes.call import Call
 from ..shapes.infer import Override
 from ..shapes.stated import disagreements
+from .candidate import Candidate
 from .decision import FaultAt
-from .finding import Candidate
 from .suppositions import Suppositions, override
 
 _MAX_RANK = 5

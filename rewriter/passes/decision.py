@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ..errors import shown
 from ..ir.graph import Path, path_text
-
-if TYPE_CHECKING:
-    from .finding import Candidate
-    from .ranking import Criterion
+from .candidate import Candidate, Remark
+from .ranking import Criterion
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,18 +36,6 @@ class FaultAt:
 
     def __str__(self) -> str:
         return f"{quoted(self.path)}: {self.text}"
-
-
-@dataclass(frozen=True, slots=True)
-class Remark:
-    """A row of ``stages.REMARKS`` with its details: a reason against a reading, or what else is known of a node."""
-
-    name: str
-    details: Mapping[str, Any] = field(default_factory=dict)
-
-
-def remark(name: str, **details: Any) -> Remark:
-    return Remark(name, details)
 
 
 @dataclass(frozen=True, slots=True)

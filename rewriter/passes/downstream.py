@@ -18,10 +18,11 @@ from ..shapes.call import Call, known
 from ..shapes.infer import Override
 from ..shapes.stated import disagreements
 from . import stages
+from .candidate import Applicability, Candidate, remark
 from .codes import Severity
 from .contradictions import contradictions, other_orders, turned
-from .decision import Decision, FaultAt, remark
-from .finding import Applicability, Candidate, Finding
+from .decision import Decision, FaultAt
+from .finding import Finding
 from .resolve import choose, refuse, take_first
 from .search import MAX_RESULTS, Answer, Reexamine, Search, Searcher, by_sizes, standing
 from .suppositions import Suppositions, override

@@ -2,31 +2,16 @@
 
 from __future__ import annotations
 
-import enum
 from dataclasses import dataclass, field
 from typing import Any
 
 from ..ir.axis import Value
 from ..ir.graph import Path, path_text
-from ..rules.lower import Plan
-from ..rules.match import Match
-from ..rules.table import Kind as RuleKind
 from ..shapes.broadcast import Convention
 from . import stages
+from .candidate import Candidate, Remark
 from .codes import Kind, Severity
-from .decision import Decision, Remark
-from .evidence import Rank
-
-
-class Applicability(str, enum.Enum):
-    """``safe``: evidence decides. ``unsafe``: a first-ranked guess. ``display``: a person must choose."""
-
-    SAFE = "safe"
-    UNSAFE = "unsafe"
-    DISPLAY = "display"
-
-    __str__ = str.__str__
-
+from .decision import Decision
 
 LITERAL = "literal"
 
@@ -42,34 +27,6 @@ class Operand:
     def source(self) -> str:
         """The node that it comes from as it is shown, or ``LITERAL``."""
         return path_text(self.path) or LITERAL
-
-
-@dataclass(slots=True)
-class Candidate:
-    """One thing that the node can mean, and the nodes that it comes to.
-
-    ``swapped`` is set where the operands stand in the other order than in the rule, ``generic`` where the rule only
-    completes the list of readings. ``needs_evidence`` is set where it transposes, regroups or sums an operand and
-    nothing but sizes speaks for that; ``doubt`` says why nobody but the user can choose it.
-
-    ``rank`` is its evidence in the order of ``passes.ranking.CRITERIA``, strongest kind first.
-    """
-
-    rule: str
-    match: Match
-    plan: Plan
-    kind: RuleKind
-    swapped: bool = False
-    rank: Rank = field(default_factory=Rank)
-    generic: bool = False
-    needs_evidence: bool = False
-    doubt: Remark | None = None
-    evidence: list[str] = field(default_factory=list)
-    applicability: Applicability = Applicability.DISPLAY
-
-    @property
-    def equation(self) -> str:
-        return str(self.match.equation)
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,8 +19,8 @@ from collections.abc import Collection, Sequence
 
 from ..ir.axis import SPATIAL, Axis, Role, Value
 from ..shapes.broadcast import Column, positions
+from .candidate import Candidate
 from .evidence import Pair
-from .finding import Candidate
 from .sites import Site
 
 Axes = tuple[Axis, ...]

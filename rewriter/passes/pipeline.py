@@ -12,9 +12,10 @@ from ..rules.table import Rule
 from ..shapes.infer import infer
 from . import stages
 from .analysis import Analysis, analyse, is_open
+from .candidate import Candidate
 from .codes import Severity
 from .decision import Decision
-from .finding import Candidate, Finding
+from .finding import Finding
 from .places import Places
 from .readings import as_written
 from .recorded import lost

@@ -18,7 +18,8 @@ from ..files import toml
 from ..rules.notation import parse
 from ..rules.table import Rule
 from .analysis import Analysis, is_open
-from .finding import Candidate, Finding
+from .candidate import Candidate
+from .finding import Finding
 from .pipeline import supposed_sites
 from .resolve import meant
 from .sites import DEFAULT_OPS, Site, families

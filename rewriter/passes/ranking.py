@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from ..ir.axis import Role
 from ..rules.table import Kind as RuleKind
-from .finding import Candidate
+from .candidate import Candidate
 
 _ORDER = {kind: number for number, kind in enumerate(RuleKind)}
 

@@ -20,8 +20,8 @@ from ..rules.table import Family, Rule, families_of, kind_of
 from ..rules.table import Kind as RuleKind
 from ..shapes.broadcast import Convention, Fit, align, broadcast, fit, positions
 from ..shapes.written import joined_axis, normalizes, subscripts
+from .candidate import Applicability, Candidate
 from .find import operand_axes
-from .finding import Applicability, Candidate
 from .intent import turned_back
 from .joining import joinings
 from .placements import axis_names, placements

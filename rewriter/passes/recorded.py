@@ -19,9 +19,10 @@ from ..shapes.broadcast import Convention
 from ..shapes.inference import Inference
 from ..shapes.recorded import Restated, Shape
 from . import stages
-from .decision import Decision, Remark, remark
+from .candidate import Applicability, Candidate, Remark, remark
+from .decision import Decision
 from .evidence import Evidence
-from .finding import Applicability, Candidate, Finding
+from .finding import Finding
 from .sites import Site, operands_of
 
 RULE = "lost-reshape"

@@ -20,9 +20,10 @@ from ..rules.table import Rule, find_rule, kind_of
 from ..shapes.broadcast import Convention, broadcast, conflicting
 from . import stages
 from .batches import refusal
+from .candidate import Applicability, Candidate, Remark, remark
 from .candidates import candidates
 from .codes import Kind
-from .decision import Decision, FaultAt, Remark, Stage, remark
+from .decision import Decision, FaultAt, Stage
 from .evidence import Evidence, beside_channels, channel_on_space
 from .find import (
     AsItStands,
@@ -35,7 +36,7 @@ from .find import (
     strong,
     whole_fault,
 )
-from .finding import Applicability, Candidate, Finding
+from .finding import Finding
 from .intent import is_padded_to, is_stated
 from .ranking import decisive
 from .readings import matches, plan_of

@@ -10,7 +10,8 @@ from ..ir.graph import Graph, Literal, Node, Operation, Path, TensorRef, leaves,
 from ..ir.size import Size
 from ..rules.lower import RESULT, Step
 from ..shapes.broadcast import Convention
-from .finding import Candidate, Operand
+from .candidate import Candidate
+from .finding import Operand
 from .sites import Site
 
 # How a target writes a step: (module, class name, configuration without a name, arguments besides the tensors). They

@@ -12,9 +12,10 @@ from ..ir.axis import Value
 from ..ir.graph import Path
 from ..shapes.infer import Override
 from ..shapes.inference import Inference
+from .candidate import Candidate, Remark, remark
 from .codes import Severity
-from .decision import FaultAt, Remark, remark
-from .finding import Candidate, Finding
+from .decision import FaultAt
+from .finding import Finding
 from .suppositions import Suppositions, override
 
 # The finding of one node in an inference, None where nothing is wrong with it.

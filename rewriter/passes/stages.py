@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from .decision import Decision, Remark, Stage, quoted
+from .candidate import Remark
+from .decision import Decision, Stage, quoted
 
 Details = Mapping[str, Any]
 

@@ -15,10 +15,11 @@ from ..shapes.broadcast import Convention, Fit, align, broadcast, fit, fixes_bat
 from ..shapes.call import ShapeError
 from ..shapes.inference import Inference
 from . import stages
+from .candidate import Applicability, Candidate, remark
 from .candidates import candidates
 from .codes import Kind, Severity
-from .decision import Decision, remark
-from .finding import Applicability, Candidate, Finding, Operand
+from .decision import Decision
+from .finding import Finding, Operand
 from .resolve import decide
 from .sites import LOOKED_AT, Site
 

@@ -13,8 +13,8 @@ from ..ir.graph import Graph, Path
 from ..shapes.call import Call, known
 from ..shapes.infer import Override, Overrides, infer, suppose
 from ..shapes.inference import Inference
-from .decision import Remark, remark
-from .finding import Candidate, Finding
+from .candidate import Candidate, Remark, remark
+from .finding import Finding
 from .places import Places
 from .readings import matches
 from .recorded import RULE

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 
 from ..ir.axis import SPATIAL, Axis, Role
 from ..ir.size import Truth, same
-from .decision import Remark, remark
+from .candidate import Remark, remark
 from .placements import MAX_RANK
 
 Axes = tuple[Axis, ...]

@@ -13,7 +13,7 @@ from ..formats.registry import format_of
 from ..ir.axis import Axis, Role, Value
 from ..ir.graph import Graph, Operation
 from ..passes.analysis import Analysis
-from ..passes.finding import Candidate
+from ..passes.candidate import Candidate
 from ..passes.rewrite import Applied
 from ..rules.notation import Term
 from ..shapes.broadcast import positions

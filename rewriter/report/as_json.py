@@ -11,14 +11,17 @@ from ..errors import shown
 from ..formats.registry import format_of
 from ..ir.axis import Value
 from ..ir.graph import Path
+from ..passes.candidate import Candidate
 from ..passes.changes import Changes, State
 from ..passes.decision import Decision
-from ..passes.finding import LITERAL, Candidate, Finding, Operand
+from ..passes.finding import LITERAL, Finding, Operand
 from ..passes.rewrite import recorded_shape
 from ..passes.suggest import Suggestion
 from ..results import Report, Result, Shapes
 from ..rules.lower import Step
 from ..rules.table import Rule
+from ..shapes.supported import Entry, Support
+from .supported_table import sections
 from .table import Reporter
 
 SCHEMA = "rewriter/1"
@@ -175,6 +178,29 @@ def rules(items: Sequence[Rule]) -> dict[str, Any]:
     }
 
 
+def supported(item: Support) -> dict[str, Any]:
+    """``{"schema": ..., "keras": VERSION, "layers": [ENTRY], "ops": [ENTRY]}``."""
+    return {
+        "schema": SCHEMA,
+        "keras": item.keras,
+        **{title: [_entry(entry) for entry in entries] for title, entries in sections(item)},
+    }
+
+
+def _entry(entry: Entry) -> dict[str, Any]:
+    return {
+        "name": entry.name,
+        "aliases": list(entry.aliases),
+        "supported": entry.supported,
+        "cases": entry.cases,
+        "untrue": entry.untrue,
+        "runs": entry.runs,
+        "onnx": not entry.no_onnx,
+        "no_onnx": entry.no_onnx,
+        "remark": entry.remark,
+    }
+
+
 def unusable(path: str, error: str, verified: Mapping[str, Any] | None = None) -> dict[str, Any]:
     """A model that nothing was done with. ``verified`` is what the proof of a repair came to, if it was the proof."""
     return {"model": path, "error": error} | ({"verified": dict(verified)} if verified is not None else {})
@@ -193,9 +219,7 @@ class Output(Reporter):
         self._print(shapes(item))
 
     def supported(self, item: Any) -> None:
-        from . import supported_table
-
-        self._print(supported_table.as_json(item))
+        self._print(supported(item))
 
     def suggest(self, item: Any) -> None:
         self._print(suggestion(item))

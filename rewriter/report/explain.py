@@ -12,8 +12,9 @@ from ..ir.axis import Axis
 from ..ir.graph import Path, path_text
 from ..passes import ranking
 from ..passes.analysis import Analysis
+from ..passes.candidate import Applicability, Candidate
 from ..passes.evidence import weigh
-from ..passes.finding import Applicability, Candidate, Finding, Operand
+from ..passes.finding import Finding, Operand
 from ..passes.readings import Try, tries
 from ..passes.sites import DEFAULT_OPS, Site
 from ..results import Explanation

@@ -6,7 +6,8 @@ import unicodedata
 from collections.abc import Mapping, Sequence
 
 from ..errors import shown
-from ..passes.finding import Candidate, Finding, Operand
+from ..passes.candidate import Candidate
+from ..passes.finding import Finding, Operand
 from ..passes.plan import LEAVE, SCHEMA, UNDECIDED
 from ..results import Report
 from ..version import __version__

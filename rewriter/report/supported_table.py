@@ -1,12 +1,10 @@
-"""What is supported as text, as Markdown and as JSON."""
+"""What is supported as text and as Markdown."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 from ..shapes.supported import Entry, Support
-from .as_json import SCHEMA
 from .console import pad, paint
 from .words import count, wrapped
 
@@ -16,7 +14,7 @@ _NAME, _RULE = 34, 8
 def text(item: Support, width: int) -> str:
     """One line a class, and what there is to say of it below."""
     lines = []
-    for title, entries in _sections(item):
+    for title, entries in sections(item):
         lines += [f"{paint(title, 'bold')}: {_share(entries)}", ""]
         for entry in entries:
             head = pad(entry.name, _NAME) + "  " + pad(_answer(entry), _RULE) + _proof(entry)
@@ -31,7 +29,7 @@ def text(item: Support, width: int) -> str:
 def markdown(item: Support) -> str:
     """A table of layers and one of ops, under their headings."""
     lines = [_summary(item)]
-    for title, entries in _sections(item):
+    for title, entries in sections(item):
         lines += ["", f"## {title.capitalize()}", "", f"{_share(entries)}.", ""]
         lines += ["| name | supported | proven by | ONNX | remark |", "|---|---|---|---|---|"]
         for entry in entries:
@@ -41,30 +39,7 @@ def markdown(item: Support) -> str:
     return "\n".join(lines) + "\n"
 
 
-def as_json(item: Support) -> dict[str, Any]:
-    """``{"schema": ..., "keras": VERSION, "layers": [ENTRY], "ops": [ENTRY]}``."""
-    return {
-        "schema": SCHEMA,
-        "keras": item.keras,
-        **{title: [_entry(entry) for entry in entries] for title, entries in _sections(item)},
-    }
-
-
-def _entry(entry: Entry) -> dict[str, Any]:
-    return {
-        "name": entry.name,
-        "aliases": list(entry.aliases),
-        "supported": entry.supported,
-        "cases": entry.cases,
-        "untrue": entry.untrue,
-        "runs": entry.runs,
-        "onnx": not entry.no_onnx,
-        "no_onnx": entry.no_onnx,
-        "remark": entry.remark,
-    }
-
-
-def _sections(item: Support) -> tuple[tuple[str, Sequence[Entry]], ...]:
+def sections(item: Support) -> tuple[tuple[str, Sequence[Entry]], ...]:
     return ("layers", item.layers), ("ops", item.ops)
 
 

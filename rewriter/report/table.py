@@ -76,7 +76,7 @@ class Row:
 TABLE = (
     Row(
         "text",
-        "text",
+        "as_text",
         ("check", "repair", "shapes", "supported", "suggest", "rules", "explain", "rule", "export"),
     ),
     Row("json", "as_json", ("check", "repair", "shapes", "supported", "suggest", "rules")),

@@ -8,8 +8,9 @@ from typing import Any
 
 from ..errors import shown
 from ..formats.keras.spelling import line as keras_line
+from ..passes.candidate import Candidate
 from ..passes.codes import Severity
-from ..passes.finding import Candidate, Finding
+from ..passes.finding import Finding
 from ..passes.placements import SUMMARIES
 from ..passes.rewrite import recorded_shape
 from ..passes.sites import DEFAULT_OPS
@@ -20,7 +21,6 @@ from ..shapes.broadcast import Convention
 from .alignment import alignment
 from .console import columns, pad, paint
 from .onnx import verdict
-from .table import Reporter
 from .words import (
     COLOURS,
     CONVENTIONS,
@@ -282,55 +282,3 @@ def keras_lines(item: Candidate, op: str, names: tuple[str, ...]) -> list[str]:
     operands = ", ".join(names)
     call = f"layers.{op}()([{operands}])" if op[:1].isupper() else f"ops.{op}({operands})"
     return [*before, f"y = {call}", *after]
-
-
-class Output(Reporter):
-    """Text for people."""
-
-    def check(self, item: Any) -> None:
-        self.console.write(report(item, self.context.rules, self.console.width))
-        if item.findings and self.context.several:
-            self.console.write("\n")
-
-    def repair(self, item: Any) -> None:
-        if item.changes is not None:
-            from . import diff
-
-            self.console.write(diff.text(item, self.console.width))
-        else:
-            self.console.write(result(item, self.context.rules, self.console.width))
-
-    def shapes(self, item: Any) -> None:
-        from . import shapes_table
-
-        self.console.write(shapes_table.table(item, self.console.width))
-        if self.context.several:
-            self.console.write("\n")
-
-    def supported(self, item: Any) -> None:
-        from . import supported_table
-
-        self.console.write(supported_table.text(item, self.console.width))
-
-    def suggest(self, item: Any) -> None:
-        self.console.write(suggestion(item, self.context.rules, self.console.width))
-
-    def rules(self) -> None:
-        from . import rules_list
-
-        self.console.write(rules_list.text(self.context.rules, self.console.width))
-
-    def explain(self, item: Any) -> None:
-        from . import explain
-
-        self.console.write(explain.text(item, self.context.rules, self.console.width))
-
-    def rule(self, item: Any) -> None:
-        from . import rule_page
-
-        self.console.write(rule_page.page(item, self.console.width))
-
-    def export(self, item: Any) -> None:
-        from . import onnx
-
-        self.console.write(onnx.text(item))

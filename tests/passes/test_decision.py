@@ -10,7 +10,8 @@ import pytest
 
 import rewriter
 from rewriter.passes import decision, stages
-from rewriter.passes.decision import Decision, FaultAt, Remark, Stage, remark
+from rewriter.passes.candidate import Remark, remark
+from rewriter.passes.decision import Decision, FaultAt, Stage
 from rewriter.report import as_json
 from tests.cli.common import MODELS
 

@@ -11,7 +11,7 @@ from keras import layers
 
 import rewriter
 from rewriter.passes import downstream, suppositions
-from rewriter.passes.finding import Applicability
+from rewriter.passes.candidate import Applicability
 from tests import support
 from tests.mutation.edits import Recipe, mutate, read_config, references, write_config
 from tests.one_answer import assert_one_answer

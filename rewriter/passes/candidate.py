@@ -1,0 +1,63 @@
+"""A candidate: one thing that a node can mean, with its evidence and what speaks against it."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from ..rules.lower import Plan
+from ..rules.match import Match
+from ..rules.table import Kind as RuleKind
+from .evidence import Rank
+
+
+class Applicability(str, enum.Enum):
+    """``safe``: evidence decides. ``unsafe``: a first-ranked guess. ``display``: a person must choose."""
+
+    SAFE = "safe"
+    UNSAFE = "unsafe"
+    DISPLAY = "display"
+
+    __str__ = str.__str__
+
+
+@dataclass(frozen=True, slots=True)
+class Remark:
+    """A row of ``stages.REMARKS`` with its details: a reason against a reading, or what else is known of a node."""
+
+    name: str
+    details: Mapping[str, Any] = field(default_factory=dict)
+
+
+def remark(name: str, **details: Any) -> Remark:
+    return Remark(name, details)
+
+
+@dataclass(slots=True)
+class Candidate:
+    """One thing that the node can mean, and the nodes that it comes to.
+
+    ``swapped`` is set where the operands stand in the other order than in the rule, ``generic`` where the rule only
+    completes the list of readings. ``needs_evidence`` is set where it transposes, regroups or sums an operand and
+    nothing but sizes speaks for that; ``doubt`` says why nobody but the user can choose it.
+
+    ``rank`` is its evidence in the order of ``passes.ranking.CRITERIA``, strongest kind first.
+    """
+
+    rule: str
+    match: Match
+    plan: Plan
+    kind: RuleKind
+    swapped: bool = False
+    rank: Rank = field(default_factory=Rank)
+    generic: bool = False
+    needs_evidence: bool = False
+    doubt: Remark | None = None
+    evidence: list[str] = field(default_factory=list)
+    applicability: Applicability = Applicability.DISPLAY
+
+    @property
+    def equation(self) -> str:
+        return str(self.match.equation)
