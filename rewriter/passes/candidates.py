@@ -13,7 +13,7 @@ from ..rules.table import Family, Rule
 from ..rules.table import Kind as RuleKind
 from ..shapes.broadcast import Convention
 from ..shapes.written import summed_axes
-from . import batches
+from . import batches, records
 from .candidate import Candidate, Remark, remark
 from .evidence import Rank, demand, weigh
 from .find import operand_axes
@@ -117,6 +117,7 @@ def _ask(site: Site, found: Sequence[Candidate]) -> None:
     filling = [
         c for c in found if c.rank.consistent == 0 and not c.needs_evidence and fills_units(c, site.values)
     ]
+    changed = records.changed_above(site)
     turned_units = any(is_moved(v) and any(map(is_written, v.axes or ())) for v in site.values)
     for candidate in found:
         if id(candidate) not in undoing and any(_keeps_units(c, candidate) for c in keeping):
@@ -128,6 +129,7 @@ def _ask(site: Site, found: Sequence[Candidate]) -> None:
         grown = candidate.kind is RuleKind.CONTRACT and candidate.rank.demanded != 1
         if grown and placed and fills_units(candidate, site.values):
             candidate.doubt = candidate.doubt or remark("fits-without")
+        candidate.doubt = candidate.doubt or records.against(candidate, site, changed)
 
 
 def _keeps_units(candidate: Candidate, other: Candidate) -> bool:

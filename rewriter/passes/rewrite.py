@@ -232,9 +232,9 @@ class Rewriter:
 
 
 def _contradicts(recorded: tuple[int | None, ...], shape: tuple[int | None, ...]) -> bool:
-    """True where two shapes are of different ranks, or differ in a size that both state; an open size is not 1."""
+    """True where two shapes are of different ranks, or differ in a size that the record states."""
     return len(recorded) != len(shape) or any(
-        a is not None and a != b and (b is not None or a == 1) for a, b in zip(recorded, shape, strict=True)
+        a is not None and a != b for a, b in zip(recorded, shape, strict=True)
     )
 
 

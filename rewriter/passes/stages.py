@@ -355,6 +355,16 @@ REMARKS: dict[str, Callable[[Details], str]] = {
         "a Reshape made the axes that it takes in another order: it may have made them in the wrong one"
     ),
     "empty-unit": lambda d: "an operand's unit axis was moved for something to stand on, and nothing does",
+    "changed-above": lambda d: (
+        f"the file records ({', '.join(map(str, d['recorded']))}) for {quoted(d['operand'])} here, which it does not "
+        "give back: an argument above may have been changed"
+    ),
+    "stretch-unrecorded": lambda d: (
+        "nothing says that the shorter side was stretched, not the longer one cut"
+    ),
+    "stretch-made-above": lambda d: (
+        f"{quoted(d['operand'])} makes the axis that it repeats: its strides may have been changed instead"
+    ),
     "turned-back": lambda d: "turning the other operand back keeps the author's unit axis",
     "filled-elsewhere": lambda d: "another reading has something on the author's unit axis",
     "turned-unit": lambda d: "turned back, an operand has its unit axis where it was written",

@@ -52,9 +52,7 @@ def test_a_crop_is_listed_never_chosen_and_right_if_told(join, tmp_path):
     assert len(crops) == 1
     assert crops[0].equation.startswith("b (h+1) (w+1) c, b h w ")
     assert "nothing shows at which end" in finding.why or "what follows" in finding.why
-    told = rewriter.repair(
-        path, tmp_path / "told.keras", ops="all", at={"join": crops[0].equation}, verify=True
-    )
+    told = rewriter.repair(path, tmp_path / "told.keras", ops="all", at={"join": crops[0].equation})
     assert told.output is not None
     assert {i.op for i in told.inserted} == {"Slice"}
     assert_computes(tmp_path / "told.keras", model, 5)

@@ -82,7 +82,7 @@ def skip() -> keras.Model:
     """``b (h n) (w m) c, b h w d -> ...``: a decoder's step up."""
     image = keras.Input((8, 12, 3), name="image")
     x = layers.Conv2D(5, 3, padding="same", name="features")(image)
-    y = layers.Conv2D(7, 3, strides=2, padding="same", name="down")(x)
+    y = layers.Conv2D(7, 3, padding="same", name="down")(layers.MaxPooling2D(2)(x))
     y = layers.Concatenate(name="join")([x, layers.UpSampling2D(2, name="spread")(y)])
     return keras.Model(image, layers.Conv2D(2, 1, name="head")(y))
 
@@ -91,8 +91,8 @@ def pyramid() -> keras.Model:
     """Three scales side by side."""
     image = keras.Input((8, 12, 3), name="image")
     x = layers.Conv2D(5, 3, padding="same", name="features")(image)
-    y = layers.Conv2D(7, 3, strides=2, padding="same", name="down")(x)
-    z = layers.Conv2D(4, 3, strides=2, padding="same", name="deeper")(y)
+    y = layers.Conv2D(7, 3, padding="same", name="down")(layers.MaxPooling2D(2)(x))
+    z = layers.Conv2D(4, 3, padding="same", name="deeper")(layers.MaxPooling2D(2)(y))
     up = layers.UpSampling2D(2, name="spread")(y), layers.UpSampling2D(4, name="spread_too")(z)
     return keras.Model(image, layers.Conv2D(2, 1, name="head")(layers.Concatenate(name="join")([x, *up])))
 

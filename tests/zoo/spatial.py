@@ -96,6 +96,7 @@ def unet_time(*, t: int, c: int, by: int = 3) -> keras.Model:
     """The same over time: a coarse gate per step, repeated by UpSampling1D."""
     inputs = keras.Input((t * by, 2), name="signal")
     x = layers.Conv1D(c, 3, padding="same", name="stem")(inputs)
-    g = layers.Conv1D(c, by, strides=by, activation="sigmoid", name="coarse")(x)
+    g = layers.AveragePooling1D(by, name="coarser")(x)
+    g = layers.Conv1D(c, 1, activation="sigmoid", name="coarse")(g)
     y = gate(x, layers.UpSampling1D(by, name="resample")(g), op=True)
     return keras.Model(inputs, layers.GlobalAveragePooling1D(name="flat")(y), name="unet_time")
