@@ -253,13 +253,17 @@ def _keeps_data(candidate: Candidate, site: Site) -> bool:
 
 
 def _sums_weights(candidate: Candidate, site: Site) -> bool:
-    """True for a sum along the axis along which a softmax's weights add up to one."""
+    """True for a sum along the axis along which a softmax's weights add up to one, here or in what takes the result."""
     equation = candidate.match.equation
+    next_ = site.summed_next
+    rank = len(equation.output)
+    places = {axis % rank for axis in next_ if -rank <= axis < rank} if len(next_) == 1 else set()
+    summed = equation.contracted | {name for place in places for name in equation.output[place].names}
     for k, value in enumerate(site.values):
         terms = dict(zip(candidate.match.kept[k], equation.operands[k], strict=True))
         for position, axis in enumerate(value.axes or ()):
             names = terms[position].names if position in terms else ()
-            if axis.facts.sums_to_one and equation.contracted & set(names):
+            if axis.facts.sums_to_one and summed & set(names):
                 return True
     return False
 

@@ -89,6 +89,11 @@ def sums_by_place(operation: Operation) -> bool:
     return operation.kind == "op" and operation.class_name in _BY_PLACE
 
 
+def summed_by(call: Call) -> int | None:
+    """The one axis over which a node sums a tensor; None for any other operation."""
+    return _one_axis(call) if call.operation.class_name in _SUMS else None
+
+
 def settled(call: Call, result: Any) -> Any:
     """What a rule gave, with the facts that hold for the numbers of the result."""
     if facts_of(call.operation.class_name).wraps or call.operation.kind == "model":
@@ -112,7 +117,7 @@ def _settled(call: Call, made: Value) -> Value:
     if softmax is not None:
         return _summing(made, softmax)
     if name in _SUMS:
-        place = _one_axis(call)
+        place = summed_by(call)
         if place is None or x.tensor is None:
             return made
         return replace(made, facts=replace(made.facts, total=(x.tensor, place)))

@@ -10,6 +10,7 @@ import pytest
 from keras import layers, ops
 
 import rewriter
+from tests import support
 from tests.mutation.edits import Recipe, mutate
 from tests.passes.test_downstream import forget
 
@@ -63,6 +64,41 @@ def test_the_order_of_a_matrix_and_a_vector_decides_nothing(tmp_path):
     broken = mutate(tmp_path / "m.keras", tmp_path / "b.keras", Recipe(("scale",), contract=("scale",))).path
     result = rewriter.repair(broken, tmp_path / "fixed.keras")
     assert result.output is None
+
+
+def weighted(axis: int, softmax: bool = True, twice: bool = False) -> tuple[keras.Model, keras.Model]:
+    """``sum(x[B, N, N] * w[B, N], axis)`` as it lost the unit axis of the weights, and with it."""
+    x, code = keras.Input((N, N)), keras.Input((5,))
+    w = layers.Dense(N, "softmax" if softmax else "sigmoid")(code)
+
+    def model(factors: object) -> keras.Model:
+        product = x * factors
+        sums = [ops.sum(product, axis=axis), *([ops.sum(product, axis=3 - axis)] if twice else [])]
+        return keras.Model([x, code], sums)
+
+    return model(w), model(ops.expand_dims(w, 3 - axis % 3))
+
+
+@pytest.mark.parametrize("axis", [1, 2, -1])
+def test_weights_of_a_softmax_stand_on_the_axis_that_is_summed_next(axis, tmp_path):
+    broken, meant = weighted(axis)
+    broken.save(tmp_path / "m.keras")
+    meant.save(tmp_path / "meant.keras")
+    assert not rewriter.check(tmp_path / "meant.keras").findings
+    result = rewriter.repair(tmp_path / "m.keras", tmp_path / "fixed.keras")
+    assert result.output is not None, [f.why for f in result.findings]
+    fixed = support.load(tmp_path / "fixed.keras")
+    for batch in (1, 3, N):
+        inputs = support.random_inputs(meant, batch)
+        support.compare(support.run(fixed, inputs), support.run(meant, inputs))
+
+
+@pytest.mark.parametrize("given", [{"softmax": False}, {"twice": True}])
+def test_a_sum_says_nothing_of_other_factors_or_where_both_axes_are_summed(given, tmp_path):
+    weighted(1, **given)[0].save(tmp_path / "m.keras")
+    result = rewriter.repair(tmp_path / "m.keras", tmp_path / "fixed.keras")
+    assert result.output is None
+    assert "tie" in result.findings[0].why
 
 
 def pairs(sizes: tuple[int, int], path: Path, forgotten: bool) -> Path:
