@@ -58,7 +58,8 @@ def candidates(
     for candidate in readings(site, rules, complete):
         if not candidate.plan.steps and not with_identity:
             continue
-        evidence = weigh(candidate.match.pairs, operands, [v.facts.weights for v in site.values])
+        weights = [v.facts.weights for v in site.values]
+        evidence = weigh(candidate.match.pairs, operands, weights, centred=site.is_centred)
         demand(evidence, candidate.plan.output, site.recorded or _naive_shape(site), stands)
         evidence.restored = _restores(candidate, site)
         evidence.unused_units = unused_units(candidate, site.values)

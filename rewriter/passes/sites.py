@@ -11,7 +11,7 @@ from ..ir.graph import BODY, Literal, Node, Path, TensorRef, leaves, path_text
 from ..rules.table import Family
 from ..shapes.broadcast import Convention, merging
 from ..shapes.call import Call
-from ..shapes.facts import summed_by
+from ..shapes.facts import centres, summed_by
 from ..shapes.inference import Inference
 from .finding import Operand
 
@@ -95,6 +95,11 @@ class Site:
     def source(self, operand: Operand) -> Node | None:
         """The node that an operand comes from."""
         return self.inference.graph.nodes.get(operand.path[-1]) if operand.path else None
+
+    @property
+    def is_centred(self) -> bool:
+        """True where a tensor meets its own mean: each axis of that is the one that it was, whichever is like it."""
+        return centres(self.node.operation, self.values)
 
     @property
     def summed_next(self) -> set[int]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import keras
 import pytest
@@ -99,6 +100,47 @@ def test_a_sum_says_nothing_of_other_factors_or_where_both_axes_are_summed(given
     result = rewriter.repair(tmp_path / "m.keras", tmp_path / "fixed.keras")
     assert result.output is None
     assert "tie" in result.findings[0].why
+
+
+def by_layer(x: Any, mean: Any) -> Any:
+    return layers.Subtract()([x, mean])
+
+
+def centred(rank: int, axes: tuple[int, ...], join: Callable[[Any, Any], Any], keepdims: bool) -> keras.Model:
+    x = keras.Input((N,) * rank)
+    return keras.Model(x, 2.0 * join(x, ops.mean(x, axis=axes, keepdims=keepdims)))
+
+
+@pytest.mark.parametrize(
+    ("rank", "axes", "join"),
+    [
+        (3, (2, 3), ops.subtract),
+        (3, (1, 3), ops.subtract),
+        (3, (1, 2), ops.subtract),
+        (2, (1,), ops.subtract),
+        (2, (2,), ops.subtract),
+        (2, (2,), by_layer),
+        (3, (2,), by_layer),
+        (3, (2, 3), lambda x, m: ops.subtract(m, x)),
+    ],
+)
+def test_what_is_left_of_a_mean_is_the_axis_that_it_was(rank, axes, join, tmp_path):
+    centred(rank, axes, join, False).save(tmp_path / "m.keras")
+    meant = centred(rank, axes, join, True)
+    meant.save(tmp_path / "meant.keras")
+    assert not rewriter.check(tmp_path / "meant.keras", ops="all").findings
+    result = rewriter.repair(tmp_path / "m.keras", tmp_path / "fixed.keras", ops="all")
+    assert result.output is not None, [f.why for f in result.findings]
+    fixed = support.load(tmp_path / "fixed.keras")
+    for batch in (1, 3, N):
+        inputs = support.random_inputs(meant, batch)
+        support.compare(support.run(fixed, inputs), support.run(meant, inputs))
+
+
+@pytest.mark.parametrize("join", [ops.multiply, ops.add, lambda x, m: ops.subtract(x, ops.relu(m))])
+def test_a_mean_that_is_not_taken_off_can_be_of_rows_or_columns(join, tmp_path):
+    centred(2, (2,), join, False).save(tmp_path / "m.keras")
+    assert rewriter.repair(tmp_path / "m.keras", tmp_path / "fixed.keras", ops="all").output is None
 
 
 def pairs(sizes: tuple[int, int], path: Path, forgotten: bool) -> Path:
