@@ -5,14 +5,14 @@ Readings that compute the same are one candidate.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from ..ir.axis import Axis
 from ..ir.size import Size, Truth, same
 from ..rules.table import Family, Rule
 from ..rules.table import Kind as RuleKind
 from ..shapes.broadcast import Convention
-from ..shapes.written import summed_axes
+from ..shapes.written import subscripts, summed_axes
 from . import batches
 from .candidate import Candidate, Remark, remark
 from .evidence import Rank, demand, weigh
@@ -32,6 +32,7 @@ from .ranking import order
 from .readings import readings
 from .recorded import reshapes
 from .sites import Site
+from .subscripts import letters_of
 
 Axes = tuple[Axis, ...]
 _REGROUPING = frozenset({"turned-gate", "flat-gate", "flat-data"})
@@ -194,7 +195,7 @@ def _in_order(candidate: Candidate, site: Site) -> int:
         return 0
     if site.family is Family.CONTRACTION:
         straight = _only_reversed(candidate) if candidate.swapped else True
-        return int(straight) + int(_sums_as_stated(candidate, site))
+        return int(straight) + int(_sums_as_stated(candidate, site) or _has_the_letters(candidate, site))
     # Which of two ranks comes first says nothing of what is summed: only equal ones can stand in either order. Nor does
     # the order of a sum of tensors, nor of an outer product for each of the axes that both have.
     equation = candidate.match.equation
@@ -217,6 +218,21 @@ def _sums_as_stated(candidate: Candidate, site: Site) -> bool:
         if summed not in names or names.index(summed) != axis % len(names):
             return False
     return True
+
+
+def _has_the_letters(candidate: Candidate, site: Site) -> bool:
+    """True where the axes are those of an einsum's subscripts in their order, several as one or not."""
+    letters = letters_of(subscripts(site.node.operation))
+    if letters is None:
+        return False
+    equation = candidate.match.equation
+    names = ([n for term in terms for n in term.names] for terms in (*equation.operands, equation.output))
+    return _numbered(names) == _numbered(letters)
+
+
+def _numbered(words: Iterable[Iterable[str]]) -> list[list[int]]:
+    numbers: dict[str, int] = {}
+    return [[numbers.setdefault(name, len(numbers)) for name in word] for word in words]
 
 
 def _stated_axes(site: Site) -> tuple[int, int] | None:

@@ -9,6 +9,7 @@ from typing import Any
 import keras
 import pytest
 from keras import layers, ops
+from keras.src.ops import numpy as kernels
 
 import rewriter
 from tests import support
@@ -141,6 +142,29 @@ def test_what_is_left_of_a_mean_is_the_axis_that_it_was(rank, axes, join, tmp_pa
 def test_a_mean_that_is_not_taken_off_can_be_of_rows_or_columns(join, tmp_path):
     centred(2, (2,), join, False).save(tmp_path / "m.keras")
     assert rewriter.repair(tmp_path / "m.keras", tmp_path / "fixed.keras", ops="all").output is None
+
+
+def hyper(subscripts: str, shape: tuple[int, int]) -> keras.Model:
+    """A matrix for each sample that a Dense layer made, times a vector."""
+    x, code = keras.Input((6,)), keras.Input((3,))
+    matrix = layers.Reshape(shape, name="fix")(layers.Dense(24)(code))
+    return keras.Model([x, code], layers.Dense(2)(kernels.Einsum(subscripts, name="join")(x, matrix)))
+
+
+@pytest.mark.parametrize(
+    ("subscripts", "shape"), [("bi,bij->bj", (6, 4)), ("bi,bji->bj", (4, 6)), ("nf,nfg->ng", (6, 4))]
+)
+def test_the_letters_of_an_einsum_say_how_flattened_axes_follow(subscripts, shape, tmp_path):
+    meant = hyper(subscripts, shape)
+    meant.save(tmp_path / "m.keras")
+    assert not rewriter.check(tmp_path / "m.keras", ops="all").findings
+    broken = mutate(tmp_path / "m.keras", tmp_path / "b.keras", Recipe(("join",), ("fix",))).path
+    result = rewriter.repair(broken, tmp_path / "fixed.keras", ops="all")
+    assert result.output is not None, [f.why for f in result.findings]
+    fixed = support.load(tmp_path / "fixed.keras")
+    for batch in (1, 3, N):
+        inputs = support.random_inputs(meant, batch)
+        support.compare(support.run(fixed, inputs), support.run(meant, inputs))
 
 
 def pairs(sizes: tuple[int, int], path: Path, forgotten: bool) -> Path:
