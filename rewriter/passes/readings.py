@@ -67,6 +67,7 @@ def readings(site: Site, rules: Sequence[Rule], complete: bool) -> Iterator[Cand
     yield from _readings(site, operands, [rule for rule in rules if rule.serves(site.family)])
     if complete:
         yield from _placed(site, operands)
+        yield from _repeated(site, operands, rules)
 
 
 def _readings(site: Site, operands: Sequence[Axes], rules: Sequence[Rule]) -> Iterator[Candidate]:
@@ -104,6 +105,24 @@ def _placed(site: Site, operands: Sequence[Axes]) -> Iterator[Candidate]:
             plan = plan_of(found, site)
             if not plan.cannot:
                 yield Candidate("turned-gate", found, plan, kind_of(equation), generic=True)
+
+
+def _repeated(site: Site, operands: Sequence[Axes], rules: Sequence[Rule]) -> Iterator[Candidate]:
+    """The other order in which a batch as it was given can be repeated: its usual one is whole, so this has to be asked
+    for."""
+    if len(operands) != 2:
+        return
+    for rule in rules:
+        for written in rule.equations if rule.serves(site.family) else ():
+            for equation in (written, written.swapped()):
+                refused = match(equation, operands)
+                if not isinstance(refused, NoMatch) or refused.problem != "whole-batch":
+                    continue
+                for found in matches(equation, operands, roles=False):
+                    plan, kind = plan_of(found, site), kind_of(equation)
+                    if not plan.cannot and kind is RuleKind.REPEAT:
+                        swapped = equation is not written
+                        yield Candidate(rule.name, found, plan, kind, swapped, needs_evidence=True)
 
 
 def _turned_back(site: Site, operands: Sequence[Axes]) -> Iterator[Equation]:

@@ -329,7 +329,8 @@ def decide(finding: Finding) -> Finding:
         finding.decide(Decision(stages.TIE, best, tuple(alike)))
         return finding
     if not rivals:
-        return choose(finding, Decision(stages.ONLY, best))
+        others = (c for c in found if c.kind is RuleKind.REPEAT and c is not best)
+        return choose(finding, Decision(stages.ONLY, best, details={"unless_asked": tuple(others)}))
     rivals.sort(key=lambda c: c.rank, reverse=True)
     return choose(finding, Decision(stages.EVIDENCE, best, tuple(rivals), evidence=decisive(best, rivals[0])))
 

@@ -104,7 +104,8 @@ class Site:
     @property
     def summed_next(self) -> set[int]:
         """The axes over which the nodes that take the result sum it right away, as their numbers are written."""
-        following = self.inference.graph.nx.successors(self.node.name)
+        graph = self.inference.graph.nx
+        following = graph.successors(self.node.name) if self.node.name in graph else ()
         found = (summed_by(self.inference.calls[name]) for name in following)
         return {axis for axis in found if axis is not None}
 
