@@ -100,11 +100,9 @@ def _ask(site: Site, found: Sequence[Candidate]) -> None:
         moved = bool(turned) and all(k >= 0 and is_moved(site.values[k]) for k in turned)
         if candidate.kind is RuleKind.TURN:
             sizes = [tuple(a.size for a in axes) for axes in candidate.match.operands]
-            told = (
-                candidate.rank.demanded == 1
-                if candidate.plan.output not in sizes
-                else id(candidate) in undoing
-            )
+            undone = id(candidate) in undoing
+            back = undone and any(k >= 0 and moves_the_batch(site.values[k]) for k in turned)
+            told = candidate.rank.demanded == 1 or back if candidate.plan.output not in sizes else undone
             candidate.needs_evidence = not told
         elif candidate.rule in _REGROUPING:
             above = [c for c in plain if c.rank > candidate.rank or (c.rank == candidate.rank and turned)]

@@ -501,3 +501,20 @@ def test_the_other_order_of_a_repeated_batch_is_listed_and_has_to_be_asked_for(t
     for name, model in (("tiled", beams(False)), ("told", meant)):
         fixed = support.load(tmp_path / f"{name}.keras")
         support.compare(support.run(fixed, inputs), support.run(model, inputs))
+
+
+# -- time first -----------------------------
+def time_first(turned: bool) -> keras.Model:
+    """Steps of an LSTM, time first, times weights, summed over time."""
+    x, w = keras.Input((11, 5)), keras.Input((11,))
+    steps = ops.transpose(layers.LSTM(6, return_sequences=True)(x), (1, 0, 2))
+    weights = ops.expand_dims(ops.transpose(w) if turned else w, -1)
+    return keras.Model([x, w], ops.sum(Multiply(name="node")(steps, weights), axis=0))
+
+
+def test_weights_that_stand_batch_first_are_turned_to_steps_that_do_not(tmp_path):
+    assert rewriter.check(saved(time_first(True), tmp_path), ops="all").findings == []
+    result = rewriter.repair(saved(time_first(False), tmp_path), tmp_path / "fixed.keras")
+    assert result.output is None
+    (finding,) = result.findings
+    assert {"t b d, b t 1 -> t b d", "t b d, b t 1 -> b t d"} <= {c.equation for c in finding.candidates}
