@@ -306,17 +306,19 @@ class Facts:
     which the author transposed the tensor, as the place that each axis had before (-1 for a unit axis that came later);
     empty where it stands as it was made, or where a layer after it says what its axes are. ``total`` is the tensor that
     this one is the sum of (``Value.tensor``), with the number of the axis. ``scaled`` is the axis, counted from the
-    right from 0, along which constants were multiplied into it by the operation that made it.
+    right from 0, along which constants were multiplied into it by the operation that made it. ``mean`` is the tensor
+    that this one is the mean of.
     """
 
     weights: bool = False
     moved: tuple[int, ...] = ()
     total: tuple[Tensor, int] | None = None
     scaled: int | None = None
+    mean: Tensor | None = None
 
     def inside(self) -> Facts:
         """What a nested model knows of an operand: nothing of the nodes around it."""
-        return replace(self, total=None, scaled=None)
+        return replace(self, total=None, scaled=None, mean=None)
 
 
 # A tensor of a model: the path of its node, and the number of the output.

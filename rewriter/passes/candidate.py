@@ -41,7 +41,8 @@ class Candidate:
 
     ``swapped`` is set where the operands stand in the other order than in the rule, ``generic`` where the rule only
     completes the list of readings. ``needs_evidence`` is set where it transposes, regroups or sums an operand and
-    nothing but sizes speaks for that; ``doubt`` says why nobody but the user can choose it.
+    nothing but sizes speaks for that; ``doubt`` says why nobody but the user can choose it. One that is ``asked_only``
+    is listed for the user, and neither tried on what follows nor taken by ``best``.
 
     ``rank`` is its evidence in the order of ``passes.ranking.CRITERIA``, strongest kind first.
     """
@@ -54,6 +55,7 @@ class Candidate:
     rank: Rank = field(default_factory=Rank)
     generic: bool = False
     needs_evidence: bool = False
+    asked_only: bool = False
     doubt: Remark | None = None
     evidence: list[str] = field(default_factory=list)
     applicability: Applicability = Applicability.DISPLAY

@@ -5,14 +5,14 @@ Readings that compute the same are one candidate.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from ..ir.axis import Axis
 from ..ir.size import Size, Truth, same
 from ..rules.table import Family, Rule
 from ..rules.table import Kind as RuleKind
 from ..shapes.broadcast import Convention
-from ..shapes.written import summed_axes
+from ..shapes.written import subscripts, summed_axes
 from . import batches, records
 from .candidate import Candidate, Remark, remark
 from .evidence import Rank, demand, weigh
@@ -32,6 +32,7 @@ from .ranking import order
 from .readings import readings
 from .recorded import reshapes
 from .sites import Site
+from .subscripts import letters_of
 
 Axes = tuple[Axis, ...]
 _REGROUPING = frozenset({"turned-gate", "flat-gate", "flat-data"})
@@ -58,7 +59,8 @@ def candidates(
     for candidate in readings(site, rules, complete):
         if not candidate.plan.steps and not with_identity:
             continue
-        evidence = weigh(candidate.match.pairs, operands, [v.facts.weights for v in site.values])
+        weights = [v.facts.weights for v in site.values]
+        evidence = weigh(candidate.match.pairs, operands, weights, centred=site.is_centred)
         demand(evidence, candidate.plan.output, site.recorded or _naive_shape(site), stands)
         evidence.restored = _restores(candidate, site)
         evidence.unused_units = unused_units(candidate, site.values)
@@ -98,11 +100,9 @@ def _ask(site: Site, found: Sequence[Candidate]) -> None:
         moved = bool(turned) and all(k >= 0 and is_moved(site.values[k]) for k in turned)
         if candidate.kind is RuleKind.TURN:
             sizes = [tuple(a.size for a in axes) for axes in candidate.match.operands]
-            told = (
-                candidate.rank.demanded == 1
-                if candidate.plan.output not in sizes
-                else id(candidate) in undoing
-            )
+            undone = id(candidate) in undoing
+            back = undone and any(k >= 0 and moves_the_batch(site.values[k]) for k in turned)
+            told = candidate.rank.demanded == 1 or back if candidate.plan.output not in sizes else undone
             candidate.needs_evidence = not told
         elif candidate.rule in _REGROUPING:
             above = [c for c in plain if c.rank > candidate.rank or (c.rank == candidate.rank and turned)]
@@ -195,7 +195,7 @@ def _in_order(candidate: Candidate, site: Site) -> int:
         return 0
     if site.family is Family.CONTRACTION:
         straight = _only_reversed(candidate) if candidate.swapped else True
-        return int(straight) + int(_sums_as_stated(candidate, site))
+        return int(straight) + int(_sums_as_stated(candidate, site) or _has_the_letters(candidate, site))
     # Which of two ranks comes first says nothing of what is summed: only equal ones can stand in either order. Nor does
     # the order of a sum of tensors, nor of an outer product for each of the axes that both have.
     equation = candidate.match.equation
@@ -218,6 +218,21 @@ def _sums_as_stated(candidate: Candidate, site: Site) -> bool:
         if summed not in names or names.index(summed) != axis % len(names):
             return False
     return True
+
+
+def _has_the_letters(candidate: Candidate, site: Site) -> bool:
+    """True where the axes are those of an einsum's subscripts in their order, several as one or not."""
+    letters = letters_of(subscripts(site.node.operation))
+    if letters is None:
+        return False
+    equation = candidate.match.equation
+    names = ([n for term in terms for n in term.names] for terms in (*equation.operands, equation.output))
+    return _numbered(names) == _numbered(letters)
+
+
+def _numbered(words: Iterable[Iterable[str]]) -> list[list[int]]:
+    numbers: dict[str, int] = {}
+    return [[numbers.setdefault(name, len(numbers)) for name in word] for word in words]
 
 
 def _stated_axes(site: Site) -> tuple[int, int] | None:
@@ -255,13 +270,17 @@ def _keeps_data(candidate: Candidate, site: Site) -> bool:
 
 
 def _sums_weights(candidate: Candidate, site: Site) -> bool:
-    """True for a sum along the axis along which a softmax's weights add up to one."""
+    """True for a sum along the axis along which a softmax's weights add up to one, here or in what takes the result."""
     equation = candidate.match.equation
+    next_ = site.summed_next
+    rank = len(equation.output)
+    places = {axis % rank for axis in next_ if -rank <= axis < rank} if len(next_) == 1 else set()
+    summed = equation.contracted | {name for place in places for name in equation.output[place].names}
     for k, value in enumerate(site.values):
         terms = dict(zip(candidate.match.kept[k], equation.operands[k], strict=True))
         for position, axis in enumerate(value.axes or ()):
             names = terms[position].names if position in terms else ()
-            if axis.facts.sums_to_one and equation.contracted & set(names):
+            if axis.facts.sums_to_one and summed & set(names):
                 return True
     return False
 

@@ -128,9 +128,10 @@ class Trials:
         while waiting and len(supposed) < _MAX_SUPPOSED and not self.model.is_spent:
             finding = self.findings[waiting.pop(0)]
             alike = [c for c in finding.candidates if c.rank.demanded == finding.candidates[0].rank.demanded]
-            if len(by_sizes(alike)) != 1 or alike[0].match.assumed:
+            groups = by_sizes(alike)
+            if len(groups) != 1 or groups[0][0].match.assumed:
                 continue
-            supposed[finding.path] = override(alike[0])
+            supposed[finding.path] = override(groups[0][0])
             inference = self.model.suppose(supposed)
             below = self.places.below([finding.path])
             faults = dict(inference.faults_at(name for name in self.graph.order if name in below))

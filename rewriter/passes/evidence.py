@@ -88,7 +88,11 @@ class Evidence:
 
 
 def weigh(
-    pairs: Sequence[Pair], operands: Sequence[Axes], softmax: Sequence[bool] = (), lineage: bool = True
+    pairs: Sequence[Pair],
+    operands: Sequence[Axes],
+    softmax: Sequence[bool] = (),
+    lineage: bool = True,
+    centred: bool = False,
 ) -> Evidence:
     """Evidence for a pairing, from origins, lineage and roles of the axes of both sides.
 
@@ -103,10 +107,11 @@ def weigh(
         softmax: for each operand, whether a softmax made it: such weights are spread over positions as often as over
             features, so that what a Dense computed them from says nothing of what they are for.
         lineage: whether to look at what an axis was computed along, or at what it is alone.
+        centred: whether one operand is the other's own mean, of which identity tells each axis.
     """
     evidence = Evidence()
     spread = {id(a) for axes, soft in zip(operands, softmax, strict=False) if soft for a in axes}
-    twins = _twins(pairs, operands)
+    twins = set() if centred else _twins(pairs, operands)
     taken = {id(axis) for _, a, b in pairs if a.is_same(b) for axis in (a, b)}
     for number, (name, a, b) in enumerate(pairs):
         if Role.BATCH in (a.role, b.role) or number in twins:

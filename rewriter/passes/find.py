@@ -218,9 +218,9 @@ def as_it_stands(site: Site) -> AsItStands:
         present = [a for a in column if a is not None and a.size != 1]
         pairs += [(f"axis {place}", a, b) for a, b in _pairs(present)]
     implicit = len({len(axes) for axes in operands if axes}) > 1
-    return AsItStands(
-        tuple(pairs), weigh(pairs, operands, [v.facts.weights for v in site.values], lineage=False), implicit
-    )
+    weights = [v.facts.weights for v in site.values]
+    evidence = weigh(pairs, operands, weights, lineage=False, centred=site.is_centred)
+    return AsItStands(tuple(pairs), evidence, implicit)
 
 
 def grows(site: Site) -> bool:

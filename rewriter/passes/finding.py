@@ -93,7 +93,8 @@ class Finding:
         """The reading that ``best`` takes of a fault that is not decided: the first one that can be written."""
         if self.choice is not None or self.severity is not Severity.ERROR or self.elsewhere:
             return None
-        return next((c for c in self.candidates if not c.match.assumed and not c.plan.cannot), None)
+        taken = (c for c in self.candidates if not (c.match.assumed or c.plan.cannot or c.asked_only))
+        return next(taken, None)
 
     @property
     def why(self) -> str:

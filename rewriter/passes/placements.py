@@ -31,6 +31,7 @@ SUMMARIES = {
     "flat-gate": "one factor per entry of some axes, given in one axis",
     "flat-data": "flattened data against the axes that it came from, or a factor for each group of it",
     "outer-gate": "a factor along an axis that the data has once",
+    "all-pairs": "a product of each sample of one side with each of the other",
     "outer-any": "each entry of some axes of one side with each of some axes of the other",
     "crop": "axes of which one side has one entry more, left out (an odd size after pooling and upsampling)",
 }

@@ -12,13 +12,14 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 
-from ..ir.axis import Axis
+from ..ir.axis import Axis, Role
 from ..rules.lower import Plan, lower, lower_by_matmul
 from ..rules.match import Match, NoMatch, match
-from ..rules.notation import Equation, Term
+from ..rules.notation import Equation, Term, parse
 from ..rules.table import Family, Rule, families_of, kind_of
 from ..rules.table import Kind as RuleKind
 from ..shapes.broadcast import Convention, Fit, align, broadcast, fit, positions
+from ..shapes.facts import sums_by_place
 from ..shapes.written import joined_axis, normalizes, subscripts
 from .candidate import Applicability, Candidate
 from .find import operand_axes
@@ -30,6 +31,7 @@ from .subscripts import einsum_readings
 
 Axes = tuple[Axis, ...]
 _MAX_COMBINATIONS = 64
+_PAIRS = parse("b k, n k -> b n")
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +69,7 @@ def readings(site: Site, rules: Sequence[Rule], complete: bool) -> Iterator[Cand
     yield from _readings(site, operands, [rule for rule in rules if rule.serves(site.family)])
     if complete:
         yield from _placed(site, operands)
+        yield from _repeated(site, operands, rules)
 
 
 def _readings(site: Site, operands: Sequence[Axes], rules: Sequence[Rule]) -> Iterator[Candidate]:
@@ -78,6 +81,7 @@ def _readings(site: Site, operands: Sequence[Axes], rules: Sequence[Rule]) -> It
         yield from _as_subscripts(site, operands)
         if len(operands) == 2:
             yield from (c for rule in rules for c in _binary(rule, operands, lower_by_matmul))
+            yield from _pairs_of_samples(site, operands)
     elif len(operands) == 2:
         yield from (c for rule in rules for c in _binary(rule, operands, partial(plan_of, site=site)))
     else:
@@ -104,6 +108,26 @@ def _placed(site: Site, operands: Sequence[Axes]) -> Iterator[Candidate]:
             plan = plan_of(found, site)
             if not plan.cannot:
                 yield Candidate("turned-gate", found, plan, kind_of(equation), generic=True)
+
+
+def _repeated(site: Site, operands: Sequence[Axes], rules: Sequence[Rule]) -> Iterator[Candidate]:
+    """The other order in which a batch as it was given can be repeated: its usual one is whole, so this has to be asked
+    for."""
+    if len(operands) != 2:
+        return
+    for rule in rules:
+        for written in rule.equations if rule.serves(site.family) else ():
+            for equation in (written, written.swapped()):
+                refused = match(equation, operands)
+                if not isinstance(refused, NoMatch) or refused.problem != "whole-batch":
+                    continue
+                for found in matches(equation, operands, roles=False):
+                    plan, kind = plan_of(found, site), kind_of(equation)
+                    if not plan.cannot and kind is RuleKind.REPEAT:
+                        swapped = equation is not written
+                        yield Candidate(
+                            rule.name, found, plan, kind, swapped, needs_evidence=True, asked_only=True
+                        )
 
 
 def _turned_back(site: Site, operands: Sequence[Axes]) -> Iterator[Equation]:
@@ -152,6 +176,17 @@ def _joined(site: Site, operands: Sequence[Axes]) -> Iterator[Candidate]:
             plan = plan_of(found, site)
             if not plan.cannot:
                 yield Candidate(reading.rule, found, plan, kind_of(reading.equation))
+
+
+def _pairs_of_samples(site: Site, operands: Sequence[Axes]) -> Iterator[Candidate]:
+    """A product of matrices of which each has a row for each sample: the similarities of all pairs of them."""
+    rows = [len(axes) == 2 and axes[0].role is Role.BATCH for axes in operands]
+    if not sums_by_place(site.node.operation) or not all(rows):
+        return
+    for found in matches(_PAIRS, operands, roles=False):
+        plan = plan_of(found, site)
+        if not plan.cannot:
+            yield Candidate("all-pairs", found, plan, RuleKind.CONTRACT, asked_only=True, needs_evidence=True)
 
 
 def _as_subscripts(site: Site, operands: Sequence[Axes]) -> Iterator[Candidate]:

@@ -9,6 +9,7 @@ search over several faults have their place here: both only add to a candidate's
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from itertools import combinations
 
 from ..errors import UsageError, shown
 from ..ir.axis import Axis, Role
@@ -137,7 +138,8 @@ def _silent_fault(site: Site, rules: Sequence[Rule]) -> Finding | None:
     if best.rank.consistent < 0 or not supported:
         return None
     if stands.evidence.contradictions:
-        if not stands.implicit and _crosses_in_full(site) and not _roles_differ(site, stands):
+        as_well = _crosses_in_full(site) and not _roles_differ(site, stands) and not _is_turned(site)
+        if not stands.implicit and as_well:
             text = _misaligned_text(site, stands.evidence.contradictions)
             return _finding(site, Fault(Kind.UNPROVEN, text), [])
         kind = Kind.LAYOUT if best.rule == "layout" else Kind.AXIS_MISALIGNED
@@ -273,6 +275,26 @@ def _roles_differ(site: Site, stands: AsItStands) -> bool:
     return any(conflicting(a, b) or beside_channels(a, b, operands) for _, a, b in stands.pairs)
 
 
+def _is_turned(site: Site) -> bool:
+    """True where one tensor has an axis of the other at another place, and besides only new features: what a Dense
+    layer makes of a tensor with its axes exchanged.
+
+    Nothing is said of two axes that are the same one, as those of a Gram matrix are.
+    """
+    operands = [axes[1:] for axes in operand_axes(site)]
+    if len(operands) != 2 or any(a.is_same(b) for axes in operands for a, b in combinations(axes, 2)):
+        return False
+    places = [(i, k) for i, a in enumerate(operands[0]) for k, b in enumerate(operands[1]) if a.is_same(b)]
+    if all(i == k for i, k in places):
+        return False
+    shared = map(set, zip(*places, strict=True))
+    others = [
+        {axis.role for i, axis in enumerate(axes) if i not in own}
+        for axes, own in zip(operands, shared, strict=True)
+    ]
+    return any(roles and roles <= {Role.FEATURE, Role.CHANNEL} for roles in others)
+
+
 def _grown_text(site: Site) -> str:
     axes = broadcast(site.convention, operand_axes(site), unify=False)
     texts = " x ".join(v.text() for v in site.values)
@@ -307,7 +329,8 @@ def decide(finding: Finding) -> Finding:
         finding.decide(Decision(stages.TIE, best, tuple(alike)))
         return finding
     if not rivals:
-        return choose(finding, Decision(stages.ONLY, best))
+        others = (c for c in found if c.kind is RuleKind.REPEAT and c is not best)
+        return choose(finding, Decision(stages.ONLY, best, details={"unless_asked": tuple(others)}))
     rivals.sort(key=lambda c: c.rank, reverse=True)
     return choose(finding, Decision(stages.EVIDENCE, best, tuple(rivals), evidence=decisive(best, rivals[0])))
 

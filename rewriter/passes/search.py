@@ -179,7 +179,8 @@ def by_sizes(candidates: Iterable[Candidate]) -> list[list[Candidate]]:
     """The readings in groups that give a result of one shape: what follows cannot tell those of a group apart."""
     groups: dict[object, list[Candidate]] = {}
     for candidate in candidates:
-        groups.setdefault(candidate.plan.output, []).append(candidate)
+        if not candidate.asked_only:
+            groups.setdefault(candidate.plan.output, []).append(candidate)
     return list(groups.values())
 
 

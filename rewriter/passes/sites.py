@@ -11,6 +11,7 @@ from ..ir.graph import BODY, Literal, Node, Path, TensorRef, leaves, path_text
 from ..rules.table import Family
 from ..shapes.broadcast import Convention, merging
 from ..shapes.call import Call
+from ..shapes.facts import centres, summed_by
 from ..shapes.inference import Inference
 from .finding import Operand
 
@@ -94,6 +95,19 @@ class Site:
     def source(self, operand: Operand) -> Node | None:
         """The node that an operand comes from."""
         return self.inference.graph.nodes.get(operand.path[-1]) if operand.path else None
+
+    @property
+    def is_centred(self) -> bool:
+        """True where a tensor meets its own mean: each axis of that is the one that it was, whichever is like it."""
+        return centres(self.node.operation, self.values)
+
+    @property
+    def summed_next(self) -> set[int]:
+        """The axes over which the nodes that take the result sum it right away, as their numbers are written."""
+        graph = self.inference.graph.nx
+        following = graph.successors(self.node.name) if self.node.name in graph else ()
+        found = (summed_by(self.inference.calls[name]) for name in following)
+        return {axis for axis in found if axis is not None}
 
     def reference(self, operand: int) -> TensorRef | None:
         """Where an operand comes from; None for a literal, and where there is no model around the node."""

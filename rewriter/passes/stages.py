@@ -34,7 +34,13 @@ def _rule(decision: Decision) -> str:
 
 def _only(decision: Decision) -> str:
     assert decision.candidate is not None
-    return f"{_rule(decision)} is the only placement that fits; {decision.candidate.evidence[0]}"
+    others = decision.details.get("unless_asked", ())
+    fits = (
+        f"is what fits unless {' or '.join(c.rule for c in others)} is asked for"
+        if others
+        else "is the only placement that fits"
+    )
+    return f"{_rule(decision)} {fits}; {decision.candidate.evidence[0]}"
 
 
 def _preferred(decision: Decision) -> str:

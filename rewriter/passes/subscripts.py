@@ -16,7 +16,7 @@ def einsum_readings(subscripts: object, operands: Sequence[Axes]) -> Iterator[Eq
     """Equations with the result's letters as they are written, and those of one operand on other axes of it.
 
     ``bij,bjk->bik`` of ``x[b, i, j]`` and ``y[b, k, j]`` is read as ``b i j, b k j -> b i k``. An operand that has
-    fewer axes than letters lacks some of them.
+    fewer axes than letters lacks some of them, or has several that follow one another as one: ``b i, b (i j) -> b j``.
     """
     written = _split(subscripts)
     if written is None or len(operands) != 2 or max(map(len, operands)) > _MAX_RANK:
@@ -25,11 +25,28 @@ def einsum_readings(subscripts: object, operands: Sequence[Axes]) -> Iterator[Eq
     for changed, other in ((0, 1), (1, 0)):
         if len(terms[other]) != len(operands[other]) or len(terms[changed]) < len(operands[changed]):
             continue
-        for letters in itertools.permutations(terms[changed], len(operands[changed])):
-            pair = [terms[0], terms[1]]
-            pair[changed] = "".join(letters)
-            if pair != terms and _can_be(pair, result, operands):
+        as_written = list(terms[other])
+        orders = itertools.permutations(terms[changed], len(operands[changed]))
+        for groups in itertools.chain(_merged(terms[changed], len(operands[changed])), map(list, orders)):
+            pair = [as_written, groups] if changed else [groups, as_written]
+            if groups != list(terms[changed]) and _can_be(pair, result, operands):
                 yield Equation((_terms(pair[0]), _terms(pair[1])), _terms(result))
+
+
+def letters_of(subscripts: object) -> tuple[str, str, str] | None:
+    """The letters of both operands and of the result of an einsum of the form ``ab,bc->ac``, else None."""
+    written = _split(subscripts)
+    if written is None:
+        return None
+    (first, second), result = written
+    return first, second, result
+
+
+def _merged(letters: str, axes: int) -> Iterator[list[str]]:
+    """The letters in their order, some that follow one another as one axis."""
+    if axes < len(letters):
+        for cuts in itertools.combinations(range(1, len(letters)), axes - 1):
+            yield [letters[i:k] for i, k in itertools.pairwise((0, *cuts, len(letters)))]
 
 
 def _split(subscripts: object) -> tuple[list[str], str] | None:
@@ -43,24 +60,24 @@ def _split(subscripts: object) -> tuple[list[str], str] | None:
     return (terms, result) if arrow and len(terms) == 2 and all(terms) and plain else None
 
 
-def _can_be(pair: Sequence[str], result: str, operands: Sequence[Axes]) -> bool:
+def _can_be(pair: Sequence[Sequence[str]], result: str, operands: Sequence[Axes]) -> bool:
     """True where every letter has an axis, what is summed has two, and the batch is one letter of the result."""
-    given = set(pair[0]) | set(pair[1])
-    summed = given - set(result)
+    first, second = (set("".join(groups)) for groups in pair)
+    summed = (first | second) - set(result)
     batches = {
-        letter
-        for text, axes in zip(pair, operands, strict=True)
-        for letter, axis in zip(text, axes, strict=True)
+        group
+        for groups, axes in zip(pair, operands, strict=True)
+        for group, axis in zip(groups, axes, strict=True)
         if axis.role is Role.BATCH
     }
     return (
-        set(result) <= given
+        set(result) <= first | second
         and bool(summed)
-        and summed <= set(pair[0]) & set(pair[1])
+        and summed <= first & second
         and len(batches) <= 1
         and batches <= set(result)
     )
 
 
-def _terms(letters: str) -> tuple[Term, ...]:
-    return tuple(Term((letter,)) for letter in letters)
+def _terms(groups: Sequence[str]) -> tuple[Term, ...]:
+    return tuple(Term(tuple(group)) for group in groups)

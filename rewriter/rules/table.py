@@ -159,6 +159,10 @@ def builtin() -> tuple[Rule, ...]:
             "b t, t b -> b t",
             "b t r*, t b r* -> b t r*",
             "t b r*, b t r* -> t b r*",
+            "t b d, b t 1 -> t b d",
+            "t b d, b t 1 -> b t d",
+            "b t d, t b 1 -> b t d",
+            "b t d, t b 1 -> t b d",
         ),
         _rule("regroup", "flattened axes against the axes that they came from", "b m n, b (m n) -> b m n"),
         _rule(

@@ -42,6 +42,10 @@ SOFTMAXES = frozenset({"Softmax", "Sparsemax", "softmax", "sparsemax"})
 # ``x[..., k] @ y[..., k, n]``: which axes are summed is said by their places, not by the author.
 _BY_PLACE = frozenset({"Matmul", "Dot"})
 _SUMS = frozenset({"Sum", "ReduceSum"})
+_MEANS = frozenset(
+    {"GlobalAveragePool", "Mean", "ReduceMean"} | {f"GlobalAveragePooling{n}D" for n in (1, 2, 3)}
+)
+_DIFFERENCES = frozenset({"Sub", "Subtract"})
 _QUOTIENTS = frozenset({"Divide", "TrueDivide", "DivideNoNan", "Div"})
 # Of one tensor and a number they work on each number alone; their rules make new axes all the same.
 _ARITHMETIC = frozenset(
@@ -89,6 +93,20 @@ def sums_by_place(operation: Operation) -> bool:
     return operation.kind == "op" and operation.class_name in _BY_PLACE
 
 
+def centres(operation: Operation, values: Sequence[Value]) -> bool:
+    """True for ``x - mean(x)``, along whichever axes: what is left of the mean stands on the axis that it is."""
+    return (
+        operation.class_name in _DIFFERENCES
+        and len(values) == 2
+        and any(a.tensor is not None and a.tensor == b.facts.mean for a, b in (values, values[::-1]))
+    )
+
+
+def summed_by(call: Call) -> int | None:
+    """The one axis over which a node sums a tensor; None for any other operation."""
+    return _one_axis(call) if call.operation.class_name in _SUMS else None
+
+
 def settled(call: Call, result: Any) -> Any:
     """What a rule gave, with the facts that hold for the numbers of the result."""
     if facts_of(call.operation.class_name).wraps or call.operation.kind == "model":
@@ -112,10 +130,12 @@ def _settled(call: Call, made: Value) -> Value:
     if softmax is not None:
         return _summing(made, softmax)
     if name in _SUMS:
-        place = _one_axis(call)
+        place = summed_by(call)
         if place is None or x.tensor is None:
             return made
         return replace(made, facts=replace(made.facts, total=(x.tensor, place)))
+    if name in _MEANS and all(value.is_constant for value in given[1:]):
+        return replace(made, facts=replace(made.facts, mean=x.tensor))
     if name in _QUOTIENTS and len(given) == 2:
         total = given[1].facts.total
         return _summing(made, [total[1]]) if total is not None and total[0] == x.tensor else made

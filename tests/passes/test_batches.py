@@ -10,11 +10,12 @@ import keras
 import numpy as np
 import pytest
 from keras import layers, ops
-from keras.src.ops.numpy import Add, Concatenate, Einsum, Matmul, Multiply, Stack
+from keras.src.ops.numpy import Add, Concatenate, Einsum, Matmul, Multiply, Repeat, Stack
 
 import rewriter
 from rewriter.proof.onnx_runtime.checks import prove
 from tests import support
+from tests.mutation.edits import Recipe, mutate
 from tests.zoo.common import randomise
 
 RNG = np.random.default_rng(5)
@@ -475,3 +476,45 @@ def test_suggest_says_that_the_batches_differ(number, runs_at):
     assert [c.rule for c in answer.candidates] == (["join-repeat"] if runs_at == 1 else [])
     assert rewriter.suggest("1,12,8", "1,12,3", op="Concatenate").legal
     assert rewriter.suggest("None,12,8", "None,12,3", op="Concatenate").legal
+
+
+# -- a smaller batch, repeated -----------------------------
+def beams(repeated: bool) -> keras.Model:
+    """Scores of 8 beams, and factors for each of the 4 samples that they belong to."""
+    x, z = keras.Input(batch_shape=(8, 6)), keras.Input(batch_shape=(4, 6))
+    factors = Repeat(2, axis=0, name="fix")(z) if repeated else ops.tile(z, (2, 1))
+    return keras.Model([x, z], Multiply(name="node")(x, factors))
+
+
+def test_the_other_order_of_a_repeated_batch_is_listed_and_has_to_be_asked_for(tmp_path):
+    meant = beams(True)
+    path = saved(meant, tmp_path)
+    assert rewriter.check(path).findings == []
+    broken = mutate(path, tmp_path / "b.keras", Recipe(("node",), ("fix",))).path
+    taken = rewriter.repair(broken, tmp_path / "tiled.keras")
+    (finding,) = taken.findings
+    assert [c.rule for c in finding.candidates] == ["batch-tile", "batch-repeat"]
+    assert finding.choice is finding.candidates[0]
+    assert "unless batch-repeat is asked for" in finding.why
+    rewriter.repair(broken, tmp_path / "told.keras", at={"node": "batch-repeat"})
+    inputs = support.random_inputs(meant, 8)
+    for name, model in (("tiled", beams(False)), ("told", meant)):
+        fixed = support.load(tmp_path / f"{name}.keras")
+        support.compare(support.run(fixed, inputs), support.run(model, inputs))
+
+
+# -- time first -----------------------------
+def time_first(turned: bool) -> keras.Model:
+    """Steps of an LSTM, time first, times weights, summed over time."""
+    x, w = keras.Input((11, 5)), keras.Input((11,))
+    steps = ops.transpose(layers.LSTM(6, return_sequences=True)(x), (1, 0, 2))
+    weights = ops.expand_dims(ops.transpose(w) if turned else w, -1)
+    return keras.Model([x, w], ops.sum(Multiply(name="node")(steps, weights), axis=0))
+
+
+def test_weights_that_stand_batch_first_are_turned_to_steps_that_do_not(tmp_path):
+    assert rewriter.check(saved(time_first(True), tmp_path), ops="all").findings == []
+    result = rewriter.repair(saved(time_first(False), tmp_path), tmp_path / "fixed.keras")
+    assert result.output is None
+    (finding,) = result.findings
+    assert {"t b d, b t 1 -> t b d", "t b d, b t 1 -> b t d"} <= {c.equation for c in finding.candidates}

@@ -243,3 +243,23 @@ def test_a_dot_layer_that_normalises_is_not_written_as_a_product(tmp_path):
     result = rewriter.repair(path, tmp_path / "fixed.keras", ops="all", mode="best")
     assert result.output is None
     assert result.findings[0].candidates == []
+
+
+def similarities(turned: bool) -> keras.Model:
+    """Logits of every pair of samples, of two towers: ``u[B, K] @ v[B, K].T -> [B, B]``."""
+    a, b = keras.Input((6,)), keras.Input((9,))
+    u, v = layers.UnitNormalization()(layers.Dense(5)(a)), layers.UnitNormalization()(layers.Dense(5)(b))
+    return keras.Model([a, b], ops.softmax(Matmul(name="matmul")(u, ops.transpose(v) if turned else v)))
+
+
+def test_the_product_of_all_pairs_of_samples_is_listed_and_never_taken(tmp_path):
+    similarities(True).save(tmp_path / "meant.keras")
+    assert not rewriter.check(tmp_path / "meant.keras", ops="all").findings
+    similarities(False).save(tmp_path / "m.keras")
+    (finding,) = rewriter.check(tmp_path / "m.keras", ops="all").findings
+    assert finding.choice is None
+    (pairs,) = [c for c in finding.candidates if c.equation == "b k, n k -> b n"]
+    assert [(s.op, s.operand) for s in pairs.plan.steps] == [("Transpose", 1), ("MatMul", -1)]
+    (best,) = rewriter.check(tmp_path / "m.keras", ops="all", mode="best").findings
+    assert best.choice is not None
+    assert best.choice.equation != pairs.equation

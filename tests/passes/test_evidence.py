@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import keras
 import pytest
 from keras import layers, ops
+from keras.src.ops import numpy as kernels
 
 import rewriter
+from tests import support
 from tests.mutation.edits import Recipe, mutate
 from tests.passes.test_downstream import forget
 
@@ -63,6 +66,105 @@ def test_the_order_of_a_matrix_and_a_vector_decides_nothing(tmp_path):
     broken = mutate(tmp_path / "m.keras", tmp_path / "b.keras", Recipe(("scale",), contract=("scale",))).path
     result = rewriter.repair(broken, tmp_path / "fixed.keras")
     assert result.output is None
+
+
+def weighted(axis: int, softmax: bool = True, twice: bool = False) -> tuple[keras.Model, keras.Model]:
+    """``sum(x[B, N, N] * w[B, N], axis)`` as it lost the unit axis of the weights, and with it."""
+    x, code = keras.Input((N, N)), keras.Input((5,))
+    w = layers.Dense(N, "softmax" if softmax else "sigmoid")(code)
+
+    def model(factors: object) -> keras.Model:
+        product = x * factors
+        sums = [ops.sum(product, axis=axis), *([ops.sum(product, axis=3 - axis)] if twice else [])]
+        return keras.Model([x, code], sums)
+
+    return model(w), model(ops.expand_dims(w, 3 - axis % 3))
+
+
+@pytest.mark.parametrize("axis", [1, 2, -1])
+def test_weights_of_a_softmax_stand_on_the_axis_that_is_summed_next(axis, tmp_path):
+    broken, meant = weighted(axis)
+    broken.save(tmp_path / "m.keras")
+    meant.save(tmp_path / "meant.keras")
+    assert not rewriter.check(tmp_path / "meant.keras").findings
+    result = rewriter.repair(tmp_path / "m.keras", tmp_path / "fixed.keras")
+    assert result.output is not None, [f.why for f in result.findings]
+    fixed = support.load(tmp_path / "fixed.keras")
+    for batch in (1, 3, N):
+        inputs = support.random_inputs(meant, batch)
+        support.compare(support.run(fixed, inputs), support.run(meant, inputs))
+
+
+@pytest.mark.parametrize("given", [{"softmax": False}, {"twice": True}])
+def test_a_sum_says_nothing_of_other_factors_or_where_both_axes_are_summed(given, tmp_path):
+    weighted(1, **given)[0].save(tmp_path / "m.keras")
+    result = rewriter.repair(tmp_path / "m.keras", tmp_path / "fixed.keras")
+    assert result.output is None
+    assert "tie" in result.findings[0].why
+
+
+def by_layer(x: Any, mean: Any) -> Any:
+    return layers.Subtract()([x, mean])
+
+
+def centred(rank: int, axes: tuple[int, ...], join: Callable[[Any, Any], Any], keepdims: bool) -> keras.Model:
+    x = keras.Input((N,) * rank)
+    return keras.Model(x, 2.0 * join(x, ops.mean(x, axis=axes, keepdims=keepdims)))
+
+
+@pytest.mark.parametrize(
+    ("rank", "axes", "join"),
+    [
+        (3, (2, 3), ops.subtract),
+        (3, (1, 3), ops.subtract),
+        (3, (1, 2), ops.subtract),
+        (2, (1,), ops.subtract),
+        (2, (2,), ops.subtract),
+        (2, (2,), by_layer),
+        (3, (2,), by_layer),
+        (3, (2, 3), lambda x, m: ops.subtract(m, x)),
+    ],
+)
+def test_what_is_left_of_a_mean_is_the_axis_that_it_was(rank, axes, join, tmp_path):
+    centred(rank, axes, join, False).save(tmp_path / "m.keras")
+    meant = centred(rank, axes, join, True)
+    meant.save(tmp_path / "meant.keras")
+    assert not rewriter.check(tmp_path / "meant.keras", ops="all").findings
+    result = rewriter.repair(tmp_path / "m.keras", tmp_path / "fixed.keras", ops="all")
+    assert result.output is not None, [f.why for f in result.findings]
+    fixed = support.load(tmp_path / "fixed.keras")
+    for batch in (1, 3, N):
+        inputs = support.random_inputs(meant, batch)
+        support.compare(support.run(fixed, inputs), support.run(meant, inputs))
+
+
+@pytest.mark.parametrize("join", [ops.multiply, ops.add, lambda x, m: ops.subtract(x, ops.relu(m))])
+def test_a_mean_that_is_not_taken_off_can_be_of_rows_or_columns(join, tmp_path):
+    centred(2, (2,), join, False).save(tmp_path / "m.keras")
+    assert rewriter.repair(tmp_path / "m.keras", tmp_path / "fixed.keras", ops="all").output is None
+
+
+def hyper(subscripts: str, shape: tuple[int, int]) -> keras.Model:
+    """A matrix for each sample that a Dense layer made, times a vector."""
+    x, code = keras.Input((6,)), keras.Input((3,))
+    matrix = layers.Reshape(shape, name="fix")(layers.Dense(24)(code))
+    return keras.Model([x, code], layers.Dense(2)(kernels.Einsum(subscripts, name="join")(x, matrix)))
+
+
+@pytest.mark.parametrize(
+    ("subscripts", "shape"), [("bi,bij->bj", (6, 4)), ("bi,bji->bj", (4, 6)), ("nf,nfg->ng", (6, 4))]
+)
+def test_the_letters_of_an_einsum_say_how_flattened_axes_follow(subscripts, shape, tmp_path):
+    meant = hyper(subscripts, shape)
+    meant.save(tmp_path / "m.keras")
+    assert not rewriter.check(tmp_path / "m.keras", ops="all").findings
+    broken = mutate(tmp_path / "m.keras", tmp_path / "b.keras", Recipe(("join",), ("fix",))).path
+    result = rewriter.repair(broken, tmp_path / "fixed.keras", ops="all")
+    assert result.output is not None, [f.why for f in result.findings]
+    fixed = support.load(tmp_path / "fixed.keras")
+    for batch in (1, 3, N):
+        inputs = support.random_inputs(meant, batch)
+        support.compare(support.run(fixed, inputs), support.run(meant, inputs))
 
 
 def pairs(sizes: tuple[int, int], path: Path, forgotten: bool) -> Path:

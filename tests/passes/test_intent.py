@@ -113,6 +113,27 @@ def own_transpose(through: Callable[[Any], Any]) -> keras.Model:
     return keras.Model(x, x * through(ops.transpose(layers.Dense(N)(x), (0, 2, 1))))
 
 
+def mixer(join: Callable[[Any, Any], Any], back: bool = True) -> keras.Model:
+    """``x[B, N, N]`` and what Dense layers make of its steps, with or without the Permute back."""
+    x = keras.Input((N, N))
+    y = layers.Dense(N)(layers.Dense(16, "gelu")(layers.Permute((2, 1))(x)))
+    return keras.Model(x, layers.Dense(3)(join(x, layers.Permute((2, 1))(y) if back else y)))
+
+
+def with_itself(join: Callable[[Any, Any], Any], left: bool) -> keras.Model:
+    """``x[B, N, N]`` and its Gram matrix, of columns or of rows."""
+    x = keras.Input((N, N))
+    turned = ops.transpose(x, (0, 2, 1))
+    return keras.Model(x, join(x, ops.matmul(turned, x) if left else ops.matmul(x, turned)))
+
+
+def attention_of_all_sizes_equal() -> keras.Model:
+    x = keras.Input((N, N))
+    q, k, v = (layers.Dense(N)(x) for _ in range(3))
+    scores = ops.matmul(q, ops.transpose(k, (0, 2, 1)))
+    return keras.Model(x, x + ops.matmul(ops.softmax(scores + x), v))
+
+
 def turned_in_a_nested_model() -> keras.Model:
     x, y = image()
     inner = keras.Input((5, 5, 7))
@@ -168,6 +189,11 @@ MEANT: dict[str, Callable[[], keras.Model]] = {
     "its own transpose": lambda: own_transpose(lambda y: y),
     "its own transpose, a softmax of it": lambda: own_transpose(ops.softmax),
     "its own transpose, through Dropout": lambda: own_transpose(layers.Dropout(0.1)),
+    "a mixer with its Permute back": lambda: mixer(lambda a, b: layers.Add()([a, b])),
+    "a mixer with its Permute back, a product": lambda: mixer(lambda a, b: a * b),
+    "a matrix and its Gram matrix": lambda: with_itself(lambda a, b: a + b, True),
+    "a matrix and its Gram matrix of rows, a product": lambda: with_itself(lambda a, b: a * b, False),
+    "attention with all sizes equal": attention_of_all_sizes_equal,
     "a batch of one, pooled": of_one_squeezed,
     "a batch of one, a vector": lambda: of_one((5, 6, 7), (7,)),
     "a batch of one, steps": lambda: of_one((5, 7), (7,)),
@@ -229,6 +255,17 @@ def test_what_nobody_stated_is_found_whatever_may_be_changed(name, tmp_path):
     FOUND[name]().save(tmp_path / "m.keras")
     report = rewriter.check(tmp_path / "m.keras")
     assert [f.severity for f in report.findings] == ["error"], [f.message for f in report.findings]
+
+
+@pytest.mark.parametrize("join", [lambda a, b: layers.Add()([a, b]), lambda a, b: a * b, lambda a, b: b - a])
+def test_a_branch_that_lost_its_permute_back_is_found(join, tmp_path):
+    """Axis 1 of the branch is axis 2 of the data, and its other one is new: they meet in no order but the other one."""
+    mixer(join, back=False).save(tmp_path / "m.keras")
+    (finding,) = rewriter.check(tmp_path / "m.keras", ops="all").findings
+    assert finding.severity == "error"
+    turned = {step.operand for c in finding.candidates for step in c.plan.steps if step.op == "Transpose"}
+    assert turned == {0, 1}, [c.equation for c in finding.candidates]
+    assert rewriter.repair(tmp_path / "m.keras", tmp_path / "out.keras", ops="all").output is None
 
 
 # -- ties -----------------------------
