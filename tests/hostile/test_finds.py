@@ -137,3 +137,15 @@ def test_a_short_run_of_the_fuzzer():
     done = subprocess.run(words, capture_output=True, text=True, cwd=ROOT, timeout=600, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     assert done.stdout.count("0 reported") == 5
+
+
+@pytest.mark.parametrize("mask", [["a", None], "ab", 3, [], [None], {"a": 1}])
+def test_a_mask_that_is_no_tensor(mask: Any, tmp_path: Path, capsys: Any):
+    node = layer("d", "Attention", {}, tensor("x", SHAPE), tensor("x", SHAPE))
+    node["inbound_nodes"][0]["kwargs"] = {"mask": mask}
+    path = json_file(tmp_path, functional([source(), node], [["d", 0, 0]]))
+    assert main(["export", path, str(tmp_path / "out.onnx")]) == 2
+    assert "internal" not in capsys.readouterr().err
+    node["inbound_nodes"][0]["kwargs"] = {"mask": [None, None]}
+    path = json_file(tmp_path, functional([source(), node], [["d", 0, 0]]))
+    assert main(["export", path, str(tmp_path / "out.onnx")]) == 0
