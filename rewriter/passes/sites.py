@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from ..errors import UsageError, shown
 from ..ir.axis import Axis, Role, Value
@@ -72,6 +72,14 @@ class Site:
     convention: Convention
     operands: tuple[Operand, ...]
     family: Family = Family.PRODUCT
+    given: tuple[TensorRef | Literal, ...] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        found = leaves((self.node.args, self.node.kwargs))
+        # A frozen class: what is made once for all operands cannot be assigned.
+        object.__setattr__(
+            self, "given", tuple(leaf for leaf in found if isinstance(leaf, (TensorRef, Literal)))
+        )
 
     @property
     def name(self) -> str:
@@ -111,9 +119,7 @@ class Site:
 
     def reference(self, operand: int) -> TensorRef | None:
         """Where an operand comes from; None for a literal, and where there is no model around the node."""
-        tensors = (TensorRef, Literal)
-        given = [leaf for leaf in leaves((self.node.args, self.node.kwargs)) if isinstance(leaf, tensors)]
-        leaf = given[operand] if operand < len(given) else None
+        leaf = self.given[operand] if operand < len(self.given) else None
         return leaf if isinstance(leaf, TensorRef) else None
 
     def is_stale(self, operand: int) -> bool:

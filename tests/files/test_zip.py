@@ -288,7 +288,7 @@ def test_files_that_are_no_archive(saved: Saved, tmp_path: Path) -> None:
     refused(saved(os.urandom(100_000).replace(b"PK", b"..")), "not a zip archive")
     refused(saved(b"version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 5\n"), "Git LFS pointer")
     refused(tmp_path, "is a directory")
-    refused(tmp_path / "missing", "No such file")
+    refused(tmp_path / "missing", "no such file")
     refused(tmp_path / "nul\0", "null")
     refused(Path("/dev/zero"), "not a regular file")
 

@@ -172,11 +172,11 @@ class Driver:
         self, operation: Operation, args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> tuple[tuple[Any, ...], dict[str, Any]]:
         dtype = Call(operation, (), {}).compute_dtype()
-        if dtype is None or not facts_of(operation.class_name).casts:
+        if dtype in (None, "string") or not facts_of(operation.class_name).casts:
             return args, kwargs
 
         def cast(leaf: Any) -> Any:
-            return self._cast(leaf, dtype) if isinstance(leaf, Tensor) and leaf.dtype in FLOATS else leaf
+            return self._cast(leaf, str(dtype)) if isinstance(leaf, Tensor) and leaf.dtype in FLOATS else leaf
 
         return map_leaves(cast, args), map_leaves(cast, kwargs)
 

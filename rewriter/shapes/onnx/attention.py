@@ -40,7 +40,7 @@ def attention(call: Call) -> list[Value]:
         y = (q[0], q[1], q[2], _features(width, q[3]))
         inner, rows, group, length = q[1], q[2], k[1], k[-2].size
     if past is not None:
-        length = length + known(past)[2].size
+        length = length + need_rank(past, 4)[2].size
     keys = new_axis(length)
     dtype = operand(call, 0).dtype
     return [
