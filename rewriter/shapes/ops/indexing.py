@@ -146,7 +146,7 @@ def take_along_axis(call: Call) -> Value:
 @op("core", "Slice")
 def slice_(call: Call) -> Value:
     """``slice(x[a, b], start=(i, j), shape=(m, -1)) -> [m, b - j]``; -1 is all that is left."""
-    axes, shape = call.axes, call.get("shape")
+    axes, shape = call.axes, call.arg(2, "shape", None)
     if not isinstance(shape, (list, tuple)) or len(shape) != len(axes):
         raise ShapeError(f"the shape of a slice of {call.x.text()} is {shape}")
     starts = call.arg(1, "start_indices", None)

@@ -19,9 +19,11 @@ class Backend(Protocol):
 
     Attributes:
         traced: its errors are raised outside of the operations, and name the nodes in question.
+        tells_none: its gradient is None where there is none, not zeros.
     """
 
     traced: bool
+    tells_none: bool
 
     def compiled(
         self, model: Any, function: Callable[..., list[Any]]

@@ -1,6 +1,6 @@
 """JAX: a model runs operation by operation. Gradients are those at zeros that are added to the tensors in question.
 
-Where no gradient goes through, JAX gives zeros, which are taken for gradients.
+Where no gradient goes through, JAX gives zeros.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from . import Run, eager
 
 class _Jax:
     traced = False
+    tells_none = False
 
     def compiled(
         self, model: Any, function: Callable[..., list[Any]]

@@ -14,6 +14,7 @@ from . import Run
 
 class _TensorFlow:
     traced = True
+    tells_none = True
 
     def compiled(
         self, model: Any, function: Callable[..., list[Any]]

@@ -10,6 +10,7 @@ from . import Run, eager
 
 class _Torch:
     traced = False
+    tells_none = True
 
     def compiled(
         self, model: Any, function: Callable[..., list[Any]]
