@@ -156,6 +156,7 @@ class _Search:
                 and _conflicts(with_it) <= self.conflicts
                 and self.reexamine(with_it, at) is None
                 and _as_recorded(with_it, at)
+                and not _loses_the_batch(with_it, at)
             )
         return False
 
@@ -216,6 +217,22 @@ def _as_recorded(inference: Inference, path: Path) -> bool:
     return len(recorded) == len(axes) and all(
         r is None or same(r, a.size) is not Truth.NO for r, a in zip(recorded, axes, strict=True)
     )
+
+
+def _loses_the_batch(inference: Inference, path: Path) -> bool:
+    """True where a node below takes a tensor with a batch and gives none: it takes an axis by its number, and another
+    one stands there now."""
+    item = next(inference.at(path[:-1]), None)
+    if item is None:
+        return False
+    return any(
+        any(map(_has_batch, item.taken(name) or ())) and not any(map(_has_batch, item.values[name]))
+        for name in item.graph.nx.successors(path[-1])
+    )
+
+
+def _has_batch(value: Value) -> bool:
+    return value.axes is None or any(leaf.role is Role.BATCH for a in value.axes for leaf in a.flat())
 
 
 def _faults(inference: Inference) -> Iterator[Path]:

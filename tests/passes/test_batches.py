@@ -518,3 +518,6 @@ def test_weights_that_stand_batch_first_are_turned_to_steps_that_do_not(tmp_path
     assert result.output is None
     (finding,) = result.findings
     assert {"t b d, b t 1 -> t b d", "t b d, b t 1 -> b t d"} <= {c.equation for c in finding.candidates}
+    assert (
+        not finding.upstream
+    )  # in the order of the weights, the sum over axis 0 would be one over the batch

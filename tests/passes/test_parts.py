@@ -16,7 +16,7 @@ from rewriter.ir.axis import Role
 from rewriter.passes.codes import Kind
 from rewriter.shapes.infer import infer
 from tests import support
-from tests.mutate import read_config, references, write_config
+from tests.mutation.edits import read_config, references, write_config
 
 C = 4
 
