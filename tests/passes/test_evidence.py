@@ -148,11 +148,13 @@ def hyper(subscripts: str, shape: tuple[int, int]) -> keras.Model:
     """A matrix for each sample that a Dense layer made, times a vector."""
     x, code = keras.Input((6,)), keras.Input((3,))
     matrix = layers.Reshape(shape, name="fix")(layers.Dense(24)(code))
-    return keras.Model([x, code], layers.Dense(2)(kernels.Einsum(subscripts, name="join")(x, matrix)))
+    operands = (x, matrix) if subscripts.index(",") == 2 else (matrix, x)
+    return keras.Model([x, code], layers.Dense(2)(kernels.Einsum(subscripts, name="join")(*operands)))
 
 
 @pytest.mark.parametrize(
-    ("subscripts", "shape"), [("bi,bij->bj", (6, 4)), ("bi,bji->bj", (4, 6)), ("nf,nfg->ng", (6, 4))]
+    ("subscripts", "shape"),
+    [("bi,bij->bj", (6, 4)), ("bi,bji->bj", (4, 6)), ("nfg,nf->ng", (6, 4)), ("ngf,nf->ng", (4, 6))],
 )
 def test_the_letters_of_an_einsum_say_how_flattened_axes_follow(subscripts, shape, tmp_path):
     meant = hyper(subscripts, shape)
