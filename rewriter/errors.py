@@ -14,7 +14,7 @@ class RewriterError(Exception):
     ``about`` is the path of the file that it is about, where that is not the model's.
     """
 
-    def __init__(self, text: str, about: str | None = None) -> None:
+    def __init__(self, text: str = "", about: str | None = None) -> None:
         super().__init__(text)
         self.about = about
 

@@ -60,6 +60,14 @@ from pathlib import Path
 from rewriter.cli import main
 from tests.hostile.table import ROWS, commands, small
 
+def taken():
+    # Linux counts in ru_maxrss what the process had before it became this program.
+    try:
+        status = Path("/proc/self/status").read_text()
+        return int(status.split("VmHWM:")[1].split()[0]) << 10
+    except (OSError, IndexError):
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss << (0 if sys.platform == "darwin" else 10)
+
 def late(*_):
     raise SystemExit(f"{row.name}: more than 10 s")
 
@@ -75,7 +83,7 @@ for row in ROWS:
             with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
                 main(words)
             signal.setitimer(signal.ITIMER_PROF, 0)
-            peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
+            peak = taken() >> 20
             if peak > 1024:
                 raise SystemExit(f"{row.name}: {peak} MiB")
 """

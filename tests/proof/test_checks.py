@@ -255,9 +255,10 @@ def test_the_equation_catches_a_wrong_node(tmp_path, misspell):
     """Every shape is right, each gate stands at the wrong place."""
     image = keras.Input((8, 8, 3))
     x = layers.Conv2D(4, 3, padding="same", name="features")(image)
-    gate = layers.Conv2D(4, 3, strides=2, padding="same", activation="sigmoid")(x)
+    gate = layers.Conv2D(4, 3, padding="same", activation="sigmoid")(layers.MaxPooling2D(2)(x))
     whole = layers.UpSampling2D(2, name="up")(gate)
-    model = keras.Model(image, layers.Multiply(name="scale")([x, whole]))
+    scaled = layers.Multiply(name="scale")([x, whole])
+    model = keras.Model(image, layers.Conv2D(2, 1, name="after")(scaled))
     model.save(tmp_path / "whole.keras")
     broken = mutate(tmp_path / "whole.keras", tmp_path / "in.keras", Recipe(("scale",), drop=("up",))).path
 

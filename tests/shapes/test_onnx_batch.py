@@ -26,7 +26,10 @@ def model(
     rank: int | None = 2,
 ) -> onnx.ModelProto:
     def infos(shapes: dict[str, Shape] | dict[str, None]) -> list[Any]:
-        return [helper.make_tensor_value_info(n, TensorProto.FLOAT, s) for n, s in shapes.items()]
+        types = {"target": TensorProto.INT64}
+        return [
+            helper.make_tensor_value_info(n, types.get(n, TensorProto.FLOAT), s) for n, s in shapes.items()
+        ]
 
     arrays = [numpy_helper.from_array(np.asarray(a), n) for n, a in (constants or {}).items()]
     result = infos({"z": None}) if rank is None else infos({"z": [None] * rank})

@@ -336,7 +336,7 @@ CASES: tuple[Case, ...] = (
         at="multiply",
         repair=_at("outer", "multiply"),
     ),
-    Case("upsample", upsample, ("Repeat", "Repeat"), cut=("fix",)),
+    Case("upsample", upsample, ("Repeat", "Repeat"), cut=("fix",), repair=_at("upsample", "scale")),
     Case("class_token", class_token, ("Slice", "Tile"), repair=_ALL),
     Case("added", added, ("Reshape",), repair=_ALL),
     Case("mixed_float16", in_half(channel_gate), ("Reshape",)),
