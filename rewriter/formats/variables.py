@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple, Protocol
-
-from numpy.typing import NDArray
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from ..errors import BadFileError
 from ..ir.graph import Graph
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 
 class Variable(NamedTuple):

@@ -44,7 +44,8 @@ class Identities:
     def root(self, origin: Origin) -> Origin:
         """The origin that stands for all that are one with this one."""
         parent = self._parent
-        if origin not in parent:
+        above = parent.get(origin)
+        if above is None:
             parent[origin] = origin
             like = origin.like
             self._role[origin] = self.role(like) if like is not None and origin.role in WEAK else origin.role
@@ -52,9 +53,12 @@ class Identities:
                 self._mixed.add(origin)
             self._derived[origin] = origin.derived
             return origin
-        while (above := parent[origin]) is not origin:
-            parent[origin] = parent[above]
-            origin = parent[origin]
+        while above is not origin:
+            further = parent[above]
+            if further is above:
+                return above
+            parent[origin] = further
+            origin, above = further, parent[further]
         return origin
 
     def role(self, origin: Origin) -> Role:
@@ -148,6 +152,13 @@ class Identities:
             below = known
         return self._seen[self.root(made)]
 
+    def near(self, axis: Axis) -> Axis:
+        """An axis with what is known of it, but not of what it is derived from."""
+        root = self.root(axis.origin)
+        if root not in self._seen:
+            self._seen[root] = Origin(self._role[root], self._derived[root])
+        return replace(axis, origin=self._seen[root], factors=tuple(map(self.near, axis.factors)))
+
     def axis(self, axis: Axis) -> Axis:
         return replace(axis, origin=self.origin(axis.origin), factors=tuple(map(self.axis, axis.factors)))
 
@@ -162,7 +173,10 @@ class Identities:
 
 
 def settle(effects: Sequence[Effect], axes: Iterable[Axis]) -> tuple[Axis, ...]:
-    """Axes as they are after some effects, without a model around them."""
+    """Axes as they are after some effects, without a model around them.
+
+    What they are derived from stays as it is: it comes from a model that is finished, and can be long.
+    """
     known = Identities()
     known.play("", effects)
-    return tuple(map(known.axis, axes))
+    return tuple(map(known.near, axes))

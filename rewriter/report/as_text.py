@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from . import diff, explain, onnx, rule_page, rules_list, shapes_table, supported_table, text
+from . import text
 from .table import Reporter
 
 
@@ -18,29 +18,43 @@ class Output(Reporter):
 
     def repair(self, item: Any) -> None:
         if item.changes is not None:
+            from . import diff
+
             self.console.write(diff.text(item, self.console.width))
         else:
             self.console.write(text.result(item, self.context.rules, self.console.width))
 
     def shapes(self, item: Any) -> None:
+        from . import shapes_table
+
         self.console.write(shapes_table.table(item, self.console.width))
         if self.context.several:
             self.console.write("\n")
 
     def supported(self, item: Any) -> None:
+        from . import supported_table
+
         self.console.write(supported_table.text(item, self.console.width))
 
     def suggest(self, item: Any) -> None:
         self.console.write(text.suggestion(item, self.context.rules, self.console.width))
 
     def rules(self) -> None:
+        from . import rules_list
+
         self.console.write(rules_list.text(self.context.rules, self.console.width))
 
     def explain(self, item: Any) -> None:
+        from . import explain
+
         self.console.write(explain.text(item, self.context.rules, self.console.width))
 
     def rule(self, item: Any) -> None:
+        from . import rule_page
+
         self.console.write(rule_page.page(item, self.console.width))
 
     def export(self, item: Any) -> None:
+        from . import onnx
+
         self.console.write(onnx.text(item))

@@ -237,7 +237,10 @@ class Meeting:
     @staticmethod
     def _of_two_sources(known: Known, column: Column) -> bool:
         """True where axes meet that are, or were computed along, what layers take for different things."""
-        return len({known.source(axis) for axis in _present(column)} - {None}) > 1
+        present = list(_present(column))
+        if len({known.identity(axis) for axis in present}) < 2:
+            return False
+        return len({known.source(axis) for axis in present} - {None}) > 1
 
     def _crosswise(self, known: Known) -> bool:
         """True where an axis of one operand meets another axis than the one that it is in the other operand."""

@@ -23,7 +23,6 @@ from .optimizer_state import relink_optimizer
 from .spelling import spell
 from .weight_groups import asset_names, moves, permutation
 from .weight_shapes import attach_shapes, parameter_counts
-from .weights_file import WeightsFile
 
 _CONFIG, _METADATA, _WEIGHTS = "config.json", "metadata.json", "model.weights.h5"
 _MAX_CONFIG = 256 << 20
@@ -104,6 +103,8 @@ class KerasArchive:
 
     def variables(self) -> Variables:
         """The variables, mapped where the weights file is stored in the archive as it is."""
+        from .weights_file import WeightsFile
+
         return WeightsFile(self._index, self._buffer) if _WEIGHTS in self.archive else NoVariables()
 
     def parameter_counts(self) -> dict[str, int] | None:
