@@ -113,11 +113,12 @@ def weigh(
     spread = {id(a) for axes, soft in zip(operands, softmax, strict=False) if soft for a in axes}
     twins = set() if centred else _twins(pairs, operands)
     taken = {id(axis) for _, a, b in pairs if a.is_same(b) for axis in (a, b)}
+    data = larger(operands)
     for number, (name, a, b) in enumerate(pairs):
         if Role.BATCH in (a.role, b.role) or number in twins:
             continue
         soft = bool({id(a), id(b)} & spread)
-        traced = lineage and not fits_elsewhere(a, b, operands, taken)
+        traced = lineage and not fits_elsewhere(a, b, operands, taken, data)
         if a.is_same(b):
             evidence.same.append(f"{name} is one and the same axis on both sides")
         elif traced and not (soft and not {a.role, b.role} & SPATIAL) and _computed_along(a, b):
@@ -155,15 +156,17 @@ def _twins(pairs: Sequence[Pair], operands: Sequence[Axes]) -> set[int]:
     }
 
 
-def fits_elsewhere(a: Axis, b: Axis, operands: Sequence[Axes], taken: Collection[int] = ()) -> bool:
+def fits_elsewhere(
+    a: Axis, b: Axis, operands: Sequence[Axes], taken: Collection[int], data: int | None
+) -> bool:
     """True where the axis of the smaller operand fits other axes of the larger one as well as the one it meets, or
     several that follow one another and have its size together.
 
     Args:
         taken: axes that are the same on both sides, by ``id``: nothing else stands on them.
+        data: the larger operand (``larger``); None where none is.
     """
-    data = _data(operands)
-    if sum(_full(axes) == _full(operands[data]) for axes in operands) > 1:
+    if data is None:
         return False
     mine, other = (a, b) if any(a is axis for axis in operands[data]) else (b, a)
     axes = [axis for axis in operands[data][1:] if axis.size != 1]
@@ -181,6 +184,13 @@ def fits_elsewhere(a: Axis, b: Axis, operands: Sequence[Axes], taken: Collection
 def _data(operands: Sequence[Axes]) -> int:
     """The operand with the most axes that are not 1: the others are placed on it."""
     return max(range(len(operands)), key=lambda k: (_full(operands[k]), len(operands[k])))
+
+
+def larger(operands: Sequence[Axes]) -> int | None:
+    """The operand with more axes that are not 1 than any other one; None where two have as many."""
+    data = _data(operands)
+    most = _full(operands[data])
+    return data if sum(_full(axes) == most for axes in operands) == 1 else None
 
 
 def _full(axes: Axes) -> int:

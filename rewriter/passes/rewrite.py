@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from ..ir.graph import Graph, Literal, Node, Operation, Path, TensorRef, leaves, map_leaves, path_text
@@ -13,6 +14,8 @@ from ..shapes.broadcast import Convention
 from .candidate import Candidate
 from .finding import Operand
 from .sites import Site
+
+Shape = tuple[int | None, ...]
 
 # How a target writes a step: (module, class name, configuration without a name, arguments besides the tensors). They
 # follow the tensors, or stand around ``...`` in their place.
@@ -73,14 +76,19 @@ class Rewriter:
 
     def apply(self, choices: Iterable[tuple[Site, Candidate]]) -> None:
         """Insert the candidates' nodes at their sites; the edges are drawn anew once, at the end."""
-        changed: dict[int, Graph] = {}
+        changed: dict[int, tuple[Graph, dict[str, Shape]]] = {}
         for site, candidate in choices:
-            self._apply(site, candidate)
-            changed[id(site.inference.graph)] = site.inference.graph
-        for graph in changed.values():
+            graph = site.inference.graph
+            made = changed.setdefault(id(graph), (graph, {}))[1]
+            name, used_by = self._apply(site, candidate)
+            made[name] = recorded_shape(candidate.plan.output)
+            _restate(graph, used_by, {name: made[name]})
+        for graph, made in changed.values():
+            graph.outputs = map_leaves(partial(_restated, made=made), graph.outputs)
             graph.link()
 
-    def _apply(self, site: Site, candidate: Candidate) -> None:
+    def _apply(self, site: Site, candidate: Candidate) -> tuple[str, list[str]]:
+        """Insert a candidate's nodes: the node whose result is the site's now, and those that use it."""
         graph, node = site.inference.graph, site.node
         prefix = site.path[:-1]
         arguments = [
@@ -102,7 +110,6 @@ class Rewriter:
         self._redirect(node, ends)
         used_by = list(graph.nx.successors(node.name))
         new = self._replace(graph, prefix, site, candidate) if candidate.plan.replaces else []
-        self._record(graph, new[-1] if new else node.name, used_by, recorded_shape(candidate.plan.output))
         self.applied.append(
             Applied(
                 site.path,
@@ -117,6 +124,7 @@ class Rewriter:
                 not new and graph.calls[node.operation.name] > 1,
             )
         )
+        return new[-1] if new else node.name, used_by
 
     def _lengths(
         self,
@@ -134,20 +142,6 @@ class Rewriter:
         like = step.lengths.operand
         source = ends.get(like, arguments[like])
         return [self._insert(graph, prefix, node, candidate, step.lengths, [source])]
-
-    def _record(self, graph: Graph, name: str, used_by: Iterable[str], shape: tuple[int | None, ...]) -> None:
-        """State a node's new shape where it is used, if another one was recorded there."""
-
-        def restated(leaf: Any) -> Any:
-            if not isinstance(leaf, TensorRef) or (leaf.node, leaf.index) != (name, 0) or leaf.shape is None:
-                return leaf
-            return TensorRef(name, 0, shape, leaf.dtype) if _contradicts(leaf.shape, shape) else leaf
-
-        for user in (graph.nodes[n] for n in used_by if n in graph.nodes):
-            if any(restated(ref) is not ref for ref in user.refs()):
-                user.args, user.kwargs = map_leaves(restated, (user.args, user.kwargs))
-                user.changed = True
-        graph.outputs = map_leaves(restated, graph.outputs)
 
     def _insert(
         self,
@@ -229,6 +223,23 @@ class Rewriter:
                 node.args, node.kwargs = map_leaves(swap, (node.args, node.kwargs))
                 node.changed = True
         graph.inputs, graph.outputs = map_leaves(swap, graph.inputs), map_leaves(swap, graph.outputs)
+
+
+def _restate(graph: Graph, used_by: Iterable[str], made: Mapping[str, Shape]) -> None:
+    """State the new shapes of nodes where they are used, if other ones were recorded there."""
+    restated = partial(_restated, made=made)
+    for user in (graph.nodes[n] for n in used_by if n in graph.nodes):
+        if any(restated(ref) is not ref for ref in user.refs()):
+            user.args, user.kwargs = map_leaves(restated, (user.args, user.kwargs))
+            user.changed = True
+
+
+def _restated(leaf: Any, made: Mapping[str, Shape]) -> Any:
+    """A reference with the new shape of its node, if another one is recorded there."""
+    if not isinstance(leaf, TensorRef) or leaf.index or leaf.shape is None or leaf.node not in made:
+        return leaf
+    shape = made[leaf.node]
+    return TensorRef(leaf.node, 0, shape, leaf.dtype) if _contradicts(leaf.shape, shape) else leaf
 
 
 def _contradicts(recorded: tuple[int | None, ...], shape: tuple[int | None, ...]) -> bool:

@@ -31,7 +31,9 @@ def disagreements(inference: Inference) -> dict[Path, str]:
     result: dict[Path, str] = {}
     for prefix, item in inference.walk():
         for name, node in item.graph.nodes.items():
-            built = node.operation.built if node.call == 0 else ()
+            built = node.operation.built
+            if node.call or not built:
+                continue
             other = _built_otherwise(built, item.taken(name) or ())
             if other is not None:
                 stated = ", ".join(map(str, built[other]))
