@@ -55,11 +55,11 @@ def candidates(
     if not operands:
         return []
     stands = site.recorded is None or site.recorded == _naive_shape(site)
+    weights = [value.facts.weights for value in site.values]
     distinct: dict[object, Candidate] = {}
     for candidate in readings(site, rules, complete):
         if not candidate.plan.steps and not with_identity:
             continue
-        weights = [v.facts.weights for v in site.values]
         evidence = weigh(candidate.match.pairs, operands, weights, centred=site.is_centred)
         demand(evidence, candidate.plan.output, site.recorded or _naive_shape(site), stands)
         evidence.restored = _restores(candidate, site)

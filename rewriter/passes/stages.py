@@ -53,8 +53,8 @@ def _preferred(decision: Decision) -> str:
 
 def _tie(decision: Decision) -> str:
     assert decision.candidate is not None
-    equations = ", ".join(dict.fromkeys(c.equation for c in (decision.candidate, *decision.rivals)))
-    return f"a tie: {equations} fit equally well, and nothing tells them apart"
+    readings = dict.fromkeys(f"'{c.equation}'" for c in (decision.candidate, *decision.rivals))
+    return f"a tie: {' and '.join(readings)} fit equally well, and nothing tells them apart"
 
 
 def _not_chosen(decision: Decision) -> str:
