@@ -127,11 +127,8 @@ def fits(path: Path, form: str) -> bool:
     """Whether a name says that its file is of a format of ``formats.registry``."""
     from .formats.registry import format_for, format_of
 
-    suffixes = format_of(form).suffixes
-    name = os.path.basename(os.fspath(path)).lower()
-    if not suffixes:
-        return format_for(path) is None
-    return any(name.endswith(suffix) and name != suffix for suffix in suffixes)
+    own = format_of(form)
+    return own.is_named(path) if own.suffixes else format_for(path) is None
 
 
 def check_onnx(path: Path, source: ModelFile) -> None:
@@ -139,7 +136,7 @@ def check_onnx(path: Path, source: ModelFile) -> None:
     if source.format == "onnx":
         raise UsageError("the model is ONNX already")
     if not fits(path, "onnx"):
-        raise UsageError("the name of an ONNX file ends in .onnx", os.fspath(path))
+        raise UsageError("the name of an ONNX file must end in .onnx", os.fspath(path))
 
 
 def wrong_suffix(path: Path, form: str) -> UsageError:
@@ -148,7 +145,9 @@ def wrong_suffix(path: Path, form: str) -> UsageError:
 
     own, other = format_of(form), format_for(path)
     ends = " or ".join(dict.fromkeys((*own.suffixes, *format_of("onnx").suffixes)))
-    said = f"{other.words} is not written from {own.words}" if other is not None else "it says no format"
+    said = (
+        f"{other.words} is not written from {own.words}" if other is not None else "its name says no format"
+    )
     if not own.suffixes:
         return UsageError(f"{said}: name a new folder, or a file that ends in {ends}", os.fspath(path))
-    return UsageError(f"{said}: the output's name ends in {ends}", os.fspath(path))
+    return UsageError(f"{said}: the output's name must end in {ends}", os.fspath(path))

@@ -61,6 +61,11 @@ class Format:
         """What a new file of it is to end in; "" for a folder."""
         return self.suffixes[0] if self.suffixes else ""
 
+    def is_named(self, path: str | os.PathLike[str]) -> bool:
+        """Whether the name of a file says that it is of this format."""
+        name = os.path.basename(os.fspath(path)).lower()
+        return any(name.endswith(suffix) and name != suffix for suffix in self.suffixes)
+
 
 def _archive(path: str) -> ModelFile:
     from .keras.archive import KerasArchive
@@ -180,8 +185,7 @@ def format_of(name: str) -> Format:
 
 def format_for(path: str | os.PathLike[str]) -> Format | None:
     """The format that the name of a file says it is of, or None."""
-    lower = os.fspath(path).lower()
-    return next((each for each in FORMATS if each.suffixes and lower.endswith(each.suffixes)), None)
+    return next((each for each in FORMATS if each.is_named(path)), None)
 
 
 @contextmanager
