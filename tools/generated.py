@@ -20,9 +20,12 @@ GATE: list[int | None] = [None, 11]
 SQUARE: list[int | None] = [None, 6, 6]
 
 
-def tensor(name: str, shape: list[int | None]) -> Entry:
-    """A reference to the first output of a node."""
-    history = {"shape": shape, "dtype": "float32", "keras_history": [name, 0, 0]}
+NESTING = 20
+
+
+def tensor(name: str, shape: list[int | None], call: int = 0) -> Entry:
+    """A reference to the first output of a call of a node."""
+    history = {"shape": shape, "dtype": "float32", "keras_history": [name, call, 0]}
     return {"class_name": "__keras_tensor__", "config": history}
 
 
@@ -55,23 +58,33 @@ def given(name: str, shape: list[int | None]) -> Entry:
     return layer("InputLayer", name, {"batch_shape": shape})
 
 
-def write(path: Path, entries: Sequence[Entry], outputs: Sequence[str]) -> None:
-    """The archive of a functional model without weights."""
-    import h5py
-
+def functional(name: str, entries: Sequence[Entry], outputs: Sequence[str]) -> Entry:
+    """A functional model, with the inputs that are among the entries."""
     config = {
-        "name": "generated",
+        "name": name,
         "trainable": True,
         "layers": list(entries),
         "input_layers": [[e["name"], 0, 0] for e in entries if e["class_name"] == "InputLayer"],
         "output_layers": [[name, 0, 0] for name in outputs],
     }
-    model = {
+    return {
         "module": "keras.src.models.functional",
         "class_name": "Functional",
         "config": config,
         "registered_name": "Functional",
+        "name": name,
     }
+
+
+def write(path: Path, entries: Sequence[Entry], outputs: Sequence[str]) -> None:
+    """The archive of a functional model without weights."""
+    write_model(path, functional("generated", entries, outputs))
+
+
+def write_model(path: Path, model: Entry) -> None:
+    """The archive of a model without weights."""
+    import h5py
+
     weights = io.BytesIO()
     with h5py.File(weights, "w") as file:
         file.create_group("layers")
@@ -155,6 +168,47 @@ def wide_broken_sum(count: int, path: Path) -> None:
     write(path, entries, ["sum"])
 
 
+def shared_gate(count: int, path: Path) -> None:
+    """One gate that is lacking its unit axes in the products with so many tensors."""
+    entries = [given("image", SHAPE), given("gate", GATE)]
+    for k in range(count):
+        entries += [
+            layer("Activation", f"term_{k}", {"activation": "relu"}, tensor("image", SHAPE)),
+            operation("Multiply", f"product_{k}", {}, tensor(f"term_{k}", SHAPE), tensor("gate", GATE)),
+        ]
+    write(path, entries, [f"product_{k}" for k in range(count)])
+
+
+def called(count: int, path: Path) -> None:
+    """One layer called so many times, each time of its own last result; the last result meets a broken gate."""
+    entries = [given("image", SHAPE), given("gate", GATE)]
+    shared = layer("Activation", "shared", {"activation": "relu"}, tensor("image", SHAPE))
+    for k in range(count - 1):
+        shared["inbound_nodes"].append({"args": [tensor("shared", SHAPE, k)], "kwargs": {}})
+    last = tensor("shared", SHAPE, count - 1)
+    entries += [shared, operation("Multiply", "product", {}, last, tensor("gate", GATE))]
+    write(path, entries, ["product"])
+
+
+def nested(count: int, path: Path) -> None:
+    """Models in models, 20 deep, which hold so many gates between them; a gate of every model is broken."""
+    inner: Entry | None = None
+    for depth in range(NESTING):
+        entries, last = [given("image", SHAPE), given("gate", GATE)], tensor("image", SHAPE)
+        if inner is not None:
+            arguments = [tensor("image", SHAPE), tensor("gate", GATE)]
+            entries.append({**inner, "inbound_nodes": [{"args": [arguments], "kwargs": {}}]})
+            last = tensor(inner["name"], SHAPE)
+        for k in range(max(1, count // NESTING)):
+            wide = layer("Reshape", f"wide_{k}", {"target_shape": [1, 1, GATE[-1]]}, tensor("gate", GATE))
+            gate = tensor("gate", GATE) if k == 0 else tensor(f"wide_{k}", [None, 1, 1, GATE[-1]])
+            entries += [wide, operation("Multiply", f"product_{k}", {}, last, gate)]
+            last = tensor(f"product_{k}", SHAPE)
+        inner = functional(f"model_{depth}", entries, [last["config"]["keras_history"][0]])
+    assert inner is not None
+    write_model(path, inner)
+
+
 # What `bench.py scale` measures: a builder and the largest count, of which a half and a quarter are measured too.
 SCALES: dict[str, tuple[Callable[[int, Path], None], int]] = {
     "chain": (chain, 20_000),
@@ -162,8 +216,11 @@ SCALES: dict[str, tuple[Callable[[int, Path], None], int]] = {
     "faults side by side": (faults, 10_000),
     "chain of ties": (ties, 400),
     "ties side by side": (ties_side_by_side, 2_000),
-    "sum of many": (wide_sum, 5_000),
-    "sum of many, one broken": (wide_broken_sum, 5_000),
+    "one gate in many": (shared_gate, 4_000),
+    "sum of many": (wide_sum, 10_000),
+    "sum of many, one broken": (wide_broken_sum, 10_000),
+    "a layer called often": (called, 10_000),
+    "nested 20 deep": (nested, 8_000),
 }
 
 if __name__ == "__main__":
