@@ -1,6 +1,6 @@
 """rewriter: finds the multiplies of a saved Keras model whose operands do not fit, and repairs them."""
 
-from .api import check, export_onnx, repair, shapes, suggest
+from .api import check, convert, export_onnx, repair, shapes, suggest
 from .errors import (
     BadFileError,
     OutputError,
@@ -20,6 +20,7 @@ __all__ = [
     "VerificationError",
     "__version__",
     "check",
+    "convert",
     "export_onnx",
     "repair",
     "shapes",

@@ -20,7 +20,16 @@ from .passes.sites import DEFAULT_OPS, Site, families
 from .passes.suggest import Suggestion, parse_shape
 from .passes.suggest import suggest as suggest_shapes
 from .passes.verdicts import verdicts
-from .requests import Path, RepairRequest, check_files, check_mode, check_onnx, fits, is_model, wrong_suffix
+from .requests import (
+    Outputs,
+    Path,
+    RepairRequest,
+    check_files,
+    check_mode,
+    check_onnx,
+    is_model,
+    sorted_outputs,
+)
 from .results import Explanation, Report, Result, Shapes
 from .rules.table import Family, Rule, builtin
 from .shapes import layers as _layers  # noqa: F401 - importing them fills the table of axis rules
@@ -28,6 +37,7 @@ from .shapes import ops as _ops  # noqa: F401
 from .shapes.infer import infer
 
 if TYPE_CHECKING:
+    from .conversion import Converted
     from .export.onnx import Exported
     from .formats.model_file import ModelFile
     from .passes.plan import Plan
@@ -41,6 +51,7 @@ def check(
     ops: str = DEFAULT_OPS,
     rules: Path | None = None,
     plan: Path | None = None,
+    weights: Path | None = None,
 ) -> Report:
     """Find the multiplies of a model whose operands do not fit. The model is not changed and no code of it runs.
 
@@ -50,6 +61,7 @@ def check(
         ops: ``multiply`` looks at multiplies; ``all`` also at sums and their kin, contractions and Concatenate.
         rules: a TOML file with rules to add to the table.
         plan: a file to write the findings, candidates and choices to, for a person to edit and ``repair`` to apply.
+        weights: a file with the weights of a model that is a configuration alone.
 
     Raises:
         RewriterError: the model or an argument cannot be used.
@@ -59,7 +71,7 @@ def check(
     families(ops)
     if plan is not None and is_model(model):
         raise UsageError("a plan is for a model in a file: save the model first")
-    with _opened(model) as source:
+    with _opened(model, weights) as source:
         check_files(source, {"the rules file": rules}, {"the plan": plan})
         nodes = sum(1 for _ in source.graph.walk())  # before nodes are inserted
         source.load_weights()
@@ -99,13 +111,15 @@ def repair(
     rules: Path | None = None,
     plan: Path | None = None,
     dry_run: bool = False,
+    weights: Path | None = None,
 ) -> Result:
     """Repair a model and write it.
 
     Args:
         model: a path, or a ``keras.Model``; with a model the result's ``model`` is the repaired one, weights and
             compile state kept, and ``output`` may be left out.
-        output: the file to write, of the model's own format, or of ONNX where its name ends in ``.onnx``.
+        output: the file to write, in the format that its name ends in: the model's own, another one in which Keras
+            keeps models, or ONNX.
         onnx: a file to write the repaired model to as ONNX as well: both files are written, or neither.
         at: what the user says of multiplies, ``{node: rule or equation}``.
         ops: what is repaired: ``multiply``, or ``all``, as in ``check``.
@@ -115,6 +129,7 @@ def repair(
             (``proof.in_process``). The written file is analysed again in any case.
         plan: a file that ``check`` wrote: the choices in it are applied, and nothing else.
         dry_run: write nothing; the result's ``changes`` say what would be other.
+        weights: a file with the weights of a model that is a configuration alone.
 
     Returns:
         The result; its ``output`` is None where something could not be decided, and then nothing was written.
@@ -122,7 +137,7 @@ def repair(
     Raises:
         RewriterError: the model or an argument cannot be used, or the repair failed its own proof.
     """
-    request = RepairRequest(output, onnx, at, mode, ops, explicit, verify, rules, plan, dry_run)
+    request = RepairRequest(output, onnx, at, mode, ops, explicit, verify, rules, plan, dry_run, weights)
     if is_model(model):
         return _repair_model(model, request)
     if output is None and onnx is None and not dry_run:
@@ -136,11 +151,7 @@ def _repair_model(model: Any, request: RepairRequest) -> Result:
 
     if request.plan is not None or request.dry_run:
         raise UsageError("a plan and a dry run are for a model in a file: save the model first")
-    output, onnx = request.output, request.onnx
-    if output is not None and not fits(output, "keras-v3"):
-        if onnx is not None or not fits(output, "onnx"):
-            raise wrong_suffix(output, "keras-v3")
-        output, onnx = None, output
+    output, onnx = sorted_outputs(request.output, request.onnx, "keras-v3")
 
     def repaired(path: str, target: str, prover: Prover) -> Result:
         verify = request.verify if request.verify is not None else prover
@@ -152,8 +163,8 @@ def _repair_model(model: Any, request: RepairRequest) -> Result:
 def _repair_file(path: Path, request: RepairRequest) -> Result:
     """Repair a model in a file."""
     table = _table(request.rules)
-    with _opened(path) as source:
-        own, onnx = request.outputs(source)
+    with _opened(path, request.weights) as source:
+        outputs = request.outputs(source)
         source.load_weights()
         nodes = sum(1 for _ in source.graph.walk())  # before nodes are inserted
         at, left, ops = request.at, None, request.ops
@@ -178,20 +189,19 @@ def _repair_file(path: Path, request: RepairRequest) -> Result:
             return result
         result.inserted = outcome.inserted
         if request.dry_run:
-            result.changes = _changes(source.path, source.graph)
+            result.changes = _changes(source.path, source.graph, request.weights)
             return result
 
         def look(graph: Graph) -> Analysis:
             return analyse(graph, table, request.mode, ops)
 
-        _write(source, own, onnx, outcome, look, request.verify, result)
+        _write(source, outputs, outcome, look, request.verify, result)
     return result
 
 
 def _write(
     source: ModelFile,
-    own: Path | None,
-    onnx: Path | None,
+    outputs: Outputs,
     outcome: Outcome,
     look: Callable[[Graph], Analysis],
     verify: bool | Prover | None,
@@ -200,12 +210,13 @@ def _write(
     """Write a repaired model in its own format, as ONNX, or both: all of it, or nothing."""
     from .proof import in_child, proven
 
+    own, form, onnx = outputs
     target = own if own is not None else onnx
     assert target is not None
     prover = verify if callable(verify) else None if verify is False else in_child
     with ExitStack() as stack:
         path, result.verified = stack.enter_context(
-            proven(source, target, outcome, look, prover, verify is True, own is not None)
+            proven(source, target, form, outcome, look, prover, verify is True, own is not None)
         )
         if onnx is not None:
             from .export.onnx import Options, exporting
@@ -222,29 +233,39 @@ def _write(
     result.output = os.fspath(target)
 
 
-def shapes(model: Any) -> Shapes:
-    """Axes of every tensor of a model. Raises RewriterError where it cannot be read."""
-    with _opened(model) as source:
+def shapes(model: Any, *, weights: Path | None = None) -> Shapes:
+    """Axes of every tensor of a model. Raises RewriterError where it cannot be read.
+
+    Args:
+        weights: a file with the weights of a model that is a configuration alone.
+    """
+    with _opened(model, weights) as source:
         try:
-            weights = source.parameter_counts()
+            counts = source.parameter_counts()
         except RewriterError:
-            weights = None  # shapes does not need them; repair says what is wrong with them
-        return Shapes(_name(model, source), infer(source.graph), weights)
+            counts = None  # shapes does not need them; repair says what is wrong with them
+        return Shapes(_name(model, source), infer(source.graph), counts)
 
 
 def explain(
-    model: Any, node: str | None = None, *, ops: str = DEFAULT_OPS, rules: Path | None = None
+    model: Any,
+    node: str | None = None,
+    *,
+    ops: str = DEFAULT_OPS,
+    rules: Path | None = None,
+    weights: Path | None = None,
 ) -> Explanation:
     """Why each rule fits a node of a model or not, or what is known of all its multiplies.
 
     Args:
         node: the name of a multiply (with ``ops="all"`` of a sum, a contraction or a join too).
+        weights: a file with the weights of a model that is a configuration alone.
 
     Raises:
         RewriterError: the model or an argument cannot be used.
     """
     table = _table(rules)
-    with _opened(model) as source:
+    with _opened(model, weights) as source:
         source.load_weights()
         return Explanation(_name(model, source), analyse(source.graph, table, ops=ops), node)
 
@@ -263,12 +284,15 @@ def suggest(
     return suggest_shapes(pair[0], pair[1], _table(rules), op, layout)
 
 
-def export_onnx(model: Any, output: Path, *, rules: Sequence[str] = (), **options: Any) -> Exported:
+def export_onnx(
+    model: Any, output: Path, *, rules: Sequence[str] = (), weights: Path | None = None, **options: Any
+) -> Exported:
     """Write a model as ONNX.
 
     Args:
         model: a path, or a ``keras.Model``.
         rules: what was applied to it before, for the file's metadata.
+        weights: a file with the weights of a model that is a configuration alone.
         options: the fields of ``export.onnx.Options``: ``opset``, ``batch``, ``external_data`` …
 
     Raises:
@@ -279,12 +303,35 @@ def export_onnx(model: Any, output: Path, *, rules: Sequence[str] = (), **option
     from .export.onnx import Options, export
 
     asked = Options(**options)
-    with _opened(model) as source:
+    with _opened(model, weights) as source:
         check_onnx(output, source)
         beside = f"{os.fspath(output)}.data" if asked.external_data else None
         check_files(source, {}, {"the output": output, "the file of its weights": beside})
         source.load_weights()
         return export(source, output, asked, {"rules": ",".join(rules)} if rules else {})
+
+
+def convert(
+    model: Path, output: Path, *, weights: Path | None = None, verify: bool | None = None, **options: Any
+) -> Converted:
+    """Write a model in another format, or one of an older Keras as the newest reads it.
+
+    Args:
+        output: the file to write, in the format that its name ends in; that of a folder ends in "/".
+        weights: a file with the weights of a model that is a configuration alone.
+        verify: run both files on the same inputs and compare: None where that is possible here, True whatever it takes,
+            False not at all.
+        options: as of ``export_onnx``, where ONNX is written.
+
+    Raises:
+        UnsupportedError: a part of the model has no form there; it is named, with the reason. Nothing is written.
+        VerificationError: the two differ. Nothing is written.
+        RewriterError: the model or an argument cannot be used, or the output cannot be written.
+    """
+    from .conversion import convert as converted
+
+    with _opened(model, weights) as source:
+        return converted(source, output, verify, options)
 
 
 def _table(path: Path | None) -> tuple[Rule, ...]:
@@ -293,11 +340,11 @@ def _table(path: Path | None) -> tuple[Rule, ...]:
     return builtin() if path is None else (*builtin(), *load(path))
 
 
-def _changes(path: str, repaired: Graph) -> Changes:
+def _changes(path: str, repaired: Graph, weights: Path | None) -> Changes:
     """What the repair of a file's graph changed, against the graph as it is in the file."""
     from .formats.registry import open_model
 
-    with open_model(path) as source:
+    with open_model(path, weights) as source:
         source.load_weights()
         return changes(infer(source.graph), infer(repaired))
 
@@ -329,7 +376,7 @@ def _name(model: Any, source: ModelFile) -> str:
 
 
 @contextmanager
-def _opened(model: Any) -> Iterator[ModelFile]:
+def _opened(model: Any, weights: Path | None = None) -> Iterator[ModelFile]:
     """The model's file; a ``keras.Model`` is saved to a temporary one."""
     from .formats.registry import open_model
 
@@ -339,5 +386,5 @@ def _opened(model: Any) -> Iterator[ModelFile]:
         with saved(model) as path, open_model(path) as source:
             yield source
     else:
-        with open_model(model) as source:
+        with open_model(model, weights) as source:
             yield source

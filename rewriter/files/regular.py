@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import mmap
 import os
 import stat
 
@@ -59,6 +60,25 @@ def read_regular(path: str | os.PathLike[str], limit: int) -> bytes:
         raise BadFileError("the file changed while it was read")
     check_pointer(data)
     return data
+
+
+def map_regular(path: str | os.PathLike[str]) -> memoryview:
+    """A read-only view of a regular file, mapped where it lies.
+
+    A file that another process truncates while it is mapped kills the process (SIGBUS): POSIX, mmap().
+
+    Raises:
+        BadFileError: as ``open_regular``.
+    """
+    descriptor, state = open_regular(path)
+    try:
+        if not state.st_size:
+            return memoryview(b"")
+        return memoryview(mmap.mmap(descriptor, state.st_size, access=mmap.ACCESS_READ))
+    except OSError as error:
+        raise BadFileError(f"cannot be read: {error.strerror}") from None
+    finally:
+        os.close(descriptor)
 
 
 def read_at(descriptor: int, size: int, offset: int) -> bytes:

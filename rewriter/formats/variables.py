@@ -31,6 +31,10 @@ class Variables(Protocol):
         """The paths of the variables of a layer and of what it holds, its own first; [] without any."""
         ...
 
+    def shape(self, place: str, path: str) -> tuple[int, ...]:
+        """The shape of a variable, whatever its type. Raises BadFileError where there is none."""
+        ...
+
     def variable(self, place: str, path: str) -> Variable:
         """One variable.
 
@@ -50,6 +54,14 @@ class NoVariables:
     def paths(self, place: str) -> list[str]:
         return []
 
+    def shape(self, place: str, path: str) -> tuple[int, ...]:
+        """Raises BadFileError."""
+        raise _without_weights()
+
     def variable(self, place: str, path: str) -> Variable:
         """Raises BadFileError."""
-        raise BadFileError("the file holds no weights: export a .keras archive")
+        raise _without_weights()
+
+
+def _without_weights() -> BadFileError:
+    return BadFileError("the file holds no weights: export a .keras archive")

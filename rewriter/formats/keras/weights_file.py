@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...errors import BadFileError, UnsupportedError, shown
-from ...files.hdf5 import Hdf5Index
+from ...files.hdf5 import Dataset, Hdf5Index
 from ...ir.graph import Graph
 from ..variables import Variable
 from .layer_order import group_names
@@ -47,6 +47,17 @@ class WeightsFile:
             waiting += [f"{here}/{name}".lstrip("/") for name in self._index.groups(full)]
         return found
 
+    def shape(self, place: str, path: str) -> tuple[int, ...]:
+        """The shape of a variable. Raises BadFileError where the file has none there."""
+        return self._dataset(place, path).shape
+
+    def _dataset(self, place: str, path: str) -> Dataset:
+        folder, _, name = f"{place}/{path}".rpartition("/")
+        try:
+            return self._index.datasets(folder)[name]
+        except KeyError:
+            raise BadFileError(f"the weights file has no {shown(f'{place}/{path}')}") from None
+
     def variable(self, place: str, path: str) -> Variable:
         """One variable.
 
@@ -54,18 +65,14 @@ class WeightsFile:
             BadFileError: the file has none there.
             UnsupportedError: its type is not read, or it is compressed and h5py is not installed.
         """
-        folder, _, name = f"{place}/{path}".rpartition("/")
-        try:
-            dataset = self._index.datasets(folder)[name]
-        except KeyError:
-            raise BadFileError(f"the weights file has no {shown(f'{place}/{path}')}") from None
+        dataset = self._dataset(place, path)
         dtype = _NAMES.get(dataset.dtype) or (
             np.dtype(dataset.dtype).name if dataset.dtype.lstrip("<>|")[:1] in "iuf" else None
         )
         if dtype is None:
             raise UnsupportedError(f"the variable {shown(f'{place}/{path}')} is of type {dataset.dtype}")
         if dataset.offset is None:
-            return Variable(dataset.shape, dtype, lambda: self._chunked(f"{folder}/{name}", dtype))
+            return Variable(dataset.shape, dtype, lambda: self._chunked(f"{place}/{path}", dtype))
         stored = _bfloat16() if dtype == "bfloat16" else np.dtype(dataset.dtype)
         shape, offset = dataset.shape, dataset.offset
         count = int(np.prod(shape, dtype=np.int64))
