@@ -21,6 +21,7 @@ from .config import read_model
 from .config_writer import model_entry
 from .optimizer_state import relink_optimizer
 from .spelling import spell
+from .upgrade import is_old, upgraded
 from .weight_groups import asset_names, moves, permutation
 from .weight_shapes import attach_shapes, parameter_counts
 
@@ -51,6 +52,8 @@ class KerasArchive:
                 raise BadFileError(f"the {self._what} has no {_CONFIG}: it is not a saved Keras model")
             self.metadata = self._metadata()
             self.entry = parse(self.archive.read(_CONFIG, _MAX_CONFIG), _CONFIG)
+            if is_old(self.entry, str(self.metadata.get("keras_version") or "")):
+                self.entry = upgraded(self.entry, str(self.metadata.get("keras_version") or "")).entry
             self.graph = read_model(self.entry)
         except BaseException:
             self.archive.close()

@@ -13,6 +13,7 @@ from ..variables import NoVariables, Variables
 from .config import read_model
 from .config_writer import model_entry
 from .spelling import spell
+from .upgrade import is_old, upgraded
 
 _MAX_SIZE = 256 << 20
 
@@ -32,6 +33,9 @@ class KerasJson:
             raise UnsupportedError(
                 "the list of a model's sharded weights, without the model: load them into it, and save that as .keras"
             )
+        self.is_old = is_old(self.entry)
+        if self.is_old:
+            self.entry = upgraded(self.entry).entry
         self.graph = read_model(self.entry)
 
     def load_weights(self) -> None:
@@ -58,6 +62,10 @@ class KerasJson:
     def write(self, target: str | os.PathLike[str]) -> None:
         """Write the configuration with the graph as it is now; the same bytes where nothing changed."""
         entry = model_entry(self.entry, self.graph)
+        if self.is_old and entry is not self.entry:
+            raise UnsupportedError(
+                "in the form of Keras 2, which cannot be rewritten: save the model with Keras 3"
+            )
         data = self.data if entry is self.entry else json.dumps(entry).encode()
         with atomic_write(target) as stream:
             stream.write(data)
