@@ -15,7 +15,7 @@ from .requests import Path, check_files, check_onnx, is_onnx, wrong_suffix
 
 if TYPE_CHECKING:
     from .export.onnx import Exported
-    from .formats.keras.configuration import Refusal, Remark
+    from .formats.keras.upgrade import Refusal, Remark
     from .formats.model_file import ModelFile
 
 _MOST = 3  # constructs without a form that a message names

@@ -164,10 +164,6 @@ class KerasArchive:
         entry = self.configuration.changed()
         if entry is None:
             return {}, {}, {}
-        if self._of_keras_2:
-            raise UnsupportedError(
-                "saved by Keras 2, which cannot load the inserted operations; save it with Keras 3"
-            )
         if _WEIGHTS not in self.archive:
             raise BadFileError(f"the {self._what} has no {_WEIGHTS}: its weights cannot be carried over")
         patches, renamed = self._weight_changes()

@@ -4,31 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cached_property
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Protocol
 
-from ...ir.graph import Graph, Path
+from ...errors import UnsupportedError
+from ...ir.graph import Graph
 from ...passes.rewrite import Spelling
 from .config import read_model
 from .config_writer import model_entry
 from .spelling import spell
+from .upgrade import Refusal, Remark, is_old, upgraded
 
 Json = dict[str, Any]
-
-
-class Remark(NamedTuple):
-    """What became of a construct. ``path`` are the names of the models and the layer, from the outermost."""
-
-    path: Path
-    construct: str
-    became: str
-
-
-class Refusal(NamedTuple):
-    """A construct that has no form in Keras 3."""
-
-    path: Path
-    construct: str
-    reason: str
 
 
 class Configuration(Protocol):
@@ -90,6 +76,39 @@ class Keras3:
         return None if entry is self.entry else entry
 
 
+class Older:
+    """The form of Keras 1 or 2, brought to that of Keras 3. Raises as ``Keras3``.
+
+    Attributes:
+        original: the configuration as it is in the file.
+    """
+
+    spell = staticmethod(spell)
+    old = True
+
+    def __init__(self, original: Any, version: str) -> None:
+        self.original = original
+        self.version = version
+        self.entry: Json
+        self.remarks: Sequence[Remark]
+        self.refusals: Sequence[Refusal]
+        self.entry, self.remarks, self.refusals = upgraded(original, version)
+        self.graph = read_model(self.entry)
+
+    @cached_property
+    def saved(self) -> Graph:
+        """The model as the file has it."""
+        return read_model(self.entry)
+
+    def changed(self) -> Json | None:
+        """Raises UnsupportedError where something changed: the old form is not written yet."""
+        if model_entry(self.entry, self.graph) is self.entry:
+            return None
+        raise UnsupportedError(
+            "saved by Keras 2, which cannot load the inserted operations: name a .keras file to write"
+        )
+
+
 def read_configuration(entry: Any, version: Any = None) -> Configuration:
     """The configuration that a file holds.
 
@@ -100,4 +119,5 @@ def read_configuration(entry: Any, version: Any = None) -> Configuration:
         BadFileError: it contradicts itself.
         UnsupportedError: a subclassed model, whose graph exists only as code.
     """
-    return Keras3(entry, version)
+    stated = version if isinstance(version, str) else ""
+    return Older(entry, stated) if is_old(entry, stated) else Keras3(entry, version)
