@@ -1,10 +1,11 @@
 """rewriter: finds the multiplies of a saved Keras model whose operands do not fit, and repairs them."""
 
-from .api import check, export_onnx, repair, shapes, suggest
+from .api import check, export_onnx, repair, repaired, repairing, shapes, suggest
 from .errors import (
     BadFileError,
     OutputError,
     RewriterError,
+    UndecidedError,
     UnsupportedError,
     UsageError,
     VerificationError,
@@ -15,6 +16,7 @@ __all__ = [
     "BadFileError",
     "OutputError",
     "RewriterError",
+    "UndecidedError",
     "UnsupportedError",
     "UsageError",
     "VerificationError",
@@ -22,6 +24,8 @@ __all__ = [
     "check",
     "export_onnx",
     "repair",
+    "repaired",
+    "repairing",
     "shapes",
     "suggest",
 ]
