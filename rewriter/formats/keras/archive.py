@@ -116,7 +116,7 @@ class KerasArchive:
         """The variables, mapped where the weights file is stored in the archive as it is."""
         from .weights_file import WeightsFile
 
-        return WeightsFile(self._index, self._buffer) if _WEIGHTS in self.archive else NoVariables()
+        return WeightsFile(self._index) if _WEIGHTS in self.archive else NoVariables()
 
     def parameter_counts(self) -> dict[str, int] | None:
         """The number of weights of each layer that has some; None without a weights file."""
