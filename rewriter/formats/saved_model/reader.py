@@ -43,8 +43,9 @@ _AROUND = frozenset(
     "Const Identity IdentityN NoOp PartitionedCall Placeholder PlaceholderWithDefault ReadVariableOp "
     "StatefulPartitionedCall VarHandleOp HashTableV2 MutableHashTableV2".split()
 )
+_GIVE_NOTHING = frozenset({"NoOp", "Assert", "AssignVariableOp", "AssignAddVariableOp", "AssignSubVariableOp"})
 _VARIABLES = frozenset({"VarHandleOp", "VariableV2", "Variable"})
-_HANDLES = frozenset({"resource", "variant"})
+_HANDLES = {"resource": "Resource", "variant": "EmptyTensorList"}
 
 
 class Kept:
@@ -73,6 +74,12 @@ class Unit:
     arguments: list[Argument] = field(default_factory=list)
     function: FunctionDef | None = None
     graph: Graph = field(init=False)
+
+    @property
+    def used(self) -> set[str]:
+        """The nodes and arguments from which something is taken."""
+        taken = (tensor for node in self.nodes.values() for tensor in node.taken)
+        return {node_of(tensor) for tensor in (*taken, *self.results)}
 
 
 @dataclass(slots=True)
@@ -194,11 +201,17 @@ class _Reader:
             self.graph.add(Node(argument.name, operation, 0, (), {}))
         self.shapes = {name: node.shapes for name, node in self.unit.nodes.items()}
         for node in self.unit.nodes.values():
-            self._node(node)
+            if self._gives(node):
+                self._node(node)
         self.graph.inputs = [TensorRef(argument.name) for argument in self.unit.arguments]
         self.graph.outputs = [self.tensor(name, "a result") for name in self.unit.results]
         self.graph.link()
         _ = self.graph.order  # no cycle
+
+    def _gives(self, node: NodeDef) -> bool:
+        """False for a node that is run for what it does alone (NoOp, AssignVariableOp, Assert)."""
+        known = self.source.operators.get(node.op)
+        return bool(known.names) if known is not None else node.op not in _GIVE_NOTHING
 
     def _node(self, node: NodeDef) -> None:
         constants = {place: self._constant(tensor) for place, tensor in enumerate(node.taken)}
@@ -299,9 +312,12 @@ def _assemble(source: Source, top: Unit) -> None:
 
 def _declare(graph: Graph, unit: Unit, argument: Argument) -> TensorRef:
     name = graph.fresh_name(f"{unit.name}:{argument.name}")
-    if argument.dtype in _HANDLES or argument.shape is None:
-        what = "a resource" if argument.dtype in _HANDLES else "a tensor of which the file states no shape"
-        operation = Operation(name, "op", "Input", {}, MODULE, opaque=f"{shown(argument.name)!r} is {what}")
+    if argument.dtype in _HANDLES:
+        operation = Operation(name, "op", _HANDLES[argument.dtype], {}, MODULE)
+    elif argument.shape is None and argument.name not in unit.used:
+        operation = Operation(name, "op", _HANDLES["resource"], {}, MODULE)  # whatever it is, nothing takes it
+    elif argument.shape is None:
+        operation = Operation(name, "op", "Input", {}, MODULE, opaque="the file states no shape for this input")
     else:
         labels = [f"N{place}" if size is None else "" for place, size in enumerate(argument.shape)]
         config = {

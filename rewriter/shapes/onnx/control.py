@@ -61,7 +61,7 @@ def loop(call: Call) -> list[Value]:
     def once(state: Sequence[Value]) -> list[Value]:
         return _run(call, "body", [count, go, *state])[1:]
 
-    state, given = _settled(start, once)
+    state, given = settled_state(start, once)
     trips = number(optional(call, 0))
     length: Size = trips if isinstance(trips, int) and optional(call, 1) is None else unknown()
     return [*state, *(_stacked(value, 0, new_axis(length)) for value in given)]
@@ -90,12 +90,12 @@ def scan(call: Call) -> list[Value]:
     def once(state: Sequence[Value]) -> list[Value]:
         return _run(call, "body", [*state, *elements])
 
-    state, given = _settled(start, once)
+    state, given = settled_state(start, once)
     to = call.config.get("scan_output_axes") or [0] * len(given)
     return [*state, *(_stacked(value, place, length) for place, value in zip(to, given, strict=False))]
 
 
-def _settled(
+def settled_state(
     start: Sequence[Value], once: Callable[[Sequence[Value]], list[Value]]
 ) -> tuple[list[Value], list[Value]]:
     """The state after any number of runs, and what the last run gives besides."""

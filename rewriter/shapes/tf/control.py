@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from ...ir.axis import Value
 from ...ir.graph import Operation
 from ..call import Call, OpaqueError, ShapeError, tf_op
 from ..onnx._operands import array
-from ..onnx.control import either_of
+from ..onnx.control import either_of, settled_state
+
+VARIANT = "variant"
 
 
 def _run(call: Call, name: str, given: Sequence[object]) -> list[Value]:
@@ -38,3 +41,17 @@ def if_(call: Call) -> list[Value]:
     if len(one) != len(other):
         raise ShapeError("its branches give different numbers of tensors")
     return [either_of(a, b) for a, b in zip(one, other, strict=True)]
+
+
+@tf_op("While", "StatelessWhile")
+def while_(call: Call) -> list[Value]:
+    """``while(x...) -> x...``: what the body makes of the state, run after run.
+
+    A list that starts with no element is what the first run puts into it (``lists``).
+    """
+    start = list(call.inputs)
+    first = _run(call, "body", [value if value.dtype == VARIANT else replace(value, constant=None) for value in start])
+    if len(first) != len(start):
+        raise ShapeError(f"a loop over {len(start)} tensors whose body gives {len(first)}")
+    begun = [after if before.dtype == VARIANT and before.axes is None else before for before, after in zip(start, first, strict=True)]
+    return settled_state(begun, lambda state: _run(call, "body", state))[0]

@@ -7,7 +7,7 @@ from dataclasses import replace
 from ...ir.axis import Role, Value
 from ...ir.size import Truth, same
 from ..broadcast import Convention, broadcast
-from ..call import Call, ShapeError, known, tf_op
+from ..call import Call, OpaqueError, ShapeError, known, tf_op
 from ..onnx import elementwise as onnx
 from ..onnx._operands import operand
 from ._calls import channels_first, told
@@ -21,7 +21,7 @@ UNARY = (
     "QuantizeAndDequantizeV4 TensorScatterUpdate TensorScatterAdd Xdivy MatrixDiagPartV0 CheckNumerics CheckNumericsV2"
 )
 SAME = (
-    "Identity Snapshot StopGradient PreventGradient ReadVariableOp EnsureShape PlaceholderWithDefault DeepCopy "
+    "Identity Snapshot StopGradient PreventGradient EnsureShape PlaceholderWithDefault DeepCopy "
     "_EagerConst CopyHost Copy"
 )
 TESTS = "IsFinite IsInf IsNan"
@@ -51,6 +51,15 @@ def unary(call: Call) -> Value:
 def unchanged(call: Call) -> Value:
     """``f(x[...]) -> [...]``, the same numbers. A handle stands for the variable that it leads to."""
     x = operand(call, 0)
+    return Value(known(x), x.dtype, constant=x.constant)
+
+
+@tf_op("ReadVariableOp")
+def read_variable(call: Call) -> Value:
+    """``read(handle) -> [...]``: a handle has the axes of the variable that it leads to."""
+    x = operand(call, 0)
+    if x.dtype == "resource":
+        raise OpaqueError("nothing says which variable it reads")
     return Value(known(x), x.dtype, constant=x.constant)
 
 
