@@ -44,6 +44,10 @@ _AROUND = frozenset(
     "StatefulPartitionedCall VarHandleOp HashTableV2 MutableHashTableV2".split()
 )
 _GIVE_NOTHING = frozenset({"NoOp", "Assert", "AssignVariableOp", "AssignAddVariableOp", "AssignSubVariableOp"})
+_GIVE_HANDLES = frozenset(
+    "EmptyTensorList HashTableV2 MutableHashTableV2 TensorListFromTensor TensorListPushBack TensorListReserve "
+    "TensorListSetItem VarHandleOp".split()
+)
 _VARIABLES = frozenset({"VarHandleOp", "VariableV2", "Variable"})
 _HANDLES = {"resource": "Resource", "variant": "EmptyTensorList"}
 
@@ -199,7 +203,7 @@ class _Reader:
         for argument in self.unit.arguments:
             operation = Operation(argument.name, "input", "Input", {}, MODULE)
             self.graph.add(Node(argument.name, operation, 0, (), {}))
-        self.shapes = {name: node.shapes for name, node in self.unit.nodes.items()}
+        self.shapes = {name: _shapes(node) for name, node in self.unit.nodes.items()}
         for node in self.unit.nodes.values():
             if self._gives(node):
                 self._node(node)
@@ -255,7 +259,7 @@ class _Reader:
         node, *rest = name.split(":")
         if node in self.arguments:
             argument = self.arguments[node]
-            return TensorRef(node, 0, argument.shape, argument.dtype or None)
+            return TensorRef(node, 0, _recorded(argument), argument.dtype or None)
         if node not in self.unit.nodes:
             raise BadFileError(f"{where} takes a tensor {shown(name)!r}, which nothing makes")
         number = rest[-1] if rest else "0"
@@ -283,6 +287,25 @@ class _Reader:
         # Nothing says where it stands among the results: a number of its own, behind those that are recorded.
         seen = self.unlisted.setdefault(node.name, {})
         return seen.setdefault(f"{output}:{number}", len(self.shapes[node.name]) + len(seen))
+
+
+def _recorded(argument: Argument) -> Shape | None:
+    """The shape of an argument; that of a handle says nothing of what it leads to."""
+    return None if argument.dtype in _HANDLES else argument.shape
+
+
+def _shapes(node: NodeDef) -> list[Shape | None]:
+    """The recorded shapes of a node's results, without those of handles."""
+    shapes = node.shapes
+    if node.op in _GIVE_HANDLES:
+        return [None for _ in shapes]
+    for name in ("Tout", "T", "dtype"):
+        types = node.attribute(name)
+        if isinstance(types, str):
+            types = [types] * len(shapes)
+        if isinstance(types, list) and len(types) == len(shapes):
+            return [None if dtype in _HANDLES else shape for shape, dtype in zip(shapes, types, strict=True)]
+    return shapes
 
 
 def _holds_a_function(value: Any) -> bool:
@@ -329,7 +352,7 @@ def _declare(graph: Graph, unit: Unit, argument: Argument) -> TensorRef:
         }
         operation = Operation(name, "input", "Input", config, MODULE)
     graph.add(Node(name, operation, 0, (), {}))
-    return TensorRef(name, 0, argument.shape, argument.dtype or None)
+    return TensorRef(name, 0, _recorded(argument), argument.dtype or None)
 
 
 def _variable(node: NodeDef) -> Literal | None:
