@@ -20,6 +20,7 @@ Path = str | os.PathLike[str]
 # Writes an opened model to a path; raises as ``ModelFile.write``.
 Writer = Callable[[Any, Path], None]
 
+_SAVED_MODEL = ("saved_model.pb", "saved_model.pbtxt")
 _START = 64  # bytes of a file by which it is recognised
 
 
@@ -107,7 +108,9 @@ def _onnx(path: str) -> ModelFile:
 
 
 def _saved_model(path: str) -> ModelFile:
-    raise UnsupportedError("a TensorFlow SavedModel, which Keras 3 cannot load: save the model as .keras")
+    from .saved_model import SavedModel
+
+    return SavedModel(path)
 
 
 def _hdf5(path: str) -> ModelFile:
@@ -136,11 +139,14 @@ def _pointer(path: str) -> ModelFile:
 # In the order in which they are tried; what nothing recognises is taken for the last.
 FORMATS = (
     Format(
-        "",
+        "savedmodel",
         "a SavedModel",
         (),
-        lambda file: file.folder and os.path.exists(os.path.join(file.path, "saved_model.pb")),
+        lambda file: (
+            file.folder and any(os.path.lexists(os.path.join(file.path, name)) for name in _SAVED_MODEL)
+        ),
         _saved_model,
+        "tensorflow",
     ),
     Format(  # of model.save(path, zipped=False)
         "keras-folder",

@@ -23,8 +23,7 @@ class GivenWeights:
     def __init__(self, path: str) -> None:
         self.path = path
         try:
-            self._buffer = map_regular(path)
-            self._index = Hdf5Index(self._buffer)
+            self._index = Hdf5Index(map_regular(path))
         except (BadFileError, UnsupportedError) as error:
             error.about = path
             raise
@@ -37,4 +36,4 @@ class GivenWeights:
 
     @cached_property
     def _file(self) -> WeightsFile:
-        return WeightsFile(self._index, self._buffer)
+        return WeightsFile(self._index)
