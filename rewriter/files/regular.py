@@ -62,8 +62,8 @@ def read_regular(path: str | os.PathLike[str], limit: int) -> bytes:
     return data
 
 
-def map_regular(path: str | os.PathLike[str]) -> memoryview:
-    """A read-only view of a regular file, mapped where it lies.
+def map_regular(path: str | os.PathLike[str]) -> tuple[memoryview, tuple[int, int]]:
+    """A read-only view of a regular file, mapped where it lies, and by what a change of it is known: see `stamp`.
 
     A file that another process truncates while it is mapped kills the process (SIGBUS): POSIX, mmap().
 
@@ -73,12 +73,19 @@ def map_regular(path: str | os.PathLike[str]) -> memoryview:
     descriptor, state = open_regular(path)
     try:
         if not state.st_size:
-            return memoryview(b"")
-        return memoryview(mmap.mmap(descriptor, state.st_size, access=mmap.ACCESS_READ))
-    except OSError as error:
-        raise BadFileError(f"cannot be read: {error.strerror}") from None
+            return memoryview(b""), stamp(state)
+        view = memoryview(mmap.mmap(descriptor, state.st_size, access=mmap.ACCESS_READ))
+    except (OSError, ValueError) as error:
+        raise BadFileError(f"cannot be read: {getattr(error, 'strerror', None) or error}") from None
     finally:
         os.close(descriptor)
+    check_pointer(view[: len(_LFS)].tobytes())
+    return view, stamp(state)
+
+
+def stamp(state: os.stat_result) -> tuple[int, int]:
+    """Size and time of a file: different once it has changed."""
+    return state.st_size, state.st_mtime_ns
 
 
 def read_at(descriptor: int, size: int, offset: int) -> bytes:

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from ..errors import BadFileError, UnsupportedError, UsageError
+from ..errors import BadFileError, UsageError
 from ..files.regular import open_regular
 from .model_file import ModelFile
 
@@ -21,6 +21,7 @@ Path = str | os.PathLike[str]
 Writer = Callable[[Any, Path], None]
 
 _SAVED_MODEL = ("saved_model.pb", "saved_model.pbtxt")
+_HDF5 = b"\x89HDF\r\n\x1a\n"
 _START = 64  # bytes of a file by which it is recognised
 
 
@@ -114,11 +115,9 @@ def _saved_model(path: str) -> ModelFile:
 
 
 def _hdf5(path: str) -> ModelFile:
-    if path.lower().endswith(".weights.h5"):
-        raise UnsupportedError(
-            "weights without their model: load them into the model, and save that as .keras"
-        )
-    raise UnsupportedError("an HDF5 model (.h5): load it in Keras and save it as .keras")
+    from .keras.h5_file import KerasH5
+
+    return KerasH5(path)
 
 
 def _new(writer: str) -> Writer:
@@ -167,11 +166,13 @@ FORMATS = (
         _pointer,
     ),
     Format(
-        "",
+        "h5",
         "an HDF5 model",
         (".h5", ".hdf5"),
-        lambda file: file.start.startswith(b"\x89HDF\r\n\x1a\n"),
+        lambda file: not file.folder and (file.ends_in(".h5", ".hdf5") or file.start.startswith(_HDF5)),
         _hdf5,
+        "keras",
+        family="keras",
     ),
     Format(
         "onnx",

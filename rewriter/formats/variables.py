@@ -20,6 +20,13 @@ class Variable(NamedTuple):
     load: Callable[[], NDArray[Any]]
 
 
+class StoredVariable(NamedTuple):
+    """A variable under the name that its file gives it (``dense/kernel:0``, in Keras 1 ``dense_1_W``)."""
+
+    name: str
+    variable: Variable
+
+
 class Variables(Protocol):
     """The variables of a model, by the place of their layer (``layers/dense``) and their path in it (``vars/0``)."""
 

@@ -289,8 +289,9 @@ def test_a_wrong_checksum_is_refused(tmp_path: Path) -> None:
         file.create_dataset("x", data=numbers((40, 40), "f4"), chunks=(10, 10), fletcher32=True)
 
     def continued(file: h5py.File) -> None:
+        group, _ = file.create_group("g"), file.create_group("h")
         for number in range(7):
-            file.attrs[f"a{number}"] = np.arange(9)
+            group.attrs[f"a{number}"] = np.arange(90)
 
     good = in_bytes(fill, tmp_path, libver="latest")
     made = [

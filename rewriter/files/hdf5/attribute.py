@@ -10,7 +10,7 @@ from ...errors import BadFileError, UnsupportedError, shown
 from . import btree
 from .datatype import STRING, VARIABLE, Type, read_shape, read_type
 from .fractal_heap import FractalHeap
-from .global_heap import REFERENCE, heap_text
+from .global_heap import REFERENCE, heap_texts
 from .header import ATTRIBUTE, ATTRIBUTE_INFO, Header
 from .view import UNDEFINED, View
 
@@ -95,7 +95,7 @@ def raw_texts(view: View, attribute: Attribute) -> list[bytes]:
     starts = range(attribute.content, attribute.content + attribute.elements * size, size)
     if kind == STRING:
         return [view.read(at, size).rstrip(b"\0") for at in starts]
-    return [heap_text(view, at).partition(b"\0")[0] for at in starts]
+    return heap_texts(view, starts)
 
 
 def _places(view: View, header: Header) -> Iterator[Place]:

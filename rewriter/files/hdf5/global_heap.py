@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from ...errors import BadFileError
 from .view import View
 
@@ -9,8 +11,24 @@ REFERENCE = 16
 """Bytes of an element that says where a text lies: its length, the collection, the number in it (spec IV.B)."""
 
 
-def heap_text(view: View, at: int) -> bytes:
-    """The text that the reference at an offset leads to."""
+def heap_texts(view: View, starts: Iterable[int]) -> list[bytes]:
+    """The texts that references lead to, up to a NUL.
+
+    Raises:
+        BadFileError: damaged, or together longer than the file, which the texts of an honest one are not: each is
+            stored for itself.
+    """
+    texts = []
+    total = 0
+    for at in starts:
+        texts.append(_text(view, at))
+        total += len(texts[-1])
+        if total > view.size:
+            raise BadFileError("the HDF5 data has texts that share their bytes")
+    return [text.partition(b"\0")[0] for text in texts]
+
+
+def _text(view: View, at: int) -> bytes:
     length, collection, wanted = view.unpack("<LQL", at)
     if length == 0:
         return b""

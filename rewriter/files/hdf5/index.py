@@ -57,6 +57,11 @@ class Hdf5Index:
     def __contains__(self, path: str) -> bool:
         return self._find(path) is not None
 
+    def is_group(self, path: str) -> bool:
+        """Whether there is a group at the path, and no dataset."""
+        node = self._find(path)
+        return node is not None and node.dataset is None
+
     def groups(self, path: str = "") -> list[str]:
         """The names of the groups directly in a group. KeyError without such a group."""
         return [name for name, node in self._group(path).children.items() if node.dataset is None]

@@ -11,7 +11,7 @@ from .chunks import Chunks
 from .dataset import Dataset
 from .datatype import VARIABLE, Type
 from .filters import applied, undone
-from .global_heap import REFERENCE, heap_text
+from .global_heap import REFERENCE, heap_texts
 from .view import View
 
 if TYPE_CHECKING:
@@ -108,5 +108,5 @@ def _texts(view: View, dataset: Dataset) -> NDArray[Any]:
     start = dataset.offset - view.base
     result = np.empty(count, object)
     places = range(start, start + count * REFERENCE, REFERENCE)
-    result[:] = [heap_text(view, at).partition(b"\0")[0] for at in places]
+    result[:] = heap_texts(view, places)
     return result.reshape(dataset.shape)

@@ -40,13 +40,35 @@ _SERVING = "serve"
 _MAX_NODES = 1_000_000
 # Nodes of the main graph of a model that has all of its computations in functions.
 _AROUND = frozenset(
-    ["Const", "Identity", "IdentityN", "NoOp", "PartitionedCall", "Placeholder", "PlaceholderWithDefault", "ReadVariableOp", "StatefulPartitionedCall", "VarHandleOp", "HashTableV2", "MutableHashTableV2"]
+    [
+        "Const",
+        "Identity",
+        "IdentityN",
+        "NoOp",
+        "PartitionedCall",
+        "Placeholder",
+        "PlaceholderWithDefault",
+        "ReadVariableOp",
+        "StatefulPartitionedCall",
+        "VarHandleOp",
+        "HashTableV2",
+        "MutableHashTableV2",
+    ]
 )
 _GIVE_NOTHING = frozenset(
     {"NoOp", "Assert", "AssignVariableOp", "AssignAddVariableOp", "AssignSubVariableOp"}
 )
 _GIVE_HANDLES = frozenset(
-    ["EmptyTensorList", "HashTableV2", "MutableHashTableV2", "TensorListFromTensor", "TensorListPushBack", "TensorListReserve", "TensorListSetItem", "VarHandleOp"]
+    [
+        "EmptyTensorList",
+        "HashTableV2",
+        "MutableHashTableV2",
+        "TensorListFromTensor",
+        "TensorListPushBack",
+        "TensorListReserve",
+        "TensorListSetItem",
+        "VarHandleOp",
+    ]
 )
 _VARIABLES = frozenset({"VarHandleOp", "VariableV2", "Variable"})
 _HANDLES = {"resource": "Resource", "variant": "EmptyTensorList"}

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from ....errors import BadFileError, UnsupportedError, shown
-from ...variables import Variable
+from ...variables import StoredVariable, Variable
 from ..config import read_model
 from ..layer_order import group_names, numbered
 from . import keras_1, stored_forms
@@ -22,13 +22,6 @@ from .model import is_model, layer_name, upgraded
 from .names import Names
 
 _MAX_NESTING = 100
-
-
-class StoredVariable(NamedTuple):
-    """A variable as the file has it, with its name there (``dense/kernel:0``)."""
-
-    name: str
-    variable: Variable
 
 
 class _Place(NamedTuple):
