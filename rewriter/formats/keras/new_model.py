@@ -14,6 +14,7 @@ from ..model_file import ModelFile
 from ..variables import NoVariables
 from .config_writer import model_entry
 from .configuration import Configuration
+from .recorded_shapes import with_shapes
 from .weights_writer import write_weights
 
 # The Keras whose form is written.
@@ -74,4 +75,7 @@ def new_files(source: KerasModel, scratch: str) -> Iterator[tuple[str, Blocks]]:
 
 
 def _written(source: KerasModel) -> bytes:
-    return json.dumps(model_entry(source.configuration.entry, source.graph, NEWEST)).encode()
+    entry = model_entry(source.configuration.entry, source.graph, NEWEST)
+    if source.configuration.old:
+        entry = with_shapes(entry, source.graph)
+    return json.dumps(entry).encode()

@@ -7,12 +7,11 @@ constructs that it translates (``constructs.py``).
 from .detect import is_old
 from .model import upgraded
 from .result import Refusal, Remark, Upgraded
-from .weights import StoredVariable, keras_3_variables, model_variables
+from .weights import keras_3_variables, model_variables
 
 __all__ = [
     "Refusal",
     "Remark",
-    "StoredVariable",
     "Upgraded",
     "is_old",
     "keras_3_variables",
