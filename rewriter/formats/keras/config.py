@@ -160,7 +160,7 @@ def _check_inputs(graph: Graph) -> None:
 def _call(node: Any, name: str) -> tuple[tuple[Any, ...], dict[str, Any]]:
     """Arguments of one serialised call."""
     if not isinstance(node, dict):
-        raise BadFileError(f"a call of {shown(name)!r} is not an object")
+        raise BadFileError(f"a call of {shown(name)!r} is neither an object nor a list")
     args, kwargs = node.get("args", []), node.get("kwargs", {})
     if not isinstance(args, (list, tuple)) or not isinstance(kwargs, dict):
         raise BadFileError(f"a call of {shown(name)!r} has malformed arguments")

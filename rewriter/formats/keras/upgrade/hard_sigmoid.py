@@ -19,7 +19,8 @@ _LINEAR = frozenset({
     "DepthwiseConv1D", "DepthwiseConv2D", "EinsumDense",
 })  # fmt: skip
 _SEPARABLE = frozenset({"SeparableConv1D", "SeparableConv2D"})
-_GATES = frozenset({"recurrent_activation"})
+# Layers and cells with gates, whose weights lie beside each other along the last axis.
+GATED = frozenset({"LSTM", "GRU", "ConvLSTM1D", "ConvLSTM2D", "ConvLSTM3D"})
 
 CONSTRUCTS = (
     Construct("Activation('hard_sigmoid')", "Rescaling(0.2, 0.5), ReLU(max_value=1)", "hard_sigmoid_layer"),
@@ -43,29 +44,29 @@ def is_old(value: Any) -> bool:
     return isinstance(value, str) and value == NAME
 
 
-def scaled_weights(class_name: str, config: dict[str, Any]) -> tuple[int, ...] | None:
-    """Which of a layer's own weights, in its order, take the factor for its ``activation``; None where none can."""
+def scaled_weights(class_name: str, config: dict[str, Any]) -> tuple[int, ...]:
+    """Which of a layer's own weights, in its order, take the factor for its ``activation``; () where none can."""
     if class_name in _LINEAR:
         return (0, 1)
     if class_name in _SEPARABLE:
         return (1, 2)
-    return (0, 1, 2) if class_name in ("SimpleRNN", "SimpleRNNCell") else None
+    return (0, 1, 2) if class_name in ("SimpleRNN", "SimpleRNNCell") else ()
 
 
 def scaled_gates(class_name: str, config: dict[str, Any]) -> tuple[int, ...]:
-    """The numbers of the gates, of those that lie beside each other in the weights of a cell, that take the factor.
+    """Which of the gates of a layer or cell take the factor: i, f, c, o of an LSTM, z, r, h of a GRU.
 
     Raises ValueError where an activation has no such form: that of an LSTM acts on its state too.
     """
     gates: list[int] = []
-    kind = class_name.removesuffix("Cell")
+    is_gru = class_name.startswith("GRU")
     if is_old(config.get("recurrent_activation")):
-        gates += [0, 1] if kind == "GRU" else [0, 1, 3]
+        gates += [0, 1] if is_gru else [0, 1, 3]
     if is_old(config.get("activation")):
-        if kind != "GRU":
-            raise ValueError("it acts on the cell's state, which no weights scale")
+        if not is_gru:
+            raise ValueError("it acts on the state too, which no weights scale")
         gates.append(2)
-    return tuple(sorted(gates))
+    return tuple(gates)
 
 
 def as_layers(name: str, dtype: Any, inner: str) -> list[dict[str, Any]]:

@@ -152,9 +152,9 @@ def finished(class_name: str, config: Config, context: Context) -> Entry:
 
 
 def _scaled(class_name: str, config: Config, context: Context) -> None:
-    if class_name.removesuffix("Cell") in ("LSTM", "GRU", "ConvLSTM1D", "ConvLSTM2D", "ConvLSTM3D"):
+    if class_name.removesuffix("Cell") in hard_sigmoid.GATED:
         return  # recurrent.py says what is scaled there
-    if hard_sigmoid.scaled_weights(class_name, config) is None:
+    if not hard_sigmoid.scaled_weights(class_name, config):
         raise Untranslatable("activation='hard_sigmoid'", f"that of Keras 2 has no form in {class_name}")
     context.account.remark("activation='hard_sigmoid'", "that of Keras 3, of weights times 1.2")
 
@@ -255,34 +255,3 @@ def _multi_head_attention(config: Config, context: Context) -> Config:
 @layer("Lambda")
 def _lambda(config: Config, context: Context) -> Config:
     raise Untranslatable("Lambda", "it runs code that is in the file")
-
-
-@layer("TimeDistributed", "Bidirectional", "RNN", "StackedRNNCells", "SpectralNormalization")
-def _wrapper(config: Config, context: Context) -> Config:
-    for key in ("layer", "backward_layer", "cell"):
-        if isinstance(config.get(key), dict):
-            config[key] = context.inner(config[key], context.account)
-    if isinstance(config.get("cells"), list):
-        config["cells"] = [context.inner(cell, context.account) for cell in config["cells"]]
-    return config
-
-
-@layer(
-    "GRU",
-    "GRUV2",
-    "LSTM",
-    "LSTMV2",
-    "GRUCell",
-    "GRUCellV2",
-    "LSTMCell",
-    "LSTMCellV2",
-    "SimpleRNN",
-    "SimpleRNNCell",
-    "ConvLSTM1D",
-    "ConvLSTM2D",
-    "ConvLSTM3D",
-    "CuDNNLSTM",
-    "CuDNNGRU",
-)
-def _recurrent(config: Config, context: Context) -> Config:
-    return config

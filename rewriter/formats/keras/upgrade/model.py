@@ -10,6 +10,7 @@ from typing import Any
 
 from ....errors import BadFileError, UnsupportedError, shown
 from . import compiled, functions, keras_1, layers
+from . import wrappers as _wrappers  # noqa: F401 - registers translators
 from .constructs import Construct
 from .context import Context, Entry, Untranslatable
 from .names import Names

@@ -11,8 +11,10 @@ from typing import Any
 
 from ....errors import UnsupportedError
 from ...variables import Variable
+from . import cudnn, hard_sigmoid, kernels
 from .arguments import ARGUMENTS
 from .layers import CLASSES
+from .transforms import columns_scaled, scaled
 
 Config = dict[str, Any]
 
@@ -68,7 +70,8 @@ _COUNTS: dict[str, Callable[[Config], tuple[int, int]]] = {
     "Normalization": _normalization,
     "StringLookup": _lookup, "IntegerLookup": _lookup, "TextVectorization": _lookup,
 }  # fmt: skip
-_CELLS = frozenset({"SimpleRNN", "LSTM", "GRU", "ConvLSTM1D", "ConvLSTM2D", "ConvLSTM3D"})
+# Their variables are those of a cell inside.
+_RECURRENT = frozenset({"SimpleRNN", "LSTM", "GRU", "ConvLSTM1D", "ConvLSTM2D", "ConvLSTM3D"})
 _ATTENTION = ("query_dense", "key_dense", "value_dense", "output_dense")
 
 
@@ -89,15 +92,32 @@ def counts(class_name: str, config: Config, era: int) -> tuple[int, int]:
 def translated(
     class_name: str, config: Config, variables: list[Variable], era: int, backend: str
 ) -> dict[str, Variable]:
-    """A layer's own variables by their paths below the layer, transformed when they are loaded."""
+    """A layer's own variables by their paths below the layer, transformed when they are loaded.
+
+    Raises BadFileError where the shapes are none of the layer's.
+    """
     class_name = CLASSES.get(class_name, class_name)
+    variables = kernels.translated(class_name, config, variables, era, backend)
     if class_name == "MultiHeadAttention":
         each = len(variables) // len(_ATTENTION)
         return {f"{_ATTENTION[k // each]}/vars/{k % each}": variable for k, variable in enumerate(variables)}
+    if class_name in ("LSTM", "GRU"):
+        variables = cudnn.translated(class_name, variables)
     variables = _scaled(class_name, config, variables)
-    prefix = "cell/" if class_name in _CELLS else ""
+    prefix = "cell/" if class_name in _RECURRENT else ""
     return {f"{prefix}vars/{k}": variable for k, variable in enumerate(variables)}
 
 
 def _scaled(class_name: str, config: Config, variables: list[Variable]) -> list[Variable]:
-    return variables
+    """The factor of the old ``hard_sigmoid`` in the weights (see hard_sigmoid.py)."""
+    if class_name.removesuffix("Cell") in hard_sigmoid.GATED:
+        try:
+            gates = hard_sigmoid.scaled_gates(class_name, config)
+        except ValueError:
+            return variables  # the layer itself is refused
+        count = 3 if class_name.startswith("GRU") else 4
+        return [columns_scaled(variable, gates, count) for variable in variables] if gates else variables
+    if not hard_sigmoid.is_old(config.get("activation")):
+        return variables
+    taken = hard_sigmoid.scaled_weights(class_name, config)
+    return [scaled(variable) if k in taken else variable for k, variable in enumerate(variables)]
