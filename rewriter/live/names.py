@@ -55,6 +55,8 @@ class Names:
             raise UnsupportedError(
                 f"two classes or functions of the model are called {shown(name)!r}: Keras tells them apart by name only"
             )
+        if self.library.module.saving.get_custom_objects().get(name, item) is not item:
+            self.cannot_load = f"{shown(name)!r} is registered for another class or function by now"
 
 
 def is_own_function(item: Any) -> bool:

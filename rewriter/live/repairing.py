@@ -25,6 +25,7 @@ from ..proof.blame import line
 from ..proof.verdict import PROVEN
 from ..results import Report, Result
 from ..shapes.broadcast import Convention
+from .library import library_of
 from .parts import Target, is_whole, overridden, part_target, parts_of, target_of
 from .same import carry_over, difference
 from .saving import Saved, saved_target
@@ -41,9 +42,11 @@ def check_model(model: Any, check: Callable[[str], Report]) -> Report:
         check: makes the report on a file.
 
     Raises:
+        UsageError: it is no model of Keras.
         UnsupportedError: it is subclassed without functional parts, or cannot be saved.
         RewriterError: as ``check``.
     """
+    library_of(model)
     if is_whole(model):
         with saved_target(target_of(model)) as file:
             report = check(file.path)
@@ -79,10 +82,12 @@ def repair_model(
         stated: the nodes of which the user says what is meant.
 
     Raises:
+        UsageError: it is no model of Keras.
         UnsupportedError: it cannot be saved or made anew; or it is subclassed, and an output is asked for.
         VerificationError: what was made is not the same model but for the repair.
         RewriterError: as ``repair``.
     """
+    library_of(model)
     if is_whole(model):
         result = _whole(model, repair, output, stated)
         result.findings += _unknown_calls(model)
