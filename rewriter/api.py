@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import replace
 from functools import partial
@@ -177,10 +177,15 @@ def _repair_model(model: Any, request: RepairRequest) -> Result:
         raise UsageError("a plan and a dry run are for a model in a file: save the model first")
     output, onnx = sorted_outputs(request.output, request.onnx, "keras-v3")
 
-    def repaired(path: str, target: str, prover: Prover, then: Callable[[str], None]) -> Result:
-        return _repair_file(path, replace(request, output=target, onnx=onnx), prover, then)
+    at = request.at or {}
 
-    return repair_model(model, repaired, output)
+    def repair_file(
+        path: str, target: str, prover: Prover, then: Callable[[str], None], stated: Collection[str]
+    ) -> Result:
+        here = {node: text for node, text in at.items() if node in stated}
+        return _repair_file(path, replace(request, output=target, onnx=onnx, at=here), prover, then)
+
+    return repair_model(model, repair_file, output, onnx, at)
 
 
 def _repair_file(

@@ -55,6 +55,8 @@ class Names:
             raise UnsupportedError(
                 f"two classes or functions of the model are called {shown(name)!r}: Keras tells them apart by name only"
             )
+        if self.library.module.saving.get_custom_objects().get(name, item) is not item:
+            self.cannot_load = f"{shown(name)!r} is registered for another class or function by now"
 
 
 def is_own_function(item: Any) -> bool:
@@ -69,19 +71,15 @@ def names_of(model: Any, library: Library) -> Names:
     """The names of every class of the caller's own that a model holds, and of the functions it is compiled with."""
     names = Names(library)
     for item in _objects(model):
-        if not is_keras_class(type(item)):
-            names.add(type(item))
-        for value in vars(item).values():
+        for value in (item, *vars(item).values()):
             if _has_config(value) and not is_keras_class(type(value)):
                 names.add(type(value))
-    for item in _compiled_with(model, library):
-        if not _has_config(item):
-            continue
-        if not is_keras_class(type(item)):
-            names.add(type(item))
-        for value in vars(item).values():
+    for item in _compiled_with(model):
+        for value in (item, *vars(item).values()) if _has_config(item) else ():
             if is_own_function(value) and hasattr(value, "__name__"):
                 names.add(value)
+            elif _has_config(value) and not is_keras_class(type(value)):
+                names.add(type(value))
     return names
 
 
@@ -97,7 +95,7 @@ def _objects(model: Any) -> Iterator[Any]:
             yield from getattr(layer, "operations", ())
 
 
-def _compiled_with(model: Any, library: Library) -> list[Any]:
+def _compiled_with(model: Any) -> list[Any]:
     """The optimizers, losses and metrics of the models, as their caller gave them."""
     found: list[Any] = []
     for layer in model._flatten_layers():

@@ -7,6 +7,7 @@ functional model calls what is in it without making nodes there.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -46,7 +47,7 @@ def target_of(model: Any) -> Target:
     """
     if not is_whole(model):
         raise UnsupportedError(subclassed(model))
-    if is_sequential(model) or _has_graph_in_its_config(model):
+    if ends_of(model) is None or _is_made_of_its_config(model):
         return Target(model)
     return Target(_plain(model, library_of(model)))
 
@@ -96,7 +97,8 @@ def part_target(name: str, part: Any) -> Target:
         raise UnsupportedError("a Sequential model that was never built: what it takes is not known")
     model, module = library.module.Model, library.module
     view = model(*ends, name=name)
-    structure = _map(library, lambda tensor: _like(module, tensor), ends[0])
+    numbers = itertools.count()
+    structure = _map(library, lambda tensor: _like(module, tensor, f"{name}.in{next(numbers)}"), ends[0])
     inputs = _flat(library, structure)
     holder = model(inputs, _flat(library, view(structure)), name="parts")
     return Target(holder, name, len(inputs) + 1)
@@ -143,9 +145,15 @@ def _name(path: str) -> str:
 
 
 # -- views -----------------------------
-def _has_graph_in_its_config(model: Any) -> bool:
-    if is_keras_class(type(model)):
+def _is_made_of_its_config(model: Any) -> bool:
+    """Whether Keras makes the model of its configuration: not where a class has a constructor of its own."""
+    kind = type(model)
+    if is_keras_class(kind):
         return True
+    if is_sequential(model):  # it is made with its name alone
+        methods = ("__init__", "from_config")
+        owners = [next(base for base in kind.__mro__ if name in vars(base)) for name in methods]
+        return is_keras_class(owners[0]) or not is_keras_class(owners[1])
     try:
         return "layers" in model.get_config()
     except Exception:  # it raises what it likes; a layer that cannot be saved is named when it is to be
@@ -162,10 +170,9 @@ def _plain(model: Any, library: Library) -> Any:
     return plain
 
 
-def _like(module: Any, tensor: Any) -> Any:
-    sparse = {"sparse": True} if getattr(tensor, "sparse", False) is True else {}
-    shape = tuple(tensor.shape)
-    return module.Input(batch_shape=shape, dtype=tensor.dtype, **sparse)
+def _like(module: Any, tensor: Any, name: str) -> Any:
+    kinds = {kind: True for kind in ("sparse", "ragged") if getattr(tensor, kind, False) is True}
+    return module.Input(batch_shape=tuple(tensor.shape), dtype=tensor.dtype, name=name, **kinds)
 
 
 def _map(library: Library, function: Any, structure: Any) -> Any:

@@ -7,12 +7,12 @@ own, and what its ``call`` does with them is said not to be known: there is alwa
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection
 from contextlib import ExitStack
 from dataclasses import fields
 from typing import Any
 
-from ..errors import UnsupportedError, VerificationError, shown
+from ..errors import UnsupportedError, UsageError, VerificationError, shown
 from ..files.atomic import provisional
 from ..ir.axis import Value
 from ..passes import stages
@@ -25,12 +25,14 @@ from ..proof.blame import line
 from ..proof.verdict import PROVEN
 from ..results import Report, Result
 from ..shapes.broadcast import Convention
+from .library import library_of
 from .parts import Target, is_whole, overridden, part_target, parts_of, target_of
-from .same import carry_seeds, difference
+from .same import carry_over, difference
 from .saving import Saved, saved_target
 
-# Repairs a file: its path, that of the result, what proves it, and what is done with it before it gets its name.
-RepairFile = Callable[[str, str, Prover, Callable[[str], None]], Result]
+# Repairs a file: its path, that of the result, what proves it, what is done with it before it gets its name, and the
+# nodes in it of which the user says what is meant.
+RepairFile = Callable[[str, str, Prover, Callable[[str], None], Collection[str]], Result]
 
 
 def check_model(model: Any, check: Callable[[str], Report]) -> Report:
@@ -40,9 +42,11 @@ def check_model(model: Any, check: Callable[[str], Report]) -> Report:
         check: makes the report on a file.
 
     Raises:
+        UsageError: it is no model of Keras.
         UnsupportedError: it is subclassed without functional parts, or cannot be saved.
         RewriterError: as ``check``.
     """
+    library_of(model)
     if is_whole(model):
         with saved_target(target_of(model)) as file:
             report = check(file.path)
@@ -56,7 +60,13 @@ def check_model(model: Any, check: Callable[[str], Report]) -> Report:
     return report
 
 
-def repair_model(model: Any, repair: RepairFile, output: str | os.PathLike[str] | None = None) -> Result:
+def repair_model(
+    model: Any,
+    repair: RepairFile,
+    output: str | os.PathLike[str] | None = None,
+    onnx: str | os.PathLike[str] | None = None,
+    stated: Collection[str] = (),
+) -> Result:
     """Repair a model in memory, which stays as it is.
 
     The result's ``model`` is a new one with its weights and compile state. Of a subclassed model, which cannot be made
@@ -68,27 +78,33 @@ def repair_model(model: Any, repair: RepairFile, output: str | os.PathLike[str] 
     Args:
         repair: repairs a file.
         output: where to write the repaired model too.
+        onnx: where ``repair`` writes it as ONNX, if it does.
+        stated: the nodes of which the user says what is meant.
 
     Raises:
+        UsageError: it is no model of Keras.
         UnsupportedError: it cannot be saved or made anew; or it is subclassed, and an output is asked for.
         VerificationError: what was made is not the same model but for the repair.
         RewriterError: as ``repair``.
     """
+    library_of(model)
     if is_whole(model):
-        result = _whole(model, repair, output)
+        result = _whole(model, repair, output, stated)
         result.findings += _unknown_calls(model)
     else:
-        if output is not None:
+        if output is not None or onnx is not None:
             raise UnsupportedError(
                 f"{shown(type(model).__name__)!r} is a subclassed model, whose parts are repaired one by one: leave the"
                 " output out"
             )
-        result = _parts(model, repair)
+        result = _parts(model, repair, stated)
     result.path = str(model.name)
     return result
 
 
-def _whole(model: Any, repair: RepairFile, output: str | os.PathLike[str] | None) -> Result:
+def _whole(
+    model: Any, repair: RepairFile, output: str | os.PathLike[str] | None, stated: Collection[str]
+) -> Result:
     target = target_of(model)
     with saved_target(target) as file, ExitStack() as stack:
         fixed = os.path.join(os.path.dirname(file.path), "fixed.keras")
@@ -101,7 +117,7 @@ def _whole(model: Any, repair: RepairFile, output: str | os.PathLike[str] | None
                 _save(made[0], stack.enter_context(provisional(output, ".keras")))
 
         to = fixed if own or output is None else os.fspath(output)
-        result = repair(file.path, to, prover_of(file), make)
+        result = repair(file.path, to, prover_of(file), make, stated)
         result.model = next(iter(made), None)
         if result.output is not None:
             result.output = None if output is None else os.fspath(output)
@@ -129,7 +145,7 @@ def prover_of(file: Saved) -> Prover:
 
 def _made(file: Saved, path: str) -> Any:
     made = file.load(path)
-    carry_seeds(file.model, made)
+    carry_over(file.model, made)
     wrong = difference(file.model, made)
     if wrong:
         raise VerificationError(f"the model that Keras makes of the repaired file is another one: {wrong}")
@@ -137,18 +153,26 @@ def _made(file: Saved, path: str) -> Any:
 
 
 # -- subclassed models -----------------------------
-def _parts(model: Any, repair: RepairFile) -> Result:
+def _parts(model: Any, repair: RepairFile, stated: Collection[str]) -> Result:
     result = Result("", "", 0, 0, [])
     verified: dict[str, dict[str, Any]] = {}
     changed: set[str] = set()
-    for target in _targets(model, result):
+    targets = _targets(model, result)
+    for node in stated:
+        if not any(_is_in(node, target.part) for target in targets):
+            names = ", ".join(shown(target.part) for target in targets)
+            raise UsageError(
+                f"there is no multiply {shown(node)!r}: its name starts with that of a part ({names})"
+            )
+    for target in targets:
         with saved_target(target) as file:
             fixed = os.path.join(os.path.dirname(file.path), "fixed.keras")
 
             def make(path: str, file: Saved = file, name: str = target.part) -> None:
                 result.parts[name] = _made(file, path).get_layer(name)
 
-            one = repair(file.path, fixed, prover_of(file), make)
+            own = [node for node in stated if _is_in(node, target.part)]
+            one = repair(file.path, fixed, prover_of(file), make, own)
             _join(result, one, target)
             result.inserted += one.inserted
             result.undecided += one.undecided
@@ -169,7 +193,11 @@ def _together(verified: dict[str, dict[str, Any]], changed: set[str]) -> dict[st
     return {**said, "static": all(each["static"] for each in verified.values()), "parts": verified}
 
 
-def _targets(model: Any, report: Report) -> Iterator[Target]:
+def _is_in(node: str, part: str) -> bool:
+    return node.startswith(f"{part}/")
+
+
+def _targets(model: Any, report: Report) -> list[Target]:
     """The parts of a subclassed model that can be saved; the report is told of what is not looked at.
 
     Raises:
@@ -190,7 +218,7 @@ def _targets(model: Any, report: Report) -> Iterator[Target]:
     names = ", ".join(shown(target.part) for target in targets)
     text = f"not analysed: what {kind!r} does with its parts ({names}) is Python code, which is not run"
     report.findings.append(_unknown(("call",), type(model).__name__, text))
-    yield from targets
+    return targets
 
 
 def _join(report: Report, one: Report, target: Target) -> None:
