@@ -207,7 +207,11 @@ def test_types_that_only_look_like_numbers(tmp_path: Path) -> None:
         file["bool"] = np.array([True, False])
 
     for options in ({}, {"libver": "latest"}):
-        found = Hdf5Index(in_bytes(fill, tmp_path, **options)).datasets()
+        index = Hdf5Index(in_bytes(fill, tmp_path, **options))
+        for name in ("bias", "seven"):
+            with pytest.raises(UnsupportedError, match="neither numbers nor texts"):
+                index.values(name)
+        found = index.datasets()
         assert {name: dataset.dtype for name, dataset in found.items()} == {
             "bias": "|V4",
             "seven": "|V1",

@@ -121,7 +121,10 @@ def _name(view: View, at: int) -> bytes:
     version, _, size = view.unpack("<BBH", at)
     if version not in (1, 2, 3):
         raise _damaged(at)
-    return view.read(at + (9 if version == 3 else 8), size).partition(b"\0")[0]
+    name = view.read(at + (9 if version == 3 else 8), size)
+    if name.find(b"\0") != size - 1:  # the NUL at its end is part of it
+        raise _damaged(at)
+    return name[:-1]
 
 
 def _damaged(at: int) -> BadFileError:

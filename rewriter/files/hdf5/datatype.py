@@ -61,6 +61,9 @@ def read_shape(view: View, offset: int) -> tuple[int, ...] | None:
     if version == 2 and kind == _NULL:
         return None
     sizes: tuple[int, ...] = view.unpack(f"<{rank}Q", offset + (8 if version == 1 else 4))
+    limits = read_limits(view, offset)
+    if limits is not None and any(size > limit for size, limit in zip(sizes, limits, strict=True)):
+        raise BadFileError(f"the HDF5 data has a damaged dataspace at byte {offset}")
     return sizes
 
 

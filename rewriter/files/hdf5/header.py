@@ -81,7 +81,7 @@ def _version_1(view: View, address: int) -> list[Message]:
         while at + 8 <= end and len(messages) < count:
             kind, length, flags = view.unpack("<HHB", at)
             at += 8
-            if at + length > end:
+            if at + length > end or length % 8:
                 raise _damaged(address)
             messages.append(_message(kind, flags, at, length))
             if kind == _CONTINUATION:

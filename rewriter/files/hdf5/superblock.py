@@ -11,7 +11,7 @@ from .view import UNDEFINED, Buffer, View
 SIGNATURE = b"\x89HDF\r\n\x1a\n"
 _MAX_USER_BLOCK = 1 << 20
 _NEWEST = 3
-_OPEN_FOR_WRITING = 1
+_OPEN_FOR_WRITING, _OPEN_FOR_ALL = 1, 4
 
 
 class Superblock(NamedTuple):
@@ -66,7 +66,9 @@ def read_superblock(view: View) -> Superblock:
         return Superblock(root, start + 32, None)
     checksum.check(view, 0, 44, "superblock")
     flags, base, extension, end, root = view.unpack("<B4Q", 11)
-    if flags & _OPEN_FOR_WRITING:
+    if flags & ~(_OPEN_FOR_WRITING | _OPEN_FOR_ALL):
+        raise BadFileError("the HDF5 data has a damaged superblock")
+    if flags:
         raise UnsupportedError("the HDF5 data was not closed by what wrote it (h5clear -s FILE)")
     _check_end(view, base, end)
     return Superblock(root, None, None if extension == UNDEFINED else extension)

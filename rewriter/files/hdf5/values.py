@@ -9,7 +9,7 @@ from ...errors import UnsupportedError
 from .attribute import Attribute, raw_texts
 from .chunks import Chunks
 from .dataset import Dataset
-from .datatype import VARIABLE, Type
+from .datatype import OPAQUE, VARIABLE, Type
 from .filters import applied, undone
 from .global_heap import REFERENCE, heap_texts
 from .view import View
@@ -31,7 +31,7 @@ def dataset_values(view: View, dataset: Dataset, as_stored: bool = False) -> NDA
 
     Raises:
         BadFileError: a chunk is damaged.
-        UnsupportedError: neither numbers nor texts.
+        UnsupportedError: neither numbers in a layout of NumPy's nor texts nor plain bytes.
     """
     import numpy as np
 
@@ -76,7 +76,7 @@ def _stored_dtype(name: str, element: Type) -> np.dtype[Any]:
 
         extended: np.dtype[Any] = np.dtype(ml_dtypes.bfloat16)
         return extended
-    if name.startswith("|O") and not element.is_text:
+    if not element.is_text and (name[:2] == "|O" or (name[:2] == "|V" and element.kind != OPAQUE)):
         raise UnsupportedError("the HDF5 data has values that are neither numbers nor texts")
     return np.dtype(name)
 
