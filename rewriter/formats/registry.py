@@ -53,6 +53,7 @@ class Format:
         family: formats of one family hold the same models, which can be written from one as another.
         write: writes an opened model of another format of its family to a path; None where there is no writer.
         weights: whether its files hold the weights too.
+        translated: whether its models are brought to Keras 3 for the proof, which does not load all of its files.
     """
 
     name: str
@@ -65,6 +66,7 @@ class Format:
     family: str = ""
     write: Writer | None = None
     weights: bool = True
+    translated: bool = False
     open_with: Callable[[str, str], ModelFile] | None = None
 
     @property
@@ -173,6 +175,7 @@ FORMATS = (
         _hdf5,
         "keras",
         family="keras",
+        translated=True,
     ),
     Format(
         "onnx",
@@ -204,7 +207,9 @@ FORMATS = (
         (".keras",),
         lambda file: False,
         _archive,
+        "keras",
         family="keras",
+        translated=True,
     ),
     Format(
         "keras-v3",

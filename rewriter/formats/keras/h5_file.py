@@ -15,6 +15,7 @@ from ..variables import Variables
 from .configuration import read_configuration
 from .given_weights import variables_of
 from .legacy_h5 import MODEL, LegacyH5
+from .modules import with_modules
 from .new_model import new_files
 from .weight_shapes import attach_shapes, parameter_counts
 
@@ -41,6 +42,8 @@ class KerasH5:
         entry = self.file.model_config
         if isinstance(entry, dict) and self.file.training_config is not None:
             entry = {**entry, "training_config": self.file.training_config}
+        if self.file.keras_version.startswith("3."):
+            entry = with_modules(entry)
         self.configuration = read_configuration(entry, self.file.keras_version)
 
     @property

@@ -24,6 +24,10 @@ from .names import Names
 _MAX_NESTING = 100
 
 
+# The form of the variables by the first number of ``keras_version``; Keras 3 has the legacy file too.
+_ERAS = {"0": 1, "1": 1, "2": 2, "3": 3}
+
+
 class _Place(NamedTuple):
     """A variable of a layer: which layer, by its path in a Keras 3 file, and the number among the layer's own."""
 
@@ -80,7 +84,7 @@ def keras_3_variables(
 class _Reader:
     def __init__(self, version: str, backend: str) -> None:
         self.version = version
-        self.era = 1 if version.split(".")[0] in ("0", "1") else 2
+        self.era = _ERAS.get(version.split(".")[0], 2)
         self.backend = backend
         self.graphs: dict[int, dict[str, str]] = {}
 
@@ -189,6 +193,8 @@ class _Reader:
 
 def new_groups(entry: Entry, version: str) -> dict[str, str]:
     """The group of each layer of a model in a Keras 3 file, by the layer's name in the old model."""
+    if _ERAS.get(version.split(".")[0]) == 3:
+        return group_names(read_model(entry))
     graph = read_model(upgraded(entry, version).entry)
     groups = group_names(graph)
     config: Any = entry["config"]
