@@ -75,14 +75,13 @@ def _gates(class_name: str, config: Config, context: Context) -> None:
         context.account.remark("hard_sigmoid of the gates", "that of Keras 3, of weights times 1.2")
 
 
-@layer("CuDNNLSTM", "CuDNNGRU")
-def _cudnn(config: Config, context: Context) -> Config:
-    context.account.remark(
-        "the layer of cuDNN", "the layer that runs anywhere, with its weights in that form"
-    )
+@layer("CuDNNLSTM")
+def _cudnn_lstm(config: Config, context: Context) -> Config:
+    context.account.remark("CuDNNLSTM", "LSTM, which runs anywhere, with its weights in that form")
     return {**config, "activation": "tanh", "recurrent_activation": "sigmoid"}
 
 
 @layer("CuDNNGRU")
 def _cudnn_gru(config: Config, context: Context) -> Config:
-    return {**_cudnn(config, context), "reset_after": True}
+    context.account.remark("CuDNNGRU", "GRU, which runs anywhere, with its weights in that form")
+    return {**config, "activation": "tanh", "recurrent_activation": "sigmoid", "reset_after": True}
