@@ -5,7 +5,7 @@ from __future__ import annotations
 from . import hard_sigmoid
 from .constructs import Construct
 from .context import Context, Entry, Untranslatable
-from .layers import Config, layer
+from .layers import TRANSLATORS, Config, layer
 
 CONSTRUCTS = (
     Construct(
@@ -20,7 +20,13 @@ CONSTRUCTS = (
 
 
 @layer("TimeDistributed", "Bidirectional", "RNN", "StackedRNNCells", "SpectralNormalization")
-def _holder(config: Config, context: Context) -> Config:
+def _holder(config: Config, context: Context) -> Config | list[Entry]:
+    held = config.get("layer")
+    if isinstance(held, dict) and held.get("class_name") == "Activation":
+        inner = held.get("config")
+        if isinstance(inner, dict) and hard_sigmoid.is_old(inner.get("activation")):
+            # One step is like another to an activation: it needs no layer around it.
+            return TRANSLATORS["Activation"]({**inner, "name": config["name"]}, context)
     for key in ("layer", "backward_layer", "cell"):
         if isinstance(config.get(key), dict):
             config[key] = _inner(config[key], context)
