@@ -173,8 +173,7 @@ class _Functional:
         self.first = first_calls(config)
         self.new: list[Entry] = []
         # Where the outputs of an old call are now, if not at the same call of the layer of its new name.
-        self.moved: dict[tuple[str, int], New] = {}
-        self.emitter = functions.Emitter(self.names, self.new)
+        self.moved: dict[tuple[str, int], Any] = {}
 
     def entry(self) -> Entry:
         for entry in self.old:
@@ -204,11 +203,12 @@ class _Functional:
         if entry.get("class_name") == "InputLayer":
             self.new.append({**input_layer(entry, name), "inbound_nodes": []})
             return
-        calls = [read_call(node, old_name, self.first) for node in inbound]
         if functions.is_function(entry):
-            for number, call in enumerate(calls):
+            for number, node in enumerate(inbound):
+                call = read_call(node, old_name, self.first, as_it_is=True)
                 self._function(entry, old_name, name, number, call, account)
             return
+        calls = [read_call(node, old_name, self.first) for node in inbound]
         chain = self.translator.layer(entry, name, self.names, account, self.depth + 1)
         chain[0]["inbound_nodes"] = [arguments(entry, call) for call in calls]
         for before, after in itertools.pairwise(chain):
@@ -218,9 +218,10 @@ class _Functional:
     def _function(
         self, entry: Entry, old_name: str, name: str, number: int, call: Call, account: Account
     ) -> None:
-        emitter = self.emitter.at(name)
+        emitter = functions.Emitter(self.names, self.new, name, number)
+        known = Call(_mapped(self._known, call.first), _mapped(self._known, call.kwargs))
         try:
-            self.moved[old_name, number] = functions.translated(entry, call, emitter)
+            self.moved[old_name, number] = functions.translated(entry, known, emitter)
         except Untranslatable as refused:
             emitter.undo()
             account.refuse(refused.construct, refused.reason)
@@ -231,15 +232,27 @@ class _Functional:
         else:
             account.remark(functions.title(entry), emitter.became())
 
-    def _resolve(self, leaf: Any) -> Any:
-        if not isinstance(leaf, Old):
+    def _known(self, leaf: Any) -> Any:
+        """What stands for a tensor already: shapes, and the results of functions."""
+        moved = self.moved.get((leaf.layer, leaf.call)) if isinstance(leaf, Old) else None
+        if moved is None or (isinstance(moved, (Old, New)) and leaf.output):
             return leaf
-        if leaf.layer not in self.names.new:
-            raise BadFileError(f"a call takes a tensor of {shown(leaf.layer)!r}, which is not there")
-        moved = self.moved.get((leaf.layer, leaf.call))
-        if moved is None:
-            return New(self.names.new[leaf.layer], leaf.call, leaf.output)
-        return New(moved.layer, moved.call, moved.output + leaf.output)
+        return moved.output(leaf.output) if isinstance(moved, functions.Shape) else moved
+
+    def _resolve(self, leaf: Any) -> New:
+        """The tensor of the new model. Raises BadFileError where it comes from nowhere."""
+        seen = 0
+        while isinstance(leaf, Old):
+            if leaf.layer not in self.names.new:
+                raise BadFileError(f"a call takes a tensor of {shown(leaf.layer)!r}, which is not there")
+            moved = self.moved.get((leaf.layer, leaf.call))
+            seen += 1
+            if moved is None or seen > len(self.moved) + 1:
+                return New(self.names.new[leaf.layer], leaf.call, leaf.output)
+            if not isinstance(moved, (Old, New)):
+                raise UnsupportedError(f"a shape that {shown(leaf.layer)!r} computes goes into the model")
+            leaf = moved._replace(output=moved.output + leaf.output)
+        return leaf  # type: ignore[no-any-return]
 
     def _call(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:
         return {

@@ -122,6 +122,8 @@ def randomized(model: Any, seed: int = 0) -> Any:
                 1 if "variance" in weight.name else random.choice([-1, 1], weight.shape)
             )
             weight.assign(value.astype(weight.dtype.as_numpy_dtype))
+    for layer in model._flatten_layers():
+        layer.finalize_state()
     return model
 
 
