@@ -11,14 +11,14 @@ import json
 import os
 from collections.abc import Mapping, Sequence
 from functools import cached_property
-from typing import Any, NamedTuple
+from typing import Any
 
 from ...errors import BadFileError, UnsupportedError, shown
 from ...files.atomic import provisional
 from ...files.hdf5 import Hdf5Index
 from ...files.json import parse
 from ...files.regular import map_regular, open_regular, stamp
-from ..variables import Variable
+from ..variables import StoredVariable, Variable
 from .weights_file import stored_variable
 
 MODEL, WEIGHTS, WEIGHTS_OF_KERAS_3 = "model", "weights only", "weights only, Keras 3"
@@ -29,13 +29,6 @@ _CONFIG, _TRAINING = "model_config", "training_config"
 
 # Keras splits a list of names over several attributes where it takes more bytes: HDF5_OBJECT_HEADER_LIMIT.
 PIECE = 64512
-
-
-class StoredVariable(NamedTuple):
-    """One weight under the name that the file gives it (``dense/kernel:0``, in Keras 1 ``dense_1_W``)."""
-
-    name: str
-    variable: Variable
 
 
 class LegacyH5:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from ...errors import BadFileError, UnsupportedError, shown
-from ...files.hdf5 import Hdf5Index
+from ...files.hdf5 import Dataset, Hdf5Index
 from ...ir.graph import Graph
 from ..variables import Variable
 from .layer_order import group_names
@@ -41,6 +41,17 @@ class WeightsFile:
             waiting += [f"{here}/{name}".lstrip("/") for name in self._index.groups(full)]
         return found
 
+    def shape(self, place: str, path: str) -> tuple[int, ...]:
+        """The shape of a variable. Raises BadFileError where the file has none there."""
+        return self._dataset(place, path).shape
+
+    def _dataset(self, place: str, path: str) -> Dataset:
+        folder, _, name = f"{place}/{path}".rpartition("/")
+        try:
+            return self._index.datasets(folder)[name]
+        except KeyError:
+            raise BadFileError(f"the weights file has no {shown(f'{place}/{path}')}") from None
+
     def variable(self, place: str, path: str) -> Variable:
         """One variable.
 
@@ -48,11 +59,7 @@ class WeightsFile:
             BadFileError: the file has none there.
             UnsupportedError: its type is not read.
         """
-        folder, _, name = f"{place}/{path}".rpartition("/")
-        try:
-            self._index.datasets(folder)[name]
-        except KeyError:
-            raise BadFileError(f"the weights file has no {shown(f'{place}/{path}')}") from None
+        self._dataset(place, path)
         return stored_variable(self._index, f"{place}/{path}")
 
 
