@@ -7,17 +7,16 @@ A function is looked at where it stands by itself, on the shapes that the file r
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from ...errors import BadFileError, UnsupportedError, shown
-from ...ir.axis import Role
 from ...ir.graph import CALLED, FUNCTION, Graph, Literal, Node, Operation, SizeNames, TensorRef
 from ...shapes.call import TF
-from ...shapes.infer import infer
-from ...shapes.tf.naming import named
+from ...shapes.tf.naming import SEVERAL, named
 from .functions import ancestors, called, live, node_of, reachable
+from .inputs import arguments, find_batches, follow_calls
 from .messages import (
     Argument,
     Function,
@@ -282,6 +281,10 @@ class _Reader:
             found = known.index(node, output, number) if known is not None else None
         if found is not None:
             return found
+        if known is None and node.op in TF and node.op not in SEVERAL:
+            return number  # one output, which may be a list
+        if known is None and output in SEVERAL.get(node.op, ()):
+            return SEVERAL[node.op].index(output) + number
         if len(self.shapes[node.name]) == 1 and not number:
             return 0
         # Nothing says where it stands among the results: a number of its own, behind those that are recorded.
@@ -330,7 +333,23 @@ def _assemble(source: Source, top: Unit) -> None:
     graph.inputs = [TensorRef(name) for name, node in graph.nodes.items() if node.operation.kind == "input"]
     graph.outputs = outputs
     graph.link()
-    find_batches(source)
+    find_batches(graph, source.objects.by_keras)
+    loops = _of_loops(source, {*source.objects.captures, *called(top.nodes.values()), top.name})
+    deep = any(name in loops for each in loops for name in called(source.units[each].nodes.values()))
+    follow_calls(graph, {name: arguments(graph, name) for name in loops}, deep)
+
+
+def _of_loops(source: Source, roots: Collection[str]) -> list[str]:
+    """The functions that only others call, on lists of tensors or what the file records no shape for."""
+    return [
+        name
+        for name, unit in source.units.items()
+        if name not in roots
+        and any(
+            a.dtype == "variant" or (a.shape is None and a.name in unit.used and a.dtype not in _HANDLES)
+            for a in unit.arguments
+        )
+    ]
 
 
 def _declare(graph: Graph, unit: Unit, argument: Argument) -> TensorRef:
@@ -409,36 +428,3 @@ def _pass_on(
                 for number, literal in given.items():
                     if literal is not None and number < len(source.units[target.name].arguments):
                         known.setdefault(number, literal)
-
-
-def find_batches(source: Source) -> None:
-    """Tell the inputs which of their axes is the batch.
-
-    - In what Keras wrote, it is axis 0 of every input that leaves it open.
-    - Elsewhere, axis 0 where it alone is open, or an operator takes it as the batch (Conv2D …).
-    - Where one input of a function has it, it is axis 0 of the others that leave theirs open.
-    """
-    graph = source.graph
-    inputs = [node for node in graph.nodes.values() if node.operation.kind == "input"]
-    opened = [node for node in inputs if _is_open(node)]
-    by_keras = source.objects.by_keras
-    chosen = {node.name for node in opened if by_keras or _alone(node)}
-    if len(chosen) < len(opened):
-        values = infer(graph).values
-        chosen |= {n.name for n in opened if (values[n.name][0].axes or ())[0].role is Role.BATCH}
-    having = {node.operation.config["function"] for node in opened if node.name in chosen}
-    for node in opened:
-        config = node.operation.config
-        if node.name in chosen or config["function"] in having:
-            config["batch"] = 0
-            config["labels"] = [None, *config["labels"][1:]]
-
-
-def _is_open(node: Node) -> bool:
-    shape = node.operation.config["batch_shape"]
-    return bool(shape) and shape[0] is None
-
-
-def _alone(node: Node) -> bool:
-    shape = node.operation.config["batch_shape"]
-    return len(shape) > 1 and None not in shape[1:]
