@@ -5,7 +5,7 @@ from __future__ import annotations
 import mmap
 import os
 import stat
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from ..errors import BadFileError, UnsupportedError, shown
@@ -175,11 +175,13 @@ def copy_folder(
     replace: Mapping[str, bytes] | None = None,
     patch: Mapping[str, Sequence[tuple[int, bytes]]] | None = None,
     rename: Mapping[str, str] | None = None,
+    leave: Collection[str] = (),
 ) -> None:
-    """Write a folder to ``target``, which is not there yet, with some files replaced, patched or renamed.
+    """Write a folder to ``target``, which is not there yet, with some files replaced, patched, renamed or left out.
 
     Args:
         replace, patch, rename: as in ``zip.rewrite``.
+        leave: files that are not copied.
 
     Raises:
         BadFileError: a file changed or cannot be read. Nothing is left behind.
@@ -189,6 +191,8 @@ def copy_folder(
     replace, patch, rename = replace or {}, patch or {}, rename or {}
     with atomic_folder(target) as made:
         for name in source.names():
+            if name in leave:
+                continue
             path = os.path.join(made, *rename.get(name, name).split("/"))
             if name.endswith("/"):
                 os.makedirs(path, exist_ok=True)

@@ -77,6 +77,9 @@ class Unit:
     arguments: list[Argument] = field(default_factory=list)
     function: FunctionDef | None = None
     graph: Graph = field(init=False)
+    # The file's names of tensors by node and number, and the inputs of each node that are operands.
+    tensors: dict[tuple[str, int], str] = field(default_factory=dict)
+    places: dict[str, tuple[int, ...]] = field(default_factory=dict)
 
     @property
     def used(self) -> set[str]:
@@ -87,11 +90,16 @@ class Unit:
 
 @dataclass(slots=True)
 class Source:
-    """A SavedModel as read. ``chain`` are the fields from the outermost message to the main graph and its library."""
+    """A SavedModel as read.
+
+    ``top`` has the nodes of the main graph that signatures run, ``units`` the functions, what is called in front of who
+    calls it. ``meta``, ``graph_def`` and ``library_field`` are the fields from the outermost message to the library.
+    """
 
     data: memoryview
     graph: Graph
     units: dict[str, Unit] = field(default_factory=dict)
+    top: dict[str, NodeDef] = field(default_factory=dict)
     operators: dict[str, Results] = field(default_factory=dict)
     library: Message | None = None
     gradients: frozenset[str] = frozenset()
@@ -134,6 +142,7 @@ def read(data: memoryview, name: str) -> Source:
             functions[function.name] = function
         source.gradients = frozenset(Message(item).text(1) for item in source.library.messages(2))
     top = _main(source, nodes_of(main, 1))
+    source.top = top.nodes
     roots = [*called(top.nodes.values()), *source.objects.captures]
     order = reachable(functions, roots)
     for each in order:
@@ -237,7 +246,8 @@ class _Reader:
         where = f"node {shown(node.name)!r}"
         taken = node.taken
         # A while loop of TensorFlow 1 goes round through its Merge nodes: nothing is said of what they give.
-        places = [] if node.op in ("Merge", "RefMerge") else spelled.places
+        places = () if node.op in ("Merge", "RefMerge") else spelled.places
+        self.unit.places[node.name] = places
         args = tuple(self.tensor(taken[place], where) for place in places)
         self.graph.add(Node(node.name, operation, 0, args, {}))
 
@@ -268,6 +278,7 @@ class _Reader:
         index = self._index(definition, rest[0], int(number)) if len(rest) == 2 else int(number)
         shapes = self.shapes[node]
         shape = shapes[index] if index < len(shapes) else None
+        self.unit.tensors.setdefault((node, index), name)
         return TensorRef(node, index, shape)
 
     def _index(self, node: NodeDef, output: str, number: int) -> int:
