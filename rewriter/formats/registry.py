@@ -9,12 +9,19 @@ import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
-from ..errors import BadFileError, UnsupportedError
+from ..errors import BadFileError, UsageError
 from ..files.regular import open_regular
 from .model_file import ModelFile
 
+Path = str | os.PathLike[str]
+
+# Writes an opened model to a path; raises as ``ModelFile.write``.
+Writer = Callable[[Any, Path], None]
+
 _SAVED_MODEL = ("saved_model.pb", "saved_model.pbtxt")
+_HDF5 = b"\x89HDF\r\n\x1a\n"
 _START = 64  # bytes of a file by which it is recognised
 
 
@@ -40,8 +47,12 @@ class Format:
         suffixes: what the name of a file of it ends in; () for a folder, which has any name.
         is_one: whether a path is a file of it.
         open: opens one; raises BadFileError or UnsupportedError.
+        open_with: opens one with a file of its weights, where it has none itself.
         runtime: what runs it for a proof, a name of ``proof.runtimes``; "" where nothing does.
         contract: its name in a report, where several rows are one format in different containers.
+        family: formats of one family hold the same models, which can be written from one as another.
+        write: writes an opened model of another format of its family to a path; None where there is no writer.
+        weights: whether its files hold the weights too.
     """
 
     name: str
@@ -51,6 +62,10 @@ class Format:
     open: Callable[[str], ModelFile]
     runtime: str = ""
     contract: str = ""
+    family: str = ""
+    write: Writer | None = None
+    weights: bool = True
+    open_with: Callable[[str, str], ModelFile] | None = None
 
     @property
     def reported(self) -> str:
@@ -62,7 +77,7 @@ class Format:
         """What a new file of it is to end in; "" for a folder."""
         return self.suffixes[0] if self.suffixes else ""
 
-    def is_named(self, path: str | os.PathLike[str]) -> bool:
+    def is_named(self, path: Path) -> bool:
         """Whether the name of a file says that it is of this format."""
         name = os.path.basename(os.fspath(path)).lower()
         return any(name.endswith(suffix) and name != suffix for suffix in self.suffixes)
@@ -81,10 +96,10 @@ def _keras_folder(path: str) -> ModelFile:
     return KerasArchive(path, Folder(path))
 
 
-def _json(path: str) -> ModelFile:
+def _json(path: str, weights: str | None = None) -> ModelFile:
     from .keras.json_file import KerasJson
 
-    return KerasJson(path)
+    return KerasJson(path, weights)
 
 
 def _onnx(path: str) -> ModelFile:
@@ -100,11 +115,20 @@ def _saved_model(path: str) -> ModelFile:
 
 
 def _hdf5(path: str) -> ModelFile:
-    if path.lower().endswith(".weights.h5"):
-        raise UnsupportedError(
-            "weights without their model: load them into the model, and save that as .keras"
-        )
-    raise UnsupportedError("an HDF5 model (.h5): load it in Keras and save it as .keras")
+    from .keras.h5_file import KerasH5
+
+    return KerasH5(path)
+
+
+def _new(writer: str) -> Writer:
+    """A writer of ``keras.new_model``, imported when something is written."""
+
+    def write(source: Any, target: Path) -> None:
+        from .keras import new_model
+
+        getattr(new_model, writer)(source, target)
+
+    return write
 
 
 def _pointer(path: str) -> ModelFile:
@@ -117,7 +141,9 @@ FORMATS = (
         "savedmodel",
         "a SavedModel",
         (),
-        lambda file: file.folder and any(os.path.lexists(os.path.join(file.path, name)) for name in _SAVED_MODEL),
+        lambda file: (
+            file.folder and any(os.path.lexists(os.path.join(file.path, name)) for name in _SAVED_MODEL)
+        ),
         _saved_model,
         "tensorflow",
     ),
@@ -129,6 +155,8 @@ FORMATS = (
         _keras_folder,
         "keras",
         "keras-v3",
+        "keras",
+        _new("write_new_folder"),
     ),
     Format(
         "",
@@ -138,11 +166,13 @@ FORMATS = (
         _pointer,
     ),
     Format(
-        "",
+        "h5",
         "an HDF5 model",
         (".h5", ".hdf5"),
-        lambda file: file.start.startswith(b"\x89HDF\r\n\x1a\n"),
+        lambda file: not file.folder and (file.ends_in(".h5", ".hdf5") or file.start.startswith(_HDF5)),
         _hdf5,
+        "keras",
+        family="keras",
     ),
     Format(
         "onnx",
@@ -163,6 +193,10 @@ FORMATS = (
         ),
         _json,
         "keras",
+        family="keras",
+        write=_new("write_new_json"),
+        weights=False,
+        open_with=_json,
     ),
     Format(  # told from the next one by its metadata, once it is open
         "keras-v2",
@@ -170,6 +204,7 @@ FORMATS = (
         (".keras",),
         lambda file: False,
         _archive,
+        family="keras",
     ),
     Format(
         "keras-v3",
@@ -178,6 +213,8 @@ FORMATS = (
         lambda file: True,
         _archive,
         "keras",
+        family="keras",
+        write=_new("write_new_archive"),
     ),
 )
 
@@ -187,29 +224,65 @@ def format_of(name: str) -> Format:
     return next(each for each in FORMATS if each.name == name)
 
 
-def format_for(path: str | os.PathLike[str]) -> Format | None:
-    """The format that the name of a file says it is of, or None."""
-    return next((each for each in FORMATS if each.is_named(path)), None)
+def format_for(path: Path) -> Format | None:
+    """The format that the name of a file says it is of, or None: the one that is written, where several have it."""
+    named = [each for each in FORMATS if each.is_named(path)]
+    return next((each for each in named if each.write), named[0] if named else None)
+
+
+def written_as(form: str, path: Path) -> Format | None:
+    """The format in which a model of one is written under a name: its own, or another of its family; None for none.
+
+    A name that ends in "/" is that of a folder.
+    """
+    own, named = format_of(form), format_for(path)
+    if own.is_named(path) or (named is None and not own.suffixes):
+        return own
+    folder = named is None and os.fspath(path).endswith(("/", os.sep))
+    return next((each for each in written_from(own) if each is named or (folder and not each.suffixes)), None)
+
+
+def write_as(source: ModelFile, form: Format, target: Path) -> None:
+    """Write an opened model in its own format, or in another one of its family. Raises as ``ModelFile.write``."""
+    if form.name == source.format:
+        source.write(target)
+    else:
+        assert form.write is not None
+        form.write(source, target)
+
+
+def written_from(own: Format) -> list[Format]:
+    """The other formats in which a model of one can be written."""
+    return [each for each in FORMATS if each.family == own.family != "" and each.write and each is not own]
 
 
 @contextmanager
-def open_model(path: str | os.PathLike[str]) -> Iterator[ModelFile]:
+def open_model(path: Path, weights: Path | None = None) -> Iterator[ModelFile]:
     """Open a model of any format that is read here.
 
+    Args:
+        weights: a file with its weights, for a model that is a configuration alone.
+
     Raises:
+        UsageError: the model holds its weights itself.
         BadFileError: no such file, or damaged.
         UnsupportedError: a model in a format that is not read.
     """
-    source = _open(os.fspath(path))
+    source = _open(os.fspath(path), weights)
     try:
         yield source
     finally:
         source.close()
 
 
-def _open(path: str) -> ModelFile:
+def _open(path: str, weights: Path | None) -> ModelFile:
     file = _looked_at(path)
-    return next(each for each in FORMATS if each.is_one(file)).open(path)
+    form = next(each for each in FORMATS if each.is_one(file))
+    if weights is None:
+        return form.open(path)
+    if form.open_with is None:
+        raise UsageError(f"{form.words} holds its weights itself: leave --weights out")
+    return form.open_with(path, os.fspath(weights))
 
 
 def _looked_at(path: str) -> File:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import UnsupportedError, VerificationError, shown
 from ..files.atomic import provisional
-from ..formats.registry import format_of, open_model
+from ..formats.registry import Format, open_model, write_as
 from ..ir.graph import Graph
 from ..passes.analysis import Analysis
 from ..passes.codes import Severity
@@ -28,6 +28,7 @@ NOT_ASKED = "--no-verify"
 def proven(
     source: ModelFile,
     target: str | os.PathLike[str],
+    form: Format,
     outcome: Outcome,
     look: Callable[[Graph], Analysis],
     prover: Prover | None,
@@ -38,6 +39,7 @@ def proven(
 
     Args:
         source: the opened model with its graph as it is now.
+        form: the format to write.
         look: the analysis that found the faults.
         prover: runs the model; None leaves that out.
         required: whether a proof that could not be run is an error.
@@ -53,8 +55,8 @@ def proven(
         RewriterError: as ``ModelFile.write``.
     """
     answer: dict[str, Any]
-    with provisional(target, format_of(source.format).suffix, keep) as path:
-        source.write(path)
+    with provisional(target, form.suffix, keep) as path:
+        write_as(source, form, path)
         if not outcome.inserted:
             answer = _as_it_was(source, path, keep)
             yield path, _static(outcome.after) | judged(answer, outcome.after.findings)

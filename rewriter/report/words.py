@@ -26,7 +26,9 @@ CONVENTIONS: dict[Convention, str] = {
 }
 
 # Operators of ONNX and TensorFlow that Keras calls by another name.
-_OPERATORS = frozenset({"AddV2", "Div", "DivNoNan", "FloorDiv", "Mul", "MulNoNan", "RealDiv", "SquaredDifference", "Sub"})
+_OPERATORS = frozenset(
+    {"AddV2", "Div", "DivNoNan", "FloorDiv", "Mul", "MulNoNan", "RealDiv", "SquaredDifference", "Sub"}
+)
 
 
 def convention_of(convention: Convention, op: str) -> str:

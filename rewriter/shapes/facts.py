@@ -28,7 +28,15 @@ KEEPING = frozenset(
         *("ActivityRegularization", "AlphaDropout", "Dropout", "GaussianDropout"),
         *("SpatialDropout1D", "SpatialDropout2D", "SpatialDropout3D"),
         *("Cast", "ConvertToTensor", "Copy", "Identity", "Masking", "StopGradient"),
-        *("EnsureShape", "GatherV2", "PreventGradient", "ReadVariableOp", "Snapshot", "StridedSlice", "Unpack"),
+        *(
+            "EnsureShape",
+            "GatherV2",
+            "PreventGradient",
+            "ReadVariableOp",
+            "Snapshot",
+            "StridedSlice",
+            "Unpack",
+        ),
     }
 )
 # Their rules say how the numbers moved (``transposed``).

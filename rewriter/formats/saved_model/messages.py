@@ -96,7 +96,9 @@ class Tensor:
         raw = self.message.message(4)
         if raw is not None and len(raw):
             if len(raw) != count * dtype.itemsize:
-                raise BadFileError(f"a constant of the shape {list(self.shape)} has {len(raw)} bytes of numbers")
+                raise BadFileError(
+                    f"a constant of the shape {list(self.shape)} has {len(raw)} bytes of numbers"
+                )
             values = np.frombuffer(raw, dtype.newbyteorder("<")).astype(dtype)
         else:
             values = self._listed(dtype)

@@ -39,13 +39,35 @@ _SERVING = "serve"
 _MAX_NODES = 1_000_000
 # Nodes of the main graph of a model that has all of its computations in functions.
 _AROUND = frozenset(
-    "Const Identity IdentityN NoOp PartitionedCall Placeholder PlaceholderWithDefault ReadVariableOp "
-    "StatefulPartitionedCall VarHandleOp HashTableV2 MutableHashTableV2".split()
+    [
+        "Const",
+        "Identity",
+        "IdentityN",
+        "NoOp",
+        "PartitionedCall",
+        "Placeholder",
+        "PlaceholderWithDefault",
+        "ReadVariableOp",
+        "StatefulPartitionedCall",
+        "VarHandleOp",
+        "HashTableV2",
+        "MutableHashTableV2",
+    ]
 )
-_GIVE_NOTHING = frozenset({"NoOp", "Assert", "AssignVariableOp", "AssignAddVariableOp", "AssignSubVariableOp"})
+_GIVE_NOTHING = frozenset(
+    {"NoOp", "Assert", "AssignVariableOp", "AssignAddVariableOp", "AssignSubVariableOp"}
+)
 _GIVE_HANDLES = frozenset(
-    "EmptyTensorList HashTableV2 MutableHashTableV2 TensorListFromTensor TensorListPushBack TensorListReserve "
-    "TensorListSetItem VarHandleOp".split()
+    [
+        "EmptyTensorList",
+        "HashTableV2",
+        "MutableHashTableV2",
+        "TensorListFromTensor",
+        "TensorListPushBack",
+        "TensorListReserve",
+        "TensorListSetItem",
+        "VarHandleOp",
+    ]
 )
 _VARIABLES = frozenset({"VarHandleOp", "VariableV2", "Variable"})
 _HANDLES = {"resource": "Resource", "variant": "EmptyTensorList"}
@@ -286,7 +308,11 @@ class _Reader:
         known = self.source.operators.get(node.op)
         unit = self.source.units.get(node.op)
         if known is None and unit is not None:
-            names = [Message(item).text(1) for item in unit.function.signature.messages(3)] if unit.function else []
+            names = (
+                [Message(item).text(1) for item in unit.function.signature.messages(3)]
+                if unit.function
+                else []
+            )
             found = names.index(output) + number if output in names else None
         else:
             found = known.index(node, output, number) if known is not None else None
@@ -323,7 +349,9 @@ def _shapes(node: NodeDef) -> list[Shape | None]:
 
 
 def _holds_a_function(value: Any) -> bool:
-    return isinstance(value, Function) or (isinstance(value, list) and any(isinstance(v, Function) for v in value))
+    return isinstance(value, Function) or (
+        isinstance(value, list) and any(isinstance(v, Function) for v in value)
+    )
 
 
 # -- the model around the functions -----------------------------
@@ -339,7 +367,15 @@ def _assemble(source: Source, top: Unit) -> None:
         for number, argument in enumerate(unit.arguments):
             known = bound.get(unit.name, {}).get(number)
             args.append(known if known is not None else _declare(graph, unit, argument))
-        graph.add(Node(unit.name, Operation(unit.name, "model", FUNCTION, {}, MODULE, graph=unit.graph), 0, tuple(args), {}))
+        graph.add(
+            Node(
+                unit.name,
+                Operation(unit.name, "model", FUNCTION, {}, MODULE, graph=unit.graph),
+                0,
+                tuple(args),
+                {},
+            )
+        )
         outputs += [TensorRef(unit.name, index) for index in range(len(unit.results))]
     graph.inputs = [TensorRef(name) for name, node in graph.nodes.items() if node.operation.kind == "input"]
     graph.outputs = outputs
@@ -368,9 +404,13 @@ def _declare(graph: Graph, unit: Unit, argument: Argument) -> TensorRef:
     if argument.dtype in _HANDLES:
         operation = Operation(name, "op", _HANDLES[argument.dtype], {}, MODULE)
     elif argument.shape is None and argument.name not in unit.used:
-        operation = Operation(name, "op", _HANDLES["resource"], {}, MODULE)  # whatever it is, nothing takes it
+        operation = Operation(
+            name, "op", _HANDLES["resource"], {}, MODULE
+        )  # whatever it is, nothing takes it
     elif argument.shape is None:
-        operation = Operation(name, "op", "Input", {}, MODULE, opaque="the file states no shape for this input")
+        operation = Operation(
+            name, "op", "Input", {}, MODULE, opaque="the file states no shape for this input"
+        )
     else:
         labels = [f"N{place}" if size is None else "" for place, size in enumerate(argument.shape)]
         config = {
@@ -411,9 +451,14 @@ def _bound(
             variable = source.objects.variables.get(each)
             if variable is not None and variable.shape is not None and None not in variable.shape:
                 sizes = tuple(size for size in variable.shape if size is not None)
-                literal = Literal(Kept(variable.name or f"{name}, {number}"), sizes, variable.dtype or "float32")
+                literal = Literal(
+                    Kept(variable.name or f"{name}, {number}"), sizes, variable.dtype or "float32"
+                )
                 found.setdefault(name, {})[number] = literal
-    calls = [(node, {n: variables.get(node_of(t)) for n, t in enumerate(node.taken)}) for node in top.nodes.values()]
+    calls = [
+        (node, {n: variables.get(node_of(t)) for n, t in enumerate(node.taken)})
+        for node in top.nodes.values()
+    ]
     _pass_on(source, calls, found)
     for name in reversed(source.units):
         unit = source.units[name]

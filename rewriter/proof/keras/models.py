@@ -34,8 +34,18 @@ def call(model: Any, flat: Sequence[Any]) -> list[Any]:
 
 
 def names(model: Any) -> set[str]:
-    """The layers that have weights."""
-    return {layer.name for layer in model._flatten_layers() if layer.weights}
+    """The layers that have weights. What is inside a layer of somebody's own may have another name each time."""
+    return {name for layer in model.layers for name in (names(layer) if _has_graph(layer) else _name(layer))}
+
+
+def _name(layer: Any) -> set[str]:
+    return {layer.name} if layer.weights else set()
+
+
+def _has_graph(layer: Any) -> bool:
+    """True for a model whose layers have names of their own in its configuration: no subclassed one."""
+    kinds = [base for base in type(layer).__mro__ if base.__module__.startswith("keras.")]
+    return any(base.__name__ in ("Functional", "Sequential") for base in kinds)
 
 
 def transplant(source: Any, target: Any) -> None:
@@ -43,11 +53,9 @@ def transplant(source: Any, target: Any) -> None:
 
     A file whose graph was edited can give Keras the weights of another layer: it numbers the layers by their depth.
     """
-    import keras
-
     for layer in target.layers:
         same = source.get_layer(layer.name)
-        if isinstance(layer, keras.Model) and isinstance(same, keras.Model):
+        if _has_graph(layer) and _has_graph(same):
             transplant(same, layer)
         elif layer.weights:
             layer.set_weights(same.get_weights())

@@ -6,13 +6,12 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from ...ir.axis import Axis, Value
+from ...ir.axis import Axis, Role, Value
 from ...ir.graph import Operation
 from ..call import Call, OpaqueError, ShapeError, known
 from ..onnx._operands import operand, whole_numbers
-from ..spatial import SPATIAL_ROLES, Image
 from ..onnx.batch import takes_as_batch
-from ...ir.axis import Role
+from ..spatial import SPATIAL_ROLES, Image
 
 
 def told(call: Call, class_name: str, args: Sequence[Any] | None = None, **config: Any) -> Call:

@@ -50,8 +50,13 @@ def while_(call: Call) -> list[Value]:
     A list that starts with no element is what the first run puts into it (``lists``).
     """
     start = list(call.inputs)
-    first = _run(call, "body", [value if value.dtype == VARIANT else replace(value, constant=None) for value in start])
+    first = _run(
+        call, "body", [value if value.dtype == VARIANT else replace(value, constant=None) for value in start]
+    )
     if len(first) != len(start):
         raise ShapeError(f"a loop over {len(start)} tensors whose body gives {len(first)}")
-    begun = [after if before.dtype == VARIANT and before.axes is None else before for before, after in zip(start, first, strict=True)]
+    begun = [
+        after if before.dtype == VARIANT and before.axes is None else before
+        for before, after in zip(start, first, strict=True)
+    ]
     return settled_state(begun, lambda state: _run(call, "body", state))[0]

@@ -48,7 +48,9 @@ def _kernel(call: Call, weights: tuple[Axis, ...], count: int) -> tuple[int, ...
 
 def _trained(call: Call, parts: Image, weights: tuple[Axis, ...]) -> None:
     if len(weights) != len(parts.spatial) + 2:
-        raise ShapeError(f"its weights were trained on rank {len(weights)}, and it takes {operand(call, 0).text()}")
+        raise ShapeError(
+            f"its weights were trained on rank {len(weights)}, and it takes {operand(call, 0).text()}"
+        )
 
 
 @tf_op("Conv2D", "Conv3D", "Conv")
@@ -58,7 +60,9 @@ def conv(call: Call) -> Value:
     _trained(call, parts, weights)
     groups_open = isinstance(weights[-2].size, int) and isinstance(parts.channel.size, int)
     if groups_open and parts.channel.size % weights[-2].size:  # type: ignore[operator]
-        raise ShapeError(f"its weights were trained on channels of {weights[-2].size}, and it takes {parts.channel}")
+        raise ShapeError(
+            f"its weights were trained on channels of {weights[-2].size}, and it takes {parts.channel}"
+        )
     filters = new_axis(weights[-1].size, Role.CHANNEL, derived=parts.channel)
     spatial = _slid(call, parts, _kernel(call, weights, len(parts.spatial)))
     return Value(parts.join(spatial, filters), operand(call, 0).dtype)
@@ -70,7 +74,9 @@ def depthwise(call: Call) -> Value:
     parts, weights = image_of(call, rank=4), known(operand(call, 1))
     _trained(call, parts, weights)
     if same(parts.channel.size, weights[2].size) is Truth.NO:
-        raise ShapeError(f"its weights were trained on channels of {weights[2].size}, and it takes {parts.channel}")
+        raise ShapeError(
+            f"its weights were trained on channels of {weights[2].size}, and it takes {parts.channel}"
+        )
     times = weights[3].size
     channel = parts.channel if times == 1 else remade(parts.channel, parts.channel.size * times)
     return Value(parts.join(_slid(call, parts, _kernel(call, weights, 2)), channel), operand(call, 0).dtype)
@@ -84,7 +90,9 @@ def conv_transpose(call: Call) -> Value:
     if len(weights) != len(parts.spatial) + 2:
         raise ShapeError(f"its weights were trained on rank {len(weights)}, and it takes {x.text()}")
     if same(parts.channel.size, weights[-1].size) is Truth.NO:
-        raise ShapeError(f"its weights were trained on channels of {weights[-1].size}, and it takes {parts.channel}")
+        raise ShapeError(
+            f"its weights were trained on channels of {weights[-1].size}, and it takes {parts.channel}"
+        )
     filters = new_axis(weights[-2].size, Role.CHANNEL, derived=parts.channel)
     rank = len(parts.spatial) + 2
     if target is not None and len(target) not in (rank, rank - 2):

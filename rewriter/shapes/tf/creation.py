@@ -8,9 +8,9 @@ from ...ir.axis import Value, new_axis
 from ...ir.graph import Literal
 from ...ir.size import Size, unknown
 from ..call import Call, OpaqueError, known, tf_op
+from ..facts import constant_axes
 from ..onnx import creation as onnx
 from ..onnx._operands import axes_of_shape, operand, sizes
-from ..facts import constant_axes
 from ._calls import told
 
 _RANDOM = "RandomUniform RandomStandardNormal TruncatedNormal RandomUniformInt"

@@ -28,9 +28,13 @@ def strided_slice(call: Call) -> Value:
     begin, end, strides = (b for b in bounds if b is not None)
     if not len(begin) == len(end) == len(strides):
         raise ShapeError("begin, end and strides differ in number")
-    mask = {name: call.integer(f"{name}_mask", 0, 0) for name in ("begin", "end", "ellipsis", "new_axis", "shrink_axis")}
+    mask = {
+        name: call.integer(f"{name}_mask", 0, 0)
+        for name in ("begin", "end", "ellipsis", "new_axis", "shrink_axis")
+    }
     entries = [
-        "..." if mask["ellipsis"] >> i & 1 else "new" if mask["new_axis"] >> i & 1 else "axis" for i in range(len(begin))
+        "..." if mask["ellipsis"] >> i & 1 else "new" if mask["new_axis"] >> i & 1 else "axis"
+        for i in range(len(begin))
     ]
     if entries.count("...") > 1:
         raise ShapeError("an index with more than one ellipsis")
@@ -71,7 +75,11 @@ def strided_slice(call: Call) -> Value:
             raise ShapeError(f"an index is out of range for {x.text()}") from None
     if picked is not None and not hasattr(picked, "shape"):
         return Value(tuple(result), x.dtype, constant=picked)
-    return folded(result, x.dtype, picked) if result or picked is None else Value((), x.dtype, constant=picked.item())
+    return (
+        folded(result, x.dtype, picked)
+        if result or picked is None
+        else Value((), x.dtype, constant=picked.item())
+    )
 
 
 def _part(call: Call, axis: Axis, first: Size | None, last: Size | None, step: Size) -> tuple[Axis, Any]:
@@ -196,5 +204,3 @@ def diagonal(call: Call) -> Value:
     if offsets != [0]:
         raise OpaqueError("diagonals beside the main one are not followed")
     return Value((*axes[:-2], axes[-1] if square else new_axis(unknown())), x.dtype)
-
-

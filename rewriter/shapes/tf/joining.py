@@ -39,7 +39,6 @@ def pack(call: Call) -> Value:
     return folded(met, values[0].dtype, np.stack([a for a in arrays if a is not None], place))
 
 
-
 @tf_op("Unpack")
 def unpack(call: Call) -> list[Value]:
     """``unpack(x[2, a], axis=0) -> [a], [a]``."""
@@ -113,5 +112,3 @@ def pad(call: Call) -> Value:
         extra = before + after
         result.append(axis if extra == 0 else remade(axis, axis.size + extra))
     return Value(tuple(result), x.dtype)
-
-

@@ -33,7 +33,9 @@ def set_item(call: Call) -> Value:
     if given.axes:
         length = given.axes[0]
     else:
-        count = given.constant if isinstance(given.constant, list) and len(given.constant) == 1 else [unknown()]
+        count = (
+            given.constant if isinstance(given.constant, list) and len(given.constant) == 1 else [unknown()]
+        )
         length = new_axis(count[0])
     return Value((length, *known(item)), VARIANT)
 
@@ -49,7 +51,11 @@ def get_item(call: Call) -> Value:
     """``get(list[n, ...], i, element_shape) -> [...]``."""
     axes = operand(call, 0).axes
     dtype = call.text("element_dtype", "float32")
-    return Value(axes[1:], dtype) if axes else Value(None, dtype, reason="an element of a list that is not known")
+    return (
+        Value(axes[1:], dtype)
+        if axes
+        else Value(None, dtype, reason="an element of a list that is not known")
+    )
 
 
 @tf_op("TensorListStack")

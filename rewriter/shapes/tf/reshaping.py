@@ -5,7 +5,8 @@ from __future__ import annotations
 from ...ir.axis import Value, new_axis
 from ...ir.size import floordiv, unknown
 from ..call import Call, OpaqueError, ShapeError, known, need_rank, tf_op
-from ..onnx import convolution, reshaping as onnx
+from ..onnx import convolution
+from ..onnx import reshaping as onnx
 from ..onnx._operands import operand, sizes, whole_numbers
 from ._calls import told
 
@@ -100,4 +101,3 @@ def batches(call: Call) -> Value:
         batch = batch * number if apart else floordiv(batch, number)
     spatial = [new_axis(unknown(), axis.role) for axis in axes[1 : count + 1]]
     return Value((new_axis(batch), *spatial, *axes[count + 1 :]), x.dtype)
-

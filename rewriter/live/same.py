@@ -1,0 +1,111 @@
+"""What a model that was made of another one's file lacks, and whether it has the same weights and optimizer state.
+
+A file of Keras 3.15 leaves out the states of random generators, and what a layer of the caller's own keeps in plain
+attributes that its configuration does not have. Both are given to the new model.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Iterator
+from typing import Any
+
+from ..errors import shown
+from .library import is_compiled, is_functional, is_keras_class, is_sequential
+
+_SEED = "seed_generator_state"
+_PLAIN = (bool, int, float, complex, str, bytes, type(None))
+
+
+def carry_over(before: Any, after: Any) -> None:
+    """Give a model what the file of the one that it was made of does not have."""
+    for layer, other in _pairs(before, after):
+        if other is None:
+            continue
+        old, new = ([v for v in each.variables if _SEED in v.name] for each in (layer, other))
+        if len(old) == len(new):
+            for state, variable in zip(old, new, strict=True):
+                variable.assign(state)
+        ours, theirs = list(layer._flatten_layers()), list(other._flatten_layers())
+        if [type(each) for each in ours] == [type(each) for each in theirs]:
+            for one, two in zip(ours, theirs, strict=True):
+                _carry_attributes(one, two)
+
+
+def difference(before: Any, after: Any) -> str:
+    """What a model has otherwise than the one it was made of, bit for bit, or "". Layers are told by their names."""
+    for layer, other in _pairs(before, after):
+        name = shown(layer.name)
+        if other is None:
+            return f"it has no layer {name!r}"
+        if _arrays(layer.variables) != _arrays(other.variables):
+            return f"{name!r} has other weights"
+        if [v.trainable for v in layer.variables] != [v.trainable for v in other.variables]:
+            return f"{name!r} is frozen otherwise"
+    return _optimizers(before, after)
+
+
+def _pairs(before: Any, after: Any) -> Iterator[tuple[Any, Any]]:
+    """The layers of a model and of those in it that have a graph, each with the one of its name, or None."""
+    found = {layer.name: layer for layer in after.layers}
+    for layer in before.layers:
+        other = found.get(layer.name)
+        if other is not None and (is_functional(layer) or is_sequential(layer)):
+            yield from _pairs(layer, other)
+        else:
+            yield layer, other
+
+
+def _carry_attributes(layer: Any, other: Any) -> None:
+    if is_keras_class(type(layer)):
+        return
+    for name, value in vars(layer).items():
+        if not name.startswith("_") and name in vars(other) and _is_plain(value):
+            theirs = vars(other)[name]
+            if _is_plain(theirs) and not _equal(value, theirs):
+                setattr(other, name, value)
+
+
+def _is_plain(value: Any) -> bool:
+    import numpy as np
+
+    return type(value) in _PLAIN or isinstance(value, (np.ndarray, np.generic))
+
+
+def _equal(value: Any, other: Any) -> bool:
+    import numpy as np
+
+    return type(value) is type(other) and np.array_equal(value, other)
+
+
+def _optimizers(before: Any, after: Any) -> str:
+    old, new = (getattr(model, "optimizer", None) for model in (before, after))
+    if old is None or new is None or not getattr(old, "built", True) or not is_compiled(after):
+        return ""
+    state, other = (Counter(_arrays(_state(optimizer))) for optimizer in (old, new))
+    return "" if state == other else "its optimizer has another state"
+
+
+def _state(optimizer: Any) -> Any:
+    variables = optimizer.variables
+    return variables() if callable(variables) else variables
+
+
+def _arrays(variables: Any) -> list[tuple[str, tuple[int, ...], bytes]]:
+    import numpy as np
+
+    found = []
+    for variable in variables:
+        array = _numpy(variable)
+        data = np.ascontiguousarray(array).reshape(-1).view(np.uint8).data
+        found.append((str(array.dtype), array.shape, hashlib.sha256(data).digest()))
+    return found
+
+
+def _numpy(variable: Any) -> Any:
+    import numpy as np
+
+    if hasattr(variable, "numpy"):  # of Keras, and of TensorFlow
+        return np.asarray(variable.numpy())
+    return np.asarray(variable)
