@@ -38,14 +38,17 @@ def trained(model: keras.Model, *, steps: int = 3, **compiled: Any) -> keras.Mod
     rng = np.random.default_rng(0)
     shape = (1, *model.output_shape[1:])
     for _ in range(steps):
-        model.train_on_batch(support.random_inputs(model, 1, int(rng.integers(99))), rng.normal(size=shape).astype("float32"))
+        model.train_on_batch(
+            support.random_inputs(model, 1, int(rng.integers(99))), rng.normal(size=shape).astype("float32")
+        )
     return model
 
 
 def one_by_one(model: Any, inputs: Any, batch: int) -> list[np.ndarray]:
     """What a model computes of each sample alone: what it was meant to compute."""
     alone = [
-        support.run(model, keras.tree.map_structure(lambda a, i=i: a[i : i + 1], inputs)) for i in range(batch)
+        support.run(model, keras.tree.map_structure(lambda a, i=i: a[i : i + 1], inputs))
+        for i in range(batch)
     ]
     return [np.concatenate(parts) for parts in zip(*alone, strict=True)]
 

@@ -195,7 +195,9 @@ def test_two_classes_of_one_name_are_refused():
         return Same
 
     model = gated(lambda x: define(2.0)()(define(3.0)()(x)))
-    with pytest.raises(rewriter.UnsupportedError, match="two classes or functions of the model are called 'Same'"):
+    with pytest.raises(
+        rewriter.UnsupportedError, match="two classes or functions of the model are called 'Same'"
+    ):
         rewriter.repair(model)
 
 
@@ -210,7 +212,9 @@ def test_a_layer_that_cannot_be_saved_is_named():
 
     model = gated(Odd(object()))
     for function in (rewriter.check, rewriter.repair):
-        with pytest.raises(rewriter.UnsupportedError, match=r"^'odd' \(Odd\) cannot be saved: .*get_config\(\)"):
+        with pytest.raises(
+            rewriter.UnsupportedError, match=r"^'odd' \(Odd\) cannot be saved: .*get_config\(\)"
+        ):
             function(model)
     assert "get_config" not in vars(model.layers[-1])
 

@@ -19,7 +19,9 @@ def slots(model: keras.Model) -> dict[str, np.ndarray]:
     found = {}
     for variable in model.optimizer.variables:
         key = variable.path.rpartition("/")[2]
-        found[next((key[key.index(n) :] for n in ("features", "factors", "last") if n in key), key)] = variable
+        found[next((key[key.index(n) :] for n in ("features", "factors", "last") if n in key), key)] = (
+            variable
+        )
     assert len(found) == len(model.optimizer.variables)
     return {key: np.asarray(variable) for key, variable in found.items()}
 
@@ -133,7 +135,10 @@ def test_vocabularies_and_statistics():
     rng = np.random.default_rng(1)
     for batch in BATCHES:
         texts = ops.convert_to_tensor(rng.choice(["a", "b", "c", "?"], batch))
-        inputs = {"words": texts, "number": ops.convert_to_tensor(rng.normal(3, 2, (batch, 4)).astype("float32"))}
+        inputs = {
+            "words": texts,
+            "number": ops.convert_to_tensor(rng.normal(3, 2, (batch, 4)).astype("float32")),
+        }
         alone = [
             np.asarray(model({"words": texts[i : i + 1], "number": inputs["number"][i : i + 1]}))
             for i in range(batch)

@@ -77,7 +77,9 @@ def _forms(inference: Inference, wanted: Mapping[str, Sequence[str]]) -> dict[st
                 forms = [_form(value) for value in values]
                 known = found.setdefault(operation.name, forms)
                 if known is not forms:
-                    found[operation.name] = [a if a == b else None for a, b in zip(known, forms, strict=False)]
+                    found[operation.name] = [
+                        a if a == b else None for a, b in zip(known, forms, strict=False)
+                    ]
     return found
 
 

@@ -208,10 +208,10 @@ def _main(source: Source, nodes: Sequence[NodeDef]) -> Unit:
             continue
         wanted |= dict.fromkeys(name for name, _ in signature.outputs.values() if name)
         for name, shape in signature.inputs.values():
-            node = by_name.get(node_of(name))
-            if node is not None:
-                dtype = node.attribute("dtype")
-                given[node.name] = Argument(node.name, dtype if isinstance(dtype, str) else "", shape)
+            taken = by_name.get(node_of(name))
+            if taken is not None:
+                dtype = taken.attribute("dtype")
+                given[taken.name] = Argument(taken.name, dtype if isinstance(dtype, str) else "", shape)
     found = {node.name: node for node in ancestors(by_name, wanted)}
     arguments = [given[name] for name in found if name in given]
     return Unit(MAIN, {n: node for n, node in found.items() if n not in given}, list(wanted), arguments)

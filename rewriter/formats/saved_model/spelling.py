@@ -1,4 +1,4 @@
-"""How TensorFlow writes the steps of a plan. The configuration holds what the writer makes constants and attributes of."""
+"""How TensorFlow writes the steps of a plan; of the configuration the writer makes constants and attributes."""
 
 from __future__ import annotations
 

@@ -49,9 +49,7 @@ class _Writer:
     def __init__(self, source: Source) -> None:
         self.source = source
         self.inference = infer(source.graph)
-        self.inner = {
-            name: found for subs in self.inference.inner.values() for name, found in subs
-        }
+        self.inner = {name: found for subs in self.inference.inner.values() for name, found in subs}
 
     def run(self) -> bytes:
         source = self.source
@@ -81,7 +79,7 @@ class _Writer:
 
     def _results(self) -> dict[str, Sequence[Value]]:
         """What the nodes of the main graph give that only call functions."""
-        found = {}
+        found: dict[str, Sequence[Value]] = {}
         for node in self.source.top.values():
             function = node.attribute("f")
             unit = self.source.units.get(function.name) if hasattr(function, "name") else None
@@ -105,7 +103,8 @@ class _Writer:
         """Shapes that the signatures state of what they give."""
         source, edits = self.source, []
         main = next((unit for unit in source.units.values() if unit.function is None), None)
-        values = dict(self.inner[main.name].values) if main is not None else self._results()
+        values: Mapping[str, Sequence[Value]]
+        values = self.inner[main.name].values if main is not None else self._results()
         assert source.meta is not None
         for key, body, place in entries(Message(_held(source.meta)), 5):
             inner = []
@@ -161,18 +160,28 @@ class _Unit:
                 before = b"".join(content(number, made) for made in self._leading_to(node, old))
                 data = self._changed(node, old)
             values = self.inference.values[name]
-            restated = _restated(NodeDef(memoryview(data), old.place) if data is not None else old, old.shapes, values)
+            restated = _restated(
+                NodeDef(memoryview(data), old.place) if data is not None else old, old.shapes, values
+            )
             data = restated if restated is not None else data
             if data is not None or before:
-                edits.append((*_span(old.place), before + content(number, data if data is not None else old.message.data)))
+                edits.append(
+                    (
+                        *_span(old.place),
+                        before + content(number, data if data is not None else old.message.data),
+                    )
+                )
         if edits:
             self._check_gradient()
-        return self._renamed(edits, replaced, number) if replaced and self.unit.function is not None else edits
+        return (
+            self._renamed(edits, replaced, number) if replaced and self.unit.function is not None else edits
+        )
 
     def _check_gradient(self) -> None:
         if self.unit.name in self.source.gradients:
             raise UnsupportedError(
-                f"the file has a gradient of its own for the function {shown(self.unit.name)!r}, which would no longer be its gradient"
+                f"the file has a gradient of its own for the function {shown(self.unit.name)!r}, and it would be another "
+                "function's then"
             )
 
     def _leading_to(self, node: Node, at: NodeDef) -> Iterator[bytes]:
@@ -212,12 +221,16 @@ class _Unit:
                 inputs = [self._named(own, "output")]
             return result
         if kind == "Squeeze":
-            attributes["squeeze_dims"] = content(1, content(3, b"".join(varint(a) for a in config["squeeze_dims"])))
+            attributes["squeeze_dims"] = content(
+                1, content(3, b"".join(varint(a) for a in config["squeeze_dims"]))
+            )
         if kind == "GatherV2":
             attributes["batch_dims"] = whole(3, 0)
         if kind == "BatchMatMulV2":
             attributes |= {"adj_x": whole(5, 0), "adj_y": whole(5, 0)}
-        made.append(_node(name, kind, inputs, at, attributes | {"_output_shapes": _shapes_attribute([value])}))
+        made.append(
+            _node(name, kind, inputs, at, attributes | {"_output_shapes": _shapes_attribute([value])})
+        )
         return result + made
 
     def _attributes(self, node: Node, at: NodeDef) -> dict[str, bytes]:
@@ -391,9 +404,10 @@ def _restated(node: NodeDef, stated: Sequence[Shape | None], values: Sequence[Va
             listed = Message(value).message(1)
             assert listed is not None
             old = Message(listed).messages(7)
-            new = [bytes(o) if n is None else n for o, n in zip(old, [*found, *([None] * len(old))], strict=False)]
+            new = [
+                bytes(o) if n is None else n
+                for o, n in zip(old, [*found, *([None] * len(old))], strict=False)
+            ]
             attribute = content(1, b"".join(content(7, shape) for shape in new))
             return spliced(node.message.data, [(*_span(place), entry(5, key, attribute))])
     return None
-
-
