@@ -11,7 +11,7 @@ _MAX_DEPTH = 64
 
 
 def called(nodes: Iterable[NodeDef]) -> list[str]:
-    """The functions that nodes name in their attributes, each once; TensorFlow calls some by an operator of their name."""
+    """The functions that nodes name in their attributes, and those whose name is an operator's; each once."""
     found: dict[str, None] = {}
     for node in nodes:
         for value in node.attributes.values():

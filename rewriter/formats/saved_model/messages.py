@@ -132,7 +132,7 @@ class Function:
 
 
 def value_of(data: memoryview) -> Any:
-    """An AttrValue: a text, number, truth, type, shape (``Shape | None``), tensor (``Literal``), function, or a list."""
+    """An AttrValue: a text, number, truth, type, shape (``Shape | None``), tensor (``Literal``), function, list."""
     message = Message(data)
     number = next(reversed(message.found), 0)
     if number == 1:
@@ -167,7 +167,9 @@ def _listed(message: Message) -> list[Any]:
             return [bytes(item).decode(errors="replace") for item in message.messages(2)]
         if number in (3, 5, 6):
             values = message.numbers(number)
-            return [{3: signed, 5: bool, 6: dtype_of}[number](value) for value in values]
+            if number == 6:
+                return [dtype_of(value) for value in values]
+            return [signed(value) if number == 3 else bool(value) for value in values]
         if number == 4:
             return list(message.floats(4))
         if number == 7:
@@ -290,7 +292,7 @@ class FunctionDef:
     @cached_property
     def returned(self) -> list[str]:
         """The tensors that it gives, in the order of its results. Raises BadFileError where one is missing."""
-        found = {key: value for key, value in _texts(self.message, 4)}
+        found = dict(_texts(self.message, 4))
         names = [Message(item).text(1) for item in self.signature.messages(3)]
         missing = next((name for name in names if name not in found), None)
         if missing is not None:
@@ -379,7 +381,7 @@ class Objects:
 
     @property
     def by_keras(self) -> bool:
-        """True where Keras wrote it: ``model.save`` of Keras 2 (``_tf_keras_layer`` …) or ``model.export`` of Keras 3."""
+        """True where Keras wrote it: ``model.save`` of Keras 2 (``_tf_keras_layer``) or ``model.export`` of Keras 3."""
         return any(name.startswith("_tf_keras") for name in self.identifiers) or self.held >= _EXPORTED
 
 

@@ -9,7 +9,9 @@ from ...files.folder import Folder, copy_folder
 from ..variables import Variables
 from .reader import Source, read
 from .spelling import spell
+from .writer import repaired
 
+_FINGERPRINT = "fingerprint.pb"
 BINARY, TEXT = "saved_model.pb", "saved_model.pbtxt"
 _MAX_SIZE = 2**31 - 1  # protobuf holds no more
 
@@ -73,4 +75,8 @@ class SavedModel:
             UnsupportedError: a change that a function of the file cannot hold.
             OutputError: the target cannot be written.
         """
-        copy_folder(self.folder, target)
+        if not any(node.changed for _, _, node in self.graph.walk()):
+            copy_folder(self.folder, target)
+            return
+        # Its hashes are of the graph as it was; TensorFlow takes a folder without it (fingerprinting_utils.py, 2.21).
+        copy_folder(self.folder, target, {BINARY: repaired(self.source)}, leave={_FINGERPRINT})
