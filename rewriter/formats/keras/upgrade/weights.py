@@ -18,6 +18,7 @@ from ..layer_order import group_names, numbered
 from . import keras_1, stored_forms
 from .context import Entry
 from .layers import CLASSES
+from .merges import without_merges
 from .model import is_model, layer_name, upgraded
 from .names import Names
 
@@ -146,9 +147,12 @@ class _Reader:
         class_name, config = entry.get("class_name"), entry.get("config")
         if not isinstance(class_name, str) or not isinstance(config, dict):
             raise BadFileError("a layer has no class_name or no config")
+        gates = 1
         if self.era == 1:
+            gates = keras_1.gates_apart(class_name, config)
             class_name, config = keras_1.renamed_parts(class_name, config)
-        trained, others = stored_forms.counts(class_name, config, self.era)
+        trained, others = stored_forms.counts(class_name, config)
+        trained *= gates
         return _Own(path, class_name, config, trained, others) if trained + others else None
 
     @staticmethod
@@ -224,6 +228,7 @@ def model_variables(
         BadFileError: the weights do not fit the model.
         UnsupportedError: a layer whose variables are not known.
     """
+    entry = without_merges(entry)
     groups = new_groups(entry, architecture or version)
     config: Any = entry["config"]
     layers = {
