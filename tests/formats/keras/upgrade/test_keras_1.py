@@ -144,7 +144,6 @@ def gates(width: int, units: int, count: int) -> list[np.ndarray]:
 
 
 def recurrent() -> Any:
-    inner = {"class_name": "LSTM", "config": {**RECURRENT, "name": "inner"}}
     config = sequential(
         ("LSTM", RECURRENT),
         ("GRU", GRU | {"input_dim": 3}),
