@@ -13,6 +13,7 @@ from . import compiled, functions, keras_1, layers
 from . import wrappers as _wrappers  # noqa: F401 - registers translators
 from .constructs import Construct
 from .context import Context, Entry, Untranslatable
+from .merges import without_merges
 from .names import Names
 from .result import Account, Upgraded
 from .tensors import Call, New, Old, first_calls, read_call, read_ends, written
@@ -55,6 +56,7 @@ def upgraded(entry: dict[str, Any], version: str = "") -> Upgraded:
     if not isinstance(entry, dict):
         raise BadFileError("a model is not an object")
     version = str(version or entry.get("keras_version") or "")
+    entry = without_merges(entry)
     try:
         result = _Translator(1 if _is_keras_1(entry, version) else 2).entry(entry, account, 0)
     except RecursionError:
@@ -309,15 +311,10 @@ def arguments(entry: Entry, call: Call) -> tuple[tuple[Any, ...], dict[str, Any]
 def input_layer(entry: Entry, name: str) -> Entry:
     config = _mapping(entry.get("config"))
     shape = config.get("batch_input_shape", config.get("batch_shape"))
+    dtype = config.get("dtype") or config.get("input_dtype") or "float32"
     if not isinstance(shape, list):
         raise BadFileError(f"the input {shown(name)!r} has no shape")
-    return _input(
-        name,
-        shape,
-        config.get("dtype") or "float32",
-        config.get("sparse") is True,
-        config.get("ragged") is True,
-    )
+    return _input(name, shape, dtype, config.get("sparse") is True, config.get("ragged") is True)
 
 
 def _input(name: str, shape: list[Any], dtype: Any, sparse: bool = False, ragged: bool = False) -> Entry:
