@@ -146,6 +146,47 @@ def test_what_a_layer_keeps_beside_its_configuration():
     agrees(repaired(model), model)
 
 
+def test_what_a_model_keeps_beside_its_configuration():
+    class Cooled(keras.Model):
+        def __init__(self, *args, **kwargs):
+            super().__init__(*args, **kwargs)
+            self.temperature = 1.0
+
+    x = image()
+    model = Cooled(x, gate(x))
+    model.temperature = 0.25
+    assert repaired(model).temperature == 0.25
+
+
+def test_models_that_code_makes_inside_another_one():
+    class Deep(keras.Model):
+        """Its layers have other names each time it is made."""
+
+        def __init__(self, channels, **kwargs):
+            x = keras.Input((5, 11, 7))
+            super().__init__(x, layers.Conv2D(channels, 1)(x), **kwargs)
+            self.channels = channels
+
+        def get_config(self):
+            return {"channels": self.channels, "name": self.name}
+
+        @classmethod
+        def from_config(cls, config):
+            return cls(**config)
+
+    class Code(keras.Model):
+        def __init__(self, **kwargs):
+            super().__init__(**kwargs)
+            self.inner = layers.Conv2D(2, 1)
+
+        def call(self, x):
+            return self.inner(x)
+
+    model = gated(lambda x: Code()(Deep(7)(x)))
+    assert {kind for kind, _ in kinds(rewriter.check(model))} == {"batch-misaligned", "not-analysed"}
+    agrees(repaired(model), model)
+
+
 def test_classes_that_no_decorator_knows_and_their_parts():
     class Init(keras.initializers.Initializer):
         def __call__(self, shape, dtype=None):
