@@ -101,14 +101,15 @@ def _compiled_with(model: Any) -> list[Any]:
     for layer in model._flatten_layers():
         config = getattr(getattr(layer, "_compile_config", None), "config", None)
         if isinstance(config, dict):
-            found += _leaves(config)
+            found += leaves_of(config)
     return found
 
 
-def _leaves(item: Any) -> list[Any]:
+def leaves_of(item: Any) -> list[Any]:
+    """The leaves of nested dicts, lists and tuples."""
     if isinstance(item, dict):
         item = list(item.values())
-    return [leaf for part in item for leaf in _leaves(part)] if isinstance(item, (list, tuple)) else [item]
+    return [leaf for part in item for leaf in leaves_of(part)] if isinstance(item, (list, tuple)) else [item]
 
 
 # -- what a model says of itself -----------------------------

@@ -143,10 +143,17 @@ def test_losses_of_several_outputs():
         "pooled": layers.GlobalMaxPooling2D(name="pooled")(y),
     }
     model = keras.Model(x, heads)
-    losses = {"last": "mse", "pooled": keras.losses.Huber(0.5)}
-    model.compile("adam", losses, loss_weights={"last": 0.25, "pooled": 2.0}, metrics={"last": ["mae"]})
+    losses = {"last": keras.losses.CosineSimilarity(axis=1), "pooled": keras.losses.Huber(0.5)}
+    model.compile(
+        "adam",
+        losses,
+        loss_weights={"last": 0.25, "pooled": 2.0},
+        metrics={"last": ["mae", keras.metrics.CosineSimilarity(axis=2)]},
+    )
     inputs = support.random_inputs(model, 1)
-    targets = {"last": np.ones((1, 5, 11, 2), "float32"), "pooled": np.ones((1, 7), "float32")}
+    rng = np.random.default_rng(0)
+    shapes = {"last": (1, 5, 11, 2), "pooled": (1, 7)}
+    targets = {key: rng.normal(size=shape).astype("float32") for key, shape in shapes.items()}
     model.train_on_batch(inputs, targets)
     fixed = repaired(model)
     for each in (model, fixed):
