@@ -1,6 +1,6 @@
 """rewriter: finds the multiplies of a saved Keras model whose operands do not fit, and repairs them."""
 
-from .api import check, export_onnx, repair, repaired, repairing, shapes, suggest
+from .api import check, convert, export_onnx, repair, repaired, repairing, shapes, suggest
 from .errors import (
     BadFileError,
     OutputError,
@@ -22,6 +22,7 @@ __all__ = [
     "VerificationError",
     "__version__",
     "check",
+    "convert",
     "export_onnx",
     "repair",
     "repaired",

@@ -22,7 +22,16 @@ from .passes.sites import DEFAULT_OPS, Site, families
 from .passes.suggest import Suggestion, parse_shape
 from .passes.suggest import suggest as suggest_shapes
 from .passes.verdicts import verdicts
-from .requests import Path, RepairRequest, check_files, check_mode, check_onnx, fits, is_model, wrong_suffix
+from .requests import (
+    Outputs,
+    Path,
+    RepairRequest,
+    check_files,
+    check_mode,
+    check_onnx,
+    is_model,
+    sorted_outputs,
+)
 from .results import Explanation, Report, Result, Shapes
 from .rules.table import Family, Rule, builtin
 from .shapes import layers as _layers  # noqa: F401 - importing them fills the table of axis rules
@@ -30,6 +39,7 @@ from .shapes import ops as _ops  # noqa: F401
 from .shapes.infer import infer
 
 if TYPE_CHECKING:
+    from .conversion import Converted
     from .export.onnx import Exported
     from .formats.model_file import ModelFile
     from .passes.plan import Plan
@@ -44,6 +54,7 @@ def check(
     ops: str = DEFAULT_OPS,
     rules: Path | None = None,
     plan: Path | None = None,
+    weights: Path | None = None,
 ) -> Report:
     """Find the multiplies of a model whose operands do not fit. The model is not changed.
 
@@ -57,6 +68,7 @@ def check(
         ops: ``multiply`` looks at multiplies; ``all`` also at sums and their kin, contractions and Concatenate.
         rules: a TOML file with rules to add to the table.
         plan: a file to write the findings, candidates and choices to, for a person to edit and ``repair`` to apply.
+        weights: a file with the weights of a model that is a configuration alone.
 
     Raises:
         RewriterError: the model or an argument cannot be used.
@@ -65,19 +77,25 @@ def check(
     check_mode(mode)
     families(ops)
     if not is_model(model):
-        return _check_file(model, table, mode, ops, rules, plan)
+        return _check_file(model, table, mode, ops, rules, plan, weights)
     if plan is not None:
         raise UsageError("a plan is for a model in a file: save the model first")
     from .live import check_model
 
-    return check_model(model, lambda path: _check_file(path, table, mode, ops, rules, None))
+    return check_model(model, lambda path: _check_file(path, table, mode, ops, rules, None, None))
 
 
 def _check_file(
-    path: Path, table: tuple[Rule, ...], mode: str, ops: str, rules: Path | None, plan: Path | None
+    path: Path,
+    table: tuple[Rule, ...],
+    mode: str,
+    ops: str,
+    rules: Path | None,
+    plan: Path | None,
+    weights: Path | None,
 ) -> Report:
     """The report on a model in a file."""
-    with _opened(path) as source:
+    with _opened(path, weights) as source:
         check_files(source, {"the rules file": rules}, {"the plan": plan})
         nodes = sum(1 for _ in source.graph.walk())  # before nodes are inserted
         source.load_weights()
@@ -117,6 +135,7 @@ def repair(
     rules: Path | None = None,
     plan: Path | None = None,
     dry_run: bool = False,
+    weights: Path | None = None,
 ) -> Result:
     """Repair a model and write it.
 
@@ -124,7 +143,8 @@ def repair(
         model: a path, or a model of Keras 3 or tf_keras, which stays as it is: the result's ``model`` is the repaired
             one, weights and compile state kept, and ``output`` may be left out. Of a subclassed model the result's
             ``parts`` are its repaired functional parts.
-        output: the file to write, of the model's own format, or of ONNX where its name ends in ``.onnx``.
+        output: the file to write, in the format that its name ends in: the model's own, another one in which Keras
+            keeps models, or ONNX.
         onnx: a file to write the repaired model to as ONNX as well: both files are written, or neither.
         at: what the user says of multiplies, ``{node: rule or equation}``.
         ops: what is repaired: ``multiply``, or ``all``, as in ``check``.
@@ -134,6 +154,7 @@ def repair(
             (``proof.in_process``). The written file is analysed again in any case.
         plan: a file that ``check`` wrote: the choices in it are applied, and nothing else.
         dry_run: write nothing; the result's ``changes`` say what would be other.
+        weights: a file with the weights of a model that is a configuration alone.
 
     Returns:
         The result; its ``output`` is None where something could not be decided, and then nothing was written.
@@ -141,7 +162,7 @@ def repair(
     Raises:
         RewriterError: the model or an argument cannot be used, or the repair failed its own proof.
     """
-    request = RepairRequest(output, onnx, at, mode, ops, explicit, verify, rules, plan, dry_run)
+    request = RepairRequest(output, onnx, at, mode, ops, explicit, verify, rules, plan, dry_run, weights)
     if is_model(model):
         return _repair_model(model, request)
     if output is None and onnx is None and not dry_run:
@@ -155,11 +176,7 @@ def _repair_model(model: Any, request: RepairRequest) -> Result:
 
     if request.plan is not None or request.dry_run:
         raise UsageError("a plan and a dry run are for a model in a file: save the model first")
-    output, onnx = request.output, request.onnx
-    if output is not None and not fits(output, "keras-v3"):
-        if onnx is not None or not fits(output, "onnx"):
-            raise wrong_suffix(output, "keras-v3")
-        output, onnx = None, output
+    output, onnx = sorted_outputs(request.output, request.onnx, "keras-v3")
 
     at = request.at or {}
 
@@ -185,8 +202,8 @@ def _repair_file(
         then: is given the path of the proven file before anything has its name.
     """
     table = _table(request.rules)
-    with _opened(path) as source:
-        own, onnx = request.outputs(source)
+    with _opened(path, request.weights) as source:
+        outputs = request.outputs(source)
         source.load_weights()
         nodes = sum(1 for _ in source.graph.walk())  # before nodes are inserted
         at, left, ops = request.at, None, request.ops
@@ -211,13 +228,13 @@ def _repair_file(
             return result
         result.inserted = outcome.inserted
         if request.dry_run:
-            result.changes = _changes(source.path, source.graph)
+            result.changes = _changes(source.path, source.graph, request.weights)
             return result
 
         def look(graph: Graph) -> Analysis:
             return analyse(graph, table, request.mode, ops)
 
-        _write(source, own, onnx, outcome, look, _prover(request, prover), request.verify, result, then)
+        _write(source, outputs, outcome, look, _prover(request, prover), request.verify, result, then)
     return result
 
 
@@ -231,8 +248,7 @@ def _prover(request: RepairRequest, prover: Prover | None) -> Prover | None:
 
 def _write(
     source: ModelFile,
-    own: Path | None,
-    onnx: Path | None,
+    outputs: Outputs,
     outcome: Outcome,
     look: Callable[[Graph], Analysis],
     prover: Prover | None,
@@ -243,11 +259,12 @@ def _write(
     """Write a repaired model in its own format, as ONNX, or both: all of it, or nothing."""
     from .proof import proven
 
+    own, form, onnx = outputs
     target = own if own is not None else onnx
     assert target is not None
     with ExitStack() as stack:
         path, result.verified = stack.enter_context(
-            proven(source, target, outcome, look, prover, verify is True, own is not None)
+            proven(source, target, form, outcome, look, prover, verify is True, own is not None)
         )
         if onnx is not None:
             from .export.onnx import Options, exporting
@@ -265,29 +282,39 @@ def _write(
     result.output = os.fspath(target)
 
 
-def shapes(model: Any) -> Shapes:
-    """Axes of every tensor of a model. Raises RewriterError where it cannot be read."""
-    with _opened(model) as source:
+def shapes(model: Any, *, weights: Path | None = None) -> Shapes:
+    """Axes of every tensor of a model. Raises RewriterError where it cannot be read.
+
+    Args:
+        weights: a file with the weights of a model that is a configuration alone.
+    """
+    with _opened(model, weights) as source:
         try:
-            weights = source.parameter_counts()
+            counts = source.parameter_counts()
         except RewriterError:
-            weights = None  # shapes does not need them; repair says what is wrong with them
-        return Shapes(_name(model, source), infer(source.graph), weights)
+            counts = None  # shapes does not need them; repair says what is wrong with them
+        return Shapes(_name(model, source), infer(source.graph), counts)
 
 
 def explain(
-    model: Any, node: str | None = None, *, ops: str = DEFAULT_OPS, rules: Path | None = None
+    model: Any,
+    node: str | None = None,
+    *,
+    ops: str = DEFAULT_OPS,
+    rules: Path | None = None,
+    weights: Path | None = None,
 ) -> Explanation:
     """Why each rule fits a node of a model or not, or what is known of all its multiplies.
 
     Args:
         node: the name of a multiply (with ``ops="all"`` of a sum, a contraction or a join too).
+        weights: a file with the weights of a model that is a configuration alone.
 
     Raises:
         RewriterError: the model or an argument cannot be used.
     """
     table = _table(rules)
-    with _opened(model) as source:
+    with _opened(model, weights) as source:
         source.load_weights()
         return Explanation(_name(model, source), analyse(source.graph, table, ops=ops), node)
 
@@ -313,6 +340,7 @@ def export_onnx(
     rules: Sequence[str] = (),
     repair: bool = False,
     at: Mapping[str, str] | None = None,
+    weights: Path | None = None,
     **options: Any,
 ) -> Exported:
     """Write a model as ONNX.
@@ -322,6 +350,7 @@ def export_onnx(
         rules: what was applied to it before, for the file's metadata.
         repair: repair it first, as ``repair`` does; what is right stays as it is.
         at: what is meant at multiplies, for the repair.
+        weights: a file with the weights of a model that is a configuration alone.
         options: the fields of ``export.onnx.Options``: ``opset``, ``batch``, ``external_data`` …
 
     Raises:
@@ -337,13 +366,13 @@ def export_onnx(
     asked = Options(**options)
     with ExitStack() as stack:
         path, prover = stack.enter_context(_file(model))
-        source = stack.enter_context(_opened(path))
+        source = stack.enter_context(_opened(path, weights))
         check_onnx(output, source)
         beside = f"{os.fspath(output)}.data" if asked.external_data else None
         check_files(source, {}, {"the output": output, "the file of its weights": beside})
         applied = list(rules)
         if repair:
-            fixed, changes = stack.enter_context(_repaired_beside(path, source.format, at, prover))
+            fixed, changes = stack.enter_context(_repaired_beside(path, weights, source.format, at, prover))
             applied += sorted({change.rule for change in changes})
             source = stack.enter_context(_opened(fixed))
         source.load_weights()
@@ -352,14 +381,15 @@ def export_onnx(
 
 @contextmanager
 def _repaired_beside(
-    path: Path, form: str, at: Mapping[str, str] | None, prover: Prover | None
+    path: Path, weights: Path | None, form: str, at: Mapping[str, str] | None, prover: Prover | None
 ) -> Iterator[tuple[str, list[Inserted]]]:
     """A temporary file with the repaired model of a file, and what was inserted."""
     from .formats.registry import format_of
 
     with TemporaryDirectory(prefix="rewriter-") as directory:
-        fixed = os.path.join(directory, f"repaired{format_of(form).suffix}")
-        result = _repair_file(path, RepairRequest(fixed, at=at), prover)
+        suffix = format_of(form).suffix if weights is None else ".keras"
+        fixed = os.path.join(directory, f"repaired{suffix}")
+        result = _repair_file(path, RepairRequest(fixed, at=at, weights=weights), prover)
         if result.output is None:
             raise UndecidedError(result.undecided)
         yield fixed, result.inserted
@@ -412,17 +442,40 @@ def repairing(model: Any, **options: Any) -> AbstractContextManager[list[Result]
     return live.repairing(model, partial(repair, **options))
 
 
+def convert(
+    model: Path, output: Path, *, weights: Path | None = None, verify: bool | None = None, **options: Any
+) -> Converted:
+    """Write a model in another format, or one of an older Keras as the newest reads it.
+
+    Args:
+        output: the file to write, in the format that its name ends in; that of a folder ends in "/".
+        weights: a file with the weights of a model that is a configuration alone.
+        verify: run both files on the same inputs and compare: None where that is possible here, True whatever it takes,
+            False not at all.
+        options: as of ``export_onnx``, where ONNX is written.
+
+    Raises:
+        UnsupportedError: a part of the model has no form there; it is named, with the reason. Nothing is written.
+        VerificationError: the two differ. Nothing is written.
+        RewriterError: the model or an argument cannot be used, or the output cannot be written.
+    """
+    from .conversion import convert as converted
+
+    with _opened(model, weights) as source:
+        return converted(source, output, verify, options)
+
+
 def _table(path: Path | None) -> tuple[Rule, ...]:
     from .rules.userfile import load
 
     return builtin() if path is None else (*builtin(), *load(path))
 
 
-def _changes(path: str, repaired: Graph) -> Changes:
+def _changes(path: str, repaired: Graph, weights: Path | None) -> Changes:
     """What the repair of a file's graph changed, against the graph as it is in the file."""
     from .formats.registry import open_model
 
-    with open_model(path) as source:
+    with open_model(path, weights) as source:
         source.load_weights()
         return changes(infer(source.graph), infer(repaired))
 
@@ -454,16 +507,16 @@ def _name(model: Any, source: ModelFile) -> str:
 
 
 @contextmanager
-def _opened(model: Any) -> Iterator[ModelFile]:
+def _opened(model: Any, weights: Path | None = None) -> Iterator[ModelFile]:
     """The model's file; a model in memory is saved to a temporary one.
 
     Raises:
-        UsageError: neither a path nor a model.
+        UsageError: neither a path nor a model, or a model in memory with a file of weights.
         UnsupportedError: a subclassed model, or one that cannot be saved.
     """
     from .formats.registry import open_model
 
-    with _file(model) as (path, _), open_model(path) as source:
+    with _file(model) as (path, _), open_model(path, weights) as source:
         yield source
 
 

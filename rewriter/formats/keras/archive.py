@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+from collections.abc import Iterator
 from functools import cached_property
 from typing import Any
 
@@ -15,12 +16,14 @@ from ...errors import BadFileError, UnsupportedError, shown
 from ...files.folder import Folder, copy_folder
 from ...files.hdf5 import Hdf5Index, relink
 from ...files.json import parse
+from ...files.members import Blocks, changed
 from ...files.zip import Archive, Patch, rewrite
+from ...ir.graph import Graph
+from ...passes.rewrite import Spelling
 from ..variables import NoVariables, Variables
-from .config import read_model
-from .config_writer import model_entry
+from .configuration import read_configuration
+from .new_model import new_files
 from .optimizer_state import relink_optimizer
-from .spelling import spell
 from .weight_groups import asset_names, moves, permutation
 from .weight_shapes import attach_shapes, parameter_counts
 
@@ -28,6 +31,9 @@ _CONFIG, _METADATA, _WEIGHTS = "config.json", "metadata.json", "model.weights.h5
 _MAX_CONFIG = 256 << 20
 _MAX_METADATA = 1 << 20
 _MAX_ASSET = 1 << 30
+
+# New files by name, byte patches of files by name, and new names of files.
+Changes = tuple[dict[str, bytes], dict[str, list[Patch]], dict[str, str]]
 
 
 class KerasArchive:
@@ -41,8 +47,6 @@ class KerasArchive:
         UnsupportedError: a subclassed model without a graph, or a form of another Keras.
     """
 
-    spell = staticmethod(spell)
-
     def __init__(self, path: str | os.PathLike[str], folder: Folder | None = None) -> None:
         self.path = os.fspath(path)
         self.archive: Archive | Folder = Archive(path) if folder is None else folder
@@ -50,11 +54,19 @@ class KerasArchive:
             if _CONFIG not in self.archive:
                 raise BadFileError(f"the {self._what} has no {_CONFIG}: it is not a saved Keras model")
             self.metadata = self._metadata()
-            self.entry = parse(self.archive.read(_CONFIG, _MAX_CONFIG), _CONFIG)
-            self.graph = read_model(self.entry)
+            entry = parse(self.archive.read(_CONFIG, _MAX_CONFIG), _CONFIG)
+            self.configuration = read_configuration(entry, self.metadata.get("keras_version"))
         except BaseException:
             self.archive.close()
             raise
+
+    @property
+    def graph(self) -> Graph:
+        return self.configuration.graph
+
+    @property
+    def spell(self) -> Spelling:
+        return self.configuration.spell
 
     @property
     def _what(self) -> str:
@@ -91,7 +103,7 @@ class KerasArchive:
             return
         # An honest weights file in a form that is not read says nothing: only a rewrite needs it.
         with contextlib.suppress(UnsupportedError):
-            attach_shapes(self.graph, self._index)
+            attach_shapes(self.graph, self.variables())
 
     @cached_property
     def _buffer(self) -> memoryview:
@@ -105,11 +117,11 @@ class KerasArchive:
         """The variables, mapped where the weights file is stored in the archive as it is."""
         from .weights_file import WeightsFile
 
-        return WeightsFile(self._index, self._buffer) if _WEIGHTS in self.archive else NoVariables()
+        return WeightsFile(self._index) if _WEIGHTS in self.archive else NoVariables()
 
     def parameter_counts(self) -> dict[str, int] | None:
         """The number of weights of each layer that has some; None without a weights file."""
-        return parameter_counts(self.graph, self._index) if _WEIGHTS in self.archive else None
+        return parameter_counts(self.graph, self.variables()) if _WEIGHTS in self.archive else None
 
     def beside(self) -> list[str]:
         """All of it is in the archive; of a folder all files in it."""
@@ -138,38 +150,38 @@ class KerasArchive:
             UnsupportedError: a form that cannot be rewritten without loss.
             OutputError: the target cannot be written.
         """
-        entry = model_entry(self.entry, self.graph, self.metadata.get("keras_version"))
-        if entry is self.entry:
-            self._copy(target)
-            return
-        if self._of_keras_2:
-            raise UnsupportedError(
-                "saved by Keras 2, which cannot load the inserted operations; save it with Keras 3"
-            )
-        if _WEIGHTS not in self.archive:
-            raise BadFileError(f"the {self._what} has no {_WEIGHTS}: its weights cannot be carried over")
-        replace = {_CONFIG: json.dumps(entry).encode()}
-        patches, renamed = self._weight_changes()
-        self._copy(target, replace, {_WEIGHTS: patches}, renamed)
-
-    def _copy(self, target: str | os.PathLike[str], *changes: Any) -> None:
+        changes = self._changes()
         if isinstance(self.archive, Folder):
             copy_folder(self.archive, target, *changes)
         else:
             rewrite(self.archive, target, *changes)
 
+    def files_of_keras_3(self, scratch: str) -> Iterator[tuple[str, Blocks]]:
+        """Its files, changed as the graph is; new ones of an archive of Keras 2."""
+        if self.configuration.old:
+            return new_files(self, scratch)
+        return changed(self.archive, *self._changes())
+
+    def _changes(self) -> Changes:
+        """What is written otherwise than it is in the file: new files, byte patches, new names."""
+        entry = self.configuration.changed()
+        if entry is None:
+            return {}, {}, {}
+        if _WEIGHTS not in self.archive:
+            raise BadFileError(f"the {self._what} has no {_WEIGHTS}: its weights cannot be carried over")
+        patches, renamed = self._weight_changes()
+        return {_CONFIG: json.dumps(entry).encode()}, {_WEIGHTS: patches}, renamed
+
     def _weight_changes(self) -> tuple[list[Patch], dict[str, str]]:
         """The byte patches that give every layer its own weights under the new names, and the new names of assets."""
         buffer = self.archive.open_raw(_WEIGHTS)
-        index = self._index
-        original = read_model(self.entry)
-        found = list(moves(index, original, self.graph))
+        index, saved = self._index, self.configuration.saved
+        found = list(moves(index, saved, self.graph))
         patches: list[Patch] = []
         for move in found:
             mapping = permutation(move, index)
             if mapping:
                 patches += relink(buffer, move.path, mapping, index)
-        patches += relink_optimizer(
-            buffer, index, self.entry, original, self.graph, self.metadata.get("keras_version")
-        )
+        version = self.metadata.get("keras_version")
+        patches += relink_optimizer(buffer, index, self.configuration.entry, saved, self.graph, version)
         return patches, asset_names(self.archive.names(), found)

@@ -1,7 +1,8 @@
 """A Keras 3 model configuration (``config.json``) as a ``Graph``. Names in it are strings for our tables, nothing more.
 
 Source of the form: ``keras/src/models/functional.py`` (``get_config``, ``functional_from_config``) and
-``keras/src/saving/serialization_lib.py``, Keras 3.15; the older list form of ``inbound_nodes`` is that of Keras 2.
+``keras/src/saving/serialization_lib.py``, Keras 3.15. Models of Keras 1 and 2 are brought to this form before
+(``upgrade``).
 """
 
 from __future__ import annotations
@@ -55,10 +56,7 @@ def _operation(entry: Any, depth: int) -> Operation:
     class_name = entry.get("class_name")
     if not isinstance(class_name, str) or not class_name:
         raise BadFileError("a layer has no class_name")
-    config = entry.get("config")
-    if isinstance(config, list) and class_name == "Sequential":
-        config = {"layers": config}
-    config = _mapping(config, f"the config of {shown(class_name)!r}")
+    config = _mapping(entry.get("config"), f"the config of {shown(class_name)!r}")
     name = entry.get("name", config.get("name"))
     if name is None:
         name = class_name.lower()
@@ -110,7 +108,6 @@ def _model(operation: Operation, depth: int) -> Graph:
 # -- functional models -----------------------------
 def _functional(name: str, config: dict[str, Any], depth: int) -> Graph:
     graph = Graph(name, raw=config)
-    first = _first_calls(config)
     for entry in config["layers"]:
         operation = _operation(entry, depth + 1)
         if operation.name in graph.operations:
@@ -122,7 +119,7 @@ def _functional(name: str, config: dict[str, Any], depth: int) -> Graph:
         if not inbound and operation.kind == "input":
             graph.add(Node(operation.name, operation, 0, (), {}))
         for call, node in enumerate(inbound):
-            args, kwargs = _call(node, operation.name, first)
+            args, kwargs = _call(node, operation.name)
             added = Node(node_name(operation.name, call), operation, call, args, kwargs)
             if operation.kind != "input" and not added.refs():
                 # Keras makes a node for a call on tensors of the model only.
@@ -131,7 +128,7 @@ def _functional(name: str, config: dict[str, Any], depth: int) -> Graph:
     _check_calls(graph)
     to_newer(graph)
     graph.inputs = _ends(config.get("input_layers"), graph, "input_layers")
-    graph.outputs = _ends(config.get("output_layers"), graph, "output_layers", first)
+    graph.outputs = _ends(config.get("output_layers"), graph, "output_layers")
     graph.link()
     _check_inputs(graph)
     graph.order  # noqa: B018 - a cycle is an error of the file
@@ -160,86 +157,14 @@ def _check_inputs(graph: Graph) -> None:
             )
 
 
-def _first_calls(config: dict[str, Any]) -> dict[str, int]:
-    """The number that the references of a Keras 2 file give the first call of each model: 0 or 1.
-
-    A model on inputs of its own has a call already when it is first called in another; that call is in no file
-    (``_should_skip_first_node``, Keras 2.8). Which models have one changed over the versions: a reference to call 0
-    says that this one has none.
-    """
-    result: dict[str, int] = {}
-    if not is_legacy(config):
-        return result
-    found = list(_legacy_references(config))
-    for entry in config["layers"]:
-        inner = entry.get("config") if isinstance(entry, dict) else None
-        if not isinstance(inner, (dict, list)) or entry.get("class_name") not in _MODEL_CLASSES:
-            continue
-        name = entry.get("name", inner.get("name") if isinstance(inner, dict) else None)
-        used = {number for other, number in found if other == name}
-        if isinstance(name, str):
-            result[name] = 0 if 0 in used else 1
-    return result
-
-
-def is_legacy(config: dict[str, Any]) -> bool:
-    """Whether a functional model writes its calls as Keras 2 did, in lists."""
-    entries = (entry for entry in config.get("layers", ()) if isinstance(entry, dict))
-    nodes = (entry.get("inbound_nodes") for entry in entries)
-    return any(isinstance(call, list) for calls in nodes if isinstance(calls, list) for call in calls)
-
-
-def _legacy_references(config: dict[str, Any]) -> Iterator[tuple[str, int]]:
-    """Layer and call of every reference of a Keras 2 file: what looks like one is one or a number beside it."""
-    waiting: list[Any] = [config.get("output_layers")]
-    waiting += [entry.get("inbound_nodes") for entry in config["layers"] if isinstance(entry, dict)]
-    while waiting:
-        item = waiting.pop()
-        if isinstance(item, dict):
-            waiting.extend(item.values())
-        elif isinstance(item, list):
-            if len(item) > 2 and isinstance(item[0], str) and type(item[1]) is int:
-                yield item[0], item[1]
-            waiting.extend(item)
-
-
-def _call(node: Any, name: str, first: dict[str, int]) -> tuple[tuple[Any, ...], dict[str, Any]]:
-    """Arguments of one serialised call, in the form of Keras 3 or in the list form of Keras 2."""
-    if isinstance(node, dict):
-        args, kwargs = node.get("args", []), node.get("kwargs", {})
-        if not isinstance(args, (list, tuple)) or not isinstance(kwargs, dict):
-            raise BadFileError(f"a call of {shown(name)!r} has malformed arguments")
-        return tuple(_revive(a, name) for a in args), {key: _revive(v, name) for key, v in kwargs.items()}
-    if isinstance(node, list):
-        entries = [node] if node and isinstance(node[0], str) else node
-        refs = []
-        kwargs = {}
-        for item in entries:
-            refs.append(_legacy_ref(item, name, first))
-            if len(item) > 3 and isinstance(item[3], dict):
-                kwargs = {key: _legacy_argument(v, name, first) for key, v in item[3].items()}
-        return ((refs[0] if len(refs) == 1 else refs,) if refs else ()), kwargs
-    raise BadFileError(f"a call of {shown(name)!r} is neither an object nor a list")
-
-
-def _legacy_ref(item: Any, name: str, first: dict[str, int]) -> TensorRef:
-    if not isinstance(item, list) or len(item) < 3 or not isinstance(item[0], str):
-        raise BadFileError(f"a call of {shown(name)!r} has a malformed tensor reference")
-    call = _index(item[1], name) - first.get(item[0], 0)
-    return TensorRef(node_name(item[0], call), _output(item[2], name))
-
-
-def _legacy_argument(value: Any, name: str, first: dict[str, int]) -> Any:
-    """A keyword argument of a Keras 2 call: ``["layer", 0, 0]`` is a tensor there."""
-    if not isinstance(value, list) or len(value) != 3 or not isinstance(value[0], str):
-        return _revive(value, name)
-    if value[0] != "_CONSTANT_VALUE" and all(
-        isinstance(v, int) and not isinstance(v, bool) and v >= 0 for v in value[1:]
-    ):
-        return _legacy_ref(value, name, first)
-    if value[0] == "_CONSTANT_VALUE":
-        return _revive(value[2], name)
-    return _revive(value, name)
+def _call(node: Any, name: str) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    """Arguments of one serialised call."""
+    if not isinstance(node, dict):
+        raise BadFileError(f"a call of {shown(name)!r} is neither an object nor a list")
+    args, kwargs = node.get("args", []), node.get("kwargs", {})
+    if not isinstance(args, (list, tuple)) or not isinstance(kwargs, dict):
+        raise BadFileError(f"a call of {shown(name)!r} has malformed arguments")
+    return tuple(_revive(a, name) for a in args), {key: _revive(v, name) for key, v in kwargs.items()}
 
 
 def _revive(value: Any, name: str, depth: int = 0) -> Any:
@@ -336,18 +261,15 @@ def _literal_dtype(items: list[Any], dtype: Any) -> str:
     return str(dtype)
 
 
-def _ends(structure: Any, graph: Graph, what: str, first: dict[str, int] | None = None) -> Any:
+def _ends(structure: Any, graph: Graph, what: str) -> Any:
     """``input_layers`` / ``output_layers``: nested structures of ``[layer, call, output]``."""
-    first = first or {}
     if isinstance(structure, list) and len(structure) == 3 and isinstance(structure[0], str):
         name = structure[0]
         call = structure[1]
         if not isinstance(call, int) or isinstance(call, bool) or not -(2**31) < call < 2**31:
             raise BadFileError(f"{what}: a reference to {shown(name)!r} has the call {shown(repr(call))}")
         operation = graph.operations.get(name)
-        if name in first:
-            call -= first[name]
-        elif operation is not None and operation.graph is not None and operation.graph.kind == "Functional":
+        if operation is not None and operation.graph is not None and operation.graph.kind == "Functional":
             # Keras counts a call that a functional model makes of itself (functional.py, get_tensor).
             call -= 1
         if call < 0:
@@ -356,9 +278,9 @@ def _ends(structure: Any, graph: Graph, what: str, first: dict[str, int] | None 
             raise BadFileError(f"{what}: a reference to {shown(name)!r} has the call {structure[1]}")
         return TensorRef(node_name(name, call), _output(structure[2], name))
     if isinstance(structure, list):
-        return [_ends(item, graph, what, first) for item in structure]
+        return [_ends(item, graph, what) for item in structure]
     if isinstance(structure, dict):
-        return {key: _ends(item, graph, what, first) for key, item in structure.items()}
+        return {key: _ends(item, graph, what) for key, item in structure.items()}
     raise BadFileError(f"{what} is malformed")
 
 

@@ -4,22 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
-from ...errors import UnsupportedError, shown
 from ...ir.graph import Graph, Literal, Node, Operation, TensorRef, leaves, map_leaves
 from ...shapes.keras_facts import facts_of
-from .config import is_legacy
 from .dialect import Dialect, dialect_of, newest
 
 
 def model_entry(entry: dict[str, Any], graph: Graph, version: Any = None) -> dict[str, Any]:
     """The top-level entry of ``config.json`` with the configuration of a (changed) graph, for a version of Keras."""
     config = graph_config(graph, dialect_of(version, graph))
-    return entry if config is graph.raw else _with_config(entry, config)
-
-
-def _with_config(entry: dict[str, Any], config: dict[str, Any]) -> dict[str, Any]:
-    """An entry with another configuration; that of a Sequential model of Keras 2 is the list of its layers."""
-    return {**entry, "config": config["layers"] if isinstance(entry.get("config"), list) else config}
+    return entry if config is graph.raw else {**entry, "config": config}
 
 
 def graph_config(graph: Graph, spelled: Dialect = newest) -> dict[str, Any]:
@@ -28,11 +21,6 @@ def graph_config(graph: Graph, spelled: Dialect = newest) -> dict[str, Any]:
     Args:
         spelled: how the Keras that will load it spells the entry of an inserted operation.
     """
-    edited = any(n.changed or "class_name" not in n.operation.raw for n in graph.nodes.values())
-    if graph.kind != "Sequential" and edited and is_legacy(graph.raw):
-        raise UnsupportedError(
-            f"model {shown(graph.name)!r} is in the form of Keras 2, which cannot be rewritten: save it with Keras 3"
-        )
     numbers = _call_numbers(graph)
     shifted = {name for name, number in numbers.items() if graph.nodes[name].call != number}
     stale = _below_changes(graph)
@@ -121,7 +109,7 @@ def _entry(
         entry = {key: value for key, value in entry.items() if key != "build_config"}
     config = _inner_config(operation, spelled)
     if config is not operation.config:
-        entry = _with_config(entry, config)
+        entry = {**entry, "config": config}
     changed = {n.name for n in nodes if n.changed or any(ref.node in shifted for ref in n.refs())}
     inbound = entry.get("inbound_nodes", [])
     if changed or (operation.kind != "input" and graph.kind != "Sequential" and len(nodes) != len(inbound)):
@@ -149,7 +137,7 @@ def _inner_config(operation: Operation, spelled: Dialect) -> dict[str, Any]:
 
 def _child(operation: Operation, spelled: Dialect) -> dict[str, Any]:
     config = _inner_config(operation, spelled)
-    return operation.raw if config is operation.config else _with_config(operation.raw, config)
+    return operation.raw if config is operation.config else {**operation.raw, "config": config}
 
 
 def _patched(call: dict[str, Any], node: Node, graph: Graph, numbers: dict[str, int]) -> Any:

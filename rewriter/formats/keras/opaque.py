@@ -44,6 +44,8 @@ def opaque_reason(operation: Operation) -> str:
         if isinstance(operation.config.get("layers"), list):
             return ""
         return f"{shown(operation.class_name)!r} is a subclassed model: its graph is in its code"
+    if isinstance(reason := operation.raw.get("not_upgraded"), str):
+        return f"{shown(operation.class_name)!r} of an older Keras: {shown(reason)}"
     if is_custom(operation.raw):
         return f"{shown(operation.class_name)!r} is a custom class"
     if operation.kind == "layer":

@@ -183,7 +183,7 @@ class _Proof:
     def original(self) -> Any:
         """The original as Keras loads it, or why it does not."""
         try:
-            return load(self.request.original, self.request.format, *self.options)
+            return load(self.request.original, self.request.original_format, *self.options)
         except Exception as error:
             return self._line(error)
 

@@ -1,0 +1,20 @@
+"""Models of Keras 1 and Keras 2 in the terms of Keras 3: their configuration and their weights.
+
+What reads, checks and writes models knows the forms of Keras 3 only. Each topic has a module, with a table of the
+constructs that it translates (``constructs.py``).
+"""
+
+from .detect import is_old
+from .model import upgraded
+from .result import Refusal, Remark, Upgraded
+from .weights import keras_3_variables, model_variables
+
+__all__ = [
+    "Refusal",
+    "Remark",
+    "Upgraded",
+    "is_old",
+    "keras_3_variables",
+    "model_variables",
+    "upgraded",
+]

@@ -1,0 +1,408 @@
+"""Models: the calls of their layers, their inputs and outputs, in the form of Keras 3.
+
+Source: ``functional.py`` and ``sequential.py`` of Keras 1.2, 2.2 and tf_keras 2.21, ``keras/src/models`` of Keras 3.15.
+"""
+
+from __future__ import annotations
+
+import itertools
+from typing import Any
+
+from ....errors import BadFileError, UnsupportedError, shown
+from . import compiled, functions, keras_1, layers
+from . import wrappers as _wrappers  # noqa: F401 - registers translators
+from .constructs import Construct
+from .context import Context, Entry, Untranslatable
+from .names import Names
+from .result import Account, Upgraded
+from .tensors import Call, New, Old, first_calls, read_call, read_ends, written
+
+MODELS = ("Functional", "Sequential", "Model")
+_MAX_NESTING = 100
+
+CONSTRUCTS = (
+    Construct("inbound_nodes as lists", "args and kwargs of calls", "calls"),
+    Construct("calls of a nested model counted from 1", "counted from 0", "nested_twice"),
+    Construct("class Model", "Functional", "calls"),
+    Construct("Sequential whose config is a list", "an object with its layers", "sequential_list"),
+    Construct("batch_input_shape on the first layer", "InputLayer before it", "sequential_list"),
+    Construct("output_layers of one tensor as a list of lists", "the tensor itself", "calls"),
+    Construct(
+        "TimeDistributed(model)",
+        "TimeDistributed of the model in the form of Keras 3",
+        "time_distributed_model",
+    ),
+    Construct(
+        "initial_state as further inputs of a recurrent layer",
+        "keyword argument initial_state",
+        "initial_state",
+    ),
+)
+
+
+def upgraded(entry: dict[str, Any], version: str = "") -> Upgraded:
+    """The configuration of Keras 3 for an old model, or the entry of an old layer.
+
+    Args:
+        entry: ``{"class_name": "Model", "config": {...}}``, untrusted.
+        version: the Keras that wrote it (``2.2.4-tf``), where the file says so.
+
+    Raises:
+        BadFileError: the configuration contradicts itself.
+        UnsupportedError: it is nested too deep.
+    """
+    account = Account()
+    if not isinstance(entry, dict):
+        raise BadFileError("a model is not an object")
+    version = str(version or entry.get("keras_version") or "")
+    try:
+        result = _Translator(1 if _is_keras_1(entry, version) else 2).entry(entry, account, 0)
+    except RecursionError:
+        raise BadFileError("the configuration is nested too deep to read") from None
+    result.update(compiled.translated(entry, account))
+    return Upgraded(result, account.remarks, account.refusals)
+
+
+def _is_keras_1(entry: dict[str, Any], version: str) -> bool:
+    if version:
+        return version.split(".")[0] in ("0", "1")
+    return keras_1.looks_like(entry)
+
+
+class _Translator:
+    def __init__(self, era: int) -> None:
+        self.era = era
+
+    def entry(self, entry: Any, account: Account, depth: int) -> Entry:
+        """The entry of a model, or of a layer inside a layer, without calls."""
+        if depth > _MAX_NESTING:
+            raise UnsupportedError(f"models nested more than {_MAX_NESTING} deep")
+        if not isinstance(entry, dict):
+            raise BadFileError("a layer is not an object")
+        if is_model(entry):
+            return self.model(entry, account, depth)
+        name = layer_name(entry)
+        found = self.layer(entry, name, Names([name]), account, depth)
+        if len(found) != 1:
+            account.refuse(
+                str(entry.get("class_name")), "it takes two layers of Keras 3, where one can stand"
+            )
+            return opaque(entry, name, "it takes two layers of Keras 3, where one can stand")
+        return found[0]
+
+    def layer(self, entry: Entry, name: str, names: Names, account: Account, depth: int) -> list[Entry]:
+        """The layers for one layer; the old one, marked, where there are none."""
+        if is_model(entry):
+            return [{**self.model(entry, account, depth), "name": name}]
+        context = Context(account, self.era, lambda inner, at: self.entry(inner, at, depth + 1), names.fresh)
+        try:
+            old = keras_1.renamed(entry, context) if self.era == 1 else entry
+            return layers.translated(old, name, context)
+        except Untranslatable as refused:
+            account.refuse(refused.construct, refused.reason)
+            return [opaque(entry, name, refused.reason)]
+
+    def model(self, entry: Entry, account: Account, depth: int) -> Entry:
+        class_name, config = entry.get("class_name"), entry.get("config")
+        if isinstance(config, list):
+            config = {"layers": config}
+        if not isinstance(config, dict) or not isinstance(config.get("layers"), list):
+            raise BadFileError(f"the layers of {shown(class_name)!r} are not a list")
+        name = entry.get("name", config.get("name")) or str(class_name).lower()
+        if not isinstance(name, str):
+            raise BadFileError("a model's name is no text")
+        if "/" in name:
+            account.remark(f"the name {name!r}", "'_' in place of '/'")
+            name = name.replace("/", "_")
+        if has_new_calls(config):
+            return {**entry, "config": config, "name": name}
+        if "input_layers" in config:
+            return self.functional(config, name, account, depth)
+        return self.sequential(config, name, account, depth)
+
+    def sequential(self, config: dict[str, Any], name: str, account: Account, depth: int) -> Entry:
+        old = [_mapping(entry) for entry in config["layers"]]
+        names = Names(layer_name(entry) for entry in old)
+        new: list[Entry] = []
+        for entry in old:
+            inner = names.new[layer_name(entry)]
+            if entry.get("class_name") == "InputLayer":
+                new.append(input_layer(entry, inner))
+                continue
+            new += self.layer(entry, inner, names, account.at(inner), depth + 1)
+        if not new or new[0]["class_name"] != "InputLayer":
+            shape = input_shape(old[0]) if old else None
+            if shape is None:
+                shape = config.get("build_input_shape")
+            if isinstance(shape, list):
+                first = names.fresh(f"{new[0]['name']}_input") if new else names.fresh("input")
+                dtype = input_dtype(old[0]) if old else "float32"
+                new.insert(0, _input(first, shape, dtype))
+        return {
+            "module": "keras",
+            "class_name": "Sequential",
+            "config": {"name": name, "trainable": config.get("trainable", True) is not False, "layers": new},
+            "registered_name": None,
+            "name": name,
+        }
+
+    def functional(self, config: dict[str, Any], name: str, account: Account, depth: int) -> Entry:
+        return _Functional(self, config, name, account, depth).entry()
+
+
+class _Functional:
+    """One functional model: old calls in, new entries with their calls out."""
+
+    def __init__(
+        self, translator: _Translator, config: dict[str, Any], name: str, account: Account, depth: int
+    ) -> None:
+        self.translator, self.config, self.name, self.account, self.depth = (
+            translator,
+            config,
+            name,
+            account,
+            depth,
+        )
+        self.old = [_mapping(entry) for entry in config["layers"]]
+        self.names = Names(layer_name(entry) for entry in self.old)
+        if len(self.names.new) != len(self.old):
+            raise BadFileError(f"two layers of {shown(name)!r} have one name")
+        for before, after in self.names.new.items():
+            if before != after:
+                account.at(after).remark(f"the name {before!r}", repr(after))
+        self.first = first_calls(config)
+        self.new: list[Entry] = []
+        # Where the outputs of an old call are now, if not at the same call of the layer of its new name.
+        self.moved: dict[tuple[str, int], Any] = {}
+
+    def entry(self) -> Entry:
+        for entry in self.old:
+            self._layer(entry)
+        for entry in self.new:
+            entry["inbound_nodes"] = [self._call(args, kwargs) for args, kwargs in entry["inbound_nodes"]]
+        ends = {
+            key: _single(self._end(read_ends(self.config.get(key), self.first, key)))
+            for key in ("input_layers", "output_layers")
+        }
+        trainable = self.config.get("trainable", True) is not False
+        return {
+            "module": "keras.src.models.functional",
+            "class_name": "Functional",
+            "config": {"name": self.name, "trainable": trainable, "layers": self.new, **ends},
+            "registered_name": "Functional",
+            "name": self.name,
+        }
+
+    def _layer(self, entry: Entry) -> None:
+        old_name = layer_name(entry)
+        name = self.names.new[old_name]
+        account = self.account.at(name)
+        inbound = entry.get("inbound_nodes", [])
+        if not isinstance(inbound, list):
+            raise BadFileError(f"inbound_nodes of {shown(old_name)!r} is not a list")
+        if entry.get("class_name") == "InputLayer":
+            self.new.append({**input_layer(entry, name), "inbound_nodes": []})
+            return
+        if functions.is_function(entry):
+            for number, node in enumerate(inbound):
+                call = read_call(node, old_name, self.first, as_it_is=True)
+                self._function(entry, old_name, name, number, call, account)
+            return
+        calls = [read_call(node, old_name, self.first) for node in inbound]
+        chain = self.translator.layer(entry, name, self.names, account, self.depth + 1)
+        chain[0]["inbound_nodes"] = [arguments(entry, call) for call in calls]
+        for before, after in itertools.pairwise(chain):
+            after["inbound_nodes"] = [((New(before["name"], number, 0),), {}) for number in range(len(calls))]
+        self.new += chain
+
+    def _function(
+        self, entry: Entry, old_name: str, name: str, number: int, call: Call, account: Account
+    ) -> None:
+        emitter = functions.Emitter(self.names, self.new, name, number)
+        known = Call(_mapped(self._known, call.first), _mapped(self._known, call.kwargs))
+        try:
+            self.moved[old_name, number] = functions.translated(entry, known, emitter)
+        except Untranslatable as refused:
+            emitter.undo()
+            account.refuse(refused.construct, refused.reason)
+            kept = opaque(entry, emitter.name(), refused.reason)
+            kept["inbound_nodes"] = [((call.first,), call.kwargs)]
+            self.new.append(kept)
+            self.moved[old_name, number] = New(kept["name"], 0, 0)
+        else:
+            account.remark(functions.title(entry), emitter.became())
+
+    def _known(self, leaf: Any) -> Any:
+        """What stands for a tensor already: shapes, and the results of functions."""
+        moved = self.moved.get((leaf.layer, leaf.call)) if isinstance(leaf, Old) else None
+        if moved is None or (isinstance(moved, (Old, New)) and leaf.output):
+            return leaf
+        return moved.output(leaf.output) if isinstance(moved, functions.Shape) else moved
+
+    def _resolve(self, leaf: Any) -> New:
+        """The tensor of the new model. Raises BadFileError where it comes from nowhere."""
+        seen = 0
+        while isinstance(leaf, Old):
+            if leaf.layer not in self.names.new:
+                raise BadFileError(f"a call takes a tensor of {shown(leaf.layer)!r}, which is not there")
+            moved = self.moved.get((leaf.layer, leaf.call))
+            seen += 1
+            if moved is None or seen > len(self.moved) + 1:
+                return New(self.names.new[leaf.layer], leaf.call, leaf.output)
+            if not isinstance(moved, (Old, New)):
+                raise UnsupportedError(f"a shape that {shown(leaf.layer)!r} computes goes into the model")
+            leaf = moved._replace(output=moved.output + leaf.output)
+        return leaf  # type: ignore[no-any-return]
+
+    def _call(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:
+        return {
+            "args": written(_mapped(self._resolve, list(args))),
+            "kwargs": written(_mapped(self._resolve, kwargs)),
+        }
+
+    def _end(self, structure: Any) -> Any:
+        if isinstance(structure, dict):
+            return {key: self._end(item) for key, item in structure.items()}
+        if isinstance(structure, list):
+            return [self._end(item) for item in structure]
+        ref = self._resolve(structure)
+        entry = next((entry for entry in self.new if entry["name"] == ref.layer), None)
+        # Keras 3 counts a call that a functional model makes of itself (functional.py, get_tensor).
+        own = entry is not None and entry["class_name"] == "Functional"
+        return [ref.layer, ref.call + own, ref.output]
+
+
+def _mapped(function: Any, value: Any) -> Any:
+    if isinstance(value, (Old, New)):
+        return function(value)
+    if isinstance(value, dict):
+        return {key: _mapped(function, item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_mapped(function, item) for item in value]
+    return value
+
+
+def _single(ends: Any) -> Any:
+    """One input or output is the tensor itself: Keras 2 does not tell it from a list of one."""
+    while isinstance(ends, list) and len(ends) == 1 and isinstance(ends[0], list):
+        ends = ends[0]
+    return ends
+
+
+_RECURRENT = frozenset({
+    "RNN", "GRU", "GRUV2", "LSTM", "LSTMV2", "SimpleRNN", "CuDNNGRU", "CuDNNLSTM", "ConvLSTM1D", "ConvLSTM2D",
+    "ConvLSTM3D", "Bidirectional",
+})  # fmt: skip
+
+
+def arguments(entry: Entry, call: Call) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    """The arguments of a call of a layer, with what Keras 2 leaves out of account left out."""
+    first, kwargs = call.first, {key: value for key, value in call.kwargs.items() if value is not None}
+    if entry.get("class_name") in _RECURRENT and isinstance(first, list):
+        first, *states = first
+        kwargs = {**kwargs, "initial_state": states}
+    kwargs.pop("constants", None) if kwargs.get("constants") in ([], None) else None
+    return (first,), kwargs
+
+
+# -- inputs -----------------------------
+def input_layer(entry: Entry, name: str) -> Entry:
+    config = _mapping(entry.get("config"))
+    shape = config.get("batch_input_shape", config.get("batch_shape"))
+    if not isinstance(shape, list):
+        raise BadFileError(f"the input {shown(name)!r} has no shape")
+    return _input(
+        name,
+        shape,
+        config.get("dtype") or "float32",
+        config.get("sparse") is True,
+        config.get("ragged") is True,
+    )
+
+
+def _input(name: str, shape: list[Any], dtype: Any, sparse: bool = False, ragged: bool = False) -> Entry:
+    config = {
+        "batch_shape": shape,
+        "dtype": layers.dtype_of(dtype),
+        "sparse": sparse,
+        "ragged": ragged,
+        "name": name,
+    }
+    return {
+        "module": "keras.layers",
+        "class_name": "InputLayer",
+        "config": config,
+        "registered_name": None,
+        "name": name,
+    }
+
+
+def input_shape(entry: Entry) -> list[Any] | None:
+    """The shape that a first layer states for its input, batch included."""
+    config = entry.get("config")
+    if is_model(entry):
+        inner = config if isinstance(config, list) else _mapping(config).get("layers")
+        return input_shape(inner[0]) if inner and isinstance(inner[0], dict) else None
+    if not isinstance(config, dict):
+        return None
+    stated = config.get("batch_input_shape", config.get("batch_shape"))
+    if isinstance(stated, list):
+        return stated
+    held = config.get("layer")
+    return (
+        input_shape(held) if isinstance(held, dict) and entry.get("class_name") == "Bidirectional" else None
+    )
+
+
+def input_dtype(entry: Entry) -> str:
+    config = entry.get("config")
+    stated = config.get("input_dtype") if isinstance(config, dict) else None
+    return stated if isinstance(stated, str) else "float32"
+
+
+# -- entries -----------------------------
+def is_model(entry: Entry) -> bool:
+    """Whether an entry is a functional or sequential model with its layers."""
+    config = entry.get("config")
+    if entry.get("class_name") not in MODELS:
+        return False
+    return isinstance(config, list) or (isinstance(config, dict) and isinstance(config.get("layers"), list))
+
+
+def has_new_calls(config: dict[str, Any]) -> bool:
+    """Whether a functional model writes its calls as Keras 3 does."""
+    entries = (entry for entry in config["layers"] if isinstance(entry, dict))
+    calls = (call for entry in entries for call in entry.get("inbound_nodes") or ())
+    return any(isinstance(call, dict) and "args" in call for call in calls)
+
+
+def opaque(entry: Entry, name: str, reason: str) -> Entry:
+    """A layer as it was, marked as one that was not translated."""
+    class_name = entry.get("class_name")
+    kept = {
+        key: value for key, value in entry.items() if key not in ("inbound_nodes", "keras_version", "backend")
+    }
+    module = entry.get("module")
+    return {
+        **kept,
+        "module": module if isinstance(module, str) else None,
+        "registered_name": entry.get("registered_name") or class_name,
+        "name": name,
+        "not_upgraded": reason,
+    }
+
+
+def _mapping(value: Any) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        raise BadFileError("a layer is not an object")
+    return value
+
+
+def layer_name(entry: Entry) -> str:
+    config = entry.get("config")
+    name = entry.get("name", config.get("name") if isinstance(config, dict) else None)
+    if name is None:
+        name = str(entry.get("class_name")).lower()
+    if not isinstance(name, str) or not name:
+        raise BadFileError(f"a layer is called {shown(repr(name))}: a name has to be a non-empty string")
+    return name

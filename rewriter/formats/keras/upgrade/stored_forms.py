@@ -1,0 +1,124 @@
+"""How many variables an old layer has, and their form in Keras 3.
+
+Source: the layers of Keras 1.2 and tf_keras 2.21; ``preprocess_weights_for_loading`` of
+``tf_keras/src/saving/legacy/hdf5_format.py``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from ....errors import UnsupportedError
+from ...variables import Variable
+from . import cudnn, hard_sigmoid, kernels
+from .arguments import ARGUMENTS
+from .layers import CLASSES
+from .transforms import columns_scaled, scaled
+
+Config = dict[str, Any]
+
+
+def _bias(config: Config) -> int:
+    return config.get("use_bias", True) is not False
+
+
+def _kernel(number: int) -> Callable[[Config], tuple[int, int]]:
+    return lambda config: (number + _bias(config), 0)
+
+
+def _scale_and_center(config: Config) -> int:
+    return (config.get("scale", True) is not False) + (config.get("center", True) is not False)
+
+
+def _normalization(config: Config) -> tuple[int, int]:
+    return (0, 3 if config.get("mean") is None else 0)
+
+
+def _attention(config: Config) -> tuple[int, int]:
+    return ((config.get("use_scale") is True) + (config.get("score_mode") == "concat"), 0)
+
+
+def _lookup(config: Config) -> tuple[int, int]:
+    if config.get("output_mode") in ("tf_idf", "tf-idf"):
+        raise UnsupportedError("the weights of a lookup with output_mode='tf_idf' are not read")
+    return 0, 0
+
+
+# Trained and other variables of a layer's own, by its class in Keras 2. Classes without a row have none.
+_COUNTS: dict[str, Callable[[Config], tuple[int, int]]] = {
+    **dict.fromkeys(
+        ("Dense", "Conv1D", "Conv2D", "Conv3D", "Conv1DTranspose", "Conv2DTranspose", "Conv3DTranspose",
+         "DepthwiseConv1D", "DepthwiseConv2D"),
+        _kernel(1),
+    ),
+    **dict.fromkeys(("SeparableConv1D", "SeparableConv2D"), _kernel(2)),
+    **dict.fromkeys(
+        ("SimpleRNN", "SimpleRNNCell", "LSTM", "LSTMCell", "GRU", "GRUCell", "ConvLSTM1D", "ConvLSTM2D", "ConvLSTM3D"),
+        _kernel(2),
+    ),
+    "EinsumDense": lambda config: (1 + (config.get("bias_axes") is not None), 0),
+    "Embedding": lambda config: (1, 0),
+    "BatchNormalization": lambda config: (_scale_and_center(config), 2),
+    "LayerNormalization": lambda config: (_scale_and_center(config), 0),
+    "GroupNormalization": lambda config: (_scale_and_center(config), 0),
+    "SpectralNormalization": lambda config: (0, 1),
+    "PReLU": lambda config: (1, 0),
+    "Attention": _attention,
+    "AdditiveAttention": lambda config: (int(config.get("use_scale", True) is not False), 0),
+    "MultiHeadAttention": lambda config: (4 * (1 + _bias(config)), 0),
+    "Normalization": _normalization,
+    "StringLookup": _lookup, "IntegerLookup": _lookup, "TextVectorization": _lookup,
+}  # fmt: skip
+# Their variables are those of a cell inside.
+_RECURRENT = frozenset({"SimpleRNN", "LSTM", "GRU", "ConvLSTM1D", "ConvLSTM2D", "ConvLSTM3D"})
+_ATTENTION = ("query_dense", "key_dense", "value_dense", "output_dense")
+
+
+def counts(class_name: str, config: Config, era: int) -> tuple[int, int]:
+    """The number of trained and of other variables of a layer's own. Raises UnsupportedError for unknown classes."""
+    class_name = CLASSES.get(class_name, class_name)
+    if class_name not in ARGUMENTS and class_name not in (
+        "InputLayer",
+        "TFOpLambda",
+        "SlicingOpLambda",
+        "Lambda",
+    ):
+        raise UnsupportedError(f"the weights of {class_name!r} are not known")
+    row = _COUNTS.get(class_name)
+    return row(config) if row is not None else (0, 0)
+
+
+def translated(
+    class_name: str, config: Config, variables: list[Variable], era: int, backend: str
+) -> dict[str, Variable]:
+    """A layer's own variables by their paths below the layer, transformed when they are loaded.
+
+    Raises BadFileError where the shapes are none of the layer's.
+    """
+    class_name = CLASSES.get(class_name, class_name)
+    variables = kernels.translated(class_name, config, variables, era, backend)
+    if class_name == "MultiHeadAttention":
+        each = len(variables) // len(_ATTENTION)
+        return {f"{_ATTENTION[k // each]}/vars/{k % each}": variable for k, variable in enumerate(variables)}
+    if class_name in ("LSTM", "GRU"):
+        variables = cudnn.translated(class_name, variables)
+    if era < 3:
+        variables = _scaled(class_name, config, variables)
+    prefix = "cell/" if class_name in _RECURRENT else ""
+    return {f"{prefix}vars/{k}": variable for k, variable in enumerate(variables)}
+
+
+def _scaled(class_name: str, config: Config, variables: list[Variable]) -> list[Variable]:
+    """The factor of the old ``hard_sigmoid`` in the weights (see hard_sigmoid.py)."""
+    if class_name.removesuffix("Cell") in hard_sigmoid.GATED:
+        try:
+            gates = hard_sigmoid.scaled_gates(class_name, config)
+        except ValueError:
+            return variables  # the layer itself is refused
+        count = 3 if class_name.startswith("GRU") else 4
+        return [columns_scaled(variable, gates, count) for variable in variables] if gates else variables
+    if not hard_sigmoid.is_old(config.get("activation")):
+        return variables
+    taken = hard_sigmoid.scaled_weights(class_name, config)
+    return [scaled(variable) if k in taken else variable for k, variable in enumerate(variables)]

@@ -1,0 +1,247 @@
+"""The weights of an old model by the paths of a Keras 3 weights file.
+
+An HDF5 file of Keras 1 and 2 has one group for each layer of the model, with its variables in one list: the trained
+ones before the others, those of layers inside in the order of the layers. A weights file of Keras 3 has a group for
+each layer at every depth. Source: ``saving/legacy/hdf5_format.py`` (``_legacy_weights``) and ``engine/training.py`` of
+tf_keras 2.21, ``keras/engine/topology.py`` of Keras 1.2, ``keras/src/saving/saving_lib.py`` of Keras 3.15.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
+
+from ....errors import BadFileError, UnsupportedError, shown
+from ...variables import StoredVariable, Variable
+from ..config import read_model
+from ..layer_order import group_names, numbered
+from . import keras_1, stored_forms
+from .context import Entry
+from .layers import CLASSES
+from .model import is_model, layer_name, upgraded
+from .names import Names
+
+_MAX_NESTING = 100
+
+
+# The form of the variables by the first number of ``keras_version``; Keras 3 has the legacy file too.
+_ERAS = {"0": 1, "1": 1, "2": 2, "3": 3}
+
+
+class _Place(NamedTuple):
+    """A variable of a layer: which layer, by its path in a Keras 3 file, and the number among the layer's own."""
+
+    path: str
+    number: int
+
+
+class _Own(NamedTuple):
+    """A layer with variables of its own."""
+
+    path: str
+    class_name: str
+    config: dict[str, Any]
+    trained: int
+    others: int
+
+
+def keras_3_variables(
+    entry: Entry, stored: Sequence[StoredVariable], version: str = "", backend: str = "tensorflow"
+) -> dict[str, Variable]:
+    """The variables of one layer of an old model, by their path below its group in a Keras 3 file.
+
+    Args:
+        entry: the layer as it stands in the old configuration.
+        stored: its variables in the order of ``weight_names``.
+        version: the ``keras_version`` of the weights.
+        backend: their ``backend``; that of Theano keeps kernels turned.
+
+    Raises:
+        BadFileError: the file has more or fewer variables than the layer, or of other shapes.
+        UnsupportedError: a layer whose variables are not known.
+    """
+    reader = _Reader(version, backend)
+    found = list(reader.own(entry, "", 0))
+    layers = {own.path: own for own in found}
+    trained, others = reader.order(entry, "", 0)
+    places = trained + others
+    if len(places) != len(stored):
+        raise BadFileError(
+            f"the layer {shown(layer_name(entry))!r} has {len(places)} variables, the file {len(stored)}"
+        )
+    by_layer: dict[str, dict[int, Variable]] = {}
+    for place, item in zip(places, stored, strict=True):
+        by_layer.setdefault(place.path, {})[place.number] = item.variable
+    result: dict[str, Variable] = {}
+    for path, numbers in by_layer.items():
+        own = layers[path]
+        variables = [numbers[number] for number in sorted(numbers)]
+        new = stored_forms.translated(own.class_name, own.config, variables, reader.era, backend)
+        result.update({f"{path}{name}": variable for name, variable in new.items()})
+    return result
+
+
+class _Reader:
+    def __init__(self, version: str, backend: str) -> None:
+        self.version = version
+        self.era = _ERAS.get(version.split(".")[0], 2)
+        self.backend = backend
+        self.graphs: dict[int, dict[str, str]] = {}
+
+    # -- the order in the old file -----------------------------
+    def order(self, entry: Entry, path: str, depth: int) -> tuple[list[_Place], list[_Place]]:
+        """The trained and the other variables of a layer and of all in it (``trainable_weights`` …)."""
+        trained: list[_Place] = []
+        others: list[_Place] = []
+        if is_model(entry):
+            for inner, where in self._layers(entry, path, depth):
+                some, more = self.order(inner, where, depth + 1)
+                trained += some
+                others += more
+            return ([], trained + others) if self._frozen(entry) else (trained, others)
+        own = self._own(entry, path)
+        if own is not None:
+            trained += [_Place(path, k) for k in range(own.trained)]
+            others += [_Place(path, own.trained + k) for k in range(own.others)]
+        if self._frozen(entry):
+            inside = [
+                self.everything(inner, where, depth + 1)
+                for inner, where in self._children(entry, path, depth)
+            ]
+            return [], trained + others + [place for places in inside for place in places]
+        for inner, where in self._children(entry, path, depth):
+            some, more = self.order(inner, where, depth + 1)
+            trained += some
+            others += more
+        return trained, others
+
+    def everything(self, entry: Entry, path: str, depth: int) -> list[_Place]:
+        """All variables in the order of ``variables``: those of a model layer by layer."""
+        if is_model(entry):
+            inside = [
+                self.everything(inner, where, depth + 1) for inner, where in self._layers(entry, path, depth)
+            ]
+            return [place for places in inside for place in places]
+        trained, others = self.order(entry, path, depth)
+        return trained + others
+
+    def own(self, entry: Entry, path: str, depth: int) -> Iterator[_Own]:
+        """All layers with variables, this one first."""
+        if depth > _MAX_NESTING:
+            raise UnsupportedError(f"models nested more than {_MAX_NESTING} deep")
+        if is_model(entry):
+            inside = self._layers(entry, path, depth)
+        else:
+            found = self._own(entry, path)
+            if found is not None:
+                yield found
+            inside = self._children(entry, path, depth)
+        for inner, where in inside:
+            yield from self.own(inner, where, depth + 1)
+
+    def _own(self, entry: Entry, path: str) -> _Own | None:
+        class_name, config = entry.get("class_name"), entry.get("config")
+        if not isinstance(class_name, str) or not isinstance(config, dict):
+            raise BadFileError("a layer has no class_name or no config")
+        if self.era == 1:
+            class_name, config = keras_1.renamed_parts(class_name, config)
+        trained, others = stored_forms.counts(class_name, config, self.era)
+        return _Own(path, class_name, config, trained, others) if trained + others else None
+
+    @staticmethod
+    def _frozen(entry: Entry) -> bool:
+        config = entry.get("config")
+        return isinstance(config, dict) and config.get("trainable") is False
+
+    # -- what holds what -----------------------------
+    def _layers(self, entry: Entry, path: str, depth: int) -> list[tuple[Entry, str]]:
+        """The layers of a model, in their order, with their paths in a Keras 3 file."""
+        if depth > _MAX_NESTING:
+            raise UnsupportedError(f"models nested more than {_MAX_NESTING} deep")
+        if id(entry) not in self.graphs:
+            self.graphs[id(entry)] = new_groups(entry, self.version)
+        groups = self.graphs[id(entry)]
+        config: Any = entry["config"]
+        layers = config if isinstance(config, list) else config["layers"]
+        return [
+            (layer, f"{path}layers/{groups[layer_name(layer)]}/")
+            for layer in layers
+            if layer_name(layer) in groups
+        ]
+
+    def _children(self, entry: Entry, path: str, depth: int) -> list[tuple[Entry, str]]:
+        """The layers that a layer holds, in the order in which Keras 2 counts their variables."""
+        config: Any = entry.get("config")
+        class_name = entry.get("class_name")
+        if class_name == "Bidirectional":
+            backward = config.get("backward_layer") or config["layer"]
+            return [(config["layer"], f"{path}forward_layer/"), (backward, f"{path}backward_layer/")]
+        if class_name in ("TimeDistributed", "SpectralNormalization") and isinstance(
+            config.get("layer"), dict
+        ):
+            return [(config["layer"], f"{path}layer/")]
+        if class_name == "RNN" and isinstance(config.get("cell"), dict):
+            return [(config["cell"], f"{path}cell/")]
+        if class_name == "StackedRNNCells" and isinstance(config.get("cells"), list):
+            names = [str(CLASSES.get(cell["class_name"], cell["class_name"])) for cell in config["cells"]]
+            return [
+                (cell, f"{path}cells/{group}/")
+                for cell, group in zip(config["cells"], numbered(names), strict=True)
+            ]
+        return []
+
+
+def new_groups(entry: Entry, version: str) -> dict[str, str]:
+    """The group of each layer of a model in a Keras 3 file, by the layer's name in the old model."""
+    if _ERAS.get(version.split(".")[0]) == 3:
+        return group_names(read_model(entry))
+    graph = read_model(upgraded(entry, version).entry)
+    groups = group_names(graph)
+    config: Any = entry["config"]
+    layers = config if isinstance(config, list) else config["layers"]
+    names = Names([layer_name(layer) for layer in layers])
+    return {old: groups[new] for old, new in names.new.items() if new in groups}
+
+
+def model_variables(
+    entry: Entry,
+    stored: Mapping[str, Sequence[StoredVariable]],
+    version: str = "",
+    backend: str = "tensorflow",
+    architecture: str = "",
+) -> dict[str, Variable]:
+    """The variables of an old model by their full path in a Keras 3 file (``layers/dense/vars/0``).
+
+    Args:
+        entry: the model as it stands in the old configuration.
+        stored: the variables of its layers by their names, in the order of ``layer_names``. Where the names are not
+            those of the model, layers go by their order, as Keras has it.
+        version: the ``keras_version`` of the weights.
+        architecture: that of the configuration, where it is another.
+
+    Raises:
+        BadFileError: the weights do not fit the model.
+        UnsupportedError: a layer whose variables are not known.
+    """
+    groups = new_groups(entry, architecture or version)
+    config: Any = entry["config"]
+    layers = {
+        layer_name(layer): layer for layer in (config if isinstance(config, list) else config["layers"])
+    }
+    filled = {name: variables for name, variables in stored.items() if variables}
+    pairs = [(name, variables) for name, variables in filled.items() if name in layers]
+    if len(pairs) != len(filled):
+        reader = _Reader(version, backend)
+        with_variables = [name for name, layer in layers.items() if any(reader.own(layer, "", 0))]
+        if len(with_variables) != len(filled):
+            raise BadFileError(
+                f"the weights are of {len(filled)} layers, the model has {len(with_variables)} with weights"
+            )
+        pairs = list(zip(with_variables, filled.values(), strict=True))
+    result: dict[str, Variable] = {}
+    for name, variables in pairs:
+        if name not in groups:
+            continue  # it leads to no output of the model
+        found = keras_3_variables(layers[name], variables, version, backend)
+        result.update({f"layers/{groups[name]}/{path}": variable for path, variable in found.items()})
+    return result
