@@ -82,7 +82,7 @@ def picture(model: Any) -> Any:
 def repaired(model: Any, **options: Any) -> Any:
     """The repaired model, once the original is seen to be untouched and every layer to have its weights."""
     before = picture(model)
-    result = rewriter.repair(model, **options)
+    result = rewriter.repair(model, **{"verify": False, **options})
     assert picture(model) == before
     assert result.model is not None, [f.why for f in result.undecided]
     assert result.inserted

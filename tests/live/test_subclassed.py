@@ -193,6 +193,28 @@ def test_a_functional_model_with_a_call_of_its_own():
     assert ("not-analysed", "inner") in kinds(rewriter.repair(outer))
 
 
+def test_parts_of_a_sequential_model_that_was_never_built():
+    class Lazy(keras.Model):
+        def __init__(self):
+            super().__init__()
+            self.net = keras.Sequential([gated(), layers.Flatten(), layers.Dense(2)])
+
+        def call(self, x):
+            return self.net(x)
+
+    class Plain(keras.Model):
+        def __init__(self):
+            super().__init__()
+            self.net = keras.Sequential([layers.Flatten(), layers.Dense(2)])
+
+    model = Lazy()
+    found = kinds(rewriter.check(model))
+    assert ("not-analysed", "call") in found
+    assert any(kind == "batch-misaligned" for kind, _ in found)
+    with pytest.raises(rewriter.UnsupportedError, match="without functional parts"):
+        rewriter.check(Plain())
+
+
 def test_a_subclassed_model_without_parts():
     class Bare(keras.Model):
         def __init__(self):
