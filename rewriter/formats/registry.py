@@ -247,6 +247,11 @@ def written_as(form: str, path: Path) -> Format | None:
     return next((each for each in written_from(own) if each is named or (folder and not each.suffixes)), None)
 
 
+def newest_of(form: Format) -> Format:
+    """The format of the same suffix that is written: that of Keras 3 for one of Keras 2."""
+    return next((each for each in FORMATS if each.write and each.suffixes == form.suffixes), form)
+
+
 def write_as(source: ModelFile, form: Format, target: Path) -> None:
     """Write an opened model in its own format, or in another one of its family. Raises as ``ModelFile.write``."""
     if form.name == source.format:

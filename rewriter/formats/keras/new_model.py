@@ -66,10 +66,10 @@ def write_new_json(source: KerasModel, target: str | os.PathLike[str]) -> None:
 
 def new_files(source: KerasModel, scratch: str) -> Iterator[tuple[str, Blocks]]:
     """``files_of_keras_3`` of a model whose file is no such archive. Raises as ``write_new_archive``."""
+    content = _written(source)  # what has no form is named before the weights are looked at
     variables = source.variables()
     if isinstance(variables, NoVariables):
         raise UnsupportedError("it holds no weights: give the file of its weights with --weights")
-    content = _written(source)
     write_weights(scratch, source.configuration.saved, source.graph, variables)
     yield "metadata.json", (json.dumps({"keras_version": NEWEST}).encode(),)
     yield "config.json", (content,)
