@@ -289,7 +289,7 @@ def test_a_user_defined_link(tmp_path: Path) -> None:
     """An external link whose kind is changed to one that an application would define."""
     good = in_bytes(lambda file: file.__setitem__("link", h5py.ExternalLink("/etc/passwd", "/a")), tmp_path)
     refused(good, "external file: link")
-    bad, changed = re.subn(rb"\x01([\x08-\x1f])\x40", rb"\x01\1\x41", good)
+    bad, changed = re.subn(b"\x01[\x08-\x1f]\x40", lambda found: found[0][:2] + b"\x41", good)
     assert changed == 1
     refused(bad, "user-defined link: link")
 
