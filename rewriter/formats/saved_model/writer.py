@@ -180,8 +180,8 @@ class _Unit:
     def _check_gradient(self) -> None:
         if self.unit.name in self.source.gradients:
             raise UnsupportedError(
-                f"the file has a gradient of its own for the function {shown(self.unit.name)!r}, and it would be another "
-                "function's then"
+                f"the file has a gradient of its own for the function {shown(self.unit.name)!r}, which is not "
+                "changed with it"
             )
 
     def _leading_to(self, node: Node, at: NodeDef) -> Iterator[bytes]:
