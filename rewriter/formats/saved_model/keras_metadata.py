@@ -13,8 +13,8 @@ from collections.abc import Collection
 
 from ...errors import UnsupportedError, shown
 from ...files.json import parse
+from .functions import calling
 from .reader import Source
-from .functions import called
 from .wire import Message, content, spliced
 
 NAME = "keras_metadata.pb"
@@ -26,10 +26,7 @@ _DESCRIPTIONS = ("config", "model_config")
 
 def touched(source: Source, changed: Collection[str]) -> set[int]:
     """The objects one of whose functions was changed, or calls one that was."""
-    functions = set(changed)
-    for name, unit in source.units.items():  # what is called stands in front of who calls it
-        if functions & set(called(unit.nodes.values())):
-            functions.add(name)
+    functions = calling({name: unit.nodes.values() for name, unit in source.units.items()}, changed)
     theirs = {n for n, names in source.objects.functions.items() if functions & set(names)}
     return {
         number

@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
-from typing import Any
+from typing import Any, Protocol
 
 from ...errors import RewriterError, shown
 from ...formats.onnx.model import OnnxModel
@@ -71,10 +71,28 @@ def prove(request: Request, report: Callable[[dict[str, Any]], None] = lambda an
         return {"skipped": str(reason)}
 
 
+class Runs(Protocol):
+    """A model, or a function, that is run on arrays: ``outputs`` are the names of its results."""
+
+    outputs: list[str]
+    feeds: Feeds
+
+    def run(self, given: Arrays) -> Arrays: ...
+
+    def fails(self, sizes: Sizes, batches: Sequence[int]) -> str: ...
+
+    @property
+    def whole(self) -> bool: ...
+
+    @property
+    def squared(self) -> bool: ...
+
+
 class Proof:
     """The checks of a repaired model against the original, on sessions of one runtime."""
 
     runtime = "ONNX Runtime"
+    session: Runs
 
     def __init__(self, request: Request) -> None:
         self.request = request
@@ -99,7 +117,7 @@ class Proof:
             Session(self.request.repaired, self.source)
         except RefusedError as error:
             text, before = str(error), self.original
-            if isinstance(before, Session):
+            if not isinstance(before, str):
                 text = f"{self.runtime} loads the original, and does not load it: {text}"
             elif excused(text, before) or any(word in text for word in _BEYOND):
                 raise SkippedError(f"{self.runtime} does not load the original either: {text}") from None
@@ -112,7 +130,7 @@ class Proof:
             raise SkippedError(f"{self.runtime} does not give the values inside it: {error}") from None
 
     @cached_property
-    def original(self) -> Session | str:
+    def original(self) -> Runs | str:
         """The original in ONNX Runtime, or why it does not load it."""
         try:
             return Session(self.request.original, OnnxModel(self.request.original).source)

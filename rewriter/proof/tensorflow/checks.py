@@ -1,4 +1,4 @@
-"""The proof of a repaired SavedModel, run by TensorFlow: the checks of ``onnx_runtime``, for every function that counts.
+"""The proof of a repaired SavedModel, run by TensorFlow: the checks of ``onnx_runtime`` for each of its functions.
 
 Each function that can be called from outside, and runs one that was changed, is run by itself.
 """
@@ -12,7 +12,7 @@ from functools import cached_property
 from typing import Any
 
 from ...errors import RewriterError, shown
-from ...formats.saved_model.functions import called, node_of
+from ...formats.saved_model.functions import calling, node_of
 from ...formats.saved_model.model import SavedModel
 from ...formats.saved_model.reader import Source, Unit
 from ..blame import LACKS_MEMORY
@@ -105,7 +105,9 @@ class _All:
                 continue
             yield
         if not self.behaviour:
-            raise SkippedError(reasons[0] if reasons else "no function that can be called runs what was changed")
+            raise SkippedError(
+                reasons[0] if reasons else "no function that can be called runs what was changed"
+            )
         equation = self.checks["equation"]
         left = [claim.node for claim in claims if claim.node not in equation.nodes]
         if left and not equation.why:
@@ -124,10 +126,7 @@ class _All:
 
 def _entries(source: Source, changed: set[str]) -> Iterator[_Entry]:
     """The functions from outside that run a changed one; without any, the signatures of the main graph."""
-    touched = set(changed)
-    for name, unit in source.units.items():  # what is called stands in front of who calls it
-        if touched & set(called(unit.nodes.values())):
-            touched.add(name)
+    touched = calling({name: unit.nodes.values() for name, unit in source.units.items()}, changed)
     paths = source.objects.paths()
     first = 0
     for name, unit in source.units.items():
@@ -154,14 +153,14 @@ class _Proof(Proof):
         self.request = request
         self.entry = entry
         self.tensorflow_source = source
-        self.session = self._opened()
+        self.session = session = self._opened()
         try:
-            graph = self.session.inside()
+            graph = session.inside()
             nodes = {node.name: node for node in graph.node}
             found = [(claim, met) for claim in request.claims for met in self._meetings(claim, nodes)]
             self.claims = [claim for claim, _ in found]
             self.met = [met for _, met in found]
-            self.session.probe(graph, sorted({name for met in self.met for name in met}))
+            session.probe(graph, sorted({name for met in self.met for name in met}))
         except RefusedError as error:
             raise SkippedError(f"TensorFlow does not give the values inside it: {error}") from None
         self.started = time.monotonic()
@@ -182,7 +181,7 @@ class _Proof(Proof):
         return Session(function, source, entry.unit, entry.names)
 
     @cached_property
-    def original(self) -> Session | str:  # type: ignore[override]
+    def original(self) -> Session | str:
         """The original in TensorFlow, or why it does not load it."""
         try:
             return self._session(self.request.original, self.tensorflow_source)
@@ -214,5 +213,3 @@ def _entered(nodes: Mapping[str, Any], name: str) -> str:
     node = nodes[name]
     taken = str(node.input[1 if node.op == "SelectV2" else 0])
     return _entered(nodes, taken) if taken.startswith(f"{name}/axis_") else taken
-
-

@@ -169,7 +169,11 @@ def _input(source: Source, unit: Unit, name: str) -> Input:
         raise CannotFeedError(f"nothing is known of the shape of the input {name!r}")
     batch, labels = config.get("batch"), config.get("labels") or []
     names = tuple(
-        "batch" if place == batch and size is None else size if size is not None else labels[place] or f"{name}, {place}"
+        "batch"
+        if place == batch and size is None
+        else size
+        if size is not None
+        else labels[place] or f"{name}, {place}"
         for place, size in enumerate(shape)
     )
     return Input(name, str(config.get("dtype")), names, batch)
