@@ -21,7 +21,8 @@ from ...files.zip import Archive, Patch, rewrite
 from ...ir.graph import Graph
 from ...passes.rewrite import Spelling
 from ..variables import NoVariables, Variables
-from .configuration import read_configuration
+from . import old_form
+from .configuration import Older, read_configuration
 from .optimizer_state import relink_optimizer
 from .weight_groups import asset_names, moves, permutation
 from .weight_shapes import attach_shapes, parameter_counts
@@ -166,19 +167,25 @@ class KerasArchive:
             return {}, {}, {}
         if _WEIGHTS not in self.archive:
             raise BadFileError(f"the {self._what} has no {_WEIGHTS}: its weights cannot be carried over")
-        patches, renamed = self._weight_changes()
+        patches, renamed = self._weight_changes(entry)
         return {_CONFIG: json.dumps(entry).encode()}, {_WEIGHTS: patches}, renamed
 
-    def _weight_changes(self) -> tuple[list[Patch], dict[str, str]]:
+    def _weight_changes(self, entry: dict[str, Any]) -> tuple[list[Patch], dict[str, str]]:
         """The byte patches that give every layer its own weights under the new names, and the new names of assets."""
         buffer = self.archive.open_raw(_WEIGHTS)
         index, saved = self._index, self.configuration.saved
-        found = list(moves(index, saved, self.graph))
+        older = self.configuration if isinstance(self.configuration, Older) else None
+        found = (
+            list(moves(index, saved, self.graph))
+            if older is None
+            else old_form.moves(index, older.original, entry, older.version)
+        )
         patches: list[Patch] = []
         for move in found:
             mapping = permutation(move, index)
             if mapping:
                 patches += relink(buffer, move.path, mapping, index)
-        version = self.metadata.get("keras_version")
-        patches += relink_optimizer(buffer, index, self.configuration.entry, saved, self.graph, version)
+        if older is None:
+            version = self.metadata.get("keras_version")
+            patches += relink_optimizer(buffer, index, self.configuration.entry, saved, self.graph, version)
         return patches, asset_names(self.archive.names(), found)

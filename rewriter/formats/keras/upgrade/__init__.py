@@ -6,15 +6,17 @@ constructs that it translates (``constructs.py``).
 
 from .detect import is_old
 from .model import upgraded
-from .result import Refusal, Remark, Upgraded
-from .weights import keras_3_variables, model_variables
+from .result import Origin, Refusal, Remark, Upgraded
+from .weights import keras_3_variables, model_variables, named_places
 
 __all__ = [
+    "Origin",
     "Refusal",
     "Remark",
     "Upgraded",
     "is_old",
     "keras_3_variables",
     "model_variables",
+    "named_places",
     "upgraded",
 ]
