@@ -93,7 +93,9 @@ class Older:
         self.entry: Json
         self.remarks: Sequence[Remark]
         self.refusals: Sequence[Refusal]
-        self.entry, self.remarks, self.refusals, self.origins = upgraded(original, version)
+        self.entry, self.remarks, self.refusals, self.origins = upgraded(
+            original, version, original.get("training_config")
+        )
         self.graph = read_model(self.entry)
 
     @cached_property

@@ -53,12 +53,21 @@ def is_function(entry: Entry) -> bool:
 def title(entry: Entry) -> str:
     """The function as it is named in reports."""
     config = entry.get("config")
-    name = config.get("function") if isinstance(config, dict) else None
-    return f"tf.{name}" if isinstance(name, str) else str(entry.get("class_name"))
+    if not isinstance(config, dict):
+        return str(entry.get("class_name"))
+    node = config.get("node_def")
+    if isinstance(node, dict):
+        return f"TensorFlowOpLayer of {shown(node.get('op'))}"
+    name = config.get("function")
+    return f"tf.{shown(name)}" if isinstance(name, str) else str(entry.get("class_name"))
 
 
 def translated(entry: Entry, call: Call, emitter: Emitter) -> Any:
     """The tensor (or the shape) that a call gives. Raises Untranslatable."""
+    if entry.get("class_name") == "TensorFlowOpLayer":
+        from . import node_defs
+
+        return emitter.finish(node_defs.translated(entry, call, emitter))
     config = entry.get("config")
     name = config.get("function") if isinstance(config, dict) else None
     if entry.get("class_name") not in ("TFOpLambda", "SlicingOpLambda") or not isinstance(name, str):
