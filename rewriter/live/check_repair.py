@@ -73,6 +73,9 @@ def repair_model(
     anew without running its code, it is None, and ``parts`` has the repaired parts: functional models, not compiled,
     by the attributes of the model that hold what they are to stand in for.
 
+    A model of tf_keras is one again where its own form holds what is repaired. What is written to an output is the
+    model in Keras 3, and then there is no ``model``.
+
     Each is proven in this process, which has Keras and the model's own classes already.
 
     Args:
@@ -89,7 +92,7 @@ def repair_model(
     """
     library_of(model)
     if is_whole(model):
-        result = _whole(model, repair, output, stated)
+        result = _whole(model, repair, output, onnx, stated)
         result.findings += _unknown_calls(model)
     else:
         if output is not None or onnx is not None:
@@ -103,20 +106,27 @@ def repair_model(
 
 
 def _whole(
-    model: Any, repair: RepairFile, output: str | os.PathLike[str] | None, stated: Collection[str]
+    model: Any,
+    repair: RepairFile,
+    output: str | os.PathLike[str] | None,
+    onnx: str | os.PathLike[str] | None,
+    stated: Collection[str],
 ) -> Result:
     target = target_of(model)
-    with saved_target(target) as file, ExitStack() as stack:
+    newer = library_of(model).legacy and (output is not None or onnx is not None)
+    with saved_target(target, hdf5=newer) as file, ExitStack() as stack:
         fixed = os.path.join(os.path.dirname(file.path), "fixed.keras")
         own = bool(file.names.functions)  # the file has names that mean nothing elsewhere
         made: list[Any] = []
 
         def make(path: str) -> None:
+            if newer:
+                return
             made.append(_made(file, path))
             if output is not None and own:
                 _save(made[0], stack.enter_context(provisional(output, ".keras")))
 
-        to = fixed if own or output is None else os.fspath(output)
+        to = fixed if output is None or (own and not newer) else os.fspath(output)
         result = repair(file.path, to, prover_of(file), make, stated)
         result.model = next(iter(made), None)
         if result.output is not None:
