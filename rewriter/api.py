@@ -30,6 +30,7 @@ from .requests import (
     check_mode,
     check_onnx,
     is_model,
+    output_form,
     sorted_outputs,
 )
 from .results import Explanation, Report, Result, Shapes
@@ -177,7 +178,8 @@ def _repair_model(model: Any, request: RepairRequest) -> Result:
     if request.plan is not None or request.dry_run:
         raise UsageError("a plan and a dry run are for a model in a file: save the model first")
     output, onnx = sorted_outputs(request.output, request.onnx, "keras-v3")
-
+    if output is not None:
+        output_form(output, "keras-v3", True)
     at = request.at or {}
 
     def repair_file(

@@ -12,7 +12,7 @@ from contextlib import ExitStack
 from dataclasses import fields
 from typing import Any
 
-from ..errors import UnsupportedError, UsageError, VerificationError, shown
+from ..errors import OutputError, UnsupportedError, UsageError, VerificationError, shown
 from ..files.atomic import provisional
 from ..ir.axis import Value
 from ..passes import stages
@@ -124,7 +124,7 @@ def _whole(
                 return
             made.append(_made(file, path))
             if output is not None and own:
-                _save(made[0], stack.enter_context(provisional(output, ".keras")))
+                _save(made[0], file, output, stack)
 
         to = fixed if output is None or (own and not newer) else os.fspath(output)
         result = repair(file.path, to, prover_of(file), make, stated)
@@ -134,11 +134,35 @@ def _whole(
     return result
 
 
-def _save(model: Any, path: str) -> None:
+def _save(model: Any, file: Saved, output: str | os.PathLike[str], stack: ExitStack) -> None:
+    """Have Keras write the repaired model, under the names that its functions have in the caller's code.
+
+    Args:
+        stack: gives the file its name in the end.
+
+    Raises:
+        UnsupportedError: Keras does not write it, or does not load what it writes, or loads something else.
+        OutputError: the output cannot be written.
+    """
+    if file.names.mistaken:
+        raise UnsupportedError(file.names.mistaken)
+    folder = os.fspath(output).endswith(("/", os.sep))
+    path = stack.enter_context(
+        provisional(os.fspath(output).rstrip("/" + os.sep), "" if folder else ".keras")
+    )
     try:
-        model.save(path)
+        try:
+            model.save(path, **({"zipped": False} if folder else {}))
+        except OSError as error:
+            raise OutputError(f"cannot be written: {error.strerror or error}", os.fspath(output)) from error
+        with file.library.module.saving.custom_object_scope(file.names.by_their_own()):
+            file.library.module.saving.load_model(path, compile=False, safe_mode=False)
+    except OutputError:
+        raise
     except Exception as error:
-        raise UnsupportedError(f"Keras does not write the repaired model: {line(error, path)}") from error
+        raise UnsupportedError(
+            f"Keras writes no file of the repaired model that it loads: {line(error, path)}"
+        ) from error
 
 
 def prover_of(file: Saved) -> Prover:
