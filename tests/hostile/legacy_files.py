@@ -112,6 +112,32 @@ def _shared_texts() -> bytes:
     return bytes(data)
 
 
+def gate() -> bytes:
+    """A functional model with a product."""
+
+    def source(name: str, *shape: int) -> dict[str, Any]:
+        config = {"batch_input_shape": [None, *shape], "dtype": "float32", "sparse": False, "name": name}
+        return {"class_name": "InputLayer", "name": name, "config": config, "inbound_nodes": []}
+
+    def layer(class_name: str, name: str, config: dict[str, Any], *inputs: str) -> dict[str, Any]:
+        nodes = [[[each, 0, 0, {}] for each in inputs]]
+        config = {"name": name, "trainable": True, "dtype": "float32", **config}
+        return {"class_name": class_name, "name": name, "config": config, "inbound_nodes": nodes}
+
+    layers = [
+        source("x", 5, 4, 3),
+        source("y", 4),
+        layer("Dense", "dense", _LAYER, "y"),
+        layer("Multiply", "product", {}, "x", "dense"),
+        layer("Dense", "last", _LAYER, "product"),
+    ]
+    config = {"name": "model", "layers": layers, "input_layers": [["x", 0, 0], ["y", 0, 0]]}
+    config["output_layers"] = [["last", 0, 0]]
+    return made(
+        attribute("", "model_config", json.dumps({"class_name": "Functional", "config": config}).encode())
+    )
+
+
 def with_lambda() -> bytes:
     """A Lambda with marshalled code, as Keras 2 writes it."""
     code = {"name": "run", "function": ["4wEA\n", None, None], "function_type": "lambda", "arguments": {}}

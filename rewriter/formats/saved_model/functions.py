@@ -61,6 +61,19 @@ def _next(functions: Mapping[str, FunctionDef], name: str) -> list[str]:
     return [each for each in called(live(functions[name])) if each in functions]
 
 
+def calling(nodes: Mapping[str, Iterable[NodeDef]], changed: Iterable[str]) -> set[str]:
+    """Functions that were changed, and those that call one of them.
+
+    Args:
+        nodes: of every function, what is called in front of who calls it.
+    """
+    found = set(changed)
+    for name, own in nodes.items():
+        if found & set(called(own)):
+            found.add(name)
+    return found
+
+
 def live(function: FunctionDef) -> list[NodeDef]:
     """The nodes that a call of a function runs: what it gives, what it waits for, and all that these take."""
     nodes = {node.name: node for node in function.nodes}

@@ -114,14 +114,16 @@ class Unit:
 class Source:
     """A SavedModel as read.
 
-    ``top`` has the nodes of the main graph that signatures run, ``units`` the functions, what is called in front of who
-    calls it. ``meta``, ``graph_def`` and ``library_field`` are the fields from the outermost message to the library.
+    ``top`` has the nodes of the main graph that signatures run, ``names`` the names of all in it, ``units`` the
+    functions, what is called in front of who calls it. ``meta``, ``graph_def`` and ``library_field`` are the fields
+    from the outermost message to the library.
     """
 
     data: memoryview
     graph: Graph
     units: dict[str, Unit] = field(default_factory=dict)
     top: dict[str, NodeDef] = field(default_factory=dict)
+    names: frozenset[str] = frozenset()
     operators: dict[str, Results] = field(default_factory=dict)
     library: Message | None = None
     gradients: frozenset[str] = frozenset()
@@ -201,6 +203,7 @@ def _main(source: Source, nodes: Sequence[NodeDef]) -> Unit:
         if node.name in by_name:
             raise BadFileError(f"two nodes are called {shown(node.name)!r}")
         by_name[node.name] = node
+    source.names = frozenset(by_name)
     wanted: dict[str, None] = {}
     given: dict[str, Argument] = {}
     for key, signature in source.signatures.items():
@@ -233,7 +236,7 @@ class _Reader:
         for argument in self.unit.arguments:
             operation = Operation(argument.name, "input", "Input", {}, MODULE)
             self.graph.add(Node(argument.name, operation, 0, (), {}))
-        self.shapes = {name: _shapes(node) for name, node in self.unit.nodes.items()}
+        self.shapes = {name: recorded_shapes(node) for name, node in self.unit.nodes.items()}
         for node in self.unit.nodes.values():
             if self._gives(node):
                 self._node(node)
@@ -334,7 +337,7 @@ def _recorded(argument: Argument) -> Shape | None:
     return None if argument.dtype in _HANDLES else argument.shape
 
 
-def _shapes(node: NodeDef) -> list[Shape | None]:
+def recorded_shapes(node: NodeDef) -> list[Shape | None]:
     """The recorded shapes of a node's results, without those of handles."""
     shapes = node.shapes
     if node.op in _GIVE_HANDLES:

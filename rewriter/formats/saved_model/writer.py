@@ -7,16 +7,16 @@ the signatures.
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 
 from ...errors import UnsupportedError, shown
 from ...ir.axis import Value
 from ...ir.graph import Literal, Node, TensorRef
 from ...shapes.infer import infer
 from ...shapes.inference import Inference
-from .functions import node_of
-from .messages import NUMBERS, NodeDef, Shape, shape_of
-from .reader import Source, Unit
+from .functions import called, calling, node_of
+from .messages import NUMBERS, Function, NodeDef, Shape, shape_of
+from .reader import Source, Unit, recorded_shapes
 from .wire import BYTES, Field, Message, content, entries, entry, spliced, varint, whole
 
 _INT32 = NUMBERS["int32"]
@@ -55,8 +55,14 @@ class _Writer:
         source = self.source
         in_library: list[Edit] = []
         in_graph: list[Edit] = []
+        changed = {u.name for u in source.units.values() if any(n.changed for n in u.graph.nodes.values())}
+        self.touched = calling({name: u.nodes.values() for name, u in source.units.items()}, changed)
         for unit in source.units.values():
-            edits = _Unit(source, unit, self.inner[unit.name]).run()
+            edits = (
+                _Unit(source, unit, self.inner[unit.name], self.touched).run()
+                if unit.name in self.touched
+                else []
+            )
             if not edits:
                 continue
             if unit.function is None:
@@ -82,8 +88,8 @@ class _Writer:
         found: dict[str, Sequence[Value]] = {}
         for node in self.source.top.values():
             function = node.attribute("f")
-            unit = self.source.units.get(function.name) if hasattr(function, "name") else None
-            if unit is not None:
+            unit = self.source.units.get(function.name) if isinstance(function, Function) else None
+            if unit is not None and unit.name in self.touched:
                 found[node.name] = self.inference.values[unit.name]
         return found
 
@@ -94,7 +100,7 @@ class _Writer:
         edits = []
         for name, values in self._results().items():
             node = self.source.top[name]
-            new = _restated(node, node.shapes, values)
+            new = _restated(node, recorded_shapes(node), values)
             if new is not None:
                 edits.append((*_span(node.place), content(1, new)))
         return edits
@@ -104,7 +110,11 @@ class _Writer:
         source, edits = self.source, []
         main = next((unit for unit in source.units.values() if unit.function is None), None)
         values: Mapping[str, Sequence[Value]]
-        values = self.inner[main.name].values if main is not None else self._results()
+        values = (
+            self.inner[main.name].values
+            if main is not None and main.name in self.touched
+            else self._results()
+        )
         assert source.meta is not None
         for key, body, place in entries(Message(_held(source.meta)), 5):
             inner = []
@@ -129,59 +139,58 @@ class _Writer:
 class _Unit:
     """The edits of one function, or of the main graph."""
 
-    def __init__(self, source: Source, unit: Unit, inference: Inference) -> None:
+    def __init__(self, source: Source, unit: Unit, inference: Inference, touched: Collection[str]) -> None:
         self.source = source
         self.unit = unit
+        self.touched = frozenset(touched)
         self.graph = unit.graph
         self.inference = inference
-        known = unit.function.nodes if unit.function is not None else source.top.values()
-        self.names = {node.name for node in known} | {argument.name for argument in unit.arguments}
+        known = [node.name for node in unit.function.nodes] if unit.function is not None else source.names
+        self.names = {*known, *(argument.name for argument in unit.arguments)}
         self.written: dict[str, str] = {}
 
     def run(self) -> list[Edit]:
+        affected = self._affected()
+        if not affected:
+            return []
+        self._check_gradient()
+        number = 3 if self.unit.function is not None else 1
         edits: list[Edit] = []
         replaced: dict[str, str] = {}
-        number = 3 if self.unit.function is not None else 1
         for name, old in self.unit.nodes.items():
-            node = self.graph.nodes.get(name)
-            if node is None:
+            if name not in affected:
                 continue
-            before = b""
-            new = None
+            node = self.graph.nodes[name]
+            made = list(self._leading_to(node, old))
             if _is_new(node):
-                before = b"".join(content(number, made) for made in self._leading_to(node, old))
-                new = self._made(node, old, name)
+                made += self._made(node, old, name)
                 replaced[name] = _RESULTS.get(node.operation.class_name, "output")
-                before += b"".join(content(number, made) for made in new[:-1])
-                edits.append((*_span(old.place), before + content(number, new[-1])))
-                continue
-            data: bytes | None = None
-            if node.changed:
-                before = b"".join(content(number, made) for made in self._leading_to(node, old))
-                data = self._changed(node, old)
-            values = self.inference.values[name]
-            restated = _restated(
-                NodeDef(memoryview(data), old.place) if data is not None else old, old.shapes, values
-            )
-            data = restated if restated is not None else data
-            if data is not None or before:
-                edits.append(
-                    (
-                        *_span(old.place),
-                        before + content(number, data if data is not None else old.message.data),
-                    )
-                )
-        if edits:
-            self._check_gradient()
+            else:
+                data = self._changed(node, old) if node.changed else bytes(old.message.data)
+                now = NodeDef(memoryview(data), old.place)
+                made.append(_restated(now, recorded_shapes(old), self.inference.values[name]) or data)
+            if made != [bytes(old.message.data)]:
+                edits.append((*_span(old.place), b"".join(content(number, each) for each in made)))
         return (
             self._renamed(edits, replaced, number) if replaced and self.unit.function is not None else edits
         )
 
+    def _affected(self) -> set[str]:
+        """The nodes of the file that were changed or replaced, call what was, or come after one that is."""
+        changed = {
+            name
+            for name, node in self.graph.nodes.items()
+            if node.changed
+            or (name in self.unit.nodes and self.touched & set(called([self.unit.nodes[name]])))
+        }
+        after = (each for name in changed for each in self.graph.descendants(name))
+        return {name for name in (*changed, *after) if name in self.unit.nodes}
+
     def _check_gradient(self) -> None:
         if self.unit.name in self.source.gradients:
             raise UnsupportedError(
-                f"the file has a gradient of its own for the function {shown(self.unit.name)!r}, and it would be another "
-                "function's then"
+                f"the file has a gradient of its own for the function {shown(self.unit.name)!r}, which is not "
+                "changed with it"
             )
 
     def _leading_to(self, node: Node, at: NodeDef) -> Iterator[bytes]:

@@ -124,7 +124,7 @@ def test_another_order_of_layers(library: str, tmp_path: Path) -> None:
     np.testing.assert_array_equal(results[1], wanted)
     assert list(LegacyH5(tmp_path / "1.h5").layers) == order
     identical(path, tmp_path / "1.h5", but={("", "model_config"), ("model_weights", "layer_names")})
-    with pytest.raises(ValueError, match="names of the layers"):
+    with pytest.raises(ValueError, match="names of the layer"):
         legacy.write(tmp_path / "no.h5", model_config=config, layer_order=order[1:])
     assert not (tmp_path / "no.h5").exists()
 
@@ -260,6 +260,23 @@ def test_names_in_pieces(tmp_path: Path) -> None:
     with h5py.File(copy) as file:
         assert load_attributes_from_hdf5_group(file, "layer_names") == names[::-1]
         assert load_attributes_from_hdf5_group(file[names[7]], "weight_names") == many
+
+
+def test_pieces_that_are_not_needed_become_one(tmp_path: Path) -> None:
+    path = keras_1(tmp_path / "m.h5", np.array)
+    with h5py.File(path, "r+") as file:
+        group = file["model_weights"]
+        names = group.attrs["layer_names"]
+        del group.attrs["layer_names"]
+        group.attrs["layer_names0"], group.attrs["layer_names1"] = names[:3], names[3:].astype("S12")
+    legacy = LegacyH5(path)
+    order = [name.decode() for name in names]
+    assert list(legacy.layers) == order
+    legacy.write(tmp_path / "copy.h5", model_config=None, layer_order=order[::-1])
+    assert list(LegacyH5(tmp_path / "copy.h5").layers) == order[::-1]
+    with h5py.File(tmp_path / "copy.h5") as file:
+        assert "layer_names" in file["model_weights"].attrs
+        assert not {"layer_names0", "layer_names1"} & set(file["model_weights"].attrs)
 
 
 def test_a_copy_is_the_same_bit_for_bit(tmp_path: Path) -> None:
