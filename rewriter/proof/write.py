@@ -17,7 +17,7 @@ from ..passes.analysis import Analysis
 from ..passes.codes import Severity
 from ..passes.pipeline import Outcome
 from .request import Prover, Request, make_request
-from .runnable import runnable, runnable_as_it_was
+from .runnable import is_translated, runnable, runnable_as_it_was
 from .verdict import PROVEN, disproved, failure, judged
 
 if TYPE_CHECKING:
@@ -86,8 +86,8 @@ def proven(
 
 
 def _run(prover: Prover, written: ModelFile, source: ModelFile, request: Request) -> dict[str, Any]:
-    """The prover's answer on files that it can load."""
-    if request.skipped:
+    """The prover's answer on files that it can load. Whether it runs somebody's code is for it to say."""
+    if request.skipped and (is_translated(written) or is_translated(source)):
         return {"skipped": request.skipped}
     try:
         with runnable(written) as (repaired, form), runnable_as_it_was(source) as (original, original_form):
