@@ -14,7 +14,7 @@ from functools import cached_property
 from typing import Any
 
 from ...errors import BadFileError, UnsupportedError, shown
-from ...files.atomic import provisional
+from ...files.atomic import atomic_write
 from ...files.hdf5 import Hdf5Index
 from ...files.json import parse
 from ...files.regular import map_regular, open_regular, stamp
@@ -126,8 +126,8 @@ class LegacyH5:
             changed["", _CONFIG] = Texts(type_of_texts(old.type, [text]), (), [text])
         if layer_order is not None:
             changed |= self._reordered(layer_order)
-        with provisional(target, ".h5") as path:
-            copy_hdf5(self.index, path, changed, os.fspath(target))
+        with atomic_write(target) as stream:
+            copy_hdf5(self.index, stream, changed)
             self._check_unchanged()
 
     def _reordered(self, order: Sequence[str]) -> dict[tuple[str, str], Any]:
