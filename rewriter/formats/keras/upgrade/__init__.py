@@ -7,10 +7,11 @@ constructs that it translates (``constructs.py``).
 from .archive_weights import archive_groups, archive_variables
 from .detect import is_old
 from .model import upgraded
-from .result import Refusal, Remark, Upgraded
-from .weights import keras_3_variables, model_variables
+from .result import Origin, Refusal, Remark, Upgraded
+from .weights import keras_3_variables, model_variables, named_places
 
 __all__ = [
+    "Origin",
     "Refusal",
     "Remark",
     "Upgraded",
@@ -19,5 +20,6 @@ __all__ = [
     "is_old",
     "keras_3_variables",
     "model_variables",
+    "named_places",
     "upgraded",
 ]

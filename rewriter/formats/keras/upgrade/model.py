@@ -6,6 +6,7 @@ Source: ``functional.py`` and ``sequential.py`` of Keras 1.2, 2.2 and tf_keras 2
 from __future__ import annotations
 
 import itertools
+from collections.abc import Iterator
 from typing import Any
 
 from ....errors import BadFileError, UnsupportedError, shown
@@ -15,7 +16,7 @@ from .constructs import Construct
 from .context import Context, Entry, Untranslatable
 from .merges import without_merges
 from .names import Names
-from .result import Account, Upgraded
+from .result import Account, Origin, Upgraded
 from .tensors import Call, New, Old, first_calls, read_call, read_ends, written
 
 MODELS = ("Functional", "Sequential", "Model")
@@ -62,7 +63,7 @@ def upgraded(entry: dict[str, Any], version: str = "") -> Upgraded:
     except RecursionError:
         raise BadFileError("the configuration is nested too deep to read") from None
     result.update(compiled.translated(entry, account))
-    return Upgraded(result, account.remarks, account.refusals)
+    return Upgraded(result, account.remarks, account.refusals, account.origins)
 
 
 def _is_keras_1(entry: dict[str, Any], version: str) -> bool:
@@ -126,8 +127,11 @@ class _Translator:
         old = [_mapping(entry) for entry in config["layers"]]
         names = Names(layer_name(entry) for entry in old)
         new: list[Entry] = []
+        origin = account.origins[account.path] = Origin({}, {})
         for entry in old:
             inner = names.new[layer_name(entry)]
+            origin.now[layer_name(entry), 0] = (inner, 0, 0)
+            origin.of[inner] = (layer_name(entry), None)
             if entry.get("class_name") == "InputLayer":
                 new.append(input_layer(entry, inner))
                 continue
@@ -150,6 +154,9 @@ class _Translator:
 
     def functional(self, config: dict[str, Any], name: str, account: Account, depth: int) -> Entry:
         return _Functional(self, config, name, account, depth).entry()
+
+
+_SAME = New("", 0, 0)  # a call that is where it was
 
 
 class _Functional:
@@ -176,16 +183,26 @@ class _Functional:
         self.new: list[Entry] = []
         # Where the outputs of an old call are now, if not at the same call of the layer of its new name.
         self.moved: dict[tuple[str, int], Any] = {}
+        # The old call that a new operation computes, where it computes one only.
+        self.called: dict[str, tuple[str, int | None]] = {}
 
     def entry(self) -> Entry:
+        of: dict[str, tuple[str, int | None]] = {}
         for entry in self.old:
+            start = len(self.new)
             self._layer(entry)
+            of |= {
+                new["name"]: self.called.get(new["name"], (layer_name(entry), None))
+                for new in self.new[start:]
+            }
         for entry in self.new:
             entry["inbound_nodes"] = [self._call(args, kwargs) for args, kwargs in entry["inbound_nodes"]]
         ends = {
             key: _single(self._end(read_ends(self.config.get(key), self.first, key)))
             for key in ("input_layers", "output_layers")
         }
+        now = {call: self._resolve(Old(*call, 0)) for call in self._calls()}
+        self.account.origins[self.account.path] = Origin({call: (*ref,) for call, ref in now.items()}, of)
         trainable = self.config.get("trainable", True) is not False
         return {
             "module": "keras.src.models.functional",
@@ -194,6 +211,13 @@ class _Functional:
             "registered_name": "Functional",
             "name": self.name,
         }
+
+    def _calls(self) -> Iterator[tuple[str, int]]:
+        """Every call of the old model whose result is a tensor of the new one."""
+        for entry in self.old:
+            count = len(entry.get("inbound_nodes", [])) or entry.get("class_name") == "InputLayer"
+            calls = ((layer_name(entry), number) for number in range(count))
+            yield from (call for call in calls if isinstance(self.moved.get(call, _SAME), (Old, New)))
 
     def _layer(self, entry: Entry) -> None:
         old_name = layer_name(entry)
@@ -222,6 +246,7 @@ class _Functional:
     ) -> None:
         emitter = functions.Emitter(self.names, self.new, name, number)
         known = Call(_mapped(self._known, call.first), _mapped(self._known, call.kwargs))
+        start = len(self.new)
         try:
             self.moved[old_name, number] = functions.translated(entry, known, emitter)
         except Untranslatable as refused:
@@ -233,6 +258,7 @@ class _Functional:
             self.moved[old_name, number] = New(kept["name"], 0, 0)
         else:
             account.remark(functions.title(entry), emitter.became())
+        self.called.update({new["name"]: (old_name, number) for new in self.new[start:]})
 
     def _known(self, leaf: Any) -> Any:
         """What stands for a tensor already: shapes, and the results of functions."""

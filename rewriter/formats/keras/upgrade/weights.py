@@ -197,6 +197,27 @@ class Reader:
         return []
 
 
+class _Named(Reader):
+    """Reads the order alone: the path of a layer has its name in the place of its group."""
+
+    def _layers(self, entry: Entry, path: str, depth: int) -> list[tuple[Entry, str]]:
+        if depth > _MAX_NESTING:
+            raise UnsupportedError(f"models nested more than {_MAX_NESTING} deep")
+        config: Any = entry["config"]
+        layers = config if isinstance(config, list) else config["layers"]
+        return [(layer, f"{path}layers/{layer_name(layer)}/") for layer in layers]
+
+
+def named_places(entry: Entry, version: str) -> tuple[list[tuple[str, int]], list[tuple[str, int]]]:
+    """The trained and the other variables of an old layer, in their order: the names that lead to each, and its number.
+
+    Raises:
+        UnsupportedError: a layer whose variables are not known.
+    """
+    trained, others = _Named(version, "").order(entry, "", 0)
+    return [tuple(place) for place in trained], [tuple(place) for place in others]  # type: ignore[misc]
+
+
 def new_groups(entry: Entry, version: str) -> dict[str, str]:
     """The group of each layer of a model in a Keras 3 file, by the layer's name in the old model."""
     if _ERAS.get(version.split(".")[0]) == 3:
