@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 
 from ...errors import BadFileError, UnsupportedError, shown
 from ...files.folder import Folder, copy_folder
 from ..variables import Variables
 from . import keras_metadata
+from .bundle import read_bundle
 from .reader import Source, read
 from .spelling import spell
 from .writer import repaired
@@ -48,7 +50,14 @@ class SavedModel:
         return data
 
     def load_weights(self) -> None:
-        """The shapes of a SavedModel's variables are those that its graph states."""
+        """Look at the variables' index; the shapes of variables are those that the graph states.
+
+        Raises:
+            BadFileError: it is damaged, or numbers of a variable are missing.
+        """
+        # An honest index in a form that is not read says nothing: nothing here needs it.
+        with contextlib.suppress(UnsupportedError):
+            read_bundle(self.folder)
 
     def variables(self) -> Variables:
         """Raises UnsupportedError: there is nothing to translate."""
