@@ -32,7 +32,9 @@ def test_every_variable_is_where_tensorflow_finds_it(name: str, valid: Callable[
     data = Path(path, shard_name(0, bundle.shards)).read_bytes()
     for key, entry in bundle.entries.items():
         if entry.dtype == "float32":
-            numbers = np.frombuffer(data[entry.offset : entry.offset + entry.size], "<f4").reshape(entry.shape)
+            numbers = np.frombuffer(data[entry.offset : entry.offset + entry.size], "<f4").reshape(
+                entry.shape
+            )
             np.testing.assert_array_equal(numbers, reader.get_tensor(key))
 
 
