@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 
 from ...errors import BadFileError, UnsupportedError, shown
 from ...files.folder import Folder, copy_folder
+from ...files.regular import check_pointer
 from ..variables import Variables
 from . import keras_metadata
+from .bundle import read_bundle
 from .reader import Source, read
 from .spelling import spell
 from .writer import repaired
@@ -21,7 +24,8 @@ class SavedModel:
     """A folder with a ``saved_model.pb`` opened for reading; its variables are not loaded.
 
     Raises:
-        BadFileError: no SavedModel, damaged, or it contradicts itself; or a file of the folder is a link.
+        BadFileError: no SavedModel, damaged, or it contradicts itself; a file of the folder is a link; numbers of a
+            variable are missing.
         UnsupportedError: functions nested too deep, or more nodes than are followed.
     """
 
@@ -31,6 +35,9 @@ class SavedModel:
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self.path = os.fspath(path)
         self.folder = Folder(self.path)
+        # An honest index in a form that is not read says nothing: nothing here needs it.
+        with contextlib.suppress(UnsupportedError):
+            read_bundle(self.folder)
         self.source: Source = read(self._message(), self.path)
         self.graph = self.source.graph
 
@@ -45,6 +52,7 @@ class SavedModel:
         data = self.folder.open_raw(BINARY, _MAX_SIZE)
         if not len(data):
             raise BadFileError(f"{BINARY} is empty")
+        check_pointer(bytes(data[:64]))
         return data
 
     def load_weights(self) -> None:

@@ -13,6 +13,7 @@ from typing import NamedTuple
 from ...errors import BadFileError, shown
 
 VARINT, FIXED64, BYTES, FIXED32 = 0, 1, 2, 5
+_MAX_FIELDS = 2_000_000
 _BROKEN = "damaged: its protobuf ends within a field"
 
 
@@ -35,13 +36,13 @@ def fields(data: memoryview) -> Iterator[Field]:
     place, size = 0, len(data)
     while place < size:
         start = place
-        key, place = _varint(data, place)
+        key, place = read_varint(data, place)
         number, wire = key >> 3, key & 7
         value: int | memoryview
         if wire == VARINT:
-            value, place = _varint(data, place)
+            value, place = read_varint(data, place)
         elif wire == BYTES:
-            length, place = _varint(data, place)
+            length, place = read_varint(data, place)
             if length > size - place:
                 raise BadFileError(_BROKEN)
             value = data[place : place + length]
@@ -67,7 +68,9 @@ class Message:
     def __init__(self, data: memoryview) -> None:
         self.data = data
         self.found: dict[int, list[Field]] = {}
-        for field in fields(data):
+        for count, field in enumerate(fields(data)):
+            if count >= _MAX_FIELDS:
+                raise BadFileError(f"a message of more than {_MAX_FIELDS:,} fields")
             self.found.setdefault(field.number, []).append(field)
 
     def all(self, number: int) -> list[Field]:
@@ -115,7 +118,7 @@ class Message:
             else:
                 content, place = _content(field), 0
                 while place < len(content):
-                    value, place = _varint(content, place)
+                    value, place = read_varint(content, place)
                     result.append(value)
         return result
 
@@ -167,7 +170,7 @@ def _whole(field: Field) -> int:
     return field.value
 
 
-def _varint(data: memoryview, place: int) -> tuple[int, int]:
+def read_varint(data: memoryview, place: int) -> tuple[int, int]:
     """A number of up to 64 bits and the place behind it."""
     try:
         byte = data[place]
