@@ -91,11 +91,23 @@ def _numbered(class_names: Iterable[str]) -> list[str]:
 
 def _check(index: Hdf5Index, entry: Json, place: str, version: str) -> None:
     """Raises BadFileError where a group has not as many variables as its layer."""
-    trained, others = named_places(entry, version)
-    own = [path for path, _ in trained + others if not path]
-    stored = index.datasets(f"{place}/vars") if f"{place}/vars" in index else {}
-    if own and len(own) != len(stored):
+    places = [place for some in named_places(entry, version) for place in some]
+    direct = sum(not path for path, _ in places)
+    stored = len(index.datasets(f"{place}/vars")) if f"{place}/vars" in index else 0
+    below = _count(index, place) if place in index else 0
+    # A recurrent layer's own variables are those of its cell.
+    if below < len(places) or stored not in (0, direct) or (not places and stored):
         raise BadFileError(f"the weights of {shown(layer_name(entry))!r} are not where Keras puts them")
+
+
+def _count(index: Hdf5Index, path: str) -> int:
+    """The number of variables in a group, at every depth."""
+    waiting, count = [path], 0
+    while waiting:
+        here = waiting.pop()
+        count += len(index.datasets(here))
+        waiting += [f"{here}/{name}" for name in index.groups(here)]
+    return count
 
 
 def _check_optimizer(index: Hdf5Index, before: Json, after: Json, version: str) -> None:

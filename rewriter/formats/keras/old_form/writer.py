@@ -38,9 +38,9 @@ def written(original: Json, origins: Mapping[Path, Origin], saved: Graph, graph:
     Raises:
         UnsupportedError: the old form cannot express a change.
     """
-    values: dict[Path, Mapping[str, list[Value]]] = {}
-    for path, inference in infer(graph).walk():
-        values.setdefault(path, inference.values)
+    values: dict[int, Mapping[str, list[Value]]] = {}
+    for _, inference in infer(graph).walk():
+        values.setdefault(id(inference.graph), inference.values)
     writer = _Writer(origins, values, form_of(original, version))
     return writer.model(original, (), saved, graph)
 
@@ -66,8 +66,10 @@ def _inside(operation: Operation) -> Iterator[Graph]:
 
 
 class _Writer:
+    """``values`` are those of the nodes of each graph, by the graph's identity."""
+
     def __init__(
-        self, origins: Mapping[Path, Origin], values: Mapping[Path, Mapping[str, list[Value]]], form: Form
+        self, origins: Mapping[Path, Origin], values: Mapping[int, Mapping[str, list[Value]]], form: Form
     ) -> None:
         self.origins, self.values, self.form = origins, values, form
 
@@ -84,7 +86,7 @@ class _Writer:
             layer_name(layer): self._held(layer, path, origin, saved, graph) for layer in layers_of(config)
         }
         if graph.kind != "Sequential":
-            return {**entry, "config": _Functional(self, entry, entries, path, origin, saved, graph).config()}
+            return {**entry, "config": _Functional(self, entry, entries, origin, saved, graph).config()}
         layers = list(entries.values())
         return {**entry, "config": layers if isinstance(config, list) else {**config, "layers": layers}}
 
@@ -108,14 +110,7 @@ class _Writer:
             raise UnsupportedError(
                 f"a model inside {shown(operation.name)!r} changes, which holds it in another form"
             )
-        self._alias(path, held)
         return {**entry, "config": {**entry["config"], "layer": self._inner(inner, path, before, held)}}
-
-    def _alias(self, path: Path, held: Operation) -> None:
-        """The values of a model in a wrapper are those of a path with its name; its origin that of the wrapper's."""
-        inner = (*path, held.name)
-        if inner in self.values and path not in self.values:
-            self.values = {**self.values, path: self.values[inner]}
 
 
 class _Functional:
@@ -126,12 +121,11 @@ class _Functional:
         writer: _Writer,
         entry: Json,
         entries: dict[str, Json],
-        path: Path,
         origin: Origin,
         saved: Graph,
         graph: Graph,
     ) -> None:
-        self.form, self.values = writer.form, writer.values.get(path, {})
+        self.form, self.values = writer.form, writer.values.get(id(graph), {})
         self.old: Json = entry["config"]
         self.entries, self.origin, self.saved, self.graph = entries, origin, saved, graph
         self.calls = Calls(first_calls(self.old))

@@ -110,7 +110,10 @@ def stood_in(value: Any) -> Any:
     value = {key: stood_in(item) for key, item in value.items()}
     if value.get("class_name") in STAND_INS:
         name = STAND_INS[value["class_name"]]
-        value |= {"class_name": name, **({"module": None, "registered_name": name} if "module" in value else {})}
+        value |= {
+            "class_name": name,
+            **({"module": None, "registered_name": name} if "module" in value else {}),
+        }
     return value
 
 
@@ -119,7 +122,8 @@ def copy_weights(source: Any, target: Any) -> None:
     if isinstance(target, tf_keras.Model):
         by_name = {layer.name: layer for layer in source.layers}
         for layer in target.layers:
-            copy_weights(by_name[layer.name], layer)
+            if layer.weights:
+                copy_weights(by_name[layer.name], layer)
     elif isinstance(target, tf_keras.layers.TimeDistributed):
         copy_weights(source.layer, target.layer)
     else:
@@ -128,6 +132,9 @@ def copy_weights(source: Any, target: Any) -> None:
 
 def write(model: Any, path: Path) -> None:
     """What Keras 2 writes of a rebuilt model, with the multiply that the file is to have."""
+    if path.suffix == ".json":
+        path.write_text(json.dumps(named(json.loads(model.to_json()))))
+        return
     model.save(path)
     if path.suffix == ".h5":
         with h5py.File(path, "r+") as file:
@@ -170,8 +177,12 @@ def repaired(path: Path, suffix: str = "", **options: Any) -> Path:
     return target
 
 
-def load(path: Path) -> Any:
-    """What tf_keras makes of a file."""
+def load(path: Path, valid: Any) -> Any:
+    """What tf_keras makes of a file; a configuration alone gets the weights of the valid model."""
+    if path.suffix == ".json":
+        model = tf_keras.models.model_from_json(path.read_text())
+        copy_weights(valid, model)
+        return model
     return tf_keras.models.load_model(path, compile=False)
 
 

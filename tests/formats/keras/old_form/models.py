@@ -13,6 +13,7 @@ L = tf_keras.layers
 class Case(NamedTuple):
     build: Callable[[], Any]
     drop: tuple[str, ...]
+    at: dict[str, str] = {}
 
 
 def _gate(x: Any, name: str, expand: str = "") -> Any:
@@ -108,22 +109,21 @@ def spatial() -> Any:
 
 
 def sequence() -> Any:
-    """A gate over the channels of a sequence of any length."""
+    """Weights of the steps of a sequence of any length."""
     x = L.Input((None, 11), name="x")
     h = L.Conv1D(13, 3, padding="same", name="conv")(x)
-    g = L.Conv1D(1, 3, padding="same", activation="sigmoid", name="gate")(h)
-    g = L.Lambda(lambda t: t)(g) if False else g
-    y = L.Multiply(name="scale")([h, g])
+    g = L.Reshape((-1,), name="flat")(L.Dense(1, activation="sigmoid", name="gate")(h))
+    y = L.Multiply(name="scale")([h, L.Reshape((-1, 1), name="expand")(g)])
     return tf_keras.Model(x, L.LSTM(3, name="lstm")(y))
 
 
 def turned() -> Any:
-    """A mask whose space was turned back by a Permute."""
+    """A mask whose channels are in front, without the Permute that turns it back."""
     image = L.Input((6, 7, 5), name="image")
     x = L.Conv2D(11, 3, padding="same", name="conv")(image)
-    m = L.Permute((2, 1, 3), name="turn")(x)
-    m = L.Conv2D(11, 3, padding="same", activation="sigmoid", name="mask")(m)
-    y = L.Multiply(name="scale")([x, L.Permute((2, 1, 3), name="back")(m)])
+    m = L.Permute((3, 1, 2), name="turn")(x)
+    m = L.Dense(7, activation="sigmoid", name="mask")(m)
+    y = L.Multiply(name="scale")([x, L.Permute((2, 3, 1), name="back")(m)])
     return tf_keras.Model(image, y)
 
 
@@ -139,7 +139,9 @@ def sequential() -> Any:
     """A sequential model with a functional one inside."""
     x = L.Input((6, 7, 11), name="inner_x")
     inner = tf_keras.Model(x, L.Multiply(name="scale")([x, _gate(x, "gate", "expand")]), name="inner")
-    return tf_keras.Sequential([L.InputLayer((6, 7, 5)), L.Conv2D(11, 1, name="conv"), inner, L.Dense(2, name="head")])
+    return tf_keras.Sequential(
+        [L.InputLayer((6, 7, 5)), L.Conv2D(11, 1, name="conv"), inner, L.Dense(2, name="head")]
+    )
 
 
 def function_beside() -> Any:
@@ -149,6 +151,19 @@ def function_beside() -> Any:
     y = L.Multiply(name="scale")([x, _gate(x, "gate")])
     z = L.Dense(11, name="side")(x) * 2.0
     return tf_keras.Model(image, [L.Dense(11, name="head")(y), z])
+
+
+def mixed() -> Any:
+    """A gate in float16, in a model that ends in float32."""
+    before = tf_keras.mixed_precision.global_policy()
+    tf_keras.mixed_precision.set_global_policy("mixed_float16")
+    try:
+        image = L.Input((6, 7, 5), name="image")
+        x = L.Conv2D(11, 3, padding="same", name="conv")(image)
+        y = L.Multiply(name="scale")([x, _gate(x, "gate")])
+        return tf_keras.Model(image, L.Dense(4, name="head", dtype="float32")(y))
+    finally:
+        tf_keras.mixed_precision.set_global_policy(before)
 
 
 CASES = {
@@ -163,8 +178,9 @@ CASES = {
     "two_outputs": Case(two_outputs, ("expand",)),
     "spatial": Case(spatial, ("lift",)),
     "sequence": Case(sequence, ("expand",)),
-    "turned": Case(turned, ("back",)),
+    "turned": Case(turned, ("back",), {"scale": "b h w c, b c h w -> b h w c"}),
     "distributed": Case(distributed, ("expand",)),
     "sequential": Case(sequential, ("expand",)),
     "function_beside": Case(function_beside, ("gate_expand",)),
+    "mixed": Case(mixed, ("gate_expand",)),
 }
