@@ -56,9 +56,10 @@ def check(
     plan: Path | None = None,
     weights: Path | None = None,
 ) -> Report:
-    """Find the multiplies of a model whose operands do not fit. The model is not changed and no code of it runs.
+    """Find the multiplies of a model whose operands do not fit. The model is not changed.
 
-    Of a subclassed model in memory the functional and sequential models that it holds are looked at, under the names of
+    No code of a file runs; of a model in memory only what saves it.
+    Of a subclassed model the functional and sequential models that it holds are looked at, under the names of
     its attributes (``encoder/scale``); what its ``call`` does with them is reported as not analysed.
 
     Args:

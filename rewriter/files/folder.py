@@ -5,7 +5,7 @@ from __future__ import annotations
 import mmap
 import os
 import stat
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from ..errors import BadFileError, UnsupportedError, shown
@@ -175,15 +175,18 @@ def copy_folder(
     replace: Mapping[str, bytes] | None = None,
     patch: Mapping[str, Sequence[tuple[int, bytes]]] | None = None,
     rename: Mapping[str, str] | None = None,
+    leave: Collection[str] = (),
 ) -> None:
-    """Write a folder to ``target``, which is not there yet, with some files replaced, patched or renamed.
+    """Write a folder to ``target``, which is not there yet, with some files replaced, patched, renamed or left out.
 
     Args:
         replace, patch, rename: as in ``zip.rewrite``.
+        leave: files that are not copied.
 
     Raises:
         BadFileError: a file changed or cannot be read. Nothing is left behind.
         OutputError: see ``atomic_folder``.
         ValueError: a patch lies outside its file.
     """
-    write_folder(target, changed(source, replace, patch, rename))
+    members = changed(source, replace, patch, rename)
+    write_folder(target, (member for member in members if member[0] not in leave))

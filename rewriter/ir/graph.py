@@ -109,8 +109,8 @@ CALLED = "called"
 
 @dataclass(frozen=True, slots=True)
 class SizeNames:
-    """What a file other than Keras's calls its sizes: ``taken`` are all names in it, ``labels`` those of the axes of each recorded
-    shape ("" where one has none), ``batches`` the names of batches.
+    """What a file other than Keras's calls its sizes: ``taken`` are all names in it, ``labels`` those of the axes of
+    each recorded shape ("" where one has none), ``batches`` the names of batches.
 
     Equal names are equal sizes and nothing else is. Axis 0 of a recorded shape is no batch, unless its name is one.
     """

@@ -101,14 +101,15 @@ def _compiled_with(model: Any) -> list[Any]:
     for layer in model._flatten_layers():
         config = getattr(getattr(layer, "_compile_config", None), "config", None)
         if isinstance(config, dict):
-            found += _leaves(config)
+            found += leaves_of(config)
     return found
 
 
-def _leaves(item: Any) -> list[Any]:
+def leaves_of(item: Any) -> list[Any]:
+    """The leaves of nested dicts, lists and tuples."""
     if isinstance(item, dict):
         item = list(item.values())
-    return [leaf for part in item for leaf in _leaves(part)] if isinstance(item, (list, tuple)) else [item]
+    return [leaf for part in item for leaf in leaves_of(part)] if isinstance(item, (list, tuple)) else [item]
 
 
 # -- what a model says of itself -----------------------------
@@ -132,15 +133,14 @@ def named(model: Any, names: Names) -> Iterator[None]:
 
 @contextmanager
 def _covered(item: Any, name: str, function: Callable[[], Any]) -> Iterator[None]:
-    before = vars(item).get(name)
+    if name in vars(item):  # the caller has put something there
+        yield
+        return
     object.__setattr__(item, name, function)
     try:
         yield
     finally:
-        if before is None:
-            object.__delattr__(item, name)
-        else:
-            object.__setattr__(item, name, before)
+        object.__delattr__(item, name)
 
 
 @contextmanager

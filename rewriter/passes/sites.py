@@ -20,8 +20,8 @@ _RIGHT_ALIGNED = Convention.NUMPY, Family.ELEMENTWISE
 _CONTRACTION = Convention.NONE, Family.CONTRACTION
 _JOINING = Convention.NONE, Family.JOINING
 
-# What is looked at: (kind of operation, class name as Keras 3.15, ONNX or TensorFlow writes it) -> how its operands meet, and its
-# family.
+# What is looked at: (kind of operation, class name as Keras 3.15, ONNX or TensorFlow writes it) -> how its operands
+# meet, and its family.
 LOOKED_AT: dict[tuple[str, str], tuple[Convention, Family]] = {
     ("layer", "Multiply"): (Convention.MERGE, Family.PRODUCT),
     ("op", "Multiply"): (Convention.NUMPY, Family.PRODUCT),

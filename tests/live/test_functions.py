@@ -64,8 +64,14 @@ def test_functions_are_the_ones_of_the_model(after):
     found = kinds(rewriter.check(model))
     assert found[0][0] == "batch-misaligned"
     assert "not-analysed" in dict(found)
-    fixed = repaired(model)
-    agrees(fixed, model)
+    agrees(repaired(model), model)
+
+
+def test_functions_of_the_callers_own_run_in_the_proof():
+    result = rewriter.repair(gated(layers.Lambda(halves(ops.convert_to_tensor(4.0)))))
+    assert result.verified["checks"]["batch-one"]["proven"]
+    assert result.verified["verdict"] == "not-run"
+    assert "finding is left" in result.verified["reason"]
 
 
 def test_a_recurrent_layer_with_functions_of_its_own():
@@ -146,6 +152,47 @@ def test_what_a_layer_keeps_beside_its_configuration():
     agrees(repaired(model), model)
 
 
+def test_what_a_model_keeps_beside_its_configuration():
+    class Cooled(keras.Model):
+        def __init__(self, *args, **kwargs):
+            super().__init__(*args, **kwargs)
+            self.temperature = 1.0
+
+    x = image()
+    model = Cooled(x, gate(x))
+    model.temperature = 0.25
+    assert repaired(model).temperature == 0.25
+
+
+def test_models_that_code_makes_inside_another_one():
+    class Deep(keras.Model):
+        """Its layers have other names each time it is made."""
+
+        def __init__(self, channels, **kwargs):
+            x = keras.Input((5, 11, 7))
+            super().__init__(x, layers.Conv2D(channels, 1)(x), **kwargs)
+            self.channels = channels
+
+        def get_config(self):
+            return {"channels": self.channels, "name": self.name}
+
+        @classmethod
+        def from_config(cls, config):
+            return cls(**config)
+
+    class Code(keras.Model):
+        def __init__(self, **kwargs):
+            super().__init__(**kwargs)
+            self.inner = layers.Conv2D(2, 1)
+
+        def call(self, x):
+            return self.inner(x)
+
+    model = gated(lambda x: Code()(Deep(7)(x)))
+    assert {kind for kind, _ in kinds(rewriter.check(model))} == {"batch-misaligned", "not-analysed"}
+    agrees(rewriter.repair(model).model, model)  # with the proof
+
+
 def test_classes_that_no_decorator_knows_and_their_parts():
     class Init(keras.initializers.Initializer):
         def __call__(self, shape, dtype=None):
@@ -195,7 +242,9 @@ def test_two_classes_of_one_name_are_refused():
         return Same
 
     model = gated(lambda x: define(2.0)()(define(3.0)()(x)))
-    with pytest.raises(rewriter.UnsupportedError, match="two classes or functions of the model are called 'Same'"):
+    with pytest.raises(
+        rewriter.UnsupportedError, match="two classes or functions of the model are called 'Same'"
+    ):
         rewriter.repair(model)
 
 
@@ -210,7 +259,9 @@ def test_a_layer_that_cannot_be_saved_is_named():
 
     model = gated(Odd(object()))
     for function in (rewriter.check, rewriter.repair):
-        with pytest.raises(rewriter.UnsupportedError, match=r"^'odd' \(Odd\) cannot be saved: .*get_config\(\)"):
+        with pytest.raises(
+            rewriter.UnsupportedError, match=r"^'odd' \(Odd\) cannot be saved: .*get_config\(\)"
+        ):
             function(model)
     assert "get_config" not in vars(model.layers[-1])
 

@@ -23,6 +23,7 @@ from ...passes.rewrite import Spelling
 from ..variables import NoVariables, Variables
 from . import old_form
 from .configuration import Older, read_configuration
+from .new_model import new_files
 from .optimizer_state import relink_optimizer
 from .weight_groups import asset_names, moves, permutation
 from .weight_shapes import attach_shapes, parameter_counts
@@ -157,7 +158,9 @@ class KerasArchive:
             rewrite(self.archive, target, *changes)
 
     def files_of_keras_3(self, scratch: str) -> Iterator[tuple[str, Blocks]]:
-        """Its files, changed as the graph is."""
+        """Its files, changed as the graph is; new ones of an archive of Keras 2."""
+        if self.configuration.old:
+            return new_files(self, scratch)
         return changed(self.archive, *self._changes())
 
     def _changes(self) -> Changes:

@@ -15,6 +15,7 @@ from ..variables import Variables
 from .configuration import Older, read_configuration
 from .given_weights import variables_of
 from .legacy_h5 import MODEL, LegacyH5
+from .modules import with_modules
 from .new_model import new_files
 from .old_form import in_layers, weight_order
 from .weight_shapes import attach_shapes, parameter_counts
@@ -43,6 +44,8 @@ class KerasH5:
         entry = self.file.model_config
         if isinstance(entry, dict) and self.file.training_config is not None:
             entry = {**entry, _TRAINING: self.file.training_config}
+        if self.file.keras_version.startswith("3."):
+            entry = with_modules(entry)
         self.configuration = read_configuration(entry, self.file.keras_version)
 
     @property
@@ -112,8 +115,8 @@ class KerasH5:
         if isinstance(configuration, Older):
             before = configuration.original
         else:
-            before = configuration.entry
-            entry = in_layers(before, self.graph, self.file.keras_version)
+            before = self.file.model_config
+            entry = in_layers(before, configuration.entry, self.graph, self.file.keras_version)
         order = weight_order(before, entry, stored, state, self.file.keras_version)
         self.file.write(
             target,

@@ -211,7 +211,9 @@ class LegacyH5:
             raise BadFileError(f"the group {shown(path or '/')} has no {name}")
         names: list[str] = []
         for piece in pieces:
-            value = self.index.attribute(path, piece)
+            found = self.index.find_attribute(path, piece)
+            readable = found is not None and (found.type.is_text or not found.elements)
+            value = self.index.attribute(path, piece) if readable else None
             if not isinstance(value, list):
                 raise BadFileError(f"the {piece} of {shown(path or '/')} is not a list of names")
             names += value

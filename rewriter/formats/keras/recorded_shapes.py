@@ -56,7 +56,9 @@ def _filled(value: Any, inference: Inference | None) -> Any:
         return value
     if value.get("class_name") == _TENSOR and isinstance(value.get("config"), dict):
         config = value["config"]
-        return {**value, "config": {**_inferred(config.get("keras_history"), inference), **config}}
+        if config.get("shape") is None:
+            config = {**config, **_inferred(config.get("keras_history"), inference)}
+        return {**value, "config": config}
     return {key: _filled(item, inference) for key, item in value.items()}
 
 

@@ -11,7 +11,7 @@ _MAX_DEPTH = 64
 
 
 def called(nodes: Iterable[NodeDef]) -> list[str]:
-    """The functions that nodes name in their attributes, each once; TensorFlow calls some by an operator of their name."""
+    """The functions that nodes name in their attributes, and those whose name is an operator's; each once."""
     found: dict[str, None] = {}
     for node in nodes:
         for value in node.attributes.values():
@@ -59,6 +59,19 @@ def reachable(functions: Mapping[str, FunctionDef], roots: Iterable[str]) -> lis
 
 def _next(functions: Mapping[str, FunctionDef], name: str) -> list[str]:
     return [each for each in called(live(functions[name])) if each in functions]
+
+
+def calling(nodes: Mapping[str, Iterable[NodeDef]], changed: Iterable[str]) -> set[str]:
+    """Functions that were changed, and those that call one of them.
+
+    Args:
+        nodes: of every function, what is called in front of who calls it.
+    """
+    found = set(changed)
+    for name, own in nodes.items():
+        if found & set(called(own)):
+            found.add(name)
+    return found
 
 
 def live(function: FunctionDef) -> list[NodeDef]:

@@ -8,6 +8,7 @@ Field numbers are those of TensorFlow 2.21: ``saved_model.proto``, ``meta_graph.
 from __future__ import annotations
 
 import math
+from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -132,7 +133,7 @@ class Function:
 
 
 def value_of(data: memoryview) -> Any:
-    """An AttrValue: a text, number, truth, type, shape (``Shape | None``), tensor (``Literal``), function, or a list."""
+    """An AttrValue: a text, number, truth, type, shape (``Shape | None``), tensor (``Literal``), function, list."""
     message = Message(data)
     number = next(reversed(message.found), 0)
     if number == 1:
@@ -167,7 +168,9 @@ def _listed(message: Message) -> list[Any]:
             return [bytes(item).decode(errors="replace") for item in message.messages(2)]
         if number in (3, 5, 6):
             values = message.numbers(number)
-            return [{3: signed, 5: bool, 6: dtype_of}[number](value) for value in values]
+            if number == 6:
+                return [dtype_of(value) for value in values]
+            return [signed(value) if number == 3 else bool(value) for value in values]
         if number == 4:
             return list(message.floats(4))
         if number == 7:
@@ -290,7 +293,7 @@ class FunctionDef:
     @cached_property
     def returned(self) -> list[str]:
         """The tensors that it gives, in the order of its results. Raises BadFileError where one is missing."""
-        found = {key: value for key, value in _texts(self.message, 4)}
+        found = dict(_texts(self.message, 4))
         names = [Message(item).text(1) for item in self.signature.messages(3)]
         missing = next((name for name in names if name not in found), None)
         if missing is not None:
@@ -369,18 +372,39 @@ _EXPORTED = frozenset({"_all_variables", "_misc_assets"})
 @dataclass(slots=True)
 class Objects:
     """The object graph: variables and constants by the number of their object, the functions with what they capture
-    (numbers of objects), what its objects are, and what the outermost one calls those that it holds."""
+    (numbers of objects), what its objects are, and what the outermost one calls those that it holds.
+
+    ``children`` are the objects that each holds, under the names that it has for them, ``functions`` those that an
+    object is.
+    """
 
     variables: dict[int, Variable] = field(default_factory=dict)
     constants: dict[int, str] = field(default_factory=dict)
     captures: dict[str, list[int]] = field(default_factory=dict)
     identifiers: set[str] = field(default_factory=set)
     held: set[str] = field(default_factory=set)
+    children: list[list[tuple[str, int]]] = field(default_factory=list)
+    functions: dict[int, list[str]] = field(default_factory=dict)
 
     @property
     def by_keras(self) -> bool:
-        """True where Keras wrote it: ``model.save`` of Keras 2 (``_tf_keras_layer`` …) or ``model.export`` of Keras 3."""
+        """True where Keras wrote it: ``model.save`` of Keras 2 (``_tf_keras_layer``) or ``model.export`` of Keras 3."""
         return any(name.startswith("_tf_keras") for name in self.identifiers) or self.held >= _EXPORTED
+
+    def paths(self) -> dict[str, tuple[tuple[str, ...], int]]:
+        """Where each function stands: the names from the outermost object to one that is it, and its number there."""
+        found: dict[str, tuple[tuple[str, ...], int]] = {}
+        seen = {0}
+        waiting: deque[tuple[int, tuple[str, ...]]] = deque([(0, ())])
+        while waiting:
+            number, path = waiting.popleft()
+            for place, name in enumerate(self.functions.get(number, ())):
+                found.setdefault(name, (path, place))
+            for name, child in self.children[number] if number < len(self.children) else ():
+                if child not in seen:
+                    seen.add(child)
+                    waiting.append((child, (*path, name)))
+        return found
 
 
 def objects_of(data: memoryview | None) -> Objects:
@@ -391,8 +415,13 @@ def objects_of(data: memoryview | None) -> Objects:
     message = Message(data)
     for number, item in enumerate(message.messages(1)):
         each = Message(item)
-        if not number:
-            found.held = {Message(child).text(2) for child in each.messages(1)}
+        links = [Message(child) for child in each.messages(1)]
+        found.children.append([(link.text(2), link.number(1)) for link in links])
+        callable_, concrete = each.message(6), each.message(8)
+        if callable_ is not None:
+            found.functions[number] = Message(callable_).texts(1)
+        elif concrete is not None:
+            found.functions[number] = [Message(concrete).text(1)]
         variable, constant, user = each.message(7), each.message(9), each.message(4)
         if variable is not None:
             inner = Message(variable)
@@ -404,6 +433,7 @@ def objects_of(data: memoryview | None) -> Objects:
             found.constants[number] = Message(constant).text(1)
         elif user is not None:
             found.identifiers.add(Message(user).text(1))
+    found.held = {name for name, _ in found.children[0]} if found.children else set()
     for name, value, _ in entries(message, 2):
         found.captures[name] = [signed(n) for n in Message(value).numbers(2)]
     return found

@@ -7,9 +7,12 @@ import os
 from ...errors import BadFileError, UnsupportedError, shown
 from ...files.folder import Folder, copy_folder
 from ..variables import Variables
+from . import keras_metadata
 from .reader import Source, read
 from .spelling import spell
+from .writer import repaired
 
+_FINGERPRINT = "fingerprint.pb"
 BINARY, TEXT = "saved_model.pb", "saved_model.pbtxt"
 _MAX_SIZE = 2**31 - 1  # protobuf holds no more
 
@@ -73,4 +76,16 @@ class SavedModel:
             UnsupportedError: a change that a function of the file cannot hold.
             OutputError: the target cannot be written.
         """
-        copy_folder(self.folder, target)
+        if not any(node.changed for _, _, node in self.graph.walk()):
+            copy_folder(self.folder, target)
+            return
+        # Its hashes are of the graph as it was; TensorFlow takes a folder without it (fingerprinting_utils.py, 2.21).
+        replace = {BINARY: repaired(self.source)}
+        if keras_metadata.NAME in self.folder:
+            changed = {
+                u.name for u in self.source.units.values() if any(n.changed for n in u.graph.nodes.values())
+            }
+            metadata = self.folder.open_raw(keras_metadata.NAME, _MAX_SIZE)
+            objects = keras_metadata.touched(self.source, changed)
+            replace[keras_metadata.NAME] = keras_metadata.without_configs(metadata, objects)
+        copy_folder(self.folder, target, replace, leave={_FINGERPRINT})

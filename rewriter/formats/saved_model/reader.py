@@ -7,17 +7,16 @@ A function is looked at where it stands by itself, on the shapes that the file r
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from ...errors import BadFileError, UnsupportedError, shown
-from ...ir.axis import Role
 from ...ir.graph import CALLED, FUNCTION, Graph, Literal, Node, Operation, SizeNames, TensorRef
 from ...shapes.call import TF
-from ...shapes.infer import infer
-from ...shapes.tf.naming import named
+from ...shapes.tf.naming import SEVERAL, named
 from .functions import ancestors, called, live, node_of, reachable
+from .inputs import arguments, find_batches, follow_calls
 from .messages import (
     Argument,
     Function,
@@ -100,6 +99,9 @@ class Unit:
     arguments: list[Argument] = field(default_factory=list)
     function: FunctionDef | None = None
     graph: Graph = field(init=False)
+    # The file's names of tensors by node and number, and the inputs of each node that are operands.
+    tensors: dict[tuple[str, int], str] = field(default_factory=dict)
+    places: dict[str, tuple[int, ...]] = field(default_factory=dict)
 
     @property
     def used(self) -> set[str]:
@@ -110,11 +112,18 @@ class Unit:
 
 @dataclass(slots=True)
 class Source:
-    """A SavedModel as read. ``chain`` are the fields from the outermost message to the main graph and its library."""
+    """A SavedModel as read.
+
+    ``top`` has the nodes of the main graph that signatures run, ``names`` the names of all in it, ``units`` the
+    functions, what is called in front of who calls it. ``meta``, ``graph_def`` and ``library_field`` are the fields
+    from the outermost message to the library.
+    """
 
     data: memoryview
     graph: Graph
     units: dict[str, Unit] = field(default_factory=dict)
+    top: dict[str, NodeDef] = field(default_factory=dict)
+    names: frozenset[str] = frozenset()
     operators: dict[str, Results] = field(default_factory=dict)
     library: Message | None = None
     gradients: frozenset[str] = frozenset()
@@ -157,6 +166,7 @@ def read(data: memoryview, name: str) -> Source:
             functions[function.name] = function
         source.gradients = frozenset(Message(item).text(1) for item in source.library.messages(2))
     top = _main(source, nodes_of(main, 1))
+    source.top = top.nodes
     roots = [*called(top.nodes.values()), *source.objects.captures]
     order = reachable(functions, roots)
     for each in order:
@@ -193,6 +203,7 @@ def _main(source: Source, nodes: Sequence[NodeDef]) -> Unit:
         if node.name in by_name:
             raise BadFileError(f"two nodes are called {shown(node.name)!r}")
         by_name[node.name] = node
+    source.names = frozenset(by_name)
     wanted: dict[str, None] = {}
     given: dict[str, Argument] = {}
     for key, signature in source.signatures.items():
@@ -200,10 +211,10 @@ def _main(source: Source, nodes: Sequence[NodeDef]) -> Unit:
             continue
         wanted |= dict.fromkeys(name for name, _ in signature.outputs.values() if name)
         for name, shape in signature.inputs.values():
-            node = by_name.get(node_of(name))
-            if node is not None:
-                dtype = node.attribute("dtype")
-                given[node.name] = Argument(node.name, dtype if isinstance(dtype, str) else "", shape)
+            taken = by_name.get(node_of(name))
+            if taken is not None:
+                dtype = taken.attribute("dtype")
+                given[taken.name] = Argument(taken.name, dtype if isinstance(dtype, str) else "", shape)
     found = {node.name: node for node in ancestors(by_name, wanted)}
     arguments = [given[name] for name in found if name in given]
     return Unit(MAIN, {n: node for n, node in found.items() if n not in given}, list(wanted), arguments)
@@ -225,7 +236,7 @@ class _Reader:
         for argument in self.unit.arguments:
             operation = Operation(argument.name, "input", "Input", {}, MODULE)
             self.graph.add(Node(argument.name, operation, 0, (), {}))
-        self.shapes = {name: _shapes(node) for name, node in self.unit.nodes.items()}
+        self.shapes = {name: recorded_shapes(node) for name, node in self.unit.nodes.items()}
         for node in self.unit.nodes.values():
             if self._gives(node):
                 self._node(node)
@@ -260,7 +271,8 @@ class _Reader:
         where = f"node {shown(node.name)!r}"
         taken = node.taken
         # A while loop of TensorFlow 1 goes round through its Merge nodes: nothing is said of what they give.
-        places = [] if node.op in ("Merge", "RefMerge") else spelled.places
+        places = () if node.op in ("Merge", "RefMerge") else spelled.places
+        self.unit.places[node.name] = places
         args = tuple(self.tensor(taken[place], where) for place in places)
         self.graph.add(Node(node.name, operation, 0, args, {}))
 
@@ -291,6 +303,7 @@ class _Reader:
         index = self._index(definition, rest[0], int(number)) if len(rest) == 2 else int(number)
         shapes = self.shapes[node]
         shape = shapes[index] if index < len(shapes) else None
+        self.unit.tensors.setdefault((node, index), name)
         return TensorRef(node, index, shape)
 
     def _index(self, node: NodeDef, output: str, number: int) -> int:
@@ -308,6 +321,10 @@ class _Reader:
             found = known.index(node, output, number) if known is not None else None
         if found is not None:
             return found
+        if known is None and node.op in TF and node.op not in SEVERAL:
+            return number  # one output, which may be a list
+        if known is None and output in SEVERAL.get(node.op, ()):
+            return SEVERAL[node.op].index(output) + number
         if len(self.shapes[node.name]) == 1 and not number:
             return 0
         # Nothing says where it stands among the results: a number of its own, behind those that are recorded.
@@ -320,7 +337,7 @@ def _recorded(argument: Argument) -> Shape | None:
     return None if argument.dtype in _HANDLES else argument.shape
 
 
-def _shapes(node: NodeDef) -> list[Shape | None]:
+def recorded_shapes(node: NodeDef) -> list[Shape | None]:
     """The recorded shapes of a node's results, without those of handles."""
     shapes = node.shapes
     if node.op in _GIVE_HANDLES:
@@ -366,7 +383,23 @@ def _assemble(source: Source, top: Unit) -> None:
     graph.inputs = [TensorRef(name) for name, node in graph.nodes.items() if node.operation.kind == "input"]
     graph.outputs = outputs
     graph.link()
-    find_batches(source)
+    find_batches(graph, source.objects.by_keras)
+    loops = _of_loops(source, {*source.objects.captures, *called(top.nodes.values()), top.name})
+    deep = any(name in loops for each in loops for name in called(source.units[each].nodes.values()))
+    follow_calls(graph, {name: arguments(graph, name) for name in loops}, deep)
+
+
+def _of_loops(source: Source, roots: Collection[str]) -> list[str]:
+    """The functions that only others call, on lists of tensors or what the file records no shape for."""
+    return [
+        name
+        for name, unit in source.units.items()
+        if name not in roots
+        and any(
+            a.dtype == "variant" or (a.shape is None and a.name in unit.used and a.dtype not in _HANDLES)
+            for a in unit.arguments
+        )
+    ]
 
 
 def _declare(graph: Graph, unit: Unit, argument: Argument) -> TensorRef:
@@ -454,36 +487,3 @@ def _pass_on(
                 for number, literal in given.items():
                     if literal is not None and number < len(source.units[target.name].arguments):
                         known.setdefault(number, literal)
-
-
-def find_batches(source: Source) -> None:
-    """Tell the inputs which of their axes is the batch.
-
-    - In what Keras wrote, it is axis 0 of every input that leaves it open.
-    - Elsewhere, axis 0 where it alone is open, or an operator takes it as the batch (Conv2D …).
-    - Where one input of a function has it, it is axis 0 of the others that leave theirs open.
-    """
-    graph = source.graph
-    inputs = [node for node in graph.nodes.values() if node.operation.kind == "input"]
-    opened = [node for node in inputs if _is_open(node)]
-    by_keras = source.objects.by_keras
-    chosen = {node.name for node in opened if by_keras or _alone(node)}
-    if len(chosen) < len(opened):
-        values = infer(graph).values
-        chosen |= {n.name for n in opened if (values[n.name][0].axes or ())[0].role is Role.BATCH}
-    having = {node.operation.config["function"] for node in opened if node.name in chosen}
-    for node in opened:
-        config = node.operation.config
-        if node.name in chosen or config["function"] in having:
-            config["batch"] = 0
-            config["labels"] = [None, *config["labels"][1:]]
-
-
-def _is_open(node: Node) -> bool:
-    shape = node.operation.config["batch_shape"]
-    return bool(shape) and shape[0] is None
-
-
-def _alone(node: Node) -> bool:
-    shape = node.operation.config["batch_shape"]
-    return len(shape) > 1 and None not in shape[1:]

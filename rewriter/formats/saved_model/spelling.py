@@ -1,4 +1,4 @@
-"""How TensorFlow writes the steps of a plan. The configuration holds what the writer makes constants and attributes of."""
+"""How TensorFlow writes the steps of a plan; of the configuration the writer makes constants and attributes."""
 
 from __future__ import annotations
 
@@ -27,9 +27,7 @@ def spell(step: Step) -> tuple[str, str, dict[str, Any], tuple[Any, ...]]:
     if step.op == "Squeeze":
         return MODULE, "Squeeze", {"squeeze_dims": list(step.axes)}, ()
     if step.op == "ExpandDims":
-        if len(step.axes) == 1:
-            return MODULE, "ExpandDims", {}, (Literal(step.axes[0], (), "int32"),)
-        raise UnsupportedError("TensorFlow adds one axis at a time")
+        return MODULE, "ExpandDims", {"axes": list(step.axes)}, ()  # one after another
     if step.op not in _CONSTANT:
         raise UnsupportedError(f"TensorFlow has no operator for {step.op}")
     vectors = _CONSTANT[step.op](step)

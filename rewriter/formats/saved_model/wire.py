@@ -216,7 +216,7 @@ def entry(number: int, key: str, value: bytes) -> bytes:
 
 
 def spliced(data: memoryview, edits: Sequence[tuple[int, int, bytes]]) -> bytes:
-    """The data with parts replaced: ``(start, end, bytes)``, none of which overlap; two at one place keep their order."""
+    """The data with parts replaced: ``(start, end, bytes)``, none of which overlap."""
     parts: list[bytes | memoryview] = []
     place = 0
     for start, end, new in sorted(edits, key=lambda edit: edit[:2]):

@@ -45,7 +45,11 @@ def channels_first(call: Call) -> bool:
 
 
 def image_of(call: Call, position: int = 0, rank: int | None = None) -> Image:
-    """An input as ``[B, S..., C]`` or ``[B, C, S...]``; tells its axes what they are. Raises ShapeError for its rank."""
+    """An input as ``[B, S..., C]`` or ``[B, C, S...]``; tells its axes what they are.
+
+    Raises:
+        ShapeError: it has another rank.
+    """
     value = operand(call, position)
     axes = known(value)
     if len(axes) < 3 or (rank is not None and len(axes) != rank):

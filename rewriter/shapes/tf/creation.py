@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ...ir.axis import Value, new_axis
+from ...ir.axis import Axis, Value, new_axis
 from ...ir.graph import Literal
 from ...ir.size import Size, unknown
 from ..call import Call, OpaqueError, known, tf_op
@@ -135,7 +135,7 @@ def stateless_random(call: Call) -> Value:
     return Value(_stated(operand(call, 0)), call.text("dtype", "float32"))
 
 
-def _stated(shape: Value) -> tuple[object, ...]:  # type: ignore[type-arg]
+def _stated(shape: Value) -> tuple[Axis, ...]:
     found = sizes(shape)
     if found is None:
         raise OpaqueError("its shape is known only when it runs")

@@ -110,7 +110,7 @@ def select(call: Call) -> Value:
 
 @tf_op("Select")
 def select_rows(call: Call) -> Value:
-    """``select(condition[a], x[a, b], y[a, b]) -> [a, b]``: the condition is like x, or chooses along its first axis."""
+    """``select(condition[a], x[a, b], y[a, b]) -> [a, b]``: the condition is like x, or chooses rows."""
     x = operand(call, 1)
     return Value(known(x), x.dtype)
 

@@ -1,4 +1,4 @@
-"""Lists of tensors, in which loops collect what they make: ``list[n, ...]`` has the axes of its elements behind its own.
+"""Lists of tensors, in which loops collect what they make: ``list[n, ...]`` has its elements' axes behind its own.
 
 One that is only reserved has no elements yet: its axes are unknown, and its ``constant`` is how many it takes. Tables
 that words are looked up in give a number for each.

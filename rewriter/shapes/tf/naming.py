@@ -21,6 +21,18 @@ _PRODUCTS = {
     "BatchMatMulV2": ("adj_x", "adj_y"),
     "BatchMatMulV3": ("adj_x", "adj_y"),
 }
+# The outputs of operators with several, as functions call them; all others with a rule have one, or one list.
+_NORMALIZED = ("y", "batch_mean", "batch_variance", "reserve_space_1", "reserve_space_2")
+SEVERAL: dict[str, tuple[str, ...]] = {
+    "FusedBatchNorm": _NORMALIZED,
+    "FusedBatchNormV2": _NORMALIZED,
+    "FusedBatchNormV3": (*_NORMALIZED, "reserve_space_3"),
+    "MaxPoolWithArgmax": ("output", "argmax"),
+    "SoftmaxCrossEntropyWithLogits": ("loss", "backprop"),
+    "SparseSoftmaxCrossEntropyWithLogits": ("loss", "backprop"),
+    "TopK": ("values", "indices"),
+    "TopKV2": ("values", "indices"),
+}
 TRANSPOSED = "(transposed)"
 
 

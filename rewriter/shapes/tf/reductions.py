@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from ...ir.axis import Value
 from ...ir.size import Size
 from ..call import Call, known, tf_op
@@ -17,7 +19,7 @@ def reduce(call: Call) -> Value:
     x, places = operand(call, 0), operand(call, 1)
     name = "ReduceProd" if call.operation.class_name == "Prod" else "ReduceSum"
     stated = sizes(places)
-    config = {"keepdims": call.flag("keep_dims"), "noop_with_empty_axes": True}
+    config: dict[str, Any] = {"keepdims": call.flag("keep_dims"), "noop_with_empty_axes": True}
     if stated is not None:
         # A scalar names one axis: ONNX takes vectors.
         found = onnx.reduce(told(call, name, [x], axes=_plain(call, stated), **config))

@@ -28,7 +28,9 @@ def transpose(call: Call) -> Value:
 
 @tf_op("ExpandDims")
 def expand_dims(call: Call) -> Value:
-    """``expand_dims(x[a, b], 1) -> [a, 1, b]``."""
+    """``expand_dims(x[a, b], 1) -> [a, 1, b]``; several that were inserted have their ``axes`` in the result."""
+    if call.get("axes") is not None:
+        return onnx.unsqueeze(told(call, "Unsqueeze", axes=call.get("axes")))
     place = whole_numbers(call, 1, "axis")
     if place is None or len(place) != 1:
         raise OpaqueError("where its axis goes is known only when it runs")

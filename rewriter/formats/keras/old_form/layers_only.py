@@ -12,18 +12,22 @@ from ....ir.axis import Value
 from ....ir.graph import Graph, Node
 from ....shapes.infer import infer
 from ..config_writer import graph_config
+from ..upgrade.model import layer_name
 from .spelling import form_of, spelled
 
 Json = dict[str, Any]
 
 
-def in_layers(entry: Json, graph: Graph, version: str) -> Json:
+def in_layers(original: Json, entry: Json, graph: Graph, version: str) -> Json:
     """The entry of a model with the changes of its graph, every inserted operation as a layer.
+
+    Args:
+        original: it as it is in the file, without modules; ``entry`` has them (``modules.py``).
 
     Raises:
         UnsupportedError: no layer does what an inserted operation does.
     """
-    form = form_of(entry, version)._replace(functions=False, modules="")
+    form = form_of(original, version)._replace(functions=False, modules="")
     # By the configuration of the operation, which the entry shares.
     found: dict[int, tuple[Node, dict[str, list[Value]]]] = {}
     for _, inference in infer(graph).walk():
@@ -46,7 +50,22 @@ def in_layers(entry: Json, graph: Graph, version: str) -> Json:
             "inbound_nodes": [{"args": args, "kwargs": {}}],
         }
 
-    return {**entry, "config": graph_config(graph, as_layer)}
+    config = _without_modules(graph_config(graph, as_layer), original["config"])
+    return {**original, "config": config}
+
+
+def _without_modules(new: Any, old: Any) -> Any:
+    """A changed configuration without the modules that the file does not state."""
+    if isinstance(new, dict) and isinstance(old, dict):
+        added = {"module", "registered_name"} - old.keys()
+        return {key: _without_modules(value, old.get(key)) for key, value in new.items() if key not in added}
+    if isinstance(new, list) and isinstance(old, list):
+        if all(isinstance(item, dict) and "class_name" in item for item in new):
+            by_name = {layer_name(item): item for item in old if isinstance(item, dict)}
+            return [_without_modules(item, by_name.get(layer_name(item))) for item in new]
+        if len(new) == len(old):
+            return [_without_modules(*pair) for pair in zip(new, old, strict=True)]
+    return new
 
 
 def _value(values: dict[str, list[Value]], node: str, index: int) -> Value:

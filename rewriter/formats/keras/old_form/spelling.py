@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 from ....errors import UnsupportedError, shown
 from ....ir.axis import Value
-from ....ir.graph import Literal, Node, TensorRef, leaves
+from ....ir.graph import Literal, Node, leaves
 from ....ir.size import Truth, same
 from .order import layers_of
 

@@ -107,7 +107,7 @@ def _order(
     old, new = before[0] + before[1], after[0] + after[1]
     if old == new:
         return list(names)
-    at = {place: name for place, name in zip(old, names, strict=False)}
+    at = dict(zip(old, names, strict=False))
     if len(old) != len(names) or len(at) != len(old) or sorted(old) != sorted(new):
         raise UnsupportedError(f"the weights of {shown(layer)!r} are not those of its layers")
     return [at[place] for place in new]

@@ -1,4 +1,4 @@
-"""The configuration of a changed model in its old form: the old entries, with the calls patched that take other tensors.
+"""The configuration of a changed model in its old form: the old entries, with calls patched that take other tensors.
 
 The graph is that of the translated configuration. ``Origin`` says which of its tensors is which of the file; a change
 that falls inside the translation of one old layer has no old form and is refused.

@@ -4,6 +4,7 @@ What reads, checks and writes models knows the forms of Keras 3 only. Each topic
 constructs that it translates (``constructs.py``).
 """
 
+from .archive_weights import archive_groups, archive_variables
 from .detect import is_old
 from .model import upgraded
 from .result import Origin, Refusal, Remark, Upgraded
@@ -14,6 +15,8 @@ __all__ = [
     "Refusal",
     "Remark",
     "Upgraded",
+    "archive_groups",
+    "archive_variables",
     "is_old",
     "keras_3_variables",
     "model_variables",

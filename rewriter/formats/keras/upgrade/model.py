@@ -5,6 +5,7 @@ Source: ``functional.py`` and ``sequential.py`` of Keras 1.2, 2.2 and tf_keras 2
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 from collections.abc import Iterator
 from typing import Any
@@ -14,6 +15,7 @@ from . import compiled, functions, keras_1, layers
 from . import wrappers as _wrappers  # noqa: F401 - registers translators
 from .constructs import Construct
 from .context import Context, Entry, Untranslatable
+from .merges import without_merges
 from .names import Names
 from .result import Account, Origin, Upgraded
 from .tensors import Call, New, Old, first_calls, read_call, read_ends, written
@@ -56,6 +58,7 @@ def upgraded(entry: dict[str, Any], version: str = "") -> Upgraded:
     if not isinstance(entry, dict):
         raise BadFileError("a model is not an object")
     version = str(version or entry.get("keras_version") or "")
+    entry = without_merges(entry)
     try:
         result = _Translator(1 if _is_keras_1(entry, version) else 2).entry(entry, account, 0)
     except RecursionError:
@@ -177,10 +180,9 @@ class _Functional:
         self.first = first_calls(config)
         self.new: list[Entry] = []
         # Where the outputs of an old call are now, if not at the same call of the layer of its new name.
-        self.moved: dict[tuple[str, int], New] = {}
+        self.moved: dict[tuple[str, int], Any] = {}
         # The old call that a new operation computes, where it computes one only.
         self.called: dict[str, tuple[str, int | None]] = {}
-        self.emitter = functions.Emitter(self.names, self.new)
 
     def entry(self) -> Entry:
         of: dict[str, tuple[str, int | None]] = {}
@@ -197,8 +199,7 @@ class _Functional:
             key: _single(self._end(read_ends(self.config.get(key), self.first, key)))
             for key in ("input_layers", "output_layers")
         }
-        now = {call: tuple(self._resolve(Old(*call, 0))) for call in self._calls()}
-        self.account.origins[self.account.path] = Origin(now, of)
+        self.account.origins[self.account.path] = Origin(dict(self._now()), of)
         trainable = self.config.get("trainable", True) is not False
         return {
             "module": "keras.src.models.functional",
@@ -208,12 +209,15 @@ class _Functional:
             "name": self.name,
         }
 
-    def _calls(self) -> Iterator[tuple[str, int]]:
-        """Every call of the old model whose result is a tensor of the new one."""
+    def _now(self) -> Iterator[tuple[tuple[str, int], New]]:
+        """The first output of every old call that is a tensor of the new model."""
         for entry in self.old:
             count = len(entry.get("inbound_nodes", [])) or entry.get("class_name") == "InputLayer"
             for number in range(count):
-                yield layer_name(entry), number
+                call = (layer_name(entry), number)
+                if isinstance(self.moved.get(call, Old(*call, 0)), (Old, New)):
+                    with contextlib.suppress(UnsupportedError):
+                        yield call, self._resolve(Old(*call, 0))
 
     def _layer(self, entry: Entry) -> None:
         old_name = layer_name(entry)
@@ -225,11 +229,12 @@ class _Functional:
         if entry.get("class_name") == "InputLayer":
             self.new.append({**input_layer(entry, name), "inbound_nodes": []})
             return
-        calls = [read_call(node, old_name, self.first) for node in inbound]
         if functions.is_function(entry):
-            for number, call in enumerate(calls):
+            for number, node in enumerate(inbound):
+                call = read_call(node, old_name, self.first, as_it_is=True)
                 self._function(entry, old_name, name, number, call, account)
             return
+        calls = [read_call(node, old_name, self.first) for node in inbound]
         chain = self.translator.layer(entry, name, self.names, account, self.depth + 1)
         chain[0]["inbound_nodes"] = [arguments(entry, call) for call in calls]
         for before, after in itertools.pairwise(chain):
@@ -239,10 +244,11 @@ class _Functional:
     def _function(
         self, entry: Entry, old_name: str, name: str, number: int, call: Call, account: Account
     ) -> None:
-        emitter = self.emitter.at(name)
         start = len(self.new)
+        emitter = functions.Emitter(self.names, self.new, name, number)
+        known = Call(_mapped(self._known, call.first), _mapped(self._known, call.kwargs))
         try:
-            self.moved[old_name, number] = functions.translated(entry, call, emitter)
+            self.moved[old_name, number] = functions.translated(entry, known, emitter)
         except Untranslatable as refused:
             emitter.undo()
             account.refuse(refused.construct, refused.reason)
@@ -254,15 +260,27 @@ class _Functional:
             account.remark(functions.title(entry), emitter.became())
         self.called.update({new["name"]: (old_name, number) for new in self.new[start:]})
 
-    def _resolve(self, leaf: Any) -> Any:
-        if not isinstance(leaf, Old):
+    def _known(self, leaf: Any) -> Any:
+        """What stands for a tensor already: shapes, and the results of functions."""
+        moved = self.moved.get((leaf.layer, leaf.call)) if isinstance(leaf, Old) else None
+        if moved is None or (isinstance(moved, (Old, New)) and leaf.output):
             return leaf
-        if leaf.layer not in self.names.new:
-            raise BadFileError(f"a call takes a tensor of {shown(leaf.layer)!r}, which is not there")
-        moved = self.moved.get((leaf.layer, leaf.call))
-        if moved is None:
-            return New(self.names.new[leaf.layer], leaf.call, leaf.output)
-        return New(moved.layer, moved.call, moved.output + leaf.output)
+        return moved.output(leaf.output) if isinstance(moved, functions.Shape) else moved
+
+    def _resolve(self, leaf: Any) -> New:
+        """The tensor of the new model. Raises BadFileError where it comes from nowhere."""
+        seen = 0
+        while isinstance(leaf, Old):
+            if leaf.layer not in self.names.new:
+                raise BadFileError(f"a call takes a tensor of {shown(leaf.layer)!r}, which is not there")
+            moved = self.moved.get((leaf.layer, leaf.call))
+            seen += 1
+            if moved is None or seen > len(self.moved) + 1:
+                return New(self.names.new[leaf.layer], leaf.call, leaf.output)
+            if not isinstance(moved, (Old, New)):
+                raise UnsupportedError(f"a shape that {shown(leaf.layer)!r} computes goes into the model")
+            leaf = moved._replace(output=moved.output + leaf.output)
+        return leaf  # type: ignore[no-any-return]
 
     def _call(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:
         return {
@@ -319,15 +337,10 @@ def arguments(entry: Entry, call: Call) -> tuple[tuple[Any, ...], dict[str, Any]
 def input_layer(entry: Entry, name: str) -> Entry:
     config = _mapping(entry.get("config"))
     shape = config.get("batch_input_shape", config.get("batch_shape"))
+    dtype = config.get("dtype") or config.get("input_dtype") or "float32"
     if not isinstance(shape, list):
         raise BadFileError(f"the input {shown(name)!r} has no shape")
-    return _input(
-        name,
-        shape,
-        config.get("dtype") or "float32",
-        config.get("sparse") is True,
-        config.get("ragged") is True,
-    )
+    return _input(name, shape, dtype, config.get("sparse") is True, config.get("ragged") is True)
 
 
 def _input(name: str, shape: list[Any], dtype: Any, sparse: bool = False, ragged: bool = False) -> Entry:

@@ -77,17 +77,17 @@ def _references(config: dict[str, Any]) -> Iterator[tuple[str, int]]:
             waiting.extend(item)
 
 
-def read_call(node: Any, name: str, first: dict[str, int]) -> Call:
+def read_call(node: Any, name: str, first: dict[str, int], as_it_is: bool = False) -> Call:
     """One item of ``inbound_nodes``. Raises BadFileError where it is malformed.
 
     A list of one reference is the reference itself: Keras 2 writes both alike, except for functions of TensorFlow,
-    whose first argument it keeps as it is (``_preserve_input_structure_in_config``).
+    whose first argument stands ``as_it_is`` (``_preserve_input_structure_in_config``).
     """
     kwargs: dict[str, Any] = {}
     if isinstance(node, dict) and "args" in node and "kwargs" in node:
         raise UnsupportedError(f"a call of {shown(name)!r} has the form of Keras 3 beside those of Keras 2")
     value = _structure(node, name, first, kwargs, 0)
-    if isinstance(value, list) and len(value) == 1:
+    if isinstance(value, list) and len(value) == 1 and not as_it_is:
         value = value[0]
     return Call(value, kwargs)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import tf_keras
@@ -13,7 +13,7 @@ L = tf_keras.layers
 class Case(NamedTuple):
     build: Callable[[], Any]
     drop: tuple[str, ...]
-    at: dict[str, str] = {}
+    at: Mapping[str, str] | None = None
 
 
 def _gate(x: Any, name: str, expand: str = "") -> Any:

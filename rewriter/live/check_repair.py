@@ -132,13 +132,20 @@ def _save(model: Any, path: str) -> None:
 
 
 def prover_of(file: Saved) -> Prover:
-    """What proves a file that was made of a model in memory: this process, which has its classes."""
+    """What proves a file that was made of a model in memory: this process, which has its classes.
+
+    The proof runs Keras 3. What runs files of another form, runs in a process of its own, without those classes.
+    """
 
     def prove(request: Any) -> dict[str, Any]:
-        if file.library.legacy:
-            return {"skipped": "nothing here runs models of Keras 2"}
-        with file.known():
-            return in_process(request, file.names.objects, safe_mode=False)
+        if not file.library.legacy:
+            with file.known():
+                return in_process(request, file.names.objects, safe_mode=False)
+        if file.names.objects:
+            return {"skipped": "it has classes or functions that only this process has"}
+        from ..proof import in_child
+
+        return in_child(request)
 
     return prove
 
