@@ -112,7 +112,9 @@ class Older:
         stated = self.original.get("keras_version")
         version = self.version or (stated if isinstance(stated, str) else "")
         if version.split(".")[0] in ("0", "1") or (not version and keras_1.looks_like(self.original)):
-            raise UnsupportedError("saved by Keras 1, whose form is not written: name a .keras file to write")
+            raise UnsupportedError(
+                "saved by Keras 1, whose form is not written: convert it to Keras 3 first (rewriter convert)"
+            )
         return written(self.original, self.origins, self.saved, self.graph, version)
 
 

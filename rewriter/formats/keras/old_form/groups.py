@@ -1,8 +1,8 @@
-"""The groups of a weights file of Keras 2.13 to 2.15 before and after a change.
+"""The groups of a weights file of Keras 2.14 and 2.15 before and after a change.
 
 They are numbered by class in the order of ``model.layers``, as in Keras 3; functions of TensorFlow are layers among
-them. Source: ``_save_container_state`` of ``tf_keras/src/saving/saving_lib.py`` 2.21. In Keras 2.12 the container has
-another name, and another numbering.
+them. Source: ``_save_container_state`` of ``tf_keras/src/saving/saving_lib.py`` 2.21. In Keras 2.12 and 2.13 the container
+has another name, and another numbering.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ def moves(index: Hdf5Index, before: Json, after: Json, version: str) -> list[Mov
     """
     if "layers" not in index:
         raise UnsupportedError(
-            "the weights are not numbered as by Keras 2.13 and newer: load the model with Keras 2 and save it as .h5"
+            "the weights are numbered as by Keras 2.12 and 2.13: convert it to Keras 3 first (rewriter convert)"
         )
     found = list(_moves(index, before, after, "", version))
     _check_optimizer(index, before, after, version)

@@ -207,7 +207,7 @@ class _Functional:
         if not found:
             raise UnsupportedError(
                 f"{shown(ref.node)!r} is only a part of {shown(self._of(node)[0])!r} in the form of Keras 2: "
-                "name a .keras file to write"
+                "convert it to Keras 3 first (rewriter convert)"
             )
         own = self._of(node)
         return self._renumbered(next((old for old in found if (old.layer, old.call) == own), found[0]))
@@ -282,7 +282,7 @@ class _Functional:
         if len(after) != asked.count(before) or several or (turned and not commutes):
             raise UnsupportedError(
                 f"it is not certain which argument of {shown(name)!r} in the form of Keras 2 changes: "
-                "name a .keras file to write"
+                "convert it to Keras 3 first (rewriter convert)"
             )
 
     def _check_literals(self) -> None:
@@ -290,7 +290,7 @@ class _Functional:
             new = self.graph.nodes.get(name)
             if new is not None and name not in self.inserted and _literals(node) != _literals(new):
                 raise UnsupportedError(
-                    f"a number that {shown(name)!r} takes changes its shape: name a .keras file to write"
+                    f"a number that {shown(name)!r} takes changes its shape: convert it to Keras 3 first (rewriter convert)"
                 )
 
     def _below_changes(self) -> set[str]:

@@ -1,10 +1,11 @@
-"""Valid models of Keras 2, each with the layers that are taken out to break it."""
+"""Valid models of Keras 2, each with the layers that are taken out, and the classes that are others, to break it."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
+import tensorflow as tf
 import tf_keras
 
 L = tf_keras.layers
@@ -14,6 +15,7 @@ class Case(NamedTuple):
     build: Callable[[], Any]
     drop: tuple[str, ...]
     at: Mapping[str, str] | None = None
+    swap: Mapping[str, str] | None = None
 
 
 def _gate(x: Any, name: str, expand: str = "") -> Any:
@@ -51,12 +53,12 @@ def two_gates() -> Any:
 def order_changes() -> Any:
     """Taking the Reshape out moves one of two Dense layers of equal shape in front of the other."""
     image = L.Input((6, 7, 11), name="image")
-    vector = L.Input((9,), name="vector")
+    vector = L.Input((6,), name="vector")
     rows = L.GlobalAveragePooling2D(name="rows")(L.Permute((3, 2, 1), name="turn")(image))
     g = L.Dense(6, name="gate_dense")(rows)
     y = L.Multiply(name="scale")([image, L.Reshape((6, 1, 1), name="expand")(g)])
     z = L.GlobalAveragePooling2D(name="pool")(y)
-    other = L.Dense(11, name="other_dense")(vector)
+    other = L.Dense(6, name="other_dense")(vector)
     other = L.Dense(6, name="other_narrow")(L.Activation("tanh", name="other_tanh")(other))
     last = L.Concatenate(name="join")([z, L.Activation("tanh", name="last_tanh")(other)])
     return tf_keras.Model([image, vector], [last, L.Dense(6, name="tail")(other)])
@@ -66,7 +68,7 @@ def nested() -> Any:
     """The gate in a model inside, whose Dense layers change places."""
     inner = order_changes()
     inner = tf_keras.Model(inner.inputs, inner.outputs[0], name="inner")
-    image, vector = L.Input((6, 7, 11), name="x"), L.Input((9,), name="v")
+    image, vector = L.Input((6, 7, 11), name="x"), L.Input((6,), name="v")
     y = inner([L.Conv2D(11, 1, name="conv")(image), vector])
     return tf_keras.Model([image, vector], L.Dense(3, name="head")(y))
 
@@ -166,6 +168,37 @@ def mixed() -> Any:
         tf_keras.mixed_precision.set_global_policy(before)
 
 
+def operator() -> Any:
+    """The gate multiplied by ``*``, among functions of which some are several operations in Keras 3."""
+    image = L.Input((6, 7, 5), name="image")
+    x = tf.nn.relu(L.Conv2D(11, 3, padding="same", name="conv")(image))
+    g = tf.clip_by_value(_gate(x, "gate", "expand"), 0.2, 0.8)
+    y = tf.clip_by_value(x * g, -1.0, 1.0)
+    return tf_keras.Model(image, [L.Dense(4, name="head")(y), L.Dense(4, name="side")(x)])
+
+
+def operator_direct() -> Any:
+    """The gate multiplied by ``*`` right after the Reshape."""
+    image = L.Input((6, 7, 5), name="image")
+    x = L.Conv2D(11, 3, padding="same", name="conv")(image)
+    y = _gate(x, "gate", "expand") * tf.identity(x)
+    return tf_keras.Model(image, L.Dense(4, name="head")(tf.identity(y) + 1.0))
+
+
+def product() -> Any:
+    """Rows of weights times values."""
+    a, v = L.Input((5, 6), name="a"), L.Input((6, 7), name="v")
+    y = L.Dot(axes=(2, 1), name="mix")([L.Dense(6, name="weights")(a), L.Dense(7, name="values")(v)])
+    return tf_keras.Model([a, v], [y, L.Dense(3, name="head")(y)])
+
+
+def product_of_images() -> Any:
+    """A product of matrices for each channel, which no layer computes."""
+    a, v = L.Input((4, 5, 6), name="a"), L.Input((4, 6, 7), name="v")
+    y = tf.linalg.matmul(L.Dense(6, name="weights")(a), L.Dense(7, name="values")(v))
+    return tf_keras.Model([a, v], [y, L.Dense(3, name="head")(y)])
+
+
 CASES = {
     "se": Case(se, ("gate_expand",)),
     "two_gates": Case(two_gates, ("a_expand", "b_expand")),
@@ -183,4 +216,13 @@ CASES = {
     "sequential": Case(sequential, ("expand",)),
     "function_beside": Case(function_beside, ("gate_expand",)),
     "mixed": Case(mixed, ("gate_expand",)),
+    "operator": Case(operator, ("expand",)),
+    "operator_direct": Case(operator_direct, ("expand",)),
+    "product": Case(product, (), {"mix": "b i j, b j k -> b i k"}, {"Dot": "Multiply"}),
+    "product_of_images": Case(
+        product_of_images,
+        (),
+        {"tf.linalg.matmul": "b c i j, b c j k -> b c i k"},
+        {"linalg.matmul": "math.multiply"},
+    ),
 }

@@ -58,7 +58,7 @@ def weight_order(
     if old != filled or sorted(new) != sorted(filled):
         raise UnsupportedError(
             "the weights are not in the order in which Keras gives them to the layers of the model: "
-            "name a .keras file to write"
+            "convert it to Keras 3 first (rewriter convert)"
         )
     entries = [{layer_name(entry): entry for entry in layers_of(side["config"])} for side in (before, after)]
     places = {name: [named_places(side[name], version) for side in entries] for name in filled}
@@ -89,7 +89,7 @@ def _check_inside(entry: Json) -> None:
         if [name for name in listed if name in set(order)] != order:
             raise UnsupportedError(
                 f"the layers of {shown(layer_name(entry))!r} are not in the order in which Keras has them: "
-                "name a .keras file to write"
+                "convert it to Keras 3 first (rewriter convert)"
             )
         for layer in layers_of(config):
             _check_inside(layer)
@@ -162,5 +162,5 @@ def _without(name: tuple[str, ...], path: tuple[str, ...]) -> tuple[str, ...] | 
 def _lost(reason: str) -> UnsupportedError:
     return UnsupportedError(
         "the inserted layers change the order of the model's weights, the optimizer's state cannot be kept: "
-        f"{reason}; save the model without it (include_optimizer=False), or name a .keras file to write"
+        f"{reason}; save the model without it (include_optimizer=False), or convert it to Keras 3 first (rewriter convert)"
     )
