@@ -41,7 +41,7 @@ def _layer(entry: Json, path: Path, found: dict[Path, Inference]) -> Json:
 
 
 def _held(entry: Json, path: Path, found: dict[Path, Inference]) -> Json:
-    """The entry with the model that a wrapper holds filled too: its path is that of the wrapper's model and its name."""
+    """The entry with the model that a wrapper holds filled too. The wrapper's name is not in that one's path."""
     config = entry.get("config")
     held = config.get("layer") if isinstance(config, dict) else None
     if not isinstance(config, dict) or not isinstance(held, dict) or "config" not in held:

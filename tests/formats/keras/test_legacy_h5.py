@@ -124,7 +124,7 @@ def test_another_order_of_layers(library: str, tmp_path: Path) -> None:
     np.testing.assert_array_equal(results[1], wanted)
     assert list(LegacyH5(tmp_path / "1.h5").layers) == order
     identical(path, tmp_path / "1.h5", but={("", "model_config"), ("model_weights", "layer_names")})
-    with pytest.raises(ValueError, match="names of the layers"):
+    with pytest.raises(ValueError, match="names of the layer"):
         legacy.write(tmp_path / "no.h5", model_config=config, layer_order=order[1:])
     assert not (tmp_path / "no.h5").exists()
 

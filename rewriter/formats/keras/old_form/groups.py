@@ -1,8 +1,8 @@
 """The groups of a weights file of Keras 2.14 and 2.15 before and after a change.
 
 They are numbered by class in the order of ``model.layers``, as in Keras 3; functions of TensorFlow are layers among
-them. Source: ``_save_container_state`` of ``tf_keras/src/saving/saving_lib.py`` 2.21. In Keras 2.12 and 2.13 the container
-has another name, and another numbering.
+them. Source: ``_save_container_state`` of ``tf_keras/src/saving/saving_lib.py`` 2.21. In Keras 2.12 and 2.13 the
+container has another name, and another numbering.
 """
 
 from __future__ import annotations
@@ -71,7 +71,13 @@ def _config(entry: Json) -> Json:
 def _groups(entry: Json) -> dict[str, str]:
     """The group of each layer of a model by the layer's name."""
     classes = {layer_name(layer): str(layer.get("class_name")) for layer in layers_of(entry["config"])}
-    names = [name for name in model_order(entry["config"]) if not _is_input(entry, classes[name])]
+    order = model_order(entry["config"])
+    if order != [name for name in classes if name in set(order)]:
+        raise UnsupportedError(
+            f"the layers of {shown(layer_name(entry))!r} are not in the order in which Keras has them: "
+            "convert it to Keras 3 first (rewriter convert)"
+        )
+    names = [name for name in order if not _is_input(entry, classes[name])]
     return dict(zip(names, _numbered(classes[name] for name in names), strict=True))
 
 

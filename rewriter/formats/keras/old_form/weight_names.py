@@ -162,5 +162,6 @@ def _without(name: tuple[str, ...], path: tuple[str, ...]) -> tuple[str, ...] | 
 def _lost(reason: str) -> UnsupportedError:
     return UnsupportedError(
         "the inserted layers change the order of the model's weights, the optimizer's state cannot be kept: "
-        f"{reason}; save the model without it (include_optimizer=False), or convert it to Keras 3 first (rewriter convert)"
+        f"{reason}; save the model without it (include_optimizer=False), or convert it to Keras 3 first "
+        "(rewriter convert)"
     )

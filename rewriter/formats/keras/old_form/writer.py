@@ -290,7 +290,7 @@ class _Functional:
             new = self.graph.nodes.get(name)
             if new is not None and name not in self.inserted and _literals(node) != _literals(new):
                 raise UnsupportedError(
-                    f"a number that {shown(name)!r} takes changes its shape: convert it to Keras 3 first (rewriter convert)"
+                    f"a constant of {shown(name)!r} changes its shape: convert it to Keras 3 first (rewriter convert)"
                 )
 
     def _below_changes(self) -> set[str]:

@@ -19,7 +19,6 @@ from tests.formats.keras.old_form.broken import Larger, broken, load, rebuilt, r
 from tests.formats.keras.old_form.models import CASES
 from tests.formats.keras.upgrade.oracle import inputs_for, outputs, randomized
 
-
 # A configuration alone has the form that it has in an archive.
 TRIED = [
     *itertools.product(CASES, (".h5", ".keras")),

@@ -17,8 +17,7 @@ import numpy as np
 
 from rewriter.formats.keras import upgrade
 from rewriter.formats.keras.upgrade import Upgraded
-from rewriter.formats.variables import StoredVariable
-from rewriter.formats.variables import Variable
+from rewriter.formats.variables import StoredVariable, Variable
 
 TOLERANCE = 1e-4
 
