@@ -5,6 +5,7 @@ Source: ``functional.py`` and ``sequential.py`` of Keras 1.2, 2.2 and tf_keras 2
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 from collections.abc import Iterator
 from typing import Any
@@ -167,9 +168,6 @@ class _Translator:
         return _Functional(self, config, name, account, depth).entry()
 
 
-_SAME = New("", 0, 0)  # a call that is where it was
-
-
 class _Functional:
     """One functional model: old calls in, new entries with their calls out."""
 
@@ -215,8 +213,7 @@ class _Functional:
             key: _single(self._end(read_ends(self.config.get(key), self.first, key)))
             for key in ("input_layers", "output_layers")
         }
-        now = {call: self._resolve(Old(*call, 0)) for call in self._calls()}
-        self.account.origins[self.account.path] = Origin({call: (*ref,) for call, ref in now.items()}, of)
+        self.account.origins[self.account.path] = Origin(dict(self._now()), of)
         trainable = self.config.get("trainable", True) is not False
         return {
             "module": "keras.src.models.functional",
@@ -226,12 +223,15 @@ class _Functional:
             "name": self.name,
         }
 
-    def _calls(self) -> Iterator[tuple[str, int]]:
-        """Every call of the old model whose result is a tensor of the new one."""
+    def _now(self) -> Iterator[tuple[tuple[str, int], New]]:
+        """The first output of every old call that is a tensor of the new model."""
         for entry in self.old:
             count = len(entry.get("inbound_nodes", [])) or entry.get("class_name") == "InputLayer"
-            calls = ((layer_name(entry), number) for number in range(count))
-            yield from (call for call in calls if isinstance(self.moved.get(call, _SAME), (Old, New)))
+            for number in range(count):
+                call = (layer_name(entry), number)
+                if isinstance(self.moved.get(call, Old(*call, 0)), (Old, New)):
+                    with contextlib.suppress(UnsupportedError):
+                        yield call, self._resolve(Old(*call, 0))
 
     def _layer(self, entry: Entry) -> None:
         old_name = layer_name(entry)
@@ -272,9 +272,9 @@ class _Functional:
     def _function(
         self, entry: Entry, old_name: str, name: str, number: int, call: Call, account: Account
     ) -> None:
+        start = len(self.new)
         emitter = functions.Emitter(self.names, self.new, name, number)
         known = Call(_mapped(self._known, call.first), _mapped(self._known, call.kwargs))
-        start = len(self.new)
         try:
             self.moved[old_name, number] = functions.translated(entry, known, emitter)
         except Untranslatable as refused:
