@@ -454,7 +454,8 @@ def is_model(entry: Entry) -> bool:
 def has_new_calls(config: dict[str, Any]) -> bool:
     """Whether a functional model writes its calls as Keras 3 does."""
     entries = (entry for entry in config["layers"] if isinstance(entry, dict))
-    calls = (call for entry in entries for call in entry.get("inbound_nodes") or ())
+    nodes = (entry.get("inbound_nodes") for entry in entries)
+    calls = (call for listed in nodes if isinstance(listed, list) for call in listed)
     return any(isinstance(call, dict) and "args" in call for call in calls)
 
 

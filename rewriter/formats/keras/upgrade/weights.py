@@ -180,8 +180,11 @@ class Reader:
         config: Any = entry.get("config")
         class_name = entry.get("class_name")
         if class_name == "Bidirectional":
-            backward = config.get("backward_layer") or config["layer"]
-            return [(config["layer"], f"{path}forward_layer/"), (backward, f"{path}backward_layer/")]
+            forward = config.get("layer")
+            backward = config.get("backward_layer") or forward
+            if not isinstance(forward, dict) or not isinstance(backward, dict):
+                raise BadFileError("a Bidirectional has no layer")
+            return [(forward, f"{path}forward_layer/"), (backward, f"{path}backward_layer/")]
         if class_name in ("TimeDistributed", "SpectralNormalization") and isinstance(
             config.get("layer"), dict
         ):
