@@ -1,10 +1,11 @@
 """rewriter: finds the multiplies of a saved Keras model whose operands do not fit, and repairs them."""
 
-from .api import check, export_onnx, repair, shapes, suggest
+from .api import check, convert, export_onnx, repair, repaired, repairing, shapes, suggest
 from .errors import (
     BadFileError,
     OutputError,
     RewriterError,
+    UndecidedError,
     UnsupportedError,
     UsageError,
     VerificationError,
@@ -15,13 +16,17 @@ __all__ = [
     "BadFileError",
     "OutputError",
     "RewriterError",
+    "UndecidedError",
     "UnsupportedError",
     "UsageError",
     "VerificationError",
     "__version__",
     "check",
+    "convert",
     "export_onnx",
     "repair",
+    "repaired",
+    "repairing",
     "shapes",
     "suggest",
 ]

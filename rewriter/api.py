@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import replace
+from functools import partial
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
-from .errors import RewriterError, UsageError
+from .errors import RewriterError, UndecidedError, UsageError, shown
 from .ir.graph import Graph, path_text
 from .passes.analysis import Analysis, analyse
 from .passes.candidate import Candidate
@@ -20,7 +22,17 @@ from .passes.sites import DEFAULT_OPS, Site, families
 from .passes.suggest import Suggestion, parse_shape
 from .passes.suggest import suggest as suggest_shapes
 from .passes.verdicts import verdicts
-from .requests import Path, RepairRequest, check_files, check_mode, check_onnx, fits, is_model, wrong_suffix
+from .requests import (
+    Outputs,
+    Path,
+    RepairRequest,
+    check_files,
+    check_mode,
+    check_onnx,
+    is_model,
+    output_form,
+    sorted_outputs,
+)
 from .results import Explanation, Report, Result, Shapes
 from .rules.table import Family, Rule, builtin
 from .shapes import layers as _layers  # noqa: F401 - importing them fills the table of axis rules
@@ -28,9 +40,11 @@ from .shapes import ops as _ops  # noqa: F401
 from .shapes.infer import infer
 
 if TYPE_CHECKING:
+    from .conversion import Converted
     from .export.onnx import Exported
     from .formats.model_file import ModelFile
     from .passes.plan import Plan
+    from .passes.rewrite import Inserted
     from .proof import Prover
 
 
@@ -41,15 +55,21 @@ def check(
     ops: str = DEFAULT_OPS,
     rules: Path | None = None,
     plan: Path | None = None,
+    weights: Path | None = None,
 ) -> Report:
-    """Find the multiplies of a model whose operands do not fit. The model is not changed and no code of it runs.
+    """Find the multiplies of a model whose operands do not fit. The model is not changed.
+
+    No code of a file runs; of a model in memory only what saves it.
+    Of a subclassed model the functional and sequential models that it holds are looked at, under the names of
+    its attributes (``encoder/scale``); what its ``call`` does with them is reported as not analysed.
 
     Args:
-        model: a path, or a ``keras.Model``.
+        model: a path, or a model of Keras 3 or tf_keras.
         mode: ``safe`` chooses only what evidence decides, ``best`` the first-ranked candidate.
         ops: ``multiply`` looks at multiplies; ``all`` also at sums and their kin, contractions and Concatenate.
         rules: a TOML file with rules to add to the table.
         plan: a file to write the findings, candidates and choices to, for a person to edit and ``repair`` to apply.
+        weights: a file with the weights of a model that is a configuration alone.
 
     Raises:
         RewriterError: the model or an argument cannot be used.
@@ -57,9 +77,26 @@ def check(
     table = _table(rules)
     check_mode(mode)
     families(ops)
-    if plan is not None and is_model(model):
+    if not is_model(model):
+        return _check_file(model, table, mode, ops, rules, plan, weights)
+    if plan is not None:
         raise UsageError("a plan is for a model in a file: save the model first")
-    with _opened(model) as source:
+    from .live import check_model
+
+    return check_model(model, lambda path: _check_file(path, table, mode, ops, rules, None, None))
+
+
+def _check_file(
+    path: Path,
+    table: tuple[Rule, ...],
+    mode: str,
+    ops: str,
+    rules: Path | None,
+    plan: Path | None,
+    weights: Path | None,
+) -> Report:
+    """The report on a model in a file."""
+    with _opened(path, weights) as source:
         check_files(source, {"the rules file": rules}, {"the plan": plan})
         nodes = sum(1 for _ in source.graph.walk())  # before nodes are inserted
         source.load_weights()
@@ -71,7 +108,7 @@ def check(
 
         outcome = rehearse(source.graph, table, source.spell, mode, ops, see)
         report = Report(
-            _name(model, source),
+            source.path,
             source.format,
             nodes,
             _multiplies(outcome.before),
@@ -99,13 +136,16 @@ def repair(
     rules: Path | None = None,
     plan: Path | None = None,
     dry_run: bool = False,
+    weights: Path | None = None,
 ) -> Result:
     """Repair a model and write it.
 
     Args:
-        model: a path, or a ``keras.Model``; with a model the result's ``model`` is the repaired one, weights and
-            compile state kept, and ``output`` may be left out.
-        output: the file to write, of the model's own format, or of ONNX where its name ends in ``.onnx``.
+        model: a path, or a model of Keras 3 or tf_keras, which stays as it is: the result's ``model`` is the repaired
+            one, weights and compile state kept, and ``output`` may be left out. Of a subclassed model the result's
+            ``parts`` are its repaired functional parts. One of tf_keras is written as a file of Keras 3.
+        output: the file to write, in the format that its name ends in: the model's own, another one in which Keras
+            keeps models, or ONNX.
         onnx: a file to write the repaired model to as ONNX as well: both files are written, or neither.
         at: what the user says of multiplies, ``{node: rule or equation}``.
         ops: what is repaired: ``multiply``, or ``all``, as in ``check``.
@@ -115,6 +155,7 @@ def repair(
             (``proof.in_process``). The written file is analysed again in any case.
         plan: a file that ``check`` wrote: the choices in it are applied, and nothing else.
         dry_run: write nothing; the result's ``changes`` say what would be other.
+        weights: a file with the weights of a model that is a configuration alone.
 
     Returns:
         The result; its ``output`` is None where something could not be decided, and then nothing was written.
@@ -122,7 +163,7 @@ def repair(
     Raises:
         RewriterError: the model or an argument cannot be used, or the repair failed its own proof.
     """
-    request = RepairRequest(output, onnx, at, mode, ops, explicit, verify, rules, plan, dry_run)
+    request = RepairRequest(output, onnx, at, mode, ops, explicit, verify, rules, plan, dry_run, weights)
     if is_model(model):
         return _repair_model(model, request)
     if output is None and onnx is None and not dry_run:
@@ -136,24 +177,35 @@ def _repair_model(model: Any, request: RepairRequest) -> Result:
 
     if request.plan is not None or request.dry_run:
         raise UsageError("a plan and a dry run are for a model in a file: save the model first")
-    output, onnx = request.output, request.onnx
-    if output is not None and not fits(output, "keras-v3"):
-        if onnx is not None or not fits(output, "onnx"):
-            raise wrong_suffix(output, "keras-v3")
-        output, onnx = None, output
+    output, onnx = sorted_outputs(request.output, request.onnx, "keras-v3")
+    if output is not None:
+        output_form(output, "keras-v3", True)
+    at = request.at or {}
 
-    def repaired(path: str, target: str, prover: Prover) -> Result:
-        verify = request.verify if request.verify is not None else prover
-        return _repair_file(path, replace(request, output=target, onnx=onnx, verify=verify))
+    def repair_file(
+        path: str, target: str, prover: Prover, then: Callable[[str], None], stated: Collection[str]
+    ) -> Result:
+        here = {node: text for node, text in at.items() if node in stated}
+        return _repair_file(path, replace(request, output=target, onnx=onnx, at=here), prover, then)
 
-    return repair_model(model, repaired, output)
+    return repair_model(model, repair_file, output, onnx, at)
 
 
-def _repair_file(path: Path, request: RepairRequest) -> Result:
-    """Repair a model in a file."""
+def _repair_file(
+    path: Path,
+    request: RepairRequest,
+    prover: Prover | None = None,
+    then: Callable[[str], None] = lambda path: None,
+) -> Result:
+    """Repair a model in a file.
+
+    Args:
+        prover: what proves it where the request does not say so itself; a process of its own without one.
+        then: is given the path of the proven file before anything has its name.
+    """
     table = _table(request.rules)
-    with _opened(path) as source:
-        own, onnx = request.outputs(source)
+    with _opened(path, request.weights) as source:
+        outputs = request.outputs(source)
         source.load_weights()
         nodes = sum(1 for _ in source.graph.walk())  # before nodes are inserted
         at, left, ops = request.at, None, request.ops
@@ -178,34 +230,43 @@ def _repair_file(path: Path, request: RepairRequest) -> Result:
             return result
         result.inserted = outcome.inserted
         if request.dry_run:
-            result.changes = _changes(source.path, source.graph)
+            result.changes = _changes(source.path, source.graph, request.weights)
             return result
 
         def look(graph: Graph) -> Analysis:
             return analyse(graph, table, request.mode, ops)
 
-        _write(source, own, onnx, outcome, look, request.verify, result)
+        _write(source, outputs, outcome, look, _prover(request, prover), request.verify, result, then)
     return result
+
+
+def _prover(request: RepairRequest, prover: Prover | None) -> Prover | None:
+    from .proof import in_child
+
+    if request.verify is False:
+        return None
+    return request.verify if callable(request.verify) else prover or in_child
 
 
 def _write(
     source: ModelFile,
-    own: Path | None,
-    onnx: Path | None,
+    outputs: Outputs,
     outcome: Outcome,
     look: Callable[[Graph], Analysis],
+    prover: Prover | None,
     verify: bool | Prover | None,
     result: Result,
+    then: Callable[[str], None],
 ) -> None:
     """Write a repaired model in its own format, as ONNX, or both: all of it, or nothing."""
-    from .proof import in_child, proven
+    from .proof import proven
 
+    own, form, onnx = outputs
     target = own if own is not None else onnx
     assert target is not None
-    prover = verify if callable(verify) else None if verify is False else in_child
     with ExitStack() as stack:
         path, result.verified = stack.enter_context(
-            proven(source, target, outcome, look, prover, verify is True, own is not None)
+            proven(source, target, form, outcome, look, prover, verify is True, own is not None)
         )
         if onnx is not None:
             from .export.onnx import Options, exporting
@@ -219,32 +280,43 @@ def _write(
                     exporting(repaired, onnx, options, {"rules": applied} if applied else {})
                 )
             result.onnx, result.onnx_verified = exported.path, exported.verified
+        then(path)
     result.output = os.fspath(target)
 
 
-def shapes(model: Any) -> Shapes:
-    """Axes of every tensor of a model. Raises RewriterError where it cannot be read."""
-    with _opened(model) as source:
+def shapes(model: Any, *, weights: Path | None = None) -> Shapes:
+    """Axes of every tensor of a model. Raises RewriterError where it cannot be read.
+
+    Args:
+        weights: a file with the weights of a model that is a configuration alone.
+    """
+    with _opened(model, weights) as source:
         try:
-            weights = source.parameter_counts()
+            counts = source.parameter_counts()
         except RewriterError:
-            weights = None  # shapes does not need them; repair says what is wrong with them
-        return Shapes(_name(model, source), infer(source.graph), weights)
+            counts = None  # shapes does not need them; repair says what is wrong with them
+        return Shapes(_name(model, source), infer(source.graph), counts)
 
 
 def explain(
-    model: Any, node: str | None = None, *, ops: str = DEFAULT_OPS, rules: Path | None = None
+    model: Any,
+    node: str | None = None,
+    *,
+    ops: str = DEFAULT_OPS,
+    rules: Path | None = None,
+    weights: Path | None = None,
 ) -> Explanation:
     """Why each rule fits a node of a model or not, or what is known of all its multiplies.
 
     Args:
         node: the name of a multiply (with ``ops="all"`` of a sum, a contraction or a join too).
+        weights: a file with the weights of a model that is a configuration alone.
 
     Raises:
         RewriterError: the model or an argument cannot be used.
     """
     table = _table(rules)
-    with _opened(model) as source:
+    with _opened(model, weights) as source:
         source.load_weights()
         return Explanation(_name(model, source), analyse(source.graph, table, ops=ops), node)
 
@@ -263,28 +335,137 @@ def suggest(
     return suggest_shapes(pair[0], pair[1], _table(rules), op, layout)
 
 
-def export_onnx(model: Any, output: Path, *, rules: Sequence[str] = (), **options: Any) -> Exported:
+def export_onnx(
+    model: Any,
+    output: Path,
+    *,
+    rules: Sequence[str] = (),
+    repair: bool = False,
+    at: Mapping[str, str] | None = None,
+    weights: Path | None = None,
+    **options: Any,
+) -> Exported:
     """Write a model as ONNX.
 
     Args:
-        model: a path, or a ``keras.Model``.
+        model: a path, or a model of Keras 3 or tf_keras.
         rules: what was applied to it before, for the file's metadata.
+        repair: repair it first, as ``repair`` does; what is right stays as it is.
+        at: what is meant at multiplies, for the repair.
+        weights: a file with the weights of a model that is a configuration alone.
         options: the fields of ``export.onnx.Options``: ``opset``, ``batch``, ``external_data`` …
 
     Raises:
         UnsupportedError: a part of the model has no ONNX form; it is named, with the reason. Nothing is written.
+        UndecidedError: it was to be repaired, and something has to be decided by a person. Nothing is written.
         VerificationError: it was compared with Keras (``verify``), and differs. Nothing is written.
         RewriterError: the model or an option cannot be used, or the output cannot be written.
     """
     from .export.onnx import Options, export
 
+    if at and not repair:
+        raise UsageError("what is meant at a multiply (at) is for a repair: repair=True")
     asked = Options(**options)
-    with _opened(model) as source:
+    with ExitStack() as stack:
+        path, prover = stack.enter_context(_file(model, hdf5=repair))
+        source = stack.enter_context(_opened(path, weights))
         check_onnx(output, source)
         beside = f"{os.fspath(output)}.data" if asked.external_data else None
         check_files(source, {}, {"the output": output, "the file of its weights": beside})
+        applied = list(rules)
+        if repair:
+            fixed, changes = stack.enter_context(_repaired_beside(path, weights, source.format, at, prover))
+            applied += sorted({change.rule for change in changes})
+            source = stack.enter_context(_opened(fixed))
         source.load_weights()
-        return export(source, output, asked, {"rules": ",".join(rules)} if rules else {})
+        return export(source, output, asked, {"rules": ",".join(applied)} if applied else {})
+
+
+@contextmanager
+def _repaired_beside(
+    path: Path, weights: Path | None, form: str, at: Mapping[str, str] | None, prover: Prover | None
+) -> Iterator[tuple[str, list[Inserted]]]:
+    """A temporary file with the repaired model of a file, and what was inserted."""
+    from .formats.registry import format_of
+
+    with TemporaryDirectory(prefix="rewriter-") as directory:
+        own = format_of(form)
+        suffix = own.suffix if weights is None and not own.translated else ".keras"
+        fixed = os.path.join(directory, f"repaired{suffix}")
+        result = _repair_file(path, RepairRequest(fixed, at=at, weights=weights), prover)
+        if result.output is None:
+            raise UndecidedError(result.undecided)
+        yield fixed, result.inserted
+
+
+def repaired(model: Any, **options: Any) -> Any:
+    """A model in memory with its multiplies repaired, for an export script: ``rewriter.repaired(model).export(path)``.
+
+    The model that is given stays as it is; the result is a new one with its weights and compile state.
+
+    Args:
+        model: a functional or sequential model of Keras 3 or tf_keras.
+        options: those of ``repair``: ``at``, ``mode``, ``ops``, ``explicit``, ``verify``, ``rules``, and ``output`` and
+            ``onnx`` to write it too.
+
+    Raises:
+        UndecidedError: something has to be decided by a person; nothing was written.
+        UnsupportedError: it is a subclassed model, or one that cannot be saved.
+        RewriterError: as ``repair``.
+    """
+    from . import live
+
+    return live.repaired(model, partial(repair, **options)).model
+
+
+def repairing(model: Any, **options: Any) -> AbstractContextManager[list[Result]]:
+    """A block in which ``model.save`` and ``model.export`` write the model repaired.
+
+        with rewriter.repairing(model):
+            export_script(model)
+
+    It is repaired when one of the two is called, as it is then; the model itself stays as it is. They are replaced on
+    this very object for the time of the block, for all threads. What saves a model in another way
+    (``keras.saving.save_model``, ``tf.saved_model.save``) is not covered: give it ``repaired(model)``.
+
+    Args:
+        model: a functional or sequential model of Keras 3 or tf_keras.
+        options: those of ``repair``: ``at``, ``mode``, ``ops``, ``explicit``, ``verify`` and ``rules``.
+
+    Returns:
+        A context manager. It gives a list, to which every such call adds the result of its repair.
+
+    Raises:
+        UsageError: it is no model of Keras.
+        UndecidedError: from ``save`` and ``export``: something has to be decided by a person; nothing was written.
+        RewriterError: from ``save`` and ``export``, as ``repair``.
+    """
+    from . import live
+
+    return live.repairing(model, partial(repair, **options))
+
+
+def convert(
+    model: Path, output: Path, *, weights: Path | None = None, verify: bool | None = None, **options: Any
+) -> Converted:
+    """Write a model in another format, or one of an older Keras as the newest reads it.
+
+    Args:
+        output: the file to write, in the format that its name ends in; that of a folder ends in "/".
+        weights: a file with the weights of a model that is a configuration alone.
+        verify: run both files on the same inputs and compare: None where that is possible here, True whatever it takes,
+            False not at all.
+        options: as of ``export_onnx``, where ONNX is written.
+
+    Raises:
+        UnsupportedError: a part of the model has no form there; it is named, with the reason. Nothing is written.
+        VerificationError: the two differ. Nothing is written.
+        RewriterError: the model or an argument cannot be used, or the output cannot be written.
+    """
+    from .conversion import convert as converted
+
+    with _opened(model, weights) as source:
+        return converted(source, output, verify, options)
 
 
 def _table(path: Path | None) -> tuple[Rule, ...]:
@@ -293,11 +474,11 @@ def _table(path: Path | None) -> tuple[Rule, ...]:
     return builtin() if path is None else (*builtin(), *load(path))
 
 
-def _changes(path: str, repaired: Graph) -> Changes:
+def _changes(path: str, repaired: Graph, weights: Path | None) -> Changes:
     """What the repair of a file's graph changed, against the graph as it is in the file."""
     from .formats.registry import open_model
 
-    with open_model(path) as source:
+    with open_model(path, weights) as source:
         source.load_weights()
         return changes(infer(source.graph), infer(repaired))
 
@@ -329,15 +510,28 @@ def _name(model: Any, source: ModelFile) -> str:
 
 
 @contextmanager
-def _opened(model: Any) -> Iterator[ModelFile]:
-    """The model's file; a ``keras.Model`` is saved to a temporary one."""
+def _opened(model: Any, weights: Path | None = None) -> Iterator[ModelFile]:
+    """The model's file; a model in memory is saved to a temporary one.
+
+    Raises:
+        UsageError: neither a path nor a model, or a model in memory with a file of weights.
+        UnsupportedError: a subclassed model, or one that cannot be saved.
+    """
     from .formats.registry import open_model
 
-    if is_model(model):
-        from .live import saved
+    with _file(model) as (path, _), open_model(path, weights) as source:
+        yield source
 
-        with saved(model) as path, open_model(path) as source:
-            yield source
-    else:
-        with open_model(model) as source:
-            yield source
+
+@contextmanager
+def _file(model: Any, hdf5: bool = False) -> Iterator[tuple[Path, Prover | None]]:
+    """The path of a model's file, and what proves what is made of it where a process of its own cannot."""
+    if is_model(model):
+        from .live import prover_of, saved
+
+        with saved(model, hdf5) as file:
+            yield file.path, prover_of(file)
+        return
+    if not isinstance(model, (str, os.PathLike)):
+        raise UsageError(f"{shown(type(model).__name__)!r} is neither a path nor a model of Keras")
+    yield model, None

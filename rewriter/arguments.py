@@ -48,6 +48,7 @@ def parser(run: Mapping[str, Run]) -> argparse.ArgumentParser:
     _mode(check)
     _ops(check)
     _user_rules(check)
+    _weights(check)
 
     repair = _command(commands, "repair", run, "insert what is missing and write the model")
     repair.add_argument("model", metavar="MODEL", help="a saved model")
@@ -55,7 +56,8 @@ def parser(run: Mapping[str, Run]) -> argparse.ArgumentParser:
         "-o",
         "--output",
         metavar="OUT",
-        help="the file to write, in the format that its name ends in: the model's own, or .onnx",
+        help="the file to write, in the format that its name ends in: the model's own, another form of a Keras\n"
+        "model (.keras), or .onnx",
     )
     repair.add_argument("--diff", action="store_true", help="show what would change, and write nothing")
     repair.add_argument("--onnx", metavar="FILE", help="write the repaired model as ONNX as well")
@@ -80,6 +82,7 @@ def parser(run: Mapping[str, Run]) -> argparse.ArgumentParser:
     )
     _format(repair, "repair")
     _user_rules(repair)
+    _weights(repair)
 
     explain = _command(
         commands, "explain", run, "show why each rule fits a multiply or not, or explain a rule"
@@ -90,6 +93,7 @@ def parser(run: Mapping[str, Run]) -> argparse.ArgumentParser:
     )
     _ops(explain)
     _user_rules(explain)
+    _weights(explain)
 
     shapes = _command(commands, "shapes", run, "list every node with its named axes")
     shapes.add_argument("models", metavar="MODEL", nargs="*", help="a saved model")
@@ -99,6 +103,7 @@ def parser(run: Mapping[str, Run]) -> argparse.ArgumentParser:
         help="list the layers and ops that have an axis rule, its proof, and whether ONNX can hold them",
     )
     _format(shapes, "shapes", "supported")
+    _weights(shapes)
 
     suggest = _command(commands, "suggest", run, "say what a product of two shapes can mean")
     for side in ("lhs", "rhs"):
@@ -118,9 +123,25 @@ def parser(run: Mapping[str, Run]) -> argparse.ArgumentParser:
     _format(rules, "rules")
     _user_rules(rules)
 
+    convert = _command(commands, "convert", run, "write a model in another format, or an old one for Keras 3")
+    convert.add_argument("model", metavar="MODEL", help="a saved model")
+    convert.add_argument(
+        "output",
+        metavar="OUT",
+        help="the file to write, in the format that its name ends in; a folder ends in /",
+    )
+    convert.add_argument(
+        "--verify",
+        action=argparse.BooleanOptionalAction,
+        help="run both models and compare: where that cannot be done, write nothing; --no-verify leaves it out",
+    )
+    _format(convert, "convert")
+    _weights(convert)
+
     export = _command(commands, "export", run, "write a model as ONNX")
     export.add_argument("model", metavar="MODEL", help="a saved model")
     export.add_argument("output", metavar="OUT.onnx", help="the file to write")
+    _weights(export)
     export.add_argument(
         "--opset", metavar="N", type=int, help="the version of the ONNX operator set (default: the newest)"
     )
@@ -175,6 +196,12 @@ def _ops(parser: _Parser) -> None:
         choices=_OPS,
         default=_OPS[0],
         help="what may be changed: multiply (default), or all: sums, Dot, matmul, einsum and Concatenate too",
+    )
+
+
+def _weights(parser: _Parser) -> None:
+    parser.add_argument(
+        "--weights", metavar="FILE", help="the weights of a model that is a configuration alone (JSON)"
     )
 
 

@@ -134,12 +134,15 @@ def _check(options: argparse.Namespace, console: Console) -> int:
     table, rules = _rules(options)
     if options.plan is not None and len(options.models) > 1:
         raise UsageError("--plan takes one model")
+    _one_for_weights(options)
     show = _reporter(options, console, table)
 
     def one(path: str) -> int:
         from .api import check
 
-        item = check(path, mode=options.mode, ops=options.ops, rules=rules, plan=options.plan)
+        item = check(
+            path, mode=options.mode, ops=options.ops, rules=rules, plan=options.plan, weights=options.weights
+        )
         show.check(item)
         return OK if item.clean else FOUND
 
@@ -170,6 +173,7 @@ def _repair(options: argparse.Namespace, console: Console) -> int:
             rules=rules,
             plan=options.plan,
             dry_run=options.diff,
+            weights=options.weights,
         )
         show.repair(item)
         return FOUND if item.undecided else OK
@@ -182,12 +186,13 @@ def _shapes(options: argparse.Namespace, console: Console) -> int:
         return _supported(options, console)
     if options.format == "markdown":
         raise UsageError("--format markdown is for --supported")
+    _one_for_weights(options)
     show = _reporter(options, console)
 
     def one(path: str) -> int:
         from .api import shapes
 
-        show.shapes(shapes(path))
+        show.shapes(shapes(path, weights=options.weights))
         return OK
 
     return _each(options.models, console, one, show)
@@ -217,7 +222,7 @@ def _explain(options: argparse.Namespace, console: Console) -> int:
     def one(path: str) -> int:
         from .api import explain
 
-        show.explain(explain(path, options.node, ops=options.ops, rules=rules))
+        show.explain(explain(path, options.node, ops=options.ops, rules=rules, weights=options.weights))
         return OK
 
     return _each([options.target], console, one, show)
@@ -238,6 +243,18 @@ def _list_rules(options: argparse.Namespace, console: Console) -> int:
     return OK
 
 
+def _convert(options: argparse.Namespace, console: Console) -> int:
+    show = _reporter(options, console)
+
+    def one(path: str) -> int:
+        from .api import convert
+
+        show.convert(convert(path, options.output, weights=options.weights, verify=options.verify))
+        return OK
+
+    return _each([options.model], console, one, show)
+
+
 def _export(options: argparse.Namespace, console: Console) -> int:
     show = _reporter(options, console)
 
@@ -253,6 +270,7 @@ def _export(options: argparse.Namespace, console: Console) -> int:
             "fp16",
             "fallback",
             "verify",
+            "weights",
         )
         given = {name: getattr(options, name) for name in names if getattr(options, name) is not None}
         show.export(export_onnx(path, options.output, **given))
@@ -268,6 +286,7 @@ _COMMANDS: dict[str, Callable[[argparse.Namespace, Console], int]] = {
     "shapes": _shapes,
     "suggest": _suggest,
     "rules": _list_rules,
+    "convert": _convert,
     "export": _export,
 }
 
@@ -307,6 +326,11 @@ def _rules(options: argparse.Namespace) -> tuple[tuple[Rule, ...], str | None]:
 
     path: str | None = options.rules if options.rules is not None else of_project()
     return (builtin() if path is None else (*builtin(), *load(path))), path
+
+
+def _one_for_weights(options: argparse.Namespace) -> None:
+    if options.weights is not None and len(options.models) > 1:
+        raise UsageError("--weights takes one model")
 
 
 def _stated(texts: Sequence[str]) -> dict[str, str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import unicodedata
+from collections.abc import Sequence
 from typing import Any
 
 _SHOWN = 200
@@ -44,6 +45,18 @@ class VerificationError(RewriterError):
     def __init__(self, text: str, verified: dict[str, Any] | None = None) -> None:
         super().__init__(text)
         self.verified = verified
+
+
+class UndecidedError(RewriterError):
+    """What a model was meant to compute has to be decided by a person; nothing was written.
+
+    ``findings`` are those that are open.
+    """
+
+    def __init__(self, findings: Sequence[Any]) -> None:
+        said = "; ".join(f"{shown(f.node)!r}: {shown(f.message)} ({shown(f.why)})" for f in findings)
+        super().__init__(f"what was meant has to be stated: {said}")
+        self.findings = list(findings)
 
 
 def shown(text: object) -> str:

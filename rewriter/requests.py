@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from .errors import UsageError
+from .formats.registry import Format, format_for, format_of, written_as, written_from
 from .passes.sites import DEFAULT_OPS, families
 
 if TYPE_CHECKING:
@@ -36,6 +37,7 @@ class RepairRequest:
     rules: Path | None = None
     plan: Path | None = None
     dry_run: bool = False
+    weights: Path | None = None
 
     def __post_init__(self) -> None:
         check_mode(self.mode)
@@ -47,24 +49,43 @@ class RepairRequest:
         if self.plan is not None and (self.at or self.explicit or self.mode != "safe"):
             raise UsageError("a plan says all that is to be done: mode, at and explicit do not go with it")
 
-    def outputs(self, source: ModelFile) -> tuple[Path | None, Path | None]:
-        """The files to write, of the model's own format and as ONNX, by what their names end in.
+    def outputs(self, source: ModelFile) -> Outputs:
+        """The files to write, by what their names end in.
 
         Raises:
             UsageError: a name says another format, or a file would take the place of another one of the run.
         """
-        own, onnx = self.output, self.onnx
-        if own is not None and not fits(own, source.format):
-            if onnx is not None and fits(own, "onnx"):
-                raise UsageError("both names are of ONNX files: give one")
-            if not fits(own, "onnx"):
-                raise wrong_suffix(own, source.format)
-            own, onnx = None, own
+        own, onnx = sorted_outputs(self.output, self.onnx, source.format)
+        weights = self.weights is not None or format_of(source.format).weights
+        form = format_of(source.format if self.weights is None else "keras-v3")
+        if own is not None:
+            form = output_form(own, source.format, weights)
+            own = own if form.suffixes else os.fspath(own).rstrip("/" + os.sep)
         if onnx is not None:
             check_onnx(onnx, source)
         reads = {"the plan": self.plan, "the rules file": self.rules}
         check_files(source, reads, {"the output": own, "the ONNX file": onnx})
+        return Outputs(own, form, onnx)
+
+
+class Outputs(NamedTuple):
+    """The files of a run: the repaired model, and the same as ONNX; None for what is not written.
+
+    ``form`` is the format in which the repaired model is written, be it only to be exported.
+    """
+
+    own: Path | None
+    form: Format
+    onnx: Path | None
+
+
+def sorted_outputs(own: Path | None, onnx: Path | None, form: str) -> tuple[Path | None, Path | None]:
+    """An output whose name says ONNX, of a model of another format, is the ONNX file. Raises UsageError for two."""
+    if own is None or format_of(form).name == "onnx" or not is_onnx(own):
         return own, onnx
+    if onnx is not None:
+        raise UsageError("both names are of ONNX files: give one")
+    return None, own
 
 
 def check_mode(mode: str) -> None:
@@ -123,31 +144,50 @@ def _within(path: Path, folder: Path) -> bool:
 
 
 # -- what a name says of the format -----------------------------
-def fits(path: Path, form: str) -> bool:
-    """Whether a name says that its file is of a format of ``formats.registry``."""
-    from .formats.registry import format_for, format_of
-
-    own = format_of(form)
-    return own.is_named(path) if own.suffixes else format_for(path) is None
+def is_onnx(path: Path) -> bool:
+    """Whether a name says that its file is of ONNX."""
+    return format_of("onnx").is_named(path)
 
 
 def check_onnx(path: Path, source: ModelFile) -> None:
     """Raises UsageError where a model is not to be written as ONNX under this name."""
     if source.format == "onnx":
         raise UsageError("the model is ONNX already")
-    if not fits(path, "onnx"):
+    if not is_onnx(path):
         raise UsageError("the name of an ONNX file must end in .onnx", os.fspath(path))
 
 
-def wrong_suffix(path: Path, form: str) -> UsageError:
-    """Why a repaired model of a format is not written under this name."""
-    from .formats.registry import format_for, format_of
+def output_form(path: Path, form: str, weights: bool) -> Format:
+    """The format in which a model of one is written under a name.
 
+    Args:
+        weights: whether its weights have to be written too.
+
+    Raises:
+        UsageError: the name says another format, or none.
+    """
+    found = written_as(form, path)
+    if found is None or (weights and not found.weights):
+        raise wrong_suffix(path, form, weights)
+    return found
+
+
+def wrong_suffix(path: Path, form: str, weights: bool) -> UsageError:
+    """Why a model of a format is not written under this name.
+
+    Args:
+        weights: whether its weights have to be written too.
+    """
     own, other = format_of(form), format_for(path)
-    ends = " or ".join(dict.fromkeys((*own.suffixes, *format_of("onnx").suffixes)))
-    said = (
-        f"{other.words} is not written from {own.words}" if other is not None else "its name says no format"
-    )
-    if not own.suffixes:
-        return UsageError(f"{said}: name a new folder, or a file that ends in {ends}", os.fspath(path))
-    return UsageError(f"{said}: the output's name must end in {ends}", os.fspath(path))
+    forms = [each for each in (own, *written_from(own), format_of("onnx")) if each.weights or not weights]
+    ends = list(dict.fromkeys(suffix for each in forms for suffix in each.suffixes))
+    if other is None:
+        said = "its name says no format"
+    elif weights and not other.weights:
+        said = f"{other.words} holds no weights"
+    else:
+        said = f"{other.words} is not written from {own.words}"
+    named = f"the output's name must end in {' or '.join(ends)}"
+    if any(not each.suffixes for each in forms):
+        named += ", or be that of a new folder" + ("" if not own.suffixes else " and end in /")
+    return UsageError(f"{said}: {named}", os.fspath(path))

@@ -42,9 +42,10 @@ class Report:
 class Result(Report):
     """What ``repair`` did. ``output`` is None where something could not be decided: then nothing was written.
 
-    ``model`` is the repaired ``keras.Model`` where one was given. ``verified`` says what was proven, as in the JSON;
-    its ``verdict`` is ``proven``, or ``not-run`` with a ``reason``. What is disproven is not written: the error of
-    ``repair`` has it.
+    ``model`` is the repaired model where one was given; of a subclassed one ``parts`` has its repaired functional
+    parts, by the attributes that hold what they are to stand in for (``encoder``, ``blocks.0``). ``verified`` says what
+    was proven, as in the JSON; its ``verdict`` is ``proven``, or ``not-run`` with a ``reason``. What is disproven is
+    not written: the error of ``repair`` has it.
     ``onnx_verified`` says how far the ONNX file is from Keras, or why that is not known. ``changes`` is what a dry run
     would have written.
     """
@@ -56,6 +57,7 @@ class Result(Report):
     onnx_verified: dict[str, Any] | None = None
     undecided: list[Finding] = field(default_factory=list)
     model: Any = None
+    parts: dict[str, Any] = field(default_factory=dict)
     changes: Changes | None = None
 
 

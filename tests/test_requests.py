@@ -53,7 +53,7 @@ REFUSED = {
     "a configuration alone": (
         "repair m.keras -o out.json",
         "out.json",
-        "is not written from a Keras archive",
+        "a Keras model as JSON holds no weights",
     ),
     "a suffix alone": ("repair m.keras -o .keras", ".keras", "its name says no format"),
     "an export by another name": ("export m.keras out.keras", "out.keras", "must end in .onnx"),

@@ -5,11 +5,11 @@ from __future__ import annotations
 import mmap
 import os
 import stat
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from ..errors import BadFileError, UnsupportedError, shown
-from .atomic import atomic_folder
+from .members import changed, write_folder
 from .regular import FLAGS
 
 _MAX_ENTRIES = 100_000
@@ -175,30 +175,18 @@ def copy_folder(
     replace: Mapping[str, bytes] | None = None,
     patch: Mapping[str, Sequence[tuple[int, bytes]]] | None = None,
     rename: Mapping[str, str] | None = None,
+    leave: Collection[str] = (),
 ) -> None:
-    """Write a folder to ``target``, which is not there yet, with some files replaced, patched or renamed.
+    """Write a folder to ``target``, which is not there yet, with some files replaced, patched, renamed or left out.
 
     Args:
         replace, patch, rename: as in ``zip.rewrite``.
+        leave: files that are not copied.
 
     Raises:
         BadFileError: a file changed or cannot be read. Nothing is left behind.
         OutputError: see ``atomic_folder``.
         ValueError: a patch lies outside its file.
     """
-    replace, patch, rename = replace or {}, patch or {}, rename or {}
-    with atomic_folder(target) as made:
-        for name in source.names():
-            path = os.path.join(made, *rename.get(name, name).split("/"))
-            if name.endswith("/"):
-                os.makedirs(path, exist_ok=True)
-                continue
-            os.makedirs(os.path.dirname(path), exist_ok=True)
-            with open(path, "xb") as stream:
-                stream.writelines([replace[name]] if name in replace else source.content(name))
-                for offset, content in patch.get(name, ()):
-                    if offset < 0 or offset + len(content) > source.size(name):
-                        raise ValueError(f"a patch lies outside of {name}")
-                    stream.seek(offset)
-                    stream.write(content)
-        source.check_unchanged()
+    members = changed(source, replace, patch, rename)
+    write_folder(target, (member for member in members if member[0] not in leave))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import mmap
 import os
 import stat
 
@@ -59,6 +60,32 @@ def read_regular(path: str | os.PathLike[str], limit: int) -> bytes:
         raise BadFileError("the file changed while it was read")
     check_pointer(data)
     return data
+
+
+def map_regular(path: str | os.PathLike[str]) -> tuple[memoryview, tuple[int, int]]:
+    """A read-only view of a regular file, mapped where it lies, and by what a change of it is known: see `stamp`.
+
+    A file that another process truncates while it is mapped kills the process (SIGBUS): POSIX, mmap().
+
+    Raises:
+        BadFileError: as ``open_regular``.
+    """
+    descriptor, state = open_regular(path)
+    try:
+        if not state.st_size:
+            return memoryview(b""), stamp(state)
+        view = memoryview(mmap.mmap(descriptor, state.st_size, access=mmap.ACCESS_READ))
+    except (OSError, ValueError) as error:
+        raise BadFileError(f"cannot be read: {getattr(error, 'strerror', None) or error}") from None
+    finally:
+        os.close(descriptor)
+    check_pointer(view[: len(_LFS)].tobytes())
+    return view, stamp(state)
+
+
+def stamp(state: os.stat_result) -> tuple[int, int]:
+    """Size and time of a file: different once it has changed."""
+    return state.st_size, state.st_mtime_ns
 
 
 def read_at(descriptor: int, size: int, offset: int) -> bytes:

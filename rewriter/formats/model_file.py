@@ -15,7 +15,11 @@ class ModelFile(Protocol):
     """An opened model: its graph, which may be changed, and a way to write it with what was changed."""
 
     path: str
-    graph: Graph
+
+    @property
+    def graph(self) -> Graph:
+        """The model."""
+        ...
 
     @property
     def format(self) -> str:

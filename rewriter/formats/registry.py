@@ -9,11 +9,19 @@ import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
-from ..errors import BadFileError, UnsupportedError
+from ..errors import BadFileError, UsageError
 from ..files.regular import open_regular
 from .model_file import ModelFile
 
+Path = str | os.PathLike[str]
+
+# Writes an opened model to a path; raises as ``ModelFile.write``.
+Writer = Callable[[Any, Path], None]
+
+_SAVED_MODEL = ("saved_model.pb", "saved_model.pbtxt")
+_HDF5 = b"\x89HDF\r\n\x1a\n"
 _START = 64  # bytes of a file by which it is recognised
 
 
@@ -39,8 +47,13 @@ class Format:
         suffixes: what the name of a file of it ends in; () for a folder, which has any name.
         is_one: whether a path is a file of it.
         open: opens one; raises BadFileError or UnsupportedError.
+        open_with: opens one with a file of its weights, where it has none itself.
         runtime: what runs it for a proof, a name of ``proof.runtimes``; "" where nothing does.
         contract: its name in a report, where several rows are one format in different containers.
+        family: formats of one family hold the same models, which can be written from one as another.
+        write: writes an opened model of another format of its family to a path; None where there is no writer.
+        weights: whether its files hold the weights too.
+        translated: whether its models are brought to Keras 3 for the proof, which does not load all of its files.
     """
 
     name: str
@@ -50,6 +63,11 @@ class Format:
     open: Callable[[str], ModelFile]
     runtime: str = ""
     contract: str = ""
+    family: str = ""
+    write: Writer | None = None
+    weights: bool = True
+    translated: bool = False
+    open_with: Callable[[str, str], ModelFile] | None = None
 
     @property
     def reported(self) -> str:
@@ -61,7 +79,7 @@ class Format:
         """What a new file of it is to end in; "" for a folder."""
         return self.suffixes[0] if self.suffixes else ""
 
-    def is_named(self, path: str | os.PathLike[str]) -> bool:
+    def is_named(self, path: Path) -> bool:
         """Whether the name of a file says that it is of this format."""
         name = os.path.basename(os.fspath(path)).lower()
         return any(name.endswith(suffix) and name != suffix for suffix in self.suffixes)
@@ -80,10 +98,10 @@ def _keras_folder(path: str) -> ModelFile:
     return KerasArchive(path, Folder(path))
 
 
-def _json(path: str) -> ModelFile:
+def _json(path: str, weights: str | None = None) -> ModelFile:
     from .keras.json_file import KerasJson
 
-    return KerasJson(path)
+    return KerasJson(path, weights)
 
 
 def _onnx(path: str) -> ModelFile:
@@ -93,15 +111,26 @@ def _onnx(path: str) -> ModelFile:
 
 
 def _saved_model(path: str) -> ModelFile:
-    raise UnsupportedError("a TensorFlow SavedModel, which Keras 3 cannot load: save the model as .keras")
+    from .saved_model import SavedModel
+
+    return SavedModel(path)
 
 
 def _hdf5(path: str) -> ModelFile:
-    if path.lower().endswith(".weights.h5"):
-        raise UnsupportedError(
-            "weights without their model: load them into the model, and save that as .keras"
-        )
-    raise UnsupportedError("an HDF5 model (.h5): load it in Keras and save it as .keras")
+    from .keras.h5_file import KerasH5
+
+    return KerasH5(path)
+
+
+def _new(writer: str) -> Writer:
+    """A writer of ``keras.new_model``, imported when something is written."""
+
+    def write(source: Any, target: Path) -> None:
+        from .keras import new_model
+
+        getattr(new_model, writer)(source, target)
+
+    return write
 
 
 def _pointer(path: str) -> ModelFile:
@@ -111,11 +140,14 @@ def _pointer(path: str) -> ModelFile:
 # In the order in which they are tried; what nothing recognises is taken for the last.
 FORMATS = (
     Format(
-        "",
+        "savedmodel",
         "a SavedModel",
         (),
-        lambda file: file.folder and os.path.exists(os.path.join(file.path, "saved_model.pb")),
+        lambda file: (
+            file.folder and any(os.path.lexists(os.path.join(file.path, name)) for name in _SAVED_MODEL)
+        ),
         _saved_model,
+        "tensorflow",
     ),
     Format(  # of model.save(path, zipped=False)
         "keras-folder",
@@ -125,6 +157,8 @@ FORMATS = (
         _keras_folder,
         "keras",
         "keras-v3",
+        "keras",
+        _new("write_new_folder"),
     ),
     Format(
         "",
@@ -134,11 +168,14 @@ FORMATS = (
         _pointer,
     ),
     Format(
-        "",
+        "h5",
         "an HDF5 model",
         (".h5", ".hdf5"),
-        lambda file: file.start.startswith(b"\x89HDF\r\n\x1a\n"),
+        lambda file: not file.folder and (file.ends_in(".h5", ".hdf5") or file.start.startswith(_HDF5)),
         _hdf5,
+        "keras",
+        family="keras",
+        translated=True,
     ),
     Format(
         "onnx",
@@ -159,6 +196,10 @@ FORMATS = (
         ),
         _json,
         "keras",
+        family="keras",
+        write=_new("write_new_json"),
+        weights=False,
+        open_with=_json,
     ),
     Format(  # told from the next one by its metadata, once it is open
         "keras-v2",
@@ -166,6 +207,9 @@ FORMATS = (
         (".keras",),
         lambda file: False,
         _archive,
+        "keras",
+        family="keras",
+        translated=True,
     ),
     Format(
         "keras-v3",
@@ -174,6 +218,8 @@ FORMATS = (
         lambda file: True,
         _archive,
         "keras",
+        family="keras",
+        write=_new("write_new_archive"),
     ),
 )
 
@@ -183,29 +229,70 @@ def format_of(name: str) -> Format:
     return next(each for each in FORMATS if each.name == name)
 
 
-def format_for(path: str | os.PathLike[str]) -> Format | None:
-    """The format that the name of a file says it is of, or None."""
-    return next((each for each in FORMATS if each.is_named(path)), None)
+def format_for(path: Path) -> Format | None:
+    """The format that the name of a file says it is of, or None: the one that is written, where several have it."""
+    named = [each for each in FORMATS if each.is_named(path)]
+    return next((each for each in named if each.write), named[0] if named else None)
+
+
+def written_as(form: str, path: Path) -> Format | None:
+    """The format in which a model of one is written under a name: its own, or another of its family; None for none.
+
+    A name that ends in "/" is that of a folder.
+    """
+    own, named = format_of(form), format_for(path)
+    if own.is_named(path) or (named is None and not own.suffixes):
+        return own
+    folder = named is None and os.fspath(path).endswith(("/", os.sep))
+    return next((each for each in written_from(own) if each is named or (folder and not each.suffixes)), None)
+
+
+def newest_of(form: Format) -> Format:
+    """The format of the same suffix that is written: that of Keras 3 for one of Keras 2."""
+    return next((each for each in FORMATS if each.write and each.suffixes == form.suffixes), form)
+
+
+def write_as(source: ModelFile, form: Format, target: Path) -> None:
+    """Write an opened model in its own format, or in another one of its family. Raises as ``ModelFile.write``."""
+    if form.name == source.format:
+        source.write(target)
+    else:
+        assert form.write is not None
+        form.write(source, target)
+
+
+def written_from(own: Format) -> list[Format]:
+    """The other formats in which a model of one can be written."""
+    return [each for each in FORMATS if each.family == own.family != "" and each.write and each is not own]
 
 
 @contextmanager
-def open_model(path: str | os.PathLike[str]) -> Iterator[ModelFile]:
+def open_model(path: Path, weights: Path | None = None) -> Iterator[ModelFile]:
     """Open a model of any format that is read here.
 
+    Args:
+        weights: a file with its weights, for a model that is a configuration alone.
+
     Raises:
+        UsageError: the model holds its weights itself.
         BadFileError: no such file, or damaged.
         UnsupportedError: a model in a format that is not read.
     """
-    source = _open(os.fspath(path))
+    source = _open(os.fspath(path), weights)
     try:
         yield source
     finally:
         source.close()
 
 
-def _open(path: str) -> ModelFile:
+def _open(path: str, weights: Path | None) -> ModelFile:
     file = _looked_at(path)
-    return next(each for each in FORMATS if each.is_one(file)).open(path)
+    form = next(each for each in FORMATS if each.is_one(file))
+    if weights is None:
+        return form.open(path)
+    if form.open_with is None:
+        raise UsageError(f"{form.words} holds its weights itself: leave --weights out")
+    return form.open_with(path, os.fspath(weights))
 
 
 def _looked_at(path: str) -> File:

@@ -20,6 +20,13 @@ class Variable(NamedTuple):
     load: Callable[[], NDArray[Any]]
 
 
+class StoredVariable(NamedTuple):
+    """A variable under the name that its file gives it (``dense/kernel:0``, in Keras 1 ``dense_1_W``)."""
+
+    name: str
+    variable: Variable
+
+
 class Variables(Protocol):
     """The variables of a model, by the place of their layer (``layers/dense``) and their path in it (``vars/0``)."""
 
@@ -29,6 +36,10 @@ class Variables(Protocol):
 
     def paths(self, place: str) -> list[str]:
         """The paths of the variables of a layer and of what it holds, its own first; [] without any."""
+        ...
+
+    def shape(self, place: str, path: str) -> tuple[int, ...]:
+        """The shape of a variable, whatever its type. Raises BadFileError where there is none."""
         ...
 
     def variable(self, place: str, path: str) -> Variable:
@@ -50,6 +61,14 @@ class NoVariables:
     def paths(self, place: str) -> list[str]:
         return []
 
+    def shape(self, place: str, path: str) -> tuple[int, ...]:
+        """Raises BadFileError."""
+        raise _without_weights()
+
     def variable(self, place: str, path: str) -> Variable:
         """Raises BadFileError."""
-        raise BadFileError("the file holds no weights: export a .keras archive")
+        raise _without_weights()
+
+
+def _without_weights() -> BadFileError:
+    return BadFileError("the file holds no weights: export a .keras archive")

@@ -45,7 +45,7 @@ class Literal:
 class Operation:
     """A layer, op, input or nested model of the file: what is called. Calls of it are ``Node``.
 
-    ``kind`` is ``input``, ``layer``, ``op`` or ``model``. ``raw`` is the entry of the file, never changed.
+    ``kind`` is ``input``, ``layer``, ``op``, ``model``, or ``called``. ``raw`` is the entry of the file, never changed.
     ``opaque`` is the reason why nothing is known of what it computes, or "". ``children`` are the operations that a
     wrapper's configuration holds, by its key (``layer``, ``cell``, ``forward_layer`` …; a list for several).
     ``weights`` are the shapes of its variables by path (``vars/0``, ``cell/vars/0``), if the file has them.
@@ -101,12 +101,16 @@ def node_name(operation: str, call: int) -> str:
 
 # The kind of a graph that a node runs as a part of itself (If, Loop, Scan of ONNX).
 BODY = "Body"
+# The kind of a graph that is a function of a TensorFlow file: it takes what it is called on as it is. Its nodes are
+# looked at where it stands by itself in the model; an operation of the kind CALLED is a call of it from elsewhere.
+FUNCTION = "Function"
+CALLED = "called"
 
 
 @dataclass(frozen=True, slots=True)
 class SizeNames:
-    """What an ONNX file calls its sizes: ``taken`` are all names in it, ``labels`` those of the axes of each recorded
-    shape ("" where one has none), ``batches`` the names of batches.
+    """What a file other than Keras's calls its sizes: ``taken`` are all names in it, ``labels`` those of the axes of
+    each recorded shape ("" where one has none), ``batches`` the names of batches.
 
     Equal names are equal sizes and nothing else is. Axis 0 of a recorded shape is no batch, unless its name is one.
     """
@@ -121,7 +125,8 @@ class Graph:
 
     ``inputs`` and ``outputs`` are the model's structures with ``TensorRef`` leaves. ``raw`` is the model's
     configuration in the file, never changed. ``calls`` counts the calls of each operation. ``losses`` are those of a
-    compiled model. ``names`` is set for an ONNX file: in one of Keras axis 0 of every recorded shape is the batch.
+    compiled model. ``names`` is set for a file of ONNX or TensorFlow: in one of Keras axis 0 of every recorded shape is
+    the batch.
     """
 
     def __init__(self, name: str, kind: str = "Functional", raw: dict[str, Any] | None = None) -> None:

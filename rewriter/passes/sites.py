@@ -20,8 +20,8 @@ _RIGHT_ALIGNED = Convention.NUMPY, Family.ELEMENTWISE
 _CONTRACTION = Convention.NONE, Family.CONTRACTION
 _JOINING = Convention.NONE, Family.JOINING
 
-# What is looked at: (kind of operation, class name as Keras 3.15 or ONNX writes it) -> how its operands meet, and its
-# family.
+# What is looked at: (kind of operation, class name as Keras 3.15, ONNX or TensorFlow writes it) -> how its operands
+# meet, and its family.
 LOOKED_AT: dict[tuple[str, str], tuple[Convention, Family]] = {
     ("layer", "Multiply"): (Convention.MERGE, Family.PRODUCT),
     ("op", "Multiply"): (Convention.NUMPY, Family.PRODUCT),
@@ -49,6 +49,17 @@ LOOKED_AT: dict[tuple[str, str], tuple[Convention, Family]] = {
     ("layer", "Concatenate"): _JOINING,
     ("op", "Concatenate"): _JOINING,
     ("op", "Concat"): _JOINING,
+    ("op", "AddV2"): _RIGHT_ALIGNED,
+    ("op", "DivNoNan"): _RIGHT_ALIGNED,
+    ("op", "FloorDiv"): _RIGHT_ALIGNED,
+    ("op", "MulNoNan"): (Convention.NUMPY, Family.PRODUCT),
+    ("op", "Pow"): _RIGHT_ALIGNED,
+    ("op", "RealDiv"): _RIGHT_ALIGNED,
+    ("op", "SquaredDifference"): _RIGHT_ALIGNED,
+    ("op", "BatchMatMul"): _CONTRACTION,
+    ("op", "BatchMatMulV2"): _CONTRACTION,
+    ("op", "BatchMatMulV3"): _CONTRACTION,
+    ("op", "ConcatV2"): _JOINING,
 }
 
 # What ``--ops`` takes: the families that are repaired.

@@ -158,6 +158,12 @@ OPAQUE = Stage(
     _says("its code is not in the file, or is not run; its recorded shape is taken as claimed"),
     stays=True,
 )
+CALLED_BY_CODE = Stage(
+    "called-by-code",
+    "code of a model in memory, not its graph, says what it computes",
+    _says("code is not run; look at it yourself"),
+    stays=True,
+)
 
 # -- with what follows -----------------------------
 JOINT_TIE = Stage("joint-tie", "several readings with which everything downstream runs", _joint_tie)
@@ -288,7 +294,7 @@ NOT_JOINED = Stage("not-joined", "the tensors cannot be joined", lambda d: str(d
 GROUPS: dict[str, tuple[Stage, ...]] = {
     "A node from its operands": (
         *(FOUND, UNPROVEN, NOT_ANALYSED, BATCHES, UNLISTED, NO_EVIDENCE, TIE),
-        *(CLAIMED, DOUBTED, ONLY, EVIDENCE, CONTEXTS, OPAQUE),
+        *(CLAIMED, DOUBTED, ONLY, EVIDENCE, CONTEXTS, OPAQUE, CALLED_BY_CODE),
     ),
     "With what follows it": (
         *(JOINT_TIE, FILE_AGAINST, DOWNSTREAM, CONFLICTS, REOPENED, REFUTED, TURNED, WAITS, MENDS),

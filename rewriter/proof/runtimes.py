@@ -65,6 +65,7 @@ def installed(name: str) -> bool:
 RUNTIMES = {
     "keras": Runtime(f"{_HERE}.keras", keras_needs),
     "onnx_runtime": Runtime(f"{_HERE}.onnx_runtime", partial(needs, "onnxruntime")),
+    "tensorflow": Runtime(f"{_HERE}.tensorflow", partial(needs, "tensorflow")),
 }
 
 

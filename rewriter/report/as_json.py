@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
+from ..conversion import Converted
 from ..errors import shown
 from ..formats.registry import format_of
 from ..ir.axis import Value
@@ -48,6 +49,22 @@ def report(item: Report) -> dict[str, Any]:
         if item.changes is not None:
             data["changes"] = changes(item.changes)
     return data
+
+
+def converted(item: Converted) -> dict[str, Any]:
+    """``convert``."""
+    return {
+        "schema": SCHEMA,
+        "model": item.path,
+        "format": format_of(item.format).reported,
+        "output": item.output,
+        "to": format_of(item.to).reported,
+        "remarks": [
+            {"node": _path(r.path), "construct": shown(r.construct), "became": shown(r.became)}
+            for r in item.remarks
+        ],
+        "verified": item.verified,
+    }
 
 
 def changes(item: Changes) -> list[dict[str, Any]]:
@@ -223,6 +240,9 @@ class Output(Reporter):
 
     def suggest(self, item: Any) -> None:
         self._print(suggestion(item))
+
+    def convert(self, item: Any) -> None:
+        self._print(converted(item))
 
     def rules(self) -> None:
         self._print(rules(self.context.rules))

@@ -54,6 +54,11 @@ class Output(Reporter):
 
         self.console.write(rule_page.page(item, self.console.width))
 
+    def convert(self, item: Any) -> None:
+        from . import conversion
+
+        self.console.write(conversion.text(item, self.console.width))
+
     def export(self, item: Any) -> None:
         from . import onnx
 

@@ -56,6 +56,9 @@ class Reporter:
     def rule(self, item: Any) -> None:
         raise NotImplementedError
 
+    def convert(self, item: Any) -> None:
+        raise NotImplementedError
+
     def export(self, item: Any) -> None:
         raise NotImplementedError
 
@@ -77,9 +80,20 @@ TABLE = (
     Row(
         "text",
         "as_text",
-        ("check", "repair", "shapes", "supported", "suggest", "rules", "explain", "rule", "export"),
+        (
+            "check",
+            "repair",
+            "shapes",
+            "supported",
+            "suggest",
+            "rules",
+            "explain",
+            "rule",
+            "convert",
+            "export",
+        ),
     ),
-    Row("json", "as_json", ("check", "repair", "shapes", "supported", "suggest", "rules")),
+    Row("json", "as_json", ("check", "repair", "shapes", "supported", "suggest", "rules", "convert")),
     Row("sarif", "sarif", ("check",)),
     Row("github", "github", ("check",)),
     Row("markdown", "markdown", ("supported", "rules")),

@@ -25,8 +25,10 @@ CONVENTIONS: dict[Convention, str] = {
     Convention.NONE: "",
 }
 
-# Operators that Keras calls by another name.
-_ONNX_NAMES = frozenset({"Mul", "Sub", "Div"})
+# Operators of ONNX and TensorFlow that Keras calls by another name.
+_OPERATORS = frozenset(
+    {"AddV2", "Div", "DivNoNan", "FloorDiv", "Mul", "MulNoNan", "RealDiv", "SquaredDifference", "Sub"}
+)
 
 
 def convention_of(convention: Convention, op: str) -> str:
@@ -34,8 +36,8 @@ def convention_of(convention: Convention, op: str) -> str:
     text = CONVENTIONS[convention]
     if op == "Multiply" or not text:
         return text
-    if op in _ONNX_NAMES:
-        return f"ONNX's {op} lines up axes from the right, as NumPy does, and inserts missing axes in front."
+    if op in _OPERATORS:
+        return f"the operator {op} lines up axes from the right, as NumPy does, and inserts missing axes in front."
     if convention in (Convention.MERGE, Convention.BUILT):
         return text.replace("keras.layers.Multiply", f"keras.layers.{op}")
     return text.replace("keras.ops.multiply and '*' line", f"keras.ops.{op.lower()} lines").replace(

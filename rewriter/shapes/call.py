@@ -228,6 +228,7 @@ def positive(size: Size, what: str) -> Size:
 LAYERS: dict[str, Rule] = {}
 OPS: dict[tuple[str, str], Rule] = {}
 ONNX: dict[str, Rule] = {}
+TF: dict[str, Rule] = {}
 
 
 def registering(table: dict[_K, Any], keys: Iterable[_K], what: str) -> Callable[[_R], _R]:
@@ -260,3 +261,8 @@ def op(family: str, *class_names: str) -> Callable[[_R], _R]:
 def onnx_op(*names: str) -> Callable[[_R], _R]:
     """Register the axis rule of ONNX operators."""
     return registering(ONNX, names, "axis rules")
+
+
+def tf_op(*names: str) -> Callable[[_R], _R]:
+    """Register the axis rule of TensorFlow operators."""
+    return registering(TF, names, "axis rules")

@@ -18,7 +18,7 @@ from .call import Call
 from .keras_facts import facts_of
 
 # The result holds the numbers of the first operand, in another place or some of them left out; dropout does at
-# inference. Class names of layers, of Keras's ops and of ONNX operators.
+# inference. Class names of layers, of Keras's ops and of the operators of ONNX and TensorFlow.
 KEEPING = frozenset(
     {
         *("Cropping1D", "Cropping2D", "Cropping3D", "Gather", "GetItem", "Slice", "Split", "Take"),
@@ -28,6 +28,15 @@ KEEPING = frozenset(
         *("ActivityRegularization", "AlphaDropout", "Dropout", "GaussianDropout"),
         *("SpatialDropout1D", "SpatialDropout2D", "SpatialDropout3D"),
         *("Cast", "ConvertToTensor", "Copy", "Identity", "Masking", "StopGradient"),
+        *(
+            "EnsureShape",
+            "GatherV2",
+            "PreventGradient",
+            "ReadVariableOp",
+            "Snapshot",
+            "StridedSlice",
+            "Unpack",
+        ),
     }
 )
 # Their rules say how the numbers moved (``transposed``).
@@ -46,11 +55,12 @@ _MEANS = frozenset(
     {"GlobalAveragePool", "Mean", "ReduceMean"} | {f"GlobalAveragePooling{n}D" for n in (1, 2, 3)}
 )
 _DIFFERENCES = frozenset({"Sub", "Subtract"})
-_QUOTIENTS = frozenset({"Divide", "TrueDivide", "DivideNoNan", "Div"})
+_QUOTIENTS = frozenset({"Divide", "TrueDivide", "DivideNoNan", "Div", "DivNoNan", "RealDiv"})
 # Of one tensor and a number they work on each number alone; their rules make new axes all the same.
 _ARITHMETIC = frozenset(
     {
         "Add",
+        "AddV2",
         "Div",
         "Divide",
         "Maximum",
@@ -59,13 +69,16 @@ _ARITHMETIC = frozenset(
         "Multiply",
         "Pow",
         "Power",
+        "RealDiv",
         "Sub",
         "Subtract",
         "TrueDivide",
     }
 )
 # With a number as the other operand they keep what a tensor is the sum of: ``x / (sum(x) + epsilon)``.
-_OFFSETS = frozenset({"Add", "Maximum", "Max"})
+_OFFSETS = frozenset({"Add", "AddV2", "Maximum", "Max"})
+# They run a function, whose nodes say what holds for its results.
+_CALLING = frozenset({"PartitionedCall", "StatefulPartitionedCall"})
 
 
 def constant_axes(sizes: Sequence[Size]) -> tuple[Axis, ...]:
@@ -109,7 +122,8 @@ def summed_by(call: Call) -> int | None:
 
 def settled(call: Call, result: Any) -> Any:
     """What a rule gave, with the facts that hold for the numbers of the result."""
-    if facts_of(call.operation.class_name).wraps or call.operation.kind == "model":
+    name = call.operation.class_name
+    if facts_of(name).wraps or name in _CALLING or call.operation.kind == "model":
         return result
     return map_leaves(lambda leaf: _settled(call, leaf) if isinstance(leaf, Value) else leaf, result)
 

@@ -15,10 +15,10 @@ from typing import Any
 
 from ..errors import BadFileError, UnsupportedError, shown
 from ..ir.axis import Axis, Origin, Role, Value, new_axis, record, scope
-from ..ir.graph import BODY, Graph, Literal, Node, Operation, Path, TensorRef, map_leaves
+from ..ir.graph import BODY, CALLED, FUNCTION, Graph, Literal, Node, Operation, Path, TensorRef, map_leaves
 from ..ir.identities import Identities
 from ..ir.size import Size, is_beyond, is_unknown, symbol, unknown
-from .call import LAYERS, ONNX, OPS, Call, OpaqueError, Rule, ShapeError
+from .call import LAYERS, ONNX, OPS, TF, Call, OpaqueError, Rule, ShapeError
 from .demands import Misconfigured, check_weights
 from .facts import constant_axes, settled
 from .inference import Changed, Context, Inference, Step, Steps, Summary, output_of
@@ -27,6 +27,8 @@ from .recorded import restated
 _MAX_DEPTH = 100
 _MAX_SIGNATURES = 256
 _MAX_RANK = 254  # TensorFlow's
+# Graphs whose inputs are what they are given: nothing is declared of them.
+_UNDECLARED = (BODY, FUNCTION)
 _LETTERS = {3: ("T",), 4: ("H", "W"), 5: ("D", "H", "W")}
 
 
@@ -114,7 +116,7 @@ class _Driver:
             bound = {ref.node: value for ref, value in zip(refs, operands, strict=True)}
         for name in graph.order:
             node = graph.nodes[name]
-            if node.operation.kind == "input" and graph.kind == BODY:
+            if node.operation.kind == "input" and graph.kind in _UNDECLARED:
                 steps[name] = Step(None, self._named(name, (), [bound[name]]))
             elif node.operation.kind == "input":
                 with scope((*self.path, name)) as opened:
@@ -235,7 +237,7 @@ class _Driver:
         call = Call(operation, args, kwargs, self.apply)
         if operation.opaque:
             raise OpaqueError(operation.opaque)
-        if operation.kind == "model":
+        if operation.kind in ("model", CALLED):
             return self._model(operation, call)
         rule = rule_for(operation)
         if rule is None:
@@ -256,14 +258,14 @@ class _Driver:
         assert graph is not None
         taken = len(graph.input_refs())
         operands = call.inputs[:taken]
-        if graph.kind != BODY and any(v.axes is None for v in operands):
+        if graph.kind not in _UNDECLARED and any(v.axes is None for v in operands):
             raise OpaqueError(
                 next(v.reason for v in operands if v.axes is None) or "an operand's rank is unknown"
             )
         if self.depth >= _MAX_DEPTH:
             raise UnsupportedError(f"models nested more than {_MAX_DEPTH} deep")
         numbers: dict[Origin, int] = {}
-        key = tuple(_signature(v, numbers) for v in operands)
+        key = (operation.kind, *(_signature(v, numbers) for v in operands))
         actual = list(numbers)
         known = self.context.memo.setdefault(id(graph), {})
         summary = known.get(key)
@@ -273,13 +275,14 @@ class _Driver:
                 raise OpaqueError(f"it is called on operands of more than {_MAX_SIGNATURES} kinds")
             summary = self._summary(operation, graph, operands, actual)
             known[key] = summary
-        if self.stack:
+        below = operation.kind != CALLED
+        if self.stack and below:
             self.stack[-1].append((operation.name, summary))
         mapping = {self.context.batch: self.context.batch}
         mapping.update(zip(summary.formals, actual, strict=True))
         back = _Renaming(mapping)
         result = map_leaves(lambda v: back.value(v) if isinstance(v, Value) else v, summary.result)
-        record(partial(_called, operation.name, summary, actual, back.mapping))
+        record(partial(_called, operation.name if below else None, summary, actual, back.mapping))
         return result
 
     def _summary(
@@ -329,13 +332,25 @@ class _Driver:
         if not isinstance(shape, (list, tuple)):
             raise BadFileError(f"input {shown(node.name)!r} states no batch_shape")
         dtype = config.get("dtype")
-        axes = self.shaped(shape, node.name, config.get("labels"), config.get("batch", 0))
+        labels = config.get("labels")
+        given = config.get("given", labels is not None)
+        axes = self.shaped(shape, node.name, labels, config.get("batch", 0), given)
         return Value(axes, dtype if isinstance(dtype, str) else "float32")
 
     def shaped(
-        self, shape: Sequence[Any], name: str, labels: Sequence[str] | None = None, batch: int | None = 0
+        self,
+        shape: Sequence[Any],
+        name: str,
+        labels: Sequence[str | None] | None = None,
+        batch: int | None = 0,
+        given: bool = False,
     ) -> tuple[Axis, ...]:
-        """Axes of a declared shape, of which axis ``batch`` is the batch; ``labels`` are the names of an ONNX file."""
+        """Axes of a declared shape, of which axis ``batch`` is the batch.
+
+        Args:
+            labels: what open sizes are called; the batch None as in a Keras model.
+            given: whether these are the names of an ONNX file, of which two may stand for one size.
+        """
         if len(shape) > _MAX_RANK:
             raise BadFileError(f"input {shown(name)!r} has {len(shape)} axes")
         letters = _LETTERS.get(len(shape), ())
@@ -351,9 +366,9 @@ class _Driver:
             elif size is not None:
                 axes.append(new_axis(size))
             elif labels is not None and labels[number]:
-                axes.append(new_axis(symbol(labels[number], given=True)))
+                axes.append(new_axis(symbol(str(labels[number]), given)))
             else:
-                axes.append(new_axis(self._fresh(letter, given=labels is not None)))
+                axes.append(new_axis(self._fresh(letter, given)))
         return tuple(axes)
 
     def _batch_axis(self, size: int | None, label: str | None) -> Axis:
@@ -460,6 +475,8 @@ class _Driver:
 
 def rule_for(operation: Operation) -> Rule | None:
     """The axis rule of an operation, by its class name (layers) or its module and class name (ops)."""
+    if operation.module == "tf":
+        return TF.get(operation.class_name)
     if operation.module == "onnx":
         return ONNX.get(f"{operation.raw.get('domain', '')}{operation.class_name}")
     if operation.kind == "op":
@@ -510,11 +527,19 @@ def _with_claim(value: Value, claimed: str) -> Value:
 
 
 def _called(
-    name: str, summary: Summary, actual: Sequence[Origin], made: Mapping[Origin, Origin], outer: Identities
+    name: str | None,
+    summary: Summary,
+    actual: Sequence[Origin],
+    made: Mapping[Origin, Origin],
+    outer: Identities,
 ) -> None:
-    """What a call of a nested model tells of the axes that it was called on, and of those that it gives."""
+    """What a call of a nested model tells of the axes that it was called on, and of those that it gives.
+
+    Without a name the model is not looked at here.
+    """
     view = summary.view(outer, actual)
-    outer.below.setdefault(outer.node, []).append((name, view))
+    if name is not None:
+        outer.below.setdefault(outer.node, []).append((name, view))
     inner = view.identities
     first: dict[Origin, Origin] = {}
     for formal, origin in zip(summary.formals, actual, strict=True):

@@ -13,8 +13,10 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from tests.cli.hostile import layer
-from tests.hostile import archives
+from tests.hostile import archives, saved_models
 from tests.hostile.configs import REFUSED, UNKNOWN, data
+from tests.hostile.legacy_files import CASES as LEGACY
+from tests.hostile.legacy_files import made, with_lambda
 from tests.hostile.make import functional, one, ref, source
 from tests.hostile.onnx_files import CASES, saved, scaled, spoiled
 
@@ -31,9 +33,10 @@ GROUPS = {
     8: "Sizes and options that cannot be",
     9: "Classes and functions that are not Keras's",
     10: "Nesting, and tensors as arguments",
-    11: "Weights (HDF5)",
+    11: "HDF5: weights, and models of older Keras",
     12: "ONNX",
     13: "Paths",
+    14: "SavedModels",
 }
 
 
@@ -71,6 +74,7 @@ GOOD: dict[str, Callable[[], bytes]] = {
     ".keras": archives.whole,
     ".json": lambda: archives.members()[archives.CONFIG],
     ".onnx": lambda: saved(scaled()),
+    ".h5": made,
 }
 NO_MODEL: dict[str, tuple[Callable[[bytes], bytes], dict[str, str]]] = {
     "empty": (lambda good: b"", dict.fromkeys(GOOD, "is empty")),
@@ -114,16 +118,9 @@ def _to(kind: Make) -> Make:
 GOOD_FILE = file(".keras", archives.whole)
 
 
-def _saved_model(folder: Path) -> Path:
-    (folder / "model").mkdir()
-    (folder / "model" / "saved_model.pb").write_bytes(b"\x08\x01")
-    return folder / "model"
-
-
 PATHS: dict[str, tuple[Make, str]] = {
     "missing": (lambda folder: folder / "none.keras", "no such file"),
     "a-directory": (lambda folder: folder, "is a directory"),
-    "a-savedmodel": (_saved_model, "SavedModel"),
     "a-pipe": (_pipe, "not a regular file"),
     "a-link-to-a-pipe": (_to(_pipe), "not a regular file"),
     "a-device": (lambda _: Path("/dev/zero"), "not a regular file"),
@@ -216,11 +213,16 @@ def rows() -> list[Row]:
         result.append(Row(9, name, bad, "not-analysed", config(one()), 1))
     for item in archives.BAD_WEIGHTS:
         result.append(Row(11, item.name, file(".keras", item.make), item.words, file(".keras", item.twin)))
+    for item in LEGACY:
+        result.append(Row(11, item.name, file(".h5", item.make), item.words, file(".h5", item.twin)))
+    result.append(Row(11, "h5-lambda", file(".h5", with_lambda), "not-analysed", file(".h5", made), 1))
     for spoilt in CASES:
         bad = file(".onnx", lambda spoilt=spoilt: spoiled(spoilt))
         result.append(
             Row(12, spoilt.name, bad, spoilt.words, file(".onnx", lambda spoilt=spoilt: saved(spoilt.base())))
         )
+    for item in saved_models.CASES:
+        result.append(Row(14, item.name, item.make, item.words, item.twin))
     for name, (make, words) in PATHS.items():
         result.append(Row(13, name, make, words, _to(GOOD_FILE)))
     return result
@@ -236,6 +238,8 @@ def commands(path: Path, folder: Path, weights: bool = False) -> Iterator[list[s
         weights: leave out ``shapes``, which takes a model with any weights or none.
     """
     suffix = ".json" if path.suffix == ".json" else ".onnx" if path.suffix == ".onnx" else ".keras"
+    if any((path / name).exists() for name in ("saved_model.pb", "saved_model.pbtxt")):
+        suffix = ""
     yield ["check", str(path)]
     yield [
         "check",

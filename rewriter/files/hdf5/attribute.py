@@ -1,101 +1,134 @@
-"""String attributes, of fixed length or in a global heap."""
+"""Attributes: their names, types and values."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from typing import NamedTuple
 
-from ...errors import BadFileError, UnsupportedError
-from .datatype import read_shape
+from ...errors import BadFileError, UnsupportedError, shown
+from . import btree
+from .datatype import STRING, VARIABLE, Type, read_shape, read_type
+from .fractal_heap import FractalHeap
+from .global_heap import REFERENCE, heap_texts
 from .header import ATTRIBUTE, ATTRIBUTE_INFO, Header
-from .view import View
+from .view import UNDEFINED, View
 
-_STRING, _VARIABLE = 3, 9
 _MAX_STRINGS = 1_000_000
+_RECORD = 17  # heap id, flags of the message, order, hash of the name
+_SHARED = 1 << 1
 
 
 class Attribute(NamedTuple):
-    """Where the datatype, the dataspace and the content of an attribute lie, and where the attribute ends."""
+    """Type and shape (None: no element at all) of an attribute, and where its content lies in the file."""
 
-    datatype: int
-    dataspace: int
+    type: Type
+    shape: tuple[int, ...] | None
     content: int
     end: int
 
-
-def find_attribute(view: View, header: Header, name: str) -> Attribute | None:
-    """The attribute of that name (attribute message, spec IV.A.2.m), or None."""
-    if any(message.kind == ATTRIBUTE_INFO for message in header.messages):
-        raise UnsupportedError("the HDF5 data has attributes in dense storage (libver='latest')")
-    for message in header.messages:
-        if message.kind != ATTRIBUTE:
-            continue
-        version, flags, name_size, type_size, space_size = view.unpack("<BBHHH", message.offset)
-        if version not in (1, 2, 3):
-            raise BadFileError(f"the HDF5 data has a damaged attribute at byte {message.offset}")
-        at = message.offset + (9 if version == 3 else 8)
-        if view.read(at, name_size).rstrip(b"\0") != name.encode():
-            continue
-        if message.shared or (version > 1 and flags):
-            raise UnsupportedError("the HDF5 data has attributes with shared or named types")
-        unit = 8 if version == 1 else 1
-        datatype = at + _padded(name_size, unit)
-        dataspace = datatype + _padded(type_size, unit)
-        content = dataspace + _padded(space_size, unit)
-        end = message.offset + message.size
-        if content > end:
-            raise BadFileError(f"the HDF5 data has a damaged attribute at byte {message.offset}")
-        return Attribute(datatype, dataspace, content, end)
-    return None
+    @property
+    def elements(self) -> int:
+        return 0 if self.shape is None else math.prod(self.shape)
 
 
-def string_values(view: View, attribute: Attribute) -> tuple[tuple[int, ...], list[str]]:
-    """(shape, strings in C order) of an attribute; UnsupportedError if it does not hold strings."""
-    shape = read_shape(view, attribute.dataspace)
-    count = math.prod(shape)
-    kind, low, _, _, size = view.unpack("<4BL", attribute.datatype)
-    if kind & 15 != _STRING and (kind & 15, low & 15) != (_VARIABLE, 1):
-        raise UnsupportedError("the HDF5 data has an attribute that is not text where text is expected")
-    step = size if kind & 15 == _STRING else 16
-    if step == 0 or count > _MAX_STRINGS or attribute.content + count * step > attribute.end:
+class Place(NamedTuple):
+    """Where the message of an attribute lies; `shared`: the message says only where it is kept."""
+
+    offset: int
+    size: int
+    shared: bool
+
+
+def attribute_places(view: View, header: Header) -> dict[str, Place]:
+    """The attributes of an object by name, in the order of the names' bytes. BadFileError if one is there twice."""
+    found: dict[bytes, Place] = {}
+    for place in _places(view, header):
+        name = _name(view, place.offset)
+        if name in found:
+            raise BadFileError(
+                f"the HDF5 data has an attribute twice: {shown(name.decode(errors='replace'))}"
+            )
+        found[name] = place
+    return {_text(name): found[name] for name in sorted(found)}
+
+
+def read_attribute(view: View, place: Place) -> Attribute:
+    """Type, shape and place of an attribute (attribute message, spec IV.A.2.m).
+
+    Raises:
+        BadFileError: damaged, or more content declared than stored.
+        UnsupportedError: its type is kept elsewhere.
+    """
+    at, end = place.offset, place.offset + place.size
+    version, flags, name_size, type_size, space_size = view.unpack("<BBHHH", at)
+    if place.shared or (version > 1 and flags):
+        raise UnsupportedError("the HDF5 data has attributes with shared or named types")
+    unit = 8 if version == 1 else 1
+    datatype = at + (9 if version == 3 else 8) + _padded(name_size, unit)
+    dataspace = datatype + _padded(type_size, unit)
+    content = dataspace + _padded(space_size, unit)
+    if content > end:
+        raise _damaged(at)
+    found = Attribute(read_type(view, datatype), read_shape(view, dataspace), content, end)
+    if content + found.elements * found.type.size > end:
         raise BadFileError(
-            f"the HDF5 data has an attribute that declares {count} strings and does not store them"
+            f"the HDF5 data has an attribute that declares {found.elements} values and does not store them"
         )
-    starts = range(attribute.content, attribute.content + count * step, step)
-    if kind & 15 == _STRING:
-        return shape, [_text(view.read(at, size).rstrip(b"\0")) for at in starts]
-    return shape, [_text(_heap_string(view, at).partition(b"\0")[0]) for at in starts]
+    return found
 
 
-def _heap_string(view: View, at: int) -> bytes:
-    """A variable-length string (spec IV.B) from its collection in the global heap (spec III.E)."""
-    length, collection, wanted = view.unpack("<LQL", at)
-    if length == 0:
-        return b""
-    if collection not in view.heaps:
-        view.heaps[collection] = _heap_objects(view, collection)
-    position, extent = view.heaps[collection].get(wanted, (0, 0))
-    if length > extent:
-        raise BadFileError("the HDF5 data has a text that is not stored in its heap")
-    return view.read(position, length)
+def string_values(view: View, attribute: Attribute) -> list[str]:
+    """The texts of an attribute in C order, without what fills them up; UnsupportedError if it does not hold texts."""
+    if not attribute.type.is_text:
+        raise UnsupportedError("the HDF5 data has an attribute that is not text where text is expected")
+    return [_text(raw) for raw in raw_texts(view, attribute)]
 
 
-def _heap_objects(view: View, collection: int) -> dict[int, tuple[int, int]]:
-    """Where each object of a collection lies, and its bytes."""
-    objects: dict[int, tuple[int, int]] = {}
-    magic, version, size = view.unpack("<4sB3xQ", collection)
-    if magic != b"GCOL" or version != 1:
-        raise BadFileError(f"the HDF5 data has no global heap at byte {collection}")
-    view.check(collection, size)
-    position, end = collection + 16, collection + size
-    while position + 16 <= end:
-        index, _, extent = view.unpack("<HH4xQ", position)
-        position += 16
-        if index == 0 or position + extent > end:
-            break
-        objects.setdefault(index, (position, extent))
-        position += _padded(extent, 8)
-    return objects
+def raw_texts(view: View, attribute: Attribute) -> list[bytes]:
+    """The texts of an attribute in C order, as h5py has them: without NULs at the end, of any length up to a NUL."""
+    kind, size = attribute.type.kind, attribute.type.size
+    if kind == VARIABLE and size != REFERENCE:
+        raise BadFileError("the HDF5 data has a text of any length with a damaged type")
+    if attribute.elements > _MAX_STRINGS:
+        raise UnsupportedError(f"the HDF5 data has an attribute of over {_MAX_STRINGS} texts")
+    starts = range(attribute.content, attribute.content + attribute.elements * size, size)
+    if kind == STRING:
+        return [view.read(at, size).rstrip(b"\0") for at in starts]
+    return heap_texts(view, starts)
+
+
+def _places(view: View, header: Header) -> Iterator[Place]:
+    """Every attribute message, in the header or in a heap."""
+    for message in header.messages:
+        if message.kind == ATTRIBUTE:
+            yield Place(message.offset, message.size, message.shared)
+    info = header.find(ATTRIBUTE_INFO)
+    if info is None:
+        return
+    version, flags = view.unpack("<BB", info.offset)
+    if version != 0:
+        raise UnsupportedError(f"the HDF5 data has attributes of version {version}")
+    heap, tree = view.unpack("<QQ", info.offset + (4 if flags & 1 else 2))
+    if heap == UNDEFINED:
+        return
+    objects = FractalHeap(view, heap)
+    for at in btree.records(view, tree, btree.ATTRIBUTES_BY_NAME, _RECORD):
+        yield Place(*objects.place(at), bool(view.unpack("<B", at + 8)[0] & _SHARED))
+
+
+def _name(view: View, at: int) -> bytes:
+    version, _, size = view.unpack("<BBH", at)
+    if version not in (1, 2, 3):
+        raise _damaged(at)
+    name = view.read(at + (9 if version == 3 else 8), size)
+    if name.find(b"\0") != size - 1:  # the NUL at its end is part of it
+        raise _damaged(at)
+    return name[:-1]
+
+
+def _damaged(at: int) -> BadFileError:
+    return BadFileError(f"the HDF5 data has a damaged attribute at byte {at}")
 
 
 def _padded(size: int, unit: int) -> int:

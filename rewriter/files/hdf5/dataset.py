@@ -3,39 +3,54 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 from ...errors import BadFileError, UnsupportedError
-from .attribute import find_attribute, string_values
-from .datatype import read_shape, read_type
-from .header import DATASPACE, DATATYPE, EXTERNAL_FILES, FILTERS, LAYOUT, Header, Message
+from .attribute import Place, read_attribute, string_values
+from .chunks import Chunks, Space, read_chunks
+from .datatype import OPAQUE, Type, read_limits, read_shape, read_type
+from .filters import RATIO, applied, check_size, read_filters
+from .header import DATASPACE, DATATYPE, EXTERNAL_FILES, FILL, LAYOUT, OLD_FILL, Header, Message
 from .view import UNDEFINED, View
 
-_MAX_LEVEL = 16
-
-_DEFLATE, _SHUFFLE, _FLETCHER32 = 1, 2, 3
-_DEFLATE_RATIO = 1032
+_COMPACT, _CONTIGUOUS, _CHUNKED, _VIRTUAL = 0, 1, 2, 3
+_UNWRITTEN = 1 << 20  # bytes that a dataset may declare without storing them
+_FILL_DEFINED = 1 << 5
 
 
 class Dataset(NamedTuple):
-    """A dataset whose declared bytes are really stored.
+    """A dataset whose declared bytes are really stored, or stand for its fill value.
 
     `dtype` is what `numpy.dtype` takes ("<f4", "|b1", "|S5", "|V8"); "bfloat16" needs ml_dtypes, "|O" is not numbers.
-    `offset` is where its `nbytes` bytes lie in the file in C order, or None if they lie in chunks.
+    `offset` is where its `nbytes` bytes lie in the file in C order, or None if they do not lie in one piece.
+
+    Attributes:
+        type: the type as the file has it, where "bfloat16" can be two bytes with an attribute.
+        chunks: its chunks, or None.
+        fill: the bytes of an element of what was never written; empty for zeros.
+        stored: how many bytes of it the file holds.
     """
 
     shape: tuple[int, ...]
     dtype: str
     nbytes: int
     offset: int | None
+    type: Type
+    chunks: Chunks | None = None
+    fill: bytes = b""
+    stored: int = 0
 
 
-def read_dataset(view: View, header: Header) -> Dataset:
+def read_dataset(view: View, header: Header, attributes: Callable[[], Mapping[str, Place]]) -> Dataset:
     """The dataset of an object header.
+
+    Args:
+        attributes: gives where its attributes lie, if they are asked for.
 
     Raises:
         BadFileError: damaged, external or virtual storage, or more bytes declared than stored.
-        UnsupportedError: a form that h5py does not write by default.
+        UnsupportedError: no shape, or a way of storage that is not read.
     """
     if any(message.kind == EXTERNAL_FILES for message in header.messages):
         raise BadFileError("the HDF5 data has a dataset with its content in another file")
@@ -43,103 +58,97 @@ def read_dataset(view: View, header: Header) -> Dataset:
     if space is None or kind is None or layout is None:
         raise UnsupportedError(f"the HDF5 object at byte {header.address} is neither a group nor a dataset")
     shape = read_shape(view, space.offset)
-    dtype, itemsize = read_type(view, kind.offset)
-    if dtype == "|V2" and _is_bfloat16(view, header):
-        dtype = "bfloat16"
-    nbytes = math.prod(shape) * itemsize
-    return Dataset(shape, dtype, nbytes, _stored(view, header, layout, shape, nbytes))
+    if shape is None:
+        raise UnsupportedError("the HDF5 data has a dataset without a shape")
+    element = read_type(view, kind.offset)
+    marked = (element.dtype, element.kind) == ("|V2", OPAQUE) and _is_bfloat16(view, attributes())
+    nbytes = math.prod(shape) * element.size
+    plain = Dataset(shape, "bfloat16" if marked else element.dtype, nbytes, None, element)
+    return _stored(view, header, layout, plain._replace(fill=_fill(view, header, element.size)))
 
 
-def _is_bfloat16(view: View, header: Header) -> bool:
+def _is_bfloat16(view: View, attributes: Mapping[str, Place]) -> bool:
     """Keras 3.15 writes bfloat16 as two opaque bytes and says so in an attribute (saving_lib.py, H5IOStore)."""
-    found = find_attribute(view, header, "dtype")
-    return found is not None and string_values(view, found)[1] == ["bfloat16"]
+    place = attributes.get("dtype")
+    return place is not None and string_values(view, read_attribute(view, place)) == ["bfloat16"]
 
 
-def _stored(view: View, header: Header, layout: Message, shape: tuple[int, ...], nbytes: int) -> int | None:
-    """Where the content lies, once all of it is known to be there (data layout message, spec IV.A.2.i)."""
+def _stored(view: View, header: Header, layout: Message, dataset: Dataset) -> Dataset:
+    """With its place, once all of it is known to be there (data layout message, spec IV.A.2.i)."""
     version, kind = view.unpack("<BB", layout.offset)
-    if version == 4 and kind == 3:
-        raise BadFileError("the HDF5 data has a virtual dataset")
-    if version not in (3, 4) or (version == 4 and kind == 2):
-        raise UnsupportedError(f"the HDF5 data has a dataset with a layout of version {version}, kind {kind}")
-    if kind == 2:
-        _check_chunks(view, header, layout, shape, nbytes)
-        return None
-    if kind == 0:
+    if version not in (3, 4):
+        raise UnsupportedError(f"the HDF5 data has a dataset with a layout of version {version}")
+    if kind == _CHUNKED:
+        return _in_chunks(view, header, layout, dataset)
+    if kind == _COMPACT:
         (size,) = view.unpack("<H", layout.offset + 2)
         offset = layout.offset + 4
-    elif kind == 1:
+    elif kind == _CONTIGUOUS:
         offset, size = view.unpack("<QQ", layout.offset + 2)
         if offset == UNDEFINED:
-            offset = size = 0
+            _check_fill(dataset, 0)
+            return dataset if dataset.nbytes else dataset._replace(offset=view.base)
+    elif kind == _VIRTUAL:
+        raise BadFileError("the HDF5 data has a virtual dataset")
     else:
         raise BadFileError(f"the HDF5 data has a dataset with a layout of unknown kind {kind}")
-    if nbytes > size:
-        raise BadFileError(f"the HDF5 data has a dataset that declares {nbytes} bytes and stores {size}")
-    view.check(offset, nbytes)
-    return int(offset)
+    if dataset.nbytes > size:
+        raise BadFileError(
+            f"the HDF5 data has a dataset that declares {dataset.nbytes} bytes and stores {size}"
+        )
+    view.check(offset, dataset.nbytes)
+    return dataset._replace(offset=view.base + offset, stored=dataset.nbytes)
 
 
-def _check_chunks(view: View, header: Header, layout: Message, shape: tuple[int, ...], nbytes: int) -> None:
-    dimensions, tree = view.unpack("<BQ", layout.offset + 2)
-    if dimensions != len(shape) + 1:
-        raise BadFileError("the HDF5 data has a dataset whose chunks have another rank")
-    *chunk, itemsize = view.unpack(f"<{dimensions}L", layout.offset + 11)
-    if 0 in chunk:
-        raise BadFileError("the HDF5 data has a dataset with empty chunks")
-    ratio = _filter_ratio(view, header)
-    needed = math.prod(-(-size // step) for size, step in zip(shape, chunk, strict=True))
-    count, stored = (0, 0) if tree == UNDEFINED else _stored_chunks(view, tree, dimensions)
-    if (
-        count < needed
-        or stored * ratio < nbytes
-        or (ratio == 1 and stored != count * math.prod(chunk) * itemsize)
-    ):
-        raise BadFileError(f"the HDF5 data has a dataset that declares {nbytes} bytes and stores {stored}")
+def _in_chunks(view: View, header: Header, layout: Message, dataset: Dataset) -> Dataset:
+    space = header.find(DATASPACE)
+    limits = read_limits(view, space.offset) if space is not None else None
+    filters = read_filters(view, header)
+    place = Space(dataset.shape, limits or dataset.shape, dataset.type.size)
+    chunks = read_chunks(view, layout.offset, place, filters)
+    size = math.prod(chunks.shape) * dataset.type.size
+    for chunk in chunks.stored:
+        if not check_size(applied(filters, chunk.mask), chunk.size, size):
+            raise BadFileError(
+                f"the HDF5 data has a chunk that declares {size} bytes and stores {chunk.size}"
+            )
+    stored = sum(chunk.size for chunk in chunks.stored)
+    steps = zip(dataset.shape, chunks.shape, strict=True)
+    if len(chunks.stored) < math.prod(-(-extent // step) for extent, step in steps):
+        _check_fill(dataset, stored)
+    return dataset._replace(chunks=chunks, stored=stored)
 
 
-def _filter_ratio(view: View, header: Header) -> int:
-    """How much smaller the stored bytes may honestly be (filter pipeline message, spec IV.A.2.l)."""
-    message = header.find(FILTERS)
-    if message is None:
-        return 1
-    version, count = view.unpack("<BB", message.offset)
-    if version != 1:
-        raise UnsupportedError("the HDF5 data has a dataset with an unknown filter")
-    at = message.offset + 8
-    filters = []
-    for _ in range(count):
-        which, name_size, _, values = view.unpack("<4H", at)
-        at += 8 + (name_size + 7) // 8 * 8 + (values + values % 2) * 4
-        filters.append(which)
-    if set(filters) - {_DEFLATE, _SHUFFLE, _FLETCHER32}:
-        raise UnsupportedError("the HDF5 data has a dataset with an unknown filter")
-    return _DEFLATE_RATIO if filters else 1
+def _check_fill(dataset: Dataset, stored: int) -> None:
+    """What was never written takes no room in the file: so much of it is believed."""
+    if dataset.nbytes > max(stored * RATIO, _UNWRITTEN):
+        raise BadFileError(
+            f"the HDF5 data has a dataset that declares {dataset.nbytes} bytes and stores {stored}"
+        )
 
 
-def _stored_chunks(view: View, tree: int, dimensions: int) -> tuple[int, int]:
-    """(chunks, their stored bytes) of a B-tree over chunks (spec III.A.1, node type 1)."""
-    key = 8 + 8 * dimensions
-    count = stored = 0
-    last: tuple[int, ...] = ()
-    waiting: list[tuple[int, int | None]] = [(tree, None)]
-    while waiting:
-        node, expected = waiting.pop()
-        view.visit("B-tree node", node)
-        magic, kind, level, used = view.unpack("<4sBBH", node)
-        if magic != b"TREE" or kind != 1 or level > _MAX_LEVEL or expected not in (None, level):
-            raise BadFileError(f"the HDF5 data has no B-tree node of chunks at byte {node}")
-        children = []
-        for at in range(node + 24, node + 24 + used * (key + 8), key + 8):
-            size, _, *corner, child = view.unpack(f"<LL{dimensions + 1}Q", at)
-            children.append((child, level - 1))
-            if level == 0:
-                view.check(child, size)
-                if tuple(corner) <= last:
-                    raise BadFileError("the HDF5 data has a dataset with a chunk stored twice")
-                last = tuple(corner)
-                count, stored = count + 1, stored + size
-        if level:
-            waiting.extend(reversed(children))
-    return count, stored
+def _fill(view: View, header: Header, size: int) -> bytes:
+    """The fill value: of the newer message, if both are there (spec IV.A.2.e and f). Zeros are b""."""
+    message, old = header.find(FILL), header.find(OLD_FILL)
+    if message is not None:
+        version, flags = view.unpack("<BB", message.offset)
+        at = message.offset + 4
+        if version == 3:
+            defined, at = bool(flags & _FILL_DEFINED), message.offset + 2
+        elif version in (1, 2):
+            defined = bool(view.unpack("<B", message.offset + 3)[0])
+        else:
+            raise BadFileError(f"the HDF5 data has a damaged fill value at byte {message.offset}")
+    elif old is not None:
+        defined, at = True, old.offset
+    else:
+        return b""
+    if not defined:
+        return b""
+    (length,) = view.unpack("<l", at)
+    if length <= 0:
+        return b""
+    if length != size:
+        raise BadFileError(f"the HDF5 data has a fill value of {length} bytes for elements of {size}")
+    value = view.read(at + 4, size)
+    return value if any(value) else b""

@@ -1,150 +1,32 @@
-"""The links of a group: a B-tree over symbol table nodes whose names lie in a local heap (spec III.A.1, III.B to D)."""
+"""The links of a group of either style."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import NamedTuple
-
-from ...errors import BadFileError, UnsupportedError, shown
 from .header import LINK, LINK_INFO, SYMBOL_TABLE, Header
-from .view import UNDEFINED, View
-
-_ENTRY = 40
-_NAME_OFFSET = 8
-_PLAIN, _GROUP, _SOFT = 0, 1, 2
-_MAX_LEVEL = 16
-_END_OF_FREE_LIST = 1
-
-LINK_SIZE = _ENTRY - _NAME_OFFSET
-"""The bytes of a symbol table entry after its name offset: all that says what the name is linked to."""
-
-
-class Link(NamedTuple):
-    """What a name is linked to, and where the `LINK_SIZE` bytes that say so lie in the file."""
-
-    target: int
-    slot: int
-
-
-class _Heap(NamedTuple):
-    start: int
-    end: int
+from .link import Link, message_links
+from .symbol_table import table_links
+from .view import View
 
 
 def is_group(header: Header) -> bool:
-    """Whether the object is a group, of the old style or the new."""
+    """Whether the object is a group."""
     return any(message.kind in (SYMBOL_TABLE, LINK_INFO, LINK) for message in header.messages)
 
 
-def table_address(view: View, header: Header) -> tuple[int, int]:
-    """The addresses of a group's B-tree and local heap (spec IV.A.2.r)."""
+def table_address(view: View, header: Header) -> tuple[int, int] | None:
+    """The addresses of a group's B-tree and local heap (spec IV.A.2.r); None for one of the new style."""
     message = header.find(SYMBOL_TABLE)
     if message is None:
-        _refuse_indirect_links(view, header)
-        raise UnsupportedError("the HDF5 data has groups of the new style (libver='latest' or track_order)")
+        return None
     tree, heap = view.unpack("<QQ", message.offset)
     return tree, heap
 
 
-def _refuse_indirect_links(view: View, header: Header) -> None:
-    """A link message with bit 3 set names a kind of link other than hard (spec IV.A.2.g)."""
-    for message in header.messages:
-        if message.kind == LINK:
-            _, flags, kind = view.unpack("<3B", message.offset)
-            if flags & 8 and kind:
-                raise BadFileError("the HDF5 data has a link that is soft, external or user-defined")
-
-
-def read_links(view: View, tree: int, heap: int) -> dict[str, Link]:
+def read_links(view: View, header: Header) -> dict[str, Link]:
     """The links of a group by name, in the order of the names' bytes.
 
     Raises:
-        BadFileError: damaged, out of order (libhdf5 would then not find names that are there), or a soft link.
+        BadFileError: damaged, or with a link that is soft, external or user-defined.
     """
-    magic, version, size, free, start = view.unpack("<4sB3xQQQ", heap)
-    if magic != b"HEAP" or version != 0:
-        raise BadFileError(f"the HDF5 data has no local heap at byte {heap}")
-    view.check(start, size)
-    names = _Heap(start, start + size)
-    _check_free_list(view, names, free)
-    links: dict[str, Link] = {}
-    last = b""
-    for node, low, high in _leaves(view, tree, names):
-        magic, version, count = view.unpack("<4sBxH", node)
-        if magic != b"SNOD" or version != 1:
-            raise BadFileError(f"the HDF5 data has no symbol table node at byte {node}")
-        for slot in range(node + 8, node + 8 + count * _ENTRY, _ENTRY):
-            name_offset, _, cache = view.unpack("<QQL", slot)
-            name = _name(view, names, name_offset)
-            if not last < name or not low < name <= high:
-                raise BadFileError(f"the HDF5 data has a group with names out of order, at byte {slot}")
-            last = name
-            text = _decoded(name)
-            if cache == _SOFT:
-                raise BadFileError(f"the HDF5 data has a soft link: {shown(text)}")
-            if cache not in (_PLAIN, _GROUP):
-                raise BadFileError(f"the HDF5 data has a link of unknown kind {cache}: {shown(text)}")
-            links[text] = link_at(view, slot)
-    return links
-
-
-def link_at(view: View, entry: int) -> Link:
-    """The link of the symbol table entry at an offset (spec III.C)."""
-    _, target = view.unpack("<QQ", entry)
-    return Link(target, entry + _NAME_OFFSET)
-
-
-def check_cached(view: View, link: Link, table: tuple[int, int] | None) -> None:
-    """An entry may repeat its target's B-tree and heap (spec III.C, cache type 1): it must repeat them right."""
-    _, cache, tree, heap = view.unpack("<QL4xQQ", link.slot)
-    if cache == _GROUP and (tree, heap) != table:
-        raise BadFileError(f"the HDF5 link at byte {link.slot} contradicts the group it leads to")
-
-
-def _leaves(view: View, tree: int, names: _Heap) -> Iterator[tuple[int, bytes, bytes]]:
-    """(symbol table node, low, high) in order: the names in the node are above `low` and up to `high`."""
-    waiting: list[tuple[int, int | None, bytes, bytes | None]] = [(tree, None, b"", None)]
-    while waiting:
-        node, expected, low, high = waiting.pop()
-        view.visit("B-tree node", node)
-        magic, kind, level, count = view.unpack("<4sBBH", node)
-        if magic != b"TREE" or kind != 0 or level > _MAX_LEVEL or expected not in (None, level):
-            raise BadFileError(f"the HDF5 data has no B-tree node of a group at byte {node}")
-        numbers = view.unpack(f"<{2 * count + 1}Q", node + 24)
-        keys = [_name(view, names, offset) for offset in numbers[::2]]
-        children = []
-        for child, left, right in zip(numbers[1::2], keys, keys[1:], strict=False):
-            below = right if high is None else min(high, right)
-            children.append((child, max(low, left), below))
-        if level:
-            waiting.extend((child, level - 1, left, right) for child, left, right in reversed(children))
-            continue
-        for child, left, right in children:
-            view.visit("symbol table node", child)
-            yield child, left, right
-
-
-def _check_free_list(view: View, heap: _Heap, first: int) -> None:
-    """The free blocks of a heap end (spec III.D; 1 is the end): libhdf5 1.14.6 hangs where they go in a circle."""
-    seen: set[int] = set()
-    at = first
-    while at not in (_END_OF_FREE_LIST, UNDEFINED):
-        following, size = view.unpack("<QQ", heap.start + at)
-        if at in seen or at + size > heap.end - heap.start:
-            raise BadFileError(f"the HDF5 data has a damaged local heap at byte {heap.start}")
-        seen.add(at)
-        at = following
-
-
-def _name(view: View, heap: _Heap, offset: int) -> bytes:
-    return view.text(heap.start + offset, heap.end)
-
-
-def _decoded(name: bytes) -> str:
-    try:
-        text = name.decode()
-    except UnicodeDecodeError as error:
-        raise BadFileError(f"the HDF5 data has a name that is not UTF-8: {shown(repr(name))}") from error
-    if "/" in text or text in (".", ".."):
-        raise BadFileError(f"the HDF5 data has an impossible name: {shown(text)}")
-    return text
+    table = table_address(view, header)
+    return message_links(view, header) if table is None else table_links(view, *table)

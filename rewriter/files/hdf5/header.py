@@ -1,28 +1,35 @@
-"""The superblock, and object headers as lists of messages."""
+"""Object headers as lists of messages (spec IV.A.1)."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import NamedTuple
 
 from ...errors import BadFileError, UnsupportedError
-from .view import UNDEFINED, View
-
-SIGNATURE = b"\x89HDF\r\n\x1a\n"
+from . import checksum
+from .view import View
 
 DATASPACE = 0x01
 LINK_INFO = 0x02
 DATATYPE = 0x03
+OLD_FILL = 0x04
+FILL = 0x05
 LINK = 0x06
 EXTERNAL_FILES = 0x07
 LAYOUT = 0x08
 FILTERS = 0x0B
 ATTRIBUTE = 0x0C
+DRIVER = 0x14
 ATTRIBUTE_INFO = 0x15
 _CONTINUATION = 0x10
 SYMBOL_TABLE = 0x11
+_NEWEST = 0x18
 
 _SHARED = 1 << 1
-_MAX_USER_BLOCK = 1 << 20
+_REFUSE_UNKNOWN = 1 << 7
+_MAX_MESSAGES = 1_000_000
+
+_TIMES, _PHASES, _ORDER = 1 << 5, 1 << 4, 1 << 2
 
 
 class Message(NamedTuple):
@@ -41,7 +48,7 @@ class Header(NamedTuple):
     messages: tuple[Message, ...]
 
     def find(self, kind: int) -> Message | None:
-        """The first message of a type; BadFileError if its data is shared, which nothing Keras writes is."""
+        """The first message of a type; UnsupportedError if its data is shared, which nothing Keras writes is."""
         for message in self.messages:
             if message.kind == kind:
                 if message.shared:
@@ -50,80 +57,87 @@ class Header(NamedTuple):
         return None
 
 
-def root_entry(view: View) -> int:
-    """Where the symbol table entry of the root group lies in a superblock of version 0 or 1 (spec II.A).
-
-    Raises:
-        BadFileError: not HDF5, or cut short.
-        UnsupportedError: a user block, or a file with `libver="latest"`.
-    """
-    if view.size == 0:
-        raise BadFileError("the HDF5 data is empty")
-    if view.read(0, min(8, view.size)) != SIGNATURE:
-        raise _no_signature(view)
-    version, _, _, _, _, offsets, lengths = view.unpack("<7B", 8)
-    if version > 1:
-        raise UnsupportedError(
-            f"the HDF5 data has a superblock of version {version} (libver='latest'): not handled"
-        )
-    if (offsets, lengths) != (8, 8):
-        raise UnsupportedError(
-            f"the HDF5 data has addresses of {offsets} bytes and lengths of {lengths}, not of 8"
-        )
-    start = 24 if version == 0 else 28
-    base, _, end, driver = view.unpack("<4Q", start)
-    if base != 0 or driver != UNDEFINED:
-        raise UnsupportedError("the HDF5 data is one part of a file, or comes after a user block")
-    if end > view.size:
-        raise BadFileError(f"the HDF5 data is cut short: {view.size} of {end} bytes")
-    return start + 32
-
-
-def _no_signature(view: View) -> BadFileError | UnsupportedError:
-    """Spec II.A: the superblock may start at 0, 512, 1024, 2048 and so on."""
-    at = 512
-    while at <= min(_MAX_USER_BLOCK, view.size - 8):
-        if view.read(at, 8) == SIGNATURE:
-            return UnsupportedError(f"the HDF5 data comes after a user block of {at} bytes")
-        at *= 2
-    return BadFileError("not HDF5 data: the signature is missing")
-
-
 def read_header(view: View, address: int) -> Header:
-    """The object header at an address (spec IV.A.1.a).
+    """The object header at an address, of version 1 or 2.
 
     Raises:
         BadFileError: damaged, or this header was read before.
-        UnsupportedError: a header of version 2, as `libver="latest"` and `track_order=True` write.
     """
     view.visit("object header", address)
     if view.read(address, 4) == b"OHDR":
-        raise UnsupportedError(
-            "the HDF5 data has object headers of version 2 (libver='latest' or track_order)"
-        )
+        return Header(address, tuple(_version_2(view, address)))
+    return Header(address, tuple(_version_1(view, address)))
+
+
+def _version_1(view: View, address: int) -> list[Message]:
     version, _, count, _, size = view.unpack("<BBHLL", address)
     if version != 1:
         raise BadFileError(f"the HDF5 data has no object header at byte {address}")
     messages: list[Message] = []
     blocks = [(address + 16, size)]
-    for block in blocks:
-        at, length = block
+    for at, length in blocks:
         view.check(at, length)
         end = at + length
         while at + 8 <= end and len(messages) < count:
             kind, length, flags = view.unpack("<HHB", at)
             at += 8
-            if at + length > end:
-                raise BadFileError(f"the HDF5 object header at byte {address} is damaged")
-            message = Message(kind, bool(flags & _SHARED), at, length)
-            messages.append(message)
+            if at + length > end or length % 8:
+                raise _damaged(address)
+            messages.append(_message(kind, flags, at, length))
             if kind == _CONTINUATION:
-                target, extent = view.unpack("<QQ", at)
-                view.visit("header block", target)
-                blocks.append((target, extent))
+                blocks.append(_continuation(view, at, length, address))
             at += length
     if len(messages) != count:
         raise BadFileError(
             f"the HDF5 object header at byte {address} declares {count} messages, has {len(messages)}"
         )
-    return Header(address, tuple(messages))
+    return messages
+
+
+def _version_2(view: View, address: int) -> Iterator[Message]:
+    """A prefix and the first messages, then blocks of more; each ends in a checksum (spec IV.A.1.b)."""
+    version, flags = view.unpack("<BB", address + 4)
+    if version != 2:
+        raise UnsupportedError(f"the HDF5 data has an object header of version {version}")
+    at = address + 6 + (16 if flags & _TIMES else 0) + (4 if flags & _PHASES else 0)
+    width = 1 << (flags & 3)
+    size = view.number(at, width)
+    checksum.check(view, address, at + width + size - address, "object header")
+    blocks = [(at + width, size)]
+    prefix = 6 if flags & _ORDER else 4
+    count = 0
+    for at, length in blocks:
+        end = at + length
+        while at + prefix <= end:
+            kind, length, message_flags = view.unpack("<BHB", at)
+            at += prefix
+            count += 1
+            if at + length > end or count > _MAX_MESSAGES:
+                raise _damaged(address)
+            yield _message(kind, message_flags, at, length)
+            if kind == _CONTINUATION:
+                target, extent = _continuation(view, at, length, address)
+                if extent < 8 or view.read(target, 4) != b"OCHK":
+                    raise _damaged(address)
+                checksum.check(view, target, extent - 4, "header block")
+                blocks.append((target + 4, extent - 8))
+            at += length
+
+
+def _continuation(view: View, at: int, length: int, address: int) -> tuple[int, int]:
+    """Where a header goes on: (address, bytes)."""
+    if length < 16:
+        raise _damaged(address)
+    target, extent = view.unpack("<QQ", at)
+    view.visit("header block", target)
+    return target, extent
+
+
+def _message(kind: int, flags: int, at: int, length: int) -> Message:
+    if kind > _NEWEST and flags & _REFUSE_UNKNOWN:
+        raise UnsupportedError(f"the HDF5 data has a header message of unknown type {kind}")
+    return Message(kind, bool(flags & _SHARED), at, length)
+
+
+def _damaged(address: int) -> BadFileError:
+    return BadFileError(f"the HDF5 object header at byte {address} is damaged")

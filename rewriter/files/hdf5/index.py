@@ -3,22 +3,33 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
 
 from ...errors import BadFileError, UnsupportedError, shown
-from .attribute import find_attribute, string_values
+from .attribute import Attribute, Place, attribute_places, read_attribute, string_values
 from .dataset import Dataset, read_dataset
-from .group import Link, check_cached, is_group, link_at, read_links, table_address
-from .header import Header, read_header, root_entry
+from .filters import RATIO
+from .group import is_group, read_links, table_address
+from .header import DRIVER, Header, read_header
+from .link import Link
+from .superblock import open_view, read_superblock
+from .symbol_table import check_cached, link_at
 from .view import Buffer, View
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 _MAX_OBJECTS = 1_000_000
 _MAX_DEPTH = 1000
+_UNWRITTEN = 1 << 20  # bytes that all datasets may declare, however small the file
 
 
 @dataclasses.dataclass(slots=True)
 class _Node:
     header: Header
+    attributes: dict[str, Place] | None = None
     dataset: Dataset | None = None
     links: dict[str, Link] = dataclasses.field(default_factory=dict)
     children: dict[str, _Node] = dataclasses.field(default_factory=dict)
@@ -31,15 +42,25 @@ class Hdf5Index:
 
     Raises:
         BadFileError: damaged or hostile: links that are not plain, cycles, content outside the file, sizes not stored.
-        UnsupportedError: an honest file that h5py does not write by default (see `root_entry`, `read_header`).
+        UnsupportedError: an honest file in a form that is not read.
     """
 
     def __init__(self, buffer: Buffer) -> None:
-        self._view = View(buffer)
+        self._view = open_view(buffer)
         self._root = _read_tree(self._view)
+
+    @property
+    def start(self) -> int:
+        """The bytes of a user block in front of the data, from whose end addresses count."""
+        return self._view.base
 
     def __contains__(self, path: str) -> bool:
         return self._find(path) is not None
+
+    def is_group(self, path: str) -> bool:
+        """Whether there is a group at the path, and no dataset."""
+        node = self._find(path)
+        return node is not None and node.dataset is None
 
     def groups(self, path: str = "") -> list[str]:
         """The names of the groups directly in a group. KeyError without such a group."""
@@ -49,6 +70,13 @@ class Hdf5Index:
         """The datasets directly in a group. KeyError without such a group."""
         children = self._group(path).children.items()
         return {name: node.dataset for name, node in children if node.dataset is not None}
+
+    def dataset(self, path: str) -> Dataset:
+        """The dataset at a path. KeyError without one."""
+        dataset = self._there(path).dataset
+        if dataset is None:
+            raise KeyError(path)
+        return dataset
 
     def links(self, path: str = "") -> dict[str, Link]:
         """What the names in a group are linked to. KeyError without such a group."""
@@ -71,16 +99,55 @@ class Hdf5Index:
             UnsupportedError: it is not text, or has more dimensions.
             KeyError: there is nothing at `path`.
         """
-        node = self._find(path)
-        if node is None:
-            raise KeyError(path)
-        found = find_attribute(self._view, node.header, name)
-        if found is None:
+        found = self.find_attribute(path, name)
+        if found is None or found.shape is None:
             return None
-        shape, values = string_values(self._view, found)
-        if len(shape) > 1:
-            raise UnsupportedError(f"the HDF5 attribute {shown(name)} has {len(shape)} dimensions")
-        return values if shape else values[0]
+        if not found.elements and len(found.shape) == 1:
+            return []  # an empty list is of no type of its own: NumPy takes it for numbers
+        values = string_values(self._view, found)
+        if len(found.shape) > 1:
+            raise UnsupportedError(f"the HDF5 attribute {shown(name)} has {len(found.shape)} dimensions")
+        return values if found.shape else values[0]
+
+    def attributes(self, path: str = "") -> list[str]:
+        """The names of the attributes of a group or dataset, sorted. KeyError if there is nothing at `path`."""
+        return list(self._attributes(path))
+
+    def find_attribute(self, path: str, name: str) -> Attribute | None:
+        """Type and shape of an attribute, or None if it is missing. KeyError if there is nothing at `path`."""
+        place = self._attributes(path).get(name)
+        return None if place is None else read_attribute(self._view, place)
+
+    def attribute_values(self, path: str, name: str) -> NDArray[Any] | None:
+        """The numbers or texts (`bytes`) of an attribute in the byte order of the file; None if it has no shape.
+
+        Raises:
+            UnsupportedError: neither numbers nor texts.
+            KeyError: there is no such attribute.
+        """
+        from .values import attribute_values
+
+        found = self.find_attribute(path, name)
+        if found is None:
+            raise KeyError(name)
+        return None if found.shape is None else attribute_values(self._view, found)
+
+    def values(self, path: str, as_stored: bool = False) -> NDArray[Any]:
+        """The numbers or texts of a dataset: mapped where they lie in one piece, else read.
+
+        Texts of any length are `bytes` in an array of objects.
+
+        Args:
+            as_stored: in the byte order of the file, and bfloat16 as the two bytes that Keras makes of it.
+
+        Raises:
+            BadFileError: a chunk is damaged.
+            UnsupportedError: neither numbers nor texts.
+            KeyError: there is no such dataset.
+        """
+        from .values import dataset_values
+
+        return dataset_values(self._view, self.dataset(path), as_stored)
 
     def attr_name(self, path: str) -> str | None:
         """The attribute `name`: in newer files Keras gives `layers/dense/vars` the name of the layer."""
@@ -95,6 +162,15 @@ class Hdf5Index:
             node = node.children.get(name) if node is not None else None
         return node
 
+    def _attributes(self, path: str) -> dict[str, Place]:
+        return _places(self._view, self._there(path))
+
+    def _there(self, path: str) -> _Node:
+        node = self._find(path)
+        if node is None:
+            raise KeyError(path)
+        return node
+
     def _group(self, path: str) -> _Node:
         node = self._find(path)
         if node is None or node.dataset is not None:
@@ -102,18 +178,29 @@ class Hdf5Index:
         return node
 
 
+def _places(view: View, node: _Node) -> dict[str, Place]:
+    """The attributes of an object, looked for once."""
+    if node.attributes is None:
+        node.attributes = attribute_places(view, node.header)
+    return node.attributes
+
+
 def _read_tree(view: View) -> _Node:
-    entry = link_at(view, root_entry(view))
-    root = _Node(read_header(view, entry.target))
+    block = read_superblock(view)
+    if block.extension is not None:
+        extension = read_header(view, block.extension)
+        if extension.find(DRIVER) is not None:
+            raise UnsupportedError("the HDF5 data is one part of a file")
+    root = _Node(read_header(view, block.root))
     if not is_group(root.header):
         raise BadFileError("the HDF5 data has a root that is no group")
-    table = table_address(view, root.header)
-    check_cached(view, entry, table)
-    waiting = [(root, table, 0)]
-    count = contiguous = 0
+    if block.entry is not None:
+        check_cached(view, link_at(view, block.entry), table_address(view, root.header))
+    waiting = [(root, 0)]
+    count = stored = declared = 0
     while waiting:
-        group, table, depth = waiting.pop()
-        group.links = read_links(view, *table)
+        group, depth = waiting.pop()
+        group.links = read_links(view, group.header)
         count += len(group.links)
         if count > _MAX_OBJECTS or depth > _MAX_DEPTH:
             raise UnsupportedError(
@@ -121,13 +208,14 @@ def _read_tree(view: View) -> _Node:
             )
         for name, link in group.links.items():
             node = group.children[name] = _Node(read_header(view, link.target))
-            inner = table_address(view, node.header) if is_group(node.header) else None
-            check_cached(view, link, inner)
-            if inner is not None:
-                waiting.append((node, inner, depth + 1))
+            if is_group(node.header):
+                check_cached(view, link, table_address(view, node.header))
+                waiting.append((node, depth + 1))
                 continue
-            node.dataset = read_dataset(view, node.header)
-            contiguous += node.dataset.nbytes if node.dataset.offset is not None else 0
-            if contiguous > view.size:
+            check_cached(view, link, (0, 0))
+            node.dataset = read_dataset(view, node.header, functools.partial(_places, view, node))
+            stored += node.dataset.stored
+            declared += node.dataset.nbytes
+            if stored > view.size or declared > max(view.size * RATIO, _UNWRITTEN):
                 raise BadFileError("the HDF5 data declares more content than the file has bytes")
     return root

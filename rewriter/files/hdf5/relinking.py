@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from .group import LINK_SIZE
+from ...errors import UnsupportedError
 from .index import Hdf5Index
+from .symbol_table import LINK_SIZE
 from .view import Buffer
 
 
@@ -24,17 +25,23 @@ def relink(
     Raises:
         ValueError: `mapping` is not a permutation of names in the group.
         KeyError: there is no such group.
-        BadFileError, UnsupportedError: as `Hdf5Index`.
+        BadFileError: as `Hdf5Index`.
+        UnsupportedError: as `Hdf5Index`, or a group of the new style (libver='latest', track_order).
     """
-    links = (Hdf5Index(buffer) if index is None else index).links(group)
+    index = Hdf5Index(buffer) if index is None else index
+    links = index.links(group)
     if set(mapping) != set(mapping.values()) or len(set(mapping.values())) != len(mapping):
         raise ValueError("the new names are not a permutation of the old ones")
     if missing := sorted(mapping.keys() - links.keys()):
         raise ValueError(f"the group {group!r} has no {missing}")
-    data = memoryview(buffer).cast("B")
+    data = memoryview(buffer).cast("B")[index.start :]
     patches = []
     for old, new in mapping.items():
         source, slot = links[old].slot, links[new].slot
+        if source is None or slot is None:
+            raise UnsupportedError(
+                "the weights file has groups of the new style (libver='latest' or track_order), whose names stay"
+            )
         if source != slot:
-            patches.append((slot, data[source : source + LINK_SIZE].tobytes()))
+            patches.append((index.start + slot, data[source : source + LINK_SIZE].tobytes()))
     return sorted(patches)

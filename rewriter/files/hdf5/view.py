@@ -21,11 +21,13 @@ _MAX_NAME = 4096
 class View:
     """A buffer whose every read stays inside it, and which can be read only so often: no loop in a file is endless.
 
-    `heaps` remembers what was read of the collections of the global heap, which many texts share.
+    Offsets are the addresses in the file: they count from `base`, the end of a user block. `heaps` remembers what was
+    read of the collections of the global heap, which many texts share.
     """
 
-    def __init__(self, buffer: Buffer) -> None:
-        self._data = memoryview(buffer).cast("B")
+    def __init__(self, buffer: Buffer, base: int = 0) -> None:
+        self._data = memoryview(buffer).cast("B")[base:]
+        self.base = base
         self.size = len(self._data)
         self._reads = 0
         self._visited: set[tuple[str, int]] = set()
@@ -43,6 +45,15 @@ class View:
         """A copy of `size` bytes."""
         self.check(offset, size)
         return self._data[offset : offset + size].tobytes()
+
+    def window(self, offset: int, size: int) -> memoryview:
+        """`size` bytes where they lie, not copied."""
+        self.check(offset, size)
+        return self._data[offset : offset + size]
+
+    def number(self, offset: int, size: int) -> int:
+        """An unsigned integer of any number of bytes."""
+        return int.from_bytes(self.read(offset, size), "little")
 
     def text(self, offset: int, end: int) -> bytes:
         """The bytes up to the first NUL, which comes before `end`."""

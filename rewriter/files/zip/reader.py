@@ -82,7 +82,7 @@ class Archive:
         member = self._members[name]
         if member.size > limit:
             raise BadFileError(f"{shown(name)} takes {member.size} bytes, more than the limit of {limit}")
-        return b"".join(self.content(member))
+        return b"".join(self.content(member.name))
 
     def open_raw(self, name: str, limit: int = _MAX_UNPACKED) -> memoryview:
         """A read-only view of a member's content.
@@ -111,15 +111,16 @@ class Archive:
     def _unpacked(self, member: Member) -> memoryview:
         try:
             with tempfile.TemporaryFile() as stream:
-                for piece in self.content(member):
+                for piece in self.content(member.name):
                     stream.write(piece)
                 stream.flush()
                 return memoryview(mmap.mmap(stream.fileno(), member.size, access=mmap.ACCESS_READ))
         except OSError as error:
             raise OutputError(f"cannot unpack {shown(member.name)}: {error.strerror}") from error
 
-    def content(self, member: Member) -> Iterator[bytes]:
+    def content(self, name: str) -> Iterator[bytes]:
         """The uncompressed content in blocks; size and CRC are checked when the last one has been taken."""
+        member = self._members[name]
         blocks = self.blocks(member.data, member.stored)
         if member.method != STORED:
             blocks = inflated(blocks, member.name, BLOCK)

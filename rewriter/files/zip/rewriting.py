@@ -105,12 +105,12 @@ def _write_changed(
             whole = functools.partial(zlib.crc32, content)
             written[member.name] = _write_member(stream, member, len(content), [content], whole)
         elif member.name in patch:
-            patched = _Patched(source.content(member), patch[member.name], member.crc)
+            patched = _Patched(source.content(member.name), patch[member.name], member.crc)
             written[member.name] = _write_member(stream, member, member.size, patched, patched.crc)
         elif member.name in rename:
             new = with_name(member, rename[member.name])
             crc = functools.partial(int, member.crc)
-            written[member.name] = _write_member(stream, new, member.size, source.content(member), crc)
+            written[member.name] = _write_member(stream, new, member.size, source.content(member.name), crc)
         else:
             start = stream.tell()
             _copy_member(source, stream, member)
@@ -127,10 +127,10 @@ def _copy_member(source: Archive, stream: BinaryIO, member: Member) -> None:
     """Header, data and descriptor as they are; the data of a deflated member is inflated aside to check it."""
     stream.write(source.read_at(member.start, member.data - member.start))
     if member.method == STORED:
-        stream.writelines(source.content(member))
+        stream.writelines(source.content(member.name))
     else:
         stream.writelines(source.blocks(member.data, member.stored))
-        for _ in source.content(member):
+        for _ in source.content(member.name):
             pass
     data_end = member.data + member.stored
     stream.write(source.read_at(data_end, member.end - data_end))

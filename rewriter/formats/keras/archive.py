@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+from collections.abc import Iterator
 from functools import cached_property
 from typing import Any
 
@@ -15,20 +16,29 @@ from ...errors import BadFileError, UnsupportedError, shown
 from ...files.folder import Folder, copy_folder
 from ...files.hdf5 import Hdf5Index, relink
 from ...files.json import parse
+from ...files.members import Blocks, changed
 from ...files.zip import Archive, Patch, rewrite
+from ...ir.graph import Graph
+from ...passes.rewrite import Spelling
 from ..variables import NoVariables, Variables
-from .config import read_model
-from .config_writer import model_entry
+from . import old_form
+from .configuration import Older, read_configuration
+from .given_weights import NamedVariables
+from .new_model import new_files
 from .optimizer_state import relink_optimizer
-from .spelling import spell
-from .upgrade import is_old, upgraded
+from .upgrade import archive_variables
 from .weight_groups import asset_names, moves, permutation
 from .weight_shapes import attach_shapes, parameter_counts
+from .weights_file import WeightsFile, stored_variable
 
 _CONFIG, _METADATA, _WEIGHTS = "config.json", "metadata.json", "model.weights.h5"
+_OPTIMIZER = "optimizer"
 _MAX_CONFIG = 256 << 20
 _MAX_METADATA = 1 << 20
 _MAX_ASSET = 1 << 30
+
+# New files by name, byte patches of files by name, and new names of files.
+Changes = tuple[dict[str, bytes], dict[str, list[Patch]], dict[str, str]]
 
 
 class KerasArchive:
@@ -42,8 +52,6 @@ class KerasArchive:
         UnsupportedError: a subclassed model without a graph, or a form of another Keras.
     """
 
-    spell = staticmethod(spell)
-
     def __init__(self, path: str | os.PathLike[str], folder: Folder | None = None) -> None:
         self.path = os.fspath(path)
         self.archive: Archive | Folder = Archive(path) if folder is None else folder
@@ -51,13 +59,19 @@ class KerasArchive:
             if _CONFIG not in self.archive:
                 raise BadFileError(f"the {self._what} has no {_CONFIG}: it is not a saved Keras model")
             self.metadata = self._metadata()
-            self.entry = parse(self.archive.read(_CONFIG, _MAX_CONFIG), _CONFIG)
-            if is_old(self.entry, str(self.metadata.get("keras_version") or "")):
-                self.entry = upgraded(self.entry, str(self.metadata.get("keras_version") or "")).entry
-            self.graph = read_model(self.entry)
+            entry = parse(self.archive.read(_CONFIG, _MAX_CONFIG), _CONFIG)
+            self.configuration = read_configuration(entry, self.metadata.get("keras_version"))
         except BaseException:
             self.archive.close()
             raise
+
+    @property
+    def graph(self) -> Graph:
+        return self.configuration.graph
+
+    @property
+    def spell(self) -> Spelling:
+        return self.configuration.spell
 
     @property
     def _what(self) -> str:
@@ -94,7 +108,7 @@ class KerasArchive:
             return
         # An honest weights file in a form that is not read says nothing: only a rewrite needs it.
         with contextlib.suppress(UnsupportedError):
-            attach_shapes(self.graph, self._index)
+            attach_shapes(self.graph, self.variables())
 
     @cached_property
     def _buffer(self) -> memoryview:
@@ -106,13 +120,26 @@ class KerasArchive:
 
     def variables(self) -> Variables:
         """The variables, mapped where the weights file is stored in the archive as it is."""
-        from .weights_file import WeightsFile
+        if _WEIGHTS not in self.archive:
+            return NoVariables()
+        if isinstance(self.configuration, Older):
+            return self._old_variables
+        return WeightsFile(self._index)
 
-        return WeightsFile(self._index, self._buffer) if _WEIGHTS in self.archive else NoVariables()
+    @cached_property
+    def _old_variables(self) -> Variables:
+        """The variables of an archive of Keras 2, by their places in Keras 3."""
+        configuration = self.configuration
+        assert isinstance(configuration, Older)
+        names = [path for path, dataset in self._index.walk() if dataset is not None]
+        stored = {
+            path: stored_variable(self._index, path) for path in names if path.split("/")[0] != _OPTIMIZER
+        }
+        return NamedVariables(archive_variables(configuration.original, stored, configuration.version))
 
     def parameter_counts(self) -> dict[str, int] | None:
         """The number of weights of each layer that has some; None without a weights file."""
-        return parameter_counts(self.graph, self._index) if _WEIGHTS in self.archive else None
+        return parameter_counts(self.graph, self.variables()) if _WEIGHTS in self.archive else None
 
     def beside(self) -> list[str]:
         """All of it is in the archive; of a folder all files in it."""
@@ -141,38 +168,44 @@ class KerasArchive:
             UnsupportedError: a form that cannot be rewritten without loss.
             OutputError: the target cannot be written.
         """
-        entry = model_entry(self.entry, self.graph, self.metadata.get("keras_version"))
-        if entry is self.entry:
-            self._copy(target)
-            return
-        if self._of_keras_2:
-            raise UnsupportedError(
-                "saved by Keras 2, which cannot load the inserted operations; save it with Keras 3"
-            )
-        if _WEIGHTS not in self.archive:
-            raise BadFileError(f"the {self._what} has no {_WEIGHTS}: its weights cannot be carried over")
-        replace = {_CONFIG: json.dumps(entry).encode()}
-        patches, renamed = self._weight_changes()
-        self._copy(target, replace, {_WEIGHTS: patches}, renamed)
-
-    def _copy(self, target: str | os.PathLike[str], *changes: Any) -> None:
+        changes = self._changes()
         if isinstance(self.archive, Folder):
             copy_folder(self.archive, target, *changes)
         else:
             rewrite(self.archive, target, *changes)
 
-    def _weight_changes(self) -> tuple[list[Patch], dict[str, str]]:
+    def files_of_keras_3(self, scratch: str) -> Iterator[tuple[str, Blocks]]:
+        """Its files, changed as the graph is; new ones of an archive of Keras 2."""
+        if self.configuration.old:
+            return new_files(self, scratch)
+        return changed(self.archive, *self._changes())
+
+    def _changes(self) -> Changes:
+        """What is written otherwise than it is in the file: new files, byte patches, new names."""
+        entry = self.configuration.changed()
+        if entry is None:
+            return {}, {}, {}
+        if _WEIGHTS not in self.archive:
+            raise BadFileError(f"the {self._what} has no {_WEIGHTS}: its weights cannot be carried over")
+        patches, renamed = self._weight_changes(entry)
+        return {_CONFIG: json.dumps(entry).encode()}, {_WEIGHTS: patches}, renamed
+
+    def _weight_changes(self, entry: dict[str, Any]) -> tuple[list[Patch], dict[str, str]]:
         """The byte patches that give every layer its own weights under the new names, and the new names of assets."""
         buffer = self.archive.open_raw(_WEIGHTS)
-        index = self._index
-        original = read_model(self.entry)
-        found = list(moves(index, original, self.graph))
+        index, saved = self._index, self.configuration.saved
+        older = self.configuration if isinstance(self.configuration, Older) else None
+        found = (
+            list(moves(index, saved, self.graph))
+            if older is None
+            else old_form.moves(index, older.original, entry, older.version)
+        )
         patches: list[Patch] = []
         for move in found:
             mapping = permutation(move, index)
             if mapping:
                 patches += relink(buffer, move.path, mapping, index)
-        patches += relink_optimizer(
-            buffer, index, self.entry, original, self.graph, self.metadata.get("keras_version")
-        )
+        if older is None:
+            version = self.metadata.get("keras_version")
+            patches += relink_optimizer(buffer, index, self.configuration.entry, saved, self.graph, version)
         return patches, asset_names(self.archive.names(), found)

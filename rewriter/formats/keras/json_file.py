@@ -4,68 +4,88 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Iterator, Mapping
 
 from ...errors import BadFileError, UnsupportedError
 from ...files.atomic import atomic_write
 from ...files.json import parse
+from ...files.members import Blocks
 from ...files.regular import read_regular
+from ...ir.graph import Graph
+from ...passes.rewrite import Spelling
 from ..variables import NoVariables, Variables
-from .config import read_model
-from .config_writer import model_entry
-from .spelling import spell
-from .upgrade import is_old, upgraded
+from .configuration import read_configuration
+from .given_weights import GivenWeights
+from .new_model import new_files
+from .weight_shapes import attach_shapes, parameter_counts
 
 _MAX_SIZE = 256 << 20
 
 
 class KerasJson:
-    """A JSON file with a serialised model. Raises BadFileError or UnsupportedError where it holds none."""
+    """A JSON file with a serialised model.
+
+    Args:
+        weights: the file that holds its weights, where there is one.
+
+    Raises:
+        BadFileError: it holds none, or the weights are damaged.
+        UnsupportedError: a subclassed model, or a list of weights.
+    """
 
     format = "json"
     saved_by = ""
-    spell = staticmethod(spell)
 
-    def __init__(self, path: str | os.PathLike[str]) -> None:
+    def __init__(self, path: str | os.PathLike[str], weights: str | None = None) -> None:
         self.path = os.fspath(path)
         self.data = read_regular(self.path, _MAX_SIZE)
-        self.entry = parse(self.data, "the file")
-        if isinstance(self.entry, dict) and "weight_map" in self.entry:
+        entry = parse(self.data, "the file")
+        if isinstance(entry, dict) and "weight_map" in entry:
             raise UnsupportedError(
                 "the list of a model's sharded weights, without the model: load them into it, and save that as .keras"
             )
-        self.is_old = is_old(self.entry)
-        if self.is_old:
-            self.entry = upgraded(self.entry).entry
-        self.graph = read_model(self.entry)
+        self.configuration = read_configuration(entry)
+        self.weights = None if weights is None else GivenWeights(weights)
+
+    @property
+    def graph(self) -> Graph:
+        return self.configuration.graph
+
+    @property
+    def spell(self) -> Spelling:
+        return self.configuration.spell
 
     def load_weights(self) -> None:
-        """A configuration has no weights."""
+        """Give the graph's operations the shapes of their variables, where a file of weights is given."""
+        if self.weights is not None:
+            attach_shapes(self.graph, self.variables())
 
     def variables(self) -> Variables:
-        """A configuration has no weights."""
-        return NoVariables()
+        """Those of the file of weights; a configuration has none."""
+        return NoVariables() if self.weights is None else self.weights.variables(self.configuration)
 
-    def parameter_counts(self) -> None:
-        """A configuration has no weights."""
+    def parameter_counts(self) -> Mapping[str, int] | None:
+        """The number of weights of each layer that has some; None without a file of weights."""
+        return None if self.weights is None else parameter_counts(self.graph, self.variables())
 
     def beside(self) -> list[str]:
-        """A configuration rests on nothing."""
-        return []
+        """The file of its weights."""
+        return [] if self.weights is None else [self.weights.path]
 
     def asset(self, name: str) -> bytes:
         """A configuration has no assets. Raises BadFileError."""
         raise BadFileError("a configuration holds no weights: save the model as .keras")
+
+    def files_of_keras_3(self, scratch: str) -> Iterator[tuple[str, Blocks]]:
+        """Those of a new archive, with the weights that were given."""
+        return new_files(self, scratch)
 
     def close(self) -> None:
         pass
 
     def write(self, target: str | os.PathLike[str]) -> None:
         """Write the configuration with the graph as it is now; the same bytes where nothing changed."""
-        entry = model_entry(self.entry, self.graph)
-        if self.is_old and entry is not self.entry:
-            raise UnsupportedError(
-                "in the form of Keras 2, which cannot be rewritten: save the model with Keras 3"
-            )
-        data = self.data if entry is self.entry else json.dumps(entry).encode()
+        entry = self.configuration.changed()
+        data = self.data if entry is None else json.dumps(entry).encode()
         with atomic_write(target) as stream:
             stream.write(data)

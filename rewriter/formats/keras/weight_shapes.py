@@ -1,53 +1,46 @@
-"""How many numbers each layer of a ``.keras`` archive holds, from its weights file."""
+"""The shapes of a model's variables, and how many numbers each layer holds."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterator
 
-from ...files.hdf5 import Hdf5Index
 from ...ir.graph import Graph, Operation
 from ...shapes.keras_facts import facts_of
+from ..variables import Variables
 from .layer_order import numbered
-from .weight_groups import saved_groups
 
+_LAYERS = "layers"
 # Random seeds are variables of a layer, but not weights (keras/src/layers/layer.py, Keras 3.15).
 _NOT_WEIGHTS = "seed_generator"
 
 
-def parameter_counts(graph: Graph, index: Hdf5Index) -> dict[str, int]:
+def parameter_counts(graph: Graph, variables: Variables) -> dict[str, int]:
     """The number of weights of each layer that has some, by its path (``inner/dense``).
 
     A nested model has the sum of its layers.
     """
-    return dict(_model("", "layers", graph, index))
+    return dict(_model("", _LAYERS, graph, variables))
 
 
-def attach_shapes(graph: Graph, index: Hdf5Index) -> None:
+def attach_shapes(graph: Graph, variables: Variables) -> None:
     """Give every operation of a graph the shapes of its variables (``Operation.weights``)."""
-    _attach_model("layers", graph, index)
+    _attach_model(_LAYERS, graph, variables)
 
 
-def _attach_model(path: str, graph: Graph, index: Hdf5Index) -> None:
-    for name, group in saved_groups(index, path, graph).items():
-        _attach(f"{path}/{group}", graph.operations[name], index)
+def _attach_model(path: str, graph: Graph, variables: Variables) -> None:
+    for name, place in variables.places(path, graph).items():
+        _attach(f"{path}/{place}", graph.operations[name], variables)
 
 
-def _attach(path: str, operation: Operation, index: Hdf5Index) -> None:
+def _attach(place: str, operation: Operation, variables: Variables) -> None:
     if operation.graph is not None:
-        if f"{path}/layers" in index:
-            _attach_model(f"{path}/layers", operation.graph, index)
+        _attach_model(f"{place}/{_LAYERS}", operation.graph, variables)
         return
-    waiting = [""]
-    while waiting:
-        here = waiting.pop()
-        full = f"{path}/{here}".rstrip("/")
-        for name, dataset in index.datasets(full).items():
-            operation.weights[f"{here}/{name}".lstrip("/")] = dataset.shape
-        waiting += [f"{here}/{name}".lstrip("/") for name in index.groups(full)]
+    for path in variables.paths(place):
+        operation.weights[path] = variables.shape(place, path)
     for group, child in _held(operation):
-        if f"{path}/{group}" in index:
-            _attach(f"{path}/{group}", child, index)
+        _attach(f"{place}/{group}", child, variables)
 
 
 def _held(operation: Operation) -> Iterator[tuple[str, Operation]]:
@@ -61,27 +54,18 @@ def _held(operation: Operation) -> Iterator[tuple[str, Operation]]:
             yield from ((f"{key}/{group}", each) for group, each in zip(groups, child, strict=True))
 
 
-def _model(prefix: str, path: str, graph: Graph, index: Hdf5Index) -> Iterator[tuple[str, int]]:
-    for name, group in saved_groups(index, path, graph).items():
-        yield from _layer(prefix + name, f"{path}/{group}", graph.operations[name], index)
+def _model(prefix: str, path: str, graph: Graph, variables: Variables) -> Iterator[tuple[str, int]]:
+    for name, place in variables.places(path, graph).items():
+        yield from _layer(prefix + name, f"{path}/{place}", graph.operations[name], variables)
 
 
-def _layer(name: str, path: str, operation: Operation, index: Hdf5Index) -> Iterator[tuple[str, int]]:
-    total = _below(path, index)
-    if total:
-        yield name, total
-    if operation.graph is not None and f"{path}/layers" in index:
-        yield from _model(f"{name}/", f"{path}/layers", operation.graph, index)
+def _layer(name: str, place: str, operation: Operation, variables: Variables) -> Iterator[tuple[str, int]]:
+    paths = [p for p in variables.paths(place) if _NOT_WEIGHTS not in p.split("/")]
+    if not paths:
+        return
+    yield name, sum(math.prod(variables.shape(place, path)) for path in paths)
+    if operation.graph is not None:
+        yield from _model(f"{name}/", f"{place}/{_LAYERS}", operation.graph, variables)
     for key, child in operation.children.items():
-        if isinstance(child, Operation) and child.graph is not None and f"{path}/{key}/layers" in index:
-            yield from _model(f"{name}/{child.name}/", f"{path}/{key}/layers", child.graph, index)
-
-
-def _below(path: str, index: Hdf5Index) -> int:
-    total = 0
-    waiting = [path]
-    while waiting:
-        here = waiting.pop()
-        total += sum(math.prod(d.shape) for d in index.datasets(here).values())
-        waiting += [f"{here}/{name}" for name in index.groups(here) if name != _NOT_WEIGHTS]
-    return total
+        if isinstance(child, Operation) and child.graph is not None:
+            yield from _model(f"{name}/{child.name}/", f"{place}/{key}/{_LAYERS}", child.graph, variables)

@@ -7,7 +7,7 @@ from typing import Any
 _TABLES = ("input_dim", "num_tokens")
 _SEED = 20
 # Sizes to try, in this order, for the axes that a model leaves open.
-FREE_SIZES = (8, 32, 64, 224)
+FREE_SIZES = (8, 32, 64, 224, 1024, 12_000)
 
 
 class Inputs:
@@ -30,6 +30,8 @@ class Inputs:
             if getattr(tensor, "sparse", False) or getattr(tensor, "ragged", False):
                 raise ValueError("an input is sparse or ragged")
         self.dtypes = [keras.backend.standardize_dtype(t.dtype) for t in self.tensors]
+        looked_up = _looked_up(model)
+        self.indices = [id(tensor) in looked_up for tensor in self.tensors]
         if "string" in self.dtypes:
             raise ValueError("an input is of strings")
         self.shapes = [tuple(t.shape) for t in self.tensors]
@@ -39,7 +41,7 @@ class Inputs:
         self.fixed = sizes.pop() if not self.open and len(sizes) == 1 else None
         self.apart = not self.open and self.fixed is None
         self.free = any(size is None for shape in self.shapes for size in shape[1:])
-        self.whole = any("int" in dtype for dtype in self.dtypes)
+        self.whole = any("int" in dtype for dtype in self.dtypes) or any(self.indices)
         limits = [
             value
             for layer in model._flatten_layers()
@@ -68,7 +70,7 @@ class Inputs:
 
         rng = np.random.default_rng((_SEED, number, sample))
         dtype = self.dtypes[number]
-        if "int" in dtype:
+        if "int" in dtype or self.indices[number]:
             return rng.integers(0, self.limit, shape).astype(dtype)
         if dtype == "bool":
             return np.asarray(rng.random(shape) > 0.3)
@@ -76,3 +78,11 @@ class Inputs:
         if "complex" in dtype:
             values = values + 1j * rng.normal(0.5, 1.0, shape)
         return values.astype("float32" if dtype == "bfloat16" else dtype)
+
+
+def _looked_up(model: Any) -> set[int]:
+    """Which tensors an Embedding takes, whatever their dtype: they are numbers of its rows."""
+    import keras
+
+    layers = [layer for layer in model._flatten_layers() if isinstance(layer, keras.layers.Embedding)]
+    return {id(tensor) for layer in layers for node in layer._inbound_nodes for tensor in node.input_tensors}

@@ -33,9 +33,17 @@ def call(model: Any, flat: Sequence[Any]) -> list[Any]:
     return [keras.ops.convert_to_tensor(y) for y in keras.tree.flatten(outputs)]
 
 
-def names(model: Any) -> set[str]:
-    """The layers that have weights."""
-    return {layer.name for layer in model._flatten_layers() if layer.weights}
+def lost(before: Any, after: Any) -> str:
+    """A layer with weights that the second model lacks, told by its name, or ""."""
+    found = {layer.name: layer for layer in after.layers}
+    for layer in before.layers:
+        other = found.get(layer.name)
+        if other is None and layer.weights:
+            return str(layer.name)
+        inner = lost(layer, other) if _are_models(layer, other) else ""
+        if inner:
+            return inner
+    return ""
 
 
 def transplant(source: Any, target: Any) -> None:
@@ -43,14 +51,25 @@ def transplant(source: Any, target: Any) -> None:
 
     A file whose graph was edited can give Keras the weights of another layer: it numbers the layers by their depth.
     """
-    import keras
-
     for layer in target.layers:
         same = source.get_layer(layer.name)
-        if isinstance(layer, keras.Model) and isinstance(same, keras.Model):
+        if _are_models(layer, same):
             transplant(same, layer)
         elif layer.weights:
             layer.set_weights(same.get_weights())
+
+
+def _are_models(layer: Any, other: Any) -> bool:
+    """Whether both are models whose layers the file names. What code makes may have other names each time."""
+    if not (_has_graph(layer) and _has_graph(other)):
+        return False
+    ours, theirs = ({part.name for part in each.layers} for each in (layer, other))
+    return ours <= theirs or type(layer).__module__.startswith("keras.")
+
+
+def _has_graph(layer: Any) -> bool:
+    kinds = [base for base in type(layer).__mro__ if base.__module__.startswith("keras.")]
+    return any(base.__name__ in ("Functional", "Sequential") for base in kinds)
 
 
 def randomise(model: Any) -> None:

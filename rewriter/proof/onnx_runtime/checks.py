@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
-from typing import Any
+from typing import Any, Protocol
 
 from ...errors import RewriterError, shown
 from ...formats.onnx.model import OnnxModel
@@ -30,7 +30,6 @@ from .session import Arrays, FailedError, RefusedError, Session
 
 # Operators under the names by which Keras, and so the oracle, knows them.
 _KERAS_NAMES = {"Mul": "Multiply", "Sub": "Subtract", "Div": "Divide", "MatMul": "Matmul"}
-_NO_GRADIENTS = "ONNX Runtime computes no gradients"
 _FIRST = (1, 2, 3)  # batches that every model is run at
 # What ONNX Runtime 1.31 says of a model that is beyond it, right or wrong.
 _BEYOND = (
@@ -43,7 +42,7 @@ _BEYOND = (
 )
 
 
-class _SkippedError(Exception):
+class SkippedError(Exception):
     """Nothing can be said, and why."""
 
 
@@ -57,7 +56,7 @@ def prove(request: Request, report: Callable[[dict[str, Any]], None] = lambda an
 
     answer: dict[str, Any] = {"ran": f"ONNX Runtime {onnxruntime.__version__}", "checks": {}}
     try:
-        proof = _Proof(request)
+        proof = Proof(request)
         for name, check in proof.run():
             answer["checks"][name] = check.as_dict()
             report(answer)
@@ -68,17 +67,39 @@ def prove(request: Request, report: Callable[[dict[str, Any]], None] = lambda an
         return {"failed": failure.data}
     except MemoryError:
         return {"skipped": LACKS_MEMORY}
-    except (_SkippedError, CannotFeedError, RewriterError) as reason:
+    except (SkippedError, CannotFeedError, RewriterError) as reason:
         return {"skipped": str(reason)}
 
 
-class _Proof:
+class Runs(Protocol):
+    """A model, or a function, that is run on arrays: ``outputs`` are the names of its results."""
+
+    outputs: list[str]
+    feeds: Feeds
+
+    def run(self, given: Arrays) -> Arrays: ...
+
+    def fails(self, sizes: Sizes, batches: Sequence[int]) -> str: ...
+
+    @property
+    def whole(self) -> bool: ...
+
+    @property
+    def squared(self) -> bool: ...
+
+
+class Proof:
+    """The checks of a repaired model against the original, on sessions of one runtime."""
+
+    runtime = "ONNX Runtime"
+    session: Runs
+
     def __init__(self, request: Request) -> None:
         self.request = request
         self.source = OnnxModel(request.repaired).source
         foreign = elsewhere(self.source.proto, request.repaired)
         if foreign:
-            raise _SkippedError(f"its weights are in {shown(foreign)!r}, which is no file in its folder")
+            raise SkippedError(f"its weights are in {shown(foreign)!r}, which is no file in its folder")
         self.claims = [replace(c, op=_KERAS_NAMES.get(c.op, c.op)) for c in request.claims]
         self.met = [self._meeting(claim) for claim in self.claims]
         wanted = {
@@ -96,20 +117,20 @@ class _Proof:
             Session(self.request.repaired, self.source)
         except RefusedError as error:
             text, before = str(error), self.original
-            if isinstance(before, Session):
-                text = f"ONNX Runtime loads the original, and does not load it: {text}"
+            if not isinstance(before, str):
+                text = f"{self.runtime} loads the original, and does not load it: {text}"
             elif excused(text, before) or any(word in text for word in _BEYOND):
-                raise _SkippedError(f"ONNX Runtime does not load the original either: {text}") from None
+                raise SkippedError(f"{self.runtime} does not load the original either: {text}") from None
             else:
-                text = f"ONNX Runtime does not load it: {text}"
+                text = f"{self.runtime} does not load it: {text}"
             raise DisprovedError("load", "", None, None, text) from None
         try:
             return Session(self.request.repaired, self.source, wanted)
         except RefusedError as error:
-            raise _SkippedError(f"ONNX Runtime does not give the values inside it: {error}") from None
+            raise SkippedError(f"{self.runtime} does not give the values inside it: {error}") from None
 
     @cached_property
-    def original(self) -> Session | str:
+    def original(self) -> Runs | str:
         """The original in ONNX Runtime, or why it does not load it."""
         try:
             return Session(self.request.original, OnnxModel(self.request.original).source)
@@ -144,7 +165,7 @@ class _Proof:
         yield "equation", equation
         yield "independence", independence
         yield "batch-one", self._batch_one(alone)
-        yield "gradients", Check(why=_NO_GRADIENTS)
+        yield "gradients", Check(why=f"{self.runtime} computes no gradients here")
 
     # -- which inputs -----------------------------
     def _sizes(self) -> Sizes:
@@ -163,7 +184,7 @@ class _Proof:
                 failures.append((why, before))
         why, _ = failures[-1]
         if any(choices) or self.session.whole or any(excused(*failure) for failure in failures):
-            raise _SkippedError(f"it does not run on random inputs: {why}")
+            raise SkippedError(f"it does not run on random inputs: {why}")
         raise DisprovedError("run", "", 1, None, f"it does not run: {why}")
 
     def _original_fails(self, sizes: Sizes, batches: Sequence[int]) -> str:
@@ -214,7 +235,7 @@ class _Proof:
                     if sample not in alone:
                         alone[sample] = self._checked([sample], equation)
                     self._agree(check, whole, sample, alone[sample], size)
-        except _SkippedError as reason:
+        except SkippedError as reason:
             check.batches, check.why = [], str(reason)
         return check
 
@@ -231,7 +252,7 @@ class _Proof:
             return self._checked(range(size), equation)
         except FailedError as error:
             if excused(str(error), self._original_fails(self.feeds.sizes, [size])):
-                raise _SkippedError(f"neither it nor the original runs at batch {size}: {error}") from None
+                raise SkippedError(f"neither it nor the original runs at batch {size}: {error}") from None
             text = f"it runs at another batch size, but not at this one: {error}"
             raise DisprovedError("run", "", size, None, text) from None
 
@@ -262,7 +283,7 @@ class _Proof:
             if all(g is not None and g.fits for g in before):
                 text = f"what it gives for a sample depends on the other samples: {gap.text()}"
                 raise DisprovedError("independence", claim.node, batch, _number(gap), text)
-        raise _SkippedError("it mixes samples elsewhere than in the changed nodes")
+        raise SkippedError("it mixes samples elsewhere than in the changed nodes")
 
     def _batch_one(self, alone: dict[int, Arrays]) -> Check:
         """Each sample that was run alone, against the model as it was."""
@@ -270,7 +291,7 @@ class _Proof:
             return Check(why=self.request.no_oracle or "its batch is fixed")
         original = self.original
         if isinstance(original, str):
-            return Check(why=f"ONNX Runtime does not load the original: {original}")
+            return Check(why=f"{self.runtime} does not load the original: {original}")
         original.feeds.sizes = self.feeds.sizes
         check = Check()
         try:
@@ -290,7 +311,7 @@ class _Proof:
         """Whether the original runs at every size of the batch as well, and what it computes there is another thing."""
         original = self.original
         if isinstance(original, str):
-            return {"changes": None, "why": f"ONNX Runtime does not load the original: {original}"}
+            return {"changes": None, "why": f"{self.runtime} does not load the original: {original}"}
         original.feeds.sizes = self.feeds.sizes
         batches: list[int] = []
         gaps: list[Gap] = []

@@ -30,7 +30,7 @@ class CannotFeedError(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class _Input:
+class Input:
     """``names`` has for each axis its size, or the name of it; ``batch`` is the axis of the samples."""
 
     name: str
@@ -43,7 +43,7 @@ class _Input:
 class Feeds:
     """What a model is run on. ``sizes`` are those of open axes that are no batch, by their names."""
 
-    inputs: list[_Input]
+    inputs: list[Input]
     sizes: Sizes = field(default_factory=dict)
 
     @classmethod
@@ -82,7 +82,7 @@ class Feeds:
         """Inputs that hold the same for a sample in every batch; one without a batch is always the same."""
         return {item.name: self._drawn(number, item, samples) for number, item in enumerate(self.inputs)}
 
-    def _drawn(self, number: int, item: _Input, samples: Sequence[int]) -> Any:
+    def _drawn(self, number: int, item: Input, samples: Sequence[int]) -> Any:
         import numpy as np
 
         if item.batch is None:
@@ -97,14 +97,14 @@ class Feeds:
         return [name if isinstance(name, int) else sizes[name] for name in names]
 
 
-def _input(graph: Graph, name: str, kind: str, shape: Sequence[Any]) -> _Input:
+def _input(graph: Graph, name: str, kind: str, shape: Sequence[Any]) -> Input:
     config = graph.nodes[name].operation.config if name in graph.nodes else {}
     labels = config.get("labels") or [""] * len(shape)
     names = [
         size if isinstance(size, int) else label or f"{name}, axis {place}"
         for place, (size, label) in enumerate(zip(shape, labels, strict=False))
     ]
-    return _Input(name, kind, tuple(names), config.get("batch"))
+    return Input(name, kind, tuple(names), config.get("batch"))
 
 
 def _draw(kind: str, number: int, sample: int, shape: Sequence[int]) -> Any:

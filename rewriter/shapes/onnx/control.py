@@ -49,7 +49,7 @@ def if_(call: Call) -> list[Value]:
         raise BadFileError(
             f"the branches of {shown(call.operation.name)!r} give different numbers of tensors"
         )
-    return [_either(a, b) for a, b in zip(*branches, strict=True)]
+    return [either_of(a, b) for a, b in zip(*branches, strict=True)]
 
 
 @onnx_op("Loop")
@@ -61,7 +61,7 @@ def loop(call: Call) -> list[Value]:
     def once(state: Sequence[Value]) -> list[Value]:
         return _run(call, "body", [count, go, *state])[1:]
 
-    state, given = _settled(start, once)
+    state, given = settled_state(start, once)
     trips = number(optional(call, 0))
     length: Size = trips if isinstance(trips, int) and optional(call, 1) is None else unknown()
     return [*state, *(_stacked(value, 0, new_axis(length)) for value in given)]
@@ -90,12 +90,12 @@ def scan(call: Call) -> list[Value]:
     def once(state: Sequence[Value]) -> list[Value]:
         return _run(call, "body", [*state, *elements])
 
-    state, given = _settled(start, once)
+    state, given = settled_state(start, once)
     to = call.config.get("scan_output_axes") or [0] * len(given)
     return [*state, *(_stacked(value, place, length) for place, value in zip(to, given, strict=False))]
 
 
-def _settled(
+def settled_state(
     start: Sequence[Value], once: Callable[[Sequence[Value]], list[Value]]
 ) -> tuple[list[Value], list[Value]]:
     """The state after any number of runs, and what the last run gives besides."""
@@ -105,7 +105,7 @@ def _settled(
         after = given[: len(state)]
         if len(after) < len(state):
             raise BadFileError(f"a body hands on {len(after)} of {len(state)} tensors")
-        merged = [_either(a, b) for a, b in zip(state, after, strict=True)]
+        merged = [either_of(a, b) for a, b in zip(state, after, strict=True)]
         if all(_is_like(a, b) for a, b in zip(state, merged, strict=True)):
             return merged, given[len(state) :]
         state = merged
@@ -122,7 +122,7 @@ def _is_like(a: Value, b: Value) -> bool:
     )
 
 
-def _either(a: Value, b: Value) -> Value:
+def either_of(a: Value, b: Value) -> Value:
     """One of two values, and nobody knows which: what they have in common."""
     claimed = a.claimed or b.claimed
     if a.axes is None or b.axes is None:

@@ -64,15 +64,15 @@ def range_(call: Call) -> Value:
     items = [None if n is None or n.size != 1 else n.item() for n in numbers]
     start, limit, delta = items
     length: Size = unknown()
-    if start == 0 and delta == 1 and limit is not None and not isinstance(limit, float):
-        length = limit
-    elif all(isinstance(n, (int, float)) for n in items) and delta:
+    if all(isinstance(n, (int, float)) for n in items) and delta:
         assert isinstance(start, (int, float)) and isinstance(limit, (int, float))
         length = count = max(math.ceil((limit - start) / delta), 0)
         if all(isinstance(n, int) for n in items) and few(vector(count)):
             counted = np.empty(count, dtype=object)
             counted[:] = [start + i * delta for i in range(count)]
             return folded(vector(count), operand(call, 0).dtype, counted)
+    elif start == 0 and delta == 1 and limit is not None:
+        length = limit
     return Value((new_axis(length),), operand(call, 0).dtype)
 
 

@@ -5,7 +5,9 @@ Source: ``functional.py`` and ``sequential.py`` of Keras 1.2, 2.2 and tf_keras 2
 
 from __future__ import annotations
 
+import contextlib
 import itertools
+from collections.abc import Iterator
 from typing import Any
 
 from ....errors import BadFileError, UnsupportedError, shown
@@ -15,7 +17,7 @@ from .constructs import Construct
 from .context import Context, Entry, Untranslatable
 from .merges import without_merges
 from .names import Names
-from .result import Account, Upgraded
+from .result import Account, Origin, Upgraded
 from .tensors import Call, New, Old, first_calls, leaves, read_call, read_ends, written
 
 MODELS = ("Functional", "Sequential", "Model")
@@ -65,7 +67,7 @@ def upgraded(entry: dict[str, Any], version: str = "", training: Any = None) -> 
     state = compiled.translated(training or entry.get("compile_config"), account)
     if state is not None:
         result = {**result, "compile_config": state}
-    return Upgraded(result, account.remarks, account.refusals)
+    return Upgraded(result, account.remarks, account.refusals, account.origins)
 
 
 def _is_keras_1(entry: dict[str, Any], version: str) -> bool:
@@ -129,12 +131,15 @@ class _Translator:
         old = [_mapping(entry) for entry in config["layers"]]
         names = Names(layer_name(entry) for entry in old)
         new: list[Entry] = []
+        origin = account.origins[account.path] = Origin({}, {})
         other_masks: list[str] = []
         if masks.has_sources(config):
             found = _mask_flow({"class_name": "Sequential", "config": config})
             other_masks = [*found.refused, *(name for name, _ in found.given)]
         for entry in old:
             inner = names.new[layer_name(entry)]
+            origin.now[layer_name(entry), 0] = (inner, 0, 0)
+            origin.of[inner] = (layer_name(entry), None)
             if layer_name(entry) in other_masks:
                 account.at(inner).refuse("its mask", _OTHER_MASK)
                 new.append(opaque(entry, inner, _OTHER_MASK))
@@ -187,19 +192,28 @@ class _Functional:
         self.new: list[Entry] = []
         # Where the outputs of an old call are now, if not at the same call of the layer of its new name.
         self.moved: dict[tuple[str, int], Any] = {}
+        # The old call that a new operation computes, where it computes one only.
+        self.called: dict[str, tuple[str, int | None]] = {}
         self.masks = (
             _mask_flow({"class_name": "Functional", "config": config}) if masks.has_sources(config) else None
         )
 
     def entry(self) -> Entry:
+        of: dict[str, tuple[str, int | None]] = {}
         for entry in self.old:
+            start = len(self.new)
             self._layer(entry)
+            of |= {
+                new["name"]: self.called.get(new["name"], (layer_name(entry), None))
+                for new in self.new[start:]
+            }
         for entry in self.new:
             entry["inbound_nodes"] = [self._call(args, kwargs) for args, kwargs in entry["inbound_nodes"]]
         ends = {
             key: _single(self._end(read_ends(self.config.get(key), self.first, key)))
             for key in ("input_layers", "output_layers")
         }
+        self.account.origins[self.account.path] = Origin(dict(self._now()), of)
         trainable = self.config.get("trainable", True) is not False
         return {
             "module": "keras.src.models.functional",
@@ -208,6 +222,16 @@ class _Functional:
             "registered_name": "Functional",
             "name": self.name,
         }
+
+    def _now(self) -> Iterator[tuple[tuple[str, int], New]]:
+        """The first output of every old call that is a tensor of the new model."""
+        for entry in self.old:
+            count = len(entry.get("inbound_nodes", [])) or entry.get("class_name") == "InputLayer"
+            for number in range(count):
+                call = (layer_name(entry), number)
+                if isinstance(self.moved.get(call, Old(*call, 0)), (Old, New)):
+                    with contextlib.suppress(UnsupportedError):
+                        yield call, self._resolve(Old(*call, 0))
 
     def _layer(self, entry: Entry) -> None:
         old_name = layer_name(entry)
@@ -248,6 +272,7 @@ class _Functional:
     def _function(
         self, entry: Entry, old_name: str, name: str, number: int, call: Call, account: Account
     ) -> None:
+        start = len(self.new)
         emitter = functions.Emitter(self.names, self.new, name, number)
         known = Call(_mapped(self._known, call.first), _mapped(self._known, call.kwargs))
         try:
@@ -261,6 +286,7 @@ class _Functional:
             self.moved[old_name, number] = New(kept["name"], 0, 0)
         else:
             account.remark(functions.title(entry), emitter.became())
+        self.called.update({new["name"]: (old_name, number) for new in self.new[start:]})
 
     def _known(self, leaf: Any) -> Any:
         """What stands for a tensor already: shapes, and the results of functions."""
@@ -432,8 +458,8 @@ def is_model(entry: Entry) -> bool:
 def has_new_calls(config: dict[str, Any]) -> bool:
     """Whether a functional model writes its calls as Keras 3 does."""
     entries = (entry for entry in config["layers"] if isinstance(entry, dict))
-    listed = (entry.get("inbound_nodes") for entry in entries)
-    calls = (call for found in listed if isinstance(found, list) for call in found)
+    nodes = (entry.get("inbound_nodes") for entry in entries)
+    calls = (call for listed in nodes if isinstance(listed, list) for call in listed)
     return any(isinstance(call, dict) and "args" in call for call in calls)
 
 

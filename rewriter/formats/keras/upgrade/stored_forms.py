@@ -103,7 +103,8 @@ def translated(
         return {f"{_ATTENTION[k // each]}/vars/{k % each}": variable for k, variable in enumerate(variables)}
     if class_name in ("LSTM", "GRU"):
         variables = cudnn.translated(class_name, variables)
-    variables = _scaled(class_name, config, variables)
+    if era < 3:
+        variables = _scaled(class_name, config, variables)
     prefix = "cell/" if class_name in _RECURRENT else ""
     return {f"{prefix}vars/{k}": variable for k, variable in enumerate(variables)}
 

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 from ....errors import BadFileError, UnsupportedError, shown
 
 _MAX_NESTING = 64
-_CONSTANT = "_CONSTANT_VALUE"
+CONSTANT = "_CONSTANT_VALUE"
 _COMPOSITE = "_COMPOSITE_TYPE"
 _MODELS = ("Functional", "Sequential", "Model")
 
@@ -110,7 +110,7 @@ def _structure(node: Any, name: str, first: dict[str, int], kwargs: dict[str, An
 def _leaf(item: list[Any], name: str, first: dict[str, int]) -> Any:
     if len(item) < 3:
         raise BadFileError(f"a call of {shown(name)!r} has a malformed tensor reference")
-    if item[0] == _CONSTANT:
+    if item[0] == CONSTANT:
         return item[2]
     call = _index(item[1], item[0]) - first.get(item[0], 0)
     if call < 0:
@@ -133,7 +133,7 @@ def read_argument(value: Any, name: str, first: dict[str, int], depth: int = 0) 
     if value and value[0] == _COMPOSITE:
         raise UnsupportedError(f"an argument of {shown(name)!r} is a ragged or sparse tensor")
     if len(value) == 3 and isinstance(value[0], str):
-        if value[0] == _CONSTANT:
+        if value[0] == CONSTANT:
             return value[2]
         if all(isinstance(v, int) and not isinstance(v, bool) and v >= 0 for v in value[1:]):
             return _leaf(value, name, first)

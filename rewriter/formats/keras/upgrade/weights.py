@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from ....errors import BadFileError, UnsupportedError, shown
-from ...variables import Variable
+from ...variables import StoredVariable, Variable
 from ..config import read_model
 from ..layer_order import group_names, numbered
 from . import keras_1, stored_forms
@@ -25,11 +25,8 @@ from .names import Names
 _MAX_NESTING = 100
 
 
-class StoredVariable(NamedTuple):
-    """A variable as the file has it, with its name there (``dense/kernel:0``)."""
-
-    name: str
-    variable: Variable
+# The form of the variables by the first number of ``keras_version``; Keras 3 has the legacy file too.
+_ERAS = {"0": 1, "1": 1, "2": 2, "3": 3}
 
 
 class _Place(NamedTuple):
@@ -90,7 +87,7 @@ class Reader:
 
     def __init__(self, version: str, backend: str) -> None:
         self.version = version
-        self.era = 1 if version.split(".")[0] in ("0", "1") else 2
+        self.era = _ERAS.get(version.split(".")[0], 2)
         self.backend = backend
         self.graphs: dict[int, dict[str, str]] = {}
 
@@ -183,8 +180,11 @@ class Reader:
         config: Any = entry.get("config")
         class_name = entry.get("class_name")
         if class_name == "Bidirectional":
-            backward = config.get("backward_layer") or config["layer"]
-            return [(config["layer"], f"{path}forward_layer/"), (backward, f"{path}backward_layer/")]
+            forward = config.get("layer")
+            backward = config.get("backward_layer") or forward
+            if not isinstance(forward, dict) or not isinstance(backward, dict):
+                raise BadFileError("a Bidirectional has no layer")
+            return [(forward, f"{path}forward_layer/"), (backward, f"{path}backward_layer/")]
         if class_name in ("TimeDistributed", "SpectralNormalization") and isinstance(
             config.get("layer"), dict
         ):
@@ -200,8 +200,31 @@ class Reader:
         return []
 
 
+class _Named(Reader):
+    """Reads the order alone: the path of a layer has its name in the place of its group."""
+
+    def _layers(self, entry: Entry, path: str, depth: int) -> list[tuple[Entry, str]]:
+        if depth > _MAX_NESTING:
+            raise UnsupportedError(f"models nested more than {_MAX_NESTING} deep")
+        config: Any = entry["config"]
+        layers = config if isinstance(config, list) else config["layers"]
+        return [(layer, f"{path}layers/{layer_name(layer)}/") for layer in layers]
+
+
+def named_places(entry: Entry, version: str) -> tuple[list[tuple[str, int]], list[tuple[str, int]]]:
+    """The trained and the other variables of an old layer, in their order: the names that lead to each, and its number.
+
+    Raises:
+        UnsupportedError: a layer whose variables are not known.
+    """
+    trained, others = _Named(version, "").order(entry, "", 0)
+    return [tuple(place) for place in trained], [tuple(place) for place in others]  # type: ignore[misc]
+
+
 def new_groups(entry: Entry, version: str) -> dict[str, str]:
     """The group of each layer of a model in a Keras 3 file, by the layer's name in the old model."""
+    if _ERAS.get(version.split(".")[0]) == 3:
+        return group_names(read_model(entry))
     graph = read_model(upgraded(entry, version).entry)
     groups = group_names(graph)
     config: Any = entry["config"]

@@ -16,8 +16,8 @@ import keras
 import numpy as np
 
 from rewriter.formats.keras import upgrade
-from rewriter.formats.keras.upgrade import StoredVariable, Upgraded
-from rewriter.formats.variables import Variable
+from rewriter.formats.keras.upgrade import Upgraded
+from rewriter.formats.variables import StoredVariable, Variable
 
 TOLERANCE = 1e-4
 

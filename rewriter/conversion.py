@@ -1,0 +1,93 @@
+"""Models from one format to another: between those in which Keras keeps models, from old to new, and to ONNX."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from .errors import UnsupportedError
+from .files.atomic import provisional
+from .formats.registry import Format, newest_of, written_as
+from .requests import Path, check_files, check_onnx, is_onnx, wrong_suffix
+
+if TYPE_CHECKING:
+    from .export.onnx import Exported
+    from .formats.keras.upgrade import Remark
+    from .formats.model_file import ModelFile
+
+
+@dataclass(slots=True)
+class Converted:
+    """What ``convert`` wrote.
+
+    Attributes:
+        path, format: the model that was read.
+        output, to: the model that was written.
+        remarks: what became of constructs that the new format writes otherwise.
+        verified: how far the two are apart on the same inputs, or why that is not known; None where it was left out.
+        exported: the account of the ONNX file, where that was written.
+    """
+
+    path: str
+    format: str
+    output: str
+    to: str
+    remarks: list[Remark] = field(default_factory=list)
+    verified: dict[str, Any] | None = None
+    exported: Exported | None = None
+
+
+def convert(source: ModelFile, output: Path, verify: bool | None, options: Mapping[str, Any]) -> Converted:
+    """Write an opened model in the format that a name says. Arguments and errors as ``api.convert``."""
+    if is_onnx(output) and source.format != "onnx":
+        return _to_onnx(source, output, verify, options)
+    form = written_as(source.format, output)
+    if form is None:
+        raise wrong_suffix(output, source.format, weights=False)
+    if _is_old(source):
+        form = newest_of(form)
+    target = os.fspath(output) if form.suffixes else os.fspath(output).rstrip("/" + os.sep)
+    check_files(source, {}, {"the output": target})
+    result = Converted(source.path, source.format, target, form.name, _remarks(source, form))
+    with provisional(target, form.suffix) as path:
+        if form.write is not None and (_is_old(source) or form.name != source.format):
+            form.write(source, path)
+        else:
+            source.write(path)
+        if verify is not False:
+            from .proof.converted import compared
+
+            result.verified = compared(source, path, form.name)
+            if verify and "skipped" in result.verified:
+                why = result.verified["skipped"]
+                raise UnsupportedError(f"it was to be verified, which could not be done: {why}")
+    return result
+
+
+def _to_onnx(source: ModelFile, output: Path, verify: bool | None, options: Mapping[str, Any]) -> Converted:
+    from .export.onnx import Options, export
+
+    check_onnx(output, source)
+    asked = Options(**options, verify=verify)
+    beside = f"{os.fspath(output)}.data" if asked.external_data else None
+    check_files(source, {}, {"the output": output, "the file of its weights": beside})
+    source.load_weights()
+    exported = export(source, output, asked)
+    configuration = getattr(source, "configuration", None)
+    remarks = [] if configuration is None else list(configuration.remarks)
+    verified = exported.verified
+    return Converted(source.path, source.format, exported.path, "onnx", remarks, verified, exported)
+
+
+def _is_old(source: ModelFile) -> bool:
+    """Whether it is a model of before Keras 3, which is brought to Keras 3."""
+    configuration = getattr(source, "configuration", None)
+    return configuration is not None and bool(configuration.old)
+
+
+def _remarks(source: ModelFile, form: Format) -> list[Remark]:
+    """What became of an old model's constructs; nothing where it stays what it is."""
+    configuration = getattr(source, "configuration", None)
+    return [] if configuration is None or form.write is None else list(configuration.remarks)

@@ -1,0 +1,127 @@
+"""A whole model in one HDF5 file, as ``model.save("model.h5")`` writes it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from functools import cached_property
+
+from ...errors import BadFileError, UnsupportedError, shown
+from ...files.atomic import atomic_write
+from ...files.members import Blocks
+from ...ir.graph import Graph
+from ...passes.rewrite import Spelling
+from ..variables import Variables
+from .configuration import Older, read_configuration
+from .given_weights import variables_of
+from .legacy_h5 import MODEL, LegacyH5
+from .modules import with_modules
+from .new_model import new_files
+from .old_form import in_layers, weight_order
+from .weight_shapes import attach_shapes, parameter_counts
+
+_BLOCK = 1 << 20
+_TRAINING = "training_config"
+
+
+class KerasH5:
+    """An ``.h5`` file with a model.
+
+    Raises:
+        BadFileError: damaged, or the model contradicts itself.
+        UnsupportedError: weights without their model, or a subclassed one.
+    """
+
+    format = "h5"
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self.path = os.fspath(path)
+        self.file = LegacyH5(path)
+        if self.file.kind != MODEL:
+            raise UnsupportedError(
+                "weights without their model: give them to its configuration (rewriter ... model.json --weights FILE)"
+            )
+        entry = self.file.model_config
+        if isinstance(entry, dict) and self.file.training_config is not None:
+            entry = {**entry, _TRAINING: self.file.training_config}
+        if self.file.keras_version.startswith("3."):
+            entry = with_modules(entry)
+        self.configuration = read_configuration(entry, self.file.keras_version)
+
+    @property
+    def graph(self) -> Graph:
+        return self.configuration.graph
+
+    @property
+    def spell(self) -> Spelling:
+        return self.configuration.spell
+
+    @property
+    def saved_by(self) -> str:
+        version = self.file.keras_version
+        return f"Keras {shown(version)}" if version else ""
+
+    def load_weights(self) -> None:
+        """Give the graph's operations the shapes of their variables, where they are known."""
+        try:
+            variables = self.variables()
+        except UnsupportedError:
+            return  # only what is written needs them
+        attach_shapes(self.graph, variables)
+
+    def variables(self) -> Variables:
+        """The variables, by their places in Keras 3."""
+        return self._variables
+
+    @cached_property
+    def _variables(self) -> Variables:
+        return variables_of(self.file, self.configuration)
+
+    def parameter_counts(self) -> Mapping[str, int]:
+        """The number of weights of each layer that has some."""
+        return parameter_counts(self.graph, self.variables())
+
+    def beside(self) -> list[str]:
+        """All of it is in the file."""
+        return []
+
+    def asset(self, name: str) -> bytes:
+        """Such a file has no assets. Raises BadFileError."""
+        raise BadFileError("an HDF5 model has no assets")
+
+    def files_of_keras_3(self, scratch: str) -> Iterator[tuple[str, Blocks]]:
+        """Those of a new archive."""
+        return new_files(self, scratch)
+
+    def close(self) -> None:
+        self.file.close()
+
+    def write(self, target: str | os.PathLike[str]) -> None:
+        """Write the model with its graph as it is now; the same bytes where nothing changed.
+
+        Raises:
+            UnsupportedError: the form of the file cannot express a change, or the order of its weights is not certain.
+            BadFileError: the weights are damaged.
+            OutputError: the target cannot be written.
+        """
+        entry = self.configuration.changed()
+        if entry is None:
+            with atomic_write(target) as stream, open(self.path, "rb") as source:
+                stream.writelines(iter(lambda: source.read(_BLOCK), b""))
+            return
+        stored = {name: [item.name for item in weights] for name, weights in self.file.layers.items()}
+        state = [item.name for item in self.file.optimizer_weights()]
+        configuration = self.configuration
+        if isinstance(configuration, Older):
+            before = configuration.original
+        else:
+            before = self.file.model_config
+            entry = in_layers(before, configuration.entry, self.graph, self.file.keras_version)
+        order = weight_order(before, entry, stored, state, self.file.keras_version)
+        self.file.write(
+            target,
+            model_config={key: value for key, value in entry.items() if key != _TRAINING},
+            layer_order=order.layers,
+            weight_orders=order.weights,
+            optimizer_order=order.optimizer,
+        )

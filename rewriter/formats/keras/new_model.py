@@ -1,0 +1,94 @@
+"""A model of any Keras form as a file of Keras 3: an archive, a folder, or its configuration alone."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator, Sequence
+from typing import Protocol
+
+from ...errors import UnsupportedError, shown
+from ...files.atomic import atomic_write, provisional
+from ...files.members import Blocks, write_archive, write_folder
+from ...ir.graph import path_text
+from ..model_file import ModelFile
+from ..variables import NoVariables
+from .config_writer import model_entry
+from .configuration import Configuration
+from .recorded_shapes import with_shapes
+from .upgrade import Refusal
+from .weights_writer import write_weights
+
+# The Keras whose form is written.
+NEWEST = "3.15.1"
+
+_BLOCK = 1 << 20
+_MOST = 3  # constructs without a form that a message names
+
+
+class KerasModel(ModelFile, Protocol):
+    """A model with a configuration of Keras."""
+
+    configuration: Configuration
+
+    def files_of_keras_3(self, scratch: str) -> Iterator[tuple[str, Blocks]]:
+        """The files that a ``.keras`` archive of the model has: names, and contents in blocks.
+
+        Args:
+            scratch: a path that no file has, for what has to be put together first.
+        """
+        ...
+
+
+def write_new_archive(source: KerasModel, target: str | os.PathLike[str]) -> None:
+    """Write a ``.keras`` archive.
+
+    Raises:
+        UnsupportedError: there are no weights, or something has no form in Keras 3.
+        BadFileError: the source is damaged.
+        OutputError: the target cannot be written.
+    """
+    with provisional(target, ".weights.h5", keep=False) as scratch:
+        write_archive(target, source.files_of_keras_3(scratch))
+
+
+def write_new_folder(source: KerasModel, target: str | os.PathLike[str]) -> None:
+    """Write a folder as of ``model.save(path, zipped=False)``. Raises as ``write_new_archive``."""
+    with provisional(target, ".weights.h5", keep=False) as scratch:
+        write_folder(target, source.files_of_keras_3(scratch))
+
+
+def write_new_json(source: KerasModel, target: str | os.PathLike[str]) -> None:
+    """Write the configuration alone, as ``model.to_json()`` does. Raises as ``write_new_archive``."""
+    with atomic_write(target) as stream:
+        stream.write(_written(source))
+
+
+def new_files(source: KerasModel, scratch: str) -> Iterator[tuple[str, Blocks]]:
+    """``files_of_keras_3`` of a model whose file is no such archive. Raises as ``write_new_archive``."""
+    content = _written(source)  # what has no form is named before the weights are looked at
+    variables = source.variables()
+    if isinstance(variables, NoVariables):
+        raise UnsupportedError("it holds no weights: give the file of its weights with --weights")
+    write_weights(scratch, source.configuration.saved, source.graph, variables)
+    yield "metadata.json", (json.dumps({"keras_version": NEWEST}).encode(),)
+    yield "config.json", (content,)
+    with open(scratch, "rb") as stream:
+        yield "model.weights.h5", iter(lambda: stream.read(_BLOCK), b"")
+
+
+def _written(source: KerasModel) -> bytes:
+    check_translated(source.configuration.refusals)
+    entry = model_entry(source.configuration.entry, source.graph, NEWEST)
+    if source.configuration.old:
+        entry = with_shapes(entry, source.graph)
+    return json.dumps(entry).encode()
+
+
+def check_translated(refusals: Sequence[Refusal]) -> None:
+    """Raises UnsupportedError, which names them, where there are constructs without a form in Keras 3."""
+    if not refusals:
+        return
+    parts = [f"{shown(path_text(r.path))!r}: {r.construct}: {r.reason}" for r in refusals[:_MOST]]
+    more = f"; and {len(refusals) - _MOST} more" if len(refusals) > _MOST else ""
+    raise UnsupportedError(f"it cannot be brought to Keras 3: {'; '.join(parts)}{more}")

@@ -1,0 +1,88 @@
+"""Write a model's variables as the weights file of Keras 3, wherever they come from.
+
+Source of the layout: ``keras/src/saving/saving_lib.py`` (``_save_state``, ``H5IOStore``), Keras 3.15.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from ...errors import UnsupportedError
+from ...ir.graph import Graph, Operation
+from ..variables import Variable, Variables
+from .layer_order import group_names
+
+_LAYERS = "layers"
+
+
+def write_weights(path: str, saved: Graph, graph: Graph, variables: Variables) -> None:
+    """Write all variables of ``graph`` to a new HDF5 file, which costs the memory of the largest one.
+
+    Args:
+        saved: the graph as its file has it, by which the places of the variables are known.
+        graph: the same model, perhaps with nodes inserted, by which they are named anew.
+
+    Raises:
+        UnsupportedError: a variable is of a type that is not read, or h5py is not installed.
+        BadFileError: the variables are damaged.
+    """
+    h5py = _h5py()
+    with h5py.File(path, "w") as file:
+        file.create_group(_LAYERS)
+        for target, name, source, held in _groups(_LAYERS, _LAYERS, saved, graph, variables):
+            group = file.require_group(f"{target}/vars")
+            group.attrs["name"] = name
+            for inner in held:
+                _write(file, f"{target}/{inner}", variables.variable(source, inner))
+
+
+def _h5py() -> Any:
+    try:
+        import h5py
+    except ImportError:
+        raise UnsupportedError("writing a weights file needs h5py: pip install h5py") from None
+    return h5py
+
+
+def _write(file: Any, path: str, variable: Variable) -> None:
+    if variable.dtype == "bfloat16":
+        import numpy as np
+
+        made = file.create_dataset(path, data=variable.load().view(np.dtype("V2")))
+        made.attrs["dtype"] = "bfloat16"
+        return
+    file.create_dataset(path, data=variable.load())
+
+
+def _groups(
+    source: str, target: str, saved: Graph, graph: Graph, variables: Variables
+) -> Iterator[tuple[str, str, str, list[str]]]:
+    """(new group, the layer's name, where its variables are, the paths of those below it) of every layer."""
+    places, names = variables.places(source, saved), group_names(graph)
+    for name, operation in saved.operations.items():
+        if name not in names or name not in places:
+            continue
+        new = graph.operations[name]
+        yield from _layer(f"{source}/{places[name]}", f"{target}/{names[name]}", operation, new, variables)
+
+
+def _layer(
+    source: str, target: str, saved: Operation, new: Operation, variables: Variables
+) -> Iterator[tuple[str, str, str, list[str]]]:
+    """A layer: what it holds itself, and the models in it by themselves."""
+    inner = list(_models(saved, new))
+    prefixes = tuple(f"{key}{_LAYERS}/" for key, _, _ in inner)
+    yield target, new.name, source, [p for p in variables.paths(source) if not p.startswith(prefixes)]
+    for key, before, after in inner:
+        yield from _groups(f"{source}/{key}{_LAYERS}", f"{target}/{key}{_LAYERS}", before, after, variables)
+
+
+def _models(saved: Operation, new: Operation, prefix: str = "") -> Iterator[tuple[str, Graph, Graph]]:
+    """The models that an operation is or holds: where they lie below it, as saved and as they are now."""
+    if saved.graph is not None and new.graph is not None:
+        yield prefix, saved.graph, new.graph
+    for key, child in saved.children.items():
+        other = new.children.get(key)
+        if isinstance(child, Operation) and isinstance(other, Operation):
+            yield from _models(child, other, f"{prefix}{key}/")

@@ -1,0 +1,6 @@
+"""Reads a SavedModel folder as an op graph, and writes it back with the nodes that were inserted."""
+
+from ...shapes import tf as _rules  # noqa: F401 - importing them fills the table of axis rules
+from .model import SavedModel
+
+__all__ = ["SavedModel"]

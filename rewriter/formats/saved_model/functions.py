@@ -1,0 +1,98 @@
+"""The functions of a SavedModel that can be called, and in which order they call one another."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from ...errors import BadFileError, UnsupportedError, shown
+from .messages import Function, FunctionDef, NodeDef, value_of
+
+_MAX_DEPTH = 64
+
+
+def called(nodes: Iterable[NodeDef]) -> list[str]:
+    """The functions that nodes name in their attributes, and those whose name is an operator's; each once."""
+    found: dict[str, None] = {}
+    for node in nodes:
+        for value in node.attributes.values():
+            # An attribute with a function starts with its field, 10, or is a list: all else holds none.
+            if not len(value) or value[0] not in (0x52, 0x0A):
+                continue
+            decoded = value_of(value)
+            for item in decoded if isinstance(decoded, list) else (decoded,):
+                if isinstance(item, Function):
+                    found[item.name] = None
+        found[node.op] = None
+    return list(found)
+
+
+def reachable(functions: Mapping[str, FunctionDef], roots: Iterable[str]) -> list[str]:
+    """The functions that can be called from some of them, what is called in front of who calls it.
+
+    Raises:
+        BadFileError: a function calls itself, directly or through others.
+        UnsupportedError: more than 64 functions call one another in a row.
+    """
+    order: list[str] = []
+    done: set[str] = set()
+    for root in roots:
+        if root in done or root not in functions:
+            continue
+        path = [root]
+        waiting = [_next(functions, root)]
+        while path:
+            following = next((name for name in waiting[-1] if name not in done), None)
+            if following is None:
+                done.add(path[-1])
+                order.append(path.pop())
+                waiting.pop()
+                continue
+            if following in path:
+                cycle = " -> ".join(shown(name) for name in [*path[path.index(following) :][:4], following])
+                raise BadFileError(f"a function calls itself: {cycle}")
+            path.append(following)
+            waiting.append(_next(functions, following))
+            if len(path) > _MAX_DEPTH:
+                raise UnsupportedError(f"functions call one another more than {_MAX_DEPTH} deep")
+    return order
+
+
+def _next(functions: Mapping[str, FunctionDef], name: str) -> list[str]:
+    return [each for each in called(live(functions[name])) if each in functions]
+
+
+def calling(nodes: Mapping[str, Iterable[NodeDef]], changed: Iterable[str]) -> set[str]:
+    """Functions that were changed, and those that call one of them.
+
+    Args:
+        nodes: of every function, what is called in front of who calls it.
+    """
+    found = set(changed)
+    for name, own in nodes.items():
+        if found & set(called(own)):
+            found.add(name)
+    return found
+
+
+def live(function: FunctionDef) -> list[NodeDef]:
+    """The nodes that a call of a function runs: what it gives, what it waits for, and all that these take."""
+    nodes = {node.name: node for node in function.nodes}
+    return ancestors(nodes, [*function.returned, *function.waits])
+
+
+def ancestors(nodes: Mapping[str, NodeDef], tensors: Iterable[str]) -> list[NodeDef]:
+    """The nodes that tensors come from, through all that these take and wait for; in the order of the file."""
+    waiting = [node_of(name) for name in tensors]
+    found: set[str] = set()
+    while waiting:
+        name = waiting.pop()
+        if name in found or name not in nodes:
+            continue
+        found.add(name)
+        waiting += [node_of(each) for each in nodes[name].inputs]
+    return [node for name, node in nodes.items() if name in found]
+
+
+def node_of(tensor: str) -> str:
+    """The node of a tensor: ``conv:output:0``, ``conv:0``, ``conv`` and ``^conv`` are all of ``conv``."""
+    return tensor.removeprefix("^").partition(":")[0]

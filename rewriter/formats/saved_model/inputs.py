@@ -1,0 +1,150 @@
+"""What the functions of a file are called on, as far as it can be told: their inputs' axes, and which is the batch."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+
+from ...ir.axis import Role, Value
+from ...ir.graph import CALLED, Graph, Node, Operation, TensorRef
+from ...ir.size import Size, is_unknown, symbol
+from ...shapes.infer import infer
+from ...shapes.inference import Inference
+
+_PASSES = 3  # loops in loops that are followed
+_WORD = re.compile(r"[A-Za-z_]\w*")
+_BATCH = symbol("B")
+# The sizes of an input (None: open), what open ones are called, and the place of the batch.
+Form = tuple[tuple[int | None, ...], tuple[str | None, ...], int | None]
+
+
+def find_batches(graph: Graph, by_keras: bool) -> None:
+    """Tell the inputs which of their axes is the batch.
+
+    - In what Keras wrote, it is axis 0 of every input that leaves it open.
+    - Elsewhere, axis 0 where it alone is open, or an operator takes it as the batch (Conv2D …).
+    - Where one input of a function has it, it is axis 0 of the others that leave theirs open.
+    """
+    opened = [node for node in graph.nodes.values() if node.operation.kind == "input" and _is_open(node)]
+    chosen = {node.name for node in opened if by_keras or _alone(node)}
+    if len(chosen) < len(opened):
+        values = infer(graph).values
+        chosen |= {n.name for n in opened if (values[n.name][0].axes or ())[0].role is Role.BATCH}
+    having = {node.operation.config["function"] for node in opened if node.name in chosen}
+    for node in opened:
+        config = node.operation.config
+        if node.name in chosen or config["function"] in having:
+            config["batch"] = 0
+            config["labels"] = [None, *config["labels"][1:]]
+
+
+def _is_open(node: Node) -> bool:
+    shape = node.operation.config["batch_shape"]
+    return bool(shape) and shape[0] is None
+
+
+def _alone(node: Node) -> bool:
+    shape = node.operation.config["batch_shape"]
+    return len(shape) > 1 and None not in shape[1:]
+
+
+def follow_calls(graph: Graph, only_called: Mapping[str, Sequence[str]], deep: bool) -> None:
+    """Give the inputs of functions that only other functions call the axes that these call them on.
+
+    Args:
+        only_called: the nodes of the model that stand for the arguments of such functions, by function.
+        deep: whether such functions call one another.
+    """
+    for _ in range(_PASSES if deep else 1) if only_called else ():
+        changed = False
+        for function, forms in _forms(infer(graph), only_called).items():
+            for name, form in zip(only_called[function], forms, strict=False):
+                node = graph.nodes.get(name)
+                if node is not None and form is not None and _declare(node, function, form):
+                    changed = True
+        if not changed:
+            return
+
+
+def _forms(inference: Inference, wanted: Mapping[str, Sequence[str]]) -> dict[str, list[Form | None]]:
+    """The form of each argument in which all calls of a function agree."""
+    found: dict[str, list[Form | None]] = {}
+    for _, item in inference.walk():
+        for name, node in item.graph.nodes.items():
+            for operation, values in _calls(item, name, node):
+                if operation.name not in wanted:
+                    continue
+                forms = [_form(value) for value in values]
+                known = found.setdefault(operation.name, forms)
+                if known is not forms:
+                    found[operation.name] = [
+                        a if a == b else None for a, b in zip(known, forms, strict=False)
+                    ]
+    return found
+
+
+def _calls(item: Inference, name: str, node: Node) -> Iterator[tuple[Operation, Sequence[Value]]]:
+    """The functions that a node calls, and on what: a loop on what its state comes to."""
+    for child in node.operation.children.values():
+        if isinstance(child, Operation) and child.kind == CALLED:
+            given = item.calls[name].inputs
+            if node.operation.class_name in ("While", "StatelessWhile"):
+                yield child, item.values[name]
+            elif node.operation.class_name in ("If", "StatelessIf"):
+                yield child, given[1:]
+            else:
+                yield child, given
+
+
+def _form(value: Value) -> Form | None:
+    if value.axes is None or value.dtype == "resource":
+        return None
+    sizes = [axis.size for axis in value.axes]
+    batch = next((i for i, axis in enumerate(value.axes) if axis.role is Role.BATCH), None)
+    if batch is None:
+        batch = next((i for i, size in enumerate(sizes) if size == _BATCH), None)
+    labels = [None if place == batch else _label(size) for place, size in enumerate(sizes)]
+    return tuple(size if isinstance(size, int) else None for size in sizes), tuple(labels), batch
+
+
+def _label(size: Size) -> str:
+    if isinstance(size, int) or is_unknown(size):
+        return ""
+    text = str(size)
+    return text if _WORD.fullmatch(text) else repr(text)
+
+
+def _declare(node: Node, function: str, form: Form) -> bool:
+    """State the axes of an input; False where it has them already."""
+    sizes, labels, batch = form
+    old = node.operation
+    dtype = old.config.get("dtype", "variant" if old.class_name == "EmptyTensorList" else None)
+    if dtype is None:
+        return False
+    config = {
+        "batch_shape": list(sizes),
+        "labels": list(labels),
+        "batch": batch,
+        "dtype": dtype,
+        "given": False,
+        "function": function,
+    }
+    if old.config == config or _says_more(old, sizes):
+        return False
+    node.operation.kind, node.operation.class_name, node.operation.config = "input", "Input", config
+    return True
+
+
+def _says_more(old: Operation, sizes: Sequence[int | None]) -> bool:
+    """True where the file records a size, or a rank, that is not known from the call."""
+    stated = old.config.get("batch_shape")
+    if not isinstance(stated, list):
+        return False
+    return len(stated) != len(sizes) or any(
+        a is not None and a != b for a, b in zip(stated, sizes, strict=True)
+    )
+
+
+def arguments(graph: Graph, function: str) -> list[str]:
+    """The nodes of the model on which it calls a function, "" where it is called on a variable."""
+    return [leaf.node if isinstance(leaf, TensorRef) else "" for leaf in graph.nodes[function].args]

@@ -1,0 +1,99 @@
+"""A SavedModel folder: its graph, and a copy in which everything but the repaired functions is what it was."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+
+from ...errors import BadFileError, UnsupportedError, shown
+from ...files.folder import Folder, copy_folder
+from ...files.regular import check_pointer
+from ..variables import Variables
+from . import keras_metadata
+from .bundle import read_bundle
+from .reader import Source, read
+from .spelling import spell
+from .writer import repaired
+
+_FINGERPRINT = "fingerprint.pb"
+BINARY, TEXT = "saved_model.pb", "saved_model.pbtxt"
+_MAX_SIZE = 2**31 - 1  # protobuf holds no more
+
+
+class SavedModel:
+    """A folder with a ``saved_model.pb`` opened for reading; its variables are not loaded.
+
+    Raises:
+        BadFileError: no SavedModel, damaged, or it contradicts itself; a file of the folder is a link; numbers of a
+            variable are missing.
+        UnsupportedError: functions nested too deep, or more nodes than are followed.
+    """
+
+    format = "savedmodel"
+    spell = staticmethod(spell)
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self.path = os.fspath(path)
+        self.folder = Folder(self.path)
+        # An honest index in a form that is not read says nothing: nothing here needs it.
+        with contextlib.suppress(UnsupportedError):
+            read_bundle(self.folder)
+        self.source: Source = read(self._message(), self.path)
+        self.graph = self.source.graph
+
+    @property
+    def saved_by(self) -> str:
+        version = self.source.version
+        return f"TensorFlow {shown(version)}" if version else ""
+
+    def _message(self) -> memoryview:
+        if BINARY not in self.folder:
+            raise UnsupportedError("a SavedModel in text form")
+        data = self.folder.open_raw(BINARY, _MAX_SIZE)
+        if not len(data):
+            raise BadFileError(f"{BINARY} is empty")
+        check_pointer(bytes(data[:64]))
+        return data
+
+    def load_weights(self) -> None:
+        """The shapes of a SavedModel's variables are those that its graph states."""
+
+    def variables(self) -> Variables:
+        """Raises UnsupportedError: there is nothing to translate."""
+        raise UnsupportedError("a SavedModel is not exported as ONNX here: tf2onnx does that")
+
+    def parameter_counts(self) -> None:
+        """Which variables are whose, a SavedModel does not tell."""
+
+    def beside(self) -> list[str]:
+        """All files in the folder."""
+        return [os.path.join(self.path, name) for name in self.folder.names() if not name.endswith("/")]
+
+    def asset(self, name: str) -> bytes:
+        """A SavedModel's layers have no files of their own. Raises BadFileError."""
+        raise BadFileError("a SavedModel has no files of single layers")
+
+    def close(self) -> None:
+        self.folder.close()
+
+    def write(self, target: str | os.PathLike[str]) -> None:
+        """Write the folder with its graph as it is now; a copy where nothing changed.
+
+        Raises:
+            BadFileError: a file of it changed since it was opened.
+            UnsupportedError: a change that a function of the file cannot hold.
+            OutputError: the target cannot be written.
+        """
+        if not any(node.changed for _, _, node in self.graph.walk()):
+            copy_folder(self.folder, target)
+            return
+        # Its hashes are of the graph as it was; TensorFlow takes a folder without it (fingerprinting_utils.py, 2.21).
+        replace = {BINARY: repaired(self.source)}
+        if keras_metadata.NAME in self.folder:
+            changed = {
+                u.name for u in self.source.units.values() if any(n.changed for n in u.graph.nodes.values())
+            }
+            metadata = self.folder.open_raw(keras_metadata.NAME, _MAX_SIZE)
+            objects = keras_metadata.touched(self.source, changed)
+            replace[keras_metadata.NAME] = keras_metadata.without_configs(metadata, objects)
+        copy_folder(self.folder, target, replace, leave={_FINGERPRINT})

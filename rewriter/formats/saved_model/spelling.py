@@ -1,0 +1,60 @@
+"""How TensorFlow writes the steps of a plan; of the configuration the writer makes constants and attributes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ...errors import UnsupportedError
+from ...ir.graph import Literal
+from ...ir.size import Size
+from ...rules.lower import Step
+
+MODULE = "tf"
+
+
+def spell(step: Step) -> tuple[str, str, dict[str, Any], tuple[Any, ...]]:
+    """Module, operator, attributes and further arguments of a step, which follow the tensors or stand around ``...``.
+
+    Raises:
+        UnsupportedError: TensorFlow has no single operator for it.
+    """
+    if step.like is not None:
+        return MODULE, "SelectV2", {}, (Literal(True, (), "bool"), ...)
+    if step.op == "Repeat":
+        return MODULE, "GatherV2", {"batch_dims": 0}, (_repeated(step), Literal(step.axes[0], (), "int32"))
+    if step.op == "MatMul":
+        return MODULE, "BatchMatMulV2", {}, ()
+    if step.op == "Squeeze":
+        return MODULE, "Squeeze", {"squeeze_dims": list(step.axes)}, ()
+    if step.op == "ExpandDims":
+        return MODULE, "ExpandDims", {"axes": list(step.axes)}, ()  # one after another
+    if step.op not in _CONSTANT:
+        raise UnsupportedError(f"TensorFlow has no operator for {step.op}")
+    vectors = _CONSTANT[step.op](step)
+    return MODULE, step.op, {}, tuple(Literal(vector, (len(vector),), "int32") for vector in vectors)
+
+
+def _repeated(step: Step) -> Literal:
+    """The indices that take each entry of an axis as often as it is repeated."""
+    size, times = step.to[step.axes[0]], step.repeats[0]
+    if not isinstance(size, int):
+        raise UnsupportedError(f"entries of an axis of a known size only are repeated, and this is {size}")
+    return Literal([i // times for i in range(size)], (size,), "int32")
+
+
+def _target(sizes: tuple[Size, ...]) -> list[int]:
+    return [size if isinstance(size, int) else -1 for size in sizes]
+
+
+def _slice(step: Step) -> list[list[int]]:
+    sizes = _target(step.to)
+    return [[0] * len(sizes), sizes]
+
+
+# What an operator takes as constants after its operand.
+_CONSTANT: dict[str, Any] = {
+    "Reshape": lambda step: [_target(step.to)],
+    "Transpose": lambda step: [list(step.axes)],
+    "Tile": lambda step: [list(step.repeats)],
+    "Slice": _slice,
+}

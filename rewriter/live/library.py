@@ -1,0 +1,85 @@
+"""Which Keras a model in memory is of, and whether its graph says all that it computes.
+
+Nothing is imported for it: the classes of the model are there already.
+"""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+from typing import Any
+
+from ..errors import UnsupportedError, UsageError, shown
+
+_KERAS = ("keras", "tf_keras")
+
+
+@dataclass(frozen=True, slots=True)
+class Library:
+    """The Keras of a model.
+
+    Attributes:
+        module: ``keras`` or ``tf_keras``.
+        legacy: True for Keras 2, by the name of ``tf_keras`` or not.
+    """
+
+    module: Any
+    legacy: bool
+
+
+def library_of(model: Any) -> Library:
+    """The Keras that a model is of.
+
+    Raises:
+        UsageError: it is no model of Keras.
+        UnsupportedError: it is one of the Keras inside TensorFlow (``tensorflow.python.keras``).
+    """
+    for base in type(model).__mro__:
+        root = base.__module__.partition(".")[0]
+        if base.__module__.startswith("tensorflow.python.keras"):
+            raise UnsupportedError("a model of the Keras inside TensorFlow: make it with keras or tf_keras")
+        if root in _KERAS and root in sys.modules:
+            module = sys.modules[root]
+            return Library(module, not str(module.__version__).startswith("3"))
+    raise UsageError(f"{shown(type(model).__name__)!r} is neither a path nor a model of Keras")
+
+
+def is_functional(model: Any) -> bool:
+    """True for a model that is made of its inputs and outputs, a subclass of one included."""
+    return _has_base(model, "Functional")
+
+
+def is_sequential(model: Any) -> bool:
+    return _has_base(model, "Sequential")
+
+
+def is_compiled(model: Any) -> bool:
+    return bool(getattr(model, "compiled", getattr(model, "_is_compiled", False)))
+
+
+def is_keras_class(cls: type) -> bool:
+    return cls.__module__.partition(".")[0] in _KERAS
+
+
+def has_own_call(model: Any) -> bool:
+    """True where a functional or sequential model computes something else than its graph says."""
+    for name in ("call", "__call__"):
+        owner = next(base for base in type(model).__mro__ if name in vars(base))
+        if not is_keras_class(owner) or name in vars(model):
+            return True
+    return False
+
+
+def ends_of(model: Any) -> tuple[Any, Any] | None:
+    """The structures of tensors between which a functional or sequential model lies; None while it is not built."""
+    try:
+        if is_sequential(model):
+            inputs, outputs = model.inputs, model.outputs
+            return (inputs[0], outputs[0]) if inputs and outputs else None
+        return model.input, model.output
+    except (AttributeError, ValueError):  # how a Sequential says that it is not built
+        return None
+
+
+def _has_base(model: Any, name: str) -> bool:
+    return any(base.__name__ == name and is_keras_class(base) for base in type(model).__mro__)

@@ -1,0 +1,169 @@
+"""``convert`` against its source: both models on the same random inputs, each in the Keras that its file is of.
+
+Both run in a process of their own (``python -m rewriter.proof.converted``); files of Keras 2 are loaded by tf_keras.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable
+from typing import Any
+
+from ..errors import VerificationError, shown
+from ..formats.model_file import ModelFile
+from . import limits
+from .child import run_in_child, serve
+from .keras.inputs import FREE_SIZES, Inputs
+from .request import cannot_be_run
+from .runtimes import keras_needs
+
+BATCHES = (1, 3)
+_MOST = 2 << 30  # bytes for the tensors of its batches
+_CLOSE = 1e-4  # of the largest value, in float32
+_TF_KERAS = "tf_keras"
+
+
+def compared(source: ModelFile, path: str, form: str) -> dict[str, Any]:
+    """``{"difference": part of the largest value, "batches": [1, 3], "ran": text}``, or ``{"skipped": why}``.
+
+    Args:
+        path, form: the file that was written, and its format.
+
+    Raises:
+        VerificationError: the two differ by more than rounding, or the new one does not load.
+    """
+    if form == "json":
+        return {"skipped": "a configuration holds no weights"}
+    reason = cannot_be_run(form, source.graph)
+    if reason:
+        return {"skipped": reason}
+    old = bool(getattr(getattr(source, "configuration", None), "old", False))
+    weights = source.beside() if source.format == "json" else []
+    request = {
+        "model": os.path.abspath(source.path),
+        "format": source.format,
+        "weights": os.path.abspath(weights[0]) if weights else "",
+        "old": old,
+        "made": os.path.abspath(path),
+        "form": form,
+    }
+    size = limits.memory((source.path, path, *weights)) + _MOST
+    needs = keras_needs(*((_TF_KERAS, "tensorflow") if old else ()))
+    answer = run_in_child(f"{__package__}.converted", needs, request, size)
+    if "failed" in answer:
+        raise VerificationError(f"the converted model is not what the original computes: {answer['failed']}")
+    return answer
+
+
+def main() -> int:
+    """Answer the request on standard input."""
+    return serve(_compared)
+
+
+def _compared(request: dict[str, Any], say: Callable[[dict[str, Any]], None]) -> dict[str, Any]:
+    from .keras.backends import described
+    from .keras.models import load
+    from .tolerance import coarsest, compare
+
+    try:
+        original, run, ran = _original(request)
+    except Exception as error:
+        return {"skipped": f"the original does not load: {_line(error)}"}
+    try:
+        made = load(request["made"], request["form"])
+    except Exception as error:
+        return {"failed": f"{described()} does not load it: {_line(error)}"}
+    try:
+        inputs = Inputs(made)
+    except ValueError as error:
+        return {"skipped": str(error)}
+    dtype = coarsest([str(layer.compute_dtype) for layer in made._flatten_layers()])
+    largest = 0.0
+    batches = [inputs.fixed] if inputs.fixed is not None else list(BATCHES)
+    for batch in batches:
+        try:
+            arrays, wanted = _by_original(original, run, inputs, batch, batch == batches[0])
+        except Exception as error:
+            return {"skipped": f"the original does not run on random inputs: {_line(error)}"}
+        try:
+            got = _by_keras_3(made, arrays)
+        except Exception as error:
+            return {"failed": f"{described()} does not run it at batch {batch}: {_line(error)}"}
+        if len(got) != len(wanted):
+            return {"failed": f"it has {len(got)} outputs, the original {len(wanted)}"}
+        for number, (ours, theirs) in enumerate(zip(got, wanted, strict=True)):
+            gap = compare(ours, theirs, dtype)
+            if not gap.fits and not (dtype == "float32" and gap.difference <= _CLOSE and not gap.shape):
+                return {"failed": f"output {number} at batch {batch} is off by {gap.text()}"}
+            largest = max(largest, gap.difference)
+    both = ran if ran == described() else f"{ran} and {described()}"
+    return {"difference": largest, "batches": batches, "ran": both}
+
+
+Run = Callable[[Any, list[Any]], list[Any]]
+
+
+def _original(request: dict[str, Any]) -> tuple[Any, Run, str]:
+    """The original model, what runs it, and what that is called."""
+    from .keras.backends import described
+    from .keras.models import load
+
+    path, weights = request["model"], request["weights"]
+    if not request["old"]:
+        model = load(path, request["format"])
+        if weights:
+            model.load_weights(weights)
+        return model, _by_keras_3, described()
+    import tf_keras
+
+    if request["format"] == "json":
+        with open(path, encoding="utf-8-sig") as file:
+            model = tf_keras.models.model_from_json(file.read())
+        if weights:
+            model.load_weights(weights)
+    else:
+        model = tf_keras.models.load_model(path, compile=False)
+    return model, _by_tf_keras, f"tf_keras {tf_keras.__version__}"
+
+
+def _by_original(
+    model: Any, run: Run, inputs: Inputs, batch: int, first: bool
+) -> tuple[list[Any], list[Any]]:
+    """Inputs of a batch and what the original makes of them; the first batch finds the size of open axes."""
+    sizes = FREE_SIZES if inputs.free and first else (inputs.size,)
+    for size in sizes:
+        inputs.size = size
+        arrays = inputs.batch(list(range(batch)))
+        try:
+            return arrays, run(model, arrays)
+        except Exception:
+            if size == sizes[-1]:
+                raise
+    raise AssertionError("there is no size to try")
+
+
+def _by_keras_3(model: Any, arrays: list[Any]) -> list[Any]:
+    import keras
+
+    from .keras.backends.eager import tensors
+    from .keras.models import call
+
+    return [keras.ops.convert_to_numpy(y) for y in call(model, tensors(model, arrays))]
+
+
+def _by_tf_keras(model: Any, arrays: list[Any]) -> list[Any]:
+    import tensorflow as tf
+
+    given = [tf.convert_to_tensor(a, dtype=x.dtype) for a, x in zip(arrays, model.inputs, strict=True)]
+    structure = model.input if not isinstance(model.input, list) or len(given) > 1 else [model.input[0]]
+    outputs = model(tf.nest.pack_sequence_as(structure, given), training=False)
+    return [y.numpy() for y in tf.nest.flatten(outputs)]
+
+
+def _line(error: object) -> str:
+    return shown(next((line for line in str(error).splitlines() if line.strip()), ""))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

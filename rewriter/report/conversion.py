@@ -1,0 +1,48 @@
+"""What a conversion wrote, as text."""
+
+from __future__ import annotations
+
+import textwrap
+from typing import TYPE_CHECKING, Any
+
+from ..errors import shown
+from ..formats.registry import format_of
+from ..ir.graph import path_text
+from . import onnx
+
+if TYPE_CHECKING:
+    from ..conversion import Converted
+
+_MOST = 40  # remarks that are shown; the JSON has all
+
+
+def text(item: Converted, width: int) -> str:
+    """``old.h5 (an HDF5 model) -> new.keras (a Keras archive)``, what became of old constructs, and the proof."""
+    words = format_of(item.format).words, format_of(item.to).words
+    lines = [f"{shown(item.path)} ({words[0]}) -> {shown(item.output)} ({words[1]})"]
+    for construct, became, names in grouped(item):
+        line = f"{construct}: {became} ({', '.join(names[:3])}{', ...' if len(names) > 3 else ''})"
+        lines += textwrap.wrap(line, width, initial_indent="  ", subsequent_indent="    ")
+    if item.verified is not None:
+        said = verdict(item, item.verified)
+        lines += textwrap.wrap(said, width, subsequent_indent="  ", break_on_hyphens=False)
+    return "\n".join(lines) + "\n"
+
+
+def grouped(item: Converted) -> list[tuple[str, str, list[str]]]:
+    """(construct, what became of it, the layers) of all remarks, in the order of the first of each."""
+    found: dict[tuple[str, str], list[str]] = {}
+    for remark in item.remarks:
+        found.setdefault((remark.construct, remark.became), []).append(shown(path_text(remark.path)))
+    return [(shown(c), shown(b), names) for (c, b), names in list(found.items())[:_MOST]]
+
+
+def verdict(item: Converted, verified: dict[str, Any]) -> str:
+    """What the comparison of the two models came to."""
+    if "skipped" in verified:
+        return f"Not compared: {verified['skipped']}."
+    if item.exported is None:
+        batches = " and ".join(map(str, verified["batches"]))
+        difference = f"{verified['difference']:.2g} of the largest value"
+        return f"Compared at batches {batches}: the largest difference is {difference} ({verified['ran']})."
+    return f"Compared: {onnx.verdict(verified)}."

@@ -1,0 +1,12 @@
+"""Axis rules of TensorFlow operators, one file per family; importing this package fills the table.
+
+An operator's arguments are its inputs in order; its configuration is its attributes, and what ``naming`` takes from
+constants. What ONNX computes likewise has the rule of its operator there, on a call that is told as ONNX tells it.
+Source: the operators' definitions (``tensorflow/core/ops``), TensorFlow 2.21.
+"""
+
+import importlib
+import pkgutil
+
+for _module in pkgutil.iter_modules(__path__):
+    importlib.import_module(f"{__name__}.{_module.name}")

@@ -1,0 +1,140 @@
+"""Elementwise operators of one and of several inputs: every axis stays, inputs meet as in NumPy."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from ...ir.axis import Role, Value
+from ...ir.size import Truth, same
+from ..broadcast import Convention, broadcast
+from ..call import Call, OpaqueError, ShapeError, known, tf_op
+from ..onnx import elementwise as onnx
+from ..onnx._operands import operand
+from ._calls import channels_first, told
+
+UNARY = (
+    "Abs Acos Acosh Asin Asinh Atan Atanh Ceil ClipByValue Cos Cosh Cumprod Cumsum Digamma Elu Erf Erfc Erfinv Exp "
+    "Expm1 Floor GeluGrad Inv Invert LeakyRelu Lgamma Log Log1p LogSoftmax LogicalNot LRN MatrixBandPart "
+    "MatrixInverse Ndtri Neg OnesLike Reciprocal Relu Relu6 ReverseSequence ReverseV2 Rint Roll Round Rsqrt Selu "
+    "Sigmoid Sign Sin Sinh Softmax Softplus Softsign Sqrt Square Tan Tanh ZerosLike XlogyGrad "
+    "FakeQuantWithMinMaxVars FakeQuantWithMinMaxArgs QuantizeAndDequantizeV2 QuantizeAndDequantizeV3 "
+    "QuantizeAndDequantizeV4 TensorScatterUpdate TensorScatterAdd Xdivy MatrixDiagPartV0 CheckNumerics CheckNumericsV2"
+)
+SAME = (
+    "Identity Snapshot StopGradient PreventGradient EnsureShape PlaceholderWithDefault DeepCopy "
+    "_EagerConst CopyHost Copy"
+)
+TESTS = "IsFinite IsInf IsNan"
+# TensorFlow's name, and ONNX's where sizes are computed with it.
+BINARY = {
+    "Add": "Add", "AddV2": "Add", "Sub": "Sub", "RealDiv": "RealDiv", "Div": "Div", "FloorDiv": "FloorDiv",
+    "TruncateDiv": "Div", "DivNoNan": "DivNoNan", "MulNoNan": "MulNoNan", "Maximum": "Max", "Minimum": "Min",
+    "SquaredDifference": "SquaredDifference", "Pow": "Pow", "FloorMod": "Mod", "Mod": "Mod", "TruncateMod": "Mod",
+    "Atan2": "Atan2", "Xlogy": "Xlogy", "Xlog1py": "Xlog1py", "BitwiseAnd": "BitwiseAnd", "BitwiseOr": "BitwiseOr",
+    "BitwiseXor": "BitwiseXor", "LeftShift": "BitShift", "RightShift": "BitShift", "Complex": "Complex",
+    "NextAfter": "NextAfter",
+}  # fmt: skip
+COMPARISONS = {
+    "Equal": "Equal", "NotEqual": "NotEqual", "Greater": "Greater", "GreaterEqual": "GreaterOrEqual", "Less": "Less",
+    "LessEqual": "LessOrEqual", "LogicalAnd": "And", "LogicalOr": "Or", "ApproximateEqual": "ApproximateEqual",
+}  # fmt: skip
+
+
+@tf_op(*UNARY.split())
+def unary(call: Call) -> Value:
+    """``f(x[...]) -> [...]``."""
+    x = operand(call, 0)
+    return Value(known(x), x.dtype)
+
+
+@tf_op(*SAME.split())
+def unchanged(call: Call) -> Value:
+    """``f(x[...]) -> [...]``, the same numbers. A handle stands for the variable that it leads to."""
+    x = operand(call, 0)
+    return Value(known(x), x.dtype, constant=x.constant)
+
+
+@tf_op("ReadVariableOp")
+def read_variable(call: Call) -> Value:
+    """``read(handle) -> [...]``: a handle has the axes of the variable that it leads to."""
+    x = operand(call, 0)
+    if x.dtype == "resource":
+        raise OpaqueError("nothing says which variable it reads")
+    return Value(known(x), x.dtype, constant=x.constant)
+
+
+@tf_op("IdentityN")
+def all_unchanged(call: Call) -> list[Value]:
+    """``f(x[...], y[...]) -> [...], [...]``."""
+    return [replace(value, tensor=None) for value in call.inputs]
+
+
+@tf_op(*TESTS.split())
+def test(call: Call) -> Value:
+    """``f(x[...]) -> [...]`` of booleans."""
+    return Value(known(operand(call, 0)), "bool")
+
+
+@tf_op("Cast", "Bitcast")
+def cast(call: Call) -> Value:
+    """``cast(x[...]) -> [...]`` in another dtype; whole numbers stay what they are."""
+    x = operand(call, 0)
+    if call.operation.class_name == "Bitcast":
+        return Value(known(x), call.text("type", x.dtype))
+    return onnx.cast(told(call, "Cast", to=call.text("DstT") or x.dtype))
+
+
+@tf_op("Mul")
+def multiply(call: Call) -> Value:
+    """``mul(x[..., a, 1], y[a, b]) -> [..., a, b]``, right-aligned; the operands keep their own identity."""
+    return onnx.multiply(told(call, "Mul"))
+
+
+@tf_op(*BINARY)
+def binary(call: Call) -> Value:
+    """``f(x[..., a, 1], y[a, b]) -> [..., a, b]``, right-aligned; axes that meet and fit become one."""
+    return onnx.binary(told(call, BINARY[call.operation.class_name]))
+
+
+@tf_op(*COMPARISONS)
+def comparison(call: Call) -> Value:
+    """``f(x[..., a, 1], y[a, b]) -> [..., a, b]`` of booleans."""
+    return onnx.comparison(told(call, COMPARISONS[call.operation.class_name]))
+
+
+@tf_op("SelectV2")
+def select(call: Call) -> Value:
+    """``select(condition[...], x[...], y[...]) -> [...]``, right-aligned."""
+    return onnx.where(told(call, "Where"))
+
+
+@tf_op("Select")
+def select_rows(call: Call) -> Value:
+    """``select(condition[a], x[a, b], y[a, b]) -> [a, b]``: the condition is like x, or chooses rows."""
+    x = operand(call, 1)
+    return Value(known(x), x.dtype)
+
+
+@tf_op("AddN", "AccumulateNV2")
+def add_all(call: Call) -> Value:
+    """``add(x[...], y[...], ...) -> [...]``: all of one shape."""
+    values = [operand(call, position) for position in range(len(call.args))]
+    ranks = {len(known(value)) for value in values}
+    if len(ranks) > 1:
+        raise ShapeError("adds tensors of different ranks")
+    return Value(broadcast(Convention.NUMPY, [known(v) for v in values]), values[0].dtype)
+
+
+@tf_op("BiasAdd", "BiasAddV1")
+def bias_add(call: Call) -> Value:
+    """``bias_add(x[B, ..., C], bias[C]) -> [B, ..., C]``; ``[B, C, ...]`` where the layout says so."""
+    x, bias = operand(call, 0), known(operand(call, 1))
+    axes = known(x)
+    if len(axes) < 2 or len(bias) != 1:
+        raise ShapeError(f"adds a bias of rank {len(bias)} to {x.text()}")
+    channel = axes[1 if channels_first(call) and len(axes) > 2 else -1]
+    if same(channel.size, bias[0].size) is Truth.NO:
+        raise ShapeError(f"its weights were trained on channels of {bias[0].size}, and it takes {channel}")
+    if len(axes) > 2:
+        channel.origin.hint(Role.CHANNEL)
+    return Value(axes, x.dtype)
