@@ -7,18 +7,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from .errors import UnsupportedError, shown
+from .errors import UnsupportedError
 from .files.atomic import provisional
-from .formats.registry import Format, format_of, write_as, written_as
-from .ir.graph import path_text
+from .formats.registry import Format, newest_of, written_as
 from .requests import Path, check_files, check_onnx, is_onnx, wrong_suffix
 
 if TYPE_CHECKING:
     from .export.onnx import Exported
-    from .formats.keras.upgrade import Refusal, Remark
+    from .formats.keras.upgrade import Remark
     from .formats.model_file import ModelFile
-
-_MOST = 3  # constructs without a form that a message names
 
 
 @dataclass(slots=True)
@@ -49,14 +46,16 @@ def convert(source: ModelFile, output: Path, verify: bool | None, options: Mappi
     form = written_as(source.format, output)
     if form is None:
         raise wrong_suffix(output, source.format, weights=False)
+    if _is_old(source):
+        form = newest_of(form)
     target = os.fspath(output) if form.suffixes else os.fspath(output).rstrip("/" + os.sep)
     check_files(source, {}, {"the output": target})
-    remarks, refusals = _account(source, form)
-    if refusals:
-        raise UnsupportedError(f"it cannot be brought to Keras 3: {_named(refusals)}")
-    result = Converted(source.path, source.format, target, form.name, remarks)
+    result = Converted(source.path, source.format, target, form.name, _remarks(source, form))
     with provisional(target, form.suffix) as path:
-        write_as(source, form, path)
+        if form.write is not None and (_is_old(source) or form.name != source.format):
+            form.write(source, path)
+        else:
+            source.write(path)
         if verify is not False:
             from .proof.converted import compared
 
@@ -76,20 +75,19 @@ def _to_onnx(source: ModelFile, output: Path, verify: bool | None, options: Mapp
     check_files(source, {}, {"the output": output, "the file of its weights": beside})
     source.load_weights()
     exported = export(source, output, asked)
-    remarks, _ = _account(source, format_of("onnx"))
+    configuration = getattr(source, "configuration", None)
+    remarks = [] if configuration is None else list(configuration.remarks)
     verified = exported.verified
     return Converted(source.path, source.format, exported.path, "onnx", remarks, verified, exported)
 
 
-def _account(source: ModelFile, form: Format) -> tuple[list[Remark], list[Refusal]]:
-    """What became of an old model's constructs, and what has no form; nothing where the format stays what it is."""
+def _is_old(source: ModelFile) -> bool:
+    """Whether it is a model of before Keras 3, which is brought to Keras 3."""
     configuration = getattr(source, "configuration", None)
-    if configuration is None or form.name == source.format:
-        return [], []
-    return list(configuration.remarks), list(configuration.refusals)
+    return configuration is not None and bool(configuration.old)
 
 
-def _named(refusals: list[Refusal]) -> str:
-    parts = [f"{shown(path_text(r.path))!r}: {r.construct}: {r.reason}" for r in refusals[:_MOST]]
-    more = f"; and {len(refusals) - _MOST} more" if len(refusals) > _MOST else ""
-    return "; ".join(parts) + more
+def _remarks(source: ModelFile, form: Format) -> list[Remark]:
+    """What became of an old model's constructs; nothing where it stays what it is."""
+    configuration = getattr(source, "configuration", None)
+    return [] if configuration is None or form.write is None else list(configuration.remarks)

@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import runpy
-import sys
-from pathlib import Path
-
 import keras
 import numpy as np
 import pytest
@@ -13,8 +9,6 @@ from keras import layers, ops
 
 import rewriter
 from tests import support
-
-ROOT = Path(__file__).parent.parent
 
 
 def gated(channels: int = 7) -> keras.Model:
@@ -120,13 +114,3 @@ def test_a_path_needs_an_output(tmp_path):
     gated().save(tmp_path / "m.keras")
     with pytest.raises(rewriter.UsageError, match="output path"):
         rewriter.repair(tmp_path / "m.keras")
-
-
-def test_the_example_export_script_repairs_before_it_exports(tmp_path, monkeypatch, capsys):
-    gated().save(tmp_path / "m.keras")
-    target = tmp_path / "exported"
-    script = ROOT / "tools" / "examples" / "repair_before_export.py"
-    monkeypatch.setattr(sys, "argv", [str(script), str(tmp_path / "m.keras"), str(target)])
-    runpy.run_path(str(script), run_name="__main__")
-    assert (target / "saved_model.pb").exists()
-    assert "inserted Reshape" in capsys.readouterr().out

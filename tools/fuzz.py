@@ -2,7 +2,7 @@
 
     python tools/fuzz.py [FORMAT...] [--count N] [--seed S] [--first K] [--keep DIR] [--bases DIR] [--sample N]
 
-FORMAT is keras, json, onnx, plan or rules (all of them without one). Mutant K of a format and a seed is the same on
+FORMAT is keras, h5, json, onnx, plan or rules (all of them without one). Mutant K of a format and a seed is the same on
 every machine. Each is given to the commands in one process with others, under limits of time and memory; every
 ``--sample``-th runs in a process of its own as well. Reported, and kept in DIR: an ``internal:`` line or a traceback,
 an exit status outside 0 to 3, more than one error, more time or memory than the limit, an output of a run that refused,
@@ -35,7 +35,7 @@ from typing import Any
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-FORMATS = ("keras", "json", "onnx", "plan", "rules")
+FORMATS = ("keras", "h5", "json", "onnx", "plan", "rules")
 SECONDS = 30
 MEMORY = 3 << 30  # address space of a process that runs many
 CHUNK = 100
@@ -130,6 +130,43 @@ def of_archive(rng: random.Random, data: bytes, configurations: Callable[[bytes]
         members["metadata.json"] = of_text(rng, members.get("metadata.json", b"{}"))
     made = packed(rng, members)
     return of_bytes(rng, made) if kind == 9 or rng.random() < 0.05 else made
+
+
+# -- mutants of HDF5 models -----------------------------
+def of_hdf5(rng: random.Random, data: bytes, configurations: Callable[[bytes], bytes]) -> bytes:
+    """The configuration, the names of layers or weights, or the file itself changed."""
+    import h5py
+    import numpy as np
+
+    stream = io.BytesIO(data)
+    kind = rng.randrange(5)
+    if kind > 2:
+        return of_places(rng, data)
+    with h5py.File(stream, "r+") as file:
+        weights = file["model_weights"]
+        if kind < 2:
+            file.attrs["model_config"] = configurations(str(file.attrs["model_config"]).encode())
+        else:
+            where, name = weights, "layer_names"
+            if rng.random() < 0.5:
+                where, name = weights[rng.choice(list(weights))], "weight_names"
+            names = [bytes(each) for each in where.attrs[name]] or [b"x"]
+            odd = (rng.choice(names), b"", b"/", b"..", b"a/b", b"\xff", b"n" * 999)
+            names[rng.randrange(len(names))] = rng.choice(odd)
+            rng.shuffle(names)
+            where.attrs[name] = np.array(names)
+    return stream.getvalue()
+
+
+def of_places(rng: random.Random, data: bytes) -> bytes:
+    """Numbers of up to eight bytes become 0, 1, the largest, or another place in the file."""
+    result = bytearray(data)
+    for _ in range(rng.choice((1, 1, 1, 2, 4))):
+        size = rng.choice((1, 2, 4, 8))
+        at = rng.randrange(0, len(result) - size) // size * size
+        value = rng.choice((0, 1, 256**size - 1, rng.randrange(len(data)), rng.randrange(256**size)))
+        result[at : at + size] = value.to_bytes(8, "little")[:size]
+    return bytes(result)
 
 
 # -- mutants of protobuf messages -----------------------------
@@ -262,6 +299,15 @@ def bases(form: str, more: str | None) -> list[bytes]:
         for path in models:
             with zipfile.ZipFile(path) as archive:
                 found.append(archive.read("config.json"))
+    elif form == "h5":
+        from tests.hostile import legacy_files
+
+        found = [
+            legacy_files.made(),
+            legacy_files.made(libver="latest"),
+            legacy_files.made(legacy_files.kernel(**legacy_files.PACKED)),
+            legacy_files.gate(),
+        ]
     elif form == "onnx":
         found = _onnx_models()
     elif form == "plan":
@@ -272,7 +318,7 @@ def bases(form: str, more: str | None) -> list[bytes]:
         ]
     else:
         found = [_RULES]
-    if more is not None and form in ("keras", "json", "onnx"):
+    if more is not None and form in ("keras", "h5", "json", "onnx"):
         found += [path.read_bytes() for path in sorted(Path(more).glob(f"*.{form}"))]
     return found
 
@@ -322,6 +368,8 @@ def mutant(form: str, seed: int, number: int, more: str | None) -> Mutant:
 
     if form == "keras":
         return ".keras", of_archive(rng, data, configuration)
+    if form == "h5":
+        return ".h5", of_hdf5(rng, data, configuration)
     if form == "json":
         return ".json", of_bytes(rng, data) if rng.random() < 0.05 else configuration(data)
     if form == "onnx":

@@ -53,6 +53,7 @@ class Format:
         family: formats of one family hold the same models, which can be written from one as another.
         write: writes an opened model of another format of its family to a path; None where there is no writer.
         weights: whether its files hold the weights too.
+        translated: whether its models are brought to Keras 3 for the proof, which does not load all of its files.
     """
 
     name: str
@@ -65,6 +66,7 @@ class Format:
     family: str = ""
     write: Writer | None = None
     weights: bool = True
+    translated: bool = False
     open_with: Callable[[str, str], ModelFile] | None = None
 
     @property
@@ -173,6 +175,7 @@ FORMATS = (
         _hdf5,
         "keras",
         family="keras",
+        translated=True,
     ),
     Format(
         "onnx",
@@ -204,7 +207,9 @@ FORMATS = (
         (".keras",),
         lambda file: False,
         _archive,
+        "keras",
         family="keras",
+        translated=True,
     ),
     Format(
         "keras-v3",
@@ -240,6 +245,11 @@ def written_as(form: str, path: Path) -> Format | None:
         return own
     folder = named is None and os.fspath(path).endswith(("/", os.sep))
     return next((each for each in written_from(own) if each is named or (folder and not each.suffixes)), None)
+
+
+def newest_of(form: Format) -> Format:
+    """The format of the same suffix that is written: that of Keras 3 for one of Keras 2."""
+    return next((each for each in FORMATS if each.write and each.suffixes == form.suffixes), form)
 
 
 def write_as(source: ModelFile, form: Format, target: Path) -> None:

@@ -2,12 +2,12 @@
 
 ``library`` says which Keras a model is of and whether its graph is all that it computes, ``parts`` which functional
 models a subclassed one holds, ``names`` under which names its functions and classes stand in the file, ``saving``
-writes it and makes a model of a file again, ``same`` compares the two, ``repairing`` is ``check`` and ``repair`` on
+writes it and makes a model of a file again, ``same`` compares the two, ``check_repair`` is ``check`` and ``repair`` on
 models, and ``drop_in`` what export scripts use.
 """
 
+from .check_repair import check_model, prover_of, repair_model
 from .drop_in import repaired, repairing
-from .repairing import check_model, prover_of, repair_model
 from .saving import saved
 
 __all__ = ["check_model", "prover_of", "repair_model", "repaired", "repairing", "saved"]

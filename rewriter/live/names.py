@@ -32,6 +32,7 @@ class Names:
         self.objects: dict[str, Any] = {}
         self.functions: list[Any] = []
         self.cannot_load = ""  # why a file with these names is not made into a model again
+        self.mistaken = ""  # what Keras would load as another function from a file without them
 
     def entry(self, item: Any) -> dict[str, Any]:
         """What stands in a configuration for an object: Keras takes it for a registered function and gives it back."""
@@ -57,6 +58,12 @@ class Names:
             )
         if self.library.module.saving.get_custom_objects().get(name, item) is not item:
             self.cannot_load = f"{shown(name)!r} is registered for another class or function by now"
+
+    def by_their_own(self) -> dict[str, Any]:
+        """The objects by the names that they have in a file that Keras writes."""
+        name_of = self.library.module.saving.get_registered_name
+        named = [item for item in self.functions if hasattr(item, "__name__") and hasattr(item, "__hash__")]
+        return {**self.objects, **{name_of(item): item for item in named}}
 
 
 def is_own_function(item: Any) -> bool:
@@ -101,14 +108,15 @@ def _compiled_with(model: Any) -> list[Any]:
     for layer in model._flatten_layers():
         config = getattr(getattr(layer, "_compile_config", None), "config", None)
         if isinstance(config, dict):
-            found += _leaves(config)
+            found += leaves_of(config)
     return found
 
 
-def _leaves(item: Any) -> list[Any]:
+def leaves_of(item: Any) -> list[Any]:
+    """The leaves of nested dicts, lists and tuples."""
     if isinstance(item, dict):
         item = list(item.values())
-    return [leaf for part in item for leaf in _leaves(part)] if isinstance(item, (list, tuple)) else [item]
+    return [leaf for part in item for leaf in leaves_of(part)] if isinstance(item, (list, tuple)) else [item]
 
 
 # -- what a model says of itself -----------------------------
@@ -132,15 +140,14 @@ def named(model: Any, names: Names) -> Iterator[None]:
 
 @contextmanager
 def _covered(item: Any, name: str, function: Callable[[], Any]) -> Iterator[None]:
-    before = vars(item).get(name)
+    if name in vars(item):  # the caller has put something there
+        yield
+        return
     object.__setattr__(item, name, function)
     try:
         yield
     finally:
-        if before is None:
-            object.__delattr__(item, name)
-        else:
-            object.__setattr__(item, name, before)
+        object.__delattr__(item, name)
 
 
 @contextmanager
@@ -166,6 +173,9 @@ def _config(layer: Any, names: Names) -> dict[str, Any]:
             and getattr(live, "__self__", None) is not layer
             and _stands(stated, live, names)
         ):
+            if isinstance(stated, str):
+                name = f"{shown(layer.name)!r}"
+                names.mistaken = f"{name}: Keras files its {key} under the name of one of its own ({stated})"
             config[key] = names.entry(live)
     return config
 

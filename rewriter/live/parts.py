@@ -63,8 +63,8 @@ def subclassed(model: Any) -> str:
 def parts_of(model: Any) -> dict[str, Any]:
     """The outermost functional and sequential models in a subclassed one, by the attributes that lead to them.
 
-    A model that is reached in two ways has the first name. Its own graph, where ``call`` does something else with it,
-    has the name of the model.
+    A model that is reached in two ways has the first name. A Sequential model that was never built is one, and so is
+    what it holds. The model's own graph, where its ``call`` does something else with it, has the name of the model.
     """
     found: dict[str, Any] = {}
     if is_functional(model) or is_sequential(model):
@@ -80,8 +80,9 @@ def parts_of(model: Any) -> dict[str, Any]:
             name = f"{path}.{name}" if path else name
             if (is_functional(child) or is_sequential(child)) and not has_own_call(child):
                 found[_name(name)] = child
-            else:
-                waiting.append((name, child))
+                if ends_of(child) is not None:
+                    continue
+            waiting.append((name, child))
     return found
 
 

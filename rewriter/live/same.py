@@ -1,7 +1,8 @@
 """What a model that was made of another one's file lacks, and whether it has the same weights and optimizer state.
 
-A file of Keras 3.15 leaves out the states of random generators, and what a layer of the caller's own keeps in plain
-attributes that its configuration does not have. Both are given to the new model.
+A file of Keras 3.15 leaves out the states of random generators and of stateful recurrent layers, plain attributes that
+a configuration does not have (those of layers of the caller's own, ``MaxNumBoundingBoxes.fill_value``), and arguments
+of losses and metrics (``Huber.delta``, ``CosineSimilarity.axis``). The new model is given all of them.
 """
 
 from __future__ import annotations
@@ -12,14 +13,19 @@ from collections.abc import Iterator
 from typing import Any
 
 from ..errors import shown
-from .library import is_compiled, is_functional, is_keras_class, is_sequential
+from .library import is_compiled, is_functional, is_sequential
+from .names import leaves_of
 
 _SEED = "seed_generator_state"
+_ITS_OWN = ("name", "built")  # attributes that each layer has for itself
 _PLAIN = (bool, int, float, complex, str, bytes, type(None))
 
 
 def carry_over(before: Any, after: Any) -> None:
     """Give a model what the file of the one that it was made of does not have."""
+    for layer, other in ((before, after), *_models(before, after)):
+        _carry_attributes(layer, other)
+        _carry_compiled(layer, other)
     for layer, other in _pairs(before, after):
         if other is None:
             continue
@@ -31,6 +37,7 @@ def carry_over(before: Any, after: Any) -> None:
         if [type(each) for each in ours] == [type(each) for each in theirs]:
             for one, two in zip(ours, theirs, strict=True):
                 _carry_attributes(one, two)
+                _carry_states(one, two)
 
 
 def difference(before: Any, after: Any) -> str:
@@ -51,20 +58,59 @@ def _pairs(before: Any, after: Any) -> Iterator[tuple[Any, Any]]:
     found = {layer.name: layer for layer in after.layers}
     for layer in before.layers:
         other = found.get(layer.name)
-        if other is not None and (is_functional(layer) or is_sequential(layer)):
+        if other is not None and _corresponds(layer, other):
             yield from _pairs(layer, other)
         else:
             yield layer, other
 
 
+def _models(before: Any, after: Any) -> Iterator[tuple[Any, Any]]:
+    """The models in a model that have a graph, each with the one of its name."""
+    found = {layer.name: layer for layer in after.layers}
+    for layer in before.layers:
+        other = found.get(layer.name)
+        if other is not None and _corresponds(layer, other):
+            yield layer, other
+            yield from _models(layer, other)
+
+
+def _corresponds(model: Any, other: Any) -> bool:
+    """True for two models with a graph whose layers have the same names: not where code names them each time."""
+    if not (is_functional(model) or is_sequential(model)):
+        return False
+    return {layer.name for layer in model.layers} <= {layer.name for layer in other.layers}
+
+
 def _carry_attributes(layer: Any, other: Any) -> None:
-    if is_keras_class(type(layer)):
+    if type(layer) is not type(other):
         return
     for name, value in vars(layer).items():
-        if not name.startswith("_") and name in vars(other) and _is_plain(value):
-            theirs = vars(other)[name]
-            if _is_plain(theirs) and not _equal(value, theirs):
-                setattr(other, name, value)
+        if name.startswith("_") or name in _ITS_OWN or name not in vars(other) or not _is_plain(value):
+            continue
+        theirs = vars(other)[name]
+        if _is_plain(theirs) and not _equal(value, theirs):
+            setattr(other, name, value)
+
+
+def _carry_compiled(model: Any, other: Any) -> None:
+    """What losses, metrics and optimizers have beside their configurations."""
+    given, made = (getattr(getattr(each, "_compile_config", None), "config", None) for each in (model, other))
+    ours, theirs = leaves_of(given), leaves_of(made)
+    if [type(item) for item in ours] != [type(item) for item in theirs]:
+        return
+    for one, two in zip(ours, theirs, strict=True):
+        if hasattr(one, "get_config"):
+            _carry_attributes(one, two)
+            if isinstance(vars(one).get("_fn_kwargs"), dict) and hasattr(two, "_fn_kwargs"):
+                two._fn_kwargs = dict(one._fn_kwargs)
+
+
+def _carry_states(layer: Any, other: Any) -> None:
+    if getattr(layer, "stateful", False) is True:
+        states, others = (getattr(each, "states", None) for each in (layer, other))
+        for state, variable in zip(states or (), others or (), strict=False):
+            if hasattr(state, "numpy") and hasattr(variable, "assign"):
+                variable.assign(state)
 
 
 def _is_plain(value: Any) -> bool:

@@ -18,6 +18,7 @@ from . import limits
 from .child import run_in_child, serve
 from .keras.inputs import FREE_SIZES, Inputs
 from .request import cannot_be_run
+from .runnable import runnable
 from .runtimes import keras_needs
 
 BATCHES = (2, 3)
@@ -37,16 +38,28 @@ def verified(source: ModelFile, path: str, options: Options, notes: Mapping[str,
     reason = cannot_be_run(source.format, source.graph)
     if reason:
         return {"skipped": reason}
+    with runnable(source) as (model, form):
+        return _in_child(source, model, form, path, options, notes)
+
+
+def _in_child(
+    source: ModelFile, model: str, form: str, path: str, options: Options, notes: Mapping[str, str]
+) -> dict[str, Any]:
+    """The answer of the process that runs both.
+
+    Args:
+        model, form: the file that Keras loads, and its format.
+    """
     request = {
-        "model": source.path,
-        "format": source.format,
+        "model": model,
+        "format": form,
         "saved_by": source.saved_by,
         "onnx": os.path.abspath(path),
         "batches": [options.batch] if options.batch is not None else list(BATCHES),
         "half": options.fp16,
         "nchw": [n for key in ("nchw_inputs", "nchw_outputs") for n in notes.get(key, "").split("\n") if n],
     }
-    size = limits.memory((source.path, path), stored=source.format != "json") + _MOST
+    size = limits.memory((model, path), stored=form != "json") + _MOST
     answer = run_in_child(f"{__package__}.exported", keras_needs("onnxruntime"), request, size)
     if "failed" in answer:
         raise VerificationError(f"the exported model is not what Keras computes: {answer['failed']}")

@@ -59,6 +59,8 @@ class Claim:
 class Request:
     """A repaired file, the original, and what is to be shown. All of it is plain data, as JSON has it.
 
+    ``format`` and ``original_format`` are those of the two files, as ``ModelFile.format`` has them.
+
     ``batches`` are the sizes to run, in the order of their importance, the batch 1, 2, 3 first. ``elements`` is how
     many numbers all tensors of one sample have together. ``not_independent`` and ``no_oracle`` say why samples need
     not be independent, and why the original at batch 1 does not compute what was meant; "" where that is to be shown.
@@ -69,6 +71,7 @@ class Request:
     repaired: str
     original: str
     format: str
+    original_format: str
     claims: list[Claim]
     output_batches: list[int | None]
     batches: list[int]
@@ -89,13 +92,12 @@ def from_dict(data: dict[str, Any]) -> Request:
 
 
 def make_request(
-    repaired: str, original: ModelFile, graph: Graph, changes: Sequence[Applied], after: Analysis
+    repaired: ModelFile, original: ModelFile, changes: Sequence[Applied], after: Analysis
 ) -> Request:
     """The request for a repaired file.
 
     Args:
         original: the file that was repaired.
-        graph: of the repaired model.
         changes: what the rewriter did.
         after: the analysis of the repaired file.
     """
@@ -104,8 +106,9 @@ def make_request(
     # Of an output that nothing is known of, axis 0 is tried: a changed node is blamed on what is known of it alone.
     outputs = [0 if v.axes is None else batch_axis(v) for v in inference.outputs()]
     return Request(
-        repaired,
+        repaired.path,
         original.path,
+        repaired.format,
         original.format,
         claims,
         outputs,
@@ -114,7 +117,7 @@ def make_request(
         _not_independent(changes, outputs),
         next((why for change in changes if (why := _no_oracle(change))), ""),
         saved_by=original.saved_by,
-        skipped=cannot_be_run(original.format, graph),
+        skipped=cannot_be_run(repaired.format, repaired.graph),
     )
 
 

@@ -6,6 +6,7 @@ import filecmp
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from ..errors import UnsupportedError, VerificationError, shown
@@ -15,7 +16,8 @@ from ..ir.graph import Graph
 from ..passes.analysis import Analysis
 from ..passes.codes import Severity
 from ..passes.pipeline import Outcome
-from .request import Prover, make_request
+from .request import Prover, Request, make_request
+from .runnable import is_translated, runnable, runnable_as_it_was
 from .verdict import PROVEN, disproved, failure, judged
 
 if TYPE_CHECKING:
@@ -69,19 +71,37 @@ def proven(
             for finding in wrong:
                 if finding.node not in allowed:
                     raise _failed("static", shown(finding.node), finding.message)
-            request = make_request(path, source, written.graph, outcome.applied, after)
-        if prover is None:
-            answer = {"skipped": NOT_ASKED}
-        elif wrong:
-            answer = {"skipped": f"{shown(wrong[0].node)!r} was left as it is, and is wrong as it is"}
-        else:
-            answer = prover(request)
+            if prover is None:
+                answer = {"skipped": NOT_ASKED}
+            elif wrong:
+                answer = {"skipped": f"{shown(wrong[0].node)!r} was left as it is, and is wrong as it is"}
+            else:
+                answer = _run(prover, written, source, make_request(written, source, outcome.applied, after))
         if "failed" in answer:
             raise VerificationError(failure(answer["failed"]), disproved(answer["failed"]))
         verified = _static(after) | judged(answer, after.findings)
         if required and verified["verdict"] != PROVEN:
             raise UnsupportedError(f"it was to be verified, which could not be done: {verified['reason']}")
         yield path, verified
+
+
+def _run(prover: Prover, written: ModelFile, source: ModelFile, request: Request) -> dict[str, Any]:
+    """The prover's answer on files that it can load. Whether it runs somebody's code is for it to say."""
+    if request.skipped and (is_translated(written) or is_translated(source)):
+        return {"skipped": request.skipped}
+    try:
+        with runnable(written) as (repaired, form), runnable_as_it_was(source) as (original, original_form):
+            return prover(
+                replace(
+                    request,
+                    repaired=repaired,
+                    format=form,
+                    original=original,
+                    original_format=original_form,
+                )
+            )
+    except UnsupportedError as error:
+        return {"skipped": str(error)}
 
 
 def _as_it_was(source: ModelFile, path: str, kept: bool) -> dict[str, Any]:

@@ -24,7 +24,7 @@ def text(item: Converted, width: int) -> str:
         line = f"{construct}: {became} ({', '.join(names[:3])}{', ...' if len(names) > 3 else ''})"
         lines += textwrap.wrap(line, width, initial_indent="  ", subsequent_indent="    ")
     if item.verified is not None:
-        said = verdict(item.verified)
+        said = verdict(item, item.verified)
         lines += textwrap.wrap(said, width, subsequent_indent="  ", break_on_hyphens=False)
     return "\n".join(lines) + "\n"
 
@@ -37,11 +37,11 @@ def grouped(item: Converted) -> list[tuple[str, str, list[str]]]:
     return [(shown(c), shown(b), names) for (c, b), names in list(found.items())[:_MOST]]
 
 
-def verdict(verified: dict[str, Any]) -> str:
+def verdict(item: Converted, verified: dict[str, Any]) -> str:
     """What the comparison of the two models came to."""
     if "skipped" in verified:
         return f"Not compared: {verified['skipped']}."
-    if "ran" in verified and " and " in verified["ran"]:
+    if item.exported is None:
         batches = " and ".join(map(str, verified["batches"]))
         difference = f"{verified['difference']:.2g} of the largest value"
         return f"Compared at batches {batches}: the largest difference is {difference} ({verified['ran']})."

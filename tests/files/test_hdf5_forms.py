@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 import struct
 import zlib
 from collections.abc import Callable
@@ -282,6 +283,25 @@ def test_links_that_are_not_plain(options: str, kind: str, tmp_path: Path) -> No
 
         words = "soft link: link" if kind == "SoftLink" else "external file: link"
         refused(in_bytes(fill, tmp_path, **OPTIONS[options]), words)
+
+
+def test_a_user_defined_link(tmp_path: Path) -> None:
+    """An external link whose kind is changed to one that an application would define."""
+    good = in_bytes(lambda file: file.__setitem__("link", h5py.ExternalLink("/etc/passwd", "/a")), tmp_path)
+    refused(good, "external file: link")
+    bad, changed = re.subn(b"\x01[\x08-\x1f]\x40", lambda found: found[0][:2] + b"\x41", good)
+    assert changed == 1
+    refused(bad, "user-defined link: link")
+
+
+def test_an_object_under_two_names(tmp_path: Path) -> None:
+    def fill(file: h5py.File) -> None:
+        links(3)(file)
+        file["again"] = file["group/n1"]
+
+    for options in ("earliest", "latest"):
+        refused(in_bytes(fill, tmp_path, **OPTIONS[options]), "twice")
+        read_all(in_bytes(links(3), tmp_path, **OPTIONS[options]))
 
 
 def test_a_wrong_checksum_is_refused(tmp_path: Path) -> None:

@@ -2,8 +2,15 @@
 
 from __future__ import annotations
 
-LINKS = ("weights-soft-link", "weights-link-to-another-file", "weights-link-cycle")
-BOMBS = ("weights-bomb", "weights-bomb-in-chunks")
+LINKS = (
+    "weights-soft-link",
+    "weights-link-to-another-file",
+    "weights-link-cycle",
+    "h5-soft-link",
+    "h5-link-to-another-file",
+    "h5-link-cycle",
+)
+BOMBS = ("weights-bomb", "weights-bomb-in-chunks", "h5-bomb", "h5-bomb-in-chunks")
 MEMBERS = ("member-'../x'", "member-'/x'", "member-'a/../b'", "member-a-link")
 CODE = ("lambda", "lambda-activation", "recurrent-activation")
 NAMES = ("os", "another-package", "module-'evil.keras.layers'", "module-'keras.evil'", "custom-activation")
@@ -17,7 +24,7 @@ KEPT = (
 # Advisory -> what it is about, and the rows.
 ADVISORIES: dict[str, tuple[str, tuple[str, ...]]] = {
     "CVE-2024-3660": ("bytecode in a Lambda", CODE),
-    "CVE-2025-9905": ("bytecode in a Lambda of an HDF5 file, which is not read", (*CODE, "hdf5.keras")),
+    "CVE-2025-9905": ("bytecode in a Lambda of an HDF5 file", (*CODE, "h5-lambda")),
     "CVE-2026-12481": ("bytecode in a Lambda that is cloned", CODE),
     "CVE-2025-1550": ("a configuration names modules and functions", NAMES),
     "CVE-2025-8747": ("a configuration names functions of Keras that fetch files", NAMES),
@@ -35,9 +42,12 @@ ADVISORIES: dict[str, tuple[str, tuple[str, ...]]] = {
     "CVE-2026-12482": ("members of an archive lead out of it", MEMBERS),
     "CVE-2026-0897": ("a dataset declares more than it stores", BOMBS),
     "CVE-2026-12570": ("a dataset declares more than it stores", BOMBS),
-    "CVE-2026-1669": ("a dataset is stored in another file", ("weights-in-another-file",)),
+    "CVE-2026-1669": (
+        "a dataset is stored in another file",
+        ("weights-in-another-file", "h5-in-another-file"),
+    ),
     "CVE-2026-9335": ("links in a weights file", LINKS),
-    "CVE-2026-12480": ("virtual datasets", ("weights-virtual",)),
+    "CVE-2026-12480": ("virtual datasets", ("weights-virtual", "h5-virtual")),
     "CVE-2026-12479": ("the name of a layer is a path", ("name-slash",)),
     "HDF5 1.14.6, the series of 2025": (
         "27 faults of libhdf5, by which no file is read here",

@@ -15,6 +15,8 @@ from typing import Any, NamedTuple
 from tests.cli.hostile import layer
 from tests.hostile import archives, saved_models
 from tests.hostile.configs import REFUSED, UNKNOWN, data
+from tests.hostile.legacy_files import CASES as LEGACY
+from tests.hostile.legacy_files import made, with_lambda
 from tests.hostile.make import functional, one, ref, source
 from tests.hostile.onnx_files import CASES, saved, scaled, spoiled
 
@@ -31,7 +33,7 @@ GROUPS = {
     8: "Sizes and options that cannot be",
     9: "Classes and functions that are not Keras's",
     10: "Nesting, and tensors as arguments",
-    11: "Weights (HDF5)",
+    11: "HDF5: weights, and models of older Keras",
     12: "ONNX",
     13: "Paths",
     14: "SavedModels",
@@ -72,6 +74,7 @@ GOOD: dict[str, Callable[[], bytes]] = {
     ".keras": archives.whole,
     ".json": lambda: archives.members()[archives.CONFIG],
     ".onnx": lambda: saved(scaled()),
+    ".h5": made,
 }
 NO_MODEL: dict[str, tuple[Callable[[bytes], bytes], dict[str, str]]] = {
     "empty": (lambda good: b"", dict.fromkeys(GOOD, "is empty")),
@@ -210,6 +213,9 @@ def rows() -> list[Row]:
         result.append(Row(9, name, bad, "not-analysed", config(one()), 1))
     for item in archives.BAD_WEIGHTS:
         result.append(Row(11, item.name, file(".keras", item.make), item.words, file(".keras", item.twin)))
+    for item in LEGACY:
+        result.append(Row(11, item.name, file(".h5", item.make), item.words, file(".h5", item.twin)))
+    result.append(Row(11, "h5-lambda", file(".h5", with_lambda), "not-analysed", file(".h5", made), 1))
     for spoilt in CASES:
         bad = file(".onnx", lambda spoilt=spoilt: spoiled(spoilt))
         result.append(

@@ -64,8 +64,14 @@ def test_functions_are_the_ones_of_the_model(after):
     found = kinds(rewriter.check(model))
     assert found[0][0] == "batch-misaligned"
     assert "not-analysed" in dict(found)
-    fixed = repaired(model)
-    agrees(fixed, model)
+    agrees(repaired(model), model)
+
+
+def test_functions_of_the_callers_own_run_in_the_proof():
+    result = rewriter.repair(gated(layers.Lambda(halves(ops.convert_to_tensor(4.0)))))
+    assert result.verified["checks"]["batch-one"]["proven"]
+    assert result.verified["verdict"] == "not-run"
+    assert "finding is left" in result.verified["reason"]
 
 
 def test_a_recurrent_layer_with_functions_of_its_own():
@@ -144,6 +150,47 @@ def test_what_a_layer_keeps_beside_its_configuration():
     model = gated(layer)
     layer.shift = 0.5
     agrees(repaired(model), model)
+
+
+def test_what_a_model_keeps_beside_its_configuration():
+    class Cooled(keras.Model):
+        def __init__(self, *args, **kwargs):
+            super().__init__(*args, **kwargs)
+            self.temperature = 1.0
+
+    x = image()
+    model = Cooled(x, gate(x))
+    model.temperature = 0.25
+    assert repaired(model).temperature == 0.25
+
+
+def test_models_that_code_makes_inside_another_one():
+    class Deep(keras.Model):
+        """Its layers have other names each time it is made."""
+
+        def __init__(self, channels, **kwargs):
+            x = keras.Input((5, 11, 7))
+            super().__init__(x, layers.Conv2D(channels, 1)(x), **kwargs)
+            self.channels = channels
+
+        def get_config(self):
+            return {"channels": self.channels, "name": self.name}
+
+        @classmethod
+        def from_config(cls, config):
+            return cls(**config)
+
+    class Code(keras.Model):
+        def __init__(self, **kwargs):
+            super().__init__(**kwargs)
+            self.inner = layers.Conv2D(2, 1)
+
+        def call(self, x):
+            return self.inner(x)
+
+    model = gated(lambda x: Code()(Deep(7)(x)))
+    assert {kind for kind, _ in kinds(rewriter.check(model))} == {"batch-misaligned", "not-analysed"}
+    agrees(rewriter.repair(model).model, model)  # with the proof
 
 
 def test_classes_that_no_decorator_knows_and_their_parts():
@@ -271,8 +318,31 @@ def test_files_are_written_with_the_names_that_keras_gives(tmp_path):
     agrees(again, model)
 
 
-def test_files_that_keras_cannot_write_are_not_there(tmp_path):
-    model = gated(layers.Lambda(functools.partial(triple)))
-    with pytest.raises(rewriter.UnsupportedError, match="does not write"):
-        rewriter.repair(model, tmp_path / "fixed.keras")
+def test_folders_and_other_names(tmp_path):
+    model = gated(layers.Lambda(triple))
+    result = rewriter.repair(model, f"{tmp_path}/fixed/", verify=False)
+    again = keras.saving.load_model(result.output.rstrip("/"), custom_objects={"triple": triple})
+    agrees(again, model)
+    for name in ("m.json", "m.h5", "m.txt", "m"):
+        with pytest.raises(rewriter.UsageError, match="must end in"):
+            rewriter.repair(model, tmp_path / name)
+    with pytest.raises(rewriter.OutputError):
+        rewriter.repair(model, tmp_path / "missing" / "m.keras", verify=False)
+    assert [path.name for path in tmp_path.iterdir()] == ["fixed"]
+
+
+@pytest.mark.parametrize(
+    ("layer", "words"),
+    [
+        (lambda: layers.Lambda(functools.partial(triple)), "no file of the repaired model that it loads"),
+        (lambda: layers.Dense(3, activation=lambda y: y * 2), "no file of the repaired model that it loads"),
+        (lambda: layers.Lambda(lambda y: ops.sin(y)), "no file of the repaired model that it loads"),
+        (lambda: layers.Dense(3, activation=relu, name="last"), "'last': Keras files its activation under"),
+    ],
+)
+def test_files_that_would_not_come_back_are_not_there(layer, words, tmp_path):
+    model = gated(layer())
+    with pytest.raises(rewriter.UnsupportedError, match=words):
+        rewriter.repair(model, tmp_path / "fixed.keras", verify=False)
     assert list(tmp_path.iterdir()) == []
+    agrees(repaired(model), model)

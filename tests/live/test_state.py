@@ -122,6 +122,53 @@ def test_random_generators_go_on_where_they_were():
     support.compare([np.asarray(fixed(inputs, training=True))], [np.asarray(model(inputs, training=True))])
 
 
+def test_states_of_layers():
+    x = keras.Input(batch_shape=(1, 6, 4))
+    y = layers.LSTM(5, stateful=True, return_sequences=True)(layers.BatchNormalization()(x))
+    y = layers.SpectralNormalization(layers.Conv1D(5, 1))(y)
+    factors = layers.Dense(5)(layers.GlobalAveragePooling1D()(y))
+    model = keras.Model(x, layers.Multiply()([y, layers.RepeatVector(6)(factors)]))
+    trained(model)
+    inputs = support.random_inputs(model, 1)
+    fixed = rewriter.repair(model).model
+    for _ in range(2):
+        support.compare(support.run(fixed, inputs), support.run(model, inputs))
+
+
+def test_losses_of_several_outputs():
+    x = image()
+    y = gate(x)
+    heads = {
+        "last": layers.Conv2D(2, 1, name="last")(y),
+        "pooled": layers.GlobalMaxPooling2D(name="pooled")(y),
+    }
+    model = keras.Model(x, heads)
+    losses = {"last": keras.losses.CosineSimilarity(axis=1), "pooled": keras.losses.Huber(0.5)}
+    model.compile(
+        "adam",
+        losses,
+        loss_weights={"last": 0.25, "pooled": 2.0},
+        metrics={"last": ["mae", keras.metrics.CosineSimilarity(axis=2)]},
+    )
+    inputs = support.random_inputs(model, 1)
+    rng = np.random.default_rng(0)
+    shapes = {"last": (1, 5, 11, 2), "pooled": (1, 7)}
+    targets = {key: rng.normal(size=shape).astype("float32") for key, shape in shapes.items()}
+    model.train_on_batch(inputs, targets)
+    fixed = repaired(model)
+    for each in (model, fixed):
+        each.reset_metrics()
+    found = [m.test_on_batch(inputs, targets, return_dict=True) for m in (fixed, model)]
+    assert found[0] == pytest.approx(found[1], rel=1e-4)
+    assert len(found[0]) >= 3
+
+
+def test_a_proof_can_be_required():
+    assert rewriter.repair(gated(), verify=True).verified["verdict"] == "proven"
+    with pytest.raises(rewriter.UnsupportedError, match="it was to be verified"):
+        rewriter.repair(gated(layers.Lambda(lambda x: x * 2)), verify=True)
+
+
 def test_vocabularies_and_statistics():
     words, number = keras.Input((), dtype="string", name="words"), keras.Input((4,), name="number")
     lookup = layers.StringLookup(vocabulary=["a", "b", "c"], name="lookup")

@@ -16,7 +16,7 @@ from rewriter.proof.verdict import judged
 from tests.cli.common import is_one_error_line, model, run, spawn
 from tests.cli.hostile import product
 
-NOTHING = Request("none.keras", "none.keras", "keras-v3", [], [0], [1, 2, 3], 10)
+NOTHING = Request("none.keras", "none.keras", "keras-v3", "keras-v3", [], [0], [1, 2, 3], 10)
 
 
 def test_a_repair_is_proven(tmp_path: Path):

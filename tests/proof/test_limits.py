@@ -90,7 +90,7 @@ def test_a_process_that_lacks_memory_disproves_nothing(monkeypatch: Any):
         raise MemoryError("Unable to allocate 7 GiB")
 
     monkeypatch.setattr(checks, "load", full)
-    request = Request("a.keras", "b.keras", "keras-v3", [], [0], [1], 10)
+    request = Request("a.keras", "b.keras", "keras-v3", "keras-v3", [], [0], [1], 10)
     assert "memory" in checks.in_process(request)["skipped"]
 
 
@@ -152,5 +152,5 @@ def test_what_keras_itself_writes_is_its_own():
 
 
 def test_a_request_that_is_not_to_be_run_starts_nothing():
-    request = Request("a", "b", "json", [], [0], [1], 1, skipped="it is code")
+    request = Request("a", "b", "json", "json", [], [0], [1], 1, skipped="it is code")
     assert in_child(request) == {"skipped": "it is code"}

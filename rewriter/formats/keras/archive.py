@@ -21,12 +21,18 @@ from ...files.zip import Archive, Patch, rewrite
 from ...ir.graph import Graph
 from ...passes.rewrite import Spelling
 from ..variables import NoVariables, Variables
-from .configuration import read_configuration
+from . import old_form
+from .configuration import Older, read_configuration
+from .given_weights import NamedVariables
+from .new_model import new_files
 from .optimizer_state import relink_optimizer
+from .upgrade import archive_variables
 from .weight_groups import asset_names, moves, permutation
 from .weight_shapes import attach_shapes, parameter_counts
+from .weights_file import WeightsFile, stored_variable
 
 _CONFIG, _METADATA, _WEIGHTS = "config.json", "metadata.json", "model.weights.h5"
+_OPTIMIZER = "optimizer"
 _MAX_CONFIG = 256 << 20
 _MAX_METADATA = 1 << 20
 _MAX_ASSET = 1 << 30
@@ -114,9 +120,22 @@ class KerasArchive:
 
     def variables(self) -> Variables:
         """The variables, mapped where the weights file is stored in the archive as it is."""
-        from .weights_file import WeightsFile
+        if _WEIGHTS not in self.archive:
+            return NoVariables()
+        if isinstance(self.configuration, Older):
+            return self._old_variables
+        return WeightsFile(self._index)
 
-        return WeightsFile(self._index) if _WEIGHTS in self.archive else NoVariables()
+    @cached_property
+    def _old_variables(self) -> Variables:
+        """The variables of an archive of Keras 2, by their places in Keras 3."""
+        configuration = self.configuration
+        assert isinstance(configuration, Older)
+        names = [path for path, dataset in self._index.walk() if dataset is not None]
+        stored = {
+            path: stored_variable(self._index, path) for path in names if path.split("/")[0] != _OPTIMIZER
+        }
+        return NamedVariables(archive_variables(configuration.original, stored, configuration.version))
 
     def parameter_counts(self) -> dict[str, int] | None:
         """The number of weights of each layer that has some; None without a weights file."""
@@ -156,7 +175,9 @@ class KerasArchive:
             rewrite(self.archive, target, *changes)
 
     def files_of_keras_3(self, scratch: str) -> Iterator[tuple[str, Blocks]]:
-        """Its files, changed as the graph is."""
+        """Its files, changed as the graph is; new ones of an archive of Keras 2."""
+        if self.configuration.old:
+            return new_files(self, scratch)
         return changed(self.archive, *self._changes())
 
     def _changes(self) -> Changes:
@@ -166,19 +187,25 @@ class KerasArchive:
             return {}, {}, {}
         if _WEIGHTS not in self.archive:
             raise BadFileError(f"the {self._what} has no {_WEIGHTS}: its weights cannot be carried over")
-        patches, renamed = self._weight_changes()
+        patches, renamed = self._weight_changes(entry)
         return {_CONFIG: json.dumps(entry).encode()}, {_WEIGHTS: patches}, renamed
 
-    def _weight_changes(self) -> tuple[list[Patch], dict[str, str]]:
+    def _weight_changes(self, entry: dict[str, Any]) -> tuple[list[Patch], dict[str, str]]:
         """The byte patches that give every layer its own weights under the new names, and the new names of assets."""
         buffer = self.archive.open_raw(_WEIGHTS)
         index, saved = self._index, self.configuration.saved
-        found = list(moves(index, saved, self.graph))
+        older = self.configuration if isinstance(self.configuration, Older) else None
+        found = (
+            list(moves(index, saved, self.graph))
+            if older is None
+            else old_form.moves(index, older.original, entry, older.version)
+        )
         patches: list[Patch] = []
         for move in found:
             mapping = permutation(move, index)
             if mapping:
                 patches += relink(buffer, move.path, mapping, index)
-        version = self.metadata.get("keras_version")
-        patches += relink_optimizer(buffer, index, self.configuration.entry, saved, self.graph, version)
+        if older is None:
+            version = self.metadata.get("keras_version")
+            patches += relink_optimizer(buffer, index, self.configuration.entry, saved, self.graph, version)
         return patches, asset_names(self.archive.names(), found)

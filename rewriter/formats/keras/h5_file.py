@@ -12,13 +12,16 @@ from ...files.members import Blocks
 from ...ir.graph import Graph
 from ...passes.rewrite import Spelling
 from ..variables import Variables
-from .configuration import read_configuration
+from .configuration import Older, read_configuration
 from .given_weights import variables_of
 from .legacy_h5 import MODEL, LegacyH5
+from .modules import with_modules
 from .new_model import new_files
+from .old_form import in_layers, weight_order
 from .weight_shapes import attach_shapes, parameter_counts
 
 _BLOCK = 1 << 20
+_TRAINING = "training_config"
 
 
 class KerasH5:
@@ -40,7 +43,9 @@ class KerasH5:
             )
         entry = self.file.model_config
         if isinstance(entry, dict) and self.file.training_config is not None:
-            entry = {**entry, "training_config": self.file.training_config}
+            entry = {**entry, _TRAINING: self.file.training_config}
+        if self.file.keras_version.startswith("3."):
+            entry = with_modules(entry)
         self.configuration = read_configuration(entry, self.file.keras_version)
 
     @property
@@ -92,9 +97,31 @@ class KerasH5:
         self.file.close()
 
     def write(self, target: str | os.PathLike[str]) -> None:
-        """Write the model with its graph as it is now; the same bytes where nothing changed."""
-        if self.configuration.changed() is None:
+        """Write the model with its graph as it is now; the same bytes where nothing changed.
+
+        Raises:
+            UnsupportedError: the form of the file cannot express a change, or the order of its weights is not certain.
+            BadFileError: the weights are damaged.
+            OutputError: the target cannot be written.
+        """
+        entry = self.configuration.changed()
+        if entry is None:
             with atomic_write(target) as stream, open(self.path, "rb") as source:
                 stream.writelines(iter(lambda: source.read(_BLOCK), b""))
             return
-        raise UnsupportedError("an HDF5 model is not written with changes yet: name a .keras file")
+        stored = {name: [item.name for item in weights] for name, weights in self.file.layers.items()}
+        state = [item.name for item in self.file.optimizer_weights()]
+        configuration = self.configuration
+        if isinstance(configuration, Older):
+            before = configuration.original
+        else:
+            before = self.file.model_config
+            entry = in_layers(before, configuration.entry, self.graph, self.file.keras_version)
+        order = weight_order(before, entry, stored, state, self.file.keras_version)
+        self.file.write(
+            target,
+            model_config={key: value for key, value in entry.items() if key != _TRAINING},
+            layer_order=order.layers,
+            weight_orders=order.weights,
+            optimizer_order=order.optimizer,
+        )

@@ -14,7 +14,7 @@ from functools import cached_property
 from typing import Any
 
 from ...errors import BadFileError, UnsupportedError, shown
-from ...files.atomic import provisional
+from ...files.atomic import atomic_write
 from ...files.hdf5 import Hdf5Index
 from ...files.json import parse
 from ...files.regular import map_regular, open_regular, stamp
@@ -95,6 +95,8 @@ class LegacyH5:
         *,
         model_config: Any,
         layer_order: Sequence[str] | None = None,
+        weight_orders: Mapping[str, Sequence[str]] | None = None,
+        optimizer_order: Sequence[str] | None = None,
     ) -> None:
         """Write a new file with all that is in this one, bit for bit, but with another ``model_config``.
 
@@ -104,13 +106,15 @@ class LegacyH5:
         Args:
             model_config: the new one; None leaves it as it is.
             layer_order: all of ``layers`` in another order.
+            weight_orders: all weights of a layer in another order, by the layer's name.
+            optimizer_order: all of ``optimizer_weights`` in another order.
 
         Raises:
             BadFileError: a weight is damaged, or the file has changed since it was opened.
             UnsupportedError: a value of a type that h5py would write as another, h5py is not installed, or there is
                 no ``model_config`` to replace.
             OutputError: the target cannot be written.
-            ValueError: ``layer_order`` has other names than ``layers``.
+            ValueError: an order has other names than the file.
         """
         from .hdf5_copy import Change, Texts, copy_hdf5, type_of_texts
 
@@ -125,21 +129,26 @@ class LegacyH5:
             assert old is not None
             changed["", _CONFIG] = Texts(type_of_texts(old.type, [text]), (), [text])
         if layer_order is not None:
-            changed |= self._reordered(layer_order)
-        with provisional(target, ".h5") as path:
-            copy_hdf5(self.index, path, changed, os.fspath(target))
+            changed |= self._reordered(self._weights, _LAYERS, layer_order)
+        for name, order in (weight_orders or {}).items():
+            changed |= self._reordered(self._group(self._weights, name), _NAMES, order)
+        if optimizer_order is not None:
+            changed |= self._reordered(_OPTIMIZER, _NAMES, optimizer_order)
+        with atomic_write(target) as stream:
+            copy_hdf5(self.index, stream, changed)
             self._check_unchanged()
 
-    def _reordered(self, order: Sequence[str]) -> dict[tuple[str, str], Any]:
-        """The changed attributes with the names of the layers, split as Keras splits them."""
+    def _reordered(self, path: str, title: str, order: Sequence[str]) -> dict[tuple[str, str], Any]:
+        """The changed attributes of a list of names, split as Keras splits them."""
         from .hdf5_copy import Texts, type_of_texts
 
-        if sorted(order) != sorted(self.layers):
-            raise ValueError("the new order does not have the names of the layers")
-        if list(order) == list(self.layers):
+        present = self._names(path, title)
+        if sorted(order) != sorted(present):
+            raise ValueError(f"the new order does not have the names of the {title} of {path}")
+        if list(order) == present:
             return {}
-        old = list(self._pieces(self._weights, _LAYERS))
-        first = self.index.find_attribute(self._weights, old[0])
+        old = self._pieces(path, title)
+        first = self.index.find_attribute(path, old[0])
         assert first is not None
         names = [name.encode() for name in order]
         made = type_of_texts(first.type, names)
@@ -147,10 +156,10 @@ class LegacyH5:
         while any(len(part) * made.size > PIECE for part in _split(names, count)):
             count += 1
         parts = _split(names, count)
-        titles = [_LAYERS] if count == 1 else [f"{_LAYERS}{number}" for number in range(count)]
-        changed: dict[tuple[str, str], Any] = {(self._weights, name): None for name in old}
-        for title, part in zip(titles, parts, strict=True):
-            changed[self._weights, title] = Texts(made, (len(part),), part)
+        titles = [title] if count == 1 else [f"{title}{number}" for number in range(count)]
+        changed: dict[tuple[str, str], Any] = {(path, name): None for name in old}
+        for piece, part in zip(titles, parts, strict=True):
+            changed[path, piece] = Texts(made, (len(part),), part)
         return changed
 
     def _check_unchanged(self) -> None:
@@ -202,7 +211,9 @@ class LegacyH5:
             raise BadFileError(f"the group {shown(path or '/')} has no {name}")
         names: list[str] = []
         for piece in pieces:
-            value = self.index.attribute(path, piece)
+            found = self.index.find_attribute(path, piece)
+            readable = found is not None and (found.type.is_text or not found.elements)
+            value = self.index.attribute(path, piece) if readable else None
             if not isinstance(value, list):
                 raise BadFileError(f"the {piece} of {shown(path or '/')} is not a list of names")
             names += value

@@ -4,23 +4,26 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Protocol
 
-from ...errors import UnsupportedError
+from ...errors import UnsupportedError, shown
 from ...files.atomic import atomic_write, provisional
 from ...files.members import Blocks, write_archive, write_folder
+from ...ir.graph import path_text
 from ..model_file import ModelFile
 from ..variables import NoVariables
 from .config_writer import model_entry
 from .configuration import Configuration
 from .recorded_shapes import with_shapes
+from .upgrade import Refusal
 from .weights_writer import write_weights
 
 # The Keras whose form is written.
 NEWEST = "3.15.1"
 
 _BLOCK = 1 << 20
+_MOST = 3  # constructs without a form that a message names
 
 
 class KerasModel(ModelFile, Protocol):
@@ -63,10 +66,10 @@ def write_new_json(source: KerasModel, target: str | os.PathLike[str]) -> None:
 
 def new_files(source: KerasModel, scratch: str) -> Iterator[tuple[str, Blocks]]:
     """``files_of_keras_3`` of a model whose file is no such archive. Raises as ``write_new_archive``."""
+    content = _written(source)  # what has no form is named before the weights are looked at
     variables = source.variables()
     if isinstance(variables, NoVariables):
         raise UnsupportedError("it holds no weights: give the file of its weights with --weights")
-    content = _written(source)
     write_weights(scratch, source.configuration.saved, source.graph, variables)
     yield "metadata.json", (json.dumps({"keras_version": NEWEST}).encode(),)
     yield "config.json", (content,)
@@ -75,7 +78,17 @@ def new_files(source: KerasModel, scratch: str) -> Iterator[tuple[str, Blocks]]:
 
 
 def _written(source: KerasModel) -> bytes:
+    check_translated(source.configuration.refusals)
     entry = model_entry(source.configuration.entry, source.graph, NEWEST)
     if source.configuration.old:
         entry = with_shapes(entry, source.graph)
     return json.dumps(entry).encode()
+
+
+def check_translated(refusals: Sequence[Refusal]) -> None:
+    """Raises UnsupportedError, which names them, where there are constructs without a form in Keras 3."""
+    if not refusals:
+        return
+    parts = [f"{shown(path_text(r.path))!r}: {r.construct}: {r.reason}" for r in refusals[:_MOST]]
+    more = f"; and {len(refusals) - _MOST} more" if len(refusals) > _MOST else ""
+    raise UnsupportedError(f"it cannot be brought to Keras 3: {'; '.join(parts)}{more}")

@@ -32,7 +32,7 @@ from .backends import BACKENDS, described, running
 from .backends.eager import is_floating
 from .capture import Capture
 from .inputs import FREE_SIZES, Inputs
-from .models import call, load, names, randomise, transplant
+from .models import call, load, lost, randomise, transplant
 
 _SAMPLES = 3  # that are run alone, beside the middle and the last one of each batch
 _RANDOM = "two runs on the same input differ: it is random, or keeps a state"
@@ -183,7 +183,7 @@ class _Proof:
     def original(self) -> Any:
         """The original as Keras loads it, or why it does not."""
         try:
-            return load(self.request.original, self.request.format, *self.options)
+            return load(self.request.original, self.request.original_format, *self.options)
         except Exception as error:
             return self._line(error)
 
@@ -193,10 +193,10 @@ class _Proof:
         original = self.original
         if isinstance(original, str):
             return f"Keras does not load the original: {original}"
-        lost = sorted(names(original) - names(self.model))
-        if lost:
+        gone = lost(original, self.model)
+        if gone:
             raise DisprovedError(
-                "batch-one", lost[0], None, None, "the layer and its weights are not used any more"
+                "batch-one", gone, None, None, "the layer and its weights are not used any more"
             )
         try:
             transplant(self.model, original)

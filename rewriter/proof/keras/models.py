@@ -33,19 +33,17 @@ def call(model: Any, flat: Sequence[Any]) -> list[Any]:
     return [keras.ops.convert_to_tensor(y) for y in keras.tree.flatten(outputs)]
 
 
-def names(model: Any) -> set[str]:
-    """The layers that have weights. What is inside a layer of somebody's own may have another name each time."""
-    return {name for layer in model.layers for name in (names(layer) if _has_graph(layer) else _name(layer))}
-
-
-def _name(layer: Any) -> set[str]:
-    return {layer.name} if layer.weights else set()
-
-
-def _has_graph(layer: Any) -> bool:
-    """True for a model whose layers have names of their own in its configuration: no subclassed one."""
-    kinds = [base for base in type(layer).__mro__ if base.__module__.startswith("keras.")]
-    return any(base.__name__ in ("Functional", "Sequential") for base in kinds)
+def lost(before: Any, after: Any) -> str:
+    """A layer with weights that the second model lacks, told by its name, or ""."""
+    found = {layer.name: layer for layer in after.layers}
+    for layer in before.layers:
+        other = found.get(layer.name)
+        if other is None and layer.weights:
+            return str(layer.name)
+        inner = lost(layer, other) if _are_models(layer, other) else ""
+        if inner:
+            return inner
+    return ""
 
 
 def transplant(source: Any, target: Any) -> None:
@@ -55,10 +53,23 @@ def transplant(source: Any, target: Any) -> None:
     """
     for layer in target.layers:
         same = source.get_layer(layer.name)
-        if _has_graph(layer) and _has_graph(same):
+        if _are_models(layer, same):
             transplant(same, layer)
         elif layer.weights:
             layer.set_weights(same.get_weights())
+
+
+def _are_models(layer: Any, other: Any) -> bool:
+    """Whether both are models whose layers the file names. What code makes may have other names each time."""
+    if not (_has_graph(layer) and _has_graph(other)):
+        return False
+    ours, theirs = ({part.name for part in each.layers} for each in (layer, other))
+    return ours <= theirs or type(layer).__module__.startswith("keras.")
+
+
+def _has_graph(layer: Any) -> bool:
+    kinds = [base for base in type(layer).__mro__ if base.__module__.startswith("keras.")]
+    return any(base.__name__ in ("Functional", "Sequential") for base in kinds)
 
 
 def randomise(model: Any) -> None:

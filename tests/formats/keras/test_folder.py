@@ -106,7 +106,7 @@ def test_the_command(tmp_path: Path, capsys):
 
 def test_an_output_is_a_new_folder(tmp_path: Path):
     path = saved(gated(), tmp_path / "model")
-    for name in ("out.h5", "out.json", "out.txt"):
+    for name in ("out.h5", "out.json"):
         with pytest.raises(UsageError, match="or be that of a new folder"):
             rewriter.repair(path, tmp_path / name, verify=False)
     with pytest.raises(UsageError, match="itself"):

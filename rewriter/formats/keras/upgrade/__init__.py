@@ -4,17 +4,22 @@ What reads, checks and writes models knows the forms of Keras 3 only. Each topic
 constructs that it translates (``constructs.py``).
 """
 
+from .archive_weights import archive_groups, archive_variables
 from .detect import is_old
 from .model import upgraded
-from .result import Refusal, Remark, Upgraded
-from .weights import keras_3_variables, model_variables
+from .result import Origin, Refusal, Remark, Upgraded
+from .weights import keras_3_variables, model_variables, named_places
 
 __all__ = [
+    "Origin",
     "Refusal",
     "Remark",
     "Upgraded",
+    "archive_groups",
+    "archive_variables",
     "is_old",
     "keras_3_variables",
     "model_variables",
+    "named_places",
     "upgraded",
 ]

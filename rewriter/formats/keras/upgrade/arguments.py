@@ -146,6 +146,9 @@ ARGUMENTS: dict[str, frozenset[str]] = {
         "GlobalAveragePooling1D": "data_format keepdims",
         "GlobalAveragePooling2D": "data_format keepdims",
         "GlobalAveragePooling3D": "data_format keepdims",
+        "GlobalMaxPooling1D": "data_format keepdims",
+        "GlobalMaxPooling2D": "data_format keepdims",
+        "GlobalMaxPooling3D": "data_format keepdims",
         "GroupNormalization": (
             "axis beta_constraint beta_initializer beta_regularizer center epsilon gamma_constraint "
             "gamma_initializer gamma_regularizer groups scale"

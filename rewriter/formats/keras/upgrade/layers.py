@@ -35,7 +35,7 @@ CLASSES = {
 _SAID_ELSEWHERE = frozenset({
     "autocast", "batch_input_shape", "batch_size", "build_input_shape", "dynamic", "force_generator", "fused",
     "implementation", "input_dim", "input_dtype", "input_length", "input_shape", "rng_type", "robust_masking",
-    "softmax_robust_masking",
+    "softmax_robust_masking", "vocabulary_size",
 })  # fmt: skip
 # Dropped if they have this value, which is what Keras 3 does without them.
 _AT_DEFAULT: dict[str, tuple[Any, ...]] = {
@@ -43,7 +43,7 @@ _AT_DEFAULT: dict[str, tuple[Any, ...]] = {
     "reverse_state_order": (False,), "sparse": (False, None), "time_major": (False,), "virtual_batch_size": (None,),
     "input_spec": (None,), "causal": (False,), "data_format": ("channels_last", None), "weights": (None,),
     "num_constants": (None, 0), "constants_size": (None,), "renorm_clipping": (None,), "synchronized": (False,),
-    "has_arg": (None,), "vocabulary_size": (None,),
+
 }  # fmt: skip
 _KERNEL = frozenset({"kernel_initializer", "kernel_regularizer", "kernel_constraint"})
 
@@ -250,6 +250,13 @@ def _multi_head_attention(config: Config, context: Context) -> Config:
     for key in ("query_shape", "key_shape", "value_shape"):
         config.pop(key, None)
     return config
+
+
+@layer("RandomCrop")
+def _random_crop(config: Config, context: Context) -> Config:
+    raise Untranslatable(
+        "RandomCrop", "that of Keras 3 crops nothing where it does not train, that of Keras 2 resizes"
+    )
 
 
 @layer("Lambda")

@@ -5,17 +5,20 @@ Source: ``functional.py`` and ``sequential.py`` of Keras 1.2, 2.2 and tf_keras 2
 
 from __future__ import annotations
 
+import contextlib
 import itertools
+from collections.abc import Iterator
 from typing import Any
 
 from ....errors import BadFileError, UnsupportedError, shown
-from . import compiled, functions, keras_1, layers
+from . import compiled, functions, keras_1, layers, masks
 from . import wrappers as _wrappers  # noqa: F401 - registers translators
 from .constructs import Construct
 from .context import Context, Entry, Untranslatable
+from .merges import without_merges
 from .names import Names
-from .result import Account, Upgraded
-from .tensors import Call, New, Old, first_calls, read_call, read_ends, written
+from .result import Account, Origin, Upgraded
+from .tensors import Call, New, Old, first_calls, leaves, read_call, read_ends, written
 
 MODELS = ("Functional", "Sequential", "Model")
 _MAX_NESTING = 100
@@ -40,12 +43,13 @@ CONSTRUCTS = (
 )
 
 
-def upgraded(entry: dict[str, Any], version: str = "") -> Upgraded:
+def upgraded(entry: dict[str, Any], version: str = "", training: Any = None) -> Upgraded:
     """The configuration of Keras 3 for an old model, or the entry of an old layer.
 
     Args:
         entry: ``{"class_name": "Model", "config": {...}}``, untrusted.
         version: the Keras that wrote it (``2.2.4-tf``), where the file says so.
+        training: the ``training_config`` of an HDF5 file, parsed; an archive has it in the entry.
 
     Raises:
         BadFileError: the configuration contradicts itself.
@@ -55,12 +59,15 @@ def upgraded(entry: dict[str, Any], version: str = "") -> Upgraded:
     if not isinstance(entry, dict):
         raise BadFileError("a model is not an object")
     version = str(version or entry.get("keras_version") or "")
+    entry = without_merges(entry)
     try:
         result = _Translator(1 if _is_keras_1(entry, version) else 2).entry(entry, account, 0)
     except RecursionError:
         raise BadFileError("the configuration is nested too deep to read") from None
-    result.update(compiled.translated(entry, account))
-    return Upgraded(result, account.remarks, account.refusals)
+    state = compiled.translated(training or entry.get("compile_config"), account)
+    if state is not None:
+        result = {**result, "compile_config": state}
+    return Upgraded(result, account.remarks, account.refusals, account.origins)
 
 
 def _is_keras_1(entry: dict[str, Any], version: str) -> bool:
@@ -124,8 +131,19 @@ class _Translator:
         old = [_mapping(entry) for entry in config["layers"]]
         names = Names(layer_name(entry) for entry in old)
         new: list[Entry] = []
+        origin = account.origins[account.path] = Origin({}, {})
+        other_masks: list[str] = []
+        if masks.has_sources(config):
+            found = _mask_flow({"class_name": "Sequential", "config": config})
+            other_masks = [*found.refused, *(name for name, _ in found.given)]
         for entry in old:
             inner = names.new[layer_name(entry)]
+            origin.now[layer_name(entry), 0] = (inner, 0, 0)
+            origin.of[inner] = (layer_name(entry), None)
+            if layer_name(entry) in other_masks:
+                account.at(inner).refuse("its mask", _OTHER_MASK)
+                new.append(opaque(entry, inner, _OTHER_MASK))
+                continue
             if entry.get("class_name") == "InputLayer":
                 new.append(input_layer(entry, inner))
                 continue
@@ -173,18 +191,29 @@ class _Functional:
         self.first = first_calls(config)
         self.new: list[Entry] = []
         # Where the outputs of an old call are now, if not at the same call of the layer of its new name.
-        self.moved: dict[tuple[str, int], New] = {}
-        self.emitter = functions.Emitter(self.names, self.new)
+        self.moved: dict[tuple[str, int], Any] = {}
+        # The old call that a new operation computes, where it computes one only.
+        self.called: dict[str, tuple[str, int | None]] = {}
+        self.masks = (
+            _mask_flow({"class_name": "Functional", "config": config}) if masks.has_sources(config) else None
+        )
 
     def entry(self) -> Entry:
+        of: dict[str, tuple[str, int | None]] = {}
         for entry in self.old:
+            start = len(self.new)
             self._layer(entry)
+            of |= {
+                new["name"]: self.called.get(new["name"], (layer_name(entry), None))
+                for new in self.new[start:]
+            }
         for entry in self.new:
             entry["inbound_nodes"] = [self._call(args, kwargs) for args, kwargs in entry["inbound_nodes"]]
         ends = {
             key: _single(self._end(read_ends(self.config.get(key), self.first, key)))
             for key in ("input_layers", "output_layers")
         }
+        self.account.origins[self.account.path] = Origin(dict(self._now()), of)
         trainable = self.config.get("trainable", True) is not False
         return {
             "module": "keras.src.models.functional",
@@ -193,6 +222,16 @@ class _Functional:
             "registered_name": "Functional",
             "name": self.name,
         }
+
+    def _now(self) -> Iterator[tuple[tuple[str, int], New]]:
+        """The first output of every old call that is a tensor of the new model."""
+        for entry in self.old:
+            count = len(entry.get("inbound_nodes", [])) or entry.get("class_name") == "InputLayer"
+            for number in range(count):
+                call = (layer_name(entry), number)
+                if isinstance(self.moved.get(call, Old(*call, 0)), (Old, New)):
+                    with contextlib.suppress(UnsupportedError):
+                        yield call, self._resolve(Old(*call, 0))
 
     def _layer(self, entry: Entry) -> None:
         old_name = layer_name(entry)
@@ -204,23 +243,40 @@ class _Functional:
         if entry.get("class_name") == "InputLayer":
             self.new.append({**input_layer(entry, name), "inbound_nodes": []})
             return
-        calls = [read_call(node, old_name, self.first) for node in inbound]
         if functions.is_function(entry):
-            for number, call in enumerate(calls):
+            for number, node in enumerate(inbound):
+                call = read_call(node, old_name, self.first, as_it_is=True)
                 self._function(entry, old_name, name, number, call, account)
             return
-        chain = self.translator.layer(entry, name, self.names, account, self.depth + 1)
+        calls = [read_call(node, old_name, self.first) for node in inbound]
+        if self.masks is not None and old_name in self.masks.refused:
+            account.refuse("its mask", _OTHER_MASK)
+            chain = [opaque(entry, name, _OTHER_MASK)]
+        else:
+            chain = self.translator.layer(entry, name, self.names, account, self.depth + 1)
+        calls = [self._masked(call, old_name, number, account) for number, call in enumerate(calls)]
         chain[0]["inbound_nodes"] = [arguments(entry, call) for call in calls]
         for before, after in itertools.pairwise(chain):
             after["inbound_nodes"] = [((New(before["name"], number, 0),), {}) for number in range(len(calls))]
         self.new += chain
 
+    def _masked(self, call: Call, old_name: str, number: int, account: Account) -> Call:
+        """The call, with the mask that Keras 3 would not give it by itself."""
+        mask = self.masks.given.get((old_name, number)) if self.masks is not None else None
+        if mask is None:
+            return call
+        account.remark("the mask that reaches it", "computed by operations and given as an argument")
+        emitter = functions.Emitter(self.names, self.new, f"{self.names.new[old_name]}_mask", 1)
+        return Call(call.first, {**call.kwargs, "mask": masks.emitted(mask, emitter)})
+
     def _function(
         self, entry: Entry, old_name: str, name: str, number: int, call: Call, account: Account
     ) -> None:
-        emitter = self.emitter.at(name)
+        start = len(self.new)
+        emitter = functions.Emitter(self.names, self.new, name, number)
+        known = Call(_mapped(self._known, call.first), _mapped(self._known, call.kwargs))
         try:
-            self.moved[old_name, number] = functions.translated(entry, call, emitter)
+            self.moved[old_name, number] = functions.translated(entry, known, emitter)
         except Untranslatable as refused:
             emitter.undo()
             account.refuse(refused.construct, refused.reason)
@@ -230,16 +286,29 @@ class _Functional:
             self.moved[old_name, number] = New(kept["name"], 0, 0)
         else:
             account.remark(functions.title(entry), emitter.became())
+        self.called.update({new["name"]: (old_name, number) for new in self.new[start:]})
 
-    def _resolve(self, leaf: Any) -> Any:
-        if not isinstance(leaf, Old):
+    def _known(self, leaf: Any) -> Any:
+        """What stands for a tensor already: shapes, and the results of functions."""
+        moved = self.moved.get((leaf.layer, leaf.call)) if isinstance(leaf, Old) else None
+        if moved is None or (isinstance(moved, (Old, New)) and leaf.output):
             return leaf
-        if leaf.layer not in self.names.new:
-            raise BadFileError(f"a call takes a tensor of {shown(leaf.layer)!r}, which is not there")
-        moved = self.moved.get((leaf.layer, leaf.call))
-        if moved is None:
-            return New(self.names.new[leaf.layer], leaf.call, leaf.output)
-        return New(moved.layer, moved.call, moved.output + leaf.output)
+        return moved.output(leaf.output) if isinstance(moved, functions.Shape) else moved
+
+    def _resolve(self, leaf: Any) -> New:
+        """The tensor of the new model. Raises BadFileError where it comes from nowhere."""
+        seen = 0
+        while isinstance(leaf, Old):
+            if leaf.layer not in self.names.new:
+                raise BadFileError(f"a call takes a tensor of {shown(leaf.layer)!r}, which is not there")
+            moved = self.moved.get((leaf.layer, leaf.call))
+            seen += 1
+            if moved is None or seen > len(self.moved) + 1:
+                return New(self.names.new[leaf.layer], leaf.call, leaf.output)
+            if not isinstance(moved, (Old, New)):
+                raise UnsupportedError(f"a shape that {shown(leaf.layer)!r} computes goes into the model")
+            leaf = moved._replace(output=moved.output + leaf.output)
+        return leaf  # type: ignore[no-any-return]
 
     def _call(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:
         return {
@@ -292,19 +361,45 @@ def arguments(entry: Entry, call: Call) -> tuple[tuple[Any, ...], dict[str, Any]
     return (first,), kwargs
 
 
+_OTHER_MASK = "in Keras 3 another mask would reach it than in Keras 2"
+
+
+def _mask_flow(entry: Entry) -> masks.Flow:
+    rows, inputs, _ = _read_model(entry)
+    return masks.flow(rows, dict.fromkeys(inputs, masks.Pair(None, None)), _read_model)
+
+
+def _read_model(entry: Entry) -> tuple[list[masks.Layered], list[Old], Any]:
+    """The layers of a model with their calls, its inputs and its outputs; a sequential one as a chain."""
+    config: Any = entry["config"]
+    listed = [_mapping(layer) for layer in (config if isinstance(config, list) else config["layers"])]
+    if isinstance(config, dict) and "input_layers" in config:
+        first = first_calls(config)
+        rows = []
+        for layer in listed:
+            name, inbound = layer_name(layer), layer.get("inbound_nodes") or []
+            is_function = functions.is_function(layer)
+            calls = [read_call(node, name, first, as_it_is=is_function) for node in inbound]
+            rows.append(masks.Layered(name, layer, calls))
+        inputs = read_ends(config.get("input_layers"), first, "input_layers")
+        return rows, list(leaves(inputs)), read_ends(config.get("output_layers"), first, "output_layers")
+    start = previous = Old("", 0, 0)
+    rows = []
+    for layer in listed:
+        if layer.get("class_name") != "InputLayer":
+            rows.append(masks.Layered(layer_name(layer), layer, [Call(previous, {})]))
+            previous = Old(layer_name(layer), 0, 0)
+    return rows, [start], previous
+
+
 # -- inputs -----------------------------
 def input_layer(entry: Entry, name: str) -> Entry:
     config = _mapping(entry.get("config"))
     shape = config.get("batch_input_shape", config.get("batch_shape"))
+    dtype = config.get("dtype") or config.get("input_dtype") or "float32"
     if not isinstance(shape, list):
         raise BadFileError(f"the input {shown(name)!r} has no shape")
-    return _input(
-        name,
-        shape,
-        config.get("dtype") or "float32",
-        config.get("sparse") is True,
-        config.get("ragged") is True,
-    )
+    return _input(name, shape, dtype, config.get("sparse") is True, config.get("ragged") is True)
 
 
 def _input(name: str, shape: list[Any], dtype: Any, sparse: bool = False, ragged: bool = False) -> Entry:

@@ -23,12 +23,24 @@ class Refusal(NamedTuple):
     reason: str
 
 
+class Origin(NamedTuple):
+    """Where the calls of one old model are in the new one.
+
+    ``now`` has the first output of each old call, (layer, call), in the new model. ``of`` has for each new layer the
+    old layer that it comes from and the number of the old call; None where calls keep their numbers.
+    """
+
+    now: dict[tuple[str, int], tuple[str, int, int]]
+    of: dict[str, tuple[str, int | None]]
+
+
 class Upgraded(NamedTuple):
-    """A configuration of Keras 3, and what became of the old one."""
+    """A configuration of Keras 3, and what became of the old one. ``origins`` goes by the path of each model."""
 
     entry: dict[str, Any]
     remarks: list[Remark]
     refusals: list[Refusal]
+    origins: dict[Path, Origin]
 
 
 class Account:
@@ -38,6 +50,7 @@ class Account:
         self.path = path
         self.remarks: list[Remark] = [] if other is None else other.remarks
         self.refusals: list[Refusal] = [] if other is None else other.refusals
+        self.origins: dict[Path, Origin] = {} if other is None else other.origins
 
     def at(self, name: str) -> Account:
         return Account((*self.path, name), self)

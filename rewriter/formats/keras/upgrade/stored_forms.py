@@ -75,7 +75,7 @@ _RECURRENT = frozenset({"SimpleRNN", "LSTM", "GRU", "ConvLSTM1D", "ConvLSTM2D", 
 _ATTENTION = ("query_dense", "key_dense", "value_dense", "output_dense")
 
 
-def counts(class_name: str, config: Config, era: int) -> tuple[int, int]:
+def counts(class_name: str, config: Config) -> tuple[int, int]:
     """The number of trained and of other variables of a layer's own. Raises UnsupportedError for unknown classes."""
     class_name = CLASSES.get(class_name, class_name)
     if class_name not in ARGUMENTS and class_name not in (
@@ -103,7 +103,8 @@ def translated(
         return {f"{_ATTENTION[k // each]}/vars/{k % each}": variable for k, variable in enumerate(variables)}
     if class_name in ("LSTM", "GRU"):
         variables = cudnn.translated(class_name, variables)
-    variables = _scaled(class_name, config, variables)
+    if era < 3:
+        variables = _scaled(class_name, config, variables)
     prefix = "cell/" if class_name in _RECURRENT else ""
     return {f"{prefix}vars/{k}": variable for k, variable in enumerate(variables)}
 

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 from ....errors import BadFileError, UnsupportedError, shown
 
 _MAX_NESTING = 64
-_CONSTANT = "_CONSTANT_VALUE"
+CONSTANT = "_CONSTANT_VALUE"
 _COMPOSITE = "_COMPOSITE_TYPE"
 _MODELS = ("Functional", "Sequential", "Model")
 
@@ -77,17 +77,17 @@ def _references(config: dict[str, Any]) -> Iterator[tuple[str, int]]:
             waiting.extend(item)
 
 
-def read_call(node: Any, name: str, first: dict[str, int]) -> Call:
+def read_call(node: Any, name: str, first: dict[str, int], as_it_is: bool = False) -> Call:
     """One item of ``inbound_nodes``. Raises BadFileError where it is malformed.
 
     A list of one reference is the reference itself: Keras 2 writes both alike, except for functions of TensorFlow,
-    whose first argument it keeps as it is (``_preserve_input_structure_in_config``).
+    whose first argument stands ``as_it_is`` (``_preserve_input_structure_in_config``).
     """
     kwargs: dict[str, Any] = {}
     if isinstance(node, dict) and "args" in node and "kwargs" in node:
         raise UnsupportedError(f"a call of {shown(name)!r} has the form of Keras 3 beside those of Keras 2")
     value = _structure(node, name, first, kwargs, 0)
-    if isinstance(value, list) and len(value) == 1:
+    if isinstance(value, list) and len(value) == 1 and not as_it_is:
         value = value[0]
     return Call(value, kwargs)
 
@@ -110,7 +110,7 @@ def _structure(node: Any, name: str, first: dict[str, int], kwargs: dict[str, An
 def _leaf(item: list[Any], name: str, first: dict[str, int]) -> Any:
     if len(item) < 3:
         raise BadFileError(f"a call of {shown(name)!r} has a malformed tensor reference")
-    if item[0] == _CONSTANT:
+    if item[0] == CONSTANT:
         return item[2]
     call = _index(item[1], item[0]) - first.get(item[0], 0)
     if call < 0:
@@ -133,7 +133,7 @@ def read_argument(value: Any, name: str, first: dict[str, int], depth: int = 0) 
     if value and value[0] == _COMPOSITE:
         raise UnsupportedError(f"an argument of {shown(name)!r} is a ragged or sparse tensor")
     if len(value) == 3 and isinstance(value[0], str):
-        if value[0] == _CONSTANT:
+        if value[0] == CONSTANT:
             return value[2]
         if all(isinstance(v, int) and not isinstance(v, bool) and v >= 0 for v in value[1:]):
             return _leaf(value, name, first)

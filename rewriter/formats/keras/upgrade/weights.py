@@ -18,10 +18,15 @@ from ..layer_order import group_names, numbered
 from . import keras_1, stored_forms
 from .context import Entry
 from .layers import CLASSES
+from .merges import without_merges
 from .model import is_model, layer_name, upgraded
 from .names import Names
 
 _MAX_NESTING = 100
+
+
+# The form of the variables by the first number of ``keras_version``; Keras 3 has the legacy file too.
+_ERAS = {"0": 1, "1": 1, "2": 2, "3": 3}
 
 
 class _Place(NamedTuple):
@@ -56,7 +61,7 @@ def keras_3_variables(
         BadFileError: the file has more or fewer variables than the layer, or of other shapes.
         UnsupportedError: a layer whose variables are not known.
     """
-    reader = _Reader(version, backend)
+    reader = Reader(version, backend)
     found = list(reader.own(entry, "", 0))
     layers = {own.path: own for own in found}
     trained, others = reader.order(entry, "", 0)
@@ -77,10 +82,12 @@ def keras_3_variables(
     return result
 
 
-class _Reader:
+class Reader:
+    """What a model's variables are, and where they are in the old and the new file."""
+
     def __init__(self, version: str, backend: str) -> None:
         self.version = version
-        self.era = 1 if version.split(".")[0] in ("0", "1") else 2
+        self.era = _ERAS.get(version.split(".")[0], 2)
         self.backend = backend
         self.graphs: dict[int, dict[str, str]] = {}
 
@@ -95,17 +102,16 @@ class _Reader:
                 trained += some
                 others += more
             return ([], trained + others) if self._frozen(entry) else (trained, others)
-        own = self._own(entry, path)
+        own = self.own_variables(entry, path)
         if own is not None:
             trained += [_Place(path, k) for k in range(own.trained)]
             others += [_Place(path, own.trained + k) for k in range(own.others)]
         if self._frozen(entry):
             inside = [
-                self.everything(inner, where, depth + 1)
-                for inner, where in self._children(entry, path, depth)
+                self.everything(inner, where, depth + 1) for inner, where in self.children(entry, path, depth)
             ]
             return [], trained + others + [place for places in inside for place in places]
-        for inner, where in self._children(entry, path, depth):
+        for inner, where in self.children(entry, path, depth):
             some, more = self.order(inner, where, depth + 1)
             trained += some
             others += more
@@ -128,20 +134,24 @@ class _Reader:
         if is_model(entry):
             inside = self._layers(entry, path, depth)
         else:
-            found = self._own(entry, path)
+            found = self.own_variables(entry, path)
             if found is not None:
                 yield found
-            inside = self._children(entry, path, depth)
+            inside = self.children(entry, path, depth)
         for inner, where in inside:
             yield from self.own(inner, where, depth + 1)
 
-    def _own(self, entry: Entry, path: str) -> _Own | None:
+    def own_variables(self, entry: Entry, path: str) -> _Own | None:
+        """A layer's own variables, if it has some."""
         class_name, config = entry.get("class_name"), entry.get("config")
         if not isinstance(class_name, str) or not isinstance(config, dict):
             raise BadFileError("a layer has no class_name or no config")
+        gates = 1
         if self.era == 1:
+            gates = keras_1.gates_apart(class_name, config)
             class_name, config = keras_1.renamed_parts(class_name, config)
-        trained, others = stored_forms.counts(class_name, config, self.era)
+        trained, others = stored_forms.counts(class_name, config)
+        trained *= gates
         return _Own(path, class_name, config, trained, others) if trained + others else None
 
     @staticmethod
@@ -165,7 +175,7 @@ class _Reader:
             if layer_name(layer) in groups
         ]
 
-    def _children(self, entry: Entry, path: str, depth: int) -> list[tuple[Entry, str]]:
+    def children(self, entry: Entry, path: str, depth: int) -> list[tuple[Entry, str]]:
         """The layers that a layer holds, in the order in which Keras 2 counts their variables."""
         config: Any = entry.get("config")
         class_name = entry.get("class_name")
@@ -187,8 +197,31 @@ class _Reader:
         return []
 
 
+class _Named(Reader):
+    """Reads the order alone: the path of a layer has its name in the place of its group."""
+
+    def _layers(self, entry: Entry, path: str, depth: int) -> list[tuple[Entry, str]]:
+        if depth > _MAX_NESTING:
+            raise UnsupportedError(f"models nested more than {_MAX_NESTING} deep")
+        config: Any = entry["config"]
+        layers = config if isinstance(config, list) else config["layers"]
+        return [(layer, f"{path}layers/{layer_name(layer)}/") for layer in layers]
+
+
+def named_places(entry: Entry, version: str) -> tuple[list[tuple[str, int]], list[tuple[str, int]]]:
+    """The trained and the other variables of an old layer, in their order: the names that lead to each, and its number.
+
+    Raises:
+        UnsupportedError: a layer whose variables are not known.
+    """
+    trained, others = _Named(version, "").order(entry, "", 0)
+    return [tuple(place) for place in trained], [tuple(place) for place in others]  # type: ignore[misc]
+
+
 def new_groups(entry: Entry, version: str) -> dict[str, str]:
     """The group of each layer of a model in a Keras 3 file, by the layer's name in the old model."""
+    if _ERAS.get(version.split(".")[0]) == 3:
+        return group_names(read_model(entry))
     graph = read_model(upgraded(entry, version).entry)
     groups = group_names(graph)
     config: Any = entry["config"]
@@ -217,6 +250,7 @@ def model_variables(
         BadFileError: the weights do not fit the model.
         UnsupportedError: a layer whose variables are not known.
     """
+    entry = without_merges(entry)
     groups = new_groups(entry, architecture or version)
     config: Any = entry["config"]
     layers = {
@@ -225,7 +259,7 @@ def model_variables(
     filled = {name: variables for name, variables in stored.items() if variables}
     pairs = [(name, variables) for name, variables in filled.items() if name in layers]
     if len(pairs) != len(filled):
-        reader = _Reader(version, backend)
+        reader = Reader(version, backend)
         with_variables = [name for name, layer in layers.items() if any(reader.own(layer, "", 0))]
         if len(with_variables) != len(filled):
             raise BadFileError(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from . import hard_sigmoid
 from .constructs import Construct
 from .context import Context, Entry, Untranslatable
-from .layers import Config, layer
+from .layers import TRANSLATORS, Config, layer
 
 CONSTRUCTS = (
     Construct(
@@ -20,7 +20,13 @@ CONSTRUCTS = (
 
 
 @layer("TimeDistributed", "Bidirectional", "RNN", "StackedRNNCells", "SpectralNormalization")
-def _holder(config: Config, context: Context) -> Config:
+def _holder(config: Config, context: Context) -> Config | list[Entry]:
+    held = config.get("layer")
+    if isinstance(held, dict) and held.get("class_name") == "Activation":
+        inner = held.get("config")
+        if isinstance(inner, dict) and hard_sigmoid.is_old(inner.get("activation")):
+            # One step is like another to an activation: it needs no layer around it.
+            return TRANSLATORS["Activation"]({**inner, "name": config["name"]}, context)
     for key in ("layer", "backward_layer", "cell"):
         if isinstance(config.get(key), dict):
             config[key] = _inner(config[key], context)
@@ -75,14 +81,13 @@ def _gates(class_name: str, config: Config, context: Context) -> None:
         context.account.remark("hard_sigmoid of the gates", "that of Keras 3, of weights times 1.2")
 
 
-@layer("CuDNNLSTM", "CuDNNGRU")
-def _cudnn(config: Config, context: Context) -> Config:
-    context.account.remark(
-        "the layer of cuDNN", "the layer that runs anywhere, with its weights in that form"
-    )
+@layer("CuDNNLSTM")
+def _cudnn_lstm(config: Config, context: Context) -> Config:
+    context.account.remark("CuDNNLSTM", "LSTM, which runs anywhere, with its weights in that form")
     return {**config, "activation": "tanh", "recurrent_activation": "sigmoid"}
 
 
 @layer("CuDNNGRU")
 def _cudnn_gru(config: Config, context: Context) -> Config:
-    return {**_cudnn(config, context), "reset_after": True}
+    context.account.remark("CuDNNGRU", "GRU, which runs anywhere, with its weights in that form")
+    return {**config, "activation": "tanh", "recurrent_activation": "sigmoid", "reset_after": True}

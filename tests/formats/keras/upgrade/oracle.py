@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import copy
+import io
 import json
 import tempfile
+import zipfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -35,6 +37,22 @@ def read_h5(path: Path | str) -> tuple[dict[str, Any], dict[str, list[StoredVari
         version = text(file.attrs.get("keras_version", group.attrs.get("keras_version", "1")))
         backend = text(file.attrs.get("backend", group.attrs.get("backend", "tensorflow")))
         return (json.loads(config) if config is not None else {}), weights_of(group), version, backend
+
+
+def read_archive(path: Path | str) -> tuple[dict[str, Any], dict[str, Variable], str]:
+    """Configuration, variables by their path, and version of a ``.keras`` archive."""
+    with zipfile.ZipFile(path) as archive:
+        entry = json.loads(archive.read("config.json"))
+        version = json.loads(archive.read("metadata.json"))["keras_version"]
+        found: dict[str, Variable] = {}
+        with h5py.File(io.BytesIO(archive.read("model.weights.h5"))) as file:
+
+            def visit(name: str, item: Any) -> None:
+                if isinstance(item, h5py.Dataset) and not name.startswith("optimizer"):
+                    found[name] = stored(name, np.asarray(item)).variable
+
+            file.visititems(visit)
+    return entry, found, version
 
 
 def text(value: Any) -> str:
@@ -121,6 +139,8 @@ def randomized(model: Any, seed: int = 0) -> Any:
                 1 if "variance" in weight.name else random.choice([-1, 1], weight.shape)
             )
             weight.assign(value.astype(weight.dtype.as_numpy_dtype))
+    for layer in model._flatten_layers():
+        layer.finalize_state()
     return model
 
 
@@ -158,6 +178,23 @@ def agree(model: Any, inputs: Sequence[np.ndarray] | None = None, tolerance: flo
     wanted = outputs(model, given)
     assert any(says_something(array) for array in wanted)
     assert difference(outputs(new, given), wanted) < tolerance
+    return found
+
+
+def archive_agrees(model: Any, inputs: Sequence[np.ndarray] | None = None) -> Upgraded:
+    """The same of the ``.keras`` archive that tf_keras writes."""
+    randomized(model)
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "model.keras"
+        model.save(path)
+        entry, variables, version = read_archive(path)
+    assert upgrade.is_old(entry, version)
+    found = upgrade.upgraded(entry, version)
+    assert not found.refusals, found.refusals
+    new = keras_3_model(found)
+    set_weights(new, upgrade.archive_variables(entry, variables, version))
+    given = inputs_for(model) if inputs is None else inputs
+    assert difference(outputs(new, given), outputs(model, given)) < TOLERANCE
     return found
 
 

@@ -9,10 +9,9 @@ from typing import Any
 import pytest
 
 from rewriter.cli import main
-from rewriter.errors import RewriterError, UnsupportedError
+from rewriter.errors import RewriterError
 from rewriter.formats.keras.config import read_model
 from rewriter.formats.keras.upgrade import upgraded
-from rewriter.formats.registry import open_model
 from rewriter.ir.graph import Graph
 from rewriter.shapes import layers as _layers  # noqa: F401 - fills the table of rules
 from rewriter.shapes.infer import infer
@@ -126,19 +125,3 @@ def test_sequential_models(name: str, config: Any, tmp_path: Path, capsys: Any):
     assert main(["repair", str(path), "-o", str(target), "--no-verify"]) == 0
     assert "identical copy" in capsys.readouterr().out
     assert target.read_bytes() == path.read_bytes()
-
-
-def test_what_changes_in_a_model_of_keras_2_is_not_written(tmp_path: Path):
-    rows = [source("x", 5, 3), dense("g", [["x", 0, 0, {}]], units=3), source("y", 3)]
-    rows.append(entry("m", "Multiply", {"name": "m"}, [["g", 0, 0, {}], ["y", 0, 0, {}]]))
-    content = {
-        "class_name": "Model",
-        "config": functional("m", rows, [["x", 0, 0], ["y", 0, 0]], [["m", 0, 0]]),
-    }
-    path = tmp_path / "model.json"
-    path.write_text(json.dumps(content))
-    with open_model(path) as opened:
-        opened.graph.nodes["m"].changed = True
-        with pytest.raises(UnsupportedError, match="Keras 2"):
-            opened.write(tmp_path / "out.json")
-    assert [p.name for p in tmp_path.iterdir()] == ["model.json"]

@@ -1,0 +1,47 @@
+"""The modules that Keras 3 leaves out of an ``.h5`` file, told from the classes.
+
+There an operation of ``keras.ops`` is written as a layer is, by its class alone: it has no ``trainable`` and no
+``dtype`` in its configuration, which every layer has (``keras/src/legacy/saving/legacy_h5_format.py``, Keras 3.15).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ...shapes.call import LAYERS, OPS
+
+Json = dict[str, Any]
+_MODELS = {"Functional": "keras.src.models.functional", "Sequential": "keras", "Model": "keras"}
+_OF_LAYERS = ("trainable", "dtype")
+
+
+def with_modules(entry: Any) -> Any:
+    """The entry of a model, with a module in it and in every layer that states none."""
+    if not isinstance(entry, dict):
+        return entry
+    config, name = entry.get("config"), entry.get("class_name")
+    if isinstance(config, dict):
+        entry = {**entry, "config": {key: _held(value) for key, value in config.items()}}
+    if "module" in entry or not isinstance(name, str):
+        return entry
+    registered = name if name == "Functional" or ">" in name else None
+    return {**entry, "module": _module(name, config), "registered_name": registered}
+
+
+def _held(value: Any) -> Any:
+    """A layer, or a list of layers, that a configuration holds; anything else as it is."""
+    if isinstance(value, list):
+        return [_held(item) for item in value]
+    if isinstance(value, dict) and "class_name" in value and "config" in value and "module" not in value:
+        return with_modules(value)
+    return value
+
+
+def _module(name: str, config: Any) -> str | None:
+    """Where Keras 3 finds a class; None for one that it does not have."""
+    if name in _MODELS:
+        return _MODELS[name]
+    if not (isinstance(config, dict) and set(_OF_LAYERS).isdisjoint(config)):
+        return "keras.layers" if name in LAYERS or name == "InputLayer" else None
+    families = [family for family, known in OPS if known == name]
+    return f"keras.src.ops.{families[0]}" if families else None

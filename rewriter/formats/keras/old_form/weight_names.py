@@ -1,0 +1,167 @@
+"""In which order an HDF5 file has to name the weights of a changed model.
+
+Keras gives the layers with weights of a model, in the order of ``model.layers``, those of ``layer_names`` that have
+some; within a model inside, and within the optimizer's state, weights go by their number too. Source:
+``load_weights_from_hdf5_group`` and ``load_optimizer_weights_from_hdf5_group`` of
+``tf_keras/src/saving/legacy/hdf5_format.py`` 2.21; ``keras/src/legacy/saving/legacy_h5_format.py`` 3.15.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+from ....errors import UnsupportedError, shown
+from ..upgrade.model import is_model, layer_name
+from ..upgrade.weights import named_places
+from .order import layers_of, model_order
+
+Json = dict[str, Any]
+_Place = tuple[str, int]
+# A weight by its layer in the model and its name there.
+_Weight = tuple[str, str]
+# What every optimizer keeps besides its slots: the number of the step, and the learning rate.
+_SCALARS = 2
+
+
+class WeightOrder(NamedTuple):
+    """The names of the layers, of the weights of single layers, and of the optimizer's state, where they change.
+
+    ``layers`` are all that the file names. None and absent layers stay as they are.
+    """
+
+    layers: list[str] | None
+    weights: dict[str, list[str]]
+    optimizer: list[str] | None
+
+
+def weight_order(
+    before: Json,
+    after: Json,
+    stored: Mapping[str, Sequence[str]],
+    optimizer: Sequence[str],
+    version: str,
+) -> WeightOrder:
+    """The new order of the names.
+
+    Args:
+        before, after: the configuration as it is in the file, and the changed one.
+        stored: the names of the weights of each layer, in the order of ``layer_names``.
+        optimizer: the names of the optimizer's weights.
+
+    Raises:
+        UnsupportedError: the file has another order than Keras would give it, or it is not certain what belongs where.
+    """
+    filled = [name for name, weights in stored.items() if weights]
+    old = [name for name in model_order(before["config"]) if stored.get(name)]
+    new = [name for name in model_order(after["config"]) if stored.get(name)]
+    if old != filled or sorted(new) != sorted(filled):
+        raise UnsupportedError(
+            "the weights are not in the order in which Keras gives them to the layers of the model: "
+            "convert it to Keras 3 first (rewriter convert)"
+        )
+    entries = [{layer_name(entry): entry for entry in layers_of(side["config"])} for side in (before, after)]
+    places = {name: [named_places(side[name], version) for side in entries] for name in filled}
+    for name in filled:
+        _check_inside(entries[0][name])
+    ordered = {name: _order(name, stored[name], *places[name]) for name in filled}
+    weights = {name: order for name, order in ordered.items() if order != list(stored[name])}
+    if old == new and not weights:
+        return WeightOrder(None, {}, None)
+    layers = [*new, *(name for name in stored if not stored[name])] if new != old else None
+    trained = [
+        [(name, weight) for name in old for weight in stored[name][: len(places[name][0][0])]],
+        [(name, weight) for name in new for weight in ordered[name][: len(places[name][1][0])]],
+    ]
+    if len(optimizer) > _SCALARS:
+        unknown = next((n for n in filled if sum(map(len, places[n][0])) != len(stored[n])), None)
+        if unknown is not None:
+            raise _lost(f"which weights of {shown(unknown)!r} are trained is not known")
+    return WeightOrder(layers, weights, _optimizer(optimizer, *trained) if trained[0] != trained[1] else None)
+
+
+def _check_inside(entry: Json) -> None:
+    """Raises UnsupportedError where the layers of a model inside are not listed in the order of Keras."""
+    config = entry.get("config")
+    if is_model(entry):
+        listed = [layer_name(layer) for layer in layers_of(config)]
+        order = model_order(config)
+        if [name for name in listed if name in set(order)] != order:
+            raise UnsupportedError(
+                f"the layers of {shown(layer_name(entry))!r} are not in the order in which Keras has them: "
+                "convert it to Keras 3 first (rewriter convert)"
+            )
+        for layer in layers_of(config):
+            _check_inside(layer)
+    elif isinstance(config, dict) and isinstance(config.get("layer"), dict):
+        _check_inside(config["layer"])
+
+
+def _order(
+    layer: str,
+    names: Sequence[str],
+    before: tuple[list[_Place], list[_Place]],
+    after: tuple[list[_Place], list[_Place]],
+) -> list[str]:
+    """The names of a layer's weights in their new order."""
+    old, new = before[0] + before[1], after[0] + after[1]
+    if old == new:
+        return list(names)
+    at = dict(zip(old, names, strict=False))
+    if len(old) != len(names) or len(at) != len(old) or sorted(old) != sorted(new):
+        raise UnsupportedError(f"the weights of {shown(layer)!r} are not those of its layers")
+    return [at[place] for place in new]
+
+
+# -- the state of the optimizer -----------------------------
+def _optimizer(names: Sequence[str], before: Sequence[_Weight], after: Sequence[_Weight]) -> list[str] | None:
+    """The names of the state in the new order of the trained weights; None where none belongs to a weight.
+
+    A slot is what is left of a name without that of the weight. Every slot has to have all weights in their order.
+    """
+    paths = [_parts(weight) for _, weight in before]
+    slots: dict[tuple[str, ...], list[tuple[int, int]]] = {}
+    for position, name in enumerate(names):
+        found = [
+            (k, slot) for k, path in enumerate(paths) if (slot := _without(_parts(name), path)) is not None
+        ]
+        longest = max((len(paths[k]) for k, _ in found), default=0)
+        found = [(k, slot) for k, slot in found if len(paths[k]) == longest]
+        if len(found) > 1:
+            raise _lost(f"{shown(name)!r} can belong to several weights")
+        if found:
+            slots.setdefault(found[0][1], []).append((position, found[0][0]))
+    if not slots:
+        if len(names) > _SCALARS:
+            raise _lost("its names do not say to which weights it belongs")
+        return None
+    if any([weight for _, weight in members] != list(range(len(before))) for members in slots.values()):
+        raise _lost("its names are not in the order of the weights")
+    if len(names) - len(slots) * len(before) > _SCALARS:
+        raise _lost("its names do not say to which weights it belongs")
+    result = list(names)
+    index = {weight: k for k, weight in enumerate(before)}
+    for members in slots.values():
+        for (position, _), weight in zip(members, after, strict=True):
+            result[position] = names[members[index[weight]][0]]
+    return result
+
+
+def _parts(name: str) -> tuple[str, ...]:
+    """The parts of a weight's name, without the number of the output: ``dense/kernel:0``."""
+    return tuple(name.rpartition(":")[0].split("/") if ":" in name else name.split("/"))
+
+
+def _without(name: tuple[str, ...], path: tuple[str, ...]) -> tuple[str, ...] | None:
+    for start in range(len(name) - len(path) + 1):
+        if name[start : start + len(path)] == path:
+            return (*name[:start], "", *name[start + len(path) :])
+    return None
+
+
+def _lost(reason: str) -> UnsupportedError:
+    return UnsupportedError(
+        "the inserted layers change the order of the model's weights, the optimizer's state cannot be kept: "
+        f"{reason}; save the model without it (include_optimizer=False), or convert it to Keras 3 first "
+        "(rewriter convert)"
+    )

@@ -1,0 +1,39 @@
+"""Shapes that a model computes with: known only as far as a reshape needs them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from ..context import Untranslatable
+from .emit import is_tensor
+
+
+@dataclass(frozen=True)
+class Shape:
+    """``tf.shape(tensor)``, or with ``apart`` its sizes as so many outputs."""
+
+    tensor: Any
+    apart: bool = False
+
+    def output(self, number: int) -> Shape | Size:
+        return Size(self.tensor, number) if self.apart else self
+
+
+@dataclass(frozen=True)
+class Size:
+    """``tf.shape(tensor)[axis]``."""
+
+    tensor: Any
+    axis: int
+
+
+def plain(value: Any, what: str) -> Any:
+    """Whole numbers, in lists. Raises Untranslatable where a tensor or a size is among them."""
+    if isinstance(value, (Shape, Size)) or is_tensor(value):
+        raise Untranslatable(what, "its argument is computed by the model")
+    if isinstance(value, (list, tuple)):
+        return [plain(item, what) for item in value]
+    if isinstance(value, dict) and value.get("class_name") == "__numpy__":
+        return value["config"]["value"]
+    return value

@@ -1,0 +1,53 @@
+"""A model as the Keras that runs the proof loads it: its own file, or what it is in Keras 3."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from ..formats.registry import format_of, open_model, write_as
+from ..formats.variables import NoVariables
+
+if TYPE_CHECKING:
+    from ..formats.model_file import ModelFile
+
+
+def is_translated(source: ModelFile) -> bool:
+    """Whether Keras 3 does not load the model's own file, or not all of it."""
+    configuration: Any = getattr(source, "configuration", None)
+    if configuration is None:
+        return False
+    apart = source.format == "json" and source.beside()  # the weights
+    return bool(configuration.old or format_of(source.format).translated or apart)
+
+
+@contextmanager
+def runnable(source: ModelFile) -> Iterator[tuple[str, str]]:
+    """Path and format of a file that Keras 3 loads: the model's own, or a temporary one with its translation.
+
+    Raises:
+        UnsupportedError: something in it has no form in Keras 3.
+        BadFileError: its weights are damaged.
+    """
+    if not is_translated(source):
+        yield source.path, source.format
+        return
+    form = format_of("json" if isinstance(source.variables(), NoVariables) else "keras-v3")
+    with tempfile.TemporaryDirectory(prefix="rewriter-") as folder:
+        path = os.path.join(folder, f"model{form.suffix}")
+        write_as(source, form, path)
+        yield path, form.name
+
+
+@contextmanager
+def runnable_as_it_was(source: ModelFile) -> Iterator[tuple[str, str]]:
+    """``runnable`` of the file of a model whose graph was changed since. Raises likewise."""
+    if not is_translated(source):
+        yield source.path, source.format
+        return
+    beside = source.beside() if source.format == "json" else []
+    with open_model(source.path, *beside) as again, runnable(again) as found:
+        yield found
