@@ -264,6 +264,9 @@ class _Functional:
             account.refuse("tf.shape", _SHAPE)
             chain = [opaque(entry, name, _SHAPE)]
             calls = [Call(_mapped(self._tensor, c.first), _mapped(self._tensor, c.kwargs)) for c in calls]
+        elif any(call.kwargs.get("constants") for call in calls):
+            account.refuse("constants", _CONSTANTS)
+            chain = [opaque(entry, name, _CONSTANTS)]
         elif self.masks is not None and old_name in self.masks.refused:
             account.refuse("its mask", _OTHER_MASK)
             chain = [opaque(entry, name, _OTHER_MASK)]
@@ -348,7 +351,7 @@ class _Functional:
         ref = self._resolve(structure)
         entry = self.by_name.get(ref.layer)
         # Keras 3 counts a call that a functional model makes of itself (functional.py, get_tensor).
-        own = entry is not None and entry["class_name"] == "Functional"
+        own = entry is not None and entry.get("class_name") == "Functional"
         return [ref.layer, ref.call + own, ref.output]
 
 
@@ -378,14 +381,17 @@ _RECURRENT = frozenset({
 def arguments(entry: Entry, call: Call) -> tuple[tuple[Any, ...], dict[str, Any]]:
     """The arguments of a call of a layer, with what Keras 2 leaves out of account left out."""
     first, kwargs = call.first, {key: value for key, value in call.kwargs.items() if value is not None}
-    if entry.get("class_name") in _RECURRENT and isinstance(first, list) and first:
+    class_name = entry.get("class_name")
+    if isinstance(class_name, str) and class_name in _RECURRENT and isinstance(first, list) and first:
         first, *states = first
         kwargs = {**kwargs, "initial_state": states}
-    kwargs.pop("constants", None) if kwargs.get("constants") in ([], None) else None
+    if kwargs.get("constants") == []:
+        del kwargs["constants"]
     return (first,), kwargs
 
 
 _SHAPE = "it is called on a shape that the model computes: Keras 3 has no such tensor in a model"
+_CONSTANTS = "the recurrent layers of Keras 3 take no constants"
 _OTHER_MASK = "in Keras 3 another mask would reach it than in Keras 2"
 
 
