@@ -12,6 +12,7 @@ Where the mask of a user differs it is given to it as an argument, or the layer 
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -110,19 +111,27 @@ def flow(layers: list[Layered], given: dict[Old, Pair], read: Read) -> Flow:
     """The masks of a model whose inputs have the masks ``given``."""
     result = Flow(dict(given), {}, [])
     inside = any(pair != _NONE for pair in given.values())
-    waiting = [(row, number) for row in layers for number in range(len(row.calls))]
-    while waiting:
-        later = []
-        for row, number in waiting:
-            call = row.calls[number]
-            refs = [leaf for leaf in leaves((call.first, call.kwargs)) if isinstance(leaf, Old)]
-            if any((ref.layer, ref.call, 0) not in result.outputs for ref in refs):
-                later.append((row, number))
-                continue
-            _step(row, number, call, result, read, inside)
-        if len(later) == len(waiting):
-            break  # a cycle, or tensors from nowhere: the reader of the graph says so
-        waiting = later
+    missing: dict[tuple[str, int], int] = {}
+    users: dict[tuple[str, int], list[tuple[Layered, int]]] = {}
+    known = {(ref.layer, ref.call) for ref in given}
+    ready = deque[tuple[Layered, int]]()
+    for row in layers:
+        for number, call in enumerate(row.calls):
+            refs = (leaf for leaf in leaves((call.first, call.kwargs)) if isinstance(leaf, Old))
+            needed = {(ref.layer, ref.call) for ref in refs} - known
+            missing[row.name, number] = len(needed)
+            for ref in needed:
+                users.setdefault(ref, []).append((row, number))
+            if not needed:
+                ready.append((row, number))
+    # What a cycle or a tensor from nowhere keeps waiting, the reader of the graph names.
+    while ready:
+        row, number = ready.popleft()
+        _step(row, number, row.calls[number], result, read, inside)
+        for user, call_number in users.get((row.name, number), ()):
+            missing[user.name, call_number] -= 1
+            if not missing[user.name, call_number]:
+                ready.append((user, call_number))
     return result
 
 
