@@ -170,6 +170,12 @@ def _with(value: bytes) -> bytes:
     return saved([doubled(other=[constant("c", value), many], result="many:z:0")])
 
 
+def confused() -> bytes:
+    """A product that says of its operands what their producers do not: TensorFlow is not given it here."""
+    many = node("many", "Mul", ["twice:z:0", "c:output:0"], {"T": of_type(INT32)})
+    return saved([doubled(other=[constant("c", tensor((1, 3), bytes(12))), many], result="many:z:0")])
+
+
 class SavedCase(NamedTuple):
     name: str
     make: Callable[[Path], Path]

@@ -30,7 +30,8 @@ BINARY = {
     "Add": "Add", "AddV2": "Add", "Sub": "Sub", "RealDiv": "RealDiv", "Div": "Div", "FloorDiv": "FloorDiv",
     "TruncateDiv": "Div", "DivNoNan": "DivNoNan", "MulNoNan": "MulNoNan", "Maximum": "Max", "Minimum": "Min",
     "SquaredDifference": "SquaredDifference", "Pow": "Pow", "FloorMod": "Mod", "Mod": "Mod", "TruncateMod": "Mod",
-    "Atan2": "Atan2", "Xdivy": "Xdivy", "Xlogy": "Xlogy", "Xlog1py": "Xlog1py", "BitwiseAnd": "BitwiseAnd", "BitwiseOr": "BitwiseOr",
+    "Atan2": "Atan2", "Xdivy": "Xdivy", "Xlogy": "Xlogy", "Xlog1py": "Xlog1py", "BitwiseAnd": "BitwiseAnd",
+    "BitwiseOr": "BitwiseOr",
     "BitwiseXor": "BitwiseXor", "LeftShift": "BitShift", "RightShift": "BitShift", "Complex": "Complex",
     "NextAfter": "NextAfter",
 }  # fmt: skip
