@@ -176,6 +176,23 @@ def confused() -> bytes:
     return saved([doubled(other=[constant("c", tensor((1, 3), bytes(12))), many], result="many:z:0")])
 
 
+def bases() -> list[bytes]:
+    """Honest messages of several kinds, to make mutants of."""
+    one = tensor((1, 3), bytes(12))
+    gate = [
+        node("mean", "Mean", ["twice:z:0", "c:output:0"], {"T": of_type(FLOAT), "keep_dims": whole(5, 1)}),
+        constant("c", tensor((1,), struct.pack("<i", 1), dtype=INT32), INT32),
+        node("scaled", "Mul", ["twice:z:0", "mean:output:0"], {"T": of_type(FLOAT)}),
+    ]
+    return [
+        good(),
+        _with(one),
+        confused(),
+        saved([calling("double", "f", "g"), calling("f", "g"), doubled("g")]),
+        saved([doubled(other=gate, result="scaled:z:0")]),
+    ]
+
+
 class SavedCase(NamedTuple):
     name: str
     make: Callable[[Path], Path]

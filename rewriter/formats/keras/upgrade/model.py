@@ -354,7 +354,7 @@ _RECURRENT = frozenset({
 def arguments(entry: Entry, call: Call) -> tuple[tuple[Any, ...], dict[str, Any]]:
     """The arguments of a call of a layer, with what Keras 2 leaves out of account left out."""
     first, kwargs = call.first, {key: value for key, value in call.kwargs.items() if value is not None}
-    if entry.get("class_name") in _RECURRENT and isinstance(first, list):
+    if entry.get("class_name") in _RECURRENT and isinstance(first, list) and first:
         first, *states = first
         kwargs = {**kwargs, "initial_state": states}
     kwargs.pop("constants", None) if kwargs.get("constants") in ([], None) else None
@@ -372,12 +372,16 @@ def _mask_flow(entry: Entry) -> masks.Flow:
 def _read_model(entry: Entry) -> tuple[list[masks.Layered], list[Old], Any]:
     """The layers of a model with their calls, its inputs and its outputs; a sequential one as a chain."""
     config: Any = entry["config"]
-    listed = [_mapping(layer) for layer in (config if isinstance(config, list) else config["layers"])]
+    held = config.get("layers") if isinstance(config, dict) else config
+    if not isinstance(held, list):
+        raise BadFileError(f"the layers of {shown(entry.get('class_name'))!r} are not a list")
+    listed = [_mapping(layer) for layer in held]
     if isinstance(config, dict) and "input_layers" in config:
         first = first_calls(config)
         rows = []
         for layer in listed:
-            name, inbound = layer_name(layer), layer.get("inbound_nodes") or []
+            name, inbound = layer_name(layer), layer.get("inbound_nodes")
+            inbound = inbound if isinstance(inbound, list) else []
             is_function = functions.is_function(layer)
             calls = [read_call(node, name, first, as_it_is=is_function) for node in inbound]
             rows.append(masks.Layered(name, layer, calls))
@@ -454,7 +458,8 @@ def is_model(entry: Entry) -> bool:
 def has_new_calls(config: dict[str, Any]) -> bool:
     """Whether a functional model writes its calls as Keras 3 does."""
     entries = (entry for entry in config["layers"] if isinstance(entry, dict))
-    calls = (call for entry in entries for call in entry.get("inbound_nodes") or ())
+    nodes = (entry.get("inbound_nodes") for entry in entries)
+    calls = (call for listed in nodes if isinstance(listed, list) for call in listed)
     return any(isinstance(call, dict) and "args" in call for call in calls)
 
 
