@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import os
+from functools import cached_property
 
 from ...errors import BadFileError, UnsupportedError, shown
 from ...files.folder import Folder, copy_folder
+from ...ir.graph import Graph
 from ..variables import Variables
 from . import keras_metadata
-from .reader import Source, read
+from .keras_model import KerasSavedModel
+from .messages import Objects
+from .reader import Source, objects_in, read
 from .spelling import spell
 from .writer import repaired
 
@@ -31,12 +35,29 @@ class SavedModel:
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self.path = os.fspath(path)
         self.folder = Folder(self.path)
-        self.source: Source = read(self._message(), self.path)
-        self.graph = self.source.graph
+        self._data = self._message()
+
+    @cached_property
+    def source(self) -> Source:
+        """Its functions. Raises as the class."""
+        return read(self._data, self.path)
+
+    @property
+    def graph(self) -> Graph:
+        return self.source.graph
+
+    @cached_property
+    def objects(self) -> tuple[Objects, str]:
+        """The objects that it holds, and the version of TensorFlow that wrote it. Raises BadFileError."""
+        return objects_in(self._data)
+
+    def as_keras(self) -> KerasSavedModel:
+        """The Keras model that it was, where Keras 2 wrote it. Raises as ``KerasSavedModel``."""
+        return KerasSavedModel(self)
 
     @property
     def saved_by(self) -> str:
-        version = self.source.version
+        version = self.objects[1]
         return f"TensorFlow {shown(version)}" if version else ""
 
     def _message(self) -> memoryview:

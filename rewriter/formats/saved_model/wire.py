@@ -35,13 +35,13 @@ def fields(data: memoryview) -> Iterator[Field]:
     place, size = 0, len(data)
     while place < size:
         start = place
-        key, place = _varint(data, place)
+        key, place = read_varint(data, place)
         number, wire = key >> 3, key & 7
         value: int | memoryview
         if wire == VARINT:
-            value, place = _varint(data, place)
+            value, place = read_varint(data, place)
         elif wire == BYTES:
-            length, place = _varint(data, place)
+            length, place = read_varint(data, place)
             if length > size - place:
                 raise BadFileError(_BROKEN)
             value = data[place : place + length]
@@ -115,7 +115,7 @@ class Message:
             else:
                 content, place = _content(field), 0
                 while place < len(content):
-                    value, place = _varint(content, place)
+                    value, place = read_varint(content, place)
                     result.append(value)
         return result
 
@@ -167,7 +167,7 @@ def _whole(field: Field) -> int:
     return field.value
 
 
-def _varint(data: memoryview, place: int) -> tuple[int, int]:
+def read_varint(data: memoryview, place: int) -> tuple[int, int]:
     """A number of up to 64 bits and the place behind it."""
     try:
         byte = data[place]
