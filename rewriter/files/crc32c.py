@@ -65,10 +65,7 @@ def _zeros(count: int) -> Callable[[int], int]:
         count //= 2
     tables = [[_image(images[8 * k : 8 * k + 8], byte) for byte in range(256)] for k in range(4)]
     return lambda crc: (
-        tables[0][crc & 255]
-        ^ tables[1][crc >> 8 & 255]
-        ^ tables[2][crc >> 16 & 255]
-        ^ tables[3][crc >> 24]
+        tables[0][crc & 255] ^ tables[1][crc >> 8 & 255] ^ tables[2][crc >> 16 & 255] ^ tables[3][crc >> 24]
     )
 
 

@@ -97,7 +97,9 @@ class Checkpoint:
 
         def load() -> Any:
             if masked(crc32c(data)) != entry.crc:
-                raise BadFileError(f"damaged: the variable {shown(key)!r} has another checksum than its index states")
+                raise BadFileError(
+                    f"damaged: the variable {shown(key)!r} has another checksum than its index states"
+                )
             values = np.frombuffer(data, dtype if self._order == "<" else dtype.newbyteorder(">"))
             return values.astype(dtype, copy=False).reshape(entry.shape)
 
@@ -136,7 +138,9 @@ class Checkpoint:
         if not objects:
             raise BadFileError("the graph of objects in the index of variables is empty")
         if any(child >= len(objects) for each in objects for child in each.children.values()):
-            raise BadFileError("the graph of objects in the index of variables names an object that is not there")
+            raise BadFileError(
+                "the graph of objects in the index of variables names an object that is not there"
+            )
         return objects
 
     def _text(self, key: str) -> memoryview:

@@ -108,7 +108,9 @@ class _Reader:
         api = self._children(here[_API]) if _API in here else {}
         if _TRAINED not in here:
             if "variables" in here or _OTHERS in api:
-                raise BadFileError(f"the object {number} of the SavedModel does not list its trained variables")
+                raise BadFileError(
+                    f"the object {number} of the SavedModel does not list its trained variables"
+                )
             return [], []
         if _OTHERS not in api:
             raise BadFileError(f"the object {number} of the SavedModel does not list its untrained variables")
