@@ -30,6 +30,7 @@ from .requests import (
     check_mode,
     check_onnx,
     is_model,
+    output_form,
     sorted_outputs,
 )
 from .results import Explanation, Report, Result, Shapes
@@ -142,7 +143,7 @@ def repair(
     Args:
         model: a path, or a model of Keras 3 or tf_keras, which stays as it is: the result's ``model`` is the repaired
             one, weights and compile state kept, and ``output`` may be left out. Of a subclassed model the result's
-            ``parts`` are its repaired functional parts.
+            ``parts`` are its repaired functional parts. One of tf_keras is written as a file of Keras 3.
         output: the file to write, in the format that its name ends in: the model's own, another one in which Keras
             keeps models, or ONNX.
         onnx: a file to write the repaired model to as ONNX as well: both files are written, or neither.
@@ -177,7 +178,8 @@ def _repair_model(model: Any, request: RepairRequest) -> Result:
     if request.plan is not None or request.dry_run:
         raise UsageError("a plan and a dry run are for a model in a file: save the model first")
     output, onnx = sorted_outputs(request.output, request.onnx, "keras-v3")
-
+    if output is not None:
+        output_form(output, "keras-v3", True)
     at = request.at or {}
 
     def repair_file(
@@ -366,7 +368,7 @@ def export_onnx(
         raise UsageError("what is meant at a multiply (at) is for a repair: repair=True")
     asked = Options(**options)
     with ExitStack() as stack:
-        path, prover = stack.enter_context(_file(model))
+        path, prover = stack.enter_context(_file(model, hdf5=repair))
         source = as_keras(stack.enter_context(_opened(path, weights)))
         check_onnx(output, source)
         beside = f"{os.fspath(output)}.data" if asked.external_data else None
@@ -388,7 +390,8 @@ def _repaired_beside(
     from .formats.registry import format_of
 
     with TemporaryDirectory(prefix="rewriter-") as directory:
-        suffix = format_of(form).suffix if weights is None else ".keras"
+        own = format_of(form)
+        suffix = own.suffix if weights is None and not own.translated else ".keras"
         fixed = os.path.join(directory, f"repaired{suffix}")
         result = _repair_file(path, RepairRequest(fixed, at=at, weights=weights), prover)
         if result.output is None:
@@ -522,12 +525,12 @@ def _opened(model: Any, weights: Path | None = None) -> Iterator[ModelFile]:
 
 
 @contextmanager
-def _file(model: Any) -> Iterator[tuple[Path, Prover | None]]:
+def _file(model: Any, hdf5: bool = False) -> Iterator[tuple[Path, Prover | None]]:
     """The path of a model's file, and what proves what is made of it where a process of its own cannot."""
     if is_model(model):
         from .live import prover_of, saved
 
-        with saved(model) as file:
+        with saved(model, hdf5) as file:
             yield file.path, prover_of(file)
         return
     if not isinstance(model, (str, os.PathLike)):

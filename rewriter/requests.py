@@ -59,10 +59,7 @@ class RepairRequest:
         weights = self.weights is not None or format_of(source.format).weights
         form = format_of(source.format if self.weights is None else "keras-v3")
         if own is not None:
-            found = written_as(source.format, own)
-            if found is None or (weights and not found.weights):
-                raise wrong_suffix(own, source.format, weights)
-            form = found
+            form = output_form(own, source.format, weights)
             own = own if form.suffixes else os.fspath(own).rstrip("/" + os.sep)
         if onnx is not None:
             check_onnx(onnx, source)
@@ -158,6 +155,21 @@ def check_onnx(path: Path, source: ModelFile) -> None:
         raise UsageError("the model is ONNX already")
     if not is_onnx(path):
         raise UsageError("the name of an ONNX file must end in .onnx", os.fspath(path))
+
+
+def output_form(path: Path, form: str, weights: bool) -> Format:
+    """The format in which a model of one is written under a name.
+
+    Args:
+        weights: whether its weights have to be written too.
+
+    Raises:
+        UsageError: the name says another format, or none.
+    """
+    found = written_as(form, path)
+    if found is None or (weights and not found.weights):
+        raise wrong_suffix(path, form, weights)
+    return found
 
 
 def wrong_suffix(path: Path, form: str, weights: bool) -> UsageError:

@@ -5,6 +5,7 @@ A file is what its first bytes say; where they say nothing, what its name ends i
 
 from __future__ import annotations
 
+import importlib
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -128,13 +129,11 @@ def _hdf5(path: str) -> ModelFile:
     return KerasH5(path)
 
 
-def _new(writer: str) -> Writer:
-    """A writer of ``keras.new_model``, imported when something is written."""
+def _new(module: str, writer: str) -> Writer:
+    """A writer of a module of ``keras``, imported when something is written."""
 
     def write(source: Any, target: Path) -> None:
-        from .keras import new_model
-
-        getattr(new_model, writer)(source, target)
+        getattr(importlib.import_module(f".keras.{module}", __package__), writer)(source, target)
 
     return write
 
@@ -175,7 +174,7 @@ FORMATS = (
         "keras",
         "keras-v3",
         "keras",
-        _new("write_new_folder"),
+        _new("new_model", "write_new_folder"),
     ),
     Format(
         "",
@@ -192,6 +191,7 @@ FORMATS = (
         _hdf5,
         "keras",
         family="keras",
+        write=_new("new_h5", "write_new_h5"),
         translated=True,
     ),
     Format(
@@ -214,7 +214,7 @@ FORMATS = (
         _json,
         "keras",
         family="keras",
-        write=_new("write_new_json"),
+        write=_new("new_model", "write_new_json"),
         weights=False,
         open_with=_json,
     ),
@@ -236,7 +236,7 @@ FORMATS = (
         _archive,
         "keras",
         family="keras",
-        write=_new("write_new_archive"),
+        write=_new("new_model", "write_new_archive"),
     ),
 )
 

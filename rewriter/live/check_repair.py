@@ -12,7 +12,7 @@ from contextlib import ExitStack
 from dataclasses import fields
 from typing import Any
 
-from ..errors import UnsupportedError, UsageError, VerificationError, shown
+from ..errors import OutputError, UnsupportedError, UsageError, VerificationError, shown
 from ..files.atomic import provisional
 from ..ir.axis import Value
 from ..passes import stages
@@ -73,6 +73,9 @@ def repair_model(
     anew without running its code, it is None, and ``parts`` has the repaired parts: functional models, not compiled,
     by the attributes of the model that hold what they are to stand in for.
 
+    A model of tf_keras is one again where its own form holds what is repaired. What is written to an output is the
+    model in Keras 3, and then there is no ``model``.
+
     Each is proven in this process, which has Keras and the model's own classes already.
 
     Args:
@@ -89,7 +92,7 @@ def repair_model(
     """
     library_of(model)
     if is_whole(model):
-        result = _whole(model, repair, output, stated)
+        result = _whole(model, repair, output, onnx, stated)
         result.findings += _unknown_calls(model)
     else:
         if output is not None or onnx is not None:
@@ -103,20 +106,27 @@ def repair_model(
 
 
 def _whole(
-    model: Any, repair: RepairFile, output: str | os.PathLike[str] | None, stated: Collection[str]
+    model: Any,
+    repair: RepairFile,
+    output: str | os.PathLike[str] | None,
+    onnx: str | os.PathLike[str] | None,
+    stated: Collection[str],
 ) -> Result:
     target = target_of(model)
-    with saved_target(target) as file, ExitStack() as stack:
+    newer = library_of(model).legacy and (output is not None or onnx is not None)
+    with saved_target(target, hdf5=newer) as file, ExitStack() as stack:
         fixed = os.path.join(os.path.dirname(file.path), "fixed.keras")
         own = bool(file.names.functions)  # the file has names that mean nothing elsewhere
         made: list[Any] = []
 
         def make(path: str) -> None:
+            if newer:
+                return
             made.append(_made(file, path))
             if output is not None and own:
-                _save(made[0], stack.enter_context(provisional(output, ".keras")))
+                _save(made[0], file, output, stack)
 
-        to = fixed if own or output is None else os.fspath(output)
+        to = fixed if output is None or (own and not newer) else os.fspath(output)
         result = repair(file.path, to, prover_of(file), make, stated)
         result.model = next(iter(made), None)
         if result.output is not None:
@@ -124,11 +134,35 @@ def _whole(
     return result
 
 
-def _save(model: Any, path: str) -> None:
+def _save(model: Any, file: Saved, output: str | os.PathLike[str], stack: ExitStack) -> None:
+    """Have Keras write the repaired model, under the names that its functions have in the caller's code.
+
+    Args:
+        stack: gives the file its name in the end.
+
+    Raises:
+        UnsupportedError: Keras does not write it, or does not load what it writes, or loads something else.
+        OutputError: the output cannot be written.
+    """
+    if file.names.mistaken:
+        raise UnsupportedError(file.names.mistaken)
+    folder = os.fspath(output).endswith(("/", os.sep))
+    path = stack.enter_context(
+        provisional(os.fspath(output).rstrip("/" + os.sep), "" if folder else ".keras")
+    )
     try:
-        model.save(path)
+        try:
+            model.save(path, **({"zipped": False} if folder else {}))
+        except OSError as error:
+            raise OutputError(f"cannot be written: {error.strerror or error}", os.fspath(output)) from error
+        with file.library.module.saving.custom_object_scope(file.names.by_their_own()):
+            file.library.module.saving.load_model(path, compile=False, safe_mode=False)
+    except OutputError:
+        raise
     except Exception as error:
-        raise UnsupportedError(f"Keras does not write the repaired model: {line(error, path)}") from error
+        raise UnsupportedError(
+            f"Keras writes no file of the repaired model that it loads: {line(error, path)}"
+        ) from error
 
 
 def prover_of(file: Saved) -> Prover:

@@ -32,6 +32,7 @@ class Names:
         self.objects: dict[str, Any] = {}
         self.functions: list[Any] = []
         self.cannot_load = ""  # why a file with these names is not made into a model again
+        self.mistaken = ""  # what Keras would load as another function from a file without them
 
     def entry(self, item: Any) -> dict[str, Any]:
         """What stands in a configuration for an object: Keras takes it for a registered function and gives it back."""
@@ -57,6 +58,12 @@ class Names:
             )
         if self.library.module.saving.get_custom_objects().get(name, item) is not item:
             self.cannot_load = f"{shown(name)!r} is registered for another class or function by now"
+
+    def by_their_own(self) -> dict[str, Any]:
+        """The objects by the names that they have in a file that Keras writes."""
+        name_of = self.library.module.saving.get_registered_name
+        named = [item for item in self.functions if hasattr(item, "__name__") and hasattr(item, "__hash__")]
+        return {**self.objects, **{name_of(item): item for item in named}}
 
 
 def is_own_function(item: Any) -> bool:
@@ -166,6 +173,9 @@ def _config(layer: Any, names: Names) -> dict[str, Any]:
             and getattr(live, "__self__", None) is not layer
             and _stands(stated, live, names)
         ):
+            if isinstance(stated, str):
+                name = f"{shown(layer.name)!r}"
+                names.mistaken = f"{name}: Keras files its {key} under the name of one of its own ({stated})"
             config[key] = names.entry(live)
     return config
 

@@ -21,7 +21,7 @@ _SENTENCE = re.compile(r"(?<=[.!?])\s")
 
 @dataclass(frozen=True, slots=True)
 class Saved:
-    """A model in a temporary ``.keras`` file, and how to load what is made of that file."""
+    """A model in a temporary file, and how to load what is made of that file."""
 
     path: str
     model: Any
@@ -66,23 +66,26 @@ class Saved:
 
 
 @contextmanager
-def saved(model: Any) -> Iterator[Saved]:
+def saved(model: Any, hdf5: bool = False) -> Iterator[Saved]:
     """A temporary file of a model whose graph says all that it computes.
+
+    Args:
+        hdf5: whether a model of Keras 2 is saved as HDF5, of which files of Keras 3 are made.
 
     Raises:
         UnsupportedError: it is subclassed, or something in it cannot be saved.
     """
-    with saved_target(target_of(model)) as file:
+    with saved_target(target_of(model), hdf5) as file:
         yield file
 
 
 @contextmanager
-def saved_target(target: Target) -> Iterator[Saved]:
+def saved_target(target: Target, hdf5: bool = False) -> Iterator[Saved]:
     """As ``saved``, for a model that is known to be one."""
     model, library = target.model, library_of(target.model)
     names = names_of(model, library)
     with tempfile.TemporaryDirectory(prefix="rewriter-") as directory:
-        path = os.path.join(directory, "model.keras")
+        path = os.path.join(directory, "model.h5" if hdf5 and library.legacy else "model.keras")
         try:
             with named(model, names):
                 type(model).save(model, path)  # not what may stand in its place (drop_in)

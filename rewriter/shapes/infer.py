@@ -332,13 +332,25 @@ class _Driver:
         if not isinstance(shape, (list, tuple)):
             raise BadFileError(f"input {shown(node.name)!r} states no batch_shape")
         dtype = config.get("dtype")
-        axes = self.shaped(shape, node.name, config.get("labels"), config.get("batch", 0))
+        labels = config.get("labels")
+        given = config.get("given", labels is not None)
+        axes = self.shaped(shape, node.name, labels, config.get("batch", 0), given)
         return Value(axes, dtype if isinstance(dtype, str) else "float32")
 
     def shaped(
-        self, shape: Sequence[Any], name: str, labels: Sequence[str] | None = None, batch: int | None = 0
+        self,
+        shape: Sequence[Any],
+        name: str,
+        labels: Sequence[str | None] | None = None,
+        batch: int | None = 0,
+        given: bool = False,
     ) -> tuple[Axis, ...]:
-        """Axes of a declared shape, of which axis ``batch`` is the batch; ``labels`` are the names of an ONNX file."""
+        """Axes of a declared shape, of which axis ``batch`` is the batch.
+
+        Args:
+            labels: what open sizes are called; the batch None as in a Keras model.
+            given: whether these are the names of an ONNX file, of which two may stand for one size.
+        """
         if len(shape) > _MAX_RANK:
             raise BadFileError(f"input {shown(name)!r} has {len(shape)} axes")
         letters = _LETTERS.get(len(shape), ())
@@ -354,9 +366,9 @@ class _Driver:
             elif size is not None:
                 axes.append(new_axis(size))
             elif labels is not None and labels[number]:
-                axes.append(new_axis(symbol(labels[number], given=True)))
+                axes.append(new_axis(symbol(str(labels[number]), given)))
             else:
-                axes.append(new_axis(self._fresh(letter, given=labels is not None)))
+                axes.append(new_axis(self._fresh(letter, given)))
         return tuple(axes)
 
     def _batch_axis(self, size: int | None, label: str | None) -> Axis:

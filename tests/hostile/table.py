@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from tests.cli.hostile import layer
-from tests.hostile import archives
+from tests.hostile import archives, saved_models
 from tests.hostile.configs import REFUSED, UNKNOWN, data
 from tests.hostile.legacy_files import CASES as LEGACY
 from tests.hostile.legacy_files import made, with_lambda
@@ -36,6 +36,7 @@ GROUPS = {
     11: "HDF5: weights, and models of older Keras",
     12: "ONNX",
     13: "Paths",
+    14: "SavedModels",
 }
 
 
@@ -117,16 +118,9 @@ def _to(kind: Make) -> Make:
 GOOD_FILE = file(".keras", archives.whole)
 
 
-def _saved_model(folder: Path) -> Path:
-    (folder / "model").mkdir()
-    (folder / "model" / "saved_model.pb").write_bytes(b"\x08\x01")
-    return folder / "model"
-
-
 PATHS: dict[str, tuple[Make, str]] = {
     "missing": (lambda folder: folder / "none.keras", "no such file"),
     "a-directory": (lambda folder: folder, "is a directory"),
-    "a-savedmodel": (_saved_model, "SavedModel"),
     "a-pipe": (_pipe, "not a regular file"),
     "a-link-to-a-pipe": (_to(_pipe), "not a regular file"),
     "a-device": (lambda _: Path("/dev/zero"), "not a regular file"),
@@ -227,6 +221,8 @@ def rows() -> list[Row]:
         result.append(
             Row(12, spoilt.name, bad, spoilt.words, file(".onnx", lambda spoilt=spoilt: saved(spoilt.base())))
         )
+    for item in saved_models.CASES:
+        result.append(Row(14, item.name, item.make, item.words, item.twin))
     for name, (make, words) in PATHS.items():
         result.append(Row(13, name, make, words, _to(GOOD_FILE)))
     return result
@@ -242,6 +238,8 @@ def commands(path: Path, folder: Path, weights: bool = False) -> Iterator[list[s
         weights: leave out ``shapes``, which takes a model with any weights or none.
     """
     suffix = ".json" if path.suffix == ".json" else ".onnx" if path.suffix == ".onnx" else ".keras"
+    if any((path / name).exists() for name in ("saved_model.pb", "saved_model.pbtxt")):
+        suffix = ""
     yield ["check", str(path)]
     yield [
         "check",

@@ -28,7 +28,7 @@ SAID = {
             "inserted: ['Reshape (channel-gate)']",
             "together are as each alone: True",
             "steps: 3 and 3",
-            "(5, 2)",
+            "too: True",
         ],
     ),
     "export_onnx": (["{}/m.onnx"], ["opset 26", "equal to the model: True"]),

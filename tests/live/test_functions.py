@@ -318,8 +318,31 @@ def test_files_are_written_with_the_names_that_keras_gives(tmp_path):
     agrees(again, model)
 
 
-def test_files_that_keras_cannot_write_are_not_there(tmp_path):
-    model = gated(layers.Lambda(functools.partial(triple)))
-    with pytest.raises(rewriter.UnsupportedError, match="does not write"):
-        rewriter.repair(model, tmp_path / "fixed.keras")
+def test_folders_and_other_names(tmp_path):
+    model = gated(layers.Lambda(triple))
+    result = rewriter.repair(model, f"{tmp_path}/fixed/", verify=False)
+    again = keras.saving.load_model(result.output.rstrip("/"), custom_objects={"triple": triple})
+    agrees(again, model)
+    for name in ("m.json", "m.h5", "m.txt", "m"):
+        with pytest.raises(rewriter.UsageError, match="must end in"):
+            rewriter.repair(model, tmp_path / name)
+    with pytest.raises(rewriter.OutputError):
+        rewriter.repair(model, tmp_path / "missing" / "m.keras", verify=False)
+    assert [path.name for path in tmp_path.iterdir()] == ["fixed"]
+
+
+@pytest.mark.parametrize(
+    ("layer", "words"),
+    [
+        (lambda: layers.Lambda(functools.partial(triple)), "no file of the repaired model that it loads"),
+        (lambda: layers.Dense(3, activation=lambda y: y * 2), "no file of the repaired model that it loads"),
+        (lambda: layers.Lambda(lambda y: ops.sin(y)), "no file of the repaired model that it loads"),
+        (lambda: layers.Dense(3, activation=relu, name="last"), "'last': Keras files its activation under"),
+    ],
+)
+def test_files_that_would_not_come_back_are_not_there(layer, words, tmp_path):
+    model = gated(layer())
+    with pytest.raises(rewriter.UnsupportedError, match=words):
+        rewriter.repair(model, tmp_path / "fixed.keras", verify=False)
     assert list(tmp_path.iterdir()) == []
+    agrees(repaired(model), model)

@@ -14,6 +14,7 @@ from tf_keras import layers
 import rewriter
 from tests import support
 from tests.live.common import kinds
+from tests.live.test_onnx import by_onnx
 
 
 def image() -> Any:
@@ -124,10 +125,56 @@ def test_classes_of_the_callers_own():
     agrees(rewriter.repair(model).model, model)
 
 
-def test_what_tf_keras_files_cannot_hold_is_said():
-    """Until their own form of an insertion is written, none is."""
-    with pytest.raises(rewriter.UnsupportedError, match="Keras 2"):
-        rewriter.repair(wrong())
+def last() -> Any:
+    """Channels last: the operator aligns the factors with the wrong axes."""
+    x = image()
+    y = layers.Conv2D(7, 3, padding="same", name="features")(x)
+    factors = layers.GlobalAveragePooling2D(name="pool")(y)
+    return tf_keras.Model(x, y * factors, name="last")
+
+
+def meant(model: Any, x: Any) -> Any:
+    """What it computes sample by sample."""
+    return np.concatenate([model(x[i : i + 1]).numpy() for i in range(len(x))])
+
+
+def test_it_is_repaired_in_its_own_form():
+    model = last()
+    model.compile("adam", "mse")
+    for _ in range(3):
+        model.train_on_batch(np.ones((1, 5, 11, 3), "float32"), np.ones((1, 5, 11, 7), "float32"))
+    before = [v.numpy().tobytes() for v in model.weights], sorted(vars(model))
+    result = rewriter.repair(model, verify=False)
+    assert ([v.numpy().tobytes() for v in model.weights], sorted(vars(model))) == before
+    assert isinstance(result.model, tf_keras.Model)
+    assert result.inserted
+    assert int(result.model.optimizer.iterations) == 3
+    for batch in (1, 2, 5):
+        x = np.random.default_rng(batch).normal(size=(batch, 5, 11, 3)).astype("float32")
+        support.compare([result.model(x).numpy()], [meant(model, x)], rtol=1e-4, atol=1e-5)
+
+
+def test_it_is_written_for_keras_3(tmp_path):
+    import keras
+
+    model = last()
+    x = np.random.default_rng(0).normal(size=(5, 5, 11, 3)).astype("float32")
+    result = rewriter.repair(model, tmp_path / "fixed.keras", onnx=tmp_path / "fixed.onnx", verify=False)
+    assert result.model is None
+    assert [i.op for i in result.inserted] == ["Reshape"]
+    fixed = keras.saving.load_model(result.output)
+    support.compare([np.asarray(fixed(x))], [meant(model, x)], rtol=1e-4, atol=1e-5)
+    support.compare(by_onnx(result.onnx, [x]), [meant(model, x)], rtol=1e-4, atol=1e-5)
+
+
+def test_onnx(tmp_path):
+    x = np.random.default_rng(0).normal(size=(5, 5, 11, 3)).astype("float32")
+    model = trained(right())
+    rewriter.export_onnx(model, tmp_path / "right.onnx")
+    support.compare(by_onnx(tmp_path / "right.onnx", [x]), [model(x).numpy()], rtol=1e-4, atol=1e-5)
+    model = last()
+    rewriter.export_onnx(model, tmp_path / "last.onnx", repair=True)
+    support.compare(by_onnx(tmp_path / "last.onnx", [x]), [meant(model, x)], rtol=1e-4, atol=1e-5)
 
 
 def test_subclassed_models():

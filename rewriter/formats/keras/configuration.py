@@ -13,7 +13,7 @@ from .config import read_model
 from .config_writer import model_entry
 from .old_form import written
 from .spelling import spell
-from .upgrade import Refusal, Remark, is_old, upgraded
+from .upgrade import Refusal, Remark, is_old, keras_1, upgraded
 
 Json = dict[str, Any]
 
@@ -93,7 +93,9 @@ class Older:
         self.entry: Json
         self.remarks: Sequence[Remark]
         self.refusals: Sequence[Refusal]
-        self.entry, self.remarks, self.refusals, self.origins = upgraded(original, version)
+        self.entry, self.remarks, self.refusals, self.origins = upgraded(
+            original, version, original.get("training_config")
+        )
         self.graph = read_model(self.entry)
 
     @cached_property
@@ -109,9 +111,13 @@ class Older:
         """
         if model_entry(self.entry, self.graph) is self.entry:
             return None
-        if self.version.split(".")[0] in ("0", "1"):
-            raise UnsupportedError("saved by Keras 1, whose form is not written: name a .keras file to write")
-        return written(self.original, self.origins, self.saved, self.graph, self.version)
+        stated = self.original.get("keras_version")
+        version = self.version or (stated if isinstance(stated, str) else "")
+        if version.split(".")[0] in ("0", "1") or (not version and keras_1.looks_like(self.original)):
+            raise UnsupportedError(
+                "saved by Keras 1, whose form is not written: convert it to Keras 3 first (rewriter convert)"
+            )
+        return written(self.original, self.origins, self.saved, self.graph, version)
 
 
 def read_configuration(entry: Any, version: Any = None) -> Configuration:

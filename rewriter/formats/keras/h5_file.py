@@ -17,7 +17,7 @@ from .given_weights import variables_of
 from .legacy_h5 import MODEL, LegacyH5
 from .modules import with_modules
 from .new_model import new_files
-from .old_form import weight_order
+from .old_form import in_layers, weight_order
 from .weight_shapes import attach_shapes, parameter_counts
 
 _BLOCK = 1 << 20
@@ -109,14 +109,15 @@ class KerasH5:
             with atomic_write(target) as stream, open(self.path, "rb") as source:
                 stream.writelines(iter(lambda: source.read(_BLOCK), b""))
             return
-        if not isinstance(self.configuration, Older):
-            raise UnsupportedError(
-                "an HDF5 model of Keras 3 is not written with changes yet: name a .keras file"
-            )
         stored = {name: [item.name for item in weights] for name, weights in self.file.layers.items()}
         state = [item.name for item in self.file.optimizer_weights()]
-        before = self.configuration.original
-        order = weight_order(before, entry, stored, state, self.configuration.version)
+        configuration = self.configuration
+        if isinstance(configuration, Older):
+            before = configuration.original
+        else:
+            before = self.file.model_config
+            entry = in_layers(before, configuration.entry, self.graph, self.file.keras_version)
+        order = weight_order(before, entry, stored, state, self.file.keras_version)
         self.file.write(
             target,
             model_config={key: value for key, value in entry.items() if key != _TRAINING},

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, NamedTuple
+from collections.abc import Callable, Mapping
+from typing import Any, BinaryIO, NamedTuple
 
-from ...errors import OutputError, UnsupportedError, shown
+from ...errors import UnsupportedError, shown
 from ...files.hdf5 import Dataset, Hdf5Index
 from ...files.hdf5.datatype import ENUM, FLOAT, INTEGER, OPAQUE, STRING, VARIABLE, Type
 from ...files.hdf5.filters import DEFLATE, FLETCHER32, SHUFFLE
@@ -35,29 +35,71 @@ def type_of_texts(like: Type, values: list[bytes]) -> Type:
     return like._replace(dtype=f"|S{size}", size=size)
 
 
-def copy_hdf5(index: Hdf5Index, path: str, changed: Mapping[tuple[str, str], Change], target: str) -> None:
-    """Write all groups, datasets and attributes to a new file at ``path``, in the types and the byte order they have.
+def copy_hdf5(index: Hdf5Index, stream: BinaryIO, changed: Mapping[tuple[str, str], Change]) -> None:
+    """Write all groups, datasets and attributes to an empty file, in the types and the byte order they have.
 
     Chunks and filters are kept; where things lie in the file, and how far datasets could grow, is not.
 
     Args:
         changed: by the path of the object and the name: attributes to replace, add or leave out.
-        target: what the file will be called, for messages.
 
     Raises:
         BadFileError: a value is damaged.
         UnsupportedError: h5py is not installed, or would write a value of another type.
-        OutputError: the file cannot be written.
+        OSError: the file cannot be written.
     """
     try:
         import h5py
     except ImportError:
         raise UnsupportedError("writing HDF5 needs the package h5py: pip install h5py") from None
-    try:
-        with h5py.File(path, "w-", **_options(index)) as file:
-            _Copy(h5py, index, file, changed).all()
-    except (OSError, RuntimeError) as error:
-        raise OutputError(f"cannot be written: {shown(str(error).splitlines()[0])}", target) from error
+    sink = _Sink(stream)
+    with h5py.File(sink, "w", **_options(index)) as file:
+        _Copy(h5py, index, file, changed, sink).all()
+    sink.check()
+
+
+class _Sink:
+    """The file as h5py's driver for Python's files uses it.
+
+    HDF5 1.14.6 ends the process where a write fails while it closes a file: the first error is kept, and what is
+    written after it is dropped.
+    """
+
+    def __init__(self, stream: BinaryIO) -> None:
+        self._stream = stream
+        self._error: OSError | None = None
+
+    def check(self) -> None:
+        """Raises the OSError that was kept."""
+        if self._error is not None:
+            raise self._error
+
+    def _guarded(self, call: Callable[[], Any], otherwise: Any = 0) -> Any:
+        if self._error is None:
+            try:
+                return call()
+            except OSError as error:
+                self._error = error
+        return otherwise
+
+    def seek(self, offset: int, whence: int = 0) -> Any:
+        return self._guarded(lambda: self._stream.seek(offset, whence))
+
+    def tell(self) -> Any:
+        return self._guarded(self._stream.tell)
+
+    def read(self, size: int = -1) -> Any:
+        return self._guarded(lambda: self._stream.read(size), b"")
+
+    def write(self, data: Any) -> int:
+        self._guarded(lambda: self._stream.write(data))
+        return len(data)
+
+    def truncate(self, size: int | None = None) -> Any:
+        return self._guarded(lambda: self._stream.truncate(size))
+
+    def flush(self) -> None:
+        self._guarded(self._stream.flush)
 
 
 def _options(index: Hdf5Index) -> dict[str, Any]:
@@ -72,15 +114,16 @@ def _options(index: Hdf5Index) -> dict[str, Any]:
 
 class _Copy:
     def __init__(
-        self, h5py: Any, index: Hdf5Index, file: Any, changed: Mapping[tuple[str, str], Change]
+        self, h5py: Any, index: Hdf5Index, file: Any, changed: Mapping[tuple[str, str], Change], sink: _Sink
     ) -> None:
-        self.h5py, self.index, self.file, self.changed = h5py, index, file, changed
+        self.h5py, self.index, self.file, self.changed, self.sink = h5py, index, file, changed, sink
 
     def all(self) -> None:
         self._attributes("", self.file)
         for path, dataset in self.index.walk():
             made = self.file.create_group(path) if dataset is None else self._dataset(path, dataset)
             self._attributes(path, made)
+            self.sink.check()
 
     def _attributes(self, path: str, made: Any) -> None:
         new = [name for where, name in self.changed if where == path]

@@ -14,7 +14,7 @@ from functools import cached_property
 from typing import Any
 
 from ...errors import BadFileError, UnsupportedError, shown
-from ...files.atomic import provisional
+from ...files.atomic import atomic_write
 from ...files.hdf5 import Hdf5Index
 from ...files.json import parse
 from ...files.regular import map_regular, open_regular, stamp
@@ -134,8 +134,8 @@ class LegacyH5:
             changed |= self._reordered(self._group(self._weights, name), _NAMES, order)
         if optimizer_order is not None:
             changed |= self._reordered(_OPTIMIZER, _NAMES, optimizer_order)
-        with provisional(target, ".h5") as path:
-            copy_hdf5(self.index, path, changed, os.fspath(target))
+        with atomic_write(target) as stream:
+            copy_hdf5(self.index, stream, changed)
             self._check_unchanged()
 
     def _reordered(self, path: str, title: str, order: Sequence[str]) -> dict[tuple[str, str], Any]:

@@ -34,14 +34,14 @@ def _model(entry: Json, path: Path, found: dict[Path, Inference]) -> Json:
 
 def _layer(entry: Json, path: Path, found: dict[Path, Inference]) -> Json:
     inner = (*path, str(entry.get("name")))
-    entry = _held(_model(entry, inner, found), inner, found)
+    entry = _held(_model(entry, inner, found), path, found)
     if "inbound_nodes" not in entry:
         return entry
     return {**entry, "inbound_nodes": _filled(entry["inbound_nodes"], found.get(path))}
 
 
 def _held(entry: Json, path: Path, found: dict[Path, Inference]) -> Json:
-    """The entry with the models that a wrapper holds filled too."""
+    """The entry with the model that a wrapper holds filled too. The wrapper's name is not in that one's path."""
     config = entry.get("config")
     held = config.get("layer") if isinstance(config, dict) else None
     if not isinstance(config, dict) or not isinstance(held, dict) or "config" not in held:

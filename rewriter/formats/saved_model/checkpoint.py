@@ -1,13 +1,12 @@
-"""The variables of a SavedModel: an index of names, and files in which the numbers lie.
+"""The numbers of a SavedModel's variables, and the graph of objects by which they are found.
 
-Numbers are mapped and looked at when they are asked for, and compared with the checksum that the index has of them.
-Source: ``tensor_bundle.proto``, ``tensor_bundle.cc`` and ``trackable_object_graph.proto`` of TensorFlow 2.21; they are
-the same since TensorFlow 2.0.
+Numbers are mapped, and compared with the checksum that the index has of them when they are asked for.
+Source: ``tensor_bundle.cc`` and ``trackable_object_graph.proto`` of TensorFlow 2.21; they are the same since
+TensorFlow 2.0.
 """
 
 from __future__ import annotations
 
-import math
 import struct
 from collections import deque
 from collections.abc import Sequence
@@ -17,35 +16,18 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ...errors import BadFileError, UnsupportedError, shown
-from ...files.crc32c import crc32c, masked
 from ...files.folder import Folder
 from ..variables import Variable
-from . import table
-from .messages import dtype_of, shape_of
-from .wire import Message, as_text, read_varint
+from .bundle import INDEX, Entry, read_bundle, shard_name
+from .crc32c import masked
+from .wire import Message, read_varint
 
-_STEM = "variables/variables"
-INDEX = f"{_STEM}.index"
 _GRAPH = "_CHECKPOINTABLE_OBJECT_GRAPH"
 _VALUE = "VARIABLE_VALUE"
-_MAX_INDEX = 512 << 20
-_MAX_SHARDS = 100_000
 _NUMBERS = {
     *("float16", "bfloat16", "float32", "float64", "bool"),
     *(f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64)),
 }
-
-
-class _Entry(NamedTuple):
-    """A tensor: its type and shape, and where it lies. ``crc`` is that of its bytes, in the masked form."""
-
-    dtype: str
-    shape: tuple[int, ...]
-    shard: int
-    offset: int
-    size: int
-    crc: int
-    sliced: bool
 
 
 class Checkpoint:
@@ -53,28 +35,16 @@ class Checkpoint:
 
     Raises:
         BadFileError: there are none, or their index is damaged.
-        UnsupportedError: an index that is compressed, or of a format of a later TensorFlow.
+        UnsupportedError: an index that is compressed, or of a machine of the other byte order.
     """
 
     def __init__(self, folder: Folder) -> None:
-        self._folder = folder
-        if INDEX not in folder:
+        bundle = read_bundle(folder)
+        if bundle is None:
             raise BadFileError(f"the SavedModel has no {INDEX}, the index of its variables")
-        self._found: dict[str, memoryview] = {}
-        header: memoryview | None = None
-        for key, value in table.entries(folder.open_raw(INDEX, _MAX_INDEX)):
-            if key:
-                self._found[as_text(memoryview(key))] = value
-            else:
-                header = value
-        if header is None:
-            raise BadFileError("the index of variables has no header")
-        message = Message(header)
-        self._shards = message.number(1)
-        self._order = ">" if message.number(2) else "<"
-        if not 0 < self._shards <= _MAX_SHARDS:
-            raise BadFileError(f"the index of variables states {self._shards} files")
-        self._maps: dict[int, memoryview] = {}
+        self._folder = folder
+        self._bundle = bundle
+        self._files: dict[int, memoryview] = {}
 
     def variable(self, key: str) -> Variable:
         """One variable.
@@ -88,22 +58,17 @@ class Checkpoint:
             raise UnsupportedError(f"the variable {shown(key)!r} is stored in slices, which are not read")
         if entry.dtype not in _NUMBERS:
             raise UnsupportedError(f"the variable {shown(key)!r} is of type {entry.dtype or 'unknown'}")
-        dtype = _dtype(entry.dtype)
-        if math.prod(entry.shape) * dtype.itemsize != entry.size:
-            raise BadFileError(
-                f"the variable {shown(key)!r} of the shape {list(entry.shape)} has {entry.size} bytes"
-            )
-        data = self._bytes(key, entry)
+        shape = tuple(size for size in entry.shape if size is not None)
+        data = self._bytes(entry)
 
         def load() -> Any:
-            if masked(crc32c(data)) != entry.crc:
+            if masked(data) != entry.checksum:
                 raise BadFileError(
                     f"damaged: the variable {shown(key)!r} has another checksum than its index states"
                 )
-            values = np.frombuffer(data, dtype if self._order == "<" else dtype.newbyteorder(">"))
-            return values.astype(dtype, copy=False).reshape(entry.shape)
+            return np.frombuffer(data, _dtype(entry.dtype)).reshape(shape)
 
-        return Variable(entry.shape, entry.dtype, load)
+        return Variable(shape, entry.dtype, load)
 
     def keys(self, children: Sequence[Sequence[tuple[str, int]]]) -> dict[int, str]:
         """The names in the index of the variables of an object graph, by the number of their object.
@@ -148,52 +113,27 @@ class Checkpoint:
         entry = self._entry(key)
         if entry.dtype != "string" or entry.shape or entry.sliced:
             raise BadFileError(f"{shown(key)!r} in the index of variables is not one text")
-        data = self._bytes(key, entry)
+        data = self._bytes(entry)
         length, place = read_varint(data, 0)
         content = data[place + 4 :]
         if length != len(content):
             raise BadFileError(f"damaged: {shown(key)!r} has {len(content)} bytes, not {length}")
         size = struct.pack("<I" if length <= 0xFFFFFFFF else "<Q", length)
-        if masked(crc32c(size + bytes(data[place:]))) != entry.crc:
+        if masked(size + bytes(data[place:])) != entry.checksum:
             raise BadFileError(f"damaged: {shown(key)!r} has another checksum than its index states")
         return content
 
-    def _entry(self, key: str) -> _Entry:
-        value = self._found.get(key)
-        if value is None:
-            raise BadFileError(f"the index of variables has no {shown(key)!r}")
-        message = Message(value)
-        shape = shape_of(message.message(2) or memoryview(b""))
-        if shape is None or None in shape:
-            raise BadFileError(f"the variable {shown(key)!r} is of an open shape")
-        crc = message.all(6)[-1].value if message.all(6) else b"\0\0\0\0"
-        if isinstance(crc, int) or len(crc) != 4:
-            raise BadFileError(f"damaged: the checksum of {shown(key)!r} is of another kind")
-        return _Entry(
-            dtype_of(message.number(1)),
-            tuple(size for size in shape if size is not None),
-            message.number(3),
-            message.number(4),
-            message.number(5),
-            int.from_bytes(crc, "little"),
-            bool(message.all(7)),
-        )
+    def _entry(self, key: str) -> Entry:
+        try:
+            return self._bundle.entries[key]
+        except KeyError:
+            raise BadFileError(f"{INDEX} has no {shown(key)!r}") from None
 
-    def _bytes(self, key: str, entry: _Entry) -> memoryview:
-        data = self._shard(entry.shard)
-        if entry.offset + entry.size > len(data):
-            raise BadFileError(f"the bytes of {shown(key)!r} lie outside of the file of the variables")
-        return data[entry.offset : entry.offset + entry.size]
-
-    def _shard(self, number: int) -> memoryview:
-        if number >= self._shards:
-            raise BadFileError(f"the index of variables names the file {number} of {self._shards}")
-        if number not in self._maps:
-            name = f"{_STEM}.data-{number:05d}-of-{self._shards:05d}"
-            if name not in self._folder:
-                raise BadFileError(f"the SavedModel has no {name}, a file of its variables")
-            self._maps[number] = self._folder.open_raw(name)
-        return self._maps[number]
+    def _bytes(self, entry: Entry) -> memoryview:
+        if entry.shard not in self._files:
+            name = shard_name(entry.shard, self._bundle.shards)
+            self._files[entry.shard] = self._folder.open_raw(name)
+        return self._files[entry.shard][entry.offset : entry.offset + entry.size]
 
 
 class _Object(NamedTuple):

@@ -126,6 +126,7 @@ def _declare(node: Node, function: str, form: Form) -> bool:
         "labels": list(labels),
         "batch": batch,
         "dtype": dtype,
+        "given": False,
         "function": function,
     }
     if old.config == config or _says_more(old, sizes):

@@ -17,7 +17,7 @@ from ...files.json import parse
 from ...files.members import Blocks
 from ...ir.graph import Graph
 from ...passes.rewrite import Spelling
-from ..keras.configuration import Older
+from ..keras.configuration import Configuration, Older
 from ..keras.given_weights import NamedVariables
 from ..keras.new_model import new_files, write_new_folder
 from ..keras.upgrade import Remark, model_variables
@@ -57,10 +57,12 @@ class KerasSavedModel:
         self.version = version if version.startswith("2.") else "2"
         self._descriptions = descriptions(source.folder, self._objects)
         entry = _model(self._descriptions)
-        self.configuration = Older(entry, self.version)
-        if _has(self._objects, "optimizer"):
-            self.configuration.remarks = [
-                *self.configuration.remarks,
+        older = Older(entry, self.version)
+        self.configuration: Configuration = older
+        self._entry = older.original
+        if _TRAINING not in entry and _has(self._objects, "optimizer"):
+            older.remarks = [
+                *older.remarks,
                 Remark((), "the optimizer and its state", "left out: compile the new model"),
             ]
 
@@ -90,9 +92,9 @@ class KerasSavedModel:
 
     @cached_property
     def _variables(self) -> Variables:
-        entry = self.configuration.original
-        stored = stored_layers(self._source.folder, self._objects, self._descriptions, entry, self.version)
-        return NamedVariables(model_variables(entry, stored, self.version))
+        folder, objects = self._source.folder, self._objects
+        stored = stored_layers(folder, objects, self._descriptions, self._entry, self.version)
+        return NamedVariables(model_variables(self._entry, stored, self.version))
 
     def parameter_counts(self) -> Mapping[str, int]:
         """The number of weights of each layer that has some."""

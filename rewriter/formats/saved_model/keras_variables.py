@@ -15,6 +15,7 @@ from ...errors import BadFileError, UnsupportedError, shown
 from ...files.folder import Folder
 from ...files.json import parse
 from ..keras.upgrade import named_places
+from ..keras.upgrade.model import layer_name
 from ..variables import StoredVariable
 from .checkpoint import Checkpoint
 from .messages import Objects
@@ -60,7 +61,7 @@ class _Reader:
         found: dict[str, list[StoredVariable]] = {}
         held: set[int] = set()
         for layer in entry["config"]["layers"]:
-            name = _name(layer)
+            name = layer_name(layer)
             if name in found:
                 raise BadFileError(f"two layers are called {shown(name)!r}")
             found[name] = []
@@ -163,16 +164,6 @@ class _Reader:
                 if link not in _OF_KERAS and child not in seen:
                     seen.add(child)
                     waiting.append(child)
-
-
-def _name(layer: Any) -> str:
-    if not isinstance(layer, dict):
-        raise BadFileError("a layer is not an object")
-    config = layer.get("config")
-    name = layer.get("name") or (config.get("name") if isinstance(config, dict) else None)
-    if not isinstance(name, str):
-        raise BadFileError("a layer has no name")
-    return name
 
 
 def _fits(shape: tuple[int, ...], stated: tuple[int | None, ...]) -> bool:

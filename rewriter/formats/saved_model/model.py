@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from functools import cached_property
 
 from ...errors import BadFileError, UnsupportedError, shown
 from ...files.folder import Folder, copy_folder
+from ...files.regular import check_pointer
 from ...ir.graph import Graph
 from ..variables import Variables
 from . import keras_metadata
+from .bundle import read_bundle
 from .keras_model import KerasSavedModel
 from .messages import Objects
 from .reader import Source, objects_in, read
 from .spelling import spell
+from .text import encoded
 from .writer import repaired
 
 _FINGERPRINT = "fingerprint.pb"
 BINARY, TEXT = "saved_model.pb", "saved_model.pbtxt"
+_MAX_TEXT = 256 << 20
 _MAX_SIZE = 2**31 - 1  # protobuf holds no more
 
 
@@ -25,7 +30,8 @@ class SavedModel:
     """A folder with a ``saved_model.pb`` opened for reading; its variables are not loaded.
 
     Raises:
-        BadFileError: no SavedModel, damaged, or it contradicts itself; or a file of the folder is a link.
+        BadFileError: no SavedModel, damaged, or it contradicts itself; a file of the folder is a link; numbers of a
+            variable are missing.
         UnsupportedError: functions nested too deep, or more nodes than are followed.
     """
 
@@ -35,6 +41,9 @@ class SavedModel:
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self.path = os.fspath(path)
         self.folder = Folder(self.path)
+        # An honest index in a form that is not read says nothing: nothing here needs it.
+        with contextlib.suppress(UnsupportedError):
+            read_bundle(self.folder)
         self._data = self._message()
 
     @cached_property
@@ -61,12 +70,18 @@ class SavedModel:
         return f"TensorFlow {shown(version)}" if version else ""
 
     def _message(self) -> memoryview:
-        if BINARY not in self.folder:
-            raise UnsupportedError("a SavedModel in text form")
-        data = self.folder.open_raw(BINARY, _MAX_SIZE)
+        """The message, from the text form where that alone is there, as TensorFlow takes it (``loader_impl.py``)."""
+        name, limit = (BINARY, _MAX_SIZE) if BINARY in self.folder else (TEXT, _MAX_TEXT)
+        data = self.folder.open_raw(name, limit)
         if not len(data):
-            raise BadFileError(f"{BINARY} is empty")
-        return data
+            raise BadFileError(f"{name} is empty")
+        check_pointer(bytes(data[:64]))
+        if name == BINARY:
+            return data
+        try:
+            return memoryview(encoded(bytes(data).decode("utf-8-sig")))
+        except UnicodeDecodeError:
+            raise BadFileError(f"{TEXT} is no text") from None
 
     def load_weights(self) -> None:
         """The shapes of a SavedModel's variables are those that its graph states."""
@@ -109,4 +124,9 @@ class SavedModel:
             metadata = self.folder.open_raw(keras_metadata.NAME, _MAX_SIZE)
             objects = keras_metadata.touched(self.source, changed)
             replace[keras_metadata.NAME] = keras_metadata.without_configs(metadata, objects)
-        copy_folder(self.folder, target, replace, leave={_FINGERPRINT})
+        if BINARY not in self.folder:
+            # What is written is the binary form, under its own name.
+            renamed, replace[TEXT] = {TEXT: BINARY}, replace.pop(BINARY)
+            copy_folder(self.folder, target, replace, rename=renamed, leave={_FINGERPRINT})
+            return
+        copy_folder(self.folder, target, replace, leave={_FINGERPRINT, TEXT})

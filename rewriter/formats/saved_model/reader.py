@@ -428,6 +428,7 @@ def _declare(graph: Graph, unit: Unit, argument: Argument) -> TensorRef:
             "labels": labels,
             "batch": None,
             "dtype": argument.dtype or "float32",
+            "given": False,
             "function": unit.name,
         }
         operation = Operation(name, "input", "Input", config, MODULE)

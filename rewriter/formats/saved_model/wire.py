@@ -13,6 +13,7 @@ from typing import NamedTuple
 from ...errors import BadFileError, shown
 
 VARINT, FIXED64, BYTES, FIXED32 = 0, 1, 2, 5
+_MAX_FIELDS = 2_000_000
 _BROKEN = "damaged: its protobuf ends within a field"
 
 
@@ -67,7 +68,9 @@ class Message:
     def __init__(self, data: memoryview) -> None:
         self.data = data
         self.found: dict[int, list[Field]] = {}
-        for field in fields(data):
+        for count, field in enumerate(fields(data)):
+            if count >= _MAX_FIELDS:
+                raise BadFileError(f"a message of more than {_MAX_FIELDS:,} fields")
             self.found.setdefault(field.number, []).append(field)
 
     def all(self, number: int) -> list[Field]:

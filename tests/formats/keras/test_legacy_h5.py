@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -17,6 +18,7 @@ import pytest
 from rewriter.errors import BadFileError, OutputError, RewriterError, UnsupportedError
 from rewriter.formats.keras.legacy_h5 import MODEL, WEIGHTS, WEIGHTS_OF_KERAS_3, LegacyH5
 
+ROOT = Path(__file__).resolve().parents[3]
 tf_keras: Any = pytest.importorskip("tf_keras")
 
 
@@ -341,6 +343,41 @@ def test_nothing_is_written_where_it_fails(tmp_path: Path, monkeypatch: pytest.M
     monkeypatch.setitem(sys.modules, "h5py", None)
     with pytest.raises(UnsupportedError, match="pip install h5py"):
         LegacyH5(path).write(tmp_path / "copy.h5", model_config=None)
+    assert sorted(os.listdir(tmp_path)) == ["m.h5"]
+
+
+_FULL = """
+import os, resource, signal, sys
+from rewriter.errors import OutputError
+from rewriter.formats.keras.legacy_h5 import LegacyH5
+import h5py
+legacy = LegacyH5(sys.argv[1])
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+for limit in (100, 5000, 150_000, 290_000):
+    resource.setrlimit(resource.RLIMIT_FSIZE, (limit, resource.RLIM_INFINITY))
+    try:
+        legacy.write(sys.argv[2], model_config=None)
+        sys.exit("written")
+    except OutputError as error:
+        assert error.about == sys.argv[2]
+        assert "cannot be written" in str(error), error
+"""
+
+
+def test_no_room_is_an_error_and_nothing_else(tmp_path: Path) -> None:
+    """HDF5 itself ends the process where it cannot write what it still holds."""
+    path = keras_1(tmp_path / "m.h5", np.array)
+    with h5py.File(path, "r+") as file:
+        for number in range(30):
+            file[f"model_weights/dense_1/{number}"] = np.ones(2500, "f4")
+    done = subprocess.run(
+        [sys.executable, "-c", _FULL, str(path), str(tmp_path / "copy.h5")],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=ROOT,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
     assert sorted(os.listdir(tmp_path)) == ["m.h5"]
 
 

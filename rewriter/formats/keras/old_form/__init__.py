@@ -5,7 +5,8 @@ operations are added as layers of Keras 2, or as functions of TensorFlow (``TFOp
 """
 
 from .groups import moves
-from .weight_order import WeightOrder, weight_order
+from .layers_only import in_layers
+from .weight_names import WeightOrder, weight_order
 from .writer import written
 
-__all__ = ["WeightOrder", "moves", "weight_order", "written"]
+__all__ = ["WeightOrder", "in_layers", "moves", "weight_order", "written"]

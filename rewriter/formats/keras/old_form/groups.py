@@ -1,8 +1,8 @@
-"""The groups of a weights file of Keras 2.13 to 2.15 before and after a change.
+"""The groups of a weights file of Keras 2.14 and 2.15 before and after a change.
 
 They are numbered by class in the order of ``model.layers``, as in Keras 3; functions of TensorFlow are layers among
-them. Source: ``_save_container_state`` of ``tf_keras/src/saving/saving_lib.py`` 2.21. In Keras 2.12 the container has
-another name, and another numbering.
+them. Source: ``_save_container_state`` of ``tf_keras/src/saving/saving_lib.py`` 2.21. In Keras 2.12 and 2.13 the
+container has another name, and another numbering.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ def moves(index: Hdf5Index, before: Json, after: Json, version: str) -> list[Mov
     """
     if "layers" not in index:
         raise UnsupportedError(
-            "the weights are not numbered as by Keras 2.13 and newer: load the model with Keras 2 and save it as .h5"
+            "the weights are numbered as by Keras 2.12 and 2.13: convert it to Keras 3 first (rewriter convert)"
         )
     found = list(_moves(index, before, after, "", version))
     _check_optimizer(index, before, after, version)
@@ -71,7 +71,13 @@ def _config(entry: Json) -> Json:
 def _groups(entry: Json) -> dict[str, str]:
     """The group of each layer of a model by the layer's name."""
     classes = {layer_name(layer): str(layer.get("class_name")) for layer in layers_of(entry["config"])}
-    names = [name for name in model_order(entry["config"]) if not _is_input(entry, classes[name])]
+    order = model_order(entry["config"])
+    if order != [name for name in classes if name in set(order)]:
+        raise UnsupportedError(
+            f"the layers of {shown(layer_name(entry))!r} are not in the order in which Keras has them: "
+            "convert it to Keras 3 first (rewriter convert)"
+        )
+    names = [name for name in order if not _is_input(entry, classes[name])]
     return dict(zip(names, _numbered(classes[name] for name in names), strict=True))
 
 
@@ -91,11 +97,23 @@ def _numbered(class_names: Iterable[str]) -> list[str]:
 
 def _check(index: Hdf5Index, entry: Json, place: str, version: str) -> None:
     """Raises BadFileError where a group has not as many variables as its layer."""
-    trained, others = named_places(entry, version)
-    own = [path for path, _ in trained + others if not path]
-    stored = index.datasets(f"{place}/vars") if f"{place}/vars" in index else {}
-    if own and len(own) != len(stored):
+    places = [place for some in named_places(entry, version) for place in some]
+    direct = sum(not path for path, _ in places)
+    stored = len(index.datasets(f"{place}/vars")) if f"{place}/vars" in index else 0
+    below = _count(index, place) if place in index else 0
+    # A recurrent layer's own variables are those of its cell.
+    if below < len(places) or stored not in (0, direct) or (not places and stored):
         raise BadFileError(f"the weights of {shown(layer_name(entry))!r} are not where Keras puts them")
+
+
+def _count(index: Hdf5Index, path: str) -> int:
+    """The number of variables in a group, at every depth."""
+    waiting, count = [path], 0
+    while waiting:
+        here = waiting.pop()
+        count += len(index.datasets(here))
+        waiting += [f"{here}/{name}" for name in index.groups(here)]
+    return count
 
 
 def _check_optimizer(index: Hdf5Index, before: Json, after: Json, version: str) -> None:

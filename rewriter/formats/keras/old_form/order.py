@@ -10,8 +10,9 @@ from __future__ import annotations
 from typing import Any
 
 from ....ir.graph import Graph, Node, Operation, TensorRef, node_name
+from ..config import read_model
 from ..layer_order import operations_in_order
-from ..upgrade.model import layer_name
+from ..upgrade.model import has_new_calls, layer_name
 from ..upgrade.tensors import Old, first_calls, read_call, read_ends
 
 Json = dict[str, Any]
@@ -26,6 +27,9 @@ def model_order(config: Any) -> list[str]:
     """The names of the layers of a model, in the order of Keras 2; of those that lead to an output."""
     if isinstance(config, list) or "input_layers" not in config:
         return [layer_name(entry) for entry in layers_of(config)]
+    if has_new_calls(config):  # an HDF5 file of Keras 3
+        graph = read_model({"class_name": "Functional", "config": config})
+        return [operation.name for operation in operations_in_order(graph)]
     return [operation.name for operation in operations_in_order(_graph(config))]
 
 

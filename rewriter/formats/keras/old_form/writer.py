@@ -1,4 +1,4 @@
-"""The configuration of a changed model in its old form: the old entries, with the calls patched that take other tensors.
+"""The configuration of a changed model in its old form: the old entries, with calls patched that take other tensors.
 
 The graph is that of the translated configuration. ``Origin`` says which of its tensors is which of the file; a change
 that falls inside the translation of one old layer has no old form and is refused.
@@ -38,9 +38,9 @@ def written(original: Json, origins: Mapping[Path, Origin], saved: Graph, graph:
     Raises:
         UnsupportedError: the old form cannot express a change.
     """
-    values: dict[Path, Mapping[str, list[Value]]] = {}
-    for path, inference in infer(graph).walk():
-        values.setdefault(path, inference.values)
+    values: dict[int, Mapping[str, list[Value]]] = {}
+    for _, inference in infer(graph).walk():
+        values.setdefault(id(inference.graph), inference.values)
     writer = _Writer(origins, values, form_of(original, version))
     return writer.model(original, (), saved, graph)
 
@@ -66,8 +66,10 @@ def _inside(operation: Operation) -> Iterator[Graph]:
 
 
 class _Writer:
+    """``values`` are those of the nodes of each graph, by the graph's identity."""
+
     def __init__(
-        self, origins: Mapping[Path, Origin], values: Mapping[Path, Mapping[str, list[Value]]], form: Form
+        self, origins: Mapping[Path, Origin], values: Mapping[int, Mapping[str, list[Value]]], form: Form
     ) -> None:
         self.origins, self.values, self.form = origins, values, form
 
@@ -84,7 +86,7 @@ class _Writer:
             layer_name(layer): self._held(layer, path, origin, saved, graph) for layer in layers_of(config)
         }
         if graph.kind != "Sequential":
-            return {**entry, "config": _Functional(self, entry, entries, path, origin, saved, graph).config()}
+            return {**entry, "config": _Functional(self, entry, entries, origin, saved, graph).config()}
         layers = list(entries.values())
         return {**entry, "config": layers if isinstance(config, list) else {**config, "layers": layers}}
 
@@ -108,14 +110,7 @@ class _Writer:
             raise UnsupportedError(
                 f"a model inside {shown(operation.name)!r} changes, which holds it in another form"
             )
-        self._alias(path, held)
         return {**entry, "config": {**entry["config"], "layer": self._inner(inner, path, before, held)}}
-
-    def _alias(self, path: Path, held: Operation) -> None:
-        """The values of a model in a wrapper are those of a path with its name; its origin that of the wrapper's."""
-        inner = (*path, held.name)
-        if inner in self.values and path not in self.values:
-            self.values = {**self.values, path: self.values[inner]}
 
 
 class _Functional:
@@ -126,12 +121,11 @@ class _Functional:
         writer: _Writer,
         entry: Json,
         entries: dict[str, Json],
-        path: Path,
         origin: Origin,
         saved: Graph,
         graph: Graph,
     ) -> None:
-        self.form, self.values = writer.form, writer.values.get(path, {})
+        self.form, self.values = writer.form, writer.values.get(id(graph), {})
         self.old: Json = entry["config"]
         self.entries, self.origin, self.saved, self.graph = entries, origin, saved, graph
         self.calls = Calls(first_calls(self.old))
@@ -213,7 +207,7 @@ class _Functional:
         if not found:
             raise UnsupportedError(
                 f"{shown(ref.node)!r} is only a part of {shown(self._of(node)[0])!r} in the form of Keras 2: "
-                "name a .keras file to write"
+                "convert it to Keras 3 first (rewriter convert)"
             )
         own = self._of(node)
         return self._renumbered(next((old for old in found if (old.layer, old.call) == own), found[0]))
@@ -288,7 +282,7 @@ class _Functional:
         if len(after) != asked.count(before) or several or (turned and not commutes):
             raise UnsupportedError(
                 f"it is not certain which argument of {shown(name)!r} in the form of Keras 2 changes: "
-                "name a .keras file to write"
+                "convert it to Keras 3 first (rewriter convert)"
             )
 
     def _check_literals(self) -> None:
@@ -296,7 +290,7 @@ class _Functional:
             new = self.graph.nodes.get(name)
             if new is not None and name not in self.inserted and _literals(node) != _literals(new):
                 raise UnsupportedError(
-                    f"a number that {shown(name)!r} takes changes its shape: name a .keras file to write"
+                    f"a constant of {shown(name)!r} changes its shape: convert it to Keras 3 first (rewriter convert)"
                 )
 
     def _below_changes(self) -> set[str]:

@@ -28,7 +28,7 @@ _MAX_NESTING = 50
 def _merge(config: Config, context: Context) -> list[Entry]:
     mode = config.get("mode")
     new: Config = {"name": config["name"]}
-    if mode in _CLASSES:
+    if isinstance(mode, str) and mode in _CLASSES:
         class_name = _CLASSES[mode]
     elif mode == "concat":
         class_name, new["axis"] = "Concatenate", config.get("concat_axis", -1)

@@ -5,19 +5,20 @@ Source: ``functional.py`` and ``sequential.py`` of Keras 1.2, 2.2 and tf_keras 2
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 from collections.abc import Iterator
 from typing import Any
 
 from ....errors import BadFileError, UnsupportedError, shown
-from . import compiled, functions, keras_1, layers
+from . import compiled, functions, keras_1, layers, masks
 from . import wrappers as _wrappers  # noqa: F401 - registers translators
 from .constructs import Construct
 from .context import Context, Entry, Untranslatable
 from .merges import without_merges
 from .names import Names
 from .result import Account, Origin, Upgraded
-from .tensors import Call, New, Old, first_calls, read_call, read_ends, written
+from .tensors import Call, New, Old, first_calls, leaves, read_call, read_ends, written
 
 MODELS = ("Functional", "Sequential", "Model")
 _MAX_NESTING = 100
@@ -42,12 +43,13 @@ CONSTRUCTS = (
 )
 
 
-def upgraded(entry: dict[str, Any], version: str = "") -> Upgraded:
+def upgraded(entry: dict[str, Any], version: str = "", training: Any = None) -> Upgraded:
     """The configuration of Keras 3 for an old model, or the entry of an old layer.
 
     Args:
         entry: ``{"class_name": "Model", "config": {...}}``, untrusted.
         version: the Keras that wrote it (``2.2.4-tf``), where the file says so.
+        training: the ``training_config`` of an HDF5 file, parsed; an archive has it in the entry.
 
     Raises:
         BadFileError: the configuration contradicts itself.
@@ -62,7 +64,9 @@ def upgraded(entry: dict[str, Any], version: str = "") -> Upgraded:
         result = _Translator(1 if _is_keras_1(entry, version) else 2).entry(entry, account, 0)
     except RecursionError:
         raise BadFileError("the configuration is nested too deep to read") from None
-    result.update(compiled.translated(entry, account))
+    state = compiled.translated(training or entry.get("compile_config"), account)
+    if state is not None:
+        result = {**result, "compile_config": state}
     return Upgraded(result, account.remarks, account.refusals, account.origins)
 
 
@@ -128,10 +132,18 @@ class _Translator:
         names = Names(layer_name(entry) for entry in old)
         new: list[Entry] = []
         origin = account.origins[account.path] = Origin({}, {})
+        other_masks: list[str] = []
+        if masks.has_sources(config):
+            found = _mask_flow({"class_name": "Sequential", "config": config})
+            other_masks = [*found.refused, *(name for name, _ in found.given)]
         for entry in old:
             inner = names.new[layer_name(entry)]
             origin.now[layer_name(entry), 0] = (inner, 0, 0)
             origin.of[inner] = (layer_name(entry), None)
+            if layer_name(entry) in other_masks:
+                account.at(inner).refuse("its mask", _OTHER_MASK)
+                new.append(opaque(entry, inner, _OTHER_MASK))
+                continue
             if entry.get("class_name") == "InputLayer":
                 new.append(input_layer(entry, inner))
                 continue
@@ -154,9 +166,6 @@ class _Translator:
 
     def functional(self, config: dict[str, Any], name: str, account: Account, depth: int) -> Entry:
         return _Functional(self, config, name, account, depth).entry()
-
-
-_SAME = New("", 0, 0)  # a call that is where it was
 
 
 class _Functional:
@@ -185,6 +194,9 @@ class _Functional:
         self.moved: dict[tuple[str, int], Any] = {}
         # The old call that a new operation computes, where it computes one only.
         self.called: dict[str, tuple[str, int | None]] = {}
+        self.masks = (
+            _mask_flow({"class_name": "Functional", "config": config}) if masks.has_sources(config) else None
+        )
 
     def entry(self) -> Entry:
         of: dict[str, tuple[str, int | None]] = {}
@@ -201,8 +213,7 @@ class _Functional:
             key: _single(self._end(read_ends(self.config.get(key), self.first, key)))
             for key in ("input_layers", "output_layers")
         }
-        now = {call: self._resolve(Old(*call, 0)) for call in self._calls()}
-        self.account.origins[self.account.path] = Origin({call: (*ref,) for call, ref in now.items()}, of)
+        self.account.origins[self.account.path] = Origin(dict(self._now()), of)
         trainable = self.config.get("trainable", True) is not False
         return {
             "module": "keras.src.models.functional",
@@ -212,12 +223,15 @@ class _Functional:
             "name": self.name,
         }
 
-    def _calls(self) -> Iterator[tuple[str, int]]:
-        """Every call of the old model whose result is a tensor of the new one."""
+    def _now(self) -> Iterator[tuple[tuple[str, int], New]]:
+        """The first output of every old call that is a tensor of the new model."""
         for entry in self.old:
             count = len(entry.get("inbound_nodes", [])) or entry.get("class_name") == "InputLayer"
-            calls = ((layer_name(entry), number) for number in range(count))
-            yield from (call for call in calls if isinstance(self.moved.get(call, _SAME), (Old, New)))
+            for number in range(count):
+                call = (layer_name(entry), number)
+                if isinstance(self.moved.get(call, Old(*call, 0)), (Old, New)):
+                    with contextlib.suppress(UnsupportedError):
+                        yield call, self._resolve(Old(*call, 0))
 
     def _layer(self, entry: Entry) -> None:
         old_name = layer_name(entry)
@@ -235,18 +249,32 @@ class _Functional:
                 self._function(entry, old_name, name, number, call, account)
             return
         calls = [read_call(node, old_name, self.first) for node in inbound]
-        chain = self.translator.layer(entry, name, self.names, account, self.depth + 1)
+        if self.masks is not None and old_name in self.masks.refused:
+            account.refuse("its mask", _OTHER_MASK)
+            chain = [opaque(entry, name, _OTHER_MASK)]
+        else:
+            chain = self.translator.layer(entry, name, self.names, account, self.depth + 1)
+        calls = [self._masked(call, old_name, number, account) for number, call in enumerate(calls)]
         chain[0]["inbound_nodes"] = [arguments(entry, call) for call in calls]
         for before, after in itertools.pairwise(chain):
             after["inbound_nodes"] = [((New(before["name"], number, 0),), {}) for number in range(len(calls))]
         self.new += chain
 
+    def _masked(self, call: Call, old_name: str, number: int, account: Account) -> Call:
+        """The call, with the mask that Keras 3 would not give it by itself."""
+        mask = self.masks.given.get((old_name, number)) if self.masks is not None else None
+        if mask is None:
+            return call
+        account.remark("the mask that reaches it", "computed by operations and given as an argument")
+        emitter = functions.Emitter(self.names, self.new, f"{self.names.new[old_name]}_mask", 1)
+        return Call(call.first, {**call.kwargs, "mask": masks.emitted(mask, emitter)})
+
     def _function(
         self, entry: Entry, old_name: str, name: str, number: int, call: Call, account: Account
     ) -> None:
+        start = len(self.new)
         emitter = functions.Emitter(self.names, self.new, name, number)
         known = Call(_mapped(self._known, call.first), _mapped(self._known, call.kwargs))
-        start = len(self.new)
         try:
             self.moved[old_name, number] = functions.translated(entry, known, emitter)
         except Untranslatable as refused:
@@ -326,11 +354,46 @@ _RECURRENT = frozenset({
 def arguments(entry: Entry, call: Call) -> tuple[tuple[Any, ...], dict[str, Any]]:
     """The arguments of a call of a layer, with what Keras 2 leaves out of account left out."""
     first, kwargs = call.first, {key: value for key, value in call.kwargs.items() if value is not None}
-    if entry.get("class_name") in _RECURRENT and isinstance(first, list):
+    if entry.get("class_name") in _RECURRENT and isinstance(first, list) and first:
         first, *states = first
         kwargs = {**kwargs, "initial_state": states}
     kwargs.pop("constants", None) if kwargs.get("constants") in ([], None) else None
     return (first,), kwargs
+
+
+_OTHER_MASK = "in Keras 3 another mask would reach it than in Keras 2"
+
+
+def _mask_flow(entry: Entry) -> masks.Flow:
+    rows, inputs, _ = _read_model(entry)
+    return masks.flow(rows, dict.fromkeys(inputs, masks.Pair(None, None)), _read_model)
+
+
+def _read_model(entry: Entry) -> tuple[list[masks.Layered], list[Old], Any]:
+    """The layers of a model with their calls, its inputs and its outputs; a sequential one as a chain."""
+    config: Any = entry["config"]
+    held = config.get("layers") if isinstance(config, dict) else config
+    if not isinstance(held, list):
+        raise BadFileError(f"the layers of {shown(entry.get('class_name'))!r} are not a list")
+    listed = [_mapping(layer) for layer in held]
+    if isinstance(config, dict) and "input_layers" in config:
+        first = first_calls(config)
+        rows = []
+        for layer in listed:
+            name, inbound = layer_name(layer), layer.get("inbound_nodes")
+            inbound = inbound if isinstance(inbound, list) else []
+            is_function = functions.is_function(layer)
+            calls = [read_call(node, name, first, as_it_is=is_function) for node in inbound]
+            rows.append(masks.Layered(name, layer, calls))
+        inputs = read_ends(config.get("input_layers"), first, "input_layers")
+        return rows, list(leaves(inputs)), read_ends(config.get("output_layers"), first, "output_layers")
+    start = previous = Old("", 0, 0)
+    rows = []
+    for layer in listed:
+        if layer.get("class_name") != "InputLayer":
+            rows.append(masks.Layered(layer_name(layer), layer, [Call(previous, {})]))
+            previous = Old(layer_name(layer), 0, 0)
+    return rows, [start], previous
 
 
 # -- inputs -----------------------------
@@ -395,7 +458,8 @@ def is_model(entry: Entry) -> bool:
 def has_new_calls(config: dict[str, Any]) -> bool:
     """Whether a functional model writes its calls as Keras 3 does."""
     entries = (entry for entry in config["layers"] if isinstance(entry, dict))
-    calls = (call for entry in entries for call in entry.get("inbound_nodes") or ())
+    nodes = (entry.get("inbound_nodes") for entry in entries)
+    calls = (call for listed in nodes if isinstance(listed, list) for call in listed)
     return any(isinstance(call, dict) and "args" in call for call in calls)
 
 

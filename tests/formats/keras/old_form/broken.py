@@ -9,7 +9,7 @@ from __future__ import annotations
 import copy
 import json
 import zipfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ import tensorflow as tf
 import tf_keras
 
 import rewriter
+from tests.formats.keras.old_form.models import Case
 from tests.formats.keras.upgrade.oracle import inputs_for, outputs, randomized
 
 Json = dict[str, Any]
@@ -48,7 +49,8 @@ class LargerFunction(tf_keras.src.layers.core.tf_op_layer.TFOpLambda):
 def larger(x: Any, y: Any) -> Any:
     if isinstance(y, float):
         return x * y
-    return max((x, y), key=lambda t: (len(t.shape), np.prod([n or 1 for n in t.shape])))
+    a, b = sorted((x, y), key=lambda t: (len(t.shape), np.prod([n or 1 for n in t.shape])))
+    return b + 0 * tf.reduce_mean(a)  # both have a gradient
 
 
 STAND_INS = {"Multiply": "Larger", "TFOpLambda": "LargerFunction"}
@@ -93,12 +95,27 @@ def redirect(value: Any, name: str, source: list[Any]) -> None:
             redirect(item, name, source)
 
 
-def rebuilt(model: Any, drop: Sequence[str]) -> Any:
+def rebuilt(model: Any, drop: Sequence[str], swap: Mapping[str, str] | None = None) -> Any:
     """The model without these layers, with a multiply that cannot fail, and the same weights."""
-    config = stood_in(without(json.loads(model.to_json())["config"], drop))
+    config = without(json.loads(model.to_json())["config"], drop)
+    for entry in config["layers"]:
+        swapped(entry, swap or {})
+    config = stood_in(config)
     new = type(model).from_config(config, custom_objects=LARGER)
     copy_weights(model, new)
     return new
+
+
+def swapped(entry: Json, swap: Mapping[str, str]) -> None:
+    """Make a layer, or a function, of another class."""
+    config = entry["config"]
+    if entry["class_name"] in swap:
+        entry["class_name"] = swap[entry["class_name"]]
+        entry["config"] = {key: config[key] for key in ("name", "trainable", "dtype")}
+    if config.get("function") in swap:
+        config["function"] = swap[config["function"]]
+        kwargs = entry["inbound_nodes"][0][3]
+        kwargs["y"] = kwargs.pop("b")
 
 
 def stood_in(value: Any) -> Any:
@@ -122,7 +139,8 @@ def copy_weights(source: Any, target: Any) -> None:
     if isinstance(target, tf_keras.Model):
         by_name = {layer.name: layer for layer in source.layers}
         for layer in target.layers:
-            copy_weights(by_name[layer.name], layer)
+            if layer.weights:
+                copy_weights(by_name[layer.name], layer)
     elif isinstance(target, tf_keras.layers.TimeDistributed):
         copy_weights(source.layer, target.layer)
     else:
@@ -131,6 +149,9 @@ def copy_weights(source: Any, target: Any) -> None:
 
 def write(model: Any, path: Path) -> None:
     """What Keras 2 writes of a rebuilt model, with the multiply that the file is to have."""
+    if path.suffix == ".json":
+        path.write_text(json.dumps(named(json.loads(model.to_json()))))
+        return
     model.save(path)
     if path.suffix == ".h5":
         with h5py.File(path, "r+") as file:
@@ -159,10 +180,10 @@ def named(value: Any) -> Any:
     return value
 
 
-def broken(model: Any, drop: Sequence[str], path: Path) -> Path:
-    """A file with a valid model's weights and the model without these layers."""
+def broken(model: Any, case: Case, path: Path) -> Path:
+    """A file with a valid model's weights, and the model broken as the case says."""
     randomized(model)
-    write(rebuilt(model, drop), path)
+    write(rebuilt(model, case.drop, case.swap), path)
     return path
 
 
@@ -173,8 +194,12 @@ def repaired(path: Path, suffix: str = "", **options: Any) -> Path:
     return target
 
 
-def load(path: Path) -> Any:
-    """What tf_keras makes of a file."""
+def load(path: Path, valid: Any) -> Any:
+    """What tf_keras makes of a file; a configuration alone gets the weights of the valid model."""
+    if path.suffix == ".json":
+        model = tf_keras.models.model_from_json(path.read_text())
+        copy_weights(valid, model)
+        return model
     return tf_keras.models.load_model(path, compile=False)
 
 
@@ -187,7 +212,3 @@ def same(model: Any, valid: Any, batch: int = 3) -> bool:
         mine.shape == wanted.shape and np.abs(mine - wanted).max() <= 1e-4 * max(np.abs(wanted).max(), 1e-6)
         for mine, wanted in pairs
     )
-
-
-Build = Callable[[], Any]
-__all__ = ["broken", "load", "repaired", "same", "tf"]

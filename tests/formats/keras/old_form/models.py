@@ -1,10 +1,11 @@
-"""Valid models of Keras 2, each with the layers that are taken out to break it."""
+"""Valid models of Keras 2, each with the layers that are taken out, and the classes that are others, to break it."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
+import tensorflow as tf
 import tf_keras
 
 L = tf_keras.layers
@@ -13,6 +14,8 @@ L = tf_keras.layers
 class Case(NamedTuple):
     build: Callable[[], Any]
     drop: tuple[str, ...]
+    at: Mapping[str, str] | None = None
+    swap: Mapping[str, str] | None = None
 
 
 def _gate(x: Any, name: str, expand: str = "") -> Any:
@@ -50,12 +53,12 @@ def two_gates() -> Any:
 def order_changes() -> Any:
     """Taking the Reshape out moves one of two Dense layers of equal shape in front of the other."""
     image = L.Input((6, 7, 11), name="image")
-    vector = L.Input((9,), name="vector")
+    vector = L.Input((6,), name="vector")
     rows = L.GlobalAveragePooling2D(name="rows")(L.Permute((3, 2, 1), name="turn")(image))
     g = L.Dense(6, name="gate_dense")(rows)
     y = L.Multiply(name="scale")([image, L.Reshape((6, 1, 1), name="expand")(g)])
     z = L.GlobalAveragePooling2D(name="pool")(y)
-    other = L.Dense(11, name="other_dense")(vector)
+    other = L.Dense(6, name="other_dense")(vector)
     other = L.Dense(6, name="other_narrow")(L.Activation("tanh", name="other_tanh")(other))
     last = L.Concatenate(name="join")([z, L.Activation("tanh", name="last_tanh")(other)])
     return tf_keras.Model([image, vector], [last, L.Dense(6, name="tail")(other)])
@@ -65,7 +68,7 @@ def nested() -> Any:
     """The gate in a model inside, whose Dense layers change places."""
     inner = order_changes()
     inner = tf_keras.Model(inner.inputs, inner.outputs[0], name="inner")
-    image, vector = L.Input((6, 7, 11), name="x"), L.Input((9,), name="v")
+    image, vector = L.Input((6, 7, 11), name="x"), L.Input((6,), name="v")
     y = inner([L.Conv2D(11, 1, name="conv")(image), vector])
     return tf_keras.Model([image, vector], L.Dense(3, name="head")(y))
 
@@ -108,22 +111,21 @@ def spatial() -> Any:
 
 
 def sequence() -> Any:
-    """A gate over the channels of a sequence of any length."""
+    """Weights of the steps of a sequence of any length."""
     x = L.Input((None, 11), name="x")
     h = L.Conv1D(13, 3, padding="same", name="conv")(x)
-    g = L.Conv1D(1, 3, padding="same", activation="sigmoid", name="gate")(h)
-    g = L.Lambda(lambda t: t)(g) if False else g
-    y = L.Multiply(name="scale")([h, g])
+    g = L.Reshape((-1,), name="flat")(L.Dense(1, activation="sigmoid", name="gate")(h))
+    y = L.Multiply(name="scale")([h, L.Reshape((-1, 1), name="expand")(g)])
     return tf_keras.Model(x, L.LSTM(3, name="lstm")(y))
 
 
 def turned() -> Any:
-    """A mask whose space was turned back by a Permute."""
+    """A mask whose channels are in front, without the Permute that turns it back."""
     image = L.Input((6, 7, 5), name="image")
     x = L.Conv2D(11, 3, padding="same", name="conv")(image)
-    m = L.Permute((2, 1, 3), name="turn")(x)
-    m = L.Conv2D(11, 3, padding="same", activation="sigmoid", name="mask")(m)
-    y = L.Multiply(name="scale")([x, L.Permute((2, 1, 3), name="back")(m)])
+    m = L.Permute((3, 1, 2), name="turn")(x)
+    m = L.Dense(7, activation="sigmoid", name="mask")(m)
+    y = L.Multiply(name="scale")([x, L.Permute((2, 3, 1), name="back")(m)])
     return tf_keras.Model(image, y)
 
 
@@ -153,6 +155,50 @@ def function_beside() -> Any:
     return tf_keras.Model(image, [L.Dense(11, name="head")(y), z])
 
 
+def mixed() -> Any:
+    """A gate in float16, in a model that ends in float32."""
+    before = tf_keras.mixed_precision.global_policy()
+    tf_keras.mixed_precision.set_global_policy("mixed_float16")
+    try:
+        image = L.Input((6, 7, 5), name="image")
+        x = L.Conv2D(11, 3, padding="same", name="conv")(image)
+        y = L.Multiply(name="scale")([x, _gate(x, "gate")])
+        return tf_keras.Model(image, L.Dense(4, name="head", dtype="float32")(y))
+    finally:
+        tf_keras.mixed_precision.set_global_policy(before)
+
+
+def operator() -> Any:
+    """The gate multiplied by ``*``, among functions of which some are several operations in Keras 3."""
+    image = L.Input((6, 7, 5), name="image")
+    x = tf.nn.relu(L.Conv2D(11, 3, padding="same", name="conv")(image))
+    g = tf.clip_by_value(_gate(x, "gate", "expand"), 0.2, 0.8)
+    y = tf.clip_by_value(x * g, -1.0, 1.0)
+    return tf_keras.Model(image, [L.Dense(4, name="head")(y), L.Dense(4, name="side")(x)])
+
+
+def operator_direct() -> Any:
+    """The gate multiplied by ``*`` right after the Reshape."""
+    image = L.Input((6, 7, 5), name="image")
+    x = L.Conv2D(11, 3, padding="same", name="conv")(image)
+    y = _gate(x, "gate", "expand") * tf.identity(x)
+    return tf_keras.Model(image, L.Dense(4, name="head")(tf.identity(y) + 1.0))
+
+
+def product() -> Any:
+    """Rows of weights times values."""
+    a, v = L.Input((5, 6), name="a"), L.Input((6, 7), name="v")
+    y = L.Dot(axes=(2, 1), name="mix")([L.Dense(6, name="weights")(a), L.Dense(7, name="values")(v)])
+    return tf_keras.Model([a, v], [y, L.Dense(3, name="head")(y)])
+
+
+def product_of_images() -> Any:
+    """A product of matrices for each channel, which no layer computes."""
+    a, v = L.Input((4, 5, 6), name="a"), L.Input((4, 6, 7), name="v")
+    y = tf.linalg.matmul(L.Dense(6, name="weights")(a), L.Dense(7, name="values")(v))
+    return tf_keras.Model([a, v], [y, L.Dense(3, name="head")(y)])
+
+
 CASES = {
     "se": Case(se, ("gate_expand",)),
     "two_gates": Case(two_gates, ("a_expand", "b_expand")),
@@ -165,8 +211,18 @@ CASES = {
     "two_outputs": Case(two_outputs, ("expand",)),
     "spatial": Case(spatial, ("lift",)),
     "sequence": Case(sequence, ("expand",)),
-    "turned": Case(turned, ("back",)),
+    "turned": Case(turned, ("back",), {"scale": "b h w c, b c h w -> b h w c"}),
     "distributed": Case(distributed, ("expand",)),
     "sequential": Case(sequential, ("expand",)),
     "function_beside": Case(function_beside, ("gate_expand",)),
+    "mixed": Case(mixed, ("gate_expand",)),
+    "operator": Case(operator, ("expand",)),
+    "operator_direct": Case(operator_direct, ("expand",)),
+    "product": Case(product, (), {"mix": "b i j, b j k -> b i k"}, {"Dot": "Multiply"}),
+    "product_of_images": Case(
+        product_of_images,
+        (),
+        {"tf.linalg.matmul": "b c i j, b c j k -> b c i k"},
+        {"linalg.matmul": "math.multiply"},
+    ),
 }

@@ -53,12 +53,29 @@ def is_function(entry: Entry) -> bool:
 def title(entry: Entry) -> str:
     """The function as it is named in reports."""
     config = entry.get("config")
-    name = config.get("function") if isinstance(config, dict) else None
-    return f"tf.{name}" if isinstance(name, str) else str(entry.get("class_name"))
+    if not isinstance(config, dict):
+        return str(entry.get("class_name"))
+    node = config.get("node_def")
+    if isinstance(node, dict):
+        return f"TensorFlowOpLayer of {shown(node.get('op'))}"
+    name = config.get("function")
+    return f"tf.{shown(name)}" if isinstance(name, str) else str(entry.get("class_name"))
 
 
 def translated(entry: Entry, call: Call, emitter: Emitter) -> Any:
     """The tensor (or the shape) that a call gives. Raises Untranslatable."""
+    try:
+        return emitter.finish(_applied(entry, call, emitter))
+    except (AttributeError, IndexError, KeyError, TypeError, ValueError):
+        # The arguments come from a file: one can be missing, or of a kind that the function does not take.
+        raise Untranslatable(title(entry), "its arguments are not those of the function") from None
+
+
+def _applied(entry: Entry, call: Call, emitter: Emitter) -> Any:
+    if entry.get("class_name") == "TensorFlowOpLayer":
+        from . import node_defs
+
+        return node_defs.translated(entry, call, emitter)
     config = entry.get("config")
     name = config.get("function") if isinstance(config, dict) else None
     if entry.get("class_name") not in ("TFOpLambda", "SlicingOpLambda") or not isinstance(name, str):
@@ -72,4 +89,4 @@ def translated(entry: Entry, call: Call, emitter: Emitter) -> Any:
             given[key] = value
         elif key not in _IGNORED and value is not None and value is not False:
             raise Untranslatable(title(entry), f"its argument {shown(key)} is not translated")
-    return emitter.finish(row.function(emitter, **given))
+    return row.function(emitter, **given)

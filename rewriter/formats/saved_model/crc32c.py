@@ -13,6 +13,7 @@ import numpy as np
 
 _POLYNOMIAL = 0x82F63B78  # its bits in reverse order
 _ALL = 0xFFFFFFFF
+_MASK = 0xA282EAD8
 _SHORT = 4096  # bytes below which one piece is as fast
 _PIECE = 2048
 
@@ -46,9 +47,10 @@ def crc32c(data: bytes | memoryview) -> int:
     return _walked(data[whole:], result) ^ _ALL
 
 
-def masked(crc: int) -> int:
-    """The form in which a CRC is stored with the data that it is of."""
-    return ((crc >> 15 | crc << 17) + 0xA282EAD8) & _ALL
+def masked(data: bytes | memoryview) -> int:
+    """The checksum as it is stored: a checksum of data with checksums in it would tell little otherwise."""
+    crc = crc32c(data)
+    return ((crc >> 15 | crc << 17) + _MASK) & _ALL
 
 
 def _walked(data: bytes | memoryview, crc: int) -> int:

@@ -20,6 +20,8 @@ Json = dict[str, Any]
 _Place = tuple[str, int]
 # A weight by its layer in the model and its name there.
 _Weight = tuple[str, str]
+# What every optimizer keeps besides its slots: the number of the step, and the learning rate.
+_SCALARS = 2
 
 
 class WeightOrder(NamedTuple):
@@ -56,22 +58,25 @@ def weight_order(
     if old != filled or sorted(new) != sorted(filled):
         raise UnsupportedError(
             "the weights are not in the order in which Keras gives them to the layers of the model: "
-            "name a .keras file to write"
+            "convert it to Keras 3 first (rewriter convert)"
         )
     entries = [{layer_name(entry): entry for entry in layers_of(side["config"])} for side in (before, after)]
-    weights: dict[str, list[str]] = {}
-    trained: list[list[_Weight]] = [[], []]
+    places = {name: [named_places(side[name], version) for side in entries] for name in filled}
     for name in filled:
         _check_inside(entries[0][name])
-    for side, names in enumerate((old, new)):
-        for name in names:
-            places = [named_places(entries[k][name], version) for k in (0, 1)]
-            order = _order(name, stored[name], *places)
-            if side and order != list(stored[name]):
-                weights[name] = order
-            mine = order if side else list(stored[name])
-            trained[side] += [(name, weight) for weight in mine[: len(places[side][0])]]
+    ordered = {name: _order(name, stored[name], *places[name]) for name in filled}
+    weights = {name: order for name, order in ordered.items() if order != list(stored[name])}
+    if old == new and not weights:
+        return WeightOrder(None, {}, None)
     layers = [*new, *(name for name in stored if not stored[name])] if new != old else None
+    trained = [
+        [(name, weight) for name in old for weight in stored[name][: len(places[name][0][0])]],
+        [(name, weight) for name in new for weight in ordered[name][: len(places[name][1][0])]],
+    ]
+    if len(optimizer) > _SCALARS:
+        unknown = next((n for n in filled if sum(map(len, places[n][0])) != len(stored[n])), None)
+        if unknown is not None:
+            raise _lost(f"which weights of {shown(unknown)!r} are trained is not known")
     return WeightOrder(layers, weights, _optimizer(optimizer, *trained) if trained[0] != trained[1] else None)
 
 
@@ -84,7 +89,7 @@ def _check_inside(entry: Json) -> None:
         if [name for name in listed if name in set(order)] != order:
             raise UnsupportedError(
                 f"the layers of {shown(layer_name(entry))!r} are not in the order in which Keras has them: "
-                "name a .keras file to write"
+                "convert it to Keras 3 first (rewriter convert)"
             )
         for layer in layers_of(config):
             _check_inside(layer)
@@ -102,7 +107,7 @@ def _order(
     old, new = before[0] + before[1], after[0] + after[1]
     if old == new:
         return list(names)
-    at = {place: name for place, name in zip(old, names, strict=False)}
+    at = dict(zip(old, names, strict=False))
     if len(old) != len(names) or len(at) != len(old) or sorted(old) != sorted(new):
         raise UnsupportedError(f"the weights of {shown(layer)!r} are not those of its layers")
     return [at[place] for place in new]
@@ -127,12 +132,12 @@ def _optimizer(names: Sequence[str], before: Sequence[_Weight], after: Sequence[
         if found:
             slots.setdefault(found[0][1], []).append((position, found[0][0]))
     if not slots:
-        if len(names) > 2:
+        if len(names) > _SCALARS:
             raise _lost("its names do not say to which weights it belongs")
         return None
     if any([weight for _, weight in members] != list(range(len(before))) for members in slots.values()):
         raise _lost("its names are not in the order of the weights")
-    if len(names) - len(slots) * len(before) > 2:
+    if len(names) - len(slots) * len(before) > _SCALARS:
         raise _lost("its names do not say to which weights it belongs")
     result = list(names)
     index = {weight: k for k, weight in enumerate(before)}
@@ -157,5 +162,6 @@ def _without(name: tuple[str, ...], path: tuple[str, ...]) -> tuple[str, ...] | 
 def _lost(reason: str) -> UnsupportedError:
     return UnsupportedError(
         "the inserted layers change the order of the model's weights, the optimizer's state cannot be kept: "
-        f"{reason}; save the model without it (include_optimizer=False), or name a .keras file to write"
+        f"{reason}; save the model without it (include_optimizer=False), or convert it to Keras 3 first "
+        "(rewriter convert)"
     )

@@ -1,0 +1,299 @@
+"""Where the masks of an old model go, and where Keras 3 would let them go another way.
+
+A mask starts at an ``Embedding(mask_zero=True)`` or a ``Masking``, goes on from layer to layer and is used by
+recurrent layers, ``GlobalAveragePooling1D`` and attention. Keras 2 and 3 differ: ``Rescaling``, ``Normalization`` and
+``Identity`` drop it in Keras 2 only; of several operands Keras 2 takes those masks that there are, and all of them
+have to hold, Keras 3 takes none where one is missing, and one has to hold; a recurrent layer with an initial state
+gets no mask by itself in Keras 3. Source: ``compute_mask`` of the layers and ``Layer.__call__`` of tf_keras 2.21 and of
+Keras 3.15.
+
+Where the mask of a user differs it is given to it as an argument, or the layer is refused.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from .constructs import Construct
+from .context import Entry
+from .layers import CLASSES
+from .tensors import Call, Old, leaves
+
+# A mask as an expression: ("embedding", tensor), ("masking", tensor, value), ("and", masks) …; None for none.
+Mask = Any
+
+CONSTRUCTS = (
+    Construct(
+        "a mask through Add … of masked and other tensors", "computed by ops, given as mask=", "mask_of_a_sum"
+    ),
+    Construct("a mask and an initial state", "computed by ops, given as mask=", "mask_and_state"),
+    Construct(
+        "a mask through Rescaling, Normalization, Identity", "refused where it would be used", "mask_dropped"
+    ),
+)
+
+_PASS = frozenset({
+    "Activation", "ActivityRegularization", "AlphaDropout", "BatchNormalization", "Dense", "Dropout", "ELU",
+    "GaussianDropout", "GaussianNoise", "GroupNormalization", "LayerNormalization", "LeakyReLU", "MultiHeadAttention",
+    "PReLU", "ReLU", "Softmax", "SpatialDropout1D", "SpatialDropout2D", "SpatialDropout3D", "UnitNormalization",
+})  # fmt: skip
+_PASS_SINCE_3 = frozenset({"Rescaling", "Normalization", "Identity"})
+_MERGES = frozenset({"Add", "Average", "Maximum", "Minimum", "Multiply", "Subtract"})
+_RECURRENT = frozenset(
+    {"RNN", "LSTM", "GRU", "SimpleRNN", "ConvLSTM1D", "ConvLSTM2D", "ConvLSTM3D", "Bidirectional"}
+)
+_USERS = _RECURRENT | {
+    "GlobalAveragePooling1D",
+    "Attention",
+    "AdditiveAttention",
+    "MultiHeadAttention",
+    "Softmax",
+}
+_TAKE_ONE = _RECURRENT | {"GlobalAveragePooling1D"}
+
+
+class Pair(NamedTuple):
+    """The mask of a tensor in Keras 2, and as it would be in Keras 3."""
+
+    old: Mask
+    new: Mask
+
+
+_NONE = Pair(None, None)
+
+
+class Layered(NamedTuple):
+    """One layer of a model with its calls."""
+
+    name: str
+    entry: Entry
+    calls: list[Call]
+
+
+class Flow(NamedTuple):
+    """What was found of a model's masks.
+
+    Attributes:
+        outputs: the masks of all tensors.
+        given: by layer and call, the mask to give it.
+        refused: layers whose mask would be another, by name.
+    """
+
+    outputs: dict[Old, Pair]
+    given: dict[tuple[str, int], Mask]
+    refused: list[str]
+
+
+# Reads the layers of a model inside, its inputs and its outputs.
+Read = Callable[[Entry], tuple[list[Layered], list[Old], Any]]
+
+
+def has_sources(entry: Any) -> bool:
+    """Whether a mask starts anywhere in a model."""
+    waiting = [entry]
+    while waiting:
+        item = waiting.pop()
+        if isinstance(item, list):
+            waiting += item
+        elif isinstance(item, dict):
+            config = item.get("config")
+            if item.get("class_name") == "Masking" or (
+                isinstance(config, dict) and config.get("mask_zero") is True
+            ):
+                return True
+            waiting += [value for value in item.values() if isinstance(value, (dict, list))]
+    return False
+
+
+def flow(layers: list[Layered], given: dict[Old, Pair], read: Read) -> Flow:
+    """The masks of a model whose inputs have the masks ``given``."""
+    result = Flow(dict(given), {}, [])
+    inside = any(pair != _NONE for pair in given.values())
+    waiting = [(row, number) for row in layers for number in range(len(row.calls))]
+    while waiting:
+        later = []
+        for row, number in waiting:
+            call = row.calls[number]
+            refs = [leaf for leaf in leaves((call.first, call.kwargs)) if isinstance(leaf, Old)]
+            if any((ref.layer, ref.call, 0) not in result.outputs for ref in refs):
+                later.append((row, number))
+                continue
+            _step(row, number, call, result, read, inside)
+        if len(later) == len(waiting):
+            break  # a cycle, or tensors from nowhere: the reader of the graph says so
+        waiting = later
+    return result
+
+
+def _step(row: Layered, number: int, call: Call, result: Flow, read: Read, inside: bool) -> None:
+    def pair(ref: Any) -> Pair:
+        return result.outputs.get(ref, _NONE) if isinstance(ref, Old) else _NONE
+
+    firsts = [pair(leaf) for leaf in leaves(call.first)]
+    class_name = str(row.entry.get("class_name"))
+    class_name = CLASSES.get(class_name, class_name)
+    here = Old(row.name, number, 0)
+    if isinstance(row.entry.get("config"), (dict, list)) and class_name in (
+        "Functional",
+        "Model",
+        "Sequential",
+    ):
+        _into_model(row, number, call, result, read, pair)
+        return
+    explicit = call.kwargs.get("mask")
+    if isinstance(explicit, Old):
+        firsts = [Pair(("given", explicit), ("given", explicit))] * max(len(firsts), 1)
+    everything = firsts + [pair(leaf) for leaf in leaves(call.kwargs)]
+    if class_name in _USERS and any(each != _NONE for each in everything):
+        firsts = _use(row, number, call, class_name, firsts, everything, result, inside)
+    config = row.entry.get("config")
+    config = config if isinstance(config, dict) else {}
+    _set(result, here, _outputs(class_name, config, call, firsts, here))
+
+
+def _use(
+    row: Layered,
+    number: int,
+    call: Call,
+    class_name: str,
+    firsts: list[Pair],
+    everything: list[Pair],
+    result: Flow,
+    inside: bool,
+) -> list[Pair]:
+    """Compare what the user of a mask gets; returns the masks of its first argument from then on."""
+    if class_name not in _TAKE_ONE:
+        if any(each.old != each.new for each in everything):
+            result.refused.append(row.name)
+        return firsts
+    first = firsts[0] if firsts else _NONE
+    stated = isinstance(call.kwargs.get("mask"), Old)
+    has_state = isinstance(call.first, list) or call.kwargs.get("initial_state") is not None
+    arrives = first.new if stated or not has_state else None
+    if arrives == first.old:
+        return firsts
+    if inside or not _expressible(first.old):
+        result.refused.append(row.name)
+        return firsts
+    result.given[row.name, number] = first.old
+    return [Pair(first.old, first.old)]
+
+
+def _outputs(
+    class_name: str, config: dict[str, Any], call: Call, firsts: list[Pair], here: Old
+) -> list[Pair]:
+    first = firsts[0] if firsts else _NONE
+    found: Mask
+    if class_name == "Embedding":
+        found = ("embedding", call.first) if config.get("mask_zero") is True else None
+        return [Pair(found, found)]
+    if class_name == "Masking":
+        found = ("masking", call.first, config.get("mask_value", 0.0))
+        return [Pair(found, found)]
+    if class_name in _PASS:
+        return [first, _NONE]
+    if class_name in _PASS_SINCE_3:
+        return [Pair(None, first.new)]
+    if class_name in _MERGES:
+        return [_merged(firsts)]
+    if class_name == "Concatenate":
+        return [_joined(firsts, config.get("axis", -1))]
+    if class_name in ("Attention", "AdditiveAttention"):
+        return [first, _NONE]
+    if class_name in _RECURRENT:
+        inner = config.get("layer") if class_name == "Bidirectional" else {"config": config}
+        settings = inner.get("config") if isinstance(inner, dict) else None
+        goes_on = isinstance(settings, dict) and settings.get("return_sequences") is True
+        both = class_name == "Bidirectional" and config.get("merge_mode") is None
+        return [first, first if both else _NONE] if goes_on else [_NONE]
+    if class_name == "TimeDistributed":
+        return [_each_step(config.get("layer"), first, here)]
+    return [_NONE]
+
+
+def _each_step(held: Any, first: Pair, here: Old) -> Pair:
+    """What comes out of a wrapped layer: one that makes, uses or loses a mask is not followed."""
+    class_name = held.get("class_name") if isinstance(held, dict) else None
+    class_name = CLASSES.get(str(class_name), str(class_name))
+    if class_name in _USERS or class_name == "Masking" or has_sources(held):
+        return Pair(("steps of Keras 2", here), ("steps of Keras 3", here))
+    return first
+
+
+def _merged(firsts: list[Pair]) -> Pair:
+    old = frozenset(each.old for each in firsts if each.old is not None)
+    new = frozenset(each.new for each in firsts)
+    return Pair(_of("and", old), None if None in new else _of("or", new))
+
+
+def _of(kind: str, masks: frozenset[Mask]) -> Mask:
+    if len(masks) < 2:
+        return next(iter(masks), None)
+    return kind, masks
+
+
+def _joined(firsts: list[Pair], axis: Any) -> Pair:
+    old, new = [each.old for each in firsts], [each.new for each in firsts]
+    if not any(old) and not any(new):
+        return _NONE
+    if axis == 1 and None not in old and old == new:
+        found = ("one after the other", tuple(old))
+        return Pair(found, found)
+    if len(set(old)) == 1 and old == new and axis != 1:
+        return Pair(old[0], old[0])
+    kept = frozenset(mask for mask in old if mask is not None)
+    return Pair(
+        _of("and", kept) if axis != 1 else ("joined in Keras 2", tuple(old)),
+        ("joined in Keras 3", tuple(new)),
+    )
+
+
+def _into_model(
+    row: Layered, number: int, call: Call, result: Flow, read: Read, pair: Callable[[Any], Pair]
+) -> None:
+    rows, inputs, ends = read(row.entry)
+    arriving = [pair(leaf) for leaf in leaves(call.first)]
+    given = {ref: arriving[k] if k < len(arriving) else _NONE for k, ref in enumerate(inputs)}
+    inner = flow(rows, given, read)
+    if any(each != _NONE for each in arriving) and (inner.refused or inner.given):
+        result.refused.append(row.name)
+    outside = {mask for each in arriving for mask in each}
+
+    def renamed(mask: Mask) -> Mask:
+        return mask if mask is None or mask in outside else ("inside", row.name, number, mask)
+
+    found = [inner.outputs.get(ref, _NONE) for ref in leaves(ends)]
+    for each, outer in enumerate(found):
+        result.outputs[Old(row.name, number, each)] = Pair(renamed(outer.old), renamed(outer.new))
+    result.outputs.setdefault(Old(row.name, number, 0), _NONE)
+
+
+def _set(result: Flow, here: Old, found: list[Pair]) -> None:
+    for output, pair in enumerate(found):
+        result.outputs[here._replace(output=output)] = pair
+
+
+def _expressible(mask: Mask) -> bool:
+    if mask is None:
+        return False  # nothing says "no mask" to a layer
+    if mask[0] == "and":
+        return all(_expressible(part) for part in mask[1])
+    return mask[0] == "given" or (mask[0] in ("embedding", "masking") and isinstance(mask[1], Old))
+
+
+def emitted(mask: Mask, emitter: Any) -> Any:
+    """The tensor of a mask that ``flow`` gives."""
+    if mask[0] == "given":
+        return mask[1]
+    if mask[0] == "embedding":
+        return emitter.op("NotEqual", mask[1], 0)
+    if mask[0] == "masking":
+        return emitter.op(
+            "Any", emitter.op("NotEqual", mask[1], mask[2]), config={"axis": -1, "keepdims": False}
+        )
+    first, *rest = sorted(mask[1], key=repr)
+    total = emitted(first, emitter)
+    for part in rest:
+        total = emitter.op("LogicalAnd", total, emitted(part, emitter))
+    return total

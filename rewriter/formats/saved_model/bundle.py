@@ -1,0 +1,187 @@
+"""The index of a SavedModel's variables: a sorted table of what each tensor is and where its numbers lie.
+
+A table is blocks of entries, keys without the part that they share with the one in front, each block with a checksum; a
+footer says where the block of blocks is. Source: ``tensorflow/core/lib/io/format.cc``, ``block.cc``,
+``tensor_bundle.proto`` (TensorFlow 2.21); LevelDB's ``table_format.md``.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from ...errors import BadFileError, UnsupportedError, shown
+from ...files.folder import Folder
+from .crc32c import masked
+from .messages import Shape, dtype_of, shape_of
+from .wire import Message, read_varint
+
+INDEX = "variables/variables.index"
+_MAGIC = (0xDB4775248B80FB57).to_bytes(8, "little")
+_FOOTER = 48
+_TRAILER = 5  # a byte for how a block is compressed, four for its checksum
+_MAX_SIZE = 64 << 20
+_MAX_SHARDS = 100_000
+_BYTES = {
+    "float32": 4, "float64": 8, "int32": 4, "uint8": 1, "int16": 2, "int8": 1, "complex64": 8, "int64": 8, "bool": 1,
+    "bfloat16": 2, "uint16": 2, "complex128": 16, "float16": 2, "uint32": 4, "uint64": 8,
+}  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One tensor: its type (as NumPy calls it), shape, and place in the files of the numbers.
+
+    ``checksum`` is that of its bytes, as ``crc32c.masked`` gives it.
+    """
+
+    dtype: str
+    shape: Shape
+    shard: int
+    offset: int
+    size: int
+    sliced: bool
+    checksum: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Bundle:
+    """The tensors of an index by their keys, and the number of files that have their numbers."""
+
+    shards: int
+    entries: dict[str, Entry]
+
+
+def shard_name(number: int, count: int) -> str:
+    """``variables/variables.data-00000-of-00001``."""
+    return f"variables/variables.data-{number:05d}-of-{count:05d}"
+
+
+def read_bundle(folder: Folder) -> Bundle | None:
+    """The index of a folder, None without one; where the numbers lie is compared with the files.
+
+    Raises:
+        BadFileError: damaged, a file of numbers is missing, or a tensor lies outside of its file.
+        UnsupportedError: compressed, or written by a machine of the other byte order.
+    """
+    if INDEX not in folder:
+        return None
+    bundle = parse(folder.open_raw(INDEX, _MAX_SIZE))
+    sizes = {}
+    for number in range(bundle.shards):
+        name = shard_name(number, bundle.shards)
+        if name not in folder:
+            raise BadFileError(f"{name} is missing: the numbers of its variables are in it")
+        sizes[number] = folder.size(name)
+    for key, entry in bundle.entries.items():
+        _check(key, entry, sizes)
+    return bundle
+
+
+def _check(key: str, entry: Entry, sizes: dict[int, int]) -> None:
+    where = f"the variable {shown(key)!r}"
+    if entry.shard not in sizes:
+        raise BadFileError(f"{where} is in file {entry.shard} of {len(sizes)}")
+    if entry.sliced:
+        return  # its parts are entries of their own
+    if entry.offset < 0 or entry.size < 0 or entry.offset + entry.size > sizes[entry.shard]:
+        raise BadFileError(
+            f"{where} ends at byte {entry.offset + entry.size} of "
+            f"{shard_name(entry.shard, len(sizes))}, which has {sizes[entry.shard]}"
+        )
+    width = _BYTES.get(entry.dtype)
+    count = math.prod(size for size in entry.shape if size is not None)
+    if width is not None and count * width != entry.size:
+        raise BadFileError(
+            f"{where} of the shape {shown(list(entry.shape))} has {entry.size} bytes of numbers"
+        )
+
+
+def parse(data: memoryview) -> Bundle:
+    """The entries of an index. Raises as ``read_bundle``."""
+    if len(data) < _FOOTER or bytes(data[-8:]) != _MAGIC:
+        raise BadFileError(f"{INDEX} is cut short, or no index of variables")
+    footer = data[len(data) - _FOOTER :]
+    place = 0
+    handle = []
+    for _ in range(4):
+        number, place = read_varint(footer, place)
+        handle.append(number)
+    found: dict[str, Entry] = {}
+    shards = -1
+    for _, where in _block(data, *handle[2:]):
+        offset, place = read_varint(where, 0)
+        size, _ = read_varint(where, place)
+        for key, value in _block(data, offset, size):
+            if not key and shards < 0:
+                shards = _shards(value)
+                continue
+            name = key.decode(errors="replace")
+            if name in found:
+                raise BadFileError(f"{INDEX} has {shown(name)!r} twice")
+            found[name] = _entry(value)
+    if shards < 0:
+        raise BadFileError(f"{INDEX} does not say how many files there are")
+    return Bundle(shards, found)
+
+
+def _block(data: memoryview, offset: int, size: int) -> Iterator[tuple[bytes, memoryview]]:
+    """The keys and values of a block."""
+    if offset + size + _TRAILER > len(data) - _FOOTER:
+        raise BadFileError(f"{INDEX} has a block outside of it")
+    block, kind = data[offset : offset + size], data[offset + size]
+    stored = int.from_bytes(data[offset + size + 1 : offset + size + _TRAILER], "little")
+    if masked(data[offset : offset + size + 1]) != stored:
+        raise BadFileError(f"{INDEX} is damaged: the checksum of a block is wrong")
+    if kind:
+        raise UnsupportedError(f"{INDEX} is compressed")
+    restarts = int.from_bytes(block[-4:], "little") if size >= 4 else -1
+    end = size - 4 * (restarts + 1)
+    if restarts < 0 or end < 0:
+        raise BadFileError(f"{INDEX} has a damaged block")
+    place, key = 0, b""
+    while place < end:
+        shared, place = read_varint(block, place)
+        own, place = read_varint(block, place)
+        length, place = read_varint(block, place)
+        if shared > len(key) or own + length > end - place:
+            raise BadFileError(f"{INDEX} has a damaged block")
+        key = key[:shared] + bytes(block[place : place + own])
+        place += own
+        yield key, block[place : place + length]
+        place += length
+
+
+def _shards(value: memoryview) -> int:
+    header = Message(value)
+    if header.number(2):
+        raise UnsupportedError("its variables were written by a machine of the other byte order")
+    count = header.number(1)
+    if not 0 <= count <= _MAX_SHARDS:
+        raise BadFileError(f"{INDEX} states {count} files")
+    return count
+
+
+def _entry(value: memoryview) -> Entry:
+    message = Message(value)
+    shape = shape_of(message.message(2) or memoryview(b""))
+    if shape is None or None in shape:
+        raise BadFileError(f"{INDEX} has a tensor of an open shape")
+    return Entry(
+        dtype_of(message.number(1)),
+        shape,
+        message.number(3),
+        message.signed(4),
+        message.signed(5),
+        bool(message.all(7)),
+        _checksum(message),
+    )
+
+
+def _checksum(message: Message) -> int:
+    found = message.all(6)
+    value = found[-1].value if found else b"\0\0\0\0"
+    if isinstance(value, int) or len(value) != 4:
+        raise BadFileError(f"{INDEX} has a checksum of another kind")
+    return int.from_bytes(value, "little")

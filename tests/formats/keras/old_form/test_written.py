@@ -1,0 +1,225 @@
+"""Repaired files of Keras 2 in their own form: tf_keras loads them, and they compute what the valid models do."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import h5py
+import keras
+import pytest
+import tf_keras
+
+import rewriter
+from rewriter.errors import UnsupportedError
+from tests.formats.keras.old_form.broken import Larger, broken, load, rebuilt, repaired, same, write
+from tests.formats.keras.old_form.models import CASES
+from tests.formats.keras.upgrade.oracle import inputs_for, outputs, randomized
+
+# A configuration alone has the form that it has in an archive.
+TRIED = [
+    *itertools.product(CASES, (".h5", ".keras")),
+    *itertools.product(("nested_twice", "operator", "distributed"), (".json",)),
+]
+
+
+def configuration(path: Path) -> dict[str, Any]:
+    if path.suffix == ".h5":
+        with h5py.File(path) as file:
+            return json.loads(file.attrs["model_config"])
+    if path.suffix == ".keras":
+        with zipfile.ZipFile(path) as archive:
+            return json.loads(archive.read("config.json"))
+    return json.loads(path.read_text())
+
+
+def with_weights(model: Any) -> list[str]:
+    return [layer.name for layer in model.layers if layer.weights]
+
+
+@pytest.mark.parametrize(("name", "suffix"), TRIED)
+def test_it_computes_what_the_valid_model_does(name: str, suffix: str, tmp_path: Path):
+    case = CASES[name]
+    tf_keras.backend.clear_session()
+    valid = case.build()
+    path = broken(valid, case, tmp_path / f"model{suffix}")
+    assert rewriter.check(path).findings
+    fixed = repaired(path, at=case.at)
+    assert not rewriter.check(fixed).findings
+    assert same(load(fixed, valid), valid)
+
+
+def test_the_order_of_the_layers_with_weights_changes(tmp_path: Path):
+    """The trap that the case is made for: the file has them in another order than the repaired model."""
+    case = CASES["order_changes"]
+    valid = case.build()
+    path = broken(valid, case, tmp_path / "model.h5")
+    fixed = repaired(path)
+    with h5py.File(path) as before, h5py.File(fixed) as after:
+        names = [list(file["model_weights"].attrs["layer_names"]) for file in (before, after)]
+    filled = [[name for name in side if name in with_weights(valid)] for side in names]
+    assert filled[0] != filled[1] == with_weights(load(fixed, valid))
+    with h5py.File(fixed, "r+") as file:  # the new model with the old order is another model
+        file["model_weights"].attrs["layer_names"] = names[0]
+    assert not same(load(fixed, valid), valid)
+
+
+@pytest.mark.parametrize("suffix", [".h5", ".keras", ".json"])
+def test_what_is_not_changed_is_as_it_was(suffix: str, tmp_path: Path):
+    case = CASES["two_gates"]
+    path = broken(case.build(), case, tmp_path / f"model{suffix}")
+    before, after = configuration(path), configuration(repaired(path))
+    entries = {entry["name"]: entry for entry in before["config"]["layers"]}
+    new = [entry for entry in after["config"]["layers"] if not is_same(entry, entries.get(entry["name"], {}))]
+    assert sorted(entry["name"] for entry in new) == [
+        "left",
+        "left_axis_gate_reshape",
+        "right",
+        "right_axis_gate_reshape",
+    ]
+    rest = [{**side, "config": {**side["config"], "layers": []}} for side in (before, after)]
+    assert rest[0] == rest[1]
+
+
+def is_same(new: dict[str, Any], old: dict[str, Any]) -> bool:
+    """What the file says of shapes below a change is left out where Keras checks it on loading."""
+    return all(new.get(key) == old.get(key) for key in {*new, *old} - {"build_config"}) and (
+        "build_config" not in new or new["build_config"] == old.get("build_config")
+    )
+
+
+def test_a_model_without_faults_is_copied(tmp_path: Path):
+    model = CASES["se"].build()
+    for suffix in (".h5", ".keras"):
+        path = tmp_path / f"model{suffix}"
+        model.save(path)
+        assert repaired(path).read_bytes() == path.read_bytes()
+
+
+@pytest.mark.parametrize("name", ["order_changes", "shared", "spatial", "product", "turned"])
+def test_keras_3_loads_layers(name: str, tmp_path: Path):
+    """Not models inside, nor recurrent layers: Keras 3 does not load those of tf_keras from such a file."""
+    case = CASES[name]
+    valid = case.build()
+    fixed = repaired(broken(valid, case, tmp_path / "model.h5"), at=case.at)
+    assert same(keras.models.load_model(fixed, compile=False), valid)
+
+
+@pytest.mark.parametrize("name", ["order_changes", "nested_twice", "operator", "distributed"])
+def test_an_archive_of_keras_3(name: str, tmp_path: Path):
+    case = CASES[name]
+    valid = case.build()
+    fixed = repaired(broken(valid, case, tmp_path / "model.h5"), ".keras")
+    assert same(keras.models.load_model(fixed, compile=False), valid)
+
+
+# -- the state of the optimizer -----------------------------
+def trained(name: str, optimizer: Any, path: Path) -> tuple[Any, Path]:
+    """A broken file with the state of an optimizer, and the state by the names of its variables."""
+    case = CASES[name]
+    tf_keras.backend.clear_session()
+    model = rebuilt(randomized(case.build()), case.drop)
+    given = inputs_for(model)
+    model.compile(optimizer, "mse")
+    model.fit(given, [y + 1 for y in outputs(model, given)], epochs=2, verbose=0)
+    write(model, path)
+    return state_of(model), path
+
+
+def state_of(model: Any) -> dict[str, Any]:
+    variables = model.optimizer.variables
+    found = variables() if callable(variables) else variables
+    return {v.name.removeprefix("Adam/"): v.numpy() for v in found}
+
+
+@pytest.mark.parametrize("optimizer", ["adam", "legacy"])
+@pytest.mark.parametrize("name", ["se", "order_changes", "nested"])
+def test_the_state_of_the_optimizer_stays_with_its_weights(name: str, optimizer: str, tmp_path: Path):
+    made = tf_keras.optimizers.legacy.Adam() if optimizer == "legacy" else "adam"
+    before, path = trained(name, made, tmp_path / "model.h5")
+    model = tf_keras.models.load_model(repaired(path))
+    after = state_of(model)
+    assert before.keys() == after.keys()
+    assert len(before) > 2 * len(model.trainable_weights)
+    assert all((before[key] == after[key]).all() for key in before)
+
+
+def test_a_state_without_names_is_kept_where_the_order_stays(tmp_path: Path):
+    before, path = trained("se", "adam", tmp_path / "model.keras")
+    after = state_of(tf_keras.models.load_model(repaired(path)))
+    assert all((before[key] == after[key]).all() for key in before)
+
+
+def test_a_state_without_names_is_refused_where_the_order_changes(tmp_path: Path):
+    _, path = trained("order_changes", "adam", tmp_path / "model.keras")
+    with pytest.raises(UnsupportedError, match="the optimizer's state cannot be kept"):
+        repaired(path)
+
+
+# -- what is refused -----------------------------
+def refusal(path: Path, **options: Any) -> str:
+    with pytest.raises(UnsupportedError) as caught:
+        repaired(path, **options)
+    assert not path.with_name(f"fixed-{path.name}").exists()
+    return str(caught.value)
+
+
+def test_weights_in_another_order_than_that_of_keras_are_refused(tmp_path: Path):
+    case = CASES["order_changes"]
+    path = broken(case.build(), case, tmp_path / "model.h5")
+    with h5py.File(path, "r+") as file:
+        names = list(file["model_weights"].attrs["layer_names"])
+        file["model_weights"].attrs["layer_names"] = names[::-1]
+    assert "not in the order in which Keras gives them" in refusal(path)
+
+
+def test_what_has_no_layer_is_refused_in_a_version_without_functions(tmp_path: Path):
+    a, v = tf_keras.Input((4, 5, 6), name="a"), tf_keras.Input((4, 6, 7), name="v")
+    path = tmp_path / "model.h5"
+    write(tf_keras.Model([a, v], Larger(name="mix")([a, v])), path)
+    at = {"mix": "b c i j, b c j k -> b c i k"}
+    assert "linalg.matmul" in str(configuration(repaired(path, at=at)))
+    with h5py.File(path, "r+") as file:
+        file.attrs["keras_version"] = file["model_weights"].attrs["keras_version"] = "2.3.1"
+    path.with_name("fixed-model.h5").unlink()
+    assert "no layer of Keras 2.3.1 does what the inserted Matmul 'mix' does" in refusal(path, at=at)
+
+
+def test_keras_1_is_refused(tmp_path: Path):
+    inputs = {"image": [None, 6, 7, 11], "gate": [None, 6]}
+    layers: list[Any] = [
+        {"class_name": "InputLayer", "name": name, "inbound_nodes": [],
+         "config": {"name": name, "batch_input_shape": shape, "input_dtype": "float32", "sparse": False}}
+        for name, shape in inputs.items()
+    ]  # fmt: skip
+    config = {"name": "scale", "mode": "mul", "concat_axis": -1, "dot_axes": -1}
+    calls = [[["image", 0, 0], ["gate", 0, 0]]]
+    layers.append({"class_name": "Merge", "name": "scale", "config": config, "inbound_nodes": calls})
+    ends = {"input_layers": [["image", 0, 0], ["gate", 0, 0]], "output_layers": [["scale", 0, 0]]}
+    entry = {
+        "class_name": "Model",
+        "keras_version": "1.2.2",
+        "config": {"name": "m", "layers": layers, **ends},
+    }
+    path = tmp_path / "model.json"
+    path.write_text(json.dumps(entry))
+    assert "Keras 1" in refusal(path, at={"scale": "b h w c, b h -> b h w c"})
+
+
+def test_the_numbering_of_2_12_is_refused(tmp_path: Path):
+    case = CASES["se"]
+    path = broken(case.build(), case, tmp_path / "model.keras")
+    with zipfile.ZipFile(path) as archive:
+        members = {name: archive.read(name) for name in archive.namelist()}
+    weights = tmp_path / "model.weights.h5"
+    weights.write_bytes(members["model.weights.h5"])
+    with h5py.File(weights, "r+") as file:
+        file.move("layers", "_layer_checkpoint_dependencies")
+    members["model.weights.h5"] = weights.read_bytes()
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, data in members.items():
+            archive.writestr(name, data)
+    assert "2.12" in refusal(path)

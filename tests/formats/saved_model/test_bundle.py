@@ -1,0 +1,52 @@
+"""The index of the variables, against TensorFlow's own reader, and damaged."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from rewriter.errors import BadFileError
+from rewriter.files.folder import Folder
+from rewriter.formats.saved_model.bundle import INDEX, parse, read_bundle, shard_name
+from rewriter.formats.saved_model.crc32c import crc32c
+
+
+def test_the_checksum_of_the_standard():
+    """RFC 3720, B.4."""
+    assert crc32c(b"123456789") == 0xE3069283
+    assert crc32c(bytes(32)) == 0x8A9136AA
+
+
+@pytest.mark.parametrize("name", ["gate-k3", "recurrent-k2", "version-1"])
+def test_every_variable_is_where_tensorflow_finds_it(name: str, valid: Callable[[str], str]):
+    path = valid(name)
+    bundle = read_bundle(Folder(path))
+    assert bundle is not None
+    reader = tf.train.load_checkpoint(f"{path}/variables/variables")
+    shapes = reader.get_variable_to_shape_map()
+    assert {key: list(entry.shape) for key, entry in bundle.entries.items()} == shapes
+    data = Path(path, shard_name(0, bundle.shards)).read_bytes()
+    for key, entry in bundle.entries.items():
+        if entry.dtype == "float32":
+            numbers = np.frombuffer(data[entry.offset : entry.offset + entry.size], "<f4").reshape(
+                entry.shape
+            )
+            np.testing.assert_array_equal(numbers, reader.get_tensor(key))
+
+
+def test_no_damage_is_taken_for_an_index(valid: Callable[[str], str]):
+    """Bytes changed, and all lengths: refused, or nothing of it is read (what stands between blocks)."""
+    data = Path(valid("gate-k3"), INDEX).read_bytes()
+    whole = parse(memoryview(data))
+    for place in range(0, len(data), 3):
+        broken = bytearray(data)
+        broken[place] ^= 0x40
+        with contextlib.suppress(BadFileError):
+            assert parse(memoryview(bytes(broken))) == whole, place
+        with pytest.raises(BadFileError):
+            parse(memoryview(data[:place]))
