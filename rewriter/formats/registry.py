@@ -117,6 +117,12 @@ def _saved_model(path: str) -> ModelFile:
     return SavedModel(path)
 
 
+def _saved_model_as_keras(path: str) -> ModelFile:
+    from .saved_model import SavedModel
+
+    return SavedModel(path).as_keras()
+
+
 def _hdf5(path: str) -> ModelFile:
     from .keras.h5_file import KerasH5
 
@@ -147,6 +153,17 @@ FORMATS = (
         ),
         _saved_model,
         "tensorflow",
+    ),
+    Format(  # the Keras model in it, once it is asked for (``as_keras``)
+        "savedmodel-keras",
+        "a SavedModel of Keras",
+        (),
+        lambda file: False,
+        _saved_model_as_keras,
+        "keras",
+        "savedmodel",
+        "keras",
+        translated=True,
     ),
     Format(  # of model.save(path, zipped=False)
         "keras-folder",
@@ -250,6 +267,17 @@ def written_as(form: str, path: Path) -> Format | None:
 def newest_of(form: Format) -> Format:
     """The format of the same suffix that is written: that of Keras 3 for one of Keras 2."""
     return next((each for each in FORMATS if each.write and each.suffixes == form.suffixes), form)
+
+
+def as_keras(source: ModelFile) -> ModelFile:
+    """The Keras model that a SavedModel describes, for a format of Keras or ONNX; any other model itself.
+
+    Raises:
+        BadFileError: what describes it is damaged.
+        UnsupportedError: a SavedModel that describes none.
+    """
+    found = getattr(source, "as_keras", None)
+    return source if found is None else found()
 
 
 def write_as(source: ModelFile, form: Format, target: Path) -> None:
