@@ -362,13 +362,14 @@ def export_onnx(
         RewriterError: the model or an option cannot be used, or the output cannot be written.
     """
     from .export.onnx import Options, export
+    from .formats.registry import as_keras
 
     if at and not repair:
         raise UsageError("what is meant at a multiply (at) is for a repair: repair=True")
     asked = Options(**options)
     with ExitStack() as stack:
         path, prover = stack.enter_context(_file(model, hdf5=repair))
-        source = stack.enter_context(_opened(path, weights))
+        source = as_keras(stack.enter_context(_opened(path, weights)))
         check_onnx(output, source)
         beside = f"{os.fspath(output)}.data" if asked.external_data else None
         check_files(source, {}, {"the output": output, "the file of its weights": beside})
@@ -376,7 +377,7 @@ def export_onnx(
         if repair:
             fixed, changes = stack.enter_context(_repaired_beside(path, weights, source.format, at, prover))
             applied += sorted({change.rule for change in changes})
-            source = stack.enter_context(_opened(fixed))
+            source = as_keras(stack.enter_context(_opened(fixed)))
         source.load_weights()
         return export(source, output, asked, {"rules": ",".join(applied)} if applied else {})
 

@@ -90,7 +90,7 @@ def sources(tmp_path_factory):
     return made
 
 
-@pytest.mark.parametrize("target", ["new.keras", "new/"])
+@pytest.mark.parametrize("target", ["new.keras", "new/", "new.h5"])
 @pytest.mark.parametrize("name", SOURCES)
 def test_a_model_comes_over(name, target, sources, tmp_path):
     path, weights, wanted = sources[name]

@@ -5,6 +5,7 @@ A file is what its first bytes say; where they say nothing, what its name ends i
 
 from __future__ import annotations
 
+import importlib
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -116,19 +117,23 @@ def _saved_model(path: str) -> ModelFile:
     return SavedModel(path)
 
 
+def _saved_model_as_keras(path: str) -> ModelFile:
+    from .saved_model import SavedModel
+
+    return SavedModel(path).as_keras()
+
+
 def _hdf5(path: str) -> ModelFile:
     from .keras.h5_file import KerasH5
 
     return KerasH5(path)
 
 
-def _new(writer: str) -> Writer:
-    """A writer of ``keras.new_model``, imported when something is written."""
+def _new(module: str, writer: str) -> Writer:
+    """A writer of a module of ``keras``, imported when something is written."""
 
     def write(source: Any, target: Path) -> None:
-        from .keras import new_model
-
-        getattr(new_model, writer)(source, target)
+        getattr(importlib.import_module(f".keras.{module}", __package__), writer)(source, target)
 
     return write
 
@@ -149,6 +154,17 @@ FORMATS = (
         _saved_model,
         "tensorflow",
     ),
+    Format(  # the Keras model in it, once it is asked for (``as_keras``)
+        "savedmodel-keras",
+        "a SavedModel of Keras",
+        (),
+        lambda file: False,
+        _saved_model_as_keras,
+        "keras",
+        "savedmodel",
+        "keras",
+        translated=True,
+    ),
     Format(  # of model.save(path, zipped=False)
         "keras-folder",
         "a Keras folder",
@@ -158,7 +174,7 @@ FORMATS = (
         "keras",
         "keras-v3",
         "keras",
-        _new("write_new_folder"),
+        _new("new_model", "write_new_folder"),
     ),
     Format(
         "",
@@ -175,6 +191,7 @@ FORMATS = (
         _hdf5,
         "keras",
         family="keras",
+        write=_new("new_h5", "write_new_h5"),
         translated=True,
     ),
     Format(
@@ -197,7 +214,7 @@ FORMATS = (
         _json,
         "keras",
         family="keras",
-        write=_new("write_new_json"),
+        write=_new("new_model", "write_new_json"),
         weights=False,
         open_with=_json,
     ),
@@ -219,7 +236,7 @@ FORMATS = (
         _archive,
         "keras",
         family="keras",
-        write=_new("write_new_archive"),
+        write=_new("new_model", "write_new_archive"),
     ),
 )
 
@@ -250,6 +267,17 @@ def written_as(form: str, path: Path) -> Format | None:
 def newest_of(form: Format) -> Format:
     """The format of the same suffix that is written: that of Keras 3 for one of Keras 2."""
     return next((each for each in FORMATS if each.write and each.suffixes == form.suffixes), form)
+
+
+def as_keras(source: ModelFile) -> ModelFile:
+    """The Keras model that a SavedModel describes, for a format of Keras or ONNX; any other model itself.
+
+    Raises:
+        BadFileError: what describes it is damaged.
+        UnsupportedError: a SavedModel that describes none.
+    """
+    found = getattr(source, "as_keras", None)
+    return source if found is None else found()
 
 
 def write_as(source: ModelFile, form: Format, target: Path) -> None:

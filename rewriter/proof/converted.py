@@ -56,6 +56,35 @@ def compared(source: ModelFile, path: str, form: str) -> dict[str, Any]:
     return answer
 
 
+def in_own_keras(written: ModelFile, path: str, form: str, source: ModelFile) -> dict[str, Any]:
+    """As ``compared``, of a model that was written in the form of an older Keras, and what it is in Keras 3.
+
+    Args:
+        written: the model that was written.
+        path, form: what it is in Keras 3, and its format.
+        source: the model as it was before. Where that Keras loads it and does not load the other, that is a failure.
+
+    Raises:
+        VerificationError: as ``compared``.
+    """
+    if form == "json":
+        return {"skipped": "a configuration holds no weights"}
+    request = {
+        "model": os.path.abspath(written.path),
+        "format": written.format,
+        "weights": "",
+        "old": True,
+        "made": os.path.abspath(path),
+        "form": form,
+        "before": os.path.abspath(source.path),
+    }
+    size = limits.memory((written.path, path, source.path)) + _MOST
+    answer = run_in_child(f"{__package__}.converted", keras_needs(_TF_KERAS, "tensorflow"), request, size)
+    if "failed" in answer:
+        raise VerificationError(f"the repaired model is not what was proven: {answer['failed']}")
+    return answer
+
+
 def main() -> int:
     """Answer the request on standard input."""
     return serve(_compared)
@@ -69,6 +98,8 @@ def _compared(request: dict[str, Any], say: Callable[[dict[str, Any]], None]) ->
     try:
         original, run, ran = _original(request)
     except Exception as error:
+        if request.get("before") and _loads({**request, "model": request["before"]}):
+            return {"failed": f"tf_keras loads the original, and not this: {_line(error)}"}
         return {"skipped": f"the original does not load: {_line(error)}"}
     try:
         made = load(request["made"], request["form"])
@@ -99,6 +130,14 @@ def _compared(request: dict[str, Any], say: Callable[[dict[str, Any]], None]) ->
             largest = max(largest, gap.difference)
     both = ran if ran == described() else f"{ran} and {described()}"
     return {"difference": largest, "batches": batches, "ran": both}
+
+
+def _loads(request: dict[str, Any]) -> bool:
+    try:
+        _original(request)
+    except Exception:
+        return False
+    return True
 
 
 Run = Callable[[Any, list[Any]], list[Any]]

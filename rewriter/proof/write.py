@@ -16,6 +16,7 @@ from ..ir.graph import Graph
 from ..passes.analysis import Analysis
 from ..passes.codes import Severity
 from ..passes.pipeline import Outcome
+from .converted import in_own_keras
 from .request import Prover, Request, make_request
 from .runnable import is_translated, runnable, runnable_as_it_was
 from .verdict import PROVEN, disproved, failure, judged
@@ -91,17 +92,18 @@ def _run(prover: Prover, written: ModelFile, source: ModelFile, request: Request
         return {"skipped": request.skipped}
     try:
         with runnable(written) as (repaired, form), runnable_as_it_was(source) as (original, original_form):
-            return prover(
-                replace(
-                    request,
-                    repaired=repaired,
-                    format=form,
-                    original=original,
-                    original_format=original_form,
-                )
-            )
+            made = replace(request, repaired=repaired, format=form)
+            answer = prover(replace(made, original=original, original_format=original_form))
+            if _is_old(written) and not {"failed", "skipped"} & answer.keys():
+                answer = {**answer, "own_keras": in_own_keras(written, repaired, form, source)}
+            return answer
     except UnsupportedError as error:
         return {"skipped": str(error)}
+
+
+def _is_old(written: ModelFile) -> bool:
+    configuration = getattr(written, "configuration", None)
+    return configuration is not None and bool(configuration.old)
 
 
 def _as_it_was(source: ModelFile, path: str, kept: bool) -> dict[str, Any]:

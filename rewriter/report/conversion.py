@@ -21,7 +21,8 @@ def text(item: Converted, width: int) -> str:
     words = format_of(item.format).words, format_of(item.to).words
     lines = [f"{shown(item.path)} ({words[0]}) -> {shown(item.output)} ({words[1]})"]
     for construct, became, names in grouped(item):
-        line = f"{construct}: {became} ({', '.join(names[:3])}{', ...' if len(names) > 3 else ''})"
+        where = f" ({', '.join(names[:3])}{', ...' if len(names) > 3 else ''})" if names != [""] else ""
+        line = f"{construct}: {became}{where}"
         lines += textwrap.wrap(line, width, initial_indent="  ", subsequent_indent="    ")
     if item.verified is not None:
         said = verdict(item, item.verified)

@@ -214,9 +214,19 @@ def _proven(item: Result, width: int) -> list[str]:
         facts = f"{'; '.join(_CHECKS[name] for name in shown_by)} (off by {off:.1g} at most)"
         where = f" in {verified['ran']}" if "ran" in verified else ""
         text.append(f"{word} by running it{where} at batch {batches}: {facts}.")
+    if "own_keras" in verified:
+        text.append(_own_keras(verified["own_keras"]))
     missing = [f"{name}, since {c['why']}" for name, c in checks.items() if c.get("why")]
     text += [f"Not shown: {'; '.join(missing)}."] if missing else []
     return _paragraphs([*text, *_behaviour(verified["behaviour"])], width)
+
+
+def _own_keras(answer: Mapping[str, Any]) -> str:
+    """Whether the Keras of an old file loads it repaired, and computes the same."""
+    if "skipped" in answer:
+        return f"Not loaded by its own Keras: {answer['skipped']}."
+    off = f"off by {answer['difference']:.1g} at most"
+    return f"Loaded by its own Keras, with the same numbers ({off}): {answer['ran']}."
 
 
 def _behaviour(behaviour: Mapping[str, Any]) -> list[str]:

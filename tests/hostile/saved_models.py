@@ -123,6 +123,20 @@ def folder_of(data: bytes, files: Mapping[str, bytes] | None = None) -> Callable
     return make
 
 
+TEXT = 'meta_graphs { graph_def { node { name: "a" op: "NoOp" } } }'
+
+
+def text_of(text: str) -> Callable[[Path], Path]:
+    """A folder with a message in text form."""
+
+    def make(folder: Path) -> Path:
+        (folder / "model").mkdir(parents=True)
+        (folder / "model" / "saved_model.pbtxt").write_text(text, encoding="utf-8")
+        return folder / "model"
+
+    return make
+
+
 def variables(table: bytes, numbers: bytes = bytes(12), shards: int = 1) -> Callable[[Path], Path]:
     return folder_of(good(), {INDEX: table, shard_name(0, shards): numbers})
 
@@ -154,6 +168,29 @@ def _wide(count: int) -> bytes:
 def _with(value: bytes) -> bytes:
     many = node("many", "Mul", ["twice:z:0", "c:output:0"], {"T": of_type(FLOAT)})
     return saved([doubled(other=[constant("c", value), many], result="many:z:0")])
+
+
+def confused() -> bytes:
+    """A product that says of its operands what their producers do not: TensorFlow is not given it here."""
+    many = node("many", "Mul", ["twice:z:0", "c:output:0"], {"T": of_type(INT32)})
+    return saved([doubled(other=[constant("c", tensor((1, 3), bytes(12))), many], result="many:z:0")])
+
+
+def bases() -> list[bytes]:
+    """Honest messages of several kinds, to make mutants of."""
+    one = tensor((1, 3), bytes(12))
+    gate = [
+        node("mean", "Mean", ["twice:z:0", "c:output:0"], {"T": of_type(FLOAT), "keep_dims": whole(5, 1)}),
+        constant("c", tensor((1,), struct.pack("<i", 1), dtype=INT32), INT32),
+        node("scaled", "Mul", ["twice:z:0", "mean:output:0"], {"T": of_type(FLOAT)}),
+    ]
+    return [
+        good(),
+        _with(one),
+        confused(),
+        saved([calling("double", "f", "g"), calling("f", "g"), doubled("g")]),
+        saved([doubled(other=gate, result="scaled:z:0")]),
+    ]
 
 
 class SavedCase(NamedTuple):
@@ -234,6 +271,16 @@ CASES = [
     SavedCase("offset-below-0", variables(index(offset=-1)), "which has 12", variables(index())),
     SavedCase("shard-of-no-number", variables(index(shard=7)), "file 7 of 1", variables(index())),
     SavedCase("variable-of-another-size", variables(index(sizes=(4,))), "12 bytes of numbers", variables(index())),
+    SavedCase("text-empty", text_of(""), "is empty", text_of(TEXT)),
+    SavedCase("text-cut", text_of(TEXT[:-1]), "ends within a message", text_of(TEXT)),
+    SavedCase("text-too-deep", text_of("meta_graphs {" * 100_000), "has no field", text_of(TEXT)),
+    SavedCase(
+        "text-nested",
+        text_of("meta_graphs { graph_def { node { experimental_type {" + "args {" * 100_000),
+        "100 deep",
+        text_of(TEXT.replace("op:", "experimental_type { args { args { } } } op:")),
+    ),
+    SavedCase("text-of-a-field-unknown", text_of("x: 1 " + TEXT), "no field", text_of(TEXT)),
     SavedCase("asset-is-a-link", _linked, "is a link", folder_of(good(), {"assets/words.txt": b"a\n"})),
     SavedCase("a-pipe-in-the-folder", _piped, "not a regular file", folder_of(good(), {"fingerprint.pb": b"\x08\x01"})),
 ]  # fmt: skip

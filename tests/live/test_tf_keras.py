@@ -126,7 +126,7 @@ def test_classes_of_the_callers_own():
 
 
 def last() -> Any:
-    """Channels last: the product needs a Reshape, which tf_keras's own files do not get."""
+    """Channels last: the operator aligns the factors with the wrong axes."""
     x = image()
     y = layers.Conv2D(7, 3, padding="same", name="features")(x)
     factors = layers.GlobalAveragePooling2D(name="pool")(y)
@@ -138,10 +138,20 @@ def meant(model: Any, x: Any) -> Any:
     return np.concatenate([model(x[i : i + 1]).numpy() for i in range(len(x))])
 
 
-def test_what_tf_keras_files_cannot_hold_is_said():
-    """Until their own form of an insertion is written, none is."""
-    with pytest.raises(rewriter.UnsupportedError, match="Keras 2"):
-        rewriter.repair(wrong())
+def test_it_is_repaired_in_its_own_form():
+    model = last()
+    model.compile("adam", "mse")
+    for _ in range(3):
+        model.train_on_batch(np.ones((1, 5, 11, 3), "float32"), np.ones((1, 5, 11, 7), "float32"))
+    before = [v.numpy().tobytes() for v in model.weights], sorted(vars(model))
+    result = rewriter.repair(model, verify=False)
+    assert ([v.numpy().tobytes() for v in model.weights], sorted(vars(model))) == before
+    assert isinstance(result.model, tf_keras.Model)
+    assert result.inserted
+    assert int(result.model.optimizer.iterations) == 3
+    for batch in (1, 2, 5):
+        x = np.random.default_rng(batch).normal(size=(batch, 5, 11, 3)).astype("float32")
+        support.compare([result.model(x).numpy()], [meant(model, x)], rtol=1e-4, atol=1e-5)
 
 
 def test_it_is_written_for_keras_3(tmp_path):

@@ -99,7 +99,7 @@ def test_where_nothing_can_be_written(source: Path, target: str):
 
 def test_the_written_file_is_analysed_again(source: Path, monkeypatch):
     """A writer that loses the repair is caught without running anything."""
-    monkeypatch.setattr("rewriter.formats.keras.archive.model_entry", lambda entry, *_: entry)
+    monkeypatch.setattr("rewriter.formats.keras.configuration.model_entry", lambda entry, *_: entry)
     with pytest.raises(rewriter.VerificationError, match=r"\(static\): 'scale'"):
         rewriter.repair(source, source.parent / "out.keras", verify=False)
     assert [p.name for p in source.parent.iterdir()] == ["in.keras"]

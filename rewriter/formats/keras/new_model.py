@@ -5,14 +5,14 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterator, Sequence
-from typing import Protocol
+from typing import Any, Protocol
 
 from ...errors import UnsupportedError, shown
 from ...files.atomic import atomic_write, provisional
 from ...files.members import Blocks, write_archive, write_folder
 from ...ir.graph import path_text
 from ..model_file import ModelFile
-from ..variables import NoVariables
+from ..variables import NoVariables, Variables
 from .config_writer import model_entry
 from .configuration import Configuration
 from .recorded_shapes import with_shapes
@@ -67,9 +67,7 @@ def write_new_json(source: KerasModel, target: str | os.PathLike[str]) -> None:
 def new_files(source: KerasModel, scratch: str) -> Iterator[tuple[str, Blocks]]:
     """``files_of_keras_3`` of a model whose file is no such archive. Raises as ``write_new_archive``."""
     content = _written(source)  # what has no form is named before the weights are looked at
-    variables = source.variables()
-    if isinstance(variables, NoVariables):
-        raise UnsupportedError("it holds no weights: give the file of its weights with --weights")
+    variables = checked_variables(source)
     write_weights(scratch, source.configuration.saved, source.graph, variables)
     yield "metadata.json", (json.dumps({"keras_version": NEWEST}).encode(),)
     yield "config.json", (content,)
@@ -78,11 +76,22 @@ def new_files(source: KerasModel, scratch: str) -> Iterator[tuple[str, Blocks]]:
 
 
 def _written(source: KerasModel) -> bytes:
+    return json.dumps(new_entry(source)).encode()
+
+
+def new_entry(source: KerasModel) -> dict[str, Any]:
+    """The configuration of a model, as the newest Keras has it. UnsupportedError where something has no form there."""
     check_translated(source.configuration.refusals)
     entry = model_entry(source.configuration.entry, source.graph, NEWEST)
-    if source.configuration.old:
-        entry = with_shapes(entry, source.graph)
-    return json.dumps(entry).encode()
+    return with_shapes(entry, source.graph) if source.configuration.old else entry
+
+
+def checked_variables(source: KerasModel) -> Variables:
+    """The variables of a model. Raises UnsupportedError where it has no file of them."""
+    variables = source.variables()
+    if isinstance(variables, NoVariables):
+        raise UnsupportedError("it holds no weights: give the file of its weights with --weights")
+    return variables
 
 
 def check_translated(refusals: Sequence[Refusal]) -> None:

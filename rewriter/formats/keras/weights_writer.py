@@ -27,7 +27,7 @@ def write_weights(path: str, saved: Graph, graph: Graph, variables: Variables) -
         UnsupportedError: a variable is of a type that is not read, or h5py is not installed.
         BadFileError: the variables are damaged.
     """
-    h5py = _h5py()
+    h5py = h5py_module()
     with h5py.File(path, "w") as file:
         file.create_group(_LAYERS)
         for target, name, source, held in _groups(_LAYERS, _LAYERS, saved, graph, variables):
@@ -37,7 +37,8 @@ def write_weights(path: str, saved: Graph, graph: Graph, variables: Variables) -
                 _write(file, f"{target}/{inner}", variables.variable(source, inner))
 
 
-def _h5py() -> Any:
+def h5py_module() -> Any:
+    """h5py, which writes what is read without it. Raises UnsupportedError where it is not installed."""
     try:
         import h5py
     except ImportError:

@@ -4,19 +4,25 @@ from __future__ import annotations
 
 import contextlib
 import os
+from functools import cached_property
 
 from ...errors import BadFileError, UnsupportedError, shown
 from ...files.folder import Folder, copy_folder
 from ...files.regular import check_pointer
+from ...ir.graph import Graph
 from ..variables import Variables
 from . import keras_metadata
 from .bundle import read_bundle
-from .reader import Source, read
+from .keras_model import KerasSavedModel
+from .messages import Objects
+from .reader import Source, objects_in, read
 from .spelling import spell
+from .text import encoded
 from .writer import repaired
 
 _FINGERPRINT = "fingerprint.pb"
 BINARY, TEXT = "saved_model.pb", "saved_model.pbtxt"
+_MAX_TEXT = 256 << 20
 _MAX_SIZE = 2**31 - 1  # protobuf holds no more
 
 
@@ -38,22 +44,44 @@ class SavedModel:
         # An honest index in a form that is not read says nothing: nothing here needs it.
         with contextlib.suppress(UnsupportedError):
             read_bundle(self.folder)
-        self.source: Source = read(self._message(), self.path)
-        self.graph = self.source.graph
+        self._data = self._message()
+
+    @cached_property
+    def source(self) -> Source:
+        """Its functions. Raises as the class."""
+        return read(self._data, self.path)
+
+    @property
+    def graph(self) -> Graph:
+        return self.source.graph
+
+    @cached_property
+    def objects(self) -> tuple[Objects, str]:
+        """The objects that it holds, and the version of TensorFlow that wrote it. Raises BadFileError."""
+        return objects_in(self._data)
+
+    def as_keras(self) -> KerasSavedModel:
+        """The Keras model that it was, where Keras 2 wrote it. Raises as ``KerasSavedModel``."""
+        return KerasSavedModel(self)
 
     @property
     def saved_by(self) -> str:
-        version = self.source.version
+        version = self.objects[1]
         return f"TensorFlow {shown(version)}" if version else ""
 
     def _message(self) -> memoryview:
-        if BINARY not in self.folder:
-            raise UnsupportedError("a SavedModel in text form")
-        data = self.folder.open_raw(BINARY, _MAX_SIZE)
+        """The message, from the text form where that alone is there, as TensorFlow takes it (``loader_impl.py``)."""
+        name, limit = (BINARY, _MAX_SIZE) if BINARY in self.folder else (TEXT, _MAX_TEXT)
+        data = self.folder.open_raw(name, limit)
         if not len(data):
-            raise BadFileError(f"{BINARY} is empty")
+            raise BadFileError(f"{name} is empty")
         check_pointer(bytes(data[:64]))
-        return data
+        if name == BINARY:
+            return data
+        try:
+            return memoryview(encoded(bytes(data).decode("utf-8-sig")))
+        except UnicodeDecodeError:
+            raise BadFileError(f"{TEXT} is no text") from None
 
     def load_weights(self) -> None:
         """The shapes of a SavedModel's variables are those that its graph states."""
@@ -96,4 +124,9 @@ class SavedModel:
             metadata = self.folder.open_raw(keras_metadata.NAME, _MAX_SIZE)
             objects = keras_metadata.touched(self.source, changed)
             replace[keras_metadata.NAME] = keras_metadata.without_configs(metadata, objects)
-        copy_folder(self.folder, target, replace, leave={_FINGERPRINT})
+        if BINARY not in self.folder:
+            # What is written is the binary form, under its own name.
+            renamed, replace[TEXT] = {TEXT: BINARY}, replace.pop(BINARY)
+            copy_folder(self.folder, target, replace, rename=renamed, leave={_FINGERPRINT})
+            return
+        copy_folder(self.folder, target, replace, leave={_FINGERPRINT, TEXT})

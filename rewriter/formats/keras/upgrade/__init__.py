@@ -8,7 +8,7 @@ from .archive_weights import archive_groups, archive_variables
 from .detect import is_old
 from .model import upgraded
 from .result import Origin, Refusal, Remark, Upgraded
-from .weights import keras_3_variables, model_variables, named_places
+from .weights import keras_3_variables, legacy_paths, model_variables, named_places
 
 __all__ = [
     "Origin",
@@ -18,6 +18,7 @@ __all__ = [
     "archive_groups",
     "archive_variables",
     "is_old",
+    "legacy_paths",
     "keras_3_variables",
     "model_variables",
     "named_places",

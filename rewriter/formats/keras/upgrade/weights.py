@@ -9,7 +9,7 @@ tf_keras 2.21, ``keras/engine/topology.py`` of Keras 1.2, ``keras/src/saving/sav
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ....errors import BadFileError, UnsupportedError, shown
 from ...variables import StoredVariable, Variable
@@ -21,6 +21,9 @@ from .layers import CLASSES
 from .merges import without_merges
 from .model import is_model, layer_name, upgraded
 from .names import Names
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 _MAX_NESTING = 100
 
@@ -209,6 +212,25 @@ class _Named(Reader):
         config: Any = entry["config"]
         layers = config if isinstance(config, list) else config["layers"]
         return [(layer, f"{path}layers/{layer_name(layer)}/") for layer in layers]
+
+
+def legacy_paths(entry: Entry) -> list[str]:
+    """The paths of a layer's variables in a file of Keras 3, in the order in which an HDF5 model of Keras 3 lists them.
+
+    Args:
+        entry: the layer in the form of Keras 3.
+
+    Raises:
+        UnsupportedError: a layer whose variables are not known.
+    """
+    trained, others = Reader("3", "").order(entry, "", 0)
+    marks = [StoredVariable(str(k), Variable((k,), "", _nothing)) for k in range(len(trained + others))]
+    places = keras_3_variables(entry, marks, "3")
+    return sorted(places, key=lambda path: places[path].shape)
+
+
+def _nothing() -> NDArray[Any]:
+    raise AssertionError("a mark has no numbers")
 
 
 def named_places(entry: Entry, version: str) -> tuple[list[tuple[str, int]], list[tuple[str, int]]]:

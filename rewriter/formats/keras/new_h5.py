@@ -1,0 +1,100 @@
+"""A model as an ``.h5`` file of Keras 3: its configuration and its weights in the order of the legacy format.
+
+Source: ``keras/src/legacy/saving/legacy_h5_format.py``, Keras 3.15.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+from ...errors import UnsupportedError, shown
+from ...files.atomic import provisional
+from ...files.hdf5 import Hdf5Index
+from ...files.regular import map_regular
+from ...ir.graph import Graph, path_text
+from .layer_order import layers_in_order
+from .legacy_h5 import PIECE
+from .new_model import NEWEST, checked_variables, new_entry
+from .upgrade import legacy_paths
+from .weights_file import WeightsFile
+from .weights_writer import h5py_module, write_weights
+
+if TYPE_CHECKING:
+    from .new_model import KerasModel
+
+
+def write_new_h5(source: KerasModel, target: str | os.PathLike[str]) -> None:
+    """Write an ``.h5`` file that Keras 3 loads.
+
+    Raises:
+        UnsupportedError: it has operations, which Keras 3 does not load from such a file, no weights, or something
+            that has no form in Keras 3.
+        BadFileError: the source is damaged.
+        OutputError: the target cannot be written.
+    """
+    _check_layers(source.graph)
+    entry = new_entry(source)
+    variables = checked_variables(source)
+    h5py = h5py_module()
+    with (
+        provisional(target, ".weights.h5", keep=False) as scratch,
+        provisional(target, ".h5") as path,
+    ):
+        write_weights(scratch, source.configuration.saved, source.graph, variables)
+        view, _ = map_regular(scratch)
+        weights = WeightsFile(Hdf5Index(view))
+        with h5py.File(path, "w") as file:
+            file.attrs["keras_version"] = NEWEST
+            file.attrs["backend"] = "tensorflow"
+            file.attrs["model_config"] = json.dumps(
+                {key: entry[key] for key in ("class_name", "config")}
+            ).encode()
+            _write_weights(h5py, file.create_group("model_weights"), source.graph, entry, weights)
+
+
+def _check_layers(graph: Graph) -> None:
+    for path, _, node in graph.walk():
+        if node.operation.kind == "op":
+            raise UnsupportedError(
+                f"{shown(path_text(path))!r} is an operation, which Keras 3 does not load from an .h5 file: "
+                "write a .keras file"
+            )
+
+
+def _write_weights(h5py: Any, group: Any, graph: Graph, entry: dict[str, Any], weights: WeightsFile) -> None:
+    group.attrs["keras_version"] = NEWEST
+    group.attrs["backend"] = "tensorflow"
+    entries = {layer["name"]: layer for layer in entry["config"]["layers"]}
+    places = weights.places("layers", graph)
+    layers = [operation.name for operation in layers_in_order(graph)]
+    _write_names(group, "layer_names", layers)
+    for name in layers:
+        made = group.create_group(name)
+        place = f"layers/{places[name]}"
+        paths = legacy_paths(entries[name]) if weights.paths(place) else []
+        stored = [f"{name}/{path}" for path in paths]
+        _write_names(made, "weight_names", stored)
+        for title, path in zip(stored, paths, strict=True):
+            made.create_dataset(title, data=weights.variable(place, path).load())
+    top = group.create_group("top_level_model_weights")
+    _write_names(top, "weight_names", [])
+
+
+def _write_names(group: Any, attribute: str, names: Sequence[str]) -> None:
+    """A list of names, over several attributes where it takes too many bytes for one."""
+    import numpy as np
+
+    parts = list(_pieces([name.encode() for name in names]))
+    for number, part in enumerate(parts):
+        title = attribute if len(parts) == 1 else f"{attribute}{number}"
+        group.attrs[title] = np.array(part, dtype=f"S{max(map(len, part), default=1) or 1}")
+
+
+def _pieces(names: Sequence[bytes]) -> Iterator[Sequence[bytes]]:
+    """Lists of names that take at most ``PIECE`` bytes each, written with the length of the longest."""
+    most = max(1, PIECE // max(map(len, names), default=1))
+    for start in range(0, max(len(names), 1), most):
+        yield names[start : start + most]

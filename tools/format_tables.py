@@ -1,0 +1,69 @@
+"""Tables of the documentation, from the code: which formats are read and written, what becomes of old constructs.
+
+python tools/format_tables.py formats|constructs
+"""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT))
+
+from rewriter.formats.keras import upgrade  # noqa: E402
+from rewriter.formats.keras.upgrade.constructs import Construct  # noqa: E402
+from rewriter.formats.registry import FORMATS, Format, written_from  # noqa: E402
+
+
+def formats() -> Iterator[str]:
+    """One row a format that is opened, in the order of the registry."""
+    yield "| format | name ends in | repaired as itself | written from it too | run for the proof by |"
+    yield "|---|---|---|---|---|"
+    for each in FORMATS:
+        if not each.name:
+            continue
+        others = [*dict.fromkeys(_words(other) for other in written_from(each)), *_onnx(each)]
+        runtime = f"{each.runtime}, as Keras 3 has it" if each.translated else each.runtime
+        cells = (
+            f"{each.words.split(' ', 1)[1]} (`{each.name}`)",
+            ", ".join(f"`{suffix}`" for suffix in each.suffixes) or "a folder",
+            "yes",
+            ", ".join(others) or "",
+            runtime.replace("_", " "),
+        )
+        yield f"| {' | '.join(cells)} |"
+
+
+def _words(each: Format) -> str:
+    return f"`{each.suffixes[0]}`" if each.suffixes else "a folder of Keras 3"
+
+
+def _onnx(each: Format) -> list[str]:
+    return ["`.onnx`"] if each.family == "keras" else []
+
+
+def constructs() -> Iterator[str]:
+    """One row a construct of Keras 1 or 2, with the case that compares it with its Keras."""
+    yield "| construct | becomes | case |"
+    yield "|---|---|---|"
+    for row in rows():
+        yield f"| {_cell(row.name)} | {_cell(row.becomes)} | `{row.test}` |"
+
+
+def rows() -> list[Construct]:
+    """The constructs of every module of the translation."""
+    names = sorted(info.name for info in pkgutil.walk_packages(upgrade.__path__, f"{upgrade.__name__}."))
+    found = (getattr(importlib.import_module(name), "CONSTRUCTS", ()) for name in names)
+    return [row for each in found for row in each]
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", "\\|")
+
+
+if __name__ == "__main__":
+    print("\n".join({"formats": formats, "constructs": constructs}[sys.argv[1]]()))
