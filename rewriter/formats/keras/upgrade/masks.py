@@ -107,6 +107,21 @@ def has_sources(entry: Any) -> bool:
     return False
 
 
+def _has_users(entry: Any) -> bool:
+    """Whether anything in an entry uses a mask."""
+    waiting = [entry]
+    while waiting:
+        item = waiting.pop()
+        if isinstance(item, list):
+            waiting += item
+        elif isinstance(item, dict):
+            class_name = item.get("class_name")
+            if isinstance(class_name, str) and CLASSES.get(class_name, class_name) in _USERS:
+                return True
+            waiting += [value for value in item.values() if isinstance(value, (dict, list))]
+    return False
+
+
 def flow(layers: list[Layered], given: dict[Old, Pair], read: Read) -> Flow:
     """The masks of a model whose inputs have the masks ``given``."""
     result = Flow(dict(given), {}, [])
@@ -158,6 +173,8 @@ def _step(row: Layered, number: int, call: Call, result: Flow, read: Read, insid
         firsts = _use(row, number, call, class_name, firsts, everything, result, inside)
     config = row.entry.get("config")
     config = config if isinstance(config, dict) else {}
+    if class_name == "TimeDistributed" and firsts and firsts[0] != _NONE and _has_users(config.get("layer")):
+        result.refused.append(row.name)  # the steps of a mask are not followed
     _set(result, here, _outputs(class_name, config, call, firsts, here))
 
 

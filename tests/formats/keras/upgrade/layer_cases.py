@@ -376,3 +376,18 @@ def mask_into_a_model() -> Any:
 
 
 chain("sequential_list", (5, 4), lambda: layers.LSTM(3), lambda: layers.Dense(2))
+
+
+each("resized", (8, 9, 3), lambda: layers.Resizing(5, 7, crop_to_aspect_ratio=True),
+     lambda: layers.Resizing(13, 5, "bicubic"), lambda: layers.CenterCrop(10, 12), lambda: layers.CenterCrop(3, 12),
+     lambda: layers.UpSampling2D(2, interpolation="lanczos3"))  # fmt: skip
+chain("channels_first", (4, 3, 5), lambda: layers.UpSampling2D(2, data_format="channels_first"),
+      lambda: layers.ZeroPadding2D(1, data_format="channels_first"),
+      lambda: layers.MaxPooling2D(2, data_format="channels_first"),
+      lambda: layers.Flatten(data_format="channels_first"), lambda: layers.Dense(2))  # fmt: skip
+chain("wrapped_embedding", (5, 6), lambda: layers.TimeDistributed(layers.Embedding(7, 3)),
+      lambda: layers.TimeDistributed(layers.LSTM(2)), dtype="int32")  # fmt: skip
+chain("ngrams", (1,), lambda: layers.TextVectorization(vocabulary=["a", "b", "a b"], ngrams=2, output_mode="multi_hot"),
+      dtype="string")  # fmt: skip
+chain("inverse_lookup", (4,), lambda: layers.StringLookup(vocabulary=["a", "b"], invert=True), dtype="int64")
+chain("dtypes", (4,), lambda: layers.Dense(3, dtype="float64"), lambda: layers.Dense(2))

@@ -217,7 +217,34 @@ def test_a_custom_activation_is_refused():
 
 
 def test_locally_connected():
-    assert refusals(of_layers(layers.LocallyConnected1D(3, 2, implementation=2))) == ["LocallyConnected"]
+    assert refusals(of_layers(layers.LocallyConnected1D(3, 2, implementation=2))) == ["the layer"]
+    assert refusals(of_layers(layers.RandomHeight(0.2), shape=(8, 8, 3))) == ["the layer"]
+
+
+def test_other_interpolations_are_refused():
+    assert refusals(of_layers(layers.Resizing(3, 3, "area"), shape=(8, 8, 3))) == ["interpolation='area'"]
+    assert refusals(of_layers(layers.UpSampling2D(2, interpolation="gaussian"), shape=(8, 8, 3)))
+
+
+def test_constants_of_a_recurrent_layer_are_refused():
+    entry, _, version, _ = oracle.saved(layer_cases.CASES["mask_and_state"]())
+    call = entry["config"]["layers"][-1]["inbound_nodes"][0]
+    call[0][3] = {"constants": [[entry["config"]["layers"][0]["name"], 0, 0]]}
+    assert "constants" in [refusal.construct for refusal in upgrade.upgraded(entry, version).refusals]
+
+
+def test_functions_of_tensorflow_1_that_compute_otherwise_are_refused():
+    import tensorflow as tf
+
+    x = tf_keras.Input((4,))
+    assert refusals(tf_keras.Model(x, tf.compat.v1.where(x > 0, x, -x))) == ["tf.compat.v1.where"]
+
+
+def test_older_names_of_modes():
+    model = oracle.randomized(layer_cases.CASES["string_lookup"]())
+    entry, weights, version, _ = oracle.saved(model)
+    entry["config"]["layers"][1]["config"]["output_mode"] = "binary"
+    equal(model, entry, weights, version)
 
 
 def test_random_crop_is_refused():
@@ -258,3 +285,10 @@ def test_mask_dropped(make: Any):
     h = make()(layers.Embedding(6, 4, mask_zero=True)(x))
     assert refusals(tf_keras.Model(x, layers.LSTM(3)(h))) == ["its mask"]
     assert refusals(tf_keras.Model(x, layers.Flatten()(h))) == []
+
+
+def test_a_mask_for_each_step_is_refused():
+    embedding = layers.TimeDistributed(layers.Embedding(7, 3, mask_zero=True))
+    assert refusals(of_layers(embedding, layers.TimeDistributed(layers.LSTM(2)), shape=(5, 6))) == [
+        "its mask"
+    ]

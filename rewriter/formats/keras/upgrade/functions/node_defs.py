@@ -33,7 +33,7 @@ _ROWS: dict[str, tuple[str, str, str]] = {
     "BatchMatMulV2": ("linalg.matmul", "a b", "adj_x:transpose_a adj_y:transpose_b"),
     "BiasAdd": ("nn.bias_add", "value bias", "data_format"), "Softmax": ("nn.softmax", "logits", ""),
     "LogSoftmax": ("nn.log_softmax", "logits", ""), "LeakyRelu": ("nn.leaky_relu", "features", "alpha"),
-    "Select": ("where", "condition x y", ""), "SelectV2": ("where", "condition x y", ""),
+    "SelectV2": ("where", "condition x y", ""),
     "ClipByValue": ("clip_by_value", "t clip_value_min clip_value_max", ""), "Pad": ("pad", "tensor paddings", ""),
     "PadV2": ("pad", "tensor paddings constant_values", ""),
     "GatherV2": ("gather", "params indices axis", "batch_dims"),
