@@ -205,6 +205,7 @@ def _repair_file(
     """
     table = _table(request.rules)
     with _opened(path, request.weights) as source:
+        source = request.read_as(source)
         outputs = request.outputs(source)
         source.load_weights()
         nodes = sum(1 for _ in source.graph.walk())  # before nodes are inserted
@@ -230,7 +231,7 @@ def _repair_file(
             return result
         result.inserted = outcome.inserted
         if request.dry_run:
-            result.changes = _changes(source.path, source.graph, request.weights)
+            result.changes = _changes(source, request.weights)
             return result
 
         def look(graph: Graph) -> Analysis:
@@ -475,13 +476,13 @@ def _table(path: Path | None) -> tuple[Rule, ...]:
     return builtin() if path is None else (*builtin(), *load(path))
 
 
-def _changes(path: str, repaired: Graph, weights: Path | None) -> Changes:
+def _changes(repaired: ModelFile, weights: Path | None) -> Changes:
     """What the repair of a file's graph changed, against the graph as it is in the file."""
-    from .formats.registry import open_model
+    from .formats.registry import reopened
 
-    with open_model(path, weights) as source:
+    with reopened(repaired, weights) as source:
         source.load_weights()
-        return changes(infer(source.graph), infer(repaired))
+        return changes(infer(source.graph), infer(repaired.graph))
 
 
 def _decided(plan: Path, source: ModelFile) -> Plan:

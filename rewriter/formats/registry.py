@@ -313,6 +313,13 @@ def open_model(path: Path, weights: Path | None = None) -> Iterator[ModelFile]:
         source.close()
 
 
+@contextmanager
+def reopened(source: ModelFile, weights: Path | None = None) -> Iterator[ModelFile]:
+    """Open the file of a model again, and read it as ``source`` is. Raises as ``open_model``."""
+    with open_model(source.path, weights) as again:
+        yield again if again.format == source.format else as_keras(again)
+
+
 def _open(path: str, weights: Path | None) -> ModelFile:
     file = _looked_at(path)
     form = next(each for each in FORMATS if each.is_one(file))

@@ -34,7 +34,8 @@ FORMAT = "savedmodel-keras"
 _NETWORKS = ("_tf_keras_network", "_tf_keras_sequential", "_tf_keras_model")
 _GRAPHS = ("Functional", "Sequential", "Model")
 _TRAINING = "training_config"
-_PLAIN = "a SavedModel without the configuration of a Keras model, which only model.save of Keras 2 writes"
+_OTHERWISE = "nothing but ONNX can be made of it, by tf2onnx itself (python -m tf2onnx.convert --saved-model)"
+_PLAIN = "a SavedModel without the configuration of a Keras model, which model.save of Keras 2 writes"
 
 
 class KerasSavedModel:
@@ -123,15 +124,16 @@ class KerasSavedModel:
 def _model(descriptions: Mapping[int, tuple[str, memoryview]]) -> dict[str, Any]:
     """The entry of the outermost model. Raises UnsupportedError where there is none with a graph."""
     if 0 not in descriptions:
-        raise UnsupportedError(_PLAIN)
+        raise UnsupportedError(f"{_PLAIN}: {_OTHERWISE}")
     identifier, text = descriptions[0]
     if identifier not in _NETWORKS:
-        raise UnsupportedError(f"{_PLAIN}: it is a {shown(identifier)}")
+        raise UnsupportedError(f"a SavedModel of a {shown(identifier)}, not of a model: {_OTHERWISE}")
     metadata = metadata_of(text)
     class_name, config = metadata.get("class_name"), metadata.get("config")
     if class_name not in _GRAPHS or not isinstance(config, dict) or "layers" not in config:
         raise UnsupportedError(
-            f"a SavedModel of the class {shown(class_name)!r}, a subclassed model: its graph exists only as code"
+            f"a SavedModel of the class {shown(class_name)!r}, a subclassed model, whose graph exists only as code: "
+            f"{_OTHERWISE}"
         )
     entry = {"class_name": class_name, "config": config}
     if isinstance(metadata.get(_TRAINING), dict):

@@ -20,6 +20,8 @@ from ..variables import StoredVariable
 from .checkpoint import Checkpoint
 from .messages import Objects
 
+# Preprocessing layers, which Keras builds from their configuration in any case, have no lists; their variables by name.
+_NAMED = {"Normalization": ("mean", "variance", "count")}
 _LAYER = re.compile(r"layer-[0-9]{1,7}")
 _API, _TRAINED, _OTHERS = "keras_api", "trainable_variables", "non_trainable_variables"
 # What an object holds of Keras itself, by which other layers, functions and metrics can be reached.
@@ -71,6 +73,8 @@ class _Reader:
                 raise BadFileError(f"the SavedModel has no object of the layer {shown(name)!r}")
             self._check_tables(numbers[name], name, layer)
             trained, others = self._lists(numbers[name])
+            if not trained and not others:
+                others = self._named(numbers[name], layer.get("class_name"))
             expected = named_places(layer, version)
             if (len(trained), len(others)) != (len(expected[0]), len(expected[1])):
                 raise UnsupportedError(
@@ -116,6 +120,12 @@ class _Reader:
         if _OTHERS not in api:
             raise BadFileError(f"the object {number} of the SavedModel does not list its untrained variables")
         return self._listed(here[_TRAINED]), self._listed(api[_OTHERS])
+
+    def _named(self, number: int, class_name: Any) -> list[int]:
+        """The variables that a layer of such a class holds by their names."""
+        here = self._children(number)
+        names = _NAMED.get(class_name, ()) if isinstance(class_name, str) else ()
+        return [here[name] for name in names if here.get(name) in self.objects.variables]
 
     def _listed(self, number: int) -> list[int]:
         """The elements of a list, whose names are their numbers."""
