@@ -205,6 +205,7 @@ def _repair_file(
     """
     table = _table(request.rules)
     with _opened(path, request.weights) as source:
+        source = request.read_as(source)
         outputs = request.outputs(source)
         source.load_weights()
         nodes = sum(1 for _ in source.graph.walk())  # before nodes are inserted
@@ -230,7 +231,7 @@ def _repair_file(
             return result
         result.inserted = outcome.inserted
         if request.dry_run:
-            result.changes = _changes(source.path, source.graph, request.weights)
+            result.changes = _changes(source, request.weights)
             return result
 
         def look(graph: Graph) -> Analysis:
@@ -362,13 +363,14 @@ def export_onnx(
         RewriterError: the model or an option cannot be used, or the output cannot be written.
     """
     from .export.onnx import Options, export
+    from .formats.registry import as_keras
 
     if at and not repair:
         raise UsageError("what is meant at a multiply (at) is for a repair: repair=True")
     asked = Options(**options)
     with ExitStack() as stack:
         path, prover = stack.enter_context(_file(model, hdf5=repair))
-        source = stack.enter_context(_opened(path, weights))
+        source = as_keras(stack.enter_context(_opened(path, weights)))
         check_onnx(output, source)
         beside = f"{os.fspath(output)}.data" if asked.external_data else None
         check_files(source, {}, {"the output": output, "the file of its weights": beside})
@@ -376,7 +378,7 @@ def export_onnx(
         if repair:
             fixed, changes = stack.enter_context(_repaired_beside(path, weights, source.format, at, prover))
             applied += sorted({change.rule for change in changes})
-            source = stack.enter_context(_opened(fixed))
+            source = as_keras(stack.enter_context(_opened(fixed)))
         source.load_weights()
         return export(source, output, asked, {"rules": ",".join(applied)} if applied else {})
 
@@ -474,13 +476,13 @@ def _table(path: Path | None) -> tuple[Rule, ...]:
     return builtin() if path is None else (*builtin(), *load(path))
 
 
-def _changes(path: str, repaired: Graph, weights: Path | None) -> Changes:
+def _changes(repaired: ModelFile, weights: Path | None) -> Changes:
     """What the repair of a file's graph changed, against the graph as it is in the file."""
-    from .formats.registry import open_model
+    from .formats.registry import reopened
 
-    with open_model(path, weights) as source:
+    with reopened(repaired, weights) as source:
         source.load_weights()
-        return changes(infer(source.graph), infer(repaired))
+        return changes(infer(source.graph), infer(repaired.graph))
 
 
 def _decided(plan: Path, source: ModelFile) -> Plan:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from .errors import UnsupportedError
 from .files.atomic import provisional
-from .formats.registry import Format, newest_of, written_as
+from .formats.registry import Format, as_keras, newest_of, written_as
 from .requests import Path, check_files, check_onnx, is_onnx, wrong_suffix
 
 if TYPE_CHECKING:
@@ -41,6 +41,7 @@ class Converted:
 
 def convert(source: ModelFile, output: Path, verify: bool | None, options: Mapping[str, Any]) -> Converted:
     """Write an opened model in the format that a name says. Arguments and errors as ``api.convert``."""
+    source = as_keras(source)
     if is_onnx(output) and source.format != "onnx":
         return _to_onnx(source, output, verify, options)
     form = written_as(source.format, output)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from .errors import UsageError
-from .formats.registry import Format, format_for, format_of, written_as, written_from
+from .formats.registry import Format, as_keras, format_for, format_of, written_as, written_from
 from .passes.sites import DEFAULT_OPS, families
 
 if TYPE_CHECKING:
@@ -48,6 +48,15 @@ class RepairRequest:
             raise UsageError("a dry run writes nothing that could be verified")
         if self.plan is not None and (self.at or self.explicit or self.mode != "safe"):
             raise UsageError("a plan says all that is to be done: mode, at and explicit do not go with it")
+
+    def read_as(self, source: ModelFile) -> ModelFile:
+        """The model as it is to be repaired: a SavedModel as the Keras model that it was, where that is to be written.
+
+        Raises:
+            UnsupportedError: Keras 2 did not write the SavedModel.
+        """
+        named = [path for path in (self.output, self.onnx) if path is not None]
+        return as_keras(source) if named and all(format_for(path) for path in named) else source
 
     def outputs(self, source: ModelFile) -> Outputs:
         """The files to write, by what their names end in.

@@ -117,6 +117,12 @@ def _saved_model(path: str) -> ModelFile:
     return SavedModel(path)
 
 
+def _saved_model_as_keras(path: str) -> ModelFile:
+    from .saved_model import SavedModel
+
+    return SavedModel(path).as_keras()
+
+
 def _hdf5(path: str) -> ModelFile:
     from .keras.h5_file import KerasH5
 
@@ -147,6 +153,17 @@ FORMATS = (
         ),
         _saved_model,
         "tensorflow",
+    ),
+    Format(  # the Keras model in it, once it is asked for (``as_keras``)
+        "savedmodel-keras",
+        "a SavedModel of Keras",
+        (),
+        lambda file: False,
+        _saved_model_as_keras,
+        "keras",
+        "savedmodel",
+        "keras",
+        translated=True,
     ),
     Format(  # of model.save(path, zipped=False)
         "keras-folder",
@@ -252,6 +269,17 @@ def newest_of(form: Format) -> Format:
     return next((each for each in FORMATS if each.write and each.suffixes == form.suffixes), form)
 
 
+def as_keras(source: ModelFile) -> ModelFile:
+    """The Keras model that a SavedModel describes, for a format of Keras or ONNX; any other model itself.
+
+    Raises:
+        BadFileError: what describes it is damaged.
+        UnsupportedError: a SavedModel that describes none.
+    """
+    found = getattr(source, "as_keras", None)
+    return source if found is None else found()
+
+
 def write_as(source: ModelFile, form: Format, target: Path) -> None:
     """Write an opened model in its own format, or in another one of its family. Raises as ``ModelFile.write``."""
     if form.name == source.format:
@@ -283,6 +311,13 @@ def open_model(path: Path, weights: Path | None = None) -> Iterator[ModelFile]:
         yield source
     finally:
         source.close()
+
+
+@contextmanager
+def reopened(source: ModelFile, weights: Path | None = None) -> Iterator[ModelFile]:
+    """Open the file of a model again, and read it as ``source`` is. Raises as ``open_model``."""
+    with open_model(source.path, weights) as again:
+        yield again if again.format == source.format else as_keras(again)
 
 
 def _open(path: str, weights: Path | None) -> ModelFile:

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from ..formats.registry import format_of, open_model, write_as
+from ..formats.registry import format_of, reopened, write_as
 from ..formats.variables import NoVariables
 
 if TYPE_CHECKING:
@@ -49,5 +49,5 @@ def runnable_as_it_was(source: ModelFile) -> Iterator[tuple[str, str]]:
         yield source.path, source.format
         return
     beside = source.beside() if source.format == "json" else []
-    with open_model(source.path, *beside) as again, runnable(again) as found:
+    with reopened(source, *beside) as again, runnable(again) as found:
         yield found

@@ -12,6 +12,7 @@ from ...errors import UnsupportedError, shown
 from ...formats.model_file import ModelFile
 from ...proof.child import run_in_child, serve
 from ...proof.request import cannot_be_run
+from ...proof.runnable import runnable
 from ...proof.runtimes import needs
 from .options import Exported, Options
 
@@ -41,9 +42,10 @@ def by_tf2onnx(
     if code:
         raise UnsupportedError(f"{reason}; tf2onnx cannot take over: {code}")
     opset = min(options.opset, _NEWEST_OPSET)
-    request = {"model": source.path, "target": os.path.abspath(path), "opset": opset}
     needed = needs(*_NEEDED, KERAS_BACKEND="tensorflow")
-    answer = run_in_child(f"{__package__}.fallback", needed, request, _MEMORY, _TIMEOUT)
+    with runnable(source) as (model, _):
+        request = {"model": model, "target": os.path.abspath(path), "opset": opset}
+        answer = run_in_child(f"{__package__}.fallback", needed, request, _MEMORY, _TIMEOUT)
     if "opset" not in answer:
         why = answer.get("failed") or answer.get("skipped")
         raise UnsupportedError(f"{reason}; tf2onnx cannot take over: {why}")

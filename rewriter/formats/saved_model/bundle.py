@@ -31,7 +31,10 @@ _BYTES = {
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One tensor: its type (as NumPy calls it), shape, and place in the files of the numbers."""
+    """One tensor: its type (as NumPy calls it), shape, and place in the files of the numbers.
+
+    ``checksum`` is that of its bytes, as ``crc32c.masked`` gives it.
+    """
 
     dtype: str
     shape: Shape
@@ -39,6 +42,7 @@ class Entry:
     offset: int
     size: int
     sliced: bool
+    checksum: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,4 +175,13 @@ def _entry(value: memoryview) -> Entry:
         message.signed(4),
         message.signed(5),
         bool(message.all(7)),
+        _checksum(message),
     )
+
+
+def _checksum(message: Message) -> int:
+    found = message.all(6)
+    value = found[-1].value if found else b"\0\0\0\0"
+    if isinstance(value, int) or len(value) != 4:
+        raise BadFileError(f"{INDEX} has a checksum of another kind")
+    return int.from_bytes(value, "little")

@@ -9,11 +9,13 @@ Source: ``saved_metadata.proto``, ``keras/src/saving/legacy/saved_model/load.py`
 from __future__ import annotations
 
 import json
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 
-from ...errors import UnsupportedError, shown
+from ...errors import BadFileError, UnsupportedError, shown
+from ...files.folder import Folder
 from ...files.json import parse
 from .functions import calling
+from .messages import Objects
 from .reader import Source
 from .wire import Message, content, spliced
 
@@ -22,6 +24,29 @@ _NODES, _NUMBER, _PATH, _IDENTIFIER, _TEXT = 1, 2, 3, 4, 5
 _MODEL = "_tf_keras_model"
 _BUILT = frozenset({"_tf_keras_network", "_tf_keras_sequential"})
 _DESCRIPTIONS = ("config", "model_config")
+_OF_KERAS = "_tf_keras_"
+_MAX_SIZE = 2**31 - 1
+
+
+def descriptions(folder: Folder, objects: Objects) -> Mapping[int, tuple[str, memoryview]]:
+    """What Keras says of the objects of a SavedModel: identifier and JSON, by the number of the object.
+
+    Raises:
+        BadFileError: damaged, or it is said of an object that is not there.
+    """
+    if NAME not in folder:
+        found = {n: said for n, said in objects.described.items() if said[0].startswith(_OF_KERAS)}
+        return found if any(len(text) for _, text in found.values()) else {}
+    result: dict[int, tuple[str, memoryview]] = {}
+    for body in Message(folder.open_raw(NAME, _MAX_SIZE)).messages(_NODES):
+        node = Message(body)
+        number = node.number(_NUMBER)
+        if number in result:
+            raise BadFileError(f"{NAME} describes the object {number} twice")
+        if number >= len(objects.children):
+            raise BadFileError(f"{NAME} describes an object {number}, which is not there")
+        result[number] = (node.text(_IDENTIFIER), node.message(_TEXT) or memoryview(b""))
+    return result
 
 
 def touched(source: Source, changed: Collection[str]) -> set[int]:

@@ -375,7 +375,8 @@ class Objects:
     (numbers of objects), what its objects are, and what the outermost one calls those that it holds.
 
     ``children`` are the objects that each holds, under the names that it has for them, ``functions`` those that an
-    object is.
+    object is. ``described`` are identifier and metadata of what a library wrote, ``tables`` the objects whose content
+    is in no variable: assets and resources.
     """
 
     variables: dict[int, Variable] = field(default_factory=dict)
@@ -385,6 +386,8 @@ class Objects:
     held: set[str] = field(default_factory=set)
     children: list[list[tuple[str, int]]] = field(default_factory=list)
     functions: dict[int, list[str]] = field(default_factory=dict)
+    described: dict[int, tuple[str, memoryview]] = field(default_factory=dict)
+    tables: set[int] = field(default_factory=set)
 
     @property
     def by_keras(self) -> bool:
@@ -432,7 +435,11 @@ def objects_of(data: memoryview | None) -> Objects:
         elif constant is not None:
             found.constants[number] = Message(constant).text(1)
         elif user is not None:
-            found.identifiers.add(Message(user).text(1))
+            inner = Message(user)
+            found.identifiers.add(inner.text(1))
+            found.described[number] = (inner.text(1), inner.message(3) or memoryview(b""))
+        elif each.all(5) or each.all(10):
+            found.tables.add(number)
     found.held = {name for name, _ in found.children[0]} if found.children else set()
     for name, value, _ in entries(message, 2):
         found.captures[name] = [signed(n) for n in Message(value).numbers(2)]

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import contextlib
 import os
+from functools import cached_property
 
 from ...errors import BadFileError, UnsupportedError, shown
 from ...files.folder import Folder, copy_folder
 from ...files.regular import check_pointer
+from ...ir.graph import Graph
 from ..variables import Variables
 from . import keras_metadata
 from .bundle import read_bundle
-from .reader import Source, read
+from .keras_model import KerasSavedModel
+from .messages import Objects
+from .reader import Source, objects_in, read
 from .spelling import spell
 from .text import encoded
 from .writer import repaired
@@ -40,12 +44,29 @@ class SavedModel:
         # An honest index in a form that is not read says nothing: nothing here needs it.
         with contextlib.suppress(UnsupportedError):
             read_bundle(self.folder)
-        self.source: Source = read(self._message(), self.path)
-        self.graph = self.source.graph
+        self._data = self._message()
+
+    @cached_property
+    def source(self) -> Source:
+        """Its functions. Raises as the class."""
+        return read(self._data, self.path)
+
+    @property
+    def graph(self) -> Graph:
+        return self.source.graph
+
+    @cached_property
+    def objects(self) -> tuple[Objects, str]:
+        """The objects that it holds, and the version of TensorFlow that wrote it. Raises BadFileError."""
+        return objects_in(self._data)
+
+    def as_keras(self) -> KerasSavedModel:
+        """The Keras model that it was, where Keras 2 wrote it. Raises as ``KerasSavedModel``."""
+        return KerasSavedModel(self)
 
     @property
     def saved_by(self) -> str:
-        version = self.source.version
+        version = self.objects[1]
         return f"TensorFlow {shown(version)}" if version else ""
 
     def _message(self) -> memoryview:
@@ -67,7 +88,7 @@ class SavedModel:
 
     def variables(self) -> Variables:
         """Raises UnsupportedError: there is nothing to translate."""
-        raise UnsupportedError("a SavedModel is not exported as ONNX here: tf2onnx does that")
+        raise UnsupportedError("the functions of a SavedModel are not exported as ONNX here: tf2onnx does that")
 
     def parameter_counts(self) -> None:
         """Which variables are whose, a SavedModel does not tell."""

@@ -185,6 +185,13 @@ def read(data: memoryview, name: str) -> Source:
     return source
 
 
+def objects_in(data: memoryview) -> tuple[Objects, str]:
+    """The objects of a SavedModel message alone, and the version of its TensorFlow. Raises BadFileError."""
+    _, meta = _chosen(Message(data))
+    info = Message(meta.message(1) or memoryview(b""))
+    return objects_of(meta.message(7)), info.text(5)
+
+
 def _chosen(message: Message) -> tuple[Field, Message]:
     """The graph that is served, or the first one: further ones are for training or another device."""
     found = [(place, Message(item)) for item, place in zip(message.messages(2), message.all(2), strict=True)]

@@ -1,0 +1,172 @@
+"""A SavedModel that Keras 2 wrote, as the Keras model that it was: its configuration and its variables.
+
+Keras 2 describes every layer in JSON beside the functions, and builds a functional or sequential model anew from that.
+TensorFlow 2.0 to 2.4 keeps it in the objects of ``saved_model.pb``, 2.5 and later in ``keras_metadata.pb``.
+Source: ``keras/src/saving/legacy/saved_model/load.py`` and ``save_impl.py`` (tf_keras 2.21).
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from ...errors import BadFileError, UnsupportedError, shown
+from ...files.json import parse
+from ...files.members import Blocks
+from ...ir.graph import Graph
+from ...passes.rewrite import Spelling
+from ..keras.configuration import Configuration, Older
+from ..keras.given_weights import NamedVariables
+from ..keras.new_model import new_files, write_new_folder
+from ..keras.upgrade import Remark, model_variables
+from ..keras.weight_shapes import attach_shapes, parameter_counts
+from ..variables import Variables
+from .keras_metadata import descriptions
+from .keras_variables import stored_layers
+
+if TYPE_CHECKING:
+    from .messages import Objects
+    from .model import SavedModel
+
+FORMAT = "savedmodel-keras"
+_NETWORKS = ("_tf_keras_network", "_tf_keras_sequential", "_tf_keras_model")
+_GRAPHS = ("Functional", "Sequential", "Model")
+_TRAINING = "training_config"
+_OTHERWISE = "nothing but ONNX can be made of it, by tf2onnx itself (python -m tf2onnx.convert --saved-model)"
+_PLAIN = "a SavedModel without the configuration of a Keras model, which model.save of Keras 2 writes"
+
+
+class KerasSavedModel:
+    """The Keras model of a folder.
+
+    Args:
+        source: the folder, which stays open as long as this is used.
+
+    Raises:
+        BadFileError: what Keras says of its layers is damaged, or the model contradicts itself.
+        UnsupportedError: a SavedModel that Keras 2 did not write, or a subclassed model.
+    """
+
+    format = FORMAT
+
+    def __init__(self, source: SavedModel) -> None:
+        self.path = source.path
+        self._source = source
+        self._objects, version = source.objects
+        self.version = version if version.startswith("2.") else "2"
+        self._descriptions = descriptions(source.folder, self._objects)
+        entry = _model(self._descriptions)
+        older = Older(entry, self.version)
+        self.configuration: Configuration = older
+        self._entry = older.original
+        if _TRAINING not in entry and _has(self._objects, "optimizer"):
+            older.remarks = [
+                *older.remarks,
+                Remark((), "the optimizer and its state", "left out: compile the new model"),
+            ]
+
+    @property
+    def graph(self) -> Graph:
+        return self.configuration.graph
+
+    @property
+    def spell(self) -> Spelling:
+        return self.configuration.spell
+
+    @property
+    def saved_by(self) -> str:
+        return self._source.saved_by
+
+    def load_weights(self) -> None:
+        """Give the graph's operations the shapes of their variables, where they are known."""
+        try:
+            variables = self.variables()
+        except UnsupportedError:
+            return  # only what is written needs them
+        attach_shapes(self.graph, variables)
+
+    def variables(self) -> Variables:
+        """The variables, by their places in Keras 3."""
+        return self._variables
+
+    @cached_property
+    def _variables(self) -> Variables:
+        folder, objects = self._source.folder, self._objects
+        stored = stored_layers(folder, objects, self._descriptions, self._entry, self.version)
+        return NamedVariables(model_variables(self._entry, stored, self.version))
+
+    def parameter_counts(self) -> Mapping[str, int]:
+        """The number of weights of each layer that has some."""
+        return parameter_counts(self.graph, self.variables())
+
+    def beside(self) -> list[str]:
+        """All files in the folder."""
+        return self._source.beside()
+
+    def asset(self, name: str) -> bytes:
+        """Such a model's layers have no files of their own. Raises BadFileError."""
+        return self._source.asset(name)
+
+    def files_of_keras_3(self, scratch: str) -> Iterator[tuple[str, Blocks]]:
+        """Those of a new archive."""
+        return new_files(self, scratch)
+
+    def close(self) -> None:
+        """The folder is closed by who opened it."""
+
+    def write(self, target: str | os.PathLike[str]) -> None:
+        """Write a folder of Keras 3: what Keras 2 wrote here is not written. Raises as ``write_new_folder``."""
+        write_new_folder(self, target)
+
+
+def _model(descriptions: Mapping[int, tuple[str, memoryview]]) -> dict[str, Any]:
+    """The entry of the outermost model. Raises UnsupportedError where there is none with a graph."""
+    if 0 not in descriptions:
+        raise UnsupportedError(f"{_PLAIN}: {_OTHERWISE}")
+    identifier, text = descriptions[0]
+    if identifier not in _NETWORKS:
+        raise UnsupportedError(f"a SavedModel of a {shown(identifier)}, not of a model: {_OTHERWISE}")
+    metadata = metadata_of(text)
+    class_name, config = metadata.get("class_name"), metadata.get("config")
+    if class_name not in _GRAPHS or not isinstance(config, dict) or "layers" not in config:
+        raise UnsupportedError(
+            f"a SavedModel of the class {shown(class_name)!r}, a subclassed model, whose graph exists only as code: "
+            f"{_OTHERWISE}"
+        )
+    entry = {"class_name": class_name, "config": config}
+    if isinstance(metadata.get(_TRAINING), dict):
+        entry[_TRAINING] = metadata[_TRAINING]
+    return entry
+
+
+def metadata_of(text: memoryview) -> dict[str, Any]:
+    """What Keras says of an object, with tuples as the lists that they are in other files of Keras 2.
+
+    Raises:
+        BadFileError: it is no JSON, or no object.
+    """
+    what = "what Keras says of a layer"
+    try:
+        found = _plain(parse(bytes(text), what))
+    except RecursionError:
+        raise BadFileError(f"{what} is nested too deep to read") from None
+    if not isinstance(found, dict):
+        raise BadFileError(f"{what} is not an object")
+    return found
+
+
+def _plain(value: Any) -> Any:
+    """Source: ``json_utils.py`` (tf_keras 2.21), ``Encoder``, which other files are not written with."""
+    if isinstance(value, list):
+        return [_plain(item) for item in value]
+    if not isinstance(value, dict):
+        return value
+    if value.get("class_name") in ("__tuple__", "TensorShape") and value.keys() == {"class_name", "items"}:
+        return _plain(value["items"])
+    return {key: _plain(item) for key, item in value.items()}
+
+
+def _has(objects: Objects, name: str) -> bool:
+    return any(each == name for each, _ in objects.children[0]) if objects.children else False

@@ -1,0 +1,180 @@
+"""The variables of the layers of a Keras model in a SavedModel, in the order in which Keras lists them.
+
+Every layer holds ``trainable_variables``, and in ``keras_api`` its ``non_trainable_variables``: lists of the variables
+of it and of all in it, in the order of ``layer.weights``, which is that of an HDF5 file too. Source: ``save_impl.py``
+(``wrap_layer_objects``) of tf_keras 2.21; they are the same since TensorFlow 2.0.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from ...errors import BadFileError, UnsupportedError, shown
+from ...files.folder import Folder
+from ...files.json import parse
+from ..keras.upgrade import named_places
+from ..keras.upgrade.model import layer_name
+from ..variables import StoredVariable
+from .checkpoint import Checkpoint
+from .messages import Objects
+
+# Preprocessing layers, which Keras builds from their configuration in any case, have no lists; their variables by name.
+_NAMED = {"Normalization": ("mean", "variance", "count")}
+_LAYER = re.compile(r"layer-[0-9]{1,7}")
+_API, _TRAINED, _OTHERS = "keras_api", "trainable_variables", "non_trainable_variables"
+# What an object holds of Keras itself, by which other layers, functions and metrics can be reached.
+_OF_KERAS = frozenset({_API, _TRAINED, "variables", "regularization_losses", "signatures", "optimizer"})
+
+
+def stored_layers(
+    folder: Folder,
+    objects: Objects,
+    descriptions: Mapping[int, tuple[str, memoryview]],
+    entry: dict[str, Any],
+    version: str,
+) -> dict[str, list[StoredVariable]]:
+    """The variables of the layers of the outermost model by their names.
+
+    Args:
+        descriptions: what Keras says of the objects.
+        entry: the model in its old form.
+        version: the Keras that wrote it.
+
+    Raises:
+        BadFileError: the objects and the configuration contradict each other, or variables are missing or damaged.
+        UnsupportedError: a layer that keeps something outside of its variables, or whose order is not certain.
+    """
+    return _Reader(folder, objects, descriptions).layers(entry, version)
+
+
+class _Reader:
+    def __init__(
+        self, folder: Folder, objects: Objects, descriptions: Mapping[int, tuple[str, memoryview]]
+    ) -> None:
+        self.objects = objects
+        self.descriptions = descriptions
+        self.checkpoint = Checkpoint(folder)
+        self.keys = self.checkpoint.keys(objects.children)
+
+    def layers(self, entry: dict[str, Any], version: str) -> dict[str, list[StoredVariable]]:
+        numbers = self._numbers()
+        found: dict[str, list[StoredVariable]] = {}
+        held: set[int] = set()
+        for layer in entry["config"]["layers"]:
+            name = layer_name(layer)
+            if name in found:
+                raise BadFileError(f"two layers are called {shown(name)!r}")
+            found[name] = []
+            if name not in numbers:
+                if layer.get("class_name") == "InputLayer":
+                    continue
+                raise BadFileError(f"the SavedModel has no object of the layer {shown(name)!r}")
+            self._check_tables(numbers[name], name, layer)
+            trained, others = self._lists(numbers[name])
+            if not trained and not others:
+                others = self._named(numbers[name], layer.get("class_name"))
+            expected = named_places(layer, version)
+            if (len(trained), len(others)) != (len(expected[0]), len(expected[1])):
+                raise UnsupportedError(
+                    f"the layer {shown(name)!r} lists {len(trained)} trained and {len(others)} other variables, where "
+                    f"{len(expected[0])} and {len(expected[1])} are expected: which is which is not certain"
+                )
+            found[name] = [self._variable(number) for number in (*trained, *others)]
+            held |= {*trained, *others}
+        own = {number for part in self._lists(0) for number in part} - held
+        if own:
+            named = self.objects.variables.get(min(own))
+            raise UnsupportedError(
+                f"the variable {shown(named.name if named else '')!r} is of the model itself, of no layer"
+            )
+        return found
+
+    def _numbers(self) -> dict[str, int]:
+        """The objects of the layers of the outermost model, by their names."""
+        found: dict[str, int] = {}
+        for link, child in self._children(0).items():
+            if not _LAYER.fullmatch(link):
+                continue
+            if child not in self.descriptions:
+                raise BadFileError(f"nothing is said of the object {shown(link)!r}, which is a layer")
+            metadata = parse(bytes(self.descriptions[child][1]), "what Keras says of a layer")
+            name = metadata.get("name") if isinstance(metadata, dict) else None
+            if not isinstance(name, str):
+                raise BadFileError(f"the layer {shown(link)!r} has no name")
+            if found.setdefault(name, child) != child:
+                raise BadFileError(f"two layers are called {shown(name)!r}")
+        return found
+
+    def _lists(self, number: int) -> tuple[list[int], list[int]]:
+        """The trained and the other variables of an object. Operations without variables have no lists."""
+        here = self._children(number)
+        api = self._children(here[_API]) if _API in here else {}
+        if _TRAINED not in here:
+            if "variables" in here or _OTHERS in api:
+                raise BadFileError(
+                    f"the object {number} of the SavedModel does not list its trained variables"
+                )
+            return [], []
+        if _OTHERS not in api:
+            raise BadFileError(f"the object {number} of the SavedModel does not list its untrained variables")
+        return self._listed(here[_TRAINED]), self._listed(api[_OTHERS])
+
+    def _named(self, number: int, class_name: Any) -> list[int]:
+        """The variables that a layer of such a class holds by their names."""
+        here = self._children(number)
+        names = _NAMED.get(class_name, ()) if isinstance(class_name, str) else ()
+        return [here[name] for name in names if here.get(name) in self.objects.variables]
+
+    def _listed(self, number: int) -> list[int]:
+        """The elements of a list, whose names are their numbers."""
+        children = self._children(number)
+        names = [name for name in children if name.isascii() and name.isdecimal()]
+        if sorted(names, key=int) != [str(k) for k in range(len(names))]:
+            raise BadFileError(f"the list {number} of variables of the SavedModel has gaps")
+        return [children[str(k)] for k in range(len(names))]
+
+    def _children(self, number: int) -> dict[str, int]:
+        if number >= len(self.objects.children):
+            raise BadFileError(f"the SavedModel names an object {number}, which is not there")
+        return dict(self.objects.children[number])
+
+    def _variable(self, number: int) -> StoredVariable:
+        stated = self.objects.variables.get(number)
+        if stated is None:
+            raise BadFileError(f"the object {number}, which is listed as a variable, is none")
+        if number not in self.keys:
+            raise BadFileError(f"the variable {shown(stated.name)!r} has no value in the SavedModel")
+        found = self.checkpoint.variable(self.keys[number])
+        if found.dtype != stated.dtype or (stated.shape is not None and not _fits(found.shape, stated.shape)):
+            raise BadFileError(
+                f"the variable {shown(stated.name)!r} is {stated.dtype} of the shape {shown(stated.shape)}, "
+                f"its value {found.dtype} of {list(found.shape)}"
+            )
+        return StoredVariable(stated.name, found)
+
+    def _check_tables(self, number: int, name: str, layer: dict[str, Any]) -> None:
+        """What a layer looked at its data for (``adapt``) is in tables, of which the configuration says nothing."""
+        config = layer.get("config")
+        if isinstance(config, dict) and isinstance(config.get("vocabulary"), list):
+            return
+        if any(each in self.objects.tables for each in self._inside(number)):
+            raise UnsupportedError(
+                f"the layer {shown(name)!r} ({shown(layer.get('class_name'))}) keeps a table that is not read"
+            )
+
+    def _inside(self, number: int) -> Iterator[int]:
+        """The objects that an object holds at any depth, without what Keras adds to each."""
+        seen, waiting = {number}, [number]
+        while waiting:
+            here = waiting.pop()
+            yield here
+            for link, child in self._children(here).items():
+                if link not in _OF_KERAS and child not in seen:
+                    seen.add(child)
+                    waiting.append(child)
+
+
+def _fits(shape: tuple[int, ...], stated: tuple[int | None, ...]) -> bool:
+    return len(shape) == len(stated) and all(b in (None, a) for a, b in zip(shape, stated, strict=True))
