@@ -88,7 +88,9 @@ class SavedModel:
 
     def variables(self) -> Variables:
         """Raises UnsupportedError: there is nothing to translate."""
-        raise UnsupportedError("the functions of a SavedModel are not exported as ONNX here: tf2onnx does that")
+        raise UnsupportedError(
+            "the functions of a SavedModel are not exported as ONNX here: tf2onnx does that"
+        )
 
     def parameter_counts(self) -> None:
         """Which variables are whose, a SavedModel does not tell."""
