@@ -2,8 +2,8 @@
 
     python tools/fuzz.py [FORMAT...] [--count N] [--seed S] [--first K] [--keep DIR] [--bases DIR] [--sample N]
 
-FORMAT is keras, h5, json, onnx, plan or rules (all of them without one). Mutant K of a format and a seed is the same on
-every machine. Each is given to the commands in one process with others, under limits of time and memory; every
+FORMAT is keras, h5, json, onnx, savedmodel, plan or rules (all of them without one). Mutant K of a format and a seed is
+the same on every machine. Each is given to the commands in one process with others, under limits of time and memory; every
 ``--sample``-th runs in a process of its own as well. Reported, and kept in DIR: an ``internal:`` line or a traceback,
 an exit status outside 0 to 3, more than one error, more time or memory than the limit, an output of a run that refused,
 a file left behind, and a process that died. ``--bases`` adds files to mutate. Exit status: 0 where nothing is reported.
@@ -35,7 +35,7 @@ from typing import Any
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-FORMATS = ("keras", "h5", "json", "onnx", "plan", "rules")
+FORMATS = ("keras", "h5", "json", "onnx", "savedmodel", "plan", "rules")
 SECONDS = 30
 MEMORY = 3 << 30  # address space of a process that runs many
 CHUNK = 100
@@ -287,6 +287,56 @@ def of_model(rng: random.Random, data: bytes) -> bytes:
         return of_bytes(rng, data)
 
 
+# -- mutants of SavedModels -----------------------------
+_NUMBERS = (0, 1, 2, 3, 5, 255, 2**31, 2**63 - 1, 2**63, 2**64 - 1)
+_OPERATORS_OF_TENSORFLOW = (
+    b"", b"x", b"Mul", b"MatMul", b"Reshape", b"ConcatV2", b"Conv2D", b"StridedSlice", b"While", b"If", b"Split",
+    b"Transpose", b"Einsum", b"GatherV2", b"PartitionedCall", b"\x00", bytes(50),
+)  # fmt: skip
+
+
+def of_wire(rng: random.Random, data: bytes) -> bytes:
+    """A SavedModel message with a few fields changed, removed or repeated, or its bytes."""
+    if rng.random() < 0.1:
+        return of_bytes(rng, data)
+    for _ in range(rng.choice((1, 1, 2, 4))):
+        data = _of_fields(rng, memoryview(data), 0)
+    return data
+
+
+def _of_fields(rng: random.Random, view: memoryview, depth: int) -> bytes:
+    from rewriter.errors import BadFileError
+    from rewriter.formats.saved_model.wire import BYTES, VARINT, content, fields, spliced, whole
+
+    try:
+        found = list(fields(view))
+    except BadFileError:  # a text
+        return _of_text(rng, bytes(view))
+    if not found:
+        return bytes(view) + whole(rng.choice((1, 2, 3, 7)), rng.choice(_NUMBERS))
+    field, kind = rng.choice(found), rng.random()
+    place = field.start, field.end
+    if kind < 0.06:
+        return spliced(view, [(*place, b"")])
+    if kind < 0.12:
+        return spliced(view, [(field.start, field.start, bytes(view[field.start : field.end]))])
+    if field.wire == VARINT:
+        return spliced(view, [(*place, whole(field.number, rng.choice(_NUMBERS)))])
+    if field.wire != BYTES or isinstance(field.value, int):
+        return of_bytes(rng, bytes(view))
+    deeper = depth < 12 and rng.random() < 0.85
+    made = _of_fields(rng, field.value, depth + 1) if deeper else _of_text(rng, bytes(field.value))
+    return spliced(view, [(*place, content(field.number, made))])
+
+
+def _of_text(rng: random.Random, text: bytes) -> bytes:
+    if not text or rng.random() < 0.4:
+        return rng.choice(_OPERATORS_OF_TENSORFLOW)
+    result = bytearray(text)
+    result[rng.randrange(len(result))] = rng.randrange(256)
+    return bytes(result)
+
+
 # -- what is mutated -----------------------------
 @cache
 def bases(form: str, more: str | None) -> list[bytes]:
@@ -310,6 +360,10 @@ def bases(form: str, more: str | None) -> list[bytes]:
         ]
     elif form == "onnx":
         found = _onnx_models()
+    elif form == "savedmodel":
+        from tests.hostile import saved_models
+
+        found = saved_models.bases()
     elif form == "plan":
         found = [
             _plan(path)
@@ -320,6 +374,8 @@ def bases(form: str, more: str | None) -> list[bytes]:
         found = [_RULES]
     if more is not None and form in ("keras", "h5", "json", "onnx"):
         found += [path.read_bytes() for path in sorted(Path(more).glob(f"*.{form}"))]
+    if more is not None and form == "savedmodel":
+        found += [path.read_bytes() for path in sorted(Path(more).glob("*/saved_model.pb"))]
     return found
 
 
@@ -374,6 +430,8 @@ def mutant(form: str, seed: int, number: int, more: str | None) -> Mutant:
         return ".json", of_bytes(rng, data) if rng.random() < 0.05 else configuration(data)
     if form == "onnx":
         return ".onnx", of_model(rng, data)
+    if form == "savedmodel":
+        return "", of_wire(rng, data)
     return ".toml", of_bytes(rng, data) if rng.random() < 0.1 else of_text(rng, data)
 
 
@@ -421,8 +479,11 @@ def trial(
 ) -> list[str]:
     """What is wrong with how the commands take a mutant."""
     suffix, content = data
-    path = folder / f"mutant{suffix}"
-    path.write_bytes(content)
+    path = file = folder / f"mutant{suffix}"
+    if form == "savedmodel":
+        path.mkdir()
+        file = path / "saved_model.pb"
+    file.write_bytes(content)
     if form in ("plan", "rules"):
         shutil.copy(ROOT / "models" / "chained.keras", folder / "model.keras")
     before = sorted(folder.iterdir())
@@ -440,9 +501,9 @@ def trial(
         found += [f"{label}: exit {status} and {p.name} is left" for p in made if p.name not in allowed]
         for item in made:
             shutil.rmtree(item) if item.is_dir() else item.unlink()
-        if path.read_bytes() != content:
+        if file.read_bytes() != content:
             return [*found, f"{label}: the input was changed"]
-    path.unlink()
+    shutil.rmtree(path) if path.is_dir() else path.unlink()
     return found
 
 

@@ -63,6 +63,9 @@ ADVISORIES: dict[str, tuple[str, tuple[str, ...]]] = {
     ),
     "CVE-2026-34446": ("ONNX: what a tensor says of its file", ("kept-in-no-place", "kept-in-two-places")),
     "CVE-2026-34447": ("ONNX: what a tensor says of its file", ("length-a-text", "length-short")),
-    "CVE-2022-23583": ("crafted SavedModels, which are not read", ("a-savedmodel",)),
-    "CVE-2022-23591": ("crafted SavedModels, which are not read", ("a-savedmodel",)),
+    "CVE-2022-23583": ("a SavedModel whose operands are of another type", ("savedmodel-types-that-differ",)),
+    "CVE-2022-23591": (
+        "a SavedModel whose functions call themselves",
+        ("savedmodel-function-calls-itself", "savedmodel-functions-call-one-another"),
+    ),
 }

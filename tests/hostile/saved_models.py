@@ -170,6 +170,29 @@ def _with(value: bytes) -> bytes:
     return saved([doubled(other=[constant("c", value), many], result="many:z:0")])
 
 
+def confused() -> bytes:
+    """A product that says of its operands what their producers do not: TensorFlow is not given it here."""
+    many = node("many", "Mul", ["twice:z:0", "c:output:0"], {"T": of_type(INT32)})
+    return saved([doubled(other=[constant("c", tensor((1, 3), bytes(12))), many], result="many:z:0")])
+
+
+def bases() -> list[bytes]:
+    """Honest messages of several kinds, to make mutants of."""
+    one = tensor((1, 3), bytes(12))
+    gate = [
+        node("mean", "Mean", ["twice:z:0", "c:output:0"], {"T": of_type(FLOAT), "keep_dims": whole(5, 1)}),
+        constant("c", tensor((1,), struct.pack("<i", 1), dtype=INT32), INT32),
+        node("scaled", "Mul", ["twice:z:0", "mean:output:0"], {"T": of_type(FLOAT)}),
+    ]
+    return [
+        good(),
+        _with(one),
+        confused(),
+        saved([calling("double", "f", "g"), calling("f", "g"), doubled("g")]),
+        saved([doubled(other=gate, result="scaled:z:0")]),
+    ]
+
+
 class SavedCase(NamedTuple):
     name: str
     make: Callable[[Path], Path]

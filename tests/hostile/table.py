@@ -222,7 +222,9 @@ def rows() -> list[Row]:
             Row(12, spoilt.name, bad, spoilt.words, file(".onnx", lambda spoilt=spoilt: saved(spoilt.base())))
         )
     for item in saved_models.CASES:
-        result.append(Row(14, item.name, item.make, item.words, item.twin))
+        result.append(Row(14, f"savedmodel-{item.name}", item.make, item.words, item.twin))
+    confused = saved_models.folder_of(saved_models.confused())
+    result.append(Row(14, "savedmodel-types-that-differ", confused, "", confused, 0))
     for name, (make, words) in PATHS.items():
         result.append(Row(13, name, make, words, _to(GOOD_FILE)))
     return result
@@ -238,7 +240,7 @@ def commands(path: Path, folder: Path, weights: bool = False) -> Iterator[list[s
         weights: leave out ``shapes``, which takes a model with any weights or none.
     """
     suffix = ".json" if path.suffix == ".json" else ".onnx" if path.suffix == ".onnx" else ".keras"
-    if any((path / name).exists() for name in ("saved_model.pb", "saved_model.pbtxt")):
+    if any(os.path.exists(path / name) for name in ("saved_model.pb", "saved_model.pbtxt")):
         suffix = ""
     yield ["check", str(path)]
     yield [

@@ -14,11 +14,11 @@ from ._calls import channels_first, told
 
 UNARY = (
     "Abs Acos Acosh Asin Asinh Atan Atanh Ceil ClipByValue Cos Cosh Cumprod Cumsum Digamma Elu Erf Erfc Erfinv Exp "
-    "Expm1 Floor GeluGrad Inv Invert LeakyRelu Lgamma Log Log1p LogSoftmax LogicalNot LRN MatrixBandPart "
+    "Expm1 Floor Inv Invert LeakyRelu Lgamma Log Log1p LogSoftmax LogicalNot LRN MatrixBandPart "
     "MatrixInverse Ndtri Neg OnesLike Reciprocal Relu Relu6 ReverseSequence ReverseV2 Rint Roll Round Rsqrt Selu "
-    "Sigmoid Sign Sin Sinh Softmax Softplus Softsign Sqrt Square Tan Tanh ZerosLike XlogyGrad "
+    "Sigmoid Sign Sin Sinh Softmax Softplus Softsign Sqrt Square Tan Tanh ZerosLike "
     "FakeQuantWithMinMaxVars FakeQuantWithMinMaxArgs QuantizeAndDequantizeV2 QuantizeAndDequantizeV3 "
-    "QuantizeAndDequantizeV4 TensorScatterUpdate TensorScatterAdd Xdivy MatrixDiagPartV0 CheckNumerics CheckNumericsV2"
+    "QuantizeAndDequantizeV4 TensorScatterUpdate TensorScatterAdd CheckNumerics CheckNumericsV2"
 )
 SAME = (
     "Identity Snapshot StopGradient PreventGradient EnsureShape PlaceholderWithDefault DeepCopy "
@@ -30,7 +30,8 @@ BINARY = {
     "Add": "Add", "AddV2": "Add", "Sub": "Sub", "RealDiv": "RealDiv", "Div": "Div", "FloorDiv": "FloorDiv",
     "TruncateDiv": "Div", "DivNoNan": "DivNoNan", "MulNoNan": "MulNoNan", "Maximum": "Max", "Minimum": "Min",
     "SquaredDifference": "SquaredDifference", "Pow": "Pow", "FloorMod": "Mod", "Mod": "Mod", "TruncateMod": "Mod",
-    "Atan2": "Atan2", "Xlogy": "Xlogy", "Xlog1py": "Xlog1py", "BitwiseAnd": "BitwiseAnd", "BitwiseOr": "BitwiseOr",
+    "Atan2": "Atan2", "Xdivy": "Xdivy", "Xlogy": "Xlogy", "Xlog1py": "Xlog1py", "BitwiseAnd": "BitwiseAnd",
+    "BitwiseOr": "BitwiseOr",
     "BitwiseXor": "BitwiseXor", "LeftShift": "BitShift", "RightShift": "BitShift", "Complex": "Complex",
     "NextAfter": "NextAfter",
 }  # fmt: skip

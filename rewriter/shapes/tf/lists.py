@@ -79,7 +79,7 @@ def resource(call: Call) -> Value:
     return Value((), "resource")
 
 
-@tf_op("HashTableV2", "MutableHashTableV2", "LookupTableV2")
+@tf_op("HashTableV2", "MutableHashTableV2")
 def table(call: Call) -> Value:
     """``table() -> []``: its handle."""
     return Value((), "resource")

@@ -17,7 +17,6 @@ from ..upgrade.weights import named_places
 from .order import layers_of, model_order
 
 Json = dict[str, Any]
-_Place = tuple[str, int]
 # A weight by its layer in the model and its name there.
 _Weight = tuple[str, str]
 # What every optimizer keeps besides its slots: the number of the step, and the learning rate.
@@ -61,23 +60,30 @@ def weight_order(
             "convert it to Keras 3 first (rewriter convert)"
         )
     entries = [{layer_name(entry): entry for entry in layers_of(side["config"])} for side in (before, after)]
-    places = {name: [named_places(side[name], version) for side in entries] for name in filled}
-    for name in filled:
-        _check_inside(entries[0][name])
-    ordered = {name: _order(name, stored[name], *places[name]) for name in filled}
+    ordered = {name: _order(stored[name], entries[0][name], entries[1][name], version) for name in filled}
     weights = {name: order for name, order in ordered.items() if order != list(stored[name])}
     if old == new and not weights:
         return WeightOrder(None, {}, None)
     layers = [*new, *(name for name in stored if not stored[name])] if new != old else None
-    trained = [
-        [(name, weight) for name in old for weight in stored[name][: len(places[name][0][0])]],
-        [(name, weight) for name in new for weight in ordered[name][: len(places[name][1][0])]],
+    if len(optimizer) <= _SCALARS:
+        return WeightOrder(layers, weights, None)
+    trained = {name: _trained(entries[0][name], len(stored[name]), version) for name in filled}
+    before_and_after = [
+        [(name, weight) for name in old for weight in stored[name][: trained[name]]],
+        [(name, weight) for name in new for weight in ordered[name][: trained[name]]],
     ]
-    if len(optimizer) > _SCALARS:
-        unknown = next((n for n in filled if sum(map(len, places[n][0])) != len(stored[n])), None)
-        if unknown is not None:
-            raise _lost(f"which weights of {shown(unknown)!r} are trained is not known")
-    return WeightOrder(layers, weights, _optimizer(optimizer, *trained) if trained[0] != trained[1] else None)
+    return WeightOrder(layers, weights, _optimizer(optimizer, *before_and_after))
+
+
+def _trained(entry: Json, count: int, version: str) -> int:
+    """How many of a layer's weights are trained: they come first."""
+    try:
+        trained, others = named_places(entry, version)
+    except UnsupportedError:
+        trained, others = [], []
+    if len(trained) + len(others) != count:
+        raise _lost(f"which weights of {shown(layer_name(entry))!r} are trained is not known")
+    return len(trained)
 
 
 def _check_inside(entry: Json) -> None:
@@ -97,19 +103,15 @@ def _check_inside(entry: Json) -> None:
         _check_inside(config["layer"])
 
 
-def _order(
-    layer: str,
-    names: Sequence[str],
-    before: tuple[list[_Place], list[_Place]],
-    after: tuple[list[_Place], list[_Place]],
-) -> list[str]:
-    """The names of a layer's weights in their new order."""
-    old, new = before[0] + before[1], after[0] + after[1]
-    if old == new:
+def _order(names: Sequence[str], before: Json, after: Json, version: str) -> list[str]:
+    """The names of a layer's weights in their new order: another one where a model inside has changed."""
+    if before.get("config") == after.get("config"):
         return list(names)
+    _check_inside(before)
+    old, new = ([place for some in named_places(side, version) for place in some] for side in (before, after))
     at = dict(zip(old, names, strict=False))
     if len(old) != len(names) or len(at) != len(old) or sorted(old) != sorted(new):
-        raise UnsupportedError(f"the weights of {shown(layer)!r} are not those of its layers")
+        raise UnsupportedError(f"the weights of {shown(layer_name(before))!r} are not those of its layers")
     return [at[place] for place in new]
 
 

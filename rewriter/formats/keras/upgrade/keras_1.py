@@ -33,9 +33,7 @@ CONSTRUCTS = (
         "keras_1_recurrent",
     ),
     Construct("TimeDistributedDense", "Dense, which takes one step like another", "keras_1_dense"),
-    Construct(
-        "BatchNormalization(mode=0 or 2)", "BatchNormalization; mode=1 is refused", "keras_1_normalization"
-    ),
+    Construct("BatchNormalization(mode=0 or 2)", "BatchNormalization; mode=1 is refused", "keras_1_dense"),
     Construct(
         "Highway, MaxoutDense, SReLU, ParametricSoftplus",
         "refused: later versions have no such layer",
@@ -44,7 +42,7 @@ CONSTRUCTS = (
     Construct(
         "Dropout(p), GaussianNoise(sigma), pool_length, length",
         "rate, stddev, pool_size, size",
-        "keras_1_small",
+        "keras_1_convolution_1d",
     ),
 )
 

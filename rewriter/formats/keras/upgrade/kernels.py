@@ -16,7 +16,9 @@ from .transforms import flipped, joined, made, turned
 CONSTRUCTS = (
     Construct("kernels of Keras 1 with dim_ordering='th'", "axes in the order of Keras 3", "keras_1_kernels"),
     Construct(
-        "an LSTM or GRU of Keras 1 with weights by gate", "kernel, recurrent kernel and bias", "keras_1_gates"
+        "an LSTM or GRU of Keras 1 with weights by gate",
+        "kernel, recurrent kernel and bias",
+        "keras_1_recurrent",
     ),
     Construct(
         "kernels of a model that Theano trained", "turned: Theano convolves, TensorFlow correlates", "theano"

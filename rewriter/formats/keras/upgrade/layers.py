@@ -240,9 +240,29 @@ def _activation(config: Config, context: Context) -> Config | list[Entry]:
     return config
 
 
-@layer("LocallyConnected1D", "LocallyConnected2D")
-def _locally_connected(config: Config, context: Context) -> Config:
-    raise Untranslatable("LocallyConnected", "Keras 3 has no such layer")
+@layer("LocallyConnected1D", "LocallyConnected2D", "RandomHeight", "RandomWidth", "DenseFeatures")
+def _gone(config: Config, context: Context) -> Config:
+    raise Untranslatable("the layer", "Keras 3 has no such layer")
+
+
+_INTERPOLATIONS = ("bicubic", "bilinear", "lanczos3", "lanczos5", "nearest")
+
+
+@layer("Resizing", "UpSampling2D")
+def _resizing(config: Config, context: Context) -> Config:
+    if config.get("interpolation", "nearest") not in _INTERPOLATIONS:
+        raise Untranslatable(f"interpolation={config['interpolation']!r}", "Keras 3 does not interpolate so")
+    return config
+
+
+@layer("CategoryEncoding", "IntegerLookup", "StringLookup", "TextVectorization")
+def _encoding(config: Config, context: Context) -> Config:
+    """Older names of modes, and of the number of tokens (TensorFlow 2.3 to 2.6)."""
+    mode = config.get("output_mode")
+    if isinstance(mode, str) and mode in ("binary", "tf-idf"):
+        config["output_mode"] = {"binary": "multi_hot", "tf-idf": "tf_idf"}[mode]
+        context.account.remark(f"output_mode={mode!r}", repr(config["output_mode"]))
+    return config
 
 
 @layer("MultiHeadAttention")

@@ -12,6 +12,7 @@ Where the mask of a user differs it is given to it as an argument, or the layer 
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -106,23 +107,46 @@ def has_sources(entry: Any) -> bool:
     return False
 
 
+def _has_users(entry: Any) -> bool:
+    """Whether anything in an entry uses a mask."""
+    waiting = [entry]
+    while waiting:
+        item = waiting.pop()
+        if isinstance(item, list):
+            waiting += item
+        elif isinstance(item, dict):
+            class_name = item.get("class_name")
+            if isinstance(class_name, str) and CLASSES.get(class_name, class_name) in _USERS:
+                return True
+            waiting += [value for value in item.values() if isinstance(value, (dict, list))]
+    return False
+
+
 def flow(layers: list[Layered], given: dict[Old, Pair], read: Read) -> Flow:
     """The masks of a model whose inputs have the masks ``given``."""
     result = Flow(dict(given), {}, [])
     inside = any(pair != _NONE for pair in given.values())
-    waiting = [(row, number) for row in layers for number in range(len(row.calls))]
-    while waiting:
-        later = []
-        for row, number in waiting:
-            call = row.calls[number]
-            refs = [leaf for leaf in leaves((call.first, call.kwargs)) if isinstance(leaf, Old)]
-            if any((ref.layer, ref.call, 0) not in result.outputs for ref in refs):
-                later.append((row, number))
-                continue
-            _step(row, number, call, result, read, inside)
-        if len(later) == len(waiting):
-            break  # a cycle, or tensors from nowhere: the reader of the graph says so
-        waiting = later
+    missing: dict[tuple[str, int], int] = {}
+    users: dict[tuple[str, int], list[tuple[Layered, int]]] = {}
+    known = {(ref.layer, ref.call) for ref in given}
+    ready = deque[tuple[Layered, int]]()
+    for row in layers:
+        for number, call in enumerate(row.calls):
+            refs = (leaf for leaf in leaves((call.first, call.kwargs)) if isinstance(leaf, Old))
+            needed = {(ref.layer, ref.call) for ref in refs} - known
+            missing[row.name, number] = len(needed)
+            for ref in needed:
+                users.setdefault(ref, []).append((row, number))
+            if not needed:
+                ready.append((row, number))
+    # What a cycle or a tensor from nowhere keeps waiting, the reader of the graph names.
+    while ready:
+        row, number = ready.popleft()
+        _step(row, number, row.calls[number], result, read, inside)
+        for user, call_number in users.get((row.name, number), ()):
+            missing[user.name, call_number] -= 1
+            if not missing[user.name, call_number]:
+                ready.append((user, call_number))
     return result
 
 
@@ -149,6 +173,8 @@ def _step(row: Layered, number: int, call: Call, result: Flow, read: Read, insid
         firsts = _use(row, number, call, class_name, firsts, everything, result, inside)
     config = row.entry.get("config")
     config = config if isinstance(config, dict) else {}
+    if class_name == "TimeDistributed" and firsts and firsts[0] != _NONE and _has_users(config.get("layer")):
+        result.refused.append(row.name)  # the steps of a mask are not followed
     _set(result, here, _outputs(class_name, config, call, firsts, here))
 
 

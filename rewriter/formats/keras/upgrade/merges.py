@@ -14,7 +14,9 @@ from .layers import Config, finished, layer
 
 CONSTRUCTS = (
     Construct(
-        "Merge(mode='sum', 'mul', 'ave', 'max', 'concat', 'dot')", "Add, Multiply, Average …", "keras_1_merge"
+        "Merge(mode='sum', 'mul', 'ave', 'max', 'concat', 'dot')",
+        "Add, Multiply, Average …",
+        "keras_1_merge_sum",
     ),
     Construct("Merge(mode='cos') or a function", "refused", "keras_1_merge_refused"),
     Construct("Sequential with a Merge first", "a functional model of its branches", "keras_1_merge_first"),

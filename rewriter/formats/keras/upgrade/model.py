@@ -185,6 +185,11 @@ class _Functional:
         self.names = Names(layer_name(entry) for entry in self.old)
         if len(self.names.new) != len(self.old):
             raise BadFileError(f"two layers of {shown(name)!r} have one name")
+        self.masks = (
+            _mask_flow({"class_name": "Functional", "config": config}) if masks.has_sources(config) else None
+        )
+        if self.masks is not None:
+            self._free_names()
         for before, after in self.names.new.items():
             if before != after:
                 account.at(after).remark(f"the name {before!r}", repr(after))
@@ -194,9 +199,6 @@ class _Functional:
         self.moved: dict[tuple[str, int], Any] = {}
         # The old call that a new operation computes, where it computes one only.
         self.called: dict[str, tuple[str, int | None]] = {}
-        self.masks = (
-            _mask_flow({"class_name": "Functional", "config": config}) if masks.has_sources(config) else None
-        )
 
     def entry(self) -> Entry:
         of: dict[str, tuple[str, int | None]] = {}
@@ -209,6 +211,7 @@ class _Functional:
             }
         for entry in self.new:
             entry["inbound_nodes"] = [self._call(args, kwargs) for args, kwargs in entry["inbound_nodes"]]
+        self.by_name = {entry["name"]: entry for entry in self.new}
         ends = {
             key: _single(self._end(read_ends(self.config.get(key), self.first, key)))
             for key in ("input_layers", "output_layers")
@@ -233,6 +236,13 @@ class _Functional:
                     with contextlib.suppress(UnsupportedError):
                         yield call, self._resolve(Old(*call, 0))
 
+    def _free_names(self) -> None:
+        """Other names for joins: Keras 3 joins their masks by operations, which it gives the names of such layers."""
+        for entry in self.old:
+            name = layer_name(entry)
+            if entry.get("class_name") == "Concatenate" and name.startswith("concatenate"):
+                self.names.new[name] = self.names.fresh(f"joined_{self.names.new[name]}")
+
     def _layer(self, entry: Entry) -> None:
         old_name = layer_name(entry)
         name = self.names.new[old_name]
@@ -249,7 +259,15 @@ class _Functional:
                 self._function(entry, old_name, name, number, call, account)
             return
         calls = [read_call(node, old_name, self.first) for node in inbound]
-        if self.masks is not None and old_name in self.masks.refused:
+        used = [self._known(leaf) for call in calls for leaf in leaves((call.first, call.kwargs))]
+        if any(isinstance(value, functions.SHAPES) for value in used):
+            account.refuse("tf.shape", _SHAPE)
+            chain = [opaque(entry, name, _SHAPE)]
+            calls = [Call(_mapped(self._tensor, c.first), _mapped(self._tensor, c.kwargs)) for c in calls]
+        elif any(call.kwargs.get("constants") for call in calls):
+            account.refuse("constants", _CONSTANTS)
+            chain = [opaque(entry, name, _CONSTANTS)]
+        elif self.masks is not None and old_name in self.masks.refused:
             account.refuse("its mask", _OTHER_MASK)
             chain = [opaque(entry, name, _OTHER_MASK)]
         else:
@@ -281,7 +299,9 @@ class _Functional:
             emitter.undo()
             account.refuse(refused.construct, refused.reason)
             kept = opaque(entry, emitter.name(), refused.reason)
-            kept["inbound_nodes"] = [((call.first,), call.kwargs)]
+            kept["inbound_nodes"] = [
+                ((_mapped(self._tensor, call.first),), _mapped(self._tensor, call.kwargs))
+            ]
             self.new.append(kept)
             self.moved[old_name, number] = New(kept["name"], 0, 0)
         else:
@@ -294,6 +314,13 @@ class _Functional:
         if moved is None or (isinstance(moved, (Old, New)) and leaf.output):
             return leaf
         return moved.output(leaf.output) if isinstance(moved, functions.Shape) else moved
+
+    def _tensor(self, leaf: Any) -> Any:
+        """A tensor as it is; for a shape the tensor that has it: what takes it is not translated."""
+        known = self._known(leaf)
+        while isinstance(known, (*functions.SHAPES, list)):
+            known = known.tensor if isinstance(known, functions.SHAPES) else next(leaves(known), None)
+        return known if isinstance(known, (Old, New)) else leaf
 
     def _resolve(self, leaf: Any) -> New:
         """The tensor of the new model. Raises BadFileError where it comes from nowhere."""
@@ -322,9 +349,9 @@ class _Functional:
         if isinstance(structure, list):
             return [self._end(item) for item in structure]
         ref = self._resolve(structure)
-        entry = next((entry for entry in self.new if entry["name"] == ref.layer), None)
+        entry = self.by_name.get(ref.layer)
         # Keras 3 counts a call that a functional model makes of itself (functional.py, get_tensor).
-        own = entry is not None and entry["class_name"] == "Functional"
+        own = entry is not None and entry.get("class_name") == "Functional"
         return [ref.layer, ref.call + own, ref.output]
 
 
@@ -354,13 +381,17 @@ _RECURRENT = frozenset({
 def arguments(entry: Entry, call: Call) -> tuple[tuple[Any, ...], dict[str, Any]]:
     """The arguments of a call of a layer, with what Keras 2 leaves out of account left out."""
     first, kwargs = call.first, {key: value for key, value in call.kwargs.items() if value is not None}
-    if entry.get("class_name") in _RECURRENT and isinstance(first, list) and first:
+    class_name = entry.get("class_name")
+    if isinstance(class_name, str) and class_name in _RECURRENT and isinstance(first, list) and first:
         first, *states = first
         kwargs = {**kwargs, "initial_state": states}
-    kwargs.pop("constants", None) if kwargs.get("constants") in ([], None) else None
+    if kwargs.get("constants") == []:
+        del kwargs["constants"]
     return (first,), kwargs
 
 
+_SHAPE = "it is called on a shape that the model computes: Keras 3 has no such tensor in a model"
+_CONSTANTS = "the recurrent layers of Keras 3 take no constants"
 _OTHER_MASK = "in Keras 3 another mask would reach it than in Keras 2"
 
 

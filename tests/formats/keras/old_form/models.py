@@ -199,11 +199,30 @@ def product_of_images() -> Any:
     return tf_keras.Model([a, v], [y, L.Dense(3, name="head")(y)])
 
 
+@tf_keras.saving.register_keras_serializable("old_form")
+class Own(L.Layer):
+    """A layer of the user's, with a weight."""
+
+    def build(self, shape: Any) -> None:
+        self.factor = self.add_weight("factor", shape=shape[-1:], initializer="ones")
+
+    def call(self, x: Any) -> Any:
+        return x * self.factor
+
+
+def own_layer() -> Any:
+    """A layer whose class is not known, where the order of the others changes."""
+    model = order_changes()
+    first, second = model.outputs
+    return tf_keras.Model(model.inputs, [Own(name="own")(first), Own(name="own_2")(second)])
+
+
 CASES = {
     "se": Case(se, ("gate_expand",)),
     "two_gates": Case(two_gates, ("a_expand", "b_expand")),
     "two_gates_one": Case(two_gates, ("b_expand",)),
     "order_changes": Case(order_changes, ("expand",)),
+    "own_layer": Case(own_layer, ("expand",)),
     "nested": Case(nested, ("expand",)),
     "nested_twice": Case(nested_twice, ("expand",)),
     "shared": Case(shared, ("expand_a", "expand_b")),

@@ -34,7 +34,7 @@ ROWS: list[tuple[str, dict[str, Any], tuple[Any, ...], Callable[..., Any], str]]
     ("Squeeze", {"axis": 1}, ((None, 1, None, None),), lambda x: x[:, 0], ""),
     ("Tile", {"repeats": [1, 4, 1]}, ((None, 1, 3),), lambda x: np.tile(x, (1, 4, 1)), "UpSampling1D"),
     ("Tile", {"repeats": [1, 4, 2, 1]}, ((None, 1, 1, 3),), lambda x: np.tile(x, (1, 4, 2, 1)), "UpSampling2D"),
-    ("Tile", {"repeats": [1, 2, 1, 1, 1]}, ((None, 1, 2, 3, 2),), lambda x: np.tile(x, (1, 2, 1, 1, 1)), "UpSampling3D"),
+    ("Tile", {"repeats": [1, 2, 1, 1, 1]}, ((None, 1, 2, 3, 2),), lambda x: x.repeat(2, 1), "UpSampling3D"),
     ("Tile", {"repeats": [1, 2, 1]}, ((None, 2, 3),), lambda x: np.tile(x, (1, 2, 1)), ""),
     ("Tile", {"repeats": [1, 1, 4]}, ((None, 3, 1),), lambda x: np.tile(x, (1, 1, 4)), ""),
     ("Repeat", {"repeats": 3, "axis": 1}, (X,), lambda x: x.repeat(3, 1), "UpSampling2D"),

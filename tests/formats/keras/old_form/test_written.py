@@ -36,6 +36,10 @@ def configuration(path: Path) -> dict[str, Any]:
     return json.loads(path.read_text())
 
 
+def faults(path: Path) -> list[Any]:
+    return [found for found in rewriter.check(path).findings if found.kind.value != "not-analysed"]
+
+
 def with_weights(model: Any) -> list[str]:
     return [layer.name for layer in model.layers if layer.weights]
 
@@ -46,9 +50,9 @@ def test_it_computes_what_the_valid_model_does(name: str, suffix: str, tmp_path:
     tf_keras.backend.clear_session()
     valid = case.build()
     path = broken(valid, case, tmp_path / f"model{suffix}")
-    assert rewriter.check(path).findings
+    assert faults(path)
     fixed = repaired(path, at=case.at)
-    assert not rewriter.check(fixed).findings
+    assert not faults(fixed)
     assert same(load(fixed, valid), valid)
 
 

@@ -151,7 +151,8 @@ def _(x: Any) -> Any:
 @functions("tf_image", (6, 8, 4))
 def _(x: Any) -> Any:
     return [
-        tf.image.resize(x, (9, 11)), tf.image.resize(x, (3, 3), method="nearest"), tf.image.resize(x, [12, 16], "bicubic"),
+        tf.image.resize(x, (9, 11)), tf.image.resize(x, (3, 3), method="nearest"), tf.image.resize(x, [12, 16],
+        "bicubic"),
         tf.nn.max_pool2d(x, 2, 2, "SAME"), tf.nn.avg_pool2d(x, [1, 2, 2, 1], [1, 2, 2, 1], "VALID"),
         tf.nn.depth_to_space(x, 2), tf.nn.space_to_depth(x, 2),
     ]  # fmt: skip

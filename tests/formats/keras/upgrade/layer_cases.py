@@ -127,19 +127,22 @@ chain("conv_lstm_3d", (2, 4, 5, 4, 2), lambda: layers.ConvLSTM3D(2, 2))
 each(
     "cells", STEPS,
     lambda: layers.RNN(layers.GRUCell(3)),
-    lambda: layers.RNN([layers.LSTMCell(3), layers.GRUCell(2, reset_after=False), layers.GRUCell(2), layers.SimpleRNNCell(3)]),
+    lambda: layers.RNN([layers.LSTMCell(3), layers.GRUCell(2, reset_after=False), layers.GRUCell(2),
+      layers.SimpleRNNCell(3)]),
     lambda: layers.RNN(layers.StackedRNNCells([layers.LSTMCell(3), layers.LSTMCell(2)]), return_sequences=True),
 )  # fmt: skip
 each(
     "wrappers", STEPS,
-    *[lambda mode=mode: layers.Bidirectional(layers.LSTM(3), merge_mode=mode) for mode in ("sum", "mul", "concat", "ave")],
+    *[lambda mode=mode: layers.Bidirectional(layers.LSTM(3), merge_mode=mode) for mode in ("sum", "mul", "concat",
+    "ave")],
     lambda: layers.Bidirectional(layers.RNN([layers.LSTMCell(3), layers.GRUCell(2)])),
     lambda: layers.Bidirectional(layers.LSTM(3), backward_layer=layers.GRU(3, go_backwards=True)),
     lambda: layers.TimeDistributed(layers.Dense(3, activation="hard_sigmoid")),
     lambda: layers.TimeDistributed(layers.BatchNormalization()),
 )  # fmt: skip
 chain("wrapped_images", (3, 8, 7, 2), lambda: layers.Bidirectional(layers.ConvLSTM2D(3, 3, return_sequences=True)),
-      lambda: layers.TimeDistributed(layers.Conv2D(3, 2)), lambda: layers.TimeDistributed(layers.Flatten()))  # fmt: skip
+      lambda: layers.TimeDistributed(layers.Conv2D(3, 2)),
+        lambda: layers.TimeDistributed(layers.Flatten()))  # fmt: skip
 chain("wrapped_wrapper", (5, 6, 4), lambda: layers.TimeDistributed(layers.Bidirectional(layers.GRU(2))))
 
 
@@ -210,10 +213,12 @@ def initial_state() -> Any:
 
 
 chain("batch_normalization_axis", IMAGE, lambda: layers.BatchNormalization(axis=1),
-      lambda: layers.BatchNormalization(axis=[-1], scale=False), lambda: layers.BatchNormalization(center=False))  # fmt: skip
+      lambda: layers.BatchNormalization(axis=[-1], scale=False),
+        lambda: layers.BatchNormalization(center=False))  # fmt: skip
 chain("normalizations", IMAGE, lambda: layers.LayerNormalization(axis=[1, 2]), lambda: layers.GroupNormalization(2),
       lambda: layers.LayerNormalization(scale=False), lambda: layers.UnitNormalization())  # fmt: skip
-each("leaky_relu", IMAGE, lambda: layers.LeakyReLU(0.17), lambda: layers.ELU(0.7), lambda: layers.PReLU(shared_axes=[1, 2]),
+each("leaky_relu", IMAGE, lambda: layers.LeakyReLU(0.17), lambda: layers.ELU(0.7),
+      lambda: layers.PReLU(shared_axes=[1, 2]),
      lambda: layers.ReLU(max_value=3.0, negative_slope=0.1, threshold=0.2), lambda: layers.Softmax(axis=1))  # fmt: skip
 each("thresholded_relu", IMAGE, lambda: layers.ThresholdedReLU(0.4), lambda: layers.ThresholdedReLU(0.0))
 chain(
@@ -226,8 +231,10 @@ chain(
     "pools_1d", (9, 4), lambda: layers.MaxPooling1D(2), lambda: layers.UpSampling1D(3), lambda: layers.ZeroPadding1D(2),
     lambda: layers.Cropping1D((1, 2)), lambda: layers.AveragePooling1D(2), lambda: layers.GlobalAveragePooling1D(),
 )  # fmt: skip
-chain("pools_3d", (6, 6, 6, 2), lambda: layers.MaxPooling3D(2), lambda: layers.UpSampling3D(2), lambda: layers.ZeroPadding3D(1),
-      lambda: layers.Cropping3D(1), lambda: layers.AveragePooling3D(2), lambda: layers.GlobalMaxPooling3D())  # fmt: skip
+chain("pools_3d", (6, 6, 6, 2), lambda: layers.MaxPooling3D(2), lambda: layers.UpSampling3D(2),
+      lambda: layers.ZeroPadding3D(1),
+      lambda: layers.Cropping3D(1), lambda: layers.AveragePooling3D(2),
+        lambda: layers.GlobalMaxPooling3D())  # fmt: skip
 chain("moves", (6, 4), lambda: layers.Permute((2, 1)), lambda: layers.Reshape((2, -1)), lambda: layers.Flatten(),
       lambda: layers.RepeatVector(3))  # fmt: skip
 chain(
@@ -236,7 +243,8 @@ chain(
     lambda: layers.ActivityRegularization(0.1), lambda: layers.Dropout(0.1, noise_shape=(None, 1, 1, 4)),
 )  # fmt: skip
 chain("masks", (6,), lambda: layers.Embedding(10, 4, mask_zero=True, input_length=6),
-      lambda: layers.Bidirectional(layers.GRU(3, return_sequences=True)), lambda: layers.GlobalAveragePooling1D(), dtype="int32")  # fmt: skip
+      lambda: layers.Bidirectional(layers.GRU(3, return_sequences=True)), lambda: layers.GlobalAveragePooling1D(),
+        dtype="int32")  # fmt: skip
 chain("masking", (6, 3), lambda: layers.Masking(0.0), lambda: layers.SimpleRNN(3, return_sequences=True),
       lambda: layers.TimeDistributed(layers.Dense(2)))  # fmt: skip
 chain(
@@ -246,10 +254,13 @@ chain(
     lambda: layers.Resizing(5, 6),
     lambda: layers.CenterCrop(3, 3),
 )
-chain("augmentations", IMAGE, lambda: layers.RandomFlip(), lambda: layers.RandomRotation(0.2), lambda: layers.RandomZoom(0.1),
-      lambda: layers.RandomContrast(0.1), lambda: layers.RandomTranslation(0.1, 0.1), lambda: layers.RandomBrightness(0.1))  # fmt: skip
+chain("augmentations", IMAGE, lambda: layers.RandomFlip(), lambda: layers.RandomRotation(0.2),
+      lambda: layers.RandomZoom(0.1),
+      lambda: layers.RandomContrast(0.1), lambda: layers.RandomTranslation(0.1, 0.1),
+        lambda: layers.RandomBrightness(0.1))  # fmt: skip
 each("normalization", (4,), lambda: layers.Normalization(),
-     lambda: layers.Normalization(mean=[1.0, 2, 3, 4], variance=[1.0, 2, 3, 4]), lambda: layers.Discretization([0.0, 0.5]))  # fmt: skip
+     lambda: layers.Normalization(mean=[1.0, 2, 3, 4], variance=[1.0, 2, 3, 4]), lambda: layers.Discretization([0.0,
+       0.5]))  # fmt: skip
 chain("categories", (4,), lambda: layers.CategoryEncoding(6, output_mode="multi_hot"), dtype="int32")
 chain("integer_lookup", (4,), lambda: layers.IntegerLookup(vocabulary=[1, 2]), dtype="int32")
 chain(
@@ -271,7 +282,8 @@ chain("hashing", (4,), lambda: layers.Hashing(7), dtype="string")
 def merges() -> Any:
     x, y = tf_keras.Input(STEPS), tf_keras.Input(STEPS)
     made = (layers.Add, layers.Subtract, layers.Multiply, layers.Average, layers.Maximum, layers.Minimum,
-            lambda: layers.Concatenate(1), lambda: layers.Dot(2), lambda: layers.Dot((1, 1), normalize=True))  # fmt: skip
+            lambda: layers.Concatenate(1), lambda: layers.Dot(2), lambda: layers.Dot((1, 1),
+              normalize=True))  # fmt: skip
     return tf_keras.Model([x, y], [make()([x, y]) for make in made])
 
 
@@ -310,3 +322,72 @@ def names_with_slashes() -> Any:
     x = tf_keras.Input((4,), name="in")
     h = layers.Dense(4, name="a/b")(x)
     return tf_keras.Model(x, layers.Add(name="sum/1")([layers.Dense(4, name="a_b")(h), h]))
+
+
+def tokens(masked: bool = True) -> tuple[Any, Any]:
+    x = tf_keras.Input((6,), dtype="int32")
+    return x, layers.Embedding(6, 4, mask_zero=masked)(x)
+
+
+@case
+def mask_of_a_sum() -> Any:
+    """Tokens and positions: Keras 3 loses the mask where one of both has none."""
+    (x, a), (y, b) = tokens(), tokens(False)
+    h = layers.Add()([layers.Dense(4)(a), b])
+    return tf_keras.Model([x, y], [layers.LSTM(3)(h), layers.GlobalAveragePooling1D()(h)])
+
+
+@case
+def mask_of_a_product() -> Any:
+    """Both have to hold in Keras 2, one of them in Keras 3."""
+    (x, a), (y, b) = tokens(), tokens()
+    h = layers.Multiply()([a, b])
+    return tf_keras.Model([x, y], layers.Bidirectional(layers.GRU(3, return_sequences=True))(h))
+
+
+@case
+def mask_of_one_source() -> Any:
+    x, a = tokens()
+    h = layers.Concatenate(name="joined")([layers.Add()([layers.Dense(4)(a), a]), a])
+    return tf_keras.Model(x, layers.LSTM(3)(h))
+
+
+@case
+def masks_joined() -> Any:
+    """Keras 3 joins the masks by an operation that it calls ``concatenate`` too."""
+    x, a = tokens()
+    h = layers.Concatenate(name="concatenate")([layers.Dense(4)(a), a])
+    h = layers.Concatenate(name="concatenate_1")([h, a])
+    return tf_keras.Model(x, layers.LSTM(3)(h))
+
+
+@case
+def mask_and_state() -> Any:
+    (x, a), (y, b) = tokens(), tokens()
+    _, h, c = layers.LSTM(3, return_state=True)(a)
+    return tf_keras.Model([x, y], layers.LSTM(3)(b, initial_state=[h, c]))
+
+
+@case
+def mask_into_a_model() -> Any:
+    x, a = tokens()
+    i = tf_keras.Input((6, 4))
+    return tf_keras.Model(x, tf_keras.Model(i, layers.LSTM(4)(layers.Dense(4)(i)))(a))
+
+
+chain("sequential_list", (5, 4), lambda: layers.LSTM(3), lambda: layers.Dense(2))
+
+
+each("resized", (8, 9, 3), lambda: layers.Resizing(5, 7, crop_to_aspect_ratio=True),
+     lambda: layers.Resizing(13, 5, "bicubic"), lambda: layers.CenterCrop(10, 12), lambda: layers.CenterCrop(3, 12),
+     lambda: layers.UpSampling2D(2, interpolation="lanczos3"))  # fmt: skip
+chain("channels_first", (4, 3, 5), lambda: layers.UpSampling2D(2, data_format="channels_first"),
+      lambda: layers.ZeroPadding2D(1, data_format="channels_first"),
+      lambda: layers.MaxPooling2D(2, data_format="channels_first"),
+      lambda: layers.Flatten(data_format="channels_first"), lambda: layers.Dense(2))  # fmt: skip
+chain("wrapped_embedding", (5, 6), lambda: layers.TimeDistributed(layers.Embedding(7, 3)),
+      lambda: layers.TimeDistributed(layers.LSTM(2)), dtype="int32")  # fmt: skip
+chain("ngrams", (1,), lambda: layers.TextVectorization(vocabulary=["a", "b", "a b"], ngrams=2, output_mode="multi_hot"),
+      dtype="string")  # fmt: skip
+chain("inverse_lookup", (4,), lambda: layers.StringLookup(vocabulary=["a", "b"], invert=True), dtype="int64")
+chain("dtypes", (4,), lambda: layers.Dense(3, dtype="float64"), lambda: layers.Dense(2))

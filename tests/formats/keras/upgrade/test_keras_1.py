@@ -230,20 +230,18 @@ def merge_first() -> Any:
     )
 
 
+MODES = ("sum", "mul", "ave", "max", "concat", "dot")
 CASES = {
-    "convolution-tf": lambda: convolution(False),
-    "convolution-th": lambda: convolution(True),
-    "convolution-1d": lambda: convolution_1d(False),
-    "convolution-1d-turned": lambda: convolution_1d(True),
-    "deconvolution": deconvolution,
-    "dense": dense,
-    "recurrent": recurrent,
-    "embedding": embedding,
-    **{
-        f"merge-{mode}": lambda mode=mode: merge(mode)
-        for mode in ("sum", "mul", "ave", "max", "concat", "dot")
-    },
-    "merge-first": merge_first,
+    "keras_1_convolution": lambda: convolution(False),
+    "keras_1_kernels": lambda: convolution(True),
+    "keras_1_convolution_1d": lambda: convolution_1d(False),
+    "keras_1_convolution_1d_turned": lambda: convolution_1d(True),
+    "keras_1_deconvolution": deconvolution,
+    "keras_1_dense": dense,
+    "keras_1_recurrent": recurrent,
+    "keras_1_embedding": embedding,
+    **{f"keras_1_merge_{mode}": lambda mode=mode: merge(mode) for mode in MODES},
+    "keras_1_merge_first": merge_first,
 }
 
 
@@ -281,3 +279,42 @@ def write(path: Path, rows: Rows) -> None:
             group.attrs["weight_names"] = names
             for weight, array in zip(names, found, strict=True):
                 group[weight.decode()] = array
+
+
+@pytest.mark.parametrize("class_name", ["Highway", "MaxoutDense", "SReLU", "ParametricSoftplus"])
+def test_keras_1_refused(class_name: str):
+    entry = sequential((class_name, {"output_dim": 3}), shape=[4])
+    assert [refusal.construct for refusal in upgrade.upgraded(entry).refusals] == [class_name]
+
+
+def test_keras_1_normalization_of_each_sample_is_refused():
+    entry = sequential(("BatchNormalization", BATCH_NORM | {"mode": 1}), shape=[4])
+    assert "mode=1" in upgrade.upgraded(entry).refusals[0].construct
+
+
+@pytest.mark.parametrize("mode", ["cos", "function"])
+def test_keras_1_merge_refused(mode: str):
+    entry = merge("sum")[0]
+    entry["config"]["layers"][-1]["config"]["mode"] = mode
+    assert mode in upgrade.upgraded(entry).refusals[0].construct
+
+
+def test_a_configuration_without_a_version_is_known_by_its_arguments():
+    entry = convolution(False)[0]
+    del entry["keras_version"]
+    found = upgrade.upgraded(entry)
+    assert not found.refusals
+    assert found.entry["config"]["layers"][1]["class_name"] == "Conv2D"
+
+
+def test_theano():
+    """Theano convolves: its kernels are turned in space. The oracle is a model with kernels turned by hand."""
+    entry, model, rows = convolution(False)
+    turned = [(name, [np.flip(found[0], (0, 1)), found[1]]) for name, found in rows]
+    stored = {name: [oracle.stored(str(k), array) for k, array in enumerate(found)] for name, found in rows}
+    for name, found in turned:
+        model.get_layer(name).set_weights(found)
+    new = oracle.keras_3_model(upgrade.upgraded(entry))
+    oracle.set_weights(new, upgrade.model_variables(entry, stored, "1.2.2", "theano"))
+    given = oracle.inputs_for(model)
+    assert oracle.difference(oracle.outputs(new, given), oracle.outputs(model, given)) < oracle.TOLERANCE

@@ -91,7 +91,7 @@ def model(name: str) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_an_operation(name: str):
+def test_op_layers(name: str):
     entry = model(name)
     old = tf_keras.models.model_from_json(
         json.dumps(entry), custom_objects={"TensorFlowOpLayer": TensorFlowOpLayer}

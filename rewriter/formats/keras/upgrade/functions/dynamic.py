@@ -28,6 +28,9 @@ class Size:
     axis: int
 
 
+SHAPES = (Shape, Size)
+
+
 def plain(value: Any, what: str) -> Any:
     """Whole numbers, in lists. Raises Untranslatable where a tensor or a size is among them."""
     if isinstance(value, (Shape, Size)) or is_tensor(value):

@@ -1,0 +1,294 @@
+"""Constructs whose original is no model that tf_keras builds here: written by hand, or made of one that it builds."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import h5py
+import numpy as np
+import pytest
+import tf_keras
+from tf_keras import layers
+
+from rewriter.errors import BadFileError
+from rewriter.formats.keras import upgrade
+from rewriter.formats.keras.config import read_model
+from rewriter.formats.variables import Variable
+
+from . import layer_cases, oracle
+
+Json = dict[str, Any]
+
+
+def of_layers(*made: Any, shape: tuple[int, ...] = (5, 4)) -> Any:
+    return oracle.randomized(tf_keras.Sequential([tf_keras.Input(shape), *made]))
+
+
+def equal(model: Any, entry: Json, weights: Any, version: str = "2.2.4") -> upgrade.Upgraded:
+    found = upgrade.upgraded(entry, version)
+    assert not found.refusals
+    new = oracle.keras_3_model(found)
+    oracle.set_weights(new, upgrade.model_variables(entry, weights, version))
+    given = oracle.inputs_for(model)
+    assert oracle.difference(oracle.outputs(new, given), oracle.outputs(model, given)) < oracle.TOLERANCE
+    return found
+
+
+def refusals(model: Any) -> list[str]:
+    entry, _, version, _ = oracle.saved(model)
+    found = upgrade.upgraded(entry, version)
+    read_model(found.entry)  # the layer stays, and nothing is known of it
+    return [refusal.construct for refusal in found.refusals]
+
+
+# -- forms of one model -----------------------------
+def test_sequential_list():
+    """A list of layers, the first of which says what it takes."""
+    model = of_layers(layers.LSTM(3, name="a"), layers.Dense(2, name="b"))
+    entry, weights, _, _ = oracle.saved(model)
+    listed = entry["config"]["layers"][1:]
+    listed[0]["config"]["batch_input_shape"] = [None, 5, 4]
+    equal(model, {"class_name": "Sequential", "config": listed}, weights)
+
+
+def test_weights_under_other_names_go_by_their_order():
+    model = of_layers(layers.LSTM(3, name="a"), layers.Dense(2, name="b"))
+    entry, weights, _, _ = oracle.saved(model)
+    filled = [found for found in weights.values() if found]
+    equal(model, entry, dict(zip(("other", "names"), filled, strict=True)))
+
+
+def test_gru_without_reset_after():
+    model = of_layers(layers.GRU(3, reset_after=False))
+    entry, weights, _, _ = oracle.saved(model)
+    del entry["config"]["layers"][1]["config"]["reset_after"]
+    equal(model, entry, weights)
+
+
+def test_weights_that_do_not_fit_are_refused():
+    entry, weights, version, _ = oracle.saved(of_layers(layers.LSTM(3), layers.Dense(2)))
+    name = next(name for name, found in weights.items() if len(found) == 3)
+    weights[name] = weights[name][:2]
+    with pytest.raises(BadFileError, match="variables"):
+        upgrade.model_variables(entry, weights, version)
+
+
+# -- cuDNN -----------------------------
+def as_cudnn(layer: Any) -> tuple[list[np.ndarray], Json]:
+    """Weights and configuration of the layer of cuDNN that computes what an LSTM or GRU does, by tf_keras."""
+    kind = type(layer).__name__
+    target = type(f"CuDNN{kind}", (), {})()
+    converted = _convert(target, [np.asarray(weight) for weight in layer.get_weights()])
+    kept = (
+        "name",
+        "units",
+        "return_sequences",
+        "return_state",
+        "go_backwards",
+        "stateful",
+        "kernel_initializer",
+    )
+    return converted, {key: value for key, value in layer.get_config().items() if key in kept}
+
+
+def _convert(target: Any, weights: list[np.ndarray]) -> list[np.ndarray]:
+    from tf_keras.src.saving.legacy.hdf5_format import _convert_rnn_weights
+
+    return [np.asarray(weight) for weight in _convert_rnn_weights(target, weights)]
+
+
+@pytest.mark.parametrize("make", [layers.LSTM, layers.GRU])
+def test_cudnn(make: Any):
+    model = of_layers(make(3, name="r", return_sequences=True))
+    entry, _, _, _ = oracle.saved(model)
+    arrays, config = as_cudnn(model.get_layer("r"))
+    entry["config"]["layers"][1] |= {"class_name": f"CuDNN{make.__name__}", "config": config}
+    equal(model, entry, {"r": [oracle.stored(f"r/{k}", array) for k, array in enumerate(arrays)]})
+
+
+# -- archives -----------------------------
+def test_archive_of_2_12(tmp_path: Any):
+    """Layers with weights count twice there."""
+    model = oracle.randomized(layer_cases.inner())
+    model.save(tmp_path / "model.keras")
+    entry, variables, version = oracle.read_archive(tmp_path / "model.keras")
+    renamed: dict[str, Variable] = {}
+    for path, variable in variables.items():
+        _, group, rest = path.split("/", 2)
+        stem, _, number = group.rpartition("_")
+        doubled = f"{stem}_{2 * int(number)}" if number.isdecimal() else group
+        renamed[f"_layer_checkpoint_dependencies/{doubled}/{rest}"] = variable
+    assert "_layer_checkpoint_dependencies/dense_2/vars/0" in renamed
+    new = oracle.keras_3_model(upgrade.upgraded(entry, version))
+    oracle.set_weights(new, upgrade.archive_variables(entry, renamed, version))
+    given = oracle.inputs_for(model)
+    assert oracle.difference(oracle.outputs(new, given), oracle.outputs(model, given)) < oracle.TOLERANCE
+
+
+def test_an_archive_with_too_few_groups_is_refused(tmp_path: Any):
+    layer_cases.inner().save(tmp_path / "model.keras")
+    entry, variables, version = oracle.read_archive(tmp_path / "model.keras")
+    fewer = {path: variable for path, variable in variables.items() if "/dense/" not in path}
+    with pytest.raises(BadFileError, match="groups"):
+        upgrade.archive_variables(entry, fewer, version)
+
+
+def test_places_of_assets():
+    model = layer_cases.CASES["string_lookup"]()
+    entry, _, version, _ = oracle.saved(model)
+    assert upgrade.archive_groups(entry, version) == {"layers/string_lookup": "layers/string_lookup"}
+
+
+# -- dtypes, training -----------------------------
+def test_mixed_float16():
+    tf_keras.mixed_precision.set_global_policy("mixed_float16")
+    try:
+        model = of_layers(
+            layers.Dense(3), layers.Activation("hard_sigmoid"), layers.Dense(2, dtype="float32")
+        )
+    finally:
+        tf_keras.mixed_precision.set_global_policy("float32")
+    entry, weights, version, _ = oracle.saved(model)
+    new = oracle.keras_3_model(upgrade.upgraded(entry, version))
+    assert [layer.compute_dtype for layer in new.layers] == ["float16"] * 3 + ["float32"]
+    oracle.set_weights(new, upgrade.model_variables(entry, weights, version))
+    given = oracle.inputs_for(model)
+    assert oracle.difference(oracle.outputs(new, given), oracle.outputs(model, given)) < 1e-2
+
+
+@pytest.mark.parametrize("optimizer", ["adam", "sgd", "rmsprop", "nadam", "ftrl", "schedule"])
+def test_compile_config(optimizer: str, tmp_path: Any):
+    model = of_layers(layers.Dense(1, activation="sigmoid"))
+    made = optimizer
+    if optimizer == "schedule":
+        made = tf_keras.optimizers.Adam(tf_keras.optimizers.schedules.ExponentialDecay(0.1, 10, 0.9))
+    model.compile(made, tf_keras.losses.Huber(0.5), ["mae"])
+    model.save(tmp_path / "model.h5")
+    entry, _, version, _ = oracle.read_h5(tmp_path / "model.h5")
+    with h5py.File(tmp_path / "model.h5") as file:
+        training = json.loads(file.attrs["training_config"])
+    new = oracle.keras_3_model(upgrade.upgraded(entry, version, training))
+    assert new.compiled
+    assert type(new.optimizer).__name__ == type(model.optimizer).__name__
+    assert float(new.optimizer.learning_rate) == pytest.approx(float(model.optimizer.learning_rate))
+    truth, found = np.zeros((2, 1), "float32"), np.array([[0.2], [3.0]], "float32")
+    assert float(new.loss(truth, found)) == pytest.approx(float(model.loss(truth, found)))
+
+
+def test_custom_loss():
+    model = of_layers(layers.Dense(1))
+    entry, _, version, _ = oracle.saved(model)
+    training = {
+        "optimizer_config": {"class_name": "Adam", "config": {"lr": 0.01}},
+        "loss": "my_loss",
+        "metrics": [],
+    }
+    found = upgrade.upgraded(entry, version, training)
+    assert "compile_config" not in found.entry
+    assert any("my_loss" in remark.became for remark in found.remarks)
+    kept = upgrade.upgraded(entry, version, training | {"loss": "mse"}).entry["compile_config"]
+    assert kept["optimizer"]["config"]["learning_rate"] == 0.01
+
+
+def test_custom_initializer():
+    model = of_layers(layers.Dense(3, name="d"))
+    entry, weights, _, _ = oracle.saved(model)
+    config = entry["config"]["layers"][1]["config"]
+    config["kernel_initializer"] = {"class_name": "Mine", "config": {}}
+    config["kernel_constraint"] = {"class_name": "MyConstraint", "config": {}}
+    found = equal(model, entry, weights)
+    assert any("Mine" in remark.construct for remark in found.remarks)
+
+
+# -- refused -----------------------------
+def test_custom_layer():
+    entry, _, version, _ = oracle.saved(of_layers(layers.Dense(3, name="d")))
+    entry["config"]["layers"][1]["class_name"] = "Mine"
+    found = upgrade.upgraded(entry, version)
+    assert [(refusal.path, refusal.construct) for refusal in found.refusals] == [(("d",), "Mine")]
+    assert read_model(found.entry).operations["d"].opaque
+
+
+def test_a_custom_activation_is_refused():
+    entry, _, version, _ = oracle.saved(of_layers(layers.Dense(3, name="d")))
+    entry["config"]["layers"][1]["config"]["activation"] = "mine"
+    assert "mine" in upgrade.upgraded(entry, version).refusals[0].construct
+
+
+def test_locally_connected():
+    assert refusals(of_layers(layers.LocallyConnected1D(3, 2, implementation=2))) == ["the layer"]
+    assert refusals(of_layers(layers.RandomHeight(0.2), shape=(8, 8, 3))) == ["the layer"]
+
+
+def test_other_interpolations_are_refused():
+    assert refusals(of_layers(layers.Resizing(3, 3, "area"), shape=(8, 8, 3))) == ["interpolation='area'"]
+    assert refusals(of_layers(layers.UpSampling2D(2, interpolation="gaussian"), shape=(8, 8, 3)))
+
+
+def test_constants_of_a_recurrent_layer_are_refused():
+    entry, _, version, _ = oracle.saved(layer_cases.CASES["mask_and_state"]())
+    call = entry["config"]["layers"][-1]["inbound_nodes"][0]
+    call[0][3] = {"constants": [[entry["config"]["layers"][0]["name"], 0, 0]]}
+    assert "constants" in [refusal.construct for refusal in upgrade.upgraded(entry, version).refusals]
+
+
+def test_functions_of_tensorflow_1_that_compute_otherwise_are_refused():
+    import tensorflow as tf
+
+    x = tf_keras.Input((4,))
+    assert refusals(tf_keras.Model(x, tf.compat.v1.where(x > 0, x, -x))) == ["tf.compat.v1.where"]
+
+
+def test_older_names_of_modes():
+    model = oracle.randomized(layer_cases.CASES["string_lookup"]())
+    entry, weights, version, _ = oracle.saved(model)
+    entry["config"]["layers"][1]["config"]["output_mode"] = "binary"
+    equal(model, entry, weights, version)
+
+
+def test_random_crop_is_refused():
+    assert refusals(of_layers(layers.RandomCrop(3, 3), shape=(8, 8, 3))) == ["RandomCrop"]
+
+
+def test_time_major():
+    entry, _, version, _ = oracle.saved(of_layers(layers.LSTM(3)))
+    entry["config"]["layers"][1]["config"]["time_major"] = True
+    assert [refusal.construct for refusal in upgrade.upgraded(entry, version).refusals] == ["time_major=True"]
+
+
+def test_the_old_hard_sigmoid_of_a_state_is_refused():
+    assert refusals(of_layers(layers.LSTM(3, activation="hard_sigmoid"))) == ["activation='hard_sigmoid'"]
+
+
+def test_a_lambda_is_refused_and_keeps_its_code():
+    entry, _, version, _ = oracle.saved(of_layers(layers.Lambda(lambda x: x + 1, name="code")))
+    found = upgrade.upgraded(entry, version)
+    assert [refusal.construct for refusal in found.refusals] == ["Lambda"]
+    kept = found.entry["config"]["layers"][1]["config"]
+    assert kept["function"] == entry["config"]["layers"][1]["config"]["function"]
+
+
+def test_dynamic_shape():
+    import tensorflow as tf
+
+    x = tf_keras.Input((None, 4))
+    y = tf.reshape(x, [tf.shape(x)[0], tf.shape(x)[1], 2, 2])
+    assert refusals(tf_keras.Model(x, y)) == ["tf.reshape"]
+    z = layers.Concatenate()([x, tf.fill([tf.shape(x)[0], 16, 1], 2.0)])
+    assert "tf.fill" in refusals(tf_keras.Model(x, z))
+
+
+@pytest.mark.parametrize("make", [lambda: layers.Rescaling(2.0), layers.Identity])
+def test_mask_dropped(make: Any):
+    x = tf_keras.Input((6,), dtype="int32")
+    h = make()(layers.Embedding(6, 4, mask_zero=True)(x))
+    assert refusals(tf_keras.Model(x, layers.LSTM(3)(h))) == ["its mask"]
+    assert refusals(tf_keras.Model(x, layers.Flatten()(h))) == []
+
+
+def test_a_mask_for_each_step_is_refused():
+    embedding = layers.TimeDistributed(layers.Embedding(7, 3, mask_zero=True))
+    assert refusals(of_layers(embedding, layers.TimeDistributed(layers.LSTM(2)), shape=(5, 6))) == [
+        "its mask"
+    ]
