@@ -132,6 +132,41 @@ def test_types_of_variables(tmp_path: Path):
         np.testing.assert_array_equal(keras.ops.convert_to_numpy(ours), theirs.numpy())
 
 
+def called() -> Any:
+    """It states no shape of its input."""
+    model = tf_keras.Sequential([layers.Dense(4), layers.BatchNormalization(), layers.Dense(4)])
+    model(np.ones((2, 5), "f4"))
+    return model
+
+
+def relit() -> Any:
+    """A model that is not trained, with layers that are."""
+    i = tf_keras.Input((5,))
+    y = layers.BatchNormalization()(layers.Dense(5)(layers.BatchNormalization()(i)))
+    inner = tf_keras.Model(i, y)
+    inner.trainable = False
+    for layer in inner.layers[2:]:
+        layer.trainable = True
+    x = tf_keras.Input((5,))
+    return tf_keras.Model(x, inner(x))
+
+
+@pytest.mark.parametrize("make", [called, relit], ids=lambda make: make.__name__)
+def test_what_was_set_after_it_was_made(make: Callable[[], Any], tmp_path: Path):
+    model = oracle.randomized(make())
+    agree(model, saved(model, tmp_path / "old"), tmp_path)
+
+
+def test_an_order_that_is_not_certain_is_refused(tmp_path: Path):
+    x = tf_keras.Input((3, 4))
+    layer = layers.Bidirectional(layers.SimpleRNN(4), name="both")
+    model = tf_keras.Model(x, layer(x))
+    layer.forward_layer.trainable = False
+    path = saved(model, tmp_path / "old")
+    with pytest.raises(UnsupportedError, match="'both' lists 3 trained and 3 other variables, where 6 and 0"):
+        rewriter.convert(path, tmp_path / "new.keras")
+
+
 # -- other files -----------------------------
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Any, Path]:
@@ -191,6 +226,8 @@ def test_a_repair_that_writes_keras_reads_the_keras_model(tmp_path: Path):
     assert result.inserted
     assert not rewriter.check(tmp_path / "fixed.keras").findings
     assert rewriter.repair(path, tmp_path / "dry.keras", dry_run=True).changes.nodes
+    with pytest.raises(UnsupportedError, match="Functional model without its configuration"):
+        rewriter.convert(rewriter.repair(path, tmp_path / "folder").output, tmp_path / "again.keras")
     original, fixed = tf_keras.models.load_model(path), keras.saving.load_model(tmp_path / "fixed.keras")
     images = np.random.default_rng(0).normal(size=(3, 11, 11, 3)).astype("f4")
     wanted = np.concatenate([original(image[None]) for image in images])
@@ -403,7 +440,7 @@ DAMAGED: dict[str, tuple[Callable[[Path], None], str]] = {
     "empty": (said(""), "is empty"),
     "a list": (said("[]"), "is not an object"),
     "half a layer": (said("{", 2), "is not JSON"),
-    "no layers": (said('{"class_name": "Functional", "config": {"name": "x"}}'), "subclassed model"),
+    "no layers": (said('{"class_name": "Functional", "config": {"name": "x"}}'), "without its configuration"),
     "layers of a wrong type": (said('{"class_name": "Functional", "config": {"layers": 3}}'), "not a list"),
     "another class": (said('{"class_name": ["x"], "config": {"layers": []}}'), "subclassed model"),
     "deep": (said('{"config":' + "[" * 100_000 + "]" * 100_000 + "}"), "too deep"),
