@@ -53,6 +53,7 @@ def fetch(name: str, folder: Path) -> Path:
     version, python = PACKAGES[name]
     there = folder / f"{name}-{version}"
     if there.exists():
+        _unpack_inside(there)
         return there
     kept = folder / "fetched" / name
     if not kept.exists():
@@ -66,9 +67,20 @@ def fetch(name: str, folder: Path) -> Path:
     else:
         with tarfile.open(fetched) as archive:
             archive.extractall(there, filter="data")
-    for inner in list(there.rglob("*.zip")):
-        zipfile.ZipFile(inner).extractall(inner.with_suffix(""))
+    _unpack_inside(there)
     return there
+
+
+def _unpack_inside(folder: Path) -> None:
+    """Unpack the archives in a package, each beside itself."""
+    for inner in list(folder.rglob("*.zip")):
+        if not inner.with_suffix("").exists():
+            zipfile.ZipFile(inner).extractall(inner.with_suffix(""))
+    for inner in list(folder.rglob("*.tar.gz")):
+        target = inner.with_name(inner.name.removesuffix(".tar.gz"))
+        if not target.exists():
+            with tarfile.open(inner) as archive:
+                archive.extractall(target, filter="data")
 
 
 def models(folder: Path) -> Iterator[tuple[Path, Path | None]]:

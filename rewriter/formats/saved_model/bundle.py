@@ -117,7 +117,7 @@ def parse(data: memoryview) -> Bundle:
             if not key and shards < 0:
                 shards = _shards(value)
                 continue
-            name = key.decode(errors="replace")
+            name = key.decode(errors="backslashreplace")  # that of a slice is bytes
             if name in found:
                 raise BadFileError(f"{INDEX} has {shown(name)!r} twice")
             found[name] = _entry(value)

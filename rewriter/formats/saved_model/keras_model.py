@@ -130,10 +130,14 @@ def _model(descriptions: Mapping[int, tuple[str, memoryview]]) -> dict[str, Any]
         raise UnsupportedError(f"a SavedModel of a {shown(identifier)}, not of a model: {_OTHERWISE}")
     metadata = metadata_of(text)
     class_name, config = metadata.get("class_name"), metadata.get("config")
-    if class_name not in _GRAPHS or not isinstance(config, dict) or "layers" not in config:
+    if class_name not in _GRAPHS:
         raise UnsupportedError(
             f"a SavedModel of the class {shown(class_name)!r}, a subclassed model, whose graph exists only as code: "
             f"{_OTHERWISE}"
+        )
+    if not isinstance(config, dict) or "layers" not in config:
+        raise UnsupportedError(
+            f"a SavedModel of a {class_name} model without its configuration, as a repaired one is: {_OTHERWISE}"
         )
     entry = {"class_name": class_name, "config": config}
     if isinstance(metadata.get(_TRAINING), dict):

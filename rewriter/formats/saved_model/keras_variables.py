@@ -7,8 +7,9 @@ of it and of all in it, in the order of ``layer.weights``, which is that of an H
 
 from __future__ import annotations
 
+import itertools
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from ...errors import BadFileError, UnsupportedError, shown
@@ -22,6 +23,12 @@ from .messages import Objects
 
 # Preprocessing layers, which Keras builds from their configuration in any case, have no lists; their variables by name.
 _NAMED = {"Normalization": ("mean", "variance", "count")}
+# The order of what one layer lists, by the names that it has for them: what a file lists otherwise is damaged.
+_ORDER = (
+    *("embeddings", "depthwise_kernel", "pointwise_kernel", "kernel", "recurrent_kernel", "bias"),
+    *("gamma", "beta", "moving_mean", "moving_variance", "mean", "variance", "count"),
+)
+_RANKS = {name: rank for rank, name in enumerate(_ORDER)}
 _LAYER = re.compile(r"layer-[0-9]{1,7}")
 _API, _TRAINED, _OTHERS = "keras_api", "trainable_variables", "non_trainable_variables"
 # What an object holds of Keras itself, by which other layers, functions and metrics can be reached.
@@ -73,14 +80,18 @@ class _Reader:
                 raise BadFileError(f"the SavedModel has no object of the layer {shown(name)!r}")
             self._check_tables(numbers[name], name, layer)
             trained, others = self._lists(numbers[name])
-            if not trained and not others:
-                others = self._named(numbers[name], layer.get("class_name"))
-            expected = named_places(layer, version)
+            if _TRAINED not in self._children(numbers[name]):
+                others = self._named(numbers[name], name, layer.get("class_name"))
+            try:
+                expected = named_places(layer, version)
+            except UnsupportedError as error:
+                raise UnsupportedError(f"the layer {shown(name)!r}: {error}") from None
             if (len(trained), len(others)) != (len(expected[0]), len(expected[1])):
                 raise UnsupportedError(
                     f"the layer {shown(name)!r} lists {len(trained)} trained and {len(others)} other variables, where "
                     f"{len(expected[0])} and {len(expected[1])} are expected: which is which is not certain"
                 )
+            self._check_order(numbers[name], name, (*trained, *others))
             found[name] = [self._variable(number) for number in (*trained, *others)]
             held |= {*trained, *others}
         own = {number for part in self._lists(0) for number in part} - held
@@ -121,11 +132,19 @@ class _Reader:
             raise BadFileError(f"the object {number} of the SavedModel does not list its untrained variables")
         return self._listed(here[_TRAINED]), self._listed(api[_OTHERS])
 
-    def _named(self, number: int, class_name: Any) -> list[int]:
-        """The variables that a layer of such a class holds by their names."""
-        here = self._children(number)
+    def _named(self, number: int, name: str, class_name: Any) -> list[int]:
+        """The variables of a layer without lists, by the names that it has for them."""
+        here = {
+            link: child for link, child in self._children(number).items() if child in self.objects.variables
+        }
         names = _NAMED.get(class_name, ()) if isinstance(class_name, str) else ()
-        return [here[name] for name in names if here.get(name) in self.objects.variables]
+        found = [here[link] for link in names if link in here]
+        other = next((link for link, child in here.items() if child not in found), None)
+        if other is not None:
+            raise UnsupportedError(
+                f"the layer {shown(name)!r} ({shown(class_name)}) keeps {shown(other)!r}, which is not read"
+            )
+        return found
 
     def _listed(self, number: int) -> list[int]:
         """The elements of a list, whose names are their numbers."""
@@ -163,6 +182,20 @@ class _Reader:
             raise UnsupportedError(
                 f"the layer {shown(name)!r} ({shown(layer.get('class_name'))}) keeps a table that is not read"
             )
+
+    def _check_order(self, number: int, name: str, listed: Sequence[int]) -> None:
+        """Raises BadFileError where variables are listed in an order that no layer has."""
+        place = {variable: k for k, variable in enumerate(listed)}
+        for each in self._inside(number):
+            ranked = sorted(
+                (_RANKS[link], place[child])
+                for link, child in self._children(each).items()
+                if link in _RANKS and child in place
+            )
+            if any(before > after for (_, before), (_, after) in itertools.pairwise(ranked)):
+                raise BadFileError(
+                    f"the layer {shown(name)!r} lists its variables in another order than its class"
+                )
 
     def _inside(self, number: int) -> Iterator[int]:
         """The objects that an object holds at any depth, without what Keras adds to each."""

@@ -22,6 +22,18 @@ def test_the_checksum_of_the_standard():
     assert crc32c(bytes(32)) == 0x8A9136AA
 
 
+@pytest.mark.parametrize("size", [4095, 4096, 6143, 10_000])
+def test_the_checksum_of_long_data(size: int):
+    """Against the definition, bit by bit."""
+    data = np.random.default_rng(size).bytes(size)
+    one_by_one = 0xFFFFFFFF
+    for byte in data:
+        one_by_one ^= byte
+        for _ in range(8):
+            one_by_one = one_by_one >> 1 ^ (0x82F63B78 if one_by_one & 1 else 0)
+    assert crc32c(data) == one_by_one ^ 0xFFFFFFFF
+
+
 @pytest.mark.parametrize("name", ["gate-k3", "recurrent-k2", "version-1"])
 def test_every_variable_is_where_tensorflow_finds_it(name: str, valid: Callable[[str], str]):
     path = valid(name)
