@@ -192,6 +192,21 @@ def _batch_normalization(config: Config, context: Context) -> Config:
     return config
 
 
+@layer("LayerNormalization")
+def _layer_normalization(config: Config, context: Context) -> Config:
+    axis = config.get("axis")
+    if isinstance(axis, list) and (axis != sorted(axis) or len({number < 0 for number in axis}) > 1):
+        raise Untranslatable(f"axis={axis!r}", "Keras 3 keeps the axes of the weights in another order")
+    return config
+
+
+@layer("SeparableConv1D", "SeparableConvolution1D")
+def _separable_convolution(config: Config, context: Context) -> Config:
+    if config.get("padding") == "causal":
+        raise Untranslatable("padding='causal'", "SeparableConv1D of Keras 3 has no such padding")
+    return config
+
+
 @layer("LeakyReLU")
 def _leaky_relu(config: Config, context: Context) -> Config:
     if "alpha" in config:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..context import Entry
+from ..context import Entry, Untranslatable
 from ..names import Names
 from ..tensors import New, Old, leaves
 
@@ -30,7 +30,12 @@ class Emitter:
         self.start = len(entries)
 
     def op(self, class_name: str, *args: Any, config: dict[str, Any] | None = None) -> New:
-        """One operation on these arguments; its only output, or its first."""
+        """One operation on these arguments; its only output, or its first.
+
+        Raises Untranslatable where none of them is a tensor of the model.
+        """
+        if not any(is_tensor(leaf) for leaf in leaves(args)):
+            raise Untranslatable(self.stem, "it works on constants alone")
         name = self.names.fresh(f"{self.stem}_{class_name.lower()}")
         self.entries.append({
             "module": _MODULE_OF.get(class_name, "keras.src.ops.numpy"),

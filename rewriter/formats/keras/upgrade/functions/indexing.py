@@ -18,7 +18,8 @@ def _get_item(emitter: Emitter, tensor: Any, slice_spec: Any) -> Any:
     parts = [_part(part) for part in (slice_spec if isinstance(slice_spec, list) else [slice_spec])]
     if isinstance(tensor, (Shape, list)) and not is_tensor(tensor):
         return _of_shape(tensor, parts)
-    return emitter.op("GetItem", tensor, parts if len(parts) != 1 else parts[0])
+    alone = len(parts) == 1 and not isinstance(parts[0], slice)  # Keras 3 takes a slice in a list only
+    return emitter.op("GetItem", tensor, parts[0] if alone else parts)
 
 
 def _part(part: Any) -> Any:

@@ -20,12 +20,17 @@ CONSTRUCTS = (
 
 @function("linalg.matmul", "matmul", takes="a b transpose_a transpose_b")
 def _matmul(emitter: Emitter, a: Any, b: Any, transpose_a: Any = False, transpose_b: Any = False) -> Any:
-    a, b = constant(a), constant(b)
-    if transpose_a:
-        a = emitter.op("Swapaxes", a, config={"axis1": -2, "axis2": -1})
-    if transpose_b:
-        b = emitter.op("Swapaxes", b, config={"axis1": -2, "axis2": -1})
+    a = _turned(emitter, a) if transpose_a else constant(a)
+    b = _turned(emitter, b) if transpose_b else constant(b)
     return emitter.op("Matmul", a, b)
+
+
+def _turned(emitter: Emitter, value: Any) -> Any:
+    """An operand with its last two axes exchanged; of numbers in the file, a matrix is."""
+    rows = value if isinstance(value, list) else []
+    if rows and all(isinstance(row, list) and not any(isinstance(n, list) for n in row) for row in rows):
+        return constant([list(column) for column in zip(*rows, strict=True)])
+    return emitter.op("Swapaxes", constant(value), config={"axis1": -2, "axis2": -1})
 
 
 @function("nn.softmax", takes="logits axis dim")
