@@ -2,11 +2,12 @@
 
     python tools/fuzz.py [FORMAT...] [--count N] [--seed S] [--first K] [--keep DIR] [--bases DIR] [--sample N]
 
-FORMAT is keras, h5, json, onnx, savedmodel, plan or rules (all of them without one). Mutant K of a format and a seed is
-the same on every machine. Each is given to the commands in one process with others, under limits of time and memory; every
-``--sample``-th runs in a process of its own as well. Reported, and kept in DIR: an ``internal:`` line or a traceback,
-an exit status outside 0 to 3, more than one error, more time or memory than the limit, an output of a run that refused,
-a file left behind, and a process that died. ``--bases`` adds files to mutate. Exit status: 0 where nothing is reported.
+FORMAT is keras, h5, json, onnx, savedmodel, plan or rules (all of them without one). Mutant K of a format and a seed
+is the same on every machine. Each is given to the commands in one process with others, under limits of time and
+memory; every ``--sample``-th runs in a process of its own as well. Reported, and kept in DIR: an ``internal:`` line
+or a traceback, an exit status outside 0 to 3, more than one error, more time or memory than the limit, an output of a
+run that refused, a file left behind, and a process that died. ``--bases`` adds files to mutate. Exit status: 0 where
+nothing is reported.
 """
 
 from __future__ import annotations

@@ -91,7 +91,9 @@ def _unused(candidate: Candidate, operand: int, order: Sequence[int]) -> int:
             return sum(map(is_written, axes))  # in another order: every statement is moved
         unused += max(0, units - _others(candidate, range(at, place), own))
         at, units = place + 1, 0
-    return unused + max(0, units - _others(candidate, range(at, len(output)), own))
+    unused += max(0, units - _others(candidate, range(at, len(output)), own))
+    # Of one unit axis too many the others still say where the axes stand; without one too many they are moved.
+    return sum(map(is_written, axes)) if unused and len(axes) <= len(output) else unused
 
 
 def _others(candidate: Candidate, places: Collection[int], own: Collection[str]) -> int:

@@ -260,7 +260,7 @@ def commands(path: Path, folder: Path, weights: bool = False) -> Iterator[list[s
     yield ["explain", str(path)]
     yield ["repair", str(path), "-o", str(folder / f"out{suffix}"), "--no-verify"]
     yield ["repair", str(path), "--diff"]
-    if suffix != ".onnx":
+    if suffix not in (".onnx", ""):  # of a SavedModel it reads what Keras says of itself, and not the graph
         yield ["export", str(path), str(folder / "out.onnx")]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -613,3 +614,27 @@ def test_sums_that_are_right_are_not_in_the_way(tmp_path):
     model = keras.Model(x, layers.Add()([y, y]) + np.ones((5, 1, 7), "float32"))
     model.save(tmp_path / "m.keras")
     assert rewriter.check(tmp_path / "m.keras").findings == []
+
+
+# -- unit axes of a Reshape that cannot be what was meant -----------------------------
+def gated_by(target: tuple[int, ...]) -> dict[str, Any]:
+    """An image with as many rows as columns, times one number for each of five, which a Reshape gives axes."""
+    x, data = image()
+    gate = layers.Dense(5)(layers.Dense(5)(layers.GlobalAveragePooling2D()(data)))
+    model = keras.Model(
+        x, layers.Multiply(name="scale")([data, layers.Reshape((5, 1, 1), name="wide")(gate)])
+    )
+    entry = model.get_config()
+    next(e for e in entry["layers"] if e["config"]["name"] == "wide")["config"]["target_shape"] = list(target)
+    return {"class_name": "Functional", "module": "keras.src.models.functional", "config": entry}
+
+
+def test_unit_axes_that_would_have_to_move_decide_nothing(tmp_path):
+    """``(B, 1, 1, 5)`` with ``(B, 5, 5, 7)`` is on rows as well as on columns: both move what the author wrote."""
+    path = tmp_path / "m.json"
+    # As edited by someone who edits the recorded shape with it.
+    path.write_text(json.dumps(gated_by((1, 1, 5))).replace("[null, 5, 1, 1]", "[null, 1, 1, 5]"))
+    (finding,) = rewriter.check(path).findings
+    assert finding.chosen is None
+    targets = [step.to for c in finding.candidates for step in c.plan.steps if step.op == "Reshape"]
+    assert {tuple(to[1:]) for to in targets} >= {(5, 1, 1), (1, 5, 1)}

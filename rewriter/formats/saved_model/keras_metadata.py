@@ -18,10 +18,11 @@ from ...files.json import parse
 from .functions import calling
 from .messages import Objects
 from .reader import Source
-from .wire import Message, content, spliced
+from .wire import Field, Message, content, held, spliced
 
 NAME = "keras_metadata.pb"
 _NODES, _NUMBER, _PATH, _IDENTIFIER, _TEXT = 1, 2, 3, 4, 5
+_USER_IDENTIFIER, _USER_TEXT = 1, 3
 _MODEL = "_tf_keras_model"
 _BUILT = frozenset({"_tf_keras_network", "_tf_keras_sequential"})
 _DESCRIPTIONS = ("config", "model_config")
@@ -99,19 +100,57 @@ def without_configs(data: memoryview, objects: Collection[int]) -> bytes:
     edits = []
     for field, body in zip(message.all(_NODES), message.messages(_NODES), strict=True):
         node = Message(body)
-        text = node.message(_TEXT)
-        if node.number(_NUMBER) not in objects or text is None:
+        if node.number(_NUMBER) in objects:
+            edits.append(_edit(field, node, _IDENTIFIER, _TEXT, node.text(_PATH)))
+    return spliced(data, [edit for edit in edits if edit is not None])
+
+
+def objects_without_configs(data: bytes, graph: int, objects: Collection[int]) -> bytes:
+    """The same of a SavedModel message whose objects say it themselves, as TensorFlow 2.0 to 2.4 writes it.
+
+    Args:
+        graph: the number of its graph among those of the message.
+
+    Raises:
+        UnsupportedError: as ``without_configs``.
+    """
+    place = Message(memoryview(data)).all(2)[graph]
+    meta = Message(held(place))
+    objects_field = meta.single(7)
+    if objects_field is None:
+        return data
+    known = Message(held(objects_field))
+    edits = []
+    for number, field in enumerate(known.all(1)):
+        each = Message(held(field))
+        user = each.single(4)
+        if number not in objects or user is None:
             continue
-        metadata = parse(bytes(text), NAME)
-        if not isinstance(metadata, dict) or metadata.get("config") is None:
+        said = Message(held(user))
+        if not said.text(_USER_IDENTIFIER).startswith(_OF_KERAS):
             continue
-        if metadata.get("must_restore_from_config"):
-            raise UnsupportedError(
-                f"Keras builds {shown(node.text(_PATH))!r} from its configuration, which is not repaired here"
-            )
-        kept = {key: value for key, value in metadata.items() if key not in _DESCRIPTIONS}
-        own = [(f.start, f.end, content(_TEXT, json.dumps(kept))) for f in node.all(_TEXT)]
-        if node.text(_IDENTIFIER) in _BUILT:
-            own += [(f.start, f.end, content(_IDENTIFIER, _MODEL)) for f in node.all(_IDENTIFIER)]
-        edits.append((field.start, field.end, content(_NODES, spliced(body, own))))
-    return spliced(data, edits)
+        edit = _edit(user, said, _USER_IDENTIFIER, _USER_TEXT, f"object {number}")
+        if edit is not None:
+            edits.append((field.start, field.end, content(1, spliced(each.data, [edit]))))
+    changed = content(7, spliced(known.data, edits))
+    whole = spliced(meta.data, [(objects_field.start, objects_field.end, changed)])
+    return spliced(memoryview(data), [(place.start, place.end, content(2, whole))])
+
+
+def _edit(
+    field: Field, node: Message, identifier: int, text: int, path: str
+) -> tuple[int, int, bytes] | None:
+    """The edit that takes the configuration out of one description; None where there is none in it."""
+    said = node.message(text)
+    metadata = parse(bytes(said), NAME) if said is not None and len(said) else None
+    if not isinstance(metadata, dict) or metadata.get("config") is None:
+        return None
+    if metadata.get("must_restore_from_config"):
+        raise UnsupportedError(
+            f"Keras builds {shown(path)!r} from its configuration, which is not repaired here"
+        )
+    kept = {key: value for key, value in metadata.items() if key not in _DESCRIPTIONS}
+    own = [(f.start, f.end, content(text, json.dumps(kept))) for f in node.all(text)]
+    if node.text(identifier) in _BUILT:
+        own += [(f.start, f.end, content(identifier, _MODEL)) for f in node.all(identifier)]
+    return field.start, field.end, content(field.number, spliced(node.data, own))

@@ -119,13 +119,16 @@ class SavedModel:
             return
         # Its hashes are of the graph as it was; TensorFlow takes a folder without it (fingerprinting_utils.py, 2.21).
         replace = {BINARY: repaired(self.source)}
+        units = self.source.units.values()
+        changed = {u.name for u in units if any(n.changed for n in u.graph.nodes.values())}
+        objects = keras_metadata.touched(self.source, changed)
         if keras_metadata.NAME in self.folder:
-            changed = {
-                u.name for u in self.source.units.values() if any(n.changed for n in u.graph.nodes.values())
-            }
             metadata = self.folder.open_raw(keras_metadata.NAME, _MAX_SIZE)
-            objects = keras_metadata.touched(self.source, changed)
             replace[keras_metadata.NAME] = keras_metadata.without_configs(metadata, objects)
+        elif self.source.objects.described:
+            replace[BINARY] = keras_metadata.objects_without_configs(
+                replace[BINARY], self.source.number, objects
+            )
         if BINARY not in self.folder:
             # What is written is the binary form, under its own name.
             renamed, replace[TEXT] = {TEXT: BINARY}, replace.pop(BINARY)

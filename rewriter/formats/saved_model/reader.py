@@ -116,7 +116,7 @@ class Source:
 
     ``top`` has the nodes of the main graph that signatures run, ``names`` the names of all in it, ``units`` the
     functions, what is called in front of who calls it. ``meta``, ``graph_def`` and ``library_field`` are the fields
-    from the outermost message to the library.
+    from the outermost message to the library; ``number`` is that of ``meta`` among its like.
     """
 
     data: memoryview
@@ -124,6 +124,7 @@ class Source:
     units: dict[str, Unit] = field(default_factory=dict)
     top: dict[str, NodeDef] = field(default_factory=dict)
     names: frozenset[str] = frozenset()
+    number: int = 0
     operators: dict[str, Results] = field(default_factory=dict)
     library: Message | None = None
     gradients: frozenset[str] = frozenset()
@@ -142,7 +143,8 @@ def read(data: memoryview, name: str) -> Source:
         BadFileError: damaged protobuf, a function that calls itself, a cycle, a tensor that nothing makes.
         UnsupportedError: functions nested too deep, or too many nodes.
     """
-    meta_field, meta = _chosen(Message(data))
+    message = Message(data)
+    meta_field, meta = _chosen(message)
     graph_field = meta.single(2)
     content = meta.message(2)
     if graph_field is None or content is None:
@@ -151,6 +153,7 @@ def read(data: memoryview, name: str) -> Source:
     info = Message(meta.message(1) or memoryview(b""))
     source = Source(data, Graph(os.path.basename(name.rstrip(os.sep)) or "model", "SavedModel"))
     source.meta, source.graph_def, source.library_field = meta_field, graph_field, main.single(2)
+    source.number = message.all(2).index(meta_field)
     source.version = info.text(5)
     source.operators = operators(info.message(2))
     source.objects = objects_of(meta.message(7))

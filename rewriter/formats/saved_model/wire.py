@@ -158,6 +158,11 @@ def signed(value: int) -> int:
     return value - (1 << 64) if value >> 63 else value
 
 
+def held(field: Field) -> memoryview:
+    """What a field with a length holds. Raises BadFileError for another one."""
+    return _content(field)
+
+
 def _content(field: Field) -> memoryview:
     if field.wire != BYTES or isinstance(field.value, int):
         raise BadFileError(f"damaged: field {field.number} of its protobuf is of another kind")

@@ -17,7 +17,7 @@ from ...shapes.inference import Inference
 from .functions import called, calling, node_of
 from .messages import NUMBERS, Function, NodeDef, Shape, shape_of
 from .reader import Source, Unit, recorded_shapes
-from .wire import BYTES, Field, Message, content, entries, entry, spliced, varint, whole
+from .wire import Field, Message, content, entries, entry, held, spliced, varint, whole
 
 _INT32 = NUMBERS["int32"]
 # What an inserted operator calls its result, and the attributes that are types: of its operand (T), of its constants.
@@ -78,10 +78,10 @@ class _Writer:
         assert source.meta is not None and source.graph_def is not None
         in_meta = self._signatures()
         if in_graph:
-            in_meta.append((*_span(source.graph_def), content(2, spliced(_held(source.graph_def), in_graph))))
+            in_meta.append((*_span(source.graph_def), content(2, spliced(held(source.graph_def), in_graph))))
         if not in_meta:
             return bytes(source.data)
-        return spliced(source.data, [(*_span(source.meta), content(2, spliced(_held(source.meta), in_meta)))])
+        return spliced(source.data, [(*_span(source.meta), content(2, spliced(held(source.meta), in_meta)))])
 
     def _results(self) -> dict[str, Sequence[Value]]:
         """What the nodes of the main graph give that only call functions."""
@@ -116,7 +116,7 @@ class _Writer:
             else self._results()
         )
         assert source.meta is not None
-        for key, body, place in entries(Message(_held(source.meta)), 5):
+        for key, body, place in entries(Message(held(source.meta)), 5):
             inner = []
             for _, info, output in entries(Message(body), 2):
                 message = Message(info)
@@ -126,11 +126,11 @@ class _Writer:
                 stated = message.single(3)
                 if stated is None or index >= len(made):
                     continue
-                new = _true_shape(shape_of(_held(stated)), made[index])
+                new = _true_shape(shape_of(held(stated)), made[index])
                 if new is None:
                     continue
                 changed = spliced(info, [(*_span(stated), content(3, new))])
-                inner.append((*_span(output), entry(2, Message(_held(output)).text(1), changed)))
+                inner.append((*_span(output), entry(2, Message(held(output)).text(1), changed)))
             if inner:
                 edits.append((*_span(place), entry(5, key, spliced(body, inner))))
         return edits
@@ -291,10 +291,10 @@ class _Unit:
             # The edit holds inserted nodes in front of the changed one, which is its last field.
             parts = Message(memoryview(known[2]))
             last = parts.all(number)[-1]
-            new = known[2][: last.start] + content(number, _retaken(Message(_held(last)), replaced))
+            new = known[2][: last.start] + content(number, _retaken(Message(held(last)), replaced))
             by_start[node.place.start] = (known[0], known[1], new)
         for field in function.message.all(4):
-            message = Message(_held(field))
+            message = Message(held(field))
             name = message.text(2)
             if name.count(":") == 2 and node_of(name) in replaced:
                 own = content(1, message.text(1)) + content(2, _now(name, replaced))
@@ -334,16 +334,11 @@ def _span(field: Field) -> tuple[int, int]:
     return field.start, field.end
 
 
-def _held(field: Field) -> memoryview:
-    assert field.wire == BYTES and not isinstance(field.value, int)
-    return field.value
-
-
 def _retaken(message: Message, replaced: Mapping[str, str]) -> bytes:
     """A node that takes the results of replaced ones under their new names."""
     edits = []
     for field in message.all(3):
-        name = bytes(_held(field)).decode()
+        name = bytes(held(field)).decode()
         if name.count(":") == 2 and node_of(name) in replaced:
             edits.append((*_span(field), content(3, _now(name, replaced))))
     return spliced(message.data, edits)

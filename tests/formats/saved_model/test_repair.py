@@ -11,6 +11,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 import tf_keras
+from tensorflow.core.protobuf import saved_model_pb2
+from tf_keras.protobuf import saved_metadata_pb2
 
 import rewriter
 from rewriter.formats.saved_model.messages import FunctionDef
@@ -108,9 +110,23 @@ def test_a_graph_of_tensorflow_1(tmp_path: Path):
         np.testing.assert_allclose(found, wanted)
 
 
-def test_keras_2_computes_what_was_repaired(tmp_path: Path):
+def _as_tensorflow_2_4(path: str) -> str:
+    """The same with what Keras says of its layers in the objects of the graph."""
+    binary, metadata = Path(path, "saved_model.pb"), Path(path, "keras_metadata.pb")
+    message = saved_model_pb2.SavedModel.FromString(binary.read_bytes())
+    nodes = message.meta_graphs[0].object_graph_def.nodes
+    for said in saved_metadata_pb2.SavedMetadata.FromString(metadata.read_bytes()).nodes:
+        nodes[said.node_id].user_object.metadata = said.metadata
+    binary.write_bytes(message.SerializeToString())
+    metadata.unlink()
+    return path
+
+
+@pytest.mark.parametrize("old", [False, True], ids=["file", "objects"])
+def test_keras_2_computes_what_was_repaired(old: bool, tmp_path: Path):
     """Keras 2 would build the model from its configuration, which still says what it was."""
     path = gate_k2(tmp_path / "model")
+    path = _as_tensorflow_2_4(path) if old else path
     repaired = tf_keras.models.load_model(_repaired(path))
     original = tf_keras.models.load_model(path)
     x = np.random.default_rng(0).normal(size=(BATCH, 11, 11, 3)).astype("float32")
