@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Mapping
+from typing import Any
 
 from ...errors import BadFileError, UnsupportedError, shown
 from ...files.folder import Folder
@@ -48,6 +49,33 @@ def descriptions(folder: Folder, objects: Objects) -> Mapping[int, tuple[str, me
             raise BadFileError(f"{NAME} describes an object {number}, which is not there")
         result[number] = (node.text(_IDENTIFIER), node.message(_TEXT) or memoryview(b""))
     return result
+
+
+def metadata_of(text: memoryview) -> dict[str, Any]:
+    """What Keras says of an object, with tuples as the lists that they are in other files of Keras 2.
+
+    Raises:
+        BadFileError: it is no JSON, or no object.
+    """
+    what = "what Keras says of a layer"
+    try:
+        found = _plain(parse(bytes(text), what))
+    except RecursionError:
+        raise BadFileError(f"{what} is nested too deep to read") from None
+    if not isinstance(found, dict):
+        raise BadFileError(f"{what} is not an object")
+    return found
+
+
+def _plain(value: Any) -> Any:
+    """Source: ``json_utils.py`` (tf_keras 2.21), ``Encoder``, which other files are not written with."""
+    if isinstance(value, list):
+        return [_plain(item) for item in value]
+    if not isinstance(value, dict):
+        return value
+    if value.get("class_name") in ("__tuple__", "TensorShape") and value.keys() == {"class_name", "items"}:
+        return _plain(value["items"])
+    return {key: _plain(item) for key, item in value.items()}
 
 
 def touched(source: Source, changed: Collection[str]) -> set[int]:

@@ -12,8 +12,7 @@ from collections.abc import Iterator, Mapping
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from ...errors import BadFileError, UnsupportedError, shown
-from ...files.json import parse
+from ...errors import UnsupportedError, shown
 from ...files.members import Blocks
 from ...ir.graph import Graph
 from ...passes.rewrite import Spelling
@@ -23,7 +22,7 @@ from ..keras.new_model import new_files, write_new_folder
 from ..keras.upgrade import Remark, model_variables
 from ..keras.weight_shapes import attach_shapes, parameter_counts
 from ..variables import Variables
-from .keras_metadata import descriptions
+from .keras_metadata import descriptions, metadata_of
 from .keras_variables import stored_layers
 
 if TYPE_CHECKING:
@@ -143,33 +142,6 @@ def _model(descriptions: Mapping[int, tuple[str, memoryview]]) -> dict[str, Any]
     if isinstance(metadata.get(_TRAINING), dict):
         entry[_TRAINING] = metadata[_TRAINING]
     return entry
-
-
-def metadata_of(text: memoryview) -> dict[str, Any]:
-    """What Keras says of an object, with tuples as the lists that they are in other files of Keras 2.
-
-    Raises:
-        BadFileError: it is no JSON, or no object.
-    """
-    what = "what Keras says of a layer"
-    try:
-        found = _plain(parse(bytes(text), what))
-    except RecursionError:
-        raise BadFileError(f"{what} is nested too deep to read") from None
-    if not isinstance(found, dict):
-        raise BadFileError(f"{what} is not an object")
-    return found
-
-
-def _plain(value: Any) -> Any:
-    """Source: ``json_utils.py`` (tf_keras 2.21), ``Encoder``, which other files are not written with."""
-    if isinstance(value, list):
-        return [_plain(item) for item in value]
-    if not isinstance(value, dict):
-        return value
-    if value.get("class_name") in ("__tuple__", "TensorShape") and value.keys() == {"class_name", "items"}:
-        return _plain(value["items"])
-    return {key: _plain(item) for key, item in value.items()}
 
 
 def _has(objects: Objects, name: str) -> bool:

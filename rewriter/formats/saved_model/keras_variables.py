@@ -14,11 +14,11 @@ from typing import Any
 
 from ...errors import BadFileError, UnsupportedError, shown
 from ...files.folder import Folder
-from ...files.json import parse
 from ..keras.upgrade import named_places
-from ..keras.upgrade.model import layer_name
+from ..keras.upgrade.model import is_model, layer_name
 from ..variables import StoredVariable
 from .checkpoint import Checkpoint
+from .keras_metadata import metadata_of
 from .messages import Objects
 
 # Preprocessing layers, which Keras builds from their configuration in any case, have no lists; their variables by name.
@@ -66,7 +66,7 @@ class _Reader:
         self.keys = self.checkpoint.keys(objects.children)
 
     def layers(self, entry: dict[str, Any], version: str) -> dict[str, list[StoredVariable]]:
-        numbers = self._numbers()
+        numbers = self._numbers(0)
         found: dict[str, list[StoredVariable]] = {}
         held: set[int] = set()
         for layer in entry["config"]["layers"]:
@@ -102,16 +102,15 @@ class _Reader:
             )
         return found
 
-    def _numbers(self) -> dict[str, int]:
-        """The objects of the layers of the outermost model, by their names."""
+    def _numbers(self, model: int) -> dict[str, int]:
+        """The objects of the layers of a model, by their names."""
         found: dict[str, int] = {}
-        for link, child in self._children(0).items():
+        for link, child in self._children(model).items():
             if not _LAYER.fullmatch(link):
                 continue
             if child not in self.descriptions:
                 raise BadFileError(f"nothing is said of the object {shown(link)!r}, which is a layer")
-            metadata = parse(bytes(self.descriptions[child][1]), "what Keras says of a layer")
-            name = metadata.get("name") if isinstance(metadata, dict) else None
+            name = metadata_of(self.descriptions[child][1]).get("name")
             if not isinstance(name, str):
                 raise BadFileError(f"the layer {shown(link)!r} has no name")
             if found.setdefault(name, child) != child:
@@ -175,10 +174,17 @@ class _Reader:
 
     def _check_tables(self, number: int, name: str, layer: dict[str, Any]) -> None:
         """What a layer looked at its data for (``adapt``) is in tables, of which the configuration says nothing."""
-        config = layer.get("config")
-        if isinstance(config, dict) and isinstance(config.get("vocabulary"), list):
+        if not self.objects.tables:
             return
-        if any(each in self.objects.tables for each in self._inside(number)):
+        config = layer.get("config")
+        if is_model(layer):
+            numbers = self._numbers(number)
+            for inner in config if isinstance(config, list) else layer["config"]["layers"]:
+                if layer_name(inner) in numbers:
+                    self._check_tables(numbers[layer_name(inner)], layer_name(inner), inner)
+        elif isinstance(config, dict) and isinstance(config.get("vocabulary"), list):
+            return
+        elif any(each in self.objects.tables for each in self._inside(number)):
             raise UnsupportedError(
                 f"the layer {shown(name)!r} ({shown(layer.get('class_name'))}) keeps a table that is not read"
             )

@@ -151,7 +151,15 @@ def relit() -> Any:
     return tf_keras.Model(x, inner(x))
 
 
-@pytest.mark.parametrize("make", [called, relit], ids=lambda make: make.__name__)
+def categorized() -> Any:
+    """A vocabulary that the configuration states, in a model inside."""
+    i = tf_keras.Input((2,), dtype="string")
+    inner = tf_keras.Model(i, layers.StringLookup(vocabulary=["a", "c"])(i))
+    x = tf_keras.Input((2,), dtype="string")
+    return tf_keras.Model(x, layers.Embedding(4, 3)(inner(x)))
+
+
+@pytest.mark.parametrize("make", [called, relit, categorized], ids=lambda make: make.__name__)
 def test_what_was_set_after_it_was_made(make: Callable[[], Any], tmp_path: Path):
     model = oracle.randomized(make())
     agree(model, saved(model, tmp_path / "old"), tmp_path)
@@ -339,6 +347,13 @@ def adapted() -> Any:
     return tf_keras.Model(x, layer(x))
 
 
+def adapted_inside() -> Any:
+    x = tf_keras.Input((2,), dtype="string")
+    inner = adapted()
+    inner._name = "inner"
+    return tf_keras.Model(x, inner(x))
+
+
 def counted() -> Any:
     layer = layers.Discretization(num_bins=3, name="bins")
     layer.adapt(np.array([[1.0], [2.0], [3.0], [4.0]]))
@@ -356,7 +371,8 @@ def weighted() -> Any:
 REFUSED = {
     custom: "'doubled'.*(its code is not in the file|are not known)",
     subclassed: "'Subclassed', a subclassed model.*tf2onnx itself",
-    adapted: "'words'",
+    adapted: "'words' .StringLookup. keeps a table",
+    adapted_inside: "'words' .StringLookup. keeps a table",
     counted: "'bins'.*keeps 'summary'",
     weighted: "'extra' is of the model itself",
 }
