@@ -196,7 +196,12 @@ def wrong_suffix(path: Path, form: str, weights: bool) -> UsageError:
         said = f"{other.words} holds no weights"
     else:
         said = f"{other.words} is not written from {own.words}"
-    named = f"the output's name must end in {' or '.join(ends)}"
+    named = f"the output's name must end in {_listed(ends)}"
     if any(not each.suffixes for each in forms):
-        named += ", or be that of a new folder" + ("" if not own.suffixes else " and end in /")
+        named += "; that of a new folder " + ("ends in /" if own.suffixes else "may be any other")
     return UsageError(f"{said}: {named}", os.fspath(path))
+
+
+def _listed(words: list[str]) -> str:
+    """``a, b or c``."""
+    return " or ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)

@@ -48,8 +48,12 @@ REFUSED = {
     "one file twice": ("repair m.keras -o x.onnx --onnx ./x.onnx", "", "both names are of ONNX files"),
     "the input as ONNX": ("export e.onnx.data e.onnx --external-data", "e.onnx.data", "is the input itself"),
     "a plan of the model": ("check m.keras --plan hard.keras", "hard.keras", "the plan is the input itself"),
-    "no format": ("repair m.keras -o out", "out", "must end in .keras or .onnx"),
-    "one without a writer": ("repair m.keras -o out.h5", "out.h5", "an HDF5 model is not written"),
+    "no format": ("repair m.keras -o out", "out", "must end in .keras, .h5, .hdf5 or .onnx"),
+    "operations in .h5": (
+        "repair m.keras -o out.h5",
+        "m.keras",
+        "which Keras 3 does not load from an .h5 file",
+    ),
     "a configuration alone": (
         "repair m.keras -o out.json",
         "out.json",
