@@ -276,6 +276,21 @@ def leaves(structure: Any) -> Iterator[Any]:
             yield item
 
 
+def given_to(taken: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Iterator[Any]:
+    """The leaves of a model's arguments in the order of its inputs (``taken``): those of a dict are found by its keys.
+
+    What is no dict with the same keys goes by its order.
+    """
+    first = args[0] if args else next(iter(kwargs.values()), None)
+    if not isinstance(taken, dict) or not isinstance(first, dict) or taken.keys() != first.keys():
+        yield from leaves((args, kwargs))
+        return
+    for key, item in taken.items():
+        yield from given_to(item, (first[key],), {})
+    rest = dict(list(kwargs.items())[0 if args else 1 :])
+    yield from leaves((args[1:], rest))
+
+
 def map_leaves(function: Callable[[Any], Any], structure: Any) -> Any:
     """The same nested lists, tuples and dicts with ``function`` applied to each leaf."""
     if isinstance(structure, (list, tuple)):

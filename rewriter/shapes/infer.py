@@ -15,7 +15,19 @@ from typing import Any
 
 from ..errors import BadFileError, UnsupportedError, shown
 from ..ir.axis import Axis, Origin, Role, Value, new_axis, record, scope
-from ..ir.graph import BODY, CALLED, FUNCTION, Graph, Literal, Node, Operation, Path, TensorRef, map_leaves
+from ..ir.graph import (
+    BODY,
+    CALLED,
+    FUNCTION,
+    Graph,
+    Literal,
+    Node,
+    Operation,
+    Path,
+    TensorRef,
+    given_to,
+    map_leaves,
+)
 from ..ir.identities import Identities
 from ..ir.size import Size, is_beyond, is_unknown, symbol, unknown
 from .call import LAYERS, ONNX, OPS, TF, Call, OpaqueError, Rule, ShapeError
@@ -257,7 +269,8 @@ class _Driver:
         graph = operation.graph
         assert graph is not None
         taken = len(graph.input_refs())
-        operands = call.inputs[:taken]
+        given = given_to(graph.inputs, call.args, call.kwargs)
+        operands = [leaf for leaf in given if isinstance(leaf, Value)][:taken]
         if graph.kind not in _UNDECLARED and any(v.axes is None for v in operands):
             raise OpaqueError(
                 next(v.reason for v in operands if v.axes is None) or "an operand's rank is unknown"

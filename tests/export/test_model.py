@@ -7,8 +7,10 @@ import os
 import keras
 import numpy as np
 import onnx
+import onnxruntime
 import pytest
 
+import rewriter
 from rewriter.errors import UsageError
 from tests.export import harness
 
@@ -145,3 +147,19 @@ def test_the_comparison_rejects_what_differs():
     with pytest.raises(AssertionError):
         harness.same(x[:, ::-1], x)
     harness.same(x, x)
+
+
+@pytest.mark.parametrize("nested", [False, True])
+def test_a_model_on_a_dict_takes_it_by_its_keys(tmp_path, nested):
+    """In whatever order a call has them: Keras finds the inputs of a dict by their names."""
+    x, g = keras.Input((3,), name="x"), keras.Input((3,), name="g")
+    taken = {"deep": {"x": x}, "g": g} if nested else {"x": x, "g": g}
+    inner = keras.Model(taken, keras.layers.Dense(3, name="dense")(x) - g, name="inner")
+    p, q = keras.Input((3,), name="p"), keras.Input((3,), name="q")
+    model = keras.Model([p, q], inner({"g": q, "deep": {"x": p}} if nested else {"g": q, "x": p}))
+    model.save(tmp_path / "m.keras")
+    rewriter.export_onnx(tmp_path / "m.keras", tmp_path / "m.onnx")
+    arrays = [np.random.default_rng(k).normal(size=(2, 3)).astype("float32") for k in (1, 2)]
+    session = onnxruntime.InferenceSession(tmp_path / "m.onnx", providers=["CPUExecutionProvider"])
+    feeds = dict(zip([i.name for i in session.get_inputs()], arrays, strict=True))
+    np.testing.assert_allclose(session.run(None, feeds)[0], model(arrays), rtol=1e-5, atol=1e-6)

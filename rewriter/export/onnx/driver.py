@@ -9,7 +9,7 @@ from ...errors import UnsupportedError, shown
 from ...formats.keras.layer_order import calls_in_order
 from ...formats.variables import Variables
 from ...ir.axis import Axis, Role, Value, new_axis
-from ...ir.graph import Graph, Literal, Operation, TensorRef, leaves, map_leaves, path_text
+from ...ir.graph import Graph, Literal, Operation, TensorRef, given_to, leaves, map_leaves, path_text
 from ...ir.size import Size, symbol
 from ...shapes.call import Call, OpaqueError, ShapeError
 from ...shapes.infer import flatten_outputs, infer, infer_call
@@ -147,7 +147,8 @@ class Driver:
         refs = graph.input_refs()
         masks = list(leaves(kwargs.get("mask")))
         kwargs = {name: value for name, value in kwargs.items() if name != "mask"}
-        operands = [leaf for leaf in leaves((args, kwargs)) if isinstance(leaf, Tensor)][: len(refs)]
+        given_order = given_to(graph.inputs, args, kwargs)
+        operands = [leaf for leaf in given_order if isinstance(leaf, Tensor)][: len(refs)]
         for tensor, mask in zip(operands, masks, strict=False):
             if isinstance(mask, Tensor):
                 tensor.mask = mask
