@@ -21,8 +21,8 @@ from rewriter.formats.registry import FORMATS, Format, written_from  # noqa: E40
 
 def formats() -> Iterator[str]:
     """One row a format that is opened, in the order of the registry."""
-    yield "| format | name ends in | repaired as itself | written from it too | run for the proof by |"
-    yield "|---|---|---|---|---|"
+    yield "| format | name ends in | written from it too | run for the proof by |"
+    yield "|---|---|---|---|"
     for each in FORMATS:
         if not each.name:
             continue
@@ -31,7 +31,6 @@ def formats() -> Iterator[str]:
         cells = (
             f"{each.words.split(' ', 1)[1]} (`{each.name}`)",
             ", ".join(f"`{suffix}`" for suffix in each.suffixes) or "a folder",
-            "yes",
             ", ".join(others) or "",
             runtime.replace("_", " "),
         )
