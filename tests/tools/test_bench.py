@@ -18,8 +18,11 @@ EXPECTED = {
     "faults side by side": (6, 6),
     "chain of ties": (6, 6),
     "ties side by side": (6, 6),
+    "one gate in many": (6, 6),
     "sum of many": (6, 0),
     "sum of many, one broken": (6, 1),
+    "a layer called often": (6, 1),
+    "nested 20 deep": (40, 20),
 }
 
 

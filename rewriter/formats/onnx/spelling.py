@@ -14,6 +14,8 @@ from ...ir.size import Size
 from ...rules.lower import Step
 from .reader import MODULE
 
+_MOST_INDICES = 1 << 22
+
 
 def spell(step: Step) -> tuple[str, str, dict[str, Any], tuple[Any, ...]]:
     """Module, operator, attributes and further arguments of a step, which follow the tensors or stand around ``...``.
@@ -34,6 +36,8 @@ def _repeated(step: Step) -> Literal:
     size, times = step.to[step.axes[0]], step.repeats[0]
     if not isinstance(size, int):
         raise UnsupportedError(f"ONNX repeats entries of an axis of a known size only, and this is {size}")
+    if size > _MOST_INDICES:
+        raise UnsupportedError(f"an axis would be repeated to {size:,} entries, each an index in the file")
     return Literal([i // times for i in range(size)], (size,), "int64")
 
 

@@ -9,7 +9,7 @@ import numpy as np
 from ...ir.axis import Value, new_axis
 from ...ir.graph import Literal
 from ...ir.size import Size, product, unknown
-from ..call import Call, OpaqueError, known, onnx_op
+from ..call import Call, OpaqueError, ShapeError, known, onnx_op
 from ._operands import array, axes_of_shape, few, folded, operand, sizes, vector
 
 
@@ -51,6 +51,8 @@ def constant_of_shape(call: Call) -> Value:
         found = [unknown() for _ in range(length)]
     dtype = value.dtype if isinstance(value, Literal) else "float32"
     ints = [n for n in found if isinstance(n, int)]
+    if any(n < 0 for n in ints):
+        raise ShapeError(f"makes a tensor of a negative size: {min(ints)}")
     if len(ints) != len(found) or "int" not in dtype or math.prod(ints) > 4096:
         return Value(axes_of_shape(found), dtype)
     assert isinstance(value, Literal)
