@@ -35,6 +35,7 @@ CONSTRUCTS = (
         "TimeDistributed of the model in the form of Keras 3",
         "time_distributed_model",
     ),
+    Construct("a call with training=True", "refused: predict of Keras 3 says otherwise", "calls_that_train"),
     Construct(
         "initial_state as further inputs of a recurrent layer",
         "keyword argument initial_state",
@@ -267,6 +268,9 @@ class _Functional:
         elif any(call.kwargs.get("constants") for call in calls):
             account.refuse("constants", _CONSTANTS)
             chain = [opaque(entry, name, _CONSTANTS)]
+        elif any(trains(call) for call in calls):
+            account.refuse("its call", _TRAINING)
+            chain = [opaque(entry, name, _TRAINING)]
         elif self.masks is not None and old_name in self.masks.refused:
             account.refuse("its mask", _OTHER_MASK)
             chain = [opaque(entry, name, _OTHER_MASK)]
@@ -390,8 +394,18 @@ def arguments(entry: Entry, call: Call) -> tuple[tuple[Any, ...], dict[str, Any]
     return (first,), kwargs
 
 
+def trains(call: Call) -> bool:
+    """Whether a call says that its layer trains, or leaves it to a tensor.
+
+    Keras 3 gives every layer of a model the ``training`` of the model's own call, and ``predict`` says False
+    (``operation_fn`` of ``functional.py``). Without training=True a layer does not train there either.
+    """
+    return call.kwargs.get("training") not in (None, False, 0)
+
+
 _SHAPE = "it is called on a shape that the model computes: Keras 3 has no such tensor in a model"
 _CONSTANTS = "the recurrent layers of Keras 3 take no constants"
+_TRAINING = "it is called with training=True: Keras 3 lets predict say otherwise"
 _OTHER_MASK = "in Keras 3 another mask would reach it than in Keras 2"
 
 

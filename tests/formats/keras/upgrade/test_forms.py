@@ -292,3 +292,14 @@ def test_a_mask_for_each_step_is_refused():
     assert refusals(of_layers(embedding, layers.TimeDistributed(layers.LSTM(2)), shape=(5, 6))) == [
         "its mask"
     ]
+
+
+def test_calls_that_train():
+    """Keras 3 lets ``predict`` say otherwise; training=False says what it says by itself."""
+    inner = tf_keras.Sequential([tf_keras.Input((4,)), layers.BatchNormalization(), layers.Dense(3)])
+    x = tf_keras.Input((4,))
+    for layer in (layers.Dropout(0.5), layers.GaussianNoise(0.5), layers.BatchNormalization(), inner):
+        assert refusals(tf_keras.Model(x, layer(x, training=True))) == ["its call"]
+        assert refusals(tf_keras.Model(x, layer(x, training=False))) == []
+    assert refusals(tf_keras.Model(x, layers.Dropout(0.5)(x, True))) == ["its call"]
+    oracle.agree(tf_keras.Model(x, inner(x, training=False)))
