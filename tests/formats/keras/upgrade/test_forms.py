@@ -8,6 +8,7 @@ from typing import Any
 import h5py
 import numpy as np
 import pytest
+import tensorflow as tf
 import tf_keras
 from tf_keras import layers
 
@@ -21,8 +22,8 @@ from . import layer_cases, oracle
 Json = dict[str, Any]
 
 
-def of_layers(*made: Any, shape: tuple[int, ...] = (5, 4)) -> Any:
-    return oracle.randomized(tf_keras.Sequential([tf_keras.Input(shape), *made]))
+def of_layers(*made: Any, shape: tuple[int, ...] = (5, 4), dtype: str | None = None) -> Any:
+    return oracle.randomized(tf_keras.Sequential([tf_keras.Input(shape, dtype=dtype), *made]))
 
 
 def equal(model: Any, entry: Json, weights: Any, version: str = "2.2.4") -> upgrade.Upgraded:
@@ -234,8 +235,6 @@ def test_constants_of_a_recurrent_layer_are_refused():
 
 
 def test_functions_of_tensorflow_1_that_compute_otherwise_are_refused():
-    import tensorflow as tf
-
     x = tf_keras.Input((4,))
     assert refusals(tf_keras.Model(x, tf.compat.v1.where(x > 0, x, -x))) == ["tf.compat.v1.where"]
 
@@ -270,8 +269,6 @@ def test_a_lambda_is_refused_and_keeps_its_code():
 
 
 def test_dynamic_shape():
-    import tensorflow as tf
-
     x = tf_keras.Input((None, 4))
     y = tf.reshape(x, [tf.shape(x)[0], tf.shape(x)[1], 2, 2])
     assert refusals(tf_keras.Model(x, y)) == ["tf.reshape"]
@@ -303,3 +300,47 @@ def test_calls_that_train():
         assert refusals(tf_keras.Model(x, layer(x, training=False))) == []
     assert refusals(tf_keras.Model(x, layers.Dropout(0.5)(x, True))) == ["its call"]
     oracle.agree(tf_keras.Model(x, inner(x, training=False)))
+
+
+def test_means_of_whole_numbers():
+    """TensorFlow keeps the dtype, Keras 3 makes floats: refused wherever the whole numbers come from."""
+    x, f = tf_keras.Input((6, 2), dtype="int32"), tf_keras.Input((6, 2))
+    mean, pool = "tf.math.reduce_mean", layers.GlobalAveragePooling1D
+    assert refusals(tf_keras.Model(x, tf.reduce_mean(x, 1))) == [mean]
+    assert refusals(tf_keras.Model(x, pool()(x))) == ["GlobalAveragePooling1D"]
+    assert refusals(of_layers(layers.Reshape((6, 2)), pool(), shape=(12,), dtype="int64")) != []
+    taken = tf.transpose(tf.cast(f * 4, "int32") + 1, [0, 2, 1])[:, :1]
+    assert refusals(tf_keras.Model(f, tf.reduce_mean(layers.ReLU()(taken), 1))) == [mean]
+    assert refusals(tf_keras.Model(f, tf.reduce_mean(tf.argmax(f, 1), -1))) == [mean]
+    inner = tf_keras.Sequential([layers.Reshape((12, 1)), pool()])
+    assert refusals(tf_keras.Model(x, inner(x))) == ["Sequential"]
+    assert "tf.math.reduce_sum" in refusals(tf_keras.Model(f, tf.reduce_sum(tf.cast(f, "int8"), 1)))
+    on_floats = tf_keras.Sequential([tf_keras.Input((6, 2)), pool()])
+    back = [
+        tf.reduce_mean(tf.cast(x, "float32"), 1),
+        tf.reduce_mean(tf.one_hot(x, 3), 1),
+        tf.reduce_sum(x, 1),
+    ]
+    compared = tf.where(x > 2, tf.cast(x, "float32"), 0.5)
+    shared = [on_floats(x), tf.reduce_mean(compared, 1), tf.reduce_mean(tf.gather(f, [0, 2], axis=1), 1)]
+    oracle.agree(tf_keras.Model([x, f], [*back, *shared, tf.reduce_mean(x / 4, 1)]))
+
+
+def test_masks_of_a_softmax():
+    """Of a row that is masked whole Keras 3 gives zeros: refused, except where it gives equal parts as Keras 2 does."""
+    x, mask = tf_keras.Input((3, 8)), tf_keras.Input((3, 3), dtype="bool")
+    scores = tf_keras.Input((3, 3))
+    assert refusals(tf_keras.Model([scores, mask], layers.Softmax()(scores, mask=mask))) == ["its mask"]
+    assert refusals(tf_keras.Model(scores, layers.Softmax()(scores))) == []
+    y = layers.MultiHeadAttention(2, 4, dropout=0.3)(x, x, attention_mask=mask)
+    assert refusals(tf_keras.Model([x, mask], y)) == ["its mask"]
+    tokens = tf_keras.Input((3,), dtype="int32")
+    h = layers.Embedding(9, 8, mask_zero=True)(tokens)
+    for attention in (layers.MultiHeadAttention(2, 4, dropout=0.3), layers.MultiHeadAttention(2, 4)):
+        wanted = ["its mask"] if attention._dropout else []
+        assert refusals(tf_keras.Model(tokens, layers.Flatten()(attention(h, h)))) == wanted
+    y = layers.MultiHeadAttention(2, 4)(x, x, attention_mask=mask)
+    given = np.ones((2, 3, 3), "bool")
+    given[0, 1] = False
+    numbers = np.random.default_rng(0).normal(size=(2, 3, 8)).astype("float32")
+    oracle.agree(tf_keras.Model([x, mask], y), [numbers, given])
