@@ -344,3 +344,41 @@ def test_masks_of_a_softmax():
     given[0, 1] = False
     numbers = np.random.default_rng(0).normal(size=(2, 3, 8)).astype("float32")
     oracle.agree(tf_keras.Model([x, mask], y), [numbers, given])
+
+
+def reasons(model: Any) -> list[str]:
+    entry, _, version, _ = oracle.saved(model)
+    return [refusal.reason for refusal in upgrade.upgraded(entry, version).refusals]
+
+
+def test_reasons_say_what_it_is():
+    x, y = tf_keras.Input((4,)), tf_keras.Input((4,))
+    assert reasons(tf_keras.Model([x, y], tf.cast(x != y, "int32"))) == [
+        "its second operand is not in the file"
+    ]
+    lost = tf_keras.Model(x, layers.Dense(3)(x))
+    lost.add_loss(tf.reduce_mean(lost.output))
+    assert reasons(lost) == ["Keras 3 has no such layer"]
+    features = layers.experimental.RandomFourierFeatures(3)
+    assert reasons(tf_keras.Model(x, features(x))) == ["Keras 3 has no such layer"]
+    made = tf_keras.Model(x, layers.Dense(3, activation=lambda value: value * 2)(x))
+    assert reasons(made) == ["a lambda: it runs code that is in the file"]
+    entry, _, version, _ = oracle.saved(made)
+    entry["config"]["layers"][1]["config"]["activation"] = "<lambda>"
+    found = upgrade.upgraded(entry, version)
+    assert [refusal.reason for refusal in found.refusals] == ["a lambda, whose code is not in the file"]
+    shaped = tf_keras.Model(x, tf.reshape(x, [tf.shape(x)[0] * 2, 2]))
+    assert "it computes a shape" in reasons(shaped)[0]
+
+
+def test_renormalisation():
+    """Its averages are not used where a model does not train: each has its name."""
+    model = of_layers(layers.BatchNormalization(renorm=True, renorm_clipping={"rmax": 2.0}))
+    found = oracle.agree(model)
+    entry, weights, version, backend = oracle.saved(model)
+    new = oracle.keras_3_model(found)
+    oracle.set_weights(new, upgrade.model_variables(entry, weights, version, backend))
+    old = {weight.name.partition("/")[2].removesuffix(":0"): weight.numpy() for weight in model.weights}
+    assert len(old) == 7
+    for variable in new.variables:
+        assert np.array_equal(variable.numpy(), old[variable.name]), variable.name
