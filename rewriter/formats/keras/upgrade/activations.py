@@ -14,6 +14,7 @@ _SAME = frozenset({
 })  # fmt: skip
 # What Keras 2 wrote for functions of TensorFlow.
 _RENAMED = {"softmax_v2": "softmax", "elu_v2": "elu", "relu_v2": "relu", "swish": "silu"}
+_LAMBDA = "a lambda, whose code is not in the file"
 _LAYERS = frozenset({"ELU", "LeakyReLU", "PReLU", "ReLU", "Softmax", "ThresholdedReLU"})
 
 
@@ -33,6 +34,8 @@ def translated(value: Any, context: Context, name: str = "activation") -> Any:
         return _named(value["config"], name)
     if value.get("class_name") in _LAYERS and isinstance(value.get("config"), dict):
         return context.inner(value, context.account)
+    if value.get("class_name") == "__lambda__" or set(value) == {"value"}:
+        raise Untranslatable(name, "a lambda: it runs code that is in the file")
     if isinstance(value.get("class_name"), str) and value.get("class_name") in ("Activation",):
         return translated((value.get("config") or {}).get("activation"), context, name)
     raise Untranslatable(f"{name} {value.get('class_name')}", "a class of somebody's own")
@@ -40,6 +43,8 @@ def translated(value: Any, context: Context, name: str = "activation") -> Any:
 
 def _named(value: str, name: str) -> str:
     value = _RENAMED.get(value, value)
+    if value == "<lambda>":
+        raise Untranslatable(name, _LAMBDA)
     if value not in _SAME:
         raise Untranslatable(
             f"{name}={value!r}", "a function of somebody's own, or one that Keras 3 does not have"

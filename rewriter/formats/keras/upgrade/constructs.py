@@ -33,6 +33,7 @@ def table() -> list[tuple[str, list[Construct]]]:
         merges,
         model,
         names,
+        whole_numbers,
         wrappers,
     )
     from .functions import elementwise, indexing, layout, networks, node_defs, reductions
@@ -41,7 +42,15 @@ def table() -> list[tuple[str, list[Construct]]]:
         "Models": (model, names),
         "Layers": (layers, wrappers, hard_sigmoid, initializers),
         "Masks": (masks,),
-        "Functions of TensorFlow": (elementwise, reductions, layout, indexing, networks, node_defs),
+        "Functions of TensorFlow": (
+            elementwise,
+            reductions,
+            layout,
+            indexing,
+            networks,
+            node_defs,
+            whole_numbers,
+        ),
         "Keras 1": (keras_1, merges, kernels),
         "Archives and training": (archive_weights, compiled),
     }

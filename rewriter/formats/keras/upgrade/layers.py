@@ -255,7 +255,10 @@ def _activation(config: Config, context: Context) -> Config | list[Entry]:
     return config
 
 
-@layer("LocallyConnected1D", "LocallyConnected2D", "RandomHeight", "RandomWidth", "DenseFeatures")
+@layer(
+    "AddLoss", "AddMetric", "DenseFeatures", "LocallyConnected1D", "LocallyConnected2D", "RandomFourierFeatures",
+    "RandomHeight", "RandomWidth", "SequenceFeatures",
+)  # fmt: skip
 def _gone(config: Config, context: Context) -> Config:
     raise Untranslatable("the layer", "Keras 3 has no such layer")
 

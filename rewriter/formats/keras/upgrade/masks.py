@@ -4,21 +4,21 @@ A mask starts at an ``Embedding(mask_zero=True)`` or a ``Masking``, goes on from
 recurrent layers, ``GlobalAveragePooling1D`` and attention. Keras 2 and 3 differ: ``Rescaling``, ``Normalization`` and
 ``Identity`` drop it in Keras 2 only; of several operands Keras 2 takes those masks that there are, and all of them
 have to hold, Keras 3 takes none where one is missing, and one has to hold; a recurrent layer with an initial state
-gets no mask by itself in Keras 3. Source: ``compute_mask`` of the layers and ``Layer.__call__`` of tf_keras 2.21 and of
-Keras 3.15.
+gets no mask by itself in Keras 3; where a mask leaves nothing a softmax gives equal parts in Keras 2 and zeros in
+Keras 3. Source: ``compute_mask`` of the layers and ``Layer.__call__`` of tf_keras 2.21 and of Keras 3.15.
 
 Where the mask of a user differs it is given to it as an argument, or the layer is refused.
 """
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from .constructs import Construct
 from .context import Entry
 from .layers import CLASSES
+from .order import Layered, Read, in_order
 from .tensors import Call, Old, leaves
 
 # A mask as an expression: ("embedding", tensor), ("masking", tensor, value), ("and", masks) …; None for none.
@@ -28,6 +28,7 @@ CONSTRUCTS = (
     Construct(
         "a mask through Add … of masked and other tensors", "computed by ops, given as mask=", "mask_of_a_sum"
     ),
+    Construct("Softmax and MultiHeadAttention(dropout) with a mask", "refused", "masks_of_a_softmax"),
     Construct("a mask and an initial state", "computed by ops, given as mask=", "mask_and_state"),
     Construct(
         "a mask through Rescaling, Normalization, Identity", "refused where it would be used", "mask_dropped"
@@ -64,14 +65,6 @@ class Pair(NamedTuple):
 _NONE = Pair(None, None)
 
 
-class Layered(NamedTuple):
-    """One layer of a model with its calls."""
-
-    name: str
-    entry: Entry
-    calls: list[Call]
-
-
 class Flow(NamedTuple):
     """What was found of a model's masks.
 
@@ -84,10 +77,6 @@ class Flow(NamedTuple):
     outputs: dict[Old, Pair]
     given: dict[tuple[str, int], Mask]
     refused: list[str]
-
-
-# Reads the layers of a model inside, its inputs and its outputs.
-Read = Callable[[Entry], tuple[list[Layered], list[Old], Any]]
 
 
 def has_sources(entry: Any) -> bool:
@@ -126,27 +115,8 @@ def flow(layers: list[Layered], given: dict[Old, Pair], read: Read) -> Flow:
     """The masks of a model whose inputs have the masks ``given``."""
     result = Flow(dict(given), {}, [])
     inside = any(pair != _NONE for pair in given.values())
-    missing: dict[tuple[str, int], int] = {}
-    users: dict[tuple[str, int], list[tuple[Layered, int]]] = {}
-    known = {(ref.layer, ref.call) for ref in given}
-    ready = deque[tuple[Layered, int]]()
-    for row in layers:
-        for number, call in enumerate(row.calls):
-            refs = (leaf for leaf in leaves((call.first, call.kwargs)) if isinstance(leaf, Old))
-            needed = {(ref.layer, ref.call) for ref in refs} - known
-            missing[row.name, number] = len(needed)
-            for ref in needed:
-                users.setdefault(ref, []).append((row, number))
-            if not needed:
-                ready.append((row, number))
-    # What a cycle or a tensor from nowhere keeps waiting, the reader of the graph names.
-    while ready:
-        row, number = ready.popleft()
+    for row, number in in_order(layers, given):
         _step(row, number, row.calls[number], result, read, inside)
-        for user, call_number in users.get((row.name, number), ()):
-            missing[user.name, call_number] -= 1
-            if not missing[user.name, call_number]:
-                ready.append((user, call_number))
     return result
 
 
@@ -165,17 +135,44 @@ def _step(row: Layered, number: int, call: Call, result: Flow, read: Read, insid
     ):
         _into_model(row, number, call, result, read, pair)
         return
+    config = row.entry.get("config")
+    config = config if isinstance(config, dict) else {}
     explicit = call.kwargs.get("mask")
     if isinstance(explicit, Old):
         firsts = [Pair(("given", explicit), ("given", explicit))] * max(len(firsts), 1)
     everything = firsts + [pair(leaf) for leaf in leaves(call.kwargs)]
     if class_name in _USERS and any(each != _NONE for each in everything):
         firsts = _use(row, number, call, class_name, firsts, everything, result, inside)
-    config = row.entry.get("config")
-    config = config if isinstance(config, dict) else {}
+    if any(each.old is not None for each in everything) and softens(class_name, config, call):
+        result.refused.append(row.name)
     if class_name == "TimeDistributed" and firsts and firsts[0] != _NONE and _has_users(config.get("layer")):
         result.refused.append(row.name)  # the steps of a mask are not followed
     _set(result, here, _outputs(class_name, config, call, firsts, here))
+
+
+_MASKS_OF_CALLS = ("mask", "attention_mask", "query_mask", "key_mask", "value_mask")
+
+
+def softens(class_name: Any, config: Any, call: Call) -> bool:
+    """Whether a layer gives zeros in Keras 3 where a mask leaves nothing, and in Keras 2 equal parts: a softmax.
+
+    ``MultiHeadAttention`` without dropout is an operation in Keras 3, which gives equal parts; not one that gives its
+    scores or goes along several axes.
+    """
+    if class_name != "MultiHeadAttention" or not isinstance(config, dict):
+        return bool(class_name == "Softmax")
+    one_axis = config.get("attention_axes") in (None, [1], 1)
+    return (
+        config.get("dropout") not in (None, 0)
+        or not one_axis
+        or bool(call.kwargs.get("return_attention_scores"))
+    )
+
+
+def softens_a_mask(entry: Entry, call: Call) -> bool:
+    """Whether a call gives a mask to a softmax."""
+    masked = any(call.kwargs.get(name) is not None for name in _MASKS_OF_CALLS)
+    return masked and softens(entry.get("class_name"), entry.get("config"), call)
 
 
 def _use(

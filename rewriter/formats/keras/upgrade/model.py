@@ -11,12 +11,13 @@ from collections.abc import Iterator
 from typing import Any
 
 from ....errors import BadFileError, UnsupportedError, shown
-from . import compiled, functions, keras_1, layers, masks
+from . import compiled, functions, keras_1, layers, masks, whole_numbers
 from . import wrappers as _wrappers  # noqa: F401 - registers translators
 from .constructs import Construct
 from .context import Context, Entry, Untranslatable
 from .merges import without_merges
 from .names import Names
+from .order import Layered
 from .result import Account, Origin, Upgraded
 from .tensors import Call, New, Old, first_calls, leaves, read_call, read_ends, written
 
@@ -35,6 +36,7 @@ CONSTRUCTS = (
         "TimeDistributed of the model in the form of Keras 3",
         "time_distributed_model",
     ),
+    Construct("a call with training=True", "refused: predict of Keras 3 says otherwise", "calls_that_train"),
     Construct(
         "initial_state as further inputs of a recurrent layer",
         "keyword argument initial_state",
@@ -136,6 +138,7 @@ class _Translator:
         if masks.has_sources(config):
             found = _mask_flow({"class_name": "Sequential", "config": config})
             other_masks = [*found.refused, *(name for name, _ in found.given)]
+        whole = whole_numbers.refused({"class_name": "Sequential", "config": config}, _read_model)
         for entry in old:
             inner = names.new[layer_name(entry)]
             origin.now[layer_name(entry), 0] = (inner, 0, 0)
@@ -143,6 +146,10 @@ class _Translator:
             if layer_name(entry) in other_masks:
                 account.at(inner).refuse("its mask", _OTHER_MASK)
                 new.append(opaque(entry, inner, _OTHER_MASK))
+                continue
+            if (reason := whole.get((layer_name(entry), 0))) is not None:
+                account.at(inner).refuse(str(entry.get("class_name")), reason)
+                new.append(opaque(entry, inner, reason))
                 continue
             if entry.get("class_name") == "InputLayer":
                 new.append(input_layer(entry, inner))
@@ -188,6 +195,7 @@ class _Functional:
         self.masks = (
             _mask_flow({"class_name": "Functional", "config": config}) if masks.has_sources(config) else None
         )
+        self.whole = whole_numbers.refused({"class_name": "Functional", "config": config}, _read_model)
         if self.masks is not None:
             self._free_names()
         for before, after in self.names.new.items():
@@ -267,9 +275,22 @@ class _Functional:
         elif any(call.kwargs.get("constants") for call in calls):
             account.refuse("constants", _CONSTANTS)
             chain = [opaque(entry, name, _CONSTANTS)]
+        elif whole := [
+            self.whole[key] for number in range(len(calls)) if (key := (old_name, number)) in self.whole
+        ]:
+            account.refuse(str(entry.get("class_name")), whole[0])
+            chain = [opaque(entry, name, whole[0])]
+        elif any(masks.softens_a_mask(entry, call) for call in calls):
+            account.refuse("its mask", _SOFTMAX)
+            chain = [opaque(entry, name, _SOFTMAX)]
+        elif any(trains(call) for call in calls):
+            account.refuse("its call", _TRAINING)
+            chain = [opaque(entry, name, _TRAINING)]
         elif self.masks is not None and old_name in self.masks.refused:
-            account.refuse("its mask", _OTHER_MASK)
-            chain = [opaque(entry, name, _OTHER_MASK)]
+            softens = any(masks.softens(entry.get("class_name"), entry.get("config"), call) for call in calls)
+            reason = _SOFTMAX if softens else _OTHER_MASK
+            account.refuse("its mask", reason)
+            chain = [opaque(entry, name, reason)]
         else:
             chain = self.translator.layer(entry, name, self.names, account, self.depth + 1)
         calls = [self._masked(call, old_name, number, account) for number, call in enumerate(calls)]
@@ -294,6 +315,8 @@ class _Functional:
         emitter = functions.Emitter(self.names, self.new, name, number)
         known = Call(_mapped(self._known, call.first), _mapped(self._known, call.kwargs))
         try:
+            if (old_name, number) in self.whole:
+                raise Untranslatable(functions.title(entry), self.whole[old_name, number])
             self.moved[old_name, number] = functions.translated(entry, known, emitter)
         except Untranslatable as refused:
             emitter.undo()
@@ -390,8 +413,19 @@ def arguments(entry: Entry, call: Call) -> tuple[tuple[Any, ...], dict[str, Any]
     return (first,), kwargs
 
 
+def trains(call: Call) -> bool:
+    """Whether a call says that its layer trains, or leaves it to a tensor.
+
+    Keras 3 gives every layer of a model the ``training`` of the model's own call, and ``predict`` says False
+    (``operation_fn`` of ``functional.py``). Without training=True a layer does not train there either.
+    """
+    return call.kwargs.get("training") not in (None, False, 0)
+
+
 _SHAPE = "it is called on a shape that the model computes: Keras 3 has no such tensor in a model"
 _CONSTANTS = "the recurrent layers of Keras 3 take no constants"
+_TRAINING = "it is called with training=True: Keras 3 lets predict say otherwise"
+_SOFTMAX = "where it leaves nothing Keras 3 gives zeros, and Keras 2 equal parts"
 _OTHER_MASK = "in Keras 3 another mask would reach it than in Keras 2"
 
 
@@ -400,7 +434,7 @@ def _mask_flow(entry: Entry) -> masks.Flow:
     return masks.flow(rows, dict.fromkeys(inputs, masks.Pair(None, None)), _read_model)
 
 
-def _read_model(entry: Entry) -> tuple[list[masks.Layered], list[Old], Any]:
+def _read_model(entry: Entry) -> tuple[list[Layered], list[Old], Any]:
     """The layers of a model with their calls, its inputs and its outputs; a sequential one as a chain."""
     config: Any = entry["config"]
     held = config.get("layers") if isinstance(config, dict) else config
@@ -415,14 +449,14 @@ def _read_model(entry: Entry) -> tuple[list[masks.Layered], list[Old], Any]:
             inbound = inbound if isinstance(inbound, list) else []
             is_function = functions.is_function(layer)
             calls = [read_call(node, name, first, as_it_is=is_function) for node in inbound]
-            rows.append(masks.Layered(name, layer, calls))
+            rows.append(Layered(name, layer, calls))
         inputs = read_ends(config.get("input_layers"), first, "input_layers")
         return rows, list(leaves(inputs)), read_ends(config.get("output_layers"), first, "output_layers")
     start = previous = Old("", 0, 0)
     rows = []
     for layer in listed:
         if layer.get("class_name") != "InputLayer":
-            rows.append(masks.Layered(layer_name(layer), layer, [Call(previous, {})]))
+            rows.append(Layered(layer_name(layer), layer, [Call(previous, {})]))
             previous = Old(layer_name(layer), 0, 0)
     return rows, [start], previous
 

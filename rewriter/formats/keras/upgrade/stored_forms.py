@@ -35,6 +35,11 @@ def _normalization(config: Config) -> tuple[int, int]:
     return (0, 3 if config.get("mean") is None else 0)
 
 
+def _batch_normalization(config: Config) -> tuple[int, int]:
+    """Renormalisation has a deviation and two averages more."""
+    return _scale_and_center(config), 5 if config.get("renorm") is True else 2
+
+
 def _attention(config: Config) -> tuple[int, int]:
     return ((config.get("use_scale") is True) + (config.get("score_mode") == "concat"), 0)
 
@@ -59,7 +64,7 @@ _COUNTS: dict[str, Callable[[Config], tuple[int, int]]] = {
     ),
     "EinsumDense": lambda config: (1 + (config.get("bias_axes") is not None), 0),
     "Embedding": lambda config: (1, 0),
-    "BatchNormalization": lambda config: (_scale_and_center(config), 2),
+    "BatchNormalization": _batch_normalization,
     "LayerNormalization": lambda config: (_scale_and_center(config), 0),
     "GroupNormalization": lambda config: (_scale_and_center(config), 0),
     "SpectralNormalization": lambda config: (0, 1),

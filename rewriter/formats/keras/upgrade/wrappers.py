@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+
 from . import hard_sigmoid
 from .constructs import Construct
 from .context import Context, Entry, Untranslatable
@@ -15,6 +17,7 @@ CONSTRUCTS = (
     Construct("CuDNNLSTM, CuDNNGRU", "LSTM, GRU(reset_after=True), their weights in that form", "cudnn"),
     Construct("implementation, consume_less", "dropped", "recurrent"),
     Construct("RNN with cells, StackedRNNCells", "the same, the cells translated", "cells"),
+    Construct("Bidirectional(LSTM(go_backwards=True))", "backward_layer stated", "bidirectional_backwards"),
     Construct("Bidirectional, TimeDistributed", "the same, the layer inside translated", "wrappers"),
 )
 
@@ -30,9 +33,26 @@ def _holder(config: Config, context: Context) -> Config | list[Entry]:
     for key in ("layer", "backward_layer", "cell"):
         if isinstance(config.get(key), dict):
             config[key] = _inner(config[key], context)
+    _backwards(config, context)
     if isinstance(config.get("cells"), list):
         config["cells"] = [_inner(cell, context) for cell in config["cells"]]
     return config
+
+
+def _backwards(config: Config, context: Context) -> None:
+    """The second layer of a ``Bidirectional`` whose first goes backwards: Keras 3 makes one that does so too."""
+    forward = config.get("layer")
+    if "merge_mode" not in config or isinstance(config.get("backward_layer"), dict):
+        return
+    if not isinstance(forward, dict) or not isinstance(forward.get("config"), dict):
+        return
+    if forward["config"].get("go_backwards") is not True:
+        return
+    backward = copy.deepcopy(forward)
+    backward["name"] = f"backward_{forward['config'].get('name')}"
+    backward["config"] |= {"name": backward["name"], "go_backwards": False}
+    config["backward_layer"] = backward
+    context.account.remark("Bidirectional of a layer that goes backwards", "backward_layer stated")
 
 
 def _inner(entry: Entry, context: Context) -> Entry:

@@ -140,6 +140,15 @@ each(
     lambda: layers.TimeDistributed(layers.Dense(3, activation="hard_sigmoid")),
     lambda: layers.TimeDistributed(layers.BatchNormalization()),
 )  # fmt: skip
+each(
+    "bidirectional_backwards", STEPS,
+    *[lambda mode=mode: layers.Bidirectional(layers.LSTM(3, go_backwards=True, return_sequences=mode != "sum"),
+                                             merge_mode=mode) for mode in ("sum", "concat")],
+    lambda: layers.Bidirectional(layers.RNN([layers.LSTMCell(3), layers.GRUCell(2)], go_backwards=True)),
+    lambda: layers.Bidirectional(layers.GRU(3, go_backwards=True, return_sequences=True, name="forward_x")),
+)  # fmt: skip
+chain("masks_backwards", (6,), lambda: layers.Embedding(10, 4, mask_zero=True),
+      lambda: layers.Bidirectional(layers.GRU(3, go_backwards=True)), dtype="int32")  # fmt: skip
 chain("wrapped_images", (3, 8, 7, 2), lambda: layers.Bidirectional(layers.ConvLSTM2D(3, 3, return_sequences=True)),
       lambda: layers.TimeDistributed(layers.Conv2D(3, 2)),
         lambda: layers.TimeDistributed(layers.Flatten()))  # fmt: skip

@@ -9,8 +9,8 @@ from . import function_cases, layer_cases, oracle
 CASES = layer_cases.CASES | function_cases.CASES
 # What an archive keeps otherwise than an HDF5 file: the places of weights.
 ARCHIVED = (
-    "attention", "cells", "calls", "hard_sigmoid_dense", "hard_sigmoid_gates", "nested_deep", "nested_frozen",
-    "operators", "normalization", "separable", "time_distributed_model", "wrappers",
+    "attention", "bidirectional_backwards", "cells", "calls", "hard_sigmoid_dense", "hard_sigmoid_gates",
+    "nested_deep", "nested_frozen", "operators", "normalization", "separable", "time_distributed_model", "wrappers",
 )  # fmt: skip
 
 

@@ -8,6 +8,7 @@ from typing import Any
 import h5py
 import numpy as np
 import pytest
+import tensorflow as tf
 import tf_keras
 from tf_keras import layers
 
@@ -21,8 +22,8 @@ from . import layer_cases, oracle
 Json = dict[str, Any]
 
 
-def of_layers(*made: Any, shape: tuple[int, ...] = (5, 4)) -> Any:
-    return oracle.randomized(tf_keras.Sequential([tf_keras.Input(shape), *made]))
+def of_layers(*made: Any, shape: tuple[int, ...] = (5, 4), dtype: str | None = None) -> Any:
+    return oracle.randomized(tf_keras.Sequential([tf_keras.Input(shape, dtype=dtype), *made]))
 
 
 def equal(model: Any, entry: Json, weights: Any, version: str = "2.2.4") -> upgrade.Upgraded:
@@ -234,8 +235,6 @@ def test_constants_of_a_recurrent_layer_are_refused():
 
 
 def test_functions_of_tensorflow_1_that_compute_otherwise_are_refused():
-    import tensorflow as tf
-
     x = tf_keras.Input((4,))
     assert refusals(tf_keras.Model(x, tf.compat.v1.where(x > 0, x, -x))) == ["tf.compat.v1.where"]
 
@@ -270,8 +269,6 @@ def test_a_lambda_is_refused_and_keeps_its_code():
 
 
 def test_dynamic_shape():
-    import tensorflow as tf
-
     x = tf_keras.Input((None, 4))
     y = tf.reshape(x, [tf.shape(x)[0], tf.shape(x)[1], 2, 2])
     assert refusals(tf_keras.Model(x, y)) == ["tf.reshape"]
@@ -292,3 +289,96 @@ def test_a_mask_for_each_step_is_refused():
     assert refusals(of_layers(embedding, layers.TimeDistributed(layers.LSTM(2)), shape=(5, 6))) == [
         "its mask"
     ]
+
+
+def test_calls_that_train():
+    """Keras 3 lets ``predict`` say otherwise; training=False says what it says by itself."""
+    inner = tf_keras.Sequential([tf_keras.Input((4,)), layers.BatchNormalization(), layers.Dense(3)])
+    x = tf_keras.Input((4,))
+    for layer in (layers.Dropout(0.5), layers.GaussianNoise(0.5), layers.BatchNormalization(), inner):
+        assert refusals(tf_keras.Model(x, layer(x, training=True))) == ["its call"]
+        assert refusals(tf_keras.Model(x, layer(x, training=False))) == []
+    assert refusals(tf_keras.Model(x, layers.Dropout(0.5)(x, True))) == ["its call"]
+    oracle.agree(tf_keras.Model(x, inner(x, training=False)))
+
+
+def test_means_of_whole_numbers():
+    """TensorFlow keeps the dtype, Keras 3 makes floats: refused wherever the whole numbers come from."""
+    x, f = tf_keras.Input((6, 2), dtype="int32"), tf_keras.Input((6, 2))
+    mean, pool = "tf.math.reduce_mean", layers.GlobalAveragePooling1D
+    assert refusals(tf_keras.Model(x, tf.reduce_mean(x, 1))) == [mean]
+    assert refusals(tf_keras.Model(x, pool()(x))) == ["GlobalAveragePooling1D"]
+    assert refusals(of_layers(layers.Reshape((6, 2)), pool(), shape=(12,), dtype="int64")) != []
+    taken = tf.transpose(tf.cast(f * 4, "int32") + 1, [0, 2, 1])[:, :1]
+    assert refusals(tf_keras.Model(f, tf.reduce_mean(layers.ReLU()(taken), 1))) == [mean]
+    assert refusals(tf_keras.Model(f, tf.reduce_mean(tf.argmax(f, 1), -1))) == [mean]
+    inner = tf_keras.Sequential([layers.Reshape((12, 1)), pool()])
+    assert refusals(tf_keras.Model(x, inner(x))) == ["Sequential"]
+    assert "tf.math.reduce_sum" in refusals(tf_keras.Model(f, tf.reduce_sum(tf.cast(f, "int8"), 1)))
+    on_floats = tf_keras.Sequential([tf_keras.Input((6, 2)), pool()])
+    back = [
+        tf.reduce_mean(tf.cast(x, "float32"), 1),
+        tf.reduce_mean(tf.one_hot(x, 3), 1),
+        tf.reduce_sum(x, 1),
+    ]
+    compared = tf.where(x > 2, tf.cast(x, "float32"), 0.5)
+    shared = [on_floats(x), tf.reduce_mean(compared, 1), tf.reduce_mean(tf.gather(f, [0, 2], axis=1), 1)]
+    oracle.agree(tf_keras.Model([x, f], [*back, *shared, tf.reduce_mean(x / 4, 1)]))
+
+
+def test_masks_of_a_softmax():
+    """Of a row that is masked whole Keras 3 gives zeros: refused, except where it gives equal parts as Keras 2 does."""
+    x, mask = tf_keras.Input((3, 8)), tf_keras.Input((3, 3), dtype="bool")
+    scores = tf_keras.Input((3, 3))
+    assert refusals(tf_keras.Model([scores, mask], layers.Softmax()(scores, mask=mask))) == ["its mask"]
+    assert refusals(tf_keras.Model(scores, layers.Softmax()(scores))) == []
+    y = layers.MultiHeadAttention(2, 4, dropout=0.3)(x, x, attention_mask=mask)
+    assert refusals(tf_keras.Model([x, mask], y)) == ["its mask"]
+    tokens = tf_keras.Input((3,), dtype="int32")
+    h = layers.Embedding(9, 8, mask_zero=True)(tokens)
+    for attention in (layers.MultiHeadAttention(2, 4, dropout=0.3), layers.MultiHeadAttention(2, 4)):
+        wanted = ["its mask"] if attention._dropout else []
+        assert refusals(tf_keras.Model(tokens, layers.Flatten()(attention(h, h)))) == wanted
+    y = layers.MultiHeadAttention(2, 4)(x, x, attention_mask=mask)
+    given = np.ones((2, 3, 3), "bool")
+    given[0, 1] = False
+    numbers = np.random.default_rng(0).normal(size=(2, 3, 8)).astype("float32")
+    oracle.agree(tf_keras.Model([x, mask], y), [numbers, given])
+
+
+def reasons(model: Any) -> list[str]:
+    entry, _, version, _ = oracle.saved(model)
+    return [refusal.reason for refusal in upgrade.upgraded(entry, version).refusals]
+
+
+def test_reasons_say_what_it_is():
+    x, y = tf_keras.Input((4,)), tf_keras.Input((4,))
+    assert reasons(tf_keras.Model([x, y], tf.cast(x != y, "int32"))) == [
+        "its second operand is not in the file"
+    ]
+    lost = tf_keras.Model(x, layers.Dense(3)(x))
+    lost.add_loss(tf.reduce_mean(lost.output))
+    assert reasons(lost) == ["Keras 3 has no such layer"]
+    features = layers.experimental.RandomFourierFeatures(3)
+    assert reasons(tf_keras.Model(x, features(x))) == ["Keras 3 has no such layer"]
+    made = tf_keras.Model(x, layers.Dense(3, activation=lambda value: value * 2)(x))
+    assert reasons(made) == ["a lambda: it runs code that is in the file"]
+    entry, _, version, _ = oracle.saved(made)
+    entry["config"]["layers"][1]["config"]["activation"] = "<lambda>"
+    found = upgrade.upgraded(entry, version)
+    assert [refusal.reason for refusal in found.refusals] == ["a lambda, whose code is not in the file"]
+    shaped = tf_keras.Model(x, tf.reshape(x, [tf.shape(x)[0] * 2, 2]))
+    assert "it computes a shape" in reasons(shaped)[0]
+
+
+def test_renormalisation():
+    """Its averages are not used where a model does not train: each has its name."""
+    model = of_layers(layers.BatchNormalization(renorm=True, renorm_clipping={"rmax": 2.0}))
+    found = oracle.agree(model)
+    entry, weights, version, backend = oracle.saved(model)
+    new = oracle.keras_3_model(found)
+    oracle.set_weights(new, upgrade.model_variables(entry, weights, version, backend))
+    old = {weight.name.partition("/")[2].removesuffix(":0"): weight.numpy() for weight in model.weights}
+    assert len(old) == 7
+    for variable in new.variables:
+        assert np.array_equal(variable.numpy(), old[variable.name]), variable.name

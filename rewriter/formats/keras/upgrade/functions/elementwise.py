@@ -31,8 +31,8 @@ _BINARY = {
     "Power": "math.pow pow __operators__.pow",
     "Maximum": "math.maximum maximum",
     "Minimum": "math.minimum minimum",
-    "Equal": "math.equal equal __operators__.eq",
-    "NotEqual": "math.not_equal not_equal __operators__.ne",
+    "Equal": "math.equal equal",
+    "NotEqual": "math.not_equal not_equal",
     "Greater": "math.greater greater",
     "GreaterEqual": "math.greater_equal greater_equal",
     "Less": "math.less less",
@@ -57,11 +57,15 @@ _UNARY = {
 }  # fmt: skip
 
 
+# ``x != y`` of two tensors stands in a file of Keras 2 without ``y``, which Keras 2 itself does not load.
+_LOST = "its second operand is not in the file"
+
+
 def _binary(class_name: str, names: str) -> None:
     @function(*names.split(), takes="x y")
     def translate(emitter: Emitter, x: Any, y: Any = None) -> Any:
         if y is None:
-            raise Untranslatable(class_name, "it has one operand")
+            raise Untranslatable(class_name, _LOST)
         return emitter.op(class_name, constant(x), constant(y))
 
 
@@ -71,6 +75,18 @@ def _unary(class_name: str, names: str) -> None:
         return emitter.op(class_name, constant(x))
 
 
+def _compared(class_name: str, name: str) -> None:
+    """``==`` and ``!=``: functions whose operands TensorFlow names ``self`` and ``other``."""
+
+    @function(name, takes="self other")
+    def translate(emitter: Emitter, self: Any, other: Any = None) -> Any:
+        if other is None:
+            raise Untranslatable(class_name, _LOST)
+        return emitter.op(class_name, constant(self), constant(other))
+
+
+_compared("Equal", "__operators__.eq")
+_compared("NotEqual", "__operators__.ne")
 for _class, _names in _BINARY.items():
     _binary(_class, _names)
 for _class, _names in _UNARY.items():

@@ -35,7 +35,7 @@ class Emitter:
         Raises Untranslatable where none of them is a tensor of the model.
         """
         if not any(is_tensor(leaf) for leaf in leaves(args)):
-            raise Untranslatable(self.stem, "it works on constants alone")
+            raise Untranslatable(self.stem, _reason(args))
         name = self.names.fresh(f"{self.stem}_{class_name.lower()}")
         self.entries.append({
             "module": _MODULE_OF.get(class_name, "keras.src.ops.numpy"),
@@ -81,6 +81,14 @@ class Emitter:
     def became(self) -> str:
         found = [entry["class_name"] for entry in self.entries[self.start :]]
         return " and ".join(found) if found else "its argument"
+
+
+def _reason(args: Any) -> str:
+    from .dynamic import SHAPES
+
+    if any(isinstance(leaf, SHAPES) for leaf in leaves(args)):
+        return "it computes a shape: Keras 3 has no such tensor in a model"
+    return "it works on constants alone"
 
 
 def is_tensor(value: Any) -> bool:

@@ -72,9 +72,11 @@ _ROWS: dict[str, tuple[str, str, str]] = {
         }.items()
     },
 }  # fmt: skip
-_DTYPES = {
+# dtypes of TensorFlow by the names of protobuf.
+DTYPES = {
     "DT_FLOAT": "float32", "DT_DOUBLE": "float64", "DT_HALF": "float16", "DT_BFLOAT16": "bfloat16", "DT_INT8": "int8",
-    "DT_INT16": "int16", "DT_INT32": "int32", "DT_INT64": "int64", "DT_UINT8": "uint8", "DT_BOOL": "bool",
+    "DT_INT16": "int16", "DT_INT32": "int32", "DT_INT64": "int64", "DT_UINT8": "uint8", "DT_UINT16": "uint16",
+    "DT_UINT32": "uint32", "DT_UINT64": "uint64", "DT_BOOL": "bool",
 }  # fmt: skip
 _MASKS = ("begin_mask", "end_mask", "ellipsis_mask", "new_axis_mask", "shrink_axis_mask")
 
@@ -128,7 +130,7 @@ def _attribute(value: Any) -> Any:
     if kind == "i" and str(found).lstrip("-").isdecimal():
         return int(found)
     if kind == "type":
-        return _DTYPES.get(str(found), str(found))
+        return DTYPES.get(str(found), str(found))
     if kind == "s":
         try:
             return base64.b64decode(str(found)).decode("utf-8", "replace")
