@@ -23,16 +23,14 @@ from ...passes.rewrite import Spelling
 from ..variables import NoVariables, Variables
 from . import old_form
 from .configuration import Older, read_configuration
-from .given_weights import NamedVariables
+from .given_weights import variables_in_groups
 from .new_model import new_files
 from .optimizer_state import relink_optimizer
-from .upgrade import archive_variables
 from .weight_groups import asset_names, moves, permutation
 from .weight_shapes import attach_shapes, parameter_counts
-from .weights_file import WeightsFile, stored_variable
+from .weights_file import WeightsFile
 
 _CONFIG, _METADATA, _WEIGHTS = "config.json", "metadata.json", "model.weights.h5"
-_OPTIMIZER = "optimizer"
 _MAX_CONFIG = 256 << 20
 _MAX_METADATA = 1 << 20
 _MAX_ASSET = 1 << 30
@@ -129,13 +127,7 @@ class KerasArchive:
     @cached_property
     def _old_variables(self) -> Variables:
         """The variables of an archive of Keras 2, by their places in Keras 3."""
-        configuration = self.configuration
-        assert isinstance(configuration, Older)
-        names = [path for path, dataset in self._index.walk() if dataset is not None]
-        stored = {
-            path: stored_variable(self._index, path) for path in names if path.split("/")[0] != _OPTIMIZER
-        }
-        return NamedVariables(archive_variables(configuration.original, stored, configuration.version))
+        return variables_in_groups(self._index, self.configuration)
 
     def parameter_counts(self) -> dict[str, int] | None:
         """The number of weights of each layer that has some; None without a weights file."""
