@@ -21,6 +21,7 @@ from .layers import CLASSES
 from .merges import without_merges
 from .model import is_model, layer_name, upgraded
 from .names import Names
+from .somebodys import is_somebodys
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -149,6 +150,8 @@ class Reader:
         class_name, config = entry.get("class_name"), entry.get("config")
         if not isinstance(class_name, str) or not isinstance(config, dict):
             raise BadFileError("a layer has no class_name or no config")
+        if is_somebodys(entry) and self.era < 3:
+            raise UnsupportedError(f"the weights of {class_name!r}, a class of somebody's own, are not known")
         gates = 1
         if self.era == 1:
             gates = keras_1.gates_apart(class_name, config)
