@@ -14,7 +14,6 @@ from .legacy_h5 import WEIGHTS_OF_KERAS_3, LegacyH5
 from .upgrade import archive_variables, model_variables
 from .weights_file import WeightsFile, stored_variable
 
-
 _OPTIMIZER = "optimizer"
 
 

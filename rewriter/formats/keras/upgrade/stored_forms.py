@@ -75,6 +75,11 @@ _RECURRENT = frozenset({"SimpleRNN", "LSTM", "GRU", "ConvLSTM1D", "ConvLSTM2D", 
 _ATTENTION = ("query_dense", "key_dense", "value_dense", "output_dense")
 
 
+def has_cell(class_name: str) -> bool:
+    """Whether a layer's variables are those of a cell that it makes itself."""
+    return CLASSES.get(class_name, class_name) in _RECURRENT
+
+
 def counts(class_name: str, config: Config) -> tuple[int, int]:
     """The number of trained and of other variables of a layer's own. Raises UnsupportedError for unknown classes."""
     class_name = CLASSES.get(class_name, class_name)
@@ -105,7 +110,7 @@ def translated(
         variables = cudnn.translated(class_name, variables)
     if era < 3:
         variables = _scaled(class_name, config, variables)
-    prefix = "cell/" if class_name in _RECURRENT else ""
+    prefix = "cell/" if has_cell(class_name) else ""
     return {f"{prefix}vars/{k}": variable for k, variable in enumerate(variables)}
 
 
