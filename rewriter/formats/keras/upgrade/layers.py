@@ -276,6 +276,13 @@ def _encoding(config: Config, context: Context) -> Config:
     return config
 
 
+@layer("Discretization")
+def _discretization(config: Config, context: Context) -> Config:
+    if config.get("bin_boundaries") is None and not isinstance(config.get("bins"), list):
+        raise Untranslatable("its bins", "they were learnt by adapt() and are not in its configuration")
+    return config
+
+
 @layer("MultiHeadAttention")
 def _multi_head_attention(config: Config, context: Context) -> Config:
     for key in ("query_shape", "key_shape", "value_shape"):

@@ -45,6 +45,12 @@ def _lookup(config: Config) -> tuple[int, int]:
     return 0, 0
 
 
+def _bins(config: Config) -> tuple[int, int]:
+    """What it has learnt of the data, unless it was told its bins."""
+    told = config.get("bin_boundaries") is not None or isinstance(config.get("bins"), list)
+    return 0, 0 if told else 1
+
+
 # Trained and other variables of a layer's own, by its class in Keras 2. Classes without a row have none.
 _COUNTS: dict[str, Callable[[Config], tuple[int, int]]] = {
     **dict.fromkeys(
@@ -68,6 +74,7 @@ _COUNTS: dict[str, Callable[[Config], tuple[int, int]]] = {
     "AdditiveAttention": lambda config: (int(config.get("use_scale", True) is not False), 0),
     "MultiHeadAttention": lambda config: (4 * (1 + _bias(config)), 0),
     "Normalization": _normalization,
+    "Discretization": _bins,
     "StringLookup": _lookup, "IntegerLookup": _lookup, "TextVectorization": _lookup,
 }  # fmt: skip
 # Their variables are those of a cell inside.
