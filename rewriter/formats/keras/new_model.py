@@ -75,9 +75,9 @@ def new_files(
     """
     content = _written(source)  # what has no form is named before the weights are looked at
     saved = source.configuration.saved
+    variables = checked_variables(source)
     found = tables()
     check_tables(saved, found)
-    variables = checked_variables(source)
     write_weights(scratch, saved, source.graph, variables)
     yield "metadata.json", (json.dumps({"keras_version": NEWEST}).encode(),)
     yield "config.json", (content,)
