@@ -23,16 +23,16 @@ from ...passes.rewrite import Spelling
 from ..variables import NoVariables, Variables
 from . import old_form
 from .configuration import Older, read_configuration
-from .given_weights import NamedVariables
+from .given_weights import variables_in_groups
 from .new_model import new_files
 from .optimizer_state import relink_optimizer
-from .upgrade import archive_variables
+from .tables import Table, asset_path, stored_tables
+from .upgrade import archive_groups
 from .weight_groups import asset_names, moves, permutation
 from .weight_shapes import attach_shapes, parameter_counts
-from .weights_file import WeightsFile, stored_variable
+from .weights_file import WeightsFile
 
 _CONFIG, _METADATA, _WEIGHTS = "config.json", "metadata.json", "model.weights.h5"
-_OPTIMIZER = "optimizer"
 _MAX_CONFIG = 256 << 20
 _MAX_METADATA = 1 << 20
 _MAX_ASSET = 1 << 30
@@ -129,13 +129,7 @@ class KerasArchive:
     @cached_property
     def _old_variables(self) -> Variables:
         """The variables of an archive of Keras 2, by their places in Keras 3."""
-        configuration = self.configuration
-        assert isinstance(configuration, Older)
-        names = [path for path, dataset in self._index.walk() if dataset is not None]
-        stored = {
-            path: stored_variable(self._index, path) for path in names if path.split("/")[0] != _OPTIMIZER
-        }
-        return NamedVariables(archive_variables(configuration.original, stored, configuration.version))
+        return variables_in_groups(self._index, self.configuration)
 
     def parameter_counts(self) -> dict[str, int] | None:
         """The number of weights of each layer that has some; None without a weights file."""
@@ -148,10 +142,29 @@ class KerasArchive:
         return [os.path.join(self.path, name) for name in self.archive.names() if not name.endswith("/")]
 
     def asset(self, name: str) -> bytes:
-        """A file that a layer saved beside its weights. Raises BadFileError without it."""
+        """A file that a layer saved beside its weights, by its path in Keras 3. Raises BadFileError without it."""
+        if isinstance(self.configuration, Older):
+            for table in self._tables():
+                if asset_path(table.group, table.name) == name:
+                    return table.read()
+            raise BadFileError(f"the {self._what} has nothing that is {shown(name)} in Keras 3")
         if name not in self.archive:
             raise BadFileError(f"the {self._what} has no {shown(name)}")
         return self.archive.read(name, _MAX_ASSET)
+
+    def _tables(self) -> list[Table]:
+        """The vocabularies in an archive of Keras 2, by the groups of Keras 3. Raises as ``stored_tables``."""
+        return stored_tables(
+            list(self.archive.names()),
+            self._groups_of_keras_3,
+            lambda name: self.archive.read(name, _MAX_ASSET),
+        )
+
+    @cached_property
+    def _groups_of_keras_3(self) -> dict[str, str]:
+        configuration = self.configuration
+        assert isinstance(configuration, Older)
+        return archive_groups(configuration.original, configuration.version)
 
     def close(self) -> None:
         self.archive.close()
@@ -177,7 +190,7 @@ class KerasArchive:
     def files_of_keras_3(self, scratch: str) -> Iterator[tuple[str, Blocks]]:
         """Its files, changed as the graph is; new ones of an archive of Keras 2."""
         if self.configuration.old:
-            return new_files(self, scratch)
+            return new_files(self, scratch, self._tables)
         return changed(self.archive, *self._changes())
 
     def _changes(self) -> Changes:

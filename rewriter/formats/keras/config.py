@@ -20,6 +20,8 @@ from .opaque import opaque_reason
 
 _CHILD_KEYS = ("layer", "forward_layer", "backward_layer", "cell", "cells", "layers")
 _MODEL_CLASSES = ("Functional", "Sequential", "Model")
+# The mark of an entry that stays in the form of an older Keras (upgrade/model.py).
+_OLD = "not_upgraded"
 _MAX_NESTING = 100
 _MAX_ARGUMENT_NESTING = 64
 _MAX_OUTPUT = 1000
@@ -38,6 +40,10 @@ def read_model(config: Any) -> Graph:
         operation = _operation(config, 0)
     except RecursionError:
         raise BadFileError("the configuration is nested too deep to read") from None
+    if operation.graph is None and _OLD in operation.raw:
+        raise UnsupportedError(
+            f"the file holds a {shown(operation.class_name)!r}: {shown(str(operation.raw[_OLD]))}"
+        )
     if operation.graph is None:
         if operation.kind != "model":
             raise UnsupportedError(f"the file holds a {shown(operation.class_name)!r}, not a model")
@@ -63,11 +69,14 @@ def _operation(entry: Any, depth: int) -> Operation:
     _check_name(name)
     module = entry.get("module")
     module = module if isinstance(module, str) else ""
-    operation = Operation(name, _kind(class_name, module, config), class_name, config, module, entry)
+    kind = "layer" if _OLD in entry else _kind(class_name, module, config)
+    operation = Operation(name, kind, class_name, config, module, entry)
     if class_name in _MODEL_CLASSES and not isinstance(config.get("layers", []), list):
         raise BadFileError(f"the layers of {shown(name)!r} are not a list")
     operation.opaque = opaque_reason(operation)
     operation.built = _built(entry.get("build_config"))
+    if _OLD in entry:
+        return operation
     if operation.kind == "model" and isinstance(config.get("layers"), list):
         operation.graph = _model(operation, depth)
     elif operation.kind == "layer":

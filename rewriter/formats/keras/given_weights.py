@@ -5,13 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from ...errors import BadFileError, UnsupportedError, shown
+from ...files.hdf5 import Hdf5Index
 from ...ir.graph import Graph
 from ..variables import Variable, Variables
 from .configuration import Configuration, Older
 from .layer_order import group_names
 from .legacy_h5 import WEIGHTS_OF_KERAS_3, LegacyH5
-from .upgrade import model_variables
-from .weights_file import WeightsFile
+from .upgrade import archive_variables, model_variables
+from .weights_file import WeightsFile, stored_variable
+
+_OPTIMIZER = "optimizer"
 
 
 class GivenWeights:
@@ -33,8 +36,30 @@ class GivenWeights:
     def variables(self, configuration: Configuration) -> Variables:
         """The variables of the model of a configuration."""
         if self._file.kind == WEIGHTS_OF_KERAS_3:
-            return WeightsFile(self._file.index)
+            return variables_in_groups(self._file.index, configuration)
         return variables_of(self._file, configuration)
+
+
+def variables_in_groups(index: Hdf5Index, configuration: Configuration) -> Variables:
+    """The variables of a file with a group for each layer, by their places in Keras 3.
+
+    An archive has such a file, and so has ``save_weights("x.weights.h5")``, of Keras 3 and of Keras 2.
+
+    Raises:
+        BadFileError: they are not those of the model.
+        UnsupportedError: a layer whose variables are not known, or weights of Keras 3 for an older model.
+    """
+    if not isinstance(configuration, Older):
+        return WeightsFile(index)
+    paths = [path for path, dataset in index.walk() if path.split("/")[0] != _OPTIMIZER]
+    if any("name" in index.attributes(path) for path in paths if path.endswith("/vars")):
+        raise UnsupportedError(
+            "the weights were saved by Keras 3, the model by an older one: give the configuration that Keras 3 saves"
+        )
+    stored = {path: stored_variable(index, path) for path in paths if not index.is_group(path)}
+    stated = configuration.original.get("keras_version")
+    version = configuration.version or (stated if isinstance(stated, str) else "")
+    return NamedVariables(archive_variables(configuration.original, stored, version))
 
 
 def variables_of(file: LegacyH5, configuration: Configuration) -> Variables:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Protocol
 
 from ...errors import UnsupportedError, shown
@@ -16,8 +16,9 @@ from ..variables import NoVariables, Variables
 from .config_writer import model_entry
 from .configuration import Configuration
 from .recorded_shapes import with_shapes
+from .tables import Table, asset_path, check_tables
 from .upgrade import Refusal
-from .weights_writer import write_weights
+from .weights_writer import moved_groups, write_weights
 
 # The Keras whose form is written.
 NEWEST = "3.15.1"
@@ -64,15 +65,27 @@ def write_new_json(source: KerasModel, target: str | os.PathLike[str]) -> None:
         stream.write(_written(source))
 
 
-def new_files(source: KerasModel, scratch: str) -> Iterator[tuple[str, Blocks]]:
-    """``files_of_keras_3`` of a model whose file is no such archive. Raises as ``write_new_archive``."""
+def new_files(
+    source: KerasModel, scratch: str, tables: Callable[[], list[Table]] = list
+) -> Iterator[tuple[str, Blocks]]:
+    """``files_of_keras_3`` of a model whose file is no such archive. Raises as ``write_new_archive``.
+
+    Args:
+        tables: gives the vocabularies that the file has beside its weights.
+    """
     content = _written(source)  # what has no form is named before the weights are looked at
+    saved = source.configuration.saved
     variables = checked_variables(source)
-    write_weights(scratch, source.configuration.saved, source.graph, variables)
+    found = tables()
+    check_tables(saved, found)
+    write_weights(scratch, saved, source.graph, variables)
     yield "metadata.json", (json.dumps({"keras_version": NEWEST}).encode(),)
     yield "config.json", (content,)
     with open(scratch, "rb") as stream:
         yield "model.weights.h5", iter(lambda: stream.read(_BLOCK), b"")
+    moved = moved_groups(saved, source.graph, variables) if found else {}
+    for table in found:
+        yield asset_path(moved[table.group], table.name), (table.read(),)
 
 
 def _written(source: KerasModel) -> bytes:

@@ -37,6 +37,12 @@ def write_weights(path: str, saved: Graph, graph: Graph, variables: Variables) -
                 _write(file, f"{target}/{inner}", variables.variable(source, inner))
 
 
+def moved_groups(saved: Graph, graph: Graph, variables: Variables) -> dict[str, str]:
+    """The group of every layer in the file that ``write_weights`` writes, by its group as saved."""
+    groups = _groups(_LAYERS, _LAYERS, saved, graph, variables)
+    return {source: target for target, _, source, _ in groups}
+
+
 def h5py_module() -> Any:
     """h5py, which writes what is read without it. Raises UnsupportedError where it is not installed."""
     try:

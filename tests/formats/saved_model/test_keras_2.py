@@ -373,7 +373,7 @@ REFUSED = {
     subclassed: "'Subclassed', a subclassed model.*tf2onnx itself",
     adapted: "'words' .StringLookup. keeps a table",
     adapted_inside: "'words' .StringLookup. keeps a table",
-    counted: "'bins'.*keeps 'summary'",
+    counted: "'bins'.*(keeps 'summary'|learnt by adapt)",
     weighted: "'extra' is of the model itself",
 }
 

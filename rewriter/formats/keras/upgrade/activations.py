@@ -15,7 +15,7 @@ _SAME = frozenset({
 # What Keras 2 wrote for functions of TensorFlow.
 _RENAMED = {"softmax_v2": "softmax", "elu_v2": "elu", "relu_v2": "relu", "swish": "silu"}
 _LAMBDA = "a lambda, whose code is not in the file"
-_LAYERS = frozenset({"ELU", "LeakyReLU", "PReLU", "ReLU", "Softmax", "ThresholdedReLU"})
+_LAYERS = frozenset({"ELU", "LeakyReLU", "ReLU", "Softmax", "ThresholdedReLU"})
 
 
 def translated(value: Any, context: Context, name: str = "activation") -> Any:
@@ -32,6 +32,8 @@ def translated(value: Any, context: Context, name: str = "activation") -> Any:
         ):
             raise Untranslatable(f"{name} {value.get('config')}", "a function of somebody's own")
         return _named(value["config"], name)
+    if value.get("class_name") == "PReLU":
+        raise Untranslatable(f"{name} PReLU", "a layer with weights of its own in the place of a function")
     if value.get("class_name") in _LAYERS and isinstance(value.get("config"), dict):
         return context.inner(value, context.account)
     if value.get("class_name") == "__lambda__" or set(value) == {"value"}:

@@ -10,6 +10,7 @@ from . import activations, hard_sigmoid, initializers
 from .arguments import ARGUMENTS, COMMON, NOT_TRAINABLE
 from .constructs import Construct
 from .context import Context, Entry, Untranslatable
+from .somebodys import is_somebodys
 
 Config = dict[str, Any]
 # What a translator gives: the class and its configuration, or the entries of layers that follow each other.
@@ -102,12 +103,7 @@ def parts(entry: Entry) -> tuple[str, Config]:
 
 def is_custom(entry: Entry, class_name: str) -> bool:
     """Whether the class is none of Keras's."""
-    registered, module = entry.get("registered_name"), entry.get("module")
-    if isinstance(registered, str) and ">" in registered:
-        return True
-    if module is not None and not (
-        isinstance(module, str) and module.split(".")[0] in ("keras", "tf_keras", "tensorflow")
-    ):
+    if is_somebodys(entry):
         return True
     return class_name not in TRANSLATORS and CLASSES.get(class_name, class_name) not in ARGUMENTS
 
@@ -280,6 +276,13 @@ def _encoding(config: Config, context: Context) -> Config:
     if isinstance(mode, str) and mode in ("binary", "tf-idf"):
         config["output_mode"] = {"binary": "multi_hot", "tf-idf": "tf_idf"}[mode]
         context.account.remark(f"output_mode={mode!r}", repr(config["output_mode"]))
+    return config
+
+
+@layer("Discretization")
+def _discretization(config: Config, context: Context) -> Config:
+    if config.get("bin_boundaries") is None and not isinstance(config.get("bins"), list):
+        raise Untranslatable("its bins", "they were learnt by adapt() and are not in its configuration")
     return config
 
 

@@ -19,6 +19,7 @@ from .merges import without_merges
 from .names import Names
 from .order import Layered
 from .result import Account, Origin, Upgraded
+from .somebodys import is_somebodys
 from .tensors import Call, New, Old, first_calls, leaves, read_call, read_ends, written
 
 MODELS = ("Functional", "Sequential", "Model")
@@ -515,7 +516,7 @@ def input_dtype(entry: Entry) -> str:
 def is_model(entry: Entry) -> bool:
     """Whether an entry is a functional or sequential model with its layers."""
     config = entry.get("config")
-    if entry.get("class_name") not in MODELS:
+    if entry.get("class_name") not in MODELS or is_somebodys(entry):
         return False
     return isinstance(config, list) or (isinstance(config, dict) and isinstance(config.get("layers"), list))
 

@@ -50,6 +50,12 @@ def _lookup(config: Config) -> tuple[int, int]:
     return 0, 0
 
 
+def _bins(config: Config) -> tuple[int, int]:
+    """What it has learnt of the data, unless it was told its bins."""
+    told = config.get("bin_boundaries") is not None or isinstance(config.get("bins"), list)
+    return 0, 0 if told else 1
+
+
 # Trained and other variables of a layer's own, by its class in Keras 2. Classes without a row have none.
 _COUNTS: dict[str, Callable[[Config], tuple[int, int]]] = {
     **dict.fromkeys(
@@ -73,11 +79,17 @@ _COUNTS: dict[str, Callable[[Config], tuple[int, int]]] = {
     "AdditiveAttention": lambda config: (int(config.get("use_scale", True) is not False), 0),
     "MultiHeadAttention": lambda config: (4 * (1 + _bias(config)), 0),
     "Normalization": _normalization,
+    "Discretization": _bins,
     "StringLookup": _lookup, "IntegerLookup": _lookup, "TextVectorization": _lookup,
 }  # fmt: skip
 # Their variables are those of a cell inside.
 _RECURRENT = frozenset({"SimpleRNN", "LSTM", "GRU", "ConvLSTM1D", "ConvLSTM2D", "ConvLSTM3D"})
 _ATTENTION = ("query_dense", "key_dense", "value_dense", "output_dense")
+
+
+def has_cell(class_name: str) -> bool:
+    """Whether a layer's variables are those of a cell that it makes itself."""
+    return CLASSES.get(class_name, class_name) in _RECURRENT
 
 
 def counts(class_name: str, config: Config) -> tuple[int, int]:
@@ -110,7 +122,7 @@ def translated(
         variables = cudnn.translated(class_name, variables)
     if era < 3:
         variables = _scaled(class_name, config, variables)
-    prefix = "cell/" if class_name in _RECURRENT else ""
+    prefix = "cell/" if has_cell(class_name) else ""
     return {f"{prefix}vars/{k}": variable for k, variable in enumerate(variables)}
 
 

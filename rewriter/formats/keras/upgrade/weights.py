@@ -21,6 +21,7 @@ from .layers import CLASSES
 from .merges import without_merges
 from .model import is_model, layer_name, upgraded
 from .names import Names
+from .somebodys import is_somebodys
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -149,6 +150,8 @@ class Reader:
         class_name, config = entry.get("class_name"), entry.get("config")
         if not isinstance(class_name, str) or not isinstance(config, dict):
             raise BadFileError("a layer has no class_name or no config")
+        if is_somebodys(entry) and self.era < 3:
+            raise UnsupportedError(f"the weights of {class_name!r}, a class of somebody's own, are not known")
         gates = 1
         if self.era == 1:
             gates = keras_1.gates_apart(class_name, config)
@@ -180,6 +183,11 @@ class Reader:
 
     def children(self, entry: Entry, path: str, depth: int) -> list[tuple[Entry, str]]:
         """The layers that a layer holds, in the order in which Keras 2 counts their variables."""
+        # An HDF5 file of Keras 3 has no weights of an activation.
+        activations = _activations(entry, path) if self.era < 3 else []
+        return [*activations, *self._held(entry, path)]
+
+    def _held(self, entry: Entry, path: str) -> list[tuple[Entry, str]]:
         config: Any = entry.get("config")
         class_name = entry.get("class_name")
         if class_name == "Bidirectional":
@@ -201,6 +209,21 @@ class Reader:
                 for cell, group in zip(config["cells"], numbered(names), strict=True)
             ]
         return []
+
+
+def _activations(entry: Entry, path: str) -> list[tuple[Entry, str]]:
+    """The layers that stand where a layer takes a function."""
+    config: Any = entry.get("config")
+    if not isinstance(config, dict):
+        return []
+    cell = "cell/" if stored_forms.has_cell(str(entry.get("class_name"))) else ""
+    return [
+        (config[key], f"{path}{cell}{key}/")
+        for key in ("activation", "recurrent_activation")
+        if isinstance(config.get(key), dict)
+        and config[key].get("class_name") not in (None, "function")
+        and isinstance(config[key].get("config"), dict)
+    ]
 
 
 class _Named(Reader):

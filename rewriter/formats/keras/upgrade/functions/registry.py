@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 from .....errors import shown
 from ..context import Entry, Untranslatable
+from ..somebodys import is_somebodys
 from ..tensors import Call
 from .emit import Emitter
 
@@ -50,7 +51,7 @@ def function(*names: str, takes: str) -> Callable[[Translator], Translator]:
 
 
 def is_function(entry: Entry) -> bool:
-    return entry.get("class_name") in _CLASSES
+    return entry.get("class_name") in _CLASSES and not is_somebodys(entry)
 
 
 def title(entry: Entry) -> str:
