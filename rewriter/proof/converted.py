@@ -98,9 +98,11 @@ def _compared(request: dict[str, Any], say: Callable[[dict[str, Any]], None]) ->
     try:
         original, run, ran = _original(request)
     except Exception as error:
-        if request.get("before") and _loads({**request, "model": request["before"]}):
+        if "before" not in request:
+            return {"skipped": f"the original does not load: {_line(error)}"}
+        if _loads({**request, "model": request["before"]}):
             return {"failed": f"tf_keras loads the original, and not this: {_line(error)}"}
-        return {"skipped": f"the original does not load: {_line(error)}"}
+        return {"skipped": f"tf_keras does not load the repaired file, nor the original: {_line(error)}"}
     try:
         made = load(request["made"], request["form"])
     except Exception as error:
@@ -116,7 +118,8 @@ def _compared(request: dict[str, Any], say: Callable[[dict[str, Any]], None]) ->
         try:
             arrays, wanted = _by_original(original, run, inputs, batch, batch == batches[0])
         except Exception as error:
-            return {"skipped": f"the original does not run on random inputs: {_line(error)}"}
+            which = "repaired file" if "before" in request else "original"
+            return {"skipped": f"the {which} does not run on random inputs: {_line(error)}"}
         try:
             got = _by_keras_3(made, arrays)
         except Exception as error:
