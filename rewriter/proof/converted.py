@@ -38,6 +38,10 @@ def compared(source: ModelFile, path: str, form: str) -> dict[str, Any]:
     reason = cannot_be_run(form, source.graph)
     if reason:
         return {"skipped": reason}
+    if getattr(source, "out_of_order", ""):
+        return {
+            "skipped": "Keras itself gives the weights of the original to other layers than the file names"
+        }
     old = bool(getattr(getattr(source, "configuration", None), "old", False))
     weights = source.beside() if source.format == "json" else []
     request = {
