@@ -91,7 +91,7 @@ def _models(entry: Json) -> Iterator[Json]:
 
 
 def _order(model: Json) -> list[str]:
-    """``model.layers`` of a loaded model: those that lead to an output, then the others (of a loss), in the order of the file."""
+    """``model.layers`` once loaded: those that lead to an output, then the others (of a loss) as they are listed."""
     order = model_order(model["config"])
     known = set(order)
     return [*order, *(name for name in map(layer_name, layers_of(model["config"])) if name not in known)]

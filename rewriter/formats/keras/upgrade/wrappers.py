@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+
 from . import hard_sigmoid
 from .constructs import Construct
 from .context import Context, Entry, Untranslatable
@@ -15,6 +17,11 @@ CONSTRUCTS = (
     Construct("CuDNNLSTM, CuDNNGRU", "LSTM, GRU(reset_after=True), their weights in that form", "cudnn"),
     Construct("implementation, consume_less", "dropped", "recurrent"),
     Construct("RNN with cells, StackedRNNCells", "the same, the cells translated", "cells"),
+    Construct(
+        "Bidirectional of a layer that goes backwards",
+        "the same, the layer that goes forwards is stated",
+        "both_ways_turned",
+    ),
     Construct("Bidirectional, TimeDistributed", "the same, the layer inside translated", "wrappers"),
 )
 
@@ -27,12 +34,30 @@ def _holder(config: Config, context: Context) -> Config | list[Entry]:
         if isinstance(inner, dict) and hard_sigmoid.is_old(inner.get("activation")):
             # One step is like another to an activation: it needs no layer around it.
             return TRANSLATORS["Activation"]({**inner, "name": config["name"]}, context)
+    backward = _turned_back(held)
+    if backward is not None and config.get("backward_layer") is None and "merge_mode" in config:
+        config["backward_layer"] = backward
+        context.account.remark(
+            "Bidirectional of a layer that goes backwards", "the same, the layer that goes forwards is stated"
+        )
     for key in ("layer", "backward_layer", "cell"):
         if isinstance(config.get(key), dict):
             config[key] = _inner(config[key], context)
     if isinstance(config.get("cells"), list):
         config["cells"] = [_inner(cell, context) for cell in config["cells"]]
     return config
+
+
+def _turned_back(held: object) -> Entry | None:
+    """A copy, going forwards, of a layer that goes backwards; None for another one.
+
+    Keras 2 makes the other layer of a Bidirectional so, that of Keras 3 always goes backwards.
+    """
+    config = held.get("config") if isinstance(held, dict) else None
+    if not isinstance(held, dict) or not isinstance(config, dict) or config.get("go_backwards") is not True:
+        return None
+    name = {"name": f"backward_{config['name']}"} if isinstance(config.get("name"), str) else {}
+    return copy.deepcopy({**held, "config": {**config, **name, "go_backwards": False}})
 
 
 def _inner(entry: Entry, context: Context) -> Entry:
