@@ -76,10 +76,9 @@ def _to_onnx(source: ModelFile, output: Path, verify: bool | None, options: Mapp
     check_files(source, {}, {"the output": output, "the file of its weights": beside})
     source.load_weights()
     exported = export(source, output, asked)
-    configuration = getattr(source, "configuration", None)
-    remarks = [] if configuration is None else list(configuration.remarks)
-    verified = exported.verified
-    return Converted(source.path, source.format, exported.path, "onnx", remarks, verified, exported)
+    return Converted(
+        source.path, source.format, exported.path, "onnx", _all_remarks(source), exported.verified, exported
+    )
 
 
 def _is_old(source: ModelFile) -> bool:
@@ -90,5 +89,17 @@ def _is_old(source: ModelFile) -> bool:
 
 def _remarks(source: ModelFile, form: Format) -> list[Remark]:
     """What became of an old model's constructs; nothing where it stays what it is."""
+    return [] if form.write is None else _all_remarks(source)
+
+
+def _all_remarks(source: ModelFile) -> list[Remark]:
+    from .formats.keras.upgrade import Remark
+
     configuration = getattr(source, "configuration", None)
-    return [] if configuration is None or form.write is None else list(configuration.remarks)
+    remarks = [] if configuration is None else list(configuration.remarks)
+    if getattr(source, "out_of_order", ""):
+        became = (
+            "every layer has the weights that the file names for it; Keras itself gives them to other layers"
+        )
+        remarks.append(Remark((), "layers that are not in the order of Keras", became))
+    return remarks

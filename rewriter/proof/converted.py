@@ -38,6 +38,10 @@ def compared(source: ModelFile, path: str, form: str) -> dict[str, Any]:
     reason = cannot_be_run(form, source.graph)
     if reason:
         return {"skipped": reason}
+    if getattr(source, "out_of_order", ""):
+        return {
+            "skipped": "Keras itself gives the weights of the original to other layers than the file names"
+        }
     old = bool(getattr(getattr(source, "configuration", None), "old", False))
     weights = source.beside() if source.format == "json" else []
     request = {
@@ -98,9 +102,11 @@ def _compared(request: dict[str, Any], say: Callable[[dict[str, Any]], None]) ->
     try:
         original, run, ran = _original(request)
     except Exception as error:
-        if request.get("before") and _loads({**request, "model": request["before"]}):
+        if "before" not in request:
+            return {"skipped": f"the original does not load: {_line(error)}"}
+        if _loads({**request, "model": request["before"]}):
             return {"failed": f"tf_keras loads the original, and not this: {_line(error)}"}
-        return {"skipped": f"the original does not load: {_line(error)}"}
+        return {"skipped": f"tf_keras does not load the repaired file, nor the original: {_line(error)}"}
     try:
         made = load(request["made"], request["form"])
     except Exception as error:
@@ -116,7 +122,8 @@ def _compared(request: dict[str, Any], say: Callable[[dict[str, Any]], None]) ->
         try:
             arrays, wanted = _by_original(original, run, inputs, batch, batch == batches[0])
         except Exception as error:
-            return {"skipped": f"the original does not run on random inputs: {_line(error)}"}
+            which = "repaired file" if "before" in request else "original"
+            return {"skipped": f"the {which} does not run on random inputs: {_line(error)}"}
         try:
             got = _by_keras_3(made, arrays)
         except Exception as error:

@@ -131,6 +131,21 @@ class KerasArchive:
         """The variables of an archive of Keras 2, by their places in Keras 3."""
         return variables_in_groups(self._index, self.configuration)
 
+    @cached_property
+    def out_of_order(self) -> str:
+        """Why its own Keras gives its weights to other layers than those by which they are read; "" where it does not.
+
+        Those of Keras 3 are read as Keras does it; in 2.12 and 2.13 the groups have other numbers.
+        """
+        configuration = self.configuration
+        if (
+            not isinstance(configuration, Older)
+            or _WEIGHTS not in self.archive
+            or "layers" not in self._index
+        ):
+            return ""
+        return old_form.archive_refusal(configuration.original, configuration.version)
+
     def parameter_counts(self) -> dict[str, int] | None:
         """The number of weights of each layer that has some; None without a weights file."""
         return parameter_counts(self.graph, self.variables()) if _WEIGHTS in self.archive else None
@@ -197,6 +212,8 @@ class KerasArchive:
         """What is written otherwise than it is in the file: new files, byte patches, new names."""
         entry = self.configuration.changed()
         if entry is None:
+            if self.out_of_order:
+                raise UnsupportedError(self.out_of_order)
             return {}, {}, {}
         if _WEIGHTS not in self.archive:
             raise BadFileError(f"the {self._what} has no {_WEIGHTS}: its weights cannot be carried over")

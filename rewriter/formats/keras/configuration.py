@@ -111,13 +111,23 @@ class Older:
         """
         if model_entry(self.entry, self.graph) is self.entry:
             return None
-        stated = self.original.get("keras_version")
-        version = self.version or (stated if isinstance(stated, str) else "")
-        if version.split(".")[0] in ("0", "1") or (not version and keras_1.looks_like(self.original)):
+        if self.is_of_keras_1:
             raise UnsupportedError(
                 "saved by Keras 1, whose form is not written: convert it to Keras 3 first (rewriter convert)"
             )
-        return written(self.original, self.origins, self.saved, self.graph, version)
+        return written(self.original, self.origins, self.saved, self.graph, self._stated)
+
+    @property
+    def _stated(self) -> str:
+        """The version of Keras that the file states anywhere."""
+        stated = self.original.get("keras_version")
+        return self.version or (stated if isinstance(stated, str) else "")
+
+    @property
+    def is_of_keras_1(self) -> bool:
+        """Whether Keras 1 saved it."""
+        version = self._stated
+        return version.split(".")[0] in ("0", "1") or (not version and keras_1.looks_like(self.original))
 
 
 def read_configuration(entry: Any, version: Any = None) -> Configuration:

@@ -17,7 +17,7 @@ from .given_weights import variables_of
 from .legacy_h5 import MODEL, LegacyH5
 from .modules import with_modules
 from .new_model import new_files
-from .old_form import in_layers, weight_order
+from .old_form import h5_refusal, in_layers, weight_order
 from .weight_shapes import attach_shapes, parameter_counts
 
 _BLOCK = 1 << 20
@@ -77,6 +77,16 @@ class KerasH5:
     def _variables(self) -> Variables:
         return variables_of(self.file, self.configuration)
 
+    @cached_property
+    def out_of_order(self) -> str:
+        """Why its own Keras gives its weights to other layers than it names; "" where it does not."""
+        configuration = self.configuration
+        if not isinstance(configuration, Older):
+            return h5_refusal(self.file.model_config, self.file.layers, self.file.keras_version)
+        if configuration.is_of_keras_1:
+            return ""
+        return h5_refusal(configuration.original, self.file.layers, self.file.keras_version)
+
     def parameter_counts(self) -> Mapping[str, int]:
         """The number of weights of each layer that has some."""
         return parameter_counts(self.graph, self.variables())
@@ -106,6 +116,8 @@ class KerasH5:
         """
         entry = self.configuration.changed()
         if entry is None:
+            if self.out_of_order:
+                raise UnsupportedError(self.out_of_order)
             with atomic_write(target) as stream, open(self.path, "rb") as source:
                 stream.writelines(iter(lambda: source.read(_BLOCK), b""))
             return

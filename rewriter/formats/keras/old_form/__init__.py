@@ -6,7 +6,8 @@ operations are added as layers of Keras 2, or as functions of TensorFlow (``TFOp
 
 from .groups import moves
 from .layers_only import in_layers
+from .own_order import archive_refusal, h5_refusal
 from .weight_names import WeightOrder, weight_order
 from .writer import written
 
-__all__ = ["WeightOrder", "in_layers", "moves", "weight_order", "written"]
+__all__ = ["WeightOrder", "archive_refusal", "h5_refusal", "in_layers", "moves", "weight_order", "written"]

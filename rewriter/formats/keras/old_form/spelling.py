@@ -20,6 +20,7 @@ from .order import layers_of
 Json = dict[str, Any]
 
 _FUNCTION = "TFOpLambda"
+_FLOATX = "float32"
 _FUNCTIONS = ("TFOpLambda", "SlicingOpLambda", "ClassMethod")
 # The first version whose models certainly have them: TensorFlow 2.3 and 2.4 both state Keras 2.4.0.
 _SINCE = (2, 5)
@@ -42,8 +43,8 @@ class Form(NamedTuple):
         version: the Keras that wrote it, as it is shown.
         functions: whether it can hold functions of TensorFlow.
         modules: the module of a function, where entries name their module (archives); "" where they do not.
-        dtype: the one dtype that the model computes in, as layers state it; "" where none is stated.
-        layers: whether it computes in one dtype.
+        dtype: the one dtype that the model computes in, as layers state it; "" where none or several are stated.
+        layers: whether it computes in one dtype, and no function casts.
     """
 
     version: str
@@ -60,12 +61,14 @@ def form_of(original: Json, version: str) -> Form:
     number = (int(found[1]), int(found[2])) if found else (0, 0)
     functions = number >= _SINCE or any(entry.get("class_name") in _FUNCTIONS for entry in entries)
     dtypes = {dtype for entry in entries for dtype in _dtypes(entry)}
+    casts = any(_casts(entry) for entry in entries)
     modules = ""
     if any("registered_name" in entry for entry in layers_of(original["config"])):
         stated = [str(entry.get("module")) for entry in (*entries, original)]
         root = next((name.removesuffix(_MODEL) for name in stated if name.endswith(_MODEL)), "keras")
         modules = f"{root}.layers.core.tf_op_layer"
-    return Form(version, functions, modules, next(iter(dtypes), ""), len(dtypes) < 2)
+    dtype = next(iter(dtypes)) if len(dtypes) == 1 else ""
+    return Form(version, functions, modules, dtype, len(dtypes) < 2 and not casts)
 
 
 def _entries(entry: Json) -> Iterator[Json]:
@@ -90,12 +93,16 @@ def _dtypes(entry: Json) -> Iterator[str]:
         stated = inner.get("name") if isinstance(inner, dict) else None
     if isinstance(stated, str) and "float" in stated:
         yield stated.removeprefix("mixed_")
-    if (
+
+
+def _casts(entry: Json) -> bool:
+    """Whether an entry is a function that gives another dtype than that of its operand."""
+    config = entry.get("config")
+    return (
         entry.get("class_name") == _FUNCTION
         and isinstance(config, dict)
         and "cast" in str(config.get("function"))
-    ):
-        yield "cast"
+    )
 
 
 # -- what stands for an operation -----------------------------
@@ -107,13 +114,19 @@ def spelled(node: Node, operands: Sequence[Value], result: Value, form: Form) ->
     """
     if any(isinstance(leaf, Literal) for leaf in leaves((node.args, node.kwargs))):
         raise _refused(node, form)
-    layer = _layer(node, operands, result) if form.layers else None
+    layer = _layer(node, operands, result) if _keeps_dtypes(operands, form) else None
     if layer is not None:
         return [layer]
     functions = _function(node) if form.functions else []
     if not functions:
         raise _refused(node, form)
     return functions
+
+
+def _keeps_dtypes(operands: Sequence[Value], form: Form) -> bool:
+    """Whether a layer in the model's dtype leaves the operands as they are: it casts floating ones to that dtype."""
+    own = form.dtype or _FLOATX
+    return form.layers and all("float" not in x.dtype or x.dtype == own for x in operands)
 
 
 def _refused(node: Node, form: Form) -> UnsupportedError:
@@ -194,7 +207,7 @@ def entry_of(part: Part, name: str, tensors: Sequence[list[Any]], form: Form) ->
     Args:
         tensors: what it is called on, as references.
     """
-    dtype = {"dtype": form.dtype or "float32"} if form.dtype or part.function else {}
+    dtype = {"dtype": form.dtype or _FLOATX} if form.dtype or part.function else {}
     config = {"name": name, "trainable": True, **dtype}
     calls: list[Any]
     if part.function:

@@ -12,9 +12,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from ....errors import UnsupportedError, shown
-from ..upgrade.model import is_model, layer_name
+from ..upgrade.model import layer_name
 from ..upgrade.weights import named_places
 from .order import layers_of, model_order
+from .own_order import NOT_IN_ORDER, check_inside
 
 Json = dict[str, Any]
 # A weight by its layer in the model and its name there.
@@ -55,10 +56,7 @@ def weight_order(
     old = [name for name in model_order(before["config"]) if stored.get(name)]
     new = [name for name in model_order(after["config"]) if stored.get(name)]
     if old != filled or sorted(new) != sorted(filled):
-        raise UnsupportedError(
-            "the weights are not in the order in which Keras gives them to the layers of the model: "
-            "convert it to Keras 3 first (rewriter convert)"
-        )
+        raise UnsupportedError(NOT_IN_ORDER)
     entries = [{layer_name(entry): entry for entry in layers_of(side["config"])} for side in (before, after)]
     ordered = {name: _order(stored[name], entries[0][name], entries[1][name], version) for name in filled}
     weights = {name: order for name, order in ordered.items() if order != list(stored[name])}
@@ -86,28 +84,11 @@ def _trained(entry: Json, count: int, version: str) -> int:
     return len(trained)
 
 
-def _check_inside(entry: Json) -> None:
-    """Raises UnsupportedError where the layers of a model inside are not listed in the order of Keras."""
-    config = entry.get("config")
-    if is_model(entry):
-        listed = [layer_name(layer) for layer in layers_of(config)]
-        order = model_order(config)
-        if [name for name in listed if name in set(order)] != order:
-            raise UnsupportedError(
-                f"the layers of {shown(layer_name(entry))!r} are not in the order in which Keras has them: "
-                "convert it to Keras 3 first (rewriter convert)"
-            )
-        for layer in layers_of(config):
-            _check_inside(layer)
-    elif isinstance(config, dict) and isinstance(config.get("layer"), dict):
-        _check_inside(config["layer"])
-
-
 def _order(names: Sequence[str], before: Json, after: Json, version: str) -> list[str]:
     """The names of a layer's weights in their new order: another one where a model inside has changed."""
     if before.get("config") == after.get("config"):
         return list(names)
-    _check_inside(before)
+    check_inside(before)
     old, new = ([place for some in named_places(side, version) for place in some] for side in (before, after))
     at = dict(zip(old, names, strict=False))
     if len(old) != len(names) or len(at) != len(old) or sorted(old) != sorted(new):

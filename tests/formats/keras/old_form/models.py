@@ -168,6 +168,15 @@ def mixed() -> Any:
         tf_keras.mixed_precision.set_global_policy(before)
 
 
+def cast() -> Any:
+    """A gate of zeros and ones, cast from a comparison."""
+    image = L.Input((6, 7, 5), name="image")
+    x = L.Conv2D(11, 3, padding="same", name="conv")(image)
+    g = tf.cast(_gate(x, "gate") > 0.5, "float32")
+    y = L.Multiply(name="scale")([x, L.Reshape((6, 1, 1), name="expand")(L.Reshape((6,), name="flat")(g))])
+    return tf_keras.Model(image, L.Dense(4, name="head")(y))
+
+
 def operator() -> Any:
     """The gate multiplied by ``*``, among functions of which some are several operations in Keras 3."""
     image = L.Input((6, 7, 5), name="image")
@@ -235,6 +244,7 @@ CASES = {
     "sequential": Case(sequential, ("expand",)),
     "function_beside": Case(function_beside, ("gate_expand",)),
     "mixed": Case(mixed, ("gate_expand",)),
+    "cast": Case(cast, ("expand",)),
     "operator": Case(operator, ("expand",)),
     "operator_direct": Case(operator_direct, ("expand",)),
     "product": Case(product, (), {"mix": "b i j, b j k -> b i k"}, {"Dot": "Multiply"}),

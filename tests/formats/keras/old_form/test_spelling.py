@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,7 @@ import pytest
 import tf_keras
 
 from rewriter.errors import UnsupportedError
-from rewriter.formats.keras.old_form.spelling import Form, entry_of, spelled
+from rewriter.formats.keras.old_form.spelling import Form, entry_of, form_of, spelled
 from rewriter.ir.axis import Value
 from rewriter.ir.graph import Graph, Node, Operation, TensorRef
 from rewriter.shapes.infer import infer
@@ -109,3 +110,39 @@ def test_what_needs_the_size_of_another_tensor_is_refused():
     for form in (LAYERS, FUNCTIONS):
         with pytest.raises(UnsupportedError, match="Where"):
             spelled(node, operands, result, form)
+
+
+# -- dtypes -----------------------------
+def entry_with(*layers: tuple[str, dict[str, Any]]) -> dict[str, Any]:
+    entries = [{"class_name": name, "config": config} for name, config in layers]
+    return {"class_name": "Functional", "config": {"layers": entries}}
+
+
+DENSE = ("Dense", {"dtype": "float32"})
+CAST = ("TFOpLambda", {"dtype": "float32", "function": "cast"})
+
+
+@pytest.mark.parametrize(
+    ("layers", "dtype", "single"),
+    [
+        ([DENSE], "float32", True),
+        ([DENSE, CAST], "float32", False),
+        ([("TFOpLambda", {"function": "cast"})], "", False),
+        ([DENSE, ("Dense", {"dtype": "float16"})], "", False),
+        ([("Dense", {"dtype": {"config": {"name": "mixed_float16"}}})], "float16", True),
+    ],
+)
+def test_the_dtype_of_a_file_is_one_that_its_layers_state(layers: Any, dtype: str, single: bool):
+    form = form_of(entry_with(*layers), "2.15.0")
+    assert (form.dtype, form.layers) == (dtype, single)
+
+
+@pytest.mark.parametrize(
+    ("dtype", "class_name"),
+    [("float32", "Reshape"), ("int32", "Reshape"), ("float16", "TFOpLambda"), ("float64", "TFOpLambda")],
+)
+def test_no_layer_casts_its_operand(dtype: str, class_name: str):
+    node, operands, result = node_of("Reshape", {"newshape": [-1, 6, 5]}, (X,))
+    form = form_of(entry_with(DENSE), "2.15.0")
+    (part,) = spelled(node, [replace(x, dtype=dtype) for x in operands], result, form)
+    assert part.class_name == class_name

@@ -152,6 +152,8 @@ chain("masks_backwards", (6,), lambda: layers.Embedding(10, 4, mask_zero=True),
 chain("wrapped_images", (3, 8, 7, 2), lambda: layers.Bidirectional(layers.ConvLSTM2D(3, 3, return_sequences=True)),
       lambda: layers.TimeDistributed(layers.Conv2D(3, 2)),
         lambda: layers.TimeDistributed(layers.Flatten()))  # fmt: skip
+chain("both_ways_turned", (5, 4), lambda: layers.Bidirectional(layers.GRU(3, go_backwards=True, return_sequences=True)),
+      lambda: layers.Bidirectional(layers.LSTM(2, go_backwards=True)))  # fmt: skip
 chain("wrapped_wrapper", (5, 6, 4), lambda: layers.TimeDistributed(layers.Bidirectional(layers.GRU(2))))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from .....formats.keras.layer_order import numbered
@@ -89,7 +90,8 @@ def bidirectional(call: Emitter) -> Any:
     One operator for both directions where their cells are alike.
     """
     states = given_states(call)
-    layers = (_child(call, "forward_layer", "layer"), _child(call, "backward_layer"))
+    ahead = _child(call, "forward_layer", "layer")
+    layers = (ahead, _child(call, "backward_layer") if _states_both(call) else _turned(ahead))
     forward = Configured(layers[0], (), {})
     check_stateless(call, forward, states)
     mode = call.get("merge_mode", "concat")
@@ -108,6 +110,21 @@ def bidirectional(call: Emitter) -> Any:
     if mode is None:
         return _with_states(call, forward, [y, y_back], [*own, *others])
     return _with_states(call, forward, _merged(call, mode, y, y_back), [*own, *others])
+
+
+def _states_both(call: Emitter) -> bool:
+    return call.operation.config.get("backward_layer") is not None
+
+
+def _turned(ahead: Operation) -> Operation:
+    """The backward layer where the file states none: a copy of the forward one that goes the other way.
+
+    Its weights are its own; they are filed beside those of the forward layer.
+    """
+    if Configured(ahead, (), {}).flag("go_backwards"):
+        raise Refused("the forward layer goes backwards, and no backward layer is stated")
+    config = {**ahead.config, "go_backwards": True}
+    return replace(ahead, name=f"backward_{ahead.name}", config=config, weights={})
 
 
 def _with_states(call: Emitter, forward: Configured, output: Any, states: list[Tensor]) -> Any:
