@@ -5,8 +5,6 @@ python tools/format_tables.py formats|constructs
 
 from __future__ import annotations
 
-import importlib
-import pkgutil
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,8 +12,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from rewriter.formats.keras import upgrade  # noqa: E402
-from rewriter.formats.keras.upgrade.constructs import Construct  # noqa: E402
+from rewriter.formats.keras.upgrade.table import table  # noqa: E402
 from rewriter.formats.registry import FORMATS, Format, written_from  # noqa: E402
 
 
@@ -46,18 +43,13 @@ def _onnx(each: Format) -> list[str]:
 
 
 def constructs() -> Iterator[str]:
-    """One row a construct of Keras 1 or 2, with the case that compares it with its Keras."""
+    """One row a construct of Keras 1 or 2, by topic, with the case that compares it with its Keras."""
     yield "| construct | becomes | case |"
     yield "|---|---|---|"
-    for row in rows():
-        yield f"| {_cell(row.name)} | {_cell(row.becomes)} | `{row.test}` |"
-
-
-def rows() -> list[Construct]:
-    """The constructs of every module of the translation."""
-    names = sorted(info.name for info in pkgutil.walk_packages(upgrade.__path__, f"{upgrade.__name__}."))
-    found = (getattr(importlib.import_module(name), "CONSTRUCTS", ()) for name in names)
-    return [row for each in found for row in each]
+    for topic, rows in table():
+        yield f"| **{topic}** | | |"
+        for row in rows:
+            yield f"| {_cell(row.name)} | {_cell(row.becomes)} | `{row.test}` |"
 
 
 def _cell(text: str) -> str:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from ...errors import UnsupportedError, shown
 from ...files.members import Blocks
@@ -26,8 +26,8 @@ from .keras_metadata import descriptions, metadata_of
 from .keras_variables import stored_layers
 
 if TYPE_CHECKING:
+    from ...files.folder import Folder
     from .messages import Objects
-    from .model import SavedModel
 
 FORMAT = "savedmodel-keras"
 _NETWORKS = ("_tf_keras_network", "_tf_keras_sequential", "_tf_keras_model")
@@ -35,6 +35,23 @@ _GRAPHS = ("Functional", "Sequential", "Model")
 _TRAINING = "training_config"
 _OTHERWISE = "nothing but ONNX can be made of it, by tf2onnx itself (python -m tf2onnx.convert --saved-model)"
 _PLAIN = "a SavedModel without the configuration of a Keras model, which model.save of Keras 2 writes"
+
+
+class Source(Protocol):
+    """What is needed of an opened SavedModel."""
+
+    path: str
+    folder: Folder
+
+    @property
+    def objects(self) -> tuple[Objects, str]: ...
+
+    @property
+    def saved_by(self) -> str: ...
+
+    def beside(self) -> list[str]: ...
+
+    def asset(self, name: str) -> bytes: ...
 
 
 class KerasSavedModel:
@@ -50,7 +67,7 @@ class KerasSavedModel:
 
     format = FORMAT
 
-    def __init__(self, source: SavedModel) -> None:
+    def __init__(self, source: Source) -> None:
         self.path = source.path
         self._source = source
         self._objects, version = source.objects

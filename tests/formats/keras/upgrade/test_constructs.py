@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from rewriter.formats.keras.upgrade.arguments import ARGUMENTS, COMMON, NOT_TRAINABLE
-from rewriter.formats.keras.upgrade.constructs import table
+from rewriter.formats.keras.upgrade.table import table
 
 from . import function_cases, layer_cases, test_equal, test_forms, test_keras_1, test_op_layers
 
