@@ -34,6 +34,11 @@ class New(NamedTuple):
     output: int
 
 
+def is_tensor(value: Any) -> bool:
+    """Whether an argument is a tensor of the model."""
+    return isinstance(value, (Old, New))
+
+
 class Call(NamedTuple):
     """The arguments of one call, with ``Old`` leaves. ``first`` is the first argument, the others go by name."""
 

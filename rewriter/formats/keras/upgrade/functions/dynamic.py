@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..context import Untranslatable
-from .emit import is_tensor
+from ..tensors import is_tensor
 
 
 @dataclass(frozen=True)

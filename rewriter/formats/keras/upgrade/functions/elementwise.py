@@ -6,7 +6,8 @@ from typing import Any
 
 from ..constructs import Construct
 from ..context import Untranslatable
-from .emit import Emitter, constant, is_tensor
+from ..tensors import is_tensor
+from .emit import Emitter, constant
 from .registry import function
 
 CONSTRUCTS = (

@@ -6,7 +6,8 @@ from typing import Any
 
 from ..context import Entry, Untranslatable
 from ..names import Names
-from ..tensors import New, Old, leaves
+from ..tensors import New, is_tensor, leaves
+from .dynamic import SHAPES
 
 # Where Keras 3.15 defines the operations that are used here, beside keras.src.ops.numpy.
 _MODULES = {
@@ -84,15 +85,9 @@ class Emitter:
 
 
 def _reason(args: Any) -> str:
-    from .dynamic import SHAPES
-
     if any(isinstance(leaf, SHAPES) for leaf in leaves(args)):
         return "it computes a shape: Keras 3 has no such tensor in a model"
     return "it works on constants alone"
-
-
-def is_tensor(value: Any) -> bool:
-    return isinstance(value, (Old, New))
 
 
 def constant(value: Any) -> Any:

@@ -6,8 +6,9 @@ from typing import Any
 
 from ..constructs import Construct
 from ..context import Untranslatable
+from ..tensors import is_tensor
 from .dynamic import Shape, Size
-from .emit import Emitter, is_tensor
+from .emit import Emitter
 from .registry import function
 
 CONSTRUCTS = (Construct("SlicingOpLambda (x[:, 0], x[..., None])", "ops.get_item", "indexing"),)

@@ -6,8 +6,9 @@ from typing import Any
 
 from ..constructs import Construct
 from ..context import Untranslatable
+from ..tensors import is_tensor
 from .dynamic import Shape, Size, plain
-from .emit import Emitter, constant, is_tensor
+from .emit import Emitter, constant
 from .reductions import axes
 from .registry import function
 

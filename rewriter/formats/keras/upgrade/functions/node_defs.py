@@ -14,8 +14,8 @@ from typing import Any
 from .....errors import shown
 from ..constructs import Construct
 from ..context import Entry, Untranslatable
-from ..tensors import Call
-from .emit import Emitter, is_tensor
+from ..tensors import Call, is_tensor
+from .emit import Emitter
 from .registry import FUNCTIONS
 
 CONSTRUCTS = (

@@ -6,8 +6,9 @@ from typing import Any
 
 from ..constructs import Construct
 from ..context import Untranslatable
+from ..tensors import is_tensor
 from .elementwise import dtype_named
-from .emit import Emitter, is_tensor
+from .emit import Emitter
 from .registry import function
 
 CONSTRUCTS = (
