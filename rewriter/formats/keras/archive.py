@@ -5,7 +5,6 @@ In the copy every layer keeps its own weights.
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 from collections.abc import Iterator
@@ -18,18 +17,16 @@ from ...files.hdf5 import Hdf5Index, relink
 from ...files.json import parse
 from ...files.members import Blocks, changed
 from ...files.zip import Archive, Patch, rewrite
-from ...ir.graph import Graph
-from ...passes.rewrite import Spelling
 from ..variables import NoVariables, Variables
 from . import old_form
 from .configuration import Older, read_configuration
 from .given_weights import variables_in_groups
+from .keras_file import KerasFile
 from .new_model import new_files
 from .optimizer_state import relink_optimizer
 from .tables import Table, asset_path, stored_tables
 from .upgrade import archive_groups
 from .weight_groups import asset_names, moves, permutation
-from .weight_shapes import attach_shapes, parameter_counts
 from .weights_file import WeightsFile
 
 _CONFIG, _METADATA, _WEIGHTS = "config.json", "metadata.json", "model.weights.h5"
@@ -41,7 +38,7 @@ _MAX_ASSET = 1 << 30
 Changes = tuple[dict[str, bytes], dict[str, list[Patch]], dict[str, str]]
 
 
-class KerasArchive:
+class KerasArchive(KerasFile):
     """A ``.keras`` file opened for reading. ``graph`` is the model; changes to it are written by ``write``.
 
     Args:
@@ -64,14 +61,6 @@ class KerasArchive:
         except BaseException:
             self.archive.close()
             raise
-
-    @property
-    def graph(self) -> Graph:
-        return self.configuration.graph
-
-    @property
-    def spell(self) -> Spelling:
-        return self.configuration.spell
 
     @property
     def _what(self) -> str:
@@ -97,18 +86,6 @@ class KerasArchive:
             return {}
         data = parse(self.archive.read(_METADATA, _MAX_METADATA), _METADATA)
         return data if isinstance(data, dict) else {}
-
-    def load_weights(self) -> None:
-        """Give the graph's operations the shapes of their variables; nothing where the file has none to be read.
-
-        Raises:
-            BadFileError: the weights file is damaged.
-        """
-        if _WEIGHTS not in self.archive:
-            return
-        # An honest weights file in a form that is not read says nothing: only a rewrite needs it.
-        with contextlib.suppress(UnsupportedError):
-            attach_shapes(self.graph, self.variables())
 
     @cached_property
     def _buffer(self) -> memoryview:
@@ -145,10 +122,6 @@ class KerasArchive:
         ):
             return ""
         return old_form.archive_refusal(configuration.original, configuration.version)
-
-    def parameter_counts(self) -> dict[str, int] | None:
-        """The number of weights of each layer that has some; None without a weights file."""
-        return parameter_counts(self.graph, self.variables()) if _WEIGHTS in self.archive else None
 
     def beside(self) -> list[str]:
         """All of it is in the archive; of a folder all files in it."""

@@ -3,28 +3,23 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
 from functools import cached_property
 
 from ...errors import BadFileError, UnsupportedError, shown
 from ...files.atomic import atomic_write
-from ...files.members import Blocks
-from ...ir.graph import Graph
-from ...passes.rewrite import Spelling
 from ..variables import Variables
 from .configuration import Older, read_configuration
 from .given_weights import variables_of
+from .keras_file import KerasFile
 from .legacy_h5 import MODEL, LegacyH5
 from .modules import with_modules
-from .new_model import new_files
 from .old_form import h5_refusal, in_layers, weight_order
-from .weight_shapes import attach_shapes, parameter_counts
 
 _BLOCK = 1 << 20
 _TRAINING = "training_config"
 
 
-class KerasH5:
+class KerasH5(KerasFile):
     """An ``.h5`` file with a model.
 
     Raises:
@@ -49,25 +44,9 @@ class KerasH5:
         self.configuration = read_configuration(entry, self.file.keras_version)
 
     @property
-    def graph(self) -> Graph:
-        return self.configuration.graph
-
-    @property
-    def spell(self) -> Spelling:
-        return self.configuration.spell
-
-    @property
     def saved_by(self) -> str:
         version = self.file.keras_version
         return f"Keras {shown(version)}" if version else ""
-
-    def load_weights(self) -> None:
-        """Give the graph's operations the shapes of their variables, where they are known."""
-        try:
-            variables = self.variables()
-        except UnsupportedError:
-            return  # only what is written needs them
-        attach_shapes(self.graph, variables)
 
     def variables(self) -> Variables:
         """The variables, by their places in Keras 3."""
@@ -87,10 +66,6 @@ class KerasH5:
             return ""
         return h5_refusal(configuration.original, self.file.layers, self.file.keras_version)
 
-    def parameter_counts(self) -> Mapping[str, int]:
-        """The number of weights of each layer that has some."""
-        return parameter_counts(self.graph, self.variables())
-
     def beside(self) -> list[str]:
         """All of it is in the file."""
         return []
@@ -98,10 +73,6 @@ class KerasH5:
     def asset(self, name: str) -> bytes:
         """Such a file has no assets. Raises BadFileError."""
         raise BadFileError("an HDF5 model has no assets")
-
-    def files_of_keras_3(self, scratch: str) -> Iterator[tuple[str, Blocks]]:
-        """Those of a new archive."""
-        return new_files(self, scratch)
 
     def close(self) -> None:
         self.file.close()

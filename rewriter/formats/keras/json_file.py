@@ -4,25 +4,20 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator, Mapping
 
 from ...errors import BadFileError, UnsupportedError
 from ...files.atomic import atomic_write
 from ...files.json import parse
-from ...files.members import Blocks
 from ...files.regular import read_regular
-from ...ir.graph import Graph
-from ...passes.rewrite import Spelling
 from ..variables import NoVariables, Variables
 from .configuration import read_configuration
 from .given_weights import GivenWeights
-from .new_model import new_files
-from .weight_shapes import attach_shapes, parameter_counts
+from .keras_file import KerasFile
 
 _MAX_SIZE = 256 << 20
 
 
-class KerasJson:
+class KerasJson(KerasFile):
     """A JSON file with a serialised model.
 
     Args:
@@ -47,26 +42,9 @@ class KerasJson:
         self.configuration = read_configuration(entry)
         self.weights = None if weights is None else GivenWeights(weights)
 
-    @property
-    def graph(self) -> Graph:
-        return self.configuration.graph
-
-    @property
-    def spell(self) -> Spelling:
-        return self.configuration.spell
-
-    def load_weights(self) -> None:
-        """Give the graph's operations the shapes of their variables, where a file of weights is given."""
-        if self.weights is not None:
-            attach_shapes(self.graph, self.variables())
-
     def variables(self) -> Variables:
         """Those of the file of weights; a configuration has none."""
         return NoVariables() if self.weights is None else self.weights.variables(self.configuration)
-
-    def parameter_counts(self) -> Mapping[str, int] | None:
-        """The number of weights of each layer that has some; None without a file of weights."""
-        return None if self.weights is None else parameter_counts(self.graph, self.variables())
 
     def beside(self) -> list[str]:
         """The file of its weights."""
@@ -75,10 +53,6 @@ class KerasJson:
     def asset(self, name: str) -> bytes:
         """A configuration has no assets. Raises BadFileError."""
         raise BadFileError("a configuration holds no weights: save the model as .keras")
-
-    def files_of_keras_3(self, scratch: str) -> Iterator[tuple[str, Blocks]]:
-        """Those of a new archive, with the weights that were given."""
-        return new_files(self, scratch)
 
     def close(self) -> None:
         pass

@@ -8,19 +8,16 @@ Source: ``keras/src/saving/legacy/saved_model/load.py`` and ``save_impl.py`` (tf
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Protocol
 
 from ...errors import UnsupportedError, shown
-from ...files.members import Blocks
-from ...ir.graph import Graph
-from ...passes.rewrite import Spelling
 from ..keras.configuration import Configuration, Older
 from ..keras.given_weights import NamedVariables
-from ..keras.new_model import new_files, write_new_folder
+from ..keras.keras_file import KerasFile
+from ..keras.new_model import write_new_folder
 from ..keras.upgrade import Remark, model_variables
-from ..keras.weight_shapes import attach_shapes, parameter_counts
 from ..variables import Variables
 from .keras_metadata import descriptions, metadata_of
 from .keras_variables import stored_layers
@@ -54,7 +51,7 @@ class Source(Protocol):
     def asset(self, name: str) -> bytes: ...
 
 
-class KerasSavedModel:
+class KerasSavedModel(KerasFile):
     """The Keras model of a folder.
 
     Args:
@@ -84,24 +81,8 @@ class KerasSavedModel:
             ]
 
     @property
-    def graph(self) -> Graph:
-        return self.configuration.graph
-
-    @property
-    def spell(self) -> Spelling:
-        return self.configuration.spell
-
-    @property
     def saved_by(self) -> str:
         return self._source.saved_by
-
-    def load_weights(self) -> None:
-        """Give the graph's operations the shapes of their variables, where they are known."""
-        try:
-            variables = self.variables()
-        except UnsupportedError:
-            return  # only what is written needs them
-        attach_shapes(self.graph, variables)
 
     def variables(self) -> Variables:
         """The variables, by their places in Keras 3."""
@@ -113,10 +94,6 @@ class KerasSavedModel:
         stored = stored_layers(folder, objects, self._descriptions, self._entry, self.version)
         return NamedVariables(model_variables(self._entry, stored, self.version))
 
-    def parameter_counts(self) -> Mapping[str, int]:
-        """The number of weights of each layer that has some."""
-        return parameter_counts(self.graph, self.variables())
-
     def beside(self) -> list[str]:
         """All files in the folder."""
         return self._source.beside()
@@ -124,10 +101,6 @@ class KerasSavedModel:
     def asset(self, name: str) -> bytes:
         """Such a model's layers have no files of their own. Raises BadFileError."""
         return self._source.asset(name)
-
-    def files_of_keras_3(self, scratch: str) -> Iterator[tuple[str, Blocks]]:
-        """Those of a new archive."""
-        return new_files(self, scratch)
 
     def close(self) -> None:
         """The folder is closed by who opened it."""

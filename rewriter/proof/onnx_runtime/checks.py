@@ -22,11 +22,12 @@ from ...formats.onnx.names import elsewhere
 from ...formats.onnx.reader import Stored
 from ..blame import LACKS_MEMORY, excused
 from ..expected import expected, known
+from ..feeds import CannotFeedError, Feeds, Sizes
 from ..keras.checks import Check, DisprovedError, changes
 from ..request import Claim, Request
+from ..running import Arrays, FailedError, RefusedError
 from ..tolerance import Gap, compare
-from .feeds import CannotFeedError, Feeds, Sizes
-from .session import Arrays, FailedError, RefusedError, Session
+from .session import Session
 
 # Operators under the names by which Keras, and so the oracle, knows them.
 _KERAS_NAMES = {"Mul": "Multiply", "Sub": "Subtract", "Div": "Divide", "MatMul": "Matmul"}

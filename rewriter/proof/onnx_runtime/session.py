@@ -9,20 +9,11 @@ from typing import Any
 
 from ...formats.onnx.reader import Source
 from ..blame import line
-from .feeds import Feeds, Sizes
-
-Arrays = dict[str, Any]
-
-
-class RefusedError(Exception):
-    """ONNX Runtime does not load a model."""
+from ..feeds import Feeds
+from ..running import Arrays, FailedError, RefusedError, Running
 
 
-class FailedError(Exception):
-    """ONNX Runtime does not run a model on an input."""
-
-
-class Session:
+class Session(Running):
     """A model in ONNX Runtime.
 
     Args:
@@ -51,21 +42,6 @@ class Session:
             return dict(zip(self.names, self.session.run(self.names, given), strict=True))
         except Exception as error:
             raise FailedError(line(error)) from None
-
-    def fails(self, sizes: Sizes, batches: Sequence[int]) -> str:
-        """Why it does not run at one of the batches, or ""."""
-        self.feeds.sizes = sizes
-        try:
-            for size in batches:
-                self.run(self.feeds.batch(range(size)))
-        except FailedError as error:
-            return str(error)
-        return ""
-
-    @property
-    def whole(self) -> bool:
-        """Whether an input is of whole numbers, of which only the model knows what they may be."""
-        return any("int" in item.kind for item in self.feeds.inputs)
 
     @property
     def squared(self) -> bool:

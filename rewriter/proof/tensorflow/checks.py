@@ -16,11 +16,11 @@ from ...formats.saved_model.functions import calling, node_of
 from ...formats.saved_model.model import SavedModel
 from ...formats.saved_model.reader import Source, Unit
 from ..blame import LACKS_MEMORY
+from ..feeds import CannotFeedError
 from ..keras.checks import Check, DisprovedError
 from ..onnx_runtime.checks import Proof, SkippedError
-from ..onnx_runtime.feeds import CannotFeedError
-from ..onnx_runtime.session import RefusedError
 from ..request import CHECKS, Claim, Request
+from ..running import RefusedError
 from .functions import Session, function_at, loaded
 
 # Operators under the names by which Keras, and so the oracle, knows them.

@@ -12,10 +12,8 @@ from typing import Any
 
 from ...formats.saved_model.reader import Source, Unit
 from ..blame import line
-from ..onnx_runtime.feeds import CannotFeedError, Feeds, Input, Sizes
-from ..onnx_runtime.session import FailedError, RefusedError
-
-Arrays = dict[str, Any]
+from ..feeds import CannotFeedError, Feeds, Input
+from ..running import Arrays, FailedError, RefusedError, Running
 
 
 @lru_cache(maxsize=4)
@@ -46,7 +44,7 @@ def function_at(model: Any, path: Sequence[str], number: int) -> Any:
         raise RefusedError(f"it has no function {'/'.join(path)}: {line(error)}") from None
 
 
-class Session:
+class Session(Running):
     """A function that is run on arrays, and gives tensors inside it beside its results.
 
     Args:
@@ -103,21 +101,6 @@ class Session:
 
         for handle, value in self._before:
             tf.raw_ops.AssignVariableOp(resource=handle, value=value)
-
-    def fails(self, sizes: Sizes, batches: Sequence[int]) -> str:
-        """Why it does not run at one of the batches, or ""."""
-        self.feeds.sizes = sizes
-        try:
-            for size in batches:
-                self.run(self.feeds.batch(range(size)))
-        except FailedError as error:
-            return str(error)
-        return ""
-
-    @property
-    def whole(self) -> bool:
-        """Whether an input is of whole numbers, of which only the model knows what they may be."""
-        return any("int" in item.kind for item in self.feeds.inputs)
 
     @property
     def squared(self) -> bool:

@@ -17,8 +17,8 @@ import rewriter
 from rewriter.cli import main
 from rewriter.formats.onnx.reader import read
 from rewriter.proof import child
+from rewriter.proof.feeds import Feeds
 from rewriter.proof.onnx_runtime.checks import prove
-from rewriter.proof.onnx_runtime.feeds import Feeds
 from rewriter.shapes.infer import infer
 
 FLOAT = TensorProto.FLOAT

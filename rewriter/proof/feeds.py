@@ -7,8 +7,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from ...errors import shown
-from ...ir.graph import Graph
+from ..errors import shown
+from ..ir.graph import Graph
 
 _SEED = 20
 # Sizes for open axes, in the order in which they are tried: of their own for every name (the k-th gets k more), then
