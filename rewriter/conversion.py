@@ -9,13 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 from .errors import UnsupportedError
 from .files.atomic import provisional
-from .formats.registry import Format, as_keras, newest_of, written_as
+from .formats.model_file import ModelFile, Remark
+from .formats.registry import as_keras, newest_of, written_as
 from .requests import Path, check_files, check_onnx, is_onnx, wrong_suffix
 
 if TYPE_CHECKING:
     from .export.onnx import Exported
-    from .formats.keras.upgrade import Remark
-    from .formats.model_file import ModelFile
 
 
 @dataclass(slots=True)
@@ -47,13 +46,15 @@ def convert(source: ModelFile, output: Path, verify: bool | None, options: Mappi
     form = written_as(source.format, output)
     if form is None:
         raise wrong_suffix(output, source.format, weights=False)
-    if _is_old(source):
+    if source.older:
         form = newest_of(form)
     target = os.fspath(output) if form.suffixes else os.fspath(output).rstrip("/" + os.sep)
     check_files(source, {}, {"the output": target})
-    result = Converted(source.path, source.format, target, form.name, _remarks(source, form))
+    result = Converted(
+        source.path, source.format, target, form.name, [] if form.write is None else _remarks(source)
+    )
     with provisional(target, form.suffix) as path:
-        if form.write is not None and (_is_old(source) or form.name != source.format):
+        if form.write is not None and (source.older or form.name != source.format):
             form.write(source, path)
         else:
             source.write(path)
@@ -77,27 +78,14 @@ def _to_onnx(source: ModelFile, output: Path, verify: bool | None, options: Mapp
     source.load_weights()
     exported = export(source, output, asked)
     return Converted(
-        source.path, source.format, exported.path, "onnx", _all_remarks(source), exported.verified, exported
+        source.path, source.format, exported.path, "onnx", _remarks(source), exported.verified, exported
     )
 
 
-def _is_old(source: ModelFile) -> bool:
-    """Whether it is a model of before Keras 3, which is brought to Keras 3."""
-    configuration = getattr(source, "configuration", None)
-    return configuration is not None and bool(configuration.old)
-
-
-def _remarks(source: ModelFile, form: Format) -> list[Remark]:
-    """What became of an old model's constructs; nothing where it stays what it is."""
-    return [] if form.write is None else _all_remarks(source)
-
-
-def _all_remarks(source: ModelFile) -> list[Remark]:
-    from .formats.keras.upgrade import Remark
-
-    configuration = getattr(source, "configuration", None)
-    remarks = [] if configuration is None else list(configuration.remarks)
-    if getattr(source, "out_of_order", ""):
+def _remarks(source: ModelFile) -> list[Remark]:
+    """What became of a model that is written in another form."""
+    remarks = list(source.remarks)
+    if source.out_of_order:
         became = (
             "every layer has the weights that the file names for it; Keras itself gives them to other layers"
         )

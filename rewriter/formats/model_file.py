@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
-from typing import Protocol
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple, Protocol
 
-from ..ir.graph import Graph
+from ..ir.graph import Graph, Path
 from ..passes.rewrite import Spelling
 from .variables import Variables
+
+
+class Remark(NamedTuple):
+    """What became of a construct. ``path`` are the names of the models and the layer, from the outermost."""
+
+    path: Path
+    construct: str
+    became: str
 
 
 class ModelFile(Protocol):
@@ -29,6 +37,21 @@ class ModelFile(Protocol):
     @property
     def saved_by(self) -> str:
         """The program that wrote it, with its version (``Keras 3.8.0``); "" where the file does not say it."""
+        ...
+
+    @property
+    def older(self) -> bool:
+        """Whether it is of a Keras before 3: Keras 3 does not load its file, and has other forms for parts of it."""
+        ...
+
+    @property
+    def remarks(self) -> Sequence[Remark]:
+        """What became of the constructs that Keras 3 writes otherwise."""
+        ...
+
+    @property
+    def out_of_order(self) -> str:
+        """Why its own Keras gives its weights to other layers than the file names; "" where it does not."""
         ...
 
     @property

@@ -38,22 +38,21 @@ def compared(source: ModelFile, path: str, form: str) -> dict[str, Any]:
     reason = cannot_be_run(form, source.graph)
     if reason:
         return {"skipped": reason}
-    if getattr(source, "out_of_order", ""):
+    if source.out_of_order:
         return {
             "skipped": "Keras itself gives the weights of the original to other layers than the file names"
         }
-    old = bool(getattr(getattr(source, "configuration", None), "old", False))
     weights = source.beside() if source.format == "json" else []
     request = {
         "model": os.path.abspath(source.path),
         "format": source.format,
         "weights": os.path.abspath(weights[0]) if weights else "",
-        "old": old,
+        "old": source.older,
         "made": os.path.abspath(path),
         "form": form,
     }
     size = limits.memory((source.path, path, *weights)) + _MOST
-    needs = keras_needs(*((_TF_KERAS, "tensorflow") if old else ()))
+    needs = keras_needs(*((_TF_KERAS, "tensorflow") if source.older else ()))
     answer = run_in_child(f"{__package__}.converted", needs, request, size)
     if "failed" in answer:
         raise VerificationError(f"the converted model is not what the original computes: {answer['failed']}")

@@ -6,7 +6,7 @@ import os
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ..formats.registry import format_of, reopened, write_as
 from ..formats.variables import NoVariables
@@ -17,11 +17,8 @@ if TYPE_CHECKING:
 
 def is_translated(source: ModelFile) -> bool:
     """Whether Keras 3 does not load the model's own file, or not all of it."""
-    configuration: Any = getattr(source, "configuration", None)
-    if configuration is None:
-        return False
-    apart = source.format == "json" and source.beside()  # the weights
-    return bool(configuration.old or format_of(source.format).translated or apart)
+    apart = source.format == "json" and bool(source.beside())  # the weights
+    return source.older or format_of(source.format).translated or apart
 
 
 @contextmanager

@@ -94,16 +94,11 @@ def _run(prover: Prover, written: ModelFile, source: ModelFile, request: Request
         with runnable(written) as (repaired, form), runnable_as_it_was(source) as (original, original_form):
             made = replace(request, repaired=repaired, format=form)
             answer = prover(replace(made, original=original, original_format=original_form))
-            if _is_old(written) and not {"failed", "skipped"} & answer.keys():
+            if written.older and not {"failed", "skipped"} & answer.keys():
                 answer = {**answer, "own_keras": in_own_keras(written, repaired, form, source)}
             return answer
     except UnsupportedError as error:
         return {"skipped": str(error)}
-
-
-def _is_old(written: ModelFile) -> bool:
-    configuration = getattr(written, "configuration", None)
-    return configuration is not None and bool(configuration.old)
 
 
 def _as_it_was(source: ModelFile, path: str, kept: bool) -> dict[str, Any]:

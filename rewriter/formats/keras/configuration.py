@@ -9,11 +9,12 @@ from typing import Any, Protocol
 from ...errors import UnsupportedError
 from ...ir.graph import Graph
 from ...passes.rewrite import Spelling
+from ..model_file import Remark
 from .config import read_model
 from .config_writer import model_entry
 from .old_form import written
 from .spelling import spell
-from .upgrade import Refusal, Remark, is_old, keras_1, upgraded
+from .upgrade import Refusal, is_old, keras_1, upgraded
 
 Json = dict[str, Any]
 

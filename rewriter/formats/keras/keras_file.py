@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 from ...errors import UnsupportedError
 from ...files.members import Blocks
 from ...ir.graph import Graph
 from ...passes.rewrite import Spelling
+from ..model_file import Remark
 from ..variables import NoVariables, Variables
 from .configuration import Configuration
 from .new_model import KerasModel, new_files
@@ -27,6 +28,19 @@ class KerasFile(KerasModel):
     @property
     def spell(self) -> Spelling:
         return self.configuration.spell
+
+    @property
+    def older(self) -> bool:
+        return self.configuration.old
+
+    @property
+    def remarks(self) -> Sequence[Remark]:
+        return self.configuration.remarks
+
+    @property
+    def out_of_order(self) -> str:
+        """Files that are read by names have no other order."""
+        return ""
 
     def variables(self) -> Variables:
         """The variables, by their places in Keras 3."""

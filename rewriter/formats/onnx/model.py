@@ -30,6 +30,9 @@ class OnnxModel:
 
     format = "onnx"
     saved_by = ""
+    older = False
+    remarks = ()
+    out_of_order = ""
     spell = staticmethod(spell)
 
     def __init__(self, path: str | os.PathLike[str]) -> None:

@@ -17,7 +17,8 @@ from ..keras.configuration import Configuration, Older
 from ..keras.given_weights import NamedVariables
 from ..keras.keras_file import KerasFile
 from ..keras.new_model import write_new_folder
-from ..keras.upgrade import Remark, model_variables
+from ..keras.upgrade import model_variables
+from ..model_file import Remark
 from ..variables import Variables
 from .keras_metadata import descriptions, metadata_of
 from .keras_variables import stored_layers

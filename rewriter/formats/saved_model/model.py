@@ -36,6 +36,9 @@ class SavedModel:
     """
 
     format = "savedmodel"
+    older = False
+    remarks = ()
+    out_of_order = ""
     spell = staticmethod(spell)
 
     def __init__(self, path: str | os.PathLike[str]) -> None:

@@ -7,13 +7,12 @@ constructs that it translates (``constructs.py``).
 from .archive_weights import archive_groups, archive_variables
 from .detect import is_old
 from .model import upgraded
-from .result import Origin, Refusal, Remark, Upgraded
+from .result import Origin, Refusal, Upgraded
 from .weights import keras_3_variables, legacy_paths, model_variables, named_places
 
 __all__ = [
     "Origin",
     "Refusal",
-    "Remark",
     "Upgraded",
     "archive_groups",
     "archive_variables",

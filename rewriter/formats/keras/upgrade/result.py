@@ -5,14 +5,7 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 from ....ir.graph import Path
-
-
-class Remark(NamedTuple):
-    """What became of a construct. ``path`` are the names of the models and the layer, from the outermost."""
-
-    path: Path
-    construct: str
-    became: str
+from ...model_file import Remark
 
 
 class Refusal(NamedTuple):
