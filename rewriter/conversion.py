@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from .errors import UnsupportedError
 from .files.atomic import provisional
-from .formats.model_file import ModelFile, Remark
-from .formats.registry import as_keras, newest_of, written_as
+from .formats.model_file import NOT_COMPILED, ModelFile, Remark
+from .formats.registry import Format, as_keras, format_of, newest_of, written_as
 from .requests import Path, check_files, check_onnx, is_onnx, wrong_suffix
 
 if TYPE_CHECKING:
@@ -50,12 +50,12 @@ def convert(source: ModelFile, output: Path, verify: bool | None, options: Mappi
         form = newest_of(form)
     target = os.fspath(output) if form.suffixes else os.fspath(output).rstrip("/" + os.sep)
     check_files(source, {}, {"the output": target})
-    result = Converted(
-        source.path, source.format, target, form.name, [] if form.write is None else _remarks(source)
-    )
+    write = form.write if source.older or form.name != source.format else None
+    remarks = _remarks(source, form) if write is not None else []
+    result = Converted(source.path, source.format, target, form.name, remarks)
     with provisional(target, form.suffix) as path:
-        if form.write is not None and (source.older or form.name != source.format):
-            form.write(source, path)
+        if write is not None:
+            write(source, path)
         else:
             source.write(path)
         if verify is not False:
@@ -77,14 +77,15 @@ def _to_onnx(source: ModelFile, output: Path, verify: bool | None, options: Mapp
     check_files(source, {}, {"the output": output, "the file of its weights": beside})
     source.load_weights()
     exported = export(source, output, asked)
-    return Converted(
-        source.path, source.format, exported.path, "onnx", _remarks(source), exported.verified, exported
-    )
+    remarks, verified = _remarks(source, format_of("onnx")), exported.verified
+    return Converted(source.path, source.format, exported.path, "onnx", remarks, verified, exported)
 
 
-def _remarks(source: ModelFile) -> list[Remark]:
+def _remarks(source: ModelFile, form: Format) -> list[Remark]:
     """What became of a model that is written in another form."""
     remarks = list(source.remarks)
+    if form.name == "h5" != source.format and source.graph.losses:
+        remarks.append(Remark((), *NOT_COMPILED))
     if source.out_of_order:
         became = (
             "every layer has the weights that the file names for it; Keras itself gives them to other layers"

@@ -265,3 +265,80 @@ def test_a_repair_upgrades(tmp_path):
     got = keras.saving.load_model(tmp_path / "new.keras").predict(IMAGES, verbose=0)
     compare([got], [whole.predict(IMAGES, verbose=0)])
     assert sorted(p.name for p in tmp_path.iterdir()) == ["new.keras", "new.onnx", "old.h5"]
+
+
+# -- .h5 of Keras 3 -----------------------------
+def test_a_sequential_model_as_h5(tmp_path):
+    model = keras.Sequential([keras.Input((6,)), keras.layers.Dense(4), keras.layers.Dense(3)])
+    model.compile("sgd", "mse")
+    model.save(tmp_path / "old.keras")
+    result = rewriter.convert(tmp_path / "old.keras", tmp_path / "new.h5", verify=False)
+    assert [remark.construct for remark in result.remarks] == ["optimizer, loss and metrics"]
+    x = np.random.default_rng(2).normal(size=(3, 6)).astype("float32")
+    got = keras.saving.load_model(tmp_path / "new.h5").predict(x, verbose=0)
+    compare([got], [model.predict(x, verbose=0)])
+    again = rewriter.convert(tmp_path / "new.h5", tmp_path / "again.h5", verify=False)
+    assert again.remarks == []
+    assert (tmp_path / "again.h5").read_bytes() == (tmp_path / "new.h5").read_bytes()
+
+
+def _quantised() -> Any:
+    model = keras.Sequential([keras.Input((8,)), keras.layers.Dense(4, name="one")])
+    model.quantize("int8")
+    return model
+
+
+def _of_words() -> Any:
+    words = keras.layers.StringLookup(name="one")
+    words.adapt(np.array(["a", "b"]))
+    text = keras.Input((1,), dtype="string")
+    return keras.Model(text, words(text))
+
+
+def _of_an_operation() -> Any:
+    x = keras.Input((8,))
+    return keras.Model(x, keras.ops.sin(x))
+
+
+NOT_AS_H5 = {
+    "quantised": (_quantised, "which is quantised"),
+    "a vocabulary": (_of_words, "in a file of its own"),
+    "bfloat16": (
+        lambda: keras.Sequential([keras.Input((8,)), keras.layers.Dense(4, dtype="bfloat16", name="one")]),
+        "bfloat16",
+    ),
+    "an operation": (_of_an_operation, "is an operation"),
+}
+
+
+@pytest.mark.parametrize("name", NOT_AS_H5)
+def test_what_keras_3_does_not_load_from_h5_is_refused(name, tmp_path):
+    build, words = NOT_AS_H5[name]
+    build().save(tmp_path / "old.keras")
+    with pytest.raises(rewriter.UnsupportedError, match=words):
+        rewriter.convert(tmp_path / "old.keras", tmp_path / "new.h5", verify=False)
+    assert [path.name for path in tmp_path.iterdir()] == ["old.keras"]
+
+
+def test_an_operation_with_a_dtype_is_no_layer(tmp_path):
+    """In an .h5 file of Keras 3 neither states its module."""
+    x = keras.Input((5,))
+    model = keras.Model(x, keras.ops.full_like(x, 2.0, dtype="float32") * x)
+    model.save(tmp_path / "old.h5")
+    rewriter.convert(tmp_path / "old.h5", tmp_path / "new.keras", verify=False)
+    arrays = np.random.default_rng(3).normal(size=(2, 5)).astype("float32")
+    got = keras.saving.load_model(tmp_path / "new.keras").predict(arrays, verbose=0)
+    compare([got], [model.predict(arrays, verbose=0)])
+
+
+def test_a_repair_that_keras_3_would_not_load_from_h5_is_not_written(tmp_path):
+    """Keras 3 writes operations into an .h5 file and does not load them: a repaired one would be no better."""
+    image = keras.Input((8, 8, 3))
+    data = keras.layers.Conv2D(4, 3, name="conv")(image)
+    factor = keras.layers.Dense(4, name="gate")(keras.layers.GlobalAveragePooling2D(name="pool")(data))
+    keras.Model(image, data * factor).save(tmp_path / "old.h5")
+    with pytest.raises(rewriter.UnsupportedError, match="is an operation"):
+        rewriter.repair(tmp_path / "old.h5", tmp_path / "new.h5", verify=False)
+    result = rewriter.repair(tmp_path / "old.h5", tmp_path / "new.keras", verify=False)
+    assert [change.op for change in result.inserted] == ["Reshape"]
+    assert keras.saving.load_model(tmp_path / "new.keras").predict(IMAGES, verbose=0).shape == (3, 6, 6, 4)

@@ -123,6 +123,10 @@ def staged(path: str | os.PathLike[str]) -> Iterator[str]:
         with _renaming(target):
             for made in sorted(os.listdir(folder), key=lambda made: (made == name, made)):
                 os.replace(os.path.join(folder, made), os.path.join(directory, made))
+    except OutputError as error:
+        if error.about is not None and os.path.dirname(error.about) == folder:  # nobody knows that name
+            error.about = os.path.join(directory, os.path.basename(error.about))
+        raise
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 

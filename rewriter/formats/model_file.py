@@ -19,6 +19,9 @@ class Remark(NamedTuple):
     became: str
 
 
+NOT_COMPILED = ("optimizer, loss and metrics", "left out: compile the new model")
+
+
 class ModelFile(Protocol):
     """An opened model: its graph, which may be changed, and a way to write it with what was changed."""
 

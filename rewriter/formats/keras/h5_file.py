@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from functools import cached_property
 
 from ...errors import BadFileError, UnsupportedError, shown
 from ...files.atomic import atomic_write
+from ..model_file import NOT_COMPILED, Remark
 from ..variables import Variables
 from .configuration import Older, read_configuration
 from .given_weights import variables_of
 from .keras_file import KerasFile
 from .legacy_h5 import MODEL, LegacyH5
 from .modules import with_modules
+from .new_h5 import check_layers
 from .old_form import h5_refusal, in_layers, weight_order
 
 _BLOCK = 1 << 20
@@ -47,6 +50,11 @@ class KerasH5(KerasFile):
     def saved_by(self) -> str:
         version = self.file.keras_version
         return f"Keras {shown(version)}" if version else ""
+
+    @property
+    def remarks(self) -> Sequence[Remark]:
+        lost = not self.older and self.file.training_config is not None
+        return [*self.configuration.remarks, *([Remark((), *NOT_COMPILED)] if lost else [])]
 
     def variables(self) -> Variables:
         """The variables, by their places in Keras 3."""
@@ -98,6 +106,7 @@ class KerasH5(KerasFile):
         if isinstance(configuration, Older):
             before = configuration.original
         else:
+            check_layers(self.configuration.saved)
             before = self.file.model_config
             entry = in_layers(before, configuration.entry, self.graph, self.file.keras_version)
         order = weight_order(before, entry, stored, state, self.file.keras_version)

@@ -9,6 +9,7 @@ from ...errors import UnsupportedError, shown
 from ...files.hdf5 import Dataset, Hdf5Index
 from ...files.hdf5.datatype import ENUM, FLOAT, INTEGER, OPAQUE, STRING, VARIABLE, Type
 from ...files.hdf5.filters import DEFLATE, FLETCHER32, SHUFFLE
+from .new_hdf5 import h5py_module, new_hdf5
 
 _MAX_ATTRIBUTE = 64000  # bytes of one that every version of the format has room for
 
@@ -48,58 +49,8 @@ def copy_hdf5(index: Hdf5Index, stream: BinaryIO, changed: Mapping[tuple[str, st
         UnsupportedError: h5py is not installed, or would write a value of another type.
         OSError: the file cannot be written.
     """
-    try:
-        import h5py
-    except ImportError:
-        raise UnsupportedError("writing HDF5 needs the package h5py: pip install h5py") from None
-    sink = _Sink(stream)
-    with h5py.File(sink, "w", **_options(index)) as file:
-        _Copy(h5py, index, file, changed, sink).all()
-    sink.check()
-
-
-class _Sink:
-    """The file as h5py's driver for Python's files uses it.
-
-    HDF5 1.14.6 ends the process where a write fails while it closes a file: the first error is kept, and what is
-    written after it is dropped.
-    """
-
-    def __init__(self, stream: BinaryIO) -> None:
-        self._stream = stream
-        self._error: OSError | None = None
-
-    def check(self) -> None:
-        """Raises the OSError that was kept."""
-        if self._error is not None:
-            raise self._error
-
-    def _guarded(self, call: Callable[[], Any], otherwise: Any = 0) -> Any:
-        if self._error is None:
-            try:
-                return call()
-            except OSError as error:
-                self._error = error
-        return otherwise
-
-    def seek(self, offset: int, whence: int = 0) -> Any:
-        return self._guarded(lambda: self._stream.seek(offset, whence))
-
-    def tell(self) -> Any:
-        return self._guarded(self._stream.tell)
-
-    def read(self, size: int = -1) -> Any:
-        return self._guarded(lambda: self._stream.read(size), b"")
-
-    def write(self, data: Any) -> int:
-        self._guarded(lambda: self._stream.write(data))
-        return len(data)
-
-    def truncate(self, size: int | None = None) -> Any:
-        return self._guarded(lambda: self._stream.truncate(size))
-
-    def flush(self) -> None:
-        self._guarded(self._stream.flush)
+    with new_hdf5(stream, **_options(index)) as (file, check):
+        _Copy(h5py_module(), index, file, changed, check).all()
 
 
 def _options(index: Hdf5Index) -> dict[str, Any]:
@@ -114,16 +65,21 @@ def _options(index: Hdf5Index) -> dict[str, Any]:
 
 class _Copy:
     def __init__(
-        self, h5py: Any, index: Hdf5Index, file: Any, changed: Mapping[tuple[str, str], Change], sink: _Sink
+        self,
+        h5py: Any,
+        index: Hdf5Index,
+        file: Any,
+        changed: Mapping[tuple[str, str], Change],
+        check: Callable[[], None],
     ) -> None:
-        self.h5py, self.index, self.file, self.changed, self.sink = h5py, index, file, changed, sink
+        self.h5py, self.index, self.file, self.changed, self.check = h5py, index, file, changed, check
 
     def all(self) -> None:
         self._attributes("", self.file)
         for path, dataset in self.index.walk():
             made = self.file.create_group(path) if dataset is None else self._dataset(path, dataset)
             self._attributes(path, made)
-            self.sink.check()
+            self.check()
 
     def _attributes(self, path: str, made: Any) -> None:
         new = [name for where, name in self.changed if where == path]

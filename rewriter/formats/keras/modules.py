@@ -1,7 +1,7 @@
 """The modules that Keras 3 leaves out of an ``.h5`` file, told from the classes.
 
-There an operation of ``keras.ops`` is written as a layer is, by its class alone: it has no ``trainable`` and no
-``dtype`` in its configuration, which every layer has (``keras/src/legacy/saving/legacy_h5_format.py``, Keras 3.15).
+There an operation of ``keras.ops`` is written as a layer is, by its class alone: it has no ``trainable`` in its
+configuration, which every layer but an input has (``keras/src/legacy/saving/legacy_h5_format.py``, Keras 3.15).
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ from ...shapes.call import LAYERS, OPS
 
 Json = dict[str, Any]
 _MODELS = {"Functional": "keras.src.models.functional", "Sequential": "keras", "Model": "keras"}
-_OF_LAYERS = ("trainable", "dtype")
 
 
 def with_modules(entry: Any) -> Any:
@@ -41,7 +40,7 @@ def _module(name: str, config: Any) -> str | None:
     """Where Keras 3 finds a class; None for one that it does not have."""
     if name in _MODELS:
         return _MODELS[name]
-    if not (isinstance(config, dict) and set(_OF_LAYERS).isdisjoint(config)):
+    if name == "InputLayer" or (isinstance(config, dict) and "trainable" in config):
         return "keras.layers" if name in LAYERS or name == "InputLayer" else None
     families = [family for family, known in OPS if known == name]
     return f"keras.src.ops.{families[0]}" if families else None

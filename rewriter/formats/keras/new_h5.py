@@ -11,16 +11,18 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from ...errors import UnsupportedError, shown
-from ...files.atomic import provisional
+from ...files.atomic import atomic_write, provisional
 from ...files.hdf5 import Hdf5Index
 from ...files.regular import map_regular
 from ...ir.graph import Graph, path_text
 from .layer_order import layers_in_order
 from .legacy_h5 import PIECE
+from .new_hdf5 import new_hdf5
 from .new_model import NEWEST, checked_variables, new_entry
+from .tables import learnt
 from .upgrade import legacy_paths
 from .weights_file import WeightsFile
-from .weights_writer import h5py_module, write_weights
+from .weights_writer import write_weights
 
 if TYPE_CHECKING:
     from .new_model import KerasModel
@@ -35,28 +37,36 @@ def write_new_h5(source: KerasModel, target: str | os.PathLike[str]) -> None:
         BadFileError: the source is damaged.
         OutputError: the target cannot be written.
     """
-    _check_layers(source.graph)
+    check_layers(source.graph)
+    for _, name in learnt(source.graph):
+        raise UnsupportedError(
+            f"the vocabulary of {shown(name)!r} is in a file of its own, for which an .h5 file has no place: "
+            "write a .keras file"
+        )
     entry = new_entry(source)
     variables = checked_variables(source)
-    h5py = h5py_module()
-    with (
-        provisional(target, ".weights.h5", keep=False) as scratch,
-        provisional(target, ".h5") as path,
-    ):
+    with provisional(target, ".weights.h5", keep=False) as scratch, atomic_write(target) as stream:
         write_weights(scratch, source.configuration.saved, source.graph, variables)
         view, _ = map_regular(scratch)
         weights = WeightsFile(Hdf5Index(view))
-        with h5py.File(path, "w") as file:
+        with new_hdf5(stream) as (file, _):
             file.attrs["keras_version"] = NEWEST
             file.attrs["backend"] = "tensorflow"
             file.attrs["model_config"] = json.dumps(
                 {key: entry[key] for key in ("class_name", "config")}
             ).encode()
-            _write_weights(h5py, file.create_group("model_weights"), source.graph, entry, weights)
+            _write_weights(file.create_group("model_weights"), source.graph, entry, weights)
 
 
-def _check_layers(graph: Graph) -> None:
+def check_layers(graph: Graph) -> None:
+    """Raises UnsupportedError for what Keras 3 writes into an .h5 file and does not load from it."""
     for path, _, node in graph.walk():
+        config = node.operation.config
+        if config.get("quantization_config") is not None or "Quantized" in str(config.get("dtype")):
+            raise UnsupportedError(
+                f"Keras 3 does not load {shown(path_text(path))!r}, which is quantised, from an .h5 file: "
+                "write a .keras file"
+            )
         if node.operation.kind == "op":
             raise UnsupportedError(
                 f"{shown(path_text(path))!r} is an operation, which Keras 3 does not load from an .h5 file: "
@@ -64,10 +74,11 @@ def _check_layers(graph: Graph) -> None:
             )
 
 
-def _write_weights(h5py: Any, group: Any, graph: Graph, entry: dict[str, Any], weights: WeightsFile) -> None:
+def _write_weights(group: Any, graph: Graph, entry: dict[str, Any], weights: WeightsFile) -> None:
     group.attrs["keras_version"] = NEWEST
     group.attrs["backend"] = "tensorflow"
-    entries = {layer["name"]: layer for layer in entry["config"]["layers"]}
+    # In a Sequential model the name of a layer stands in its configuration alone.
+    entries = {layer.get("name", layer["config"].get("name")): layer for layer in entry["config"]["layers"]}
     places = weights.places("layers", graph)
     layers = [operation.name for operation in layers_in_order(graph)]
     _write_names(group, "layer_names", layers)
@@ -78,7 +89,13 @@ def _write_weights(h5py: Any, group: Any, graph: Graph, entry: dict[str, Any], w
         stored = [f"{name}/{path}" for path in paths]
         _write_names(made, "weight_names", stored)
         for title, path in zip(stored, paths, strict=True):
-            made.create_dataset(title, data=weights.variable(place, path).load())
+            variable = weights.variable(place, path)
+            if variable.dtype == "bfloat16":
+                raise UnsupportedError(
+                    f"Keras 3 does not load the bfloat16 weights of {shown(name)!r} from an .h5 file: "
+                    "write a .keras file"
+                )
+            made.create_dataset(title, data=variable.load())
     top = group.create_group("top_level_model_weights")
     _write_names(top, "weight_names", [])
 

@@ -57,7 +57,7 @@ def check_tables(graph: Graph, tables: list[Table]) -> None:
     Args:
         graph: the model as its file has it.
     """
-    needed = dict(_learnt(graph, "layers"))
+    needed = dict(learnt(graph, "layers"))
     stored = {table.group for table in tables if table.name == _FILES[0]}
     for place, name in needed.items():
         if place not in stored:
@@ -69,7 +69,7 @@ def check_tables(graph: Graph, tables: list[Table]) -> None:
             raise UnsupportedError(f"of which layer the vocabulary of {shown(table.group)} is is not known")
 
 
-def _learnt(graph: Graph, place: str) -> Iterator[tuple[str, str]]:
+def learnt(graph: Graph, place: str = "layers") -> Iterator[tuple[str, str]]:
     """Group and name of every layer without a vocabulary in its configuration."""
     groups = group_names(graph)
     for name, operation in graph.operations.items():
@@ -81,7 +81,7 @@ def _in_layer(operation: Operation, place: str) -> Iterator[tuple[str, str]]:
     if operation.class_name in _LOOKUPS and operation.config.get("vocabulary") is None:
         yield place, operation.name
     if operation.graph is not None:
-        yield from _learnt(operation.graph, f"{place}/layers")
+        yield from learnt(operation.graph, f"{place}/layers")
     for key, held in operation.children.items():
         for child in held if isinstance(held, list) else [held]:
             yield from _in_layer(child, f"{place}/{key}")

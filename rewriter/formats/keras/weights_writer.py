@@ -8,10 +8,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from ...errors import UnsupportedError
 from ...ir.graph import Graph, Operation
 from ..variables import Variable, Variables
 from .layer_order import group_names
+from .new_hdf5 import new_hdf5
 
 _LAYERS = "layers"
 
@@ -26,30 +26,22 @@ def write_weights(path: str, saved: Graph, graph: Graph, variables: Variables) -
     Raises:
         UnsupportedError: a variable is of a type that is not read, or h5py is not installed.
         BadFileError: the variables are damaged.
+        OSError: the file cannot be written.
     """
-    h5py = h5py_module()
-    with h5py.File(path, "w") as file:
+    with open(path, "x+b") as stream, new_hdf5(stream) as (file, check):
         file.create_group(_LAYERS)
         for target, name, source, held in _groups(_LAYERS, _LAYERS, saved, graph, variables):
             group = file.require_group(f"{target}/vars")
             group.attrs["name"] = name
             for inner in held:
                 _write(file, f"{target}/{inner}", variables.variable(source, inner))
+            check()
 
 
 def moved_groups(saved: Graph, graph: Graph, variables: Variables) -> dict[str, str]:
     """The group of every layer in the file that ``write_weights`` writes, by its group as saved."""
     groups = _groups(_LAYERS, _LAYERS, saved, graph, variables)
     return {source: target for target, _, source, _ in groups}
-
-
-def h5py_module() -> Any:
-    """h5py, which writes what is read without it. Raises UnsupportedError where it is not installed."""
-    try:
-        import h5py
-    except ImportError:
-        raise UnsupportedError("writing a weights file needs h5py: pip install h5py") from None
-    return h5py
 
 
 def _write(file: Any, path: str, variable: Variable) -> None:

@@ -133,7 +133,7 @@ def _refused(node: Node, form: Form) -> UnsupportedError:
     written = f"Keras {shown(form.version)}" if form.version else "Keras 2"
     return UnsupportedError(
         f"no layer of {written} does what the inserted {node.operation.class_name} {shown(node.name)!r} does: "
-        "convert it to Keras 3 first (rewriter convert)"
+        "name a .keras file to write"
     )
 
 
