@@ -376,12 +376,13 @@ class Objects:
 
     ``children`` are the objects that each holds, under the names that it has for them, ``functions`` those that an
     object is. ``described`` are identifier and metadata of what a library wrote, ``tables`` the objects whose content
-    is in no variable: assets and resources.
+    is in no variable: assets and resources. ``signatures`` say what functions take (a StructuredValue).
     """
 
     variables: dict[int, Variable] = field(default_factory=dict)
     constants: dict[int, str] = field(default_factory=dict)
     captures: dict[str, list[int]] = field(default_factory=dict)
+    signatures: dict[str, memoryview] = field(default_factory=dict)
     identifiers: set[str] = field(default_factory=set)
     held: set[str] = field(default_factory=set)
     children: list[list[tuple[str, int]]] = field(default_factory=list)
@@ -442,5 +443,9 @@ def objects_of(data: memoryview | None) -> Objects:
             found.tables.add(number)
     found.held = {name for name, _ in found.children[0]} if found.children else set()
     for name, value, _ in entries(message, 2):
-        found.captures[name] = [signed(n) for n in Message(value).numbers(2)]
+        concrete_function = Message(value)
+        found.captures[name] = [signed(n) for n in concrete_function.numbers(2)]
+        signature = concrete_function.message(3)
+        if signature is not None:
+            found.signatures[name] = signature
     return found
