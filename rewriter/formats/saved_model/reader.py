@@ -171,7 +171,8 @@ def read(data: memoryview, name: str) -> Source:
         source.gradients = frozenset(Message(item).text(1) for item in source.library.messages(2))
     top = _main(source, nodes_of(main, 1))
     source.top = top.nodes
-    roots = [*called(top.nodes.values()), *source.objects.captures]
+    captures = (name for name in source.objects.captures if name not in source.objects.aside)
+    roots = [*called(top.nodes.values()), *captures]
     order = reachable(functions, roots)
     for each in order:
         function = functions[each]
