@@ -9,6 +9,7 @@ an argument of whole numbers is told by its use.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import islice
 
 from .functions import node_of
 from .messages import Argument, Function, NodeDef, dtype_of
@@ -37,16 +38,19 @@ class _UnknownError(Exception):
     """The file does not say of how many tensors an argument is made."""
 
 
-# The number of a function's arguments by what they are: its type, or None for a part of a composite tensor.
+# What each argument of a function is: its type, or None for a part of a ragged or sparse tensor.
 Parts = list[str | None]
 
 
-def stated(signature: memoryview | None) -> Parts | None:
-    """What the tensors of a StructuredValue are, in their order: types, None for parts; None where it is not said."""
+def stated(signature: memoryview | None, most: int) -> Parts | None:
+    """What the tensors of a StructuredValue are, in their order: types, None for parts; None where it is not said.
+
+    Of more than ``most`` tensors the others are left out.
+    """
     if signature is None:
         return None
     try:
-        return list(_flat(Message(signature), 0))
+        return list(islice(_flat(Message(signature), 0), most))
     except _UnknownError:
         return None
 
@@ -86,8 +90,10 @@ def _count(spec: Message) -> int:
         return 3
     state = [Message(item) for item in Message(spec.message(2) or memoryview(b"")).messages(52)]
     values = [Message(item) for item in state[0].messages(1)] if state else []
-    if kind == _RAGGED and len(values) > 2 and 0 < values[2].number(12) <= 1000:
-        return 1 + values[2].number(12)
+    if kind == _RAGGED and len(values) > 2:
+        rank, odd = divmod(values[2].number(12), 2)  # a sint64: twice a number that is not negative
+        if not odd and rank <= 1000:
+            return 1 + rank
     raise _UnknownError
 
 
@@ -105,7 +111,7 @@ def parts(
     """
     found: dict[str, set[int]] = {}
     for name, own in arguments.items():
-        said = stated(signatures.get(name))
+        said = stated(signatures.get(name), len(own) + 1)
         given = own[: len(own) - captured.get(name, 0)]
         if said is not None and _fits(said, given):
             found[name] = {number for number, each in enumerate(said) if each is None}

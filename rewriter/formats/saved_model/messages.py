@@ -452,7 +452,7 @@ def objects_of(data: memoryview | None) -> Objects:
         elif each.all(5) or each.all(10):
             found.tables.add(number)
     found.held = {name for name, _ in found.children[0]} if found.children else set()
-    found.aside = _aside(found, savers)
+    found.aside = _aside(found, savers - {0})  # 0: it names none
     for name, value, _ in entries(message, 2):
         concrete_function = Message(value)
         found.captures[name] = [signed(n) for n in concrete_function.numbers(2)]
@@ -471,7 +471,9 @@ def _aside(objects: Objects, savers: set[int]) -> frozenset[str]:
     held: set[int] = set()
     links = [(number, name, child) for number, each in enumerate(objects.children) for name, child in each]
     for number, name, child in links:
-        if name == _ADAPT and objects.described.get(number, ("", b""))[0].startswith(_KERAS_2):
+        if name != _ADAPT or child in adapting:
+            continue
+        if objects.described.get(number, ("", b""))[0].startswith(_KERAS_2):
             traces = objects.children[child] if child < len(objects.children) else ()
             adapting |= {child, *(each for _, each in traces)}
     for number, name, child in links:
