@@ -127,10 +127,20 @@ def _equal(value: Any, other: Any) -> bool:
 
 def _optimizers(before: Any, after: Any) -> str:
     old, new = (getattr(model, "optimizer", None) for model in (before, after))
-    if old is None or new is None or not getattr(old, "built", True) or not is_compiled(after):
+    if old is None or new is None or not _is_built(old) or not is_compiled(after):
         return ""
     state, other = (Counter(_arrays(_state(optimizer))) for optimizer in (old, new))
     return "" if state == other else "its optimizer has another state"
+
+
+def _is_built(optimizer: Any) -> bool:
+    """False for an optimizer that has no state for the weights yet, which Keras may build as it loads the file.
+
+    ``built`` is of Keras 3, ``_built`` of tf_keras (optimizers/adam.py, 2.21), where ``build`` sets it. The legacy
+    optimizers of tf_keras have neither, and no ``build``.
+    """
+    built = getattr(optimizer, "built", getattr(optimizer, "_built", not hasattr(optimizer, "build")))
+    return bool(built)
 
 
 def _state(optimizer: Any) -> Any:

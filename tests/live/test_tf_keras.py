@@ -83,6 +83,15 @@ def test_what_is_right_comes_back_with_its_state():
 FACTOR = 3.0
 
 
+@pytest.mark.parametrize("kit", [tf_keras.optimizers, tf_keras.optimizers.legacy])
+def test_an_optimizer_that_has_not_been_built(kit: Any):
+    model, optimizer = right(), kit.Adam(0.25)
+    model.compile(optimizer, "mse")
+    fixed = rewriter.repaired(model)
+    assert fixed.optimizer.get_config() == optimizer.get_config()
+    agrees(fixed, model)
+
+
 def triple(x):
     return x * FACTOR
 

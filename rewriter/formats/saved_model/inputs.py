@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from ...ir.axis import Role, Value
 from ...ir.graph import CALLED, Graph, Node, Operation, TensorRef
-from ...ir.size import Size, is_unknown, symbol
+from ...ir.size import Size, may_be_any, symbol
 from ...shapes.infer import infer
 from ...shapes.inference import Inference
 
@@ -24,6 +24,7 @@ def find_batches(graph: Graph, by_keras: bool) -> None:
     - In what Keras wrote, it is axis 0 of every input that leaves it open.
     - Elsewhere, axis 0 where it alone is open, or an operator takes it as the batch (Conv2D …).
     - Where one input of a function has it, it is axis 0 of the others that leave theirs open.
+    - A part of a ragged or sparse tensor has none.
     """
     opened = [node for node in graph.nodes.values() if node.operation.kind == "input" and _is_open(node)]
     chosen = {node.name for node in opened if by_keras or _alone(node)}
@@ -40,7 +41,7 @@ def find_batches(graph: Graph, by_keras: bool) -> None:
 
 def _is_open(node: Node) -> bool:
     shape = node.operation.config["batch_shape"]
-    return bool(shape) and shape[0] is None
+    return bool(shape) and shape[0] is None and not node.operation.config["part"]
 
 
 def _alone(node: Node) -> bool:
@@ -108,7 +109,7 @@ def _form(value: Value) -> Form | None:
 
 
 def _label(size: Size) -> str:
-    if isinstance(size, int) or is_unknown(size):
+    if isinstance(size, int) or may_be_any(size):
         return ""
     text = str(size)
     return text if _WORD.fullmatch(text) else repr(text)
@@ -126,8 +127,9 @@ def _declare(node: Node, function: str, form: Form) -> bool:
         "labels": list(labels),
         "batch": batch,
         "dtype": dtype,
-        "given": False,
+        "given": any(size is None and label == "" for size, label in zip(sizes, labels, strict=True)),
         "function": function,
+        "part": False,
     }
     if old.config == config or _says_more(old, sizes):
         return False

@@ -365,6 +365,9 @@ class Variable:
     dtype: str
 
 
+# What a preprocessing layer calls its function over a data set (tf_keras/src/engine/base_preprocessing_layer.py, 2.21).
+_ADAPT = "_adapt_function"
+_KERAS_2 = "_tf_keras"
 # What an ExportArchive calls some of what it holds (keras/src/export/saved_model.py, Keras 3.0 to 3.15).
 _EXPORTED = frozenset({"_all_variables", "_misc_assets"})
 
@@ -376,23 +379,27 @@ class Objects:
 
     ``children`` are the objects that each holds, under the names that it has for them, ``functions`` those that an
     object is. ``described`` are identifier and metadata of what a library wrote, ``tables`` the objects whose content
-    is in no variable: assets and resources.
+    is in no variable: assets and resources. ``signatures`` say what functions take (a StructuredValue).
+    ``aside`` are the functions that compute nothing of the model: those that only write and read the content of tables
+    for a checkpoint, and those with which layers of Keras 2 go through a data set in ``adapt``.
     """
 
     variables: dict[int, Variable] = field(default_factory=dict)
     constants: dict[int, str] = field(default_factory=dict)
     captures: dict[str, list[int]] = field(default_factory=dict)
+    signatures: dict[str, memoryview] = field(default_factory=dict)
     identifiers: set[str] = field(default_factory=set)
     held: set[str] = field(default_factory=set)
     children: list[list[tuple[str, int]]] = field(default_factory=list)
     functions: dict[int, list[str]] = field(default_factory=dict)
     described: dict[int, tuple[str, memoryview]] = field(default_factory=dict)
     tables: set[int] = field(default_factory=set)
+    aside: frozenset[str] = frozenset()
 
     @property
     def by_keras(self) -> bool:
         """True where Keras wrote it: ``model.save`` of Keras 2 (``_tf_keras_layer``) or ``model.export`` of Keras 3."""
-        return any(name.startswith("_tf_keras") for name in self.identifiers) or self.held >= _EXPORTED
+        return any(name.startswith(_KERAS_2) for name in self.identifiers) or self.held >= _EXPORTED
 
     def paths(self) -> dict[str, tuple[tuple[str, ...], int]]:
         """Where each function stands: the names from the outermost object to one that is it, and its number there."""
@@ -416,8 +423,12 @@ def objects_of(data: memoryview | None) -> Objects:
     if data is None:
         return found
     message = Message(data)
+    savers: set[int] = set()
     for number, item in enumerate(message.messages(1)):
         each = Message(item)
+        for _, saveable, _ in entries(each, 11):
+            functions = Message(saveable)
+            savers |= {functions.number(2), functions.number(3)}
         links = [Message(child) for child in each.messages(1)]
         found.children.append([(link.text(2), link.number(1)) for link in links])
         callable_, concrete = each.message(6), each.message(8)
@@ -441,6 +452,33 @@ def objects_of(data: memoryview | None) -> Objects:
         elif each.all(5) or each.all(10):
             found.tables.add(number)
     found.held = {name for name, _ in found.children[0]} if found.children else set()
+    found.aside = _aside(found, savers - {0})  # 0: it names none
     for name, value, _ in entries(message, 2):
-        found.captures[name] = [signed(n) for n in Message(value).numbers(2)]
+        concrete_function = Message(value)
+        found.captures[name] = [signed(n) for n in concrete_function.numbers(2)]
+        signature = concrete_function.message(3)
+        if signature is not None:
+            found.signatures[name] = signature
     return found
+
+
+def _aside(objects: Objects, savers: set[int]) -> frozenset[str]:
+    """The functions of the objects that save tables and of ``adapt``, without those that an object has otherwise.
+
+    A function has each of its traces as an object of its own.
+    """
+    adapting: set[int] = set()
+    held: set[int] = set()
+    links = [(number, name, child) for number, each in enumerate(objects.children) for name, child in each]
+    for number, name, child in links:
+        if name != _ADAPT or child in adapting:
+            continue
+        if objects.described.get(number, ("", b""))[0].startswith(_KERAS_2):
+            traces = objects.children[child] if child < len(objects.children) else ()
+            adapting |= {child, *(each for _, each in traces)}
+    for number, name, child in links:
+        if number not in adapting and not (name == _ADAPT and child in adapting):
+            held.add(child)
+    chosen = (savers | adapting) - held
+    kept = {name for number, names in objects.functions.items() if number not in chosen for name in names}
+    return frozenset(name for number in chosen for name in objects.functions.get(number, ())) - kept

@@ -15,6 +15,7 @@ from ...errors import BadFileError, UnsupportedError, shown
 from ...ir.graph import CALLED, FUNCTION, Graph, Literal, Node, Operation, SizeNames, TensorRef
 from ...shapes.call import TF
 from ...shapes.tf.naming import SEVERAL, named
+from .composite import parts
 from .functions import ancestors, called, live, node_of, reachable
 from .inputs import arguments, find_batches, follow_calls
 from .messages import (
@@ -170,7 +171,8 @@ def read(data: memoryview, name: str) -> Source:
         source.gradients = frozenset(Message(item).text(1) for item in source.library.messages(2))
     top = _main(source, nodes_of(main, 1))
     source.top = top.nodes
-    roots = [*called(top.nodes.values()), *source.objects.captures]
+    captures = (name for name in source.objects.captures if name not in source.objects.aside)
+    roots = [*called(top.nodes.values()), *captures]
     order = reachable(functions, roots)
     for each in order:
         function = functions[each]
@@ -374,12 +376,22 @@ def _assemble(source: Source, top: Unit) -> None:
     graph.names = SizeNames(frozenset(), {})
     variables = {name: _variable(node) for name, node in top.nodes.items() if node.op in _VARIABLES}
     bound = _bound(source, top, variables)
+    composite = parts(
+        {name: unit.arguments for name, unit in source.units.items()},
+        {name: unit.nodes for name, unit in source.units.items()},
+        source.objects.signatures,
+        {name: len(objects) for name, objects in source.objects.captures.items()},
+    )
     outputs = []
     for unit in source.units.values():
         args: list[Any] = []
         for number, argument in enumerate(unit.arguments):
             known = bound.get(unit.name, {}).get(number)
-            args.append(known if known is not None else _declare(graph, unit, argument))
+            args.append(
+                known
+                if known is not None
+                else _declare(graph, unit, argument, number in composite[unit.name])
+            )
         graph.add(
             Node(
                 unit.name,
@@ -412,7 +424,8 @@ def _of_loops(source: Source, roots: Collection[str]) -> list[str]:
     ]
 
 
-def _declare(graph: Graph, unit: Unit, argument: Argument) -> TensorRef:
+def _declare(graph: Graph, unit: Unit, argument: Argument, part: bool) -> TensorRef:
+    """An input of the model for an argument. ``part`` is True for one of the tensors of a ragged or sparse tensor."""
     name = graph.fresh_name(f"{unit.name}:{argument.name}")
     if argument.dtype in _HANDLES:
         operation = Operation(name, "op", _HANDLES[argument.dtype], {}, MODULE)
@@ -425,14 +438,17 @@ def _declare(graph: Graph, unit: Unit, argument: Argument) -> TensorRef:
             name, "op", "Input", {}, MODULE, opaque="the file states no shape for this input"
         )
     else:
-        labels = [f"N{place}" if size is None else "" for place, size in enumerate(argument.shape)]
+        labels = [
+            f"N{place}" if size is None and not part else "" for place, size in enumerate(argument.shape)
+        ]
         config = {
             "batch_shape": list(argument.shape),
             "labels": labels,
             "batch": None,
             "dtype": argument.dtype or "float32",
-            "given": False,
+            "given": part,
             "function": unit.name,
+            "part": part,
         }
         operation = Operation(name, "input", "Input", config, MODULE)
     graph.add(Node(name, operation, 0, (), {}))

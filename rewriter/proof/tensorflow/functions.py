@@ -150,6 +150,8 @@ def _input(source: Source, unit: Unit, name: str) -> Input:
     shape = config.get("batch_shape")
     if shape is None:
         raise CannotFeedError(f"nothing is known of the shape of the input {name!r}")
+    if config.get("part"):
+        raise CannotFeedError(f"the input {name!r} is a part of a ragged or sparse tensor")
     batch, labels = config.get("batch"), config.get("labels") or []
     names = tuple(
         "batch"
