@@ -210,6 +210,19 @@ def _inputs(model: Any, size: int, batch: int = 3) -> list[Any]:
     import tf_keras
 
     rng = np.random.default_rng(0)
+    if not hasattr(
+        model, "_nested_inputs"
+    ):  # a subclassed model says what it takes, with the batch left open
+        named = model.signatures["serving_default"].structured_input_signature[1]
+        specs = [named[key] for key in sorted(named)]
+        shapes = [[size if s is None else s for s in spec.shape[1:]] for spec in specs]
+        arrays = [
+            rng.integers(0, 8, [batch, *shape])
+            if spec.dtype.is_integer
+            else rng.uniform(0.1, 1.0, [batch, *shape])
+            for spec, shape in zip(specs, shapes, strict=True)
+        ]
+        return [array.astype(spec.dtype.as_numpy_dtype) for spec, array in zip(specs, arrays, strict=True)]
     tables = [layer for layer in model._flatten_layers() if isinstance(layer, tf_keras.layers.Embedding)]
     most = min((layer.input_dim for layer in tables), default=8)
     taken = {id(t) for layer in tables for node in layer._inbound_nodes for t in _flat(node.keras_inputs)}

@@ -161,6 +161,12 @@ def _split(operands: list[Any], attributes: dict[str, Any], emitter: Emitter) ->
     return FUNCTIONS["split"].function(emitter, value=value, num_or_size_splits=count, axis=axis)
 
 
+def _mirror_pad(operands: list[Any], attributes: dict[str, Any], emitter: Emitter) -> Any:
+    tensor, paddings = operands
+    mode = _attribute(attributes.get("mode"))
+    return FUNCTIONS["pad"].function(emitter, tensor=tensor, paddings=paddings, mode=mode)
+
+
 def _strided_slice(operands: list[Any], attributes: dict[str, Any], emitter: Emitter) -> Any:
     tensor, begin, end, strides = operands
     if not all(
@@ -187,5 +193,7 @@ def _strided_slice(operands: list[Any], attributes: dict[str, Any], emitter: Emi
 
 
 _SPECIAL: dict[str, Callable[[list[Any], dict[str, Any], Emitter], Any]] = {
-    "AddN": _add_n, "ConcatV2": _join, "Pack": _pack, "Split": _split, "StridedSlice": _strided_slice,
+    "AddN": _add_n, "ConcatV2": _join, "MirrorPad": _mirror_pad, "Pack": _pack, "Split": _split,
+    "StridedSlice": _strided_slice,
 }  # fmt: skip
+OPERATORS = frozenset(_ROWS) | frozenset(_SPECIAL)

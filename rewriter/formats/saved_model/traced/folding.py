@@ -1,0 +1,82 @@
+"""Operators whose operands are all known, computed with NumPy as TensorFlow computes them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from ..messages import NodeDef
+from .library import Unable
+
+Array = np.ndarray[Any, Any]
+_MAX_SIZE = 2**24
+_MASKS = ("begin_mask", "end_mask", "ellipsis_mask", "new_axis_mask", "shrink_axis_mask")
+# Elementwise, in the type of their operands, which TensorFlow wants alike.
+_ELEMENTWISE: dict[str, Callable[..., Any]] = {
+    "AddV2": np.add, "Add": np.add, "Sub": np.subtract, "Mul": np.multiply, "RealDiv": np.divide, "Neg": np.negative,
+    "Log": np.log, "Exp": np.exp, "Sqrt": np.sqrt, "Square": np.square, "Maximum": np.maximum, "Minimum": np.minimum,
+    "Pow": np.power, "Rsqrt": lambda x: (1 / np.sqrt(x)).astype(x.dtype), "Abs": np.abs,
+}  # fmt: skip
+
+
+def folded(node: NodeDef, operands: Sequence[Array]) -> Array:
+    """``operator(known …) -> known``. Raises Unable for an operator that is not computed here."""
+    if node.op not in _ELEMENTWISE and node.op not in _MOVES:
+        raise Unable(f"it computes {node.op} of constants")
+    try:
+        with np.errstate(all="ignore"):
+            found = np.asarray(
+                _ELEMENTWISE[node.op](*operands)
+                if node.op in _ELEMENTWISE
+                else _MOVES[node.op](node, *operands)
+            )
+    except (IndexError, TypeError, ValueError):
+        raise Unable(f"it computes {node.op} of constants that do not fit") from None
+    if found.size > _MAX_SIZE or not np.isfinite(found).all():
+        raise Unable(f"it computes {node.op} of constants, with too many numbers or some that are not finite")
+    return found
+
+
+def _squeeze(node: NodeDef, x: Array) -> Array:
+    axes = node.attribute("squeeze_dims")
+    return np.squeeze(x, tuple(axes) if axes else None)
+
+
+def _slice(node: NodeDef, x: Array, begin: Array, end: Array, strides: Array) -> Array:
+    masks = {name: node.attribute(name) or 0 for name in _MASKS}
+    parts: list[Any] = []
+    for k, (start, stop, step) in enumerate(zip(begin.tolist(), end.tolist(), strides.tolist(), strict=True)):
+        has = {name for name, mask in masks.items() if mask >> k & 1}
+        if "ellipsis_mask" in has:
+            parts.append(Ellipsis)
+        elif "new_axis_mask" in has:
+            parts.append(None)
+        elif "shrink_axis_mask" in has:
+            parts.append(start)
+        else:
+            parts.append(
+                slice(None if "begin_mask" in has else start, None if "end_mask" in has else stop, step)
+            )
+    return x[tuple(parts)]
+
+
+def _pack(node: NodeDef, *parts: Array) -> Array:
+    return np.stack(parts, node.attribute("axis") or 0)
+
+
+def _cast(node: NodeDef, x: Array) -> Array:
+    dtype = node.attribute("DstT")
+    if dtype not in ("float32", "int32", "int64", "bool"):
+        raise Unable(f"it computes a constant of type {dtype}")
+    return x.astype(dtype)
+
+
+_MOVES: dict[str, Callable[..., Any]] = {
+    "Transpose": lambda node, x, axes: np.transpose(x, axes.tolist()),
+    "ExpandDims": lambda node, x, axis: np.expand_dims(x, int(axis)),
+    "Reshape": lambda node, x, shape: np.reshape(x, shape.tolist()),
+    "ConcatV2": lambda node, *parts: np.concatenate(parts[:-1], int(parts[-1])),
+    "Squeeze": _squeeze, "StridedSlice": _slice, "Pack": _pack, "Cast": _cast,
+}  # fmt: skip
