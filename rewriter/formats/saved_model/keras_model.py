@@ -128,7 +128,7 @@ class KerasSavedModel(KerasFile):
             return older
         newer = Older(traced.entry, self.version)
         if newer.refusals:
-            older.refusals = [_with_reason(refusal, origins, traced.reasons) for refusal in older.refusals]
+            older.refusals = [_with_reason(refusal, origins, traced.reasons) for refusal in newer.refusals]
             return older
         self._traced = traced
         newer.remarks = [*traced.remarks, *newer.remarks]

@@ -79,6 +79,8 @@ class Entries:
         for number, operand in enumerate(operands):
             if isinstance(operand, Ref):
                 tensors.append(operand)
+            elif operand.dtype == np.float64:
+                raise Unable(f"it computes {op} with a constant of type float64")
             elif operand.size > _MAX_INLINE:
                 raise Unable(f"it computes {op} with a constant of {operand.size:,} numbers")
             else:

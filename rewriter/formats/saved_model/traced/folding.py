@@ -59,7 +59,8 @@ def _slice(node: NodeDef, x: Array, begin: Array, end: Array, strides: Array) ->
             parts.append(
                 slice(None if "begin_mask" in has else start, None if "end_mask" in has else stop, step)
             )
-    return x[tuple(parts)]
+    found: Array = x[tuple(parts)]
+    return found
 
 
 def _pack(node: NodeDef, *parts: Array) -> Array:
@@ -68,7 +69,7 @@ def _pack(node: NodeDef, *parts: Array) -> Array:
 
 def _cast(node: NodeDef, x: Array) -> Array:
     dtype = node.attribute("DstT")
-    if dtype not in ("float32", "int32", "int64", "bool"):
+    if dtype not in ("float32", "float64", "int32", "int64", "bool"):
         raise Unable(f"it computes a constant of type {dtype}")
     return x.astype(dtype)
 

@@ -136,7 +136,7 @@ def numbers(node: NodeDef) -> np.ndarray[Any, Any]:
     if tensor is None:
         raise Unable("it takes something that is neither a variable nor a constant")
     held = Tensor(tensor)
-    if held.dtype not in ("float32", "int32", "int64", "bool"):
+    if held.dtype not in ("float32", "float64", "int32", "int64", "bool"):
         raise Unable(f"a constant of it is of type {held.dtype}")
     array = held.array()
     if not np.isfinite(array).all():
