@@ -145,7 +145,7 @@ class KerasSavedModel(KerasFile):
     @cached_property
     def _variables(self) -> Variables:
         folder, objects = self._source.folder, self._objects
-        traced = self._traced or Traced({}, {}, {}, [], {})
+        traced = self._traced or Traced({}, {}, {}, set(), [], {})
         stored = stored_layers(
             folder,
             objects,
@@ -154,6 +154,7 @@ class KerasSavedModel(KerasFile):
             self.version,
             traced.weights,
             traced.objects,
+            traced.gone,
             self._of_layers,
         )
         return NamedVariables(model_variables(self._entry, stored, self.version))

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import itertools
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 from ...errors import BadFileError, UnsupportedError, shown
@@ -30,7 +30,6 @@ _ORDER = (
     *("gamma", "beta", "moving_mean", "moving_variance", "mean", "variance", "count"),
 )
 _RANKS = {name: rank for rank, name in enumerate(_ORDER)}
-_WITHOUT = ("InputLayer", "TensorFlowOpLayer", "MaxPooling2D", "AveragePooling2D")
 _LAYER = re.compile(r"layer-[0-9]{1,7}")
 _API, _TRAINED, _OTHERS = "keras_api", "trainable_variables", "non_trainable_variables"
 # What an object holds of Keras itself, by which other layers, functions and metrics can be reached.
@@ -45,6 +44,7 @@ def stored_layers(
     version: str,
     made: Mapping[str, Sequence[Weight]] | None = None,
     numbers: Mapping[str, int] | None = None,
+    gone: Collection[str] = (),
     whole: bool = True,
 ) -> dict[str, list[StoredVariable]]:
     """The variables of the layers of the outermost model by their names.
@@ -55,13 +55,16 @@ def stored_layers(
         version: the Keras that wrote it.
         made: the variables of layers that are no objects of the file.
         numbers: the objects of layers that are not layers of the outermost model.
+        gone: layers of the outermost model that others stand for, one of which may have its name.
         whole: whether the entry is of the layers of the outermost model.
 
     Raises:
         BadFileError: the objects and the configuration contradict each other, or variables are missing or damaged.
         UnsupportedError: a layer that keeps something outside of its variables, or whose order is not certain.
     """
-    return _Reader(folder, objects, descriptions).layers(entry, version, made or {}, numbers or {}, whole)
+    return _Reader(folder, objects, descriptions).layers(
+        entry, version, made or {}, numbers or {}, gone, whole
+    )
 
 
 def layer_numbers(objects: Objects, descriptions: Mapping[int, tuple[str, memoryview]]) -> Mapping[str, int]:
@@ -95,9 +98,11 @@ class _Reader:
         version: str,
         made: Mapping[str, Sequence[Weight]],
         objects: Mapping[str, int],
+        gone: Collection[str],
         whole: bool,
     ) -> dict[str, list[StoredVariable]]:
-        numbers = {**(_numbers(self.objects, self.descriptions, 0) if whole else {}), **objects}
+        its = _numbers(self.objects, self.descriptions, 0) if whole else {}
+        numbers = {**{name: number for name, number in its.items() if name not in gone}, **objects}
         found: dict[str, list[StoredVariable]] = {}
         held: set[int] = set()
         for layer in entry["config"]["layers"]:
@@ -111,8 +116,8 @@ class _Reader:
                     for k, weight in enumerate(made[name])
                 ]
                 continue
-            if name not in numbers or layer.get("class_name") == "TensorFlowOpLayer":
-                if layer.get("class_name") in _WITHOUT or not whole:
+            if name not in numbers:
+                if layer.get("class_name") == "InputLayer":
                     continue
                 raise BadFileError(f"the SavedModel has no object of the layer {shown(name)!r}")
             self._check_tables(numbers[name], name, layer)
@@ -132,8 +137,7 @@ class _Reader:
             found[name] = [self.variable(number) for number in (*trained, *others)]
             held |= {*trained, *others}
         own = {number for part in self._lists(0) for number in part} - held
-        gone = (number for name, number in numbers.items() if name not in found or name in made)
-        own -= {each for number in gone for part in self._lists(number) for each in part}
+        own -= {each for name in gone for part in self._lists(its[name]) for each in part}
         if own and whole:
             named = self.objects.variables.get(min(own))
             raise UnsupportedError(

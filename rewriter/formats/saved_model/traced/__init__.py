@@ -8,6 +8,7 @@ outside of training is written in the form in which TensorFlow 2.0 to 2.3 keeps 
     library.py    the functions of a file, and which of them a layer runs outside of training
     expand.py     a function as entries of a model
     products.py   operators with weights, as layers
+    composites.py layers of many operators
     folding.py    operators on constants, computed
     own_layers.py the layers of a model replaced; a whole model from its function
 """

@@ -16,15 +16,20 @@ from ...keras.upgrade.functions.node_defs import DTYPES, OPERATORS
 from ..functions import node_of
 from ..messages import Function, FunctionDef, NodeDef, Shape
 from ..wire import Message
+from .composites import Composite, composite
 from .folding import Array, folded
 from .library import Library, Unable, changes, numbers
-from .products import PRODUCTS, WITH_BIAS, Made, Weight, dense, pooled
+from .products import PRODUCTS, WITH_BIAS, Made, Weight, pooled
 
 _MAX_DEPTH = 64
 _MAX_INLINE = 2**16  # numbers of a constant that goes into the configuration
+_MAX_INLINED = 2**20  # of all of them
 _MAX_NODES = 100_000
+_MAX_STEPS = 1_000_000
+_DTYPES = ("float32", "int32", "int64", "bool")
 _NAMES = {name: number for number, name in DTYPES.items()}
 _PASS = frozenset({"Identity", "IdentityN", "PreventGradient", "Snapshot", "ReadVariableOp"})
+_BATCHED = frozenset({"BatchMatMul", "BatchMatMulV2"})
 _CALLS = frozenset({"PartitionedCall", "StatefulPartitionedCall"})
 
 
@@ -69,7 +74,9 @@ class Entries:
     weights: dict[str, list[Weight]] = field(default_factory=dict)
     objects: dict[str, int] = field(default_factory=dict)
     _shared: dict[str, dict[str, Any]] = field(default_factory=dict)
+    _own: dict[int, dict[str, Any]] = field(default_factory=dict)
     _count: int = 0
+    _inlined: int = 0
 
     def operator(
         self, stem: str, op: str, attributes: dict[str, Any], operands: Sequence[Ref | Array]
@@ -84,7 +91,10 @@ class Entries:
             elif operand.size > _MAX_INLINE:
                 raise Unable(f"it computes {op} with a constant of {operand.size:,} numbers")
             else:
+                self._inlined += operand.size
                 constants[str(number)] = operand.tolist()
+        if self._inlined > _MAX_INLINED:
+            raise Unable(f"it computes with more than {_MAX_INLINED:,} constant numbers")
         name = self.fresh(stem, op)
         node = {"name": name, "op": op, "attr": attributes}
         config = {
@@ -114,17 +124,22 @@ class Entries:
             self._shared[key] = self.items[-1]
         return Ref(name, 0, 0)
 
+    def made(self) -> dict[str, list[Weight]]:
+        """The weights of every entry that is no layer of the file."""
+        names = (item["name"] for item in self.items)
+        return {name: self.weights.get(name, []) for name in names if name not in self.objects}
+
     def own(self, number: int, entry: dict[str, Any], name: str, first: Ref) -> Ref:
         """A layer of the file; called again where it is there already."""
-        known = next((each for each, other in self.objects.items() if other == number), None)
+        known = self._own.get(number)
         if known is not None:
-            held = next(item for item in self.items if item["name"] == known)
-            held["inbound_nodes"].append([[*first, {}]])
-            return Ref(known, len(held["inbound_nodes"]) - 1, 0)
+            known["inbound_nodes"].append([[*first, {}]])
+            return Ref(known["name"], len(known["inbound_nodes"]) - 1, 0)
         if name in self.taken:
             name = self.fresh(name, str(entry["class_name"]))
         self.taken.add(name)
         self._add(str(entry["class_name"]), {**entry["config"], "name": name}, [first])
+        self._own[number] = self.items[-1]
         self.objects[name] = number
         return Ref(name, 0, 0)
 
@@ -158,6 +173,7 @@ class Expander:
     ) -> None:
         self.library, self.entries, self.stem, self._weight = library, entries, stem, weight
         self.shapes: dict[Ref, Shape | None] = {}
+        self._steps = 0
 
     def results(self, name: str, inputs: Sequence[Value]) -> list[Ref]:
         """What a function gives. Raises Unable.
@@ -185,6 +201,12 @@ class Expander:
             if number in self.library.objects.variables
             else self.library.constant(number)
         )
+
+    def step(self) -> None:
+        """Count a node. Raises Unable after too many: functions may call one another again and again."""
+        self._steps += 1
+        if self._steps > _MAX_STEPS:
+            raise Unable(f"its function has more than {_MAX_STEPS:,} nodes")
 
     def settled(self, value: Value) -> Ref | Sizes | Weight | Array:
         """The value, a product that waits for its bias as a layer without."""
@@ -219,7 +241,7 @@ class _Run:
 
     def results(self) -> list[Value]:
         waiting = [node_of(tensor) for tensor in reversed(self.returned)]
-        plans: dict[str, tuple[str, str] | None] = {}
+        plans: dict[str, Composite | None] = {}
         while waiting:
             name = waiting[-1]
             if name in self.values:
@@ -229,15 +251,21 @@ class _Run:
             if node is None:
                 raise Unable(f"its function takes {shown(name)!r}, which is not there")
             seen = name in plans
-            plan = plans.setdefault(name, self._dense(node))
-            missing = [node_of(t) for t in plan or node.taken if node_of(t) not in self.values]
+            plan = plans[name] = plans[name] if seen else composite(self.nodes, node)
+            takes = node.taken if plan is None else plan.takes
+            missing = [node_of(tensor) for tensor in takes if node_of(tensor) not in self.values]
             if missing and seen:
                 raise Unable("its function has a cycle")
             if missing:
                 waiting += missing
                 continue
             waiting.pop()
-            self.values[name] = self._dense_value(plan) if plan else self._node(node)
+            self.outer.step()
+            try:
+                self.values[name] = [self._composite(plan)] if plan else self._node(node)
+            except (AttributeError, IndexError, KeyError, TypeError, ValueError):
+                # The operands come from a file: one can be missing, or of a kind that the operator does not take.
+                raise Unable(f"its function has a {shown(node.op)} that is not one") from None
         return [self._value(tensor) for tensor in self.returned]
 
     def _value(self, tensor: str) -> Value:
@@ -313,10 +341,26 @@ class _Run:
         first, places, make = PRODUCTS[node.op]
         if not isinstance(operands[first], Ref):
             return None
-        weights = [_weight(operands[place]) for place in places]
-        if any(weight is None for weight in weights):
+        weights = [weight for place in places if (weight := _weight(operands[place])) is not None]
+        if len(weights) < len(places) or (node.op in _BATCHED and len(weights[0].shape) != 2):
             return None
-        return Pending(make(node, [weight for weight in weights if weight is not None]), operands[first])
+        return Pending(make(node, weights), operands[first])
+
+    def _composite(self, plan: Composite) -> Value:
+        x, *operands = [self.outer.settled(self._value(tensor)) for tensor in plan.takes]
+        weights = [weight for each in operands if (weight := _weight(each)) is not None]
+        if not isinstance(x, Ref) or len(weights) < len(operands):
+            raise Unable("it multiplies with what is no weight")
+        if plan.scales is not None and not any(self._has_one_axis(tensor) for tensor in plan.scales):
+            raise Unable("it normalizes, and does not say along which axes")
+        return Pending(plan.made(weights), x)
+
+    def _has_one_axis(self, tensor: str) -> bool:
+        """Whether a tensor is a variable with one axis, as it is."""
+        node = self.nodes.get(node_of(tensor))
+        source = node.taken[0] if node is not None and node.op == "ReadVariableOp" and node.taken else ""
+        found = self.values.get(source, [None])[0]
+        return isinstance(found, Weight) and len(found.shape) == 1
 
     def _operator(self, node: NodeDef, operands: list[Any]) -> Value:
         entries, stem = self.outer.entries, self.outer.stem
@@ -336,6 +380,8 @@ class _Run:
         pool = pooled(node)
         if pool is not None:
             return entries.layer(stem, pool, operands[0])
+        if node.op == "Cast" and node.attribute("DstT") not in _DTYPES:
+            raise Unable(f"it computes with {node.attribute('DstT')}")
         if node.op not in OPERATORS:
             raise Unable(f"it computes {shown(node.op)}, for which there is no operation of Keras 3")
         attributes = dict(_attributes(node))
@@ -362,60 +408,11 @@ class _Run:
         rest = [np.array(size, "int32") for size in shape[1:]]
         return entries.operator(stem, "Pack", {}, [batch, *rest])
 
-    # -- x[..., k] @ kernel[k, n], which TensorFlow computes of x[rows, k] (tensordot in math_ops.py, 2.21) --
-    def _dense(self, node: NodeDef) -> tuple[str, str] | None:
-        """The operands of a tensordot along the last axis, where a node ends one."""
-        product, shape = self._taken(node, "Reshape", 2)
-        rows, kernel = self._taken(product, "MatMul", 2)
-        sizes, _, _ = self._taken(shape, "ConcatV2", 3)
-        of, free, axis = self._taken(sizes, "GatherV2", 3)
-        (measured,) = self._taken(of, "Shape", 1)
-        x, _ = self._taken(rows, "Reshape", 2)
-        if None in (kernel, free, axis, measured, x):
-            return None
-        assert product is not None and shape is not None and x is not None
-        if self.nodes[node_of(product)].attribute("transpose_a") or self.nodes[node_of(product)].attribute(
-            "transpose_b"
-        ):
-            return None
-        moved, order = self._taken(x, "Transpose", 2)
-        kept = self._known(free)
-        if kept is None or kept.tolist() != list(range(kept.size)):
-            return None
-        if moved is not None:
-            permutation = self._known(order)
-            if permutation is None or permutation.tolist() != list(range(kept.size + 1)):
-                return None
-            x = moved
-        if x != measured or self._known(axis) != 0:
-            return None
-        return x, str(kernel)
-
-    def _dense_value(self, plan: tuple[str, str]) -> list[Value]:
-        x, kernel = self.outer.settled(self._value(plan[0])), _weight(self._value(plan[1]))
-        if not isinstance(x, Ref) or kernel is None:
-            raise Unable("it multiplies with what is no weight")
-        return [Pending(dense(kernel), x)]
-
-    def _taken(self, tensor: NodeDef | str | None, op: str, count: int) -> list[str | None]:
-        """What the node of a tensor takes, where it is this operator."""
-        node = tensor if isinstance(tensor, NodeDef) else self.nodes.get(node_of(tensor or ""))
-        if node is None or node.op != op or len(node.taken) != count:
-            return [None] * count
-        return list(node.taken)
-
-    def _known(self, tensor: str | None) -> Array | None:
-        """A constant, or constants one after the other."""
-        node = self.nodes.get(node_of(tensor or ""))
-        if node is not None and node.op == "Const":
-            return numbers(node)
-        if node is None or node.op != "ConcatV2":
-            return None
-        parts = [self._known(each) for each in node.taken]
-        return None if any(p is None for p in parts) else np.concatenate(parts[:-1])  # type: ignore[arg-type]
-
 
 def _weight(value: Any) -> Weight | None:
+    """A variable or constant as the weight of a layer. Raises Unable where it is not of float32."""
+    if isinstance(value, (np.ndarray, Weight)) and value.dtype != "float32":
+        raise Unable(f"it computes with weights of type {value.dtype}")
     if isinstance(value, np.ndarray):
         return Weight(None, value.shape, value.dtype.name, lambda: value)
     return value if isinstance(value, Weight) else None

@@ -12,7 +12,7 @@ import numpy as np
 
 from ....errors import BadFileError, shown
 from ...keras.upgrade import upgraded
-from ..functions import live
+from ..functions import live, reachable
 from ..keras_metadata import metadata_of
 from ..messages import FunctionDef, NodeDef, Objects, Tensor, nodes_of
 from ..wire import Message, entries
@@ -21,9 +21,8 @@ CALL = "__call__"
 DEFAULT = "_default_save_signature"
 _MAX_DEPTH = 64
 _LAYER_CALL = re.compile(r"__inference_(.+)_layer_call_and_return_conditional_losses_[0-9]+")
-_LAYERS = frozenset({
-    "_tf_keras_layer", "_tf_keras_rnn_layer", "_tf_keras_sequential", "_tf_keras_network",
-})  # fmt: skip
+_LAYERS = frozenset({"_tf_keras_layer", "_tf_keras_rnn_layer", "_tf_keras_sequential", "_tf_keras_network"})
+_RANDOM = re.compile("Random|Assign")
 
 
 class Unable(Exception):
@@ -44,6 +43,7 @@ class Library:
     ) -> None:
         self.objects = objects
         self._descriptions = descriptions
+        self._entries: dict[int, dict[str, Any] | None] = {}
         self._graph = Message(meta.message(2) or memoryview(b""))
 
     def said(self, number: int) -> dict[str, Any]:
@@ -60,13 +60,25 @@ class Library:
         if named is None or not variables:
             return None
         for number in self._named.get(named[1], ()):
-            said = self.said(number)
-            entry = {"class_name": said.get("class_name"), "config": said.get("config")}
-            if set(variables) != set(self._variables(number)) or not isinstance(entry["config"], dict):
+            if set(variables) != set(self._variables(number)) or self._trains(function):
                 continue
-            if not upgraded(copy.deepcopy(entry), str(said.get("keras_version") or "2")).refusals:
+            if (entry := self._entry(number)) is not None:
                 return number, entry
         return None
+
+    def _entry(self, number: int) -> dict[str, Any] | None:
+        """A layer in its old form, where it has one in Keras 3."""
+        if number not in self._entries:
+            said = self.said(number)
+            entry = {"class_name": said.get("class_name"), "config": said.get("config")}
+            has_form = isinstance(entry["config"], dict) and not upgraded(copy.deepcopy(entry), "2").refusals
+            self._entries[number] = entry if has_form else None
+        return self._entries[number]
+
+    def _trains(self, function: str) -> bool:
+        """Whether a function drops numbers or changes variables: it is of a call with training=True."""
+        names = reachable(self.functions, [function])
+        return any(_RANDOM.search(node.op) for name in names for node in live(self.functions[name]))
 
     @cached_property
     def _named(self) -> dict[str, list[int]]:
@@ -79,10 +91,15 @@ class Library:
         return found
 
     def _variables(self, number: int) -> list[int]:
-        held = dict(self.objects.children[number])
-        api = dict(self.objects.children[held["keras_api"]]) if "keras_api" in held else {}
+        held = self._children(number)
+        api = self._children(held["keras_api"]) if "keras_api" in held else {}
         lists = (held.get("trainable_variables"), api.get("non_trainable_variables"))
-        return [child for each in lists if each is not None for _, child in self.objects.children[each]]
+        return [child for each in lists if each is not None for child in self._children(each).values()]
+
+    def _children(self, number: int) -> dict[str, int]:
+        if number >= len(self.objects.children):
+            raise BadFileError(f"the SavedModel names an object {number}, which is not there")
+        return dict(self.objects.children[number])
 
     @cached_property
     def functions(self) -> dict[str, FunctionDef]:
@@ -118,9 +135,12 @@ class Library:
         Args:
             trains: whether it is called with ``training``.
         """
-        held = dict(self.objects.children[number])
-        names = self.objects.functions.get(held.get(CALL, -1), [])
+        names = self.of(number, CALL)
         return [name for name in names if not trains or self._says_training(name) is False]
+
+    def of(self, number: int, name: str) -> list[str]:
+        """The functions that an object has under a name."""
+        return self.objects.functions.get(self._children(number).get(name, -1), [])
 
     def _says_training(self, name: str) -> bool | None:
         """What a function was called with as ``training``; None where the file does not say it for certain."""

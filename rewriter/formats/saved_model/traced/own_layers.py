@@ -24,8 +24,9 @@ class Traced(NamedTuple):
 
     Attributes:
         entry: in its old form.
-        weights: the variables of layers that are in no object of the file.
+        weights: the variables of layers that are in no object of the file, those without any too.
         objects: the objects of the file that other layers are, by name.
+        gone: layers that are replaced.
         remarks: what became of layers.
         reasons: why others stay, by name.
     """
@@ -33,6 +34,7 @@ class Traced(NamedTuple):
     entry: dict[str, Any]
     weights: dict[str, list[Weight]]
     objects: dict[str, int]
+    gone: set[str]
     remarks: list[Remark]
     reasons: dict[str, str]
 
@@ -52,7 +54,7 @@ def with_functions(
         weight: a variable by the number of its object.
     """
     config = entry["config"]
-    done = Traced(entry, {}, {}, [], {})
+    done = Traced(entry, {}, {}, set(), [], {})
     if "output_layers" not in config or has_sources(config):
         return done  # where a mask would go a function does not say
     first = first_calls(config)
@@ -74,8 +76,9 @@ def with_functions(
             continue
         taken = entries.taken
         layers += entries.items
-        done.weights.update(entries.weights)
+        done.weights.update(entries.made())
         done.objects.update(entries.objects)
+        done.gone.add(name)
         moved.update({(name, number): refs for number, refs in enumerate(results)})
         done.remarks.append(Remark((name,), str(layer.get("class_name")), _BECAME))
     ends = {key: _replaced(config.get(key), moved, first) for key in ("input_layers", "output_layers")}
@@ -129,6 +132,8 @@ def _called(
     captured = len(library.objects.captures.get(function, []))
     arguments = library.function(function).arguments
     own = arguments[: len(arguments) - captured]
+    if isinstance(call.first, dict):
+        raise Unable("it takes a dictionary")
     inputs = list(leaves(call.first))
     named: dict[str, Any] = {}
     for key, value in call.kwargs.items():
@@ -187,8 +192,7 @@ def of_function(metadata: dict[str, Any], library: Library, weight: Callable[[in
 
     The first one is that of its signature; the others call those of its layers.
     """
-    objects = library.objects
-    served = objects.functions.get(dict(objects.children[0]).get(DEFAULT, -1), [])
+    served = library.of(0, DEFAULT)
     reason = Unable("no function says what it computes")
     for number, function in enumerate([*served, *library.calls(0, trains=True)]):
         try:
@@ -229,4 +233,4 @@ def _of_function(
     }  # fmt: skip
     remark = Remark((), f"the class {metadata.get('class_name')}", _BECAME)
     entry = {"class_name": "Functional", "config": config}
-    return Traced(entry, entries.weights, entries.objects, [remark], {})
+    return Traced(entry, entries.made(), entries.objects, set(), [remark], {})

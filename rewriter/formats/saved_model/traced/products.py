@@ -92,11 +92,27 @@ def _gather(node: NodeDef, weights: Sequence[Weight]) -> Made:
     return Made("Embedding", {"input_dim": table.shape[0], "output_dim": table.shape[1]}, [table])
 
 
+def _einsum(node: NodeDef, weights: Sequence[Weight]) -> Made:
+    """``x[b, ..., k], kernel[k, n] -> [b, ..., n]``, the axes by their letters."""
+    (kernel,) = weights
+    equation = node.attribute("equation")
+    taken, _, given = equation.partition("->")
+    names = taken.split(",")[-1]
+    sizes = dict(zip(names, kernel.shape, strict=True))
+    if not equation.replace(",", "").replace("->", "").isalpha() or not given or given[0] in sizes:
+        raise Unable(f"it computes Einsum with {equation}")
+    shape = [sizes.get(name) for name in given[1:]]
+    return Made(
+        "EinsumDense", {"equation": equation, "output_shape": shape, "activation": "linear"}, [kernel]
+    )
+
+
 # Operator -> the number of its operand that is no weight, those that are, and the layer.
 PRODUCTS: dict[str, tuple[int, tuple[int, ...], Callable[[NodeDef, Sequence[Weight]], Made]]] = {
     "MatMul": (0, (1,), _matmul), "BatchMatMul": (0, (1,), _matmul), "BatchMatMulV2": (0, (1,), _matmul),
     "Conv2D": (0, (1,), _conv), "DepthwiseConv2dNative": (0, (1,), _conv),
-    "FusedBatchNormV3": (0, (1, 2, 3, 4), _normalization), "ResourceGather": (1, (0,), _gather),
+    "Einsum": (0, (1,), _einsum), "FusedBatchNormV3": (0, (1, 2, 3, 4), _normalization),
+    "ResourceGather": (1, (0,), _gather),
 }  # fmt: skip
 WITH_BIAS = frozenset({"Dense", "Conv2D", "DepthwiseConv2D"})
 
