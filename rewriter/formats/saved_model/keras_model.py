@@ -103,9 +103,12 @@ class KerasSavedModel(KerasFile):
         said = self._descriptions.get(0)
         if said is None or said[0] not in _NETWORKS:
             raise error
+        metadata = metadata_of(said[1])
+        if not isinstance(metadata.get("class_name"), str):
+            raise error
         library = Library(self._source.meta, self._objects, self._descriptions)
         try:
-            return of_function(metadata_of(said[1]), library, weights(self._source.folder, self._objects))
+            return of_function(metadata, library, weights(self._source.folder, self._objects))
         except Unable as unable:
             raise UnsupportedError(f"{error}; as for its function: {unable}") from None
 

@@ -124,6 +124,30 @@ class Folded(layers.Layer):
         return tf.reshape(logarithm[:, : x.shape[1]], tf.shape(x)) + turned[0, 1]
 
 
+class Placed(layers.Layer):
+    """Rows of a table by their place, which is computed from a shape."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.tokens, self.places = layers.Embedding(9, 4), layers.Embedding(6, 4)
+
+    def call(self, x: Any) -> Any:
+        return self.tokens(x) + self.places(tf.range(0, tf.shape(x)[-1], 1))
+
+
+class Weighted(layers.Layer):
+    """The attention of many notebooks, by functions of the backend, which take sizes apart."""
+
+    def build(self, shape: Any) -> None:
+        self.w = self.add_weight("w", (shape[-1], 1))
+        self.b = self.add_weight("b", (shape[1], 1))
+
+    def call(self, x: Any) -> Any:
+        backend = tf_keras.backend
+        scores = backend.squeeze(backend.tanh(backend.dot(x, self.w) + self.b), axis=-1)
+        return backend.sum(x * backend.expand_dims(backend.softmax(scores), axis=-1), axis=1)
+
+
 class Filtered(layers.Layer):
     """Kernels that no variable holds."""
 
@@ -144,8 +168,9 @@ class Filtered(layers.Layer):
         lambda: of_layer(Block(), (5, 8)),
         lambda: of_layer(Folded(), (4, 3)),
         lambda: of_layer(Filtered(), (6, 2)),
+        lambda: of_layer(Weighted(), (4, 3)),
     ],
-    ids=["lambda", "locally_connected", "gate", "twice", "noisy", "block", "folded", "filtered"],
+    ids=["lambda", "locally_connected", "gate", "twice", "noisy", "block", "folded", "filtered", "weighted"],
 )
 def test_a_layer_of_somebodys_own(make: Callable[[], Any], tmp_path: Path):
     result = agree(make(), tmp_path)
@@ -160,6 +185,11 @@ def test_layers_that_take_and_give_several_tensors(tmp_path: Path):
     agree(tf_keras.Model(x, [last, mean]), tmp_path)
     new = keras.saving.load_model(tmp_path / "new.keras")
     assert new.output_names[0] == "last"
+
+
+def test_places_of_words(tmp_path: Path):
+    model = of_layer(Placed(), (6,), dtype="int32")
+    agree(model, tmp_path, np.random.default_rng(0).integers(0, 9, (3, 6)).astype("int32"))
 
 
 def test_a_layer_called_twice(tmp_path: Path):

@@ -22,7 +22,7 @@ from .library import Library, Unable, changes, numbers
 from .products import PRODUCTS, WITH_BIAS, Made, Weight, pooled
 
 _MAX_DEPTH = 64
-_MAX_INLINE = 2**16  # numbers of a constant that goes into the configuration
+_MAX_INLINE = 2**18  # numbers of a constant that goes into the configuration
 _MAX_INLINED = 2**20  # of all of them
 _MAX_NODES = 100_000
 _MAX_STEPS = 1_000_000

@@ -67,6 +67,26 @@ def _pack(node: NodeDef, *parts: Array) -> Array:
     return np.stack(parts, node.attribute("axis") or 0)
 
 
+def _range(node: NodeDef, start: Array, stop: Array, step: Array) -> Array:
+    first, last, by = start.item(), stop.item(), step.item()
+    if start.dtype.kind != "i" or by == 0 or abs((last - first) / by) > _MAX_SIZE:
+        raise Unable("it computes a range that is not of whole numbers, or of too many")
+    return np.arange(first, last, by, dtype=start.dtype)
+
+
+def _fill(node: NodeDef, shape: Array, value: Array) -> Array:
+    if np.prod(shape.astype("float64")) > _MAX_SIZE:
+        raise Unable("it computes a constant of too many numbers")
+    return np.full(shape.tolist(), value)
+
+
+def _take(node: NodeDef, table: Array, places: Array, axis: Any = 0) -> Array:
+    if node.attribute("batch_dims") or (places < 0).any():
+        raise Unable(f"it computes {node.op} of constants in another form than rows")
+    found: Array = np.take(table, places, int(axis))
+    return found
+
+
 def _cast(node: NodeDef, x: Array) -> Array:
     dtype = node.attribute("DstT")
     if dtype not in ("float32", "float64", "int32", "int64", "bool"):
@@ -79,5 +99,6 @@ _MOVES: dict[str, Callable[..., Any]] = {
     "ExpandDims": lambda node, x, axis: np.expand_dims(x, int(axis)),
     "Reshape": lambda node, x, shape: np.reshape(x, shape.tolist()),
     "ConcatV2": lambda node, *parts: np.concatenate(parts[:-1], int(parts[-1])),
-    "Squeeze": _squeeze, "StridedSlice": _slice, "Pack": _pack, "Cast": _cast,
+    "Fill": _fill, "GatherV2": _take, "Range": _range, "ResourceGather": _take, "Squeeze": _squeeze,
+    "StridedSlice": _slice, "Pack": _pack, "Cast": _cast,
 }  # fmt: skip
