@@ -391,6 +391,14 @@ def test_masks_that_keras_3_alone_lets_through():
     assert refusals(tf_keras.Model(tokens, inner(other))) == []
 
 
+def test_sums_with_constants_that_look_like_biases():
+    """Keras 3 takes a vector behind a sum for a bias, along whichever axis has its size."""
+    x, y = tf_keras.Input((5, 5)), tf_keras.Input((5, 1))
+    column, row = np.arange(5.0, dtype="float32").reshape(5, 1), np.arange(5.0, dtype="float32")
+    sums = [x + column, column + x, y + row, tf.add_n([x, x, tf.constant(column) + tf.zeros_like(x)])]
+    oracle.agree(tf_keras.Model([x, y], sums))
+
+
 def reasons(model: Any) -> list[str]:
     entry, _, version, _ = oracle.saved(model)
     return [refusal.reason for refusal in upgrade.upgraded(entry, version).refusals]
