@@ -1,6 +1,6 @@
 """Run by one version of Keras: `python outdated.py FOLDER` writes models that a newer Keras no longer loads.
 
-One small model a construct, `NAME.keras`, as far as this version has it, and `truth.npz`: inputs of each and its output.
+One small model a construct, `NAME.keras`, as far as this version has it, and `truth.npz`: its inputs and output.
 """
 
 from __future__ import annotations

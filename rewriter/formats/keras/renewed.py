@@ -1,7 +1,7 @@
 """Configurations of older versions of Keras 3 in the form that the newest one loads.
 
-Seen in the sources of Keras 3.0.5 to 3.15.1, and tried with models of every layer and many operations that 3.0.5, 3.3.3,
-3.5.0, 3.8.0, 3.10.0 and 3.12.0 wrote: what is here is what 3.15.1 does not load of them.
+Seen in the sources of Keras 3.0.5 to 3.15.1, and tried with models of every layer and many operations that 3.0.5,
+3.3.3, 3.5.0, 3.8.0, 3.10.0 and 3.12.0 wrote: what is here is what 3.15.1 does not load of them.
 """
 
 from __future__ import annotations
@@ -122,7 +122,8 @@ def _calls(entry: Json) -> list[Json]:
     calls = entry.get("inbound_nodes")
     if not isinstance(calls, list):
         return []
-    return [call for call in calls if isinstance(call, dict) and isinstance(call.get("args"), list)]
+    whole = (call for call in calls if isinstance(call, dict) and isinstance(call.get("kwargs", {}), dict))
+    return [call for call in whole if isinstance(call.get("args"), list)]
 
 
 def _moved(entry: Json, account: Account) -> Json:
@@ -130,7 +131,7 @@ def _moved(entry: Json, account: Account) -> Json:
     calls = _calls(entry)
     if len(calls) != 1:
         return entry
-    args, kwargs = list(calls[0]["args"]), dict(calls[0].get("kwargs") or {})
+    args, kwargs = list(calls[0]["args"]), dict(calls[0].get("kwargs", {}))
     config = dict(entry["config"])
     for position, name in reversed(MOVED[entry["class_name"]]):
         if name in config or not (name in kwargs or position < len(args)):
@@ -145,7 +146,7 @@ def _moved(entry: Json, account: Account) -> Json:
         if given is not None:
             config[name] = given
         account.remark(f"{entry['class_name']}: {name} where it is called", "in its configuration")
-    if args == calls[0]["args"] and kwargs == (calls[0].get("kwargs") or {}):
+    if args == calls[0]["args"] and kwargs == calls[0].get("kwargs", {}):
         return entry
     return {**entry, "config": config, "inbound_nodes": [{**calls[0], "args": args, "kwargs": kwargs}]}
 

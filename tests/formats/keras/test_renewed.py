@@ -45,7 +45,7 @@ def test_the_installed_keras_computes_what_the_older_one_did(path: Path, tmp_pat
 
 @pytest.mark.parametrize("path", CASES)
 def test_what_loads_is_copied_and_what_does_not_is_remarked(path: Path, tmp_path: Path):
-    """A file that needs nothing is copied to the byte; one that needs something says so, and its version is the newest."""
+    """A file that needs nothing is copied to the byte; one that needs something says so, and has the newest version."""
     target = tmp_path / "new.keras"
     result = rewriter.convert(path, target, verify=False)
     copied = path.read_bytes() == target.read_bytes()
