@@ -110,4 +110,4 @@ def check_translated(refusals: Sequence[Refusal]) -> None:
         return
     parts = [f"{shown(path_text(r.path))!r}: {r.construct}: {r.reason}" for r in refusals[:_MOST]]
     more = f"; and {len(refusals) - _MOST} more" if len(refusals) > _MOST else ""
-    raise UnsupportedError(f"it cannot be brought to Keras 3: {'; '.join(parts)}{more}")
+    raise UnsupportedError(f"it cannot be brought to Keras {NEWEST}: {'; '.join(parts)}{more}")
