@@ -22,7 +22,7 @@ from . import old_form
 from .configuration import Older, read_configuration
 from .given_weights import variables_in_groups
 from .keras_file import KerasFile
-from .new_model import new_files
+from .new_model import NEWEST, new_entry, new_files
 from .optimizer_state import relink_optimizer
 from .tables import Table, asset_path, stored_tables
 from .upgrade import archive_groups
@@ -179,7 +179,11 @@ class KerasArchive(KerasFile):
         """Its files, changed as the graph is; new ones of an archive of Keras 2."""
         if self.configuration.old:
             return new_files(self, scratch, self._tables)
-        return changed(self.archive, *self._changes())
+        new, patches, renamed = self._changes()
+        if self.outdated:
+            metadata = json.dumps({**self.metadata, "keras_version": NEWEST})
+            new |= {_CONFIG: json.dumps(new_entry(self)).encode(), _METADATA: metadata.encode()}
+        return changed(self.archive, new, patches, renamed)
 
     def _changes(self) -> Changes:
         """What is written otherwise than it is in the file: new files, byte patches, new names."""

@@ -13,9 +13,7 @@ from ...files.members import Blocks, write_archive, write_folder
 from ...ir.graph import path_text
 from ..model_file import ModelFile
 from ..variables import NoVariables, Variables
-from .config_writer import model_entry
 from .configuration import Configuration
-from .recorded_shapes import with_shapes
 from .tables import Table, asset_path, check_tables
 from .upgrade import Refusal
 from .weights_writer import moved_groups, write_weights
@@ -95,8 +93,7 @@ def _written(source: KerasModel) -> bytes:
 def new_entry(source: KerasModel) -> dict[str, Any]:
     """The configuration of a model, as the newest Keras has it. UnsupportedError where something has no form there."""
     check_translated(source.configuration.refusals)
-    entry = model_entry(source.configuration.entry, source.graph, NEWEST)
-    return with_shapes(entry, source.graph) if source.configuration.old else entry
+    return source.configuration.newest(NEWEST)
 
 
 def checked_variables(source: KerasModel) -> Variables:
@@ -113,4 +110,4 @@ def check_translated(refusals: Sequence[Refusal]) -> None:
         return
     parts = [f"{shown(path_text(r.path))!r}: {r.construct}: {r.reason}" for r in refusals[:_MOST]]
     more = f"; and {len(refusals) - _MOST} more" if len(refusals) > _MOST else ""
-    raise UnsupportedError(f"it cannot be brought to Keras 3: {'; '.join(parts)}{more}")
+    raise UnsupportedError(f"it cannot be brought to Keras {NEWEST}: {'; '.join(parts)}{more}")

@@ -30,7 +30,7 @@ class OnnxModel:
 
     format = "onnx"
     saved_by = ""
-    older = False
+    older = outdated = False
     remarks = ()
     out_of_order = ""
     spell = staticmethod(spell)

@@ -5,12 +5,15 @@ constructs that it translates (``constructs.py``).
 """
 
 from .archive_weights import archive_groups, archive_variables
+from .constructs import Construct
 from .detect import is_old
 from .model import upgraded
-from .result import Origin, Refusal, Upgraded
+from .result import Account, Origin, Refusal, Upgraded
 from .weights import keras_3_variables, legacy_paths, model_variables, named_places
 
 __all__ = [
+    "Account",
+    "Construct",
     "Origin",
     "Refusal",
     "Upgraded",
