@@ -45,6 +45,7 @@ PACKAGES = {
     "basic-pitch": ("0.4.0", ""),
 }
 CLOSE = 1e-4
+_HDF5 = (".h5", ".hdf5", ".hdf", ".model")
 SIZES = (8, 32, 224, 1024, 12_000)  # tried in this order for axes that a model leaves open
 
 
@@ -107,7 +108,7 @@ def models(folder: Path) -> Iterator[tuple[Path, Path | None]]:
     for path in sorted(folder.rglob("*")) if folder.is_dir() else [folder]:
         if path.name in ("saved_model.pb", "saved_model.pbtxt"):
             yield path.parent, None
-        elif path.suffix == ".keras" or (path.suffix in (".h5", ".hdf5") and _is_model(path)):
+        elif path.suffix == ".keras" or (path.suffix in _HDF5 and _is_model(path)):
             yield path, None
         elif path.suffix == ".json" and b'"class_name"' in path.read_bytes()[:4096]:
             yield path, _weights_of(path)

@@ -274,6 +274,17 @@ class Ordered(layers.Layer):
         return tf.sort(x)
 
 
+class Inside(layers.Layer):
+    """A layer inside, whose call is written out in the function."""
+
+    def __init__(self, layer: Any, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.layer = layer
+
+    def call(self, x: Any) -> Any:
+        return self.layer(x) * 2.0
+
+
 class Half(layers.Layer):
     def call(self, x: Any) -> Any:
         return tf.cast(tf.cast(x, "float16") * 3.0, "float32")
@@ -294,9 +305,22 @@ def masked() -> Any:
         (lambda: of_layer(Trains(layers.GRU(3, dropout=0.5)), (4, 2)), "as for its function"),
         (lambda: of_layer(Ordered(), (4,)), "there is no operation of Keras 3"),
         (lambda: of_layer(Half(), (4,)), "of type float16"),
+        (lambda: of_layer(Inside(layers.LayerNormalization(axis=[1, 2])), (4, 3)), "along which axes"),
+        (lambda: of_layer(Inside(layers.LSTM(3)), (4, 2)), "as for its function"),
         (masked, "its code is not in the file"),
     ],
-    ids=["random", "counting", "normalization", "dropout", "recurrent", "sort", "half", "masked"],
+    ids=[
+        "random",
+        "counting",
+        "normalization",
+        "dropout",
+        "recurrent",
+        "sort",
+        "half",
+        "axes",
+        "loop",
+        "masked",
+    ],
 )
 def test_what_a_function_does_not_say_is_refused(make: Callable[[], Any], reason: str, tmp_path: Path):
     make().save(tmp_path / "old", save_format="tf")
