@@ -274,6 +274,19 @@ class Ordered(layers.Layer):
         return tf.sort(x)
 
 
+class Vast(layers.Layer):
+    """Few numbers in the file, many in memory."""
+
+    def __init__(self, shape: list[int], **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.shape = shape
+
+    def call(self, x: Any) -> Any:
+        with tf.init_scope():
+            one = tf.constant(1.0)
+        return x * tf.reduce_max(tf.fill(self.shape, tf.identity(one)))
+
+
 class Inside(layers.Layer):
     """A layer inside, whose call is written out in the function."""
 
@@ -307,6 +320,7 @@ def masked() -> Any:
         (lambda: of_layer(Half(), (4,)), "of type float16"),
         (lambda: of_layer(Inside(layers.LayerNormalization(axis=[1, 2])), (4, 3)), "along which axes"),
         (lambda: of_layer(Inside(layers.LSTM(3)), (4, 2)), "as for its function"),
+        (lambda: of_layer(Vast([2**15, 2**15]), (4,)), "too many numbers"),
         (masked, "its code is not in the file"),
     ],
     ids=[
@@ -319,6 +333,7 @@ def masked() -> Any:
         "half",
         "axes",
         "loop",
+        "vast",
         "masked",
     ],
 )

@@ -24,6 +24,7 @@ from .products import PRODUCTS, WITH_BIAS, Made, Weight, pooled
 _MAX_DEPTH = 64
 _MAX_INLINE = 2**18  # numbers of a constant that goes into the configuration
 _MAX_INLINED = 2**20  # of all of them
+_MAX_HELD = 2**26  # numbers of constants that are computed with
 _MAX_NODES = 100_000
 _MAX_STEPS = 1_000_000
 _DTYPES = ("float32", "int32", "int64", "bool")
@@ -173,7 +174,7 @@ class Expander:
     ) -> None:
         self.library, self.entries, self.stem, self._weight = library, entries, stem, weight
         self.shapes: dict[Ref, Shape | None] = {}
-        self._steps = 0
+        self._steps = self._held = 0
 
     def results(self, name: str, inputs: Sequence[Value]) -> list[Ref]:
         """What a function gives. Raises Unable.
@@ -207,6 +208,13 @@ class Expander:
         self._steps += 1
         if self._steps > _MAX_STEPS:
             raise Unable(f"its function has more than {_MAX_STEPS:,} nodes")
+
+    def held(self, array: Array) -> Array:
+        """Count the numbers of a constant. Raises Unable after too many."""
+        self._held += array.size
+        if self._held > _MAX_HELD:
+            raise Unable("its constants have too many numbers")
+        return array
 
     def settled(self, value: Value) -> Ref | Sizes | Weight | Array:
         """The value, a product that waits for its bias as a layer without."""
@@ -284,7 +292,7 @@ class _Run:
 
     def _node(self, node: NodeDef) -> list[Value]:
         if node.op == "Const":
-            return [numbers(node)]
+            return [self.outer.held(numbers(node))]
         operands = [self._value(tensor) for tensor in node.taken]
         if node.op in _PASS:
             return operands
@@ -366,7 +374,7 @@ class _Run:
         entries, stem = self.outer.entries, self.outer.stem
         operands = [operand.load() if isinstance(operand, Weight) else operand for operand in operands]
         if operands and all(isinstance(operand, np.ndarray) for operand in operands):
-            return folded(node, operands)
+            return self.outer.held(folded(node, operands))
         if node.op == "StridedSlice" and isinstance(operands[0], Sizes):
             size = self._size(node, operands)
             if size is not None:

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
 from ..messages import NodeDef
-from .library import Unable
+from .library import MOST, Unable
 
 Array = np.ndarray[Any, Any]
-_MAX_SIZE = 2**24
 _MASKS = ("begin_mask", "end_mask", "ellipsis_mask", "new_axis_mask", "shrink_axis_mask")
 # Elementwise, in the type of their operands, which TensorFlow wants alike.
 _ELEMENTWISE: dict[str, Callable[..., Any]] = {
@@ -26,6 +26,8 @@ def folded(node: NodeDef, operands: Sequence[Array]) -> Array:
     if node.op not in _ELEMENTWISE and node.op not in _MOVES:
         raise Unable(f"it computes {node.op} of constants")
     try:
+        if _grown(node, operands) > MOST:
+            raise Unable(f"it computes {node.op} of constants, with too many numbers")
         with np.errstate(all="ignore"):
             found = np.asarray(
                 _ELEMENTWISE[node.op](*operands)
@@ -34,9 +36,20 @@ def folded(node: NodeDef, operands: Sequence[Array]) -> Array:
             )
     except (IndexError, TypeError, ValueError):
         raise Unable(f"it computes {node.op} of constants that do not fit") from None
-    if found.size > _MAX_SIZE or not np.isfinite(found).all():
-        raise Unable(f"it computes {node.op} of constants, with too many numbers or some that are not finite")
+    if not np.isfinite(found).all():
+        raise Unable(f"it computes {node.op} of constants, of which some are not finite")
     return found
+
+
+def _grown(node: NodeDef, operands: Sequence[Array]) -> float:
+    """How many numbers the result can have at most, told before it is made."""
+    if node.op in _ELEMENTWISE:
+        return math.prod(np.broadcast_shapes(*(operand.shape for operand in operands)))
+    if node.op == "Fill":
+        return float(np.prod(operands[0].astype("float64")))
+    if node.op in ("GatherV2", "ResourceGather"):
+        return float(operands[0].size) * operands[1].size
+    return sum(operand.size for operand in operands)
 
 
 def _squeeze(node: NodeDef, x: Array) -> Array:
@@ -69,14 +82,12 @@ def _pack(node: NodeDef, *parts: Array) -> Array:
 
 def _range(node: NodeDef, start: Array, stop: Array, step: Array) -> Array:
     first, last, by = start.item(), stop.item(), step.item()
-    if start.dtype.kind != "i" or by == 0 or abs((last - first) / by) > _MAX_SIZE:
+    if start.dtype.kind != "i" or by == 0 or abs((last - first) / by) > MOST:
         raise Unable("it computes a range that is not of whole numbers, or of too many")
     return np.arange(first, last, by, dtype=start.dtype)
 
 
 def _fill(node: NodeDef, shape: Array, value: Array) -> Array:
-    if np.prod(shape.astype("float64")) > _MAX_SIZE:
-        raise Unable("it computes a constant of too many numbers")
     return np.full(shape.tolist(), value)
 
 

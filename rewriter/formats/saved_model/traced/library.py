@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 import re
 from collections.abc import Collection, Iterator, Mapping
 from functools import cached_property
@@ -19,6 +20,7 @@ from ..wire import Message, entries
 
 CALL = "__call__"
 DEFAULT = "_default_save_signature"
+MOST = 2**24  # numbers of a constant
 _MAX_DEPTH = 64
 _LAYER_CALL = re.compile(r"__inference_(.+)_layer_call_and_return_conditional_losses_[0-9]+")
 _LAYERS = frozenset({"_tf_keras_layer", "_tf_keras_rnn_layer", "_tf_keras_sequential", "_tf_keras_network"})
@@ -158,6 +160,8 @@ def numbers(node: NodeDef) -> np.ndarray[Any, Any]:
     held = Tensor(tensor)
     if held.dtype not in ("float32", "float64", "int32", "int64", "bool"):
         raise Unable(f"a constant of it is of type {held.dtype}")
+    if math.prod(held.shape) > MOST:
+        raise Unable("a constant of it has too many numbers")
     array = held.array()
     if not np.isfinite(array).all():
         raise Unable("a constant of it is not finite")
