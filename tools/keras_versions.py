@@ -100,10 +100,10 @@ def cases(models: Path) -> list[Any]:
 
 
 def _repaired(case: Any, models: Path) -> str:
-    source = models / (case.name if case.folder else f"{case.name}.keras")
+    source = models / f"{case.name}{case.form}"
     if case.edited:
         _edit(case, models / f"{case.name}.truth.keras", source)
-    target = models / (f"{case.name}.fixed" if case.folder else f"{case.name}.fixed.keras")
+    target = models / f"{case.name}.fixed{case.form}"
     try:
         result = rewriter.repair(source, target, verify=False, **case.repair)
     except RewriterError as error:
