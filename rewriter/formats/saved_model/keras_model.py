@@ -23,7 +23,16 @@ from ..model_file import Remark
 from ..variables import Variables
 from .keras_metadata import descriptions, metadata_of
 from .keras_variables import layer_numbers, stored_layers, weights
-from .traced import Library, Traced, Unable, of_function, with_functions
+from .traced import (
+    Library,
+    Served,
+    Traced,
+    Unable,
+    of_function,
+    of_signature,
+    served,
+    with_functions,
+)
 
 if TYPE_CHECKING:
     from ...files.folder import Folder
@@ -34,7 +43,7 @@ FORMAT = "savedmodel-keras"
 _NETWORKS = ("_tf_keras_network", "_tf_keras_sequential", "_tf_keras_model")
 _GRAPHS = ("Functional", "Sequential", "Model")
 _TRAINING = "training_config"
-_OTHERWISE = "nothing but ONNX can be made of it, by tf2onnx itself (python -m tf2onnx.convert --saved-model)"
+_OTHERWISE = "nothing but ONNX can be made of it, by tf2onnx (--fallback tf2onnx)"
 _PLAIN = "a SavedModel without the configuration of a Keras model, which model.save of Keras 2 writes"
 
 
@@ -79,6 +88,7 @@ class KerasSavedModel(KerasFile):
         self._descriptions = descriptions(source.folder, self._objects)
         self._traced: Traced | None = None
         self._of_layers = True
+        self.served: Served | None = None
         try:
             entry = _model(self._descriptions)
         except UnsupportedError as error:
@@ -102,7 +112,7 @@ class KerasSavedModel(KerasFile):
         """The model by its function, where its class or its configuration are not in the file. Raises the error."""
         said = self._descriptions.get(0)
         if said is None or said[0] not in _NETWORKS:
-            raise error
+            return self._of_signature(error)
         metadata = metadata_of(said[1])
         if not isinstance(metadata.get("class_name"), str):
             raise error
@@ -111,6 +121,16 @@ class KerasSavedModel(KerasFile):
             return of_function(metadata, library, weights(self._source.folder, self._objects))
         except Unable as unable:
             raise UnsupportedError(f"{error}; as for its function: {unable}") from None
+
+    def _of_signature(self, error: UnsupportedError) -> Traced:
+        """The model by its signature, where Keras says nothing of it. Raises the error with what stands against it."""
+        meta, objects = self._source.meta, self._objects
+        library = Library(meta, objects, self._descriptions)
+        try:
+            self.served = served(meta, library)
+            return of_signature(self.served, library, weights(self._source.folder, objects))
+        except (Unable, UnsupportedError) as reason:
+            raise UnsupportedError(f"{error}; as for its signature: {reason}") from None
 
     def _without_own_layers(self, entry: dict[str, Any], older: Older) -> Older:
         """The model with the layers that Keras 3 lacks by their functions, where all that it lacks has some."""

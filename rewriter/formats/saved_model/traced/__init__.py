@@ -11,9 +11,21 @@ outside of training is written in the form in which TensorFlow 2.0 to 2.3 keeps 
     composites.py layers of many operators
     folding.py    operators on constants, computed
     own_layers.py the layers of a model replaced; a whole model from its function
+    served.py     a model of which Keras says nothing, from the function of its signature
 """
 
 from .library import Library, Unable
 from .own_layers import Traced, of_function, with_functions
+from .served import Served, of_signature, served, signature_name
 
-__all__ = ["Library", "Traced", "Unable", "of_function", "with_functions"]
+__all__ = [
+    "Library",
+    "Served",
+    "Traced",
+    "Unable",
+    "of_function",
+    "of_signature",
+    "served",
+    "signature_name",
+    "with_functions",
+]

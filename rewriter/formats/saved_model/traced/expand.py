@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import json
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -27,9 +27,10 @@ _MAX_INLINED = 2**20  # of all of them
 _MAX_HELD = 2**26  # numbers of constants that are computed with
 _MAX_NODES = 100_000
 _MAX_STEPS = 1_000_000
-_DTYPES = ("float32", "int32", "int64", "bool")
+TYPES = ("float32", "int32", "int64", "bool")
 _NAMES = {name: number for number, name in DTYPES.items()}
 _PASS = frozenset({"Identity", "IdentityN", "PreventGradient", "Snapshot", "ReadVariableOp"})
+SEVERAL = frozenset({"Split", "Unpack"})  # operators with more results than one
 _BATCHED = frozenset({"BatchMatMul", "BatchMatMulV2"})
 _CALLS = frozenset({"PartitionedCall", "StatefulPartitionedCall"})
 
@@ -108,6 +109,13 @@ class Entries:
         self._add("TensorFlowOpLayer", config, tensors)
         return Ref(name, 0, 0)
 
+    def given(self, name: str, dtype: str, shape: Shape) -> None:
+        """An input of the model."""
+        config = {"batch_input_shape": list(shape), "dtype": dtype, "name": name, "sparse": False}
+        self.items.append(
+            {"class_name": "InputLayer", "config": config, "name": name, "inbound_nodes": []}
+        )
+
     def layer(self, stem: str, made: Made, first: Ref) -> Ref:
         """A layer; the one that is there already, called again, where it has the same weights."""
         own = [weight.number for weight in made.weights]
@@ -144,6 +152,19 @@ class Entries:
         self.objects[name] = number
         return Ref(name, 0, 0)
 
+    def rename(self, names: Mapping[str, str]) -> None:
+        """Give entries other names, by those that they have."""
+        for entry in self.items:
+            entry["inbound_nodes"] = [
+                [[names.get(ref[0], ref[0]), *ref[1:]] for ref in node] for node in entry["inbound_nodes"]
+            ]
+            entry["name"] = entry["config"]["name"] = names.get(entry["name"], entry["name"])
+        for old, new in names.items():
+            if old in self.weights:
+                self.weights[new] = self.weights.pop(old)
+            if old in self.objects:
+                self.objects[new] = self.objects.pop(old)
+
     def fresh(self, stem: str, what: str) -> str:
         while True:
             self._count += 1
@@ -176,19 +197,23 @@ class Expander:
         self.shapes: dict[Ref, Shape | None] = {}
         self._steps = self._held = 0
 
-    def results(self, name: str, inputs: Sequence[Value]) -> list[Ref]:
+    def results(
+        self, name: str, inputs: Sequence[Value], shapes: Sequence[Shape | None] | None = None
+    ) -> list[Ref]:
         """What a function gives. Raises Unable.
 
         Args:
             inputs: its arguments, without those that it captures.
+            shapes: theirs, where others than those that the function records.
         """
         function = self.library.function(name)
         captures = self.library.objects.captures.get(name, [])
         if len(inputs) + len(captures) != len(function.arguments):
             raise Unable(f"its function takes {len(function.arguments) - len(captures)} tensors")
-        for value, argument in zip(inputs, function.arguments, strict=False):
+        own = [argument.shape for argument in function.arguments] if shapes is None else shapes
+        for value, shape in zip(inputs, own, strict=False):
             if isinstance(value, Ref):
-                self.shapes[value] = argument.shape
+                self.shapes[value] = shape
         found = self._run(function, [*inputs, *(self._captured(number) for number in captures)], 0)
         results = [self.settled(value) for value in found]
         for value in results:
@@ -286,7 +311,7 @@ class _Run:
         place = int(number) if number.isdecimal() else 0
         if place < len(found):
             return found[place]
-        if node is not None and node.op in ("Split", "Unpack") and isinstance(found[0], Ref):
+        if node is not None and node.op in SEVERAL and isinstance(found[0], Ref):
             return found[0]._replace(output=place)
         raise Unable(f"its function takes {shown(tensor)!r}, which is not there")
 
@@ -388,7 +413,7 @@ class _Run:
         pool = pooled(node)
         if pool is not None:
             return entries.layer(stem, pool, operands[0])
-        if node.op == "Cast" and node.attribute("DstT") not in _DTYPES:
+        if node.op == "Cast" and node.attribute("DstT") not in TYPES:
             raise Unable(f"it computes with {node.attribute('DstT')}")
         if node.op not in OPERATORS:
             raise Unable(f"it computes {shown(node.op)}, for which there is no operation of Keras 3")

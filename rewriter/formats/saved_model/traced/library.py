@@ -119,6 +119,10 @@ class Library:
     def _top(self) -> dict[str, NodeDef]:
         return {node.name: node for node in nodes_of(self._graph, 1)}
 
+    def node(self, name: str) -> NodeDef | None:
+        """A node of the main graph."""
+        return self._top.get(name)
+
     def function(self, name: str) -> FunctionDef:
         if name not in self.functions:
             raise BadFileError(f"the SavedModel has no function {shown(name)!r}")

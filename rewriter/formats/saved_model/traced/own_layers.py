@@ -11,11 +11,10 @@ from ...keras.upgrade.model import layer_name
 from ...keras.upgrade.tensors import Call, Old, first_calls, leaves, read_call
 from ...model_file import Remark
 from ..composite import stated
-from .expand import Entries, Expander, Ref
+from .expand import TYPES, Entries, Expander, Ref
 from .library import DEFAULT, Library, Unable
 from .products import Weight
 
-_DTYPES = ("float32", "int32", "int64", "bool")
 _BECAME = "the operations of its function, as it computes outside of training"
 
 
@@ -144,27 +143,18 @@ def _called(
     inputs += [named.pop(argument.name, None) for argument in own[len(inputs) :]]
     if named or len(inputs) != len(own) or not all(isinstance(each, Old) for each in inputs):
         raise Unable("its function takes other tensors than its call gives")
-    if any(argument.dtype not in _DTYPES for argument in own):
+    if any(argument.dtype not in TYPES for argument in own):
         raise Unable(f"its function takes tensors of type {own[0].dtype}")
     return Expander(library, entries, name, weight).results(function, [Ref(*each) for each in inputs])
 
 
 def _name_after(entries: Entries, results: list[list[Ref]], name: str) -> None:
     """Give the entry that makes the result the name of the layer, by which outputs are called."""
-    made = {entry["name"]: entry for entry in entries.items}
-    last = made.get(results[0][0].layer) if results and results[0] else None
-    if last is None:
+    made = {entry["name"] for entry in entries.items}
+    if not results or not results[0] or results[0][0].layer not in made:
         return
-    old = last["name"]
-    for entry in entries.items:
-        entry["inbound_nodes"] = [
-            [[name if ref[0] == old else ref[0], *ref[1:]] for ref in node] for node in entry["inbound_nodes"]
-        ]
-    last["name"] = last["config"]["name"] = name
-    if old in entries.weights:
-        entries.weights[name] = entries.weights.pop(old)
-    if old in entries.objects:
-        entries.objects[name] = entries.objects.pop(old)
+    old = results[0][0].layer
+    entries.rename({old: name})
     results[:] = [[ref._replace(layer=name) if ref.layer == old else ref for ref in refs] for refs in results]
 
 
@@ -213,17 +203,9 @@ def _of_function(
         raise Unable("it takes nothing, or tensors that are ragged or sparse")
     entries = Entries({argument.name for argument in own})
     for each in own:
-        if each.shape is None or each.dtype not in _DTYPES:
+        if each.shape is None or each.dtype not in TYPES:
             raise Unable(f"its input {shown(each.name)!r} is of an open rank, or of type {each.dtype}")
-        shape = {
-            "batch_input_shape": list(each.shape),
-            "dtype": each.dtype,
-            "name": each.name,
-            "sparse": False,
-        }
-        entries.items.append(
-            {"class_name": "InputLayer", "config": shape, "name": each.name, "inbound_nodes": []}
-        )
+        entries.given(each.name, each.dtype, each.shape)
     name = str(metadata.get("name") or "model")
     inputs = [Ref(argument.name, 0, 0) for argument in own]
     results = Expander(library, entries, name, weight).results(function, inputs)

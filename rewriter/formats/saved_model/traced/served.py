@@ -1,0 +1,169 @@
+"""A SavedModel of which Keras says nothing: a functional model of what one of its signatures computes.
+
+Keras 3 (``model.export``) and TensorFlow 2 (``tf.saved_model.save``) write for each signature a function, and a node
+of the main graph that calls it on the inputs. Source: ``signature_serialization.py`` and ``save.py``
+(``_generate_signatures``) of TensorFlow 2.21; they are the same since TensorFlow 2.0.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from typing import NamedTuple
+
+from ....errors import UnsupportedError, shown
+from ...model_file import Remark
+from ..functions import node_of
+from ..messages import Argument, Function, Signature, signature_of
+from ..wire import Message, entries
+from .expand import SEVERAL, TYPES, Entries, Expander, Ref
+from .library import Library, Unable
+from .own_layers import Traced
+from .products import Made, Weight
+
+_PREFERRED = ("serving_default", "serve")
+_OWN = "__saved_model"  # what TensorFlow itself calls, to restore variables and tables
+_CALLS = frozenset({"PartitionedCall", "StatefulPartitionedCall"})
+_NUMBERED = re.compile(r"(.*?)([0-9]{1,9})")
+_NAME = "model"
+_SAME = Made("Activation", {"activation": "linear"}, [])
+
+
+class Served(NamedTuple):
+    """A signature: its name, those of the tensors that it takes and gives, in order, and its function.
+
+    Attributes:
+        inputs: what it takes, by its names.
+        outputs: the numbers of the function's results, by its names.
+    """
+
+    name: str
+    function: str
+    inputs: dict[str, Argument]
+    outputs: dict[str, int]
+
+
+def signature_name(meta: Message) -> tuple[str, list[str]]:
+    """The signature that stands for the model, and all that there are. Raises UnsupportedError."""
+    names = [key for key, _, _ in entries(meta, 5) if not key.startswith(_OWN)]
+    found = next((each for each in _PREFERRED if each in names), names[0] if len(names) == 1 else None)
+    if found is None:
+        listed = ", ".join(shown(each) for each in sorted(names)[:5])
+        raise UnsupportedError(
+            f"none of its signatures ({listed}) is 'serving_default'" if names else "it has no signature"
+        )
+    return found, names
+
+
+def served(meta: Message, library: Library) -> Served:
+    """The signature that stands for the model.
+
+    Raises:
+        Unable: its form is not that of TensorFlow 2.
+        UnsupportedError: as ``signature_name``.
+    """
+    name, _ = signature_name(meta)
+    signature = next(signature_of(value) for key, value, _ in entries(meta, 5) if key == name)
+    calls = {node_of(tensor) for tensor, _ in signature.outputs.values()}
+    node = library.node(calls.pop()) if len(calls) == 1 else None
+    function = None if node is None or node.op not in _CALLS else node.attribute("f")
+    if node is None or not isinstance(function, Function):
+        raise Unable("it is a graph of TensorFlow 1, or gives nothing")
+    arguments = library.function(function.name).arguments
+    captured = library.objects.captures.get(function.name)
+    if captured is None or len(arguments) != len(node.taken):
+        raise Unable("what its function captures is not in the graph of objects")
+    own = arguments[: len(arguments) - len(captured)]
+    results = len(library.function(function.name).returned)
+    outputs = {key: _number(tensor) for key, (tensor, _) in signature.outputs.items()}
+    if not all(number < results for number in outputs.values()):
+        raise Unable("it names a result that its function does not give")
+    return Served(name, function.name, _inputs(signature, own, node.taken), _in_order(outputs))
+
+
+def _inputs(signature: Signature, own: list[Argument], taken: list[str]) -> dict[str, Argument]:
+    """What the function takes, by the names of the signature."""
+    keys: dict[str, str] = {}
+    for key, (tensor, _) in signature.inputs.items():
+        if keys.setdefault(node_of(tensor), key) != key:
+            raise Unable("two of its inputs are one")
+    found: dict[str, Argument] = {}
+    for argument, tensor in zip(own, taken, strict=False):
+        key = keys.pop(node_of(tensor), None)
+        if key is None:
+            raise Unable("its function takes what is no input of it")
+        found[key] = Argument(key, argument.dtype, signature.inputs[key][1])
+    if keys:
+        raise Unable(f"its function does not take {shown(next(iter(keys.values())))!r}")
+    return found
+
+
+def _number(tensor: str) -> int:
+    number = tensor.partition(":")[2] or "0"
+    if not (number.isascii() and number.isdecimal() and len(number) < 7):
+        raise Unable(f"it gives {shown(tensor)!r}, which is no name of a tensor")
+    return int(number)
+
+
+def _in_order(outputs: Mapping[str, int]) -> dict[str, int]:
+    """The order of the function's results: that of the names, and of their numbers where Keras numbers them.
+
+    TensorFlow sorts them by name, and so ``output_10`` in front of ``output_2``.
+    """
+    parts = [_NUMBERED.fullmatch(key) for key in outputs]
+    stems = {part[1] for part in parts if part is not None}
+    if None not in parts and len(stems) == 1:
+        (stem,) = stems
+        return dict(sorted(outputs.items(), key=lambda item: int(item[0][len(stem) :])))
+    return dict(sorted(outputs.items(), key=lambda item: (item[1], item[0])))
+
+
+def of_signature(signature: Served, library: Library, weight: Callable[[int], Weight]) -> Traced:
+    """A functional model of what a signature computes. Raises Unable."""
+    made = Entries({*signature.inputs, *signature.outputs})
+    if not signature.inputs:
+        raise Unable("it takes nothing")
+    for key, argument in signature.inputs.items():
+        if argument.dtype not in TYPES:
+            raise Unable(f"its input {shown(key)!r} is of type {shown(argument.dtype)}")
+        if argument.shape is None:
+            raise Unable(f"its input {shown(key)!r} is of an open rank")
+        made.given(key, argument.dtype, argument.shape)
+    inputs = [Ref(key, 0, 0) for key in signature.inputs]
+    results = Expander(library, made, _NAME, weight).results(
+        signature.function, inputs, [argument.shape for argument in signature.inputs.values()]
+    )
+    outputs = _named(made, {key: results[number] for key, number in signature.outputs.items()})
+    config = {
+        "name": _NAME, "trainable": True, "layers": made.items,
+        "input_layers": [list(ref) for ref in inputs], "output_layers": [list(ref) for ref in outputs],
+    }  # fmt: skip
+    became = "the operations of its function, as Keras 3 has them"
+    remark = Remark((), f"the signature {shown(signature.name)!r}", became)
+    return Traced(
+        {"class_name": "Functional", "config": config}, made.made(), made.objects, set(), [remark], {}
+    )
+
+
+def _named(made: Entries, outputs: Mapping[str, Ref]) -> list[Ref]:
+    """The outputs, from layers of their names: Keras and ONNX call an output as its layer.
+
+    A layer is renamed where it gives this one output alone; another one that changes nothing follows it elsewhere.
+    """
+    found = list(outputs.values())
+    entries_of = {entry["name"]: entry for entry in made.items}
+    names: dict[str, str] = {}
+    results = []
+    for key, ref in outputs.items():
+        entry = entries_of[ref.layer]
+        several = len(entry["inbound_nodes"]) != 1 or entry["config"].get("node_def", {}).get("op") in SEVERAL
+        if key in entries_of:
+            results.append(made.layer(key, _SAME, ref))
+        elif several or found.count(ref) > 1:
+            names[made.layer(_NAME, _SAME, ref).layer] = key
+            results.append(Ref(key, 0, 0))
+        else:
+            names[ref.layer] = key
+            results.append(Ref(key, 0, 0))
+    made.rename(names)
+    return results
