@@ -136,9 +136,11 @@ class _Reader:
             self._check_order(numbers[name], name, (*trained, *others))
             found[name] = [self.variable(number) for number in (*trained, *others)]
             held |= {*trained, *others}
+        if not whole:
+            return found
         own = {number for part in self._lists(0) for number in part} - held
         own -= {each for name in gone for part in self._lists(its[name]) for each in part}
-        if own and whole:
+        if own:
             named = self.objects.variables.get(min(own))
             raise UnsupportedError(
                 f"the variable {shown(named.name if named else '')!r} is of the model itself, of no layer"

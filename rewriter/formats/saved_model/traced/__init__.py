@@ -9,6 +9,7 @@ outside of training is written in the form in which TensorFlow 2.0 to 2.3 keeps 
     expand.py     a function as entries of a model
     products.py   operators with weights, as layers
     composites.py layers of many operators
+    sizes.py      shapes that are computed
     folding.py    operators on constants, computed
     own_layers.py the layers of a model replaced; a whole model from its function
     served.py     a model of which Keras says nothing, from the function of its signature

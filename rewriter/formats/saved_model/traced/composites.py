@@ -5,7 +5,7 @@ A composite takes the tensors from which it is computed, and nothing else of its
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -14,7 +14,9 @@ from ..functions import node_of
 from ..messages import NodeDef
 from .folding import Array
 from .library import numbers
-from .products import Made, Weight, dense
+from .products import PRODUCTS, Made, Weight, dense, line
+
+_DILATED = frozenset({"Conv2D", "DepthwiseConv2dNative"})
 
 
 class Composite(NamedTuple):
@@ -22,28 +24,47 @@ class Composite(NamedTuple):
 
     Attributes:
         takes: the tensor and its weights, as the file names them.
-        epsilon: None for a product.
+        made: the layer, of its weights.
         scales: weights that are given to its result. Where there are some, one of them has to have one axis: the
             operators do not say that it is the last axis alone along which is normalized, and this does.
+        padding: zeros that are put before and after each axis of the tensor.
     """
 
     takes: tuple[str, ...]
-    epsilon: float | None = None
+    made: Callable[[list[Weight]], Made]
     scales: tuple[str, ...] | None = None
-
-    def made(self, weights: list[Weight]) -> Made:
-        if self.epsilon is None:
-            return dense(weights[0])
-        config = {"axis": [-1], "epsilon": self.epsilon, "center": False, "scale": False}
-        return Made("LayerNormalization", config, [])
+    padding: tuple[tuple[int, int], ...] = ()
 
 
 def composite(nodes: Mapping[str, NodeDef], node: NodeDef) -> Composite | None:
     """The composite that a node ends; None where it ends none."""
-    if node.op != "Reshape" or len(node.taken) != 2:
-        return None
     reader = _Reader(nodes)
-    return reader.product(*node.taken) or reader.normalization(node)
+    if node.op == "Reshape" and len(node.taken) == 2:
+        return reader.product(*node.taken) or reader.normalization(node)
+    if node.op == "Mul" and len(node.taken) == 2:
+        return reader.gelu(*node.taken)
+    if node.op == "BatchToSpaceND" and len(node.taken) == 3:
+        return reader.dilated(*node.taken)
+    return None
+
+
+def _dense(weights: list[Weight]) -> Made:
+    return dense(weights[0])
+
+
+def _normalization(epsilon: float) -> Callable[[list[Weight]], Made]:
+    config = {"axis": [-1], "epsilon": epsilon, "center": False, "scale": False}
+    return lambda weights: Made("LayerNormalization", config, [])
+
+
+def _convolution(conv: NodeDef, dilation: list[int]) -> Callable[[list[Weight]], Made]:
+    def made(weights: list[Weight]) -> Made:
+        if len(dilation) == 1:
+            return line(weights[0], dilation)
+        found = PRODUCTS[conv.op][2](conv, weights)
+        return found._replace(config={**found.config, "dilation_rate": dilation})
+
+    return made
 
 
 class _Reader:
@@ -69,7 +90,7 @@ class _Reader:
             if permutation is None or permutation.tolist() != list(range(kept.size + 1)):
                 return None
             x = moved
-        return Composite((x, kernel)) if x == measured and self._known(axis) == 0 else None
+        return Composite((x, kernel), _dense) if x == measured and self._known(axis) == 0 else None
 
     def normalization(self, node: NodeDef) -> Composite | None:
         """``(x - mean) / sqrt(variance + epsilon)`` along the last axis, of ``x[1, rows, k, 1]``.
@@ -93,7 +114,7 @@ class _Reader:
         epsilon = 1e-4 if epsilon is None else epsilon
         rest, own = self._axes(front, x), self._axes(last, x)
         if own is not None and rest is not None and len(own) == 1 and sorted(rest) == list(range(own[0])):
-            return Composite((x,), epsilon)
+            return Composite((x,), _normalization(epsilon))
         end, start = self._range(front, x), self._range(last, x)
         if end is None or start is None or end[0] is not None or start[1] is not None or end[1] != start[0]:
             return None
@@ -101,7 +122,55 @@ class _Reader:
         users = [
             each.taken for each in self.nodes.values() if each.op in ("Mul", "AddV2") and result in each.taken
         ]
-        return Composite((x,), epsilon, tuple(t for taken in users for t in taken if t != result))
+        return Composite((x,), _normalization(epsilon), tuple(t for taken in users for t in taken if t != result))
+
+    def gelu(self, a: str, b: str) -> Composite | None:
+        """``(0.5 * x) * erfc(-x * sqrt(0.5))`` (``gelu`` in ``nn_ops.py``, 2.21)."""
+        (scaled,) = self._taken(b, "Erfc", 1)
+        half, x = self._taken(a, "Mul", 2)
+        negative, root = self._taken(scaled, "Mul", 2)
+        (same,) = self._taken(negative, "Neg", 1)
+        if x is None or x != same or self._float(half) != 0.5 or self._float(root) != np.float32(0.5**0.5):
+            return None
+        return Composite((x,), lambda weights: Made("Activation", {"activation": "gelu"}, []))
+
+    def dilated(self, y: str, blocks: str, crops: str) -> Composite | None:
+        """A dilated convolution, by its phases (``with_space_to_batch`` in ``nn_ops.py``, 2.21).
+
+        They are those of the tensor with zeros around; of its result the last numbers are left out, which zeros
+        less at the end leave out too.
+        """
+        (squeezed,) = self._taken(y, "Squeeze", 1)
+        conv = self.nodes.get(node_of(squeezed or y))
+        if conv is None or conv.op not in _DILATED or len(conv.taken) != 2:
+            return None
+        given, kernel = conv.taken
+        if squeezed is not None:
+            given, _ = self._taken(given, "ExpandDims", 2)
+            kernel, axis = self._taken(kernel, "ExpandDims", 2)
+            if kernel is None or self._known(axis) != 0 or conv.op != "Conv2D":
+                return None
+        x, own_blocks, padding = self._taken(given, "SpaceToBatchND", 3)
+        block, same, zeros, cut = (self._known(each) for each in (blocks, own_blocks, padding, crops))
+        if x is None or kernel is None or block is None or zeros is None or cut is None:
+            return None
+        if same is None or same.tolist() != block.tolist() or conv.attribute("padding") != "VALID":
+            return None
+        sizes = (1 if squeezed is not None else 2,)
+        if block.shape != sizes or zeros.shape != cut.shape or zeros.shape != (*sizes, 2):
+            return None
+        if set(conv.attribute("strides")) != {1} or set(conv.attribute("dilations") or [1]) != {1}:
+            return None
+        ends = zeros - cut
+        if cut[:, 0].any() or (ends < 0).any():
+            return None
+        around = ((0, 0), *((before, after) for before, after in ends.tolist()), (0, 0))
+        return Composite((x, kernel), _convolution(conv, block.tolist()), padding=around)
+
+    def _float(self, tensor: str | None) -> Any:
+        """A constant that is one number; None for any other."""
+        found = self._known(tensor)
+        return None if found is None or found.ndim or found.dtype != np.float32 else found[()]
 
     def _range(self, tensor: str | None, x: str) -> tuple[int | None, int | None] | None:
         """From which axis of ``x`` to which a number is the product of the sizes; None for the first and the last."""

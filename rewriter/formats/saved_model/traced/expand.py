@@ -7,7 +7,7 @@ import json
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
@@ -19,7 +19,8 @@ from ..wire import Message
 from .composites import Composite, composite
 from .folding import Array, folded
 from .library import Library, Unable, changes, numbers
-from .products import PRODUCTS, WITH_BIAS, Made, Weight, pooled
+from .products import PRODUCTS, WITH_BIAS, Made, Weight, fits, grouped, pooled
+from .sizes import Ref, Size, Sizes, computed, shape_of
 
 _MAX_DEPTH = 64
 _MAX_INLINE = 2**18  # numbers of a constant that goes into the configuration
@@ -35,14 +36,6 @@ _BATCHED = frozenset({"BatchMatMul", "BatchMatMulV2"})
 _CALLS = frozenset({"PartitionedCall", "StatefulPartitionedCall"})
 
 
-class Ref(NamedTuple):
-    """A tensor of the model."""
-
-    layer: str
-    call: int
-    output: int
-
-
 @dataclass
 class Pending:
     """A product with weights, made a layer when it is seen whether a bias is added."""
@@ -50,13 +43,6 @@ class Pending:
     made: Made
     first: Ref
     ref: Ref | None = None
-
-
-@dataclass(frozen=True)
-class Sizes:
-    """The shape of a tensor."""
-
-    of: Ref
 
 
 Value = Ref | Pending | Sizes | Weight | Array
@@ -269,6 +255,7 @@ class _Run:
         self.values: dict[str, list[Value]] = {
             argument.name: [value] for argument, value in zip(function.arguments, arguments, strict=True)
         }
+        self.recorded = {argument.name: argument.shape for argument in function.arguments}
         taken = (tensor for node in self.nodes.values() for tensor in node.taken)
         self.uses = Counter([*taken, *self.returned])
 
@@ -332,7 +319,7 @@ class _Run:
             return [biased]
         settled = [self.outer.settled(operand) for operand in operands]
         if node.op == "Shape" and isinstance(settled[0], Ref):
-            return [Sizes(settled[0])]
+            return [self._shape(node, settled[0])]
         if node.op in PRODUCTS and (product := self._product(node, settled)) is not None:
             return [product]
         return [self._operator(node, settled)]
@@ -355,6 +342,8 @@ class _Run:
         if node.op not in ("BiasAdd", "AddV2") or node.attribute("data_format") not in (None, "NHWC"):
             return None
         product, bias = operands
+        if isinstance(bias, np.ndarray) and bias.dtype == np.float32:
+            bias = _weight(bias)
         if not isinstance(product, Pending) or not isinstance(bias, Weight) or len(bias.shape) != 1:
             return None
         made = product.made
@@ -377,7 +366,13 @@ class _Run:
         weights = [weight for place in places if (weight := _weight(operands[place])) is not None]
         if len(weights) < len(places) or (node.op in _BATCHED and len(weights[0].shape) != 2):
             return None
-        return Pending(make(node, weights), operands[first])
+        x, shape = operands[first], self._recorded(node.taken[first], operands[first])
+        made = grouped(make(node, weights), shape[-1] if shape else None)
+        if made.class_name.endswith("Transpose"):
+            sizes = operands[0].tolist() if isinstance(operands[0], np.ndarray) else operands[0].parts
+            if not fits(made, x, shape, sizes):
+                raise Unable(f"it computes {node.op} of a size that its layer does not give")
+        return Pending(made, x)
 
     def _composite(self, plan: Composite) -> Value:
         x, *operands = [self.outer.settled(self._value(tensor)) for tensor in plan.takes]
@@ -386,7 +381,10 @@ class _Run:
             raise Unable("it multiplies with what is no weight")
         if plan.scales is not None and not any(self._has_one_axis(tensor) for tensor in plan.scales):
             raise Unable("it normalizes, and does not say along which axes")
-        return Pending(plan.made(weights), x)
+        made, shape = plan.made(weights), self._recorded(plan.takes[0], x)
+        if any(number for sides in plan.padding for number in sides):
+            x = self.outer.entries.operator(self.outer.stem, "Pad", {}, [x, np.array(plan.padding, "int32")])
+        return Pending(grouped(made, shape[-1] if shape else None), x)
 
     def _has_one_axis(self, tensor: str) -> bool:
         """Whether a tensor is a variable with one axis, as it is."""
@@ -400,16 +398,13 @@ class _Run:
         operands = [operand.load() if isinstance(operand, Weight) else operand for operand in operands]
         if operands and all(isinstance(operand, np.ndarray) for operand in operands):
             return self.outer.held(folded(node, operands))
-        if node.op == "StridedSlice" and isinstance(operands[0], Sizes):
-            size = self._size(node, operands)
-            if size is not None:
-                return size
+        if any(isinstance(operand, Sizes) for operand in operands):
+            found = computed(node, operands)
+            if found is not None:
+                return found
         if node.op == "Reshape" and isinstance(operands[1], Sizes):
-            operands[1] = self._sizes(operands[1])
-        operands = [
-            entries.operator(stem, "Shape", {}, [operand.of]) if isinstance(operand, Sizes) else operand
-            for operand in operands
-        ]
+            operands[1] = self._new_shape(operands[1])
+        operands = [self._as_tensor(each) if isinstance(each, Sizes) else each for each in operands]
         pool = pooled(node)
         if pool is not None:
             return entries.layer(stem, pool, operands[0])
@@ -420,26 +415,52 @@ class _Run:
         attributes = dict(_attributes(node))
         return entries.operator(stem, node.op, attributes, operands)
 
-    def _size(self, node: NodeDef, operands: list[Any]) -> Array | None:
-        """``tf.shape(x)[k]`` where the file records the size."""
-        shape = self.outer.shapes.get(operands[0].of)
-        if shape is None or not all(isinstance(each, np.ndarray) for each in operands[1:]):
-            return None
-        known = np.array([-1 if size is None else size for size in shape], "int32")
-        found = folded(node, [known, *operands[1:]])
-        return None if (found < 0).any() else found
+    def _shape(self, node: NodeDef, x: Ref) -> Sizes | Array:
+        """``tf.shape(x)``, as far as the file records it."""
+        shape, dtype = self._recorded(node.taken[0], x), node.attribute("out_type") or "int32"
+        if shape is None or dtype not in ("int32", "int64"):
+            raise Unable("it takes the shape of a tensor of an open rank")
+        return shape_of(x, shape, dtype)
 
-    def _sizes(self, sizes: Sizes) -> Ref:
-        """A shape whose first size alone is open, as the list that a reshape takes."""
-        shape = self.outer.shapes.get(sizes.of)
-        if shape is None or None in shape[1:]:
-            raise Unable("it takes the shape of a tensor, for which there is no operation of Keras 3")
+    def _recorded(self, tensor: str, x: Ref) -> Shape | None:
+        """The shape of a tensor, as the file records it."""
+        if x in self.outer.shapes:
+            return self.outer.shapes[x]
+        name, _, rest = tensor.partition(":")
+        node = self.nodes.get(name)
+        recorded = [self.recorded.get(name)] if node is None else node.shapes
+        number = rest.rpartition(":")[2] or "0"
+        place = int(number) if number.isdecimal() and len(number) < 7 else len(recorded)
+        return recorded[place] if place < len(recorded) else None
+
+    def _new_shape(self, sizes: Sizes) -> Array | Sizes:
+        """The shape of a reshape, in which one size may be left open."""
+        opened = [isinstance(part, Size) or part == -1 for part in sizes.parts]
+        if sum(opened) > 1:
+            return sizes
+        return np.array([-1 if isinstance(part, Size) else part for part in sizes.parts], "int32")
+
+    def _as_tensor(self, sizes: Sizes) -> Ref:
+        """Sizes, as the operators that make them; ``keras/upgrade`` takes them in the shape of a reshape."""
         entries, stem = self.outer.entries, self.outer.stem
-        whole = entries.operator(stem, "Shape", {}, [sizes.of])
-        bounds = [np.array([each], "int32") for each in (0, 1, 1)]
-        batch = entries.operator(stem, "StridedSlice", {"shrink_axis_mask": {"i": "1"}}, [whole, *bounds])
-        rest = [np.array(size, "int32") for size in shape[1:]]
-        return entries.operator(stem, "Pack", {}, [batch, *rest])
+        if sizes.of is not None:
+            return entries.operator(stem, "Shape", {}, [sizes.of])
+        parts: list[Ref | Array] = []
+        for part in sizes.parts:
+            if isinstance(part, int):
+                parts.append(np.array(part, "int32"))
+                continue
+            if part.factor != 1 or len(part.of) != 1:
+                raise Unable("it computes with sizes, for which there is no operation of Keras 3")
+            (ref, axis) = part.of[0]
+            whole = entries.operator(stem, "Shape", {}, [ref])
+            bounds = [np.array([each], "int32") for each in (axis, axis + 1, 1)]
+            parts.append(
+                entries.operator(stem, "StridedSlice", {"shrink_axis_mask": {"i": "1"}}, [whole, *bounds])
+            )
+        if sizes.scalar and isinstance(parts[0], Ref):
+            return parts[0]
+        return entries.operator(stem, "Pack", {}, parts)
 
 
 def _weight(value: Any) -> Weight | None:

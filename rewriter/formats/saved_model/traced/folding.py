@@ -17,7 +17,10 @@ _MASKS = ("begin_mask", "end_mask", "ellipsis_mask", "new_axis_mask", "shrink_ax
 _ELEMENTWISE: dict[str, Callable[..., Any]] = {
     "AddV2": np.add, "Add": np.add, "Sub": np.subtract, "Mul": np.multiply, "RealDiv": np.divide, "Neg": np.negative,
     "Log": np.log, "Exp": np.exp, "Sqrt": np.sqrt, "Square": np.square, "Maximum": np.maximum, "Minimum": np.minimum,
-    "Pow": np.power, "Rsqrt": lambda x: (1 / np.sqrt(x)).astype(x.dtype), "Abs": np.abs,
+    "Pow": np.power, "Rsqrt": lambda x: (1 / np.sqrt(x)).astype(x.dtype), "Abs": np.abs, "Floor": np.floor,
+    "Ceil": np.ceil, "FloorDiv": np.floor_divide, "FloorMod": np.mod, "Equal": np.equal, "NotEqual": np.not_equal,
+    "Less": np.less, "LessEqual": np.less_equal, "Greater": np.greater, "GreaterEqual": np.greater_equal,
+    "LogicalAnd": np.logical_and, "LogicalOr": np.logical_or, "LogicalNot": np.logical_not, "SelectV2": np.where,
 }  # fmt: skip
 
 
@@ -49,6 +52,8 @@ def _grown(node: NodeDef, operands: Sequence[Array]) -> float:
         return float(np.prod(operands[0].astype("float64")))
     if node.op in ("GatherV2", "ResourceGather"):
         return float(operands[0].size) * operands[1].size
+    if node.op == "Tile":
+        return operands[0].size * float(np.prod(operands[1].astype("float64")))
     return sum(operand.size for operand in operands)
 
 
@@ -105,11 +110,19 @@ def _cast(node: NodeDef, x: Array) -> Array:
     return x.astype(dtype)
 
 
+def _band(node: NodeDef, x: Array, lower: Array, upper: Array) -> Array:
+    """A matrix without what lies more than so many places beside its diagonal; negative: all is kept."""
+    rows, columns = np.ogrid[: x.shape[-2], : x.shape[-1]]
+    kept = ((lower < 0) | (rows - columns <= lower)) & ((upper < 0) | (columns - rows <= upper))
+    return np.where(kept, x, np.zeros((), x.dtype))
+
+
 _MOVES: dict[str, Callable[..., Any]] = {
     "Transpose": lambda node, x, axes: np.transpose(x, axes.tolist()),
     "ExpandDims": lambda node, x, axis: np.expand_dims(x, int(axis)),
     "Reshape": lambda node, x, shape: np.reshape(x, shape.tolist()),
     "ConcatV2": lambda node, *parts: np.concatenate(parts[:-1], int(parts[-1])),
     "Fill": _fill, "GatherV2": _take, "Range": _range, "ResourceGather": _take, "Squeeze": _squeeze,
-    "StridedSlice": _slice, "Pack": _pack, "Cast": _cast,
+    "StridedSlice": _slice, "Pack": _pack, "Cast": _cast, "MatrixBandPart": _band,
+    "Tile": lambda node, x, multiples: np.tile(x, multiples.tolist()),
 }  # fmt: skip

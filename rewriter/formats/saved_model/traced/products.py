@@ -13,8 +13,14 @@ import numpy as np
 
 from ..messages import NodeDef
 from .library import Unable
+from .sizes import Ref, Size
 
 Array = np.ndarray[Any, Any]
+_LAST = {2: "NHWC", 3: "NDHWC"}
+_POOLS = {
+    "MaxPool": ("MaxPooling2D", 2), "AvgPool": ("AveragePooling2D", 2),
+    "MaxPool3D": ("MaxPooling3D", 3), "AvgPool3D": ("AveragePooling3D", 3),
+}  # fmt: skip
 
 
 class Weight(NamedTuple):
@@ -51,30 +57,86 @@ def dense(kernel: Weight) -> Made:
 
 def _conv(node: NodeDef, weights: Sequence[Weight]) -> Made:
     (kernel,) = weights
-    config = _window(node, kernel)
     if node.op == "DepthwiseConv2dNative":
+        config = _window(node, kernel, 2)
         config["depth_multiplier"] = kernel.shape[3]
         return Made("DepthwiseConv2D", config, [kernel])
-    return Made("Conv2D", {"filters": kernel.shape[3], **config}, [kernel])
+    rank = 3 if node.op == "Conv3D" else 2
+    config = _window(node, kernel, rank)
+    return Made(f"Conv{rank}D", {"filters": kernel.shape[-1], **config}, [kernel])
 
 
-def _window(node: NodeDef, kernel: Weight) -> dict[str, Any]:
-    steps, dilations = node.attribute("strides"), node.attribute("dilations") or [1, 1, 1, 1]
+def line(kernel: Weight, dilation: list[int]) -> Made:
+    """``x[b, t, c]`` along ``t`` with ``kernel[k, c, n]``, dilated, without zeros around."""
+    if len(kernel.shape) != 3:
+        raise Unable("it computes a convolution in a form that no layer has")
+    config = {
+        "filters": kernel.shape[2], "kernel_size": [kernel.shape[0]], "strides": [1], "padding": "valid",
+        "dilation_rate": dilation, "data_format": "channels_last", "activation": "linear", "use_bias": False,
+    }  # fmt: skip
+    return Made("Conv1D", config, [kernel])
+
+
+def grouped(made: Made, channels: int | None) -> Made:
+    """A convolution in as many groups as its kernel says, of a tensor of so many channels.
+
+    Of an unknown number it is in one group: a layer with another number of channels takes no such kernel.
+    """
+    if not made.class_name.startswith("Conv") or channels is None:
+        return made
+    own = made.weights[0].shape[-2]
+    if made.class_name.endswith("Transpose") or own == channels:
+        return made
+    if not own or channels % own:
+        raise Unable(f"it computes a convolution of {channels} channels with a kernel for {own}")
+    return made._replace(config={**made.config, "groups": channels // own})
+
+
+def _transposed(node: NodeDef, weights: Sequence[Weight]) -> Made:
+    (kernel,) = weights
+    rank = 3 if node.op == "Conv3DBackpropInputV2" else 2
+    config = _window(node, kernel, rank)
+    if max(config["dilation_rate"]) > 1:
+        raise Unable(f"it computes {node.op} with dilations")
+    config = {"filters": kernel.shape[-2], **config, "output_padding": None}
+    return Made(f"Conv{rank}DTranspose", config, [kernel])
+
+
+def fits(made: Made, x: Ref, shape: Sequence[int | None] | None, sizes: Sequence[int | Size]) -> bool:
+    """Whether a transposed convolution of a tensor gives these sizes, of all that give the tensor in a convolution.
+
+    Source: ``compute_conv_transpose_output_shape`` (``backend/common/backend_utils.py``, Keras 3.15).
+    """
+    steps = made.config["strides"]
+    if shape is None or len(shape) != len(steps) + 2 or len(sizes) != len(shape):
+        return False
+    for axis, (step, length) in enumerate(zip(steps, made.config["kernel_size"], strict=True), 1):
+        more = max(length - step, 0) if made.config["padding"] == "valid" else 0
+        size, given = sizes[axis], shape[axis]
+        if size != (given * step + more if given is not None else Size(step, ((x, axis),))):
+            return False
+        if given is None and more:
+            return False
+    return True
+
+
+def _window(node: NodeDef, kernel: Weight, rank: int) -> dict[str, Any]:
+    steps, dilations = node.attribute("strides"), node.attribute("dilations") or [1] * (rank + 2)
     padding = node.attribute("padding")
-    if len(kernel.shape) != 4 or not _plane(steps) or not _plane(dilations):
+    if len(kernel.shape) != rank + 2 or not _inner(steps, rank) or not _inner(dilations, rank):
         raise Unable(f"it computes {node.op} in a form that no layer has")
-    if node.attribute("data_format") not in (None, "NHWC") or padding not in ("VALID", "SAME"):
+    if node.attribute("data_format") not in (None, _LAST[rank]) or padding not in ("VALID", "SAME"):
         raise Unable(f"it computes {node.op} with {padding} and {node.attribute('data_format')}")
     if max(steps) > 1 and max(dilations) > 1:
         raise Unable(f"it computes {node.op} with strides and dilations")
     return {
-        "kernel_size": list(kernel.shape[:2]), "strides": steps[1:3], "padding": padding.lower(),
-        "dilation_rate": dilations[1:3], "data_format": "channels_last", "activation": "linear", "use_bias": False,
+        "kernel_size": list(kernel.shape[:rank]), "strides": steps[1:-1], "padding": padding.lower(),
+        "dilation_rate": dilations[1:-1], "data_format": "channels_last", "activation": "linear", "use_bias": False,
     }  # fmt: skip
 
 
-def _plane(numbers: Any) -> bool:
-    return isinstance(numbers, list) and len(numbers) == 4 and numbers[0] == numbers[3] == 1
+def _inner(numbers: Any, rank: int) -> bool:
+    return isinstance(numbers, list) and len(numbers) == rank + 2 and numbers[0] == numbers[-1] == 1
 
 
 def _normalization(node: NodeDef, weights: Sequence[Weight]) -> Made:
@@ -110,22 +172,25 @@ def _einsum(node: NodeDef, weights: Sequence[Weight]) -> Made:
 # Operator -> the number of its operand that is no weight, those that are, and the layer.
 PRODUCTS: dict[str, tuple[int, tuple[int, ...], Callable[[NodeDef, Sequence[Weight]], Made]]] = {
     "MatMul": (0, (1,), _matmul), "BatchMatMul": (0, (1,), _matmul), "BatchMatMulV2": (0, (1,), _matmul),
-    "Conv2D": (0, (1,), _conv), "DepthwiseConv2dNative": (0, (1,), _conv),
+    "Conv2D": (0, (1,), _conv), "Conv3D": (0, (1,), _conv), "DepthwiseConv2dNative": (0, (1,), _conv),
+    "Conv2DBackpropInput": (2, (1,), _transposed), "Conv3DBackpropInputV2": (2, (1,), _transposed),
     "Einsum": (0, (1,), _einsum), "FusedBatchNormV3": (0, (1, 2, 3, 4), _normalization),
     "ResourceGather": (1, (0,), _gather),
 }  # fmt: skip
-WITH_BIAS = frozenset({"Dense", "Conv2D", "DepthwiseConv2D"})
+WITH_BIAS = frozenset(
+    ["Conv1D", "Conv2D", "Conv2DTranspose", "Conv3D", "Conv3DTranspose", "Dense", "DepthwiseConv2D"]
+)
 
 
 def pooled(node: NodeDef) -> Made | None:
-    """``MaxPool`` and ``AvgPool`` as layers; None for other operators."""
-    if node.op not in ("MaxPool", "AvgPool"):
+    """A pool as a layer; None for other operators."""
+    name, rank = _POOLS.get(node.op, ("", 0))
+    if not name:
         return None
     size, steps, padding = (node.attribute(name) for name in ("ksize", "strides", "padding"))
-    if not _plane(size) or not _plane(steps) or padding not in ("VALID", "SAME"):
+    if not _inner(size, rank) or not _inner(steps, rank) or padding not in ("VALID", "SAME"):
         raise Unable(f"it computes {node.op} in a form that no layer has")
-    if node.attribute("data_format") not in (None, "NHWC"):
+    if node.attribute("data_format") not in (None, _LAST[rank]):
         raise Unable(f"it computes {node.op} with {node.attribute('data_format')}")
-    config = {"pool_size": size[1:3], "strides": steps[1:3], "padding": padding.lower()}
-    class_name = "MaxPooling2D" if node.op == "MaxPool" else "AveragePooling2D"
-    return Made(class_name, {**config, "data_format": "channels_last"}, [])
+    config = {"pool_size": size[1:-1], "strides": steps[1:-1], "padding": padding.lower()}
+    return Made(name, {**config, "data_format": "channels_last"}, [])

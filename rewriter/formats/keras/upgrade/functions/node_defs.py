@@ -40,6 +40,7 @@ _ROWS: dict[str, tuple[str, str, str]] = {
     "ArgMax": ("argmax", "input axis", "output_type"), "ArgMin": ("argmin", "input axis", "output_type"),
     "Cumsum": ("cumsum", "x axis", "exclusive reverse"), "Shape": ("shape", "input", ""),
     "ZerosLike": ("zeros_like", "input", ""), "OnesLike": ("ones_like", "input", ""),
+    "OneHot": ("one_hot", "indices depth on_value off_value", "axis T:dtype"), "Roll": ("roll", "input shift axis", ""),
     "ReverseV2": ("reverse", "tensor axis", ""), "Unpack": ("unstack", "value", "num axis"),
     "DepthToSpace": ("nn.depth_to_space", "input", "block_size data_format"),
     "SpaceToDepth": ("nn.space_to_depth", "input", "block_size data_format"),
@@ -61,7 +62,9 @@ _ROWS: dict[str, tuple[str, str, str]] = {
             "Relu": "nn.relu", "Relu6": "nn.relu6", "Elu": "nn.elu", "Selu": "nn.selu", "Softplus": "nn.softplus",
             "Softsign": "nn.softsign", "Sin": "sin", "Cos": "cos", "Floor": "floor", "Ceil": "ceil", "Round": "round",
             "Sign": "sign", "Identity": "identity", "StopGradient": "stop_gradient", "LogicalNot": "logical_not",
-            "Reciprocal": "math.reciprocal", "Inv": "math.reciprocal", "Erf": "math.erf",
+            "Reciprocal": "math.reciprocal", "Inv": "math.reciprocal", "Erf": "math.erf", "IsFinite": "math.is_finite",
+            "IsInf": "math.is_inf", "IsNan": "math.is_nan", "Tan": "tan", "Sinh": "sinh", "Cosh": "cosh",
+            "Asin": "asin", "Acos": "acos", "Atan": "atan", "Asinh": "asinh", "Acosh": "acosh", "Atanh": "atanh",
         }.items()
     },
     **{
@@ -172,6 +175,22 @@ def _mirror_pad(operands: list[Any], attributes: dict[str, Any], emitter: Emitte
     return FUNCTIONS["pad"].function(emitter, tensor=tensor, paddings=paddings, mode=mode)
 
 
+def _resize(method: str) -> Callable[[list[Any], dict[str, Any], Emitter], Any]:
+    """Of ``tf.image.resize`` of TensorFlow 2: pixels have their places at their middle."""
+
+    def resize(operands: list[Any], attributes: dict[str, Any], emitter: Emitter) -> Any:
+        images, size = operands
+        flags = {
+            name: _attribute(attributes[name]) if name in attributes else False
+            for name in ("align_corners", "half_pixel_centers")
+        }
+        if flags["align_corners"] or not flags["half_pixel_centers"]:
+            raise Untranslatable("a resize", "its pixels are at other places than those of Keras 3")
+        return FUNCTIONS["image.resize"].function(emitter, images=images, size=size, method=method)
+
+    return resize
+
+
 def _strided_slice(operands: list[Any], attributes: dict[str, Any], emitter: Emitter) -> Any:
     tensor, begin, end, strides = operands
     if not all(
@@ -199,6 +218,7 @@ def _strided_slice(operands: list[Any], attributes: dict[str, Any], emitter: Emi
 
 _SPECIAL: dict[str, Callable[[list[Any], dict[str, Any], Emitter], Any]] = {
     "AddN": _add_n, "ConcatV2": _join, "Einsum": _einsum, "MirrorPad": _mirror_pad, "Pack": _pack, "Split": _split,
-    "StridedSlice": _strided_slice,
+    "ResizeBicubic": _resize("bicubic"), "ResizeBilinear": _resize("bilinear"),
+    "ResizeNearestNeighbor": _resize("nearest"), "StridedSlice": _strided_slice,
 }  # fmt: skip
 OPERATORS = frozenset(_ROWS) | frozenset(_SPECIAL)
