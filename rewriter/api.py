@@ -10,7 +10,7 @@ from functools import partial
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
-from .errors import RewriterError, UndecidedError, UsageError, shown
+from .errors import RewriterError, UndecidedError, UnsupportedError, UsageError, shown
 from .ir.graph import Graph, path_text
 from .passes.analysis import Analysis, analyse
 from .passes.candidate import Candidate
@@ -363,14 +363,16 @@ def export_onnx(
         RewriterError: the model or an option cannot be used, or the output cannot be written.
     """
     from .export.onnx import Options, export
-    from .formats.registry import as_keras
+    from .formats.registry import as_exported, as_keras
 
     if at and not repair:
         raise UsageError("what is meant at a multiply (at) is for a repair: repair=True")
     asked = Options(**options)
     with ExitStack() as stack:
         path, prover = stack.enter_context(_file(model, hdf5=repair))
-        source = as_keras(stack.enter_context(_opened(path, weights)))
+        source, unable = as_exported(stack.enter_context(_opened(path, weights)), asked.fallback)
+        if unable and repair:
+            raise UnsupportedError(unable)
         check_onnx(output, source)
         beside = f"{os.fspath(output)}.data" if asked.external_data else None
         check_files(source, {}, {"the output": output, "the file of its weights": beside})
@@ -380,7 +382,7 @@ def export_onnx(
             applied += sorted({change.rule for change in changes})
             source = as_keras(stack.enter_context(_opened(fixed)))
         source.load_weights()
-        return export(source, output, asked, {"rules": ",".join(applied)} if applied else {})
+        return export(source, output, asked, {"rules": ",".join(applied)} if applied else {}, unable)
 
 
 @contextmanager

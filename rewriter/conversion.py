@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from .errors import UnsupportedError
 from .files.atomic import provisional
 from .formats.model_file import NOT_COMPILED, ModelFile, Remark
-from .formats.registry import Format, as_keras, format_of, newest_of, written_as
+from .formats.registry import Format, as_exported, as_keras, format_of, newest_of, written_as
 from .requests import Path, check_files, check_onnx, is_onnx, wrong_suffix
 
 if TYPE_CHECKING:
@@ -40,9 +40,10 @@ class Converted:
 
 def convert(source: ModelFile, output: Path, verify: bool | None, options: Mapping[str, Any]) -> Converted:
     """Write an opened model in the format that a name says. Arguments and errors as ``api.convert``."""
-    source = as_keras(source)
     if is_onnx(output) and source.format != "onnx":
-        return _to_onnx(source, output, verify, options)
+        found, unable = as_exported(source, options.get("fallback"))
+        return _to_onnx(found, output, verify, options, unable)
+    source = as_keras(source)
     form = written_as(source.format, output)
     if form is None:
         raise wrong_suffix(output, source.format, weights=False)
@@ -68,7 +69,9 @@ def convert(source: ModelFile, output: Path, verify: bool | None, options: Mappi
     return result
 
 
-def _to_onnx(source: ModelFile, output: Path, verify: bool | None, options: Mapping[str, Any]) -> Converted:
+def _to_onnx(
+    source: ModelFile, output: Path, verify: bool | None, options: Mapping[str, Any], unable: str
+) -> Converted:
     from .export.onnx import Options, export
 
     check_onnx(output, source)
@@ -76,7 +79,7 @@ def _to_onnx(source: ModelFile, output: Path, verify: bool | None, options: Mapp
     beside = f"{os.fspath(output)}.data" if asked.external_data else None
     check_files(source, {}, {"the output": output, "the file of its weights": beside})
     source.load_weights()
-    exported = export(source, output, asked)
+    exported = export(source, output, asked, unable=unable)
     remarks, verified = _remarks(source, format_of("onnx")), exported.verified
     return Converted(source.path, source.format, exported.path, "onnx", remarks, verified, exported)
 

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from ..errors import BadFileError, UsageError
+from ..errors import BadFileError, UnsupportedError, UsageError
 from ..files.regular import open_regular
 from .model_file import ModelFile
 
@@ -278,6 +278,16 @@ def as_keras(source: ModelFile) -> ModelFile:
     """
     found = getattr(source, "as_keras", None)
     return source if found is None else found()
+
+
+def as_exported(source: ModelFile, fallback: str | None) -> tuple[ModelFile, str]:
+    """``as_keras``; with a fallback the model itself where it has no such form, and why. Raises likewise."""
+    try:
+        return as_keras(source), ""
+    except UnsupportedError as error:
+        if fallback is None:
+            raise
+        return source, str(error)
 
 
 def write_as(source: ModelFile, form: Format, target: Path) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 
 from ..errors import VerificationError, shown
 from ..formats.model_file import ModelFile
-from . import limits
+from . import limits, served
 from .child import run_in_child, serve
 from .keras.inputs import FREE_SIZES, Inputs
 from .request import cannot_be_run
@@ -42,6 +42,9 @@ def compared(source: ModelFile, path: str, form: str) -> dict[str, Any]:
         return {
             "skipped": "Keras itself gives the weights of the original to other layers than the file names"
         }
+    asked = served.signature_of(source)
+    if asked is not None:
+        return served.compared(source, asked, path, form, BATCHES)
     weights = source.beside() if source.format == "json" else []
     request = {
         "model": os.path.abspath(source.path),

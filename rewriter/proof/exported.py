@@ -14,7 +14,7 @@ from typing import Any
 from ..errors import VerificationError, shown
 from ..export.onnx.options import Options
 from ..formats.model_file import ModelFile
-from . import limits
+from . import limits, served
 from .child import run_in_child, serve
 from .keras.inputs import FREE_SIZES, Inputs
 from .request import cannot_be_run
@@ -38,17 +38,23 @@ def verified(source: ModelFile, path: str, options: Options, notes: Mapping[str,
     reason = cannot_be_run(source.format, source.graph)
     if reason:
         return {"skipped": reason}
+    nchw = [n for key in ("nchw_inputs", "nchw_outputs") for n in notes.get(key, "").split("\n") if n]
+    asked = served.signature_of(source)
+    if asked is not None:
+        batches = [options.batch] if options.batch is not None else list(BATCHES)
+        return served.compared(source, asked, path, "onnx", batches, options.fp16, nchw)
     with runnable(source) as (model, form):
-        return _in_child(source, model, form, path, options, notes)
+        return _in_child(source, model, form, path, options, nchw)
 
 
 def _in_child(
-    source: ModelFile, model: str, form: str, path: str, options: Options, notes: Mapping[str, str]
+    source: ModelFile, model: str, form: str, path: str, options: Options, nchw: list[str]
 ) -> dict[str, Any]:
     """The answer of the process that runs both.
 
     Args:
         model, form: the file that Keras loads, and its format.
+        nchw: the inputs and outputs that lie channels first in the ONNX file.
     """
     request = {
         "model": model,
@@ -57,7 +63,7 @@ def _in_child(
         "onnx": os.path.abspath(path),
         "batches": [options.batch] if options.batch is not None else list(BATCHES),
         "half": options.fp16,
-        "nchw": [n for key in ("nchw_inputs", "nchw_outputs") for n in notes.get(key, "").split("\n") if n],
+        "nchw": nchw,
     }
     size = limits.memory((model, path), stored=form != "json") + _MOST
     answer = run_in_child(f"{__package__}.exported", keras_needs("onnxruntime"), request, size)
@@ -105,13 +111,13 @@ def _compared(request: dict[str, Any], say: Callable[[dict[str, Any]], None]) ->
             arrays, wanted = _by_keras(model, inputs, batch, batch == batches[0])
         except Exception as error:
             return {"skipped": f"Keras does not run it on random inputs: {_line(error)}"}
-        feeds = {n: _turned(a, n in request["nchw"], True) for n, a in zip(given, arrays, strict=True)}
+        feeds = {n: turned(a, n in request["nchw"], True) for n, a in zip(given, arrays, strict=True)}
         try:
             got = session.run(made, feeds)
         except Exception as error:
             return {"failed": f"ONNX Runtime does not run it at batch {batch}: {_line(error)}"}
         for name, ours, theirs in zip(made, got, wanted, strict=True):
-            gap = compare(_turned(ours, name in request["nchw"], False), np.asarray(theirs), dtype)
+            gap = compare(turned(ours, name in request["nchw"], False), np.asarray(theirs), dtype)
             if not gap.fits and not (dtype == "float32" and gap.difference <= _CLOSE and not gap.shape):
                 return {"failed": f"{shown(name)!r} at batch {batch} is off by {gap.text()}"}
             largest = max(largest, gap.difference)
@@ -142,7 +148,7 @@ def _run(model: Any, arrays: list[Any]) -> list[Any]:
     return [keras.ops.convert_to_numpy(y) for y in call(model, tensors(model, arrays))]
 
 
-def _turned(array: Any, turned: bool, first: bool) -> Any:
+def turned(array: Any, turned: bool, first: bool) -> Any:
     import numpy as np
 
     if not turned:

@@ -36,4 +36,5 @@ def verdict(verified: dict[str, Any]) -> str:
     batches = " and ".join(map(str, verified["batches"]))
     word = "batches" if len(verified["batches"]) > 1 else "batch"
     difference = f"{verified['difference']:.2g} of the largest value"
-    return f"at {word} {batches}, the largest difference from Keras is {difference}"
+    oracle = verified.get("against", "Keras")
+    return f"at {word} {batches}, the largest difference from {oracle} is {difference}"

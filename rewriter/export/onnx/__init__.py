@@ -25,11 +25,13 @@ def export(
     target: str | os.PathLike[str],
     options: Options | None = None,
     metadata: Mapping[str, str] | None = None,
+    unable: str = "",
 ) -> Exported:
     """Write an opened model as ONNX.
 
     Args:
         metadata: what to note in the file besides the hash of the source.
+        unable: why the model cannot be exported here, where that is known: what takes over exports it.
 
     Raises:
         UsageError: an option cannot be.
@@ -37,7 +39,7 @@ def export(
         VerificationError: it was compared with Keras, and differs. Nothing is written.
         OutputError: the target cannot be written.
     """
-    with exporting(source, target, options, metadata) as exported:
+    with exporting(source, target, options, metadata, unable) as exported:
         return exported
 
 
@@ -47,6 +49,7 @@ def exporting(
     target: str | os.PathLike[str],
     options: Options | None = None,
     metadata: Mapping[str, str] | None = None,
+    unable: str = "",
 ) -> Iterator[Exported]:
     """As ``export``; the files get their names when the block ends well, and vanish otherwise."""
     options = options or Options()
@@ -56,6 +59,8 @@ def exporting(
     notes = {"source_sha256": sha256(source.path), **(metadata or {})}
     with staged(target) as path:
         try:
+            if unable:
+                raise UnsupportedError(unable)
             exported = _written(source, path, options, notes)
         except UnsupportedError as error:
             if options.fallback is None:

@@ -1,8 +1,13 @@
-"""``--fallback tf2onnx``: Keras's own export, in a process of its own, ``python -m rewriter.export.onnx.fallback``."""
+"""``--fallback tf2onnx``: Keras's own export, in a process of its own, ``python -m rewriter.export.onnx.fallback``.
+
+Of a SavedModel of which no Keras model is made, it is tf2onnx itself on its signature: TensorFlow loads the functions
+of the file, and runs no Python code of it.
+"""
 
 from __future__ import annotations
 
 import os
+import re
 import sys
 from collections import Counter
 from collections.abc import Callable, Mapping
@@ -18,6 +23,11 @@ from .options import Exported, Options
 
 _NEEDED = ("tensorflow", "keras", "tf2onnx")
 _NEWEST_OPSET = 18  # of tf2onnx 1.17
+_HERE = f"{__package__}.fallback"
+_SAVED_MODEL = "savedmodel"
+_OUTSIDE = re.compile(
+    "PyFunc|File|Reader|Dataset|Restore"
+)  # operators that take what is in no file of the model
 _TIMEOUT = 3600.0
 _MEMORY = 64 << 30  # it takes 16 GB for EfficientNetV2-L
 
@@ -42,10 +52,14 @@ def by_tf2onnx(
     if code:
         raise UnsupportedError(f"{reason}; tf2onnx cannot take over: {code}")
     opset = min(options.opset, _NEWEST_OPSET)
-    needed = needs(*_NEEDED, KERAS_BACKEND="tensorflow")
-    with runnable(source) as (model, _):
-        request = {"model": model, "target": os.path.abspath(path), "opset": opset}
-        answer = run_in_child(f"{__package__}.fallback", needed, request, _MEMORY, _TIMEOUT)
+    request = {"target": os.path.abspath(path), "opset": opset}
+    served = source if source.format == _SAVED_MODEL else getattr(source, "served_by", None)
+    if served is not None:
+        answer = _of_signature(served, request, reason)
+    else:
+        needed = needs(*_NEEDED, KERAS_BACKEND="tensorflow")
+        with runnable(source) as (model, _):
+            answer = run_in_child(_HERE, needed, {**request, "model": model}, _MEMORY, _TIMEOUT)
     if "opset" not in answer:
         why = answer.get("failed") or answer.get("skipped")
         raise UnsupportedError(f"{reason}; tf2onnx cannot take over: {why}")
@@ -67,12 +81,34 @@ def by_tf2onnx(
     )
 
 
+def _of_signature(source: Any, request: dict[str, Any], reason: str) -> dict[str, Any]:
+    """The answer of the process for a SavedModel. Raises UnsupportedError where it has no signature to export."""
+    try:
+        name = source.signature()
+    except UnsupportedError as error:
+        raise UnsupportedError(f"{reason}; tf2onnx cannot take over: {error}") from None
+    outside = sorted(
+        {
+            node.op
+            for unit in source.source.units.values()
+            for node in unit.nodes.values()
+            if _OUTSIDE.search(node.op)
+        }
+    )
+    if outside:
+        raise UnsupportedError(f"{reason}; tf2onnx cannot take over: it reads files ({shown(outside[0])})")
+    request = {**request, "saved_model": os.path.abspath(source.path), "signature": name}
+    return run_in_child(_HERE, needs("tensorflow", "tf2onnx"), request, _MEMORY, _TIMEOUT)
+
+
 def main() -> int:
     """Answer the request on standard input."""
     return serve(_exported)
 
 
 def _exported(request: dict[str, Any], say: Callable[[dict[str, Any]], None]) -> dict[str, Any]:
+    if "signature" in request:
+        return _exported_signature(request)
     import keras
 
     try:
@@ -88,6 +124,22 @@ def _exported(request: dict[str, Any], say: Callable[[dict[str, Any]], None]) ->
     except Exception as error:
         return {"failed": f"{type(error).__name__}: {shown(error)}"}
     return {"opset": request["opset"]}
+
+
+def _exported_signature(request: dict[str, Any]) -> dict[str, Any]:
+    from tf2onnx import convert
+
+    sys.argv = [
+        *("tf2onnx", "--saved-model", request["saved_model"], "--signature_def", request["signature"]),
+        *("--opset", str(request["opset"]), "--output", request["target"]),
+    ]
+    try:
+        convert.main()
+    except (Exception, SystemExit) as error:
+        return {"failed": f"{type(error).__name__}: {shown(error)}"}
+    return (
+        {"opset": request["opset"]} if os.path.getsize(request["target"]) else {"failed": "it wrote nothing"}
+    )
 
 
 if __name__ == "__main__":

@@ -44,7 +44,7 @@ _NETWORKS = ("_tf_keras_network", "_tf_keras_sequential", "_tf_keras_model")
 _GRAPHS = ("Functional", "Sequential", "Model")
 _TRAINING = "training_config"
 _OTHERWISE = "nothing but ONNX can be made of it, by tf2onnx (--fallback tf2onnx)"
-_PLAIN = "a SavedModel without the configuration of a Keras model, which model.save of Keras 2 writes"
+_PLAIN = "a SavedModel without the configuration of a Keras model"
 
 
 class Source(Protocol):
@@ -97,7 +97,8 @@ class KerasSavedModel(KerasFile):
             entry = self._traced.entry
         older = Older(entry, self.version)
         if self._traced is not None:
-            older.remarks = [*self._traced.remarks, *older.remarks]
+            # What became of each operator of a signature says nothing: nobody wrote them.
+            older.remarks = [*self._traced.remarks, *(() if self.served is not None else older.remarks)]
         elif older.refusals:
             older = self._without_own_layers(entry, older)
         self.configuration: Configuration = older
@@ -112,7 +113,7 @@ class KerasSavedModel(KerasFile):
         """The model by its function, where its class or its configuration are not in the file. Raises the error."""
         said = self._descriptions.get(0)
         if said is None or said[0] not in _NETWORKS:
-            return self._of_signature(error)
+            return self._of_signature()
         metadata = metadata_of(said[1])
         if not isinstance(metadata.get("class_name"), str):
             raise error
@@ -122,15 +123,15 @@ class KerasSavedModel(KerasFile):
         except Unable as unable:
             raise UnsupportedError(f"{error}; as for its function: {unable}") from None
 
-    def _of_signature(self, error: UnsupportedError) -> Traced:
-        """The model by its signature, where Keras says nothing of it. Raises the error with what stands against it."""
+    def _of_signature(self) -> Traced:
+        """The model by its signature, where Keras says nothing of it. Raises UnsupportedError."""
         meta, objects = self._source.meta, self._objects
         library = Library(meta, objects, self._descriptions)
         try:
             self.served = served(meta, library)
             return of_signature(self.served, library, weights(self._source.folder, objects))
         except (Unable, UnsupportedError) as reason:
-            raise UnsupportedError(f"{error}; as for its signature: {reason}") from None
+            raise UnsupportedError(f"{_PLAIN}; as for its signature: {reason}; {_OTHERWISE}") from None
 
     def _without_own_layers(self, entry: dict[str, Any], older: Older) -> Older:
         """The model with the layers that Keras 3 lacks by their functions, where all that it lacks has some."""
@@ -160,6 +161,11 @@ class KerasSavedModel(KerasFile):
     @property
     def saved_by(self) -> str:
         return self._source.saved_by
+
+    @property
+    def served_by(self) -> Source | None:
+        """The SavedModel itself, where the model is what its signature computes."""
+        return None if self.served is None else self._source
 
     def variables(self) -> Variables:
         """The variables, by their places in Keras 3."""
@@ -201,7 +207,7 @@ class KerasSavedModel(KerasFile):
 def _model(descriptions: Mapping[int, tuple[str, memoryview]]) -> dict[str, Any]:
     """The entry of the outermost model. Raises UnsupportedError where there is none with a graph."""
     if 0 not in descriptions:
-        raise UnsupportedError(f"{_PLAIN}: {_OTHERWISE}")
+        raise UnsupportedError(_PLAIN)
     identifier, text = descriptions[0]
     if identifier not in _NETWORKS:
         raise UnsupportedError(f"a SavedModel of a {shown(identifier)}, not of a model: {_OTHERWISE}")

@@ -18,6 +18,7 @@ from .messages import Objects
 from .reader import Source, meta_in, objects_in, read
 from .spelling import spell
 from .text import encoded
+from .traced import signature_name
 from .wire import Message
 from .writer import repaired
 
@@ -72,6 +73,10 @@ class SavedModel:
     def as_keras(self) -> KerasSavedModel:
         """The Keras model that it was, where Keras 2 wrote it. Raises as ``KerasSavedModel``."""
         return KerasSavedModel(self)
+
+    def signature(self) -> str:
+        """The name of the signature that stands for the model. Raises UnsupportedError where none does."""
+        return signature_name(self.meta)[0]
 
     @property
     def saved_by(self) -> str:

@@ -122,7 +122,9 @@ class _Reader:
         users = [
             each.taken for each in self.nodes.values() if each.op in ("Mul", "AddV2") and result in each.taken
         ]
-        return Composite((x,), _normalization(epsilon), tuple(t for taken in users for t in taken if t != result))
+        return Composite(
+            (x,), _normalization(epsilon), tuple(t for taken in users for t in taken if t != result)
+        )
 
     def gelu(self, a: str, b: str) -> Composite | None:
         """``(0.5 * x) * erfc(-x * sqrt(0.5))`` (``gelu`` in ``nn_ops.py``, 2.21)."""

@@ -19,7 +19,7 @@ from ..wire import Message
 from .composites import Composite, composite
 from .folding import Array, folded
 from .library import Library, Unable, changes, numbers
-from .products import PRODUCTS, WITH_BIAS, Made, Weight, fits, grouped, pooled
+from .products import PRODUCTS, WITH_BIAS, Made, Weight, fits, grouped, is_product, pooled
 from .sizes import Ref, Size, Sizes, computed, shape_of
 
 _MAX_DEPTH = 64
@@ -98,9 +98,7 @@ class Entries:
     def given(self, name: str, dtype: str, shape: Shape) -> None:
         """An input of the model."""
         config = {"batch_input_shape": list(shape), "dtype": dtype, "name": name, "sparse": False}
-        self.items.append(
-            {"class_name": "InputLayer", "config": config, "name": name, "inbound_nodes": []}
-        )
+        self.items.append({"class_name": "InputLayer", "config": config, "name": name, "inbound_nodes": []})
 
     def layer(self, stem: str, made: Made, first: Ref) -> Ref:
         """A layer; the one that is there already, called again, where it has the same weights."""
@@ -320,7 +318,7 @@ class _Run:
         settled = [self.outer.settled(operand) for operand in operands]
         if node.op == "Shape" and isinstance(settled[0], Ref):
             return [self._shape(node, settled[0])]
-        if node.op in PRODUCTS and (product := self._product(node, settled)) is not None:
+        if is_product(node, settled) and (product := self._product(node, settled)) is not None:
             return [product]
         return [self._operator(node, settled)]
 
@@ -402,6 +400,8 @@ class _Run:
             found = computed(node, operands)
             if found is not None:
                 return found
+        if node.op == "Fill" and isinstance(operands[0], Sizes):
+            return self._filled(operands[0], operands[1])
         if node.op == "Reshape" and isinstance(operands[1], Sizes):
             operands[1] = self._new_shape(operands[1])
         operands = [self._as_tensor(each) if isinstance(each, Sizes) else each for each in operands]
@@ -420,6 +420,7 @@ class _Run:
         shape, dtype = self._recorded(node.taken[0], x), node.attribute("out_type") or "int32"
         if shape is None or dtype not in ("int32", "int64"):
             raise Unable("it takes the shape of a tensor of an open rank")
+        self.outer.shapes.setdefault(x, shape)
         return shape_of(x, shape, dtype)
 
     def _recorded(self, tensor: str, x: Ref) -> Shape | None:
@@ -439,6 +440,44 @@ class _Run:
         if sum(opened) > 1:
             return sizes
         return np.array([-1 if isinstance(part, Size) else part for part in sizes.parts], "int32")
+
+    def _filled(self, sizes: Sizes, value: Any) -> Ref:
+        """``tf.fill``, of which the first size alone is that of a tensor: made of its numbers, whatever they are."""
+        first, *rest = sizes.parts
+        plain = isinstance(first, Size) and first.factor == 1 and len(first.of) == 1 and first.of[0][1] == 0
+        known = all(isinstance(part, int) and part > 0 for part in rest)
+        if not plain or not known or not isinstance(value, np.ndarray) or value.ndim:
+            raise Unable("it fills a tensor of an open size")
+        assert isinstance(first, Size)
+        x = first.of[0][0]
+        shape, dtype = self.outer.shapes.get(x), value.dtype.name
+        if (
+            not shape
+            or None in shape[1:]
+            or 0 in shape[1:]
+            or dtype not in TYPES
+            or abs(float(value)) > 2**24
+        ):
+            raise Unable("it fills a tensor of an open size")
+        one = np.array(1, "int32")
+        begin = np.zeros(len(shape), "int32")
+        bounds = [begin, begin + one, begin + one]
+        masks = {"begin_mask": {"i": "1"}, "end_mask": {"i": "1"}}
+        masks["shrink_axis_mask"] = {"i": str((1 << len(shape)) - 2)}
+        found = x if len(shape) == 1 else self._operation("StridedSlice", masks, x, *bounds)
+        found = self._operation("Cast", {"DstT": {"type": _NAMES["float32"]}}, found)
+        found = self._operation("ZerosLike", {}, found)
+        if value:
+            found = self._operation("AddV2", {}, found, value.astype("float32"))
+        if dtype != "float32":
+            found = self._operation("Cast", {"DstT": {"type": _NAMES[dtype]}}, found)
+        if not rest:
+            return found
+        found = self._operation("Reshape", {}, found, np.array([-1, *(1 for _ in rest)], "int32"))
+        return self._operation("Tile", {}, found, np.array([1, *rest], "int32"))
+
+    def _operation(self, op: str, attributes: dict[str, Any], *operands: Ref | Array) -> Ref:
+        return self.outer.entries.operator(self.outer.stem, op, attributes, operands)
 
     def _as_tensor(self, sizes: Sizes) -> Ref:
         """Sizes, as the operators that make them; ``keras/upgrade`` takes them in the shape of a reshape."""

@@ -154,6 +154,15 @@ def _gather(node: NodeDef, weights: Sequence[Weight]) -> Made:
     return Made("Embedding", {"input_dim": table.shape[0], "output_dim": table.shape[1]}, [table])
 
 
+def is_product(node: NodeDef, operands: Sequence[Any]) -> bool:
+    """Whether the operands of an operator of ``PRODUCTS`` are those of a layer: rows are taken of a matrix."""
+    if node.op != "GatherV2":
+        return node.op in PRODUCTS
+    table, _, axis = operands
+    rows = isinstance(axis, np.ndarray) and axis.tolist() in (0, [0]) and not node.attribute("batch_dims")
+    return rows and isinstance(table, Weight) and table.dtype == "float32" and len(table.shape) == 2
+
+
 def _einsum(node: NodeDef, weights: Sequence[Weight]) -> Made:
     """``x[b, ..., k], kernel[k, n] -> [b, ..., n]``, the axes by their letters."""
     (kernel,) = weights
@@ -175,7 +184,7 @@ PRODUCTS: dict[str, tuple[int, tuple[int, ...], Callable[[NodeDef, Sequence[Weig
     "Conv2D": (0, (1,), _conv), "Conv3D": (0, (1,), _conv), "DepthwiseConv2dNative": (0, (1,), _conv),
     "Conv2DBackpropInput": (2, (1,), _transposed), "Conv3DBackpropInputV2": (2, (1,), _transposed),
     "Einsum": (0, (1,), _einsum), "FusedBatchNormV3": (0, (1, 2, 3, 4), _normalization),
-    "ResourceGather": (1, (0,), _gather),
+    "GatherV2": (1, (0,), _gather), "ResourceGather": (1, (0,), _gather),
 }  # fmt: skip
 WITH_BIAS = frozenset(
     ["Conv1D", "Conv2D", "Conv2DTranspose", "Conv3D", "Conv3DTranspose", "Dense", "DepthwiseConv2D"]

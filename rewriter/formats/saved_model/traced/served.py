@@ -33,11 +33,13 @@ class Served(NamedTuple):
     """A signature: its name, those of the tensors that it takes and gives, in order, and its function.
 
     Attributes:
+        count: how many signatures there are.
         inputs: what it takes, by its names.
         outputs: the numbers of the function's results, by its names.
     """
 
     name: str
+    count: int
     function: str
     inputs: dict[str, Argument]
     outputs: dict[str, int]
@@ -62,7 +64,7 @@ def served(meta: Message, library: Library) -> Served:
         Unable: its form is not that of TensorFlow 2.
         UnsupportedError: as ``signature_name``.
     """
-    name, _ = signature_name(meta)
+    name, names = signature_name(meta)
     signature = next(signature_of(value) for key, value, _ in entries(meta, 5) if key == name)
     calls = {node_of(tensor) for tensor, _ in signature.outputs.values()}
     node = library.node(calls.pop()) if len(calls) == 1 else None
@@ -78,7 +80,7 @@ def served(meta: Message, library: Library) -> Served:
     outputs = {key: _number(tensor) for key, (tensor, _) in signature.outputs.items()}
     if not all(number < results for number in outputs.values()):
         raise Unable("it names a result that its function does not give")
-    return Served(name, function.name, _inputs(signature, own, node.taken), _in_order(outputs))
+    return Served(name, len(names), function.name, _inputs(signature, own, node.taken), _in_order(outputs))
 
 
 def _inputs(signature: Signature, own: list[Argument], taken: list[str]) -> dict[str, Argument]:
@@ -138,8 +140,9 @@ def of_signature(signature: Served, library: Library, weight: Callable[[int], We
         "name": _NAME, "trainable": True, "layers": made.items,
         "input_layers": [list(ref) for ref in inputs], "output_layers": [list(ref) for ref in outputs],
     }  # fmt: skip
-    became = "the operations of its function, as Keras 3 has them"
-    remark = Remark((), f"the signature {shown(signature.name)!r}", became)
+    which = f"the signature {shown(signature.name)!r}"
+    which += f", one of {signature.count}" if signature.count > 1 else ""
+    remark = Remark((), which, "the operations of its function, as Keras 3 has them")
     return Traced(
         {"class_name": "Functional", "config": config}, made.made(), made.objects, set(), [remark], {}
     )

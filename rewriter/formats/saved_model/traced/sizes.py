@@ -40,9 +40,7 @@ class Sizes(NamedTuple):
 
 def shape_of(ref: Ref, shape: Sequence[int | None], dtype: str) -> Sizes | Array:
     """``tf.shape(x)``: what is known of it as numbers."""
-    parts = tuple(
-        Size(1, ((ref, axis),)) if size is None else size for axis, size in enumerate(shape)
-    )
+    parts = tuple(Size(1, ((ref, axis),)) if size is None else size for axis, size in enumerate(shape))
     return _found(Sizes(parts, False, dtype, ref))
 
 

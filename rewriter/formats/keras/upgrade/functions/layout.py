@@ -151,7 +151,9 @@ def _pad(
 def _gather(emitter: Emitter, params: Any, indices: Any, axis: Any = None, batch_dims: Any = 0) -> Any:
     if batch_dims:
         raise Untranslatable("tf.gather(batch_dims=…)", "no operation of Keras 3 stands for it")
-    return emitter.op("Take", params, constant(indices), config={"axis": 0 if axis is None else axes(axis)})
+    return emitter.op(
+        "Take", constant(params), constant(indices), config={"axis": 0 if axis is None else axes(axis)}
+    )
 
 
 @function("one_hot", takes="indices depth on_value off_value axis dtype")

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import string
 from collections.abc import Callable
 from typing import Any
 
@@ -165,8 +166,15 @@ def _split(operands: list[Any], attributes: dict[str, Any], emitter: Emitter) ->
 
 
 def _einsum(operands: list[Any], attributes: dict[str, Any], emitter: Emitter) -> Any:
-    equation = _attribute(attributes.get("equation"))
+    equation = _small(str(_attribute(attributes.get("equation"))))
     return emitter.op("Einsum", *map(constant, operands), config={"subscripts": equation})
+
+
+def _small(equation: str) -> str:
+    """The equation in small letters: with others Keras 3.15 does not tell the shape of ``ops.einsum``."""
+    free = [letter for letter in string.ascii_lowercase if letter not in equation]
+    names = {letter: free.pop() for letter in sorted(set(equation)) if letter.isupper() and free}
+    return "".join(names.get(letter, letter) for letter in equation)
 
 
 def _mirror_pad(operands: list[Any], attributes: dict[str, Any], emitter: Emitter) -> Any:

@@ -1,0 +1,231 @@
+"""A model that was made of a signature of a SavedModel, against TensorFlow running the signature.
+
+Both run in a process of their own (``python -m rewriter.proof.served``); loading a SavedModel runs no Python code of
+it. The new model is run by Keras, or by ONNX Runtime.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from ..errors import UnsupportedError, VerificationError, shown
+from ..formats.model_file import ModelFile
+from . import limits
+from .child import run_in_child, serve
+from .keras.inputs import FREE_SIZES, Inputs
+from .runtimes import keras_needs, needs
+
+_MOST = 2 << 30  # bytes for the tensors of its batches
+_CLOSE = 1e-4  # of the largest value, in float32
+_SMALL = 2  # numbers below it are rows of every table
+_TABLE = "Embedding"
+
+
+def signature_of(source: ModelFile) -> dict[str, Any] | None:
+    """The signature that a model was made of, with the names of what it takes and gives; None for another model.
+
+    Of a SavedModel itself, which something else exports, the names are not said.
+    """
+    served = getattr(source, "served", None)
+    if served is not None:
+        sizes = [
+            size
+            for operation in source.graph.operations.values()
+            if operation.class_name == _TABLE and isinstance(size := operation.config.get("input_dim"), int)
+        ]
+        limit = min(sizes, default=8)
+        return {
+            "signature": served.name,
+            "inputs": list(served.inputs),
+            "outputs": list(served.outputs),
+            "limit": limit,
+        }
+    name = getattr(source, "signature", None)
+    if name is None:
+        return None
+    try:
+        return {"signature": name(), "inputs": None, "outputs": None, "limit": _SMALL}
+    except UnsupportedError:
+        return None
+
+
+def compared(
+    source: ModelFile,
+    asked: Mapping[str, Any],
+    path: str,
+    form: str,
+    batches: Sequence[int],
+    half: bool = False,
+    nchw: Sequence[str] = (),
+) -> dict[str, Any]:
+    """``{"difference": part of the largest value, "batches": [1, 3], "ran": text …}``, or ``{"skipped": why}``.
+
+    Args:
+        asked: of ``signature_of``.
+        path, form: the file that was written, and its format.
+        half: whether it computes in half precision.
+        nchw: the inputs and outputs that lie channels first there, and last in the original.
+
+    Raises:
+        VerificationError: the two differ by more than rounding, or the new one does not load.
+    """
+    request = {
+        **asked,
+        "model": os.path.abspath(source.path),
+        "made": os.path.abspath(path),
+        "form": form,
+        "batches": list(batches),
+        "half": half,
+        "nchw": list(nchw),
+    }
+    needed = needs("tensorflow", "onnxruntime") if form == "onnx" else keras_needs("tensorflow")
+    size = limits.memory((source.path, path)) + _MOST
+    answer = run_in_child(f"{__package__}.served", needed, request, size)
+    if "failed" in answer:
+        raise VerificationError(f"the new model is not what its signature computes: {answer['failed']}")
+    return answer
+
+
+def main() -> int:
+    """Answer the request on standard input."""
+    return serve(_compared)
+
+
+def _compared(request: dict[str, Any], say: Callable[[dict[str, Any]], None]) -> dict[str, Any]:
+    import numpy as np
+
+    from .running import RefusedError
+    from .tensorflow.functions import function_at, loaded
+    from .tolerance import compare
+
+    try:
+        made: Any = (_OnnxModel if request["form"] == "onnx" else _KerasModel)(request)
+    except Exception as error:
+        return {"failed": f"it does not load: {_line(error)}"}
+    import tensorflow as tf
+
+    try:
+        original = function_at(loaded(request["model"]), ("signatures", request["signature"]), 0)
+        inputs = _Inputs(original.structured_input_signature[1], request)
+    except (RefusedError, ValueError) as error:
+        return {"skipped": f"the original: {_line(error)}"}
+    dtype = "float16" if request["half"] else "float32"
+    largest = 0.0
+    batches = [inputs.fixed] if inputs.fixed is not None else request["batches"]
+    for batch in batches:
+        try:
+            given, found = _by_original(original, inputs, batch, batch == batches[0])
+        except Exception as error:
+            return {"skipped": f"the original does not run on random inputs: {_line(error)}"}
+        try:
+            got = made.run(given)
+        except Exception as error:
+            return {"failed": f"{made.ran} does not run it at batch {batch}: {_line(error)}"}
+        wanted = {name: found[name] for name in request["outputs"] or sorted(found)}
+        if len(got) != len(wanted):
+            return {"failed": f"it has {len(got)} outputs, the signature {len(wanted)}"}
+        for number, (name, theirs) in enumerate(wanted.items()):
+            ours = got[name] if set(got) == set(wanted) else list(got.values())[number]
+            gap = compare(np.asarray(ours), theirs, dtype)
+            if not gap.fits and not (dtype == "float32" and gap.difference <= _CLOSE and not gap.shape):
+                return {"failed": f"output {shown(name)!r} at batch {batch} is off by {gap.text()}"}
+            largest = max(largest, gap.difference)
+    ran = f"TensorFlow {tf.__version__} and {made.ran}"
+    return {"difference": largest, "batches": batches, "ran": ran, "against": "TensorFlow"}
+
+
+class _Inputs(Inputs):
+    """Inputs of a signature. Raises ValueError as ``Inputs``."""
+
+    def __init__(self, specs: Mapping[str, Any], request: Mapping[str, Any]) -> None:
+        self.names = list(request["inputs"] or specs)
+        found = [specs[name] for name in self.names]
+        if any(spec.shape.rank is None for spec in found):
+            raise ValueError("an input is of an open rank")
+        self.dtypes = [spec.dtype.name for spec in found]
+        if not set(self.dtypes) <= {"bool", "float16", "float32", "float64", "int32", "int64"}:
+            raise ValueError("an input is of no numbers")
+        self.indices = [False for _ in found]
+        self.shapes = [tuple(spec.shape) for spec in found]
+        leading = [shape[0] for shape in self.shapes if shape]
+        sizes = set(leading)
+        self.fixed = leading[0] if len(sizes) == 1 and leading[0] is not None else None
+        self.free = any(size is None for shape in self.shapes for size in shape[1:])
+        self.limit, self.size = request["limit"], FREE_SIZES[0]
+
+
+def _by_original(
+    original: Any, inputs: _Inputs, batch: int, first: bool
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Inputs of a batch and what the signature makes of them.
+
+    The first batch finds the size of open axes, and whether the numbers are those of rows.
+    """
+    import tensorflow as tf
+
+    sizes = FREE_SIZES if inputs.free and first else (inputs.size,)
+    attempts = [(whole, size) for whole in (False, True) for size in sizes] if first else [None]
+    for attempt in attempts:
+        if attempt is not None:
+            whole, inputs.size = attempt
+            inputs.indices = [whole for _ in inputs.shapes]
+        given = dict(zip(inputs.names, inputs.batch(list(range(batch))), strict=True))
+        try:
+            found = original(**{name: tf.constant(array) for name, array in given.items()})
+        except Exception:
+            if attempt == attempts[-1]:
+                raise
+        else:
+            return given, {name: tensor.numpy() for name, tensor in found.items()}
+    raise AssertionError("there is nothing to try")
+
+
+class _KerasModel:
+    def __init__(self, request: Mapping[str, Any]) -> None:
+        from .keras.backends import described
+        from .keras.models import load
+
+        self.model, self.ran = load(request["made"], request["form"]), described()
+
+    def run(self, given: Mapping[str, Any]) -> dict[str, Any]:
+        import keras
+
+        from .keras.backends.eager import tensors
+        from .keras.models import call
+
+        found = call(self.model, tensors(self.model, list(given.values())))
+        return {str(number): keras.ops.convert_to_numpy(y) for number, y in enumerate(found)}
+
+
+class _OnnxModel:
+    def __init__(self, request: Mapping[str, Any]) -> None:
+        import onnxruntime
+
+        options = onnxruntime.SessionOptions()
+        options.log_severity_level = 3
+        self.session = onnxruntime.InferenceSession(
+            request["made"], options, providers=["CPUExecutionProvider"]
+        )
+        self.nchw = request["nchw"]
+        self.ran = f"ONNX Runtime {onnxruntime.__version__}"
+
+    def run(self, given: Mapping[str, Any]) -> dict[str, Any]:
+        from .exported import turned
+
+        names = [x.name for x in self.session.get_inputs()]
+        named = given if set(names) <= set(given) else dict(zip(names, given.values(), strict=True))
+        feeds = {name: turned(named[name], name in self.nchw, True) for name in names}
+        outputs = [y.name for y in self.session.get_outputs()]
+        found = zip(outputs, self.session.run(outputs, feeds), strict=True)
+        return {name: turned(array, name in self.nchw, False) for name, array in found}
+
+
+def _line(error: object) -> str:
+    return shown(next((line for line in str(error).splitlines() if line.strip()), ""))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
