@@ -146,6 +146,8 @@ class _Reader:
         conv = self.nodes.get(node_of(squeezed or y))
         if conv is None or conv.op not in _DILATED or len(conv.taken) != 2:
             return None
+        given: str | None
+        kernel: str | None
         given, kernel = conv.taken
         if squeezed is not None:
             given, _ = self._taken(given, "ExpandDims", 2)

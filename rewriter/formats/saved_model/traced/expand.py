@@ -7,6 +7,7 @@ import json
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -17,7 +18,7 @@ from ..functions import node_of
 from ..messages import Function, FunctionDef, NodeDef, Shape
 from ..wire import Message
 from .composites import Composite, composite
-from .folding import Array, folded
+from .folding import Array, folded, parts
 from .library import Library, Unable, changes, numbers
 from .products import PRODUCTS, WITH_BIAS, Made, Weight, fits, grouped, is_product, pooled
 from .sizes import Ref, Size, Sizes, computed, shape_of
@@ -54,10 +55,12 @@ class Entries:
 
     Attributes:
         taken: names that no entry gets.
+        kept: names that an entry gets by ``rename`` alone.
         objects: the objects of layers of the file among them, by name.
     """
 
     taken: set[str]
+    kept: frozenset[str] = frozenset()
     items: list[dict[str, Any]] = field(default_factory=list)
     weights: dict[str, list[Weight]] = field(default_factory=dict)
     objects: dict[str, int] = field(default_factory=dict)
@@ -153,9 +156,16 @@ class Entries:
         while True:
             self._count += 1
             name = f"{stem}_{what.lower()}_{self._count}"
-            if name not in self.taken:
+            if name not in self.taken and name not in self.kept:
                 self.taken.add(name)
                 return name
+
+    def free(self, name: str, more: str) -> str:
+        """The name, with more after it where an entry has it."""
+        while name in self.taken:
+            name += more
+        self.taken.add(name)
+        return name
 
     def _add(self, class_name: str, config: dict[str, Any], tensors: Sequence[Ref]) -> None:
         if len(self.items) > _MAX_NODES:
@@ -320,6 +330,11 @@ class _Run:
             return [self._shape(node, settled[0])]
         if is_product(node, settled) and (product := self._product(node, settled)) is not None:
             return [product]
+        if node.op in SEVERAL:
+            arrays = [each.load() if isinstance(each, Weight) else each for each in settled]
+            known = [each for each in arrays if isinstance(each, np.ndarray)]
+            if len(known) == len(arrays):
+                return [self.outer.held(part) for part in parts(node, known)]
         return [self._operator(node, settled)]
 
     def _layer(self, name: str, operands: list[Value]) -> Ref | None:
@@ -341,7 +356,7 @@ class _Run:
             return None
         product, bias = operands
         if isinstance(bias, np.ndarray) and bias.dtype == np.float32:
-            bias = _weight(bias)
+            bias = Weight(None, bias.shape, "float32", partial(_itself, bias))
         if not isinstance(product, Pending) or not isinstance(bias, Weight) or len(bias.shape) != 1:
             return None
         made = product.made
@@ -484,22 +499,26 @@ class _Run:
         entries, stem = self.outer.entries, self.outer.stem
         if sizes.of is not None:
             return entries.operator(stem, "Shape", {}, [sizes.of])
-        parts: list[Ref | Array] = []
+        made: list[Ref | Array] = []
         for part in sizes.parts:
             if isinstance(part, int):
-                parts.append(np.array(part, "int32"))
+                made.append(np.array(part, "int32"))
                 continue
             if part.factor != 1 or len(part.of) != 1:
                 raise Unable("it computes with sizes, for which there is no operation of Keras 3")
             (ref, axis) = part.of[0]
             whole = entries.operator(stem, "Shape", {}, [ref])
             bounds = [np.array([each], "int32") for each in (axis, axis + 1, 1)]
-            parts.append(
+            made.append(
                 entries.operator(stem, "StridedSlice", {"shrink_axis_mask": {"i": "1"}}, [whole, *bounds])
             )
-        if sizes.scalar and isinstance(parts[0], Ref):
-            return parts[0]
-        return entries.operator(stem, "Pack", {}, parts)
+        if sizes.scalar and isinstance(made[0], Ref):
+            return made[0]
+        return entries.operator(stem, "Pack", {}, made)
+
+
+def _itself(array: Array) -> Array:
+    return array
 
 
 def _weight(value: Any) -> Weight | None:
@@ -507,7 +526,7 @@ def _weight(value: Any) -> Weight | None:
     if isinstance(value, (np.ndarray, Weight)) and value.dtype != "float32":
         raise Unable(f"it computes with weights of type {value.dtype}")
     if isinstance(value, np.ndarray):
-        return Weight(None, value.shape, value.dtype.name, lambda: value)
+        return Weight(None, value.shape, value.dtype.name, partial(_itself, value))
     return value if isinstance(value, Weight) else None
 
 

@@ -44,6 +44,22 @@ def folded(node: NodeDef, operands: Sequence[Array]) -> Array:
     return found
 
 
+def parts(node: NodeDef, operands: Sequence[Array]) -> list[Array]:
+    """``Split`` and ``Unpack`` of constants."""
+    axis, x = (
+        (operands[0].item(), operands[1])
+        if node.op == "Split"
+        else (node.attribute("axis") or 0, operands[0])
+    )
+    count = node.attribute("num_split" if node.op == "Split" else "num")
+    if not -x.ndim <= axis < x.ndim or not count or x.shape[axis] % count:
+        raise Unable(f"it computes {node.op} of constants that do not fit")
+    if node.op == "Unpack" and count != x.shape[axis]:
+        raise Unable("it computes Unpack of constants that do not fit")
+    found = np.split(x, count, axis)
+    return found if node.op == "Split" else [np.squeeze(part, axis) for part in found]
+
+
 def _grown(node: NodeDef, operands: Sequence[Array]) -> float:
     """How many numbers the result can have at most, told before it is made."""
     if node.op in _ELEMENTWISE:

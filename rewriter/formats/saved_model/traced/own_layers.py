@@ -11,9 +11,10 @@ from ...keras.upgrade.model import layer_name
 from ...keras.upgrade.tensors import Call, Old, first_calls, leaves, read_call
 from ...model_file import Remark
 from ..composite import stated
-from .expand import TYPES, Entries, Expander, Ref
+from .expand import TYPES, Entries, Expander
 from .library import DEFAULT, Library, Unable
 from .products import Weight
+from .sizes import Ref
 
 _BECAME = "the operations of its function, as it computes outside of training"
 

@@ -16,10 +16,11 @@ from ...model_file import Remark
 from ..functions import node_of
 from ..messages import Argument, Function, Signature, signature_of
 from ..wire import Message, entries
-from .expand import SEVERAL, TYPES, Entries, Expander, Ref
+from .expand import SEVERAL, TYPES, Entries, Expander
 from .library import Library, Unable
 from .own_layers import Traced
 from .products import Made, Weight
+from .sizes import Ref
 
 _PREFERRED = ("serving_default", "serve")
 _OWN = "__saved_model"  # what TensorFlow itself calls, to restore variables and tables
@@ -33,13 +34,13 @@ class Served(NamedTuple):
     """A signature: its name, those of the tensors that it takes and gives, in order, and its function.
 
     Attributes:
-        count: how many signatures there are.
+        among: how many signatures there are.
         inputs: what it takes, by its names.
         outputs: the numbers of the function's results, by its names.
     """
 
     name: str
-    count: int
+    among: int
     function: str
     inputs: dict[str, Argument]
     outputs: dict[str, int]
@@ -91,8 +92,8 @@ def _inputs(signature: Signature, own: list[Argument], taken: list[str]) -> dict
             raise Unable("two of its inputs are one")
     found: dict[str, Argument] = {}
     for argument, tensor in zip(own, taken, strict=False):
-        key = keys.pop(node_of(tensor), None)
-        if key is None:
+        key = keys.pop(node_of(tensor), "")
+        if key not in signature.inputs:
             raise Unable("its function takes what is no input of it")
         found[key] = Argument(key, argument.dtype, signature.inputs[key][1])
     if keys:
@@ -122,7 +123,7 @@ def _in_order(outputs: Mapping[str, int]) -> dict[str, int]:
 
 def of_signature(signature: Served, library: Library, weight: Callable[[int], Weight]) -> Traced:
     """A functional model of what a signature computes. Raises Unable."""
-    made = Entries({*signature.inputs, *signature.outputs})
+    made = Entries(set(signature.inputs), kept=frozenset(signature.outputs))
     if not signature.inputs:
         raise Unable("it takes nothing")
     for key, argument in signature.inputs.items():
@@ -141,7 +142,7 @@ def of_signature(signature: Served, library: Library, weight: Callable[[int], We
         "input_layers": [list(ref) for ref in inputs], "output_layers": [list(ref) for ref in outputs],
     }  # fmt: skip
     which = f"the signature {shown(signature.name)!r}"
-    which += f", one of {signature.count}" if signature.count > 1 else ""
+    which += f", one of {signature.among}" if signature.among > 1 else ""
     remark = Remark((), which, "the operations of its function, as Keras 3 has them")
     return Traced(
         {"class_name": "Functional", "config": config}, made.made(), made.objects, set(), [remark], {}
@@ -151,22 +152,16 @@ def of_signature(signature: Served, library: Library, weight: Callable[[int], We
 def _named(made: Entries, outputs: Mapping[str, Ref]) -> list[Ref]:
     """The outputs, from layers of their names: Keras and ONNX call an output as its layer.
 
-    A layer is renamed where it gives this one output alone; another one that changes nothing follows it elsewhere.
+    A layer is renamed where it gives this one output alone; another one that changes nothing follows it elsewhere. An
+    output with the name of an input gets another one.
     """
     found = list(outputs.values())
     entries_of = {entry["name"]: entry for entry in made.items}
     names: dict[str, str] = {}
-    results = []
     for key, ref in outputs.items():
         entry = entries_of[ref.layer]
         several = len(entry["inbound_nodes"]) != 1 or entry["config"].get("node_def", {}).get("op") in SEVERAL
-        if key in entries_of:
-            results.append(made.layer(key, _SAME, ref))
-        elif several or found.count(ref) > 1:
-            names[made.layer(_NAME, _SAME, ref).layer] = key
-            results.append(Ref(key, 0, 0))
-        else:
-            names[ref.layer] = key
-            results.append(Ref(key, 0, 0))
+        apart = several or found.count(ref) > 1 or entry["class_name"] == "InputLayer"
+        names[made.layer(_NAME, _SAME, ref).layer if apart else ref.layer] = made.free(key, "_output")
     made.rename(names)
-    return results
+    return [Ref(name, 0, 0) for name in names.values()]
