@@ -50,10 +50,10 @@ class RepairRequest:
             raise UsageError("a plan says all that is to be done: mode, at and explicit do not go with it")
 
     def read_as(self, source: ModelFile) -> ModelFile:
-        """The model as it is to be repaired: a SavedModel as the Keras model that it was, where that is to be written.
+        """The model as it is to be repaired: a SavedModel as the Keras model that it is, where that is to be written.
 
         Raises:
-            UnsupportedError: Keras 2 did not write the SavedModel.
+            UnsupportedError: the SavedModel has no form in Keras 3.
         """
         named = [path for path in (self.output, self.onnx) if path is not None]
         return as_keras(source) if named and all(format_for(path) for path in named) else source

@@ -270,11 +270,11 @@ def newest_of(form: Format) -> Format:
 
 
 def as_keras(source: ModelFile) -> ModelFile:
-    """The Keras model that a SavedModel describes, for a format of Keras or ONNX; any other model itself.
+    """The Keras model that a SavedModel describes or serves, for a format of Keras or ONNX; any other model itself.
 
     Raises:
         BadFileError: what describes it is damaged.
-        UnsupportedError: a SavedModel that describes none.
+        UnsupportedError: a SavedModel that has no form in Keras 3.
     """
     found = getattr(source, "as_keras", None)
     return source if found is None else found()

@@ -1,4 +1,4 @@
-"""A SavedModel that Keras 2 wrote, as the Keras model that it was: its configuration and its variables.
+"""A SavedModel as a Keras model: its configuration and its variables, where Keras 2 wrote it; else its signature.
 
 Keras 2 describes every layer in JSON beside the functions, and builds a functional or sequential model anew from that.
 TensorFlow 2.0 to 2.4 keeps it in the objects of ``saved_model.pb``, 2.5 and later in ``keras_metadata.pb``.
@@ -73,9 +73,12 @@ class KerasSavedModel(KerasFile):
     Args:
         source: the folder, which stays open as long as this is used.
 
+    Attributes:
+        served: the signature that it is made of, where Keras says nothing of it.
+
     Raises:
         BadFileError: what Keras says of its layers is damaged, or the model contradicts itself.
-        UnsupportedError: a SavedModel that Keras 2 did not write, or a subclassed model.
+        UnsupportedError: a function of which it is to be made has no form in Keras 3.
     """
 
     format = FORMAT

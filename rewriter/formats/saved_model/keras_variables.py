@@ -10,6 +10,7 @@ from __future__ import annotations
 import itertools
 import re
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from functools import cached_property
 from typing import Any
 
 from ...errors import BadFileError, UnsupportedError, shown
@@ -87,10 +88,17 @@ class _Reader:
     def __init__(
         self, folder: Folder, objects: Objects, descriptions: Mapping[int, tuple[str, memoryview]]
     ) -> None:
+        self.folder = folder
         self.objects = objects
         self.descriptions = descriptions
-        self.checkpoint = Checkpoint(folder)
-        self.keys = self.checkpoint.keys(objects.children)
+
+    @cached_property
+    def checkpoint(self) -> Checkpoint:
+        return Checkpoint(self.folder)
+
+    @cached_property
+    def keys(self) -> dict[int, str]:
+        return self.checkpoint.keys(self.objects.children)
 
     def layers(
         self,

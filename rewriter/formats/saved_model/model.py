@@ -71,7 +71,7 @@ class SavedModel:
         return meta_in(self._data)
 
     def as_keras(self) -> KerasSavedModel:
-        """The Keras model that it was, where Keras 2 wrote it. Raises as ``KerasSavedModel``."""
+        """The Keras model that it was, or that it serves. Raises as ``KerasSavedModel``."""
         return KerasSavedModel(self)
 
     def signature(self) -> str:

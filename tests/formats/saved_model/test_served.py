@@ -262,7 +262,7 @@ def test_it_computes_what_the_signature_does(name: str, folder: Callable[[str], 
         )
         assert set(keras_gives) == set(onnx_gives) == set(wanted)
         for key, theirs in wanted.items():
-            assert theirs.size < 9 or np.ptp(theirs), "it says nothing"
+            assert theirs.size < 9 or len(np.unique(theirs)) > 1, "it says nothing"
             assert close(ops.convert_to_numpy(keras_gives[key]), theirs), key
             assert close(onnx_gives[key], theirs), key
 

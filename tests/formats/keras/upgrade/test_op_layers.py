@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 from typing import Any
 
@@ -63,6 +64,19 @@ CASES: dict[str, tuple[str, dict[str, Any], int, dict[str, Any]]] = {
         1,
         {},
     ),
+    "einsum": (
+        "Einsum",
+        {**FLOAT, "N": {"i": "2"}, "equation": {"s": base64.b64encode(b"BTD,BSD->BTS").decode()}},
+        2,
+        {},
+    ),
+    "roll": (
+        "Roll",
+        {**FLOAT, "Tshift": {"type": "DT_INT32"}, "Taxis": {"type": "DT_INT32"}},
+        1,
+        {"1": [2], "2": [1]},
+    ),
+    "atan": ("Atan", FLOAT, 1, {}),
     "leaky": ("LeakyRelu", {**FLOAT, "alpha": {"f": 0.25}}, 1, {}),
 }
 
