@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import Any
 
@@ -17,15 +17,18 @@ from ...files.hdf5 import Hdf5Index, relink
 from ...files.json import parse
 from ...files.members import Blocks, changed
 from ...files.zip import Archive, Patch, rewrite
-from ..variables import NoVariables, Variables
+from ..model_file import Remark
+from ..variables import NoVariables, Variable, Variables
 from . import old_form
+from .carried_state import of_old_archive
 from .configuration import Older, read_configuration
 from .given_weights import variables_in_groups
 from .keras_file import KerasFile
 from .new_model import new_files
+from .optimizer_state import PATH as OPTIMIZER
 from .optimizer_state import relink_optimizer
 from .tables import Table, asset_path, stored_tables
-from .upgrade import archive_groups
+from .upgrade import NotCarried, archive_groups
 from .weight_groups import asset_names, moves, permutation
 from .weights_file import WeightsFile
 
@@ -156,6 +159,22 @@ class KerasArchive(KerasFile):
 
     def close(self) -> None:
         self.archive.close()
+
+    def training_remarks(self, form: str) -> Sequence[Remark]:
+        """As ``KerasFile.training_remarks``. From one archive of Keras 3 to another all is carried over."""
+        return [] if not self.older and form != "h5" else super().training_remarks(form)
+
+    @property
+    def has_state(self) -> bool:
+        """Whether the archive has variables of an optimizer."""
+        group = f"{OPTIMIZER}/vars"
+        return _WEIGHTS in self.archive and group in self._index and bool(self._index.datasets(group))
+
+    def _state(self, optimizer: Any) -> Mapping[str, Sequence[Variable]]:
+        configuration = self.configuration
+        if not isinstance(configuration, Older) or not self.has_state:
+            raise NotCarried("the file has none")
+        return of_old_archive(self._index, configuration, optimizer, self._trained(self.graph))
 
     def write(self, target: str | os.PathLike[str]) -> None:
         """Write the model with its graph as it is now.

@@ -13,6 +13,7 @@ from ...files.members import Blocks, write_archive, write_folder
 from ...ir.graph import path_text
 from ..model_file import ModelFile
 from ..variables import NoVariables, Variables
+from .carried_state import CarriedState
 from .config_writer import model_entry
 from .configuration import Configuration
 from .recorded_shapes import with_shapes
@@ -31,6 +32,16 @@ class KerasModel(ModelFile, Protocol):
     """A model with a configuration of Keras."""
 
     configuration: Configuration
+
+    @property
+    def compile_config(self) -> Any:
+        """What Keras 3 compiles the model with; None where the file does not say it."""
+        ...
+
+    @property
+    def optimizer_state(self) -> CarriedState | None:
+        """What a new archive of the model has of its optimizer; None where the file has no optimizer."""
+        ...
 
     def files_of_keras_3(self, scratch: str) -> Iterator[tuple[str, Blocks]]:
         """The files that a ``.keras`` archive of the model has: names, and contents in blocks.
@@ -78,7 +89,8 @@ def new_files(
     variables = checked_variables(source)
     found = tables()
     check_tables(saved, found)
-    write_weights(scratch, saved, source.graph, variables)
+    state = source.optimizer_state
+    write_weights(scratch, saved, source.graph, variables, state.groups if state is not None else {})
     yield "metadata.json", (json.dumps({"keras_version": NEWEST}).encode(),)
     yield "config.json", (content,)
     with open(scratch, "rb") as stream:
@@ -96,6 +108,9 @@ def new_entry(source: KerasModel) -> dict[str, Any]:
     """The configuration of a model, as the newest Keras has it. UnsupportedError where something has no form there."""
     check_translated(source.configuration.refusals)
     entry = model_entry(source.configuration.entry, source.graph, NEWEST)
+    entry = {key: value for key, value in entry.items() if key not in ("training_config", "compile_config")}
+    if source.compile_config is not None:
+        entry["compile_config"] = source.compile_config
     return with_shapes(entry, source.graph) if source.configuration.old else entry
 
 

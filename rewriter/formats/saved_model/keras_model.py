@@ -8,7 +8,7 @@ Source: ``keras/src/saving/legacy/saved_model/load.py`` and ``save_impl.py`` (tf
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -17,9 +17,9 @@ from ..keras.configuration import Configuration, Older
 from ..keras.given_weights import NamedVariables
 from ..keras.keras_file import KerasFile
 from ..keras.new_model import write_new_folder
-from ..keras.upgrade import model_variables
+from ..keras.upgrade import NotCarried, model_variables
 from ..model_file import Remark
-from ..variables import Variables
+from ..variables import Variable, Variables
 from .keras_metadata import descriptions, metadata_of
 from .keras_variables import stored_layers
 
@@ -94,6 +94,9 @@ class KerasSavedModel(KerasFile):
         folder, objects = self._source.folder, self._objects
         stored = stored_layers(folder, objects, self._descriptions, self._entry, self.version)
         return NamedVariables(model_variables(self._entry, stored, self.version))
+
+    def _state(self, optimizer: Any) -> Mapping[str, Sequence[Variable]]:
+        raise NotCarried("that of a SavedModel is not read")
 
     def beside(self) -> list[str]:
         """All files in the folder."""
