@@ -1,9 +1,9 @@
 """The state of an optimizer, brought from a file of one form into the weights file of another.
 
-An archive of Keras 3 has it as ``optimizer/vars/<i>``, an ``.h5`` file in the group ``optimizer_weights``: the variables
-in the order in which the optimizer made them (``optimizer_layout``). Nothing is carried unless it is certain which
-variable is which. Sources: ``keras/src/legacy/saving/legacy_h5_format.py``, ``keras/src/saving/saving_lib.py`` and
-``keras/src/optimizers/loss_scale_optimizer.py``, Keras 3.15.
+An archive of Keras 3 has it as ``optimizer/vars/<i>``, an ``.h5`` file in the group ``optimizer_weights``: the
+variables in the order in which the optimizer made them (``optimizer_layout``). Nothing is carried unless it is certain
+which variable is which. Sources: ``keras/src/legacy/saving/legacy_h5_format.py``, ``saving/saving_lib.py`` and
+``optimizers/loss_scale_optimizer.py``, Keras 3.15.
 """
 
 from __future__ import annotations
@@ -171,7 +171,7 @@ def _in_keras_3(
             return _scalar(slots.iteration, "int64")
         if place.slot == LEARNING_RATE:
             rate = config.get("learning_rate")
-            if type(rate) not in (int, float):
+            if not isinstance(rate, (int, float)):
                 raise NotCarried("its learning rate is not known")
             return _scalar(rate, "float32")
         if place.shape == () != after.get(place.variable):

@@ -61,7 +61,7 @@ class KerasFile(KerasModel):
             return [Remark((), *NOT_COMPILED)]
         lost = [key for key, usual in _ONLY_IN_ARCHIVES.items() if compiled.get(key) not in (usual, None)]
         remarks = [Remark((), key, "left out: Keras 3 does not read it from an .h5 file") for key in lost]
-        return [*remarks, *([Remark((), STATE, NOT_RESTORED)] if self.has_state else [])]
+        return [*remarks, *([Remark((), STATE, NOT_RESTORED)] if self.has_state or self.older else [])]
 
     @property
     def compile_config(self) -> Any:

@@ -1,8 +1,8 @@
 """What Keras 3 writes of training: the ``compile_config`` of an archive and the ``training_config`` of an ``.h5`` file.
 
-They have the same parts. In an ``.h5`` file the optimizer is ``optimizer_config``, objects have no module, and functions
-go by names of which Keras does not load all that ``compile`` takes (``mse``). Sources: ``keras/src/trainers/trainer.py``
-and ``keras/src/legacy/saving/saving_utils.py``, Keras 3.15.
+They have the same parts. In an ``.h5`` file the optimizer is ``optimizer_config``, objects have no module, and
+functions go by names of which Keras does not load all that ``compile`` takes (``mse``). Sources:
+``keras/src/trainers/trainer.py`` and ``keras/src/legacy/saving/saving_utils.py``, Keras 3.15.
 """
 
 from __future__ import annotations

@@ -43,8 +43,8 @@ def write_weights(
             for inner in held:
                 _write(file, f"{target}/{inner}", variables.variable(source, inner))
             check()
-        for target, held in (others or {}).items():
-            for number, variable in enumerate(held):
+        for target, state in (others or {}).items():
+            for number, variable in enumerate(state):
                 _write(file, f"{target}/vars/{number}", variable)
                 check()
 

@@ -139,6 +139,8 @@ def carried_slots(
         UnsupportedError, BadFileError: they are of a type that is not read, or do not fit the model.
     """
     class_name, config = named_optimizer(optimizer)
+    if not stored:
+        raise NotCarried("the file has none")
     style = _style(config, stored, model)
     stored = [item for k, item in enumerate(stored) if k != 1 or _parts(item.name)[-1] not in _RATES]
     _check_same(class_name, config, new, style, model.embeds)
@@ -146,7 +148,9 @@ def carried_slots(
     places = _places(
         class_name, config, {key: w.variable.shape for key, w in names.items()}, style, len(stored) - 1
     )
-    if not stored or len(places) != len(stored) - 1:
+    if len(stored) == 1 and places:
+        raise NotCarried("nothing was trained")
+    if len(places) != len(stored) - 1:
         raise NotCarried("its variables do not fit those of the model")
     if any(p.shape != s.variable.shape for p, s in zip(places, stored[1:], strict=True)):
         raise NotCarried("its variables do not fit those of the model")
@@ -187,8 +191,10 @@ def _iteration(stored: StoredVariable) -> int:
 def _style(config: Mapping[str, Any], stored: Sequence[StoredVariable], model: OldModel) -> str:
     if config.get("is_legacy_optimizer") is False:
         return NEW
+    if len(stored) == 1:
+        return LEGACY
     last = [_parts(item.name)[-1] for item in stored]
-    if not last or not all(last):
+    if not all(last):
         raise NotCarried("which optimizer it is of is not certain")
     if any(len(_parts(model.weights[place].name)) > 1 for place in model.trained[:1]) and any(
         _without(_parts(item.name), _parts(model.weights[model.trained[0]].name)) for item in stored
@@ -297,6 +303,7 @@ class _Moved:
         self._model = model
         self._trained = frozenset(model.trained)
         self.changes = False
+        self._same: dict[str, dict[str, VariablePlace]] = {}
         for path in dict.fromkeys(place.path for place in model.trained):
             self._check(model.owns[path])
 
@@ -304,7 +311,11 @@ class _Moved:
         """The values of one slot by the paths of Keras 3, given those by the places of Keras 2."""
         found: dict[str, Variable] = {}
         for path in dict.fromkeys(place.path for place in self._model.trained):
-            found |= self._translated(self._model.owns[path], lambda place: values.get(_key(place)))
+            if path in self._same:
+                same = {name: values.get(_key(place)) for name, place in self._same[path].items()}
+                found |= {name: value for name, value in same.items() if value is not None}
+            else:
+                found |= self._translated(self._model.owns[path], lambda place: values.get(_key(place)))
         return found
 
     def _translated(self, own: Own, value: Callable[[VariablePlace], Variable | None]) -> dict[str, Variable]:
@@ -327,10 +338,10 @@ class _Moved:
             first = start if place in self._trained else -1
             marks[place] = Variable(shape, "float64", _counted(shape, first))
             start += size if place in self._trained else 0
-        kept = {id(mark) for mark in marks.values()}
+        kept = {id(mark): place for place, mark in marks.items()}
         new = self._translated(own, marks.get)
-        changed = [variable for variable in new.values() if id(variable) not in kept]
-        if not changed:
+        if all(id(variable) in kept for variable in new.values()):
+            self._same[own.path] = {name: kept[id(variable)] for name, variable in new.items()}
             return
         self.changes = True
         for place in marks:
