@@ -27,9 +27,9 @@ METRIC_FUNCTIONS = frozenset({
     "sparse_categorical_crossentropy", "sparse_top_k_categorical_accuracy", "squared_hinge",
     "top_k_categorical_accuracy",
 })  # fmt: skip
-# Of the first four ``compile`` makes a metric of the kind that the output has.
+# Of the first two ``compile`` makes a metric of the kind that the output has.
 METRIC_ALIASES = frozenset({
-    "accuracy", "acc", "crossentropy", "ce", "bce", "BCE", "mae", "MAE", "mape", "MAPE", "mse", "MSE", "msle", "MSLE",
+    "accuracy", "acc", "bce", "BCE", "mae", "MAE", "mape", "MAPE", "mse", "MSE", "msle", "MSLE",
 })  # fmt: skip
 # Other names of them, those of Keras 2 too.
 ALIASES = {
@@ -60,6 +60,7 @@ SCHEDULES = frozenset({
     "PolynomialDecay",
 })  # fmt: skip
 OPTIMIZERS = frozenset({*PASSES, "Muon"})
+_NOT_IN_H5 = frozenset({"Lamb"})  # Keras 3 does not find it by its name
 _MODULES = ("keras.optimizers", "keras.losses", "keras.metrics")
 
 
@@ -132,7 +133,7 @@ def _optimizer(value: Any, form: Callable[[str, Json, str], Json]) -> Json:
     class_name, config = _parts(value)
     if class_name == LOSS_SCALE:
         return form(class_name, {**config, INNER: _optimizer(config.get(INNER), _with_module)}, _MODULES[0])
-    if class_name not in OPTIMIZERS:
+    if class_name not in OPTIMIZERS or (form is _bare and class_name in _NOT_IN_H5):
         raise _Unknown
     rate = config.get("learning_rate")
     if isinstance(rate, dict) and _parts(rate)[0] not in SCHEDULES:

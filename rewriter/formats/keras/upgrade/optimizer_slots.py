@@ -44,7 +44,7 @@ OF_KERAS, LEGACY, NEW = "Keras", "OptimizerV2", "Optimizer"
 _SPARSE = frozenset({"SGD", "RMSprop", "Adadelta", "Adamax", "Ftrl"})
 # An Adagrad that adds epsilon to the root differs by less than a float32 tells from one of this accumulator on.
 _LEAST_ACCUMULATOR, _MOST_EPSILON = 0.1, 1e-7
-_NAMELESS = re.compile(r"(Variable|[a-z]+)(_\d+)?")
+_NAMELESS = re.compile(r"(Variable|[a-z]+)(_\d+)*")
 _RATES = ("learning_rate", "current_learning_rate")
 _FIRST_IN_ORDER = (2, 2)  # before that, some sort the variables by name
 
@@ -266,7 +266,8 @@ def _check_same(
         raise NotCarried("an optimizer with use_ema: Keras 3 begins its averages otherwise")
     if config.get("adaptive_epsilon"):
         raise NotCarried("adaptive_epsilon: Keras 3 has none")
-    if config.get("decay") and not isinstance(new.get("learning_rate"), dict):
+    schedules = [isinstance(each.get("learning_rate"), dict) for each in (config, new)]
+    if config.get("decay") and schedules != [False, True]:
         raise NotCarried("its learning rate has a decay that is dropped")
     if style == OF_KERAS and config.get("clipnorm"):
         raise NotCarried("clipnorm: Keras 2 takes the norm of all gradients, Keras 3 that of each")

@@ -14,6 +14,7 @@ from . import (
     merges,
     model,
     names,
+    optimizer_slots,
     whole_numbers,
     wrappers,
 )
@@ -34,7 +35,7 @@ _TOPICS = {
         whole_numbers,
     ),
     "Keras 1": (keras_1, merges, kernels),
-    "Archives and training": (archive_weights, compiled),
+    "Archives and training": (archive_weights, compiled, optimizer_slots),
 }
 
 

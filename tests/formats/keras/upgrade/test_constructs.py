@@ -5,12 +5,20 @@ from __future__ import annotations
 from rewriter.formats.keras.upgrade.arguments import ARGUMENTS, COMMON, NOT_TRAINABLE
 from rewriter.formats.keras.upgrade.table import table
 
-from . import function_cases, layer_cases, test_equal, test_forms, test_keras_1, test_op_layers
+from . import (
+    function_cases,
+    layer_cases,
+    test_equal,
+    test_forms,
+    test_keras_1,
+    test_op_layers,
+    test_optimizers,
+)
 
 
 def test_rows_name_their_tests():
     cases = {*layer_cases.CASES, *function_cases.CASES, *test_keras_1.CASES}
-    modules = (test_equal, test_forms, test_keras_1, test_op_layers)
+    modules = (test_equal, test_forms, test_keras_1, test_op_layers, test_optimizers)
     tests = {
         name.removeprefix("test_") for module in modules for name in vars(module) if name.startswith("test_")
     }

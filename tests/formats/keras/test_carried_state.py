@@ -1,0 +1,320 @@
+"""Compile state and the optimizer's variables between the forms of Keras 3, loaded by Keras."""
+
+from __future__ import annotations
+
+import io
+import json
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import h5py
+import keras
+import numpy as np
+import pytest
+
+import rewriter
+from rewriter.formats.keras.optimizer_layout import layout
+from rewriter.formats.keras.training import compile_config, training_config
+
+layers, optimizers = keras.layers, keras.optimizers
+RNG = np.random.default_rng(5)
+GIVEN = RNG.normal(size=(6, 5, 4)).astype("float32")
+WANTED = RNG.normal(size=(6, 2)).astype("float32")
+STATE = "state of the optimizer"
+
+
+def network() -> Any:
+    keras.utils.set_random_seed(2)
+    x = keras.Input((5, 4))
+    left = layers.Bidirectional(layers.LSTM(3), name="both")(x)
+    inner = keras.Sequential([keras.Input((5, 4)), layers.Conv1D(3, 2), layers.Flatten()], name="inner")
+    frozen = layers.Dense(3, name="frozen", trainable=False)(inner(x))
+    return keras.Model(x, layers.Dense(2, name="out")(layers.Concatenate()([left, frozen])))
+
+
+def trained(optimizer: Any, path: Path, **options: Any) -> Any:
+    """The model in memory, which was saved as an archive and as an .h5 file."""
+    model = network()
+    options = {
+        "loss": keras.losses.Huber(0.7),
+        "metrics": ["mae", keras.metrics.MeanSquaredError(name="m")],
+    } | options
+    model.compile(optimizer, **options)
+    model.run_eagerly = True
+    for _ in range(2):
+        model.train_on_batch(GIVEN, WANTED)
+    model.run_eagerly = False
+    model.save(path / "saved.keras")
+    model.save(path / "saved.h5")
+    return model
+
+
+def convert(source: Path, target: str) -> tuple[Any, dict[str, str]]:
+    result = rewriter.convert(source, f"{source.parent}/{target}", verify=False)
+    said = {remark.construct: remark.became for remark in result.remarks}
+    return keras.saving.load_model(source.parent / target), said
+
+
+def values(model: Any) -> list[np.ndarray]:
+    return [np.asarray(variable) for variable in model.optimizer.variables]
+
+
+def assert_equal(actual: list[np.ndarray], desired: list[np.ndarray]) -> None:
+    assert [(v.dtype, v.shape) for v in actual] == [(v.dtype, v.shape) for v in desired]
+    for one, other in zip(actual, desired, strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def assert_same_step(one: Any, other: Any) -> None:
+    for model in (one, other):
+        model.run_eagerly = True
+        model.train_on_batch(GIVEN, WANTED)
+    for actual, desired in zip(one.get_weights(), other.get_weights(), strict=True):
+        np.testing.assert_allclose(actual, desired, rtol=0, atol=1e-7)
+
+
+OPTIMIZERS: dict[str, Callable[[], Any]] = {
+    "sgd": lambda: optimizers.SGD(0.1),
+    "sgd-scheduled": lambda: optimizers.SGD(optimizers.schedules.CosineDecay(0.1, 10), momentum=0.9),
+    "rmsprop": lambda: optimizers.RMSprop(momentum=0.1, centered=True),
+    "adam": lambda: optimizers.Adam(amsgrad=True, use_ema=True, gradient_accumulation_steps=2),
+    "nadam": lambda: optimizers.Nadam(),
+    "lamb": lambda: optimizers.Lamb(),
+    "loss-scale": lambda: optimizers.LossScaleOptimizer(optimizers.Adam(0.01)),
+}
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_from_h5_to_an_archive(name: str, tmp_path: Path):
+    """Keras itself does not restore the state that it wrote there: the model in memory is the oracle."""
+    original = trained(OPTIMIZERS[name](), tmp_path)
+    found, said = convert(tmp_path / "saved.h5", "new.keras")
+    assert said == {STATE: "carried over"}
+    assert_equal(values(found), values(original))
+    archived = keras.saving.load_model(tmp_path / "saved.keras")
+    assert found.get_compile_config() == archived.get_compile_config()
+    assert_same_step(found, archived)
+
+
+def test_from_form_to_form(tmp_path: Path):
+    original = trained(optimizers.Adam(0.01), tmp_path)
+    for source, target in (("saved.h5", "folder/"), ("folder", "again.keras"), ("saved.keras", "other/")):
+        found, _ = convert(tmp_path / source, target)
+        assert_equal(values(found), values(original))
+
+
+def test_a_layout_of_3_8(tmp_path: Path):
+    """What every optimizer makes was made in one pass then: an average, an accumulator, the next average …"""
+    original = trained(OPTIMIZERS["adam"](), tmp_path)
+    config = original.optimizer.get_config()
+    shapes = {v.path: tuple(v.shape) for v in original.trainable_variables}
+    now = [(place.slot, place.variable) for place in layout("Adam", config, shapes)]
+    then = [(place.slot, place.variable) for place in layout("Adam", config, shapes, early=True)]
+    assert now != then
+    with h5py.File(tmp_path / "saved.h5", "r+") as file:
+        file.attrs["keras_version"] = file["model_weights"].attrs["keras_version"] = "3.8.0"
+        attributes = file["optimizer_weights"].attrs
+        names = dict(zip(now, attributes["weight_names"], strict=True))
+        attributes["weight_names"] = [names[key] for key in then]
+    found, said = convert(tmp_path / "saved.h5", "new.keras")
+    assert said == {STATE: "carried over"}
+    assert_equal(values(found), values(original))
+
+
+def test_nodes_that_change_the_order(tmp_path: Path):
+    """A repair of an .h5 file that is written as an archive: the state follows the variables."""
+    keras.utils.set_random_seed(2)
+    x = keras.Input((5, 6, 3))
+    data = layers.Conv2D(4, 1, name="conv")(x)
+    gate = layers.Dense(4, name="gate")(layers.GlobalAveragePooling2D()(x))
+    side = layers.Dense(4, name="side")(layers.GlobalAveragePooling2D(name="pool")(data))
+    turned = layers.Permute((3, 1, 2))(data)
+    scaled = layers.Multiply(name="scale")([turned, layers.Reshape((4, 1, 1), name="wide")(gate)])
+    model = keras.Model(x, [scaled, side])
+    model.compile(optimizers.Adam(0.1), loss=[keras.losses.MeanSquaredError()] * 2)
+    image = RNG.normal(size=(3, 5, 6, 3)).astype("float32")
+    model.train_on_batch(image, [np.ones((3, 4, 5, 6)), np.ones((3, 4))])
+    model.save(tmp_path / "saved.h5")
+    desired = {v.path: (np.asarray(a), np.asarray(b)) for v, a, b in _slots(model)}
+    with h5py.File(tmp_path / "saved.h5", "r+") as file:
+        config = json.loads(file.attrs["model_config"])
+        entries = config["config"]["layers"]
+        entries[:] = [entry for entry in entries if entry["name"] != "wide"]
+        scale = next(entry for entry in entries if entry["name"] == "scale")
+        scale["inbound_nodes"][0]["args"][0][1]["config"]["keras_history"][0] = "gate"
+        file.attrs["model_config"] = json.dumps(config)
+    result = rewriter.repair(tmp_path / "saved.h5", tmp_path / "new.keras", verify=False)
+    assert result.inserted
+    found = keras.saving.load_model(tmp_path / "new.keras")
+    assert int(found.optimizer.iterations) == 1
+    actual = {v.path: (np.asarray(a), np.asarray(b)) for v, a, b in _slots(found)}
+    assert actual.keys() == desired.keys()
+    for path, pair in desired.items():
+        assert_equal(list(actual[path]), list(pair))
+
+
+def _slots(model: Any) -> Any:
+    optimizer = model.optimizer
+    return zip(model.trainable_variables, optimizer._momentums, optimizer._velocities, strict=True)
+
+
+def test_an_unknown_layout_is_left_out(tmp_path: Path):
+    trained(optimizers.Muon(), tmp_path)
+    found, said = convert(tmp_path / "saved.h5", "new.keras")
+    assert "which variables a Muon optimizer keeps is not known" in said[STATE]
+    found.train_on_batch(GIVEN, WANTED)
+
+
+@pytest.mark.parametrize("change", ["fewer", "other", "none"])
+def test_state_that_does_not_fit(change: str, tmp_path: Path):
+    trained(optimizers.Adam(), tmp_path)
+    with h5py.File(tmp_path / "saved.h5", "r+") as file:
+        attributes = file["optimizer_weights"].attrs
+        names = list(attributes["weight_names"])
+        if change == "none":
+            del file["optimizer_weights"]
+        else:
+            attributes["weight_names"] = (
+                names[:-1] if change == "fewer" else [*names[:2], *reversed(names[2:])]
+            )
+    found, said = convert(tmp_path / "saved.h5", "new.keras")
+    assert said[STATE].endswith("the file has none" if change == "none" else "do not fit those of the model")
+    assert int(found.optimizer.iterations) == 0
+
+
+# -- to .h5 -----------------------------
+def test_keras_does_not_restore_the_state_from_h5(tmp_path: Path):
+    """That is why it is not written there: the model could not be trained."""
+    trained(optimizers.Adam(), tmp_path)
+    loaded = keras.saving.load_model(tmp_path / "saved.h5")
+    with pytest.raises(Exception, match="Unknown variable"):
+        loaded.train_on_batch(GIVEN, WANTED)
+
+
+@pytest.mark.parametrize("name", ["sgd-scheduled", "nadam", "loss-scale"])
+def test_from_an_archive_to_h5(name: str, tmp_path: Path):
+    original = trained(
+        OPTIMIZERS[name](), tmp_path, metrics=[keras.metrics.AUC(num_thresholds=7)], loss="mse"
+    )
+    found, said = convert(tmp_path / "saved.keras", "new.h5")
+    assert said == {STATE: "left out, it begins anew: Keras 3 does not restore it from an .h5 file"}
+    assert found.optimizer.get_config() == original.optimizer.get_config()
+    assert found.get_compile_config()["metrics"] == original.get_compile_config()["metrics"]
+    truth, given = WANTED[:, :1], WANTED[:, 1:]
+    assert float(np.mean(found.loss(truth, given))) == pytest.approx(
+        float(np.mean((truth - given) ** 2)), rel=1e-5
+    )
+    found.train_on_batch(GIVEN, WANTED)
+
+
+def test_what_h5_has_no_place_for(tmp_path: Path):
+    def mine(truth: Any, given: Any) -> Any:
+        return keras.ops.mean(truth - given)
+
+    for optimizer, options, lost in (
+        (optimizers.Lamb(), {}, "optimizer, loss and metrics"),
+        ("sgd", {"loss": mine}, "optimizer, loss and metrics"),
+        ("sgd", {"steps_per_execution": 3}, "steps_per_execution"),
+    ):
+        model = keras.Sequential([keras.Input((4,)), layers.Dense(2)])
+        model.compile(optimizer, **({"loss": "mse"} | options))
+        model.save(tmp_path / "saved.keras")
+        found, said = convert(tmp_path / "saved.keras", "new.h5")
+        assert lost in said
+        assert found.compiled == (lost == "steps_per_execution")
+
+
+def test_a_loss_of_somebodys_own_in_h5(tmp_path: Path):
+    def mine(truth: Any, given: Any) -> Any:
+        return keras.ops.mean(truth - given)
+
+    model = keras.Sequential([keras.Input((4,)), layers.Dense(2)])
+    model.compile("sgd", mine)
+    model.save(tmp_path / "saved.h5")
+    found, said = convert(tmp_path / "saved.h5", "new.keras")
+    assert said == {"optimizer, loss and metrics": "left out: compile the new model"}
+    assert not found.compiled
+
+
+# -- the two forms of a compile state -----------------------------
+def test_every_name_that_is_taken_is_loaded():
+    """By both of Keras's readers: that of .h5 files takes fewer."""
+    from keras.src.legacy.saving import saving_utils
+
+    from rewriter.formats.keras import training as known
+
+    for name in [*known.LOSS_FUNCTIONS, *known.ALIASES, "BinaryCrossentropy"]:
+        given = training_config({"optimizer": "adam", "loss": name})
+        assert given is not None
+        made = compile_config(given)
+        assert made is not None
+        loss = made["loss"]
+        assert callable(
+            keras.saving.deserialize_keras_object(loss) if isinstance(loss, dict) else keras.losses.get(loss)
+        )
+        assert callable(saving_utils.compile_args_from_training_config(given)["loss"])
+    for name in [*known.METRIC_FUNCTIONS, *known.METRIC_ALIASES]:
+        given = training_config({"optimizer": "adam", "loss": "mse", "metrics": [name]})
+        assert given is not None
+        model = keras.Sequential([keras.Input((4,)), layers.Dense(2)])
+        model.compile(**saving_utils.compile_args_from_training_config(given), run_eagerly=True)
+        model.evaluate(
+            np.ones((2, 4)), np.ones((2, 2)) if "sparse" not in name else np.ones((2, 1)), verbose=0
+        )
+    for name in known.LOSSES:
+        assert hasattr(keras.losses, name)
+    for name in known.METRICS:
+        assert hasattr(keras.metrics, name)
+    for name in known.OPTIMIZERS:
+        assert hasattr(optimizers, name)
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        None,
+        [],
+        {},
+        {"optimizer": None},
+        {"optimizer": 3},
+        {"optimizer": {"class_name": ["Adam"], "config": {}}},
+        {"optimizer": {"module": "os", "class_name": "Adam", "config": {}}},
+        {"optimizer": {"class_name": "Adam", "config": {}, "registered_name": "mine>Adam"}},
+        {"optimizer": {"class_name": "LossScaleOptimizer", "config": {"inner_optimizer": "system"}}},
+        {
+            "optimizer": {
+                "class_name": "Adam",
+                "config": {"learning_rate": {"class_name": "Mine", "config": {}}},
+            }
+        },
+        {"optimizer": "adam", "loss": "mine"},
+        {"optimizer": "adam", "loss": {"class_name": "Mine", "config": {}}},
+        {"optimizer": "adam", "loss": "mse", "loss_weights": "heavy"},
+        {"optimizer": "adam", "loss": "mse", "metrics": [{"class_name": "function", "config": "mine"}]},
+    ],
+)
+def test_what_is_not_of_keras_is_not_taken(given: Any):
+    assert training_config(given) is None
+    swapped = (
+        {"optimizer_config" if k == "optimizer" else k: v for k, v in (given or {}).items()}
+        if given
+        else given
+    )
+    assert compile_config(swapped) is None
+
+
+def test_a_deep_compile_state_is_not_taken(tmp_path: Path):
+    trained(optimizers.Adam(), tmp_path)
+    with h5py.File(tmp_path / "saved.h5", "r+") as file:
+        training = json.loads(file.attrs["training_config"])
+        for _ in range(400):
+            training["loss"] = [training["loss"]]
+        file.attrs["training_config"] = json.dumps(training)
+    rewriter.convert(tmp_path / "saved.h5", tmp_path / "new.keras", verify=False)
+    with (
+        zipfile.ZipFile(tmp_path / "new.keras") as archive,
+        h5py.File(io.BytesIO(archive.read("model.weights.h5"))) as file,
+    ):
+        assert "layers" in file
