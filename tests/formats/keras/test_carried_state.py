@@ -13,10 +13,14 @@ import h5py
 import keras
 import numpy as np
 import pytest
+import tf_keras
 
 import rewriter
 from rewriter.formats.keras.optimizer_layout import layout
 from rewriter.formats.keras.training import compile_config, training_config
+from rewriter.formats.registry import format_of, open_model, write_as
+
+from .surgery import insert
 
 layers, optimizers = keras.layers, keras.optimizers
 RNG = np.random.default_rng(5)
@@ -123,41 +127,57 @@ def test_a_layout_of_3_8(tmp_path: Path):
     assert_equal(values(found), values(original))
 
 
-def test_nodes_that_change_the_order(tmp_path: Path):
-    """A repair of an .h5 file that is written as an archive: the state follows the variables."""
-    keras.utils.set_random_seed(2)
-    x = keras.Input((5, 6, 3))
-    data = layers.Conv2D(4, 1, name="conv")(x)
-    gate = layers.Dense(4, name="gate")(layers.GlobalAveragePooling2D()(x))
-    side = layers.Dense(4, name="side")(layers.GlobalAveragePooling2D(name="pool")(data))
-    turned = layers.Permute((3, 1, 2))(data)
-    scaled = layers.Multiply(name="scale")([turned, layers.Reshape((4, 1, 1), name="wide")(gate)])
-    model = keras.Model(x, [scaled, side])
-    model.compile(optimizers.Adam(0.1), loss=[keras.losses.MeanSquaredError()] * 2)
-    image = RNG.normal(size=(3, 5, 6, 3)).astype("float32")
-    model.train_on_batch(image, [np.ones((3, 4, 5, 6)), np.ones((3, 4))])
+def two_branches(library: Any) -> Any:
+    """Models in two branches, whose layers go by depth."""
+    library.utils.set_random_seed(2)
+
+    def inner(name: str) -> Any:
+        x = library.Input((4,))
+        ends = [library.layers.Dense(4, name=f"{name}_{side}")(x) for side in ("left", "right")]
+        return library.Model(x, library.layers.Multiply(name="join")(ends), name=name)
+
+    x = library.Input((4,))
+    ends = [
+        library.layers.Dense(4, name=f"{side}_first")(inner(f"{side}_model")(x)) for side in ("one", "two")
+    ]
+    model = library.Model(x, library.layers.Dense(2, name="out")(library.layers.Add(name="join")(ends)))
+    model.compile(library.optimizers.Adam(0.1), "mean_squared_error", run_eagerly=True)
+    model.train_on_batch(GIVEN[:, 0], WANTED)
+    return model
+
+
+@pytest.mark.parametrize("library", [keras, tf_keras], ids=["keras", "tf_keras"])
+def test_nodes_that_change_the_order(library: Any, tmp_path: Path):
+    """The state follows the variables: those of Keras 3 and of Keras 2, of the model and of one inside."""
+    model = two_branches(library)
     model.save(tmp_path / "saved.h5")
-    desired = {v.path: (np.asarray(a), np.asarray(b)) for v, a, b in _slots(model)}
-    with h5py.File(tmp_path / "saved.h5", "r+") as file:
-        config = json.loads(file.attrs["model_config"])
-        entries = config["config"]["layers"]
-        entries[:] = [entry for entry in entries if entry["name"] != "wide"]
-        scale = next(entry for entry in entries if entry["name"] == "scale")
-        scale["inbound_nodes"][0]["args"][0][1]["config"]["keras_history"][0] = "gate"
-        file.attrs["model_config"] = json.dumps(config)
-    result = rewriter.repair(tmp_path / "saved.h5", tmp_path / "new.keras", verify=False)
-    assert result.inserted
+    with open_model(tmp_path / "saved.h5") as source:
+        insert(source.graph, "join", 1, 3)
+        inside = source.graph.operations["one_model"].graph
+        assert inside is not None
+        insert(inside, "join", 1, 3)
+        write_as(source, format_of("keras-v3"), tmp_path / "new.keras")
     found = keras.saving.load_model(tmp_path / "new.keras")
     assert int(found.optimizer.iterations) == 1
-    actual = {v.path: (np.asarray(a), np.asarray(b)) for v, a, b in _slots(found)}
-    assert actual.keys() == desired.keys()
-    for path, pair in desired.items():
-        assert_equal(list(actual[path]), list(pair))
+    assert list(slots(found)) != list(slots(model))
+    assert slots(found).keys() == slots(model).keys()
+    for name, pair in slots(model).items():
+        assert_equal(slots(found)[name], pair)
 
 
-def _slots(model: Any) -> Any:
-    optimizer = model.optimizer
-    return zip(model.trainable_variables, optimizer._momentums, optimizer._velocities, strict=True)
+def slots(model: Any) -> dict[tuple[str, ...], list[np.ndarray]]:
+    """The averages of an Adam by the names that lead to the variable."""
+    layers_of = [
+        ((outer.name, layer.name), layer)
+        for outer in model.layers
+        for layer in (outer.layers if hasattr(outer, "layers") else [outer])
+    ]
+    names = {
+        id(v): (*path, str(k)) for path, layer in layers_of for k, v in enumerate(layer.trainable_variables)
+    }
+    held = model.optimizer._momentums, model.optimizer._velocities
+    rows = zip(model.trainable_variables, *held, strict=True)
+    return {names[id(v)]: [np.asarray(m), np.asarray(u)] for v, m, u in rows}
 
 
 def test_an_unknown_layout_is_left_out(tmp_path: Path):
