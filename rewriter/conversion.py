@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from .errors import UnsupportedError
 from .files.atomic import provisional
-from .formats.model_file import ModelFile, Remark
+from .formats.model_file import TRAINING, ModelFile, Remark
 from .formats.registry import Format, as_keras, format_of, newest_of, written_as
 from .requests import Path, check_files, check_onnx, is_onnx, wrong_suffix
 
@@ -83,7 +83,8 @@ def _to_onnx(source: ModelFile, output: Path, verify: bool | None, options: Mapp
 
 def _remarks(source: ModelFile, form: Format) -> list[Remark]:
     """What became of a model that is written in another form."""
-    remarks = [*source.remarks, *source.training_remarks(form.name)]
+    remarks = [each for each in source.remarks if form.name != "onnx" or each.construct not in TRAINING]
+    remarks += source.training_remarks(form.name)
     if source.out_of_order:
         became = (
             "every layer has the weights that the file names for it; Keras itself gives them to other layers"

@@ -21,6 +21,8 @@ class Remark(NamedTuple):
 
 NOT_COMPILED = ("optimizer, loss and metrics", "left out: compile the new model")
 STATE = "state of the optimizer"
+# Constructs of training alone, of which an inference format has nothing.
+TRAINING = frozenset({"compile state", "decay of the optimizer", "metrics", "optimizer"})
 NOT_RESTORED = "left out, it begins anew: Keras 3 does not restore it from an .h5 file"
 
 

@@ -16,7 +16,9 @@ import pytest
 import tf_keras
 
 import rewriter
+from rewriter.formats.keras.archive import KerasArchive
 from rewriter.formats.keras.optimizer_layout import layout
+from rewriter.formats.keras.trained_order import trained_paths
 from rewriter.formats.keras.training import compile_config, training_config
 from rewriter.formats.registry import format_of, open_model, write_as
 
@@ -29,18 +31,18 @@ WANTED = RNG.normal(size=(6, 2)).astype("float32")
 STATE = "state of the optimizer"
 
 
-def network() -> Any:
+def network(recurrent: bool) -> Any:
     keras.utils.set_random_seed(2)
     x = keras.Input((5, 4))
-    left = layers.Bidirectional(layers.LSTM(3), name="both")(x)
+    left = layers.Bidirectional(layers.LSTM(3), name="both")(x) if recurrent else layers.Flatten()(x)
     inner = keras.Sequential([keras.Input((5, 4)), layers.Conv1D(3, 2), layers.Flatten()], name="inner")
     frozen = layers.Dense(3, name="frozen", trainable=False)(inner(x))
     return keras.Model(x, layers.Dense(2, name="out")(layers.Concatenate()([left, frozen])))
 
 
-def trained(optimizer: Any, path: Path, **options: Any) -> Any:
+def trained(optimizer: Any, path: Path, recurrent: bool = False, **options: Any) -> Any:
     """The model in memory, which was saved as an archive and as an .h5 file."""
-    model = network()
+    model = network(recurrent)
     options = {
         "loss": keras.losses.Huber(0.7),
         "metrics": ["mae", keras.metrics.MeanSquaredError(name="m")],
@@ -103,7 +105,7 @@ def test_from_h5_to_an_archive(name: str, tmp_path: Path):
 
 
 def test_from_form_to_form(tmp_path: Path):
-    original = trained(optimizers.Adam(0.01), tmp_path)
+    original = trained(optimizers.Adam(0.01), tmp_path, recurrent=True)
     for source, target in (("saved.h5", "folder/"), ("folder", "again.keras"), ("saved.keras", "other/")):
         found, _ = convert(tmp_path / source, target)
         assert_equal(values(found), values(original))
@@ -178,6 +180,35 @@ def slots(model: Any) -> dict[tuple[str, ...], list[np.ndarray]]:
     held = model.optimizer._momentums, model.optimizer._velocities
     rows = zip(model.trainable_variables, *held, strict=True)
     return {names[id(v)]: [np.asarray(m), np.asarray(u)] for v, m, u in rows}
+
+
+def test_the_order_of_trained_variables(tmp_path: Path):
+    """Every variable holds its number in ``trainable_variables``: so it is found at that place of the paths."""
+    inner = keras.Sequential([keras.Input((4,)), layers.Dense(4), layers.BatchNormalization()], name="inner")
+    x = keras.Input((6, 4))
+    spectral = layers.SpectralNormalization(layers.Dense(4), name="spectral")(x)
+    ends = [
+        layers.MultiHeadAttention(2, 3)(x, x),
+        layers.SeparableConv1D(4, 3, padding="same")(x),
+        layers.Bidirectional(layers.LSTM(2, return_sequences=True))(x),
+        layers.RNN([layers.LSTMCell(3), layers.GRUCell(4)], return_sequences=True)(x),
+        layers.PReLU()(layers.BatchNormalization(scale=False)(spectral)),
+        layers.TimeDistributed(inner)(x),
+        layers.AdditiveAttention()([layers.EinsumDense("abc,cd->abd", (None, 4), bias_axes="d")(x), x]),
+        layers.Dense(4, trainable=False)(x),
+    ]
+    model = keras.Model(x, layers.Dense(1)(layers.Add()(ends)))
+    for number, variable in enumerate(model.trainable_variables):
+        variable.assign(np.full(variable.shape, number, "float32"))
+    model.save(tmp_path / "saved.keras")
+    archive = KerasArchive(tmp_path / "saved.keras")
+    saved = archive.configuration.saved
+    for graph in (saved, archive.graph):
+        paths = trained_paths(archive.configuration.entry, graph, saved)
+        found = [
+            archive.variables().variable("layers", path.removeprefix("layers/")).load() for path in paths
+        ]
+        assert [float(values.ravel()[0]) for values in found] == list(range(len(model.trainable_variables)))
 
 
 def test_an_unknown_layout_is_left_out(tmp_path: Path):

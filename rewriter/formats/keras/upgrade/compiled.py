@@ -45,6 +45,8 @@ _OPTIMIZERS: dict[str, frozenset[str]] = {
     "Lion": frozenset({"beta_1", "beta_2"}),
 }  # fmt: skip
 _NAMES = {name.lower(): name for name in _OPTIMIZERS}
+# Optimizers of Keras since 2.11 are registered so. Those of other packages compute otherwise under the same name.
+_OWN = "Custom>"
 _RENAMED = {"lr": "learning_rate"}
 _LOSSES = frozenset({
     "BinaryCrossentropy", "BinaryFocalCrossentropy", "CategoricalCrossentropy", "CategoricalFocalCrossentropy",
@@ -112,7 +114,10 @@ def named_optimizer(entry: Any) -> tuple[str, dict[str, Any]]:
         entry = {"class_name": entry, "config": {}}
     if not isinstance(entry, dict) or not isinstance(entry.get("class_name"), str):
         return "", {}
-    name, config = entry["class_name"].rpartition(">")[2], entry.get("config")
+    stated, config = entry["class_name"], entry.get("config")
+    name = stated.removeprefix(_OWN)
+    if entry.get("registered_name") not in (None, stated, f"{_OWN}{name}"):
+        name = str(entry["registered_name"])
     return _NAMES.get(name.lower(), name), config if isinstance(config, dict) else {}
 
 

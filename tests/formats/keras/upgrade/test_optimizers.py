@@ -26,7 +26,7 @@ WANTED = RNG.normal(size=(6, 2)).astype("float32")
 STATE = "state of the optimizer"
 
 
-def branches() -> Any:
+def branches(recurrent: bool = False) -> Any:
     """Layers that Keras 3 has in another order: it sees the operations of one branch, and none of the other."""
     tf_keras.utils.set_random_seed(11)
     x = tf_keras.Input((5,))
@@ -36,7 +36,8 @@ def branches() -> Any:
     inner = tf_keras.Model(inside, layers.Dense(4, name="dense")(inside), name="inner")
     frozen = layers.Dense(4, name="frozen", trainable=False)(inner(right))
     steps = layers.Reshape((2, 2))(layers.BatchNormalization(name="norm")(layers.Add()([left, frozen])))
-    steps = layers.Bidirectional(layers.GRU(3), name="both")(steps)
+    last = layers.Bidirectional(layers.GRU(3), name="both") if recurrent else layers.Flatten()
+    steps = last(steps)
     return tf_keras.Model(x, layers.Dense(2, name="out")(steps))
 
 
@@ -155,7 +156,7 @@ CARRIED: dict[str, tuple[Callable[[], Any], dict[str, str]]] = {
 @pytest.mark.parametrize("name", CARRIED)
 def test_state(name: str, tmp_path: Path):
     make, held = CARRIED[name]
-    old = trained(branches(), make())
+    old = trained(branches(name == "legacy-adam"), make())
     old.save(tmp_path / "old.h5")
     model, said = converted(tmp_path / "old.h5")
     assert said == "carried over"
@@ -180,7 +181,7 @@ def test_state(name: str, tmp_path: Path):
 @pytest.mark.parametrize("name", ["adam-amsgrad", "sgd-nesterov", "adafactor"])
 def test_the_state_in_an_archive(name: str, tmp_path: Path):
     make, held = CARRIED[name]
-    old = trained(branches(), make())
+    old = trained(branches(recurrent=True), make())
     old.save(tmp_path / "old.keras")
     model, said = converted(tmp_path / "old.keras")
     assert said == "carried over"
@@ -255,6 +256,21 @@ def test_left_out(name: str, tmp_path: Path):
     assert why in said
     assert int(model.optimizer.iterations) == 0
     model.train_on_batch(GIVEN, WANTED)
+
+
+@pytest.mark.parametrize(
+    "other", [{"class_name": "Addons>AdamW"}, {"class_name": "AdamW", "registered_name": "mine>AdamW"}]
+)
+def test_an_optimizer_of_another_package(other: dict[str, str], with_momentum: Path, tmp_path: Path):
+    """That of TensorFlow Addons takes its weight_decay as it is, Keras times the learning rate."""
+    path = Path(shutil.copy(with_momentum, tmp_path))
+    with h5py.File(path, "r+") as file:
+        training = json.loads(file.attrs["training_config"])
+        training["optimizer_config"] = {"config": {"weight_decay": 0.1}} | other
+        file.attrs["training_config"] = json.dumps(training)
+    result = rewriter.convert(path, tmp_path / "new.keras", verify=False)
+    assert "AdamW is none of Keras 3's" in str(result.remarks)
+    assert not keras.saving.load_model(tmp_path / "new.keras").compiled
 
 
 def test_decay(tmp_path: Path):
