@@ -50,7 +50,7 @@ def convert(source: ModelFile, output: Path, verify: bool | None, options: Mappi
         form = newest_of(form)
     target = os.fspath(output) if form.suffixes else os.fspath(output).rstrip("/" + os.sep)
     check_files(source, {}, {"the output": target})
-    write = form.write if source.older or form.name != source.format else None
+    write = form.write if source.outdated or form.name != source.format else None
     remarks = _remarks(source, form) if write is not None else []
     result = Converted(source.path, source.format, target, form.name, remarks)
     with provisional(target, form.suffix) as path:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import os
+import sys
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -20,6 +22,27 @@ settings.load_profile("same")
 def pytest_configure(config: pytest.Config) -> None:
     if config.option.markexpr == "slow":
         settings.load_profile("other")
+
+
+# Millions of objects each, which live as long as the process.
+_HEAVY = ("keras", "onnx", "tensorflow", "tf_keras")
+_frozen: set[str] = set()
+
+
+def pytest_collection_finish() -> None:
+    _freeze()
+
+
+def pytest_runtest_teardown() -> None:
+    if any(name in sys.modules and name not in _frozen for name in _HEAVY):
+        _freeze()
+
+
+def _freeze() -> None:
+    """Spare what is loaded from garbage collections: ``keras.backend.clear_session`` makes a full one each time."""
+    gc.collect()
+    gc.freeze()
+    _frozen.update(name for name in _HEAVY if name in sys.modules)
 
 
 @pytest.fixture(autouse=True)

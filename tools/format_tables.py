@@ -43,7 +43,7 @@ def _onnx(each: Format) -> list[str]:
 
 
 def constructs() -> Iterator[str]:
-    """One row a construct of Keras 1 or 2, by topic, with the case that compares it with its Keras."""
+    """One row a construct of an older Keras, by topic, with the case that compares it with its Keras."""
     yield "| construct | becomes | case |"
     yield "|---|---|---|"
     for topic, rows in table():

@@ -146,7 +146,9 @@ def of_hdf5(rng: random.Random, data: bytes, configurations: Callable[[bytes], b
     with h5py.File(stream, "r+") as file:
         weights = file["model_weights"]
         if kind < 2:
-            file.attrs["model_config"] = configurations(str(file.attrs["model_config"]).encode())
+            text = configurations(str(file.attrs["model_config"]).encode())
+            # A string of variable length ends at the first zero.
+            file.attrs["model_config"] = np.bytes_(text) if b"\0" in text else text
         else:
             where, name = weights, "layer_names"
             if rng.random() < 0.5:

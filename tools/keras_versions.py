@@ -50,8 +50,10 @@ KEPT = (
     ),
     *("upsample", "class_token", "averaged", "constant"),
 )
+# The versions whose models of tools/versions/outdated.py are in tests/data/keras.
+OUTDATED = ("3.3.3", "3.8.0", "3.10.0", "3.12.4")
 DATA = ROOT / "tests" / "data" / "keras"
-CHILD = ROOT / "tools" / "versions" / "child.py"
+CHILDREN = ROOT / "tools" / "versions"
 
 
 def install(folder: Path, version: str) -> None:
@@ -64,12 +66,12 @@ def install(folder: Path, version: str) -> None:
     subprocess.run(command, check=True)
 
 
-def child(folder: Path, version: str, what: str) -> list[dict[str, Any]]:
-    """What `tools/versions/child.py` says when that version runs it."""
+def child(folder: Path, version: str, script: str, *arguments: str) -> list[dict[str, Any]]:
+    """What a script of `tools/versions` says when that version runs it."""
     env = {**os.environ, "PYTHONPATH": str(folder / "keras" / version), "TF_CPP_MIN_LOG_LEVEL": "3"}
-    words = [sys.executable, "-P", str(CHILD), what, str(folder / "models" / version)]
+    words = [sys.executable, "-P", str(CHILDREN / script), *arguments]
     # The child's own folder holds the models that it imports.
-    env["PYTHONPATH"] += os.pathsep + str(CHILD.parent)
+    env["PYTHONPATH"] += os.pathsep + str(CHILDREN)
     done = subprocess.run(words, env=env, capture_output=True, text=True)
     if done.returncode:
         sys.stderr.write(done.stderr[-2000:])
@@ -82,11 +84,12 @@ def run(folder: Path, version: str) -> dict[str, str]:
     models = folder / "models" / version
     shutil.rmtree(models, ignore_errors=True)
     models.mkdir(parents=True)
-    found = {said["case"]: said["wrong"] for said in child(folder, version, "write")}
+    found = {said["case"]: said["wrong"] for said in child(folder, version, "child.py", "write", str(models))}
     for case in cases(models):
         found[case.name] = _repaired(case, models)
     found |= {
-        said["case"]: said["wrong"] or found[said["case"]] for said in child(folder, version, "compare")
+        said["case"]: said["wrong"] or found[said["case"]]
+        for said in child(folder, version, "child.py", "compare", str(models))
     }
     return found
 
@@ -97,10 +100,10 @@ def cases(models: Path) -> list[Any]:
 
 
 def _repaired(case: Any, models: Path) -> str:
-    source = models / (case.name if case.folder else f"{case.name}.keras")
+    source = models / f"{case.name}{case.form}"
     if case.edited:
         _edit(case, models / f"{case.name}.truth.keras", source)
-    target = models / (f"{case.name}.fixed" if case.folder else f"{case.name}.fixed.keras")
+    target = models / f"{case.name}.fixed{case.form}"
     try:
         result = rewriter.repair(source, target, verify=False, **case.repair)
     except RewriterError as error:
@@ -166,7 +169,20 @@ def update(folder: Path, versions: list[str]) -> None:
                 kept.append({key: getattr(case, key) for key in ("name", "inserts", "repair")})
         np.savez_compressed(target / "truth.npz", **numbers)
         (target / "cases.json").write_text(json.dumps(kept, indent=1) + "\n")
+        if version in OUTDATED:
+            _outdated(folder, version, target / "outdated")
     (DATA / "signatures.json").write_text(json.dumps(signatures, indent=1) + "\n")
+
+
+def _outdated(folder: Path, version: str, target: Path) -> None:
+    """The models of a version that a newer one does not load, and what they compute."""
+    made = folder / "outdated" / version
+    shutil.rmtree(made, ignore_errors=True)
+    child(folder, version, "outdated.py", str(made))
+    target.mkdir()
+    for path in sorted(made.glob("*.keras")):
+        packed(path, target / path.name)
+    shutil.copy(made / "truth.npz", target)
 
 
 def _few(key: str, case: Any) -> bool:

@@ -52,6 +52,11 @@ class ModelFile(Protocol):
         ...
 
     @property
+    def outdated(self) -> bool:
+        """Whether the newest Keras has other forms for parts of it, or none: such a file is not converted by a copy."""
+        ...
+
+    @property
     def remarks(self) -> Sequence[Remark]:
         """What became of the constructs that Keras 3 writes otherwise."""
         ...

@@ -41,7 +41,7 @@ def grouped(item: Converted) -> list[tuple[str, str, list[str]]]:
 def verdict(item: Converted, verified: dict[str, Any]) -> str:
     """What the comparison of the two models came to."""
     if "skipped" in verified:
-        return f"Not compared: {verified['skipped']}."
+        return f"Not compared: {verified['skipped'].rstrip('.')}."
     if item.exported is None:
         batches = " and ".join(map(str, verified["batches"]))
         difference = f"{verified['difference']:.2g} of the largest value"

@@ -73,10 +73,10 @@ def _write(case: models.Case, folder: Path) -> None:
         if case.finish:
             case.finish(model)
     truth.save(folder / f"{case.name}.truth.keras")
-    if case.folder:
+    if not case.form:
         keras.saving.save_model(broken, folder / case.name, zipped=False)
     elif not case.edited:
-        broken.save(folder / f"{case.name}.keras")
+        broken.save(folder / f"{case.name}{case.form}")
     arrays = {}
     for batch in case.batches:
         given = _inputs(truth, batch)
@@ -87,7 +87,7 @@ def _write(case: models.Case, folder: Path) -> None:
 
 def compare(folder: Path) -> None:
     for case in models.CASES:
-        path = folder / (f"{case.name}.fixed" if case.folder else f"{case.name}.fixed.keras")
+        path = folder / f"{case.name}.fixed{case.form}"
         if path.exists():
             try:
                 wrong = _compared(case, path, folder)
@@ -126,7 +126,7 @@ def _compared(case: models.Case, path: Path, folder: Path) -> str:
                 return f"batch {batch}: {got.shape} for {wanted.shape}"
             if not np.allclose(got, wanted, 1e-2 if half else 1e-5, 1e-2 if half else 1e-6):
                 return f"batch {batch}: off by {np.abs(got - wanted).max():.2g}"
-    again = folder / f"{case.name}.again.keras"
+    again = folder / f"{case.name}.again{case.form or '.keras'}"
     fixed.save(again)
     keras.saving.load_model(again)
     return ""
@@ -157,7 +157,7 @@ def _built(case: models.Case, fix: bool) -> Any:
 def _compiled(case: models.Case, model: Any) -> None:
     if not case.optimizer:
         return
-    model.compile(case.optimizer(), "mse")
+    model.compile(case.optimizer(), keras.losses.MeanSquaredError())
     model.optimizer.build(model.trainable_variables)
     for key, slot in _slots(model):
         slot.assign(_number(key, tuple(slot.shape)))

@@ -33,7 +33,7 @@ class Case:
         since: the first version that can make it.
         finish: what is done to a model once it has its weights.
         optimizer: makes the optimizer, whose state is saved; None for a model that is not compiled.
-        folder: saved as a folder (`zipped=False`).
+        form: what its file ends in; "" for a folder (`zipped=False`).
         batches: to compare at.
     """
 
@@ -48,7 +48,7 @@ class Case:
     since: Version = (3, 0)
     finish: Callable[[keras.Model], None] | None = None
     optimizer: Callable[[], Any] | None = None
-    folder: bool = False
+    form: str = ".keras"
     batches: tuple[int, ...] = (1, 2, 3, 4, 6)
 
     @property
@@ -116,6 +116,14 @@ def nested(fix: bool) -> keras.Model:
     image = keras.Input((5, 6, 3), name="image")
     x = layers.Conv2D(4, 3, padding="same", name="features")(image)
     return keras.Model(image, layers.Conv2D(2, 1, name="head")(block(x)))
+
+
+def nested_layers(fix: bool) -> keras.Model:
+    """Layers alone, which an .h5 file holds: the gate in a model, and branches whose depths change with it."""
+    image = keras.Input((4, 4, 4), name="image")
+    x = layers.BatchNormalization(axis=1, name="zeta")(image)
+    y = layers.BatchNormalization(axis=1, name="alpha")(channel_gate_layer(fix)(image))
+    return keras.Model(image, layers.BatchNormalization(axis=1, name="head")(layers.Add(name="both")([x, y])))
 
 
 def in_sequence(fix: bool) -> keras.Model:
@@ -362,5 +370,7 @@ CASES: tuple[Case, ...] = (
     Case("int8", channel_gate, ("Reshape",), finish=quantised("int8"), since=(3, 3)),
     Case("float8", channel_gate, ("Reshape",), finish=quantised("float8"), since=(3, 4)),
     Case("int4", channel_gate, ("Reshape",), finish=quantised("int4"), since=(3, 11)),
-    Case("folder", two_grus, ("Reshape",), folder=True, since=(3, 5)),
+    Case("folder", two_grus, ("Reshape",), form="", since=(3, 5)),
+    Case("h5", channel_gate_layer, ("Reshape",), form=".h5", optimizer=optimizers.Adam),
+    Case("h5_nested", nested_layers, ("Reshape",), form=".h5"),
 )

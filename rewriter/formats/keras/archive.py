@@ -24,7 +24,7 @@ from .carried_state import of_old_archive
 from .configuration import Older, read_configuration
 from .given_weights import variables_in_groups
 from .keras_file import KerasFile
-from .new_model import new_files
+from .new_model import NEWEST, new_entry, new_files
 from .optimizer_state import PATH as OPTIMIZER
 from .optimizer_state import relink_optimizer
 from .tables import Table, asset_path, stored_tables
@@ -198,7 +198,11 @@ class KerasArchive(KerasFile):
         """Its files, changed as the graph is; new ones of an archive of Keras 2."""
         if self.configuration.old:
             return new_files(self, scratch, self._tables)
-        return changed(self.archive, *self._changes())
+        new, patches, renamed = self._changes()
+        if self.outdated:
+            metadata = json.dumps({**self.metadata, "keras_version": NEWEST})
+            new |= {_CONFIG: json.dumps(new_entry(self)).encode(), _METADATA: metadata.encode()}
+        return changed(self.archive, new, patches, renamed)
 
     def _changes(self) -> Changes:
         """What is written otherwise than it is in the file: new files, byte patches, new names."""

@@ -13,6 +13,8 @@ from ..model_file import Remark
 from .config import read_model
 from .config_writer import model_entry
 from .old_form import written
+from .recorded_shapes import with_shapes
+from .renewed import Renewed, renewed
 from .spelling import spell
 from .upgrade import Refusal, is_old, keras_1, upgraded
 
@@ -33,9 +35,13 @@ class Configuration(Protocol):
 
     entry: Json
     graph: Graph
-    remarks: Sequence[Remark]
-    refusals: Sequence[Refusal]
     old: bool
+
+    @property
+    def remarks(self) -> Sequence[Remark]: ...
+
+    @property
+    def refusals(self) -> Sequence[Refusal]: ...
 
     @property
     def spell(self) -> Spelling: ...
@@ -53,13 +59,15 @@ class Configuration(Protocol):
         """
         ...
 
+    def newest(self, version: str) -> Json:
+        """The configuration of the graph as it is now, as the newest Keras has it, whose version is given."""
+        ...
+
 
 class Keras3:
     """The form of Keras 3. Raises BadFileError or UnsupportedError where it holds no model (``read_model``)."""
 
     spell = staticmethod(spell)
-    remarks: Sequence[Remark] = ()
-    refusals: Sequence[Refusal] = ()
     old = False
 
     def __init__(self, entry: Any, version: Any = None) -> None:
@@ -71,6 +79,23 @@ class Keras3:
     def saved(self) -> Graph:
         """The model as the file has it."""
         return read_model(self.entry)
+
+    @cached_property
+    def _renewed(self) -> Renewed:
+        return renewed(self.entry, self.version)
+
+    @property
+    def remarks(self) -> Sequence[Remark]:
+        return self._renewed.remarks
+
+    @property
+    def refusals(self) -> Sequence[Refusal]:
+        return self._renewed.refusals
+
+    def newest(self, version: str) -> Json:
+        """The configuration of the graph as it is now, as the newest Keras has it, whose version is given."""
+        entry = model_entry(self.entry, self.graph, version)
+        return renewed(entry, self.version).entry
 
     def changed(self) -> Json | None:
         """The configuration of the graph as it is now; None where nothing changed."""
@@ -117,6 +142,10 @@ class Older:
                 "saved by Keras 1, whose form is not written: convert it to Keras 3 first (rewriter convert)"
             )
         return written(self.original, self.origins, self.saved, self.graph, self._stated)
+
+    def newest(self, version: str) -> Json:
+        """The configuration of the graph as it is now, as the newest Keras has it, whose version is given."""
+        return with_shapes(model_entry(self.entry, self.graph, version), self.graph)
 
     @property
     def _stated(self) -> str:

@@ -43,6 +43,11 @@ class KerasFile(KerasModel):
         return self.configuration.old
 
     @property
+    def outdated(self) -> bool:
+        configuration = self.configuration
+        return configuration.old or bool(configuration.remarks or configuration.refusals)
+
+    @property
     def remarks(self) -> Sequence[Remark]:
         return self.configuration.remarks
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from ...ir.graph import Graph, Literal, Node, TensorRef, leaves
 
 # By class: the position in the call, and the name.
-_MOVED: dict[str, tuple[tuple[int, str], ...]] = {
+MOVED: dict[str, tuple[tuple[int, str], ...]] = {
     "Arange": ((3, "dtype"),),
     "Array": ((1, "dtype"),),
     "DotProductAttention": ((6, "flash_attention"), (7, "attn_logits_soft_cap")),
@@ -23,7 +23,7 @@ _MOVED: dict[str, tuple[tuple[int, str], ...]] = {
     "ZerosLike": ((1, "dtype"),),
 }
 # By class: what was called otherwise in the configuration.
-_RENAMED = {"Threshold": {"threshold_value": "threshold", "value": "default_value"}}
+RENAMED = {"Threshold": {"threshold_value": "threshold", "value": "default_value"}}
 
 
 def to_newer(graph: Graph) -> None:
@@ -33,10 +33,10 @@ def to_newer(graph: Graph) -> None:
         if operation.kind != "op":
             continue
         if graph.calls[operation.name] == 1:
-            for position, name in reversed(_MOVED.get(operation.class_name, ())):
+            for position, name in reversed(MOVED.get(operation.class_name, ())):
                 if name not in operation.config:
                     _move(node, position, name)
-        renamed = _RENAMED.get(operation.class_name, {})
+        renamed = RENAMED.get(operation.class_name, {})
         if renamed.keys() & operation.config.keys():
             operation.config = {renamed.get(key, key): value for key, value in operation.config.items()}
 

@@ -14,9 +14,7 @@ from ...ir.graph import path_text
 from ..model_file import ModelFile
 from ..variables import NoVariables, Variables
 from .carried_state import CarriedState
-from .config_writer import model_entry
 from .configuration import Configuration
-from .recorded_shapes import with_shapes
 from .tables import Table, asset_path, check_tables
 from .upgrade import Refusal
 from .weights_writer import moved_groups, write_weights
@@ -107,11 +105,9 @@ def _written(source: KerasModel) -> bytes:
 def new_entry(source: KerasModel) -> dict[str, Any]:
     """The configuration of a model, as the newest Keras has it. UnsupportedError where something has no form there."""
     check_translated(source.configuration.refusals)
-    entry = model_entry(source.configuration.entry, source.graph, NEWEST)
+    entry = source.configuration.newest(NEWEST)
     entry = {key: value for key, value in entry.items() if key not in ("training_config", "compile_config")}
-    if source.compile_config is not None:
-        entry["compile_config"] = source.compile_config
-    return with_shapes(entry, source.graph) if source.configuration.old else entry
+    return entry if source.compile_config is None else {**entry, "compile_config": source.compile_config}
 
 
 def checked_variables(source: KerasModel) -> Variables:
@@ -128,4 +124,4 @@ def check_translated(refusals: Sequence[Refusal]) -> None:
         return
     parts = [f"{shown(path_text(r.path))!r}: {r.construct}: {r.reason}" for r in refusals[:_MOST]]
     more = f"; and {len(refusals) - _MOST} more" if len(refusals) > _MOST else ""
-    raise UnsupportedError(f"it cannot be brought to Keras 3: {'; '.join(parts)}{more}")
+    raise UnsupportedError(f"it cannot be brought to Keras {NEWEST}: {'; '.join(parts)}{more}")

@@ -32,7 +32,7 @@ class OnnxModel:
 
     format = "onnx"
     saved_by = ""
-    older = False
+    older = outdated = False
     remarks = ()
     out_of_order = ""
     spell = staticmethod(spell)

@@ -38,7 +38,7 @@ class SavedModel:
     """
 
     format = "savedmodel"
-    older = False
+    older = outdated = False
     remarks = ()
     out_of_order = ""
     spell = staticmethod(spell)

@@ -5,13 +5,16 @@ constructs that it translates (``constructs.py``).
 """
 
 from .archive_weights import archive_groups, archive_owns, archive_variables
+from .constructs import Construct
 from .detect import is_old
 from .model import upgraded
 from .optimizer_slots import NotCarried, OldModel, Slots, carried_slots, old_model
-from .result import Origin, Refusal, Upgraded
+from .result import Account, Origin, Refusal, Upgraded
 from .weights import keras_3_variables, legacy_paths, model_variables, named_places, trained_count
 
 __all__ = [
+    "Account",
+    "Construct",
     "NotCarried",
     "OldModel",
     "Origin",

@@ -1,7 +1,8 @@
-"""All constructs of Keras 1 and 2 that are translated or refused, by topic, for the documentation and its tests."""
+"""All constructs of older versions of Keras that are translated or refused, by topic, for the docs and their tests."""
 
 from __future__ import annotations
 
+from .. import renewed
 from . import (
     archive_weights,
     compiled,
@@ -36,6 +37,7 @@ _TOPICS = {
     ),
     "Keras 1": (keras_1, merges, kernels),
     "Archives and training": (archive_weights, compiled, optimizer_slots),
+    "Older versions of Keras 3": (renewed,),
 }
 
 
