@@ -198,25 +198,30 @@ class KerasArchive(KerasFile):
         """Its files, changed as the graph is; new ones of an archive of Keras 2."""
         if self.configuration.old:
             return new_files(self, scratch, self._tables)
-        new, patches, renamed = self._changes()
+        new, patches, renamed = self._changes(newest=self.outdated)
         if self.outdated:
             metadata = json.dumps({**self.metadata, "keras_version": NEWEST})
             new |= {_CONFIG: json.dumps(new_entry(self)).encode(), _METADATA: metadata.encode()}
         return changed(self.archive, new, patches, renamed)
 
-    def _changes(self) -> Changes:
-        """What is written otherwise than it is in the file: new files, byte patches, new names."""
+    def _changes(self, newest: bool = False) -> Changes:
+        """What is written otherwise than it is in the file: new files, byte patches, new names.
+
+        Args:
+            newest: whether the state of the optimizer is to be in the order of the newest Keras.
+        """
         entry = self.configuration.changed()
         if entry is None:
             if self.out_of_order:
                 raise UnsupportedError(self.out_of_order)
-            return {}, {}, {}
+            patches = self._state_changes(newest) if newest and _WEIGHTS in self.archive else []
+            return {}, {_WEIGHTS: patches} if patches else {}, {}
         if _WEIGHTS not in self.archive:
             raise BadFileError(f"the {self._what} has no {_WEIGHTS}: its weights cannot be carried over")
-        patches, renamed = self._weight_changes(entry)
+        patches, renamed = self._weight_changes(entry, newest)
         return {_CONFIG: json.dumps(entry).encode()}, {_WEIGHTS: patches}, renamed
 
-    def _weight_changes(self, entry: dict[str, Any]) -> tuple[list[Patch], dict[str, str]]:
+    def _weight_changes(self, entry: dict[str, Any], newest: bool) -> tuple[list[Patch], dict[str, str]]:
         """The byte patches that give every layer its own weights under the new names, and the new names of assets."""
         buffer = self.archive.open_raw(_WEIGHTS)
         index, saved = self._index, self.configuration.saved
@@ -232,6 +237,13 @@ class KerasArchive(KerasFile):
             if mapping:
                 patches += relink(buffer, move.path, mapping, index)
         if older is None:
-            version = self.metadata.get("keras_version")
-            patches += relink_optimizer(buffer, index, self.configuration.entry, saved, self.graph, version)
+            patches += self._state_changes(newest)
         return patches, asset_names(self.archive.names(), found)
+
+    def _state_changes(self, newest: bool) -> list[Patch]:
+        """The byte patches that put the state of the optimizer where the graph as it is now expects it."""
+        configuration, version = self.configuration, self.metadata.get("keras_version")
+        buffer, index = self.archive.open_raw(_WEIGHTS), self._index
+        return relink_optimizer(
+            buffer, index, configuration.entry, configuration.saved, self.graph, version, newest
+        )

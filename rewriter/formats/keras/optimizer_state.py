@@ -14,7 +14,7 @@ from ...files.hdf5 import Hdf5Index, relink
 from ...files.zip import Patch
 from ...ir.graph import Graph
 from .dialect import version_number
-from .optimizer_layout import INNER, LOSS_SCALE, LOSS_SCALED, PASSES, SCALARS, SEPARATE, counters, steps
+from .optimizer_layout import INNER, LOSS_SCALE, LOSS_SCALED, PASSES, SEPARATE, counters, layout
 from .variables import Shape, Unit, trainable_units
 
 PATH = "optimizer"
@@ -27,11 +27,13 @@ def relink_optimizer(
     before: Graph,
     after: Graph,
     version: Any = None,
+    newest: bool = False,
 ) -> list[Patch]:
     """The byte patches that put each slot variable where the new order of trainable variables expects it.
 
     Args:
         version: of the Keras that wrote the file; the newest where none is stated.
+        newest: whether the state is to be in the order of the newest Keras, not in that of ``version``.
 
     Raises:
         UnsupportedError: the order changes, and the layout of the state is not known or does not fit.
@@ -40,15 +42,17 @@ def relink_optimizer(
         return []
     old = trainable_units(index, before, before)
     new = trainable_units(index, before, after)
-    if [unit.key for unit in old] == [unit.key for unit in new]:
+    early = is_early(version)
+    orders = (early, early and not newest)
+    moves = [unit.key for unit in old] != [unit.key for unit in new]
+    if not moves and orders[0] == orders[1]:
         return []
     patches: list[Patch] = []
-    early = is_early(version)
     for path, leading, class_name, config in _optimizers(index, entry):
         group = f"{path}/vars"
         state = _State(index, group)
-        if state.has_slots(leading + len(counters(config)), old):
-            mapping = state.renumbered(leading, class_name, config, old, new, early)
+        if state.has_slots(leading + len(counters(config)), old) and (moves or class_name in PASSES):
+            mapping = state.renumbered(leading, class_name, config, old, new, orders)
             patches += relink(buffer, group, mapping, index)
     return sorted(patches)
 
@@ -112,39 +116,44 @@ class _State:
         config: dict[str, Any],
         old: list[Unit],
         new: list[Unit],
-        early: bool,
+        early: tuple[bool, bool],
     ) -> dict[str, str]:
-        """The new number of each variable, both as text."""
+        """The new number of each variable, both as text.
+
+        Args:
+            early: whether the variables are in the order of before ``SEPARATE``, and are to be.
+        """
         if class_name not in PASSES:
             raise _lost(f"which variables a {shown(class_name) or 'nameless'} optimizer keeps is not known")
-        common, own = steps(class_name, config, early)
-        scalars = SCALARS.get(class_name, 0)
+        orders = [
+            [
+                (place.slot, place.variable, place.shape)
+                for place in layout(class_name, config, _variables(units), e)
+            ]
+            for units, e in zip((old, new), early, strict=True)
+        ]
+        numbers = {(slot, name): str(leading + k) for k, (slot, name, _) in enumerate(orders[1])}
         result: dict[str, str] = {}
-        start = leading + len(counters(config))
-        for number, step in enumerate((*common, *own)):
-            start += scalars if early and number == len(common) else 0
-            slots = {unit.key: [s for shape in unit.shapes for s in step.shapes(shape)] for unit in old}
-            here = _starts(start, old, slots)
-            there = _starts(start, new, slots)
-            for key, shapes in slots.items():
-                numbers = [str(here[key] + k) for k in range(len(shapes))]
-                if sorted(map(repr, shapes)) != sorted(repr(self.shapes.get(n)) for n in numbers):
-                    raise _lost("its variables do not fit those of the model")
-                result |= {n: str(there[key] + k) for k, n in enumerate(numbers)}
-            start += sum(map(len, slots.values()))
-        if start + (0 if early else scalars) != len(self.shapes):
+        wanted: dict[tuple[str, str], list[Shape]] = {}
+        found: dict[tuple[str, str], list[Shape | None]] = {}
+        for k, (slot, name, shape) in enumerate(orders[0]):
+            result[str(leading + k)] = numbers[slot, name]
+            # Within a unit the shapes are known, not their order.
+            wanted.setdefault((slot, name.rpartition(" ")[0]), []).append(shape)
+            found.setdefault((slot, name.rpartition(" ")[0]), []).append(self.shapes.get(str(leading + k)))
+        fits = all(
+            sorted(map(repr, shapes)) == sorted(map(repr, found[key])) for key, shapes in wanted.items()
+        )
+        if not fits or leading + len(orders[0]) != len(self.shapes):
             raise _lost("its variables do not fit those of the model")
         return result
 
 
-def _starts(
-    start: int, units: Iterable[Unit], slots: dict[tuple[str, ...], list[Shape]]
-) -> dict[tuple[str, ...], int]:
-    starts = {}
-    for unit in units:
-        starts[unit.key] = start
-        start += len(slots[unit.key])
-    return starts
+def _variables(units: Iterable[Unit]) -> dict[str, Shape]:
+    """The shapes of the variables by the unit and their number in it."""
+    return {
+        f"{'/'.join(map(repr, unit.key))} {k}": shape for unit in units for k, shape in enumerate(unit.shapes)
+    }
 
 
 def _lost(reason: str) -> UnsupportedError:
