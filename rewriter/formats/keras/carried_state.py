@@ -33,6 +33,7 @@ Json = dict[str, Any]
 # The shapes of the trainable variables by their paths, in their order.
 Trained = Mapping[str, Shape]
 
+_MOST_RATE = float(np.finfo("float32").max)
 _UNFIT = "its variables do not fit those of the model"
 
 
@@ -171,7 +172,7 @@ def _in_keras_3(
             return _scalar(slots.iteration, "int64")
         if place.slot == LEARNING_RATE:
             rate = config.get("learning_rate")
-            if not isinstance(rate, (int, float)):
+            if not isinstance(rate, (int, float)) or abs(rate) > _MOST_RATE:
                 raise NotCarried("its learning rate is not known")
             return _scalar(rate, "float32")
         if place.shape == () != after.get(place.variable):

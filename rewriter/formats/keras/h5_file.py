@@ -68,7 +68,7 @@ class KerasH5(KerasFile):
     @property
     def has_state(self) -> bool:
         """Whether the file has variables of an optimizer."""
-        return bool(self.file.optimizer_weights())
+        return self.file.has_optimizer
 
     def _state(self, optimizer: Any) -> Mapping[str, Sequence[Variable]]:
         after = self._trained(self.graph)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator, Mapping, Sequence
-from functools import cached_property
 from typing import Any
 
 from ...errors import UnsupportedError
@@ -78,9 +77,9 @@ class KerasFile(KerasModel):
         """Whether the file has variables of an optimizer."""
         return False
 
-    @cached_property
+    @property
     def optimizer_state(self) -> CarriedState | None:
-        """What a new archive of the model has of its optimizer; None where the file has no optimizer."""
+        """What a new archive of the model, as it is now, has of its optimizer; None where the file has no optimizer."""
         compiled = self.compile_config
         if not isinstance(compiled, dict) or compiled.get("optimizer") is None:
             return None

@@ -401,6 +401,32 @@ def test_an_archive_with_a_gap(tmp_path: Path):
     assert "do not fit" in converted(tmp_path / "old.keras")[1]
 
 
+def test_a_learning_rate_that_is_none(with_momentum: Path, tmp_path: Path):
+    path = Path(shutil.copy(with_momentum, tmp_path))
+    for rate in (10**400, None, [], "fast"):
+        with h5py.File(path, "r+") as file:
+            training = json.loads(file.attrs["training_config"])
+            training["optimizer_config"]["config"]["learning_rate"] = rate
+            file.attrs["training_config"] = json.dumps(training)
+        result = rewriter.convert(path, tmp_path / "new.keras", verify=False)
+        assert "its learning rate is not known" in str(result.remarks)
+
+
+def test_to_h5(tmp_path: Path):
+    """Compiled, and trained from the start: Keras 3 restores nothing from there."""
+    trained(words(), legacy.SGD(0.5, momentum=0.5, decay=0.25), np.abs(GIVEN)).save(tmp_path / "whole.h5")
+    shutil.copy(tmp_path / "whole.h5", tmp_path / "damaged.h5")
+    rename(tmp_path / "damaged.h5", lambda names: [*names[:-1], "nowhere:0"])
+    for name in ("whole.h5", "damaged.h5"):
+        target = tmp_path / f"new-{name}"
+        result = rewriter.convert(tmp_path / name, target, verify=False)
+        assert "Keras 3 does not restore it from an .h5 file" in str(result.remarks)
+        model = keras.saving.load_model(target)
+        assert float(model.optimizer.learning_rate) == 0.5
+        assert model.optimizer.momentum == 0.5
+        model.train_on_batch(np.abs(GIVEN), WANTED)
+
+
 def test_training_that_is_no_training(with_momentum: Path, tmp_path: Path):
     """Whatever stands there is dropped, or the file refused."""
     path = Path(shutil.copy(with_momentum, tmp_path))
