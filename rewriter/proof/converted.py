@@ -200,9 +200,14 @@ def _by_keras_3(model: Any, arrays: list[Any]) -> list[Any]:
 def _by_tf_keras(model: Any, arrays: list[Any]) -> list[Any]:
     import tensorflow as tf
 
-    given = [tf.convert_to_tensor(a, dtype=x.dtype) for a, x in zip(arrays, model.inputs, strict=True)]
-    structure = model.input if not isinstance(model.input, list) or len(given) > 1 else [model.input[0]]
-    outputs = model(tf.nest.pack_sequence_as(structure, given), training=False)
+    if model.inputs is None:  # a subclassed model, which does not say how it takes them
+        given = [tf.convert_to_tensor(array) for array in arrays]
+        packed = tuple(given) if len(given) > 1 else given[0]
+    else:
+        given = [tf.convert_to_tensor(a, dtype=x.dtype) for a, x in zip(arrays, model.inputs, strict=True)]
+        structure = model.input if not isinstance(model.input, list) or len(given) > 1 else [model.input[0]]
+        packed = tf.nest.pack_sequence_as(structure, given)
+    outputs = model(packed, training=False)
     return [y.numpy() for y in tf.nest.flatten(outputs)]
 
 

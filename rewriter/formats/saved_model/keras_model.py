@@ -18,14 +18,17 @@ from ..keras.given_weights import NamedVariables
 from ..keras.keras_file import KerasFile
 from ..keras.new_model import write_new_folder
 from ..keras.upgrade import NotCarried, model_variables
+from ..keras.upgrade.result import Refusal
 from ..model_file import Remark
 from ..variables import Variable, Variables
 from .keras_metadata import descriptions, metadata_of
-from .keras_variables import stored_layers
+from .keras_variables import layer_numbers, stored_layers, weights
+from .traced import Library, Traced, Unable, of_function, with_functions
 
 if TYPE_CHECKING:
     from ...files.folder import Folder
     from .messages import Objects
+    from .wire import Message
 
 FORMAT = "savedmodel-keras"
 _NETWORKS = ("_tf_keras_network", "_tf_keras_sequential", "_tf_keras_model")
@@ -46,6 +49,9 @@ class Source(Protocol):
 
     @property
     def saved_by(self) -> str: ...
+
+    @property
+    def meta(self) -> Message: ...
 
     def beside(self) -> list[str]: ...
 
@@ -71,8 +77,19 @@ class KerasSavedModel(KerasFile):
         self._objects, version = source.objects
         self.version = version if version.startswith("2.") else "2"
         self._descriptions = descriptions(source.folder, self._objects)
-        entry = _model(self._descriptions)
+        self._traced: Traced | None = None
+        self._of_layers = True
+        try:
+            entry = _model(self._descriptions)
+        except UnsupportedError as error:
+            self._of_layers = False
+            self._traced = self._whole(error)
+            entry = self._traced.entry
         older = Older(entry, self.version)
+        if self._traced is not None:
+            older.remarks = [*self._traced.remarks, *older.remarks]
+        elif older.refusals:
+            older = self._without_own_layers(entry, older)
         self.configuration: Configuration = older
         self._entry = older.original
         if _TRAINING not in entry and _has(self._objects, "optimizer"):
@@ -80,6 +97,45 @@ class KerasSavedModel(KerasFile):
                 *older.remarks,
                 Remark((), "the optimizer and its state", "left out: compile the new model"),
             ]
+
+    def _whole(self, error: UnsupportedError) -> Traced:
+        """The model by its function, where its class or its configuration are not in the file. Raises the error."""
+        said = self._descriptions.get(0)
+        if said is None or said[0] not in _NETWORKS:
+            raise error
+        metadata = metadata_of(said[1])
+        if not isinstance(metadata.get("class_name"), str):
+            raise error
+        library = Library(self._source.meta, self._objects, self._descriptions)
+        try:
+            return of_function(metadata, library, weights(self._source.folder, self._objects))
+        except Unable as unable:
+            raise UnsupportedError(f"{error}; as for its function: {unable}") from None
+
+    def _without_own_layers(self, entry: dict[str, Any], older: Older) -> Older:
+        """The model with the layers that Keras 3 lacks by their functions, where all that it lacks has some."""
+        origins = older.origins[()].of
+        names = {
+            origins[refusal.path[0]][0]
+            for refusal in older.refusals
+            if refusal.path[:1] and refusal.path[0] in origins
+        }
+        traced = with_functions(
+            entry,
+            names,
+            layer_numbers(self._objects, self._descriptions),
+            Library(self._source.meta, self._objects, self._descriptions),
+            weights(self._source.folder, self._objects),
+        )
+        if traced.entry is entry:
+            return older
+        newer = Older(traced.entry, self.version)
+        if newer.refusals:
+            older.refusals = [_with_reason(refusal, origins, traced.reasons) for refusal in newer.refusals]
+            return older
+        self._traced = traced
+        newer.remarks = [*traced.remarks, *newer.remarks]
+        return newer
 
     @property
     def saved_by(self) -> str:
@@ -92,7 +148,18 @@ class KerasSavedModel(KerasFile):
     @cached_property
     def _variables(self) -> Variables:
         folder, objects = self._source.folder, self._objects
-        stored = stored_layers(folder, objects, self._descriptions, self._entry, self.version)
+        traced = self._traced or Traced({}, {}, {}, set(), [], {})
+        stored = stored_layers(
+            folder,
+            objects,
+            self._descriptions,
+            self._entry,
+            self.version,
+            traced.weights,
+            traced.objects,
+            traced.gone,
+            self._of_layers,
+        )
         return NamedVariables(model_variables(self._entry, stored, self.version))
 
     def _state(self, optimizer: Any) -> Mapping[str, Sequence[Variable]]:
@@ -136,6 +203,18 @@ def _model(descriptions: Mapping[int, tuple[str, memoryview]]) -> dict[str, Any]
     if isinstance(metadata.get(_TRAINING), dict):
         entry[_TRAINING] = metadata[_TRAINING]
     return entry
+
+
+def _with_reason(
+    refusal: Refusal, origins: Mapping[str, tuple[str, int | None]], reasons: Mapping[str, str]
+) -> Refusal:
+    name = origins.get(refusal.path[0], ("", None))[0] if refusal.path else ""
+    found = reasons.get(name)
+    return (
+        refusal
+        if found is None
+        else refusal._replace(reason=f"{refusal.reason}; as for its function: {found}")
+    )
 
 
 def _has(objects: Objects, name: str) -> bool:

@@ -9,17 +9,18 @@ from __future__ import annotations
 
 import itertools
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 from ...errors import BadFileError, UnsupportedError, shown
 from ...files.folder import Folder
 from ..keras.upgrade import named_places
 from ..keras.upgrade.model import is_model, layer_name
-from ..variables import StoredVariable
+from ..variables import StoredVariable, Variable
 from .checkpoint import Checkpoint
 from .keras_metadata import metadata_of
 from .messages import Objects
+from .traced.products import Weight
 
 # Preprocessing layers, which Keras builds from their configuration in any case, have no lists; their variables by name.
 _NAMED = {"Normalization": ("mean", "variance", "count")}
@@ -41,6 +42,10 @@ def stored_layers(
     descriptions: Mapping[int, tuple[str, memoryview]],
     entry: dict[str, Any],
     version: str,
+    made: Mapping[str, Sequence[Weight]] | None = None,
+    numbers: Mapping[str, int] | None = None,
+    gone: Collection[str] = (),
+    whole: bool = True,
 ) -> dict[str, list[StoredVariable]]:
     """The variables of the layers of the outermost model by their names.
 
@@ -48,12 +53,34 @@ def stored_layers(
         descriptions: what Keras says of the objects.
         entry: the model in its old form.
         version: the Keras that wrote it.
+        made: the variables of layers that are no objects of the file.
+        numbers: the objects of layers that are not layers of the outermost model.
+        gone: layers of the outermost model that others stand for, one of which may have its name.
+        whole: whether the entry is of the layers of the outermost model.
 
     Raises:
         BadFileError: the objects and the configuration contradict each other, or variables are missing or damaged.
         UnsupportedError: a layer that keeps something outside of its variables, or whose order is not certain.
     """
-    return _Reader(folder, objects, descriptions).layers(entry, version)
+    return _Reader(folder, objects, descriptions).layers(
+        entry, version, made or {}, numbers or {}, gone, whole
+    )
+
+
+def layer_numbers(objects: Objects, descriptions: Mapping[int, tuple[str, memoryview]]) -> Mapping[str, int]:
+    """The objects of the layers of the outermost model, by their names. Raises BadFileError."""
+    return _numbers(objects, descriptions, 0)
+
+
+def weights(folder: Folder, objects: Objects) -> Callable[[int], Weight]:
+    """The variables of a SavedModel by the numbers of their objects. Raises BadFileError, as what it gives."""
+    reader = _Reader(folder, objects, {})
+
+    def weight(number: int) -> Weight:
+        shape, dtype, load = reader.variable(number).variable
+        return Weight(number, shape, dtype, load)
+
+    return weight
 
 
 class _Reader:
@@ -65,8 +92,17 @@ class _Reader:
         self.checkpoint = Checkpoint(folder)
         self.keys = self.checkpoint.keys(objects.children)
 
-    def layers(self, entry: dict[str, Any], version: str) -> dict[str, list[StoredVariable]]:
-        numbers = self._numbers(0)
+    def layers(
+        self,
+        entry: dict[str, Any],
+        version: str,
+        made: Mapping[str, Sequence[Weight]],
+        objects: Mapping[str, int],
+        gone: Collection[str],
+        whole: bool,
+    ) -> dict[str, list[StoredVariable]]:
+        its = _numbers(self.objects, self.descriptions, 0) if whole else {}
+        numbers = {**{name: number for name, number in its.items() if name not in gone}, **objects}
         found: dict[str, list[StoredVariable]] = {}
         held: set[int] = set()
         for layer in entry["config"]["layers"]:
@@ -74,6 +110,12 @@ class _Reader:
             if name in found:
                 raise BadFileError(f"two layers are called {shown(name)!r}")
             found[name] = []
+            if name in made:
+                found[name] = [
+                    StoredVariable(f"{name}/{k}:0", Variable(*weight[1:]))
+                    for k, weight in enumerate(made[name])
+                ]
+                continue
             if name not in numbers:
                 if layer.get("class_name") == "InputLayer":
                     continue
@@ -92,29 +134,15 @@ class _Reader:
                     f"{len(expected[0])} and {len(expected[1])} are expected: which is which is not certain"
                 )
             self._check_order(numbers[name], name, (*trained, *others))
-            found[name] = [self._variable(number) for number in (*trained, *others)]
+            found[name] = [self.variable(number) for number in (*trained, *others)]
             held |= {*trained, *others}
         own = {number for part in self._lists(0) for number in part} - held
-        if own:
+        own -= {each for name in gone for part in self._lists(its[name]) for each in part}
+        if own and whole:
             named = self.objects.variables.get(min(own))
             raise UnsupportedError(
                 f"the variable {shown(named.name if named else '')!r} is of the model itself, of no layer"
             )
-        return found
-
-    def _numbers(self, model: int) -> dict[str, int]:
-        """The objects of the layers of a model, by their names."""
-        found: dict[str, int] = {}
-        for link, child in self._children(model).items():
-            if not _LAYER.fullmatch(link):
-                continue
-            if child not in self.descriptions:
-                raise BadFileError(f"nothing is said of the object {shown(link)!r}, which is a layer")
-            name = metadata_of(self.descriptions[child][1]).get("name")
-            if not isinstance(name, str):
-                raise BadFileError(f"the layer {shown(link)!r} has no name")
-            if found.setdefault(name, child) != child:
-                raise BadFileError(f"two layers are called {shown(name)!r}")
         return found
 
     def _lists(self, number: int) -> tuple[list[int], list[int]]:
@@ -158,7 +186,7 @@ class _Reader:
             raise BadFileError(f"the SavedModel names an object {number}, which is not there")
         return dict(self.objects.children[number])
 
-    def _variable(self, number: int) -> StoredVariable:
+    def variable(self, number: int) -> StoredVariable:
         stated = self.objects.variables.get(number)
         if stated is None:
             raise BadFileError(f"the object {number}, which is listed as a variable, is none")
@@ -178,7 +206,7 @@ class _Reader:
             return
         config = layer.get("config")
         if is_model(layer):
-            numbers = self._numbers(number)
+            numbers = _numbers(self.objects, self.descriptions, number)
             for inner in config if isinstance(config, list) else layer["config"]["layers"]:
                 if layer_name(inner) in numbers:
                     self._check_tables(numbers[layer_name(inner)], layer_name(inner), inner)
@@ -213,6 +241,24 @@ class _Reader:
                 if link not in _OF_KERAS and child not in seen:
                     seen.add(child)
                     waiting.append(child)
+
+
+def _numbers(
+    objects: Objects, descriptions: Mapping[int, tuple[str, memoryview]], model: int
+) -> dict[str, int]:
+    """The objects of the layers of a model, by their names."""
+    found: dict[str, int] = {}
+    for link, child in objects.children[model]:
+        if not _LAYER.fullmatch(link):
+            continue
+        if child not in descriptions:
+            raise BadFileError(f"nothing is said of the object {shown(link)!r}, which is a layer")
+        name = metadata_of(descriptions[child][1]).get("name")
+        if not isinstance(name, str):
+            raise BadFileError(f"the layer {shown(link)!r} has no name")
+        if found.setdefault(name, child) != child:
+            raise BadFileError(f"two layers are called {shown(name)!r}")
+    return found
 
 
 def _fits(shape: tuple[int, ...], stated: tuple[int | None, ...]) -> bool:

@@ -17,9 +17,10 @@ from . import keras_metadata
 from .bundle import read_bundle
 from .keras_model import KerasSavedModel
 from .messages import Objects
-from .reader import Source, objects_in, read
+from .reader import Source, meta_in, objects_in, read
 from .spelling import spell
 from .text import encoded
+from .wire import Message
 from .writer import repaired
 
 _FINGERPRINT = "fingerprint.pb"
@@ -68,6 +69,11 @@ class SavedModel:
     def objects(self) -> tuple[Objects, str]:
         """The objects that it holds, and the version of TensorFlow that wrote it. Raises BadFileError."""
         return objects_in(self._data)
+
+    @cached_property
+    def meta(self) -> Message:
+        """The graph that is served, with all that stands around it. Raises BadFileError."""
+        return meta_in(self._data)
 
     def as_keras(self) -> KerasSavedModel:
         """The Keras model that it was, where Keras 2 wrote it. Raises as ``KerasSavedModel``."""

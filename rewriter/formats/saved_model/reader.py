@@ -197,6 +197,11 @@ def objects_in(data: memoryview) -> tuple[Objects, str]:
     return objects_of(meta.message(7)), info.text(5)
 
 
+def meta_in(data: memoryview) -> Message:
+    """The graph of a SavedModel message that is served, with all that stands around it. Raises BadFileError."""
+    return _chosen(Message(data))[1]
+
+
 def _chosen(message: Message) -> tuple[Field, Message]:
     """The graph that is served, or the first one: further ones are for training or another device."""
     found = [(place, Message(item)) for item, place in zip(message.messages(2), message.all(2), strict=True)]

@@ -7,7 +7,9 @@ have to hold, Keras 3 takes none where one is missing, and one has to hold; a re
 gets no mask by itself in Keras 3; where a mask leaves nothing a softmax gives equal parts in Keras 2 and zeros in
 Keras 3. Source: ``compute_mask`` of the layers and ``Layer.__call__`` of tf_keras 2.21 and of Keras 3.15.
 
-Where the mask of a user differs it is given to it as an argument, or the layer is refused.
+Where the mask of a user differs it is given to it as an argument, or the layer is refused. A ``MultiHeadAttention``
+with dropout goes through such a softmax in Keras 3, one without does not: with a mask it is written without, as
+nothing is dropped where a model does not train. Its causal mask leaves something in every row.
 """
 
 from __future__ import annotations
@@ -28,7 +30,19 @@ CONSTRUCTS = (
     Construct(
         "a mask through Add … of masked and other tensors", "computed by ops, given as mask=", "mask_of_a_sum"
     ),
-    Construct("Softmax and MultiHeadAttention(dropout) with a mask", "refused", "masks_of_a_softmax"),
+    Construct(
+        "MultiHeadAttention(dropout) with a mask",
+        "dropout=0, which gives the same numbers",
+        "masks_of_a_softmax",
+    ),
+    Construct(
+        "Softmax with a mask, the scores of MultiHeadAttention with one", "refused", "masks_of_a_softmax"
+    ),
+    Construct(
+        "MultiHeadAttention, Attention on sums of masked and other tensors",
+        "the masks computed by ops, given as an argument",
+        "masks_of_attention",
+    ),
     Construct("a mask and an initial state", "computed by ops, given as mask=", "mask_and_state"),
     Construct(
         "a mask through Rescaling, Normalization, Identity", "refused where it would be used", "mask_dropped"
@@ -53,6 +67,7 @@ _USERS = _RECURRENT | {
     "Softmax",
 }
 _TAKE_ONE = _RECURRENT | {"GlobalAveragePooling1D"}
+_ATTENTION = frozenset({"Attention", "AdditiveAttention"})
 
 
 class Pair(NamedTuple):
@@ -72,11 +87,13 @@ class Flow(NamedTuple):
         outputs: the masks of all tensors.
         given: by layer and call, the mask to give it.
         refused: layers whose mask would be another, by name.
+        dropping: attentions with dropout that a mask reaches, by name.
     """
 
     outputs: dict[Old, Pair]
     given: dict[tuple[str, int], Mask]
     refused: list[str]
+    dropping: set[str]
 
 
 def has_sources(entry: Any) -> bool:
@@ -113,7 +130,7 @@ def _has_users(entry: Any) -> bool:
 
 def flow(layers: list[Layered], given: dict[Old, Pair], read: Read) -> Flow:
     """The masks of a model whose inputs have the masks ``given``."""
-    result = Flow(dict(given), {}, [])
+    result = Flow(dict(given), {}, [], set())
     inside = any(pair != _NONE for pair in given.values())
     for row, number in in_order(layers, given):
         _step(row, number, row.calls[number], result, read, inside)
@@ -143,8 +160,11 @@ def _step(row: Layered, number: int, call: Call, result: Flow, read: Read, insid
     everything = firsts + [pair(leaf) for leaf in leaves(call.kwargs)]
     if class_name in _USERS and any(each != _NONE for each in everything):
         firsts = _use(row, number, call, class_name, firsts, everything, result, inside)
-    if any(each.old is not None for each in everything) and softens(class_name, config, call):
-        result.refused.append(row.name)
+    if any(each.old is not None for each in everything):
+        if drops(row.entry):
+            result.dropping.add(row.name)
+        if softens(class_name, config, call):
+            result.refused.append(row.name)
     if class_name == "TimeDistributed" and firsts and firsts[0] != _NONE and _has_users(config.get("layer")):
         result.refused.append(row.name)  # the steps of a mask are not followed
     _set(result, here, _outputs(class_name, config, call, firsts, here))
@@ -157,22 +177,26 @@ def softens(class_name: Any, config: Any, call: Call) -> bool:
     """Whether a layer gives zeros in Keras 3 where a mask leaves nothing, and in Keras 2 equal parts: a softmax.
 
     ``MultiHeadAttention`` without dropout is an operation in Keras 3, which gives equal parts; not one that gives its
-    scores or goes along several axes.
+    scores or goes along several axes: all between the first and the last of its query, where it names none.
     """
     if class_name != "MultiHeadAttention" or not isinstance(config, dict):
         return bool(class_name == "Softmax")
-    one_axis = config.get("attention_axes") in (None, [1], 1)
-    return (
-        config.get("dropout") not in (None, 0)
-        or not one_axis
-        or bool(call.kwargs.get("return_attention_scores"))
-    )
+    axes, shape = config.get("attention_axes"), config.get("query_shape")
+    one_axis = axes in ([1], 1) or (axes is None and isinstance(shape, list) and len(shape) == 3)
+    return not one_axis or bool(call.kwargs.get("return_attention_scores"))
 
 
-def softens_a_mask(entry: Entry, call: Call) -> bool:
-    """Whether a call gives a mask to a softmax."""
-    masked = any(call.kwargs.get(name) is not None for name in _MASKS_OF_CALLS)
-    return masked and softens(entry.get("class_name"), entry.get("config"), call)
+def has_a_mask(call: Call) -> bool:
+    """Whether a call is given a mask."""
+    return any(call.kwargs.get(name) is not None for name in _MASKS_OF_CALLS)
+
+
+def drops(entry: Entry) -> bool:
+    """Whether a layer is an attention with dropout."""
+    config = entry.get("config")
+    if entry.get("class_name") != "MultiHeadAttention" or not isinstance(config, dict):
+        return False
+    return config.get("dropout") not in (None, 0)
 
 
 def _use(
@@ -188,7 +212,11 @@ def _use(
     """Compare what the user of a mask gets; returns the masks of its first argument from then on."""
     if class_name not in _TAKE_ONE:
         if any(each.old != each.new for each in everything):
-            result.refused.append(row.name)
+            needed = None if inside else _of_attention(class_name, call, firsts, result)
+            if needed is None:
+                result.refused.append(row.name)
+            else:
+                result.given[row.name, number] = needed
         return firsts
     first = firsts[0] if firsts else _NONE
     stated = isinstance(call.kwargs.get("mask"), Old)
@@ -201,6 +229,35 @@ def _use(
         return firsts
     result.given[row.name, number] = first.old
     return [Pair(first.old, first.old)]
+
+
+def _of_attention(class_name: str, call: Call, firsts: list[Pair], result: Flow) -> Mask:
+    """The argument with which attention has the masks of Keras 2, where some of them do not arrive; else None.
+
+    ``MultiHeadAttention`` takes those of query, value and key together with its own. Source:
+    ``_compute_attention_mask`` (tf_keras 2.21) and ``call`` of Keras 3.15, which takes the mask of the query from the
+    query alone.
+    """
+    if call.kwargs.get("mask") is not None:
+        return None
+    if class_name in _ATTENTION:
+        kind, pairs = "operands", firsts
+        if not isinstance(call.first, list) or len(pairs) not in (2, 3):
+            return None
+    else:
+        named = [call.kwargs.get(name) for name in ("value", "key")]
+        operands = [call.first, *(each for each in named if each is not None)]
+        if class_name != "MultiHeadAttention" or not all(isinstance(each, Old) for each in operands):
+            return None
+        kind, pairs = "attention", [result.outputs.get(each, _NONE) for each in operands]
+    old = [each.old for each in pairs]
+    if any(each.new not in (None, each.old) for each in pairs):
+        return None
+    if not all(mask is None or _expressible(mask) for mask in old):
+        return None
+    if kind == "operands":
+        return kind, tuple(old[:2])
+    return kind, old[0], tuple(dict.fromkeys(old[1:])), call.kwargs.get("attention_mask")
 
 
 def _outputs(
@@ -222,7 +279,7 @@ def _outputs(
         return [_merged(firsts)]
     if class_name == "Concatenate":
         return [_joined(firsts, config.get("axis", -1))]
-    if class_name in ("Attention", "AdditiveAttention"):
+    if class_name in _ATTENTION:
         return [first, _NONE]
     if class_name in _RECURRENT:
         inner = config.get("layer") if class_name == "Bidirectional" else {"config": config}
@@ -279,7 +336,7 @@ def _into_model(
     arriving = [pair(leaf) for leaf in leaves(call.first)]
     given = {ref: arriving[k] if k < len(arriving) else _NONE for k, ref in enumerate(inputs)}
     inner = flow(rows, given, read)
-    if any(each != _NONE for each in arriving) and (inner.refused or inner.given):
+    if any(each != _NONE for each in arriving) and (inner.refused or inner.given or inner.dropping):
         result.refused.append(row.name)
     outside = {mask for each in arriving for mask in each}
 
@@ -305,8 +362,29 @@ def _expressible(mask: Mask) -> bool:
     return mask[0] == "given" or (mask[0] in ("embedding", "masking") and isinstance(mask[1], Old))
 
 
+def argument(mask: Mask, emitter: Any) -> dict[str, Any]:
+    """The argument of a call with a mask that ``flow`` gives."""
+    if mask[0] == "operands":
+        return {"mask": [None if each is None else emitted(each, emitter) for each in mask[1]]}
+    if mask[0] != "attention":
+        return {"mask": emitted(mask, emitter)}
+    _, query, others, own = mask
+    parts = [] if query is None else [emitter.op("ExpandDims", emitted(query, emitter), config={"axis": -1})]
+    parts += [
+        emitter.op("ExpandDims", emitted(each, emitter), config={"axis": 1})
+        for each in others
+        if each is not None
+    ]
+    if own is not None:
+        parts.append(emitter.op("Cast", own, config={"dtype": "bool"}))
+    total = parts[0]
+    for part in parts[1:]:
+        total = emitter.op("LogicalAnd", total, part)
+    return {"attention_mask": total}
+
+
 def emitted(mask: Mask, emitter: Any) -> Any:
-    """The tensor of a mask that ``flow`` gives."""
+    """The tensor of a mask."""
     if mask[0] == "given":
         return mask[1]
     if mask[0] == "embedding":

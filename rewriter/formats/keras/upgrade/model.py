@@ -281,7 +281,10 @@ class _Functional:
         ]:
             account.refuse(str(entry.get("class_name")), whole[0])
             chain = [opaque(entry, name, whole[0])]
-        elif any(masks.softens_a_mask(entry, call) for call in calls):
+        elif any(
+            masks.has_a_mask(call) and masks.softens(entry.get("class_name"), entry.get("config"), call)
+            for call in calls
+        ):
             account.refuse("its mask", _SOFTMAX)
             chain = [opaque(entry, name, _SOFTMAX)]
         elif any(trains(call) for call in calls):
@@ -293,6 +296,10 @@ class _Functional:
             account.refuse("its mask", reason)
             chain = [opaque(entry, name, reason)]
         else:
+            reached = self.masks is not None and old_name in self.masks.dropping
+            if masks.drops(entry) and (reached or any(masks.has_a_mask(call) for call in calls)):
+                account.remark("dropout of an attention with a mask", _DROPOUT)
+                entry = {**entry, "config": {**entry["config"], "dropout": 0.0}}
             chain = self.translator.layer(entry, name, self.names, account, self.depth + 1)
         calls = [self._masked(call, old_name, number, account) for number, call in enumerate(calls)]
         chain[0]["inbound_nodes"] = [arguments(entry, call) for call in calls]
@@ -307,7 +314,7 @@ class _Functional:
             return call
         account.remark("the mask that reaches it", "computed by operations and given as an argument")
         emitter = functions.Emitter(self.names, self.new, f"{self.names.new[old_name]}_mask", 1)
-        return Call(call.first, {**call.kwargs, "mask": masks.emitted(mask, emitter)})
+        return Call(call.first, {**call.kwargs, **masks.argument(mask, emitter)})
 
     def _function(
         self, entry: Entry, old_name: str, name: str, number: int, call: Call, account: Account
@@ -375,7 +382,7 @@ class _Functional:
         ref = self._resolve(structure)
         entry = self.by_name.get(ref.layer)
         # Keras 3 counts a call that a functional model makes of itself (functional.py, get_tensor).
-        own = entry is not None and entry.get("class_name") == "Functional"
+        own = entry is not None and entry.get("class_name") == "Functional" and "not_upgraded" not in entry
         return [ref.layer, ref.call + own, ref.output]
 
 
@@ -427,6 +434,7 @@ _SHAPE = "it is called on a shape that the model computes: Keras 3 has no such t
 _CONSTANTS = "the recurrent layers of Keras 3 take no constants"
 _TRAINING = "it is called with training=True: Keras 3 lets predict say otherwise"
 _SOFTMAX = "where it leaves nothing Keras 3 gives zeros, and Keras 2 equal parts"
+_DROPOUT = "left out: with it Keras 3 gives zeros where a mask leaves nothing, and Keras 2 equal parts"
 _OTHER_MASK = "in Keras 3 another mask would reach it than in Keras 2"
 
 

@@ -332,18 +332,71 @@ def test_masks_of_a_softmax():
     scores = tf_keras.Input((3, 3))
     assert refusals(tf_keras.Model([scores, mask], layers.Softmax()(scores, mask=mask))) == ["its mask"]
     assert refusals(tf_keras.Model(scores, layers.Softmax()(scores))) == []
-    y = layers.MultiHeadAttention(2, 4, dropout=0.3)(x, x, attention_mask=mask)
-    assert refusals(tf_keras.Model([x, mask], y)) == ["its mask"]
-    tokens = tf_keras.Input((3,), dtype="int32")
-    h = layers.Embedding(9, 8, mask_zero=True)(tokens)
-    for attention in (layers.MultiHeadAttention(2, 4, dropout=0.3), layers.MultiHeadAttention(2, 4)):
-        wanted = ["its mask"] if attention._dropout else []
-        assert refusals(tf_keras.Model(tokens, layers.Flatten()(attention(h, h)))) == wanted
-    y = layers.MultiHeadAttention(2, 4)(x, x, attention_mask=mask)
+    attention = layers.MultiHeadAttention(2, 4)
+    y, given = attention(x, x, attention_mask=mask, return_attention_scores=True)
+    assert refusals(tf_keras.Model([x, mask], [y, given])) == ["its mask"]
+    planes, pairs = tf_keras.Input((2, 3, 8)), tf_keras.Input((2, 3, 2, 3), dtype="bool")
+    over_two = layers.MultiHeadAttention(2, 4)(planes, planes, attention_mask=pairs)
+    assert refusals(tf_keras.Model([planes, pairs], over_two)) == ["its mask"]
     given = np.ones((2, 3, 3), "bool")
     given[0, 1] = False
     numbers = np.random.default_rng(0).normal(size=(2, 3, 8)).astype("float32")
-    oracle.agree(tf_keras.Model([x, mask], y), [numbers, given])
+    for dropout in (0.0, 0.3):
+        y = layers.MultiHeadAttention(2, 4, dropout=dropout)(x, x, attention_mask=mask)
+        found = oracle.agree(tf_keras.Model([x, mask], y), [numbers, given])
+        assert _dropouts(found) == [0.0]
+    y = layers.MultiHeadAttention(2, 4, dropout=0.3)(x, x, use_causal_mask=True)
+    assert _dropouts(oracle.agree(tf_keras.Model(x, y), [numbers])) == [0.3]
+
+
+def _dropouts(found: upgrade.Upgraded) -> list[float]:
+    held = found.entry["config"]["layers"]
+    return [each["config"]["dropout"] for each in held if each["class_name"] == "MultiHeadAttention"]
+
+
+def _tokens(width: int = 8, **kwargs: Any) -> tuple[Any, Any, Any]:
+    tokens = tf_keras.Input((5,), dtype="int32")
+    masked = layers.Embedding(9, width, mask_zero=True, **kwargs)(tokens)
+    return tokens, masked, layers.Dense(width)(layers.Embedding(9, width)(tokens))
+
+
+PADDED = np.array([[1, 2, 3, 0, 0], [4, 0, 5, 0, 6], [0, 0, 0, 0, 0], [1, 1, 1, 1, 1]], "int32")
+
+
+def test_masks_of_attention():
+    """What a mask reaches by itself in Keras 2 alone, all samples and rows of padding included."""
+    tokens, masked, other = _tokens()
+    both = layers.add([masked, other])
+    attention = layers.MultiHeadAttention(2, 4, dropout=0.2)
+    h = layers.LayerNormalization()(layers.add([both, attention(both, both)]))
+    h = layers.add([h, layers.MultiHeadAttention(2, 4)(h, masked, use_causal_mask=True)])
+    assert _dropouts(oracle.agree(tf_keras.Model(tokens, h), [PADDED])) == [0.0, 0.0]
+    own = tf_keras.Input((5, 5), dtype="bool")
+    y = layers.MultiHeadAttention(2, 4)(other, both, key=masked, attention_mask=own)
+    given = np.random.default_rng(0).integers(0, 2, (4, 5, 5)).astype("bool")
+    oracle.agree(tf_keras.Model([tokens, own], y), [PADDED, given])
+    queries = [layers.Attention()([both, other]), layers.AdditiveAttention()([other, both, masked])]
+    oracle.agree(tf_keras.Model(tokens, queries), [PADDED])
+
+
+def test_masks_that_keras_3_alone_lets_through():
+    """Nothing says "no mask" to attention; and what reaches a model from outside is not given inside of it."""
+    tokens, masked, other = _tokens()
+    scaled = layers.Rescaling(2.0)(masked)
+    y = layers.MultiHeadAttention(2, 4)(scaled, other)
+    assert refusals(tf_keras.Model(tokens, y)) == ["its mask"]
+    x = tf_keras.Input((5, 8))
+    inner = tf_keras.Model(x, layers.MultiHeadAttention(2, 4, dropout=0.5)(x, x))
+    assert refusals(tf_keras.Model(tokens, inner(masked))) == ["its mask"]
+    assert refusals(tf_keras.Model(tokens, inner(other))) == []
+
+
+def test_sums_with_constants_that_look_like_biases():
+    """Keras 3 takes a vector behind a sum for a bias, along whichever axis has its size."""
+    x, y = tf_keras.Input((5, 5)), tf_keras.Input((5, 1))
+    column, row = np.arange(5.0, dtype="float32").reshape(5, 1), np.arange(5.0, dtype="float32")
+    sums = [x + column, column + x, y + row, tf.add_n([x, x, tf.constant(column) + tf.zeros_like(x)])]
+    oracle.agree(tf_keras.Model([x, y], sums))
 
 
 def reasons(model: Any) -> list[str]:

@@ -67,7 +67,20 @@ def _binary(class_name: str, names: str) -> None:
     def translate(emitter: Emitter, x: Any, y: Any = None) -> Any:
         if y is None:
             raise Untranslatable(class_name, _LOST)
+        if class_name == "Add":
+            return added(emitter, x, y)
         return emitter.op(class_name, constant(x), constant(y))
+
+
+def added(emitter: Emitter, x: Any, y: Any) -> Any:
+    """``x + y``, a constant with axes in front.
+
+    ``ops.add`` on TensorFlow takes a second operand with one axis longer than 1 for a bias along the last axis of the
+    first, or axis 1, wherever it stands (``backend/tensorflow/numpy.py``, Keras 3.15): of ``(2, 5, 5)`` and ``(5, 1)``
+    it gives other numbers than TensorFlow.
+    """
+    x, y = constant(x), constant(y)
+    return emitter.op("Add", *((x, y) if is_tensor(y) or isinstance(y, (int, float)) else (y, x)))
 
 
 def _unary(class_name: str, names: str) -> None:
@@ -120,7 +133,7 @@ def _add_n(emitter: Emitter, inputs: Any) -> Any:
         return inputs
     total = constant(inputs[0])
     for item in inputs[1:]:
-        total = emitter.op("Add", total, constant(item))
+        total = added(emitter, total, item)
     return total
 
 

@@ -15,7 +15,7 @@ from .....errors import shown
 from ..constructs import Construct
 from ..context import Entry, Untranslatable
 from ..tensors import Call, is_tensor
-from .emit import Emitter
+from .emit import Emitter, constant
 from .registry import FUNCTIONS
 
 CONSTRUCTS = (
@@ -161,6 +161,17 @@ def _split(operands: list[Any], attributes: dict[str, Any], emitter: Emitter) ->
     return FUNCTIONS["split"].function(emitter, value=value, num_or_size_splits=count, axis=axis)
 
 
+def _einsum(operands: list[Any], attributes: dict[str, Any], emitter: Emitter) -> Any:
+    equation = _attribute(attributes.get("equation"))
+    return emitter.op("Einsum", *map(constant, operands), config={"subscripts": equation})
+
+
+def _mirror_pad(operands: list[Any], attributes: dict[str, Any], emitter: Emitter) -> Any:
+    tensor, paddings = operands
+    mode = _attribute(attributes.get("mode"))
+    return FUNCTIONS["pad"].function(emitter, tensor=tensor, paddings=paddings, mode=mode)
+
+
 def _strided_slice(operands: list[Any], attributes: dict[str, Any], emitter: Emitter) -> Any:
     tensor, begin, end, strides = operands
     if not all(
@@ -187,5 +198,7 @@ def _strided_slice(operands: list[Any], attributes: dict[str, Any], emitter: Emi
 
 
 _SPECIAL: dict[str, Callable[[list[Any], dict[str, Any], Emitter], Any]] = {
-    "AddN": _add_n, "ConcatV2": _join, "Pack": _pack, "Split": _split, "StridedSlice": _strided_slice,
+    "AddN": _add_n, "ConcatV2": _join, "Einsum": _einsum, "MirrorPad": _mirror_pad, "Pack": _pack, "Split": _split,
+    "StridedSlice": _strided_slice,
 }  # fmt: skip
+OPERATORS = frozenset(_ROWS) | frozenset(_SPECIAL)
