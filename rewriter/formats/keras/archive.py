@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from functools import cached_property
 from typing import Any
 
@@ -26,7 +27,7 @@ from .given_weights import variables_in_groups
 from .keras_file import KerasFile
 from .new_model import NEWEST, new_entry, new_files
 from .optimizer_state import PATH as OPTIMIZER
-from .optimizer_state import relink_optimizer
+from .optimizer_state import is_early, relink_optimizer
 from .tables import Table, asset_path, stored_tables
 from .upgrade import NotCarried, archive_groups
 from .weight_groups import asset_names, moves, permutation
@@ -162,7 +163,27 @@ class KerasArchive(KerasFile):
 
     def training_remarks(self, form: str) -> Sequence[Remark]:
         """As ``KerasFile.training_remarks``. From one archive of Keras 3 to another all is carried over."""
-        return [] if not self.older and form != "h5" else super().training_remarks(form)
+        if self.older or form == "h5":
+            return super().training_remarks(form)
+        return (
+            [Remark((), "the order of the optimizer's state", "that of the newest Keras")]
+            if self._is_moved
+            else []
+        )
+
+    @property
+    def outdated(self) -> bool:
+        """As ``KerasFile.outdated``, and whether the newest Keras looks for the optimizer's state in another order."""
+        return super().outdated or self._is_moved
+
+    @cached_property
+    def _is_moved(self) -> bool:
+        if self.older or not is_early(self.metadata.get("keras_version")) or not self.has_state:
+            return False
+        # Of state that does not fit the model nothing is moved.
+        with suppress(UnsupportedError):
+            return bool(self._state_changes(newest=True))
+        return False
 
     @property
     def has_state(self) -> bool:
