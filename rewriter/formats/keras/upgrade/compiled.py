@@ -6,10 +6,11 @@ Source: ``model_metadata`` in ``saving/saving_utils.py`` of tf_keras 2.21, ``com
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 from ....errors import BadFileError
-from ..training import ALIASES, LOSS_FUNCTIONS, METRIC_ALIASES, METRIC_FUNCTIONS, SCHEDULES
+from ..training import ALIASES, LOSS_FUNCTIONS, METRIC_ALIASES, METRIC_FUNCTIONS, METRICS, SCHEDULES
 from .constructs import Construct
 from .result import Account
 
@@ -45,6 +46,8 @@ _OPTIMIZERS: dict[str, frozenset[str]] = {
     "Lion": frozenset({"beta_1", "beta_2"}),
 }  # fmt: skip
 _NAMES = {name.lower(): name for name in _OPTIMIZERS}
+# The learning rates of those that are a mere name; the other defaults are those of Keras 3.
+_RATES = dict.fromkeys(_OPTIMIZERS, 0.001) | {"SGD": 0.01, "Lion": 0.0001}
 # Optimizers of Keras since 2.11 are registered so. Those of other packages compute otherwise under the same name.
 _OWN = "Custom>"
 _RENAMED = {"lr": "learning_rate"}
@@ -57,6 +60,37 @@ _LOSSES = frozenset({
 # Keras 2 has no functions of these names: there they are somebody's own.
 _FUNCTIONS = LOSS_FUNCTIONS - {
     "binary_focal_crossentropy", "categorical_focal_crossentropy", "circle", "ctc", "dice", "tversky",
+}  # fmt: skip
+# By class: arguments of metrics, beside their name and dtype.
+_MATRIX = frozenset({"num_classes", "ignore_class", "sparse_y_true", "sparse_y_pred", "axis"})
+_POINT = frozenset({"num_thresholds", "class_id"})
+_METRICS: dict[str, frozenset[str]] = {
+    "AUC": frozenset({
+        "num_thresholds", "curve", "summation_method", "thresholds", "multi_label", "num_labels", "label_weights",
+        "from_logits",
+    }),
+    "BinaryAccuracy": frozenset({"threshold"}),
+    "BinaryCrossentropy": frozenset({"from_logits", "label_smoothing"}),
+    "BinaryIoU": frozenset({"target_class_ids", "threshold"}),
+    "CategoricalCrossentropy": frozenset({"from_logits", "label_smoothing", "axis"}),
+    "CosineSimilarity": frozenset({"axis"}),
+    "F1Score": frozenset({"average", "threshold"}),
+    "FBetaScore": frozenset({"average", "beta", "threshold"}),
+    "IoU": _MATRIX | {"target_class_ids"},
+    "MeanIoU": _MATRIX,
+    "OneHotIoU": (_MATRIX | {"target_class_ids"}) - {"sparse_y_true"},
+    "OneHotMeanIoU": _MATRIX - {"sparse_y_true"},
+    "PrecisionAtRecall": _POINT | {"recall"},
+    "R2Score": frozenset({"class_aggregation", "num_regressors"}),
+    "RecallAtPrecision": _POINT | {"precision"},
+    "SensitivityAtSpecificity": _POINT | {"specificity"},
+    "SparseCategoricalCrossentropy": frozenset({"from_logits", "ignore_class", "axis"}),
+    "SpecificityAtSensitivity": _POINT | {"sensitivity"},
+    **dict.fromkeys(("Precision", "Recall"), frozenset({"thresholds", "top_k", "class_id"})),
+    **dict.fromkeys(("SparseTopKCategoricalAccuracy", "TopKCategoricalAccuracy"), frozenset({"k"})),
+    **dict.fromkeys(
+        ("FalseNegatives", "FalsePositives", "TrueNegatives", "TruePositives"), frozenset({"thresholds"})
+    ),
 }  # fmt: skip
 
 
@@ -111,7 +145,8 @@ def stated_optimizer(training: Any) -> Any:
 def named_optimizer(entry: Any) -> tuple[str, dict[str, Any]]:
     """Class, by its name in Keras 3, and configuration of an optimizer; "" for none."""
     if isinstance(entry, str):
-        entry = {"class_name": entry, "config": {}}
+        name = _NAMES.get(entry.lower(), entry)
+        return name, {"learning_rate": _RATES[name]} if name in _RATES else {}
     if not isinstance(entry, dict) or not isinstance(entry.get("class_name"), str):
         return "", {}
     stated, config = entry["class_name"], entry.get("config")
@@ -211,12 +246,23 @@ def _metric(value: Any) -> Any:
         _, config = _parts(value)
     if isinstance(config, str):
         value = config
+    if class_name in METRICS and isinstance(config, dict):
+        return _object("keras.metrics", class_name, dict(_arguments(class_name, config)))
     if isinstance(value, str):
+        if value in METRICS:
+            return _object("keras.metrics", value, {})
         name = value if value in METRIC_ALIASES else ALIASES.get(value, value)
         if name in METRIC_ALIASES or name in METRIC_FUNCTIONS:
             return name
         class_name = value
     raise _Unknown(f"the metric {class_name}".rstrip())
+
+
+def _arguments(class_name: str, config: dict[str, Any]) -> Iterator[tuple[str, Any]]:
+    """What a metric of Keras 3 takes of a configuration."""
+    for key, value in config.items():
+        if key in _METRICS.get(class_name, ()) or (key in ("name", "dtype") and isinstance(value, str)):
+            yield key, value
 
 
 def _parts(value: Any) -> tuple[str, Any]:

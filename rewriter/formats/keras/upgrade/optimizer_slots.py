@@ -189,13 +189,13 @@ def _iteration(stored: StoredVariable) -> int:
 
 # -- which variable is which -----------------------------
 def _style(config: Mapping[str, Any], stored: Sequence[StoredVariable], model: OldModel) -> str:
-    if config.get("is_legacy_optimizer") is False:
-        return NEW
+    if config.get("is_legacy_optimizer") is False or not any(item.name for item in stored):
+        return NEW  # of an archive, which holds the variables of no other
     if len(stored) == 1:
         return LEGACY
     last = [_parts(item.name)[-1] for item in stored]
     if not all(last):
-        raise NotCarried("which optimizer it is of is not certain")
+        raise NotCarried("not all of its variables have names")
     if any(len(_parts(model.weights[place].name)) > 1 for place in model.trained[:1]) and any(
         _without(_parts(item.name), _parts(model.weights[model.trained[0]].name)) for item in stored
     ):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import shutil
 import zipfile
@@ -17,6 +18,7 @@ import tensorflow as tf
 import tf_keras
 
 import rewriter
+from rewriter.formats.keras.upgrade import compiled
 
 new, legacy = tf_keras.optimizers, tf_keras.optimizers.legacy
 layers = tf_keras.layers
@@ -187,6 +189,19 @@ def test_the_state_in_an_archive(name: str, tmp_path: Path):
     assert said == "carried over"
     for slot, attribute in held.items():
         assert_same(slots(model, attribute), old_slots(old, slot, attribute))
+    old.train_on_batch(GIVEN, WANTED)
+    model.train_on_batch(GIVEN, WANTED)
+    weights = by_name(model, lambda variable, _: variable)
+    assert_same(weights, by_name(old, lambda variable, _: variable.numpy()), atol=1e-6)
+
+
+@pytest.mark.parametrize("name", ["adam", "SGD"])
+@pytest.mark.parametrize("suffix", [".h5", ".keras"])
+def test_an_optimizer_that_is_a_name(name: str, suffix: str, tmp_path: Path):
+    old = trained(branches(), name)
+    old.save(tmp_path / f"old{suffix}")
+    model, said = converted(tmp_path / f"old{suffix}")
+    assert said == "carried over"
     old.train_on_batch(GIVEN, WANTED)
     model.train_on_batch(GIVEN, WANTED)
     weights = by_name(model, lambda variable, _: variable)
@@ -454,3 +469,50 @@ def test_training_that_is_no_training(with_momentum: Path, tmp_path: Path):
         with h5py.File(path, "r+") as file:
             file.attrs["training_config"] = json.dumps(training)
         rewriter.convert(path, tmp_path / "new.keras", verify=False)
+
+
+METRICS: dict[str, Callable[[Any], Any]] = {
+    "a name": lambda library: "AUC",
+    "auc": lambda library: library.metrics.AUC(num_thresholds=11, curve="PR", name="area"),
+    "precision": lambda library: library.metrics.Precision(thresholds=0.3),
+    "recall": lambda library: library.metrics.Recall(class_id=1),
+    "binary": lambda library: library.metrics.BinaryAccuracy(threshold=0.7),
+    "top": lambda library: library.metrics.TopKCategoricalAccuracy(k=1),
+    "sensitivity": lambda library: library.metrics.SensitivityAtSpecificity(0.4, num_thresholds=7),
+    "squared": lambda library: library.metrics.MeanSquaredError(name="mine"),
+    "negatives": lambda library: library.metrics.TrueNegatives(0.4),
+}
+
+
+@pytest.mark.parametrize("suffix", [".h5", ".keras"])
+def test_metrics_are_those_of_before(suffix: str, tmp_path: Path):
+    """What both compute on the same data, by the names that they give it."""
+    x = tf_keras.Input((5,))
+    old = tf_keras.Model(x, layers.Dense(2, activation="sigmoid")(x))
+    old.compile("adam", "mse", metrics=[make(tf_keras) for make in METRICS.values()])
+    wanted = (WANTED > 0).astype("float32")
+    old.train_on_batch(GIVEN, wanted)
+    old.save(tmp_path / f"old{suffix}")
+    model, _ = converted(tmp_path / f"old{suffix}")
+    before = old.evaluate(GIVEN, wanted, return_dict=True, verbose=0)
+    after = model.evaluate(GIVEN, wanted, return_dict=True, verbose=0)
+    assert len(before) == len(METRICS) + 1
+    assert after == pytest.approx(before, rel=1e-5, abs=1e-6)
+
+
+def test_tables_are_those_of_both_libraries():
+    """Arguments of metrics, and what an optimizer is that is a mere name."""
+    for name in compiled.METRICS:
+        taken = set(inspect.signature(getattr(keras.metrics, name).__init__).parameters)
+        assert compiled._METRICS.get(name, frozenset()) <= taken, name
+        if hasattr(tf_keras.metrics, name):
+            old = set(inspect.signature(getattr(tf_keras.metrics, name).__init__).parameters)
+            assert (old & taken) - {"self", "name", "dtype"} == compiled._METRICS.get(name, set()), name
+    for name, rate in compiled._RATES.items():
+        ours, theirs = (
+            inspect.signature(getattr(library.optimizers, name).__init__).parameters
+            for library in (keras, tf_keras)
+        )
+        assert theirs["learning_rate"].default == rate, name
+        for key in compiled._OPTIMIZERS[name]:
+            assert ours[key].default == theirs[key].default, (name, key)
