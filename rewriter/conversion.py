@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from .errors import UnsupportedError
 from .files.atomic import provisional
-from .formats.model_file import NOT_COMPILED, ModelFile, Remark
+from .formats.model_file import TRAINING, ModelFile, Remark
 from .formats.registry import Format, as_exported, as_keras, format_of, newest_of, written_as
 from .requests import Path, check_files, check_onnx, is_onnx, wrong_suffix
 
@@ -86,9 +86,8 @@ def _to_onnx(
 
 def _remarks(source: ModelFile, form: Format) -> list[Remark]:
     """What became of a model that is written in another form."""
-    remarks = list(source.remarks)
-    if form.name == "h5" != source.format and source.graph.losses:
-        remarks.append(Remark((), *NOT_COMPILED))
+    remarks = [each for each in source.remarks if form.name != "onnx" or each.construct not in TRAINING]
+    remarks += source.training_remarks(form.name)
     if source.out_of_order:
         became = (
             "every layer has the weights that the file names for it; Keras itself gives them to other layers"

@@ -20,6 +20,10 @@ class Remark(NamedTuple):
 
 
 NOT_COMPILED = ("optimizer, loss and metrics", "left out: compile the new model")
+STATE = "state of the optimizer"
+# Constructs of training alone, of which an inference format has nothing.
+TRAINING = frozenset({"compile state", "decay of the optimizer", "metrics", "optimizer"})
+NOT_RESTORED = "left out, it begins anew: Keras 3 does not restore it from an .h5 file"
 
 
 class ModelFile(Protocol):
@@ -55,6 +59,10 @@ class ModelFile(Protocol):
     @property
     def remarks(self) -> Sequence[Remark]:
         """What became of the constructs that Keras 3 writes otherwise."""
+        ...
+
+    def training_remarks(self, form: str) -> Sequence[Remark]:
+        """What becomes of optimizer, loss and metrics in another format, by its name."""
         ...
 
     @property

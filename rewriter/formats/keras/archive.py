@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from functools import cached_property
 from typing import Any
 
@@ -17,15 +18,18 @@ from ...files.hdf5 import Hdf5Index, relink
 from ...files.json import parse
 from ...files.members import Blocks, changed
 from ...files.zip import Archive, Patch, rewrite
-from ..variables import NoVariables, Variables
+from ..model_file import Remark
+from ..variables import NoVariables, Variable, Variables
 from . import old_form
+from .carried_state import of_old_archive
 from .configuration import Older, read_configuration
 from .given_weights import variables_in_groups
 from .keras_file import KerasFile
 from .new_model import NEWEST, new_entry, new_files
-from .optimizer_state import relink_optimizer
+from .optimizer_state import PATH as OPTIMIZER
+from .optimizer_state import is_early, relink_optimizer
 from .tables import Table, asset_path, stored_tables
-from .upgrade import archive_groups
+from .upgrade import NotCarried, archive_groups
 from .weight_groups import asset_names, moves, permutation
 from .weights_file import WeightsFile
 
@@ -157,6 +161,42 @@ class KerasArchive(KerasFile):
     def close(self) -> None:
         self.archive.close()
 
+    def training_remarks(self, form: str) -> Sequence[Remark]:
+        """As ``KerasFile.training_remarks``. From one archive of Keras 3 to another all is carried over."""
+        if self.older or form == "h5":
+            return super().training_remarks(form)
+        return (
+            [Remark((), "the order of the optimizer's state", "that of the newest Keras")]
+            if self._is_moved
+            else []
+        )
+
+    @property
+    def outdated(self) -> bool:
+        """As ``KerasFile.outdated``, and whether the newest Keras looks for the optimizer's state in another order."""
+        return super().outdated or self._is_moved
+
+    @cached_property
+    def _is_moved(self) -> bool:
+        if self.older or not is_early(self.metadata.get("keras_version")) or not self.has_state:
+            return False
+        # Of state that does not fit the model nothing is moved.
+        with suppress(UnsupportedError):
+            return bool(self._state_changes(newest=True))
+        return False
+
+    @property
+    def has_state(self) -> bool:
+        """Whether the archive has variables of an optimizer."""
+        group = f"{OPTIMIZER}/vars"
+        return _WEIGHTS in self.archive and group in self._index and bool(self._index.datasets(group))
+
+    def _state(self, optimizer: Any) -> Mapping[str, Sequence[Variable]]:
+        configuration = self.configuration
+        if not isinstance(configuration, Older) or not self.has_state:
+            raise NotCarried("the file has none")
+        return of_old_archive(self._index, configuration, optimizer, self._trained(self.graph))
+
     def write(self, target: str | os.PathLike[str]) -> None:
         """Write the model with its graph as it is now.
 
@@ -179,25 +219,30 @@ class KerasArchive(KerasFile):
         """Its files, changed as the graph is; new ones of an archive of Keras 2."""
         if self.configuration.old:
             return new_files(self, scratch, self._tables)
-        new, patches, renamed = self._changes()
+        new, patches, renamed = self._changes(newest=self.outdated)
         if self.outdated:
             metadata = json.dumps({**self.metadata, "keras_version": NEWEST})
             new |= {_CONFIG: json.dumps(new_entry(self)).encode(), _METADATA: metadata.encode()}
         return changed(self.archive, new, patches, renamed)
 
-    def _changes(self) -> Changes:
-        """What is written otherwise than it is in the file: new files, byte patches, new names."""
+    def _changes(self, newest: bool = False) -> Changes:
+        """What is written otherwise than it is in the file: new files, byte patches, new names.
+
+        Args:
+            newest: whether the state of the optimizer is to be in the order of the newest Keras.
+        """
         entry = self.configuration.changed()
         if entry is None:
             if self.out_of_order:
                 raise UnsupportedError(self.out_of_order)
-            return {}, {}, {}
+            patches = self._state_changes(newest) if newest and _WEIGHTS in self.archive else []
+            return {}, {_WEIGHTS: patches} if patches else {}, {}
         if _WEIGHTS not in self.archive:
             raise BadFileError(f"the {self._what} has no {_WEIGHTS}: its weights cannot be carried over")
-        patches, renamed = self._weight_changes(entry)
+        patches, renamed = self._weight_changes(entry, newest)
         return {_CONFIG: json.dumps(entry).encode()}, {_WEIGHTS: patches}, renamed
 
-    def _weight_changes(self, entry: dict[str, Any]) -> tuple[list[Patch], dict[str, str]]:
+    def _weight_changes(self, entry: dict[str, Any], newest: bool) -> tuple[list[Patch], dict[str, str]]:
         """The byte patches that give every layer its own weights under the new names, and the new names of assets."""
         buffer = self.archive.open_raw(_WEIGHTS)
         index, saved = self._index, self.configuration.saved
@@ -213,6 +258,13 @@ class KerasArchive(KerasFile):
             if mapping:
                 patches += relink(buffer, move.path, mapping, index)
         if older is None:
-            version = self.metadata.get("keras_version")
-            patches += relink_optimizer(buffer, index, self.configuration.entry, saved, self.graph, version)
+            patches += self._state_changes(newest)
         return patches, asset_names(self.archive.names(), found)
+
+    def _state_changes(self, newest: bool) -> list[Patch]:
+        """The byte patches that put the state of the optimizer where the graph as it is now expects it."""
+        configuration, version = self.configuration, self.metadata.get("keras_version")
+        buffer, index = self.archive.open_raw(_WEIGHTS), self._index
+        return relink_optimizer(
+            buffer, index, configuration.entry, configuration.saved, self.graph, version, newest
+        )

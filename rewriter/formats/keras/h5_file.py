@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cached_property
+from typing import Any
 
 from ...errors import BadFileError, UnsupportedError, shown
 from ...files.atomic import atomic_write
 from ..model_file import NOT_COMPILED, Remark
-from ..variables import Variables
+from ..variables import Variable, Variables
+from .carried_state import of_keras_3, of_old_h5
 from .configuration import Older, read_configuration
 from .given_weights import variables_of
 from .keras_file import KerasFile
@@ -17,6 +19,8 @@ from .legacy_h5 import MODEL, LegacyH5
 from .modules import with_modules
 from .new_h5 import check_layers
 from .old_form import h5_refusal, in_layers, weight_order
+from .training import compile_config
+from .upgrade import NotCarried
 
 _BLOCK = 1 << 20
 _TRAINING = "training_config"
@@ -52,9 +56,27 @@ class KerasH5(KerasFile):
         return f"Keras {shown(version)}" if version else ""
 
     @property
-    def remarks(self) -> Sequence[Remark]:
-        lost = not self.older and self.file.training_config is not None
-        return [*self.configuration.remarks, *([Remark((), *NOT_COMPILED)] if lost else [])]
+    def compile_config(self) -> Any:
+        """What Keras 3 compiles the model with; None where the file does not say it, or something of somebody's own."""
+        return super().compile_config if self.older else compile_config(self.file.training_config)
+
+    def training_remarks(self, form: str) -> Sequence[Remark]:
+        """As ``KerasFile.training_remarks``."""
+        lost = not self.older and self.file.training_config is not None and self.compile_config is None
+        return [Remark((), *NOT_COMPILED)] if lost and form != "onnx" else super().training_remarks(form)
+
+    @property
+    def has_state(self) -> bool:
+        """Whether the file has variables of an optimizer."""
+        return self.file.has_optimizer
+
+    def _state(self, optimizer: Any) -> Mapping[str, Sequence[Variable]]:
+        after = self._trained(self.graph)
+        if isinstance(self.configuration, Older):
+            return of_old_h5(self.file, self.configuration, optimizer, after)
+        if not self.has_state:
+            raise NotCarried("the file has none")
+        return of_keras_3(self.file, optimizer, self._trained(self.configuration.saved), after)
 
     def variables(self) -> Variables:
         """The variables, by their places in Keras 3."""

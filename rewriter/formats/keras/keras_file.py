@@ -4,16 +4,24 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 from ...errors import UnsupportedError
 from ...files.members import Blocks
 from ...ir.graph import Graph
 from ...passes.rewrite import Spelling
-from ..model_file import Remark
-from ..variables import NoVariables, Variables
+from ..model_file import NOT_COMPILED, NOT_RESTORED, STATE, Remark
+from ..variables import NoVariables, Variable, Variables
+from .carried_state import CarriedState, Trained, carried
 from .configuration import Configuration
-from .new_model import KerasModel, new_files
+from .new_model import KerasModel, new_entry, new_files
+from .trained_order import trained_paths
+from .training import training_config
+from .upgrade import NotCarried
 from .weight_shapes import attach_shapes, parameter_counts
+
+# Of these and their usual values Keras 3 writes into an .h5 file, and does not read from there.
+_ONLY_IN_ARCHIVES = {"run_eagerly": False, "steps_per_execution": 1}
 
 
 class KerasFile(KerasModel):
@@ -42,6 +50,54 @@ class KerasFile(KerasModel):
     def remarks(self) -> Sequence[Remark]:
         return self.configuration.remarks
 
+    def training_remarks(self, form: str) -> Sequence[Remark]:
+        """What becomes of the compile state and of the optimizer's variables in the format of a name."""
+        if form == "h5":
+            return self._training_in_h5()
+        state = self.optimizer_state if form.startswith("keras-") else None
+        return [] if state is None else [Remark((), STATE, _said(state))]
+
+    def _training_in_h5(self) -> Sequence[Remark]:
+        compiled = self.compile_config
+        if compiled is None:
+            return []
+        if training_config(compiled) is None:
+            return [Remark((), *NOT_COMPILED)]
+        lost = [key for key, usual in _ONLY_IN_ARCHIVES.items() if compiled.get(key) not in (usual, None)]
+        remarks = [Remark((), key, "left out: Keras 3 does not read it from an .h5 file") for key in lost]
+        return [*remarks, *([Remark((), STATE, NOT_RESTORED)] if self.has_state or self.older else [])]
+
+    @property
+    def compile_config(self) -> Any:
+        """What Keras 3 compiles the model with; None where the file does not say it."""
+        return self.configuration.entry.get("compile_config")
+
+    @property
+    def has_state(self) -> bool:
+        """Whether the file has variables of an optimizer."""
+        return False
+
+    @property
+    def optimizer_state(self) -> CarriedState | None:
+        """What a new archive of the model, as it is now, has of its optimizer; None where the file has no optimizer."""
+        compiled = self.compile_config
+        if not isinstance(compiled, dict) or compiled.get("optimizer") is None:
+            return None
+        if self.out_of_order:
+            return CarriedState({}, "the layers are not in the order of Keras")
+        return carried(lambda: self._state(compiled["optimizer"]))
+
+    def _state(self, optimizer: Any) -> Mapping[str, Sequence[Variable]]:
+        """The groups of the optimizer's variables in an archive. Raises NotCarried."""
+        raise NotCarried("the file has none")
+
+    def _trained(self, graph: Graph) -> Trained:
+        """The trainable variables in the order of a graph of the model, by their paths in the file as it was saved."""
+        entry = self.configuration.entry if graph is self.configuration.saved else new_entry(self)
+        variables = self.variables()
+        paths = trained_paths(entry, graph, self.configuration.saved)
+        return {path: variables.shape("layers", path.removeprefix("layers/")) for path in paths}
+
     @property
     def out_of_order(self) -> str:
         """Files that are read by names have no other order."""
@@ -69,3 +125,7 @@ class KerasFile(KerasModel):
     def files_of_keras_3(self, scratch: str) -> Iterator[tuple[str, Blocks]]:
         """Those of a new archive."""
         return new_files(self, scratch)
+
+
+def _said(state: CarriedState) -> str:
+    return f"left out, it begins anew: {state.left}" if state.left else "carried over"

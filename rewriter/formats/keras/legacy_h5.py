@@ -79,6 +79,11 @@ class LegacyH5:
             found[name] = self._variables(self._group(self._weights, name))
         return found
 
+    @property
+    def has_optimizer(self) -> bool:
+        """Whether the file has a group for the state of an optimizer."""
+        return self._is_group(_OPTIMIZER)
+
     def optimizer_weights(self) -> list[StoredVariable]:
         """The state of the optimizer, in its order; [] without any. Raises as ``layers``."""
         return self._variables(_OPTIMIZER) if self._is_group(_OPTIMIZER) else []

@@ -1,5 +1,8 @@
 """A model as an ``.h5`` file of Keras 3: its configuration and its weights in the order of the legacy format.
 
+The state of an optimizer is not written: where Keras 3 finds one, it builds the optimizer without the variables of the
+model (``optimizer.build(model._trainable_variables)``, which are those of no layer), and the model cannot be trained.
+
 Source: ``keras/src/legacy/saving/legacy_h5_format.py``, Keras 3.15.
 """
 
@@ -20,6 +23,7 @@ from .legacy_h5 import PIECE
 from .new_hdf5 import new_hdf5
 from .new_model import NEWEST, checked_variables, new_entry
 from .tables import learnt
+from .training import training_config
 from .upgrade import legacy_paths
 from .weights_file import WeightsFile
 from .weights_writer import write_weights
@@ -55,6 +59,9 @@ def write_new_h5(source: KerasModel, target: str | os.PathLike[str]) -> None:
             file.attrs["model_config"] = json.dumps(
                 {key: entry[key] for key in ("class_name", "config")}
             ).encode()
+            training = training_config(source.compile_config)
+            if training is not None:
+                file.attrs["training_config"] = json.dumps(training).encode()
             _write_weights(file.create_group("model_weights"), source.graph, entry, weights)
 
 

@@ -13,6 +13,7 @@ from ...files.members import Blocks, write_archive, write_folder
 from ...ir.graph import path_text
 from ..model_file import ModelFile
 from ..variables import NoVariables, Variables
+from .carried_state import CarriedState
 from .configuration import Configuration
 from .tables import Table, asset_path, check_tables
 from .upgrade import Refusal
@@ -29,6 +30,16 @@ class KerasModel(ModelFile, Protocol):
     """A model with a configuration of Keras."""
 
     configuration: Configuration
+
+    @property
+    def compile_config(self) -> Any:
+        """What Keras 3 compiles the model with; None where the file does not say it."""
+        ...
+
+    @property
+    def optimizer_state(self) -> CarriedState | None:
+        """What a new archive of the model has of its optimizer; None where the file has no optimizer."""
+        ...
 
     def files_of_keras_3(self, scratch: str) -> Iterator[tuple[str, Blocks]]:
         """The files that a ``.keras`` archive of the model has: names, and contents in blocks.
@@ -76,7 +87,8 @@ def new_files(
     variables = checked_variables(source)
     found = tables()
     check_tables(saved, found)
-    write_weights(scratch, saved, source.graph, variables)
+    state = source.optimizer_state
+    write_weights(scratch, saved, source.graph, variables, state.groups if state is not None else {})
     yield "metadata.json", (json.dumps({"keras_version": NEWEST}).encode(),)
     yield "config.json", (content,)
     with open(scratch, "rb") as stream:
@@ -93,7 +105,9 @@ def _written(source: KerasModel) -> bytes:
 def new_entry(source: KerasModel) -> dict[str, Any]:
     """The configuration of a model, as the newest Keras has it. UnsupportedError where something has no form there."""
     check_translated(source.configuration.refusals)
-    return source.configuration.newest(NEWEST)
+    entry = source.configuration.newest(NEWEST)
+    entry = {key: value for key, value in entry.items() if key not in ("training_config", "compile_config")}
+    return entry if source.compile_config is None else {**entry, "compile_config": source.compile_config}
 
 
 def checked_variables(source: KerasModel) -> Variables:

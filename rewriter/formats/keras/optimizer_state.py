@@ -1,15 +1,12 @@
 """Optimizer state follows the order of the trainable variables; when that order changes, so must the state.
 
-An optimizer's variables are saved as ``optimizer/vars/<i>``, in the order in which they were made: its
-counters, then in passes over the trainable variables the slots of each. Source: ``keras/src/optimizers``,
-``build`` of every class and ``BaseOptimizer.add_optimizer_variables``, Keras 3.15; until 3.9 what every optimizer makes
-was made in one pass, and Nadam's scalar before its slots. The state of metrics and losses is not saved.
+An optimizer's variables are saved as ``optimizer/vars/<i>``, in the order of ``optimizer_layout``. The state of metrics
+and losses is not saved.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from ...errors import UnsupportedError, shown
@@ -17,61 +14,10 @@ from ...files.hdf5 import Hdf5Index, relink
 from ...files.zip import Patch
 from ...ir.graph import Graph
 from .dialect import version_number
+from .optimizer_layout import INNER, LOSS_SCALE, LOSS_SCALED, PASSES, SEPARATE, counters, layout
 from .variables import Shape, Unit, trainable_units
 
-_PATH = "optimizer"
-_INNER = "inner_optimizer"
-
-# The shapes of a variable's slots that one pass makes, given the variable's own shape.
-Slots = Callable[[Shape], list[Shape]]
-
-
-def _like(count: int) -> Slots:
-    return lambda shape: [shape] * count
-
-
-def _factored(shape: Shape) -> list[Shape]:
-    """Adafactor: a row and a column factor of what has two axes or more, else two scalars, and the whole."""
-    return [shape[:-1], (*shape[:-2], shape[-1]), shape] if len(shape) >= 2 else [(), (), shape]
-
-
-@dataclass(frozen=True, slots=True)
-class Pass:
-    """One pass over the variables, made where the option of that name is set (always if it is empty)."""
-
-    slots: Slots
-    option: str = ""
-
-
-_ONE, _TWO = Pass(_like(1)), Pass(_like(2))
-_AMSGRAD = Pass(_like(1), "amsgrad")
-_MOMENTUM = Pass(_like(1), "momentum")
-
-# Passes by class. Muon chooses a variable's slots by its path, MultiOptimizer by code: they are not here.
-PASSES: dict[str, tuple[Pass, ...]] = {
-    "Adadelta": (_TWO,),
-    "Adafactor": (Pass(_factored),),
-    "Adagrad": (_ONE,),
-    "Adam": (_TWO, _AMSGRAD),
-    "AdamW": (_TWO, _AMSGRAD),
-    "Adamax": (_TWO,),
-    "Ftrl": (_TWO,),
-    "Lamb": (_TWO,),
-    "Lion": (_ONE,),
-    "Nadam": (_TWO,),
-    "RMSprop": (_ONE, _MOMENTUM, Pass(_like(1), "centered")),
-    "SGD": (_MOMENTUM,),
-    "ScheduleFreeAdamW": (_TWO,),
-}
-
-# Every optimizer makes these first (BaseOptimizer.build).
-_COMMON = (Pass(_like(1), "use_ema"), Pass(_like(1), "gradient_accumulation_steps"))
-
-# Scalars that a class makes besides its slots, and those of LossScaleOptimizer before its inner optimizer's.
-_SCALARS = {"Nadam": 1}
-_LOSS_SCALE = 4
-# The first version that makes the slots of every option in a pass of their own, and the scalars of a class last.
-_SEPARATE = (3, 10)
+PATH = "optimizer"
 
 
 def relink_optimizer(
@@ -81,29 +27,32 @@ def relink_optimizer(
     before: Graph,
     after: Graph,
     version: Any = None,
+    newest: bool = False,
 ) -> list[Patch]:
     """The byte patches that put each slot variable where the new order of trainable variables expects it.
 
     Args:
         version: of the Keras that wrote the file; the newest where none is stated.
+        newest: whether the state is to be in the order of the newest Keras, not in that of ``version``.
 
     Raises:
         UnsupportedError: the order changes, and the layout of the state is not known or does not fit.
     """
-    if f"{_PATH}/vars" not in index or not index.datasets(f"{_PATH}/vars"):
+    if f"{PATH}/vars" not in index or not index.datasets(f"{PATH}/vars"):
         return []
     old = trainable_units(index, before, before)
     new = trainable_units(index, before, after)
-    if [unit.key for unit in old] == [unit.key for unit in new]:
+    early = is_early(version)
+    orders = (early, early and not newest)
+    moves = [unit.key for unit in old] != [unit.key for unit in new]
+    if not moves and orders[0] == orders[1]:
         return []
     patches: list[Patch] = []
-    number = version_number(version)
-    early = number is not None and number < _SEPARATE
     for path, leading, class_name, config in _optimizers(index, entry):
         group = f"{path}/vars"
         state = _State(index, group)
-        if state.has_slots(leading + _counters(config), old):
-            mapping = state.renumbered(leading, class_name, config, old, new, early)
+        if state.has_slots(leading + len(counters(config)), old) and (moves or class_name in PASSES):
+            mapping = state.renumbered(leading, class_name, config, old, new, orders)
             patches += relink(buffer, group, mapping, index)
     return sorted(patches)
 
@@ -115,17 +64,17 @@ def _optimizers(index: Hdf5Index, entry: dict[str, Any]) -> Iterator[tuple[str, 
     the one inside twice: after its own, and in a group of their own.
     """
     compiled = entry.get("compile_config")
-    class_name, config = _stated(compiled.get("optimizer") if isinstance(compiled, dict) else None)
-    if f"{_PATH}/{_INNER}" not in index:
-        yield _PATH, 0, class_name, config
+    class_name, config = stated(compiled.get("optimizer") if isinstance(compiled, dict) else None)
+    if f"{PATH}/{INNER}" not in index:
+        yield PATH, 0, class_name, config
         return
-    if class_name == "LossScaleOptimizer":
-        class_name, config = _stated(config.get(_INNER))
-    yield _PATH, _LOSS_SCALE, class_name, config
-    yield f"{_PATH}/{_INNER}", 0, class_name, config
+    if class_name == LOSS_SCALE:
+        class_name, config = stated(config.get(INNER))
+    yield PATH, LOSS_SCALED, class_name, config
+    yield f"{PATH}/{INNER}", 0, class_name, config
 
 
-def _stated(optimizer: Any) -> tuple[str, dict[str, Any]]:
+def stated(optimizer: Any) -> tuple[str, dict[str, Any]]:
     """Class and configuration of a serialised optimizer; a mere name stands for the class with defaults."""
     if isinstance(optimizer, str):
         known = {name.lower(): name for name in PASSES}
@@ -140,9 +89,10 @@ def _stated(optimizer: Any) -> tuple[str, dict[str, Any]]:
     ) else {}
 
 
-def _counters(config: dict[str, Any]) -> int:
-    """The step number, and the learning rate unless a schedule gives it."""
-    return 1 if isinstance(config.get("learning_rate"), dict) else 2
+def is_early(version: Any) -> bool:
+    """Whether a version of Keras made the variables in the order of its time before ``SEPARATE``."""
+    number = version_number(version)
+    return number is not None and number < SEPARATE
 
 
 class _State:
@@ -166,42 +116,44 @@ class _State:
         config: dict[str, Any],
         old: list[Unit],
         new: list[Unit],
-        early: bool,
+        early: tuple[bool, bool],
     ) -> dict[str, str]:
-        """The new number of each variable, both as text."""
-        known = PASSES.get(class_name)
-        if known is None:
+        """The new number of each variable, both as text.
+
+        Args:
+            early: whether the variables are in the order of before ``SEPARATE``, and are to be.
+        """
+        if class_name not in PASSES:
             raise _lost(f"which variables a {shown(class_name) or 'nameless'} optimizer keeps is not known")
-        common, own = ([p for p in ps if not p.option or config.get(p.option)] for ps in (_COMMON, known))
-        scalars = _SCALARS.get(class_name, 0)
-        if early:
-            common = [Pass(_like(len(common)))] if common else []
+        orders = [
+            [
+                (place.slot, place.variable, place.shape)
+                for place in layout(class_name, config, _variables(units), e)
+            ]
+            for units, e in zip((old, new), early, strict=True)
+        ]
+        numbers = {(slot, name): str(leading + k) for k, (slot, name, _) in enumerate(orders[1])}
         result: dict[str, str] = {}
-        start = leading + _counters(config)
-        for number, step in enumerate((*common, *own)):
-            start += scalars if early and number == len(common) else 0
-            slots = {unit.key: [s for shape in unit.shapes for s in step.slots(shape)] for unit in old}
-            here = _starts(start, old, slots)
-            there = _starts(start, new, slots)
-            for key, shapes in slots.items():
-                numbers = [str(here[key] + k) for k in range(len(shapes))]
-                if sorted(map(repr, shapes)) != sorted(repr(self.shapes.get(n)) for n in numbers):
-                    raise _lost("its variables do not fit those of the model")
-                result |= {n: str(there[key] + k) for k, n in enumerate(numbers)}
-            start += sum(map(len, slots.values()))
-        if start + (0 if early else scalars) != len(self.shapes):
+        wanted: dict[tuple[str, str], list[Shape]] = {}
+        found: dict[tuple[str, str], list[Shape | None]] = {}
+        for k, (slot, name, shape) in enumerate(orders[0]):
+            result[str(leading + k)] = numbers[slot, name]
+            # Within a unit the shapes are known, not their order.
+            wanted.setdefault((slot, name.rpartition(" ")[0]), []).append(shape)
+            found.setdefault((slot, name.rpartition(" ")[0]), []).append(self.shapes.get(str(leading + k)))
+        fits = all(
+            sorted(map(repr, shapes)) == sorted(map(repr, found[key])) for key, shapes in wanted.items()
+        )
+        if not fits or leading + len(orders[0]) != len(self.shapes):
             raise _lost("its variables do not fit those of the model")
         return result
 
 
-def _starts(
-    start: int, units: Iterable[Unit], slots: dict[tuple[str, ...], list[Shape]]
-) -> dict[tuple[str, ...], int]:
-    starts = {}
-    for unit in units:
-        starts[unit.key] = start
-        start += len(slots[unit.key])
-    return starts
+def _variables(units: Iterable[Unit]) -> dict[str, Shape]:
+    """The shapes of the variables by the unit and their number in it."""
+    return {
+        f"{'/'.join(map(repr, unit.key))} {k}": shape for unit in units for k, shape in enumerate(unit.shapes)
+    }
 
 
 def _lost(reason: str) -> UnsupportedError:

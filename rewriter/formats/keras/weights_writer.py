@@ -5,7 +5,7 @@ Source of the layout: ``keras/src/saving/saving_lib.py`` (``_save_state``, ``H5I
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from ...ir.graph import Graph, Operation
@@ -16,12 +16,19 @@ from .new_hdf5 import new_hdf5
 _LAYERS = "layers"
 
 
-def write_weights(path: str, saved: Graph, graph: Graph, variables: Variables) -> None:
+def write_weights(
+    path: str,
+    saved: Graph,
+    graph: Graph,
+    variables: Variables,
+    others: Mapping[str, Sequence[Variable]] | None = None,
+) -> None:
     """Write all variables of ``graph`` to a new HDF5 file, which costs the memory of the largest one.
 
     Args:
         saved: the graph as its file has it, by which the places of the variables are known.
         graph: the same model, perhaps with nodes inserted, by which they are named anew.
+        others: variables of no layer, by the path of their group (``optimizer``).
 
     Raises:
         UnsupportedError: a variable is of a type that is not read, or h5py is not installed.
@@ -36,6 +43,10 @@ def write_weights(path: str, saved: Graph, graph: Graph, variables: Variables) -
             for inner in held:
                 _write(file, f"{target}/{inner}", variables.variable(source, inner))
             check()
+        for target, state in (others or {}).items():
+            for number, variable in enumerate(state):
+                _write(file, f"{target}/vars/{number}", variable)
+                check()
 
 
 def moved_groups(saved: Graph, graph: Graph, variables: Variables) -> dict[str, str]:

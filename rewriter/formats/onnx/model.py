@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections.abc import Sequence
 from typing import Any
 
 from ...errors import BadFileError, UnsupportedError
 from ...files.atomic import atomic_write
 from ...files.regular import read_regular
+from ..model_file import Remark
 from ..variables import Variables
 from .names import external
 from .reader import Source, read
@@ -39,6 +41,10 @@ class OnnxModel:
         self.path = os.fspath(path)
         self.source: Source = read(_load(self.path))
         self.graph = self.source.graph
+
+    def training_remarks(self, form: str) -> Sequence[Remark]:
+        """Nothing: it says nothing of training."""
+        return ()
 
     def load_weights(self) -> None:
         """The shapes of an ONNX model's weights are those of its tensors."""

@@ -8,7 +8,7 @@ Source: ``keras/src/saving/legacy/saved_model/load.py`` and ``save_impl.py`` (tf
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -17,10 +17,10 @@ from ..keras.configuration import Configuration, Older
 from ..keras.given_weights import NamedVariables
 from ..keras.keras_file import KerasFile
 from ..keras.new_model import write_new_folder
-from ..keras.upgrade import model_variables
+from ..keras.upgrade import NotCarried, model_variables
 from ..keras.upgrade.result import Refusal
 from ..model_file import Remark
-from ..variables import Variables
+from ..variables import Variable, Variables
 from .keras_metadata import descriptions, metadata_of
 from .keras_variables import layer_numbers, stored_layers, weights
 from .traced import (
@@ -190,6 +190,9 @@ class KerasSavedModel(KerasFile):
             self._of_layers,
         )
         return NamedVariables(model_variables(self._entry, stored, self.version))
+
+    def _state(self, optimizer: Any) -> Mapping[str, Sequence[Variable]]:
+        raise NotCarried("that of a SavedModel is not read")
 
     def beside(self) -> list[str]:
         """All files in the folder."""

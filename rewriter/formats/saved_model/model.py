@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import os
+from collections.abc import Sequence
 from functools import cached_property
 
 from ...errors import BadFileError, UnsupportedError, shown
 from ...files.folder import Folder, copy_folder
 from ...files.regular import check_pointer
 from ...ir.graph import Graph
+from ..model_file import Remark
 from ..variables import Variables
 from . import keras_metadata
 from .bundle import read_bundle
@@ -50,6 +52,10 @@ class SavedModel:
         with contextlib.suppress(UnsupportedError):
             read_bundle(self.folder)
         self._data = self._message()
+
+    def training_remarks(self, form: str) -> Sequence[Remark]:
+        """Nothing: it says nothing of training."""
+        return ()
 
     @cached_property
     def source(self) -> Source:

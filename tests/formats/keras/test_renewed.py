@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import zipfile
+import zlib
 from pathlib import Path
 
 import keras
@@ -116,3 +117,22 @@ def test_a_list_for_one_tensor_is_meant_in_newer_files():
     assert renewed(entry, "3.10.0").entry is not entry
     assert renewed(entry, "3.11.0").entry is entry
     assert renewed(entry, None).entry is entry
+
+
+@pytest.mark.parametrize("version", ["3.3.3", "3.5.0", "3.8.0"])
+def test_the_state_of_an_optimizer_is_put_in_the_newest_order(version: str, tmp_path: Path):
+    """Nadam with averages and accumulation: every number of a slot is drawn from the name of its variable."""
+    path, target = DATA / version / "averaged.keras", tmp_path / "new.keras"
+    with pytest.raises(ValueError, match="shape of the target variable"):
+        keras.saving.load_model(path)
+    remarks = rewriter.convert(path, target, verify=False).remarks
+    assert [remark.construct for remark in remarks] == ["the order of the optimizer's state"]
+    model = keras.saving.load_model(target)
+    slots = 0
+    for kind in ("_momentums", "_velocities", "_model_variables_moving_average", "_accumulated_gradients"):
+        for variable, slot in zip(model.trainable_variables, getattr(model.optimizer, kind), strict=True):
+            seed = zlib.crc32(f"{variable.path} {kind}".encode())
+            wanted = np.random.default_rng(seed).uniform(0.1, 1, slot.shape).astype("float32")
+            np.testing.assert_array_equal(keras.ops.convert_to_numpy(slot), wanted)
+            slots += 1
+    assert slots == 4 * len(model.trainable_variables) > 0

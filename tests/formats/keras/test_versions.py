@@ -18,6 +18,8 @@ import numpy as np
 import pytest
 
 import rewriter
+from rewriter.formats.keras.archive import KerasArchive
+from rewriter.formats.keras.optimizer_layout import layout
 
 DATA = Path(__file__).resolve().parents[2] / "data" / "keras"
 SIGNATURES = json.loads((DATA / "signatures.json").read_text())
@@ -92,6 +94,24 @@ def test_the_state_of_an_optimizer_of_3_8_follows(tmp_path: Path):
         assert order != list(range(len(order)))
         scalars = [k for k, v in enumerate(old) if v.shape == ()]
         assert [order[k] for k in scalars] == scalars
+
+
+def test_the_state_of_an_optimizer_of_3_8_in_the_order_of_today(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """Where the file is brought to the newest Keras: by the variable to which each belongs."""
+    before, after = DATA / "3.8.0" / "averaged.keras", tmp_path / "new.keras"
+    monkeypatch.setattr(KerasArchive, "outdated", True)
+    rewriter.convert(before, after, verify=False)
+    model = keras.saving.load_model(after)
+    shapes = {v.path: tuple(v.shape) for v in model.trainable_variables}
+    name, config = type(model.optimizer).__name__, model.optimizer.get_config()
+    early = [(p.slot, p.variable) for p in layout(name, config, shapes, early=True)]
+    stored = dict(zip(early, state(before), strict=True))
+    now = [(p.slot, p.variable) for p in layout(name, config, shapes)]
+    assert now != early
+    for key, variable in zip(now, model.optimizer.variables, strict=True):
+        np.testing.assert_array_equal(np.asarray(variable), stored[key])
 
 
 def state(path: Path) -> list[np.ndarray]:

@@ -4,25 +4,33 @@ What reads, checks and writes models knows the forms of Keras 3 only. Each topic
 constructs that it translates (``constructs.py``).
 """
 
-from .archive_weights import archive_groups, archive_variables
+from .archive_weights import archive_groups, archive_owns, archive_variables
 from .constructs import Construct
 from .detect import is_old
 from .model import upgraded
+from .optimizer_slots import NotCarried, OldModel, Slots, carried_slots, old_model
 from .result import Account, Origin, Refusal, Upgraded
-from .weights import keras_3_variables, legacy_paths, model_variables, named_places
+from .weights import keras_3_variables, legacy_paths, model_variables, named_places, trained_count
 
 __all__ = [
     "Account",
     "Construct",
+    "NotCarried",
+    "OldModel",
     "Origin",
     "Refusal",
+    "Slots",
     "Upgraded",
     "archive_groups",
+    "archive_owns",
     "archive_variables",
+    "carried_slots",
     "is_old",
     "legacy_paths",
     "keras_3_variables",
     "model_variables",
     "named_places",
+    "old_model",
+    "trained_count",
     "upgraded",
 ]

@@ -18,7 +18,7 @@ from . import stored_forms
 from .constructs import Construct
 from .context import Entry
 from .model import is_model, layer_name
-from .weights import Reader, new_groups
+from .weights import Own, Reader, new_groups
 
 CONSTRUCTS = (
     Construct(".keras of tf.keras 2.14, 2.15 and tf_keras", "the groups of Keras 3", "archive"),
@@ -42,21 +42,30 @@ def archive_variables(entry: Entry, stored: Mapping[str, Variable], version: str
     """
     reader = Reader(version, "tensorflow")
     result: dict[str, Variable] = {}
-    for inner, old, new in _model(entry, "", "", stored, reader, 0):
-        own = reader.own_variables(inner, new)
-        if own is None:
-            continue
-        count = own.trained + own.others
-        variables = _variables(own.class_name, old, count, stored)
+    for own, names in archive_owns(entry, stored, reader):
+        variables = [stored[name] for name in names]
         for name, variable in stored_forms.translated(
             own.class_name, own.config, variables, 2, "tensorflow"
         ).items():
-            result[f"{new}{name}"] = variable
+            result[f"{own.path}{name}"] = variable
     return result
 
 
-def _variables(class_name: str, path: str, count: int, stored: Mapping[str, Variable]) -> list[Variable]:
-    """A layer's own variables, in the order of Keras 2. Raises BadFileError where the file lacks one."""
+def archive_owns(
+    entry: Entry, stored: Mapping[str, Variable], reader: Reader
+) -> Iterator[tuple[Own, list[str]]]:
+    """The layers with variables of their own, by their path in Keras 3, and where the archive has these.
+
+    Raises as ``archive_variables``.
+    """
+    for inner, old, new in _model(entry, "", "", stored, reader, 0):
+        own = reader.own_variables(inner, new)
+        if own is not None:
+            yield own, _names(own.class_name, old, own.trained + own.others, stored)
+
+
+def _names(class_name: str, path: str, count: int, stored: Mapping[str, Variable]) -> list[str]:
+    """The paths of a layer's own variables, in the order of Keras 2. Raises BadFileError where the file lacks one."""
     if class_name == "MultiHeadAttention":
         each = count // len(_ATTENTION)
         names = [f"{attribute}/vars/{k}" for attribute in _ATTENTION for k in range(each)]
@@ -68,7 +77,7 @@ def _variables(class_name: str, path: str, count: int, stored: Mapping[str, Vari
     missing = next((name for name in names if f"{path}{name}" not in stored), None)
     if missing is not None:
         raise BadFileError(f"the weights file has no {shown(path + missing)}")
-    return [stored[f"{path}{name}"] for name in names]
+    return [f"{path}{name}" for name in names]
 
 
 def _model(

@@ -6,17 +6,21 @@ Source: ``model_metadata`` in ``saving/saving_utils.py`` of tf_keras 2.21, ``com
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
+from ....errors import BadFileError
+from ..training import ALIASES, LOSS_FUNCTIONS, METRIC_ALIASES, METRIC_FUNCTIONS, METRICS, SCHEDULES
 from .constructs import Construct
 from .result import Account
 
 CONSTRUCTS = (
     Construct(
         "optimizer_config of training_config",
-        "the optimizer of Keras 3; its state begins anew",
+        "the optimizer of Keras 3",
         "compile_config",
     ),
+    Construct("decay of an optimizer", "InverseTimeDecay as learning_rate", "decay"),
     Construct("loss, loss_weights, metrics of training_config", "those of compile_config", "compile_config"),
     Construct(
         "a loss or optimizer of somebody's own", "dropped with the rest of the compile state", "custom_loss"
@@ -42,25 +46,52 @@ _OPTIMIZERS: dict[str, frozenset[str]] = {
     "Lion": frozenset({"beta_1", "beta_2"}),
 }  # fmt: skip
 _NAMES = {name.lower(): name for name in _OPTIMIZERS}
+# The learning rates of those that are a mere name; the other defaults are those of Keras 3.
+_RATES = dict.fromkeys(_OPTIMIZERS, 0.001) | {"SGD": 0.01, "Lion": 0.0001}
+# Optimizers of Keras since 2.11 are registered so. Those of other packages compute otherwise under the same name.
+_OWN = "Custom>"
 _RENAMED = {"lr": "learning_rate"}
-_SCHEDULES = frozenset({
-    "CosineDecay", "CosineDecayRestarts", "ExponentialDecay", "InverseTimeDecay", "PiecewiseConstantDecay",
-    "PolynomialDecay",
+_LOSSES = frozenset({
+    "BinaryCrossentropy", "BinaryFocalCrossentropy", "CategoricalCrossentropy", "CategoricalFocalCrossentropy",
+    "CategoricalHinge", "CosineSimilarity", "Hinge", "Huber", "KLDivergence", "LogCosh", "MeanAbsoluteError",
+    "MeanAbsolutePercentageError", "MeanSquaredError", "MeanSquaredLogarithmicError", "Poisson",
+    "SparseCategoricalCrossentropy", "SquaredHinge",
 })  # fmt: skip
-_LOSSES = {
-    "binary_crossentropy": "BinaryCrossentropy", "categorical_crossentropy": "CategoricalCrossentropy",
-    "categorical_hinge": "CategoricalHinge", "cosine_similarity": "CosineSimilarity", "hinge": "Hinge",
-    "huber": "Huber", "huber_loss": "Huber", "kl_divergence": "KLDivergence",
-    "kullback_leibler_divergence": "KLDivergence", "kld": "KLDivergence", "log_cosh": "LogCosh", "logcosh": "LogCosh",
-    "mae": "MeanAbsoluteError", "mean_absolute_error": "MeanAbsoluteError",
-    "mape": "MeanAbsolutePercentageError", "mean_absolute_percentage_error": "MeanAbsolutePercentageError",
-    "mse": "MeanSquaredError", "mean_squared_error": "MeanSquaredError",
-    "msle": "MeanSquaredLogarithmicError", "mean_squared_logarithmic_error": "MeanSquaredLogarithmicError",
-    "poisson": "Poisson", "sparse_categorical_crossentropy": "SparseCategoricalCrossentropy",
-    "squared_hinge": "SquaredHinge",
+# Keras 2 has no functions of these names: there they are somebody's own.
+_FUNCTIONS = LOSS_FUNCTIONS - {
+    "binary_focal_crossentropy", "categorical_focal_crossentropy", "circle", "ctc", "dice", "tversky",
 }  # fmt: skip
-_LOSS_CLASSES = frozenset({*_LOSSES.values(), "BinaryFocalCrossentropy", "CategoricalFocalCrossentropy"})
-_METRICS = frozenset({"accuracy", "acc", *_LOSSES, "binary_accuracy", "categorical_accuracy"})
+# By class: arguments of metrics, beside their name and dtype.
+_MATRIX = frozenset({"num_classes", "ignore_class", "sparse_y_true", "sparse_y_pred", "axis"})
+_POINT = frozenset({"num_thresholds", "class_id"})
+_METRICS: dict[str, frozenset[str]] = {
+    "AUC": frozenset({
+        "num_thresholds", "curve", "summation_method", "thresholds", "multi_label", "num_labels", "label_weights",
+        "from_logits",
+    }),
+    "BinaryAccuracy": frozenset({"threshold"}),
+    "BinaryCrossentropy": frozenset({"from_logits", "label_smoothing"}),
+    "BinaryIoU": frozenset({"target_class_ids", "threshold"}),
+    "CategoricalCrossentropy": frozenset({"from_logits", "label_smoothing", "axis"}),
+    "CosineSimilarity": frozenset({"axis"}),
+    "F1Score": frozenset({"average", "threshold"}),
+    "FBetaScore": frozenset({"average", "beta", "threshold"}),
+    "IoU": _MATRIX | {"target_class_ids"},
+    "MeanIoU": _MATRIX,
+    "OneHotIoU": (_MATRIX | {"target_class_ids"}) - {"sparse_y_true"},
+    "OneHotMeanIoU": _MATRIX - {"sparse_y_true"},
+    "PrecisionAtRecall": _POINT | {"recall"},
+    "R2Score": frozenset({"class_aggregation", "num_regressors"}),
+    "RecallAtPrecision": _POINT | {"precision"},
+    "SensitivityAtSpecificity": _POINT | {"specificity"},
+    "SparseCategoricalCrossentropy": frozenset({"from_logits", "ignore_class", "axis"}),
+    "SpecificityAtSensitivity": _POINT | {"sensitivity"},
+    **dict.fromkeys(("Precision", "Recall"), frozenset({"thresholds", "top_k", "class_id"})),
+    **dict.fromkeys(("SparseTopKCategoricalAccuracy", "TopKCategoricalAccuracy"), frozenset({"k"})),
+    **dict.fromkeys(
+        ("FalseNegatives", "FalsePositives", "TrueNegatives", "TruePositives"), frozenset({"thresholds"})
+    ),
+}  # fmt: skip
 
 
 class _Unknown(Exception):
@@ -75,11 +106,13 @@ def translated(training: Any, account: Account) -> dict[str, Any] | None:
     if not isinstance(training, dict):
         return None
     try:
-        optimizer = _optimizer(training.get("optimizer_config", training.get("optimizer")))
+        optimizer = _optimizer(stated_optimizer(training), account)
         loss = _each(_loss, training.get("loss"))
     except _Unknown as unknown:
         account.remark("compile state", f"dropped: {unknown} is none of Keras 3's")
         return None
+    except RecursionError:
+        raise BadFileError("what the file says of training is nested too deep to read") from None
     if optimizer is None:
         return None
     metrics: Any = training.get("metrics")
@@ -88,10 +121,9 @@ def translated(training: Any, account: Account) -> dict[str, Any] | None:
     except _Unknown as unknown:
         account.remark("metrics", f"dropped: {unknown} is none of Keras 3's")
         metrics = None
-    account.remark("optimizer", "carried over; its state begins anew")
-    stated = training.get("optimizer_config")
-    if isinstance(stated, dict) and isinstance(stated.get("config"), dict) and stated["config"].get("decay"):
-        account.remark("decay of the optimizer", "dropped: Keras 3 takes a schedule as learning_rate")
+    except RecursionError:
+        raise BadFileError("what the file says of training is nested too deep to read") from None
+    account.remark("optimizer", "carried over")
     weights = training.get("loss_weights")
     return {
         "optimizer": optimizer,
@@ -105,34 +137,71 @@ def translated(training: Any, account: Account) -> dict[str, Any] | None:
     }
 
 
-def _optimizer(entry: Any) -> dict[str, Any] | None:
+def stated_optimizer(training: Any) -> Any:
+    """The optimizer as a ``training_config``, or a ``compile_config`` of tf_keras, has it."""
+    return training.get("optimizer_config", training.get("optimizer")) if isinstance(training, dict) else None
+
+
+def named_optimizer(entry: Any) -> tuple[str, dict[str, Any]]:
+    """Class, by its name in Keras 3, and configuration of an optimizer; "" for none."""
+    if isinstance(entry, str):
+        name = _NAMES.get(entry.lower(), entry)
+        return name, {"learning_rate": _RATES[name]} if name in _RATES else {}
+    if not isinstance(entry, dict) or not isinstance(entry.get("class_name"), str):
+        return "", {}
+    stated, config = entry["class_name"], entry.get("config")
+    name = stated.removeprefix(_OWN)
+    if entry.get("registered_name") not in (None, stated, f"{_OWN}{name}"):
+        name = str(entry["registered_name"])
+    return _NAMES.get(name.lower(), name), config if isinstance(config, dict) else {}
+
+
+def _optimizer(entry: Any, account: Account) -> dict[str, Any] | None:
     if entry is None:
         return None
-    if isinstance(entry, str):
-        entry = {"class_name": entry, "config": {}}
-    if not isinstance(entry, dict) or not isinstance(entry.get("class_name"), str):
-        raise _Unknown("the optimizer")
-    name = entry["class_name"].rpartition(">")[2]
-    name = _NAMES.get(name.lower(), name)
+    name, config = named_optimizer(entry)
     if name not in _OPTIMIZERS:
-        raise _Unknown(f"the optimizer {name}")
-    config = entry.get("config")
+        raise _Unknown(f"the optimizer {name}".rstrip())
     kept: dict[str, Any] = {}
-    for key, value in config.items() if isinstance(config, dict) else ():
+    for key, value in config.items():
         key = _RENAMED.get(key, key)
         if (key in _COMMON or key in _OPTIMIZERS[name]) and value is not None:
             kept[key] = _learning_rate(value) if key == "learning_rate" else value
     kept["name"] = str(kept.get("name", name)).replace("/", "_")
     if kept.get("weight_decay") is False:
         del kept["weight_decay"]
+    _with_decay(name, config.get("decay"), kept, account)
     return {"module": "keras.optimizers", "class_name": name, "config": kept, "registered_name": None}
+
+
+def _with_decay(name: str, decay: Any, config: dict[str, Any], account: Account) -> None:
+    """What Keras 2 divides the learning rate by grows with every step; that of Nadam is something else."""
+    if not decay or name == "Nadam":
+        return
+    rate = config.get("learning_rate")
+    if any(type(number) not in (int, float) for number in (decay, rate)):
+        account.remark("decay of the optimizer", "dropped: Keras 3 takes a schedule as learning_rate")
+        return
+    account.remark("decay of the optimizer", "InverseTimeDecay as learning_rate")
+    config["learning_rate"] = {
+        "module": "keras.optimizers.schedules",
+        "class_name": "InverseTimeDecay",
+        "config": {
+            "initial_learning_rate": rate,
+            "decay_steps": 1,
+            "decay_rate": decay,
+            "staircase": False,
+            "name": "InverseTimeDecay",
+        },
+        "registered_name": None,
+    }
 
 
 def _learning_rate(value: Any) -> Any:
     if not isinstance(value, dict):
         return value
-    name, config = value.get("class_name"), value.get("config")
-    if name not in _SCHEDULES or not isinstance(config, dict):
+    name, config = _parts(value)
+    if name not in SCHEDULES or not isinstance(config, dict):
         raise _Unknown(f"the schedule {name}")
     return {
         "module": "keras.optimizers.schedules",
@@ -152,30 +221,54 @@ def _each(function: Any, value: Any) -> Any:
 
 
 def _loss(value: Any) -> Any:
-    if isinstance(value, dict) and value.get("class_name") == "function":
-        value = value.get("config")
+    class_name, config = _parts(value)
+    if class_name == "function" and isinstance(config, str):
+        value = config
     if isinstance(value, str):
-        name = _LOSSES.get(value, value)
-        if name not in _LOSS_CLASSES:
+        name = ALIASES.get(value, value)
+        if name in _FUNCTIONS:
+            return name
+        if name not in _LOSSES:
             raise _Unknown(f"the loss {value}")
-        return value if value in _LOSSES else _object("keras.losses", name, {})
-    if isinstance(value, dict) and value.get("class_name") in _LOSS_CLASSES:
-        config = value.get("config")
-        kept = {key: item for key, item in config.items() if key not in ("fn", "ragged")} if config else {}
+        return _object("keras.losses", name, {})
+    if class_name in _LOSSES and isinstance(config, (dict, type(None))):
+        kept = {key: item for key, item in (config or {}).items() if key not in ("fn", "ragged")}
         if kept.get("reduction") in ("auto", "none", None):
             kept["reduction"] = "sum_over_batch_size" if kept.get("reduction") != "none" else "none"
-        return _object("keras.losses", value["class_name"], kept)
-    raise _Unknown(f"the loss {value.get('class_name') if isinstance(value, dict) else value}")
+        return _object("keras.losses", class_name, kept)
+    raise _Unknown(f"the loss {class_name}".rstrip())
 
 
 def _metric(value: Any) -> Any:
-    if isinstance(value, dict) and value.get("class_name") == "MeanMetricWrapper":
-        value = (value.get("config") or {}).get("fn")
-    if isinstance(value, dict) and isinstance(value.get("config"), str):
-        value = value["config"]
-    if isinstance(value, str) and value in _METRICS:
-        return value
-    raise _Unknown(f"the metric {value.get('class_name') if isinstance(value, dict) else value}")
+    class_name, config = _parts(value)
+    if class_name == "MeanMetricWrapper" and isinstance(config, dict):
+        value = config.get("fn")
+        _, config = _parts(value)
+    if isinstance(config, str):
+        value = config
+    if class_name in METRICS and isinstance(config, dict):
+        return _object("keras.metrics", class_name, dict(_arguments(class_name, config)))
+    if isinstance(value, str):
+        if value in METRICS:
+            return _object("keras.metrics", value, {})
+        name = value if value in METRIC_ALIASES else ALIASES.get(value, value)
+        if name in METRIC_ALIASES or name in METRIC_FUNCTIONS:
+            return name
+        class_name = value
+    raise _Unknown(f"the metric {class_name}".rstrip())
+
+
+def _arguments(class_name: str, config: dict[str, Any]) -> Iterator[tuple[str, Any]]:
+    """What a metric of Keras 3 takes of a configuration."""
+    for key, value in config.items():
+        if key in _METRICS.get(class_name, ()) or (key in ("name", "dtype") and isinstance(value, str)):
+            yield key, value
+
+
+def _parts(value: Any) -> tuple[str, Any]:
+    """Class and configuration of a serialised object; "" for anything else."""
+    name = value.get("class_name") if isinstance(value, dict) else None
+    return (name, value.get("config")) if isinstance(name, str) else ("", None)
 
 
 def _object(module: str, class_name: str, config: dict[str, Any]) -> dict[str, Any]:

@@ -118,7 +118,7 @@ def translated(
     if class_name == "MultiHeadAttention":
         each = len(variables) // len(_ATTENTION)
         return {f"{_ATTENTION[k // each]}/vars/{k % each}": variable for k, variable in enumerate(variables)}
-    if class_name in ("LSTM", "GRU"):
+    if class_name in ("LSTM", "GRU") and era < 3:
         variables = cudnn.translated(class_name, variables)
     if era < 3:
         variables = _scaled(class_name, config, variables)

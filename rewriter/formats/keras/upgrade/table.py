@@ -15,6 +15,7 @@ from . import (
     merges,
     model,
     names,
+    optimizer_slots,
     whole_numbers,
     wrappers,
 )
@@ -35,7 +36,7 @@ _TOPICS = {
         whole_numbers,
     ),
     "Keras 1": (keras_1, merges, kernels),
-    "Archives and training": (archive_weights, compiled),
+    "Archives and training": (archive_weights, compiled, optimizer_slots),
     "Older versions of Keras 3": (renewed,),
 }
 

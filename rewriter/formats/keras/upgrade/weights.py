@@ -33,14 +33,14 @@ _MAX_NESTING = 100
 _ERAS = {"0": 1, "1": 1, "2": 2, "3": 3}
 
 
-class _Place(NamedTuple):
+class VariablePlace(NamedTuple):
     """A variable of a layer: which layer, by its path in a Keras 3 file, and the number among the layer's own."""
 
     path: str
     number: int
 
 
-class _Own(NamedTuple):
+class Own(NamedTuple):
     """A layer with variables of its own."""
 
     path: str
@@ -96,10 +96,10 @@ class Reader:
         self.graphs: dict[int, dict[str, str]] = {}
 
     # -- the order in the old file -----------------------------
-    def order(self, entry: Entry, path: str, depth: int) -> tuple[list[_Place], list[_Place]]:
+    def order(self, entry: Entry, path: str, depth: int) -> tuple[list[VariablePlace], list[VariablePlace]]:
         """The trained and the other variables of a layer and of all in it (``trainable_weights`` …)."""
-        trained: list[_Place] = []
-        others: list[_Place] = []
+        trained: list[VariablePlace] = []
+        others: list[VariablePlace] = []
         if is_model(entry):
             for inner, where in self._layers(entry, path, depth):
                 some, more = self.order(inner, where, depth + 1)
@@ -108,8 +108,8 @@ class Reader:
             return ([], trained + others) if self._frozen(entry) else (trained, others)
         own = self.own_variables(entry, path)
         if own is not None:
-            trained += [_Place(path, k) for k in range(own.trained)]
-            others += [_Place(path, own.trained + k) for k in range(own.others)]
+            trained += [VariablePlace(path, k) for k in range(own.trained)]
+            others += [VariablePlace(path, own.trained + k) for k in range(own.others)]
         if self._frozen(entry):
             inside = [
                 self.everything(inner, where, depth + 1) for inner, where in self.children(entry, path, depth)
@@ -121,7 +121,7 @@ class Reader:
             others += more
         return trained, others
 
-    def everything(self, entry: Entry, path: str, depth: int) -> list[_Place]:
+    def everything(self, entry: Entry, path: str, depth: int) -> list[VariablePlace]:
         """All variables in the order of ``variables``: those of a model layer by layer."""
         if is_model(entry):
             inside = [
@@ -131,7 +131,7 @@ class Reader:
         trained, others = self.order(entry, path, depth)
         return trained + others
 
-    def own(self, entry: Entry, path: str, depth: int) -> Iterator[_Own]:
+    def own(self, entry: Entry, path: str, depth: int) -> Iterator[Own]:
         """All layers with variables, this one first."""
         if depth > _MAX_NESTING:
             raise UnsupportedError(f"models nested more than {_MAX_NESTING} deep")
@@ -145,7 +145,7 @@ class Reader:
         for inner, where in inside:
             yield from self.own(inner, where, depth + 1)
 
-    def own_variables(self, entry: Entry, path: str) -> _Own | None:
+    def own_variables(self, entry: Entry, path: str) -> Own | None:
         """A layer's own variables, if it has some."""
         class_name, config = entry.get("class_name"), entry.get("config")
         if not isinstance(class_name, str) or not isinstance(config, dict):
@@ -158,7 +158,7 @@ class Reader:
             class_name, config = keras_1.renamed_parts(class_name, config)
         trained, others = stored_forms.counts(class_name, config)
         trained *= gates
-        return _Own(path, class_name, config, trained, others) if trained + others else None
+        return Own(path, class_name, config, trained, others) if trained + others else None
 
     @staticmethod
     def _frozen(entry: Entry) -> bool:
@@ -250,6 +250,11 @@ def legacy_paths(entry: Entry) -> list[str]:
     marks = [StoredVariable(str(k), Variable((k,), "", _nothing)) for k in range(len(trained + others))]
     places = keras_3_variables(entry, marks, "3")
     return sorted(places, key=lambda path: places[path].shape)
+
+
+def trained_count(entry: Entry) -> int:
+    """How many of ``legacy_paths`` are trained: they come first. Raises as it does."""
+    return len(Reader("3", "").order(entry, "", 0)[0])
 
 
 def _nothing() -> NDArray[Any]:

@@ -7,7 +7,15 @@ from pathlib import Path
 from rewriter.formats.keras.upgrade.arguments import ARGUMENTS, COMMON, NOT_TRAINABLE
 from rewriter.formats.keras.upgrade.table import table
 
-from . import function_cases, layer_cases, test_equal, test_forms, test_keras_1, test_op_layers
+from . import (
+    function_cases,
+    layer_cases,
+    test_equal,
+    test_forms,
+    test_keras_1,
+    test_op_layers,
+    test_optimizers,
+)
 
 DATA = Path(__file__).resolve().parents[3] / "data" / "keras"
 
@@ -15,7 +23,7 @@ DATA = Path(__file__).resolve().parents[3] / "data" / "keras"
 def test_rows_name_their_tests():
     files = {path.stem for path in DATA.glob("*/outdated/*.keras")}
     cases = {*layer_cases.CASES, *function_cases.CASES, *test_keras_1.CASES, *files}
-    modules = (test_equal, test_forms, test_keras_1, test_op_layers)
+    modules = (test_equal, test_forms, test_keras_1, test_op_layers, test_optimizers)
     tests = {
         name.removeprefix("test_") for module in modules for name in vars(module) if name.startswith("test_")
     }
