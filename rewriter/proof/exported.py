@@ -35,14 +35,14 @@ def verified(source: ModelFile, path: str, options: Options, notes: Mapping[str,
     Raises:
         VerificationError: the two differ by more than rounding.
     """
-    reason = cannot_be_run(source.format, source.graph)
-    if reason:
-        return {"skipped": reason}
     nchw = [n for key in ("nchw_inputs", "nchw_outputs") for n in notes.get(key, "").split("\n") if n]
     asked = served.signature_of(source)
     if asked is not None:
         batches = [options.batch] if options.batch is not None else list(BATCHES)
         return served.compared(source, asked, path, "onnx", batches, options.fp16, nchw)
+    reason = cannot_be_run(source.format, source.graph)
+    if reason:
+        return {"skipped": reason}
     with runnable(source) as (model, form):
         return _in_child(source, model, form, path, options, nchw)
 

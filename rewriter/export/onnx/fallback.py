@@ -48,12 +48,12 @@ def by_tf2onnx(
     if asked:
         option = "--" + asked[0].replace("_", "-")
         raise UnsupportedError(f"{reason}; tf2onnx cannot take over, as it has no {option}")
-    code = cannot_be_run(source.format, source.graph)
+    served = source if source.format == _SAVED_MODEL else getattr(source, "served_by", None)
+    code = "" if served is not None else cannot_be_run(source.format, source.graph)
     if code:
         raise UnsupportedError(f"{reason}; tf2onnx cannot take over: {code}")
     opset = min(options.opset, _NEWEST_OPSET)
     request = {"target": os.path.abspath(path), "opset": opset}
-    served = source if source.format == _SAVED_MODEL else getattr(source, "served_by", None)
     if served is not None:
         answer = _of_signature(served, request, reason)
     else:

@@ -20,7 +20,7 @@ from tensorflow.core.protobuf import saved_model_pb2
 import rewriter
 from rewriter.errors import BadFileError, RewriterError, UnsupportedError
 from tests.formats.keras.upgrade import function_cases, layer_cases, oracle
-from tests.formats.saved_model.made import gate_k2, plain
+from tests.formats.saved_model.made import gate_k2
 
 CASES = layer_cases.CASES | function_cases.CASES
 METADATA, BINARY, INDEX = "keras_metadata.pb", "saved_model.pb", "variables/variables.index"
@@ -374,7 +374,7 @@ def weighted() -> Any:
 
 REFUSED = {
     custom: "'doubled'.*(its code is not in the file|are not known)",
-    subclassed: "'Subclassed', a subclassed model.*tf2onnx itself.*it computes TopKV2",
+    subclassed: "'Subclassed', a subclassed model.*fallback tf2onnx.*it computes TopKV2",
     adapted: "'words' .StringLookup. keeps a table",
     adapted_inside: "'words' .StringLookup. keeps a table",
     counted: "'bins'.*(keeps 'summary'|learnt by adapt)",
@@ -389,15 +389,6 @@ def test_what_is_refused_is_named(make: Callable[[], Any], target: str, tmp_path
     with pytest.raises(UnsupportedError, match=REFUSED[make]):
         rewriter.convert(path, tmp_path / target, verify=False)
     assert not (tmp_path / target).exists()
-
-
-@pytest.mark.parametrize("target", ["new.keras", "new.onnx", "new/"])
-def test_a_model_of_tensorflow_alone(target: str, tmp_path: Path):
-    path = plain(tmp_path / "plain", lambda a: a * 2.0, (None, 3))
-    with pytest.raises(UnsupportedError, match="without the configuration of a Keras model"):
-        rewriter.convert(path, f"{tmp_path}/{target}")
-    with pytest.raises(UnsupportedError, match="tf2onnx itself"):
-        rewriter.export_onnx(path, tmp_path / "new.onnx", fallback="tf2onnx")
 
 
 # -- damaged -----------------------------

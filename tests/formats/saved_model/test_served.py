@@ -460,6 +460,15 @@ def test_tf2onnx_takes_over(tf2onnx: None, tmp_path: Path):
     assert rewriter.convert(path, tmp_path / "other.onnx", verify=False, fallback="tf2onnx").exported
 
 
+def test_tf2onnx_takes_over_what_has_no_form_in_keras(tf2onnx: None, tmp_path: Path):
+    """Of an operation of a function that is translated."""
+    path = plain(tmp_path / "old", lambda a: a * 8.0 + 0.0 * tf.cast(tf.shape(a)[0], tf.float32), (None, 3))
+    exported = rewriter.export_onnx(path, tmp_path / "new.onnx", fallback="tf2onnx", verify=True)
+    assert exported.fallback
+    assert exported.verified is not None
+    assert exported.verified["difference"] < 1e-6
+
+
 def test_tf2onnx_is_not_asked_without_need(tf2onnx: None, folder: Callable[[str], str], tmp_path: Path):
     exported = rewriter.export_onnx(folder("only"), tmp_path / "new.onnx", fallback="tf2onnx")
     assert not exported.fallback
