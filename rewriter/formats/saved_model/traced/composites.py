@@ -13,7 +13,7 @@ import numpy as np
 from ..functions import node_of
 from ..messages import NodeDef
 from .folding import Array
-from .library import numbers
+from .library import Unable, numbers
 from .products import PRODUCTS, Made, Weight, dense, line
 
 _DILATED = frozenset({"Conv2D", "DepthwiseConv2dNative"})
@@ -43,6 +43,8 @@ def composite(nodes: Mapping[str, NodeDef], node: NodeDef) -> Composite | None:
         return reader.product(*node.taken) or reader.normalization(node)
     if node.op == "Mul" and len(node.taken) == 2:
         return reader.gelu(*node.taken)
+    if node.op == "AddV2" and len(node.taken) == 2:
+        return reader.scaled_normalization(*node.taken)
     if node.op == "BatchToSpaceND" and len(node.taken) == 3:
         return reader.dilated(*node.taken)
     return None
@@ -55,6 +57,16 @@ def _dense(weights: list[Weight]) -> Made:
 def _normalization(epsilon: float) -> Callable[[list[Weight]], Made]:
     config = {"axis": [-1], "epsilon": epsilon, "center": False, "scale": False}
     return lambda weights: Made("LayerNormalization", config, [])
+
+
+def _scaled(epsilon: float, size: int) -> Callable[[list[Weight]], Made]:
+    def made(weights: list[Weight]) -> Made:
+        if any(weight.shape != (size,) for weight in weights):
+            raise Unable("it normalizes with weights of another size")
+        config = {"axis": [-1], "epsilon": epsilon, "center": True, "scale": True}
+        return Made("LayerNormalization", config, weights)
+
+    return made
 
 
 def _convolution(conv: NodeDef, dilation: list[int]) -> Callable[[list[Weight]], Made]:
@@ -125,6 +137,47 @@ class _Reader:
         return Composite(
             (x,), _normalization(epsilon), tuple(t for taken in users for t in taken if t != result)
         )
+
+    def scaled_normalization(self, a: str, b: str) -> Composite | None:
+        """``x * inv + (-mean * inv + beta)`` with ``inv = rsqrt(variance + epsilon) * gamma``, along the last axis.
+
+        Source: ``LayerNormalization.call`` of Keras 3.15, ``moments`` in ``backend/tensorflow/nn.py``.
+        """
+        x, scale = self._taken(a, "Mul", 2)
+        moved, shift = self._taken(b, "AddV2", 2)
+        negative, again = self._taken(moved, "Mul", 2)
+        (mean,) = self._taken(negative, "Neg", 1)
+        root, gamma = self._taken(scale, "Mul", 2)
+        (more,) = self._taken(root, "Rsqrt", 1)
+        variance, small = self._taken(more, "AddV2", 2)
+        squares, axes = self._taken(variance, "Mean", 2)
+        first, centre = self._taken(squares, "SquaredDifference", 2)
+        (stopped,) = self._taken(centre, "StopGradient", 1)
+        own, same_axes = self._taken(mean, "Mean", 2)
+        epsilon = self._float(small)
+        if x is None or x != first or x != own or scale != again or mean != stopped or epsilon is None:
+            return None
+        if not all(self._keeps_the_last(tensor, of) for tensor, of in ((mean, same_axes), (variance, axes))):
+            return None
+        vectors = [self._vector(tensor) for tensor in (gamma, shift)]
+        (by, size), (offset, other) = vectors
+        if by is None or offset is None or size != other:
+            return None
+        return Composite((x, by, offset), _scaled(float(epsilon), size))
+
+    def _keeps_the_last(self, tensor: str | None, axes: str | None) -> bool:
+        """Whether a mean is along the last axis, which stays."""
+        found = self._known(axes)
+        node = self.nodes[node_of(tensor or "")]
+        return found is not None and found.tolist() in (-1, [-1]) and node.attribute("keep_dims") is True
+
+    def _vector(self, tensor: str | None) -> tuple[str | None, int]:
+        """What is reshaped to a vector along the last axis, and its size."""
+        source, shape = self._taken(tensor, "Reshape", 2)
+        sizes = self._known(shape)
+        if sizes is None or sizes.ndim != 1 or not sizes.size or (sizes[:-1] != 1).any() or sizes[-1] < 2:
+            return None, 0
+        return source, int(sizes[-1])
 
     def gelu(self, a: str, b: str) -> Composite | None:
         """``(0.5 * x) * erfc(-x * sqrt(0.5))`` (``gelu`` in ``nn_ops.py``, 2.21)."""

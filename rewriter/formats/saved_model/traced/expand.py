@@ -33,6 +33,7 @@ TYPES = ("float32", "int32", "int64", "bool")
 _NAMES = {name: number for number, name in DTYPES.items()}
 _PASS = frozenset({"Identity", "IdentityN", "PreventGradient", "Snapshot", "ReadVariableOp"})
 SEVERAL = frozenset({"Split", "Unpack"})  # operators with more results than one
+_UPSAMPLED = {3: "UpSampling1D", 4: "UpSampling2D", 5: "UpSampling3D"}  # by the rank of the tensor
 _BATCHED = frozenset({"BatchMatMul", "BatchMatMulV2"})
 _CALLS = frozenset({"PartitionedCall", "StatefulPartitionedCall"})
 
@@ -138,6 +139,18 @@ class Entries:
         self._own[number] = self.items[-1]
         self.objects[name] = number
         return Ref(name, 0, 0)
+
+    def prune(self, results: Sequence[Ref]) -> None:
+        """Leave out the entries that no result is computed of, but for inputs."""
+        made = {entry["name"]: entry for entry in self.items}
+        found: set[str] = set()
+        waiting = [ref.layer for ref in results]
+        while waiting:
+            name = waiting.pop()
+            if name not in found:
+                found.add(name)
+                waiting += [ref[0] for node in made[name]["inbound_nodes"] for ref in node]
+        self.items = [e for e in self.items if e["name"] in found or e["class_name"] == "InputLayer"]
 
     def rename(self, names: Mapping[str, str]) -> None:
         """Give entries other names, by those that they have."""
@@ -395,6 +408,12 @@ class _Run:
         if plan.scales is not None and not any(self._has_one_axis(tensor) for tensor in plan.scales):
             raise Unable("it normalizes, and does not say along which axes")
         made, shape = plan.made(weights), self._recorded(plan.takes[0], x)
+        if (
+            made.class_name == "LayerNormalization"
+            and weights
+            and not (shape and shape[-1] == weights[0].shape[0])
+        ):
+            raise Unable("it normalizes, and does not say along how many numbers")
         if any(number for sides in plan.padding for number in sides):
             x = self.outer.entries.operator(self.outer.stem, "Pad", {}, [x, np.array(plan.padding, "int32")])
         return Pending(grouped(made, shape[-1] if shape else None), x)
@@ -417,7 +436,11 @@ class _Run:
                 return found
         if node.op == "Fill" and isinstance(operands[0], Sizes):
             return self._filled(operands[0], operands[1])
+        if node.op == "Mul" and (same := _times_one(operands)) is not None:
+            return same
         if node.op == "Reshape" and isinstance(operands[1], Sizes):
+            if (repeated := self._repeated(node, operands[1])) is not None:
+                return repeated
             operands[1] = self._new_shape(operands[1])
         operands = [self._as_tensor(each) if isinstance(each, Sizes) else each for each in operands]
         pool = pooled(node)
@@ -455,6 +478,40 @@ class _Run:
         if sum(opened) > 1:
             return sizes
         return np.array([-1 if isinstance(part, Size) else part for part in sizes.parts], "int32")
+
+    def _repeated(self, node: NodeDef, sizes: Sizes) -> Ref | None:
+        """``tf.repeat(x, r, axis)`` along an axis between the first and the last: a new axis, tiled and merged."""
+        tile = self.nodes.get(node_of(node.taken[0]))
+        expand = None if tile is None or tile.op != "Tile" else self.nodes.get(node_of(tile.taken[0]))
+        if tile is None or expand is None or expand.op != "ExpandDims":
+            return None
+        x = self.outer.settled(self._value(expand.taken[0]))
+        axis, multiples = self._value(expand.taken[1]), self._value(tile.taken[1])
+        if (
+            not isinstance(x, Ref)
+            or not isinstance(axis, np.ndarray)
+            or not isinstance(multiples, np.ndarray)
+        ):
+            return None
+        shape = self._recorded(expand.taken[0], x)
+        if shape is None or len(shape) not in _UPSAMPLED or len(sizes.parts) != len(shape):
+            return None
+        place = axis.item() if axis.item() >= 0 else axis.item() + len(shape) + 1
+        times = [1] * (len(shape) + 1)
+        if not 2 <= place < len(shape):
+            return None
+        times[place] = multiples[place].item()
+        along = [times[place] if k == place - 1 else 1 for k in range(len(shape))]
+        wanted = tuple(
+            Size(by, ((x, k),)) if size is None else size * by
+            for k, (size, by) in enumerate(zip(shape, along, strict=True))
+        )
+        if multiples.tolist() != times or times[place] < 1 or sizes.parts != wanted:
+            return None
+        config = {"size": along[1] if len(shape) == 3 else along[1:-1]}
+        if len(shape) > 3:
+            config["data_format"] = "channels_last"
+        return self.outer.entries.layer(self.outer.stem, Made(_UPSAMPLED[len(shape)], config, []), x)
 
     def _filled(self, sizes: Sizes, value: Any) -> Ref:
         """``tf.fill``, of which the first size alone is that of a tensor: made of its numbers, whatever they are."""
@@ -515,6 +572,14 @@ class _Run:
         if sizes.scalar and isinstance(made[0], Ref):
             return made[0]
         return entries.operator(stem, "Pack", {}, made)
+
+
+def _times_one(operands: Sequence[Any]) -> Ref | None:
+    """The tensor that is multiplied by one number 1."""
+    for one, tensor in (operands, operands[::-1]):
+        if isinstance(tensor, Ref) and isinstance(one, np.ndarray) and not one.ndim and one == 1:
+            return tensor
+    return None
 
 
 def _itself(array: Array) -> Array:

@@ -137,6 +137,7 @@ def of_signature(signature: Served, library: Library, weight: Callable[[int], We
         signature.function, inputs, [argument.shape for argument in signature.inputs.values()]
     )
     outputs = _named(made, {key: results[number] for key, number in signature.outputs.items()})
+    made.prune(outputs)
     config = {
         "name": _NAME, "trainable": True, "layers": made.items,
         "input_layers": [list(ref) for ref in inputs], "output_layers": [list(ref) for ref in outputs],
