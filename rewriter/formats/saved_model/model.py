@@ -107,9 +107,9 @@ class SavedModel:
         """The shapes of a SavedModel's variables are those that its graph states."""
 
     def variables(self) -> Variables:
-        """Raises UnsupportedError: there is nothing to translate."""
+        """Raises UnsupportedError: what is exported is the Keras model (``as_keras``)."""
         raise UnsupportedError(
-            "the functions of a SavedModel are not exported as ONNX here: tf2onnx does that"
+            "a repaired SavedModel and an ONNX file are not written at once: write the folder, and export that"
         )
 
     def parameter_counts(self) -> None:

@@ -50,7 +50,7 @@ def convolutions() -> Any:
         x,
         {
             "groups": layers.Conv2D(6, 3, groups=2)(x),
-            "dilated": layers.Conv2D(5, 3, dilation_rate=(2, 1), padding="same")(x),
+            "dilated": layers.Conv2D(5, (2, 3), dilation_rate=(3, 2), padding="same")(x),
             "depthwise": layers.DepthwiseConv2D(3, depth_multiplier=2)(x),
             "separable": layers.SeparableConv2D(3, 3, padding="same")(x),
             "transposed": layers.Conv2DTranspose(3, 3, strides=2, padding="same")(y),
@@ -64,6 +64,7 @@ def convolutions() -> Any:
 def images_of_any_size() -> Any:
     x = keras.Input((None, None, 3), name="images")
     y = layers.Conv2DTranspose(4, 3, strides=2, padding="same")(layers.Conv2D(4, 3)(x))
+    y = layers.UpSampling2D((2, 3))(y)
     return built(x, {"result": layers.AveragePooling2D(2)(y)})
 
 
@@ -186,6 +187,18 @@ def only(path: Path) -> str:
     held.run = tf.function(lambda rows: {"found": rows @ held.v}, input_signature=spec)
     tf.saved_model.save(held, str(path), {"predict": held.run})
     return str(path)
+
+
+def squared(path: Path) -> str:
+    """A size that is multiplied with itself again and again."""
+
+    def run(a: Any) -> Any:
+        size = tf.shape(a)[0]
+        for _ in range(70):
+            size = size * size
+        return tf.reshape(a, [size, -1])
+
+    return plain(path, run, (None, 3))
 
 
 def ranked(a: Any) -> Any:
@@ -404,6 +417,7 @@ REFUSED: dict[str, tuple[Callable[[Path], str], str]] = {
     "a constant": (lambda path: plain(path, lambda a: {"a": a, "b": tf.ones(3)}, (None, 3)), "gives a constant"),
     "no signature": (unsigned, "it has no signature"),
     "two signatures": (undecided, "none of its signatures .one, two. is 'serving_default'"),
+    "a size that grows": (squared, "it computes with sizes"),
     "of TensorFlow": (lambda path: plain(path, lambda a: tf.sort(a), (None, 3)), "it computes TopKV2"),
 }  # fmt: skip
 

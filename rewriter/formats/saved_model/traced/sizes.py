@@ -10,8 +10,10 @@ import numpy as np
 
 from ..messages import NodeDef
 from .folding import Array, folded
+from .library import Unable
 
 _MOST = 64  # sizes
+_LARGEST = 2**31 - 1
 
 
 class Ref(NamedTuple):
@@ -39,13 +41,13 @@ class Sizes(NamedTuple):
 
 
 def shape_of(ref: Ref, shape: Sequence[int | None], dtype: str) -> Sizes | Array:
-    """``tf.shape(x)``: what is known of it as numbers."""
+    """``tf.shape(x)``: what is known of it as numbers. Raises Unable."""
     parts = tuple(Size(1, ((ref, axis),)) if size is None else size for axis, size in enumerate(shape))
     return _found(Sizes(parts, False, dtype, ref))
 
 
 def computed(node: NodeDef, operands: Sequence[Any]) -> Sizes | Array | None:
-    """What an operator makes of sizes and constants; None where that is neither."""
+    """What an operator makes of sizes and constants; None where that is neither. Raises Unable."""
     known = [_sizes(operand) for operand in operands]
     make = _MADE.get(node.op)
     if make is None or any(each is None for each in known):
@@ -55,6 +57,8 @@ def computed(node: NodeDef, operands: Sequence[Any]) -> Sizes | Array | None:
 
 
 def _found(sizes: Sizes) -> Sizes | Array:
+    if any(isinstance(part, int) and abs(part) > _LARGEST for part in sizes.parts):
+        raise Unable("it computes with sizes that no tensor has")
     if any(isinstance(part, Size) for part in sizes.parts):
         return sizes
     array = np.array(sizes.parts, sizes.dtype)
@@ -108,19 +112,24 @@ def _multiplied(node: NodeDef, operands: Sequence[Sizes]) -> Sizes | None:
     a, b = operands
     if len(a.parts) != 1 or len(b.parts) != 1:
         return None
-    return Sizes((_product([*a.parts, *b.parts]),), a.scalar and b.scalar, a.dtype)
+    product = _product([*a.parts, *b.parts])
+    return None if product is None else Sizes((product,), a.scalar and b.scalar, a.dtype)
 
 
 def _prod(node: NodeDef, operands: Sequence[Sizes]) -> Sizes | None:
     sizes, axis = operands
     if sizes.scalar or axis.parts not in ((0,), (-1,)):
         return None
-    return Sizes((_product(sizes.parts),), not node.attribute("keep_dims"), sizes.dtype)
+    product = _product(sizes.parts)
+    return None if product is None else Sizes((product,), not node.attribute("keep_dims"), sizes.dtype)
 
 
-def _product(parts: Sequence[int | Size]) -> int | Size:
+def _product(parts: Sequence[int | Size]) -> int | Size | None:
+    """None for one that no tensor has so many numbers as."""
     factor = math.prod(part.factor if isinstance(part, Size) else part for part in parts)
     of = tuple(each for part in parts if isinstance(part, Size) for each in part.of)
+    if len(of) > _MOST or abs(factor) > _LARGEST:
+        return None
     return Size(factor, of) if of else factor
 
 
