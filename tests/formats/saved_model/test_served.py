@@ -213,6 +213,7 @@ FOLDERS: dict[str, Callable[[Path], str]] = {
     "several": several, "only": only,
     "named": lambda path: plain(path, ranked, (None, 4, 5, 5)),
     "fixed": lambda path: plain(path, lambda a, b: {"y": a * b}, (2, 3), ()),
+    "column": lambda path: plain(path, lambda a, b: {"y": a + tf.nn.relu(b)}, (1, 5, 5), (1, 5, 1)),
     "unused": lambda path: plain(path, lambda a, b: {"y": tf.nn.relu(a)}, (None, 3), (None, 4)),
     "products": lambda path: plain(path, lambda a: tf.tensordot(a, tf.ones((3, 2)), 1), (None, 5, 3)),
 }  # fmt: skip

@@ -438,6 +438,8 @@ class _Run:
             return self._filled(operands[0], operands[1])
         if node.op == "Mul" and (same := _times_one(operands)) is not None:
             return same
+        if node.op in ("Add", "AddV2") and all(isinstance(operand, Ref) for operand in operands):
+            operands = self._added(node, operands)
         if node.op == "Reshape" and isinstance(operands[1], Sizes):
             if (repeated := self._repeated(node, operands[1])) is not None:
                 return repeated
@@ -478,6 +480,25 @@ class _Run:
         if sum(opened) > 1:
             return sizes
         return np.array([-1 if isinstance(part, Size) else part for part in sizes.parts], "int32")
+
+    def _added(self, node: NodeDef, operands: list[Any]) -> list[Any]:
+        """Two tensors in the order in which ``ops.add`` takes none for a bias.
+
+        With one axis longer than 1 the second one is a bias along the last axis of the first, or axis 1, wherever it
+        stands (``backend/tensorflow/numpy.py``, Keras 3.15).
+        """
+        shapes = [self._recorded(tensor, x) for tensor, x in zip(node.taken, operands, strict=True)]
+        first, second = (
+            None
+            if shape is None or None in shape
+            else [k - len(shape) for k, n in enumerate(shape) if n != 1]
+            for shape in shapes
+        )
+        if second is None or len(second) != 1 or second == [-1] or first == second:
+            return operands
+        if first is not None and len(first) == 1:
+            raise Unable("it adds two vectors that stand along different axes")
+        return operands[::-1]
 
     def _repeated(self, node: NodeDef, sizes: Sizes) -> Ref | None:
         """``tf.repeat(x, r, axis)`` along an axis between the first and the last: a new axis, tiled and merged."""
