@@ -77,6 +77,9 @@ def _write(case: models.Case, folder: Path) -> None:
         keras.saving.save_model(broken, folder / case.name, zipped=False)
     elif not case.edited:
         broken.save(folder / f"{case.name}{case.form}")
+    if case.form == ".h5":  # until 3.8 Keras loses the axis of a layer there
+        truth.save(folder / f"{case.name}.truth.h5")
+        truth = keras.saving.load_model(folder / f"{case.name}.truth.h5", compile=False)
     arrays = {}
     for batch in case.batches:
         given = _inputs(truth, batch)

@@ -118,12 +118,25 @@ def nested(fix: bool) -> keras.Model:
     return keras.Model(image, layers.Conv2D(2, 1, name="head")(block(x)))
 
 
-def nested_layers(fix: bool) -> keras.Model:
-    """Layers alone, which an .h5 file holds: the gate in a model, and branches whose depths change with it."""
+def of_layers(fix: bool) -> keras.Model:
+    """Layers alone, which an .h5 file holds."""
+
+    def groups(name: str) -> keras.layers.Layer:
+        return layers.GroupNormalization(2, axis=1, name=name)
+
     image = keras.Input((4, 4, 4), name="image")
-    x = layers.BatchNormalization(axis=1, name="zeta")(image)
-    y = layers.BatchNormalization(axis=1, name="alpha")(channel_gate_layer(fix)(image))
-    return keras.Model(image, layers.BatchNormalization(axis=1, name="head")(layers.Add(name="both")([x, y])))
+    x = groups("features")(image)
+    pooled = layers.GlobalAveragePooling2D(data_format="channels_first", name="pool")(x)
+    g = layers.Activation("sigmoid", name="excite")(pooled)
+    g = layers.Reshape((4, 1, 1), name="fix")(g) if fix else g
+    y = groups("after")(layers.Multiply(name="scale")([x, g]))
+    return keras.Model(image, layers.Add(name="both")([groups("alpha")(y), groups("zeta")(image)]))
+
+
+def nested_layers(fix: bool) -> keras.Model:
+    image = keras.Input((4, 4, 4), name="outer_image")
+    x = layers.GroupNormalization(2, axis=1, name="first")(image)
+    return keras.Model(image, layers.GroupNormalization(2, axis=1, name="head")(of_layers(fix)(x)))
 
 
 def in_sequence(fix: bool) -> keras.Model:
@@ -371,6 +384,7 @@ CASES: tuple[Case, ...] = (
     Case("float8", channel_gate, ("Reshape",), finish=quantised("float8"), since=(3, 4)),
     Case("int4", channel_gate, ("Reshape",), finish=quantised("int4"), since=(3, 11)),
     Case("folder", two_grus, ("Reshape",), form="", since=(3, 5)),
-    Case("h5", channel_gate_layer, ("Reshape",), form=".h5", optimizer=optimizers.Adam),
-    Case("h5_nested", nested_layers, ("Reshape",), form=".h5"),
+    Case("h5", of_layers, ("Reshape",), form=".h5", optimizer=optimizers.Adam),
+    # Before 3.3 Keras does not write it: two of its datasets have one name.
+    Case("h5_nested", nested_layers, ("Reshape",), form=".h5", since=(3, 3)),
 )
