@@ -14,6 +14,7 @@ from typing import Any
 from ..errors import UnsupportedError, VerificationError, shown
 from ..formats.model_file import ModelFile
 from . import limits
+from .blame import line
 from .child import run_in_child, serve
 from .keras.inputs import FREE_SIZES, Inputs
 from .runtimes import keras_needs, needs
@@ -104,14 +105,14 @@ def _compared(request: dict[str, Any], say: Callable[[dict[str, Any]], None]) ->
     try:
         made: Any = (_OnnxModel if request["form"] == "onnx" else _KerasModel)(request)
     except Exception as error:
-        return {"failed": f"it does not load: {_line(error)}"}
+        return {"failed": f"it does not load: {line(error, request['made'])}"}
     import tensorflow as tf
 
     try:
         original = function_at(loaded(request["model"]), ("signatures", request["signature"]), 0)
         inputs = _Inputs(original.structured_input_signature[1], request)
     except (RefusedError, ValueError) as error:
-        return {"skipped": f"the original: {_line(error)}"}
+        return {"skipped": f"the original: {line(error)}"}
     dtype = "float16" if request["half"] else "float32"
     largest = 0.0
     batches = [inputs.fixed] if inputs.fixed is not None else request["batches"]
@@ -119,11 +120,11 @@ def _compared(request: dict[str, Any], say: Callable[[dict[str, Any]], None]) ->
         try:
             given, found = _by_original(original, inputs, batch, batch == batches[0])
         except Exception as error:
-            return {"skipped": f"the original does not run on random inputs: {_line(error)}"}
+            return {"skipped": f"the original does not run on random inputs: {line(error)}"}
         try:
             got = made.run(given)
         except Exception as error:
-            return {"failed": f"{made.ran} does not run it at batch {batch}: {_line(error)}"}
+            return {"failed": f"{made.ran} does not run it at batch {batch}: {line(error)}"}
         wanted = {name: found[name] for name in request["outputs"] or sorted(found)}
         if len(got) != len(wanted):
             return {"failed": f"it has {len(got)} outputs, the signature {len(wanted)}"}
@@ -221,10 +222,6 @@ class _OnnxModel:
         outputs = [y.name for y in self.session.get_outputs()]
         found = zip(outputs, self.session.run(outputs, feeds), strict=True)
         return {name: turned(array, name in self.nchw, False) for name, array in found}
-
-
-def _line(error: object) -> str:
-    return shown(next((line for line in str(error).splitlines() if line.strip()), ""))
 
 
 if __name__ == "__main__":
