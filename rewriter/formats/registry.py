@@ -156,7 +156,7 @@ FORMATS = (
     ),
     Format(  # the Keras model in it, once it is asked for (``as_keras``)
         "savedmodel-keras",
-        "a SavedModel of Keras",
+        "a SavedModel as a Keras model",
         (),
         lambda file: False,
         _saved_model_as_keras,
