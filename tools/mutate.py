@@ -200,9 +200,19 @@ class Trial:
     meant: Original | None = None
     known: dict[tuple[int, ...], str] = field(default_factory=dict)
 
+    def become_h5(self) -> bool:
+        """Whether the model can be in an .h5 file, which holds layers alone; then it is."""
+        target = self.path.with_suffix(".h5")
+        try:
+            rewriter.convert(self.path, target, verify=False)
+        except rewriter.RewriterError:
+            return False
+        self.path = target
+        return True
+
     def repair(self, result: Result, rng: random.Random) -> None:
         """Repair the file, and fill in what came of it."""
-        fixed = self.path.with_name("fixed.keras")
+        fixed = self.path.with_name(f"fixed{self.path.suffix}")
         fixed.unlink(missing_ok=True)
         try:
             report = rewriter.repair(self.path, fixed, ops=self.ops, verify=False)
@@ -382,9 +392,13 @@ def with_parts(original: Original, parts: Sequence[Mutation]) -> Original:
 
 # -- all mutants of a model -----------------------------
 def results(
-    original: Original, limit: int, seed: int, ops: str, keep: Path | None = None
+    original: Original, limit: int, seed: int, ops: str, keep: Path | None = None, h5: bool = False
 ) -> Iterator[Result]:
-    """What comes of a sample of a model's mutants, as many of each kind as there is room for."""
+    """What comes of a sample of a model's mutants, as many of each kind as there is room for.
+
+    Args:
+        h5: of those alone that an .h5 file holds, from such files.
+    """
     with tempfile.TemporaryDirectory(prefix="mutants-") as folder:
         for mutation, config in sample(original.config, limit, seed, ops):
             rng = random.Random(f"{seed} {original.name} {mutation.name}")
@@ -393,6 +407,8 @@ def results(
             for form, fault, trial in forms(original, config, Path(folder), mutation.at):
                 result = Result(original.name, mutation.kind, mutation.name, form, fault, trial.legal)
                 trial.ops, trial.meant = ops, meant
+                if h5 and not trial.become_h5():
+                    continue
                 if fault == "equivalent":
                     trial.leave(result)
                 else:
@@ -556,6 +572,7 @@ def main() -> int:
     parser.add_argument(
         "--keep", type=Path, metavar="DIR", help="save mutants that were not repaired as they should"
     )
+    parser.add_argument("--h5", action="store_true", help="the mutants that .h5 files hold, as such files")
     parser.add_argument(
         "--json", action="store_true", help="one object a line for each mutant, then the totals"
     )
@@ -566,7 +583,9 @@ def main() -> int:
     found: list[Result] = []
     with tempfile.TemporaryDirectory(prefix="originals-") as folder:
         for original, limit in originals(arguments, Path(folder)):
-            for result in results(original, limit, arguments.seed, arguments.ops, arguments.keep):
+            for result in results(
+                original, limit, arguments.seed, arguments.ops, arguments.keep, arguments.h5
+            ):
                 found.append(result)
                 if arguments.json:
                     print(json.dumps(dataclasses.asdict(result)), flush=True)
