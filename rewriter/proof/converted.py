@@ -137,7 +137,7 @@ def _compared(request: dict[str, Any], say: Callable[[dict[str, Any]], None]) ->
             if not gap.fits and not (dtype == "float32" and gap.difference <= _CLOSE and not gap.shape):
                 return {"failed": f"output {number} at batch {batch} is off by {gap.text()}"}
             largest = max(largest, gap.difference)
-    both = ran if ran == described() else f"{ran} and {described()}"
+    both = f"{ran} for both" if ran == described() else f"{ran} and {described()}"
     return {"difference": largest, "batches": batches, "ran": both}
 
 

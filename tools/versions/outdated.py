@@ -35,12 +35,19 @@ def cases() -> Iterator[tuple[str, Callable[..., Any], tuple[Shape, ...], tuple[
     yield "attention", _attention, ((None, 4, 2, 8),) * 3, (3, 8)
     yield "rms_norm", lambda x: ops.rms_normalization(x, 1.5), (four,), (3, 9)
     yield "random_rotation", lambda x: layers.RandomRotation(0.2)(x), (image,), (3, 0)
+    yield "random_crop", lambda x: layers.RandomCrop(3, 2)(x), (image,), (3, 0)
+    yield "discretization", _discretized, ((None, 1),), (3, 0)
+    yield "masked_softmax", lambda x: layers.Softmax()(x, mask=ops.greater(x, -9.0)), (four,), (3, 0)
     yield "time_model", _time_model, ((None, 4, 7, 5),), (3, 5)
     yield "int4", lambda x: layers.Dense(6, dtype="int4_from_float32")(x), ((None, 8),), (3, 12)
 
 
 def _attention(query: Any, key: Any, value: Any) -> Any:
     return ops.dot_product_attention(query, key, value, is_causal=True, flash_attention=False)
+
+
+def _discretized(x: Any) -> Any:
+    return layers.Discretization([0.0, 1.0], output_mode="one_hot")(x)
 
 
 def _time_model(x: Any) -> Any:

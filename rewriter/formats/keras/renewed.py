@@ -18,6 +18,9 @@ Json = dict[str, Any]
 # The first versions in which the ends of a model are written as they are, and int4 weights in rows of inputs.
 _ENDS, _INT4 = (3, 11), (3, 14)
 _PACKED = ("Dense", "EinsumDense")
+_CATEGORIES = ("CategoryEncoding", "Discretization")
+_MASKED = ("MultiHeadAttention", "Softmax")
+_CROPS, _ONE_HOT, _SOFTMAX = (3, 6), (3, 4), (3, 10)
 _OTHERWISE = "since 3.14 Keras packs its weights otherwise, and does not quantise its inputs"
 
 CONSTRUCTS = (
@@ -31,6 +34,15 @@ CONSTRUCTS = (
         "time_model",
     ),
     Construct("Dense, EinsumDense in int4 of before 3.14", "refused: other weights and inputs", "int4"),
+    Construct("RandomCrop of before 3.6", "refused: it no longer crops outside of training", "random_crop"),
+    Construct(
+        "Discretization, CategoryEncoding to one_hot of before 3.4", "refused: other shapes", "discretization"
+    ),
+    Construct(
+        "a mask given to Softmax or MultiHeadAttention before 3.10",
+        "a remark: where it leaves nothing, other numbers come out",
+        "masked_softmax",
+    ),
 )
 
 
@@ -100,6 +112,21 @@ class _Renewal:
         if class_name == "RandomRotation" and "value_range" in entry["config"]:
             account.remark("RandomRotation: value_range", "left out: it had no effect")
             return _without(entry, "value_range")
+        if class_name == "RandomCrop" and self.before(_CROPS):
+            account.refuse("RandomCrop of before 3.6", "since then it does not crop outside of training")
+        one_hot = class_name in _CATEGORIES and entry["config"].get("output_mode") == "one_hot"
+        if one_hot and self.before(_ONE_HOT):
+            account.refuse(
+                f"{class_name} to one_hot of before 3.4", "since then a last axis of size 1 is left out"
+            )
+        if (
+            class_name in _MASKED
+            and self.before(_SOFTMAX)
+            and any(_is_masked(call, class_name) for call in _calls(entry))
+        ):
+            account.remark(
+                f"a mask of {class_name}", "kept; where it leaves nothing, other numbers come out since 3.10"
+            )
         if class_name in _PACKED and self.before(_INT4) and _is_int4(entry["config"]):
             account.refuse(
                 f"{class_name} in int4",
@@ -124,6 +151,13 @@ def _calls(entry: Json) -> list[Json]:
         return []
     whole = (call for call in calls if isinstance(call, dict) and isinstance(call.get("kwargs", {}), dict))
     return [call for call in whole if isinstance(call.get("args"), list)]
+
+
+def _is_masked(call: Json, class_name: str) -> bool:
+    given = call.get("kwargs", {})
+    names = ("mask", "attention_mask", "query_mask", "value_mask", "key_mask")
+    second = class_name == "Softmax" and len(call["args"]) > 1
+    return second or any(given.get(name) is not None for name in names)
 
 
 def _moved(entry: Json, account: Account) -> Json:

@@ -20,8 +20,15 @@ from rewriter.formats.keras.renewed import CONSTRUCTS, renewed
 
 DATA = Path(__file__).resolve().parents[2] / "data" / "keras"
 FILES = sorted(DATA.glob("*/outdated/*.keras"))
+REFUSED = {
+    ("3.12.4", "int4"): "packs its weights otherwise",
+    ("3.3.3", "random_crop"): "it does not crop",
+    ("3.3.3", "discretization"): "a last axis of size 1 is left out",
+}
 CASES = [
-    pytest.param(path, id=f"{path.parents[1].name}-{path.stem}") for path in FILES if path.stem != "int4"
+    pytest.param(path, id=f"{path.parents[1].name}-{path.stem}")
+    for path in FILES
+    if (path.parents[1].name, path.stem) not in REFUSED
 ]
 
 
@@ -64,10 +71,10 @@ def test_what_loads_is_copied_and_what_does_not_is_remarked(path: Path, tmp_path
     "path", [path for path in FILES if path.parents[1].name == "3.10.0"], ids=lambda p: p.stem
 )
 def test_needed(path: Path):
-    """The installed Keras does not load these files, or not run them; it does random_rotation of 3.10."""
+    """The installed Keras does not load these files, or not run them; some it does of 3.10."""
     keras.backend.clear_session()
     given, _ = truth(path)
-    if path.stem == "random_rotation":
+    if path.stem in ("random_rotation", "random_crop", "discretization", "masked_softmax"):
         keras.saving.load_model(path)
         return
     with pytest.raises((TypeError, ValueError)):
@@ -79,11 +86,20 @@ def test_every_construct_has_a_file():
 
 
 @pytest.mark.parametrize("suffix", [".keras", ".json", "/"])
-def test_int4_is_refused(suffix: str, tmp_path: Path):
-    target = f"{tmp_path}/new{suffix}"
-    with pytest.raises(UnsupportedError, match="packs its weights otherwise"):
-        rewriter.convert(DATA / "3.12.4" / "outdated" / "int4.keras", target, verify=False)
+@pytest.mark.parametrize(("version", "name"), REFUSED)
+def test_refused(version: str, name: str, suffix: str, tmp_path: Path):
+    path, target = DATA / version / "outdated" / f"{name}.keras", f"{tmp_path}/new{suffix}"
+    with pytest.raises(UnsupportedError, match=REFUSED[version, name]):
+        rewriter.convert(path, target, verify=False)
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("name", ["random_crop", "discretization"])
+def test_what_is_refused_computes_something_else(name: str):
+    keras.backend.clear_session()
+    path = DATA / "3.3.3" / "outdated" / f"{name}.keras"
+    (given,), wanted = truth(path)
+    assert keras.saving.load_model(path)(given, training=False).shape != wanted.shape
 
 
 def test_a_folder_and_a_configuration_are_renewed_too(tmp_path: Path):

@@ -5,7 +5,9 @@ recurrent layers, ``GlobalAveragePooling1D`` and attention. Keras 2 and 3 differ
 ``Identity`` drop it in Keras 2 only; of several operands Keras 2 takes those masks that there are, and all of them
 have to hold, Keras 3 takes none where one is missing, and one has to hold; a recurrent layer with an initial state
 gets no mask by itself in Keras 3; where a mask leaves nothing a softmax gives equal parts in Keras 2 and zeros in
-Keras 3. Source: ``compute_mask`` of the layers and ``Layer.__call__`` of tf_keras 2.21 and of Keras 3.15.
+Keras 3. ``MultiHeadAttention`` of Keras 3 takes the masks off the tensors that it is called on, so that what is
+computed after it finds none there; that of Keras 2 does not see the mask of a tensor that it casts. Source:
+``compute_mask`` of the layers and ``Layer.__call__`` of tf_keras 2.21 and of Keras 3.15.
 
 Where the mask of a user differs it is given to it as an argument, or the layer is refused. A ``MultiHeadAttention``
 with dropout goes through such a softmax in Keras 3, one without does not: with a mask it is written without, as
@@ -78,6 +80,8 @@ class Pair(NamedTuple):
 
 
 _NONE = Pair(None, None)
+# Stands in front of a mask that something else may have taken off before.
+_PERHAPS = "perhaps"
 
 
 class Flow(NamedTuple):
@@ -132,15 +136,82 @@ def flow(layers: list[Layered], given: dict[Old, Pair], read: Read) -> Flow:
     """The masks of a model whose inputs have the masks ``given``."""
     result = Flow(dict(given), {}, [], set())
     inside = any(pair != _NONE for pair in given.values())
+    taken = _taken_off(layers)
+    dtypes = {row.name: _compute_dtype(row.entry) for row in layers}
     for row, number in in_order(layers, given):
-        _step(row, number, row.calls[number], result, read, inside)
+        casts = _is_attention(row.entry) and dtypes[row.name]
+
+        def pair(ref: Any, here: tuple[str, int] = (row.name, number), dtype: Any = casts) -> Pair:
+            found = result.outputs.get(ref, _NONE) if isinstance(ref, Old) else _NONE
+            if found.new is not None and taken.get(ref, set()) - {here}:
+                found = Pair(found.old, _perhaps(found.new))
+            if dtype and isinstance(ref, Old) and dtypes.get(ref.layer) not in (None, dtype):
+                found = Pair(None, found.new)
+            return found
+
+        _step(row, number, row.calls[number], result, read, inside, pair)
     return result
 
 
-def _step(row: Layered, number: int, call: Call, result: Flow, read: Read, inside: bool) -> None:
-    def pair(ref: Any) -> Pair:
-        return result.outputs.get(ref, _NONE) if isinstance(ref, Old) else _NONE
+def _taken_off(layers: list[Layered]) -> dict[Old, set[tuple[str, int]]]:
+    """The calls of attention that take the masks off a tensor in Keras 3, before others use it or after."""
+    found: dict[Old, set[tuple[str, int]]] = {}
+    for row in layers:
+        if not _holds_attention(row.entry):
+            continue
+        for number, call in enumerate(row.calls):
+            for leaf in leaves((call.first, call.kwargs)):
+                if isinstance(leaf, Old):
+                    found.setdefault(leaf, set()).add((row.name, number))
+    return found
 
+
+def _is_attention(entry: Any) -> bool:
+    return isinstance(entry, dict) and entry.get("class_name") == "MultiHeadAttention"
+
+
+def _holds_attention(entry: Any) -> bool:
+    """Whether a layer is such an attention, or has one inside."""
+    waiting = [entry]
+    while waiting:
+        item = waiting.pop()
+        if _is_attention(item):
+            return True
+        if isinstance(item, (dict, list)):
+            waiting += item.values() if isinstance(item, dict) else item
+    return False
+
+
+def _compute_dtype(entry: Entry) -> str | None:
+    """What a layer computes in; None where it does not say it, as an operation of TensorFlow."""
+    config = entry.get("config")
+    dtype = config.get("dtype") if isinstance(config, dict) else None
+    if isinstance(dtype, dict):
+        inner = dtype.get("config")
+        dtype = inner.get("name") if isinstance(inner, dict) else None
+    if not isinstance(dtype, str) or not (dtype.startswith("mixed_") or "float" in dtype):
+        return None
+    return dtype.removeprefix("mixed_")
+
+
+def _perhaps(mask: Mask) -> Mask:
+    """A mask that is there, or not."""
+    return mask if mask[0] == _PERHAPS else (_PERHAPS, mask)
+
+
+def _surely(mask: Mask) -> Mask:
+    return mask[1] if mask is not None and mask[0] == _PERHAPS else mask
+
+
+def _step(
+    row: Layered,
+    number: int,
+    call: Call,
+    result: Flow,
+    read: Read,
+    inside: bool,
+    pair: Callable[[Any], Pair],
+) -> None:
     firsts = [pair(leaf) for leaf in leaves(call.first)]
     class_name = str(row.entry.get("class_name"))
     class_name = CLASSES.get(class_name, class_name)
@@ -159,7 +230,7 @@ def _step(row: Layered, number: int, call: Call, result: Flow, read: Read, insid
         firsts = [Pair(("given", explicit), ("given", explicit))] * max(len(firsts), 1)
     everything = firsts + [pair(leaf) for leaf in leaves(call.kwargs)]
     if class_name in _USERS and any(each != _NONE for each in everything):
-        firsts = _use(row, number, call, class_name, firsts, everything, result, inside)
+        firsts = _use(row, number, call, class_name, firsts, everything, result, inside, pair)
     if any(each.old is not None for each in everything):
         if drops(row.entry):
             result.dropping.add(row.name)
@@ -208,11 +279,12 @@ def _use(
     everything: list[Pair],
     result: Flow,
     inside: bool,
+    pair: Callable[[Any], Pair],
 ) -> list[Pair]:
     """Compare what the user of a mask gets; returns the masks of its first argument from then on."""
     if class_name not in _TAKE_ONE:
         if any(each.old != each.new for each in everything):
-            needed = None if inside else _of_attention(class_name, call, firsts, result)
+            needed = None if inside else _of_attention(class_name, call, firsts, pair)
             if needed is None:
                 result.refused.append(row.name)
             else:
@@ -231,7 +303,7 @@ def _use(
     return [Pair(first.old, first.old)]
 
 
-def _of_attention(class_name: str, call: Call, firsts: list[Pair], result: Flow) -> Mask:
+def _of_attention(class_name: str, call: Call, firsts: list[Pair], pair: Callable[[Any], Pair]) -> Mask:
     """The argument with which attention has the masks of Keras 2, where some of them do not arrive; else None.
 
     ``MultiHeadAttention`` takes those of query, value and key together with its own. Source:
@@ -249,9 +321,9 @@ def _of_attention(class_name: str, call: Call, firsts: list[Pair], result: Flow)
         operands = [call.first, *(each for each in named if each is not None)]
         if class_name != "MultiHeadAttention" or not all(isinstance(each, Old) for each in operands):
             return None
-        kind, pairs = "attention", [result.outputs.get(each, _NONE) for each in operands]
+        kind, pairs = "attention", [pair(each) for each in operands]
     old = [each.old for each in pairs]
-    if any(each.new not in (None, each.old) for each in pairs):
+    if any(_surely(each.new) not in (None, each.old) for each in pairs):
         return None
     if not all(mask is None or _expressible(mask) for mask in old):
         return None
@@ -303,8 +375,12 @@ def _each_step(held: Any, first: Pair, here: Old) -> Pair:
 
 def _merged(firsts: list[Pair]) -> Pair:
     old = frozenset(each.old for each in firsts if each.old is not None)
-    new = frozenset(each.new for each in firsts)
-    return Pair(_of("and", old), None if None in new else _of("or", new))
+    new = frozenset(_surely(each.new) for each in firsts)
+    if None in new:
+        return Pair(_of("and", old), None)
+    found = _of("or", new)
+    lost = found is not None and any(each.new != _surely(each.new) for each in firsts)
+    return Pair(_of("and", old), _perhaps(found) if lost else found)
 
 
 def _of(kind: str, masks: frozenset[Mask]) -> Mask:

@@ -69,8 +69,17 @@ def upgraded(entry: dict[str, Any], version: str = "", training: Any = None) -> 
         raise BadFileError("the configuration is nested too deep to read") from None
     state = compiled.translated(training or entry.get("compile_config"), account)
     if state is not None:
-        result = {**result, "compile_config": state}
+        result = {**result, "compile_config": {**state, "loss": _for_all_outputs(state["loss"], result)}}
     return Upgraded(result, account.remarks, account.refusals, account.origins)
+
+
+def _for_all_outputs(loss: Any, entry: Entry) -> Any:
+    """Losses by output, with None for an output without one, as Keras 3 asks for it."""
+    ends = entry["config"].get("output_layers")
+    names = [end[0] for end in ends if isinstance(end, list) and end] if isinstance(ends, list) else []
+    if not isinstance(loss, dict) or "class_name" in loss or not set(loss) <= set(names):
+        return loss
+    return {name: loss.get(name) for name in names}
 
 
 def _is_keras_1(entry: dict[str, Any], version: str) -> bool:

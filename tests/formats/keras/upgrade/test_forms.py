@@ -379,6 +379,31 @@ def test_masks_of_attention():
     oracle.agree(tf_keras.Model(tokens, queries), [PADDED])
 
 
+def test_masks_that_attention_of_keras_3_takes_off():
+    """A tensor that attention is called on has no mask for whatever comes after."""
+    tokens, masked, _ = _tokens()
+    attention = [layers.MultiHeadAttention(2, 4) for _ in range(6)]
+    again = attention[0](attention[1](masked, masked), masked)
+    decoded = attention[2](again, masked, use_causal_mask=True)
+    x = layers.add([masked, attention[3](masked, masked)])
+    twice = attention[4]
+    both = layers.concatenate([twice(masked, masked), twice(masked, masked, use_causal_mask=True)])
+    last = layers.LSTM(3)(layers.add([masked, attention[5](masked, masked)]))
+    oracle.agree(
+        tf_keras.Model(tokens, [decoded, layers.MultiHeadAttention(2, 4)(x, x), both, last]), [PADDED]
+    )
+
+
+@pytest.mark.parametrize("dtype", ["mixed_float16", "float64"])
+def test_a_mask_that_is_cast_away(dtype: str):
+    """Attention of Keras 2 loses the mask of a tensor that it casts."""
+    tokens, masked, other = _tokens()
+    assert refusals(tf_keras.Model(tokens, layers.MultiHeadAttention(2, 4, dtype=dtype)(masked, masked))) == [
+        "its mask"
+    ]
+    assert refusals(tf_keras.Model(tokens, layers.MultiHeadAttention(2, 4, dtype=dtype)(other, other))) == []
+
+
 def test_masks_that_keras_3_alone_lets_through():
     """Nothing says "no mask" to attention; and what reaches a model from outside is not given inside of it."""
     tokens, masked, other = _tokens()

@@ -500,6 +500,20 @@ def test_metrics_are_those_of_before(suffix: str, tmp_path: Path):
     assert after == pytest.approx(before, rel=1e-5, abs=1e-6)
 
 
+@pytest.mark.parametrize("suffix", [".h5", ".keras"])
+def test_an_output_without_a_loss(suffix: str, tmp_path: Path):
+    x = tf_keras.Input((5,))
+    old = tf_keras.Model(x, [layers.Dense(2, name="free")(x), layers.Dense(2, name="bound")(x)])
+    old.compile("adam", loss={"bound": "mse"}, run_eagerly=True)
+    old.train_on_batch(GIVEN, {"free": WANTED, "bound": WANTED})
+    old.save(tmp_path / f"old{suffix}")
+    model, _ = converted(tmp_path / f"old{suffix}")
+    for each in (old, model):
+        each.train_on_batch(GIVEN, {"free": WANTED, "bound": WANTED})
+    weights = by_name(model, lambda variable, _: variable)
+    assert_same(weights, by_name(old, lambda variable, _: variable.numpy()), atol=1e-6)
+
+
 def test_tables_are_those_of_both_libraries():
     """Arguments of metrics, and what an optimizer is that is a mere name."""
     for name in compiled.METRICS:
