@@ -56,6 +56,10 @@ class ModelFile(Protocol):
         """Whether the newest Keras has other forms for parts of it, or none: such a file is not converted by a copy."""
         ...
 
+    def check_newest(self) -> None:
+        """Raises UnsupportedError, which names them, where there are constructs without a form in the newest Keras."""
+        ...
+
     @property
     def remarks(self) -> Sequence[Remark]:
         """What became of the constructs that Keras 3 writes otherwise."""

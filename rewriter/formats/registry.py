@@ -283,7 +283,9 @@ def as_keras(source: ModelFile) -> ModelFile:
 def as_exported(source: ModelFile, fallback: str | None) -> tuple[ModelFile, str]:
     """``as_keras``; with a fallback the model itself where it has no such form, and why. Raises likewise."""
     try:
-        return as_keras(source), ""
+        found = as_keras(source)
+        found.check_newest()
+        return found, ""
     except UnsupportedError as error:
         if fallback is None:
             raise

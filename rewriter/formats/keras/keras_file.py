@@ -14,7 +14,7 @@ from ..model_file import NOT_COMPILED, NOT_RESTORED, STATE, Remark
 from ..variables import NoVariables, Variable, Variables
 from .carried_state import CarriedState, Trained, carried
 from .configuration import Configuration
-from .new_model import KerasModel, new_entry, new_files
+from .new_model import KerasModel, check_translated, new_entry, new_files
 from .trained_order import trained_paths
 from .training import training_config
 from .upgrade import NotCarried
@@ -45,6 +45,9 @@ class KerasFile(KerasModel):
     def outdated(self) -> bool:
         configuration = self.configuration
         return configuration.old or bool(configuration.remarks or configuration.refusals)
+
+    def check_newest(self) -> None:
+        check_translated(self.configuration.refusals)
 
     @property
     def remarks(self) -> Sequence[Remark]:

@@ -46,6 +46,9 @@ class OnnxModel:
         """Nothing: it says nothing of training."""
         return ()
 
+    def check_newest(self) -> None:
+        """Nothing in it is of Keras."""
+
     def load_weights(self) -> None:
         """The shapes of an ONNX model's weights are those of its tensors."""
 

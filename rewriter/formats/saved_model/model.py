@@ -103,6 +103,9 @@ class SavedModel:
         except UnicodeDecodeError:
             raise BadFileError(f"{TEXT} is no text") from None
 
+    def check_newest(self) -> None:
+        """Nothing in it is of Keras."""
+
     def load_weights(self) -> None:
         """The shapes of a SavedModel's variables are those that its graph states."""
 

@@ -341,4 +341,6 @@ def test_what_a_function_does_not_say_is_refused(make: Callable[[], Any], reason
     make().save(tmp_path / "old", save_format="tf")
     with pytest.raises(UnsupportedError, match=reason):
         rewriter.convert(tmp_path / "old", tmp_path / "new.keras", verify=False)
-    assert not (tmp_path / "new.keras").exists()
+    with pytest.raises(UnsupportedError, match=reason):
+        rewriter.export_onnx(tmp_path / "old", tmp_path / "new.onnx", verify=False)
+    assert [path.name for path in tmp_path.iterdir()] == ["old"]
