@@ -8,19 +8,20 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
-from ..errors import VerificationError, shown
+from ..errors import VerificationError
 from ..formats.model_file import ModelFile
 from . import limits, served
+from .blame import line
 from .child import run_in_child, serve
-from .keras.inputs import FREE_SIZES, Inputs
+from .keras.inputs import Inputs
+from .outputs import MOST, furthest, on_random_inputs
 from .request import cannot_be_run
 from .runtimes import keras_needs
 
 BATCHES = (1, 3)
-_MOST = 2 << 30  # bytes for the tensors of its batches
-_CLOSE = 1e-4  # of the largest value, in float32
 _TF_KERAS = "tf_keras"
 
 
@@ -54,7 +55,7 @@ def compared(source: ModelFile, path: str, form: str) -> dict[str, Any]:
         "made": os.path.abspath(path),
         "form": form,
     }
-    size = limits.memory((source.path, path, *weights)) + _MOST
+    size = limits.memory((source.path, path, *weights)) + MOST
     needs = keras_needs(*((_TF_KERAS, "tensorflow") if source.older else ()))
     answer = run_in_child(f"{__package__}.converted", needs, request, size)
     if "failed" in answer:
@@ -84,7 +85,7 @@ def in_own_keras(written: ModelFile, path: str, form: str, source: ModelFile) ->
         "form": form,
         "before": os.path.abspath(source.path),
     }
-    size = limits.memory((written.path, path, source.path)) + _MOST
+    size = limits.memory((written.path, path, source.path)) + MOST
     answer = run_in_child(f"{__package__}.converted", keras_needs(_TF_KERAS, "tensorflow"), request, size)
     if "failed" in answer:
         raise VerificationError(f"the repaired model is not what was proven: {answer['failed']}")
@@ -99,20 +100,20 @@ def main() -> int:
 def _compared(request: dict[str, Any], say: Callable[[dict[str, Any]], None]) -> dict[str, Any]:
     from .keras.backends import described
     from .keras.models import load
-    from .tolerance import coarsest, compare
+    from .tolerance import coarsest
 
     try:
         original, run, ran = _original(request)
     except Exception as error:
         if "before" not in request:
-            return {"skipped": f"the original does not load: {_line(error)}"}
+            return {"skipped": f"the original does not load: {line(error)}"}
         if _loads({**request, "model": request["before"]}):
-            return {"failed": f"tf_keras loads the original, and not this: {_line(error)}"}
-        return {"skipped": f"tf_keras does not load the repaired file, nor the original: {_line(error)}"}
+            return {"failed": f"tf_keras loads the original, and not this: {line(error)}"}
+        return {"skipped": f"tf_keras does not load the repaired file, nor the original: {line(error)}"}
     try:
         made = load(request["made"], request["form"])
     except Exception as error:
-        return {"failed": f"{described()} does not load it: {_line(error)}"}
+        return {"failed": f"{described()} does not load it: {line(error)}"}
     try:
         inputs = Inputs(made)
     except ValueError as error:
@@ -122,21 +123,24 @@ def _compared(request: dict[str, Any], say: Callable[[dict[str, Any]], None]) ->
     batches = [inputs.fixed] if inputs.fixed is not None else list(BATCHES)
     for batch in batches:
         try:
-            arrays, wanted = _by_original(original, run, inputs, batch, batch == batches[0])
+            arrays, wanted = on_random_inputs(inputs, batch, batch == batches[0], partial(run, original))
         except Exception as error:
             which = "repaired file" if "before" in request else "original"
-            return {"skipped": f"the {which} does not run on random inputs: {_line(error)}"}
+            return {"skipped": f"the {which} does not run on random inputs: {line(error)}"}
         try:
             got = _by_keras_3(made, arrays)
         except Exception as error:
-            return {"failed": f"{described()} does not run it at batch {batch}: {_line(error)}"}
+            return {"failed": f"{described()} does not run it at batch {batch}: {line(error)}"}
         if len(got) != len(wanted):
             return {"failed": f"it has {len(got)} outputs, the original {len(wanted)}"}
-        for number, (ours, theirs) in enumerate(zip(got, wanted, strict=True)):
-            gap = compare(ours, theirs, dtype)
-            if not gap.fits and not (dtype == "float32" and gap.difference <= _CLOSE and not gap.shape):
-                return {"failed": f"output {number} at batch {batch} is off by {gap.text()}"}
-            largest = max(largest, gap.difference)
+        outputs = (
+            (f"output {number} at batch {batch}", ours, theirs)
+            for number, (ours, theirs) in enumerate(zip(got, wanted, strict=True))
+        )
+        difference, off = furthest(outputs, dtype)
+        if off:
+            return {"failed": off}
+        largest = max(largest, difference)
     both = f"{ran} for both" if ran == described() else f"{ran} and {described()}"
     return {"difference": largest, "batches": batches, "ran": both}
 
@@ -175,22 +179,6 @@ def _original(request: dict[str, Any]) -> tuple[Any, Run, str]:
     return model, _by_tf_keras, f"tf_keras {tf_keras.__version__}"
 
 
-def _by_original(
-    model: Any, run: Run, inputs: Inputs, batch: int, first: bool
-) -> tuple[list[Any], list[Any]]:
-    """Inputs of a batch and what the original makes of them; the first batch finds the size of open axes."""
-    sizes = FREE_SIZES if inputs.free and first else (inputs.size,)
-    for size in sizes:
-        inputs.size = size
-        arrays = inputs.batch(list(range(batch)))
-        try:
-            return arrays, run(model, arrays)
-        except Exception:
-            if size == sizes[-1]:
-                raise
-    raise AssertionError("there is no size to try")
-
-
 def _by_keras_3(model: Any, arrays: list[Any]) -> list[Any]:
     import keras
 
@@ -212,10 +200,6 @@ def _by_tf_keras(model: Any, arrays: list[Any]) -> list[Any]:
         packed = tf.nest.pack_sequence_as(structure, given)
     outputs = model(packed, training=False)
     return [y.numpy() for y in tf.nest.flatten(outputs)]
-
-
-def _line(error: object) -> str:
-    return shown(next((line for line in str(error).splitlines() if line.strip()), ""))
 
 
 if __name__ == "__main__":

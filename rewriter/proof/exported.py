@@ -9,21 +9,22 @@ import os
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from functools import partial
 from typing import Any
 
 from ..errors import VerificationError, shown
 from ..export.onnx.options import Options
 from ..formats.model_file import ModelFile
 from . import limits, served
+from .blame import line
 from .child import run_in_child, serve
-from .keras.inputs import FREE_SIZES, Inputs
+from .keras.inputs import Inputs
+from .outputs import MOST, furthest, on_random_inputs
 from .request import cannot_be_run
 from .runnable import runnable
 from .runtimes import keras_needs
 
 BATCHES = (2, 3)
-_MOST = 2 << 30  # bytes for the tensors of its batches
-_CLOSE = 1e-4  # of the largest value, in float32
 
 
 def verified(source: ModelFile, path: str, options: Options, notes: Mapping[str, str]) -> dict[str, Any]:
@@ -65,7 +66,7 @@ def _in_child(
         "half": options.fp16,
         "nchw": nchw,
     }
-    size = limits.memory((model, path), stored=form != "json") + _MOST
+    size = limits.memory((model, path), stored=form != "json") + MOST
     answer = run_in_child(f"{__package__}.exported", keras_needs("onnxruntime"), request, size)
     if "failed" in answer:
         raise VerificationError(f"the exported model is not what Keras computes: {answer['failed']}")
@@ -78,7 +79,6 @@ def main() -> int:
 
 
 def _compared(request: dict[str, Any], say: Callable[[dict[str, Any]], None]) -> dict[str, Any]:
-    import numpy as np
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
@@ -87,16 +87,16 @@ def _compared(request: dict[str, Any], say: Callable[[dict[str, Any]], None]) ->
     try:
         session = onnxruntime.InferenceSession(request["onnx"], options, providers=["CPUExecutionProvider"])
     except Exception as error:
-        return {"failed": f"ONNX Runtime does not load it: {_line(error)}"}
+        return {"failed": f"ONNX Runtime does not load it: {line(error)}"}
     from .keras.backends import described
     from .keras.models import load
-    from .tolerance import coarsest, compare
+    from .tolerance import coarsest
 
     try:
         model = load(request["model"], request["format"])
     except Exception as error:
         saved = f", saved by {request['saved_by']}" if request["saved_by"] else ""
-        return {"skipped": f"{described()} does not load the model{saved}: {_line(error)}"}
+        return {"skipped": f"{described()} does not load the model{saved}: {line(error)}"}
     try:
         inputs = Inputs(model)
     except ValueError as error:
@@ -108,35 +108,23 @@ def _compared(request: dict[str, Any], say: Callable[[dict[str, Any]], None]) ->
     batches = [inputs.fixed] if inputs.fixed is not None else request["batches"]
     for batch in batches:
         try:
-            arrays, wanted = _by_keras(model, inputs, batch, batch == batches[0])
+            arrays, wanted = on_random_inputs(inputs, batch, batch == batches[0], partial(_run, model))
         except Exception as error:
-            return {"skipped": f"Keras does not run it on random inputs: {_line(error)}"}
+            return {"skipped": f"Keras does not run it on random inputs: {line(error)}"}
         feeds = {n: turned(a, n in request["nchw"], True) for n, a in zip(given, arrays, strict=True)}
         try:
             got = session.run(made, feeds)
         except Exception as error:
-            return {"failed": f"ONNX Runtime does not run it at batch {batch}: {_line(error)}"}
-        for name, ours, theirs in zip(made, got, wanted, strict=True):
-            gap = compare(turned(ours, name in request["nchw"], False), np.asarray(theirs), dtype)
-            if not gap.fits and not (dtype == "float32" and gap.difference <= _CLOSE and not gap.shape):
-                return {"failed": f"{shown(name)!r} at batch {batch} is off by {gap.text()}"}
-            largest = max(largest, gap.difference)
+            return {"failed": f"ONNX Runtime does not run it at batch {batch}: {line(error)}"}
+        outputs = (
+            (f"{shown(name)!r} at batch {batch}", turned(ours, name in request["nchw"], False), theirs)
+            for name, ours, theirs in zip(made, got, wanted, strict=True)
+        )
+        difference, off = furthest(outputs, dtype)
+        if off:
+            return {"failed": off}
+        largest = max(largest, difference)
     return {"difference": largest, "batches": batches, "ran": described()}
-
-
-def _by_keras(model: Any, inputs: Inputs, batch: int, first: bool) -> tuple[list[Any], list[Any]]:
-    """Inputs of a batch and what Keras makes of them; the first batch finds the size of open axes."""
-    sizes = FREE_SIZES if inputs.free and first else (inputs.size,)
-    for size in sizes:
-        inputs.size = size
-        arrays = inputs.batch(list(range(batch)))
-        try:
-            with _plain_sums():
-                return arrays, _run(model, arrays)
-        except Exception:
-            if size == sizes[-1]:
-                raise
-    raise AssertionError("there is no size to try")
 
 
 def _run(model: Any, arrays: list[Any]) -> list[Any]:
@@ -145,7 +133,8 @@ def _run(model: Any, arrays: list[Any]) -> list[Any]:
     from .keras.backends.eager import tensors
     from .keras.models import call
 
-    return [keras.ops.convert_to_numpy(y) for y in call(model, tensors(model, arrays))]
+    with _plain_sums():
+        return [keras.ops.convert_to_numpy(y) for y in call(model, tensors(model, arrays))]
 
 
 def turned(array: Any, turned: bool, first: bool) -> Any:
@@ -183,10 +172,6 @@ def _plain_sums() -> Iterator[None]:
         yield
     finally:
         numpy.add = found
-
-
-def _line(error: object) -> str:
-    return shown(next((line for line in str(error).splitlines() if line.strip()), ""))
 
 
 if __name__ == "__main__":

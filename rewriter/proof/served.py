@@ -17,10 +17,9 @@ from . import limits
 from .blame import line
 from .child import run_in_child, serve
 from .keras.inputs import FREE_SIZES, Inputs
+from .outputs import MOST, furthest
 from .runtimes import keras_needs, needs
 
-_MOST = 2 << 30  # bytes for the tensors of its batches
-_CLOSE = 1e-4  # of the largest value, in float32
 _SMALL = 2  # numbers below it are rows of every table
 _TABLE = "Embedding"
 
@@ -83,7 +82,7 @@ def compared(
         "nchw": list(nchw),
     }
     needed = needs("tensorflow", "onnxruntime") if form == "onnx" else keras_needs("tensorflow")
-    size = limits.memory((source.path, path)) + _MOST
+    size = limits.memory((source.path, path)) + MOST
     answer = run_in_child(f"{__package__}.served", needed, request, size)
     if "failed" in answer:
         raise VerificationError(f"the new model is not what its signature computes: {answer['failed']}")
@@ -96,11 +95,8 @@ def main() -> int:
 
 
 def _compared(request: dict[str, Any], say: Callable[[dict[str, Any]], None]) -> dict[str, Any]:
-    import numpy as np
-
     from .running import RefusedError
     from .tensorflow.functions import function_at, loaded
-    from .tolerance import compare
 
     try:
         made: Any = (_OnnxModel if request["form"] == "onnx" else _KerasModel)(request)
@@ -128,12 +124,15 @@ def _compared(request: dict[str, Any], say: Callable[[dict[str, Any]], None]) ->
         wanted = {name: found[name] for name in request["outputs"] or sorted(found)}
         if len(got) != len(wanted):
             return {"failed": f"it has {len(got)} outputs, the signature {len(wanted)}"}
-        for number, (name, theirs) in enumerate(wanted.items()):
-            ours = got[name] if set(got) == set(wanted) else list(got.values())[number]
-            gap = compare(np.asarray(ours), theirs, dtype)
-            if not gap.fits and not (dtype == "float32" and gap.difference <= _CLOSE and not gap.shape):
-                return {"failed": f"output {shown(name)!r} at batch {batch} is off by {gap.text()}"}
-            largest = max(largest, gap.difference)
+        ours = got if set(got) == set(wanted) else dict(zip(wanted, got.values(), strict=True))
+        outputs = (
+            (f"output {shown(name)!r} at batch {batch}", ours[name], theirs)
+            for name, theirs in wanted.items()
+        )
+        difference, off = furthest(outputs, dtype)
+        if off:
+            return {"failed": off}
+        largest = max(largest, difference)
     ran = f"TensorFlow {tf.__version__} and {made.ran}"
     return {"difference": largest, "batches": batches, "ran": ran, "against": "TensorFlow"}
 

@@ -7,6 +7,7 @@ outside of training is written in the form in which TensorFlow 2.0 to 2.3 keeps 
 
     library.py    the functions of a file, and which of them a layer runs outside of training
     expand.py     a function as entries of a model
+    entries.py    these entries, and their weights
     products.py   operators with weights, as layers
     composites.py layers of many operators
     sizes.py      shapes that are computed

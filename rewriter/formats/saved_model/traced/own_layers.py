@@ -11,7 +11,8 @@ from ...keras.upgrade.model import layer_name
 from ...keras.upgrade.tensors import Call, Old, first_calls, leaves, read_call
 from ...model_file import Remark
 from ..composite import stated
-from .expand import TYPES, Entries, Expander
+from .entries import Entries
+from .expand import TYPES, Expander
 from .library import DEFAULT, Library, Unable
 from .products import Weight
 from .sizes import Ref

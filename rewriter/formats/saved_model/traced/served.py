@@ -16,7 +16,8 @@ from ...model_file import Remark
 from ..functions import node_of
 from ..messages import Argument, Function, Signature, signature_of
 from ..wire import Message, entries
-from .expand import SEVERAL, TYPES, Entries, Expander
+from .entries import Entries
+from .expand import SEVERAL, TYPES, Expander
 from .library import Library, Unable
 from .own_layers import Traced
 from .products import Made, Weight

@@ -1,0 +1,52 @@
+"""What the comparisons of a written model with its original have in common: inputs, tolerance, words."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Any
+
+from .tolerance import compare
+
+if TYPE_CHECKING:
+    from .keras.inputs import Inputs
+
+MOST = 2 << 30  # bytes for the tensors of the batches
+_CLOSE = 1e-4  # of the largest value, in float32
+
+
+def on_random_inputs(
+    inputs: Inputs, batch: int, first: bool, run: Callable[[list[Any]], list[Any]]
+) -> tuple[list[Any], list[Any]]:
+    """Inputs of a batch and what a model makes of them. Raises what it raises.
+
+    Args:
+        first: whether this batch finds the size of open axes, in which the next ones are made.
+    """
+    from .keras.inputs import FREE_SIZES
+
+    sizes = FREE_SIZES if inputs.free and first else (inputs.size,)
+    for size in sizes:
+        inputs.size = size
+        arrays = inputs.batch(list(range(batch)))
+        try:
+            return arrays, run(arrays)
+        except Exception:
+            if size == sizes[-1]:
+                raise
+    raise AssertionError("there is no size to try")
+
+
+def furthest(outputs: Iterable[tuple[str, Any, Any]], dtype: str) -> tuple[float, str]:
+    """The largest difference of outputs, as a part of the largest value, and what is wrong with the first that is off.
+
+    Args:
+        outputs: what each is called, what it is and what it should be.
+        dtype: the coarsest one that the values went through.
+    """
+    largest = 0.0
+    for name, actual, desired in outputs:
+        gap = compare(actual, desired, dtype)
+        if not gap.fits and not (dtype == "float32" and gap.difference <= _CLOSE and not gap.shape):
+            return gap.difference, f"{name} is off by {gap.text()}"
+        largest = max(largest, gap.difference)
+    return largest, ""
