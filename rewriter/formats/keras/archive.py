@@ -165,11 +165,9 @@ class KerasArchive(KerasFile):
         """As ``KerasFile.training_remarks``. From one archive of Keras 3 to another all is carried over."""
         if self.older or form == "h5":
             return super().training_remarks(form)
-        return (
-            [Remark((), "the order of the optimizer's state", "that of the newest Keras")]
-            if self._is_moved
-            else []
-        )
+        if not self._is_moved or not form.startswith("keras-"):
+            return []
+        return [Remark((), "the order of the optimizer's state", "that of the newest Keras")]
 
     @property
     def outdated(self) -> bool:
