@@ -152,6 +152,7 @@ class KerasSavedModel(KerasFile):
             weights(self._source.folder, self._objects),
         )
         if traced.entry is entry:
+            older.refusals = [_with_reason(refusal, origins, traced.reasons) for refusal in older.refusals]
             return older
         newer = Older(traced.entry, self.version)
         if newer.refusals:

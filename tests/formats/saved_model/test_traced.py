@@ -308,6 +308,19 @@ def masked() -> Any:
     return tf_keras.Model(x, layers.LSTM(2)(Noisy()(layers.Embedding(5, 3, mask_zero=True)(x))))
 
 
+class MakesMask(layers.Layer):
+    def call(self, x: Any) -> Any:
+        return x * 1.5
+
+    def compute_mask(self, x: Any, mask: Any = None) -> Any:
+        return tf.not_equal(x[..., 0], 0.0)
+
+
+def masked_by_a_layer() -> Any:
+    x = tf_keras.Input((6, 4))
+    return tf_keras.Model(x, layers.LSTM(3)(layers.Dense(4)(MakesMask()(x))))
+
+
 @pytest.mark.parametrize(
     ("make", "reason"),
     [
@@ -322,6 +335,7 @@ def masked() -> Any:
         (lambda: of_layer(Inside(layers.LSTM(3)), (4, 2)), "as for its function"),
         (lambda: of_layer(Vast([2**15, 2**15]), (4,)), "too many numbers"),
         (masked, "its code is not in the file"),
+        (masked_by_a_layer, "a mask reaches 'lstm.*', of which no function says where it comes from"),
     ],
     ids=[
         "random",
@@ -335,6 +349,7 @@ def masked() -> Any:
         "loop",
         "vast",
         "masked",
+        "masked-by-a-layer",
     ],
 )
 def test_what_a_function_does_not_say_is_refused(make: Callable[[], Any], reason: str, tmp_path: Path):
@@ -344,3 +359,8 @@ def test_what_a_function_does_not_say_is_refused(make: Callable[[], Any], reason
     with pytest.raises(UnsupportedError, match=reason):
         rewriter.export_onnx(tmp_path / "old", tmp_path / "new.onnx", verify=False)
     assert [path.name for path in tmp_path.iterdir()] == ["old"]
+
+
+def test_a_mask_of_somebodys_own_that_nothing_takes(tmp_path: Path):
+    x = tf_keras.Input((6, 4))
+    agree(tf_keras.Model(x, layers.Conv1D(3, 2)(MakesMask()(x))), tmp_path)

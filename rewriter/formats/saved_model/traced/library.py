@@ -135,6 +135,19 @@ class Library:
             raise Unable("it takes something that is neither a variable nor a constant")
         return numbers(node)
 
+    def masked(self) -> set[str]:
+        """The names of the layers that are called with a mask: Keras 2 saves a function of theirs that takes it."""
+        return {
+            name
+            for name, numbers in self._named.items()
+            for number in numbers
+            for function in self.of(number, CALL)
+            if any(
+                each.name.startswith("mask") and each.dtype == "bool"
+                for each in self.function(function).arguments
+            )
+        }
+
     def calls(self, number: int, trains: bool) -> list[str]:
         """The functions that an object runs where it does not train.
 

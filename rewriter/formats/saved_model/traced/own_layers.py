@@ -59,6 +59,16 @@ def with_functions(
     if "output_layers" not in config or has_sources(config):
         return done  # where a mask would go a function does not say
     first = first_calls(config)
+    explicit = {
+        layer_name(layer)
+        for layer in config["layers"]
+        for node in layer.get("inbound_nodes", [])
+        if read_call(node, layer_name(layer), first).kwargs.get("mask") is not None
+    }
+    if masked := sorted(library.masked() - explicit):
+        reason = f"a mask reaches {shown(masked[0])!r}, of which no function says where it comes from"
+        done.reasons.update(dict.fromkeys(names, reason))
+        return done
     taken = {layer_name(layer) for layer in config["layers"]}
     moved: dict[tuple[str, int], list[Ref]] = {}
     layers: list[dict[str, Any]] = []
