@@ -19,7 +19,7 @@ from . import limits, served
 from .blame import line
 from .child import run_in_child, serve
 from .keras.inputs import Inputs
-from .outputs import MOST, furthest, on_random_inputs
+from .outputs import MOST, furthest, on_random_inputs, turned
 from .request import cannot_be_run
 from .runnable import runnable
 from .runtimes import keras_needs
@@ -135,14 +135,6 @@ def _run(model: Any, arrays: list[Any]) -> list[Any]:
 
     with _plain_sums():
         return [keras.ops.convert_to_numpy(y) for y in call(model, tensors(model, arrays))]
-
-
-def turned(array: Any, turned: bool, first: bool) -> Any:
-    import numpy as np
-
-    if not turned:
-        return array
-    return np.ascontiguousarray(np.moveaxis(array, -1, 1)) if first else np.moveaxis(array, 1, -1)
 
 
 @contextmanager

@@ -50,3 +50,12 @@ def furthest(outputs: Iterable[tuple[str, Any, Any]], dtype: str) -> tuple[float
             return gap.difference, f"{name} is off by {gap.text()}"
         largest = max(largest, gap.difference)
     return largest, ""
+
+
+def turned(array: Any, lies_first: bool, first: bool) -> Any:
+    """An array whose channels lie first in one of two models: from the last axis to axis 1 (``first``), or back."""
+    import numpy as np
+
+    if not lies_first:
+        return array
+    return np.ascontiguousarray(np.moveaxis(array, -1, 1)) if first else np.moveaxis(array, 1, -1)

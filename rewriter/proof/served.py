@@ -17,7 +17,7 @@ from . import limits
 from .blame import line
 from .child import run_in_child, serve
 from .keras.inputs import FREE_SIZES, Inputs
-from .outputs import MOST, furthest
+from .outputs import MOST, furthest, turned
 from .runtimes import keras_needs, needs
 
 _SMALL = 2  # numbers below it are rows of every table
@@ -213,7 +213,6 @@ class _OnnxModel:
         self.ran = f"ONNX Runtime {onnxruntime.__version__}"
 
     def run(self, given: Mapping[str, Any]) -> dict[str, Any]:
-        from .exported import turned
 
         names = [x.name for x in self.session.get_inputs()]
         named = given if set(names) <= set(given) else dict(zip(names, given.values(), strict=True))
