@@ -13,7 +13,6 @@ from functools import partial
 from typing import Any
 
 from ..errors import VerificationError, shown
-from ..export.onnx.options import Options
 from ..formats.model_file import ModelFile
 from . import limits, served
 from .blame import line
@@ -27,47 +26,39 @@ from .runtimes import keras_needs
 BATCHES = (2, 3)
 
 
-def verified(source: ModelFile, path: str, options: Options, notes: Mapping[str, str]) -> dict[str, Any]:
+def verified(
+    source: ModelFile, path: str, notes: Mapping[str, str], fixed: int | None = None, half: bool = False
+) -> dict[str, Any]:
     """``{"difference": part of the largest value, "batches": [2, 3]}``, or ``{"skipped": why}``.
 
     Args:
         notes: the metadata of the file, which say what lies channels first.
+        fixed: the batch of all its inputs, where it is fixed.
+        half: whether it computes in half precision.
 
     Raises:
         VerificationError: the two differ by more than rounding.
     """
     nchw = [n for key in ("nchw_inputs", "nchw_outputs") for n in notes.get(key, "").split("\n") if n]
+    batches = list(BATCHES) if fixed is None else [fixed]
     asked = served.signature_of(source)
     if asked is not None:
-        batches = [options.batch] if options.batch is not None else list(BATCHES)
-        return served.compared(source, asked, path, "onnx", batches, options.fp16, nchw)
+        return served.compared(source, asked, path, "onnx", batches, half, nchw)
     reason = cannot_be_run(source.format, source.graph)
     if reason:
         return {"skipped": reason}
     with runnable(source) as (model, form):
-        return _in_child(source, model, form, path, options, nchw)
-
-
-def _in_child(
-    source: ModelFile, model: str, form: str, path: str, options: Options, nchw: list[str]
-) -> dict[str, Any]:
-    """The answer of the process that runs both.
-
-    Args:
-        model, form: the file that Keras loads, and its format.
-        nchw: the inputs and outputs that lie channels first in the ONNX file.
-    """
-    request = {
-        "model": model,
-        "format": form,
-        "saved_by": source.saved_by,
-        "onnx": os.path.abspath(path),
-        "batches": [options.batch] if options.batch is not None else list(BATCHES),
-        "half": options.fp16,
-        "nchw": nchw,
-    }
-    size = limits.memory((model, path), stored=form != "json") + MOST
-    answer = run_in_child(f"{__package__}.exported", keras_needs("onnxruntime"), request, size)
+        request = {
+            "model": model,
+            "format": form,
+            "saved_by": source.saved_by,
+            "onnx": os.path.abspath(path),
+            "batches": batches,
+            "half": half,
+            "nchw": nchw,
+        }
+        size = limits.memory((model, path), stored=form != "json") + MOST
+        answer = run_in_child(f"{__package__}.exported", keras_needs("onnxruntime"), request, size)
     if "failed" in answer:
         raise VerificationError(f"the exported model is not what Keras computes: {answer['failed']}")
     return answer

@@ -71,7 +71,7 @@ def exporting(
         if options.verify is not False:
             from ...proof.exported import verified
 
-            exported.verified = verified(source, path, options, notes)
+            exported.verified = verified(source, path, notes, options.batch, options.fp16)
             if options.verify and "skipped" in exported.verified:
                 why = exported.verified["skipped"]
                 raise UnsupportedError(f"it was to be verified, which could not be done: {why}")
