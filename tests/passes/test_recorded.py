@@ -197,7 +197,7 @@ def test_what_follows_is_analysed(build, tmp_path):
         (finding,) = report.findings
         assert [c.rule for c in finding.candidates] == ["lost-reshape"]
         assert "a Reshape is missing between" in finding.why
-        assert "what follows is analysed as if it were there" in finding.why
+        assert "downstream nodes are analysed as if it were inserted" in finding.why
 
 
 @pytest.mark.parametrize("build", [*CASES, nested], ids=lambda f: f.__name__)
