@@ -68,15 +68,16 @@ def table(item: Shapes) -> Iterator[RenderableType]:
 
 
 def _table(rows: Sequence[_Row], weighed: bool) -> RenderableType:
-    mark, *names = (Column(name, overflow="fold") for name in (" ", *_HEADS))
-    for column in (mark, *names[-2:]):
-        column.no_wrap = True
-    names[-1].justify = "right"
-    heads = [mark, *names]
+    heads = [Column(name, overflow="fold") for name in _HEADS]
+    heads[0].header = f"  {_HEADS[0]}"
+    heads[-2].no_wrap = heads[-1].no_wrap = True
+    heads[-1].justify = "right"
+    number = len(heads) if weighed else len(heads) - 1
     cells = [
-        [Text(text, row.style) for text in (row.mark, *row.cells)][: None if weighed else -1] for row in rows
+        [Text(text, row.style) for text in (f"{row.mark} {row.cells[0]}", *row.cells[1:])][:number]
+        for row in rows
     ]
-    return made_table(heads if weighed else heads[:-1], cells)
+    return made_table(heads[:number], cells)
 
 
 def _tensors(inference: Inference, refs: Sequence[TensorRef]) -> Iterator[str]:

@@ -67,7 +67,7 @@ def test_long_names_and_shapes_go_on_below(
     table = run(capsys, "shapes", path).out.partition("\n\n")[2]
     assert max(map(columns, table.splitlines())) <= int(width)
     # Nothing of a name is lost.
-    cells = [line[2 : table.index("class") - 1].strip() for line in table.splitlines()]
+    cells = [line[: table.index("class")].strip() for line in table.splitlines()]
     assert "block_of_several_words_8_convolution" in "".join(cells)
 
 

@@ -12,7 +12,8 @@ import pytest
 
 from rewriter.report import progress
 from rewriter.report.console import Console, plain, rendered
-from rewriter.report.layout import columns, fields, filled, line, words
+from rewriter.report.layout import columns, fields, filled, line
+from rewriter.report.layout import words as paragraph
 from rewriter.report.words import count
 from rewriter.rules.table import builtin
 from tests.cli.common import MODELS, model, run, spawn
@@ -35,10 +36,10 @@ def assert_readable(text: str) -> None:
     """At most 80 columns, nothing that steers a terminal, no spaces at the ends of lines."""
     assert text.endswith("\n")
     assert not text.endswith("\n\n")
-    for line in text.splitlines():
-        assert columns(line) <= 80 or WHOLE.match(line), line
-        assert not CONTROL.search(line), repr(line)
-        assert line == line.rstrip(), repr(line)
+    for row in text.splitlines():
+        assert columns(row) <= 80 or WHOLE.match(row), row
+        assert not CONTROL.search(row), repr(row)
+        assert row == row.rstrip(), repr(row)
 
 
 @pytest.mark.parametrize(("command", "path"), COMMANDS, ids=lambda x: x if isinstance(x, str) else x.stem)
@@ -412,8 +413,8 @@ def test_count():
 
 
 def test_layout():
-    assert rendered(words("aa bb cc"), width=5) == "aa bb\ncc\n"
+    assert rendered(paragraph("aa bb cc"), width=5) == "aa bb\ncc\n"
     assert rendered(line("aa bb cc"), width=5) == "aa bb cc\n"
     assert rendered(line("a"), "", line("b"), width=5) == "a\n\nb\n"
-    assert rendered(fields([("one", words("aa bb cc"))], 1, 4), width=12) == " one   aa bb\n       cc\n"
-    assert rendered(words("[red]:smile:[/red]"), width=40) == "[red]:smile:[/red]\n"
+    assert rendered(fields([("one", paragraph("aa bb cc"))], 1, 4), width=12) == " one   aa bb\n       cc\n"
+    assert rendered(paragraph("[red]:smile:[/red]"), width=40) == "[red]:smile:[/red]\n"

@@ -315,4 +315,4 @@ def test_without_a_restated_operand_the_recorded_result_is_supposed(tmp_path):
     _, broken = without(keras.Model(image, y), tmp_path)
     report = rewriter.check(broken, ops="all")
     assert report.verdicts.not_analysed == 0
-    assert "analysed on the shape that the file records for its result" in report.findings[0].why
+    assert "analysed with the recorded shape of its result" in report.findings[0].why
