@@ -44,6 +44,6 @@ def verdict(item: Converted, verified: dict[str, Any]) -> str:
         return f"Not compared: {verified['skipped'].rstrip('.')}."
     if item.exported is None:
         batches = " and ".join(map(str, verified["batches"]))
-        difference = f"{verified['difference']:.2g} of the largest value"
-        return f"Compared at batches {batches}: the largest difference is {difference} ({verified['ran']})."
+        difference = f"largest relative difference {verified['difference']:.2g}"
+        return f"Compared: both agree at batches {batches} ({difference}; {verified['ran']})."
     return f"Compared: {onnx.verdict(verified)}."
