@@ -445,7 +445,7 @@ def repairing(model: Any, **options: Any) -> AbstractContextManager[list[Result]
         A context manager. It gives a list, to which every such call adds the result of its repair.
 
     Raises:
-        UsageError: it is no model of Keras.
+        UsageError: it is not a model of Keras.
         UndecidedError: from ``save`` and ``export``: something has to be decided by a person; nothing was written.
         RewriterError: from ``save`` and ``export``, as ``repair``.
     """

@@ -360,7 +360,7 @@ _COMMANDS: dict[str, Callable[[argparse.Namespace, Console], int]] = {
 def _reporter(
     options: argparse.Namespace, console: Console, rules: Sequence[Rule] = (), several: bool = False
 ) -> Reporter:
-    """What shows the results, in the format that was asked for."""
+    """What shows the results, in the requested format."""
     from .report.table import Context, reporter
 
     verbosity = getattr(options, "verbose", False) - getattr(options, "quiet", False)

@@ -20,7 +20,7 @@ _CHUNK = 1 << 20
 def models(given: Sequence[str], exclude: Sequence[str] = ()) -> list[str]:
     """The models that paths, folders and patterns name, in the order given; those of a folder by name.
 
-    A folder that is no model itself is searched, through all below it, for names that a format has (JSON, of which few
+    A folder that is not a model itself is searched, with all below it, for names that a format has (JSON, of which few
     files are models, left out) and for folders that are models. Links to folders are not followed.
 
     Args:

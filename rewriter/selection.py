@@ -82,7 +82,7 @@ class Selection:
 
 
 def load(path: str) -> frozenset[Entry]:
-    """The findings that a baseline lists. Raises UsageError: it cannot be read, or is no baseline."""
+    """The findings that a baseline lists. Raises UsageError: it cannot be read, or is not a baseline."""
     name = f"baseline {shown(path)}"
     try:
         data = strict_json.parse(read_regular(path, _MAX_SIZE), "the baseline")
@@ -93,7 +93,7 @@ def load(path: str) -> frozenset[Entry]:
         or data.get("schema") != SCHEMA
         or not isinstance(data.get("findings"), list)
     ):
-        raise UsageError(f"{name}: it is no baseline of this version: schema is not {SCHEMA!r}")
+        raise UsageError(f"{name}: it is not a baseline of this version: schema is not {SCHEMA!r}")
     entries = [e if isinstance(e, dict) else {} for e in data["findings"]]
     made = [tuple(e.get(key) for key in ("model", "node", "code")) for e in entries]
     if not all(isinstance(value, str) for entry in made for value in entry):

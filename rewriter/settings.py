@@ -45,7 +45,7 @@ def find(start: str = ".") -> Settings:
     """The settings of the project around a folder.
 
     Raises:
-        UsageError: a file on the way speaks of ``rewriter`` and cannot be read.
+        UsageError: a file on the way mentions ``rewriter`` and cannot be read.
     """
     for folder in _upwards(os.path.abspath(start)):
         path = os.path.join(folder, NAME)
@@ -92,7 +92,7 @@ def apply(settings: Settings, commands: Mapping[str, argparse.ArgumentParser], c
     """Make the settings the defaults of a command's options.
 
     Raises:
-        UsageError: a key is no option, of any command or of that of its table, or its value is none of the option's.
+        UsageError: a key is not an option of the command, or its value is none of the option's.
     """
     every = {name: _options(parser) for name, parser in commands.items()}
     anywhere = {key: action for options in every.values() for key, action in options.items()}

@@ -154,7 +154,7 @@ FORMATS = (
         _saved_model,
         "tensorflow",
     ),
-    Format(  # the Keras model in it, once it is asked for (``as_keras``)
+    Format(  # the Keras model in it, on request (``as_keras``)
         "savedmodel-keras",
         "a SavedModel as a Keras model",
         (),

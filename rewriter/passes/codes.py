@@ -1,6 +1,6 @@
 """The kinds of findings, one row each: name, code, severity, summary, and what it is.
 
-A code is for good: people suppress and look up findings by it. A new kind takes the next number.
+A code never changes: people suppress and look up findings by it. A new kind takes the next number.
 """
 
 from __future__ import annotations

@@ -211,7 +211,7 @@ def _pairs(axes: list[Axis]) -> list[tuple[Axis, Axis]]:
 
 
 def as_it_stands(site: Site) -> AsItStands:
-    """How the convention pairs the axes of a legal product, and what speaks for and against it."""
+    """How the convention pairs the axes of a legal product, and the evidence for and against it."""
     operands = operand_axes(site)
     pairs: list[Pair] = []
     for place, column in enumerate(align(site.convention, operands)):

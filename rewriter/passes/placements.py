@@ -64,7 +64,7 @@ def placements(operands: Sequence[Axes], recorded: Shape | None) -> Iterator[Pla
     They share the batch, or one has heads folded into it; or one is without a batch, as constants are, or both are.
 
     Args:
-        recorded: a shape that is asked for, which another order of the axes can have.
+        recorded: a requested shape, which another order of the axes can have.
     """
     first, second = operands
     cropped = _cropped(first, second)

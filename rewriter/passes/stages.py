@@ -209,7 +209,7 @@ OTHER_FAMILY = Stage(
     "other-operation",
     "a sum, a contraction or a join is not changed without `--ops all`",
     lambda d: (
-        "it is no multiply: nothing is inserted here; "
+        "it is not a multiply: nothing is inserted here; "
         + ("--ops all may change it: " if d.details["candidates"] else "")
         + _before(d)
     ),
@@ -254,7 +254,7 @@ NOTHING_IN_A_BODY = "it is in the body of an If, a Loop or a Scan, where nothing
 # -- two shapes without a model (``suggest``) -----------------------------
 RUNS = Stage(
     "runs",
-    "it runs as it stands",
+    "it runs unchanged",
     lambda d: (
         "it runs unchanged" + (f", joined along axis {d.details['joined']}" if "joined" in d.details else "")
     ),

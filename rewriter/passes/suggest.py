@@ -41,7 +41,7 @@ _OPEN = re.compile(r"[A-Za-z_][\w ()+*/-]*")  # None, B, ceil(H/2)
 
 @dataclass(slots=True)
 class Suggestion:
-    """Whether the operation runs as it stands and with what result, and what else can be meant."""
+    """Whether the operation runs unchanged, its result, and the other readings."""
 
     legal: bool
     output: list[int | None] | None
@@ -62,7 +62,7 @@ class Suggestion:
 def parse_shape(text: str) -> Shape:
     """A shape as users write it, ``"None,28,28,64"``, or as it is printed: ``"(B, 28, W, 64)"``, ``"batch=B, 64"``.
 
-    A size that is no number is open, whatever it is called.
+    A size that is not a number is open, whatever it is called.
 
     Raises:
         UsageError: a size is neither a whole number nor the name of an open one.
@@ -315,7 +315,7 @@ def _cannot_join(operands: list[Operand]) -> str:
     """Why the operands cannot be joined along the last axis, or ""."""
     x, y = (o.value.axes or () for o in operands)
     if len(x) != len(y) or not x:
-        return "the ranks differ: nothing can be joined as it stands"
+        return "the ranks differ: the tensors cannot be joined"
     if len(x) > 1 and fixes_batch(x[0], y[0]):
         return only_at(x[0], y[0])
     clash = next(

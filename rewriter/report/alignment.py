@@ -20,7 +20,7 @@ _LONGEST_NAME = 24
 def alignment(operands: Sequence[Operand], convention: Convention, width: int, indent: int = 2) -> list[Text]:
     """The operands one below the other as the operation lines them up, with a mark under what goes wrong.
 
-    Where that is too wide, a line for each axis of the result; for an operation that is no elementwise one, the
+    Where that is too wide, a line for each axis of the result; for an operation that is not an elementwise one, the
     operands alone.
     """
     names = operand_names(operands)

@@ -27,7 +27,7 @@ _NARROWEST, _WIDEST = 40, 120
 
 
 def plain(text: str, colour: bool = False) -> str:
-    """Text that is safe to print: no control characters, and no colours unless asked for."""
+    """Text that is safe to print: no control characters, and no colours unless requested."""
     return _UNSAFE.sub(lambda m: (m[1] if colour else "") if m[1] else "\N{REPLACEMENT CHARACTER}", text)
 
 

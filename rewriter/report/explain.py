@@ -49,7 +49,7 @@ _OTHER = {
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """One equation of a rule held against two operands: what it comes to, or where it fails."""
+    """One equation of a rule held against two operands: its candidate, or where it fails."""
 
     rule: Rule
     equation: Equation
@@ -99,7 +99,7 @@ def _node(path: str, node: str, analysis: Analysis, rules: Sequence[Rule], width
     if finding is not None:
         yield from full(path, finding, rules, width)
         yield ""
-        yield words(f"It is no {_noun(analysis)}: nothing is inserted at it.")
+        yield words(f"It is not a {_noun(analysis)}: nothing is inserted at it.")
         return
     raise _no_such(node, analysis)
 
@@ -111,7 +111,7 @@ def _no_such(node: str, analysis: Analysis) -> UsageError:
         for name in item.graph.nodes
     ):
         return UsageError(
-            f"node {shown(node)!r} is no {_noun(analysis)}, and has no fault; {_known(analysis)}"
+            f"node {shown(node)!r} is not a {_noun(analysis)}, and has no fault; {_known(analysis)}"
         )
     return UsageError(f"there is no node {shown(node)!r}{_meant(node, analysis)}; {_known(analysis)}")
 

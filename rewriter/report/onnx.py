@@ -13,9 +13,7 @@ if TYPE_CHECKING:
 def text(item: Exported) -> str:
     """``model.onnx: 41 nodes, opset 26, 1.2 MB``, then the inputs and outputs."""
     count = sum(item.nodes.values())
-    lines = [
-        f"{shown(item.path)}: {count} node{'s' * (count != 1)}, opset {item.opset}, {_size(item.bytes)}"
-    ]
+    lines = [f"{shown(item.path)}: {count} node{'s' * (count != 1)}, opset {item.opset}, {_size(item.bytes)}"]
     for word, names in (("inputs", item.inputs), ("outputs", item.outputs)):
         lines.append(f"  {word:8} {', '.join(map(shown, names))}")
     if item.data is not None:
@@ -39,7 +37,9 @@ def verdict(verified: dict[str, Any]) -> str:
     batches = " and ".join(map(str, verified["batches"]))
     word = "batches" if len(verified["batches"]) > 1 else "batch"
     oracle = verified.get("against", "Keras")
-    return f"agrees with {oracle} at {word} {batches} (largest relative difference {verified['difference']:.2g})"
+    return (
+        f"agrees with {oracle} at {word} {batches} (largest relative difference {verified['difference']:.2g})"
+    )
 
 
 def _size(number: int) -> str:

@@ -1,6 +1,6 @@
 """How results can be shown, one row a format: its name, the module that renders it, and the commands it is for.
 
-A module has a class ``Output`` with a method for each of these commands; it is imported when its format is asked for.
+A module has a class ``Output`` with a method for each of these commands; it is imported when its format is requested.
 """
 
 from __future__ import annotations

@@ -74,7 +74,7 @@ def operand_name(operand: Operand) -> str:
 
 
 def operand_names(operands: Sequence[Operand]) -> list[str]:
-    """Names of the operands, told apart where one node is used twice or two are constants."""
+    """Names of the operands, distinguished where one node is used twice or two are constants."""
     names = [operand_name(o) for o in operands]
     return [f"{n} [{i + 1}]" if names.count(n) > 1 else n for i, n in enumerate(names)]
 

@@ -1,7 +1,7 @@
 """The rule table: what a multiply, a sum or a contraction of such operands can mean. A new rule is a new row here.
 
 Names stand for what their letter says (``rules/match.py``, ``NAME_ROLES``): b batch, c channel, s a spatial axis,
-t time, d the features of a step; other letters are free. Order matters in one way: of rows that come to the same nodes
+t time, d the features of a step; other letters are free. Order matters in one way: of rows that give the same nodes
 the first one gives its name.
 """
 
@@ -25,7 +25,7 @@ class Kind(enum.Enum):
 
 
 class Family(enum.Enum):
-    """What kind of operation a rule speaks of."""
+    """The kind of operation that a rule describes."""
 
     PRODUCT = "product"
     ELEMENTWISE = "elementwise"

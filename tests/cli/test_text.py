@@ -289,7 +289,7 @@ def test_what_is_not_analysed_is_said(tmp_path, capsys):
     shapes = run(capsys, "shapes", path).out
     assert re.search(r"^~ mystery +Lambda +\(B, 5, 7\)~", shapes, re.MULTILINE)
     assert "~ not analysed, or a shape that only the file states" in " ".join(shapes.split())
-    assert "It is no multiply" in run(capsys, "explain", path, "mystery").out
+    assert "It is not a multiply" in run(capsys, "explain", path, "mystery").out
 
 
 # -- terminals -----------------------------

@@ -99,7 +99,7 @@ def _written(source: ModelFile, path: str, options: Options, notes: dict[str, st
     try:
         data = write_model(graph, path, options.opset, notes, producer, options.external_data)
     except UnicodeEncodeError as error:  # JSON can hold half of a surrogate pair
-        raise UnsupportedError(f"{shown(error.object)!r} is no Unicode text, which ONNX needs") from None
+        raise UnsupportedError(f"{shown(error.object)!r} is not Unicode text, which ONNX needs") from None
     return Exported(
         path,
         options.opset,

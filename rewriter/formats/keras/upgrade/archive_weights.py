@@ -33,7 +33,7 @@ def archive_variables(entry: Entry, stored: Mapping[str, Variable], version: str
     """The variables of a model by their paths in a Keras 3 weights file.
 
     Args:
-        entry: the model as it stands in the archive's ``config.json``.
+        entry: the model as written in the archive's ``config.json``.
         stored: all variables of ``model.weights.h5`` but those of the optimizer, by their full path.
 
     Raises:
