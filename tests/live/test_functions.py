@@ -241,7 +241,7 @@ def test_a_registered_class_that_was_defined_anew():
     agrees(repaired(model), model)
     define(5.0)
     assert dict(kinds(rewriter.check(model)))
-    with pytest.raises(rewriter.UnsupportedError, match="'live>Again' is registered for another class"):
+    with pytest.raises(rewriter.UnsupportedError, match="'live>Again' is now registered for another class"):
         rewriter.repair(model)
 
 

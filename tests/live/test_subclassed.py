@@ -13,6 +13,7 @@ from keras import layers, ops
 
 import rewriter
 from rewriter.report import as_json, text
+from rewriter.report.console import rendered
 from rewriter.rules.table import builtin
 from tests import support
 from tests.live.common import agrees, gate, gated, image, kinds, picture
@@ -72,7 +73,7 @@ def test_every_part_is_found_under_its_attributes(net):
 
 def test_the_report_can_be_shown(net):
     report = rewriter.check(net)
-    shown = text.report(report, builtin(), 200)
+    shown = rendered(*text.report(report, builtin(), 200), width=200)
     assert "what 'Net' does with its parts" in shown
     assert "encoder/" in shown
     jsonschema.validate(as_json.report(report), json.loads(SCHEMA.read_text(encoding="utf-8")))

@@ -100,7 +100,7 @@ def test_the_report_says_by_what_the_layer_goes(tmp_path, capsys):
     from rewriter.cli import main
 
     path = without_lift(gated(layers.Multiply()), tmp_path, keep=True)
-    assert main(["check", str(path)]) == 1
+    assert main(["check", "-v", str(path)]) == 1
     text = " ".join(capsys.readouterr().out.split())
     assert "(layers.Multiply)" in text
     assert "was built on operands of one rank, as its build_config says" in text

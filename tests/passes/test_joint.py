@@ -86,7 +86,7 @@ def test_a_choice_upstream_that_leaves_no_answer_downstream_is_undone(convention
     (finding,) = result.findings
     assert (finding.node, finding.choice.rule) == ("first", "vecmat")
     assert "trained on 6" in finding.why
-    assert any(e.startswith("against: what follows") for c in finding.candidates for e in c.evidence)
+    assert any(e.startswith("against: it fails downstream") for c in finding.candidates for e in c.evidence)
     restate(tmp_path / "fixed.keras", "", [None, None])
     assert_same(tmp_path / "fixed.keras", model)
 
@@ -189,7 +189,7 @@ def test_a_search_that_is_cut_short_says_so_and_chooses_nothing(tmp_path, monkey
     model = keras.Model([x, y], layers.Dense(2)(layers.Flatten()(outer(x, y, "scale"))))
     result = rewriter.repair(broken(model, tmp_path, "scale", lifts("scale")), tmp_path / "fixed.keras")
     assert result.output is None
-    assert "not searched to the end" in result.findings[0].why
+    assert "the search downstream stopped early" in result.findings[0].why
 
 
 def lookup(path: Path) -> tuple[keras.Model, Path]:
@@ -208,7 +208,7 @@ def test_what_follows_an_open_one_is_listed_on_the_result_that_it_has_in_any_cas
     found = {f.node: f for f in report.findings}
     assert found.keys() == {"scores", "read"}
     assert found["scores"].chosen is found["read"].chosen is None
-    assert "'scores', which it follows, is not decided" in found["read"].why
+    assert "'scores' above it is not decided" in found["read"].why
     assert [c.rule for c in found["read"].candidates[:2]] == ["vecmat", "matvec"]
     assert {c.applicability for c in found["read"].candidates} == {Applicability.UNSAFE}
 

@@ -58,4 +58,4 @@ def test_an_argument_above_is_not_repaired_at_the_product(name, tmp_path):
     assert result.output is None
     (finding,) = [f for f in result.findings if f.severity.value == "error"]
     assert finding.candidates
-    assert "may have been changed" in finding.why
+    assert "may have changed" in finding.why

@@ -23,7 +23,7 @@ def axes(*sizes: int, role: Role = Role.UNKNOWN, batch: object = B) -> tuple[Axi
         ([axes(63, role=Role.TIME), axes(60, role=Role.TIME)], "63 against 60: one side may be cropped"),
         ([axes(5, batch=4), axes(5, batch=6)], "batches of 4 and 6 samples"),
         ([axes(2, 3, 4, 5, 6, 7), axes(8)], "with 7 axes only the rules are tried"),
-        ([axes(5, 7), axes(3), axes(2)], "each one has to fit the largest"),
+        ([axes(5, 7), axes(3), axes(2)], "each of three or more operands has to fit the largest"),
     ],
 )
 def test_what_could_be_meant_besides(operands, words):
