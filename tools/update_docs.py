@@ -45,7 +45,9 @@ def main(arguments: list[str] | None = None) -> int:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("pages", nargs="*", metavar="PAGE", type=Path)
-    parser.add_argument("--check", action="store_true", help="write nothing; exit status 1 where one is stale")
+    parser.add_argument(
+        "--check", action="store_true", help="write nothing; exit status 1 where one is stale"
+    )
     parser.add_argument("--only", choices=(*MAKERS, PICTURES), help="this kind alone")
     options = parser.parse_args(arguments)
     kinds = [options.only] if options.only else [*MAKERS, PICTURES]

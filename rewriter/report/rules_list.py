@@ -28,7 +28,7 @@ def text(rules: Sequence[Rule], width: int) -> str:
 
 
 def markdown(rules: Sequence[Rule]) -> str:
-    """The table of the README."""
+    """The table of docs/rules.md."""
     lines = ["| rule | equations | what it is | effect |", "|---|---|---|---|"]
     for rule in rules:
         equations = "<br>".join(f"`{e}`" for e in rule.equations)

@@ -10,7 +10,7 @@ ROOT = Path(__file__).resolve().parents[2]
 PICTURES_FOLDER = ROOT / "docs" / "pictures"
 
 _CELL, _ROW, _LABEL, _GAP = 108, 34, 120, 10
-_WIDTH, _HEIGHT = 760, 300
+_WIDTH, _HEIGHT = 630, 284
 _COLOURS = {
     "batch": "#dbe4ff",
     "height": "#d3f9d8",
@@ -45,7 +45,9 @@ def gate() -> str:
         *_row(190, names[0], data),
         *_row(190 + _ROW + _GAP, "Reshape", repaired),
     ]
-    return _page(parts, "A gate whose batch meets the width, and the same gate with the Reshape that it lacked")
+    return _page(
+        parts, "A gate whose batch meets the width, and the same gate with the Reshape that it lacked"
+    )
 
 
 def _axes(axes: Sequence[object]) -> list[tuple[str, str]]:
@@ -83,7 +85,8 @@ def _row(y: int, name: str, axes: Axes, wrong: int = -1) -> Iterator[str]:
 def _page(parts: Sequence[str], title: str) -> str:
     head = f"<svg xmlns='http://www.w3.org/2000/svg' width='{_WIDTH}' height='{_HEIGHT}'"
     head += f" viewBox='0 0 {_WIDTH} {_HEIGHT}' role='img'>"
-    card = f"<rect x='0.5' y='0.5' width='{_WIDTH - 1}' height='{_HEIGHT - 1}' rx='10' fill='#ffffff' stroke='#ced4da'/>"
+    card = f"<rect x='0.5' y='0.5' width='{_WIDTH - 1}' height='{_HEIGHT - 1}' rx='10'"
+    card += " fill='#ffffff' stroke='#ced4da'/>"
     return "\n".join([head, f"<title>{escape(title)}</title>", card, *parts, "</svg>", ""])
 
 

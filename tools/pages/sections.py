@@ -16,7 +16,9 @@ def current(text: str) -> str:
     Raises:
         KeyError: a name that the table lacks.
     """
-    made = _SECTION.sub(lambda found: f"{_begin(found['name'])}{_made(found['name'])}{_end(found['name'])}", text)
+    made = _SECTION.sub(
+        lambda found: f"{_begin(found['name'])}{_made(found['name'])}{_end(found['name'])}", text
+    )
     if made.count("<!-- begin: ") != len(_SECTION.findall(text)):
         raise ValueError("a generated part without its end")
     return made
@@ -45,6 +47,21 @@ def _rules() -> Iterable[str]:
     from rewriter.rules.table import builtin
 
     return [markdown(builtin())]
+
+
+def _names() -> Iterator[str]:
+    """What the names of a rule's axes may stand for."""
+    from rewriter.ir.axis import Role
+    from rewriter.rules.match import NAME_ROLES
+
+    weak = (Role.UNKNOWN, Role.FEATURE)
+    yield "| name | stands for |\n|---|---|"
+    for name, allowed in NAME_ROLES.items():
+        roles = [str(role) for role in Role if role in allowed and role not in weak]
+        every = len(roles) + len(weak) == len(Role) - 1 and Role.BATCH not in allowed
+        words = "any axis but the batch" if every else " or ".join(roles) or "a feature"
+        yield row(f"`{name}`", words)
+    yield row("all others", "any axis but the batch")
 
 
 def _supported() -> Iterable[str]:
@@ -142,6 +159,7 @@ SECTIONS: dict[str, Callable[[], Iterable[str]]] = {
     "inputs": _inputs,
     "layout": _layout,
     "models": _models,
+    "names": _names,
     "ranking": _ranking,
     "reports": _reports,
     "rules": _rules,

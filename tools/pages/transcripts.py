@@ -1,8 +1,8 @@
 """The transcripts of a page: its ```console blocks, run as a reader would run them, in the order of the page.
 
 A line ``$ command`` is run, and what follows up to the next one is what it printed: output and errors together, 80
-columns wide. A block of code with a ``title="NAME"`` is a file: it is written before the commands after it run. All
-blocks of a page share one empty folder in which ``models`` and ``docs`` are those of the checkout.
+columns wide. A block of code after a line that ends in ```NAME`:`` is a file: it is written before the commands after
+it run. All blocks of a page share one empty folder in which ``models`` and ``docs`` are those of the checkout.
 
 A command that is ``rewriter`` and nothing else runs in this process, by the same function as the installed command;
 every other one by bash.
@@ -36,14 +36,26 @@ _ENVIRONMENT = {
 }
 _SHELL = re.compile(r"[|<>;&$`*?\\]")
 
-PROGRAMS = ("rewriter", "Keras", "tf_keras", "TensorFlow", "JAX", "PyTorch", "ONNX Runtime", "tf2onnx", "Python")
+PROGRAMS = (
+    "rewriter",
+    "Keras",
+    "tf_keras",
+    "TensorFlow",
+    "JAX",
+    "PyTorch",
+    "ONNX Runtime",
+    "tf2onnx",
+    "Python",
+)
+
+_NAMED = re.compile(r"`([\w-]+\.\w+)`:\s*\Z")
 
 # What may differ from one run to the next: each is one word when two transcripts are compared.
 VARYING = (
     (re.compile(rf"\b({'|'.join(PROGRAMS)}) \d+\.\d+(\.\w+)*"), r"\1 VERSION"),
     (re.compile(r"(difference\D{0,40}?|off by )\d[\d.]*(e-?\d+)?"), r"\1NUMBER"),
     (re.compile(r"\b\d(\.\d+)?e-\d+\b"), "NUMBER"),
-    (re.compile(r"\b\d+(\.\d+)? m?s\b"), "TIME"),
+    (re.compile(r"\b\d+(\.\d+)? ?m?s\b"), "TIME"),
     (re.compile(r"(/[\w.-]+)*/tmp/[\w./-]+"), "PATH"),
 )
 
@@ -82,15 +94,15 @@ def steps(text: str) -> Iterator[File | Block]:
     lines = text.split("\n")
     number = 0
     while number < len(lines):
-        opening = re.fullmatch(r"```(\w*)(?: title=\"([^\"]+)\")?", lines[number])
+        opening = re.fullmatch(r"```(\w*)", lines[number])
         number += 1
         if opening is None:
             continue
         end = lines.index("```", number)
         if opening[1] == "console":
             yield Block(number, end, list(_commands(lines[number:end])))
-        elif opening[2]:
-            yield File(opening[2], lines[number:end])
+        elif named := _NAMED.search("\n".join(lines[: number - 1])):
+            yield File(named[1], lines[number:end])
         number = end + 1
 
 
@@ -201,7 +213,9 @@ def _folder() -> Iterator[None]:
         for link in LINKED:
             (folder / link).symlink_to(ROOT / link)
         for program, words in {"rewriter": "-m rewriter", "python": ""}.items():
-            (tools / program).write_text(f'#!/bin/sh\nexec "{sys.executable}" {words} "$@"\n', encoding="utf-8")
+            (tools / program).write_text(
+                f'#!/bin/sh\nexec "{sys.executable}" {words} "$@"\n', encoding="utf-8"
+            )
             (tools / program).chmod(0o755)
         os.environ.update(_ENVIRONMENT, PATH=os.pathsep.join([str(tools), before.get("PATH", "")]))
         for name in ("FORCE_COLOR", "REWRITER_DEBUG"):
