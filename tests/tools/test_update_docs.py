@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 import shlex
 import subprocess
@@ -11,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+import rewriter
 from rewriter.passes.codes import Kind
 from tools import update_docs
 from tools.pages import sections, transcripts
@@ -168,6 +170,44 @@ def test_the_first_command_on_a_fresh_machine(tmp_path: Path):
     assert "Proven by running it" in done.stdout
     assert (copy / "fixed.keras").exists()
     assert (copy / "fixed.onnx").exists()
+
+
+# -- what the prose says of the code ---------------
+OF_TOOLS = {"--check", "--update"}
+
+
+def test_every_option_that_a_page_names_is_one():
+    known = {o for c in _all_parsers() for action in c._actions for o in action.option_strings} | OF_TOOLS
+    named = {
+        (name, option)
+        for name, text in TEXTS.items()
+        for code in re.findall(r"`([^`\n]+)`", text)
+        for option in re.findall(r"^--[\w-]+", code)
+    }
+    assert named
+    assert [(name, option) for name, option in sorted(named) if option not in known] == []
+
+
+def _all_parsers():
+    from rewriter import arguments
+
+    main = arguments.parser(dict.fromkeys(_commands(), print))
+    return [main, *_subparsers(main).values()]
+
+
+WITH_PYTHON = [name for name, text in TEXTS.items() if "```python\n" in text and name != "docs/api.md"]
+
+
+@pytest.mark.parametrize("name", WITH_PYTHON)
+def test_python_in_a_page_is_python_and_names_what_there_is(name: str):
+    for block in re.findall(r"^```python\n(.*?)^```$", TEXTS[name], re.MULTILINE | re.DOTALL):
+        for node in ast.walk(ast.parse(block)):
+            if (
+                isinstance(node, ast.Attribute)
+                and isinstance(node.value, ast.Name)
+                and node.value.id == "rewriter"
+            ):
+                assert node.attr in rewriter.__all__, node.attr
 
 
 # -- links ---------------------------------------

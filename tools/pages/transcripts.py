@@ -34,6 +34,7 @@ _ENVIRONMENT = {
     "PYTHONWARNINGS": "ignore",
     "TF_CPP_MIN_LOG_LEVEL": "3",
 }
+_UNSET = ("FORCE_COLOR", "REWRITER_DEBUG", "PYTEST_")
 _SHELL = re.compile(r"[|<>;&$`*?\\]")
 
 PROGRAMS = (
@@ -218,8 +219,8 @@ def _folder() -> Iterator[None]:
             )
             (tools / program).chmod(0o755)
         os.environ.update(_ENVIRONMENT, PATH=os.pathsep.join([str(tools), before.get("PATH", "")]))
-        for name in ("FORCE_COLOR", "REWRITER_DEBUG"):
-            os.environ.pop(name, None)
+        for name in [n for n in os.environ if n.startswith(_UNSET)]:
+            del os.environ[name]
         try:
             with contextlib.chdir(folder):
                 yield
