@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 _SHOWN = 200
@@ -74,3 +74,11 @@ def shown(text: object) -> str:
         else c
         for c in text
     )
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """``": did you mean 'scale'?"`` for a word close to a known one, or ""."""
+    import difflib
+
+    close = difflib.get_close_matches(word, list(known), n=1)
+    return f": did you mean {shown(close[0])!r}?" if close else ""

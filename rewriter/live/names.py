@@ -164,6 +164,11 @@ def _as_it_is(item: Any, name: str) -> Iterator[None]:
 def _config(layer: Any, names: Names) -> dict[str, Any]:
     with _as_it_is(layer, "get_config"):
         config: dict[str, Any] = layer.get_config()
+    if getattr(layer, "lora_enabled", False):
+        names.cannot_load = (
+            f"{shown(layer.name)!r} has LoRA enabled, which Keras merges into its weights when it saves: repair the "
+            "model before enable_lora"
+        )
     if not isinstance(config, dict):
         return config
     for key, stated in config.items():

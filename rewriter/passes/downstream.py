@@ -238,7 +238,7 @@ class Trials:
             if seen is not None and id(candidate) not in alive:
                 candidate.evidence = [
                     *candidate.evidence,
-                    f"against: what follows cannot run with it: at {seen}",
+                    f"against: it fails downstream: at {seen}",
                 ]
         fault = found.fault()
         placed = [c for c in readings if not c.needs_evidence]

@@ -120,11 +120,9 @@ def weigh(
         soft = bool({id(a), id(b)} & spread)
         traced = lineage and not fits_elsewhere(a, b, operands, taken, data)
         if a.is_same(b):
-            evidence.same.append(f"{name} is one and the same axis on both sides")
+            evidence.same.append(f"{name} is the same axis on both sides")
         elif traced and not (soft and not {a.role, b.role} & SPATIAL) and _computed_along(a, b):
-            evidence.derived.append(
-                f"{name}: one side was computed along the other's axis ({_role_text(a, b)})"
-            )
+            evidence.derived.append(f"{name} was computed from the other operand's {_role_text(a, b)} axis")
         elif (stray := _stray(a, b, operands, traced and not soft)) is not None:
             evidence.contradictions.append(f"{name} pairs {a} with an axis that comes from {stray}")
         elif a.role not in WEAK and b.role not in WEAK:

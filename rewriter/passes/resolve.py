@@ -84,7 +84,7 @@ def _without_broadcasting(site: Site, rules: Sequence[Rule]) -> Finding | None:
 def contradicted(site: Site, fault: FaultAt, rules: Sequence[Rule]) -> Finding:
     """The finding of a node that runs, but to a result with which what follows has a fault."""
     texts = " x ".join(v.text() for v in site.values)
-    message = f"{texts}: it runs, but what follows cannot go on with its result: at {fault}"
+    message = f"{texts}: it runs, but its result fails downstream: at {fault}"
     return decide(_finding(site, Fault(Kind.AXIS_MISALIGNED, message), candidates(site, rules)))
 
 

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from difflib import SequenceMatcher
+
+from rich.console import RenderableType
 
 from ..errors import shown
 from ..ir.axis import Value
 from ..passes.changes import Change, Changes, State
 from ..results import Result
-from .console import columns, pad, paint
-from .words import operand_name, sizes_text, wrapped
+from .layout import columns, filled, line, words
+from .words import operand_name, sizes_text
 
 _COLOURS = {"+": "green", "-": "red", " ": ""}
 _MOST_FOLLOWING = 20
@@ -18,16 +20,17 @@ _MOST_FOLLOWING = 20
 Row = tuple[str, str]
 
 
-def text(item: Result, width: int) -> str:
+def text(item: Result, width: int) -> Iterator[RenderableType]:
     """The change that a repair would make."""
     assert item.changes is not None
     if not item.changes.nodes:
-        return f"{paint(shown(item.path), 'bold')}: no change\n"
-    lines = [paint(f"--- {shown(item.path)}", "bold"), paint("+++ repaired", "bold")]
+        yield line((shown(item.path), "bold"), ": no change")
+        return
+    yield from (line((f"--- {shown(item.path)}", "bold")), line(("+++ repaired", "bold")))
     for hunk in _hunks(item.changes.nodes):
-        lines += _hunk(hunk, _meanings(hunk, item), width)
-    lines += _following(item.changes, width)
-    return "\n".join([*lines, "", "Nothing was written."]) + "\n"
+        yield from _hunk(hunk, _meanings(hunk, item), width)
+    yield from _following(item.changes, width)
+    yield from ("", line("Nothing was written."))
 
 
 def _hunks(nodes: Sequence[Change]) -> list[list[Change]]:
@@ -55,19 +58,17 @@ def _meanings(hunk: Sequence[Change], item: Result) -> str:
     return "; ".join(dict.fromkeys(f"{rule}: {equation}" for rule, equation in said))
 
 
-def _hunk(hunk: Sequence[Change], meaning: str, width: int) -> list[str]:
-    lines = ["", *(paint(line, "cyan") for line in wrapped(f"@@ {meaning}", width, hang=3))]
+def _hunk(hunk: Sequence[Change], meaning: str, width: int) -> Iterator[RenderableType]:
+    yield from ("", words((f"@@ {meaning}", "cyan")))
     rows = [row for change in hunk for row in _rows(change)]
     first = max(columns(name) for _, (name, _) in rows)
     for sign, (name, shape) in rows:
-        line = f"{sign} {pad(name, first)}  {shape}".rstrip()
-        if columns(line) > width:
+        row = f"{sign} {filled(name, first)}  {shape}".rstrip()
+        parts = [row]
+        if columns(row) > width and shape:
             indent = " " * (len(name) - len(name.lstrip()) + 2)
-            parts = [f"{sign} {name}", f"{sign} {indent}{shape}"] if shape else [line]
-        else:
-            parts = [line]
-        lines += [paint(part, _COLOURS[sign]) if _COLOURS[sign] else part for part in parts]
-    return lines
+            parts = [f"{sign} {name}", f"{sign} {indent}{shape}"]
+        yield from (line((part, _COLOURS[sign])) for part in parts)
 
 
 def _rows(change: Change) -> list[tuple[str, Row]]:
@@ -94,15 +95,14 @@ def _shape(value: Value | None) -> str:
     return "shape not known" if value.sizes is None else sizes_text(value.sizes)
 
 
-def _following(item: Changes, width: int) -> list[str]:
+def _following(item: Changes, width: int) -> Iterator[RenderableType]:
     """The nodes behind the changed ones whose results get another shape."""
     if not item.follow:
-        return []
-    lines = ["", "Other shapes that change with it:"]
+        return
+    yield from ("", line("Other shapes that change with it:"))
     for node, before, after in item.follow[:_MOST_FOLLOWING]:
         shapes = f"{_shape(before)} -> {_shape(after)}"
-        line = f"  {shown(node)}  {shapes}"
-        lines += [line] if columns(line) <= width else [f"  {shown(node)}", f"      {shapes}"]
+        row = f"  {shown(node)}  {shapes}"
+        yield from map(line, [row] if columns(row) <= width else [f"  {shown(node)}", f"      {shapes}"])
     if len(item.follow) > _MOST_FOLLOWING:
-        lines.append(f"  ... and {len(item.follow) - _MOST_FOLLOWING} more")
-    return lines
+        yield line(f"  ... and {len(item.follow) - _MOST_FOLLOWING} more")

@@ -11,7 +11,7 @@ import enum
 from dataclasses import dataclass
 from functools import cache, cached_property
 
-from ..errors import UsageError, shown
+from ..errors import UsageError, did_you_mean, shown
 from .notation import Equation, parse
 
 
@@ -331,5 +331,6 @@ def find_rule(name: str, rules: tuple[Rule, ...]) -> Rule:
         if rule.name == name:
             return rule
     raise UsageError(
-        f"there is no rule {shown(name)!r}; the rules are {', '.join(rule.name for rule in rules)}"
+        f"there is no rule {shown(name)!r}{did_you_mean(name, (rule.name for rule in rules))}; the rules are "
+        f"{', '.join(rule.name for rule in rules)}"
     )

@@ -6,34 +6,23 @@ import argparse
 from collections import defaultdict
 from collections.abc import Iterator
 
-from rewriter.arguments import parser
+from rewriter.arguments import parsers
 from tools.pages.markdown import cell
 
 
 def reference() -> Iterator[str]:
     """A section a command, and what the program takes without one."""
-    main = parser(defaultdict(lambda: _never))
+    main, commands = parsers(defaultdict(lambda: _never))
     yield f"{main.description}\n"
     yield from _table(main, "option")
-    for name, command, summary in _commands(main):
-        yield f"\n## {name}\n\n{_sentence(command.description or summary)}\n"
+    for name, command in commands.items():
+        yield f"\n## {name}\n\n{_sentence(command.description or '')}\n"
         yield f"```text\n{' '.join(['rewriter', name, *_usage(command)])}\n```\n"
         yield from _table(command, "argument")
 
 
 def _never(*_: object) -> int:
     raise AssertionError("the reference runs no command")
-
-
-def _commands(main: argparse.ArgumentParser) -> Iterator[tuple[str, argparse.ArgumentParser, str]]:
-    for action in main._actions:
-        if isinstance(action, argparse._SubParsersAction):
-            summaries = {choice.dest: choice.help or "" for choice in action._choices_actions}
-            seen: list[argparse.ArgumentParser] = []
-            for name, command in action.choices.items():
-                if command not in seen and name in summaries:
-                    seen.append(command)
-                    yield name, command, summaries[name]
 
 
 def _shown(command: argparse.ArgumentParser) -> list[argparse.Action]:

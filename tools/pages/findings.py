@@ -17,9 +17,10 @@ def table() -> Iterator[str]:
 
 
 def sections() -> Iterator[str]:
-    """A section a kind: its text, and the models of ``models/`` that have it."""
+    """A section a kind, as ``explain`` has it, and the models of ``models/`` that have it."""
     for kind in Kind:
         yield f"## {kind.code}\n\n**`{kind}`: {kind.summary}** ({kind.severity})\n\n{kind.text}\n"
+        yield f"{kind.harm}\n\n```python\n{kind.example}\n```\n\n**What repairs it.** {kind.remedy}\n"
         models = [f"`models/{sample.name}.keras`" for sample in SAMPLES if str(kind) in sample.kinds]
         if models:
-            yield f"To see one: {', '.join(models)}.\n"
+            yield f"Models that have it: {', '.join(models)}.\n"
