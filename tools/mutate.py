@@ -1,7 +1,7 @@
 """Break valid models in every way that applies, repair each, and let Keras judge what came of it.
 
     python tools/mutate.py [MODEL.keras ...] [--model NAME]... [--ops multiply|all] [--limit N] [--seed N]
-                           [--json] [--keep DIR] [--update-readme]
+                           [--json] [--keep DIR] [--update-docs]
 
 Without paths the models are those of `architectures/`. A mutant counts where Keras refuses it, or computes something
 else from it than from the original at batch 1, 3 or a size that meets at the product. It is tried as the edited file
@@ -73,8 +73,8 @@ from tools.mutations import KINDS, Mutation, mutations  # noqa: E402
 LARGEST_BATCH = 16
 MOST_COMBINATIONS = 24
 TOLERANCE = 1e-4
-README = ROOT / "README.md"
-README_MARKS = ("<!-- mutants -->", "<!-- end of mutants -->")
+PAGE = ROOT / "docs" / "accuracy.md"
+MARKS = ("<!-- mutants -->", "<!-- end of mutants -->")
 
 
 @dataclass
@@ -170,7 +170,7 @@ def same(actual: Sequence[np.ndarray], desired: Sequence[np.ndarray]) -> bool:
 def keeps_samples_apart(model: Any, original: Original, batch: int) -> bool:
     """Whether each sample's result is what the model makes of it among copies of that sample.
 
-    Not of that sample alone: at batch 1, TensorFlow's `ops.add` can take a tensor for a bias (README, Decisions).
+    Not of that sample alone: at batch 1, TensorFlow's `ops.add` can take a tensor for a bias (docs/decisions.md).
     """
     inputs, _ = original.run(batch)
     import keras
@@ -546,15 +546,15 @@ def files(arguments: argparse.Namespace, folder: Path) -> Iterator[tuple[str, Pa
             yield name + (", equal sizes" if twin else ""), path, 0.25 if architecture.large else 1
 
 
-def update_readme(text: str) -> None:
-    """Put the table between the README's markers."""
-    before = README.read_text(encoding="utf-8")
-    start, end = README_MARKS
+def update_docs(text: str) -> None:
+    """Put the table between the markers of docs/accuracy.md."""
+    before = PAGE.read_text(encoding="utf-8")
+    start, end = MARKS
     head, _, rest = before.partition(start + "\n")
     _, found, tail = rest.partition(end)
     if not found:
-        raise SystemExit(f"{README}: there is no {start} ... {end}")
-    README.write_text(f"{head}{start}\n{text}\n{end}{tail}", encoding="utf-8")
+        raise SystemExit(f"{PAGE}: there is no {start} ... {end}")
+    PAGE.write_text(f"{head}{start}\n{text}\n{end}{tail}", encoding="utf-8")
 
 
 def main() -> int:
@@ -576,7 +576,7 @@ def main() -> int:
     parser.add_argument(
         "--json", action="store_true", help="one object a line for each mutant, then the totals"
     )
-    parser.add_argument("--update-readme", action="store_true")
+    parser.add_argument("--update-docs", action="store_true")
     arguments = parser.parse_args()
     convolve_anywhere()
     start = time.monotonic()
@@ -595,11 +595,11 @@ def main() -> int:
         print(json.dumps({name: sum(map(test, broken)) for name, test in COLUMNS}))
     else:
         print(table(found))
-    if arguments.update_readme:
+    if arguments.update_docs:
         command = (
             f"python tools/mutate.py --ops {arguments.ops} --limit {arguments.limit} --seed {arguments.seed}"
         )
-        update_readme(f"{date.today()}, `{command}`:\n\n{table(found)}")
+        update_docs(f"{date.today()}, `{command}`:\n\n{table(found)}")
     return int(any(r.outcome == "wrong" for r in found) or any(r.outcome == "missed" for r in broken))
 
 

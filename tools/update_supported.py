@@ -1,6 +1,6 @@
 """Run the differential tests and write what they tried, by class, into the package: rewriter/shapes/proven.csv.
 
-`rewriter shapes --supported` joins that file with the tables of rules; tools/update_readme.py brings docs/supported.md
+`rewriter shapes --supported` joins that file with the tables of rules; tools/update_docs.py brings docs/supported.md
 up to date afterwards. With ``--slow`` the cases run that the suite leaves out by default.
 """
 

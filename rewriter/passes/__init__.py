@@ -1,6 +1,7 @@
 """The passes: find the faults, decide what was meant, rewrite the graph.
 
-Each file by what it does to a finding, in the order of the stages (``stages.STAGES``, rendered in docs/decisions.md):
+Each file by what it does to a finding, in the order of the stages (``stages.STAGES``, listed in
+docs/how-it-decides.md):
 
 - what a finding is: ``finding``, ``decision`` (the record), ``stages`` (the table and its words), ``verdicts``;
 - where tensors meet, and what is wrong there: ``sites``, ``find``, ``contractions``, ``batches``;

@@ -16,7 +16,7 @@ from .ranking import Criterion
 class Stage:
     """A row of ``stages.STAGES``: a point at which a finding is decided, or stops undecided.
 
-    ``account`` says when, for the README; ``sentence`` words a decision of this stage. A stage that ``chooses`` makes
+    ``account`` says when, for the pages; ``sentence`` words a decision of this stage. A stage that ``chooses`` makes
     the decision's candidate the choice. ``stays`` is set where nothing can be inserted at the node.
     """
 

@@ -2,7 +2,7 @@
 
 The first criterion in which two readings differ tells which is preferred. Criteria that decide are evidence: a reading
 that is first by one of them can be chosen. The others only order the list, so that ``best`` has a first one to take.
-``why``, ``explain`` and the README's account are made from this table.
+``why``, ``explain`` and the account in the documentation are made from this table.
 """
 
 from __future__ import annotations

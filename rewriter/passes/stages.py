@@ -1,6 +1,6 @@
 """The stages at which findings are decided, in their real order, and the words for each.
 
-``STAGES`` is the one table of them: the README's account, ``explain``, the JSON and every ``why`` are made from it.
+``STAGES`` is the one table of them: the documentation, ``explain``, the JSON and every ``why`` are made from it.
 ``REMARKS`` words the reasons for which the best reading is not chosen, and the notes that are added to a decision.
 """
 

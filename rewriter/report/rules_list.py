@@ -31,7 +31,7 @@ def text(rules: Sequence[Rule]) -> Iterator[RenderableType]:
 
 
 def markdown(rules: Sequence[Rule]) -> str:
-    """The table of the README."""
+    """The table of docs/rules.md."""
     lines = ["| rule | equations | what it is | effect |", "|---|---|---|---|"]
     for rule in rules:
         equations = "<br>".join(f"`{e}`" for e in rule.equations)

@@ -14,7 +14,7 @@ from rewriter.shapes.call import LAYERS, OPS
 from rewriter.shapes.supported import NOTES, support
 
 TABLE = support(reasons())
-UPDATE = "run python tools/update_supported.py, then tools/update_readme.py"
+UPDATE = "run python tools/update_supported.py, then tools/update_docs.py"
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "supported.md"
 
 

@@ -150,9 +150,9 @@ def test_what_has_no_channels_has_no_such_twin():
         twin_of(config, model)
 
 
-def test_the_readme_has_a_place_for_the_table():
-    text = tool.README.read_text(encoding="utf-8")
-    start, end = tool.README_MARKS
+def test_the_documentation_has_a_place_for_the_table():
+    text = tool.PAGE.read_text(encoding="utf-8")
+    start, end = tool.MARKS
     assert text.count(start) == text.count(end) == 1
     assert text.index(start) < text.index(end)
 

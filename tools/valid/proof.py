@@ -44,7 +44,7 @@ def _batches(valid: Valid) -> list[int]:
 def traced(model: keras.Model) -> Run:
     """The model as `predict` runs it, traced with an open batch, for one batch of any outputs.
 
-    Called directly, TensorFlow's `ops.add` can take a tensor for a bias where the batch is 1 (README, Decisions).
+    Called directly, TensorFlow's `ops.add` can take a tensor for a bias where the batch is 1 (docs/decisions.md).
     """
     import tensorflow as tf
 

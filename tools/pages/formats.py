@@ -1,19 +1,12 @@
-"""Tables of the documentation, from the code: which formats are read and written, what becomes of old constructs.
-
-python tools/format_tables.py formats|constructs
-"""
+"""Which formats are read and written, and what becomes of old constructs, from the code."""
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator
-from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(ROOT))
-
-from rewriter.formats.keras.upgrade.table import table  # noqa: E402
-from rewriter.formats.registry import FORMATS, Format, written_from  # noqa: E402
+from rewriter.formats.keras.upgrade.table import table
+from rewriter.formats.registry import FORMATS, Format, written_from
+from tools.pages.markdown import row
 
 
 def formats() -> Iterator[str]:
@@ -31,7 +24,7 @@ def formats() -> Iterator[str]:
             ", ".join(others) or "",
             runtime.replace("_", " "),
         )
-        yield f"| {' | '.join(cells)} |"
+        yield row(*cells)
 
 
 def _words(each: Format) -> str:
@@ -48,13 +41,9 @@ def constructs() -> Iterator[str]:
     yield "|---|---|---|"
     for topic, rows in table():
         yield f"| **{topic}** | | |"
-        for row in rows:
-            yield f"| {_cell(row.name)} | {_cell(row.becomes)} | `{row.test}` |"
+        for each in rows:
+            yield row(_cell(each.name), _cell(each.becomes), f"`{each.test}`")
 
 
 def _cell(text: str) -> str:
     return text.replace("|", "\\|")
-
-
-if __name__ == "__main__":
-    print("\n".join({"formats": formats, "constructs": constructs}[sys.argv[1]]()))

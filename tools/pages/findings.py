@@ -1,0 +1,26 @@
+"""The kinds of findings, from the table of codes: one section each, which its code links to."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from rewriter.passes.codes import Kind
+from tools.make_models import SAMPLES
+from tools.pages.markdown import row
+
+
+def table() -> Iterator[str]:
+    """One row a kind."""
+    yield "| code | name | severity | what is found |\n|---|---|---|---|"
+    for kind in Kind:
+        yield row(f"[{kind.code}](#{kind.code.lower()})", f"`{kind}`", str(kind.severity), kind.summary)
+
+
+def sections() -> Iterator[str]:
+    """A section a kind, as ``explain`` has it, and the models of ``models/`` that have it."""
+    for kind in Kind:
+        yield f"## {kind.code}\n\n**`{kind}`: {kind.summary}** ({kind.severity})\n\n{kind.text}\n"
+        yield f"{kind.harm}\n\n```python\n{kind.example}\n```\n\n**What repairs it.** {kind.remedy}\n"
+        models = [f"`models/{sample.name}.keras`" for sample in SAMPLES if str(kind) in sample.kinds]
+        if models:
+            yield f"Models that have it: {', '.join(models)}.\n"

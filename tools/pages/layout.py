@@ -1,0 +1,29 @@
+"""Which folder of the package holds what, from their docstrings."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+from tools.pages.markdown import cell, row
+
+PACKAGE = Path(__file__).resolve().parents[2] / "rewriter"
+
+
+def table() -> Iterator[str]:
+    """One row a folder, those in it below, and the modules that stand by themselves."""
+    yield "| place | what it holds |\n|---|---|"
+    folders = [path.parent for path in PACKAGE.rglob("__init__.py") if path.parent != PACKAGE]
+    modules = [path for path in PACKAGE.glob("*.py") if path.name[0] != "_"]
+    for path in [*sorted(folders), *sorted(modules)]:
+        said = _docstring(path / "__init__.py" if path.is_dir() else path)
+        if said:
+            place = path.relative_to(PACKAGE.parent).as_posix() + ("/" if path.is_dir() else "")
+            yield row(f"`{place}`", cell(said))
+
+
+def _docstring(path: Path) -> str:
+    """The first paragraph of a module's docstring."""
+    said = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or ""
+    return " ".join(said.split("\n\n")[0].split()).replace("``", "`")
