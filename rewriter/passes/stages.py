@@ -273,7 +273,9 @@ REPEATS = Stage(
 OUTGROWS = Stage(
     "outgrows",
     "the result of the best reading is larger than the first operand",
-    lambda d: f"{_rule(d)} fits, but its result is larger than the first operand: which one is the data?",
+    lambda d: (
+        f"{_rule(d)} fits, but its result is larger than the first operand: nothing shows which operand is the data"
+    ),
 )
 ONE_PRODUCT = Stage(
     "one-product",

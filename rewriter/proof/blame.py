@@ -19,6 +19,7 @@ _WHERE = (
 _INSIDE = "Exception encountered: "  # what follows is the error of a layer in a model that is not made
 _ARGUMENTS = "rguments received"  # what follows lists them
 _STYLE = re.compile(r"\x1b\[\d+m")
+_PLACE = re.compile(r"\{\{[^{}]*\}\} ?| \[Op:\w+\](?: name:)?")  # of TensorFlow's kernels
 # What a repair is there to mend. It is not an excuse that the original has it too.
 _MENDED = re.compile("incompatible|broadcast|must be equal", re.IGNORECASE)
 
@@ -47,7 +48,7 @@ def line(error: Exception, *paths: str) -> str:
     text = text.rpartition(_INSIDE)[2].partition(_ARGUMENTS)[0]
     lines = [part.strip() for part in text.splitlines() if part.strip()]
     said = [part for part in lines if not any(word in part for word in _WHERE)]
-    first = next(iter(said or lines), type(error).__name__)
+    first = _PLACE.sub("", next(iter(said or lines), type(error).__name__)).strip()
     return shown(first.replace(os.getcwd(), "."))
 
 

@@ -89,7 +89,7 @@ def roles_text(name: str) -> str:
     strong = [str(r) for r in Role if allowed and r in allowed and r not in (Role.UNKNOWN, Role.FEATURE)]
     if allowed is None or len(strong) >= len(SPATIAL) + 1:
         return "any axis but the batch"
-    return f"{' or '.join(strong)}, or an axis of which no layer says what it is"
+    return " or ".join(strong or ["features"]) + ", or an axis without a role"
 
 
 # -- the worked example -----------------------------

@@ -56,7 +56,7 @@ def exporting(
     options = options or Options()
     options.check()
     if importlib.util.find_spec("onnx") is None:
-        raise UnsupportedError("writing ONNX needs the package onnx: pip install onnx")
+        raise UnsupportedError("writing ONNX needs the package onnx: pip install 'rewriter[onnx]'")
     notes = {"source_sha256": sha256(source.path), **(metadata or {})}
     with staged(target) as path:
         stage("exporting")

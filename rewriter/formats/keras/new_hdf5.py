@@ -14,7 +14,7 @@ def h5py_module() -> Any:
     try:
         import h5py
     except ImportError:
-        raise UnsupportedError("writing HDF5 needs the package h5py: pip install h5py") from None
+        raise UnsupportedError("writing HDF5 needs the package h5py: pip install 'rewriter[h5]'") from None
     return h5py
 
 

@@ -102,7 +102,7 @@ def _load(path: str) -> Any:
         import onnx
         from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
     except ImportError:
-        raise UnsupportedError("reading ONNX needs the package onnx: pip install onnx") from None
+        raise UnsupportedError("reading ONNX needs the package onnx: pip install 'rewriter[onnx]'") from None
     try:
         data = read_regular(path, _MAX_SIZE)
         if not data:

@@ -341,7 +341,7 @@ def test_nothing_is_written_where_it_fails(tmp_path: Path, monkeypatch: pytest.M
     with pytest.raises(BadFileError, match="changed"):
         legacy.write(tmp_path / "copy.h5", model_config=None)
     monkeypatch.setitem(sys.modules, "h5py", None)
-    with pytest.raises(UnsupportedError, match="pip install h5py"):
+    with pytest.raises(UnsupportedError, match=r"pip install 'rewriter\[h5\]'"):
         LegacyH5(path).write(tmp_path / "copy.h5", model_config=None)
     assert sorted(os.listdir(tmp_path)) == ["m.h5"]
 
