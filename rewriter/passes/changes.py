@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from ..errors import shown
 from ..ir.axis import Value
 from ..ir.graph import Path, path_text
+from ..presentation import brief, count
 from ..shapes.inference import Inference
 from .finding import Operand
 from .sites import operands_of
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class State:
     """A node at one time: what it computes, on what, and its first result (None where it cannot run)."""
 
@@ -19,12 +21,15 @@ class State:
     operands: tuple[Operand, ...]
     result: Value | None
 
+    def __repr__(self) -> str:
+        return f"<State {shown(self.op, 60)} of {count(len(self.operands), 'operand')}>"
+
     def takes(self) -> list[tuple[str, object]]:
         """The operands as far as two states can differ in them: constants by their sizes."""
         return [(o.source, o.value.sizes if o.value.is_constant else None) for o in self.operands]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Change:
     """A node before and after a repair; None where it is not there. ``rule`` and ``equation`` made an inserted node."""
 
@@ -43,13 +48,22 @@ class Change:
     def inserted(self) -> bool:
         return bool(self.rule)
 
+    def __repr__(self) -> str:
+        if self.inserted:
+            return f"<Change {brief(self.node)}: inserted by {shown(self.rule, 60)}>"
+        what = "other" if self.before and self.after else "new" if self.after else "removed"
+        return f"<Change {brief(self.node)}: {what}>"
 
-@dataclass(frozen=True, slots=True)
+
+@dataclass(frozen=True, slots=True, repr=False)
 class Changes:
     """The changed nodes, producers first, and the nodes that only give another shape: ``(node, before, after)``."""
 
     nodes: list[Change]
     follow: list[tuple[Path, Value, Value]]
+
+    def __repr__(self) -> str:
+        return f"<Changes {count(len(self.nodes), 'node')}, {count(len(self.follow), 'other shape')}>"
 
 
 def changes(before: Inference, after: Inference) -> Changes:

@@ -26,6 +26,19 @@ class Stage:
     chooses: bool = False
     stays: bool = False
 
+    def __post_init__(self) -> None:
+        _stages[self.name] = self
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _stage, (self.name,)  # a copy of a decision is of the same stage
+
+
+_stages: dict[str, Stage] = {}
+
+
+def _stage(name: str) -> Stage:
+    return _stages[name]
+
 
 @dataclass(frozen=True, slots=True)
 class FaultAt:
@@ -38,7 +51,7 @@ class FaultAt:
         return f"{quoted(self.path)}: {self.text}"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Decision:
     """How a finding was decided, or why it was not.
 
@@ -69,6 +82,10 @@ class Decision:
     @property
     def choice(self) -> Candidate | None:
         return self.candidate if self.stage.chooses else None
+
+    def __repr__(self) -> str:
+        said = f" {shown(self.candidate.rule, 60)}" if self.candidate is not None else ""
+        return f"<Decision {self.stage.name}:{said or ' no candidate'}>"
 
     def noted(self, note: Remark) -> Decision:
         """The decision with one more note."""

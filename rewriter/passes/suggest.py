@@ -9,6 +9,7 @@ from ..errors import UsageError, shown
 from ..ir.axis import Axis, Origin, Role, Value, new_axis
 from ..ir.graph import Graph, Node, Operation
 from ..ir.size import Size, Truth, same, symbol
+from ..presentation import Presentable, count
 from ..rules.table import Kind as RuleKind
 from ..rules.table import Rule
 from ..shapes.broadcast import Convention, Fit, align, broadcast, fit, fixes_batch, only_at
@@ -37,8 +38,8 @@ _SPATIAL = {3: (Role.TIME,), 4: (Role.HEIGHT, Role.WIDTH), 5: (Role.DEPTH, Role.
 Shape = tuple[int | None, ...]
 
 
-@dataclass(slots=True)
-class Suggestion:
+@dataclass(slots=True, repr=False)
+class Suggestion(Presentable):
     """Whether the operation runs as it stands and with what result, and what else can be meant."""
 
     legal: bool
@@ -55,6 +56,12 @@ class Suggestion:
     @property
     def why(self) -> str:
         return stages.why(self.decision)
+
+    def summary(self) -> str:
+        runs = "runs" if self.legal else "does not fit"
+        best = self.decision.choice
+        said = count(len(self.candidates), "candidate") + (f", best {shown(best.rule, 60)}" if best else "")
+        return f"{self.op}: {runs}, {said}"
 
 
 def parse_shape(text: str) -> Shape:

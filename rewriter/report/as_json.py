@@ -9,16 +9,18 @@ from typing import Any
 
 from ..conversion import Converted
 from ..errors import shown
+from ..export.onnx.options import Exported
 from ..formats.registry import format_of
 from ..ir.axis import Value
-from ..ir.graph import Path
+from ..ir.graph import Path, path_text
 from ..passes.candidate import Candidate
 from ..passes.changes import Changes, State
 from ..passes.decision import Decision
 from ..passes.finding import LITERAL, Finding, Operand
 from ..passes.rewrite import recorded_shape
+from ..passes.sites import Site
 from ..passes.suggest import Suggestion
-from ..results import Report, Result, Shapes
+from ..results import Explanation, Report, Result, Shapes
 from ..rules.lower import Step
 from ..rules.table import Rule
 from ..shapes.supported import Entry, Support
@@ -42,6 +44,7 @@ def report(item: Report) -> dict[str, Any]:
     if isinstance(item, Result):
         data["output"] = item.output
         data["onnx"] = item.onnx
+        data["undecided"] = [_path(f.path) for f in item.undecided]
         data["inserted"] = [{"node": _path(i.path), "op": i.op, "rule": i.rule} for i in item.inserted]
         data["verified"] = item.verified
         if item.onnx is not None:
@@ -96,9 +99,7 @@ def finding(item: Finding) -> dict[str, Any]:
         "node": _path(item.path),
         "op": shown(item.op),
         "convention": item.convention.alignment,
-        "operands": [
-            {"from": _source(o), "shape": o.value.shape or [], "axes": roles(o.value)} for o in item.operands
-        ],
+        "operands": [operand(o) for o in item.operands],
         "message": item.message,
         "candidates": [candidate(c) for c in item.candidates],
         "chosen": item.chosen,
@@ -109,6 +110,10 @@ def finding(item: Finding) -> dict[str, Any]:
             for a in item.upstream
         ],
     }
+
+
+def operand(item: Operand) -> dict[str, Any]:
+    return {"from": _source(item), "shape": item.value.shape or [], "axes": roles(item.value)}
 
 
 def decision(item: Decision, candidates: Sequence[Candidate]) -> dict[str, Any]:
@@ -176,6 +181,52 @@ def suggestion(item: Suggestion) -> dict[str, Any]:
         "candidates": [candidate(c) for c in item.candidates],
         "chosen": item.chosen,
         "why": item.why,
+    }
+
+
+def explanation(item: Explanation) -> dict[str, Any]:
+    """``explain``: every node where tensors meet, or the one that was asked for, each with its finding or null."""
+    analysis = item.analysis
+    findings = {f.path: f for f in analysis.findings}
+    sites = {site.path: site for site in analysis.sites}
+    paths = [path for path in dict.fromkeys([*sites, *findings]) if item.node in (None, path_text(path))]
+    return {
+        "schema": SCHEMA,
+        "model": item.path,
+        "node": item.node,
+        "ops": analysis.ops,
+        "nodes": [_met(path, sites.get(path), findings.get(path)) for path in paths],
+    }
+
+
+def _met(path: Path, site: Site | None, found: Finding | None) -> dict[str, Any]:
+    if found is not None:
+        op, convention, operands = found.op, found.convention, found.operands
+    else:
+        assert site is not None
+        op, convention, operands = site.node.operation.class_name, site.convention, list(site.operands)
+    return {
+        "node": _path(path),
+        "op": shown(op),
+        "convention": convention.alignment,
+        "operands": [operand(o) for o in operands],
+        "finding": finding(found) if found is not None else None,
+    }
+
+
+def exported(item: Exported) -> dict[str, Any]:
+    """``export``. ``nodes`` counts operators by type."""
+    return {
+        "schema": SCHEMA,
+        "output": item.path,
+        "data": item.data,
+        "bytes": item.bytes,
+        "opset": item.opset,
+        "inputs": list(map(shown, item.inputs)),
+        "outputs": list(map(shown, item.outputs)),
+        "nodes": dict(item.nodes),
+        "verified": item.verified,
+        "fallback": shown(item.fallback) or None,
     }
 
 
