@@ -96,6 +96,7 @@ TABLE = (
     Row("json", "as_json", ("check", "repair", "shapes", "supported", "suggest", "rules", "convert")),
     Row("sarif", "sarif", ("check",)),
     Row("github", "github", ("check",)),
+    Row("gitlab", "gitlab", ("check",)),
     Row("markdown", "markdown", ("supported", "rules")),
 )
 
