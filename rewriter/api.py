@@ -292,10 +292,14 @@ def _write(
 
 
 def shapes(model: Any, *, weights: Path | None = None) -> Shapes:
-    """Axes of every tensor of a model. Raises RewriterError where it cannot be read.
+    """The axes of every tensor of a model.
 
     Args:
+        model: a path, or a model of Keras 3 or tf_keras.
         weights: a file with the weights of a model that is a configuration alone.
+
+    Raises:
+        RewriterError: the model cannot be read.
     """
     with naming(model), _opened(model, weights) as source:
         try:
@@ -316,6 +320,7 @@ def explain(
     """Why each rule fits a node of a model or not, or what is known of all its multiplies.
 
     Args:
+        model: a path, or a model of Keras 3 or tf_keras.
         node: the name of a multiply (with ``ops="all"`` of a sum, a contraction or a join too).
         ops: ``multiply``, or ``all``, as in ``check``.
         rules: a TOML file with rules to add to the table.
@@ -369,6 +374,7 @@ def export_onnx(
 
     Args:
         model: a path, or a model of Keras 3 or tf_keras.
+        output: the file to write; its name ends in ``.onnx``.
         rules: what was applied to it before, for the file's metadata.
         repair: repair it first, as ``repair`` does; what is right stays as it is.
         at: what is meant at multiplies, for the repair.
@@ -526,6 +532,7 @@ def convert(
     """Write a model in another format, or one of an older Keras as the newest reads it.
 
     Args:
+        model: a path.
         output: the file to write, in the format that its name ends in; that of a folder ends in "/".
         weights: a file with the weights of a model that is a configuration alone.
         verify: run both files on the same inputs and compare: None where that is possible here, True whatever it takes,

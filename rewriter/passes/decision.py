@@ -10,10 +10,11 @@ from ..errors import shown
 from ..ir.graph import Path, path_text
 from .candidate import Candidate, Remark
 from .ranking import Criterion
+from .row import Row
 
 
 @dataclass(frozen=True, slots=True)
-class Stage:
+class Stage(Row):
     """A row of ``stages.STAGES``: a point at which a finding is decided, or stops undecided.
 
     ``account`` says when, for the README; ``sentence`` words a decision of this stage. A stage that ``chooses`` makes
@@ -25,19 +26,6 @@ class Stage:
     sentence: Callable[[Decision], str]
     chooses: bool = False
     stays: bool = False
-
-    def __post_init__(self) -> None:
-        _stages[self.name] = self
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return _stage, (self.name,)  # a copy of a decision is of the same stage
-
-
-_stages: dict[str, Stage] = {}
-
-
-def _stage(name: str) -> Stage:
-    return _stages[name]
 
 
 @dataclass(frozen=True, slots=True)
