@@ -292,8 +292,14 @@ class Output(Reporter):
     def suggest(self, item: Any) -> None:
         self._print(suggestion(item))
 
+    def explain(self, item: Any) -> None:
+        self._print(explanation(item))
+
     def convert(self, item: Any) -> None:
         self._print(converted(item))
+
+    def export(self, item: Any) -> None:
+        self._print(exported(item))
 
     def rules(self) -> None:
         self._print(rules(self.context.rules))

@@ -93,7 +93,11 @@ TABLE = (
             "export",
         ),
     ),
-    Row("json", "as_json", ("check", "repair", "shapes", "supported", "suggest", "rules", "convert")),
+    Row(
+        "json",
+        "as_json",
+        ("check", "repair", "shapes", "supported", "suggest", "rules", "explain", "convert", "export"),
+    ),
     Row("sarif", "sarif", ("check",)),
     Row("github", "github", ("check",)),
     Row("gitlab", "gitlab", ("check",)),
