@@ -105,7 +105,7 @@ def test_inputs_are_no_code(job):
         job,
         {},
         models="good.keras $(touch hacked) `touch hacked` ; touch hacked",
-        options="; touch hacked",
+        options="$(touch hacked) `touch hacked`",
     )
     assert not list(job.rglob("hacked"))
     assert "${{" not in "".join(s.get("run", "") for s in STEPS.values())

@@ -11,6 +11,7 @@ import sys
 import pytest
 
 import rewriter
+from rewriter.presentation import Presentable
 from rewriter.report import as_json, views
 from tests.cli.common import MODELS, ROOT, model, run
 from tests.cli.hostile import product
@@ -101,6 +102,15 @@ def test_a_repr_of_endless_and_odd_names_is_short(tmp_path):
             assert len(repr(item)) < MOST, type(item)
             assert "\x1b" not in repr(item)
             assert "\n" not in repr(item)
+
+
+def test_no_summary_makes_a_long_repr():
+    class Endless(Presentable):
+        def summary(self) -> str:
+            return "a\n\x1b[31m" * 1000
+
+    assert len(repr(Endless())) < MOST
+    assert repr(Endless()).isprintable()
 
 
 def test_reprs_say_what_it_is(tmp_path):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 import rewriter
@@ -47,4 +49,6 @@ def test_findings_of_one_model_have_their_own():
     first, second = report.findings
     assert fingerprint(report.path, first) != fingerprint(report.path, second)
     assert fingerprint(report.path, first) != fingerprint(str(model("layout")), first)
+    assert fingerprint(report.path, replace(first, path=("other",))) != fingerprint(report.path, first)
+    assert fingerprint(report.path, replace(first, message="other")) == fingerprint(report.path, first)
     assert len(fingerprint(report.path, first)) == 32
