@@ -23,6 +23,7 @@ from .passes.sites import DEFAULT_OPS, Site, families
 from .passes.suggest import Suggestion, parse_shape
 from .passes.suggest import suggest as suggest_shapes
 from .passes.verdicts import verdicts
+from .progress import stage
 from .requests import (
     Outputs,
     Path,
@@ -98,8 +99,10 @@ def _check_file(
     weights: Path | None,
 ) -> Report:
     """The report on a model in a file."""
+    stage("reading")
     with _opened(path, weights) as source:
         check_files(source, {"the rules file": rules}, {"the plan": plan})
+        stage("checking")
         nodes = sum(1 for _ in source.graph.walk())  # before nodes are inserted
         source.load_weights()
         said: dict[str, str] = {}
@@ -210,7 +213,9 @@ def _repair_file(
         then: is given the path of the proven file before anything has its name.
     """
     table = _table(request.rules)
+    stage("reading")
     with _opened(path, request.weights) as source:
+        stage("checking")
         source = request.read_as(source)
         outputs = request.outputs(source)
         source.load_weights()
@@ -505,7 +510,7 @@ def repairing(
         A context manager. It gives a list, to which every such call adds the result of its repair.
 
     Raises:
-        UsageError: it is no model of Keras.
+        UsageError: it is not a model of Keras.
         UndecidedError: from ``save`` and ``export``: something has to be decided by a person; nothing was written.
         RewriterError: from ``save`` and ``export``, as ``repair``.
     """

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Mapping
+import contextlib
+import sys
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NoReturn
 
-from .errors import UsageError
+from .errors import UsageError, did_you_mean, shown
+from .report.console import COLOURS
 from .report.table import names as formats
+from .settings import Settings, apply, find, load
 
 _MODES = ("safe", "best")
 _OPS = ("multiply", "all")
@@ -16,17 +20,75 @@ Run = Callable[[argparse.Namespace, Any], int]
 
 
 class _Parser(argparse.ArgumentParser):
+    """A parser of one command: what cannot be parsed raises UsageError, and says what may have been meant."""
+
     def __init__(self, **options: Any) -> None:
         super().__init__(allow_abbrev=False, formatter_class=argparse.RawDescriptionHelpFormatter, **options)
 
     def error(self, message: str) -> NoReturn:
         raise UsageError(" ".join(message.split()))
 
+    def _check_value(self, action: argparse.Action, value: Any) -> None:
+        if action.choices is None or value in action.choices:
+            return
+        listed = ", ".join(map(str, action.choices))
+        where = (
+            "COMMAND" if isinstance(action, argparse._SubParsersAction) else "/".join(action.option_strings)
+        )
+        hint = did_you_mean(str(value), map(str, action.choices))
+        raise UsageError(f"{where} {shown(value)!r}: it is one of {listed}{hint}")
 
-def parser(run: Mapping[str, Run]) -> argparse.ArgumentParser:
-    """The parser of all commands; ``run`` holds the function of each, which becomes ``options.run``.
+    def unknown(self, words: Sequence[str]) -> NoReturn:
+        """What is left of the words when all is parsed."""
+        options = [option for action in self._actions for option in action.option_strings]
+        word = words[0].partition("=")[0]
+        hint = did_you_mean(word, options) if word.startswith("-") else ""
+        raise UsageError(f"unrecognized argument {shown(words[0])!r}{hint}")
 
-    What cannot be parsed raises UsageError.
+
+def parse(run: Mapping[str, Run], words: Sequence[str] | None = None) -> argparse.Namespace:
+    """The options of a command line, with the defaults that ``[tool.rewriter]`` sets.
+
+    Options may stand between models.
+
+    Raises:
+        UsageError: it cannot be parsed, or the settings cannot be used.
+    """
+    main, commands = parsers(run)
+    words = sys.argv[1:] if words is None else list(words)
+    command = next((word for word in words if word in commands), None)
+    settings = Settings()
+    if command is not None and not {"-h", "--help"} & set(words):
+        settings = _settings(words)
+        apply(settings, commands, command)
+    options, rest = main.parse_known_args(words)
+    if rest:
+        if any(word.startswith("-") and word != "-" for word in rest) or not hasattr(options, "models"):
+            commands[options.command].unknown(rest)
+        options.models += rest
+    options.settings = settings
+    return options
+
+
+def _settings(words: Sequence[str]) -> Settings:
+    """The settings that a command line asks for: those around the working directory where it says nothing."""
+    early = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
+    early.add_argument("--config")
+    early.add_argument("--isolated", action="store_true")
+    try:
+        asked, _ = early.parse_known_args(list(words))
+    except argparse.ArgumentError as error:
+        raise UsageError(str(error)) from None
+    if asked.isolated:
+        return Settings()
+    return find() if asked.config is None else load(asked.config)
+
+
+def parsers(run: Mapping[str, Run]) -> tuple[argparse.ArgumentParser, dict[str, _Parser]]:
+    """The parser of the command line, and those of its commands.
+
+    Args:
+        run: the function of each command, which becomes ``options.run``.
     """
     main = _Parser(
         prog="rewriter",
@@ -35,23 +97,47 @@ def parser(run: Mapping[str, Run]) -> argparse.ArgumentParser:
         "arguments cannot be used; 3 a repair failed its own proof",
     )
     main.add_argument("--version", action=_Version, nargs=0, help="print the version and stop")
-    commands = main.add_subparsers(metavar="COMMAND", required=True, parser_class=_Parser)
+    main.add_argument(
+        "--print-completion",
+        action=_Completion,
+        choices=("bash", "zsh", "tcsh"),
+        help="print what makes a shell complete commands and options, and stop",
+    )
+    commands = main.add_subparsers(dest="command", metavar="COMMAND", required=True, parser_class=_Parser)
 
     check = _command(commands, "check", run, "find what does not fit; change nothing")
     check.add_argument(
-        "models", metavar="MODEL", nargs="+", help="a saved model (.keras, the JSON of one, or .onnx)"
+        "models",
+        metavar="MODEL",
+        nargs="+",
+        help="a saved model of any format, a folder to search, a pattern, or - for standard input",
     )
     check.add_argument(
         "--plan", metavar="FILE", help="write the choices to a TOML file, to edit and to repair with"
     )
     _format(check, "check")
+    _verbosity(check)
+    check.add_argument("--statistics", action="store_true", help="count the findings by code, and list none")
+    check.add_argument(
+        "--exclude", metavar="PATTERN", action="append", default=[], help="leave out what fits (repeatable)"
+    )
+    for option, text in (("--select", "report only findings of"), ("--ignore", "leave out findings of")):
+        check.add_argument(
+            option, metavar="CODES", action="append", default=[],
+            help=f"{text} these codes or kinds, as in RW002,layout or RW00 (repeatable)",
+        )  # fmt: skip
+    check.add_argument("--baseline", metavar="FILE", help="leave out the findings that this file lists")
+    check.add_argument(
+        "--update-baseline", action="store_true", help="write the findings to the baseline, and succeed"
+    )
+    check.add_argument("--exit-zero", action="store_true", help="exit with 0 also where there are findings")
     _mode(check)
     _ops(check)
     _user_rules(check)
     _weights(check)
 
     repair = _command(commands, "repair", run, "insert what is missing and write the model")
-    repair.add_argument("model", metavar="MODEL", help="a saved model")
+    _model(repair)
     repair.add_argument(
         "-o",
         "--output",
@@ -80,23 +166,33 @@ def parser(run: Mapping[str, Run]) -> argparse.ArgumentParser:
         action=argparse.BooleanOptionalAction,
         help="run the repaired model: where that cannot be done, write nothing; --no-verify leaves it out",
     )
+    _timeout(repair)
     _format(repair, "repair")
+    _verbosity(repair)
     _user_rules(repair)
     _weights(repair)
 
     explain = _command(
-        commands, "explain", run, "show why each rule fits a multiply or not, or explain a rule"
+        commands, "explain", run, "show why each rule fits a multiply or not, or explain a rule or a code"
     )
-    explain.add_argument("target", metavar="MODEL|RULE", help="a saved model, or the name of a rule")
+    explain.add_argument(
+        "target",
+        metavar="MODEL|RULE|CODE",
+        help="a saved model, a rule such as channel-gate, or a code or kind of finding such as RW002",
+    )
     explain.add_argument(
         "node", metavar="NODE", nargs="?", help="a multiply of the model (all of them without it)"
     )
     _ops(explain)
+    _format(explain, "explain", "rule", "code")
     _user_rules(explain)
     _weights(explain)
 
     shapes = _command(commands, "shapes", run, "list every node with its named axes")
-    shapes.add_argument("models", metavar="MODEL", nargs="*", help="a saved model")
+    shapes.add_argument("models", metavar="MODEL", nargs="*", help="a saved model, a folder, a pattern, or -")
+    shapes.add_argument(
+        "--exclude", metavar="PATTERN", action="append", default=[], help="leave out what fits (repeatable)"
+    )
     shapes.add_argument(
         "--supported",
         action="store_true",
@@ -124,7 +220,7 @@ def parser(run: Mapping[str, Run]) -> argparse.ArgumentParser:
     _user_rules(rules)
 
     convert = _command(commands, "convert", run, "write a model in another format, or an old one for Keras 3")
-    convert.add_argument("model", metavar="MODEL", help="a saved model")
+    _model(convert)
     convert.add_argument(
         "output",
         metavar="OUT",
@@ -135,11 +231,12 @@ def parser(run: Mapping[str, Run]) -> argparse.ArgumentParser:
         action=argparse.BooleanOptionalAction,
         help="run both models and compare: where that cannot be done, write nothing; --no-verify leaves it out",
     )
+    _timeout(convert)
     _format(convert, "convert")
     _weights(convert)
 
     export = _command(commands, "export", run, "write a model as ONNX")
-    export.add_argument("model", metavar="MODEL", help="a saved model")
+    _model(export)
     export.add_argument("output", metavar="OUT.onnx", help="the file to write")
     _weights(export)
     export.add_argument(
@@ -158,7 +255,11 @@ def parser(run: Mapping[str, Run]) -> argparse.ArgumentParser:
     export.add_argument(
         "--fallback", choices=("tf2onnx",), help="what takes over a model that cannot be exported directly"
     )
-    return main
+    _timeout(export)
+    _format(export, "export")
+    for parser in commands.choices.values():
+        _common(parser)
+    return main, dict(commands.choices)
 
 
 class _Version(argparse.Action):
@@ -166,6 +267,16 @@ class _Version(argparse.Action):
         from .version import __version__
 
         print(f"rewriter {__version__}")
+        parser.exit()
+
+
+class _Completion(argparse.Action):
+    def __call__(self, parser: argparse.ArgumentParser, _: Any, shell: Any, __: Any = None) -> NoReturn:
+        try:
+            import shtab
+        except ImportError:
+            raise UsageError("completion needs shtab: pip install 'rewriter[completion]'") from None
+        print(shtab.complete(parser, shell))
         parser.exit()
 
 
@@ -179,6 +290,48 @@ def _format(parser: _Parser, *commands: str) -> None:
     parser.add_argument(
         "--format", choices=formats(*commands), default="text", help="how to print it (default: text)"
     )
+
+
+def _model(parser: _Parser) -> None:
+    parser.add_argument("model", metavar="MODEL", help="a saved model, or - for standard input")
+
+
+def _verbosity(parser: _Parser) -> None:
+    either = parser.add_mutually_exclusive_group()
+    either.add_argument(
+        "-v",
+        "--verbose",
+        action="store_true",
+        help="also the evidence, and the other readings of each finding",
+    )
+    either.add_argument("-q", "--quiet", action="store_true", help="the places and codes of findings only")
+
+
+def _timeout(parser: _Parser) -> None:
+    parser.add_argument(
+        "--timeout", metavar="SECONDS", type=_seconds, help="end a proof that takes longer (default: 300)"
+    )
+
+
+def _seconds(text: str) -> float:
+    with contextlib.suppress(ValueError):
+        seconds = float(text)
+        if 0 < seconds < 1e9:
+            return seconds
+    raise UsageError(f"--timeout {shown(text)!r}: it is a number of seconds above 0")
+
+
+def _common(parser: _Parser) -> None:
+    """What every command has."""
+    parser.add_argument("--output-file", metavar="FILE", help="write the report to a file")
+    parser.add_argument(
+        "--color", choices=COLOURS, default="auto", help="colours: auto is on a terminal only (default)"
+    )
+    either = parser.add_mutually_exclusive_group()
+    either.add_argument(
+        "--config", metavar="FILE", help="take defaults from the [tool.rewriter] of this file"
+    )
+    either.add_argument("--isolated", action="store_true", help="take no defaults from any pyproject.toml")
 
 
 def _mode(parser: _Parser) -> None:
@@ -209,5 +362,5 @@ def _user_rules(parser: _Parser) -> None:
     parser.add_argument(
         "--rules",
         metavar="FILE",
-        help="a TOML file with rules to add (default: ./pyproject.toml where it has a [tool.rewriter])",
+        help="a TOML file with rules to add (default: those of [tool.rewriter] in pyproject.toml)",
     )

@@ -17,13 +17,14 @@ import traceback
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from .arguments import parser
-from .errors import RewriterError, UsageError, VerificationError, shown
+from .arguments import parse
+from .errors import RewriterError, UsageError, VerificationError, did_you_mean, shown
 
 if TYPE_CHECKING:
     from .report.console import Console
     from .report.table import Reporter
     from .rules.table import Rule
+    from .selection import Selection
 
 OK, FOUND, UNUSABLE, UNPROVEN, INTERRUPTED = 0, 1, 2, 3, 130
 _DEBUG = "REWRITER_DEBUG"
@@ -81,11 +82,12 @@ def _main(argv: Sequence[str] | None) -> int:
 
     console = Console()
     try:
-        options = parser(_COMMANDS).parse_args(argv)
+        options = parse(_COMMANDS, argv)
         run: Callable[[argparse.Namespace, Console], int] = options.run
-        status = run(options, console)
-        if console.out is not None:
-            console.out.flush()
+        with _printing(options) as console:
+            status = run(options, console)
+            if console.out is not None:
+                console.out.flush()
         return status
     except SystemExit as stop:  # --help and --version
         return int(stop.code or 0)
@@ -98,13 +100,46 @@ def _main(argv: Sequence[str] | None) -> int:
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return OK
     except Exception as error:
-        status = _failed(console, error)
+        status = _failed(console, error, getattr(error, "about", None))
         try:
             sys.stdout.flush()
         except (OSError, ValueError):  # what cannot be written now cannot be written when Python ends
             with contextlib.suppress(OSError, ValueError):
                 os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return status
+
+
+@contextlib.contextmanager
+def _printing(options: argparse.Namespace) -> Iterator[Console]:
+    """The console of a command. With ``--output-file`` its report is written there, whole or not at all."""
+    from .report.console import Console
+
+    if options.output_file is None:
+        yield Console(colour=options.color)
+        return
+    import io
+
+    from .files.atomic import atomic_write
+
+    _check_output_file(options)
+    text = io.StringIO()
+    yield Console(text, colour=options.color)
+    with atomic_write(options.output_file) as file:
+        file.write(text.getvalue().encode(errors="replace"))
+
+
+def _check_output_file(options: argparse.Namespace) -> None:
+    """Raises UsageError where the report would take the place of another file of the run."""
+    from .requests import same_file
+
+    names = ("models", "model", "target", "output", "onnx", "plan", "rules", "weights", "baseline", "config")
+    for name in names:
+        value = getattr(options, name, None)
+        for path in value if isinstance(value, list) else [value]:
+            if path is not None and same_file(path, options.output_file):
+                raise UsageError(
+                    f"--output-file is {shown(path)} itself: choose another name", options.output_file
+                )
 
 
 def _failed(console: Console, error: BaseException, name: str | None = None) -> int:
@@ -131,22 +166,39 @@ def _reason(error: BaseException) -> str:
 
 # -- the commands -----------------------------
 def _check(options: argparse.Namespace, console: Console) -> int:
-    table, rules = _rules(options)
-    if options.plan is not None and len(options.models) > 1:
-        raise UsageError("--plan takes one model")
-    _one_for_weights(options)
-    show = _reporter(options, console, table)
+    from . import inputs, selection
 
-    def one(path: str) -> int:
+    table, rules = _rules(options)
+    paths = inputs.models(options.models, options.exclude)
+    if options.plan is not None and len(paths) > 1:
+        raise UsageError("--plan takes one model")
+    _one_for_weights(options, paths)
+    selected = selection.Selection(
+        selection.kinds(options.select, "--select"),
+        selection.kinds(options.ignore, "--ignore"),
+        options.baseline,
+    )
+    if options.update_baseline and options.baseline is None:
+        raise UsageError("--update-baseline needs --baseline FILE")
+    if options.baseline is not None and not options.update_baseline:
+        selected.listed = selection.load(options.baseline)
+    show = _reporter(options, console, table, len(paths) > 1)
+
+    def one(path: str, named: str) -> int:
         from .api import check
 
         item = check(
             path, mode=options.mode, ops=options.ops, rules=rules, plan=options.plan, weights=options.weights
         )
+        item.path = named
+        selected.apply(item)
         show.check(item)
-        return OK if item.clean else FOUND
+        return OK if item.clean or options.exit_zero or options.update_baseline else FOUND
 
-    return _each(options.models, console, one, show)
+    status = _each(options, paths, console, one, show, selected)
+    if options.update_baseline:
+        selection.save(options.baseline, selected.found)
+    return status
 
 
 def _repair(options: argparse.Namespace, console: Console) -> int:
@@ -158,7 +210,7 @@ def _repair(options: argparse.Namespace, console: Console) -> int:
     table, rules = _rules(options)
     show = _reporter(options, console, table)
 
-    def one(path: str) -> int:
+    def one(path: str, named: str) -> int:
         from .api import repair
 
         item = repair(
@@ -175,27 +227,33 @@ def _repair(options: argparse.Namespace, console: Console) -> int:
             dry_run=options.diff,
             weights=options.weights,
         )
+        item.path = named
         show.repair(item)
         return FOUND if item.undecided else OK
 
-    return _each([options.model], console, one, show)
+    return _each(options, [options.model], console, one, show)
 
 
 def _shapes(options: argparse.Namespace, console: Console) -> int:
+    from . import inputs
+
     if options.supported or not options.models:
         return _supported(options, console)
     if options.format == "markdown":
         raise UsageError("--format markdown is for --supported")
-    _one_for_weights(options)
-    show = _reporter(options, console)
+    paths = inputs.models(options.models, options.exclude)
+    _one_for_weights(options, paths)
+    show = _reporter(options, console, several=len(paths) > 1)
 
-    def one(path: str) -> int:
+    def one(path: str, named: str) -> int:
         from .api import shapes
 
-        show.shapes(shapes(path, weights=options.weights))
+        item = shapes(path, weights=options.weights)
+        item.path = named
+        show.shapes(item)
         return OK
 
-    return _each(options.models, console, one, show)
+    return _each(options, paths, console, one, show)
 
 
 def _supported(options: argparse.Namespace, console: Console) -> int:
@@ -209,23 +267,38 @@ def _supported(options: argparse.Namespace, console: Console) -> int:
 
 
 def _explain(options: argparse.Namespace, console: Console) -> int:
+    from .passes.codes import Kind
+
     table, rules = _rules(options)
     show = _reporter(options, console, table)
+    kind = next((k for k in Kind if options.target.lower() in (str(k), k.code.lower())), None)
     rule = next((r for r in table if r.name == options.target), None)
-    if rule is not None and options.node is None:
-        show.rule(rule)
+    page = rule or kind
+    if page is not None and options.node is None and not os.path.lexists(options.target):
+        show.rule(page) if rule is not None else show.code(page)
         return OK
-    if not os.path.lexists(options.target) and not set("./\\") & set(options.target):
-        names = ", ".join(r.name for r in table)
-        raise UsageError(f"{shown(options.target)}: no such file, and no such rule; the rules are {names}")
+    if (
+        options.target != "-"
+        and not os.path.lexists(options.target)
+        and not set("./\\") & set(options.target)
+    ):
+        names = [*(r.name for r in table), *(name for k in Kind for name in (k.code, str(k)))]
+        hint = did_you_mean(options.target, names)
+        raise UsageError(f"{shown(options.target)}: no such file, rule or code{hint or _listed(table)}")
 
-    def one(path: str) -> int:
+    def one(path: str, named: str) -> int:
         from .api import explain
 
-        show.explain(explain(path, options.node, ops=options.ops, rules=rules, weights=options.weights))
+        item = explain(path, options.node, ops=options.ops, rules=rules, weights=options.weights)
+        item.path = named
+        show.explain(item)
         return OK
 
-    return _each([options.target], console, one, show)
+    return _each(options, [options.target], console, one, show)
+
+
+def _listed(table: Sequence[Rule]) -> str:
+    return f"; the rules are {', '.join(r.name for r in table)}"
 
 
 def _suggest(options: argparse.Namespace, console: Console) -> int:
@@ -246,37 +319,29 @@ def _list_rules(options: argparse.Namespace, console: Console) -> int:
 def _convert(options: argparse.Namespace, console: Console) -> int:
     show = _reporter(options, console)
 
-    def one(path: str) -> int:
+    def one(path: str, named: str) -> int:
         from .api import convert
 
-        show.convert(convert(path, options.output, weights=options.weights, verify=options.verify))
+        item = convert(path, options.output, weights=options.weights, verify=options.verify)
+        item.path = named
+        show.convert(item)
         return OK
 
-    return _each([options.model], console, one, show)
+    return _each(options, [options.model], console, one, show)
 
 
 def _export(options: argparse.Namespace, console: Console) -> int:
     show = _reporter(options, console)
+    names = ("opset", "batch", "external_data", "nchw_inputs", "nchw_outputs", "fp16", "fallback", "verify")
+    given = {name: value for name in (*names, "weights") if (value := getattr(options, name)) is not None}
 
-    def one(path: str) -> int:
+    def one(path: str, named: str) -> int:
         from .api import export_onnx
 
-        names = (
-            "opset",
-            "batch",
-            "external_data",
-            "nchw_inputs",
-            "nchw_outputs",
-            "fp16",
-            "fallback",
-            "verify",
-            "weights",
-        )
-        given = {name: getattr(options, name) for name in names if getattr(options, name) is not None}
         show.export(export_onnx(path, options.output, **given))
         return OK
 
-    return _each([options.model], console, one, show)
+    return _each(options, [options.model], console, one, show)
 
 
 _COMMANDS: dict[str, Callable[[argparse.Namespace, Console], int]] = {
@@ -292,21 +357,44 @@ _COMMANDS: dict[str, Callable[[argparse.Namespace, Console], int]] = {
 
 
 # -- what they share -----------------------------
-def _reporter(options: argparse.Namespace, console: Console, rules: Sequence[Rule] = ()) -> Reporter:
-    """What shows the results, in the format that was asked for."""
+def _reporter(
+    options: argparse.Namespace, console: Console, rules: Sequence[Rule] = (), several: bool = False
+) -> Reporter:
+    """What shows the results, in the requested format."""
     from .report.table import Context, reporter
 
-    several = len(getattr(options, "models", ())) > 1
-    return reporter(getattr(options, "format", "text"), Context(console, rules, several))
+    verbosity = getattr(options, "verbose", False) - getattr(options, "quiet", False)
+    context = Context(console, rules, several, verbosity, getattr(options, "statistics", False))
+    return reporter(options.format, context)
 
 
-def _each(paths: Sequence[str], console: Console, one: Callable[[str], int], show: Reporter) -> int:
-    """Run a command on every model; one that cannot be used does not keep the others from being looked at."""
+def _each(
+    options: argparse.Namespace,
+    paths: Sequence[str],
+    console: Console,
+    one: Callable[[str, str], int],
+    show: Reporter,
+    selected: Selection | None = None,
+) -> int:
+    """Run a command on every model; one that cannot be used does not keep the others from being looked at.
+
+    Args:
+        one: takes the file to read, and the name under which the model is shown.
+    """
+    from .inputs import readable
+    from .progress import watched
+
     worst = OK
-    for path in paths:
+    for number, path in enumerate(paths, 1):
+        several = f" ({number} of {len(paths)})" if len(paths) > 1 else ""
         try:
-            with console.busy(f"{shown(os.path.basename(path))}"):
-                status = one(path)
+            with (
+                readable(path) as file,
+                console.busy(f"{shown(os.path.basename(path))}{several}") as stage,
+                watched(stage),
+                _budget(options),
+            ):
+                status = one(file, path)
         except BrokenPipeError:
             raise
         except Exception as error:
@@ -315,21 +403,30 @@ def _each(paths: Sequence[str], console: Console, one: Callable[[str], int], sho
                 console.out.flush()
             status = _failed(console, error, getattr(error, "about", None) or path)
         worst = max(worst, status)
-    show.end()
+    show.end(selected.left_out if selected is not None else 0)
     return worst
+
+
+def _budget(options: argparse.Namespace) -> contextlib.AbstractContextManager[None]:
+    """The time that a proof may take, where it is given."""
+    if getattr(options, "timeout", None) is None:
+        return contextlib.nullcontext()
+    from .proof.limits import within
+
+    return within(options.timeout)
 
 
 def _rules(options: argparse.Namespace) -> tuple[tuple[Rule, ...], str | None]:
     """All rules, and the file that adds some: the one given, or the project's ``pyproject.toml``."""
     from .rules.table import builtin
-    from .rules.userfile import load, of_project
+    from .rules.userfile import load
 
-    path: str | None = options.rules if options.rules is not None else of_project()
+    path: str | None = options.rules if options.rules is not None else options.settings.rules
     return (builtin() if path is None else (*builtin(), *load(path))), path
 
 
-def _one_for_weights(options: argparse.Namespace) -> None:
-    if options.weights is not None and len(options.models) > 1:
+def _one_for_weights(options: argparse.Namespace, paths: Sequence[str]) -> None:
+    if options.weights is not None and len(paths) > 1:
         raise UsageError("--weights takes one model")
 
 

@@ -11,6 +11,7 @@ from .files.atomic import provisional
 from .formats.model_file import TRAINING, ModelFile, Remark
 from .formats.registry import Format, as_exported, as_keras, format_of, newest_of, written_as
 from .presentation import Presentable, brief
+from .progress import stage
 from .requests import Path, check_files, check_onnx, is_onnx, wrong_suffix
 
 if TYPE_CHECKING:
@@ -58,12 +59,14 @@ def convert(source: ModelFile, output: Path, options: Options) -> Converted:
     write = form.write if source.outdated or form.name != source.format else None
     remarks = _remarks(source, form) if write is not None else []
     result = Converted(source.path, source.format, target, form.name, remarks)
+    stage("writing")
     with provisional(target, form.suffix) as path:
         if write is not None:
             write(source, path)
         else:
             source.write(path)
         if verify is not False:
+            stage("comparing")
             from .proof.converted import compared
 
             result.verified = compared(source, path, form.name)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import unicodedata
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -111,3 +111,11 @@ def shown(text: object, most: int = _SHOWN) -> str:
         else c
         for c in text
     )
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """``": did you mean 'scale'?"`` for a word close to a known one, or ""."""
+    import difflib
+
+    close = difflib.get_close_matches(word, list(known), n=1)
+    return f": did you mean {shown(close[0])!r}?" if close else ""

@@ -1,4 +1,4 @@
-"""What is asked for, checked once, before anything is read: options that go together, and files that are not one."""
+"""A request, checked once, before anything is read: options that go together, and files that are not one."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ Path = str | os.PathLike[str]
 
 @dataclass(frozen=True, slots=True)
 class RepairRequest:
-    """What ``repair`` is asked for, as its arguments. Raises UsageError for what cannot be asked for together.
+    """The arguments of ``repair``. Raises UsageError for those that do not go together.
 
     ``verify`` is None to prove what can be proven here, True where that has to be possible, False to leave it out, or
     what proves it.

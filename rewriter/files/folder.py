@@ -40,7 +40,7 @@ class Folder:
     What is in it is listed once. Links and special files are refused, and so is a file that has changed since.
 
     Raises:
-        BadFileError: no folder, it may not be read, or it holds what is no file.
+        BadFileError: no folder, it may not be read, or it holds what is not a file.
         UnsupportedError: it holds more than 100,000 files, or is nested more than 64 deep.
     """
 

@@ -82,7 +82,7 @@ class ModelFile(Protocol):
     def write(self, target: str | os.PathLike[str]) -> None:
         """Write the model with its graph as it is now, whole or not at all; the very bytes where nothing changed.
 
-        That the target is no file of the model is for the caller to see to (``requests.check_files``).
+        That the target is not a file of the model is for the caller to see to (``requests.check_files``).
 
         Raises:
             BadFileError: the file is damaged, or changed since it was opened.

@@ -154,7 +154,7 @@ FORMATS = (
         _saved_model,
         "tensorflow",
     ),
-    Format(  # the Keras model in it, once it is asked for (``as_keras``)
+    Format(  # the Keras model in it, on request (``as_keras``)
         "savedmodel-keras",
         "a SavedModel as a Keras model",
         (),
@@ -250,6 +250,19 @@ def format_for(path: Path) -> Format | None:
     """The format that the name of a file says it is of, or None: the one that is written, where several have it."""
     named = [each for each in FORMATS if each.is_named(path)]
     return next((each for each in named if each.write), named[0] if named else None)
+
+
+def is_folder_of_model(path: str) -> bool:
+    """Whether a folder is a model itself."""
+    return any(each.is_one(File(path, True, b"")) for each in FORMATS if not each.suffixes and each.name)
+
+
+def is_named_as_model(path: str) -> bool:
+    """Whether a file's name says that it is a whole model. Few files of JSON are: their names say nothing."""
+    name = path.lower()
+    return not name.endswith(".weights.h5") and any(
+        each.is_named(path) for each in FORMATS if each.weights and each.suffixes
+    )
 
 
 def written_as(form: str, path: Path) -> Format | None:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class Variable(NamedTuple):
-    """Shape, element type by Keras's name, and the numbers: read, or mapped from the file, when they are asked for."""
+    """Shape, element type by Keras's name, and the numbers: read, or mapped from the file, on use."""
 
     shape: tuple[int, ...]
     dtype: str

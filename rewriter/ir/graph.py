@@ -112,7 +112,7 @@ class SizeNames:
     """What a file other than Keras's calls its sizes: ``taken`` are all names in it, ``labels`` those of the axes of
     each recorded shape ("" where one has none), ``batches`` the names of batches.
 
-    Equal names are equal sizes and nothing else is. Axis 0 of a recorded shape is no batch, unless its name is one.
+    Equal names are equal sizes and nothing else is. Axis 0 of a recorded shape is not a batch, unless its name is one.
     """
 
     taken: frozenset[str]
@@ -279,7 +279,7 @@ def leaves(structure: Any) -> Iterator[Any]:
 def given_to(taken: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Iterator[Any]:
     """The leaves of a model's arguments in the order of its inputs (``taken``): those of a dict are found by its keys.
 
-    What is no dict with the same keys goes by its order.
+    What is not a dict with the same keys goes by its order.
     """
     first = args[0] if args else next(iter(kwargs.values()), None)
     if not isinstance(taken, dict) or not isinstance(first, dict) or taken.keys() != first.keys():

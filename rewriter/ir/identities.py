@@ -1,4 +1,4 @@
-"""Which axes of a model are one, what each stands for and what speaks against it: the effects of all rules together.
+"""Which axes of a model are one, what each stands for and the evidence against it: the effects of all rules together.
 
 A rule sees its operands only. What it learns of an axis may come from far below (a convolution says that an input's
 last axis is the channel), so that it is an effect; effects are played in the order of the nodes, once, and then looked

@@ -42,7 +42,7 @@ def check_model(model: Any, check: Callable[[str], Report]) -> Report:
         check: makes the report on a file.
 
     Raises:
-        UsageError: it is no model of Keras.
+        UsageError: it is not a model of Keras.
         UnsupportedError: it is subclassed without functional parts, or cannot be saved.
         RewriterError: as ``check``.
     """
@@ -85,8 +85,8 @@ def repair_model(
         stated: the nodes of which the user says what is meant.
 
     Raises:
-        UsageError: it is no model of Keras.
-        UnsupportedError: it cannot be saved or made anew; or it is subclassed, and an output is asked for.
+        UsageError: it is not a model of Keras.
+        UnsupportedError: it cannot be saved or made anew; or it is subclassed, and an output is requested.
         VerificationError: what was made is not the same model but for the repair.
         RewriterError: as ``repair``.
     """

@@ -49,7 +49,7 @@ def repairing(model: Any, repair: Callable[[Any], Result]) -> Iterator[list[Resu
         The results of the repairs, in the order of the calls.
 
     Raises:
-        UsageError: it is no model of Keras.
+        UsageError: it is not a model of Keras.
     """
     library_of(model)
     results: list[Result] = []

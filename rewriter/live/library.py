@@ -31,7 +31,7 @@ def library_of(model: Any) -> Library:
     """The Keras that a model is of.
 
     Raises:
-        UsageError: it is no model of Keras.
+        UsageError: it is not a model of Keras.
         UnsupportedError: it is one of the Keras inside TensorFlow (``tensorflow.python.keras``).
     """
     for base in type(model).__mro__:

@@ -54,10 +54,10 @@ class Names:
         name = self.library.module.saving.get_registered_name(item)
         if self.objects.setdefault(name, item) is not item:
             raise UnsupportedError(
-                f"two classes or functions of the model are called {shown(name)!r}: Keras tells them apart by name only"
+                f"two classes or functions of the model are called {shown(name)!r}: Keras knows them by name only"
             )
         if self.library.module.saving.get_custom_objects().get(name, item) is not item:
-            self.cannot_load = f"{shown(name)!r} is registered for another class or function by now"
+            self.cannot_load = f"{shown(name)!r} is now registered for another class or function"
 
     def by_their_own(self) -> dict[str, Any]:
         """The objects by the names that they have in a file that Keras writes."""
@@ -95,7 +95,7 @@ def _has_config(item: Any) -> bool:
 
 
 def _objects(model: Any) -> Iterator[Any]:
-    """Every layer of a model, the model included, and every operation that is no layer."""
+    """Every layer of a model, the model included, and every operation that is not a layer."""
     for layer in model._flatten_layers():
         yield layer
         if is_functional(layer):
@@ -164,6 +164,11 @@ def _as_it_is(item: Any, name: str) -> Iterator[None]:
 def _config(layer: Any, names: Names) -> dict[str, Any]:
     with _as_it_is(layer, "get_config"):
         config: dict[str, Any] = layer.get_config()
+    if getattr(layer, "lora_enabled", False):
+        names.cannot_load = (
+            f"{shown(layer.name)!r} has LoRA enabled, which Keras merges into its weights when it saves: repair the "
+            "model before enable_lora"
+        )
     if not isinstance(config, dict):
         return config
     for key, stated in config.items():

@@ -1,4 +1,4 @@
-"""A candidate: one thing that a node can mean, with its evidence and what speaks against it."""
+"""A candidate: one thing that a node can mean, with the evidence for it and against it."""
 
 from __future__ import annotations
 
@@ -39,11 +39,11 @@ def remark(name: str, **details: Any) -> Remark:
 
 @dataclass(slots=True, repr=False)
 class Candidate(Presentable):
-    """One thing that the node can mean, and the nodes that it comes to.
+    """One thing that the node can mean, and the nodes that implement it.
 
     ``swapped`` is set where the operands stand in the other order than in the rule, ``generic`` where the rule only
     completes the list of readings. ``needs_evidence`` is set where it transposes, regroups or sums an operand and
-    nothing but sizes speaks for that; ``doubt`` says why nobody but the user can choose it. One that is ``asked_only``
+    only sizes are evidence for that; ``doubt`` says why nobody but the user can choose it. One that is ``asked_only``
     is listed for the user, and neither tried on what follows nor taken by ``best``.
 
     ``rank`` is its evidence in the order of ``passes.ranking.CRITERIA``, strongest kind first.

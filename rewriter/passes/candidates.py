@@ -45,7 +45,7 @@ def candidates(
     """Every meaning that matches, the best first; readings that compute the same are one.
 
     Args:
-        with_identity: keep readings of the result as it stands (no node to insert).
+        with_identity: keep readings that insert no node.
         complete: add to the rules every other placement of one operand's axes on those of the other.
     """
     if site.family is Family.OTHER:
@@ -87,7 +87,7 @@ def _spelled_better(candidate: Candidate, known: Candidate) -> bool:
 
 
 def _ask(site: Site, found: Sequence[Candidate]) -> None:
-    """Mark readings that turn or regroup an operand, and for which nothing but sizes speaks.
+    """Mark readings that transpose or regroup an operand with only sizes as evidence.
 
     Where an operand was just transposed, that may be what is wrong: undoing it is as good as leaving it.
     """

@@ -1,4 +1,4 @@
-"""Contractions that run where what follows speaks against it."""
+"""Contractions that run, with evidence against them downstream."""
 
 from __future__ import annotations
 

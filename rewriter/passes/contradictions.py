@@ -1,4 +1,4 @@
-"""Contradictions: what speaks against readings where everything runs.
+"""Contradictions: evidence against readings where everything runs.
 
 A layer takes an axis for something else than it is, or the file states other shapes besides its graph. They only order
 readings of which several leave no fault.
@@ -25,7 +25,7 @@ _MAX_RANK = 5
 
 @dataclass(slots=True)
 class Contradictions:
-    """What speaks against readings, by node: axes that are taken for something else, and what the file states besides.
+    """Evidence against readings, by node: axes that are taken for something else, and what the file states besides.
 
     The second is weaker: it only counts between readings that leave as many of the first.
     """
@@ -45,7 +45,7 @@ class Contradictions:
 
 
 def contradictions(model: Suppositions, readings: Mapping[Path, Override]) -> Contradictions:
-    """What speaks against readings in the whole model."""
+    """Evidence against readings in the whole model."""
     inference = model.suppose(readings)
     model.budget -= len(model.graph.nodes)
     axes = {

@@ -1,7 +1,7 @@
 """Downstream: which of several readings the rest of the model can go on with, for one multiply or several together.
 
 Readings are supposed and what they reach is inferred again. A node that then cannot run, its trained weights included,
-rules them out; a layer that then takes an axis for something else than it is speaks against them (``contradictions``).
+rules them out; a layer that then takes an axis for something else is evidence against them (``contradictions``).
 Multiplies of which neither reaches what the other reaches are decided apart, so that independent faults do not
 multiply; the others by a ``search`` over their readings together. Choices that lead nowhere are then withdrawn.
 """
@@ -238,7 +238,7 @@ class Trials:
             if seen is not None and id(candidate) not in alive:
                 candidate.evidence = [
                     *candidate.evidence,
-                    f"against: what follows cannot run with it: at {seen}",
+                    f"against: it fails downstream: at {seen}",
                 ]
         fault = found.fault()
         placed = [c for c in readings if not c.needs_evidence]
@@ -258,7 +258,7 @@ class Trials:
             self._by_conflicts(finding, pool)
 
     def _choose(self, finding: Finding, decision: Decision) -> None:
-        """What the file claims of a multiply that is decided by now is no claim any more."""
+        """What the file claims of a multiply that is decided is not a claim any more."""
         claims = {o.value.claimed for o in finding.operands} - {None}
         decided = {f.path[-1] for f in self.findings.values() if f.chosen is not None} if claims else set()
         choose(finding, decision, decided)

@@ -31,7 +31,7 @@ class Rank(NamedTuple):
 
     @property
     def supported(self) -> bool:
-        """True where something speaks for the pairing of the axes."""
+        """True where there is evidence for the pairing of the axes."""
         return bool(self.same or self.derived or self.roles or self.features)
 
 
@@ -42,7 +42,7 @@ Shape = tuple[int | None, ...]
 
 @dataclass(slots=True)
 class Evidence:
-    """What speaks for and against one way to pair the axes of two operands."""
+    """Evidence for and against one way to pair the axes of two operands."""
 
     demanded: int = 0
     restored: int = 0
@@ -75,7 +75,7 @@ class Evidence:
 
     @property
     def hits(self) -> int:
-        """How many pairs something other than their size speaks for."""
+        """How many pairs have other evidence than their sizes."""
         return len(self.same) + len(self.derived) + len(self.roles) + len(self.features)
 
     def texts(self) -> list[str]:
@@ -99,8 +99,8 @@ def weigh(
     A pair contradicts where one of its axes is another axis of the other operand than the one it is paired with, or
     was computed along it. On an operand with two axes of one size and one role (rows and columns of a square matrix)
     neither identity nor lineage tells which of the two is meant, and nothing is concluded from them. Lineage through
-    layers that mix what they take, as Dense does, speaks only of axes that a layer gave a role, and only as long as the
-    axis could stand nowhere else: with another axis of the data of its size, or axes whose product has it, what a layer
+    layers that mix what they take, as Dense does, is evidence only for axes that a layer gave a role, and only as long
+    as the axis fits nowhere else: with another axis of the data of its size, or axes whose product has it, what a layer
     was computed from says nothing of what it is for.
 
     Args:
@@ -120,11 +120,9 @@ def weigh(
         soft = bool({id(a), id(b)} & spread)
         traced = lineage and not fits_elsewhere(a, b, operands, taken, data)
         if a.is_same(b):
-            evidence.same.append(f"{name} is one and the same axis on both sides")
+            evidence.same.append(f"{name} is the same axis on both sides")
         elif traced and not (soft and not {a.role, b.role} & SPATIAL) and _computed_along(a, b):
-            evidence.derived.append(
-                f"{name}: one side was computed along the other's axis ({_role_text(a, b)})"
-            )
+            evidence.derived.append(f"{name} was computed from the other operand's {_role_text(a, b)} axis")
         elif (stray := _stray(a, b, operands, traced and not soft)) is not None:
             evidence.contradictions.append(f"{name} pairs {a} with an axis that comes from {stray}")
         elif a.role not in WEAK and b.role not in WEAK:
@@ -225,7 +223,7 @@ def demand(evidence: Evidence, output: Sequence[Size], recorded: Shape | None, s
     """Hold the product's shape against the recorded one.
 
     Args:
-        stands: the recorded shape is only what Keras computed for the product as it stands: the rest of the model was
+        stands: the recorded shape is only what Keras computed for the unchanged product: the rest of the model was
             built on it, which says little about what was meant.
     """
     if recorded is None:

@@ -72,8 +72,8 @@ def proven_fault(site: Site) -> Fault | None:
             return Fault(Kind.BATCH_SIZE, f"{texts}: {only_at(a, b)}")
         return Fault(
             Kind.BATCH_MISALIGNED,
-            f"{texts}: the batch meets {other} at axis {place}; this runs at batch 1, is silently wrong at "
-            f"batch {other.size}, and raises otherwise",
+            f"{texts}: the batch meets {other} at axis {place}; runs at batch 1, is silently wrong at "
+            f"batch {other.size}, raises otherwise",
         )
     if (fixed := first(Fit.FIXED)) is not None:
         _, a, b = fixed
@@ -121,7 +121,7 @@ def whole_fault(site: Site) -> Fault | None:
         other = met[0] if met[1].role is Role.BATCH else met[1]
         return Fault(
             Kind.BATCH_MISALIGNED,
-            f"{texts}: it sums over the batch and {other}; this runs only at batch {other.size}, and is wrong there",
+            f"{texts}: it sums over the batch and {other}; runs only at batch {other.size}, and is wrong there",
         )
     return _pairs_of_samples(site, texts)
 
@@ -211,7 +211,7 @@ def _pairs(axes: list[Axis]) -> list[tuple[Axis, Axis]]:
 
 
 def as_it_stands(site: Site) -> AsItStands:
-    """How the convention pairs the axes of a legal product, and what speaks for and against it."""
+    """How the convention pairs the axes of a legal product, and the evidence for and against it."""
     operands = operand_axes(site)
     pairs: list[Pair] = []
     for place, column in enumerate(align(site.convention, operands)):

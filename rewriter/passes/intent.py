@@ -166,7 +166,7 @@ def is_padded_to(site: Site, operand: int, recorded: Sequence[int | None]) -> bo
     return sizes == list(recorded)
 
 
-# -- whether a node that runs is meant as it stands -----------------------------
+# -- whether a node that runs is meant as written -----------------------------
 def states_pairs(columns: Sequence[Column], operands: Sequence[int], place: int) -> bool:
     """True where the author let the batch meet one of these operands at a place: a batch or a written unit axis."""
     return all(

@@ -2,8 +2,8 @@
 
 Every operand is placed on the axes of the one of the highest rank, in order, or with its channels moved. An axis that
 it lacks is repeated. Where sizes are whole multiples of one another the smaller one is repeated (the entries of a
-spatial axis, a batch as a whole); a batch that is no whole multiple is repeated and cut off. Of positions of which one
-operand has one more than the others, the last is left out. Or all operands become vectors, one for each sample.
+spatial axis, a batch as a whole); a batch that is not a whole multiple is repeated and cut off. Where one operand has
+one position more than the others, the last is left out. Or all operands become vectors, one for each sample.
 """
 
 from __future__ import annotations

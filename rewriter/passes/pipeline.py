@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 
-from ..errors import RewriterError, UsageError, VerificationError, shown
+from ..errors import RewriterError, UsageError, VerificationError, did_you_mean, shown
 from ..ir.graph import Graph, Path, path_text
 from ..rules.table import Rule
 from ..shapes.infer import infer
@@ -96,11 +96,12 @@ def _path_of(name: str, here: Mapping[Path, Site], ops: str) -> Path:
         return found[0]
     if found:
         raise UsageError(f"several nodes are written {shown(name)!r}")
-    known = ", ".join(shown(path_text(path)) for path in list(here)[::-1]) or "it has none"
+    names = [path_text(path) for path in list(here)[::-1]]
+    hint, known = did_you_mean(name, names), ", ".join(map(shown, names)) or "it has none"
     if ops == DEFAULT_OPS:
-        raise UsageError(f"there is no multiply {shown(name)!r}; the model's multiplies: {known}")
+        raise UsageError(f"there is no multiply {shown(name)!r}{hint}; the model's multiplies: {known}")
     raise UsageError(
-        f"there is nothing to repair called {shown(name)!r}; the nodes that are looked at: {known}"
+        f"there is nothing to repair called {shown(name)!r}{hint}; the nodes that are looked at: {known}"
     )
 
 

@@ -26,11 +26,11 @@ _MAX_PLACEMENTS = 24
 # What the readings are called, those apart that a rule of the table has a name for.
 SUMMARIES = {
     "lost-reshape": "the Reshape that an operand has lost since the file was written",
-    "turned-gate": "one factor per entry of some axes, given in another order",
-    "turned-data": "a gate, and the data in another layout",
-    "flat-gate": "one factor per entry of some axes, given in one axis",
+    "turned-gate": "one factor per entry of some axes, in another order",
+    "turned-data": "a gate, with the data transposed to another layout",
+    "flat-gate": "one factor per entry of some axes, flattened into one axis",
     "flat-data": "flattened data against the axes that it came from, or a factor for each group of it",
-    "outer-gate": "a factor along an axis that the data has once",
+    "outer-gate": "a factor along an axis of size 1 of the data",
     "all-pairs": "a product of each sample of one side with each of the other",
     "outer-any": "each entry of some axes of one side with each of some axes of the other",
     "crop": "axes of which one side has one entry more, left out (an odd size after pooling and upsampling)",
@@ -64,7 +64,7 @@ def placements(operands: Sequence[Axes], recorded: Shape | None) -> Iterator[Pla
     They share the batch, or one has heads folded into it; or one is without a batch, as constants are, or both are.
 
     Args:
-        recorded: a shape that is asked for, which another order of the axes can have.
+        recorded: a requested shape, which another order of the axes can have.
     """
     first, second = operands
     cropped = _cropped(first, second)

@@ -1,4 +1,4 @@
-"""Readings: every equation that describes the operands of a node, with the nodes that it comes to, not yet ranked.
+"""Readings: every equation that describes the operands of a node, with the nodes that implement it, not yet ranked.
 
 A reading comes from a rule, from another placement of one operand's axes on those of the other, from the subscripts of
 an einsum, or from another way to join. For three operands or more, the one with the most axes is the data, and each
@@ -36,7 +36,7 @@ _PAIRS = parse("b k, n k -> b n")
 
 @dataclass(frozen=True, slots=True)
 class Try:
-    """One equation of a rule held against two operands in one order: the candidate that it comes to, or none.
+    """One equation of a rule held against two operands in one order: its candidate, or none.
 
     ``written`` is the equation as the rule has it, ``cannot`` says why no nodes come of it.
     """
@@ -164,7 +164,7 @@ def _backwards(equation: Equation) -> bool:
 
 
 def plan_of(found: Match, site: Site) -> Plan:
-    """The nodes that a match comes to at a node."""
+    """The nodes that implement a match at a node."""
     if site.family is Family.CONTRACTION:
         return lower_by_matmul(found)
     return lower(found, site.convention)

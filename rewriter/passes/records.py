@@ -38,7 +38,7 @@ def changed_above(site: Site) -> dict[int, Shape]:
 
 
 def against(candidate: Candidate, site: Site, changed: Mapping[int, Shape]) -> Remark | None:
-    """Why what the file records speaks against choosing a reading, or None.
+    """Why a record of the file is evidence against a reading, or None.
 
     Args:
         changed: what ``changed_above`` says of the node.

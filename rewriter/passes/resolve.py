@@ -1,6 +1,6 @@
 """Resolve: which rows of the table an illegal or misaligned multiply can mean, and which of them evidence decides for.
 
-Candidates are all rows that match; rows that come to the same nodes are one. They are ordered by evidence
+Candidates are all rows that match; rows that give the same nodes are one. They are ordered by evidence
 (``passes.ranking.CRITERIA``). One that stands strictly above the others, and whose kind of change the evidence allows,
 is ``safe``; the rest wait for ``best`` or a user's ``--at``. Evidence of the trained weights downstream and a joint
 search over several faults have their place here: both only add to a candidate's rank.
@@ -50,7 +50,7 @@ Axes = tuple[Axis, ...]
 def examine(site: Site, rules: Sequence[Rule]) -> Finding | None:
     """The finding of a node, with its candidates ranked and one of them chosen where evidence decides.
 
-    Returns None for a node that is right as it stands.
+    Returns None for a node that is right.
     """
     unknown_rank = next((o for o in site.operands if o.value.axes is None), None)
     if unknown_rank is not None:
@@ -84,7 +84,7 @@ def _without_broadcasting(site: Site, rules: Sequence[Rule]) -> Finding | None:
 def contradicted(site: Site, fault: FaultAt, rules: Sequence[Rule]) -> Finding:
     """The finding of a node that runs, but to a result with which what follows has a fault."""
     texts = " x ".join(v.text() for v in site.values)
-    message = f"{texts}: it runs, but what follows cannot go on with its result: at {fault}"
+    message = f"{texts}: it runs, but its result fails downstream: at {fault}"
     return decide(_finding(site, Fault(Kind.AXIS_MISALIGNED, message), candidates(site, rules)))
 
 
@@ -242,14 +242,14 @@ def _operands_as_recorded(site: Site) -> bool:
 
 
 def _result(site: Site) -> Axes:
-    """The axes of the result as it stands."""
+    """The axes of the unchanged result."""
     if site.convention is Convention.NONE:
         return site.inference.values[site.node.name][0].axes or ()
     return broadcast(site.convention, operand_axes(site), unify=False)
 
 
 def _comes_to(candidate: Candidate, stands: AsItStands, result: Axes) -> bool:
-    """True for a reading that computes what the node computes as it stands, with nodes or without."""
+    """True for a reading that computes what the unchanged node computes, with inserted nodes or without."""
     if not candidate.plan.steps:
         return True
     here = {frozenset((id(a), id(b))) for _, a, b in stands.pairs}
@@ -258,7 +258,7 @@ def _comes_to(candidate: Candidate, stands: AsItStands, result: Axes) -> bool:
 
 
 def _support(candidate: Candidate) -> bool:
-    """True where something other than sizes speaks for the candidate."""
+    """True where other evidence than sizes supports the candidate."""
     return candidate.rank.supported or any(strong(a) or strong(b) for _, a, b in candidate.match.pairs)
 
 
@@ -339,7 +339,7 @@ def choose(finding: Finding, decision: Decision, decided: Collection[str] = ()) 
     """Take a decision that chooses a candidate, unless that is not to be applied on its own.
 
     Args:
-        decided: nodes whose results are known by now, whatever the file claims of them.
+        decided: nodes whose results are known, whatever the file claims of them.
     """
     candidate = decision.candidate
     assert candidate is not None
@@ -363,7 +363,7 @@ def refuse(finding: Finding, stage: Stage, candidate: Candidate, reason: Remark)
 
 
 def take_first(finding: Finding) -> None:
-    """Take the first reading that can be written, whatever speaks for it (``--mode best``)."""
+    """Take the first reading that can be written, whatever the evidence (``--mode best``)."""
     first = finding.first
     if first is not None:
         others = tuple(c for c in finding.candidates if c is not first)
@@ -464,7 +464,7 @@ def stated(site: Site, equation: Equation, name: str = "stated") -> Candidate:
 
 
 def stated_rule(site: Site, rule: Rule) -> Candidate:
-    """The candidate that a rule named by the user comes to. Raises UsageError where it does not fit or is a tie."""
+    """The candidate of a rule that the user names. Raises UsageError where it does not fit or is a tie."""
     found = [c for c in candidates(site, [rule], complete=False) if c.rule == rule.name]
     if not found:
         reasons = [r for e in rule.equations if isinstance(r := match(e, operand_axes(site)), NoMatch)]

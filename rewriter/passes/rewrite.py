@@ -24,7 +24,7 @@ Spelling = Callable[[Step], tuple[str, str, dict[str, Any], tuple[Any, ...]]]
 
 @dataclass(frozen=True, slots=True)
 class Inserted:
-    """A node that was inserted: its path, the step that it is, and the rule that asked for it."""
+    """A node that was inserted: its path, the step that it is, and the rule that inserted it."""
 
     path: Path
     op: str

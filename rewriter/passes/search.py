@@ -21,7 +21,7 @@ from .suppositions import Suppositions, override
 # The finding of one node in an inference, None where nothing is wrong with it.
 Reexamine = Callable[[Inference, Path], Finding | None]
 
-# How many results of one node are told apart.
+# How many results of one node are distinguished.
 MAX_RESULTS = 16
 # How many answers are compared.
 _MAX_ANSWERS = 64

@@ -36,7 +36,7 @@ def _only(decision: Decision) -> str:
     assert decision.candidate is not None
     others = decision.details.get("unless_asked", ())
     fits = (
-        f"is what fits unless {' or '.join(c.rule for c in others)} is asked for"
+        f"is the only placement that fits unless --at states {' or '.join(c.rule for c in others)}"
         if others
         else "is the only placement that fits"
     )
@@ -54,7 +54,7 @@ def _preferred(decision: Decision) -> str:
 def _tie(decision: Decision) -> str:
     assert decision.candidate is not None
     readings = dict.fromkeys(f"'{c.equation}'" for c in (decision.candidate, *decision.rivals))
-    return f"a tie: {' and '.join(readings)} fit equally well, and nothing tells them apart"
+    return f"a tie: {' and '.join(readings)} fit equally well, and no evidence separates them"
 
 
 def _not_chosen(decision: Decision) -> str:
@@ -130,19 +130,19 @@ UNLISTED = Stage(
 )
 NO_EVIDENCE = Stage(
     "no-evidence",
-    "every reading transposes, regroups or sums an operand, and only sizes speak for it",
+    "every reading transposes, regroups or sums an operand, and only sizes are evidence for it",
     _says(
-        "every candidate sums, turns an operand or changes the rank, and nothing downstream or recorded asks for its "
-        "result"
+        "every reading sums, transposes an operand or changes the rank, and no recorded shape or downstream layer "
+        "requires its result"
     ),
 )
-TIE = Stage("tie", "several readings that no kind of evidence tells apart", _tie)
+TIE = Stage("tie", "several readings that no evidence separates", _tie)
 CLAIMED = Stage("claimed", "the best reading rests on a shape that only the file states", _not_chosen)
 DOUBTED = Stage("doubted", "a reason against the best reading, which only a person can weigh", _not_chosen)
 ONLY = Stage("only", "one reading is left", _only, chooses=True)
 EVIDENCE = Stage(
     "evidence",
-    "one reading is above all others in the first kind of evidence in which they differ",
+    "one reading is ahead of all others in the first kind of evidence in which they differ",
     _preferred,
     chooses=True,
 )
@@ -155,13 +155,13 @@ CONTEXTS = Stage(
 OPAQUE = Stage(
     "opaque",
     "the node's code is not in the file, or is not run",
-    _says("its code is not in the file, or is not run; its recorded shape is taken as claimed"),
+    _says("its code is not in the file, or is not run; its recorded shape is used"),
     stays=True,
 )
 CALLED_BY_CODE = Stage(
     "called-by-code",
     "code of a model in memory, not its graph, says what it computes",
-    _says("code is not run; look at it yourself"),
+    _says("code is not run: check it yourself"),
     stays=True,
 )
 
@@ -174,13 +174,13 @@ DOWNSTREAM = Stage(
     "downstream",
     "all other readings leave a node downstream that cannot run, trained weights included; nodes that reach the same "
     "ones are decided together",
-    lambda d: f"what follows rules the other readings out: at {d.fault}{_together(d)}",
+    lambda d: f"every other reading fails downstream: at {d.fault}{_together(d)}",
     chooses=True,
 )
 CONFLICTS = Stage(
     "conflicts",
     "all other readings leave more axes that a layer downstream takes for something else",
-    lambda d: f"the other readings leave a contradiction: at {d.fault}{_together(d)}",
+    lambda d: f"every other reading causes a role conflict downstream: at {d.fault}{_together(d)}",
     chooses=True,
 )
 REOPENED = Stage(
@@ -195,12 +195,12 @@ TURNED = Stage(
 WAITS = Stage(
     "waits",
     "the operands rest on a node above that is not decided",
-    lambda d: f"{quoted(d.nodes[0])}, which it follows, is not decided; each reading of it gives this shape",
+    lambda d: f"{quoted(d.nodes[0])} above it is not decided; each of its readings gives this shape",
 )
 MENDS = Stage(
     "mends",
     "a contraction that runs is the only one of which another reading leaves no fault downstream",
-    lambda d: f"no other contraction above the fault can mend it (at {d.fault}); {_before(d)}",
+    lambda d: f"no other contraction above the fault repairs it (at {d.fault}); {_before(d)}",
     chooses=True,
 )
 
@@ -209,7 +209,7 @@ OTHER_FAMILY = Stage(
     "other-operation",
     "a sum, a contraction or a join is not changed without `--ops all`",
     lambda d: (
-        "it is no multiply: nothing is inserted here; "
+        "it is not a multiply: nothing is inserted here; "
         + ("--ops all may change it: " if d.details["candidates"] else "")
         + _before(d)
     ),
@@ -246,18 +246,17 @@ NOT_PLANNED = Stage("not-planned", "a plan says nothing of the node", _says("the
 LEAVES_A_FAULT = Stage(
     "leaves-a-fault",
     "the node has a fault even with its repair: the choice is withdrawn",
-    lambda d: f"what fits best leaves a fault: {d.details['message']}",
+    lambda d: f"a fault remains after the best reading: {d.details['message']}",
 )
 
-NOTHING_IN_A_BODY = "it stands in the body of an If, a Loop or a Scan, where nothing is inserted"
+NOTHING_IN_A_BODY = "it is in the body of an If, a Loop or a Scan, where nothing is inserted"
 
 # -- two shapes without a model (``suggest``) -----------------------------
 RUNS = Stage(
     "runs",
-    "it runs as it stands",
+    "it runs unchanged",
     lambda d: (
-        "it runs as it stands"
-        + (f", joined along axis {d.details['joined']}" if "joined" in d.details else "")
+        "it runs unchanged" + (f", joined along axis {d.details['joined']}" if "joined" in d.details else "")
     ),
 )
 PAIRS_OF_SAMPLES = Stage(
@@ -285,7 +284,7 @@ ONE_PRODUCT = Stage(
 SEVERAL_PRODUCTS = Stage(
     "several-products",
     "products of several shapes fit",
-    _says("several products fit, and nothing tells them apart"),
+    _says("several products fit, and no evidence separates them"),
 )
 NO_PRODUCT = Stage("no-product", "no product fits", _says("no product of such operands is known"))
 NOT_JOINED = Stage("not-joined", "the tensors cannot be joined", lambda d: str(d.details["message"]))
@@ -346,8 +345,8 @@ REMARKS: dict[str, Callable[[Details], str]] = {
     # Why the best reading is not chosen.
     "assumed": lambda d: f"nothing proves that {_names(d['names'])} has one size on both sides",
     "against": lambda d: str(d["text"]),
-    "claimed": lambda d: f"the shape of {quoted(d['node'])} is only claimed by the file: nothing proves it",
-    "cropped": lambda d: "it leaves entries out, and nothing shows at which end",
+    "claimed": lambda d: f"only the file states the shape of {quoted(d['node'])}: nothing proves it",
+    "cropped": lambda d: "it drops entries, and nothing shows at which end",
     "sliced": lambda d: (
         "the batches are no whole multiple of one another: nothing shows which samples belong together"
     ),
@@ -358,54 +357,52 @@ REMARKS: dict[str, Callable[[Details], str]] = {
     "one-sample": lambda d: (
         "an input states a batch of 1: it may be meant to be open, with a sample for each of the others"
     ),
-    "only-sizes": lambda d: "nothing but sizes speaks for turning an operand",
-    "joins-elsewhere": lambda d: "another axis to join along would do as well as an operand in another order",
+    "only-sizes": lambda d: "only sizes are evidence for transposing an operand",
+    "joins-elsewhere": lambda d: "joining along another axis fits as well as a transposed operand",
     "stale": lambda d: (
-        "an operand that it turns has not the shape that the file records: the fault may be above"
+        "an operand that it transposes does not have the recorded shape: the fault may be above"
     ),
-    "split": lambda d: (
-        "a Reshape made the axes that it takes in another order: it may have made them in the wrong one"
+    "split": lambda d: "a Reshape made the axes that it reorders: that Reshape may be wrong instead",
+    "empty-unit": lambda d: (
+        "an operand's axis of size 1 was moved on purpose, and this reading does not use it"
     ),
-    "empty-unit": lambda d: "an operand's unit axis was moved for something to stand on, and nothing does",
     "changed-above": lambda d: (
         f"the file records ({', '.join(map(str, d['recorded']))}) for {quoted(d['operand'])} here, which it does not "
-        "give back: an argument above may have been changed"
+        "restore: an argument above may have changed"
     ),
     "stretch-unrecorded": lambda d: (
-        "nothing says that the shorter side was stretched, not the longer one cut"
+        "nothing shows whether the shorter side was stretched or the longer one cut"
     ),
     "stretch-made-above": lambda d: (
-        f"{quoted(d['operand'])} makes the axis that it repeats: its strides may have been changed instead"
+        f"{quoted(d['operand'])} makes the axis that it repeats: its strides may have changed instead"
     ),
-    "turned-back": lambda d: "turning the other operand back keeps the author's unit axis",
-    "filled-elsewhere": lambda d: "another reading has something on the author's unit axis",
-    "turned-unit": lambda d: "turned back, an operand has its unit axis where it was written",
+    "turned-back": lambda d: "transposing the other operand back keeps the author's axis of size 1",
+    "filled-elsewhere": lambda d: "another reading uses the author's axis of size 1",
+    "turned-unit": lambda d: "transposed back, an operand has its axis of size 1 where the author wrote it",
     "moved-batch": lambda d: (
-        "somebody moved the batch of the operand that it turns: pairs of samples may be meant"
+        "the author moved the batch of the operand that it transposes: pairs of samples may be meant"
     ),
-    "fits-without": lambda d: "the operands also fit with nothing on the author's unit axis",
-    "recorded-otherwise": lambda d: f"at {d['fault']}; with another reading it takes that",
-    "cannot-run": lambda d: (
-        f"what follows cannot run with it: at {d['fault']}; nothing tells the others apart"
-    ),
+    "fits-without": lambda d: "the operands also fit without the author's axis of size 1",
+    "recorded-otherwise": lambda d: f"at {d['fault']}; another reading gives what is recorded there",
+    "cannot-run": lambda d: f"it fails downstream: at {d['fault']}; no evidence separates the others",
     "turned": lambda d: (
-        f"the axes of its result stand in another order than what follows takes them in: at {d['fault']}"
+        f"its result has the axes in another order than downstream layers take them: at {d['fault']}"
     ),
     # Why a lost Reshape is not inserted.
     "lost-unwritten": lambda d: "nothing is inserted at such a node",
-    "lost-claimed": lambda d: "the operand's own shape is only claimed by the file",
+    "lost-claimed": lambda d: "only the file states the operand's own shape",
     "lost-regroups": lambda d: (
-        "it would regroup the operand's axes, which nothing but recorded shapes asks for"
+        "it would regroup the operand's axes, and only recorded shapes are evidence for that"
     ),
     "lost-other-record": lambda d: "the call itself records another shape",
     "lost-one-record": lambda d: "only the call records it, and no build_config does",
     "lost-unasked": lambda d: "--ops all inserts it",
     # What could be meant that no node inserted here does.
     "many-axes": lambda d: (
-        f"with {d['axes']} axes only the rules are tried, not every other placement: state yours with --at"
+        f"with {d['axes']} axes only the rules are tried, not every placement: state yours with --at"
     ),
     "several-operands": lambda d: (
-        "of three operands or more each one has to fit the largest: state another equation with --at"
+        "each of three or more operands has to fit the largest: state another equation with --at"
     ),
     "projection": lambda d: (
         f"a projection from {d['sizes'][0]} to {d['sizes'][1]} would be a new Dense layer, whose weights the file does "
@@ -416,26 +413,26 @@ REMARKS: dict[str, Callable[[Details], str]] = {
         "stride, and nothing shows which"
     ),
     "batches": lambda d: (
-        f"batches of {d['sizes'][0]} and {d['sizes'][1]} samples: neither is made of the other"
+        f"batches of {d['sizes'][0]} and {d['sizes'][1]} samples: neither is a multiple of the other"
     ),
     # How far the search downstream came.
-    "not-searched": lambda d: f"what follows was not searched to the end: {_limit(d)}",
-    "no-reading-runs": lambda d: f"no reading leaves what follows without a fault: at {d['fault']}",
+    "not-searched": lambda d: f"the search downstream stopped early: {_limit(d)}",
+    "no-reading-runs": lambda d: f"every reading fails downstream: at {d['fault']}",
     "orders-not-tried": lambda d: f"not every order of the result's axes was tried: {_limit(d)}",
     "readings-not-tried": lambda d: f"the readings were not all tried on the rest of the model: {_limit(d)}",
-    "many-choices-above": lambda d: "the choices above it are too many to be looked at again together",
-    "most-nodes": lambda d: f"{d['nodes']} nodes were inferred again, which is the most",
-    "most-answers": lambda d: f"there are {d['answers']} answers and more",
+    "many-choices-above": lambda d: "too many choices above it to search them together",
+    "most-nodes": lambda d: f"the limit of {d['nodes']} inferred nodes is reached",
+    "most-answers": lambda d: f"there are more than {d['answers']} answers",
     "most-results": lambda d: f"{quoted(d['node'])} has readings with {d['results']} different results",
     # What else is known of the node.
     "rests-on-a-claim": lambda d: (
-        f"the shape of {quoted(d['node'])}, which it depends on, is only claimed by the file"
+        f"it depends on the shape of {quoted(d['node'])}, which only the file states"
     ),
-    "as-recorded": lambda d: "what follows is analysed on the shape that the file records for its result",
-    "as-if-there": lambda d: "what follows is analysed as if it were there",
-    "what-follows-tells": lambda d: "only what follows can tell what is meant",
+    "as-recorded": lambda d: "downstream nodes are analysed with the recorded shape of its result",
+    "as-if-there": lambda d: "downstream nodes are analysed as if it were inserted",
+    "what-follows-tells": lambda d: "only downstream nodes can show what is meant",
     "made-by": _made,
-    "arguments-not-tried": lambda d: f"of the arguments above it only {d['tried']} were tried",
+    "arguments-not-tried": lambda d: f"only {d['tried']} of the arguments above it were tried",
     "arguments": _arguments,
 }
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ..errors import UsageError, shown
+from ..errors import UsageError, did_you_mean, shown
 from ..ir.axis import Axis, Origin, Role, Value, new_axis
 from ..ir.graph import Graph, Node, Operation
 from ..ir.size import Size, Truth, same, symbol
@@ -36,11 +37,12 @@ LAYOUTS = ("channels_last", "channels_first")
 _SPATIAL = {3: (Role.TIME,), 4: (Role.HEIGHT, Role.WIDTH), 5: (Role.DEPTH, Role.HEIGHT, Role.WIDTH)}
 
 Shape = tuple[int | None, ...]
+_OPEN = re.compile(r"[A-Za-z_][\w ()+*/-]*")  # None, B, ceil(H/2)
 
 
 @dataclass(slots=True, repr=False)
 class Suggestion(Presentable):
-    """Whether the operation runs as it stands and with what result, and what else can be meant."""
+    """Whether the operation runs unchanged, its result, and the other readings."""
 
     legal: bool
     output: list[int | None] | None
@@ -65,21 +67,25 @@ class Suggestion(Presentable):
 
 
 def parse_shape(text: str) -> Shape:
-    """A shape as users write it: ``"None,28,28,64"``, with brackets or without.
+    """A shape as users write it, ``"None,28,28,64"``, or as it is printed: ``"(B, 28, W, 64)"``, ``"batch=B, 64"``.
+
+    A size that is not a number is open, whatever it is called.
 
     Raises:
-        UsageError: a size is neither a whole number nor None.
+        UsageError: a size is neither a whole number nor the name of an open one.
     """
     inner = text.strip().strip("()[]").strip()
     sizes: list[int | None] = []
     for part in inner.rstrip(",").split(",") if inner else []:
-        word = part.strip()
-        if word in ("None", "null", "?"):
+        word = part.rpartition("=")[2].strip()
+        if word == "?" or _OPEN.fullmatch(word):
             sizes.append(None)
         elif word.isascii() and word.isdigit() and len(word) < 19:
             sizes.append(int(word))
         else:
-            raise UsageError(f"shape {shown(text)!r}: {shown(word)!r} is neither a whole number nor None")
+            raise UsageError(
+                f"shape {shown(text)!r}: {shown(word)!r} is neither a whole number nor an open size such as None"
+            )
     return tuple(sizes)
 
 
@@ -96,7 +102,9 @@ def suggest(
         UsageError: an unknown op or layout.
     """
     if op not in OPERATIONS:
-        raise UsageError(f"--op {shown(op)!r}: it is one of {', '.join(OPERATIONS)}")
+        raise UsageError(
+            f"--op {shown(op)!r}: it is one of {', '.join(OPERATIONS)}{did_you_mean(op, OPERATIONS)}"
+        )
     if layout is not None and layout not in LAYOUTS:
         raise UsageError(f"--layout {shown(layout)!r}: it is channels_last or channels_first")
     merged = ELEMENTWISE.get(op) is Convention.MERGE or op == "Concatenate"
@@ -314,7 +322,7 @@ def _cannot_join(operands: list[Operand]) -> str:
     """Why the operands cannot be joined along the last axis, or ""."""
     x, y = (o.value.axes or () for o in operands)
     if len(x) != len(y) or not x:
-        return "the ranks differ: nothing can be joined as it stands"
+        return "the ranks differ: the tensors cannot be joined"
     if len(x) > 1 and fixes_batch(x[0], y[0]):
         return only_at(x[0], y[0])
     clash = next(

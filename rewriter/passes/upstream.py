@@ -27,7 +27,7 @@ from .finding import Argument, Finding
 from .search import Reexamine
 from .sites import operands_of
 
-# An argument's other values, for an operand: (value, shape of the operand without batch, shapes that are asked for).
+# An argument's other values, for an operand: (value, shape of the operand without batch, requested shapes).
 Others = Callable[[Any, Value, Sequence[tuple[int, ...]]], Iterator[Any]]
 
 _MAX_STEPS = 6

@@ -19,7 +19,7 @@ _WHERE = (
 _INSIDE = "Exception encountered: "  # what follows is the error of a layer in a model that is not made
 _ARGUMENTS = "rguments received"  # what follows lists them
 _STYLE = re.compile(r"\x1b\[\d+m")
-# What a repair is there to mend. It is no excuse that the original has it too.
+# What a repair is there to mend. It is not an excuse that the original has it too.
 _MENDED = re.compile("incompatible|broadcast|must be equal", re.IGNORECASE)
 
 

@@ -8,31 +8,33 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from site import getsitepackages, getusersitepackages
 from typing import Any
 
+from .. import progress
 from ..errors import shown
 from . import limits
 from .request import CHECKS, Request, from_dict
 from .runtimes import Needs, runtime_of
 
-TIMEOUT = 300.0
 # Keras follows the calls of a graph by recursion; Python frames take no stack of C.
 _DEPTH = 200_000
 _MARK = "rewriter-proof "
+_STAGE = "rewriter-stage "
 _FIRST_SAMPLES = 3  # in the largest batch that is run whatever a sample takes
 _PACKAGE = __name__.split(".")[0]
 
 
-def in_child(request: Request, timeout: float = TIMEOUT, program: str = "") -> dict[str, Any]:
+def in_child(request: Request, timeout: float | None = None, program: str = "") -> dict[str, Any]:
     """Prove a request in a new process; what becomes of that process is reported, as ``{"skipped": reason}``.
 
     Where it showed something before it was ended, that stands in the answer, and why it was ended in ``ended``.
 
     Args:
-        timeout: seconds after which the process is ended.
+        timeout: seconds after which the process is ended; those of ``limits.within`` without one.
         program: the module to run; that of the format without one.
     """
     if request.skipped:
@@ -46,7 +48,7 @@ def in_child(request: Request, timeout: float = TIMEOUT, program: str = "") -> d
 
 
 def run_in_child(
-    program: str, needs: Needs, request: Mapping[str, Any], memory: int, timeout: float = TIMEOUT
+    program: str, needs: Needs, request: Mapping[str, Any], memory: int, timeout: float | None = None
 ) -> dict[str, Any]:
     """The answer of a module that serves a request (``serve``), or ``{"skipped": reason}``.
 
@@ -55,12 +57,15 @@ def run_in_child(
     Args:
         needs: what it needs, and its environment.
         memory: bytes that the process may take.
+        timeout: seconds after which it is ended; those of ``limits.within`` without one.
     """
     if needs.missing:
         return {"skipped": needs.missing}
+    seconds = limits.seconds() if timeout is None else timeout
     words = [sys.executable, "-P", "-m", program]
     theirs, ours = os.pipe()
     process = None
+    answer: list[str] = []
     late = ""
     try:
         with os.fdopen(ours, "wb") as pipe:
@@ -77,20 +82,38 @@ def run_in_child(
                 return {"skipped": f"no process could be started for it: {error.strerror}"}
             finally:
                 os.close(theirs)
-            said = {"memory": memory, "seconds": timeout, "request": request}
+            said = {"memory": memory, "seconds": seconds, "request": request}
             with contextlib.suppress(BrokenPipeError):  # it ended at once: how, is asked below
                 pipe.write(json.dumps(said).encode() + b"\n")
                 pipe.flush()
-            try:
-                answer, _ = process.communicate(timeout=timeout)
-            except subprocess.TimeoutExpired:
-                late = f"it took longer than {timeout:g} seconds"
+            listener = threading.Thread(
+                target=_listen, args=(process, answer, progress.current()), daemon=True
+            )
+            listener.start()
+            listener.join(seconds)
+            if listener.is_alive():
+                late = f"it took longer than {seconds:g} seconds"
                 _end(process)
-                answer, _ = process.communicate()
+                listener.join()
+            process.wait()
     finally:
         if process is not None:
             _end(process)
     return _answer(answer, late or _ended(process.returncode, memory))
+
+
+def _listen(process: subprocess.Popen[bytes], answer: list[str], watcher: progress.Watcher) -> None:
+    """Keep what the process says until it ends, and pass on the stages that it begins."""
+    assert process.stdout is not None
+    with process.stdout as stream:
+        for data in stream:
+            text = data.decode(errors="replace")
+            if text.startswith(_STAGE):
+                with contextlib.suppress(ValueError, TypeError):
+                    name, step, of = json.loads(text.removeprefix(_STAGE))
+                    watcher(str(name), int(step), int(of))
+            elif text.startswith(_MARK):
+                answer.append(text)
 
 
 def _environment() -> dict[str, str]:
@@ -139,13 +162,12 @@ def _ended(status: int, memory: int) -> str:
     return f"the process that ran it ended with status {status}" if status else ""
 
 
-def _answer(output: bytes, ended: str) -> dict[str, Any]:
+def _answer(output: list[str], ended: str) -> dict[str, Any]:
     """The last answer that the process gave; one that it gave before it was ended has the reason at what is missing."""
     answer = None
-    for line in output.decode(errors="replace").splitlines():
-        if line.startswith(_MARK):
-            with contextlib.suppress(ValueError):
-                answer = json.loads(line.removeprefix(_MARK))
+    for line in output:
+        with contextlib.suppress(ValueError):
+            answer = json.loads(line.removeprefix(_MARK))
     if not isinstance(answer, dict) or (ended and "checks" not in answer):
         return {"skipped": ended or "the process that ran it gave no answer"}
     if "checks" in answer:
@@ -184,8 +206,12 @@ def serve(run: Callable[[dict[str, Any], Callable[[dict[str, Any]], None]], dict
         def say(answer: dict[str, Any]) -> None:
             print(_MARK + json.dumps(answer), file=stream, flush=True)
 
+        def stage(*begun: str | int) -> None:
+            print(_STAGE + json.dumps(begun), file=stream, flush=True)
+
         try:
-            say(run(request, say))
+            with progress.watched(stage):
+                say(run(request, say))
         except Exception as error:
             say({"skipped": f"it ended with {type(error).__name__}: {shown(error)}"})
     return 0

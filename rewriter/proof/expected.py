@@ -9,7 +9,7 @@ from typing import Any
 from ..rules.notation import Equation, Term, parse
 from ..rules.oracle import evaluate
 
-# How a node that is no multiply joins its operands, once they are in place.
+# How a node that is not a multiply joins its operands, once they are in place.
 _JOIN = {
     "Add": "add",
     "Subtract": "subtract",

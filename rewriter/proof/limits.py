@@ -12,7 +12,9 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 
 try:
     import resource
@@ -84,3 +86,21 @@ def end_with(descriptor: int) -> None:
         os._exit(1)
 
     threading.Thread(target=wait, daemon=True).start()
+
+
+_SECONDS: ContextVar[float] = ContextVar("seconds", default=300.0)
+
+
+def seconds() -> float:
+    """How long a proof may take, in seconds."""
+    return _SECONDS.get()
+
+
+@contextmanager
+def within(limit: float) -> Iterator[None]:
+    """Proofs that begin in the block may take this many seconds each."""
+    token = _SECONDS.set(limit)
+    try:
+        yield
+    finally:
+        _SECONDS.reset(token)

@@ -21,7 +21,7 @@ from ..shapes.inference import Inference
 from ..shapes.keras_facts import facts_of
 from .named import foreign
 
-_ASSUMED_SIZE = 16  # of an axis that is no plain number, for the estimate of memory
+_ASSUMED_SIZE = 16  # of an axis that is not a plain number, for the estimate of memory
 _MAX_SIZES = 64
 
 CHECKS = ("independence", "batch-one", "equation", "gradients")

@@ -1,4 +1,4 @@
-"""What a proof comes to: proven, disproven, or not run and why."""
+"""The result of a proof: proven, disproven, or not run and why."""
 
 from __future__ import annotations
 

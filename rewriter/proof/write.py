@@ -16,6 +16,7 @@ from ..ir.graph import Graph
 from ..passes.analysis import Analysis
 from ..passes.codes import Severity
 from ..passes.pipeline import Outcome
+from ..progress import stage
 from .converted import in_own_keras
 from .request import Prover, Request, make_request
 from .runnable import is_translated, runnable, runnable_as_it_was
@@ -58,12 +59,14 @@ def proven(
         RewriterError: as ``ModelFile.write``.
     """
     answer: dict[str, Any]
+    stage("writing")
     with provisional(target, form.suffix, keep) as path:
         write_as(source, form, path)
         if not outcome.inserted:
             answer = _as_it_was(source, path, keep)
             yield path, _static(outcome.after) | judged(answer, outcome.after.findings)
             return
+        stage("checking what was written")
         with open_model(path) as written:
             written.load_weights()
             after = look(written.graph)
@@ -77,6 +80,7 @@ def proven(
             elif wrong:
                 answer = {"skipped": f"{shown(wrong[0].node)!r} was left as it is, and is wrong as it is"}
             else:
+                stage("proving")
                 answer = _run(prover, written, source, make_request(written, source, outcome.applied, after))
         if "failed" in answer:
             raise VerificationError(failure(answer["failed"]), disproved(answer["failed"]))

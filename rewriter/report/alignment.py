@@ -4,22 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from rich.text import Text
+
 from ..errors import shown
 from ..ir.axis import Axis, Role
 from ..passes.evidence import weigh
 from ..passes.finding import Operand
 from ..shapes.broadcast import Column, Convention, Fit, align, fit
-from .console import columns, pad, paint
+from .layout import GAP, columns, filled, line
 from .words import operand_names, value_text
 
-_GAP = 2
 _LONGEST_NAME = 24
 
 
-def alignment(operands: Sequence[Operand], convention: Convention, width: int, indent: int = 2) -> list[str]:
+def alignment(operands: Sequence[Operand], convention: Convention, width: int, indent: int = 2) -> list[Text]:
     """The operands one below the other as the operation lines them up, with a mark under what goes wrong.
 
-    Where that is too wide, a line for each axis of the result; for an operation that is no elementwise one, the
+    Where that is too wide, a line for each axis of the result; for an operation that is not an elementwise one, the
     operands alone.
     """
     names = operand_names(operands)
@@ -53,56 +54,59 @@ def problem(column: Column, operands: Sequence[tuple[Axis, ...]], meeting: Seque
 
 def _table(
     names: Sequence[str], meeting: Sequence[Column], marks: Sequence[str], width: int, indent: int
-) -> list[str]:
+) -> list[Text]:
     """Empty where it does not fit into the width."""
     cells = [[axis_text(column[k]) for column in meeting] for k in range(len(names))]
     widths = [max((columns(row[i]) for row in cells), default=0) for i in range(len(meeting))]
     first = max(map(columns, names))
-    legend: list[str] = []
+    legend: list[Text] = []
     if first > _LONGEST_NAME:
         letters = [chr(ord("a") + k) for k in range(len(names))]
-        legend = [f"{' ' * indent}{letter} = {name}" for letter, name in zip(letters, names, strict=True)]
+        legend = [
+            line(f"{' ' * indent}{letter} = {name}") for letter, name in zip(letters, names, strict=True)
+        ]
         names, first = letters, 1
-    if indent + first + sum(widths) + _GAP * len(widths) > width:
+    if indent + first + sum(widths) + GAP * len(widths) > width:
         return []
-    lines = [_row(name, first, row, widths, indent) for name, row in zip(names, cells, strict=True)]
+    lines = [line(_row(name, first, row, widths, indent)) for name, row in zip(names, cells, strict=True)]
     if any(marks):
         text = next(m for m in marks if m)
         row = ["^" * max(columns(r[i]) for r in cells) if m else "" for i, m in enumerate(marks)]
         under = _row("", first, row, widths, indent).rstrip()
         if columns(under) + 1 + len(text) > width:
-            lines += [paint(under, "red"), paint(pad(text, columns(under), right=True), "red")]
+            lines += [line((under, "red")), line((text.rjust(columns(under)), "red"))]
         else:
-            lines.append(paint(f"{under} {text}", "red"))
+            lines.append(line((f"{under} {text}", "red")))
     return [*legend, *lines]
 
 
 def _row(name: str, first: int, row: Sequence[str], widths: Sequence[int], indent: int) -> str:
-    gap = " " * _GAP
-    return (" " * indent + gap.join([pad(name, first), *map(pad, row, widths)])).rstrip()
+    gap = " " * GAP
+    return (" " * indent + gap.join([filled(name, first), *map(filled, row, widths)])).rstrip()
 
 
-def _by_axis(names: Sequence[str], meeting: Sequence[Column], marks: Sequence[str], indent: int) -> list[str]:
-    lines = []
+def _by_axis(
+    names: Sequence[str], meeting: Sequence[Column], marks: Sequence[str], indent: int
+) -> list[Text]:
+    lines: list[Text] = []
     for place, (column, mark) in enumerate(zip(meeting, marks, strict=True)):
-        lines.append(f"{' ' * indent}axis {place}:" + (paint(f"  {mark}", "red") if mark else ""))
+        lines.append(line(f"{' ' * indent}axis {place}:", (f"  {mark}" if mark else "", "red")))
         lines += [
-            f"{' ' * (indent + 2)}{axis_text(axis)}  {name}"
+            line(f"{' ' * (indent + 2)}{axis_text(axis)}  {name}")
             for name, axis in zip(names, column, strict=True)
             if axis is not None
         ]
     return lines
 
 
-def _listed(names: Sequence[str], operands: Sequence[Operand], width: int, indent: int) -> list[str]:
+def _listed(names: Sequence[str], operands: Sequence[Operand], width: int, indent: int) -> list[Text]:
     first = min(max(map(columns, names), default=0), _LONGEST_NAME)
-    lines = []
+    lines: list[Text] = []
     for name, operand in zip(names, operands, strict=True):
         text = "shape not known" if operand.value.axes is None else value_text(operand.value)
-        line = f"{' ' * indent}{pad(name, first)}  {text}"
-        lines += (
-            [line] if columns(line) <= width else [f"{' ' * indent}{name}", f"{' ' * (indent + 2)}{text}"]
-        )
+        row = f"{' ' * indent}{filled(name, first)}  {text}"
+        parts = [row] if columns(row) <= width else [f"{' ' * indent}{name}", f"{' ' * (indent + 2)}{text}"]
+        lines += map(line, parts)
     return lines
 
 

@@ -5,16 +5,16 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..conversion import Converted
 from ..errors import shown
-from ..export.onnx.options import Exported
 from ..formats.registry import format_of
 from ..ir.axis import Value
-from ..ir.graph import Path, path_text
+from ..ir.graph import Path
 from ..passes.candidate import Candidate
 from ..passes.changes import Changes, State
+from ..passes.codes import Kind
 from ..passes.decision import Decision
 from ..passes.finding import LITERAL, Finding, Operand
 from ..passes.rewrite import recorded_shape
@@ -23,9 +23,14 @@ from ..passes.suggest import Suggestion
 from ..results import Explanation, Report, Result, Shapes
 from ..rules.lower import Step
 from ..rules.table import Rule
+from ..shapes.broadcast import Convention
 from ..shapes.supported import Entry, Support
+from .explain import Attempt, attempts, explained_sites
 from .supported_table import sections
 from .table import Reporter
+
+if TYPE_CHECKING:
+    from ..export.onnx import Exported
 
 SCHEMA = "rewriter/1"
 
@@ -99,7 +104,7 @@ def finding(item: Finding) -> dict[str, Any]:
         "node": _path(item.path),
         "op": shown(item.op),
         "convention": item.convention.alignment,
-        "operands": [operand(o) for o in item.operands],
+        "operands": [_operand(o) for o in item.operands],
         "message": item.message,
         "candidates": [candidate(c) for c in item.candidates],
         "chosen": item.chosen,
@@ -112,7 +117,7 @@ def finding(item: Finding) -> dict[str, Any]:
     }
 
 
-def operand(item: Operand) -> dict[str, Any]:
+def _operand(item: Operand) -> dict[str, Any]:
     return {"from": _source(item), "shape": item.value.shape or [], "axes": roles(item.value)}
 
 
@@ -145,7 +150,10 @@ def candidate(item: Candidate) -> dict[str, Any]:
 
 
 def step(item: Step) -> dict[str, Any]:
-    return {"op": item.op, "operand": item.operand, "to": list(recorded_shape(item.to))}
+    """A node that is inserted. ``axes``: the permutation of a Transpose, and where axes are added, removed or repeated;
+    ``repeats``: how often, by axis for a Tile."""
+    data = {"op": item.op, "operand": item.operand, "to": list(recorded_shape(item.to))}
+    return data | {k: list(v) for k, v in (("axes", item.axes), ("repeats", item.repeats)) if v}
 
 
 def roles(value: Value) -> list[str]:
@@ -184,65 +192,81 @@ def suggestion(item: Suggestion) -> dict[str, Any]:
     }
 
 
-def explanation(item: Explanation) -> dict[str, Any]:
-    """``explain``: every node where tensors meet, or the one that was asked for, each with its finding or null."""
-    analysis = item.analysis
-    findings = {f.path: f for f in analysis.findings}
-    sites = {site.path: site for site in analysis.sites}
-    paths = [path for path in dict.fromkeys([*sites, *findings]) if item.node in (None, path_text(path))]
+def rules(items: Sequence[Rule]) -> dict[str, Any]:
+    return {"schema": SCHEMA, "rules": [rule(item) for item in items]}
+
+
+def rule(item: Rule) -> dict[str, Any]:
     return {
-        "schema": SCHEMA,
-        "model": item.path,
-        "node": item.node,
-        "ops": analysis.ops,
-        "nodes": [_met(path, sites.get(path), findings.get(path)) for path in paths],
+        "name": item.name,
+        "summary": item.summary,
+        "equations": [str(e) for e in item.equations],
+        "effect": item.kind.value,
+        "source": item.source,
     }
 
 
-def _met(path: Path, site: Site | None, found: Finding | None) -> dict[str, Any]:
-    if found is not None:
-        op, convention, operands = found.op, found.convention, found.operands
-    else:
-        assert site is not None
-        op, convention, operands = site.node.operation.class_name, site.convention, list(site.operands)
+def code(item: Kind) -> dict[str, Any]:
+    """A kind of finding, with what its page says."""
     return {
-        "node": _path(path),
-        "op": shown(op),
-        "convention": convention.alignment,
-        "operands": [operand(o) for o in operands],
-        "finding": finding(found) if found is not None else None,
+        "code": item.code,
+        "kind": str(item),
+        "severity": str(item.severity),
+        "summary": item.summary,
+        "text": item.text,
+        "harm": item.harm,
+        "example": item.example,
+        "remedy": item.remedy,
     }
+
+
+def explanation(item: Explanation, table: Sequence[Rule]) -> dict[str, Any]:
+    """``explain MODEL [NODE]``: each multiply with its finding, if it has one, and what each rule makes of it.
+
+    Raises:
+        UsageError: the model has no such node.
+    """
+    findings = {f.path: f for f in item.analysis.findings}
+    nodes = [
+        {
+            "node": _path(site.path),
+            "op": shown(site.node.operation.class_name),
+            "convention": site.convention.alignment,
+            "operands": [_operand(o) for o in site.operands],
+            "finding": finding(findings[site.path]) if site.path in findings else None,
+            "rules": [_attempt(a) for a in _attempts(site, table)],
+        }
+        for site in explained_sites(item)
+    ]
+    return {"schema": SCHEMA, "model": item.path, "nodes": nodes}
+
+
+def _attempts(site: Site, table: Sequence[Rule]) -> list[Attempt]:
+    axes = [v.axes for v in site.values]
+    if len(axes) != 2 or None in axes or site.convention is Convention.NONE:
+        return []
+    return list(attempts([a or () for a in axes], site.convention, table))
+
+
+def _attempt(item: Attempt) -> dict[str, Any]:
+    steps = None if item.candidate is None else [step(s) for s in item.candidate.plan.steps]
+    failure = None if item.failure is None else item.failure.reason
+    return {"rule": item.rule.name, "equation": str(item.equation), "insert": steps, "reason": failure}
 
 
 def exported(item: Exported) -> dict[str, Any]:
-    """``export``. ``nodes`` counts operators by type."""
+    """``export``."""
     return {
         "schema": SCHEMA,
         "output": item.path,
-        "data": item.data,
-        "bytes": item.bytes,
         "opset": item.opset,
         "inputs": list(map(shown, item.inputs)),
         "outputs": list(map(shown, item.outputs)),
         "nodes": dict(item.nodes),
+        "data": item.data,
+        "bytes": item.bytes,
+        "fallback": item.fallback or None,
         "verified": item.verified,
-        "fallback": shown(item.fallback) or None,
-    }
-
-
-def rules(items: Sequence[Rule]) -> dict[str, Any]:
-    return {
-        "schema": SCHEMA,
-        "rules": [
-            {
-                "name": rule.name,
-                "summary": rule.summary,
-                "equations": [str(e) for e in rule.equations],
-                "effect": rule.kind.value,
-                "source": rule.source,
-            }
-            for rule in items
-        ],
     }
 
 
@@ -293,7 +317,13 @@ class Output(Reporter):
         self._print(suggestion(item))
 
     def explain(self, item: Any) -> None:
-        self._print(explanation(item))
+        self._print(explanation(item, self.context.rules))
+
+    def rule(self, item: Any) -> None:
+        self._print({"schema": SCHEMA, **rule(item)})
+
+    def code(self, item: Any) -> None:
+        self._print({"schema": SCHEMA, **code(item)})
 
     def convert(self, item: Any) -> None:
         self._print(converted(item))

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-import textwrap
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
+
+from rich.console import RenderableType
 
 from ..errors import shown
 from ..formats.registry import format_of
 from ..ir.graph import path_text
 from . import onnx
+from .layout import indented, line, words
 
 if TYPE_CHECKING:
     from ..conversion import Converted
@@ -16,18 +19,15 @@ if TYPE_CHECKING:
 _MOST = 40  # remarks that are shown; the JSON has all
 
 
-def text(item: Converted, width: int) -> str:
+def text(item: Converted) -> Iterator[RenderableType]:
     """``old.h5 (an HDF5 model) -> new.keras (a Keras archive)``, what became of old constructs, and the proof."""
-    words = format_of(item.format).words, format_of(item.to).words
-    lines = [f"{shown(item.path)} ({words[0]}) -> {shown(item.output)} ({words[1]})"]
+    kinds = format_of(item.format).words, format_of(item.to).words
+    yield line(f"{shown(item.path)} ({kinds[0]}) -> {shown(item.output)} ({kinds[1]})")
     for construct, became, names in grouped(item):
         where = f" ({', '.join(names[:3])}{', ...' if len(names) > 3 else ''})" if names != [""] else ""
-        line = f"{construct}: {became}{where}"
-        lines += textwrap.wrap(line, width, initial_indent="  ", subsequent_indent="    ")
+        yield indented(words(f"{construct}: {became}{where}"), 2)
     if item.verified is not None:
-        said = verdict(item, item.verified)
-        lines += textwrap.wrap(said, width, subsequent_indent="  ", break_on_hyphens=False)
-    return "\n".join(lines) + "\n"
+        yield words(verdict(item, item.verified))
 
 
 def grouped(item: Converted) -> list[tuple[str, str, list[str]]]:
@@ -44,6 +44,6 @@ def verdict(item: Converted, verified: dict[str, Any]) -> str:
         return f"Not compared: {verified['skipped'].rstrip('.')}."
     if item.exported is None:
         batches = " and ".join(map(str, verified["batches"]))
-        difference = f"{verified['difference']:.2g} of the largest value"
-        return f"Compared at batches {batches}: the largest difference is {difference} ({verified['ran']})."
+        difference = f"largest relative difference {verified['difference']:.2g}"
+        return f"Compared: both agree at batches {batches} ({difference}; {verified['ran']})."
     return f"Compared: {onnx.verdict(verified)}."

@@ -16,29 +16,32 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterator, Mapping
 
+from rich.console import RenderableType
+
 from ..errors import shown
 from ..ir.axis import Value
 from ..ir.graph import Path, path_text
 from ..passes.changes import State
 from ..passes.finding import LITERAL, Operand
 from ..results import Result
-from .console import paint
+from . import layout
 from .words import sizes_text
 
 _CONTEXT = 3
 _COLOURS = {"+": "green", "-": "red"}
 
 
-def text(item: Result, width: int = 0) -> str:
-    """The change that a repair would make; ``width`` is that of the terminal, which a diff does not look at."""
+def text(item: Result) -> Iterator[RenderableType]:
+    """The change that a repair would make."""
     assert item.changes is not None
     name = shown(item.path)
     if not item.changes.nodes:
-        return f"{paint(name, 'bold')}: no change\n"
+        yield layout.line((name, "bold"), ": no change")
+        return
     place = name.lstrip("/")
-    lines = [paint(f"--- a/{place}", "bold"), paint(f"+++ b/{place}", "bold")]
-    lines += _hunks(item.changes.old, item.changes.new, meanings(item))
-    return "\n".join(lines) + "\n"
+    yield layout.line((f"--- a/{place}", "bold"))
+    yield layout.line((f"+++ b/{place}", "bold"))
+    yield from _hunks(item.changes.old, item.changes.new, meanings(item))
 
 
 def meanings(item: Result) -> dict[Path, str]:
@@ -48,23 +51,25 @@ def meanings(item: Result) -> dict[Path, str]:
     return said | {c.path: f"{c.rule}: {c.equation}" for c in item.changes.nodes if c.inserted}
 
 
-def _hunks(old: Mapping[Path, State], new: Mapping[Path, State], meant: Mapping[Path, str]) -> Iterator[str]:
+def _hunks(
+    old: Mapping[Path, State], new: Mapping[Path, State], meant: Mapping[Path, str]
+) -> Iterator[RenderableType]:
     before, after = (tuple(nodes.items()) for nodes in (old, new))
     lines = [[line(path, state) for path, state in nodes] for nodes in (before, after)]
     matcher = difflib.SequenceMatcher(None, lines[0], lines[1], autojunk=False)
     for group in matcher.get_grouped_opcodes(_CONTEXT):
         first, last = group[0], group[-1]
-        rows: list[str] = []
+        rows: list[RenderableType] = []
         rules: list[str] = []
         for what, a, b, c, d in group:
             if what == "equal":
-                rows += [f" {text}" for text in lines[0][a:b]]
+                rows += [layout.line(f" {text}") for text in lines[0][a:b]]
                 continue
-            rows += [paint(f"-{text}", _COLOURS["-"]) for text in lines[0][a:b]]
-            rows += [paint(f"+{text}", _COLOURS["+"]) for text in lines[1][c:d]]
+            rows += [layout.line((f"-{text}", _COLOURS["-"])) for text in lines[0][a:b]]
+            rows += [layout.line((f"+{text}", _COLOURS["+"])) for text in lines[1][c:d]]
             rules += [meant[path] for path, _ in (*before[a:b], *after[c:d]) if path in meant]
         place = f"@@ -{_range(first[1], last[2])} +{_range(first[3], last[4])} @@"
-        yield paint(" ".join([place, "; ".join(dict.fromkeys(rules))]).rstrip(), "cyan")
+        yield layout.line((" ".join([place, "; ".join(dict.fromkeys(rules))]).rstrip(), "cyan"))
         yield from rows
 
 

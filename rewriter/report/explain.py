@@ -7,7 +7,10 @@ from dataclasses import dataclass
 from functools import partial
 from itertools import groupby
 
-from ..errors import UsageError, shown
+from rich.console import RenderableType
+from rich.rule import Rule as Line
+
+from ..errors import UsageError, did_you_mean, shown
 from ..ir.axis import Axis
 from ..ir.graph import Path, path_text
 from ..passes import ranking
@@ -25,25 +28,17 @@ from ..rules.table import Kind, Rule
 from ..shapes.broadcast import Convention, align, broadcast
 from ..shapes.call import ShapeError
 from .alignment import alignment, axis_text, problem
-from .console import pad, paint
-from .text import meaning, show_finding
-from .words import (
-    complaint,
-    convention_text,
-    operand_names,
-    sizes_text,
-    steps_text,
-    value_text,
-    wrapped,
-)
+from .findings import full, meaning
+from .layout import fields, filled, indented, line, words
+from .words import complaint, convention_text, operand_names, sizes_text, steps_text, value_text
 
 _STAGES = ("rank", "role", "size", "nodes")
 _MOST_NAMES = 12
 _MOST_CANDIDATES = 12
 _APPLIED = {
-    Applicability.SAFE: "applied without being asked for",
+    Applicability.SAFE: "applied by default",
     Applicability.UNSAFE: "applied only with --mode best or --at",
-    Applicability.DISPLAY: "evidence does not decide for it: ask for it with --at",
+    Applicability.DISPLAY: "applied only with --at: no evidence decides for it",
 }
 _OTHER = {
     Convention.MERGE: Convention.NUMPY,
@@ -54,7 +49,7 @@ _OTHER = {
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """One equation of a rule held against two operands: what it comes to, or where it fails."""
+    """One equation of a rule held against two operands: its candidate, or where it fails."""
 
     rule: Rule
     equation: Equation
@@ -66,7 +61,10 @@ class Attempt:
         return self.failure is not None and self.failure.stage == "rank"
 
 
-def text(item: Explanation, rules: Sequence[Rule], width: int) -> str:
+Blocks = Iterator[RenderableType]
+
+
+def text(item: Explanation, rules: Sequence[Rule], width: int) -> Blocks:
     """The explanation of one node of a model, or of all that multiply (with ``all``, that are looked at).
 
     Raises:
@@ -77,27 +75,49 @@ def text(item: Explanation, rules: Sequence[Rule], width: int) -> str:
     return _node(item.path, item.node, item.analysis, rules, width)
 
 
-def _node(path: str, node: str, analysis: Analysis, rules: Sequence[Rule], width: int) -> str:
+def explained_sites(item: Explanation) -> list[Site]:
+    """The nodes that an explanation is about, each once.
+
+    Raises:
+        UsageError: the model has no such node.
+    """
+    sites = list({site.path: site for site in reversed(item.analysis.sites)}.values())[::-1]
+    if item.node is None:
+        return sites
+    here = [site for site in sites if site.name == item.node]
+    if not here:
+        raise _no_such(item.node, item.analysis)
+    return here
+
+
+def _node(path: str, node: str, analysis: Analysis, rules: Sequence[Rule], width: int) -> Blocks:
     finding = next((f for f in analysis.findings if f.node == node), None)
     here = [s for s in analysis.sites if s.name == node]
     if here:
-        return "\n".join(_sections(here, finding, rules, width)) + "\n"
+        yield from _sections(here, finding, rules, width)
+        return
     if finding is not None:
-        lines = [
-            *show_finding(finding, rules, width),
-            "",
-            *wrapped(f"It is no {_noun(analysis)}: nothing is inserted at it.", width),
-        ]
-        return "\n".join(lines) + "\n"
+        yield from full(path, finding, rules, width)
+        yield ""
+        yield words(f"It is not a {_noun(analysis)}: nothing is inserted at it.")
+        return
+    raise _no_such(node, analysis)
+
+
+def _no_such(node: str, analysis: Analysis) -> UsageError:
     if any(
         path_text((*prefix, name)) == node
         for prefix, item in analysis.inference.walk()
         for name in item.graph.nodes
     ):
-        raise UsageError(
-            f"node {shown(node)!r} is no {_noun(analysis)}, and nothing is wrong with it; {_known(analysis)}"
+        return UsageError(
+            f"node {shown(node)!r} is not a {_noun(analysis)}, and has no fault; {_known(analysis)}"
         )
-    raise UsageError(f"there is no node {shown(node)!r}; {_known(analysis)}")
+    return UsageError(f"there is no node {shown(node)!r}{_meant(node, analysis)}; {_known(analysis)}")
+
+
+def _meant(node: str, analysis: Analysis) -> str:
+    return did_you_mean(node, [s.name for s in analysis.sites])
 
 
 def _known(analysis: Analysis) -> str:
@@ -115,14 +135,15 @@ def _nouns(analysis: Analysis) -> str:
     return "multiplies" if analysis.ops == DEFAULT_OPS else "nodes where tensors meet"
 
 
-def _whole(path: str, analysis: Analysis, rules: Sequence[Rule], width: int) -> str:
+def _whole(path: str, analysis: Analysis, rules: Sequence[Rule], width: int) -> Blocks:
     """Every multiply; those that are right and alike in one section."""
     by_path: dict[Path, list[Site]] = {}
     for site in analysis.sites:
         by_path.setdefault(site.path, []).append(site)
     findings = {f.path: f for f in analysis.findings}
     number = f"{len(by_path):,} {_noun(analysis) if len(by_path) == 1 else _nouns(analysis)}"
-    sections = [wrapped(f"{paint(shown(path), 'bold')}: {number}", width, hang=4)]
+    yield line((shown(path), "bold"), f": {number}")
+    sections: list[Blocks] = []
     alike: dict[tuple[str, ...], list[Path]] = {}
     for path_of_site, group in by_path.items():
         if path_of_site in findings:
@@ -130,18 +151,21 @@ def _whole(path: str, analysis: Analysis, rules: Sequence[Rule], width: int) -> 
         else:
             key = (str(group[0].convention), *(o.value.text() for o in group[0].operands))
             alike.setdefault(key, []).append(path_of_site)
-    for paths in alike.values():
-        section = _sections(by_path[paths[0]], None, rules, width)
-        if len(paths) > 1:
-            others = _some([path_text(p) for p in paths[1:]])
-            section += ["", *wrapped(f"The same holds for {others}.", width)]
-        sections.append(section)
-    sections += [show_finding(f, rules, width) for f in analysis.findings if f.path not in by_path]
-    rule = ["", paint("-" * width, "dim"), ""]
-    lines = [*sections[0], ""]
-    for i, section in enumerate(sections[1:]):
-        lines += [*(rule if i else []), *section]
-    return "\n".join(lines).rstrip() + "\n"
+    sections += [_alike(by_path[paths[0]], paths[1:], rules, width) for paths in alike.values()]
+    sections += [full(path, f, rules, width) for f in analysis.findings if f.path not in by_path]
+    for number_of, section in enumerate(sections):
+        yield ""
+        if number_of:
+            yield Line(style="dim", characters="-")
+            yield ""
+        yield from section
+
+
+def _alike(here: Sequence[Site], others: Sequence[Path], rules: Sequence[Rule], width: int) -> Blocks:
+    yield from _sections(here, None, rules, width)
+    if others:
+        yield ""
+        yield words(f"The same holds for {_some([path_text(p) for p in others])}.")
 
 
 def _some(names: Sequence[str]) -> str:
@@ -150,44 +174,47 @@ def _some(names: Sequence[str]) -> str:
 
 
 # -- one multiply -----------------------------
-def _sections(here: Sequence[Site], finding: Finding | None, rules: Sequence[Rule], width: int) -> list[str]:
+def _sections(here: Sequence[Site], finding: Finding | None, rules: Sequence[Rule], width: int) -> Blocks:
     site = here[0]
-    lines = [paint(shown(site.name), "bold")]
+    yield line((shown(site.name), "bold"))
     if len(here) > 1:
-        lines += wrapped(f"The model it is in is called {len(here)} times; this is the first call.", width, 2)
-    lines += ["", paint("How its operands meet", "bold"), *_meeting(site, width)]
+        yield _said(f"The model around it is called {len(here)} times; this is the first call.")
+    yield from _title("How its operands meet")
+    yield _said(convention_text(site))
+    yield ""
+    yield from alignment(site.operands, site.convention, width, 4)
     if any(v.axes is None for v in site.values):
-        return lines
+        return
     if site.convention is Convention.NONE:
-        if finding is None:
-            return [*lines, "", *wrapped("It runs, and nothing speaks against it.", width, 2)]
-        wrong = wrapped(complaint(finding), width, 2)
-        return [
-            *lines,
-            "",
-            *wrong,
-            "",
-            paint("What is made of it", "bold"),
-            *_decision(finding, rules, width),
-        ]
-    lines += ["", paint("What it does as it stands", "bold"), *_as_it_stands(site, finding, width)]
+        yield ""
+        yield _said("It runs, and no evidence is against it." if finding is None else complaint(finding))
+        if finding is not None:
+            yield from _title("The decision")
+            yield from _decision(finding, rules)
+        return
+    yield from _title("What it computes")
+    yield from _as_it_stands(site, finding, width)
     if finding is not None:
-        lines += ["", paint("What is made of it", "bold"), *_decision(finding, rules, width)]
-    lines += ["", paint("Rule by rule", "bold"), *_rules(site, finding, rules, width)]
-    return lines
+        yield from _title("The decision")
+        yield from _decision(finding, rules)
+    yield from _title("Rule by rule")
+    yield from _rules(site, rules)
 
 
-def _meeting(site: Site, width: int) -> list[str]:
-    lines = wrapped(convention_text(site), width, 2)
-    return [*lines, "", *alignment(site.operands, site.convention, width, 4)]
+def _title(text: str) -> Blocks:
+    yield ""
+    yield line((text, "bold"))
 
 
-def _as_it_stands(site: Site, finding: Finding | None, width: int) -> list[str]:
+def _said(text: str, indent: int = 2) -> RenderableType:
+    return indented(words(text), indent)
+
+
+def _as_it_stands(site: Site, finding: Finding | None, width: int) -> Blocks:
     """Axis by axis, the result, and what the other convention would make of the same operands."""
     axes = [v.axes or () for v in site.values]
     meeting = align(site.convention, axes)
     names = operand_names(site.operands)
-    lines = []
     for place, column in enumerate(meeting):
         text = " with ".join(axis_text(a) for a in column if a is not None)
         missing = [
@@ -195,28 +222,20 @@ def _as_it_stands(site: Site, finding: Finding | None, width: int) -> list[str]:
         ]
         text += f", {' and '.join(missing)} repeated along it" if missing else ""
         mark = problem(column, axes, meeting)
-        lines += wrapped(
-            f"axis {place}: {text}" + (f"  <- {paint(mark, 'red')}" if mark else ""), width, 2, 10
-        )
-    lines += wrapped(_result(site.convention, axes), width, 2, 4)
+        yield indented(words(f"axis {place}: {text}", (f"  <- {mark}" if mark else "", "red")), 2)
+    yield _said(_result(site.convention, axes))
     other = _OTHER.get(site.convention)
     if other is not None and len({len(a) for a in axes if a}) > 1:
-        lines += wrapped(f"{_other_name(other)} would line them up otherwise:", width, 2, 4)
-        lines += [
-            "",
-            *alignment(site.operands, other, width, 4),
-            "",
-            *wrapped(_result(other, axes), width, 2, 4),
-        ]
+        yield _said(f"{_other_name(other)} lines them up otherwise:")
+        yield ""
+        yield from alignment(site.operands, other, width, 4)
+        yield ""
+        yield _said(_result(other, axes))
     if finding is None:
-        lines += wrapped(
-            "It is legal, and nothing speaks against it. Which axes belong together depends on what the operands "
-            "mean, not on their sizes: the rules below that fit are what such a product can mean, and --at states "
-            "another one than it computes.",
-            width,
-            2,
+        yield _said(
+            "It is legal, and no evidence is against it. Sizes do not say which axes belong together: the rules below "
+            "that fit are other meanings of such a product, and --at states one of them."
         )
-    return lines
 
 
 def _stretched(axis: Axis, column: Sequence[Axis | None]) -> bool:
@@ -235,56 +254,58 @@ def _result(convention: Convention, axes: Sequence[tuple[Axis, ...]]) -> str:
     return f"The result is ({', '.join(axis_text(a) for a in out)})."
 
 
-def _decision(finding: Finding, rules: Sequence[Rule], width: int) -> list[str]:
-    """The choice, and the candidates by rank with what each has to show for itself."""
+def _decision(finding: Finding, rules: Sequence[Rule]) -> Blocks:
+    """The choice, and the candidates by rank with the evidence for each."""
     names = operand_names(finding.operands)
     chosen = finding.choice
     verdict = f"{chosen.equation}  ({chosen.rule})" if chosen is not None else "Nothing is chosen."
-    lines = [*wrapped(paint(verdict, "bold"), width, 2, 6), *wrapped(f"Why: {finding.why}", width, 2, 6)]
+    rows: list[tuple[str, RenderableType]] = [
+        ("chosen", words((verdict, "bold"))),
+        ("why", words(finding.why)),
+    ]
     for decision in finding.decision.trail():
         stage = decision.stage
-        lines += wrapped(f"Stage: {stage.name}: {stage.account.replace('`', '')}", width, 2, 6)
-    if not finding.candidates:
-        return lines
+        rows.append(("stage", words(f"{stage.name}: {stage.account.replace('`', '')}")))
     if len(finding.candidates) > 1:
         order = "; ".join(ranking.described())
-        lines += wrapped(
-            f"Order: readings are ranked by the first of these that differs: {order}.", width, 2, 6
-        )
+        rows.append(("order", words(f"by the first of these that differs: {order}")))
+    yield fields(rows)
     for number, candidate in enumerate(finding.candidates, 1):
         if number <= _MOST_CANDIDATES or candidate is chosen:
-            lines += ["", *_ranked(number, candidate, rules, names, width, candidate is chosen)]
+            yield ""
+            yield _ranked(number, candidate, rules, names, candidate is chosen)
     if len(finding.candidates) > _MOST_CANDIDATES:
-        lines += ["", f"{len(finding.candidates)} readings in all (check --format json shows them)"]
-    return lines
+        yield ""
+        yield _said(f"{len(finding.candidates)} readings in all (check --format json lists them)", 0)
 
 
 def _ranked(
-    number: int, item: Candidate, rules: Sequence[Rule], names: Sequence[str], width: int, chosen: bool
-) -> list[str]:
-    note = paint("  <- chosen", "green") if chosen else ""
-    lines = wrapped(f"{number}  {meaning(item, rules)}{note}", width, 3, 6)
+    number: int, item: Candidate, rules: Sequence[Rule], names: Sequence[str], chosen: bool
+) -> RenderableType:
     details = [*steps_text(item.plan.steps, names), *(f"evidence: {text}" for text in item.evidence)]
     said = ", ".join(f"{number}: {value}" for number, value in ranking.shown(item))
-    details.append(f"rank: {said or 'no kind of evidence speaks for it or against it'}")
+    details.append(f"rank: {said or 'no evidence for it or against it'}")
     details.append(f"result: {sizes_text(item.plan.output)}; {_APPLIED[item.applicability]}")
-    return lines + [line for text in details for line in wrapped(text, width, 6, 8)]
+    note = ("  <- chosen" if chosen else "", "green")
+    body = words(meaning(item, rules), note, *(f"\n{text}" for text in details))
+    return fields([(f"{number}", body)], 3, 2, 1)
 
 
 # -- rule by rule -----------------------------
-def _rules(site: Site, finding: Finding | None, rules: Sequence[Rule], width: int) -> list[str]:
+def _rules(site: Site, rules: Sequence[Rule]) -> Blocks:
     operands = [v.axes or () for v in site.values]
     if len(operands) == 2:
-        return _pair(operands, operand_names(site.operands), site, rules, width)
+        yield from _pair(operands, operand_names(site.operands), site, rules)
+        return
     data = max(range(len(operands)), key=lambda k: len(operands[k]))
     names = operand_names(site.operands)
-    lines = wrapped(f"With {len(operands)} operands, each one is held against {names[data]}.", width, 2)
+    yield _said(f"Each of the {len(operands)} operands is compared with {names[data]}.")
     for k, axes in enumerate(operands):
         if k != data and axes:
             pair = [site.operands[data], site.operands[k]]
-            lines += ["", *wrapped(f"{names[k]}: {value_text(site.operands[k].value)}", width, 2)]
-            lines += _pair([operands[data], axes], [names[data], names[k]], _two(site, pair), rules, width)
-    return lines
+            yield ""
+            yield _said(f"{names[k]}: {value_text(site.operands[k].value)}")
+            yield from _pair([operands[data], axes], [names[data], names[k]], _two(site, pair), rules)
 
 
 def _two(site: Site, pair: Sequence[Operand]) -> Site:
@@ -292,22 +313,23 @@ def _two(site: Site, pair: Sequence[Operand]) -> Site:
 
 
 def _pair(
-    operands: Sequence[tuple[Axis, ...]], names: Sequence[str], site: Site, rules: Sequence[Rule], width: int
-) -> list[str]:
+    operands: Sequence[tuple[Axis, ...]], names: Sequence[str], site: Site, rules: Sequence[Rule]
+) -> Blocks:
     tried = list(attempts(operands, site.convention, rules))
     first = max((len(a.rule.name) for a in tried), default=0)
-    lines: list[str] = []
     for attempt in tried:
         if attempt.other_rank:
             continue
-        sign = paint("fits", "green") if attempt.candidate is not None else paint("no", "dim")
-        lines += wrapped(
-            f"{pad(sign, 4)}  {pad(attempt.rule.name, first)}  {attempt.equation}", width, 2, first + 10
-        )
+        fits = attempt.candidate is not None
+        yield line(
+            "  ", (filled("fits" if fits else "no", 4), "green" if fits else "dim"),
+            f"  {filled(attempt.rule.name, first)}  {attempt.equation}",
+        )  # fmt: skip
         for text in _outcome(attempt, operands, names):
-            lines += wrapped(text, width, 10, 12)
-    lines += _other_ranks(tried, operands, first, width)
-    return lines + _nearest(tried, width) if all(a.candidate is None for a in tried) else lines
+            yield _said(text, 10)
+    yield from _other_ranks(tried, operands, first)
+    if all(a.candidate is None for a in tried):
+        yield from _nearest(tried)
 
 
 def _outcome(attempt: Attempt, operands: Sequence[tuple[Axis, ...]], names: Sequence[str]) -> Iterator[str]:
@@ -316,39 +338,37 @@ def _outcome(attempt: Attempt, operands: Sequence[tuple[Axis, ...]], names: Sequ
     if attempt.candidate is None:
         return
     found, steps = attempt.candidate.match, attempt.candidate.plan.steps
-    yield from steps_text(steps, names) if steps else ["this is what it computes as it stands"]
+    yield from steps_text(steps, names) if steps else ["this is what it computes now"]
     if found.assumed:
         yield f"only if {', '.join(sorted(found.assumed))} has one size on both sides"
     for text in weigh(found.pairs, operands).texts():
         yield f"evidence: {text}"
 
 
-def _other_ranks(
-    tried: Sequence[Attempt], operands: Sequence[tuple[Axis, ...]], first: int, width: int
-) -> list[str]:
+def _other_ranks(tried: Sequence[Attempt], operands: Sequence[tuple[Axis, ...]], first: int) -> Blocks:
     """The equations for operands of other ranks, a line for each rule."""
     groups: dict[str, list[str]] = {}
     for attempt in tried:
         if attempt.other_rank:
             groups.setdefault(attempt.rule.name, []).append(str(attempt.equation))
     if not groups:
-        return []
-    ranks = " and ".join(str(len(axes)) for axes in operands)
-    lines = ["", *wrapped(f"Not for operands of {ranks} axes:", width, 2)]
+        return
+    yield ""
+    yield _said(f"Not for operands of {' and '.join(str(len(axes)) for axes in operands)} axes:")
     for name, equations in groups.items():
-        lines += [
-            f"{'':8}{pad(name if i == 0 else '', first)}  {equation}" for i, equation in enumerate(equations)
-        ]
-    return lines
+        for i, equation in enumerate(equations):
+            yield line(f"{'':8}{filled(name if i == 0 else '', first)}  {equation}")
 
 
-def _nearest(tried: Sequence[Attempt], width: int) -> list[str]:
+def _nearest(tried: Sequence[Attempt]) -> Blocks:
     """The equation that came furthest, and what it lacks."""
     best = max(tried, key=_progress, default=None)
     if best is None or best.failure is None:
-        return []
-    text = f"None of them fits. {best.rule.name} comes nearest: {best.equation}, but {best.failure.reason}."
-    return ["", *wrapped(text, width, 2)]
+        return
+    yield ""
+    yield _said(
+        f"None of them fits. {best.rule.name} comes nearest: {best.equation}, but {best.failure.reason}."
+    )
 
 
 def attempts(

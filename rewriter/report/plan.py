@@ -12,8 +12,9 @@ from ..passes.plan import LEAVE, SCHEMA, UNDECIDED
 from ..results import Report
 from ..version import __version__
 from .alignment import alignment
-from .console import plain
-from .words import complaint, count, labelled, operand_names, sizes_text, steps_text
+from .console import plain, rendered
+from .layout import fields, words
+from .words import complaint, count, operand_names, sizes_text, steps_text
 
 _WIDTH = 100
 _ESCAPES = {"\b": "\\b", "\t": "\\t", "\n": "\\n", "\f": "\\f", "\r": "\\r", '"': '\\"', "\\": "\\\\"}
@@ -72,16 +73,16 @@ def _escaped(character: str) -> str:
 
 
 def _finding(item: Finding, choice: str) -> list[str]:
-    comment = [
-        f"{item.severity} {item.code} {item.kind}: {item.kind.summary}",
+    comment = rendered(
+        words(f"{item.severity} {item.code} {item.kind}: {item.kind.summary}"),
         "",
         *alignment(item.operands, item.convention, _WIDTH - 2, 2),
         "",
-        *labelled("wrong", [complaint(item)], _WIDTH - 2, 0, 8),
-        *labelled("why", [item.why], _WIDTH - 2, 0, 8),
-    ]
+        fields([("wrong", words(complaint(item))), ("why", words(item.why))], 0, 6),
+        width=_WIDTH - 2,
+    )
     lines = [
-        *_comments(comment),
+        *_comments(comment.splitlines()),
         "[[finding]]",
         f"node = {quoted(item.node)}",
         f"kind = {quoted(str(item.kind))}",

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
+
+from rich.console import RenderableType
 
 from ..formats.keras.spelling import line as keras_line
 from ..ir.axis import SPATIAL, Axis, Role, new_axis
@@ -14,42 +16,50 @@ from ..rules.notation import Equation, Term
 from ..rules.oracle import evaluate
 from ..rules.table import Kind, Rule
 from ..shapes.broadcast import Convention
-from .console import columns, pad, paint
-from .words import sizes_text, wrapped
+from .layout import columns, fields, filled, indented, line, words
+from .words import sizes_text
 
 _PRIMES = (2, 3, 5, 7, 11, 13, 17, 19, 23)
 _STARS = {"s": 2, "r": 2}
 _NAMES = ("x", "y")
 
 NEEDS = {
-    Kind.PLACE: "It only adds or moves axes. It is applied without being asked for where the evidence (the roles of "
-    "the axes, where they come from, their sizes) leaves one placement.",
-    Kind.REPEAT: "It repeats data. It is applied without being asked for only where every repeated axis has the same "
-    "role on both sides and one whole ratio.",
-    Kind.TURN: "It gives the result another layout than either operand has. It is applied without being asked for only "
-    "where the file records that shape, or nothing else leaves what follows without a contradiction.",
-    Kind.CONTRACT: "It sums, or gives the result another rank. It is applied without being asked for only where the "
-    "file records that very result; otherwise ask for it with --at.",
+    Kind.PLACE: "It only adds or moves axes. It is applied by default where the evidence (the roles of the axes, where "
+    "they come from, their sizes) leaves one placement.",
+    Kind.REPEAT: "It repeats data. It is applied by default only where every repeated axis has the same role on both "
+    "sides and one whole ratio.",
+    Kind.TURN: "It gives the result another layout than either operand has. It is applied by default only where the "
+    "file records that shape, or where every other reading causes a contradiction downstream.",
+    Kind.CONTRACT: "It sums, or gives the result another rank. It is applied by default only where the file records "
+    "that result; otherwise state it with --at.",
 }
 
 
-def page(rule: Rule, width: int) -> str:
+def page(rule: Rule) -> Iterator[RenderableType]:
     """The page of a rule."""
-    lines = [paint(rule.name, "bold")]
-    lines += wrapped(f"{rule.summary[:1].upper()}{rule.summary[1:]}." if rule.summary else "", width)
+    yield line((rule.name, "bold"))
+    if rule.summary:
+        yield words(f"{rule.summary[:1].upper()}{rule.summary[1:]}.")
     if rule.source != "built in":
-        lines += wrapped(f"Added by {rule.source}.", width)
-    lines += ["", "Equations", *(f"  {e}" for e in rule.equations), "", "What the names may stand for"]
-    lines += _names(rule, width)
-    lines += ["", "When it is applied", *wrapped(NEEDS[rule.kind], width, 2), "", "To ask for it"]
-    lines += [
-        f"  rewriter repair MODEL -o OUT --at NODE={rule.name}",
-        "  or with an equation of your own, such as",
-    ]
-    lines += [f'  --at "NODE={example_equation(rule.equations[0])}"']
+        yield words(f"Added by {rule.source}.")
+    yield from _section("Equations", *(line(f"  {e}") for e in rule.equations))
+    yield from _section("What the names stand for", _names(rule))
+    yield from _section("When it is applied", indented(words(NEEDS[rule.kind]), 2))
+    yield from _section(
+        "To state it",
+        line(f"  rewriter repair MODEL -o OUT --at NODE={rule.name}"),
+        line("  or with an equation of your own, such as"),
+        line(f'  --at "NODE={example_equation(rule.equations[0])}"'),
+    )
     for equation in rule.equations:
-        lines += ["", *_example(equation, width)]
-    return "\n".join(lines) + "\n"
+        yield ""
+        yield from _example(equation)
+
+
+def _section(title: str, *blocks: RenderableType) -> Iterator[RenderableType]:
+    yield ""
+    yield line(title)
+    yield from blocks
 
 
 def example_equation(equation: Equation) -> Equation:
@@ -61,15 +71,14 @@ def example_equation(equation: Equation) -> Equation:
     return equation.expand(ranks) or equation
 
 
-def _names(rule: Rule, width: int) -> list[str]:
+def _names(rule: Rule) -> RenderableType:
     starred = {n: t.star for e in rule.equations for terms in e.operands for t in terms for n in t.names}
     labels = {name: f"{name}*" if star else name for name, star in starred.items()}
-    first = max(map(len, labels.values()))
-    lines = []
-    for name, label in labels.items():
-        text = f"{'any number of axes, each of them ' if starred[name] else ''}{roles_text(name)}"
-        lines += wrapped(f"{pad(label, first)}  {text}", width, 2, first + 4)
-    return lines
+    rows = [
+        (label, words(f"{'any number of axes, each of them ' if starred[name] else ''}{roles_text(name)}"))
+        for name, label in labels.items()
+    ]
+    return fields(rows, first=max(map(len, labels.values())))
 
 
 def roles_text(name: str) -> str:
@@ -84,7 +93,7 @@ def roles_text(name: str) -> str:
 
 
 # -- the worked example -----------------------------
-def _example(equation: Equation, width: int) -> list[str]:
+def _example(equation: Equation) -> Iterator[RenderableType]:
     """Operands of made-up prime sizes, the lines of Keras, and the proof that they compute the equation."""
     written = example_equation(equation)
     sizes = _sizes(written)
@@ -95,16 +104,15 @@ def _example(equation: Equation, width: int) -> list[str]:
     plan = lower(found, Convention.NUMPY)
     shapes = [sizes_text(a.size for a in axes) for axes in operands]
     text = " and ".join(f"{name} {shape}" for name, shape in zip(_NAMES, shapes, strict=False))
-    lines = [
-        f"Example: {written}",
-        *wrapped(f"with {', '.join(f'{n}={s}' for n, s in sizes.items())}: {text}", width, 2),
-    ]
+    yield line(f"Example: {written}")
+    yield indented(words(f"with {', '.join(f'{n}={s}' for n, s in sizes.items())}: {text}"), 2)
     if plan.cannot:
-        return [*lines, *wrapped(f"It cannot be written as nodes: {plan.cannot}.", width, 2)]
-    lines += code(plan.steps, plan.replaces, sizes_text(plan.output))
+        yield indented(words(f"It cannot be written as nodes: {plan.cannot}."), 2)
+        return
+    yield from map(line, code(plan.steps, plan.replaces, sizes_text(plan.output)))
     if not agrees(written, sizes, operands, plan):
         raise AssertionError(f"the nodes of {written} do not compute it")
-    return [*lines, "  (run with NumPy just now: equal to the equation's einsum)"]
+    yield line("  (run with NumPy just now: equal to the equation's einsum)")
 
 
 def code(steps: Sequence[Step], replaces: bool, shape: str) -> list[str]:
@@ -118,7 +126,7 @@ def code(steps: Sequence[Step], replaces: bool, shape: str) -> list[str]:
     middle = [] if replaces else ["z = ops.multiply(x, y)"]
     lines = [*before, *middle, *after]
     longest = max(map(columns, lines))
-    return [f"    {line}" for line in lines[:-1]] + [f"    {pad(lines[-1], min(longest, 50))}  # {shape}"]
+    return [f"    {line}" for line in lines[:-1]] + [f"    {filled(lines[-1], min(longest, 50))}  # {shape}"]
 
 
 def _on_result(line: str, step: Step) -> str:

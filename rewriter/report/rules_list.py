@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+
+from rich.console import RenderableType
 
 from ..rules.table import Kind, Rule
-from .console import pad, paint
-from .words import count, wrapped
+from .layout import fields, line, words
+from .words import count
 
 EFFECTS = {
     Kind.PLACE: "only adds or moves axes",
@@ -16,15 +18,16 @@ EFFECTS = {
 }
 
 
-def text(rules: Sequence[Rule], width: int) -> str:
+def text(rules: Sequence[Rule]) -> Iterator[RenderableType]:
     """One paragraph a rule."""
-    lines = []
+    rows = []
     for rule in rules:
         source = "" if rule.source == "built in" else f" [{rule.source}]"
-        lines += wrapped(f"{paint(pad(rule.name, 14), 'bold')}  {rule.summary}{source}", width, 0, 16)
-        lines += [f"{'':16}{equation}" for equation in rule.equations]
-    lines += ["", *wrapped(f"{count(len(rules), 'rule')}. A page for each: rewriter explain RULE", width)]
-    return "\n".join(lines) + "\n"
+        equations = "".join(f"\n{equation}" for equation in rule.equations)
+        rows.append((rule.name, words(f"{rule.summary}{source}", (equations, "dim"))))
+    yield fields(rows, 0, max(len(rule.name) for rule in rules))
+    yield ""
+    yield line(f"{count(len(rules), 'rule')}. A page for each: rewriter explain RULE")
 
 
 def markdown(rules: Sequence[Rule]) -> str:

@@ -2,28 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+
+from rich.console import RenderableType
 
 from ..shapes.supported import Entry, Support
-from .console import pad, paint
-from .words import count, wrapped
+from .layout import filled, indented, line, words
+from .words import count
 
 _NAME, _RULE = 34, 8
 
 
-def text(item: Support, width: int) -> str:
+def text(item: Support) -> Iterator[RenderableType]:
     """One line a class, and what there is to say of it below."""
-    lines = []
     for title, entries in sections(item):
-        lines += [f"{paint(title, 'bold')}: {_share(entries)}", ""]
+        yield line((title, "bold"), f": {_share(entries)}")
+        yield ""
         for entry in entries:
-            head = pad(entry.name, _NAME) + "  " + pad(_answer(entry), _RULE) + _proof(entry)
-            lines.append("  " + paint(head.rstrip(), "dim" if entry.supported else "yellow"))
+            head = filled(entry.name, _NAME) + "  " + filled(_answer(entry), _RULE) + _proof(entry)
+            yield line(("  " + head.rstrip(), "dim" if entry.supported else "yellow"))
             also = f"also {', '.join(entry.aliases)}" if entry.aliases else ""
             onnx = "" if not entry.no_onnx else _exported(entry).replace("no", "no ONNX form", 1)
-            lines += wrapped("; ".join(part for part in (also, entry.remark, onnx) if part), width, 6)
-        lines.append("")
-    return "\n".join([*lines, *wrapped(_summary(item), width)]) + "\n"
+            remark = "; ".join(part for part in (also, entry.remark, onnx) if part)
+            if remark:
+                yield indented(words(remark), 6)
+        yield ""
+    yield words(_summary(item))
 
 
 def markdown(item: Support) -> str:

@@ -1,6 +1,6 @@
 """How results can be shown, one row a format: its name, the module that renders it, and the commands it is for.
 
-A module has a class ``Output`` with a method for each of these commands; it is imported when its format is asked for.
+A module has a class ``Output`` with a method for each of these commands; it is imported when its format is requested.
 """
 
 from __future__ import annotations
@@ -18,11 +18,20 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """Where a report goes, and what it needs beside the results: the rules, and whether several models follow."""
+    """Where a report goes, and what it needs beside the results.
+
+    Args:
+        rules: the table of rules.
+        several: whether several models follow one another.
+        verbosity: -1 codes only, 0 short, 1 with the evidence and the other readings.
+        statistics: whether the findings are counted by code, and not listed.
+    """
 
     console: Console
     rules: Sequence[Rule] = ()
     several: bool = False
+    verbosity: int = 0
+    statistics: bool = False
 
 
 class Reporter:
@@ -56,6 +65,9 @@ class Reporter:
     def rule(self, item: Any) -> None:
         raise NotImplementedError
 
+    def code(self, item: Any) -> None:
+        raise NotImplementedError
+
     def convert(self, item: Any) -> None:
         raise NotImplementedError
 
@@ -65,8 +77,12 @@ class Reporter:
     def unusable(self, path: str, reason: str, error: Exception) -> None:
         """A model that cannot be used; standard error has its ``error:`` line in any case."""
 
-    def end(self) -> None:
-        """After the last model."""
+    def end(self, left_out: int = 0) -> None:
+        """After the last model.
+
+        Args:
+            left_out: how many findings a baseline has kept from the report.
+        """
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,28 +92,18 @@ class Row:
     commands: tuple[str, ...]
 
 
+COMMANDS = (
+    *("check", "repair", "shapes", "supported", "suggest", "rules"),
+    *("explain", "rule", "code", "convert", "export"),
+)
+
 TABLE = (
     Row(
         "text",
         "as_text",
-        (
-            "check",
-            "repair",
-            "shapes",
-            "supported",
-            "suggest",
-            "rules",
-            "explain",
-            "rule",
-            "convert",
-            "export",
-        ),
+        COMMANDS,
     ),
-    Row(
-        "json",
-        "as_json",
-        ("check", "repair", "shapes", "supported", "suggest", "rules", "explain", "convert", "export"),
-    ),
+    Row("json", "as_json", COMMANDS),
     Row("sarif", "sarif", ("check",)),
     Row("github", "github", ("check",)),
     Row("gitlab", "gitlab", ("check",)),

@@ -1,294 +1,213 @@
-"""``check``, ``repair`` and ``suggest`` as text for people, readable in 80 columns and without colour."""
+"""``check`` and ``repair`` as text for people, readable in 80 columns and without colour."""
 
 from __future__ import annotations
 
-import shlex
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
+from rich.console import RenderableType
+from rich.table import Column
+from rich.text import Text
+
 from ..errors import shown
-from ..formats.keras.spelling import line as keras_line
-from ..passes.candidate import Candidate
 from ..passes.codes import Severity
 from ..passes.finding import Finding
-from ..passes.placements import SUMMARIES
-from ..passes.rewrite import recorded_shape
-from ..passes.sites import DEFAULT_OPS
-from ..passes.suggest import CONTRACTIONS, ELEMENTWISE, Suggestion
 from ..results import Report, Result
 from ..rules.table import Rule
-from ..shapes.broadcast import Convention
-from .alignment import alignment
-from .console import columns, pad, paint
+from . import command, findings
+from .layout import line, table, words
 from .onnx import verdict
-from .words import (
-    COLOURS,
-    CONVENTIONS,
-    complaint,
-    convention_of,
-    count,
-    labelled,
-    op_text,
-    operand_names,
-    sizes_text,
-    steps_text,
-    wrapped,
-)
+from .words import COLOURS, count
 
-# Beside a choice, and where a person has to make one.
-_MOST_RIVALS = 3
-_MOST_CANDIDATES = 8
+QUIET, SHORT, FULL = -1, 0, 1
 
 
-def report(item: Report, rules: Sequence[Rule], width: int) -> str:
-    """What ``check`` found."""
-    lines = [*_heading(item, width), ""]
-    for finding in item.findings:
-        lines += [*show_finding(finding, rules, width), ""]
-    if any(f.chosen is not None for f in item.findings):
-        lines += [*wrapped(f"To repair: {_command(item)}", width, hang=4), ""]
-    return "\n".join(lines).rstrip() + "\n"
+def report(
+    item: Report, rules: Sequence[Rule], width: int, verbosity: int = SHORT
+) -> Iterator[RenderableType]:
+    """The findings of ``check``, each followed by an empty line. Nothing of a clean model."""
+    yield from _findings(item.path, item.findings, rules, width, verbosity)
+    if verbosity >= SHORT:
+        yield from _commands(item)
 
 
-def _command(item: Report) -> str:
-    """The ``repair`` that applies what a report shows as chosen."""
-    asked = [("--mode", item.mode, "safe"), ("--ops", item.ops, DEFAULT_OPS)]
-    options = "".join(f" {option} {value}" for option, value, usual in asked if value != usual)
-    return f"rewriter repair {_word(item.path)} -o OUT{options}"
+def _findings(
+    path: str, items: Sequence[Finding], rules: Sequence[Rule], width: int, verbosity: int, done: bool = False
+) -> Iterator[RenderableType]:
+    for finding in items:
+        if verbosity < SHORT:
+            yield findings.head(path, finding, "")
+            continue
+        if verbosity > SHORT:
+            yield from findings.full(path, finding, rules, width, done)
+        else:
+            yield from findings.short(path, finding, width, done)
+        yield ""
 
 
-def _heading(item: Report, width: int) -> list[str]:
-    """What was found, and the verdicts on all multiplies."""
-    v = item.verdicts
-    counts = f"{v.right} proven right, {v.wrong} proven wrong, {v.ambiguous} ambiguous"
-    verdicts = f"multiplies: {counts}, {v.not_analysed} not analysed"
-    return [*wrapped(headline(item), width, hang=4), *wrapped(verdicts, width, 2, 4)]
-
-
-def headline(item: Report) -> str:
-    """``model.keras: 17 nodes, 2 multiplies, no findings``."""
-    counts = f"{count(item.nodes, 'node')}, {count(item.multiplies, 'multiply')}"
-    if not item.findings:
-        return f"{paint(shown(item.path), 'bold')}: {counts}, {paint('no findings', 'green')}"
-    split = [
-        paint(count(number, str(severity)), COLOURS[severity])
-        if severity is not Severity.INFO
-        else f"{number} info"
-        for severity in Severity
-        if (number := sum(f.severity is severity for f in item.findings))
-    ]
-    return f"{paint(shown(item.path), 'bold')}: {counts}, {count(len(item.findings), 'finding')} ({', '.join(split)})"
-
-
-def show_finding(item: Finding, rules: Sequence[Rule], width: int, done: bool = False) -> list[str]:
-    """A finding: the node, how its operands meet, what is wrong, what was meant, what is inserted, and why.
-
-    ``done`` says that the repair was made.
-    """
-    title = f"{item.code} {item.kind}: {item.kind.summary}"
-    lines = [f"{paint(str(item.severity), COLOURS[item.severity], 'bold')} {title}"]
-    lines += labelled("node", [f"{paint(shown(item.node), 'bold')} ({op_text(item)})"], width)
-    lines += ["", *alignment(item.operands, item.convention, width, 4), ""]
-    if item.convention is not Convention.NONE:
-        lines += labelled("operation", [convention_of(item.convention, item.op)], width)
-    lines += labelled("wrong", [complaint(item)], width)
-    names = operand_names(item.operands)
-    chosen = item.choice
-    if chosen is not None:
-        lines += labelled("meant", [meaning(chosen, rules)], width)
-        lines += labelled("inserted" if done else "insert", steps_text(chosen.plan.steps, names), width)
-        lines += labelled("why", [item.why], width)
+def _commands(item: Report) -> Iterator[RenderableType]:
+    """The commands to copy: one that repairs what is decided, one that states the first reading of what is not."""
+    decided = sum(f.choice is not None for f in item.findings)
+    stated = [f for f in item.findings if command.first_reading(f) is not None]
+    text = command.repair(item, stated)
+    if not text or not (decided or stated):
+        return
+    if stated:
+        first = "the first reading" if len(stated) == 1 else f"the first reading of all {len(stated)}"
+        yield words(f"Not decided. If {first} is what the model means:")
     else:
-        lines += labelled("undecided" if item.candidates else "why", [item.why], width)
-    others = [c for c in item.candidates if chosen is None or c.plan != chosen.plan]
-    if others:
-        lines += ["", *_others(item, others, rules, names, width)]
-    return lines
+        yield words("To repair:")
+    yield line(f"  {text}")
+    yield ""
 
 
-def meaning(item: Candidate, rules: Sequence[Rule]) -> str:
-    """``b h w c, b c -> b h w c  (channel-gate: one factor per channel)``."""
-    return f"{paint(item.equation, 'bold')}  ({_rule_text(item.rule, rules)})"
+def total(items: Sequence[Report], broken: int = 0, left_out: int = 0) -> RenderableType:
+    """``Found 2 errors in 1 of 3 models. 5 multiplies: 3 right, 2 wrong.``
+
+    Args:
+        broken: models that cannot be used.
+        left_out: findings of the baseline, which are not listed.
+    """
+    every = [f for item in items for f in item.findings]
+    models = len(items) + broken
+    severities = Counter(f.severity for f in every)
+    split = [
+        (count(n, str(s)) if s is not Severity.INFO else f"{n} info", COLOURS[s])
+        for s in Severity
+        if (n := severities[s])
+    ]
+    parts: list[str | tuple[str, str]] = ["Found " if every else ""]
+    for number, part in enumerate(split):
+        parts += [", " if number else "", part]
+    if not every:
+        parts.append(("No findings", "green"))
+    affected = sum(bool(item.findings) for item in items)
+    if models > 1:
+        parts.append(f" in {affected} of {models:,} models" if every else f" in {count(len(items), 'model')}")
+    elif items:
+        parts.append(f" in {shown(items[0].path)}")
+    if broken:
+        parts.append(f"; {count(broken, 'model')} cannot be used")
+    if left_out:
+        parts.append(f"; {count(left_out, 'finding')} of the baseline not listed")
+    return words(*parts, ". ", _verdicts(items))
 
 
-def _rule_text(name: str, rules: Sequence[Rule]) -> str:
-    summary = next((r.summary for r in rules if r.name == name), SUMMARIES.get(name, ""))
-    return f"{name}: {summary}" if summary else name
+def _verdicts(items: Iterable[Report]) -> str:
+    """``3 multiplies: 1 right, 2 wrong.``"""
+    every = [item.verdicts for item in items]
+    words_of = ("right", "wrong", "ambiguous", "not_analysed")
+    counts = [(name.replace("_", " "), sum(getattr(v, name) for v in every)) for name in words_of]
+    multiplies = sum(number for _, number in counts)
+    said = ", ".join(f"{number} {name}" for name, number in counts if number)
+    return f"{count(multiplies, 'multiply')}{f': {said}' if said else ''}."
 
 
-def _others(
-    item: Finding, others: Sequence[Candidate], rules: Sequence[Rule], names: Sequence[str], width: int
-) -> list[str]:
-    """The candidates that were not chosen, the first-ranked one first, and how to ask for one."""
-    lines = ["  It could also mean:" if item.choice is not None else "  It could mean:"]
-    most = _MOST_CANDIDATES if item.choice is None else _MOST_RIVALS
-    for number, candidate in enumerate(others[:most], 1):
-        lines += _candidate(number, candidate, rules, names, width, candidate is item.first)
-    if len(others) > most:
-        lines.append(f"    ... and {len(others) - most} more (--format json shows all)")
-    if item.elsewhere:
-        return lines
-    first = others[0]
-    said = first.equation if len(first.match.equation.operands) > 1 else first.rule
-    lines += wrapped(f"To say which: --at {_word(f'{shown(item.node)}={said}')}", width, 2, 6)
-    return lines
-
-
-def _candidate(
-    number: int, item: Candidate, rules: Sequence[Rule], names: Sequence[str], width: int, best: bool
-) -> list[str]:
-    note = "  [what --mode best takes]" if best else ""
-    lines = wrapped(f"{number}  {meaning(item, rules)}{note}", width, 3, 6)
-    details = [*steps_text(item.plan.steps, names), f"evidence: {'; '.join(item.evidence)}"]
-    return lines + [line for text in details for line in wrapped(text, width, 6, 8)]
-
-
-def _word(text: str) -> str:
-    """A word for a shell."""
-    return shlex.quote(shown(text))
+def statistics(items: Sequence[Report]) -> RenderableType:
+    """How many findings there are of each code, the most frequent first."""
+    kinds = Counter(f.kind for item in items for f in item.findings)
+    rows = [
+        (f"{number:,}", line((kind.code, "bold")), str(kind), kind.summary)
+        for kind, number in kinds.most_common()
+    ]
+    heads = [Column(justify="right"), Column(no_wrap=True), Column(no_wrap=True), Column()]
+    return table(heads, rows) if rows else Text("No findings.")
 
 
 # -- repair -----------------------------
-def result(item: Result, rules: Sequence[Rule], width: int) -> str:
+def result(
+    item: Result, rules: Sequence[Rule], width: int, verbosity: int = SHORT
+) -> Iterator[RenderableType]:
     """What ``repair`` did."""
     done = item.output is not None
-    lines = [*_heading(item, width), ""]
-    for finding in item.findings:
-        lines += [*show_finding(finding, rules, width, done), ""]
+    yield from _findings(item.path, item.findings, rules, width, verbosity, done)
+    if verbosity < SHORT:
+        return
     if not done:
         number = len(item.undecided)
-        text = f"Nothing was written: {count(number, 'finding')} could not be decided."
-        return "\n".join([*lines, *wrapped(paint(text, "red"), width)]) + "\n"
-    lines += _inserted(item, width)
+        yield from _commands(item)
+        yield words((f"Nothing was written: {count(number, 'finding')} could not be decided.", "red"))
+        return
+    if verbosity > SHORT and item.inserted:
+        yield from _inserted(item)
     copy = ", an identical copy of the input" if (item.verified or {}).get("identical") else ""
-    lines.append(f"Written: {paint(shown(item.output), 'bold')}{copy}")
+    nodes = f" ({count(len(item.inserted), 'node')} inserted)" if item.inserted else ""
+    yield line("Written: ", (shown(item.output), "bold"), f"{nodes}{copy}")
     if item.onnx and item.onnx != item.output:
-        lines.append(f"Written: {paint(shown(item.onnx), 'bold')}")
+        yield line("Written: ", (shown(item.onnx), "bold"))
     if item.onnx_verified is not None:
-        word = "Not compared with Keras:" if "skipped" in item.onnx_verified else "As ONNX:"
-        lines += wrapped(f"{word} {verdict(item.onnx_verified)}.", width, hang=4)
-    lines += _proven(item, width)
-    return "\n".join(lines) + "\n"
+        word = "ONNX not compared:" if "skipped" in item.onnx_verified else "ONNX:"
+        yield words(f"{word} {verdict(item.onnx_verified)}.")
+    yield from (words(text) for text in _proven(item, verbosity))
 
 
-def _inserted(item: Result, width: int) -> list[str]:
-    if not item.inserted:
-        return []
+def _inserted(item: Result) -> Iterator[RenderableType]:
+    yield line(f"Inserted ({count(len(item.inserted), 'node')}):")
     rows = [(shown(i.node), i.op, i.rule) for i in item.inserted]
-    first, second = (max(columns(row[k]) for row in rows) for k in (0, 1))
-    lines = [f"Inserted ({count(len(rows), 'node')}, each with the rule that asked for it):"]
-    for node, op, rule in rows:
-        line = f"  {pad(node, first)}  {pad(op, second)}  {rule}"
-        lines += [line] if columns(line) <= width else [f"  {node}", f"      {op}  {rule}"]
-    return [*lines, ""]
+    yield table([Column("node", overflow="fold"), Column("operation"), Column("rule")], rows, 2)
+    yield ""
 
 
 _CHECKS = {
     "independence": "no sample depends on another",
-    "batch-one": "each is what the original gives at batch 1",
+    "batch-one": "batch 1 gives what the original gives",
     "equation": "each changed node computes its equation",
-    "gradients": "finite gradients go through it",
+    "gradients": "gradients are finite",
 }
 
 
-def _proven(item: Result, width: int) -> list[str]:
+def _proven(item: Result, verbosity: int) -> Iterator[str]:
     """What was shown from the axes, what by running the model, and what was not."""
     verified = item.verified
     if verified is None:
-        return []
+        return
     left = verified["findings_left"]
-    rest = f"{count(left, 'finding')} left" if left else "no finding is left"
-    text = [f"Checked: the axes of every tensor were computed again; {rest}."]
+    if verbosity > SHORT or left:
+        rest = f"{count(left, 'finding')} left" if left else "no finding is left"
+        yield f"Checked: all axes were inferred again; {rest}."
     if "skipped" in verified:
-        text += [f"Not run: {verified['skipped']}."] if item.inserted else []
-        return _paragraphs(text, width)
+        if item.inserted:
+            yield f"Not run: {verified['skipped']}."
+        return
     checks: Mapping[str, Any] = verified["checks"]
     proven = verified["verdict"] == "proven"
     if not proven:
-        text.append(f"Not proven: {verified['reason']}.")
+        yield f"Not proven: {verified['reason']}."
     shown_by = [name for name in _CHECKS if checks[name]["proven"]]
     if shown_by:
-        word = "Proven" if proven else "Shown"
         batches = ", ".join(map(str, checks[shown_by[0]]["batches"]))
         off = max(checks[name].get("difference", 0.0) for name in shown_by)
-        facts = f"{'; '.join(_CHECKS[name] for name in shown_by)} (off by {off:.1g} at most)"
+        facts = f"{'; '.join(_CHECKS[name] for name in shown_by)} (largest difference {off:.1g})"
         where = f" in {verified['ran']}" if "ran" in verified else ""
-        text.append(f"{word} by running it{where} at batch {batches}: {facts}.")
+        yield f"{'Proven' if proven else 'Shown'} by a run{where} at batch {batches}: {facts}."
     if "own_keras" in verified:
-        text.append(_own_keras(verified["own_keras"]))
-    missing = [f"{name}, since {c['why']}" for name, c in checks.items() if c.get("why")]
-    text += [f"Not shown: {'; '.join(missing)}."] if missing else []
-    return _paragraphs([*text, *_behaviour(verified["behaviour"])], width)
+        yield _own_keras(verified["own_keras"])
+    missing = [f"{name}, because {c['why']}" for name, c in checks.items() if c.get("why")]
+    if missing:
+        yield f"Not shown: {'; '.join(missing)}."
+    yield from _behaviour(verified["behaviour"])
 
 
 def _own_keras(answer: Mapping[str, Any]) -> str:
     """Whether the Keras of an old file loads it repaired, and computes the same."""
     if "skipped" in answer:
         return f"Not loaded by its own Keras: {answer['skipped']}."
-    off = f"off by {answer['difference']:.1g} at most"
-    return f"Loaded by its own Keras, with the same numbers ({off}): {answer['ran']}."
+    off = f"largest difference {answer['difference']:.1g}"
+    return f"Its own Keras loads it, with equal numbers ({off}): {answer['ran']}."
 
 
-def _behaviour(behaviour: Mapping[str, Any]) -> list[str]:
+def _behaviour(behaviour: Mapping[str, Any]) -> Iterator[str]:
     """What is to be said where the original runs as well and computes something else."""
     if not behaviour["changes"]:
-        return []
+        return
     batches, off = ", ".join(map(str, behaviour["batches"])), behaviour["difference"]
     how = (
-        "something of another shape"
+        "a result of another shape"
         if off is None
-        else f"something else (off by {off:.1g} of the largest value)"
+        else f"another result (difference {off:.1g} of the largest value)"
     )
-    return [
-        f"The behaviour changes: the original runs too, at batch {batches}, and computes {how}. No run can show which "
+    yield (
+        f"The behaviour changes: the original also runs at batch {batches}, and computes {how}. No run can show which "
         "of the two was meant."
-    ]
-
-
-def _paragraphs(text: Sequence[str], width: int) -> list[str]:
-    return [line for paragraph in text for line in wrapped(paragraph, width, hang=4)]
-
-
-# -- suggest -----------------------------
-def suggestion(item: Suggestion, rules: Sequence[Rule], width: int) -> str:
-    """What two shapes can mean, with the lines of Keras for each."""
-    op, convention = item.op, ELEMENTWISE.get(item.op, Convention.NONE)
-    names = ("lhs", "rhs")
-    shapes = " and ".join(sizes_text(o.value.shape or []) for o in item.operands)
-    lines = [f"{op} of {shapes}", "", *alignment(item.operands, convention, width), ""]
-    if item.legal:
-        lines += wrapped(f"It runs as it stands and gives {sizes_text(item.output or [])}.", width)
-    elif op not in CONTRACTIONS or item.candidates:
-        lines += wrapped("It does not fit as it stands.", width)
-    if convention is not Convention.NONE:
-        lines += wrapped(CONVENTIONS[convention].replace("Multiply", op).replace("multiply", op), width)
-    if not item.candidates:
-        return (
-            "\n".join(
-                [*lines, *([] if item.legal else wrapped(f"{item.why[:1].upper()}{item.why[1:]}.", width))]
-            )
-            + "\n"
-        )
-    lines += ["", "It can also mean:" if item.legal else "It can mean:"]
-    for number, candidate in enumerate(item.candidates, 1):
-        lines.append("")
-        star = "  <- best" if item.chosen == number - 1 else ""
-        lines += wrapped(f"{number}  {meaning(candidate, rules)}{paint(star, 'green')}", width, 1, 4)
-        lines += [f"      {text}" for text in keras_lines(candidate, op, names)]
-        facts = f"gives {sizes_text(recorded_shape(candidate.plan.output))}; {'; '.join(candidate.evidence)}"
-        lines += wrapped(facts, width, 4, 4)
-    if not item.legal:
-        verdict = "Best" if item.chosen is not None else "Undecided"
-        lines += ["", *wrapped(f"{verdict}: {item.why}.", width)]
-    return "\n".join(lines) + "\n"
-
-
-def keras_lines(item: Candidate, op: str, names: tuple[str, ...]) -> list[str]:
-    """The lines of Keras that a person would write for a candidate."""
-    before = [keras_line(s, names) for s in item.plan.steps if s.operand >= 0]
-    after = [keras_line(s, names) for s in item.plan.steps if s.operand < 0]
-    if item.plan.replaces:
-        return before + after
-    operands = ", ".join(names)
-    call = f"layers.{op}()([{operands}])" if op[:1].isupper() else f"ops.{op}({operands})"
-    return [*before, f"y = {call}", *after]
+    )

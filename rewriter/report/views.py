@@ -5,36 +5,42 @@ A row for each class that the library returns.
 
 from __future__ import annotations
 
+import contextlib
 import html as markup
 import importlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..conversion import Converted
+from ..errors import UsageError
 from ..export.onnx.options import Exported
 from ..passes.candidate import Candidate
 from ..passes.finding import Finding
 from ..passes.suggest import Suggestion
 from ..results import Explanation, Report, Result, Shapes
-from ..rules.table import Rule, builtin
+from ..rules.table import builtin
 from . import as_json
-from .console import plain
+from .console import rendered
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
 
 _WIDTH = 80
 
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """How items of a class are shown."""
+    """How items of a class are shown; ``page`` says that the HTML report has a fragment for them."""
 
-    text: Callable[[Any], str]
+    text: Callable[[Any], Iterable[RenderableType]]
     data: Callable[[Any], dict[str, Any]]
+    page: bool = False
 
 
 def text(item: Any, /) -> str:
     """The report that the commands print, without colours and without the last line feed."""
-    return plain(_view(item).text(item)).rstrip("\n")
+    return rendered(*_view(item).text(item), width=_WIDTH).rstrip("\n")
 
 
 def data(item: Any, /) -> dict[str, Any]:
@@ -43,12 +49,11 @@ def data(item: Any, /) -> dict[str, Any]:
 
 
 def html(item: Any, /) -> str:
-    """A fragment of HTML: that of the HTML report, or the text where its packages are not installed."""
-    try:
-        report = importlib.import_module(".html", __package__)
-    except ModuleNotFoundError:  # the extra [html] is not installed
-        return f"<pre>{markup.escape(text(item))}</pre>"
-    return str(report.fragment(item))
+    """The fragment of the HTML report, or the text where there is none, or the extra ``html`` is not installed."""
+    if _view(item).page:
+        with contextlib.suppress(ModuleNotFoundError, UsageError):  # which say what is to be installed
+            return str(importlib.import_module(".html", __package__).fragment(item))
+    return f"<pre>{markup.escape(text(item))}</pre>"
 
 
 def _view(item: Any) -> View:
@@ -56,76 +61,74 @@ def _view(item: Any) -> View:
 
 
 # -- the texts, from the modules that make them for the commands -----------------------------
-def _report(item: Report) -> str:
+def _report(item: Report) -> Iterator[RenderableType]:
     from . import text
 
-    return text.report(item, _rules(), _WIDTH)
+    yield from text.report(item, builtin(), _WIDTH)
+    yield text.total([item])
 
 
-def _result(item: Result) -> str:
+def _result(item: Result) -> Iterable[RenderableType]:
     from . import diff, text
 
-    return diff.text(item, _WIDTH) if item.changes is not None else text.result(item, _rules(), _WIDTH)
+    return diff.text(item) if item.changes is not None else text.result(item, builtin(), _WIDTH)
 
 
-def _finding(item: Finding) -> str:
-    from . import text
+def _finding(item: Finding) -> Iterable[RenderableType]:
+    from . import findings
 
-    return "\n".join(text.show_finding(item, _rules(), _WIDTH))
+    return findings.short("", item, _WIDTH)
 
 
-def _candidate(item: Candidate) -> str:
+def _candidate(item: Candidate) -> Iterable[RenderableType]:
     from .words import steps_text
 
-    return "\n".join([f"{item.equation}  ({item.rule})", *steps_text(item.plan.steps, _operands(item))])
+    # A candidate alone does not know its operands' names.
+    names = [f"operand {number}" for number in range(1, len(item.match.operands) + 1)]
+    return [f"{item.equation}  ({item.rule})", *steps_text(item.plan.steps, names)]
 
 
-def _operands(item: Candidate) -> Sequence[str]:
-    """A candidate alone does not know its operands' names."""
-    return [f"operand {number}" for number in range(1, len(item.match.operands) + 1)]
-
-
-def _shapes(item: Shapes) -> str:
+def _shapes(item: Shapes) -> Iterable[RenderableType]:
     from . import shapes_table
 
-    return shapes_table.table(item, _WIDTH)
+    return shapes_table.table(item)
 
 
-def _explanation(item: Explanation) -> str:
+def _explanation(item: Explanation) -> Iterable[RenderableType]:
     from . import explain
 
-    return explain.text(item, _rules(), _WIDTH)
+    return explain.text(item, builtin(), _WIDTH)
 
 
-def _suggestion(item: Suggestion) -> str:
-    from . import text
+def _suggestion(item: Suggestion) -> Iterable[RenderableType]:
+    from . import suggestion
 
-    return text.suggestion(item, _rules(), _WIDTH)
+    return suggestion.text(item, builtin(), _WIDTH)
 
 
-def _converted(item: Converted) -> str:
+def _converted(item: Converted) -> Iterable[RenderableType]:
     from . import conversion
 
-    return conversion.text(item, _WIDTH)
+    return conversion.text(item)
 
 
-def _exported(item: Exported) -> str:
+def _exported(item: Exported) -> Iterable[RenderableType]:
     from . import onnx
 
-    return onnx.text(item)
+    return [onnx.text(item)]
 
 
-def _rules() -> tuple[Rule, ...]:
-    return builtin()
+def _explained(item: Explanation) -> dict[str, Any]:
+    return as_json.explanation(item, builtin())
 
 
 _VIEWS: dict[type, View] = {
-    Result: View(_result, as_json.report),
-    Report: View(_report, as_json.report),
+    Result: View(_result, as_json.report, page=True),
+    Report: View(_report, as_json.report, page=True),
+    Explanation: View(_explanation, _explained, page=True),
     Finding: View(_finding, as_json.finding),
     Candidate: View(_candidate, as_json.candidate),
     Shapes: View(_shapes, as_json.shapes),
-    Explanation: View(_explanation, as_json.explanation),
     Suggestion: View(_suggestion, as_json.suggestion),
     Converted: View(_converted, as_json.converted),
     Exported: View(_exported, as_json.exported),

@@ -1,8 +1,7 @@
-"""Words that several reports share: the kinds of findings, shapes, steps, conventions, and wrapped lines."""
+"""Words that several reports share: the kinds of findings, shapes, steps and conventions."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Sequence
 
 from ..errors import shown
@@ -13,7 +12,6 @@ from ..passes.finding import LITERAL, Finding, Operand
 from ..passes.sites import Site
 from ..rules.lower import RESULT, Step
 from ..shapes.broadcast import Convention
-from .console import columns, pad
 
 CONVENTIONS: dict[Convention, str] = {
     Convention.MERGE: "keras.layers.Multiply takes axis 0 of every operand as the batch and inserts missing axes "
@@ -76,7 +74,7 @@ def operand_name(operand: Operand) -> str:
 
 
 def operand_names(operands: Sequence[Operand]) -> list[str]:
-    """Names of the operands, told apart where one node is used twice or two are constants."""
+    """Names of the operands, distinguished where one node is used twice or two are constants."""
     names = [operand_name(o) for o in operands]
     return [f"{n} [{i + 1}]" if names.count(n) > 1 else n for i, n in enumerate(names)]
 
@@ -119,25 +117,4 @@ def step_text(step: Step, names: Sequence[str]) -> str:
 
 
 def steps_text(steps: Sequence[Step], names: Sequence[str]) -> list[str]:
-    return [step_text(s, names) for s in steps] or ["nothing: it is read so as it stands"]
-
-
-def labelled(label: str, lines: Iterable[str], width: int, indent: int = 2, column: int = 11) -> list[str]:
-    """Paragraphs in a column, the label in front of the first line."""
-    left = indent + column
-    result = [part for line in lines for part in wrapped(line, width, left)]
-    if result:
-        result[0] = " " * indent + pad(label, column) + result[0][left:]
-    return result
-
-
-def wrapped(text: str, width: int, indent: int = 0, hang: int | None = None) -> list[str]:
-    """A paragraph in lines of at most ``width`` columns, colours not counted; a longer word stands alone."""
-    lines: list[str] = []
-    line = " " * indent
-    for word, space in re.findall(r"(\S+)(\s*)", text):
-        if line.strip() and columns(line) + columns(word) > width:
-            lines.append(line.rstrip())
-            line = " " * (indent if hang is None else hang)
-        line += word + space
-    return [*lines, line.rstrip()] if line.strip() else lines
+    return [step_text(s, names) for s in steps] or ["no insertion needed"]

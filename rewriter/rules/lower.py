@@ -58,7 +58,7 @@ class Plan:
 
     @property
     def written(self) -> tuple[object, ...]:
-        """The steps as a file states them: a size that is no plain number is left open there."""
+        """The steps as a file states them: a size that is not a plain number is left open there."""
         return tuple(
             (
                 s.op,

@@ -1,7 +1,7 @@
 """The rule table: what a multiply, a sum or a contraction of such operands can mean. A new rule is a new row here.
 
 Names stand for what their letter says (``rules/match.py``, ``NAME_ROLES``): b batch, c channel, s a spatial axis,
-t time, d the features of a step; other letters are free. Order matters in one way: of rows that come to the same nodes
+t time, d the features of a step; other letters are free. Order matters in one way: of rows that give the same nodes
 the first one gives its name.
 """
 
@@ -11,7 +11,7 @@ import enum
 from dataclasses import dataclass
 from functools import cache, cached_property
 
-from ..errors import UsageError, shown
+from ..errors import UsageError, did_you_mean, shown
 from .notation import Equation, parse
 
 
@@ -25,7 +25,7 @@ class Kind(enum.Enum):
 
 
 class Family(enum.Enum):
-    """What kind of operation a rule speaks of."""
+    """The kind of operation that a rule describes."""
 
     PRODUCT = "product"
     ELEMENTWISE = "elementwise"
@@ -331,5 +331,6 @@ def find_rule(name: str, rules: tuple[Rule, ...]) -> Rule:
         if rule.name == name:
             return rule
     raise UsageError(
-        f"there is no rule {shown(name)!r}; the rules are {', '.join(rule.name for rule in rules)}"
+        f"there is no rule {shown(name)!r}{did_you_mean(name, (rule.name for rule in rules))}; the rules are "
+        f"{', '.join(rule.name for rule in rules)}"
     )

@@ -15,13 +15,11 @@ from typing import Any
 
 from ..errors import BadFileError, UsageError, shown
 from ..files import toml
-from ..files.regular import read_regular
 from .notation import parse
 from .table import Rule, builtin
 
 _NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
 _MAX_SIZE = 1 << 20
-_PROJECT = "pyproject.toml"
 
 
 def load(path: str | os.PathLike[str]) -> tuple[Rule, ...]:
@@ -48,22 +46,6 @@ def load(path: str | os.PathLike[str]) -> tuple[Rule, ...]:
         taken.add(rule.name)
         rules.append(rule)
     return tuple(rules)
-
-
-def of_project() -> str | None:
-    """The ``pyproject.toml`` of the current directory where it has a ``[tool.rewriter]``.
-
-    Raises:
-        UsageError: it speaks of ``rewriter`` and cannot be read.
-    """
-    try:
-        data = read_regular(_PROJECT, _MAX_SIZE)
-        tool = toml.parse(data).get("tool") if b"rewriter" in data else None
-    except BadFileError as error:
-        if not os.path.isfile(_PROJECT):
-            return None
-        raise UsageError(f"{_PROJECT}: {error}") from None
-    return _PROJECT if isinstance(tool, dict) and "rewriter" in tool else None
 
 
 def _rule(entry: Any, file: str) -> Rule:

@@ -1,4 +1,4 @@
-"""What an inference of a model holds: the steps of its nodes, and what they come to together."""
+"""What an inference of a model holds: the steps of its nodes, and their joint result."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ class Inference:
 
     @cached_property
     def identities(self) -> Identities:
-        """What the effects of all nodes come to."""
+        """The joint result of the effects of all nodes."""
         self.finish()
         identities = Identities()
         if self._start is not None:
@@ -111,7 +111,7 @@ class Inference:
         return {name: self._told(name, s.fault) for name, s in self.steps.items() if s.fault is not None}
 
     def _told(self, name: str, fault: str) -> str:
-        """A fault in the words of the node's rule on what is known of its operands by now."""
+        """A fault in the words of the node's rule on what is known of its operands."""
         call = self.calls[name]
         try:
             call.apply(call.operation, *call.args, **call.kwargs)
@@ -192,7 +192,7 @@ class Inference:
 
 
 class Looked(Mapping[str, _V]):
-    """The steps of an inference, each looked at when it is asked for, and once."""
+    """The steps of an inference, each evaluated on first use."""
 
     def __init__(
         self, steps: Steps, look: Callable[[Step], _V], has: Callable[[Step], bool] = lambda step: True

@@ -11,7 +11,7 @@ import pytest
 
 import rewriter
 from rewriter.report import diff
-from rewriter.report.console import plain
+from rewriter.report.console import rendered
 from tests.cli.common import MODELS, is_one_error_line, model, run
 from tests.cli.hostile import layer, product, tensor, write_model
 
@@ -78,7 +78,7 @@ def test_a_patch_of_the_listing_gives_the_repaired_one(path, tmp_path):
     old, new = (
         [diff.line(p, s) for p, s in states.items()] for states in (result.changes.old, result.changes.new)
     )
-    assert patched(old, plain(diff.text(result))) == new
+    assert patched(old, text(result)) == new
     assert len(new) - len(old) == sum(c.before is None for c in result.changes.nodes) - sum(
         c.after is None for c in result.changes.nodes
     )
@@ -120,12 +120,16 @@ def test_the_helper_that_patches_refuses_wrong_hunks():
             patched(["a", "b", "d"], wrong)
 
 
+def text(result: rewriter.Result, colour: bool = False) -> str:
+    return rendered(*diff.text(result), width=80, colour=colour)
+
+
 def test_colours_on_a_terminal():
     result = rewriter.repair(model("chained"), dry_run=True)
-    lines = diff.text(result).splitlines()
-    assert {line[:5] for line in lines if plain(line)[0] == "+" and plain(line)[:3] != "+++"} == {"\x1b[32m"}
-    assert {line[:5] for line in lines if plain(line)[0] == "-" and plain(line)[:3] != "---"} == {"\x1b[31m"}
-    assert "\x1b" not in plain("".join(lines))
+    pairs = list(zip(text(result).splitlines(), text(result, colour=True).splitlines(), strict=True))
+    assert {b[:5] for a, b in pairs if a[0] == "+" and a[:3] != "+++"} == {"\x1b[32m"}
+    assert {b[:5] for a, b in pairs if a[0] == "-" and a[:3] != "---"} == {"\x1b[31m"}
+    assert "\x1b" not in text(result)
 
 
 def test_how_data_is_moved_is_said(capsys):
@@ -152,7 +156,7 @@ def test_shapes_that_change_behind_it(tmp_path):
     layers.append(layer("after", "Activation", {"activation": "relu"}, tensor("scale", [None, 1])))
     path = write_model(tmp_path / "m.keras", layers, ["score", "weight"], "after")
     result = rewriter.repair(path, dry_run=True, mode="best")
-    assert plain(diff.text(result)).splitlines()[2:] == [
+    assert text(result).splitlines()[2:] == [
         "@@ -1,2 +1,3 @@ sample-weight: b r, b -> b r",
         "-scale = Multiply(score, weight) -> (B, B)",
         "-after = Activation(scale) -> (B, B)",

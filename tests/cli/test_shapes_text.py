@@ -6,8 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from rewriter.report.console import columns
-from rewriter.report.shapes_table import _NAME_BREAKS, _SHAPE_BREAKS, _fold
+from rewriter.report.layout import columns
 from tests.cli.common import model, run
 from tests.cli.hostile import layer, tensor, write_model
 from tests.cli.test_text import assert_readable, opaque_model
@@ -68,16 +67,8 @@ def test_long_names_and_shapes_go_on_below(
     table = run(capsys, "shapes", path).out.partition("\n\n")[2]
     assert max(map(columns, table.splitlines())) <= int(width)
     # Nothing of a name is lost.
-    cells = [line[2 : table.index("class") - 1].strip() for line in table.splitlines()]
+    cells = [line[: table.index("class")].strip() for line in table.splitlines()]
     assert "block_of_several_words_8_convolution" in "".join(cells)
-
-
-def test_cells_break_where_words_begin() -> None:
-    assert _fold("  block1a_project_conv", 18, _NAME_BREAKS) == ["  block1a_project_", "    conv"]
-    assert _fold("GlobalAveragePooling2D", 16, _NAME_BREAKS) == ["GlobalAverage", "  Pooling2D"]
-    assert _fold("(B, ceil(H/2), ceil(W/2), 8)", 16, _SHAPE_BREAKS) == ["(B, ceil(H/2),", "  ceil(W/2), 8)"]
-    assert _fold("x" * 9, 5, _NAME_BREAKS) == ["xxxxx", "  xxx", "  x"]
-    assert _fold("short", 5, _NAME_BREAKS) == ["short"]
 
 
 def test_a_model_in_a_wrapper_shows_its_weights(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

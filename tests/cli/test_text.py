@@ -5,11 +5,16 @@ from __future__ import annotations
 import io
 import os
 import re
+import shlex
+import time
 
 import pytest
 
-from rewriter.report.console import Console, columns, pad, paint, plain
-from rewriter.report.words import count, wrapped
+from rewriter.report import progress
+from rewriter.report.console import Console, plain, rendered
+from rewriter.report.layout import columns, fields, filled, line
+from rewriter.report.layout import words as paragraph
+from rewriter.report.words import count
 from rewriter.rules.table import builtin
 from tests.cli.common import MODELS, model, run, spawn
 from tests.cli.hostile import layer, product, tensor, write_model
@@ -23,14 +28,18 @@ def _eighty_columns(monkeypatch):
     monkeypatch.setenv("COLUMNS", "80")
 
 
+# A place to go to and a command to copy stand on one line, however long.
+WHOLE = re.compile(r"\S+: .*RW00\d|  rewriter repair |Written: |  --at ")
+
+
 def assert_readable(text: str) -> None:
     """At most 80 columns, nothing that steers a terminal, no spaces at the ends of lines."""
     assert text.endswith("\n")
     assert not text.endswith("\n\n")
-    for line in text.splitlines():
-        assert columns(line) <= 80, line
-        assert not CONTROL.search(line), repr(line)
-        assert line == line.rstrip(), repr(line)
+    for row in text.splitlines():
+        assert columns(row) <= 80 or WHOLE.match(row), row
+        assert not CONTROL.search(row), repr(row)
+        assert row == row.rstrip(), repr(row)
 
 
 @pytest.mark.parametrize(("command", "path"), COMMANDS, ids=lambda x: x if isinstance(x, str) else x.stem)
@@ -73,49 +82,125 @@ def test_suggestions_are_readable(lhs, rhs, op, capsys):
 
 
 # -- what a finding says -----------------------------
-def test_a_finding_says_all_there_is(capsys):
-    out = run(capsys, "check", model("batch_misaligned")).out
-    assert "5 nodes, 1 multiply, 1 finding (1 error)\n" in out.replace("\n    ", " ", 1)
+FINDING = """\
+m.keras: scale: RW002 the batch meets width=12 at axis 2
+    features  batch=B  height=10  width=12  channel=16
+    excite                        batch=B   feature=16
+                                  ^^^^^^^^ does not fit
+  effect    runs at batch 1, is silently wrong at batch 12, raises otherwise
+  insert    Reshape excite to (B, 1, 1, 16)
+  computes  b h w c, b c -> b h w c (channel-gate)
+  why       the only placement that fits
+
+To repair:
+  rewriter repair m.keras -o m.repaired.keras
+
+Found 1 error in m.keras. 1 multiply: 1 wrong.
+"""
+
+
+@pytest.fixture
+def linked(tmp_path, monkeypatch):
+    """Go to an empty folder that has a shipped model as ``m.keras``."""
+
+    def link(name: str) -> str:
+        monkeypatch.chdir(tmp_path)
+        os.symlink(model(name), "m.keras")
+        return "m.keras"
+
+    return link
+
+
+def test_a_finding_in_eight_lines(linked, capsys):
+    assert run(capsys, "check", linked("batch_misaligned")).out == FINDING
+
+
+@pytest.mark.parametrize("path", MODELS, ids=lambda p: p.stem)
+@pytest.mark.parametrize("width", ["80", "120"])
+def test_a_finding_of_two_operands_has_eight_lines_at_most(path, width, capsys, monkeypatch):
+    monkeypatch.chdir(path.parent)
+    monkeypatch.setenv("COLUMNS", width)
+    findings = re.split(r"\n\n", run(capsys, "check", path.name).out)
+    for text in findings:
+        if re.match(r"\S+: \S+: RW", text) and "could be" not in text:
+            assert text.count("\n") < 8, text
+
+
+def test_all_that_is_known_of_a_finding(capsys):
+    out = " ".join(run(capsys, "check", "-v", model("batch_misaligned")).out.split())
     for part in (
-        "error RW002 batch-misaligned",
-        "scale (ops.multiply or '*')",
-        "features  batch=B  height=10  width=12  channel=16",
-        "excite                        batch=B   feature=16",
-        "                              ^^^^^^^^ does not fit",
-        "right, as NumPy",
-        "wrong at batch 12",
-        "b h w c, b c -> b h w c  (channel-gate:",
-        "Reshape excite to (B, 1, 1, 16)",
-        "To repair: rewriter repair",
+        "scale: RW002 batch-misaligned: the batch meets another axis (error)",
+        "node scale (ops.multiply or '*')",
+        "line up axes from the right, as NumPy",
+        "is silently wrong at batch 12, raises otherwise",
+        "b h w c, b c -> b h w c (channel-gate: one factor per channel",
+        "evidence c was computed from the other operand's channel axis",
+        "Other readings: 1 ",
     ):
         assert part in out
+
+
+def test_quiet_gives_places_and_codes_alone(linked, capsys):
+    path = linked("chained")
+    assert (
+        run(capsys, "check", "-q", path).out == f"{path}: scale_channels: RW002\n{path}: scale_map: RW001\n"
+    )
+    assert run(capsys, "repair", "-q", path, "-o", "o.keras", "--no-verify").out.count("\n") == 2
+
+
+def commands(text: str) -> list[list[str]]:
+    """The commands that a report prints to be copied, as a shell splits them."""
+    return [shlex.split(line) for line in text.splitlines() if line.startswith("  rewriter repair ")]
 
 
 @pytest.mark.parametrize(
     "options", [(), ("--ops", "all"), ("--mode", "best"), ("--mode", "best", "--ops", "all")]
 )
-def test_the_command_to_repair_asks_for_what_was_checked(options, tmp_path, capsys):
-    checked = run(capsys, "check", model("article_batch_join"), *options)
-    command = (
-        checked.out.partition("To repair: rewriter ")[2].replace("OUT", str(tmp_path / "o.keras")).split()
-    )
-    assert bool(command) == ("all" in options)
-    if command:
-        assert command[4:] == list(options)
-        assert run(capsys, *command, "--no-verify").status == 0
+@pytest.mark.parametrize("path", MODELS, ids=lambda p: p.stem)
+def test_the_command_that_is_printed_repairs_the_model(path, options, tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    os.symlink(path, "m.keras")
+    checked = run(capsys, "check", "m.keras", *options)
+    printed = commands(checked.out)
+    assert len(printed) <= 1
+    assert bool(printed) == ("insert  " in checked.out or "could be" in checked.out)
+    for command in printed:
+        assert command[:5] == ["rewriter", "repair", "m.keras", "-o", "m.repaired.keras"]
+        done = run(capsys, *command[1:], "--no-verify")
+        assert (done.status, done.err) == (0, "")
+        assert run(capsys, "check", "m.repaired.keras", "--ops", "all").status == 0
 
 
-def test_a_clean_model_is_a_line_and_the_verdicts(capsys):
-    out = run(capsys, "check", os.path.relpath(model("valid"))).out
-    assert out.endswith(
-        "6 nodes, 1 multiply, no findings\n"
-        "  multiplies: 1 proven right, 0 proven wrong, 0 ambiguous, 0 not analysed\n"
-    )
+def test_a_name_for_a_shell_is_quoted(tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    os.symlink(model("chained"), "it's a model.keras")
+    (command,) = commands(run(capsys, "check", "it's a model.keras").out)
+    assert command[2:] == ["it's a model.keras", "-o", "it's a model.repaired.keras"]
+
+
+def test_a_clean_model_is_one_line(linked, capsys):
+    path = linked("valid")
+    assert run(capsys, "check", path).out == f"No findings in {path}. 1 multiply: 1 right.\n"
+
+
+def test_the_total_of_several_models(capsys):
+    out = run(capsys, "check", model("valid"), model("chained"), model("layout")).out
+    assert out.endswith("Found 3 errors in 2 of 3 models. 4 multiplies: 1 right, 3 wrong.\n")
+
+
+def test_statistics_count_by_code(capsys):
+    done = run(capsys, "check", "--statistics", model("valid"), model("chained"), model("layout"))
+    assert [line.split()[:2] for line in done.out.splitlines()] == [
+        ["1", "RW002"],
+        ["1", "RW001"],
+        ["1", "RW004"],
+    ]
+    assert done.status == 1
 
 
 def test_an_undecided_finding_lists_what_can_be_meant_and_how_to_say_it(capsys):
     out = run(capsys, "check", model("article_flatten_multiply")).out
-    assert "undecided" in out
+    assert "Not decided. If the first reading" in out
     assert out.index("grouped-dot") < out.index("outer")
     assert "--at 'scale=b (p g), b g -> b p'" in out
 
@@ -123,11 +208,12 @@ def test_an_undecided_finding_lists_what_can_be_meant_and_how_to_say_it(capsys):
 def test_a_repair_says_what_was_written(tmp_path, capsys):
     target = tmp_path / "o.keras"
     out = run(capsys, "repair", model("chained"), "-o", target).out
-    assert "Inserted (2 nodes" in out
-    assert re.search(r"scale_map_spatial_gate_reshape +Reshape +spatial-gate", out)
-    assert f"Written: {target}\n" in out
-    assert "Checked: " in out
-    assert "Not run: --no-verify." in run(capsys, "repair", model("chained"), "-o", target, "--no-verify").out
+    assert f"Written: {target} (2 nodes inserted)\n" in out
+    full = run(capsys, "repair", "-v", model("chained"), "-o", target, "--no-verify").out
+    assert "Inserted (2 nodes):" in full
+    assert re.search(r"scale_map_spatial_gate_reshape +Reshape +spatial-gate", full)
+    assert "Checked: all axes were inferred again" in full
+    assert "Not run: --no-verify." in full
 
 
 def test_a_copy_is_called_one(tmp_path, capsys):
@@ -155,8 +241,8 @@ def test_explain_answers_which_broadcasting_rule_applies(capsys):
     out = run(capsys, "explain", model("article_channel_scale"), "scale").out
     assert "line up axes from the right, as NumPy" in out
     assert "axis 3: channel=64 with 64" in out
-    assert "keras.layers.Multiply would line them up otherwise" in out
-    assert "depends on what the operands mean" in " ".join(out.split())
+    assert "keras.layers.Multiply lines them up otherwise" in out
+    assert "Sizes do not say which axes belong together" in " ".join(out.split())
 
 
 def test_explain_names_the_nearest_miss(capsys):
@@ -198,12 +284,12 @@ def test_what_is_not_analysed_is_said(tmp_path, capsys):
     path = opaque_model(tmp_path / "m.keras")
     checked = run(capsys, "check", path)
     assert checked.status == 1
-    assert "warning RW008 not-analysed" in checked.out
+    assert "mystery: RW008" in checked.out
     assert "Python code, which is not run" in checked.out
     shapes = run(capsys, "shapes", path).out
     assert re.search(r"^~ mystery +Lambda +\(B, 5, 7\)~", shapes, re.MULTILINE)
     assert "~ not analysed, or a shape that only the file states" in " ".join(shapes.split())
-    assert "It is no multiply" in run(capsys, "explain", path, "mystery").out
+    assert "It is not a multiply" in run(capsys, "explain", path, "mystery").out
 
 
 # -- terminals -----------------------------
@@ -222,7 +308,7 @@ def test_colour_on_a_terminal_unless_it_is_not_wanted(no_color, coloured, monkey
     monkeypatch.setenv("NO_COLOR", no_color)
     monkeypatch.setenv("TERM", "xterm")
     out = _Terminal()
-    Console(out, io.StringIO()).write(paint("red", "red") + "\x1b]0;title\x07\n")
+    Console(out, io.StringIO()).print(line(("red", "red"), "\x1b]0;title\x07"))
     assert ("\x1b[31m" in out.getvalue()) == coloured
     assert "\x1b]" not in out.getvalue()
     assert "\x07" not in out.getvalue()
@@ -261,7 +347,7 @@ def test_other_widths(width, capsys, monkeypatch):
     for command in ("check", "shapes", "explain"):
         out = run(capsys, command, model("layout")).out
         assert "scale" in out
-        assert max(map(columns, out.splitlines()[1:])) <= max(width, 80)
+        assert max(columns(row) for row in out.splitlines() if not WHOLE.match(row)) <= max(width, 80)
 
 
 def test_wide_names_line_up(tmp_path, capsys):
@@ -274,21 +360,37 @@ def test_wide_names_line_up(tmp_path, capsys):
     assert len({columns(row[: row.index("batch=B")]) for row in rows}) == 1
 
 
-def test_progress_shows_only_when_it_takes_long(monkeypatch):
-    import time
+@pytest.mark.parametrize(
+    ("choice", "environment", "coloured"),
+    [
+        ("auto", {}, False),
+        ("auto", {"FORCE_COLOR": "1"}, True),
+        ("auto", {"FORCE_COLOR": "1", "NO_COLOR": "1"}, False),
+        ("always", {"NO_COLOR": "1"}, True),
+        ("never", {"FORCE_COLOR": "1"}, False),
+    ],
+)
+def test_colours_that_are_asked_for(choice, environment, coloured, capsys, monkeypatch):
+    for name in ("NO_COLOR", "FORCE_COLOR"):
+        monkeypatch.setenv(name, environment.get(name, ""))
+    assert ("\x1b[" in run(capsys, "check", model("layout"), "--color", choice).out) == coloured
 
+
+def test_progress_shows_only_when_it_takes_long(monkeypatch):
     monkeypatch.setenv("TERM", "xterm")
     err, pipe = _Terminal(), io.StringIO()
-    monkeypatch.setattr("rewriter.report.console._FIRST_SIGN", 3600)
-    with Console(io.StringIO(), err).busy("m.keras"):
-        pass
+    monkeypatch.setattr(progress, "_FIRST_SIGN", 3600)
+    with Console(io.StringIO(), err).busy("m.keras") as stage:
+        stage("reading")
     assert err.getvalue() == ""
-    monkeypatch.setattr("rewriter.report.console._FIRST_SIGN", 0.05)
-    with Console(io.StringIO(), err).busy("m.keras"), Console(io.StringIO(), pipe).busy("m.keras"):
-        while " s" not in err.getvalue():
+    monkeypatch.setattr(progress, "_FIRST_SIGN", 0.05)
+    with Console(io.StringIO(), pipe).busy("m.keras"), Console(io.StringIO(), err).busy("m.keras") as stage:
+        stage("proving: gradients", 4, 4)
+        deadline = time.monotonic() + 30
+        while "proving" not in err.getvalue() and time.monotonic() < deadline:
             time.sleep(0.01)
-    assert re.search(r"m\.keras \.\.\. \d+ s", err.getvalue())
-    assert err.getvalue().endswith("\r\x1b[K")
+    assert "m.keras: proving: gradients 4 of 4" in err.getvalue()
+    assert err.getvalue().endswith("\x1b[2K")  # the line is gone
     assert pipe.getvalue() == ""
 
 
@@ -297,13 +399,11 @@ def test_columns():
     assert columns("abc") == 3
     assert columns("画像") == 4
     assert columns("e\u0301") == 1
-    assert columns(paint("abc", "red", "bold")) == 3
-    assert pad("画", 4) == "画  "
-    assert pad("7", 3, right=True) == "  7"
+    assert filled("画", 4) == "画  "
 
 
 def test_plain():
-    assert plain(paint("x", "red")) == "x"
+    assert plain("\x1b[31mx\x1b[0m") == "x"
     assert plain("a\x1b[2Jb\tc\n") == "a\ufffd[2Jb\ufffdc\n"
 
 
@@ -312,8 +412,9 @@ def test_count():
     assert count(1234, "node") == "1,234 nodes"
 
 
-def test_wrapped():
-    assert wrapped("aa bb cc", 5) == ["aa bb", "cc"]
-    assert wrapped("aa bb cc", 6, 2, 3) == ["  aa", "   bb", "   cc"]
-    assert wrapped("a" * 9, 5) == ["a" * 9]
-    assert wrapped("", 5) == []
+def test_layout():
+    assert rendered(paragraph("aa bb cc"), width=5) == "aa bb\ncc\n"
+    assert rendered(line("aa bb cc"), width=5) == "aa bb cc\n"
+    assert rendered(line("a"), "", line("b"), width=5) == "a\n\nb\n"
+    assert rendered(fields([("one", paragraph("aa bb cc"))], 1, 4), width=12) == " one   aa bb\n       cc\n"
+    assert rendered(paragraph("[red]:smile:[/red]"), width=40) == "[red]:smile:[/red]\n"

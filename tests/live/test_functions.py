@@ -86,6 +86,18 @@ def test_a_recurrent_layer_with_functions_of_its_own():
     agrees(fixed, model)
 
 
+def test_a_layer_with_lora_is_checked_and_not_repaired():
+    """Keras writes the merged kernel, and makes a layer without the two matrices of it."""
+    x = keras.Input((4, 6))
+    layer = keras.layers.Dense(5, name="adapted")
+    y = layer(x)
+    model = keras.Model(x, y * keras.layers.GlobalAveragePooling1D()(y))
+    layer.enable_lora(2)
+    assert [f.code for f in rewriter.check(model).findings] == ["RW002"]
+    with pytest.raises(rewriter.UnsupportedError, match="'adapted' has LoRA enabled"):
+        rewriter.repair(model)
+
+
 def test_a_lambda_with_a_mask_is_checked_and_not_repaired():
     model = gated(layers.Lambda(triple, mask=lambda x, mask: None, name="masked"))
     assert "batch-misaligned" in dict(kinds(rewriter.check(model)))

@@ -495,7 +495,7 @@ def test_the_other_order_of_a_repeated_batch_is_listed_and_has_to_be_asked_for(t
     (finding,) = taken.findings
     assert [c.rule for c in finding.candidates] == ["batch-tile", "batch-repeat"]
     assert finding.choice is finding.candidates[0]
-    assert "unless batch-repeat is asked for" in finding.why
+    assert "unless --at states batch-repeat" in finding.why
     rewriter.repair(broken, tmp_path / "told.keras", at={"node": "batch-repeat"})
     inputs = support.random_inputs(meant, 8)
     for name, model in (("tiled", beams(False)), ("told", meant)):

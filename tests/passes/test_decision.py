@@ -72,6 +72,6 @@ def test_notes_and_reasons_are_worded_in_the_order_in_which_they_came():
     made = Decision(stages.OTHER_NODE).noted(remark("not-searched", limit=limit))
     made = made.noted(remark("no-reading-runs", fault=FaultAt(("inner", "a/b"), "it cannot run")))
     assert stages.why(made) == (
-        "nothing is inserted at a node of its kind; what follows was not searched to the end: there are 64 answers and "
-        "more; no reading leaves what follows without a fault: at 'inner/a/b': it cannot run"
+        "nothing is inserted at a node of its kind; the search downstream stopped early: there are more than "
+        "64 answers; every reading fails downstream: at 'inner/a/b': it cannot run"
     )

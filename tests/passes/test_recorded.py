@@ -197,7 +197,7 @@ def test_what_follows_is_analysed(build, tmp_path):
         (finding,) = report.findings
         assert [c.rule for c in finding.candidates] == ["lost-reshape"]
         assert "a Reshape is missing between" in finding.why
-        assert "what follows is analysed as if it were there" in finding.why
+        assert "downstream nodes are analysed as if it were inserted" in finding.why
 
 
 @pytest.mark.parametrize("build", [*CASES, nested], ids=lambda f: f.__name__)
@@ -315,4 +315,4 @@ def test_without_a_restated_operand_the_recorded_result_is_supposed(tmp_path):
     _, broken = without(keras.Model(image, y), tmp_path)
     report = rewriter.check(broken, ops="all")
     assert report.verdicts.not_analysed == 0
-    assert "analysed on the shape that the file records for its result" in report.findings[0].why
+    assert "analysed with the recorded shape of its result" in report.findings[0].why

@@ -14,7 +14,7 @@ from tests.shapes.layer_cases import CASES
 
 keras = pytest.importorskip("keras")
 
-# The driver gives an input its axes; InputSpec is no layer.
+# The driver gives an input its axes; InputSpec is not a layer.
 ELSEWHERE = {"InputLayer", "InputSpec"}
 
 

@@ -176,7 +176,7 @@ def test_a_name_that_is_no_word_is_one_size(tmp_path):
 
 
 def test_sizes_that_the_file_states_keep_their_names(tmp_path):
-    """An operator of its own domain; its first axis is no batch, and ``T`` is the ``T`` of the input."""
+    """An operator of its own domain; its first axis is not a batch, and ``T`` is the ``T`` of the input."""
     nodes = [helper.make_node("Mystery", ["x"], ["y"], domain="own"), *MUL]
     stated: dict[str, Shape] = {"y": ["T", "N", 8]}
     proto = model(nodes, {"x": ["T", "N", 8]}, None, stated, rank=3)

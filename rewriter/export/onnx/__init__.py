@@ -15,6 +15,7 @@ from ...errors import UnsupportedError, shown
 from ...files.atomic import staged
 from ...files.digest import sha256
 from ...formats.model_file import ModelFile
+from ...progress import stage
 from .options import NEWEST_OPSET, OLDEST_OPSET, Exported, Options
 
 __all__ = ["NEWEST_OPSET", "OLDEST_OPSET", "Exported", "Options", "export", "exporting"]
@@ -58,6 +59,7 @@ def exporting(
         raise UnsupportedError("writing ONNX needs the package onnx: pip install onnx")
     notes = {"source_sha256": sha256(source.path), **(metadata or {})}
     with staged(target) as path:
+        stage("exporting")
         try:
             if unable:
                 raise UnsupportedError(unable)
@@ -69,6 +71,7 @@ def exporting(
 
             exported = by_tf2onnx(source, path, options, notes, str(error))
         if options.verify is not False:
+            stage("comparing with Keras")
             from ...proof.exported import verified
 
             exported.verified = verified(source, path, notes, options.batch, options.fp16)
@@ -96,7 +99,7 @@ def _written(source: ModelFile, path: str, options: Options, notes: dict[str, st
     try:
         data = write_model(graph, path, options.opset, notes, producer, options.external_data)
     except UnicodeEncodeError as error:  # JSON can hold half of a surrogate pair
-        raise UnsupportedError(f"{shown(error.object)!r} is no Unicode text, which ONNX needs") from None
+        raise UnsupportedError(f"{shown(error.object)!r} is not Unicode text, which ONNX needs") from None
     return Exported(
         path,
         options.opset,

@@ -153,7 +153,7 @@ class Builder:
         array = _array(value)
         if array.dtype.kind in "OUS":
             if dtype not in (None, "string"):
-                raise Refused(f"{shown(repr(value))} is no {dtype}")
+                raise Refused(f"{shown(repr(value))} is not {dtype}")
             array, dtype = array.astype(object), "string"
         dtype = dtype or of_array(array)
         if dtype != "string":
@@ -301,7 +301,7 @@ def _array(value: Any) -> Array:
     try:
         array = np.asarray(value)
     except (ValueError, OverflowError):  # lists of different lengths
-        raise Refused(f"{shown(repr(value))} is no array") from None
+        raise Refused(f"{shown(repr(value))} is not an array") from None
     if array.dtype.kind == "O" and not all(isinstance(item, (str, bytes)) for item in array.flat):
         raise Refused(f"{shown(repr(value))} is neither numbers of 64 bits nor text")
     return array

@@ -21,7 +21,7 @@ Array = NDArray[Any]
 
 @dataclass(frozen=True)
 class Data:
-    """Numbers of a constant, computed or mapped when they are asked for; ``load`` keeps nothing."""
+    """Numbers of a constant, computed or mapped on use; ``load`` keeps nothing."""
 
     shape: tuple[int, ...]
     dtype: str

@@ -1,4 +1,4 @@
-"""What an export is asked for, and what it gives back."""
+"""The options and the result of an export."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Options:
     verify: bool | None = False
 
     def check(self) -> None:
-        """Raises UsageError for what cannot be asked for."""
+        """Raises UsageError for options that cannot be used."""
         if not OLDEST_OPSET <= self.opset <= NEWEST_OPSET:
             raise UsageError(f"opset {self.opset}: it is {OLDEST_OPSET} to {NEWEST_OPSET}")
         if self.batch is not None and self.batch < 1:

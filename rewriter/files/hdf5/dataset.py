@@ -46,7 +46,7 @@ def read_dataset(view: View, header: Header, attributes: Callable[[], Mapping[st
     """The dataset of an object header.
 
     Args:
-        attributes: gives where its attributes lie, if they are asked for.
+        attributes: gives where its attributes lie, on request.
 
     Raises:
         BadFileError: damaged, external or virtual storage, or more bytes declared than stored.

@@ -193,7 +193,7 @@ def _read_tree(view: View) -> _Node:
             raise UnsupportedError("the HDF5 data is one part of a file")
     root = _Node(read_header(view, block.root))
     if not is_group(root.header):
-        raise BadFileError("the HDF5 data has a root that is no group")
+        raise BadFileError("the HDF5 data has a root that is not a group")
     if block.entry is not None:
         check_cached(view, link_at(view, block.entry), table_address(view, root.header))
     waiting = [(root, 0)]

@@ -67,7 +67,7 @@ def check_cached(view: View, link: Link, table: tuple[int, int] | None) -> None:
     """An entry may repeat its target's B-tree and heap (spec III.C, cache type 1): it must repeat them right.
 
     Args:
-        table: (0, 0) of what is no group; None of a group of the new style, where libhdf5 leaves those it had before.
+        table: (0, 0) of what is not a group; None of a new-style group, where libhdf5 leaves those it had.
     """
     if link.slot is None or table is None:
         return

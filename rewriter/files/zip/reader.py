@@ -25,7 +25,7 @@ class Archive:
     The whole directory is checked on opening, the content of a member (size, CRC) when it is read in full.
 
     Raises:
-        BadFileError: the path is no regular readable file, or the archive is damaged, ambiguous or hostile.
+        BadFileError: the path is not a regular readable file, or the archive is damaged, ambiguous or hostile.
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:

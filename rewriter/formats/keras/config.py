@@ -162,7 +162,7 @@ def _check_inputs(graph: Graph) -> None:
             raise BadFileError(f"input {shown(ref.node)!r} has no output {ref.index}")
         if graph.nodes[ref.node].operation.kind != "input":
             raise UnsupportedError(
-                f"model {shown(graph.name)!r} starts at {shown(ref.node)!r}, which is no input layer"
+                f"model {shown(graph.name)!r} starts at {shown(ref.node)!r}, which is not an input layer"
             )
 
 
@@ -266,7 +266,7 @@ def _literal_dtype(items: list[Any], dtype: Any) -> str:
     if any(isinstance(item, int) and not -(2**63) <= item < 2**64 for item in items):
         raise BadFileError(f"a literal tensor of {dtype} holds a number of more than 64 bits")
     if "int" in dtype and any(isinstance(item, float) and not math.isfinite(item) for item in items):
-        raise BadFileError(f"a literal tensor of {dtype} holds what is no number")
+        raise BadFileError(f"a literal tensor of {dtype} holds what is not a number")
     return str(dtype)
 
 

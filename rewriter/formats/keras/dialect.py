@@ -69,7 +69,7 @@ def dialect_of(version: Any, graph: Graph) -> Dialect:
 
 
 def version_number(version: Any) -> tuple[int, int] | None:
-    """(3, 11) of "3.11.0"; None where it is no version."""
+    """(3, 11) of "3.11.0"; None where it is not a version."""
     found = re.match(r"(\d{1,6})\.(\d{1,6})", version) if isinstance(version, str) else None
     return (int(found[1]), int(found[2])) if found is not None else None
 

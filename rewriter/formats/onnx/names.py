@@ -90,7 +90,7 @@ def external(proto: Any) -> set[str]:
 
 
 def elsewhere(proto: Any, path: str) -> str:
-    """A file that holds some of the tensors and is no regular file in the model's own folder or below; "" without one.
+    """A file that holds tensors and is not a regular file in the model's folder or below; "" without one.
 
     A link is followed: what it leads to must lie there too.
     """

@@ -32,7 +32,7 @@ _FLOAT, _INT, _STRING, _TENSOR, _GRAPH, _FLOATS, _INTS, _STRINGS, _GRAPHS = 1, 2
 
 
 class Stored:
-    """The numbers of a tensor, made only where they are asked for."""
+    """The numbers of a tensor, made on use."""
 
     def __init__(self, tensor: Any) -> None:
         self.tensor = tensor
@@ -146,7 +146,7 @@ def _check_text(proto: Any) -> None:
             names += [attribute.name for attribute in node.attribute]
         names += [d.dim_param for v in (*graph.input, *graph.output) for d in v.type.tensor_type.shape.dim]
         if not all(isinstance(name, str) for name in (graph.name, *names)):
-            raise BadFileError("a name in it is no text")
+            raise BadFileError("a name in it is not text")
 
 
 class _Reader:
@@ -359,7 +359,7 @@ def _dims(dims: Any) -> tuple[int, ...]:
 
 
 def _shape(kind: Any) -> tuple[int | None, ...] | None:
-    """The shape in a TypeProto; None where it states none, or is no tensor's."""
+    """The shape in a TypeProto; None where it states none, or is not a tensor's."""
     if kind is None or not kind.HasField("tensor_type") or not kind.tensor_type.HasField("shape"):
         return None
     return tuple(
@@ -380,7 +380,7 @@ def _all_labels(graph: Any) -> frozenset[str]:
 
 
 def _label(label: str) -> str:
-    """A name of a size as it stands in a polynomial: in quotes where it is no word."""
+    """A name of a size as written in a polynomial: in quotes where it is not a word."""
     if label.strip() in _NO_NAMES:
         return ""
     return label if _LABEL.fullmatch(label) else repr(shown(label))

@@ -48,10 +48,10 @@ def check(node: Any, name: str, opset: int, known: Mapping[str, int]) -> None:
                 f"{where} has an attribute {shown(attribute.name)!r}, which the operator does not have"
             )
         if wanted is not None and attribute.type != wanted.type.value:
-            raise BadFileError(f"{where}: attribute {shown(attribute.name)!r} is no {wanted.type.name}")
+            raise BadFileError(f"{where}: attribute {shown(attribute.name)!r} is not {wanted.type.name}")
         if attribute.name in _TYPES and attribute.type == 2 and _type_name(attribute.i) is None:
             raise BadFileError(
-                f"{where}: attribute {attribute.name!r} is {attribute.i}, which is no type of tensors"
+                f"{where}: attribute {attribute.name!r} is {attribute.i}, which is not a type of tensors"
             )
     stated = {attribute.name for attribute in node.attribute}
     missing = next((n for n, a in schema.attributes.items() if a.required and n not in stated), None)

@@ -83,12 +83,12 @@ def _check_external(tensor: Any, count: int, where: str) -> None:
         raise BadFileError(f"{where} says twice where its numbers are")
     if not is_beside(stated.get("location", "")):
         raise BadFileError(
-            f"{where} keeps its numbers in {shown(repr(stated.get('location', '')))}, which is no file beside the model"
+            f"{where} keeps its numbers in {shown(repr(stated.get('location', '')))}, not a file beside the model"
         )
     for key in ("offset", "length"):
         text = stated.get(key, "0")
         if not (text.isascii() and text.isdecimal() and len(text) < 20):
-            raise BadFileError(f"{where}: {key} is {shown(repr(text))}, which is no number of bytes")
+            raise BadFileError(f"{where}: {key} is {shown(repr(text))}, which is not a number of bytes")
     bits = _BITS.get(tensor.data_type)
     if "length" in stated and bits is not None and int(stated["length"]) != -(-count * bits // 8):
         raise BadFileError(

@@ -1,6 +1,6 @@
 """The numbers of a SavedModel's variables, and the graph of objects by which they are found.
 
-Numbers are mapped, and compared with the checksum that the index has of them when they are asked for.
+Numbers are mapped, and compared on use with the checksum in the index.
 Source: ``tensor_bundle.cc`` and ``trackable_object_graph.proto`` of TensorFlow 2.21; they are the same since
 TensorFlow 2.0.
 """
@@ -137,7 +137,7 @@ class Checkpoint:
 
 
 class _Object(NamedTuple):
-    """An object of the index: what it holds by name, and the name of its value, "" where it is no variable."""
+    """An object of the index: what it holds by name, and the name of its value, "" where it is not a variable."""
 
     children: dict[str, int]
     key: str

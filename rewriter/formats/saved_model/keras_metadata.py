@@ -55,7 +55,7 @@ def metadata_of(text: memoryview) -> dict[str, Any]:
     """What Keras says of an object, with tuples as the lists that they are in other files of Keras 2.
 
     Raises:
-        BadFileError: it is no JSON, or no object.
+        BadFileError: it is not JSON, or no object.
     """
     what = "what Keras says of a layer"
     try:

@@ -58,7 +58,7 @@ def shape_of(data: memoryview) -> Shape | None:
 
 
 class Stored:
-    """The numbers of a tensor in the file, made only where they are asked for."""
+    """The numbers of a tensor in the file, made on use."""
 
     def __init__(self, tensor: Tensor) -> None:
         self.tensor = tensor

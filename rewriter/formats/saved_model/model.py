@@ -101,7 +101,7 @@ class SavedModel:
         try:
             return memoryview(encoded(bytes(data).decode("utf-8-sig")))
         except UnicodeDecodeError:
-            raise BadFileError(f"{TEXT} is no text") from None
+            raise BadFileError(f"{TEXT} is not text") from None
 
     def check_newest(self) -> None:
         """Nothing in it is of Keras."""

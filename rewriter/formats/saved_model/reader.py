@@ -315,7 +315,7 @@ class _Reader:
             raise BadFileError(f"{where} takes a tensor {shown(name)!r}, which nothing makes")
         number = rest[-1] if rest else "0"
         if not (number.isascii() and number.isdecimal() and len(number) < 7) or len(rest) > 2:
-            raise BadFileError(f"{where} takes a tensor {shown(name)!r}, which is no name of one")
+            raise BadFileError(f"{where} takes a tensor {shown(name)!r}, which is not a name of one")
         definition = self.unit.nodes[node]
         index = self._index(definition, rest[0], int(number)) if len(rest) == 2 else int(number)
         shapes = self.shapes[node]

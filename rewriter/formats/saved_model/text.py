@@ -176,7 +176,7 @@ class _Parser:
             value = float(int(text, 16)) if text.startswith("0x") else float(text)
             raw = struct.pack("<f" if kind == "float" else "<d", -value if negative else value)
         except (ValueError, OverflowError):
-            raise self._bad(f"{shown(repr(token.text))} is no number", token.place) from None
+            raise self._bad(f"{shown(repr(token.text))} is not a number", token.place) from None
         return varint(number << 3 | (FIXED32 if kind == "float" else FIXED64)) + raw
 
     def _whole(self, number: int, kind: str, token: _Token, negative: bool) -> bytes:
@@ -203,4 +203,6 @@ class _Parser:
             octal = len(text) > 1 and text[0] == "0" and text.isdecimal()
             return int(text, 8 if octal else 0)
         except ValueError:
-            raise self._bad(f"{shown(repr(text))} is no number or name that is meant", token.place) from None
+            raise self._bad(
+                f"{shown(repr(text))} is not a number or name that is meant", token.place
+            ) from None

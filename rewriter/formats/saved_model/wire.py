@@ -1,6 +1,6 @@
 """The wire format of protobuf: fields of a message, and messages with some of their fields replaced.
 
-Nothing is decoded that is not asked for, and what is not changed keeps its bytes, fields that nobody here knows
+Everything is decoded on use, and what is not changed keeps its bytes, fields that nobody here knows
 included. Source: https://protobuf.dev/programming-guides/encoding/.
 """
 
@@ -61,7 +61,7 @@ def fields(data: memoryview) -> Iterator[Field]:
 
 
 class Message:
-    """The fields of one message, by number. Methods raise BadFileError for a field of another kind than asked for."""
+    """The fields of one message, by number. Methods raise BadFileError for a field of another kind than requested."""
 
     __slots__ = ("data", "found")
 
@@ -151,7 +151,7 @@ def as_text(data: memoryview) -> str:
     try:
         return bytes(data).decode()
     except UnicodeDecodeError:
-        raise BadFileError("a name in it is no text") from None
+        raise BadFileError("a name in it is not text") from None
 
 
 def signed(value: int) -> int:

@@ -24,9 +24,10 @@ from typing import Any
 
 from ...errors import shown
 from ...formats.keras.dialect import version_number
+from ...progress import stage
 from ..blame import LACKS_MEMORY, excused, line
 from ..expected import expected, known
-from ..request import Claim, Request
+from ..request import CHECKS, Claim, Request
 from ..tolerance import Gap, coarsest, compare
 from .backends import BACKENDS, described, running
 from .backends.eager import is_floating
@@ -112,6 +113,7 @@ def in_process(
     """
     if request.skipped and custom_objects is None:
         return {"skipped": request.skipped}
+    stage("proving: loading Keras and the model")
     try:
         running()
         ran = described()
@@ -206,9 +208,11 @@ class _Proof:
 
     def run(self) -> Iterator[tuple[str, Check]]:
         """The checks one after the other."""
+        stage("proving: equations", 1, len(CHECKS))
         step = _Step(self.model, self.request.claims)
         self.started = time.monotonic()
         alone = self._first_run(step, list(range(self.inputs.fixed or 1)))
+        stage("proving: independence of samples", 2, len(CHECKS))
         independence = self._independence(step, alone)
         for number, claim in enumerate(self.claims):
             if number not in self.checked:
@@ -216,7 +220,9 @@ class _Proof:
                 self.equation.why = f"{claim.node!r}: {reason}"
         yield "equation", self.equation
         yield "independence", independence
+        stage("proving: batch 1", 3, len(CHECKS))
         yield "batch-one", self._batch_one(alone, self.runs if independence.batches else {})
+        stage("proving: gradients", 4, len(CHECKS))
         yield "gradients", self._gradients()
         self.behaviour = self._behaviour(step)
 

@@ -100,7 +100,7 @@ class Proof:
         self.source = OnnxModel(request.repaired).source
         foreign = elsewhere(self.source.proto, request.repaired)
         if foreign:
-            raise SkippedError(f"its weights are in {shown(foreign)!r}, which is no file in its folder")
+            raise SkippedError(f"its weights are in {shown(foreign)!r}, which is not a file in its folder")
         self.claims = [replace(c, op=_KERAS_NAMES.get(c.op, c.op)) for c in request.claims]
         self.met = [self._meeting(claim) for claim in self.claims]
         wanted = {

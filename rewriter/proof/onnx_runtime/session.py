@@ -45,7 +45,7 @@ class Session(Running):
 
     @property
     def squared(self) -> bool:
-        """Whether an input has the batch along two axes, so that a sample is no part of it."""
+        """Whether an input has the batch along two axes, so that a sample is not a part of it."""
         return any(
             item.names.count(item.names[item.batch]) > 1
             for item in self.feeds.inputs

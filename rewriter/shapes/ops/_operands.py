@@ -17,7 +17,7 @@ _SCALARS = {bool: "bool", int: "int", float: "float"}
 
 
 def operand(call: Call, position: int, name: str) -> Value:
-    """A required operand by position or keyword. Raises BadFileError where it is no tensor, number or list of them."""
+    """A required operand by position or keyword. Raises BadFileError for what is not a tensor, a number or a list."""
     return value_of(call, call.arg(position, name), name)
 
 

@@ -22,7 +22,7 @@ OPAQUE_OPS: dict[tuple[str, str], str] = {
     ("linalg", "JVP"): _FUNCTION,
     ("math", "SegmentReduction"): "it is the base of the segment ops and computes nothing",
     ("numpy", "Bincount"): _DATA,
-    ("numpy", "Ndim"): "it is the rank itself, which is no tensor",
+    ("numpy", "Ndim"): "it is the rank itself, which is not a tensor",
     ("numpy", "Nonzero"): _DATA,
     ("numpy", "Unique"): _DATA,
 }

@@ -19,7 +19,7 @@ _MOST = 65_536  # outputs that are followed
 
 @tf_op("ConcatV2", "Concat")
 def concat(call: Call) -> Value:
-    """``concat([x[n, c], y[m, c]], axis=0) -> [n+m, c]``; the axis is no operand (``naming``)."""
+    """``concat([x[n, c], y[m, c]], axis=0) -> [n+m, c]``; the axis is not an operand (``naming``)."""
     return onnx.concat(told(call, "Concat", axis=call.whole("axis", call.get("axis"))))
 
 

@@ -75,7 +75,7 @@ def length(call: Call) -> Value:
 
 @tf_op("Resource")
 def resource(call: Call) -> Value:
-    """A handle of something that is no variable: a table, a generator of random numbers."""
+    """A handle of something that is not a variable: a table, a generator of random numbers."""
     return Value((), "resource")
 
 

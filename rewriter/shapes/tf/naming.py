@@ -1,6 +1,6 @@
 """How a node of TensorFlow is called here: what it says by a constant becomes configuration, as in Keras and ONNX.
 
-An axis that is a tensor of its own is no operand of a join, and a sum says over which axes it goes. A product of
+An axis that is a tensor of its own is not an operand of a join, and a sum says over which axes it goes. A product of
 matrices that takes one of them transposed is an operator of its own.
 """
 

@@ -15,7 +15,7 @@ def encoded(
 ) -> Tensor:
     """``one_hot(x[..., N]) -> [..., N, depth]``, an N of 1 dropped; over axis 1 ``multi_hot`` and ``count``.
 
-    A number that is no category counts as none.
+    A number that is not a category counts as none.
     """
     if mode == "int":
         return call.cast(x, dtype)

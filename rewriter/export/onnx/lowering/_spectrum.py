@@ -12,7 +12,7 @@ from ..graph import Array, Tensor
 def precise(dtype: str, size: Size) -> str:
     """The type to transform ``size`` numbers in.
 
-    ONNX Runtime 1.31 goes through a convolution where that is no power of 2, and loses four digits of a float32.
+    ONNX Runtime 1.31 goes through a convolution where that is not a power of 2, and loses four digits of a float32.
     """
     return dtype if isinstance(size, int) and size & (size - 1) == 0 else "float64"
 

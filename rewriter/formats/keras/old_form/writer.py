@@ -190,7 +190,7 @@ class _Functional:
 
     # -- tensors -----------------------------
     def _now(self, old: Old) -> TensorRef | None:
-        """A tensor of the file in the graph as it was saved; None for what is no tensor there."""
+        """A tensor of the file in the graph as it was saved; None for what is not a tensor there."""
         now = self.origin.now.get((old.layer, old.call))
         return None if now is None else TensorRef(node_name(now[0], now[1]), now[2] + old.output)
 

@@ -25,7 +25,7 @@ def translated(value: Any, context: Context, name: str = "activation") -> Any:
     if isinstance(value, str):
         return _named(value, name)
     if not isinstance(value, dict):
-        raise Untranslatable(name, "it is no function of Keras")
+        raise Untranslatable(name, "it is not a function of Keras")
     if value.get("class_name") == "function":
         if value.get("module") not in (None, "builtins", "keras.activations") or not isinstance(
             value.get("config"), str

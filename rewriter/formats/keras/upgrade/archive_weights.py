@@ -33,7 +33,7 @@ def archive_variables(entry: Entry, stored: Mapping[str, Variable], version: str
     """The variables of a model by their paths in a Keras 3 weights file.
 
     Args:
-        entry: the model as it stands in the archive's ``config.json``.
+        entry: the model as written in the archive's ``config.json``.
         stored: all variables of ``model.weights.h5`` but those of the optimizer, by their full path.
 
     Raises:
@@ -119,7 +119,8 @@ def _places(layers: list[Entry], path: str, stored: Mapping[str, Variable], read
         groups = sorted((g for g in present if _is_numbered(g, stem)), key=lambda g: (len(g), g))
         if len(groups) != len(mine):
             raise BadFileError(
-                f"the weights file has {len(groups)} groups for {len(mine)} layers {shown(stem)!r}"
+                f"the model has {len(mine)} layers of the class {shown(str(mine[0]['class_name']))!r}, and the file "
+                f"holds the weights of {len(groups)} of them"
             )
         found |= {layer_name(layer): f"{start}{group}/" for layer, group in zip(mine, groups, strict=True)}
     return found

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from .result import Account
 
-# A layer as it stands in the old configuration, without its calls.
+# A layer as written in the old configuration, without its calls.
 Entry = dict[str, Any]
 
 

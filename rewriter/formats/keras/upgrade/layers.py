@@ -173,7 +173,7 @@ def dtype_of(value: Any) -> Any:
             "registered_name": None,
         }
     if not isinstance(value, str):
-        raise BadFileError("a dtype is no text")
+        raise BadFileError("a dtype is not text")
     return value
 
 

@@ -129,7 +129,7 @@ class _Translator:
             raise BadFileError(f"the layers of {shown(class_name)!r} are not a list")
         name = entry.get("name", config.get("name")) or str(class_name).lower()
         if not isinstance(name, str):
-            raise BadFileError("a model's name is no text")
+            raise BadFileError("a model's name is not text")
         if "/" in name:
             account.remark(f"the name {name!r}", "'_' in place of '/'")
             name = name.replace("/", "_")

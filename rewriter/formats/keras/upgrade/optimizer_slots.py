@@ -91,7 +91,7 @@ def old_model(
     """The variables of a model.
 
     Args:
-        entry: the model as it stands in the old configuration.
+        entry: the model as written in the old configuration.
         order: the names of its layers in the order of its Keras.
         architecture: the version of the configuration.
         named: gives the variables of a layer that has some, by its name and their places, the trained ones first.

@@ -56,7 +56,7 @@ def keras_3_variables(
     """The variables of one layer of an old model, by their path below its group in a Keras 3 file.
 
     Args:
-        entry: the layer as it stands in the old configuration.
+        entry: the layer as written in the old configuration.
         stored: its variables in the order of ``weight_names``.
         version: the ``keras_version`` of the weights.
         backend: their ``backend``; that of Theano keeps kernels turned.
@@ -293,7 +293,7 @@ def model_variables(
     """The variables of an old model by their full path in a Keras 3 file (``layers/dense/vars/0``).
 
     Args:
-        entry: the model as it stands in the old configuration.
+        entry: the model as written in the old configuration.
         stored: the variables of its layers by their names, in the order of ``layer_names``. Where the names are not
             those of the model, layers go by their order, as Keras has it.
         version: the ``keras_version`` of the weights.

@@ -92,7 +92,7 @@ class Entries:
         return Ref(name, 0, 0)
 
     def made(self) -> dict[str, list[Weight]]:
-        """The weights of every entry that is no layer of the file."""
+        """The weights of every entry that is not a layer of the file."""
         names = (item["name"] for item in self.items)
         return {name: self.weights.get(name, []) for name in names if name not in self.objects}
 

@@ -262,7 +262,7 @@ class _Run:
         x, *operands = [self.outer.settled(self._value(tensor)) for tensor in plan.takes]
         weights = [weight for each in operands if (weight := _weight(each)) is not None]
         if not isinstance(x, Ref) or len(weights) < len(operands):
-            raise Unable("it multiplies with what is no weight")
+            raise Unable("it multiplies with what is not a weight")
         if plan.scales is not None and not any(self._has_one_axis(tensor) for tensor in plan.scales):
             raise Unable("it normalizes, and does not say along which axes")
         made, shape = plan.made(weights), self._recorded(plan.takes[0], x)

@@ -32,7 +32,7 @@ class Unable(Exception):
 
 
 class Library:
-    """The functions of a SavedModel message, read when they are asked for.
+    """The functions of a SavedModel message, read on use.
 
     Args:
         meta: its graph with all that stands around it (a MetaGraphDef).
@@ -169,7 +169,7 @@ class Library:
 
 
 def numbers(node: NodeDef) -> np.ndarray[Any, Any]:
-    """The value of a constant. Raises Unable where it is no number."""
+    """The value of a constant. Raises Unable where it is not a number."""
     value = node.attributes.get("value")
     tensor = None if node.op != "Const" or value is None else Message(value).message(8)
     if tensor is None:

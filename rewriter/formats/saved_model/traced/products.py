@@ -178,7 +178,7 @@ def _einsum(node: NodeDef, weights: Sequence[Weight]) -> Made:
     )
 
 
-# Operator -> the number of its operand that is no weight, those that are, and the layer.
+# Operator -> the number of its operand that is not a weight, those that are, and the layer.
 PRODUCTS: dict[str, tuple[int, tuple[int, ...], Callable[[NodeDef, Sequence[Weight]], Made]]] = {
     "MatMul": (0, (1,), _matmul), "BatchMatMul": (0, (1,), _matmul), "BatchMatMulV2": (0, (1,), _matmul),
     "Conv2D": (0, (1,), _conv), "Conv3D": (0, (1,), _conv), "DepthwiseConv2dNative": (0, (1,), _conv),

@@ -95,7 +95,7 @@ def _inputs(signature: Signature, own: list[Argument], taken: list[str]) -> dict
     for argument, tensor in zip(own, taken, strict=False):
         key = keys.pop(node_of(tensor), "")
         if key not in signature.inputs:
-            raise Unable("its function takes what is no input of it")
+            raise Unable("its function takes what is not an input of it")
         found[key] = Argument(key, argument.dtype, signature.inputs[key][1])
     if keys:
         raise Unable(f"its function does not take {shown(next(iter(keys.values())))!r}")
@@ -105,7 +105,7 @@ def _inputs(signature: Signature, own: list[Argument], taken: list[str]) -> dict
 def _number(tensor: str) -> int:
     number = tensor.partition(":")[2] or "0"
     if not (number.isascii() and number.isdecimal() and len(number) < 7):
-        raise Unable(f"it gives {shown(tensor)!r}, which is no name of a tensor")
+        raise Unable(f"it gives {shown(tensor)!r}, which is not a name of a tensor")
     return int(number)
 
 

@@ -66,7 +66,7 @@ def chosen(installed: Callable[[str], bool]) -> tuple[str, str]:
     """The backend that Keras is to be run on, or "" and why there is none.
 
     It is the user's choice as Keras reads it: ``KERAS_BACKEND``, then ``keras.json``; then what is installed. Keras
-    writes a ``keras.json`` unasked: one that names what is not installed is no choice.
+    writes a ``keras.json`` unasked: one that names what is not installed is not a choice.
     """
     asked = os.environ.get("KERAS_BACKEND", "")
     for name in (asked, _configured()):

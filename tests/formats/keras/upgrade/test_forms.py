@@ -1,4 +1,4 @@
-"""Constructs whose original is no model that tf_keras builds here: written by hand, or made of one that it builds."""
+"""Constructs whose original is not a model that tf_keras builds here: written by hand, or made from one."""
 
 from __future__ import annotations
 

@@ -34,7 +34,7 @@ def attention(call: Emitter) -> Any:
         masks = [query.mask, value.mask]
     pair = isinstance(masks, (list, tuple)) and len(masks) > 1
     if not pair or any(not isinstance(m, (Tensor, type(None))) for m in masks):
-        raise call.refuse("its mask is no list of tensors, one for the query and one for the value")
+        raise call.refuse("its mask is not a list of tensors, one for the query and one for the value")
     query_mask, value_mask = (m if m is None else call.cast(m, "bool") for m in list(masks)[:2])
     scores = _scores(call, query, key)
     kept = value_mask

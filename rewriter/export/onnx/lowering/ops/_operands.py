@@ -114,7 +114,7 @@ def signbit(call: Emitter, x: Tensor) -> Tensor:
 
 
 def is_nan(call: Emitter, x: Tensor) -> Tensor:
-    """Where x is no number; nowhere for whole numbers."""
+    """Where x is not a number; nowhere for whole numbers."""
     if x.dtype in FLOATS:
         return call.op("IsNaN", x)
     return call.op("Not", call.op("Equal", x, x))

@@ -100,7 +100,7 @@ def _erf(call: Emitter, x: Tensor) -> Tensor:
 
 
 def _sign(call: Emitter, x: Tensor) -> Tensor:
-    """-1, 0 or 1. ONNX Runtime's kernel for float16 gives 0 for what is no number."""
+    """-1, 0 or 1. ONNX Runtime's kernel for float16 gives 0 for what is not a number."""
     if x.dtype in ("float16", "bfloat16"):
         return call.cast(call.op("Sign", call.cast(x, "float32")), x.dtype)
     return call.op("Sign", x)
@@ -237,7 +237,7 @@ def round_(call: Emitter) -> Tensor:
 def nan_to_num(
     call: Emitter, x: Tensor, nan: float = 0.0, posinf: float | None = None, neginf: float | None = None
 ) -> Tensor:
-    """What is no number becomes ``nan``, what is infinite the largest number of the type, or what is given."""
+    """What is not a number becomes ``nan``, what is infinite the largest number of the type, or what is given."""
     if not is_float(x.dtype):
         return x
     limits = _limits(x.dtype)
@@ -270,7 +270,7 @@ def _limits(dtype: str) -> tuple[Any, Any]:
 
 @op("numpy", "NanToNum")
 def nan_to_number(call: Emitter) -> Tensor:
-    """``x`` without what is no number."""
+    """``x`` without what is not a number."""
     return nan_to_num(call, call.x, call.get("nan", 0.0), call.get("posinf"), call.get("neginf"))
 
 
@@ -433,7 +433,7 @@ def _bias_axis(x: Tensor, y: Tensor) -> int | None:
 
 @op("numpy", "Fmax", "Fmin")
 def extreme_number(call: Emitter) -> Tensor:
-    """The larger or smaller; where one is no number, the other."""
+    """The larger or smaller; where one is not a number, the other."""
     x, y = both(call)
     result = call.op("Max" if call.operation.class_name == "Fmax" else "Min", x, y)
     if not is_float(x.dtype):

@@ -258,7 +258,7 @@ def in_top_k(call: Emitter) -> Tensor:
     own = call.op("GatherElements", predictions, place, axis=1)
     above = call.cast(call.op("Greater", predictions, own), "int32")
     few = call.op("Less", call.reduce("ReduceSum", above, [1]), call.integer("k"))
-    # One prediction that is no finite number, and TensorFlow says no.
+    # One prediction that is not a finite number, and TensorFlow says no.
     broken = call.op("Or", call.op("IsNaN", predictions), call.op("IsInf", predictions))
     finite = call.op("Not", reduce_bool(call, "ReduceMax", broken, [1]))
     return call.op("And", call.op("And", few, finite), there)

@@ -259,7 +259,7 @@ def categorical_crossentropy(call: Emitter) -> Tensor:
 
 @op("nn", "SparseCategoricalCrossentropy")
 def sparse_categorical_crossentropy(call: Emitter) -> Tensor:
-    """``-log(softmax(x)[..., target])``; no number where the target is no class."""
+    """``-log(softmax(x)[..., target])``; no number where the target is not a class."""
     target, output = _loss_operands(call)
     axis = call.axis(call.get("axis", -1), output.rank)
     if axis != output.rank - 1:

@@ -100,7 +100,7 @@ def plain_sizes(value: Any) -> list[Any]:
 @function("stack", takes="values axis")
 def _stack(emitter: Emitter, values: Any, axis: Any = 0) -> Any:
     if not isinstance(values, list):
-        raise Untranslatable("tf.stack", "what it joins is no list")
+        raise Untranslatable("tf.stack", "what it joins is not a list")
     if not any(is_tensor(value) for value in values):
         return values
     if any(isinstance(value, (Size, Shape)) for value in values):

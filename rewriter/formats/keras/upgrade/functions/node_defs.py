@@ -139,7 +139,7 @@ def _attribute(value: Any) -> Any:
         try:
             return base64.b64decode(str(found)).decode("utf-8", "replace")
         except binascii.Error:
-            raise Untranslatable("TensorFlowOpLayer", "an attribute is no text") from None
+            raise Untranslatable("TensorFlowOpLayer", "an attribute is not text") from None
     if kind == "list":
         items = found.get("i", []) if isinstance(found, dict) else []
         return [int(item) for item in items if str(item).lstrip("-").isdecimal()]

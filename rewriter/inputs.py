@@ -1,0 +1,98 @@
+"""Which models a command line names: files, folders to search, patterns, and standard input."""
+
+from __future__ import annotations
+
+import fnmatch
+import glob
+import os
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from tempfile import mkstemp
+
+from .errors import UsageError
+from .formats.registry import is_folder_of_model, is_named_as_model
+
+STDIN = "-"
+_CHUNK = 1 << 20
+
+
+def models(given: Sequence[str], exclude: Sequence[str] = ()) -> list[str]:
+    """The models that paths, folders and patterns name, in the order given; those of a folder by name.
+
+    A folder that is not a model itself is searched, with all below it, for names that a format has (JSON, of which few
+    files are models, left out) and for folders that are models. Links to folders are not followed.
+
+    Args:
+        exclude: patterns of paths and of names, as ``old_*.h5`` or ``build/*``: what they fit is left out.
+
+    Raises:
+        UsageError: a pattern fits nothing, or a folder has no model in it.
+    """
+    found: list[str] = []
+    for path in given:
+        here = [path] if path == STDIN or os.path.lexists(path) else _fitting(path)
+        for one in here:
+            if one != STDIN and os.path.isdir(one) and not is_folder_of_model(one):
+                inside = [p for p in _below(one) if not _excluded(p, exclude)]
+                if not inside:
+                    raise UsageError("no model in this folder", one)
+                found += [p for p in inside if p not in found]
+            elif here == [path] or not (one in found or _excluded(one, exclude)):
+                found.append(one)
+    return found
+
+
+def _fitting(pattern: str) -> list[str]:
+    """The paths that a pattern fits; the pattern itself where it is none."""
+    if not glob.has_magic(pattern):
+        return [pattern]
+    found = sorted(glob.glob(pattern, recursive=True))
+    if not found:
+        raise UsageError("no file fits this pattern", pattern)
+    return found
+
+
+def _below(folder: str) -> Iterator[str]:
+    for here, folders, files in os.walk(folder):
+        folders.sort()
+        yield from sorted(
+            os.path.join(here, name) for name in files if is_named_as_model(name) and not name.startswith(".")
+        )
+        for name in list(folders):
+            path = os.path.join(here, name)
+            if name.startswith(".") or is_folder_of_model(path):
+                folders.remove(name)
+                if not name.startswith("."):
+                    yield path
+
+
+def _excluded(path: str, patterns: Sequence[str]) -> bool:
+    name = os.path.basename(path)
+    whole = os.path.normpath(path).replace(os.sep, "/")
+    return any(fnmatch.fnmatch(whole, p) or fnmatch.fnmatch(name, p) for p in patterns)
+
+
+@contextmanager
+def readable(path: str) -> Iterator[str]:
+    """The path itself, or for ``-`` that of a file that holds what standard input gives, as long as the block runs.
+
+    Raises:
+        UsageError: standard input is empty, or a terminal.
+    """
+    if path != STDIN:
+        yield path
+        return
+    stream = sys.stdin.buffer if sys.stdin is not None else None
+    if stream is None or stream.isatty():
+        raise UsageError("standard input is a terminal: a model has to be piped into it", STDIN)
+    descriptor, name = mkstemp(prefix="rewriter-")
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            while block := stream.read(_CHUNK):
+                file.write(block)
+        if os.path.getsize(name) == 0:
+            raise UsageError("standard input is empty", STDIN)
+        yield name
+    finally:
+        os.unlink(name)

@@ -1,0 +1,31 @@
+"""How far a long run is: the library says what begins, and whoever watches it shows that."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+
+Watcher = Callable[[str, int, int], None]
+
+_watcher: ContextVar[Watcher | None] = ContextVar("watcher", default=None)
+
+
+@contextmanager
+def watched(by: Watcher) -> Iterator[None]:
+    """Call ``by(stage, step, of)`` with each stage that begins in the block; ``of`` is 0 where there are no steps."""
+    token = _watcher.set(by)
+    try:
+        yield
+    finally:
+        _watcher.reset(token)
+
+
+def stage(name: str, step: int = 0, of: int = 0) -> None:
+    """A stage begins: ``reading``, or ``proving: gradients``, which is step 4 of 4."""
+    current()(name, step, of)
+
+
+def current() -> Watcher:
+    """Who watches now, for another thread to tell; nobody hears it where nobody does."""
+    return _watcher.get() or (lambda name, step, of: None)
