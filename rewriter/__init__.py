@@ -1,21 +1,72 @@
-"""rewriter: finds the multiplies of a saved Keras model whose operands do not fit, and repairs them."""
+"""rewriter: finds the multiplies of a saved Keras model whose operands do not fit, and repairs them.
 
-from .api import check, convert, export_onnx, repair, repaired, repairing, shapes, suggest
-from .errors import (
-    BadFileError,
-    OutputError,
-    RewriterError,
-    UndecidedError,
-    UnsupportedError,
-    UsageError,
-    VerificationError,
-)
+Every public name is here; the modules behind them are imported when a name is first used.
+"""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+from .presentation import Renderer, render_with
 from .version import __version__
+
+if TYPE_CHECKING:
+    from . import keras_callback, testing
+    from .api import check, convert, explain, export_onnx, repair, repaired, repairing, shapes, suggest
+    from .conversion import Converted
+    from .errors import (
+        BadFileError,
+        FindingsError,
+        OutputError,
+        RewriterError,
+        UndecidedError,
+        UnsupportedError,
+        UsageError,
+        VerificationError,
+    )
+    from .export.onnx.options import Exported
+    from .passes.candidate import Candidate
+    from .passes.finding import Finding
+    from .passes.suggest import Suggestion
+    from .results import Explanation, Report, Result, Shapes
+
+# Where each public name is.
+_PLACES = {
+    ".api": (
+        *("check", "convert", "explain", "export_onnx", "repair", "repaired", "repairing", "shapes"),
+        "suggest",
+    ),
+    ".results": ("Explanation", "Report", "Result", "Shapes"),
+    ".passes.finding": ("Finding",),
+    ".passes.candidate": ("Candidate",),
+    ".passes.suggest": ("Suggestion",),
+    ".export.onnx.options": ("Exported",),
+    ".conversion": ("Converted",),
+    ".errors": (
+        *("BadFileError", "FindingsError", "OutputError", "RewriterError", "UndecidedError"),
+        *("UnsupportedError", "UsageError", "VerificationError"),
+    ),
+}
+_MODULE_OF = {name: module for module, names in _PLACES.items() for name in names}
+_MODULES = ("keras_callback", "testing")
 
 __all__ = [
     "BadFileError",
+    "Candidate",
+    "Converted",
+    "Explanation",
+    "Exported",
+    "Finding",
+    "FindingsError",
     "OutputError",
+    "Report",
+    "Result",
     "RewriterError",
+    "Shapes",
+    "Suggestion",
     "UndecidedError",
     "UnsupportedError",
     "UsageError",
@@ -23,10 +74,50 @@ __all__ = [
     "__version__",
     "check",
     "convert",
+    "explain",
     "export_onnx",
+    "keras_callback",
     "repair",
     "repaired",
     "repairing",
     "shapes",
     "suggest",
+    "testing",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _MODULES:
+        return importlib.import_module(f".{name}", __name__)
+    if name not in _MODULE_OF:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = globals()[name] = getattr(importlib.import_module(_MODULE_OF[name], __name__), name)
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)
+
+
+class _Package(ModuleType):
+    """The package, whose ``shapes`` is the function: the import of ``rewriter.shapes.infer`` sets the folder there."""
+
+    @property
+    def shapes(self) -> Any:
+        return __getattr__("shapes")
+
+    @shapes.setter
+    def shapes(self, value: Any) -> None:
+        pass
+
+
+sys.modules[__name__].__class__ = _Package
+
+
+def _views() -> Renderer:
+    from .report import views
+
+    return views
+
+
+render_with(_views)

@@ -10,7 +10,8 @@ from functools import partial
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
-from .errors import RewriterError, UndecidedError, UnsupportedError, UsageError, shown
+from .errors import RewriterError, UndecidedError, UnsupportedError, UsageError, naming, shown
+from .export.onnx.options import NEWEST_OPSET, Options
 from .ir.graph import Graph, path_text
 from .passes.analysis import Analysis, analyse
 from .passes.candidate import Candidate
@@ -79,7 +80,8 @@ def check(
     check_mode(mode)
     families(ops)
     if not is_model(model):
-        return _check_file(model, table, mode, ops, rules, plan, weights)
+        with naming(model):
+            return _check_file(model, table, mode, ops, rules, plan, weights)
     if plan is not None:
         raise UsageError("a plan is for a model in a file: save the model first")
     from .live import check_model
@@ -151,17 +153,20 @@ def repair(
             keeps models, or ONNX.
         onnx: a file to write the repaired model to as ONNX as well: both files are written, or neither.
         at: what the user says of multiplies, ``{node: rule or equation}``.
+        mode: ``safe`` applies only what evidence decides, ``best`` the first-ranked candidate.
         ops: what is repaired: ``multiply``, or ``all``, as in ``check``.
         explicit: also write legal implicit broadcasts out.
         verify: run the repaired model and compare it with what it must compute, in a process of its own: None where
             that is possible here, True whatever it takes, False not at all; or what does that
             (``proof.in_process``). The written file is analysed again in any case.
+        rules: a TOML file with rules to add to the table.
         plan: a file that ``check`` wrote: the choices in it are applied, and nothing else.
         dry_run: write nothing; the result's ``changes`` say what would be other.
         weights: a file with the weights of a model that is a configuration alone.
 
     Returns:
-        The result; its ``output`` is None where something could not be decided, and then nothing was written.
+        The result. It is false where something could not be decided: nothing was written then, ``output`` and ``model``
+        are None, and ``undecided`` lists the findings. ``repaired`` raises UndecidedError instead.
 
     Raises:
         RewriterError: the model or an argument cannot be used, or the repair failed its own proof.
@@ -171,7 +176,8 @@ def repair(
         return _repair_model(model, request)
     if output is None and onnx is None and not dry_run:
         raise UsageError("an output path is needed to repair a file")
-    return _repair_file(model, request)
+    with naming(model):
+        return _repair_file(model, request)
 
 
 def _repair_model(model: Any, request: RepairRequest) -> Result:
@@ -275,7 +281,7 @@ def _write(
             proven(source, target, form, outcome, look, prover, verify is True, own is not None)
         )
         if onnx is not None:
-            from .export.onnx import Options, exporting
+            from .export.onnx import exporting
             from .formats.registry import open_model
 
             applied = ",".join(sorted({change.rule for change in result.inserted}))
@@ -291,12 +297,16 @@ def _write(
 
 
 def shapes(model: Any, *, weights: Path | None = None) -> Shapes:
-    """Axes of every tensor of a model. Raises RewriterError where it cannot be read.
+    """The axes of every tensor of a model.
 
     Args:
+        model: a path, or a model of Keras 3 or tf_keras.
         weights: a file with the weights of a model that is a configuration alone.
+
+    Raises:
+        RewriterError: the model cannot be read.
     """
-    with _opened(model, weights) as source:
+    with naming(model), _opened(model, weights) as source:
         try:
             counts = source.parameter_counts()
         except RewriterError:
@@ -315,14 +325,17 @@ def explain(
     """Why each rule fits a node of a model or not, or what is known of all its multiplies.
 
     Args:
+        model: a path, or a model of Keras 3 or tf_keras.
         node: the name of a multiply (with ``ops="all"`` of a sum, a contraction or a join too).
+        ops: ``multiply``, or ``all``, as in ``check``.
+        rules: a TOML file with rules to add to the table.
         weights: a file with the weights of a model that is a configuration alone.
 
     Raises:
         RewriterError: the model or an argument cannot be used.
     """
     table = _table(rules)
-    with _opened(model, weights) as source:
+    with naming(model), _opened(model, weights) as source:
         source.load_weights()
         return Explanation(_name(model, source), analyse(source.graph, table, ops=ops), node)
 
@@ -336,6 +349,10 @@ def suggest(
         lhs, rhs: shapes, or their text (``"None,28,28,64"``). A leading None is the batch.
         op: ``Multiply`` (the layer), ``multiply``, ``Add``, ``add``, ``matmul``, ``Dot`` or ``Concatenate``.
         layout: ``channels_last`` or ``channels_first``, if known.
+        rules: a TOML file with rules to add to the table.
+
+    Raises:
+        RewriterError: an argument cannot be used.
     """
     pair = [parse_shape(s if isinstance(s, str) else ",".join(map(str, s))) for s in (lhs, rhs)]
     return suggest_shapes(pair[0], pair[1], _table(rules), op, layout)
@@ -349,17 +366,33 @@ def export_onnx(
     repair: bool = False,
     at: Mapping[str, str] | None = None,
     weights: Path | None = None,
-    **options: Any,
+    opset: int = NEWEST_OPSET,
+    batch: int | None = None,
+    external_data: bool = False,
+    nchw_inputs: bool = False,
+    nchw_outputs: bool = False,
+    fp16: bool = False,
+    fallback: str | None = None,
+    verify: bool | None = False,
 ) -> Exported:
     """Write a model as ONNX.
 
     Args:
         model: a path, or a model of Keras 3 or tf_keras.
+        output: the file to write; its name ends in ``.onnx``.
         rules: what was applied to it before, for the file's metadata.
         repair: repair it first, as ``repair`` does; what is right stays as it is.
         at: what is meant at multiplies, for the repair.
         weights: a file with the weights of a model that is a configuration alone.
-        options: the fields of ``export.onnx.Options``: ``opset``, ``batch``, ``external_data`` …
+        opset: the version of the ONNX operator set, 17 to 26.
+        batch: fix the batch of all inputs.
+        external_data: put the weights into a file beside the model.
+        nchw_inputs: take images with their channels first.
+        nchw_outputs: give images with their channels first.
+        fp16: compute in half precision, between float32 inputs and outputs.
+        fallback: what takes over a model that cannot be exported directly: ``tf2onnx``.
+        verify: compare the result with Keras: None where that is possible here, True whatever it takes, False not at
+            all.
 
     Raises:
         UnsupportedError: a part of the model has no ONNX form; it is named, with the reason. Nothing is written.
@@ -367,13 +400,14 @@ def export_onnx(
         VerificationError: it was compared with Keras (``verify``), and differs. Nothing is written.
         RewriterError: the model or an option cannot be used, or the output cannot be written.
     """
-    from .export.onnx import Options, export
+    from .export.onnx import export
     from .formats.registry import as_exported, as_keras
 
     if at and not repair:
         raise UsageError("what is meant at a multiply (at) is for a repair: repair=True")
-    asked = Options(**options)
-    with ExitStack() as stack:
+    asked = Options(opset, batch, external_data, nchw_inputs, nchw_outputs, fp16, fallback, verify)
+    asked.check()
+    with naming(model), ExitStack() as stack:
         path, prover = stack.enter_context(_file(model, hdf5=repair))
         source, unable = as_exported(stack.enter_context(_opened(path, weights)), asked.fallback)
         if unable and repair:
@@ -407,15 +441,26 @@ def _repaired_beside(
         yield fixed, result.inserted
 
 
-def repaired(model: Any, **options: Any) -> Any:
+def repaired(
+    model: Any,
+    *,
+    output: Path | None = None,
+    onnx: Path | None = None,
+    at: Mapping[str, str] | None = None,
+    mode: str = "safe",
+    ops: str = DEFAULT_OPS,
+    explicit: bool = False,
+    verify: bool | Prover | None = None,
+    rules: Path | None = None,
+) -> Any:
     """A model in memory with its multiplies repaired, for an export script: ``rewriter.repaired(model).export(path)``.
 
     The model that is given stays as it is; the result is a new one with its weights and compile state.
 
     Args:
         model: a functional or sequential model of Keras 3 or tf_keras.
-        options: those of ``repair``: ``at``, ``mode``, ``ops``, ``explicit``, ``verify``, ``rules``, and ``output`` and
-            ``onnx`` to write it too.
+        output, onnx: files to write it to as well.
+        at, mode, ops, explicit, verify, rules: as in ``repair``.
 
     Raises:
         UndecidedError: something has to be decided by a person; nothing was written.
@@ -424,10 +469,30 @@ def repaired(model: Any, **options: Any) -> Any:
     """
     from . import live
 
-    return live.repaired(model, partial(repair, **options)).model
+    fix = partial(
+        repair,
+        output=output,
+        onnx=onnx,
+        at=at,
+        mode=mode,
+        ops=ops,
+        explicit=explicit,
+        verify=verify,
+        rules=rules,
+    )
+    return live.repaired(model, fix).model
 
 
-def repairing(model: Any, **options: Any) -> AbstractContextManager[list[Result]]:
+def repairing(
+    model: Any,
+    *,
+    at: Mapping[str, str] | None = None,
+    mode: str = "safe",
+    ops: str = DEFAULT_OPS,
+    explicit: bool = False,
+    verify: bool | Prover | None = None,
+    rules: Path | None = None,
+) -> AbstractContextManager[list[Result]]:
     """A block in which ``model.save`` and ``model.export`` write the model repaired.
 
         with rewriter.repairing(model):
@@ -439,7 +504,7 @@ def repairing(model: Any, **options: Any) -> AbstractContextManager[list[Result]
 
     Args:
         model: a functional or sequential model of Keras 3 or tf_keras.
-        options: those of ``repair``: ``at``, ``mode``, ``ops``, ``explicit``, ``verify`` and ``rules``.
+        at, mode, ops, explicit, verify, rules: as in ``repair``.
 
     Returns:
         A context manager. It gives a list, to which every such call adds the result of its repair.
@@ -451,20 +516,34 @@ def repairing(model: Any, **options: Any) -> AbstractContextManager[list[Result]
     """
     from . import live
 
-    return live.repairing(model, partial(repair, **options))
+    fix = partial(repair, at=at, mode=mode, ops=ops, explicit=explicit, verify=verify, rules=rules)
+    return live.repairing(model, fix)
 
 
 def convert(
-    model: Path, output: Path, *, weights: Path | None = None, verify: bool | None = None, **options: Any
+    model: Path,
+    output: Path,
+    *,
+    weights: Path | None = None,
+    verify: bool | None = None,
+    opset: int = NEWEST_OPSET,
+    batch: int | None = None,
+    external_data: bool = False,
+    nchw_inputs: bool = False,
+    nchw_outputs: bool = False,
+    fp16: bool = False,
+    fallback: str | None = None,
 ) -> Converted:
     """Write a model in another format, or one of an older Keras as the newest reads it.
 
     Args:
+        model: a path.
         output: the file to write, in the format that its name ends in; that of a folder ends in "/".
         weights: a file with the weights of a model that is a configuration alone.
         verify: run both files on the same inputs and compare: None where that is possible here, True whatever it takes,
             False not at all.
-        options: as of ``export_onnx``, where ONNX is written.
+        opset, batch, external_data, nchw_inputs, nchw_outputs, fp16, fallback: as in ``export_onnx``, where ONNX is
+            written.
 
     Raises:
         UnsupportedError: a part of the model has no form there; it is named, with the reason. Nothing is written.
@@ -473,8 +552,9 @@ def convert(
     """
     from .conversion import convert as converted
 
-    with _opened(model, weights) as source:
-        return converted(source, output, verify, options)
+    options = Options(opset, batch, external_data, nchw_inputs, nchw_outputs, fp16, fallback, verify)
+    with naming(model), _opened(model, weights) as source:
+        return converted(source, output, options)
 
 
 def _table(path: Path | None) -> tuple[Rule, ...]:

@@ -153,9 +153,9 @@ def _failed(console: Console, error: BaseException, name: str | None = None) -> 
 def _reason(error: BaseException) -> str:
     """An error in one line; a malformed equation may add its text with a mark under the place."""
     if isinstance(error, UsageError):
-        return "\n".join(shown(line) for line in str(error).splitlines())
+        return "\n".join(shown(line) for line in error.reason.splitlines())
     if isinstance(error, RewriterError):
-        return " ".join(str(error).split())
+        return " ".join(error.reason.split())
     if isinstance(error, MemoryError):
         return "more memory is needed than there is"
     if isinstance(error, OSError) and error.strerror:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -11,15 +10,16 @@ from .errors import UnsupportedError
 from .files.atomic import provisional
 from .formats.model_file import TRAINING, ModelFile, Remark
 from .formats.registry import Format, as_exported, as_keras, format_of, newest_of, written_as
+from .presentation import Presentable, brief
 from .progress import stage
 from .requests import Path, check_files, check_onnx, is_onnx, wrong_suffix
 
 if TYPE_CHECKING:
-    from .export.onnx import Exported
+    from .export.onnx import Exported, Options
 
 
-@dataclass(slots=True)
-class Converted:
+@dataclass(slots=True, repr=False)
+class Converted(Presentable):
     """What ``convert`` wrote.
 
     Attributes:
@@ -38,12 +38,16 @@ class Converted:
     verified: dict[str, Any] | None = None
     exported: Exported | None = None
 
+    def summary(self) -> str:
+        return f"{brief(self.path)} ({self.format}) -> {brief(self.output)} ({self.to})"
 
-def convert(source: ModelFile, output: Path, verify: bool | None, options: Mapping[str, Any]) -> Converted:
+
+def convert(source: ModelFile, output: Path, options: Options) -> Converted:
     """Write an opened model in the format that a name says. Arguments and errors as ``api.convert``."""
     if is_onnx(output) and source.format != "onnx":
-        found, unable = as_exported(source, options.get("fallback"))
-        return _to_onnx(found, output, verify, options, unable)
+        found, unable = as_exported(source, options.fallback)
+        return _to_onnx(found, output, options, unable)
+    verify = options.verify
     source = as_keras(source)
     form = written_as(source.format, output)
     if form is None:
@@ -72,17 +76,14 @@ def convert(source: ModelFile, output: Path, verify: bool | None, options: Mappi
     return result
 
 
-def _to_onnx(
-    source: ModelFile, output: Path, verify: bool | None, options: Mapping[str, Any], unable: str
-) -> Converted:
-    from .export.onnx import Options, export
+def _to_onnx(source: ModelFile, output: Path, options: Options, unable: str) -> Converted:
+    from .export.onnx import export
 
     check_onnx(output, source)
-    asked = Options(**options, verify=verify)
-    beside = f"{os.fspath(output)}.data" if asked.external_data else None
+    beside = f"{os.fspath(output)}.data" if options.external_data else None
     check_files(source, {}, {"the output": output, "the file of its weights": beside})
     source.load_weights()
-    exported = export(source, output, asked, unable=unable)
+    exported = export(source, output, options, unable=unable)
     remarks, verified = _remarks(source, format_of("onnx")), exported.verified
     return Converted(source.path, source.format, exported.path, "onnx", remarks, verified, exported)
 

@@ -2,22 +2,37 @@
 
 from __future__ import annotations
 
+import os
 import unicodedata
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 _SHOWN = 200
 
 
 class RewriterError(Exception):
-    """Root of every error that this package raises on purpose: one line, without the file's name.
+    """Root of every error that this package raises on purpose: one line, ``FILE: REASON`` where it concerns a file.
 
-    ``about`` is the path of the file that it is about, where that is not the model's.
+    Inside the package an error has its ``reason`` alone; what the library is called with, or ``naming``, adds the file.
+
+    Attributes:
+        about: the path of the file that it is about, where that is not the model's.
+        file: the path in front of the text.
     """
 
     def __init__(self, text: str = "", about: str | None = None) -> None:
         super().__init__(text)
         self.about = about
+        self.file: str | None = None
+
+    @property
+    def reason(self) -> str:
+        """The text without the file's name."""
+        return super().__str__()
+
+    def __str__(self) -> str:
+        return self.reason if self.file is None else f"{shown(self.file)}: {self.reason}"
 
 
 class BadFileError(RewriterError):
@@ -58,15 +73,37 @@ class UndecidedError(RewriterError):
         super().__init__(f"what was meant has to be stated: {said}")
         self.findings = list(findings)
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        return UndecidedError, (self.findings,), self.__dict__
 
-def shown(text: object) -> str:
-    """Text from a file, fit for a message: at most 200 characters, control and format characters replaced.
+
+class FindingsError(RewriterError):
+    """A model that is expected to fit does not: the text has the findings, ``report`` is the whole report."""
+
+    def __init__(self, text: str, report: Any = None) -> None:
+        super().__init__(text)
+        self.report = report
+
+
+@contextmanager
+def naming(model: object) -> Iterator[None]:
+    """Within the block, errors name the file that they are about: the model's, where ``model`` is a path."""
+    try:
+        yield
+    except RewriterError as error:
+        own = os.fspath(model) if isinstance(model, (str, os.PathLike)) else None
+        error.file = error.file or error.about or own
+        raise
+
+
+def shown(text: object, most: int = _SHOWN) -> str:
+    """Text from a file, fit for a message: at most ``most`` characters, control and format characters replaced.
 
     Longer text lacks its middle: a path ends in the file's name.
     """
     text = str(text)
-    if len(text) > _SHOWN:
-        half = _SHOWN // 2
+    if len(text) > most:
+        half = most // 2
         text = f"{text[: half - 1]}\N{HORIZONTAL ELLIPSIS}{text[-half:]}"
     return "".join(
         "\N{REPLACEMENT CHARACTER}"

@@ -12,11 +12,12 @@ from .passes.finding import Finding
 from .passes.rewrite import Inserted
 from .passes.sites import DEFAULT_OPS
 from .passes.verdicts import Verdicts
+from .presentation import Presentable, brief, count
 from .shapes.inference import Inference
 
 
-@dataclass(slots=True)
-class Report:
+@dataclass(slots=True, repr=False)
+class Report(Presentable):
     """What ``check`` found. ``nodes`` and ``multiplies`` count calls, those of nested models included.
 
     ``verdicts`` says how many multiplies are right, wrong, ambiguous and not analysed. ``mode`` and ``ops`` are those
@@ -37,10 +38,17 @@ class Report:
         """True where there is no finding of severity error or warning."""
         return all(f.severity.value == "info" for f in self.findings)
 
+    def summary(self) -> str:
+        counts = f"{count(self.nodes, 'node')}, {count(self.multiplies, 'multiply')}"
+        return f"{brief(self.path)}: {counts}, {count(len(self.findings), 'finding')}"
 
-@dataclass(slots=True)
+
+@dataclass(slots=True, repr=False)
 class Result(Report):
-    """What ``repair`` did. ``output`` is None where something could not be decided: then nothing was written.
+    """What ``repair`` did.
+
+    A result is false (``if not result:``) where something could not be decided: ``undecided`` lists it, nothing was
+    written, and ``output`` and ``model`` are None. A model without a fault has a true one.
 
     ``model`` is the repaired model where one was given; of a subclassed one ``parts`` has its repaired functional
     parts, by the attributes that hold what they are to stand in for (``encoder``, ``blocks.0``). ``verified`` says what
@@ -60,20 +68,37 @@ class Result(Report):
     parts: dict[str, Any] = field(default_factory=dict)
     changes: Changes | None = None
 
+    def __bool__(self) -> bool:
+        return not self.undecided
 
-@dataclass(slots=True)
-class Shapes:
+    def summary(self) -> str:
+        found = f"{brief(self.path)}: {count(len(self.findings), 'finding')}"
+        if self.undecided:
+            return f"{found}, {len(self.undecided)} undecided"
+        inserted = f"{found}, {count(len(self.inserted), 'node')} inserted"
+        written = self.output if self.output is not None else self.onnx
+        return inserted if written is None else f"{inserted}, written to {brief(written)}"
+
+
+@dataclass(slots=True, repr=False)
+class Shapes(Presentable):
     """What ``shapes`` inferred. ``weights`` counts those of each layer, by its path; None where the file has none."""
 
     path: str
     inference: Inference
     weights: Mapping[str, int] | None = None
 
+    def summary(self) -> str:
+        return f"{brief(self.path)}: {count(sum(1 for _ in self.inference.graph.walk()), 'node')}"
 
-@dataclass(slots=True)
-class Explanation:
+
+@dataclass(slots=True, repr=False)
+class Explanation(Presentable):
     """What is known of a model, for ``explain`` to show of one node, or of all where ``node`` is None."""
 
     path: str
     analysis: Analysis
     node: str | None = None
+
+    def summary(self) -> str:
+        return brief(self.path) if self.node is None else f"{brief(self.path)}: node {brief(self.node)}"

@@ -14,6 +14,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
+from ..errors import shown
 from .size import Size, is_unknown, product
 
 
@@ -327,7 +328,7 @@ Tensor = tuple[tuple[str, ...], int]
 _NO_FACTS = Facts()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Value:
     """A tensor as the analysis sees it.
 
@@ -392,6 +393,9 @@ class Value:
         if self.axes is None:
             return "[rank unknown]"
         return f"[{', '.join(map(str, self.axes))}]"
+
+    def __repr__(self) -> str:
+        return shown(f"<Value {self.text()}>", 180)
 
 
 def has_unknown(axes: Iterable[Axis]) -> bool:

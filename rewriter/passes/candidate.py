@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from ..errors import shown
+from ..presentation import Presentable, brief
 from ..rules.lower import Plan
 from ..rules.match import Match
 from ..rules.table import Kind as RuleKind
@@ -35,8 +37,8 @@ def remark(name: str, **details: Any) -> Remark:
     return Remark(name, details)
 
 
-@dataclass(slots=True)
-class Candidate:
+@dataclass(slots=True, repr=False)
+class Candidate(Presentable):
     """One thing that the node can mean, and the nodes that implement it.
 
     ``swapped`` is set where the operands stand in the other order than in the rule, ``generic`` where the rule only
@@ -63,3 +65,6 @@ class Candidate:
     @property
     def equation(self) -> str:
         return str(self.match.equation)
+
+    def summary(self) -> str:
+        return f"{shown(self.rule, 60)} {brief(self.equation)} ({self.applicability})"

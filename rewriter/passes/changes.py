@@ -2,29 +2,43 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
 
+from ..errors import shown
 from ..ir.axis import Value
 from ..ir.graph import Path, path_text
+from ..presentation import brief, count
 from ..shapes.inference import Inference
 from .finding import Operand
 from .sites import operands_of
 
+# Options of nodes that only move data.
+_MOVING = frozenset({"axes", "axis", "dims", "perm", "repeats"})
 
-@dataclass(frozen=True, slots=True)
+
+@dataclass(frozen=True, slots=True, repr=False)
 class State:
-    """A node at one time: what it computes, on what, and its first result (None where it cannot run)."""
+    """A node at one time: what it computes, on what, and its first result (None where it cannot run).
+
+    ``options`` are those of its options that say how it moves data (``axes``, ``repeats``).
+    """
 
     op: str
     operands: tuple[Operand, ...]
     result: Value | None
+    options: tuple[tuple[str, Any], ...] = ()
+
+    def __repr__(self) -> str:
+        return f"<State {shown(self.op, 60)} of {count(len(self.operands), 'operand')}>"
 
     def takes(self) -> list[tuple[str, object]]:
         """The operands as far as two states can differ in them: constants by their sizes."""
         return [(o.source, o.value.sizes if o.value.is_constant else None) for o in self.operands]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Change:
     """A node before and after a repair; None where it is not there. ``rule`` and ``equation`` made an inserted node."""
 
@@ -43,13 +57,28 @@ class Change:
     def inserted(self) -> bool:
         return bool(self.rule)
 
+    def __repr__(self) -> str:
+        if self.inserted:
+            return f"<Change {brief(self.node)}: inserted by {shown(self.rule, 60)}>"
+        what = "other" if self.before and self.after else "new" if self.after else "removed"
+        return f"<Change {brief(self.node)}: {what}>"
 
-@dataclass(frozen=True, slots=True)
+
+@dataclass(frozen=True, slots=True, repr=False)
 class Changes:
-    """The changed nodes, producers first, and the nodes that only give another shape: ``(node, before, after)``."""
+    """The changed nodes, producers first, and the nodes that only give another shape: ``(node, before, after)``.
+
+    ``old`` and ``new`` are all nodes, in the order of the model; ``new`` keeps the order of ``old``, each inserted node
+    in front of the first one that takes its result.
+    """
 
     nodes: list[Change]
     follow: list[tuple[Path, Value, Value]]
+    old: Mapping[Path, State] = field(default_factory=dict)
+    new: Mapping[Path, State] = field(default_factory=dict)
+
+    def __repr__(self) -> str:
+        return f"<Changes {count(len(self.nodes), 'node')}, {count(len(self.follow), 'other shape')}>"
 
 
 def changes(before: Inference, after: Inference) -> Changes:
@@ -75,7 +104,23 @@ def changes(before: Inference, after: Inference) -> Changes:
             found.append(Change(node, was, state, stamp.get("rule", ""), stamp.get("equation", "")))
         elif was.result is not None and state.result is not None and was.result.sizes != state.result.sizes:
             follow.append((node, was.result, state.result))
-    return Changes(found, follow)
+    return Changes(found, follow, old, _ordered(old, new))
+
+
+def _ordered(old: Mapping[Path, State], new: Mapping[Path, State]) -> dict[Path, State]:
+    """The new nodes in the order of the old ones; an inserted one stands in front of its first use."""
+    result: dict[Path, State] = {}
+
+    def place(path: Path) -> None:
+        for operand in new[path].operands:
+            if operand.path in new and operand.path not in old and operand.path not in result:
+                place(operand.path)
+        result[path] = new[path]
+
+    for path in (*(path for path in old if path in new), *new):
+        if path not in result:
+            place(path)
+    return result
 
 
 def _states(inference: Inference) -> dict[Path, State]:
@@ -91,5 +136,6 @@ def _states(inference: Inference) -> dict[Path, State]:
                 node.operation.class_name,
                 tuple(operands_of(node, item.calls[name], prefix)),
                 values[0] if values else None,
+                tuple((k, v) for k, v in node.operation.config.items() if k in _MOVING),
             )
     return result

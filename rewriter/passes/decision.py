@@ -10,10 +10,11 @@ from ..errors import shown
 from ..ir.graph import Path, path_text
 from .candidate import Candidate, Remark
 from .ranking import Criterion
+from .row import Row
 
 
 @dataclass(frozen=True, slots=True)
-class Stage:
+class Stage(Row):
     """A row of ``stages.STAGES``: a point at which a finding is decided, or stops undecided.
 
     ``account`` says when, for the pages; ``sentence`` words a decision of this stage. A stage that ``chooses`` makes
@@ -38,7 +39,7 @@ class FaultAt:
         return f"{quoted(self.path)}: {self.text}"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Decision:
     """How a finding was decided, or why it was not.
 
@@ -69,6 +70,10 @@ class Decision:
     @property
     def choice(self) -> Candidate | None:
         return self.candidate if self.stage.chooses else None
+
+    def __repr__(self) -> str:
+        said = f" {shown(self.candidate.rule, 60)}" if self.candidate is not None else ""
+        return f"<Decision {self.stage.name}:{said or ' no candidate'}>"
 
     def noted(self, note: Remark) -> Decision:
         """The decision with one more note."""

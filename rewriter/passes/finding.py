@@ -5,8 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+from ..errors import shown
 from ..ir.axis import Value
 from ..ir.graph import Path, path_text
+from ..presentation import Presentable, brief
 from ..shapes.broadcast import Convention
 from . import stages
 from .candidate import Candidate, Remark
@@ -16,7 +18,7 @@ from .decision import Decision
 LITERAL = "literal"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Operand:
     """An operand of a multiply: the path of the node that it comes from (none for a literal) and its value."""
 
@@ -27,6 +29,9 @@ class Operand:
     def source(self) -> str:
         """The node that it comes from as it is shown, or ``LITERAL``."""
         return path_text(self.path) or LITERAL
+
+    def __repr__(self) -> str:
+        return shown(f"<Operand {brief(self.source)}: {self.value.text()}>", 180)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,8 +49,8 @@ class Argument:
         return path_text(self.path)
 
 
-@dataclass(slots=True)
-class Finding:
+@dataclass(slots=True, repr=False)
+class Finding(Presentable):
     """A fault at one node, what can be meant, and what was decided.
 
     ``upstream`` are arguments of other nodes with which the model would run.
@@ -70,6 +75,10 @@ class Finding:
     @property
     def code(self) -> str:
         return self.kind.code
+
+    def summary(self) -> str:
+        meant = self.choice.rule if self.choice is not None else "not decided"
+        return f"{self.code} {self.kind} at {brief(self.node)}: {shown(meant, 60)}"
 
     def decide(self, decision: Decision) -> None:
         """Put a decision in the place of the one before."""

@@ -13,12 +13,13 @@ from dataclasses import dataclass
 from ..ir.axis import Role
 from ..rules.table import Kind as RuleKind
 from .candidate import Candidate
+from .row import Row
 
 _ORDER = {kind: number for number, kind in enumerate(RuleKind)}
 
 
 @dataclass(frozen=True, slots=True)
-class Criterion:
+class Criterion(Row):
     """One thing by which readings are compared: its name, what is preferred, and the number that is better larger."""
 
     name: str

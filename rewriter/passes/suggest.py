@@ -10,6 +10,7 @@ from ..errors import UsageError, did_you_mean, shown
 from ..ir.axis import Axis, Origin, Role, Value, new_axis
 from ..ir.graph import Graph, Node, Operation
 from ..ir.size import Size, Truth, same, symbol
+from ..presentation import Presentable, count
 from ..rules.table import Kind as RuleKind
 from ..rules.table import Rule
 from ..shapes.broadcast import Convention, Fit, align, broadcast, fit, fixes_batch, only_at
@@ -39,8 +40,8 @@ Shape = tuple[int | None, ...]
 _OPEN = re.compile(r"[A-Za-z_][\w ()+*/-]*")  # None, B, ceil(H/2)
 
 
-@dataclass(slots=True)
-class Suggestion:
+@dataclass(slots=True, repr=False)
+class Suggestion(Presentable):
     """Whether the operation runs unchanged, its result, and the other readings."""
 
     legal: bool
@@ -57,6 +58,12 @@ class Suggestion:
     @property
     def why(self) -> str:
         return stages.why(self.decision)
+
+    def summary(self) -> str:
+        runs = "runs" if self.legal else "does not fit"
+        best = self.decision.choice
+        said = count(len(self.candidates), "candidate") + (f", best {shown(best.rule, 60)}" if best else "")
+        return f"{self.op}: {runs}, {said}"
 
 
 def parse_shape(text: str) -> Shape:

@@ -49,6 +49,7 @@ def report(item: Report) -> dict[str, Any]:
     if isinstance(item, Result):
         data["output"] = item.output
         data["onnx"] = item.onnx
+        data["undecided"] = [_path(f.path) for f in item.undecided]
         data["inserted"] = [{"node": _path(i.path), "op": i.op, "rule": i.rule} for i in item.inserted]
         data["verified"] = item.verified
         if item.onnx is not None:

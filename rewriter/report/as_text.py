@@ -37,7 +37,7 @@ class Output(Reporter):
         if item.changes is not None:
             from . import diff
 
-            self.console.print(*diff.text(item, width))
+            self.console.print(*diff.text(item))
         else:
             self.console.print(*text.result(item, self.context.rules, width, verbosity))
 

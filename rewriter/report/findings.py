@@ -23,10 +23,11 @@ _MOST_SHORT, _MOST, _MOST_BESIDE = 3, 8, 3
 
 
 def head(path: str, item: Finding, text: str | None = None) -> Text:
-    """``model.keras: block/scale: RW002 the batch meets width=12 at axis 2``."""
+    """``model.keras: block/scale: RW002 the batch meets width=12 at axis 2``; from the node on without a path."""
     said = complaint(item).partition("; ")[0] if text is None else text
+    place = ((shown(path), "bold"), ": ") if path else ()
     return line(
-        (shown(path), "bold"), ": ", (shown(item.node), "bold"), ": ",
+        *place, (shown(item.node), "bold"), ": ",
         (item.code, f"bold {COLOURS[item.severity]}"), f" {said}" if said else "",
     )  # fmt: skip
 

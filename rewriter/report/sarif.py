@@ -1,24 +1,32 @@
-"""Findings as SARIF 2.1.0: one run for all models. Source: OASIS, SARIF 2.1.0 (sarif-schema-2.1.0.json)."""
+"""Findings as SARIF 2.1.0: one run for all models. Source: OASIS, SARIF 2.1.0 (sarif-schema-2.1.0.json).
+
+A result has no ``fixes``: a fix there is bytes to put in the place of others (section 3.55), and a model is repaired
+as a whole. The message has the nodes to insert and the command that does it.
+"""
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import pathlib
+import shlex
 import urllib.parse
 from collections.abc import Sequence
 from typing import Any
 
 from ..errors import shown
+from ..links import DOCUMENTATION, REPOSITORY, code_page
 from ..passes.codes import Kind, Severity
 from ..passes.finding import Finding
 from ..results import Report
 from . import as_json
+from .fingerprint import fingerprint, in_repository
 from .github import message
 from .table import Context, Reporter
+from .words import operand_names, steps_text
 
 SCHEMA = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"
+_ROOT = "%SRCROOT%"
 _LEVELS = {Severity.ERROR: "error", Severity.WARNING: "warning", Severity.INFO: "note"}
 
 
@@ -36,18 +44,30 @@ def log(items: Sequence[Report | tuple[str, str]]) -> dict[str, Any]:
         ]
     run = {
         "tool": {
-            "driver": {"name": "rewriter", "version": __version__, "rules": [_rule(kind) for kind in Kind]}
+            "driver": {
+                "name": "rewriter",
+                "version": __version__,
+                "informationUri": REPOSITORY,
+                "rules": [_rule(kind) for kind in Kind],
+            }
         },
         "invocations": [invocation],
-        "artifacts": [{"location": {"uri": uri(i[0] if isinstance(i, tuple) else i.path)}} for i in items],
+        "originalUriBaseIds": {_ROOT: {"description": {"text": "The root of the repository."}}},
+        "artifacts": [{"location": artifact(i[0] if isinstance(i, tuple) else i.path)} for i in items],
         "results": [_result(item.path, finding) for item in reports for finding in item.findings],
         "columnKind": "unicodeCodePoints",
     }
     return {"$schema": SCHEMA, "version": "2.1.0", "runs": [run]}
 
 
+def artifact(path: str) -> dict[str, Any]:
+    """Where a model is: from the root of its repository, so that it is the same in every run."""
+    place = in_repository(path)
+    return {"uri": uri(place)} | ({} if os.path.isabs(place) else {"uriBaseId": _ROOT})
+
+
 def uri(path: str) -> str:
-    """A path as a URI: relative as it was given, ``file://`` where it is absolute."""
+    """A path as a URI: relative, or ``file://`` where it is absolute."""
     if os.path.isabs(path):
         return pathlib.Path(path).as_uri()
     return urllib.parse.quote(os.fsencode(path.replace(os.sep, "/")), safe="/~-._")
@@ -60,27 +80,52 @@ def _rule(kind: Kind) -> dict[str, Any]:
         "name": "".join(word.capitalize() for word in str(kind).split("-")),
         "shortDescription": {"text": f"{title[:1].upper()}{title[1:]}."},
         "fullDescription": {"text": text},
-        "help": {"text": f"{text} 'rewriter explain MODEL NODE' shows what each rule makes of it."},
+        "helpUri": code_page(kind.code),
+        "help": {
+            "text": f"{text} 'rewriter explain MODEL NODE' shows what each rule makes of it.",
+            "markdown": _page(kind),
+        },
         "defaultConfiguration": {"level": _LEVELS[kind.severity]},
     }
 
 
+def _page(kind: Kind) -> str:
+    """The page of a kind of finding, as viewers show it beside a result."""
+    return (
+        f"## {kind.code} {kind}: {kind.summary}\n\n{kind.text}\n\n"
+        "| | |\n|---|---|\n"
+        "| What each rule makes of it | `rewriter explain MODEL NODE` |\n"
+        "| What a repair would change | `rewriter repair MODEL --diff` |\n"
+        "| Repair the model | `rewriter repair MODEL -o OUT` |\n\n"
+        f"[All kinds of findings]({DOCUMENTATION}/codes.md)\n"
+    )
+
+
+def _text(path: str, item: Finding) -> str:
+    """The message, and what a repair inserts."""
+    if item.choice is None:
+        return message(item)
+    steps = "; ".join(steps_text(item.choice.plan.steps, operand_names(item.operands)))
+    return f"{message(item)} Repair ('rewriter repair {shlex.quote(shown(path))} -o OUT'): {steps}."
+
+
 def _result(path: str, item: Finding) -> dict[str, Any]:
-    identity = f"{path}\0{item.node}\0{item.code}".encode(errors="surrogatepass")
+    identity = fingerprint(path, item)
     return {
         "ruleId": item.code,
         "ruleIndex": list(Kind).index(item.kind),
         "level": _LEVELS[item.severity],
-        "message": {"text": message(item)},
+        "message": {"text": _text(path, item)},
         "locations": [_location(path, item)],
-        "partialFingerprints": {"modelNode/v1": hashlib.sha256(identity).hexdigest()[:32]},
+        # GitHub reads primaryLocationLineHash and no other name.
+        "partialFingerprints": {"primaryLocationLineHash": identity, "modelNode/v2": identity},
         "properties": {"finding": as_json.finding(item)},
     }
 
 
 def _location(path: str, item: Finding | None = None) -> dict[str, Any]:
     # A model has no lines; GitHub shows a result only where a region is stated.
-    physical = {"artifactLocation": {"uri": uri(path)}, "region": {"startLine": 1}}
+    physical = {"artifactLocation": artifact(path), "region": {"startLine": 1}}
     location: dict[str, Any] = {"physicalLocation": physical}
     if item is not None:
         name = shown(item.node.rpartition("/")[2])

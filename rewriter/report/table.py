@@ -106,6 +106,7 @@ TABLE = (
     Row("json", "as_json", COMMANDS),
     Row("sarif", "sarif", ("check",)),
     Row("github", "github", ("check",)),
+    Row("gitlab", "gitlab", ("check",)),
     Row("markdown", "markdown", ("supported", "rules")),
 )
 

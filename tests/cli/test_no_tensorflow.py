@@ -47,7 +47,7 @@ def test_the_block_blocks():
     assert "keras is blocked" in done.stderr
 
 
-@pytest.mark.parametrize("style", ["text", "json", "sarif", "github"])
+@pytest.mark.parametrize("style", ["text", "json", "sarif", "github", "gitlab"])
 def test_check(style):
     done = run("check", *MODELS, "--format", style)
     assert (done.returncode, done.stderr) == (1, "")

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import shutil
 import urllib.parse
+from pathlib import Path
 
 import jsonschema
 import pytest
@@ -17,7 +19,19 @@ ARTIFACT = {
     "type": "object",
     "required": ["uri"],
     "additionalProperties": False,
-    "properties": {"uri": {"type": "string", "pattern": "^[A-Za-z0-9%/~._:-]*$"}},
+    "properties": {
+        "uri": {"type": "string", "pattern": "^[A-Za-z0-9%/~._:-]*$"},
+        "uriBaseId": {"const": "%SRCROOT%"},
+    },
+    # What is absolute has no base (section 3.4.4).
+    "if": {"properties": {"uri": {"pattern": "^file:"}}},
+    "then": {"not": {"required": ["uriBaseId"]}},
+}
+PAGE = {
+    "type": "object",
+    "required": ["text", "markdown"],
+    "additionalProperties": False,
+    "properties": {name: {"type": "string", "minLength": 1} for name in ("text", "markdown")},
 }
 LOCATION = {
     "type": "object",
@@ -45,14 +59,15 @@ LOCATION = {
 LEVEL = {"enum": ["none", "note", "warning", "error"]}
 RULE = {
     "type": "object",
-    "required": ["id", "shortDescription", "fullDescription", "help", "defaultConfiguration"],
+    "required": ["id", "shortDescription", "fullDescription", "help", "helpUri", "defaultConfiguration"],
     "additionalProperties": False,
     "properties": {
         "id": {"type": "string"},
         "name": {"type": "string", "pattern": "^[A-Za-z]+$"},
         "shortDescription": MESSAGE,
         "fullDescription": MESSAGE,
-        "help": MESSAGE,
+        "help": PAGE,
+        "helpUri": {"type": "string", "pattern": "^https://[a-z0-9./#-]+$"},
         "defaultConfiguration": {
             "type": "object",
             "properties": {"level": LEVEL},
@@ -107,6 +122,7 @@ LOG = {
                                 "properties": {
                                     "name": {"type": "string"},
                                     "version": {"type": "string"},
+                                    "informationUri": {"type": "string", "pattern": "^https://"},
                                     "rules": {"type": "array", "items": RULE, "uniqueItems": True},
                                 },
                             }
@@ -123,6 +139,11 @@ LOG = {
                                 "toolExecutionNotifications": {"type": "array", "items": NOTIFICATION},
                             },
                         },
+                    },
+                    "originalUriBaseIds": {
+                        "type": "object",
+                        "required": ["%SRCROOT%"],
+                        "additionalProperties": {"properties": {"description": MESSAGE}},
                     },
                     "artifacts": {
                         "type": "array",
@@ -155,7 +176,7 @@ def test_the_models(capsys):
     assert len(item["artifacts"]) == len(MODELS)
     for result in item["results"]:
         assert rules[result["ruleIndex"]]["id"] == result["ruleId"]
-    prints = [r["partialFingerprints"]["modelNode/v1"] for r in item["results"]]
+    prints = [r["partialFingerprints"]["primaryLocationLineHash"] for r in item["results"]]
     assert len(set(prints)) == len(prints)
 
 
@@ -168,6 +189,42 @@ def test_a_result_names_the_node(capsys):
         {"name": "scale", "fullyQualifiedName": "block/scale", "kind": "element"}
     ]
     assert "b h w c, b c -> b h w c" in result["message"]["text"]
+    assert result["message"]["text"].endswith(" -o OUT'): Reshape block/excite to (B, 1, 1, 16).")
+    assert "fixes" not in result  # a fix is bytes in a region: a model is written as a whole
+
+
+def test_every_rule_has_its_page(capsys):
+    rules = load(run(capsys, "check", model("valid"), "--format", "sarif").out)["tool"]["driver"]["rules"]
+    for rule, kind in zip(rules, Kind, strict=True):
+        assert rule["helpUri"].endswith(f"#{kind.code.lower()}")
+        assert rule["help"]["markdown"].startswith(f"## {kind.code} {kind}: ")
+        assert kind.text in rule["help"]["markdown"]
+
+
+def repository(folder: Path) -> Path:
+    """A Git repository with a model below it."""
+    (folder / ".git").mkdir(parents=True)
+    (folder / "models").mkdir()
+    return Path(shutil.copy(model("nested"), folder / "models" / "m.keras"))
+
+
+def test_places_and_fingerprints_are_those_in_the_repository(tmp_path, capsys, monkeypatch):
+    """The same from every folder, from every clone, and with every spelling of the path; a copy has another one."""
+    first, second = repository(tmp_path / "a"), repository(tmp_path / "b" / "c")
+    monkeypatch.chdir(tmp_path / "a")
+    found = []
+    for path in (first, second, "models/m.keras", "./models/../models/m.keras"):
+        (result,) = load(run(capsys, "check", path, "--format", "sarif").out)["results"]
+        (place,) = result["locations"]
+        assert place["physicalLocation"]["artifactLocation"] == {
+            "uri": "models/m.keras",
+            "uriBaseId": "%SRCROOT%",
+        }
+        found.append(result["partialFingerprints"])
+    assert found == [found[0]] * 4
+    other = shutil.copy(first, first.with_name("other.keras"))
+    (result,) = load(run(capsys, "check", other, "--format", "sarif").out)["results"]
+    assert result["partialFingerprints"] != found[0]
 
 
 def test_no_findings_is_an_empty_list(capsys):

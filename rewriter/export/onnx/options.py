@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ...errors import UsageError
+from ...presentation import Presentable, brief, count
 
 OLDEST_OPSET = 17
 # The newest that ONNX Runtime 1.31 loads: it has kernels for every operator of it and its fusions still fire.
@@ -41,8 +42,8 @@ class Options:
             raise UsageError(f"fallback {self.fallback!r}: it is tf2onnx")
 
 
-@dataclass(slots=True)
-class Exported:
+@dataclass(slots=True, repr=False)
+class Exported(Presentable):
     """A written ONNX model: its paths, names and counts. ``nodes`` counts operators by type.
 
     ``verified`` is the largest difference from Keras and where it was looked for, or why it was not, if that was asked
@@ -58,3 +59,6 @@ class Exported:
     bytes: int = 0
     verified: dict[str, Any] | None = None
     fallback: str = ""
+
+    def summary(self) -> str:
+        return f"{brief(self.path)}: {count(sum(self.nodes.values()), 'node')}, opset {self.opset}"

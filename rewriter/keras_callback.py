@@ -1,0 +1,135 @@
+"""A Keras callback that checks a model before it is trained and before it is saved.
+
+    from rewriter.keras_callback import CheckShapes
+
+    model.fit(x, y, callbacks=[CheckShapes()])
+
+Importing this module imports no Keras. ``CheckShapes`` is a callback of Keras 3, ``CheckShapesTfKeras`` one of
+tf_keras; each is made when its name is first used, of the Keras that is installed.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import warnings
+from collections.abc import Callable, Collection
+from functools import wraps
+from typing import TYPE_CHECKING, Any
+
+from .api import check
+from .errors import FindingsError, UsageError, shown
+from .live.parts import is_whole
+from .passes.codes import Severity
+from .passes.sites import DEFAULT_OPS
+from .testing import wrong
+
+__all__ = ["CheckShapes", "CheckShapesTfKeras"]
+
+_KERAS = {"CheckShapes": "keras", "CheckShapesTfKeras": "tf_keras"}
+_BEFORE = ("fit", "save")
+_ON_FINDING = ("raise", "warn")
+_SAVING = ("save", "export")
+
+
+class Checks:
+    """Checks the model before ``fit`` trains it, and before ``model.save`` and ``model.export`` write it.
+
+    ``save`` and ``export`` are replaced on this very model when training begins, and stay so after it: what is saved
+    last is checked too. A model that was checked is not checked again as long as its configuration is the same; a
+    subclassed one is, each time.
+
+    Args:
+        before: when to check: ``fit``, ``save``, or both.
+        on_finding: ``raise`` raises FindingsError for errors; ``warn`` warns of them and goes on. Findings of severity
+            warning (a node that is not analysed) are a UserWarning either way.
+        mode, ops, rules: as in ``rewriter.check``.
+
+    Raises:
+        UsageError: there is no such ``before`` or ``on_finding``.
+    """
+
+    def __init__(
+        self,
+        *,
+        before: str | Collection[str] = _BEFORE,
+        on_finding: str = "raise",
+        mode: str = "safe",
+        ops: str = DEFAULT_OPS,
+        rules: str | os.PathLike[str] | None = None,
+    ) -> None:
+        super().__init__()
+        asked = (before,) if isinstance(before, str) else tuple(before)
+        for word in asked:
+            if word not in _BEFORE:
+                raise UsageError(f"before {shown(word)!r}: it is fit or save")
+        if on_finding not in _ON_FINDING:
+            raise UsageError(f"on_finding {shown(on_finding)!r}: it is raise or warn")
+        self.before = asked
+        self.on_finding = on_finding
+        self.mode, self.ops, self.rules = mode, ops, rules
+        self._checked = ""
+
+    def on_train_begin(self, logs: Any = None) -> None:
+        """What Keras calls before the first batch."""
+        model: Any = self.model  # type: ignore[attr-defined] # Keras sets it
+        if "fit" in self.before:
+            self.check(model)
+        if "save" in self.before:
+            for method in _SAVING:
+                _cover(model, method, self.check)
+
+    def check(self, model: Any) -> None:
+        """Check a model, unless it is the one that was checked last.
+
+        Raises:
+            FindingsError: there are errors, and that is to be raised.
+            RewriterError: the model cannot be checked.
+        """
+        if self._checked and model.to_json() == self._checked:
+            return
+        self._checked = ""
+        report = check(model, mode=self.mode, ops=self.ops, rules=self.rules)
+        broken = any(f.severity is Severity.ERROR for f in report.findings)
+        if broken and self.on_finding == "raise":
+            raise FindingsError(wrong(report), report)
+        if not report.clean:
+            warnings.warn(wrong(report), UserWarning, stacklevel=2)
+        if is_whole(model):  # what a subclassed model computes is not in its configuration
+            self._checked = model.to_json()
+
+
+def _cover(model: Any, method: str, check: Callable[[Any], None]) -> None:
+    """Have a method of one model check it first; a second callback takes the place of the first."""
+    own = getattr(model, method)
+    own = getattr(own, "checked_before", own)
+
+    @wraps(own)
+    def checked(*args: Any, **kwargs: Any) -> Any:
+        check(model)
+        return own(*args, **kwargs)
+
+    checked.checked_before = own  # type: ignore[attr-defined]
+    object.__setattr__(model, method, checked)
+
+
+if TYPE_CHECKING:
+
+    class CheckShapes(Checks):
+        """A callback of Keras 3."""
+
+    class CheckShapesTfKeras(Checks):
+        """A callback of tf_keras."""
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _KERAS:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    base = importlib.import_module(_KERAS[name]).callbacks.Callback
+    members = {"__module__": __name__, "__doc__": Checks.__doc__}
+    made = globals()[name] = type(name, (Checks, base), members)
+    return made
+
+
+def __dir__() -> list[str]:
+    return list(__all__)

@@ -1,0 +1,40 @@
+"""What tells a finding from all others, in every run: the model's place in its repository, the node and the code."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+
+from ..passes.finding import Finding
+
+
+def fingerprint(path: str, item: Finding) -> str:
+    """32 hexadecimal digits; the same wherever the repository lies and whatever folder the command runs in."""
+    identity = f"{in_repository(path)}\0{item.node}\0{item.code}"
+    return hashlib.sha256(identity.encode(errors="surrogatepass")).hexdigest()[:32]
+
+
+def in_repository(path: str) -> str:
+    """A path from the root of its Git repository, or else from the working directory, with '/' between the names.
+
+    A file that is in neither keeps its absolute path.
+    """
+    whole = os.path.abspath(path)
+    root = _repository(os.path.dirname(whole)) or os.getcwd()
+    inside = os.path.relpath(whole, root) if _is_within(whole, root) else whole
+    return inside.replace(os.sep, "/")
+
+
+def _repository(folder: str) -> str | None:
+    """The nearest folder upwards with ``.git``: a folder, or a file in a work tree."""
+    while True:
+        if os.path.lexists(os.path.join(folder, ".git")):
+            return folder
+        above = os.path.dirname(folder)
+        if above == folder:
+            return None
+        folder = above
+
+
+def _is_within(path: str, root: str) -> bool:
+    return path.startswith(os.path.join(root, ""))

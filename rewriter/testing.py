@@ -1,0 +1,54 @@
+"""For tests of models: ``assert_fits(model)`` fails with the findings where operands do not fit.
+
+from rewriter.testing import assert_fits
+
+def test_the_model_fits():
+    assert_fits(build_model())
+"""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+from .api import check
+from .passes.codes import Severity
+from .passes.sites import DEFAULT_OPS
+from .presentation import count
+from .results import Report
+
+Path = str | os.PathLike[str]
+
+
+def assert_fits(
+    model: Any,
+    *,
+    mode: str = "safe",
+    ops: str = DEFAULT_OPS,
+    rules: Path | None = None,
+    weights: Path | None = None,
+) -> None:
+    """Pass where ``check`` finds nothing that is wrong; its findings of severity info count as nothing.
+
+    Args:
+        model: a path, or a model of Keras 3 or tf_keras.
+        mode: ``safe`` says what evidence decides, ``best`` the first-ranked candidate.
+        ops: ``multiply``, or ``all`` for sums and their kin, contractions and Concatenate as well.
+        rules: a TOML file with rules to add to the table.
+        weights: a file with the weights of a model that is a configuration alone.
+
+    Raises:
+        AssertionError: there are findings; the message has each of them.
+        RewriterError: the model or an argument cannot be used.
+    """
+    __tracebackhide__ = True  # pytest ends its traceback at the caller's line
+    report = check(model, mode=mode, ops=ops, rules=rules, weights=weights)
+    if not report.clean:
+        raise AssertionError(wrong(report))
+
+
+def wrong(report: Report) -> str:
+    """The findings of a report that are more than information, below a line that counts them."""
+    found = [f for f in report.findings if f.severity is not Severity.INFO]
+    head = f"{report.path}: {count(len(found), 'finding')}"
+    return "\n\n".join([head, *map(str, found)])
