@@ -8,4 +8,4 @@ DOCUMENTATION = f"{REPOSITORY}/blob/main/docs"
 
 def code_page(code: str) -> str:
     """The page of a kind of finding."""
-    return f"{DOCUMENTATION}/codes.md#{code.lower()}"
+    return f"{DOCUMENTATION}/findings.md#{code.lower()}"

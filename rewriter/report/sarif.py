@@ -97,7 +97,7 @@ def _page(kind: Kind) -> str:
         "| What each rule makes of it | `rewriter explain MODEL NODE` |\n"
         "| What a repair would change | `rewriter repair MODEL --diff` |\n"
         "| Repair the model | `rewriter repair MODEL -o OUT` |\n\n"
-        f"[All kinds of findings]({DOCUMENTATION}/codes.md)\n"
+        f"[All kinds of findings]({DOCUMENTATION}/findings.md)\n"
     )
 
 
