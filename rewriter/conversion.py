@@ -38,7 +38,7 @@ class Converted(Presentable):
     verified: dict[str, Any] | None = None
     exported: Exported | None = None
 
-    def summary(self) -> str:
+    def _summary(self) -> str:
         return f"{brief(self.path)} ({self.format}) -> {brief(self.output)} ({self.to})"
 
 

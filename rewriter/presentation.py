@@ -44,12 +44,12 @@ class Presentable:
 
     __slots__ = ()
 
-    def summary(self) -> str:
+    def _summary(self) -> str:
         """What the ``repr`` says, without the class and the brackets."""
         raise NotImplementedError
 
     def __repr__(self) -> str:
-        return shown(f"<{type(self).__name__} {self.summary()}>", _MOST)
+        return shown(f"<{type(self).__name__} {self._summary()}>", _MOST)
 
     def __str__(self) -> str:
         return _rendering().text(self)

@@ -38,7 +38,7 @@ class Report(Presentable):
         """True where there is no finding of severity error or warning."""
         return all(f.severity.value == "info" for f in self.findings)
 
-    def summary(self) -> str:
+    def _summary(self) -> str:
         counts = f"{count(self.nodes, 'node')}, {count(self.multiplies, 'multiply')}"
         return f"{brief(self.path)}: {counts}, {count(len(self.findings), 'finding')}"
 
@@ -71,7 +71,7 @@ class Result(Report):
     def __bool__(self) -> bool:
         return not self.undecided
 
-    def summary(self) -> str:
+    def _summary(self) -> str:
         found = f"{brief(self.path)}: {count(len(self.findings), 'finding')}"
         if self.undecided:
             return f"{found}, {len(self.undecided)} undecided"
@@ -88,7 +88,7 @@ class Shapes(Presentable):
     inference: Inference
     weights: Mapping[str, int] | None = None
 
-    def summary(self) -> str:
+    def _summary(self) -> str:
         return f"{brief(self.path)}: {count(sum(1 for _ in self.inference.graph.walk()), 'node')}"
 
 
@@ -100,5 +100,5 @@ class Explanation(Presentable):
     analysis: Analysis
     node: str | None = None
 
-    def summary(self) -> str:
+    def _summary(self) -> str:
         return brief(self.path) if self.node is None else f"{brief(self.path)}: node {brief(self.node)}"

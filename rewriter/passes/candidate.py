@@ -66,5 +66,5 @@ class Candidate(Presentable):
     def equation(self) -> str:
         return str(self.match.equation)
 
-    def summary(self) -> str:
+    def _summary(self) -> str:
         return f"{shown(self.rule, 60)} {brief(self.equation)} ({self.applicability})"

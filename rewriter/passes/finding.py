@@ -76,7 +76,7 @@ class Finding(Presentable):
     def code(self) -> str:
         return self.kind.code
 
-    def summary(self) -> str:
+    def _summary(self) -> str:
         meant = self.choice.rule if self.choice is not None else "not decided"
         return f"{self.code} {self.kind} at {brief(self.node)}: {shown(meant, 60)}"
 

@@ -59,7 +59,7 @@ class Suggestion(Presentable):
     def why(self) -> str:
         return stages.why(self.decision)
 
-    def summary(self) -> str:
+    def _summary(self) -> str:
         runs = "runs" if self.legal else "does not fit"
         best = self.decision.choice
         said = count(len(self.candidates), "candidate") + (f", best {shown(best.rule, 60)}" if best else "")

@@ -106,7 +106,7 @@ def test_a_repr_of_endless_and_odd_names_is_short(tmp_path):
 
 def test_no_summary_makes_a_long_repr():
     class Endless(Presentable):
-        def summary(self) -> str:
+        def _summary(self) -> str:
             return "a\n\x1b[31m" * 1000
 
     assert len(repr(Endless())) < MOST

@@ -11,14 +11,9 @@ from collections.abc import Iterator
 from typing import Any
 
 import rewriter
-from rewriter import results
+from rewriter import keras_callback, testing
 from rewriter.errors import RewriterError
-from rewriter.passes.candidate import Candidate
-from rewriter.passes.finding import Finding
 from tools.pages.markdown import cell, row
-
-# What the functions return, beside what the package itself exports.
-RETURNED = (results.Report, results.Result, results.Shapes, results.Explanation, Finding, Candidate)
 
 
 def reference() -> Iterator[str]:
@@ -28,8 +23,15 @@ def reference() -> Iterator[str]:
     yield "## Functions"
     for function in sorted((f for f in public if inspect.isroutine(f)), key=lambda f: f.__name__):
         yield from _function(function)
+    yield "\n## In tests and in training"
+    yield from _function(testing.assert_fits)
+    yield from _class(keras_callback.Checks, "CheckShapes", "CheckShapesTfKeras")
     yield "\n## What they return"
-    for item in dict.fromkeys([*RETURNED, *classes]):
+    yield (
+        "\nEach has the text report as its `str`, a `repr` of one short line, `to_dict()`, which is the object that "
+        "`--format json` prints, and a view in a notebook. It can be copied and pickled."
+    )
+    for item in classes:
         yield from _class(item)
     yield "\n## Errors\n"
     yield from _errors([c for c in public if inspect.isclass(c) and issubclass(c, Exception)])
@@ -71,8 +73,9 @@ def _argument(argument: ast.arg, default: ast.expr | None = None) -> str:
     return f"{text} = {ast.unparse(default)}" if argument.annotation else f"{text}={ast.unparse(default)}"
 
 
-def _class(item: Any) -> Iterator[str]:
-    yield f"\n### {item.__name__}\n\n{_docstring(item)}"
+def _class(item: Any, *names: str) -> Iterator[str]:
+    """Args: names: under which it is public, where that is not its own."""
+    yield f"\n### {', '.join(names or [item.__name__])}\n\n{_docstring(item)}"
     if dataclasses.is_dataclass(item):
         yield "\n| attribute | type |\n|---|---|"
         for each in dataclasses.fields(item):

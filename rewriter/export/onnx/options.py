@@ -60,5 +60,5 @@ class Exported(Presentable):
     verified: dict[str, Any] | None = None
     fallback: str = ""
 
-    def summary(self) -> str:
+    def _summary(self) -> str:
         return f"{brief(self.path)}: {count(sum(self.nodes.values()), 'node')}, opset {self.opset}"
