@@ -16,6 +16,7 @@ from .ir.graph import Graph, path_text
 from .passes.analysis import Analysis, analyse
 from .passes.candidate import Candidate
 from .passes.changes import Changes, changes
+from .passes.nodes import check_node
 from .passes.pipeline import Outcome, rehearse
 from .passes.pipeline import repair as repair_graph
 from .passes.plan import choice_text, worded
@@ -337,7 +338,10 @@ def explain(
     table = _table(rules)
     with naming(model), _opened(model, weights) as source:
         source.load_weights()
-        return Explanation(_name(model, source), analyse(source.graph, table, ops=ops), node)
+        analysis = analyse(source.graph, table, ops=ops)
+        if node is not None:
+            check_node(node, analysis)
+        return Explanation(_name(model, source), analysis, node)
 
 
 def suggest(

@@ -10,7 +10,7 @@ from .passes.analysis import Analysis
 from .passes.changes import Changes
 from .passes.finding import Finding
 from .passes.rewrite import Inserted
-from .passes.sites import DEFAULT_OPS
+from .passes.sites import DEFAULT_OPS, Site
 from .passes.verdicts import Verdicts
 from .presentation import Presentable, brief, count
 from .shapes.inference import Inference
@@ -99,6 +99,17 @@ class Explanation(Presentable):
     path: str
     analysis: Analysis
     node: str | None = None
+
+    @property
+    def sites(self) -> list[Site]:
+        """Where the tensors meet that it is about, each node once."""
+        first = {site.path: site for site in reversed(self.analysis.sites)}
+        return [site for site in list(first.values())[::-1] if self.node in (None, site.name)]
+
+    @property
+    def findings(self) -> list[Finding]:
+        """The findings that it is about."""
+        return [f for f in self.analysis.findings if self.node in (None, f.node)]
 
     def _summary(self) -> str:
         return brief(self.path) if self.node is None else f"{brief(self.path)}: node {brief(self.node)}"

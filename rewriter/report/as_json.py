@@ -25,7 +25,7 @@ from ..rules.lower import Step
 from ..rules.table import Rule
 from ..shapes.broadcast import Convention
 from ..shapes.supported import Entry, Support
-from .explain import Attempt, attempts, explained_sites
+from .explain import Attempt, attempts
 from .supported_table import sections
 from .table import Reporter
 
@@ -223,21 +223,23 @@ def code(item: Kind) -> dict[str, Any]:
 def explanation(item: Explanation, table: Sequence[Rule]) -> dict[str, Any]:
     """``explain MODEL [NODE]``: each multiply with its finding, if it has one, and what each rule makes of it.
 
-    Raises:
-        UsageError: the model has no such node.
+    Other nodes that have a finding follow.
     """
-    findings = {f.path: f for f in item.analysis.findings}
+    findings = {f.path: f for f in item.findings}
     nodes = [
         {
             "node": _path(site.path),
             "op": shown(site.node.operation.class_name),
             "convention": site.convention.alignment,
             "operands": [_operand(o) for o in site.operands],
-            "finding": finding(findings[site.path]) if site.path in findings else None,
+            "finding": finding(found) if (found := findings.pop(site.path, None)) is not None else None,
             "rules": [_attempt(a) for a in _attempts(site, table)],
         }
-        for site in explained_sites(item)
+        for site in item.sites
     ]
+    for rest in map(finding, findings.values()):
+        own = {key: rest[key] for key in ("node", "op", "convention", "operands")}
+        nodes.append({**own, "finding": rest, "rules": []})
     return {"schema": SCHEMA, "model": item.path, "nodes": nodes}
 
 

@@ -10,7 +10,7 @@ from itertools import groupby
 from rich.console import RenderableType
 from rich.rule import Rule as Line
 
-from ..errors import UsageError, did_you_mean, shown
+from ..errors import shown
 from ..ir.axis import Axis
 from ..ir.graph import Path, path_text
 from ..passes import ranking
@@ -18,8 +18,9 @@ from ..passes.analysis import Analysis
 from ..passes.candidate import Applicability, Candidate
 from ..passes.evidence import weigh
 from ..passes.finding import Finding, Operand
+from ..passes.nodes import noun, nouns, some
 from ..passes.readings import Try, tries
-from ..passes.sites import DEFAULT_OPS, Site
+from ..passes.sites import Site
 from ..results import Explanation
 from ..rules.lower import lower
 from ..rules.match import NoMatch
@@ -33,7 +34,6 @@ from .layout import fields, filled, indented, line, words
 from .words import complaint, convention_text, operand_names, sizes_text, steps_text, value_text
 
 _STAGES = ("rank", "role", "size", "nodes")
-_MOST_NAMES = 12
 _MOST_CANDIDATES = 12
 _APPLIED = {
     Applicability.SAFE: "applied by default",
@@ -65,29 +65,10 @@ Blocks = Iterator[RenderableType]
 
 
 def text(item: Explanation, rules: Sequence[Rule], width: int) -> Blocks:
-    """The explanation of one node of a model, or of all that multiply (with ``all``, that are looked at).
-
-    Raises:
-        UsageError: the model has no such node.
-    """
+    """The explanation of one node of a model, or of all that multiply (with ``all``, that are looked at)."""
     if item.node is None:
         return _whole(item.path, item.analysis, rules, width)
     return _node(item.path, item.node, item.analysis, rules, width)
-
-
-def explained_sites(item: Explanation) -> list[Site]:
-    """The nodes that an explanation is about, each once.
-
-    Raises:
-        UsageError: the model has no such node.
-    """
-    sites = list({site.path: site for site in reversed(item.analysis.sites)}.values())[::-1]
-    if item.node is None:
-        return sites
-    here = [site for site in sites if site.name == item.node]
-    if not here:
-        raise _no_such(item.node, item.analysis)
-    return here
 
 
 def _node(path: str, node: str, analysis: Analysis, rules: Sequence[Rule], width: int) -> Blocks:
@@ -96,43 +77,10 @@ def _node(path: str, node: str, analysis: Analysis, rules: Sequence[Rule], width
     if here:
         yield from _sections(here, finding, rules, width)
         return
-    if finding is not None:
-        yield from full(path, finding, rules, width)
-        yield ""
-        yield words(f"It is not a {_noun(analysis)}: nothing is inserted at it.")
-        return
-    raise _no_such(node, analysis)
-
-
-def _no_such(node: str, analysis: Analysis) -> UsageError:
-    if any(
-        path_text((*prefix, name)) == node
-        for prefix, item in analysis.inference.walk()
-        for name in item.graph.nodes
-    ):
-        return UsageError(
-            f"node {shown(node)!r} is not a {_noun(analysis)}, and has no fault; {_known(analysis)}"
-        )
-    return UsageError(f"there is no node {shown(node)!r}{_meant(node, analysis)}; {_known(analysis)}")
-
-
-def _meant(node: str, analysis: Analysis) -> str:
-    return did_you_mean(node, [s.name for s in analysis.sites])
-
-
-def _known(analysis: Analysis) -> str:
-    names = list(dict.fromkeys(s.name for s in analysis.sites))
-    if not names:
-        return f"the model has no {_nouns(analysis)}"
-    return f"the model's {_nouns(analysis)} are {_some(names)}"
-
-
-def _noun(analysis: Analysis) -> str:
-    return "multiply" if analysis.ops == DEFAULT_OPS else "node where tensors meet"
-
-
-def _nouns(analysis: Analysis) -> str:
-    return "multiplies" if analysis.ops == DEFAULT_OPS else "nodes where tensors meet"
+    assert finding is not None  # api.explain has looked
+    yield from full(path, finding, rules, width)
+    yield ""
+    yield words(f"It is not a {noun(analysis)}: nothing is inserted at it.")
 
 
 def _whole(path: str, analysis: Analysis, rules: Sequence[Rule], width: int) -> Blocks:
@@ -141,7 +89,7 @@ def _whole(path: str, analysis: Analysis, rules: Sequence[Rule], width: int) -> 
     for site in analysis.sites:
         by_path.setdefault(site.path, []).append(site)
     findings = {f.path: f for f in analysis.findings}
-    number = f"{len(by_path):,} {_noun(analysis) if len(by_path) == 1 else _nouns(analysis)}"
+    number = f"{len(by_path):,} {noun(analysis) if len(by_path) == 1 else nouns(analysis)}"
     yield line((shown(path), "bold"), f": {number}")
     sections: list[Blocks] = []
     alike: dict[tuple[str, ...], list[Path]] = {}
@@ -165,12 +113,7 @@ def _alike(here: Sequence[Site], others: Sequence[Path], rules: Sequence[Rule], 
     yield from _sections(here, None, rules, width)
     if others:
         yield ""
-        yield words(f"The same holds for {_some([path_text(p) for p in others])}.")
-
-
-def _some(names: Sequence[str]) -> str:
-    more = f" and {len(names) - _MOST_NAMES} more" if len(names) > _MOST_NAMES else ""
-    return ", ".join(map(shown, names[:_MOST_NAMES])) + more
+        yield words(f"The same holds for {some([path_text(p) for p in others])}.")
 
 
 # -- one multiply -----------------------------

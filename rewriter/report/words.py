@@ -10,6 +10,7 @@ from ..ir.size import Size
 from ..passes.codes import Severity
 from ..passes.finding import LITERAL, Finding, Operand
 from ..passes.sites import Site
+from ..presentation import count as count
 from ..rules.lower import RESULT, Step
 from ..shapes.broadcast import Convention
 
@@ -49,13 +50,6 @@ def convention_text(site: Site) -> str:
 
 
 COLOURS = {Severity.ERROR: "red", Severity.WARNING: "yellow", Severity.INFO: "cyan"}
-
-
-def count(number: int, noun: str) -> str:
-    """``1 node``, ``3 nodes``, ``2 multiplies``."""
-    if number == 1:
-        return f"1 {noun}"
-    return f"{number:,} {noun[:-1] + 'ies' if noun.endswith('y') else noun + 's'}"
 
 
 def sizes_text(sizes: Iterable[Size | None]) -> str:

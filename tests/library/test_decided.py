@@ -82,6 +82,17 @@ def test_an_error_about_a_node_names_the_model(tmp_path):
         rewriter.repair(model("chained"), tmp_path / "o.keras", at={"gone": "channel-gate"})
 
 
+def test_a_node_that_cannot_be_explained():
+    with pytest.raises(
+        rewriter.UsageError, match=r"chained\.keras: there is no node 'scale_mop': did you mean 'scale_map'"
+    ):
+        rewriter.explain(model("chained"), "scale_mop")
+    with pytest.raises(
+        rewriter.UsageError, match=r"chained\.keras: node 'excite' is not a multiply, and has no fault"
+    ):
+        rewriter.explain(model("chained"), "excite")
+
+
 def test_an_error_of_a_model_in_memory_names_no_temporary_file():
     with pytest.raises(rewriter.UsageError) as caught:
         rewriter.repair(gated(), at={"gone": "channel-gate"}, verify=False)

@@ -187,6 +187,15 @@ def test_an_explanation_as_data():
     assert rewriter.explain(model("valid")).to_dict()["nodes"][0]["finding"] is None
 
 
+def test_a_finding_where_nothing_can_be_inserted_is_explained_too():
+    item = rewriter.explain(model("article_batch_join"))
+    assert item.sites == []
+    assert [f.node for f in item.findings] == ["scale"]
+    (node,) = item.to_dict()["nodes"]
+    assert (node["node"], node["finding"]["code"], node["rules"]) == ("scale", "RW005", [])
+    assert rewriter.explain(model("article_batch_join"), "scale").to_dict() == item.to_dict()
+
+
 def test_an_export_as_data(tmp_path):
     data = rewriter.export_onnx(model("valid"), tmp_path / "o.onnx", opset=18).to_dict()
     assert data["schema"] == as_json.SCHEMA
