@@ -77,7 +77,7 @@ def test_shapes(style, broken, capsys):
 def test_suggest(style, capsys):
     assert run(capsys, "suggest", "None,3", "None,3", "--format", style).status == 0
     assert run(capsys, "suggest", "None,3", "None,5", "--format", style).status == 0
-    for words in (("None,x", "3"), ("3", "3", "--op", "Divide"), ("3", "3", "--layout", "nhwc")):
+    for words in (("None,1.5", "3"), ("3", "3", "--op", "Divide"), ("3", "3", "--layout", "nhwc")):
         done = run(capsys, "suggest", *words, "--format", style)
         assert done.status == 2
         assert is_one_error_line(done.err)
