@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from ..ir.axis import Value
 from ..ir.graph import Graph, Path
+from ..presentation import count
 from ..rules.table import Family, Rule
 from ..shapes.broadcast import Convention
 from ..shapes.infer import infer
@@ -33,7 +34,7 @@ from .upstream import look_upstream
 _MAX_SUSPECTS = 4
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, repr=False)
 class Analysis:
     """What is known of a model: its values, the nodes that ``ops`` may change in every context, and the findings."""
 
@@ -46,6 +47,9 @@ class Analysis:
     def undecided(self) -> list[Finding]:
         """Findings that stand in the way of a repair."""
         return [f for f in self.findings if is_open(f)]
+
+    def __repr__(self) -> str:
+        return f"<Analysis {count(len(self.sites), 'site')}, {count(len(self.findings), 'finding')}>"
 
 
 def is_open(finding: Finding) -> bool:

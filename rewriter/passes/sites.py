@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from ..errors import UsageError, shown
 from ..ir.axis import Axis, Role, Value
 from ..ir.graph import BODY, Literal, Node, Path, TensorRef, leaves, path_text
+from ..presentation import brief
 from ..rules.table import Family
 from ..shapes.broadcast import Convention, merging
 from ..shapes.call import Call
@@ -70,7 +71,7 @@ OPS: dict[str, frozenset[Family]] = {
 DEFAULT_OPS = "multiply"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Site:
     """A node that is looked at, in one context (a nested model can be called on operands of different shapes).
 
@@ -96,6 +97,9 @@ class Site:
     def name(self) -> str:
         """The node as it is shown."""
         return path_text(self.path)
+
+    def __repr__(self) -> str:
+        return f"<Site {brief(self.name)}: {brief(self.node.operation.class_name)}>"
 
     @property
     def values(self) -> list[Value]:
