@@ -12,8 +12,6 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-import numpy as np
-
 from ...errors import BadFileError, UnsupportedError, shown
 from ...files.hdf5 import Hdf5Index
 from ..variables import StoredVariable, Variable
@@ -33,7 +31,7 @@ Json = dict[str, Any]
 # The shapes of the trainable variables by their paths, in their order.
 Trained = Mapping[str, Shape]
 
-_MOST_RATE = float(np.finfo("float32").max)
+_MOST_RATE = 3.4028234663852886e38  # the largest float32
 _UNFIT = "its variables do not fit those of the model"
 
 
@@ -186,4 +184,6 @@ def _in_keras_3(
 
 
 def _scalar(value: float, dtype: str) -> Variable:
+    import numpy as np
+
     return Variable((), dtype, lambda: np.array(value, dtype))

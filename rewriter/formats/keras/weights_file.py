@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-import numpy as np
-
 from ...errors import BadFileError, UnsupportedError, shown
 from ...files.hdf5 import Dataset, Hdf5Index
 from ...ir.graph import Graph
@@ -65,6 +63,8 @@ class WeightsFile:
 
 def stored_variable(index: Hdf5Index, path: str) -> Variable:
     """A dataset of an HDF5 file as a variable. UnsupportedError if it does not hold numbers."""
+    import numpy as np
+
     dataset = index.dataset(path)
     plain = dataset.dtype.lstrip("<>|")
     if dataset.dtype != "bfloat16" and plain[:1] not in ("i", "u", "f", "b"):

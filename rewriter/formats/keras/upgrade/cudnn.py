@@ -6,8 +6,6 @@ The bias tells them: it has two halves, for the input and for the state. Source:
 
 from __future__ import annotations
 
-import numpy as np
-
 from ....errors import BadFileError
 from ...variables import Variable
 from .transforms import Array, made
@@ -39,6 +37,8 @@ def translated(class_name: str, variables: list[Variable]) -> list[Variable]:
 
 def _each(array: Array, gates: int, is_input: bool) -> Array:
     """The kernel of each gate turned; that of the input keeps its shape."""
+    import numpy as np
+
     parts = np.split(array, gates, axis=1)
     turned = [part.T.reshape(part.shape, order="F") if is_input else part.T for part in parts]
     return np.concatenate(turned, axis=1)

@@ -15,8 +15,6 @@ import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-import numpy as np
-
 from ....errors import shown
 from ...variables import StoredVariable, Variable
 from ..optimizer_layout import PASSES, Pass, Place, passed
@@ -330,6 +328,8 @@ class _Moved:
 
     def _check(self, own: Own) -> None:
         """The numbers of a layer's trained variables, counted, have to be there once each in their form of Keras 3."""
+        import numpy as np
+
         marks: dict[VariablePlace, Variable] = {}
         start = 0
         for number in range(own.trained + own.others):
@@ -357,6 +357,8 @@ class _Moved:
 
 def _counted(shape: tuple[int, ...], first: int) -> Callable[[], Any]:
     """Numbers from ``first``; -1 everywhere where that is -1."""
+    import numpy as np
+
     size = int(np.prod(shape, dtype=np.int64))
     if first == -1:
         return lambda: np.full(shape, -1.0)

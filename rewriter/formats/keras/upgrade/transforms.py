@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from ....errors import BadFileError
 from ...variables import Variable
 from .hard_sigmoid import FACTOR
 
-Array = NDArray[Any]
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+Array: TypeAlias = "NDArray[Any]"
 
 
 def made(sources: Sequence[Variable], shape: tuple[int, ...], function: Callable[..., Array]) -> Variable:
@@ -30,6 +30,8 @@ def turned(variable: Variable, axes: tuple[int, ...]) -> Variable:
 
 def joined(variables: Sequence[Variable]) -> Variable:
     """One after the other along the last axis. Raises BadFileError where they do not fit."""
+    import numpy as np
+
     first = variables[0].shape
     if any(variable.shape[:-1] != first[:-1] or not variable.shape for variable in variables):
         raise BadFileError("the weights of a layer's gates have shapes that do not fit")
@@ -39,6 +41,8 @@ def joined(variables: Sequence[Variable]) -> Variable:
 
 def flipped(variable: Variable, axes: tuple[int, ...]) -> Variable:
     """With some axes in reverse."""
+    import numpy as np
+
     return made([variable], variable.shape, lambda array: np.flip(array, axes))
 
 
@@ -49,6 +53,8 @@ def scaled(variable: Variable) -> Variable:
 
 def columns_scaled(variable: Variable, blocks: Sequence[int], count: int) -> Variable:
     """Some of ``count`` equal blocks along the last axis times the factor. Raises BadFileError for odd sizes."""
+    import numpy as np
+
     if not variable.shape or variable.shape[-1] % count:
         raise BadFileError(f"the weights of {count} gates have the shape {variable.shape}")
     width = variable.shape[-1] // count
