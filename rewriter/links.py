@@ -1,8 +1,11 @@
-"""Where the project is on the web: ``pyproject.toml`` names the same addresses."""
+"""Where the project is on the web: ``pyproject.toml``, ``.pre-commit-hooks.yaml`` and ``docs/tutorials/ci.md`` say the same.
+
+The project is not published: the domain is one that is reserved for examples (RFC 2606), and leads nowhere.
+"""
 
 from __future__ import annotations
 
-REPOSITORY = "https://github.com/rewriter-dev/rewriter"
+REPOSITORY = "https://rewriter.example/rewriter"
 DOCUMENTATION = f"{REPOSITORY}/blob/main/docs"
 
 
