@@ -1,4 +1,4 @@
-"""Where the project is on the web: ``pyproject.toml``, ``.pre-commit-hooks.yaml`` and ``docs/tutorials/ci.md`` say the same.
+"""Where the project is on the web: ``pyproject.toml``, the pre-commit hook and ``docs/tutorials/ci.md`` say the same.
 
 The project is not published: the domain is one that is reserved for examples (RFC 2606), and leads nowhere.
 """

@@ -9,6 +9,7 @@ def test_the_model_fits():
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from typing import Any
 
 from .api import check
@@ -16,6 +17,7 @@ from .passes.codes import Severity
 from .passes.sites import DEFAULT_OPS
 from .presentation import count
 from .results import Report
+from .selection import kinds
 
 Path = str | os.PathLike[str]
 
@@ -27,6 +29,7 @@ def assert_fits(
     ops: str = DEFAULT_OPS,
     rules: Path | None = None,
     weights: Path | None = None,
+    ignore: Sequence[str] = (),
 ) -> None:
     """Pass where ``check`` finds nothing that is wrong; its findings of severity info count as nothing.
 
@@ -36,13 +39,17 @@ def assert_fits(
         ops: ``multiply``, or ``all`` for sums and their kin, contractions and Concatenate as well.
         rules: a TOML file with rules to add to the table.
         weights: a file with the weights of a model that is a configuration alone.
+        ignore: codes or kinds of findings that do not fail, as ``["RW008"]`` for a subclassed model, of which only the
+            functional parts are analysed.
 
     Raises:
         AssertionError: there are findings; the message has each of them.
         RewriterError: the model or an argument cannot be used.
     """
     __tracebackhide__ = True  # pytest ends its traceback at the caller's line
+    left_out = kinds(ignore, "ignore") if ignore else frozenset()
     report = check(model, mode=mode, ops=ops, rules=rules, weights=weights)
+    report.findings = [finding for finding in report.findings if finding.kind not in left_out]
     if not report.clean:
         raise AssertionError(wrong(report))
 

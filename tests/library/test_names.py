@@ -26,7 +26,7 @@ SIGNATURES = {
     "suggest": ("lhs", "rhs", "*", "op", "layout", "rules"),
     "export_onnx": ("model", "output", "*", "rules", "repair", "at", "weights", *ONNX, "verify"),
     "convert": ("model", "output", "*", "weights", "verify", *ONNX),
-    "testing.assert_fits": ("model", "*", "mode", "ops", "rules", "weights"),
+    "testing.assert_fits": ("model", "*", "mode", "ops", "rules", "weights", "ignore"),
 }
 
 

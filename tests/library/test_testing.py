@@ -44,6 +44,15 @@ def test_it_takes_the_options_of_check(tmp_path):
         assert_fits(model("valid"), rules=tmp_path / "gone.toml")
 
 
+def test_findings_can_be_left_out():
+    assert_fits(model("layout"), ignore=["RW004"])
+    assert_fits(model("layout"), ignore=["layout"])
+    with pytest.raises(AssertionError, match=": 1 finding"):
+        assert_fits(model("chained"), ignore=["RW001"])
+    with pytest.raises(rewriter.UsageError, match="no such code"):
+        assert_fits(model("layout"), ignore=["RW9"])
+
+
 def test_what_cannot_be_read_is_no_failed_assertion(tmp_path):
     with pytest.raises(rewriter.BadFileError, match="no such file"):
         assert_fits(tmp_path / "gone.keras")
