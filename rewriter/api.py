@@ -18,6 +18,7 @@ from .passes.changes import Changes, changes
 from .passes.pipeline import Outcome, rehearse
 from .passes.pipeline import repair as repair_graph
 from .passes.plan import choice_text, worded
+from .passes.seen import Seen
 from .passes.sites import DEFAULT_OPS, Site, families
 from .passes.suggest import Suggestion, parse_shape
 from .passes.suggest import suggest as suggest_shapes
@@ -116,6 +117,7 @@ def _check_file(
             verdicts(outcome.before),
             mode,
             ops,
+            Seen.of(outcome),
         )
         if plan is not None:
             choices = {f.node: choice_text(f, said) for f in outcome.findings}
@@ -225,6 +227,7 @@ def _repair_file(
             verdicts(outcome.before),
             request.mode,
             ops,
+            Seen.of(outcome),
             undecided=outcome.undecided,
         )
         if outcome.undecided:

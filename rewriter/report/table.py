@@ -96,6 +96,9 @@ TABLE = (
     Row("json", "as_json", ("check", "repair", "shapes", "supported", "suggest", "rules", "convert")),
     Row("sarif", "sarif", ("check",)),
     Row("github", "github", ("check",)),
+    Row("html", "html", ("check", "repair", "explain")),
+    Row("svg", "svg", ("check", "repair", "explain")),
+    Row("model-explorer", "model_explorer", ("check", "repair")),
     Row("markdown", "markdown", ("supported", "rules")),
 )
 

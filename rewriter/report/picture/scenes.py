@@ -1,0 +1,196 @@
+"""The pictures of one finding: the nodes around it as they are, and with what a reading inserts."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+
+from ...errors import shown
+from ...ir.graph import Path, path_text
+from ...ir.wiring import Wiring
+from ...passes.analysis import Analysis
+from ...passes.candidate import Candidate
+from ...passes.finding import LITERAL, Finding, Operand
+from ...passes.seen import Seen
+from ...rules.lower import RESULT
+from ...shapes.broadcast import Convention, positions
+from ...shapes.inference import Inference
+from .model import Box, Link, Mark, Picture, Shape, part_of, shape_of, shape_of_sizes
+
+_MOST_ABOVE, _FARTHEST_ABOVE = 9, 5
+_MOST_BELOW, _FARTHEST_BELOW = 3, 2
+
+
+class Look:
+    """Values and wiring of an analysed model, by path."""
+
+    def __init__(self, analysis: Analysis, wiring: Mapping[Path, Wiring]) -> None:
+        self.wiring = wiring
+        self._inferences: dict[Path, Inference] = {}
+        for path, item in analysis.inference.walk():
+            self._inferences.setdefault(path, item)
+
+    def shape(self, prefix: Path, name: str, index: int = 0) -> Shape | None:
+        """The axes of an output of a node, as it is called first."""
+        inference = self._inferences.get(prefix)
+        if inference is None or name not in inference.values or name in inference.faults:
+            return None
+        values = inference.values[name]
+        return shape_of(values[index]) if index < len(values) else None
+
+    def inputs(self, prefix: Path, name: str) -> Iterator[tuple[int, str, int]]:
+        """What a node takes, in the order of its arguments: (number, node, output)."""
+        edges = self.wiring[prefix].edges
+        found = [(data["slot"], source, data["index"]) for source, _, data in edges.in_edges(name, data=True)]
+        return iter(sorted(found))
+
+
+def before(seen: Seen, finding: Finding) -> Picture | None:
+    """The nodes around a finding as the model has them; None where its node is no node of the model."""
+    look = Look(seen.before, seen.wiring)
+    prefix, name = finding.path[:-1], finding.path[-1]
+    wiring = look.wiring.get(prefix)
+    if wiring is None or name not in wiring.nodes:
+        return None
+    return _Drawing(look, prefix, finding).picture
+
+
+def after(seen: Seen, finding: Finding, reading: Candidate) -> Picture | None:
+    """The same nodes with what a reading of the finding inserts."""
+    look = Look(seen.before, seen.wiring)
+    prefix, name = finding.path[:-1], finding.path[-1]
+    wiring = look.wiring.get(prefix)
+    if wiring is None or name not in wiring.nodes or reading.plan.cannot:
+        return None
+    drawing = _Drawing(look, prefix, finding)
+    _insert(drawing, reading)
+    return drawing.picture
+
+
+class _Drawing:
+    """The neighbourhood of a node: what leads to it, nearest first, and what takes its result."""
+
+    def __init__(self, look: Look, prefix: Path, finding: Finding) -> None:
+        self.look, self.prefix, self.finding = look, prefix, finding
+        self.wiring = look.wiring[prefix]
+        self.name = finding.path[-1]
+        self.picture = Picture(f"The nodes around {shown(finding.node)}")
+        self.numbers: dict[str, int] = {}
+        self.operands: dict[int, int] = {}  # the link of each operand
+        kept = [*self._reached(up=True), *self._reached(up=False)[1:]]
+        for node in kept:
+            self.numbers[node] = self.picture.add(self._box(node, set(kept)))
+        self.centre = self.numbers[self.name]
+        for node in kept:
+            self._links(node)
+        self._literals()
+
+    def _reached(self, up: bool) -> list[str]:
+        """The node itself and those before or behind it, by distance, as far as there is room."""
+        most, farthest = (_MOST_ABOVE, _FARTHEST_ABOVE) if up else (_MOST_BELOW, _FARTHEST_BELOW)
+        found = [self.name]
+        waiting = deque([(self.name, 0)])
+        while waiting:
+            node, far = waiting.popleft()
+            if up:
+                near = [source for _, source, _ in self.look.inputs(self.prefix, node)]
+            else:
+                near = list(self.wiring.edges.successors(node))
+            for other in near if far < farthest else ():
+                if other not in found and len(found) <= most:
+                    found.append(other)
+                    waiting.append((other, far + 1))
+        return found
+
+    def _box(self, node: str, kept: set[str]) -> Box:
+        edges = self.wiring.edges
+        mark = Mark(str(self.finding.severity)) if node == self.name else Mark.NONE
+        return Box(
+            shown(self.wiring.nodes[node].operation.class_name),
+            shown(node),
+            shown(path_text((*self.prefix, node))),
+            mark,
+            sum(other not in kept for other in edges.predecessors(node)),
+            sum(other not in kept for other in edges.successors(node)),
+        )
+
+    def _links(self, node: str) -> None:
+        taken = self.finding.operands if node == self.name else []
+        wrong = Mark(str(self.finding.severity)) if node == self.name else Mark.NONE
+        ours = [k for k, operand in enumerate(taken) if operand.path]
+        for place, (_, source, index) in enumerate(self.look.inputs(self.prefix, node)):
+            if source not in self.numbers:
+                continue
+            shape = self.look.shape(self.prefix, source, index)
+            if place < len(ours):
+                self.operands[ours[place]] = len(self.picture.links)
+                shape = shape_of(taken[ours[place]].value)
+            link = Link(self.numbers[source], self.numbers[node], shape, wrong)
+            self.picture.links.append(link)
+
+    def _literals(self) -> None:
+        """Constants that the file holds as arguments of the node."""
+        for k, operand in enumerate(self.finding.operands):
+            if operand.path or operand.source != LITERAL:
+                continue
+            box = self.picture.add(Box("constant", "held by the file", shown(self.finding.node)))
+            self.operands[k] = len(self.picture.links)
+            mark = Mark(str(self.finding.severity))
+            self.picture.links.append(Link(box, self.centre, shape_of(operand.value), mark))
+
+
+def _insert(drawing: _Drawing, reading: Candidate) -> None:
+    """Put the steps of a reading into a drawing, and leave nothing in it marked as wrong."""
+    picture, centre = drawing.picture, drawing.centre
+    picture.title = f"The nodes around {shown(drawing.finding.node)} with what {reading.rule} inserts"
+    box = picture.boxes[centre]
+    picture.boxes[centre] = replace(box, mark=Mark.NONE)
+    picture.links = [replace(link, mark=Mark.NONE) for link in picture.links]
+    result = [step for step in reading.plan.steps if step.operand == RESULT]
+    axes = reading.match.output()
+    output = tuple(map(part_of, axes)) if len(axes) == len(reading.plan.output) else None
+    ends: dict[int, tuple[int, Shape | None]] = {}
+    steps = [step for step in reading.plan.steps if step.operand != RESULT]
+    last = {step.operand: k for k, step in enumerate(steps)}
+    for k, step in enumerate(steps):
+        link = drawing.operands.get(step.operand)
+        if link is None:
+            continue
+        source, shape = ends.get(step.operand, (picture.links[link].source, picture.links[link].shape))
+        new = picture.add(Box(step.op, f"inserted: {reading.rule}", box.path, Mark.INSERTED))
+        picture.links.append(Link(source, new, shape))
+        if step.lengths is not None and (other := drawing.operands.get(step.lengths.operand)) is not None:
+            like = ends.get(step.lengths.operand, (picture.links[other].source, picture.links[other].shape))
+            lengths = picture.add(Box("Slice", f"inserted: {reading.rule}", box.path, Mark.INSERTED))
+            picture.links.append(Link(like[0], lengths, like[1]))
+            picture.links.append(Link(lengths, new, shape_of_sizes(step.lengths.to), Mark.INSERTED))
+        roles = _roles(drawing.finding.convention, output, len(step.to)) if last[step.operand] == k else ()
+        ends[step.operand] = new, shape_of_sizes(step.to, roles)
+    for operand, (source, shape) in ends.items():
+        at = drawing.operands[operand]
+        picture.links[at] = replace(picture.links[at], source=source, shape=shape, mark=Mark.INSERTED)
+    whole = output or shape_of_sizes(reading.plan.output)
+    leaving = [k for k, link in enumerate(picture.links) if link.source == centre]
+    end = centre
+    if reading.plan.replaces:
+        first, *rest = result
+        picture.boxes[centre] = replace(picture.boxes[centre], title=first.op, mark=Mark.INSERTED)
+        before_step = first
+        for step in rest:
+            new = picture.add(Box(step.op, f"inserted: {reading.rule}", box.path, Mark.INSERTED))
+            picture.links.append(Link(end, new, shape_of_sizes(before_step.to), Mark.INSERTED))
+            end, before_step = new, step
+    for k in leaving:
+        picture.links[k] = replace(picture.links[k], source=end, shape=whole)
+
+
+def _roles(convention: Convention, output: Shape | None, rank: int) -> Sequence[str]:
+    """The roles of an operand's axes where it meets the others: those of the result in the same places."""
+    if output is None or rank > len(output):
+        return ()
+    return [output[place].role for place in positions(convention, rank, len(output))]
+
+
+def of_operand(operand: Operand) -> Shape | None:
+    return shape_of(operand.value)
