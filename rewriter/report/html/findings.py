@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from ...errors import shown
 from ...ir.axis import Axis
@@ -94,18 +95,26 @@ class Card:
     comparison: Comparison | None
     before: Picture | None
     after: Picture | None
+    after_caption: str
     done: bool
-    decided: bool
-    at: str
+    command: str
     anchor: str = ""
-    notes: list[str] = field(default_factory=list)
 
 
-def card(item: Finding, rules: Sequence[Rule], seen: Seen | None, done: bool) -> Card:
-    """What is shown of a finding; ``done`` says that the repair was made."""
+def card(
+    item: Finding, rules: Sequence[Rule], seen: Seen | None, done: bool = False, model: str = ""
+) -> Card:
+    """What is shown of a finding.
+
+    Args:
+        done: the repair was made.
+        model: the path of the model, for a command that chooses a reading.
+    """
     names = operand_names(item.operands)
     choice = item.choice
     others = [c for c in item.candidates if choice is None or c.plan != choice.plan]
+    drawn = choice or (others[0] if others and not item.elsewhere else None)
+    caption = "As repaired" if done else "With what is inserted" if choice is not None else "With the first reading"
     return Card(
         item.path,
         shown(item.node),
@@ -128,10 +137,10 @@ def card(item: Finding, rules: Sequence[Rule], seen: Seen | None, done: bool) ->
         ],
         _comparison(item, choice, others),
         before(seen, item) if seen is not None else None,
-        after(seen, item, choice) if seen is not None and choice is not None else None,
+        after(seen, item, drawn) if seen is not None and drawn is not None else None,
+        caption,
         done,
-        choice is not None,
-        _said(item, others),
+        _command(item, others, model) if choice is None else "",
     )
 
 
@@ -192,10 +201,15 @@ def _comparison(item: Finding, choice: Candidate | None, others: Sequence[Candid
     return Comparison([f"{shown(c.rule)}: {c.equation}" for c in compared], rows) if rows else None
 
 
-def _said(item: Finding, others: Sequence[Candidate]) -> str:
-    """What to write after ``--at`` for the first of the other readings; "" where nothing can be inserted."""
-    if not others or item.elsewhere:
+def _command(item: Finding, others: Sequence[Candidate], model: str) -> str:
+    """The repair with the first reading; "" where nothing can be inserted."""
+    if not others or item.elsewhere or not model:
         return ""
     first = others[0]
     said = first.equation if len(first.match.equation.operands) > 1 else first.rule
-    return f"{shown(item.node)}={said}"
+    return f"rewriter repair {quoted(model)} -o OUT --at {quoted(f'{shown(item.node)}={said}')}"
+
+
+def quoted(text: str) -> str:
+    """A word for a shell."""
+    return shlex.quote(shown(text))

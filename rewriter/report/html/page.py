@@ -12,6 +12,7 @@ from ...errors import shown
 from ...formats.registry import format_of
 from ...passes.codes import Severity
 from ...passes.seen import Seen
+from ...passes.sites import DEFAULT_OPS
 from ...results import Explanation, Report, Result
 from ...rules.table import Rule
 from ...version import __version__
@@ -20,7 +21,7 @@ from ..picture.model import Picture
 from ..picture.svg import svg
 from ..picture.whole import Whole, small, whole
 from ..templating import ascii_only, asset, render
-from .findings import Card, card
+from .findings import Card, card, quoted
 from .proof import Proof, proof
 from .sites import Sheet, sheets
 
@@ -52,6 +53,7 @@ class Item:
     verdict: str = ""
     state: str = "clean"
     error: str = ""
+    repair: str = ""
     number: int = 1
 
     @classmethod
@@ -154,11 +156,15 @@ def _reported(item: Report, rules: Sequence[Rule], script: bool) -> Item:
         shown(item.path),
         "repair" if isinstance(item, Result) else "check",
         facts,
-        [card(f, rules, item.seen, done) for f in item.findings],
+        [card(f, rules, item.seen, done, item.path) for f in item.findings],
     )
     made.verdict, made.state = _verdict(item)
     if isinstance(item, Result):
         made.proof = proof(item)
+    elif any(f.choice is not None for f in item.findings):
+        asked = (("--mode", item.mode, "safe"), ("--ops", item.ops, DEFAULT_OPS))
+        options = "".join(f" {option} {value}" for option, value, usual in asked if value != usual)
+        made.repair = f"rewriter repair {quoted(item.path)} -o OUT{options}"
     _graph(made, item.seen, item, done, script)
     return made
 
@@ -204,7 +210,7 @@ def _explained(item: Explanation, rules: Sequence[Rule], script: bool) -> Item:
     made.sheets = sheets(item, rules)
     here = {sheet.node for sheet in made.sheets}
     findings = [f for f in item.analysis.findings if item.node is None or f.node == item.node]
-    made.cards = [card(f, rules, seen, False) for f in findings]
+    made.cards = [card(f, rules, seen, False, item.path) for f in findings]
     number = len(made.sheets)
     made.facts = [Fact("Nodes explained", f"{max(number, len(here)):,}"), Fact("Findings", f"{len(findings):,}")]
     made.verdict = f"{len(findings):,} {'finding' if len(findings) == 1 else 'findings'}"

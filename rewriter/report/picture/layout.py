@@ -9,8 +9,8 @@ from typing import Any
 from ...errors import UnsupportedError
 
 # In pixels: a box, what is free beside it, and from one row to the next.
-BOX_WIDTH, BOX_HEIGHT = 184, 44
-GAP, ROW = 36, 96
+BOX_WIDTH, BOX_HEIGHT = 204, 44
+GAP, ROW = 32, 106
 _SPACING = BOX_WIDTH + GAP
 
 Point = tuple[float, float]

@@ -15,9 +15,14 @@ if TYPE_CHECKING:
     from markupsafe import Markup
 
 MARGIN = 14
-_TITLE, _NAME, _LABEL, _AXIS = 21, 27, 30, 12
-_LABEL_DROP = 17
-_STUB = 12
+# How many columns of text there is room for, and how far below its box a shape stands.
+_TITLE, _NAME, _LABEL, _AXIS = 23, 27, 30, 12
+_LABEL_DROP, _LABEL_LINE, _COLUMN = 17, 15, 7.2
+# What a link goes straight down before it bends: past the shape.
+_DOWN = 26
+_STUB = 14
+# A picture up to this width may be drawn smaller on a narrow screen.
+_NARROW = 560
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +47,7 @@ class _Line:
 class _Label:
     x: float
     y: float
+    width: float
     parts: tuple[Part, ...]
     full: str
 
@@ -59,6 +65,10 @@ class Drawn:
     stubs: list[str]
     width_of_box: int = BOX_WIDTH
     height_of_box: int = BOX_HEIGHT
+
+    @property
+    def narrow(self) -> bool:
+        return self.width <= _NARROW
 
     @property
     def description(self) -> str:
@@ -133,8 +143,8 @@ def _entries(
 
 def _way(start: Point, bends: list[Point], end: Point) -> str:
     """Curves from row to row, straight beside the boxes of a row."""
-    d = f"M{start[0]:g} {start[1]:g}"
-    x, y = start
+    d = f"M{start[0]:g} {start[1]:g}v{_DOWN}"
+    x, y = start[0], start[1] + _DOWN
     for bend in bends:
         d += _curve((x, y), (bend[0], bend[1] - BOX_HEIGHT / 2)) + f"v{BOX_HEIGHT}"
         x, y = bend[0], bend[1] + BOX_HEIGHT / 2
@@ -161,10 +171,12 @@ def _labels(picture: Picture, centres: list[Point]) -> list[_Label]:
             continue
         said[link.source].append(link.shape)
         x, y = centres[link.source]
-        drop = _LABEL_DROP + 14 * (len(said[link.source]) - 1)
-        if len(said[link.source]) <= 2:
-            label = _Label(x, y + BOX_HEIGHT / 2 + drop, _short(link.shape), shape_text(link.shape))
-            result.append(label)
+        if len(said[link.source]) > 2:
+            continue
+        drop = _LABEL_DROP + _LABEL_LINE * (len(said[link.source]) - 1)
+        parts = _short(link.shape)
+        width = _COLUMN * (sum(columns(part.text) + 1 for part in parts) - 1) + 8
+        result.append(_Label(x, y + BOX_HEIGHT / 2 + drop, width, parts, shape_text(link.shape)))
     return result
 
 

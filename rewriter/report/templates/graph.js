@@ -3,7 +3,9 @@
 // Where everything stands was computed when the page was made; here nested models only push apart what is around them.
 (function () {
   const SVG = "http://www.w3.org/2000/svg";
-  const WIDTH = 184, HEIGHT = 44, PAD = 18, HEAD = 30;
+  const WIDTH = 204, HEIGHT = 44, PAD = 18, HEAD = 30;
+  const DOWN = 26; // what a line goes straight down before it bends: past the shape
+  const COLUMN = 7.2;
   const FAR = 0.34; // below this zoom, boxes have no text
   const MOST = 50;
 
@@ -137,7 +139,8 @@
     function path(line) {
       if (line.d) return line.d;
       let x = line.a.x + line.a.w / 2, y = line.a.y + line.a.h;
-      let d = "M" + x.toFixed(1) + " " + y.toFixed(1);
+      let d = "M" + x.toFixed(1) + " " + y.toFixed(1) + "v" + DOWN;
+      y += DOWN;
       const curve = (u, v) => {
         if (Math.abs(u - x) < 0.5) { d += "V" + v.toFixed(1); return; }
         const m = ((y + v) / 2).toFixed(1);
@@ -201,6 +204,7 @@
       element("rect", { x: item.x, y: item.y, width: item.w, height: item.h, rx: 10 }, g);
       const room = Math.floor(item.w / 8);
       element("text", { x: item.x + 12, y: item.y + 20 }, g).textContent = cut("\u2212 " + item.node[0], room);
+      label(item, item.node[2]);
     }
 
     function node(item) {
@@ -209,12 +213,21 @@
       const g = element("g", { class: names, "data-key": item.key }, layers[2]);
       element("rect", { x: item.x, y: item.y, width: item.w, height: item.h, rx: 6 }, g);
       const middle = item.x + item.w / 2;
-      element("text", { class: "rw-class", x: middle, y: item.y + 18 }, g).textContent = (nested >= 0 ? "+ " : "") + cut(data.classes[kind], 20);
-      element("text", { class: "rw-nodename", x: middle, y: item.y + 34 }, g).textContent = cut(name, 26);
+      element("text", { class: "rw-class", x: middle, y: item.y + 18 }, g).textContent = (nested >= 0 ? "+ " : "") + cut(data.classes[kind], nested >= 0 ? 21 : 23);
+      element("text", { class: "rw-nodename", x: middle, y: item.y + 34 }, g).textContent = cut(name, 27);
+      label(item, shape);
+    }
+
+    // The shape of a node's first result, below it.
+    function label(item, shape) {
       if (shape < 0) return;
-      const text = element("text", { class: "rw-shape", x: middle, y: item.y + item.h + 17 }, g);
+      const middle = item.x + item.w / 2;
       let parts = data.shapes[shape].map(([size, role]) => [cut(size, 12), role]);
       if (parts.length > 6) parts = parts.slice(0, 3).concat([["\u2026", "unknown"]], parts.slice(-2));
+      if (!parts.length) parts = [["scalar", "unknown"]];
+      const room = COLUMN * (parts.reduce((sum, part) => sum + part[0].length + 1, 0) - 1) + 8;
+      element("rect", { class: "rw-behind", x: middle - room / 2, y: item.y + item.h + 5, width: room, height: 16 }, layers[2]);
+      const text = element("text", { class: "rw-shape", x: middle, y: item.y + item.h + 17 }, layers[2]);
       parts.forEach(([size, role], i) => {
         if (i) element("tspan", { class: "rw-times" }, text).textContent = "\u00d7";
         element("tspan", { class: "rw-fill-" + role }, text).textContent = size;
