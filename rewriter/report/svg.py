@@ -5,8 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from markupsafe import Markup
-
 from .html.findings import Card
 from .html.page import Item
 from .palette import literal
@@ -119,6 +117,8 @@ class Output(Reporter):
         add(self._sheet, Item.unusable(path, reason))
 
     def end(self) -> None:
+        from markupsafe import Markup
+
         css = asset("picture.css")
         sheet = self._sheet
         self.console.write(
@@ -128,7 +128,10 @@ class Output(Reporter):
                     sheet=sheet,
                     light=Markup(literal(css, dark=False)),
                     dark=Markup(literal(css, dark=True)),
-                    colours={dark: literal("var(--rw-paper) var(--rw-ink) var(--rw-quiet)", dark).split() for dark in (False, True)},
+                    colours={
+                        dark: literal("var(--rw-paper) var(--rw-ink) var(--rw-quiet)", dark).split()
+                        for dark in (False, True)
+                    },
                 )
             )
         )

@@ -114,7 +114,9 @@ def card(
     choice = item.choice
     others = [c for c in item.candidates if choice is None or c.plan != choice.plan]
     drawn = choice or (others[0] if others and not item.elsewhere else None)
-    caption = "As repaired" if done else "With what is inserted" if choice is not None else "With the first reading"
+    caption = (
+        "As repaired" if done else "With what is inserted" if choice is not None else "With the first reading"
+    )
     return Card(
         item.path,
         shown(item.node),
@@ -172,9 +174,7 @@ def rule_summary(name: str, rules: Sequence[Rule]) -> str:
 def _reading(item: Candidate, finding: Finding, rules: Sequence[Rule], names: Sequence[str]) -> Reading:
     axes = item.match.output()
     output = (
-        tuple(map(part_of, axes))
-        if len(axes) == len(item.plan.output)
-        else shape_of_sizes(item.plan.output)
+        tuple(map(part_of, axes)) if len(axes) == len(item.plan.output) else shape_of_sizes(item.plan.output)
     )
     return Reading(
         shown(item.rule),

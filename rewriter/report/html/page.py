@@ -113,8 +113,9 @@ def document(items: Sequence[Item]) -> str:
 def embedded(item: Report | Explanation, rules: Sequence[Rule]) -> str:
     """A part of another page, with its styles and without a script."""
     shown_item = Item.of(item, rules, script=False)
+    shown_item.number = id(item)  # anchors of its own among all that a notebook shows
     for place, each in enumerate(shown_item.cards, 1):
-        each.anchor = f"finding-{id(item):x}-{place}"
+        each.anchor = f"finding-{shown_item.number}-{place}"
     page = render("fragment.html", item=shown_item, style=_style(), svg=svg, roles=_ROLES)
     return ascii_only(page)
 
@@ -125,8 +126,10 @@ _ROLES = ("batch", "channel", "height", "width", "depth", "time", "feature", "un
 def _style() -> str:
     """The style sheets, with the colours of both schemes."""
     light, dark = variables(dark=False), variables(dark=True)
-    scheme = f".rw{{{light}}}@media (prefers-color-scheme:dark){{.rw{{{dark}}}}}@media print{{.rw{{{light}}}}}"
-    return f"\n{scheme}\n{asset('report.css')}\n{asset('picture.css')}"
+    scheme = (
+        f".rw{{{light}}}@media (prefers-color-scheme:dark){{.rw{{{dark}}}}}@media print{{.rw{{{light}}}}}"
+    )
+    return f"\n{scheme}\n{asset('picture.css')}\n{asset('report.css')}"
 
 
 def _policy(style: str, script: str) -> str:
@@ -151,7 +154,7 @@ def _reported(item: Report, rules: Sequence[Rule], script: bool) -> Item:
         Fact("Ambiguous", f"{v.ambiguous:,}"),
         Fact("Not analysed", f"{v.not_analysed:,}"),
     ]
-    done = isinstance(item, Result) and item.output is not None
+    done = isinstance(item, Result) and _is_done(item)
     made = Item(
         shown(item.path),
         "repair" if isinstance(item, Result) else "check",
@@ -165,22 +168,26 @@ def _reported(item: Report, rules: Sequence[Rule], script: bool) -> Item:
         asked = (("--mode", item.mode, "safe"), ("--ops", item.ops, DEFAULT_OPS))
         options = "".join(f" {option} {value}" for option, value, usual in asked if value != usual)
         made.repair = f"rewriter repair {quoted(item.path)} -o OUT{options}"
-    _graph(made, item.seen, item, done, script)
+    _graph(made, item.seen, item, script)
     return made
+
+
+def _is_done(item: Result) -> bool:
+    """True where there is a repaired model: in a file, or in memory."""
+    return item.output is not None or item.model is not None or bool(item.parts)
 
 
 def _verdict(item: Report) -> tuple[str, str]:
     """One line that says how it stands, and its colour."""
     if isinstance(item, Result):
-        if item.output is not None:
+        if _is_done(item):
             number = len(item.inserted)
             if not number:
                 return "nothing to repair", "clean"
             return f"repaired: {number:,} {'node' if number == 1 else 'nodes'} inserted", "clean"
-        if item.changes is None:
-            open_ = len(item.undecided)
-            return f"nothing written: {open_:,} undecided", "error"
-        return "nothing written: a dry run", "info"
+        if item.changes is not None:
+            return "nothing written: a dry run", "info"
+        return f"nothing written: {len(item.undecided):,} undecided", "error"
     if not item.findings:
         return "no findings", "clean"
     counts = [
@@ -192,12 +199,13 @@ def _verdict(item: Report) -> tuple[str, str]:
     return ", ".join(counts), str(worst)
 
 
-def _graph(made: Item, seen: Seen | None, item: Report, done: bool, script: bool) -> None:
+def _graph(made: Item, seen: Seen | None, item: Report, script: bool) -> None:
+    """Add the whole graph: as it is repaired where it is, else as it was read."""
     if seen is None:
         return
     if script:
         inserted = item.inserted if isinstance(item, Result) else ()
-        repaired = done and seen.after is not None
+        repaired = bool(inserted) and seen.after is not None
         made.whole = whole(seen, item.findings, inserted, repaired)
         made.whole_of = "The whole graph, as repaired" if repaired else "The whole graph"
     elif not item.findings:
@@ -212,7 +220,10 @@ def _explained(item: Explanation, rules: Sequence[Rule], script: bool) -> Item:
     findings = [f for f in item.analysis.findings if item.node is None or f.node == item.node]
     made.cards = [card(f, rules, seen, False, item.path) for f in findings]
     number = len(made.sheets)
-    made.facts = [Fact("Nodes explained", f"{max(number, len(here)):,}"), Fact("Findings", f"{len(findings):,}")]
+    made.facts = [
+        Fact("Nodes explained", f"{max(number, len(here)):,}"),
+        Fact("Findings", f"{len(findings):,}"),
+    ]
     made.verdict = f"{len(findings):,} {'finding' if len(findings) == 1 else 'findings'}"
     made.state = "error" if findings else "clean"
     if script:

@@ -54,21 +54,32 @@ def sheets(item: Explanation, rules: Sequence[Rule]) -> list[Sheet]:
             continue
         seen.add(site.name)
         own = site.name if site.name in findings else ""
-        key = (own, site.node.operation.class_name, str(site.convention), *(o.value.text() for o in site.operands))
+        key = (
+            own,
+            site.node.operation.class_name,
+            str(site.convention),
+            *(o.value.text() for o in site.operands),
+        )
         if key in found:
             found[key].alike.append(shown(site.name))
         else:
             found[key] = _sheet(site, rules)
     if item.node is not None and not found and item.node not in findings:
         names = ", ".join(map(shown, list(dict.fromkeys(s.name for s in item.analysis.sites))[:_MOST_NAMES]))
-        raise UsageError(f"there is nothing to explain at {shown(item.node)!r}; there is at: {names or 'no node'}")
+        raise UsageError(
+            f"there is nothing to explain at {shown(item.node)!r}; there is at: {names or 'no node'}"
+        )
     return list(found.values())
 
 
 def _sheet(site: Site, rules: Sequence[Rule]) -> Sheet:
     op = shown(site.node.operation.class_name)
     made = Sheet(shown(site.name), op, convention_text(site), meeting(site.operands, site.convention))
-    if site.convention is Convention.NONE or any(v.axes is None for v in site.values) or len(site.operands) != 2:
+    if (
+        site.convention is Convention.NONE
+        or any(v.axes is None for v in site.values)
+        or len(site.operands) != 2
+    ):
         return made
     operands = [v.axes or () for v in site.values]
     names = operand_names(site.operands)

@@ -1,1 +1,1 @@
-"""Pictures of graphs: what is drawn (``model``), of which nodes (``scenes``, ``whole``), where (``layout``), and as SVG."""
+"""Pictures of graphs: what is drawn (``model``), of which nodes (``scenes``, ``whole``), where (``layout``), as SVG."""

@@ -1,4 +1,4 @@
-"""What a picture holds, before anything is laid out: boxes, the links between them, and shapes with the role of each axis.
+"""What a picture holds before it is laid out: boxes, links between them, and shapes with the role of each axis.
 
 All text in it is fit to be shown (``errors.shown``).
 """

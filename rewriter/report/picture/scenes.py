@@ -11,8 +11,8 @@ from ...ir.graph import Path, path_text
 from ...ir.wiring import Wiring
 from ...passes.analysis import Analysis
 from ...passes.candidate import Candidate
-from ...passes.finding import LITERAL, Finding, Operand
-from ...passes.seen import Seen
+from ...passes.finding import Finding
+from ...passes.seen import Seen, wiring_of
 from ...rules.lower import RESULT
 from ...shapes.broadcast import Convention, positions
 from ...shapes.inference import Inference
@@ -64,6 +64,8 @@ def after(seen: Seen, finding: Finding, reading: Candidate) -> Picture | None:
     if wiring is None or name not in wiring.nodes or reading.plan.cannot:
         return None
     drawing = _Drawing(look, prefix, finding)
+    then = Look(seen.after, wiring_of(seen.after)) if seen.after is not None else None
+    _reshape(drawing, reading, then)
     _insert(drawing, reading)
     return drawing.picture
 
@@ -132,12 +134,29 @@ class _Drawing:
     def _literals(self) -> None:
         """Constants that the file holds as arguments of the node."""
         for k, operand in enumerate(self.finding.operands):
-            if operand.path or operand.source != LITERAL:
+            if operand.path:
                 continue
             box = self.picture.add(Box("constant", "held by the file", shown(self.finding.node)))
             self.operands[k] = len(self.picture.links)
             mark = Mark(str(self.finding.severity))
             self.picture.links.append(Link(box, self.centre, shape_of(operand.value), mark))
+
+
+def _reshape(drawing: _Drawing, reading: Candidate, then: Look | None) -> None:
+    """Give what follows the node the shapes that it has in the repaired model; none where nobody inferred them."""
+    was = drawing.look.shape(drawing.prefix, drawing.name)
+    sizes = None if was is None else [part.text for part in was]
+    if then is None and sizes == [shown(size) for size in reading.plan.output]:
+        return
+    picture = drawing.picture
+    names = {number: name for name, number in drawing.numbers.items()}
+    below = {drawing.centre}
+    while more := {k.target for k in picture.links if k.source in below} - below:
+        below |= more
+    for k, link in enumerate(picture.links):
+        if link.source in below - {drawing.centre}:
+            shape = then.shape(drawing.prefix, names[link.source]) if then is not None else None
+            picture.links[k] = replace(link, shape=shape)
 
 
 def _insert(drawing: _Drawing, reading: Candidate) -> None:
@@ -190,7 +209,3 @@ def _roles(convention: Convention, output: Shape | None, rank: int) -> Sequence[
     if output is None or rank > len(output):
         return ()
     return [output[place].role for place in positions(convention, rank, len(output))]
-
-
-def of_operand(operand: Operand) -> Shape | None:
-    return shape_of(operand.value)

@@ -92,7 +92,9 @@ def draw(picture: Picture) -> Drawn:
     lines = []
     for link, entry in _entries(picture.links, centres, placed.bends):
         start = (centres[link.source][0], centres[link.source][1] + BOX_HEIGHT / 2)
-        bends = [(x + MARGIN, y + MARGIN + _STUB) for x, y in placed.bends.get((link.source, link.target), [])]
+        bends = [
+            (x + MARGIN, y + MARGIN + _STUB) for x, y in placed.bends.get((link.source, link.target), [])
+        ]
         lines.append(_Line(_way(start, bends, entry), _head(entry), link.mark))
     lines.sort(key=lambda line: line.mark is not Mark.NONE)
     stubs = []
@@ -109,7 +111,7 @@ def svg(picture: Picture) -> Markup:
     """The ``<svg>`` element of a picture; the style sheet is ``picture.css``."""
     from markupsafe import Markup
 
-    return Markup(render("picture.svg", drawn=draw(picture)))  # noqa: S704 - the template escapes
+    return Markup(render("picture.svg", drawn=draw(picture)))  # the template escapes
 
 
 def cut(text: str, room: int) -> str:
@@ -131,9 +133,7 @@ def _entries(
     """Where each link meets the upper side of its box: side by side, in the order in which they come in."""
     result = []
     for target, group in groupby(sorted(links, key=lambda k: k.target), key=lambda k: k.target):
-        incoming = sorted(
-            group, key=lambda k: (bends.get((k.source, target)) or [centres[k.source]])[-1][0]
-        )
+        incoming = sorted(group, key=lambda k: (bends.get((k.source, target)) or [centres[k.source]])[-1][0])
         step = min(30.0, (BOX_WIDTH - 40) / len(incoming))
         x, y = centres[target]
         for k, link in enumerate(incoming):

@@ -1,4 +1,4 @@
-"""The whole graph of a model and of the models in it, laid out: what a page draws of it, and a small one as a picture."""
+"""The whole graph of a model and of the models in it, laid out for a page; a small one as a picture."""
 
 from __future__ import annotations
 
@@ -43,7 +43,9 @@ class Whole:
         }
 
 
-def whole(seen: Seen, findings: Iterable[Finding], inserted: Iterable[Inserted] = (), done: bool = False) -> Whole:
+def whole(
+    seen: Seen, findings: Iterable[Finding], inserted: Iterable[Inserted] = (), done: bool = False
+) -> Whole:
     """All graphs of a model: as it was read, or ``done``, as it is repaired."""
     look, marks = _look(seen, findings, inserted, done)
     made = Whole()
@@ -71,7 +73,9 @@ def whole(seen: Seen, findings: Iterable[Finding], inserted: Iterable[Inserted] 
                 ]
             )
             made.found[*path, name] = (number[path], k)
-        edges = [[a, b, [round(n) for point in placed.bends.get((a, b), ()) for n in point]] for a, b in pairs]
+        edges = [
+            [a, b, [round(n) for point in placed.bends.get((a, b), ()) for n in point]] for a, b in pairs
+        ]
         made.graphs.append(
             {
                 "name": shown(path_text(path)),

@@ -261,9 +261,9 @@
     // The whole where it can be read so, else its beginning.
     function begin() {
       fit();
-      if (view.k >= 0.55) return;
+      if (view.k >= 0.75) return;
       const first = items[0] || groups[0];
-      view = { k: 0.8, x: canvas.clientWidth / 2 - (first.x + first.w / 2) * 0.8, y: 30 - first.y * 0.8 };
+      view = { k: 0.9, x: canvas.clientWidth / 2 - (first.x + first.w / 2) * 0.9, y: 30 - first.y * 0.9 };
       drawn = null;
       draw();
     }
@@ -342,7 +342,7 @@
       html("h3", "", data.classes[kind], detail);
       const place = data.graphs[item.graph].name;
       html("bdi", "", (place ? place + "/" : "") + name, html("p", "", "", detail));
-      html("p", "rw-sizes", shapeText(shape), detail);
+      html("p", "rw-sizes", shape < 0 && marks[mark] === "error" ? "no result: it cannot run" : shapeText(shape), detail);
       const finding = findings.get(item.graph + ":" + item.index);
       if (finding) {
         const link = html("a", "", "Go to the finding", html("p", "", "", detail));

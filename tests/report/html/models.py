@@ -1,0 +1,132 @@
+"""Models for the tests of pages, written as the JSON that Keras saves: large ones, nested ones, and hostile names."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+WIDTH = 8
+# Each is a name that a page, a picture or a script could be broken with.
+HOSTILE = (
+    "<script>alert(1)",
+    "<img src=x onerror=alert(1)>",
+    "]]><!--",
+    "'\"onload='alert(1)' &amp; {{ 7*7 }} {% raw %}",
+    "right\u202eleft\u202d\u2066\u200f",
+    "control\x00\x07\x1b[31m\x7f\x85\u2028end",
+    "long" * 2500,
+    "\u05d0\u05d1\u05d2 \u4e2d\u6587\u5b57 e\u0301",
+)
+# The same with the '/' that Keras allows in no name, and ONNX does.
+WITH_SLASHES = (
+    "</script><script>alert(1)</script>",
+    "</title></style><base href=//example.org>",
+    "<!--</svg>-->",
+)
+
+
+def _tensor(name: str, shape: list[int | None]) -> dict[str, Any]:
+    history = [name, 0, 0]
+    return {
+        "class_name": "__keras_tensor__",
+        "config": {"shape": shape, "dtype": "float32", "keras_history": history},
+    }
+
+
+def _layer(
+    class_name: str, name: str, config: dict[str, Any], taken: list[Any], module: str = "keras.layers"
+) -> Any:
+    nodes = [{"args": taken, "kwargs": {}}] if taken else []
+    return {
+        "module": module,
+        "class_name": class_name,
+        "config": {"name": name, **config},
+        "registered_name": None,
+        "name": name,
+        "inbound_nodes": nodes,
+    }
+
+
+def functional(layers: list[Any], inputs: list[str], output: str, name: str = "model") -> dict[str, Any]:
+    config = {
+        "name": name,
+        "trainable": True,
+        "layers": layers,
+        "input_layers": [[each, 0, 0] for each in inputs],
+        "output_layers": [[output, 0, 0]],
+    }
+    return {"module": "keras", "class_name": "Functional", "config": config, "registered_name": "Functional"}
+
+
+def _input(name: str, shape: list[int | None]) -> Any:
+    return _layer("InputLayer", name, {"batch_shape": shape, "dtype": "float32"}, [])
+
+
+def chain(nodes: int, prefix: str = "") -> dict[str, Any]:
+    """A residual network of so many nodes: Dense, Activation, Add, again and again."""
+    shape: list[int | None] = [None, WIDTH]
+    layers = [_input(f"{prefix}input", shape)]
+    last = kept = f"{prefix}input"
+    while len(layers) < nodes:
+        k = len(layers)
+        name = f"{prefix}node_{k}"
+        if k % 3 == 1:
+            layers.append(_layer("Dense", name, {"units": WIDTH}, [_tensor(last, shape)]))
+        elif k % 3 == 2:
+            layers.append(_layer("Activation", name, {"activation": "relu"}, [_tensor(last, shape)]))
+        else:
+            layers.append(_layer("Add", name, {}, [[_tensor(last, shape), _tensor(kept, shape)]]))
+            kept = name
+        last = name
+    return functional(layers, [f"{prefix}input"], last, f"{prefix}model")
+
+
+def of_models(models: int, nodes: int) -> dict[str, Any]:
+    """A model that calls so many models one after another, each of so many nodes."""
+    shape: list[int | None] = [None, WIDTH]
+    layers = [_input("input", shape)]
+    last = "input"
+    for k in range(models):
+        inner = chain(nodes, f"m{k}_")
+        name = inner["config"]["name"]
+        layers.append(
+            {**inner, "name": name, "inbound_nodes": [{"args": [_tensor(last, shape)], "kwargs": {}}]}
+        )
+        last = name
+    return functional(layers, ["input"], last)
+
+
+def gated(data: str, pooled: str, scaled: str) -> dict[str, Any]:
+    """A channel gate without its Reshape, with these names."""
+    image: list[int | None] = [None, 10, 12, 16]
+    channels: list[int | None] = [None, 16]
+    layers = [
+        _input(data, image),
+        _layer("GlobalAveragePooling2D", pooled, {"data_format": "channels_last"}, [_tensor(data, image)]),
+        _layer(
+            "Multiply", scaled, {}, [_tensor(data, image), _tensor(pooled, channels)], "keras.src.ops.numpy"
+        ),
+    ]
+    return functional(layers, [data], scaled)
+
+
+def onnx_gated(path: Path, data: str, pooled: str, scaled: str) -> Path:
+    """The same as ONNX; the names are those of tensors and nodes."""
+    import onnx
+    from onnx import TensorProto, helper
+
+    inputs = [
+        helper.make_tensor_value_info(data, TensorProto.FLOAT, ["n", 16, 10, 12]),
+        helper.make_tensor_value_info(pooled, TensorProto.FLOAT, ["n", 16]),
+    ]
+    output = helper.make_tensor_value_info(scaled, TensorProto.FLOAT, None)
+    node = helper.make_node("Mul", [data, pooled], [scaled], name=scaled)
+    graph = helper.make_graph([node], "graph", inputs, [output])
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)]), path)
+    return path
+
+
+def saved(path: Path, model: dict[str, Any]) -> Path:
+    path.write_text(json.dumps(model), encoding="utf-8")
+    return path
