@@ -97,18 +97,25 @@ def of_models(models: int, nodes: int) -> dict[str, Any]:
     return functional(layers, ["input"], last)
 
 
-def gated(data: str, pooled: str, scaled: str) -> dict[str, Any]:
-    """A channel gate without its Reshape, with these names."""
+def gated(data: str, pooled: str, scaled: str, before: int = 0, after: int = 0) -> dict[str, Any]:
+    """A channel gate without its Reshape, with these names, and so many activations before it and after it."""
     image: list[int | None] = [None, 10, 12, 16]
     channels: list[int | None] = [None, 16]
-    layers = [
-        _input(data, image),
-        _layer("GlobalAveragePooling2D", pooled, {"data_format": "channels_last"}, [_tensor(data, image)]),
-        _layer(
-            "Multiply", scaled, {}, [_tensor(data, image), _tensor(pooled, channels)], "keras.src.ops.numpy"
-        ),
+    relu = {"activation": "relu"}
+    layers = [_input(data, image)]
+    last = data
+    for k in range(before):
+        layers.append(_layer("Activation", f"before_{k}", relu, [_tensor(last, image)]))
+        last = f"before_{k}"
+    pool = {"data_format": "channels_last"}
+    product = [_tensor(last, image), _tensor(pooled, channels)]
+    layers += [
+        _layer("GlobalAveragePooling2D", pooled, pool, [_tensor(last, image)]),
+        _layer("Multiply", scaled, {}, product, "keras.src.ops.numpy"),
     ]
-    return functional(layers, [data], scaled)
+    for k in range(after):
+        layers.append(_layer("Activation", f"after_{k}", relu, [_tensor(scaled, image)]))
+    return functional(layers, [data], f"after_{after - 1}" if after else scaled)
 
 
 def onnx_gated(path: Path, data: str, pooled: str, scaled: str) -> Path:

@@ -20,7 +20,7 @@ from rewriter.report.picture.scenes import after, before
 from rewriter.report.picture.svg import cut, draw
 
 from .conftest import MODELS, written
-from .models import chain, saved
+from .models import chain, gated, saved
 
 SVG = "{http://www.w3.org/2000/svg}"
 DATA = Path(__file__).resolve().parents[2] / "data"
@@ -148,14 +148,12 @@ def test_shapes_behind_the_node_are_those_that_a_reading_gives():
 
 
 def test_a_large_neighbourhood_is_cut_and_says_so(tmp_path):
-    report = rewriter.check(saved(tmp_path / "m.json", chain(60)))
-    assert report.findings == []
-    seen, finding = scene("chained", "scale_map")
-    assert len(before(seen, finding).boxes) <= 13
-    stubs = [
-        box for box in before(*scene("chained", "scale_channels")).boxes if box.hidden_out or box.hidden_in
-    ]
-    assert [box.name for box in stubs] == [] or all(box.hidden_out for box in stubs)
+    report = rewriter.check(saved(tmp_path / "m.json", gated("x", "pooled", "scaled", before=30, after=8)))
+    picture = before(report.seen, report.findings[0])
+    assert len(picture.boxes) == 9 + 1 + 3
+    assert [box.name for box in picture.boxes if box.hidden_in] == ["before_22"]
+    assert [(box.name, box.hidden_out) for box in picture.boxes if box.hidden_out] == [("scaled", 5)]
+    assert len(draw(picture).stubs) == 2
 
 
 def test_text_is_cut_in_its_middle():
