@@ -49,8 +49,14 @@ def place(count: int, links: Sequence[Pair]) -> Placed:
             low, high = min(x for x, _ in where.values()), max(x for x, _ in where.values())
             top = max(y for _, y in where.values())
             at = {k: (x - low + left, round((top - y) / _SPACING) * ROW) for k, (x, y) in where.items()}
-            centres |= {linked[k]: at[k] for k in at if k < len(linked)}
-            bends |= {(linked[a], linked[b]): way for (a, b), way in _ways(edges, at, len(linked)).items()}
+            own = {linked[k]: at[k] for k in at if k < len(linked)}
+            ways = {(linked[a], linked[b]): way for (a, b), way in _ways(edges, at, len(linked)).items()}
+            if _turned(pairs, own, ways):
+                middle = 2 * left + high - low
+                own = {box: (middle - x, y) for box, (x, y) in own.items()}
+                ways = {pair: [(middle - x, y) for x, y in way] for pair, way in ways.items()}
+            centres |= own
+            bends |= ways
             left += high - low + _SPACING
             bottom = max(bottom, max(y for _, y in at.values()))
     for box in range(count):
@@ -64,6 +70,20 @@ def place(count: int, links: Sequence[Pair]) -> Placed:
     }
     width = max(left - GAP, BOX_WIDTH) if count else 0.0
     return Placed(placed, moved, width, bottom + BOX_HEIGHT if count else 0.0)
+
+
+def _turned(pairs: Sequence[Pair], centres: dict[int, Point], bends: dict[Pair, list[Point]]) -> bool:
+    """True where more links come into their boxes from right to left than from left to right, in their order."""
+    score = 0
+    before: dict[int, float] = {}
+    for a, b in pairs:
+        if b not in centres:
+            continue
+        x = (bends.get((a, b)) or [centres[a]])[-1][0]
+        if b in before and x != before[b]:
+            score += 1 if x > before[b] else -1
+        before[b] = x
+    return score < 0
 
 
 def _layouts(pairs: list[Pair]) -> list[tuple[Any, Any]]:

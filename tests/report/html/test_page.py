@@ -248,6 +248,15 @@ def test_a_report_says_nothing_of_what_it_keeps_for_pictures():
     assert a == b and "seen" not in repr(a)
 
 
+def test_a_log_of_many_models_keeps_the_graph_of_none():
+    from rewriter.report.console import Console
+    from rewriter.report.table import Context, reporter
+
+    log = reporter("sarif", Context(Console()))
+    log.check(rewriter.check(MODELS / "valid.keras"))
+    assert [item.seen for item in log._kept] == [None]
+
+
 @pytest.mark.parametrize(("nodes", "most"), [(300, 100_000), (1000, 200_000), (5000, 600_000)])
 def test_a_page_stays_small(nodes, most, tmp_path):
     page = written("html", "check", rewriter.check(saved(tmp_path / "m.json", chain(nodes))))

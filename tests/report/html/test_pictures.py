@@ -13,7 +13,7 @@ import jsonschema
 import pytest
 
 import rewriter
-from rewriter.report.picture import layout
+from rewriter.report.picture import layout, scenes
 from rewriter.report.picture.layout import BOX_HEIGHT, BOX_WIDTH, place
 from rewriter.report.picture.model import Mark
 from rewriter.report.picture.scenes import after, before
@@ -57,6 +57,14 @@ def test_a_bend_stands_beside_the_boxes(seed):
     assert bends
     for x, y in bends:
         assert not [c for c in placed.centres if abs(c[0] - x) < BOX_WIDTH / 2 and abs(c[1] - y) < BOX_HEIGHT]
+
+
+def test_operands_stand_in_their_order():
+    """The first one on the left, as they are written, before a repair and after it."""
+    for links in ([(0, 3), (1, 3)], [(1, 3), (0, 3)], [(0, 2), (1, 3), (2, 3)], [(1, 3), (0, 2), (2, 3)]):
+        first, second = [a for a, b in links if b == 3]
+        centres = place(4, links).centres
+        assert centres[first][0] < centres[second][0], links
 
 
 def test_boxes_without_links_and_links_twice_over():
@@ -147,13 +155,18 @@ def test_shapes_behind_the_node_are_those_that_a_reading_gives():
     assert ("score", "Bx10x12x1", "map") in links_of(now)
 
 
-def test_a_large_neighbourhood_is_cut_and_says_so(tmp_path):
+def test_a_large_neighbourhood_is_cut_and_says_so(tmp_path, monkeypatch):
     report = rewriter.check(saved(tmp_path / "m.json", gated("x", "pooled", "scaled", before=30, after=8)))
     picture = before(report.seen, report.findings[0])
-    assert len(picture.boxes) == 9 + 1 + 3
-    assert [box.name for box in picture.boxes if box.hidden_in] == ["before_22"]
+    above = ["pooled", *(f"before_{k}" for k in (29, 28, 27, 26, 25))]
+    assert sorted(box.name for box in picture.boxes) == sorted(
+        ["scaled", *above, "after_0", "after_1", "after_2"]
+    )
+    assert [box.name for box in picture.boxes if box.hidden_in] == ["before_25"]
     assert [(box.name, box.hidden_out) for box in picture.boxes if box.hidden_out] == [("scaled", 5)]
     assert len(draw(picture).stubs) == 2
+    monkeypatch.setattr(scenes, "_MOST_ABOVE", 3)
+    assert len(before(report.seen, report.findings[0]).boxes) == 3 + 1 + 3
 
 
 def test_text_is_cut_in_its_middle():
