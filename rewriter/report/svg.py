@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from ..results import Report
 from .html.findings import Card
 from .html.page import Item
 from .palette import literal
@@ -70,7 +71,12 @@ def add(sheet: Sheet, item: Item) -> None:
     sheet.line(item.error or item.verdict)
     for card in item.cards:
         _card(sheet, card)
-    if item.cards or item.error:
+    for each in item.sheets:
+        if each.picture is not None:
+            sheet.bottom += _LINE / 2
+            sheet.line(f"{each.op} {each.node}", "rw-title")
+            sheet.side_by_side([("The nodes around it", draw(each.picture))])
+    if item.cards or item.sheets or item.error:
         return
     if item.picture is None:
         sheet.line(f"The graph has more than {_MOST} nodes: --format html shows it.")
@@ -103,7 +109,7 @@ class Output(Reporter):
 
     def check(self, item: Any) -> None:
         made = Item.of(item, self.context.rules, script=False)
-        if made.picture is None and not made.cards and getattr(item, "seen", None) is not None:
+        if not made.cards and isinstance(item, Report) and item.seen is not None:
             made.picture = small(item.seen, (), _MOST)
         add(self._sheet, made)
 

@@ -215,16 +215,15 @@ def _graph(made: Item, seen: Seen | None, item: Report, script: bool) -> None:
 def _explained(item: Explanation, rules: Sequence[Rule], script: bool) -> Item:
     seen = Seen.alone(item.analysis)
     made = Item(shown(item.path), "explain")
-    made.sheets = sheets(item, rules)
-    here = {sheet.node for sheet in made.sheets}
+    made.sheets = sheets(item, rules, seen)
     findings = [f for f in item.analysis.findings if item.node is None or f.node == item.node]
     made.cards = [card(f, rules, seen, False, item.path) for f in findings]
-    number = len(made.sheets)
+    number = sum(1 + len(sheet.alike) for sheet in made.sheets)
     made.facts = [
-        Fact("Nodes explained", f"{max(number, len(here)):,}"),
+        Fact("Nodes explained", f"{number:,}"),
         Fact("Findings", f"{len(findings):,}"),
     ]
-    made.verdict = f"{len(findings):,} {'finding' if len(findings) == 1 else 'findings'}"
+    made.verdict = f"{len(findings) or 'no'} {'finding' if len(findings) == 1 else 'findings'}"
     made.state = "error" if findings else "clean"
     if script:
         made.whole = whole(seen, item.analysis.findings)

@@ -6,15 +6,19 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from ...errors import UsageError, shown
+from ...passes.seen import Seen
 from ...passes.sites import Site
 from ...results import Explanation
 from ...rules.table import Rule
 from ...shapes.broadcast import Convention
 from ..explain import Attempt, attempts
+from ..picture.model import Mark, Picture
+from ..picture.scenes import near
 from ..words import convention_text, operand_names, steps_text
 from .findings import Meeting, meeting, shown_long
 
 _MOST_NAMES = 12
+_MOST_PICTURES = 24
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,21 +42,22 @@ class Sheet:
     held: list[Held] = field(default_factory=list)
     other_ranks: int = 0
     alike: list[str] = field(default_factory=list)
+    picture: Picture | None = None
 
 
-def sheets(item: Explanation, rules: Sequence[Rule]) -> list[Sheet]:
-    """The nodes that are explained, those that are alike once.
+def sheets(item: Explanation, rules: Sequence[Rule], seen: Seen) -> list[Sheet]:
+    """The nodes that are explained, those that are alike once. What has a finding is drawn there, not here.
 
     Raises:
         UsageError: the model has no such node.
     """
     found: dict[tuple[str, ...], Sheet] = {}
-    seen: set[str] = set()
+    known: set[str] = set()
     findings = {f.node for f in item.analysis.findings}
     for site in item.analysis.sites:
-        if site.name in seen or (item.node is not None and site.name != item.node):
+        if site.name in known or (item.node is not None and site.name != item.node):
             continue
-        seen.add(site.name)
+        known.add(site.name)
         own = site.name if site.name in findings else ""
         key = (
             own,
@@ -63,7 +68,9 @@ def sheets(item: Explanation, rules: Sequence[Rule]) -> list[Sheet]:
         if key in found:
             found[key].alike.append(shown(site.name))
         else:
-            found[key] = _sheet(site, rules)
+            found[key] = made = _sheet(site, rules)
+            if not own and len(found) <= _MOST_PICTURES:
+                made.picture = near(seen, site.path, site.operands, Mark.INFO)
     if item.node is not None and not found and item.node not in findings:
         names = ", ".join(map(shown, list(dict.fromkeys(s.name for s in item.analysis.sites))[:_MOST_NAMES]))
         raise UsageError(

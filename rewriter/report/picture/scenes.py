@@ -11,7 +11,7 @@ from ...ir.graph import Path, path_text
 from ...ir.wiring import Wiring
 from ...passes.analysis import Analysis
 from ...passes.candidate import Candidate
-from ...passes.finding import Finding
+from ...passes.finding import Finding, Operand
 from ...passes.seen import Seen, wiring_of
 from ...rules.lower import RESULT
 from ...shapes.broadcast import Convention, positions
@@ -46,38 +46,43 @@ class Look:
         return iter(sorted(found))
 
 
+def near(seen: Seen, path: Path, operands: Sequence[Operand], mark: Mark = Mark.NONE) -> Picture | None:
+    """The nodes around a node as the model has them; None where it is no node of the model."""
+    drawing = _drawn(seen, path, operands, mark)
+    return None if drawing is None else drawing.picture
+
+
 def before(seen: Seen, finding: Finding) -> Picture | None:
     """The nodes around a finding as the model has them; None where its node is no node of the model."""
-    look = Look(seen.before, seen.wiring)
-    prefix, name = finding.path[:-1], finding.path[-1]
-    wiring = look.wiring.get(prefix)
-    if wiring is None or name not in wiring.nodes:
-        return None
-    return _Drawing(look, prefix, finding).picture
+    return near(seen, finding.path, finding.operands, Mark(str(finding.severity)))
 
 
 def after(seen: Seen, finding: Finding, reading: Candidate) -> Picture | None:
     """The same nodes with what a reading of the finding inserts."""
-    look = Look(seen.before, seen.wiring)
-    prefix, name = finding.path[:-1], finding.path[-1]
-    wiring = look.wiring.get(prefix)
-    if wiring is None or name not in wiring.nodes or reading.plan.cannot:
+    drawing = _drawn(seen, finding.path, finding.operands, Mark.NONE)
+    if drawing is None or reading.plan.cannot:
         return None
-    drawing = _Drawing(look, prefix, finding)
     then = Look(seen.after, wiring_of(seen.after)) if seen.after is not None else None
     _reshape(drawing, reading, then)
-    _insert(drawing, reading)
+    _insert(drawing, reading, finding.convention)
     return drawing.picture
+
+
+def _drawn(seen: Seen, path: Path, operands: Sequence[Operand], mark: Mark) -> _Drawing | None:
+    look = Look(seen.before, seen.wiring)
+    wiring = look.wiring.get(path[:-1])
+    return _Drawing(look, path, operands, mark) if wiring is not None and path[-1] in wiring.nodes else None
 
 
 class _Drawing:
     """The neighbourhood of a node: what leads to it, nearest first, and what takes its result."""
 
-    def __init__(self, look: Look, prefix: Path, finding: Finding) -> None:
-        self.look, self.prefix, self.finding = look, prefix, finding
-        self.wiring = look.wiring[prefix]
-        self.name = finding.path[-1]
-        self.picture = Picture(f"The nodes around {shown(finding.node)}")
+    def __init__(self, look: Look, path: Path, operands: Sequence[Operand], mark: Mark) -> None:
+        self.look, self.taken, self.mark = look, operands, mark
+        self.prefix, self.name = path[:-1], path[-1]
+        self.wiring = look.wiring[self.prefix]
+        self.shown = shown(path_text(path))
+        self.picture = Picture(f"The nodes around {self.shown}")
         self.numbers: dict[str, int] = {}
         self.operands: dict[int, int] = {}  # the link of each operand
         kept = [*self._reached(up=True), *self._reached(up=False)[1:]]
@@ -107,7 +112,7 @@ class _Drawing:
 
     def _box(self, node: str, kept: set[str]) -> Box:
         edges = self.wiring.edges
-        mark = Mark(str(self.finding.severity)) if node == self.name else Mark.NONE
+        mark = self.mark if node == self.name else Mark.NONE
         return Box(
             shown(self.wiring.nodes[node].operation.class_name),
             shown(node),
@@ -118,8 +123,8 @@ class _Drawing:
         )
 
     def _links(self, node: str) -> None:
-        taken = self.finding.operands if node == self.name else []
-        wrong = Mark(str(self.finding.severity)) if node == self.name else Mark.NONE
+        taken = self.taken if node == self.name else []
+        mark = self.mark if node == self.name else Mark.NONE
         ours = [k for k, operand in enumerate(taken) if operand.path]
         for place, (_, source, index) in enumerate(self.look.inputs(self.prefix, node)):
             if source not in self.numbers:
@@ -128,18 +133,17 @@ class _Drawing:
             if place < len(ours):
                 self.operands[ours[place]] = len(self.picture.links)
                 shape = shape_of(taken[ours[place]].value)
-            link = Link(self.numbers[source], self.numbers[node], shape, wrong)
+            link = Link(self.numbers[source], self.numbers[node], shape, mark)
             self.picture.links.append(link)
 
     def _literals(self) -> None:
         """Constants that the file holds as arguments of the node."""
-        for k, operand in enumerate(self.finding.operands):
+        for k, operand in enumerate(self.taken):
             if operand.path:
                 continue
-            box = self.picture.add(Box("constant", "held by the file", shown(self.finding.node)))
+            box = self.picture.add(Box("constant", "held by the file", self.shown))
             self.operands[k] = len(self.picture.links)
-            mark = Mark(str(self.finding.severity))
-            self.picture.links.append(Link(box, self.centre, shape_of(operand.value), mark))
+            self.picture.links.append(Link(box, self.centre, shape_of(operand.value), self.mark))
 
 
 def _reshape(drawing: _Drawing, reading: Candidate, then: Look | None) -> None:
@@ -159,13 +163,11 @@ def _reshape(drawing: _Drawing, reading: Candidate, then: Look | None) -> None:
             picture.links[k] = replace(link, shape=shape)
 
 
-def _insert(drawing: _Drawing, reading: Candidate) -> None:
-    """Put the steps of a reading into a drawing, and leave nothing in it marked as wrong."""
+def _insert(drawing: _Drawing, reading: Candidate, convention: Convention) -> None:
+    """Put the steps of a reading into a drawing."""
     picture, centre = drawing.picture, drawing.centre
-    picture.title = f"The nodes around {shown(drawing.finding.node)} with what {reading.rule} inserts"
+    picture.title = f"The nodes around {drawing.shown} with what {reading.rule} inserts"
     box = picture.boxes[centre]
-    picture.boxes[centre] = replace(box, mark=Mark.NONE)
-    picture.links = [replace(link, mark=Mark.NONE) for link in picture.links]
     result = [step for step in reading.plan.steps if step.operand == RESULT]
     axes = reading.match.output()
     output = tuple(map(part_of, axes)) if len(axes) == len(reading.plan.output) else None
@@ -184,7 +186,7 @@ def _insert(drawing: _Drawing, reading: Candidate) -> None:
             lengths = picture.add(Box("Slice", f"inserted: {reading.rule}", box.path, Mark.INSERTED))
             picture.links.append(Link(like[0], lengths, like[1]))
             picture.links.append(Link(lengths, new, shape_of_sizes(step.lengths.to), Mark.INSERTED))
-        roles = _roles(drawing.finding.convention, output, len(step.to)) if last[step.operand] == k else ()
+        roles = _roles(convention, output, len(step.to)) if last[step.operand] == k else ()
         ends[step.operand] = new, shape_of_sizes(step.to, roles)
     for operand, (source, shape) in ends.items():
         at = drawing.operands[operand]

@@ -118,6 +118,26 @@ def gated(data: str, pooled: str, scaled: str, before: int = 0, after: int = 0) 
     return functional(layers, [data], f"after_{after - 1}" if after else scaled)
 
 
+def grown() -> dict[str, Any]:
+    """A product of (B, 7) and (B, 1, 7), which is (B, B, 7), with two layers behind it."""
+    flat: list[int | None] = [None, 7]
+    layers = [
+        _input("flat", flat),
+        _input("row", [None, 1]),
+        _layer("Embedding", "steps", {"input_dim": 5, "output_dim": 7}, [_tensor("row", [None, 1])]),
+        _layer(
+            "Multiply",
+            "scaled",
+            {},
+            [_tensor("flat", flat), _tensor("steps", [None, 1, 7])],
+            "keras.src.ops.numpy",
+        ),
+        _layer("Dense", "dense", {"units": 4}, [_tensor("scaled", [None, None, 7])]),
+        _layer("Dense", "head", {"units": 1}, [_tensor("dense", [None, None, 4])]),
+    ]
+    return functional(layers, ["flat", "row"], "head")
+
+
 def onnx_gated(path: Path, data: str, pooled: str, scaled: str) -> Path:
     """The same as ONNX; the names are those of tensors and nodes."""
     import onnx

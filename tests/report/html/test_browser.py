@@ -86,6 +86,16 @@ def test_no_page_has_errors_or_runs_over(browser, pages, size, dark):
         assert small == [], name
 
 
+def test_what_is_wider_than_the_screen_can_be_moved(browser, pages):
+    opened(browser, pages["chained"], 400, 800)
+    moved = browser.run(
+        "document.querySelectorAll('details').forEach(d => { d.open = true; });"
+        "return Array.from(document.querySelectorAll('.rw-scroll')).filter(e => e.scrollWidth > e.clientWidth + 1)"
+        ".map(e => { e.scrollLeft = 9999; return e.scrollLeft > 0 && e.tabIndex === 0; })"
+    )
+    assert moved and all(moved)
+
+
 def test_nothing_of_a_name_runs(browser, pages):
     browser.command("Page.enable")
     for name in (n for n in pages if n.startswith("hostile") or n == "onnx"):

@@ -197,6 +197,14 @@ def test_an_explanation_shows_every_rule(explained):
     assert ["channel-gate", "b c h w, b c -> b c h w", "no", "c would be height=10"] in rows
 
 
+def test_an_explanation_of_a_right_node_draws_what_is_around_it():
+    item = api.explain(MODELS / "valid.keras", "scale")
+    (sheet,) = parsed(written("html", "explain", item)).all("article")
+    assert [g.all("title")[0].text() for g in sheet.all("g", class_="rw-info")] == ["Multiply scale"]
+    assert not sheet.all("g", class_="rw-error") and "channel-gate" in sheet.text()
+    assert "The nodes around it" in written("svg", "explain", item)
+
+
 def test_an_explanation_of_a_node_that_is_not_there_is_an_error():
     with pytest.raises(rewriter.UsageError, match="scale_channels"):
         written("html", "explain", api.explain(MODELS / "chained.keras", "nonsense"))

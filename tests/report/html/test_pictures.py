@@ -20,7 +20,7 @@ from rewriter.report.picture.scenes import after, before
 from rewriter.report.picture.svg import cut, draw
 
 from .conftest import MODELS, written
-from .models import chain, gated, saved
+from .models import chain, gated, grown, saved
 
 SVG = "{http://www.w3.org/2000/svg}"
 DATA = Path(__file__).resolve().parents[2] / "data"
@@ -113,7 +113,7 @@ def test_before_and_after_a_reshape():
     } <= links_of(now)
     (link,) = [k for k in now.links if now.boxes[k.source].mark is Mark.INSERTED]
     assert [part.role for part in link.shape] == ["batch", "height", "width", "channel"]
-    assert not [box for box in now.boxes if box.mark is Mark.ERROR]
+    assert not [each for each in (*now.boxes, *now.links) if each.mark is Mark.ERROR]
 
 
 def test_a_reading_that_puts_a_product_in_the_place_of_the_node():
@@ -153,6 +153,15 @@ def test_shapes_behind_the_node_are_those_that_a_reading_gives():
     now = after(seen, finding, finding.choice)
     assert ("scale_channels", "Bx10x12x16", "score") in links_of(now)
     assert ("score", "Bx10x12x1", "map") in links_of(now)
+
+
+def test_shapes_that_nobody_inferred_are_left_out(tmp_path):
+    report = rewriter.check(saved(tmp_path / "m.json", grown()))
+    (finding,) = report.findings
+    assert finding.choice is None and ("dense", "BxBx4", "head") in links_of(before(report.seen, finding))
+    smaller = next(c for c in finding.candidates if len(c.plan.output) == 2)
+    drawn = links_of(after(report.seen, finding, smaller))
+    assert {("scaled", "Bx7", "dense"), ("dense", "", "head")} <= drawn
 
 
 def test_a_large_neighbourhood_is_cut_and_says_so(tmp_path, monkeypatch):
