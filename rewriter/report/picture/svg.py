@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 from ..console import columns
 from ..templating import render
-from .layout import BOX_HEIGHT, BOX_WIDTH, Point, place
+from .layered import Point
+from .layout import BOX_HEIGHT, BOX_WIDTH, place
 from .model import Box, Link, Mark, Part, Picture, Shape, shape_text
 
 if TYPE_CHECKING:

@@ -6,7 +6,10 @@ import json
 import random
 import subprocess
 import sys
+import threading
+import time
 import xml.etree.ElementTree as ET
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import jsonschema
@@ -71,6 +74,34 @@ def test_boxes_without_links_and_links_twice_over():
     assert place(0, []).centres == []
     assert place(3, []).width == 3 * BOX_WIDTH + 2 * layout.GAP
     assert place(4, [(1, 3), (1, 3)]).centres == place(4, [(1, 3)]).centres
+
+
+@pytest.mark.parametrize(
+    ("count", "links"),
+    [
+        pytest.param(40_000, [(k, k + 1) for k in range(39_999)], id="longer than the stack"),
+        pytest.param(25_000, [(k, k + 1) for k in range(24_999)], id="long"),
+        pytest.param(200, [(a, b) for b in range(200) for a in range(b)], id="all with all"),
+        pytest.param(
+            2000, [(k, k + 1) for k in range(1999)] + [(k, 1999) for k in range(1998)], id="long links"
+        ),
+        pytest.param(8001, [(k, 8000) for k in range(8000)], id="wide"),
+        pytest.param(3000, random_links(3000, 1), id="random"),
+    ],
+)
+def test_no_graph_ends_the_process_or_takes_minutes(count, links):
+    """On a thread as other programs make them, with half a megabyte of stack."""
+    before = threading.stack_size(512 << 10)
+    try:
+        with ThreadPoolExecutor(1) as pool:
+            start = time.process_time()
+            placed = pool.submit(place, count, links).result()
+            assert time.process_time() - start < 30
+    finally:
+        threading.stack_size(before)
+    places = [(round(x), round(y)) for x, y in placed.centres]
+    assert len(set(places)) == count
+    assert all(places[a][1] < places[b][1] for a, b in links)
 
 
 def test_a_drawing_is_the_same_every_time():
