@@ -39,6 +39,12 @@ class Look:
         values = inference.values[name]
         return shape_of(values[index]) if index < len(values) else None
 
+    def inner(self, prefix: Path, name: str) -> Path | None:
+        """The path of the model that a node calls or wraps, as it is called first; of several the first one."""
+        inference = self._inferences.get(prefix)
+        below = inference.inner.get(name) if inference is not None else None
+        return (*prefix, below[0][0]) if below else None
+
     def inputs(self, prefix: Path, name: str) -> Iterator[tuple[int, str, int]]:
         """What a node takes, in the order of its arguments: (number, node, output)."""
         edges = self.wiring[prefix].edges

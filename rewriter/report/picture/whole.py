@@ -60,7 +60,7 @@ def whole(
         nodes = []
         for k, name in enumerate(names):
             operation = wiring.nodes[name].operation
-            shape = look.shape(path, name)
+            shape, inner = look.shape(path, name), look.inner(path, name)
             nodes.append(
                 [
                     shown(name),
@@ -69,7 +69,7 @@ def whole(
                     round(placed.centres[k][0]),
                     round(placed.centres[k][1]),
                     _MARKS.index(marks.get((*path, name), Mark.NONE)),
-                    number.get((*path, operation.name), -1),
+                    -1 if inner is None else number.get(inner, -1),
                 ]
             )
             made.found[*path, name] = (number[path], k)

@@ -375,7 +375,7 @@
       hits.hidden = !wanted;
       if (!wanted) return;
       let count = 0;
-      data.graphs.forEach((graph, number) => graph.nodes.forEach((item, index) => {
+      data.graphs.forEach((graph, number) => (keyOf(number, 0) === null ? [] : graph.nodes).forEach((item, index) => {
         const kind = data.classes[item[1]];
         if (!(item[0].toLowerCase().includes(wanted) || kind.toLowerCase().includes(wanted))) return;
         count += 1;

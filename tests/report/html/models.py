@@ -97,6 +97,16 @@ def of_models(models: int, nodes: int) -> dict[str, Any]:
     return functional(layers, ["input"], last)
 
 
+def wrapped() -> dict[str, Any]:
+    """A model that a layer holds."""
+    inner = chain(4, "inner_")
+    layers = [
+        _input("input", [None, 5, WIDTH]),
+        _layer("TimeDistributed", "each", {"layer": inner}, [_tensor("input", [None, 5, WIDTH])]),
+    ]
+    return functional(layers, ["input"], "each")
+
+
 def gated(data: str, pooled: str, scaled: str, before: int = 0, after: int = 0) -> dict[str, Any]:
     """A channel gate without its Reshape, with these names, and so many activations before it and after it."""
     image: list[int | None] = [None, 10, 12, 16]

@@ -18,7 +18,7 @@ from rewriter.report import palette, templating
 from rewriter.report.html import fragment
 
 from .conftest import MODELS, written
-from .models import chain, of_models, saved
+from .models import chain, of_models, saved, wrapped
 from .parsing import parsed
 
 
@@ -175,6 +175,23 @@ def test_nested_models_are_graphs_of_their_own(tmp_path):
     outer = data["graphs"][0]["nodes"]
     assert [node[6] for node in outer] == [-1, 1, 2, 3]
     assert [len(graph["nodes"]) for graph in data["graphs"]] == [4, 6, 6, 6]
+
+
+def test_a_model_that_a_layer_holds_opens_from_the_layer(tmp_path):
+    path = saved(tmp_path / "m.json", wrapped())
+    page = written("html", "check", rewriter.check(path))
+    data = json.loads(parsed(page).all("script", class_="rw-data")[0].text())
+    assert [(node[0], node[6]) for node in data["graphs"][0]["nodes"]] == [("input", -1), ("each", 1)]
+    assert len(data["graphs"][1]["nodes"]) == 4
+
+
+def test_a_report_without_one_graph_has_findings_and_no_pictures():
+    """That on a model of several parts in memory."""
+    report = rewriter.check(MODELS / "chained.keras")
+    report.seen = None
+    root = parsed(written("html", "check", report))
+    assert "RW002" in root.text() and not root.all("svg") and not root.all("section", class_="rw-whole")
+    assert "RW002" in written("svg", "check", report)
 
 
 def test_the_picture_of_before_is_not_that_of_the_rewritten_graph():
