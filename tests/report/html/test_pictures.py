@@ -16,7 +16,7 @@ import jsonschema
 import pytest
 
 import rewriter
-from rewriter.report.picture import layout, scenes
+from rewriter.report.picture import layered, layout, scenes
 from rewriter.report.picture.layout import BOX_HEIGHT, BOX_WIDTH, place
 from rewriter.report.picture.model import Mark
 from rewriter.report.picture.scenes import after, before
@@ -102,6 +102,23 @@ def test_no_graph_ends_the_process_or_takes_minutes(count, links):
     places = [(round(x), round(y)) for x, y in placed.centres]
     assert len(set(places)) == count
     assert all(places[a][1] < places[b][1] for a, b in links)
+
+
+@pytest.mark.parametrize("limit", ["_MOST_BOXES", "_MOST_IN_A_ROW"])
+def test_a_graph_beyond_the_limits_stands_in_rows(limit, monkeypatch):
+    links = random_links(40, 2)
+    assert place(40, links).bends
+    monkeypatch.setattr(layered, limit, 2)
+    placed = place(40, links)
+    assert not placed.bends and len(set(placed.centres)) == 40
+    assert all(placed.centres[a][1] < placed.centres[b][1] for a, b in links)
+
+
+def test_the_longest_links_have_no_bends_where_there_are_too_many(monkeypatch):
+    links = [*((k, k + 1) for k in range(9)), (0, 2), (0, 9)]
+    assert set(place(10, links).bends) == {(0, 2), (0, 9)}
+    monkeypatch.setattr(layered, "_MOST_BENDS", 3)
+    assert set(place(10, links).bends) == {(0, 2)}
 
 
 def test_a_drawing_is_the_same_every_time():
