@@ -116,7 +116,7 @@ def _ranks(pairs: Sequence[Pair], late: bool) -> dict[int, int]:
 
 
 def _short(rank: dict[int, int], pairs: Sequence[Pair]) -> list[Pair]:
-    """The links to the next row, which hold the rows in their order and need no bends, and the shortest of the others."""
+    """The links to the next row, which have no bends and hold the rows in order, and the shortest of the others."""
     kept, bends = set(), 0
     for pair in sorted(pairs, key=lambda pair: rank[pair[1]] - rank[pair[0]]):
         more = rank[pair[1]] - rank[pair[0]] - 1
