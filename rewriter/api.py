@@ -20,6 +20,7 @@ from .passes.nodes import check_node
 from .passes.pipeline import Outcome, rehearse
 from .passes.pipeline import repair as repair_graph
 from .passes.plan import choice_text, worded
+from .passes.seen import Seen
 from .passes.sites import DEFAULT_OPS, Site, families
 from .passes.suggest import Suggestion, parse_shape
 from .passes.suggest import suggest as suggest_shapes
@@ -122,6 +123,7 @@ def _check_file(
             verdicts(outcome.before),
             mode,
             ops,
+            Seen.of(outcome),
         )
         if plan is not None:
             choices = {f.node: choice_text(f, said) for f in outcome.findings}
@@ -237,6 +239,7 @@ def _repair_file(
             verdicts(outcome.before),
             request.mode,
             ops,
+            Seen.of(outcome),
             undecided=outcome.undecided,
         )
         if outcome.undecided:

@@ -10,6 +10,7 @@ from .passes.analysis import Analysis
 from .passes.changes import Changes
 from .passes.finding import Finding
 from .passes.rewrite import Inserted
+from .passes.seen import Seen
 from .passes.sites import DEFAULT_OPS, Site
 from .passes.verdicts import Verdicts
 from .presentation import Presentable, brief, count
@@ -21,7 +22,7 @@ class Report(Presentable):
     """What ``check`` found. ``nodes`` and ``multiplies`` count calls, those of nested models included.
 
     ``verdicts`` says how many multiplies are right, wrong, ambiguous and not analysed. ``mode`` and ``ops`` are those
-    that it was asked for.
+    that it was asked for. ``seen`` is what pictures are drawn from; None where there is no one graph to draw.
     """
 
     path: str
@@ -32,6 +33,7 @@ class Report(Presentable):
     verdicts: Verdicts = field(default_factory=Verdicts)
     mode: str = "safe"
     ops: str = DEFAULT_OPS
+    seen: Seen | None = field(default=None, repr=False, compare=False)
 
     @property
     def clean(self) -> bool:

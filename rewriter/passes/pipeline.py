@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 from ..errors import RewriterError, UsageError, VerificationError, did_you_mean, shown
 from ..ir.graph import Graph, Path, path_text
+from ..ir.wiring import Wiring, wirings
 from ..rules.table import Rule
 from ..shapes.infer import infer
 from . import stages
@@ -29,18 +30,23 @@ _MAX_ROUNDS = 16
 
 @dataclass(slots=True)
 class Outcome:
-    """A repair: the findings of the model as it was, the nodes that were inserted, and what is still undecided."""
+    """A repair: the findings of the model as it was, the nodes that were inserted, and what is still undecided.
+
+    ``wiring`` is that of the model as it was, by the path of each model in it.
+    """
 
     before: Analysis
     after: Analysis
     findings: list[Finding]
     inserted: list[Inserted] = field(default_factory=list)
     applied: list[Applied] = field(default_factory=list)
+    wiring: Mapping[Path, Wiring] = field(default_factory=dict)
 
     @classmethod
     def of(cls, analysis: Analysis) -> Outcome:
         """The outcome before anything is done."""
-        return cls(analysis, analysis, list(analysis.findings))
+        wiring = wirings((path, item.graph) for path, item in analysis.inference.walk())
+        return cls(analysis, analysis, list(analysis.findings), wiring=wiring)
 
     @property
     def undecided(self) -> list[Finding]:

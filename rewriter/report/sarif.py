@@ -12,6 +12,7 @@ import pathlib
 import shlex
 import urllib.parse
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from ..errors import shown
@@ -143,7 +144,7 @@ class Output(Reporter):
         self._kept: list[Report | tuple[str, str]] = []
 
     def check(self, item: Any) -> None:
-        self._kept.append(item)
+        self._kept.append(replace(item, seen=None))  # not the graphs of all models
 
     def unusable(self, path: str, reason: str, error: Exception) -> None:
         self._kept.append((path, reason))

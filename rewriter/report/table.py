@@ -107,6 +107,9 @@ TABLE = (
     Row("sarif", "sarif", ("check",)),
     Row("github", "github", ("check",)),
     Row("gitlab", "gitlab", ("check",)),
+    Row("html", "html", ("check", "repair", "explain")),
+    Row("svg", "svg", ("check", "repair", "explain")),
+    Row("model-explorer", "model_explorer", ("check", "repair")),
     Row("markdown", "markdown", ("supported", "rules")),
 )
 

@@ -1,0 +1,39 @@
+"""How a graph was wired at one moment: what a picture of a model needs after the model was rewritten.
+
+Rewriting replaces a graph's edges and its table of nodes; the ones that stand here are those of before.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+import networkx as nx
+
+from .graph import Graph, Node, Path, TensorRef
+
+
+@dataclass(frozen=True, slots=True)
+class Wiring:
+    """The nodes of a graph by name, its edges as ``Graph.nx`` holds them, and the nodes that give its outputs.
+
+    The arguments of a node are not to be read here: they are those that it has now.
+    """
+
+    nodes: Mapping[str, Node]
+    edges: nx.MultiDiGraph[str]
+    outputs: tuple[TensorRef, ...]
+
+    @classmethod
+    def of(cls, graph: Graph) -> Wiring:
+        """A graph as it is now. Only the table of its nodes is copied."""
+        return cls(dict(graph.nodes), graph.nx, tuple(graph.output_refs()))
+
+
+def wirings(graphs: Iterable[tuple[Path, Graph]]) -> dict[Path, Wiring]:
+    """The wiring of each graph by its path; the first one that has it."""
+    result: dict[Path, Wiring] = {}
+    for path, graph in graphs:
+        if path not in result:
+            result[path] = Wiring.of(graph)
+    return result

@@ -1,0 +1,44 @@
+"""The report as a page: one file that needs nothing else, and as a fragment for notebooks."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ...rules.table import builtin
+from ..table import Context, Reporter
+from ..templating import require
+from .page import Item, document, embedded
+
+
+def fragment(item: Any) -> str:
+    """A report, result or explanation as HTML with its own styles and no script, for a notebook to show.
+
+    Raises:
+        UsageError: a library of the extra ``html`` is missing.
+    """
+    require("a report in a notebook")
+    return embedded(item, builtin())
+
+
+class Output(Reporter):
+    """One page for all models, at the end."""
+
+    def __init__(self, context: Context) -> None:
+        super().__init__(context)
+        require("--format html")
+        self._items: list[Item] = []
+
+    def check(self, item: Any) -> None:
+        self._items.append(Item.of(item, self.context.rules))
+
+    def repair(self, item: Any) -> None:
+        self._items.append(Item.of(item, self.context.rules))
+
+    def explain(self, item: Any) -> None:
+        self._items.append(Item.of(item, self.context.rules))
+
+    def unusable(self, path: str, reason: str, error: Exception) -> None:
+        self._items.append(Item.unusable(path, reason))
+
+    def end(self, left_out: int = 0) -> None:
+        self.console.write(document(self._items))

@@ -1,0 +1,109 @@
+"""What ``explain`` adds on a page: each node where tensors meet, and what every rule makes of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+
+from ...errors import UsageError, shown
+from ...passes.seen import Seen
+from ...passes.sites import Site
+from ...results import Explanation
+from ...rules.table import Rule
+from ...shapes.broadcast import Convention
+from ..explain import Attempt, attempts
+from ..picture.model import Mark, Picture
+from ..picture.scenes import near
+from ..words import convention_text, operand_names, steps_text
+from .findings import Meeting, meeting, shown_long
+
+_MOST_NAMES = 12
+_MOST_PICTURES = 24
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """One equation held against the operands."""
+
+    rule: str
+    equation: str
+    fits: bool
+    text: list[str]
+
+
+@dataclass(slots=True)
+class Sheet:
+    """A node: how its operands meet, and what each rule makes of them. ``alike`` are nodes of which the same holds."""
+
+    node: str
+    op: str
+    convention: str
+    meeting: Meeting
+    held: list[Held] = field(default_factory=list)
+    other_ranks: int = 0
+    alike: list[str] = field(default_factory=list)
+    picture: Picture | None = None
+
+
+def sheets(item: Explanation, rules: Sequence[Rule], seen: Seen) -> list[Sheet]:
+    """The nodes that are explained, those that are alike once. What has a finding is drawn there, not here.
+
+    Raises:
+        UsageError: the model has no such node.
+    """
+    found: dict[tuple[str, ...], Sheet] = {}
+    known: set[str] = set()
+    findings = {f.node for f in item.analysis.findings}
+    for site in item.analysis.sites:
+        if site.name in known or (item.node is not None and site.name != item.node):
+            continue
+        known.add(site.name)
+        own = site.name if site.name in findings else ""
+        key = (
+            own,
+            site.node.operation.class_name,
+            str(site.convention),
+            *(o.value.text() for o in site.operands),
+        )
+        if key in found:
+            found[key].alike.append(shown(site.name))
+        else:
+            found[key] = made = _sheet(site, rules)
+            if not own and len(found) <= _MOST_PICTURES:
+                made.picture = near(seen, site.path, site.operands, Mark.INFO)
+    if item.node is not None and not found and item.node not in findings:
+        names = ", ".join(map(shown, list(dict.fromkeys(s.name for s in item.analysis.sites))[:_MOST_NAMES]))
+        raise UsageError(
+            f"there is nothing to explain at {shown(item.node)!r}; there is at: {names or 'no node'}"
+        )
+    return list(found.values())
+
+
+def _sheet(site: Site, rules: Sequence[Rule]) -> Sheet:
+    op = shown(site.node.operation.class_name)
+    made = Sheet(shown(site.name), op, convention_text(site), meeting(site.operands, site.convention))
+    if (
+        site.convention is Convention.NONE
+        or any(v.axes is None for v in site.values)
+        or len(site.operands) != 2
+    ):
+        return made
+    operands = [v.axes or () for v in site.values]
+    names = operand_names(site.operands)
+    for attempt in attempts(operands, site.convention, rules):
+        if attempt.other_rank:
+            made.other_ranks += 1
+            continue
+        fits = attempt.candidate is not None
+        text = list(_text(attempt, names))
+        made.held.append(Held(shown(attempt.rule.name), str(attempt.equation), fits, text))
+    made.held.sort(key=lambda held: not held.fits)
+    return made
+
+
+def _text(attempt: Attempt, names: Sequence[str]) -> Iterator[str]:
+    if attempt.failure is not None:
+        yield shown_long(attempt.failure.reason)
+    if attempt.candidate is not None:
+        steps = attempt.candidate.plan.steps
+        yield from steps_text(steps, names) if steps else ["this is what it computes as it stands"]
