@@ -323,7 +323,8 @@ def _seconds(text: str) -> float:
 
 def _common(parser: _Parser) -> None:
     """What every command has."""
-    parser.add_argument("--output-file", metavar="FILE", help="write the report to a file")
+    short = [] if "-o" in parser._option_string_actions else ["-o"]  # that of repair is the model
+    parser.add_argument(*short, "--output-file", metavar="FILE", help="write the report to a file")
     parser.add_argument(
         "--color", choices=COLOURS, default="auto", help="colours: auto is on a terminal only (default)"
     )

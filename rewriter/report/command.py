@@ -15,26 +15,38 @@ from ..passes.stages import OTHER_FAMILY
 from ..results import Report
 
 
-def repair(item: Report, stated: Sequence[Finding] = ()) -> str:
-    """The ``repair`` of a report's model, with the first reading of some findings stated.
+def repair(path: str, stated: Sequence[Finding] = (), mode: str = "safe", ops: str = DEFAULT_OPS) -> str:
+    """The ``repair`` of a model, with the first reading of some findings stated.
 
     A name that cannot be typed as it is shown has none: then it is "".
+
+    Args:
+        mode, ops: those that the model was checked with.
     """
-    if (
-        item.path in ("-", "")
-        or item.path != shown(item.path)
-        or any(f.node != shown(f.node) for f in stated)
-    ):
+    if path in ("-", "") or path != shown(path) or any(f.node != shown(f.node) for f in stated):
         return ""
-    ops = "all" if any(f.elsewhere for f in stated) else item.ops
-    words = ["rewriter", "repair", item.path, "-o", _output(item.path)]
-    asked = [("--mode", item.mode, "safe"), ("--ops", ops, DEFAULT_OPS)]
+    ops = "all" if any(f.elsewhere for f in stated) else ops
+    words = ["rewriter", "repair", path, "-o", _output(path)]
+    asked = [("--mode", mode, "safe"), ("--ops", ops, DEFAULT_OPS)]
     words += [word for option, value, usual in asked if value != usual for word in (option, value)]
     for finding in stated:
         first = first_reading(finding)
         if first is not None:
             words += ["--at", f"{finding.node}={meaning(first)}"]
     return shlex.join(words)
+
+
+def of_report(item: Report) -> str:
+    """The ``repair`` that a report ends with: what is decided, and the first reading of what is not; "" without."""
+    stated = undecided(item)
+    if not stated and all(f.choice is None for f in item.findings):
+        return ""
+    return repair(item.path, stated, item.mode, item.ops)
+
+
+def undecided(item: Report) -> list[Finding]:
+    """The findings that a person may decide."""
+    return [f for f in item.findings if first_reading(f) is not None]
 
 
 def meaning(item: Candidate) -> str:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import os
 import pathlib
-import shlex
 import urllib.parse
 from collections.abc import Sequence
 from dataclasses import replace
@@ -20,7 +19,7 @@ from ..links import DOCUMENTATION, REPOSITORY, code_page
 from ..passes.codes import Kind, Severity
 from ..passes.finding import Finding
 from ..results import Report
-from . import as_json
+from . import as_json, command
 from .fingerprint import fingerprint, in_repository
 from .github import message
 from .table import Context, Reporter
@@ -107,7 +106,8 @@ def _text(path: str, item: Finding) -> str:
     if item.choice is None:
         return message(item)
     steps = "; ".join(steps_text(item.choice.plan.steps, operand_names(item.operands)))
-    return f"{message(item)} Repair ('rewriter repair {shlex.quote(shown(path))} -o OUT'): {steps}."
+    printed = command.repair(path)
+    return f"{message(item)} Repair{f' `{printed}`' if printed else ''}: {steps}."
 
 
 def _result(path: str, item: Finding) -> dict[str, Any]:

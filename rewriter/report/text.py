@@ -48,10 +48,8 @@ def _findings(
 
 def _commands(item: Report) -> Iterator[RenderableType]:
     """The commands to copy: one that repairs what is decided, one that states the first reading of what is not."""
-    decided = sum(f.choice is not None for f in item.findings)
-    stated = [f for f in item.findings if command.first_reading(f) is not None]
-    text = command.repair(item, stated)
-    if not text or not (decided or stated):
+    stated, text = command.undecided(item), command.of_report(item)
+    if not text:
         return
     if stated:
         first = "the first reading" if len(stated) == 1 else f"the first reading of all {len(stated)}"

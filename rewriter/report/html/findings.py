@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -16,6 +15,7 @@ from ...passes.ranking import CRITERIA
 from ...passes.seen import Seen
 from ...rules.table import Rule
 from ...shapes.broadcast import Convention, align
+from .. import command
 from ..alignment import problem
 from ..picture.model import Part, Picture, Shape, part_of, shape_of, shape_of_sizes
 from ..picture.scenes import after, before
@@ -142,7 +142,7 @@ def card(
         after(seen, item, drawn) if seen is not None and drawn is not None else None,
         caption,
         done,
-        _command(item, others, model) if choice is None else "",
+        command.repair(model, [item]) if command.first_reading(item) is not None else "",
     )
 
 
@@ -199,17 +199,3 @@ def _comparison(item: Finding, choice: Candidate | None, others: Sequence[Candid
         if criterion.decides and len(set(values)) > 1:
             rows.append((criterion.prefers, values, criterion is item.decision.evidence))
     return Comparison([f"{shown(c.rule)}: {c.equation}" for c in compared], rows) if rows else None
-
-
-def _command(item: Finding, others: Sequence[Candidate], model: str) -> str:
-    """The repair with the first reading; "" where nothing can be inserted."""
-    if not others or item.elsewhere or not model:
-        return ""
-    first = others[0]
-    said = first.equation if len(first.match.equation.operands) > 1 else first.rule
-    return f"rewriter repair {quoted(model)} -o OUT --at {quoted(f'{shown(item.node)}={said}')}"
-
-
-def quoted(text: str) -> str:
-    """A word for a shell."""
-    return shlex.quote(shown(text))

@@ -12,16 +12,16 @@ from ...errors import shown
 from ...formats.registry import format_of
 from ...passes.codes import Severity
 from ...passes.seen import Seen
-from ...passes.sites import DEFAULT_OPS
 from ...results import Explanation, Report, Result
 from ...rules.table import Rule
 from ...version import __version__
+from .. import command
 from ..palette import variables
 from ..picture.model import Picture
 from ..picture.svg import svg
 from ..picture.whole import Whole, small, whole
 from ..templating import ascii_only, asset, render
-from .findings import Card, card, quoted
+from .findings import Card, card
 from .proof import Proof, proof
 from .sites import Sheet, sheets
 
@@ -149,8 +149,8 @@ def _reported(item: Report, rules: Sequence[Rule], script: bool) -> Item:
         Fact("Format", format_of(item.format).reported if item.format else "parts of a model in memory"),
         Fact("Nodes", f"{item.nodes:,}"),
         Fact("Multiplies", f"{item.multiplies:,}"),
-        Fact("Proven right", f"{v.right:,}"),
-        Fact("Proven wrong", f"{v.wrong:,}"),
+        Fact("Right", f"{v.right:,}"),
+        Fact("Wrong", f"{v.wrong:,}"),
         Fact("Ambiguous", f"{v.ambiguous:,}"),
         Fact("Not analysed", f"{v.not_analysed:,}"),
     ]
@@ -164,10 +164,8 @@ def _reported(item: Report, rules: Sequence[Rule], script: bool) -> Item:
     made.verdict, made.state = _verdict(item)
     if isinstance(item, Result):
         made.proof = proof(item)
-    elif any(f.choice is not None for f in item.findings):
-        asked = (("--mode", item.mode, "safe"), ("--ops", item.ops, DEFAULT_OPS))
-        options = "".join(f" {option} {value}" for option, value, usual in asked if value != usual)
-        made.repair = f"rewriter repair {quoted(item.path)} -o OUT{options}"
+    elif not command.undecided(item):
+        made.repair = command.of_report(item)
     _graph(made, item.seen, item, script)
     return made
 

@@ -92,7 +92,7 @@ def test_the_evidence_is_a_table_and_says_which_kind_decides():
     page = written("html", "check", rewriter.check(MODELS / "axis_misaligned.keras"))
     table = parsed(page).all("table", class_="rw-table")[0]
     (decides,) = table.all("tr", class_="rw-decides")
-    assert decides.all("th")[0].text().startswith("no axis of one operand set against a different axis")
+    assert decides.all("th")[0].text().startswith("no axis meets another axis")
     first, second, *_ = [int(cell.text()) for cell in decides.all("td")]
     assert first > second
     header = [cell.text() for cell in table.all("thead")[0].all("th")]
