@@ -279,6 +279,10 @@ def either(axes: Sequence[Axis]) -> Axis:
     return result
 
 
+# What put an axis of size 1 there that a constant has.
+CONSTANT = "constant"
+
+
 def unit_axis(by: str, like: Axis | None = None) -> Axis:
     """An axis of size 1 that the author wrote: by a Reshape, an ExpandDims, keepdims, a slice with a new axis.
 

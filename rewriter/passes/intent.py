@@ -23,6 +23,9 @@ from .candidate import Candidate
 from .evidence import Pair
 from .sites import Site
 
+# Modules of the operators of graphs that an exporter wrote.
+EXPORTED = frozenset({"onnx", "tf"})
+
 Axes = tuple[Axis, ...]
 
 
@@ -175,6 +178,21 @@ def states_pairs(columns: Sequence[Column], operands: Sequence[int], place: int)
     )
 
 
+def _is_exported(site: Site, value: Value) -> bool:
+    """True for an image of an exported graph that has another layout than its operator: what the exporter wrote around
+    a convolution, ``[B, C, S...]`` to ``[B, S..., C]`` or back, is not the author's."""
+    axes = value.axes or ()
+    rank = len(axes)
+    if site.node.operation.module not in EXPORTED or rank < 3:
+        return False
+    last, first = (0, *range(2, rank), 1), (0, rank - 1, *range(1, rank - 1))
+    place = {last: rank - 1, first: 1}.get(value.facts.moved)
+    return place is not None and all(
+        axis.role is Role.CHANNEL if i == place else axis.role in SPATIAL
+        for i, axis in enumerate(axes[1:], 1)
+    )
+
+
 def is_stated(site: Site, operands: Sequence[Axes], pairs: Sequence[Pair]) -> bool:
     """True where the author stated how the operands of a product that runs meet: operands of one rank, none padded."""
     if len({len(axes) for axes in operands if axes}) > 1:
@@ -183,7 +201,7 @@ def is_stated(site: Site, operands: Sequence[Axes], pairs: Sequence[Pair]) -> bo
     written = [
         axes for axes in operands if any(map(is_written, axes)) and sum(a.size != 1 for a in axes) < full
     ]
-    if written or any(is_moved(value) for value in site.values):
+    if written or any(is_moved(value) and not _is_exported(site, value) for value in site.values):
         return True
     crossed = [(a, b) for _, a, b in pairs if not a.is_same(b) and a.role is not b.role]
     return bool(crossed) and all({a.role, b.role} <= SPATIAL for a, b in crossed)

@@ -15,7 +15,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ..ir.axis import WEAK, Axis, Known, Role, new_axis, record, recording
+from ..ir.axis import CONSTANT, WEAK, Axis, Known, Role, new_axis, record, recording
 from ..ir.identities import settle
 from ..ir.size import Truth, may_be_any, same, unknown
 from .call import ShapeError
@@ -108,12 +108,17 @@ def conflicting(a: Axis, b: Axis) -> bool:
 
 
 def meet(a: Axis, b: Axis) -> Axis:
-    """The output axis of two that fit: the one that is not 1, and of two equals the one that says more."""
+    """The output axis of two that fit: the one that is not 1, and of two equals the one that says more.
+
+    An axis of size 1 of a constant says nothing of the other's: a bias of one feature has one too.
+    """
     if a.size == 1 and b.size != 1:
         return b
     if b.size == 1 and a.size != 1:
         return a
-    if a.size == b.size == 1 and b.facts.written and not a.facts.written and a.role in WEAK:
+    if a.size == b.size == 1 and a.role in WEAK and b.facts.written and not a.facts.written:
+        return a if b.facts.written == CONSTANT else b
+    if a.size == b.size == 1 and a.facts.written == CONSTANT:
         return b
     if isinstance(b.size, int) and not isinstance(a.size, int):
         return b

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from ..ir.axis import Axis, AxisFacts, Facts, Role, Tensor, Value, new_axis, unit_axis
+from ..ir.axis import CONSTANT, Axis, AxisFacts, Facts, Role, Tensor, Value, new_axis, unit_axis
 from ..ir.graph import Operation, map_leaves
 from ..ir.size import Size
 from .call import Call
@@ -83,7 +83,7 @@ _CALLING = frozenset({"PartitionedCall", "StatefulPartitionedCall"})
 
 def constant_axes(sizes: Sequence[Size]) -> tuple[Axis, ...]:
     """The axes of a constant: the author wrote those of size 1 too."""
-    return tuple(unit_axis("constant") if size == 1 else new_axis(size) for size in sizes)
+    return tuple(unit_axis(CONSTANT) if size == 1 else new_axis(size) for size in sizes)
 
 
 def transposed(x: Value, order: Sequence[int]) -> Value:

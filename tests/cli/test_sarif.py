@@ -189,7 +189,9 @@ def test_a_result_names_the_node(capsys):
         {"name": "scale", "fullyQualifiedName": "block/scale", "kind": "element"}
     ]
     assert "b h w c, b c -> b h w c" in result["message"]["text"]
-    assert result["message"]["text"].endswith("nested.repaired.keras`: Reshape block/excite to (B, 1, 1, 16).")
+    assert result["message"]["text"].endswith(
+        "nested.repaired.keras`: Reshape block/excite to (B, 1, 1, 16)."
+    )
     assert "fixes" not in result  # a fix is bytes in a region: a model is written as a whole
 
 

@@ -20,14 +20,17 @@ if TYPE_CHECKING:
 
 
 def insert(graph: Graph, before: str, operand: int = 0, count: int = 1) -> list[str]:
-    """Multiply an operand of a node by 1, `count` times over: the names of the new nodes."""
+    """Add 0 to an operand of a node, `count` times over: the names of the new nodes.
+
+    Not a product with 1: Keras 3.15 takes that of a tensor and a number for a sparse one.
+    """
     node = graph.nodes[before]
     old = node.refs()[operand]
     new, names = old, []
     for _ in range(count):
         name = graph.fresh_name("identity")
-        operation = Operation(name, "op", "Multiply", {"name": name}, "keras.src.ops.numpy")
-        graph.add(Node(name, operation, 0, (new, 1), {}, changed=True))
+        operation = Operation(name, "op", "Add", {"name": name}, "keras.src.ops.numpy")
+        graph.add(Node(name, operation, 0, (new, 0), {}, changed=True))
         new = TensorRef(name, 0, old.shape, old.dtype)
         names.append(name)
     node.args, node.kwargs = map_leaves(lambda leaf: new if leaf is old else leaf, (node.args, node.kwargs))
