@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from types import TracebackType
 from typing import Any
 
 from ..request import Claim
 from .backends import running
+
+# Layers that look at the masks of their operands.
+_FILLING = frozenset({"Maximum", "Minimum", "Multiply"})
 
 
 @dataclass(slots=True)
@@ -45,6 +50,7 @@ class Capture:
         self.missing: dict[int, str] = {}
         self.raised = ""
         self._watch = watch or (lambda tensor: tensor)
+        self._numbers = watch is None  # whether operands are read as the node takes them
         self._progress = [_Progress() for _ in claims]
         self._firsts: dict[int, list[tuple[int, int]]] = {}
         self._lasts: dict[int, list[tuple[int, int]]] = {}
@@ -109,7 +115,7 @@ class Capture:
                 self.raised = self.raised or next(iter(self._claims_of(key)))
                 raise
             for number in self._meets.get(key, ()):
-                self._enter(number, given, [seen[id(tensor)] for tensor in given])
+                self._enter(number, key, given, [seen[id(tensor)] for tensor in given])
             for number in self._gives.get(key, ()):
                 result = self._leave(number, result)
             for number, k in self._lasts.get(key, ()):
@@ -128,12 +134,16 @@ class Capture:
     def _see(self, tensor: Any) -> Any:
         return self._watch(tensor) if self._reachable(tensor) else tensor
 
-    def _enter(self, number: int, given: list[Any], seen: list[Any]) -> None:
+    def _enter(self, number: int, key: int, given: list[Any], seen: list[Any]) -> None:
         claim, progress = self.claims[number], self._progress[number]
         progress.operands = None
         if claim.shared and not any(end is tensor for end in progress.after.values() for tensor in given):
             return
-        if len(given) == len(claim.chains):
+        masks = masks_of(self._operations[key], given) if self._numbers else []
+        if masks and claim.op != "Multiply":
+            self.missing[number] = "Keras puts other numbers in the place of its masked operands"
+        elif len(given) == len(claim.chains):
+            seen = filled(seen, masks) if masks else seen
             progress.operands = [
                 progress.before[k] if k in progress.before else claim.literals.get(str(k), tensor)
                 for k, tensor in enumerate(seen)
@@ -149,6 +159,43 @@ class Capture:
             self.met.append(Met(number, progress.operands, result))
         self._progress[number] = _Progress()
         return result
+
+
+def masks_of(operation: Any, given: Sequence[Any]) -> list[Any]:
+    """The masks that a layer looks at in its operands, None for one without; [] where it looks at none."""
+    import keras
+
+    if not hasattr(operation, "supports_masking") or type(operation).__name__ not in _FILLING:
+        return []
+    rank = max((len(tensor.shape) for tensor in given), default=0)
+    masks = [getattr(tensor, "_keras_mask", None) if len(tensor.shape) == rank else None for tensor in given]
+    return masks if any(m is not None for m in masks) and _fills(keras.__version__) else []
+
+
+def filled(operands: Sequence[Any], masks: Sequence[Any]) -> list[Any]:
+    """The factors of a product as ``Multiply`` takes them: 1 in place of what is masked, 0 where all of them are."""
+    from keras import ops
+
+    whole = [None if mask is None else ops.expand_dims(mask, -1) for mask in masks]
+    found = [
+        x if mask is None else ops.where(mask, x, ops.ones_like(x))
+        for x, mask in zip(operands, whole, strict=True)
+    ]
+    kept = [mask for mask in whole if mask is not None]
+    if len(kept) == len(whole):
+        any_of = kept[0]
+        for mask in kept[1:]:
+            any_of = ops.logical_or(any_of, mask)
+        found[0] = ops.where(any_of, found[0], ops.zeros_like(found[0]))
+    return found
+
+
+@cache
+def _fills(version: str) -> bool:
+    """Whether this Keras puts other numbers in the place of masked operands. Older ones of Keras 3 do not."""
+    from keras.layers import Multiply
+
+    return "mask" in inspect.getsource(Multiply)
 
 
 def locate(model: Any, path: Sequence[str]) -> Any:

@@ -5,9 +5,11 @@ recurrent layers, ``GlobalAveragePooling1D`` and attention. Keras 2 and 3 differ
 ``Identity`` drop it in Keras 2 only; of several operands Keras 2 takes those masks that there are, and all of them
 have to hold, Keras 3 takes none where one is missing, and one has to hold; a recurrent layer with an initial state
 gets no mask by itself in Keras 3; where a mask leaves nothing a softmax gives equal parts in Keras 2 and zeros in
-Keras 3. ``MultiHeadAttention`` of Keras 3 takes the masks off the tensors that it is called on, so that what is
-computed after it finds none there; that of Keras 2 does not see the mask of a tensor that it casts. Source:
-``compute_mask`` of the layers and ``Layer.__call__`` of tf_keras 2.21 and of Keras 3.15.
+Keras 3. ``Multiply``, ``Maximum`` and ``Minimum`` of Keras 3 put 1, or the other operand, in the place of what is
+masked: they get copies of their operands, which have no masks. ``MultiHeadAttention`` of Keras 3 takes the masks off
+the tensors that it is called on, so that what is computed after it finds none there; that of Keras 2 does not see the
+mask of a tensor that it casts. Source: ``compute_mask`` of the layers and ``Layer.__call__`` of tf_keras 2.21 and of
+Keras 3.15.
 
 Where the mask of a user differs it is given to it as an argument, or the layer is refused. A ``MultiHeadAttention``
 with dropout goes through such a softmax in Keras 3, one without does not: with a mask it is written without, as
@@ -47,6 +49,9 @@ CONSTRUCTS = (
     ),
     Construct("a mask and an initial state", "computed by ops, given as mask=", "mask_and_state"),
     Construct(
+        "Multiply, Maximum, Minimum of masked tensors", "the operands without their masks", "masked_products"
+    ),
+    Construct(
         "a mask through Rescaling, Normalization, Identity", "refused where it would be used", "mask_dropped"
     ),
 )
@@ -57,6 +62,8 @@ _PASS = frozenset({
     "PReLU", "ReLU", "Softmax", "SpatialDropout1D", "SpatialDropout2D", "SpatialDropout3D", "UnitNormalization",
 })  # fmt: skip
 _PASS_SINCE_3 = frozenset({"Rescaling", "Normalization", "Identity"})
+# Where Keras 3 puts another number for what is masked; Keras 2 takes the operands as they are.
+_FILLING = frozenset({"Maximum", "Minimum", "Multiply"})
 _MERGES = frozenset({"Add", "Average", "Maximum", "Minimum", "Multiply", "Subtract"})
 _RECURRENT = frozenset(
     {"RNN", "LSTM", "GRU", "SimpleRNN", "ConvLSTM1D", "ConvLSTM2D", "ConvLSTM3D", "Bidirectional"}
@@ -92,12 +99,14 @@ class Flow(NamedTuple):
         given: by layer and call, the mask to give it.
         refused: layers whose mask would be another, by name.
         dropping: attentions with dropout that a mask reaches, by name.
+        bare: by layer and call, products and their kin whose operands have to come without their masks.
     """
 
     outputs: dict[Old, Pair]
     given: dict[tuple[str, int], Mask]
     refused: list[str]
     dropping: set[str]
+    bare: set[tuple[str, int]]
 
 
 def has_sources(entry: Any) -> bool:
@@ -134,7 +143,7 @@ def _has_users(entry: Any) -> bool:
 
 def flow(layers: list[Layered], given: dict[Old, Pair], read: Read) -> Flow:
     """The masks of a model whose inputs have the masks ``given``."""
-    result = Flow(dict(given), {}, [], set())
+    result = Flow(dict(given), {}, [], set(), set())
     inside = any(pair != _NONE for pair in given.values())
     taken = _taken_off(layers)
     dtypes = {row.name: _compute_dtype(row.entry) for row in layers}
@@ -236,6 +245,11 @@ def _step(
             result.dropping.add(row.name)
         if softens(class_name, config, call):
             result.refused.append(row.name)
+    if class_name in _FILLING and any(each.new is not None for each in firsts):
+        if inside:
+            result.refused.append(row.name)
+        result.bare.add((row.name, number))
+        firsts = [Pair(each.old, None) for each in firsts]
     if class_name == "TimeDistributed" and firsts and firsts[0] != _NONE and _has_users(config.get("layer")):
         result.refused.append(row.name)  # the steps of a mask are not followed
     _set(result, here, _outputs(class_name, config, call, firsts, here))

@@ -318,6 +318,10 @@ class _Functional:
 
     def _masked(self, call: Call, old_name: str, number: int, account: Account) -> Call:
         """The call, with the mask that Keras 3 would not give it by itself."""
+        if self.masks is not None and (old_name, number) in self.masks.bare:
+            account.remark("masks of its operands", "taken off, as Keras 2 does not look at them there")
+            emitter = functions.Emitter(self.names, self.new, f"{self.names.new[old_name]}_operand", 1)
+            return Call(_mapped(lambda leaf: emitter.op("Copy", leaf), call.first), call.kwargs)
         mask = self.masks.given.get((old_name, number)) if self.masks is not None else None
         if mask is None:
             return call

@@ -357,6 +357,16 @@ def mask_of_a_product() -> Any:
 
 
 @case
+def masked_products() -> Any:
+    """Keras 3 puts 1, or the other operand, where a mask leaves an operand out, and 0 where all do."""
+    (x, a), (y, b), (z, c) = tokens(), tokens(False), tokens()
+    results = [merge()([a, b]) for merge in (layers.Multiply, layers.Maximum, layers.Minimum)]
+    results += [layers.Multiply()([a, c]), layers.Maximum()([b, c, a]), layers.Minimum()([c, b])]
+    pooled = layers.GlobalAveragePooling1D()(layers.Multiply()([c, a, c]))
+    return tf_keras.Model([x, y, z], [*map(layers.Flatten(), results), pooled])
+
+
+@case
 def mask_of_one_source() -> Any:
     x, a = tokens()
     h = layers.Concatenate(name="joined")([layers.Add()([layers.Dense(4)(a), a]), a])

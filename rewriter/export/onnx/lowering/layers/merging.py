@@ -52,11 +52,77 @@ def _elementwise(op_type: str) -> Callable[[Emitter], Tensor]:
 for _name, _op_type in (
     ("Add", "Add"),
     ("Subtract", "Sub"),
-    ("Multiply", "Mul"),
-    ("Maximum", "Max"),
-    ("Minimum", "Min"),
 ):
     layer(_name)(_elementwise(_op_type))
+
+
+def _masks(call: Emitter, operands: list[Tensor]) -> list[Tensor | None]:
+    """The mask of each operand as ``[B, T, 1]``. Keras loses that of an operand that gets missing axes."""
+    found: list[Tensor | None] = []
+    for given, operand in zip(call.inputs, operands, strict=True):
+        mask = given.mask if given is operand else None
+        if mask is not None and mask.rank != operand.rank - 1:
+            raise call.refuse("the mask of an operand does not have an entry for each of its vectors")
+        found.append(None if mask is None else call.unsqueeze(mask, mask.rank))
+    return found
+
+
+@layer("Multiply")
+def multiply(call: Emitter) -> Tensor:
+    """``multiply([x[B, ...], y[B, ...]]) -> [B, ...]``; 1 in place of what is masked, 0 where all operands are.
+
+    Source: ``layers/merging/multiply.py``, Keras 3.15.
+    """
+    operands = _aligned(call)
+    masks = _masks(call, operands)
+    if all(mask is None for mask in masks):
+        return _chain(call, "Mul")
+    filled = [
+        x if mask is None else call.op("Where", mask, x, call.constant(1, x.dtype))
+        for x, mask in zip(operands, masks, strict=True)
+    ]
+    result = filled[0]
+    for other in filled[1:]:
+        dtype = result_type(result.dtype, other.dtype)
+        result = call.op("Mul", call.cast(result, dtype), call.cast(other, dtype))
+    result = _with_mask(call, result)
+    whole = [mask for mask in masks if mask is not None]
+    if len(whole) < len(masks):
+        return result
+    any_of = whole[0]
+    for mask in whole[1:]:
+        any_of = call.op("Or", any_of, mask)
+    kept = result.mask
+    result = call.op("Where", any_of, result, call.constant(0, result.dtype))
+    result.mask = kept
+    return result
+
+
+def _extreme(op_type: str) -> Callable[[Emitter], Tensor]:
+    def lowering(call: Emitter) -> Tensor:
+        """``merge([x[B, ...], y[B, ...]]) -> [B, ...]``; the other operand in place of what is masked.
+
+        Source: ``_apply_merge_op_and_or_mask`` of ``layers/merging/base_merge.py``, Keras 3.15.
+        """
+        operands = _aligned(call)
+        masks = _masks(call, operands)
+        if all(mask is None for mask in masks):
+            return _chain(call, op_type)
+        dtype = result_type(*(x.dtype for x in operands))
+        result, kept = call.cast(operands[0], dtype), masks[0]
+        for x, mask in zip(operands[1:], masks[1:], strict=True):
+            other = call.cast(x, dtype)
+            other = other if mask is None else call.op("Where", mask, other, result)
+            result = result if kept is None else call.op("Where", kept, result, other)
+            kept = None if mask is None or kept is None else call.op("Or", kept, mask)
+            result = call.op(op_type, result, other)
+        return _with_mask(call, result)
+
+    return lowering
+
+
+layer("Maximum")(_extreme("Max"))
+layer("Minimum")(_extreme("Min"))
 
 
 @layer("Average")
