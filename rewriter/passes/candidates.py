@@ -35,7 +35,8 @@ from .sites import Site
 from .subscripts import letters_of
 
 Axes = tuple[Axis, ...]
-_REGROUPING = frozenset({"turned-gate", "flat-gate", "flat-data"})
+_FLAT = "flat-data"
+_REGROUPING = frozenset({"turned-gate", "flat-gate", _FLAT})
 _MAX_COMBINATIONS = 64
 
 
@@ -126,10 +127,32 @@ def _ask(site: Site, found: Sequence[Candidate]) -> None:
             candidate.doubt = candidate.doubt or remark("filled-elsewhere")
         if candidate.rank.units < 0 and turned_units and id(candidate) not in undoing:
             candidate.doubt = candidate.doubt or remark("turned-unit")
+        if _splits(candidate) and any(_as_well(candidate, c) for c in found):
+            candidate.doubt = candidate.doubt or remark("regroups-the-other")
         grown = candidate.kind is RuleKind.CONTRACT and candidate.rank.demanded != 1
         if grown and placed and fills_units(candidate, site.values):
             candidate.doubt = candidate.doubt or remark("fits-without")
         candidate.doubt = candidate.doubt or records.against(candidate, site, changed)
+
+
+def _splits(candidate: Candidate) -> bool:
+    """True where an axis of an operand is split so that the result has more of them, and no record says so."""
+    return (
+        candidate.rule == _FLAT
+        and candidate.rank.demanded != 1
+        and any(len(term.names) > 1 for terms in candidate.match.equation.operands for term in terms)
+        and all(len(term.names) == 1 for term in candidate.match.equation.output)
+    )
+
+
+def _as_well(candidate: Candidate, other: Candidate) -> bool:
+    """True for a reading of the same axes that flattens the other operand instead."""
+    return (
+        other.rule == _FLAT
+        and other.rank.same == candidate.rank.same
+        and other.rank.consistent == candidate.rank.consistent
+        and any(len(term.names) > 1 for term in other.match.equation.output)
+    )
 
 
 def _keeps_units(candidate: Candidate, other: Candidate) -> bool:

@@ -12,7 +12,7 @@ from collections.abc import Collection, Sequence
 
 import networkx as nx
 
-from ..ir.axis import Axis
+from ..ir.axis import Axis, Role
 from ..ir.graph import Graph, Path
 from ..shapes.call import Call, known
 from ..shapes.infer import Override
@@ -57,6 +57,7 @@ class Trials:
         self._renew()
         self._withdraw_claims()
         self._withdraw_turned()
+        self._withdraw_without_batch()
         self._list_below()
         return list(self.findings.values())
 
@@ -117,6 +118,29 @@ class Trials:
                     reason = remark("turned", fault=left.beyond(better))
                     refuse(finding, stages.TURNED, choice, reason)
                     break
+
+    def _withdraw_without_batch(self) -> None:
+        """Take back a choice with its batch behind another axis where an output of the model then has none.
+
+        Something downstream took that axis for the batch, and summed the batch itself.
+        """
+        moved = [f for f in self.findings.values() if f.choice is not None and _moves_the_batch(f.choice)]
+        if not moved:
+            return
+        inference = self.model.suppose({})
+        lost = {
+            ref.node
+            for ref in self.graph.output_refs()
+            if (axes := inference.value(ref).axes) is not None
+            and all(axis.role is not Role.BATCH for axis in axes)
+        }
+        above = self.places.above(lost)
+        for finding in moved:
+            held = self.places.enclosing(finding.path)
+            if finding.choice is not None and not (above | lost).isdisjoint(held):
+                finding.choice.applicability = Applicability.UNSAFE
+                reason = remark("no-batch", outputs=sorted(lost))
+                refuse(finding, stages.TURNED, finding.choice, reason)
 
     def _list_below(self) -> None:
         """List the readings of what follows an open multiply on the result that it has in each of its own readings.
@@ -413,3 +437,10 @@ def _alone(candidates: Sequence[Candidate]) -> Candidate | None:
     """The candidate that stands strictly above the others."""
     best = max(candidates, key=lambda c: c.rank)
     return None if any(c.rank >= best.rank for c in candidates if c is not best) else best
+
+
+def _moves_the_batch(candidate: Candidate) -> bool:
+    """True for a reading whose result has the batch behind another axis."""
+    output = candidate.match.equation.output
+    batch = [i for i, term in enumerate(output) if term.names == ("b",)]
+    return bool(batch) and batch[0] > 0

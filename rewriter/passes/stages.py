@@ -390,6 +390,10 @@ REMARKS: dict[str, Callable[[Details], str]] = {
     "turned": lambda d: (
         f"its result has the axes in another order than downstream layers take them: at {d['fault']}"
     ),
+    "regroups-the-other": lambda d: "flattening the other operand fits as well",
+    "no-batch": lambda d: (
+        f"the output {' and '.join(map(quoted, d['outputs']))} then has no batch: something downstream sums it"
+    ),
     # Why a lost Reshape is not inserted.
     "lost-unwritten": lambda d: "nothing is inserted at such a node",
     "lost-claimed": lambda d: "only the file states the operand's own shape",

@@ -114,7 +114,7 @@ FACTS: dict[str, LayerFacts] = {
     "GroupQueryAttention": LayerFacts(filed_as="GroupedQueryAttention"),
     # -- preprocessing
     "Normalization": LayerFacts(trained=_none),
-    "Discretization": LayerFacts(trained=_none),
+    "Discretization": LayerFacts(trained=_none, casts=False),
     "Pipeline": LayerFacts(trains_by_default=True, wraps=True),
     **dict.fromkeys(
         (

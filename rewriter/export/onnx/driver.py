@@ -176,6 +176,12 @@ class Driver:
         if dtype in (None, "string") or not facts_of(operation.class_name).casts:
             return args, kwargs
 
+        if dtype not in FLOATS and any(
+            isinstance(x, Tensor) and x.dtype in FLOATS for x in leaves((args, kwargs))
+        ):
+            # Keras 3.15 makes whole numbers of them; what it then computes may be floats, which it does not declare.
+            raise Refused(f"its dtype is {dtype}, and it takes floats")
+
         def cast(leaf: Any) -> Any:
             return self._cast(leaf, str(dtype)) if isinstance(leaf, Tensor) and leaf.dtype in FLOATS else leaf
 

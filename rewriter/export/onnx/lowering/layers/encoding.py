@@ -38,8 +38,8 @@ def discretization(call: Emitter) -> Tensor:
     mode, boundaries = _mode(call, "int"), call.get("bin_boundaries")
     if boundaries is None:
         raise Refused("it has no boundaries: it was never adapted")
-    # TensorFlow holds boundaries in float32 and compares in the wider of the two types (Bucketize).
-    x = call.cast(call.x, "float64" if call.x.dtype == "float64" else "float32")
+    # Whatever its dtype, it takes floats as float32 (input_dtype, Keras 3.15), in which TensorFlow holds boundaries.
+    x = call.cast(call.x, "float32")
     limits = call.constant(call.numbers("bin_boundaries", boundaries).astype(np.float32), x.dtype)
     below = call.op("Not", call.op("Less", call.unsqueeze(x, x.rank), limits))
     place = call.reduce("ReduceSum", call.cast(below, "int64"), [-1])
