@@ -288,7 +288,10 @@ def same(a: Size, b: Size) -> Truth:
     for low in (difference.minimum, _minimum(-difference)):
         if low is not None and low > 0:
             return Truth.NO
-    return Truth.UNKNOWN
+    # ``3*B`` is never 5: what all coefficients have in common divides the rest as well.
+    terms = dict(difference.terms)
+    rest = terms.pop((), 0)
+    return Truth.NO if rest % math.gcd(*terms.values()) else Truth.UNKNOWN
 
 
 def divide(a: Size, b: Size) -> Size | None:

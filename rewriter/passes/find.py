@@ -67,6 +67,10 @@ def proven_fault(site: Site) -> Fault | None:
         return Fault(kind, f"{texts}: {a} meets {b} at axis {place}, and neither is 1")
     if (luck := first(Fit.BY_LUCK)) is not None:
         place, a, b = luck
+        if Role.BATCH not in (a.role, b.role):
+            merged, number = (b, a) if isinstance(a.size, int) else (a, b)
+            text = f"{texts}: {merged}, which holds the batch, meets {number} at axis {place}"
+            return Fault(Kind.BATCH_MISALIGNED, f"{text}; runs at one batch size only")
         other = b if a.role is Role.BATCH else a
         if place == 0 and _holds_samples(site, other):
             return Fault(Kind.BATCH_SIZE, f"{texts}: {only_at(a, b)}")
