@@ -14,6 +14,7 @@ import pytest
 import rewriter
 from rewriter.errors import RewriterError
 from rewriter.report import as_json, github, sarif, shapes_table, text
+from rewriter.report.console import rendered
 from rewriter.rules.table import builtin
 from tests.hostile.mutator import mutants
 
@@ -55,10 +56,11 @@ def read(path: Path) -> None:
         report = rewriter.check(path, mode="best")
         json.dumps(as_json.report(report))
         json.dumps(sarif.log([report]))
-        text.report(report, builtin(), 80)
+        for verbosity in (text.QUIET, text.SHORT, text.FULL):
+            rendered(*text.report(report, builtin(), 80, verbosity), width=80)
         github.report(report)
         json.dumps(as_json.shapes(rewriter.shapes(path)))
-        shapes_table.table(rewriter.shapes(str(path)), 80)
+        rendered(*shapes_table.table(rewriter.shapes(str(path))), width=80)
     except RewriterError as error:
         assert_short(error)
 

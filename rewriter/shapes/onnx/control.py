@@ -74,6 +74,8 @@ def scan(call: Call) -> list[Value]:
         raise OpaqueError("a Scan of opset 8, which has a batch of its own, is not followed")
     count = call.integer("num_scan_inputs", 1)
     values = [operand(call, position) for position in range(len(call.args))]
+    if count > len(values):
+        raise BadFileError(f"node {shown(call.operation.name)!r} has not {count} tensors to scan")
     start, scanned = values[: len(values) - count], values[len(values) - count :]
     places = [
         call.axis(place, len(known(x)), "scan_input_axes")
