@@ -298,13 +298,13 @@ def _model(parser: _Parser) -> None:
 
 def _verbosity(parser: _Parser) -> None:
     either = parser.add_mutually_exclusive_group()
-    either.add_argument(
-        "-v",
-        "--verbose",
-        action="store_true",
-        help="also the evidence, and the other readings of each finding",
-    )
-    either.add_argument("-q", "--quiet", action="store_true", help="the places and codes of findings only")
+    for short, long, number, text in (
+        ("-v", "--verbose", 1, "also the evidence, and the other readings of each finding"),
+        ("-q", "--quiet", -1, "the places and codes of findings only"),
+    ):
+        either.add_argument(
+            short, long, dest="verbosity", action="store_const", const=number, default=0, help=text
+        )
 
 
 def _timeout(parser: _Parser) -> None:

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from .selection import Selection
 
 OK, FOUND, UNUSABLE, UNPROVEN, INTERRUPTED = 0, 1, 2, 3, 130
+CUT_OFF = 141  # 128 and the number of SIGPIPE: whoever read the report went away before its end
 _DEBUG = "REWRITER_DEBUG"
 _ENDING = ("SIGINT", "SIGTERM", "SIGHUP")
 
@@ -86,8 +87,7 @@ def _main(argv: Sequence[str] | None) -> int:
         run: Callable[[argparse.Namespace, Console], int] = options.run
         with _printing(options) as console:
             status = run(options, console)
-            if console.out is not None:
-                console.out.flush()
+            console.flush()
         return status
     except SystemExit as stop:  # --help and --version
         return int(stop.code or 0)
@@ -98,7 +98,7 @@ def _main(argv: Sequence[str] | None) -> int:
         # The reader went away. Python would complain once more when it flushes standard output at exit.
         with contextlib.suppress(OSError, ValueError):
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return OK
+        return CUT_OFF
     except Exception as error:
         status = _failed(console, error, getattr(error, "about", None))
         try:
@@ -197,7 +197,7 @@ def _check(options: argparse.Namespace, console: Console) -> int:
 
     status = _each(options, paths, console, one, show, selected)
     if options.update_baseline:
-        selection.save(options.baseline, selected.found)
+        selection.save(options.baseline, selected.found, paths)
     return status
 
 
@@ -268,21 +268,28 @@ def _supported(options: argparse.Namespace, console: Console) -> int:
 
 def _explain(options: argparse.Namespace, console: Console) -> int:
     from .passes.codes import Kind
+    from .passes.placements import SUMMARIES
+    from .report.rule_page import Reading
 
     table, rules = _rules(options)
     show = _reporter(options, console, table)
     kind = next((k for k in Kind if options.target.lower() in (str(k), k.code.lower())), None)
     rule = next((r for r in table if r.name == options.target), None)
-    page = rule or kind
-    if page is not None and options.node is None and not os.path.lexists(options.target):
-        show.rule(page) if rule is not None else show.code(page)
+    summary = SUMMARIES.get(options.target)
+    if (rule or kind or summary) and options.node is None and not os.path.lexists(options.target):
+        if rule is not None:
+            show.rule(rule)
+        elif kind is not None:
+            show.code(kind)
+        else:
+            show.reading(Reading(options.target, str(summary)))
         return OK
     if (
         options.target != "-"
         and not os.path.lexists(options.target)
         and not set("./\\") & set(options.target)
     ):
-        names = [*(r.name for r in table), *(name for k in Kind for name in (k.code, str(k)))]
+        names = [*(r.name for r in table), *SUMMARIES, *(name for k in Kind for name in (k.code, str(k)))]
         hint = did_you_mean(options.target, names)
         raise UsageError(f"{shown(options.target)}: no such file, rule or code{hint or _listed(table)}")
 
@@ -363,7 +370,7 @@ def _reporter(
     """What shows the results, in the requested format."""
     from .report.table import Context, reporter
 
-    verbosity = getattr(options, "verbose", False) - getattr(options, "quiet", False)
+    verbosity = getattr(options, "verbosity", 0)
     context = Context(console, rules, several, verbosity, getattr(options, "statistics", False))
     return reporter(options.format, context)
 
@@ -383,6 +390,7 @@ def _each(
     """
     from .inputs import readable
     from .progress import watched
+    from .report.console import StandardOutputError
 
     worst = OK
     for number, path in enumerate(paths, 1):
@@ -395,15 +403,15 @@ def _each(
                 _budget(options),
             ):
                 status = one(file, path)
-        except BrokenPipeError:
+            console.flush()
+        except (BrokenPipeError, StandardOutputError):
             raise
         except Exception as error:
             show.unusable(path, _reason(error), error)
-            if console.out is not None:
-                console.out.flush()
+            console.flush()
             status = _failed(console, error, getattr(error, "about", None) or path)
         worst = max(worst, status)
-    show.end(selected.left_out if selected is not None else 0)
+    show.end(*((selected.left_out, selected.unselected) if selected is not None else ()))
     return worst
 
 

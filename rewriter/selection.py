@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 
 from .errors import BadFileError, UsageError, did_you_mean, shown
@@ -50,6 +50,7 @@ class Selection:
         baseline: a file whose findings are not reported; None without one.
         listed: the findings of the baseline.
         left_out: how many findings the baseline has kept from the report.
+        unselected: how many were left out by their codes.
         found: all findings that were selected, those of the baseline included.
     """
 
@@ -58,6 +59,7 @@ class Selection:
     baseline: str | None = None
     listed: frozenset[Entry] = frozenset()
     left_out: int = 0
+    unselected: int = 0
     found: list[Entry] = field(default_factory=list)
 
     def apply(self, item: Report) -> None:
@@ -68,17 +70,22 @@ class Selection:
             if (not self.select or f.kind in self.select) and f.kind not in self.ignore
         ]
         entries = [self._entry(item.path, f) for f in kept]
+        self.unselected += len(item.findings) - len(kept)
         self.found += entries
         item.findings = [f for f, entry in zip(kept, entries, strict=True) if entry not in self.listed]
         self.left_out += len(kept) - len(item.findings)
 
     def _entry(self, path: str, item: Finding) -> Entry:
-        folder = os.path.dirname(os.path.abspath(self.baseline or ""))
-        try:
-            path = os.path.relpath(path, folder)
-        except ValueError:  # on another drive
-            path = os.path.abspath(path)
-        return path.replace(os.sep, "/"), item.node, item.code
+        return relative(path, self.baseline or ""), item.node, item.code
+
+
+def relative(model: str, baseline: str) -> str:
+    """A model's path from the folder of a baseline, with slashes."""
+    try:
+        path = os.path.relpath(model, os.path.dirname(os.path.abspath(baseline)))
+    except ValueError:  # on another drive
+        path = os.path.abspath(model)
+    return path.replace(os.sep, "/")
 
 
 def load(path: str) -> frozenset[Entry]:
@@ -101,8 +108,16 @@ def load(path: str) -> frozenset[Entry]:
     return frozenset((str(m), str(n), str(c)) for m, n, c in made)
 
 
-def save(path: str, entries: Iterable[Entry]) -> None:
-    """Write a baseline. Raises OutputError."""
+def save(path: str, entries: Iterable[Entry], models: Collection[str]) -> None:
+    """Write a baseline: new entries for the models that were looked at, and those of other models as they are.
+
+    Raises:
+        UsageError: there is a file that is no baseline.
+        OutputError: it cannot be written.
+    """
+    looked_at = {relative(model, path) for model in models}
+    before = load(path) if os.path.lexists(path) else frozenset()
+    entries = [*entries, *(entry for entry in before if entry[0] not in looked_at)]
     findings = [{"model": m, "node": n, "code": c} for m, n, c in sorted(set(entries))]
     with atomic_write(path) as file:
         file.write(json.dumps({"schema": SCHEMA, "findings": findings}, indent=1).encode() + b"\n")

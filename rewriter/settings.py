@@ -25,7 +25,9 @@ NAME = "pyproject.toml"
 _MAX_SIZE = 1 << 20
 _RULES = "rule"
 # What says something of one run or one model stands on the command line only.
-_NOT_SET = frozenset({"help", "version", "at", "config", "isolated", "print-completion"})
+_NOT_SET = frozenset(
+    {"help", "version", "at", "config", "isolated", "print-completion", "diff", "update-baseline"}
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +111,16 @@ def apply(settings: Settings, commands: Mapping[str, argparse.ArgumentParser], c
         for key, value in table.items():
             made = _value(settings.path, f"{name}.{key}", key, value, options)
             given |= {key: made} if name == command else {}
-    commands[command].set_defaults(**{every[command][key].dest: value for key, value in given.items()})
+    commands[command].set_defaults(
+        **dict(_default(every[command][key], value) for key, value in given.items())
+    )
+
+
+def _default(action: argparse.Action, value: Any) -> tuple[str, Any]:
+    """The attribute of an option, and what it is where the command line says nothing."""
+    if isinstance(action, argparse._StoreConstAction) and not isinstance(action.const, bool):
+        return action.dest, action.const if value else 0
+    return action.dest, value
 
 
 def _named(path: str) -> str:
@@ -154,6 +165,11 @@ def _value(
         raise UsageError(
             f"{name} = {shown(value)!r}: it is one of {listed}{did_you_mean(str(value), action.choices)}"
         )
+    if action.type is not None and not isinstance(action.type, type):
+        try:
+            return action.type(str(value))  # type: ignore[operator]
+        except UsageError as error:
+            raise UsageError(f"{name}: {error}") from None
     if isinstance(value, str) and action.metavar == "FILE":
         return os.path.join(os.path.dirname(path), value)
     return value

@@ -429,7 +429,7 @@ def meant(site: Site, text: str, rules: Sequence[Rule]) -> Candidate:
         return _said(listed[0])
     if len(listed) > 1 and equation is None and all(text != rule.name for rule in rules):
         options = " or ".join(f"'{c.equation}'" for c in listed[:4])
-        raise UsageError(f"{text} fits {shown(site.path)} in several ways: state {options}")
+        raise UsageError(f"{text} fits {shown(site.name)} in several ways: state {options}")
     return stated_rule(site, find_rule(text, tuple(rules))) if equation is None else stated(site, equation)
 
 

@@ -324,6 +324,9 @@ class Output(Reporter):
     def rule(self, item: Any) -> None:
         self._print({"schema": SCHEMA, **rule(item)})
 
+    def reading(self, item: Any) -> None:
+        self._print({"schema": SCHEMA, "name": item.name, "summary": item.summary})
+
     def code(self, item: Any) -> None:
         self._print({"schema": SCHEMA, **code(item)})
 

@@ -26,11 +26,11 @@ class Output(Reporter):
     def unusable(self, path: str, reason: str, error: Exception) -> None:
         self._broken += 1
 
-    def end(self, left_out: int = 0) -> None:
+    def end(self, left_out: int = 0, unselected: int = 0) -> None:
         if self.context.statistics:
             self.console.print(text.statistics(self._checked))
         elif self._checked and self.context.verbosity >= text.SHORT:
-            self.console.print(text.total(self._checked, self._broken, left_out))
+            self.console.print(text.total(self._checked, self._broken, left_out, unselected))
 
     def repair(self, item: Any) -> None:
         width, verbosity = self.console.width, self.context.verbosity
@@ -72,6 +72,11 @@ class Output(Reporter):
         from . import rule_page
 
         self.console.print(*rule_page.page(item))
+
+    def reading(self, item: Any) -> None:
+        from . import rule_page
+
+        self.console.print(*rule_page.reading(item))
 
     def code(self, item: Any) -> None:
         from . import code_page

@@ -11,10 +11,16 @@ from collections.abc import Callable, Iterator
 from io import StringIO
 from typing import TYPE_CHECKING, TextIO
 
+from ..errors import OutputError
 from .progress import Progress, is_terminal
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
+
+
+class StandardOutputError(OutputError):
+    """Standard output takes no more: the disk is full, or what it leads to is gone."""
+
 
 COLOURS = ("auto", "always", "never")
 _OURS = r"\x1b\[(?:\d+(?:;\d+)*)m"
@@ -77,13 +83,27 @@ class Console:
 
     def write(self, text: str) -> None:
         """Print text as it is. What a file's names hold cannot steer the terminal."""
-        if self.out is not None:
-            self.out.write(plain(text, self.colour))
+        self._put(plain(text, self.colour))
 
     def data(self, text: str) -> None:
         """Print text that is pure ASCII already (JSON)."""
-        if self.out is not None:
-            self.out.write(text.replace("\x7f", "\\u007f"))
+        self._put(text.replace("\x7f", "\\u007f"))
+
+    def flush(self) -> None:
+        """Write what is kept. Raises StandardOutputError, or BrokenPipeError where its reader went away."""
+        self._put("", flush=True)
+
+    def _put(self, text: str, flush: bool = False) -> None:
+        if self.out is None:
+            return
+        try:
+            self.out.write(text)
+            if flush:
+                self.out.flush()
+        except BrokenPipeError:
+            raise
+        except OSError as error:
+            raise StandardOutputError(f"standard output: {error.strerror or error}") from None
 
     def error(self, message: str) -> None:
         """Print an ``error:`` line."""

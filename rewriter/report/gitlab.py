@@ -61,5 +61,5 @@ class Output(Reporter):
     def unusable(self, path: str, reason: str, error: Exception) -> None:
         self._issues.append(unusable(path, reason))
 
-    def end(self, left_out: int = 0) -> None:
+    def end(self, left_out: int = 0, unselected: int = 0) -> None:
         self.console.data(json.dumps(self._issues, indent=1) + "\n")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from rich.console import RenderableType
 
@@ -33,6 +33,24 @@ NEEDS = {
     Kind.CONTRACT: "It sums, or gives the result another rank. It is applied by default only where the file records "
     "that result; otherwise state it with --at.",
 }
+
+
+class Reading(NamedTuple):
+    """A kind of reading that no rule of the table has: it is made of the operands' own axes."""
+
+    name: str
+    summary: str
+
+
+def reading(item: Reading) -> Iterator[RenderableType]:
+    """The page of a kind of reading."""
+    yield line((item.name, "bold"))
+    yield words(f"{item.summary[:1].upper()}{item.summary[1:]}.")
+    yield ""
+    yield words(
+        "It is no rule of the table: its equation follows from the axes of the operands, and check -v prints it. "
+        "State it with that equation: --at 'NODE=EQUATION'."
+    )
 
 
 def page(rule: Rule) -> Iterator[RenderableType]:

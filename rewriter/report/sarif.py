@@ -149,5 +149,5 @@ class Output(Reporter):
     def unusable(self, path: str, reason: str, error: Exception) -> None:
         self._kept.append((path, reason))
 
-    def end(self, left_out: int = 0) -> None:
+    def end(self, left_out: int = 0, unselected: int = 0) -> None:
         self.console.data(json.dumps(log(self._kept), indent=1) + "\n")

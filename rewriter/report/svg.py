@@ -122,7 +122,7 @@ class Output(Reporter):
     def unusable(self, path: str, reason: str, error: Exception) -> None:
         add(self._sheet, Item.unusable(path, reason))
 
-    def end(self, left_out: int = 0) -> None:
+    def end(self, left_out: int = 0, unselected: int = 0) -> None:
         from markupsafe import Markup
 
         css = asset("picture.css")

@@ -65,6 +65,9 @@ class Reporter:
     def rule(self, item: Any) -> None:
         raise NotImplementedError
 
+    def reading(self, item: Any) -> None:
+        raise NotImplementedError
+
     def code(self, item: Any) -> None:
         raise NotImplementedError
 
@@ -77,11 +80,12 @@ class Reporter:
     def unusable(self, path: str, reason: str, error: Exception) -> None:
         """A model that cannot be used; standard error has its ``error:`` line in any case."""
 
-    def end(self, left_out: int = 0) -> None:
+    def end(self, left_out: int = 0, unselected: int = 0) -> None:
         """After the last model.
 
         Args:
             left_out: how many findings a baseline has kept from the report.
+            unselected: how many were left out by their codes.
         """
 
 
@@ -94,7 +98,7 @@ class Row:
 
 COMMANDS = (
     *("check", "repair", "shapes", "supported", "suggest", "rules"),
-    *("explain", "rule", "code", "convert", "export"),
+    *("explain", "rule", "reading", "code", "convert", "export"),
 )
 
 TABLE = (

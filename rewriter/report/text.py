@@ -60,12 +60,13 @@ def _commands(item: Report) -> Iterator[RenderableType]:
     yield ""
 
 
-def total(items: Sequence[Report], broken: int = 0, left_out: int = 0) -> RenderableType:
+def total(items: Sequence[Report], broken: int = 0, left_out: int = 0, unselected: int = 0) -> RenderableType:
     """``Found 2 errors in 1 of 3 models. 5 multiplies: 3 right, 2 wrong.``
 
     Args:
         broken: models that cannot be used.
         left_out: findings of the baseline, which are not listed.
+        unselected: findings that --select and --ignore leave out.
     """
     every = [f for item in items for f in item.findings]
     models = len(items) + broken
@@ -89,6 +90,8 @@ def total(items: Sequence[Report], broken: int = 0, left_out: int = 0) -> Render
         parts.append(f"; {count(broken, 'model')} cannot be used")
     if left_out:
         parts.append(f"; {count(left_out, 'finding')} of the baseline not listed")
+    if unselected:
+        parts.append(f"; {count(unselected, 'finding')} not selected")
     return words(*parts, ". ", _verdicts(items))
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -247,3 +248,40 @@ def test_reading_from_a_terminal_is_refused(capsys, monkeypatch):
 
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(Terminal()))
     assert is_one_error_line(run(capsys, "check", "-").err, "standard input is a terminal")
+
+
+# -- where the report cannot go -----------------------------
+def test_a_reader_that_goes_away_is_no_success(tmp_path):
+    words = [sys.executable, "-m", "rewriter", "check", *[str(model("chained"))] * 40]
+    with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=ROOT) as done:
+        assert done.stdout is not None
+        assert done.stderr is not None
+        done.stdout.readline()
+        done.stdout.close()
+        assert done.stderr.read() == b""
+    assert done.returncode == 141
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="a device of Linux")
+def test_a_full_disk_is_no_fault_of_the_models():
+    with open("/dev/full", "wb") as full:
+        words = [
+            sys.executable,
+            "-m",
+            "rewriter",
+            "check",
+            "-q",
+            *map(str, [model("chained"), model("layout")]),
+        ]
+        done = subprocess.run(words, stdout=full, stderr=subprocess.PIPE, cwd=ROOT, timeout=120)
+    assert done.returncode == 2
+    assert done.stderr == b"error: standard output: No space left on device\n"
+
+
+def test_a_reading_has_a_page(capsys):
+    for name in ("flat-data", "turned-gate", "outer-any"):
+        out = run(capsys, "explain", name).out
+        assert out.startswith(f"{name}\n")
+        assert "--at" in out
+    data = json.loads(run(capsys, "explain", "flat-data", "--format", "json").out)
+    assert (data["name"], bool(data["summary"])) == ("flat-data", True)

@@ -109,3 +109,17 @@ def test_a_file_that_is_no_baseline_is_refused(text, folder, capsys):
 def test_a_baseline_is_named(folder, capsys):
     assert "needs --baseline" in run(capsys, "check", "models", "--update-baseline").err
     assert run(capsys, "check", "models", "--baseline", "none.json").status == 2
+
+
+def test_findings_that_are_not_selected_are_counted(folder, capsys):
+    done = run(capsys, "check", "models/a.keras", "--ignore", "RW001,RW002")
+    assert "No findings in models/a.keras; 2 findings not selected." in " ".join(done.out.split())
+
+
+def test_an_updated_baseline_keeps_other_models(folder, capsys):
+    shutil.copy(model("layout"), "models/b.keras")
+    run(capsys, "check", "models", "--baseline", "b.json", "--update-baseline")
+    shutil.copy(model("valid"), "models/a.keras")
+    run(capsys, "check", "models/a.keras", "--baseline", "b.json", "--update-baseline")
+    found = json.loads((folder / "b.json").read_text())["findings"]
+    assert [(f["model"], f["code"]) for f in found] == [("models/b.keras", "RW004")]

@@ -106,6 +106,8 @@ def test_another_file_can_be_named(tmp_path, capsys):
         ("select = [1]", "tool.rewriter.select has to be a list of texts"),
         ('at = ["a=b"]', "tool.rewriter.at: there is no such option"),
         ("check = 3", "tool.rewriter.check has to be a table"),
+        ("timeout = -5", "tool.rewriter.timeout: --timeout '-5.0': it is a number of seconds above 0"),
+        ("diff = true", "tool.rewriter.diff: there is no such option"),
         ("[tool.rewriter.check]\nopset = 3", "tool.rewriter.check.opset: there is no such option"),
         (
             "[tool.rewriter.chek]\nops = 3",
@@ -129,3 +131,15 @@ def test_a_broken_file_above_that_does_not_speak_of_it_is_none_of_its_business(p
 def test_help_is_there_with_broken_settings(project, capsys):
     project("[tool.rewriter]\nnonsense = 1\n")
     assert run(capsys, "check", "--help").status == 0
+
+
+def test_the_command_line_overrides_how_much_is_printed(project, capsys):
+    project("[tool.rewriter]\nverbose = true\n")
+    assert "Other readings" in run(capsys, "check", model("chained")).out
+    assert run(capsys, "check", "-q", model("chained")).out.count("\n") == 2
+
+
+def test_quiet_settings_and_a_long_report(project, capsys):
+    project("[tool.rewriter]\nquiet = true\n")
+    assert run(capsys, "check", model("chained")).out.count("\n") == 2
+    assert "Other readings" in run(capsys, "check", "-v", model("chained")).out

@@ -40,5 +40,5 @@ class Output(Reporter):
     def unusable(self, path: str, reason: str, error: Exception) -> None:
         self._items.append(Item.unusable(path, reason))
 
-    def end(self, left_out: int = 0) -> None:
+    def end(self, left_out: int = 0, unselected: int = 0) -> None:
         self.console.write(document(self._items))
