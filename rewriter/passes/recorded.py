@@ -40,6 +40,7 @@ def offer(finding: Finding, inference: Inference, name: str, wanted: Collection[
         return
     found = reshapes(inference, name)
     reason = remark("lost-unwritten") if found is None else _doubt(items[0], finding)
+    reason = reason or _lost_above(inference, name, items[0])
     stage = stages.LOST if reason is None else stages.LOST_DOUBTED
     if found is None or Family.OTHER not in wanted:
         stage, reason = stages.LOST_UNASKED, reason or remark("lost-unasked")
@@ -64,6 +65,21 @@ def _doubt(item: Restated, finding: Finding) -> Remark | None:
     if item.recorded is None:
         return remark("lost-other-record")
     return None if item.built is not None else remark("lost-one-record")
+
+
+def _lost_above(inference: Inference, name: str, item: Restated) -> Remark | None:
+    """Why the Reshape may be missing further up: a softmax over one entry, or a node on a tensor of another rank than
+    it was called on."""
+    if any(axis.size == 1 and axis.facts.sums_to_one for axis in item.given):
+        return remark("lost-softmax")
+    graph = inference.graph
+    for ref in graph.nodes[name].refs():
+        above = graph.nodes.get(ref.node)
+        for taken in above.refs() if above is not None else ():
+            sizes = inference.value(taken).sizes
+            if taken.shape is not None and sizes is not None and len(taken.shape) != len(sizes):
+                return remark("lost-above", node=ref.node)
+    return None
 
 
 def reshapes(inference: Inference, name: str) -> Candidate | None:

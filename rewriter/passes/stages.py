@@ -402,6 +402,10 @@ REMARKS: dict[str, Callable[[Details], str]] = {
     ),
     "lost-other-record": lambda d: "the call itself records another shape",
     "lost-one-record": lambda d: "only the call records it, and no build_config does",
+    "lost-above": lambda d: (
+        f"{quoted(d['node'])} above was built on another rank too: it may be missing before that"
+    ),
+    "lost-softmax": lambda d: "a softmax over one entry gives 1 only: it may be missing before that",
     "lost-unasked": lambda d: "--ops all inserts it",
     # What could be meant that no node inserted here does.
     "many-axes": lambda d: (

@@ -280,3 +280,17 @@ def test_sounds() -> None:
         [[rng.normal(0, 1, (n, 60, 2)).astype("float32")] for n in (3, 1)],
         tolerance=1e-3,
     )
+
+
+def test_bins_of_a_whole_dtype_are_bins_of_floats():
+    """Keras 3 gives ``Discretization`` floats as they are, whatever its dtype; that of tf_keras is int64."""
+    x = keras.Input((4,))
+    model = keras.Model(x, keras.layers.Discretization([-1.0, 0.0, 2.5], dtype="int64")(x))
+    compare(model, [[np.array([[-1.5, -0.5, 0.5, 2.7], [2.5, 2.4, -1.0, 0.0]], "float32")]])
+
+
+def test_a_layer_of_whole_numbers_that_takes_floats_is_refused():
+    x = keras.Input((4, 3))
+    model = keras.Model(x, keras.layers.GlobalAveragePooling1D(dtype="int32")(x))
+    with pytest.raises(Refused, match="its dtype is int32, and it takes floats"):
+        compare(model, [[np.ones((2, 4, 3), "float32")]])

@@ -316,3 +316,33 @@ def test_without_a_restated_operand_the_recorded_result_is_supposed(tmp_path):
     report = rewriter.check(broken, ops="all")
     assert report.verdicts.not_analysed == 0
     assert "analysed with the recorded shape of its result" in report.findings[0].why
+
+
+def scored(activation: str) -> keras.Model:
+    """Weights of steps, whose Flatten before the activation is called "lost"."""
+    steps = keras.Input((10, 4), name="steps")
+    score = layers.Flatten(name="lost")(layers.Dense(1, name="score")(steps))
+    weights = layers.Activation(activation, name="weights")(score)
+    return keras.Model(steps, layers.RepeatVector(3, name="node")(weights))
+
+
+def test_a_softmax_over_one_entry_is_a_reason_to_look_further_up(tmp_path):
+    """The edit restated the operand of the softmax."""
+    _, path = without(scored("softmax"), tmp_path, at_call=False)
+
+    def restate(config: Any) -> None:
+        for layer in config["layers"]:
+            if layer["name"] == "node":
+                layer["inbound_nodes"][0]["args"][0]["config"]["shape"] = [None, 10]
+
+    edit(path, tmp_path / "restated.keras", restate)
+    (finding,) = rewriter.check(tmp_path / "restated.keras", ops="all").findings
+    assert ([c.rule for c in finding.candidates], finding.choice) == (["lost-reshape"], None)
+    assert "a softmax over one entry" in finding.why
+
+
+def test_a_node_above_on_another_rank_is_a_reason_to_look_further_up(tmp_path):
+    _, path = without(scored("sigmoid"), tmp_path)
+    (finding,) = rewriter.check(path, ops="all").findings
+    assert finding.choice is None
+    assert "'weights' above was built on another rank" in finding.why
