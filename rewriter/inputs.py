@@ -36,7 +36,7 @@ def models(given: Sequence[str], exclude: Sequence[str] = ()) -> list[str]:
             if one != STDIN and os.path.isdir(one) and not is_folder_of_model(one):
                 inside = [p for p in _below(one) if not _excluded(p, exclude)]
                 if not inside:
-                    raise UsageError("no model in this folder", one)
+                    raise UsageError("it is a directory, and no model is in it", one)
                 found += [p for p in inside if p not in found]
             elif here == [path] or not (one in found or _excluded(one, exclude)):
                 found.append(one)

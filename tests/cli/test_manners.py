@@ -57,7 +57,9 @@ def test_patterns(tree, capsys):
     assert checked(capsys, ".", "--exclude", "two*", "--exclude", "three.*") == ["./a/one.keras"]
     assert is_one_error_line(run(capsys, "check", "*.nothing").err, "*.nothing: no file fits this pattern")
     (tree / "empty").mkdir()
-    assert is_one_error_line(run(capsys, "check", "empty").err, "empty: no model in this folder")
+    assert is_one_error_line(
+        run(capsys, "check", "empty").err, "empty: it is a directory, and no model is in it"
+    )
 
 
 def test_a_name_with_signs_of_a_pattern_is_a_name(tree, capsys):

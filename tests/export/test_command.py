@@ -52,7 +52,7 @@ def test_a_sequential_model_is_verified(tmp_path, capsys):
         [keras.Input((4,)), keras.layers.Dense(3, activation="relu"), keras.layers.Dense(2)]
     ).save(path)
     assert main(["export", str(path), str(tmp_path / "out.onnx"), "--verify"]) == 0
-    assert "verified at batches 2 and 3" in capsys.readouterr().out
+    assert "verified agrees with Keras at batches 2 and 3" in capsys.readouterr().out
 
 
 def test_a_name_that_is_no_unicode_text_is_refused(tmp_path, capsys):

@@ -105,7 +105,7 @@ REFUSED = [
     Case("literal-mixed", literal([1.0, "x", 2.0]), "numbers", literal([1.0, 0, True])),
     Case("literal-dtype", literal(2.0, "banana"), "dtype", literal(2.0, "bfloat16")),
     Case("literal-dtype-a-number", literal(2.0, 7), "dtype", literal(2.0, "float64")),
-    Case("literal-no-number", literal([float("nan")] * 3, "int32"), "no number", literal([float("nan")] * 3)),
+    Case("literal-no-number", literal([float("nan")] * 3, "int32"), "not a number", literal([float("nan")] * 3)),
     Case("no-tensor", functional([source(), op("m", "Multiply", 2, 3)], [["m", 0, 0]]), "no tensor",
          functional([source(), op("m", "Multiply", tensor("x", SHAPE), 3)], [["m", 0, 0]])),
     Case("no-tensor-but-a-literal", functional([source(), op("m", "Multiply", LITERAL, LITERAL)], [["m", 0, 0]]),

@@ -213,7 +213,7 @@ CASES = [
     SavedCase("two-gigabytes", folder_of(b"\x12" + varint(2**31) + b"x"), "damaged", folder_of(good())),
     SavedCase("length-of-64-bits", folder_of(b"\x12" + varint(2**64 - 1)), "damaged", folder_of(good())),
     SavedCase("no-graph", folder_of(whole(1, 1)), "holds no graph", folder_of(good())),
-    SavedCase("name-no-text", folder_of(good().replace(b"twice", b"tw\xffce")), "no text", folder_of(good())),
+    SavedCase("name-no-text", folder_of(good().replace(b"twice", b"tw\xffce")), "not text", folder_of(good())),
     SavedCase(
         "function-calls-itself",
         folder_of(saved([calling("double", "double")])),

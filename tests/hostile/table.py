@@ -210,12 +210,12 @@ def rows() -> list[Row]:
     )
     for name, class_name, options, entry in UNKNOWN:
         bad = config(one(class_name, options, **entry))
-        result.append(Row(9, name, bad, "not-analysed", config(one()), 1))
+        result.append(Row(9, name, bad, "RW008", config(one()), 1))
     for item in archives.BAD_WEIGHTS:
         result.append(Row(11, item.name, file(".keras", item.make), item.words, file(".keras", item.twin)))
     for item in LEGACY:
         result.append(Row(11, item.name, file(".h5", item.make), item.words, file(".h5", item.twin)))
-    result.append(Row(11, "h5-lambda", file(".h5", with_lambda), "not-analysed", file(".h5", made), 1))
+    result.append(Row(11, "h5-lambda", file(".h5", with_lambda), "RW008", file(".h5", made), 1))
     for spoilt in CASES:
         bad = file(".onnx", lambda spoilt=spoilt: spoiled(spoilt))
         result.append(

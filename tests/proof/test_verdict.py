@@ -72,7 +72,7 @@ def test_nothing_is_proven_while_a_finding_is_left(tmp_path: Path, capsys, monke
     assert verified["reason"].startswith("1 finding is left, 'other': ")
     text = run(capsys, "repair", tmp_path / "in.keras", "-o", target).out
     assert "Not proven: 1 finding is left, 'other'" in text
-    assert re.search(r"Shown by running it in Keras \S+ on TensorFlow \S+ at\s+batch 1, 2, 3", text)
+    assert re.search(r"Shown by a run in Keras \S+ on TensorFlow \S+ at\s+batch 1, 2, 3", text)
     assert "Proven" not in text
 
 
@@ -164,7 +164,7 @@ def test_a_model_that_runs_at_every_batch_computes_something_else(
     assert found["difference"] > 1e-3
     monkeypatch.setattr("rewriter.proof.in_child", in_process)
     text = " ".join(run(capsys, "repair", model(name), "-o", tmp_path / "out.keras").out.split())
-    assert "The behaviour changes: the original runs too, at batch 1, 2, 3" in text
+    assert "The behaviour changes: the original also runs at batch 1, 2, 3" in text
     assert "No run can show which of the two was meant." in text
 
 

@@ -58,7 +58,10 @@ def squeeze(call: Call) -> Value:
     axes = call.axes
     if call.get("axis") is None:
         return call.like([a for a in axes if a.size != 1])
-    gone = call.axis_tuple(call.get("axis"), len(axes))
+    given = call.get("axis")
+    gone = call.axis_tuple(given, len(axes))
+    if isinstance(given, (list, tuple)) and len(gone) < len(given):
+        raise ShapeError(f"squeezes an axis of {call.x.text()} twice")
     for i in gone:
         if same(axes[i].size, 1) is not Truth.YES and not is_unknown(axes[i].size):
             raise ShapeError(f"cannot squeeze axis {i}: {axes[i]} is not 1")

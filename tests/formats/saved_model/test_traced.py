@@ -174,7 +174,7 @@ class Filtered(layers.Layer):
 )
 def test_a_layer_of_somebodys_own(make: Callable[[], Any], tmp_path: Path):
     result = agree(make(), tmp_path)
-    assert "as it computes outside of training" in str(result)
+    assert "as it computes outside of training" in str(result.remarks)
 
 
 def test_layers_that_take_and_give_several_tensors(tmp_path: Path):
