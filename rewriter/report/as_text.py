@@ -30,7 +30,7 @@ class Output(Reporter):
         if self.context.statistics:
             self.console.print(text.statistics(self._checked))
         elif self._checked and self.context.verbosity >= text.SHORT:
-            self.console.print(text.total(self._checked, self._broken, left_out, unselected))
+            self.console.print(*text.total(self._checked, self._broken, left_out, unselected))
 
     def repair(self, item: Any) -> None:
         width, verbosity = self.console.width, self.context.verbosity

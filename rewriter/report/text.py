@@ -21,6 +21,12 @@ from .onnx import verdict
 from .words import COLOURS, count
 
 QUIET, SHORT, FULL = -1, 0, 1
+_VERDICTS = {
+    "right": "proven right",
+    "wrong": "proven wrong",
+    "ambiguous": "ambiguous",
+    "not_analysed": "not analysed",
+}
 
 
 def report(
@@ -60,8 +66,10 @@ def _commands(item: Report) -> Iterator[RenderableType]:
     yield ""
 
 
-def total(items: Sequence[Report], broken: int = 0, left_out: int = 0, unselected: int = 0) -> RenderableType:
-    """``Found 2 errors in 1 of 3 models. 5 multiplies: 3 right, 2 wrong.``
+def total(
+    items: Sequence[Report], broken: int = 0, left_out: int = 0, unselected: int = 0
+) -> Iterator[RenderableType]:
+    """``Found 2 errors in 1 of 3 models.``, and the verdicts on all multiplies, each on a line that is not wrapped.
 
     Args:
         broken: models that cannot be used.
@@ -92,17 +100,16 @@ def total(items: Sequence[Report], broken: int = 0, left_out: int = 0, unselecte
         parts.append(f"; {count(left_out, 'finding')} of the baseline not listed")
     if unselected:
         parts.append(f"; {count(unselected, 'finding')} not selected")
-    return words(*parts, ". ", _verdicts(items))
+    yield line(*parts, ".")
+    yield line(_verdicts(items))
 
 
 def _verdicts(items: Iterable[Report]) -> str:
-    """``3 multiplies: 1 right, 2 wrong.``"""
+    """``3 multiplies: 1 proven right, 2 proven wrong, 0 ambiguous, 0 not analysed.``"""
     every = [item.verdicts for item in items]
-    words_of = ("right", "wrong", "ambiguous", "not_analysed")
-    counts = [(name.replace("_", " "), sum(getattr(v, name) for v in every)) for name in words_of]
-    multiplies = sum(number for _, number in counts)
-    said = ", ".join(f"{number} {name}" for name, number in counts if number)
-    return f"{count(multiplies, 'multiply')}{f': {said}' if said else ''}."
+    counts = [(words_of, sum(getattr(v, name) for v in every)) for name, words_of in _VERDICTS.items()]
+    said = ", ".join(f"{number} {words_of}" for words_of, number in counts)
+    return f"{count(sum(number for _, number in counts), 'multiply')}: {said}."
 
 
 def statistics(items: Sequence[Report]) -> RenderableType:

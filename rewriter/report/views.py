@@ -65,7 +65,7 @@ def _report(item: Report) -> Iterator[RenderableType]:
     from . import text
 
     yield from text.report(item, builtin(), _WIDTH)
-    yield text.total([item])
+    yield from text.total([item])
 
 
 def _result(item: Result) -> Iterable[RenderableType]:

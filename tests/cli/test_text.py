@@ -29,7 +29,7 @@ def _eighty_columns(monkeypatch):
 
 
 # A place to go to and a command to copy stand on one line, however long.
-WHOLE = re.compile(r"\S+: .*RW00\d|  rewriter repair |Written: |  --at ")
+WHOLE = re.compile(r"\S+: .*RW00\d|  rewriter repair |Written: |  --at |Found |No findings ")
 
 
 def assert_readable(text: str) -> None:
@@ -95,7 +95,8 @@ m.keras: scale: RW002 the batch meets width=12 at axis 2
 To repair:
   rewriter repair m.keras -o m.repaired.keras
 
-Found 1 error in m.keras. 1 multiply: 1 wrong.
+Found 1 error in m.keras.
+1 multiply: 0 proven right, 1 proven wrong, 0 ambiguous, 0 not analysed.
 """
 
 
@@ -178,14 +179,19 @@ def test_a_name_for_a_shell_is_quoted(tmp_path, capsys, monkeypatch):
     assert command[2:] == ["it's a model.keras", "-o", "it's a model.repaired.keras"]
 
 
-def test_a_clean_model_is_one_line(linked, capsys):
+def test_a_clean_model_is_two_lines(linked, capsys):
     path = linked("valid")
-    assert run(capsys, "check", path).out == f"No findings in {path}. 1 multiply: 1 right.\n"
+    assert run(capsys, "check", path).out == (
+        f"No findings in {path}.\n1 multiply: 1 proven right, 0 proven wrong, 0 ambiguous, 0 not analysed.\n"
+    )
 
 
 def test_the_total_of_several_models(capsys):
     out = run(capsys, "check", model("valid"), model("chained"), model("layout")).out
-    assert out.endswith("Found 3 errors in 2 of 3 models. 4 multiplies: 1 right, 3 wrong.\n")
+    assert out.endswith(
+        "Found 3 errors in 2 of 3 models.\n"
+        "4 multiplies: 1 proven right, 3 proven wrong, 0 ambiguous, 0 not analysed.\n"
+    )
 
 
 def test_statistics_count_by_code(capsys):

@@ -26,7 +26,8 @@ def test_they_are_all_the_multiplies(path, capsys):
     text = " ".join(run(capsys, "check", path).out.split())
     said = text.rpartition(" multipl")[2]
     for verdict, number in data["verdicts"].items():
-        assert (f" {number} {verdict.replace('_', ' ')}" in said) == bool(number)
+        words = f"{'proven ' * (verdict in ('right', 'wrong'))}{verdict.replace('_', ' ')}"
+        assert f" {number} {words}" in said
 
 
 @pytest.mark.parametrize(

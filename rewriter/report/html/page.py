@@ -149,8 +149,8 @@ def _reported(item: Report, rules: Sequence[Rule], script: bool) -> Item:
         Fact("Format", format_of(item.format).reported if item.format else "parts of a model in memory"),
         Fact("Nodes", f"{item.nodes:,}"),
         Fact("Multiplies", f"{item.multiplies:,}"),
-        Fact("Right", f"{v.right:,}"),
-        Fact("Wrong", f"{v.wrong:,}"),
+        Fact("Proven right", f"{v.right:,}"),
+        Fact("Proven wrong", f"{v.wrong:,}"),
         Fact("Ambiguous", f"{v.ambiguous:,}"),
         Fact("Not analysed", f"{v.not_analysed:,}"),
     ]
