@@ -126,20 +126,27 @@ def _printing(options: argparse.Namespace) -> Iterator[Console]:
     yield Console(text, colour=options.color)
     with atomic_write(options.output_file) as file:
         file.write(text.getvalue().encode(errors="replace"))
+    console = Console(colour=options.color)
+    if console.is_terminal:
+        console.write(f"Report: {shown(options.output_file)}\n")
 
 
-def _check_output_file(options: argparse.Namespace) -> None:
-    """Raises UsageError where the report would take the place of another file of the run."""
-    from .requests import same_file
+def _check_output_file(options: argparse.Namespace, models: Sequence[str] = ()) -> None:
+    """Raises UsageError where the report would take the place of another file of the run.
 
-    names = ("models", "model", "target", "output", "onnx", "plan", "rules", "weights", "baseline", "config")
-    for name in names:
-        value = getattr(options, name, None)
-        for path in value if isinstance(value, list) else [value]:
-            if path is not None and same_file(path, options.output_file):
-                raise UsageError(
-                    f"--output-file is {shown(path)} itself: choose another name", options.output_file
-                )
+    Args:
+        models: those that folders and patterns stand for.
+    """
+    if options.output_file is None:
+        return
+    from .requests import check_report
+
+    names = ("target", "output", "onnx", "plan", "rules", "weights", "baseline", "config")
+    named = [getattr(options, name, None) for name in (*names, "model")]
+    given = [*named, *models, options.settings.path or None]
+    if getattr(options, "external_data", False):
+        given.append(f"{options.output}.data")
+    check_report(options.output_file, [path for path in given if path is not None])
 
 
 def _failed(console: Console, error: BaseException, name: str | None = None) -> int:
@@ -392,6 +399,7 @@ def _each(
     from .progress import watched
     from .report.console import StandardOutputError
 
+    _check_output_file(options, paths)
     worst = OK
     for number, path in enumerate(paths, 1):
         several = f" ({number} of {len(paths)})" if len(paths) > 1 else ""

@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from .errors import UsageError
-from .formats.registry import Format, as_keras, format_for, format_of, written_as, written_from
+from .errors import UsageError, shown
+from .formats.registry import (
+    Format,
+    as_keras,
+    format_for,
+    format_of,
+    is_folder_of_model,
+    written_as,
+    written_from,
+)
 from .passes.sites import DEFAULT_OPS, families
 
 if TYPE_CHECKING:
@@ -130,6 +138,17 @@ def check_files(
         if _within(path, source.path):
             raise UsageError(f"{words} is in the input's folder: choose another place", os.fspath(path))
         taken.append((words, path))
+
+
+def check_report(report: Path, others: Iterable[Path]) -> None:
+    """Raises UsageError where a report is another file of the run, or is in a folder that is a model of it."""
+    for path in others:
+        if same_file(path, report):
+            raise UsageError(f"the report is {shown(path)} itself: choose another name", os.fspath(report))
+        if is_folder_of_model(os.fspath(path)) and _within(report, path):
+            raise UsageError(
+                "the report is in the folder of a model: choose another place", os.fspath(report)
+            )
 
 
 def same_file(a: Path, b: Path) -> bool:

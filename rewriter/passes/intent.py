@@ -19,12 +19,10 @@ from collections.abc import Collection, Sequence
 
 from ..ir.axis import SPATIAL, Axis, Role, Value
 from ..shapes.broadcast import Column, positions
+from ..shapes.facts import is_exported
 from .candidate import Candidate
 from .evidence import Pair
 from .sites import Site
-
-# Modules of the operators of graphs that an exporter wrote.
-EXPORTED = frozenset({"onnx", "tf"})
 
 Axes = tuple[Axis, ...]
 
@@ -183,7 +181,7 @@ def _is_exported(site: Site, value: Value) -> bool:
     a convolution, ``[B, C, S...]`` to ``[B, S..., C]`` or back, is not the author's."""
     axes = value.axes or ()
     rank = len(axes)
-    if site.node.operation.module not in EXPORTED or rank < 3:
+    if not is_exported(site.node.operation) or rank < 3:
         return False
     last, first = (0, *range(2, rank), 1), (0, rank - 1, *range(1, rank - 1))
     place = {last: rank - 1, first: 1}.get(value.facts.moved)

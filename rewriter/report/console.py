@@ -76,6 +76,11 @@ class Console:
         size = shutil.get_terminal_size((80, 24)).columns
         self.width = max(_NARROWEST, min(size, _WIDEST))
 
+    @property
+    def is_terminal(self) -> bool:
+        """Whether somebody looks at standard output."""
+        return is_terminal(self.out)
+
     def print(self, *blocks: RenderableType) -> None:
         """Lay blocks out one below the other."""
         if blocks:

@@ -51,16 +51,8 @@ def short(path: str, item: Finding, width: int, done: bool = False) -> Iterator[
         rows.append(("computes", words((chosen.equation, "bold"), f" ({chosen.rule})")))
     elif item.candidates:
         rows.append(("could be", words(*_readings(item.candidates))))
-    rows.append(
-        (
-            "why",
-            words(
-                _brief(item.why.removeprefix(f"{chosen.rule} is "), width - 12)
-                if chosen is not None
-                else item.why
-            ),
-        )
-    )
+    why = item.why if chosen is None else _brief(item.why.removeprefix(f"{chosen.rule} is "), width - 12)
+    rows.append(("why", words(why)))
     yield fields(rows)
 
 

@@ -77,6 +77,7 @@ _ARITHMETIC = frozenset(
 )
 # With a number as the other operand they keep what a tensor is the sum of: ``x / (sum(x) + epsilon)``.
 _OFFSETS = frozenset({"Add", "AddV2", "Maximum", "Max"})
+_EXPORTED = frozenset({"onnx", "tf"})
 # They run a function, whose nodes say what holds for its results.
 _CALLING = frozenset({"PartitionedCall", "StatefulPartitionedCall"})
 
@@ -99,6 +100,11 @@ def transposed(x: Value, order: Sequence[int]) -> Value:
     if axes and axes[0].size == 1 and axes[0] is not x.axes[0]:
         axes[0] = replace(axes[0], facts=AxisFacts("Transpose"))
     return Value(tuple(axes), x.dtype, facts=Facts(x.facts.weights, () if straight else moved))
+
+
+def is_exported(operation: Operation) -> bool:
+    """True for an operator of a graph that an exporter wrote, with nodes of its own among the author's."""
+    return operation.module in _EXPORTED
 
 
 def sums_by_place(operation: Operation) -> bool:

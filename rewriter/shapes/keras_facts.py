@@ -7,7 +7,7 @@ Source: ``keras/src/layers``, Keras 3.15.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 # Augmentations that give an image of the same size for an image.
@@ -51,6 +51,7 @@ class LayerFacts:
             recorded ``build_config``, which a repair makes stale; without the entry it is built when it is called.
         casts: it casts its operands to the compute type.
         trains_by_default: its ``call`` has ``training=True``, which files record; ``predict`` says otherwise.
+        fills_masked: Keras 3 puts other numbers in the place of what its operands' masks leave out.
         merges_masks: its ONNX form says all about the mask of its result.
         runs_code: it holds somebody's code, or another program.
         meets: the key of what it holds that meets the operand as it is.
@@ -64,6 +65,7 @@ class LayerFacts:
     built_by_call: bool = False
     casts: bool = True
     trains_by_default: bool = False
+    fills_masked: bool = False
     merges_masks: bool = False
     runs_code: bool = False
     meets: str = ""
@@ -92,7 +94,8 @@ _STATES = LayerFacts(trained=_none)  # its own variables are the states of a sta
 _CODE = LayerFacts(runs_code=True)
 
 FACTS: dict[str, LayerFacts] = {
-    **dict.fromkeys(("Add", "Average", "Concatenate", "Maximum", "Minimum", "Multiply", "Subtract"), _MERGE),
+    **dict.fromkeys(("Add", "Average", "Concatenate", "Subtract"), _MERGE),
+    **dict.fromkeys(("Maximum", "Minimum", "Multiply"), replace(_MERGE, fills_masked=True)),
     "Dot": LayerFacts(built_by_call=True),
     # -- normalization
     "BatchNorm": LayerFacts(channel_axis=True),  # the op

@@ -200,6 +200,31 @@ def test_a_report_never_takes_the_place_of_a_file_of_the_run(tmp_path, capsys):
     assert sorted(p.name for p in tmp_path.iterdir()) == ["m.keras"]
 
 
+def test_a_report_never_takes_the_place_of_a_model_that_is_found(tree, capsys):
+    """A folder and a pattern stand for it, a link leads to it, or it is a file of a folder that is a model."""
+    zipfile.ZipFile(model("valid")).extractall("saved")
+    (tree / "link").symlink_to("a/one.keras")
+    before = {path: path.read_bytes() for path in tree.rglob("*") if path.is_file()}
+    for words in (
+        ("check", ".", "-o", "a/one.keras"),
+        ("check", "a/*.keras", "--format", "json", "-o", "link"),
+        ("shapes", "a", "-o", "a/b/../one.keras"),
+        ("check", "saved", "--format", "html", "-o", "saved/config.json"),
+        ("export", "a/one.keras", "o.onnx", "--external-data", "--output-file", "o.onnx.data"),
+    ):
+        done = run(capsys, *words)
+        assert (done.status, done.out) == (2, ""), words
+        assert is_one_error_line(done.err, "choose another")
+    assert {path: path.read_bytes() for path in tree.rglob("*") if path.is_file()} == before
+
+
+def test_where_the_report_went_is_said_on_a_terminal(tree, monkeypatch, capsys):
+    monkeypatch.setattr("rewriter.report.console.is_terminal", lambda stream: stream is sys.stdout)
+    done = run(capsys, "check", "a", "-o", "r.txt")
+    assert done.out == "Report: r.txt\n"
+    assert "No findings" in (tree / "r.txt").read_text()
+
+
 # -- shells -----------------------------
 @pytest.mark.parametrize("shell", ["bash", "zsh", "tcsh"])
 def test_completion(shell, capsys):

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from types import TracebackType
 from typing import Any
 
+from ...shapes.keras_facts import facts_of
 from ..request import Claim
 from .backends import running
-
-# Layers that look at the masks of their operands.
-_FILLING = frozenset({"Maximum", "Minimum", "Multiply"})
 
 
 @dataclass(slots=True)
@@ -165,7 +162,7 @@ def masks_of(operation: Any, given: Sequence[Any]) -> list[Any]:
     """The masks that a layer looks at in its operands, None for one without; [] where it looks at none."""
     import keras
 
-    if not hasattr(operation, "supports_masking") or type(operation).__name__ not in _FILLING:
+    if not hasattr(operation, "supports_masking") or not facts_of(type(operation).__name__).fills_masked:
         return []
     rank = max((len(tensor.shape) for tensor in given), default=0)
     masks = [getattr(tensor, "_keras_mask", None) if len(tensor.shape) == rank else None for tensor in given]
@@ -195,7 +192,7 @@ def _fills(version: str) -> bool:
     """Whether this Keras puts other numbers in the place of masked operands. Older ones of Keras 3 do not."""
     from keras.layers import Multiply
 
-    return "mask" in inspect.getsource(Multiply)
+    return "where" in Multiply._merge_function.__code__.co_names
 
 
 def locate(model: Any, path: Sequence[str]) -> Any:

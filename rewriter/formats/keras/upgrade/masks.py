@@ -21,6 +21,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+from ....shapes.keras_facts import facts_of
 from .constructs import Construct
 from .context import Entry
 from .layers import CLASSES
@@ -62,8 +63,6 @@ _PASS = frozenset({
     "PReLU", "ReLU", "Softmax", "SpatialDropout1D", "SpatialDropout2D", "SpatialDropout3D", "UnitNormalization",
 })  # fmt: skip
 _PASS_SINCE_3 = frozenset({"Rescaling", "Normalization", "Identity"})
-# Where Keras 3 puts another number for what is masked; Keras 2 takes the operands as they are.
-_FILLING = frozenset({"Maximum", "Minimum", "Multiply"})
 _MERGES = frozenset({"Add", "Average", "Maximum", "Minimum", "Multiply", "Subtract"})
 _RECURRENT = frozenset(
     {"RNN", "LSTM", "GRU", "SimpleRNN", "ConvLSTM1D", "ConvLSTM2D", "ConvLSTM3D", "Bidirectional"}
@@ -245,7 +244,7 @@ def _step(
             result.dropping.add(row.name)
         if softens(class_name, config, call):
             result.refused.append(row.name)
-    if class_name in _FILLING and any(each.new is not None for each in firsts):
+    if facts_of(class_name).fills_masked and any(each.new is not None for each in firsts):
         if inside:
             result.refused.append(row.name)
         result.bare.add((row.name, number))
