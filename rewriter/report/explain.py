@@ -31,7 +31,7 @@ from ..shapes.call import ShapeError
 from .alignment import alignment, axis_text, problem
 from .findings import full, meaning
 from .layout import fields, filled, indented, line, words
-from .words import complaint, convention_text, operand_names, sizes_text, steps_text, value_text
+from .words import UNCHANGED, complaint, convention_text, operand_names, sizes_text, steps_text, value_text
 
 _STAGES = ("rank", "role", "size", "nodes")
 _MOST_CANDIDATES = 12
@@ -281,7 +281,7 @@ def _outcome(attempt: Attempt, operands: Sequence[tuple[Axis, ...]], names: Sequ
     if attempt.candidate is None:
         return
     found, steps = attempt.candidate.match, attempt.candidate.plan.steps
-    yield from steps_text(steps, names) if steps else ["this is what it computes now"]
+    yield from steps_text(steps, names) if steps else [UNCHANGED]
     if found.assumed:
         yield f"only if {', '.join(sorted(found.assumed))} has one size on both sides"
     for text in weigh(found.pairs, operands).texts():

@@ -10,13 +10,12 @@ from rich.text import Text
 from ..errors import shown
 from ..passes.candidate import Candidate
 from ..passes.finding import Finding
-from ..passes.placements import SUMMARIES
 from ..rules.table import Rule
 from ..shapes.broadcast import Convention
 from .alignment import alignment
 from .command import first_reading
 from .layout import fields, indented, line, words
-from .words import COLOURS, complaint, convention_of, op_text, operand_names, steps_text
+from .words import COLOURS, complaint, convention_of, op_text, operand_names, rule_summary, steps_text
 
 # Readings that are listed where a person has to choose: in the short form, in the long one, and beside a choice.
 _MOST_SHORT, _MOST, _MOST_BESIDE = 3, 8, 3
@@ -110,7 +109,7 @@ def meaning(item: Candidate, rules: Sequence[Rule], note: str = "") -> Text:
 
 
 def _rule_text(name: str, rules: Sequence[Rule]) -> str:
-    summary = next((r.summary for r in rules if r.name == name), SUMMARIES.get(name, ""))
+    summary = rule_summary(name, rules)
     return f"{name}: {summary}" if summary else name
 
 

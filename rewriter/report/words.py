@@ -9,9 +9,11 @@ from ..ir.axis import Value
 from ..ir.size import Size
 from ..passes.codes import Severity
 from ..passes.finding import LITERAL, Finding, Operand
+from ..passes.placements import SUMMARIES
 from ..passes.sites import Site
 from ..presentation import count as count
 from ..rules.lower import RESULT, Step
+from ..rules.table import Rule
 from ..shapes.broadcast import Convention
 
 CONVENTIONS: dict[Convention, str] = {
@@ -108,6 +110,15 @@ def step_text(step: Step, names: Sequence[str]) -> str:
     if step.op in ("ExpandDims", "Squeeze"):
         return f"{step.op} {what} at {step.axes if len(step.axes) > 1 else step.axes[0]}, giving {to}"
     return f"{step.op} {what} to {to}"
+
+
+# What is said of a reading for which nothing is inserted.
+UNCHANGED = "this is what it computes now"
+
+
+def rule_summary(name: str, rules: Sequence[Rule]) -> str:
+    """What a rule, or a reading that no rule has, means in a few words; "" where nothing is known of it."""
+    return next((rule.summary for rule in rules if rule.name == name), SUMMARIES.get(name, ""))
 
 
 def steps_text(steps: Sequence[Step], names: Sequence[str]) -> list[str]:

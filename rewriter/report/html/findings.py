@@ -10,7 +10,6 @@ from ...ir.axis import Axis
 from ...ir.graph import Path
 from ...passes.candidate import Candidate
 from ...passes.finding import Finding, Operand
-from ...passes.placements import SUMMARIES
 from ...passes.ranking import CRITERIA
 from ...passes.seen import Seen
 from ...rules.table import Rule
@@ -19,7 +18,7 @@ from .. import command
 from ..alignment import problem
 from ..picture.model import Part, Picture, Shape, part_of, shape_of, shape_of_sizes
 from ..picture.scenes import after, before
-from ..words import complaint, convention_of, op_text, operand_names, steps_text
+from ..words import complaint, convention_of, op_text, operand_names, rule_summary, steps_text
 
 _MOST_READINGS = 12
 _MOST_COMPARED = 5
@@ -27,7 +26,7 @@ _MOST_COMPARED = 5
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """An operand as it meets the others; None where it has no axis. ``stretched`` are the axes repeated there."""
+    """An operand as it meets the others; None where it has no axis."""
 
     name: str
     cells: tuple[Part | None, ...]
@@ -164,11 +163,6 @@ def meeting(operands: Sequence[Operand], convention: Convention) -> Meeting:
         for k, name in enumerate(names)
     ]
     return Meeting(rows, [problem(column, axes, columns) for column in columns])
-
-
-def rule_summary(name: str, rules: Sequence[Rule]) -> str:
-    """What a rule means, in a few words."""
-    return next((rule.summary for rule in rules if rule.name == name), SUMMARIES.get(name, ""))
 
 
 def _reading(item: Candidate, finding: Finding, rules: Sequence[Rule], names: Sequence[str]) -> Reading:

@@ -62,9 +62,6 @@ class Item:
 
         Args:
             script: the page has a script, which draws the whole graph.
-
-        Raises:
-            UsageError: an explanation is of a node that the model does not have.
         """
         if isinstance(item, Explanation):
             return _explained(item, rules, script)

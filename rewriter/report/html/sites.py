@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
-from ...errors import UsageError, shown
+from ...errors import shown
 from ...passes.seen import Seen
 from ...passes.sites import Site
 from ...results import Explanation
@@ -14,10 +14,9 @@ from ...shapes.broadcast import Convention
 from ..explain import Attempt, attempts
 from ..picture.model import Mark, Picture
 from ..picture.scenes import near
-from ..words import convention_text, operand_names, steps_text
+from ..words import UNCHANGED, convention_text, operand_names, steps_text
 from .findings import Meeting, meeting, shown_long
 
-_MOST_NAMES = 12
 _MOST_PICTURES = 24
 
 
@@ -46,18 +45,10 @@ class Sheet:
 
 
 def sheets(item: Explanation, rules: Sequence[Rule], seen: Seen) -> list[Sheet]:
-    """The nodes that are explained, those that are alike once. What has a finding is drawn there, not here.
-
-    Raises:
-        UsageError: the model has no such node.
-    """
+    """The nodes that are explained, those that are alike once. What has a finding is drawn there, not here."""
     found: dict[tuple[str, ...], Sheet] = {}
-    known: set[str] = set()
     findings = {f.node for f in item.analysis.findings}
-    for site in item.analysis.sites:
-        if site.name in known or (item.node is not None and site.name != item.node):
-            continue
-        known.add(site.name)
+    for site in item.sites:
         own = site.name if site.name in findings else ""
         key = (
             own,
@@ -71,11 +62,6 @@ def sheets(item: Explanation, rules: Sequence[Rule], seen: Seen) -> list[Sheet]:
             found[key] = made = _sheet(site, rules)
             if not own and len(found) <= _MOST_PICTURES:
                 made.picture = near(seen, site.path, site.operands, Mark.INFO)
-    if item.node is not None and not found and item.node not in findings:
-        names = ", ".join(map(shown, list(dict.fromkeys(s.name for s in item.analysis.sites))[:_MOST_NAMES]))
-        raise UsageError(
-            f"there is nothing to explain at {shown(item.node)!r}; there is at: {names or 'no node'}"
-        )
     return list(found.values())
 
 
@@ -106,4 +92,4 @@ def _text(attempt: Attempt, names: Sequence[str]) -> Iterator[str]:
         yield shown_long(attempt.failure.reason)
     if attempt.candidate is not None:
         steps = attempt.candidate.plan.steps
-        yield from steps_text(steps, names) if steps else ["this is what it computes as it stands"]
+        yield from steps_text(steps, names) if steps else [UNCHANGED]
