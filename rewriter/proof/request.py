@@ -234,7 +234,7 @@ def _no_oracle(change: Applied) -> str:
     """
     if _same_at_batch_one(change.candidate, change):
         return ""
-    return f"at batch 1 {shown(change.node)!r} pairs its axes otherwise than {change.candidate.equation}"
+    return f"at batch 1 the original {shown(change.node)!r} does not pair its axes as {change.candidate.equation}"
 
 
 def _same_at_batch_one(candidate: Candidate, change: Applied) -> bool:

@@ -191,7 +191,7 @@ def _proven(item: Result, verbosity: int) -> Iterator[str]:
         yield f"{'Proven' if proven else 'Shown'} by a run{where} at batch {batches}: {facts}."
     if "own_keras" in verified:
         yield _own_keras(verified["own_keras"])
-    missing = [f"{name}, because {c['why']}" for name, c in checks.items() if c.get("why")]
+    missing = [f"that {_CHECKS[name]}, because {c['why']}" for name, c in checks.items() if c.get("why")]
     if missing:
         yield f"Not shown: {'; '.join(missing)}."
     yield from _behaviour(verified["behaviour"])

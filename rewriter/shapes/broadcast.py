@@ -86,12 +86,12 @@ def fit(a: Axis, b: Axis) -> Fit:
     if (a.role is Role.BATCH) != (b.role is Role.BATCH):
         other = b if a.role is Role.BATCH else a
         return Fit.UNPROVEN if may_be_any(other.size) else Fit.BY_LUCK
-    if Role.BATCH not in (a.role, b.role) and _holds_batch(a) != _holds_batch(b):
+    if Role.BATCH not in (a.role, b.role) and holds_batch(a) != holds_batch(b):
         return Fit.BY_LUCK if isinstance(a.size, int) or isinstance(b.size, int) else Fit.UNPROVEN
     return Fit.FIXED if fixes_batch(a, b) else Fit.UNPROVEN
 
 
-def _holds_batch(axis: Axis) -> bool:
+def holds_batch(axis: Axis) -> bool:
     """True for an axis that an open batch was merged into, as ``3*B``."""
     return not isinstance(axis.size, int) and any(
         leaf.role is Role.BATCH for leaf in axis.factors and axis.flat()

@@ -13,6 +13,7 @@ from collections.abc import Callable
 from ..ir.axis import Axis
 from ..ir.graph import Operation
 from ..ir.size import Size, Truth, same
+from .broadcast import holds_batch
 from .call import Call, ShapeError
 from .keras_facts import facts_of
 from .spatial import call_flag, operand
@@ -85,6 +86,9 @@ def _demand(variable: str, *class_names: str) -> Callable[[Demand], Demand]:
 
 
 def _takes(axis: Axis, wanted: Size) -> None:
+    if isinstance(wanted, int) and holds_batch(axis):
+        held = f"{axis}, which holds the batch"
+        raise ShapeError(f"its weights were trained on {wanted}, and it takes {held}: one batch size only")
     if same(axis.size, wanted) is Truth.NO:
         raise ShapeError(f"its weights were trained on {wanted}, and it takes {axis}")
 
