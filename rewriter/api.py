@@ -145,6 +145,7 @@ def repair(
     plan: Path | None = None,
     dry_run: bool = False,
     weights: Path | None = None,
+    timeout: float | None = None,
 ) -> Result:
     """Repair a model and write it.
 
@@ -166,6 +167,7 @@ def repair(
         plan: a file that ``check`` wrote: the choices in it are applied, and nothing else.
         dry_run: write nothing; the result's ``changes`` say what would be other.
         weights: a file with the weights of a model that is a configuration alone.
+        timeout: seconds after which a proof in a process of its own is ended; 300 without one.
 
     Returns:
         The result. It is false where something could not be decided: nothing was written then, ``output`` and ``model``
@@ -174,13 +176,16 @@ def repair(
     Raises:
         RewriterError: the model or an argument cannot be used, or the repair failed its own proof.
     """
+    from .proof.limits import within
+
     request = RepairRequest(output, onnx, at, mode, ops, explicit, verify, rules, plan, dry_run, weights)
-    if is_model(model):
-        return _repair_model(model, request)
-    if output is None and onnx is None and not dry_run:
-        raise UsageError("an output path is needed to repair a file")
-    with naming(model):
-        return _repair_file(model, request)
+    with within(timeout):
+        if is_model(model):
+            return _repair_model(model, request)
+        if output is None and onnx is None and not dry_run:
+            raise UsageError("an output path is needed to repair a file")
+        with naming(model):
+            return _repair_file(model, request)
 
 
 def _repair_model(model: Any, request: RepairRequest) -> Result:
@@ -381,6 +386,7 @@ def export_onnx(
     fp16: bool = False,
     fallback: str | None = None,
     verify: bool | None = False,
+    timeout: float | None = None,
 ) -> Exported:
     """Write a model as ONNX.
 
@@ -400,6 +406,7 @@ def export_onnx(
         fallback: what takes over a model that cannot be exported directly: ``tf2onnx``.
         verify: compare the result with Keras: None where that is possible here, True whatever it takes, False not at
             all.
+        timeout: as in ``repair``.
 
     Raises:
         UnsupportedError: a part of the model has no ONNX form; it is named, with the reason. Nothing is written.
@@ -409,12 +416,13 @@ def export_onnx(
     """
     from .export.onnx import export
     from .formats.registry import as_exported, as_keras
+    from .proof.limits import within
 
     if at and not repair:
         raise UsageError("what is meant at a multiply (at) is for a repair: repair=True")
     asked = Options(opset, batch, external_data, nchw_inputs, nchw_outputs, fp16, fallback, verify)
     asked.check()
-    with naming(model), ExitStack() as stack:
+    with naming(model), within(timeout), ExitStack() as stack:
         path, prover = stack.enter_context(_file(model, hdf5=repair))
         source, unable = as_exported(stack.enter_context(_opened(path, weights)), asked.fallback)
         if unable and repair:
@@ -459,6 +467,7 @@ def repaired(
     explicit: bool = False,
     verify: bool | Prover | None = None,
     rules: Path | None = None,
+    timeout: float | None = None,
 ) -> Any:
     """A model in memory with its multiplies repaired, for an export script: ``rewriter.repaired(model).export(path)``.
 
@@ -467,7 +476,7 @@ def repaired(
     Args:
         model: a functional or sequential model of Keras 3 or tf_keras.
         output, onnx: files to write it to as well.
-        at, mode, ops, explicit, verify, rules: as in ``repair``.
+        at, mode, ops, explicit, verify, rules, timeout: as in ``repair``.
 
     Raises:
         UndecidedError: something has to be decided by a person; nothing was written.
@@ -486,6 +495,7 @@ def repaired(
         explicit=explicit,
         verify=verify,
         rules=rules,
+        timeout=timeout,
     )
     return live.repaired(model, fix).model
 
@@ -499,6 +509,7 @@ def repairing(
     explicit: bool = False,
     verify: bool | Prover | None = None,
     rules: Path | None = None,
+    timeout: float | None = None,
 ) -> AbstractContextManager[list[Result]]:
     """A block in which ``model.save`` and ``model.export`` write the model repaired.
 
@@ -511,7 +522,7 @@ def repairing(
 
     Args:
         model: a functional or sequential model of Keras 3 or tf_keras.
-        at, mode, ops, explicit, verify, rules: as in ``repair``.
+        at, mode, ops, explicit, verify, rules, timeout: as in ``repair``.
 
     Returns:
         A context manager. It gives a list, to which every such call adds the result of its repair.
@@ -523,7 +534,16 @@ def repairing(
     """
     from . import live
 
-    fix = partial(repair, at=at, mode=mode, ops=ops, explicit=explicit, verify=verify, rules=rules)
+    fix = partial(
+        repair,
+        at=at,
+        mode=mode,
+        ops=ops,
+        explicit=explicit,
+        verify=verify,
+        rules=rules,
+        timeout=timeout,
+    )
     return live.repairing(model, fix)
 
 
@@ -540,6 +560,7 @@ def convert(
     nchw_outputs: bool = False,
     fp16: bool = False,
     fallback: str | None = None,
+    timeout: float | None = None,
 ) -> Converted:
     """Write a model in another format, or one of an older Keras as the newest reads it.
 
@@ -549,6 +570,7 @@ def convert(
         weights: a file with the weights of a model that is a configuration alone.
         verify: run both files on the same inputs and compare: None where that is possible here, True whatever it takes,
             False not at all.
+        timeout: as in ``repair``.
         opset, batch, external_data, nchw_inputs, nchw_outputs, fp16, fallback: as in ``export_onnx``, where ONNX is
             written.
 
@@ -558,9 +580,10 @@ def convert(
         RewriterError: the model or an argument cannot be used, or the output cannot be written.
     """
     from .conversion import convert as converted
+    from .proof.limits import within
 
     options = Options(opset, batch, external_data, nchw_inputs, nchw_outputs, fp16, fallback, verify)
-    with naming(model), _opened(model, weights) as source:
+    with naming(model), within(timeout), _opened(model, weights) as source:
         return converted(source, output, options)
 
 

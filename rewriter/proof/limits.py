@@ -16,6 +16,8 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 
+from ..errors import UsageError
+
 try:
     import resource
 except ImportError:  # Windows
@@ -97,8 +99,17 @@ def seconds() -> float:
 
 
 @contextmanager
-def within(limit: float) -> Iterator[None]:
-    """Proofs that begin in the block may take this many seconds each."""
+def within(limit: float | None) -> Iterator[None]:
+    """Proofs that begin in the block may take this many seconds each, as long as before without a number.
+
+    Raises:
+        UsageError: it is not a number above 0.
+    """
+    if limit is None:
+        yield
+        return
+    if not 0 < limit < float("inf"):
+        raise UsageError(f"timeout={limit!r}: it is a number of seconds above 0")
     token = _SECONDS.set(limit)
     try:
         yield

@@ -18,14 +18,14 @@ ONNX = ("opset", "batch", "external_data", "nchw_inputs", "nchw_outputs", "fp16"
 REPAIR = ("at", "mode", "ops", "explicit", "verify", "rules")
 SIGNATURES = {
     "check": ("model", "*", "mode", "ops", "rules", "plan", "weights"),
-    "repair": ("model", "output", "*", "onnx", *REPAIR, "plan", "dry_run", "weights"),
-    "repaired": ("model", "*", "output", "onnx", *REPAIR),
-    "repairing": ("model", "*", *REPAIR),
+    "repair": ("model", "output", "*", "onnx", *REPAIR, "plan", "dry_run", "weights", "timeout"),
+    "repaired": ("model", "*", "output", "onnx", *REPAIR, "timeout"),
+    "repairing": ("model", "*", *REPAIR, "timeout"),
     "shapes": ("model", "*", "weights"),
     "explain": ("model", "node", "*", "ops", "rules", "weights"),
     "suggest": ("lhs", "rhs", "*", "op", "layout", "rules"),
-    "export_onnx": ("model", "output", "*", "rules", "repair", "at", "weights", *ONNX, "verify"),
-    "convert": ("model", "output", "*", "weights", "verify", *ONNX),
+    "export_onnx": ("model", "output", "*", "rules", "repair", "at", "weights", *ONNX, "verify", "timeout"),
+    "convert": ("model", "output", "*", "weights", "verify", *ONNX, "timeout"),
     "testing.assert_fits": ("model", "*", "mode", "ops", "rules", "weights", "ignore"),
 }
 

@@ -1,6 +1,8 @@
 """What a long run tells of itself."""
 
-from rewriter import repair
+import pytest
+
+from rewriter import UnsupportedError, UsageError, convert, export_onnx, repair
 from rewriter.progress import watched
 from rewriter.proof.limits import seconds, within
 from tests.cli.common import model, run
@@ -35,3 +37,17 @@ def test_the_time_of_a_proof_is_an_option(tmp_path, capsys):
 def test_a_repair_says_where_it_was_proven(tmp_path, capsys):
     done = run(capsys, "repair", model("batch_misaligned"), "-o", tmp_path / "o.keras")
     assert "Proven by a run in Keras " in done.out
+
+
+def test_the_time_of_a_proof_is_an_argument(tmp_path):
+    result = repair(model("batch_misaligned"), tmp_path / "o.keras", timeout=0.01)
+    assert result.output is not None
+    assert result.verified["skipped"] == "it took longer than 0.01 seconds"
+    for number in (0, -3, float("nan"), float("inf")):
+        with pytest.raises(UsageError, match="it is a number of seconds above 0"):
+            repair(model("batch_misaligned"), tmp_path / "p.keras", timeout=number)
+    with pytest.raises(UnsupportedError, match="it took longer than"):
+        export_onnx(tmp_path / "o.keras", tmp_path / "p.onnx", verify=True, timeout=0.01)
+    with pytest.raises(UnsupportedError, match="it took longer than"):
+        convert(tmp_path / "o.keras", f"{tmp_path}/p/", verify=True, timeout=0.01)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["o.keras"]
