@@ -10,6 +10,8 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+# TensorFlow takes oneDNN by default on some processors alone; only with it do convolutions take channels first.
+os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
 
 # Examples take the time that the machine needs, and are the same on every machine; `-m slow` draws others each time.
 settings.register_profile(

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
+from enum import Enum
 from typing import NamedTuple
 
 from ..ir.axis import SPATIAL, WEAK, Axis, Role
@@ -204,6 +205,27 @@ def channel_on_space(pairs: Sequence[Pair], operands: Sequence[Axes]) -> bool:
         if stray is not None and stray.role is Role.CHANNEL:
             return True
     return False
+
+
+class Source(Enum):
+    """What the axes of a smaller operand were computed from: those that they meet, or others of the data.
+
+    Neither is known where they come from both, or from none.
+    """
+
+    MET = "met"
+    OTHER = "other"
+    UNKNOWN = "unknown"
+
+
+def computed_from(pairs: Sequence[Pair], operands: Sequence[Axes]) -> Source:
+    """What a pairing's axes descend from, layers that mix what they take included."""
+    tensors = [(a, b) for _, a, b in pairs if Role.BATCH not in (a.role, b.role)]
+    met = any(_descends(a, b) or _descends(b, a) for a, b in tensors)
+    others = any(_stray(a, b, operands, by_lineage=True) is not None for a, b in tensors)
+    if met == others:
+        return Source.UNKNOWN
+    return Source.MET if met else Source.OTHER
 
 
 def beside_channels(a: Axis, b: Axis, operands: Sequence[Axes]) -> bool:

@@ -25,7 +25,7 @@ from .candidate import Applicability, Candidate, Remark, remark
 from .candidates import candidates
 from .codes import Kind
 from .decision import Decision, FaultAt, Stage
-from .evidence import Evidence, beside_channels, channel_on_space
+from .evidence import Evidence, Source, beside_channels, channel_on_space, computed_from
 from .find import (
     AsItStands,
     Fault,
@@ -68,7 +68,7 @@ def examine(site: Site, rules: Sequence[Rule]) -> Finding | None:
         return decide(_finding(site, fault, found))
     silent = _silent_fault(site, rules)
     if silent is not None:
-        return decide(silent)
+        return silent if silent.kind is Kind.UNPROVEN else decide(silent)
     return None if fault is None else _finding(site, fault, [])
 
 
@@ -154,7 +154,12 @@ def _silent_fault(site: Site, rules: Sequence[Rule]) -> Finding | None:
     ]
     if readings or not any(strong(a) or strong(b) for _, a, b in best.match.pairs):
         return None
-    return _finding(site, Fault(Kind.AXIS_MISALIGNED, _misaligned_text(site, [])), changes)
+    source = computed_from(stands.pairs, operands)
+    if source is Source.OTHER or best.rank.same > len(stands.evidence.same):
+        return _finding(site, Fault(Kind.AXIS_MISALIGNED, _misaligned_text(site, [])), changes)
+    if source is Source.MET:
+        return None
+    return _finding(site, Fault(Kind.UNPROVEN, _open_text(site, stands.pairs, best)), [])
 
 
 def _is_named(a: Axis, b: Axis) -> bool:
@@ -306,6 +311,12 @@ def _misaligned_text(site: Site, contradictions: Sequence[str]) -> str:
     if contradictions:
         return f"{texts}: it runs, but {contradictions[0]}"
     return f"{texts}: it runs, but along axes that no rule pairs"
+
+
+def _open_text(site: Site, pairs: Sequence[tuple[str, Axis, Axis]], other: Candidate) -> str:
+    texts = " x ".join(v.text() for v in site.values)
+    a, b = next((a, b) for _, a, b in pairs if Role.BATCH not in (a.role, b.role))
+    return f"{texts}: nothing says that {a} and {b}, which meet, belong together; '{other.equation}' fits as well"
 
 
 # -- the choice -----------------------------

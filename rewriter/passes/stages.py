@@ -116,8 +116,8 @@ def _says(text: str) -> Callable[[Decision], str]:
 FOUND = Stage("found", "a fault is found", _says(""))
 UNPROVEN = Stage(
     "unproven",
-    "the operands fit if open sizes are equal, and nothing proves that they are",
-    _says("a repair needs a proof, and there is nothing to repair if the sizes agree"),
+    "nothing proves that the operands fit, or that they do not",
+    _says("it may be right as it is written, and a repair needs evidence"),
 )
 NOT_ANALYSED = Stage(
     "not-analysed",

@@ -59,8 +59,8 @@ def _softmax(x: Any, axis: int | None = -1) -> Any:
 keras.src.backend.nn.softmax = _softmax
 
 
-# Keras compiles a convolution in groups, or of volumes with channels first, wherever it is called: 0.4 s in every step of
-# a recurrent layer. The same ones with channels last, a group at a time, need no compilation.
+# Keras compiles a convolution in groups, or of volumes with channels first, wherever it is called: 0.4 s in every step
+# of a recurrent layer. The same ones with channels last, a group at a time, need no compilation.
 _keras_conv = keras.src.backend.nn.conv
 
 

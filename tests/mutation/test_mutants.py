@@ -19,6 +19,7 @@ from tests import support
 from tests.mutation.mutants import MUTANTS, Mutant
 from tests.mutation.workshop import batches, tolerance
 from tests.one_answer import assert_one_answer
+from tests.sampling import sampled
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -146,7 +147,7 @@ def test_the_suite_covers_every_pattern():
     assert len(EXACT) + len(TIED) + len(REFUSED) >= 80
 
 
-@pytest.mark.parametrize("name", MUTANTS)
+@pytest.mark.parametrize("name", sampled(MUTANTS))
 def test_check_its_plan_and_repair_say_the_same(workshop, tmp_path, name):
     """What ``check`` marks is what ``repair`` applies, and its plan applies it again, in either mode."""
     assert_one_answer(workshop.break_(MUTANTS[name]).path, tmp_path / "plan.toml", "multiply")

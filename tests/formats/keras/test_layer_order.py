@@ -19,6 +19,7 @@ from rewriter.formats.keras.archive import KerasArchive
 from rewriter.formats.keras.layer_order import group_names, layers_in_order, operations_in_order
 from rewriter.ir.graph import Graph, Node, Operation, TensorRef
 from tests import support
+from tests.sampling import sampled
 from tests.zoo import ZOO
 
 if TYPE_CHECKING:
@@ -60,10 +61,9 @@ def check(model: keras.Model, path: Path) -> None:
     assert {name: group for name, group in group_names(graph).items() if name in written} == written
 
 
-@pytest.mark.parametrize(
-    ("name", "twin"), FORMS, ids=[f"{n}-{'twin' if t else 'distinct'}" for n, t in FORMS]
-)
-def test_the_zoo(tmp_path, name, twin):
+@pytest.mark.parametrize("form", sampled(FORMS), ids=[f"{n}-{'twin' if t else 'distinct'}" for n, t in FORMS])
+def test_the_zoo(tmp_path, form):
+    name, twin = form
     check(ZOO[name].build(twin), tmp_path / "model.keras")
 
 
@@ -129,7 +129,7 @@ def models(draw: Any) -> keras.Model:
     return keras.Model(inputs if draw(st.booleans()) else list(inputs.values()), given_outputs)
 
 
-@settings(max_examples=40, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+@settings(max_examples=15, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
 @given(model=models())
 def test_random_graphs(tmp_path_factory, model):
     check(model, tmp_path_factory.mktemp("random") / "model.keras")

@@ -1,0 +1,93 @@
+"""Factors that the layer Multiply puts on the last axis of an image with channels first, where both axes are as long.
+
+What the factors were computed from says which axis they are for. Where nothing says it, nothing is changed.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import keras
+import pytest
+from keras import layers, ops
+
+import rewriter
+from tests import support
+
+N = 6
+MERGES = {"multiply": layers.Multiply, "add": layers.Add}
+IMAGES = {2: (N, 5, N), 3: (N, 4, 5, N)}
+POOLS = {2: layers.MaxPooling2D, 3: layers.MaxPooling3D}
+
+
+def pooled(rank: int = 2) -> tuple[Any, Any]:
+    """An image, and what a layer makes of it that says where its channels are."""
+    x = keras.Input(IMAGES[rank])
+    return x, POOLS[rank](1, data_format="channels_first")(x)
+
+
+def gate(y: Any, axes: tuple[int, ...]) -> Any:
+    return layers.Dense(N)(layers.Dense(3, "relu")(ops.mean(y, axes)))
+
+
+def saved(model: keras.Model, path: Path) -> Path:
+    model.save(path)
+    return path
+
+
+def untouched(path: Path, **options: Any) -> rewriter.Result:
+    """The result of a repair that writes the file as it is."""
+    result = rewriter.repair(path, path.with_name("out.keras"), ops="all", **options)
+    assert not result.inserted
+    assert path.with_name("out.keras").read_bytes() == path.read_bytes()
+    return result
+
+
+@pytest.mark.parametrize("rank", IMAGES)
+@pytest.mark.parametrize("merge", MERGES)
+def test_factors_computed_from_the_axis_that_they_meet_are_right(rank, merge, tmp_path):
+    x, y = pooled(rank)
+    model = keras.Model(x, MERGES[merge]()([y, gate(y, tuple(range(1, rank + 1)))]))
+    assert untouched(saved(model, tmp_path / "m.keras")).findings == []
+
+
+@pytest.mark.parametrize("rank", IMAGES)
+def test_factors_computed_from_the_channels_go_to_the_channels(rank, tmp_path):
+    x, y = pooled(rank)
+    factors = gate(y, tuple(range(2, rank + 2)))
+    broken = keras.Model(x, layers.Multiply()([y, factors]))
+    meant = keras.Model(x, y * ops.reshape(factors, (-1, N, *[1] * rank)))
+    result = rewriter.repair(saved(broken, tmp_path / "m.keras"), tmp_path / "out.keras")
+    assert [f.code for f in result.findings] == ["RW003"]
+    inputs = support.random_inputs(meant, 3)
+    fixed = support.run(support.load(tmp_path / "out.keras"), inputs)
+    support.compare(fixed, support.run(meant, inputs))
+    assert not support.same(fixed, support.run(broken, inputs))
+
+
+def unsaid(source: str) -> keras.Model:
+    """Factors that come from no axis of the image alone: another input, or all axes at once."""
+    x, y = pooled()
+    if source == "input":
+        factors = keras.Input((N,))
+        return keras.Model([x, factors], layers.Multiply()([y, factors]))
+    if source == "all axes":
+        return keras.Model(x, layers.Multiply()([y, layers.Dense(N)(layers.Flatten()(y))]))
+    other = keras.Input((9,))
+    return keras.Model([x, other], layers.Multiply()([y, layers.Dense(N)(other)]))
+
+
+@pytest.mark.parametrize("source", ["input", "another input", "all axes"])
+def test_factors_of_unknown_origin_are_left_and_told(source, tmp_path):
+    model = unsaid(source)
+    path = saved(model, tmp_path / "m.keras")
+    (finding,) = untouched(path).findings
+    assert (finding.code, finding.severity) == ("RW007", "info")
+    assert "'b c h w, b c -> b c h w' fits as well" in finding.message
+    fixed = tmp_path / "fixed.keras"
+    result = rewriter.repair(path, fixed, at={finding.node: "channel-gate"})
+    assert [change.rule for change in result.inserted] == ["channel-gate"]
+    inputs = support.random_inputs(model, 3)
+    image, factors = support.run(keras.Model(model.inputs, model.layers[-1].input), inputs)
+    support.compare(support.run(support.load(fixed), inputs), [image * factors[:, :, None, None]])
