@@ -60,7 +60,7 @@ def two_batches(workshop: Workshop, mutant: Mutant, mutation) -> list[int]:
     return [3, sizes[-1] if sizes[-1] > 3 else 5]
 
 
-@pytest.mark.parametrize("name", EXACT)
+@pytest.mark.parametrize("name", sampled(EXACT, every=2))
 def test_a_mutant_is_repaired_to_the_original_function(workshop, tmp_path, name):
     mutant = MUTANTS[name]
     original, mutation = workshop.original(mutant), workshop.break_(mutant)
