@@ -124,7 +124,8 @@ class Kind(str, enum.Enum):
         "RW007",
         Severity.INFO,
         "nothing proves that the operands fit",
-        "Sizes that are only known when the model runs have to be equal, and nothing in the file says that they are.",
+        "Sizes that are only known when the model runs have to be equal for a product or a contraction, and nothing in "
+        "the file says that they are.",
         "It may be right. It raises where the sizes differ.",
         "a = keras.Input((None, 8))\nb = keras.Input((None, 8))\ny = a * b",
         "Nothing is inserted: there is no fault if the sizes agree. An Input with stated sizes, or one Input that both "

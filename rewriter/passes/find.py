@@ -120,14 +120,7 @@ def whole_fault(site: Site) -> Fault | None:
         return _joined_layouts(site, texts)
     if site.family is not Family.CONTRACTION:
         return None
-    met = _contracted_last(site)
-    if met is not None and fit(*met) is Fit.BY_LUCK:
-        other = met[0] if met[1].role is Role.BATCH else met[1]
-        return Fault(
-            Kind.BATCH_MISALIGNED,
-            f"{texts}: it sums over the batch and {other}; runs only at batch {other.size}, and is wrong there",
-        )
-    return _pairs_of_samples(site, texts)
+    return _summed_batch(site, texts) or _pairs_of_samples(site, texts) or _open_sum(site, texts)
 
 
 def _joined_layouts(site: Site, texts: str) -> Fault | None:
@@ -144,13 +137,24 @@ def _of_one_rank(site: Site) -> bool:
     return len({len(axes) for axes in operand_axes(site)}) == 1
 
 
-def _contracted_last(site: Site) -> tuple[Axis, Axis] | None:
-    """The axes that ``matmul(x[..., k], y[..., k, n])`` sums over."""
-    operands = operand_axes(site)
-    if not sums_by_place(site.node.operation) or len(operands) != 2:
+def _summed_batch(site: Site, texts: str) -> Fault | None:
+    """A contraction of the batch with an axis that has a size of its own."""
+    for a, b in site.unproven:
+        if fit(a, b) is Fit.BY_LUCK:
+            other = a if b.role is Role.BATCH else b
+            return Fault(
+                Kind.BATCH_MISALIGNED,
+                f"{texts}: it sums over the batch and {other}; runs only at batch {other.size}, and is wrong there",
+            )
+    return None
+
+
+def _open_sum(site: Site, texts: str) -> Fault | None:
+    """A contraction that runs only where open sizes are equal."""
+    if not site.unproven:
         return None
-    x, y = operands
-    return (x[-1], y[-2] if len(y) > 1 else y[0]) if x and y else None
+    a, b = site.unproven[0]
+    return Fault(Kind.UNPROVEN, f"{texts}: nothing proves that {a} and {b}, which meet, are equal")
 
 
 def _pairs_of_samples(site: Site, texts: str) -> Fault | None:

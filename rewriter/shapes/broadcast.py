@@ -157,6 +157,26 @@ def broadcast(convention: Convention, operands: Sequence[Axes], unify: bool = Tr
     return settle([effect.play], effect.result())
 
 
+def is_number(axis: Axis) -> bool:
+    """True where the size is known before the model runs."""
+    return isinstance(axis.size, int)
+
+
+def leave_open(a: Axis, b: Axis) -> None:
+    """Note two axes that have to be equal where nothing proves that they are."""
+    if same(a.size, b.size) is Truth.UNKNOWN:
+        record(lambda known: known.leave_open(a, b))
+
+
+def stacked(operands: Sequence[Axes]) -> Axes:
+    """The axes in front of what a contraction takes from each operand: they broadcast, and open ones are noted."""
+    for column in align(Convention.NUMPY, operands):
+        present = _present(column)
+        for axis in present[1:]:
+            leave_open(present[0], axis)
+    return broadcast(Convention.NUMPY, operands)
+
+
 def _fitting(column: Column) -> Axis:
     """The axis of a column that the result has, by size. Raises ShapeError."""
     present = [axis for axis in column if axis is not None]
