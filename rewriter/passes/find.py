@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ..ir.axis import WEAK, Axis, Role
-from ..ir.size import Truth, same
+from ..ir.size import Truth, is_unknown, same
 from ..rules.table import Family
 from ..shapes.broadcast import Column, Fit, align, fit, only_at
-from ..shapes.facts import sums_by_place
+from ..shapes.facts import declares_less, sums_by_place
 from .batches import clash
 from .codes import Kind
 from .evidence import Evidence, Pair, beside_channels, weigh
@@ -150,10 +150,18 @@ def _summed_batch(site: Site, texts: str) -> Fault | None:
 
 
 def _open_sum(site: Site, texts: str) -> Fault | None:
-    """A contraction that runs only where open sizes are equal."""
-    if not site.unproven:
+    """A contraction that runs only where open sizes are equal.
+
+    What weights meet has their size, unless an input of the model says that it is open.
+    """
+    weights = any(value.is_constant for value in site.values)
+    pairs = site.unproven
+    if weights:
+        told = not declares_less(site.node.operation)
+        pairs = [(a, b) for a, b in pairs if told and not (is_unknown(a.size) or is_unknown(b.size))]
+    if not pairs:
         return None
-    a, b = site.unproven[0]
+    a, b = pairs[0]
     return Fault(Kind.UNPROVEN, f"{texts}: nothing proves that {a} and {b}, which meet, are equal")
 
 

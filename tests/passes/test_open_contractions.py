@@ -173,12 +173,21 @@ def _node(op: str, turned: bool = False, equation: str = "", shapes=None):
     return graph_model(nodes, shapes or SEQUENCES, {"z": [None, None, None]})
 
 
+def _weighted(turned: bool):
+    """A Dense layer over features that stand before the steps."""
+    nodes = [helper.make_node("Transpose", ["x"], ["t"], perm=[0, 2, 1])] if turned else []
+    nodes.append(helper.make_node("MatMul", ["t" if turned else "x", "w"], ["z"], name="mm"))
+    weights = {"w": np.ones((4, 3), np.float32)}
+    return graph_model(nodes, {"x": ["N", 4, "seq"]}, {"z": [None, None, None]}, weights)
+
+
 ONNX = {
     "matmul": (_node("MatMul"), _node("MatMul", turned=True)),
     "einsum": (
         _node("Einsum", equation="btd,bds->bts"),
         _node("Einsum", equation="btd,bsd->bts"),
     ),
+    "weights": (_weighted(turned=False), _weighted(turned=True)),
     "one name": (
         _node("MatMul", shapes={"x": ["N", 4, "seq"], "y": ["N", "seq2", 4]}),
         _node("MatMul", shapes={"x": ["N", 4, "seq"], "y": ["N", "seq", 4]}),
