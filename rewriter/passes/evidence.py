@@ -28,6 +28,7 @@ class Rank(NamedTuple):
     keeps_data: int = 0
     built_for: int = 0
     in_order: int = 0
+    proven: int = 0
 
     @property
     def supported(self) -> bool:
@@ -56,6 +57,7 @@ class Evidence:
     keeps_data: int = 0
     built_for: int = 0
     in_order: int = 0
+    proven: int = 0
 
     @property
     def rank(self) -> Rank:
@@ -71,6 +73,7 @@ class Evidence:
             self.keeps_data,
             self.built_for,
             self.in_order,
+            self.proven,
         )
 
     @property
