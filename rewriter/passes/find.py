@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from ..ir.axis import WEAK, Axis, Role
 from ..ir.size import Truth, is_unknown, same
 from ..rules.table import Family
-from ..shapes.broadcast import Column, Fit, align, fit, only_at
+from ..shapes.broadcast import Column, Fit, align, crosses, fit, only_at
 from ..shapes.facts import declares_less, sums_by_place
 from .batches import clash
 from .codes import Kind
@@ -83,6 +83,9 @@ def proven_fault(site: Site) -> Fault | None:
         _, a, b = fixed
         return Fault(Kind.BATCH_SIZE, f"{texts}: {only_at(a, b)}")
     stray = _stray_batch(site, columns, texts)
+    crossed = ((p, b if a.role is Role.BATCH else a) for p, a, b, _ in met if crosses(a, b, operands))
+    if stray is None and (found := next(crossed, None)) is not None:
+        return Fault(Kind.BATCH_MISALIGNED, _meets_batch(texts, *found))
     if stray is None and (open_ := first(Fit.UNPROVEN)) is not None:
         place, a, b = open_
         return Fault(
@@ -207,15 +210,16 @@ def _stray_batch(site: Site, columns: list[Column], texts: str) -> Fault | None:
         return None
     others = [a for a in columns[places[1]] if a is not None and a.role is not Role.BATCH]
     if any(a.size != 1 for a in others):
-        return Fault(
-            Kind.BATCH_MISALIGNED,
-            f"{texts}: the batch of one operand meets {others[0]} of the other at axis {places[1]}",
-        )
+        return Fault(Kind.BATCH_MISALIGNED, _meets_batch(texts, places[1], others[0]))
     return Fault(
         Kind.GROWN,
         f"{texts}: the batch stands at axis {places[0]} of one operand and lands at axis {places[1]} with the other; "
         f"the {noun(site)} holds every pair of samples",
     )
+
+
+def _meets_batch(texts: str, place: int, other: Axis) -> str:
+    return f"{texts}: the batch of one operand meets {other} of the other at axis {place}"
 
 
 def _pairs(axes: list[Axis]) -> list[tuple[Axis, Axis]]:

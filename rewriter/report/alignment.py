@@ -10,7 +10,7 @@ from ..errors import shown
 from ..ir.axis import Axis, Role
 from ..passes.evidence import weigh
 from ..passes.finding import Operand
-from ..shapes.broadcast import Column, Convention, Fit, align, fit
+from ..shapes.broadcast import Column, Convention, Fit, align, crosses, fit
 from .layout import GAP, columns, filled, line
 from .words import operand_names, value_text
 
@@ -40,7 +40,7 @@ def problem(column: Column, operands: Sequence[tuple[Axis, ...]], meeting: Seque
         if reference is None or axis is reference:
             continue
         how = fit(reference, axis)
-        if how in (Fit.NEVER, Fit.BY_LUCK, Fit.FIXED):
+        if how in (Fit.NEVER, Fit.BY_LUCK, Fit.FIXED) or crosses(reference, axis, operands):
             return "does not fit"
         if how is Fit.UNPROVEN:
             return "may differ"

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 
 from ..ir.axis import CONSTANT, WEAK, Axis, Known, Role, new_axis, record, recording
 from ..ir.identities import settle
-from ..ir.size import Truth, may_be_any, same, unknown
+from ..ir.size import Truth, has_given_name, may_be_any, same, unknown
 from .call import ShapeError
 
 
@@ -89,6 +89,16 @@ def fit(a: Axis, b: Axis) -> Fit:
     if Role.BATCH not in (a.role, b.role) and holds_batch(a) != holds_batch(b):
         return Fit.BY_LUCK if isinstance(a.size, int) or isinstance(b.size, int) else Fit.UNPROVEN
     return Fit.FIXED if fixes_batch(a, b) else Fit.UNPROVEN
+
+
+def crosses(a: Axis, b: Axis, operands: Sequence[Axes]) -> bool:
+    """True where the batch of one operand meets what a layer takes for time, say, in one that has this very batch in
+    another place. Two names of an ONNX file can be one size, but not those of a batch and an axis of its samples."""
+    batch, other = (a, b) if a.role is Role.BATCH else (b, a)
+    if batch.role is not Role.BATCH or other.role in WEAK | {Role.BATCH} or not has_given_name(other.size):
+        return False
+    beside = next((axes for axes in operands if any(axis is other for axis in axes)), ())
+    return any(axis.is_same(batch) for axis in beside)
 
 
 def holds_batch(axis: Axis) -> bool:
