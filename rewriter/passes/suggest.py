@@ -67,7 +67,7 @@ class Suggestion(Presentable):
 
 
 def conditions(item: Suggestion) -> list[tuple[Axis, Axis]]:
-    """The axes of a suggestion that have to be of one size for it to run; none where it runs, or does not whatever they are."""
+    """The axes that have to be of one size for it to run; none where it runs as it is, or at no size."""
     axes = [o.value.axes or () for o in item.operands]
     convention = ELEMENTWISE.get(item.op)
     if item.legal or not all(axes) or (convention is None and item.op != "matmul"):
