@@ -27,8 +27,8 @@ class Rank(NamedTuple):
     features: int = 0
     keeps_data: int = 0
     built_for: int = 0
-    in_order: int = 0
     proven: int = 0
+    in_order: int = 0
 
     @property
     def supported(self) -> bool:
@@ -56,8 +56,8 @@ class Evidence:
     demand_text: str = ""
     keeps_data: int = 0
     built_for: int = 0
-    in_order: int = 0
     proven: int = 0
+    in_order: int = 0
 
     @property
     def rank(self) -> Rank:
@@ -72,8 +72,8 @@ class Evidence:
             len(self.features),
             self.keeps_data,
             self.built_for,
-            self.in_order,
             self.proven,
+            self.in_order,
         )
 
     @property

@@ -56,12 +56,12 @@ CRITERIA = (
         lambda c: c.rank.keeps_data,
     ),
     Criterion("built-for", "the shape that the rest of the model was built for", lambda c: c.rank.built_for),
+    Criterion("open-sizes", "no open size has to be a number or another open size", lambda c: c.rank.proven),
     Criterion(
         "as-written",
         "the operands in the order of the product, and the axes that it sums as it is written",
         lambda c: c.rank.in_order,
     ),
-    Criterion("open-sizes", "no open size has to be a number or another open size", lambda c: c.rank.proven),
     Criterion(
         "effect", "axes placed rather than repeated, transposed or summed", lambda c: -_ORDER[c.kind], False
     ),
