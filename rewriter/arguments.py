@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import re
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NoReturn
@@ -118,9 +119,7 @@ def parsers(run: Mapping[str, Run]) -> tuple[argparse.ArgumentParser, dict[str, 
     _format(check, "check")
     _verbosity(check)
     check.add_argument("--statistics", action="store_true", help="count the findings by code, and list none")
-    check.add_argument(
-        "--exclude", metavar="PATTERN", action="append", default=[], help="leave out what fits (repeatable)"
-    )
+    _exclude(check)
     for option, text in (("--select", "report only findings of"), ("--ignore", "leave out findings of")):
         check.add_argument(
             option, metavar="CODES", action="append", default=[],
@@ -190,9 +189,7 @@ def parsers(run: Mapping[str, Run]) -> tuple[argparse.ArgumentParser, dict[str, 
 
     shapes = _command(commands, "shapes", run, "list every node with its named axes")
     shapes.add_argument("models", metavar="MODEL", nargs="*", help="a saved model, a folder, a pattern, or -")
-    shapes.add_argument(
-        "--exclude", metavar="PATTERN", action="append", default=[], help="leave out what fits (repeatable)"
-    )
+    _exclude(shapes)
     shapes.add_argument(
         "--supported",
         action="store_true",
@@ -202,6 +199,7 @@ def parsers(run: Mapping[str, Run]) -> tuple[argparse.ArgumentParser, dict[str, 
     _weights(shapes)
 
     suggest = _command(commands, "suggest", run, "say what a product of two shapes can mean")
+    suggest._negative_number_matcher = re.compile(r"-\d")  # -1,4 is a shape with a wrong size, not an option
     for side in ("lhs", "rhs"):
         suggest.add_argument(
             side, metavar=side.upper(), help='a shape such as "None,28,28,64"; None first is the batch'
@@ -294,6 +292,16 @@ def _format(parser: _Parser, *commands: str) -> None:
 
 def _model(parser: _Parser) -> None:
     parser.add_argument("model", metavar="MODEL", help="a saved model, or - for standard input")
+
+
+def _exclude(parser: _Parser) -> None:
+    parser.add_argument(
+        "--exclude",
+        metavar="PATTERN",
+        action="append",
+        default=[],
+        help="leave out what fits in folders and patterns; a file that is named is always looked at (repeatable)",
+    )
 
 
 def _verbosity(parser: _Parser) -> None:

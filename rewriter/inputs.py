@@ -18,18 +18,21 @@ _CHUNK = 1 << 20
 
 
 def models(given: Sequence[str], exclude: Sequence[str] = ()) -> list[str]:
-    """The models that paths, folders and patterns name, in the order given; those of a folder by name.
+    """The models that paths, folders and patterns name, each once, in the order given; those of a folder by name.
 
     A folder that is not a model itself is searched, with all below it, for names that a format has (JSON, of which few
     files are models, left out) and for folders that are models. Links to folders are not followed.
 
     Args:
-        exclude: patterns of paths and of names, as ``old_*.h5`` or ``build/*``: what they fit is left out.
+        exclude: patterns of paths and of names, as ``old_*.h5`` or ``build/*``: what they fit is left out, but for
+            files that are named.
 
     Raises:
-        UsageError: a pattern fits nothing, or a folder has no model in it.
+        UsageError: a pattern fits nothing, a folder has no model in it, or standard input is given twice.
     """
-    found: list[str] = []
+    if given.count(STDIN) > 1:
+        raise UsageError("given twice: standard input is one model", STDIN)
+    found: dict[str, str] = {}
     for path in given:
         here = [path] if path == STDIN or os.path.lexists(path) else _fitting(path)
         for one in here:
@@ -37,10 +40,11 @@ def models(given: Sequence[str], exclude: Sequence[str] = ()) -> list[str]:
                 inside = [p for p in _below(one) if not _excluded(p, exclude)]
                 if not inside:
                     raise UsageError("it is a directory, and no model is in it", one)
-                found += [p for p in inside if p not in found]
-            elif here == [path] or not (one in found or _excluded(one, exclude)):
-                found.append(one)
-    return found
+            else:
+                inside = [] if here != [path] and _excluded(one, exclude) else [one]
+            for model in inside:
+                found.setdefault(model if model == STDIN else os.path.abspath(model), model)
+    return list(found.values())
 
 
 def _fitting(pattern: str) -> list[str]:

@@ -54,6 +54,8 @@ class Known(Protocol):
 
     def note(self, message: str) -> None: ...
 
+    def leave_open(self, a: Axis, b: Axis) -> None: ...
+
 
 Effect = Callable[[Known], None]
 

@@ -20,12 +20,14 @@ class Identities:
     """The identities and roles of axes; a union-find that ends when the last effect is played.
 
     ``conflicts`` holds, by node, where a layer takes an axis for something else than it is; ``node`` is the one whose
-    effects are played. ``below`` holds, by node, what is known inside of the models that it calls.
+    effects are played. ``unproven`` holds, by node, the axes whose sizes have to be equal and may differ. ``below``
+    holds, by node, what is known inside of the models that it calls.
     """
 
     def __init__(self) -> None:
         self.node = ""
         self.conflicts: dict[str, list[str]] = {}
+        self.unproven: dict[str, list[tuple[Axis, Axis]]] = {}
         self.below: dict[str, list[tuple[str, Any]]] = {}
         self._parent: dict[Origin, Origin] = {}
         self._role: dict[Origin, Role] = {}
@@ -106,6 +108,10 @@ class Identities:
     def note(self, message: str) -> None:
         """Say that the node takes an axis for something else than it is."""
         self.conflicts.setdefault(self.node, []).append(message)
+
+    def leave_open(self, a: Axis, b: Axis) -> None:
+        """Say that the node runs only where two axes have one size, which nothing proves."""
+        self.unproven.setdefault(self.node, []).append((a, b))
 
     def touch(self, values: Iterable[Value]) -> None:
         """Let new axes take over the roles of those that they are like, as they are now."""

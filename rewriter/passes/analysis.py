@@ -107,7 +107,7 @@ def _beyond(
     """The faults of nodes that are looked at and may not be changed: they stand in the way of a repair.
 
     What comes after a node that is still undecided is left out, and so is what is only not known: the node of which
-    nothing is known has a finding of its own.
+    nothing is known has a finding of its own. Of contractions it is said where only the sizes of a run can tell.
     """
     groups: dict[Path, dict[str, list[Site]]] = {}
     for site in sites(inference, families("all") - set(changeable)):
@@ -122,6 +122,12 @@ def _beyond(
                 unknown.add(name)
                 continue
             finding = _joint(here[name], rules) if name in here else None
+            if (
+                finding is not None
+                and finding.kind is Kind.UNPROVEN
+                and here[name][0].family is Family.CONTRACTION
+            ):
+                result.append(finding)
             if finding is None or finding.severity is not Severity.ERROR:
                 continue
             unknown.add(name)
@@ -170,14 +176,15 @@ def _with_suspects(
     wanted: Collection[Family],
 ) -> Trials | None:
     """Blame a contraction that runs for the fault that follows, if another reading of it, of it alone, leaves none."""
-    suspected = suspects(
-        inference if before is None else before.model.base, {f.path for f in findings}, rules
-    )
+    known = {f.path for f in findings if f.kind is not Kind.UNPROVEN}
+    suspected = suspects(inference if before is None else before.model.base, known, rules)
     if len(suspected) > _MAX_SUSPECTS:
         return before
     guilty = []
     for suspect, fault in suspected:
-        trials = Trials(graph, [*findings, suspect], _reexamine(rules, wanted))
+        trials = Trials(
+            graph, [*(f for f in findings if f.path != suspect.path), suspect], _reexamine(rules, wanted)
+        )
         decided = next((f for f in trials.decide() if f.path == suspect.path), None)
         if decided is not None and decided.chosen is not None:
             guilty.append((decided, fault, trials))
@@ -186,7 +193,7 @@ def _with_suspects(
     finding, fault, trials = guilty[0]
     decision = finding.decision
     finding.decide(Decision(stages.MENDS, decision.candidate, decision.rivals, fault=fault, before=decision))
-    findings.append(finding)
+    findings[:] = [*(f for f in findings if f.path != finding.path), finding]
     return trials
 
 

@@ -67,6 +67,7 @@ def candidates(
         evidence.unused_units = unused_units(candidate, site.values)
         evidence.in_order = _in_order(candidate, site)
         evidence.keeps_data = _keeps_data(candidate, site) + _sums_weights(candidate, site)
+        evidence.proven = not candidate.match.fixes_an_open_size
         candidate.rank = evidence.rank
         candidate.evidence = evidence.texts() or [_size_text(candidate)]
         key = (_named_axes(candidate), candidate.plan.output)

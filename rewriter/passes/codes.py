@@ -124,8 +124,9 @@ class Kind(str, enum.Enum):
         "RW007",
         Severity.INFO,
         "nothing proves that the operands fit",
-        "Sizes that are only known when the model runs have to be equal, and nothing in the file says that they are. "
-        "Or factors run along an axis while the channels are as many, and nothing says which of the two they are for.",
+        "Sizes that are only known when the model runs have to be equal for a product or a contraction, and nothing in "
+        "the file says that they are. Or factors run along an axis while the channels are as many, and nothing says "
+        "which of the two they are for.",
         "It may be right. It raises where open sizes differ; factors for another axis give wrong numbers.",
         "a = keras.Input((None, 8))\nb = keras.Input((None, 8))\ny = a * b",
         "Nothing is inserted: it may be right as it is written. An Input with stated sizes, or one Input that both "

@@ -28,6 +28,7 @@ class Rank(NamedTuple):
     features: int = 0
     keeps_data: int = 0
     built_for: int = 0
+    proven: int = 0
     in_order: int = 0
 
     @property
@@ -56,6 +57,7 @@ class Evidence:
     demand_text: str = ""
     keeps_data: int = 0
     built_for: int = 0
+    proven: int = 0
     in_order: int = 0
 
     @property
@@ -71,6 +73,7 @@ class Evidence:
             len(self.features),
             self.keeps_data,
             self.built_for,
+            self.proven,
             self.in_order,
         )
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ..ir.axis import WEAK, Axis, Role
-from ..ir.size import Truth, same
+from ..ir.size import Truth, is_unknown, same
 from ..rules.table import Family
-from ..shapes.broadcast import Column, Fit, align, fit, only_at
-from ..shapes.facts import sums_by_place
+from ..shapes.broadcast import Column, Fit, align, crosses, fit, only_at
+from ..shapes.facts import declares_less, sums_by_place
 from .batches import clash
 from .codes import Kind
 from .evidence import Evidence, Pair, beside_channels, weigh
@@ -83,6 +83,9 @@ def proven_fault(site: Site) -> Fault | None:
         _, a, b = fixed
         return Fault(Kind.BATCH_SIZE, f"{texts}: {only_at(a, b)}")
     stray = _stray_batch(site, columns, texts)
+    crossed = ((p, b if a.role is Role.BATCH else a) for p, a, b, _ in met if crosses(a, b, operands))
+    if stray is None and (found := next(crossed, None)) is not None:
+        return Fault(Kind.BATCH_MISALIGNED, _meets_batch(texts, *found))
     if stray is None and (open_ := first(Fit.UNPROVEN)) is not None:
         place, a, b = open_
         return Fault(
@@ -120,14 +123,7 @@ def whole_fault(site: Site) -> Fault | None:
         return _joined_layouts(site, texts)
     if site.family is not Family.CONTRACTION:
         return None
-    met = _contracted_last(site)
-    if met is not None and fit(*met) is Fit.BY_LUCK:
-        other = met[0] if met[1].role is Role.BATCH else met[1]
-        return Fault(
-            Kind.BATCH_MISALIGNED,
-            f"{texts}: it sums over the batch and {other}; runs only at batch {other.size}, and is wrong there",
-        )
-    return _pairs_of_samples(site, texts)
+    return _summed_batch(site, texts) or _pairs_of_samples(site, texts) or _open_sum(site, texts)
 
 
 def _joined_layouts(site: Site, texts: str) -> Fault | None:
@@ -144,13 +140,32 @@ def _of_one_rank(site: Site) -> bool:
     return len({len(axes) for axes in operand_axes(site)}) == 1
 
 
-def _contracted_last(site: Site) -> tuple[Axis, Axis] | None:
-    """The axes that ``matmul(x[..., k], y[..., k, n])`` sums over."""
-    operands = operand_axes(site)
-    if not sums_by_place(site.node.operation) or len(operands) != 2:
+def _summed_batch(site: Site, texts: str) -> Fault | None:
+    """A contraction of the batch with an axis that has a size of its own."""
+    for a, b in site.unproven:
+        if fit(a, b) is Fit.BY_LUCK:
+            other = a if b.role is Role.BATCH else b
+            return Fault(
+                Kind.BATCH_MISALIGNED,
+                f"{texts}: it sums over the batch and {other}; runs only at batch {other.size}, and is wrong there",
+            )
+    return None
+
+
+def _open_sum(site: Site, texts: str) -> Fault | None:
+    """A contraction that runs only where open sizes are equal.
+
+    What weights meet has their size, unless an input of the model says that it is open.
+    """
+    weights = any(value.is_constant for value in site.values)
+    pairs = site.unproven
+    if weights:
+        told = not declares_less(site.node.operation)
+        pairs = [(a, b) for a, b in pairs if told and not (is_unknown(a.size) or is_unknown(b.size))]
+    if not pairs:
         return None
-    x, y = operands
-    return (x[-1], y[-2] if len(y) > 1 else y[0]) if x and y else None
+    a, b = pairs[0]
+    return Fault(Kind.UNPROVEN, f"{texts}: nothing proves that {a} and {b}, which meet, are equal")
 
 
 def _pairs_of_samples(site: Site, texts: str) -> Fault | None:
@@ -195,15 +210,16 @@ def _stray_batch(site: Site, columns: list[Column], texts: str) -> Fault | None:
         return None
     others = [a for a in columns[places[1]] if a is not None and a.role is not Role.BATCH]
     if any(a.size != 1 for a in others):
-        return Fault(
-            Kind.BATCH_MISALIGNED,
-            f"{texts}: the batch of one operand meets {others[0]} of the other at axis {places[1]}",
-        )
+        return Fault(Kind.BATCH_MISALIGNED, _meets_batch(texts, places[1], others[0]))
     return Fault(
         Kind.GROWN,
         f"{texts}: the batch stands at axis {places[0]} of one operand and lands at axis {places[1]} with the other; "
         f"the {noun(site)} holds every pair of samples",
     )
+
+
+def _meets_batch(texts: str, place: int, other: Axis) -> str:
+    return f"{texts}: the batch of one operand meets {other} of the other at axis {place}"
 
 
 def _pairs(axes: list[Axis]) -> list[tuple[Axis, Axis]]:

@@ -56,6 +56,7 @@ CRITERIA = (
         lambda c: c.rank.keeps_data,
     ),
     Criterion("built-for", "the shape that the rest of the model was built for", lambda c: c.rank.built_for),
+    Criterion("open-sizes", "no open size has to be a number or another open size", lambda c: c.rank.proven),
     Criterion(
         "as-written",
         "the operands in the order of the product, and the axes that it sums as it is written",

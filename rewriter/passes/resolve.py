@@ -75,9 +75,11 @@ def examine(site: Site, rules: Sequence[Rule]) -> Finding | None:
 def _without_broadcasting(site: Site, rules: Sequence[Rule]) -> Finding | None:
     """The finding of a contraction or of tensors side by side."""
     fault = whole_fault(site)
-    if fault is None:
+    if fault is None or fault.kind is Kind.UNPROVEN:
         silent = _unrecorded(site, rules)
-        return None if silent is None else decide(silent)
+        if silent is not None:
+            return decide(silent)
+        return None if fault is None else _finding(site, fault, [])
     return decide(_finding(site, fault, candidates(site, rules)))
 
 

@@ -115,6 +115,11 @@ class Site:
         """The result's shape as the file records it where it is used."""
         return self.inference.graph.recorded.get((self.node.name, 0))
 
+    @property
+    def unproven(self) -> list[tuple[Axis, Axis]]:
+        """The axes of a contraction whose sizes have to be equal and may differ."""
+        return self.inference.unproven.get(self.node.name, [])
+
     def source(self, operand: Operand) -> Node | None:
         """The node that an operand comes from."""
         return self.inference.graph.nodes.get(operand.path[-1]) if operand.path else None

@@ -66,13 +66,32 @@ class Suggestion(Presentable):
         return f"{self.op}: {runs}, {said}"
 
 
+def conditions(item: Suggestion) -> list[tuple[Axis, Axis]]:
+    """The axes that have to be of one size for it to run; none where it runs as it is, or at no size."""
+    axes = [o.value.axes or () for o in item.operands]
+    convention = ELEMENTWISE.get(item.op)
+    if item.legal or not all(axes) or (convention is None and item.op != "matmul"):
+        return []
+    summed = []
+    if convention is None:
+        x, y = axes
+        summed = [(x[-1], y[max(len(y) - 2, 0)])]
+        axes = [x[:-2], y[:-2]]
+    columns = align(convention or Convention.NUMPY, axes)
+    pairs = [(a, b) for a, b in columns if a is not None and b is not None]
+    unequal = [pair for pair in pairs if fit(*pair) not in (Fit.SAME, Fit.STRETCH)]
+    unequal += [(a, b) for a, b in summed if same(a.size, b.size) is not Truth.YES]
+    met = all(fit(*pair) in (Fit.UNPROVEN, Fit.STRETCH) for pair in unequal)
+    return unequal if met else []
+
+
 def parse_shape(text: str) -> Shape:
     """A shape as users write it, ``"None,28,28,64"``, or as it is printed: ``"(B, 28, W, 64)"``, ``"batch=B, 64"``.
 
     A size that is not a number is open, whatever it is called.
 
     Raises:
-        UsageError: a size is neither a whole number nor the name of an open one.
+        UsageError: a size is neither a whole number nor the name of an open one, or no tensor has it.
     """
     inner = text.strip().strip("()[]").strip()
     sizes: list[int | None] = []
@@ -80,8 +99,10 @@ def parse_shape(text: str) -> Shape:
         word = part.rpartition("=")[2].strip()
         if word == "?" or _OPEN.fullmatch(word):
             sizes.append(None)
-        elif word.isascii() and word.isdigit() and len(word) < 19:
-            sizes.append(int(word))
+        elif word.isascii() and word.isdigit():
+            if len(word.lstrip("0")) > 18:
+                raise UsageError(f"shape {shown(text)!r}: {shown(word)} is too large for a size")
+            sizes.append(int(word[-18:]))
         else:
             raise UsageError(
                 f"shape {shown(text)!r}: {shown(word)!r} is neither a whole number nor an open size such as None"

@@ -10,11 +10,12 @@ from ..errors import shown
 from ..ir.axis import Axis, Role
 from ..passes.evidence import weigh
 from ..passes.finding import Operand
-from ..shapes.broadcast import Column, Convention, Fit, align, fit
+from ..shapes.broadcast import Column, Convention, Fit, align, crosses, fit
 from .layout import GAP, columns, filled, line
 from .words import operand_names, value_text
 
 _LONGEST_NAME = 24
+_WORST = "does not fit"
 
 
 def alignment(operands: Sequence[Operand], convention: Convention, width: int, indent: int = 2) -> list[Text]:
@@ -40,8 +41,8 @@ def problem(column: Column, operands: Sequence[tuple[Axis, ...]], meeting: Seque
         if reference is None or axis is reference:
             continue
         how = fit(reference, axis)
-        if how in (Fit.NEVER, Fit.BY_LUCK, Fit.FIXED):
-            return "does not fit"
+        if how in (Fit.NEVER, Fit.BY_LUCK, Fit.FIXED) or crosses(reference, axis, operands):
+            return _WORST
         if how is Fit.UNPROVEN:
             return "may differ"
         if axis.size != 1 and weigh([("", reference, axis)], operands).contradictions:
@@ -70,8 +71,8 @@ def _table(
         return []
     lines = [line(_row(name, first, row, widths, indent)) for name, row in zip(names, cells, strict=True)]
     if any(marks):
-        text = next(m for m in marks if m)
-        row = ["^" * max(columns(r[i]) for r in cells) if m else "" for i, m in enumerate(marks)]
+        text = max(filter(None, marks), key=lambda m: m == _WORST)
+        row = ["^" * max(columns(r[i]) for r in cells) if m == text else "" for i, m in enumerate(marks)]
         under = _row("", first, row, widths, indent).rstrip()
         if columns(under) + 1 + len(text) > width:
             lines += [line((under, "red")), line((text.rjust(columns(under)), "red"))]

@@ -9,7 +9,7 @@ from rich.console import RenderableType
 from ..formats.keras.spelling import line as keras_line
 from ..passes.candidate import Candidate
 from ..passes.rewrite import recorded_shape
-from ..passes.suggest import CONTRACTIONS, ELEMENTWISE, Suggestion
+from ..passes.suggest import CONTRACTIONS, ELEMENTWISE, Suggestion, conditions
 from ..rules.table import Rule
 from ..shapes.broadcast import Convention
 from .alignment import alignment
@@ -29,7 +29,7 @@ def text(item: Suggestion, rules: Sequence[Rule], width: int) -> Iterator[Render
     if item.legal:
         yield words(f"It runs and gives {sizes_text(item.output or [])}.")
     elif op not in CONTRACTIONS or item.candidates:
-        yield words("The shapes do not fit.")
+        yield words(_unless_equal(item) or "The shapes do not fit.")
     if convention is not Convention.NONE:
         yield words(CONVENTIONS[convention].replace("Multiply", op).replace("multiply", op))
     if not item.candidates:
@@ -49,6 +49,19 @@ def text(item: Suggestion, rules: Sequence[Rule], width: int) -> Iterator[Render
         verdict = "Best" if item.chosen is not None else "Not decided"
         yield ""
         yield words(f"{verdict}: {item.why}.")
+
+
+def _unless_equal(item: Suggestion) -> str:
+    """Which open sizes would make the shapes fit, or ""."""
+    summed = item.op in CONTRACTIONS
+    texts = []
+    for a, b in conditions(item):
+        size, number = (b.size, a.size) if isinstance(a.size, int) else (a.size, b.size)
+        if isinstance(number, int):
+            texts.append(f"{size} is {number}" + ("" if summed else " or 1"))
+        else:
+            texts.append(f"{size} and {number} are equal" + ("" if summed else ", or one of them is 1"))
+    return f"The shapes fit only where {', and '.join(texts)}." if texts else ""
 
 
 def keras_lines(item: Candidate, op: str, names: tuple[str, ...]) -> list[str]:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import itertools
+from collections.abc import Iterable, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 
 from ..ir.axis import SPATIAL, WEAK, Axis, Role, either, merge_axes, new_axis, same_kind, unit_axis
-from ..ir.size import Size, Truth, divide, has_given_name, product, same
+from ..ir.size import Size, Truth, divide, has_given_name, is_unknown, product, same
 from .notation import Equation, Term, Terms
 
 Axes = tuple[Axis, ...]
+Pair = tuple[str, Axis, Axis]
 
 # What a name in the table may stand for. A name that is not listed may be any axis but the batch.
 _NOT_BATCH = frozenset(Role) - {Role.BATCH}
@@ -58,6 +61,7 @@ PROBLEMS = {
     "not-one": "{axis} is not 1",
     "differ": "{name} would be {sizes}",
     "products-differ": "({names}) would be {sizes}",
+    "not-at-once": "{text} would be {sizes} at once",
     "not-one-more": "{axis} is not one more than {sizes}",
     "not-the-product": "{axis} is not {product}",
     "untold": "nothing tells {either} apart in {axis}",
@@ -88,9 +92,20 @@ class Match:
     operands: tuple[Axes, ...]
     kept: tuple[tuple[int, ...], ...]
     sizes: dict[str, Size]
-    pairs: tuple[tuple[str, Axis, Axis], ...]
+    pairs: tuple[Pair, ...]
     assumed: frozenset[str] = frozenset()
     axes: dict[str, Axis] = field(default_factory=dict)
+
+    @property
+    def fixes_an_open_size(self) -> bool:
+        """True where it fits only if a size that the file leaves open is a number, or another open size.
+
+        Sizes of which nothing is known can be any, and so can the batches of two inputs of an ONNX file.
+        """
+        return any(
+            name != "b" and not is_unknown(a.size) and not is_unknown(b.size)
+            for name, a, b in _open_pairs(self.pairs, self.assumed)
+        )
 
     def output(self) -> Axes:
         """The axes of the result."""
@@ -157,7 +172,7 @@ def match(
         return NoMatch("rank", "ranks", sizes=tuple(ranks))
     sizes: dict[str, Size] = {}
     where: dict[str, Axis] = {}
-    pairs: list[tuple[str, Axis, Axis]] = []
+    pairs: list[Pair] = []
     assumed: set[str] = set()
     groups: list[tuple[Term, Axis]] = []
     for k, terms in enumerate(expanded.operands):
@@ -185,9 +200,37 @@ def match(
                 assumed.add(name)
             pairs.append((name, where[name], axis))
     failure = _solve_groups(groups, sizes, where, pairs, assumed)
+    failure = failure or _at_once(_open_pairs(pairs, assumed))
     if failure is not None:
         return failure
     return Match(expanded, tuple(operands), kept, sizes, tuple(pairs), frozenset(assumed), where)
+
+
+def _open_pairs(pairs: Iterable[Pair], assumed: AbstractSet[str]) -> list[Pair]:
+    """The axes whose sizes are taken to be equal."""
+    return [
+        (name, a, b)
+        for name, a, b in pairs
+        if assumed >= set(name.split()) and same(a.size, b.size) is Truth.UNKNOWN
+    ]
+
+
+def _at_once(pairs: Sequence[Pair]) -> NoMatch | None:
+    """Why the sizes cannot all be equal that are taken to be: one of them would be 5 and 8."""
+    groups: list[dict[Size, Axis]] = []
+    for name, a, b in pairs:
+        mine = {a.size: a, b.size: b}
+        for group in [g for g in groups if not mine.keys().isdisjoint(g)]:
+            groups.remove(group)
+            mine |= group
+        groups.append(mine)
+        for one, other in itertools.combinations(sorted(mine, key=str), 2):
+            if same(one, other) is Truth.NO:
+                shared = next(size for size in mine if size not in (one, other))
+                return NoMatch(
+                    "size", "not-at-once", (mine[one], mine[other]), (name,), (one, other), str(shared)
+                )
+    return None
 
 
 def _has_batch(axes: Axes) -> bool:
@@ -247,7 +290,7 @@ def _solve_groups(
     groups: list[tuple[Term, Axis]],
     sizes: dict[str, Size],
     where: dict[str, Axis],
-    pairs: list[tuple[str, Axis, Axis]],
+    pairs: list[Pair],
     assumed: set[str],
 ) -> NoMatch | None:
     """Sizes of the names that only stand in products: each product leaves one of them to be divided out."""

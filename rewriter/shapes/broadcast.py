@@ -17,7 +17,7 @@ from dataclasses import dataclass
 
 from ..ir.axis import CONSTANT, WEAK, Axis, Known, Role, new_axis, record, recording
 from ..ir.identities import settle
-from ..ir.size import Truth, may_be_any, same, unknown
+from ..ir.size import Truth, has_given_name, may_be_any, same, unknown
 from .call import ShapeError
 
 
@@ -91,6 +91,16 @@ def fit(a: Axis, b: Axis) -> Fit:
     return Fit.FIXED if fixes_batch(a, b) else Fit.UNPROVEN
 
 
+def crosses(a: Axis, b: Axis, operands: Sequence[Axes]) -> bool:
+    """True where the batch of one operand meets what a layer takes for time, say, in one that has this very batch in
+    another place. Two names of an ONNX file can be one size, but not those of a batch and an axis of its samples."""
+    batch, other = (a, b) if a.role is Role.BATCH else (b, a)
+    if batch.role is not Role.BATCH or other.role in WEAK | {Role.BATCH} or not has_given_name(other.size):
+        return False
+    beside = next((axes for axes in operands if any(axis is other for axis in axes)), ())
+    return any(axis.is_same(batch) for axis in beside)
+
+
 def holds_batch(axis: Axis) -> bool:
     """True for an axis that an open batch was merged into, as ``3*B``."""
     return not isinstance(axis.size, int) and any(
@@ -155,6 +165,26 @@ def broadcast(convention: Convention, operands: Sequence[Axes], unify: bool = Tr
         record(effect.play)
         return effect.result()
     return settle([effect.play], effect.result())
+
+
+def is_number(axis: Axis) -> bool:
+    """True where the size is known before the model runs."""
+    return isinstance(axis.size, int)
+
+
+def leave_open(a: Axis, b: Axis) -> None:
+    """Note two axes that have to be equal where nothing proves that they are."""
+    if same(a.size, b.size) is Truth.UNKNOWN:
+        record(lambda known: known.leave_open(a, b))
+
+
+def stacked(operands: Sequence[Axes]) -> Axes:
+    """The axes in front of what a contraction takes from each operand: they broadcast, and open ones are noted."""
+    for column in align(Convention.NUMPY, operands):
+        present = _present(column)
+        for axis in present[1:]:
+            leave_open(present[0], axis)
+    return broadcast(Convention.NUMPY, operands)
 
 
 def _fitting(column: Column) -> Axis:

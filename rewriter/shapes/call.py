@@ -153,10 +153,12 @@ class Call(Configured):
 
     ``args`` and ``kwargs`` are the call's structures with ``Value`` leaves for tensors (literal tensors too, with
     ``constant`` set) and plain Python values elsewhere. ``apply(operation, *args, **kwargs)`` runs the rule of an
-    operation that this one holds (``operation.children``), for wrappers.
+    operation that this one holds (``operation.children``), for wrappers. ``builds`` is set where Keras builds the layer
+    on these operands, and not on what the file records: the first call, outside of nested models.
     """
 
     apply: Callable[..., Any] = _no_driver
+    builds: bool = False
 
     # -- operands -----------------------------
     @property

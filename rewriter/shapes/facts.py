@@ -107,6 +107,11 @@ def is_exported(operation: Operation) -> bool:
     return operation.module in _EXPORTED
 
 
+def declares_less(operation: Operation) -> bool:
+    """True for an operator of a function of a SavedModel: Keras 2 leaves sizes of its arguments open that have one."""
+    return operation.module == "tf"
+
+
 def sums_by_place(operation: Operation) -> bool:
     """True for a matrix product that sums over the last axis of one side and the last but one of the other."""
     return operation.kind == "op" and operation.class_name in _BY_PLACE

@@ -194,10 +194,11 @@ class _Driver:
         self.stack.append([])
         with scope((*self.path, node.name)) as opened:
             args, kwargs = map_leaves(value_of, node.args), map_leaves(value_of, node.kwargs)
-            call = Call(node.operation, args, kwargs, self.apply)
+            builds = not self.path and node.call == 0 and not node.operation.built
+            call = Call(node.operation, args, kwargs, self.apply, builds)
             step = Step(call, effects=opened.effects)
             try:
-                outcome = self._supposed(node, call) or self.apply(node.operation, *call.args, **call.kwargs)
+                outcome = self._supposed(node, call) or self._run(call)
                 values = [leaf for leaf in flatten_outputs(outcome) if isinstance(leaf, Value)]
                 if any(is_beyond(axis.size) for value in values for axis in value.axes or ()):
                     raise ShapeError("one of its sizes would be 2**63 or more")
@@ -246,7 +247,10 @@ class _Driver:
             ShapeError: it cannot run on them.
             OpaqueError: nothing is known of it.
         """
-        call = Call(operation, args, kwargs, self.apply)
+        return self._run(Call(operation, args, kwargs, self.apply))
+
+    def _run(self, call: Call) -> Any:
+        operation = call.operation
         if operation.opaque:
             raise OpaqueError(operation.opaque)
         if operation.kind in ("model", CALLED):

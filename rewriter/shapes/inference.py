@@ -9,7 +9,7 @@ from functools import cached_property
 from typing import Any, TypeVar
 
 from ..errors import BadFileError, shown
-from ..ir.axis import Effect, Origin, Role, Value
+from ..ir.axis import Axis, Effect, Origin, Role, Value
 from ..ir.graph import Graph, Operation, Path, TensorRef, map_leaves
 from ..ir.identities import Identities
 from .call import Call, OpaqueError, ShapeError
@@ -135,6 +135,14 @@ class Inference:
     def conflicts(self) -> dict[str, list[str]]:
         """The nodes that take an axis for something else than it is."""
         return self.identities.conflicts
+
+    @cached_property
+    def unproven(self) -> dict[str, list[tuple[Axis, Axis]]]:
+        """The axes whose sizes have to be equal and may differ, by node."""
+        axis = self.identities.axis
+        return {
+            name: [(axis(a), axis(b)) for a, b in pairs] for name, pairs in self.identities.unproven.items()
+        }
 
     @cached_property
     def inner(self) -> dict[str, list[tuple[str, Inference]]]:

@@ -197,7 +197,7 @@ def test_running_out_of_something_is_one_line(error, capsys, monkeypatch):
         raise error
 
     monkeypatch.setattr(rewriter.api, "rehearse", fail)
-    done = run(capsys, "check", model("valid"), model("valid"))
+    done = run(capsys, "check", model("valid"), model("chained"))
     assert done.status == 2
     assert done.err.count("error: ") == done.err.count("\n") == 2
 

@@ -7,7 +7,7 @@ from functools import partial
 from ...ir.axis import Axis, Value, joined_axis, new_axis, record
 from ...ir.identities import Identities
 from ...ir.size import Size, Truth, same
-from ..broadcast import broadcast, fixes_batch, layouts_differ, merging, only_at
+from ..broadcast import broadcast, fixes_batch, is_number, layouts_differ, leave_open, merging, only_at
 from ..call import Call, ShapeError, known, layer
 from ..dtypes import integral_to_float, product_type, quotient, result_type
 from ..spatial import autocast, masked
@@ -135,6 +135,11 @@ def dot(call: Call) -> Value:
         raise ShapeError("contracts the batch axis")
     if same(x[i].size, y[j].size) is Truth.NO:
         raise ShapeError(f"contracts {x[i]} with {y[j]}: the sizes differ")
+    leave_open(x[i], y[j])
+    if call.builds and is_number(x[i]) != is_number(y[j]):
+        raise ShapeError(
+            f"contracts {x[i]} with {y[j]}: Keras builds it on two numbers or two open sizes only"
+        )
     if same(x[0].size, y[0].size) is Truth.NO:
         raise ShapeError(f"the batches are {x[0]} and {y[0]}")
     if fixes_batch(x[0], y[0]):

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from ...ir.axis import Axis, Role, Value, new_axis
 from ...ir.size import Truth, same
-from ..broadcast import Convention, broadcast
+from ..broadcast import Convention, broadcast, leave_open, stacked
 from ..call import Call, ShapeError, known, need_rank, onnx_op
 from ._operands import operand, optional
 
@@ -17,6 +17,7 @@ def _contract(a: Axis, b: Axis) -> None:
     answer = same(a.size, b.size)
     if answer is Truth.NO:
         raise ShapeError(f"contracts axes of different sizes: {a} here and {b} there")
+    leave_open(a, b)
     if answer is Truth.YES and not (a.factors or b.factors):
         a.origin.unify(b.origin)
 
@@ -34,7 +35,7 @@ def matmul(call: Call) -> Value:
     if not a or not b:
         raise ShapeError("a scalar has no axis to contract")
     _contract(a[-1], b[-2] if len(b) > 1 else b[0])
-    leading = broadcast(Convention.NUMPY, [a[:-2], b[:-2]])
+    leading = stacked([a[:-2], b[:-2]])
     last = (_mixed(y, b[-1], a[-1]),) if len(b) > 1 else ()
     first = tuple(_mixed(x, axis, b[-2] if len(b) > 1 else b[0]) for axis in a[-2:-1])
     return Value((*leading, *first, *last), x.dtype)

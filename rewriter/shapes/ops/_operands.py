@@ -6,7 +6,7 @@ from typing import Any
 
 from ...ir.axis import Axis, Value, new_axis
 from ...ir.size import Truth, product, same
-from ..broadcast import fixes_batch, only_at
+from ..broadcast import fixes_batch, leave_open, only_at
 from ..call import Call, OpaqueError, ShapeError, known
 from ..dtypes import FLOATX
 from ..facts import constant_axes
@@ -94,10 +94,11 @@ def agree(a: tuple[Axis, ...], b: tuple[Axis, ...], what: str) -> None:
 
 
 def equate(a: Axis, b: Axis, what: str) -> None:
-    """Make two axes one where their sizes are equal. Raises ShapeError where they differ."""
+    """Make two axes one where their sizes are equal. Raises ShapeError where they differ; notes where they may."""
     answer = same(a.size, b.size)
     if answer is Truth.NO:
         raise ShapeError(f"{what}: {a} here and {b} there")
+    leave_open(a, b)
     if answer is Truth.YES and not (a.factors or b.factors):
         a.origin.unify(b.origin)
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from ...ir.axis import Axis, Value, new_axis
 from ...ir.size import Truth, product, same
-from ..broadcast import Convention, broadcast, fixes_batch, only_at
+from ..broadcast import Convention, broadcast, fixes_batch, is_number, only_at, stacked
 from ..call import Call, Configured, ShapeError, known, op
 from ..dtypes import product_type, result_type, strong
 from ._operands import equate, flattened, operand, value_of
@@ -30,7 +30,7 @@ def matmul(call: Call) -> Value:
     if not a or not b:
         raise ShapeError("a scalar has no axis to contract")
     _contracted(a[-1], b[-2] if len(b) > 1 else b[0])
-    leading = broadcast(Convention.NUMPY, [a[:-2], b[:-2]])
+    leading = stacked([a[:-2], b[:-2]])
     dtype = product_type(strong(x.dtype), strong(y.dtype))
     return Value((*leading, *(a[-2:-1]), *(b[-1:] if len(b) > 1 else ())), dtype)
 
@@ -44,6 +44,8 @@ def dot(call: Call) -> Value:
     if not a or not b:
         return Value(a or b, dtype)
     _contracted(a[-1], b[-2] if len(b) > 1 else b[0])
+    if len(a) > 1 == len(b) and is_number(a[-1]) != is_number(b[0]):
+        raise ShapeError(f"contracts {a[-1]} with {b[0]}: Keras takes two numbers or two open sizes only")
     return Value((*a[:-1], *b[:-2], *(b[-1:] if len(b) > 1 else ())), dtype)
 
 
@@ -192,7 +194,7 @@ def contracted(operands: Sequence[Axes], terms: Sequence[str], result: str) -> A
                 named[letter] = _met(letter, named[letter], axis)
             else:
                 named[letter] = axis
-    wild = broadcast(Convention.NUMPY, shared)
+    wild = stacked(shared)
     return tuple(axis for c in result for axis in (wild if c == "." else (named[c],)))
 
 
