@@ -127,7 +127,7 @@ def weigh(
             evidence.same.append(f"{name} is the same axis on both sides")
         elif traced and not (soft and not {a.role, b.role} & SPATIAL) and _computed_along(a, b):
             evidence.derived.append(f"{name} was computed from the other operand's {_role_text(a, b)} axis")
-        elif (stray := _stray(a, b, operands, traced and not soft)) is not None:
+        elif (stray := _stray(a, b, operands, traced and not soft, _group(a, b, pairs))) is not None:
             evidence.contradictions.append(f"{name} pairs {a} with an axis that comes from {stray}")
         elif a.role not in WEAK and b.role not in WEAK:
             if a.role is b.role:
@@ -280,8 +280,15 @@ def _descends(child: Axis, parent: Axis) -> bool:
     return bool(own) and own <= _roots(child)
 
 
-def _stray(a: Axis, b: Axis, operands: Sequence[Axes], by_lineage: bool) -> Axis | None:
-    """The axis of an operand, other than the paired one, that the other side of the pair is, or comes from."""
+def _group(a: Axis, b: Axis, pairs: Sequence[Pair]) -> set[int]:
+    """The axes, by ``id``, that one axis of the other side stands for together with the one of this pair."""
+    return {id(y) for _, x, y in pairs if x is a} | {id(x) for _, x, y in pairs if y is b}
+
+
+def _stray(
+    a: Axis, b: Axis, operands: Sequence[Axes], by_lineage: bool, group: Collection[int] = ()
+) -> Axis | None:
+    """The axis of an operand, other than the paired ones, that the other side of the pair is, or comes from."""
     for axes in operands:
         if any(axis is a for axis in axes):
             other, mine = b, a
@@ -290,7 +297,7 @@ def _stray(a: Axis, b: Axis, operands: Sequence[Axes], by_lineage: bool) -> Axis
         else:
             continue
         for axis in axes:
-            if axis is mine or axis.size == 1 or axis.role is Role.BATCH:
+            if axis is mine or id(axis) in group or axis.size == 1 or axis.role is Role.BATCH:
                 continue
             if axis.is_same(other) or (by_lineage and axis.role not in WEAK and _descends(other, axis)):
                 return axis

@@ -638,3 +638,15 @@ def test_unit_axes_that_would_have_to_move_decide_nothing(tmp_path):
     assert finding.chosen is None
     targets = [step.to for c in finding.candidates for step in c.plan.steps if step.op == "Reshape"]
     assert {tuple(to[1:]) for to in targets} >= {(5, 1, 1), (1, 5, 1)}
+
+
+def test_factors_for_each_entry_that_were_computed_from_the_channels(tmp_path):
+    """They come from one of the axes that they stand on: that speaks for the placement, and against none of them."""
+    x = keras.Input((4, 5, 3))
+    factors = layers.Dense(60)(layers.GlobalAveragePooling2D()(layers.ReLU()(x)))
+    model = keras.Model(x, layers.Conv2D(2, 3)(x * layers.Reshape((4, 5, 3))(factors)))
+    path = without("Reshape", model, tmp_path)
+    result = rewriter.repair(path, tmp_path / "out.keras", verify=False)
+    assert [change.rule for change in result.inserted] == ["flat-gate"]
+    inputs = support.random_inputs(model, 3)
+    support.compare(support.run(support.load(tmp_path / "out.keras"), inputs), support.run(model, inputs))

@@ -6,6 +6,7 @@ that falls inside the translation of one old layer has no old form and is refuse
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -130,6 +131,7 @@ class _Functional:
         self.entries, self.origin, self.saved, self.graph = entries, origin, saved, graph
         self.calls = Calls(first_calls(self.old))
         self.inserted = {name for name, node in graph.nodes.items() if "class_name" not in node.operation.raw}
+        self.copies = self._copies()
         self.removed = self._removed()
         self.names = self._names()
         # The old call, and its first output there, by the call of the new model.
@@ -189,6 +191,21 @@ class _Functional:
         return names
 
     # -- tensors -----------------------------
+    def _copies(self) -> set[str]:
+        """The copies of operands that an old call has in Keras 3 only, where it leaves their masks out."""
+        parts = Counter(self._of(node) for node in self.saved.nodes.values())
+        return {
+            name
+            for name, node in self.saved.nodes.items()
+            if node.operation.class_name == "Copy" and parts[self._of(node)] > 1
+        }
+
+    def _copied(self, ref: TensorRef, graph: Graph) -> TensorRef:
+        """The tensor of which this one is such a copy; itself where it is none."""
+        while ref.node in self.copies:
+            (ref,) = graph.nodes[ref.node].refs()
+        return ref
+
     def _now(self, old: Old) -> TensorRef | None:
         """A tensor of the file in the graph as it was saved; None for what is not a tensor there."""
         now = self.origin.now.get((old.layer, old.call))
@@ -196,6 +213,7 @@ class _Functional:
 
     def _then(self, ref: TensorRef) -> Old:
         """A tensor of the present graph in the file."""
+        ref = self._copied(ref, self.graph)
         if ref.node in self.inserted:
             return Old(self.names[ref.node], 0, ref.index)
         node = self.graph.nodes[ref.node]
@@ -229,7 +247,7 @@ class _Functional:
         inbound = entry.get("inbound_nodes") or []
         nodes: dict[int, list[Node]] = {}
         for node in self.saved.nodes.values():
-            if self.origin.of[node.operation.name][0] == name:
+            if self.origin.of[node.operation.name][0] == name and node.name not in self.copies:
                 nodes.setdefault(self._of(node)[1], []).append(node)
         calls = [
             self._patched(name, call, nodes.get(number, []))
@@ -264,7 +282,9 @@ class _Functional:
 
     def _pairs(self, node: Node) -> list[tuple[TensorRef, TensorRef]]:
         """The tensors that a node took, each with the one that it takes now."""
-        return list(zip(node.refs(), self.graph.nodes[node.name].refs(), strict=True))
+        before = [self._copied(ref, self.saved) for ref in node.refs()]
+        now = [self._copied(ref, self.graph) for ref in self.graph.nodes[node.name].refs()]
+        return list(zip(before, now, strict=True))
 
     def _check(
         self,

@@ -119,6 +119,17 @@ def sequence() -> Any:
     return tf_keras.Model(x, L.LSTM(3, name="lstm")(y))
 
 
+def masked() -> Any:
+    """A masked sequence, gated by steps: Keras 2 computes with the operands as they are."""
+    words = L.Input((6,), dtype="int32", name="words")
+    h = L.Embedding(9, 11, mask_zero=True, name="embed")(words)
+    g = L.Dense(6, activation="sigmoid", name="gate")(
+        L.GlobalMaxPooling1D(name="pool")(L.Permute((2, 1), name="turn")(h))
+    )
+    y = L.Multiply(name="scale")([h, L.Reshape((6, 1), name="expand")(g)])
+    return tf_keras.Model(words, L.LSTM(3, name="lstm")(y))
+
+
 def turned() -> Any:
     """A mask whose channels are in front, without the Permute that turns it back."""
     image = L.Input((6, 7, 5), name="image")
@@ -239,6 +250,7 @@ CASES = {
     "two_outputs": Case(two_outputs, ("expand",)),
     "spatial": Case(spatial, ("lift",)),
     "sequence": Case(sequence, ("expand",)),
+    "masked": Case(masked, ("expand",)),
     "turned": Case(turned, ("back",), {"scale": "b h w c, b c h w -> b h w c"}),
     "distributed": Case(distributed, ("expand",)),
     "sequential": Case(sequential, ("expand",)),
