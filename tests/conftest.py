@@ -9,6 +9,8 @@ import sys
 import pytest
 from hypothesis import HealthCheck, settings
 
+from tests import sampling
+
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 # TensorFlow takes oneDNN by default on some processors alone; only with it do convolutions take channels first.
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
@@ -29,6 +31,11 @@ def pytest_configure(config: pytest.Config) -> None:
 # Millions of objects each, which live as long as the process.
 _HEAVY = ("keras", "onnx", "tensorflow", "tf_keras")
 _frozen: set[str] = set()
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    sampling.mark(items)
 
 
 def pytest_collection_finish() -> None:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
 from tests import support
+from tests.sampling import SAMPLED
 
 VALUES = np.random.default_rng(5).normal(size=(3, 4, 4)).astype("float32")
 
@@ -93,3 +96,10 @@ def test_transplanted_weights_are_compared_by_layer(workshop):
     support.transplant(model, other)
     for name, values in support.weights_by_layer(other).items():
         support.compare(values, before[name], rtol=0, atol=0)
+
+
+@pytest.mark.parametrize("table", SAMPLED)
+def test_what_is_sampled_is_a_test_with_cases(table):
+    path, name = table.split("::")
+    text = (Path(__file__).parent / path).read_text(encoding="utf-8")
+    assert f"\ndef {name}(" in text

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
-from enum import Enum
 from typing import NamedTuple
 
 from ..ir.axis import SPATIAL, WEAK, Axis, Role
@@ -128,7 +127,7 @@ def weigh(
         elif traced and not (soft and not {a.role, b.role} & SPATIAL) and _computed_along(a, b):
             evidence.derived.append(f"{name} was computed from the other operand's {_role_text(a, b)} axis")
         elif (stray := _stray(a, b, operands, traced and not soft, _group(a, b, pairs))) is not None:
-            evidence.contradictions.append(f"{name} pairs {a} with an axis that comes from {stray}")
+            evidence.contradictions.append(_stray_text(name, a, stray))
         elif a.role not in WEAK and b.role not in WEAK:
             if a.role is b.role:
                 evidence.roles.append(f"{name} is {a.role} on both sides")
@@ -210,25 +209,19 @@ def channel_on_space(pairs: Sequence[Pair], operands: Sequence[Axes]) -> bool:
     return False
 
 
-class Source(Enum):
-    """What the axes of a smaller operand were computed from: those that they meet, or others of the data.
+def descent(pairs: Sequence[Pair], operands: Sequence[Axes]) -> tuple[bool, list[str]]:
+    """Whether an axis was computed from the one that it meets, and which of them come from others.
 
-    Neither is known where they come from both, or from none.
+    That counts what a layer mixed, as Dense does.
     """
+    tensors = [(name, a, b) for name, a, b in pairs if Role.BATCH not in (a.role, b.role)]
+    met = any(_descends(a, b) or _descends(b, a) for _, a, b in tensors)
+    strays = [(name, a, _stray(a, b, operands, by_lineage=True)) for name, a, b in tensors]
+    return met, [_stray_text(name, a, stray) for name, a, stray in strays if stray is not None]
 
-    MET = "met"
-    OTHER = "other"
-    UNKNOWN = "unknown"
 
-
-def computed_from(pairs: Sequence[Pair], operands: Sequence[Axes]) -> Source:
-    """What a pairing's axes descend from, layers that mix what they take included."""
-    tensors = [(a, b) for _, a, b in pairs if Role.BATCH not in (a.role, b.role)]
-    met = any(_descends(a, b) or _descends(b, a) for a, b in tensors)
-    others = any(_stray(a, b, operands, by_lineage=True) is not None for a, b in tensors)
-    if met == others:
-        return Source.UNKNOWN
-    return Source.MET if met else Source.OTHER
+def _stray_text(name: str, axis: Axis, stray: Axis) -> str:
+    return f"{name} pairs {axis} with an axis that comes from {stray}"
 
 
 def beside_channels(a: Axis, b: Axis, operands: Sequence[Axes]) -> bool:

@@ -25,7 +25,7 @@ from .candidate import Applicability, Candidate, Remark, remark
 from .candidates import candidates
 from .codes import Kind
 from .decision import Decision, FaultAt, Stage
-from .evidence import Evidence, Source, beside_channels, channel_on_space, computed_from
+from .evidence import Evidence, beside_channels, channel_on_space, descent
 from .find import (
     AsItStands,
     Fault,
@@ -156,10 +156,10 @@ def _silent_fault(site: Site, rules: Sequence[Rule]) -> Finding | None:
     ]
     if readings or not any(strong(a) or strong(b) for _, a, b in best.match.pairs):
         return None
-    source = computed_from(stands.pairs, operands)
-    if source is Source.OTHER or best.rank.same > len(stands.evidence.same):
-        return _finding(site, Fault(Kind.AXIS_MISALIGNED, _misaligned_text(site, [])), changes)
-    if source is Source.MET:
+    met, strays = descent(stands.pairs, operands)
+    if (strays and not met) or best.rank.same > len(stands.evidence.same):
+        return _finding(site, Fault(Kind.AXIS_MISALIGNED, _misaligned_text(site, strays)), changes)
+    if met and not strays:
         return None
     return _finding(site, Fault(Kind.UNPROVEN, _open_text(site, stands.pairs, best)), [])
 
@@ -343,7 +343,8 @@ def decide(finding: Finding) -> Finding:
         return finding
     if not rivals:
         others = (c for c in found if c.kind is RuleKind.REPEAT and c is not best)
-        return choose(finding, Decision(stages.ONLY, best, details={"unless_asked": tuple(others)}))
+        details = {"unless_asked": tuple(others), "runs": finding.kind in (Kind.AXIS_MISALIGNED, Kind.LAYOUT)}
+        return choose(finding, Decision(stages.ONLY, best, details=details))
     rivals.sort(key=lambda c: c.rank, reverse=True)
     return choose(finding, Decision(stages.EVIDENCE, best, tuple(rivals), evidence=decisive(best, rivals[0])))
 

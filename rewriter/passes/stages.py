@@ -35,11 +35,9 @@ def _rule(decision: Decision) -> str:
 def _only(decision: Decision) -> str:
     assert decision.candidate is not None
     others = decision.details.get("unless_asked", ())
-    fits = (
-        f"is the only placement that fits unless --at states {' or '.join(c.rule for c in others)}"
-        if others
-        else "is the only placement that fits"
-    )
+    fits = f"is the only {'other ' if decision.details.get('runs') else ''}placement that fits"
+    if others:
+        fits += f" unless --at states {' or '.join(c.rule for c in others)}"
     return f"{_rule(decision)} {fits}; {decision.candidate.evidence[0]}"
 
 

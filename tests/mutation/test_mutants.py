@@ -19,7 +19,6 @@ from tests import support
 from tests.mutation.mutants import MUTANTS, Mutant
 from tests.mutation.workshop import batches, tolerance
 from tests.one_answer import assert_one_answer
-from tests.sampling import sampled
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -60,7 +59,7 @@ def two_batches(workshop: Workshop, mutant: Mutant, mutation) -> list[int]:
     return [3, sizes[-1] if sizes[-1] > 3 else 5]
 
 
-@pytest.mark.parametrize("name", sampled(EXACT, every=2))
+@pytest.mark.parametrize("name", EXACT)
 def test_a_mutant_is_repaired_to_the_original_function(workshop, tmp_path, name):
     mutant = MUTANTS[name]
     original, mutation = workshop.original(mutant), workshop.break_(mutant)
@@ -147,7 +146,7 @@ def test_the_suite_covers_every_pattern():
     assert len(EXACT) + len(TIED) + len(REFUSED) >= 80
 
 
-@pytest.mark.parametrize("name", sampled(MUTANTS))
+@pytest.mark.parametrize("name", MUTANTS)
 def test_check_its_plan_and_repair_say_the_same(workshop, tmp_path, name):
     """What ``check`` marks is what ``repair`` applies, and its plan applies it again, in either mode."""
     assert_one_answer(workshop.break_(MUTANTS[name]).path, tmp_path / "plan.toml", "multiply")

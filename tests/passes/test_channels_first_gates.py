@@ -28,7 +28,7 @@ def pooled(rank: int = 2) -> tuple[Any, Any]:
 
 
 def gate(y: Any, axes: tuple[int, ...]) -> Any:
-    return layers.Dense(N)(layers.Dense(3, "relu")(ops.mean(y, axes)))
+    return layers.Dense(N)(layers.Dense(3, "tanh")(ops.mean(y, axes)))
 
 
 def saved(model: keras.Model, path: Path) -> Path:
@@ -59,7 +59,10 @@ def test_factors_computed_from_the_channels_go_to_the_channels(rank, tmp_path):
     broken = keras.Model(x, layers.Multiply()([y, factors]))
     meant = keras.Model(x, y * ops.reshape(factors, (-1, N, *[1] * rank)))
     result = rewriter.repair(saved(broken, tmp_path / "m.keras"), tmp_path / "out.keras")
-    assert [f.code for f in result.findings] == ["RW003"]
+    (finding,) = result.findings
+    assert finding.code == "RW003"
+    assert finding.message.endswith(f"pairs width={N} with an axis that comes from channel={N}")
+    assert "the only other placement that fits" in finding.why
     inputs = support.random_inputs(meant, 3)
     fixed = support.run(support.load(tmp_path / "out.keras"), inputs)
     support.compare(fixed, support.run(meant, inputs))

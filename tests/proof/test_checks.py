@@ -83,11 +83,14 @@ def test_all_four_checks_at_every_size_of_the_graph(dtype, most, tmp_path):
 
 @pytest.mark.parametrize("join", [ops.add, ops.divide], ids=["add", "divide"])
 def test_other_operations_have_an_oracle_of_their_own(join, tmp_path):
-    """With a batch of 1 that TensorFlow knows of, `ops.add` would take the gate for a bias."""
+    """With a batch of 1 that TensorFlow knows of, `ops.add` would take the gate for a bias.
+
+    The divisor keeps away from 0, where rounding grows without limit.
+    """
     image = keras.Input((5, 11, 3))
     x = layers.Conv2D(7, 3, padding="same")(image)
     gate = layers.Dense(7)(layers.GlobalAveragePooling2D()(x))
-    model = keras.Model(image, join(ops.multiply(x, gate), layers.Dense(7)(gate)))
+    model = keras.Model(image, join(ops.multiply(x, gate), layers.Dense(7, "softplus")(gate) + 0.5))
     checks = prove(model, tmp_path, ops="all")["checks"]
     assert all(check["proven"] for check in checks.values())
     assert len(checks["equation"]["nodes"]) == 2
