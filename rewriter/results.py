@@ -22,7 +22,7 @@ class Report(Presentable):
     """What ``check`` found. ``nodes`` and ``multiplies`` count calls, those of nested models included.
 
     ``verdicts`` says how many multiplies are right, wrong, ambiguous and not analysed. ``mode`` and ``ops`` are those
-    that it was asked for. ``seen`` is what pictures are drawn from; None where there is no one graph to draw.
+    of the request. ``seen`` is what pictures are drawn from; None where there is no one graph to draw.
     """
 
     path: str

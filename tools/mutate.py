@@ -290,7 +290,7 @@ class Trial:
             return [f for f in analyse(source.graph, builtin(), ops=self.ops).findings if options(f)]
 
     def _try(self, findings: Sequence[Finding], choice: tuple[int, ...]) -> str:
-        """`same`, `differs`, or `fault` where the rest of the model cannot go on with these candidates."""
+        """`same`, `differs`, or `fault` where the rest of the model cannot run with these candidates."""
         if choice not in self.known:
             chosen = {f.path: (i, options(f)[i]) for f, i in zip(findings, choice, strict=True)}
             self.known[choice] = self._apply(chosen)
@@ -329,7 +329,7 @@ def options(finding: Finding) -> list[Candidate | Argument]:
 
 
 def _contradicted(findings: Sequence[Finding], choice: Sequence[int]) -> bool:
-    """Whether evidence speaks against one of the candidates."""
+    """Whether evidence contradicts one of the candidates."""
     return any(
         text.startswith("against")
         for f, i in zip(findings, choice, strict=True)
@@ -516,7 +516,7 @@ def row(title: str, found: Sequence[Result]) -> list[str]:
 
 
 def originals(arguments: argparse.Namespace, folder: Path) -> Iterator[tuple[Original, int]]:
-    """The models asked for with their channels-first twins, each with its share of the limit."""
+    """The wanted models with their channels-first twins, each with its share of the limit."""
     for name, path, share in files(arguments, folder):
         limit = math.ceil(arguments.limit * share)
         original = Original(name, path, support.load(path))
@@ -530,7 +530,7 @@ def originals(arguments: argparse.Namespace, folder: Path) -> Iterator[tuple[Ori
 
 
 def files(arguments: argparse.Namespace, folder: Path) -> Iterator[tuple[str, Path, float]]:
-    """Names and files of the models asked for, with their shares of the limit."""
+    """Names and files of the wanted models, with their shares of the limit."""
     for path in arguments.paths:
         yield path.stem, path, 1
     if arguments.paths:

@@ -112,8 +112,8 @@ def _ask(site: Site, found: Sequence[Candidate]) -> None:
             candidate.needs_evidence = bool(rivals) or (bool(turned) and not supported and not moved)
         if candidate.kind is RuleKind.CONTRACT and candidate.rank.demanded != 1:
             candidate.needs_evidence |= not fills_units(candidate, site.values)
-        nothing_speaks = candidate.generic and bool(turned) and not supported and not moved
-        candidate.doubt = _doubt(candidate, site, waiting, nothing_speaks)
+        unsupported = candidate.generic and bool(turned) and not supported and not moved
+        candidate.doubt = _doubt(candidate, site, waiting, unsupported)
     placed = [c for c in found if c.kind is not RuleKind.CONTRACT and not c.needs_evidence]
     keeping = [c for c in found if id(c) in undoing and c.rank.consistent == 0]
     filling = [
@@ -163,12 +163,12 @@ def _keeps_units(candidate: Candidate, other: Candidate) -> bool:
     return candidate.rank.units > other.rank.units and axes == others
 
 
-def _doubt(candidate: Candidate, site: Site, waiting: Sequence[int], nothing_speaks: bool) -> Remark | None:
+def _doubt(candidate: Candidate, site: Site, waiting: Sequence[int], unsupported: bool) -> Remark | None:
     """Why a reading is not to be chosen for the user."""
     transposes = [step for step in candidate.plan.steps if step.op == "Transpose" and step.operand >= 0]
     if one_sample := batches.doubt(candidate):
         return one_sample
-    if nothing_speaks or (candidate.rule == TURNED and candidate.rank.demanded != 1):
+    if unsupported or (candidate.rule == TURNED and candidate.rank.demanded != 1):
         return remark("only-sizes")
     if site.family is Family.JOINING and transposes and _joins_elsewhere(operand_axes(site)):
         return remark("joins-elsewhere")

@@ -1,4 +1,4 @@
-"""Downstream: which of several readings the rest of the model can go on with, for one multiply or several together.
+"""Downstream: with which of several readings the rest of the model runs, for one multiply or several together.
 
 Readings are supposed and what they reach is inferred again. A node that then cannot run, its trained weights included,
 rules them out; a layer that then takes an axis for something else is evidence against them (``contradictions``).
@@ -428,7 +428,7 @@ def _result(candidate: Candidate) -> tuple[object, ...]:
 
 
 def _above(a: Answer, b: Answer) -> bool:
-    """True where an answer stands above another at some multiply and below it at none."""
+    """True where an answer ranks higher than another at some multiply, and lower at none."""
     both = [(standing(c), standing(b.best()[p])) for p, c in a.best().items() if p in b.readings]
     return all(x >= y for x, y in both) and any(x > y for x, y in both)
 

@@ -1,4 +1,4 @@
-"""What is said where no reading is listed or none asked for: repairs that are no node to insert, and limits."""
+"""What a report says where no reading is listed or wanted: repairs that insert no node, and limits."""
 
 from __future__ import annotations
 

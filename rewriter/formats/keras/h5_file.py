@@ -57,7 +57,7 @@ class KerasH5(KerasFile):
 
     @property
     def compile_config(self) -> Any:
-        """What Keras 3 compiles the model with; None where the file does not say it, or something of somebody's own."""
+        """What Keras 3 compiles the model with; None where the file does not say it, or something custom."""
         return super().compile_config if self.older else compile_config(self.file.training_config)
 
     def training_remarks(self, form: str) -> Sequence[Remark]:

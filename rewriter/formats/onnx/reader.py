@@ -65,7 +65,7 @@ class Source:
 
     @cached_property
     def functions(self) -> frozenset[tuple[str, str]]:
-        """Domain and name of the operators that the file itself defines: they stand above those of ONNX."""
+        """Domain and name of the operators that the file itself defines; they override those of ONNX."""
         return frozenset((function.domain, function.name) for function in self.proto.functions)
 
 

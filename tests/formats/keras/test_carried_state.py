@@ -277,7 +277,7 @@ def test_what_h5_has_no_place_for(tmp_path: Path):
         assert found.compiled == (lost == "steps_per_execution")
 
 
-def test_a_loss_of_somebodys_own_in_h5(tmp_path: Path):
+def test_a_custom_loss_in_h5(tmp_path: Path):
     def mine(truth: Any, given: Any) -> Any:
         return keras.ops.mean(truth - given)
 

@@ -1,4 +1,4 @@
-"""Layers and models of somebody's own in SavedModels, from their functions: against the model that was saved."""
+"""Custom layers and models in SavedModels, from their functions: against the model that was saved."""
 
 from __future__ import annotations
 
@@ -172,7 +172,7 @@ class Filtered(layers.Layer):
     ],
     ids=["lambda", "locally_connected", "gate", "twice", "noisy", "block", "folded", "filtered", "weighted"],
 )
-def test_a_layer_of_somebodys_own(make: Callable[[], Any], tmp_path: Path):
+def test_a_custom_layer(make: Callable[[], Any], tmp_path: Path):
     result = agree(make(), tmp_path)
     assert "as it computes outside of training" in str(result.remarks)
 
@@ -361,6 +361,6 @@ def test_what_a_function_does_not_say_is_refused(make: Callable[[], Any], reason
     assert [path.name for path in tmp_path.iterdir()] == ["old"]
 
 
-def test_a_mask_of_somebodys_own_that_nothing_takes(tmp_path: Path):
+def test_a_custom_mask_that_nothing_takes(tmp_path: Path):
     x = tf_keras.Input((6, 4))
     agree(tf_keras.Model(x, layers.Conv1D(3, 2)(MakesMask()(x))), tmp_path)

@@ -30,7 +30,7 @@ def translated(value: Any, context: Context, name: str = "activation") -> Any:
         if value.get("module") not in (None, "builtins", "keras.activations") or not isinstance(
             value.get("config"), str
         ):
-            raise Untranslatable(f"{name} {value.get('config')}", "a function of somebody's own")
+            raise Untranslatable(f"{name} {value.get('config')}", "a custom function")
         return _named(value["config"], name)
     if value.get("class_name") == "PReLU":
         raise Untranslatable(f"{name} PReLU", "a layer with weights of its own in the place of a function")
@@ -40,7 +40,7 @@ def translated(value: Any, context: Context, name: str = "activation") -> Any:
         raise Untranslatable(name, "a lambda: it runs code that is in the file")
     if isinstance(value.get("class_name"), str) and value.get("class_name") in ("Activation",):
         return translated((value.get("config") or {}).get("activation"), context, name)
-    raise Untranslatable(f"{name} {value.get('class_name')}", "a class of somebody's own")
+    raise Untranslatable(f"{name} {value.get('class_name')}", "a custom class")
 
 
 def _named(value: str, name: str) -> str:
@@ -48,9 +48,7 @@ def _named(value: str, name: str) -> str:
     if value == "<lambda>":
         raise Untranslatable(name, _LAMBDA)
     if value not in _SAME:
-        raise Untranslatable(
-            f"{name}={value!r}", "a function of somebody's own, or one that Keras 3 does not have"
-        )
+        raise Untranslatable(f"{name}={value!r}", "a custom function, or one that Keras 3 does not have")
     return value
 
 

@@ -22,9 +22,7 @@ CONSTRUCTS = (
     ),
     Construct("decay of an optimizer", "InverseTimeDecay as learning_rate", "decay"),
     Construct("loss, loss_weights, metrics of training_config", "those of compile_config", "compile_config"),
-    Construct(
-        "a loss or optimizer of somebody's own", "dropped with the rest of the compile state", "custom_loss"
-    ),
+    Construct("a custom loss or optimizer", "dropped with the rest of the compile state", "custom_loss"),
 )
 
 # By class: arguments of Keras 3, beside those that all take.
@@ -57,7 +55,7 @@ _LOSSES = frozenset({
     "MeanAbsolutePercentageError", "MeanSquaredError", "MeanSquaredLogarithmicError", "Poisson",
     "SparseCategoricalCrossentropy", "SquaredHinge",
 })  # fmt: skip
-# Keras 2 has no functions of these names: there they are somebody's own.
+# Keras 2 has no functions of these names: there they are custom.
 _FUNCTIONS = LOSS_FUNCTIONS - {
     "binary_focal_crossentropy", "categorical_focal_crossentropy", "circle", "ctc", "dice", "tversky",
 }  # fmt: skip

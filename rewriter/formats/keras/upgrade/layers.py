@@ -10,7 +10,7 @@ from . import activations, hard_sigmoid, initializers
 from .arguments import ARGUMENTS, COMMON, NOT_TRAINABLE
 from .constructs import Construct
 from .context import Context, Entry, Untranslatable
-from .somebodys import is_somebodys
+from .custom import states_custom
 
 Config = dict[str, Any]
 # What a translator gives: the class and its configuration, or the entries of layers that follow each other.
@@ -81,7 +81,7 @@ def translated(entry: Entry, name: str, context: Context) -> list[Entry]:
     """
     class_name, config = parts(entry)
     if is_custom(entry, class_name):
-        raise Untranslatable(class_name, "a class of somebody's own: its code is not in the file")
+        raise Untranslatable(class_name, "a custom class: its code is not in the file")
     new = dict(config)
     new["name"] = name
     result = TRANSLATORS[class_name](new, context) if class_name in TRANSLATORS else new
@@ -103,7 +103,7 @@ def parts(entry: Entry) -> tuple[str, Config]:
 
 def is_custom(entry: Entry, class_name: str) -> bool:
     """Whether the class is none of Keras's."""
-    if is_somebodys(entry):
+    if states_custom(entry):
         return True
     return class_name not in TRANSLATORS and CLASSES.get(class_name, class_name) not in ARGUMENTS
 

@@ -15,11 +15,11 @@ from . import compiled, functions, keras_1, layers, masks, whole_numbers
 from . import wrappers as _wrappers  # noqa: F401 - registers translators
 from .constructs import Construct
 from .context import Context, Entry, Untranslatable
+from .custom import states_custom
 from .merges import without_merges
 from .names import Names
 from .order import Layered
 from .result import Account, Origin, Upgraded
-from .somebodys import is_somebodys
 from .tensors import Call, New, Old, first_calls, leaves, read_call, read_ends, written
 
 MODELS = ("Functional", "Sequential", "Model")
@@ -537,7 +537,7 @@ def input_dtype(entry: Entry) -> str:
 def is_model(entry: Entry) -> bool:
     """Whether an entry is a functional or sequential model with its layers."""
     config = entry.get("config")
-    if entry.get("class_name") not in MODELS or is_somebodys(entry):
+    if entry.get("class_name") not in MODELS or states_custom(entry):
         return False
     return isinstance(config, list) or (isinstance(config, dict) and isinstance(config.get("layers"), list))
 

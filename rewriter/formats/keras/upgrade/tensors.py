@@ -62,7 +62,7 @@ def first_calls(config: dict[str, Any]) -> dict[str, int]:
         inner = entry.get("config") if isinstance(entry, dict) else None
         if not isinstance(inner, (dict, list)):
             continue
-        # A model of somebody's own class has layers too.
+        # A model of a custom class has layers too.
         if entry.get("class_name") not in _MODELS and not (isinstance(inner, dict) and "layers" in inner):
             continue
         name = entry.get("name", inner.get("name") if isinstance(inner, dict) else None)

@@ -17,11 +17,11 @@ from ..config import read_model
 from ..layer_order import group_names, numbered
 from . import keras_1, stored_forms
 from .context import Entry
+from .custom import states_custom
 from .layers import CLASSES
 from .merges import without_merges
 from .model import is_model, layer_name, upgraded
 from .names import Names
-from .somebodys import is_somebodys
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -150,8 +150,8 @@ class Reader:
         class_name, config = entry.get("class_name"), entry.get("config")
         if not isinstance(class_name, str) or not isinstance(config, dict):
             raise BadFileError("a layer has no class_name or no config")
-        if is_somebodys(entry) and self.era < 3:
-            raise UnsupportedError(f"the weights of {class_name!r}, a class of somebody's own, are not known")
+        if states_custom(entry) and self.era < 3:
+            raise UnsupportedError(f"the weights of {class_name!r}, a custom class, are not known")
         gates = 1
         if self.era == 1:
             gates = keras_1.gates_apart(class_name, config)

@@ -6,7 +6,7 @@ from typing import Any
 
 from .....errors import shown
 from ..context import Entry, Untranslatable
-from ..somebodys import is_somebodys
+from ..custom import states_custom
 from ..tensors import Call
 from . import node_defs
 from .emit import Emitter
@@ -28,7 +28,7 @@ _OTHER_IN_V1 = frozenset({"where", "image.resize"})
 
 
 def is_function(entry: Entry) -> bool:
-    return entry.get("class_name") in _CLASSES and not is_somebodys(entry)
+    return entry.get("class_name") in _CLASSES and not states_custom(entry)
 
 
 def title(entry: Entry) -> str:

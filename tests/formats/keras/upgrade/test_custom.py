@@ -1,4 +1,4 @@
-"""Classes of somebody's own: refused by their name, also where it is one of Keras's."""
+"""Custom classes: refused by their name, also where it is one of Keras's."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def test_an_archive_with_one_is_checked_and_not_converted(name: str, tmp_path: P
     shape = (2, 5, 4) if name == "TimeDistributed" else (5, 4)
     functional(LAYERS[name](), shape).save(tmp_path / "m.keras")
     rewriter.check(tmp_path / "m.keras")
-    with pytest.raises(UnsupportedError, match=f"{name}.*: a class of somebody's own"):
+    with pytest.raises(UnsupportedError, match=f"{name}.*: a custom class"):
         rewriter.convert(tmp_path / "m.keras", tmp_path / "new.keras")
 
 
@@ -68,7 +68,7 @@ def test_an_archive_with_one_is_checked_and_not_converted(name: str, tmp_path: P
 def test_a_model_of_such_a_class_is_refused(form: str, make: type, tmp_path: Path):
     inner(make).save(tmp_path / f"m.{form}")
     for read in (rewriter.check, lambda path: rewriter.convert(path, tmp_path / "new.keras")):
-        with pytest.raises(UnsupportedError, match=f"holds a '{make.__name__}': a class of somebody's own"):
+        with pytest.raises(UnsupportedError, match=f"holds a '{make.__name__}': a custom class"):
             read(tmp_path / f"m.{form}")
 
 
@@ -76,5 +76,5 @@ def test_a_model_of_such_a_class_is_refused(form: str, make: type, tmp_path: Pat
 def test_one_in_an_hdf5_model(make: type, tmp_path: Path):
     functional(inner(make)).save(tmp_path / "m.h5")
     rewriter.check(tmp_path / "m.h5")
-    with pytest.raises(UnsupportedError, match=f"{make.__name__}: a class of somebody's own"):
+    with pytest.raises(UnsupportedError, match=f"{make.__name__}: a custom class"):
         rewriter.convert(tmp_path / "m.h5", tmp_path / "new.keras")

@@ -1,4 +1,4 @@
-"""Which entries are of a class of somebody's own, whatever its name.
+"""Which entries are of a custom class, whatever its name.
 
 Source: ``serialize_keras_object`` in ``saving/serialization_lib.py`` of tf_keras 2.21: it writes a module for all that
 is Keras's, and null for a class that it would have to be told of. Files before 2.12 have no modules.
@@ -11,7 +11,7 @@ from .context import Entry
 _KERAS = ("keras", "tf_keras", "tensorflow")
 
 
-def is_somebodys(entry: Entry) -> bool:
+def states_custom(entry: Entry) -> bool:
     """Whether the entry says that its class is none of Keras's."""
     registered = entry.get("registered_name")
     if isinstance(registered, str) and ">" in registered:
