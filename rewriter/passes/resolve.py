@@ -25,7 +25,7 @@ from .candidate import Applicability, Candidate, Remark, remark
 from .candidates import candidates
 from .codes import Kind
 from .decision import Decision, FaultAt, Stage
-from .evidence import Evidence, beside_channels, channel_on_space, descent
+from .evidence import Evidence, Pair, beside_channels, channel_on_space, descent
 from .find import (
     AsItStands,
     Fault,
@@ -100,7 +100,7 @@ def _finding(site: Site, fault: Fault, found: list[Candidate]) -> Finding:
         list(site.operands),
         fault.message,
         found,
-        Decision(_FOUND.get(fault.kind, stages.FOUND)),
+        Decision(_FOUND.get(fault.kind, stages.FOUND), details={"readings": bool(found)}),
     )
 
 
@@ -161,7 +161,8 @@ def _silent_fault(site: Site, rules: Sequence[Rule]) -> Finding | None:
         return _finding(site, Fault(Kind.AXIS_MISALIGNED, _misaligned_text(site, strays)), changes)
     if met and not strays:
         return None
-    return _finding(site, Fault(Kind.UNPROVEN, _open_text(site, stands.pairs, best)), [])
+    others = [c for c in changes if not c.needs_evidence] or [best]
+    return _finding(site, Fault(Kind.UNPROVEN, _untold_text(site, stands.pairs, others[0])), others)
 
 
 def _is_named(a: Axis, b: Axis) -> bool:
@@ -315,10 +316,13 @@ def _misaligned_text(site: Site, contradictions: Sequence[str]) -> str:
     return f"{texts}: it runs, but along axes that no rule pairs"
 
 
-def _open_text(site: Site, pairs: Sequence[tuple[str, Axis, Axis]], other: Candidate) -> str:
+def _untold_text(site: Site, pairs: Sequence[Pair], other: Candidate) -> str:
     texts = " x ".join(v.text() for v in site.values)
-    a, b = next((a, b) for _, a, b in pairs if Role.BATCH not in (a.role, b.role))
-    return f"{texts}: nothing says that {a} and {b}, which meet, belong together; '{other.equation}' fits as well"
+    place, a, b = next(pair for pair in pairs if Role.BATCH not in (pair[1].role, pair[2].role))
+    mine, met = (a, b) if any(axis is a for axis in min(operand_axes(site), key=len)) else (b, a)
+    fits = [y if x is mine else x for _, x, y in other.match.pairs if x is mine or y is mine]
+    also = f"it fits {fits[0]}" if fits else f"'{other.equation}' fits"
+    return f"{texts}: nothing says that {mine} is for {met}, which it meets at {place}; {also} as well"
 
 
 # -- the choice -----------------------------

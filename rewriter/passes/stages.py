@@ -32,6 +32,11 @@ def _rule(decision: Decision) -> str:
     return decision.candidate.rule
 
 
+def _unproven(decision: Decision) -> str:
+    told = ", or --at" if decision.details.get("readings") else ""
+    return f"it may be right as written; a repair needs evidence{told}"
+
+
 def _only(decision: Decision) -> str:
     assert decision.candidate is not None
     others = decision.details.get("unless_asked", ())
@@ -115,7 +120,7 @@ FOUND = Stage("found", "a fault is found", _says(""))
 UNPROVEN = Stage(
     "unproven",
     "nothing proves that the operands fit, or that they do not",
-    _says("it may be right as it is written, and a repair needs evidence"),
+    _unproven,
 )
 NOT_ANALYSED = Stage(
     "not-analysed",

@@ -87,7 +87,9 @@ def test_factors_of_unknown_origin_are_left_and_told(source, tmp_path):
     path = saved(model, tmp_path / "m.keras")
     (finding,) = untouched(path).findings
     assert (finding.code, finding.severity) == ("RW007", "info")
-    assert "'b c h w, b c -> b c h w' fits as well" in finding.message
+    assert finding.message.endswith(f"it fits channel={N} as well")
+    assert finding.candidates[0].rule == "channel-gate"
+    assert not rewriter.repair(path, tmp_path / "best.keras", mode="best", verify=False).inserted
     fixed = tmp_path / "fixed.keras"
     result = rewriter.repair(path, fixed, at={finding.node: "channel-gate"})
     assert [change.rule for change in result.inserted] == ["channel-gate"]

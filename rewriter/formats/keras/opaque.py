@@ -56,8 +56,8 @@ def opaque_reason(operation: Operation) -> str:
     return ""
 
 
-def is_custom(entry: dict[str, Any]) -> bool:
-    """True where an entry names a registered class or function, or a module that is none of Keras's.
+def is_custom(entry: dict[str, Any], modules: re.Pattern[str] = _MODULES) -> bool:
+    """True where an entry names a registered class or function, or a module that is none of Keras's (``modules``).
 
     Keras 2 wrote no module; one that is written and empty is none that Keras would find the class in.
     """
@@ -67,7 +67,7 @@ def is_custom(entry: dict[str, Any]) -> bool:
     if "module" not in entry:
         return False
     module = entry["module"]
-    return not isinstance(module, str) or _MODULES.fullmatch(module) is None
+    return not isinstance(module, str) or modules.fullmatch(module) is None
 
 
 def _is_known(value: Any) -> bool:

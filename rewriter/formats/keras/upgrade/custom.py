@@ -6,17 +6,14 @@ is Keras's, and null for a class that it would have to be told of. Files before 
 
 from __future__ import annotations
 
+import re
+
+from ..opaque import is_custom
 from .context import Entry
 
-_KERAS = ("keras", "tf_keras", "tensorflow")
+_MODULES = re.compile(r"(keras|tf_keras|tensorflow)(\..*)?", re.DOTALL)
 
 
 def states_custom(entry: Entry) -> bool:
     """Whether the entry says that its class is none of Keras's."""
-    registered = entry.get("registered_name")
-    if isinstance(registered, str) and ">" in registered:
-        return True
-    if "module" not in entry:
-        return False
-    module = entry["module"]
-    return not isinstance(module, str) or module.split(".")[0] not in _KERAS
+    return is_custom(entry, _MODULES)
