@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -37,6 +38,11 @@ class Gap:
 def coarsest(dtypes: list[str]) -> str:
     """The dtype of the least precision among some, "" where none of them is rounded."""
     return next((name for name in _COARSEST_FIRST if name in dtypes), "")
+
+
+def are_rounded(gaps: Iterable[Gap | None]) -> bool:
+    """True where the operands of an operation differ, if only by rounding: near a pole it makes much of that."""
+    return any(gap is not None and gap.difference for gap in gaps)
 
 
 def compare(actual: Any, desired: Any, dtype: str) -> Gap:

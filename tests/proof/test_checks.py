@@ -96,6 +96,20 @@ def test_other_operations_have_an_oracle_of_their_own(join, tmp_path):
     assert len(checks["equation"]["nodes"]) == 2
 
 
+def test_rounding_that_grows_is_no_dependence_on_other_samples(tmp_path):
+    """A divisor near 0: sums that are rounded otherwise in a larger batch give another quotient."""
+    image = keras.Input((5, 11, 3))
+    x = layers.Conv2D(7, 3, padding="same")(image)
+    gate = layers.Dense(7)(layers.GlobalAveragePooling2D()(x))
+    divisor = layers.Dense(7)
+    y = ops.divide(ops.multiply(x, gate), divisor(ops.concatenate([gate, gate], axis=-1)))
+    kernel = np.random.default_rng(0).normal(0, 1000, (7, 7))
+    divisor.set_weights([np.concatenate([kernel, -kernel]), np.asarray([1e-3] + [10.0] * 6)])
+    checks = prove(keras.Model(image, y), tmp_path, ops="all")["checks"]
+    assert checks["equation"]["proven"]
+    assert checks["independence"]["proven"] or "rounding grows" in checks["independence"]["why"]
+
+
 def test_models_within_layers(tmp_path):
     image = keras.Input((5, 11, 3))
     x = layers.Conv2D(7, 3, padding="same")(image)

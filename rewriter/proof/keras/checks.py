@@ -28,7 +28,7 @@ from ...progress import stage
 from ..blame import LACKS_MEMORY, excused, line
 from ..expected import expected, known
 from ..request import CHECKS, Claim, Request
-from ..tolerance import Gap, coarsest, compare
+from ..tolerance import Gap, are_rounded, coarsest, compare
 from .backends import BACKENDS, described, running
 from .backends.eager import is_floating
 from .capture import Capture
@@ -403,6 +403,10 @@ class _Proof:
                 for axis, x, y in zip(claim.operand_batches, operands, others, strict=True)
             ]
             if all(g is not None and g.fits for g in gaps):
+                if number in self.checked and are_rounded(gaps):
+                    raise _SkippedError(
+                        f"rounding grows too much at {shown(claim.node)!r} to compare samples"
+                    )
                 text = f"what it gives for a sample depends on the other samples: {gap.text()}"
                 raise DisprovedError("independence", claim.node, batch, _number(gap), text)
         if bad is not None:
