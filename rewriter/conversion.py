@@ -6,7 +6,7 @@ import os
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from .errors import UnsupportedError
+from .errors import UnverifiedError
 from .files.atomic import provisional
 from .formats.model_file import TRAINING, ModelFile, Remark
 from .formats.registry import Format, as_exported, as_keras, format_of, newest_of, written_as
@@ -71,8 +71,7 @@ def convert(source: ModelFile, output: Path, options: Options) -> Converted:
 
             result.verified = compared(source, path, form.name)
             if verify and "skipped" in result.verified:
-                why = result.verified["skipped"]
-                raise UnsupportedError(f"it was to be verified, which could not be done: {why}")
+                raise UnverifiedError(result.verified["skipped"])
     return result
 
 

@@ -43,6 +43,13 @@ class UnsupportedError(RewriterError):
     """An honest file in a form that is not handled here."""
 
 
+class UnverifiedError(UnsupportedError):
+    """A verification that was requested cannot run, for a reason."""
+
+    def __init__(self, reason: object) -> None:
+        super().__init__(f"the requested verification cannot run: {reason}")
+
+
 class OutputError(RewriterError):
     """The output cannot be written: the path, the permissions or the space on disk."""
 

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from ..errors import UnsupportedError, VerificationError, shown
+from ..errors import UnsupportedError, UnverifiedError, VerificationError, shown
 from ..files.atomic import provisional
 from ..formats.registry import Format, open_model, write_as
 from ..ir.graph import Graph
@@ -86,7 +86,7 @@ def proven(
             raise VerificationError(failure(answer["failed"]), disproved(answer["failed"]))
         verified = _static(after) | judged(answer, after.findings)
         if required and verified["verdict"] != PROVEN:
-            raise UnsupportedError(f"it was to be verified, which could not be done: {verified['reason']}")
+            raise UnverifiedError(verified["reason"])
         yield path, verified
 
 

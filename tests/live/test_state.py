@@ -165,7 +165,7 @@ def test_losses_of_several_outputs():
 
 def test_a_proof_can_be_required():
     assert rewriter.repair(gated(), verify=True).verified["verdict"] == "proven"
-    with pytest.raises(rewriter.UnsupportedError, match="it was to be verified"):
+    with pytest.raises(rewriter.UnsupportedError, match="the requested verification cannot run"):
         rewriter.repair(gated(layers.Lambda(lambda x: x * 2)), verify=True)
 
 

@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
-from ...errors import UnsupportedError, shown
+from ...errors import UnsupportedError, UnverifiedError, shown
 from ...files.atomic import staged
 from ...files.digest import sha256
 from ...formats.model_file import ModelFile
@@ -76,8 +76,7 @@ def exporting(
 
             exported.verified = verified(source, path, notes, options.batch, options.fp16)
             if options.verify and "skipped" in exported.verified:
-                why = exported.verified["skipped"]
-                raise UnsupportedError(f"it was to be verified, which could not be done: {why}")
+                raise UnverifiedError(exported.verified["skipped"])
         exported.path = os.fspath(target)
         exported.data = f"{exported.path}.data" if exported.data is not None else None
         yield exported
