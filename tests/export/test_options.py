@@ -101,7 +101,7 @@ def test_a_model_with_code_is_not_run(tmp_path, monkeypatch):
     )
     made = export_onnx(path, tmp_path / "out.onnx", verify=None)
     assert made.verified == {"skipped": "'mine' (Mine) is code, which is not run"}
-    with pytest.raises(UnsupportedError, match="which could not be done: 'mine'"):
+    with pytest.raises(UnsupportedError, match="the requested verification cannot run: 'mine'"):
         export_onnx(path, tmp_path / "asked.onnx", verify=True)
     assert not (tmp_path / "asked.onnx").exists()
 

@@ -361,7 +361,9 @@ def test_without_tensorflow_it_says_that_it_was_not_compared(
     result = write(folder("several"), target, verify=None)
     assert "tensorflow not installed" in result.verified["skipped"]
     target.unlink()
-    with pytest.raises(UnsupportedError, match="could not be done: tensorflow not installed"):
+    with pytest.raises(
+        UnsupportedError, match="the requested verification cannot run: tensorflow not installed"
+    ):
         write(folder("several"), target, verify=True)
     assert not target.exists()
 
