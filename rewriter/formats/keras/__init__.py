@@ -1,1 +1,1 @@
-"""Keras's own files: the archive of Keras 3, and the configuration alone as JSON."""
+"""Keras's own files: ``.keras`` archives and folders, ``.h5`` files, and the configuration alone as JSON."""

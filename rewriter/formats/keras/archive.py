@@ -43,13 +43,13 @@ Changes = tuple[dict[str, bytes], dict[str, list[Patch]], dict[str, str]]
 
 
 class KerasArchive(KerasFile):
-    """A ``.keras`` file opened for reading. ``graph`` is the model; changes to it are written by ``write``.
+    """A ``.keras`` file opened for reading. ``graph`` is the model; ``write`` writes changes to it.
 
     Args:
-        folder: the folder at the path, where the files are not in an archive.
+        folder: the folder at the path, if the files are not in an archive.
 
     Raises:
-        BadFileError: not such an archive, damaged, or hostile.
+        BadFileError: not a ``.keras`` archive, damaged, or hostile.
         UnsupportedError: a subclassed model without a graph, or a form of another Keras.
     """
 
@@ -100,7 +100,7 @@ class KerasArchive(KerasFile):
         return Hdf5Index(self._buffer)
 
     def variables(self) -> Variables:
-        """The variables, mapped where the weights file is stored in the archive as it is."""
+        """The variables, memory-mapped if the archive stores the weights file uncompressed."""
         if _WEIGHTS not in self.archive:
             return NoVariables()
         if isinstance(self.configuration, Older):
@@ -114,9 +114,9 @@ class KerasArchive(KerasFile):
 
     @cached_property
     def out_of_order(self) -> str:
-        """Why its own Keras gives its weights to other layers than those by which they are read; "" where it does not.
+        """Why the Keras of the file loads the weights into other layers than this reader; "" if it does not.
 
-        Those of Keras 3 are read as Keras does it; in 2.12 and 2.13 the groups have other numbers.
+        Always "" for Keras 3, whose order this reader follows, and for 2.12 and 2.13, which number groups differently.
         """
         configuration = self.configuration
         if (
@@ -128,7 +128,7 @@ class KerasArchive(KerasFile):
         return old_form.archive_refusal(configuration.original, configuration.version)
 
     def beside(self) -> list[str]:
-        """All of it is in the archive; of a folder all files in it."""
+        """Paths of other files of the model: none for an archive, all files for a folder."""
         if isinstance(self.archive, Archive):
             return []
         return [os.path.join(self.path, name) for name in self.archive.names() if not name.endswith("/")]
@@ -139,7 +139,7 @@ class KerasArchive(KerasFile):
             for table in self._tables():
                 if asset_path(table.group, table.name) == name:
                     return table.read()
-            raise BadFileError(f"the {self._what} has nothing that is {shown(name)} in Keras 3")
+            raise BadFileError(f"the {self._what} has no file for {shown(name)} of Keras 3")
         if name not in self.archive:
             raise BadFileError(f"the {self._what} has no {shown(name)}")
         return self.archive.read(name, _MAX_ASSET)
@@ -162,7 +162,7 @@ class KerasArchive(KerasFile):
         self.archive.close()
 
     def training_remarks(self, form: str) -> Sequence[Remark]:
-        """As ``KerasFile.training_remarks``. From one archive of Keras 3 to another all is carried over."""
+        """As ``KerasFile.training_remarks``. Between archives of Keras 3 only the order of the state can change."""
         if self.older or form == "h5":
             return super().training_remarks(form)
         if not self._is_moved or not form.startswith("keras-"):
@@ -171,14 +171,14 @@ class KerasArchive(KerasFile):
 
     @property
     def outdated(self) -> bool:
-        """As ``KerasFile.outdated``, and whether the newest Keras looks for the optimizer's state in another order."""
+        """As ``KerasFile.outdated``; also True if the newest Keras expects the optimizer's state in another order."""
         return super().outdated or self._is_moved
 
     @cached_property
     def _is_moved(self) -> bool:
         if self.older or not is_early(self.metadata.get("keras_version")) or not self.has_state:
             return False
-        # Of state that does not fit the model nothing is moved.
+        # State that does not fit the model is not reordered.
         with suppress(UnsupportedError):
             return bool(self._state_changes(newest=True))
         return False
@@ -196,11 +196,11 @@ class KerasArchive(KerasFile):
         return of_old_archive(self._index, configuration, optimizer, self._trained(self.graph))
 
     def write(self, target: str | os.PathLike[str]) -> None:
-        """Write the model with its graph as it is now.
+        """Write the model with the current graph.
 
-        The configuration is replaced, the weights file is copied with its groups relinked where Keras numbers the
-        layers anew, assets are renamed likewise, all else is copied as it is. An unchanged graph gives an identical
-        copy.
+        The configuration is replaced. The weights file is copied, and its groups are relinked where Keras renumbers
+        the layers. Assets are renamed in the same way. All other files are copied unchanged. An unchanged graph gives
+        an identical copy.
 
         Raises:
             BadFileError: the weights are damaged, or do not belong to this model.
@@ -214,7 +214,7 @@ class KerasArchive(KerasFile):
             rewrite(self.archive, target, *changes)
 
     def files_of_keras_3(self, scratch: str) -> Iterator[tuple[str, Blocks]]:
-        """Its files, changed as the graph is; new ones of an archive of Keras 2."""
+        """The files with the graph's changes; new files for an archive of Keras 2."""
         if self.configuration.old:
             return new_files(self, scratch, self._tables)
         new, patches, renamed = self._changes(newest=self.outdated)
@@ -224,10 +224,10 @@ class KerasArchive(KerasFile):
         return changed(self.archive, new, patches, renamed)
 
     def _changes(self, newest: bool = False) -> Changes:
-        """What is written otherwise than it is in the file: new files, byte patches, new names.
+        """What differs between the file and its copy: new files, byte patches, new names.
 
         Args:
-            newest: whether the state of the optimizer is to be in the order of the newest Keras.
+            newest: whether the optimizer's state gets the order of the newest Keras.
         """
         entry = self.configuration.changed()
         if entry is None:
@@ -260,7 +260,7 @@ class KerasArchive(KerasFile):
         return patches, asset_names(self.archive.names(), found)
 
     def _state_changes(self, newest: bool) -> list[Patch]:
-        """The byte patches that put the state of the optimizer where the graph as it is now expects it."""
+        """The byte patches that reorder the optimizer's state for the current graph."""
         configuration, version = self.configuration, self.metadata.get("keras_version")
         buffer, index = self.archive.open_raw(_WEIGHTS), self._index
         return relink_optimizer(

@@ -1,9 +1,9 @@
-"""The state of an optimizer, brought from a file of one form into the weights file of another.
+"""Carry the optimizer's state from a file of one form into the weights file of another.
 
-An archive of Keras 3 has it as ``optimizer/vars/<i>``, an ``.h5`` file in the group ``optimizer_weights``: the
-variables in the order in which the optimizer made them (``optimizer_layout``). Nothing is carried unless it is certain
-which variable is which. Sources: ``keras/src/legacy/saving/legacy_h5_format.py``, ``saving/saving_lib.py`` and
-``optimizers/loss_scale_optimizer.py``, Keras 3.15.
+An archive of Keras 3 stores it as ``optimizer/vars/<i>``, an ``.h5`` file in the group ``optimizer_weights``. Both hold
+the variables in the order in which the optimizer creates them (``optimizer_layout``). State is carried only if every
+variable is identified with certainty. Sources: ``keras/src/legacy/saving/legacy_h5_format.py``,
+``saving/saving_lib.py`` and ``optimizers/loss_scale_optimizer.py``, Keras 3.15.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from .variables import Shape
 from .weights_file import stored_variable
 
 Json = dict[str, Any]
-# The shapes of the trainable variables by their paths, in their order.
+# The shapes of the trainable variables by path, in order.
 Trained = Mapping[str, Shape]
 
 _MOST_RATE = 3.4028234663852886e38  # the largest float32
@@ -40,7 +40,7 @@ class CarriedState(NamedTuple):
 
     Attributes:
         groups: the variables of each group (``optimizer``) in their order.
-        left: why the state is left out; "" where it is carried.
+        left: why the state is left out; "" if it is carried.
     """
 
     groups: Mapping[str, Sequence[Variable]]
@@ -48,7 +48,7 @@ class CarriedState(NamedTuple):
 
 
 def carried(state: Callable[[], Mapping[str, Sequence[Variable]]]) -> CarriedState:
-    """The state that a function gives, or what it says against it."""
+    """The state that the function returns, or the reason why there is none."""
     try:
         return CarriedState(state())
     except NotCarried as why:
@@ -60,14 +60,14 @@ def carried(state: Callable[[], Mapping[str, Sequence[Variable]]]) -> CarriedSta
 def of_keras_3(
     file: LegacyH5, optimizer: Any, before: Trained, after: Trained
 ) -> dict[str, Sequence[Variable]]:
-    """The groups for the state in an ``.h5`` file of Keras 3.
+    """The groups in an archive for the state in an ``.h5`` file of Keras 3.
 
     Args:
         optimizer: its serialised form.
-        before, after: the variables in the order of the file's model, and of the one that is written.
+        before, after: the trainable variables in the order of the file's model, and of the written model.
 
     Raises:
-        NotCarried: it is not known which variable is which.
+        NotCarried: the variables cannot be identified.
     """
     stored = [item.variable for item in file.optimizer_weights()]
     class_name, config = stated(optimizer)
@@ -75,7 +75,7 @@ def of_keras_3(
     if scaled:
         class_name, config = stated(config.get(INNER))
     if class_name not in PASSES:
-        raise NotCarried(f"which variables a {shown(class_name) or 'nameless'} optimizer keeps is not known")
+        raise NotCarried(f"the variable layout of a {shown(class_name) or 'nameless'} optimizer is not known")
     own = stored[: LOSS_SCALED if scaled else 0]
     rest = stored[len(own) :]
     places = layout(class_name, config, before, is_early(file.keras_version))
@@ -98,14 +98,14 @@ def of_keras_3(
 def of_old_h5(
     file: LegacyH5, configuration: Older, optimizer: Any, after: Trained
 ) -> dict[str, Sequence[Variable]]:
-    """The groups for the state in an ``.h5`` file of Keras 2.
+    """The groups in an archive for the state in an ``.h5`` file of Keras 2.
 
     Args:
         optimizer: in the form of Keras 3.
         after: as ``of_keras_3``.
 
     Raises:
-        NotCarried: it is not certain which variable is which, or Keras 3 computes otherwise with them.
+        NotCarried: the variables cannot be identified, or the Keras 3 optimizer uses them differently.
     """
     stored = file.optimizer_weights()
     if not stored:
@@ -116,7 +116,7 @@ def of_old_h5(
     def named(name: str, places: list[VariablePlace]) -> list[tuple[VariablePlace, StoredVariable]]:
         weights = file.layers.get(name, [])
         if len(weights) != len(places):
-            raise NotCarried("the weights in the file go by other names than the layers")
+            raise NotCarried("the weight names in the file do not fit the layers")
         return list(zip(places, weights, strict=True))
 
     entry = without_merges(configuration.original)
@@ -129,7 +129,7 @@ def of_old_h5(
 def of_old_archive(
     index: Hdf5Index, configuration: Older, optimizer: Any, after: Trained
 ) -> dict[str, Sequence[Variable]]:
-    """The groups for the state in an archive of Keras 2. Arguments and errors as ``of_old_h5``."""
+    """The groups in a Keras 3 archive for the state in an archive of Keras 2. Arguments and errors as ``of_old_h5``."""
     group = f"{PATH}/vars"
     datasets = index.datasets(group) if group in index else {}
     if not datasets:
@@ -174,7 +174,7 @@ def _in_keras_3(
                 raise NotCarried("its learning rate is not known")
             return _scalar(rate, "float32")
         if place.shape == () != after.get(place.variable):
-            return _scalar(0, "float32")  # where Adafactor has no factors
+            return _scalar(0, "float32")  # Adafactor keeps no factors for it
         found = slots.slots.get(place.slot, {}).get(place.variable)
         if found is None or found.shape != place.shape:
             raise NotCarried(_UNFIT)

@@ -1,8 +1,8 @@
-"""A Keras 3 model configuration (``config.json``) as a ``Graph``. Names in it are strings for our tables, nothing more.
+"""A Keras 3 model configuration (``config.json``) as a ``Graph``. Names in it are only looked up in tables.
 
 Source of the form: ``keras/src/models/functional.py`` (``get_config``, ``functional_from_config``) and
-``keras/src/saving/serialization_lib.py``, Keras 3.15. Models of Keras 1 and 2 are brought to this form before
-(``upgrade``).
+``keras/src/saving/serialization_lib.py``, Keras 3.15. ``upgrade`` first converts models of Keras 1 and 2
+to this form.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ from .opaque import opaque_reason
 
 _CHILD_KEYS = ("layer", "forward_layer", "backward_layer", "cell", "cells", "layers")
 _MODEL_CLASSES = ("Functional", "Sequential", "Model")
-# The mark of an entry that stays in the form of an older Keras (upgrade/model.py).
+# Marks an entry that stays in the form of an older Keras (upgrade/model.py).
 _OLD = "not_upgraded"
 _MAX_NESTING = 100
 _MAX_ARGUMENT_NESTING = 64
 _MAX_OUTPUT = 1000
-# The dtypes of text, as NumPy writes them.
+# The dtypes of strings, as NumPy writes them.
 _TEXT = re.compile("O|object|str(ing)?|[<>|=]?[US][0-9]*")
 
 
@@ -97,7 +97,7 @@ def _kind(class_name: str, module: str, config: dict[str, Any]) -> str:
 
 
 def _children(value: Any, depth: int) -> Operation | list[Operation] | None:
-    """The operations that a wrapper's config entry holds, or None where it holds none."""
+    """The operations in a wrapper's config entry; None if there are none."""
     if isinstance(value, dict) and "class_name" in value and isinstance(value.get("config"), dict):
         return _operation(value, depth + 1)
     if isinstance(value, list) and value and all(isinstance(v, dict) and "class_name" in v for v in value):
@@ -131,7 +131,7 @@ def _functional(name: str, config: dict[str, Any], depth: int) -> Graph:
             args, kwargs = _call(node, operation.name)
             added = Node(node_name(operation.name, call), operation, call, args, kwargs)
             if operation.kind != "input" and not added.refs():
-                # Keras makes a node for a call on tensors of the model only.
+                # Keras creates a node only for a call on tensors of the model.
                 raise BadFileError(f"{shown(operation.name)!r} is called on no tensor of the model")
             graph.add(added)
     _check_calls(graph)
@@ -145,12 +145,12 @@ def _functional(name: str, config: dict[str, Any], depth: int) -> Graph:
 
 
 def _check_calls(graph: Graph) -> None:
-    """The second call of ``a`` is written ``a#1``: a layer of that name beside it could be taken for the call."""
+    """Refuse a layer that is named like a call: the second call of ``a`` is written ``a#1``."""
     for name in graph.operations:
         stem, mark, call = name.rpartition("#")
         if mark and call.isdecimal() and stem in graph.operations:
             raise UnsupportedError(
-                f"a layer is called {shown(name)!r} beside {shown(stem)!r}, whose calls are written so"
+                f"the layer name {shown(name)!r} is also the name of a call of {shown(stem)!r}: rename the layer"
             )
 
 
@@ -200,10 +200,10 @@ def _revive(value: Any, name: str, depth: int = 0) -> Any:
 
 
 def _slice(config: Any, name: str) -> slice:
-    """A slice of plain numbers: Keras sees no tensor inside one either."""
+    """A slice with integer bounds: Keras does not look for tensors inside a slice either."""
     bounds = [_mapping(config, "a slice").get(key) for key in ("start", "stop", "step")]
     if any(b is not None and (not isinstance(b, int) or isinstance(b, bool)) for b in bounds):
-        raise UnsupportedError(f"a slice in a call of {shown(name)!r} has bounds that are no whole numbers")
+        raise UnsupportedError(f"a slice in a call of {shown(name)!r} has bounds that are not whole numbers")
     return slice(*bounds)
 
 
@@ -234,9 +234,9 @@ def _index(value: Any, name: str) -> int:
 
 
 def _output(value: Any, name: str) -> int:
-    """The number of an output. What cannot be analysed has as many as the file claims, so that is limited."""
+    """The index of an output. It is limited, as an opaque operation has as many outputs as the file claims."""
     if _index(value, name) >= _MAX_OUTPUT:
-        raise BadFileError(f"a reference to {shown(name)!r} takes its output {value}")
+        raise BadFileError(f"a reference to {shown(name)!r} has the output index {value}")
     return value  # type: ignore[no-any-return]
 
 
@@ -254,19 +254,19 @@ def _literal(config: Any) -> Literal:
 
 
 def _literal_dtype(items: list[Any], dtype: Any) -> str:
-    """The dtype of a literal tensor, ``string`` for text. Raises BadFileError where it is not that of its items."""
+    """The dtype of a literal tensor, ``string`` for text. Raises BadFileError if it does not fit the items."""
     if items and all(isinstance(item, str) for item in items):
         if not isinstance(dtype, str) or not _TEXT.fullmatch(dtype):
             raise BadFileError(f"a literal tensor of {shown(repr(dtype))} holds text")
         return "string"
     if not all(isinstance(item, (bool, int, float)) for item in items):
-        raise BadFileError("a literal tensor holds something else than numbers")
+        raise BadFileError("a literal tensor holds items that are not numbers")
     if not isinstance(dtype, str) or dtype not in NUMBERS:
         raise BadFileError(f"a literal tensor has the dtype {shown(repr(dtype))}")
     if any(isinstance(item, int) and not -(2**63) <= item < 2**64 for item in items):
         raise BadFileError(f"a literal tensor of {dtype} holds a number of more than 64 bits")
     if "int" in dtype and any(isinstance(item, float) and not math.isfinite(item) for item in items):
-        raise BadFileError(f"a literal tensor of {dtype} holds what is not a number")
+        raise BadFileError(f"a literal tensor of {dtype} holds a value that is not a number")
     return str(dtype)
 
 
@@ -279,7 +279,7 @@ def _ends(structure: Any, graph: Graph, what: str) -> Any:
             raise BadFileError(f"{what}: a reference to {shown(name)!r} has the call {shown(repr(call))}")
         operation = graph.operations.get(name)
         if operation is not None and operation.graph is not None and operation.graph.kind == "Functional":
-            # Keras counts a call that a functional model makes of itself (functional.py, get_tensor).
+            # A functional model starts with a node of its own, which Keras counts (functional.py, get_tensor).
             call -= 1
         if call < 0:
             call += graph.calls[name]
@@ -305,7 +305,9 @@ def _sequential(name: str, config: dict[str, Any], depth: int) -> Graph:
         if operation.name in graph.operations:
             raise BadFileError(f"two layers are called {shown(operation.name)!r}")
         if operation.kind == "input":
-            raise BadFileError(f"the Sequential model {shown(name)!r} has an input behind its first layer")
+            raise BadFileError(
+                f"the Sequential model {shown(name)!r} has an input layer behind its first layer"
+            )
         graph.add(Node(operation.name, operation, 0, (TensorRef(previous.name),), {}))
         previous = operation
     graph.inputs = [TensorRef(operations[0].name)]
@@ -315,14 +317,16 @@ def _sequential(name: str, config: dict[str, Any], depth: int) -> Graph:
 
 
 def _implied_input(config: dict[str, Any], operations: list[Operation]) -> Operation:
-    """The input of a Sequential model that states none: its build shape, or that of its first layer."""
+    """The input of a Sequential model without an input layer, from its build shape or its first layer's shape."""
     first = operations[0] if operations else None
     while first is not None and first.graph is not None:
         first = next((first.graph.nodes[ref.node].operation for ref in first.graph.input_refs()), None)
     stated = first.config if first is not None else {}
     shape = config.get("build_input_shape") or stated.get("batch_input_shape") or stated.get("batch_shape")
     if not isinstance(shape, list):
-        raise UnsupportedError("a Sequential model that was never built: the file does not say what it takes")
+        raise UnsupportedError(
+            "a Sequential model that was never built: the file does not state its input shape"
+        )
     taken = {op.name for op in operations}
     name = next(n for n in _names("input") if n not in taken)
     return Operation(name, "input", "InputLayer", {"batch_shape": shape, "name": name})
@@ -336,9 +340,9 @@ def _names(stem: str) -> Iterator[str]:
         number += 1
 
 
-# -- what the file says besides its graph -----------------------------
+# -- what the file states in addition to the graph -----------------------------
 def _built(config: Any) -> tuple[tuple[int | None, ...], ...]:
-    """The shapes in a ``build_config``, in the order of the operands; nothing where they are not plain shapes."""
+    """The shapes in a ``build_config``, in the order of the operands; () if they are not plain shapes."""
     if not isinstance(config, dict):
         return ()
     stated = config.get("shapes_dict", {"input_shape": config.get("input_shape")})
@@ -368,7 +372,7 @@ def _losses(graph: Graph, config: Any) -> list[Loss]:
 
 
 def _loss_name(loss: Any) -> tuple[str, dict[str, Any]] | None:
-    """A loss by its name: ``"mse"``, or a serialised class, or a serialised function."""
+    """The name and configuration of a loss: ``"mse"``, a serialised class, or a serialised function."""
     if isinstance(loss, str):
         return loss, {}
     if not isinstance(loss, dict):

@@ -1,4 +1,4 @@
-"""A changed graph as a Keras 3 configuration. What was not changed goes back as the very objects that were read."""
+"""A changed graph as a Keras 3 configuration. Unchanged parts are the same objects that were read."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from .dialect import Dialect, dialect_of, newest
 
 
 def model_entry(entry: dict[str, Any], graph: Graph, version: Any = None) -> dict[str, Any]:
-    """The top-level entry of ``config.json`` with the configuration of a (changed) graph, for a version of Keras."""
+    """The top-level entry of ``config.json`` with the configuration of a changed graph, for a version of Keras."""
     config = graph_config(graph, dialect_of(version, graph))
     return entry if config is graph.raw else {**entry, "config": config}
 
 
 def graph_config(graph: Graph, spelled: Dialect = newest) -> dict[str, Any]:
-    """The configuration of a model; ``graph.raw`` itself where nothing in it has changed.
+    """The configuration of a model; ``graph.raw`` itself if nothing in it has changed.
 
     Args:
-        spelled: how the Keras that will load it spells the entry of an inserted operation.
+        spelled: how the Keras that loads the file writes the entry of an inserted operation.
     """
     numbers = _call_numbers(graph)
     shifted = {name for name, number in numbers.items() if graph.nodes[name].call != number}
@@ -28,7 +28,7 @@ def graph_config(graph: Graph, spelled: Dialect = newest) -> dict[str, Any]:
     entries = {
         name: _entry(operation, calls.get(name, []), graph, numbers, shifted, name in stale, spelled)
         for name, operation in graph.operations.items()
-        if graph.kind != "Sequential" or operation.raw  # the input of a Sequential model can stand in no file
+        if graph.kind != "Sequential" or operation.raw  # a Sequential model's input may not be in the file
     }
     if all(entry is graph.operations[name].raw for name, entry in entries.items()):
         return graph.raw
@@ -39,7 +39,7 @@ def graph_config(graph: Graph, spelled: Dialect = newest) -> dict[str, Any]:
 
     def end(ref: TensorRef) -> list[Any]:
         operation = graph.nodes[ref.node].operation
-        # Keras counts a call that a functional model makes of itself (functional.py, get_tensor).
+        # A functional model starts with a node of its own, which Keras counts (functional.py, get_tensor).
         own = operation.graph is not None and operation.graph.kind == "Functional"
         return [operation.name, numbers[ref.node] + own, ref.index]
 
@@ -52,7 +52,7 @@ def graph_config(graph: Graph, spelled: Dialect = newest) -> dict[str, Any]:
 
 
 def _below_changes(graph: Graph) -> set[str]:
-    """Operations that take part in a change or come after one."""
+    """Operations with a changed call, and those downstream of one."""
     waiting = [node.name for node in graph.nodes.values() if node.changed]
     below = set(waiting)
     while waiting:
@@ -63,7 +63,7 @@ def _below_changes(graph: Graph) -> set[str]:
 
 
 def _calls(graph: Graph) -> dict[str, list[Node]]:
-    """The calls that are left of each operation, in order."""
+    """The remaining calls of each operation, in order."""
     calls: dict[str, list[Node]] = {}
     for node in sorted(graph.nodes.values(), key=lambda node: node.call):
         calls.setdefault(node.operation.name, []).append(node)
@@ -71,7 +71,7 @@ def _calls(graph: Graph) -> dict[str, list[Node]]:
 
 
 def _call_numbers(graph: Graph) -> dict[str, int]:
-    """Each call's number among the calls of its operation that are left."""
+    """Each call's number among the remaining calls of its operation."""
     return {node.name: number for nodes in _calls(graph).values() for number, node in enumerate(nodes)}
 
 
@@ -84,7 +84,7 @@ def _entry(
     stale: bool,
     spelled: Dialect,
 ) -> dict[str, Any]:
-    """An operation's entry in its model; the one that was read where nothing has changed."""
+    """An operation's entry in its model; the original entry if nothing has changed."""
     nodes = nodes if graph.kind != "Sequential" else []
 
     def argument(leaf: Any) -> Any:
@@ -122,7 +122,7 @@ def _entry(
 
 
 def _inner_config(operation: Operation, spelled: Dialect) -> dict[str, Any]:
-    """The configuration of an operation, with those of the models that it is or holds."""
+    """The configuration of an operation, including the models that it is or contains."""
     if operation.graph is not None:
         return graph_config(operation.graph, spelled)
     config = operation.config
@@ -141,7 +141,7 @@ def _child(operation: Operation, spelled: Dialect) -> dict[str, Any]:
 
 
 def _patched(call: dict[str, Any], node: Node, graph: Graph, numbers: dict[str, int]) -> Any:
-    """A serialised call with its tensors replaced, in order, by those that the node takes now."""
+    """A serialised call with its tensors replaced, in order, by the node's current operands."""
     given = iter(
         [leaf for leaf in leaves((node.args, node.kwargs)) if isinstance(leaf, (TensorRef, Literal))]
     )
@@ -158,7 +158,7 @@ def _patched(call: dict[str, Any], node: Node, graph: Graph, numbers: dict[str, 
             return value
         return {key: patch(item) for key, item in value.items()}
 
-    # The keyword arguments are no argument themselves, whatever their names are.
+    # The keyword arguments are patched one by one: one of them may be named ``class_name``.
     kwargs = {key: patch(value) for key, value in call.get("kwargs", {}).items()}
     return {**call, "args": patch(call.get("args", [])), "kwargs": kwargs}
 
@@ -179,7 +179,7 @@ def _tensor(ref: TensorRef, graph: Graph, numbers: dict[str, int]) -> dict[str, 
 
 
 def _file_order(graph: Graph) -> list[str]:
-    """Operations as the file has them, each new one in front of the first that uses it."""
+    """Operations in file order, each new one before the first that uses it."""
     new = {name for name, operation in graph.operations.items() if "class_name" not in operation.raw}
     needed: dict[str, dict[str, None]] = {name: {} for name in graph.operations}
     for node in graph.nodes.values():

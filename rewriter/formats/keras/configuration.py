@@ -1,4 +1,4 @@
-"""A model's configuration in a file, in the form of the Keras that wrote it: read as a graph, and written back."""
+"""The configuration in a file: read as a graph, and written back in the form of the Keras that wrote it."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ class Configuration(Protocol):
     """One configuration.
 
     Attributes:
-        entry: it in the form of Keras 3, as it was read.
+        entry: the configuration as read, in the form of Keras 3.
         graph: the model, which may be changed.
-        spell: how the file's form writes the operations that are inserted.
-        remarks: what became of constructs that Keras 3 writes otherwise.
-        refusals: what has no form in Keras 3; such an operation is opaque.
+        spell: how inserted operations are written in the file's form.
+        remarks: the constructs that Keras 3 writes differently, and their new form.
+        refusals: the constructs without a form in Keras 3; their operations are opaque.
         old: whether Keras 3 does not load the file's own form.
     """
 
@@ -48,11 +48,11 @@ class Configuration(Protocol):
 
     @property
     def saved(self) -> Graph:
-        """The model as the file has it, however ``graph`` was changed since."""
+        """The model as the file has it, without later changes to ``graph``."""
         ...
 
     def changed(self) -> Json | None:
-        """The configuration of the graph as it is now, in the file's own form; None where nothing changed.
+        """The configuration of the current graph in the file's own form; None if nothing changed.
 
         Raises:
             UnsupportedError: the form cannot express it.
@@ -60,12 +60,12 @@ class Configuration(Protocol):
         ...
 
     def newest(self, version: str) -> Json:
-        """The configuration of the graph as it is now, as the newest Keras has it, whose version is given."""
+        """The configuration of the current graph in the form of the newest Keras; ``version`` is its version."""
         ...
 
 
 class Keras3:
-    """The form of Keras 3. Raises BadFileError or UnsupportedError where it holds no model (``read_model``)."""
+    """A configuration in the form of Keras 3. Raises as ``read_model``."""
 
     spell = staticmethod(spell)
     old = False
@@ -93,18 +93,18 @@ class Keras3:
         return self._renewed.refusals
 
     def newest(self, version: str) -> Json:
-        """The configuration of the graph as it is now, as the newest Keras has it, whose version is given."""
+        """The configuration of the current graph in the form of the newest Keras; ``version`` is its version."""
         entry = model_entry(self.entry, self.graph, version)
         return renewed(entry, self.version).entry
 
     def changed(self) -> Json | None:
-        """The configuration of the graph as it is now; None where nothing changed."""
+        """The configuration of the current graph; None if nothing changed."""
         entry = model_entry(self.entry, self.graph, self.version)
         return None if entry is self.entry else entry
 
 
 class Older:
-    """The form of Keras 1 or 2, brought to that of Keras 3. Raises as ``Keras3``.
+    """A configuration in the form of Keras 1 or 2, converted to that of Keras 3. Raises as ``Keras3``.
 
     Attributes:
         original: the configuration as it is in the file.
@@ -130,7 +130,7 @@ class Older:
         return read_model(self.entry)
 
     def changed(self) -> Json | None:
-        """The configuration of the graph as it is now, in its old form; None where nothing changed.
+        """The configuration of the current graph in its old form; None if nothing changed.
 
         Raises:
             UnsupportedError: the old form cannot express it.
@@ -139,32 +139,32 @@ class Older:
             return None
         if self.is_of_keras_1:
             raise UnsupportedError(
-                "saved by Keras 1, whose form is not written: convert it to Keras 3 first (rewriter convert)"
+                "saved by Keras 1, a form that cannot be written: convert it to Keras 3 first (rewriter convert)"
             )
         return written(self.original, self.origins, self.saved, self.graph, self._stated)
 
     def newest(self, version: str) -> Json:
-        """The configuration of the graph as it is now, as the newest Keras has it, whose version is given."""
+        """The configuration of the current graph in the form of the newest Keras; ``version`` is its version."""
         return with_shapes(model_entry(self.entry, self.graph, version), self.graph)
 
     @property
     def _stated(self) -> str:
-        """The version of Keras that the file states anywhere."""
+        """The version of Keras that the file or its configuration states."""
         stated = self.original.get("keras_version")
         return self.version or (stated if isinstance(stated, str) else "")
 
     @property
     def is_of_keras_1(self) -> bool:
-        """Whether Keras 1 saved it."""
+        """Whether Keras 1 wrote the file."""
         version = self._stated
         return version.split(".")[0] in ("0", "1") or (not version and keras_1.looks_like(self.original))
 
 
 def read_configuration(entry: Any, version: Any = None) -> Configuration:
-    """The configuration that a file holds.
+    """The configuration in a file.
 
     Args:
-        version: of the Keras that wrote it, where the file says so.
+        version: of the Keras that wrote it, if the file states it.
 
     Raises:
         BadFileError: it contradicts itself.

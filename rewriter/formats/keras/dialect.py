@@ -1,9 +1,9 @@
-"""How an older Keras 3 spells the operations that are inserted: what it wrote must load in it again.
+"""How older versions of Keras 3 write inserted operations: a changed file must load in the version that wrote it.
 
-Seen in Keras 3.0.5, 3.1.1, 3.2.1, 3.3.3, 3.8.0, 3.10.0 and 3.11.0: until 3.11 Reshape, Transpose, ExpandDims, Squeeze,
-Tile, Repeat and Any take no name, and Slice takes its shape where it is called; 3.0 takes one axis only. An operation
-without a name in its configuration is named by Keras as it is loaded, after its class and how many there were before,
-and a second operation of that name in the model is an error. A Reshape is therefore a layer where it can be one.
+Seen in Keras 3.0.5, 3.1.1, 3.2.1, 3.3.3, 3.8.0, 3.10.0 and 3.11.0: before 3.11 Reshape, Transpose, ExpandDims, Squeeze,
+Tile, Repeat and Any take no name, and Slice takes its shape in the call; 3.0 takes one axis only. When Keras loads an
+operation without a name in its configuration, it names it by its class and a counter. A second operation of that name
+in the model is an error. A Reshape is therefore written as a layer if possible.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ _NAMELESS = frozenset({"Any", "ExpandDims", "Repeat", "Reshape", "Squeeze", "Til
 
 
 def newest(entry: Json) -> Json:
-    """The entry of an inserted operation as it is: that of the newest Keras."""
+    """The entry of an inserted operation, unchanged: the form of the newest Keras."""
     return entry
 
 
 def dialect_of(version: Any, graph: Graph) -> Dialect:
-    """How the Keras of this version spells the entry of an inserted operation; the newest where none is stated."""
+    """How this version of Keras writes the entry of an inserted operation; the newest form without a version."""
     number = version_number(version)
     if number is None or number >= _NAMED:
         return newest
@@ -69,21 +69,21 @@ def dialect_of(version: Any, graph: Graph) -> Dialect:
 
 
 def version_number(version: Any) -> tuple[int, int] | None:
-    """(3, 11) of "3.11.0"; None where it is not a version."""
+    """(3, 11) for "3.11.0"; None if it is not a version."""
     found = re.match(r"(\d{1,6})\.(\d{1,6})", version) if isinstance(version, str) else None
     return (int(found[1]), int(found[2])) if found is not None else None
 
 
 def _as_layer(entry: Json) -> Json | None:
-    """A Reshape that leaves the first axis alone as a layer, which keeps its name; None where there is no such layer.
+    """A Reshape that keeps the first axis, as a layer of the same name; None for any other operation.
 
-    It computes in its operand's dtype, so that it casts nothing.
+    The layer computes in its operand's dtype, so it casts nothing.
     """
     source = entry["inbound_nodes"][0]["args"][0]["config"]
     shape, target = source["shape"], entry["config"].get("newshape")
     if entry["class_name"] != "Reshape" or not shape or not target or not _keeps_the_first(shape, target):
         return None
-    dtype = source["dtype"] if "float" in source["dtype"] else "float32"  # whole numbers stay as they are
+    dtype = source["dtype"] if "float" in source["dtype"] else "float32"  # a layer does not cast integers
     config = {"name": entry["name"], "trainable": True, "dtype": dtype, "target_shape": target[1:]}
     return {**entry, "module": "keras.layers", "config": config, "registered_name": None}
 

@@ -1,4 +1,4 @@
-"""A file of weights that is given beside a model's configuration, or is in one file with it."""
+"""Weights in a file beside a model's configuration, or in the same file."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class GivenWeights:
 
     Raises:
         BadFileError: no HDF5 file, or a damaged one.
-        UnsupportedError: in a layout that is not read.
+        UnsupportedError: the layout is not supported.
     """
 
     def __init__(self, path: str) -> None:
@@ -34,7 +34,7 @@ class GivenWeights:
             raise
 
     def variables(self, configuration: Configuration) -> Variables:
-        """The variables of the model of a configuration."""
+        """The variables of the model that the configuration describes."""
         if self._file.kind == WEIGHTS_OF_KERAS_3:
             return variables_in_groups(self._file.index, configuration)
         return variables_of(self._file, configuration)
@@ -43,10 +43,10 @@ class GivenWeights:
 def variables_in_groups(index: Hdf5Index, configuration: Configuration) -> Variables:
     """The variables of a file with a group for each layer, by their places in Keras 3.
 
-    An archive has such a file, and so has ``save_weights("x.weights.h5")``, of Keras 3 and of Keras 2.
+    Archives and ``save_weights("x.weights.h5")`` write such a file, in Keras 3 and in Keras 2.
 
     Raises:
-        BadFileError: they are not those of the model.
+        BadFileError: they do not belong to the model.
         UnsupportedError: a layer whose variables are not known, or weights of Keras 3 for an older model.
     """
     if not isinstance(configuration, Older):
@@ -63,10 +63,10 @@ def variables_in_groups(index: Hdf5Index, configuration: Configuration) -> Varia
 
 
 def variables_of(file: LegacyH5, configuration: Configuration) -> Variables:
-    """The variables of a model in the form of ``file``, by their places in Keras 3.
+    """The variables of a model from a file with named weights, by their places in Keras 3.
 
     Raises:
-        BadFileError: they are not those of the model.
+        BadFileError: they do not belong to the model.
         UnsupportedError: a layer whose variables are not known.
     """
     version = configuration.version if isinstance(configuration, Older) else ""
@@ -95,11 +95,11 @@ class NamedVariables:
         return self._below.get(place, [])
 
     def shape(self, place: str, path: str) -> tuple[int, ...]:
-        """The shape of a variable. Raises BadFileError where there is none."""
+        """The shape of a variable. Raises BadFileError if it is missing."""
         return self.variable(place, path).shape
 
     def variable(self, place: str, path: str) -> Variable:
-        """One variable. Raises BadFileError where there is none."""
+        """One variable. Raises BadFileError if it is missing."""
         try:
             return self._found[f"{place}/{path}"]
         except KeyError:

@@ -31,7 +31,7 @@ class KerasH5(KerasFile):
 
     Raises:
         BadFileError: damaged, or the model contradicts itself.
-        UnsupportedError: weights without their model, or a subclassed one.
+        UnsupportedError: weights without their model, or a subclassed model.
     """
 
     format = "h5"
@@ -57,7 +57,7 @@ class KerasH5(KerasFile):
 
     @property
     def compile_config(self) -> Any:
-        """What Keras 3 compiles the model with; None where the file does not say it, or something custom."""
+        """What Keras 3 compiles the model with; None if the file does not state it, or states something custom."""
         return super().compile_config if self.older else compile_config(self.file.training_config)
 
     def training_remarks(self, form: str) -> Sequence[Remark]:
@@ -88,7 +88,7 @@ class KerasH5(KerasFile):
 
     @cached_property
     def out_of_order(self) -> str:
-        """Why its own Keras gives its weights to other layers than it names; "" where it does not."""
+        """Why Keras loads the weights into other layers than the file names; "" if it does not."""
         configuration = self.configuration
         if not isinstance(configuration, Older):
             return h5_refusal(self.file.model_config, self.file.layers, self.file.keras_version)
@@ -97,18 +97,18 @@ class KerasH5(KerasFile):
         return h5_refusal(configuration.original, self.file.layers, self.file.keras_version)
 
     def beside(self) -> list[str]:
-        """All of it is in the file."""
+        """Paths of other files of the model: none."""
         return []
 
     def asset(self, name: str) -> bytes:
-        """Such a file has no assets. Raises BadFileError."""
+        """Raises BadFileError: an ``.h5`` file has no assets."""
         raise BadFileError("an HDF5 model has no assets")
 
     def close(self) -> None:
         self.file.close()
 
     def write(self, target: str | os.PathLike[str]) -> None:
-        """Write the model with its graph as it is now; the same bytes where nothing changed.
+        """Write the model with the current graph; the same bytes if nothing changed.
 
         Raises:
             UnsupportedError: the form of the file cannot express a change, or the order of its weights is not certain.

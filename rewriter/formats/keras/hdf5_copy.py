@@ -1,4 +1,4 @@
-"""A new HDF5 file with the content of another: what is read here is written by h5py, which never opens the old one."""
+"""Copy an HDF5 file with changed attributes: our reader reads the old file, h5py only writes the new one."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from ...files.hdf5.datatype import ENUM, FLOAT, INTEGER, OPAQUE, STRING, VARIABL
 from ...files.hdf5.filters import DEFLATE, FLETCHER32, SHUFFLE
 from .new_hdf5 import h5py_module, new_hdf5
 
-_MAX_ATTRIBUTE = 64000  # bytes of one that every version of the format has room for
+_MAX_ATTRIBUTE = 64000  # bytes that every version of the format can hold
 
 
 class Texts(NamedTuple):
-    """An attribute of texts."""
+    """An attribute that holds strings."""
 
     type: Type
     shape: tuple[int, ...]
@@ -23,11 +23,11 @@ class Texts(NamedTuple):
 
 
 Change = Texts | None
-"""What an attribute becomes; None: it is left out."""
+"""The new value of an attribute; None leaves it out."""
 
 
 def type_of_texts(like: Type, values: list[bytes]) -> Type:
-    """A type of texts such as another, with room for these; of any length where they do not fit into the header."""
+    """A string type like ``like`` with room for the values; of variable length if they exceed the attribute limit."""
     if like.kind == VARIABLE:
         return like
     size = max(map(len, values), default=0) + (1 if like.padding == 0 else 0) or 1
@@ -37,16 +37,16 @@ def type_of_texts(like: Type, values: list[bytes]) -> Type:
 
 
 def copy_hdf5(index: Hdf5Index, stream: BinaryIO, changed: Mapping[tuple[str, str], Change]) -> None:
-    """Write all groups, datasets and attributes to an empty file, in the types and the byte order they have.
+    """Write all groups, datasets and attributes to an empty file, with the same types and byte order.
 
-    Chunks and filters are kept; where things lie in the file, and how far datasets could grow, is not.
+    Chunks and filters are kept. Positions in the file and the maximum sizes of datasets are not.
 
     Args:
-        changed: by the path of the object and the name: attributes to replace, add or leave out.
+        changed: attributes to replace, add or leave out, by the object's path and the attribute's name.
 
     Raises:
         BadFileError: a value is damaged.
-        UnsupportedError: h5py is not installed, or would write a value of another type.
+        UnsupportedError: h5py is not installed, or would write a value as another type.
         OSError: the file cannot be written.
     """
     with new_hdf5(stream, **_options(index)) as (file, check):
@@ -54,7 +54,7 @@ def copy_hdf5(index: Hdf5Index, stream: BinaryIO, changed: Mapping[tuple[str, st
 
 
 def _options(index: Hdf5Index) -> dict[str, Any]:
-    """Only newer versions of the format have room for large attributes."""
+    """Options for h5py: only newer versions of the format can hold large attributes."""
     for path in ("", *(path for path, _ in index.walk())):
         for name in index.attributes(path):
             found = index.find_attribute(path, name)
@@ -136,7 +136,7 @@ class _Copy:
         properties.set_obj_track_times(False)
         if dataset.chunks is None or 0 in dataset.shape:
             return properties
-        # A dataset that cannot grow has no chunks larger than itself.
+        # The chunks of a dataset of fixed size cannot be larger than the dataset.
         properties.set_chunk(tuple(map(min, dataset.chunks.shape, dataset.shape)))
         for each in dataset.chunks.filters:
             if each.kind == DEFLATE:
@@ -148,7 +148,7 @@ class _Copy:
         return properties
 
     def _check(self, kind: Type, what: str) -> None:
-        """Raises UnsupportedError where h5py would write something else."""
+        """Raises UnsupportedError if h5py would write another type."""
         plain = kind.dtype.lstrip("<>|")[0]
         known = (
             (kind.kind in (INTEGER, FLOAT) and plain in "iuf")

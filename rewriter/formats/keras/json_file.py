@@ -21,11 +21,11 @@ class KerasJson(KerasFile):
     """A JSON file with a serialised model.
 
     Args:
-        weights: the file that holds its weights, where there is one.
+        weights: the path of the file with its weights, if there is one.
 
     Raises:
-        BadFileError: it holds none, or the weights are damaged.
-        UnsupportedError: a subclassed model, or a list of weights.
+        BadFileError: the file holds no model, or the weights are damaged.
+        UnsupportedError: a subclassed model, or a list of sharded weights.
     """
 
     format = "json"
@@ -43,22 +43,22 @@ class KerasJson(KerasFile):
         self.weights = None if weights is None else GivenWeights(weights)
 
     def variables(self) -> Variables:
-        """Those of the file of weights; a configuration has none."""
+        """The variables in the weights file; a configuration alone has none."""
         return NoVariables() if self.weights is None else self.weights.variables(self.configuration)
 
     def beside(self) -> list[str]:
-        """The file of its weights."""
+        """Paths of other files of the model: the weights file."""
         return [] if self.weights is None else [self.weights.path]
 
     def asset(self, name: str) -> bytes:
-        """A configuration has no assets. Raises BadFileError."""
+        """Raises BadFileError: a configuration has no assets."""
         raise BadFileError("a configuration holds no weights: save the model as .keras")
 
     def close(self) -> None:
         pass
 
     def write(self, target: str | os.PathLike[str]) -> None:
-        """Write the configuration with the graph as it is now; the same bytes where nothing changed."""
+        """Write the configuration of the current graph; the same bytes if nothing changed."""
         entry = self.configuration.changed()
         data = self.data if entry is None else json.dumps(entry).encode()
         with atomic_write(target) as stream:

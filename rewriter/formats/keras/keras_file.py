@@ -1,4 +1,4 @@
-"""What all files with a configuration of Keras do alike, whatever they keep it and the variables in."""
+"""What all files with a Keras configuration have in common, whatever their container."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ from .training import training_config
 from .upgrade import NotCarried
 from .weight_shapes import attach_shapes, parameter_counts
 
-# Of these and their usual values Keras 3 writes into an .h5 file, and does not read from there.
+# Settings with their defaults: Keras 3 writes them into an .h5 file, but does not read them from it.
 _ONLY_IN_ARCHIVES = {"run_eagerly": False, "steps_per_execution": 1}
 
 
 class KerasFile(KerasModel):
-    """The part of a ``KerasModel`` that its configuration and its variables answer."""
+    """The part of a ``KerasModel`` that follows from its configuration and its variables."""
 
     configuration: Configuration
 
@@ -54,7 +54,7 @@ class KerasFile(KerasModel):
         return self.configuration.remarks
 
     def training_remarks(self, form: str) -> Sequence[Remark]:
-        """What becomes of the compile state and of the optimizer's variables in the format of a name."""
+        """What becomes of the compile state and of the optimizer's variables in the format named ``form``."""
         if form == "h5":
             return self._training_in_h5()
         state = self.optimizer_state if form.startswith("keras-") else None
@@ -72,7 +72,7 @@ class KerasFile(KerasModel):
 
     @property
     def compile_config(self) -> Any:
-        """What Keras 3 compiles the model with; None where the file does not say it."""
+        """What Keras 3 compiles the model with; None if the file does not state it."""
         return self.configuration.entry.get("compile_config")
 
     @property
@@ -82,7 +82,7 @@ class KerasFile(KerasModel):
 
     @property
     def optimizer_state(self) -> CarriedState | None:
-        """What a new archive of the model, as it is now, has of its optimizer; None where the file has no optimizer."""
+        """The optimizer's state in a new archive of the current model; None if the file has no optimizer."""
         compiled = self.compile_config
         if not isinstance(compiled, dict) or compiled.get("optimizer") is None:
             return None
@@ -95,7 +95,7 @@ class KerasFile(KerasModel):
         raise NotCarried("the file has none")
 
     def _trained(self, graph: Graph) -> Trained:
-        """The trainable variables in the order of a graph of the model, by their paths in the file as it was saved."""
+        """The trainable variables in the order of ``graph``, by their paths in the saved file."""
         entry = self.configuration.entry if graph is self.configuration.saved else new_entry(self)
         variables = self.variables()
         paths = trained_paths(entry, graph, self.configuration.saved)
@@ -103,7 +103,7 @@ class KerasFile(KerasModel):
 
     @property
     def out_of_order(self) -> str:
-        """Files that are read by names have no other order."""
+        """Always "": files that are read by name have no other order."""
         return ""
 
     def variables(self) -> Variables:
@@ -111,22 +111,22 @@ class KerasFile(KerasModel):
         raise NotImplementedError
 
     def load_weights(self) -> None:
-        """Give the graph's operations the shapes of their variables; nothing where the file has none to be read.
+        """Attach the shapes of the variables to the graph's operations, if the file has variables that can be read.
 
         Raises:
             BadFileError: the weights are damaged.
         """
-        # An honest file in a form that is not read says nothing: only what is written needs them.
+        # A form of weights that is not supported is no error here: only writing needs them.
         with contextlib.suppress(UnsupportedError):
             attach_shapes(self.graph, self.variables())
 
     def parameter_counts(self) -> Mapping[str, int] | None:
-        """The number of weights of each layer that has some; None where the file has none."""
+        """The number of weights of each layer that has some; None if the file has none."""
         variables = self.variables()
         return None if isinstance(variables, NoVariables) else parameter_counts(self.graph, variables)
 
     def files_of_keras_3(self, scratch: str) -> Iterator[tuple[str, Blocks]]:
-        """Those of a new archive."""
+        """The files of a new archive."""
         return new_files(self, scratch)
 
 

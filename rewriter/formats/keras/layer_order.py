@@ -19,7 +19,7 @@ from ...shapes.keras_facts import facts_of
 
 
 def layers_in_order(graph: Graph) -> list[Operation]:
-    """``model.layers``: what is a layer among the model's operations, in Keras's order."""
+    """``model.layers``: the model's operations that are layers, in Keras's order."""
     if graph.kind == "Sequential":
         operations = [graph.nodes[name].operation for name in graph.order]
         return operations[1:]
@@ -64,7 +64,7 @@ def calls_in_order(graph: Graph) -> list[str]:
 
 
 def _depths(graph: Graph) -> tuple[dict[str, int], dict[str, int], dict[str, int]]:
-    """The depth of each node, in Keras's order, that of each operation, and when each is first met."""
+    """The depth of each node, in Keras's order, the depth of each operation, and its rank by first visit."""
     tensors = {name: _tensors(node) for name, node in graph.nodes.items()}
     finished, first_visit = _walk(graph, tensors)
     node_depth: dict[str, int] = {}
@@ -78,7 +78,7 @@ def _depths(graph: Graph) -> tuple[dict[str, int], dict[str, int], dict[str, int
 
 
 def _walk(graph: Graph, tensors: dict[str, list[TensorRef]]) -> tuple[list[Node], dict[str, int]]:
-    """Nodes in the order in which a depth-first walk from the outputs leaves them, and when each operation is met."""
+    """Nodes in depth-first post-order from the outputs, and the rank of each operation by first visit."""
     finished: list[Node] = []
     entered: set[str] = set()
     first_visit: dict[str, int] = {}

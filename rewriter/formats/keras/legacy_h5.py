@@ -1,7 +1,7 @@
 """An HDF5 file of Keras 1 and 2, and the same form of Keras 3: a model with its weights, or weights alone.
 
 Sources: ``keras/src/legacy/saving/legacy_h5_format.py`` (Keras 3.15), ``tf_keras/src/saving/legacy/hdf5_format.py``
-(2.21), ``keras/engine/topology.py`` (1.2, 2.0). What a layer's weights mean is not looked at.
+(2.21), ``keras/engine/topology.py`` (1.2, 2.0). This module does not interpret the weights.
 """
 
 from __future__ import annotations
@@ -27,23 +27,23 @@ _MODEL_WEIGHTS, _OPTIMIZER, _TOP_LEVEL = "model_weights", "optimizer_weights", "
 _LAYERS, _NAMES = "layer_names", "weight_names"
 _CONFIG, _TRAINING = "model_config", "training_config"
 
-# Keras splits a list of names over several attributes where it takes more bytes: HDF5_OBJECT_HEADER_LIMIT.
+# Keras splits a list of names with more bytes over several attributes: HDF5_OBJECT_HEADER_LIMIT.
 PIECE = 64512
 
 
 class LegacyH5:
-    """Such a file, opened for reading.
+    """An HDF5 file in the legacy form, opened for reading.
 
     Attributes:
         kind: ``MODEL``; ``WEIGHTS`` of ``save_weights("x.h5")``; ``WEIGHTS_OF_KERAS_3``, a ``.weights.h5``, whose
             groups are those of a ``.keras`` archive: they are read from ``index``.
         index: what is in the file.
-        model_config, training_config: as JSON; None where the file has none.
-        keras_version, backend: what wrote the file; "" where it does not say so.
+        model_config, training_config: parsed JSON; None if the file has none.
+        keras_version, backend: what wrote the file; "" if it does not state them.
 
     Raises:
         BadFileError: no HDF5, damaged, hostile, or neither a model nor weights.
-        UnsupportedError: a form of HDF5, or of Keras before 1.0, that is not read.
+        UnsupportedError: a form of HDF5, or of Keras before 1.0, that is not supported.
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
@@ -58,16 +58,16 @@ class LegacyH5:
         self.backend = self._said("backend")
 
     def close(self) -> None:
-        """Nothing is kept open: the file stays mapped as long as an array of it is in use."""
+        """Does nothing: the file stays mapped as long as an array of it is in use."""
 
     @cached_property
     def layers(self) -> Mapping[str, list[StoredVariable]]:
         """The weights of every layer by its name, in the order of ``layer_names`` and ``weight_names``.
 
-        Layers without weights are there with an empty list. Nothing is there in weights of Keras 3.
+        Layers without weights have an empty list. Empty for a weights file of Keras 3.
 
         Raises:
-            BadFileError: a name is there twice, or leads to nothing.
+            BadFileError: a name occurs twice, or the file lacks its weights.
             UnsupportedError: a weight is not a number.
         """
         if self.kind == WEIGHTS_OF_KERAS_3:
@@ -103,23 +103,23 @@ class LegacyH5:
         weight_orders: Mapping[str, Sequence[str]] | None = None,
         optimizer_order: Sequence[str] | None = None,
     ) -> None:
-        """Write a new file with all that is in this one, bit for bit, but with another ``model_config``.
+        """Write a copy of this file, bit for bit, with another ``model_config``.
 
-        Keras gives the layers that have weights, in the order of the model, those of ``layer_names`` that have some:
-        a changed model needs the names in its own order.
+        Keras matches the layers that have weights, in the order of the model, with the entries of ``layer_names``
+        that have weights. A changed model therefore needs the names in its own order.
 
         Args:
-            model_config: the new one; None leaves it as it is.
+            model_config: the new one; None keeps the old one.
             layer_order: all of ``layers`` in another order.
             weight_orders: all weights of a layer in another order, by the layer's name.
             optimizer_order: all of ``optimizer_weights`` in another order.
 
         Raises:
             BadFileError: a weight is damaged, or the file has changed since it was opened.
-            UnsupportedError: a value of a type that h5py would write as another, h5py is not installed, or there is
-                no ``model_config`` to replace.
+            UnsupportedError: h5py would write a value as another type, h5py is not installed, or there is no
+                ``model_config`` to replace.
             OutputError: the target cannot be written.
-            ValueError: an order has other names than the file.
+            ValueError: an order does not have the names of the file.
         """
         from .hdf5_copy import Change, Texts, copy_hdf5, type_of_texts
 
@@ -185,7 +185,7 @@ class LegacyH5:
         raise BadFileError("an HDF5 file with neither a Keras model nor its weights")
 
     def _said(self, name: str) -> str:
-        """A text at the root, or beside the weights."""
+        """A string attribute of the root or of the weights group; "" if there is none."""
         for path in ("", self._weights):
             value = self.index.attribute(path, name)
             if isinstance(value, str):
@@ -197,7 +197,7 @@ class LegacyH5:
         if value is None:
             return None
         if not isinstance(value, str):
-            raise BadFileError(f"the {name} of the file is not one text")
+            raise BadFileError(f"the {name} of the file is not a single text")
         return parse(value.encode("utf-8", "surrogatepass"), name)
 
     def _pieces(self, path: str, name: str) -> list[str]:
@@ -225,7 +225,7 @@ class LegacyH5:
         return names
 
     def _variables(self, path: str) -> list[StoredVariable]:
-        """The weights of a group. Keras 2 leaves the list out where there are none of an optimizer."""
+        """The weights of a group. Keras 2 writes no list of names for an optimizer without weights."""
         if path == _OPTIMIZER and not self._pieces(path, _NAMES):
             return []
         return [
@@ -236,12 +236,12 @@ class LegacyH5:
         try:
             return stored_variable(self.index, path)
         except KeyError:
-            raise BadFileError(f"the file has no weight {shown(path)}, which it names") from None
+            raise BadFileError(f"the file has no weight {shown(path)}, but names it") from None
 
     def _group(self, path: str, name: str) -> str:
         full = _below(path, name)
         if not self._is_group(full):
-            raise BadFileError(f"the file has no group of the layer {shown(name)}, which it names")
+            raise BadFileError(f"the file has no group for the layer {shown(name)}, but names it")
         return full
 
     def _is_group(self, path: str) -> bool:
@@ -249,14 +249,14 @@ class LegacyH5:
 
 
 def _below(path: str, name: str) -> str:
-    """The path of what a list names. BadFileError where HDF5 would look somewhere else, or two names are one path."""
+    """The path of a listed name. BadFileError if HDF5 would look elsewhere, or two names would be one path."""
     if any(part in ("", ".") for part in name.split("/")):
-        raise BadFileError(f"the file names a layer or weight in an impossible way: {shown(name)!r}")
+        raise BadFileError(f"the file has an impossible name of a layer or weight: {shown(name)!r}")
     return f"{path}/{name}".lstrip("/")
 
 
 def _split(names: list[bytes], count: int) -> list[list[bytes]]:
-    """As numpy.array_split: the first ones longer by one."""
+    """As numpy.array_split: the first parts are longer by one."""
     size, longer = divmod(len(names), count)
     ends = [number * size + min(number, longer) for number in range(count + 1)]
     return [names[start:end] for start, end in itertools.pairwise(ends)]

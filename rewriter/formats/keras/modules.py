@@ -1,7 +1,7 @@
-"""The modules that Keras 3 leaves out of an ``.h5`` file, told from the classes.
+"""Restore the modules that Keras 3 leaves out of an ``.h5`` file, from the classes.
 
-There an operation of ``keras.ops`` is written as a layer is, by its class alone: it has no ``trainable`` in its
-configuration, which every layer but an input has (``keras/src/legacy/saving/legacy_h5_format.py``, Keras 3.15).
+The file has an operation of ``keras.ops`` in the form of a layer, by its class alone. Its configuration has no
+``trainable``, which every layer except an input has (``keras/src/legacy/saving/legacy_h5_format.py``, Keras 3.15).
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ _MODELS = {"Functional": "keras.src.models.functional", "Sequential": "keras", "
 
 
 def with_modules(entry: Any) -> Any:
-    """The entry of a model, with a module in it and in every layer that states none."""
+    """The entry of a model, with a module added to it and to every layer that states none."""
     if not isinstance(entry, dict):
         return entry
     config, name = entry.get("config"), entry.get("class_name")
@@ -28,7 +28,7 @@ def with_modules(entry: Any) -> Any:
 
 
 def _held(value: Any) -> Any:
-    """A layer, or a list of layers, that a configuration holds; anything else as it is."""
+    """A value of a configuration: modules are added to a layer or a list of layers; others stay unchanged."""
     if isinstance(value, list):
         return [_held(item) for item in value]
     if isinstance(value, dict) and "class_name" in value and "config" in value and "module" not in value:
@@ -37,7 +37,7 @@ def _held(value: Any) -> Any:
 
 
 def _module(name: str, config: Any) -> str | None:
-    """Where Keras 3 finds a class; None for one that it does not have."""
+    """The module in which Keras 3 finds a class; None if Keras 3 does not have it."""
     if name in _MODELS:
         return _MODELS[name]
     if name == "InputLayer" or (isinstance(config, dict) and "trainable" in config):

@@ -1,7 +1,7 @@
-"""Arguments that older versions of Keras 3 give an operation where it is called, and newer ones in its configuration.
+"""Arguments that older versions of Keras 3 pass in an operation's call, and newer ones in its configuration.
 
-Seen in the sources of Keras 3.0.5 to 3.15.1: until 3.10 the arguments below are those of the call. Rules and
-translators know the newer form only; the file keeps what it has.
+Seen in the sources of Keras 3.0.5 to 3.15.1: until 3.10 the arguments below belong to the call. Rules and translators
+know only the newer form; the file keeps its own form.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ MOVED: dict[str, tuple[tuple[int, str], ...]] = {
     "Slice": ((2, "shape"),),
     "ZerosLike": ((1, "dtype"),),
 }
-# By class: what was called otherwise in the configuration.
+# By class: renamed arguments of the configuration.
 RENAMED = {"Threshold": {"threshold_value": "threshold", "value": "default_value"}}
 
 
 def to_newer(graph: Graph) -> None:
-    """Give the operations of a graph the configuration that the newest Keras would give them."""
+    """Change the operations of a graph to the configuration that the newest Keras would write."""
     for node in graph.nodes.values():
         operation = node.operation
         if operation.kind != "op":
@@ -42,7 +42,7 @@ def to_newer(graph: Graph) -> None:
 
 
 def _move(node: Node, position: int, name: str) -> None:
-    """One argument of a call into the configuration, unless it holds a tensor."""
+    """Move one argument of a call into the configuration, unless it holds a tensor."""
     given = node.kwargs.get(name)
     if name not in node.kwargs:
         if position >= len(node.args):

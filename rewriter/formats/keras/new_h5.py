@@ -1,7 +1,7 @@
 """A model as an ``.h5`` file of Keras 3: its configuration and its weights in the order of the legacy format.
 
-The state of an optimizer is not written: where Keras 3 finds one, it builds the optimizer without the variables of the
-model (``optimizer.build(model._trainable_variables)``, which are those of no layer), and the model cannot be trained.
+The optimizer's state is not written. If Keras 3 finds one, it builds the optimizer without the layers' variables
+(``optimizer.build(model._trainable_variables)``), and the model cannot be trained.
 
 Source: ``keras/src/legacy/saving/legacy_h5_format.py``, Keras 3.15.
 """
@@ -36,15 +36,15 @@ def write_new_h5(source: KerasModel, target: str | os.PathLike[str]) -> None:
     """Write an ``.h5`` file that Keras 3 loads.
 
     Raises:
-        UnsupportedError: it has operations, which Keras 3 does not load from such a file, no weights, or something
-            that has no form in Keras 3.
+        UnsupportedError: the model has operations (Keras 3 does not load them from such a file), no weights, or a
+            construct without a form in Keras 3.
         BadFileError: the source is damaged.
         OutputError: the target cannot be written.
     """
     check_layers(source.graph)
     for _, name in learnt(source.graph):
         raise UnsupportedError(
-            f"the vocabulary of {shown(name)!r} is in a file of its own, for which an .h5 file has no place: "
+            f"the vocabulary of {shown(name)!r} is in a file of its own, which an .h5 file cannot hold: "
             "write a .keras file"
         )
     entry = new_entry(source)
@@ -66,7 +66,7 @@ def write_new_h5(source: KerasModel, target: str | os.PathLike[str]) -> None:
 
 
 def check_layers(graph: Graph) -> None:
-    """Raises UnsupportedError for what Keras 3 writes into an .h5 file and does not load from it."""
+    """Raises UnsupportedError for nodes that Keras 3 writes into an ``.h5`` file but does not load from it."""
     for path, _, node in graph.walk():
         config = node.operation.config
         if config.get("quantization_config") is not None or "Quantized" in str(config.get("dtype")):
@@ -84,7 +84,7 @@ def check_layers(graph: Graph) -> None:
 def _write_weights(group: Any, graph: Graph, entry: dict[str, Any], weights: WeightsFile) -> None:
     group.attrs["keras_version"] = NEWEST
     group.attrs["backend"] = "tensorflow"
-    # In a Sequential model the name of a layer stands in its configuration alone.
+    # In a Sequential model only the configuration states a layer's name.
     entries = {layer.get("name", layer["config"].get("name")): layer for layer in entry["config"]["layers"]}
     places = weights.places("layers", graph)
     layers = [operation.name for operation in layers_in_order(graph)]
@@ -108,7 +108,7 @@ def _write_weights(group: Any, graph: Graph, entry: dict[str, Any], weights: Wei
 
 
 def _write_names(group: Any, attribute: str, names: Sequence[str]) -> None:
-    """A list of names, over several attributes where it takes too many bytes for one."""
+    """Write a list of names, split over several attributes if it is too long for one."""
     import numpy as np
 
     parts = list(_pieces([name.encode() for name in names]))
@@ -118,7 +118,7 @@ def _write_names(group: Any, attribute: str, names: Sequence[str]) -> None:
 
 
 def _pieces(names: Sequence[bytes]) -> Iterator[Sequence[bytes]]:
-    """Lists of names that take at most ``PIECE`` bytes each, written with the length of the longest."""
+    """Split the names into lists of at most ``PIECE`` bytes; each name takes the length of the longest."""
     most = max(1, PIECE // max(map(len, names), default=1))
     for start in range(0, max(len(names), 1), most):
         yield names[start : start + most]

@@ -1,4 +1,4 @@
-"""A new HDF5 file, written by h5py, which nothing that fails to be written ends the process in."""
+"""Write a new HDF5 file with h5py; a failed write raises OSError and does not end the process."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from ...errors import UnsupportedError
 
 
 def h5py_module() -> Any:
-    """h5py, which writes what is read without it. Raises UnsupportedError where it is not installed."""
+    """The module h5py, needed only for writing. Raises UnsupportedError if it is not installed."""
     try:
         import h5py
     except ImportError:
@@ -20,7 +20,7 @@ def h5py_module() -> Any:
 
 @contextmanager
 def new_hdf5(stream: BinaryIO, **options: Any) -> Iterator[tuple[Any, Callable[[], None]]]:
-    """An ``h5py.File`` in an empty stream, and what raises the OSError of a write that has failed, as the end does.
+    """An ``h5py.File`` in an empty stream, and a check that raises the OSError of a failed write. The exit checks too.
 
     Raises:
         UnsupportedError: h5py is not installed.
@@ -33,10 +33,10 @@ def new_hdf5(stream: BinaryIO, **options: Any) -> Iterator[tuple[Any, Callable[[
 
 
 class _Sink:
-    """The file as h5py's driver for Python's files uses it.
+    """The stream, for h5py's driver of Python file objects.
 
-    HDF5 1.14.6 ends the process where a write fails while it closes a file: the first error is kept, and what is
-    written after it is dropped.
+    HDF5 1.14.6 ends the process if a write fails while it closes a file. The first error is therefore kept, and later
+    writes are dropped.
     """
 
     def __init__(self, stream: BinaryIO) -> None:
@@ -44,7 +44,7 @@ class _Sink:
         self._error: OSError | None = None
 
     def check(self) -> None:
-        """Raises the OSError that was kept."""
+        """Raises the OSError of a failed write."""
         if self._error is not None:
             raise self._error
 

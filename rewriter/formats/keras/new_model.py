@@ -19,11 +19,11 @@ from .tables import Table, asset_path, check_tables
 from .upgrade import Refusal
 from .weights_writer import moved_groups, write_weights
 
-# The Keras whose form is written.
+# The version of Keras whose form is written.
 NEWEST = "3.15.1"
 
 _BLOCK = 1 << 20
-_MOST = 3  # constructs without a form that a message names
+_MOST = 3  # the number of untranslatable constructs that a message names
 
 
 class KerasModel(ModelFile, Protocol):
@@ -33,19 +33,19 @@ class KerasModel(ModelFile, Protocol):
 
     @property
     def compile_config(self) -> Any:
-        """What Keras 3 compiles the model with; None where the file does not say it."""
+        """What Keras 3 compiles the model with; None if the file does not state it."""
         ...
 
     @property
     def optimizer_state(self) -> CarriedState | None:
-        """What a new archive of the model has of its optimizer; None where the file has no optimizer."""
+        """The optimizer's state in a new archive of the model; None if the file has no optimizer."""
         ...
 
     def files_of_keras_3(self, scratch: str) -> Iterator[tuple[str, Blocks]]:
-        """The files that a ``.keras`` archive of the model has: names, and contents in blocks.
+        """The files of a ``.keras`` archive of the model: names, and contents in blocks.
 
         Args:
-            scratch: a path that no file has, for what has to be put together first.
+            scratch: an unused path, for a weights file that has to be assembled first.
         """
         ...
 
@@ -54,7 +54,7 @@ def write_new_archive(source: KerasModel, target: str | os.PathLike[str]) -> Non
     """Write a ``.keras`` archive.
 
     Raises:
-        UnsupportedError: there are no weights, or something has no form in Keras 3.
+        UnsupportedError: there are no weights, or a construct has no form in Keras 3.
         BadFileError: the source is damaged.
         OutputError: the target cannot be written.
     """
@@ -63,7 +63,7 @@ def write_new_archive(source: KerasModel, target: str | os.PathLike[str]) -> Non
 
 
 def write_new_folder(source: KerasModel, target: str | os.PathLike[str]) -> None:
-    """Write a folder as of ``model.save(path, zipped=False)``. Raises as ``write_new_archive``."""
+    """Write a folder, as ``model.save(path, zipped=False)`` does. Raises as ``write_new_archive``."""
     with provisional(target, ".weights.h5", keep=False) as scratch:
         write_folder(target, source.files_of_keras_3(scratch))
 
@@ -77,12 +77,12 @@ def write_new_json(source: KerasModel, target: str | os.PathLike[str]) -> None:
 def new_files(
     source: KerasModel, scratch: str, tables: Callable[[], list[Table]] = list
 ) -> Iterator[tuple[str, Blocks]]:
-    """``files_of_keras_3`` of a model whose file is no such archive. Raises as ``write_new_archive``.
+    """``files_of_keras_3`` of a model whose file is not an archive of Keras 3. Raises as ``write_new_archive``.
 
     Args:
-        tables: gives the vocabularies that the file has beside its weights.
+        tables: returns the vocabularies that the file has beside its weights.
     """
-    content = _written(source)  # what has no form is named before the weights are looked at
+    content = _written(source)  # reports untranslatable constructs before weights are read
     saved = source.configuration.saved
     variables = checked_variables(source)
     found = tables()
@@ -103,7 +103,7 @@ def _written(source: KerasModel) -> bytes:
 
 
 def new_entry(source: KerasModel) -> dict[str, Any]:
-    """The configuration of a model, as the newest Keras has it. UnsupportedError where something has no form there."""
+    """The configuration of a model for the newest Keras. UnsupportedError if a construct has no form there."""
     check_translated(source.configuration.refusals)
     entry = source.configuration.newest(NEWEST)
     entry = {key: value for key, value in entry.items() if key not in ("training_config", "compile_config")}
@@ -111,7 +111,7 @@ def new_entry(source: KerasModel) -> dict[str, Any]:
 
 
 def checked_variables(source: KerasModel) -> Variables:
-    """The variables of a model. Raises UnsupportedError where it has no file of them."""
+    """The variables of a model. Raises UnsupportedError if it has no weights."""
     variables = source.variables()
     if isinstance(variables, NoVariables):
         raise UnsupportedError("it holds no weights: give the file of its weights with --weights")
@@ -119,7 +119,7 @@ def checked_variables(source: KerasModel) -> Variables:
 
 
 def check_translated(refusals: Sequence[Refusal]) -> None:
-    """Raises UnsupportedError, which names them, where there are constructs without a form in Keras 3."""
+    """Raises UnsupportedError, with their names, if there are constructs without a form in Keras 3."""
     if not refusals:
         return
     parts = [f"{shown(path_text(r.path))!r}: {r.construct}: {r.reason}" for r in refusals[:_MOST]]

@@ -1,4 +1,4 @@
-"""Which operations of a file compute something that only running code would tell: custom classes and functions.
+"""Which operations of a file cannot be analysed without running code: custom classes and functions.
 
 Names in a file prove nothing by themselves: a class called Dense in another package, or registered by one, is not
 Keras's. Source: ``keras/src/saving/serialization_lib.py`` and ``keras/src/activations/__init__.py``, Keras 3.15.
@@ -12,7 +12,7 @@ from typing import Any
 from ...errors import shown
 from ...ir.graph import Operation
 
-# The modules that Keras writes: public names, and where a class without one is defined, in Keras 2.13 to 3.15.
+# The modules that Keras 2.13 to 3.15 writes: public names, and the defining module of a class without one.
 _FAMILIES = (
     "activation|activations|attention|convolutional|core|locally_connected|merging|normalization|pooling|preprocessing|"
     "regularization|reshaping|rnn"
@@ -34,12 +34,12 @@ _FUNCTIONS = frozenset({
     "sigmoid", "silu", "soft_shrink", "softmax", "softplus", "softsign", "sparse_plus", "sparse_sigmoid",
     "sparsemax", "squareplus", "swish", "tanh", "tanh_shrink", "threshold",
 })  # fmt: skip
-# Layers that are given as activations, by Keras 2 without their module.
+# Layers that can be given as activations. Keras 2 writes them without their module.
 _LAYERS = frozenset({"ELU", "LeakyReLU", "PReLU", "ReLU", "Softmax", "ThresholdedReLU"})
 
 
 def opaque_reason(operation: Operation) -> str:
-    """Why nothing can be known of the operation without running code, or ""."""
+    """Why the operation cannot be analysed without running code, or ""."""
     if operation.kind == "model":
         if isinstance(operation.config.get("layers"), list):
             return ""
@@ -57,9 +57,9 @@ def opaque_reason(operation: Operation) -> str:
 
 
 def is_custom(entry: dict[str, Any], modules: re.Pattern[str] = _MODULES) -> bool:
-    """True where an entry names a registered class or function, or a module that is none of Keras's (``modules``).
+    """Whether an entry names a registered class or function, or a module outside Keras (``modules``).
 
-    Keras 2 wrote no module; one that is written and empty is none that Keras would find the class in.
+    Keras 2 wrote no module. If an empty module is written, Keras would not find the class in it.
     """
     registered = entry.get("registered_name")
     if isinstance(registered, str) and ">" in registered:

@@ -1,9 +1,10 @@
-"""Which variables an optimizer keeps, and in which order: one row a class.
+"""Which variables an optimizer keeps, and in which order: one row per class.
 
-They are saved in the order in which they were made: the optimizer's counters, then in passes over the trainable
-variables the slots of each. Source: ``keras/src/optimizers``, ``build`` of every class and
-``BaseOptimizer.add_optimizer_variables``, Keras 3.15; until 3.9 what every optimizer makes was made in one pass, and
-Nadam's scalar before its slots. Older names: ``tf_keras/src/optimizers`` and ``optimizers/legacy`` of tf_keras 2.21.
+They are saved in the order in which the optimizer creates them: its counters, then the slots, in passes over the
+trainable variables. Source: ``keras/src/optimizers``, ``build`` of every class and
+``BaseOptimizer.add_optimizer_variables``, Keras 3.15. Until 3.9 the slots common to all optimizers are created in one
+pass, and Nadam's scalar before its slots. Older names: ``tf_keras/src/optimizers`` and ``optimizers/legacy`` of
+tf_keras 2.21.
 """
 
 from __future__ import annotations
@@ -31,11 +32,11 @@ def _column(shape: Shape) -> Shape:
 
 @dataclass(frozen=True, slots=True)
 class Slot:
-    """One variable of the optimizer for each of the model.
+    """One variable of the optimizer for each trainable variable of the model.
 
     Attributes:
         older: its names in Keras 2.
-        shape: its shape, by that of the variable.
+        shape: gives its shape from the shape of the variable.
     """
 
     name: str
@@ -45,13 +46,13 @@ class Slot:
 
 @dataclass(frozen=True, slots=True)
 class Pass:
-    """One pass over the variables, made where the option of that name is set (always if it is empty)."""
+    """One pass over the variables, made if the option of that name is set (always if it is empty)."""
 
     slots: tuple[Slot, ...]
     option: str = ""
 
     def shapes(self, shape: Shape) -> list[Shape]:
-        """The shapes of what it makes for a variable of a shape."""
+        """The shapes of the slots for a variable of this shape."""
         return [slot.shape(shape) for slot in self.slots]
 
 
@@ -70,7 +71,7 @@ PASSES: dict[str, tuple[Pass, ...]] = {
             Slot("accumulated_delta_var", ("accumulated_delta_var", "accum_var")),
         ),
     ),
-    # Of what has two axes or more a row and a column, else two scalars, and the whole.
+    # For two or more axes a row and a column, else two scalars; then the whole shape.
     "Adafactor": (_pass(Slot("r", ("r",), _row), Slot("c", ("c",), _column), Slot("velocity", ("v",))),),
     "Adagrad": (_pass(Slot("accumulator", ("accumulator",))),),
     "Adam": _ADAM,
@@ -95,7 +96,7 @@ COMMON = (
     _pass(Slot("gradient_accumulator"), option="gradient_accumulation_steps"),
 )
 
-# Scalars that a class makes besides its slots, and those of LossScaleOptimizer before its inner optimizer's.
+# Scalars of a class in addition to its slots, and those of LossScaleOptimizer before its inner optimizer's.
 SCALARS = {"Nadam": 1}
 LOSS_SCALE, INNER, LOSS_SCALED = "LossScaleOptimizer", "inner_optimizer", 4
 # The first version that makes the slots of every option in a pass of their own, and the scalars of a class last.
@@ -116,10 +117,10 @@ def counters(config: Mapping[str, Any]) -> list[str]:
 
 
 def steps(class_name: str, config: Mapping[str, Any], early: bool = False) -> tuple[list[Pass], list[Pass]]:
-    """The passes that all optimizers make, and those of a class. KeyError for a class that is not known.
+    """The passes common to all optimizers, and those of the class. KeyError for an unknown class.
 
     Args:
-        early: as Keras made them before ``SEPARATE``.
+        early: whether Keras is older than ``SEPARATE``.
     """
     common, own = (
         [p for p in ps if not p.option or config.get(p.option)] for ps in (COMMON, PASSES[class_name])
@@ -132,7 +133,7 @@ def steps(class_name: str, config: Mapping[str, Any], early: bool = False) -> tu
 def layout(
     class_name: str, config: Mapping[str, Any], variables: Mapping[str, Shape], early: bool = False
 ) -> list[Place]:
-    """All variables of an optimizer of Keras 3, in their order. KeyError for a class that is not known.
+    """All variables of an optimizer of Keras 3, in their order. KeyError for an unknown class.
 
     Args:
         variables: the shapes of the model's trainable variables by their names, in their order.
@@ -148,7 +149,7 @@ def layout(
 
 
 def passed(passes: Iterable[Pass], variables: Mapping[str, Shape]) -> list[Place]:
-    """What passes over the variables make."""
+    """The slots that passes over the variables create, in order."""
     return [
         Place(slot.name, name, slot.shape(shape))
         for step in passes

@@ -32,8 +32,8 @@ def relink_optimizer(
     """The byte patches that put each slot variable where the new order of trainable variables expects it.
 
     Args:
-        version: of the Keras that wrote the file; the newest where none is stated.
-        newest: whether the state is to be in the order of the newest Keras, not in that of ``version``.
+        version: of the Keras that wrote the file; the newest if none is stated.
+        newest: whether the state gets the order of the newest Keras instead of that of ``version``.
 
     Raises:
         UnsupportedError: the order changes, and the layout of the state is not known or does not fit.
@@ -58,10 +58,10 @@ def relink_optimizer(
 
 
 def _optimizers(index: Hdf5Index, entry: dict[str, Any]) -> Iterator[tuple[str, int, str, dict[str, Any]]]:
-    """Every group of state: its path, the scalars in front, the optimizer's class and configuration.
+    """Every group of state: its path, the number of leading scalars, the optimizer's class and configuration.
 
-    A LossScaleOptimizer (Keras puts one around that of a mixed_float16 model unasked) saves the variables of
-    the one inside twice: after its own, and in a group of their own.
+    A LossScaleOptimizer (Keras wraps the optimizer of a mixed_float16 model in one) saves the variables of the inner
+    optimizer twice: after its own, and in a separate group.
     """
     compiled = entry.get("compile_config")
     class_name, config = stated(compiled.get("optimizer") if isinstance(compiled, dict) else None)
@@ -75,7 +75,7 @@ def _optimizers(index: Hdf5Index, entry: dict[str, Any]) -> Iterator[tuple[str, 
 
 
 def stated(optimizer: Any) -> tuple[str, dict[str, Any]]:
-    """Class and configuration of a serialised optimizer; a mere name stands for the class with defaults."""
+    """Class and configuration of a serialised optimizer; a name alone means the class with its defaults."""
     if isinstance(optimizer, str):
         known = {name.lower(): name for name in PASSES}
         return known.get(optimizer.lower(), optimizer), {}
@@ -90,7 +90,7 @@ def stated(optimizer: Any) -> tuple[str, dict[str, Any]]:
 
 
 def is_early(version: Any) -> bool:
-    """Whether a version of Keras made the variables in the order of its time before ``SEPARATE``."""
+    """Whether a version of Keras creates the variables in the order from before ``SEPARATE``."""
     number = version_number(version)
     return number is not None and number < SEPARATE
 
@@ -104,7 +104,7 @@ class _State:
             self.shapes = {name: dataset.shape for name, dataset in index.datasets(group).items()}
 
     def has_slots(self, scalars: int, units: list[Unit]) -> bool:
-        """Whether anything in it belongs to a variable of the model."""
+        """Whether the group has slots of the model's variables."""
         if any(shape for shape in self.shapes.values()):
             return True
         return len(self.shapes) > scalars and any(shape == () for unit in units for shape in unit.shapes)
@@ -118,13 +118,13 @@ class _State:
         new: list[Unit],
         early: tuple[bool, bool],
     ) -> dict[str, str]:
-        """The new number of each variable, both as text.
+        """The new number of each variable by its old number, both as text.
 
         Args:
-            early: whether the variables are in the order of before ``SEPARATE``, and are to be.
+            early: whether the old order, and the new one, are from before ``SEPARATE``.
         """
         if class_name not in PASSES:
-            raise _lost(f"which variables a {shown(class_name) or 'nameless'} optimizer keeps is not known")
+            raise _lost(f"the variable layout of a {shown(class_name) or 'nameless'} optimizer is not known")
         orders = [
             [
                 (place.slot, place.variable, place.shape)

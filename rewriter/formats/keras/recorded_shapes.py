@@ -1,7 +1,7 @@
 """The shapes that Keras 3 records with every tensor of a call, for a configuration that has none.
 
-Keras wants a shape there and does not use it (``keras/src/saving/serialization_lib.py``, Keras 3.15); a reader of the
-file may take it for evidence, so that what stands there is what was inferred.
+Keras requires a shape there and does not use it (``keras/src/saving/serialization_lib.py``, Keras 3.15). Another reader
+of the file may use it as evidence, so the inferred shape is recorded.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ def _layer(entry: Json, path: Path, found: dict[Path, Inference]) -> Json:
 
 
 def _held(entry: Json, path: Path, found: dict[Path, Inference]) -> Json:
-    """The entry with the model that a wrapper holds filled too. The wrapper's name is not in that one's path."""
+    """The entry, with shapes in the model that a wrapper holds. The wrapper's name is not in the path of that model."""
     config = entry.get("config")
     held = config.get("layer") if isinstance(config, dict) else None
     if not isinstance(config, dict) or not isinstance(held, dict) or "config" not in held:
@@ -63,7 +63,7 @@ def _filled(value: Any, inference: Inference | None) -> Any:
 
 
 def _inferred(history: Any, inference: Inference | None) -> Json:
-    """Shape and dtype of a tensor; those of a scalar where nothing is known."""
+    """Shape and dtype of a tensor; those of a scalar if they are not known."""
     unknown: Json = {"shape": [], "dtype": "float32"}
     if inference is None or not isinstance(history, list) or len(history) != 3:
         return unknown

@@ -1,7 +1,7 @@
 """Configurations of older versions of Keras 3 in the form that the newest one loads.
 
-Seen in the sources of Keras 3.0.5 to 3.15.1, and tried with models of every layer and many operations that 3.0.5,
-3.3.3, 3.5.0, 3.8.0, 3.10.0 and 3.12.0 wrote: what is here is what 3.15.1 does not load of them.
+Seen in the sources of Keras 3.0.5 to 3.15.1, and tested with models of every layer and many operations that 3.0.5,
+3.3.3, 3.5.0, 3.8.0, 3.10.0 and 3.12.0 wrote. This module translates what 3.15.1 does not load from them.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from .upgrade import Account, Construct, Refusal
 
 Json = dict[str, Any]
 
-# The first versions in which the ends of a model are written as they are, and int4 weights in rows of inputs.
+# The first versions that write the inputs and outputs of a model as given, and int4 weights in rows of inputs.
 _ENDS, _INT4 = (3, 11), (3, 14)
 _PACKED = ("Dense", "EinsumDense")
 _CATEGORIES = ("CategoryEncoding", "Discretization")
@@ -40,14 +40,14 @@ CONSTRUCTS = (
     ),
     Construct(
         "a mask given to Softmax or MultiHeadAttention before 3.10",
-        "a remark: where it leaves nothing, other numbers come out",
+        "a remark: a fully masked row gives other numbers",
         "masked_softmax",
     ),
 )
 
 
 class Renewed(NamedTuple):
-    """A configuration that the newest Keras loads, and what became of the one that was read."""
+    """A configuration that the newest Keras loads, and what changed in the one that was read."""
 
     entry: Json
     remarks: list[Remark]
@@ -55,11 +55,11 @@ class Renewed(NamedTuple):
 
 
 def renewed(entry: Json, version: Any) -> Renewed:
-    """The configuration in the form of the newest Keras; the very object where nothing has another form.
+    """The configuration in the form of the newest Keras; the same object if nothing changes.
 
     Args:
-        entry: of Keras 3, read by ``read_model`` before.
-        version: of the Keras that wrote it, where the file states one.
+        entry: a configuration of Keras 3 that ``read_model`` accepts.
+        version: of the Keras that wrote it, if the file states one.
     """
     account = Account()
     found = _Renewal(version_number(version)).model(entry, account)
@@ -88,7 +88,7 @@ class _Renewal:
         return {**entry, "config": {**config, **changes}} if changes else entry
 
     def layer(self, entry: Any, account: Account) -> Any:
-        """The entry of a layer or an operation in a model, or in a layer."""
+        """The new entry of a layer or an operation, in a model or in another layer."""
         if not isinstance(entry, dict) or not isinstance(entry.get("config"), dict):
             return entry
         name = entry.get("name", entry["config"].get("name"))
@@ -125,18 +125,18 @@ class _Renewal:
             and any(_is_masked(call, class_name) for call in _calls(entry))
         ):
             account.remark(
-                f"a mask of {class_name}", "kept; where it leaves nothing, other numbers come out since 3.10"
+                f"a mask of {class_name}", "kept; since 3.10 a fully masked row gives other numbers"
             )
         if class_name in _PACKED and self.before(_INT4) and _is_int4(entry["config"]):
             account.refuse(
                 f"{class_name} in int4",
-                "Keras packs its weights otherwise since 3.14, and leaves its inputs as they are",
+                "since 3.14 Keras packs its weights differently, and does not quantise its inputs",
             )
         return entry
 
 
 def _ends(config: Json) -> Json:
-    """The inputs and outputs of a model that are one tensor in a list, as the tensor."""
+    """The inputs and outputs that are a list of one tensor, replaced by the tensor."""
     found = {}
     for key in ("input_layers", "output_layers"):
         ends = config.get(key)
@@ -161,7 +161,7 @@ def _is_masked(call: Json, class_name: str) -> bool:
 
 
 def _moved(entry: Json, account: Account) -> Json:
-    """Arguments of the only call into the configuration."""
+    """Move arguments of an operation's only call into its configuration."""
     calls = _calls(entry)
     if len(calls) != 1:
         return entry
@@ -206,7 +206,7 @@ def _renamed(entry: Json, account: Account) -> Json:
 
 
 def _scale(entry: Json, account: Account) -> Json:
-    """RMSNorm takes its scale where it is called since 3.11."""
+    """Move the scale of RMSNorm into its call: since 3.11 it is an argument of the call."""
     calls = _calls(entry)
     if "scale" not in entry["config"] or len(calls) != 1 or len(calls[0]["args"]) != 1:
         return entry

@@ -1,7 +1,7 @@
 """How Keras writes the steps of a plan: ops of ``keras.src.ops.numpy``, which cast nothing and add no layer.
 
-A layer in their place would cast its operand to its own dtype policy, could not touch the batch axis, and would take a
-number among the layers of its class, by which Keras names the weights.
+A layer would cast its operand to its own dtype policy, and could not change the batch axis. It would also be counted
+among the layers of its class, and Keras names the weights by that count.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ _MODULE = "keras.src.ops.numpy"
 
 
 def spell(step: Step) -> tuple[str, str, dict[str, Any], tuple[Any, ...]]:
-    """Module, class name, configuration (without the name) and the arguments besides the tensors of a step.
+    """Module, class name, configuration (without the name) and the other arguments of a step.
 
-    They follow the tensors, or stand around ``...`` in their place.
+    The other arguments follow the tensors; if ``...`` is among them, it marks the place of the tensors.
     """
     module, class_name, config = _spelled(step)
     if step.like is not None:
@@ -27,7 +27,7 @@ def spell(step: Step) -> tuple[str, str, dict[str, Any], tuple[Any, ...]]:
 
 def _spelled(step: Step) -> tuple[str, str, dict[str, Any]]:
     if step.like is not None:
-        # `add` of zeros would be simpler, but Keras 3.15 takes an operand with one long axis for a bias
+        # `add` of zeros would be simpler, but Keras 3.15 treats an operand with one long axis as a bias
         # (backend/tensorflow/numpy.py, add): with a batch of 8 known, (1, 1, 8) + (8, 1, 1) is (1, 1, 8).
         return _MODULE, "Where", {}
     if step.op == "Reshape":
@@ -43,7 +43,7 @@ def _spelled(step: Step) -> tuple[str, str, dict[str, Any]]:
     if step.op == "Repeat":
         return _MODULE, "Repeat", {"repeats": step.repeats[0], "axis": step.axes[0]}
     if step.op == "Slice" and step.axes:
-        # Only its shape is used: a bool changes no dtype, and a slice with an open size is refused before Keras 3.10.
+        # Only the shape is used: a bool changes no dtype, and Keras before 3.10 refuses a slice with an open size.
         return _MODULE, "Any", {"axis": list(step.axes), "keepdims": True}
     if step.op == "Slice":
         return "keras.src.ops.core", "Slice", {"shape": _target(step.to)}
@@ -70,7 +70,7 @@ def line(step: Step, names: tuple[str, ...]) -> str:
     if step.op == "Repeat":
         return f"{name} = ops.repeat({name}, {step.repeats[0]}, axis={step.axes[0]})"
     if step.op == "Slice":
-        # An index with a bare slice is refused by Keras 3.15 on a symbolic tensor (GetItem.compute_output_spec).
+        # Keras 3.15 refuses an index with a bare slice on a symbolic tensor (GetItem.compute_output_spec).
         return f"{name} = ops.slice({name}, {_tuple([0] * len(step.to))}, {_tuple(_target(step.to))})"
     if step.op == "MatMul":
         return f"y = ops.matmul({', '.join(names)})"
@@ -78,7 +78,7 @@ def line(step: Step, names: tuple[str, ...]) -> str:
 
 
 def _axes(step: Step) -> int | list[int]:
-    """One axis as a number, which Keras 3.0 takes too."""
+    """The axes of a step; one axis as a number, which Keras 3.0 accepts too."""
     return step.axes[0] if len(step.axes) == 1 else list(step.axes)
 
 

@@ -1,7 +1,7 @@
 """Tables that layers learn by ``adapt()`` and keep in files of their own, beside the weights: vocabularies.
 
 Source: ``save_assets`` of ``layers/preprocessing/index_lookup.py`` and ``text_vectorization.py`` of tf_keras 2.21 and
-Keras 3.15: both write the same file, a term a line, where the configuration has no vocabulary.
+Keras 3.15: both write the same file, one term per line, if the configuration has no vocabulary.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _ASSETS = "assets"
 
 
 class Table(NamedTuple):
-    """A file of a layer: its group in a file of Keras 3 (``layers/string_lookup``), its name below, its content."""
+    """A file of a layer: its group in a file of Keras 3 (``layers/string_lookup``), its name in it, its content."""
 
     group: str
     name: str
@@ -34,7 +34,7 @@ def stored_tables(names: list[str], groups: Mapping[str, str], read: Callable[[s
         groups: the group in Keras 3 for each group of the archive.
 
     Raises:
-        UnsupportedError: a table of no layer that is known.
+        UnsupportedError: the layer of a table is not known.
     """
     found = []
     for name in names:
@@ -46,13 +46,13 @@ def stored_tables(names: list[str], groups: Mapping[str, str], read: Callable[[s
             continue
         old = group.removeprefix(f"{_ASSETS}/")
         if old not in groups:
-            raise UnsupportedError(f"of which layer {shown(name)} is the vocabulary is not known")
+            raise UnsupportedError(f"the layer of the vocabulary {shown(name)} is not known")
         found.append(Table(groups[old], file, lambda name=name: read(name)))  # type: ignore[misc]
     return found
 
 
 def check_tables(graph: Graph, tables: list[Table]) -> None:
-    """Raises UnsupportedError where a layer has no vocabulary, or a vocabulary no layer.
+    """Raises UnsupportedError if a layer has no vocabulary, or a vocabulary no layer.
 
     Args:
         graph: the model as its file has it.
@@ -62,11 +62,11 @@ def check_tables(graph: Graph, tables: list[Table]) -> None:
     for place, name in needed.items():
         if place not in stored:
             raise UnsupportedError(
-                f"the vocabulary of {shown(name)!r}, learnt by adapt(), is neither in its configuration nor with it"
+                f"the vocabulary of {shown(name)!r}, learnt by adapt(), is neither in its configuration nor in the file"
             )
     for table in tables:
         if table.group not in needed:
-            raise UnsupportedError(f"of which layer the vocabulary of {shown(table.group)} is is not known")
+            raise UnsupportedError(f"the layer of the vocabulary of {shown(table.group)} is not known")
 
 
 def learnt(graph: Graph, place: str = "layers") -> Iterator[tuple[str, str]]:

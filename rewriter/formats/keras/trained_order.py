@@ -1,7 +1,7 @@
 """The trainable variables of a model by their paths in a Keras 3 file, in the order of ``model.trainable_variables``.
 
-Source: ``Layer.variables`` in ``keras/src/layers/layer.py``, Keras 3.15. ``variables.py`` tells the same from a weights
-file, layer by layer alone.
+Source: ``Layer.variables`` in ``keras/src/layers/layer.py``, Keras 3.15. ``variables.py`` derives
+the order from a weights file, by layer only.
 """
 
 from __future__ import annotations
@@ -19,15 +19,15 @@ Json = dict[str, Any]
 
 
 def trained_paths(entry: Json, graph: Graph, saved: Graph, prefix: str = "") -> list[str]:
-    """The paths (``layers/dense/vars/0``).
+    """The paths (``layers/dense/vars/0``) of the trainable variables, in order.
 
     Args:
         entry: the configuration of ``graph`` in the form of Keras 3.
-        graph: the model, whose order it is.
-        saved: the same model without what was inserted, by whose order the groups are named.
+        graph: the model that defines the order.
+        saved: the same model without insertions; its order names the groups.
 
     Raises:
-        UnsupportedError: a layer whose variables are not known, or of which it is not certain which are trained.
+        UnsupportedError: the variables of a layer, or which of them are trained, are not known.
     """
     _check_frozen(entry)
     groups = group_names(saved)
@@ -48,7 +48,7 @@ def trained_paths(entry: Json, graph: Graph, saved: Graph, prefix: str = "") -> 
 
 
 def _inside(entry: Json) -> list[Json]:
-    """What a layer or model holds."""
+    """The layers inside a layer or model."""
     config: Any = entry.get("config")
     if is_model(entry):
         return list(config["layers"])
@@ -65,7 +65,7 @@ def _is_frozen(entry: Json) -> bool:
 
 
 def _check_frozen(entry: Json) -> None:
-    """Keras 3 trains what a wrapper holds whatever the wrapper's own ``trainable`` says, Keras 2 does not."""
+    """Refuse a frozen wrapper with a trainable layer inside: Keras 3 trains that layer, Keras 2 does not."""
     for item in _inside(entry):
         if (
             _is_frozen(entry)
@@ -73,13 +73,13 @@ def _check_frozen(entry: Json) -> None:
             and item.get("class_name") != "InputLayer"
             and (is_model(item) or trained_count(item))
         ):
-            raise UnsupportedError(f"{shown(layer_name(entry))!r} is not trained, and what it holds is")
+            raise UnsupportedError(f"{shown(layer_name(entry))!r} is frozen, but a layer inside is trainable")
         if not is_model(item):
             _check_frozen(item)
 
 
 def _check_held(entry: Json) -> None:
-    """A model that a wrapper holds goes by the order of its configuration, which is that of Keras."""
+    """Refuse a wrapped model whose configuration lists the layers in another order than Keras."""
     for item in _inside(entry):
         if is_model(item):
             graph = read_model(item)

@@ -1,7 +1,7 @@
-"""What Keras 3 writes of training: the ``compile_config`` of an archive and the ``training_config`` of an ``.h5`` file.
+"""The training settings of Keras 3: ``compile_config`` of an archive and ``training_config`` of an ``.h5`` file.
 
-They have the same parts. In an ``.h5`` file the optimizer is ``optimizer_config``, objects have no module, and
-functions go by names of which Keras does not load all that ``compile`` takes (``mse``). Sources:
+Both have the same parts. In an ``.h5`` file the optimizer is ``optimizer_config``, objects have no module, and
+functions are stored by name. Keras does not load every name that ``compile`` takes (``mse``). Sources:
 ``keras/src/trainers/trainer.py`` and ``keras/src/legacy/saving/saving_utils.py``, Keras 3.15.
 """
 
@@ -27,11 +27,11 @@ METRIC_FUNCTIONS = frozenset({
     "sparse_categorical_crossentropy", "sparse_top_k_categorical_accuracy", "squared_hinge",
     "top_k_categorical_accuracy",
 })  # fmt: skip
-# Of the first two ``compile`` makes a metric of the kind that the output has.
+# For the first two, ``compile`` chooses a metric that fits the output.
 METRIC_ALIASES = frozenset({
     "accuracy", "acc", "bce", "BCE", "mae", "MAE", "mape", "MAPE", "mse", "MSE", "msle", "MSLE",
 })  # fmt: skip
-# Other names of them, those of Keras 2 too.
+# Other names of losses and metrics, including those of Keras 2.
 ALIASES = {
     "bce": "binary_crossentropy", "BCE": "binary_crossentropy", "huber_loss": "huber", "kld": "kl_divergence",
     "KLD": "kl_divergence", "kullback_leibler_divergence": "kl_divergence", "logcosh": "log_cosh",
@@ -65,11 +65,11 @@ _MODULES = ("keras.optimizers", "keras.losses", "keras.metrics")
 
 
 class _Unknown(Exception):
-    """Something that is none of Keras's own."""
+    """Something that is not part of Keras."""
 
 
 def training_config(compiled: Any) -> Json | None:
-    """The ``training_config`` for a ``compile_config``; None where something in it is none of Keras 3's own."""
+    """The ``training_config`` for a ``compile_config``; None if it holds something that is not part of Keras 3."""
     return _converted(compiled, _bare, "optimizer", "optimizer_config")
 
 
@@ -113,7 +113,7 @@ def _with_module(class_name: str, config: Json, module: str) -> Json:
 
 
 def _parts(value: Any) -> tuple[str, Json]:
-    """Class and configuration of a serialised object of Keras's own. Raises _Unknown for another."""
+    """Class and configuration of a serialised Keras object. Raises _Unknown for any other value."""
     if not isinstance(value, dict) or not isinstance(value.get("config"), dict):
         raise _Unknown
     class_name, module = value.get("class_name"), value.get("module", "keras.")
@@ -154,7 +154,7 @@ def _named(
     module: str,
     form: Callable[[str, Json, str], Json],
 ) -> Any:
-    """A function by its name, or an object of a class."""
+    """The name of a function, or the serialised object of a class."""
     if (
         isinstance(value, dict)
         and value.get("class_name") == "function"
@@ -175,7 +175,7 @@ def _named(
 
 
 def _each(convert: Callable[[Any], Any], value: Any) -> Any:
-    """A loss or metric, or lists and objects of them by output."""
+    """``convert`` applied to a loss or metric, or to each in lists and dicts by output."""
     if isinstance(value, list):
         return [_each(convert, item) for item in value]
     if isinstance(value, Mapping) and "class_name" not in value:

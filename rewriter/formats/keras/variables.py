@@ -22,7 +22,7 @@ _SEEDS = "seed_generator"
 
 
 class Unit(NamedTuple):
-    """Trainable variables that stay together: a layer's. ``key`` is the path of names to it."""
+    """Trainable variables of one layer, which stay together. ``key`` is the path of names to it."""
 
     key: tuple[str, ...]
     shapes: tuple[Shape, ...]
@@ -53,7 +53,7 @@ def _model(index: Hdf5Index, key: tuple[str, ...], path: str, saved: Graph, grap
 def _layer(
     index: Hdf5Index, key: tuple[str, ...], path: str, saved: Operation, operation: Operation
 ) -> Iterator[Unit]:
-    """The variables of a layer: its own, and those of what it holds, models in their order."""
+    """The units of a layer: its own variables, and those of the layers and models inside it."""
     if saved.graph is not None and operation.graph is not None:
         yield from _model(index, key, f"{path}/layers", saved.graph, operation.graph)
         return
@@ -70,7 +70,7 @@ def _layer(
 
 
 def _own(index: Hdf5Index, path: str, operation: Operation | None) -> list[Shape]:
-    """Shapes of the trained ones among a layer's own variables."""
+    """Shapes of a layer's own trained variables."""
     if f"{path}/vars" not in index:
         return []
     datasets = index.datasets(f"{path}/vars")
@@ -84,7 +84,7 @@ def _own(index: Hdf5Index, path: str, operation: Operation | None) -> list[Shape
 
 
 def _below(index: Hdf5Index, path: str, child: Any) -> list[Shape]:
-    """Shapes of everything that is trained in a layer inside a layer."""
+    """Shapes of all trained variables of a layer inside a layer."""
     operation = child if isinstance(child, Operation) else None
     shapes = _own(index, path, operation)
     for name in index.groups(path):

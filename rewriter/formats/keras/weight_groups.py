@@ -1,7 +1,7 @@
-"""Which group of the weights file holds which layer, and which one has to hold it when the graph has changed.
+"""Which group of the weights file holds each layer, and which group has to hold it after a change of the graph.
 
 Source: ``keras/src/saving/saving_lib.py`` (``_save_state``, ``_save_container_state``), Keras 3.15. A layer's
-assets (the vocabulary of a StringLookup) lie under the same names in the archive's folder ``assets``.
+assets (the vocabulary of a StringLookup) have the same names in the archive's folder ``assets``.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _ASSETS = "assets"
 
 @dataclass(frozen=True, slots=True)
 class Move:
-    """The groups of one model's layers: where they are in the file as it is read, and and their names."""
+    """The groups of one model's layers: the path of the groups, and each layer's group before and after the change."""
 
     path: str
     before: dict[str, str]
@@ -27,7 +27,7 @@ class Move:
 
 
 def moves(index: Hdf5Index, before: Graph, after: Graph, prefix: str = "") -> Iterator[Move]:
-    """For every model of the file, outermost first, the groups of its layers in both orders."""
+    """For every model of the file, outermost first, the groups of its layers before and after the change."""
     path = f"{prefix}layers"
     ordered = group_names(before)
     groups = saved_groups(index, path, before, ordered)
@@ -86,8 +86,8 @@ def saved_groups(
 def permutation(move: Move, index: Hdf5Index) -> dict[str, str]:
     """The new names of a model's groups as a permutation of the groups there are.
 
-    A file can hold groups of layers that its model no longer has: one in the way takes a name that came free. It can
-    lack the group of a layer without variables: Keras does not look for it.
+    A file can hold groups of layers that its model no longer has. If such a group is in the way, it gets a name that
+    became free. The group of a layer without variables can be missing: Keras does not look for it.
 
     Raises:
         BadFileError: a layer's weights would need a group that the file does not have.

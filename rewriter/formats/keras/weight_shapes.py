@@ -1,4 +1,4 @@
-"""The shapes of a model's variables, and how many numbers each layer holds."""
+"""The shapes of a model's variables, and the number of weights of each layer."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def _attach(place: str, operation: Operation, variables: Variables) -> None:
 
 
 def _held(operation: Operation) -> Iterator[tuple[str, Operation]]:
-    """The layers that a layer holds, each with the group of its weights below the layer's own."""
+    """The layers inside a layer, each with the group of its weights below the layer's group."""
     filed_as = facts_of(operation.class_name).children_filed_as
     for key, child in operation.children.items():
         if isinstance(child, Operation):

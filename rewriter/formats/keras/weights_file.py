@@ -1,4 +1,4 @@
-"""The variables of a model in the HDF5 file that Keras keeps them in, mapped where they are stored in one piece."""
+"""The variables of a model in the HDF5 file that Keras keeps them in, memory-mapped if they are stored in one piece."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class WeightsFile:
         self._places: dict[tuple[str, int], Mapping[str, str]] = {}
 
     def places(self, path: str, graph: Graph) -> Mapping[str, str]:
-        """The group of every layer of a model, by the layer's name; that of one without variables is Keras's too."""
+        """The group of every layer of a model, by the layer's name, also for layers without variables."""
         key = (path, id(graph))
         if key not in self._places:
             ordered = group_names(graph)
@@ -40,7 +40,7 @@ class WeightsFile:
         return found
 
     def shape(self, place: str, path: str) -> tuple[int, ...]:
-        """The shape of a variable. Raises BadFileError where the file has none there."""
+        """The shape of a variable. Raises BadFileError if the file does not have it."""
         return self._dataset(place, path).shape
 
     def _dataset(self, place: str, path: str) -> Dataset:
@@ -54,8 +54,8 @@ class WeightsFile:
         """One variable.
 
         Raises:
-            BadFileError: the file has none there.
-            UnsupportedError: its type is not read.
+            BadFileError: the file does not have it.
+            UnsupportedError: its type is not supported.
         """
         self._dataset(place, path)
         return stored_variable(self._index, f"{place}/{path}")

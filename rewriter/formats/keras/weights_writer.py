@@ -1,4 +1,4 @@
-"""Write a model's variables as the weights file of Keras 3, wherever they come from.
+"""Write a model's variables, from any source, as the weights file of Keras 3.
 
 Source of the layout: ``keras/src/saving/saving_lib.py`` (``_save_state``, ``H5IOStore``), Keras 3.15.
 """
@@ -23,15 +23,15 @@ def write_weights(
     variables: Variables,
     others: Mapping[str, Sequence[Variable]] | None = None,
 ) -> None:
-    """Write all variables of ``graph`` to a new HDF5 file, which costs the memory of the largest one.
+    """Write all variables of ``graph`` to a new HDF5 file, with one variable in memory at a time.
 
     Args:
-        saved: the graph as its file has it, by which the places of the variables are known.
-        graph: the same model, perhaps with nodes inserted, by which they are named anew.
+        saved: the graph as its file has it; it gives the places of the variables.
+        graph: the same model, perhaps with nodes inserted; it gives their new names.
         others: variables of no layer, by the path of their group (``optimizer``).
 
     Raises:
-        UnsupportedError: a variable is of a type that is not read, or h5py is not installed.
+        UnsupportedError: the type of a variable is not supported, or h5py is not installed.
         BadFileError: the variables are damaged.
         OSError: the file cannot be written.
     """
@@ -50,7 +50,7 @@ def write_weights(
 
 
 def moved_groups(saved: Graph, graph: Graph, variables: Variables) -> dict[str, str]:
-    """The group of every layer in the file that ``write_weights`` writes, by its group as saved."""
+    """The group of every layer in the output of ``write_weights``, by its group in the source."""
     groups = _groups(_LAYERS, _LAYERS, saved, graph, variables)
     return {source: target for target, _, source, _ in groups}
 
@@ -68,7 +68,7 @@ def _write(file: Any, path: str, variable: Variable) -> None:
 def _groups(
     source: str, target: str, saved: Graph, graph: Graph, variables: Variables
 ) -> Iterator[tuple[str, str, str, list[str]]]:
-    """(new group, the layer's name, where its variables are, the paths of those below it) of every layer."""
+    """For every layer: its new group, its name, its old group, and the paths of its variables in that group."""
     places, names = variables.places(source, saved), group_names(graph)
     for name, operation in saved.operations.items():
         if name not in names or name not in places:
@@ -80,7 +80,7 @@ def _groups(
 def _layer(
     source: str, target: str, saved: Operation, new: Operation, variables: Variables
 ) -> Iterator[tuple[str, str, str, list[str]]]:
-    """A layer: what it holds itself, and the models in it by themselves."""
+    """The rows of a layer; models inside it have rows of their own."""
     inner = list(_models(saved, new))
     prefixes = tuple(f"{key}{_LAYERS}/" for key, _, _ in inner)
     yield target, new.name, source, [p for p in variables.paths(source) if not p.startswith(prefixes)]
@@ -89,7 +89,7 @@ def _layer(
 
 
 def _models(saved: Operation, new: Operation, prefix: str = "") -> Iterator[tuple[str, Graph, Graph]]:
-    """The models that an operation is or holds: where they lie below it, as saved and as they are now."""
+    """The models that an operation is or contains: the path below the operation, the saved and the current graph."""
     if saved.graph is not None and new.graph is not None:
         yield prefix, saved.graph, new.graph
     for key, child in saved.children.items():

@@ -1,7 +1,7 @@
-"""A changed model in the form of Keras 2 that its file has: what ``upgrade`` reads, written back.
+"""Write a changed model in the old form of its file, which ``upgrade`` reads.
 
-The entries of the file go back as they are; only calls that take other tensors are patched, and the inserted
-operations are added as layers of Keras 2, or as functions of TensorFlow (``TFOpLambda``) where there is no layer.
+The entries of the file stay as they are; only calls on other tensors are patched. Inserted operations are added as
+layers of Keras 2, or as functions of TensorFlow (``TFOpLambda``) if there is no layer.
 """
 
 from .groups import moves

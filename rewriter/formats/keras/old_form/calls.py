@@ -1,6 +1,6 @@
-"""References to tensors in the list form of ``inbound_nodes`` and ``output_layers``, replaced where they stand.
+"""Replace references to tensors in the list form of ``inbound_nodes`` and ``output_layers``.
 
-The form is that which ``upgrade/tensors.py`` reads; what is not replaced goes back as the very object.
+``upgrade/tensors.py`` reads this form. Parts without a replacement are returned as the same objects.
 """
 
 from __future__ import annotations
@@ -17,16 +17,16 @@ class Calls:
     """Patches the calls of one model.
 
     Args:
-        first: the number that references give the first call of each model inside (``first_calls``).
+        first: the number of the first call of each nested model in references (``first_calls``).
     """
 
     def __init__(self, first: Mapping[str, int]) -> None:
         self.first = first
 
     def patched(self, node: Any, swap: Swap) -> Any:
-        """One item of ``inbound_nodes``: ``swap`` gets the tensors of the first argument, then those of the others.
+        """One item of ``inbound_nodes``, with ``swap`` applied to the tensors of the first argument, then the others.
 
-        The keyword arguments stand beside every tensor of the first argument.
+        Every tensor of the first argument carries the keyword arguments.
         """
         first = self._structure(node, lambda item: self._leaf(item, swap))
         kwargs: dict[str, Any] = {}
@@ -37,7 +37,7 @@ class Calls:
         return node if result == node else result
 
     def ends(self, structure: Any, swap: Swap) -> Any:
-        """``output_layers`` in either form."""
+        """``output_layers`` in either form, with ``swap`` applied to its tensors."""
         if isinstance(structure, dict):
             return {key: self.ends(item, swap) for key, item in structure.items()}
         if len(structure) == 3 and isinstance(structure[0], str):
@@ -45,7 +45,7 @@ class Calls:
         return [self.ends(item, swap) for item in structure]
 
     def reference(self, tensor: Old) -> list[Any]:
-        """A tensor as references write it."""
+        """The reference to a tensor: ``[layer, call, output]``."""
         return [tensor.layer, tensor.call + self.first.get(tensor.layer, 0), tensor.output]
 
     def _structure(self, node: Any, leaf: Callable[[list[Any]], Any]) -> Any:

@@ -1,7 +1,7 @@
 """The groups of a weights file of Keras 2.14 and 2.15 before and after a change.
 
-They are numbered by class in the order of ``model.layers``, as in Keras 3; functions of TensorFlow are layers among
-them. Source: ``_save_container_state`` of ``tf_keras/src/saving/saving_lib.py`` 2.21. In Keras 2.12 and 2.13 the
+They are numbered by class in the order of ``model.layers``, as in Keras 3; functions of TensorFlow count as layers.
+Source: ``_save_container_state`` of ``tf_keras/src/saving/saving_lib.py`` 2.21. In Keras 2.12 and 2.13 the
 container has another name, and another numbering.
 """
 
@@ -24,18 +24,18 @@ _OPTIMIZER = "optimizer/vars"
 
 
 def moves(index: Hdf5Index, before: Json, after: Json, version: str) -> list[Move]:
-    """For every model of the file, outermost first, the groups of its layers in both orders.
+    """For every model of the file, outermost first, the groups of its layers before and after the change.
 
     Args:
         before, after: the configuration as it is in the file, and the changed one.
 
     Raises:
         BadFileError: a group does not hold the variables of its layer.
-        UnsupportedError: the groups have other names, or the state of the optimizer does not fit any more.
+        UnsupportedError: the groups have other names, or the optimizer's state no longer fits.
     """
     if "layers" not in index:
         raise UnsupportedError(
-            "the weights are numbered as by Keras 2.12 and 2.13: convert it to Keras 3 first (rewriter convert)"
+            "the weights are numbered as in Keras 2.12 and 2.13: convert it to Keras 3 first (rewriter convert)"
         )
     found = list(_moves(index, before, after, "", version))
     _check_optimizer(index, before, after, version)
@@ -82,7 +82,7 @@ def _groups(entry: Json) -> dict[str, str]:
 
 
 def _is_input(entry: Json, class_name: str) -> bool:
-    """``model.layers`` of a Sequential model leaves its input out."""
+    """Whether a layer is the input of a Sequential model, which ``model.layers`` leaves out."""
     return class_name == "InputLayer" and entry.get("class_name") == "Sequential"
 
 
@@ -96,7 +96,7 @@ def _numbered(class_names: Iterable[str]) -> list[str]:
 
 
 def _check(index: Hdf5Index, entry: Json, place: str, version: str) -> None:
-    """Raises BadFileError where a group has not as many variables as its layer, where their number is known."""
+    """Raises BadFileError if the number of variables in a group is not that of its layer, as far as it is known."""
     try:
         places = [place for some in named_places(entry, version) for place in some]
     except UnsupportedError:
@@ -120,13 +120,13 @@ def _count(index: Hdf5Index, path: str) -> int:
 
 
 def _check_optimizer(index: Hdf5Index, before: Json, after: Json, version: str) -> None:
-    """Raises UnsupportedError where the optimizer has a state and its order changes: it has no names."""
+    """Raises UnsupportedError if the order of the optimizer's state changes: the state has no names."""
     state = index.datasets(_OPTIMIZER) if _OPTIMIZER in index else {}
     if not any(dataset.shape for dataset in state.values()):
         return
     if named_places(_in_order(before), version)[0] != named_places(_in_order(after), version)[0]:
         raise UnsupportedError(
-            "the inserted layers change the order of the model's weights, the optimizer's state cannot be kept: "
+            "the inserted layers change the order of the model's weights, so the optimizer's state cannot be kept: "
             "save the model without it (load_model(path, compile=False), then save)"
         )
 

@@ -1,4 +1,4 @@
-"""A changed model as Keras 3 keeps it in an HDF5 file: its form there is that of an archive, but it loads layers only.
+"""A changed model in an HDF5 file of Keras 3: its form is that of an archive, but Keras loads only layers from it.
 
 Source: ``keras/src/legacy/saving/legacy_h5_format.py`` and ``serialization.py`` of Keras 3.15: an operation of
 ``keras.ops`` in such a file is an unknown layer.
@@ -22,13 +22,13 @@ def in_layers(original: Json, entry: Json, graph: Graph, version: str) -> Json:
     """The entry of a model with the changes of its graph, every inserted operation as a layer.
 
     Args:
-        original: it as it is in the file, without modules; ``entry`` has them (``modules.py``).
+        original: the entry as it is in the file, without modules; ``entry`` has them (``modules.py``).
 
     Raises:
         UnsupportedError: no layer does what an inserted operation does.
     """
     form = form_of(original, version)._replace(functions=False, modules="")
-    # By the configuration of the operation, which the entry shares.
+    # Keyed by the id of the operation's configuration, which the entry shares.
     found: dict[int, tuple[Node, dict[str, list[Value]]]] = {}
     for _, inference in infer(graph).walk():
         values = dict(inference.values)

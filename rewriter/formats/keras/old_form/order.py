@@ -1,7 +1,7 @@
-"""``model.layers`` of Keras 2, by which it matches the layers of a model with the weights in a file.
+"""The order of ``model.layers`` in Keras 2, which matches the layers of a model with the weights in a file.
 
-Keras 2 sorts by depth and first visit as Keras 3 does (``layer_order.py``), but functions of TensorFlow are layers in
-it, and one of them can be several operations in Keras 3 or none: the order is that of the old calls. Source:
+Keras 2 sorts by depth and first visit, as Keras 3 does (``layer_order.py``). But a function of TensorFlow is a layer in
+Keras 2, and several operations or none in Keras 3: the order is therefore computed from the old calls. Source:
 ``_map_graph_network`` and ``_build_map`` of ``tf_keras/src/engine/functional.py`` 2.21, the same in Keras 2.2.
 """
 
@@ -24,7 +24,7 @@ def layers_of(config: Any) -> list[Json]:
 
 
 def model_order(config: Any) -> list[str]:
-    """The names of the layers of a model, in the order of Keras 2; of those that lead to an output."""
+    """The names of a model's layers that lead to an output, in the order of Keras 2."""
     if isinstance(config, list) or "input_layers" not in config:
         return [layer_name(entry) for entry in layers_of(config)]
     if has_new_calls(config):  # an HDF5 file of Keras 3
@@ -44,7 +44,7 @@ def _graph(config: Json) -> Graph:
             graph.add(Node(name, operation, 0, (), {}))
         for number, node in enumerate(inbound):
             call = read_call(node, name, first)
-            # Keras goes through the arguments in their order, and through an object in that of its keys.
+            # Keras takes the arguments in their order, and the items of an object in the order of its keys.
             arguments = _references([call.first, *call.kwargs.values()])
             graph.add(Node(node_name(name, number), operation, number, tuple(arguments), {}))
     graph.inputs = _references(read_ends(config["input_layers"], first, "input_layers"))

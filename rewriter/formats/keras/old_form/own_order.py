@@ -1,7 +1,7 @@
-"""Whether a file gives its weights to the layers to which Keras gives them.
+"""Whether the layers that a file names for its weights are those into which Keras loads them.
 
-A file names its layers, Keras goes by their order. The two agree in what Keras wrote; a configuration that was changed
-afterwards can give the layers another order. Source: as ``weight_names.py`` and ``groups.py``.
+A file names its layers; Keras matches them by order. The two agree in files that Keras wrote. A configuration that was
+changed later can have another order of the layers. Source: as ``weight_names.py`` and ``groups.py``.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ NOT_IN_ORDER = (
 
 
 def h5_refusal(entry: Json, stored: Mapping[str, Sized], version: str) -> str:
-    """Why Keras gives weights of an HDF5 file to other layers than the file names; "" where it does not.
+    """Why Keras loads weights of an HDF5 file into other layers than the file names; "" if it does not.
 
     Args:
         entry: the configuration as it is in the file.
@@ -33,7 +33,7 @@ def h5_refusal(entry: Json, stored: Mapping[str, Sized], version: str) -> str:
     filled = [name for name, weights in stored.items() if weights]
     if any(
         name not in layers for name in filled
-    ):  # it goes by the order alone, which is that of the configuration
+    ):  # unknown names: only the order counts, that of the configuration
         return _inside(entry, version)
     if [name for name in _order(entry) if stored.get(name)] != filled:
         return NOT_IN_ORDER
@@ -41,7 +41,7 @@ def h5_refusal(entry: Json, stored: Mapping[str, Sized], version: str) -> str:
 
 
 def archive_refusal(entry: Json, version: str) -> str:
-    """``h5_refusal`` of an archive of Keras 2, whose groups are numbered by class in the order of the layers."""
+    """``h5_refusal`` for an archive of Keras 2, whose groups are numbered by class in the order of the layers."""
     for model in _models(entry):
         listed = {layer_name(layer): layer for layer in layers_of(model["config"])}
         order = _order(model)
@@ -59,14 +59,14 @@ def archive_refusal(entry: Json, version: str) -> str:
 
 
 def check_inside(entry: Json) -> None:
-    """Raises UnsupportedError where the layers of a model inside are not listed in the order of Keras."""
+    """Raises UnsupportedError if a nested model does not list its layers in the order of Keras."""
     for model in _models(entry):
         if not _is_in_order(model):
             raise UnsupportedError(_text(model))
 
 
 def _inside(entry: Json, version: str) -> str:
-    """Why the weights of a layer, which go by their number, are those of other layers in it."""
+    """Why Keras loads weights inside a layer, matched by number, into other layers; "" if it does not."""
     for model in _models(entry):
         if not _is_in_order(model):
             layers = {layer_name(layer): layer for layer in layers_of(model["config"])}
@@ -78,7 +78,7 @@ def _inside(entry: Json, version: str) -> str:
 
 
 def _models(entry: Json) -> Iterator[Json]:
-    """A layer's models: itself and those in it, or what it holds."""
+    """All models of an entry: itself, nested models and wrapped models."""
     waiting = [entry]
     while waiting:
         entry = waiting.pop()
@@ -91,7 +91,7 @@ def _models(entry: Json) -> Iterator[Json]:
 
 
 def _order(model: Json) -> list[str]:
-    """``model.layers`` once loaded: those that lead to an output, then the others (of a loss) as they are listed."""
+    """``model.layers`` once loaded: those that lead to an output, then the others (of a loss) as listed."""
     order = model_order(model["config"])
     known = set(order)
     return [*order, *(name for name in map(layer_name, layers_of(model["config"])) if name not in known)]
@@ -104,7 +104,7 @@ def _is_in_order(model: Json) -> bool:
 
 
 def _has_variables(entry: Json, version: str) -> bool:
-    """Whether a layer has weights; so has one of which nothing is known."""
+    """Whether a layer has weights; True if that is not known."""
     try:
         return any(named_places(entry, version))
     except UnsupportedError:

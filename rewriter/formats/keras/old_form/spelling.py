@@ -1,8 +1,8 @@
-"""Inserted operations as layers of Keras 2, or as functions of TensorFlow where no layer does the same.
+"""Inserted operations as layers of Keras 2, or as functions of TensorFlow if no layer does the same.
 
-A layer keeps the batch, which it does not see, and casts its operand to its own dtype: there is one for what leaves
-axis 0 alone, in a model that computes in one dtype. Functions (``TFOpLambda``) cast nothing; tf.keras has them from 2.4
-on. Source: ``tf_keras/src/layers/core/tf_op_layer.py``, ``layers/reshaping`` and ``layers/merging/dot.py`` of 2.21.
+A layer cannot change the batch axis, and casts its operand to its own dtype. A layer is used if the operation keeps
+axis 0 and the model computes in one dtype. Functions (``TFOpLambda``) cast nothing; tf.keras has them since 2.4.
+Source: ``tf_keras/src/layers/core/tf_op_layer.py``, ``layers/reshaping`` and ``layers/merging/dot.py`` of 2.21.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ Json = dict[str, Any]
 _FUNCTION = "TFOpLambda"
 _FLOATX = "float32"
 _FUNCTIONS = ("TFOpLambda", "SlicingOpLambda", "ClassMethod")
-# The first version whose models certainly have them: TensorFlow 2.3 and 2.4 both state Keras 2.4.0.
+# The first version that certainly has them: TensorFlow 2.3 and 2.4 both state Keras 2.4.0.
 _SINCE = (2, 5)
 _MODEL = ".engine.functional"
 _UPSAMPLING = {3: ("UpSampling1D", 1), 4: ("UpSampling2D", 2), 5: ("UpSampling3D", 3)}
 
 
 class Part(NamedTuple):
-    """One layer: its class and the part of its configuration that is its own, or a function with its arguments."""
+    """One layer: its class and the configuration specific to it, or a function with its arguments."""
 
     class_name: str
     config: Json
@@ -40,11 +40,11 @@ class Form(NamedTuple):
     """How a file writes its layers.
 
     Attributes:
-        version: the Keras that wrote it, as it is shown.
-        functions: whether it can hold functions of TensorFlow.
-        modules: the module of a function, where entries name their module (archives); "" where they do not.
-        dtype: the one dtype that the model computes in, as layers state it; "" where none or several are stated.
-        layers: whether it computes in one dtype, and no function casts.
+        version: the Keras that wrote the file, for messages.
+        functions: whether the file can hold functions of TensorFlow.
+        modules: the module of a function, if entries name their module (archives); else "".
+        dtype: the one dtype that the model computes in, as layers state it; "" if none or several are stated.
+        layers: whether the model computes in one dtype, and no function casts.
     """
 
     version: str
@@ -96,7 +96,7 @@ def _dtypes(entry: Json) -> Iterator[str]:
 
 
 def _casts(entry: Json) -> bool:
-    """Whether an entry is a function that gives another dtype than that of its operand."""
+    """Whether an entry is a function that changes the dtype of its operand."""
     config = entry.get("config")
     return (
         entry.get("class_name") == _FUNCTION
@@ -105,9 +105,9 @@ def _casts(entry: Json) -> bool:
     )
 
 
-# -- what stands for an operation -----------------------------
+# -- the layers for an operation -----------------------------
 def spelled(node: Node, operands: Sequence[Value], result: Value, form: Form) -> list[Part]:
-    """The layers that do what an inserted operation does, one after the other.
+    """The layers that compute an inserted operation, in sequence.
 
     Raises:
         UnsupportedError: there is none in this form.
@@ -124,7 +124,7 @@ def spelled(node: Node, operands: Sequence[Value], result: Value, form: Form) ->
 
 
 def _keeps_dtypes(operands: Sequence[Value], form: Form) -> bool:
-    """Whether a layer in the model's dtype leaves the operands as they are: it casts floating ones to that dtype."""
+    """Whether a layer in the model's dtype casts no operand: it casts floating operands to that dtype."""
     own = form.dtype or _FLOATX
     return form.layers and all("float" not in x.dtype or x.dtype == own for x in operands)
 
@@ -138,7 +138,7 @@ def _refused(node: Node, form: Form) -> UnsupportedError:
 
 
 def _layer(node: Node, operands: Sequence[Value], result: Value) -> Part | None:
-    """The layer that computes the same whatever the batch is; None where there is none."""
+    """The layer that computes the same for every batch size; None if there is none."""
     class_name, config = node.operation.class_name, node.operation.config
     before, after = operands[0].sizes, result.sizes
     if before is None or after is None or not before or not after:
@@ -166,7 +166,7 @@ def _layer(node: Node, operands: Sequence[Value], result: Value) -> Part | None:
 
 
 def _upsampling(repeats: Sequence[int]) -> Part | None:
-    """Entries repeated along the axes between the batch and the channels."""
+    """The layer that repeats entries along the axes between batch and channels; None if there is none."""
     class_name, count = _UPSAMPLING.get(len(repeats), ("", 0))
     if not count or repeats[0] != 1 or repeats[-1] != 1:
         return None
@@ -205,7 +205,7 @@ def entry_of(part: Part, name: str, tensors: Sequence[list[Any]], form: Form) ->
     """The entry of a layer that is called once.
 
     Args:
-        tensors: what it is called on, as references.
+        tensors: references to its operands.
     """
     dtype = {"dtype": form.dtype or _FLOATX} if form.dtype or part.function else {}
     config = {"name": name, "trainable": True, **dtype}

@@ -1,7 +1,7 @@
-"""In which order an HDF5 file has to name the weights of a changed model.
+"""The order in which an HDF5 file has to name the weights of a changed model.
 
-Keras gives the layers with weights of a model, in the order of ``model.layers``, those of ``layer_names`` that have
-some; within a model inside, and within the optimizer's state, weights go by their number too. Source:
+Keras matches the layers with weights, in the order of ``model.layers``, with the entries of ``layer_names`` that have
+weights. Within a nested model, and within the optimizer's state, it matches weights by number too. Source:
 ``load_weights_from_hdf5_group`` and ``load_optimizer_weights_from_hdf5_group`` of
 ``tf_keras/src/saving/legacy/hdf5_format.py`` 2.21; ``keras/src/legacy/saving/legacy_h5_format.py`` 3.15.
 """
@@ -18,16 +18,16 @@ from .order import layers_of, model_order
 from .own_order import NOT_IN_ORDER, check_inside
 
 Json = dict[str, Any]
-# A weight by its layer in the model and its name there.
+# A weight: the name of its layer, and its name in that layer.
 _Weight = tuple[str, str]
-# What every optimizer keeps besides its slots: the number of the step, and the learning rate.
+# Every optimizer keeps two scalars in addition to its slots: the step number and the learning rate.
 _SCALARS = 2
 
 
 class WeightOrder(NamedTuple):
-    """The names of the layers, of the weights of single layers, and of the optimizer's state, where they change.
+    """The new order of the names of layers, of weights in single layers, and of the optimizer's state.
 
-    ``layers`` are all that the file names. None and absent layers stay as they are.
+    ``layers`` contains all names in the file. None, and layers without an entry, mean no change.
     """
 
     layers: list[str] | None
@@ -50,7 +50,7 @@ def weight_order(
         optimizer: the names of the optimizer's weights.
 
     Raises:
-        UnsupportedError: the file has another order than Keras would give it, or it is not certain what belongs where.
+        UnsupportedError: the file does not have the order of Keras, or the new order is not certain.
     """
     filled = [name for name, weights in stored.items() if weights]
     old = [name for name in model_order(before["config"]) if stored.get(name)]
@@ -74,18 +74,18 @@ def weight_order(
 
 
 def _trained(entry: Json, count: int, version: str) -> int:
-    """How many of a layer's weights are trained: they come first."""
+    """The number of a layer's trained weights, which come first."""
     try:
         trained, others = named_places(entry, version)
     except UnsupportedError:
         trained, others = [], []
     if len(trained) + len(others) != count:
-        raise _lost(f"which weights of {shown(layer_name(entry))!r} are trained is not known")
+        raise _lost(f"the trained weights of {shown(layer_name(entry))!r} are not known")
     return len(trained)
 
 
 def _order(names: Sequence[str], before: Json, after: Json, version: str) -> list[str]:
-    """The names of a layer's weights in their new order: another one where a model inside has changed."""
+    """The names of a layer's weights in their new order, which differs if a nested model has changed."""
     if before.get("config") == after.get("config"):
         return list(names)
     check_inside(before)
@@ -98,9 +98,9 @@ def _order(names: Sequence[str], before: Json, after: Json, version: str) -> lis
 
 # -- the state of the optimizer -----------------------------
 def _optimizer(names: Sequence[str], before: Sequence[_Weight], after: Sequence[_Weight]) -> list[str] | None:
-    """The names of the state in the new order of the trained weights; None where none belongs to a weight.
+    """The names of the state in the new order of the trained weights; None if none belongs to a weight.
 
-    A slot is what is left of a name without that of the weight. Every slot has to have all weights in their order.
+    A name without the name of its weight is the slot. Every slot must have all weights, in their order.
     """
     paths = [_parts(weight) for _, weight in before]
     slots: dict[tuple[str, ...], list[tuple[int, int]]] = {}
@@ -144,7 +144,7 @@ def _without(name: tuple[str, ...], path: tuple[str, ...]) -> tuple[str, ...] | 
 
 def _lost(reason: str) -> UnsupportedError:
     return UnsupportedError(
-        "the inserted layers change the order of the model's weights, the optimizer's state cannot be kept: "
+        "the inserted layers change the order of the model's weights, so the optimizer's state cannot be kept: "
         f"{reason}; save the model without it (include_optimizer=False), or convert it to Keras 3 first "
         "(rewriter convert)"
     )

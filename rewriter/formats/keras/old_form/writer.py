@@ -1,7 +1,7 @@
-"""The configuration of a changed model in its old form: the old entries, with calls patched that take other tensors.
+"""The configuration of a changed model in its old form: the old entries, with patched calls.
 
-The graph is that of the translated configuration. ``Origin`` says which of its tensors is which of the file; a change
-that falls inside the translation of one old layer has no old form and is refused.
+The graph is that of the translated configuration. ``Origin`` maps its tensors to those of the file. A change inside the
+translation of one old layer has no old form and is refused.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from .spelling import Form, entry_of, form_of, spelled
 
 Json = dict[str, Any]
 
-# Operations that give the same whichever way round two operands stand.
+# Operations whose result does not depend on the order of two operands.
 _COMMUTATIVE = frozenset({"Multiply", "Add", "Average", "Maximum", "Minimum"})
 _Call = tuple[str, int]
 
@@ -58,7 +58,7 @@ def _is_changed(graph: Graph) -> bool:
 
 
 def _inside(operation: Operation) -> Iterator[Graph]:
-    """The models that an operation is or holds."""
+    """The models that an operation is or contains."""
     if operation.graph is not None:
         yield operation.graph
     for child in operation.children.values():
@@ -67,7 +67,7 @@ def _inside(operation: Operation) -> Iterator[Graph]:
 
 
 class _Writer:
-    """``values`` are those of the nodes of each graph, by the graph's identity."""
+    """Writes models. ``values`` are the inferred values of the nodes, by the ``id`` of the graph."""
 
     def __init__(
         self, origins: Mapping[Path, Origin], values: Mapping[int, Mapping[str, list[Value]]], form: Form
@@ -75,7 +75,7 @@ class _Writer:
         self.origins, self.values, self.form = origins, values, form
 
     def model(self, entry: Json, path: Path, saved: Graph, graph: Graph) -> Json:
-        """The entry of a model; itself where nothing in it has changed."""
+        """The entry of a model; the same object if nothing in it has changed."""
         if not _is_changed(graph):
             return entry
         config, origin = entry["config"], self.origins.get(path)
@@ -92,7 +92,7 @@ class _Writer:
         return {**entry, "config": layers if isinstance(config, list) else {**config, "layers": layers}}
 
     def _held(self, entry: Json, path: Path, origin: Origin, saved: Graph, graph: Graph) -> Json:
-        """The entry of a layer with the changes of the models that it is or holds."""
+        """The entry of a layer, with the changes of the models that it is or contains."""
         now = origin.now.get((layer_name(entry), 0))
         operation = graph.operations.get(now[0]) if now is not None else None
         if operation is None or not any(map(_is_changed, _inside(operation))):
@@ -109,7 +109,7 @@ class _Writer:
             one and isinstance(held, Operation) and isinstance(before, Operation) and isinstance(inner, dict)
         ):
             raise UnsupportedError(
-                f"a model inside {shown(operation.name)!r} changes, which holds it in another form"
+                f"a model inside {shown(operation.name)!r} changes, but it cannot be written in this form"
             )
         return {**entry, "config": {**entry["config"], "layer": self._inner(inner, path, before, held)}}
 
@@ -134,13 +134,13 @@ class _Functional:
         self.copies = self._copies()
         self.removed = self._removed()
         self.names = self._names()
-        # The old call, and its first output there, by the call of the new model.
+        # By the call in the new model: each old call, and its first output there.
         self.places: dict[_Call, list[tuple[_Call, int]]] = {}
         for call, (layer, number, output) in origin.now.items():
             self.places.setdefault((layer, number), []).append((call, output))
 
     def config(self) -> Json:
-        """The configuration, its layers in the order in which Keras 2 has them."""
+        """The configuration, with its layers in the order of Keras 2."""
         self._check_literals()
         stale = self._below_changes()
         for name, entry in self.entries.items():
@@ -156,9 +156,9 @@ class _Functional:
         rest = [name for name in entries if name not in set(order)]
         return {**config, "layers": [entries[name] for name in (*order, *rest)]}
 
-    # -- what is no longer there -----------------------------
+    # -- removed calls -----------------------------
     def _of(self, node: Node) -> _Call:
-        """The old call from which a node of the file comes."""
+        """The old call of a node in the saved graph."""
         layer, number = self.origin.of[node.operation.name]
         return layer, node.call if number is None else number
 
@@ -170,14 +170,16 @@ class _Functional:
             there = name in self.graph.nodes and name not in self.inserted
             (left if there else gone).add(self._of(node))
         for layer, _ in gone & left:
-            raise UnsupportedError(f"one of the operations that {shown(layer)!r} is in Keras 3 is replaced")
+            raise UnsupportedError(
+                f"an inserted operation replaces only a part of {shown(layer)!r} in the form of Keras 2"
+            )
         return gone
 
     def _is_gone(self, layer: str) -> bool:
         return any(name == layer for name, _ in self.removed) and not self.entries[layer]["inbound_nodes"]
 
     def _names(self) -> dict[str, str]:
-        """The name of each inserted operation in the file. One that replaces a layer has its name."""
+        """The name of each inserted operation in the file. If it replaces a layer, it takes the layer's name."""
         counts = {name: len(entry.get("inbound_nodes") or ()) for name, entry in self.entries.items()}
         for layer, _ in self.removed:
             counts[layer] -= 1
@@ -192,7 +194,7 @@ class _Functional:
 
     # -- tensors -----------------------------
     def _copies(self) -> set[str]:
-        """The copies of operands that an old call has in Keras 3 only, where it leaves their masks out."""
+        """The Copy nodes that the translation adds to an old call to remove the masks of its operands."""
         parts = Counter(self._of(node) for node in self.saved.nodes.values())
         return {
             name
@@ -201,18 +203,18 @@ class _Functional:
         }
 
     def _copied(self, ref: TensorRef, graph: Graph) -> TensorRef:
-        """The tensor of which this one is such a copy; itself where it is none."""
+        """The tensor that such a copy copies; any other tensor unchanged."""
         while ref.node in self.copies:
             (ref,) = graph.nodes[ref.node].refs()
         return ref
 
     def _now(self, old: Old) -> TensorRef | None:
-        """A tensor of the file in the graph as it was saved; None for what is not a tensor there."""
+        """The tensor of the saved graph for a tensor of the file; None if there is none."""
         now = self.origin.now.get((old.layer, old.call))
         return None if now is None else TensorRef(node_name(now[0], now[1]), now[2] + old.output)
 
     def _then(self, ref: TensorRef) -> Old:
-        """A tensor of the present graph in the file."""
+        """The tensor of the file for a tensor of the current graph."""
         ref = self._copied(ref, self.graph)
         if ref.node in self.inserted:
             return Old(self.names[ref.node], 0, ref.index)
@@ -231,19 +233,19 @@ class _Functional:
         return self._renumbered(next((old for old in found if (old.layer, old.call) == own), found[0]))
 
     def _renumbered(self, old: Old) -> Old:
-        """A call by its number among those that are left."""
+        """A tensor with its call's number among the remaining calls."""
         before = sum(layer == old.layer and number < old.call for layer, number in self.removed)
         return old._replace(call=old.call - before)
 
     def _replaced(self, old: Old, before: TensorRef | None, after: TensorRef | None) -> Old:
-        """What stands in the place of a tensor of the file that the graph replaces by another one."""
+        """The new tensor of the file for ``old``, if the graph replaces ``before`` by ``after``."""
         if before is None or after is None or (before == after and before.node not in self.inserted):
             return self._renumbered(old)
         return self._then(after)
 
     # -- calls -----------------------------
     def _called(self, name: str, entry: Json, stale: bool) -> Json:
-        """The entry of an old layer with its calls as they are now."""
+        """The entry of an old layer with its current calls."""
         inbound = entry.get("inbound_nodes") or []
         nodes: dict[int, list[Node]] = {}
         for node in self.saved.nodes.values():
@@ -281,7 +283,7 @@ class _Functional:
         return self.calls.patched(call, swap)
 
     def _pairs(self, node: Node) -> list[tuple[TensorRef, TensorRef]]:
-        """The tensors that a node took, each with the one that it takes now."""
+        """The saved operands of a node, each with its current operand."""
         before = [self._copied(ref, self.saved) for ref in node.refs()]
         now = [self._copied(ref, self.graph) for ref in self.graph.nodes[node.name].refs()]
         return list(zip(before, now, strict=True))
@@ -294,7 +296,7 @@ class _Functional:
         pairs: list[tuple[TensorRef, TensorRef]],
         nodes: list[Node],
     ) -> None:
-        """Raises UnsupportedError where it is not certain which argument of the old call a changed tensor is."""
+        """Raises UnsupportedError if it is not certain which argument of the old call changes."""
         after = [new for old, new in pairs if old == before]
         several = any(new != after[0] for new in after) and len(nodes) > 1
         turned = any(new != after[0] for new in after) and nodes[0].operation.kind == "op"
@@ -314,7 +316,7 @@ class _Functional:
                 )
 
     def _below_changes(self) -> set[str]:
-        """The old layers that take part in a change or come after one."""
+        """The old layers with a changed call, and those downstream of one."""
         below = {name for name, node in self.graph.nodes.items() if node.changed}
         waiting = list(below)
         while waiting:
@@ -346,7 +348,7 @@ def _literals(node: Node) -> list[Literal]:
 
 
 def _fresh(stem: str, taken: set[str]) -> str:
-    """A name that is not taken; it is from now on."""
+    """A name that is not taken yet; it is added to ``taken``."""
     name, number = stem, 1
     while name in taken:
         name, number = f"{stem}_{number}", number + 1

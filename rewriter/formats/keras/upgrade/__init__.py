@@ -1,7 +1,7 @@
-"""Models of Keras 1 and Keras 2 in the terms of Keras 3: their configuration and their weights.
+"""Translate models of Keras 1 and Keras 2 to Keras 3: their configuration and their weights.
 
-What reads, checks and writes models knows the forms of Keras 3 only. Each topic has a module, with a table of the
-constructs that it translates (``constructs.py``).
+All other code knows only the forms of Keras 3. Each topic has a module, with a table of the constructs that it
+translates (``constructs.py``).
 """
 
 from .archive_weights import archive_groups, archive_owns, archive_variables

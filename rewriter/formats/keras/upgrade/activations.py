@@ -12,14 +12,14 @@ _SAME = frozenset({
     "elu", "exponential", "gelu", "hard_sigmoid", "leaky_relu", "linear", "log_softmax", "mish", "relu", "relu6",
     "selu", "sigmoid", "silu", "softmax", "softplus", "softsign", "swish", "tanh",
 })  # fmt: skip
-# What Keras 2 wrote for functions of TensorFlow.
+# The names that Keras 2 wrote for functions of TensorFlow.
 _RENAMED = {"softmax_v2": "softmax", "elu_v2": "elu", "relu_v2": "relu", "swish": "silu"}
 _LAMBDA = "a lambda, whose code is not in the file"
 _LAYERS = frozenset({"ELU", "LeakyReLU", "ReLU", "Softmax", "ThresholdedReLU"})
 
 
 def translated(value: Any, context: Context, name: str = "activation") -> Any:
-    """An activation in the form of Keras 3. Raises Untranslatable for a function that is none of Keras's."""
+    """An activation in the form of Keras 3. Raises Untranslatable for a function that is not part of Keras."""
     if value is None:
         return None
     if isinstance(value, str):
@@ -33,7 +33,7 @@ def translated(value: Any, context: Context, name: str = "activation") -> Any:
             raise Untranslatable(f"{name} {value.get('config')}", "a custom function")
         return _named(value["config"], name)
     if value.get("class_name") == "PReLU":
-        raise Untranslatable(f"{name} PReLU", "a layer with weights of its own in the place of a function")
+        raise Untranslatable(f"{name} PReLU", "a layer with weights of its own, used as a function")
     if value.get("class_name") in _LAYERS and isinstance(value.get("config"), dict):
         return context.inner(value, context.account)
     if value.get("class_name") == "__lambda__" or set(value) == {"value"}:

@@ -1,8 +1,8 @@
 """The weights file of a ``.keras`` archive that tf.keras 2.12 to 2.15 or tf_keras wrote, by the paths of Keras 3.
 
-Both file a layer's variables by its class and its number among the layers of that class. Between them differ the
-names of classes and attributes, and in 2.12 and 2.13 the numbers: a layer with weights is counted twice there, and the
-groups lie in ``_layer_checkpoint_dependencies``. Source: ``saving/saving_lib.py`` (``_save_state``) of TensorFlow 2.12
+Keras 2 and 3 store a layer's variables by its class and its number among the layers of that class. The names of classes
+and attributes differ. In 2.12 and 2.13 the numbers differ too: a layer with weights is counted twice, and the groups
+are in ``_layer_checkpoint_dependencies``. Source: ``saving/saving_lib.py`` (``_save_state``) of TensorFlow 2.12
 and tf_keras 2.21.
 """
 
@@ -54,7 +54,7 @@ def archive_variables(entry: Entry, stored: Mapping[str, Variable], version: str
 def archive_owns(
     entry: Entry, stored: Mapping[str, Variable], reader: Reader
 ) -> Iterator[tuple[Own, list[str]]]:
-    """The layers with variables of their own, by their path in Keras 3, and where the archive has these.
+    """The layers with variables of their own, with paths in Keras 3, and the paths of these variables in the archive.
 
     Raises as ``archive_variables``.
     """
@@ -65,7 +65,7 @@ def archive_owns(
 
 
 def _names(class_name: str, path: str, count: int, stored: Mapping[str, Variable]) -> list[str]:
-    """The paths of a layer's own variables, in the order of Keras 2. Raises BadFileError where the file lacks one."""
+    """The paths of a layer's own variables, in the order of Keras 2. Raises BadFileError if the file lacks one."""
     if class_name == "MultiHeadAttention":
         each = count // len(_ATTENTION)
         names = [f"{attribute}/vars/{k}" for attribute in _ATTENTION for k in range(each)]
@@ -83,7 +83,7 @@ def _names(class_name: str, path: str, count: int, stored: Mapping[str, Variable
 def _model(
     entry: Entry, old: str, new: str, stored: Mapping[str, Variable], reader: Reader, depth: int
 ) -> Iterator[tuple[Entry, str, str]]:
-    """Every layer below with its path in the old file and in the new one."""
+    """Every layer inside a model, with its path in the old file and in the new one."""
     groups = new_groups(entry, reader.version)
     config: Any = entry["config"]
     layers = config if isinstance(config, list) else config["layers"]
@@ -106,7 +106,7 @@ def _below(
 
 
 def _places(layers: list[Entry], path: str, stored: Mapping[str, Variable], reader: Reader) -> dict[str, str]:
-    """The path of each layer with variables, by its name: in a class the groups have the order of the layers."""
+    """The path of each layer with variables, by its name. Within a class, the groups have the order of the layers."""
     container = next((c for c in _CONTAINERS if any(key.startswith(f"{path}{c}/") for key in stored)), None)
     if container is None:
         return {}
@@ -119,7 +119,7 @@ def _places(layers: list[Entry], path: str, stored: Mapping[str, Variable], read
         groups = sorted((g for g in present if _is_numbered(g, stem)), key=lambda g: (len(g), g))
         if len(groups) != len(mine):
             raise BadFileError(
-                f"the model has {len(mine)} layers of the class {shown(str(mine[0]['class_name']))!r}, and the file "
+                f"the model has {len(mine)} layers of the class {shown(str(mine[0]['class_name']))!r}, but the file "
                 f"holds the weights of {len(groups)} of them"
             )
         found |= {layer_name(layer): f"{start}{group}/" for layer, group in zip(mine, groups, strict=True)}
@@ -132,7 +132,7 @@ def _is_numbered(group: str, stem: str) -> bool:
 
 
 def archive_groups(entry: Entry, version: str) -> dict[str, str]:
-    """Where Keras 3 has what lies in a group of the archive (``assets/layers/string_lookup``): old path to new."""
+    """The group in Keras 3 for each group of layers in the archive (``layers/string_lookup``): old path to new."""
     result: dict[str, str] = {}
     waiting = [(entry, "", "")]
     while waiting:

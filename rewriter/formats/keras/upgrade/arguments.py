@@ -1,4 +1,4 @@
-"""The arguments of the layer classes of Keras 3, beside those that all take. Source: Keras 3.15, ``keras.layers``."""
+"""The arguments of the layer classes of Keras 3, without the common ones. Source: Keras 3.15, ``keras.layers``."""
 
 from __future__ import annotations
 

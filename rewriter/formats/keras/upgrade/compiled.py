@@ -1,4 +1,4 @@
-"""What a file says of training: loss, metrics and optimizer, as the ``compile_config`` of Keras 3.
+"""The training settings of a file (loss, metrics and optimizer) as the ``compile_config`` of Keras 3.
 
 Source: ``model_metadata`` in ``saving/saving_utils.py`` of tf_keras 2.21, ``compile_from_config`` in
 ``keras/src/trainers/trainer.py`` of Keras 3.15.
@@ -25,7 +25,7 @@ CONSTRUCTS = (
     Construct("a custom loss or optimizer", "dropped with the rest of the compile state", "custom_loss"),
 )
 
-# By class: arguments of Keras 3, beside those that all take.
+# By class: arguments in Keras 3, in addition to those of all optimizers.
 _COMMON = frozenset({
     "name", "learning_rate", "clipnorm", "clipvalue", "global_clipnorm", "weight_decay", "use_ema", "ema_momentum",
     "ema_overwrite_frequency",
@@ -44,9 +44,9 @@ _OPTIMIZERS: dict[str, frozenset[str]] = {
     "Lion": frozenset({"beta_1", "beta_2"}),
 }  # fmt: skip
 _NAMES = {name.lower(): name for name in _OPTIMIZERS}
-# The learning rates of those that are a mere name; the other defaults are those of Keras 3.
+# The learning rates of optimizers given by name alone; the other defaults are those of Keras 3.
 _RATES = dict.fromkeys(_OPTIMIZERS, 0.001) | {"SGD": 0.01, "Lion": 0.0001}
-# Optimizers of Keras since 2.11 are registered so. Those of other packages compute otherwise under the same name.
+# Keras registers its optimizers so since 2.11. Other packages have optimizers of the same names.
 _OWN = "Custom>"
 _RENAMED = {"lr": "learning_rate"}
 _LOSSES = frozenset({
@@ -59,7 +59,7 @@ _LOSSES = frozenset({
 _FUNCTIONS = LOSS_FUNCTIONS - {
     "binary_focal_crossentropy", "categorical_focal_crossentropy", "circle", "ctc", "dice", "tversky",
 }  # fmt: skip
-# By class: arguments of metrics, beside their name and dtype.
+# By class: arguments of metrics, in addition to name and dtype.
 _MATRIX = frozenset({"num_classes", "ignore_class", "sparse_y_true", "sparse_y_pred", "axis"})
 _POINT = frozenset({"num_thresholds", "class_id"})
 _METRICS: dict[str, frozenset[str]] = {
@@ -97,9 +97,9 @@ class _Unknown(Exception):
 
 
 def translated(training: Any, account: Account) -> dict[str, Any] | None:
-    """The ``compile_config`` for a ``training_config`` (or a ``compile_config`` of tf_keras); None where it has none.
+    """The ``compile_config`` for a ``training_config`` (or a ``compile_config`` of tf_keras); None if it is dropped.
 
-    What cannot be carried over is dropped with a remark: no prediction depends on it.
+    A loss, metric or optimizer that Keras 3 lacks is dropped with a remark: predictions do not depend on it.
     """
     if not isinstance(training, dict):
         return None
@@ -107,20 +107,20 @@ def translated(training: Any, account: Account) -> dict[str, Any] | None:
         optimizer = _optimizer(stated_optimizer(training), account)
         loss = _each(_loss, training.get("loss"))
     except _Unknown as unknown:
-        account.remark("compile state", f"dropped: {unknown} is none of Keras 3's")
+        account.remark("compile state", f"dropped: {unknown} is not part of Keras 3")
         return None
     except RecursionError:
-        raise BadFileError("what the file says of training is nested too deep to read") from None
+        raise BadFileError("the training configuration is nested too deep to read") from None
     if optimizer is None:
         return None
     metrics: Any = training.get("metrics")
     try:
         metrics = _each(_metric, metrics)
     except _Unknown as unknown:
-        account.remark("metrics", f"dropped: {unknown} is none of Keras 3's")
+        account.remark("metrics", f"dropped: {unknown} is not part of Keras 3")
         metrics = None
     except RecursionError:
-        raise BadFileError("what the file says of training is nested too deep to read") from None
+        raise BadFileError("the training configuration is nested too deep to read") from None
     account.remark("optimizer", "carried over")
     weights = training.get("loss_weights")
     return {
@@ -141,7 +141,7 @@ def stated_optimizer(training: Any) -> Any:
 
 
 def named_optimizer(entry: Any) -> tuple[str, dict[str, Any]]:
-    """Class, by its name in Keras 3, and configuration of an optimizer; "" for none."""
+    """The class name in Keras 3 and the configuration of an optimizer; "" if there is none."""
     if isinstance(entry, str):
         name = _NAMES.get(entry.lower(), entry)
         return name, {"learning_rate": _RATES[name]} if name in _RATES else {}
@@ -173,7 +173,7 @@ def _optimizer(entry: Any, account: Account) -> dict[str, Any] | None:
 
 
 def _with_decay(name: str, decay: Any, config: dict[str, Any], account: Account) -> None:
-    """What Keras 2 divides the learning rate by grows with every step; that of Nadam is something else."""
+    """Replace ``decay``, which lowers the learning rate with every step, by a schedule. Nadam's has another meaning."""
     if not decay or name == "Nadam":
         return
     rate = config.get("learning_rate")
@@ -210,7 +210,7 @@ def _learning_rate(value: Any) -> Any:
 
 
 def _each(function: Any, value: Any) -> Any:
-    """A loss or metric, or lists and objects of them by output."""
+    """``function`` applied to a loss or metric, or to each in lists and dicts by output."""
     if isinstance(value, list):
         return [_each(function, item) for item in value]
     if isinstance(value, dict) and "class_name" not in value:
@@ -257,7 +257,7 @@ def _metric(value: Any) -> Any:
 
 
 def _arguments(class_name: str, config: dict[str, Any]) -> Iterator[tuple[str, Any]]:
-    """What a metric of Keras 3 takes of a configuration."""
+    """The arguments in a configuration that the metric of Keras 3 accepts."""
     for key, value in config.items():
         if key in _METRICS.get(class_name, ()) or (key in ("name", "dtype") and isinstance(value, str)):
             yield key, value

@@ -10,7 +10,7 @@ class Construct(NamedTuple):
 
     Attributes:
         name: the construct, as its Keras writes it.
-        becomes: what stands in its place, in Keras 3.
+        becomes: what replaces it in Keras 3.
         test: the case in ``tests/formats/keras/upgrade`` that compares it with its Keras.
     """
 

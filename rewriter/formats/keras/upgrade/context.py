@@ -1,4 +1,4 @@
-"""What the translation of a layer has to know besides the layer."""
+"""What the translation of a layer needs in addition to the layer."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ Entry = dict[str, Any]
 
 
 class Context(NamedTuple):
-    """``era`` is 1 for Keras 1 and 2 for all that came before Keras 3.
+    """``era`` is 1 for Keras 1, and 2 for all later versions before Keras 3.
 
     ``inner`` translates an entry inside the layer (a wrapped layer, a cell, a model); ``fresh`` gives a name that is
     not taken in the model.

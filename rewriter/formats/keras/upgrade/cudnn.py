@@ -1,7 +1,7 @@
 """Weights of ``CuDNNLSTM`` and ``CuDNNGRU`` in the form of ``LSTM`` and ``GRU(reset_after=True)``.
 
-The bias tells them: it has two halves, for the input and for the state. Source: ``_convert_rnn_weights`` in
-``saving/legacy/hdf5_format.py``, tf_keras 2.21.
+The bias identifies such weights: it has two halves, for the input and for the state. Source:
+``_convert_rnn_weights`` in ``saving/legacy/hdf5_format.py``, tf_keras 2.21.
 """
 
 from __future__ import annotations
@@ -12,13 +12,13 @@ from .transforms import Array, made
 
 
 def translated(class_name: str, variables: list[Variable]) -> list[Variable]:
-    """Kernel, recurrent kernel and bias; as they are where they are not of cuDNN. Raises BadFileError."""
+    """Kernel, recurrent kernel and bias; unchanged if they are not from cuDNN. Raises BadFileError."""
     if len(variables) != 3:
         return variables
     kernel, recurrent, bias = variables
     gates = 4 if class_name == "LSTM" else 3
     if len(recurrent.shape) != 2 or len(kernel.shape) != 2:
-        raise BadFileError("the weights of a recurrent layer are no matrices")
+        raise BadFileError("the weights of a recurrent layer are not matrices")
     units = recurrent.shape[0]
     if bias.shape != (2 * units * gates,):
         return variables
@@ -36,7 +36,7 @@ def translated(class_name: str, variables: list[Variable]) -> list[Variable]:
 
 
 def _each(array: Array, gates: int, is_input: bool) -> Array:
-    """The kernel of each gate turned; that of the input keeps its shape."""
+    """The kernel of each gate transposed; the kernel of the input keeps its shape."""
     import numpy as np
 
     parts = np.split(array, gates, axis=1)

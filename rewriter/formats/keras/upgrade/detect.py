@@ -10,10 +10,10 @@ _OLD_CLASSES = ("TFOpLambda", "SlicingOpLambda", "TensorFlowOpLayer", "ClassMeth
 
 
 def is_old(entry: Any, version: str = "") -> bool:
-    """Whether an entry (``{"class_name": "Model", "config": ...}``) has a form of before Keras 3.
+    """Whether an entry (``{"class_name": "Model", "config": ...}``) has a form older than Keras 3.
 
     Args:
-        version: ``keras_version`` of the file, where it states one; the entry's own else.
+        version: ``keras_version`` of the file, if it states one; otherwise the entry's own is used.
     """
     if not isinstance(entry, dict):
         return False

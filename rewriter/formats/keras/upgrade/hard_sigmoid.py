@@ -1,8 +1,9 @@
-"""The ``hard_sigmoid`` of Keras 1 and 2 in terms of that of Keras 3.
+"""The ``hard_sigmoid`` of Keras 1 and 2, expressed by that of Keras 3.
 
 The old one is ``clip(0.2 x + 0.5, 0, 1)`` (``keras/backend/tensorflow_backend.py``), the new one ``relu6(x + 3) / 6 =
-clip(x / 6 + 0.5, 0, 1)`` (``keras/src/backend/tensorflow/nn.py``): the new one of ``1.2 x``. Where ``x`` is linear in
-the weights of a layer the factor goes into them. As a layer of its own it is ``Rescaling`` and ``ReLU``.
+clip(x / 6 + 0.5, 0, 1)`` (``keras/src/backend/tensorflow/nn.py``). The old one of ``x`` is the new one of ``1.2 x``. If
+``x`` is linear in the weights of a layer, they are multiplied by the factor. A separate layer becomes ``Rescaling`` and
+``ReLU``.
 """
 
 from __future__ import annotations
@@ -13,13 +14,13 @@ from .constructs import Construct
 
 NAME = "hard_sigmoid"
 FACTOR = 1.2
-# Layers whose activation takes what is linear in all their own weights.
+# Layers whose activation gets a value that is linear in all their own weights.
 _LINEAR = frozenset({
     "Conv1D", "Conv2D", "Conv3D", "Conv1DTranspose", "Conv2DTranspose", "Conv3DTranspose", "Dense",
     "DepthwiseConv1D", "DepthwiseConv2D", "EinsumDense",
 })  # fmt: skip
 _SEPARABLE = frozenset({"SeparableConv1D", "SeparableConv2D"})
-# Layers and cells with gates, whose weights lie beside each other along the last axis.
+# Layers and cells with gates; the weights of the gates are joined along the last axis.
 GATED = frozenset({"LSTM", "GRU", "ConvLSTM1D", "ConvLSTM2D", "ConvLSTM3D"})
 
 CONSTRUCTS = (
@@ -45,7 +46,7 @@ def is_old(value: Any) -> bool:
 
 
 def scaled_weights(class_name: str, config: dict[str, Any]) -> tuple[int, ...]:
-    """Which of a layer's own weights, in its order, take the factor for its ``activation``; () where none can."""
+    """The numbers of a layer's own weights that get the factor for its ``activation``; () if none can."""
     if class_name in _LINEAR:
         return (0, 1)
     if class_name in _SEPARABLE:
@@ -54,9 +55,9 @@ def scaled_weights(class_name: str, config: dict[str, Any]) -> tuple[int, ...]:
 
 
 def scaled_gates(class_name: str, config: dict[str, Any]) -> tuple[int, ...]:
-    """Which of the gates of a layer or cell take the factor: i, f, c, o of an LSTM, z, r, h of a GRU.
+    """The numbers of the gates that get the factor: among i, f, c, o of an LSTM, or z, r, h of a GRU.
 
-    Raises ValueError where an activation has no such form: that of an LSTM acts on its state too.
+    Raises ValueError if the activation cannot be expressed so: that of an LSTM acts on its state too.
     """
     gates: list[int] = []
     is_gru = class_name.startswith("GRU")
@@ -70,7 +71,7 @@ def scaled_gates(class_name: str, config: dict[str, Any]) -> tuple[int, ...]:
 
 
 def as_layers(name: str, dtype: Any, inner: str) -> list[dict[str, Any]]:
-    """``Activation('hard_sigmoid')`` as two layers, the last one with its name."""
+    """``Activation('hard_sigmoid')`` as two layers; the last one has its name."""
     common = {} if dtype is None else {"dtype": dtype}
     return [
         _layer("Rescaling", {"name": inner, "trainable": True, **common, "scale": 0.2, "offset": 0.5}),

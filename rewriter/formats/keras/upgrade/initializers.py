@@ -87,7 +87,7 @@ def _translated(
 ) -> dict[str, Any] | None:
     if found is None:
         name = value.get("class_name", value.get("name", "?")) if isinstance(value, dict) else value
-        context.account.remark(f"{key} {name}", "dropped: none of Keras's, and the weights do not need it")
+        context.account.remark(f"{key} {name}", "dropped: not part of Keras, and the weights do not need it")
         return None
     class_name, config = found
     return {"module": module, "class_name": class_name, "config": config, "registered_name": None}

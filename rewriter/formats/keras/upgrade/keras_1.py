@@ -32,7 +32,7 @@ CONSTRUCTS = (
         "LSTM",
         "keras_1_recurrent",
     ),
-    Construct("TimeDistributedDense", "Dense, which takes one step like another", "keras_1_dense"),
+    Construct("TimeDistributedDense", "Dense, which treats all steps alike", "keras_1_dense"),
     Construct("BatchNormalization(mode=0 or 2)", "BatchNormalization; mode=1 is refused", "keras_1_dense"),
     Construct(
         "Highway, MaxoutDense, SReLU, ParametricSoftplus",
@@ -113,7 +113,7 @@ _OLD_ARGUMENTS = frozenset({
 
 
 def looks_like(entry: Entry) -> bool:
-    """Whether a configuration without a version is of Keras 1: by the names of its arguments."""
+    """Whether a configuration without a version is of Keras 1, by the names of its arguments."""
     waiting: list[Any] = [entry]
     while waiting:
         item = waiting.pop()

@@ -71,16 +71,16 @@ def _of_keras_1(class_name: str, config: dict[str, Any], variables: list[Variabl
 
 
 def _gates(variables: list[Variable], order: tuple[int, ...]) -> list[Variable]:
-    """Kernel, recurrent kernel and bias of all gates, from the three of each gate."""
+    """Join the kernels, recurrent kernels and biases of the gates: one of each for all gates."""
     return [joined([variables[3 * gate + part] for gate in order]) for part in range(3)]
 
 
 def _conv_1d(kernel: Variable, config: dict[str, Any]) -> Variable:
-    """Keras 1 keeps the kernel of two axes, and before 1.2 in another order. Raises BadFileError."""
+    """The kernel in the form of Keras 2: Keras 1 has four axes, before 1.2 in another order. Raises BadFileError."""
     size, filters = config.get("kernel_size"), config.get("filters")
     size = size[0] if isinstance(size, (list, tuple)) and size else size
     if len(kernel.shape) != 4:
-        raise BadFileError("the kernel of a Convolution1D of Keras 1 has four axes")
+        raise BadFileError("the kernel of a Convolution1D of Keras 1 does not have four axes")
     if kernel.shape[:2] != (size, 1) or kernel.shape[3] != filters:
         if kernel.shape[0] != filters or kernel.shape[2:] != (size, 1):
             raise BadFileError(f"the kernel of a Convolution1D has the shape {kernel.shape}")

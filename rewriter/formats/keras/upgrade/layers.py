@@ -13,7 +13,7 @@ from .context import Context, Entry, Untranslatable
 from .custom import states_custom
 
 Config = dict[str, Any]
-# What a translator gives: the class and its configuration, or the entries of layers that follow each other.
+# A translator returns the new configuration, or the entries of layers in sequence.
 Translator = Callable[[Config, Context], "Config | list[Entry]"]
 TRANSLATORS: dict[str, Translator] = {}
 
@@ -32,13 +32,13 @@ CLASSES = {
     "ThresholdedReLU": "ReLU",
 }  # fmt: skip
 
-# Dropped wherever they stand: what the rest of the file says, or what no result depends on.
+# Always dropped: the rest of the file states them, or no result depends on them.
 _SAID_ELSEWHERE = frozenset({
     "autocast", "batch_input_shape", "batch_size", "build_input_shape", "dynamic", "force_generator", "fused",
     "implementation", "input_dim", "input_dtype", "input_length", "input_shape", "rng_type", "robust_masking",
     "softmax_robust_masking", "vocabulary_size",
 })  # fmt: skip
-# Dropped if they have this value, which is what Keras 3 does without them.
+# Dropped if they have this value, which Keras 3 always uses.
 _AT_DEFAULT: dict[str, tuple[Any, ...]] = {
     "adjustment": (None,), "groups": (1,), "noise_shape": (None,), "ragged": (False, None), "renorm": (False,),
     "reverse_state_order": (False,), "sparse": (False, None), "time_major": (False,), "virtual_batch_size": (None,),
@@ -65,7 +65,7 @@ CONSTRUCTS = (
 
 
 def layer(*names: str) -> Callable[[Translator], Translator]:
-    """Register the translator of classes, by their old names. It gets a copy of the configuration."""
+    """Register a translator for classes, by their old names. It gets a copy of the configuration."""
 
     def register(function: Translator) -> Translator:
         TRANSLATORS.update(dict.fromkeys(names, function))
@@ -75,7 +75,7 @@ def layer(*names: str) -> Callable[[Translator], Translator]:
 
 
 def translated(entry: Entry, name: str, context: Context) -> list[Entry]:
-    """The layers of Keras 3 that compute what an old one does, one after the other; the last has the name.
+    """The layers of Keras 3 that compute what an old layer does, in sequence; the last one has the name.
 
     Raises Untranslatable.
     """
@@ -102,16 +102,16 @@ def parts(entry: Entry) -> tuple[str, Config]:
 
 
 def is_custom(entry: Entry, class_name: str) -> bool:
-    """Whether the class is none of Keras's."""
+    """Whether the class is not part of Keras."""
     if states_custom(entry):
         return True
     return class_name not in TRANSLATORS and CLASSES.get(class_name, class_name) not in ARGUMENTS
 
 
 def finished(class_name: str, config: Config, context: Context) -> Entry:
-    """The entry of a layer of Keras 3 with what its class takes of a configuration.
+    """The entry of a layer of Keras 3, with the arguments that its class accepts.
 
-    Raises Untranslatable where an argument is left over.
+    Raises Untranslatable for an argument that cannot be dropped.
     """
     takes = ARGUMENTS.get(class_name)
     if takes is None:
@@ -149,10 +149,12 @@ def finished(class_name: str, config: Config, context: Context) -> Entry:
 
 def _scaled(class_name: str, config: Config, context: Context) -> None:
     if class_name.removesuffix("Cell") in hard_sigmoid.GATED:
-        return  # recurrent.py says what is scaled there
+        return  # wrappers.py handles gates
     if not hard_sigmoid.scaled_weights(class_name, config):
-        raise Untranslatable("activation='hard_sigmoid'", f"that of Keras 2 has no form in {class_name}")
-    context.account.remark("activation='hard_sigmoid'", "that of Keras 3, of weights times 1.2")
+        raise Untranslatable(
+            "activation='hard_sigmoid'", f"the function of Keras 2 has no equivalent in {class_name}"
+        )
+    context.account.remark("activation='hard_sigmoid'", "hard_sigmoid of Keras 3, with weights times 1.2")
 
 
 def dtype_of(value: Any) -> Any:
@@ -234,7 +236,7 @@ def _thresholded_relu(config: Config, context: Context) -> Config:
 
 
 def number(value: Any) -> Any:
-    """A number that Keras 2 may have written as an array of one: ``{"type": "ndarray", "value": 0.3}``."""
+    """A number that Keras 2 may have written as an array of one element: ``{"type": "ndarray", "value": 0.3}``."""
     if isinstance(value, dict) and value.get("type") == "ndarray":
         value = value.get("value")
     while isinstance(value, list) and len(value) == 1:
@@ -265,7 +267,9 @@ _INTERPOLATIONS = ("bicubic", "bilinear", "lanczos3", "lanczos5", "nearest")
 @layer("Resizing", "UpSampling2D")
 def _resizing(config: Config, context: Context) -> Config:
     if config.get("interpolation", "nearest") not in _INTERPOLATIONS:
-        raise Untranslatable(f"interpolation={config['interpolation']!r}", "Keras 3 does not interpolate so")
+        raise Untranslatable(
+            f"interpolation={config['interpolation']!r}", "Keras 3 has no such interpolation"
+        )
     return config
 
 
@@ -296,7 +300,7 @@ def _multi_head_attention(config: Config, context: Context) -> Config:
 @layer("RandomCrop")
 def _random_crop(config: Config, context: Context) -> Config:
     raise Untranslatable(
-        "RandomCrop", "that of Keras 3 crops nothing where it does not train, that of Keras 2 resizes"
+        "RandomCrop", "outside training, that of Keras 3 does not crop, and that of Keras 2 resizes"
     )
 
 

@@ -1,19 +1,22 @@
-"""Where the masks of an old model go, and where Keras 3 would let them go another way.
+"""Follow the masks of an old model, and find where Keras 3 would pass other masks.
 
-A mask starts at an ``Embedding(mask_zero=True)`` or a ``Masking``, goes on from layer to layer and is used by
-recurrent layers, ``GlobalAveragePooling1D`` and attention. Keras 2 and 3 differ: ``Rescaling``, ``Normalization`` and
-``Identity`` drop it in Keras 2 only; of several operands Keras 2 takes those masks that there are, and all of them
-have to hold, Keras 3 takes none where one is missing, and one has to hold; a recurrent layer with an initial state
-gets no mask by itself in Keras 3; where a mask leaves nothing a softmax gives equal parts in Keras 2 and zeros in
-Keras 3. ``Multiply``, ``Maximum`` and ``Minimum`` of Keras 3 put 1, or the other operand, in the place of what is
-masked: they get copies of their operands, which have no masks. ``MultiHeadAttention`` of Keras 3 takes the masks off
-the tensors that it is called on, so that what is computed after it finds none there; that of Keras 2 does not see the
-mask of a tensor that it casts. Source: ``compute_mask`` of the layers and ``Layer.__call__`` of tf_keras 2.21 and of
-Keras 3.15.
+A mask starts at an ``Embedding(mask_zero=True)`` or a ``Masking``, passes from layer to layer, and is used by
+recurrent layers, ``GlobalAveragePooling1D`` and attention. Keras 2 and 3 differ:
 
-Where the mask of a user differs it is given to it as an argument, or the layer is refused. A ``MultiHeadAttention``
-with dropout goes through such a softmax in Keras 3, one without does not: with a mask it is written without, as
-nothing is dropped where a model does not train. Its causal mask leaves something in every row.
+- ``Rescaling``, ``Normalization`` and ``Identity`` drop the mask in Keras 2 only.
+- For several operands, Keras 2 takes the masks that exist and combines them with AND. Keras 3 takes none if one is
+  missing, and combines them with OR.
+- In Keras 3 a recurrent layer with an initial state gets no mask by itself.
+- For a fully masked row, a softmax gives equal parts in Keras 2 and zeros in Keras 3.
+- ``Multiply``, ``Maximum`` and ``Minimum`` of Keras 3 replace masked entries by 1, or by the other operand. They get
+  copies of their operands, which have no masks.
+- ``MultiHeadAttention`` of Keras 3 removes the masks from the tensors that it is called on, so later layers find none.
+  That of Keras 2 does not see the mask of a tensor that it casts.
+
+If the user of a mask would get another one, the mask is passed as an argument, or the layer is refused. In Keras 3
+``MultiHeadAttention`` uses such a softmax only with dropout. With a mask it is therefore written without dropout, which
+has no effect outside training. Its causal mask never masks a whole row. Source: ``compute_mask`` of the layers and
+``Layer.__call__`` of tf_keras 2.21 and of Keras 3.15.
 """
 
 from __future__ import annotations
@@ -28,7 +31,7 @@ from .layers import CLASSES
 from .order import Layered, Read, in_order
 from .tensors import Call, Old, leaves
 
-# A mask as an expression: ("embedding", tensor), ("masking", tensor, value), ("and", masks) …; None for none.
+# A mask as an expression: ("embedding", tensor), ("masking", tensor, value), ("and", masks) …; None: no mask.
 Mask = Any
 
 CONSTRUCTS = (
@@ -79,26 +82,26 @@ _ATTENTION = frozenset({"Attention", "AdditiveAttention"})
 
 
 class Pair(NamedTuple):
-    """The mask of a tensor in Keras 2, and as it would be in Keras 3."""
+    """The mask of a tensor in Keras 2, and its mask in Keras 3."""
 
     old: Mask
     new: Mask
 
 
 _NONE = Pair(None, None)
-# Stands in front of a mask that something else may have taken off before.
+# Marks a mask that another call may have removed before.
 _PERHAPS = "perhaps"
 
 
 class Flow(NamedTuple):
-    """What was found of a model's masks.
+    """The masks of a model, and the layers that need a change.
 
     Attributes:
         outputs: the masks of all tensors.
-        given: by layer and call, the mask to give it.
-        refused: layers whose mask would be another, by name.
-        dropping: attentions with dropout that a mask reaches, by name.
-        bare: by layer and call, products and their kin whose operands have to come without their masks.
+        given: the mask to pass to a call, by layer and call.
+        refused: the names of layers that would get another mask.
+        dropping: the names of attention layers with dropout that a mask reaches.
+        bare: the calls (layer, call) of ``Multiply`` and similar layers that need operands without masks.
     """
 
     outputs: dict[Old, Pair]
@@ -162,7 +165,7 @@ def flow(layers: list[Layered], given: dict[Old, Pair], read: Read) -> Flow:
 
 
 def _taken_off(layers: list[Layered]) -> dict[Old, set[tuple[str, int]]]:
-    """The calls of attention that take the masks off a tensor in Keras 3, before others use it or after."""
+    """The attention calls that remove the mask of a tensor in Keras 3, before or after its other uses."""
     found: dict[Old, set[tuple[str, int]]] = {}
     for row in layers:
         if not _holds_attention(row.entry):
@@ -179,7 +182,7 @@ def _is_attention(entry: Any) -> bool:
 
 
 def _holds_attention(entry: Any) -> bool:
-    """Whether a layer is such an attention, or has one inside."""
+    """Whether an entry is a ``MultiHeadAttention``, or contains one."""
     waiting = [entry]
     while waiting:
         item = waiting.pop()
@@ -191,7 +194,7 @@ def _holds_attention(entry: Any) -> bool:
 
 
 def _compute_dtype(entry: Entry) -> str | None:
-    """What a layer computes in; None where it does not say it, as an operation of TensorFlow."""
+    """The floating dtype that a layer computes in; None if it states none, like an operation of TensorFlow."""
     config = entry.get("config")
     dtype = config.get("dtype") if isinstance(config, dict) else None
     if isinstance(dtype, dict):
@@ -203,7 +206,7 @@ def _compute_dtype(entry: Entry) -> str | None:
 
 
 def _perhaps(mask: Mask) -> Mask:
-    """A mask that is there, or not."""
+    """The mask, marked as possibly removed."""
     return mask if mask[0] == _PERHAPS else (_PERHAPS, mask)
 
 
@@ -250,7 +253,7 @@ def _step(
         result.bare.add((row.name, number))
         firsts = [Pair(each.old, None) for each in firsts]
     if class_name == "TimeDistributed" and firsts and firsts[0] != _NONE and _has_users(config.get("layer")):
-        result.refused.append(row.name)  # the steps of a mask are not followed
+        result.refused.append(row.name)  # masks of single steps are not followed
     _set(result, here, _outputs(class_name, config, call, firsts, here))
 
 
@@ -258,10 +261,10 @@ _MASKS_OF_CALLS = ("mask", "attention_mask", "query_mask", "key_mask", "value_ma
 
 
 def softens(class_name: Any, config: Any, call: Call) -> bool:
-    """Whether a layer gives zeros in Keras 3 where a mask leaves nothing, and in Keras 2 equal parts: a softmax.
+    """Whether a layer has a softmax that gives zeros for a fully masked row in Keras 3, and equal parts in Keras 2.
 
-    ``MultiHeadAttention`` without dropout is an operation in Keras 3, which gives equal parts; not one that gives its
-    scores or goes along several axes: all between the first and the last of its query, where it names none.
+    ``MultiHeadAttention`` without dropout is one operation in Keras 3, which gives equal parts. This does not hold if
+    it returns its scores, or attends along several axes: by default all between the first and the last of its query.
     """
     if class_name != "MultiHeadAttention" or not isinstance(config, dict):
         return bool(class_name == "Softmax")
@@ -276,7 +279,7 @@ def has_a_mask(call: Call) -> bool:
 
 
 def drops(entry: Entry) -> bool:
-    """Whether a layer is an attention with dropout."""
+    """Whether a layer is a ``MultiHeadAttention`` with dropout."""
     config = entry.get("config")
     if entry.get("class_name") != "MultiHeadAttention" or not isinstance(config, dict):
         return False
@@ -294,7 +297,7 @@ def _use(
     inside: bool,
     pair: Callable[[Any], Pair],
 ) -> list[Pair]:
-    """Compare what the user of a mask gets; returns the masks of its first argument from then on."""
+    """Compare the masks that a user gets in Keras 2 and 3. Returns the resulting masks of its first argument."""
     if class_name not in _TAKE_ONE:
         if any(each.old != each.new for each in everything):
             needed = None if inside else _of_attention(class_name, call, firsts, pair)
@@ -317,9 +320,9 @@ def _use(
 
 
 def _of_attention(class_name: str, call: Call, firsts: list[Pair], pair: Callable[[Any], Pair]) -> Mask:
-    """The argument with which attention has the masks of Keras 2, where some of them do not arrive; else None.
+    """The mask argument that gives attention the masks of Keras 2 if some do not arrive; None if there is none.
 
-    ``MultiHeadAttention`` takes those of query, value and key together with its own. Source:
+    ``MultiHeadAttention`` combines the masks of query, value and key with its own. Source:
     ``_compute_attention_mask`` (tf_keras 2.21) and ``call`` of Keras 3.15, which takes the mask of the query from the
     query alone.
     """
@@ -378,7 +381,7 @@ def _outputs(
 
 
 def _each_step(held: Any, first: Pair, here: Old) -> Pair:
-    """What comes out of a wrapped layer: one that makes, uses or loses a mask is not followed."""
+    """The masks after a ``TimeDistributed``. An inner layer that makes, uses or drops a mask is not followed."""
     class_name = held.get("class_name") if isinstance(held, dict) else None
     class_name = CLASSES.get(str(class_name), str(class_name))
     if class_name in _USERS or class_name == "Masking" or has_sources(held):
@@ -445,14 +448,14 @@ def _set(result: Flow, here: Old, found: list[Pair]) -> None:
 
 def _expressible(mask: Mask) -> bool:
     if mask is None:
-        return False  # nothing says "no mask" to a layer
+        return False  # no argument means "no mask"
     if mask[0] == "and":
         return all(_expressible(part) for part in mask[1])
     return mask[0] == "given" or (mask[0] in ("embedding", "masking") and isinstance(mask[1], Old))
 
 
 def argument(mask: Mask, emitter: Any) -> dict[str, Any]:
-    """The argument of a call with a mask that ``flow`` gives."""
+    """The keyword argument that passes a mask of ``Flow.given`` to a call."""
     if mask[0] == "operands":
         return {"mask": [None if each is None else emitted(each, emitter) for each in mask[1]]}
     if mask[0] != "attention":
@@ -473,7 +476,7 @@ def argument(mask: Mask, emitter: Any) -> dict[str, Any]:
 
 
 def emitted(mask: Mask, emitter: Any) -> Any:
-    """The tensor of a mask."""
+    """The tensor of a mask, computed by appended operations."""
     if mask[0] == "given":
         return mask[1]
     if mask[0] == "embedding":

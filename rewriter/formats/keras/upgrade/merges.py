@@ -41,15 +41,15 @@ def _merge(config: Config, context: Context) -> list[Entry]:
                 axis[0] if isinstance(axis, list) and len(axis) == 1 else axis for axis in new["axes"]
             ]
     else:
-        raise Untranslatable(f"Merge(mode={mode!r})", "no layer of Keras 3 stands for it")
+        raise Untranslatable(f"Merge(mode={mode!r})", "Keras 3 has no layer for it")
     context.account.remark(f"Merge(mode={mode!r})", class_name)
     return [finished(class_name, new, context)]
 
 
 def without_merges(entry: Entry) -> Entry:
-    """A sequential model that begins with a ``Merge`` as a functional one; all else as it is.
+    """A sequential model that begins with a ``Merge``, as a functional model; any other entry unchanged.
 
-    The weights of such a model lie in groups of the layers of its branches, as if they were its own.
+    The file stores the weights of such a model by the layers of its branches, as if these were its own layers.
     """
     config = entry.get("config")
     layers = config.get("layers") if isinstance(config, dict) else config
@@ -90,7 +90,7 @@ def _chain(layers: list[Any], rows: list[Entry], inputs: list[Any], depth: int) 
         elif number == 0:
             shape = config.get("batch_input_shape")
             if not isinstance(shape, list):
-                raise UnsupportedError("a merged model that does not say what it takes")
+                raise UnsupportedError("a merged model that does not state its input shape")
             last = f"{name}_input"
             rows.append({
                 "class_name": "InputLayer",
@@ -115,7 +115,7 @@ def _branches(config: Config, rows: list[Entry], inputs: list[Any], depth: int) 
     for branch in held:
         inner = branch.get("config") if isinstance(branch, dict) else None
         if not isinstance(branch, dict) or branch.get("class_name") != "Sequential":
-            raise UnsupportedError("a Merge of something else than sequential models")
+            raise UnsupportedError("a Merge of models that are not sequential")
         layers = inner.get("layers") if isinstance(inner, dict) else inner
         if not isinstance(layers, list) or not layers:
             raise BadFileError("a Merge holds a model without layers")

@@ -37,7 +37,7 @@ CONSTRUCTS = (
         "TimeDistributed of the model in the form of Keras 3",
         "time_distributed_model",
     ),
-    Construct("a call with training=True", "refused: predict of Keras 3 says otherwise", "calls_that_train"),
+    Construct("a call with training=True", "refused: predict of Keras 3 overrides it", "calls_that_train"),
     Construct(
         "initial_state as further inputs of a recurrent layer",
         "keyword argument initial_state",
@@ -51,7 +51,7 @@ def upgraded(entry: dict[str, Any], version: str = "", training: Any = None) -> 
 
     Args:
         entry: ``{"class_name": "Model", "config": {...}}``, untrusted.
-        version: the Keras that wrote it (``2.2.4-tf``), where the file says so.
+        version: the Keras that wrote it (``2.2.4-tf``), if the file states it.
         training: the ``training_config`` of an HDF5 file, parsed; an archive has it in the entry.
 
     Raises:
@@ -74,7 +74,7 @@ def upgraded(entry: dict[str, Any], version: str = "", training: Any = None) -> 
 
 
 def _for_all_outputs(loss: Any, entry: Entry) -> Any:
-    """Losses by output, with None for an output without one, as Keras 3 asks for it."""
+    """Losses by output, with None for an output without one, as Keras 3 requires."""
     ends = entry["config"].get("output_layers")
     names = [end[0] for end in ends if isinstance(end, list) and end] if isinstance(ends, list) else []
     if not isinstance(loss, dict) or "class_name" in loss or not set(loss) <= set(names):
@@ -104,13 +104,13 @@ class _Translator:
         found = self.layer(entry, name, Names([name]), account, depth)
         if len(found) != 1:
             account.refuse(
-                str(entry.get("class_name")), "it takes two layers of Keras 3, where one can stand"
+                str(entry.get("class_name")), "it needs two layers of Keras 3, but only one fits here"
             )
-            return opaque(entry, name, "it takes two layers of Keras 3, where one can stand")
+            return opaque(entry, name, "it needs two layers of Keras 3, but only one fits here")
         return found[0]
 
     def layer(self, entry: Entry, name: str, names: Names, account: Account, depth: int) -> list[Entry]:
-        """The layers for one layer; the old one, marked, where there are none."""
+        """The new layers for an old one; the old one, marked as not translated, if there are none."""
         if is_model(entry):
             return [{**self.model(entry, account, depth), "name": name}]
         context = Context(account, self.era, lambda inner, at: self.entry(inner, at, depth + 1), names.fresh)
@@ -213,9 +213,9 @@ class _Functional:
                 account.at(after).remark(f"the name {before!r}", repr(after))
         self.first = first_calls(config)
         self.new: list[Entry] = []
-        # Where the outputs of an old call are now, if not at the same call of the layer of its new name.
+        # The result of an old call, if it is not the same call of the renamed layer.
         self.moved: dict[tuple[str, int], Any] = {}
-        # The old call that a new operation computes, where it computes one only.
+        # The old call of a new operation, for operations that replace one call.
         self.called: dict[str, tuple[str, int | None]] = {}
 
     def entry(self) -> Entry:
@@ -255,7 +255,7 @@ class _Functional:
                         yield call, self._resolve(Old(*call, 0))
 
     def _free_names(self) -> None:
-        """Other names for joins: Keras 3 joins their masks by operations, which it gives the names of such layers."""
+        """Rename Concatenate layers: Keras 3 joins their masks by operations that take such names."""
         for entry in self.old:
             name = layer_name(entry)
             if entry.get("class_name") == "Concatenate" and name.startswith("concatenate"):
@@ -317,9 +317,9 @@ class _Functional:
         self.new += chain
 
     def _masked(self, call: Call, old_name: str, number: int, account: Account) -> Call:
-        """The call, with the mask that Keras 3 would not give it by itself."""
+        """The call, with the mask that Keras 3 would not pass by itself."""
         if self.masks is not None and (old_name, number) in self.masks.bare:
-            account.remark("masks of its operands", "taken off, as Keras 2 does not look at them there")
+            account.remark("masks of its operands", "removed, because Keras 2 ignores them there")
             emitter = functions.Emitter(self.names, self.new, f"{self.names.new[old_name]}_operand", 1)
             return Call(_mapped(lambda leaf: emitter.op("Copy", leaf), call.first), call.kwargs)
         mask = self.masks.given.get((old_name, number)) if self.masks is not None else None
@@ -353,31 +353,35 @@ class _Functional:
         self.called.update({new["name"]: (old_name, number) for new in self.new[start:]})
 
     def _known(self, leaf: Any) -> Any:
-        """What stands for a tensor already: shapes, and the results of functions."""
+        """The translated value of a tensor, if it is a shape or the result of a function; else the tensor."""
         moved = self.moved.get((leaf.layer, leaf.call)) if isinstance(leaf, Old) else None
         if moved is None or (isinstance(moved, (Old, New)) and leaf.output):
             return leaf
         return moved.output(leaf.output) if isinstance(moved, functions.Shape) else moved
 
     def _tensor(self, leaf: Any) -> Any:
-        """A tensor as it is; for a shape the tensor that has it: what takes it is not translated."""
+        """A tensor as it is; for a shape, the tensor that has it. For calls that are not translated."""
         known = self._known(leaf)
         while isinstance(known, (*functions.SHAPES, list)):
             known = known.tensor if isinstance(known, functions.SHAPES) else next(leaves(known), None)
         return known if isinstance(known, (Old, New)) else leaf
 
     def _resolve(self, leaf: Any) -> New:
-        """The tensor of the new model. Raises BadFileError where it comes from nowhere."""
+        """The tensor of the new model. Raises BadFileError if its layer does not exist."""
         seen = 0
         while isinstance(leaf, Old):
             if leaf.layer not in self.names.new:
-                raise BadFileError(f"a call takes a tensor of {shown(leaf.layer)!r}, which is not there")
+                raise BadFileError(
+                    f"a call takes a tensor of {shown(leaf.layer)!r}, but the model has no such layer"
+                )
             moved = self.moved.get((leaf.layer, leaf.call))
             seen += 1
             if moved is None or seen > len(self.moved) + 1:
                 return New(self.names.new[leaf.layer], leaf.call, leaf.output)
             if not isinstance(moved, (Old, New)):
-                raise UnsupportedError(f"a shape that {shown(leaf.layer)!r} computes goes into the model")
+                raise UnsupportedError(
+                    f"a shape that {shown(leaf.layer)!r} computes is used as a tensor of the model"
+                )
             leaf = moved._replace(output=moved.output + leaf.output)
         return leaf  # type: ignore[no-any-return]
 
@@ -394,7 +398,7 @@ class _Functional:
             return [self._end(item) for item in structure]
         ref = self._resolve(structure)
         entry = self.by_name.get(ref.layer)
-        # Keras 3 counts a call that a functional model makes of itself (functional.py, get_tensor).
+        # In Keras 3 a functional model starts with a node of its own, which counts (functional.py, get_tensor).
         own = entry is not None and entry.get("class_name") == "Functional" and "not_upgraded" not in entry
         return [ref.layer, ref.call + own, ref.output]
 
@@ -410,7 +414,7 @@ def _mapped(function: Any, value: Any) -> Any:
 
 
 def _single(ends: Any) -> Any:
-    """One input or output is the tensor itself: Keras 2 does not tell it from a list of one."""
+    """A single input or output as the tensor itself: Keras 2 writes it like a list of one."""
     while isinstance(ends, list) and len(ends) == 1 and isinstance(ends[0], list):
         ends = ends[0]
     return ends
@@ -423,7 +427,7 @@ _RECURRENT = frozenset({
 
 
 def arguments(entry: Entry, call: Call) -> tuple[tuple[Any, ...], dict[str, Any]]:
-    """The arguments of a call of a layer, with what Keras 2 leaves out of account left out."""
+    """The arguments of a layer's call, without those that Keras 2 ignores; initial states by name."""
     first, kwargs = call.first, {key: value for key, value in call.kwargs.items() if value is not None}
     class_name = entry.get("class_name")
     if isinstance(class_name, str) and class_name in _RECURRENT and isinstance(first, list) and first:
@@ -435,20 +439,20 @@ def arguments(entry: Entry, call: Call) -> tuple[tuple[Any, ...], dict[str, Any]
 
 
 def trains(call: Call) -> bool:
-    """Whether a call says that its layer trains, or leaves it to a tensor.
+    """Whether a call sets ``training`` to True, or to a tensor.
 
-    Keras 3 gives every layer of a model the ``training`` of the model's own call, and ``predict`` says False
-    (``operation_fn`` of ``functional.py``). Without training=True a layer does not train there either.
+    Keras 3 passes the ``training`` of the model's own call to every layer, and ``predict`` passes False
+    (``operation_fn`` of ``functional.py``). Without training=True a layer does not train in Keras 2 either.
     """
     return call.kwargs.get("training") not in (None, False, 0)
 
 
 _SHAPE = "it is called on a shape that the model computes: Keras 3 has no such tensor in a model"
 _CONSTANTS = "the recurrent layers of Keras 3 take no constants"
-_TRAINING = "it is called with training=True: Keras 3 lets predict say otherwise"
-_SOFTMAX = "where it leaves nothing Keras 3 gives zeros, and Keras 2 equal parts"
-_DROPOUT = "left out: with it Keras 3 gives zeros where a mask leaves nothing, and Keras 2 equal parts"
-_OTHER_MASK = "in Keras 3 another mask would reach it than in Keras 2"
+_TRAINING = "it is called with training=True: predict of Keras 3 overrides it"
+_SOFTMAX = "for a fully masked row Keras 3 gives zeros, and Keras 2 equal parts"
+_DROPOUT = "left out: with it Keras 3 gives zeros for a fully masked row, and Keras 2 equal parts"
+_OTHER_MASK = "in Keras 3 it would get another mask than in Keras 2"
 
 
 def _mask_flow(entry: Entry) -> masks.Flow:
@@ -551,7 +555,7 @@ def has_new_calls(config: dict[str, Any]) -> bool:
 
 
 def opaque(entry: Entry, name: str, reason: str) -> Entry:
-    """A layer as it was, marked as one that was not translated."""
+    """The old layer, marked as not translated."""
     class_name = entry.get("class_name")
     kept = {
         key: value for key, value in entry.items() if key not in ("inbound_nodes", "keras_version", "backend")

@@ -10,7 +10,7 @@ CONSTRUCTS = (Construct("layer names with '/'", "'_' in its place, made unique",
 
 
 class Names:
-    """The names of one model's layers: ``new`` by the old ones, and fresh ones beside them."""
+    """The names of one model's layers: ``new`` maps the old names to the new ones."""
 
     def __init__(self, old: Iterable[str]) -> None:
         old = list(old)
@@ -18,7 +18,7 @@ class Names:
         self.new = {name: name if "/" not in name else self.fresh(name.replace("/", "_")) for name in old}
 
     def fresh(self, stem: str) -> str:
-        """A name that is not taken; it is from now on."""
+        """A name that is not taken yet; it is added to ``taken``."""
         name, number = stem, 1
         while name in self.taken:
             name, number = f"{stem}_{number}", number + 1

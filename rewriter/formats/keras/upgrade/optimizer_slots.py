@@ -1,8 +1,9 @@
-"""What an optimizer of Keras 2 keeps, by the variables of Keras 3.
+"""The state of a Keras 2 optimizer, by the variables of Keras 3.
 
-Its variables go by their order: that of the model's trainable variables, and within them that of the passes in which
-its Keras makes them. Names, where they say of which variable they are, have to say the same. A variable that the
-upgrade moves, turns or cuts is moved, turned or cut in each of the slots; one that it scales or adds up has none.
+The variables of the state are identified by their order: the passes in which that Keras creates them, and in each pass
+the model's trainable variables. Names that contain the name of a variable must agree with the order. If the upgrade
+moves, transposes or splits a variable, it does the same to its slots. If it scales or adds up variables, the state is
+not carried.
 
 Sources: ``optimizers`` of Keras 2.2 and 2.3 (``Optimizer.get_updates``), ``tf_keras/src/optimizers/legacy``
 (``_create_slots``) and ``tf_keras/src/optimizers`` (``build``) of tf_keras 2.21; the updates of ``legacy`` are those of
@@ -35,12 +36,12 @@ CONSTRUCTS = (
     Construct("state of an optimizer that computes otherwise", "left out: it begins anew", "left_out"),
 )
 
-# By which Keras: optimizers of Keras itself, those of tf.keras until 2.10 (OptimizerV2), and those since.
+# Which optimizers: of Keras itself, of tf.keras until 2.10 (OptimizerV2), and later ones.
 OF_KERAS, LEGACY, NEW = "Keras", "OptimizerV2", "Optimizer"
 
-# Where rows of an Embedding that a batch does not take keep their state, other than in Keras 3.
+# These keep the state of Embedding rows that a batch does not take, unlike Keras 3.
 _SPARSE = frozenset({"SGD", "RMSprop", "Adadelta", "Adamax", "Ftrl"})
-# An Adagrad that adds epsilon to the root differs by less than a float32 tells from one of this accumulator on.
+# From this accumulator on, it makes no difference in float32 where Adagrad adds epsilon.
 _LEAST_ACCUMULATOR, _MOST_EPSILON = 0.1, 1e-7
 _NAMELESS = re.compile(r"(Variable|[a-z]+)(_\d+)*")
 _RATES = ("learning_rate", "current_learning_rate")
@@ -48,11 +49,11 @@ _FIRST_IN_ORDER = (2, 2)  # before that, some sort the variables by name
 
 
 class NotCarried(Exception):
-    """Why the state is left out."""
+    """The reason why the state is left out."""
 
 
 class Slots(NamedTuple):
-    """The step, and the slots by their name in Keras 3 and the path of their variable there."""
+    """The step number, and the slots by their name in Keras 3 and the path of their variable there."""
 
     iteration: int
     slots: dict[str, dict[str, Variable]]
@@ -62,8 +63,8 @@ class OldModel(NamedTuple):
     """The variables of an old model.
 
     Attributes:
-        weights: all of them, under the names of the file.
-        reader: of the Keras that wrote them.
+        weights: all variables by their place, with their names in the file.
+        reader: for the Keras that wrote them.
         owns: the layers that have variables of their own, by their path in Keras 3.
         trained: the trained ones in the order of ``model.trainable_weights``.
         embeds: whether an Embedding is trained.
@@ -92,11 +93,11 @@ def old_model(
         entry: the model as written in the old configuration.
         order: the names of its layers in the order of its Keras.
         architecture: the version of the configuration.
-        named: gives the variables of a layer that has some, by its name and their places, the trained ones first.
+        named: returns the variables of a layer from its name and their places, the trained ones first.
 
     Raises:
         UnsupportedError: a layer whose variables are not known.
-        NotCarried: there are others in the file.
+        NotCarried: the file lacks a trained variable.
     """
     config: Any = entry["config"]
     listed = config if isinstance(config, list) else config["layers"]
@@ -127,14 +128,14 @@ def carried_slots(
     """The state of an optimizer of Keras 2.
 
     Args:
-        stored: its variables in the order of the file; without names those of an archive.
+        stored: its variables in the order of the file; those of an archive have no names.
         optimizer: its serialised form in the file.
         new: its configuration in Keras 3.
         version: the Keras that wrote the file.
 
     Raises:
-        NotCarried: it is not certain what they are, or Keras 3 computes otherwise with them.
-        UnsupportedError, BadFileError: they are of a type that is not read, or do not fit the model.
+        NotCarried: the variables cannot be identified, or the Keras 3 optimizer uses them differently.
+        UnsupportedError, BadFileError: their type is not supported, or they do not fit the model.
     """
     class_name, config = named_optimizer(optimizer)
     if not stored:
@@ -188,7 +189,7 @@ def _iteration(stored: StoredVariable) -> int:
 # -- which variable is which -----------------------------
 def _style(config: Mapping[str, Any], stored: Sequence[StoredVariable], model: OldModel) -> str:
     if config.get("is_legacy_optimizer") is False or not any(item.name for item in stored):
-        return NEW  # of an archive, which holds the variables of no other
+        return NEW  # an archive holds only the variables of these
     if len(stored) == 1:
         return LEGACY
     last = [_parts(item.name)[-1] for item in stored]
@@ -210,7 +211,7 @@ def _places(
     style: str,
     count: int,
 ) -> list[Place]:
-    """What comes after the number of the step."""
+    """The variables after the step number, in order."""
     passes = [
         step
         for step in PASSES[class_name]
@@ -219,7 +220,7 @@ def _places(
     if style != NEW and class_name != "Ftrl":
         passes = [Pass((slot,), step.option) for step in passes for slot in step.slots]
     places = passed(passes, variables)
-    if class_name == "Adafactor":  # the scalars that stand for factors are not kept
+    if class_name == "Adafactor":  # scalars instead of factors are not kept
         return [p for p in places if p.slot not in ("r", "c") or len(variables[p.variable]) >= 2]
     if class_name == "Adam" and style == OF_KERAS and not config.get("amsgrad") and count > len(places):
         places += [Place("velocity_hat", name, (1,)) for name in variables]
@@ -232,7 +233,7 @@ def _check_names(
     stored: Sequence[StoredVariable],
     names: Mapping[str, StoredVariable],
 ) -> None:
-    """Raises NotCarried unless every name has those of the slot and of the variable in it."""
+    """Raises NotCarried unless every name contains the names of its slot and of its variable."""
     older = {slot.name: {*slot.older, slot.name} for step in PASSES[class_name] for slot in step.slots}
     for place, item in zip(places, stored, strict=True):
         rest = _without(_parts(item.name), _parts(names[place.variable].name))
@@ -246,7 +247,7 @@ def _parts(name: str) -> tuple[str, ...]:
 
 
 def _without(name: tuple[str, ...], path: tuple[str, ...]) -> tuple[str, ...] | None:
-    """What is left of a name without the last occurrence of another; None where it has none."""
+    """A name without the last occurrence of ``path``; None if ``path`` does not occur."""
     for start in range(len(name) - len(path), -1, -1):
         if name[start : start + len(path)] == path:
             return (*name[:start], *name[start + len(path) :])
@@ -257,11 +258,11 @@ def _without(name: tuple[str, ...], path: tuple[str, ...]) -> tuple[str, ...] | 
 def _check_same(
     class_name: str, config: Mapping[str, Any], new: Mapping[str, Any], style: str, embeds: bool
 ) -> None:
-    """Raises NotCarried where the optimizer of Keras 3 makes something else of the same variables."""
+    """Raises NotCarried if the optimizer of Keras 3 computes something else from the same variables."""
     if class_name == "Nadam":
         raise NotCarried("Nadam: the file does not hold the product of its momenta")
     if config.get("use_ema"):
-        raise NotCarried("an optimizer with use_ema: Keras 3 begins its averages otherwise")
+        raise NotCarried("an optimizer with use_ema: Keras 3 starts its averages differently")
     if config.get("adaptive_epsilon"):
         raise NotCarried("adaptive_epsilon: Keras 3 has none")
     schedules = [isinstance(each.get("learning_rate"), dict) for each in (config, new)]
@@ -270,9 +271,9 @@ def _check_same(
     if style == OF_KERAS and config.get("clipnorm"):
         raise NotCarried("clipnorm: Keras 2 takes the norm of all gradients, Keras 3 that of each")
     if class_name == "RMSprop" and style != NEW and (style == OF_KERAS or not config.get("momentum")):
-        raise NotCarried("RMSprop: Keras 2 adds epsilon to the root, Keras 3 to what is under it")
+        raise NotCarried("RMSprop: Keras 2 adds epsilon to the root, Keras 3 under the root")
     if class_name == "Adagrad" and style != NEW and not _is_negligible(config, style):
-        raise NotCarried("Adagrad: Keras 2 adds epsilon to the root, Keras 3 to what is under it")
+        raise NotCarried("Adagrad: Keras 2 adds epsilon to the root, Keras 3 under the root")
     if (
         style == LEGACY
         and embeds
@@ -280,7 +281,7 @@ def _check_same(
         and (class_name != "SGD" or config.get("momentum"))
     ):
         raise NotCarried(
-            f"{class_name} with an Embedding: Keras 2 leaves the state of rows that a batch does not take"
+            f"{class_name} with an Embedding: Keras 2 does not update the state of rows that a batch does not take"
         )
 
 
@@ -292,7 +293,7 @@ def _is_negligible(config: Mapping[str, Any], style: str) -> bool:
 
 # -- from the form of Keras 2 to that of Keras 3 -----------------------------
 class _Moved:
-    """How the trained variables of a model get their form of Keras 3. Raises NotCarried where numbers change in it.
+    """Bring the trained variables of a model to the form of Keras 3. Raises NotCarried if that changes numbers.
 
     Attributes:
         changes: whether one of them gets another form.
@@ -307,7 +308,7 @@ class _Moved:
             self._check(model.owns[path])
 
     def slot(self, values: Mapping[str, Variable]) -> dict[str, Variable]:
-        """The values of one slot by the paths of Keras 3, given those by the places of Keras 2."""
+        """The values of one slot by the paths of Keras 3, from the values by the places of Keras 2."""
         found: dict[str, Variable] = {}
         for path in dict.fromkeys(place.path for place in self._model.trained):
             if path in self._same:
@@ -318,7 +319,7 @@ class _Moved:
         return found
 
     def _translated(self, own: Own, value: Callable[[VariablePlace], Variable | None]) -> dict[str, Variable]:
-        """A layer's own variables by the paths of Keras 3, those that are not trained as they are in the model."""
+        """A layer's own variables by the paths of Keras 3, with the model's own values for untrained ones."""
         model = self._model
         places = [VariablePlace(own.path, number) for number in range(own.trained + own.others)]
         given = [value(place) or model.weights[place].variable for place in places]
@@ -327,7 +328,7 @@ class _Moved:
         return {f"{own.path}{name}": variable for name, variable in new.items()}
 
     def _check(self, own: Own) -> None:
-        """The numbers of a layer's trained variables, counted, have to be there once each in their form of Keras 3."""
+        """Check with numbered entries that each entry of a trained variable occurs once in the form of Keras 3."""
         import numpy as np
 
         marks: dict[VariablePlace, Variable] = {}
@@ -346,7 +347,7 @@ class _Moved:
             return
         self.changes = True
         for place in marks:
-            self._model.weights[place].variable.load()  # so that a size that is not true costs nothing
+            self._model.weights[place].variable.load()  # fails early if a shape in the file is false
         numbers = np.concatenate([np.ravel(variable.load()) for variable in new.values()])
         numbers = np.sort(numbers[numbers != -1])
         if not np.array_equal(numbers, np.arange(start)):
@@ -356,7 +357,7 @@ class _Moved:
 
 
 def _counted(shape: tuple[int, ...], first: int) -> Callable[[], Any]:
-    """Numbers from ``first``; -1 everywhere where that is -1."""
+    """Consecutive numbers from ``first``; all -1 if ``first`` is -1."""
     import numpy as np
 
     size = int(np.prod(shape, dtype=np.int64))

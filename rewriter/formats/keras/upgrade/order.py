@@ -1,4 +1,4 @@
-"""The calls of a model in an order in which each comes after those whose tensors it takes."""
+"""The calls of a model in topological order."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ Read = Callable[[Entry], tuple[list[Layered], list[Old], Any]]
 
 
 def in_order(layers: list[Layered], given: Iterable[Old]) -> Iterator[tuple[Layered, int]]:
-    """Each layer with the number of a call of it. The calls ``given`` are those of inputs.
+    """Each call, as a layer and the number of the call, in topological order. ``given`` are outputs of inputs.
 
-    What a cycle or a tensor from nowhere keeps waiting does not come: the reader of the graph names it.
+    Calls that depend on a cycle or on a missing tensor are left out: the reader of the graph reports them.
     """
     missing: dict[tuple[str, int], int] = {}
     users: dict[tuple[str, int], list[tuple[Layered, int]]] = {}

@@ -1,4 +1,4 @@
-"""What comes of a translation: the entry, and an account of what changed its form or has none."""
+"""The result of a translation: the entry, and an account of what changed or has no new form."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ class Refusal(NamedTuple):
 
 
 class Origin(NamedTuple):
-    """Where the calls of one old model are in the new one.
+    """The relation between the calls of an old model and those of the new one.
 
-    ``now`` has the first output of each old call, (layer, call), in the new model. ``of`` has for each new layer the
-    old layer that it comes from and the number of the old call; None where calls keep their numbers.
+    ``now`` maps each old call (layer, call) to its first output in the new model. ``of`` maps each new layer to its old
+    layer and the number of the old call; None if calls keep their numbers.
     """
 
     now: dict[tuple[str, int], tuple[str, int, int]]
@@ -28,7 +28,7 @@ class Origin(NamedTuple):
 
 
 class Upgraded(NamedTuple):
-    """A configuration of Keras 3, and what became of the old one. ``origins`` goes by the path of each model."""
+    """A configuration of Keras 3, and what changed in the old one. ``origins`` is keyed by the path of each model."""
 
     entry: dict[str, Any]
     remarks: list[Remark]
@@ -37,7 +37,7 @@ class Upgraded(NamedTuple):
 
 
 class Account:
-    """Collects remarks and refusals. ``at`` gives the account of a layer inside, into the same lists."""
+    """Collects remarks and refusals. ``at`` returns the account of an inner layer, with the same lists."""
 
     def __init__(self, path: Path = (), other: Account | None = None) -> None:
         self.path = path

@@ -36,7 +36,7 @@ def _normalization(config: Config) -> tuple[int, int]:
 
 
 def _batch_normalization(config: Config) -> tuple[int, int]:
-    """Renormalisation has a deviation and two averages more."""
+    """Renormalisation adds a deviation and two averages."""
     return _scale_and_center(config), 5 if config.get("renorm") is True else 2
 
 
@@ -51,12 +51,12 @@ def _lookup(config: Config) -> tuple[int, int]:
 
 
 def _bins(config: Config) -> tuple[int, int]:
-    """What it has learnt of the data, unless it was told its bins."""
+    """One variable that ``adapt()`` learns, unless the configuration states the bins."""
     told = config.get("bin_boundaries") is not None or isinstance(config.get("bins"), list)
     return 0, 0 if told else 1
 
 
-# Trained and other variables of a layer's own, by its class in Keras 2. Classes without a row have none.
+# Numbers of a layer's own trained and other variables, by its class in Keras 2. Classes without a row have none.
 _COUNTS: dict[str, Callable[[Config], tuple[int, int]]] = {
     **dict.fromkeys(
         ("Dense", "Conv1D", "Conv2D", "Conv3D", "Conv1DTranspose", "Conv2DTranspose", "Conv3DTranspose",
@@ -82,13 +82,13 @@ _COUNTS: dict[str, Callable[[Config], tuple[int, int]]] = {
     "Discretization": _bins,
     "StringLookup": _lookup, "IntegerLookup": _lookup, "TextVectorization": _lookup,
 }  # fmt: skip
-# Their variables are those of a cell inside.
+# Their variables belong to a cell inside.
 _RECURRENT = frozenset({"SimpleRNN", "LSTM", "GRU", "ConvLSTM1D", "ConvLSTM2D", "ConvLSTM3D"})
 _ATTENTION = ("query_dense", "key_dense", "value_dense", "output_dense")
 
 
 def has_cell(class_name: str) -> bool:
-    """Whether a layer's variables are those of a cell that it makes itself."""
+    """Whether a layer's variables belong to a cell that it creates."""
     return CLASSES.get(class_name, class_name) in _RECURRENT
 
 
@@ -111,7 +111,7 @@ def translated(
 ) -> dict[str, Variable]:
     """A layer's own variables by their paths below the layer, transformed when they are loaded.
 
-    Raises BadFileError where the shapes are none of the layer's.
+    Raises BadFileError if the shapes do not fit the layer.
     """
     class_name = CLASSES.get(class_name, class_name)
     variables = kernels.translated(class_name, config, variables, era, backend)
@@ -127,7 +127,7 @@ def translated(
 
 
 def _scaled(class_name: str, config: Config, variables: list[Variable]) -> list[Variable]:
-    """The factor of the old ``hard_sigmoid`` in the weights (see hard_sigmoid.py)."""
+    """The variables multiplied by the factor of the old ``hard_sigmoid``, where needed (see hard_sigmoid.py)."""
     if class_name.removesuffix("Cell") in hard_sigmoid.GATED:
         try:
             gates = hard_sigmoid.scaled_gates(class_name, config)

@@ -47,11 +47,11 @@ class Call(NamedTuple):
 
 
 def first_calls(config: dict[str, Any]) -> dict[str, int]:
-    """The number that references give the first call of each model inside: 0 or 1.
+    """The number of the first call of each nested model in references: 0 or 1.
 
-    A model on inputs of its own has a call already when it is first called in another; that call is in no file
-    (``_should_skip_first_node``, Keras 2.8). Which models have one changed over the versions: a reference to call 0
-    says that this one has none.
+    A model with inputs of its own already has one call before another model calls it. No file contains that call
+    (``_should_skip_first_node``, Keras 2.8). Which models have it depends on the version: a reference to call 0 shows
+    that this model does not.
     """
     result: dict[str, int] = {}
     found = list(_references(config))
@@ -72,7 +72,7 @@ def first_calls(config: dict[str, Any]) -> dict[str, int]:
 
 
 def _references(config: dict[str, Any]) -> Iterator[tuple[str, int]]:
-    """Layer and call of every reference: what looks like one is one or a number beside it."""
+    """Layer and call of every list that has the form of a reference."""
     waiting: list[Any] = [config.get("output_layers")]
     waiting += [entry.get("inbound_nodes") for entry in config["layers"] if isinstance(entry, dict)]
     while waiting:
@@ -86,10 +86,10 @@ def _references(config: dict[str, Any]) -> Iterator[tuple[str, int]]:
 
 
 def read_call(node: Any, name: str, first: dict[str, int], as_it_is: bool = False) -> Call:
-    """One item of ``inbound_nodes``. Raises BadFileError where it is malformed.
+    """One item of ``inbound_nodes``. Raises BadFileError if it is malformed.
 
     A list of one reference is the reference itself: Keras 2 writes both alike, except for functions of TensorFlow,
-    whose first argument stands ``as_it_is`` (``_preserve_input_structure_in_config``).
+    whose first argument is kept ``as_it_is`` (``_preserve_input_structure_in_config``).
     """
     kwargs: dict[str, Any] = {}
     if isinstance(node, dict) and "args" in node and "kwargs" in node:
@@ -101,7 +101,7 @@ def read_call(node: Any, name: str, first: dict[str, int], as_it_is: bool = Fals
 
 
 def _structure(node: Any, name: str, first: dict[str, int], kwargs: dict[str, Any], depth: int) -> Any:
-    """The first argument; ``kwargs`` takes the keyword arguments, which stand beside every tensor of it."""
+    """The first argument. The keyword arguments, which each of its tensors carries, are added to ``kwargs``."""
     if depth > _MAX_NESTING:
         raise UnsupportedError(f"an argument of {shown(name)!r} is nested more than {_MAX_NESTING} deep")
     if isinstance(node, dict):
@@ -185,7 +185,7 @@ def leaves(value: Any) -> Iterator[Any]:
 def written(value: Any) -> Any:
     """An argument as Keras 3 writes it: ``New`` leaves as ``__keras_tensor__``, without a shape.
 
-    The old configuration records none; who writes the file states what was inferred (``with_shapes``).
+    The old configuration records no shapes; ``with_shapes`` adds the inferred ones.
     """
     if isinstance(value, New):
         return {"class_name": "__keras_tensor__", "config": {"keras_history": list(value)}}

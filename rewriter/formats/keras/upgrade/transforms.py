@@ -1,4 +1,4 @@
-"""Variables made of others when they are loaded."""
+"""Variables that are computed from others when they are loaded."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def made(sources: Sequence[Variable], shape: tuple[int, ...], function: Callable
 
 
 def turned(variable: Variable, axes: tuple[int, ...]) -> Variable:
-    """With its axes in another order. Raises BadFileError where it has others."""
+    """The variable with its axes in another order. Raises BadFileError if it has another number of axes."""
     if len(variable.shape) != len(axes):
         raise BadFileError(f"a kernel of {len(variable.shape)} axes instead of {len(axes)}")
     shape = tuple(variable.shape[axis] for axis in axes)
@@ -29,7 +29,7 @@ def turned(variable: Variable, axes: tuple[int, ...]) -> Variable:
 
 
 def joined(variables: Sequence[Variable]) -> Variable:
-    """One after the other along the last axis. Raises BadFileError where they do not fit."""
+    """The variables joined along the last axis. Raises BadFileError if their shapes do not fit."""
     import numpy as np
 
     first = variables[0].shape
@@ -40,19 +40,19 @@ def joined(variables: Sequence[Variable]) -> Variable:
 
 
 def flipped(variable: Variable, axes: tuple[int, ...]) -> Variable:
-    """With some axes in reverse."""
+    """The variable with some axes reversed."""
     import numpy as np
 
     return made([variable], variable.shape, lambda array: np.flip(array, axes))
 
 
 def scaled(variable: Variable) -> Variable:
-    """Times the factor of the old ``hard_sigmoid``."""
+    """The variable times the factor of the old ``hard_sigmoid``."""
     return made([variable], variable.shape, lambda array: array * array.dtype.type(FACTOR))
 
 
 def columns_scaled(variable: Variable, blocks: Sequence[int], count: int) -> Variable:
-    """Some of ``count`` equal blocks along the last axis times the factor. Raises BadFileError for odd sizes."""
+    """Multiply some of ``count`` equal blocks of the last axis. Raises BadFileError if the axis is not divisible."""
     import numpy as np
 
     if not variable.shape or variable.shape[-1] % count:

@@ -29,12 +29,12 @@ if TYPE_CHECKING:
 _MAX_NESTING = 100
 
 
-# The form of the variables by the first number of ``keras_version``; Keras 3 has the legacy file too.
+# The form of the variables by the major version of Keras. Keras 3 writes the legacy file too.
 _ERAS = {"0": 1, "1": 1, "2": 2, "3": 3}
 
 
 class VariablePlace(NamedTuple):
-    """A variable of a layer: which layer, by its path in a Keras 3 file, and the number among the layer's own."""
+    """A variable of a layer: the layer's path in a Keras 3 file, and the number among its own variables."""
 
     path: str
     number: int
@@ -59,7 +59,7 @@ def keras_3_variables(
         entry: the layer as written in the old configuration.
         stored: its variables in the order of ``weight_names``.
         version: the ``keras_version`` of the weights.
-        backend: their ``backend``; that of Theano keeps kernels turned.
+        backend: their ``backend``; Theano stores kernels flipped.
 
     Raises:
         BadFileError: the file has more or fewer variables than the layer, or of other shapes.
@@ -97,7 +97,7 @@ class Reader:
 
     # -- the order in the old file -----------------------------
     def order(self, entry: Entry, path: str, depth: int) -> tuple[list[VariablePlace], list[VariablePlace]]:
-        """The trained and the other variables of a layer and of all in it (``trainable_weights`` …)."""
+        """The trained and the other variables of a layer and of the layers inside it (``trainable_weights`` …)."""
         trained: list[VariablePlace] = []
         others: list[VariablePlace] = []
         if is_model(entry):
@@ -132,7 +132,7 @@ class Reader:
         return trained + others
 
     def own(self, entry: Entry, path: str, depth: int) -> Iterator[Own]:
-        """All layers with variables, this one first."""
+        """This layer and the layers inside it that have variables of their own."""
         if depth > _MAX_NESTING:
             raise UnsupportedError(f"models nested more than {_MAX_NESTING} deep")
         if is_model(entry):
@@ -165,7 +165,7 @@ class Reader:
         config = entry.get("config")
         return isinstance(config, dict) and config.get("trainable") is False
 
-    # -- what holds what -----------------------------
+    # -- inner layers -----------------------------
     def _layers(self, entry: Entry, path: str, depth: int) -> list[tuple[Entry, str]]:
         """The layers of a model, in their order, with their paths in a Keras 3 file."""
         if depth > _MAX_NESTING:
@@ -182,7 +182,7 @@ class Reader:
         ]
 
     def children(self, entry: Entry, path: str, depth: int) -> list[tuple[Entry, str]]:
-        """The layers that a layer holds, in the order in which Keras 2 counts their variables."""
+        """The layers inside a layer, in the order in which Keras 2 counts their variables."""
         # An HDF5 file of Keras 3 has no weights of an activation.
         activations = _activations(entry, path) if self.era < 3 else []
         return [*activations, *self._held(entry, path)]
@@ -212,7 +212,7 @@ class Reader:
 
 
 def _activations(entry: Entry, path: str) -> list[tuple[Entry, str]]:
-    """The layers that stand where a layer takes a function."""
+    """The layers that are given as activation functions."""
     config: Any = entry.get("config")
     if not isinstance(config, dict):
         return []
@@ -227,7 +227,7 @@ def _activations(entry: Entry, path: str) -> list[tuple[Entry, str]]:
 
 
 class _Named(Reader):
-    """Reads the order alone: the path of a layer has its name in the place of its group."""
+    """Reads only the order: the path of a layer contains its name instead of its group."""
 
     def _layers(self, entry: Entry, path: str, depth: int) -> list[tuple[Entry, str]]:
         if depth > _MAX_NESTING:
@@ -238,7 +238,7 @@ class _Named(Reader):
 
 
 def legacy_paths(entry: Entry) -> list[str]:
-    """The paths of a layer's variables in a file of Keras 3, in the order in which an HDF5 model of Keras 3 lists them.
+    """The paths of a layer's variables in a file of Keras 3, in the order of an HDF5 model of Keras 3.
 
     Args:
         entry: the layer in the form of Keras 3.
@@ -253,7 +253,7 @@ def legacy_paths(entry: Entry) -> list[str]:
 
 
 def trained_count(entry: Entry) -> int:
-    """How many of ``legacy_paths`` are trained: they come first. Raises as it does."""
+    """The number of trained variables in ``legacy_paths``; they come first. Raises as ``legacy_paths``."""
     return len(Reader("3", "").order(entry, "", 0)[0])
 
 
@@ -262,7 +262,7 @@ def _nothing() -> NDArray[Any]:
 
 
 def named_places(entry: Entry, version: str) -> tuple[list[tuple[str, int]], list[tuple[str, int]]]:
-    """The trained and the other variables of an old layer, in their order: the names that lead to each, and its number.
+    """The trained and the other variables of an old layer, in order: the path of names to each, and its number.
 
     Raises:
         UnsupportedError: a layer whose variables are not known.
@@ -294,10 +294,10 @@ def model_variables(
 
     Args:
         entry: the model as written in the old configuration.
-        stored: the variables of its layers by their names, in the order of ``layer_names``. Where the names are not
-            those of the model, layers go by their order, as Keras has it.
+        stored: the variables of its layers by their names, in the order of ``layer_names``. If the names are not
+            those of the model, the layers are matched by order, as in Keras.
         version: the ``keras_version`` of the weights.
-        architecture: that of the configuration, where it is another.
+        architecture: the version of the configuration, if it is another.
 
     Raises:
         BadFileError: the weights do not fit the model.
@@ -316,13 +316,13 @@ def model_variables(
         with_variables = [name for name, layer in layers.items() if any(reader.own(layer, "", 0))]
         if len(with_variables) != len(filled):
             raise BadFileError(
-                f"the weights are of {len(filled)} layers, the model has {len(with_variables)} with weights"
+                f"the file has weights of {len(filled)} layers, the model has {len(with_variables)} layers with weights"
             )
         pairs = list(zip(with_variables, filled.values(), strict=True))
     result: dict[str, Variable] = {}
     for name, variables in pairs:
         if name not in groups:
-            continue  # it leads to no output of the model
+            continue  # no output of the model depends on it
         found = keras_3_variables(layers[name], variables, version, backend)
         result.update({f"layers/{groups[name]}/{path}": variable for path, variable in found.items()})
     return result

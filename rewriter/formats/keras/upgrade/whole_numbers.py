@@ -1,8 +1,8 @@
-"""Where whole numbers go in an old model, and what Keras 3 computes of them otherwise.
+"""Follow integer tensors through an old model, and find what Keras 3 computes differently.
 
-Keras 2 keeps the dtype of a tensor of whole numbers: its mean is a whole number, a sum of ``int8`` is an ``int8``.
+Keras 2 keeps the dtype of an integer tensor: its mean is an integer, a sum of ``int8`` is an ``int8``.
 Keras 3 gives the mean as a float and the sum as an ``int32``. Source: ``keras/src/backend/tensorflow/numpy.py`` and
-``keras/src/layers/pooling`` of Keras 3.15, those layers of tf_keras 2.21; the functions are those of TensorFlow.
+``keras/src/layers/pooling`` of Keras 3.15, the same layers of tf_keras 2.21; the functions of TensorFlow.
 """
 
 from __future__ import annotations
@@ -25,17 +25,17 @@ CONSTRUCTS = (
     ),
 )
 
-# The dtype of whole numbers that every output of a call has; None for others.
+# The integer dtype of the outputs of each call; None for other dtypes.
 Dtypes = dict[tuple[str, int], str | None]
 
-_MEAN = "of whole numbers it is a whole number in Keras 2, and a float in Keras 3"
-_NARROW = "of {} it is {} in Keras 2, and a wider dtype in Keras 3"
+_MEAN = "for integers its result is an integer in Keras 2, and a float in Keras 3"
+_NARROW = "for {} its result is {} in Keras 2, and of a wider dtype in Keras 3"
 _NARROW_DTYPES = frozenset({"int8", "int16", "uint8", "uint16"})
 _POOLS = frozenset({
     "AveragePooling1D", "AveragePooling2D", "AveragePooling3D", "GlobalAveragePooling1D", "GlobalAveragePooling2D",
     "GlobalAveragePooling3D",
 })  # fmt: skip
-# Layers that give what they take, or a choice or sum of it: they keep its dtype.
+# Layers that return their input, or a selection or sum of it: they keep its dtype.
 _KEEP = frozenset({
     "Activation", "ActivityRegularization", "Add", "AlphaDropout", "Concatenate", "Cropping1D", "Cropping2D",
     "Cropping3D", "Dot", "Dropout", "Flatten", "GaussianDropout", "GaussianNoise", "GlobalMaxPooling1D",
@@ -48,12 +48,12 @@ _LOOKUPS = frozenset({"Discretization", "Hashing", "IntegerLookup", "StringLooku
 _MODELS = frozenset({"Functional", "Model", "Sequential"})
 
 _MEANS = frozenset({"math.reduce_mean", "reduce_mean", "nn.moments", "Mean"})
-_DIVISION = "of whole numbers it leaves out the rest in Keras 2, and is a float in Keras 3"
+_DIVISION = "for integers it drops the remainder in Keras 2, and gives a float in Keras 3"
 _SUMS = frozenset({"math.reduce_sum", "reduce_sum", "math.reduce_prod", "reduce_prod", "Sum", "Prod"})
 _INDICES = frozenset({"math.argmax", "argmax", "ArgMax", "math.argmin", "argmin", "ArgMin"})
 _CASTS = frozenset({"cast", "Cast"})
 _LIKE = frozenset({"zeros_like", "ones_like"})
-# Functions whose result has another dtype than their operands, and no whole number.
+# Functions whose result has another dtype than their operands, and not an integer one.
 _OTHERS = frozenset({
     "math.truediv", "math.divide", "divide", "truediv", "__operators__.truediv", "RealDiv", "shape", "Shape",
     *(f"{prefix}{name}" for prefix in ("math.", "", "__operators__.") for name in (
@@ -64,7 +64,7 @@ _FIRST_ALONE = frozenset({"gather", "GatherV2"})
 
 
 def refused(entry: Entry, read: Read) -> dict[tuple[str, int], str]:
-    """The calls of layers of a model that Keras 3 computes otherwise, with the reason of each.
+    """The calls in a model that Keras 3 computes differently, with the reason for each.
 
     ``read`` reads the layers of a model.
     """
@@ -91,7 +91,7 @@ class _Flow:
             self.dtypes[row.name, number] = self._of(row, number, row.calls[number])
 
     def _taken(self, value: Any) -> str | None:
-        """The first dtype of whole numbers among the tensors of an argument."""
+        """The first integer dtype among the tensors of an argument."""
         return next(self._all(value), None)
 
     def _all(self, value: Any) -> Iterator[str]:
@@ -157,7 +157,7 @@ class _Flow:
 
 
 def _named(value: Any) -> str | None:
-    """A dtype by its name, or as an attribute of a NodeDef has it, if it is of whole numbers."""
+    """The integer dtype in a name or in an attribute of a NodeDef; None for other dtypes."""
     if isinstance(value, dict) and "type" in value:
         value = DTYPES.get(str(value["type"]))
     try:
@@ -178,7 +178,7 @@ def _function(entry: Entry) -> tuple[str, dict[str, Any]]:
 
 
 def _first_of_chain(entry: Entry, taken: str | None) -> str | None:
-    """The dtype that a sequential model starts with: that of its input; without one, that of what it takes."""
+    """The integer dtype at the start of a sequential model: of its stated input, else of the tensor it takes."""
     config = entry.get("config")
     held = config.get("layers") if isinstance(config, dict) else config
     first = held[0] if isinstance(held, list) and held else None

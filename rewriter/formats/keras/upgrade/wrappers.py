@@ -1,4 +1,4 @@
-"""Layers that hold layers, and recurrent layers."""
+"""Layers that contain layers, and recurrent layers."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def _holder(config: Config, context: Context) -> Config | list[Entry]:
     if isinstance(held, dict) and held.get("class_name") == "Activation":
         inner = held.get("config")
         if isinstance(inner, dict) and hard_sigmoid.is_old(inner.get("activation")):
-            # One step is like another to an activation: it needs no layer around it.
+            # An activation treats all steps alike: it needs no wrapper.
             return TRANSLATORS["Activation"]({**inner, "name": config["name"]}, context)
     for key in ("layer", "backward_layer", "cell"):
         if isinstance(config.get(key), dict):
@@ -40,7 +40,7 @@ def _holder(config: Config, context: Context) -> Config | list[Entry]:
 
 
 def _backwards(config: Config, context: Context) -> None:
-    """The second layer of a ``Bidirectional`` whose first goes backwards: Keras 3 makes one that does so too."""
+    """State the second layer of a ``Bidirectional`` whose first goes backwards: Keras 3 would make both do so."""
     forward = config.get("layer")
     if "merge_mode" not in config or isinstance(config.get("backward_layer"), dict):
         return
@@ -56,7 +56,7 @@ def _backwards(config: Config, context: Context) -> None:
 
 
 def _inner(entry: Entry, context: Context) -> Entry:
-    """What is held; a holder of what is not translated is not translated either."""
+    """The translated inner layer. Raises Untranslatable, for the wrapper too, if it is not translated."""
     new = context.inner(entry, context.account)
     if "not_upgraded" in new:
         raise Untranslatable(f"{entry.get('class_name')} in a layer", str(new["not_upgraded"]))
@@ -83,9 +83,7 @@ def _recurrent(config: Config, context: Context) -> Config:
 def _gru(config: Config, context: Context) -> Config:
     if "reset_after" not in config:
         config["reset_after"] = False
-        context.account.remark(
-            "GRU without reset_after", "reset_after=False, as it was before there was a choice"
-        )
+        context.account.remark("GRU without reset_after", "reset_after=False, as before the argument existed")
     _gates("GRU", config, context)
     return config
 
@@ -98,16 +96,16 @@ def _gates(class_name: str, config: Config, context: Context) -> None:
             return  # a SimpleRNN has no gates
         raise Untranslatable("activation='hard_sigmoid'", str(error)) from None
     if gates:
-        context.account.remark("hard_sigmoid of the gates", "that of Keras 3, of weights times 1.2")
+        context.account.remark("hard_sigmoid of the gates", "hard_sigmoid of Keras 3, with weights times 1.2")
 
 
 @layer("CuDNNLSTM")
 def _cudnn_lstm(config: Config, context: Context) -> Config:
-    context.account.remark("CuDNNLSTM", "LSTM, which runs anywhere, with its weights in that form")
+    context.account.remark("CuDNNLSTM", "LSTM, which runs on any device, with converted weights")
     return {**config, "activation": "tanh", "recurrent_activation": "sigmoid"}
 
 
 @layer("CuDNNGRU")
 def _cudnn_gru(config: Config, context: Context) -> Config:
-    context.account.remark("CuDNNGRU", "GRU, which runs anywhere, with its weights in that form")
+    context.account.remark("CuDNNGRU", "GRU, which runs on any device, with converted weights")
     return {**config, "activation": "tanh", "recurrent_activation": "sigmoid", "reset_after": True}

@@ -23,7 +23,7 @@ _CLASSES = (
 # Arguments that no result depends on.
 _IGNORED = frozenset({"name", "validate_indices", "conjugate", "data_format_"})
 
-# What TensorFlow 1 computed otherwise under the same name: rows chosen by a vector, other places of pixels.
+# TensorFlow 1 computed these differently: a vector selected rows, and pixels had other positions.
 _OTHER_IN_V1 = frozenset({"where", "image.resize"})
 
 
@@ -58,11 +58,11 @@ def _applied(entry: Entry, call: Call, emitter: Emitter) -> Any:
     config = entry.get("config")
     name = config.get("function") if isinstance(config, dict) else None
     if entry.get("class_name") not in ("TFOpLambda", "SlicingOpLambda") or not isinstance(name, str):
-        raise Untranslatable(title(entry), "no operation of Keras 3 stands for it")
+        raise Untranslatable(title(entry), "Keras 3 has no operation for it")
     plain = name.removeprefix("compat.v1.")
     row = FUNCTIONS.get(plain)
     if row is None or (plain != name and plain in _OTHER_IN_V1):
-        raise Untranslatable(title(entry), "no operation of Keras 3 stands for it")
+        raise Untranslatable(title(entry), "Keras 3 has no operation for it")
     given: dict[str, Any] = {row.takes[0]: call.first}
     for key, value in call.kwargs.items():
         if key in row.takes:

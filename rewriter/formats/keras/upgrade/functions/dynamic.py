@@ -11,7 +11,7 @@ from ..tensors import is_tensor
 
 @dataclass(frozen=True)
 class Shape:
-    """``tf.shape(tensor)``, or with ``apart`` its sizes as so many outputs."""
+    """``tf.shape(tensor)``; with ``apart`` each size is an output of its own."""
 
     tensor: Any
     apart: bool = False
@@ -32,7 +32,7 @@ SHAPES = (Shape, Size)
 
 
 def plain(value: Any, what: str) -> Any:
-    """Whole numbers, in lists. Raises Untranslatable where a tensor or a size is among them."""
+    """A constant, or lists of constants. Raises Untranslatable if a tensor or a size is among them."""
     if isinstance(value, (Shape, Size)) or is_tensor(value):
         raise Untranslatable(what, "its argument is computed by the model")
     if isinstance(value, (list, tuple)):

@@ -58,7 +58,7 @@ _UNARY = {
 }  # fmt: skip
 
 
-# ``x != y`` of two tensors stands in a file of Keras 2 without ``y``, which Keras 2 itself does not load.
+# Keras 2 writes ``x != y`` of two tensors without ``y``, and does not load that file itself.
 _LOST = "its second operand is not in the file"
 
 
@@ -73,11 +73,11 @@ def _binary(class_name: str, names: str) -> None:
 
 
 def added(emitter: Emitter, x: Any, y: Any) -> Any:
-    """``x + y``, a constant with axes in front.
+    """``x + y``, with a constant array as the first operand.
 
-    ``ops.add`` on TensorFlow takes a second operand with one axis longer than 1 for a bias along the last axis of the
-    first, or axis 1, wherever it stands (``backend/tensorflow/numpy.py``, Keras 3.15): of ``(2, 5, 5)`` and ``(5, 1)``
-    it gives other numbers than TensorFlow.
+    If the second operand has one axis longer than 1, ``ops.add`` on TensorFlow treats it as a bias along the last axis
+    of the first, or axis 1, in any position (``backend/tensorflow/numpy.py``, Keras 3.15). For ``(2, 5, 5)`` and
+    ``(5, 1)`` it gives other numbers than TensorFlow.
     """
     x, y = constant(x), constant(y)
     return emitter.op("Add", *((x, y) if is_tensor(y) or isinstance(y, (int, float)) else (y, x)))

@@ -1,4 +1,4 @@
-"""The operations that stand for a function: appended to the entries of the model."""
+"""Append the operations that replace a function to the entries of the model."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from ..names import Names
 from ..tensors import New, is_tensor, leaves
 from .dynamic import SHAPES
 
-# Where Keras 3.15 defines the operations that are used here, beside keras.src.ops.numpy.
+# The modules of the operations used here in Keras 3.15; the others are in keras.src.ops.numpy.
 _MODULES = {
     "core": ("Cast", "Slice", "StopGradient", "Unstack"),
     "image": ("Resize",),
@@ -31,9 +31,9 @@ class Emitter:
         self.start = len(entries)
 
     def op(self, class_name: str, *args: Any, config: dict[str, Any] | None = None) -> New:
-        """One operation on these arguments; its only output, or its first.
+        """Append one operation on these arguments; returns its first output.
 
-        Raises Untranslatable where none of them is a tensor of the model.
+        Raises Untranslatable if none of the arguments is a tensor of the model.
         """
         if not any(is_tensor(leaf) for leaf in leaves(args)):
             raise Untranslatable(self.stem, _reason(args))
@@ -49,7 +49,7 @@ class Emitter:
         return New(name, 0, 0)
 
     def layer(self, class_name: str, first: Any, config: dict[str, Any]) -> New:
-        """One layer on a tensor, for what no operation does."""
+        """Append one layer on a tensor, if no operation does the same; returns its output."""
         name = self.names.fresh(f"{self.stem}_{class_name.lower()}")
         self.entries.append({
             "module": "keras.layers",
@@ -62,7 +62,7 @@ class Emitter:
         return New(name, 0, 0)
 
     def finish(self, result: Any) -> Any:
-        """The result under the old layer's name, where an operation of this call gives it."""
+        """The result; the last operation of this call, if it gives the result, gets the old layer's name."""
         if not isinstance(result, New) or len(self.entries) == self.start:
             return result
         last = self.entries[-1]
@@ -91,7 +91,7 @@ def _reason(args: Any) -> str:
 
 
 def constant(value: Any) -> Any:
-    """An operand of an operation: a tensor or number as it is, a list of numbers as an array."""
+    """An operand of an operation: a tensor or number unchanged, a list of numbers as an array."""
     if is_tensor(value) or not isinstance(value, (list, tuple)) or not value:
         return value
     flat = list(leaves(value))

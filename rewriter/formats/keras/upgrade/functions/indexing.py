@@ -24,7 +24,7 @@ def _get_item(emitter: Emitter, tensor: Any, slice_spec: Any) -> Any:
 
 
 def _part(part: Any) -> Any:
-    """One part of an index. Raises Untranslatable for what is computed by the model."""
+    """One part of an index. Raises Untranslatable if the model computes it."""
     if isinstance(part, dict) and set(part) <= {"start", "stop", "step"}:
         bounds = [part.get(key) for key in ("start", "stop", "step")]
         if any(
@@ -38,7 +38,7 @@ def _part(part: Any) -> Any:
         return Ellipsis
     if part is None or (isinstance(part, int) and not isinstance(part, bool)):
         return part
-    raise Untranslatable("an index", "a tensor in it")
+    raise Untranslatable("an index", "it contains a tensor")
 
 
 def _of_shape(shape: Any, parts: list[Any]) -> Any:

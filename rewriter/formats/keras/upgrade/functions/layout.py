@@ -91,7 +91,7 @@ def _concat(emitter: Emitter, values: Any, axis: Any = None, concat_dim: Any = N
 
 
 def plain_sizes(value: Any) -> list[Any]:
-    """The sizes that a part of a shape stands for."""
+    """The sizes in a part of a shape. Raises Untranslatable for a computed shape."""
     if isinstance(value, (list, tuple)) and not is_tensor(value):
         return list(value)
     raise Untranslatable("tf.concat", "it joins shapes that the model computes")
@@ -100,7 +100,7 @@ def plain_sizes(value: Any) -> list[Any]:
 @function("stack", takes="values axis")
 def _stack(emitter: Emitter, values: Any, axis: Any = 0) -> Any:
     if not isinstance(values, list):
-        raise Untranslatable("tf.stack", "what it joins is not a list")
+        raise Untranslatable("tf.stack", "its operands are not a list")
     if not any(is_tensor(value) for value in values):
         return values
     if any(isinstance(value, (Size, Shape)) for value in values):
@@ -142,7 +142,7 @@ def _pad(
 ) -> Any:
     mode = str(mode).lower()
     if mode not in ("constant", "reflect", "symmetric"):
-        raise Untranslatable(f"tf.pad(mode={mode!r})", "no operation of Keras 3 stands for it")
+        raise Untranslatable(f"tf.pad(mode={mode!r})", "Keras 3 has no operation for it")
     config = {"pad_width": plain(paddings, "tf.pad"), "mode": mode}
     return emitter.op("Pad", tensor, *([constant_values] if mode == "constant" else []), config=config)
 
@@ -150,7 +150,7 @@ def _pad(
 @function("gather", takes="params indices axis batch_dims")
 def _gather(emitter: Emitter, params: Any, indices: Any, axis: Any = None, batch_dims: Any = 0) -> Any:
     if batch_dims:
-        raise Untranslatable("tf.gather(batch_dims=…)", "no operation of Keras 3 stands for it")
+        raise Untranslatable("tf.gather(batch_dims=…)", "Keras 3 has no operation for it")
     return emitter.op(
         "Take", constant(params), constant(indices), config={"axis": 0 if axis is None else axes(axis)}
     )

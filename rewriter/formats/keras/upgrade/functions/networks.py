@@ -26,7 +26,7 @@ def _matmul(emitter: Emitter, a: Any, b: Any, transpose_a: Any = False, transpos
 
 
 def _turned(emitter: Emitter, value: Any) -> Any:
-    """An operand with its last two axes exchanged; of numbers in the file, a matrix is."""
+    """An operand with its last two axes swapped; a constant matrix is transposed in the file."""
     rows = value if isinstance(value, list) else []
     if rows and all(isinstance(row, list) and not any(isinstance(n, list) for n in row) for row in rows):
         return constant([list(column) for column in zip(*rows, strict=True)])
@@ -47,7 +47,7 @@ def _log_softmax(emitter: Emitter, logits: Any, axis: Any = None) -> Any:
 @function("nn.silu", "nn.swish", takes="features beta")
 def _silu(emitter: Emitter, features: Any, beta: Any = 1.0) -> Any:
     if beta != 1:
-        raise Untranslatable(f"tf.nn.silu(beta={beta!r})", "no operation of Keras 3 stands for it")
+        raise Untranslatable(f"tf.nn.silu(beta={beta!r})", "Keras 3 has no operation for it")
     return emitter.op("Silu", features)
 
 
@@ -64,7 +64,7 @@ def _gelu(emitter: Emitter, features: Any, approximate: Any = False) -> Any:
 @function("nn.bias_add", takes="value bias data_format")
 def _bias_add(emitter: Emitter, value: Any, bias: Any, data_format: Any = None) -> Any:
     if isinstance(data_format, str) and data_format.startswith("NC"):
-        raise Untranslatable("tf.nn.bias_add of NCHW", "no operation of Keras 3 stands for it")
+        raise Untranslatable("tf.nn.bias_add of NCHW", "Keras 3 has no operation for it")
     return emitter.op("Add", value, constant(bias))
 
 
@@ -95,7 +95,7 @@ def _pool(class_name: str, names: str) -> None:
 
 
 def _window(value: Any) -> Any:
-    """Sizes of a window without those of batch and channels, which have to be 1."""
+    """The sizes of a window without batch and channels, which have to be 1."""
     value = plain(value, "a pool")
     if isinstance(value, list) and len(value) > 2 and value[0] == value[-1] == 1:
         return value[1:-1]
@@ -137,7 +137,7 @@ def _resize(
     antialias: Any = False,
 ) -> Any:
     if method not in _METHODS or preserve_aspect_ratio:
-        raise Untranslatable(f"tf.image.resize(method={method!r})", "no operation of Keras 3 stands for it")
+        raise Untranslatable(f"tf.image.resize(method={method!r})", "Keras 3 has no operation for it")
     config = {
         "size": plain(size, "tf.image.resize"),
         "interpolation": method,

@@ -1,7 +1,7 @@
 """Operations of TensorFlow 2.0 to 2.3 in a model (``TensorFlowOpLayer``), which keeps a ``NodeDef`` and constants.
 
-Each is called as the function of ``tf`` that makes it. Source: ``TensorFlowOpLayer`` in ``engine/base_layer.py`` of
-tf_keras 2.21; the operands and attributes are those of TensorFlow's ``ops.pbtxt``.
+Each is translated like the function of ``tf`` that creates it. Source: ``TensorFlowOpLayer`` in
+``engine/base_layer.py`` of tf_keras 2.21; the operands and attributes are those of TensorFlow's ``ops.pbtxt``.
 """
 
 from __future__ import annotations
@@ -99,7 +99,7 @@ def translated(entry: Entry, call: Call, emitter: Emitter) -> Any:
         return special(operands, attributes, emitter)
     row = _ROWS.get(op)
     if row is None:
-        raise Untranslatable(f"TensorFlowOpLayer of {shown(op)}", "no operation of Keras 3 stands for it")
+        raise Untranslatable(f"TensorFlowOpLayer of {shown(op)}", "Keras 3 has no operation for it")
     function, names, taken = row
     given: dict[str, Any] = dict(zip(names.split(), operands, strict=False))
     for item in taken.split():
@@ -113,7 +113,7 @@ def translated(entry: Entry, call: Call, emitter: Emitter) -> Any:
 
 
 def _operands(first: Any, constants: Any) -> list[Any]:
-    """Tensors with the constants between them, which are filed by their number."""
+    """The operands: tensors, with the constants inserted at their numbers."""
     operands = [first] if is_tensor(first) or not isinstance(first, list) else list(first)
     if isinstance(constants, dict):
         if not all(isinstance(key, str) and key.isdecimal() for key in constants):
@@ -127,7 +127,7 @@ def _operands(first: Any, constants: Any) -> list[Any]:
 
 
 def _attribute(value: Any) -> Any:
-    """The value of an attribute in the JSON form of protobuf: whole numbers stand as text there."""
+    """The value of an attribute in the JSON form of protobuf: integers are text there."""
     if not isinstance(value, dict) or len(value) != 1:
         raise Untranslatable("TensorFlowOpLayer", "an attribute has no value")
     kind, found = next(iter(value.items()))
@@ -171,7 +171,7 @@ def _einsum(operands: list[Any], attributes: dict[str, Any], emitter: Emitter) -
 
 
 def _small(equation: str) -> str:
-    """The equation in small letters: with others Keras 3.15 does not tell the shape of ``ops.einsum``."""
+    """The equation in lower case: with capitals Keras 3.15 does not infer the shape of ``ops.einsum``."""
     free = [letter for letter in string.ascii_lowercase if letter not in equation]
     names = {letter: free.pop() for letter in sorted(set(equation)) if letter.isupper() and free}
     return "".join(names.get(letter, letter) for letter in equation)
@@ -184,7 +184,7 @@ def _mirror_pad(operands: list[Any], attributes: dict[str, Any], emitter: Emitte
 
 
 def _resize(method: str) -> Callable[[list[Any], dict[str, Any], Emitter], Any]:
-    """Of ``tf.image.resize`` of TensorFlow 2: pixels have their places at their middle."""
+    """A translator for the resize of TensorFlow 2, which places pixels at their centers (``tf.image.resize``)."""
 
     def resize(operands: list[Any], attributes: dict[str, Any], emitter: Emitter) -> Any:
         images, size = operands
@@ -193,7 +193,7 @@ def _resize(method: str) -> Callable[[list[Any], dict[str, Any], Emitter], Any]:
             for name in ("align_corners", "half_pixel_centers")
         }
         if flags["align_corners"] or not flags["half_pixel_centers"]:
-            raise Untranslatable("a resize", "its pixels are at other places than those of Keras 3")
+            raise Untranslatable("a resize", "its pixels have other positions than those of Keras 3")
         return FUNCTIONS["image.resize"].function(emitter, images=images, size=size, method=method)
 
     return resize

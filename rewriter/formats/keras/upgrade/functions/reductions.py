@@ -88,7 +88,7 @@ def _norm(
         or isinstance(axis, list)
         or (ord != "euclidean" and axis is None)
     ):
-        raise Untranslatable(f"tf.norm(ord={ord!r})", "no operation of Keras 3 stands for it")
+        raise Untranslatable(f"tf.norm(ord={ord!r})", "Keras 3 has no operation for it")
     config = {"axis": axes(axis), "keepdims": bool(keepdims)}
     if ord in (1, 1.0):
         return emitter.op("Sum", emitter.op("Abs", tensor), config=config)
@@ -106,7 +106,7 @@ def _l2_normalize(emitter: Emitter, x: Any, axis: Any = None, epsilon: Any = 1e-
 @function("math.cumsum", "cumsum", takes="x axis exclusive reverse")
 def _cumsum(emitter: Emitter, x: Any, axis: Any = 0, exclusive: Any = False, reverse: Any = False) -> Any:
     if exclusive:
-        raise Untranslatable("tf.cumsum(exclusive=True)", "no operation of Keras 3 stands for it")
+        raise Untranslatable("tf.cumsum(exclusive=True)", "Keras 3 has no operation for it")
     if reverse:
         x = emitter.op("Flip", x, config={"axis": axes(axis)})
     x = emitter.op("Cumsum", x, config={"axis": axes(axis)})

@@ -1,4 +1,4 @@
-"""The table of functions of TensorFlow: which translator each has, and what it is called with."""
+"""The table of functions of TensorFlow: the translator of each, and its arguments."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ FUNCTIONS: dict[str, Row] = {}
 def function(*names: str, takes: str) -> Callable[[Translator], Translator]:
     """Register a translator for functions of TensorFlow, by their public names without ``tf.``.
 
-    It gets the emitter and what the function ``takes``, by those names; what a call leaves out is its own default.
+    It gets the emitter and the arguments that the function ``takes``, by name. The translator defines their defaults.
     """
 
     def register(translator: Translator) -> Translator:
