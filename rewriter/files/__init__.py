@@ -1,1 +1,1 @@
-"""Bytes: archives, HDF5, strict JSON and TOML, files written whole or not at all. Nothing knows what a model is."""
+"""Bytes: archives, HDF5, strict JSON and TOML, atomic file writing. No module here knows what a model is."""

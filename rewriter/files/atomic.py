@@ -18,9 +18,9 @@ _CANNOT_STORE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)
 
 @contextlib.contextmanager
 def atomic_write(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
-    """A writable, seekable file that becomes `path` when the block ends well, and vanishes when it does not.
+    """A writable, seekable file: it becomes `path` if the block succeeds, and is removed if it raises.
 
-    The bytes go to a new file with an unpredictable name in the directory of `path`, which is then renamed over it.
+    The bytes go to a new file with an unpredictable name in the directory of `path`; it is then renamed to `path`.
     A symlink at `path` is replaced, not followed. Nothing is fsynced: this guards against failed runs, not power cuts.
 
     Raises:
@@ -49,11 +49,11 @@ def atomic_write(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
 
 @contextlib.contextmanager
 def provisional(path: str | os.PathLike[str], suffix: str, keep: bool = True) -> Iterator[str]:
-    """A free name beside `path` for what becomes `path` when the block ends well, and is removed otherwise.
+    """A free name beside `path`: the file or folder made there becomes `path` if the block succeeds, else is removed.
 
     Args:
-        suffix: what the name ends in, for readers that go by it.
-        keep: False for what is removed in any case.
+        suffix: the end of the name, for readers that check it.
+        keep: False to remove the file or folder in any case.
 
     Raises:
         OutputError: as `atomic_write`.
@@ -74,14 +74,14 @@ def provisional(path: str | os.PathLike[str], suffix: str, keep: bool = True) ->
 
 @contextlib.contextmanager
 def atomic_folder(path: str | os.PathLike[str]) -> Iterator[str]:
-    """A new folder that becomes `path` when the block ends well, and vanishes with what is in it when it does not.
+    """A new folder: it becomes `path` if the block succeeds, and is removed with its contents if it raises.
 
     Raises:
         OutputError: as `atomic_write`; a folder at `path` is not replaced.
     """
     target, temporary = _beside(path)
     if os.path.lexists(target):
-        raise OutputError("there is a file of this name already, and a folder takes no file's place", target)
+        raise OutputError("a file with this name already exists: choose another name for the folder", target)
     with _creating(target):
         os.mkdir(temporary)
     try:
@@ -96,7 +96,7 @@ def atomic_folder(path: str | os.PathLike[str]) -> Iterator[str]:
 
 
 def _remove(path: str) -> None:
-    """Remove a file, or a folder with what is in it, if it is there."""
+    """Remove a file, or a folder with its contents, if it exists."""
     if os.path.isdir(path) and not os.path.islink(path):
         shutil.rmtree(path, ignore_errors=True)
         return
@@ -106,10 +106,10 @@ def _remove(path: str) -> None:
 
 @contextlib.contextmanager
 def staged(path: str | os.PathLike[str]) -> Iterator[str]:
-    """A path of the same name in a new folder beside `path`, for a file and what lies beside it.
+    """A path with the same name in a new folder beside `path`, for writing a file together with its side files.
 
-    When the block ends well, all files of the folder move to where `path` is, the one of its name last; the folder is
-    removed in any case.
+    If the block succeeds, all files of the folder move to the directory of `path`, the one named like `path` last. The
+    folder is always removed.
 
     Raises:
         OutputError: as `atomic_write`.

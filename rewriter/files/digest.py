@@ -1,4 +1,4 @@
-"""The hash of a file, by which a plan knows its model again."""
+"""The hash of a model's file or folder: a plan identifies its model by it."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from .regular import open_regular
 
 
 def sha256(path: str | os.PathLike[str]) -> str:
-    """The SHA-256 of a file's bytes in hexadecimal, of a folder that of its files' names and bytes.
+    """The SHA-256 in hexadecimal: of a file's bytes, or of the names and bytes of a folder's files.
 
     Raises:
-        BadFileError: it cannot be read.
+        BadFileError: the path cannot be read.
     """
     if os.path.isdir(path):
         folder, whole = Folder(path), hashlib.sha256()

@@ -1,4 +1,4 @@
-"""Read the files of a folder that nobody vouches for, and copy it with a few of them changed, as `zip` does."""
+"""Read the files of an untrusted folder, and copy it with a few files changed, as `zip` does for archives."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ _MAX_ENTRIES = 100_000
 _MAX_DEPTH = 64
 _BLOCK = 1 << 20
 _MAX_SIZE = 64 << 30
-# Nothing is opened through a link; where a platform cannot say so, the entry is looked at before and after.
+# Links are not followed. Where a platform lacks the flag, the entry is compared before and after opening.
 _NO_LINK = getattr(os, "O_NOFOLLOW", 0)
 
 
 @dataclass(frozen=True, slots=True)
 class _Identity:
-    """By which a file is known again."""
+    """Identifies a file, so a change of it is noticed."""
 
     device: int
     inode: int
@@ -35,13 +35,13 @@ def _identity(state: os.stat_result) -> _Identity:
 
 
 class Folder:
-    """A folder and all that is in it, as ``zip.Archive`` has members: "/" separates names, those of folders end in it.
+    """A folder with its files, read like ``zip.Archive``: "/" separates names, and the name of a folder ends in "/".
 
-    What is in it is listed once. Links and special files are refused, and so is a file that has changed since.
+    The contents are listed once. Links, special files and files that change later are refused.
 
     Raises:
-        BadFileError: no folder, it may not be read, or it holds what is not a file.
-        UnsupportedError: it holds more than 100,000 files, or is nested more than 64 deep.
+        BadFileError: not a readable folder, or it contains a link or a special file.
+        UnsupportedError: more than 100,000 entries, or nested more than 64 deep.
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
@@ -52,27 +52,27 @@ class Folder:
             if len(self._files) > _MAX_ENTRIES:
                 raise UnsupportedError(f"the folder holds more than {_MAX_ENTRIES:,} files")
         if len({name.casefold() for name in self._files}) != len(self._files):
-            raise BadFileError("the folder has two files of one name, but for upper and lower case")
+            raise BadFileError("the folder has two files whose names differ only in upper and lower case")
 
     def close(self) -> None:
         """Nothing is kept open."""
 
     def names(self) -> list[str]:
-        """Everything in it, sorted, folders in front of what they hold."""
+        """Every file and folder in it, in a fixed order, each folder before its contents."""
         return list(self._files)
 
     def __contains__(self, name: str) -> bool:
         return name in self._files
 
     def size(self, name: str) -> int:
-        """Bytes of a file. KeyError without such a file."""
+        """The number of bytes of a file. Raises KeyError without such a file."""
         return self._file(name).size
 
     def read(self, name: str, limit: int) -> bytes:
         """The content of a file of at most ``limit`` bytes.
 
         Raises:
-            BadFileError: it is longer than that, changed, or cannot be read.
+            BadFileError: it is longer, changed, or cannot be read.
             KeyError: there is no such file.
         """
         return b"".join(self.content(name, limit))
@@ -92,7 +92,7 @@ class Folder:
                 yield piece
 
     def open_raw(self, name: str, limit: int = _MAX_SIZE) -> memoryview:
-        """A read-only view of a file, mapped where it lies. Raises as ``read``.
+        """A read-only memory map of a file. Raises as ``read``.
 
         A file that another process truncates while it is mapped kills the process (SIGBUS): POSIX, mmap().
         """
@@ -108,7 +108,7 @@ class Folder:
             os.close(descriptor)
 
     def check_unchanged(self) -> None:
-        """Raises BadFileError if something was added, removed or changed since it was opened."""
+        """Raises BadFileError if something was added, removed or changed since the folder was opened."""
         if dict(_listed(self.path)) != self._files:
             raise BadFileError("the folder changed while it was read")
 
@@ -125,7 +125,7 @@ class Folder:
         return size
 
     def _opened(self, name: str) -> int:
-        """A descriptor of the very file that was listed, reached through folders alone."""
+        """A descriptor of the file that was listed, or BadFileError if another file has its name now."""
         path = os.path.join(self.path, *name.split("/"))
         try:
             descriptor = os.open(path, FLAGS | _NO_LINK)
@@ -141,7 +141,7 @@ class Folder:
 
 
 def _listed(path: str) -> Iterator[tuple[str, _Identity | None]]:
-    """Every name in a folder with its file, None for a folder; sorted, folders in front of what they hold."""
+    """(name, identity of the file or None for a folder) of every entry, in a fixed order, folders before contents."""
     waiting = [(path, "", 0)]
     while waiting:
         here, prefix, depth = waiting.pop()
@@ -177,14 +177,14 @@ def copy_folder(
     rename: Mapping[str, str] | None = None,
     leave: Collection[str] = (),
 ) -> None:
-    """Write a folder to ``target``, which is not there yet, with some files replaced, patched, renamed or left out.
+    """Write a folder to a new path ``target``, with some files replaced, patched, renamed or left out.
 
     Args:
         replace, patch, rename: as in ``zip.rewrite``.
-        leave: files that are not copied.
+        leave: files to leave out, by their names after ``rename``.
 
     Raises:
-        BadFileError: a file changed or cannot be read. Nothing is left behind.
+        BadFileError: a file changed or cannot be read. No partial copy remains.
         OutputError: see ``atomic_folder``.
         ValueError: a patch lies outside its file.
     """

@@ -1,4 +1,4 @@
-"""JSON that means one thing only, in a bounded amount of memory."""
+"""Read JSON without ambiguity and in a bounded amount of memory."""
 
 from __future__ import annotations
 
@@ -9,28 +9,28 @@ from typing import Any
 
 from ..errors import BadFileError, UnsupportedError, shown
 
-# What Python 3.11 makes of a list or object, of a text and of any value in a list takes about so many bytes.
+# Approximate bytes in Python 3.11 of a list or object, of a string, and of any value in a list.
 _CONTAINER, _TEXT, _VALUE = 96, 64, 32
 _MAX_MEMORY = 512 << 20
 _HALF = re.compile(rb"\\u[dD][89a-fA-F]")
 
 
 def parse(data: bytes, what: str) -> Any:
-    """JSON as Python's own reader takes it (NaN and Infinity too, which Keras writes), but refusing what is ambiguous.
+    """Parse JSON as Python's ``json`` does (with NaN and Infinity, which Keras writes), but refuse ambiguous data.
 
     Args:
-        what: what it is, for messages.
+        what: a name for the data, for messages.
 
     Raises:
-        BadFileError: empty, not UTF-8 (a byte order mark may stand in front), not JSON, a key twice in one object,
-            half a surrogate pair in a text, a number of too many digits, or nested too deep.
-        UnsupportedError: more values than fit into a reasonable amount of memory.
+        BadFileError: empty, not UTF-8 (a byte order mark is allowed), not JSON, a key twice in one object, half a
+            surrogate pair in a string, a number with too many digits, or nested too deep.
+        UnsupportedError: the values need more than 512 MiB of memory.
     """
     if not data:
         raise BadFileError(f"{what} is empty")
     if _memory(data) > _MAX_MEMORY:
         raise UnsupportedError(
-            f"{what} holds too many values: they take more than {_MAX_MEMORY >> 20} MiB of memory"
+            f"{what} has too many values: they need more than {_MAX_MEMORY >> 20} MiB of memory"
         )
 
     def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -51,21 +51,21 @@ def parse(data: bytes, what: str) -> Any:
     except RecursionError:
         raise BadFileError(f"{what} is nested too deep to read") from None
     except ValueError as error:
-        # The only other complaint of json is an integer longer than Python converts (sys.set_int_max_str_digits).
-        raise BadFileError(f"{what} holds a number of too many digits") from error
+        # The only other error of json is an integer longer than Python converts (sys.set_int_max_str_digits).
+        raise BadFileError(f"{what} has a number with too many digits") from error
     if _HALF.search(data):
         _check_texts(result, what)
     return result
 
 
 def _memory(data: bytes) -> int:
-    """Bytes that the values take, estimated from above: commas and quotes inside of texts count too."""
+    """An upper estimate of the bytes of the parsed values: commas and quotes inside strings count too."""
     containers = data.count(b"[") + data.count(b"{")
     return containers * _CONTAINER + data.count(b'"') // 2 * _TEXT + data.count(b",") * _VALUE
 
 
 def _check_texts(value: Any, what: str) -> None:
-    """Raises BadFileError where a text has half a surrogate pair: no file, name or message can hold it."""
+    """Raises BadFileError for half a surrogate pair in a string: UTF-8 cannot encode it."""
     waiting = [value]
     while waiting:
         item = waiting.pop()

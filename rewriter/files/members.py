@@ -1,4 +1,4 @@
-"""The files of an archive or a folder, with a few of them changed: what is written anew in either form."""
+"""Copy the files of an archive or a folder, with a few of them changed, into a new archive or folder."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from typing import Protocol
 from .atomic import atomic_folder, atomic_write
 
 Blocks = Iterable[bytes]
-_DATE = (1980, 1, 1, 0, 0, 0)  # the first that a zip archive can hold: the same input gives the same bytes
+_DATE = (1980, 1, 1, 0, 0, 0)  # zip's earliest; fixed, so that the same input gives the same bytes
 
 
 class Members(Protocol):
-    """What ``zip.Archive`` and ``Folder`` are to those who read all of their files."""
+    """The interface that ``zip.Archive`` and ``Folder`` share."""
 
     def names(self) -> list[str]: ...
 
@@ -31,13 +31,13 @@ def changed(
     patch: Mapping[str, Sequence[tuple[int, bytes]]] | None = None,
     rename: Mapping[str, str] | None = None,
 ) -> Iterator[tuple[str, Blocks]]:
-    """(name, content in blocks) of every file, some replaced, patched or renamed; folders have names that end in "/".
+    """(name, content in blocks) of every file, some replaced, patched or renamed. Names of folders end in "/".
 
     Args:
         replace, patch, rename: as in ``zip.rewrite``.
 
     Raises:
-        BadFileError: it changed meanwhile, which is looked at when all was taken.
+        BadFileError: the source changed meanwhile; this is checked after the last file.
         ValueError: a patch lies outside its file.
     """
     replace, patch, rename = replace or {}, patch or {}, rename or {}
@@ -70,7 +70,7 @@ def _patched(blocks: Blocks, patches: Sequence[tuple[int, bytes]]) -> Iterator[b
 
 
 def write_archive(target: str | os.PathLike[str], members: Iterable[tuple[str, Blocks]]) -> None:
-    """Write files as a zip archive, stored as they are. Raises OutputError as ``atomic_write``."""
+    """Write files as a zip archive, without compression. Raises OutputError as ``atomic_write``."""
     with atomic_write(target) as file, zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
         for name, blocks in members:
             with archive.open(zipfile.ZipInfo(name, _DATE), "w", force_zip64=True) as stream:
@@ -78,7 +78,7 @@ def write_archive(target: str | os.PathLike[str], members: Iterable[tuple[str, B
 
 
 def write_folder(target: str | os.PathLike[str], members: Iterable[tuple[str, Blocks]]) -> None:
-    """Write files as a folder, which is not there yet. Raises OutputError as ``atomic_folder``."""
+    """Write files as a new folder. Raises OutputError as ``atomic_folder``."""
     with atomic_folder(target) as made:
         for name, blocks in members:
             path = os.path.join(made, *name.split("/"))

@@ -1,4 +1,4 @@
-"""Open what a path names only where it is a regular file: a pipe is not waited for, a device not read without end."""
+"""Open a path only if it is a regular file: reading never waits for a pipe or reads a device without end."""
 
 from __future__ import annotations
 
@@ -8,23 +8,23 @@ import stat
 
 from ..errors import BadFileError
 
-# What a platform lacks is 0: on Windows no pipe stands at a path, and files are text unless they are said not to be.
+# A flag that the platform lacks is 0. On Windows no path is a pipe, and files open as text without O_BINARY.
 FLAGS = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
 
 _LFS = b"version https://git-lfs.github.com/spec/"
 
 
 def check_pointer(start: bytes) -> None:
-    """Raises BadFileError where a file starts as what Git leaves in the place of one that LFS keeps."""
+    """Raises BadFileError if a file starts like a Git LFS pointer, which stands for the real file in a checkout."""
     if start.startswith(_LFS):
         raise BadFileError("the file is a Git LFS pointer, not the model: fetch it with `git lfs pull`")
 
 
 def open_regular(path: str | os.PathLike[str]) -> tuple[int, os.stat_result]:
-    """A descriptor of a regular file, opened for reading, and what the system says of it.
+    """A descriptor of a regular file, opened for reading, and its ``os.stat_result``.
 
     Raises:
-        BadFileError: no such file, no regular one, or it may not be read.
+        BadFileError: no such file, not a regular file, or not readable.
     """
     try:
         _check(os.stat(path))
@@ -46,7 +46,7 @@ def read_regular(path: str | os.PathLike[str], limit: int) -> bytes:
     """The bytes of a regular file of at most ``limit`` bytes.
 
     Raises:
-        BadFileError: as ``open_regular``, or it is larger (nothing is cut), or changes while it is read.
+        BadFileError: as ``open_regular``, or it is larger, changes while it is read, or is a Git LFS pointer.
     """
     descriptor, state = open_regular(path)
     with os.fdopen(descriptor, "rb") as file:
@@ -63,12 +63,12 @@ def read_regular(path: str | os.PathLike[str], limit: int) -> bytes:
 
 
 def map_regular(path: str | os.PathLike[str]) -> tuple[memoryview, tuple[int, int]]:
-    """A read-only view of a regular file, mapped where it lies, and by what a change of it is known: see `stamp`.
+    """A read-only memory map of a regular file, and its `stamp`, which shows a later change.
 
     A file that another process truncates while it is mapped kills the process (SIGBUS): POSIX, mmap().
 
     Raises:
-        BadFileError: as ``open_regular``.
+        BadFileError: as ``open_regular``, or it is a Git LFS pointer.
     """
     descriptor, state = open_regular(path)
     try:
@@ -84,7 +84,7 @@ def map_regular(path: str | os.PathLike[str]) -> tuple[memoryview, tuple[int, in
 
 
 def stamp(state: os.stat_result) -> tuple[int, int]:
-    """Size and time of a file: different once it has changed."""
+    """Size and modification time of a file: they differ after a change."""
     return state.st_size, state.st_mtime_ns
 
 

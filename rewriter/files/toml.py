@@ -1,4 +1,4 @@
-"""Small TOML files that a user names: read whole or refused."""
+"""Read small TOML files that a user names."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 from ..errors import BadFileError, shown
 from .regular import read_regular
 
-# tomllib (Python 3.11 to 3.14) takes time quadratic in the parts of a dotted key.
+# tomllib (Python 3.11 to 3.14) needs quadratic time for the parts of a dotted key.
 _PART = r"(?:[\w-]++|\"[^\"\n]*+\"|'[^'\n]*+')"
 _MANY_PARTS = re.compile(rf"(?<![\w-])(?:{_PART}[ \t]*+\.[ \t]*+){{64}}")
 
@@ -19,8 +19,8 @@ def load(path: str | os.PathLike[str], limit: int) -> dict[str, Any]:
     """The table in a TOML file of at most ``limit`` bytes.
 
     Raises:
-        BadFileError: no regular file that can be read, larger, not UTF-8 (a byte order mark may stand in front), not
-            TOML, nested too deep, or a number of too many digits.
+        BadFileError: not a readable regular file, larger than ``limit``, not UTF-8 (a byte order mark is allowed), not
+            TOML, nested too deep, a key of more than 64 parts, or a number with too many digits.
     """
     return parse(read_regular(path, limit))
 
@@ -40,5 +40,5 @@ def parse(data: bytes) -> dict[str, Any]:
     except tomllib.TOMLDecodeError as error:
         raise BadFileError(f"is not TOML: {shown(error)}") from None
     except ValueError:
-        # Numbers longer than Python converts (sys.set_int_max_str_digits), and dates that are none.
-        raise BadFileError("is not TOML: a number of too many digits, or a date that is none") from None
+        # Numbers longer than Python converts (sys.set_int_max_str_digits), and invalid dates.
+        raise BadFileError("is not TOML: a number with too many digits, or an invalid date") from None

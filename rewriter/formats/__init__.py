@@ -1,1 +1,1 @@
-"""Readers and writers of models, a folder for each family of formats; ``registry`` tells which one a file is."""
+"""Readers and writers of models, one folder for each family of formats; ``registry`` detects a file's format."""

@@ -1,4 +1,4 @@
-"""What an opened model is, whatever its format."""
+"""The interface of an opened model in any format."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from .variables import Variables
 
 
 class Remark(NamedTuple):
-    """What became of a construct. ``path`` are the names of the models and the layer, from the outermost."""
+    """How a construct was converted. ``path``: the names of the models and the layer, from the outermost."""
 
     path: Path
     construct: str
@@ -21,13 +21,13 @@ class Remark(NamedTuple):
 
 NOT_COMPILED = ("optimizer, loss and metrics", "left out: compile the new model")
 STATE = "state of the optimizer"
-# Constructs of training alone, of which an inference format has nothing.
+# Constructs for training only, which an inference format does not store.
 TRAINING = frozenset({"compile state", "decay of the optimizer", "metrics", "optimizer"})
 NOT_RESTORED = "left out, it begins anew: Keras 3 does not restore it from an .h5 file"
 
 
 class ModelFile(Protocol):
-    """An opened model: its graph, which may be changed, and a way to write it with what was changed."""
+    """An opened model: its graph, which may be changed, and a method to write the changed model."""
 
     path: str
 
@@ -43,46 +43,46 @@ class ModelFile(Protocol):
 
     @property
     def saved_by(self) -> str:
-        """The program that wrote it, with its version (``Keras 3.8.0``); "" where the file does not say it."""
+        """The program that wrote it, with its version (``Keras 3.8.0``); "" if the file does not record it."""
         ...
 
     @property
     def older(self) -> bool:
-        """Whether it is of a Keras before 3: Keras 3 does not load its file, and has other forms for parts of it."""
+        """Whether a Keras before 3 wrote it: Keras 3 cannot load the file, and spells parts of it differently."""
         ...
 
     @property
     def outdated(self) -> bool:
-        """Whether the newest Keras has other forms for parts of it, or none: such a file is not converted by a copy."""
+        """Whether the newest Keras spells parts of it differently, or lacks them: a copy does not convert the file."""
         ...
 
     def check_newest(self) -> None:
-        """Raises UnsupportedError, which names them, where there are constructs without a form in the newest Keras."""
+        """Raises UnsupportedError, which names the constructs that the newest Keras lacks."""
         ...
 
     @property
     def remarks(self) -> Sequence[Remark]:
-        """What became of the constructs that Keras 3 writes otherwise."""
+        """How the constructs that Keras 3 spells differently were converted."""
         ...
 
     def training_remarks(self, form: str) -> Sequence[Remark]:
-        """What becomes of optimizer, loss and metrics in another format, by its name."""
+        """How optimizer, loss and metrics are converted to another format, given by its name."""
         ...
 
     @property
     def out_of_order(self) -> str:
-        """Why its own Keras gives its weights to other layers than the file names; "" where it does not."""
+        """Why its own Keras loads the weights into other layers than the file names; "" if it does not."""
         ...
 
     @property
     def spell(self) -> Spelling:
-        """How the format writes the operations that are inserted."""
+        """How the format writes inserted operations."""
         ...
 
     def write(self, target: str | os.PathLike[str]) -> None:
-        """Write the model with its graph as it is now, whole or not at all; the very bytes where nothing changed.
+        """Write the model with its current graph, completely or not at all; the same bytes if nothing changed.
 
-        That the target is not a file of the model is for the caller to see to (``requests.check_files``).
+        The caller must ensure that the target is not a file of the model (``requests.check_files``).
 
         Raises:
             BadFileError: the file is damaged, or changed since it was opened.
@@ -92,7 +92,7 @@ class ModelFile(Protocol):
         ...
 
     def load_weights(self) -> None:
-        """Give the graph's operations the shapes of their variables, where the file has them. Raises BadFileError."""
+        """Set the variable shapes of the graph's operations from the file, if it has them. Raises BadFileError."""
         ...
 
     def variables(self) -> Variables:
@@ -100,12 +100,12 @@ class ModelFile(Protocol):
 
         Raises:
             BadFileError: they are damaged.
-            UnsupportedError: they are stored in a way that is not read.
+            UnsupportedError: they are stored in a form that is not read.
         """
         ...
 
     def parameter_counts(self) -> Mapping[str, int] | None:
-        """The number of weights of each layer that has some, by its path (``inner/dense``); None where none are told.
+        """The number of weights of each layer that has some, by its path (``inner/dense``); None if unknown.
 
         Raises:
             BadFileError: they are damaged.
@@ -113,7 +113,7 @@ class ModelFile(Protocol):
         ...
 
     def beside(self) -> list[str]:
-        """Paths of other files that the model rests on, as ONNX's external data."""
+        """Paths of other files that the model needs, such as ONNX external data."""
         ...
 
     def asset(self, name: str) -> bytes:

@@ -1,6 +1,6 @@
-"""The formats of models, one row each: how a file is recognised and opened, what it is called and what runs it.
+"""The model formats, one row each: how a file is recognised and opened, its names, and the runtime that runs it.
 
-A file is what its first bytes say; where they say nothing, what its name ends in.
+The rows are tried in order. A row checks the first bytes of a file, the end of its name, or both.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ Writer = Callable[[Any, Path], None]
 
 _SAVED_MODEL = ("saved_model.pb", "saved_model.pbtxt")
 _HDF5 = b"\x89HDF\r\n\x1a\n"
-_START = 64  # bytes of a file by which it is recognised
+_START = 64  # bytes at the start of a file that are read to recognise it
 
 
 @dataclass(frozen=True, slots=True)
 class File:
-    """What is known of a path before it is opened: whether it is a folder, and the first bytes of a file."""
+    """A path before it is opened: whether it is a folder, and the first bytes of a file."""
 
     path: str
     folder: bool
@@ -43,18 +43,18 @@ class Format:
     """One format.
 
     Attributes:
-        name: what ``ModelFile.format`` says of its files; "" where none is opened.
-        words: what it is called in a sentence.
-        suffixes: what the name of a file of it ends in; () for a folder, which has any name.
-        is_one: whether a path is a file of it.
-        open: opens one; raises BadFileError or UnsupportedError.
-        open_with: opens one with a file of its weights, where it has none itself.
-        runtime: what runs it for a proof, a name of ``proof.runtimes``; "" where nothing does.
-        contract: its name in a report, where several rows are one format in different containers.
-        family: formats of one family hold the same models, which can be written from one as another.
-        write: writes an opened model of another format of its family to a path; None where there is no writer.
+        name: the value of ``ModelFile.format`` for its files; "" if its files are never opened.
+        words: its name in a sentence.
+        suffixes: the ends of its file names; () for a folder, which can have any name.
+        is_one: whether a path has this format.
+        open: opens a file; raises BadFileError or UnsupportedError.
+        open_with: opens a file that has no weights, with a second file for the weights.
+        runtime: the runtime for a proof, a name of ``proof.runtimes``; "" for none.
+        contract: its name in a report, if several rows are one format in different containers.
+        family: a model in one format of a family can be written in another format of the family.
+        write: writes an opened model of another format of its family to a path; None without a writer.
         weights: whether its files hold the weights too.
-        translated: whether its models are brought to Keras 3 for the proof, which does not load all of its files.
+        translated: whether the proof converts its models to Keras 3, which cannot load all of these files.
     """
 
     name: str
@@ -77,11 +77,11 @@ class Format:
 
     @property
     def suffix(self) -> str:
-        """What a new file of it is to end in; "" for a folder."""
+        """The suffix of a new file; "" for a folder."""
         return self.suffixes[0] if self.suffixes else ""
 
     def is_named(self, path: Path) -> bool:
-        """Whether the name of a file says that it is of this format."""
+        """Whether a file's name has a suffix of this format."""
         name = os.path.basename(os.fspath(path)).lower()
         return any(name.endswith(suffix) and name != suffix for suffix in self.suffixes)
 
@@ -130,7 +130,7 @@ def _hdf5(path: str) -> ModelFile:
 
 
 def _new(module: str, writer: str) -> Writer:
-    """A writer of a module of ``keras``, imported when something is written."""
+    """A writer in a module of ``keras``, which is imported on the first write."""
 
     def write(source: Any, target: Path) -> None:
         getattr(importlib.import_module(f".keras.{module}", __package__), writer)(source, target)
@@ -142,7 +142,7 @@ def _pointer(path: str) -> ModelFile:
     raise BadFileError("a Git LFS pointer, not the file itself: fetch it with git lfs pull")
 
 
-# In the order in which they are tried; what nothing recognises is taken for the last.
+# In the order in which they are tried; the last one accepts any file.
 FORMATS = (
     Format(
         "savedmodel",
@@ -218,7 +218,7 @@ FORMATS = (
         weights=False,
         open_with=_json,
     ),
-    Format(  # told from the next one by its metadata, once it is open
+    Format(  # opened as the next one; the metadata in the archive then tells them apart
         "keras-v2",
         "a Keras archive",
         (".keras",),
@@ -242,12 +242,12 @@ FORMATS = (
 
 
 def format_of(name: str) -> Format:
-    """The format with a name that a ``ModelFile`` gave. StopIteration for any other."""
+    """The format whose name is ``ModelFile.format``. Raises StopIteration for any other name."""
     return next(each for each in FORMATS if each.name == name)
 
 
 def format_for(path: Path) -> Format | None:
-    """The format that the name of a file says it is of, or None: the one that is written, where several have it."""
+    """The format with the suffix of a file's name, or None; if several have it, the one with a writer."""
     named = [each for each in FORMATS if each.is_named(path)]
     return next((each for each in named if each.write), named[0] if named else None)
 
@@ -258,7 +258,7 @@ def is_folder_of_model(path: str) -> bool:
 
 
 def is_named_as_model(path: str) -> bool:
-    """Whether a file's name says that it is a whole model. Few files of JSON are: their names say nothing."""
+    """Whether a file's name has the suffix of a whole model. ``.json`` does not count: few such files are models."""
     name = path.lower()
     return not name.endswith(".weights.h5") and any(
         each.is_named(path) for each in FORMATS if each.weights and each.suffixes
@@ -266,9 +266,9 @@ def is_named_as_model(path: str) -> bool:
 
 
 def written_as(form: str, path: Path) -> Format | None:
-    """The format in which a model of one is written under a name: its own, or another of its family; None for none.
+    """The format in which a model of format ``form`` is written to ``path``: its own, one of its family, or None.
 
-    A name that ends in "/" is that of a folder.
+    A path that ends in "/" is a folder.
     """
     own, named = format_of(form), format_for(path)
     if own.is_named(path) or (named is None and not own.suffixes):
@@ -278,23 +278,23 @@ def written_as(form: str, path: Path) -> Format | None:
 
 
 def newest_of(form: Format) -> Format:
-    """The format of the same suffix that is written: that of Keras 3 for one of Keras 2."""
+    """The format with the same suffix that has a writer: for a Keras 2 format the one of Keras 3."""
     return next((each for each in FORMATS if each.write and each.suffixes == form.suffixes), form)
 
 
 def as_keras(source: ModelFile) -> ModelFile:
-    """The Keras model that a SavedModel describes or serves, for a format of Keras or ONNX; any other model itself.
+    """The Keras model that a SavedModel describes or serves, for export to Keras or ONNX; any other model unchanged.
 
     Raises:
-        BadFileError: what describes it is damaged.
-        UnsupportedError: a SavedModel that has no form in Keras 3.
+        BadFileError: the description of the Keras model is damaged.
+        UnsupportedError: a SavedModel that Keras 3 cannot express.
     """
     found = getattr(source, "as_keras", None)
     return source if found is None else found()
 
 
 def as_exported(source: ModelFile, fallback: str | None) -> tuple[ModelFile, str]:
-    """``as_keras``; with a fallback the model itself where it has no such form, and why. Raises likewise."""
+    """(``as_keras(source)``, ""); with a fallback, (``source``, the reason) instead of an UnsupportedError."""
     try:
         found = as_keras(source)
         found.check_newest()
@@ -306,7 +306,7 @@ def as_exported(source: ModelFile, fallback: str | None) -> tuple[ModelFile, str
 
 
 def write_as(source: ModelFile, form: Format, target: Path) -> None:
-    """Write an opened model in its own format, or in another one of its family. Raises as ``ModelFile.write``."""
+    """Write an opened model in its own format or another one of its family. Raises as ``ModelFile.write``."""
     if form.name == source.format:
         source.write(target)
     else:
@@ -315,21 +315,21 @@ def write_as(source: ModelFile, form: Format, target: Path) -> None:
 
 
 def written_from(own: Format) -> list[Format]:
-    """The other formats in which a model of one can be written."""
+    """The other formats in which a model of format ``own`` can be written."""
     return [each for each in FORMATS if each.family == own.family != "" and each.write and each is not own]
 
 
 @contextmanager
 def open_model(path: Path, weights: Path | None = None) -> Iterator[ModelFile]:
-    """Open a model of any format that is read here.
+    """Open a model of any supported format.
 
     Args:
-        weights: a file with its weights, for a model that is a configuration alone.
+        weights: a file with the weights, for a model that is only a configuration.
 
     Raises:
-        UsageError: the model holds its weights itself.
+        UsageError: ``weights`` is given for a model that has its weights itself.
         BadFileError: no such file, or damaged.
-        UnsupportedError: a model in a format that is not read.
+        UnsupportedError: a model in a form that is not read.
     """
     source = _open(os.fspath(path), weights)
     try:
@@ -340,7 +340,7 @@ def open_model(path: Path, weights: Path | None = None) -> Iterator[ModelFile]:
 
 @contextmanager
 def reopened(source: ModelFile, weights: Path | None = None) -> Iterator[ModelFile]:
-    """Open the file of a model again, and read it as ``source`` is. Raises as ``open_model``."""
+    """Open the file of a model again, in the same format as ``source``. Raises as ``open_model``."""
     with open_model(source.path, weights) as again:
         yield again if again.format == source.format else as_keras(again)
 

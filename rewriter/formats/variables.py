@@ -1,4 +1,4 @@
-"""What a model's variables are to those who read them: by layer and name, wherever a format keeps them."""
+"""The interface to a model's variables: by layer and name, in any format."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class Variable(NamedTuple):
-    """Shape, element type by Keras's name, and the numbers: read, or mapped from the file, on use."""
+    """Shape, Keras's name of the element type, and a function that reads or maps the numbers."""
 
     shape: tuple[int, ...]
     dtype: str
@@ -21,25 +21,25 @@ class Variable(NamedTuple):
 
 
 class StoredVariable(NamedTuple):
-    """A variable under the name that its file gives it (``dense/kernel:0``, in Keras 1 ``dense_1_W``)."""
+    """A variable with its name in the file (``dense/kernel:0``, in Keras 1 ``dense_1_W``)."""
 
     name: str
     variable: Variable
 
 
 class Variables(Protocol):
-    """The variables of a model, by the place of their layer (``layers/dense``) and their path in it (``vars/0``)."""
+    """The variables of a model, by their layer's place (``layers/dense``) and their path in it (``vars/0``)."""
 
     def places(self, path: str, graph: Graph) -> Mapping[str, str]:
-        """The place below ``path`` of every layer of a model, by the layer's name; ``layers`` is the outermost."""
+        """The place below ``path`` of every layer of a model, by the layer's name; ``layers`` is the outermost path."""
         ...
 
     def paths(self, place: str) -> list[str]:
-        """The paths of the variables of a layer and of what it holds, its own first; [] without any."""
+        """The paths of the variables of a layer and its inner layers, its own first; [] without any."""
         ...
 
     def shape(self, place: str, path: str) -> tuple[int, ...]:
-        """The shape of a variable, whatever its type. Raises BadFileError where there is none."""
+        """The shape of a variable of any type. Raises BadFileError if the file has none there."""
         ...
 
     def variable(self, place: str, path: str) -> Variable:
@@ -47,13 +47,13 @@ class Variables(Protocol):
 
         Raises:
             BadFileError: the file has none there.
-            UnsupportedError: of a type, or stored in a way, that is not read.
+            UnsupportedError: a type, or a form of storage, that is not read.
         """
         ...
 
 
 class NoVariables:
-    """Of a file that holds a model without its weights."""
+    """The variables of a file that holds a model without its weights: none."""
 
     def places(self, path: str, graph: Graph) -> Mapping[str, str]:
         return {}

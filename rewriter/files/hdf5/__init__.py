@@ -1,4 +1,4 @@
-"""The HDF5 files that Keras writes: their index read, and links permuted, without libhdf5 and without trust.
+"""Read the index of untrusted HDF5 files as Keras writes them, and permute their links, without libhdf5.
 
 Facts about the format are from the HDF5 File Format Specification Version 3.0, cited as "spec" with the section.
 """

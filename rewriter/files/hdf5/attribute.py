@@ -20,7 +20,7 @@ _SHARED = 1 << 1
 
 
 class Attribute(NamedTuple):
-    """Type and shape (None: no element at all) of an attribute, and where its content lies in the file."""
+    """Type and shape of an attribute (None: a null dataspace), the offset of its content, the end of its message."""
 
     type: Type
     shape: tuple[int, ...] | None
@@ -33,7 +33,7 @@ class Attribute(NamedTuple):
 
 
 class Place(NamedTuple):
-    """Where the message of an attribute lies; `shared`: the message says only where it is kept."""
+    """Offset and size of an attribute message. `shared`: the message only points to the attribute."""
 
     offset: int
     size: int
@@ -41,7 +41,7 @@ class Place(NamedTuple):
 
 
 def attribute_places(view: View, header: Header) -> dict[str, Place]:
-    """The attributes of an object by name, in the order of the names' bytes. BadFileError if one is there twice."""
+    """The attributes of an object by name, in the order of the names' bytes. Raises BadFileError for a name twice."""
     found: dict[bytes, Place] = {}
     for place in _places(view, header):
         name = _name(view, place.offset)
@@ -54,11 +54,11 @@ def attribute_places(view: View, header: Header) -> dict[str, Place]:
 
 
 def read_attribute(view: View, place: Place) -> Attribute:
-    """Type, shape and place of an attribute (attribute message, spec IV.A.2.m).
+    """Type, shape and place of an attribute's content (attribute message, spec IV.A.2.m).
 
     Raises:
-        BadFileError: damaged, or more content declared than stored.
-        UnsupportedError: its type is kept elsewhere.
+        BadFileError: damaged, or it declares more content than it stores.
+        UnsupportedError: its type is shared or named.
     """
     at, end = place.offset, place.offset + place.size
     version, flags, name_size, type_size, space_size = view.unpack("<BBHHH", at)
@@ -79,19 +79,21 @@ def read_attribute(view: View, place: Place) -> Attribute:
 
 
 def string_values(view: View, attribute: Attribute) -> list[str]:
-    """The texts of an attribute in C order, without what fills them up; UnsupportedError if it does not hold texts."""
+    """The strings of an attribute in C order, without padding. Raises UnsupportedError if it holds no strings."""
     if not attribute.type.is_text:
         raise UnsupportedError("the HDF5 data has an attribute that is not text where text is expected")
     return [_text(raw) for raw in raw_texts(view, attribute)]
 
 
 def raw_texts(view: View, attribute: Attribute) -> list[bytes]:
-    """The texts of an attribute in C order, as h5py has them: without NULs at the end, of any length up to a NUL."""
+    """The strings of an attribute in C order, as h5py reads them: fixed-length ones without NULs at the end,
+    variable-length ones up to the first NUL.
+    """
     kind, size = attribute.type.kind, attribute.type.size
     if kind == VARIABLE and size != REFERENCE:
-        raise BadFileError("the HDF5 data has a text of any length with a damaged type")
+        raise BadFileError("the HDF5 data has a variable-length string with a damaged type")
     if attribute.elements > _MAX_STRINGS:
-        raise UnsupportedError(f"the HDF5 data has an attribute of over {_MAX_STRINGS} texts")
+        raise UnsupportedError(f"the HDF5 data has an attribute of over {_MAX_STRINGS} strings")
     starts = range(attribute.content, attribute.content + attribute.elements * size, size)
     if kind == STRING:
         return [view.read(at, size).rstrip(b"\0") for at in starts]
@@ -122,7 +124,7 @@ def _name(view: View, at: int) -> bytes:
     if version not in (1, 2, 3):
         raise _damaged(at)
     name = view.read(at + (9 if version == 3 else 8), size)
-    if name.find(b"\0") != size - 1:  # the NUL at its end is part of it
+    if name.find(b"\0") != size - 1:  # the size includes the NUL at the end
         raise _damaged(at)
     return name[:-1]
 

@@ -17,14 +17,14 @@ _MAX_DEPTH = 16
 
 
 def records(view: View, address: int, kind: int, size: int) -> Iterator[int]:
-    """Where the records of a tree lie, in the order of their keys.
+    """The offsets of the records of a tree, in the order of their keys.
 
     Args:
-        kind: the type that the tree must be of.
-        size: the bytes of a record of it.
+        kind: the required type of the tree.
+        size: the bytes of one record.
 
     Raises:
-        BadFileError: damaged, or of another type.
+        BadFileError: damaged, or a tree of another type.
     """
     view.visit("B-tree", address)
     magic, version, found, node_size, record, depth = view.unpack("<4sBBLHH", address)
@@ -44,7 +44,7 @@ def records(view: View, address: int, kind: int, size: int) -> Iterator[int]:
 
 
 def _widths(node_size: int, size: int, depth: int, address: int) -> tuple[int, list[int]]:
-    """The bytes of the number of records of a child, and of that of all below it, by the depth of the child."""
+    """The sizes in bytes of two counts: the records of a child, and, by the child's depth, all records below it."""
     largest = all_below = (node_size - _OVERHEAD) // size
     if largest < 1:
         raise BadFileError(f"the HDF5 data has a B-tree of too small nodes at byte {address}")

@@ -1,4 +1,4 @@
-"""The checksums of HDF5: lookup3 of its own structures, Fletcher's of chunks."""
+"""The checksums of HDF5: lookup3 for its own structures, Fletcher-32 for chunks."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def check(view: View, offset: int, size: int, what: str) -> None:
 
 
 def lookup3(data: bytes) -> int:
-    """Bob Jenkins's hash of 2006, initial value 0, which newer structures end in (spec III, "Checksum")."""
+    """Bob Jenkins's hash of 2006, initial value 0: the checksum of newer structures (spec III, "Checksum")."""
     a = b = c = (_START + len(data)) & _WORD
     if not data:
         return c
@@ -59,7 +59,7 @@ def _folded(value: int, other: int, bits: int) -> int:
 
 
 def fletcher32(data: Buffer) -> int:
-    """Fletcher's checksum of 16-bit words, the high byte first, an odd byte at the end being one (H5checksum.c)."""
+    """Fletcher's checksum of big-endian 16-bit words; an odd last byte is a high byte (H5checksum.c)."""
     import numpy as np
 
     whole = len(data) // 2
@@ -76,5 +76,5 @@ def fletcher32(data: Buffer) -> int:
 
 
 def _modulo(total: int) -> int:
-    """Modulo 65535, which stands for 0 where anything was added at all."""
+    """Modulo 65535, where 65535 replaces the remainder 0 of a total above 0."""
     return (total - 1) % 65535 + 1 if total else 0

@@ -1,4 +1,4 @@
-"""Where the chunks of a dataset lie: their indexes (spec III.A.1, IV.A.2.i and VII)."""
+"""Chunk indexes: where the chunks of a dataset are stored (spec III.A.1, IV.A.2.i and VII)."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ _WHOLE_EDGES, _SINGLE_FILTERED = 1, 2
 
 
 class Chunk(NamedTuple):
-    """The place of a chunk in the dataset (its first element), and its bytes in the file.
+    """The indices of a chunk's first element in the dataset, and its place in the file in bytes.
 
-    A bit of `mask` is set for a filter that was left out.
+    A set bit of `mask` marks a filter that was not applied.
     """
 
     corner: tuple[int, ...]
@@ -33,9 +33,9 @@ class Chunks(NamedTuple):
     """A dataset in chunks.
 
     Attributes:
-        shape: of a chunk.
-        filters: of all of them.
-        stored: those that were ever written.
+        shape: the shape of one chunk.
+        filters: the filters of all chunks.
+        stored: the chunks that were written.
     """
 
     shape: tuple[int, ...]
@@ -44,7 +44,7 @@ class Chunks(NamedTuple):
 
 
 class Space(NamedTuple):
-    """What the index of the chunks rests on: sizes, largest sizes, and bytes of an element."""
+    """A dataset's shape, its maximum shape, and the bytes of an element."""
 
     shape: tuple[int, ...]
     limits: tuple[int, ...]
@@ -55,8 +55,8 @@ def read_chunks(view: View, layout: int, space: Space, filters: tuple[Filter, ..
     """The chunks of a layout message of version 3 or 4.
 
     Raises:
-        BadFileError: damaged, a chunk twice, or one that lies outside of the dataset or the file.
-        UnsupportedError: a kind of index that h5py writes for datasets that grow.
+        BadFileError: damaged, a chunk stored twice, or a chunk outside the dataset or the file.
+        UnsupportedError: an index for datasets that can grow, or edge chunks without filters.
     """
     if view.unpack("<B", layout)[0] == 3:
         dimensions, tree = view.unpack("<BQ", layout + 2)
@@ -172,8 +172,8 @@ def _fixed_array(
     """(number, address, bytes, mask) of the stored chunks of a fixed array (spec VII.C).
 
     Args:
-        count: how many there must be room for.
-        size: the bytes of each, or None where they are filtered.
+        count: the required number of entries.
+        size: the bytes of each chunk, or None if chunks are filtered.
     """
     view.visit("array of chunks", address)
     magic, version, client, entry, bits, room, block = view.unpack("<4s4BQQ", address)
@@ -199,7 +199,10 @@ def _fixed_array(
 
 
 def _pages(view: View, block: int, count: int, page: int, entry: int) -> Iterator[tuple[int, range]]:
-    """(number of the first, places) of the entries that were ever written: all, or page by page of many."""
+    """(number of the first entry, offsets of the entries): all at once, or page by page where the array is paged.
+
+    Pages that were never written are skipped.
+    """
     at = block + 14
     if count <= page:
         checksum.check(view, block, 14 + count * entry, "array of chunks")

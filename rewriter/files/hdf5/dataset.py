@@ -20,16 +20,16 @@ _FILL_DEFINED = 1 << 5
 
 
 class Dataset(NamedTuple):
-    """A dataset whose declared bytes are really stored, or stand for its fill value.
+    """A dataset whose declared bytes are stored in the file, or are its fill value.
 
-    `dtype` is what `numpy.dtype` takes ("<f4", "|b1", "|S5", "|V8"); "bfloat16" needs ml_dtypes, "|O" is not numbers.
-    `offset` is where its `nbytes` bytes lie in the file in C order, or None if they do not lie in one piece.
+    `dtype` is a string for `numpy.dtype` ("<f4", "|b1", "|S5", "|V8"); "bfloat16" needs ml_dtypes; "|O" is no number.
+    `offset` is the place of its `nbytes` contiguous bytes in C order, or None if they are not contiguous.
 
     Attributes:
-        type: the type as the file has it, where "bfloat16" can be two bytes with an attribute.
+        type: the type in the file, where "bfloat16" can be two opaque bytes with an attribute.
         chunks: its chunks, or None.
-        fill: the bytes of an element of what was never written; empty for zeros.
-        stored: how many bytes of it the file holds.
+        fill: the bytes of the fill value of one element; empty for zeros.
+        stored: the bytes of it that the file stores.
     """
 
     shape: tuple[int, ...]
@@ -46,11 +46,11 @@ def read_dataset(view: View, header: Header, attributes: Callable[[], Mapping[st
     """The dataset of an object header.
 
     Args:
-        attributes: gives where its attributes lie, on request.
+        attributes: returns the places of its attributes.
 
     Raises:
-        BadFileError: damaged, external or virtual storage, or more bytes declared than stored.
-        UnsupportedError: no shape, or a way of storage that is not read.
+        BadFileError: damaged, external or virtual storage, or it declares more bytes than it stores.
+        UnsupportedError: not a dataset, no shape, or a layout or filter that is not read.
     """
     if any(message.kind == EXTERNAL_FILES for message in header.messages):
         raise BadFileError("the HDF5 data has a dataset with its content in another file")
@@ -68,13 +68,13 @@ def read_dataset(view: View, header: Header, attributes: Callable[[], Mapping[st
 
 
 def _is_bfloat16(view: View, attributes: Mapping[str, Place]) -> bool:
-    """Keras 3.15 writes bfloat16 as two opaque bytes and says so in an attribute (saving_lib.py, H5IOStore)."""
+    """Whether it is bfloat16: Keras 3.15 writes two opaque bytes and an attribute (saving_lib.py, H5IOStore)."""
     place = attributes.get("dtype")
     return place is not None and string_values(view, read_attribute(view, place)) == ["bfloat16"]
 
 
 def _stored(view: View, header: Header, layout: Message, dataset: Dataset) -> Dataset:
-    """With its place, once all of it is known to be there (data layout message, spec IV.A.2.i)."""
+    """The dataset with its place, checked to be stored in full (data layout message, spec IV.A.2.i)."""
     version, kind = view.unpack("<BB", layout.offset)
     if version not in (3, 4):
         raise UnsupportedError(f"the HDF5 data has a dataset with a layout of version {version}")
@@ -120,7 +120,7 @@ def _in_chunks(view: View, header: Header, layout: Message, dataset: Dataset) ->
 
 
 def _check_fill(dataset: Dataset, stored: int) -> None:
-    """What was never written takes no room in the file: so much of it is believed."""
+    """Raises BadFileError if the dataset declares far more bytes than it stores: unwritten parts use no space."""
     if dataset.nbytes > max(stored * RATIO, _UNWRITTEN):
         raise BadFileError(
             f"the HDF5 data has a dataset that declares {dataset.nbytes} bytes and stores {stored}"
@@ -128,7 +128,7 @@ def _check_fill(dataset: Dataset, stored: int) -> None:
 
 
 def _fill(view: View, header: Header, size: int) -> bytes:
-    """The fill value: of the newer message, if both are there (spec IV.A.2.e and f). Zeros are b""."""
+    """The fill value, from the newer message if both exist (spec IV.A.2.e and f); b"" for zeros."""
     message, old = header.find(FILL), header.find(OLD_FILL)
     if message is not None:
         version, flags = view.unpack("<BB", message.offset)

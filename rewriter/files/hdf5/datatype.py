@@ -14,8 +14,8 @@ _CHARSETS = {0: "ascii", 1: "utf-8"}
 
 INTEGER, FLOAT, STRING, OPAQUE, ENUM, VARIABLE = 0, 1, 3, 5, 8, 9
 
-# How IEEE 754 numbers and bfloat16 are described: bits of one element -> place of the sign, bit offset, precision,
-# place and bits of the exponent, place and bits of the mantissa, bias (spec IV.A.2.d, class 1).
+# The layouts of IEEE 754 numbers and bfloat16: name -> position of the sign, bit offset, precision, position and
+# bits of the exponent, position and bits of the mantissa, bias (spec IV.A.2.d, class 1).
 _FLOATS = {
     "f2": (15, 0, 16, 10, 5, 0, 10, 15),
     "f4": (31, 0, 32, 23, 8, 0, 23, 127),
@@ -24,22 +24,22 @@ _FLOATS = {
 }
 _IMPLIED_BIT, _VAX_ORDER, _NORMALISED = 2, 1 << 6, 3 << 4
 
-# An enumeration that h5py writes for NumPy's bool: FALSE is 0, TRUE is 1. Names end in a NUL; before version 3 they
-# are filled up to eight bytes.
+# The enumeration that h5py writes for NumPy's bool: FALSE is 0, TRUE is 1. Names end in a NUL; before version 3 they
+# are padded to eight bytes.
 _BOOL_OLD, _BOOL_NEW = b"FALSE\0\0\0TRUE\0\0\0\0\0\1", b"FALSE\0TRUE\0\0\1"
 
 
 class Type(NamedTuple):
     """The type of an element.
 
-    `dtype` is what `numpy.dtype` takes ("<f4", "|b1", "|S5", "|V8"); "bfloat16" needs ml_dtypes; "|O" is a text of any
-    length, or nothing that is read.
+    `dtype` is a string for `numpy.dtype` ("<f4", "|b1", "|S5", "|V8"); "bfloat16" needs ml_dtypes; "|O" is a
+    variable-length string, or a type that is not read.
 
     Attributes:
         kind: the class of the type in the file (`INTEGER` and so on).
         size: bytes of an element.
-        charset: "ascii" or "utf-8" of a text, else "".
-        padding: how a text of fixed length ends: 0 in a NUL, 1 in NULs up to its length, 2 in spaces.
+        charset: "ascii" or "utf-8" for a string, else "".
+        padding: how a fixed-length string ends: 0 in a NUL, 1 in NULs up to its length, 2 in spaces.
     """
 
     dtype: str
@@ -54,7 +54,7 @@ class Type(NamedTuple):
 
 
 def read_shape(view: View, offset: int) -> tuple[int, ...] | None:
-    """The sizes in a dataspace message (spec IV.A.2.b); None for one without any element."""
+    """The sizes in a dataspace message (spec IV.A.2.b); None for a null dataspace."""
     version, rank, _, kind = view.unpack("<4B", offset)
     if version not in (1, 2) or rank > _MAX_RANK or (version == 2 and kind not in (_SCALAR, _SIMPLE, _NULL)):
         raise BadFileError(f"the HDF5 data has a damaged dataspace at byte {offset}")
@@ -68,7 +68,7 @@ def read_shape(view: View, offset: int) -> tuple[int, ...] | None:
 
 
 def read_limits(view: View, offset: int) -> tuple[int, ...] | None:
-    """The largest sizes in a dataspace message, or None where they are the sizes."""
+    """The maximum sizes in a dataspace message, or None if they equal the sizes."""
     version, rank, flags, _ = view.unpack("<4B", offset)
     if not flags & 1:
         return None
@@ -80,7 +80,7 @@ def read_limits(view: View, offset: int) -> tuple[int, ...] | None:
 def read_type(view: View, offset: int, nesting: int = 0) -> Type:
     """The element type of a datatype message (spec IV.A.2.d).
 
-    A number in another layout than NumPy's is raw bytes ("|V4").
+    A number whose layout NumPy lacks is raw bytes ("|V4").
     """
     start, low, middle, _, size = view.unpack("<4BL", offset)
     kind, version = start & 15, start >> 4

@@ -1,4 +1,4 @@
-"""The filters of chunks: which there are (spec IV.A.2.l), and their undoing."""
+"""The filters of chunks: read from the header (spec IV.A.2.l), and reversed."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from .view import View
 
 DEFLATE, SHUFFLE, FLETCHER32 = 1, 2, 3
 RATIO = 1032
-"""How many bytes one byte of deflate stands for at most (zlib, "Maximum Compression Factor")."""
+"""The maximum number of bytes that one byte of deflate data expands to (zlib, "Maximum Compression Factor")."""
 
 _CHECKSUM = 4
 _MAX_FILTERS = 32
@@ -23,7 +23,7 @@ _NAMES = {
 
 
 class Filter(NamedTuple):
-    """A filter and its first parameter: the level of deflate, the bytes of an element to shuffle."""
+    """A filter and its first parameter: the level for deflate, the bytes of an element for shuffle."""
 
     kind: int
     value: int
@@ -33,7 +33,8 @@ def read_filters(view: View, header: Header) -> tuple[Filter, ...]:
     """The filters of a dataset in the order in which they were applied.
 
     Raises:
-        UnsupportedError: one that is not undone here; deflate, shuffle and fletcher32 are.
+        BadFileError: damaged.
+        UnsupportedError: a filter other than deflate, shuffle and fletcher32.
     """
     message = header.find(FILTERS)
     if message is None:
@@ -46,7 +47,7 @@ def read_filters(view: View, header: Header) -> tuple[Filter, ...]:
     for _ in range(count):
         kind, name_size, _, values = view.unpack("<4H", at)
         at += 8
-        if version == 2 and kind < 256:  # the name of one of HDF5's own is left out
+        if version == 2 and kind < 256:  # HDF5's own filters have no name
             name_size, values = 0, view.unpack("<H", at - 4)[0]
             at -= 2
         name = view.read(at, name_size).partition(b"\0")[0]
@@ -58,19 +59,19 @@ def read_filters(view: View, header: Header) -> tuple[Filter, ...]:
         at += -(-name_size // 8) * 8 if version == 1 else name_size
         value = view.unpack("<L", at)[0] if values else 0
         if kind == SHUFFLE and not value:
-            raise BadFileError("the HDF5 data has chunks shuffled by elements of no size")
+            raise BadFileError("the HDF5 data has shuffled chunks with an element size of 0")
         filters.append(Filter(kind, value))
         at += 4 * (values + (values % 2 if version == 1 else 0))
     return tuple(filters)
 
 
 def applied(filters: tuple[Filter, ...], mask: int) -> tuple[Filter, ...]:
-    """The filters of one chunk: a bit of its mask is set for one that was left out."""
+    """The filters of one chunk: a set bit of its mask marks a filter that was not applied."""
     return tuple(each for number, each in enumerate(filters) if not mask >> number & 1)
 
 
 def check_size(filters: tuple[Filter, ...], stored: int, size: int) -> bool:
-    """Whether so many stored bytes can be a chunk of `size` bytes."""
+    """Whether `stored` bytes can be a chunk of `size` bytes."""
     kinds = [each.kind for each in filters]
     if DEFLATE in kinds:
         return size <= stored * RATIO
@@ -78,7 +79,7 @@ def check_size(filters: tuple[Filter, ...], stored: int, size: int) -> bool:
 
 
 def undone(filters: tuple[Filter, ...], data: memoryview, size: int) -> memoryview:
-    """The `size` bytes of a chunk. BadFileError if they come out differently, or a checksum is wrong."""
+    """The `size` bytes of a chunk, with its filters reversed. Raises BadFileError for a wrong size or checksum."""
     for each in reversed(filters):
         if each.kind == DEFLATE:
             data = _inflated(data, size + _CHECKSUM * len(filters))
@@ -103,7 +104,9 @@ def _inflated(data: memoryview, limit: int) -> memoryview:
 
 
 def _checked(data: memoryview) -> memoryview:
-    """HDF5 before 1.6.3 wrote the halves the other way round on some machines; both are taken (H5Zfletcher32.c)."""
+    """The data without its checksum. HDF5 before 1.6.3 swapped the bytes on some machines: both are accepted
+    (H5Zfletcher32.c).
+    """
     if len(data) < _CHECKSUM:
         raise BadFileError("the HDF5 data has a chunk that is cut short")
     content, stored = data[:-_CHECKSUM], int.from_bytes(data[-_CHECKSUM:], "little")
@@ -115,7 +118,7 @@ def _checked(data: memoryview) -> memoryview:
 
 
 def _unshuffled(data: memoryview, width: int) -> memoryview:
-    """The bytes of elements that stand sorted by their place in the element; what is left at the end stays there."""
+    """Reverse the shuffle, which groups bytes by their place in the element; a rest at the end is not shuffled."""
     import numpy as np
 
     count = len(data) // width

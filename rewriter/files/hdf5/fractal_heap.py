@@ -1,4 +1,4 @@
-"""Where the objects of a fractal heap lie: the links and attributes of an object that has many (spec III.G)."""
+"""Fractal heaps: the places of the links and attributes of an object that has many (spec III.G)."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ class FractalHeap:
         self._huge: dict[int, tuple[int, int]] | None = None
 
     def place(self, at: int) -> tuple[int, int]:
-        """(offset, size) in the file of the object whose heap id lies at `at` in the file."""
+        """(offset, size) in the file of the object whose heap id is at offset `at`."""
         view = self._view
         (first,) = view.unpack("<B", at)
         kind = first >> 4 & 3
@@ -84,7 +84,7 @@ class FractalHeap:
         return address + offset - start, size
 
     def _huge_place(self, at: int) -> tuple[int, int]:
-        """A huge object's id is its key in a B-tree, or its place where that fits into the id (spec III.G)."""
+        """The place of a huge object: its id holds the place if it fits, else a key in a B-tree (spec III.G)."""
         if self.id_size >= 17:
             offset, size = (self._view.number(place, 8) for place in (at + 1, at + 9))
         else:
@@ -116,7 +116,9 @@ class FractalHeap:
         self._blocks.append((offset, address, size))
 
     def _indirect(self, address: int, offset: int, rows: int) -> None:
-        """Blocks of the heap in rows: the first two rows of the starting size, each further of twice that."""
+        """Read an indirect block: rows of blocks, where the first two rows have the starting size and each later row
+        has twice the size of the row before.
+        """
         view = self._view
         view.visit("heap block", address)
         self._check_block(b"FHIB", address, offset)

@@ -1,4 +1,4 @@
-"""Texts of any length, which lie in collections of the global heap (spec III.E)."""
+"""Variable-length strings, which are stored in collections of the global heap (spec III.E)."""
 
 from __future__ import annotations
 
@@ -8,15 +8,14 @@ from ...errors import BadFileError
 from .view import View
 
 REFERENCE = 16
-"""Bytes of an element that says where a text lies: its length, the collection, the number in it (spec IV.B)."""
+"""Bytes of a reference to a string: its length, the collection, the index in the collection (spec IV.B)."""
 
 
 def heap_texts(view: View, starts: Iterable[int]) -> list[bytes]:
-    """The texts that references lead to, up to a NUL.
+    """The strings of references at the offsets `starts`, each up to its first NUL.
 
     Raises:
-        BadFileError: damaged, or together longer than the file, which the texts of an honest one are not: each is
-            stored for itself.
+        BadFileError: damaged, or the strings together are longer than the file: a valid file stores each one once.
     """
     texts = []
     total = 0
@@ -41,7 +40,7 @@ def _text(view: View, at: int) -> bytes:
 
 
 def _objects(view: View, collection: int) -> dict[int, tuple[int, int]]:
-    """Where each object of a collection lies, and its bytes."""
+    """(offset, bytes) of each object of a collection, by its index."""
     objects: dict[int, tuple[int, int]] = {}
     magic, version, size = view.unpack("<4sB3xQ", collection)
     if magic != b"GCOL" or version != 1:

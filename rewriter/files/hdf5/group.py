@@ -14,7 +14,7 @@ def is_group(header: Header) -> bool:
 
 
 def table_address(view: View, header: Header) -> tuple[int, int] | None:
-    """The addresses of a group's B-tree and local heap (spec IV.A.2.r); None for one of the new style."""
+    """The addresses of a group's B-tree and local heap (spec IV.A.2.r); None for a new-style group."""
     message = header.find(SYMBOL_TABLE)
     if message is None:
         return None
@@ -26,7 +26,7 @@ def read_links(view: View, header: Header) -> dict[str, Link]:
     """The links of a group by name, in the order of the names' bytes.
 
     Raises:
-        BadFileError: damaged, or with a link that is soft, external or user-defined.
+        BadFileError: damaged, or it has a soft, external or user-defined link.
     """
     table = table_address(view, header)
     return message_links(view, header) if table is None else table_links(view, *table)

@@ -33,7 +33,7 @@ _TIMES, _PHASES, _ORDER = 1 << 5, 1 << 4, 1 << 2
 
 
 class Message(NamedTuple):
-    """One header message: its type, and where its data lies in the file."""
+    """One header message: its type, and the place of its data in the file."""
 
     kind: int
     shared: bool
@@ -48,7 +48,7 @@ class Header(NamedTuple):
     messages: tuple[Message, ...]
 
     def find(self, kind: int) -> Message | None:
-        """The first message of a type; UnsupportedError if its data is shared, which nothing Keras writes is."""
+        """The first message of a type, or None. Raises UnsupportedError for shared data, which Keras never writes."""
         for message in self.messages:
             if message.kind == kind:
                 if message.shared:
@@ -61,7 +61,8 @@ def read_header(view: View, address: int) -> Header:
     """The object header at an address, of version 1 or 2.
 
     Raises:
-        BadFileError: damaged, or this header was read before.
+        BadFileError: damaged, or this header was already read.
+        UnsupportedError: a newer version, or an unknown message that must not be ignored.
     """
     view.visit("object header", address)
     if view.read(address, 4) == b"OHDR":
@@ -95,7 +96,7 @@ def _version_1(view: View, address: int) -> list[Message]:
 
 
 def _version_2(view: View, address: int) -> Iterator[Message]:
-    """A prefix and the first messages, then blocks of more; each ends in a checksum (spec IV.A.1.b)."""
+    """The messages of the prefix and of the continuation blocks, each with a checksum (spec IV.A.1.b)."""
     version, flags = view.unpack("<BB", address + 4)
     if version != 2:
         raise UnsupportedError(f"the HDF5 data has an object header of version {version}")
@@ -125,7 +126,7 @@ def _version_2(view: View, address: int) -> Iterator[Message]:
 
 
 def _continuation(view: View, at: int, length: int, address: int) -> tuple[int, int]:
-    """Where a header goes on: (address, bytes)."""
+    """(address, bytes) of a continuation block."""
     if length < 16:
         raise _damaged(address)
     target, extent = view.unpack("<QQ", at)

@@ -1,4 +1,4 @@
-"""What is in an HDF5 file: groups, datasets, names."""
+"""The contents of an HDF5 file: groups, datasets, attributes."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 _MAX_OBJECTS = 1_000_000
 _MAX_DEPTH = 1000
-_UNWRITTEN = 1 << 20  # bytes that all datasets may declare, however small the file
+_UNWRITTEN = 1 << 20  # bytes that all datasets together may declare even in a tiny file
 
 
 @dataclasses.dataclass(slots=True)
@@ -36,13 +36,14 @@ class _Node:
 
 
 class Hdf5Index:
-    """Every group and dataset of an HDF5 file, all of it checked before anything is believed.
+    """Every group and dataset of an HDF5 file, checked in full on opening.
 
-    Paths are written "layers/dense/vars"; "" and "/" are the root. Names come in the order of their bytes, as in h5py.
+    A path is "layers/dense/vars"; "" and "/" are the root. Names are in the order of their bytes, as in h5py.
 
     Raises:
-        BadFileError: damaged or hostile: links that are not plain, cycles, content outside the file, sizes not stored.
-        UnsupportedError: an honest file in a form that is not read.
+        BadFileError: damaged or hostile: links other than hard links, cycles, content outside the file, content that
+            is declared but not stored.
+        UnsupportedError: a valid file in a form that is not read.
     """
 
     def __init__(self, buffer: Buffer) -> None:
@@ -51,39 +52,39 @@ class Hdf5Index:
 
     @property
     def start(self) -> int:
-        """The bytes of a user block in front of the data, from whose end addresses count."""
+        """The bytes of the user block before the data; addresses count from its end."""
         return self._view.base
 
     def __contains__(self, path: str) -> bool:
         return self._find(path) is not None
 
     def is_group(self, path: str) -> bool:
-        """Whether there is a group at the path, and no dataset."""
+        """Whether the path is a group."""
         node = self._find(path)
         return node is not None and node.dataset is None
 
     def groups(self, path: str = "") -> list[str]:
-        """The names of the groups directly in a group. KeyError without such a group."""
+        """The names of the groups directly in a group. Raises KeyError without such a group."""
         return [name for name, node in self._group(path).children.items() if node.dataset is None]
 
     def datasets(self, path: str = "") -> dict[str, Dataset]:
-        """The datasets directly in a group. KeyError without such a group."""
+        """The datasets directly in a group, by name. Raises KeyError without such a group."""
         children = self._group(path).children.items()
         return {name: node.dataset for name, node in children if node.dataset is not None}
 
     def dataset(self, path: str) -> Dataset:
-        """The dataset at a path. KeyError without one."""
+        """The dataset at a path. Raises KeyError without one."""
         dataset = self._there(path).dataset
         if dataset is None:
             raise KeyError(path)
         return dataset
 
     def links(self, path: str = "") -> dict[str, Link]:
-        """What the names in a group are linked to. KeyError without such a group."""
+        """The links in a group, by name. Raises KeyError without such a group."""
         return dict(self._group(path).links)
 
     def walk(self) -> Iterator[tuple[str, Dataset | None]]:
-        """(path, dataset, or None for a group) of everything below the root, parents first."""
+        """(path, its dataset or None for a group) of everything below the root, parents first."""
         waiting = [("", self._root)]
         while waiting:
             path, node = waiting.pop()
@@ -93,37 +94,37 @@ class Hdf5Index:
             waiting.extend((prefix + name, child) for name, child in reversed(node.children.items()))
 
     def attribute(self, path: str, name: str) -> str | list[str] | None:
-        """A text attribute of a group or dataset: one string, or the list of a one-dimensional one; None if missing.
+        """A string attribute of a group or dataset: a string, or a list for one dimension; None if missing.
 
         Raises:
-            UnsupportedError: it is not text, or has more dimensions.
-            KeyError: there is nothing at `path`.
+            UnsupportedError: it holds no strings, or has more dimensions.
+            KeyError: nothing exists at `path`.
         """
         found = self.find_attribute(path, name)
         if found is None or found.shape is None:
             return None
         if not found.elements and len(found.shape) == 1:
-            return []  # an empty list is of no type of its own: NumPy takes it for numbers
+            return []  # NumPy gives an empty list a number type, so its type means nothing
         values = string_values(self._view, found)
         if len(found.shape) > 1:
             raise UnsupportedError(f"the HDF5 attribute {shown(name)} has {len(found.shape)} dimensions")
         return values if found.shape else values[0]
 
     def attributes(self, path: str = "") -> list[str]:
-        """The names of the attributes of a group or dataset, sorted. KeyError if there is nothing at `path`."""
+        """The sorted names of the attributes of a group or dataset. Raises KeyError if nothing exists at `path`."""
         return list(self._attributes(path))
 
     def find_attribute(self, path: str, name: str) -> Attribute | None:
-        """Type and shape of an attribute, or None if it is missing. KeyError if there is nothing at `path`."""
+        """Type and shape of an attribute, or None if it is missing. Raises KeyError if nothing exists at `path`."""
         place = self._attributes(path).get(name)
         return None if place is None else read_attribute(self._view, place)
 
     def attribute_values(self, path: str, name: str) -> NDArray[Any] | None:
-        """The numbers or texts (`bytes`) of an attribute in the byte order of the file; None if it has no shape.
+        """The numbers or strings (`bytes`) of an attribute in the byte order of the file; None if it has no shape.
 
         Raises:
-            UnsupportedError: neither numbers nor texts.
-            KeyError: there is no such attribute.
+            UnsupportedError: neither numbers nor strings.
+            KeyError: no such attribute.
         """
         from .values import attribute_values
 
@@ -133,24 +134,24 @@ class Hdf5Index:
         return None if found.shape is None else attribute_values(self._view, found)
 
     def values(self, path: str, as_stored: bool = False) -> NDArray[Any]:
-        """The numbers or texts of a dataset: mapped where they lie in one piece, else read.
+        """The numbers or strings of a dataset: mapped if they are contiguous, else read.
 
-        Texts of any length are `bytes` in an array of objects.
+        Variable-length strings are `bytes` in an array of objects.
 
         Args:
-            as_stored: in the byte order of the file, and bfloat16 as the two bytes that Keras makes of it.
+            as_stored: keep the byte order of the file, and bfloat16 as the two opaque bytes that Keras writes.
 
         Raises:
             BadFileError: a chunk is damaged.
-            UnsupportedError: neither numbers nor texts.
-            KeyError: there is no such dataset.
+            UnsupportedError: neither numbers nor strings.
+            KeyError: no such dataset.
         """
         from .values import dataset_values
 
         return dataset_values(self._view, self.dataset(path), as_stored)
 
     def attr_name(self, path: str) -> str | None:
-        """The attribute `name`: in newer files Keras gives `layers/dense/vars` the name of the layer."""
+        """The attribute `name`, or None: newer Keras stores the layer's name there, at `layers/dense/vars`."""
         value = self.attribute(path, "name")
         if isinstance(value, list):
             raise BadFileError(f"the HDF5 attribute name of {shown(path)} is a list")
@@ -179,7 +180,7 @@ class Hdf5Index:
 
 
 def _places(view: View, node: _Node) -> dict[str, Place]:
-    """The attributes of an object, looked for once."""
+    """The attributes of an object, read once."""
     if node.attributes is None:
         node.attributes = attribute_places(view, node.header)
     return node.attributes

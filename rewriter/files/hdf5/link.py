@@ -1,4 +1,4 @@
-"""Links as messages: what a group of the new style holds, in its header or in a heap (spec IV.A.2.c and g)."""
+"""Link messages: the links of a new-style group, in its header or in a heap (spec IV.A.2.c and g)."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _RECORD = 11  # a hash and the heap id of a link
 
 
 class Link(NamedTuple):
-    """What a name is linked to; in a group of the old style also where the bytes that say so lie in the file."""
+    """The target address of a link; in an old-style group also the offset of the link's bytes in the file."""
 
     target: int
     slot: int | None = None
@@ -28,7 +28,7 @@ def message_links(view: View, header: Header) -> dict[str, Link]:
     """The links of a group by name, in the order of the names' bytes.
 
     Raises:
-        BadFileError: damaged, a name twice, or a link that is not a hard one.
+        BadFileError: damaged, a name twice, or a link other than a hard link.
     """
     found: dict[str, Link] = {}
     for name, link in _links(view, header):
@@ -80,7 +80,7 @@ def _link(view: View, at: int, size: int) -> tuple[str, Link]:
 
 
 def decoded(name: bytes) -> str:
-    """The name of a link. BadFileError if it is not UTF-8, or cannot be part of a path."""
+    """The name of a link. Raises BadFileError if it is not UTF-8, or cannot be part of a path."""
     try:
         text = name.decode()
     except UnicodeDecodeError as error:

@@ -1,4 +1,4 @@
-"""Permute the names in a group without touching what they name."""
+"""Permute the names in a group without moving the objects."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ from .view import Buffer
 def relink(
     buffer: Buffer, group: str, mapping: Mapping[str, str], index: Hdf5Index | None = None
 ) -> list[tuple[int, bytes]]:
-    """The byte patches, by rising offset, after which what was linked as `old` is linked as `mapping[old]`.
+    """The byte patches, by rising offset, that link each object named `old` as `mapping[old]`.
 
-    The names stay where they are, so the B-tree stays sorted; what moves is the rest of each symbol table entry: the
-    address of the object and the cached copy of a group's own addresses (spec III.C). Names with no entry in `mapping`,
-    and names mapped to themselves, need no patch.
+    The names stay in place, so the B-tree stays sorted. The rest of each symbol table entry moves: the address of the
+    object and the cached copy of a group's own addresses (spec III.C). Names that `mapping` lacks or maps to themselves
+    need no patch.
 
     Args:
-        index: the index of the same buffer, if there is one already.
+        index: the index of the same buffer, if it exists already.
 
     Raises:
         ValueError: `mapping` is not a permutation of names in the group.
-        KeyError: there is no such group.
+        KeyError: no such group.
         BadFileError: as `Hdf5Index`.
-        UnsupportedError: as `Hdf5Index`, or a group of the new style (libver='latest', track_order).
+        UnsupportedError: as `Hdf5Index`, or a new-style group (libver='latest', track_order).
     """
     index = Hdf5Index(buffer) if index is None else index
     links = index.links(group)
@@ -40,7 +40,7 @@ def relink(
         source, slot = links[old].slot, links[new].slot
         if source is None or slot is None:
             raise UnsupportedError(
-                "the weights file has groups of the new style (libver='latest' or track_order), whose names stay"
+                "the weights file has new-style groups (libver='latest' or track_order): their names cannot change"
             )
         if source != slot:
             patches.append((index.start + slot, data[source : source + LINK_SIZE].tobytes()))

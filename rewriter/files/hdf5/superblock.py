@@ -1,4 +1,4 @@
-"""Where the file starts, and where its root group is (spec II.A)."""
+"""The superblock: where the data starts, and where its root group is (spec II.A)."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _OPEN_FOR_WRITING, _OPEN_FOR_ALL = 1, 4
 
 
 class Superblock(NamedTuple):
-    """The root's object header; its symbol table entry, which only versions 0 and 1 have; the header of extensions."""
+    """Addresses: the root's object header, its symbol table entry (versions 0 and 1 only), the extension's header."""
 
     root: int
     entry: int | None
@@ -23,12 +23,12 @@ class Superblock(NamedTuple):
 
 
 def open_view(buffer: Buffer) -> View:
-    """A view whose addresses start at the signature: at 0, or after a user block of 512, 1024, 2048 and so on bytes.
+    """A view that starts at the signature: at 0, or after a user block of 512, 1024, 2048 and so on bytes.
 
-    What the superblock says of the start is not looked at: libhdf5 takes the place of the signature too (H5Fsuper.c).
+    The base address in the superblock is ignored, as in libhdf5, which uses the place of the signature (H5Fsuper.c).
 
     Raises:
-        BadFileError: empty, or no HDF5.
+        BadFileError: empty, or not HDF5.
     """
     view = View(buffer)
     if view.size == 0:
@@ -42,11 +42,12 @@ def open_view(buffer: Buffer) -> View:
 
 
 def read_superblock(view: View) -> Superblock:
-    """The superblock of version 0 to 3.
+    """The superblock, of version 0 to 3.
 
     Raises:
         BadFileError: cut short or damaged.
-        UnsupportedError: a newer version, one part of a file in parts, or a file that was not closed by its writer.
+        UnsupportedError: a newer version, addresses of another width, one part of a split file, or a file that its
+            writer did not close.
     """
     (version,) = view.unpack("<B", 8)
     if version > _NEWEST:
@@ -69,12 +70,12 @@ def read_superblock(view: View) -> Superblock:
     if flags & ~(_OPEN_FOR_WRITING | _OPEN_FOR_ALL):
         raise BadFileError("the HDF5 data has a damaged superblock")
     if flags:
-        raise UnsupportedError("the HDF5 data was not closed by what wrote it (h5clear -s FILE)")
+        raise UnsupportedError("the HDF5 data was not closed by its writer: repair it with h5clear -s FILE")
     _check_end(view, base, end)
     return Superblock(root, None, None if extension == UNDEFINED else extension)
 
 
 def _check_end(view: View, base: int, end: int) -> None:
-    """The end counts from the start of the file, as its writer saw it."""
+    """Raises BadFileError if the file is shorter than the end address, which counts from the writer's file start."""
     if end - base > view.size or end < base:
         raise BadFileError(f"the HDF5 data is cut short: {view.size} of {end - base} bytes")

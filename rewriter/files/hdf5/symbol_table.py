@@ -1,4 +1,4 @@
-"""Groups of the old style: a B-tree over symbol table nodes, the names in a local heap (spec III.A.1, III.B to D)."""
+"""Old-style groups: a B-tree of symbol table nodes, with names in a local heap (spec III.A.1, III.B to D)."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _MAX_LEVEL = 16
 _END_OF_FREE_LIST = 1
 
 LINK_SIZE = _ENTRY - _NAME_OFFSET
-"""The bytes of a symbol table entry after its name offset: all that says what the name is linked to."""
+"""The bytes of a symbol table entry after its name offset: the link itself."""
 
 
 class _Heap(NamedTuple):
@@ -28,7 +28,7 @@ def table_links(view: View, tree: int, heap: int) -> dict[str, Link]:
     """The links of a group by name, in the order of the names' bytes.
 
     Raises:
-        BadFileError: damaged, out of order (libhdf5 would then not find names that are there), or a soft link.
+        BadFileError: damaged, out of order (libhdf5 then fails to find existing names), or a soft link.
     """
     magic, version, size, free, start = view.unpack("<4sB3xQQQ", heap)
     if magic != b"HEAP" or version != 0:
@@ -58,16 +58,17 @@ def table_links(view: View, tree: int, heap: int) -> dict[str, Link]:
 
 
 def link_at(view: View, entry: int) -> Link:
-    """The link of the symbol table entry at an offset (spec III.C)."""
+    """The link in the symbol table entry at an offset (spec III.C)."""
     _, target = view.unpack("<QQ", entry)
     return Link(target, entry + _NAME_OFFSET)
 
 
 def check_cached(view: View, link: Link, table: tuple[int, int] | None) -> None:
-    """An entry may repeat its target's B-tree and heap (spec III.C, cache type 1): it must repeat them right.
+    """Raises BadFileError if an entry's cached addresses of its target's B-tree and heap are wrong (spec III.C, cache
+    type 1).
 
     Args:
-        table: (0, 0) of what is not a group; None of a new-style group, where libhdf5 leaves those it had.
+        table: the true addresses; (0, 0) for a dataset; None for a new-style group, where libhdf5 keeps old ones.
     """
     if link.slot is None or table is None:
         return
@@ -77,7 +78,7 @@ def check_cached(view: View, link: Link, table: tuple[int, int] | None) -> None:
 
 
 def _leaves(view: View, tree: int, names: _Heap) -> Iterator[tuple[int, bytes, bytes]]:
-    """(symbol table node, low, high) in order: the names in the node are above `low` and up to `high`."""
+    """(symbol table node, low, high) in order: each name in the node is greater than `low` and at most `high`."""
     waiting: list[tuple[int, int | None, bytes, bytes | None]] = [(tree, None, b"", None)]
     while waiting:
         node, expected, low, high = waiting.pop()
@@ -100,7 +101,7 @@ def _leaves(view: View, tree: int, names: _Heap) -> Iterator[tuple[int, bytes, b
 
 
 def _check_free_list(view: View, heap: _Heap, first: int) -> None:
-    """The free blocks of a heap end (spec III.D; 1 is the end): libhdf5 1.14.6 hangs where they go in a circle."""
+    """Raises BadFileError if the free list has a cycle, where libhdf5 1.14.6 hangs (spec III.D; 1 ends the list)."""
     seen: set[int] = set()
     at = first
     while at not in (_END_OF_FREE_LIST, UNDEFINED):

@@ -22,16 +22,16 @@ _MAX_TEXTS = 1_000_000
 
 
 def dataset_values(view: View, dataset: Dataset, as_stored: bool = False) -> NDArray[Any]:
-    """The numbers or texts of a dataset: mapped where they lie in one piece, else read.
+    """The numbers or strings of a dataset: mapped if they are contiguous, else read.
 
-    Texts of any length are `bytes` in an array of objects.
+    Variable-length strings are `bytes` in an array of objects.
 
     Args:
-        as_stored: in the byte order of the file, and bfloat16 as the bytes that the file has.
+        as_stored: keep the byte order of the file, and bfloat16 as the bytes in the file.
 
     Raises:
         BadFileError: a chunk is damaged.
-        UnsupportedError: neither numbers in a layout of NumPy's nor texts nor plain bytes.
+        UnsupportedError: neither numbers that NumPy has a type for, nor strings, nor opaque bytes.
     """
     import numpy as np
 
@@ -54,7 +54,7 @@ def dataset_values(view: View, dataset: Dataset, as_stored: bool = False) -> NDA
 
 
 def attribute_values(view: View, attribute: Attribute) -> NDArray[Any]:
-    """The values of an attribute that has a shape, in the byte order of the file. UnsupportedError as above."""
+    """The values of an attribute that has a shape, in the file's byte order. Raises as ``dataset_values``."""
     import numpy as np
 
     assert attribute.shape is not None
@@ -77,12 +77,12 @@ def _stored_dtype(name: str, element: Type) -> np.dtype[Any]:
         extended: np.dtype[Any] = np.dtype(ml_dtypes.bfloat16)
         return extended
     if not element.is_text and (name[:2] == "|O" or (name[:2] == "|V" and element.kind != OPAQUE)):
-        raise UnsupportedError("the HDF5 data has values that are neither numbers nor texts")
+        raise UnsupportedError("the HDF5 data has values that are neither numbers nor strings")
     return np.dtype(name)
 
 
 def _place(view: View, chunks: Chunks, result: NDArray[Any]) -> None:
-    """Put every stored chunk where it belongs."""
+    """Copy every stored chunk to its place in the array."""
     import numpy as np
 
     size = math.prod(chunks.shape) * result.dtype.itemsize
@@ -99,12 +99,12 @@ def _place(view: View, chunks: Chunks, result: NDArray[Any]) -> None:
 
 
 def _texts(view: View, dataset: Dataset) -> NDArray[Any]:
-    """Texts of any length: the dataset holds where in the global heap each lies."""
+    """Variable-length strings: the dataset holds references into the global heap."""
     import numpy as np
 
     count = math.prod(dataset.shape)
     if dataset.offset is None or dataset.type.size != REFERENCE or count > _MAX_TEXTS:
-        raise UnsupportedError("the HDF5 data has texts of any length in chunks, or very many of them")
+        raise UnsupportedError("the HDF5 data has variable-length strings in chunks, or too many of them")
     start = dataset.offset - view.base
     result = np.empty(count, object)
     places = range(start, start + count * REFERENCE, REFERENCE)

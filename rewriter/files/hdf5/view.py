@@ -12,17 +12,17 @@ UNDEFINED = (1 << 64) - 1
 """The address of something that was never stored (spec III, "undefined address")."""
 
 Buffer = bytes | bytearray | memoryview
-"""Any buffer; an `mmap` goes in as `memoryview(mapping)`."""
+"""Any buffer; pass an `mmap` as `memoryview(mapping)`."""
 
 _MAX_READS = 20_000_000
 _MAX_NAME = 4096
 
 
 class View:
-    """A buffer whose every read stays inside it, and which can be read only so often: no loop in a file is endless.
+    """A buffer with bounds-checked reads and a limit on their number, so no cycle in a file is endless.
 
-    Offsets are the addresses in the file: they count from `base`, the end of a user block. `heaps` remembers what was
-    read of the collections of the global heap, which many texts share.
+    Offsets are the addresses in the file: they count from `base`, the end of a user block. `heaps` caches the objects
+    of the collections of the global heap, which many strings share.
     """
 
     def __init__(self, buffer: Buffer, base: int = 0) -> None:
@@ -34,7 +34,7 @@ class View:
         self.heaps: dict[int, dict[int, tuple[int, int]]] = {}
 
     def unpack(self, form: str, offset: int) -> tuple[Any, ...]:
-        """`struct.unpack` at an offset."""
+        """`struct.unpack` at an offset. Raises as `check`."""
         layout = _struct(form)
         self._reads += 1
         if self._reads > _MAX_READS or offset < 0 or offset + layout.size > self.size:
@@ -47,7 +47,7 @@ class View:
         return self._data[offset : offset + size].tobytes()
 
     def window(self, offset: int, size: int) -> memoryview:
-        """`size` bytes where they lie, not copied."""
+        """`size` bytes, not copied."""
         self.check(offset, size)
         return self._data[offset : offset + size]
 
@@ -56,25 +56,25 @@ class View:
         return int.from_bytes(self.read(offset, size), "little")
 
     def text(self, offset: int, end: int) -> bytes:
-        """The bytes up to the first NUL, which comes before `end`."""
+        """The bytes up to the first NUL. Raises BadFileError without a NUL before `end`."""
         for length in (64, _MAX_NAME):
             piece, nul, _ = self.read(offset, max(0, min(length, end - offset))).partition(b"\0")
             if nul:
                 return piece
         raise BadFileError(
-            f"the HDF5 data has a name without an end at byte {offset}, or one over {_MAX_NAME} bytes"
+            f"the HDF5 data has a name at byte {offset} without an end, or longer than {_MAX_NAME} bytes"
         )
 
     def check(self, offset: int, size: int) -> None:
-        """Raises BadFileError if the range is not inside the file."""
+        """Raises BadFileError if the range is not inside the file, UnsupportedError after too many reads."""
         self._reads += 1
         if self._reads > _MAX_READS:
-            raise UnsupportedError("the HDF5 data takes too many steps to read")
+            raise UnsupportedError("the HDF5 data needs too many steps to read")
         if offset < 0 or size < 0 or offset + size > self.size:
             raise BadFileError("the HDF5 data points outside the file: it is cut short or damaged")
 
     def visit(self, kind: str, offset: int) -> None:
-        """Raises BadFileError if a block of this kind was already read here: honest files never share one."""
+        """Raises BadFileError if a block of this kind was already read here: valid files never share a block."""
         if (kind, offset) in self._visited:
             raise BadFileError(
                 f"the HDF5 data leads twice to the {kind} at byte {offset}: a cycle, or an overlap"

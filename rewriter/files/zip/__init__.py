@@ -1,4 +1,4 @@
-"""Zip archives: read without trust, copied with a few members changed, never extracted."""
+"""Zip archives: untrusted ones read without extracting them, and copied with a few members changed."""
 
 from .reader import Archive
 from .rewriting import Patch, rewrite

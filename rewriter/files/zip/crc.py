@@ -1,7 +1,7 @@
-"""CRC-32 of a change: what overwriting a few bytes does to the CRC, without reading the rest a second time.
+"""CRC-32 of a change: how overwriting a few bytes changes the CRC, without reading the rest a second time.
 
-CRC-32 is linear over GF(2), so for contents of equal length crc(new) ^ crc(old) depends on new ^ old only, and `n`
-bytes that do not differ multiply that difference by x^(8n) modulo the polynomial (zlib 1.2.13, crc32.c, `multmodp`).
+CRC-32 is linear over GF(2): for contents of equal length crc(new) ^ crc(old) depends only on new ^ old. `n` equal bytes
+multiply this difference by x^(8n) modulo the polynomial (zlib 1.2.13, crc32.c, `multmodp`).
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ _X8 = 1 << 23
 
 
 def appended(difference: int, old: bytes, new: bytes) -> int:
-    """The difference of the CRCs of two contents after `old` and `new`, of one length, were appended to them."""
+    """The difference of the CRCs of two contents after appending `old` and `new`, which have one length."""
     if difference:
         difference = _multiply(difference, _x_to_bytes(len(old)))
     return difference if old is new else difference ^ zlib.crc32(old) ^ zlib.crc32(new)

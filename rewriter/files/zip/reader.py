@@ -1,4 +1,4 @@
-"""Read the members of an archive that nobody vouches for."""
+"""Read the members of an untrusted archive."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ _MAX_UNPACKED = 64 << 30
 
 
 class Archive:
-    """A zip archive opened for reading; nothing in it is believed before it is checked, nothing is extracted.
+    """A zip archive opened for reading; nothing is extracted to disk.
 
-    The whole directory is checked on opening, the content of a member (size, CRC) when it is read in full.
+    Opening checks the whole directory. Reading a member in full checks its size and CRC.
 
     Raises:
-        BadFileError: the path is not a regular readable file, or the archive is damaged, ambiguous or hostile.
+        BadFileError: not a readable regular file, or the archive is damaged, ambiguous or hostile.
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
@@ -54,7 +54,7 @@ class Archive:
 
     @property
     def file_size(self) -> int:
-        """Bytes of the whole file."""
+        """The size of the whole file in bytes."""
         return self._state.st_size
 
     def names(self) -> list[str]:
@@ -65,19 +65,19 @@ class Archive:
         return name in self._members
 
     def size(self, name: str) -> int:
-        """Uncompressed bytes of a member, as declared and as enforced on reading. KeyError without such a member."""
+        """Uncompressed bytes of a member, as declared; reading enforces them. Raises KeyError without such a member."""
         return self._members[name].size
 
     def member(self, name: str) -> Member:
-        """The directory's record of a member. KeyError without such a member."""
+        """The directory's record of a member. Raises KeyError without such a member."""
         return self._members[name]
 
     def read(self, name: str, limit: int) -> bytes:
         """The content of a member of at most `limit` bytes, its CRC checked.
 
         Raises:
-            BadFileError: it is longer than `limit` (nothing is read then), or its size, CRC or compression is wrong.
-            KeyError: there is no such member.
+            BadFileError: it is longer than `limit`, or its size, CRC or compression is wrong.
+            KeyError: no such member.
         """
         member = self._members[name]
         if member.size > limit:
@@ -87,14 +87,14 @@ class Archive:
     def open_raw(self, name: str, limit: int = _MAX_UNPACKED) -> memoryview:
         """A read-only view of a member's content.
 
-        A stored member is mapped where it lies in the file, without reading it, so its CRC is not checked here.
-        A deflated one is inflated with all checks, in memory up to 64 MiB, else into an unnamed temporary file.
+        A stored member is memory-mapped, not read, so its CRC is not checked here. A deflated member is inflated with
+        all checks, in memory up to 64 MiB, else into an unnamed temporary file.
         A file that another process truncates while it is mapped kills the process (SIGBUS): POSIX, mmap().
 
         Raises:
             BadFileError: as `read`.
-            OutputError: no room for the temporary file.
-            KeyError: there is no such member.
+            OutputError: the temporary file cannot be written.
+            KeyError: no such member.
         """
         member = self._members[name]
         if member.size > limit:
@@ -119,7 +119,7 @@ class Archive:
             raise OutputError(f"cannot unpack {shown(member.name)}: {error.strerror}") from error
 
     def content(self, name: str) -> Iterator[bytes]:
-        """The uncompressed content in blocks; size and CRC are checked when the last one has been taken."""
+        """The uncompressed content in blocks. Size and CRC are checked after the last block."""
         member = self._members[name]
         blocks = self.blocks(member.data, member.stored)
         if member.method != STORED:
@@ -145,7 +145,7 @@ class Archive:
             size -= len(piece)
 
     def read_at(self, offset: int, size: int) -> bytes:
-        """Exactly `size` bytes of the file from `offset`."""
+        """Exactly `size` bytes of the file from `offset`. Raises BadFileError."""
         if offset < 0 or offset + size > self.file_size:
             raise BadFileError("the archive points outside the file: it is cut short or damaged")
         try:

@@ -1,7 +1,7 @@
-"""The records of a zip archive as bytes: parsed strictly, encoded back.
+"""The records of a zip archive: parsed strictly from bytes, and encoded.
 
-Source: PKWARE APPNOTE.TXT 6.3.10, section 4.3 (records), 4.4 (fields), 4.5.3 (zip64 extra field). Where readers differ
-the reading is that of CPython's `zipfile`, which Keras uses; what they would read differently is refused.
+Source: PKWARE APPNOTE.TXT 6.3.10, section 4.3 (records), 4.4 (fields), 4.5.3 (zip64 extra field). The reference is
+CPython's `zipfile`, which Keras uses; archives that other readers read differently are refused.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ ReadAt = Callable[[int, int], bytes]
 
 @dataclasses.dataclass(frozen=True)
 class Member:
-    """One member: `start` to `end` is all that belongs to it, `data` to `data + stored` its data."""
+    """One member: its header, data and descriptor are at `start` to `end`, its data at `data` to `data + stored`."""
 
     name: str
     raw_name: bytes
@@ -72,7 +72,7 @@ class Member:
 
 @dataclasses.dataclass(frozen=True)
 class Directory:
-    """The members in the order of the central directory, where it starts, and the archive's comment."""
+    """The members in the order of the central directory, its offset, and the archive's comment."""
 
     members: tuple[Member, ...]
     start: int
@@ -82,7 +82,7 @@ class Directory:
 def read_directory(read: ReadAt, size: int) -> Directory:
     """Parse and check the whole directory of an archive of `size` bytes.
 
-    Every byte before the directory must belong to exactly one member, which rules out overlap and hidden content.
+    Every byte before the directory must belong to exactly one member: this excludes overlap and hidden content.
 
     Raises:
         BadFileError: not an archive, cut short, ambiguous, or in a form that Keras does not write.
@@ -131,7 +131,7 @@ def _find_end(read: ReadAt, size: int) -> tuple[int, bytes]:
 
 
 def _directory_extent(read: ReadAt, end: int) -> tuple[int, int, int, int]:
-    """(member count, start, length, where the directory must end)."""
+    """(member count, start, length, required end) of the directory."""
     _, disk, directory_disk, here, count, length, start, _ = _END.unpack(read(end, _END.size))
     directory_end = end
     plain = (disk, directory_disk, here, count, length, start)
@@ -153,7 +153,7 @@ def _directory_extent(read: ReadAt, end: int) -> tuple[int, int, int, int]:
 
 
 def _central_records(directory: bytes) -> Iterator[Member]:
-    """Members as the directory gives them; `data` and `end` are not known yet."""
+    """Members from the directory, without `data` and `end`."""
     at = 0
     while at < len(directory):
         if len(directory) - at < _CENTRAL.size or not directory.startswith(b"PK\1\2", at):
@@ -225,7 +225,7 @@ def _check_form(member: Member) -> None:
         raise _bad(member, f"has unknown flags {member.flags:#06x}")
     if member.needs & 0xFF > _MAX_VERSION:
         raise _bad(
-            member, f"needs version {(member.needs & 0xFF) / 10} of the zip format, higher than there is"
+            member, f"needs version {(member.needs & 0xFF) / 10} of the zip format, which does not exist"
         )
     if member.method not in (STORED, DEFLATED):
         raise _bad(member, f"is compressed with method {member.method}, not deflate")
@@ -249,7 +249,7 @@ def _check_unique(members: list[Member]) -> None:
 
 
 def _placed(read: ReadAt, members: list[Member], directory_start: int) -> dict[int, Member]:
-    """Members with `data` and `end` filled in from their local headers, by `start`."""
+    """Members by `start`, with `data` and `end` from their local headers."""
     placed: dict[int, Member] = {}
     ordered = sorted(members, key=lambda member: member.start)
     bounds = [*(member.start for member in ordered), directory_start]
@@ -290,7 +290,7 @@ def _check_local(read: ReadAt, member: Member, limit: int) -> tuple[int, bytes]:
 
 
 def _fills_gap(read: ReadAt, member: Member, end: int, limit: int) -> bool:
-    """Whether what follows the data is exactly a data descriptor where one is due, and nothing otherwise."""
+    """Whether exactly a data descriptor follows the data if the flags require one, and nothing otherwise."""
     if not member.flags & _DESCRIPTOR:
         return end == limit
     forms = {12: "<3L", 16: "<4s3L", 20: "<L2Q", 24: "<4sL2Q"}
@@ -312,7 +312,7 @@ def _extra_fields(extra: bytes, name: str) -> Iterator[tuple[int, bytes]]:
 
 
 def _widened(extra: bytes, fields: tuple[int, int, int], name: str) -> tuple[int, int, int]:
-    """(size, stored, start) with every value of 0xFFFFFFFF taken from the zip64 extra field, where there is one."""
+    """(size, stored, start), with values of 0xFFFFFFFF replaced from the zip64 extra field if it exists."""
     wide = [content for tag, content in _extra_fields(extra, name) if tag == _ZIP64]
     if not wide:
         return fields
@@ -334,7 +334,7 @@ def _without(unwanted: int, extra: bytes, name: str) -> bytes:
 
 
 def local_header(member: Member, *, wide: bool) -> bytes:
-    """The local header of a member without data descriptor; its length depends on `wide` (zip64) only."""
+    """The local header of a member without data descriptor; its length depends only on `wide` (zip64)."""
     extra = _without(_ZIP64, member.local_extra, member.name)
     if wide:
         extra = struct.pack("<2H2Q", _ZIP64, 16, member.size, member.stored) + extra
@@ -357,7 +357,7 @@ def is_wide(size: int) -> bool:
 
 
 def with_name(member: Member, name: str) -> Member:
-    """The same member under another name, which is UTF-8 and says so where it is not ASCII."""
+    """The same member under another name, with the UTF-8 flag set if the name is not ASCII."""
     return dataclasses.replace(
         member,
         name=name,
@@ -369,12 +369,12 @@ def with_name(member: Member, name: str) -> Member:
 
 
 def without_descriptor(member: Member) -> Member:
-    """The same member, its sizes to be written into its local header."""
+    """The same member without the data descriptor flag: its local header holds the sizes."""
     return dataclasses.replace(member, flags=member.flags & ~_DESCRIPTOR)
 
 
 def directory_bytes(members: list[Member], start: int, comment: bytes) -> bytes:
-    """The central directory of `members`, to be written at `start`, with its end records."""
+    """The central directory of `members` with its end records, for the offset `start`."""
     records = b"".join(_central_record(member) for member in members)
     count, length = len(members), len(records)
     end64 = b""

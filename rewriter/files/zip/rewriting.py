@@ -23,7 +23,7 @@ from .records import (
 )
 
 Patch = tuple[int, bytes]
-"""(offset in the uncompressed content, the bytes to be there)."""
+"""(offset in the uncompressed content, the new bytes there)."""
 
 
 def rewrite(
@@ -33,20 +33,21 @@ def rewrite(
     patch: Mapping[str, Sequence[Patch]] | None = None,
     rename: Mapping[str, str] | None = None,
 ) -> None:
-    """Write `source` to `target` with some members replaced or patched, all others copied as they are compressed.
+    """Write `source` to `target` with some members replaced, patched or renamed, and all others copied unchanged.
 
-    Order, dates, attributes, comments and compression of the members are kept, and every CRC is checked on the way.
-    Without a change the copy is identical byte for byte. Memory stays flat whatever the size.
+    Order, dates, attributes, comments and compression of the members are kept, and every CRC is checked. Without a
+    change the copy is identical byte for byte. The memory in use does not depend on the size.
 
     Args:
         replace: the new content of members, by name.
-        patch: small byte ranges to overwrite in the content of members, by name, in any order, not overlapping.
+        patch: byte ranges to overwrite in the content of members, by name, in any order, not overlapping.
         rename: new names of members that are neither replaced nor patched.
 
     Raises:
-        BadFileError: a member is damaged, or the source changed meanwhile. Nothing is left behind.
+        BadFileError: a member is damaged, or the source changed meanwhile. No partial copy remains.
         OutputError: see `atomic_write`.
-        ValueError: a member is unknown, changed in two ways, two get one name, or a patch lies outside its content.
+        ValueError: an unknown member, a member changed in two ways, one name for two members, or a patch outside its
+            content.
     """
     replace = replace or {}
     patch = {name: sorted(patches) for name, patches in (patch or {}).items() if patches}
@@ -124,7 +125,7 @@ def _by_position(source: Archive) -> list[Member]:
 
 
 def _copy_member(source: Archive, stream: BinaryIO, member: Member) -> None:
-    """Header, data and descriptor as they are; the data of a deflated member is inflated aside to check it."""
+    """Copy header, data and descriptor unchanged; the data of a deflated member is also inflated to check it."""
     stream.write(source.read_at(member.start, member.data - member.start))
     if member.method == STORED:
         stream.writelines(source.content(member.name))
@@ -139,7 +140,7 @@ def _copy_member(source: Archive, stream: BinaryIO, member: Member) -> None:
 def _write_member(
     stream: BinaryIO, old: Member, size: int, pieces: Iterable[bytes], crc: Callable[[], int]
 ) -> Member:
-    """Write new content under the old header; its sizes, and `crc` asked after the last piece, are filled in then."""
+    """Write new content under the old header, then fill in its sizes and `crc()`, called after the last piece."""
     wide = is_wide(size)
     start = stream.tell()
     member = dataclasses.replace(without_descriptor(old), start=start, size=size)
@@ -160,7 +161,7 @@ def _write_member(
 
 
 class _Patched:
-    """The blocks of a member with patches, sorted by offset, applied; `crc` is right once all were taken."""
+    """The blocks of a member with patches, sorted by offset, applied; `crc` is right after the last block."""
 
     def __init__(self, blocks: Iterator[bytes], patches: Sequence[Patch], old_crc: int) -> None:
         self._blocks = blocks

@@ -1,4 +1,4 @@
-"""An ONNX file: its graph, and a copy in which everything but the repaired nodes is what it was."""
+"""An ONNX file: its graph, and a copy that changes only the repaired nodes."""
 
 from __future__ import annotations
 
@@ -17,17 +17,18 @@ from .reader import Source, read
 from .spelling import spell
 from .writer import repaired
 
-# Protobuf holds no message of 2 GiB or more; larger models keep their weights in other files.
+# Protobuf has no messages of 2 GiB or more; larger models keep their weights in other files.
 _MAX_SIZE = 2**31 - 1
 _BROKEN = "not an ONNX model, or a damaged one"
 
 
 class OnnxModel:
-    """An ``.onnx`` file opened for reading; weights in other files are not looked at.
+    """An ``.onnx`` file opened for reading; weights in other files are not read.
 
     Raises:
-        BadFileError: no ONNX model, damaged, or it contradicts itself.
-        UnsupportedError: an opset before 7, in which operators broadcast otherwise.
+        BadFileError: not an ONNX model, damaged, or it contradicts itself.
+        UnsupportedError: an opset before 7, which has other broadcasting rules, or newer than the installed onnx;
+            the package onnx is missing.
     """
 
     format = "onnx"
@@ -43,21 +44,21 @@ class OnnxModel:
         self.graph = self.source.graph
 
     def training_remarks(self, form: str) -> Sequence[Remark]:
-        """Nothing: it says nothing of training."""
+        """Nothing: the file holds no training state."""
         return ()
 
     def check_newest(self) -> None:
-        """Nothing in it is of Keras."""
+        """Nothing to check: the file has no Keras constructs."""
 
     def load_weights(self) -> None:
-        """The shapes of an ONNX model's weights are those of its tensors."""
+        """Nothing to load: the graph already has the shapes of the tensors."""
 
     def variables(self) -> Variables:
-        """Raises UnsupportedError: there is nothing to translate."""
+        """Raises UnsupportedError: an ONNX model is not exported to ONNX."""
         raise UnsupportedError("it is an ONNX model already")
 
     def parameter_counts(self) -> None:
-        """Which initializers are weights, an ONNX file does not tell."""
+        """None: an ONNX file does not record which initializers are weights."""
 
     def beside(self) -> list[str]:
         """The files that hold its external data."""
@@ -71,10 +72,10 @@ class OnnxModel:
         pass
 
     def write(self, target: str | os.PathLike[str]) -> None:
-        """Write the model with its graph as it is now; the same bytes where nothing changed.
+        """Write the model with its current graph; the same bytes if nothing changed.
 
         Raises:
-            UnsupportedError: the target is somewhere from where its weights would not be found.
+            UnsupportedError: the weights are in other files, and the target is in another directory.
             OutputError: the target cannot be written.
         """
         self._check_weights(target)
@@ -87,13 +88,13 @@ class OnnxModel:
                 shutil.copyfileobj(file, stream, 1 << 20)
 
     def _check_weights(self, target: str | os.PathLike[str]) -> None:
-        """Weights in other files are named relative to the model's directory."""
+        """Raises UnsupportedError for a target in another directory than the weights, whose paths are relative."""
         beside = external(self.source.proto)
         if beside and os.path.realpath(os.path.dirname(target) or ".") != os.path.realpath(
             os.path.dirname(self.path) or "."
         ):
             raise UnsupportedError(
-                f"its weights are in other files, {len(beside)} of them beside it: write it into the same directory"
+                f"its weights are in other files ({len(beside)}): write the model into the same directory"
             )
 
 

@@ -1,4 +1,4 @@
-"""Names and kinds of things in ONNX files."""
+"""Element types, graphs, tensors and names in ONNX files."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterator
 from typing import Any
 
-# TensorProto.DataType by number, under the names that NumPy and Keras use (onnx.proto).
+# TensorProto.DataType by number, with the names of NumPy and Keras (onnx.proto).
 DTYPES = {
     1: "float32",
     2: "uint8",
@@ -31,14 +31,14 @@ _EXTERNAL = 1
 
 
 def everywhere(proto: Any) -> Iterator[Any]:
-    """Every graph of a model: its own, its functions, those of its training, and the graphs that their nodes hold."""
+    """Every graph of a model: the main graph, functions, training graphs, and the graphs inside their nodes."""
     training = [graph for info in proto.training_info for graph in (info.initialization, info.algorithm)]
     for graph in (proto.graph, *proto.functions, *training):
         yield from graphs(graph)
 
 
 def graphs(graph: Any) -> Iterator[Any]:
-    """A graph and those that its nodes hold."""
+    """A graph and the graphs inside its nodes, at any depth."""
     waiting = [graph]
     while waiting:
         item = waiting.pop()
@@ -51,7 +51,7 @@ def graphs(graph: Any) -> Iterator[Any]:
 
 
 def tensors(proto: Any) -> Iterator[Any]:
-    """Every tensor with numbers that a model holds."""
+    """Every tensor stored in a model: initializers, attributes, and the parts of sparse tensors."""
     for graph in everywhere(proto):
         yield from getattr(graph, "initializer", ())
         sparse = list(getattr(graph, "sparse_initializer", ()))
@@ -69,7 +69,7 @@ def tensors(proto: Any) -> Iterator[Any]:
 
 
 def taken(proto: Any) -> set[str]:
-    """Every name of a tensor or a node in a model, those of graphs inside nodes included."""
+    """Every name of a tensor or a node in a model, graphs inside nodes included."""
     found: set[str] = set()
     for graph in graphs(proto.graph):
         for group in (graph.input, graph.output, graph.value_info, graph.initializer, graph.node):
@@ -81,7 +81,7 @@ def taken(proto: Any) -> set[str]:
 
 
 def external(proto: Any) -> set[str]:
-    """The files beside the model that hold some of its tensors."""
+    """The paths of the files that hold external tensors, relative to the model's folder."""
     found: set[str] = set()
     for tensor in tensors(proto):
         if tensor.data_location == _EXTERNAL:
@@ -90,9 +90,9 @@ def external(proto: Any) -> set[str]:
 
 
 def elsewhere(proto: Any, path: str) -> str:
-    """A file that holds tensors and is not a regular file in the model's folder or below; "" without one.
+    """An external file that is not a regular file in the model's folder or below it; "" if there is none.
 
-    A link is followed: what it leads to must lie there too.
+    Links are followed: their target must be in the folder too.
     """
     folder = os.path.realpath(os.path.dirname(path) or ".")
     for name in sorted(external(proto)):

@@ -1,4 +1,4 @@
-"""From an ONNX model to a graph: nodes are operations of the module ``onnx``, initializers literal arguments."""
+"""Reads an ONNX model as a graph: nodes become operations of the module ``onnx``, initializers literal arguments."""
 
 from __future__ import annotations
 
@@ -23,16 +23,16 @@ from .tensors import check_tensors
 
 MODULE = "onnx"
 OLDEST_OPSET = 7
-_FOLLOWED = 4096  # elements of a constant whose numbers are looked at
+_FOLLOWED = 4096  # constants with at most this many elements are read as values
 _LABEL = re.compile(r"[A-Za-z_]\w*")
-# What exporters write in the place of a name.
+# Placeholders that exporters write instead of a name.
 _NO_NAMES = frozenset({"", "?", "None", "-1", "*"})
 _EXTERNAL = 1
 _FLOAT, _INT, _STRING, _TENSOR, _GRAPH, _FLOATS, _INTS, _STRINGS, _GRAPHS = 1, 2, 3, 4, 5, 6, 7, 8, 10
 
 
 class Stored:
-    """The numbers of a tensor, made on use."""
+    """The numbers of a tensor, decoded on use."""
 
     def __init__(self, tensor: Any) -> None:
         self.tensor = tensor
@@ -44,7 +44,7 @@ class Stored:
 
 
 def numbers_of(tensor: Any) -> np.ndarray[Any, Any]:
-    """The numbers in a TensorProto. Raises BadFileError where they do not fit its shape."""
+    """The numbers in a TensorProto. Raises BadFileError if they do not fit its shape."""
     from onnx import numpy_helper
 
     try:
@@ -55,7 +55,7 @@ def numbers_of(tensor: Any) -> np.ndarray[Any, Any]:
 
 @dataclass
 class Source:
-    """A model as read: ``nodes`` has the protobuf of each node of ``graph``, ``constants`` the names of literals."""
+    """A model as read. ``nodes``: the protobuf of each node of ``graph``; ``constants``: literal names by ``id``."""
 
     proto: Any
     opset: int
@@ -65,7 +65,7 @@ class Source:
 
     @cached_property
     def functions(self) -> frozenset[tuple[str, str]]:
-        """Domain and name of the operators that the file itself defines; they override those of ONNX."""
+        """(domain, name) of the operators that the file itself defines; they override those of ONNX."""
         return frozenset((function.domain, function.name) for function in self.proto.functions)
 
 
@@ -73,9 +73,9 @@ def read(proto: Any) -> Source:
     """The graph of a ModelProto.
 
     Raises:
-        BadFileError: a tensor without a producer or with two, a cycle, a shape that cannot be, numbers that do not fit
-            theirs.
-        UnsupportedError: an opset before 7, or one that the installed onnx does not define.
+        BadFileError: a tensor without a producer or with two, a cycle, an impossible shape, numbers that do not fit
+            their shape.
+        UnsupportedError: no opset of the default domain, one before 7, or one newer than the installed onnx.
     """
     _check_text(proto)
     check_tensors(proto)
@@ -86,12 +86,12 @@ def read(proto: Any) -> Source:
         )
     opset = max(versions, default=0)
     if not opset and all(node.domain not in DEFAULT_DOMAINS for node in proto.graph.node):
-        opset = OLDEST_OPSET  # none of its operators is looked at
+        opset = OLDEST_OPSET  # the graph has no operators of the default domain
     if not opset:
         raise UnsupportedError("it imports no opset of the default domain")
     if opset < OLDEST_OPSET:
         raise UnsupportedError(
-            f"opset {opset}: before {OLDEST_OPSET} operators broadcast otherwise; convert it first "
+            f"opset {opset}: before {OLDEST_OPSET} broadcasting has other rules; convert the model first "
             "(onnx.version_converter)"
         )
     if opset > newest():
@@ -105,10 +105,10 @@ def read(proto: Any) -> Source:
 
 
 def find_batches(graph: Graph) -> None:
-    """Tell the inputs which of their axes is the batch, where the model shows it.
+    """Set the batch axis of each input, if the model shows it.
 
-    An operator shows it (Conv, LSTM …), or several inputs whose first axes have one name. The name of a batch is the
-    batch in the other inputs too.
+    An operator shows it (Conv, LSTM …), or several inputs whose first axes have the same name. An axis with the name of
+    a batch axis is the batch in the other inputs too.
     """
     assert graph.names is not None
     inputs = [node for node in graph.nodes.values() if node.operation.kind == "input"]
@@ -125,7 +125,7 @@ def find_batches(graph: Graph) -> None:
 
 
 def _shown(graph: Graph, inputs: Sequence[Node]) -> dict[str, int]:
-    """The axis of each input that an operator takes as the batch."""
+    """The axis of each input that an operator uses as the batch."""
     values = infer(graph).values
     found = {}
     for node in inputs:
@@ -137,7 +137,7 @@ def _shown(graph: Graph, inputs: Sequence[Node]) -> dict[str, int]:
 
 
 def _check_text(proto: Any) -> None:
-    """Names are texts; protobuf hands out bytes where they are not UTF-8."""
+    """Raises BadFileError for a name that is not UTF-8: protobuf returns it as bytes."""
     for graph in graphs(proto.graph):
         groups = (graph.input, graph.output, graph.value_info, graph.initializer)
         names = [item.name for group in groups for item in group]
@@ -150,9 +150,9 @@ def _check_text(proto: Any) -> None:
 
 
 class _Reader:
-    """Reads one graph; ``outer`` reads the one around it, whose tensors the nodes of a body take as they please.
+    """Reads one graph. ``outer`` reads the enclosing graph: the nodes of a body can use its tensors.
 
-    Each such tensor becomes an input of the body. ``captured`` has what is to be given for them, in order.
+    Each captured tensor becomes an input of the body. ``captured`` has the outer tensors for these inputs, in order.
     """
 
     def __init__(self, source: Source, model: Any, graph: Graph, outer: _Reader | None = None) -> None:
@@ -164,7 +164,7 @@ class _Reader:
         self.names: set[str] = set()
         self.stated = {v.name: v.type for v in (*self.model.value_info, *self.model.output)}
         self.made: dict[str, TensorRef | Literal] = {}
-        # Types that are certain: of constants and of the model's inputs, not what may be stale of inner tensors.
+        # Reliable types only: of constants and of the model's inputs. Recorded types of inner tensors can be stale.
         self.types: dict[str, int] = {}
 
     def run(self) -> None:
@@ -197,7 +197,7 @@ class _Reader:
         graph.link()
 
     def _check_default(self, value: Any) -> None:
-        """An initializer of an input's name is what it is where nothing is given for it."""
+        """Raises BadFileError if an input's default, the initializer with its name, does not have its shape."""
         default = self.made.get(value.name)
         if not isinstance(default, Literal):
             return
@@ -212,7 +212,7 @@ class _Reader:
             )
 
     def _names(self) -> Iterator[str]:
-        """A name of its own for every node: the one it has, or that of its first result."""
+        """A unique name for every node: its own, else that of an output, else one from its operator."""
         known = self.names
         known |= set(self.graph.nodes)
         for number, node in enumerate(self.model.node):
@@ -243,7 +243,7 @@ class _Reader:
         return item
 
     def _declared(self, name: str) -> str:
-        """Add an input to a body, whose axes are those of what it is given. Its name."""
+        """Add an input to a body and return its name. Its axes are those of the tensor passed in."""
         node = name
         while node in self.names or node in self.graph.nodes:
             node = f"{node}_outside"
@@ -308,16 +308,16 @@ class _Reader:
             self.source.nodes[name] = node
 
     def _note_type(self, node: Any) -> None:
-        """The type of a constant, for the nodes that follow."""
+        """Record the type of a constant for the nodes that follow."""
         if node.op_type == "Constant" and node.domain in DEFAULT_DOMAINS and node.output:
             tensors = [a.t for a in node.attribute if a.name == "value"]
             if tensors:
                 self.types[node.output[0]] = tensors[0].data_type
 
     def _body(self, name: str, attribute: Any, several: bool) -> tuple[Operation, list[TensorRef]]:
-        """The graph that a node holds, and the tensors that it takes from around it.
+        """The graph inside a node, and the outer tensors that it captures.
 
-        Its path is that of the node; where a node has several, that of the attribute below it.
+        Its path is that of the node; if a node has several graphs, the attribute's name is added.
         """
         path = f"{name}/{attribute.name}" if several else name
         graph = Graph(path, BODY)
@@ -354,12 +354,12 @@ class _Reader:
 
 def _dims(dims: Any) -> tuple[int, ...]:
     if any(size < 0 for size in dims):
-        raise BadFileError(f"a tensor of the shape {list(dims)}")
+        raise BadFileError(f"a tensor has a negative size: {list(dims)}")
     return tuple(dims)
 
 
 def _shape(kind: Any) -> tuple[int | None, ...] | None:
-    """The shape in a TypeProto; None where it states none, or is not a tensor's."""
+    """The shape in a TypeProto; None without a shape, or for a type other than a tensor."""
     if kind is None or not kind.HasField("tensor_type") or not kind.tensor_type.HasField("shape"):
         return None
     return tuple(
@@ -369,18 +369,18 @@ def _shape(kind: Any) -> tuple[int | None, ...] | None:
 
 
 def _labels(kind: Any) -> list[str]:
-    """What a TypeProto calls the sizes of its axes; "" where it gives none a name."""
+    """The names of the axis sizes in a TypeProto; "" for an axis without a name."""
     return [_label(d.dim_param) for d in kind.tensor_type.shape.dim] if _shape(kind) is not None else []
 
 
 def _all_labels(graph: Any) -> frozenset[str]:
-    """Every name of a size in a graph and in those that its nodes hold."""
+    """Every name of a size in a graph and in the graphs inside its nodes."""
     values = (v for g in graphs(graph) for v in (*g.input, *g.value_info, *g.output))
     return frozenset(label for value in values for label in _labels(value.type))
 
 
 def _label(label: str) -> str:
-    """A name of a size as written in a polynomial: in quotes where it is not a word."""
+    """The name of a size as written in a polynomial: in quotes if it is not a word, "" for a placeholder."""
     if label.strip() in _NO_NAMES:
         return ""
     return label if _LABEL.fullmatch(label) else repr(shown(label))

@@ -1,4 +1,4 @@
-"""What an operator's definition says of a node: the tensors that it takes and gives, and its attributes."""
+"""Checks a node against the definition of its operator: number and types of inputs and outputs, and attributes."""
 
 from __future__ import annotations
 
@@ -9,25 +9,25 @@ from typing import Any
 from ...errors import BadFileError, shown
 from .names import DEFAULT_DOMAINS
 
-_INTERNAL = "__"  # onnx.checker lets attributes of such names pass
+_INTERNAL = "__"  # onnx.checker accepts any attribute whose name starts like this
 # The field of an AttributeProto for each type (onnx.proto).
 _FIELDS = {
     1: "f", 2: "i", 3: "s", 4: "t", 5: "g", 6: "floats", 7: "ints", 8: "strings", 9: "tensors", 10: "graphs",
     11: "sparse_tensor", 12: "sparse_tensors", 13: "tp", 14: "type_protos",
 }  # fmt: skip
-# Attributes that hold a type of tensors.
+# Attributes whose value is an element type.
 _TYPES = ("to", "dtype")
 
 
 def check(node: Any, name: str, opset: int, known: Mapping[str, int]) -> None:
-    """Compare a node with the definition of its operator; of operators that nothing defines, only the attributes' form.
+    """Compare a node with the definition of its operator. Without a definition, check only the attributes' form.
 
     Args:
-        known: the types of tensors that the file states for certain (TensorProto.DataType), by name.
+        known: the reliable element types of tensors (TensorProto.DataType), by name.
 
     Raises:
-        BadFileError: it takes or gives another number of tensors, lacks one, or takes one of another type; an attribute
-            is there twice, of another type, unknown, or missing.
+        BadFileError: a wrong number of inputs or outputs, a missing input, an input of a wrong type; an attribute that
+            is there twice, of a wrong type, unknown or missing.
     """
     where = f"node {shown(name)!r} ({shown(node.op_type)})"
     _check_form(node, where)
@@ -39,7 +39,7 @@ def check(node: Any, name: str, opset: int, known: Mapping[str, int]) -> None:
         ("gives", len(node.output), schema.min_output, schema.max_output),
     ):
         if not low <= given <= high:
-            raise BadFileError(f"{where} {what} {given} tensors, and the operator {what} {_range(low, high)}")
+            raise BadFileError(f"{where} {what} {given} tensors, but the operator {what} {_range(low, high)}")
     _check_inputs(node, where, schema, known)
     for attribute in node.attribute:
         wanted = schema.attributes.get(attribute.name)
@@ -67,7 +67,7 @@ def newest() -> int:
 
 
 def _check_form(node: Any, where: str) -> None:
-    """Attributes mean one thing only: each is there once, and holds what its type says."""
+    """Raises BadFileError unless each attribute is there once and holds a value of its stated type."""
     seen: set[str] = set()
     for attribute in node.attribute:
         if attribute.name in seen:
@@ -75,7 +75,7 @@ def _check_form(node: Any, where: str) -> None:
         seen.add(attribute.name)
         if attribute.ref_attr_name:
             raise BadFileError(
-                f"{where}: attribute {shown(attribute.name)!r} is taken from a function, and it is in none"
+                f"{where}: attribute {shown(attribute.name)!r} refers to a function, but the node is in none"
             )
         held = {field.name for field, _ in attribute.ListFields()} & set(_FIELDS.values())
         if held - {_FIELDS.get(attribute.type)}:
@@ -104,7 +104,7 @@ def _check_inputs(node: Any, where: str, schema: Any, known: Mapping[str, int]) 
 
 @lru_cache(maxsize=64)
 def _type_name(number: int) -> str | None:
-    """How definitions call a type; None where it is none."""
+    """The name of an element type in operator definitions; None for an unknown number."""
     from onnx import TensorProto
 
     if number <= 0 or number not in TensorProto.DataType.values():

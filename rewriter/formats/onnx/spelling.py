@@ -1,7 +1,7 @@
 """How ONNX writes the steps of a plan.
 
-The configuration holds the attributes of the older opsets (``shape``, ``axes``, ``repeats``); the writer makes inputs
-of those that later became inputs.
+The configuration holds the attributes of the older opsets (``shape``, ``axes``, ``repeats``). The writer turns those
+that are inputs in the model's opset into inputs.
 """
 
 from __future__ import annotations
@@ -18,7 +18,9 @@ _MOST_INDICES = 1 << 22
 
 
 def spell(step: Step) -> tuple[str, str, dict[str, Any], tuple[Any, ...]]:
-    """Module, operator, attributes and further arguments of a step, which follow the tensors or stand around ``...``.
+    """Module, operator, attributes and further arguments of a step.
+
+    Further arguments follow the tensors, or ``...`` among them marks the place of the tensors.
 
     Raises:
         UnsupportedError: ONNX has no single operator for it.
@@ -32,12 +34,12 @@ def spell(step: Step) -> tuple[str, str, dict[str, Any], tuple[Any, ...]]:
 
 
 def _repeated(step: Step) -> Literal:
-    """The indices that take each entry of an axis as often as it is repeated."""
+    """The indices for a gather that repeats each entry of an axis."""
     size, times = step.to[step.axes[0]], step.repeats[0]
     if not isinstance(size, int):
-        raise UnsupportedError(f"ONNX repeats entries of an axis of a known size only, and this is {size}")
+        raise UnsupportedError(f"ONNX repeats entries only along an axis of known size, not of size {size}")
     if size > _MOST_INDICES:
-        raise UnsupportedError(f"an axis would be repeated to {size:,} entries, each an index in the file")
+        raise UnsupportedError(f"repeating an axis to {size:,} entries needs an index in the file for each")
     return Literal([i // times for i in range(size)], (size,), "int64")
 
 

@@ -1,4 +1,4 @@
-"""A repaired graph as an ONNX model: the protobuf that was read, with nodes changed, replaced and inserted."""
+"""Writes a repaired graph as an ONNX model: the original protobuf with nodes changed, replaced and inserted."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from ...shapes.inference import Inference
 from .names import NUMBERS, taken
 from .reader import Source
 
-# Attributes that are inputs from this opset on, by operator: (attribute, opset).
+# Attributes that became inputs, by operator: (attribute, first opset where it is an input).
 _INPUTS: dict[str, tuple[tuple[str, int], ...]] = {
     "Reshape": (("shape", 5),),
     "Tile": (("repeats", 6),),
@@ -26,10 +26,10 @@ _INPUTS: dict[str, tuple[tuple[str, int], ...]] = {
 
 
 def repaired(source: Source) -> Any:
-    """The model with its graph as it is now. The one that was read is left as it is.
+    """A new model with the current graph. The original protobuf is not changed.
 
     Raises:
-        UnsupportedError: a number that this writer cannot store.
+        UnsupportedError: a constant of a type that this writer cannot store.
     """
     return _Writer(source).run()
 
@@ -61,7 +61,7 @@ class _Writer:
         return self.proto
 
     def _leading_to(self, node: Node) -> Iterator[Node]:
-        """The inserted nodes that a node needs and that are not written yet, producers first."""
+        """The inserted nodes that a node needs and that are not yet written, producers first."""
         for ref in node.refs():
             source = self.source.graph.nodes[ref.node]
             if _is_new(source) and source.name not in self.source.nodes and source.name not in self.written:
@@ -75,7 +75,7 @@ class _Writer:
         return self._made(node, [self.tensors[node.name]])
 
     def _replacing(self, node: Node, old: Any) -> Any:
-        """A node in the place of another one, whose results keep their names."""
+        """A node that replaces another one; its outputs keep the old names."""
         return self._made(node, list(old.output))
 
     def _made(self, node: Node, outputs: list[str]) -> Any:
@@ -148,9 +148,9 @@ def _numbers(literal: Literal) -> np.ndarray[Any, Any]:
         raise UnsupportedError(f"constants of the type {shown(literal.dtype)} cannot be rewritten") from None
 
 
-# -- shapes that the file states -----------------------------
+# -- shapes recorded in the file -----------------------------
 def _state_shapes(model: Any, source: Source, inference: Inference) -> None:
-    """Take back stated shapes that are no longer true: of inner tensors entirely, of the model's outputs by axis."""
+    """Correct recorded shapes that are no longer true: remove those of inner tensors, rewrite those of outputs."""
     now = _values(source, inference)
     stale = [v for v in model.value_info if v.name in now and _contradicts(v.type, now[v.name])]
     for value in stale:
@@ -161,7 +161,7 @@ def _state_shapes(model: Any, source: Source, inference: Inference) -> None:
 
 
 def _values(source: Source, inference: Inference) -> dict[str, Value]:
-    """The values of the tensors that the nodes of the file make, by their names."""
+    """The values of the tensors that the file's nodes produce, by tensor name."""
     found = {}
     for name, proto in source.nodes.items():
         for output, value in zip(proto.output, inference.values[name], strict=False):

@@ -1,7 +1,7 @@
-"""The index of a SavedModel's variables: a sorted table of what each tensor is and where its numbers lie.
+"""The index of a SavedModel's variables: a sorted table with the type, shape and place of each tensor.
 
-A table is blocks of entries, keys without the part that they share with the one in front, each block with a checksum; a
-footer says where the block of blocks is. Source: ``tensorflow/core/lib/io/format.cc``, ``block.cc``,
+A table consists of blocks of entries. A key omits the prefix that it shares with the key before, each block has a
+checksum, and a footer locates the index block. Source: ``tensorflow/core/lib/io/format.cc``, ``block.cc``,
 ``tensor_bundle.proto`` (TensorFlow 2.21); LevelDB's ``table_format.md``.
 """
 
@@ -20,7 +20,7 @@ from .wire import Message, read_varint
 INDEX = "variables/variables.index"
 _MAGIC = (0xDB4775248B80FB57).to_bytes(8, "little")
 _FOOTER = 48
-_TRAILER = 5  # a byte for how a block is compressed, four for its checksum
+_TRAILER = 5  # a byte for the compression of a block, four for its checksum
 _MAX_SIZE = 64 << 20
 _MAX_SHARDS = 100_000
 _BYTES = {
@@ -31,9 +31,9 @@ _BYTES = {
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One tensor: its type (as NumPy calls it), shape, and place in the files of the numbers.
+    """One tensor: its type (NumPy's name), shape, and place in the data files.
 
-    ``checksum`` is that of its bytes, as ``crc32c.masked`` gives it.
+    ``checksum`` is ``crc32c.masked`` of its bytes.
     """
 
     dtype: str
@@ -47,7 +47,7 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Bundle:
-    """The tensors of an index by their keys, and the number of files that have their numbers."""
+    """The tensors of an index by their keys, and the number of data files."""
 
     shards: int
     entries: dict[str, Entry]
@@ -59,11 +59,11 @@ def shard_name(number: int, count: int) -> str:
 
 
 def read_bundle(folder: Folder) -> Bundle | None:
-    """The index of a folder, None without one; where the numbers lie is compared with the files.
+    """The index of a folder, or None without one. The places of the tensors are checked against the data files.
 
     Raises:
-        BadFileError: damaged, a file of numbers is missing, or a tensor lies outside of its file.
-        UnsupportedError: compressed, or written by a machine of the other byte order.
+        BadFileError: damaged, a data file is missing, or a tensor lies outside its file.
+        UnsupportedError: compressed, or written on a machine of the other byte order.
     """
     if INDEX not in folder:
         return None
@@ -72,7 +72,7 @@ def read_bundle(folder: Folder) -> Bundle | None:
     for number in range(bundle.shards):
         name = shard_name(number, bundle.shards)
         if name not in folder:
-            raise BadFileError(f"{name} is missing: the numbers of its variables are in it")
+            raise BadFileError(f"{name} is missing: it holds the values of variables")
         sizes[number] = folder.size(name)
     for key, entry in bundle.entries.items():
         _check(key, entry, sizes)
@@ -84,7 +84,7 @@ def _check(key: str, entry: Entry, sizes: dict[int, int]) -> None:
     if entry.shard not in sizes:
         raise BadFileError(f"{where} is in file {entry.shard} of {len(sizes)}")
     if entry.sliced:
-        return  # its parts are entries of their own
+        return  # its slices are separate entries
     if entry.offset < 0 or entry.size < 0 or entry.offset + entry.size > sizes[entry.shard]:
         raise BadFileError(
             f"{where} ends at byte {entry.offset + entry.size} of "
@@ -101,7 +101,7 @@ def _check(key: str, entry: Entry, sizes: dict[int, int]) -> None:
 def parse(data: memoryview) -> Bundle:
     """The entries of an index. Raises as ``read_bundle``."""
     if len(data) < _FOOTER or bytes(data[-8:]) != _MAGIC:
-        raise BadFileError(f"{INDEX} is cut short, or no index of variables")
+        raise BadFileError(f"{INDEX} is cut short, or not an index of variables")
     footer = data[len(data) - _FOOTER :]
     place = 0
     handle = []
@@ -117,19 +117,19 @@ def parse(data: memoryview) -> Bundle:
             if not key and shards < 0:
                 shards = _shards(value)
                 continue
-            name = key.decode(errors="backslashreplace")  # that of a slice is bytes
+            name = key.decode(errors="backslashreplace")  # the key of a slice is binary
             if name in found:
                 raise BadFileError(f"{INDEX} has {shown(name)!r} twice")
             found[name] = _entry(value)
     if shards < 0:
-        raise BadFileError(f"{INDEX} does not say how many files there are")
+        raise BadFileError(f"{INDEX} does not record the number of data files")
     return Bundle(shards, found)
 
 
 def _block(data: memoryview, offset: int, size: int) -> Iterator[tuple[bytes, memoryview]]:
     """The keys and values of a block."""
     if offset + size + _TRAILER > len(data) - _FOOTER:
-        raise BadFileError(f"{INDEX} has a block outside of it")
+        raise BadFileError(f"{INDEX} has a block outside the file")
     block, kind = data[offset : offset + size], data[offset + size]
     stored = int.from_bytes(data[offset + size + 1 : offset + size + _TRAILER], "little")
     if masked(data[offset : offset + size + 1]) != stored:
@@ -156,7 +156,7 @@ def _block(data: memoryview, offset: int, size: int) -> Iterator[tuple[bytes, me
 def _shards(value: memoryview) -> int:
     header = Message(value)
     if header.number(2):
-        raise UnsupportedError("its variables were written by a machine of the other byte order")
+        raise UnsupportedError("its variables were written on a machine of the other byte order")
     count = header.number(1)
     if not 0 <= count <= _MAX_SHARDS:
         raise BadFileError(f"{INDEX} states {count} files")
@@ -167,7 +167,7 @@ def _entry(value: memoryview) -> Entry:
     message = Message(value)
     shape = shape_of(message.message(2) or memoryview(b""))
     if shape is None or None in shape:
-        raise BadFileError(f"{INDEX} has a tensor of an open shape")
+        raise BadFileError(f"{INDEX} has a tensor with an unknown size")
     return Entry(
         dtype_of(message.number(1)),
         shape,

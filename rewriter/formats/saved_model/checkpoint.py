@@ -1,6 +1,6 @@
-"""The numbers of a SavedModel's variables, and the graph of objects by which they are found.
+"""The values of a SavedModel's variables, and the object graph that locates them.
 
-Numbers are mapped, and compared on use with the checksum in the index.
+Values are memory-mapped, and checked on use against the checksum in the index.
 Source: ``tensor_bundle.cc`` and ``trackable_object_graph.proto`` of TensorFlow 2.21; they are the same since
 TensorFlow 2.0.
 """
@@ -34,8 +34,8 @@ class Checkpoint:
     """The variables of a folder, opened for reading.
 
     Raises:
-        BadFileError: there are none, or their index is damaged.
-        UnsupportedError: an index that is compressed, or of a machine of the other byte order.
+        BadFileError: no index of variables, or a damaged one.
+        UnsupportedError: an index that is compressed, or from a machine of the other byte order.
     """
 
     def __init__(self, folder: Folder) -> None:
@@ -50,8 +50,8 @@ class Checkpoint:
         """One variable.
 
         Raises:
-            BadFileError: the index has none of this name, or its numbers are not all there.
-            UnsupportedError: its values are no numbers, or are in several slices.
+            BadFileError: the index has no such key; loading raises it for a wrong checksum.
+            UnsupportedError: its values are not numbers, or are stored in slices.
         """
         entry = self._entry(key)
         if entry.sliced:
@@ -71,12 +71,12 @@ class Checkpoint:
         return Variable(shape, entry.dtype, load)
 
     def keys(self, children: Sequence[Sequence[tuple[str, int]]]) -> dict[int, str]:
-        """The names in the index of the variables of an object graph, by the number of their object.
+        """The index keys of the variables of an object graph, by object number.
 
-        The index has a graph of objects too: an object is the one that the same names lead to.
+        The index has its own object graph. Objects of the two graphs match if the same path of names leads to them.
 
         Args:
-            children: the objects that each object of the SavedModel holds, under the names that it has for them.
+            children: for each object of the SavedModel, the (name, number) of each of its children.
 
         Raises:
             BadFileError: the index has no such graph, or it is damaged.
@@ -109,7 +109,7 @@ class Checkpoint:
         return objects
 
     def _text(self, key: str) -> memoryview:
-        """A tensor that is one text: its length, a checksum of that, and its bytes."""
+        """A tensor that is one string, stored as its length, a checksum of the length, and its bytes."""
         entry = self._entry(key)
         if entry.dtype != "string" or entry.shape or entry.sliced:
             raise BadFileError(f"{shown(key)!r} in the index of variables is not one text")
@@ -137,7 +137,7 @@ class Checkpoint:
 
 
 class _Object(NamedTuple):
-    """An object of the index: what it holds by name, and the name of its value, "" where it is not a variable."""
+    """An object of the index: its children by name, and the key of its value, "" if it is not a variable."""
 
     children: dict[str, int]
     key: str

@@ -1,9 +1,9 @@
-"""Which arguments of functions are parts of ragged and sparse tensors: their sizes are of the content, not of a batch.
+"""Which arguments of functions are parts of ragged and sparse tensors: their sizes depend on the content, not a batch.
 
-A ragged tensor is its values and the places where its rows start, one more than there are rows; a sparse one its
-indices, values and shape. The object graph says for each of its functions what the arguments are of (``struct.proto``
-of TensorFlow 2.21). Those that it calls, and those that call it, take the same parts. Where it says nothing,
-an argument of whole numbers is told by its use.
+A ragged tensor consists of its values and its row splits (one more than its rows), a sparse tensor of its indices,
+values and shape. The object graph records the types of the arguments of its functions (``struct.proto`` of TensorFlow
+2.21). A call passes parts on to the called function, in both directions. Without a record, the use of an integer
+argument decides.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from .wire import Message, entries
 _MAX_DEPTH = 64
 _RAGGED, _SPARSE = 3, 1
 _CALLS = frozenset({"PartitionedCall", "StatefulPartitionedCall", "While", "StatelessWhile"})
-_BRANCHES = frozenset({"If", "StatelessIf"})  # what decides comes first
-# The operators that take all of a ragged or a sparse tensor.
+_BRANCHES = frozenset({"If", "StatelessIf"})  # the condition is the first operand
+# The operators whose operands are all parts of a ragged or sparse tensor.
 _USES = frozenset(
     [
         "RaggedBincount",
@@ -35,17 +35,17 @@ _USES = frozenset(
 
 
 class _UnknownError(Exception):
-    """The file does not say of how many tensors an argument is made."""
+    """The file does not record how many tensors an argument consists of."""
 
 
-# What each argument of a function is: its type, or None for a part of a ragged or sparse tensor.
+# For each argument of a function: its type, or None for a part of a ragged or sparse tensor.
 Parts = list[str | None]
 
 
 def stated(signature: memoryview | None, most: int) -> Parts | None:
-    """What the tensors of a StructuredValue are, in their order: types, None for parts; None where it is not said.
+    """The tensors of a StructuredValue in order, at most ``most``: a type, or None for a part of a composite tensor.
 
-    Of more than ``most`` tensors the others are left out.
+    None if the file does not record how many tensors it has.
     """
     if signature is None:
         return None
@@ -82,7 +82,7 @@ def _named(item: memoryview) -> Iterator[tuple[str, memoryview, object]]:
 
 
 def _count(spec: Message) -> int:
-    """How many tensors a TypeSpecProto stands for. Older files do not say it."""
+    """The number of tensors of a TypeSpecProto. Older files do not record it for every kind."""
     count, kind = spec.number(4), spec.number(1)
     if 0 < count <= 1000:
         return count
@@ -91,7 +91,7 @@ def _count(spec: Message) -> int:
     state = [Message(item) for item in Message(spec.message(2) or memoryview(b"")).messages(52)]
     values = [Message(item) for item in state[0].messages(1)] if state else []
     if kind == _RAGGED and len(values) > 2:
-        rank, odd = divmod(values[2].number(12), 2)  # a sint64: twice a number that is not negative
+        rank, odd = divmod(values[2].number(12), 2)  # a sint64: zigzag encoding doubles a non-negative number
         if not odd and rank <= 1000:
             return 1 + rank
     raise _UnknownError
@@ -103,11 +103,12 @@ def parts(
     signatures: Mapping[str, memoryview],
     captured: Mapping[str, int],
 ) -> dict[str, set[int]]:
-    """The numbers of the arguments that are parts of ragged or sparse tensors, by function.
+    """The positions of the arguments that are parts of ragged or sparse tensors, by function.
 
     Args:
-        arguments, nodes: of every function, what is called in front of who calls it.
-        signatures: what the object graph says of functions; ``captured`` how many arguments are none of theirs.
+        arguments, nodes: those of every function, called functions before their callers.
+        signatures: the signatures of functions in the object graph.
+        captured: how many of the last arguments of a function are captures, which its signature omits.
     """
     found: dict[str, set[int]] = {}
     for name, own in arguments.items():
@@ -140,7 +141,7 @@ def _fits(said: Parts, given: Sequence[Argument]) -> bool:
 def _calls(
     arguments: Mapping[str, Sequence[Argument]], nodes: Mapping[str, NodeDef]
 ) -> Iterator[tuple[str, list[str]]]:
-    """The functions that nodes call, and on which tensors."""
+    """(function, tensors) for each call of a function by these nodes."""
     for node in nodes.values():
         if node.op in arguments:
             yield node.op, node.taken
@@ -152,7 +153,7 @@ def _calls(
 
 
 def _origin(tensor: str, nodes: Mapping[str, NodeDef]) -> str:
-    """The node or argument that a tensor is of, through those that only hand it on."""
+    """The node or argument that produces a tensor, found through Identity nodes."""
     name = node_of(tensor)
     for _ in range(_MAX_DEPTH):
         node = nodes.get(name)
@@ -163,9 +164,9 @@ def _origin(tensor: str, nodes: Mapping[str, NodeDef]) -> str:
 
 
 def _by_use(arguments: Sequence[Argument], nodes: Mapping[str, NodeDef]) -> set[int]:
-    """Arguments of whole numbers of which neighbours are subtracted, or that ragged and sparse operators take.
+    """Integer vectors whose neighbours are subtracted (row splits), or that ragged and sparse operators use.
 
-    The values of a ragged tensor stand in front of its rows.
+    The values of a ragged tensor are the argument before its row splits.
     """
     found: set[int] = set()
     rows = {

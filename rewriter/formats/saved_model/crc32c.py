@@ -1,7 +1,7 @@
-"""CRC-32C (Castagnoli), of which TensorFlow and LevelDB store a masked form beside their data.
+"""CRC-32C (Castagnoli). TensorFlow and LevelDB store a masked form of it beside their data.
 
-Long data is cut into pieces of one length, over which the table is walked side by side; their sums are put together by
-what so many zero bytes make of a sum, which is linear over its bits. Source: RFC 3720, appendix B.4;
+Long data is split into pieces of equal length, whose sums are computed in parallel. To join them, a sum is advanced
+over the zero bytes of one piece, which is a linear map of its bits. Source: RFC 3720, appendix B.4;
 ``tsl/lib/hash/crc32c.h`` (TensorFlow 2.21) for the mask.
 """
 
@@ -14,7 +14,7 @@ import numpy as np
 _POLYNOMIAL = 0x82F63B78  # its bits in reverse order
 _ALL = 0xFFFFFFFF
 _MASK = 0xA282EAD8
-_SHORT = 4096  # bytes below which one piece is as fast
+_SHORT = 4096  # shorter data is not split: a plain loop is as fast
 _PIECE = 2048
 
 
@@ -48,7 +48,7 @@ def crc32c(data: bytes | memoryview) -> int:
 
 
 def masked(data: bytes | memoryview) -> int:
-    """The checksum as it is stored: a checksum of data with checksums in it would tell little otherwise."""
+    """The checksum as it is stored. The mask keeps a checksum of data that contains checksums meaningful."""
     crc = crc32c(data)
     return ((crc >> 15 | crc << 17) + _MASK) & _ALL
 
@@ -60,7 +60,7 @@ def _walked(data: bytes | memoryview, crc: int) -> int:
 
 
 def _zeros(count: int) -> Callable[[int], int]:
-    """What ``count`` zero bytes, a power of two, make of a sum."""
+    """A function that advances a sum over ``count`` zero bytes; ``count`` is a power of two."""
     images = [_walked(b"\0", 1 << bit) for bit in range(32)]
     while count > 1:
         images = [_image(images, image) for image in images]
@@ -72,7 +72,7 @@ def _zeros(count: int) -> Callable[[int], int]:
 
 
 def _image(images: Sequence[int], value: int) -> int:
-    """The image of a value under a linear map, given those of its single bits."""
+    """The image of a value under a linear map, given the images of its single bits."""
     result = 0
     for bit, image in enumerate(images):
         if value >> bit & 1:

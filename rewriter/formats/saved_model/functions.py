@@ -1,4 +1,4 @@
-"""The functions of a SavedModel that can be called, and in which order they call one another."""
+"""The functions of a SavedModel that can be called, in the order of their calls."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ _MAX_DEPTH = 64
 
 
 def called(nodes: Iterable[NodeDef]) -> list[str]:
-    """The functions that nodes name in their attributes, and those whose name is an operator's; each once."""
+    """The functions that nodes name in their attributes, and the nodes' operators (possible functions); each once."""
     found: dict[str, None] = {}
     for node in nodes:
         for value in node.attributes.values():
-            # An attribute with a function starts with its field, 10, or is a list: all else holds none.
+            # An attribute that holds functions starts with the tag of field 10, or is a list (field 1).
             if not len(value) or value[0] not in (0x52, 0x0A):
                 continue
             decoded = value_of(value)
@@ -27,11 +27,11 @@ def called(nodes: Iterable[NodeDef]) -> list[str]:
 
 
 def reachable(functions: Mapping[str, FunctionDef], roots: Iterable[str]) -> list[str]:
-    """The functions that can be called from some of them, what is called in front of who calls it.
+    """The roots and all functions that they can call, called functions before their callers.
 
     Raises:
         BadFileError: a function calls itself, directly or through others.
-        UnsupportedError: more than 64 functions call one another in a row.
+        UnsupportedError: calls nested more than 64 deep.
     """
     order: list[str] = []
     done: set[str] = set()
@@ -62,10 +62,10 @@ def _next(functions: Mapping[str, FunctionDef], name: str) -> list[str]:
 
 
 def calling(nodes: Mapping[str, Iterable[NodeDef]], changed: Iterable[str]) -> set[str]:
-    """Functions that were changed, and those that call one of them.
+    """The changed functions and those that call one of them, directly or through others.
 
     Args:
-        nodes: of every function, what is called in front of who calls it.
+        nodes: the nodes of every function, called functions before their callers.
     """
     found = set(changed)
     for name, own in nodes.items():
@@ -75,13 +75,13 @@ def calling(nodes: Mapping[str, Iterable[NodeDef]], changed: Iterable[str]) -> s
 
 
 def live(function: FunctionDef) -> list[NodeDef]:
-    """The nodes that a call of a function runs: what it gives, what it waits for, and all that these take."""
+    """The nodes that a call of a function runs: the ancestors of its results and of its control outputs."""
     nodes = {node.name: node for node in function.nodes}
     return ancestors(nodes, [*function.returned, *function.waits])
 
 
 def ancestors(nodes: Mapping[str, NodeDef], tensors: Iterable[str]) -> list[NodeDef]:
-    """The nodes that tensors come from, through all that these take and wait for; in the order of the file."""
+    """The nodes that tensors depend on, through data and control inputs; in file order."""
     waiting = [node_of(name) for name in tensors]
     found: set[str] = set()
     while waiting:

@@ -1,4 +1,4 @@
-"""What the functions of a file are called on, as far as it can be told: their inputs' axes, and which is the batch."""
+"""The axes of the inputs of a file's functions, as far as they are known, and which axis is the batch."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ from ...ir.size import Size, may_be_any, symbol
 from ...shapes.infer import infer
 from ...shapes.inference import Inference
 
-_PASSES = 3  # loops in loops that are followed
+_PASSES = 3  # levels of nested loops that are followed
 _WORD = re.compile(r"[A-Za-z_]\w*")
 _BATCH = symbol("B")
-# The sizes of an input (None: open), what open ones are called, and the place of the batch.
+# The sizes of an input (None: unknown), the names of unknown ones, and the batch axis.
 Form = tuple[tuple[int | None, ...], tuple[str | None, ...], int | None]
 
 
 def find_batches(graph: Graph, by_keras: bool) -> None:
-    """Tell the inputs which of their axes is the batch.
+    """Set the batch axis of each input.
 
-    - In what Keras wrote, it is axis 0 of every input that leaves it open.
-    - Elsewhere, axis 0 where it alone is open, or an operator takes it as the batch (Conv2D …).
-    - Where one input of a function has it, it is axis 0 of the others that leave theirs open.
-    - A part of a ragged or sparse tensor has none.
+    - In a file that Keras wrote, it is axis 0 of every input where its size is unknown.
+    - In other files, it is axis 0 if only its size is unknown, or if an operator uses it as the batch (Conv2D …).
+    - If one input of a function has a batch, axis 0 of the function's other inputs is the batch if its size is unknown.
+    - A part of a ragged or sparse tensor has no batch.
     """
     opened = [node for node in graph.nodes.values() if node.operation.kind == "input" and _is_open(node)]
     chosen = {node.name for node in opened if by_keras or _alone(node)}
@@ -50,10 +50,10 @@ def _alone(node: Node) -> bool:
 
 
 def follow_calls(graph: Graph, only_called: Mapping[str, Sequence[str]], deep: bool) -> None:
-    """Give the inputs of functions that only other functions call the axes that these call them on.
+    """Set the input axes of functions that only other functions call, from the operands of these calls.
 
     Args:
-        only_called: the nodes of the model that stand for the arguments of such functions, by function.
+        only_called: the input nodes of the model for the arguments of such functions, by function.
         deep: whether such functions call one another.
     """
     for _ in range(_PASSES if deep else 1) if only_called else ():
@@ -68,7 +68,7 @@ def follow_calls(graph: Graph, only_called: Mapping[str, Sequence[str]], deep: b
 
 
 def _forms(inference: Inference, wanted: Mapping[str, Sequence[str]]) -> dict[str, list[Form | None]]:
-    """The form of each argument in which all calls of a function agree."""
+    """The form of each argument, by function; None if its calls disagree."""
     found: dict[str, list[Form | None]] = {}
     for _, item in inference.walk():
         for name, node in item.graph.nodes.items():
@@ -85,7 +85,7 @@ def _forms(inference: Inference, wanted: Mapping[str, Sequence[str]]) -> dict[st
 
 
 def _calls(item: Inference, name: str, node: Node) -> Iterator[tuple[Operation, Sequence[Value]]]:
-    """The functions that a node calls, and on what: a loop on what its state comes to."""
+    """(function, operands) for each call by a node; for a loop, the operands are its final state."""
     for child in node.operation.children.values():
         if isinstance(child, Operation) and child.kind == CALLED:
             given = item.calls[name].inputs
@@ -116,7 +116,7 @@ def _label(size: Size) -> str:
 
 
 def _declare(node: Node, function: str, form: Form) -> bool:
-    """State the axes of an input; False where it has them already."""
+    """Set the axes of an input; False if it already has them, or the file records more."""
     sizes, labels, batch = form
     old = node.operation
     dtype = old.config.get("dtype", "variant" if old.class_name == "EmptyTensorList" else None)
@@ -138,7 +138,7 @@ def _declare(node: Node, function: str, form: Form) -> bool:
 
 
 def _says_more(old: Operation, sizes: Sequence[int | None]) -> bool:
-    """True where the file records a size, or a rank, that is not known from the call."""
+    """True if the file records a size or a rank that the call does not show."""
     stated = old.config.get("batch_shape")
     if not isinstance(stated, list):
         return False
@@ -148,5 +148,5 @@ def _says_more(old: Operation, sizes: Sequence[int | None]) -> bool:
 
 
 def arguments(graph: Graph, function: str) -> list[str]:
-    """The nodes of the model on which it calls a function, "" where it is called on a variable."""
+    """The input nodes of a function's call in the model, "" for a variable."""
     return [leaf.node if isinstance(leaf, TensorRef) else "" for leaf in graph.nodes[function].args]

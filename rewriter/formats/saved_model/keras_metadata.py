@@ -1,8 +1,8 @@
-"""``keras_metadata.pb``: what Keras 2 says of the layers in a SavedModel, each in JSON.
+"""``keras_metadata.pb``: the descriptions that Keras 2 stores for the layers in a SavedModel, each in JSON.
 
-Keras 2 builds a layer anew from its ``config``, and only one without from the functions of the file. Where a function
-of a layer was repaired, its ``config`` still says what it was: it is taken out, and Keras takes the function. A
-Functional or Sequential model is then one of the class Model, as Keras 2 has subclassed ones.
+Keras 2 rebuilds a layer from its ``config``; it uses the functions of the file only without a ``config``. If a function
+of a layer was repaired, its ``config`` still describes the old layer, so it is removed and Keras uses the function. A
+Functional or Sequential model then has the class Model, as Keras 2 stores subclassed models.
 Source: ``saved_metadata.proto``, ``keras/src/saving/legacy/saved_model/load.py`` (tf_keras 2.21).
 """
 
@@ -31,10 +31,10 @@ _MAX_SIZE = 2**31 - 1
 
 
 def descriptions(folder: Folder, objects: Objects) -> Mapping[int, tuple[str, memoryview]]:
-    """What Keras says of the objects of a SavedModel: identifier and JSON, by the number of the object.
+    """Keras's descriptions of the objects of a SavedModel: (identifier, JSON) by object number.
 
     Raises:
-        BadFileError: damaged, or it is said of an object that is not there.
+        BadFileError: damaged, or it describes an object that does not exist.
     """
     if NAME not in folder:
         found = {n: said for n, said in objects.described.items() if said[0].startswith(_OF_KERAS)}
@@ -52,10 +52,10 @@ def descriptions(folder: Folder, objects: Objects) -> Mapping[int, tuple[str, me
 
 
 def metadata_of(text: memoryview) -> dict[str, Any]:
-    """What Keras says of an object, with tuples as the lists that they are in other files of Keras 2.
+    """Keras's description of an object. Tuples become lists, as in the other file formats of Keras 2.
 
     Raises:
-        BadFileError: it is not JSON, or no object.
+        BadFileError: it is not JSON, or not a JSON object.
     """
     what = "what Keras says of a layer"
     try:
@@ -68,7 +68,7 @@ def metadata_of(text: memoryview) -> dict[str, Any]:
 
 
 def _plain(value: Any) -> Any:
-    """Source: ``json_utils.py`` (tf_keras 2.21), ``Encoder``, which other files are not written with."""
+    """Tuples as lists. Source: ``Encoder`` in ``json_utils.py`` (tf_keras 2.21), which only SavedModels use."""
     if isinstance(value, list):
         return [_plain(item) for item in value]
     if not isinstance(value, dict):
@@ -79,7 +79,7 @@ def _plain(value: Any) -> Any:
 
 
 def touched(source: Source, changed: Collection[str]) -> set[int]:
-    """The objects one of whose functions was changed, or calls one that was."""
+    """The objects with a function that was changed, or that calls a changed one."""
     functions = calling({name: unit.nodes.values() for name, unit in source.units.items()}, changed)
     theirs = {n for n, names in source.objects.functions.items() if functions & set(names)}
     return {
@@ -90,11 +90,11 @@ def touched(source: Source, changed: Collection[str]) -> set[int]:
 
 
 def without_configs(data: memoryview, objects: Collection[int]) -> bytes:
-    """The metadata, with these objects described by their functions alone.
+    """The metadata without the configurations of these objects, so Keras uses their functions.
 
     Raises:
         BadFileError: damaged.
-        UnsupportedError: a layer that Keras builds from its configuration or not at all.
+        UnsupportedError: a layer that Keras can build only from its configuration.
     """
     message = Message(data)
     edits = []
@@ -106,10 +106,10 @@ def without_configs(data: memoryview, objects: Collection[int]) -> bytes:
 
 
 def objects_without_configs(data: bytes, graph: int, objects: Collection[int]) -> bytes:
-    """The same of a SavedModel message whose objects say it themselves, as TensorFlow 2.0 to 2.4 writes it.
+    """As ``without_configs``, for a SavedModel message that holds the metadata itself (TensorFlow 2.0 to 2.4).
 
     Args:
-        graph: the number of its graph among those of the message.
+        graph: the number of the MetaGraphDef in the message.
 
     Raises:
         UnsupportedError: as ``without_configs``.
@@ -140,14 +140,14 @@ def objects_without_configs(data: bytes, graph: int, objects: Collection[int]) -
 def _edit(
     field: Field, node: Message, identifier: int, text: int, path: str
 ) -> tuple[int, int, bytes] | None:
-    """The edit that takes the configuration out of one description; None where there is none in it."""
+    """The edit that removes the configuration from one description; None if it has none."""
     said = node.message(text)
     metadata = parse(bytes(said), NAME) if said is not None and len(said) else None
     if not isinstance(metadata, dict) or metadata.get("config") is None:
         return None
     if metadata.get("must_restore_from_config"):
         raise UnsupportedError(
-            f"Keras builds {shown(path)!r} from its configuration, which is not repaired here"
+            f"Keras builds {shown(path)!r} from its configuration, which cannot be repaired here"
         )
     kept = {key: value for key, value in metadata.items() if key not in _DESCRIPTIONS}
     own = [(f.start, f.end, content(text, json.dumps(kept))) for f in node.all(text)]

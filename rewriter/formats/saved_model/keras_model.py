@@ -1,7 +1,7 @@
-"""A SavedModel as a Keras model: its configuration and its variables, where Keras 2 wrote it; else its signature.
+"""A SavedModel as a Keras model: from its configuration and variables if Keras 2 wrote it, else from its signature.
 
-Keras 2 describes every layer in JSON beside the functions, and builds a functional or sequential model anew from that.
-TensorFlow 2.0 to 2.4 keeps it in the objects of ``saved_model.pb``, 2.5 and later in ``keras_metadata.pb``.
+Keras 2 stores a JSON description of every layer beside the functions, and rebuilds a functional or sequential model
+from it. TensorFlow 2.0 to 2.4 keeps it in the objects of ``saved_model.pb``, 2.5 and later in ``keras_metadata.pb``.
 Source: ``keras/src/saving/legacy/saved_model/load.py`` and ``save_impl.py`` (tf_keras 2.21).
 """
 
@@ -43,12 +43,12 @@ FORMAT = "savedmodel-keras"
 _NETWORKS = ("_tf_keras_network", "_tf_keras_sequential", "_tf_keras_model")
 _GRAPHS = ("Functional", "Sequential", "Model")
 _TRAINING = "training_config"
-_OTHERWISE = "nothing but ONNX can be made of it, by tf2onnx (--fallback tf2onnx)"
+_OTHERWISE = "it can only be exported to ONNX, by tf2onnx (--fallback tf2onnx)"
 _PLAIN = "a SavedModel without the configuration of a Keras model"
 
 
 class Source(Protocol):
-    """What is needed of an opened SavedModel."""
+    """The members of an opened SavedModel that are used here."""
 
     path: str
     folder: Folder
@@ -71,14 +71,14 @@ class KerasSavedModel(KerasFile):
     """The Keras model of a folder.
 
     Args:
-        source: the folder, which stays open as long as this is used.
+        source: the folder, which must stay open while this object is used.
 
     Attributes:
-        served: the signature that it is made of, where Keras says nothing of it.
+        served: the signature that the model is built from, if the file has no Keras description.
 
     Raises:
-        BadFileError: what Keras says of its layers is damaged, or the model contradicts itself.
-        UnsupportedError: a function of which it is to be made has no form in Keras 3.
+        BadFileError: Keras's description of its layers is damaged, or the model contradicts itself.
+        UnsupportedError: Keras 3 cannot express a function that is needed.
     """
 
     format = FORMAT
@@ -100,7 +100,7 @@ class KerasSavedModel(KerasFile):
             entry = self._traced.entry
         older = Older(entry, self.version)
         if self._traced is not None:
-            # What became of each operator of a signature says nothing: nobody wrote them.
+            # For a signature, remarks on single operators are noise: the user did not write these operators.
             older.remarks = [*self._traced.remarks, *(() if self.served is not None else older.remarks)]
         elif older.refusals:
             older = self._without_own_layers(entry, older)
@@ -113,7 +113,10 @@ class KerasSavedModel(KerasFile):
             ]
 
     def _whole(self, error: UnsupportedError) -> Traced:
-        """The model by its function, where its class or its configuration are not in the file. Raises the error."""
+        """The model built from its function, if its class or configuration is not in the file.
+
+        Raises ``error`` if the function cannot be used.
+        """
         said = self._descriptions.get(0)
         if said is None or said[0] not in _NETWORKS:
             return self._of_signature()
@@ -127,7 +130,7 @@ class KerasSavedModel(KerasFile):
             raise UnsupportedError(f"{error}; as for its function: {unable}") from None
 
     def _of_signature(self) -> Traced:
-        """The model by its signature, where Keras says nothing of it. Raises UnsupportedError."""
+        """The model built from its signature, if the file has no Keras description. Raises UnsupportedError."""
         meta, objects = self._source.meta, self._objects
         library = Library(meta, objects, self._descriptions)
         try:
@@ -137,7 +140,7 @@ class KerasSavedModel(KerasFile):
             raise UnsupportedError(f"{_PLAIN}; as for its signature: {reason}; {_OTHERWISE}") from None
 
     def _without_own_layers(self, entry: dict[str, Any], older: Older) -> Older:
-        """The model with the layers that Keras 3 lacks by their functions, where all that it lacks has some."""
+        """The model with the layers that Keras 3 lacks built from their functions, if this works for all of them."""
         origins = older.origins[()].of
         names = {
             origins[refusal.path[0]][0]
@@ -168,11 +171,11 @@ class KerasSavedModel(KerasFile):
 
     @property
     def served_by(self) -> Source | None:
-        """The SavedModel itself, where the model is what its signature computes."""
+        """The SavedModel itself, if the model is built from its signature; else None."""
         return None if self.served is None else self._source
 
     def variables(self) -> Variables:
-        """The variables, by their places in Keras 3."""
+        """The variables by their places in Keras 3."""
         return self._variables
 
     @cached_property
@@ -193,26 +196,26 @@ class KerasSavedModel(KerasFile):
         return NamedVariables(model_variables(self._entry, stored, self.version))
 
     def _state(self, optimizer: Any) -> Mapping[str, Sequence[Variable]]:
-        raise NotCarried("that of a SavedModel is not read")
+        raise NotCarried("the state in a SavedModel is not read")
 
     def beside(self) -> list[str]:
         """All files in the folder."""
         return self._source.beside()
 
     def asset(self, name: str) -> bytes:
-        """Such a model's layers have no files of their own. Raises BadFileError."""
+        """Raises BadFileError: the layers of such a model have no files of their own."""
         return self._source.asset(name)
 
     def close(self) -> None:
-        """The folder is closed by who opened it."""
+        """Nothing: the SavedModel closes the folder."""
 
     def write(self, target: str | os.PathLike[str]) -> None:
-        """Write a folder of Keras 3: what Keras 2 wrote here is not written. Raises as ``write_new_folder``."""
+        """Write a Keras 3 folder, not the form of Keras 2. Raises as ``write_new_folder``."""
         write_new_folder(self, target)
 
 
 def _model(descriptions: Mapping[int, tuple[str, memoryview]]) -> dict[str, Any]:
-    """The entry of the outermost model. Raises UnsupportedError where there is none with a graph."""
+    """The entry of the outermost model. Raises UnsupportedError without a graph in its configuration."""
     if 0 not in descriptions:
         raise UnsupportedError(_PLAIN)
     identifier, text = descriptions[0]

@@ -1,8 +1,8 @@
-"""The variables of the layers of a Keras model in a SavedModel, in the order in which Keras lists them.
+"""The variables of the layers of a Keras model in a SavedModel, in Keras's order.
 
-Every layer holds ``trainable_variables``, and in ``keras_api`` its ``non_trainable_variables``: lists of the variables
-of it and of all in it, in the order of ``layer.weights``, which is that of an HDF5 file too. Source: ``save_impl.py``
-(``wrap_layer_objects``) of tf_keras 2.21; they are the same since TensorFlow 2.0.
+Every layer has the list ``trainable_variables``, and in ``keras_api`` the list ``non_trainable_variables``. They hold
+the variables of the layer and its inner layers in the order of ``layer.weights``, which HDF5 files use too. Source:
+``save_impl.py`` (``wrap_layer_objects``) of tf_keras 2.21; unchanged since TensorFlow 2.0.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ from .keras_metadata import metadata_of
 from .messages import Objects
 from .traced.products import Weight
 
-# Preprocessing layers, which Keras builds from their configuration in any case, have no lists; their variables by name.
+# Preprocessing layers have no lists: Keras always builds them from their configuration. Their variables by name.
 _NAMED = {"Normalization": ("mean", "variance", "count")}
-# The order of what one layer lists, by the names that it has for them: what a file lists otherwise is damaged.
+# The order of a layer's variables by their names: a file with another order is damaged.
 _ORDER = (
     *("embeddings", "depthwise_kernel", "pointwise_kernel", "kernel", "recurrent_kernel", "bias"),
     *("gamma", "beta", "moving_mean", "moving_variance", "mean", "variance", "count"),
@@ -33,7 +33,7 @@ _ORDER = (
 _RANKS = {name: rank for rank, name in enumerate(_ORDER)}
 _LAYER = re.compile(r"layer-[0-9]{1,7}")
 _API, _TRAINED, _OTHERS = "keras_api", "trainable_variables", "non_trainable_variables"
-# What an object holds of Keras itself, by which other layers, functions and metrics can be reached.
+# Children that Keras adds to an object: they lead to other layers, functions and metrics.
 _OF_KERAS = frozenset({_API, _TRAINED, "variables", "regularization_losses", "signatures", "optimizer"})
 
 
@@ -48,20 +48,20 @@ def stored_layers(
     gone: Collection[str] = (),
     whole: bool = True,
 ) -> dict[str, list[StoredVariable]]:
-    """The variables of the layers of the outermost model by their names.
+    """The variables of each layer of the outermost model, by the layer's name.
 
     Args:
-        descriptions: what Keras says of the objects.
+        descriptions: Keras's descriptions of the objects.
         entry: the model in its old form.
-        version: the Keras that wrote it.
-        made: the variables of layers that are no objects of the file.
+        version: the Keras version that wrote it.
+        made: the variables of layers that are not objects of the file.
         numbers: the objects of layers that are not layers of the outermost model.
-        gone: layers of the outermost model that others stand for, one of which may have its name.
-        whole: whether the entry is of the layers of the outermost model.
+        gone: replaced layers of the outermost model; a replacement may have the same name.
+        whole: whether the entry has the layers of the outermost model.
 
     Raises:
         BadFileError: the objects and the configuration contradict each other, or variables are missing or damaged.
-        UnsupportedError: a layer that keeps something outside of its variables, or whose order is not certain.
+        UnsupportedError: a layer that keeps state outside its variables, or whose variable order is not certain.
     """
     return _Reader(folder, objects, descriptions).layers(
         entry, version, made or {}, numbers or {}, gone, whole
@@ -69,12 +69,12 @@ def stored_layers(
 
 
 def layer_numbers(objects: Objects, descriptions: Mapping[int, tuple[str, memoryview]]) -> Mapping[str, int]:
-    """The objects of the layers of the outermost model, by their names. Raises BadFileError."""
+    """The object numbers of the layers of the outermost model, by layer name. Raises BadFileError."""
     return _numbers(objects, descriptions, 0)
 
 
 def weights(folder: Folder, objects: Objects) -> Callable[[int], Weight]:
-    """The variables of a SavedModel by the numbers of their objects. Raises BadFileError, as what it gives."""
+    """A function from object numbers to the variables of a SavedModel. The function raises BadFileError."""
     reader = _Reader(folder, objects, {})
 
     def weight(number: int) -> Weight:
@@ -139,7 +139,7 @@ class _Reader:
             if (len(trained), len(others)) != (len(expected[0]), len(expected[1])):
                 raise UnsupportedError(
                     f"the layer {shown(name)!r} lists {len(trained)} trained and {len(others)} other variables, where "
-                    f"{len(expected[0])} and {len(expected[1])} are expected: which is which is not certain"
+                    f"{len(expected[0])} and {len(expected[1])} are expected: their order is not certain"
                 )
             self._check_order(numbers[name], name, (*trained, *others))
             found[name] = [self.variable(number) for number in (*trained, *others)]
@@ -151,12 +151,12 @@ class _Reader:
         if own:
             named = self.objects.variables.get(min(own))
             raise UnsupportedError(
-                f"the variable {shown(named.name if named else '')!r} is of the model itself, of no layer"
+                f"the variable {shown(named.name if named else '')!r} belongs to the model itself, not to a layer"
             )
         return found
 
     def _lists(self, number: int) -> tuple[list[int], list[int]]:
-        """The trained and the other variables of an object. Operations without variables have no lists."""
+        """The trained and the other variables of an object. Objects without variables have no lists."""
         here = self._children(number)
         api = self._children(here[_API]) if _API in here else {}
         if _TRAINED not in here:
@@ -170,7 +170,7 @@ class _Reader:
         return self._listed(here[_TRAINED]), self._listed(api[_OTHERS])
 
     def _named(self, number: int, name: str, class_name: Any) -> list[int]:
-        """The variables of a layer without lists, by the names that it has for them."""
+        """The variables of a layer without lists, found by name."""
         here = {
             link: child for link, child in self._children(number).items() if child in self.objects.variables
         }
@@ -184,7 +184,7 @@ class _Reader:
         return found
 
     def _listed(self, number: int) -> list[int]:
-        """The elements of a list, whose names are their numbers."""
+        """The elements of a list; their names are their positions."""
         children = self._children(number)
         names = [name for name in children if name.isascii() and name.isdecimal()]
         if sorted(names, key=int) != [str(k) for k in range(len(names))]:
@@ -211,7 +211,7 @@ class _Reader:
         return StoredVariable(stated.name, found)
 
     def _check_tables(self, number: int, name: str, layer: dict[str, Any]) -> None:
-        """What a layer looked at its data for (``adapt``) is in tables, of which the configuration says nothing."""
+        """Raises UnsupportedError for a layer with a table: results of ``adapt`` that the configuration lacks."""
         if not self.objects.tables:
             return
         config = layer.get("config")
@@ -228,7 +228,7 @@ class _Reader:
             )
 
     def _check_order(self, number: int, name: str, listed: Sequence[int]) -> None:
-        """Raises BadFileError where variables are listed in an order that no layer has."""
+        """Raises BadFileError if the order of the listed variables is not that of any layer."""
         place = {variable: k for k, variable in enumerate(listed)}
         for each in self._inside(number):
             ranked = sorted(
@@ -242,7 +242,7 @@ class _Reader:
                 )
 
     def _inside(self, number: int) -> Iterator[int]:
-        """The objects that an object holds at any depth, without what Keras adds to each."""
+        """An object and its descendants, without the children that Keras adds."""
         seen, waiting = {number}, [number]
         while waiting:
             here = waiting.pop()
@@ -256,13 +256,13 @@ class _Reader:
 def _numbers(
     objects: Objects, descriptions: Mapping[int, tuple[str, memoryview]], model: int
 ) -> dict[str, int]:
-    """The objects of the layers of a model, by their names."""
+    """The object numbers of the layers of a model, by layer name."""
     found: dict[str, int] = {}
     for link, child in objects.children[model]:
         if not _LAYER.fullmatch(link):
             continue
         if child not in descriptions:
-            raise BadFileError(f"nothing is said of the object {shown(link)!r}, which is a layer")
+            raise BadFileError(f"the layer object {shown(link)!r} has no description")
         name = metadata_of(descriptions[child][1]).get("name")
         if not isinstance(name, str):
             raise BadFileError(f"the layer {shown(link)!r} has no name")

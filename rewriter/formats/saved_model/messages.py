@@ -1,6 +1,6 @@
-"""The messages of a SavedModel that are looked at, and of each the fields that say something here.
+"""The messages of a SavedModel that are read here, with the fields that are used.
 
-Field numbers are those of TensorFlow 2.21: ``saved_model.proto``, ``meta_graph.proto``, ``graph.proto``,
+Field numbers are from TensorFlow 2.21: ``saved_model.proto``, ``meta_graph.proto``, ``graph.proto``,
 ``node_def.proto``, ``function.proto``, ``op_def.proto``, ``attr_value.proto``, ``tensor.proto``,
 ``tensor_shape.proto``, ``saved_object_graph.proto``. They have not changed since TensorFlow 1.
 """
@@ -22,7 +22,7 @@ from .wire import Field, Message, entries, signed
 
 Shape = tuple[int | None, ...]
 
-# DataType by number, under the names that NumPy and Keras use (types.proto). A reference type is its own plus 100.
+# DataType by number, with the names of NumPy and Keras (types.proto). A reference type has its type's number plus 100.
 DTYPES = {
     1: "float32", 2: "float64", 3: "int32", 4: "uint8", 5: "int16", 6: "int8", 7: "string", 8: "complex64",
     9: "int64", 10: "bool", 11: "qint8", 12: "quint8", 13: "qint32", 14: "bfloat16", 15: "qint16", 16: "quint16",
@@ -30,9 +30,9 @@ DTYPES = {
     24: "float8_e5m2", 25: "float8_e4m3fn", 29: "int4", 30: "uint4",
 }  # fmt: skip
 NUMBERS = {name: number for number, name in DTYPES.items()}
-_MAX_RANK = 254  # TensorFlow's
-_FOLLOWED = 4096  # elements of a constant whose numbers are looked at
-# The field of a TensorProto that has the numbers of a type, where they are not in tensor_content.
+_MAX_RANK = 254  # TensorFlow's limit
+_FOLLOWED = 4096  # constants with at most this many elements are read as values
+# The field of a TensorProto that has the numbers of a type, if they are not in tensor_content.
 _VALUES = {
     "float32": 5, "float64": 6, "int32": 7, "int16": 7, "int8": 7, "uint8": 7, "uint16": 7, "int64": 10, "bool": 11,
     "uint32": 16, "uint64": 17, "float16": 13, "bfloat16": 13,
@@ -40,12 +40,12 @@ _VALUES = {
 
 
 def dtype_of(number: int) -> str:
-    """A type of tensors by its number; "" for one that is not known."""
+    """The name of an element type; "" for an unknown number."""
     return DTYPES.get(number - 100 if number > 100 else number, "")
 
 
 def shape_of(data: memoryview) -> Shape | None:
-    """A TensorShapeProto: None for an unknown rank, and for each size that is open. Raises BadFileError."""
+    """A TensorShapeProto: None for an unknown rank, None for each unknown size. Raises BadFileError."""
     message = Message(data)
     if message.number(3):
         return None
@@ -58,7 +58,7 @@ def shape_of(data: memoryview) -> Shape | None:
 
 
 class Stored:
-    """The numbers of a tensor in the file, made on use."""
+    """The numbers of a tensor in the file, decoded on use."""
 
     def __init__(self, tensor: Tensor) -> None:
         self.tensor = tensor
@@ -71,25 +71,25 @@ class Stored:
 
 
 class Tensor:
-    """A TensorProto. Raises BadFileError where it has no plain shape."""
+    """A TensorProto. Raises BadFileError if its shape is not fully known."""
 
     def __init__(self, data: memoryview) -> None:
         self.message = Message(data)
         self.dtype = dtype_of(self.message.number(1))
         shape = shape_of(self.message.message(2) or memoryview(b""))
         if shape is None or None in shape:
-            raise BadFileError("a constant of an open shape")
+            raise BadFileError("a constant of an unknown shape")
         self.shape = tuple(size for size in shape if size is not None)
         if math.prod(self.shape) >= 2**63:
             raise BadFileError(f"a constant of the shape {shown(list(self.shape))}")
 
     def literal(self) -> Literal:
-        """The tensor as an argument: with its numbers where they are few."""
+        """The tensor as an argument: with its numbers if they are few, else with a ``Stored``."""
         few = math.prod(self.shape) <= _FOLLOWED and self.dtype in _VALUES
         return Literal(self.array().tolist() if few else Stored(self), self.shape, self.dtype or "unknown")
 
     def array(self) -> np.ndarray[Any, Any]:
-        """The numbers; fewer than the shape has stand for the last one repeated, none for zeros (``tensor.cc``)."""
+        """The numbers. If the file has too few, the last one is repeated; without any, all are 0 (``tensor.cc``)."""
         count = math.prod(self.shape)
         if self.dtype not in _VALUES:
             raise BadFileError(f"a constant of the type {shown(self.dtype or 'unknown')} is not read")
@@ -133,7 +133,7 @@ class Function:
 
 
 def value_of(data: memoryview) -> Any:
-    """An AttrValue: a text, number, truth, type, shape (``Shape | None``), tensor (``Literal``), function, list."""
+    """An AttrValue: a string, number, bool, type name, shape (``Shape | None``), ``Literal``, ``Function`` or list."""
     message = Message(data)
     number = next(reversed(message.found), 0)
     if number == 1:
@@ -162,7 +162,7 @@ def _single(message: Message, number: int, kind: int) -> Any:
 
 
 def _listed(message: Message) -> list[Any]:
-    """An AttrValue.ListValue: its fields are those of the value itself, but for functions."""
+    """An AttrValue.ListValue: it has the field numbers of AttrValue, except for functions."""
     for number in message.found:
         if number == 2:
             return [bytes(item).decode(errors="replace") for item in message.messages(2)]
@@ -183,7 +183,7 @@ def _listed(message: Message) -> list[Any]:
 
 
 class NodeDef:
-    """One node of a graph or a function. ``place`` is where the field that holds it lies in what holds it."""
+    """One node of a graph or a function. ``place`` is its field in the enclosing message."""
 
     __slots__ = ("_attributes", "inputs", "message", "name", "op", "place")
 
@@ -204,7 +204,7 @@ class NodeDef:
         return self._attributes
 
     def attribute(self, name: str) -> Any:
-        """An attribute; None without it. Raises BadFileError, with the node's name."""
+        """The value of an attribute, or None. Raises BadFileError with the node's name."""
         found = self.attributes.get(name)
         try:
             return None if found is None else value_of(found)
@@ -213,25 +213,25 @@ class NodeDef:
 
     @property
     def shapes(self) -> list[Shape | None]:
-        """The shapes that the file records for its results; [] where it records none."""
+        """The shapes that the file records for its results; [] if it records none."""
         found = self.attribute("_output_shapes")
         return found if isinstance(found, list) else []
 
     @property
     def taken(self) -> list[str]:
-        """The tensors that it takes; what it only waits for comes after them in the file."""
+        """Its data inputs, without the control inputs, which follow them in the file."""
         return [name for name in self.inputs if not name.startswith("^")]
 
 
 def nodes_of(message: Message, number: int) -> list[NodeDef]:
-    """The nodes in the fields of a number of a function or a graph."""
+    """The nodes in the fields ``number`` of a function or a graph."""
     places = zip(message.messages(number), message.all(number), strict=True)
     return [NodeDef(item, place) for item, place in places]
 
 
 @dataclass(frozen=True, slots=True)
 class Argument:
-    """An argument of a function: its name, its type, and the shape that the file records for it."""
+    """An argument of a function: its name, type, and recorded shape."""
 
     name: str
     dtype: str
@@ -240,12 +240,12 @@ class Argument:
 
 @dataclass(slots=True)
 class Results:
-    """The outputs of an operator: each its name, and how many tensors it stands for (a number, or an attribute)."""
+    """The outputs of an operator: (name, attribute with the number of tensors, attribute with their types) of each."""
 
     names: list[tuple[str, str, str]] = field(default_factory=list)
 
     def index(self, node: NodeDef, name: str, number: int) -> int | None:
-        """The number of ``node:name:number`` among all results of a node; None where the file does not say it."""
+        """The index of ``node:name:number`` among all results of a node; None if the file does not define it."""
         start = 0
         for each, counted, listed in self.names:
             if each == name:
@@ -266,7 +266,7 @@ class Results:
 
 
 def operators(data: memoryview | None) -> dict[str, Results]:
-    """The outputs of the operators that an OpList defines."""
+    """The outputs of each operator in an OpList, by operator name."""
     found: dict[str, Results] = {}
     for item in Message(data).messages(1) if data is not None else ():
         message = Message(item)
@@ -276,7 +276,7 @@ def operators(data: memoryview | None) -> dict[str, Results]:
 
 
 class FunctionDef:
-    """A function of the library. ``place`` is where the field that holds it lies in the library."""
+    """A function of the library. ``place`` is its field in the library."""
 
     def __init__(self, data: memoryview, place: Field) -> None:
         self.message = Message(data)
@@ -292,17 +292,17 @@ class FunctionDef:
 
     @cached_property
     def returned(self) -> list[str]:
-        """The tensors that it gives, in the order of its results. Raises BadFileError where one is missing."""
+        """The tensors that it returns, in the order of its results. Raises BadFileError if one is missing."""
         found = dict(_texts(self.message, 4))
         names = [Message(item).text(1) for item in self.signature.messages(3)]
         missing = next((name for name in names if name not in found), None)
         if missing is not None:
-            raise BadFileError(f"function {shown(self.name)!r} does not say what {shown(missing)!r} is")
+            raise BadFileError(f"function {shown(self.name)!r} does not define its result {shown(missing)!r}")
         return [found[name] for name in names]
 
     @cached_property
     def waits(self) -> list[str]:
-        """The nodes that it runs whatever it gives."""
+        """Its control outputs: the nodes that it always runs."""
         return [value for _, value in _texts(self.message, 6)]
 
     @cached_property
@@ -326,7 +326,7 @@ class FunctionDef:
 
 
 def _texts(message: Message, number: int) -> list[tuple[str, str]]:
-    """A map from texts to texts. Raises BadFileError for one key twice."""
+    """A map from strings to strings. Raises BadFileError for a key that is there twice."""
     found = [Message(item) for item in message.messages(number)]
     pairs = [(entry.text(1), entry.text(2)) for entry in found]
     if len({key for key, _ in pairs}) != len(pairs):
@@ -334,10 +334,10 @@ def _texts(message: Message, number: int) -> list[tuple[str, str]]:
     return pairs
 
 
-# -- what stands around the graph -----------------------------
+# -- signatures and objects -----------------------------
 @dataclass(frozen=True, slots=True)
 class Signature:
-    """A signature: the names of the tensors of the main graph that it takes and gives, and their shapes."""
+    """A signature: (name in the main graph, shape) of each of its inputs and outputs."""
 
     inputs: dict[str, tuple[str, Shape | None]]
     outputs: dict[str, tuple[str, Shape | None]]
@@ -365,23 +365,29 @@ class Variable:
     dtype: str
 
 
-# What a preprocessing layer calls its function over a data set (tf_keras/src/engine/base_preprocessing_layer.py, 2.21).
+# The name of a preprocessing layer's ``adapt`` function (tf_keras/src/engine/base_preprocessing_layer.py, 2.21).
 _ADAPT = "_adapt_function"
 _KERAS_2 = "_tf_keras"
-# What an ExportArchive calls some of what it holds (keras/src/export/saved_model.py, Keras 3.0 to 3.15).
+# Names of children of an ExportArchive (keras/src/export/saved_model.py, Keras 3.0 to 3.15).
 _EXPORTED = frozenset({"_all_variables", "_misc_assets"})
 
 
 @dataclass(slots=True)
 class Objects:
-    """The object graph: variables and constants by the number of their object, the functions with what they capture
-    (numbers of objects), what its objects are, and what the outermost one calls those that it holds.
+    """The object graph. Objects are known by their numbers; the outermost object is 0.
 
-    ``children`` are the objects that each holds, under the names that it has for them, ``functions`` those that an
-    object is. ``described`` are identifier and metadata of what a library wrote, ``tables`` the objects whose content
-    is in no variable: assets and resources. ``signatures`` say what functions take (a StructuredValue).
-    ``aside`` are the functions that compute nothing of the model: those that only write and read the content of tables
-    for a checkpoint, and those with which layers of Keras 2 go through a data set in ``adapt``.
+    Attributes:
+        variables, constants: by object number.
+        captures: the objects that each function captures.
+        signatures: the arguments of each function (a StructuredValue).
+        identifiers: the identifiers of all user objects.
+        held: the names of the children of the outermost object.
+        children: (name, number) of the children of each object.
+        functions: the names of the functions that an object is, by object number.
+        described: identifier and metadata of a user object, by object number.
+        tables: the objects with content outside variables: assets and resources.
+        aside: the functions that compute nothing of the model: those that save and restore tables for a checkpoint, and
+            those with which layers of Keras 2 read a data set in ``adapt``.
     """
 
     variables: dict[int, Variable] = field(default_factory=dict)
@@ -398,11 +404,11 @@ class Objects:
 
     @property
     def by_keras(self) -> bool:
-        """True where Keras wrote it: ``model.save`` of Keras 2 (``_tf_keras_layer``) or ``model.export`` of Keras 3."""
+        """True if Keras wrote it: ``model.save`` of Keras 2 (``_tf_keras_layer``) or ``model.export`` of Keras 3."""
         return any(name.startswith(_KERAS_2) for name in self.identifiers) or self.held >= _EXPORTED
 
     def paths(self) -> dict[str, tuple[tuple[str, ...], int]]:
-        """Where each function stands: the names from the outermost object to one that is it, and its number there."""
+        """The path of names from the outermost object to each function's object, and its position there."""
         found: dict[str, tuple[tuple[str, ...], int]] = {}
         seen = {0}
         waiting: deque[tuple[int, tuple[str, ...]]] = deque([(0, ())])
@@ -418,7 +424,7 @@ class Objects:
 
 
 def objects_of(data: memoryview | None) -> Objects:
-    """A SavedObjectGraph; nothing in it where there is none."""
+    """The objects of a SavedObjectGraph; none for None."""
     found = Objects()
     if data is None:
         return found
@@ -452,7 +458,7 @@ def objects_of(data: memoryview | None) -> Objects:
         elif each.all(5) or each.all(10):
             found.tables.add(number)
     found.held = {name for name, _ in found.children[0]} if found.children else set()
-    found.aside = _aside(found, savers - {0})  # 0: it names none
+    found.aside = _aside(found, savers - {0})  # 0: no function
     for name, value, _ in entries(message, 2):
         concrete_function = Message(value)
         found.captures[name] = [signed(n) for n in concrete_function.numbers(2)]
@@ -463,9 +469,9 @@ def objects_of(data: memoryview | None) -> Objects:
 
 
 def _aside(objects: Objects, savers: set[int]) -> frozenset[str]:
-    """The functions of the objects that save tables and of ``adapt``, without those that an object has otherwise.
+    """The functions that save tables and those of ``adapt``, without functions that other objects use too.
 
-    A function has each of its traces as an object of its own.
+    Each trace of a function is a separate object.
     """
     adapting: set[int] = set()
     held: set[int] = set()

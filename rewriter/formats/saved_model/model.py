@@ -1,4 +1,4 @@
-"""A SavedModel folder: its graph, and a copy in which everything but the repaired functions is what it was."""
+"""A SavedModel folder: its graph, and a copy that changes only the repaired functions."""
 
 from __future__ import annotations
 
@@ -27,16 +27,16 @@ from .writer import repaired
 _FINGERPRINT = "fingerprint.pb"
 BINARY, TEXT = "saved_model.pb", "saved_model.pbtxt"
 _MAX_TEXT = 256 << 20
-_MAX_SIZE = 2**31 - 1  # protobuf holds no more
+_MAX_SIZE = 2**31 - 1  # protobuf's limit
 
 
 class SavedModel:
     """A folder with a ``saved_model.pb`` opened for reading; its variables are not loaded.
 
     Raises:
-        BadFileError: no SavedModel, damaged, or it contradicts itself; a file of the folder is a link; numbers of a
-            variable are missing.
-        UnsupportedError: functions nested too deep, or more nodes than are followed.
+        BadFileError: not a SavedModel, damaged, or it contradicts itself; a file of the folder is a link; a variable's
+            values are missing.
+        UnsupportedError: functions nested too deep, or too many nodes.
     """
 
     format = "savedmodel"
@@ -48,18 +48,18 @@ class SavedModel:
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self.path = os.fspath(path)
         self.folder = Folder(self.path)
-        # An honest index in a form that is not read says nothing: nothing here needs it.
+        # A valid index in an unsupported form is no error: reading and repairing the graph do not need it.
         with contextlib.suppress(UnsupportedError):
             read_bundle(self.folder)
         self._data = self._message()
 
     def training_remarks(self, form: str) -> Sequence[Remark]:
-        """Nothing: it says nothing of training."""
+        """Nothing: the training state is not read."""
         return ()
 
     @cached_property
     def source(self) -> Source:
-        """Its functions. Raises as the class."""
+        """The functions, read on first use. Raises as the class."""
         return read(self._data, self.path)
 
     @property
@@ -68,20 +68,20 @@ class SavedModel:
 
     @cached_property
     def objects(self) -> tuple[Objects, str]:
-        """The objects that it holds, and the version of TensorFlow that wrote it. Raises BadFileError."""
+        """Its object graph, and the version of TensorFlow that wrote it. Raises BadFileError."""
         return objects_in(self._data)
 
     @cached_property
     def meta(self) -> Message:
-        """The graph that is served, with all that stands around it. Raises BadFileError."""
+        """The MetaGraphDef that is served. Raises BadFileError."""
         return meta_in(self._data)
 
     def as_keras(self) -> KerasSavedModel:
-        """The Keras model that it was, or that it serves. Raises as ``KerasSavedModel``."""
+        """The Keras model that it describes or serves. Raises as ``KerasSavedModel``."""
         return KerasSavedModel(self)
 
     def signature(self) -> str:
-        """The name of the signature that stands for the model. Raises UnsupportedError where none does."""
+        """The name of the model's main signature. Raises UnsupportedError without one."""
         return signature_name(self.meta)[0]
 
     @property
@@ -90,7 +90,7 @@ class SavedModel:
         return f"TensorFlow {shown(version)}" if version else ""
 
     def _message(self) -> memoryview:
-        """The message, from the text form where that alone is there, as TensorFlow takes it (``loader_impl.py``)."""
+        """The SavedModel message, from the text form if only that exists, as in TensorFlow (``loader_impl.py``)."""
         name, limit = (BINARY, _MAX_SIZE) if BINARY in self.folder else (TEXT, _MAX_TEXT)
         data = self.folder.open_raw(name, limit)
         if not len(data):
@@ -104,43 +104,44 @@ class SavedModel:
             raise BadFileError(f"{TEXT} is not text") from None
 
     def check_newest(self) -> None:
-        """Nothing in it is of Keras."""
+        """Nothing to check: ``as_keras`` checks the Keras model."""
 
     def load_weights(self) -> None:
-        """The shapes of a SavedModel's variables are those that its graph states."""
+        """Nothing to load: the graph already has the shapes of the variables."""
 
     def variables(self) -> Variables:
-        """Raises UnsupportedError: what is exported is the Keras model (``as_keras``)."""
+        """Raises UnsupportedError: an export uses the Keras model instead (``as_keras``)."""
         raise UnsupportedError(
-            "a repaired SavedModel and an ONNX file are not written at once: write the folder, and export that"
+            "a repaired SavedModel and an ONNX file cannot be written in one run: write the folder, then export it"
         )
 
     def parameter_counts(self) -> None:
-        """Which variables are whose, a SavedModel does not tell."""
+        """None: a SavedModel does not record which layer a variable belongs to."""
 
     def beside(self) -> list[str]:
         """All files in the folder."""
         return [os.path.join(self.path, name) for name in self.folder.names() if not name.endswith("/")]
 
     def asset(self, name: str) -> bytes:
-        """A SavedModel's layers have no files of their own. Raises BadFileError."""
+        """Raises BadFileError: a SavedModel has no files of single layers."""
         raise BadFileError("a SavedModel has no files of single layers")
 
     def close(self) -> None:
         self.folder.close()
 
     def write(self, target: str | os.PathLike[str]) -> None:
-        """Write the folder with its graph as it is now; a copy where nothing changed.
+        """Write the folder with its current graph; a plain copy if nothing changed.
 
         Raises:
-            BadFileError: a file of it changed since it was opened.
-            UnsupportedError: a change that a function of the file cannot hold.
+            BadFileError: a file of the folder changed since it was opened.
+            UnsupportedError: a change that cannot be written into a function of the file.
             OutputError: the target cannot be written.
         """
         if not any(node.changed for _, _, node in self.graph.walk()):
             copy_folder(self.folder, target)
             return
-        # Its hashes are of the graph as it was; TensorFlow takes a folder without it (fingerprinting_utils.py, 2.21).
+        # fingerprint.pb is left out: it has hashes of the old graph, and TensorFlow loads a folder without it
+        # (fingerprinting_utils.py, 2.21).
         replace = {BINARY: repaired(self.source)}
         units = self.source.units.values()
         changed = {u.name for u in units if any(n.changed for n in u.graph.nodes.values())}
@@ -153,7 +154,7 @@ class SavedModel:
                 replace[BINARY], self.source.number, objects
             )
         if BINARY not in self.folder:
-            # What is written is the binary form, under its own name.
+            # The new message is written in binary form under the binary name, in place of the text file.
             renamed, replace[TEXT] = {TEXT: BINARY}, replace.pop(BINARY)
             copy_folder(self.folder, target, replace, rename=renamed, leave={_FINGERPRINT})
             return

@@ -1,7 +1,7 @@
-"""From a SavedModel to a graph: every function that can be called is a nested model, nodes are operations of ``tf``.
+"""Reads a SavedModel as a graph: every callable function is a nested model, nodes are operations of ``tf``.
 
-A function is looked at where it stands by itself, on the shapes that the file records for its arguments: its nodes are
-``function/node``. Where another one calls it, its results follow from what it is called on.
+A function is analysed on its own, with the recorded shapes of its arguments: its nodes are ``function/node``. At a call
+by another function, its results follow from the operands of the call.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ MODULE = "tf"
 MAIN = "graph"
 _SERVING = "serve"
 _MAX_NODES = 1_000_000
-# Nodes of the main graph of a model that has all of its computations in functions.
+# Operators of the main graph of a model that computes everything in functions.
 _AROUND = frozenset(
     [
         "Const",
@@ -75,7 +75,7 @@ _HANDLES = {"resource": "Resource", "variant": "EmptyTensorList"}
 
 
 class Kept:
-    """The numbers of a variable: they are in the files of the variables, and what is done here needs none of them."""
+    """A placeholder for a variable's numbers, which are in other files and are not needed here."""
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -89,9 +89,9 @@ class Kept:
 
 @dataclass(slots=True)
 class Unit:
-    """A function, or the main graph, as read: ``nodes`` has what runs of it, by name.
+    """A function, or the main graph, as read: ``nodes`` are its nodes that run, by name.
 
-    ``function`` is None for the main graph. ``results`` are the tensors that it gives, as the file names them.
+    ``function`` is None for the main graph. ``results`` are its result tensors, with their names in the file.
     """
 
     name: str
@@ -100,13 +100,13 @@ class Unit:
     arguments: list[Argument] = field(default_factory=list)
     function: FunctionDef | None = None
     graph: Graph = field(init=False)
-    # The file's names of tensors by node and number, and the inputs of each node that are operands.
+    # The file's names of tensors by node and index, and the positions of each node's inputs that are operands.
     tensors: dict[tuple[str, int], str] = field(default_factory=dict)
     places: dict[str, tuple[int, ...]] = field(default_factory=dict)
 
     @property
     def used(self) -> set[str]:
-        """The nodes and arguments from which something is taken."""
+        """The nodes and arguments whose results are used."""
         taken = (tensor for node in self.nodes.values() for tensor in node.taken)
         return {node_of(tensor) for tensor in (*taken, *self.results)}
 
@@ -115,9 +115,12 @@ class Unit:
 class Source:
     """A SavedModel as read.
 
-    ``top`` has the nodes of the main graph that signatures run, ``names`` the names of all in it, ``units`` the
-    functions, what is called in front of who calls it. ``meta``, ``graph_def`` and ``library_field`` are the fields
-    from the outermost message to the library; ``number`` is that of ``meta`` among its like.
+    Attributes:
+        top: the nodes of the main graph that signatures run.
+        names: the names of all nodes in the main graph.
+        units: the functions, called functions before their callers; the main graph last if it computes something.
+        meta, graph_def, library_field: the fields that lead from the outermost message to the library.
+        number: the number of ``meta`` among the MetaGraphDefs.
     """
 
     data: memoryview
@@ -141,7 +144,7 @@ def read(data: memoryview, name: str) -> Source:
     """The graph of a SavedModel message.
 
     Raises:
-        BadFileError: damaged protobuf, a function that calls itself, a cycle, a tensor that nothing makes.
+        BadFileError: damaged protobuf, a function that calls itself, a cycle, a tensor without a producer.
         UnsupportedError: functions nested too deep, or too many nodes.
     """
     message = Message(data)
@@ -191,19 +194,19 @@ def read(data: memoryview, name: str) -> Source:
 
 
 def objects_in(data: memoryview) -> tuple[Objects, str]:
-    """The objects of a SavedModel message alone, and the version of its TensorFlow. Raises BadFileError."""
+    """Only the objects of a SavedModel message, and the version of its TensorFlow. Raises BadFileError."""
     _, meta = _chosen(Message(data))
     info = Message(meta.message(1) or memoryview(b""))
     return objects_of(meta.message(7)), info.text(5)
 
 
 def meta_in(data: memoryview) -> Message:
-    """The graph of a SavedModel message that is served, with all that stands around it. Raises BadFileError."""
+    """The MetaGraphDef of a SavedModel message that is served. Raises BadFileError."""
     return _chosen(Message(data))[1]
 
 
 def _chosen(message: Message) -> tuple[Field, Message]:
-    """The graph that is served, or the first one: further ones are for training or another device."""
+    """The MetaGraphDef that is served, or the first one: others are for training or another device."""
     found = [(place, Message(item)) for item, place in zip(message.messages(2), message.all(2), strict=True)]
     if not found:
         raise BadFileError("not a SavedModel, or a damaged one: it holds no graph")
@@ -214,7 +217,7 @@ def _chosen(message: Message) -> tuple[Field, Message]:
 
 
 def _main(source: Source, nodes: Sequence[NodeDef]) -> Unit:
-    """What the signatures run of the main graph, with their inputs for arguments."""
+    """The part of the main graph that the signatures run, with their inputs as arguments."""
     by_name: dict[str, NodeDef] = {}
     for node in nodes:
         if node.name in by_name:
@@ -263,7 +266,7 @@ class _Reader:
         _ = self.graph.order  # no cycle
 
     def _gives(self, node: NodeDef) -> bool:
-        """False for a node that is run for what it does alone (NoOp, AssignVariableOp, Assert)."""
+        """False for a node without results, which runs only for its side effects (NoOp, AssignVariableOp, Assert)."""
         known = self.source.operators.get(node.op)
         return bool(known.names) if known is not None else node.op not in _GIVE_NOTHING
 
@@ -287,7 +290,7 @@ class _Reader:
         )
         where = f"node {shown(node.name)!r}"
         taken = node.taken
-        # A while loop of TensorFlow 1 goes round through its Merge nodes: nothing is said of what they give.
+        # A while loop of TensorFlow 1 is a cycle through its Merge nodes: their results are not inferred.
         places = () if node.op in ("Merge", "RefMerge") else spelled.places
         self.unit.places[node.name] = places
         args = tuple(self.tensor(taken[place], where) for place in places)
@@ -298,7 +301,7 @@ class _Reader:
         return Operation(name, CALLED, CALLED, {}, MODULE, graph=unit.graph)
 
     def _constant(self, tensor: str) -> Any:
-        """The numbers of a tensor that a Const node makes, where they are at hand."""
+        """The numbers of a small tensor of integers that a Const node makes, or None."""
         node = self.unit.nodes.get(node_of(tensor))
         if node is None or node.op != "Const" or len(node.attributes.get("value", b"")) > 4096:
             return None
@@ -306,7 +309,9 @@ class _Reader:
         return value.value if isinstance(value, Literal) and isinstance(value.value, (int, list)) else None
 
     def tensor(self, name: str, where: str) -> TensorRef:
-        """``argument``, ``node:output:number`` in a function, ``node`` or ``node:number`` in the main graph."""
+        """The tensor with a name of the file: ``argument`` or ``node:output:number`` in a function, ``node`` or
+        ``node:number`` in the main graph. Raises BadFileError.
+        """
         node, *rest = name.split(":")
         if node in self.arguments:
             argument = self.arguments[node]
@@ -315,7 +320,7 @@ class _Reader:
             raise BadFileError(f"{where} takes a tensor {shown(name)!r}, which nothing makes")
         number = rest[-1] if rest else "0"
         if not (number.isascii() and number.isdecimal() and len(number) < 7) or len(rest) > 2:
-            raise BadFileError(f"{where} takes a tensor {shown(name)!r}, which is not a name of one")
+            raise BadFileError(f"{where} takes {shown(name)!r}, which is not the name of a tensor")
         definition = self.unit.nodes[node]
         index = self._index(definition, rest[0], int(number)) if len(rest) == 2 else int(number)
         shapes = self.shapes[node]
@@ -324,7 +329,7 @@ class _Reader:
         return TensorRef(node, index, shape)
 
     def _index(self, node: NodeDef, output: str, number: int) -> int:
-        """The number of an output among all of its node's."""
+        """The index of an output among all results of its node."""
         known = self.source.operators.get(node.op)
         unit = self.source.units.get(node.op)
         if known is None and unit is not None:
@@ -344,18 +349,18 @@ class _Reader:
             return SEVERAL[node.op].index(output) + number
         if len(self.shapes[node.name]) == 1 and not number:
             return 0
-        # Nothing says where it stands among the results: a number of its own, behind those that are recorded.
+        # The file does not define its position among the results: use a new index after the recorded ones.
         seen = self.unlisted.setdefault(node.name, {})
         return seen.setdefault(f"{output}:{number}", len(self.shapes[node.name]) + len(seen))
 
 
 def _recorded(argument: Argument) -> Shape | None:
-    """The shape of an argument; that of a handle says nothing of what it leads to."""
+    """The recorded shape of an argument; None for a handle, whose shape is not that of its value."""
     return None if argument.dtype in _HANDLES else argument.shape
 
 
 def recorded_shapes(node: NodeDef) -> list[Shape | None]:
-    """The recorded shapes of a node's results, without those of handles."""
+    """The recorded shapes of a node's results, None for handles."""
     shapes = node.shapes
     if node.op in _GIVE_HANDLES:
         return [None for _ in shapes]
@@ -376,7 +381,7 @@ def _holds_a_function(value: Any) -> bool:
 
 # -- the model around the functions -----------------------------
 def _assemble(source: Source, top: Unit) -> None:
-    """One node for each function, on inputs of the shapes that the file records for its arguments."""
+    """Add one node for each function, on inputs with the recorded shapes of its arguments."""
     graph = source.graph
     graph.names = SizeNames(frozenset(), {})
     variables = {name: _variable(node) for name, node in top.nodes.items() if node.op in _VARIABLES}
@@ -417,7 +422,7 @@ def _assemble(source: Source, top: Unit) -> None:
 
 
 def _of_loops(source: Source, roots: Collection[str]) -> list[str]:
-    """The functions that only others call, on lists of tensors or what the file records no shape for."""
+    """The functions that only others call, with an argument that is a tensor list or has no recorded shape."""
     return [
         name
         for name, unit in source.units.items()
@@ -430,14 +435,14 @@ def _of_loops(source: Source, roots: Collection[str]) -> list[str]:
 
 
 def _declare(graph: Graph, unit: Unit, argument: Argument, part: bool) -> TensorRef:
-    """An input of the model for an argument. ``part`` is True for one of the tensors of a ragged or sparse tensor."""
+    """Add an input of the model for an argument. ``part``: it is a part of a ragged or sparse tensor."""
     name = graph.fresh_name(f"{unit.name}:{argument.name}")
     if argument.dtype in _HANDLES:
         operation = Operation(name, "op", _HANDLES[argument.dtype], {}, MODULE)
     elif argument.shape is None and argument.name not in unit.used:
         operation = Operation(
             name, "op", _HANDLES["resource"], {}, MODULE
-        )  # whatever it is, nothing takes it
+        )  # its type does not matter: nothing uses it
     elif argument.shape is None:
         operation = Operation(
             name, "op", "Input", {}, MODULE, opaque="the file states no shape for this input"
@@ -461,7 +466,7 @@ def _declare(graph: Graph, unit: Unit, argument: Argument, part: bool) -> Tensor
 
 
 def _variable(node: NodeDef) -> Literal | None:
-    """The variable that a node of the main graph stands for; None where its shape is open."""
+    """The variable of a node of the main graph; None if its shape is not fully known."""
     shape = node.attribute("shape")
     if shape is None or None in shape:
         return None
@@ -472,9 +477,9 @@ def _variable(node: NodeDef) -> Literal | None:
 def _bound(
     source: Source, top: Unit, variables: Mapping[str, Literal | None]
 ) -> dict[str, dict[int, Literal]]:
-    """The variables that functions are called on, by function and the number of the argument.
+    """The variables that are passed to functions, by function and argument position.
 
-    A function of the object graph takes what it captures after its own arguments; the main graph calls others.
+    A function of the object graph takes its captures after its own arguments. The main graph calls other functions.
     """
     found: dict[str, dict[int, Literal]] = {}
     for name, objects in source.objects.captures.items():
@@ -508,7 +513,7 @@ def _pass_on(
     calls: Sequence[tuple[NodeDef, Mapping[int, Literal | None]]],
     found: dict[str, dict[int, Literal]],
 ) -> None:
-    """Note the variables on which nodes call functions; those of the first call count."""
+    """Record the variables that nodes pass to functions; the first call of a function counts."""
     for node, given in calls:
         if node.op not in ("PartitionedCall", "StatefulPartitionedCall", "While", "StatelessWhile"):
             continue

@@ -1,7 +1,7 @@
-"""The messages of a SavedModel with all their fields, for its text form, which calls them by name.
+"""The messages of a SavedModel with all their fields, for its text form, which uses their names.
 
-``Message: field number type, ...``; a type is a message or an enumeration of these, or a plain one. A line that starts
-with blanks goes on with the one before. Source: the descriptors of ``saved_model.proto`` and of what it holds,
+``Message: field number type, ...``; a type is one of these messages or enumerations, or a scalar type. A line that
+starts with blanks continues the line before. Source: the descriptors of ``saved_model.proto`` and its messages,
 TensorFlow 2.21 (``tensorflow.core.protobuf.saved_model_pb2``).
 """
 
@@ -179,7 +179,7 @@ VariableAggregation: VARIABLE_AGGREGATION_NONE 0, VARIABLE_AGGREGATION_SUM 1, VA
 
 @cache
 def messages() -> dict[str, dict[str, tuple[int, str]]]:
-    """The fields of each message by name: number and type."""
+    """The fields of each message: (number, type) by name."""
     return {
         name: {field: (int(number), kind) for field, number, kind in rows}
         for name, rows in _parsed(_MESSAGES)
@@ -188,7 +188,7 @@ def messages() -> dict[str, dict[str, tuple[int, str]]]:
 
 @cache
 def enumerations() -> dict[str, dict[str, int]]:
-    """The numbers of each enumeration's names."""
+    """The numbers of each enumeration by name."""
     return {name: {word: int(number) for word, number in rows} for name, rows in _parsed(_ENUMERATIONS)}
 
 

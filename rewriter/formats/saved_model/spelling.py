@@ -1,4 +1,4 @@
-"""How TensorFlow writes the steps of a plan; of the configuration the writer makes constants and attributes."""
+"""How TensorFlow writes the steps of a plan. The writer turns the configuration into constants and attributes."""
 
 from __future__ import annotations
 
@@ -13,7 +13,9 @@ MODULE = "tf"
 
 
 def spell(step: Step) -> tuple[str, str, dict[str, Any], tuple[Any, ...]]:
-    """Module, operator, attributes and further arguments of a step, which follow the tensors or stand around ``...``.
+    """Module, operator, attributes and further arguments of a step.
+
+    Further arguments follow the tensors, or ``...`` among them marks the place of the tensors.
 
     Raises:
         UnsupportedError: TensorFlow has no single operator for it.
@@ -27,7 +29,7 @@ def spell(step: Step) -> tuple[str, str, dict[str, Any], tuple[Any, ...]]:
     if step.op == "Squeeze":
         return MODULE, "Squeeze", {"squeeze_dims": list(step.axes)}, ()
     if step.op == "ExpandDims":
-        return MODULE, "ExpandDims", {"axes": list(step.axes)}, ()  # one after another
+        return MODULE, "ExpandDims", {"axes": list(step.axes)}, ()  # the writer makes one node per axis
     if step.op not in _CONSTANT:
         raise UnsupportedError(f"TensorFlow has no operator for {step.op}")
     vectors = _CONSTANT[step.op](step)
@@ -35,10 +37,10 @@ def spell(step: Step) -> tuple[str, str, dict[str, Any], tuple[Any, ...]]:
 
 
 def _repeated(step: Step) -> Literal:
-    """The indices that take each entry of an axis as often as it is repeated."""
+    """The indices for a gather that repeats each entry of an axis."""
     size, times = step.to[step.axes[0]], step.repeats[0]
     if not isinstance(size, int):
-        raise UnsupportedError(f"entries of an axis of a known size only are repeated, and this is {size}")
+        raise UnsupportedError(f"entries repeat only along an axis of known size, not of size {size}")
     return Literal([i // times for i in range(size)], (size,), "int32")
 
 
@@ -51,7 +53,7 @@ def _slice(step: Step) -> list[list[int]]:
     return [[0] * len(sizes), sizes]
 
 
-# What an operator takes as constants after its operand.
+# The constants that follow the operand of an operator.
 _CONSTANT: dict[str, Any] = {
     "Reshape": lambda step: [_target(step.to)],
     "Transpose": lambda step: [list(step.axes)],

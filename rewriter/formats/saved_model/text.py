@@ -1,6 +1,6 @@
-"""The text form of a SavedModel (``saved_model.pbtxt``) as the bytes of the same message.
+"""Encodes the text form of a SavedModel (``saved_model.pbtxt``) as the bytes of the same message.
 
-Source: https://protobuf.dev/reference/protobuf/textformat-spec/. An ``Any`` that is written out is refused.
+Source: https://protobuf.dev/reference/protobuf/textformat-spec/. An expanded ``Any`` is refused.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from ...errors import BadFileError, UnsupportedError, shown
 from .schema import enumerations, messages
 from .wire import FIXED32, FIXED64, VARINT, content, varint
 
-_MAX_DEPTH = 100  # as protobuf itself
+_MAX_DEPTH = 100  # as in protobuf itself
 _TOKEN = re.compile(
     r"""(?P<blank>[\s]+|\#[^\n]*)
     |(?P<word>[A-Za-z_][A-Za-z0-9_.]*)
@@ -54,8 +54,8 @@ def encoded(text: str) -> bytes:
     """The bytes of a SavedModel message in text form.
 
     Raises:
-        BadFileError: no text of such a message; nested more than 100 deep.
-        UnsupportedError: an ``Any`` that is written out.
+        BadFileError: not the text form of such a message, or nested more than 100 deep.
+        UnsupportedError: an expanded ``Any``.
     """
     return _Parser(text).message("SavedModel", "", 0)
 
@@ -71,7 +71,7 @@ class _Parser:
         while place < len(self.text):
             found = _TOKEN.match(self.text, place)
             if found is None:
-                raise self._bad("what stands there is not understood", place)
+                raise self._bad("unexpected text here", place)
             if found.lastgroup != "blank":
                 yield _Token(found.lastgroup or "", found.group(), place)
             place = found.end()
@@ -94,17 +94,17 @@ class _Parser:
 
     # -- messages -----------------------------
     def message(self, name: str, end: str, depth: int) -> bytes:
-        """The fields of a message up to what ends it."""
+        """The encoded fields of a message up to ``end``, its closing bracket; "" for the end of the text."""
         if depth > _MAX_DEPTH:
             raise self._bad(f"nested more than {_MAX_DEPTH} deep")
         fields, parts = messages()[name], []
         while not (self.next.kind == "mark" and self.next.text == end and end):
             if self.next.kind == "end":
                 if end:
-                    raise self._bad("it ends within a message")
+                    raise self._bad("the text ends within a message")
                 break
             if self.next.text == "[":
-                raise UnsupportedError("its text form has extensions written out: save it as saved_model.pb")
+                raise UnsupportedError("its text form has an extension or Any: save it as saved_model.pb")
             word = self._take()
             if word.kind != "word" or word.text not in fields:
                 raise self._bad(f"{name} has no field {shown(repr(word.text))}", word.place)
@@ -116,7 +116,7 @@ class _Parser:
         return b"".join(parts)
 
     def _field(self, number: int, kind: str, depth: int) -> bytes:
-        """A field with its value, or its values in brackets."""
+        """A field with one value, or with several values in brackets."""
         colon = self._skip(":")
         if self._skip("["):
             parts = []
@@ -133,7 +133,7 @@ class _Parser:
         if kind in messages():
             opened = self._take()
             if opened.kind != "mark" or opened.text not in _ENDS:
-                raise self._bad("a message has to stand in braces", opened.place)
+                raise self._bad("a message must be in braces", opened.place)
             return content(number, self.message(kind, _ENDS[opened.text], depth + 1))
         if kind in ("string", "bytes"):
             return content(number, self._string())
@@ -146,7 +146,7 @@ class _Parser:
     # -- plain values -----------------------------
     def _string(self) -> bytes:
         if self.next.kind != "string":
-            raise self._bad("a text has to stand in quotes")
+            raise self._bad("a string must be in quotes")
         parts = []
         while self.next.kind == "string":
             raw = self._take().text[1:-1].encode()
@@ -157,16 +157,16 @@ class _Parser:
         octal, hexadecimal, short, long, plain = found.groups()
         if plain is not None:
             if plain not in _PLAIN:
-                raise self._bad("a text with an escape that there is not")
+                raise self._bad("a string with an unknown escape")
             return bytes([_PLAIN[plain]])
         if short is not None or long is not None:
             try:
                 return chr(int(short or long, 16)).encode()
             except (ValueError, UnicodeEncodeError):
-                raise self._bad("a text with a character that there is not") from None
+                raise self._bad("a string with an invalid character") from None
         value = int(octal, 8) if octal is not None else int(hexadecimal, 16)
         if value > 255:
-            raise self._bad("a text with a byte above 255")
+            raise self._bad("a string with a byte above 255")
         return bytes([value])
 
     def _float(self, number: int, kind: str, token: _Token, negative: bool) -> bytes:
@@ -186,7 +186,7 @@ class _Parser:
             value = self._integer(token)
         value = -value if negative else value
         if not -(2**63) <= value < 2**64:
-            raise self._bad(f"{shown(repr(token.text))} takes more than 64 bits", token.place)
+            raise self._bad(f"{shown(repr(token.text))} needs more than 64 bits", token.place)
         if kind in ("fixed32", "fixed64"):
             size = 4 if kind == "fixed32" else 8
             wire = FIXED32 if kind == "fixed32" else FIXED64
@@ -203,6 +203,4 @@ class _Parser:
             octal = len(text) > 1 and text[0] == "0" and text.isdecimal()
             return int(text, 8 if octal else 0)
         except ValueError:
-            raise self._bad(
-                f"{shown(repr(text))} is not a number or name that is meant", token.place
-            ) from None
+            raise self._bad(f"{shown(repr(text))} is not a valid number or name here", token.place) from None

@@ -1,7 +1,7 @@
 """The wire format of protobuf: fields of a message, and messages with some of their fields replaced.
 
-Everything is decoded on use, and what is not changed keeps its bytes, fields that nobody here knows
-included. Source: https://protobuf.dev/programming-guides/encoding/.
+Fields are decoded on use. Unchanged fields keep their bytes, unknown fields included. Source:
+https://protobuf.dev/programming-guides/encoding/.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ _BROKEN = "damaged: its protobuf ends within a field"
 
 
 class Field(NamedTuple):
-    """One field: ``value`` is a number for a varint, else bytes; ``start`` and ``end`` are its place, tag included."""
+    """One field: ``value`` is an integer for a varint, else bytes; ``start`` to ``end`` is its place, with its tag."""
 
     number: int
     wire: int
@@ -31,7 +31,7 @@ def fields(data: memoryview) -> Iterator[Field]:
     """The fields of a message in their order.
 
     Raises:
-        BadFileError: a field that ends beyond the message, or a group, which is not used since protobuf 2.
+        BadFileError: a field that ends outside the message, or a group, which protobuf 3 does not have.
     """
     place, size = 0, len(data)
     while place < size:
@@ -61,7 +61,7 @@ def fields(data: memoryview) -> Iterator[Field]:
 
 
 class Message:
-    """The fields of one message, by number. Methods raise BadFileError for a field of another kind than requested."""
+    """The fields of one message by number. The methods raise BadFileError for a field of another wire type."""
 
     __slots__ = ("data", "found")
 
@@ -81,19 +81,19 @@ class Message:
         return [_content(field) for field in self.all(number)]
 
     def message(self, number: int) -> memoryview | None:
-        """The content of a field that may be there once; None without it."""
+        """The content of a singular field, or None."""
         field = self.single(number)
         return None if field is None else _content(field)
 
     def single(self, number: int) -> Field | None:
-        """A field that may be there once. Protobuf merges two of a kind; no program writes them."""
+        """A singular field, or None. Two are refused: protobuf merges them, but no program writes them."""
         found = self.all(number)
         if len(found) > 1:
             raise BadFileError(f"damaged: its protobuf has field {number} twice")
         return found[0] if found else None
 
     def text(self, number: int) -> str:
-        """A text; the last one counts, "" without any."""
+        """The string of a field; the last one counts, "" without any."""
         found = self.all(number)
         return as_text(_content(found[-1])) if found else ""
 
@@ -101,7 +101,7 @@ class Message:
         return [as_text(content) for content in self.messages(number)]
 
     def number(self, number: int, default: int = 0) -> int:
-        """A varint as an unsigned number; the last one counts."""
+        """A varint as an unsigned integer; the last one counts."""
         found = self.all(number)
         return _whole(found[-1]) if found else default
 
@@ -110,7 +110,7 @@ class Message:
         return signed(self.number(number))
 
     def numbers(self, number: int) -> list[int]:
-        """Repeated varints, packed or one by one, as unsigned numbers."""
+        """Repeated varints, packed or not, as unsigned integers."""
         result: list[int] = []
         for field in self.all(number):
             if field.wire == VARINT:
@@ -123,7 +123,7 @@ class Message:
         return result
 
     def floats(self, number: int, form: str = "f") -> list[float]:
-        """Repeated floats (``f``) or doubles (``d``), packed or one by one."""
+        """Repeated floats (``f``) or doubles (``d``), packed or not."""
         size = struct.calcsize(form)
         result: list[float] = []
         for field in self.all(number):
@@ -135,7 +135,7 @@ class Message:
 
 
 def entries(message: Message, number: int) -> Iterator[tuple[str, memoryview, Field]]:
-    """The entries of a map from texts to messages: key, value and field. Raises BadFileError for one key twice."""
+    """(key, value, field) of a map from strings to messages. Raises BadFileError for a key that is there twice."""
     seen: set[str] = set()
     for field in message.all(number):
         entry = Message(_content(field))
@@ -159,7 +159,7 @@ def signed(value: int) -> int:
 
 
 def held(field: Field) -> memoryview:
-    """What a field with a length holds. Raises BadFileError for another one."""
+    """The content of a length-delimited field. Raises BadFileError for another wire type."""
     return _content(field)
 
 
@@ -176,7 +176,7 @@ def _whole(field: Field) -> int:
 
 
 def read_varint(data: memoryview, place: int) -> tuple[int, int]:
-    """A number of up to 64 bits and the place behind it."""
+    """A varint of up to 64 bits, and the offset after it. Raises BadFileError."""
     try:
         byte = data[place]
         if byte < 128:
@@ -197,7 +197,7 @@ def read_varint(data: memoryview, place: int) -> tuple[int, int]:
 
 # -- writing -----------------------------
 def varint(value: int) -> bytes:
-    """A number as a varint; a negative one takes ten bytes."""
+    """An integer as a varint; a negative one needs ten bytes."""
     value &= 2**64 - 1
     result = bytearray()
     while value > 127:
@@ -208,23 +208,23 @@ def varint(value: int) -> bytes:
 
 
 def whole(number: int, value: int) -> bytes:
-    """A field that holds a whole number."""
+    """A field with an integer."""
     return varint(number << 3 | VARINT) + varint(value)
 
 
 def content(number: int, data: bytes | memoryview | str) -> bytes:
-    """A field that holds bytes, a text or a message."""
+    """A field with bytes, a string or a message."""
     raw = data.encode() if isinstance(data, str) else bytes(data)
     return varint(number << 3 | BYTES) + varint(len(raw)) + raw
 
 
 def entry(number: int, key: str, value: bytes) -> bytes:
-    """An entry of a map from texts to messages."""
+    """An entry of a map from strings to messages."""
     return content(number, content(1, key) + content(2, value))
 
 
 def spliced(data: memoryview, edits: Sequence[tuple[int, int, bytes]]) -> bytes:
-    """The data with parts replaced: ``(start, end, bytes)``, none of which overlap."""
+    """The data with edits ``(start, end, new bytes)`` applied; they must not overlap."""
     parts: list[bytes | memoryview] = []
     place = 0
     for start, end, new in sorted(edits, key=lambda edit: edit[:2]):

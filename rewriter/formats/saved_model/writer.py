@@ -1,7 +1,7 @@
-"""A repaired graph as a SavedModel message: the bytes that were read, with nodes changed, replaced and inserted.
+"""Writes a repaired graph as a SavedModel message: the original bytes with nodes changed, replaced and inserted.
 
-What a change makes untrue is restated: shapes that the file records of inner tensors (``_output_shapes``), and those of
-the signatures.
+Recorded shapes that a change makes wrong are corrected: those of inner tensors (``_output_shapes``), and those of the
+signatures.
 """
 
 from __future__ import annotations
@@ -20,7 +20,8 @@ from .reader import Source, Unit, recorded_shapes
 from .wire import Field, Message, content, entries, entry, held, spliced, varint, whole
 
 _INT32 = NUMBERS["int32"]
-# What an inserted operator calls its result, and the attributes that are types: of its operand (T), of its constants.
+# The name of an inserted operator's result ("output" if missing), and its attributes with the type of its operand and
+# with the type of its constants.
 _RESULTS = {"Transpose": "y"}
 _TYPES: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "BatchMatMulV2": (("T",), ()),
@@ -37,10 +38,10 @@ Edit = tuple[int, int, bytes]
 
 
 def repaired(source: Source) -> bytes:
-    """The message with its graph as it is now. The one that was read is left as it is.
+    """A new message with the current graph. The original data is not changed.
 
     Raises:
-        UnsupportedError: a change that the file cannot hold.
+        UnsupportedError: a change that cannot be written into the file.
     """
     return _Writer(source).run()
 
@@ -84,7 +85,7 @@ class _Writer:
         return spliced(source.data, [(*_span(source.meta), content(2, spliced(held(source.meta), in_meta)))])
 
     def _results(self) -> dict[str, Sequence[Value]]:
-        """What the nodes of the main graph give that only call functions."""
+        """The results of main graph nodes that call a touched function, by node."""
         found: dict[str, Sequence[Value]] = {}
         for node in self.source.top.values():
             function = node.attribute("f")
@@ -94,7 +95,7 @@ class _Writer:
         return found
 
     def _calls(self) -> list[Edit]:
-        """Shapes that the main graph records of what functions give."""
+        """Edits of the shapes that the main graph records for the results of functions."""
         if any(unit.function is None for unit in self.source.units.values()):
             return []
         edits = []
@@ -106,7 +107,7 @@ class _Writer:
         return edits
 
     def _signatures(self) -> list[Edit]:
-        """Shapes that the signatures state of what they give."""
+        """Edits of the shapes that the signatures record for their outputs."""
         source, edits = self.source, []
         main = next((unit for unit in source.units.values() if unit.function is None), None)
         values: Mapping[str, Sequence[Value]]
@@ -176,7 +177,7 @@ class _Unit:
         )
 
     def _affected(self) -> set[str]:
-        """The nodes of the file that were changed or replaced, call what was, or come after one that is."""
+        """The nodes of the file that were changed or replaced, or call a touched function, and their descendants."""
         changed = {
             name
             for name, node in self.graph.nodes.items()
@@ -189,12 +190,12 @@ class _Unit:
     def _check_gradient(self) -> None:
         if self.unit.name in self.source.gradients:
             raise UnsupportedError(
-                f"the file has a gradient of its own for the function {shown(self.unit.name)!r}, which is not "
+                f"the file has a separate gradient for the function {shown(self.unit.name)!r}, which is not "
                 "changed with it"
             )
 
     def _leading_to(self, node: Node, at: NodeDef) -> Iterator[bytes]:
-        """The inserted nodes that a node needs and that are not written yet, producers first."""
+        """The inserted nodes that a node needs and that are not yet written, producers first."""
         for ref in node.refs():
             source = self.graph.nodes[ref.node]
             if _is_new(source) and source.name not in self.unit.nodes and source.name not in self.written:
@@ -204,7 +205,7 @@ class _Unit:
 
     # -- nodes -----------------------------
     def _made(self, node: Node, at: NodeDef, name: str) -> list[bytes]:
-        """An inserted node behind its constants; ``at`` is the node for which it is there."""
+        """An inserted node after its constants. ``at`` is the node that needs it."""
         kind, config = node.operation.class_name, dict(node.operation.config)
         result, made = [], []
         inputs: list[str] = []
@@ -245,10 +246,10 @@ class _Unit:
     def _attributes(self, node: Node, at: NodeDef) -> dict[str, bytes]:
         own = at.attributes.get("T")
         if own is None:
-            raise UnsupportedError(f"node {shown(at.name)!r} does not say of which type its operands are")
+            raise UnsupportedError(f"node {shown(at.name)!r} does not record the type of its operands")
         kind = node.operation.class_name
         if kind not in _TYPES:
-            raise UnsupportedError(f"{shown(kind)} is not written here")
+            raise UnsupportedError(f"the writer has no form for {shown(kind)}")
         of_operand, of_constants = _TYPES[kind]
         rule = node.operation.raw["rewriter"]
         return {
@@ -258,11 +259,11 @@ class _Unit:
         }
 
     def _changed(self, node: Node, old: NodeDef) -> bytes:
-        """A node on the tensors that it takes now; what it waits for stays."""
+        """A node with its current operands; its control inputs stay."""
         taken = list(old.taken)
         for place, leaf in zip(self.unit.places[node.name], node.args, strict=True):
             if not isinstance(leaf, TensorRef):
-                raise UnsupportedError(f"node {shown(node.name)!r} takes a constant of its own")
+                raise UnsupportedError(f"node {shown(node.name)!r} would need a new constant as an operand")
             taken[place] = self._tensor(leaf)
         waits = [name for name in old.inputs if name.startswith("^")]
         fields = old.message.all(3)
@@ -275,7 +276,7 @@ class _Unit:
         return spliced(old.message.data, edits)
 
     def _renamed(self, edits: list[Edit], replaced: Mapping[str, str], number: int) -> list[Edit]:
-        """The edits, with nodes and results that take a replaced node's tensor under the name that it has now."""
+        """The edits, and further ones that rename the tensors of replaced nodes where nodes and results use them."""
         function = self.unit.function
         assert function is not None
         by_start = {start: (start, end, new) for start, end, new in edits}
@@ -288,7 +289,7 @@ class _Unit:
                 new = content(number, _retaken(node.message, replaced))
                 by_start[node.place.start] = (*_span(node.place), new)
                 continue
-            # The edit holds inserted nodes in front of the changed one, which is its last field.
+            # The edit has inserted nodes before the changed one, which is its last field.
             parts = Message(memoryview(known[2]))
             last = parts.all(number)[-1]
             new = known[2][: last.start] + content(number, _retaken(Message(held(last)), replaced))
@@ -335,7 +336,7 @@ def _span(field: Field) -> tuple[int, int]:
 
 
 def _retaken(message: Message, replaced: Mapping[str, str]) -> bytes:
-    """A node that takes the results of replaced ones under their new names."""
+    """A node with the new names of the replaced nodes' results in its inputs."""
     edits = []
     for field in message.all(3):
         name = bytes(held(field)).decode()
@@ -358,7 +359,7 @@ def _node(name: str, op: str, inputs: Sequence[str], at: NodeDef, attributes: Ma
 
 
 def _constant(name: str, literal: Literal, at: NodeDef) -> bytes:
-    """A Const node of whole numbers or truths."""
+    """A Const node of integers or booleans."""
     dtype = NUMBERS[literal.dtype]
     shape = b"".join(content(2, whole(1, size)) for size in literal.shape)
     values = literal.value if isinstance(literal.value, list) else [literal.value]
@@ -373,7 +374,7 @@ def _constant(name: str, literal: Literal, at: NodeDef) -> bytes:
 
 
 def _shape(value: Value) -> bytes:
-    """A TensorShapeProto of what is known of a value."""
+    """A TensorShapeProto with the known sizes of a value."""
     if value.axes is None:
         return whole(3, 1)
     return b"".join(content(2, whole(1, a.size if isinstance(a.size, int) else -1)) for a in value.axes)
@@ -385,7 +386,7 @@ def _shapes_attribute(values: Sequence[Value]) -> bytes:
 
 
 def _true_shape(stated: Shape | None, value: Value) -> bytes | None:
-    """The shape of a value where another one is stated; None where that can be true."""
+    """The shape of a value if it contradicts the recorded one; else None."""
     if stated is None or value.axes is None or value.claimed or not _contradicts(stated, value):
         return None
     return _shape(value)
@@ -399,7 +400,7 @@ def _contradicts(stated: Shape, value: Value) -> bool:
 
 
 def _restated(node: NodeDef, stated: Sequence[Shape | None], values: Sequence[Value]) -> bytes | None:
-    """A node with the shapes that are recorded of its results as they are now; None where those can be true."""
+    """A node with its recorded result shapes corrected; None if nothing contradicts them."""
     found = [_true_shape(shape, value) for shape, value in zip(stated, values, strict=False)]
     if all(shape is None for shape in found):
         return None

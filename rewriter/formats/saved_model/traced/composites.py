@@ -1,6 +1,6 @@
-"""Layers that TensorFlow computes by many operators, some of them on shapes: known by the node that ends them.
+"""Layers that TensorFlow computes with many operators, some of them on shapes. The last node identifies the layer.
 
-A composite takes the tensors from which it is computed, and nothing else of its nodes is looked at then.
+A composite records the tensors from which it is computed; its inner nodes are then skipped.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ _DILATED = frozenset({"Conv2D", "DepthwiseConv2dNative"})
 
 
 class Composite(NamedTuple):
-    """A layer on the first of the tensors that it takes.
+    """A layer that is applied to the first tensor of ``takes``.
 
     Attributes:
-        takes: the tensor and its weights, as the file names them.
-        made: the layer, of its weights.
-        scales: weights that are given to its result. Where there are some, one of them has to have one axis: the
-            operators do not say that it is the last axis alone along which is normalized, and this does.
-        padding: zeros that are put before and after each axis of the tensor.
+        takes: the input tensor and the weights, with their names in the file.
+        made: makes the layer from its weights.
+        scales: tensors that are combined with the result. If not None, one of them must be a variable with one axis:
+            only this shows that the last axis alone is normalized.
+        padding: (before, after) numbers of zeros that pad each axis of the input tensor.
     """
 
     takes: tuple[str, ...]
@@ -37,7 +37,7 @@ class Composite(NamedTuple):
 
 
 def composite(nodes: Mapping[str, NodeDef], node: NodeDef) -> Composite | None:
-    """The composite that a node ends; None where it ends none."""
+    """The composite that ends in a node, or None."""
     reader = _Reader(nodes)
     if node.op == "Reshape" and len(node.taken) == 2:
         return reader.product(*node.taken) or reader.normalization(node)
@@ -62,7 +62,7 @@ def _normalization(epsilon: float) -> Callable[[list[Weight]], Made]:
 def _scaled(epsilon: float, size: int) -> Callable[[list[Weight]], Made]:
     def made(weights: list[Weight]) -> Made:
         if any(weight.shape != (size,) for weight in weights):
-            raise Unable("it normalizes with weights of another size")
+            raise Unable("its normalization has weights of another size")
         config = {"axis": [-1], "epsilon": epsilon, "center": True, "scale": True}
         return Made("LayerNormalization", config, weights)
 
@@ -166,13 +166,13 @@ class _Reader:
         return Composite((x, by, offset), _scaled(float(epsilon), size))
 
     def _keeps_the_last(self, tensor: str | None, axes: str | None) -> bool:
-        """Whether a mean is along the last axis, which stays."""
+        """Whether a mean is over the last axis and keeps it (``keep_dims``)."""
         found = self._known(axes)
         node = self.nodes[node_of(tensor or "")]
         return found is not None and found.tolist() in (-1, [-1]) and node.attribute("keep_dims") is True
 
     def _vector(self, tensor: str | None) -> tuple[str | None, int]:
-        """What is reshaped to a vector along the last axis, and its size."""
+        """(tensor, size) for a tensor that is reshaped to a vector along the last axis; else (None, 0)."""
         source, shape = self._taken(tensor, "Reshape", 2)
         sizes = self._known(shape)
         if sizes is None or sizes.ndim != 1 or not sizes.size or (sizes[:-1] != 1).any() or sizes[-1] < 2:
@@ -190,10 +190,10 @@ class _Reader:
         return Composite((x,), lambda weights: Made("Activation", {"activation": "gelu"}, []))
 
     def dilated(self, y: str, blocks: str, crops: str) -> Composite | None:
-        """A dilated convolution, by its phases (``with_space_to_batch`` in ``nn_ops.py``, 2.21).
+        """A dilated convolution that is computed in phases (``with_space_to_batch`` in ``nn_ops.py``, 2.21).
 
-        They are those of the tensor with zeros around; of its result the last numbers are left out, which zeros
-        less at the end leave out too.
+        The input is padded with zeros, and numbers at the end of the result are cropped. The composite uses less
+        padding at the end instead of the crop.
         """
         (squeezed,) = self._taken(y, "Squeeze", 1)
         conv = self.nodes.get(node_of(squeezed or y))
@@ -225,12 +225,12 @@ class _Reader:
         return Composite((x, kernel), _convolution(conv, block.tolist()), padding=around)
 
     def _float(self, tensor: str | None) -> Any:
-        """A constant that is one number; None for any other."""
+        """The value of a float32 scalar constant; None for anything else."""
         found = self._known(tensor)
         return None if found is None or found.ndim or found.dtype != np.float32 else found[()]
 
     def _range(self, tensor: str | None, x: str) -> tuple[int | None, int | None] | None:
-        """From which axis of ``x`` to which a number is the product of the sizes; None for the first and the last."""
+        """(start, stop) if a number is the product of the sizes of these axes of ``x``; each is None if it is open."""
         sliced, axis = self._taken(tensor, "Prod", 2)
         of, *bounds = self._taken(sliced, "StridedSlice", 4)
         (measured,) = self._taken(of, "Shape", 1)
@@ -255,7 +255,7 @@ class _Reader:
         return self._known(value)
 
     def _axes(self, tensor: str | None, x: str) -> list[int] | None:
-        """The axes of ``x`` whose sizes a number is the product of."""
+        """The axes of ``x`` if a number is the product of their sizes; else None."""
         waiting, found = [tensor], []
         while waiting:
             each = waiting.pop()
@@ -277,14 +277,14 @@ class _Reader:
         return found
 
     def _taken(self, tensor: str | None, op: str, count: int) -> list[str | None]:
-        """What the node of a tensor takes, where it is this operator."""
+        """The ``count`` inputs of a tensor's node if it is this operator; else ``count`` times None."""
         node = self.nodes.get(node_of(tensor or ""))
         if node is None or node.op != op or len(node.taken) != count:
             return [None] * count
         return list(node.taken)
 
     def _known(self, tensor: str | None) -> Array | None:
-        """A constant, or constants one after the other."""
+        """The value of a constant, or of a concatenation of constants; else None."""
         node = self.nodes.get(node_of(tensor or ""))
         if node is not None and node.op == "Const":
             return numbers(node)

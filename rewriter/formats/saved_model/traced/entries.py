@@ -1,4 +1,4 @@
-"""The entries of a model of Keras 2 as they are made, and the variables of their weights."""
+"""The layer entries of a Keras 2 model while it is built, and the variables of their weights."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ from .library import Unable
 from .products import Made, Weight
 from .sizes import Ref
 
-_MAX_INLINE = 2**18  # numbers of a constant that goes into the configuration
-_MAX_INLINED = 2**20  # of all of them
+_MAX_INLINE = 2**18  # numbers of one constant in the configuration
+_MAX_INLINED = 2**20  # numbers of all constants in it
 _MAX_NODES = 100_000
 
 
 @dataclass
 class Entries:
-    """Entries of a model, and the weights of those that have some.
+    """The entries of a model, and their weights.
 
     Attributes:
-        taken: names that no entry gets.
-        kept: names that an entry gets by ``rename`` alone.
-        objects: the objects of layers of the file among them, by name.
+        taken: names that are not available.
+        kept: names that only ``rename`` gives.
+        objects: the object numbers of entries that are layers of the file, by name.
     """
 
     taken: set[str]
@@ -49,7 +49,7 @@ class Entries:
             if isinstance(operand, Ref):
                 tensors.append(operand)
             elif operand.dtype == np.float64:
-                raise Unable(f"it computes {op} with a constant of type float64")
+                raise Unable(f"it computes {op} with a float64 constant")
             elif operand.size > _MAX_INLINE:
                 raise Unable(f"it computes {op} with a constant of {operand.size:,} numbers")
             else:
@@ -70,12 +70,12 @@ class Entries:
         return Ref(name, 0, 0)
 
     def given(self, name: str, dtype: str, shape: Shape) -> None:
-        """An input of the model."""
+        """Add an input of the model."""
         config = {"batch_input_shape": list(shape), "dtype": dtype, "name": name, "sparse": False}
         self.items.append({"class_name": "InputLayer", "config": config, "name": name, "inbound_nodes": []})
 
     def layer(self, stem: str, made: Made, first: Ref) -> Ref:
-        """A layer; the one that is there already, called again, where it has the same weights."""
+        """Add a layer and return its result. An existing layer with the same weights is called again instead."""
         own = [weight.number for weight in made.weights]
         key = json.dumps([made.class_name, made.config, own])
         known = self._shared.get(key) if own and None not in own else None
@@ -97,7 +97,7 @@ class Entries:
         return {name: self.weights.get(name, []) for name in names if name not in self.objects}
 
     def own(self, number: int, entry: dict[str, Any], name: str, first: Ref) -> Ref:
-        """A layer of the file; called again where it is there already."""
+        """Add a layer of the file and return its result. If it exists already, it is called again."""
         known = self._own.get(number)
         if known is not None:
             known["inbound_nodes"].append([[*first, {}]])
@@ -111,7 +111,7 @@ class Entries:
         return Ref(name, 0, 0)
 
     def prune(self, results: Sequence[Ref]) -> None:
-        """Leave out the entries that no result is computed of, but for inputs."""
+        """Remove the entries that no result depends on, except inputs."""
         made = {entry["name"]: entry for entry in self.items}
         found: set[str] = set()
         waiting = [ref.layer for ref in results]
@@ -123,7 +123,7 @@ class Entries:
         self.items = [e for e in self.items if e["name"] in found or e["class_name"] == "InputLayer"]
 
     def rename(self, names: Mapping[str, str]) -> None:
-        """Give entries other names, by those that they have."""
+        """Rename entries: ``names`` has the new name by the old one."""
         for entry in self.items:
             entry["inbound_nodes"] = [
                 [[names.get(ref[0], ref[0]), *ref[1:]] for ref in node] for node in entry["inbound_nodes"]
@@ -144,7 +144,7 @@ class Entries:
                 return name
 
     def free(self, name: str, more: str) -> str:
-        """The name, with more after it where an entry has it."""
+        """The name, with ``more`` appended while it is taken."""
         while name in self.taken:
             name += more
         self.taken.add(name)

@@ -1,4 +1,4 @@
-"""A function of TensorFlow as entries of a model of Keras 2: operators, and layers where there are weights."""
+"""Expands a TensorFlow function into entries of a Keras 2 model: operators, and layers where there are weights."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ from .products import PRODUCTS, WITH_BIAS, Made, Weight, fits, grouped, is_produ
 from .sizes import Ref, Size, Sizes, computed, shape_of
 
 _MAX_DEPTH = 64
-_MAX_HELD = 2**26  # numbers of constants that are computed with
+_MAX_HELD = 2**26  # numbers of all constants in the computation
 _MAX_STEPS = 1_000_000
 TYPES = ("float32", "int32", "int64", "bool")
 _NAMES = {name: number for number, name in DTYPES.items()}
 _PASS = frozenset({"Identity", "IdentityN", "PreventGradient", "Snapshot", "ReadVariableOp"})
-SEVERAL = frozenset({"Split", "Unpack"})  # operators with more results than one
+SEVERAL = frozenset({"Split", "Unpack"})  # operators with several results
 _UPSAMPLED = {3: "UpSampling1D", 4: "UpSampling2D", 5: "UpSampling3D"}  # by the rank of the tensor
 _BATCHED = frozenset({"BatchMatMul", "BatchMatMulV2"})
 _CALLS = frozenset({"PartitionedCall", "StatefulPartitionedCall"})
@@ -37,7 +37,7 @@ _CALLS = frozenset({"PartitionedCall", "StatefulPartitionedCall"})
 
 @dataclass
 class Pending:
-    """A product with weights, made a layer when it is seen whether a bias is added."""
+    """A product with weights; it becomes a layer once it is known whether a bias is added."""
 
     made: Made
     first: Ref
@@ -48,11 +48,11 @@ Value = Ref | Pending | Sizes | Weight | Array
 
 
 class Expander:
-    """Functions as entries.
+    """Expands functions into entries.
 
     Args:
-        stem: what the names of the entries begin with.
-        weight: a variable by the number of its object.
+        stem: the start of the names of the entries.
+        weight: returns a variable by its object number.
     """
 
     def __init__(
@@ -65,16 +65,16 @@ class Expander:
     def results(
         self, name: str, inputs: Sequence[Value], shapes: Sequence[Shape | None] | None = None
     ) -> list[Ref]:
-        """What a function gives. Raises Unable.
+        """The results of a function. Raises Unable.
 
         Args:
-            inputs: its arguments, without those that it captures.
-            shapes: theirs, where others than those that the function records.
+            inputs: its arguments, without captures.
+            shapes: the shapes of the inputs; by default those that the function records.
         """
         function = self.library.function(name)
         captures = self.library.objects.captures.get(name, [])
         if len(inputs) + len(captures) != len(function.arguments):
-            raise Unable(f"its function takes {len(function.arguments) - len(captures)} tensors")
+            raise Unable(f"its function needs {len(function.arguments) - len(captures)} tensors")
         own = [argument.shape for argument in function.arguments] if shapes is None else shapes
         for value, shape in zip(inputs, own, strict=False):
             if isinstance(value, Ref):
@@ -83,7 +83,7 @@ class Expander:
         results = [self.settled(value) for value in found]
         for value in results:
             if not isinstance(value, Ref):
-                raise Unable("it gives a constant or a shape")
+                raise Unable("one of its results is a constant or a shape")
         return results  # type: ignore[return-value]
 
     def _captured(self, number: int) -> Value:
@@ -94,7 +94,7 @@ class Expander:
         )
 
     def step(self) -> None:
-        """Count a node. Raises Unable after too many: functions may call one another again and again."""
+        """Count a node. Raises Unable after too many: nested calls can multiply the number of nodes."""
         self._steps += 1
         if self._steps > _MAX_STEPS:
             raise Unable(f"its function has more than {_MAX_STEPS:,} nodes")
@@ -107,7 +107,7 @@ class Expander:
         return array
 
     def settled(self, value: Value) -> Ref | Sizes | Weight | Array:
-        """The value, a product that waits for its bias as a layer without."""
+        """The value; a pending product becomes a layer without a bias."""
         if not isinstance(value, Pending):
             return value
         if value.ref is None:
@@ -148,7 +148,7 @@ class _Run:
                 continue
             node = self.nodes.get(name)
             if node is None:
-                raise Unable(f"its function takes {shown(name)!r}, which is not there")
+                raise Unable(f"its function uses {shown(name)!r}, which does not exist")
             seen = name in plans
             plan = plans[name] = plans[name] if seen else composite(self.nodes, node)
             takes = node.taken if plan is None else plan.takes
@@ -163,8 +163,8 @@ class _Run:
             try:
                 self.values[name] = [self._composite(plan)] if plan else self._node(node)
             except (AttributeError, IndexError, KeyError, TypeError, ValueError):
-                # The operands come from a file: one can be missing, or of a kind that the operator does not take.
-                raise Unable(f"its function has a {shown(node.op)} that is not one") from None
+                # The operands come from a file: one can be missing, or of a wrong kind for the operator.
+                raise Unable(f"its function has an invalid {shown(node.op)} node") from None
         return [self._value(tensor) for tensor in self.returned]
 
     def _value(self, tensor: str) -> Value:
@@ -172,14 +172,14 @@ class _Run:
         output, _, number = rest.partition(":")
         node = self.nodes.get(name)
         if node is not None and node.op == "FusedBatchNormV3" and output != "y":
-            raise Unable("it uses the averages of a normalization")
+            raise Unable("it uses the statistics that a normalization returns")
         found = self.values[name]
         place = int(number) if number.isdecimal() else 0
         if place < len(found):
             return found[place]
         if node is not None and node.op in SEVERAL and isinstance(found[0], Ref):
             return found[0]._replace(output=place)
-        raise Unable(f"its function takes {shown(tensor)!r}, which is not there")
+        raise Unable(f"its function uses {shown(tensor)!r}, which does not exist")
 
     def _node(self, node: NodeDef) -> list[Value]:
         if node.op == "Const":
@@ -190,7 +190,7 @@ class _Run:
         if node.op in _CALLS:
             called = node.attribute("f")
             if not isinstance(called, Function):
-                raise Unable("a call of no function")
+                raise Unable("it has a call without a function")
             if (layer := self._layer(called.name, operands)) is not None:
                 return [layer]
             return self.outer._run(self.outer.library.function(called.name), operands, self.depth + 1)
@@ -209,7 +209,7 @@ class _Run:
         return [self._operator(node, settled)]
 
     def _layer(self, name: str, operands: list[Value]) -> Ref | None:
-        """The call of a layer of Keras that the file describes, on one tensor."""
+        """The result of a function that is the call of a described Keras layer on one tensor; else None."""
         tensors = [each for each in operands if not isinstance(each, Weight)]
         variables = [each.number for each in operands if isinstance(each, Weight)]
         if len(tensors) != 1 or len(self.outer.library.function(name).returned) != 1:
@@ -222,7 +222,7 @@ class _Run:
         return self.outer.entries.own(number, entry, str(self.outer.library.said(number)["name"]), first)
 
     def _biased(self, node: NodeDef, operands: list[Value]) -> Value | None:
-        """A product with the bias that is added to it, and to nothing else."""
+        """A pending product with the bias that this node adds to it, if only this node uses the product; else None."""
         if node.op not in ("BiasAdd", "AddV2") or node.attribute("data_format") not in (None, "NHWC"):
             return None
         product, bias = operands
@@ -255,29 +255,29 @@ class _Run:
         if made.class_name.endswith("Transpose"):
             sizes = operands[0].tolist() if isinstance(operands[0], np.ndarray) else operands[0].parts
             if not fits(made, x, shape, sizes):
-                raise Unable(f"it computes {node.op} of a size that its layer does not give")
+                raise Unable(f"it computes {node.op} with an output size that its layer cannot give")
         return Pending(made, x)
 
     def _composite(self, plan: Composite) -> Value:
         x, *operands = [self.outer.settled(self._value(tensor)) for tensor in plan.takes]
         weights = [weight for each in operands if (weight := _weight(each)) is not None]
         if not isinstance(x, Ref) or len(weights) < len(operands):
-            raise Unable("it multiplies with what is not a weight")
+            raise Unable("it multiplies by a tensor that is not a weight")
         if plan.scales is not None and not any(self._has_one_axis(tensor) for tensor in plan.scales):
-            raise Unable("it normalizes, and does not say along which axes")
+            raise Unable("the axes of its normalization are not known")
         made, shape = plan.made(weights), self._recorded(plan.takes[0], x)
         if (
             made.class_name == "LayerNormalization"
             and weights
             and not (shape and shape[-1] == weights[0].shape[0])
         ):
-            raise Unable("it normalizes, and does not say along how many numbers")
+            raise Unable("the size of its normalization's axis is not known")
         if any(number for sides in plan.padding for number in sides):
             x = self.outer.entries.operator(self.outer.stem, "Pad", {}, [x, np.array(plan.padding, "int32")])
         return Pending(grouped(made, shape[-1] if shape else None), x)
 
     def _has_one_axis(self, tensor: str) -> bool:
-        """Whether a tensor is a variable with one axis, as it is."""
+        """Whether a tensor is the unchanged value of a variable with one axis."""
         node = self.nodes.get(node_of(tensor))
         source = node.taken[0] if node is not None and node.op == "ReadVariableOp" and node.taken else ""
         found = self.values.get(source, [None])[0]
@@ -309,20 +309,20 @@ class _Run:
         if node.op == "Cast" and node.attribute("DstT") not in TYPES:
             raise Unable(f"it computes with {node.attribute('DstT')}")
         if node.op not in OPERATORS:
-            raise Unable(f"it computes {shown(node.op)}, for which there is no operation of Keras 3")
+            raise Unable(f"it computes {shown(node.op)}, which has no operation in Keras 3")
         attributes = dict(_attributes(node))
         return entries.operator(stem, node.op, attributes, operands)
 
     def _shape(self, node: NodeDef, x: Ref) -> Sizes | Array:
-        """``tf.shape(x)``, as far as the file records it."""
+        """``tf.shape(x)``, with the sizes that the file records as numbers."""
         shape, dtype = self._recorded(node.taken[0], x), node.attribute("out_type") or "int32"
         if shape is None or dtype not in ("int32", "int64"):
-            raise Unable("it takes the shape of a tensor of an open rank")
+            raise Unable("it uses the shape of a tensor of unknown rank")
         self.outer.shapes.setdefault(x, shape)
         return shape_of(x, shape, dtype)
 
     def _recorded(self, tensor: str, x: Ref) -> Shape | None:
-        """The shape of a tensor, as the file records it."""
+        """The recorded shape of a tensor, or None."""
         if x in self.outer.shapes:
             return self.outer.shapes[x]
         name, _, rest = tensor.partition(":")
@@ -333,17 +333,17 @@ class _Run:
         return recorded[place] if place < len(recorded) else None
 
     def _new_shape(self, sizes: Sizes) -> Array | Sizes:
-        """The shape of a reshape, in which one size may be left open."""
+        """The target of a reshape: numbers with at most one -1, or the sizes if more than one is unknown."""
         opened = [isinstance(part, Size) or part == -1 for part in sizes.parts]
         if sum(opened) > 1:
             return sizes
         return np.array([-1 if isinstance(part, Size) else part for part in sizes.parts], "int32")
 
     def _added(self, node: NodeDef, operands: list[Any]) -> list[Any]:
-        """Two tensors in the order in which ``ops.add`` takes none for a bias.
+        """The two operands in an order in which ``ops.add`` does not treat the second one as a bias.
 
-        With one axis longer than 1 the second one is a bias along the last axis of the first, or axis 1, wherever it
-        stands (``backend/tensorflow/numpy.py``, Keras 3.15).
+        If the second operand has only one axis longer than 1, ``ops.add`` adds it along the last axis of the first, or
+        axis 1, whatever its own axis is (``backend/tensorflow/numpy.py``, Keras 3.15).
         """
         shapes = [self._recorded(tensor, x) for tensor, x in zip(node.taken, operands, strict=True)]
         first, second = (
@@ -355,11 +355,11 @@ class _Run:
         if second is None or len(second) != 1 or second == [-1] or first == second:
             return operands
         if first is not None and len(first) == 1:
-            raise Unable("it adds two vectors that stand along different axes")
+            raise Unable("it adds two vectors along different axes")
         return operands[::-1]
 
     def _repeated(self, node: NodeDef, sizes: Sizes) -> Ref | None:
-        """``tf.repeat(x, r, axis)`` along an axis between the first and the last: a new axis, tiled and merged."""
+        """``tf.repeat(x, r, axis)`` along an inner axis (a new axis, tiled and merged) as UpSampling; else None."""
         tile = self.nodes.get(node_of(node.taken[0]))
         expand = None if tile is None or tile.op != "Tile" else self.nodes.get(node_of(tile.taken[0]))
         if tile is None or expand is None or expand.op != "ExpandDims":
@@ -393,12 +393,12 @@ class _Run:
         return self.outer.entries.layer(self.outer.stem, Made(_UPSAMPLED[len(shape)], config, []), x)
 
     def _filled(self, sizes: Sizes, value: Any) -> Ref:
-        """``tf.fill``, of which the first size alone is that of a tensor: made of its numbers, whatever they are."""
+        """``tf.fill`` where only the first size is that of a tensor: computed from that tensor, whatever its values."""
         first, *rest = sizes.parts
         plain = isinstance(first, Size) and first.factor == 1 and len(first.of) == 1 and first.of[0][1] == 0
         known = all(isinstance(part, int) and part > 0 for part in rest)
         if not plain or not known or not isinstance(value, np.ndarray) or value.ndim:
-            raise Unable("it fills a tensor of an open size")
+            raise Unable("it fills a tensor of unknown size")
         assert isinstance(first, Size)
         x = first.of[0][0]
         shape, dtype = self.outer.shapes.get(x), value.dtype.name
@@ -409,7 +409,7 @@ class _Run:
             or dtype not in TYPES
             or abs(float(value)) > 2**24
         ):
-            raise Unable("it fills a tensor of an open size")
+            raise Unable("it fills a tensor of unknown size")
         one = np.array(1, "int32")
         begin = np.zeros(len(shape), "int32")
         bounds = [begin, begin + one, begin + one]
@@ -431,7 +431,7 @@ class _Run:
         return self.outer.entries.operator(self.outer.stem, op, attributes, operands)
 
     def _as_tensor(self, sizes: Sizes) -> Ref:
-        """Sizes, as the operators that make them; ``keras/upgrade`` takes them in the shape of a reshape."""
+        """The operators that compute sizes; ``keras/upgrade`` accepts them as the shape of a reshape."""
         entries, stem = self.outer.entries, self.outer.stem
         if sizes.of is not None:
             return entries.operator(stem, "Shape", {}, [sizes.of])
@@ -441,7 +441,7 @@ class _Run:
                 made.append(np.array(part, "int32"))
                 continue
             if part.factor != 1 or len(part.of) != 1:
-                raise Unable("it computes with sizes, for which there is no operation of Keras 3")
+                raise Unable("it computes with sizes in a way that Keras 3 has no operation for")
             (ref, axis) = part.of[0]
             whole = entries.operator(stem, "Shape", {}, [ref])
             bounds = [np.array([each], "int32") for each in (axis, axis + 1, 1)]
@@ -454,7 +454,7 @@ class _Run:
 
 
 def _times_one(operands: Sequence[Any]) -> Ref | None:
-    """The tensor that is multiplied by one number 1."""
+    """The tensor of a multiplication by the scalar 1; else None."""
     for one, tensor in (operands, operands[::-1]):
         if isinstance(tensor, Ref) and isinstance(one, np.ndarray) and not one.ndim and one == 1:
             return tensor
@@ -466,7 +466,7 @@ def _itself(array: Array) -> Array:
 
 
 def _weight(value: Any) -> Weight | None:
-    """A variable or constant as the weight of a layer. Raises Unable where it is not of float32."""
+    """A variable or constant as the weight of a layer; None for other values. Raises Unable if it is not float32."""
     if isinstance(value, (np.ndarray, Weight)) and value.dtype != "float32":
         raise Unable(f"it computes with weights of type {value.dtype}")
     if isinstance(value, np.ndarray):

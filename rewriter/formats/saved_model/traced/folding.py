@@ -1,4 +1,4 @@
-"""Operators whose operands are all known, computed with NumPy as TensorFlow computes them."""
+"""Constant folding: operators on constants, computed with NumPy as TensorFlow does."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from .library import MOST, Unable
 
 Array = np.ndarray[Any, Any]
 _MASKS = ("begin_mask", "end_mask", "ellipsis_mask", "new_axis_mask", "shrink_axis_mask")
-# Elementwise, in the type of their operands, which TensorFlow wants alike.
+# Elementwise, in the type of their operands; TensorFlow requires equal types.
 _ELEMENTWISE: dict[str, Callable[..., Any]] = {
     "AddV2": np.add, "Add": np.add, "Sub": np.subtract, "Mul": np.multiply, "RealDiv": np.divide, "Neg": np.negative,
     "Log": np.log, "Exp": np.exp, "Sqrt": np.sqrt, "Square": np.square, "Maximum": np.maximum, "Minimum": np.minimum,
@@ -25,12 +25,12 @@ _ELEMENTWISE: dict[str, Callable[..., Any]] = {
 
 
 def folded(node: NodeDef, operands: Sequence[Array]) -> Array:
-    """``operator(known …) -> known``. Raises Unable for an operator that is not computed here."""
+    """The result of an operator on constants. Raises Unable for an operator that is not computed here."""
     if node.op not in _ELEMENTWISE and node.op not in _MOVES:
         raise Unable(f"it computes {node.op} of constants")
     try:
         if _grown(node, operands) > MOST:
-            raise Unable(f"it computes {node.op} of constants, with too many numbers")
+            raise Unable(f"it computes {node.op} of constants with too many numbers")
         with np.errstate(all="ignore"):
             found = np.asarray(
                 _ELEMENTWISE[node.op](*operands)
@@ -40,12 +40,12 @@ def folded(node: NodeDef, operands: Sequence[Array]) -> Array:
     except (IndexError, TypeError, ValueError):
         raise Unable(f"it computes {node.op} of constants that do not fit") from None
     if not np.isfinite(found).all():
-        raise Unable(f"it computes {node.op} of constants, of which some are not finite")
+        raise Unable(f"it computes {node.op} of constants with results that are not finite")
     return found
 
 
 def parts(node: NodeDef, operands: Sequence[Array]) -> list[Array]:
-    """``Split`` and ``Unpack`` of constants."""
+    """The results of ``Split`` or ``Unpack`` on constants. Raises Unable."""
     axis, x = (
         (operands[0].item(), operands[1])
         if node.op == "Split"
@@ -61,7 +61,7 @@ def parts(node: NodeDef, operands: Sequence[Array]) -> list[Array]:
 
 
 def _grown(node: NodeDef, operands: Sequence[Array]) -> float:
-    """How many numbers the result can have at most, told before it is made."""
+    """The maximum count of numbers in the result, computed before the result."""
     if node.op in _ELEMENTWISE:
         return math.prod(np.broadcast_shapes(*(operand.shape for operand in operands)))
     if node.op == "Fill":
@@ -104,7 +104,7 @@ def _pack(node: NodeDef, *parts: Array) -> Array:
 def _range(node: NodeDef, start: Array, stop: Array, step: Array) -> Array:
     first, last, by = start.item(), stop.item(), step.item()
     if start.dtype.kind != "i" or by == 0 or abs((last - first) / by) > MOST:
-        raise Unable("it computes a range that is not of whole numbers, or of too many")
+        raise Unable("it computes a range that is not of integers, or is too long")
     return np.arange(first, last, by, dtype=start.dtype)
 
 
@@ -114,7 +114,7 @@ def _fill(node: NodeDef, shape: Array, value: Array) -> Array:
 
 def _take(node: NodeDef, table: Array, places: Array, axis: Any = 0) -> Array:
     if node.attribute("batch_dims") or (places < 0).any():
-        raise Unable(f"it computes {node.op} of constants in another form than rows")
+        raise Unable(f"it computes {node.op} of constants with batch axes or negative indices")
     found: Array = np.take(table, places, int(axis))
     return found
 
@@ -127,7 +127,7 @@ def _cast(node: NodeDef, x: Array) -> Array:
 
 
 def _band(node: NodeDef, x: Array, lower: Array, upper: Array) -> Array:
-    """A matrix without what lies more than so many places beside its diagonal; negative: all is kept."""
+    """A matrix with zeros outside a band of ``lower`` and ``upper`` diagonals; a negative count keeps all."""
     rows, columns = np.ogrid[: x.shape[-2], : x.shape[-1]]
     kept = ((lower < 0) | (rows - columns <= lower)) & ((upper < 0) | (columns - rows <= upper))
     return np.where(kept, x, np.zeros((), x.dtype))

@@ -1,4 +1,4 @@
-"""The functions of a SavedModel that Keras 2 runs for a layer, and what they capture."""
+"""The functions of a SavedModel that Keras 2 runs for a layer, and their captures."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from ..wire import Message, entries
 
 CALL = "__call__"
 DEFAULT = "_default_save_signature"
-MOST = 2**24  # numbers of a constant
+MOST = 2**24  # numbers in one constant
 _MAX_DEPTH = 64
 _LAYER_CALL = re.compile(r"__inference_(.+)_layer_call_and_return_conditional_losses_[0-9]+")
 _LAYERS = frozenset({"_tf_keras_layer", "_tf_keras_rnn_layer", "_tf_keras_sequential", "_tf_keras_network"})
@@ -28,16 +28,16 @@ _RANDOM = re.compile("Random|Assign")
 
 
 class Unable(Exception):
-    """Raised where a function has no form in Keras 3; says why."""
+    """A function has no form in Keras 3; the text is the reason."""
 
 
 class Library:
     """The functions of a SavedModel message, read on use.
 
     Args:
-        meta: its graph with all that stands around it (a MetaGraphDef).
-        objects: its objects.
-        descriptions: what Keras says of them.
+        meta: its MetaGraphDef.
+        objects: its object graph.
+        descriptions: Keras's descriptions of the objects.
     """
 
     def __init__(
@@ -49,14 +49,14 @@ class Library:
         self._graph = Message(meta.message(2) or memoryview(b""))
 
     def said(self, number: int) -> dict[str, Any]:
-        """What Keras says of an object."""
+        """Keras's description of an object."""
         return metadata_of(self._descriptions[number][1])
 
     def layer_of(self, function: str, variables: Collection[int]) -> tuple[int, dict[str, Any]] | None:
-        """The layer of Keras whose call a function is, by its name and by the variables that it is given: all of its.
+        """The Keras layer whose call is this function: (object number, entry in the old form), or None.
 
-        Returns its object and its entry in the old form; None where there is none. Source: ``LayerCallCollection``
-        and ``layer_call_wrapper`` in ``save_impl.py`` (tf_keras 2.21).
+        The function has the layer's name, and its variables are exactly those of the layer. Source:
+        ``LayerCallCollection`` and ``layer_call_wrapper`` in ``save_impl.py`` (tf_keras 2.21).
         """
         named = _LAYER_CALL.fullmatch(function)
         if named is None or not variables:
@@ -69,7 +69,7 @@ class Library:
         return None
 
     def _entry(self, number: int) -> dict[str, Any] | None:
-        """A layer in its old form, where it has one in Keras 3."""
+        """A layer in its old form, or None if Keras 3 cannot express it."""
         if number not in self._entries:
             said = self.said(number)
             entry = {"class_name": said.get("class_name"), "config": said.get("config")}
@@ -78,13 +78,13 @@ class Library:
         return self._entries[number]
 
     def _trains(self, function: str) -> bool:
-        """Whether a function drops numbers or changes variables: it is of a call with training=True."""
+        """Whether a function uses random numbers or changes variables: then it is a call with training=True."""
         names = reachable(self.functions, [function])
         return any(_RANDOM.search(node.op) for name in names for node in live(self.functions[name]))
 
     @cached_property
     def _named(self) -> dict[str, list[int]]:
-        """The objects of layers by the names of their layers."""
+        """The object numbers of layers, by layer name."""
         found: dict[str, list[int]] = {}
         for number, (identifier, _) in self._descriptions.items():
             name = self.said(number).get("name") if identifier in _LAYERS else None
@@ -129,14 +129,14 @@ class Library:
         return self.functions[name]
 
     def constant(self, number: int) -> np.ndarray[Any, Any]:
-        """The numbers of a constant among the objects. Raises Unable where they are none."""
+        """The value of a constant in the object graph. Raises Unable if it is not a constant of numbers."""
         node = self._top.get(self.objects.constants.get(number, ""))
         if node is None:
             raise Unable("it takes something that is neither a variable nor a constant")
         return numbers(node)
 
     def masked(self) -> set[str]:
-        """The names of the layers that are called with a mask: Keras 2 saves a function of theirs that takes it."""
+        """The names of layers that are called with a mask: Keras 2 saves a function with a mask argument for them."""
         return {
             name
             for name, numbers in self._named.items()
@@ -149,53 +149,53 @@ class Library:
         }
 
     def calls(self, number: int, trains: bool) -> list[str]:
-        """The functions that an object runs where it does not train.
+        """The functions that an object runs in inference.
 
         Args:
-            trains: whether it is called with ``training``.
+            trains: whether its call has the argument ``training``.
         """
         names = self.of(number, CALL)
         return [name for name in names if not trains or self._says_training(name) is False]
 
     def of(self, number: int, name: str) -> list[str]:
-        """The functions that an object has under a name."""
+        """The functions of an object's child with a name; [] without one."""
         return self.objects.functions.get(self._children(number).get(name, -1), [])
 
     def _says_training(self, name: str) -> bool | None:
-        """What a function was called with as ``training``; None where the file does not say it for certain."""
+        """The value of ``training`` in a function's call; None if the file does not show it clearly."""
         signature = self.objects.signatures.get(name)
         found = [] if signature is None else list(_truths(Message(signature), 0))
         return found[0] if len(set(found)) == 1 else None
 
 
 def numbers(node: NodeDef) -> np.ndarray[Any, Any]:
-    """The value of a constant. Raises Unable where it is not a number."""
+    """The value of a Const node. Raises Unable for other nodes, other types, too many or non-finite numbers."""
     value = node.attributes.get("value")
     tensor = None if node.op != "Const" or value is None else Message(value).message(8)
     if tensor is None:
         raise Unable("it takes something that is neither a variable nor a constant")
     held = Tensor(tensor)
     if held.dtype not in ("float32", "float64", "int32", "int64", "bool"):
-        raise Unable(f"a constant of it is of type {held.dtype}")
+        raise Unable(f"one of its constants has the type {held.dtype}")
     if math.prod(held.shape) > MOST:
-        raise Unable("a constant of it has too many numbers")
+        raise Unable("one of its constants has too many numbers")
     array = held.array()
     if not np.isfinite(array).all():
-        raise Unable("a constant of it is not finite")
+        raise Unable("one of its constants is not finite")
     return array
 
 
 def changes(function: FunctionDef) -> str:
-    """The operator with which a function changes something; "" where it changes nothing."""
+    """The first operator with which a function changes a variable or resource; "" if there is none."""
     return next(
         (n.op for n in live(function) if "Assign" in n.op or "Scatter" in n.op and "Resource" in n.op), ""
     )
 
 
 def _truths(value: Message, depth: int) -> Iterator[bool]:
-    """The truth values in a StructuredValue (``struct.proto``)."""
+    """The booleans in a StructuredValue (``struct.proto``)."""
     if depth > _MAX_DEPTH:
-        raise BadFileError("what a function takes is nested too deep")
+        raise BadFileError("the signature of a function is nested too deep")
     if value.all(14):
         yield bool(value.number(14))
     for number in (51, 52):

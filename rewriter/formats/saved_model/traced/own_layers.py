@@ -1,4 +1,4 @@
-"""The layers of a model that Keras 3 lacks, replaced by what their functions compute; and whole models."""
+"""Replaces layers that Keras 3 lacks by the operations of their functions, and builds whole models from a function."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ _BECAME = "the operations of its function, as it computes outside of training"
 
 
 class Traced(NamedTuple):
-    """A model without layers that Keras 3 lacks.
+    """A model with layers replaced by operations.
 
     Attributes:
-        entry: in its old form.
-        weights: the variables of layers that are in no object of the file, those without any too.
-        objects: the objects of the file that other layers are, by name.
-        gone: layers that are replaced.
-        remarks: what became of layers.
-        reasons: why others stay, by name.
+        entry: the model in its old form.
+        weights: the variables of the new layers, by name; [] for a layer without variables.
+        objects: the object numbers of the layers of the file among the new layers, by name.
+        gone: the replaced layers.
+        remarks: how layers were converted.
+        reasons: why a layer was not replaced, by name.
     """
 
     entry: dict[str, Any]
@@ -47,17 +47,18 @@ def with_functions(
     library: Library,
     weight: Callable[[int], Weight],
 ) -> Traced:
-    """A functional model with some layers replaced, as far as their functions have a form.
+    """A functional model with some layers replaced, as far as Keras 3 can express their functions.
 
     Args:
         entry: the model in its old form.
-        names: the layers to replace, ``numbers`` the objects of all layers.
-        weight: a variable by the number of its object.
+        names: the layers to replace.
+        numbers: the object numbers of all layers, by name.
+        weight: returns a variable by its object number.
     """
     config = entry["config"]
     done = Traced(entry, {}, {}, set(), [], {})
     if "output_layers" not in config or has_sources(config):
-        return done  # where a mask would go a function does not say
+        return done  # a function does not show where a mask goes
     first = first_calls(config)
     explicit = {
         layer_name(layer)
@@ -66,7 +67,7 @@ def with_functions(
         if read_call(node, layer_name(layer), first).kwargs.get("mask") is not None
     }
     if masked := sorted(library.masked() - explicit):
-        reason = f"a mask reaches {shown(masked[0])!r}, of which no function says where it comes from"
+        reason = f"a mask reaches {shown(masked[0])!r}, and no function shows where it comes from"
         done.reasons.update(dict.fromkeys(names, reason))
         return done
     taken = {layer_name(layer) for layer in config["layers"]}
@@ -111,10 +112,10 @@ def _layer(
     taken: set[str],
     weight: Callable[[int], Weight],
 ) -> tuple[Entries, list[list[Ref]]]:
-    """The entries for all calls of a layer, and what each gives. Raises Unable where its functions do not agree."""
+    """The entries for all calls of a layer, and the results of each call. Raises Unable if its functions disagree."""
     functions = library.calls(number, metadata.get("expects_training_arg") is not False)
     if not functions:
-        raise Unable("no function of it says what it computes outside of training")
+        raise Unable("it has no function for inference")
     found: list[tuple[Entries, list[list[Ref]], list[Any]]] = []
     reasons: list[Unable] = []
     for function in functions:
@@ -130,9 +131,9 @@ def _layer(
         raise reasons[0]
     entries, results, shapes = found[0]
     for others, gives, on in found[1:]:
-        # On tensors of the same shapes they compute the same, in whatever form.
+        # Functions on the same input shapes compute the same, even if their entries differ.
         if on != shapes and (others.items, gives) != (entries.items, results):
-            raise Unable("its functions compute different things, by what they are called on")
+            raise Unable("its functions compute different things for different input shapes")
     _name_after(entries, results, name)
     return entries, results
 
@@ -154,14 +155,14 @@ def _called(
             raise Unable(f"it is called with {shown(key)}={shown(value)}")
     inputs += [named.pop(argument.name, None) for argument in own[len(inputs) :]]
     if named or len(inputs) != len(own) or not all(isinstance(each, Old) for each in inputs):
-        raise Unable("its function takes other tensors than its call gives")
+        raise Unable("its function needs other tensors than its call passes")
     if any(argument.dtype not in TYPES for argument in own):
         raise Unable(f"its function takes tensors of type {own[0].dtype}")
     return Expander(library, entries, name, weight).results(function, [Ref(*each) for each in inputs])
 
 
 def _name_after(entries: Entries, results: list[list[Ref]], name: str) -> None:
-    """Give the entry that makes the result the name of the layer, by which outputs are called."""
+    """Rename the entry of the first result to the name of the layer, which names the output."""
     made = {entry["name"] for entry in entries.items}
     if not results or not results[0] or results[0][0].layer not in made:
         return
@@ -171,7 +172,7 @@ def _name_after(entries: Entries, results: list[list[Ref]], name: str) -> None:
 
 
 def _replaced(value: Any, moved: Mapping[tuple[str, int], list[Ref]], first: Mapping[str, int]) -> Any:
-    """References to outputs of layers that are gone, as references to what stands for them."""
+    """A configuration with references to replaced layers' outputs changed to the new tensors."""
     if isinstance(value, dict):
         return {key: _replaced(item, moved, first) for key, item in value.items()}
     if not isinstance(value, list):
@@ -190,12 +191,12 @@ def _replaced(value: Any, moved: Mapping[tuple[str, int], list[Ref]], first: Map
 
 
 def of_function(metadata: dict[str, Any], library: Library, weight: Callable[[int], Weight]) -> Traced:
-    """A functional model of what the outermost model computes by one of its functions. Raises Unable.
+    """The outermost model as a functional model, built from one of its functions. Raises Unable.
 
-    The first one is that of its signature; the others call those of its layers.
+    The function of its signature is tried first, then those of its calls.
     """
     served = library.of(0, DEFAULT)
-    reason = Unable("no function says what it computes")
+    reason = Unable("it has no function for inference")
     for number, function in enumerate([*served, *library.calls(0, trains=True)]):
         try:
             return _of_function(function, metadata, library, weight)
@@ -212,11 +213,11 @@ def _of_function(
     own = arguments[: len(arguments) - len(objects.captures.get(function, []))]
     said = stated(objects.signatures.get(function), len(own) + 1)
     if not own or said is None or len(said) != len(own) or None in said:
-        raise Unable("it takes nothing, or tensors that are ragged or sparse")
+        raise Unable("it has no inputs, or ragged or sparse ones")
     entries = Entries({argument.name for argument in own})
     for each in own:
         if each.shape is None or each.dtype not in TYPES:
-            raise Unable(f"its input {shown(each.name)!r} is of an open rank, or of type {each.dtype}")
+            raise Unable(f"its input {shown(each.name)!r} has an unknown rank, or the type {each.dtype}")
         entries.given(each.name, each.dtype, each.shape)
     name = str(metadata.get("name") or "model")
     inputs = [Ref(argument.name, 0, 0) for argument in own]

@@ -1,7 +1,8 @@
-"""Operators with weights, as layers of Keras that compute the same.
+"""Operators with weights, as equivalent Keras layers.
 
-``made(node, x, weights)`` gives the class of the layer, its configuration in Keras 2 and its weights in the order of
-``layer.weights``. Source: ``call`` of these layers in tf_keras 2.21 and ``array_ops.cc``, ``nn_ops.cc`` of TensorFlow.
+A function of ``PRODUCTS``, called with (node, weights), returns the class of the layer, its configuration in Keras 2
+and its weights in the order of ``layer.weights``. Source: ``call`` of these layers in tf_keras 2.21 and
+``array_ops.cc``, ``nn_ops.cc`` of TensorFlow.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ _POOLS = {
 
 
 class Weight(NamedTuple):
-    """A variable of the file by the number of its object, or numbers that were computed of one."""
+    """A variable of the file with its object number, or numbers computed from a variable or constant (number None)."""
 
     number: int | None
     shape: tuple[int, ...]
@@ -51,7 +52,7 @@ def _matmul(node: NodeDef, weights: Sequence[Weight]) -> Made:
 def dense(kernel: Weight) -> Made:
     """``x[..., k] @ kernel[k, n] -> [..., n]``"""
     if len(kernel.shape) != 2:
-        raise Unable("it multiplies with a matrix of another rank than 2")
+        raise Unable("it multiplies by a matrix of another rank than 2")
     return Made("Dense", {"units": kernel.shape[1], "activation": "linear", "use_bias": False}, [kernel])
 
 
@@ -67,7 +68,7 @@ def _conv(node: NodeDef, weights: Sequence[Weight]) -> Made:
 
 
 def line(kernel: Weight, dilation: list[int]) -> Made:
-    """``x[b, t, c]`` along ``t`` with ``kernel[k, c, n]``, dilated, without zeros around."""
+    """A dilated Conv1D of ``x[b, t, c]`` along ``t`` with ``kernel[k, c, n]``, without padding."""
     if len(kernel.shape) != 3:
         raise Unable("it computes a convolution in a form that no layer has")
     config = {
@@ -78,9 +79,9 @@ def line(kernel: Weight, dilation: list[int]) -> Made:
 
 
 def grouped(made: Made, channels: int | None) -> Made:
-    """A convolution in as many groups as its kernel says, of a tensor of so many channels.
+    """A convolution with the number of groups that its kernel implies for an input of ``channels`` channels.
 
-    Of an unknown number it is in one group: a layer with another number of channels takes no such kernel.
+    If the number of channels is unknown, there is one group: Keras refuses the kernel for other numbers of channels.
     """
     if not made.class_name.startswith("Conv") or channels is None:
         return made
@@ -103,7 +104,7 @@ def _transposed(node: NodeDef, weights: Sequence[Weight]) -> Made:
 
 
 def fits(made: Made, x: Ref, shape: Sequence[int | None] | None, sizes: Sequence[int | Size]) -> bool:
-    """Whether a transposed convolution of a tensor gives these sizes, of all that give the tensor in a convolution.
+    """Whether a transposed convolution layer gives the output ``sizes``; several sizes are possible for one input.
 
     Source: ``compute_conv_transpose_output_shape`` (``backend/common/backend_utils.py``, Keras 3.15).
     """
@@ -141,7 +142,7 @@ def _inner(numbers: Any, rank: int) -> bool:
 
 def _normalization(node: NodeDef, weights: Sequence[Weight]) -> Made:
     if node.attribute("is_training") is not False or node.attribute("data_format") not in (None, "NHWC"):
-        raise Unable("it normalizes by the batch, or along another axis than the last one")
+        raise Unable("it normalizes with batch statistics, or along another axis than the last one")
     epsilon = node.attribute("epsilon")
     config = {"axis": [3], "epsilon": 1e-4 if epsilon is None else epsilon, "center": True, "scale": True}
     return Made("BatchNormalization", config, list(weights))
@@ -150,12 +151,12 @@ def _normalization(node: NodeDef, weights: Sequence[Weight]) -> Made:
 def _gather(node: NodeDef, weights: Sequence[Weight]) -> Made:
     (table,) = weights
     if node.attribute("batch_dims") or len(table.shape) != 2:
-        raise Unable("it takes rows of a table of another rank than 2")
+        raise Unable("it gathers rows of a table of another rank than 2")
     return Made("Embedding", {"input_dim": table.shape[0], "output_dim": table.shape[1]}, [table])
 
 
 def is_product(node: NodeDef, operands: Sequence[Any]) -> bool:
-    """Whether the operands of an operator of ``PRODUCTS`` are those of a layer: rows are taken of a matrix."""
+    """Whether an operator is a product with weights; a gather must take rows of a float32 matrix variable."""
     if node.op != "GatherV2":
         return node.op in PRODUCTS
     table, _, axis = operands
@@ -164,7 +165,7 @@ def is_product(node: NodeDef, operands: Sequence[Any]) -> bool:
 
 
 def _einsum(node: NodeDef, weights: Sequence[Weight]) -> Made:
-    """``x[b, ..., k], kernel[k, n] -> [b, ..., n]``, the axes by their letters."""
+    """An EinsumDense, such as ``x[b, ..., k], kernel[k, n] -> [b, ..., n]``; the equation's letters name the axes."""
     (kernel,) = weights
     equation = node.attribute("equation")
     taken, _, given = equation.partition("->")
@@ -178,7 +179,7 @@ def _einsum(node: NodeDef, weights: Sequence[Weight]) -> Made:
     )
 
 
-# Operator -> the number of its operand that is not a weight, those that are, and the layer.
+# Operator -> the position of its input operand, the positions of its weights, and the function that makes the layer.
 PRODUCTS: dict[str, tuple[int, tuple[int, ...], Callable[[NodeDef, Sequence[Weight]], Made]]] = {
     "MatMul": (0, (1,), _matmul), "BatchMatMul": (0, (1,), _matmul), "BatchMatMulV2": (0, (1,), _matmul),
     "Conv2D": (0, (1,), _conv), "Conv3D": (0, (1,), _conv), "DepthwiseConv2dNative": (0, (1,), _conv),

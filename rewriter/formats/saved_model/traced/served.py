@@ -1,8 +1,8 @@
-"""A SavedModel of which Keras says nothing: a functional model of what one of its signatures computes.
+"""Builds a functional model from a signature of a SavedModel without a Keras description.
 
 Keras 3 (``model.export``) and TensorFlow 2 (``tf.saved_model.save``) write for each signature a function, and a node
-of the main graph that calls it on the inputs. Source: ``signature_serialization.py`` and ``save.py``
-(``_generate_signatures``) of TensorFlow 2.21; they are the same since TensorFlow 2.0.
+in the main graph that calls it on the inputs. Source: ``signature_serialization.py`` and ``save.py``
+(``_generate_signatures``) of TensorFlow 2.21; unchanged since TensorFlow 2.0.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from .products import Made, Weight
 from .sizes import Ref
 
 _PREFERRED = ("serving_default", "serve")
-_OWN = "__saved_model"  # what TensorFlow itself calls, to restore variables and tables
+_OWN = "__saved_model"  # signatures that TensorFlow uses itself, to restore variables and tables
 _CALLS = frozenset({"PartitionedCall", "StatefulPartitionedCall"})
 _NUMBERED = re.compile(r"(.*?)([0-9]{1,9})")
 _NAME = "model"
@@ -32,12 +32,12 @@ _SAME = Made("Activation", {"activation": "linear"}, [])
 
 
 class Served(NamedTuple):
-    """A signature: its name, those of the tensors that it takes and gives, in order, and its function.
+    """A signature with its function.
 
     Attributes:
-        among: how many signatures there are.
-        inputs: what it takes, by its names.
-        outputs: the numbers of the function's results, by its names.
+        among: the number of signatures in the file.
+        inputs: its inputs by name, in order.
+        outputs: the positions of the function's results by output name, in order.
     """
 
     name: str
@@ -48,7 +48,7 @@ class Served(NamedTuple):
 
 
 def signature_name(meta: Message) -> tuple[str, list[str]]:
-    """The signature that stands for the model, and all that there are. Raises UnsupportedError."""
+    """The name of the model's main signature, and the names of all. Raises UnsupportedError without a main one."""
     names = [key for key, _, _ in entries(meta, 5) if not key.startswith(_OWN)]
     found = next((each for each in _PREFERRED if each in names), names[0] if len(names) == 1 else None)
     if found is None:
@@ -60,10 +60,10 @@ def signature_name(meta: Message) -> tuple[str, list[str]]:
 
 
 def served(meta: Message, library: Library) -> Served:
-    """The signature that stands for the model.
+    """The model's main signature.
 
     Raises:
-        Unable: its form is not that of TensorFlow 2.
+        Unable: it does not have the form of TensorFlow 2.
         UnsupportedError: as ``signature_name``.
     """
     name, names = signature_name(meta)
@@ -72,47 +72,47 @@ def served(meta: Message, library: Library) -> Served:
     node = library.node(calls.pop()) if len(calls) == 1 else None
     function = None if node is None or node.op not in _CALLS else node.attribute("f")
     if node is None or not isinstance(function, Function):
-        raise Unable("it is a graph of TensorFlow 1, or gives nothing")
+        raise Unable("it is a graph of TensorFlow 1, or has no outputs")
     arguments = library.function(function.name).arguments
     captured = library.objects.captures.get(function.name)
     if captured is None or len(arguments) != len(node.taken):
-        raise Unable("what its function captures is not in the graph of objects")
+        raise Unable("the captures of its function are not in the object graph")
     own = arguments[: len(arguments) - len(captured)]
     results = len(library.function(function.name).returned)
     outputs = {key: _number(tensor) for key, (tensor, _) in signature.outputs.items()}
     if not all(number < results for number in outputs.values()):
-        raise Unable("it names a result that its function does not give")
+        raise Unable("it names a result that its function does not have")
     return Served(name, len(names), function.name, _inputs(signature, own, node.taken), _in_order(outputs))
 
 
 def _inputs(signature: Signature, own: list[Argument], taken: list[str]) -> dict[str, Argument]:
-    """What the function takes, by the names of the signature."""
+    """The function's arguments, by the names of the signature. Raises Unable."""
     keys: dict[str, str] = {}
     for key, (tensor, _) in signature.inputs.items():
         if keys.setdefault(node_of(tensor), key) != key:
-            raise Unable("two of its inputs are one")
+            raise Unable("two of its inputs are the same tensor")
     found: dict[str, Argument] = {}
     for argument, tensor in zip(own, taken, strict=False):
         key = keys.pop(node_of(tensor), "")
         if key not in signature.inputs:
-            raise Unable("its function takes what is not an input of it")
+            raise Unable("its function has an argument that is not one of its inputs")
         found[key] = Argument(key, argument.dtype, signature.inputs[key][1])
     if keys:
-        raise Unable(f"its function does not take {shown(next(iter(keys.values())))!r}")
+        raise Unable(f"its function does not use its input {shown(next(iter(keys.values())))!r}")
     return found
 
 
 def _number(tensor: str) -> int:
     number = tensor.partition(":")[2] or "0"
     if not (number.isascii() and number.isdecimal() and len(number) < 7):
-        raise Unable(f"it gives {shown(tensor)!r}, which is not a name of a tensor")
+        raise Unable(f"its output {shown(tensor)!r} is not the name of a tensor")
     return int(number)
 
 
 def _in_order(outputs: Mapping[str, int]) -> dict[str, int]:
-    """The order of the function's results: that of the names, and of their numbers where Keras numbers them.
+    """The outputs in order: by the numbers in their names if Keras numbered them, else by result position.
 
-    TensorFlow sorts them by name, and so ``output_10`` in front of ``output_2``.
+    TensorFlow sorts outputs by name, so it puts ``output_10`` before ``output_2``.
     """
     parts = [_NUMBERED.fullmatch(key) for key in outputs]
     stems = {part[1] for part in parts if part is not None}
@@ -123,15 +123,15 @@ def _in_order(outputs: Mapping[str, int]) -> dict[str, int]:
 
 
 def of_signature(signature: Served, library: Library, weight: Callable[[int], Weight]) -> Traced:
-    """A functional model of what a signature computes. Raises Unable."""
+    """A functional model that computes a signature. Raises Unable."""
     made = Entries(set(signature.inputs), kept=frozenset(signature.outputs))
     if not signature.inputs:
-        raise Unable("it takes nothing")
+        raise Unable("it has no inputs")
     for key, argument in signature.inputs.items():
         if argument.dtype not in TYPES:
-            raise Unable(f"its input {shown(key)!r} is of type {shown(argument.dtype)}")
+            raise Unable(f"its input {shown(key)!r} has the type {shown(argument.dtype)}")
         if argument.shape is None:
-            raise Unable(f"its input {shown(key)!r} is of an open rank")
+            raise Unable(f"its input {shown(key)!r} has an unknown rank")
         made.given(key, argument.dtype, argument.shape)
     inputs = [Ref(key, 0, 0) for key in signature.inputs]
     results = Expander(library, made, _NAME, weight).results(
@@ -152,10 +152,10 @@ def of_signature(signature: Served, library: Library, weight: Callable[[int], We
 
 
 def _named(made: Entries, outputs: Mapping[str, Ref]) -> list[Ref]:
-    """The outputs, from layers of their names: Keras and ONNX call an output as its layer.
+    """The outputs, made by layers with their names: Keras and ONNX name an output after its layer.
 
-    A layer is renamed where it gives this one output alone; another one that changes nothing follows it elsewhere. An
-    output with the name of an input gets another one.
+    A layer that makes only this output is renamed. In other cases a layer that changes nothing is added. An output with
+    the name of an input gets another name.
     """
     found = list(outputs.values())
     entries_of = {entry["name"]: entry for entry in made.items}

@@ -1,4 +1,4 @@
-"""Shapes with which a function computes: whole numbers, of which some are sizes of tensors that are open."""
+"""Shapes that a function computes: integers, some of which are unknown sizes of tensors."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from ..messages import NodeDef
 from .folding import Array, folded
 from .library import Unable
 
-_MOST = 64  # sizes
+_MOST = 64  # sizes in one vector
 _LARGEST = 2**31 - 1
 
 
 class Ref(NamedTuple):
-    """A tensor of the model."""
+    """A tensor of the model: an output of a call of a layer."""
 
     layer: str
     call: int
@@ -25,14 +25,14 @@ class Ref(NamedTuple):
 
 
 class Size(NamedTuple):
-    """A number times sizes of tensors, each a tensor and its axis."""
+    """A product: ``factor`` times the sizes in ``of``, each given by a tensor and an axis."""
 
     factor: int
     of: tuple[tuple[Ref, int], ...]
 
 
 class Sizes(NamedTuple):
-    """A vector of sizes, or one of them. ``of`` is the tensor whose shape it is as it stands, if it is one's."""
+    """A vector of sizes, or a scalar size. ``of``: the tensor whose full shape the vector is, or None."""
 
     parts: tuple[int | Size, ...]
     scalar: bool
@@ -41,13 +41,13 @@ class Sizes(NamedTuple):
 
 
 def shape_of(ref: Ref, shape: Sequence[int | None], dtype: str) -> Sizes | Array:
-    """``tf.shape(x)``: what is known of it as numbers. Raises Unable."""
+    """``tf.shape(x)``, with known sizes as numbers. Raises Unable."""
     parts = tuple(Size(1, ((ref, axis),)) if size is None else size for axis, size in enumerate(shape))
     return _found(Sizes(parts, False, dtype, ref))
 
 
 def computed(node: NodeDef, operands: Sequence[Any]) -> Sizes | Array | None:
-    """What an operator makes of sizes and constants; None where that is neither. Raises Unable."""
+    """The result of an operator on sizes and constants; None if it is not a vector of sizes. Raises Unable."""
     known = [_sizes(operand) for operand in operands]
     make = _MADE.get(node.op)
     if make is None or any(each is None for each in known):
@@ -58,7 +58,7 @@ def computed(node: NodeDef, operands: Sequence[Any]) -> Sizes | Array | None:
 
 def _found(sizes: Sizes) -> Sizes | Array:
     if any(isinstance(part, int) and abs(part) > _LARGEST for part in sizes.parts):
-        raise Unable("it computes with sizes that no tensor has")
+        raise Unable("it computes with sizes that are too large")
     if any(isinstance(part, Size) for part in sizes.parts):
         return sizes
     array = np.array(sizes.parts, sizes.dtype)
@@ -75,7 +75,7 @@ def _sizes(operand: Any) -> Sizes | None:
 
 
 def _places(node: NodeDef, sizes: Sizes, others: Sequence[Sizes], take: Callable[..., Array]) -> Sizes | None:
-    """What an operator that moves numbers makes of sizes: it is done on their places."""
+    """The result on sizes of an operator that only moves numbers: it is applied to their positions."""
     if any(isinstance(part, Size) for each in others for part in each.parts):
         return None
     places = np.arange(len(sizes.parts), dtype="int64")
@@ -125,7 +125,7 @@ def _prod(node: NodeDef, operands: Sequence[Sizes]) -> Sizes | None:
 
 
 def _product(parts: Sequence[int | Size]) -> int | Size | None:
-    """None for one that no tensor has so many numbers as."""
+    """The product of sizes; None if it is too large."""
     factor = math.prod(part.factor if isinstance(part, Size) else part for part in parts)
     of = tuple(each for part in parts if isinstance(part, Size) for each in part.of)
     if len(of) > _MOST or abs(factor) > _LARGEST:
