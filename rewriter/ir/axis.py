@@ -1,7 +1,7 @@
 """Named axes: a tensor is a tuple of axes, and an axis knows its size, its role and where it comes from.
 
-Nothing here changes once it is made. A rule that learns something of an axis (``hint``, ``unify``) records an *effect*;
-``ir.identities`` plays the effects of all nodes in their order and says which axes are one and what each stands for.
+A rule changes no axis. What it learns about one (``hint``, ``unify``) it records as an *effect*; ``ir.identities``
+plays the effects of all nodes in order, and says which axes are the same and which role each has.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from .size import Size, is_unknown, product
 
 
 class Role(str, enum.Enum):
-    """What an axis stands for. ``FEATURE`` is weak: a Dense layer's output can play any part later."""
+    """The role of an axis. ``FEATURE`` is weak: a Dense layer's output can get any other role later."""
 
     BATCH = "batch"
     CHANNEL = "channel"
@@ -38,7 +38,7 @@ WEAK = frozenset({Role.UNKNOWN, Role.FEATURE})
 
 
 class Known(Protocol):
-    """What an effect may ask of the identities while they are played (``ir.identities.Identities``), and tell them."""
+    """What an effect may use of the identities while effects are played (``ir.identities.Identities``)."""
 
     def role(self, origin: Origin) -> Role: ...
 
@@ -61,9 +61,9 @@ Effect = Callable[[Known], None]
 
 
 class Scope:
-    """What one node's rule leaves behind: its effects in order, and the numbers of the origins that it made.
+    """What one node's rule records: its effects in order, and a counter for its origins.
 
-    An origin is its node and its number there, so that a rule that runs again on equal operands makes equal axes.
+    A node and a number identify an origin, so a rule that runs again on equal operands makes equal axes.
     """
 
     __slots__ = ("count", "effects", "owner")
@@ -80,7 +80,7 @@ _OUTSIDE = itertools.count()
 
 @contextmanager
 def scope(owner: object) -> Iterator[Scope]:
-    """Collect what happens inside the block for ``owner``, a node's path."""
+    """Collect the effects of the block for ``owner``, a node's path."""
     opened = Scope(owner)
     token = _SCOPE.set(opened)
     try:
@@ -90,7 +90,7 @@ def scope(owner: object) -> Iterator[Scope]:
 
 
 def record(effect: Effect) -> None:
-    """Leave an effect with the node whose rule runs; outside of a node it is lost."""
+    """Record an effect for the node whose rule runs; outside of a rule it is dropped."""
     current = _SCOPE.get()
     if current is not None:
         current.effects.append(effect)
@@ -104,13 +104,13 @@ def recording() -> bool:
 class Origin:
     """The identity of an axis across the tensors that share it.
 
-    ``role`` is what the rule that made it knew. ``derived`` names the origin that the values along this axis were
+    ``role`` is the role that the rule gave it. ``derived`` names the origin that the values along this axis were
     computed from (a Dense over a pooled channel axis makes a new feature axis derived from that channel axis); it is
     evidence, not identity. ``like`` is the origin whose role it takes over (a pooled height is still a height).
-    ``parts`` are the axes that were joined to make it: what is cut out of it at their ends is one of them again.
+    ``parts`` are the axes that were joined to make it: a slice of exactly one part is that axis again.
 
-    The origins that a rule sees are as they were made; those in the identities of an inference are what the whole model
-    makes of them: one for all axes that are the same.
+    A rule sees origins as they were made. The identities of an inference hold the result for the whole model: one
+    origin for all axes that are the same.
     """
 
     __slots__ = ("_hash", "_key", "derived", "like", "parts", "role")
@@ -134,7 +134,7 @@ class Origin:
         return self._hash
 
     def __eq__(self, other: object) -> bool:
-        """True for the same number of the same node, made of equal ones."""
+        """True for the same number of the same node, made of equal origins."""
         a: Origin | None = self
         b = other
         while a is not b:
@@ -149,18 +149,19 @@ class Origin:
         return self._key, self.role, self.derived is None, self.like is None, parts
 
     def hint(self, role: Role) -> None:
-        """Say that a layer takes this axis for ``role``: it gets it if it has none, or a strong one over a weak one.
+        """Record that a layer takes this axis as ``role``, which replaces an unknown role, or a weak one if it is
+        strong.
 
-        Another strong one is a conflict at the node whose rule says so.
+        A second strong role is a conflict at the node whose rule records it.
         """
         record(lambda known: known.hint(self, role))
 
     def unify(self, other: Origin) -> None:
-        """Say that two origins are one: all axes of both are the same axis, and the stronger role holds."""
+        """Record that two origins are one: all axes of both are the same axis, with the stronger role."""
         record(lambda known: known.unify(self, other))
 
     def source(self) -> Role | None:
-        """The role that a layer gave this axis, or the first one that it is computed along."""
+        """The role that a layer gave this axis, or else that of the nearest axis that it was computed from."""
         roles = (origin.role for origin in self.lineage())
         return next((role for role in roles if role not in WEAK and role is not Role.BATCH), None)
 
@@ -176,11 +177,11 @@ class Origin:
 
 @dataclass(frozen=True, slots=True)
 class AxisFacts:
-    """What is known of one axis of one tensor; it goes wherever the axis goes.
+    """Facts about one axis of one tensor; they move with the axis.
 
-    ``written`` says what put an axis of size 1 there, where the author did (``Reshape``, ``keepdims`` …): it states
-    where the other axes stand. ``sums_to_one`` is set where the numbers along the axis add up to one, ``split`` where
-    a Reshape made the axis out of others. The last two hold for these numbers only: what computes new ones drops them.
+    ``written`` names what made an axis of size 1 where the author did (``Reshape``, ``keepdims`` …): the axis states
+    the positions of the others. ``sums_to_one``: the numbers along the axis add up to one. ``split``: a Reshape made
+    the axis out of others. The last two hold for these numbers only: an operation that computes new ones drops them.
     """
 
     written: str = ""
@@ -224,7 +225,7 @@ class Axis:
         )
 
     def flat(self) -> tuple[Axis, ...]:
-        """The axes that this one is a product of; itself where it is none."""
+        """The axes that this one is a product of; the axis itself where it is no product."""
         return tuple(leaf for f in self.factors for leaf in f.flat()) if self.factors else (self,)
 
     def __str__(self) -> str:
@@ -234,17 +235,17 @@ class Axis:
 def new_axis(
     size: Size, role: Role = Role.UNKNOWN, derived: Axis | None = None, facts: AxisFacts = _NO_AXIS_FACTS
 ) -> Axis:
-    """An axis of its own, the same as no other."""
+    """A new axis, the same as no other."""
     return Axis(size, Origin(role, derived.origin if derived is not None else None), facts=facts)
 
 
 def remade(axis: Axis, size: Size) -> Axis:
-    """An axis of its own that is computed from another and stands for the same: a slice, a window, a repetition."""
+    """A new axis that is computed from another and keeps its role: a slice, a window, a repetition."""
     return Axis(size, Origin(derived=axis.origin, like=axis.origin))
 
 
 def cut_out(axis: Axis, start: Size | None, size: Size) -> Axis:
-    """So many entries of an axis, from ``start`` on (None: not known): a part that was joined there, or a new axis."""
+    """``size`` entries of an axis from ``start`` (None: not known): a part that was joined there, or a new axis."""
     end: Size = 0
     for part in axis.origin.parts if start is not None else ():
         if end == start and part.size == size:
@@ -254,12 +255,12 @@ def cut_out(axis: Axis, start: Size | None, size: Size) -> Axis:
 
 
 def joined_axis(parts: Sequence[Axis], size: Size) -> Axis:
-    """An axis of its own that holds others one after another, and stands for the same as the first."""
+    """A new axis that holds others one after another, with the role of the first."""
     return Axis(size, Origin(like=parts[0].origin, parts=tuple(parts)))
 
 
 def same_kind(axis: Axis, size: Size) -> Axis:
-    """An axis of its own that stands for the same as another, and is not computed along it."""
+    """A new axis with the role of another, not computed from it."""
     return Axis(size, Origin(like=axis.origin))
 
 
@@ -281,7 +282,7 @@ def either(axes: Sequence[Axis]) -> Axis:
     return result
 
 
-# What put an axis of size 1 there that a constant has.
+# ``AxisFacts.written`` of a constant's axis of size 1.
 CONSTANT = "constant"
 
 
@@ -296,7 +297,7 @@ def unit_axis(by: str, like: Axis | None = None) -> Axis:
 
 
 def merge_axes(axes: Iterable[Axis], by: str = "Reshape") -> Axis:
-    """The row-major product of the axes, unit axes left out: ``merge(H, W, C) -> H*W*C``; ``by`` does it."""
+    """The row-major product of the axes without unit axes: ``merge(H, W, C) -> H*W*C``; ``by`` names the operation."""
     kept = tuple(leaf for axis in axes if axis.size != 1 for leaf in axis.flat())
     if not kept:
         return unit_axis(by)
@@ -307,14 +308,14 @@ def merge_axes(axes: Iterable[Axis], by: str = "Reshape") -> Axis:
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """What is known of the numbers of a tensor.
+    """Facts about the numbers of a tensor.
 
-    ``weights`` is set where a softmax made them, and they were only moved or left out since. ``moved`` is the order in
-    which the author transposed the tensor, as the place that each axis had before (-1 for a unit axis that came later);
-    empty where it stands as it was made, or where a layer after it says what its axes are. ``total`` is the tensor that
-    this one is the sum of (``Value.tensor``), with the number of the axis. ``scaled`` is the axis, counted from the
-    right from 0, along which constants were multiplied into it by the operation that made it. ``mean`` is the tensor
-    that this one is the mean of.
+    ``weights``: a softmax made them, and since then they were only moved or left out. ``moved`` is the order in which
+    the author transposed the tensor: for each axis its place before (-1 for a unit axis that came later). It is empty
+    where the tensor was not transposed, or a later layer gives its axes their roles. ``total`` is the tensor that this
+    one is the sum of (``Value.tensor``), with the number of the axis. ``scaled`` is the axis, counted from the right
+    from 0, along which the operation that made the tensor multiplied it by constants. ``mean`` is the tensor that this
+    one is the mean of.
     """
 
     weights: bool = False
@@ -324,7 +325,7 @@ class Facts:
     mean: Tensor | None = None
 
     def inside(self) -> Facts:
-        """What a nested model knows of an operand: nothing of the nodes around it."""
+        """The facts that hold inside a nested model: none that name tensors or operations outside it."""
         return replace(self, total=None, scaled=None, mean=None)
 
 
@@ -338,11 +339,11 @@ _NO_FACTS = Facts()
 class Value:
     """A tensor as the analysis sees it.
 
-    ``axes`` is None where the rank is unknown (``reason`` says why). ``claimed`` marks a shape that a file states and
-    nothing proves: the output of a layer whose code is not known, and what is computed from it; it names that node.
-    ``constant`` is the value itself where a file holds it (a literal argument): a scalar or nested lists.
-    ``mask`` names the axes of a mask that travels with the tensor, if there is one.
-    ``tensor`` says which one of the model it is; a node that gives an operand back unchanged gives that tensor.
+    ``axes`` is None where the rank is unknown (``reason`` says why). ``claimed`` is set where only the file states the
+    shape and nothing proves it: it names the layer whose code is not known, also for what is computed from its output.
+    ``constant`` is the value itself where a file holds it (a literal argument): a scalar or nested lists. ``mask``
+    holds the axes of the tensor's mask, if there is one. ``tensor`` identifies the tensor in the model; a node that
+    returns an operand unchanged returns the same tensor.
     """
 
     axes: tuple[Axis, ...] | None
@@ -376,7 +377,7 @@ class Value:
         return replace(self, axes=axes, mask=mask)
 
     def is_identical(self, other: Value) -> bool:
-        """True where a rule cannot tell the two apart."""
+        """True where no rule can distinguish the two."""
         return self is other or (
             self.is_alike(other)
             and self.facts == other.facts
@@ -386,7 +387,7 @@ class Value:
         )
 
     def is_alike(self, other: Value) -> bool:
-        """True where what a rule makes of the two has the same sizes, and the same fault."""
+        """True where a rule gives results of the same sizes, and the same fault, for both."""
         return (
             self.dtype == other.dtype
             and (self.constant is other.constant or self.constant == other.constant)

@@ -43,13 +43,13 @@ class Literal:
 
 @dataclass(slots=True)
 class Operation:
-    """A layer, op, input or nested model of the file: what is called. Calls of it are ``Node``.
+    """A layer, op, input or nested model of the file: what is called. Each call of it is a ``Node``.
 
     ``kind`` is ``input``, ``layer``, ``op``, ``model``, or ``called``. ``raw`` is the entry of the file, never changed.
-    ``opaque`` is the reason why nothing is known of what it computes, or "". ``children`` are the operations that a
-    wrapper's configuration holds, by its key (``layer``, ``cell``, ``forward_layer`` …; a list for several).
-    ``weights`` are the shapes of its variables by path (``vars/0``, ``cell/vars/0``), if the file has them.
-    ``built`` are the shapes of the operands on which it was built, if the file says so: what edits leave stale.
+    ``opaque`` is the reason why its computation is not known, or "". ``children`` are the operations that a wrapper's
+    configuration holds, by its key (``layer``, ``cell``, ``forward_layer`` …; a list for several). ``weights`` are the
+    shapes of its variables by path (``vars/0``, ``cell/vars/0``), if the file has them. ``built`` are the shapes of the
+    operands on which it was built, if the file states them; edits leave them stale.
     """
 
     name: str
@@ -101,18 +101,19 @@ def node_name(operation: str, call: int) -> str:
 
 # The kind of a graph that a node runs as a part of itself (If, Loop, Scan of ONNX).
 BODY = "Body"
-# The kind of a graph that is a function of a TensorFlow file: it takes what it is called on as it is. Its nodes are
-# looked at where it stands by itself in the model; an operation of the kind CALLED is a call of it from elsewhere.
+# The kind of a graph that is a function of a TensorFlow file: its inputs have the shapes of the operands. Its nodes are
+# examined where the model holds the function itself; an operation of the kind CALLED is a call of it from elsewhere.
 FUNCTION = "Function"
 CALLED = "called"
 
 
 @dataclass(frozen=True, slots=True)
 class SizeNames:
-    """What a file other than Keras's calls its sizes: ``taken`` are all names in it, ``labels`` those of the axes of
-    each recorded shape ("" where one has none), ``batches`` the names of batches.
+    """The names of sizes in an ONNX or TensorFlow file.
 
-    Equal names are equal sizes and nothing else is. Axis 0 of a recorded shape is not a batch, unless its name is one.
+    ``taken`` are all names in the file, ``labels`` those of the axes of each recorded shape ("" where one has none),
+    ``batches`` the names of batches. Sizes of one name are equal, and no others are. Axis 0 of a recorded shape is a
+    batch only if its name is one.
     """
 
     taken: frozenset[str]
@@ -125,7 +126,7 @@ class Graph:
 
     ``inputs`` and ``outputs`` are the model's structures with ``TensorRef`` leaves. ``raw`` is the model's
     configuration in the file, never changed. ``calls`` counts the calls of each operation. ``losses`` are those of a
-    compiled model. ``names`` is set for a file of ONNX or TensorFlow: in one of Keras axis 0 of every recorded shape is
+    compiled model. ``names`` is set for an ONNX or TensorFlow file; in a Keras file axis 0 of every recorded shape is
     the batch.
     """
 
@@ -234,8 +235,7 @@ class Graph:
 
     @cached_property
     def recorded(self) -> dict[tuple[str, int], tuple[int | None, ...]]:
-        """Recorded shape of each tensor, from the places that use it (the first one that states it), the model's
-        outputs last."""
+        """The recorded shape of each tensor: that of the first use that states one, the model's outputs last."""
         shapes: dict[tuple[str, int], tuple[int | None, ...]] = {}
         for ref in itertools.chain(*(node.refs() for node in self.nodes.values()), self.output_refs()):
             if ref.shape is not None:
@@ -244,7 +244,7 @@ class Graph:
 
     @cached_property
     def used_outputs(self) -> Counter[str]:
-        """How many outputs of each node the graph counts on: the highest number that is used, and one."""
+        """How many outputs of each node the graph needs: the highest index that is used, plus one."""
         counts: Counter[str] = Counter()
         for ref in itertools.chain(*(node.refs() for node in self.nodes.values()), self.output_refs()):
             counts[ref.node] = max(counts[ref.node], ref.index + 1)
@@ -264,7 +264,7 @@ class Graph:
 
 
 def leaves(structure: Any) -> Iterator[Any]:
-    """The leaves of nested lists, tuples and dicts in order; iterative, so that depth costs no stack."""
+    """The leaves of nested lists, tuples and dicts in order; iterative, because depth must cost no stack."""
     stack = [structure]
     while stack:
         item = stack.pop()
@@ -277,9 +277,9 @@ def leaves(structure: Any) -> Iterator[Any]:
 
 
 def given_to(taken: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Iterator[Any]:
-    """The leaves of a model's arguments in the order of its inputs (``taken``): those of a dict are found by its keys.
+    """The leaves of a model's arguments in the order of its inputs (``taken``); dicts are matched by key.
 
-    What is not a dict with the same keys goes by its order.
+    Everything else, also a dict with other keys, is matched by order.
     """
     first = args[0] if args else next(iter(kwargs.values()), None)
     if not isinstance(taken, dict) or not isinstance(first, dict) or taken.keys() != first.keys():

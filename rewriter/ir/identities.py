@@ -1,8 +1,8 @@
-"""Which axes of a model are one, what each stands for and the evidence against it: the effects of all rules together.
+"""The identities of a model's axes: which axes are the same, their roles, and role conflicts, from all rules together.
 
-A rule sees its operands only. What it learns of an axis may come from far below (a convolution says that an input's
-last axis is the channel), so that it is an effect; effects are played in the order of the nodes, once, and then looked
-up. Two inferences with the same effects have the same identities: nothing of one is left in another.
+A rule sees only its operands. What it learns of an axis may come from far downstream (a convolution shows that an
+input's last axis is the channel), so rules record effects. Effects are played once, in the order of the nodes, and then
+looked up. Two inferences with the same effects have the same identities; they share no state.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ _PLACES = SPATIAL | {Role.CHANNEL}
 
 
 class Identities:
-    """The identities and roles of axes; a union-find that ends when the last effect is played.
+    """The identities and roles of axes: a union-find that is final once the last effect is played.
 
-    ``conflicts`` holds, by node, where a layer takes an axis for something else than it is; ``node`` is the one whose
-    effects are played. ``unproven`` holds, by node, the axes whose sizes have to be equal and may differ. ``below``
-    holds, by node, what is known inside of the models that it calls.
+    ``node`` is the node whose effects are played. By node, ``conflicts`` holds a message for each axis that a layer
+    takes for another role, ``unproven`` the axes whose sizes have to be equal and may differ, and ``below`` what is
+    known inside the models that it calls.
     """
 
     def __init__(self) -> None:
@@ -38,13 +38,13 @@ class Identities:
 
     # -- while effects are played -----------------------------
     def play(self, node: str, effects: Iterable[Effect]) -> None:
-        """Add what a node's rule left."""
+        """Play the effects that a node's rule recorded."""
         self.node = node
         for effect in effects:
             effect(self)
 
     def root(self, origin: Origin) -> Origin:
-        """The origin that stands for all that are one with this one."""
+        """The representative of all origins that are one with this one."""
         parent = self._parent
         above = parent.get(origin)
         if above is None:
@@ -64,11 +64,11 @@ class Identities:
         return origin
 
     def role(self, origin: Origin) -> Role:
-        """What the axis stands for, as far as effects have been played."""
+        """The role of the axis, from the effects played so far."""
         return self._role[self.root(origin)]
 
     def identity(self, axis: Axis) -> Hashable:
-        """The same for axes that are one, factor by factor for products."""
+        """A key that is equal for axes that are the same, factor by factor for products."""
         return tuple(map(self.identity, axis.factors)) if axis.factors else self.root(axis.origin)
 
     def axis_text(self, axis: Axis) -> str:
@@ -95,10 +95,9 @@ class Identities:
             self._derived[one] = self._derived[other]
 
     def join(self, made: Origin, parts: Iterable[Origin]) -> None:
-        """Say that an axis holds those of others one after another.
+        """Record that an axis holds others one after another.
 
-        Rows and columns in one axis are neither: no layer that takes it for the one or the other makes it that, nor
-        what is cut out of it.
+        An axis that mixes rows and columns is neither: no layer can give it, or a slice of it, a role.
         """
         if len({self.role(part) for part in parts} & _PLACES) > 1:
             root = self.root(made)
@@ -106,22 +105,22 @@ class Identities:
             self._mixed.add(root)
 
     def note(self, message: str) -> None:
-        """Say that the node takes an axis for something else than it is."""
+        """Record a role conflict: the node takes an axis for another role than it has."""
         self.conflicts.setdefault(self.node, []).append(message)
 
     def leave_open(self, a: Axis, b: Axis) -> None:
-        """Say that the node runs only where two axes have one size, which nothing proves."""
+        """Record that the node runs only if two axes have one size, which nothing proves."""
         self.unproven.setdefault(self.node, []).append((a, b))
 
     def touch(self, values: Iterable[Value]) -> None:
-        """Let new axes take over the roles of those that they are like, as they are now."""
+        """Give new axes the present roles of the axes that they are like."""
         for value in values:
             for axis in value.axes or ():
                 for leaf in axis.flat():
                     self.root(leaf.origin)
 
     def start(self, origin: Origin, role: Role, derived: Origin | None) -> None:
-        """Say what is known of an origin from outside, before any effect."""
+        """Set what is known of an origin before any effect is played."""
         self._parent[origin] = origin
         self._role[origin] = role
         self._derived[origin] = derived
@@ -132,7 +131,7 @@ class Identities:
         return None if derived is None else self.root(derived)
 
     def source(self, axis: Axis) -> Role | None:
-        """The role that a layer gave this axis, or the first one that it is computed along."""
+        """The role that a layer gave this axis, or else that of the nearest axis that it was computed from."""
         node: Origin | None = self.root(axis.origin)
         for _ in range(64):
             if node is None:
@@ -143,9 +142,9 @@ class Identities:
             node = self.ancestry(node)
         return None
 
-    # -- afterwards -----------------------------
+    # -- after the last effect -----------------------------
     def origin(self, made: Origin) -> Origin:
-        """The one origin of all axes that are the same, with what is known of it."""
+        """The final origin of an axis, one for all axes that are the same, with its role and lineage."""
         chain: list[Origin] = []
         node: Origin | None = self.root(made)
         while node is not None and node not in self._seen:
@@ -159,7 +158,7 @@ class Identities:
         return self._seen[self.root(made)]
 
     def near(self, axis: Axis) -> Axis:
-        """An axis with what is known of it, but not of what it is derived from."""
+        """An axis with its final role; its lineage stays as it was."""
         root = self.root(axis.origin)
         if root not in self._seen:
             self._seen[root] = Origin(self._role[root], self._derived[root])
@@ -169,7 +168,7 @@ class Identities:
         return replace(axis, origin=self.origin(axis.origin), factors=tuple(map(self.axis, axis.factors)))
 
     def value(self, value: Value) -> Value:
-        """A value as the whole model has it."""
+        """A value with its final axes."""
         known = self._values.get(id(value))
         if known is None:
             axes = None if value.axes is None else tuple(map(self.axis, value.axes))
@@ -179,9 +178,9 @@ class Identities:
 
 
 def settle(effects: Sequence[Effect], axes: Iterable[Axis]) -> tuple[Axis, ...]:
-    """Axes as they are after some effects, without a model around them.
+    """Axes after some effects, without a model around them.
 
-    What they are derived from stays as it is: it comes from a model that is finished, and can be long.
+    Their lineage stays as it is: it comes from a model that is finished, and can be long.
     """
     known = Identities()
     known.play("", effects)

@@ -1,9 +1,9 @@
 """Axis sizes: an ``int``, or a normalised polynomial over named symbols and floor divisions.
 
 A ``Poly`` is a sum of integer multiples of monomials; an atom of a monomial is a ``Symbol`` (``B``, ``H``) or a
-``FloorDiv`` (``H // 2``). Ceil division is floor division of ``x + k - 1``, so that one normal form serves both, and
+``FloorDiv`` (``H // 2``). Ceil division is floor division of ``x + k - 1``: one normal form serves both, and
 ``ceil(ceil(H/2)/2)`` comes out as ``ceil(H/4)``. Constants collapse to ``int``; two sizes are structurally equal only
-if they are equal for every value of their symbols. A size that nothing is known of is a fresh symbol of its own.
+if they are equal for every value of their symbols. An unknown size is a new symbol.
 """
 
 from __future__ import annotations
@@ -30,9 +30,9 @@ class Truth(enum.Enum):
 
 @dataclass(frozen=True, slots=True)
 class Symbol:
-    """A named size that is fixed when the model runs. ``minimum`` is the least value that it can take.
+    """A named size that is fixed when the model runs. ``minimum`` is the least value that it can have.
 
-    ``given`` marks a name that somebody gave in an ONNX file: two such names may stand for one size.
+    ``given`` marks a name from an ONNX file: two such names may stand for one size.
     """
 
     name: str
@@ -96,7 +96,7 @@ class Poly:
 
     @cached_property
     def sort_key(self) -> tuple[Any, ...]:
-        """A key that tells any two polynomials apart, unknown sizes too, which print alike."""
+        """A key that differs for any two polynomials, also for unknown sizes, which print alike."""
         return tuple((tuple((atom.sort_key(), power) for atom, power in m), k) for m, k in self.terms)
 
     @property
@@ -105,7 +105,7 @@ class Poly:
 
     @cached_property
     def unknown(self) -> bool:
-        """True where a size that nothing is known of takes part."""
+        """True where an unknown size takes part."""
         return any(atom.unknown for m, _ in self.terms for atom, _ in m)
 
     @cached_property
@@ -183,7 +183,7 @@ class Poly:
     __rmul__ = __mul__
 
     def __floordiv__(self, divisor: int) -> Size:
-        """``self // divisor`` for a positive int, what the divisor divides taken out of the floor."""
+        """``self // divisor`` for a positive int; what the divisor divides is taken out of the floor."""
         if divisor <= 0:
             raise ValueError(f"cannot divide a size by {divisor}")
         whole = _from_terms((m, k // divisor) for m, k in self.terms)
@@ -218,7 +218,7 @@ Size = int | Poly
 
 _fresh = itertools.count(1)
 
-# A file can make sizes grow without end (squaring one forty times takes forty layers); beyond these a size is unknown.
+# A file can make sizes grow without end (squaring one forty times takes forty layers); above these a size is unknown.
 _MAX_TERMS = 1024
 _MAX_DEGREE = 64
 _MAX_WEIGHT = 64
@@ -230,7 +230,7 @@ def symbol(name: str, given: bool = False) -> Poly:
 
 
 def unknown() -> Poly:
-    """A size of which nothing is known: equal to itself and to nothing else."""
+    """An unknown size: equal to itself and to nothing else."""
     return Poly(((((Symbol(f"?{next(_fresh)}", minimum=0, unknown=True), 1),), 1),))
 
 
@@ -240,17 +240,17 @@ def is_unknown(size: Size) -> bool:
 
 
 def may_be_any(size: Size) -> bool:
-    """True for a size that can be another one under another name: an unknown, or one that an ONNX file names."""
+    """True for a size that can equal one of another name: an unknown one, or one that an ONNX file names."""
     return isinstance(size, Poly) and (size.unknown or size.given)
 
 
 def has_given_name(size: Size) -> bool:
-    """True for a size that an ONNX file names: on the first axis it can be a batch of which no operator says so."""
+    """True for a size that an ONNX file names: it can be a batch that no operator shows to be one."""
     return isinstance(size, Poly) and size.given
 
 
 def is_beyond(size: Size) -> bool:
-    """True for a size, or one with a coefficient, of 2**63 or more: no tensor has it."""
+    """True for a size of 2**63 or more, or with such a coefficient: no tensor has it."""
     if isinstance(size, int):
         return size >= 2**63
     return any(abs(k) >= 2**63 for _, k in size.terms)
@@ -288,7 +288,7 @@ def same(a: Size, b: Size) -> Truth:
     for low in (difference.minimum, _minimum(-difference)):
         if low is not None and low > 0:
             return Truth.NO
-    # ``3*B`` is never 5: what all coefficients have in common divides the rest as well.
+    # ``3*B`` is never 5: the common divisor of the coefficients has to divide the rest.
     terms = dict(difference.terms)
     rest = terms.pop((), 0)
     return Truth.NO if rest % math.gcd(*terms.values()) else Truth.UNKNOWN

@@ -1,6 +1,6 @@
-"""How a graph was wired at one moment: what a picture of a model needs after the model was rewritten.
+"""A graph's nodes and edges at one moment: a report draws the model as it was before the rewriting.
 
-Rewriting replaces a graph's edges and its table of nodes; the ones that stand here are those of before.
+Rewriting replaces a graph's edges and its table of nodes; a ``Wiring`` keeps the earlier ones.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from .graph import Graph, Node, Path, TensorRef
 class Wiring:
     """The nodes of a graph by name, its edges as ``Graph.nx`` holds them, and the nodes that give its outputs.
 
-    The arguments of a node are not to be read here: they are those that it has now.
+    Do not read a node's arguments from here: they are the present ones.
     """
 
     nodes: Mapping[str, Node]
@@ -31,7 +31,7 @@ class Wiring:
 
 
 def wirings(graphs: Iterable[tuple[Path, Graph]]) -> dict[Path, Wiring]:
-    """The wiring of each graph by its path; the first one that has it."""
+    """The wiring of each graph by its path; for a repeated path, that of the first graph."""
     result: dict[Path, Wiring] = {}
     for path, graph in graphs:
         if path not in result:

@@ -1,17 +1,17 @@
 """The passes: find the faults, decide what was meant, rewrite the graph.
 
-Each file by what it does to a finding, in the order of the stages (``stages.STAGES``, listed in
-docs/how-it-decides.md):
+The files in the order of the stages (``stages.STAGES``, listed in docs/how-it-decides.md):
 
-- what a finding is: ``finding``, ``decision`` (the record), ``stages`` (the table and its words), ``verdicts``;
-- where tensors meet, and what is wrong there: ``sites``, ``find``, ``contractions``, ``batches``;
-- what can be meant: ``readings`` (from rules, ``placements``, ``joining``, ``subscripts``), ``recorded`` (a lost
-  Reshape), ``unlisted`` (what no inserted node does);
-- which of it: ``evidence``, ``intent``, ``ranking`` (the kinds of evidence in order), ``candidates`` (ranked readings
-  and doubts), ``resolve`` (the decision at a node);
-- with what follows: ``places``, ``suppositions``, ``search``, ``contradictions``, ``downstream``; and what may be wrong
+- a finding: ``finding``, ``codes`` (its kinds), ``candidate``, ``decision`` (the record), ``stages`` (the table and its
+  words), ``row`` (base of table rows), ``verdicts``;
+- where tensors meet, and the faults there: ``sites``, ``find``, ``contractions``, ``batches``;
+- the possible readings: ``readings`` (from rules, ``placements``, ``joining``, ``subscripts``), ``recorded`` (a lost
+  Reshape), ``unlisted`` (repairs that no inserted node makes);
+- the choice at a node: ``evidence``, ``intent``, ``records`` (recorded shapes), ``ranking`` (the criteria in order),
+  ``candidates`` (ranked readings and doubts), ``resolve`` (the decision at a node);
+- evidence downstream: ``places``, ``suppositions``, ``search``, ``contradictions``, ``downstream``; and possible faults
   above: ``upstream``;
-- the whole model: ``analysis``; then what people state, the rewriting and the rounds: ``pipeline``, ``plan``,
-  ``rewrite``, ``changes``;
+- the whole model: ``analysis``; then user choices, the rewriting and its rounds: ``nodes``, ``pipeline``, ``plan``,
+  ``rewrite``, ``changes``, ``seen`` (what a report draws);
 - two shapes without a model: ``suggest``.
 """

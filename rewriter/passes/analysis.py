@@ -1,7 +1,8 @@
 """Analyse a model: infer, find and decide, without changing anything; the same for every format.
 
-The stages of ``stages.STAGES`` come in this order: each node from its operands (``resolve``), with what follows it
-(``downstream``), contractions that mend a later fault, nodes of other kinds, ``best``, and bodies.
+The order is that of ``stages.STAGES``: each node from its operands (``resolve``), downstream evidence (``downstream``),
+contractions whose other reading repairs a later fault, nodes that are not changed, arguments above (``upstream``),
+graphs inside nodes (bodies), and ``best``.
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ _MAX_SUSPECTS = 4
 
 @dataclass(slots=True, repr=False)
 class Analysis:
-    """What is known of a model: its values, the nodes that ``ops`` may change in every context, and the findings."""
+    """The analysis of a model: its values, its findings, and the nodes that ``ops`` may change, in every context."""
 
     inference: Inference
     sites: list[Site]
@@ -45,7 +46,7 @@ class Analysis:
 
     @property
     def undecided(self) -> list[Finding]:
-        """Findings that stand in the way of a repair."""
+        """Findings that block a repair."""
         return [f for f in self.findings if is_open(f)]
 
     def __repr__(self) -> str:
@@ -53,9 +54,9 @@ class Analysis:
 
 
 def is_open(finding: Finding) -> bool:
-    """True where nothing was chosen and the model is broken, or a multiply is not known.
+    """True where nothing is chosen, and the finding is an error, or a warning at a node that can be repaired.
 
-    An opaque layer elsewhere is reported, but there is nothing to decide about it.
+    An opaque layer elsewhere is reported but needs no decision. Neither does a fault that a plan leaves as it is.
     """
     if finding.chosen is not None or finding.left:
         return False
@@ -68,8 +69,8 @@ def analyse(graph: Graph, rules: Sequence[Rule], mode: str = "safe", ops: str = 
 
     Args:
         mode: ``safe`` chooses what evidence decides; ``best`` the first-ranked candidate that may be applied.
-        ops: what may be changed: ``multiply`` says multiplies; ``all`` sums, contractions and joined tensors as well.
-            Faults are reported of all of them.
+        ops: the nodes that may be changed: ``multiply`` means multiplies; ``all`` also sums, contractions and joined
+            tensors. Faults of all of them are reported.
 
     Raises:
         UsageError: ops is neither.
@@ -104,10 +105,10 @@ def analyse(graph: Graph, rules: Sequence[Rule], mode: str = "safe", ops: str = 
 def _beyond(
     inference: Inference, findings: Sequence[Finding], rules: Sequence[Rule], changeable: Collection[Family]
 ) -> list[Finding]:
-    """The faults of nodes that are looked at and may not be changed: they stand in the way of a repair.
+    """The faults of nodes outside the families that may be changed: they block a repair.
 
-    What comes after a node that is still undecided is left out, and so is what is only not known: the node of which
-    nothing is known has a finding of its own. Of contractions it is said where only the sizes of a run can tell.
+    Nodes below an undecided node are left out. So are nodes with an unknown operand: the node that gives it has its own
+    finding. A contraction that fits at some run-time sizes only is included.
     """
     groups: dict[Path, dict[str, list[Site]]] = {}
     for site in sites(inference, families("all") - set(changeable)):
@@ -141,7 +142,7 @@ def _beyond(
 
 
 def _note_claim(finding: Finding) -> None:
-    """A fault that rests on a shape which only the file states may be none."""
+    """Lower a finding to a warning where it rests on a shape that only the file states: the fault may not exist."""
     claimed = next((o.value.claimed for o in finding.operands if o.value.claimed), None)
     if claimed:
         finding.severity = Severity.WARNING
@@ -149,7 +150,7 @@ def _note_claim(finding: Finding) -> None:
 
 
 def _leave_bodies(found: Sequence[Site], findings: Sequence[Finding]) -> None:
-    """Take every choice back that is made in the body of another node: what is read there is not written."""
+    """Withdraw every choice in the body of another node (If, Loop, Scan): bodies are analysed, not rewritten."""
     inside = {site.path for site in found if site.in_body}
     for finding in findings:
         if finding.path in inside:
@@ -159,7 +160,10 @@ def _leave_bodies(found: Sequence[Site], findings: Sequence[Finding]) -> None:
 def _with_what_follows(
     graph: Graph, findings: list[Finding], rules: Sequence[Rule], wanted: Collection[Family]
 ) -> Trials | None:
-    """Decide what is open by what follows it. The trials hold the model with everything that is chosen."""
+    """Decide open findings by downstream evidence.
+
+    Returns the trials, whose model has all choices; None where no finding has a candidate.
+    """
     if not any(f.candidates for f in findings):
         return None
     trials = Trials(graph, findings, _reexamine(rules, wanted))
@@ -175,7 +179,7 @@ def _with_suspects(
     rules: Sequence[Rule],
     wanted: Collection[Family],
 ) -> Trials | None:
-    """Blame a contraction that runs for the fault that follows, if another reading of it, of it alone, leaves none."""
+    """Choose another reading of a contraction that runs, if it is the only one that so repairs a later fault."""
     known = {f.path for f in findings if f.kind is not Kind.UNPROVEN}
     suspected = suspects(inference if before is None else before.model.base, known, rules)
     if len(suspected) > _MAX_SUSPECTS:
@@ -205,7 +209,7 @@ def _reexamine(rules: Sequence[Rule], wanted: Collection[Family]) -> Reexamine:
 
 
 def _joint(group: Sequence[Site], rules: Sequence[Rule]) -> Finding | None:
-    """One finding for a multiply that is reached in several contexts; they have to agree on what to insert."""
+    """One finding for a node that is reached in several contexts; they have to agree on the nodes to insert."""
     results = [examine(site, rules) for site in group]
     found = [f for f in results if f is not None]
     if not found:
@@ -227,7 +231,7 @@ def _same_choice(a: Finding, b: Finding) -> bool:
 
 
 def _with_first(trials: Trials | None, findings: Sequence[Finding]) -> list[Finding]:
-    """The findings with the first reading taken of what is open, each on what those above it then give."""
+    """The findings, each open one with its first reading chosen; each is judged under the choices above it."""
     before = set() if trials is None else set(trials.findings)
     after = {} if trials is None else {f.path: f for f in trials.take_first()}
     kept = [after.pop(f.path, None) if f.path in before else f for f in findings]
@@ -238,7 +242,7 @@ def _with_first(trials: Trials | None, findings: Sequence[Finding]) -> list[Find
 
 
 def _opaque(inference: Inference) -> list[Finding]:
-    """A finding for every node of which nothing is known: it may hide a fault. Not for what only comes after one."""
+    """A finding for every node whose computation is unknown: it may hide a fault. Nodes below such a node get none."""
     result: dict[Path, Finding] = {}
     for prefix, item in inference.walk():
         for name, reason in item.opaque.items():
@@ -255,9 +259,9 @@ def _opaque(inference: Inference) -> list[Finding]:
 def _other_faults(
     inference: Inference, findings: Sequence[Finding], wanted: Collection[Family]
 ) -> list[Finding]:
-    """Nodes that cannot run and are not looked at: reported, since the model is broken, but not repaired.
+    """Findings for nodes of no family that cannot run: reported, and repaired only by a lost Reshape.
 
-    What comes after a node that is still undecided is left out: what reaches it is not known.
+    Nodes below an undecided node are left out: their operands are not known.
     """
     undecided = {f.path for f in findings if f.chosen is None}
     result: dict[Path, Finding] = {}

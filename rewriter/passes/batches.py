@@ -1,4 +1,4 @@
-"""Batches that are a number on one side and open on the other: what is said of them, and what may be repeated."""
+"""Batches of a fixed size on one side and open on the other: why they are refused, and what may be repeated."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def clash(operands: Sequence[Operand]) -> Pair | None:
 
 
 def refusal(operands: Sequence[Operand]) -> Decision | None:
-    """That such batches cannot be repaired; None where there are none, or the number is 1."""
+    """The decision that a fixed and an open batch cannot be repaired; None without them, or for a batch of 1."""
     pair = clash(operands)
     if pair is None or (number := _batch(pair[0]).size) == 1:
         return None
@@ -34,7 +34,7 @@ def refusal(operands: Sequence[Operand]) -> Decision | None:
 
 
 def doubt(candidate: Candidate) -> Remark | None:
-    """Why one sample is not repeated to the batch without being asked."""
+    """Why a reading that repeats one sample to the batch needs the user's choice, or None."""
     for step in candidate.plan.steps:
         if step.op != "Tile" or 0 not in repeated_axes(step.repeats, step.axes):
             continue

@@ -1,4 +1,4 @@
-"""A candidate: one thing that a node can mean, with the evidence for it and against it."""
+"""A candidate: one possible reading of a node, with the evidence for it and against it."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Applicability(str, enum.Enum):
 
 @dataclass(frozen=True, slots=True)
 class Remark:
-    """A row of ``stages.REMARKS`` with its details: a reason against a reading, or what else is known of a node."""
+    """A row of ``stages.REMARKS`` with its details: a reason against a reading, or a further fact about a node."""
 
     name: str
     details: Mapping[str, Any] = field(default_factory=dict)
@@ -39,12 +39,12 @@ def remark(name: str, **details: Any) -> Remark:
 
 @dataclass(slots=True, repr=False)
 class Candidate(Presentable):
-    """One thing that the node can mean, and the nodes that implement it.
+    """One reading of a node, and the nodes that implement it.
 
-    ``swapped`` is set where the operands stand in the other order than in the rule, ``generic`` where the rule only
-    completes the list of readings. ``needs_evidence`` is set where it transposes, regroups or sums an operand and
-    only sizes are evidence for that; ``doubt`` says why nobody but the user can choose it. One that is ``asked_only``
-    is listed for the user, and neither tried on what follows nor taken by ``best``.
+    ``swapped``: the operands are in the other order than in the rule. ``generic``: the rule only completes the list of
+    readings. ``needs_evidence``: it transposes, regroups or sums an operand, and only sizes are evidence for that.
+    ``doubt``: why only the user can choose it. ``asked_only``: it is listed for the user, but neither tried downstream
+    nor chosen by ``best``.
 
     ``rank`` is its evidence in the order of ``passes.ranking.CRITERIA``, strongest kind first.
     """

@@ -43,7 +43,7 @@ _MAX_COMBINATIONS = 64
 def candidates(
     site: Site, rules: Sequence[Rule], with_identity: bool = False, complete: bool = True
 ) -> list[Candidate]:
-    """Every meaning that matches, the best first; readings that compute the same are one.
+    """Every reading that matches, the best first; readings that compute the same are one.
 
     Args:
         with_identity: keep readings that insert no node.
@@ -79,7 +79,10 @@ def candidates(
 
 
 def _spelled_better(candidate: Candidate, known: Candidate) -> bool:
-    """True where one of two readings that compute the same has no nodes, more evidence, no sum, or names more units."""
+    """True where ``candidate`` is the better one of two readings that compute the same.
+
+    The better one has no nodes, else more evidence, no sum, or more unit axes named.
+    """
 
     def quality(one: Candidate) -> tuple[bool, Rank, bool, int]:
         sums = bool(one.match.equation.contracted)
@@ -89,9 +92,10 @@ def _spelled_better(candidate: Candidate, known: Candidate) -> bool:
 
 
 def _ask(site: Site, found: Sequence[Candidate]) -> None:
-    """Mark readings that transpose or regroup an operand with only sizes as evidence.
+    """Set ``needs_evidence`` and ``doubt`` of the readings.
 
-    Where an operand was just transposed, that may be what is wrong: undoing it is as good as leaving it.
+    A reading that transposes, regroups or sums an operand needs more evidence than sizes. If the author transposed an
+    operand right before, that transpose may be the fault: undoing it counts as much as keeping it.
     """
     plain = [c for c in found if c.rule not in _REGROUPING and c.kind in (RuleKind.PLACE, RuleKind.REPEAT)]
     undoing = {id(c) for c in found if undoes(c, site)}
@@ -137,7 +141,7 @@ def _ask(site: Site, found: Sequence[Candidate]) -> None:
 
 
 def _splits(candidate: Candidate) -> bool:
-    """True where an axis of an operand is split so that the result has more of them, and no record says so."""
+    """True for a reading that splits an axis, so its result has more axes, without a recorded shape for that."""
     return (
         candidate.rule == _FLAT
         and candidate.rank.demanded != 1
@@ -147,7 +151,7 @@ def _splits(candidate: Candidate) -> bool:
 
 
 def _as_well(candidate: Candidate, other: Candidate) -> bool:
-    """True for a reading of the same axes that flattens the other operand instead."""
+    """True where ``other`` pairs the axes on equal evidence, but flattens the other operand."""
     return (
         other.rule == _FLAT
         and other.rank.same == candidate.rank.same
@@ -157,14 +161,14 @@ def _as_well(candidate: Candidate, other: Candidate) -> bool:
 
 
 def _keeps_units(candidate: Candidate, other: Candidate) -> bool:
-    """True where a reading leaves fewer of the author's unit axes unused than another one that gives the same axes, in
-    that or another order."""
+    """True where ``candidate`` uses more of the author's unit axes than ``other``, and both results have the same
+    sizes."""
     axes, others = (sorted(map(str, c.plan.output)) for c in (candidate, other))
     return candidate.rank.units > other.rank.units and axes == others
 
 
 def _doubt(candidate: Candidate, site: Site, waiting: Sequence[int], unsupported: bool) -> Remark | None:
-    """Why a reading is not to be chosen for the user."""
+    """Why a reading must not be chosen without the user, or None."""
     transposes = [step for step in candidate.plan.steps if step.op == "Transpose" and step.operand >= 0]
     if one_sample := batches.doubt(candidate):
         return one_sample
@@ -184,7 +188,7 @@ def _doubt(candidate: Candidate, site: Site, waiting: Sequence[int], unsupported
 
 
 def _joins_elsewhere(operands: Sequence[Axes]) -> bool:
-    """True where tensors that cannot be joined as it is written could be along another axis."""
+    """True where tensors that cannot be joined along the written axis fit along another one."""
     first, *others = operands
     return all(len(axes) == len(first) for axes in others) and any(
         all(
@@ -198,7 +202,7 @@ def _joins_elsewhere(operands: Sequence[Axes]) -> bool:
 
 
 def _named_axes(candidate: Candidate) -> tuple[tuple[int, ...], ...]:
-    """Which axes of the operands and the result are one, those of size 1 left out: what a contraction computes."""
+    """A key of what a reading computes: which axes of operands and result are the same, without those of size 1."""
     numbers: dict[str, int] = {}
     equation = candidate.match.equation
     return tuple(
@@ -213,15 +217,15 @@ def _named_axes(candidate: Candidate) -> tuple[tuple[int, ...], ...]:
 
 
 def _in_order(candidate: Candidate, site: Site) -> int:
-    """How far a sum is over operands in the order in which they stand, and over the axes that the node names."""
+    """How closely a contraction keeps the order of the operands and the axes that the node names: 0, 1 or 2."""
     ranks = {len(axes) for axes in candidate.match.operands}
     if candidate.kind is not RuleKind.CONTRACT:
         return 0
     if site.family is Family.CONTRACTION:
         straight = _only_reversed(candidate) if candidate.swapped else True
         return int(straight) + int(_sums_as_stated(candidate, site) or _has_the_letters(candidate, site))
-    # Which of two ranks comes first says nothing of what is summed: only equal ones can stand in either order. Nor does
-    # the order of a sum of tensors, nor of an outer product for each of the axes that both have.
+    # The order is evidence only for a product of operands of equal rank. It is none for a sum of tensors, or for an
+    # outer product along several shared axes.
     equation = candidate.match.equation
     per_position = not equation.contracted and len(equation.names(0) & equation.names(1)) > 1
     in_order = not candidate.swapped and not per_position and len(ranks) == 1
@@ -229,7 +233,7 @@ def _in_order(candidate: Candidate, site: Site) -> int:
 
 
 def _sums_as_stated(candidate: Candidate, site: Site) -> bool:
-    """True where a Dot layer sums over the axes that it names, counted in what its operands are reshaped to."""
+    """True where a Dot layer sums over the axes that it names, counted on its operands after their Reshape."""
     stated, equation = _stated_axes(site), candidate.match.equation
     if stated is None or len(equation.contracted) != 1:
         return False
@@ -245,7 +249,7 @@ def _sums_as_stated(candidate: Candidate, site: Site) -> bool:
 
 
 def _has_the_letters(candidate: Candidate, site: Site) -> bool:
-    """True where the axes are those of an einsum's subscripts in their order, several as one or not."""
+    """True where the equation has the letters of the einsum's subscripts in their order, merged axes allowed."""
     letters = letters_of(subscripts(site.node.operation))
     if letters is None:
         return False
@@ -260,18 +264,18 @@ def _numbered(words: Iterable[Iterable[str]]) -> list[list[int]]:
 
 
 def _stated_axes(site: Site) -> tuple[int, int] | None:
-    """The axes that are summed as the node is written."""
+    """The axis of each operand that the node sums over as written, or None."""
     return summed_axes(site.node.operation, [len(axes) for axes in operand_axes(site)])
 
 
 def _only_reversed(candidate: Candidate) -> bool:
-    """True for a product whose operands stand in the wrong order, and are not transposed besides."""
+    """True for a matrix product whose operands are in the wrong order, and not transposed."""
     second, first = candidate.match.equation.operands
     return first[-1:] == second[-2:-1] and first[-1].names[0] in candidate.match.equation.contracted
 
 
 def _restores(candidate: Candidate, site: Site) -> int:
-    """How many operands get the shape that the file states for them, where they lost an axis of it."""
+    """How many operands get back the shape that the file states for them."""
     found = 0
     for k in range(len(site.operands)):
         recorded = site.meant_shape(k) or site.built_shape(k)
@@ -283,9 +287,9 @@ def _restores(candidate: Candidate, site: Site) -> int:
 
 
 def _keeps_data(candidate: Candidate, site: Site) -> bool:
-    """True where all operands but one are weights that a softmax made, and that one stays as it is.
+    """True where all operands but one are softmax weights, and that one, the data, stays unchanged.
 
-    Not where the data was just turned itself: then both could be the one to turn.
+    False where the data was transposed right before: then either operand could be the one to transpose.
     """
     data = [k for k, value in enumerate(site.values) if not value.facts.weights]
     if len(data) != 1 or len(site.operands) < 2 or is_moved(site.values[data[0]]):
@@ -294,7 +298,7 @@ def _keeps_data(candidate: Candidate, site: Site) -> bool:
 
 
 def _sums_weights(candidate: Candidate, site: Site) -> bool:
-    """True for a sum along the axis along which a softmax's weights add up to one, here or in what takes the result."""
+    """True where this node, or the one that takes its result, sums softmax weights along their softmax axis."""
     equation = candidate.match.equation
     next_ = site.summed_next
     rank = len(equation.output)
@@ -314,9 +318,9 @@ def _long(sizes: Sequence[Size]) -> int:
 
 
 def _rests_on_a_split(candidate: Candidate, site: Site) -> bool:
-    """True for a reading that takes axes which a Reshape right before it made of others in another order than stands.
+    """True for a reading that reorders axes that a Reshape right before made out of others.
 
-    It transposes them, or sums over another one of them than the one that a Dot layer names.
+    It transposes them, or sums over another one of them than a Dot layer names.
     """
     for step in candidate.plan.steps:
         if step.op == "Transpose" and step.operand >= 0:
@@ -345,7 +349,10 @@ def _size_text(candidate: Candidate) -> str:
 
 
 def _naive_shape(site: Site) -> tuple[int | None, ...] | None:
-    """What Keras's static inference makes of the node: None where a size is None and the other is not 1."""
+    """The result's shape by Keras's static inference; None where that fails.
+
+    Under the merge convention a size is None where one operand has None and the other not 1.
+    """
     if site.convention is Convention.NONE:
         values = site.inference.values.get(site.node.name)
         broken = site.node.name in site.inference.faults or not values or values[0].shape is None

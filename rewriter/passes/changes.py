@@ -1,4 +1,4 @@
-"""What a repair changes: every node whose operation or operands are other ones, before and after."""
+"""The changes of a repair: every node whose operation or operands differ, before and after."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _MOVING = frozenset({"axes", "axis", "dims", "perm", "repeats"})
 
 @dataclass(frozen=True, slots=True, repr=False)
 class State:
-    """A node at one time: what it computes, on what, and its first result (None where it cannot run).
+    """A node before or after a repair: its operation, its operands and its first result (None where it cannot run).
 
     ``options`` are those of its options that say how it moves data (``axes``, ``repeats``).
     """
@@ -34,13 +34,16 @@ class State:
         return f"<State {shown(self.op, 60)} of {count(len(self.operands), 'operand')}>"
 
     def takes(self) -> list[tuple[str, object]]:
-        """The operands as far as two states can differ in them: constants by their sizes."""
+        """The operands as two states compare them: the source of each, and the sizes of a constant."""
         return [(o.source, o.value.sizes if o.value.is_constant else None) for o in self.operands]
 
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Change:
-    """A node before and after a repair; None where it is not there. ``rule`` and ``equation`` made an inserted node."""
+    """A node before and after a repair, None where it does not exist.
+
+    ``rule`` and ``equation`` are those of an inserted node.
+    """
 
     path: Path
     before: State | None
@@ -66,10 +69,10 @@ class Change:
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Changes:
-    """The changed nodes, producers first, and the nodes that only give another shape: ``(node, before, after)``.
+    """The changed nodes, and those whose result only has another shape (``follow``: path, before, after).
 
-    ``old`` and ``new`` are all nodes, in the order of the model; ``new`` keeps the order of ``old``, each inserted node
-    in front of the first one that takes its result.
+    ``old`` and ``new`` are all nodes, in the order of the model; ``new`` keeps the order of ``old``, with each inserted
+    node before the first one that takes its result.
     """
 
     nodes: list[Change]
@@ -85,8 +88,8 @@ def changes(before: Inference, after: Inference) -> Changes:
     """Compare a model's graph with its repaired one.
 
     Args:
-        before: of the graph as it was read.
-        after: of another copy of it, which was repaired.
+        before: the inference of the graph as it was read.
+        after: the inference of another copy of the graph, which was repaired.
     """
     old, new = _states(before), _states(after)
     stamps = {
@@ -108,7 +111,7 @@ def changes(before: Inference, after: Inference) -> Changes:
 
 
 def _ordered(old: Mapping[Path, State], new: Mapping[Path, State]) -> dict[Path, State]:
-    """The new nodes in the order of the old ones; an inserted one stands in front of its first use."""
+    """The new nodes in the order of the old ones; an inserted one comes before its first use."""
     result: dict[Path, State] = {}
 
     def place(path: Path) -> None:
@@ -124,7 +127,7 @@ def _ordered(old: Mapping[Path, State], new: Mapping[Path, State]) -> dict[Path,
 
 
 def _states(inference: Inference) -> dict[Path, State]:
-    """Every call by its path, in the first context that it is in."""
+    """The state of every call by its path, in the first context that reaches it."""
     result: dict[Path, State] = {}
     for prefix, item in inference.walk():
         for name in item.graph.order:

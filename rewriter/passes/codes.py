@@ -1,4 +1,4 @@
-"""The kinds of findings, one row each: name, code, severity, summary, and what it is.
+"""The kinds of findings, one row each: name, code, severity, summary, text, harm, example and remedy.
 
 A code never changes: people suppress and look up findings by it. A new kind takes the next number.
 """
@@ -17,9 +17,10 @@ class Severity(str, enum.Enum):
 
 
 class Kind(str, enum.Enum):
-    """The kind of a fault. ``severity`` is the usual one; a finding that rests on a claim has a lower one.
+    """The kind of a fault. ``severity`` is the default; a finding that rests on a claim has a lower one.
 
-    ``harm`` says why it is wrong, ``example`` are lines of Keras that have it, and ``remedy`` what repairs it.
+    ``text`` says what the fault is, ``harm`` why it is wrong, and ``remedy`` what repairs it; ``example`` is Keras code
+    that has it.
     """
 
     code: str
@@ -95,7 +96,7 @@ class Kind(str, enum.Enum):
         'a = keras.layers.Conv2D(8, 3, padding="same", data_format="channels_last")(x)\n'
         'b = keras.layers.Conv2D(8, 3, padding="same", data_format="channels_first")(z)\n'
         "y = keras.layers.Multiply()([a, b])",
-        "A Transpose of the operand that differs from what follows.",
+        "A Transpose of the operand whose layout differs from that of the layers downstream.",
     )
     BATCH_SIZE = (
         "batch-size",
@@ -125,7 +126,7 @@ class Kind(str, enum.Enum):
         Severity.INFO,
         "nothing proves that the operands fit",
         "Sizes that are only known when the model runs have to be equal for a product or a contraction, and nothing in "
-        "the file says that they are. Or factors run along an axis while the channels are as many, and nothing says "
+        "the file says that they are. Or factors run along an axis of the size of the channel axis, and nothing says "
         "which of the two they are for.",
         "It may be right. It raises where open sizes differ; factors for another axis give wrong numbers.",
         "a = keras.Input((None, 8))\nb = keras.Input((None, 8))\ny = a * b",

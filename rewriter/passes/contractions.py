@@ -16,7 +16,7 @@ from .sites import sites
 def suspects(
     inference: Inference, known: Collection[Path], rules: Sequence[Rule]
 ) -> list[tuple[Finding, FaultAt]]:
-    """Contractions that run, with what else they can mean and the fault that follows them.
+    """Contractions that run although a node below has a fault: a finding with the other readings, and that fault.
 
     Args:
         known: nodes that have a finding already.

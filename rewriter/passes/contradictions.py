@@ -1,7 +1,7 @@
 """Contradictions: evidence against readings where everything runs.
 
-A layer takes an axis for something else than it is, or the file states other shapes besides its graph. They only order
-readings of which several leave no fault.
+A layer downstream takes an axis for another role, or the file states other shapes in ``build_config`` or the losses.
+Contradictions only rank readings that leave no fault.
 """
 
 from __future__ import annotations
@@ -25,9 +25,10 @@ _MAX_RANK = 5
 
 @dataclass(slots=True)
 class Contradictions:
-    """Evidence against readings, by node: axes that are taken for something else, and what the file states besides.
+    """Evidence against readings, by node.
 
-    The second is weaker: it only counts between readings that leave as many of the first.
+    ``axes`` are role conflicts, ``stated`` disagreements with ``build_config`` or the losses. The latter are weaker:
+    they only count between readings with equally many role conflicts.
     """
 
     axes: dict[Path, list[str]]
@@ -38,14 +39,14 @@ class Contradictions:
         return sum(map(len, self.axes.values())), len(self.stated)
 
     def beyond(self, other: Contradictions) -> FaultAt:
-        """The first one that the other, which has fewer, lacks."""
+        """The first contradiction that ``other``, which has fewer, does not have."""
         first = (FaultAt(p, t[0]) for p, t in sorted(self.axes.items()) if t and t != other.axes.get(p))
         second = (FaultAt(p, t) for p, t in sorted(self.stated.items()) if t != other.stated.get(p))
         return next(itertools.chain(first, second))
 
 
 def contradictions(model: Suppositions, readings: Mapping[Path, Override]) -> Contradictions:
-    """Evidence against readings in the whole model."""
+    """The contradictions in the whole model under these readings."""
     inference = model.suppose(readings)
     model.budget -= len(model.graph.nodes)
     axes = {
@@ -57,7 +58,7 @@ def contradictions(model: Suppositions, readings: Mapping[Path, Override]) -> Co
 
 
 def other_orders(output: Sequence[Size]) -> Iterator[tuple[int, ...]]:
-    """The other orders of a result's axes, the batch first, that leave its shape what it is."""
+    """The other orders of a result's axes that keep the batch first and the shape unchanged."""
     straight = tuple(range(1, len(output)))
     for order in itertools.permutations(straight) if len(output) <= _MAX_RANK else ():
         if order != straight and all(output[i] == output[k] for i, k in zip(order, straight, strict=True)):
@@ -65,7 +66,7 @@ def other_orders(output: Sequence[Size]) -> Iterator[tuple[int, ...]]:
 
 
 def turned(candidate: Candidate, order: Sequence[int]) -> Override:
-    """The result of a reading with its axes but the batch in another order."""
+    """The result of a reading with its axes, except the batch, in another order."""
     straight = override(candidate)
 
     def result(call: Call) -> tuple[Axis, ...] | None:

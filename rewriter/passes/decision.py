@@ -1,4 +1,4 @@
-"""A decision: what was made of a finding, at which stage, and what was seen there. It is data; ``stages`` words it."""
+"""A decision: how a finding was decided, at which stage, on what evidence. It is data; ``stages`` words it."""
 
 from __future__ import annotations
 
@@ -17,8 +17,9 @@ from .row import Row
 class Stage(Row):
     """A row of ``stages.STAGES``: a point at which a finding is decided, or stops undecided.
 
-    ``account`` says when, for the pages; ``sentence`` words a decision of this stage. A stage that ``chooses`` makes
-    the decision's candidate the choice. ``stays`` is set where nothing can be inserted at the node.
+    ``account`` says when it applies, for the documentation; ``sentence`` puts a decision of this stage into words. A
+    stage that ``chooses`` makes the decision's candidate the choice. ``stays`` is set where nothing can be inserted at
+    the node.
     """
 
     name: str
@@ -30,7 +31,7 @@ class Stage(Row):
 
 @dataclass(frozen=True, slots=True)
 class FaultAt:
-    """What is wrong at another node."""
+    """A fault at another node."""
 
     path: Path
     text: str
@@ -45,15 +46,15 @@ class Decision:
 
     Args:
         stage: the row of the table.
-        candidate: the reading that is chosen, or that fits best and is not.
+        candidate: the chosen reading, or the one that fits best and is not chosen.
         rivals: the readings that it was compared with, the strongest first.
         evidence: the kind of evidence in which it differs from the first rival.
-        fault: what goes wrong at another node with the rivals (or with it, where it is not chosen).
+        fault: the fault at another node under the rivals (under the candidate, if it is not chosen).
         nodes: other nodes on which the decision rests: those decided together with this one, or one it waits for.
         reason: why the candidate is not chosen.
-        details: what the sentence says besides.
-        notes: what is known of the node besides, in the order in which it was found.
-        before: the decision that this one overrules, where it is still worth saying.
+        details: further data for the sentence.
+        notes: further remarks on the node, in the order in which they were found.
+        before: the decision that this one overrules, where it is still reported.
     """
 
     stage: Stage

@@ -1,9 +1,9 @@
-"""Downstream: with which of several readings the rest of the model runs, for one multiply or several together.
+"""Downstream: with which readings the rest of the model runs, for one multiply or several together.
 
-Readings are supposed and what they reach is inferred again. A node that then cannot run, its trained weights included,
-rules them out; a layer that then takes an axis for something else is evidence against them (``contradictions``).
-Multiplies of which neither reaches what the other reaches are decided apart, so that independent faults do not
-multiply; the others by a ``search`` over their readings together. Choices that lead nowhere are then withdrawn.
+A reading is supposed, and the nodes that it reaches are inferred again. A node that then cannot run, its trained
+weights included, rules the reading out. A layer that then takes an axis for another role is evidence against it
+(``contradictions``). Multiplies that reach no common node are decided apart, which keeps the number of combinations
+low; the others by a ``search`` over their readings together. Choices that leave a fault are then withdrawn.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _MAX_SUPPOSED = 16
 
 
 class Trials:
-    """Decides the readings of a model's nodes by supposing them and looking at what follows."""
+    """Decides between the readings of a model's nodes: supposes each, and infers what is downstream."""
 
     def __init__(self, graph: Graph, findings: Sequence[Finding], reexamine: Reexamine) -> None:
         self.graph = graph
@@ -45,10 +45,10 @@ class Trials:
 
     # -- all of them -----------------------------
     def decide(self) -> list[Finding]:
-        """Choose among the readings of undecided multiplies by what follows them, and return the findings.
+        """Decide the undecided findings by downstream evidence, and return all findings.
 
-        A multiply that has other operands once those above it are decided is judged by them. A choice that leaves
-        no answer downstream is looked at again, together with what it leaves so.
+        A multiply whose operands change once those above it are decided is examined again. A choice that leaves a node
+        downstream without a reading is searched again, together with that node.
         """
         self._renew()
         self._decide_open(self._ordered())
@@ -66,7 +66,10 @@ class Trials:
             self._settle(group, self.searcher.search(group))
 
     def take_first(self) -> list[Finding]:
-        """Take the first reading of what is open, producers first; what then meets other sizes is judged again."""
+        """Choose the first reading of each open finding, producers first, and return all findings.
+
+        Nodes whose operand sizes then change are examined again.
+        """
         looked_at: set[Path] = set()
         while (finding := self._next_open(looked_at)) is not None:
             looked_at.add(finding.path)
@@ -82,7 +85,7 @@ class Trials:
         return next((f for f in open_ if f.first is not None), None)
 
     def _withdraw_claims(self) -> None:
-        """Take back what rests on a claim of the file even with everything that is chosen."""
+        """Withdraw choices whose operands rest on a claim of the file, even under all other choices."""
         self.model.base.finish()
         for finding in self.findings.values():
             taken = self.model.base.taken(finding.path[0]) if len(finding.path) == 1 else None
@@ -92,9 +95,9 @@ class Trials:
                 refuse(finding, stages.CLAIMED, finding.choice, remark("claimed", node=claimed))
 
     def _withdraw_turned(self) -> None:
-        """Take back a choice where what follows takes the axes of the result in another order than they have.
+        """Withdraw a choice where layers downstream take the axes of its result in another order.
 
-        Its operands fit each other then, but both are turned: no reading of the product alone mends that.
+        Then its operands fit each other, but both are transposed: no reading of the product alone repairs that.
         """
         if all(f.choice is None for f in self.findings.values()):
             return
@@ -120,9 +123,9 @@ class Trials:
                     break
 
     def _withdraw_without_batch(self) -> None:
-        """Take back a choice with its batch behind another axis where an output of the model then has none.
+        """Withdraw a choice that puts the batch behind another axis, where an output of the model then has no batch.
 
-        Something downstream took that axis for the batch, and summed the batch itself.
+        A node downstream took that axis for the batch, and summed the batch itself.
         """
         moved = [f for f in self.findings.values() if f.choice is not None and _moves_the_batch(f.choice)]
         if not moved:
@@ -143,9 +146,9 @@ class Trials:
                 refuse(finding, stages.TURNED, finding.choice, reason)
 
     def _list_below(self) -> None:
-        """List the readings of what follows an open multiply on the result that it has in each of its own readings.
+        """List the readings of nodes below an open multiply whose own readings all give one result shape.
 
-        Nothing is chosen there: which of them it is can matter.
+        Nothing is chosen there: it can matter which reading of the multiply is right.
         """
         supposed: dict[Path, Override] = {}
         waiting = [f.path for f in self._ordered() if f.chosen is None]
@@ -183,7 +186,7 @@ class Trials:
         return sorted(self.findings.values(), key=lambda f: self.places.key(f.path))
 
     def _renew(self) -> None:
-        """Judge again what meets operands of other sizes in the model as it is chosen so far."""
+        """Examine again every node whose operand sizes differ under the choices so far."""
         faults = (path for path, _ in self.model.faults_of_all())
         for path in sorted({*self.findings, *faults}, key=self.places.key):
             self.model.base.finish()
@@ -203,7 +206,7 @@ class Trials:
             self.model.adopt([path])
 
     def _groups(self, undecided: Sequence[Finding]) -> list[list[Finding]]:
-        """The findings in groups that have to be decided together: those whose readings reach the same nodes."""
+        """The findings in groups that are decided together: those whose readings reach a common node."""
         groups: nx.utils.UnionFind[Path] = nx.utils.UnionFind(f.path for f in undecided)
         first: dict[str, Path] = {}
         for finding in undecided:
@@ -221,7 +224,7 @@ class Trials:
 
     # -- one group -----------------------------
     def _settle(self, group: Sequence[Finding], found: Search) -> bool:
-        """Decide a group; True where every finding of it that still is one has a choice."""
+        """Decide a group; True where every finding that remains in it has a choice."""
         if found.capped is not None:
             for finding in group:
                 finding.note("not-searched", limit=found.capped)
@@ -253,7 +256,7 @@ class Trials:
         return all(f.chosen is not None for f, _ in answer.readings.values())
 
     def _take(self, finding: Finding, readings: Sequence[Candidate], found: Search, answer: Answer) -> None:
-        """Choose among the readings of one multiply that an answer leaves."""
+        """Choose between the readings of one multiply that the best answer allows."""
         alive = {
             id(c) for a in found.answers if finding.path in a.readings for c in a.readings[finding.path][1]
         }
@@ -282,13 +285,13 @@ class Trials:
             self._by_conflicts(finding, pool)
 
     def _choose(self, finding: Finding, decision: Decision) -> None:
-        """What the file claims of a multiply that is decided is not a claim any more."""
+        """Choose; what the file claims of a multiply that is already decided does not count as a claim."""
         claims = {o.value.claimed for o in finding.operands} - {None}
         decided = {f.path[-1] for f in self.findings.values() if f.chosen is not None} if claims else set()
         choose(finding, decision, decided)
 
     def _asks(self, finding: Finding, answer: Answer) -> FaultAt | None:
-        """The fault that follows where the result stays what its first operand is: what asks for a sum or a rank."""
+        """The fault downstream if the result had the first operand's axes: then a sum or another rank is needed."""
         readings = {p: override(c) for p, c in answer.best().items()}
         members = list(answer.readings)
         with_it = self.searcher.problems(readings, members)[1]
@@ -297,7 +300,7 @@ class Trials:
         return next((FaultAt(p, t) for p, t in without.items() if p in others), None)
 
     def _by_conflicts(self, finding: Finding, pool: Sequence[Candidate]) -> None:
-        """Among readings that tie, take the one that leaves the fewest contradictions."""
+        """Among readings that tie, choose the one that leaves the fewest contradictions."""
         top = max(c.rank for c in pool)
         rivals = [c for c in pool if c.rank == top]
         if not len({_result(c) for c in rivals}) > 1 or len(rivals) > MAX_RESULTS:
@@ -314,7 +317,7 @@ class Trials:
             self._choose(finding, Decision(stages.CONFLICTS, best, others_of, fault=fault))
 
     def _best(self, answers: Sequence[Answer]) -> Answer | None:
-        """The answer that no other is above; of several such, the one that leaves the fewest contradictions."""
+        """The answer that no other one outranks; of several, the one with the fewest contradictions; None for a tie."""
         left = [a for a in answers if not any(_above(b, a) for b in answers)]
         if len(left) > 1 and self.model.affords(len(left)):
             readings = [{p: override(c) for p, c in a.best().items()} for a in left]
@@ -327,7 +330,7 @@ class Trials:
         return left[0] if len(left) == 1 else None
 
     def _stated_against(self, best: Answer, answers: Sequence[Answer]) -> FaultAt | None:
-        """What the file states besides its graph that agrees with another answer, and not with the best one."""
+        """What the file states (``shapes.stated``) that agrees with another answer and not with the best, or None."""
         mine = self._disagreements(best) if len(answers) > 1 else {}
         others = [self._disagreements(a) for a in answers if a is not best] if mine else []
         fewer = min(others, key=len, default=mine)
@@ -341,7 +344,7 @@ class Trials:
         return disagreements(self.model.suppose(readings, list(readings)))
 
     def _tie(self, answers: Sequence[Answer]) -> None:
-        """Two answers or more: name them at every multiply."""
+        """Report a tie of two or more answers at every multiply."""
         readings = [answer.best() for answer in answers]
         for path, (finding, _) in answers[0].readings.items():
             first, *others = [each[path] for each in readings if path in each]
@@ -351,9 +354,9 @@ class Trials:
             finding.decide(Decision(stages.JOINT_TIE, first, rivals, nodes=along, details=details))
             self.findings.setdefault(path, finding)
 
-    # -- choices that lead nowhere -----------------------------
+    # -- choices that leave a fault -----------------------------
     def _reconsider(self) -> None:
-        """Look again at choices above a fault, together with what is undecided there: others may leave none."""
+        """Search choices above a fault again, with the undecided findings there: other choices may leave no fault."""
         revisable = [f.path for f in self.findings.values() if _has_others(f)]
         if not revisable:
             return
@@ -376,7 +379,7 @@ class Trials:
             self._revise([*before_it, finding] if finding is not None else before_it)
 
     def _revise(self, group: Sequence[Finding]) -> None:
-        """Decide some findings anew, together; what is no better stays as it was."""
+        """Decide some findings again, together; a decision that does not improve stays as it was."""
         before = {f.path: (f, f.decision) for f in group}
         reopened = {}
         for member in group:
@@ -412,12 +415,12 @@ def _first_operand(call: Call) -> tuple[Axis, ...]:
 
 
 def _is_open(finding: Finding) -> bool:
-    """True for a fault with readings between which nothing decides yet."""
+    """True for a finding with readings and no choice yet."""
     return finding.chosen is None and bool(finding.candidates) and not finding.candidates[0].match.assumed
 
 
 def _has_others(finding: Finding) -> bool:
-    """True for a choice in whose place another one would give another shape."""
+    """True for a choice that has an alternative with another result shape."""
     return finding.chosen is not None and len(by_sizes(finding.candidates)) > 1
 
 
@@ -434,7 +437,7 @@ def _above(a: Answer, b: Answer) -> bool:
 
 
 def _alone(candidates: Sequence[Candidate]) -> Candidate | None:
-    """The candidate that stands strictly above the others."""
+    """The candidate that ranks strictly above the others, or None."""
     best = max(candidates, key=lambda c: c.rank)
     return None if any(c.rank >= best.rank for c in candidates if c is not best) else best
 

@@ -1,7 +1,7 @@
 """Evidence for what a multiply means, in kinds from the strongest to the weakest.
 
-A candidate's rank holds one number for each kind, compared in order: there are no weights. What decides between two
-candidates is the first kind in which they differ.
+A candidate's rank holds one number for each kind, compared in order: there are no weights. The first kind in which two
+candidates differ decides between them.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from ..ir.size import Size, Truth, same
 
 
 class Rank(NamedTuple):
-    """A candidate's evidence in numbers, the strongest kind first; more is better, the first difference decides."""
+    """A candidate's evidence in numbers, the strongest kind first; larger is better, the first difference decides."""
 
     demanded: int = 0
     restored: int = 0
@@ -86,7 +86,7 @@ class Evidence:
         restored = ["an operand gets the shape that the file records for it here"] if self.restored else []
         against = [f"against: {text}" for text in self.contradictions]
         if self.unused_units:
-            against.append("against: it leaves out an axis of size 1, or leaves it without anything on it")
+            against.append("against: it drops an axis of size 1, or leaves it unused")
         return [*demand, *restored, *against, *self.same, *self.derived, *self.roles, *self.features]
 
 
@@ -99,18 +99,18 @@ def weigh(
 ) -> Evidence:
     """Evidence for a pairing, from origins, lineage and roles of the axes of both sides.
 
-    A pair contradicts where one of its axes is another axis of the other operand than the one it is paired with, or
-    was computed along it. On an operand with two axes of one size and one role (rows and columns of a square matrix)
-    neither identity nor lineage tells which of the two is meant, and nothing is concluded from them. Lineage through
-    layers that mix what they take, as Dense does, is evidence only for axes that a layer gave a role, and only as long
-    as the axis fits nowhere else: with another axis of the data of its size, or axes whose product has it, what a layer
-    was computed from says nothing of what it is for.
+    A pair contradicts where one of its axes is, or was computed along, another axis of the other operand than its
+    partner. An operand may have two axes of one size and one role (rows and columns of a square matrix). Then neither
+    identity nor lineage shows which of the two is meant, and neither counts. Lineage through layers that mix features,
+    as Dense does, counts only for axes that a layer gave a role, and only if the axis fits nowhere else. If another
+    axis of the data has its size, or several axes have it as their product, the source of a gate does not show its
+    target.
 
     Args:
-        softmax: for each operand, whether a softmax made it: such weights are spread over positions as often as over
-            features, so that what a Dense computed them from says nothing of what they are for.
-        lineage: whether to look at what an axis was computed along, or at what it is alone.
-        centred: whether one operand is the other's own mean, of which identity tells each axis.
+        softmax: for each operand, whether a softmax made it. Softmax weights are spread over positions as often as over
+            features, so the source of their Dense layer does not show their target.
+        lineage: whether to look at what an axis was computed along, or only at what it is.
+        centred: whether one operand is the other's own mean: identity then tells its axes apart.
     """
     evidence = Evidence()
     spread = {id(a) for axes, soft in zip(operands, softmax, strict=False) if soft for a in axes}
@@ -143,11 +143,11 @@ def weigh(
 
 
 def _twins(pairs: Sequence[Pair], operands: Sequence[Axes]) -> set[int]:
-    """Numbers of the pairs whose axis of the data has a like one beside it that is left without a partner."""
+    """Numbers of the pairs whose data axis has a twin, of the same size and role, without a partner."""
     if not pairs:
         return set()
     data = _data(operands)
-    # The first axis of a pair is that of the operand which comes first; of three operands, it is the data's.
+    # A pair starts with the first operand's axis; with three operands or more, with the data's.
     mine = [a if data == 0 or len(operands) > 2 else b for _, a, b in pairs]
     used = {id(axis) for axis in mine}
     return {
@@ -160,12 +160,13 @@ def _twins(pairs: Sequence[Pair], operands: Sequence[Axes]) -> set[int]:
 def fits_elsewhere(
     a: Axis, b: Axis, operands: Sequence[Axes], taken: Collection[int], data: int | None
 ) -> bool:
-    """True where the axis of the smaller operand fits other axes of the larger one as well as the one it meets, or
-    several that follow one another and have its size together.
+    """True where the smaller operand's axis fits other axes of the larger one as well as the one it meets.
+
+    That is one other axis of its size, or consecutive axes with its size as their product.
 
     Args:
-        taken: axes that are the same on both sides, by ``id``: nothing else stands on them.
-        data: the larger operand (``larger``); None where none is.
+        taken: axes that are the same on both sides, by ``id``: no other axis is placed on them.
+        data: the number of the larger operand (``larger``); None where there is none.
     """
     if data is None:
         return False
@@ -183,12 +184,12 @@ def fits_elsewhere(
 
 
 def _data(operands: Sequence[Axes]) -> int:
-    """The operand with the most axes that are not 1: the others are placed on it."""
+    """The number of the operand with the most axes that are not 1: the others are placed on it."""
     return max(range(len(operands)), key=lambda k: (_full(operands[k]), len(operands[k])))
 
 
 def larger(operands: Sequence[Axes]) -> int | None:
-    """The operand with more axes that are not 1 than any other one; None where two have as many."""
+    """The number of the operand with the most axes that are not 1; None where two have equally many."""
     data = _data(operands)
     most = _full(operands[data])
     return data if sum(_full(axes) == most for axes in operands) == 1 else None
@@ -199,7 +200,7 @@ def _full(axes: Axes) -> int:
 
 
 def channel_on_space(pairs: Sequence[Pair], operands: Sequence[Axes]) -> bool:
-    """True where a spatial axis is set against factors that were computed along the channels."""
+    """True where factors that were computed along the channels meet a spatial axis."""
     for _, a, b in pairs:
         if not {a.role, b.role} & SPATIAL:
             continue
@@ -210,9 +211,9 @@ def channel_on_space(pairs: Sequence[Pair], operands: Sequence[Axes]) -> bool:
 
 
 def descent(pairs: Sequence[Pair], operands: Sequence[Axes]) -> tuple[bool, list[str]]:
-    """Whether an axis was computed from the one that it meets, and which of them come from others.
+    """Whether an axis was computed from the one that it meets, and a text for each axis that comes from another.
 
-    That counts what a layer mixed, as Dense does.
+    Lineage through layers that mix features, as Dense does, counts here.
     """
     tensors = [(name, a, b) for name, a, b in pairs if Role.BATCH not in (a.role, b.role)]
     met = any(_descends(a, b) or _descends(b, a) for _, a, b in tensors)
@@ -225,7 +226,7 @@ def _stray_text(name: str, axis: Axis, stray: Axis) -> str:
 
 
 def beside_channels(a: Axis, b: Axis, operands: Sequence[Axes]) -> bool:
-    """True where the channels of one operand meet an axis that stands beside the channels of the other."""
+    """True where the channels of one operand meet another axis of an operand that has channels itself."""
     if (a.role is Role.CHANNEL) == (b.role is Role.CHANNEL):
         return False
     other = b if a.role is Role.CHANNEL else a
@@ -238,11 +239,11 @@ def _computed_along(a: Axis, b: Axis) -> bool:
 
 
 def demand(evidence: Evidence, output: Sequence[Size], recorded: Shape | None, stands: bool) -> None:
-    """Hold the product's shape against the recorded one.
+    """Compare the product's shape with the recorded one, and enter the result into ``evidence``.
 
     Args:
         stands: the recorded shape is only what Keras computed for the unchanged product: the rest of the model was
-            built on it, which says little about what was meant.
+            built on it, which is weak evidence of what was meant.
     """
     if recorded is None:
         return
@@ -264,7 +265,7 @@ def demand(evidence: Evidence, output: Sequence[Size], recorded: Shape | None, s
 
 
 def _roots(axis: Axis) -> set[int]:
-    """Identities that this axis is, or is computed from; those of its factors for a product."""
+    """The ids of the origins that this axis is, or is computed from; for a product, those of its factors."""
     return {id(root) for leaf in axis.flat() for root in leaf.origin.lineage()}
 
 
@@ -274,14 +275,14 @@ def _descends(child: Axis, parent: Axis) -> bool:
 
 
 def _group(a: Axis, b: Axis, pairs: Sequence[Pair]) -> set[int]:
-    """The axes, by ``id``, that one axis of the other side stands for together with the one of this pair."""
+    """The axes, by ``id``, that are paired with either axis of this pair."""
     return {id(y) for _, x, y in pairs if x is a} | {id(x) for _, x, y in pairs if y is b}
 
 
 def _stray(
     a: Axis, b: Axis, operands: Sequence[Axes], by_lineage: bool, group: Collection[int] = ()
 ) -> Axis | None:
-    """The axis of an operand, other than the paired ones, that the other side of the pair is, or comes from."""
+    """The axis of an operand, outside the pair, that the pair's other axis is, or comes from; None without one."""
     for axes in operands:
         if any(axis is a for axis in axes):
             other, mine = b, a

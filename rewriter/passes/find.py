@@ -1,4 +1,4 @@
-"""Find: what is wrong with a node, from its operands' axes and the convention by which they meet."""
+"""Find: the fault of a node, from its operands' axes and the convention by which they meet."""
 
 from __future__ import annotations
 
@@ -36,14 +36,14 @@ class AsItStands:
 
     @property
     def is_known(self) -> bool:
-        """True where every axis meets the one that it is, or one of its own kind."""
+        """True where every axis meets the same axis or one of the same role, and nothing contradicts."""
         batch = sum(Role.BATCH in (a.role, b.role) for _, a, b in self.pairs)
         known = len(self.evidence.same) + len(self.evidence.roles)
         return bool(self.pairs) and known == len(self.pairs) - batch and not self.evidence.contradictions
 
 
 def operand_axes(site: Site) -> list[Axes]:
-    """Axes of the operands; rank must be known."""
+    """Axes of the operands, whose rank must be known."""
     return [v.axes or () for v in site.values]
 
 
@@ -95,21 +95,21 @@ def proven_fault(site: Site) -> Fault | None:
 
 
 def _holds_samples(site: Site, axis: Axis) -> bool:
-    """True for the first axis of a constant that has every axis of the others: one entry for each sample of a batch.
+    """True for the first axis of a constant of the same rank as the others: one entry for each sample of a batch.
 
-    Not of a vector: it is as likely to hold features.
+    False for a vector: it is as likely to hold features.
     """
     constants = [o.value.axes or () for o in site.operands if o.value.is_constant]
     return _of_one_rank(site) and any(len(axes) > 1 and axes[0] is axis for axes in constants)
 
 
 def noun(site: Site) -> str:
-    """What the result of an elementwise operation is called."""
+    """The word for the result of an elementwise operation."""
     return "product" if site.family is Family.PRODUCT else "result"
 
 
 def whole_fault(site: Site) -> Fault | None:
-    """A fault of a contraction, or of tensors side by side: it cannot run, or it mixes the samples."""
+    """A fault of a contraction or of joined tensors: it cannot run, mixes samples or layouts, or is not proven."""
     texts = " x ".join(v.text() for v in site.values)
     message = site.inference.faults.get(site.node.name)
     if message is not None:
@@ -127,7 +127,7 @@ def whole_fault(site: Site) -> Fault | None:
 
 
 def _joined_layouts(site: Site, texts: str) -> Fault | None:
-    """Tensors side by side of which one has its channels where another one, with channels of its own, has places."""
+    """Joined tensors where the channels of one meet another axis of one that has channels of its own."""
     first, *others = operand_axes(site)
     for axes in others:
         for place, (a, b) in enumerate(zip(first, axes, strict=False)):
@@ -141,7 +141,7 @@ def _of_one_rank(site: Site) -> bool:
 
 
 def _summed_batch(site: Site, texts: str) -> Fault | None:
-    """A contraction of the batch with an axis that has a size of its own."""
+    """A contraction of the batch with an axis of a size of its own."""
     for a, b in site.unproven:
         if fit(a, b) is Fit.BY_LUCK:
             other = a if b.role is Role.BATCH else b
@@ -155,7 +155,7 @@ def _summed_batch(site: Site, texts: str) -> Fault | None:
 def _open_sum(site: Site, texts: str) -> Fault | None:
     """A contraction that runs only where open sizes are equal.
 
-    What weights meet has their size, unless an input of the model says that it is open.
+    Next to constants, only sizes that the file declares as open count, and none in a SavedModel.
     """
     weights = any(value.is_constant for value in site.values)
     pairs = site.unproven
@@ -169,7 +169,7 @@ def _open_sum(site: Site, texts: str) -> Fault | None:
 
 
 def _pairs_of_samples(site: Site, texts: str) -> Fault | None:
-    """The batch of both sides in the result: meant where one of them was moved, an accident where neither was."""
+    """The batch of both sides in the result: meant if the author moved one of them, a fault if neither was moved."""
     operands = operand_axes(site)
     result = site.inference.values[site.node.name][0].axes or ()
     if not sums_by_place(site.node.operation) or max(map(len, operands), default=0) < 3:
@@ -183,7 +183,7 @@ def _pairs_of_samples(site: Site, texts: str) -> Fault | None:
 
 
 def _stray_batch(site: Site, columns: list[Column], texts: str) -> Fault | None:
-    """A batch axis that the convention, not the user, puts where another operand has none of it."""
+    """A batch axis that the convention, not the author, puts on another axis than the batch of another operand."""
     ranks = {len(axes) for axes in operand_axes(site)}
     if len(ranks) == 1:
         return None
@@ -223,7 +223,7 @@ def _meets_batch(texts: str, place: int, other: Axis) -> str:
 
 
 def _pairs(axes: list[Axis]) -> list[tuple[Axis, Axis]]:
-    """Each axis against the first one that is not 1, which is what it has to equal."""
+    """The first axis that is not 1, paired with each other axis: their sizes have to be equal."""
     place = next((i for i, a in enumerate(axes) if a.size != 1), None)
     if place is None:
         return []
@@ -244,7 +244,7 @@ def as_it_stands(site: Site) -> AsItStands:
 
 
 def grows(site: Site) -> bool:
-    """True where the product is larger than every operand because axes were inserted, not because the user did so."""
+    """True where missing axes, and not the author, make the product larger than every operand."""
     operands = operand_axes(site)
     columns = align(site.convention, operands)
     if len({len(axes) for axes in operands if axes}) < 2:
@@ -259,7 +259,7 @@ def grows(site: Site) -> bool:
 
 
 def _is_meant_for(unit: Axis, column: Column) -> bool:
-    """True for a unit axis that was inserted for something to stand on, and for one channel that channels stand on."""
+    """True for a unit axis that the author inserted for another axis, and for one channel that meets channels."""
     channels = {a.role for a in column if a is not None and a.size != 1} <= {Role.CHANNEL, Role.FEATURE}
     return is_written(unit) or (unit.role is Role.CHANNEL and channels)
 

@@ -1,4 +1,4 @@
-"""What a pass has to say: typed results, the same for the library, the text and the JSON output."""
+"""Findings: typed results of the passes, the same for the library, the text and the JSON output."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ LITERAL = "literal"
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Operand:
-    """An operand of a multiply: the path of the node that it comes from (none for a literal) and its value."""
+    """An operand of a multiply: the path of the node that it comes from (empty for a literal) and its value."""
 
     path: Path
     value: Value
@@ -36,7 +36,7 @@ class Operand:
 
 @dataclass(frozen=True, slots=True)
 class Argument:
-    """An argument of another node with which the model would run, in place of the one that it has."""
+    """Another value of an argument of another node, with which the model would run."""
 
     path: Path
     argument: str
@@ -51,9 +51,9 @@ class Argument:
 
 @dataclass(slots=True, repr=False)
 class Finding(Presentable):
-    """A fault at one node, what can be meant, and what was decided.
+    """A fault at one node, its candidates, and the decision.
 
-    ``upstream`` are arguments of other nodes with which the model would run.
+    ``upstream`` lists other values of arguments of other nodes, with which the model would run.
     """
 
     kind: Kind
@@ -81,7 +81,7 @@ class Finding(Presentable):
         return f"{self.code} {self.kind} at {brief(self.node)}: {shown(meant, 60)}"
 
     def decide(self, decision: Decision) -> None:
-        """Put a decision in the place of the one before."""
+        """Replace the decision."""
         self.decision = decision
 
     def note(self, name: str, **details: Any) -> None:
@@ -99,7 +99,10 @@ class Finding(Presentable):
 
     @property
     def first(self) -> Candidate | None:
-        """The reading that ``best`` takes of a fault that is not decided: the first one that can be written."""
+        """The reading that ``best`` chooses for an undecided fault: the first one that can be written.
+
+        None where the finding is decided, is not an error, or is elsewhere.
+        """
         if self.choice is not None or self.severity is not Severity.ERROR or self.elsewhere:
             return None
         taken = (c for c in self.candidates if not (c.match.assumed or c.plan.cannot or c.asked_only))
@@ -112,7 +115,7 @@ class Finding(Presentable):
 
     @property
     def left(self) -> bool:
-        """True where a person decided to leave it as it is."""
+        """True where a plan leaves it as it is."""
         return self.decision.stage is stages.LEFT
 
     @property
@@ -122,5 +125,5 @@ class Finding(Presentable):
 
     @property
     def follows(self) -> Path:
-        """A node above that is not decided, on whose result the operands rest."""
+        """The path of the undecided node above on which the operands depend; empty without one."""
         return next((d.nodes[0] for d in self.decision.trail() if d.stage is stages.WAITS), ())

@@ -1,16 +1,16 @@
-"""Intent: what the author of a model stated about how tensors meet, and what a reading makes of it.
+"""Intent: what the author of a model stated about its axes, and whether a reading keeps to that.
 
-A node that cannot run at some batch size is a fault whatever was meant. Everything else is asked here, by the finder
-and by the ranking alike:
+A node that cannot run at some batch size is a fault whatever was meant. For all other nodes the finder and the ranking
+ask this module:
 
 - an axis of size 1 that a Reshape, an ExpandDims, ``keepdims``, a ``None`` index or a constant's own shape put there
-  states where the other axes stand, for the batch too. A reading that leaves such an axis unused, or moves it, ranks
-  below one that keeps it;
+  states the positions of the other axes, the batch included. A reading that leaves such an axis unused, or moves it,
+  ranks below one that keeps it;
 - a transpose right before a product states the order of the axes, unless a layer after it says otherwise;
-- rows and columns of a map exchanged are no fault: nothing but the author knows which is which.
+- exchanged rows and columns of a map are no fault: only the author knows which is which.
 
-Only where nothing is stated (an operand of lower rank, which the convention pads; a size that happens to be 1) can a
-node that runs at every batch size be wrong.
+A node that runs at every batch size can be wrong only where nothing is stated: an operand of lower rank, which the
+convention pads, or a size that happens to be 1.
 """
 
 from __future__ import annotations
@@ -29,16 +29,16 @@ Axes = tuple[Axis, ...]
 
 # -- unit axes -----------------------------
 def is_written(axis: Axis | None) -> bool:
-    """True for an axis of size 1 that the author put there for something to stand on."""
+    """True for an axis of size 1 that the author put there for an axis of another operand."""
     return axis is not None and axis.size == 1 and bool(axis.facts.written)
 
 
 def unused_units(candidate: Candidate, values: Sequence[Value]) -> int:
-    """How many of the author's unit axes a reading leaves without anything on them, or moves.
+    """How many of the author's unit axes a reading leaves unused, or moves.
 
-    The axes of an operand and those of the result are in one order; between two axes of the operand, each of its unit
-    axes is for one axis that others have there. Those of an operand that the author transposed may also stand as they
-    did before that. A layer's one feature is not dropped to one number a sample either.
+    The axes of an operand keep their order in the result. Each unit axis between two of them is for one axis that other
+    operands have there. The axes of an operand that the author transposed may also be in the order before that. It also
+    counts if a reading drops a layer's one feature, which leaves one number a sample.
 
     Args:
         values: the operands.
@@ -58,15 +58,17 @@ def unused_units(candidate: Candidate, values: Sequence[Value]) -> int:
 
 
 def _orders(value: Value) -> list[Sequence[int]]:
-    """The axes of an operand by number: as they stand, and as they stood before the author transposed them."""
+    """The axes of an operand by number: in their order, and in their order before the author's transpose."""
     straight = range(len(value.axes or ()))
     back = turned_back(value)
     return [straight] if back is None else [straight, back]
 
 
 def turned_back(value: Value) -> list[int] | None:
-    """The axes of a tensor, by number, in the order that it had before the author transposed it; None where it was not,
-    or got axes since."""
+    """The axes of a tensor, by number, in their order before the author's transpose.
+
+    None where the tensor was not transposed, or got axes since.
+    """
     moved = value.facts.moved
     return None if not is_moved(value) or -1 in moved else sorted(range(len(moved)), key=lambda i: moved[i])
 
@@ -89,22 +91,22 @@ def _unused(candidate: Candidate, operand: int, order: Sequence[int]) -> int:
         names = terms[position].names if position in terms else ()
         place = next((i for i, term in enumerate(output) if set(names) & set(term.names)), None)
         if place is None or place < at:
-            return sum(map(is_written, axes))  # in another order: every statement is moved
+            return sum(map(is_written, axes))  # in another order: every unit axis is moved
         unused += max(0, units - _others(candidate, range(at, place), own))
         at, units = place + 1, 0
     unused += max(0, units - _others(candidate, range(at, len(output)), own))
-    # Of one unit axis too many the others still say where the axes stand; without one too many they are moved.
+    # At a higher rank than the result, one unit axis is too many, and the others still count. Else all are moved.
     return sum(map(is_written, axes)) if unused and len(axes) <= len(output) else unused
 
 
 def _others(candidate: Candidate, places: Collection[int], own: Collection[str]) -> int:
-    """How many axes of the result at these places are other operands'."""
+    """How many axes of the result at these places belong to other operands only."""
     output, sizes = candidate.match.equation.output, candidate.match.sizes
     return sum(any(name not in own and sizes[name] != 1 for name in output[place].names) for place in places)
 
 
 def fills_units(candidate: Candidate, values: Sequence[Value]) -> bool:
-    """True where a result is larger than each operand only because something stands on the author's unit axes."""
+    """True where a result is larger than each operand only because the author's unit axes are used."""
     found = candidate.match
     if found.equation.contracted or found.equation.joins or unused_units(candidate, values):
         return False
@@ -116,7 +118,7 @@ def fills_units(candidate: Candidate, values: Sequence[Value]) -> bool:
 
 # -- the order of the axes -----------------------------
 def is_moved(value: Value) -> bool:
-    """True where the author transposed a tensor, and it stands in that order."""
+    """True where the author transposed a tensor, and its axes that are not 1 are in another order since."""
     full = [p for p, axis in zip(value.facts.moved, value.axes or (), strict=False) if axis.size != 1]
     return full != sorted(full)
 
@@ -127,7 +129,7 @@ def moves_the_batch(value: Value) -> bool:
 
 
 def moves_a_unit(value: Value) -> bool:
-    """True where the author's transpose moved nothing but unit axes: they wait for something to stand on them."""
+    """True where the author's transpose moved only unit axes: they are there for axes of another operand."""
     moved = value.facts.moved
     units = any(
         p not in (i, -1) and a.size == 1
@@ -137,7 +139,7 @@ def moves_a_unit(value: Value) -> bool:
 
 
 def undoes(candidate: Candidate, site: Site) -> bool:
-    """True where every operand that is transposed gets the order back that it had before the author transposed it."""
+    """True where every operand that is transposed gets back its order from before the author's transpose."""
     axes = {s.operand: s.axes for s in candidate.plan.steps if s.op == "Transpose"}
     for operand, order in axes.items():
         value = site.operands[operand].value if operand >= 0 else None
@@ -157,7 +159,7 @@ def split_axes(value: Value) -> list[int]:
 
 
 def is_padded_to(site: Site, operand: int, recorded: Sequence[int | None]) -> bool:
-    """True where the convention gives an operand of lower rank the very shape that the file records for it."""
+    """True where the convention pads an operand of lower rank to exactly the recorded shape."""
     axes = site.operands[operand].value.axes or ()
     if len(recorded) < len(axes):
         return False
@@ -169,7 +171,7 @@ def is_padded_to(site: Site, operand: int, recorded: Sequence[int | None]) -> bo
 
 # -- whether a node that runs is meant as written -----------------------------
 def states_pairs(columns: Sequence[Column], operands: Sequence[int], place: int) -> bool:
-    """True where the author let the batch meet one of these operands at a place: a batch or a written unit axis."""
+    """True where each of these operands has a batch or a written unit axis at a place, so the author paired them."""
     return all(
         (axis := columns[place][k]) is not None and (axis.role is Role.BATCH or is_written(axis))
         for k in operands
@@ -177,8 +179,10 @@ def states_pairs(columns: Sequence[Column], operands: Sequence[int], place: int)
 
 
 def _is_exported(site: Site, value: Value) -> bool:
-    """True for an image of an exported graph that has another layout than its operator: what the exporter wrote around
-    a convolution, ``[B, C, S...]`` to ``[B, S..., C]`` or back, is not the author's."""
+    """True for an image that an exporter transposed around a convolution: that transpose is not the author's.
+
+    The order is ``[B, C, S...]`` to ``[B, S..., C]``, or back.
+    """
     axes = value.axes or ()
     rank = len(axes)
     if not is_exported(site.node.operation) or rank < 3:
@@ -192,7 +196,10 @@ def _is_exported(site: Site, value: Value) -> bool:
 
 
 def is_stated(site: Site, operands: Sequence[Axes], pairs: Sequence[Pair]) -> bool:
-    """True where the author stated how the operands of a product that runs meet: operands of one rank, none padded."""
+    """True where the author stated how the operands of a product that runs meet.
+
+    The operands have one rank, and written unit axes, a transpose, or exchanged spatial axes show it.
+    """
     if len({len(axes) for axes in operands if axes}) > 1:
         return False
     full = max((sum(a.size != 1 for a in axes) for axes in operands), default=0)

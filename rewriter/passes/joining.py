@@ -1,9 +1,9 @@
-"""What a Concatenate of operands that do not fit can mean, as equations: ``b h w c, b d -> b h w (c+d)``.
+"""Readings of a Concatenate whose operands do not fit, as equations: ``b h w c, b d -> b h w (c+d)``.
 
-Every operand is placed on the axes of the one of the highest rank, in order, or with its channels moved. An axis that
-it lacks is repeated. Where sizes are whole multiples of one another the smaller one is repeated (the entries of a
-spatial axis, a batch as a whole); a batch that is not a whole multiple is repeated and cut off. Where one operand has
-one position more than the others, the last is left out. Or all operands become vectors, one for each sample.
+Every operand is placed on the axes of the one of the highest rank, in order, or with its channels moved. A missing axis
+is repeated. Where sizes are whole multiples of one another, the smaller one is repeated (a spatial axis entry by entry,
+a batch as a whole); a batch that is not a whole multiple is repeated and cut off. Where one operand has one position
+more than the others, its last position is dropped. Or each operand is flattened to one vector for each sample.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ TURNED = "join-turned"
 _MOST_TURNED = 6  # axes that are tried in every order
 _MAX_READINGS = 64
 
-# For each axis of an operand the axis of the result that it stands on, or the axes' order before that.
+# For each axis of an operand, the position of the axis of the result that it is placed on.
 Placement = tuple[int, ...]
 
 
@@ -44,7 +44,7 @@ def joinings(operands: Sequence[Axes], axis: object) -> Iterator[Joined]:
     """Every reading of ``concatenate(operands, axis)`` in which the operands fit.
 
     Args:
-        axis: as the configuration has it; it counts on the operand of the highest rank.
+        axis: the value in the configuration; it counts on the operand of the highest rank.
     """
     rank = max(map(len, operands))
     if not isinstance(axis, int) or not -rank <= axis < rank or not 1 < len(operands) <= _MAX_OPERANDS:
@@ -56,7 +56,7 @@ def joinings(operands: Sequence[Axes], axis: object) -> Iterator[Joined]:
     combinations = itertools.islice(itertools.product(*ways), _MAX_READINGS)
     equations = (_equation(operands, placements, rank, place) for placements in combinations)
     distinct = {str(equation): equation for equation in equations if equation is not None}
-    # A size that happens to be a multiple of another one says less than an axis that a side lacks.
+    # A size that happens to be a multiple of another one is weaker evidence than a missing axis.
     for equation in sorted(distinct.values(), key=_repeats):
         yield Joined(_rule(equation, operands), equation)
     lowest = min(map(len, operands))
@@ -67,7 +67,7 @@ def joinings(operands: Sequence[Axes], axis: object) -> Iterator[Joined]:
 
 
 def _repeats(equation: Equation) -> bool:
-    """True where entries of an operand are repeated along an axis of the result that it has a part of."""
+    """True where the entries of an operand's own axis are repeated, the batch apart."""
     return any(len(term.names) > 1 and not term.parts and "b" not in term.names for term in equation.output)
 
 
@@ -86,8 +86,10 @@ def _rule(equation: Equation, operands: Sequence[Axes]) -> str:
 
 
 def _is_turned(terms: Sequence[Term], output: Sequence[Term]) -> bool:
-    """True where axes of an operand stand in another order than those of the result, and not as another layout has
-    them: all but one in order, and that one first or last."""
+    """True where an operand has its axes in another order than the result, other than that of another layout.
+
+    In another layout all axes but one are in order, and that one is first or last.
+    """
     if len(terms) != len(output):
         return False
     stands = [
@@ -98,10 +100,10 @@ def _is_turned(terms: Sequence[Term], output: Sequence[Term]) -> bool:
 
 
 def _placements(axes: Axes, data: Axes, place: int) -> list[Placement]:
-    """Where the axes of an operand can stand: in order, the batch on the batch, sizes as multiples of one another.
+    """The placements of an operand: axes in order, the batch on the batch, sizes equal or multiples of one another.
 
-    Where it does not stand in order, or its channels would not stand on the data's, its channels may be those of the
-    other layout. Where it stands in order only by being repeated, its axes may be in another order: rows for columns.
+    If none fits, or channels meet other axes than the data's channels, the operand may have the other layout. If it
+    fits in order only by repetition, its axes may also be in another order: rows for columns.
     """
     found = [
         places
@@ -130,7 +132,7 @@ def _placements(axes: Axes, data: Axes, place: int) -> list[Placement]:
 
 
 def _is_exact(axes: Axes, places: Placement, data: Axes, place: int) -> bool:
-    """True where nothing is repeated, cut or set against channels: all sizes but those along the axis are equal."""
+    """True where channels meet channels, and all sizes but that of the joined axis are equal: no repetition, no cut."""
     return all(
         where == place or same(axis.size, data[where].size) is Truth.YES
         for axis, where in zip(axes, places, strict=True)
@@ -151,7 +153,7 @@ def _fits(axes: Axes, places: Placement, data: Axes, place: int) -> bool:
 
 
 def _is_moved(axes: Axes, places: Placement, data: Axes, place: int) -> bool:
-    """True where an operand with its channels moved has all other axes of the data, and no axis for another one's."""
+    """True where an operand with its channels moved fits all axes of the data, without repetition or role conflicts."""
     return _fits(axes, places, data, place) and all(
         not conflicting(axis, data[where])
         and (
@@ -164,7 +166,10 @@ def _is_moved(axes: Axes, places: Placement, data: Axes, place: int) -> bool:
 
 
 def _related(a: Axis, b: Axis, batch: bool) -> bool:
-    """True where the sizes are equal, or one is a whole multiple of the other; for a batch, any two plain numbers."""
+    """True where the sizes can be equal, one is a whole multiple of the other, or one position longer.
+
+    For a batch, any two plain numbers but 0 are related.
+    """
     if same(a.size, b.size) is not Truth.NO or (not batch and (off_by_one(a, b) or off_by_one(b, a))):
         return True
     whole = any(isinstance(q, int) and q > 1 for q in (divide(a.size, b.size), divide(b.size, a.size)))
@@ -176,7 +181,7 @@ def _related(a: Axis, b: Axis, batch: bool) -> bool:
 def _equation(
     operands: Sequence[Axes], placements: Sequence[Placement], rank: int, place: int
 ) -> Equation | None:
-    """The equation of operands so placed; None where their sizes have no common multiple among them."""
+    """The equation of operands with these placements; None where sizes on one axis are not multiples of one another."""
     others = [i for i in range(rank) if i != place]
     if place == 0:
         names = dict(zip(others, _positions(len(others)), strict=True))
@@ -250,7 +255,7 @@ def _positions(count: int) -> tuple[str, ...]:
 
 def _term(size: Size, column: dict[Size, tuple[str, ...]], cut: Size | None) -> Term:
     names = next((names for known, names in column.items() if same(known, size) is Truth.YES), None)
-    if names is None:  # of unknown size: taken for the only one that there is
+    if names is None:  # an unknown size: taken for the first known one
         names = next(iter(column.values()), ())
     return Term(names, cut=cut is not None and size == cut)
 

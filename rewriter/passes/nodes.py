@@ -1,4 +1,4 @@
-"""The nodes that can be asked about, and what is said of those that cannot."""
+"""Checks a node's name that a user gives, and words the error."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _MOST = 12
 
 
 def check_node(node: str, analysis: Analysis) -> None:
-    """Raises UsageError for a node at which no tensors meet and nothing is wrong, or that the model does not have."""
+    """Raises UsageError for a node that the model does not have, or where no tensors meet and nothing is wrong."""
     names = [s.name for s in analysis.sites]
     if node in names or any(finding.node == node for finding in analysis.findings):
         return
@@ -36,7 +36,7 @@ def _known(analysis: Analysis) -> str:
 
 
 def noun(analysis: Analysis) -> str:
-    """What one of the nodes is called that ``ops`` may change."""
+    """The word for a node that ``ops`` may change."""
     return "multiply" if analysis.ops == DEFAULT_OPS else "node where tensors meet"
 
 

@@ -1,4 +1,4 @@
-"""The way through: analyse, take what people state, rewrite, and look again; the same for every format."""
+"""The pipeline: analyse, apply user choices, rewrite, and analyse again; the same for every format."""
 
 from __future__ import annotations
 
@@ -30,9 +30,9 @@ _MAX_ROUNDS = 16
 
 @dataclass(slots=True)
 class Outcome:
-    """A repair: the findings of the model as it was, the nodes that were inserted, and what is still undecided.
+    """A repair: the findings of the original model, the nodes that were inserted, and what is still undecided.
 
-    ``wiring`` is that of the model as it was, by the path of each model in it.
+    ``wiring`` is that of the original model, by the path of each model in it.
     """
 
     before: Analysis
@@ -53,16 +53,16 @@ class Outcome:
         return [f for f in self.findings if is_open(f)]
 
 
-# Takes an analysis and what is applied of it.
+# Called with an analysis and the choices that are applied next.
 See = Callable[[Analysis, Sequence[tuple[Site, Candidate]]], None]
 
 
 def _unseen(analysis: Analysis, todo: Sequence[tuple[Site, Candidate]]) -> None:
-    """Nobody looks on."""
+    """Ignore what a round applies."""
 
 
 def supposed_sites(analysis: Analysis, chosen: Mapping[Path, Candidate]) -> dict[Path, Site]:
-    """The nodes that may be changed, each on the operands that these choices leave it."""
+    """The nodes that may be changed, each with its operands under these choices."""
     supposed = infer(analysis.inference.graph, {p: override(c) for p, c in chosen.items()}.get)
     found = [*sites(supposed, families(analysis.ops)), *lost(supposed, analysis.findings)]
     return {site.path: site for site in reversed(found)}
@@ -71,8 +71,7 @@ def supposed_sites(analysis: Analysis, chosen: Mapping[Path, Candidate]) -> dict
 def state(
     analysis: Analysis, choices: Mapping[str, str], rules: Sequence[Rule]
 ) -> list[tuple[Site, Candidate]]:
-    """What a user said of multiplies (``{node: rule or equation}``) as candidates, each on the operands that the others
-    leave it.
+    """The candidates for a user's choices (``{node: rule or equation}``), each on its operands under the other choices.
 
     Raises:
         UsageError: no such multiply, no such rule, or it does not describe the operands.
@@ -96,25 +95,25 @@ def state(
 
 
 def _path_of(name: str, here: Mapping[Path, Site], ops: str) -> Path:
-    """The node that a user writes so. Raises UsageError where there is none, or more than one."""
+    """The path of the node with this name. Raises UsageError where there is none, or more than one."""
     found = [path for path in here if path_text(path) == name]
     if len(found) == 1:
         return found[0]
     if found:
-        raise UsageError(f"several nodes are written {shown(name)!r}")
+        raise UsageError(f"several nodes have the name {shown(name)!r}")
     names = [path_text(path) for path in list(here)[::-1]]
     hint, known = did_you_mean(name, names), ", ".join(map(shown, names)) or "it has none"
     if ops == DEFAULT_OPS:
         raise UsageError(f"there is no multiply {shown(name)!r}{hint}; the model's multiplies: {known}")
     raise UsageError(
-        f"there is nothing to repair called {shown(name)!r}{hint}; the nodes that are looked at: {known}"
+        f"there is no node to repair called {shown(name)!r}{hint}; the nodes where tensors meet: {known}"
     )
 
 
 def _said(
     here: Mapping[Path, Site], choices: Mapping[Path, str], rules: Sequence[Rule]
 ) -> tuple[dict[Path, tuple[Site, Candidate]], UsageError | None]:
-    """What can be said of the operands as they are, and the first reason why something cannot."""
+    """The candidates of the choices that fit the operands, and the error of the first one that does not."""
     said: dict[Path, tuple[Site, Candidate]] = {}
     failure = None
     for path, text in choices.items():
@@ -137,15 +136,15 @@ def repair(
 ) -> Outcome:
     """Rewrite the graph until no finding is left that can be decided.
 
-    A choice changes what flows on, so each round looks at the whole model again; a model whose faults are independent
-    takes one round. Nothing of a round is applied while something in it is undecided.
+    A repair changes shapes downstream, so each round analyses the whole model again; a model whose faults are
+    independent takes one round. A round applies nothing while one of its findings is undecided.
 
     Args:
-        left: where it is given, ``choices`` are all that is applied, and the faults at these nodes are left alone.
+        left: if given, only ``choices`` are applied, and the faults at these nodes are left alone.
 
     Raises:
         UsageError: a stated choice does not fit.
-        VerificationError: the rewritten graph is not free of the faults that were repaired.
+        VerificationError: the model still changes after the last round.
     """
 
     def look() -> Analysis:
@@ -166,7 +165,7 @@ def repair(
 def rehearse(
     graph: Graph, rules: Sequence[Rule], spelling: Spelling, mode: str, ops: str, see: See = _unseen
 ) -> Outcome:
-    """What ``repair`` would do, as far as it comes without an error. The graph is changed all the same."""
+    """What ``repair`` would do, up to the first error. It changes the graph."""
     outcome = Outcome.of(analyse(graph, rules, mode, ops))
     with suppress(RewriterError):
         _run(outcome, lambda: analyse(graph, rules, mode, ops), Rewriter(spelling), rules, {}, see)
@@ -181,10 +180,12 @@ def _run(
     told: Mapping[str, str],
     see: See = _unseen,
 ) -> bool:
-    """Apply what is decided and look again, until nothing is left; True unless something is undecided.
+    """Apply the decisions and analyse again, until nothing is left.
+
+    Returns False where a finding stays undecided, or a choice leaves a fault and is withdrawn.
 
     Args:
-        see: is shown what each round applies, before it does.
+        see: called with what each round is about to apply.
     """
     current = outcome.before
     for _ in range(_MAX_ROUNDS):
@@ -223,7 +224,7 @@ def _run(
 
 
 def _waiting(analysis: Analysis, stated: Collection[Path]) -> set[Path]:
-    """What is looked at again once this round is applied: what follows a node that is stated, or waits for one."""
+    """The findings to examine again after this round: those below a stated node, or that wait for another node."""
     places = Places(analysis.inference.graph)
     below = places.below(stated)
     own = {f.path for f in analysis.undecided if not below.isdisjoint(places.enclosing(f.path))}
@@ -233,7 +234,7 @@ def _waiting(analysis: Analysis, stated: Collection[Path]) -> set[Path]:
 def _with_later(
     findings: Iterable[Finding], later: Iterable[Finding], waiting: Collection[Path]
 ) -> list[Finding]:
-    """The findings of the rounds so far: what waited for another one is what it is after that."""
+    """The findings of all rounds so far; one that waited for another node is replaced by its later state."""
     now = {f.path: f for f in later}
     kept = [now.pop(f.path, None) if f.path in waiting else f for f in findings]
     known = {f.path for f in kept if f is not None}
@@ -241,14 +242,14 @@ def _with_later(
 
 
 def _keep_to(findings: Iterable[Finding], left: Collection[str]) -> None:
-    """Take every choice of the findings back, which a plan makes in its place."""
+    """Withdraw every choice of the findings: the plan makes them instead."""
     for finding in findings:
         stage = stages.LEFT if finding.node in left else stages.NOT_PLANNED
         finding.decide(Decision(stage, before=finding.decision))
 
 
 def _withdrawn(findings: list[Finding], left: list[Finding], repaired: set[Path]) -> bool:
-    """Take back choices at nodes that still have a fault once they are applied; True where there are any."""
+    """Withdraw choices at nodes that still have a fault once they are applied; True where there are any."""
     again = {f.path: f for f in left if f.path in repaired and f.severity is Severity.ERROR}
     for finding in findings:
         if finding.path in again:
@@ -258,7 +259,7 @@ def _withdrawn(findings: list[Finding], left: list[Finding], repaired: set[Path]
 
 
 def _spell_out(analysis: Analysis, rewriter: Rewriter) -> None:
-    """Write the Reshape of every legal implicit broadcast, where all contexts of the multiply ask for the same one."""
+    """Write the Reshape of every legal implicit broadcast, where all contexts of the multiply need the same one."""
     by_path: dict[Path, list[Site]] = {}
     for site in analysis.sites:
         by_path.setdefault(site.path, []).append(site)
@@ -274,7 +275,7 @@ def _spell_out(analysis: Analysis, rewriter: Rewriter) -> None:
 
 
 def _note_choices(findings: list[Finding], todo: Iterable[tuple[Site, Candidate]]) -> None:
-    """Enter what the user stated as the choice of the finding at that node."""
+    """Make what the user stated the choice of the finding at that node."""
     stated = {site.path: candidate for site, candidate in todo}
     for finding in findings:
         candidate = stated.get(finding.path)

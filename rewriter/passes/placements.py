@@ -1,9 +1,9 @@
-"""Placements: every way to set the axes of one operand against those of the other, as equations.
+"""Placements: every way to pair the axes of one operand with those of the other, as equations.
 
-The rows of the table name what is usually meant. This completes the list: one operand is the data, and each axis of the
-other one, the gate, stands on an axis of the data of its size, in any order; or on several that follow one another, if
-it is what becomes of them when they are flattened, and the other way round. The result has the axes of the data, in
-their order, in another layout, or in the order in which they give a shape that the file records.
+The rules of the table name the usual readings; this module completes the list. One operand is the data, the other one
+the gate. Each gate axis is placed on a data axis of its size, in any order, or on consecutive data axes whose flattened
+form it is; or consecutive gate axes on one data axis. The result has the data's axes in their order, in another layout,
+or in an order that gives a shape that the file records.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _LETTERS = "mnkjlpquvw"
 MAX_RANK = 6
 _MAX_PLACEMENTS = 24
 
-# What the readings are called, those apart that a rule of the table has a name for.
+# The readings of the passes by name, without those that a rule of the table names.
 SUMMARIES = {
     "lost-reshape": "the Reshape that an operand has lost since the file was written",
     "turned-gate": "one factor per entry of some axes, in another order",
@@ -36,7 +36,7 @@ SUMMARIES = {
     "crop": "axes of which one side has one entry more, left out (an odd size after pooling and upsampling)",
 }
 
-# For each axis of the gate, the positions of the data's axes that it stands on.
+# For each axis of the gate, the positions of the data's axes that it is placed on.
 Places = tuple[tuple[int, ...], ...]
 
 
@@ -51,7 +51,7 @@ class Placed:
 
 @dataclass(frozen=True, slots=True)
 class _Lead:
-    """The terms in front of the data, the gate and the result that stand for the batch."""
+    """The batch terms at the front of the data, the gate and the result."""
 
     data: tuple[Term, ...]
     gate: tuple[Term, ...]
@@ -61,10 +61,10 @@ class _Lead:
 def placements(operands: Sequence[Axes], recorded: Shape | None) -> Iterator[Placed]:
     """Every reading of a product of two operands, either of them as the data.
 
-    They share the batch, or one has heads folded into it; or one is without a batch, as constants are, or both are.
+    Both have the batch, or one has heads folded into it; or one has no batch, as constants have none, or neither has.
 
     Args:
-        recorded: a requested shape, which another order of the axes can have.
+        recorded: the recorded shape of the result, which another order of the axes may have.
     """
     first, second = operands
     cropped = _cropped(first, second)
@@ -73,7 +73,7 @@ def placements(operands: Sequence[Axes], recorded: Shape | None) -> Iterator[Pla
     larger: list[Iterator[Placed]] = []
     for data, gate, swapped in ((first, second, False), (second, first, True)):
         for lead in _leads(data, gate):
-            # Without a batch an axis of size 1 stands in its place, and no term for it.
+            # Without a batch, an axis of size 1 takes its place; it has no term.
             whole = data if lead.data else (Axis(1), *data)
             asked = recorded if lead.data or recorded is None else (None, *recorded)
             entries = tuple(a for a in gate[len(lead.gate) :] if a.size != 1)
@@ -114,13 +114,13 @@ def _cropped(first: Axes, second: Axes) -> Equation | None:
 
 
 def off_by_one(longer: Axis, shorter: Axis) -> bool:
-    """True for positions, or what may be some, of which one side has one more."""
+    """True where both axes are positions, or may be, and ``longer`` has one entry more."""
     positions = all(axis.role in SPATIAL or axis.role is Role.UNKNOWN for axis in (longer, shorter))
     return positions and shorter.size != 1 and same(longer.size, shorter.size + 1) is Truth.YES
 
 
 def _leads(data: Axes, gate: Axes) -> Iterator[_Lead]:
-    """The ways in which the batches of two operands belong together."""
+    """The ways to pair the batches of two operands."""
     if not data or not gate or any(_has_batch(axis) for axes in (data, gate) for axis in axes[1:]):
         return
     b = Term(("b",))
@@ -144,7 +144,7 @@ def _has_batch(axis: Axis) -> bool:
 
 
 def _led(equation: Equation, lead: _Lead, swapped: bool) -> Equation:
-    """An equation of a batch with the terms that stand for it here."""
+    """The equation with its batch terms replaced by those of ``lead``."""
     data, gate = equation.operands
     led = Equation((lead.data + data[1:], lead.gate + gate[1:]), lead.result + equation.output[1:])
     return led.swapped() if swapped else led
@@ -154,7 +154,7 @@ def _readings(data: Axes, entries: Axes, recorded: Shape | None) -> Iterator[tup
     """Equations with the data first; ``entries`` are the axes of the gate, but for the batch and unit axes."""
     for places in itertools.islice(_singles(data, entries), _MAX_PLACEMENTS):
         if len(places) == sum(a.size != 1 for a in data[1:]) and any(_inserted(a) for a in data):
-            continue  # an axis was inserted for something to stand on
+            continue  # an axis was inserted for another operand's axis
         straight = list(places) == sorted(places)
         yield ("axis-gate" if straight else "turned-gate"), _equation(data, places)
         for order in _orders(data, recorded):
@@ -199,7 +199,7 @@ def _flattened(data: Axes, entries: Axes) -> Iterator[Places]:
 
 
 def _orders(data: Axes, recorded: Shape | None) -> Iterator[tuple[int, ...]]:
-    """Other orders of the data's axes: the other layouts, and those that have the recorded shape where it has not."""
+    """Other orders of the data's axes: other layouts, and those of the recorded shape if the data does not have it."""
     straight = tuple(range(1, len(data)))
     if len(straight) < 2:
         return
@@ -215,9 +215,9 @@ def _has_shape(data: Axes, order: Sequence[int], recorded: Shape) -> bool:
 
 
 def _grouped(data: Axes, entries: Axes, recorded: Shape | None) -> Iterator[Equation]:
-    """Axes of the gate, one after the other, are an axis of the data or its front: ``b (m n), b m -> b m n``.
+    """Consecutive gate axes are one axis of the data, or its leading factor: ``b (m n), b m -> b m n``.
 
-    Any whole multiple would do for the front of an axis: that is left to a recorded shape.
+    Any divisor could be the leading factor, so it needs a recorded shape.
     """
     for position in range(1, len(data)):
         for start, end in itertools.combinations(range(len(entries) + 1), 2):
@@ -259,8 +259,8 @@ def _spread(data: Axes, entries: Axes) -> Iterator[Equation]:
 def _interleaved(data: Axes, entries: Axes, recorded: Shape | None, alone: bool) -> Iterator[Equation]:
     """A result larger than both: ``b m n, b m k -> b m k n``, the axes of each operand in their order.
 
-    With a recorded shape only what has it, unit axes included; without one, what has at most one axis more than
-    either side.
+    With a recorded shape, only results that have it, unit axes included; without one, those with at most one axis more
+    than either side.
 
     Args:
         alone: whether the data alone has a batch.
@@ -289,7 +289,7 @@ Merged = tuple[tuple[Axis | None, Axis | None], ...]
 
 
 def _in_shape(terms: Sequence[list[str]], merged: Merged, shape: Shape) -> list[list[str]] | None:
-    """The terms with unit axes between them where a shape has them; None where it is not theirs."""
+    """The terms with unit axes inserted where a shape has them; None where their sizes are not those of the shape."""
     sizes = [axis.size for pair in merged for axis in (pair[0] or pair[1],) if axis is not None]
     if [r for r in shape if r != 1] != [s if isinstance(s, int) else None for s in sizes]:
         return None
@@ -298,7 +298,7 @@ def _in_shape(terms: Sequence[list[str]], merged: Merged, shape: Shape) -> list[
 
 
 def _merges(x: Axes, y: Axes) -> Iterator[Merged]:
-    """Every sequence of the axes of both, each side in its order; axes of one size may be one axis."""
+    """Every interleaving of the axes of both sides, each side in its order; axes of one size may become one axis."""
     if not x or not y:
         yield (*((a, None) for a in x), *((None, b) for b in y))
         return
@@ -313,7 +313,7 @@ def _inserted(axis: Axis) -> bool:
 
 
 def axis_names(data: Axes) -> list[str]:
-    """``b``, then the letter of each axis that is known to be something, another letter for each that is not."""
+    """``b``, then the usual letter of each axis with a known role, and a free letter for each other one."""
     letters = {Role.HEIGHT: "h", Role.WIDTH: "w", Role.DEPTH: "z", Role.CHANNEL: "c", Role.TIME: "t"}
     result = ["b"]
     free = iter(_LETTERS)
@@ -339,7 +339,7 @@ def _equation(data: Axes, places: Places, order: Sequence[int] = ()) -> Equation
 
 
 def _merged(terms: Sequence[Term], places: Places) -> tuple[Term, ...]:
-    """The data's axes with those as one that an axis of the gate stands on together."""
+    """The data's terms, with those that one axis of the gate is placed on merged into one."""
     runs = {run[0]: run for run in places}
     taken = {position for run in places for position in run[1:]}
     return tuple(

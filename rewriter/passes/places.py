@@ -1,4 +1,4 @@
-"""Where nodes stand in a model, and what they reach: nodes of nested models by the outermost nodes that hold them."""
+"""The order of a model's nodes, and what they reach; nested nodes count as the outermost nodes that hold them."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class Places:
         return self.graph.enclosing(path)
 
     def below(self, paths: Iterable[Path]) -> set[str]:
-        """The nodes of the outermost model that some nodes reach, those that hold them included."""
+        """The nodes of the outermost model that some nodes reach; for nested nodes, those that hold them too."""
         starts = [(path, self.enclosing(path)) for path in paths]
         found = self._spread((n for _, names in starts for n in names), self.graph.nx.successors)
         return found | {n for path, names in starts if len(path) > 1 for n in names}
@@ -62,7 +62,7 @@ class Places:
         return found
 
     def nearest_above(self, paths: Iterable[Path], most: int) -> dict[str, list[Path]]:
-        """For each node of the outermost model, up to so many of these nodes that reach it, producers first."""
+        """For each node of the outermost model, up to ``most`` of these nodes that reach it, producers first."""
         starting: dict[str, list[Path]] = {}
         for path in paths:
             for name in self.enclosing(path):
@@ -72,7 +72,7 @@ class Places:
             found: dict[Path, None] = {}
             for before in self.graph.nx.predecessors(name):
                 found.update(dict.fromkeys((*result.get(before, ()), *starting.get(before, ()))))
-            # Of a nested model's nodes, one can stand below another in the same outermost node.
+            # Of a nested model's nodes, one can be below another in the same outermost node.
             found.update(dict.fromkeys(p for p in starting.get(name, ()) if len(p) > 1))
             if found:
                 result[name] = sorted(found, key=self.key)[:most]

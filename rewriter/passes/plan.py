@@ -1,6 +1,6 @@
-"""Plans: the findings of a model in a file that people read and edit, and what they decided there.
+"""Plans: a file with the findings of a model and the user's decision on each.
 
-``report.plan`` writes one; this module reads it back and holds it to the model. A choice is a rule's name or an
+``report.plan`` writes one; this module reads it back and checks it against the model. A choice is a rule's name or an
 equation, ``LEAVE`` for a fault that is to stay, or ``UNDECIDED``.
 """
 
@@ -36,7 +36,7 @@ _ENTRY_LISTS = ("operands", "candidate")
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """A plan as read: the hash of the model's file that it is for, each node's choice, and the operations looked at."""
+    """A plan as read: the hash of its model's file, the choice of each node, and the operations that may be changed."""
 
     name: str
     sha256: str
@@ -44,10 +44,10 @@ class Plan:
     ops: str
 
     def of(self, sha256: str, nodes: Collection[str]) -> Plan:
-        """The plan held to a model.
+        """This plan, checked against a model.
 
         Args:
-            sha256: of the model's file.
+            sha256: the hash of the model's file.
             nodes: the paths of its nodes.
 
         Raises:
@@ -78,9 +78,10 @@ class Plan:
 def worded(
     analysis: Analysis, choices: Sequence[tuple[Site, Candidate]], rules: Sequence[Rule]
 ) -> dict[str, str]:
-    """How a plan states choices, by node: the rule's name where that says it all, else the equation.
+    """How a plan states choices, by node: the rule's name if that is enough, else the equation.
 
-    Each is read on the operands that the others leave it, as ``state`` does it; what no text says is left out.
+    Each text is read on the operands under the other choices, as ``state`` does; a choice that no text states is left
+    out.
     """
     here = supposed_sites(analysis, {site.path: candidate for site, candidate in choices})
     result: dict[str, str] = {}
@@ -94,7 +95,7 @@ def worded(
 
 
 def choice_text(finding: Finding, said: Mapping[str, str]) -> str:
-    """What a plan says of a finding: ``LEAVE`` where there is nothing to decide, ``UNDECIDED`` where nothing is."""
+    """What a plan says of a finding: its choice, ``UNDECIDED``, or ``LEAVE`` where there is nothing to decide."""
     if finding.choice is not None:
         return said.get(finding.node, UNDECIDED)
     return UNDECIDED if is_open(finding) else LEAVE
@@ -122,7 +123,7 @@ def read(path: str | os.PathLike[str]) -> Plan:
     for number, entry in enumerate(data.get("finding", []), 1):
         node, choice = _entry(entry, f"{name}: finding {number}")
         if node in choices:
-            raise UsageError(f"{name}: {shown(node)!r} stands there twice")
+            raise UsageError(f"{name}: {shown(node)!r} is listed twice")
         choices[node] = choice
     ops: str = data.get("ops", DEFAULT_OPS)
     families(ops)
@@ -136,7 +137,7 @@ def _entry(entry: Any, where: str) -> tuple[str, str]:
     _check_keys(entry, _ENTRY_TEXTS, _ENTRY_LISTS, where)
     node, choice = entry.get("node"), entry.get("choice")
     if not isinstance(node, str) or not isinstance(choice, str):
-        raise UsageError(f"{where}: it needs a node and a choice, both of them texts")
+        raise UsageError(f"{where}: it needs a node and a choice, both strings")
     choice = choice.strip()
     if set(choice) & set(" ,>"):
         try:

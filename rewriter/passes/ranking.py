@@ -1,8 +1,8 @@
 """Ranking: the one order in which the readings of a node are compared, as a table of criteria.
 
-The first criterion in which two readings differ tells which is preferred. Criteria that decide are evidence: a reading
-that is first by one of them can be chosen. The others only order the list, so that ``best`` has a first one to take.
-``why``, ``explain`` and the account in the documentation are made from this table.
+The first criterion in which two readings differ decides which is preferred. A criterion that ``decides`` is evidence: a
+reading that is first by it can be chosen. The others only order the list for ``best``. ``why``, ``explain`` and the
+list in the documentation are made from this table.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _ORDER = {kind: number for number, kind in enumerate(RuleKind)}
 
 @dataclass(frozen=True, slots=True)
 class Criterion(Row):
-    """One thing by which readings are compared: its name, what is preferred, and the number that is better larger."""
+    """A criterion: its name, what it prefers, and the number that it compares (larger is better)."""
 
     name: str
     prefers: str
@@ -59,7 +59,7 @@ CRITERIA = (
     Criterion("open-sizes", "no open size has to be a number or another open size", lambda c: c.rank.proven),
     Criterion(
         "as-written",
-        "the operands in the order of the product, and the axes that it sums as it is written",
+        "the operands in their written order, and the sum over the axes that the node names",
         lambda c: c.rank.in_order,
     ),
     Criterion(
@@ -77,12 +77,12 @@ def order(candidate: Candidate) -> tuple[int, ...]:
 
 
 def decisive(candidate: Candidate, other: Candidate) -> Criterion:
-    """The first criterion in which two readings differ. One of them has to be preferred by evidence."""
+    """The first criterion that decides between two readings; there has to be one."""
     return next(s for s in CRITERIA if s.decides and s.value(candidate) != s.value(other))
 
 
 def shown(candidate: Candidate) -> list[tuple[int, int]]:
-    """The evidence of a reading as the criteria's numbers, counted from 1, with what each comes to."""
+    """The criteria that count for a reading: the number of each, counted from 1, and its value if not 0."""
     deciding = [criterion for criterion in CRITERIA if criterion.decides]
     values = [(number, int(criterion.value(candidate))) for number, criterion in enumerate(deciding, 1)]
     return [(number, value) for number, value in values if value]
@@ -99,9 +99,9 @@ def _rank_change(candidate: Candidate) -> int:
 
 
 def _on_the_last_of_two(candidate: Candidate) -> int:
-    """How many axes of a gate stand on the last of two that are one axis of the data, or two of steps.
+    """How many gate axes are placed on the last of two data axes that are the same axis, or both time.
 
-    Nothing tells rows from columns there; of a map of scores the columns are the keys, which masks are for.
+    Nothing distinguishes rows from columns there; in a map of scores the columns are the keys, and masks are for keys.
     """
     found = candidate.match
     data = max(range(len(found.operands)), key=lambda k: sum(a.size != 1 for a in found.operands[k]))

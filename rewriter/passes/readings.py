@@ -2,7 +2,7 @@
 
 A reading comes from a rule, from another placement of one operand's axes on those of the other, from the subscripts of
 an einsum, or from another way to join. For three operands or more, the one with the most axes is the data, and each
-other one is placed against it.
+other one is placed on it.
 """
 
 from __future__ import annotations
@@ -36,9 +36,9 @@ _PAIRS = parse("b k, n k -> b n")
 
 @dataclass(frozen=True, slots=True)
 class Try:
-    """One equation of a rule held against two operands in one order: its candidate, or none.
+    """One equation of a rule, tried on two operands in one order: its candidate, or None.
 
-    ``written`` is the equation as the rule has it, ``cannot`` says why no nodes come of it.
+    ``written`` is the equation as the rule has it; ``cannot`` says why it cannot be lowered to nodes.
     """
 
     rule: Rule
@@ -76,7 +76,7 @@ def _readings(site: Site, operands: Sequence[Axes], rules: Sequence[Rule]) -> It
     if site.family is Family.JOINING:
         yield from _joined(site, operands)
     elif normalizes(site.node.operation):
-        return  # it divides by the lengths, which is more than any equation says
+        return  # it divides by the vectors' lengths, which no equation states
     elif site.family is Family.CONTRACTION:
         yield from _as_subscripts(site, operands)
         if len(operands) == 2:
@@ -89,7 +89,7 @@ def _readings(site: Site, operands: Sequence[Axes], rules: Sequence[Rule]) -> It
 
 
 def _placed(site: Site, operands: Sequence[Axes]) -> Iterator[Candidate]:
-    """The readings that no rule has a name for."""
+    """The readings that no rule names."""
     if len(operands) != 2 or site.family not in (Family.PRODUCT, Family.ELEMENTWISE):
         return
     for placed in placements(operands, site.recorded):
@@ -103,7 +103,7 @@ def _placed(site: Site, operands: Sequence[Axes]) -> Iterator[Candidate]:
                 yield Candidate(placed.rule, found, plan, kind, _backwards(found.equation), generic=True)
     for equation in _turned_back(site, operands):
         if kind_of(equation) is not RuleKind.CONTRACT:
-            continue  # the placements have it
+            continue  # the placements already have it
         for found in matches(equation, operands, roles=False):
             plan = plan_of(found, site)
             if not plan.cannot:
@@ -111,8 +111,10 @@ def _placed(site: Site, operands: Sequence[Axes]) -> Iterator[Candidate]:
 
 
 def _repeated(site: Site, operands: Sequence[Axes], rules: Sequence[Rule]) -> Iterator[Candidate]:
-    """The other order in which a batch as it was given can be repeated: its usual one is whole, so this has to be asked
-    for."""
+    """Readings that repeat each sample of a batch, which the user has to ask for.
+
+    A batch that nothing was folded into is otherwise repeated as a whole.
+    """
     if len(operands) != 2:
         return
     for rule in rules:
@@ -131,7 +133,7 @@ def _repeated(site: Site, operands: Sequence[Axes], rules: Sequence[Rule]) -> It
 
 
 def _turned_back(site: Site, operands: Sequence[Axes]) -> Iterator[Equation]:
-    """The node as it would be with an operand in the order that it had before the author transposed it."""
+    """The equation of the node with an operand in its order before the author's transpose."""
     for k, value in enumerate(site.values):
         back = turned_back(value)
         if back is None:
@@ -179,7 +181,7 @@ def _joined(site: Site, operands: Sequence[Axes]) -> Iterator[Candidate]:
 
 
 def _pairs_of_samples(site: Site, operands: Sequence[Axes]) -> Iterator[Candidate]:
-    """A product of matrices of which each has a row for each sample: the similarities of all pairs of them."""
+    """A product of two matrices with a row for each sample: the similarities of all pairs of samples."""
     rows = [len(axes) == 2 and axes[0].role is Role.BATCH for axes in operands]
     if not sums_by_place(site.node.operation) or not all(rows):
         return
@@ -190,7 +192,7 @@ def _pairs_of_samples(site: Site, operands: Sequence[Axes]) -> Iterator[Candidat
 
 
 def _as_subscripts(site: Site, operands: Sequence[Axes]) -> Iterator[Candidate]:
-    """The einsum that is written, with the axes of one operand in another order, or without some of them."""
+    """The written einsum, with the axes of one operand in another order, or without some of them."""
     for equation in einsum_readings(subscripts(site.node.operation), operands):
         for found in matches(equation, operands, roles=False):
             plan = plan_of(found, site)
@@ -204,7 +206,7 @@ def _binary(rule: Rule, operands: Sequence[Axes], planned: Callable[[Match], Pla
 
 
 def tries(rule: Rule, operands: Sequence[Axes], planned: Callable[[Match], Plan]) -> Iterator[Try]:
-    """Each of a rule's equations in either order of the operands: every way in which it fits, or that it does not."""
+    """Each equation of a rule in either order of the operands: every way in which it fits, or one try that failed."""
     both = tuple(operands)
     for written in rule.equations:
         symmetric = written.operands[0] == written.operands[1]
@@ -238,13 +240,13 @@ def matches(equation: Equation, operands: Sequence[Axes], roles: bool = True) ->
 
 
 def _can_have(terms: Sequence[Term], axes: Axes) -> bool:
-    """True where some rank between that without unit axes and that with all of them is one that the terms have."""
+    """True where the terms can describe the axes with all, some or none of the unit axes."""
     fewest = sum(axis.size != 1 for axis in axes)
     return len(terms) <= len(axes) and (fewest <= len(terms) or any(term.star for term in terms))
 
 
 def _several(rules: Sequence[Rule], operands: Sequence[Axes], convention: Convention) -> Iterator[Candidate]:
-    """Three operands or more: the largest one is the data, and each other one is placed against it."""
+    """Three operands or more: the largest one is the data, and each other one is placed on it."""
     data = max(range(len(operands)), key=lambda k: (sum(a.size != 1 for a in operands[k]), len(operands[k])))
     choices: list[list[Candidate | None]] = []
     right_aligned = partial(lower, convention=Convention.NUMPY)
@@ -266,7 +268,7 @@ def _several(rules: Sequence[Rule], operands: Sequence[Axes], convention: Conven
 
 
 def _places(found: Match) -> tuple[int, ...]:
-    """Where each axis of the second operand stands among those of the first."""
+    """The position of each axis of the second operand among those of the first; -1 for none."""
     place = {
         term.names: position for term, position in zip(found.equation.operands[0], found.kept[0], strict=True)
     }
@@ -285,7 +287,7 @@ def _join(
     combination: Sequence[Candidate | None],
     convention: Convention,
 ) -> Candidate | None:
-    """One equation over all operands from one against the data for each other operand."""
+    """One equation over all operands, from a pairing of each other operand with the data; None where there is none."""
     names = _data_names(len(operands[data]), combination)
     terms: list[tuple[Term, ...]] = [()] * len(operands)
     terms[data] = tuple(map(Term, names))
@@ -332,7 +334,7 @@ def _data_names(rank: int, combination: Sequence[Candidate | None]) -> tuple[tup
 
 
 def as_written(site: Site) -> Candidate | None:
-    """A legal product with operands of different rank, as the candidate that writes its missing axes out."""
+    """The candidate that writes out the missing axes of a legal implicit broadcast; None where there are none."""
     operands = operand_axes(site)
     if site.convention is Convention.NONE or not operands:
         return None

@@ -1,7 +1,8 @@
-"""A node that cannot run because an operand lost its Reshape: the Reshape that the file shows to be missing.
+"""Lost Reshapes: a node cannot run because an operand lost its Reshape, and the file shows which one.
 
-``shapes.recorded`` finds the operand. Here it becomes a candidate: chosen where the call and the layer's build_config
-state the same shape and only unit axes come back; else shown. What follows is analysed as if it were there.
+``shapes.recorded`` finds the operand. Here it becomes a candidate. It is chosen if the call and the layer's
+build_config state the same shape and it restores only unit axes; else it is only shown. Nodes downstream are analysed
+as if it were there.
 """
 
 from __future__ import annotations
@@ -57,7 +58,7 @@ def offer(finding: Finding, inference: Inference, name: str, wanted: Collection[
 
 
 def _doubt(item: Restated, finding: Finding) -> Remark | None:
-    """Why the Reshape is not inserted on its own."""
+    """Why the Reshape is not inserted automatically, or None."""
     if any(o.value.claimed for o in finding.operands):
         return remark("lost-claimed")
     if not item.only_units:
@@ -68,8 +69,10 @@ def _doubt(item: Restated, finding: Finding) -> Remark | None:
 
 
 def _lost_above(inference: Inference, name: str, item: Restated) -> Remark | None:
-    """Why the Reshape may be missing further up: a softmax over one entry, or a node on a tensor of another rank than
-    it was called on."""
+    """Why the Reshape may be missing further up, or None.
+
+    Above is a softmax over one entry, or a node whose operand has another rank than at its recorded call.
+    """
     if any(axis.size == 1 and axis.facts.sums_to_one for axis in item.given):
         return remark("lost-softmax")
     graph = inference.graph
@@ -136,7 +139,7 @@ def _text(shape: Shape) -> str:
 
 
 def _steps(item: Restated) -> list[Step]:
-    """A Reshape, or where more than one size is not a plain number, the unit axes taken out and put in."""
+    """A Reshape; where more than one size is not a plain number, a Squeeze and an ExpandDims of the unit axes."""
     to = tuple(a.size for a in item.axes)
     if _open(to) < 2 or not item.only_units:
         return [Step("Reshape", item.operand, to)]
@@ -171,7 +174,7 @@ def _equation(item: Restated) -> Equation | None:
 
 
 def _pieces(before: Sequence[Axis], after: Sequence[Axis]) -> list[tuple[int, int]] | None:
-    """How many axes in a row become how many, from the left; one of the two numbers is always 1."""
+    """For each group of axes, from the left: how many before, how many after. One of the two numbers is always 1."""
     pieces = []
     i = j = 0
     while i < len(before) and j < len(after):

@@ -1,8 +1,8 @@
-"""What the file records of a node's operands, held against a reading: does what it inserts explain the difference?
+"""Records: compares what the file records of a node's operands with what a reading inserts.
 
-An operand that stands otherwise than recorded lost a node before this one, and then the reading gives it that shape
-back; or something above it was changed, an ``axis``, a ``data_format``, strides. Then what fits here is not what was
-meant.
+An operand that differs from its record may have lost a node before this one: then the reading restores the recorded
+shape. Or something above was changed (an ``axis``, a ``data_format``, strides): then a reading that fits here is not
+what was meant.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ _STRETCHING = ("Repeat", "Tile")
 
 
 def changed_above(site: Site) -> dict[int, Shape]:
-    """The operands that stand otherwise than recorded, by more than unit axes, and what is recorded of each.
+    """The operands that differ from their record by more than unit axes, with the recorded shape of each.
 
-    Those are left out that are other because the model's inputs are: records go stale then, and nobody minds.
+    Operands that differ because an input of the model does are left out: those records are stale, which is no fault.
     """
     found = {}
     for k, operand in enumerate(site.operands):
@@ -41,7 +41,7 @@ def against(candidate: Candidate, site: Site, changed: Mapping[int, Shape]) -> R
     """Why a record of the file is evidence against a reading, or None.
 
     Args:
-        changed: what ``changed_above`` says of the node.
+        changed: the result of ``changed_above`` for the node.
     """
     for k, recorded in changed.items():
         if not _alike(_given(candidate, site, k), recorded):
@@ -65,7 +65,7 @@ def _given(candidate: Candidate, site: Site, operand: int) -> Sequence[Size]:
 
 
 def _alike(sizes: Sequence[Size], recorded: Shape) -> bool:
-    """True where two shapes are one but for axes of size 1."""
+    """True where two shapes can be equal, axes of size 1 left out."""
     ours = [size for size in sizes if size != 1]
     theirs = [size for size in recorded if size != 1]
     return len(ours) == len(theirs) and all(
@@ -74,7 +74,7 @@ def _alike(sizes: Sequence[Size], recorded: Shape) -> bool:
 
 
 def _by_an_input(inference: Inference, node: Node) -> bool:
-    """True where a node's result is other than recorded since an input of the model is."""
+    """True where a node's result differs from its record because an input of the model does."""
     waiting, seen = [node], {node.name}
     while waiting:
         here = waiting.pop()
@@ -106,9 +106,9 @@ def _stretched(candidate: Candidate, site: Site, operand: int) -> list[int]:
 
 
 def _made_by_the_source(site: Site, operand: int, place: int) -> bool:
-    """True where the node that an operand comes from made one of its axes, by strides that could be others.
+    """True where the source of an operand made one of its axes with ``strides``, which may have been changed.
 
-    Those of a pool are its size.
+    False for a pool: its strides are its size.
     """
     node = site.source(site.operands[operand])
     axis = (site.operands[operand].value.axes or ())[place]

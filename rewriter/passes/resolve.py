@@ -1,9 +1,8 @@
-"""Resolve: which rows of the table an illegal or misaligned multiply can mean, and which of them evidence decides for.
+"""Resolve: the finding of an illegal or misaligned node, its candidates, and the choice where evidence decides.
 
-Candidates are all rows that match; rows that give the same nodes are one. They are ordered by evidence
-(``passes.ranking.CRITERIA``). One that stands strictly above the others, and whose kind of change the evidence allows,
-is ``safe``; the rest wait for ``best`` or a user's ``--at``. Evidence of the trained weights downstream and a joint
-search over several faults have their place here: both only add to a candidate's rank.
+Candidates are all readings that match; readings that compute the same are one. They are ordered by evidence
+(``passes.ranking.CRITERIA``). One that ranks strictly above the others, with no reason against it, is ``safe`` and
+chosen. The others wait for evidence downstream, ``best``, or a user's ``--at``.
 """
 
 from __future__ import annotations
@@ -50,7 +49,7 @@ Axes = tuple[Axis, ...]
 def examine(site: Site, rules: Sequence[Rule]) -> Finding | None:
     """The finding of a node, with its candidates ranked and one of them chosen where evidence decides.
 
-    Returns None for a node that is right.
+    Returns None for a node without a fault.
     """
     unknown_rank = next((o for o in site.operands if o.value.axes is None), None)
     if unknown_rank is not None:
@@ -73,7 +72,7 @@ def examine(site: Site, rules: Sequence[Rule]) -> Finding | None:
 
 
 def _without_broadcasting(site: Site, rules: Sequence[Rule]) -> Finding | None:
-    """The finding of a contraction or of tensors side by side."""
+    """The finding of a contraction or of joined tensors, or None."""
     fault = whole_fault(site)
     if fault is None or fault.kind is Kind.UNPROVEN:
         silent = _unrecorded(site, rules)
@@ -84,7 +83,7 @@ def _without_broadcasting(site: Site, rules: Sequence[Rule]) -> Finding | None:
 
 
 def contradicted(site: Site, fault: FaultAt, rules: Sequence[Rule]) -> Finding:
-    """The finding of a node that runs, but to a result with which what follows has a fault."""
+    """The finding of a node that runs, but whose result causes a fault downstream."""
     texts = " x ".join(v.text() for v in site.values)
     message = f"{texts}: it runs, but its result fails downstream: at {fault}"
     return decide(_finding(site, Fault(Kind.AXIS_MISALIGNED, message), candidates(site, rules)))
@@ -166,12 +165,15 @@ def _silent_fault(site: Site, rules: Sequence[Rule]) -> Finding | None:
 
 
 def _is_named(a: Axis, b: Axis) -> bool:
-    """True where an ONNX file gives both sizes one name: whoever wrote it says that they are one."""
+    """True where an ONNX file gives both sizes one name: its author states that they are equal."""
     return has_given_name(a.size) and a.size == b.size
 
 
 def _unrecorded(site: Site, rules: Sequence[Rule]) -> Finding | None:
-    """A product whose recorded shape it does not have: where a rule describes one that has it, or of another rank."""
+    """The finding of a product whose result differs from its recorded shape, or None.
+
+    It is reported if a reading gives the recorded shape, the ranks differ, or all operands are as recorded.
+    """
     recorded = site.recorded
     if recorded is None or _lost_above(site):
         return None
@@ -181,7 +183,7 @@ def _unrecorded(site: Site, rules: Sequence[Rule]) -> Finding | None:
     readings = candidates(site, rules)
     found = [c for c in readings if c.rank.demanded == 1]
     if not found and len(recorded) == len(_result(site)) and not _operands_as_recorded(site):
-        return None  # sizes go stale where somebody changed an input's; ranks do not
+        return None  # recorded sizes go stale when an input is edited; ranks do not
     texts = " x ".join(v.text() for v in site.values)
     shape = ", ".join(map(str, recorded))
     message = f"{texts}: it runs, but not to the shape ({shape}) that the rest of the model was built for"
@@ -189,9 +191,11 @@ def _unrecorded(site: Site, rules: Sequence[Rule]) -> Finding | None:
 
 
 def _is_opened(site: Site, recorded: Sequence[int | None]) -> bool:
-    """True where the file records an open size for the result and a number for every operand there: no operation that
-    broadcasts makes one of the other, so that an operand had the batch there. All else is as recorded; of a record of
-    open sizes alone only a 1 says so."""
+    """True where the file records an open size for the result where every operand has a number.
+
+    Broadcasting gives no open size from numbers, so an operand had the batch there. Everything else is as recorded. If
+    the record has only open sizes, just a result of size 1 counts.
+    """
     refs = [site.reference(k) for k in range(len(site.operands))]
     as_stated = all(
         ref is None or (ref.shape is not None and list(ref.shape) == value.shape)
@@ -206,9 +210,9 @@ def _is_opened(site: Site, recorded: Sequence[int | None]) -> bool:
 
 
 def _lost_above(site: Site) -> bool:
-    """True where every operand, and so the result, lost unit axes and nothing else: it computes the same numbers.
+    """True where every operand, and so the result, lost unit axes only: the node computes the same numbers.
 
-    What was lost was lost above, and is found where it meets an operand that has them all.
+    The loss is above the node. It is found where it meets an operand that has all axes.
     """
     tensors = [k for k, axes in enumerate(operand_axes(site)) if axes]
     stated = [(site.meant_shape(k), site.values[k].shape or []) for k in tensors]
@@ -221,8 +225,7 @@ def _long_sizes(shape: Sequence[int | None]) -> list[int | None]:
 
 
 def _unlike_recorded(site: Site, rules: Sequence[Rule]) -> Finding | None:
-    """A product of an operand that has another rank than the file records for it at this very call, or unit axes in
-    other places.
+    """The finding of a product with an operand whose rank or unit axes differ from the record at this call, or None.
 
     Ranks do not go stale as sizes do: a sum lost its ``keepdims``, or a layer that changed the rank is gone.
     """
@@ -236,15 +239,15 @@ def _unlike_recorded(site: Site, rules: Sequence[Rule]) -> Finding | None:
         shape = ", ".join(map(str, recorded))
         texts = " x ".join(v.text() for v in site.values)
         message = (
-            f"{texts}: it runs, but the file records ({shape}) for {shown(operand.source)!r} here, which has not "
-            "those axes"
+            f"{texts}: it runs, but the file records ({shape}) for {shown(operand.source)!r} here, which has "
+            "other axes"
         )
         return _finding(site, Fault(Kind.AXIS_MISALIGNED, message), candidates(site, rules))
     return None
 
 
 def _operands_as_recorded(site: Site) -> bool:
-    """True where every operand has the shape that the file records at this very call."""
+    """True where every operand has the shape that the file records at this call."""
     stated = all(ref.shape is not None for ref in site.node.refs())
     return stated and not any(site.is_stale(k) for k in range(len(site.operands)))
 
@@ -271,23 +274,23 @@ def _support(candidate: Candidate) -> bool:
 
 
 def _crosses_in_full(site: Site) -> bool:
-    """True where no operand leaves an axis out, and none is the weights of a softmax: a product like A * f(A)^T."""
+    """True where no operand has a unit axis or softmax weights: a product such as A * f(A)^T."""
     return not any(v.facts.weights for v in site.values) and all(
         a.size != 1 for axes in operand_axes(site) for a in axes[1:]
     )
 
 
 def _roles_differ(site: Site, stands: AsItStands) -> bool:
-    """True where axes meet that layers take for different things."""
+    """True where axes of different roles meet."""
     operands = operand_axes(site)
     return any(conflicting(a, b) or beside_channels(a, b, operands) for _, a, b in stands.pairs)
 
 
 def _is_turned(site: Site) -> bool:
-    """True where one tensor has an axis of the other at another place, and besides only new features: what a Dense
-    layer makes of a tensor with its axes exchanged.
+    """True where one tensor has an axis of the other at another place, and otherwise only new features.
 
-    Nothing is said of two axes that are the same one, as those of a Gram matrix are.
+    That is the result of a Dense layer on a tensor with its axes exchanged. False where one operand has the same axis
+    twice, as a Gram matrix has.
     """
     operands = [axes[1:] for axes in operand_axes(site)]
     if len(operands) != 2 or any(a.is_same(b) for axes in operands for a, b in combinations(axes, 2)):
@@ -354,10 +357,10 @@ def decide(finding: Finding) -> Finding:
 
 
 def choose(finding: Finding, decision: Decision, decided: Collection[str] = ()) -> Finding:
-    """Take a decision that chooses a candidate, unless that is not to be applied on its own.
+    """Make a decision that chooses a candidate, unless the candidate must not be applied automatically.
 
     Args:
-        decided: nodes whose results are known, whatever the file claims of them.
+        decided: nodes whose results are known; claims of the file about them do not count.
     """
     candidate = decision.candidate
     assert candidate is not None
@@ -374,7 +377,7 @@ def choose(finding: Finding, decision: Decision, decided: Collection[str] = ()) 
 
 
 def refuse(finding: Finding, stage: Stage, candidate: Candidate, reason: Remark) -> None:
-    """Decide that what fits best is not chosen, for a reason."""
+    """Decide that the best candidate is not chosen, and why."""
     rivals = tuple(c for c in finding.candidates if c is not candidate and not c.needs_evidence)
     fault = reason.details.get("fault")
     finding.decide(Decision(stage, candidate, rivals, fault=fault, reason=reason))
@@ -389,7 +392,7 @@ def take_first(finding: Finding) -> None:
 
 
 def tied(finding: Finding) -> list[Candidate]:
-    """The first-ranked candidates between which the evidence at the multiply does not decide."""
+    """The first-ranked candidates, between which the evidence at the node does not decide."""
     competing = [c for c in finding.candidates if not c.needs_evidence]
     return [c for c in competing if c.rank == competing[0].rank]
 
@@ -399,7 +402,7 @@ def _allowed(candidate: Candidate) -> bool:
 
 
 def _against(candidate: Candidate) -> Remark | None:
-    """Why the best candidate is not to be applied on its own."""
+    """Why the best candidate must not be applied automatically, or None."""
     against = [t.removeprefix("against: ") for t in candidate.evidence]
     if candidate.match.assumed:
         return remark("assumed", names=sorted(candidate.match.assumed))
@@ -418,7 +421,7 @@ def _against(candidate: Candidate) -> Remark | None:
 
 
 def _against_repeating(candidate: Candidate) -> Remark | None:
-    """Repeated axes need the same role on both sides, and one ratio for all of an operand."""
+    """Why repeated axes are in doubt, or None: they need one role on both sides, and one factor for each operand."""
     repeated = [(a, b) for _, a, b in candidate.match.pairs if same(a.size, b.size).value == "no"]
     repeats = [s for s in candidate.plan.steps if s.op == "Repeat"]
     by_operand = [{s.repeats[0] for s in repeats if s.operand == k} for k in {s.operand for s in repeats}]

@@ -17,8 +17,8 @@ from .sites import Site
 
 Shape = tuple[int | None, ...]
 
-# How a target writes a step: (module, class name, configuration without a name, arguments besides the tensors). They
-# follow the tensors, or stand around ``...`` in their place.
+# How a target writes a step: (module, class name, configuration without a name, arguments other than the tensors).
+# The tensors come before those arguments, or in the place of ``...`` among them.
 Spelling = Callable[[Step], tuple[str, str, dict[str, Any], tuple[Any, ...]]]
 
 
@@ -38,11 +38,11 @@ class Inserted:
 
 @dataclass(frozen=True, slots=True)
 class Applied:
-    """What was done at one node: its path and operands as they were, and where its parts are now.
+    """The change at one node: its path and operands before, and where its parts are now.
 
     ``meets`` is the path of the operation that takes the operands, ``gives`` of the one that makes the result.
-    ``chains`` has for each operand the paths of the operations inserted into it, in order, ``literals`` the operands
-    that the file holds, as they were. ``shared`` says that ``meets`` is called more than once.
+    ``chains`` has for each operand the paths of the operations that were inserted before it, in order. ``literals`` are
+    the original operands that the file holds, by number. ``shared`` says that ``meets`` is called more than once.
     """
 
     path: Path
@@ -75,7 +75,7 @@ class Rewriter:
         self.applied: list[Applied] = []
 
     def apply(self, choices: Iterable[tuple[Site, Candidate]]) -> None:
-        """Insert the candidates' nodes at their sites; the edges are drawn anew once, at the end."""
+        """Insert the candidates' nodes at their sites; each graph is linked once, at the end."""
         changed: dict[int, tuple[Graph, dict[str, Shape]]] = {}
         for site, candidate in choices:
             graph = site.inference.graph
@@ -88,7 +88,7 @@ class Rewriter:
             graph.link()
 
     def _apply(self, site: Site, candidate: Candidate) -> tuple[str, list[str]]:
-        """Insert a candidate's nodes: the node whose result is the site's now, and those that use it."""
+        """Insert a candidate's nodes. Returns the node that now gives the site's result, and the nodes that use it."""
         graph, node = site.inference.graph, site.node
         prefix = site.path[:-1]
         arguments = [
@@ -136,7 +136,7 @@ class Rewriter:
         ends: Mapping[int, TensorRef | Literal],
         arguments: Sequence[TensorRef | Literal],
     ) -> list[TensorRef | Literal]:
-        """The further tensor that shows a step how long the axes of its result are, where it needs one."""
+        """The further tensor from which a step takes the lengths of its result's axes, where it needs one."""
         if step.lengths is None:
             return []
         like = step.lengths.operand
@@ -173,7 +173,7 @@ class Rewriter:
         return TensorRef(name, 0, recorded_shape(step.to), sources[0].dtype)
 
     def _redirect(self, node: Node, new: dict[int, TensorRef | Literal]) -> None:
-        """Give the node's tensor arguments at these positions their new tensors."""
+        """Replace the node's tensor arguments at these positions."""
         if not new:
             return
         position = -1
@@ -189,7 +189,10 @@ class Rewriter:
         node.changed = True
 
     def _replace(self, graph: Graph, prefix: Path, site: Site, candidate: Candidate) -> list[str]:
-        """Put the plan's result steps in the place of the multiply; the last one takes over its name. Their names."""
+        """Replace the multiply by the plan's result steps, and return their names.
+
+        The last one takes over the multiply's name, unless the operation has other calls.
+        """
         node = site.node
         result = [step for step in candidate.plan.steps if step.operand == RESULT]
         graph.remove(node)
@@ -226,7 +229,7 @@ class Rewriter:
 
 
 def _restate(graph: Graph, used_by: Iterable[str], made: Mapping[str, Shape]) -> None:
-    """State the new shapes of nodes where they are used, if other ones were recorded there."""
+    """Update the shapes that the users of these nodes record, where they differ from the new ones."""
     restated = partial(_restated, made=made)
     for user in (graph.nodes[n] for n in used_by if n in graph.nodes):
         if any(restated(ref) is not ref for ref in user.refs()):

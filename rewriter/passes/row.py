@@ -1,4 +1,4 @@
-"""Rows of tables that hold functions: what refers to a row can be copied and pickled, and the copy refers to it too."""
+"""Rows of tables that hold functions. A row is copied and pickled by its name, so a copy is the same row."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Any
 
 
 class Row:
-    """A row that is known by its name; a frozen dataclass derives from it."""
+    """A row that is identified by its name; a frozen dataclass derives from it."""
 
     __slots__ = ()
     name: str

@@ -1,6 +1,6 @@
-"""Search: which readings of several nodes leave, together, no fault in what follows them.
+"""Search: which readings of several nodes, taken together, leave no fault downstream.
 
-Producers come first; a branch is left at the first fault that nothing later can mend. Nothing is decided here.
+Producers come first; a branch ends at the first fault that no later reading can repair. Nothing is decided here.
 """
 
 from __future__ import annotations
@@ -31,10 +31,10 @@ Readings = dict[Path, tuple[Finding, list[Candidate]]]
 
 @dataclass(slots=True)
 class Answer:
-    """Readings of several multiplies that leave no fault, by node: the finding, and those that give one result.
+    """Readings of several multiplies that leave no fault, by node: the finding, and its readings with one result shape.
 
-    ``because`` is the first conflict that the others leave more than it, where they leave no fault either and stand as
-    high.
+    ``because`` is set where other answers of equal rank leave no fault either: the first contradiction that they leave
+    and this one does not.
     """
 
     readings: Readings
@@ -46,10 +46,10 @@ class Answer:
 
 @dataclass(slots=True)
 class Search:
-    """What a search came to.
+    """The result of a search.
 
-    ``dead`` holds the faults of each branch that was left, ``ruled_out`` the fault that a reading led to, by its id.
-    ``capped`` says what kept the search from an end.
+    ``dead`` holds the faults of each branch that ended, ``ruled_out`` the fault that a reading leads to, by its ``id``.
+    ``capped`` is the limit that stopped the search early, or None.
     """
 
     answers: list[Answer] = field(default_factory=list)
@@ -65,8 +65,8 @@ class Searcher:
     """Supposes readings of nodes in a model, and looks for those that leave no fault.
 
     Args:
-        model: with what is chosen so far, and the findings.
-        reexamine: the finding of a node in another inference.
+        model: the model with the choices so far, and its findings.
+        reexamine: gives the finding of a node in another inference.
     """
 
     def __init__(self, model: Suppositions, reexamine: Reexamine) -> None:
@@ -74,7 +74,7 @@ class Searcher:
         self.reexamine = reexamine
 
     def search(self, group: Sequence[Finding]) -> Search:
-        """Every choice of readings that leaves no fault. What is a fault whatever is chosen is left out of account."""
+        """Every combination of readings that leaves no fault. Faults that no combination avoids are ignored."""
         names = {f.path for f in group}
         found = Search()
         self._extend({}, names, frozenset(), found)
@@ -89,7 +89,7 @@ class Searcher:
     def _extend(
         self, taken: Readings, names: Collection[Path], ignored: Collection[Path], found: Search
     ) -> None:
-        """Suppose one more reading after those that are taken, and go on as long as no fault is left behind."""
+        """Suppose one more reading after those in ``taken``, and go on while later ones can repair every fault."""
         if self.model.is_spent:
             found.capped = self.model.spent()
         if len(found.answers) >= _MAX_ANSWERS:
@@ -131,7 +131,7 @@ class Searcher:
         taken: Collection[Path],
         without: Collection[Path],
     ) -> Finding | None:
-        """The first multiply that still has to be read, with the operands that it now has."""
+        """The first multiply that still needs a reading, with its present operands; None where there is none."""
         for path in sorted({*faults, *without} - {*taken}, key=self.model.places.key):
             before = self.model.findings.get(path)
             if before is not None and self.as_before(inference, before):
@@ -146,7 +146,7 @@ class Searcher:
     def problems(
         self, readings: Mapping[Path, Override], members: Collection[Path]
     ) -> tuple[Inference, dict[Path, str]]:
-        """What cannot run at the members of a group and below them, faults that are found already left out."""
+        """The inference with these readings, and the new faults at the members of a group and below them."""
         inference, every = self.model.faults(readings, members)
         faults = {
             path: text
@@ -156,12 +156,12 @@ class Searcher:
         return inference, faults
 
     def _is_apart(self, inference: Inference, path: Path) -> bool:
-        """True for a fault that stands, undecided, whatever the readings are that were supposed."""
+        """True for an undecided fault whose operands the supposed readings do not change."""
         finding = self.model.findings.get(path)
         return finding is not None and finding.chosen is None and self.as_before(inference, finding)
 
     def as_before(self, inference: Inference, finding: Finding, claims: bool = False) -> bool:
-        """True where the operands have the sizes that they had when the finding was made, and by the same claims."""
+        """True where the operands have the same sizes as in the finding; with ``claims``, also the same claims."""
         *above, name = finding.path
         contexts = [taken for item in inference.at(tuple(above)) if (taken := item.taken(name)) is not None]
         if not contexts and not above:
@@ -176,7 +176,7 @@ class Searcher:
 
 
 def by_sizes(candidates: Iterable[Candidate]) -> list[list[Candidate]]:
-    """The readings in groups that give a result of one shape: what follows cannot tell those of a group apart."""
+    """The readings in groups of one result shape: nodes downstream cannot distinguish those of a group."""
     groups: dict[object, list[Candidate]] = {}
     for candidate in candidates:
         if not candidate.asked_only:

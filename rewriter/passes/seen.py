@@ -13,7 +13,7 @@ from .pipeline import Outcome
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Seen:
-    """The analysis of a model, its wiring by path, and the same of the repaired model.
+    """The analysis and the wiring of a model, and the analysis of the repaired model.
 
     ``after`` is None where nothing was repaired.
     """
@@ -31,13 +31,13 @@ class Seen:
 
     @classmethod
     def of(cls, outcome: Outcome) -> Seen:
-        """What a repair, or its rehearsal, leaves to be drawn."""
+        """The models before and after a repair, or its rehearsal."""
         after = None if outcome.after is outcome.before else outcome.after
         return cls(outcome.before, outcome.wiring, after)
 
     @classmethod
     def alone(cls, analysis: Analysis) -> Seen:
-        """A model that nothing was done with."""
+        """A model that was only analysed."""
         return cls(analysis, wiring_of(analysis))
 
 

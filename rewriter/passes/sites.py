@@ -1,4 +1,4 @@
-"""Where tensors meet: the nodes that the passes look at, with their convention and operands."""
+"""Where tensors meet: the nodes that the passes examine, with their convention and operands."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ _RIGHT_ALIGNED = Convention.NUMPY, Family.ELEMENTWISE
 _CONTRACTION = Convention.NONE, Family.CONTRACTION
 _JOINING = Convention.NONE, Family.JOINING
 
-# What is looked at: (kind of operation, class name as Keras 3.15, ONNX or TensorFlow writes it) -> how its operands
-# meet, and its family.
+# The nodes that are examined: (kind of operation, class name as Keras 3.15, ONNX or TensorFlow writes it) -> how its
+# operands meet, and its family.
 LOOKED_AT: dict[tuple[str, str], tuple[Convention, Family]] = {
     ("layer", "Multiply"): (Convention.MERGE, Family.PRODUCT),
     ("op", "Multiply"): (Convention.NUMPY, Family.PRODUCT),
@@ -63,7 +63,7 @@ LOOKED_AT: dict[tuple[str, str], tuple[Convention, Family]] = {
     ("op", "ConcatV2"): _JOINING,
 }
 
-# What ``--ops`` takes: the families that are repaired.
+# The values of ``--ops``: the families that are repaired.
 OPS: dict[str, frozenset[Family]] = {
     "multiply": frozenset({Family.PRODUCT}),
     "all": frozenset(Family),
@@ -73,7 +73,7 @@ DEFAULT_OPS = "multiply"
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Site:
-    """A node that is looked at, in one context (a nested model can be called on operands of different shapes).
+    """A node that is examined, in one context (a nested model can be called on operands of different shapes).
 
     An operand's number is its position among the node's tensor arguments, literal ones included.
     """
@@ -88,7 +88,7 @@ class Site:
 
     def __post_init__(self) -> None:
         found = leaves((self.node.args, self.node.kwargs))
-        # A frozen class: what is made once for all operands cannot be assigned.
+        # Computed once; a frozen class does not allow plain assignment.
         object.__setattr__(
             self, "given", tuple(leaf for leaf in found if isinstance(leaf, (TensorRef, Literal)))
         )
@@ -107,7 +107,7 @@ class Site:
 
     @property
     def in_body(self) -> bool:
-        """True where the node is in a graph that another one holds (If, Loop, Scan): nothing is inserted there."""
+        """True where the node is in a graph that another node holds (If, Loop, Scan): nothing is inserted there."""
         return self.inference.graph.kind == BODY
 
     @property
@@ -126,36 +126,38 @@ class Site:
 
     @property
     def is_centred(self) -> bool:
-        """True where a tensor meets its own mean: each axis of that is the one that it was, whichever is like it."""
+        """True where a tensor meets its own mean: identity then tells its axes apart, even those of one size."""
         return centres(self.node.operation, self.values)
 
     @property
     def summed_next(self) -> set[int]:
-        """The axes over which the nodes that take the result sum it right away, as their numbers are written."""
+        """The axes, numbered as written, over which the nodes that take the result sum it directly."""
         graph = self.inference.graph.nx
         following = graph.successors(self.node.name) if self.node.name in graph else ()
         found = (summed_by(self.inference.calls[name]) for name in following)
         return {axis for axis in found if axis is not None}
 
     def reference(self, operand: int) -> TensorRef | None:
-        """Where an operand comes from; None for a literal, and where there is no model around the node."""
+        """The reference to the tensor of an operand; None for a literal, and for a node outside a model."""
         leaf = self.given[operand] if operand < len(self.given) else None
         return leaf if isinstance(leaf, TensorRef) else None
 
     def is_stale(self, operand: int) -> bool:
-        """True where an operand has not the shape that the file records for it at this very call."""
+        """True where an operand does not have the shape that the file records for it at this call."""
         ref = self.reference(operand)
         axes = self.operands[operand].value.axes or ()
         return ref is not None and ref.shape is not None and not agrees(ref.shape, axes)
 
     def meant_shape(self, operand: int) -> tuple[int | None, ...] | None:
-        """The shape that the file records for an operand at this very call, where it stands there otherwise: with
-        another rank, or with its unit axes in other places."""
+        """The shape that the file records for an operand at this call, if the operand differs from it.
+
+        It differs by its rank, or has its unit axes in other places; else None.
+        """
         ref = self.reference(operand)
         return None if ref is None else self._otherwise(operand, ref.shape)
 
     def built_shape(self, operand: int) -> tuple[int | None, ...] | None:
-        """The same of the shape that the layer was built on."""
+        """Like ``meant_shape``, for the shape that the layer was built on."""
         built = self.node.operation.built if self.node.call == 0 else ()
         return self._otherwise(operand, built[operand]) if operand < len(built) else None
 
@@ -171,7 +173,7 @@ class Site:
 
 
 def agrees(recorded: Sequence[int | None], axes: Sequence[Axis]) -> bool:
-    """True where a recorded shape can be that of these axes: an open size can be any number, the batch none."""
+    """True where these axes can have a recorded shape: an open size can be any number, an open batch none."""
     return len(recorded) == len(axes) and all(
         r is None or (a.role is not Role.BATCH if not isinstance(a.size, int) else r == a.size)
         for r, a in zip(recorded, axes, strict=True)
@@ -179,13 +181,13 @@ def agrees(recorded: Sequence[int | None], axes: Sequence[Axis]) -> bool:
 
 
 def family_of(node: Node) -> Family | None:
-    """The family of a node that can be looked at, else None."""
+    """The family of a node; None where it has none, or its computation is unknown."""
     known = LOOKED_AT.get((node.operation.kind, node.operation.class_name))
     return known[1] if known is not None and not node.operation.opaque else None
 
 
 def families(ops: str) -> frozenset[Family]:
-    """What ``--ops`` stands for. Raises UsageError."""
+    """The families that a value of ``--ops`` stands for. Raises UsageError for any other value."""
     if ops not in OPS:
         raise UsageError(f"--ops {shown(ops)!r}: it is {' or '.join(OPS)}")
     return OPS[ops]
@@ -201,7 +203,7 @@ def sites(inference: Inference, wanted: Collection[Family] = OPS[DEFAULT_OPS]) -
 
 
 def _is_unknown(inference: Inference, name: str) -> bool:
-    """True for a node of which nothing is known but its operands, such as one whose class stands in another module."""
+    """True for a node whose operands are known and its computation is not, such as a class of another module."""
     return name in inference.opaque and all(v.axes is not None for v in inference.taken(name) or ())
 
 

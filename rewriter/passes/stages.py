@@ -1,7 +1,7 @@
 """The stages at which findings are decided, in their real order, and the words for each.
 
 ``STAGES`` is the one table of them: the documentation, ``explain``, the JSON and every ``why`` are made from it.
-``REMARKS`` words the reasons for which the best reading is not chosen, and the notes that are added to a decision.
+``REMARKS`` words the reasons why the best reading is not chosen, and the notes that are added to a decision.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ def _tie(decision: Decision) -> str:
 
 
 def _not_chosen(decision: Decision) -> str:
-    """The best reading, and the reason for which it is not chosen."""
+    """The best reading, and why it is not chosen."""
     assert decision.reason is not None
     return f"{_rule(decision)} fits best, but {worded(decision.reason)}"
 
@@ -192,7 +192,7 @@ REOPENED = Stage(
 REFUTED = Stage("refuted", "a choice with which a node downstream cannot run is withdrawn", _not_chosen)
 TURNED = Stage(
     "turned",
-    "a choice is withdrawn whose result has its axes in another order than what follows takes them in",
+    "a choice is withdrawn where layers downstream take the axes of its result in another order",
     _not_chosen,
 )
 WAITS = Stage(
@@ -202,7 +202,7 @@ WAITS = Stage(
 )
 MENDS = Stage(
     "mends",
-    "a contraction that runs is the only one of which another reading leaves no fault downstream",
+    "a contraction runs, and is the only one whose other reading leaves no fault downstream",
     lambda d: f"no other contraction above the fault repairs it (at {d.fault}); {_before(d)}",
     chooses=True,
 )
@@ -245,7 +245,7 @@ IN_A_BODY = Stage(
 BEST = Stage("best", "`--mode best` takes the first reading that can be written", _best, chooses=True)
 STATED = Stage("stated", "`--at` or a plan states the reading", _says("stated by the user"), chooses=True)
 LEFT = Stage("left", "a plan leaves the node as it is", _says("the plan leaves it alone"))
-NOT_PLANNED = Stage("not-planned", "a plan says nothing of the node", _says("the plan does not decide it"))
+NOT_PLANNED = Stage("not-planned", "a plan does not decide the node", _says("the plan does not decide it"))
 LEAVES_A_FAULT = Stage(
     "leaves-a-fault",
     "the node has a fault even with its repair: the choice is withdrawn",
@@ -294,7 +294,7 @@ SEVERAL_PRODUCTS = Stage(
 NO_PRODUCT = Stage("no-product", "no product fits", _says("no product of such operands is known"))
 NOT_JOINED = Stage("not-joined", "the tensors cannot be joined", lambda d: str(d.details["message"]))
 
-# Every stage, in the order in which findings come to them. A later one overrules what earlier ones decided.
+# Every stage, in the order in which findings reach it. A later one overrules earlier ones.
 GROUPS: dict[str, tuple[Stage, ...]] = {
     "A node from its operands": (
         *(FOUND, UNPROVEN, NOT_ANALYSED, BATCHES, UNLISTED, NO_EVIDENCE, TIE),
@@ -314,7 +314,7 @@ GROUPS: dict[str, tuple[Stage, ...]] = {
 }
 STAGES = tuple(stage for group in GROUPS.values() for stage in group)
 
-# The decision of a finding that is just made.
+# The decision of a new finding.
 NOTHING_YET = Decision(FOUND)
 
 
@@ -410,7 +410,7 @@ REMARKS: dict[str, Callable[[Details], str]] = {
     ),
     "lost-softmax": lambda d: "a softmax over one entry gives 1 only: it may be missing before that",
     "lost-unasked": lambda d: "--ops all inserts it",
-    # What could be meant that no node inserted here does.
+    # Possible repairs that insert no node.
     "many-axes": lambda d: (
         f"with {d['axes']} axes only the rules are tried, not every placement: state yours with --at"
     ),
@@ -428,7 +428,7 @@ REMARKS: dict[str, Callable[[Details], str]] = {
     "batches": lambda d: (
         f"batches of {d['sizes'][0]} and {d['sizes'][1]} samples: neither is a multiple of the other"
     ),
-    # How far the search downstream came.
+    # Limits of the search downstream.
     "not-searched": lambda d: f"the search downstream stopped early: {_limit(d)}",
     "no-reading-runs": lambda d: f"every reading fails downstream: at {d['fault']}",
     "orders-not-tried": lambda d: f"not every order of the result's axes was tried: {_limit(d)}",
@@ -437,7 +437,7 @@ REMARKS: dict[str, Callable[[Details], str]] = {
     "most-nodes": lambda d: f"the limit of {d['nodes']} inferred nodes is reached",
     "most-answers": lambda d: f"there are more than {d['answers']} answers",
     "most-results": lambda d: f"{quoted(d['node'])} has readings with {d['results']} different results",
-    # What else is known of the node.
+    # Further facts about the node.
     "rests-on-a-claim": lambda d: (
         f"it depends on the shape of {quoted(d['node'])}, which only the file states"
     ),

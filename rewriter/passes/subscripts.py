@@ -1,4 +1,4 @@
-"""What an einsum with operands in another order or of another rank can mean: its own letters, on other axes."""
+"""Readings of an einsum with operands in another order or of another rank: its own letters, on other axes."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ _MAX_RANK = 5
 
 
 def einsum_readings(subscripts: object, operands: Sequence[Axes]) -> Iterator[Equation]:
-    """Equations with the result's letters as they are written, and those of one operand on other axes of it.
+    """Equations with the result's letters as written, and the letters of one operand on other axes of it.
 
     ``bij,bjk->bik`` of ``x[b, i, j]`` and ``y[b, k, j]`` is read as ``b i j, b k j -> b i k``. An operand that has
-    fewer axes than letters lacks some of them, or has several that follow one another as one: ``b i, b (i j) -> b j``.
+    fewer axes than letters lacks some of them, or has consecutive letters as one axis: ``b i, b (i j) -> b j``.
     """
     written = _split(subscripts)
     if written is None or len(operands) != 2 or max(map(len, operands)) > _MAX_RANK:
@@ -43,7 +43,7 @@ def letters_of(subscripts: object) -> tuple[str, str, str] | None:
 
 
 def _merged(letters: str, axes: int) -> Iterator[list[str]]:
-    """The letters in their order, some that follow one another as one axis."""
+    """The letters in their order, some consecutive ones as one axis."""
     if axes < len(letters):
         for cuts in itertools.combinations(range(1, len(letters)), axes - 1):
             yield [letters[i:k] for i, k in itertools.pairwise((0, *cuts, len(letters)))]
@@ -61,7 +61,7 @@ def _split(subscripts: object) -> tuple[list[str], str] | None:
 
 
 def _can_be(pair: Sequence[Sequence[str]], result: str, operands: Sequence[Axes]) -> bool:
-    """True where every letter has an axis, what is summed has two, and the batch is one letter of the result."""
+    """True where every letter has an axis, a summed letter has two, and the batch is one letter of the result."""
     first, second = (set("".join(groups)) for groups in pair)
     summed = (first | second) - set(result)
     batches = {

@@ -1,4 +1,4 @@
-"""Suggest: what a product of two shapes can mean, asked of the table without a model."""
+"""Suggest: the readings of an operation on two shapes, without a model."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ class Suggestion(Presentable):
 
 
 def conditions(item: Suggestion) -> list[tuple[Axis, Axis]]:
-    """The axes that have to be of one size for it to run; none where it runs as it is, or at no size."""
+    """The pairs of axes that need equal sizes for it to run; none where it runs as it is, or at no size."""
     axes = [o.value.axes or () for o in item.operands]
     convention = ELEMENTWISE.get(item.op)
     if item.legal or not all(axes) or (convention is None and item.op != "matmul"):
@@ -88,10 +88,10 @@ def conditions(item: Suggestion) -> list[tuple[Axis, Axis]]:
 def parse_shape(text: str) -> Shape:
     """A shape as users write it, ``"None,28,28,64"``, or as it is printed: ``"(B, 28, W, 64)"``, ``"batch=B, 64"``.
 
-    A size that is not a number is open, whatever it is called.
+    A size that is not a number is open, whatever its name.
 
     Raises:
-        UsageError: a size is neither a whole number nor the name of an open one, or no tensor has it.
+        UsageError: a size is neither a whole number nor the name of an open one, or is too large for a tensor.
     """
     inner = text.strip().strip("()[]").strip()
     sizes: list[int | None] = []
@@ -113,11 +113,11 @@ def parse_shape(text: str) -> Shape:
 def suggest(
     lhs: Shape, rhs: Shape, rules: Sequence[Rule], op: str = "Multiply", layout: str | None = None
 ) -> Suggestion:
-    """What ``op`` of two shapes can mean.
+    """The readings of ``op`` on two shapes.
 
     Args:
         op: one of ``OPERATIONS``; layers are capitalised.
-        layout: what the axes of the operand of the higher rank are, if that is known.
+        layout: the layout of the operand of the higher rank, if it is known.
 
     Raises:
         UsageError: an unknown op or layout.
@@ -131,7 +131,7 @@ def suggest(
     merged = ELEMENTWISE.get(op) is Convention.MERGE or op == "Concatenate"
     found = _suggestion(_values((lhs, rhs), merged, layout), rules, op)
     if merged and not found.legal and not _proven(found):
-        # A layer takes the first number for a batch: that of a constant is none.
+        # A layer takes the first axis for the batch, but a constant has none.
         constant = _suggestion(_values((lhs, rhs), False, layout), rules, op)
         return constant if _proven(constant) else found
     return found
@@ -155,7 +155,7 @@ def _suggestion(values: Sequence[Value], rules: Sequence[Rule], op: str) -> Sugg
 
 
 def _values(shapes: Sequence[Shape], merge: bool, layout: str | None) -> list[Value]:
-    """The operands: ``None`` in front is the batch, and so is the only ``None`` of one beside an operand with a batch.
+    """The operands. ``None`` in front is the batch; so is a lone ``None`` on axis 1 beside an operand with a batch.
 
     Args:
         merge: whether a number in front is a batch too.
@@ -225,7 +225,7 @@ def _product(operands: list[Operand], rules: Sequence[Rule], convention: Convent
 
 
 def _plain_first(found: Sequence[Candidate], data: Sequence[Axis]) -> list[Candidate]:
-    """Of readings of one evidence, those of whole axes first, and those that keep the first operand as it is."""
+    """Of readings of equal evidence, those of whole axes first, then those that keep the first operand's shape."""
 
     def group(candidate: Candidate) -> tuple[object, ...]:
         return candidate.needs_evidence, candidate.rank
@@ -280,9 +280,10 @@ def _contraction(operands: list[Operand], rules: Sequence[Rule], op: str) -> Sug
 
 
 def _directness(candidate: Candidate) -> tuple[int, ...]:
-    """What a product most likely is: a sum, over many axes that both sides have, as the operands stand.
+    """A sort key with the most likely product first: one that sums, shares many axes, and keeps the operands as they
+    are.
 
-    Of sizes that are not known neither says anything.
+    Where sizes are assumed, the last two do not count.
     """
     equation = candidate.match.equation
     ranks = {len(axes) for axes in candidate.match.operands}

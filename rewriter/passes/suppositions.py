@@ -1,7 +1,7 @@
-"""A model with what is chosen so far, and what would follow if more of its nodes were read in some way.
+"""A model with the choices so far, and inferences that suppose further readings.
 
-What is supposed is never entered into what is known: a supposition is an inference of its own, which shares with the
-one that it is made from the steps of all nodes that it does not reach.
+A supposition never changes what is known: it is an inference of its own. It shares the steps of all nodes that the
+supposed readings do not reach with the inference that it is made from.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ from .places import Places
 from .readings import matches
 from .recorded import RULE
 
-# How many nodes may be inferred again: so many models, and at least so many.
+# How many nodes may be inferred again: those of so many models, and at least so many nodes.
 _MAX_MODELS = 48
 _MIN_NODES = 40_000
 
 
 def override(candidate: Candidate) -> Override:
-    """What a node's result would be if it meant this. A Reshape that was lost is supposed by the inference itself."""
+    """The axes of a node's result under a reading. A lost Reshape is supposed by the inference itself."""
 
     def result(call: Call) -> tuple[Axis, ...] | None:
         if candidate.rule == RULE:
@@ -39,7 +39,7 @@ def override(candidate: Candidate) -> Override:
 
 
 def chosen(findings: Mapping[Path, Finding]) -> Overrides:
-    """The results of everything that is chosen."""
+    """The overrides of all chosen candidates."""
 
     def of(path: Path) -> Override | None:
         finding = findings.get(path)
@@ -50,9 +50,9 @@ def chosen(findings: Mapping[Path, Finding]) -> Overrides:
 
 
 class Suppositions:
-    """The model as it is chosen so far (``base``), and suppositions from there, within a budget of nodes.
+    """The model with the choices so far (``base``), and suppositions on it, within a budget of nodes.
 
-    ``findings`` are looked at, not kept: what is chosen there holds from the next ``adopt`` on.
+    ``findings`` is read, not copied: a new choice in it counts from the next ``adopt`` on.
     """
 
     def __init__(self, graph: Graph, findings: Mapping[Path, Finding]) -> None:
@@ -69,7 +69,7 @@ class Suppositions:
         return self.budget <= 0
 
     def affords(self, models: int) -> bool:
-        """True where so many whole models may still be inferred."""
+        """True where the budget allows so many more inferences of the whole model."""
         return self.budget >= models * len(self.graph.nodes)
 
     def spent(self) -> Remark:
@@ -84,14 +84,14 @@ class Suppositions:
         """The model with these readings, and without the choices at some nodes.
 
         Args:
-            at: nodes whose choices are others than those of ``base``.
+            at: nodes whose choices differ from those of ``base``.
         """
         inference = suppose(self.base, self._overrides(readings, without), {*readings, *without, *at})
         self.budget -= len(inference.again) + 1
         return inference
 
     def adopt(self, at: Collection[Path]) -> None:
-        """Let the choices of these nodes hold."""
+        """Enter the choices of these nodes into ``base``."""
         self.base = self.suppose({}, at=at)
         self._list([*self.base.again, *(name for path in at for name in self.places.enclosing(path))])
 
@@ -108,7 +108,7 @@ class Suppositions:
         return inference, found
 
     def faults_of_all(self) -> Iterator[tuple[Path, str]]:
-        """What cannot run in the model as it is chosen so far."""
+        """The faults in the model with the choices so far."""
         return self.base.faults_at(self.graph.order)
 
     def _overrides(self, readings: Mapping[Path, Override], without: Collection[Path]) -> Overrides:
@@ -116,7 +116,7 @@ class Suppositions:
         return lambda path: readings[path] if path in readings else None if path in without else of(path)
 
     def _list(self, names: Iterable[str]) -> None:
-        """Note which nodes have a fault that no undecided finding is about."""
+        """Record which of these nodes have a fault without an undecided finding."""
         for name in names:
             loose = any(
                 (finding := self.findings.get(path)) is None or finding.chosen is not None

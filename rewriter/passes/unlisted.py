@@ -1,4 +1,4 @@
-"""What a report says where no reading is listed or wanted: repairs that insert no node, and limits."""
+"""Remarks on a node without a usable reading: repairs that insert no node, and limits."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Axes = tuple[Axis, ...]
 
 
 def besides(operands: Sequence[Axes]) -> tuple[Remark, ...]:
-    """What could be meant that no node inserted here does: one remark, or none."""
+    """What may be meant although no inserted node does it: one remark, or none."""
     found = (look(operands) for look in _LOOKS if operands)
     return next(((item,) for item in found if item is not None), ())
 

@@ -1,9 +1,9 @@
-"""Upstream: what else can be wrong where nothing that is inserted at a node makes it right.
+"""Upstream: what may be wrong above a node that no inserted node repairs.
 
-Two things are said of such a node. Where its sizes come from: the nodes that made the axes that fit nothing (a Dense
-layer with other units, a Flatten of other factors). And whether one argument of a node above it, changed, leaves the
-model without the fault: another ``axis``, ``data_format``, order of ``dims`` or ``target_shape``. Both are shown and
-never applied: nobody but the author can tell a wrong argument from a wrong model.
+Two things are reported. Where its sizes come from: the nodes that made the axes that fit nothing (a Dense layer with
+other units, a Flatten of other factors). And which single changed argument of a node above leaves the model without the
+fault: another ``axis``, ``data_format``, order of ``dims`` or ``target_shape``. Both are shown and never applied: only
+the author can tell a wrong argument from a wrong model.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ def _orders(value: Any, operand: Value, asked: Sequence[tuple[int, ...]]) -> Ite
 
 
 def _targets(value: Any, operand: Value, asked: Sequence[tuple[int, ...]]) -> Iterator[Any]:
-    """The same sizes in another order, and what the other operands ask for, if it holds as many elements."""
+    """The same sizes in another order, and the requested shapes with as many elements."""
     if not _is_short(value):
         return
     lead, rest = (list(value[:1]), list(value[1:])) if value[:1] == [-1] else ([], list(value))
@@ -91,7 +91,7 @@ ARGUMENTS: dict[str, Others] = {
 
 
 def look_upstream(graph: Graph, findings: Sequence[Finding], chosen: Overrides, reexamine: Reexamine) -> None:
-    """Add to findings that nothing inserted at them settles what is known of the nodes above them."""
+    """Add notes on the nodes above to findings that no inserted node repairs."""
     if not findings:
         return
     base = infer(graph, chosen)
@@ -108,7 +108,7 @@ def look_upstream(graph: Graph, findings: Sequence[Finding], chosen: Overrides, 
 
 # -- one argument -----------------------------
 class _Search:
-    """Tries other arguments above findings, so many in all."""
+    """Tries other arguments above findings, at most ``_MAX_TRIED`` in all."""
 
     def __init__(self, graph: Graph, base: Inference, chosen: Overrides, reexamine: Reexamine) -> None:
         self.graph = graph
@@ -146,7 +146,7 @@ class _Search:
             finding.note("arguments", arguments=found)
 
     def _mends(self, graph: Graph, path: Path, argument: str, value: Any, at: Path) -> bool:
-        """True where the node at ``at`` can run with another argument at ``path``, and nothing else is worse."""
+        """True where the node at ``at`` can run with another argument at ``path``, and nothing else gets worse."""
         with _changed(graph, graph.nodes[path[-1]].operation, argument, value), suppress(RewriterError):
             with_it = suppose(self.base, self.chosen, [path])
             after = set(_faults(with_it))
@@ -220,8 +220,10 @@ def _as_recorded(inference: Inference, path: Path) -> bool:
 
 
 def _loses_the_batch(inference: Inference, path: Path) -> bool:
-    """True where a node below takes a tensor with a batch and gives none: it takes an axis by its number, and another
-    one stands there now."""
+    """True where a node below takes a tensor with a batch and gives none.
+
+    Such a node takes an axis by its number, and that number is now another axis.
+    """
     item = next(inference.at(path[:-1]), None)
     if item is None:
         return False
@@ -249,7 +251,7 @@ def _makers(finding: Finding, item: Inference) -> Iterator[dict[str, Any]]:
     prefix, name = finding.path[:-1], finding.path[-1]
     if any(not c.needs_evidence for c in finding.candidates) or item.taken(name) is None:
         return
-    # The finding's own operands may be of another inference: axes are only the same within one.
+    # The finding's operands may come from another inference; axes can only be compared within one.
     operands = operands_of(item.graph.nodes[name], item.calls[name], prefix)
     for number, operand in enumerate(operands):
         others = [o.value.axes or () for k, o in enumerate(operands) if k != number]

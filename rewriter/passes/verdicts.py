@@ -16,10 +16,10 @@ from .sites import Site
 
 @dataclass(frozen=True, slots=True)
 class Verdicts:
-    """How many multiplies of a model there are of each verdict; together they are all of its multiplies.
+    """The number of a model's multiplies with each verdict; each multiply has exactly one.
 
-    ``right``: every axis meets the one that it should. ``wrong``: it cannot run, or not as it was meant.
-    ``ambiguous``: nothing proves that its axes fit. ``not_analysed``: an operand is not known, or only claimed.
+    ``right``: every axis meets the one that it should. ``wrong``: it cannot run, or not as it was meant. ``ambiguous``:
+    nothing proves that its axes fit. ``not_analysed``: an operand is not known, or only claimed.
     """
 
     right: int = 0
@@ -40,7 +40,11 @@ def verdicts(analysis: Analysis) -> Verdicts:
 
 
 def _verdict(finding: Finding | None, contexts: list[Site], broken: Collection[str]) -> str:
-    """Args: broken: nodes that cannot run, whose results are supposed: what follows is judged on that."""
+    """The verdict on one multiply.
+
+    Args:
+        broken: nodes that cannot run; nodes downstream are judged on their supposed results.
+    """
     if finding is not None and finding.severity is Severity.ERROR:
         return "wrong"
     known = all(
