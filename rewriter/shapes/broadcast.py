@@ -1,9 +1,9 @@
-"""The conventions by which operands of different rank meet, and what an elementwise op makes of them.
+"""How operands of different rank align in an elementwise op, and the axes of its result.
 
-``merge`` is that of ``keras.layers.Multiply``, ``Add`` and their kin: axis 0 is the batch, and missing axes go in at
-position 1. ``numpy`` is that of ``keras.ops``, the Python operators, TensorFlow and ONNX: operands are right-aligned.
-``built`` is that of a merge layer which was built on operands of one rank: whether it inserts axes is decided when it
-is built, which a file does with the shapes in its ``build_config``; then it inserts none, whatever it is called on.
+``merge`` is the convention of ``keras.layers.Multiply``, ``Add`` and the other merge layers: axis 0 is the batch, and
+missing axes are inserted at position 1. ``numpy`` is that of ``keras.ops``, the Python operators, TensorFlow and ONNX:
+operands are right-aligned. ``built`` is that of a merge layer built on operands of one rank, which never inserts axes:
+a merge layer decides this in ``build``, and Keras builds it on the shapes in ``build_config``.
 Source: ``Merge.build`` and ``call`` in ``keras/src/layers/merging/base_merge.py`` (Keras 3.15) and NumPy's broadcasting
 rules.
 """
@@ -31,12 +31,12 @@ class Convention(str, enum.Enum):
 
     @property
     def alignment(self) -> str:
-        """``merge``, ``numpy`` or ``none``: where missing axes go in."""
+        """``merge``, ``numpy`` or ``none``: where missing axes are inserted."""
         return "numpy" if self is Convention.BUILT else self.value
 
 
 class Fit(enum.Enum):
-    """How two aligned axes go together."""
+    """Whether two aligned axes broadcast, and how."""
 
     SAME = "same"
     STRETCH = "one is 1 and is repeated"
@@ -51,7 +51,7 @@ Column = tuple[Axis | None, ...]
 
 
 def merging(built: Sequence[Sequence[int | None]], operands: Sequence[Axes]) -> Convention:
-    """The convention of a merge layer that was built on these shapes, if the file says on which."""
+    """``built`` for a merge layer that was built on shapes of one rank and is called on several; else ``merge``."""
     ranks = {len(shape) for shape in built}
     return Convention.BUILT if len(ranks) == 1 < len({len(axes) for axes in operands}) else Convention.MERGE
 
@@ -65,7 +65,7 @@ def positions(convention: Convention, rank: int, out_rank: int) -> tuple[int, ..
 
 
 def align(convention: Convention, operands: Sequence[Axes]) -> list[Column]:
-    """The output axes, each as the operands' axes that meet there (None where one has none)."""
+    """One column for each output axis: the axis of each operand there (None where the operand has none)."""
     out_rank = max((len(axes) for axes in operands), default=0)
     columns: list[list[Axis | None]] = [[None] * len(operands) for _ in range(out_rank)]
     for number, axes in enumerate(operands):
@@ -75,7 +75,7 @@ def align(convention: Convention, operands: Sequence[Axes]) -> list[Column]:
 
 
 def fit(a: Axis, b: Axis) -> Fit:
-    """How two axes that meet go together, by size and by which of them is the batch."""
+    """Whether two aligned axes broadcast, by their sizes and by which of them is the batch."""
     answer = same(a.size, b.size)
     if answer is Truth.YES:
         return Fit.SAME
@@ -92,8 +92,10 @@ def fit(a: Axis, b: Axis) -> Fit:
 
 
 def crosses(a: Axis, b: Axis, operands: Sequence[Axes]) -> bool:
-    """True where the batch of one operand meets what a layer takes for time, say, in one that has this very batch in
-    another place. Two names of an ONNX file can be one size, but not those of a batch and an axis of its samples."""
+    """True where the batch of one operand meets another axis (say time) of an operand with the same batch elsewhere.
+
+    Two names in an ONNX file can stand for one size, but a batch and an axis of its own samples cannot.
+    """
     batch, other = (a, b) if a.role is Role.BATCH else (b, a)
     if batch.role is not Role.BATCH or other.role in WEAK | {Role.BATCH} or not has_given_name(other.size):
         return False
@@ -109,13 +111,13 @@ def holds_batch(axis: Axis) -> bool:
 
 
 def fixes_batch(a: Axis, b: Axis) -> bool:
-    """True where an open batch meets a plain number, 1 included: as one axis they have that batch size only."""
+    """True where an open batch meets a plain number, 1 included: then only that batch size runs."""
     number, other = (a, b) if isinstance(a.size, int) else (b, a)
     return isinstance(number.size, int) and not isinstance(other.size, int) and other.role is Role.BATCH
 
 
 def only_at(a: Axis, b: Axis) -> str:
-    """What is wrong with axes of which one fixes the batch of the other, in words."""
+    """The message for two axes where ``fixes_batch`` is true."""
     number, other = (a, b) if isinstance(a.size, int) else (b, a)
     sides = f"the batch is {other.size} on one side and {number.size} on the other"
     return f"{sides}: this runs at batch {number.size} only"
@@ -127,9 +129,9 @@ def conflicting(a: Axis, b: Axis) -> bool:
 
 
 def meet(a: Axis, b: Axis) -> Axis:
-    """The output axis of two that fit: the one that is not 1, and of two equals the one that says more.
+    """The output axis of two that fit: the one whose size is not 1; of two equal ones, the one with the stronger facts.
 
-    An axis of size 1 of a constant says nothing of the other's: a bias of one feature has one too.
+    The unit axis of a constant is no evidence about the other axis: a bias of one feature has one too.
     """
     if a.size == 1 and b.size != 1:
         return b
@@ -147,15 +149,15 @@ def meet(a: Axis, b: Axis) -> Axis:
 def broadcast(convention: Convention, operands: Sequence[Axes], unify: bool = True) -> Axes:
     """The output axes of an elementwise op.
 
-    With ``unify``, axes that fit become one axis, unless the operands differ in rank or some of the axes contradict
-    each other: whether those that the convention then puts together belong together is what the finder has to judge.
-    For the same reason multiplies do not unify at all. Where the axes of the operands meet crosswise, nobody can say
-    what the result's are: they are new, so that what is learnt downstream does not flow back to them, and no sum makes
-    two axes of one tensor one.
-    So are those of a sum of tensors of different rank in which features of channels, say, meet the width.
+    With ``unify``, aligned axes that fit become one axis, unless the operands differ in rank or some of the axes
+    contradict each other. Then the finder has to judge whether the aligned axes belong together; for the same reason
+    multiplies never unify. Where the axes of the operands meet crosswise, the identity of the result's axes is unknown.
+    They are new axes: facts from downstream do not flow back to the operands, and a sum never unifies two axes of one
+    tensor. The result's axes are also new for a sum of tensors of different rank where, say, features of channels meet
+    the width.
 
     Raises:
-        ShapeError: two axes that meet cannot go together at every batch size.
+        ShapeError: two aligned axes do not broadcast at every batch size.
     """
     columns = align(convention, operands)
     picked = [_fitting(column) for column in columns]
@@ -173,13 +175,13 @@ def is_number(axis: Axis) -> bool:
 
 
 def leave_open(a: Axis, b: Axis) -> None:
-    """Note two axes that have to be equal where nothing proves that they are."""
+    """Record that two axes have to be equal, where this is not proven."""
     if same(a.size, b.size) is Truth.UNKNOWN:
         record(lambda known: known.leave_open(a, b))
 
 
 def stacked(operands: Sequence[Axes]) -> Axes:
-    """The axes in front of what a contraction takes from each operand: they broadcast, and open ones are noted."""
+    """The broadcast leading (batch) axes of a contraction; records pairs that are not proven equal."""
     for column in align(Convention.NUMPY, operands):
         present = _present(column)
         for axis in present[1:]:
@@ -188,7 +190,7 @@ def stacked(operands: Sequence[Axes]) -> Axes:
 
 
 def _fitting(column: Column) -> Axis:
-    """The axis of a column that the result has, by size. Raises ShapeError."""
+    """The axis of a column that the result gets, by size. Raises ShapeError where the axes do not broadcast."""
     present = [axis for axis in column if axis is not None]
     out = present[0]
     for axis in present[1:]:
@@ -202,7 +204,7 @@ def _fitting(column: Column) -> Axis:
 
 
 def _undetermined(a: Axis, b: Axis) -> bool:
-    """True where either may be 1: two names of an ONNX file can be one size, and nothing is known of what comes out."""
+    """True where either may be 1: two names in an ONNX file can stand for one size, so the result's size is unknown."""
     return (
         1 not in (a.size, b.size)
         and may_be_any(a.size)
@@ -216,7 +218,7 @@ def _either_size(a: Axis, b: Axis) -> Axis:
 
 
 def _open(column: Column, picked: Axis) -> Axis | None:
-    """A new axis for the result, where only the identities tell which axis of a column that is; else None."""
+    """A new axis for the result, where only the identities decide which axis of the column it is; else None."""
     present = [axis for axis in column if axis is not None and axis.size != 1]
     if not present or picked.factors:
         return None
@@ -225,9 +227,10 @@ def _open(column: Column, picked: Axis) -> Axis | None:
 
 @dataclass(frozen=True, slots=True)
 class Meeting:
-    """Operands that meet: what becomes of their axes once it is known which are one and what they stand for.
+    """The effect of an elementwise op on the identities of its axes, played when roles and identities are known.
 
-    ``picked`` are the result's axes by size; ``made`` those that are new and become one with an operand's, or do not.
+    ``picked`` are the result's axes by size. ``made`` are the new axes in their place; each may be unified with an
+    operand's axis.
     """
 
     columns: list[Column]
@@ -275,19 +278,19 @@ class Meeting:
 
     @staticmethod
     def _contradicts(known: Known, column: Column) -> bool:
-        """True where axes meet that layers take for different things."""
+        """True where axes meet that have different strong roles."""
         return len({known.role(axis.origin) for axis in _present(column)} - WEAK) > 1
 
     @staticmethod
     def _of_two_sources(known: Known, column: Column) -> bool:
-        """True where axes meet that are, or were computed along, what layers take for different things."""
+        """True where axes meet that have, or were computed from axes with, different roles."""
         present = list(_present(column))
         if len({known.identity(axis) for axis in present}) < 2:
             return False
         return len({known.source(axis) for axis in present} - {None}) > 1
 
     def _crosswise(self, known: Known) -> bool:
-        """True where an axis of one operand meets another axis than the one that it is in the other operand."""
+        """True where an axis that two operands share meets a different axis of the other operand."""
         whose = [
             [None if axis is None or axis.size == 1 else known.identity(axis) for axis in column]
             for column in self.columns
@@ -307,7 +310,7 @@ class Meeting:
 
 
 def layouts_differ(known: Known, columns: Sequence[Column]) -> bool:
-    """True where the channels of one operand meet another axis of one that has channels of its own beside it."""
+    """True where the channels of one operand meet another axis of an operand that has channels of its own."""
 
     def is_channel(axis: Axis | None) -> bool:
         return axis is not None and axis.size != 1 and known.role(axis.origin) is Role.CHANNEL

@@ -1,4 +1,4 @@
-"""What an axis rule sees of one call, and the table that rules register in."""
+"""The call that an axis rule gets, and the tables that rules register in."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ _MISSING: Any = object()
 
 
 class ShapeError(Exception):
-    """The node cannot run on such operands. The message says why; the driver adds the node's name.
+    """The node cannot run on these operands. The message says why; the driver adds the node's name.
 
-    ``made`` is what the operation ``by`` would give all the same: weights that an operand does not fit change no shape.
+    ``made`` is the result that the operation ``by`` would have anyway: weights that do not fit change no shape.
     """
 
     by: Operation | None = None
@@ -28,7 +28,7 @@ class ShapeError(Exception):
 
 
 class OpaqueError(Exception):
-    """Nothing can be said of what the node computes. The message is the stated reason."""
+    """The result of the node cannot be inferred. The message is the reason."""
 
 
 def _no_driver(operation: Operation, *args: Any, **kwargs: Any) -> Any:
@@ -39,8 +39,7 @@ def _no_driver(operation: Operation, *args: Any, **kwargs: Any) -> Any:
 class Configured:
     """One call of an operation: its arguments and its configuration, read with checks.
 
-    ``args`` and ``kwargs`` are the call's structures with tensors of some kind as leaves and plain Python values
-    elsewhere.
+    ``args`` and ``kwargs`` are the call's structures: tensors of some kind as leaves, plain Python values elsewhere.
     """
 
     operation: Operation
@@ -52,7 +51,11 @@ class Configured:
         return self.operation.config
 
     def arg(self, position: int, name: str, default: Any = _MISSING) -> Any:
-        """A call argument by position or keyword, else the op's configured value, else ``default``."""
+        """A call argument by position or keyword, else the op's configured value, else ``default``.
+
+        Raises:
+            BadFileError: there is none of these.
+        """
         if position < len(self.args):
             return self.args[position]
         if name in self.kwargs:
@@ -88,7 +91,7 @@ class Configured:
         return self.whole(name, value, minimum)
 
     def integers(self, name: str, length: int, minimum: int = 0, default: Any = None) -> tuple[int, ...]:
-        """A configured tuple of ``length`` whole numbers; one number stands for all."""
+        """A configured tuple of ``length`` whole numbers; a single number is repeated."""
         value = self.config.get(name, default)
         if isinstance(value, int) and not isinstance(value, bool):
             value = (value,) * length
@@ -107,14 +110,14 @@ class Configured:
         return value
 
     def axis(self, value: Any, rank: int, name: str = "axis") -> int:
-        """An axis number between ``-rank`` and ``rank - 1`` as a non-negative one."""
+        """A non-negative axis number. Raises ShapeError where it is not between ``-rank`` and ``rank - 1``."""
         number = self.whole(name, value)
         if not -rank <= number < rank:
             raise ShapeError(f"{name} {number} is out of range for a tensor of rank {rank}")
         return number % rank
 
     def axis_tuple(self, value: Any, rank: int, name: str = "axis") -> tuple[int, ...]:
-        """One axis number or several as sorted, distinct, non-negative ones; None is every axis."""
+        """One axis number or several, as sorted, distinct, non-negative numbers; None means every axis."""
         if value is None:
             return tuple(range(rank))
         values = value if isinstance(value, (list, tuple)) else (value,)
@@ -125,7 +128,7 @@ class Configured:
         return self.text("data_format", "channels_last", choices) == "channels_first"
 
     def bad(self, name: str, value: Any, wanted: str) -> BadFileError:
-        """An error that names the layer, the argument, what it is and what it has to be."""
+        """An error that names the layer, the argument, its value and the expected one."""
         return BadFileError(
             f"layer {shown(self.operation.name)!r}: {name} is {shown(repr(value))}, expected {wanted}"
         )
@@ -152,9 +155,9 @@ class Call(Configured):
     """One call of an operation on values.
 
     ``args`` and ``kwargs`` are the call's structures with ``Value`` leaves for tensors (literal tensors too, with
-    ``constant`` set) and plain Python values elsewhere. ``apply(operation, *args, **kwargs)`` runs the rule of an
-    operation that this one holds (``operation.children``), for wrappers. ``builds`` is set where Keras builds the layer
-    on these operands, and not on what the file records: the first call, outside of nested models.
+    ``constant`` set) and plain Python values elsewhere. ``apply(operation, *args, **kwargs)`` runs the rule of an inner
+    operation (``operation.children``), for wrappers. ``builds`` is set where Keras builds the layer on these operands
+    and not on a recorded ``build_config``: at the first call, outside of nested models.
     """
 
     apply: Callable[..., Any] = _no_driver
@@ -168,7 +171,7 @@ class Call(Configured):
 
     @property
     def x(self) -> Value:
-        """The first tensor operand. Raises ShapeError where an op of Keras is given a list of tensors for it."""
+        """The first tensor operand. Raises ShapeError where a Keras op gets a list of tensors in its place."""
         first = self._first()
         if self.operation.kind == "op":
             given = self.args[0] if self.args else next(iter(self.kwargs.values()), None)
@@ -215,7 +218,7 @@ def need_rank(value: Value, *ranks: int) -> tuple[Axis, ...]:
 
 
 def unknown_axis(role: Role = Role.UNKNOWN) -> Axis:
-    """An axis of a size that only the run tells."""
+    """An axis whose size is known only when the model runs."""
     return new_axis(unknown(), role)
 
 
@@ -234,10 +237,10 @@ TF: dict[str, Rule] = {}
 
 
 def registering(table: dict[_K, Any], keys: Iterable[_K], what: str) -> Callable[[_R], _R]:
-    """A decorator that enters a function in a table under some keys.
+    """A decorator that adds a function to a table under some keys.
 
     Raises:
-        ValueError: a key has one already; ``what`` says of what.
+        ValueError: a key is there already; ``what`` names the table's entries in the message.
     """
 
     def register(function: _R) -> _R:

@@ -1,8 +1,8 @@
-"""What trained weights demand of a layer's operand: its channels, its features, its element count.
+"""What trained weights demand of a layer's operand: the size of its channels, its features or its normalised axes.
 
-A layer's configuration says how many features it makes, not how many it takes: that is in the shapes of its variables.
-Where the file's weights are known (``Operation.weights``), an operand that they do not fit is a fault of the node, and
-so is a configuration that they do not fit (``units`` that somebody changed by hand).
+A layer's configuration says how many features it outputs. How many it expects is in the shapes of its variables.
+Where the file's weights are known (``Operation.weights``), an operand that they do not fit is a fault of the node.
+So is a configuration that they do not fit (``units`` that somebody changed by hand).
 Source of the variables' order: ``build`` of each class, Keras 3.15.
 """
 
@@ -21,36 +21,36 @@ from .spatial import call_flag, operand
 Shape = tuple[int, ...]
 Demand = Callable[[Call, Shape], None]
 
-# Class name -> the variables that tell, each with what it demands.
+# Class name -> the variables that are checked, each with its check.
 DEMANDS: dict[str, list[tuple[str, Demand]]] = {}
 
-# Layers whose own weights say nothing of an operand, and why.
+# Layers whose own weights demand nothing of an operand, and why.
 NO_DEMAND: dict[str, str] = {
     "Attention": "its scale is one number",
-    "Bidirectional": "the layers inside are held to their own weights",
-    "Discretization": "its bounds hold for numbers of any shape",
-    "IntegerLookup": "its vocabulary holds for tokens of any shape",
+    "Bidirectional": "the layers inside are checked against their own weights",
+    "Discretization": "its boundaries apply to numbers of any shape",
+    "IntegerLookup": "its vocabulary applies to tokens of any shape",
     "MelSpectrogram": "its filters follow from its configuration",
-    "Pipeline": "the layers inside are held to their own weights",
+    "Pipeline": "the layers inside are checked against their own weights",
     "STFTSpectrogram": "its filters follow from its configuration",
-    "SpectralNormalization": "the layer inside is held to its own weights",
-    "StringLookup": "its vocabulary holds for tokens of any shape",
-    "TextVectorization": "its vocabulary holds for tokens of any shape",
-    "TimeDistributed": "the layer inside is held to its own weights",
+    "SpectralNormalization": "the layer inside is checked against its own weights",
+    "StringLookup": "its vocabulary applies to tokens of any shape",
+    "TextVectorization": "its vocabulary applies to tokens of any shape",
+    "TimeDistributed": "the layer inside is checked against its own weights",
     "Wrapper": "it has no call of its own",
 }
 
 
 class Misconfigured(ShapeError):
-    """A layer's weights were made for another configuration: it cannot be loaded, whatever it is called on."""
+    """A layer's weights were made for another configuration: no operand makes it load."""
 
 
 def check_weights(call: Call) -> None:
-    """Hold a call's operands against the weights of the layer, where the file has them.
+    """Check a call's operands against the layer's weights, where the file has them.
 
     Raises:
         ShapeError: the weights were trained on another shape.
-        Misconfigured: they were made for another configuration.
+        Misconfigured: the weights were made for another configuration.
     """
     operation = call.operation
     if not operation.weights or _is_quantized(operation) or call.x.axes is None:
@@ -63,7 +63,7 @@ def check_weights(call: Call) -> None:
 
 
 def _taker(operation: Operation) -> Operation:
-    """The operation whose weights the operand meets: of an RNN its cell, of stacked cells the first."""
+    """The operation whose weights apply to the operand: the cell of an RNN, the first of stacked cells."""
     inner = operation.children.get(facts_of(operation.class_name).meets)
     if isinstance(inner, list):
         inner = inner[0] if inner else None
@@ -71,7 +71,7 @@ def _taker(operation: Operation) -> Operation:
 
 
 def _is_quantized(operation: Operation) -> bool:
-    """True where kernels are stored packed (int4) or scaled: their shapes say something else."""
+    """True where kernels are stored packed (int4) or scaled: their shapes are not those of the layer."""
     policy = str(operation.config.get("dtype"))
     return bool(operation.config.get("quantization_config")) or "int" in policy or "float8" in policy
 
@@ -94,7 +94,7 @@ def _takes(axis: Axis, wanted: Size) -> None:
 
 
 def _makes(call: Call, option: str, made: int) -> None:
-    """Hold a configured number against the one that the weights have."""
+    """Check a configured number against the weights. Raises Misconfigured where they differ."""
     stated = call.get(option)
     if isinstance(stated, int) and stated != made:
         raise Misconfigured(
@@ -103,10 +103,10 @@ def _makes(call: Call, option: str, made: int) -> None:
 
 
 def _of_rank(kernel: Shape, rank: int) -> None:
-    """Raises Misconfigured where a variable has another number of axes than the layer ever gives it."""
+    """Raises Misconfigured where a variable has another rank than the layer always gives it."""
     if len(kernel) != rank:
         raise Misconfigured(
-            f"its weights have the shape ({', '.join(map(str, kernel))}), and those of such a layer have "
+            f"its weights have the shape ({', '.join(map(str, kernel))}), and this layer's always have "
             f"{rank} {'axis' if rank == 1 else 'axes'}"
         )
 
@@ -149,7 +149,7 @@ def _recurrent(call: Call, kernel: Shape) -> None:
 
 @_demand("vars/0", "RNN", "StackedRNNCells")
 def _of_a_cell(call: Call, kernel: Shape) -> None:
-    """``kernel[F, k*units]`` of the cell; cells of other kinds have other kernels."""
+    """``kernel[F, k*units]`` of the cell; a kernel of another rank is another kind of cell's and is not checked."""
     if len(kernel) == 2:
         _takes(call.axes[-1], kernel[0])
 
@@ -205,7 +205,7 @@ def _recurrent_convolution(call: Call, kernel: Shape) -> None:
 
 
 def _axes_of(call: Call, shape: Shape) -> None:
-    """A variable over the configured axes, one size for each."""
+    """Check a variable with one size for each of the configured axes."""
     axes = call.axis_tuple(call.get("axis", -1), len(call.axes))
     if len(axes) != len(shape):
         raise ShapeError(f"its weights were trained on {len(shape)} axes, and it takes {len(axes)}")
@@ -216,13 +216,13 @@ def _axes_of(call: Call, shape: Shape) -> None:
 @_demand("vars/0", "BatchNormalization", "SyncBatchNormalization", "GroupNormalization")
 @_demand("vars/0", "LayerNormalization", "RMSNormalization")
 def _normalization(call: Call, gamma: Shape) -> None:
-    """``gamma`` over the normalised axes, or what stands in its place: the offset, the moving mean."""
+    """``gamma`` over the normalised axes; a layer without it has the offset or the moving mean as first variable."""
     _axes_of(call, gamma)
 
 
 @_demand("vars/0", "Normalization")
 def _adapted(call: Call, mean: Shape) -> None:
-    """``mean`` over the axes that are kept apart; one number where ``axis`` is null."""
+    """``mean`` over the axes normalised separately; one number where ``axis`` is null."""
     if call.get("axis", -1) is not None:
         _axes_of(call, mean)
 
@@ -246,7 +246,7 @@ def _scores(call: Call, scale: Shape) -> None:
 
 def _projection(position: int, name: str) -> Demand:
     def demand(call: Call, kernel: Shape) -> None:
-        """``kernel[D, heads, key_dim]`` of the query, the value or the key, which is the value where none is given."""
+        """``kernel[D, heads, key_dim]`` of the query, the value or the key; a missing key is the value."""
         value = operand(call, position, name) or operand(call, 1, "value")
         _of_rank(kernel, 3)
         if value is not None and value.axes:
@@ -264,7 +264,7 @@ for _position, _name in enumerate(("query", "value", "key")):
 
 @_demand("vars/0", "EinsumDense")
 def _einsum(call: Call, kernel: Shape) -> None:
-    """The letters that the operand and the kernel share; those before and after an ellipsis."""
+    """The letters that the operand and the kernel share, before and after an ellipsis."""
     equation = call.text("equation").replace(" ", "")
     left, arrow, _ = equation.partition("->")
     operand_letters, comma, letters = left.partition(",")
@@ -283,7 +283,7 @@ def _einsum(call: Call, kernel: Shape) -> None:
 
 @_demand("vars/0", "Embedding", "ReversibleEmbedding")
 def _table(call: Call, table: Shape) -> None:
-    """``table[vocabulary, output_dim]``: of the tokens it demands nothing, of vectors to be reversed their length."""
+    """``table[vocabulary, output_dim]``: demands nothing of tokens; with ``reverse``, the length of the vectors."""
     _of_rank(table, 2)
     _makes(call, "input_dim", table[0])
     _makes(call, "output_dim", table[1])

@@ -32,7 +32,7 @@ _ABOVE: dict[str, tuple[str, ...]] = {
     "complex128": (),
 }
 
-# What a tensor of numbers can be: those that are promoted, and the eight bits that are not.
+# The dtypes of a tensor of numbers: those that are promoted, and those of 8 bits or less that are not.
 NUMBERS = frozenset(_ABOVE) - frozenset(WEAK) | {"float8_e4m3fn", "float8_e5m2", "int4", "uint4"}
 
 
@@ -71,7 +71,7 @@ def _resolved(dtype: str) -> str:
 
 
 def strong(dtype: str) -> str:
-    """The dtype that a Python scalar gets where an op asks for its dtype before promoting."""
+    """The dtype of a Python scalar in an op that converts its operands before promotion."""
     return {"int": "int64", "float": FLOATX}.get(dtype, dtype)
 
 
@@ -97,7 +97,7 @@ def to_default(dtype: str) -> str:
 
 
 def promoted_float(dtype: str) -> str:
-    """What it gives with a Python float."""
+    """The dtype promoted with a Python float."""
     return result_type(dtype, "float")
 
 
@@ -112,7 +112,7 @@ def wide_integral_to_float64(dtype: str) -> str:
 
 
 def angular(dtype: str) -> str:
-    """float64 for 64-bit numbers, halves as they are, else the default float."""
+    """float64 for 64-bit numbers; 16-bit floats stay; else the default float."""
     if dtype in ("int64", "float64"):
         return "float64"
     return dtype if dtype in ("bfloat16", "float16") else FLOATX
@@ -130,7 +130,7 @@ def widened(dtype: str) -> str:
 
 
 def quotient(dtype: str) -> str:
-    """A tensor by a Python number, as TensorFlow divides: 32 and 64 bits give float64, fewer float32."""
+    """A tensor divided by a Python number in TensorFlow: 32- and 64-bit integers give float64, smaller ones float32."""
     if dtype in ("int32", "int64", "uint32", "uint64"):
         return "float64"
     return FLOATX if is_integral(dtype) else dtype

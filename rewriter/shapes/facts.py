@@ -1,8 +1,8 @@
-"""Facts about values: what is known of the numbers of a tensor and of its axes, besides their sizes and roles.
+"""Facts about values: what is known of a tensor's numbers and axes, apart from sizes and roles.
 
-The rules say what axes there are; what is known of the numbers follows from the kind of operation, in one place:
-operations that only move numbers or leave some out keep every fact, those that work on each number alone keep the order
-in which the author transposed the tensor, and all others drop what only held for the numbers before.
+The axis rules give the axes. The facts about the numbers follow from the kind of operation, here in one place:
+operations that only move or drop numbers keep every fact, elementwise operations keep the order in which the author
+transposed the tensor, and all others drop the facts about the old numbers.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from ..ir.size import Size
 from .call import Call
 from .keras_facts import facts_of
 
-# The result holds the numbers of the first operand, in another place or some of them left out; dropout does at
-# inference. Class names of layers, of Keras's ops and of the operators of ONNX and TensorFlow.
+# The result has the numbers of the first operand: moved, repeated or some dropped (dropout changes none at inference).
+# Class names of layers, of Keras's ops and of the operators of ONNX and TensorFlow.
 KEEPING = frozenset(
     {
         *("Cropping1D", "Cropping2D", "Cropping3D", "Gather", "GetItem", "Slice", "Split", "Take"),
@@ -39,7 +39,7 @@ KEEPING = frozenset(
         ),
     }
 )
-# Their rules say how the numbers moved (``transposed``).
+# The rules of these record how the numbers moved (``transposed``).
 TRANSPOSING = frozenset(["Moveaxis", "Permute", "Rearrange", "Rot90", "Swapaxes", "Transpose"])
 # Layers that end with their activation.
 ACTIVATED = frozenset(
@@ -48,7 +48,7 @@ ACTIVATED = frozenset(
     | {f"Conv{n}DTranspose" for n in (1, 2, 3)}
 )
 SOFTMAXES = frozenset({"Softmax", "Sparsemax", "softmax", "sparsemax"})
-# ``x[..., k] @ y[..., k, n]``: which axes are summed is said by their places, not by the author.
+# ``x[..., k] @ y[..., k, n]``: the places of the axes decide which are summed, not the author.
 _BY_PLACE = frozenset({"Matmul", "Dot"})
 _SUMS = frozenset({"Sum", "ReduceSum"})
 _MEANS = frozenset(
@@ -56,7 +56,7 @@ _MEANS = frozenset(
 )
 _DIFFERENCES = frozenset({"Sub", "Subtract"})
 _QUOTIENTS = frozenset({"Divide", "TrueDivide", "DivideNoNan", "Div", "DivNoNan", "RealDiv"})
-# Of one tensor and a number they work on each number alone; their rules make new axes all the same.
+# Elementwise with one tensor and a number; their rules make new axes all the same.
 _ARITHMETIC = frozenset(
     {
         "Add",
@@ -75,22 +75,22 @@ _ARITHMETIC = frozenset(
         "TrueDivide",
     }
 )
-# With a number as the other operand they keep what a tensor is the sum of: ``x / (sum(x) + epsilon)``.
+# With a number as the other operand they keep the fact ``total``: ``x / (sum(x) + epsilon)``.
 _OFFSETS = frozenset({"Add", "AddV2", "Maximum", "Max"})
 _EXPORTED = frozenset({"onnx", "tf"})
-# They run a function, whose nodes say what holds for its results.
+# They call a function; its nodes set the facts of the results.
 _CALLING = frozenset({"PartitionedCall", "StatefulPartitionedCall"})
 
 
 def constant_axes(sizes: Sequence[Size]) -> tuple[Axis, ...]:
-    """The axes of a constant: the author wrote those of size 1 too."""
+    """The axes of a constant; those of size 1 count as written by the author."""
     return tuple(unit_axis(CONSTANT) if size == 1 else new_axis(size) for size in sizes)
 
 
 def transposed(x: Value, order: Sequence[int]) -> Value:
-    """``transposed(x[a, b, c], (0, 2, 1)) -> [a, c, b]``, with the order that the author gave it.
+    """``transposed(x[a, b, c], (0, 2, 1)) -> [a, c, b]``; the author's order becomes a fact (``Facts.moved``).
 
-    A unit axis that comes to stand where the batch was is written there: ``s[B, 1] -> [1, B]`` is a row for a column.
+    A unit axis moved to the place of the batch counts as written there: ``s[B, 1] -> [1, B]`` makes a column a row.
     """
     assert x.axes is not None
     before = x.facts.moved or range(len(order))
@@ -103,22 +103,22 @@ def transposed(x: Value, order: Sequence[int]) -> Value:
 
 
 def is_exported(operation: Operation) -> bool:
-    """True for an operator of a graph that an exporter wrote, with nodes of its own among the author's."""
+    """True for an operator of an exported graph (ONNX, TensorFlow): the exporter adds nodes of its own."""
     return operation.module in _EXPORTED
 
 
 def declares_less(operation: Operation) -> bool:
-    """True for an operator of a function of a SavedModel: Keras 2 leaves sizes of its arguments open that have one."""
+    """True for an operator of a SavedModel: Keras 2 leaves known sizes of function arguments open."""
     return operation.module == "tf"
 
 
 def sums_by_place(operation: Operation) -> bool:
-    """True for a matrix product that sums over the last axis of one side and the last but one of the other."""
+    """True for a matrix product that sums over the last axis of one operand and the last but one of the other."""
     return operation.kind == "op" and operation.class_name in _BY_PLACE
 
 
 def centres(operation: Operation, values: Sequence[Value]) -> bool:
-    """True for ``x - mean(x)``, along whichever axes: what is left of the mean stands on the axis that it is."""
+    """True for ``x - mean(x)``, along any axes: the axes left in the mean are axes of ``x``."""
     return (
         operation.class_name in _DIFFERENCES
         and len(values) == 2
@@ -132,7 +132,7 @@ def summed_by(call: Call) -> int | None:
 
 
 def settled(call: Call, result: Any) -> Any:
-    """What a rule gave, with the facts that hold for the numbers of the result."""
+    """A rule's result with the facts about its numbers."""
     name = call.operation.class_name
     if facts_of(name).wraps or name in _CALLING or call.operation.kind == "model":
         return result
@@ -179,21 +179,21 @@ def _with(value: Value, axes: tuple[Axis, ...], facts: Facts) -> Value:
 
 
 def _anew(axes: tuple[Axis, ...]) -> tuple[Axis, ...]:
-    """The axes of new numbers."""
+    """The axes without the facts that hold only for the old numbers."""
     if not any(a.facts.sums_to_one or a.facts.split for a in axes):
         return axes
     return tuple(replace(a, facts=AxisFacts(a.facts.written)) for a in axes)
 
 
 def _still(x: Value, axes: Sequence[Axis]) -> bool:
-    """True for a softmax's weights as long as none of them is left out along the axis along which they add up."""
+    """True for the weights of a softmax until some are dropped along the axis over which they sum to one."""
     marked = [a for a in x.axes or () if a.facts.sums_to_one]
     fewer = len(marked) > sum(a.facts.sums_to_one for a in axes)
     return x.facts.weights and not (fewer and len(axes) == len(x.axes or ()))
 
 
 def constants_along(call: Call) -> int | None:
-    """The one axis, counted from the right from 0, along which the constants differ that a call takes as they are."""
+    """The one axis longer than 1 of the first constant operand that no node made, from the right from 0; else None."""
     first = next((v for v in call.inputs if v.is_constant and v.tensor is None), None)
     long = (
         [i for i, axis in enumerate(reversed(first.axes or ())) if axis.size != 1]
@@ -205,7 +205,7 @@ def constants_along(call: Call) -> int | None:
 
 # -- the order -----------------------------
 def _order_after(call: Call, x: Value, axes: Sequence[Axis]) -> tuple[int, ...]:
-    """The author's order after an operation on each number alone; none where another one says what the axes are."""
+    """The author's order after an elementwise operation; empty where another operand or a layer defines the axes."""
     before = x.axes or ()
     others = any(value.axes for value in call.inputs[1:])
     if not x.facts.moved or others or len(axes) != len(before):
@@ -220,7 +220,7 @@ def _order_after(call: Call, x: Value, axes: Sequence[Axis]) -> tuple[int, ...]:
 
 
 def _stated_channel(call: Call, rank: int) -> int | None:
-    """Where a layer says that the channels are."""
+    """The channel axis that a layer states, by ``axis`` or ``data_format``; None where it states none."""
     if facts_of(call.operation.class_name).channel_axis:
         axis = call.get("axis", -1)
         axis = axis[0] if isinstance(axis, (list, tuple)) and len(axis) == 1 else axis
@@ -232,7 +232,7 @@ def _stated_channel(call: Call, rank: int) -> int | None:
 
 
 def _carried(x: Value, axes: Sequence[Axis]) -> tuple[int, ...]:
-    """The author's order after unit axes came or went, or axes were cut; none where they were regrouped."""
+    """The author's order after unit axes were inserted or dropped, or axes cut; empty where axes were regrouped."""
     moved = x.facts.moved
     assert x.axes is not None
     if not moved or len(axes) == len(x.axes):
@@ -246,7 +246,7 @@ def _carried(x: Value, axes: Sequence[Axis]) -> tuple[int, ...]:
 
 # -- weights -----------------------------
 def _summing(value: Value, places: Sequence[int]) -> Value:
-    """The value as weights that add up to one along an axis, or along several together."""
+    """The value marked as weights that sum to one along an axis, or over several together."""
     assert value.axes is not None
     axes = list(value.axes)
     for place in places if len(places) == 1 else ():
@@ -256,7 +256,7 @@ def _summing(value: Value, places: Sequence[int]) -> Value:
 
 
 def _softmax_axes(call: Call) -> list[int] | None:
-    """The axes of a softmax that ends an operation; None where none does."""
+    """The axes of the softmax that an operation ends with; None where it ends with none."""
     name: Any = call.operation.class_name
     config: Any = call.config
     if name in ACTIVATED:
@@ -268,7 +268,7 @@ def _softmax_axes(call: Call) -> list[int] | None:
 
 
 def _function(given: Any) -> tuple[Any, Any]:
-    """The name and the configuration of an activation: a name, or as Keras 3 serialises a function or a layer."""
+    """The name and configuration of an activation, from its name or from the form in which Keras 3 serialises it."""
     if not isinstance(given, dict):
         return given, {}
     name, config = given.get("class_name"), given.get("config")
@@ -276,7 +276,7 @@ def _function(given: Any) -> tuple[Any, Any]:
 
 
 def _one_axis(call: Call) -> int | None:
-    """The one axis along which a tensor is summed."""
+    """The configured ``axis`` or ``axes`` where it is one axis; else None."""
     axis = call.get("axis", call.get("axes"))
     if isinstance(axis, (list, tuple)) and len(axis) == 1:
         axis = axis[0]
@@ -284,6 +284,6 @@ def _one_axis(call: Call) -> int | None:
 
 
 def _total_of_sum(call: Call, given: Sequence[Value]) -> tuple[Tensor, int] | None:
-    """What a sum of a total and a number is the total of."""
+    """The fact ``total`` of the one tensor among the operands; None where there are several."""
     tensors = [value for value in given if value.axes]
     return tensors[0].facts.total if len(tensors) == 1 else None

@@ -1,8 +1,8 @@
 """The driver: applies the axis rule of every call, producers first, and descends into nested models.
 
-A nested model is analysed once for each distinct signature of its operands (sizes, roles and which axes are the same),
-on formal operands; a further call with that signature only renames the result's axes. So a model of models costs what
-its text costs, however often one calls another.
+A nested model is analysed on formal operands, once for each signature of its operands (sizes, roles and which axes are
+the same). A further call with that signature only renames the result's axes. So the cost follows the size of the file,
+however often one model calls another.
 """
 
 from __future__ import annotations
@@ -39,12 +39,12 @@ from .recorded import restated
 _MAX_DEPTH = 100
 _MAX_SIGNATURES = 256
 _MAX_RANK = 254  # TensorFlow's
-# Graphs whose inputs are what they are given: nothing is declared of them.
+# Graphs whose inputs have no declared shape: they take the values that they are called on.
 _UNDECLARED = (BODY, FUNCTION)
 _LETTERS = {3: ("T",), 4: ("H", "W"), 5: ("D", "H", "W")}
 
 
-# What to take for a node's result instead of applying its rule; None: apply it after all.
+# The axes to use as a node's result instead of applying its rule; None: apply the rule.
 Override = Callable[[Call], "tuple[Axis, ...] | None"]
 # The override of a node, by its path, if it has one.
 Overrides = Callable[[Path], "Override | None"]
@@ -57,14 +57,14 @@ def _nothing(path: Path) -> None:
 def infer(
     graph: Graph, overrides: Overrides = _nothing, operands: Sequence[Value] | None = None
 ) -> Inference:
-    """Axes of every tensor of a model.
+    """Infer the axes of every tensor of a model.
 
     Args:
-        overrides: results to suppose for nodes: what would flow on if they were repaired.
-        operands: what the model is called on, in the order of its inputs, if not what they declare.
+        overrides: results to suppose for nodes, as if these were repaired.
+        operands: the values that the model is called on, in the order of its inputs; by default the declared ones.
 
     Raises:
-        BadFileError: a configured value cannot be (a negative size, a stride of 0).
+        BadFileError: a configured value is invalid (a negative size, a stride of 0).
         UnsupportedError: layers are nested too deep.
     """
     try:
@@ -75,11 +75,11 @@ def infer(
 
 
 def infer_call(operation: Operation, args: tuple[Any, ...], kwargs: dict[str, Any]) -> list[Value]:
-    """What one call of an operation gives, in the order of its outputs.
+    """The results of one call of an operation, in the order of its outputs.
 
     Raises:
-        ShapeError: it cannot run on such operands.
-        OpaqueError: nothing is known of it.
+        ShapeError: it cannot run on these operands.
+        OpaqueError: its result cannot be inferred.
     """
     with scope(("call",)) as opened:
         outcome = _Driver(_nothing, Context()).apply(operation, *args, **kwargs)
@@ -89,12 +89,12 @@ def infer_call(operation: Operation, args: tuple[Any, ...], kwargs: dict[str, An
 
 
 def suppose(before: Inference, overrides: Overrides, at: Collection[Path]) -> Inference:
-    """The same model with other results at some nodes: what ``infer`` would give, as far as it differs.
+    """The same model with other results at some nodes: as ``infer`` gives it, but only changed nodes are run again.
 
     Args:
         before: an inference of the outermost model.
-        overrides: all that are supposed, those that ``before`` supposes too.
-        at: the nodes that have another result, or another rule, than in ``before``.
+        overrides: all supposed results, including those of ``before``.
+        at: the nodes that have another result or another rule than in ``before``.
     """
     assert before.context is not None
     try:
@@ -138,7 +138,7 @@ class _Driver:
             else:
                 steps[name] = self._step(graph, steps, node)
         for ref in graph.output_refs():
-            output_of(steps, ref)  # there is such an output
+            output_of(steps, ref)  # raises where there is no such output
         return steps
 
     def again(self, before: Inference, at: Collection[str]) -> Inference:
@@ -160,11 +160,11 @@ class _Driver:
         enough: Callable[[Value, Value], bool],
         stale: set[str],
     ) -> list[str]:
-        """Run the rules of some nodes again, and of those that take what is no longer the same, in order.
+        """Run the rules of some nodes again, and of the consumers of values that change, in order; returns their names.
 
         Args:
-            enough: whether two values are the same for this purpose; who takes one that is another all the same
-                goes to ``stale``.
+            enough: whether two values count as the same here. Where they count as the same but are not identical, the
+                consumers are added to ``stale``.
         """
         waiting = sorted((graph.place[name], name) for name in at)
         queued = set(at)
@@ -227,7 +227,7 @@ class _Driver:
         return step
 
     def _named(self, name: str, given: Sequence[Value], made: Sequence[Value]) -> list[Value]:
-        """The results of a node with the tensors that they are."""
+        """The results of a node, each new one with its ``tensor`` (the node's path and the output's number)."""
         path = *self.path, name
         return [
             value if any(value is operand for operand in given) else replace(value, tensor=(path, number))
@@ -241,11 +241,11 @@ class _Driver:
         return None if axes is None else settled(call, call.like(axes))
 
     def apply(self, operation: Operation, *args: Any, **kwargs: Any) -> Any:
-        """Run the rule of an operation on values; wrappers use it for the layers that they hold.
+        """Run the rule of an operation on values; wrappers use it for the layers inside.
 
         Raises:
-            ShapeError: it cannot run on them.
-            OpaqueError: nothing is known of it.
+            ShapeError: it cannot run on these values.
+            OpaqueError: its result cannot be inferred.
         """
         return self._run(Call(operation, args, kwargs, self.apply))
 
@@ -288,8 +288,8 @@ class _Driver:
         summary = known.get(key)
         if summary is None:
             if len(known) >= _MAX_SIGNATURES:
-                # Each level of a chain of models can double the number: thirty of them are a file of 30 KB.
-                raise OpaqueError(f"it is called on operands of more than {_MAX_SIGNATURES} kinds")
+                # Each level of a chain of models can double the number: thirty levels fit in a file of 30 KB.
+                raise OpaqueError(f"it is called with more than {_MAX_SIGNATURES} different sets of shapes")
             summary = self._summary(operation, graph, operands, actual)
             known[key] = summary
         below = operation.kind != CALLED
@@ -305,13 +305,13 @@ class _Driver:
     def _summary(
         self, operation: Operation, graph: Graph, operands: Sequence[Value], actual: Sequence[Origin]
     ) -> Summary:
-        """The model on operands of such axes, whatever they are otherwise."""
+        """Analyse the model on formal operands that stand for these."""
         outer, self.path = self.path, (*self.path, operation.name)
         self.depth += 1
         try:
             with scope((*self.path, len(self.context.memo[id(graph)]))):
                 formal: dict[Origin, Origin] = {}
-                for origin in reversed(actual):  # what others are derived from comes last
+                for origin in reversed(actual):  # an axis lists its ancestors after itself
                     above = origin.derived
                     formal[origin] = Origin(
                         origin.role,
@@ -331,7 +331,7 @@ class _Driver:
             self.path = outer
 
     def _bind(self, value: Value, declared: Value) -> Value:
-        """An operand as a nested model takes it: rank adjusted as ``Functional._adjust_input_rank`` does it."""
+        """An operand with its rank adjusted to a nested model's input, as ``Functional._adjust_input_rank`` does it."""
         axes, wanted = value.axes, declared.axes
         if axes is None or wanted is None or len(axes) == len(wanted):
             return value
@@ -343,7 +343,7 @@ class _Driver:
 
     # -- where values come from without a rule -----------------------------
     def _input(self, node: Node) -> Value:
-        """Axes of what an input declares: each open one a symbol of its own, or the one that its name stands for."""
+        """The declared value of an input: each open size is a new symbol, or the symbol of its name."""
         config = node.operation.config
         shape = config.get("batch_shape", config.get("batch_input_shape"))
         if not isinstance(shape, (list, tuple)):
@@ -362,11 +362,11 @@ class _Driver:
         batch: int | None = 0,
         given: bool = False,
     ) -> tuple[Axis, ...]:
-        """Axes of a declared shape, of which axis ``batch`` is the batch.
+        """Axes of a declared shape; axis ``batch`` is the batch.
 
         Args:
-            labels: what open sizes are called; the batch None as in a Keras model.
-            given: whether these are the names of an ONNX file, of which two may stand for one size.
+            labels: the names of open sizes; None for the batch as in a Keras model.
+            given: whether the names come from an ONNX file, where two names may stand for one size.
         """
         if len(shape) > _MAX_RANK:
             raise BadFileError(f"input {shown(name)!r} has {len(shape)} axes")
@@ -389,7 +389,7 @@ class _Driver:
         return tuple(axes)
 
     def _batch_axis(self, size: int | None, label: str | None) -> Axis:
-        """The batch of a Keras model (``label`` is None), which is one; one of an ONNX file, which may be several."""
+        """The one batch of a Keras model (``label`` is None), or the batch of that name in an ONNX file."""
         if size is not None:
             return new_axis(size, Role.BATCH)
         if label is None:
@@ -399,21 +399,21 @@ class _Driver:
         return Axis(symbol(label, given=True), self.context.batch_called(label))
 
     def _fresh(self, letter: str, given: bool = False) -> Size:
-        """A symbol that neither an input nor the file has."""
+        """A symbol that neither the inputs nor the file use yet."""
         while True:
             self.context.symbols[letter] += 1
             number = self.context.symbols[letter]
-            # N1's second is N1_2: N12 is the twelfth axis of an input.
+            # The second N1 is N1_2: N12 is the twelfth axis of an input.
             name = letter if number == 1 else f"{letter}{'_' * letter[-1:].isdigit()}{number}"
             if name not in self.context.taken:
                 return symbol(name, given)
 
     def _claimed(self, graph: Graph, node: Node) -> list[Value]:
-        """What the file claims of an opaque node's outputs."""
+        """The outputs of an opaque node as the file records them."""
         return [self._stated(graph, node.name, index) for index in range(graph.used_outputs[node.name] or 1)]
 
     def _stated_anyway(self, graph: Graph, node: Node, index: int, value: Value) -> Value:
-        """What the file claims of an output of unknown rank, and in ONNX of its unknown sizes, if anything."""
+        """The value, with an unknown rank (in ONNX also unknown sizes) filled in from the recorded shape, if any."""
         recorded = graph.recorded.get((node.name, index))
         if recorded is None or (value.axes is not None and not _adds(graph, recorded, value.axes)):
             return value
@@ -439,7 +439,7 @@ class _Driver:
         return Value(tuple(axes), claimed=name)
 
     def _assumed(self, graph: Graph, node: Node, call: Call) -> list[Value]:
-        """What goes on after a node that cannot run: the operand that has the recorded shape, that shape itself, or
+        """The assumed result of a node that cannot run: the operand that has the recorded shape, that shape itself, or
         the operand of the highest rank."""
         recorded = graph.recorded.get((node.name, 0))
         operands = [v for v in call.inputs if v.axes is not None]
@@ -456,7 +456,7 @@ class _Driver:
         return [max(operands, key=lambda v: v.rank or 0)]
 
     def _restated(self, graph: Graph, step: Step, node: Node, call: Call) -> list[Value]:
-        """What a node that cannot run gives on its operands as the file states them; none where it cannot run so."""
+        """The results of a node that cannot run, on its operands in their recorded shapes; none if that fails too."""
         found = {item.operand: item for item in restated(node, call)}
         if not found:
             return []
@@ -469,7 +469,7 @@ class _Driver:
             number += 1
             if number not in found:
                 return leaf
-            facts = replace(leaf.facts, moved=(), total=None)  # they are about the axes that it has
+            facts = replace(leaf.facts, moved=(), total=None)  # these facts are about the old axes
             return replace(leaf.with_axes(found[number].axes, None), facts=facts)
 
         args, kwargs = map_leaves(swapped, (call.args, call.kwargs))
@@ -513,7 +513,7 @@ def flatten_outputs(structure: Any) -> Iterator[Any]:
 
 
 def _adds(graph: Graph, recorded: Sequence[int | None], axes: Sequence[Axis]) -> bool:
-    """True where an ONNX file records sizes of which nothing is known, and none that contradicts what is known."""
+    """True where an ONNX file records a shape of the same rank for unknown sizes and contradicts no known one."""
     pairs = list(zip(recorded, axes, strict=False))
     return (
         graph.names is not None
@@ -550,9 +550,9 @@ def _called(
     made: Mapping[Origin, Origin],
     outer: Identities,
 ) -> None:
-    """What a call of a nested model tells of the axes that it was called on, and of those that it gives.
+    """The effect of a call of a nested model on the axes of its operands and results: their roles and identities.
 
-    Without a name the model is not looked at here.
+    Without a name, the model's inference is not listed below the node.
     """
     view = summary.view(outer, actual)
     if name is not None:
@@ -570,7 +570,7 @@ def _called(
 
 
 def _signature(value: Value, origins: dict[Origin, int]) -> Any:
-    """A hashable form of an operand in which origins are numbered by first appearance over all operands."""
+    """A hashable form of an operand; origins are numbered by first appearance over all operands."""
 
     def number(origin: Origin) -> int:
         return origins.setdefault(origin, len(origins))
@@ -585,7 +585,7 @@ def _signature(value: Value, origins: dict[Origin, int]) -> Any:
 
 
 class _Renaming:
-    """Values with the origins of their axes replaced; an origin that the mapping lacks becomes a fresh one, once."""
+    """Replaces the origins of the axes of values; an origin that is not in the mapping gets a new one, added to it."""
 
     def __init__(self, mapping: Mapping[Origin, Origin]) -> None:
         self.mapping = dict(mapping)

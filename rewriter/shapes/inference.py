@@ -1,4 +1,4 @@
-"""What an inference of a model holds: the steps of its nodes, and their joint result."""
+"""The result of inferring a model: one step for each node, and the facts joined over all nodes."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ _V = TypeVar("_V")
 
 @dataclass(slots=True)
 class Step:
-    """What the rule of one node made of its operands, and what it left to be known of their axes.
+    """The result of one node's rule: its values, and its effects on what is known of axes.
 
-    ``fault`` says why it cannot run, ``opaque`` why nothing is known of it. ``inner`` are the models that it called, by
-    the path from it (a wrapper can hold one). ``restated`` are the operands in whose recorded shape a node that cannot
-    run would run: what follows is inferred from that.
+    ``fault`` says why the node cannot run, ``opaque`` why its result cannot be inferred. ``inner`` are the models that
+    it called, by their path from the node (a wrapper can contain one). ``restated`` is set where a node that cannot run
+    would run on operands in their recorded shapes: the nodes after it are inferred from that result.
     """
 
     call: Call | None
@@ -42,9 +42,9 @@ Steps = MutableMapping[str, Step]
 class Inference:
     """The values of one graph for one signature of its operands, and what is known of their axes.
 
-    It never changes. ``again`` are the nodes on which a supposition bears: those that it is made at, and those that
-    take other sizes for it. Nodes that take other axes of the same sizes are ``stale`` until ``finish``: they only
-    matter to who asks for identities or claims.
+    It never changes. ``again`` are the nodes that a supposition affects: those with a supposed result, and those whose
+    operands have other sizes because of it. Nodes whose operands have other axes of the same sizes are ``stale`` until
+    ``finish``: they matter only for identities and claims.
     """
 
     def __init__(
@@ -66,7 +66,7 @@ class Inference:
         self._finish = finish
 
     def finish(self) -> None:
-        """Run the rules of nodes for which a supposition changes no size, but axes or claims."""
+        """Run the rules of the stale nodes: a supposition changes their axes or claims, but no size."""
         if self._finish is not None:
             self._finish()
             self._finish = None
@@ -91,7 +91,7 @@ class Inference:
 
     @cached_property
     def calls(self) -> Mapping[str, Call]:
-        """The call of each node but inputs, on the values that it takes."""
+        """The call of each node except inputs, with its operands as the whole model knows them."""
         return Looked(self.steps, self._seen, lambda step: step.call is not None)
 
     def _seen(self, step: Step) -> Call:
@@ -106,12 +106,12 @@ class Inference:
 
     @cached_property
     def faults(self) -> dict[str, str]:
-        """What cannot run, by node; axes are named as the whole model knows them."""
+        """Why nodes cannot run, by node; axes are named as the whole model knows them."""
         self.finish()
         return {name: self._told(name, s.fault) for name, s in self.steps.items() if s.fault is not None}
 
     def _told(self, name: str, fault: str) -> str:
-        """A fault in the words of the node's rule on what is known of its operands."""
+        """The message that the node's rule gives when all that is known of its operands is used; else ``fault``."""
         call = self.calls[name]
         try:
             call.apply(call.operation, *call.args, **call.kwargs)
@@ -123,22 +123,22 @@ class Inference:
 
     @cached_property
     def restated(self) -> dict[str, list[Restated]]:
-        """The operands in whose recorded shape a node that cannot run would run, by node."""
+        """By node that cannot run: the operands in the recorded shapes on which it would run."""
         return {name: step.restated for name, step in self.steps.items() if step.restated}
 
     @cached_property
     def opaque(self) -> dict[str, str]:
-        """The nodes of which nothing is known, with the reason."""
+        """Why the result of a node cannot be inferred, by node."""
         return {name: step.opaque for name, step in self.steps.items() if step.opaque is not None}
 
     @property
     def conflicts(self) -> dict[str, list[str]]:
-        """The nodes that take an axis for something else than it is."""
+        """The role conflicts, by node: the node uses an axis in another role than the axis has."""
         return self.identities.conflicts
 
     @cached_property
     def unproven(self) -> dict[str, list[tuple[Axis, Axis]]]:
-        """The axes whose sizes have to be equal and may differ, by node."""
+        """The pairs of axes that have to be equal and may differ, by node."""
         axis = self.identities.axis
         return {
             name: [(axis(a), axis(b)) for a, b in pairs] for name, pairs in self.identities.unproven.items()
@@ -146,11 +146,11 @@ class Inference:
 
     @cached_property
     def inner(self) -> dict[str, list[tuple[str, Inference]]]:
-        """The analysis of the models below a node, by the path from it."""
+        """The inferences of the models inside a node, each with its path from the node."""
         return {name: self.identities.below.get(name, []) for name, step in self.steps.items() if step.inner}
 
     def taken(self, name: str) -> list[Value] | None:
-        """What a node takes, as far as its rule knows it: sizes, and claims once it is finished. None for an input."""
+        """A node's operands as its rule gets them: sizes, and claims after ``finish``. None for an input."""
         call = self.steps[name].call if name in self.steps else None
         return None if call is None else call.inputs
 
@@ -162,7 +162,7 @@ class Inference:
         return self.identities.value(output_of(self.steps, ref))
 
     def walk(self, prefix: Path = ()) -> Iterator[tuple[Path, Inference]]:
-        """This analysis and those below it, each with its path (``()``, ``("inner",)``); a pair once."""
+        """This inference and those below it, each with its path (``()``, ``("inner",)``), without duplicates."""
         seen: set[tuple[Path, int]] = set()
         stack: list[tuple[Path, Inference]] = [(prefix, self)]
         while stack:
@@ -175,7 +175,7 @@ class Inference:
             stack.extend(reversed(below))
 
     def at(self, path: Path) -> Iterator[Inference]:
-        """The inferences of the model at a path, this one for ``()``: one for each way in which it is called."""
+        """The inferences of the model at a path (this one for ``()``), one for each signature of its calls."""
         waiting: list[tuple[Path, Inference]] = [(path, self)]
         seen: set[tuple[int, int]] = set()
         while waiting:
@@ -190,7 +190,7 @@ class Inference:
             waiting.extend((rest[1:], inf) for inf in reversed(inner))
 
     def faults_at(self, names: Iterable[str]) -> Iterator[tuple[Path, str]]:
-        """What cannot run at these nodes, and in the models below them, by its path."""
+        """The faults at these nodes and in the models below them, each with its path."""
         for name in names:
             step = self.steps[name]
             if step.fault is not None:
@@ -200,7 +200,7 @@ class Inference:
 
 
 class Looked(Mapping[str, _V]):
-    """The steps of an inference, each evaluated on first use."""
+    """A lazy mapping over the steps of an inference: ``look`` is evaluated on first use, where ``has`` is true."""
 
     def __init__(
         self, steps: Steps, look: Callable[[Step], _V], has: Callable[[Step], bool] = lambda step: True
@@ -229,7 +229,7 @@ class Looked(Mapping[str, _V]):
 
 
 class Changed(MutableMapping[str, Step]):
-    """The steps of an inference with some of them replaced; those of the other one stay what they are."""
+    """The steps of an inference with some of them replaced; the original steps are not changed."""
 
     def __init__(self, steps: Steps) -> None:
         self._whole: Steps = steps._whole if isinstance(steps, Changed) else steps
@@ -261,7 +261,7 @@ def output_of(steps: Steps, ref: TensorRef) -> Value:
 
 @dataclass(slots=True)
 class Summary:
-    """A nested model on formal operands, which stand for the origins of the operands that it is called on."""
+    """A nested model analysed on formal operands; ``formals`` stand for the origins of the actual operands."""
 
     graph: Graph
     formals: list[Origin]
@@ -270,7 +270,7 @@ class Summary:
     views: dict[object, Inference] = field(default_factory=dict)
 
     def view(self, outer: Identities, actual: Sequence[Origin]) -> Inference:
-        """The model with what is known of its operands where it is called; one for each such state."""
+        """The model's inference for what is known of the actual operands, cached by their identities and roles."""
         roots = [outer.root(origin) for origin in actual]
         number = {root: k for k, root in reversed(list(enumerate(roots)))}
         pattern = tuple(
@@ -292,7 +292,7 @@ class Summary:
         return known
 
     def faults(self) -> Iterator[tuple[Path, str]]:
-        """What cannot run in this model and those below it; those of one path once."""
+        """The faults in this model and those below it, each with its path, without duplicates."""
         seen: set[tuple[Path, int]] = set()
         stack: list[tuple[Path, Summary]] = [((), self)]
         while stack:
@@ -305,8 +305,8 @@ class Summary:
 
 
 class Context:
-    """What the inferences of one model have in common: its batch axis, the symbols of its inputs, and what is known of
-    the models in it by the axes that they are called on (``memo``)."""
+    """What the inferences of one model share: its batch axis, the symbols of its inputs, and the summaries of nested
+    models by signature (``memo``)."""
 
     def __init__(self) -> None:
         self.batch = Origin(Role.BATCH)
@@ -316,11 +316,11 @@ class Context:
         self.memo: dict[int, dict[Any, Summary]] = {}
 
     def batch_called(self, name: str) -> Origin:
-        """The batch that an ONNX file calls so."""
+        """The batch with this name in an ONNX file."""
         return self.batches.setdefault(name, Origin(Role.BATCH))
 
     def without(self, operations: Iterable[Operation]) -> Context:
-        """The same, but for what is known of models that these operations are or hold."""
+        """A copy without the summaries of models that these operations are or contain."""
         waiting, touched = list(operations), set()
         while waiting:
             operation = waiting.pop()

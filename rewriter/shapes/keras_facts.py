@@ -1,6 +1,6 @@
-"""What is particular about Keras's layer classes beside their axes and their ONNX form: one row a class.
+"""Special facts about Keras's layer classes, apart from their axes and their ONNX form: one row for each class.
 
-A class without a row is ordinary: its weights are trained, it casts what it takes, it runs no code of a file.
+A class without a row is ordinary: its weights are trained, it casts its operands, it runs no code from the file.
 Source: ``keras/src/layers``, Keras 3.15.
 """
 
@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-# Augmentations that give an image of the same size for an image.
+# Augmentations whose result has the size of the image that they get.
 IMAGE_FOR_IMAGE = (
     "AugMix",
     "AutoContrast",
@@ -41,22 +41,22 @@ IMAGE_FOR_IMAGE = (
 
 @dataclass(frozen=True, slots=True)
 class LayerFacts:
-    """One class.
+    """The facts about one class.
 
     Attributes:
-        filed_as: the class by whose name Keras files its weights, where that is not the exported one.
-        children_filed_as: likewise for what it holds, from the name in its configuration to that in the weights file.
+        filed_as: the class name under which Keras stores its weights, where it is not the exported name.
+        children_filed_as: for its inner layers, from the name in its configuration to that in the weights file.
         trained: how many of its own variables, counted from the first, are trained, by its configuration; None for all.
-        built_by_call: it has no weights, and its ``build`` only checks shapes. Keras calls that on loading with the
-            recorded ``build_config``, which a repair makes stale; without the entry it is built when it is called.
+        built_by_call: it has no weights, and its ``build`` only checks shapes. On loading, Keras calls ``build`` with
+            the recorded ``build_config``, which a repair makes stale. Without that entry it is built when it is called.
         casts: it casts its operands to the compute type.
-        trains_by_default: its ``call`` has ``training=True``, which files record; ``predict`` says otherwise.
-        fills_masked: Keras 3 puts other numbers in the place of what its operands' masks leave out.
-        merges_masks: its ONNX form says all about the mask of its result.
-        runs_code: it holds somebody's code, or another program.
-        meets: the key of what it holds that meets the operand as it is.
-        wraps: its axis rule gives what the layer inside gives.
-        channel_axis: it says by ``axis`` where the channels are, as others do by ``data_format``.
+        trains_by_default: its ``call`` has ``training=True``, which files record; ``predict`` passes False.
+        fills_masked: Keras 3 replaces the numbers that its operands' masks leave out.
+        merges_masks: its ONNX form defines the mask of its result completely.
+        runs_code: it contains user code or another program.
+        meets: the key of the inner layer that gets the operand unchanged.
+        wraps: its axis rule returns the result of the layer inside.
+        channel_axis: it states the channel axis by ``axis``, not by ``data_format``.
     """
 
     filed_as: str = ""
@@ -90,7 +90,7 @@ def _scale_and_center(config: dict[str, Any]) -> int:
 
 
 _MERGE = LayerFacts(built_by_call=True, merges_masks=True)
-_STATES = LayerFacts(trained=_none)  # its own variables are the states of a stateful one
+_STATES = LayerFacts(trained=_none)  # its own variables are the states, where it is stateful
 _CODE = LayerFacts(runs_code=True)
 
 FACTS: dict[str, LayerFacts] = {
@@ -103,7 +103,7 @@ FACTS: dict[str, LayerFacts] = {
     "SyncBatchNormalization": LayerFacts(trained=_scale_and_center, channel_axis=True),
     "GroupNormalization": LayerFacts(casts=False, channel_axis=True),
     "LayerNormalization": LayerFacts(casts=False),
-    # It keeps its layer's kernel a second time.
+    # It stores the inner layer's kernel a second time.
     "SpectralNormalization": LayerFacts(trained=_none, wraps=True),
     # -- recurrent
     "RNN": LayerFacts(trained=_none, meets="cell"),
@@ -132,6 +132,6 @@ FACTS: dict[str, LayerFacts] = {
         ),
         LayerFacts(trains_by_default=True),
     ),
-    # -- somebody's code
+    # -- user code
     **dict.fromkeys(("FlaxLayer", "JaxLayer", "Lambda", "TFSMLayer", "TorchModuleWrapper"), _CODE),
 }

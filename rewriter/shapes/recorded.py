@@ -1,7 +1,7 @@
-"""An operand that lost a Reshape: what the file records of it at the very call, or the layer was built on.
+"""An operand that lost a Reshape, found by the shape recorded at the call or in the layer's ``build_config``.
 
-Both go stale when somebody edits a file. Here they are asked only where a node cannot run: if the operand has the same
-elements in the same order in the shape that is stated, and the node runs on that, then that is what it was.
+Both go stale when somebody edits a file. They are used only where a node cannot run: if the recorded shape has the same
+elements in the same order and the node runs on it, it was the operand's shape.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ Shape = tuple[int | None, ...]
 
 @dataclass(frozen=True, slots=True)
 class Restated:
-    """An operand (its number among the tensor arguments), its axes as they are, and as the file states them.
+    """An operand (its number among the tensor arguments) with its inferred axes (``given``) and those in the file.
 
-    ``recorded`` and ``built`` are the statements that say so: at the call, and in the layer's ``build_config``.
+    ``recorded`` and ``built`` are the shapes that state them: at the call, and in the layer's ``build_config``.
     """
 
     operand: int
@@ -33,14 +33,14 @@ class Restated:
 
     @property
     def only_units(self) -> bool:
-        """True where nothing but unit axes comes or goes."""
+        """True where only unit axes are inserted or dropped."""
         return _long(a.size for a in self.given) == _long(a.size for a in self.axes)
 
 
 def restated(node: Node, call: Call) -> list[Restated]:
-    """The operands that the file states in another shape of the same elements.
+    """The operands for which the file states another shape of the same elements.
 
-    Of a node on which several tensors meet nothing is said: their axes tell more than a stale shape.
+    None for a node with several tensor operands: their axes are better evidence than a recorded shape.
     """
     given = [leaf for leaf in leaves((node.args, node.kwargs)) if isinstance(leaf, (TensorRef, Literal))]
     values = [leaf for leaf in leaves((call.args, call.kwargs)) if isinstance(leaf, Value)]
@@ -61,7 +61,7 @@ def restated(node: Node, call: Call) -> list[Restated]:
 
 
 def _sizes(axes: tuple[Axis, ...], shape: Shape) -> list[Size] | None:
-    """A stated shape in the sizes of an operand; None where that is no other shape of the same elements in order."""
+    """A stated shape with the operand's symbols filled in; None where it is not another shape of the same elements."""
     symbolic = [a.size for a in axes if not isinstance(a.size, int)]
     if len(symbolic) != sum(s is None for s in shape) or not shape or not axes:
         return None

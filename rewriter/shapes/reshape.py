@@ -1,4 +1,4 @@
-"""Reshape by row-major factorisation: which axis of the result is which axis of the operand."""
+"""Reshape by row-major factorisation, which maps axes of the result to axes of the operand."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ _SPLIT = AxisFacts(split=True)
 
 
 def reshape(axes: Sequence[Axis], target: Sequence[Size]) -> tuple[Axis, ...]:
-    """``reshape(x[a, b, c], target) -> [target]``; one entry of ``target`` may be -1, to be worked out.
+    """``reshape(x[a, b, c], target) -> [target]``; one entry of ``target`` may be -1, which is computed.
 
-    An axis whose place the factorisation shows keeps its identity, unit axes come and go freely, and several axes that
-    become one are remembered as its factors.
+    An axis that the factorisation locates keeps its identity, unit axes are inserted and dropped freely, and merged
+    axes become factors.
 
     Raises:
-        ShapeError: the element counts differ, or the -1 has no whole value.
+        ShapeError: the element counts differ, or the -1 has no integer value.
     """
     sizes = resolve(axes, target)
     return factorise(axes, sizes)
 
 
 def resolve(axes: Sequence[Axis], target: Sequence[Size]) -> list[Size]:
-    """The target with its -1 worked out. Raises ShapeError where the element counts cannot agree."""
+    """The target with its -1 computed. Raises ShapeError where the element counts differ."""
     sizes = list(target)
     total = product(a.size for a in axes)
     holes = [i for i, size in enumerate(sizes) if size == -1]
@@ -41,7 +41,7 @@ def resolve(axes: Sequence[Axis], target: Sequence[Size]) -> list[Size]:
                 raise ShapeError(
                     f"{total} elements cannot be reshaped to {_text(target)}: {rest} does not divide them"
                 )
-            # It runs only where the quotient is whole, and then it is this.
+            # The model runs only where the quotient is an integer, and then it is this one.
             quotient = floordiv(total, rest) if isinstance(rest, int) and rest > 0 else unknown()
         sizes[holes[0]] = quotient
     elif same(total, rest) is Truth.NO:
@@ -50,7 +50,7 @@ def resolve(axes: Sequence[Axis], target: Sequence[Size]) -> list[Size]:
 
 
 def factorise(axes: Sequence[Axis], sizes: Sequence[Size]) -> tuple[Axis, ...]:
-    """The axes of a row-major reshape to ``sizes``, each traced to the source axes where the boundaries coincide."""
+    """The axes of a row-major reshape to ``sizes``; each is traced to source axes where the boundaries coincide."""
     source = [leaf for axis in axes for leaf in axis.flat() if leaf.size != 1]
     result: list[Axis] = []
     take = 0
@@ -75,7 +75,7 @@ def factorise(axes: Sequence[Axis], sizes: Sequence[Size]) -> tuple[Axis, ...]:
 
 
 def _assign(result: list[Axis], places: list[int], segment: Sequence[Axis]) -> None:
-    """Row-major segments with the same product: one place is the product of the sources, several are parts of one."""
+    """Assign a segment of source axes to places of the same product: one place merges them, several split one axis."""
     if len(places) == 1:
         result[places[0]] = merge_axes(segment)
     elif len(segment) == 1:

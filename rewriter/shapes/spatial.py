@@ -22,7 +22,7 @@ _FLOATS = frozenset({"float16", "bfloat16", "float32", "float64", "float8_e4m3fn
 
 @dataclass(frozen=True, slots=True)
 class Image:
-    """A tensor's axes taken apart: ``join`` puts others in their places."""
+    """The axes of an image-like tensor by kind; ``join`` builds axes of the same layout."""
 
     batch: Axis
     spatial: tuple[Axis, ...]
@@ -34,7 +34,7 @@ class Image:
 
 
 def image(call: Call, dimensions: int, first: bool | None = None) -> Image:
-    """The first operand as ``[B, S1..Sn, C]`` or ``[B, C, S1..Sn]``; tells its axes what they are.
+    """The first operand as ``[B, S1..Sn, C]`` or ``[B, C, S1..Sn]``; hints the roles of its axes.
 
     Raises:
         ShapeError: the operand has another rank.
@@ -49,22 +49,22 @@ def image(call: Call, dimensions: int, first: bool | None = None) -> Image:
 
 
 def hint_all(axes: Sequence[Axis], roles: Sequence[Role]) -> None:
-    """Tell each axis what it is; one that knows better keeps its role."""
+    """Hint a role for each axis; an axis with a stronger role keeps it."""
     for axis, role in zip(axes, roles, strict=True):
         axis.origin.hint(role)
 
 
 def hint_time(axis: Axis) -> None:
-    """Tell an axis that it is a sequence; a product of several (``H*W`` flattened) stays what its factors are."""
+    """Hint that an axis is time; a merged axis (``H*W`` flattened) gets no hint."""
     if not axis.factors:
         axis.origin.hint(Role.TIME)
 
 
 def resized(axis: Axis, size: Size, what: str = "") -> Axis:
-    """The axis after its length became ``size``: of the same role, derived from it; itself where nothing changes.
+    """The axis resized to ``size``: of the same role, derived from it; the same axis where the size is the same.
 
     Raises:
-        ShapeError: nothing would be left of it.
+        ShapeError: ``size`` is below 1.
     """
     if size == axis.size:
         return axis
@@ -72,7 +72,7 @@ def resized(axis: Axis, size: Size, what: str = "") -> Axis:
 
 
 def slid(axis: Axis, size: Size, stride: int, what: str) -> Axis:
-    """The axis under a window; one that a stride skips through is another axis even where the size stays."""
+    """The axis after a sliding window; with a stride above 1 it is another axis even where the size is the same."""
     if stride > 1 and size == axis.size:
         return remade(axis, size)
     return resized(axis, size, what)
@@ -84,7 +84,7 @@ def autocast(call: Call, value: Value) -> str:
 
 
 def masked(value: Value, mask: tuple[Axis, ...] | None) -> Value:
-    """The same value with a mask travelling along."""
+    """The same value with this mask."""
     return replace(value, mask=mask)
 
 
@@ -100,7 +100,7 @@ def operand(call: Call, position: int, name: str) -> Value | None:
 
 
 def required(call: Call, position: int, name: str) -> Value:
-    """A tensor argument that the layer cannot do without. Raises BadFileError."""
+    """A required tensor argument. Raises BadFileError where it is missing."""
     value = operand(call, position, name)
     if value is None:
         raise BadFileError(f"layer {shown(call.operation.name)!r} is called without a tensor for {name!r}")
@@ -108,7 +108,7 @@ def required(call: Call, position: int, name: str) -> Value:
 
 
 def call_flag(call: Call, name: str) -> bool:
-    """A switch among the call's keyword arguments, off by default."""
+    """A boolean keyword argument of the call, False by default."""
     value = call.kwargs.get(name)
     if value is not None and not isinstance(value, (bool, int)):
         raise call.bad(name, value, "true or false")
@@ -116,7 +116,7 @@ def call_flag(call: Call, name: str) -> bool:
 
 
 def child(call: Call, *names: str) -> Operation:
-    """The layer that this one holds under the first of these keys. Raises OpaqueError where the file has none."""
+    """The inner layer under the first of these keys that has one. Raises OpaqueError where the file has none."""
     for name in names:
         found = call.operation.children.get(name)
         if isinstance(found, Operation):
@@ -125,7 +125,7 @@ def child(call: Call, *names: str) -> Operation:
 
 
 def children(call: Call, name: str) -> list[Operation]:
-    """The layers that this one holds in a list. Raises OpaqueError where the file has none."""
+    """The list of inner layers under this key. Raises OpaqueError where the file has none."""
     found = call.operation.children.get(name)
     if not isinstance(found, list) or not found:
         raise OpaqueError(f"the layers inside {shown(call.operation.name)!r} are not known")
@@ -133,6 +133,6 @@ def children(call: Call, name: str) -> list[Operation]:
 
 
 def kept(call: Call, dtype: str | None = None) -> Value:
-    """``f(x[...]) -> [...]``: every axis and the mask stay; the dtype is the layer's unless given."""
+    """``f(x[...]) -> [...]``: keeps every axis and the mask; the dtype is the layer's unless given."""
     x = call.x
     return Value(call.axes, dtype or call.compute_dtype() or x.dtype, mask=x.mask)

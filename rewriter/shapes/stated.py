@@ -1,7 +1,7 @@
-"""What a file states of a model besides its graph and its weights: the operands that layers were built on, and losses.
+"""What a file states about a model apart from its graph and weights: the shapes that layers were built on, and losses.
 
-Both go stale when somebody edits the file, so that neither is a fault. Between readings that nothing else tells apart,
-one that agrees with them is better than one that does not.
+Both go stale when somebody edits the file, so a disagreement is not a fault. Between readings that are otherwise equal,
+one that agrees with these statements is preferred.
 Source: ``build_config`` and ``compile_config`` as Keras 3.15 writes them; the last axis of ``y_pred`` in
 ``keras/src/losses/losses.py``.
 """
@@ -14,7 +14,7 @@ from ..ir.axis import Value
 from ..ir.graph import Loss, Path
 from .inference import Inference
 
-# Losses over classes, which stand along one axis of what is predicted.
+# Losses over classes; the classes are one axis of the prediction.
 _OVER_CLASSES = {
     "categoricalcrossentropy",
     "categoricalfocalcrossentropy",
@@ -27,7 +27,7 @@ _OVER_CLASSES = {
 
 
 def disagreements(inference: Inference) -> dict[Path, str]:
-    """What the file states otherwise than it is inferred, by node."""
+    """Where a statement of the file disagrees with the inference, by node; each value is a message."""
     result: dict[Path, str] = {}
     for prefix, item in inference.walk():
         for name, node in item.graph.nodes.items():
@@ -47,14 +47,14 @@ def disagreements(inference: Inference) -> dict[Path, str]:
 
 
 def _built_otherwise(built: Sequence[tuple[int | None, ...]], operands: Sequence[Value]) -> int | None:
-    """The number of the first operand that has another shape than the layer was built on."""
+    """The number of the first operand that has another shape than the layer was built on; None where all agree."""
     for number, (shape, operand) in enumerate(zip(built, operands, strict=False)):
         axes = operand.axes
         if axes is None:
             continue
         open_there = sum(n is None for n in shape[1:])
         if open_there == 1 + sum(not isinstance(a.size, int) for a in axes[1:]):
-            continue  # built on a product that holds the batch twice: the rank of an accident says nothing
+            continue  # built on a product with the batch in two axes: an accident of broadcasting, no evidence
         pairs = zip(shape, axes, strict=False)
         if len(shape) != len(axes) or any(
             n is not None and isinstance(a.size, int) and n != a.size for n, a in pairs
@@ -69,5 +69,5 @@ def _no_classes(loss: Loss, predicted: Value) -> str:
     axis = loss.config.get("axis", -1)
     rank = len(predicted.axes)
     if not isinstance(axis, int) or rank < 2 or not -rank <= axis < rank or predicted.axes[axis].size == 1:
-        return f"the loss {loss.name} is over classes, and {predicted.text()} has none"
+        return f"the loss {loss.name} needs a class axis, and {predicted.text()} has none"
     return ""

@@ -1,6 +1,6 @@
-"""What is supported: every layer class and op of the tables of rules, and how its rule was proven against Keras.
+"""What is supported: every layer class and op in the tables of rules, and how its rule was proven against Keras.
 
-The counts are those of ``proven.csv``, which ``tools/update_supported.py`` writes from the differential tests.
+The counts are from ``proven.csv``, which ``tools/update_supported.py`` writes from the differential tests.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from .ops.opaque import OPAQUE_OPS
 _DATA = "proven.csv"
 _OLD = "in files of Keras 2 only"
 _PART = "a class of keras.applications, compared in the models that hold it"
-# What no differential test counts, with what stands in its place.
+# Classes that no differential test counts, with the reason or the check used instead.
 NOTES: dict[tuple[str, str], str] = {
     ("layer", "InputLayer"): "its shape is the one that the file states",
     ("layer", "CuDNNGRU"): _OLD,
@@ -35,9 +35,9 @@ NOTES: dict[tuple[str, str], str] = {
 class Entry:
     """A class and its proof.
 
-    ``cases`` are argument sets compared with what Keras declares, ``untrue`` those of them where a run contradicts
-    it, ``runs`` real calls, ``open`` sizes that the rule left to the run. ``reason`` says why there is no rule,
-    ``no_onnx`` why it has no ONNX form.
+    ``cases`` counts the argument sets compared with the shape that Keras declares, ``untrue`` those where a run
+    contradicts that shape, ``runs`` the real calls, ``open`` the sizes that the rule left unknown. ``reason`` says why
+    there is no rule, ``no_onnx`` why there is no ONNX form.
     """
 
     kind: str
@@ -71,7 +71,7 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Support:
-    """Every class of the tables, by name, and the version of Keras that it was compared with."""
+    """Every class of the tables, by name, and the version of Keras compared with."""
 
     keras: str
     layers: tuple[Entry, ...]
@@ -79,7 +79,7 @@ class Support:
 
 
 def support(no_onnx: Mapping[tuple[str, str], str]) -> Support:
-    """The tables of rules joined with the counts. A class without counts is there, not proven.
+    """The tables of rules joined with the counts. A class without counts is listed as not proven.
 
     Args:
         no_onnx: why a class, by kind and name, has no ONNX form.

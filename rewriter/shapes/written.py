@@ -1,4 +1,4 @@
-"""What an operation states of itself where tensors are joined or summed: which axes, and in which order."""
+"""What the configuration of a join or a contraction states: which axes, and in which order."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from .facts import sums_by_place
 
 
 def summed_axes(operation: Operation, ranks: Sequence[int]) -> tuple[int, int] | None:
-    """The axis of each operand over which a contraction sums as it is written; None where nothing says it.
+    """The axis of each operand over which a contraction sums; None where the configuration does not state it.
 
-    A Dot layer names them (``axes``), a product of matrices takes the last and the last but one.
+    A Dot layer states both (``axes``); a matrix product sums over the last axis and the last but one.
     """
     if sums_by_place(operation):
         return (-1, -2) if min(ranks, default=0) > 1 else None
@@ -23,16 +23,15 @@ def summed_axes(operation: Operation, ranks: Sequence[int]) -> tuple[int, int] |
 
 
 def normalizes(operation: Operation) -> bool:
-    """True for a Dot layer that divides by the lengths of what it multiplies."""
+    """True for a Dot layer that divides by the norms of the vectors that it multiplies."""
     return bool(operation.config.get("normalize"))
 
 
 def joined_axis(operation: Operation) -> Any:
-    """The axis along which tensors are joined: a layer joins along the last one unless it says otherwise, an op along
-    the first."""
+    """The axis along which tensors are joined; the default is the last one for a layer, the first for an op."""
     return operation.config.get("axis", -1 if operation.kind == "layer" else 0)
 
 
 def subscripts(operation: Operation) -> Any:
-    """The subscripts of an einsum as the file has them."""
+    """The subscripts of an einsum as the file states them."""
     return operation.config.get("subscripts")

@@ -16,7 +16,7 @@ Axes = tuple[Axis, ...]
 
 @layer("Attention", "AdditiveAttention")
 def attention(call: Call) -> Any:
-    """``attention([q[B, T, D], v[B, S, E], k[B, S, D]]) -> [B, T, E]``, and the scores ``[B, T, S]`` on request."""
+    """``attention([q[B, T, D], v[B, S, E], k[B, S, D]]) -> [B, T, E]``; also the scores ``[B, T, S]`` on request."""
     operands = flatly(call.args[0] if call.args else call.kwargs.get("inputs"))
     if not 2 <= len(operands) <= 3:
         raise BadFileError(
@@ -36,7 +36,7 @@ def attention(call: Call) -> Any:
             raise ShapeError(only_at(query[0], value[0]))
         query = (meet(query[0], value[0]), *query[1:])
     dtype = call.compute_dtype()
-    # What comes out is a weighted sum of the value's steps: its last axis is the value's.
+    # The result is a weighted sum of the value's steps: its last axis is the value's.
     out = masked(call.like([*query[:-1], value[-1]], dtype), operands[0].mask)
     if call_flag(call, "return_attention_scores"):
         return out, call.like([*query[:-1], key[-2]], dtype)
@@ -47,14 +47,14 @@ def attention(call: Call) -> Any:
 def multi_head_attention(call: Call) -> Any:
     """``mha(q[B, T..., D], v[B, S..., E], k[B, S..., F]) -> [B, T..., D or output_shape]``.
 
-    The scores, on request, are ``[B, heads, T..., S...]``; axes that are not attended over stand before the heads.
+    The scores, on request, are ``[B, heads, T..., S...]``; axes that are not attended over come before the heads.
     """
     heads = call.integer("num_heads", 1)
     call.integer("key_dim", 1)
     x, query, value = _attended(call)
     rank = len(query)
     if rank < 2 or len(value) != rank:
-        raise ShapeError(f"takes a query and a value of one rank, not {rank} and {len(value)}")
+        raise ShapeError(f"takes a query and a value of the same rank, not {rank} and {len(value)}")
     stated = call.get("output_shape")
     if stated:
         items = stated if isinstance(stated, (list, tuple)) else [stated]
@@ -73,7 +73,7 @@ def multi_head_attention(call: Call) -> Any:
 # The class is exported as GroupQueryAttention and saved as GroupedQueryAttention (Keras 3.15).
 @layer("GroupedQueryAttention", "GroupQueryAttention")
 def grouped_query_attention(call: Call) -> Any:
-    """``gqa(q[B, T, D], v[B, S, D], k[B, S, F]) -> [B, T, D]``, and the scores ``[B, heads, T, S]`` on request."""
+    """``gqa(q[B, T, D], v[B, S, D], k[B, S, F]) -> [B, T, D]``; also the scores ``[B, heads, T, S]`` on request."""
     heads, groups = call.integer("num_query_heads", 1), call.integer("num_key_value_heads", 1)
     if heads % groups:
         raise call.bad("num_query_heads", heads, f"a multiple of num_key_value_heads={groups}")
@@ -90,7 +90,7 @@ def grouped_query_attention(call: Call) -> Any:
 
 
 def _attended(call: Call) -> tuple[Value, Axes, Axes]:
-    """The query as a value, its axes and the value's; the key has to agree with the value but for its last axis."""
+    """The query as a value, its axes and the value's. Key and value may differ only in the last axis (ShapeError)."""
     x, v = required(call, 0, "query"), required(call, 1, "value")
     k = operand(call, 2, "key") or v
     query, value, key = known(x), known(v), known(k)
@@ -101,7 +101,7 @@ def _attended(call: Call) -> tuple[Value, Axes, Axes]:
     for axes in (query, value, key):
         if len(axes) == 3:
             hint_time(axes[1])
-        if axes and query and fixes_batch(query[0], axes[0]):  # an einsum, which does not even stretch a 1
+        if axes and query and fixes_batch(query[0], axes[0]):  # einsum does not broadcast a batch of 1
             raise ShapeError(only_at(query[0], axes[0]))
     return x, query, value
 

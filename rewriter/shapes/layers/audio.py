@@ -16,8 +16,7 @@ _MAX_FRAME = 2**31
 def mel_spectrogram(call: Call) -> Value:
     """``mel(x[..., N]) -> [..., num_mel_bins, 1 + N // sequence_stride]``, for an even fft_length.
 
-    ``compute_output_shape`` (Keras 3.15) has one frame more where the stride divides N + 1; this is what ``call``
-    gives.
+    ``compute_output_shape`` (Keras 3.15) has one frame more where the stride divides N + 1; this rule follows ``call``.
     """
     axes = call.axes
     if not axes:
@@ -32,7 +31,7 @@ def mel_spectrogram(call: Call) -> Value:
 
 @layer("STFTSpectrogram")
 def stft_spectrogram(call: Call) -> Value:
-    """``stft(x[B, N, C]) -> [B, frames, C*frequencies]``, or ``[B, frames, frequencies, C]`` with expand_dims."""
+    """``stft(x[B, N, C]) -> [B, frames, C*frequencies]``; ``[B, frames, frequencies, C]`` with expand_dims."""
     length = call.integer("frame_length", 1, 256)
     if length > _MAX_FRAME:
         raise OpaqueError("its frames are too long")

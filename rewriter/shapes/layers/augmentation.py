@@ -15,9 +15,9 @@ Transform = Callable[[Call, tuple[Axis, ...]], tuple[Axis, ...]]
 
 
 def images(call: Call, value: Value) -> tuple[Axis, ...]:
-    """The axes of ``[H, W, C]`` or ``[B, H, W, C]`` (channels first likewise); a batch is told what they are.
+    """The axes of ``[H, W, C]`` or ``[B, H, W, C]`` (or channels first); hints the roles of a tensor of rank 4.
 
-    A tensor of rank 3 gets no roles: in a functional model its first axis is the batch, here it is an image's height.
+    A tensor of rank 3 gets no roles: its first axis is the batch of a functional model, but the layer takes the height.
     """
     axes = known(value)
     if len(axes) not in (3, 4):
@@ -29,7 +29,7 @@ def images(call: Call, value: Value) -> tuple[Axis, ...]:
 
 
 def transformed(call: Call, transform: Transform, dtype: Callable[[Value], str | None]) -> Any:
-    """Images through ``transform``; in a dict, ``images`` and ``segmentation_masks``, and the rest as it is."""
+    """The images after ``transform``; in a dict, only ``images`` and ``segmentation_masks`` are transformed."""
     data = call.args[0] if call.args else call.x
     if not isinstance(data, dict):
         return Value(transform(call, images(call, call.x)), dtype(call.x) or call.x.dtype)

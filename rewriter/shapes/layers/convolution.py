@@ -35,7 +35,7 @@ def _conv(dimensions: int, channels: _Channels, dilated_strides: bool) -> Callab
 
 
 def lowered(call: Call, name: str, choices: tuple[str, ...]) -> str:
-    """A configured word in any case, as Keras's ``standardize_padding`` takes it."""
+    """A configured word in lower case; the file may have any case, as in Keras's ``standardize_padding``."""
     value = call.text(name, choices[0])
     if value.lower() not in choices:
         raise call.bad(name, value, " or ".join(choices))
@@ -58,7 +58,7 @@ def _divides(groups: int, channel: Axis) -> None:
 
 def _multiplied(call: Call, x: Image) -> Axis:
     factor = call.integer("depth_multiplier", 1, 1)
-    # With one filter per channel an output channel is computed from that input channel alone: it is the same axis.
+    # With one filter per channel, each output channel is computed from one input channel: the axis is the same.
     return x.channel if factor == 1 else new_axis(x.channel.size * factor, Role.CHANNEL, derived=x.channel)
 
 

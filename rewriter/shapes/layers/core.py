@@ -17,7 +17,7 @@ _EQUATION = re.compile(r"(\.\.\.)?([a-zA-Z]+)(\.\.\.)?,([a-zA-Z]+)->(\.\.\.)?([a
 
 @layer("Dense")
 def dense(call: Call) -> Value:
-    """``dense(x[..., K]) -> [..., units]``; the new axis is derived from the one it mixes."""
+    """``dense(x[..., K]) -> [..., units]``; the new axis is derived from the contracted one."""
     axes = call.axes
     if len(axes) < 2:
         raise ShapeError(f"takes a tensor of rank 2 or more, not {call.x.text()}")
@@ -27,7 +27,7 @@ def dense(call: Call) -> Value:
 
 @layer("EinsumDense")
 def einsum_dense(call: Call) -> Value:
-    """``einsum_dense(x[a, b, c]; "abc,cd->abd") -> [a, b, d]``; a label that stays keeps its axis."""
+    """``einsum_dense(x[a, b, c]; "abc,cd->abd") -> [a, b, d]``; a label in both terms keeps its axis."""
     given, out, left, right = _equation(call)
     axes = call.axes
     elided = len(axes) - len(given)
@@ -35,7 +35,7 @@ def einsum_dense(call: Call) -> Value:
         raise ShapeError(f"the equation takes a tensor of rank {len(given)}, not {call.x.text()}")
     start = elided if left else 0
     by_label = dict(zip(given, axes[start : start + len(given)], strict=True))
-    # The batch is never among the stated sizes, nor are elided axes.
+    # The stated sizes include neither the batch nor elided axes.
     ahead, behind = (max(elided, 1), 0) if left else (1, elided)
     stated = [None] * ahead + _stated_sizes(call, len(out) + elided - ahead - behind) + [None] * behind
     mixed = next((by_label[label] for label in reversed(given) if label not in out), None)
@@ -57,7 +57,7 @@ def _equation(call: Call) -> tuple[str, str, bool, bool]:
     if len(set(given)) < len(given) or len(set(out)) < len(out):
         raise call.bad("equation", text, "every label once in a term")
     if not set(out) <= set(given) | set(weight) or not set(weight) <= set(given) | set(out):
-        raise call.bad("equation", text, "labels that occur in two terms")
+        raise call.bad("equation", text, "every label in two terms")
     return given, out, bool(before), bool(after)
 
 
@@ -81,7 +81,7 @@ def _output_axis(call: Call, source: Axis | None, stated: int | None, mixed: Axi
 
 @layer("Embedding")
 def embedding(call: Call) -> Value:
-    """``embedding(x[...]) -> [..., output_dim]``; with mask_zero its operand's axes are the mask's."""
+    """``embedding(x[...]) -> [..., output_dim]``; with mask_zero, a mask with the operand's axes."""
     call.integer("input_dim", 1)
     axes = call.axes
     result = call.like([*axes, new_axis(call.integer("output_dim", 1), Role.FEATURE)], call.compute_dtype())

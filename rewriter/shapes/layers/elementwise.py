@@ -21,7 +21,7 @@ def activation(call: Call) -> Value:
 
 @layer("ReLU", *REGULARIZATION)
 def passed(call: Call) -> Value:
-    """``f(x[...]) -> [...]``; whole numbers stay whole."""
+    """``f(x[...]) -> [...]``; integers stay integers."""
     return kept(call, autocast(call, call.x))
 
 

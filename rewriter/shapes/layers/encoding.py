@@ -25,7 +25,7 @@ def _mode(call: Call, default: str, choices: tuple[str, ...]) -> str:
 def encoded(axes: tuple[Axis, ...], mode: str, depth: Axis) -> tuple[Axis, ...]:
     """``one_hot(x[..., N]) -> [..., N, depth]`` with an N of 1 dropped; counts: ``[B, N, ...] -> [B, ..., depth]``.
 
-    Counting a vector leaves ``[depth]``. Source: ``encode_categorical_inputs`` in
+    The counts of a vector are ``[depth]``. Source: ``encode_categorical_inputs`` in
     ``keras/src/utils/numerical_utils.py``.
     """
     if not axes:
@@ -82,19 +82,19 @@ def hashing(call: Call) -> Value:
 
 @layer("HashedCrossing")
 def hashed_crossing(call: Call) -> Value:
-    """``hashed_crossing([x[B, 1], y[B, 1]]) -> [B, 1]``, or ``[B, num_bins]`` with one_hot; operands ``[B]`` too."""
+    """``hashed_crossing([x[B, 1], y[B, 1]]) -> [B, 1]``; with one_hot ``[B, num_bins]``. Also for operands ``[B]``."""
     mode = _mode(call, "int", ("int", "one_hot"))
     bins = call.integer("num_bins", 1)
     operands = call.inputs
     if len(operands) < 2:
-        raise ShapeError("crosses at least two tensors")
+        raise ShapeError("takes at least two tensors")
     axes = known(operands[0])
     for value in operands:
         other = need_rank(value, 0, 1, 2)
         if len(other) != len(axes) or any(
             same(a.size, b.size) is Truth.NO for a, b in zip(axes, other, strict=True)
         ):
-            raise ShapeError(f"crosses {operands[0].text()} with {value.text()}")
+            raise ShapeError(f"takes tensors of one shape, not {operands[0].text()} and {value.text()}")
     if len(axes) == 2 and same(axes[1].size, 1) is Truth.NO:
         raise ShapeError(f"takes one value of each sample, not {operands[0].text()}")
     if mode == "int":
@@ -151,7 +151,7 @@ def text_vectorization(call: Call) -> Value:
 
 
 def _encoded_tokens(axes: tuple[Axis, ...], mode: str, depth: Axis) -> tuple[Axis, ...]:
-    """Split texts are ragged, and a ragged axis is never taken for one of size 1."""
+    """``encoded`` for tokens: split texts are ragged, and Keras never drops a ragged axis as one of size 1."""
     if mode == "one_hot" and is_unknown(axes[-1].size):
         return (*axes, depth)
     return encoded(axes, mode, depth)

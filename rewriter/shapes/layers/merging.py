@@ -1,4 +1,4 @@
-"""Merge layers: Add, Multiply and their kin, Concatenate, Dot."""
+"""Merge layers: Add, Multiply and other elementwise ones, Concatenate, Dot."""
 
 from __future__ import annotations
 
@@ -62,23 +62,23 @@ def _merged(call: Call, operands: list[tuple[Axis, ...]], unify: bool = True) ->
 
 
 def _promoted(call: Call) -> str:
-    """What the operands are promoted to: floats in the layer's compute dtype, whole numbers as they are.
+    """The dtype that the operands are promoted to: floats are cast to the layer's compute dtype, integers are not.
 
-    Keras declares the compute dtype for whole numbers too (3.15); a run gives what is said here.
+    Keras 3.15 declares the compute dtype for integers too; this rule follows a real run.
     """
     return result_type(*(autocast(call, value) for value in call.inputs))
 
 
 def _common_mask(call: Call, axes: tuple[Axis, ...]) -> tuple[Axis, ...] | None:
-    """The mask of a merge: there is one only where every operand has one; they are broadcast like their operands."""
+    """The mask of a merge, only where every operand has one; masks are broadcast like their operands."""
     return None if any(value.mask is None for value in call.inputs) else axes[:-1]
 
 
 def joined(operands: list[tuple[Axis, ...]], axis: object, call: Call) -> tuple[Axis, ...]:
-    """Operands of one rank joined along ``axis``, which becomes a new axis of the summed size.
+    """The axes of operands of one rank joined along ``axis``, which becomes a new axis of the summed size.
 
     Raises:
-        ShapeError: the ranks differ, or another axis does; or one batch is open and the other a number.
+        ShapeError: the ranks or the sizes of another axis differ, or one batch is open and the other a number.
     """
     first = operands[0]
     place = call.axis(axis, len(first))
@@ -108,7 +108,7 @@ def joined(operands: list[tuple[Axis, ...]], axis: object, call: Call) -> tuple[
 
 
 def _one_beside_another(operands: list[tuple[Axis, ...]], place: int, made: Axis, known: Identities) -> None:
-    """What joining tells of the axes: those beside the joined one are the same, unless the layouts differ."""
+    """The effect of a join on identities: aligned axes except the joined one are the same, unless layouts differ."""
     columns = list(zip(*operands, strict=True))
     known.join(made.origin, (axis.origin for axis in columns[place] if axis.size != 1))
     if layouts_differ(known, columns):

@@ -1,4 +1,4 @@
-"""Normalisation layers: every axis stays; the normalised axis is told to be the channels where the layer says so."""
+"""Normalisation layers: every axis stays; batch and group normalisation hint that their axis is the channels."""
 
 from __future__ import annotations
 
@@ -44,9 +44,9 @@ def layer_normalization(call: Call) -> Value:
 
 @layer("RMSNormalization")
 def rms_normalization(call: Call) -> Value:
-    """``rms_norm(x[...], axis=-1) -> [...]``; a mask stops here.
+    """``rms_norm(x[...], axis=-1) -> [...]``; the result has no mask.
 
-    The scale has the sizes of the normalised axes and meets the operand's last axes, whichever those are
+    The scale has the sizes of the normalised axes but is broadcast against the operand's last axes
     (``_rms_normalization`` in ``keras/src/ops/nn.py``, Keras 3.15): with another axis it cannot run, or runs wrongly.
     """
     axes = call.axes
@@ -57,7 +57,7 @@ def rms_normalization(call: Call) -> Value:
 
 
 def _one(call: Call) -> int:
-    """The configured axis; files of Keras 2 hold it as a list of one."""
+    """The configured axis; in files of Keras 2 it is a list of one."""
     value: Any = call.get("axis", -1)
     if isinstance(value, (list, tuple)) and len(value) == 1:
         value = value[0]
@@ -71,14 +71,14 @@ def _several(call: Call) -> None:
 
 
 def _hint_channel(axes: tuple[Axis, ...], place: int) -> None:
-    # In a tensor of rank 2 the only other axis is a feature vector's, which can play any part.
+    # The other axis of a tensor of rank 2 is the features of a vector, which can have any role.
     if place:
         record(partial(_note_others, axes, place))
         axes[place].origin.hint(Role.CHANNEL if len(axes) > 2 else Role.FEATURE)
 
 
 def _note_others(axes: tuple[Axis, ...], place: int, known: Identities) -> None:
-    """Say where another axis of the tensor is its channels already."""
+    """Note a conflict where another axis of the tensor is already its channels."""
     for axis in axes:
         other = known.identity(axis) != known.identity(axes[place])
         if other and axis.size != 1 and known.role(axis.origin) is Role.CHANNEL:

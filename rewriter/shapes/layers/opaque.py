@@ -1,4 +1,4 @@
-"""Layers of ``keras.layers`` of which nothing can be said from their configuration, each with its reason."""
+"""Layers of ``keras.layers`` whose result cannot be inferred from their configuration, each with its reason."""
 
 from __future__ import annotations
 

@@ -11,7 +11,7 @@ from ..windows import window
 
 
 def _dtype(call: Call) -> str | None:
-    """Maxima of whole numbers are whole; averages are in the layer's compute dtype."""
+    """The result's dtype: maxima of integers stay integers, averages have the layer's compute dtype."""
     return autocast(call, call.x) if "Max" in call.operation.class_name else call.compute_dtype()
 
 

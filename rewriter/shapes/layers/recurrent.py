@@ -1,4 +1,4 @@
-"""Recurrent layers: RNN over a cell, LSTM, GRU, SimpleRNN, convolutional LSTMs; and the cells called alone."""
+"""Recurrent layers: RNN over a cell, LSTM, GRU, SimpleRNN, convolutional LSTMs, and cells called by themselves."""
 
 from __future__ import annotations
 
@@ -20,21 +20,21 @@ _CONV_ROLES: dict[int, tuple[Role, ...]] = {
     2: (Role.HEIGHT, Role.WIDTH),
     3: (Role.DEPTH, Role.HEIGHT, Role.WIDTH),
 }
-# How many states of its own width each cell carries.
+# How many states of size ``units`` each cell has.
 _CELLS = {"SimpleRNNCell": 1, "GRUCell": 1, "LSTMCell": 2}
 _LAYERS = {"SimpleRNN": 1, "GRU": 1, "LSTM": 2, "CuDNNGRU": 1, "CuDNNLSTM": 2}
 
 
 @dataclass(frozen=True, slots=True)
 class _State:
-    """The output axis of a cell and its states: an axis for each, nested as Keras nests them."""
+    """The output axis of a cell, and one axis for each state, nested as Keras nests them."""
 
     output: Axis
     states: list[Any]
 
 
 def _cell_state(call: Call, cell: Operation, source: Axis) -> _State:
-    """What a cell makes of steps with the feature axis ``source``. Raises OpaqueError for a cell of unknown code."""
+    """Output and states of a cell for steps with the feature axis ``source``. Raises OpaqueError for unknown code."""
     if cell.opaque:
         raise OpaqueError(cell.opaque)
     inner = Call(cell, (), {}, call.apply)
@@ -74,7 +74,7 @@ def _sequence(call: Call) -> tuple[Axis, ...]:
 
 
 def steps(call: Call, time: Axis) -> Axis:
-    """The time axis of an output sequence; one that runs backwards is not the axis it came from."""
+    """The time axis of an output sequence; with ``go_backwards`` it is another axis than the operand's."""
     return new_axis(time.size, Role.TIME, derived=time) if call.flag("go_backwards") else time
 
 
@@ -82,7 +82,7 @@ def _results(call: Call, axes: tuple[Axis, ...], state: _State) -> Any:
     _check_initial(call, axes[0], state)
     dtype = call.compute_dtype()
     if call.flag("return_sequences"):
-        # Keras hands the mask on as it is, even where the output runs backwards (Keras 3.15).
+        # Keras 3.15 passes the mask on unchanged, even where the output runs backwards.
         out = masked(call.like([axes[0], steps(call, axes[1]), state.output], dtype), call.x.mask)
     else:
         out = call.like([axes[0], state.output], dtype)
@@ -96,7 +96,7 @@ def _results(call: Call, axes: tuple[Axis, ...], state: _State) -> Any:
 
 
 def initial_states(call: Call) -> list[Value]:
-    """States that the call is given: an argument of their own or, as in Keras 2, after the sequence in its list."""
+    """The initial states of a call: a separate argument or, as in Keras 2, after the sequence in one list."""
     if call.args and isinstance(call.args[0], (list, tuple)):
         return flatly(call.args[0])[1:] + flatly(call.args[1:2])
     return flatly(call.args[1] if len(call.args) > 1 else call.kwargs.get("initial_state"))
@@ -136,7 +136,7 @@ def cell_step(call: Call) -> Any:
 # -- convolutional LSTMs -----------------------------
 def _conv_lstm(dimensions: int) -> Callable[[Call], Any]:
     def rule(call: Call) -> Any:
-        """``conv_lstm(x[B, T, S..., C]) -> [B, S'..., filters]``, with T for sequences; states as the last output."""
+        """``conv_lstm(x[B, T, S..., C]) -> [B, S'..., filters]``, with T for sequences; states like the last output."""
         axes = need_rank(call.x, dimensions + 3)
         hint_time(axes[1])
         first = call.channels_first()

@@ -1,6 +1,6 @@
 """Reshaping layers: Reshape, Flatten, Permute, RepeatVector, UpSampling, ZeroPadding, Cropping.
 
-They cast floats to their own compute dtype and leave whole numbers as they are.
+They cast floats to the layer's compute dtype; integers keep theirs.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _MAX_RANK = 253  # TensorFlow's 254, less the batch
 
 @layer("Reshape")
 def reshape_layer(call: Call) -> Value:
-    """``reshape(x[B, ...], target_shape) -> [B, *target_shape]``; a -1 is worked out."""
+    """``reshape(x[B, ...], target_shape) -> [B, *target_shape]``; a -1 is computed."""
     axes = call.axes
     if not axes:
         raise ShapeError("takes a tensor with a batch axis")
@@ -37,7 +37,7 @@ def reshape_layer(call: Call) -> Value:
 
 @layer("Flatten")
 def flatten(call: Call) -> Value:
-    """``flatten(x[B, S..., C]) -> [B, S*...*C]``; channels first are moved last before."""
+    """``flatten(x[B, S..., C]) -> [B, S*...*C]``; with channels first, the channels are first moved to the end."""
     axes = call.axes
     if not axes:
         raise ShapeError("takes a tensor with a batch axis")
@@ -63,9 +63,9 @@ def permute(call: Call) -> Value:
 
 @layer("RepeatVector")
 def repeat_vector(call: Call) -> Value:
-    """``repeat_vector(x[B, F], n) -> [B, n, F]``; what the new axis is, only its use tells: steps, or channels.
+    """``repeat_vector(x[B, F], n) -> [B, n, F]``; the new axis gets no role: only its use shows whether it is time.
 
-    Once is a unit axis that the author wrote, as ``expand_dims(x, 1)`` does.
+    With ``n=1`` it is a unit axis that the author wrote, as with ``expand_dims(x, 1)``.
     """
     batch, feature = need_rank(call.x, 2)
     count = call.integer("n", 1)
@@ -95,7 +95,7 @@ def _up_sampling(dimensions: int) -> Callable[[Call], Value]:
 
 
 def pairs(call: Configured, name: str, value: Any, dimensions: int) -> list[tuple[int, int]]:
-    """What goes on or off at both ends of each spatial axis: one number, one for each axis, or a pair for each."""
+    """What is added or cropped before and after each spatial axis, from one number, one for each axis, or pairs."""
     if dimensions == 1 and isinstance(value, (list, tuple)):
         value = [value]
     values = value if isinstance(value, (list, tuple)) else [value] * dimensions
@@ -112,9 +112,9 @@ def pairs(call: Configured, name: str, value: Any, dimensions: int) -> list[tupl
 
 def _ends(dimensions: int, name: str, default: Any, sign: int) -> Callable[[Call], Value]:
     def rule(call: Call) -> Value:
-        """``pad(x[B, S..., C], (a, b)...) -> [B, S+a+b..., C]``; cropping takes as much away."""
+        """``pad(x[B, S..., C], (a, b)...) -> [B, S+a+b..., C]``; cropping gives ``S-a-b``."""
         given = pairs(call, name, call.get(name, default), dimensions)
-        # Cropping1D has no data_format; a file that states one all the same must not move its axes.
+        # Cropping1D has no data_format: one that a file states anyway must not change the layout.
         x: Image = image(call, dimensions, first=False if (dimensions, sign) == (1, -1) else None)
         spatial = [
             resized(axis, axis.size + sign * (before + after), name)

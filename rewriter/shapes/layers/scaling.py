@@ -14,7 +14,7 @@ _MAX_RANK = 16
 
 @layer("Rescaling")
 def rescaling(call: Call) -> Value:
-    """``rescaling(x[...], scale) -> [...]``; an array as scale or offset is broadcast."""
+    """``rescaling(x[...], scale) -> [...]``; a scale or offset that is an array is broadcast."""
     factors = [_array_axes(call, name) for name in ("scale", "offset")]
     axes = broadcast(Convention.NUMPY, [call.axes, *factors], unify=False)
     result = call.like(axes, call.compute_dtype())
@@ -22,7 +22,7 @@ def rescaling(call: Call) -> Value:
 
 
 def _array_axes(call: Call, name: str) -> tuple[Axis, ...]:
-    """The axes of a number (none) or of nested lists, bare or as Keras serialises a NumPy array."""
+    """The axes of a number (none), of nested lists, or of a NumPy array as Keras serialises it."""
     value: Any = call.get(name)
     if isinstance(value, dict):
         inner = value.get("config")

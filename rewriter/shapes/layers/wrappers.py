@@ -39,7 +39,7 @@ def spectral_normalization(call: Call) -> Value:
 
 
 def _only(out: Any) -> Value:
-    """The one tensor that a layer gives; a model whose outputs are a list of one gives that (``unpack_singleton``)."""
+    """A layer's one output, taken out of a list of one (``unpack_singleton``). Raises OpaqueError for several."""
     while isinstance(out, (list, tuple)) and len(out) == 1:
         out = out[0]
     if not isinstance(out, Value):
@@ -58,7 +58,7 @@ def pipeline(call: Call) -> Any:
 
 @layer("Bidirectional")
 def bidirectional(call: Call) -> Any:
-    """``bidirectional(f)(x[B, T, F]) -> [B, T, 2*units]`` (or without T), as ``merge_mode`` has it; then the states."""
+    """``bidirectional(f)(x[B, T, F]) -> [B, T, 2*units]`` (or without T) for merge_mode "concat"; then the states."""
     mode = call.get("merge_mode", "concat")
     if mode not in ("sum", "mul", "ave", "concat", None):
         raise call.bad("merge_mode", mode, "sum, mul, ave, concat or null")
@@ -68,7 +68,7 @@ def bidirectional(call: Call) -> Any:
     if "backward_layer" in call.operation.children:
         backward, b_states = _direction(call, child(call, "backward_layer"), given[middle:])
     else:
-        # Files of Keras 2 can leave it out: a copy of the forward layer, with features of its own.
+        # Files of Keras 2 can leave it out: then it is a copy of the forward layer, with its own features.
         axes = known(forward)
         if not axes:
             raise ShapeError("the layer inside gives a scalar")
@@ -78,7 +78,7 @@ def bidirectional(call: Call) -> Any:
     if len(ahead) != len(back) or not ahead:
         raise ShapeError(f"its layers give {forward.text()} and {backward.text()}")
     dtype = call.compute_dtype()
-    # A sequence that ran backwards is turned round again: its axes but the last are those of the forward one.
+    # The backward sequence is reversed again: all its axes except the last are those of the forward one.
     turned = (*ahead[:-1], back[-1])
     if mode is None:
         return [
@@ -100,7 +100,7 @@ def _direction(call: Call, inner: Operation, states: list[Value]) -> tuple[Value
     out = call.apply(inner, call.x, **({"initial_state": states} if states else {}))
     parts = list(out) if isinstance(out, (list, tuple)) else [out]
     if not parts or not isinstance(parts[0], Value):
-        raise OpaqueError("the layer inside gives no tensor first")
+        raise OpaqueError("the first output of the layer inside is not a tensor")
     return parts[0], parts[1:]
 
 

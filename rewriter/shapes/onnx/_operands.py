@@ -1,7 +1,7 @@
 """Inputs and attributes of ONNX operators, and numbers that are known before the model runs.
 
-``Value.constant`` of an integer tensor may hold sizes: ``Shape`` of ``[B, 28]`` is the constant ``[B, 28]``. Shape
-arithmetic is done on arrays of such objects.
+``Value.constant`` of an integer tensor may contain sizes: ``Shape`` of ``[B, 28]`` is the constant ``[B, 28]``. Shape
+arithmetic works on arrays of these objects.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ from ...ir.size import Poly, Size, product, unknown
 from ..call import Call, OpaqueError, known
 
 Axes = tuple[Axis, ...]
-_LARGEST = 4096  # elements of a constant that is followed
+_LARGEST = 4096  # elements; the numbers of larger constants are not tracked
 _MAX_RANK = 64
 
 
 def operand(call: Call, position: int) -> Value:
-    """A required input. Raises BadFileError where the node does without."""
+    """A required input. Raises BadFileError where the node has none."""
     value = optional(call, position)
     if value is None:
         raise BadFileError(
@@ -32,13 +32,17 @@ def operand(call: Call, position: int) -> Value:
 
 
 def optional(call: Call, position: int) -> Value | None:
-    """An input that may be left out."""
+    """An input that may be omitted; None where it is."""
     given = call.args[position] if position < len(call.args) else None
     return given if isinstance(given, Value) else None
 
 
 def array(value: Value | None) -> np.ndarray[Any, Any] | None:
-    """The numbers of a tensor where they are known, as objects: whole numbers, sizes, floats."""
+    """The numbers of a tensor as an object array of integers, sizes or floats; None where they are not known.
+
+    Raises:
+        BadFileError: a constant has another number of elements than its shape.
+    """
     if value is None or value.constant is None or value.axes is None:
         return None
     constant = value.constant
@@ -57,7 +61,7 @@ def array(value: Value | None) -> np.ndarray[Any, Any] | None:
 
 
 def few(axes: Sequence[Axis]) -> bool:
-    """True where a tensor has so few elements that its numbers are followed."""
+    """True where a tensor is small enough for its numbers to be tracked."""
     total = product(a.size for a in axes)
     return isinstance(total, int) and total <= _LARGEST
 
@@ -72,14 +76,14 @@ def _flat(constant: Any) -> list[Any]:
 
 
 def folded(axes: Sequence[Axis], dtype: str, result: np.ndarray[Any, Any] | None) -> Value:
-    """A value with its numbers, where there are any and not too many."""
+    """A value with its numbers as constant; without them where there are none or too many."""
     if result is None or result.size > _LARGEST:
         return Value(tuple(axes), dtype)
     return Value(tuple(axes), dtype, constant=result.tolist())
 
 
 def sizes(value: Value | None) -> list[Size] | None:
-    """A vector of whole numbers or sizes; None where it is not known."""
+    """The numbers of a scalar or vector as sizes, those of another kind as unknown; None where they are not known."""
     found = array(value)
     if found is None or found.ndim > 1:
         return None
@@ -115,7 +119,7 @@ def given(call: Call, position: int, name: str) -> list[Size] | None:
 
 
 def whole_numbers(call: Call, position: int, name: str) -> list[int] | None:
-    """As ``given``, of plain numbers alone."""
+    """As ``given``, but integers only. Raises OpaqueError where a number is symbolic or unknown."""
     found = given(call, position, name)
     if found is None:
         return None

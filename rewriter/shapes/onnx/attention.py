@@ -22,7 +22,7 @@ def _features(size: Size, old: Axis) -> Axis:
 @onnx_op("Attention")
 def attention(call: Call) -> list[Value]:
     """``attention(q[b, s, h*d], k[b, t, g*d], v[b, t, g*e]) -> [b, s, h*e]``, keys ``[b, g, p+t, d]``, values
-    ``[b, g, p+t, e]``, scores ``[b, h, s, p+t]``; the same with the heads on an axis of their own: ``q[b, h, s, d]``.
+    ``[b, g, p+t, e]``, scores ``[b, h, s, p+t]``; operands can also have a heads axis: ``q[b, h, s, d]``.
     """
     q, k, v = (need_rank(operand(call, i), 3, 4) for i in range(3))
     for axes in (q, k, v):
@@ -53,7 +53,7 @@ def attention(call: Call) -> list[Value]:
 
 @onnx_op("com.microsoft:Attention", "com.microsoft:QAttention")
 def fused_attention(call: Call) -> list[Value]:
-    """``attention(x[b, s, c], w[c, q+k+v]) -> [b, s, v], present``: the projections are in it."""
+    """``attention(x[b, s, c], w[c, q+k+v]) -> [b, s, v], present``; it includes the projections."""
     x, weights = need_rank(operand(call, 0), 3), need_rank(operand(call, 1), 2)
     takes_as_batch(x[0])
     sizes = call.config.get("qkv_hidden_sizes")
@@ -73,7 +73,7 @@ def fused_attention(call: Call) -> list[Value]:
 
 @onnx_op("com.microsoft:MultiHeadAttention")
 def multi_head_attention(call: Call) -> list[Value]:
-    """``attention(q[b, s, c], k[b, t, c], v[b, t, e]) -> [b, s, e]``, the keys and the values with their past."""
+    """``attention(q[b, s, c], k[b, t, c], v[b, t, e]) -> [b, s, e]``; also the keys and the values with their past."""
     query = operand(call, 0)
     q, value = known(query), optional(call, 2)
     takes_as_batch(q[0])
@@ -92,8 +92,8 @@ def multi_head_attention(call: Call) -> list[Value]:
 
 @onnx_op("com.microsoft:GroupQueryAttention")
 def group_query_attention(call: Call) -> list[Value]:
-    """``attention(q[b, s, h*d], k[b, t, g*d], v) -> [b, s, h*d], keys, values``; without k
-    ``q[b, s, (h+2*g)*d]`` holds all three."""
+    """``attention(q[b, s, h*d], k[b, t, g*d], v) -> [b, s, h*d], keys, values``; without k, all three are packed in
+    ``q[b, s, (h+2*g)*d]``."""
     query = operand(call, 0)
     q = need_rank(query, 3)
     takes_as_batch(q[0])
@@ -126,7 +126,7 @@ def embed(call: Call) -> list[Value]:
 
 @onnx_op("LinearAttention")
 def linear_attention(call: Call) -> Value:
-    """``[b, s, h*e]`` from queries, keys and values of that form; how many heads the values have is not followed."""
+    """``attention(q[b, s, h*d], k, v[b, s, g*e]) -> [b, s, h*e]``; g, the values' heads, is always ``kv_num_heads``."""
     q, v = operand(call, 0), operand(call, 2)
     axes = need_rank(q, 3)
     heads, groups = call.integer("q_num_heads", 1), call.integer("kv_num_heads", 1)

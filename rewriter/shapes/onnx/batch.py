@@ -1,4 +1,4 @@
-"""Which axis is the batch: in ONNX only an operator says it."""
+"""Which axis is the batch: an ONNX file does not state it, so it is inferred from the operators."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from ...ir.axis import Axis, Known, Role, record
 
 
 def takes_as_batch(axis: Axis) -> None:
-    """An operator takes the axis as the batch; it stays what it is known to be. One of size 1 is often inserted."""
+    """Hint that an operator uses the axis as the batch; a known role stays. No hint for size 1: often inserted."""
     if axis.factors or axis.size == 1:
         return
 

@@ -23,7 +23,7 @@ def _contract(a: Axis, b: Axis) -> None:
 
 
 def _mixed(weights: Value, new: Axis, old: Axis) -> Axis:
-    """The axis that a product with constant weights makes: a feature, derived from the one it mixes."""
+    """The output axis of a product: with constant weights, a feature derived from the contracted axis ``old``."""
     return new_axis(new.size, Role.FEATURE, derived=old) if weights.is_constant else new
 
 
@@ -42,8 +42,8 @@ def matmul(call: Call) -> Value:
 
 
 def fused_matmul(call: Call) -> Value:
-    """``matmul(x[..., m, k], y[..., k, n])`` with ``transA`` and ``transB``; ``transBatchA`` and ``transBatchB`` take
-    ``x[m, ..., k]``."""
+    """``matmul(x[..., m, k], y[..., k, n])`` with ``transA`` and ``transB``; with ``transBatchA`` and ``transBatchB``
+    the operand is ``x[m, ..., k]``."""
     turned = []
     for position, side in ((0, "A"), (1, "B")):
         value = operand(call, position)
@@ -58,7 +58,7 @@ def fused_matmul(call: Call) -> Value:
 
 @onnx_op("Gemm")
 def gemm(call: Call) -> Value:
-    """``gemm(a[M, K], b[K, N], c[M, N]) -> [M, N]``; ``transA`` and ``transB`` turn a and b."""
+    """``gemm(a[M, K], b[K, N], c[M, N]) -> [M, N]``; ``transA`` and ``transB`` transpose a and b."""
     x, y, bias = operand(call, 0), operand(call, 1), optional(call, 2)
     a, b = need_rank(x, 2), need_rank(y, 2)
     if call.flag("transA"):
@@ -76,7 +76,7 @@ def gemm(call: Call) -> Value:
 def einsum(call: Call) -> Value:
     """``einsum("bij,bjk->bik", x[b, i, j], y[b, j, k]) -> [b, i, k]``; the axes of an ellipsis are right-aligned.
 
-    Without an arrow the result has the labels that occur once, in the order of the alphabet.
+    Without an arrow the result has the labels that occur once, in alphabetical order.
     """
     equation = call.text("equation").replace(" ", "")
     left, arrow, right = equation.partition("->")
@@ -102,7 +102,7 @@ def einsum(call: Call) -> Value:
             found.setdefault(label, axis)
     result = _labels(right, longest, longest)
     if not set(result) <= set(found):
-        raise call.bad("equation", equation, "a result of labels that the inputs have")
+        raise call.bad("equation", equation, "result labels that occur in the inputs")
     return Value(tuple(found[label] for label in result), operand(call, 0).dtype)
 
 

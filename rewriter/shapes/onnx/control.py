@@ -1,7 +1,7 @@
-"""Nodes that run graphs of their own: If, Loop, Scan.
+"""Nodes that run subgraphs: If, Loop, Scan.
 
-A body is applied to what it is given: the node's inputs, then the tensors that it takes from around it. What a body
-hands on to its next run need not have the form in which it came: it is run again on what stays the same.
+A body is applied to the node's inputs, then to the tensors that it captures from the outer graph. The state that a body
+returns can have another shape than the state that it got: the body is run again on what the two have in common.
 
 Sources: https://onnx.ai/onnx/operators/onnx__Loop.html, onnx__Scan.html (opset 9 and later), onnx__If.html.
 """
@@ -18,13 +18,13 @@ from ...ir.size import Size, Truth, is_unknown, same, unknown
 from ..call import Call, OpaqueError, known, onnx_op
 from ._operands import array, number, operand, optional
 
-# The operators whose bodies are looked into, and whether one has several.
+# The operators whose bodies are analysed, and whether one has several bodies.
 BODIES = {"If": True, "Loop": False, "Scan": False}
 _MAX_RUNS = 4
 
 
 def _run(call: Call, name: str, given: Sequence[Value]) -> list[Value]:
-    """What a body gives for these values. Raises BadFileError where there is none, or it takes another number."""
+    """A body's results for these values. Raises BadFileError where there is no body or the number of values differs."""
     body = call.operation.children.get(name)
     if not isinstance(body, Operation) or body.graph is None:
         raise BadFileError(f"node {shown(call.operation.name)!r} has no {name}")
@@ -32,7 +32,7 @@ def _run(call: Call, name: str, given: Sequence[Value]) -> list[Value]:
     taken = len(body.graph.input_refs())
     if len(given) + len(captured) != taken:
         raise BadFileError(
-            f"node {shown(call.operation.name)!r} gives its {name} {len(given)} tensors, and it takes "
+            f"node {shown(call.operation.name)!r} passes to its {name} {len(given)} tensors, but the graph takes "
             f"{taken - len(captured)}"
         )
     return list(call.apply(body, *given, *captured))
@@ -40,7 +40,7 @@ def _run(call: Call, name: str, given: Sequence[Value]) -> list[Value]:
 
 @onnx_op("If")
 def if_(call: Call) -> list[Value]:
-    """``if(condition, then, else)``: what both branches give; what one gives where the condition is known."""
+    """``if(condition, then, else)``: what the results of both branches have in common; one branch's if it is known."""
     condition = array(operand(call, 0))
     if condition is not None and condition.size == 1 and isinstance(condition.item(), (bool, int)):
         return _run(call, "then_branch" if condition.item() else "else_branch", ())
@@ -75,14 +75,14 @@ def scan(call: Call) -> list[Value]:
     count = call.integer("num_scan_inputs", 1)
     values = [operand(call, position) for position in range(len(call.args))]
     if count > len(values):
-        raise BadFileError(f"node {shown(call.operation.name)!r} has not {count} tensors to scan")
+        raise BadFileError(f"node {shown(call.operation.name)!r} does not have {count} tensors to scan")
     start, scanned = values[: len(values) - count], values[len(values) - count :]
     places = [
         call.axis(place, len(known(x)), "scan_input_axes")
         for place, x in zip(call.config.get("scan_input_axes") or [0] * count, scanned, strict=False)
     ]
     if len(places) != count or len(scanned) != count:
-        raise BadFileError(f"node {shown(call.operation.name)!r} has not {count} tensors to scan")
+        raise BadFileError(f"node {shown(call.operation.name)!r} does not have {count} tensors to scan")
     elements = [
         Value(tuple(a for i, a in enumerate(known(x)) if i != place), x.dtype)
         for place, x in zip(places, scanned, strict=True)
@@ -100,18 +100,18 @@ def scan(call: Call) -> list[Value]:
 def settled_state(
     start: Sequence[Value], once: Callable[[Sequence[Value]], list[Value]]
 ) -> tuple[list[Value], list[Value]]:
-    """The state after any number of runs, and what the last run gives besides."""
+    """The state after any number of runs, and the other results of the last run."""
     state = [replace(value, constant=None) for value in start]
     for _ in range(_MAX_RUNS):
         given = once(state)
         after = given[: len(state)]
         if len(after) < len(state):
-            raise BadFileError(f"a body hands on {len(after)} of {len(state)} tensors")
+            raise BadFileError(f"a body returns {len(after)} of {len(state)} state tensors")
         merged = [either_of(a, b) for a, b in zip(state, after, strict=True)]
         if all(_is_like(a, b) for a, b in zip(state, merged, strict=True)):
             return merged, given[len(state) :]
         state = merged
-    state = [Value(None, v.dtype, reason="its form changes from run to run") for v in state]
+    state = [Value(None, v.dtype, reason="its rank or sizes change from run to run") for v in state]
     return state, once(state)[len(state) :]
 
 
@@ -125,13 +125,13 @@ def _is_like(a: Value, b: Value) -> bool:
 
 
 def either_of(a: Value, b: Value) -> Value:
-    """One of two values, and nobody knows which: what they have in common."""
+    """What two values have in common, where the result is one or the other."""
     claimed = a.claimed or b.claimed
     if a.axes is None or b.axes is None:
         unclear = a if a.axes is None else b
         return Value(None, a.dtype, claimed, unclear.reason)
     if len(a.axes) != len(b.axes):
-        return Value(None, a.dtype, claimed, "it can have one rank or another")
+        return Value(None, a.dtype, claimed, "its rank depends on the run")
     return Value(tuple(_common(x, y) for x, y in zip(a.axes, b.axes, strict=True)), a.dtype, claimed)
 
 
@@ -143,7 +143,7 @@ def _common(a: Axis, b: Axis) -> Axis:
 
 
 def _stacked(value: Value, place: int, axis: Axis) -> Value:
-    """The value of each run, one after the other along a new axis."""
+    """The values of all runs, stacked along a new axis."""
     if value.axes is None:
         return value
     axes = list(value.axes)

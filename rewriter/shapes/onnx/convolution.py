@@ -1,6 +1,6 @@
-"""Windows over channels-first images: convolutions and poolings.
+"""Windows over channels-first images: convolution, pooling, resizing.
 
-An axis of n, padded by p, under a kernel that spans e, gives ``(n + p - e) // s + 1`` windows
+An axis of size n with padding p, kernel extent e and stride s gives ``(n + p - e) // s + 1`` windows
 (https://onnx.ai/onnx/operators/onnx__Conv.html, onnx__MaxPool.html).
 """
 
@@ -18,9 +18,9 @@ _PADS = ("NOTSET", "SAME_UPPER", "SAME_LOWER", "VALID")
 
 
 def image_of(call: Call) -> Image:
-    """``[B, C, S1..Sn]``; tells its axes what they are. Raises ShapeError for a rank below 2.
+    """The first input as ``[B, C, S1..Sn]``; hints the roles of its axes. Raises ShapeError for a rank below 2.
 
-    ``[B, S1..Sn, C]`` where a quantised operator says ``channels_last``.
+    ``[B, S1..Sn, C]`` where a quantised operator has ``channels_last``.
     """
     axes = known(operand(call, 0))
     if len(axes) < 2:
@@ -64,7 +64,7 @@ def _slid(call: Call, parts: Image, kernel: tuple[int, ...]) -> list[Axis]:
 
 
 def _rounded_up(end: Size, room: Size, stride: int) -> Size:
-    """The windows with the last one only partly inside; one that would start in the padding is left out."""
+    """The number of windows with ``ceil_mode``: a last partial window counts, unless it starts in the end padding."""
     count = ceildiv(room, stride) + 1
     if isinstance(count, int) and isinstance(end, int):
         return count - 1 if (count - 1) * stride >= end else count

@@ -1,4 +1,4 @@
-"""Tensors from numbers alone, and the sizes of others."""
+"""Tensors made from numbers or shapes alone, and the sizes of tensors."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def constant(call: Call) -> Value:
     """``constant() -> [...]``: its numbers are in the file."""
     value = next((v for v in call.config.values() if isinstance(v, Literal)), None)
     if value is None:
-        raise OpaqueError("a constant of a kind that is not followed")
+        raise OpaqueError("this kind of constant is not supported")
     return Value(axes_of_shape(value.shape), value.dtype, constant=value.value)
 
 

@@ -1,4 +1,4 @@
-"""Elementwise operators of one and of several inputs: every axis stays, inputs meet as in NumPy."""
+"""Elementwise operators of one and of several inputs: every axis stays, inputs broadcast as in NumPy."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def test(call: Call) -> Value:
 
 @onnx_op("Cast", "CastLike")
 def cast(call: Call) -> Value:
-    """``cast(x[...]) -> [...]`` in another dtype; whole numbers stay what they are."""
+    """``cast(x[...]) -> [...]`` in another dtype; known integers stay known."""
     x = operand(call, 0)
     dtype = call.text("to", x.dtype)
     return Value(known(x), dtype, constant=x.constant if "int" in dtype and "int" in x.dtype else None)
@@ -66,7 +66,7 @@ def multiply(call: Call) -> Value:
 def binary(call: Call) -> Value:
     """``f(x[..., a, 1], y[a, b]) -> [..., a, b]``, right-aligned; axes that meet and fit become one.
 
-    The sum that ends a normalisation says which axis its factors stand along: that is the channel.
+    The sum that ends a normalisation shows the channel: it is the axis of the normalisation's factors.
     """
     result = joined_values(call, unify=True)
     channel = _normalised(call)
@@ -76,8 +76,8 @@ def binary(call: Call) -> Value:
 
 
 def _normalised(call: Call) -> int | None:
-    """The channel, from the right, where a call ends a normalisation as exporters write it out: a product with
-    constants along one axis, then a sum along the same one."""
+    """The channel axis, from the right, where a call ends a normalisation in the exporters' form: a product with
+    constants along one axis, then a sum with constants along the same axis. Else None."""
     if call.operation.class_name not in ("Add", "Sub"):
         return None
     scaled = next((v.facts.scaled for v in call.inputs if v.tensor is not None), None)
@@ -124,7 +124,7 @@ def joined_values(call: Call, unify: bool) -> Value:
 
 
 def _quotient(a: Size, b: Size) -> Size:
-    """``a / b`` as ONNX has it for whole numbers: towards zero."""
+    """``a / b`` for integers as in ONNX: rounded towards zero."""
     if isinstance(a, int) and isinstance(b, int):
         return unknown() if b == 0 else int(np.trunc(a / b)) if abs(a) < 2**52 else a // b
     whole = divide(a, b)
@@ -135,7 +135,7 @@ def _quotient(a: Size, b: Size) -> Size:
 
 
 def _equal(a: Size, b: Size) -> Any:
-    """True or False where that is known: no size is the -1 that exporters compare it with."""
+    """Whether two sizes are equal, or unknown; a size never equals the -1 that exporters compare it with."""
     answer = same(a, b)
     return unknown() if answer is Truth.UNKNOWN else answer is Truth.YES
 
@@ -147,7 +147,7 @@ def _extreme(function: Callable[[int, int], int]) -> Callable[[Size, Size], Size
     return extreme
 
 
-# Arithmetic on sizes.
+# Arithmetic on sizes, by operator.
 FOLDS: dict[str, Callable[[Any, Any], Any]] = {
     "Add": operator.add,
     "Sub": operator.sub,

@@ -26,7 +26,7 @@ def unary(call: Call) -> Value:
 
 @onnx_op(*(f"com.microsoft:{name}" for name in _BIASED.split()))
 def biased(call: Call) -> list[Value]:
-    """``f(x[..., c] + bias[c]) -> [..., c]``; a Dropout gives its mask too."""
+    """``f(x[..., c] + bias[c]) -> [..., c]``; BiasDropout also gives its mask."""
     x, bias = operand(call, 0), optional(call, 1)
     axes = known(x) if bias is None else broadcast(Convention.NUMPY, [known(x), known(bias)], unify=False)
     return [Value(axes, x.dtype), Value(axes, "bool")]
@@ -43,13 +43,13 @@ def skip_normalization(call: Call) -> list[Value]:
 
 @onnx_op("com.microsoft:FusedConv")
 def fused_conv(call: Call) -> Value:
-    """``conv(x[B, C, S...], w[F, C/groups, K...]) -> [B, F, S'...]``, with a sum and an activation in it."""
+    """``conv(x[B, C, S...], w[F, C/groups, K...]) -> [B, F, S'...]``, with a fused sum and activation."""
     return conv(call)
 
 
 @onnx_op("com.microsoft:FusedGemm", "com.microsoft:GemmFastGelu")
 def fused_gemm(call: Call) -> Value:
-    """``gemm(a[m, k], b[k, n]) -> [m, n]``, with an activation in it."""
+    """``gemm(a[m, k], b[k, n]) -> [m, n]``, with a fused activation."""
     return gemm(call)
 
 

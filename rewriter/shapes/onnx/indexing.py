@@ -1,4 +1,4 @@
-"""Picking elements: slices, gathers, the largest few."""
+"""Picking elements: slices, gathers, scatters, the k largest."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from ._operands import array, few, folded, given, operand, optional, sizes, whol
 
 _FAR = (
     10**7
-)  # an index from here on is beyond every axis: exporters write 1000000000, 2**31 - 1 and 2**63 - 1
+)  # an index of this size or more is beyond every axis: exporters write 1000000000, 2**31 - 1 and 2**63 - 1
 
 
 @onnx_op("Slice")
@@ -44,10 +44,10 @@ def slice_(call: Call) -> Value:
 
 
 def _key(start: int, end: int, step: int) -> slice:
-    """Bounds that lie beyond the axis as those that name its ends."""
+    """The bounds as a slice; a bound beyond the axis becomes None, its end."""
     first, last = (
         (-_FAR, _FAR) if step > 0 else (_FAR, -_FAR)
-    )  # beyond the side where a slice starts, and ends
+    )  # beyond the axis, on the side where the slice starts and where it ends
     start, end = (max(-_FAR, min(bound, _FAR)) for bound in (start, end))
     if start == last or end == first:
         return slice(0, 0, step)
@@ -55,7 +55,7 @@ def _key(start: int, end: int, step: int) -> slice:
 
 
 def _bounds(call: Call, position: int, name: str) -> list[Size] | None:
-    """Starts or ends; a vector of unknown numbers where only its length is known."""
+    """Starts or ends; unknown sizes where only their number is known."""
     value = optional(call, position)
     if value is not None and sizes(value) is None:
         length = known(value)[0].size if known(value) else 1
@@ -102,7 +102,7 @@ def gather_nd(call: Call) -> Value:
     depth = indices[-1].size if indices else 0
     shared = call.integer("batch_dims", 0, 0)
     if not isinstance(depth, int) or shared + depth > len(axes):
-        raise OpaqueError("how deep its indices go is known only when it runs")
+        raise OpaqueError("the depth of its indices is known only when it runs")
     return Value((*indices[:-1], *axes[shared + depth :]), operand(call, 0).dtype)
 
 

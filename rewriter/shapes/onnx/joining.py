@@ -1,4 +1,4 @@
-"""Joining tensors along an axis, and taking them apart again."""
+"""Joining tensors along an axis, splitting and padding them."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def concat(call: Call) -> Value:
 
 @onnx_op("Split")
 def split(call: Call) -> list[Value]:
-    """``split(x[a, n+m], (n, m), axis=1) -> [a, n], [a, m]``; equal parts without sizes."""
+    """``split(x[a, n+m], (n, m), axis=1) -> [a, n], [a, m]``; without sizes, equal parts."""
     x = operand(call, 0)
     axes = known(x)
     place = call.axis(call.get("axis", 0), len(axes))
@@ -55,7 +55,7 @@ def _parts(call: Call, axis: Axis) -> list[Size]:
         return list(stated)
     count = call.integer("num_outputs", 1, call.integer("outputs", 1, 1))
     if count > 65_536:
-        raise OpaqueError(f"{count} outputs are more than are followed")
+        raise OpaqueError(f"{count} outputs are more than are supported")
     size = ceildiv(axis.size, count)
     last = axis.size - size * (count - 1)
     if isinstance(last, int) and last < 0:
@@ -82,11 +82,11 @@ def pad(call: Call) -> Value:
 
 
 def _pads(call: Call, count: int) -> list[Size]:
-    """What is added before each axis, then after each; unknown where it is known only when the model runs."""
+    """The padding before each axis, then after each; unknown where it is known only when the model runs."""
     value = optional(call, 1)
     if value is not None and sizes(value) is None:
         return [unknown() for _ in range(count)]
     pads = given(call, 1, "pads") or []
     if len(pads) != count:
-        raise ShapeError(f"{len(pads)} paddings, and {count} are needed")
+        raise ShapeError(f"it has {len(pads)} paddings, but needs {count}")
     return pads

@@ -11,18 +11,18 @@ from .batch import takes_as_batch
 
 @onnx_op("SoftmaxCrossEntropyLoss", "NegativeLogLikelihoodLoss")
 def loss(call: Call) -> list[Value]:
-    """``loss(scores[B, C, ...], labels[B, ...]) -> []``, ``[B, ...]`` unreduced; the log-probabilities too."""
+    """``loss(scores[B, C, ...], labels[B, ...]) -> []``, without reduction ``[B, ...]``; also the log-probabilities."""
     scores = operand(call, 0)
     axes, labels = known(scores), known(operand(call, 1))
     if len(axes) < 2 or len(labels) != len(axes) - 1:
         raise ShapeError(
-            f"takes scores and labels of one axis less, not {scores.text()} and {operand(call, 1).text()}"
+            f"takes labels of one axis less than the scores, not {scores.text()} and {operand(call, 1).text()}"
         )
     takes_as_batch(axes[0])
     axes[1].origin.hint(Role.CHANNEL)
     kept = (axes[0], *axes[2:])
     for a, b in zip(kept, labels, strict=True):
         if same(a.size, b.size) is Truth.NO:
-            raise ShapeError(f"labels of {b} for scores of {a}")
+            raise ShapeError(f"the labels have {b} where the scores have {a}")
     reduced = call.text("reduction", "mean", ("none", "mean", "sum")) != "none"
     return [Value(() if reduced else kept, scores.dtype), Value(axes, scores.dtype)]

@@ -1,4 +1,4 @@
-"""Normalisations: every axis stays, the scale has to fit."""
+"""Normalisations: every axis stays, and the scale has to fit."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from .batch import takes_as_batch
 
 
 def _channels(call: Call) -> None:
-    """``scale[C]`` over axis 1. Raises ShapeError where another number of channels comes."""
+    """Check ``scale[C]`` against axis 1 and hint its role. Raises ShapeError where the number of channels differs."""
     axes = known(operand(call, 0))
     if len(axes) < 2:
         return
@@ -25,7 +25,7 @@ def _channels(call: Call) -> None:
 
 @onnx_op("BatchNormalization", "InstanceNormalization", "GroupNormalization")
 def by_channel(call: Call) -> list[Value]:
-    """``f(x[B, C, ...]) -> [B, C, ...]``; BatchNormalization in training gives its statistics ``[C]`` too."""
+    """``f(x[B, C, ...]) -> [B, C, ...]``; in training, BatchNormalization also gives its statistics ``[C]``."""
     x = operand(call, 0)
     if call.operation.class_name != "GroupNormalization":
         _channels(call)

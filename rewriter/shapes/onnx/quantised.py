@@ -1,6 +1,6 @@
 """Operators on quantised numbers: those of ONNX and of ONNX Runtime's domain ``com.microsoft``.
 
-Each tensor comes with its scale and its zero point, so the rule is that of the plain operator on every third input.
+Each tensor has a scale and a zero point beside it, so most rules are the plain operator's rule on every third input.
 Source: https://github.com/microsoft/onnxruntime/blob/main/docs/ContribOperators.md.
 """
 
@@ -19,7 +19,7 @@ from .reductions import reduce
 
 
 def _with(call: Call, *positions: int) -> Call:
-    """The call with the inputs at these positions alone."""
+    """The call with only the inputs at these positions."""
     return replace(call, args=tuple(optional(call, position) for position in positions))
 
 
@@ -44,7 +44,7 @@ def float_matmul(call: Call) -> Value:
 
 @onnx_op("com.microsoft:FusedMatMul")
 def fused(call: Call) -> Value:
-    """``matmul(a[..., m, k], b[..., k, n]) -> [..., m, n]``, either side turned first."""
+    """``matmul(a[..., m, k], b[..., k, n]) -> [..., m, n]``; either operand can be transposed first."""
     return fused_matmul(call)
 
 
@@ -90,11 +90,11 @@ def quantised_mean(call: Call) -> Value:
 
 @onnx_op("com.microsoft:QLinearAveragePool")
 def quantised_pool(call: Call) -> Value:
-    """``pool(x[B, C, S...]) -> [B, C, S'...]``; channels last where the node says so."""
+    """``pool(x[B, C, S...]) -> [B, C, S'...]``; channels last where the node states it."""
     return pool(_with(call, 0))[0]
 
 
 @onnx_op("com.microsoft:QLinearGlobalAveragePool")
 def quantised_global_pool(call: Call) -> Value:
-    """``pool(x[B, C, S...]) -> [B, C, 1...]``; channels last where the node says so."""
+    """``pool(x[B, C, S...]) -> [B, C, 1...]``; channels last where the node states it."""
     return global_pool(_with(call, 0))

@@ -19,7 +19,7 @@ def _reduced(call: Call, axes: tuple[Axis, ...], gone: set[int]) -> tuple[Axis, 
 
 
 def _somewhere_reduced(call: Call, axes: tuple[Axis, ...], places: Value) -> tuple[Axis, ...]:
-    """Axes of which some are gone, and nobody knows which: their number, if the places are as many."""
+    """The unknown axes left by a reduction over unknown axes. Raises OpaqueError where their number is unknown too."""
     count = known(places)[0].size if known(places) else 1
     if call.flag("keepdims", True):
         return axes_of_shape([unknown() for _ in axes])
@@ -30,7 +30,7 @@ def _somewhere_reduced(call: Call, axes: tuple[Axis, ...], places: Value) -> tup
 
 @onnx_op(*(f"Reduce{name}" for name in REDUCTIONS.split()))
 def reduce(call: Call) -> Value:
-    """``reduce(x[a, b, c], axes=(1,)) -> [a, 1, c]``; without keepdims ``[a, c]``; of all axes without axes."""
+    """``reduce(x[a, b, c], axes=(1,)) -> [a, 1, c]``; without keepdims ``[a, c]``. Without axes, over all of them."""
     x = operand(call, 0)
     axes = known(x)
     if (stated := optional(call, 1)) is not None and sizes(stated) is None:

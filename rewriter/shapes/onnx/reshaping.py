@@ -18,16 +18,16 @@ Axes = tuple[Axis, ...]
 
 @onnx_op("Reshape")
 def reshape(call: Call) -> Value:
-    """``reshape(x[a, b, c], shape) -> shape``; one entry may be -1, a 0 keeps the axis of its place."""
+    """``reshape(x[a, b, c], shape) -> shape``; one entry may be -1, and a 0 keeps the axis at its place."""
     x = operand(call, 0)
     axes, target = known(x), _target(call)
     if not call.flag("allowzero"):
         for place, size in enumerate(target):
             if size == 0 and place >= len(axes):
-                raise ShapeError(f"keeps axis {place} of {x.text()}, which has none")
+                raise ShapeError(f"its shape keeps axis {place} of {x.text()}, which does not exist")
         target = [axes[i].size if size == 0 else size for i, size in enumerate(target)]
     elif 0 in target and not all(isinstance(a.size, int) for a in axes):
-        return Value(axes_of_shape(target), x.dtype)  # of nothing: one of the open sizes is 0
+        return Value(axes_of_shape(target), x.dtype)  # no elements: one of the open sizes is 0
     result = reshaped(axes, target)
     numbers = array(x)
     ints = [a.size for a in result if isinstance(a.size, int)]
@@ -47,7 +47,7 @@ def _target(call: Call) -> list[Size]:
 
 
 def _stated(shape: Value) -> list[Size]:
-    """A target shape; unknown sizes where only its rank is known."""
+    """A target shape; unknown sizes where only its rank is known. Raises OpaqueError where that is unknown too."""
     found = sizes(shape)
     if found is not None:
         return found
@@ -72,13 +72,13 @@ def flatten(call: Call) -> Value:
 
 @onnx_op("Transpose")
 def transpose(call: Call) -> Value:
-    """``transpose(x[a, b, c], perm=(2, 0, 1)) -> [c, a, b]``; reversed without one."""
+    """``transpose(x[a, b, c], perm=(2, 0, 1)) -> [c, a, b]``; without ``perm`` the axes are reversed."""
     x = operand(call, 0)
     axes = known(x)
     order = call.config.get("perm")
     order = list(range(len(axes)))[::-1] if order is None else [call.whole("perm", p) for p in order]
     if sorted(order) != list(range(len(axes))):
-        raise ShapeError(f"the permutation {order} is not one of {x.text()}")
+        raise ShapeError(f"{order} is not a permutation of the axes of {x.text()}")
     numbers = array(x)
     made = transposed(x, order)
     return made if numbers is None else replace(made, constant=numbers.transpose(order).tolist())
@@ -86,11 +86,11 @@ def transpose(call: Call) -> Value:
 
 @onnx_op("Squeeze")
 def squeeze(call: Call) -> Value:
-    """``squeeze(x[a, 1, b], axes=(1,)) -> [a, b]``; without axes every one of size 1 goes."""
+    """``squeeze(x[a, 1, b], axes=(1,)) -> [a, b]``; without axes, every axis of size 1 is dropped."""
     x = operand(call, 0)
     axes, places = known(x), whole_numbers(call, 1, "axes")
     if places is None and any(same(a.size, 1) is Truth.UNKNOWN for a in axes):
-        raise OpaqueError("it drops the axes of size 1, and which ones they are is known only when it runs")
+        raise OpaqueError("it drops the axes of size 1, and these are known only when it runs")
     gone = [i for i, a in enumerate(axes) if a.size == 1] if places is None else places
     gone = [call.axis(i, len(axes), "axes") for i in gone]
     for i in gone:
@@ -107,13 +107,13 @@ def unsqueeze(call: Call) -> Value:
     rank = len(known(x)) + len(places)
     new = {call.axis(p, rank, "axes") for p in places}
     if len(new) != len(places):
-        raise ShapeError(f"the axes {places} name one place twice")
+        raise ShapeError(f"the axes {places} contain a duplicate")
     rest = iter(known(x))
     return _relabelled(x, [unit_axis("Unsqueeze") if i in new else next(rest) for i in range(rank)])
 
 
 def _relabelled(x: Value, axes: list[Axis]) -> Value:
-    """The same numbers where only unit axes came or went."""
+    """The same numbers under new axes, where only unit axes are inserted or dropped."""
     numbers, ints = array(x), [a.size for a in axes if isinstance(a.size, int)]
     if numbers is None or len(ints) != len(axes) or int(np.prod(ints)) != numbers.size:
         return Value(tuple(axes), x.dtype)
@@ -141,7 +141,7 @@ def expand(call: Call) -> Value:
 
 
 def _stretched(axis: Axis, size: Size) -> Axis:
-    """An axis against the size that it is repeated to, which can be 1 or its own too."""
+    """An axis broadcast to a size, which can also be 1 or the axis's own. Raises ShapeError where it does not fit."""
     answer = same(axis.size, size)
     if answer is Truth.YES or size == 1:
         return axis

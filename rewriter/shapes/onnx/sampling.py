@@ -1,4 +1,4 @@
-"""Images read at other places: sampled along a grid, cut out, put together from patches, filled up again."""
+"""Images sampled on a grid, cropped, assembled from patches, or unpooled."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def grid_sample(call: Call) -> Value:
     """``grid_sample(x[B, C, H, W], grid[B, h, w, 2]) -> [B, C, h, w]``."""
     parts, grid = image_of(call), known(operand(call, 1))
     if len(grid) != len(parts.spatial) + 2:
-        raise ShapeError(f"a grid {operand(call, 1).text()} for {operand(call, 0).text()}")
+        raise ShapeError(f"a grid {operand(call, 1).text()} does not fit {operand(call, 0).text()}")
     return Value(parts.join(grid[1:-1], parts.channel), operand(call, 0).dtype)
 
 
@@ -56,7 +56,7 @@ def columns_to_image(call: Call) -> Value:
 
 @onnx_op("CenterCropPad")
 def centre(call: Call) -> Value:
-    """``centered(x[a, b], shape=(c, d)) -> [c, d]``; of the axes that are named."""
+    """``centered(x[a, b], shape=(c, d)) -> [c, d]``; with ``axes``, only these axes change."""
     x = operand(call, 0)
     axes = list(known(x))
     places = [call.axis(a, len(axes), "axes") for a in call.config.get("axes") or range(len(axes))]

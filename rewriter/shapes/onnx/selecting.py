@@ -1,4 +1,4 @@
-"""Elements that are chosen by their values: how many there are is known only when the model runs."""
+"""Elements selected by their values: their number is known only when the model runs."""
 
 from __future__ import annotations
 

@@ -10,7 +10,7 @@ from ._operands import number, operand, optional
 
 @onnx_op("DFT")
 def dft(call: Call) -> Value:
-    """``dft(x[..., n, 1 or 2]) -> [..., n, 2]``; ``n // 2 + 1`` of them where one side is kept."""
+    """``dft(x[..., n, 1 or 2]) -> [..., n, 2]``; with ``onesided``, ``n // 2 + 1`` frequencies."""
     x = operand(call, 0)
     axes = list(known(x))
     stated = optional(call, 2)

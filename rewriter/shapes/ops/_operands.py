@@ -1,4 +1,4 @@
-"""Operands of ops: tensors, literal tensors, Python scalars and nested lists of numbers, all as values."""
+"""Operands of ops as values: tensors, literal tensors, Python scalars and nested lists of numbers."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def optional(call: Call, position: int, name: str) -> Value | None:
 
 
 def value_of(call: Call, given: Any, name: str) -> Value:
-    """A tensor as it is, a number as rank 0 of its weak dtype, nested lists of numbers as a literal tensor."""
+    """A tensor unchanged, a number as a scalar of its weak dtype, nested lists of numbers as a literal tensor."""
     if isinstance(given, Value):
         return given
     if type(given) in _SCALARS:
@@ -44,7 +44,7 @@ def _literal(call: Call, given: Any, name: str) -> Value:
     while level and isinstance(level[0], (list, tuple)):
         sizes.append(len(level[0]))
         if any(not isinstance(row, (list, tuple)) or len(row) != sizes[-1] for row in level):
-            raise call.bad(name, given, "lists of one length")
+            raise call.bad(name, given, "lists of equal length")
         level = [item for row in level for item in row]
     if any(type(item) not in _SCALARS for item in level):
         if any(isinstance(item, Value) for item in level):
@@ -61,10 +61,11 @@ def _stacked(sizes: list[int], level: list[Any]) -> Value:
 
 
 def sequence(call: Call, position: int, name: str) -> list[Value]:
-    """The operands of an op that takes a list of tensors; a single tensor is unstacked along its first axis.
+    """The operands of an op that takes a list of tensors.
 
     Raises:
-        BadFileError: the list is empty.
+        OpaqueError: it is a single tensor (Keras unstacks it along its first axis).
+        BadFileError: it is not a list, or an empty one.
     """
     given = call.arg(position, name)
     if isinstance(given, Value):
@@ -75,7 +76,7 @@ def sequence(call: Call, position: int, name: str) -> list[Value]:
 
 
 def pair(call: Call, position: int = 0, name: str = "x") -> tuple[Value, Value]:
-    """A (real, imaginary) operand of two tensors of one shape. Raises ShapeError where the shapes differ."""
+    """A (real, imaginary) operand: two tensors of equal shape. Raises ShapeError where the shapes differ."""
     values = sequence(call, position, name)
     if len(values) != 2:
         raise call.bad(name, len(values), "two tensors, the real and the imaginary part")
@@ -84,7 +85,7 @@ def pair(call: Call, position: int = 0, name: str = "x") -> tuple[Value, Value]:
 
 
 def agree(a: tuple[Axis, ...], b: tuple[Axis, ...], what: str) -> None:
-    """Unify the axes of two tensors of one shape. Raises ShapeError where they cannot have one."""
+    """Unify the axes of two tensors of equal shape. Raises ShapeError where the shapes cannot be equal."""
     if len(a) != len(b):
         raise ShapeError(f"{what} have rank {len(a)} and {len(b)}")
     for x, y in zip(a, b, strict=True):
@@ -94,7 +95,7 @@ def agree(a: tuple[Axis, ...], b: tuple[Axis, ...], what: str) -> None:
 
 
 def equate(a: Axis, b: Axis, what: str) -> None:
-    """Make two axes one where their sizes are equal. Raises ShapeError where they differ; notes where they may."""
+    """Unify two axes of equal size. Raises ShapeError where the sizes differ; records where they may differ."""
     answer = same(a.size, b.size)
     if answer is Truth.NO:
         raise ShapeError(f"{what}: {a} here and {b} there")

@@ -1,4 +1,4 @@
-"""Contractions: matmul, dot products, einsum and their kin."""
+"""Contractions and other products: matmul, dot products, outer, kron, cross, einsum."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def inner(call: Call) -> Value:
 
 @op("numpy", "Vdot")
 def vdot(call: Call) -> Value:
-    """``vdot(x[...], y[...]) -> []``: both flattened."""
+    """``vdot(x[...], y[...]) -> []``; both are flattened."""
     x, y = _two(call)
     a, b = (product(axis.size for axis in known(v)) for v in (x, y))
     if same(a, b) is Truth.NO:
@@ -72,14 +72,14 @@ def vdot(call: Call) -> Value:
 
 @op("numpy", "Outer")
 def outer(call: Call) -> Value:
-    """``outer(x[a, b], y[c]) -> [a*b, c]``: both flattened."""
+    """``outer(x[a, b], y[c]) -> [a*b, c]``; both are flattened."""
     x, y = _two(call)
     return Value((*flattened(known(x)), *flattened(known(y))), result_type(x.dtype, y.dtype))
 
 
 @op("numpy", "Kron")
 def kron(call: Call) -> Value:
-    """``kron(x[a, b], y[c, d]) -> [a*c, b*d]``; missing axes are 1, in front."""
+    """``kron(x[a, b], y[c, d]) -> [a*c, b*d]``; missing axes are unit axes in front."""
     x, y = _two(call)
     a, b = known(x), known(y)
     a = (*(new_axis(1) for _ in range(len(b) - len(a))), *a)
@@ -93,7 +93,7 @@ def kron(call: Call) -> Value:
 
 @op("numpy", "Cross")
 def cross(call: Call) -> Value:
-    """``cross(x[a, 3], y[a, 3]) -> [a, 3]``; of two plane vectors ``[a]``."""
+    """``cross(x[a, 3], y[a, 3]) -> [a, 3]``; for two vectors of size 2 ``[a]``."""
     x, y = _two(call)
     names = ("axisa", "axisb", "axisc")
     every = call.get("axis")
@@ -103,7 +103,7 @@ def cross(call: Call) -> Value:
     v = b.pop(call.axis(given[1], len(b), names[1]))
     for axis in (u, v):
         if isinstance(axis.size, int) and axis.size not in (2, 3):
-            raise ShapeError(f"the cross product takes vectors of 2 or 3, not {axis}")
+            raise ShapeError(f"the cross product takes vectors of size 2 or 3, not {axis}")
     rest = broadcast(Convention.NUMPY, [tuple(a), tuple(b)])
     dtype = result_type(x.dtype, y.dtype)
     if u.size != 3 and v.size != 3:
@@ -114,7 +114,7 @@ def cross(call: Call) -> Value:
 
 @op("numpy", "Tensordot")
 def tensordot(call: Call) -> Value:
-    """``tensordot(x[a, k], y[k, b], axes=1) -> [a, b]``; a pair of lists tells the axes of each side."""
+    """``tensordot(x[a, k], y[k, b], axes=1) -> [a, b]``; a pair of lists names the axes of each operand."""
     x, y = _two(call)
     a, b = known(x), known(y)
     left, right = tensordot_axes(call, len(a), len(b))
@@ -125,7 +125,7 @@ def tensordot(call: Call) -> Value:
 
 
 def tensordot_axes(call: Configured, left: int, right: int) -> tuple[list[int], list[int]]:
-    """The axes that are contracted, of both sides, for operands of these ranks."""
+    """The contracted axes of both operands, which have these ranks."""
     given = call.get("axes", 2)
     if not isinstance(given, (list, tuple)):
         count = call.whole("axes", given, 0)
@@ -175,10 +175,10 @@ def subscripts(call: Configured, count: int) -> tuple[list[str], str]:
 
 
 def contracted(operands: Sequence[Axes], terms: Sequence[str], result: str) -> Axes:
-    """The result's axes of an einsum whose ellipses are written ``.``; axes under one letter become one.
+    """The axes of an einsum's result; ellipses are written ``.``, and axes with the same letter become one.
 
     Raises:
-        ShapeError: a rank is not its subscripts', or two axes under one letter differ.
+        ShapeError: a rank does not fit its subscripts, or two axes with the same letter differ.
     """
     named: dict[str, Axis] = {}
     shared: list[Axes] = []
@@ -199,7 +199,7 @@ def contracted(operands: Sequence[Axes], terms: Sequence[str], result: str) -> A
 
 
 def _met(letter: str, a: Axis, b: Axis) -> Axis:
-    if fixes_batch(a, b):  # TensorFlow's einsum does not even stretch a 1
+    if fixes_batch(a, b):  # TensorFlow's einsum does not broadcast a batch of 1
         raise ShapeError(f"axis {letter}: {only_at(a, b)}")
     if b.size == 1:
         return a

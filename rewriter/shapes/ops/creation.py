@@ -1,4 +1,4 @@
-"""Ops that make a tensor from numbers or a grid from vectors."""
+"""Ops that make a tensor from numbers, a grid from vectors, diagonals, encodings and histograms."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Axes = tuple[Axis, ...]
 
 @op("numpy", "Arange")
 def arange(call: Call) -> Value:
-    """``arange(start, stop, step) -> [ceil((stop - start) / step)]`` of numbers; of tensors only the run tells."""
+    """``arange(start, stop, step) -> [ceil((stop - start) / step)]`` for numbers; for tensors the size is unknown."""
     given = [call.arg(0, "start"), call.arg(1, "stop", None), call.arg(2, "step", None)]
     start, stop, step = (0, given[0], given[2]) if given[1] is None else given
     step = 1 if step is None else step
@@ -26,7 +26,7 @@ def arange(call: Call) -> Value:
     if not all(isinstance(v, (int, float)) for v in (start, stop, step)):
         return Value((unknown_axis(),), dtype)
     if step == 0 or not all(math.isfinite(v) and abs(v) < 2**62 for v in (start, stop, step)):
-        raise call.bad("step", step, "numbers that count")
+        raise call.bad("step", step, "a step other than 0, and finite numbers below 2**62")
     return Value((new_axis(max(0, math.ceil((stop - start) / step))),), dtype)
 
 
@@ -43,7 +43,7 @@ def full(call: Call) -> Value:
 
 @op("numpy", "Linspace", "Logspace", "Geomspace")
 def spaced(call: Call) -> Value | tuple[Value, Value]:
-    """``linspace(start[a], stop[a], num=n) -> [n, a]``; axis tells where the new axis goes."""
+    """``linspace(start[a], stop[a], num=n) -> [n, a]``; ``axis`` is the place of the new axis."""
     start, stop = operand(call, 0, "start"), operand(call, 1, "stop")
     axes = broadcast(Convention.NUMPY, [known(start), known(stop)])
     place = call.axis(call.get("axis", 0), len(axes) + 1)
@@ -69,7 +69,7 @@ def meshgrid(call: Call) -> list[Value]:
 
 @op("numpy", "Diag")
 def diag(call: Call) -> Value:
-    """``diag(x[n], k) -> [n+|k|, n+|k|]``; of a matrix its diagonal."""
+    """``diag(x[n], k) -> [n+|k|, n+|k|]``; for a matrix, its diagonal."""
     axes, k = call.axes, call.whole("k", call.get("k", 0))
     if len(axes) == 1:
         side = axes[0].size + abs(k)
@@ -123,7 +123,7 @@ def one_hot(call: Call) -> Value:
 
 @op("nn", "MultiHot")
 def multi_hot(call: Call) -> Value:
-    """``multi_hot(x[b, n], classes) -> [b, classes]``; of a vector ``[classes]``."""
+    """``multi_hot(x[b, n], classes) -> [b, classes]``; for a vector ``[classes]``."""
     x = operand(call, 0, "inputs")
     axes = list(known(x))
     given = call.get("num_classes")

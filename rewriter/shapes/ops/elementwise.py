@@ -1,4 +1,4 @@
-"""Elementwise ops of one and of several operands: every axis stays, operands meet as in NumPy."""
+"""Elementwise ops of one and of several operands: every axis stays, operands broadcast as in NumPy."""
 
 from __future__ import annotations
 
@@ -138,7 +138,7 @@ def all_close(call: Call) -> Value:
 
 @op("numpy", "Where")
 def where(call: Call) -> Value:
-    """``where(condition[...], x[...], y[...]) -> [...]``, right-aligned; with a condition alone the shape is data."""
+    """``where(condition[...], x[...], y[...]) -> [...]``, right-aligned; with only a condition, opaque."""
     given = [call.arg(i, n, None) for i, n in enumerate(("condition", "x1", "x2"))]
     if given[1] is None and given[2] is None:
         raise OpaqueError("how many positions satisfy a condition is known only when the model runs")

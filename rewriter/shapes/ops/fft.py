@@ -47,7 +47,7 @@ def irfft(call: Call) -> Value:
 
 @op("math", "STFT")
 def stft(call: Call) -> tuple[Value, Value]:
-    """``stft(x[..., n]) -> [..., frames, fft_length//2 + 1]`` twice; centred frames overlap both ends."""
+    """``stft(x[..., n]) -> [..., frames, fft_length//2 + 1]`` twice; with ``center``, both ends are padded."""
     axes = _rank(call.x, 1)
     length, stride = call.integer("fft_length", 1), call.integer("sequence_stride", 1)
     padded = axes[-1].size + (length // 2 * 2 if call.flag("center", True) else 0)

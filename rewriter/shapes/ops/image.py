@@ -17,7 +17,7 @@ Axes = tuple[Axis, ...]
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """An image or a batch of images taken apart; ``batch`` is empty for one image."""
+    """The axes of an image or a batch of images by kind; ``batch`` is empty for one image."""
 
     batch: Axes
     spatial: Axes
@@ -29,7 +29,7 @@ class Picture:
 
 
 def picture(call: Call, dimensions: int = 2) -> Picture:
-    """The first operand as ``[B?, S..., C]`` or ``[B?, C, S...]``; tells its axes what they are."""
+    """The first operand as ``[B?, S..., C]`` or ``[B?, C, S...]``; hints the roles of its axes."""
     axes = need_rank(call.x, dimensions + 1, dimensions + 2)
     first = call.channels_first()
     batch, rest = axes[: len(axes) - dimensions - 1], axes[len(axes) - dimensions - 1 :]
@@ -73,7 +73,7 @@ def resize(call: Call) -> Value:
 
 @op("image", "ExtractPatches")
 def extract_patches(call: Call) -> Value:
-    """``extract_patches(x[B, H, W, C], (k, l)) -> [B, H', W', k*l*C]``, and with a third size in space."""
+    """``extract_patches(x[B, H, W, C], (k, l)) -> [B, H', W', k*l*C]``; with three sizes, in 3D."""
     given = call.get("size")
     n = len(given) if isinstance(given, (list, tuple)) else 2
     if n not in (2, 3):
@@ -96,14 +96,14 @@ def extract_patches(call: Call) -> Value:
 @op("image", "PadImages")
 def pad_images(call: Call) -> Value:
     """``pad_images(x[B, H, W, C], top, left, bottom, right) -> [B, top+H+bottom, left+W+right, C]``; a target size
-    stands for one of each two."""
+    can replace one border of each pair."""
     return _bordered(call, "padding", 1)
 
 
 @op("image", "CropImages")
 def crop_images(call: Call) -> Value:
     """``crop_images(x[B, H, W, C], top, left, bottom, right) -> [B, H-top-bottom, W-left-right, C]``; a target size
-    stands for one of each two."""
+    can replace one border of each pair."""
     return _bordered(call, "cropping", -1)
 
 
@@ -131,7 +131,7 @@ def _check_border(axis: Axis, size: int, sign: int, borders: list[int]) -> None:
         return
     left = sign * (size - axis.size) - sum(borders)
     if left < 0 or (len(borders) == 2 and left):
-        raise ShapeError(f"{axis} with borders {borders} does not come to {size}")
+        raise ShapeError(f"{axis} with borders {borders} does not give a size of {size}")
 
 
 @op("image", "MapCoordinates")
@@ -167,7 +167,7 @@ def sobel_edges(call: Call) -> Value:
 
 @op("image", "SSIM")
 def ssim(call: Call) -> Value:
-    """``ssim(x[B, H, W, C], y[B, H, W, C]) -> [B]``; of two images ``[]``."""
+    """``ssim(x[B, H, W, C], y[B, H, W, C]) -> [B]``; for two images ``[]``."""
     x = picture(call)
     agree(call.axes, known(operand(call, 1, "image2")), "both images")
     return call.like(x.batch)

@@ -17,8 +17,8 @@ Axes = tuple[Axis, ...]
 def get_item(call: Call) -> Value:
     """``x[a, b, c][:, 0, ..., None] -> [a, c, 1]``.
 
-    A slice of a size that is not a plain number gets the size that it has wherever it is not empty (``x[h][1:-1]`` is
-    ``h - 2``); one that can end at the axis's own end or before is unknown (``x[h][:3]``).
+    The size of a slice of a symbolic axis holds where the slice is not empty (``x[h][1:-1]`` is ``h - 2``). It is
+    unknown where a bound can lie at or beyond the axis's own end (``x[h][:3]``).
     """
     axes, keys = list(call.axes), _keys(call)
     taken = sum(1 for k in keys if k is not None and k is not Ellipsis)
@@ -46,7 +46,7 @@ def _keys(call: Call) -> list[Any]:
     keys = list(given) if isinstance(given, (list, tuple)) else [given]
     for key in keys:
         if isinstance(key, Value):
-            raise OpaqueError("an index that is a tensor")
+            raise OpaqueError("an index is a tensor")
         if (
             key is not None
             and key is not Ellipsis
@@ -69,7 +69,7 @@ def _check_index(axis: Axis, index: int) -> None:
 
 
 def sliced(call: Call, axis: Axis, key: slice) -> Axis:
-    """``x[n][start:stop:step] -> [ceil((stop - start) / step)]``; the axis itself where that is n."""
+    """``x[n][start:stop:step] -> [ceil((stop - start) / step)]``; the same axis where that is n."""
     start, stop = (None if v is None else call.whole("slice", v) for v in (key.start, key.stop))
     step = 1 if key.step is None else call.whole("slice step", key.step)
     if step == 0:
@@ -82,14 +82,14 @@ def sliced(call: Call, axis: Axis, key: slice) -> Axis:
 
 
 def _part(axis: Axis, size: Size, start: Size | None = None) -> Axis:
-    """What a slice leaves of an axis; one entry that is kept as an axis is written for something to stand on."""
+    """The axis after a slice of this size; a slice of one entry is a unit axis that counts as written by the author."""
     if size == axis.size:
         return axis
     return unit_axis("a slice", axis) if size == 1 else cut_out(axis, start, size)
 
 
 def _slice_size(size: Poly, start: int | None, stop: int | None, step: int) -> Size:
-    """The length of a slice of a symbolic size wherever it is not empty; unknown where an index can lie outside."""
+    """The length of a slice of a symbolic size, where it is not empty; unknown where an index can lie outside."""
     low = size.minimum or 0
     if step > 0:
         first = _place(size, start, 0, inside=start is None or start >= 0 or low + start >= 0)
@@ -97,7 +97,7 @@ def _slice_size(size: Poly, start: int | None, stop: int | None, step: int) -> S
     else:
         first = _place(size, stop, -1, inside=stop is None or stop >= 0 or low + stop >= -1)
         last = _place(size, start, size - 1, inside=start is None or start < low)
-        # The elements lie at last, last - |step|, ... down to, and without, first.
+        # The elements are at last, last - |step|, ..., down to but not including first.
     if first is None or last is None:
         return unknown()
     length = last - first
@@ -107,7 +107,7 @@ def _slice_size(size: Poly, start: int | None, stop: int | None, step: int) -> S
 
 
 def _place(size: Poly, index: int | None, default: Size, inside: bool) -> Size | None:
-    """Where an index points, negative ones from the end; None where it can lie outside and would be moved."""
+    """The place of an index (negative: from the end); None where it can lie outside and would be clamped."""
     if index is None:
         return default
     if not inside:
@@ -145,10 +145,10 @@ def take_along_axis(call: Call) -> Value:
 
 @op("core", "Slice")
 def slice_(call: Call) -> Value:
-    """``slice(x[a, b], start=(i, j), shape=(m, -1)) -> [m, b - j]``; -1 is all that is left."""
+    """``slice(x[a, b], start=(i, j), shape=(m, -1)) -> [m, b - j]``; -1 means up to the end."""
     axes, shape = call.axes, call.arg(2, "shape", None)
     if not isinstance(shape, (list, tuple)) or len(shape) != len(axes):
-        raise ShapeError(f"the shape of a slice of {call.x.text()} is {shape}")
+        raise ShapeError(f"a slice of {call.x.text()} cannot have the shape {shape}")
     starts = call.arg(1, "start_indices", None)
     known_starts = list(starts) if isinstance(starts, (list, tuple)) else None
     if known_starts is not None and len(known_starts) != len(axes):
@@ -167,7 +167,7 @@ def _window(call: Call, axis: Axis, start: Any, length: int) -> Axis:
             return same_kind(axis, unknown())
         size = axis.size - call.whole("start_indices", start, 0)
     if isinstance(size, int) and isinstance(axis.size, int) and not 0 <= size <= axis.size:
-        raise ShapeError(f"a slice of {size} of {axis}")
+        raise ShapeError(f"a slice of size {size} does not fit {axis}")
     return _part(axis, size)
 
 
@@ -232,13 +232,13 @@ def in_top_k(call: Call) -> Value:
 
 @op("math", "SegmentSum", "SegmentMax", "SegmentMin", "SegmentProd")
 def segment(call: Call) -> Value:
-    """``segment_sum(data[n, ...], segment_ids[n], num_segments=s) -> [s, ...]``; without s only the run tells."""
+    """``segment_sum(data[n, ...], segment_ids[n], num_segments=s) -> [s, ...]``; without s the size is unknown."""
     data, ids = operand(call, 0, "data"), operand(call, 1, "segment_ids")
     axes = known(data)
     if not axes or len(known(ids)) != 1:
         raise ShapeError("takes data of rank 1 or more and segment ids of rank 1")
     if same(axes[0].size, known(ids)[0].size) is Truth.NO:
-        raise ShapeError(f"{axes[0]} of data and {known(ids)[0]} of segment ids")
+        raise ShapeError(f"the data have {axes[0]} where the segment ids have {known(ids)[0]}")
     count = call.get("num_segments")
     first = unknown_axis() if count is None else new_axis(call.whole("num_segments", count, 0))
     return Value((first, *axes[1:]), data.dtype)

@@ -1,4 +1,4 @@
-"""Joining tensors along an axis, old or new, and taking them apart again."""
+"""Joining tensors along an old or a new axis, and splitting them."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def hstack(call: Call) -> Value:
 
 @op("numpy", "Vstack")
 def vstack(call: Call) -> Value:
-    """``vstack([x[n, a], y[m, a]]) -> [n+m, a]``; vectors join end to end, which NumPy would not do."""
+    """``vstack([x[n, a], y[m, a]]) -> [n+m, a]``; vectors are joined end to end, unlike in NumPy."""
     values = sequence(call, 0, "xs")
     return _joined(call, values, [known(v) for v in values], 0)
 
@@ -69,7 +69,7 @@ def _rows(axes: Axes) -> Axes:
 
 @op("numpy", "Dstack")
 def dstack(call: Call) -> Value:
-    """``dstack([x[a, b, n], y[a, b, m]]) -> [a, b, n+m]``; a matrix is one layer, a vector one row of it."""
+    """``dstack([x[a, b, n], y[a, b, m]]) -> [a, b, n+m]``; a matrix is ``[a, b, 1]``, a vector ``[1, b, 1]``."""
     values = sequence(call, 0, "xs")
     return _joined(call, values, [_layers(known(v)) for v in values], 2)
 
@@ -85,7 +85,7 @@ _SPLIT_AXIS = {"Hsplit": 1, "Vsplit": 0, "Dsplit": 2}
 
 @op("numpy", "Split")
 def split(call: Call) -> list[Value]:
-    """``split(x[a, 2n], 2, axis=1) -> [a, n], [a, n]``; a list tells where to cut."""
+    """``split(x[a, 2n], 2, axis=1) -> [a, n], [a, n]``; a list gives the places to cut."""
     return _split(call, call.axis(call.get("axis", 0), len(call.axes)))
 
 
@@ -127,7 +127,7 @@ def _cuts(call: Call, axis: Axis, given: Sequence[object]) -> list[Size]:
 def _count(call: Call, given: object) -> int:
     count = call.whole("indices_or_sections", given, 1)
     if count > MAX_OUTPUTS:
-        raise OpaqueError(f"{count} outputs are more than the {MAX_OUTPUTS} that are followed")
+        raise OpaqueError(f"{count} outputs are more than the {MAX_OUTPUTS} that are supported")
     return count
 
 
@@ -159,9 +159,9 @@ def unstack(call: Call) -> list[Value]:
     given = call.get("num")
     size = axes[place].size if given is None else call.whole("num", given, 0)
     if not isinstance(size, int):
-        raise ShapeError(f"cannot take {axes[place]} apart: its size is not known")
+        raise ShapeError(f"cannot unstack {axes[place]}: its size is not known")
     if isinstance(axes[place].size, int) and size != axes[place].size:
         raise ShapeError(f"num is {size} where the axis is {axes[place]}")
     if size > MAX_OUTPUTS:
-        raise OpaqueError(f"{size} outputs are more than the {MAX_OUTPUTS} that are followed")
+        raise OpaqueError(f"{size} outputs are more than the {MAX_OUTPUTS} that are supported")
     return [call.like([*axes[:place], *axes[place + 1 :]]) for _ in range(size)]

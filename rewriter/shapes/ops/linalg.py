@@ -1,4 +1,4 @@
-"""Linear algebra on the last two axes; those before are a batch."""
+"""Linear algebra on the last two axes; the axes before them are batch axes."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Axes = tuple[Axis, ...]
 
 
 def matrix(value: Value) -> Axes:
-    """The axes of a tensor of rank 2 or more."""
+    """The axes of a tensor of rank 2 or more. Raises ShapeError for a lower rank."""
     axes = known(value)
     if len(axes) < 2:
         raise ShapeError(f"takes a tensor of rank 2 or more, not {value.text()}")
@@ -21,7 +21,7 @@ def matrix(value: Value) -> Axes:
 
 
 def square(value: Value) -> Axes:
-    """The axes of a tensor whose last two have one size."""
+    """The axes of a tensor of square matrices. Raises ShapeError where the last two sizes differ."""
     axes = matrix(value)
     if same(axes[-1].size, axes[-2].size) is Truth.NO:
         raise ShapeError(f"takes square matrices, not {axes[-2]} by {axes[-1]}")
@@ -29,7 +29,7 @@ def square(value: Value) -> Axes:
 
 
 def smaller(a: Axis, b: Axis) -> Axis:
-    """An axis of the smaller of two sizes."""
+    """A new axis with the smaller of two sizes, unknown where that is not clear."""
     size: Size
     if isinstance(a.size, int) and isinstance(b.size, int):
         size = min(a.size, b.size)
@@ -113,7 +113,7 @@ def solve(call: Call) -> Value:
     a, b = operand(call, 0, "a"), operand(call, 1, "b")
     rows, solved = square(a), known(b)
     if len(solved) not in (len(rows), len(rows) - 1):
-        raise ShapeError(f"{a.text()} with {b.text()}")
+        raise ShapeError(f"cannot solve {a.text()} with {b.text()}: the ranks do not fit")
     equate(rows[-1], solved[-2] if len(solved) == len(rows) else solved[-1], "a and b")
     return Value(solved, b.dtype)
 
@@ -139,7 +139,7 @@ def cdist(call: Call) -> Value:
 
 @op("numpy", "Corrcoef")
 def corrcoef(call: Call) -> Value:
-    """``corrcoef(x[n, m]) -> [n, n]``; of a vector ``[]``."""
+    """``corrcoef(x[n, m]) -> [n, n]``; for a vector ``[]``."""
     axes = call.axes
     dtype = "float64" if call.x.dtype == "int64" else result_type(call.x.dtype, "float")
     if len(axes) > 2:

@@ -1,4 +1,4 @@
-"""Convolution and pooling ops, and those that trade space for depth."""
+"""Convolution and pooling ops, unfold and fold, and ops that move space to depth or back."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def separable_conv(call: Call) -> Value:
     *_, mixed, filters = _kernel(call, 2, "pointwise_kernel", n + 2)
     _fits(taken, x.channel)
     if same(mixed, taken * factor) is Truth.NO:
-        raise ShapeError(f"a pointwise kernel over {mixed} channels after {taken * factor}")
+        raise ShapeError(f"a pointwise kernel over {mixed} channels does not fit {taken * factor} channels")
     spatial = _slid(call, x, kernel, _padding(call, "valid", "same"))
     return call.like(x.join(spatial, new_axis(filters, Role.CHANNEL, derived=x.channel)))
 

@@ -1,4 +1,4 @@
-"""Ops of which nothing can be said without running them, each with the reason."""
+"""Ops whose result cannot be inferred without running them, each with the reason."""
 
 from __future__ import annotations
 

@@ -46,16 +46,16 @@ def groups(side: str) -> list[list[str]]:
 
 
 def group_sizes(call: Configured, group: list[str], size: Size, lengths: dict[str, Any]) -> list[Size]:
-    """The sizes of the names of a group that is one axis, of which at most one is not given."""
+    """The size of each name in a group that is one axis; at most one of them may be missing from ``lengths``."""
     given = [call.whole(name, lengths[name], 1) if name in lengths else None for name in group]
     if len(group) == 1:
         return [size]
     if given.count(None) > 1:
-        raise ShapeError(f"the sizes of {group} cannot be told from {size}")
+        raise ShapeError(f"the sizes of {group} cannot be computed from {size}")
     total = product(n for n in given if n is not None)
     rest = divide(size, total)
     if rest is None:
         if isinstance(size, int):
-            raise ShapeError(f"{size} cannot be taken apart into {group}: {total} does not divide it")
+            raise ShapeError(f"{size} cannot be split into {group}: {total} does not divide it")
         rest = floordiv(size, total) if isinstance(total, int) else unknown()
     return [rest if n is None else n for n in given]

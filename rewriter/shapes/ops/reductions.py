@@ -56,7 +56,7 @@ for (_family, _dtype_rule), _names in REDUCTIONS.items():
 
 @op("numpy", "Average")
 def average(call: Call) -> Value:
-    """``average(x[a, b, c], axis=1, weights[b]) -> [a, c]``; weights have the axis, or the whole shape of x."""
+    """``average(x[a, b, c], axis=1, weights[b]) -> [a, c]``; weights have the size of the axis, or x's shape."""
     x, weights = operand(call, 0, "x"), optional(call, 1, "weights")
     axes, kinds = known(x), [x.dtype, "float"]
     if weights is not None:
@@ -78,7 +78,7 @@ def _weighted(call: Call, axes: Axes, weights: Axes) -> None:
 
 @op("numpy", "Percentile", "Quantile", "Nanpercentile", "Nanquantile")
 def quantile(call: Call) -> Value:
-    """``quantile(x[a, b], q[n], axis=1) -> [n, a]``; a number q adds no axis."""
+    """``quantile(x[a, b], q[n], axis=1) -> [n, a]``; a scalar q adds no axis."""
     x, q = operand(call, 0, "x"), operand(call, 1, "q")
     dtype = (
         dtypes.integral_to_float(x.dtype)

@@ -1,4 +1,4 @@
-"""Padding, tiling and repeating: axes grow."""
+"""Padding, tiling and repeating: sizes grow."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from ._operands import flattened
 
 
 def resized(axis: Axis, size: Size) -> Axis:
-    """The axis with another size: itself where the size stays."""
+    """The axis with this size; the same axis where the size is the same."""
     return axis if size == axis.size else remade(axis, size)
 
 
 @op("numpy", "Pad")
 def pad(call: Call) -> Value:
-    """``pad(x[a, b], ((1, 2), (0, 0))) -> [a+3, b]``; one number or one pair stands for every axis."""
+    """``pad(x[a, b], ((1, 2), (0, 0))) -> [a+3, b]``; one number or one pair applies to every axis."""
     axes = call.axes
     widths = _widths(call, call.get("pad_width"), len(axes))
     return call.like(
@@ -44,7 +44,7 @@ def _widths(call: Call, given: Any, rank: int) -> list[tuple[int, int]]:
 
 @op("numpy", "Tile")
 def tile(call: Call) -> Value:
-    """``tile(x[a, b], (2, 3)) -> [2*a, 3*b]``; the shorter of both is filled up in front with ones."""
+    """``tile(x[a, b], (2, 3)) -> [2*a, 3*b]``; the shorter of shape and repeats is padded in front with ones."""
     axes, given = call.axes, call.get("repeats")
     counts = [call.whole("repeats", v, 0) for v in (given if isinstance(given, (list, tuple)) else (given,))]
     counts = [1] * (len(axes) - len(counts)) + counts
@@ -54,7 +54,7 @@ def tile(call: Call) -> Value:
 
 @op("numpy", "Repeat")
 def repeat(call: Call) -> Value:
-    """``repeat(x[a, b], 2, axis=1) -> [a, 2*b]``; without an axis x is flattened, a list counts for each position."""
+    """``repeat(x[a, b], 2, axis=1) -> [a, 2*b]``; without an axis x is flattened; a list has a count for each entry."""
     axes, given = call.axes, call.get("repeats")
     counts = [call.whole("repeats", v, 0) for v in (given if isinstance(given, (list, tuple)) else (given,))]
     if call.get("axis") is None:
@@ -65,7 +65,7 @@ def repeat(call: Call) -> Value:
     if len(counts) == 1:
         new = resized(old, old.size * counts[0])
     elif same(old.size, len(counts)) is Truth.NO:
-        raise ShapeError(f"{len(counts)} counts for {old}")
+        raise ShapeError(f"{len(counts)} repeat counts do not fit {old}")
     else:
         new = remade(old, sum(counts))
     return call.like([*axes[:place], new, *axes[place + 1 :]])

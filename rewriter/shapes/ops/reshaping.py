@@ -20,8 +20,8 @@ def reshape(call: Call) -> Value:
 
 
 def _target(call: Call) -> list[Size]:
-    """The target shape. A None in it was the unknown size of some tensor when the file was written; with no -1 beside
-    it there is one value that it can have, as for -1."""
+    """The target shape. A None in it was an unknown size when the file was written; a single None without a -1 can have
+    only one value, so it becomes -1."""
     given = call.get("newshape")
     if isinstance(given, int) and not isinstance(given, bool):
         given = [given]
@@ -47,14 +47,14 @@ def expand_dims(call: Call) -> Value:
     rank = len(axes) + len(places)
     new = {call.axis(p, rank) for p in places}
     if len(new) != len(places):
-        raise ShapeError(f"the axes {list(places)} name one place twice")
+        raise ShapeError(f"the axes {list(places)} contain a duplicate")
     rest = iter(axes)
     return call.like([unit_axis("ExpandDims") if i in new else next(rest) for i in range(rank)])
 
 
 @op("numpy", "Squeeze")
 def squeeze(call: Call) -> Value:
-    """``squeeze(x[a, 1, b], axis=1) -> [a, b]``; without an axis every axis of size 1 goes."""
+    """``squeeze(x[a, 1, b], axis=1) -> [a, b]``; without an axis, every axis of size 1 is dropped."""
     axes = call.axes
     if call.get("axis") is None:
         return call.like([a for a in axes if a.size != 1])
@@ -105,7 +105,7 @@ def view(call: Call) -> Value:
     if old == new:
         return call.like(axes, dtype)
     if not axes:
-        raise ShapeError("a scalar cannot be viewed in a dtype of another width")
+        raise ShapeError("a scalar cannot be viewed as a dtype of another width")
     total = axes[-1].size * old
     if isinstance(total, int) and total % new:
         raise ShapeError(f"{axes[-1]} of {x.dtype} is not a whole number of {dtype}")
@@ -149,7 +149,7 @@ def view_as_complex(call: Call) -> Value:
     """``view_as_complex(x[..., 2]) -> [...]``."""
     axes = call.axes
     if not axes or same(axes[-1].size, 2) is Truth.NO:
-        raise ShapeError(f"the last axis of {call.x.text()} is not the pair of a real and an imaginary part")
+        raise ShapeError(f"the last axis of {call.x.text()} is not a pair of a real and an imaginary part")
     return call.like(axes[:-1], "complex64")
 
 

@@ -35,7 +35,7 @@ def argsort(call: Call) -> Value:
 def cumulative(call: Call) -> Value:
     """``cumsum(x[a, b], axis=1) -> [a, b]``; without an axis ``[a*b]``."""
     if isinstance(call.get("axis"), (list, tuple)):
-        # Keras saves such a model and states a shape, but nothing adds up along several axes.
+        # Keras saves such a model and states a shape, but no backend adds up along several axes.
         raise ShapeError("runs along one axis or, flattened, along all, not along a list of them")
     return call.like(_along(call, None), dtypes.bool_to_int32(configured_dtype(call, call.x.dtype)))
 
@@ -48,14 +48,14 @@ def top_k(call: Call) -> tuple[Value, Value]:
         raise ShapeError("a scalar has no axis to pick from")
     last = axes[-1]
     if isinstance(last.size, int) and k > last.size:
-        raise ShapeError(f"takes {k} of {last}")
+        raise ShapeError(f"takes the top {k} of {last}")
     kept = [*axes[:-1], remade(last, k)]
     return call.like(kept), call.like(kept, "int32")
 
 
 @op("numpy", "Diff")
 def diff(call: Call) -> Value:
-    """``diff(x[a, b], n=1, axis=1) -> [a, b-1]``, a symbolic size wherever that is not empty."""
+    """``diff(x[a, b], n=1, axis=1) -> [a, b-1]``; a symbolic size holds where the result is not empty."""
     axes = call.axes
     place, order = call.axis(call.get("axis", -1), len(axes)), call.integer("n", 0, 1)
     old = axes[place]

@@ -1,4 +1,4 @@
-"""Ops that move axes, or turn the order of the elements along them."""
+"""Ops that move axes, change the order of the elements along them, or keep a triangle."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def moveaxis(call: Call) -> Value:
     source = _places(call, "source", call.get("source"), len(axes))
     target = _places(call, "destination", call.get("destination"), len(axes))
     if len(source) != len(target):
-        raise ShapeError(f"moves {len(source)} axes to {len(target)} places")
+        raise ShapeError(f"cannot move {len(source)} axes to {len(target)} places")
     rest = iter(i for i in range(len(axes)) if i not in source)
     moved = dict(zip(target, source, strict=True))
     return transposed(call.x, [moved[i] if i in moved else next(rest) for i in range(len(axes))])
@@ -56,7 +56,7 @@ def _places(call: Call, name: str, given: object, rank: int) -> list[int]:
 
 @op("numpy", "Rot90")
 def rot90(call: Call) -> Value:
-    """``rot90(x[a, b, c], axes=(0, 1)) -> [b, a, c]``; an even k leaves the axes where they are."""
+    """``rot90(x[a, b, c], axes=(0, 1)) -> [b, a, c]``; with an even k the axes stay."""
     rank = len(call.axes)
     places = _places(call, "axes", call.get("axes", [0, 1]), rank)
     if len(places) != 2:
@@ -68,7 +68,7 @@ def rot90(call: Call) -> Value:
 
 @op("numpy", "Flip", "Roll")
 def flip(call: Call) -> Value:
-    """``flip(x[...]) -> [...]``: another order of the same positions."""
+    """``flip(x[...]) -> [...]``; the same axes, with the elements in another order."""
     axes = call.axes
     call.axis_tuple(call.get("axis"), len(axes))
     return call.like(axes)

@@ -1,7 +1,7 @@
 """Axis rules of TensorFlow operators, one file per family; importing this package fills the table.
 
-An operator's arguments are its inputs in order; its configuration is its attributes, and what ``naming`` takes from
-constants. What ONNX computes likewise has the rule of its operator there, on a call that is told as ONNX tells it.
+An operator's arguments are its inputs in order; its configuration is its attributes and what ``naming`` reads from
+constants. An operator that ONNX has too uses the ONNX rule, on a call converted to ONNX's form (``_calls.told``).
 Source: the operators' definitions (``tensorflow/core/ops``), TensorFlow 2.21.
 """
 

@@ -1,4 +1,4 @@
-"""A call of TensorFlow as one of ONNX, for the rules that both have in common."""
+"""TensorFlow calls in ONNX's form, for the rules that both share; layouts and axes of TensorFlow's attributes."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from ..spatial import SPATIAL_ROLES, Image
 
 
 def told(call: Call, class_name: str, args: Sequence[Any] | None = None, **config: Any) -> Call:
-    """The same call under ONNX's name, with these inputs and this configuration."""
+    """The call under ONNX's name, with these inputs (by default its own) and this configuration."""
     operation = Operation(call.operation.name, "op", class_name, config, "onnx")
     return replace(call, operation=operation, args=call.args if args is None else tuple(args))
 
 
 def constant_axes(call: Call, position: int, rank: int, name: str = "axis") -> list[int]:
-    """The axes that an input names, non-negative. Raises OpaqueError where they are known only when it runs."""
+    """The non-negative axes that an input states. Raises OpaqueError where they are known only when it runs."""
     places = whole_numbers(call, position, name)
     if places is None:
         raise OpaqueError(f"its {name} are known only when it runs")
@@ -29,26 +29,26 @@ def constant_axes(call: Call, position: int, rank: int, name: str = "axis") -> l
 
 
 def one_axis(call: Call, position: int, rank: int) -> int:
-    """The one axis that an input names."""
+    """The one axis that an input states. Raises ShapeError where there are several."""
     places = constant_axes(call, position, rank)
     if len(places) != 1:
-        raise ShapeError(f"{len(places)} axes in the place of one")
+        raise ShapeError(f"it takes one axis, not {len(places)}")
     return places[0]
 
 
 def channels_first(call: Call) -> bool:
-    """Whether the channels stand in front of the places (``NCHW``, ``NCDHW``). Raises OpaqueError for packed forms."""
+    """Whether the channels come before the spatial axes (``NCHW``). Raises OpaqueError for packed layouts."""
     layout = call.text("data_format", "NHWC")
     if layout not in ("NHWC", "NCHW", "NDHWC", "NCDHW", "NWC", "NCW"):
-        raise OpaqueError(f"the layout {layout} is not followed")
+        raise OpaqueError(f"the layout {layout} is not supported")
     return layout.startswith("NC")
 
 
 def image_of(call: Call, position: int = 0, rank: int | None = None) -> Image:
-    """An input as ``[B, S..., C]`` or ``[B, C, S...]``; tells its axes what they are.
+    """An input as ``[B, S..., C]`` or ``[B, C, S...]``; hints the roles of its axes.
 
     Raises:
-        ShapeError: it has another rank.
+        ShapeError: it has another rank than ``rank``, or one below 3.
     """
     value = operand(call, position)
     axes = known(value)
@@ -64,12 +64,12 @@ def image_of(call: Call, position: int = 0, rank: int | None = None) -> Image:
 
 
 def along_places(call: Call, name: str, parts: Image, default: int = 1) -> tuple[int, ...]:
-    """An attribute with one number for each axis (``strides``, ``ksize``): those of the places."""
+    """The numbers of the spatial axes in an attribute with one number for each axis (``strides``, ``ksize``)."""
     count = len(parts.spatial) + 2
     values = call.integers(name, count, 1, [default] * count) if call.get(name) else (default,) * count
     return values[2:] if parts.first else values[1:-1]
 
 
 def like(value: Value, axes: Sequence[Axis]) -> Value:
-    """A result with these axes and the type of an operand."""
+    """A result with these axes and the dtype of an operand."""
     return Value(tuple(axes), value.dtype)

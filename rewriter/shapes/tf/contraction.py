@@ -14,7 +14,7 @@ _BATCHED = ("BatchMatMul", "BatchMatMulV2", "BatchMatMulV3")
 
 @tf_op("MatMul", f"MatMul{TRANSPOSED}", "SparseMatMul")
 def matmul(call: Call) -> Value:
-    """``matmul(x[m, k], y[k, n]) -> [m, n]``; ``transpose_a`` and ``transpose_b`` turn x and y."""
+    """``matmul(x[m, k], y[k, n]) -> [m, n]``; ``transpose_a`` and ``transpose_b`` transpose x and y."""
     for position in (0, 1):
         need_rank(operand(call, position), 2)
     turned = {"transA": call.flag("transpose_a"), "transB": call.flag("transpose_b")}
@@ -23,7 +23,7 @@ def matmul(call: Call) -> Value:
 
 @tf_op(*_BATCHED, *(f"{name}{TRANSPOSED}" for name in _BATCHED))
 def batched_matmul(call: Call) -> Value:
-    """``matmul(x[..., m, k], y[..., k, n]) -> [..., m, n]``; ``adj_x`` and ``adj_y`` turn x and y."""
+    """``matmul(x[..., m, k], y[..., k, n]) -> [..., m, n]``; ``adj_x`` and ``adj_y`` transpose x and y."""
     for position in (0, 1):
         if len(known(operand(call, position))) < 2:
             raise ShapeError(f"takes matrices, not {operand(call, position).text()}")

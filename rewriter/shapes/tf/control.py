@@ -1,4 +1,4 @@
-"""Nodes that call functions: what they give is what the function gives."""
+"""Nodes that call functions and return their results."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def called(call: Call) -> list[Value]:
 
 @tf_op("If", "StatelessIf")
 def if_(call: Call) -> list[Value]:
-    """``if(condition, x...)``: what both branches give; what one gives where the condition is known."""
+    """``if(condition, x...)``: what the results of both branches have in common; one branch's if it is known."""
     condition, *given = call.args
     numbers = array(condition) if isinstance(condition, Value) else None
     if numbers is not None and numbers.size == 1 and isinstance(numbers.item(), (bool, int)):
@@ -45,16 +45,16 @@ def if_(call: Call) -> list[Value]:
 
 @tf_op("While", "StatelessWhile")
 def while_(call: Call) -> list[Value]:
-    """``while(x...) -> x...``: what the body makes of the state, run after run.
+    """``while(x...) -> x...``: the state after any number of runs of the body.
 
-    A list that starts with no element is what the first run puts into it (``lists``).
+    A list that starts without elements starts as the list that the first run returns (``lists``).
     """
     start = list(call.inputs)
     first = _run(
         call, "body", [value if value.dtype == VARIANT else replace(value, constant=None) for value in start]
     )
     if len(first) != len(start):
-        raise ShapeError(f"a loop over {len(start)} tensors whose body gives {len(first)}")
+        raise ShapeError(f"a loop has {len(start)} state tensors, but its body returns {len(first)}")
     begun = [
         after if before.dtype == VARIANT and before.axes is None else before
         for before, after in zip(start, first, strict=True)

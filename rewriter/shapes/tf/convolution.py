@@ -1,6 +1,6 @@
-"""Windows over images, channels last or first: convolutions, poolings, resizing.
+"""Windows over images, channels last or first: convolution, pooling, resizing.
 
-``SAME``: ``ceil(n / s)``; ``VALID``: ``(n - e) // s + 1``; ``EXPLICIT``: the same of what is padded
+``SAME``: ``ceil(n / s)``; ``VALID``: ``(n - e) // s + 1``; ``EXPLICIT``: as ``VALID`` with the padded size as n
 (``tensorflow/core/framework/common_shape_fns.cc``).
 """
 
@@ -70,7 +70,7 @@ def conv(call: Call) -> Value:
 
 @tf_op("DepthwiseConv2dNative")
 def depthwise(call: Call) -> Value:
-    """``conv(x[B, H, W, C], w[K, L, C, m]) -> [B, H', W', C*m]``: a channel is computed from itself alone."""
+    """``conv(x[B, H, W, C], w[K, L, C, m]) -> [B, H', W', C*m]``; each output channel has one input channel."""
     parts, weights = image_of(call, rank=4), known(operand(call, 1))
     _trained(call, parts, weights)
     if same(parts.channel.size, weights[2].size) is Truth.NO:
@@ -96,7 +96,7 @@ def conv_transpose(call: Call) -> Value:
     filters = new_axis(weights[-2].size, Role.CHANNEL, derived=parts.channel)
     rank = len(parts.spatial) + 2
     if target is not None and len(target) not in (rank, rank - 2):
-        raise ShapeError(f"a shape of {len(target)} sizes for {x.text()}")
+        raise ShapeError(f"an output shape of {len(target)} sizes does not fit {x.text()}")
     wanted: list[Size] = [unknown() for _ in parts.spatial]
     if target is not None:
         whole = len(target) == rank
@@ -128,7 +128,7 @@ def resize(call: Call) -> Value:
     hint_all(axes[1:3], (Role.HEIGHT, Role.WIDTH))
     target = sizes(operand(call, 1)) or [unknown(), unknown()]
     if len(target) != 2:
-        raise ShapeError(f"{len(target)} sizes for an image")
+        raise ShapeError(f"its target has {len(target)} sizes, not 2")
     spatial = [a if a.size == size else remade(a, size) for a, size in zip(axes[1:3], target, strict=True)]
     kept = call.operation.class_name in ("ResizeNearestNeighbor",)
     return Value((axes[0], *spatial, axes[3]), x.dtype if kept else "float32")

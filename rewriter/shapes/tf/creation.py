@@ -1,4 +1,4 @@
-"""Tensors from numbers alone, and the sizes of others."""
+"""Tensors made from numbers or shapes alone, and the sizes of tensors."""
 
 from __future__ import annotations
 
@@ -25,22 +25,22 @@ def constant(call: Call) -> Value:
     """``constant() -> [...]``: its numbers are in the file."""
     value = call.get("value")
     if not isinstance(value, Literal):
-        raise OpaqueError("a constant of a kind that is not followed")
+        raise OpaqueError("this kind of constant is not supported")
     return Value(constant_axes(value.shape), value.dtype, constant=value.value)
 
 
 @tf_op("VarHandleOp", "VariableV2", "Variable")
 def variable(call: Call) -> Value:
-    """``variable() -> [...]``: a handle stands for the variable that it leads to."""
+    """``variable() -> [...]``; a handle has the axes of its variable."""
     shape = call.get("shape")
     if shape is None or call.get("dtype") in (None, ""):
-        raise OpaqueError("a variable of which the file states no shape")
+        raise OpaqueError("the file states no shape for this variable")
     axes = axes_of_shape([unknown() if size is None else size for size in shape])
     return Value(axes, call.text("dtype"), constant=Handle(call.operation.name))
 
 
 class Handle:
-    """Stands for the numbers of a variable, which are not looked at."""
+    """A placeholder for the numbers of a variable, which are not read."""
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -154,7 +154,7 @@ def one_hot(call: Call) -> Value:
 
 @tf_op("BroadcastArgs")
 def broadcast_args(call: Call) -> Value:
-    """``broadcast_args(shape, shape) -> shape``: the shape in which two meet."""
+    """``broadcast_args(shape, shape) -> shape``: the shape that two shapes broadcast to."""
     first, second = sizes(operand(call, 0)), sizes(operand(call, 1))
     if first is None or second is None:
         raise OpaqueError("its shapes are known only when it runs")

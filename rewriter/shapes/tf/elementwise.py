@@ -1,4 +1,4 @@
-"""Elementwise operators of one and of several inputs: every axis stays, inputs meet as in NumPy."""
+"""Elementwise operators of one and of several inputs: every axis stays, inputs broadcast as in NumPy."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ SAME = (
     "_EagerConst CopyHost Copy"
 )
 TESTS = "IsFinite IsInf IsNan"
-# TensorFlow's name, and ONNX's where sizes are computed with it.
+# TensorFlow's name -> ONNX's name where both have the operator, so that arithmetic on sizes is folded; else its own.
 BINARY = {
     "Add": "Add", "AddV2": "Add", "Sub": "Sub", "RealDiv": "RealDiv", "Div": "Div", "FloorDiv": "FloorDiv",
     "TruncateDiv": "Div", "DivNoNan": "DivNoNan", "MulNoNan": "MulNoNan", "Maximum": "Max", "Minimum": "Min",
@@ -50,17 +50,17 @@ def unary(call: Call) -> Value:
 
 @tf_op(*SAME.split())
 def unchanged(call: Call) -> Value:
-    """``f(x[...]) -> [...]``, the same numbers. A handle stands for the variable that it leads to."""
+    """``f(x[...]) -> [...]``, the same numbers, or the same handle of a variable."""
     x = operand(call, 0)
     return Value(known(x), x.dtype, constant=x.constant)
 
 
 @tf_op("ReadVariableOp")
 def read_variable(call: Call) -> Value:
-    """``read(handle) -> [...]``: a handle has the axes of the variable that it leads to."""
+    """``read(handle) -> [...]``; a handle has the axes of its variable."""
     x = operand(call, 0)
     if x.dtype == "resource":
-        raise OpaqueError("nothing says which variable it reads")
+        raise OpaqueError("the variable that it reads is not known")
     return Value(known(x), x.dtype, constant=x.constant)
 
 
@@ -78,7 +78,7 @@ def test(call: Call) -> Value:
 
 @tf_op("Cast", "Bitcast")
 def cast(call: Call) -> Value:
-    """``cast(x[...]) -> [...]`` in another dtype; whole numbers stay what they are."""
+    """``cast(x[...]) -> [...]`` in another dtype; known integers stay known."""
     x = operand(call, 0)
     if call.operation.class_name == "Bitcast":
         return Value(known(x), call.text("type", x.dtype))
@@ -111,14 +111,14 @@ def select(call: Call) -> Value:
 
 @tf_op("Select")
 def select_rows(call: Call) -> Value:
-    """``select(condition[a], x[a, b], y[a, b]) -> [a, b]``: the condition is like x, or chooses rows."""
+    """``select(condition[a], x[a, b], y[a, b]) -> [a, b]``; the condition has x's shape or selects rows."""
     x = operand(call, 1)
     return Value(known(x), x.dtype)
 
 
 @tf_op("AddN", "AccumulateNV2")
 def add_all(call: Call) -> Value:
-    """``add(x[...], y[...], ...) -> [...]``: all of one shape."""
+    """``add(x[...], y[...], ...) -> [...]``; all have the same shape."""
     values = [operand(call, position) for position in range(len(call.args))]
     ranks = {len(known(value)) for value in values}
     if len(ranks) > 1:
@@ -128,11 +128,11 @@ def add_all(call: Call) -> Value:
 
 @tf_op("BiasAdd", "BiasAddV1")
 def bias_add(call: Call) -> Value:
-    """``bias_add(x[B, ..., C], bias[C]) -> [B, ..., C]``; ``[B, C, ...]`` where the layout says so."""
+    """``bias_add(x[B, ..., C], bias[C]) -> [B, ..., C]``; ``[B, C, ...]`` with channels first."""
     x, bias = operand(call, 0), known(operand(call, 1))
     axes = known(x)
     if len(axes) < 2 or len(bias) != 1:
-        raise ShapeError(f"adds a bias of rank {len(bias)} to {x.text()}")
+        raise ShapeError(f"cannot add a bias of rank {len(bias)} to {x.text()}")
     channel = axes[1 if channels_first(call) and len(axes) > 2 else -1]
     if same(channel.size, bias[0].size) is Truth.NO:
         raise ShapeError(f"its weights were trained on channels of {bias[0].size}, and it takes {channel}")

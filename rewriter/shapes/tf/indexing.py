@@ -1,4 +1,4 @@
-"""Picking elements: slices, gathers, the largest few."""
+"""Picking elements: slices, gathers, scatters, diagonals, the k largest."""
 
 from __future__ import annotations
 
@@ -15,8 +15,10 @@ from ._calls import one_axis, told
 
 @tf_op("StridedSlice")
 def strided_slice(call: Call) -> Value:
-    """``x[begin:end:strides]`` with masks: a bit of ``begin_mask`` or ``end_mask`` takes the axis's own end, one of
-    ``shrink_axis_mask`` a single entry, of ``new_axis_mask`` a new axis, of ``ellipsis_mask`` all axes between.
+    """``x[begin:end:strides]`` with masks.
+
+    A bit of ``begin_mask`` or ``end_mask`` means the axis's own end, of ``shrink_axis_mask`` a single entry, of
+    ``new_axis_mask`` a new axis, of ``ellipsis_mask`` an ellipsis.
 
     Source: ``tensorflow/core/util/strided_slice_op.cc``.
     """
@@ -24,7 +26,7 @@ def strided_slice(call: Call) -> Value:
     axes = known(x)
     bounds = [sizes(operand(call, position)) for position in (1, 2, 3)]
     if any(b is None for b in bounds):
-        raise OpaqueError("what it takes is known only when it runs")
+        raise OpaqueError("its bounds are known only when it runs")
     begin, end, strides = (b for b in bounds if b is not None)
     if not len(begin) == len(end) == len(strides):
         raise ShapeError("begin, end and strides differ in number")
@@ -83,7 +85,7 @@ def strided_slice(call: Call) -> Value:
 
 
 def _part(call: Call, axis: Axis, first: Size | None, last: Size | None, step: Size) -> tuple[Axis, Any]:
-    """What a slice leaves of an axis, and its key; of bounds that are no plain numbers, what is known of it."""
+    """The axis after a slice, and its key; "open" is the key where a bound is not a plain number."""
     if isinstance(step, int) and all(bound is None or isinstance(bound, int) for bound in (first, last)):
         key = slice(first, last, step)
         return sliced(call, axis, key), key
@@ -94,14 +96,14 @@ def _part(call: Call, axis: Axis, first: Size | None, last: Size | None, step: S
 
 @tf_op("Slice")
 def slice_(call: Call) -> Value:
-    """``slice(x[a, b], begin, size) -> size``; a size of -1 is the rest."""
+    """``slice(x[a, b], begin, size) -> size``; a size of -1 means up to the end."""
     x = operand(call, 0)
     axes = known(x)
     begin, size = sizes(operand(call, 1)), sizes(operand(call, 2))
     begin = [unknown() for _ in axes] if begin is None else begin
     size = [unknown() for _ in axes] if size is None else size
     if not len(begin) == len(size) == len(axes):
-        raise ShapeError(f"{len(begin)} begins and {len(size)} sizes for {x.text()}")
+        raise ShapeError(f"{len(begin)} begins and {len(size)} sizes do not fit {x.text()}")
     result: list[Axis] = []
     keys: list[Any] = []
     for axis, first, count in zip(axes, begin, size, strict=True):
@@ -113,7 +115,7 @@ def slice_(call: Call) -> Value:
 
 
 def _cut(call: Call, axis: Axis, first: Size, count: Size) -> tuple[Axis, slice | None]:
-    """So many entries of an axis, all that follow for -1; the key is None where it is known only when it runs."""
+    """The axis cut to ``count`` entries from ``first`` (-1: all), and its key; None if known only when it runs."""
     if not isinstance(first, int) or not isinstance(count, int):
         if first == 0 and count == axis.size:
             return axis, None
@@ -122,13 +124,13 @@ def _cut(call: Call, axis: Axis, first: Size, count: Size) -> tuple[Axis, slice 
     if not isinstance(axis.size, int):
         return (sliced(call, axis, key) if count == -1 else cut_out(axis, first, count)), key
     if first > axis.size or (count >= 0 and first + count > axis.size):
-        raise ShapeError(f"takes {count} entries from {first} on of {axis}")
+        raise ShapeError(f"takes {count} entries from index {first} of {axis}")
     return sliced(call, axis, key), key
 
 
 @tf_op("GatherV2", "Gather")
 def gather(call: Call) -> Value:
-    """``gather(x[a, b, c], indices[i, j], axis=1) -> [a, i, j, c]``; ``batch_dims`` axes stand in front of both."""
+    """``gather(x[a, b, c], indices[i, j], axis=1) -> [a, i, j, c]``; the first ``batch_dims`` axes are shared."""
     x = operand(call, 0)
     axes = known(x)
     place = one_axis(call, 2, len(axes)) if len(call.args) > 2 else 0
@@ -137,7 +139,7 @@ def gather(call: Call) -> Value:
         picked = known(operand(call, 1))
         shared = shared + len(picked) if shared < 0 else shared
         if not 0 <= shared <= min(place, len(picked)):
-            raise ShapeError(f"{shared} shared axes, and the axis is {place}")
+            raise ShapeError(f"batch_dims of {shared} does not fit its indices and axis {place}")
         return Value((*axes[:place], *picked[shared:], *axes[place + 1 :]), x.dtype)
     return onnx.gather(told(call, "Gather", call.args[:2], axis=place))
 
@@ -146,7 +148,7 @@ def gather(call: Call) -> Value:
 def gather_rows(call: Call) -> Value:
     """``gather(table[n, d], indices[i, j]) -> [i, j, d]``."""
     if call.integer("batch_dims", 0, 0):
-        raise OpaqueError("rows of several tables at once are not followed")
+        raise OpaqueError("a gather with batch_dims is not supported here")
     return onnx.gather(told(call, "Gather", call.args[:2], axis=0))
 
 
@@ -173,7 +175,7 @@ def top_k(call: Call) -> list[Value]:
 
 @tf_op("Where")
 def where(call: Call) -> Value:
-    """``where(x[a, b]) -> [k, 2]``: the places of what is true."""
+    """``where(x[a, b]) -> [k, 2]``: the places of the true elements."""
     return Value((new_axis(unknown()), new_axis(len(known(operand(call, 0))))), "int64")
 
 
@@ -202,5 +204,5 @@ def diagonal(call: Call) -> Value:
     offsets = whole_numbers(call, 1, "k") if len(call.args) > 1 else [0]
     square = offsets == [0] and axes[-1].size == axes[-2].size
     if offsets != [0]:
-        raise OpaqueError("diagonals beside the main one are not followed")
+        raise OpaqueError("only the main diagonal is supported")
     return Value((*axes[:-2], axes[-1] if square else new_axis(unknown())), x.dtype)

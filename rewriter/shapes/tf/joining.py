@@ -1,4 +1,4 @@
-"""Joining tensors along an axis, and taking them apart again."""
+"""Joining tensors along an axis, splitting and padding them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from ..onnx import joining as onnx
 from ..onnx._operands import array, folded, operand, sizes
 from ._calls import one_axis, told
 
-_MOST = 65_536  # outputs that are followed
+_MOST = 65_536  # outputs
 
 
 @tf_op("ConcatV2", "Concat")
@@ -47,9 +47,9 @@ def unpack(call: Call) -> list[Value]:
     place, count = call.axis(call.get("axis", 0), len(axes)), call.integer("num", 0)
     size = axes[place].size
     if isinstance(size, int) and size != count:
-        raise ShapeError(f"{axes[place]} is taken apart into {count}")
+        raise ShapeError(f"{axes[place]} is unpacked into {count} tensors")
     if count > _MOST:
-        raise OpaqueError(f"{count} outputs are more than are followed")
+        raise OpaqueError(f"{count} outputs are more than are supported")
     rest = [axis for number, axis in enumerate(axes) if number != place]
     numbers = array(x)
     if numbers is None or not isinstance(size, int):
@@ -83,7 +83,7 @@ def split_by_sizes(call: Call) -> list[Value]:
     if parts is None:
         count = call.integer("num_split", 1)
         if count > _MOST:
-            raise OpaqueError(f"{count} outputs are more than are followed")
+            raise OpaqueError(f"{count} outputs are more than are supported")
         parts = [unknown() for _ in range(count)]
     total = axes[place].size
     known_parts = [p for p in parts if isinstance(p, int) and p != -1]
@@ -104,7 +104,7 @@ def pad(call: Call) -> Value:
     x, stated = operand(call, 0), operand(call, 1)
     axes, numbers = known(x), array(stated)
     if numbers is not None and numbers.shape != (len(axes), 2):
-        raise ShapeError(f"{stated.text()} paddings for {x.text()}")
+        raise ShapeError(f"paddings of shape {stated.text()} do not fit {x.text()}")
     if numbers is None:
         return Value(tuple(remade(axis, unknown()) for axis in axes), x.dtype)
     result = []

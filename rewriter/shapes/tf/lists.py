@@ -1,7 +1,7 @@
-"""Lists of tensors, in which loops collect what they make: ``list[n, ...]`` has its elements' axes behind its own.
+"""Lists of tensors, in which loops collect results: ``list[n, ...]`` has its length, then its elements' axes.
 
-One that is only reserved has no elements yet: its axes are unknown, and its ``constant`` is how many it takes. Tables
-that words are looked up in give a number for each.
+A reserved list has no elements yet: its axes are unknown, and its ``constant`` is its length. Lookup tables return a
+number for each key.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from .control import VARIANT
 def reserve(call: Call) -> Value:
     """``reserve(element_shape, n) -> list``."""
     count = sizes(operand(call, 1)) if call.operation.class_name == "TensorListReserve" else None
-    return Value(None, VARIANT, reason="a list that has no elements yet", constant=count)
+    return Value(None, VARIANT, reason="the list has no elements yet", constant=count)
 
 
 @tf_op("TensorListFromTensor")
@@ -54,7 +54,7 @@ def get_item(call: Call) -> Value:
     return (
         Value(axes[1:], dtype)
         if axes
-        else Value(None, dtype, reason="an element of a list that is not known")
+        else Value(None, dtype, reason="the elements of the list are not known")
     )
 
 
@@ -63,7 +63,7 @@ def stack(call: Call) -> Value:
     """``stack(list[n, ...], element_shape) -> [n, ...]``."""
     axes = operand(call, 0).axes
     dtype = call.text("element_dtype", "float32")
-    return Value(axes or None, dtype, reason="" if axes else "the elements of a list that is not known")
+    return Value(axes or None, dtype, reason="" if axes else "the elements of the list are not known")
 
 
 @tf_op("TensorListLength")
@@ -75,13 +75,13 @@ def length(call: Call) -> Value:
 
 @tf_op("Resource")
 def resource(call: Call) -> Value:
-    """A handle of something that is not a variable: a table, a generator of random numbers."""
+    """A handle of a resource that is not a variable: a table, a random generator."""
     return Value((), "resource")
 
 
 @tf_op("HashTableV2", "MutableHashTableV2")
 def table(call: Call) -> Value:
-    """``table() -> []``: its handle."""
+    """``table() -> []``: the table's handle."""
     return Value((), "resource")
 
 

@@ -1,7 +1,7 @@
-"""How a node of TensorFlow is called here: what it says by a constant becomes configuration, as in Keras and ONNX.
+"""Names and configuration of TensorFlow nodes: constant inputs become configuration, as in Keras and ONNX.
 
-An axis that is a tensor of its own is not an operand of a join, and a sum says over which axes it goes. A product of
-matrices that takes one of them transposed is an operator of its own.
+The axis of a join is not an operand, and a reduction states its axes. A matrix product with a transposed operand is an
+operator of its own.
 """
 
 from __future__ import annotations
@@ -12,16 +12,16 @@ from typing import Any
 
 REDUCTIONS = "All Any EuclideanNorm Max Mean Min Prod Sum"
 _AXIS_OF = frozenset([*REDUCTIONS.split(), "ArgMax", "ArgMin", "ExpandDims"])
-# The operators that join: the place of the input that is the axis, from the front or from the end.
+# The operators that join: the place of the axis among the inputs, from the front or from the end.
 _JOINS = {"ConcatV2": -1, "Concat": 0}
-# Products of matrices, with the attributes by which they take an operand transposed.
+# Matrix products, with the attributes that transpose an operand.
 _PRODUCTS = {
     "MatMul": ("transpose_a", "transpose_b"),
     "BatchMatMul": ("adj_x", "adj_y"),
     "BatchMatMulV2": ("adj_x", "adj_y"),
     "BatchMatMulV3": ("adj_x", "adj_y"),
 }
-# The outputs of operators with several, as functions call them; all others with a rule have one, or one list.
+# Operators with several outputs, and the outputs' names in functions; all others with a rule have one, or one list.
 _NORMALIZED = ("y", "batch_mean", "batch_variance", "reserve_space_1", "reserve_space_2")
 SEVERAL: dict[str, tuple[str, ...]] = {
     "FusedBatchNorm": _NORMALIZED,
@@ -38,7 +38,7 @@ TRANSPOSED = "(transposed)"
 
 @dataclass(frozen=True, slots=True)
 class Named:
-    """``places`` are the inputs that are operands."""
+    """A node's name and configuration; ``places`` are the inputs that are operands, ``opaque`` why it has no rule."""
 
     class_name: str
     config: dict[str, Any]
@@ -51,7 +51,7 @@ def named(op: str, config: Mapping[str, Any], constants: Mapping[int, Any], coun
 
     Args:
         config: its attributes.
-        constants: the numbers of its inputs, where they are constants; None where not.
+        constants: the numbers of its inputs, by place; None where an input is not a constant.
         count: how many inputs it has.
     """
     own, places = dict(config), tuple(range(count))

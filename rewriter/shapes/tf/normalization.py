@@ -1,4 +1,4 @@
-"""Normalisations: every axis stays, the scale has to fit."""
+"""Normalisations: every axis stays, and the scale has to fit."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ def fused_batch_norm(call: Call) -> list[Value]:
             f"its weights were trained on channels of {operand(call, 1).text()}, and it takes {parts.channel}"
         )
     statistics = [Value((scale[0],), "float32") for _ in range(4)]
-    return [Value(known(x), x.dtype), *statistics, Value(None, reason="a value for its gradient alone")]
+    return [Value(known(x), x.dtype), *statistics, Value(None, reason="a value that only its gradient uses")]
 
 
 @tf_op("_FusedBatchNormEx")
 def fused_with_activation(call: Call) -> list[Value]:
-    """The same with an activation in it."""
+    """``fused_batch_norm`` with an activation."""
     return fused_batch_norm(call)

@@ -15,13 +15,13 @@ from .naming import REDUCTIONS
 
 @tf_op(*REDUCTIONS.split())
 def reduce(call: Call) -> Value:
-    """``reduce(x[a, b, c], (1,)) -> [a, c]``; with ``keep_dims`` ``[a, 1, c]``. Without any axis nothing is reduced."""
+    """``reduce(x[a, b, c], (1,)) -> [a, c]``; with ``keep_dims`` ``[a, 1, c]``. An empty list reduces nothing."""
     x, places = operand(call, 0), operand(call, 1)
     name = "ReduceProd" if call.operation.class_name == "Prod" else "ReduceSum"
     stated = sizes(places)
     config: dict[str, Any] = {"keepdims": call.flag("keep_dims"), "noop_with_empty_axes": True}
     if stated is not None:
-        # A scalar names one axis: ONNX takes vectors.
+        # A scalar is one axis; ONNX takes only vectors.
         found = onnx.reduce(told(call, name, [x], axes=_plain(call, stated), **config))
     else:
         found = onnx.reduce(told(call, name, **config))

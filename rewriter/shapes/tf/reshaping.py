@@ -28,18 +28,18 @@ def transpose(call: Call) -> Value:
 
 @tf_op("ExpandDims")
 def expand_dims(call: Call) -> Value:
-    """``expand_dims(x[a, b], 1) -> [a, 1, b]``; several that were inserted have their ``axes`` in the result."""
+    """``expand_dims(x[a, b], 1) -> [a, 1, b]``; ``axes`` in the configuration are several places."""
     if call.get("axes") is not None:
         return onnx.unsqueeze(told(call, "Unsqueeze", axes=call.get("axes")))
     place = whole_numbers(call, 1, "axis")
     if place is None or len(place) != 1:
-        raise OpaqueError("where its axis goes is known only when it runs")
+        raise OpaqueError("the place of its new axis is known only when it runs")
     return onnx.unsqueeze(told(call, "Unsqueeze", call.args[:1], axes=place))
 
 
 @tf_op("Squeeze")
 def squeeze(call: Call) -> Value:
-    """``squeeze(x[a, 1, b], (1,)) -> [a, b]``; without axes every one of size 1 goes."""
+    """``squeeze(x[a, 1, b], (1,)) -> [a, b]``; without axes, every axis of size 1 is dropped."""
     places = call.get("squeeze_dims") or call.get("axis")
     return onnx.squeeze(told(call, "Squeeze", **({"axes": list(places)} if places else {})))
 
@@ -49,7 +49,7 @@ def broadcast_to(call: Call) -> Value:
     """``broadcast_to(x[b, 1], (a, b, c)) -> [a, b, c]``, right-aligned."""
     x, target = operand(call, 0), sizes(operand(call, 1))
     if target is not None and len(target) < len(known(x)):
-        raise ShapeError(f"cannot repeat {x.text()} to {len(target)} axes")
+        raise ShapeError(f"cannot broadcast {x.text()} to rank {len(target)}")
     return onnx.expand(told(call, "Expand"))
 
 
@@ -76,7 +76,7 @@ def blocks(call: Call) -> Value:
     axes = need_rank(x, 4)
     layout, block = call.text("data_format", "NHWC"), call.integer("block_size", 1)
     if layout not in ("NHWC", "NCHW"):
-        raise OpaqueError(f"the layout {layout} is not followed")
+        raise OpaqueError(f"the layout {layout} is not supported")
     last = layout == "NHWC"
     turned = (axes[0], axes[3], axes[1], axes[2]) if last else axes
     name = call.operation.class_name
@@ -88,7 +88,7 @@ def blocks(call: Call) -> Value:
 
 @tf_op("SpaceToBatchND", "BatchToSpaceND")
 def batches(call: Call) -> Value:
-    """``space_to_batch(x[B, H, W, C], (b, c), pads) -> [B*b*c, H', W', C]``, or back: the batch holds places."""
+    """``space_to_batch(x[B, H, W, C], (b, c), pads) -> [B*b*c, H', W', C]``, or back; the batch includes places."""
     x, block = operand(call, 0), sizes(operand(call, 1))
     axes = known(x)
     if block is None or len(block) >= len(axes) or not all(isinstance(n, int) and n > 0 for n in block):
