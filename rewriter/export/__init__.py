@@ -1,1 +1,1 @@
-"""Translators of a model into the form of another runtime."""
+"""Exporters: each writes a model in the format of another runtime."""

@@ -1,9 +1,9 @@
-"""Models in memory, of Keras 3 and of tf_keras: they are saved to a temporary file and treated as any other model.
+"""Models in memory, of Keras 3 and of tf_keras: saved to a temporary file and treated as any other model.
 
-``library`` says which Keras a model is of and whether its graph is all that it computes, ``parts`` which functional
-models a subclassed one holds, ``names`` under which names its functions and classes stand in the file, ``saving``
-writes it and makes a model of a file again, ``same`` compares the two, ``check_repair`` is ``check`` and ``repair`` on
-models, and ``drop_in`` what export scripts use.
+``library`` finds a model's Keras and whether the graph is all that the model computes. ``parts`` finds the functional
+models in a subclassed one. ``names`` names custom functions and classes in the file. ``saving`` saves and loads.
+``same`` compares a model with its repaired one. ``check_repair`` is ``check`` and ``repair`` on models.
+``drop_in`` is for export scripts.
 """
 
 from .check_repair import check_model, prover_of, repair_model

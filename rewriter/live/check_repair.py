@@ -1,7 +1,7 @@
 """``check`` and ``repair`` of models in memory.
 
-A model whose graph says all that it computes is one file. Of a subclassed one each functional part is a file of its
-own, and what its ``call`` does with them is said not to be known: there is always a finding for it.
+A model whose graph is all that it computes becomes one file. Of a subclassed model, each functional part becomes a
+file, and a finding always says that its ``call`` is not analysed.
 """
 
 from __future__ import annotations
@@ -30,8 +30,8 @@ from .parts import Target, is_whole, overridden, part_target, parts_of, target_o
 from .same import carry_over, difference
 from .saving import Saved, saved_target
 
-# Repairs a file: its path, that of the result, what proves it, what is done with it before it gets its name, and the
-# nodes in it of which the user says what is meant.
+# Repairs a file. Arguments: its path, the path of the result, the prover, a function to call on the result before it
+# gets its name, and the nodes that the user has decided.
 RepairFile = Callable[[str, str, Prover, Callable[[str], None], Collection[str]], Result]
 
 
@@ -43,7 +43,7 @@ def check_model(model: Any, check: Callable[[str], Report]) -> Report:
 
     Raises:
         UsageError: it is not a model of Keras.
-        UnsupportedError: it is subclassed without functional parts, or cannot be saved.
+        UnsupportedError: it is subclassed without functional parts, or it cannot be saved.
         RewriterError: as ``check``.
     """
     library_of(model)
@@ -67,27 +67,27 @@ def repair_model(
     onnx: str | os.PathLike[str] | None = None,
     stated: Collection[str] = (),
 ) -> Result:
-    """Repair a model in memory, which stays as it is.
+    """Repair a model in memory; the model itself stays unchanged.
 
-    The result's ``model`` is a new one with its weights and compile state. Of a subclassed model, which cannot be made
-    anew without running its code, it is None, and ``parts`` has the repaired parts: functional models, not compiled,
-    by the attributes of the model that hold what they are to stand in for.
+    The result's ``model`` is a new model with the same weights and compile state. For a subclassed model it is None:
+    rebuilding would run the model's code. ``parts`` then has the repaired parts, as functional models that are not
+    compiled. Their keys are the model's attributes for these parts.
 
-    A model of tf_keras is one again where its own form holds what is repaired. What is written to an output is the
-    model in Keras 3, and then there is no ``model``.
+    A tf_keras model stays one if its format can hold the repair. With ``output`` or ``onnx`` it is written as a Keras 3
+    model, and the result's ``model`` is None.
 
-    Each is proven in this process, which has Keras and the model's own classes already.
+    A Keras 3 model is proven in this process, which has the model's own classes already.
 
     Args:
         repair: repairs a file.
-        output: where to write the repaired model too.
-        onnx: where ``repair`` writes it as ONNX, if it does.
-        stated: the nodes of which the user says what is meant.
+        output: where to write the repaired model as well.
+        onnx: where ``repair`` writes it as ONNX, if requested.
+        stated: the nodes that the user has decided.
 
     Raises:
         UsageError: it is not a model of Keras.
-        UnsupportedError: it cannot be saved or made anew; or it is subclassed, and an output is requested.
-        VerificationError: what was made is not the same model but for the repair.
+        UnsupportedError: it cannot be saved or rebuilt, or it is subclassed and an output is requested.
+        VerificationError: the new model differs in more than the repair.
         RewriterError: as ``repair``.
     """
     library_of(model)
@@ -97,8 +97,8 @@ def repair_model(
     else:
         if output is not None or onnx is not None:
             raise UnsupportedError(
-                f"{shown(type(model).__name__)!r} is a subclassed model, whose parts are repaired one by one: leave the"
-                " output out"
+                f"{shown(type(model).__name__)!r} is a subclassed model, whose parts are repaired one by one: pass no"
+                " output"
             )
         result = _parts(model, repair, stated)
     result.path = str(model.name)
@@ -116,7 +116,7 @@ def _whole(
     newer = library_of(model).legacy and (output is not None or onnx is not None)
     with saved_target(target, hdf5=newer) as file, ExitStack() as stack:
         fixed = os.path.join(os.path.dirname(file.path), "fixed.keras")
-        own = bool(file.names.functions)  # the file has names that mean nothing elsewhere
+        own = bool(file.names.functions)  # the file has names that only this process knows
         made: list[Any] = []
 
         def make(path: str) -> None:
@@ -135,13 +135,13 @@ def _whole(
 
 
 def _save(model: Any, file: Saved, output: str | os.PathLike[str], stack: ExitStack) -> None:
-    """Have Keras write the repaired model, under the names that its functions have in the caller's code.
+    """Write the repaired model with Keras, with the names that its functions have in the caller's code.
 
     Args:
-        stack: gives the file its name in the end.
+        stack: gives the file its name when it closes.
 
     Raises:
-        UnsupportedError: Keras does not write it, or does not load what it writes, or loads something else.
+        UnsupportedError: Keras cannot write it, or cannot load the file, or would load another function.
         OutputError: the output cannot be written.
     """
     if file.names.mistaken:
@@ -161,14 +161,15 @@ def _save(model: Any, file: Saved, output: str | os.PathLike[str], stack: ExitSt
         raise
     except Exception as error:
         raise UnsupportedError(
-            f"Keras writes no file of the repaired model that it loads: {line(error, path)}"
+            f"Keras cannot write the repaired model to a file that it can load: {line(error, path)}"
         ) from error
 
 
 def prover_of(file: Saved) -> Prover:
-    """What proves a file that was made of a model in memory: this process, which has its classes.
+    """The prover of a file that was made from a model in memory.
 
-    The proof runs Keras 3. What runs files of another form, runs in a process of its own, without those classes.
+    A Keras 3 model is proven in this process, which has its classes. A Keras 2 model is proven in a child process
+    without them; if it has custom classes or functions, the proof is skipped.
     """
 
     def prove(request: Any) -> dict[str, Any]:
@@ -189,7 +190,7 @@ def _made(file: Saved, path: str) -> Any:
     carry_over(file.model, made)
     wrong = difference(file.model, made)
     if wrong:
-        raise VerificationError(f"the model that Keras makes of the repaired file is another one: {wrong}")
+        raise VerificationError(f"Keras loads a different model from the repaired file: {wrong}")
     return made
 
 
@@ -203,7 +204,7 @@ def _parts(model: Any, repair: RepairFile, stated: Collection[str]) -> Result:
         if not any(_is_in(node, target.part) for target in targets):
             names = ", ".join(shown(target.part) for target in targets)
             raise UsageError(
-                f"there is no multiply {shown(node)!r}: its name starts with that of a part ({names})"
+                f"there is no multiply {shown(node)!r}: start its name with the name of a part ({names})"
             )
     for target in targets:
         with saved_target(target) as file:
@@ -227,7 +228,7 @@ def _parts(model: Any, repair: RepairFile, stated: Collection[str]) -> Result:
 
 
 def _together(verified: dict[str, dict[str, Any]], changed: set[str]) -> dict[str, Any]:
-    """What was proven of all parts: the verdict is that of the first changed one that is not proven."""
+    """The verdict on all parts: that of the first changed part that is not proven."""
     asked = [verified[name] for name in verified if name in changed] or list(verified.values())
     first = next((each for each in asked if each.get("verdict") != PROVEN), asked[0])
     said: dict[str, Any] = {key: first[key] for key in ("verdict", "reason") if key in first}
@@ -239,7 +240,7 @@ def _is_in(node: str, part: str) -> bool:
 
 
 def _targets(model: Any, report: Report) -> list[Target]:
-    """The parts of a subclassed model that can be saved; the report is told of what is not looked at.
+    """The parts of a subclassed model that can be saved; the report gets findings for the rest.
 
     Raises:
         UnsupportedError: it has none.
@@ -254,16 +255,16 @@ def _targets(model: Any, report: Report) -> list[Target]:
             report.findings.append(_unknown((name,), type(part).__name__, f"not analysed: {error}"))
     if not targets:
         raise UnsupportedError(
-            f"{kind!r} is a subclassed model without functional parts: what it computes is in its code"
+            f"{kind!r} is a subclassed model without functional parts: its computation is Python code"
         )
     names = ", ".join(shown(target.part) for target in targets)
-    text = f"not analysed: what {kind!r} does with its parts ({names}) is Python code, which is not run"
+    text = f"not analysed: {kind!r} combines its parts ({names}) in Python code, which is not run"
     report.findings.append(_unknown(("call",), type(model).__name__, text))
     return targets
 
 
 def _join(report: Report, one: Report, target: Target) -> None:
-    """Add the report on a part to that on the model."""
+    """Add the report on a part to the report on the model."""
     report.format, report.mode, report.ops = one.format, one.mode, one.ops
     report.nodes += one.nodes - target.added
     report.multiplies += one.multiplies
@@ -273,7 +274,7 @@ def _join(report: Report, one: Report, target: Target) -> None:
 
 
 def _unknown_calls(model: Any) -> list[Finding]:
-    """A finding for every model inside a functional one that computes something else than its graph says."""
+    """A finding for every model inside a functional one that has its own ``call``."""
     text = "not analysed: {!r} has a call of its own, which is not run"
     return [_unknown(path, name, text.format(shown(name))) for path, name in overridden(model)]
 

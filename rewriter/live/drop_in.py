@@ -1,4 +1,4 @@
-"""What an export script needs one line of: the repaired model, or a block in which a model is saved repaired."""
+"""One line for export scripts: the repaired model, or a block in which a model is saved repaired."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from ..results import Result
 from .library import library_of
 from .parts import is_whole, subclassed
 
-# Repairs a model, and what came of it in a block.
+# The repair function of a block, and its results.
 _Block = tuple[Callable[[Any], Result], list[Result]]
 _METHODS = ("save", "export")
 _HDF5 = (".h5", ".hdf5")
@@ -22,11 +22,11 @@ _CHANGING = threading.Lock()
 
 
 def repaired(model: Any, repair: Callable[[Any], Result]) -> Result:
-    """The result of repairing a model, which has its ``model``.
+    """Repair a model and return the result, which has a ``model``.
 
     Raises:
-        UndecidedError: something has to be decided by a person.
-        UnsupportedError: it is a subclassed model, of which only parts can be repaired.
+        UndecidedError: a person has to decide something.
+        UnsupportedError: it is a subclassed model: only its parts can be repaired.
         RewriterError: as ``repair``.
     """
     if not is_whole(model):
@@ -41,9 +41,9 @@ def repaired(model: Any, repair: Callable[[Any], Result]) -> Result:
 def repairing(model: Any, repair: Callable[[Any], Result]) -> Iterator[list[Result]]:
     """Within the block, ``model.save`` and ``model.export`` write the model repaired.
 
-    It is repaired as it is then: training before that in the block counts. The two methods are replaced on this object
-    alone, for all threads, and are its own again after the block. Blocks may be nested or overlap: the one that was
-    entered last counts.
+    Each call repairs the model in its present state, after any training in the block. The two methods are replaced on
+    this object only, for all threads, and restored after the block. Blocks may be nested or overlap: the last one
+    entered is used.
 
     Yields:
         The results of the repairs, in the order of the calls.
@@ -75,7 +75,7 @@ def repairing(model: Any, repair: Callable[[Any], Result]) -> Iterator[list[Resu
 
 @dataclass(slots=True)
 class _Cover:
-    """What stands in the place of a method of a model while there are blocks; ``own`` stood there before."""
+    """Replaces a method of a model while there are blocks; ``own`` is the attribute that was there before."""
 
     model: Any
     method: str
@@ -85,7 +85,7 @@ class _Cover:
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         with _CHANGING:
             repair, results = self.blocks[-1] if self.blocks else (None, [])
-        if repair is None:  # kept beyond the block
+        if repair is None:  # called after the block
             return getattr(self.model, self.method)(*args, **kwargs)
         result = repaired(self.model, repair)
         path = args[0] if args else kwargs.get("filepath", "")

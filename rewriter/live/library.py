@@ -1,6 +1,6 @@
-"""Which Keras a model in memory is of, and whether its graph says all that it computes.
+"""The Keras of a model in memory, and whether its graph is all that it computes.
 
-Nothing is imported for it: the classes of the model are there already.
+This imports nothing: the classes of the model are loaded already.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ class Library:
 
     Attributes:
         module: ``keras`` or ``tf_keras``.
-        legacy: True for Keras 2, by the name of ``tf_keras`` or not.
+        legacy: True for Keras 2, whether it is named ``tf_keras`` or ``keras``.
     """
 
     module: Any
@@ -28,11 +28,11 @@ class Library:
 
 
 def library_of(model: Any) -> Library:
-    """The Keras that a model is of.
+    """The Keras of a model.
 
     Raises:
         UsageError: it is not a model of Keras.
-        UnsupportedError: it is one of the Keras inside TensorFlow (``tensorflow.python.keras``).
+        UnsupportedError: it belongs to the Keras inside TensorFlow (``tensorflow.python.keras``).
     """
     for base in type(model).__mro__:
         root = base.__module__.partition(".")[0]
@@ -45,7 +45,7 @@ def library_of(model: Any) -> Library:
 
 
 def is_functional(model: Any) -> bool:
-    """True for a model that is made of its inputs and outputs, a subclass of one included."""
+    """True for a functional model, including an instance of a subclass of Functional."""
     return _has_base(model, "Functional")
 
 
@@ -62,7 +62,7 @@ def is_keras_class(cls: type) -> bool:
 
 
 def has_own_call(model: Any) -> bool:
-    """True where a functional or sequential model computes something else than its graph says."""
+    """True if a functional or sequential model overrides ``call`` or ``__call__``."""
     for name in ("call", "__call__"):
         owner = next(base for base in type(model).__mro__ if name in vars(base))
         if not is_keras_class(owner) or name in vars(model):
@@ -71,13 +71,13 @@ def has_own_call(model: Any) -> bool:
 
 
 def ends_of(model: Any) -> tuple[Any, Any] | None:
-    """The structures of tensors between which a functional or sequential model lies; None while it is not built."""
+    """The input and output structures of a functional or sequential model; None while it is not built."""
     try:
         if is_sequential(model):
             inputs, outputs = model.inputs, model.outputs
             return (inputs[0], outputs[0]) if inputs and outputs else None
         return model.input, model.output
-    except (AttributeError, ValueError):  # how a Sequential says that it is not built
+    except (AttributeError, ValueError):  # raised by a Sequential that is not built
         return None
 
 

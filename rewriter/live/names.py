@@ -1,9 +1,9 @@
-"""The names under which what a model holds beside Keras's own objects stands in the file that it is saved to.
+"""The names of a model's custom classes and functions in its saved file.
 
-Keras files a custom class or function by its name alone: two functions of one name, or one called ``relu``, come back
+Keras saves a custom class or function by its name only: two functions of one name, or one called ``relu``, are loaded
 as something else, and a lambda as its bytecode without what it refers to (``core/lambda_layer.py``,
 ``saving/serialization_lib.py`` and ``activations/__init__.py``, Keras 3.15). In a file of a model in memory each such
-function stands under a name of its own, which means the very object while that file is loaded.
+function has a unique name, which means the same object while that file is loaded.
 """
 
 from __future__ import annotations
@@ -19,23 +19,23 @@ from ..errors import UnsupportedError, shown
 from .library import Library, is_compiled, is_functional, is_keras_class
 
 _FUNCTIONS = (types.FunctionType, types.BuiltinFunctionType, types.MethodType, functools.partial)
-# Functions of these are Keras's own, or stand for the one of the same name.
+# Functions of these packages are Keras's own, or Keras replaces them by its own of the same name.
 _KNOWN = ("keras", "tf_keras", "tensorflow")
 _SAVING = threading.RLock()
 
 
 class Names:
-    """Objects by the names that a saved model has for them: ``objects`` is for ``custom_objects`` of Keras."""
+    """Custom objects by their names in a saved model: ``objects`` is for ``custom_objects`` of Keras."""
 
     def __init__(self, library: Library) -> None:
         self.library = library
         self.objects: dict[str, Any] = {}
         self.functions: list[Any] = []
-        self.cannot_load = ""  # why a file with these names is not made into a model again
-        self.mistaken = ""  # what Keras would load as another function from a file without them
+        self.cannot_load = ""  # why Keras cannot load a file with these names
+        self.mistaken = ""  # why Keras loads another function without them
 
     def entry(self, item: Any) -> dict[str, Any]:
-        """What stands in a configuration for an object: Keras takes it for a registered function and gives it back."""
+        """The entry for an object in a configuration: Keras loads it as a registered function."""
         number = next((k for k, other in enumerate(self.functions) if other is item), None)
         if number is None:
             number = len(self.functions)
@@ -46,10 +46,10 @@ class Names:
         return {"module": module, "class_name": "function", "config": name, "registered_name": name}
 
     def add(self, item: Any) -> None:
-        """Know a class or function by the name that Keras gives it.
+        """Add a class or function under the name that Keras gives it.
 
         Raises:
-            UnsupportedError: another one has that name.
+            UnsupportedError: another class or function has that name.
         """
         name = self.library.module.saving.get_registered_name(item)
         if self.objects.setdefault(name, item) is not item:
@@ -60,14 +60,14 @@ class Names:
             self.cannot_load = f"{shown(name)!r} is now registered for another class or function"
 
     def by_their_own(self) -> dict[str, Any]:
-        """The objects by the names that they have in a file that Keras writes."""
+        """The objects by their names in a file that Keras writes on its own."""
         name_of = self.library.module.saving.get_registered_name
         named = [item for item in self.functions if hasattr(item, "__name__") and hasattr(item, "__hash__")]
         return {**self.objects, **{name_of(item): item for item in named}}
 
 
 def is_own_function(item: Any) -> bool:
-    """True for a function that is none of Keras's or TensorFlow's."""
+    """True for a function that is not from Keras or TensorFlow."""
     if not isinstance(item, _FUNCTIONS):
         return False
     module = getattr(item, "__module__", None) or ""
@@ -75,7 +75,7 @@ def is_own_function(item: Any) -> bool:
 
 
 def names_of(model: Any, library: Library) -> Names:
-    """The names of every class of the caller's own that a model holds, and of the functions it is compiled with."""
+    """The names of all custom classes in a model, and of the custom functions it is compiled with."""
     names = Names(library)
     for item in _objects(model):
         for value in (item, *vars(item).values()):
@@ -103,7 +103,7 @@ def _objects(model: Any) -> Iterator[Any]:
 
 
 def _compiled_with(model: Any) -> list[Any]:
-    """The optimizers, losses and metrics of the models, as their caller gave them."""
+    """The optimizers, losses and metrics of the models, as the caller gave them."""
     found: list[Any] = []
     for layer in model._flatten_layers():
         config = getattr(getattr(layer, "_compile_config", None), "config", None)
@@ -119,13 +119,13 @@ def leaves_of(item: Any) -> list[Any]:
     return [leaf for part in item for leaf in leaves_of(part)] if isinstance(item, (list, tuple)) else [item]
 
 
-# -- what a model says of itself -----------------------------
+# -- the configuration of a model -----------------------------
 @contextmanager
 def named(model: Any, names: Names) -> Iterator[None]:
-    """Within the block, what a model says of itself has these names in place of functions. One thread at a time.
+    """Within the block, a model's configuration has these names in place of functions. One thread at a time.
 
-    ``get_config`` and ``get_compile_config`` of the objects are covered for that time, past Keras's tracking of
-    attributes; nothing else of them changes.
+    ``get_config`` and ``get_compile_config`` of the objects are replaced in the block, without Keras's tracking of
+    attributes; nothing else changes.
     """
     with _SAVING, ExitStack() as stack:
         for item in _objects(model):
@@ -140,7 +140,7 @@ def named(model: Any, names: Names) -> Iterator[None]:
 
 @contextmanager
 def _covered(item: Any, name: str, function: Callable[[], Any]) -> Iterator[None]:
-    if name in vars(item):  # the caller has put something there
+    if name in vars(item):  # the caller has replaced the method
         yield
         return
     object.__setattr__(item, name, function)
@@ -152,7 +152,7 @@ def _covered(item: Any, name: str, function: Callable[[], Any]) -> Iterator[None
 
 @contextmanager
 def _as_it_is(item: Any, name: str) -> Iterator[None]:
-    """Within the block, an object whose method is covered has its own: Keras asks whether that is overridden."""
+    """Within the block, a replaced method is the object's own again: Keras checks whether it is overridden."""
     cover = vars(item)[name]
     object.__delattr__(item, name)
     try:
@@ -180,7 +180,9 @@ def _config(layer: Any, names: Names) -> dict[str, Any]:
         ):
             if isinstance(stated, str):
                 name = f"{shown(layer.name)!r}"
-                names.mistaken = f"{name}: Keras files its {key} under the name of one of its own ({stated})"
+                names.mistaken = (
+                    f"{name}: Keras saves its {key} under the name of a Keras function ({stated})"
+                )
             config[key] = names.entry(live)
     return config
 
@@ -189,13 +191,13 @@ def _attribute(layer: Any, key: str) -> Any:
     for name in (key, f"_{key}"):
         try:
             return getattr(layer, name)
-        except Exception:  # a property of the caller's own raises what it likes
+        except Exception:  # a custom property may raise anything
             continue
     return None
 
 
 def _stands(stated: Any, live: Any, names: Names) -> bool:
-    """Whether a part of a configuration stands for a function: it is one serialised, or one of Keras's of its name."""
+    """Whether a part of a configuration stands for a function: serialised, or the name of a Keras function."""
     if stated is live:
         return True
     if isinstance(stated, str):

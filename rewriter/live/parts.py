@@ -1,8 +1,8 @@
-"""What can be saved of a model: itself, or the functional and sequential models that a subclassed one holds.
+"""What can be saved of a model: the model itself, or the functional and sequential models in a subclassed one.
 
-A part is saved inside a model of its own that does nothing but call it, under the part's name: its nodes then have the
-paths ``part/node``. That model and the view of the part in it share the part's layers and add nothing to them: a
-functional model calls what is in it without making nodes there.
+A part is saved in a wrapper model that only calls it, under the part's name: its nodes then have the paths
+``part/node``. The wrapper and its view of the part share the part's layers and add nothing to them: a call of a
+functional model makes no nodes inside it.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ class Target:
     Attributes:
         model: what is saved.
         part: the name of the part that it holds, as an attribute path (``encoder``, ``blocks.0``); "" for all.
-        added: how many nodes it has beside those of the part.
+        added: how many nodes it has in addition to those of the part.
     """
 
     model: Any
@@ -32,14 +32,14 @@ class Target:
 
 
 def is_whole(model: Any) -> bool:
-    """True where the graph of a model says all that it computes."""
+    """True if the graph of a model is all that it computes."""
     return (is_functional(model) or is_sequential(model)) and not has_own_call(model)
 
 
 def target_of(model: Any) -> Target:
-    """A model whose graph says all that it computes, ready to be saved.
+    """A model whose graph is all that it computes, ready to be saved.
 
-    A class with a constructor of its own is saved as the plain functional model that it is (``Functional.get_config``
+    A class with its own constructor is saved as a plain functional model (``Functional.get_config``
     of Keras 3.15 writes no graph for it).
 
     Raises:
@@ -53,18 +53,18 @@ def target_of(model: Any) -> Target:
 
 
 def subclassed(model: Any) -> str:
-    """What is said of a subclassed model where only one with a graph will do."""
+    """The message on a subclassed model where a graph is needed."""
     return (
-        f"{shown(type(model).__name__)!r} is a subclassed model: what it computes is in its code; check and repair take"
-        " its functional parts"
+        f"{shown(type(model).__name__)!r} is a subclassed model: its computation is Python code; check and repair"
+        " handle its functional parts"
     )
 
 
 def parts_of(model: Any) -> dict[str, Any]:
     """The outermost functional and sequential models in a subclassed one, by the attributes that lead to them.
 
-    A model that is reached in two ways has the first name. A Sequential model that was never built is one, and so is
-    what it holds. The model's own graph, where its ``call`` does something else with it, has the name of the model.
+    A model with two paths has the first one. A Sequential model that was never built is included, and so are the models
+    in it. A functional or sequential model with its own ``call`` is its only part, under its name.
     """
     found: dict[str, Any] = {}
     if is_functional(model) or is_sequential(model):
@@ -87,7 +87,7 @@ def parts_of(model: Any) -> dict[str, Any]:
 
 
 def part_target(name: str, part: Any) -> Target:
-    """A part inside a model of its own that calls it.
+    """A part in a wrapper model that calls it.
 
     Raises:
         UnsupportedError: it is a Sequential model that was never built.
@@ -95,7 +95,7 @@ def part_target(name: str, part: Any) -> Target:
     library = library_of(part)
     ends = ends_of(part)
     if ends is None:
-        raise UnsupportedError("a Sequential model that was never built: what it takes is not known")
+        raise UnsupportedError("a Sequential model that was never built: its input shape is not known")
     model, module = library.module.Model, library.module
     view = model(*ends, name=name)
     numbers = itertools.count()
@@ -106,7 +106,7 @@ def part_target(name: str, part: Any) -> Target:
 
 
 def overridden(model: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], str]]:
-    """The paths and classes of models inside a functional one whose ``call`` is not what their graph says."""
+    """The paths and classes of models inside a functional one that have their own ``call``."""
     for layer in model.layers:
         if is_functional(layer) or is_sequential(layer):
             here = (*path, str(layer.name))
@@ -117,15 +117,15 @@ def overridden(model: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[s
 
 # -- the attributes of a model -----------------------------
 def _held(item: Any) -> Iterator[tuple[str, Any]]:
-    """The layers and models that an object of Keras holds in its attributes, lists and dicts of them included."""
+    """The layers and models in the attributes of a Keras object, also in lists and dicts, with their paths."""
     tracked = {id(layer): layer for layer in item._flatten_layers(recursive=False, include_self=False)}
     for name, value in list(vars(item).items()):
-        if name == "_layers" or name.startswith("_self_"):  # where Keras 3 and tf_keras keep all of them
+        if name == "_layers" or name.startswith("_self_"):  # Keras 3 and tf_keras keep all layers there
             continue
         for path, layer in _leaves(name, value, 0):
             if tracked.pop(id(layer), None) is not None:
                 yield path, layer
-    for layer in tracked.values():  # in an attribute that is not looked at
+    for layer in tracked.values():  # not found in the attributes above
         yield str(layer.name), layer
 
 
@@ -141,28 +141,28 @@ def _leaves(path: str, value: Any, depth: int) -> Iterator[tuple[str, Any]]:
 
 
 def _name(path: str) -> str:
-    """A path as the name of a layer, which may not hold '/'."""
+    """A path as the name of a layer, which may not contain '/'."""
     return path.replace("/", "_")
 
 
 # -- views -----------------------------
 def _is_made_of_its_config(model: Any) -> bool:
-    """Whether Keras makes the model of its configuration: not where a class has a constructor of its own."""
+    """Whether Keras can rebuild the model from its configuration: not if the class has its own constructor."""
     kind = type(model)
     if is_keras_class(kind):
         return True
-    if is_sequential(model):  # it is made with its name alone
+    if is_sequential(model):  # Keras rebuilds it with its name only
         methods = ("__init__", "from_config")
         owners = [next(base for base in kind.__mro__ if name in vars(base)) for name in methods]
         return is_keras_class(owners[0]) or not is_keras_class(owners[1])
     try:
         return "layers" in model.get_config()
-    except Exception:  # it raises what it likes; a layer that cannot be saved is named when it is to be
+    except Exception:  # it may raise anything; saving names a layer that cannot be saved
         return False
 
 
 def _plain(model: Any, library: Library) -> Any:
-    """The same graph and layers as a model of Keras's own class; of Keras 3 compiled as the model is."""
+    """The same graph and layers as a model of Keras's own class; in Keras 3 compiled like the model."""
     ends = ends_of(model)
     assert ends is not None
     plain = library.module.Model(*ends, name=model.name)

@@ -1,8 +1,8 @@
-"""What a model that was made of another one's file lacks, and whether it has the same weights and optimizer state.
+"""Completes a model that was loaded from another model's file, and compares weights and optimizer states.
 
 A file of Keras 3.15 leaves out the states of random generators and of stateful recurrent layers, plain attributes that
-a configuration does not have (those of layers of the caller's own, ``MaxNumBoundingBoxes.fill_value``), and arguments
-of losses and metrics (``Huber.delta``, ``CosineSimilarity.axis``). The new model is given all of them.
+a configuration does not have (of custom layers, ``MaxNumBoundingBoxes.fill_value``), and arguments
+of losses and metrics (``Huber.delta``, ``CosineSimilarity.axis``). The new model gets all of them.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ from .library import is_compiled, is_functional, is_sequential
 from .names import leaves_of
 
 _SEED = "seed_generator_state"
-_ITS_OWN = ("name", "built")  # attributes that each layer has for itself
+_ITS_OWN = ("name", "built")  # attributes that each layer keeps
 _PLAIN = (bool, int, float, complex, str, bytes, type(None))
 
 
 def carry_over(before: Any, after: Any) -> None:
-    """Give a model what the file of the one that it was made of does not have."""
+    """Copy to a loaded model what the file of the original model does not have."""
     for layer, other in ((before, after), *_models(before, after)):
         _carry_attributes(layer, other)
         _carry_compiled(layer, other)
@@ -41,20 +41,20 @@ def carry_over(before: Any, after: Any) -> None:
 
 
 def difference(before: Any, after: Any) -> str:
-    """What a model has otherwise than the one it was made of, bit for bit, or "". Layers are told by their names."""
+    """How a model differs from the original, bit for bit, or "". Layers are matched by name."""
     for layer, other in _pairs(before, after):
         name = shown(layer.name)
         if other is None:
             return f"it has no layer {name!r}"
         if _arrays(layer.variables) != _arrays(other.variables):
-            return f"{name!r} has other weights"
+            return f"{name!r} has different weights"
         if [v.trainable for v in layer.variables] != [v.trainable for v in other.variables]:
-            return f"{name!r} is frozen otherwise"
+            return f"{name!r} has different trainable flags"
     return _optimizers(before, after)
 
 
 def _pairs(before: Any, after: Any) -> Iterator[tuple[Any, Any]]:
-    """The layers of a model and of those in it that have a graph, each with the one of its name, or None."""
+    """The layers of a model and of the models in it with a graph, each with the layer of the same name, or None."""
     found = {layer.name: layer for layer in after.layers}
     for layer in before.layers:
         other = found.get(layer.name)
@@ -65,7 +65,7 @@ def _pairs(before: Any, after: Any) -> Iterator[tuple[Any, Any]]:
 
 
 def _models(before: Any, after: Any) -> Iterator[tuple[Any, Any]]:
-    """The models in a model that have a graph, each with the one of its name."""
+    """The models in a model that have a graph, each with the model of the same name."""
     found = {layer.name: layer for layer in after.layers}
     for layer in before.layers:
         other = found.get(layer.name)
@@ -75,7 +75,7 @@ def _models(before: Any, after: Any) -> Iterator[tuple[Any, Any]]:
 
 
 def _corresponds(model: Any, other: Any) -> bool:
-    """True for two models with a graph whose layers have the same names: not where code names them each time."""
+    """True if a model has a graph and the other one has all its layer names: code may choose new names each time."""
     if not (is_functional(model) or is_sequential(model)):
         return False
     return {layer.name for layer in model.layers} <= {layer.name for layer in other.layers}
@@ -93,7 +93,7 @@ def _carry_attributes(layer: Any, other: Any) -> None:
 
 
 def _carry_compiled(model: Any, other: Any) -> None:
-    """What losses, metrics and optimizers have beside their configurations."""
+    """Copy what losses, metrics and optimizers have in addition to their configurations."""
     given, made = (getattr(getattr(each, "_compile_config", None), "config", None) for each in (model, other))
     ours, theirs = leaves_of(given), leaves_of(made)
     if [type(item) for item in ours] != [type(item) for item in theirs]:
@@ -130,7 +130,7 @@ def _optimizers(before: Any, after: Any) -> str:
     if old is None or new is None or not _is_built(old) or not is_compiled(after):
         return ""
     state, other = (Counter(_arrays(_state(optimizer))) for optimizer in (old, new))
-    return "" if state == other else "its optimizer has another state"
+    return "" if state == other else "its optimizer has a different state"
 
 
 def _is_built(optimizer: Any) -> bool:
@@ -162,6 +162,6 @@ def _arrays(variables: Any) -> list[tuple[str, tuple[int, ...], bytes]]:
 def _numpy(variable: Any) -> Any:
     import numpy as np
 
-    if hasattr(variable, "numpy"):  # of Keras, and of TensorFlow
+    if hasattr(variable, "numpy"):  # a variable of Keras or TensorFlow
         return np.asarray(variable.numpy())
     return np.asarray(variable)

@@ -1,4 +1,4 @@
-"""A model in memory as a temporary file, and a model made of such a file again."""
+"""Saves a model in memory to a temporary file, and loads a model from such a file."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _SENTENCE = re.compile(r"(?<=[.!?])\s")
 
 @dataclass(frozen=True, slots=True)
 class Saved:
-    """A model in a temporary file, and how to load what is made of that file."""
+    """A model in a temporary file, and how to load files made from it."""
 
     path: str
     model: Any
@@ -33,7 +33,7 @@ class Saved:
         """Within the block Keras finds every class and function of the model, in this thread.
 
         Raises:
-            UnsupportedError: Keras does not load what the model holds.
+            UnsupportedError: Keras cannot load a part of the model.
         """
         if self.names.cannot_load:
             raise UnsupportedError(self.names.cannot_load)
@@ -42,7 +42,7 @@ class Saved:
             if self.library.legacy:
                 yield
                 return
-            # A model takes the policy of the day, by which `compile` wraps an optimizer (trainer.py, Keras 3.15).
+            # A loaded model gets the global policy, by which `compile` wraps an optimizer (trainer.py, Keras 3.15).
             policy = module.config.dtype_policy()
             module.config.set_dtype_policy(self.model.dtype_policy)
             try:
@@ -51,26 +51,28 @@ class Saved:
                 module.config.set_dtype_policy(policy)
 
     def load(self, path: str) -> Any:
-        """The model in a file that was made of this one, with its weights and compile state.
+        """Load a file that was made from this one, with weights and compile state.
 
         Raises:
-            UnsupportedError: Keras, or the caller's own code in it, does not make the model.
+            UnsupportedError: Keras, or the caller's code in the model, cannot load it.
         """
         with self.known():
             try:
-                # The model was made by this very process: its code is the caller's own.
+                # This process made the model: its code is the caller's own.
                 return self.library.module.saving.load_model(path, safe_mode=False)
             except Exception as error:
                 text = line(error, path)
-                raise UnsupportedError(f"the repaired model cannot be made of its file: {text}") from error
+                raise UnsupportedError(
+                    f"the repaired model cannot be loaded from its file: {text}"
+                ) from error
 
 
 @contextmanager
 def saved(model: Any, hdf5: bool = False) -> Iterator[Saved]:
-    """A temporary file of a model whose graph says all that it computes.
+    """A temporary file of a model whose graph is all that it computes.
 
     Args:
-        hdf5: whether a model of Keras 2 is saved as HDF5, of which files of Keras 3 are made.
+        hdf5: whether a Keras 2 model is saved as HDF5, which can be converted to Keras 3.
 
     Raises:
         UnsupportedError: it is subclassed, or something in it cannot be saved.
@@ -81,14 +83,14 @@ def saved(model: Any, hdf5: bool = False) -> Iterator[Saved]:
 
 @contextmanager
 def saved_target(target: Target, hdf5: bool = False) -> Iterator[Saved]:
-    """As ``saved``, for a model that is known to be one."""
+    """As ``saved``, for a target that is ready to be saved."""
     model, library = target.model, library_of(target.model)
     names = names_of(model, library)
     with tempfile.TemporaryDirectory(prefix="rewriter-") as directory:
         path = os.path.join(directory, "model.h5" if hdf5 and library.legacy else "model.keras")
         try:
             with named(model, names):
-                type(model).save(model, path)  # not what may stand in its place (drop_in)
+                type(model).save(model, path)  # not a replaced method (drop_in)
         except RewriterError:
             raise
         except Exception as error:
@@ -97,7 +99,7 @@ def saved_target(target: Target, hdf5: bool = False) -> Iterator[Saved]:
 
 
 def _why(model: Any, library: Library, error: Exception, path: str) -> str:
-    """Why a model cannot be saved, with the innermost layer that is to blame."""
+    """Why a model cannot be saved, with the innermost layer that cannot be saved."""
     blamed = ""
     for layer in model._flatten_layers(include_self=False):
         try:

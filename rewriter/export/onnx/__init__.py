@@ -1,6 +1,6 @@
 """Writes Keras models as ONNX, straight from the op graph: no TensorFlow, the weights streamed from the archive.
 
-``driver`` walks the calls, ``lowering`` says what each is in ONNX, ``passes`` tidy the graph, ``write`` writes it.
+``driver`` walks the calls, ``lowering`` turns each into nodes, ``passes`` simplify the graph, ``write`` writes it.
 """
 
 from __future__ import annotations
@@ -31,13 +31,14 @@ def export(
     """Write an opened model as ONNX.
 
     Args:
-        metadata: what to note in the file besides the hash of the source.
-        unable: why the model cannot be exported here, where that is known: what takes over exports it.
+        metadata: entries for the file's metadata, in addition to the hash of the source.
+        unable: why the model cannot be exported here, if known: only the fallback can then export it.
 
     Raises:
-        UsageError: an option cannot be.
-        UnsupportedError: a part of the model has no ONNX form; it is named, with the reason. Nothing is written.
-        VerificationError: it was compared with Keras, and differs. Nothing is written.
+        UsageError: an option has an invalid value.
+        UnsupportedError: a part of the model, named with the reason, has no ONNX form. Nothing is written.
+        VerificationError: the result differs from Keras. Nothing is written.
+        UnverifiedError: ``verify`` is True, and the comparison with Keras cannot run. Nothing is written.
         OutputError: the target cannot be written.
     """
     with exporting(source, target, options, metadata, unable) as exported:
@@ -52,7 +53,7 @@ def exporting(
     metadata: Mapping[str, str] | None = None,
     unable: str = "",
 ) -> Iterator[Exported]:
-    """As ``export``; the files get their names when the block ends well, and vanish otherwise."""
+    """As ``export``; the files get their names when the block succeeds and are deleted otherwise."""
     options = options or Options()
     options.check()
     if importlib.util.find_spec("onnx") is None:

@@ -1,4 +1,4 @@
-"""Makes nodes: types and sizes of their results, constants, what is folded, and what the runtime has kernels for."""
+"""Makes nodes: infers result types and sizes, folds constants, and casts where the runtime has no kernel."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from .refusal import Refused
 from .sizes import result_sizes
 
 Operand = Tensor | None | float | bool | Array | Sequence[int]
-# How many of a node's first operands share the element type of its data; all of them where it is not listed.
+# How many leading operands share the element type of the data; all of them for operators not listed.
 _DATA_FIRST = (
     "CumProd CumSum Expand OneHot Resize ReverseSequence Tile TopK Trilu ReduceL1 ReduceL2 ReduceLogSum "
     "ReduceLogSumExp ReduceMax ReduceMean ReduceMin ReduceProd ReduceSum ReduceSumSquare"
@@ -27,7 +27,7 @@ _DATA_OPERANDS = {**dict.fromkeys(_DATA_FIRST.split(), 1), "GRU": 4, "LSTM": 4, 
 
 
 class Builder:
-    """Adds nodes to a graph, or to the body that is open. ``scope`` is the path of the call that they belong to."""
+    """Adds nodes to a graph or to the open body. ``scope`` is the path of the call that the nodes belong to."""
 
     def __init__(self, opset: int) -> None:
         self.opset = opset
@@ -37,7 +37,7 @@ class Builder:
         self._open = [self.graph]
         self._constants: dict[Any, Tensor] = {}
         self._folds: dict[Any, Tensor] = {}
-        self._held: list[Any] = []  # operands of folds, whose identities are keys
+        self._held: list[Any] = []  # operands of folds: kept alive, as their ids are keys
         self._dimensions: dict[Any, Tensor] = {}
         self._sources: dict[Size, tuple[Tensor, int]] = {}
 
@@ -51,7 +51,7 @@ class Builder:
         domain: str = "",
         **attributes: Any,
     ) -> Tensor:
-        """A node of one result; a constant where all its operands are."""
+        """A node with one result, folded to a constant where possible."""
         attributes = {name: value for name, value in attributes.items() if value is not None}
         inputs = self._inputs(operands)
         if domain == "":
@@ -76,7 +76,7 @@ class Builder:
         domain: str = "",
         **attributes: Any,
     ) -> list[Tensor]:
-        """A node of several results, each with its type and sizes."""
+        """A node with several results; each is given as type and sizes."""
         attributes = {name: value for name, value in attributes.items() if value is not None}
         return self._add(op_type, self._inputs(operands), attributes, domain, results)
 
@@ -100,7 +100,7 @@ class Builder:
         return [self.operand(o, dtype) for o in operands]
 
     def operand(self, value: Operand, dtype: str) -> Tensor | None:
-        """A tensor as it is, an array as a constant of its type, a number of type ``dtype``, whole numbers as int64."""
+        """A tensor as it is; an array as a constant of its type, a list of integers as int64, a number as ``dtype``."""
         if value is None or isinstance(value, Tensor):
             return value
         if isinstance(value, np.ndarray):
@@ -136,7 +136,7 @@ class Builder:
         as_dtype: str | None,
         as_sizes: Sequence[Size] | None,
     ) -> Tensor:
-        """The node computed in a type that the runtime has a kernel for."""
+        """The node computed in type ``wider``, which has a kernel, between casts."""
         first, count = int(op_type == "Where"), _DATA_OPERANDS.get(op_type, len(inputs))
         cast = [
             self.cast(t, wider) if t is not None and t.dtype == dtype and first <= n < count else t
@@ -149,7 +149,7 @@ class Builder:
 
     # -- constants -----------------------------
     def constant(self, value: Any, dtype: str | None = None, stem: str | None = None) -> Tensor:
-        """A constant; the same numbers of the same type are one tensor."""
+        """A constant; equal constants of one type share a tensor, up to 4096 numbers."""
         array = _array(value)
         if array.dtype.kind in "OUS":
             if dtype not in (None, "string"):
@@ -166,11 +166,11 @@ class Builder:
         return self._constants[key]
 
     def stored(self, data: Data, stem: str) -> Tensor:
-        """A constant whose numbers lie elsewhere."""
+        """A constant whose numbers are loaded on use."""
         return Tensor(data.dtype, data.shape, data=data, stem=stem)
 
     def cast(self, tensor: Tensor, dtype: str) -> Tensor:
-        """The tensor in another type; itself where it has it."""
+        """The tensor in another type; the tensor itself if it has that type."""
         return tensor if tensor.dtype == dtype else self.node("Cast", tensor, to=number(dtype))
 
     # -- sizes at run time -----------------------------
@@ -184,13 +184,13 @@ class Builder:
         return tensor
 
     def size(self, size: Size, *near: Tensor) -> int | Tensor:
-        """A size as a number, or where it is open as ``int64[1]``, read from a tensor that has it.
+        """A size as a number; an open size as ``int64[1]``, measured on a tensor at run time.
 
         Args:
-            near: tensors to look at first.
+            near: tensors to search first.
 
         Raises:
-            Refused: nothing tells it.
+            Refused: the size depends on the data.
         """
         if isinstance(size, int):
             return size
@@ -206,7 +206,7 @@ class Builder:
         if size in self._sources:
             return self.dimension(*self._sources[size])
         if size.unknown and len(size.terms) == 1:
-            raise Refused("a size that depends on the data has to be known before it runs")
+            raise Refused("it needs a size that depends on the data and is known only at run time")
         total: Tensor | None = None
         for monomial, coefficient in size.terms:
             term: Tensor | None = None
@@ -233,7 +233,7 @@ class Builder:
                 return self.dimension(tensor, tensor.sizes.index(alone))
         if alone in self._sources:
             return self.dimension(*self._sources[alone])
-        raise Refused("a size that depends on the data has to be known before it runs")
+        raise Refused("it needs a size that depends on the data and is known only at run time")
 
     def dimension(self, tensor: Tensor, axis: int) -> Tensor:
         """``int64[1]``: the size of one axis, measured at run time."""
@@ -244,7 +244,7 @@ class Builder:
         return self._dimensions[key]
 
     def shape(self, sizes: Sequence[Size | Tensor], *near: Tensor) -> Tensor:
-        """``int64[n]``: a constant where every size is a number."""
+        """Sizes as ``int64[n]``: a constant where every size is a number."""
         parts = [s if isinstance(s, Tensor) else self.size(s, *near) for s in sizes]
         if all(isinstance(p, int) for p in parts):
             return self.constant(np.asarray(parts, np.int64))
@@ -263,7 +263,7 @@ class Builder:
         return runs[0] if len(runs) == 1 else self.node("Concat", *runs, axis=0)
 
     def reshape(self, x: Tensor, target: Sequence[Size | Tensor]) -> Tensor:
-        """``reshape(x[...], sizes) -> [sizes]``: constant where one size at most is open or open ones stay in place."""
+        """``reshape(x[...], sizes) -> [sizes]``; the target is constant if at most one open size changes its place."""
         target = tuple(target)
         if x.known and target == x.sizes:
             return x
@@ -297,7 +297,7 @@ class Builder:
 
 
 def _array(value: Any) -> Array:
-    """Numbers or text as an array. Raises Refused for what is neither, and for numbers beyond 64 bits."""
+    """Numbers or text as an array. Raises Refused for other values and for numbers beyond 64 bits."""
     try:
         array = np.asarray(value)
     except (ValueError, OverflowError):  # lists of different lengths

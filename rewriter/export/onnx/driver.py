@@ -1,4 +1,4 @@
-"""Walks a model's calls, producers first, and lowers each; nested models are put in place, sharing their weights."""
+"""Walks a model's calls, producers first, and lowers each; nested models are inlined and share their weights."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _BATCH = symbol("B")
 
 
 class Driver:
-    """Lowers one model. Raises UnsupportedError, with the node's name and class, for what has no ONNX form."""
+    """Lowers one model. Raises UnsupportedError, with the node's name and class, for a call without an ONNX form."""
 
     def __init__(
         self, weights: Variables, options: Options, assets: Callable[[str], bytes] | None = None
@@ -59,10 +59,10 @@ class Driver:
     def nested(
         self, graph: Graph, inputs: Sequence[Tensor], inference: Inference, prefix: str, layers: str
     ) -> Any:
-        """Lower every call of a model; the structure of its outputs.
+        """Lower every call of a model and return the structure of its outputs.
 
         Args:
-            layers: the group of the weights file that holds its layers' groups.
+            layers: the group of the weights file with the groups of its layers.
         """
         bound = {ref.node: tensor for ref, tensor in zip(graph.input_refs(), inputs, strict=True)}
         made: dict[str, list[Tensor]] = {}
@@ -73,7 +73,7 @@ class Driver:
                 return made[leaf.node][leaf.index]
             return self._literal(leaf) if isinstance(leaf, Literal) else leaf
 
-        # Keras's own order: a MultiHeadAttention takes the masks off its operands, for what runs after it.
+        # Keras's own order: a MultiHeadAttention removes the masks of its operands for all later calls.
         for name in calls_in_order(graph):
             node = graph.nodes[name]
             if node.operation.kind == "input":
@@ -105,10 +105,10 @@ class Driver:
         path: str,
         group: str,
     ) -> Any:
-        """Lower one call; the structure of its results.
+        """Lower one call and return the structure of its results.
 
         Args:
-            values: what is inferred of its results, where that is known already.
+            values: the inferred values of its results, if known already.
         """
         self.calls += 1
         if self.calls > _MAX_CALLS:
@@ -179,8 +179,8 @@ class Driver:
         if dtype not in FLOATS and any(
             isinstance(x, Tensor) and x.dtype in FLOATS for x in leaves((args, kwargs))
         ):
-            # Keras 3.15 makes whole numbers of them; what it then computes may be floats, which it does not declare.
-            raise Refused(f"its dtype is {dtype}, and it takes floats")
+            # Keras 3.15 casts them to integers; the layer may still compute floats, which Keras does not declare.
+            raise Refused(f"its dtype is {dtype}, and its operands are floats")
 
         def cast(leaf: Any) -> Any:
             return self._cast(leaf, str(dtype)) if isinstance(leaf, Tensor) and leaf.dtype in FLOATS else leaf
@@ -188,14 +188,14 @@ class Driver:
         return map_leaves(cast, args), map_leaves(cast, kwargs)
 
     def _cast(self, tensor: Tensor, dtype: str) -> Tensor:
-        """The tensor in another type, with its mask; itself where it has it."""
+        """The tensor in another type, with its mask; the tensor itself if it has that type."""
         result = self.builder.cast(tensor, dtype)
         if result is not tensor:
             result.mask = tensor.mask
         return result
 
     def _finished(self, emitter: Emitter, result: Any) -> Any:
-        """The results with the sizes that were inferred; masks go on where the analysis says that they do."""
+        """The results with their inferred sizes; a mask is passed on where the analysis says so."""
         tensors = [leaf for leaf in flatten_outputs(result) if isinstance(leaf, Tensor)]
         if len(tensors) != len(emitter.outputs):
             raise Refused(f"it gives {len(tensors)} tensors, and {len(emitter.outputs)} are expected")
@@ -238,7 +238,7 @@ class Driver:
         return self.builder.node("Transpose", first, perm=[0, *range(2, len(sizes)), 1])
 
     def _outputs(self, graph: Graph, tensors: list[Tensor], inference: Inference) -> None:
-        """Names are those of the layers, as in ``model.output_names``; a second output of a name gets a number."""
+        """Add the outputs, named by layer as in ``model.output_names``; a repeated name gets a number."""
         taken = {t.name for t in self.builder.graph.inputs}
         refs = [leaf for leaf in flatten_outputs(graph.outputs) if isinstance(leaf, TensorRef)]
         for ref, tensor in zip(refs, tensors, strict=True):
@@ -266,13 +266,13 @@ class Driver:
             self.builder.graph.outputs.append(tensor)
 
     def _note(self, key: str, name: str) -> None:
-        """Say in the file's metadata what lies channels first, a name a line."""
+        """Note the name of a channels-first tensor in the file's metadata, one name per line."""
         known = self.builder.metadata.get(key)
         self.builder.metadata[key] = name if known is None else f"{known}\n{name}"
 
 
 def value_of(tensor: Tensor) -> Value:
-    """A tensor as the axis analysis sees it; its axes are no other's."""
+    """A tensor as a value of the axis analysis, with new axes."""
     mask = None if tensor.mask is None else tuple(new_axis(size) for size in tensor.mask.sizes)
     return Value(tuple(_axis(s) for s in tensor.sizes), tensor.dtype, constant=tensor.literal, mask=mask)
 
@@ -282,7 +282,7 @@ def _axis(size: Size) -> Axis:
 
 
 def _inferred(operation: Operation, args: tuple[Any, ...], kwargs: dict[str, Any]) -> list[Value]:
-    """What is inferred of the results of a call that a wrapper makes. Raises Refused where it cannot be."""
+    """The inferred results of a call that a wrapper makes. Raises Refused where inference fails."""
 
     def value(leaf: Any) -> Any:
         return value_of(leaf) if isinstance(leaf, Tensor) else leaf
@@ -294,8 +294,8 @@ def _inferred(operation: Operation, args: tuple[Any, ...], kwargs: dict[str, Any
 
 
 def _declares_otherwise(emitter: Emitter) -> bool:
-    """Whether a run's type can differ from what is declared: Keras declares every layer's result in its compute dtype,
-    and a layer that computes nothing hands whole numbers on as they are."""
+    """Whether the type of a result can differ from the declared one: Keras declares every layer's result in its compute
+    dtype, but a layer that computes nothing passes integers on unchanged."""
     return emitter.operation.kind == "layer" and any(t.dtype not in FLOATS for t in emitter.inputs)
 
 
@@ -311,7 +311,7 @@ def _is_image(value: Value) -> bool:
 
 
 def _check(inference: Inference, prefix: str = "") -> None:
-    """Raises UnsupportedError where a node cannot run, or nothing is known of it."""
+    """Raises UnsupportedError where a node cannot run or its results are not known."""
     for kind, found, hint in (
         ("cannot run", inference.faults, "; rewriter repair --onnx repairs a model before it is exported"),
         ("cannot be exported", inference.opaque, ""),
@@ -322,7 +322,7 @@ def _check(inference: Inference, prefix: str = "") -> None:
 
 
 def _check_classes(graph: Graph) -> None:
-    """Raises UnsupportedError that names the calls whose class has no lowering, before anything is lowered."""
+    """Raises UnsupportedError with the first call whose class has no lowering, before anything is lowered."""
     found: list[str] = []
     for path, _, node in graph.walk():
         if node.operation.kind in ("layer", "op"):
@@ -340,7 +340,7 @@ def _refusal(path: str, operation: Operation, reason: str) -> str:
 
 
 def _renumbered(structure: Any, replaced: dict[int, Tensor]) -> Any:
-    """The structure with its n-th tensor, as ``flatten_outputs`` counts them, replaced."""
+    """The structure with tensors replaced, by their index in ``flatten_outputs``."""
     if isinstance(structure, Tensor):
         return replaced.get(0, structure)
     flat = [leaf for leaf in flatten_outputs(structure) if isinstance(leaf, Tensor)]

@@ -1,4 +1,4 @@
-"""Element types: our names, NumPy's and ONNX's; which of them ONNX Runtime computes in; what type a node gives."""
+"""Element types: our names, NumPy's and ONNX's; the wider types to compute in; the result type of a node."""
 
 from __future__ import annotations
 
@@ -41,12 +41,12 @@ _EXTENDED = ("bfloat16", "float8_e4m3fn", "float8_e5m2", "int4", "uint4")
 _BOOL_NAMES = "Equal Greater GreaterOrEqual Less LessOrEqual IsNaN IsInf Not And Or Xor"
 _BOOL = frozenset(_BOOL_NAMES.split())
 _INT64 = frozenset({"Shape", "Size", "ArgMax", "ArgMin", "NonZero", "StringNormalizer"})
-# Nodes whose result has the type of another operand than the first.
+# Operators whose result has the type of this operand, not of the first.
 _BY_OPERAND = {"Where": 1, "OneHot": 2, "DequantizeLinear": 1}
 
 
 def numpy_dtype(name: str) -> np.dtype[Any]:
-    """The NumPy type of a name; ``string`` is one of objects."""
+    """The NumPy type of a name; that of ``string`` is ``object``."""
     if name in _EXTENDED:
         import ml_dtypes
 
@@ -56,7 +56,7 @@ def numpy_dtype(name: str) -> np.dtype[Any]:
 
 
 def number(name: str) -> int:
-    """ONNX's number of a type. Raises Refused for one that it lacks."""
+    """ONNX's number of a type. Raises Refused for a type that ONNX does not have."""
     if name not in NUMBERS:
         raise Refused(f"ONNX has no element type {shown(name)}")
     return NUMBERS[name]
@@ -68,7 +68,7 @@ def of_array(array: Array) -> str:
 
 
 def cast_array(array: Array, dtype: str) -> Array:
-    """The array in another type, as ONNX's Cast has it. Raises Refused where its values have no such form."""
+    """The array cast to another type. Raises Refused for values that cannot be cast."""
     try:
         return array.astype(numpy_dtype(dtype), copy=False)
     except (TypeError, ValueError, OverflowError):
@@ -76,10 +76,10 @@ def cast_array(array: Array, dtype: str) -> Array:
 
 
 def result_dtype(op_type: str, inputs: list[Tensor | None], attributes: dict[str, Any]) -> str:
-    """The type of a node's first result where it follows from its operands.
+    """The type of a node's first result, from its operands.
 
     Raises:
-        ValueError: it does not: the lowering has to say it (``as_dtype``).
+        ValueError: the operands do not determine it: the lowering has to give ``as_dtype``.
     """
     if op_type == "Cast":
         return NAMES[attributes["to"]]
@@ -99,8 +99,8 @@ def result_dtype(op_type: str, inputs: list[Tensor | None], attributes: dict[str
     return source.dtype
 
 
-# What to compute in where ONNX Runtime's CPU kernels lack a type, best first. float16 is left alone: the runtime
-# casts around a missing kernel itself, and other devices have them all.
+# The types to compute in where ONNX Runtime has no CPU kernel for a type, best first. float16 is left out: the
+# runtime casts around a missing kernel itself, and other devices have all kernels.
 WIDER = {
     "bool": ("uint8", "int32", "int64", "float32"),
     "int8": ("int32", "int64", "float32"),

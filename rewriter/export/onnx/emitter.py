@@ -24,9 +24,9 @@ from .refusal import Refused
 class Emitter(Configured):
     """One call of an operation on ONNX tensors.
 
-    ``args`` and ``kwargs`` are the call's structures with ``Tensor`` leaves; those of a layer are in its compute dtype
-    already. ``outputs`` is what the axis analysis says of the results, in the order of ``keras.tree.flatten``.
-    ``group`` is the layer's group in the weights file, ``path`` its name with those of the models around it.
+    ``args`` and ``kwargs`` are the call's structures with ``Tensor`` leaves; for a layer, in its compute dtype
+    already. ``outputs`` are the results that the axis analysis infers, in the order of ``keras.tree.flatten``.
+    ``group`` is the layer's group in the weights file, ``path`` its name after the names of the models around it.
     """
 
     builder: Builder
@@ -53,7 +53,7 @@ class Emitter(Configured):
         raise BadFileError(f"layer {shown(self.operation.name)!r} is called on no tensor")
 
     def operand(self, position: int, name: str, dtype: str | None = None) -> Tensor:
-        """An argument as a tensor: a number or a list of them becomes a constant of ``dtype`` (the result's).
+        """An argument as a tensor: numbers become a constant of ``dtype`` (default: the result's).
 
         Raises:
             BadFileError: the call has no such argument.
@@ -61,12 +61,12 @@ class Emitter(Configured):
         return self.tensor(self.arg(position, name), dtype)
 
     def optional(self, position: int, name: str) -> Tensor | None:
-        """A tensor argument, or None where the call has none. Never looks into the configuration."""
+        """A tensor argument, or None where the call has none. Does not read the configuration."""
         found = self.args[position] if position < len(self.args) else self.kwargs.get(name)
         return found if isinstance(found, Tensor) else None
 
     def tensor(self, value: Any, dtype: str | None = None) -> Tensor:
-        """A tensor as it is (cast to ``dtype`` if given), numbers as a constant of ``dtype`` (the result's)."""
+        """A tensor (cast to ``dtype`` if given), or numbers as a constant of ``dtype`` (default: the result's)."""
         if isinstance(value, Tensor):
             return value if dtype is None else self.cast(value, dtype)
         return self.constant(value, dtype or self.dtype)
@@ -80,16 +80,16 @@ class Emitter(Configured):
         return float(value)
 
     def numbers(self, name: str, value: Any) -> Array:
-        """Configured numbers, one or nested lists of them, as float64."""
+        """Configured numbers, one or nested lists, as float64."""
         try:
             given = np.asarray(value)
-        except ValueError:  # of different lengths
+        except ValueError:  # lists of different lengths
             raise self.bad(name, value, "numbers") from None
         if given.dtype.kind not in "iuf":
             raise self.bad(name, value, "numbers")
         return given.astype(np.float64)
 
-    # -- the results that are wanted -----------------------------
+    # -- the expected results -----------------------------
     @property
     def dtype(self) -> str:
         """The element type of the (first) result."""
@@ -131,8 +131,8 @@ class Emitter(Configured):
         """A variable by its place in the weights file (``vars/0``), in the compute dtype.
 
         Args:
-            name: what Keras calls it, for the file: ``dense/kernel``.
-            dtype: another type; ``""`` leaves it as it is stored.
+            name: Keras's name of the variable (``kernel``), for its name in the ONNX file.
+            dtype: another type; ``""`` keeps the stored type.
         """
         tensor = self._named.get((self.group, path))
         if tensor is None:
@@ -162,12 +162,12 @@ class Emitter(Configured):
         domain: str = "",
         **attributes: Any,
     ) -> Tensor:
-        """A node of one result. Operands are tensors, None for one that is left out, a number (of the type of the
-        first tensor), a list of whole numbers (int64), or an array. An attribute that is None is left out.
+        """A node with one result. Operands are tensors, None for an omitted operand, numbers (in the type of the first
+        tensor), lists of integers (int64), or arrays. An attribute that is None is omitted.
 
-        ``as_dtype`` and ``as_sizes`` state what the operator's own rules (``dtypes``, ``sizes``) do not know. On
-        constants nothing is emitted: the result is a constant, computed when the file is written. Where ONNX Runtime
-        has no kernel for the type, casts to a wider one are put around it.
+        ``as_dtype`` and ``as_sizes`` give what the rules in ``dtypes`` and ``sizes`` do not know. A node on constants
+        is folded where possible: the result is a constant. Where ONNX Runtime has no kernel for the type, the node
+        computes in a wider type, between casts.
         """
         return self.builder.node(
             op_type, *operands, as_dtype=as_dtype, as_sizes=as_sizes, domain=domain, **attributes
@@ -181,19 +181,19 @@ class Emitter(Configured):
         domain: str = "",
         **attributes: Any,
     ) -> list[Tensor]:
-        """A node of several results, each with its type and sizes."""
+        """A node with several results; each is given as type and sizes."""
         return self.builder.several(op_type, results, *operands, domain=domain, **attributes)
 
     def constant(self, value: Any, dtype: str | None = None) -> Tensor:
-        """Numbers as a constant; their own type unless given."""
+        """Numbers as a constant of ``dtype`` (default: their own type)."""
         return self.builder.constant(value, dtype)
 
     def cast(self, x: Tensor, dtype: str) -> Tensor:
-        """``x`` in another type, as ONNX casts (to bool: not zero); itself where it has it."""
+        """``x`` in another type, as ONNX casts (to bool: not zero); ``x`` itself if it has that type."""
         return self.builder.cast(x, dtype)
 
     def identity(self, x: Tensor) -> Tensor:
-        """Another tensor with the same content: for a result whose mask is not its operand's."""
+        """A new tensor with the same content: for a result whose mask differs from its operand's."""
         return self.op("Identity", x)
 
     def reshape(self, x: Tensor, sizes: Sequence[Size | Tensor]) -> Tensor:
@@ -246,12 +246,12 @@ class Emitter(Configured):
 
     # -- sizes at run time -----------------------------
     def size(self, x: Tensor, axis: int) -> int | Tensor:
-        """The size of an axis: a number, or ``int64[1]`` measured when it runs."""
+        """The size of an axis: a number, or ``int64[1]`` measured at run time."""
         size = x.sizes[axis]
         return size if isinstance(size, int) else self.builder.dimension(x, axis % x.rank)
 
     def count(self, x: Tensor, axis: int, dtype: str) -> Tensor:
-        """The size of an axis as a scalar of a type, to compute with."""
+        """The size of an axis as a scalar tensor of a type."""
         size = self.size(x, axis)
         if isinstance(size, int):
             return self.constant(size, dtype)
@@ -268,12 +268,12 @@ class Emitter(Configured):
         known = [size for size in sizes if not isinstance(size, Tensor)]
         return self.op("Expand", x, self.shape(sizes), as_sizes=known if len(known) == len(sizes) else None)
 
-    # -- what it holds -----------------------------
+    # -- inner layers and models -----------------------------
     def apply(self, operation: Operation, *args: Any, at: str | None = None, **kwargs: Any) -> Any:
-        """Lower a call of a layer or model that this one holds, on tensors; its result's structure.
+        """Lower a call of an inner layer or model on tensors and return the structure of its result.
 
         Args:
-            at: where its weights are below this layer's group; the key in ``operation.children`` unless given.
+            at: the place of its weights below this layer's group; default: its key in ``operation.children``.
         """
         if at is None:
             at = next((k for k, held in self.operation.children.items() if held is operation), operation.name)
@@ -285,7 +285,7 @@ class Emitter(Configured):
 
 
 def array_of(tensor: Tensor) -> Array | None:
-    """The numbers of a small constant; None where it is computed or large."""
+    """The numbers of a small constant; None for other tensors."""
     if tensor.data is None or tensor.data.count > 65536:
         return None
     return np.asarray(tensor.data.small)

@@ -1,7 +1,7 @@
-"""``--fallback tf2onnx``: Keras's own export, in a process of its own, ``python -m rewriter.export.onnx.fallback``.
+"""``--fallback tf2onnx``: Keras's own export, in a separate process, ``python -m rewriter.export.onnx.fallback``.
 
-Of a SavedModel of which no Keras model is made, it is tf2onnx itself on its signature: TensorFlow loads the functions
-of the file, and runs no Python code of it.
+For a SavedModel without a Keras model, tf2onnx converts the signature: TensorFlow loads the functions of the file and
+runs no Python code from it.
 """
 
 from __future__ import annotations
@@ -27,18 +27,18 @@ _HERE = f"{__package__}.fallback"
 _SAVED_MODEL = "savedmodel"
 _OUTSIDE = re.compile(
     "PyFunc|File|Reader|Dataset|Restore"
-)  # operators that take what is in no file of the model
+)  # operators that run Python code or read other files
 _TIMEOUT = 3600.0
-_MEMORY = 64 << 30  # it takes 16 GB for EfficientNetV2-L
+_MEMORY = 64 << 30  # EfficientNetV2-L takes 16 GB
 
 
 def by_tf2onnx(
     source: ModelFile, path: str, options: Options, notes: Mapping[str, str], reason: str
 ) -> Exported:
-    """Hand the whole model to Keras and tf2onnx.
+    """Export the whole model with tf2onnx, through Keras or from a SavedModel's signature.
 
     Args:
-        reason: why it is not exported here.
+        reason: why the direct export fails.
 
     Raises:
         UnsupportedError: tf2onnx cannot be used, or does not export it either.
@@ -82,7 +82,8 @@ def by_tf2onnx(
 
 
 def _of_signature(source: Any, request: dict[str, Any], reason: str) -> dict[str, Any]:
-    """The answer of the process for a SavedModel. Raises UnsupportedError where it has no signature to export."""
+    """The answer of the process for a SavedModel. Raises UnsupportedError where it has
+    no signature to export or reads other files."""
     try:
         name = source.signature()
     except UnsupportedError as error:

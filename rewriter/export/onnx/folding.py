@@ -1,4 +1,4 @@
-"""Nodes on constants: the same in NumPy, done when the numbers are written, so that nothing is held meanwhile."""
+"""Folds nodes on constants with NumPy. Large results are computed when the file is written, to save memory."""
 
 from __future__ import annotations
 
@@ -120,14 +120,14 @@ _FOLDS: dict[str, _Fold] = {
     "Unsqueeze": lambda x, axes: np.expand_dims(x, _axes(axes)),
     "Where": lambda condition, a, b: np.asarray(np.where(condition, a, b)),
 }
-# What a fold may add to the file: a broadcast of small things is computed at run time instead.
+# How many numbers a fold may add to the file; a larger broadcast is computed at run time.
 _SPARE = 4096
 
 
 def folded(op_type: str, inputs: list[Tensor | None], attributes: dict[str, Any], dtype: str) -> Data | None:
-    """The result of a node whose operands are all constant, or None where it has to be a node.
+    """The result of a node on constants; None if it cannot be folded.
 
-    The shape has to be known without the numbers, except that of small ones.
+    Small operands are folded at once. For larger ones, the shape has to be known without the numbers.
     """
     fold = _FOLDS.get(op_type)
     if fold is None or not all(t is None or t.data is not None for t in inputs):
@@ -158,7 +158,7 @@ def folded(op_type: str, inputs: list[Tensor | None], attributes: dict[str, Any]
 
 
 def _expected(op_type: str, inputs: list[Tensor | None]) -> int | None:
-    """How many numbers a node makes of few, where that could be many."""
+    """The number of results of a node that can make many numbers from few; None for other nodes."""
     if op_type in ("Expand", "Tile"):
         factors = numbers(inputs[1])
         count = math.prod(factors or [])

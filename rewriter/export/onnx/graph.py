@@ -21,7 +21,7 @@ Array = NDArray[Any]
 
 @dataclass(frozen=True)
 class Data:
-    """Numbers of a constant, computed or mapped on use; ``load`` keeps nothing."""
+    """Numbers of a constant, computed or mapped on use; ``load`` caches nothing."""
 
     shape: tuple[int, ...]
     dtype: str
@@ -33,16 +33,16 @@ class Data:
 
     @cached_property
     def small(self) -> Array:
-        """The numbers, kept: for what is looked at while the graph is built (axes, shapes)."""
+        """The numbers, cached: for constants that are read while the graph is built (axes, shapes)."""
         return self.load()
 
 
 class Tensor:
-    """A value of the graph: an input, a constant (``data``), or output ``index`` of ``producer``.
+    """A value of the graph: an input, a constant (``data``), or an output of ``producer``.
 
     ``sizes`` are those of the axis analysis, numbers or polynomials over symbols. ``mask`` is the Keras mask that
-    travels with it. ``stem`` is the name that it gets if nothing else has it; None is named after its producer.
-    ``literal`` is what the model's file holds as an argument, as nested lists.
+    travels with it. ``stem`` is its name if no other tensor has that name; without one it is named after its producer.
+    ``literal`` is the value of an argument in the model's file, as nested lists.
     """
 
     __slots__ = ("_sizes", "data", "dtype", "literal", "mask", "name", "producer", "stem", "users")
@@ -68,7 +68,7 @@ class Tensor:
 
     @property
     def sizes(self) -> tuple[Size, ...]:
-        """Raises ValueError where the rank is not known: the lowering has to say it (``as_sizes``)."""
+        """The sizes. Raises ValueError where the rank is not known: the lowering has to give ``as_sizes``."""
         if self._sizes is None:
             made = self.producer.op_type if self.producer is not None else "an input"
             raise ValueError(f"the rank of the result of {made} is not known: give it as_sizes")
@@ -121,7 +121,7 @@ class Node:
         return [value for value in self.attributes.values() if isinstance(value, Graph)]
 
     def set_input(self, place: int, tensor: Tensor | None) -> None:
-        """Take another tensor at this place; the users of both are kept right."""
+        """Replace the operand at a position and update the users of both tensors."""
         old = self.inputs[place]
         if old is not None:
             if old.users[self] > 1:
@@ -143,7 +143,7 @@ class Graph:
         self.nodes: list[Node] = []
 
     def replace(self, old: Tensor, new: Tensor) -> None:
-        """Let every user of ``old`` in whatever graph, and this graph's outputs, take ``new``."""
+        """Replace ``old`` by ``new`` in all its users, in any graph, and in this graph's outputs."""
         for user in list(old.users):
             for place, tensor in enumerate(user.inputs):
                 if tensor is old:
@@ -151,7 +151,7 @@ class Graph:
         self.outputs = [new if tensor is old else tensor for tensor in self.outputs]
 
     def walk(self) -> Iterator[tuple[Graph, Node]]:
-        """Every node of this graph and of the bodies in it."""
+        """Every node of this graph and of the bodies in it, with its graph."""
         waiting = [self]
         while waiting:
             graph = waiting.pop()
@@ -160,7 +160,7 @@ class Graph:
                 waiting.extend(node.bodies)
 
     def all_outputs(self) -> set[Tensor]:
-        """The outputs of this graph and of every body in it: what is needed without having a user."""
+        """The outputs of this graph and of every body in it: they are needed even without a user."""
         found = set(self.outputs)
         for _, node in self.walk():
             for body in node.bodies:
@@ -176,14 +176,14 @@ class Graph:
         return list(used)
 
     def remove(self, nodes: set[Node]) -> None:
-        """Take nodes out; their inputs forget them."""
+        """Remove nodes, also from the users of their operands."""
         for node in nodes:
             for place in range(len(node.inputs)):
                 node.set_input(place, None)
         self.nodes = [node for node in self.nodes if node not in nodes]
 
     def sort(self) -> None:
-        """Bring nodes into an order with producers first, as near to the present one as can be."""
+        """Sort the nodes of the graph and its bodies producers first, close to their present order."""
         done: set[Node] = set()
         order: list[Node] = []
         own = set(self.nodes)
@@ -207,7 +207,7 @@ class Graph:
 
 
 def captured(node: Node) -> list[Tensor]:
-    """What a node needs: its inputs, and what its bodies take from around them."""
+    """The tensors that a node needs: its inputs, and all that its bodies use."""
     found = [t for t in node.inputs if t is not None]
     for body in node.bodies:
         for _, inner in body.walk():
@@ -217,6 +217,6 @@ def captured(node: Node) -> list[Tensor]:
 
 
 def constant_data(array: Array, dtype: str) -> Data:
-    """Numbers that are there already."""
+    """An array in memory as data of a constant."""
     kept = np.ascontiguousarray(array) if array.ndim else array
     return Data(tuple(kept.shape), dtype, lambda: kept)

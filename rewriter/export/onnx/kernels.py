@@ -1,7 +1,7 @@
-"""The element types that ONNX Runtime's CPU kernels take, by operator: what a node is computed in there.
+"""The element types that ONNX Runtime's CPU kernels support, by operator.
 
 From ``get_all_opkernel_def()`` of ONNX Runtime 1.31 at opset 26, for the type of the first operand (of ``Where`` the
-second). Operators that take every type are left out, and float16 everywhere: the runtime casts around a missing kernel.
+second). Operators that support every type are left out. So is float16: the runtime casts around a missing kernel.
 """
 
 from __future__ import annotations

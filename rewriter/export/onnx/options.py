@@ -9,7 +9,7 @@ from ...errors import UsageError
 from ...presentation import Presentable, brief, count
 
 OLDEST_OPSET = 17
-# The newest that ONNX Runtime 1.31 loads: it has kernels for every operator of it and its fusions still fire.
+# The newest opset that ONNX Runtime 1.31 loads: it has kernels for all its operators and still applies its fusions.
 NEWEST_OPSET = 26
 
 
@@ -18,9 +18,9 @@ class Options:
     """How to export.
 
     ``batch`` fixes the batch of all inputs; ``external_data`` puts the weights into a file beside the model;
-    ``nchw_inputs`` and ``nchw_outputs`` let images come and go channels first; ``fp16`` computes in half precision
-    between float32 inputs and outputs; ``fallback`` names what takes over a model that cannot be exported here;
-    ``verify`` compares the result with Keras, None only where that can be done here.
+    ``nchw_inputs`` and ``nchw_outputs`` make images channels first there; ``fp16`` computes in half precision
+    between float32 inputs and outputs; ``fallback`` names the exporter for models that cannot be exported directly;
+    ``verify`` compares the result with Keras, with None only where the comparison can run.
     """
 
     opset: int = NEWEST_OPSET
@@ -46,8 +46,8 @@ class Options:
 class Exported(Presentable):
     """A written ONNX model: its paths, names and counts. ``nodes`` counts operators by type.
 
-    ``verified`` is the largest difference from Keras and where it was looked for, or why it was not, if that was asked
-    for; ``fallback`` why tf2onnx exported it, if it did.
+    ``verified`` is the comparison with Keras: the largest difference and where it was measured, or why it was skipped;
+    None if it was not requested. ``fallback`` is why tf2onnx exported the model, "" if it did not.
     """
 
     path: str

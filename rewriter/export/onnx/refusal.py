@@ -1,4 +1,4 @@
-"""What has no ONNX form."""
+"""The error for calls without an ONNX form."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The table of lowerings: one function for each layer class and op, found by its name; and what has none, with why."""
+"""The tables of lowerings: one function for each layer class and op, by name; and why other classes have none."""
 
 from __future__ import annotations
 

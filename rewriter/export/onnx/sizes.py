@@ -1,4 +1,4 @@
-"""What sizes a node's first result has, where they follow from its operands; None leaves it to the lowering."""
+"""The sizes of a node's first result, from its operands; None where the lowering has to give them."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def result_sizes(op_type: str, inputs: Sequence[Tensor | None], attributes: dict
 
 
 def broadcast(*operands: Sequence[Size]) -> Sizes:
-    """The sizes of operands aligned from the right, as NumPy aligns them; two open sizes are taken to agree."""
+    """The sizes of operands aligned from the right, as NumPy aligns them; two open sizes are assumed equal."""
     rank = max((len(sizes) for sizes in operands), default=0)
     result: list[Size] = [1] * rank
     for sizes in operands:
@@ -227,7 +227,7 @@ def _global(given: list[Tensor], attributes: dict[str, Any]) -> Sizes:
 def _windows(
     given: list[Tensor], attributes: dict[str, Any], kernel: Sequence[int], channels: Size
 ) -> Sizes | None:
-    """``[B, C, S...]`` under windows with explicit pads."""
+    """The sizes of ``[B, C, S...]`` after sliding windows with explicit pads."""
     count = len(kernel)
     pads = attributes.get("pads", [0] * (2 * count))
     if attributes.get("auto_pad", "NOTSET") not in ("NOTSET", "VALID") or attributes.get("ceil_mode"):

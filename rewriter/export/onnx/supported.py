@@ -1,4 +1,4 @@
-"""What can be written as ONNX: every class that has an axis rule, with its lowering or the reason why there is none."""
+"""Which classes with an axis rule can be written as ONNX, and why the others cannot."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ NONE = "no lowering is known"
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A class: ``kind`` is ``layer`` or ``op``; ``reason`` says why it has no ONNX form, "" where it has one."""
+    """A class: ``kind`` is ``layer`` or ``op``; ``reason`` says why it has no ONNX form, "" if it has one."""
 
     kind: str
     name: str
@@ -31,7 +31,7 @@ def support() -> list[Entry]:
 
 
 def reasons() -> dict[tuple[str, str], str]:
-    """Why a class, by kind and name, has no ONNX form; those that have one are left out."""
+    """By kind and name, why classes have no ONNX form; those that have one are left out."""
     return {(entry.kind, entry.name): entry.reason for entry in support() if entry.reason}
 
 

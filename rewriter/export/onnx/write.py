@@ -1,4 +1,4 @@
-"""Writes a graph as an ONNX file: the structure as one small message, the weights streamed from where they lie.
+"""Writes a graph as an ONNX file: the structure as one small message, the weights streamed from their source.
 
 A ModelProto is a sequence of fields (key, length, bytes) in any order, so the graph's initializers can follow the rest
 of it without ever being in one message (protobuf's encoding guide; field numbers from onnx.proto).
@@ -21,7 +21,7 @@ from .graph import Array, Data, Graph, Node, Tensor
 
 # Protobuf refuses messages of 2 GiB or more.
 _LARGEST_MESSAGE = 2**31 - 1 - (64 << 20)
-# Versions of other operator sets than the default one; 1 where it is not listed.
+# Versions of operator sets other than the default; 1 for those not listed.
 _DOMAINS = {"ai.onnx.ml": 3}
 _INLINE = 1024
 _ALIGNMENT = 4096
@@ -39,12 +39,12 @@ def write_model(
     producer: tuple[str, str],
     external: bool = False,
 ) -> str | None:
-    """Write the graph. Returns the path of the file with the weights where there is one.
+    """Write the graph and return the path of the weights file, None if the model holds the weights.
 
     Args:
         metadata: key and value pairs of the model.
-        producer: name and version of what made it.
-        external: put the weights beside it even where they would fit in.
+        producer: name and version of the producer.
+        external: put the weights into a file beside the model even if they would fit into it.
 
     Raises:
         OutputError: the target cannot be written.
@@ -94,7 +94,7 @@ def write_model(
 
 
 def _ir_version(opset: int) -> int:
-    """The oldest version of the format that holds this opset, so that older runtimes read what they can run."""
+    """The oldest IR version that allows this opset: older runtimes can then read the file."""
     from onnx import helper
 
     return max(8, int(helper.OP_SET_ID_VERSION_MAP.get(("ai.onnx", opset), 10)))
@@ -102,7 +102,7 @@ def _ir_version(opset: int) -> int:
 
 # -- names -----------------------------
 def _name(graph: Graph) -> None:
-    """Give every tensor and node a name of its own; inputs and outputs have theirs already."""
+    """Give every tensor and node a unique name; inputs and outputs have theirs already."""
     taken = {t.name for t in (*graph.inputs, *graph.outputs) if t.name}
     counts: dict[str, int] = {}
 
@@ -139,7 +139,7 @@ def _name(graph: Graph) -> None:
 
 # -- structure -----------------------------
 def graph_proto(graph: Graph) -> Any:
-    """The GraphProto without initializers. A name has to be on every tensor."""
+    """The GraphProto without initializers. Every tensor needs a name."""
     from onnx import helper
 
     return helper.make_graph(
@@ -183,7 +183,7 @@ def _value_proto(tensor: Tensor) -> Any:
 
 
 def dimension(size: Size) -> int | str | None:
-    """A number, the name of an open size (``batch``, ``H``, ``ceil(H/2)``), or None where nothing is known of it."""
+    """A number, the name of an open size (``batch``, ``H``, ``ceil(H/2)``), or None for an unknown size."""
     if isinstance(size, int):
         return size
     if size == _BATCH:
@@ -240,7 +240,7 @@ def _head(tensor: Tensor, data_path: str | None, place: int | None) -> tuple[byt
 
 
 def _stream(data: Data, file: BinaryIO) -> None:
-    """Write the numbers in C order, little-endian; nothing of them is kept."""
+    """Write the numbers in C order, little-endian; nothing is cached."""
     array = _packed(data)
     if array.nbytes != _packed_size(data):
         raise AssertionError(f"a constant of {data.shape} has {array.nbytes} bytes")
@@ -279,5 +279,5 @@ def _field_size(field: int, length: int) -> int:
 
 
 def checked(error: Exception) -> UnsupportedError:
-    """An error of the checker as one of ours."""
+    """An error of the ONNX checker as UnsupportedError."""
     return UnsupportedError(f"the exported graph is not valid ONNX: {str(error).splitlines()[0]}")

@@ -1,4 +1,4 @@
-"""How each layer and op is written in ONNX: one function each, in files that are named as those of the axis rules.
+"""Writes each layer and op in ONNX: one function each, in files with the names of the axis rules' files.
 
 Importing this package fills the table of ``registry``. Files whose name starts with an underscore are shared helpers.
 """

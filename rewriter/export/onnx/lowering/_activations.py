@@ -47,13 +47,13 @@ def relu6(call: Emitter, x: Tensor) -> Tensor:
 
 
 def leaky_relu(call: Emitter, x: Tensor, negative_slope: float = 0.2) -> Tensor:
-    # TensorFlow takes whole numbers for float32 here (tf.nn.leaky_relu).
+    # TensorFlow converts integers to float32 here (tf.nn.leaky_relu).
     x = x if x.dtype in FLOATS else call.cast(x, "float32")
     return call.op("LeakyRelu", x, alpha=float(negative_slope))
 
 
 def softmax(call: Emitter, x: Tensor, axis: int | None = -1) -> Tensor:
-    """``softmax(x[...], axis)``; None is over everything."""
+    """``softmax(x[...], axis)``; None is over all axes."""
     return _along(call, "Softmax", x, axis)
 
 
@@ -73,7 +73,7 @@ def elu(call: Emitter, x: Tensor, alpha: float = 1.0) -> Tensor:
 
 
 def celu(call: Emitter, x: Tensor, alpha: float = 1.0) -> Tensor:
-    # Celu is of float32 alone (Operators.md).
+    # Celu supports float32 only (Operators.md).
     return call.cast(call.op("Celu", call.cast(x, "float32"), alpha=float(alpha)), x.dtype)
 
 
@@ -203,7 +203,7 @@ def sparsemax(call: Emitter, x: Tensor, axis: int = -1) -> Tensor:
     margin = call.op("Sub", ordered, call.op("Div", call.op("Sub", total, 1.0), places))
     support = call.op("Greater", margin, 0.0)
     kept = call.reduce("ReduceSum", call.cast(support, x.dtype), [axis], keepdims=True)
-    # Keras sums the running totals over the support, where the algorithm has the last of them.
+    # Keras sums the running totals over the support; the algorithm uses the last of them.
     inside = call.op("Where", support, total, call.constant(0, x.dtype))
     level = call.op("Div", call.op("Sub", call.reduce("ReduceSum", inside, [axis], keepdims=True), 1.0), kept)
     return call.op("Relu", call.op("Sub", x, level))
@@ -220,16 +220,16 @@ ACTIVATIONS: dict[str, Activation] = {
 
 
 def activated(call: Emitter, x: Tensor, key: str = "activation") -> Tensor:
-    """``x`` through the activation that the layer is configured with; itself where it has none.
+    """The layer's configured activation of ``x``; ``x`` itself if it has none.
 
     Raises:
-        Refused: a function that is not Keras's.
+        Refused: the activation is not one of Keras.
     """
     return activation_of(call, x, call.get(key))
 
 
 def activation_of(call: Emitter, x: Tensor, value: Any) -> Tensor:
-    """``x`` through a serialised activation: None, a name, or an object of Keras's."""
+    """A serialised activation of ``x``: None, a name, or a Keras object."""
     if value is None:
         return x
     if isinstance(value, str):

@@ -1,4 +1,4 @@
-"""Whole numbers as one-hot, multi-hot or counted vectors, as ``encode_categorical_inputs`` of Keras 3.15 has them."""
+"""Integers as one-hot, multi-hot or count vectors, as in ``encode_categorical_inputs`` of Keras 3.15."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ ALIASES = {"binary": "multi_hot", "tf-idf": "tf_idf"}
 def encoded(
     call: Emitter, x: Tensor, mode: str, depth: int, dtype: str, weights: Tensor | None = None
 ) -> Tensor:
-    """``one_hot(x[..., N]) -> [..., N, depth]``, an N of 1 dropped; over axis 1 ``multi_hot`` and ``count``.
+    """``one_hot(x[..., N]) -> [..., N, depth]``, an N of 1 dropped; ``multi_hot`` and ``count`` reduce axis 1.
 
-    A number that is not a category counts as none.
+    A number that is not a category is ignored.
     """
     if mode == "int":
         return call.cast(x, dtype)
@@ -36,7 +36,7 @@ def encoded(
 
 
 def _matches(call: Emitter, x: Tensor, depth: int) -> Tensor:
-    """``bool[..., depth]``. Not OneHot, to which -1 is the last category."""
+    """``bool[..., depth]``. Not by OneHot, which reads -1 as the last category."""
     whole = call.cast(x, "int64")
     return call.op(
         "Equal", call.unsqueeze(whole, whole.rank), call.constant(np.arange(depth, dtype=np.int64))

@@ -31,6 +31,6 @@ def contracted(call: Emitter, x: Tensor, left: str, y: Tensor, right: str, resul
 
 
 def _summed(call: Emitter, x: Tensor, term: str, others: str) -> tuple[Tensor, str]:
-    """The operand without the axes that nothing else names."""
+    """The operand summed over axes whose label is not in ``others``, and the labels that remain."""
     alone = [n for n, label in enumerate(term) if label not in others]
     return call.reduce("ReduceSum", x, alone), "".join(label for label in term if label in others)

@@ -1,4 +1,4 @@
-"""Normalisation over axes, for layers and ops alike. All of it is computed in float32 at least, as Keras does."""
+"""Normalisation over axes, for layers and ops alike. All but ``unit_norm`` use float32 at least, as Keras does."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def at_least_float32(call: Emitter, x: Tensor) -> Tensor:
 
 
 def moments(call: Emitter, x: Tensor, axes: Sequence[int]) -> tuple[Tensor, Tensor]:
-    """Mean and variance over axes, which stay as 1."""
+    """Mean and variance over axes, which stay with size 1."""
     mean = call.reduce("ReduceMean", x, axes, keepdims=True)
     apart = call.op("Sub", x, mean)
     return mean, call.reduce("ReduceMean", call.op("Mul", apart, apart), axes, keepdims=True)
@@ -31,7 +31,7 @@ def layer_norm(
 ) -> Tensor:
     """``(x - mean) / sqrt(variance + epsilon) * gamma + beta`` over axes; gamma and beta have their sizes.
 
-    The operator where the axes are the last ones, written out elsewhere.
+    The operator if the axes are the last ones and have fixed sizes; written out otherwise.
     """
     wide = at_least_float32(call, x)
     sizes = [wide.sizes[a] for a in axes]
@@ -69,7 +69,7 @@ def scaled(
 
 
 def along(call: Emitter, weight: Tensor, axes: Sequence[int], x: Tensor) -> Tensor:
-    """A weight with the sizes of some axes of ``x``, in their order, brought to where it broadcasts along them."""
+    """A weight with the sizes of some axes of ``x``, in their order, shaped to broadcast along them."""
     if list(axes) == list(range(x.rank - len(axes), x.rank)):
         return weight
     sizes: list[Size] = [1] * x.rank
@@ -80,7 +80,7 @@ def along(call: Emitter, weight: Tensor, axes: Sequence[int], x: Tensor) -> Tens
 
 
 def rms_norm(call: Emitter, x: Tensor, scale: Tensor | None, axes: Sequence[int], epsilon: float) -> Tensor:
-    """``x / sqrt(mean(x**2) + epsilon) * scale``; the scale meets the last axes, whichever were normalised."""
+    """``x / sqrt(mean(x**2) + epsilon) * scale``; the scale applies to the last axes, whichever were normalised."""
     wide = at_least_float32(call, x)
     square = call.reduce("ReduceMean", call.op("Mul", wide, wide), axes, keepdims=True)
     y = call.op("Div", wide, call.op("Sqrt", call.op("Add", square, epsilon)))

@@ -1,8 +1,8 @@
 """Recurrent cells over sequences: the operators LSTM, GRU and RNN, one step at a time, and loops over steps.
 
-A mask may have holes, and whole rows of it may be empty: Keras holds the state at a masked step. The operators only
-know the length of a sequence, so the steps that count are brought to the front (``kept_first``), and every step of the
-result takes the output of the last one that counts (``held``). Source: ``keras/src/backend/tensorflow/rnn.py``, Keras
+A mask may have holes or empty rows: Keras keeps the state at a masked step. The operators only know the length of a
+sequence. The unmasked steps are therefore moved to the front (``kept_first``), and every step of the result gets the
+output of the last unmasked step (``held``). Source: ``keras/src/backend/tensorflow/rnn.py``, Keras
 3.15; the weights' orders from ``keras/src/layers/rnn`` and ONNX's Operators.md.
 """
 
@@ -60,10 +60,10 @@ class Cell:
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """What a cell gives over a sequence ``x[B, T, F]``, in the order of the sequence itself.
+    """The results of a cell over a sequence ``x[B, T, F]``, in the order of the sequence.
 
-    ``steps[B, T, units]`` is every output, at a masked step the one before it; ``last[B, units]`` the one of the step
-    that was taken last; ``states`` those after it.
+    ``steps[B, T, units]`` are all outputs; a masked step repeats the one before. ``last[B, units]`` is the output of
+    the last step taken, ``states`` are the states after it.
     """
 
     steps: Tensor
@@ -72,7 +72,7 @@ class Run:
 
 
 def cells_of(layer: Operation, at: str) -> list[Cell]:
-    """The cells of an RNN layer, from the one next to its input on. Raises Refused for one of unknown code."""
+    """The cells of an RNN layer, from its input on. Raises Refused for an unknown cell."""
     if layer.class_name in CELL_OF:
         return [Cell(CELL_OF[layer.class_name], Configured(layer, (), {}), f"{at}cell")]
     cell = layer.children.get("cell")
@@ -82,12 +82,12 @@ def cells_of(layer: Operation, at: str) -> list[Cell]:
 
 
 def flat_cells(cell: Operation, at: str) -> list[Cell]:
-    """The cells in a cell, which may stand one above the other; ``at`` is where it lies below the layer's group."""
+    """The cells of a cell, which may be a stack; ``at`` is its place below the layer's group."""
     if cell.class_name in _OPERATORS:
         return [Cell(cell.class_name, Configured(cell, (), {}), at)]
     inner = cell.children.get("cells")
     if cell.class_name != "StackedRNNCells" or not isinstance(inner, list):
-        raise Refused(f"nothing is known of the RNN cell {cell.class_name}")
+        raise Refused(f"the RNN cell {cell.class_name} is not known")
     found: list[Cell] = []
     for each, name in zip(inner, numbered(each.class_name for each in inner), strict=True):
         found += flat_cells(each, f"{at}/cells/{name}".lstrip("/"))
@@ -102,11 +102,11 @@ def over_sequence(
     initial: Sequence[Tensor],
     backwards: bool,
 ) -> Run:
-    """Cells one above the other over ``x[B, T, F]``: each takes what the one below gives.
+    """A stack of cells over ``x[B, T, F]``: each takes the outputs of the one before.
 
     Args:
-        mask: ``bool[B, T]``, true where a step counts.
-        initial: the states ``[B, units]`` of all cells, or nothing for zeros.
+        mask: ``bool[B, T]``, true for unmasked steps.
+        initial: the states ``[B, units]`` of all cells, or empty for zeros.
     """
     states: list[Tensor] = []
     given = list(initial)
@@ -123,7 +123,7 @@ def over_sequence(
 
 # -- the operators -----------------------------
 def functions(cell: Cell) -> tuple[list[str], list[float], list[float]] | None:
-    """The operator's activations with their alphas and betas; None where it lacks one."""
+    """The operator's activations with their alphas and betas; None if ONNX lacks one of them."""
     recurrent, own = (cell.config.get(key) for key in ("recurrent_activation", "activation"))
     wanted = {"LSTMCell": [recurrent, own, own], "GRUCell": [recurrent, own], "SimpleRNNCell": [own]}
     names: list[str] = []
@@ -184,7 +184,7 @@ def both_ways(
 
 
 def _part(call: Emitter, x: Tensor, number: int, axis: int) -> Tensor:
-    """One direction; the operator has an axis for them."""
+    """The result of one direction: the operator has an axis for directions."""
     if x.sizes[axis] != 1:
         x = call.slice(x, axis, number, number + 1)
     return call.squeeze(x, axis)
@@ -211,7 +211,7 @@ def _operator(
     op_type, gates = _OPERATORS[cells[0].class_name]
     batch, time, units = x.sizes[0], x.sizes[1], cells[0].units
     order = None if mask is None else kept_first(call, mask)
-    # ONNX Runtime 1.31 has kernels for float32 alone.
+    # ONNX Runtime 1.31 has kernels for float32 only.
     x = call.cast(x, "float32")
     if order is not None:
         x = call.op("GatherND", x, order.first, batch_dims=1, as_sizes=x.sizes)
@@ -285,11 +285,11 @@ def variables(call: Emitter, cell: Cell, dtype: str) -> tuple[Tensor, Tensor, Te
 # -- masks -----------------------------
 @dataclass(frozen=True, slots=True)
 class Order:
-    """How the steps that count come first, and how they come back.
+    """How to move the unmasked steps to the front, and back.
 
-    ``first[B, T, 1]`` are the places of the steps that count, in their order, and of the others after them;
-    ``lengths[B]`` how many count, 1 at least; ``any[B, 1]`` whether one does. ``upto[B, T]`` is how many count up to a
-    step, itself included; ``count[B, 1]`` how many of all; ``mask[B, T]`` the mask.
+    ``mask[B, T]`` is the mask. ``first[B, T, 1]`` are the positions of the unmasked steps in order, then those of the
+    others. ``count[B, 1]`` is the number of unmasked steps, ``lengths[B]`` the same but 1 at least, ``any[B, 1]``
+    whether there is one, ``upto[B, T]`` their number up to and including a step.
     """
 
     mask: Tensor
@@ -301,7 +301,7 @@ class Order:
 
 
 def kept_first(call: Emitter, mask: Tensor) -> Order:
-    """The order of ``mask[B, T]``; a stable one: TopK takes the lower of two equal places first (Operators.md)."""
+    """The order for ``mask[B, T]``. It is stable: of equal values TopK takes the lower index first (Operators.md)."""
     numbers = call.cast(mask, "int32")
     size = call.size(mask, 1)
     wanted = size if isinstance(size, Tensor) else call.constant([size], "int64")
@@ -314,9 +314,9 @@ def kept_first(call: Emitter, mask: Tensor) -> Order:
 
 
 def held(call: Emitter, steps: Tensor, order: Order, backwards: bool) -> Tensor:
-    """``steps[B, T, U]`` in the compact order -> in the order of the sequence, held where masked, 0 before any."""
+    """``steps[B, T, U]`` from the compact order to that of the sequence; masked steps repeat the last one, or are 0."""
     if backwards:
-        # Going back the last step that counts is the next one, which as many come before as count before this one.
+        # Backwards, the last step is the next unmasked one; its index is the number of unmasked steps before this one.
         place = call.op("Sub", order.upto, call.cast(order.mask, "int32"))
         there = call.op("Less", place, order.count)
         place = call.op(
@@ -331,7 +331,7 @@ def held(call: Emitter, steps: Tensor, order: Order, backwards: bool) -> Tensor:
 
 
 def last_counts(call: Emitter, mask: Tensor, backwards: bool) -> Tensor:
-    """``bool[B, 1]``: whether the step that is taken last counts."""
+    """``bool[B, 1]``: whether the last step taken is unmasked."""
     return call.slice(mask, 1, 0, 1) if backwards else call.slice(mask, 1, -1)
 
 
@@ -447,7 +447,7 @@ def loop(
 ) -> Run:
     """A Scan of ``one(x[B, ...], states) -> output, states`` over ``sequence[T, B, ...]``.
 
-    The output is like the first state. Source: Scan in ONNX's Operators.md.
+    The output has the type and sizes of the first state. Source: Scan in ONNX's Operators.md.
     """
     dtype, like = starts[0].dtype, starts[0].sizes
     carried = [*starts]
@@ -486,11 +486,11 @@ def loop(
     return Run(call.transpose(steps, order), last, finals[: len(starts)])
 
 
-# -- what layers give -----------------------------
+# -- results of layers -----------------------------
 def finished(
     call: Emitter, layer: Configured, run: Run, mask: Tensor | None, backwards: bool, zero: bool
 ) -> tuple[Tensor, list[Tensor]]:
-    """A layer's output and final states: in the order in which it takes the steps, 0 at masked ones with ``zero``."""
+    """A layer's output and final states: in the order in which it takes the steps; with ``zero``, 0 at masked ones."""
     sequences = layer.flag("return_sequences")
     output = run.steps if sequences else run.last
     if sequences and backwards:
@@ -499,7 +499,7 @@ def finished(
         if not sequences:
             counts = last_counts(call, mask, backwards)
         else:
-            # Keras does not turn the mask of an unrolled loop (Keras 3.15).
+            # Keras 3.15 does not reverse the mask of an unrolled loop.
             turned = backwards and not layer.flag("unroll")
             counts = flipped(call, mask) if turned else mask
         counts = call.unsqueeze(counts, *range(counts.rank, output.rank))
@@ -508,12 +508,12 @@ def finished(
 
 
 def flipped(call: Emitter, x: Tensor) -> Tensor:
-    """``x[B, T, ...]`` with its steps the other way round."""
+    """``x[B, T, ...]`` with its steps reversed."""
     return call.slice(x, 1, -1, None, -1)
 
 
 def given_states(call: Emitter) -> list[Tensor]:
-    """States that the call is given: an argument of their own or, as in Keras 2, after the sequence in its list."""
+    """The initial states of the call: an argument or, as in Keras 2, in the list with the sequence."""
 
     def flat(structure: Any) -> list[Tensor]:
         return [leaf for leaf in leaves(structure) if isinstance(leaf, Tensor)]
@@ -524,7 +524,7 @@ def given_states(call: Emitter) -> list[Tensor]:
 
 
 def step_mask(call: Emitter, states: Sequence[Tensor]) -> Tensor | None:
-    """The mask that a layer takes: its argument, else its operand's if that is its only one (``Layer.__call__``)."""
+    """The mask of the call: its argument, else the mask of its operand if it has only one (``Layer.__call__``)."""
     mask = call.optional(2, "mask")
     if mask is None and not states:
         mask = call.x.mask
@@ -532,9 +532,9 @@ def step_mask(call: Emitter, states: Sequence[Tensor]) -> Tensor | None:
 
 
 def check_stateless(call: Emitter, layer: Configured, states: Sequence[Tensor]) -> None:
-    """Raises Refused for a layer that goes on from its last call's states."""
+    """Raises Refused for a stateful layer without given states."""
     if layer.flag("stateful") and not states:
         raise Refused(
-            "it is stateful: it keeps its states from call to call, which an ONNX model cannot; "
-            "make them its initial_state and its outputs"
+            "it is stateful: it keeps its states between calls, which an ONNX model cannot; "
+            "pass them as initial_state and return them"
         )

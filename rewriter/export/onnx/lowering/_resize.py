@@ -1,7 +1,7 @@
-"""Images in another size, as ``tf.image.resize`` samples them: by Resize, or by a product with a matrix for each axis.
+"""Resizes images as ``tf.image.resize`` does: by Resize, or by a product with a matrix for each axis.
 
-Bicubic and Lanczos weights, and all of them with antialias, are not ONNX's. Sources: ``resize_bicubic_op.cc`` and
-``scale_and_translate_op.cc`` of TensorFlow 2.21.
+TensorFlow's bicubic and Lanczos weights, and all weights with antialias, differ from ONNX's. Sources:
+``resize_bicubic_op.cc`` and ``scale_and_translate_op.cc`` of TensorFlow 2.21.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from ..emitter import Emitter
 from ..graph import Array, Tensor
 from ..refusal import Refused
 
-_TABLE = 1024  # TensorFlow looks the weights of a bicubic up in a table of so many steps.
+_TABLE = 1024  # TensorFlow takes bicubic weights from a table with this many steps.
 
 
 def resized(
@@ -28,9 +28,9 @@ def resized(
     antialias: bool = False,
     first: bool = False,
 ) -> Tensor:
-    """``resize(x[B, H, W, C]) -> [B, h, w, C]``, or of one image ``[H, W, C]``; channels first likewise.
+    """``resize(x[B, H, W, C]) -> [B, h, w, C]``, or of one image ``[H, W, C]``, or channels first.
 
-    The result is float32 as TensorFlow's is, but for ``nearest`` and where the size stays.
+    The result is float32 as in TensorFlow, except for ``nearest`` and where the size stays.
     """
     start = x.rank - 2 if first else x.rank - 3
     if list(x.sizes[start : start + 2]) == list(size):
@@ -41,12 +41,12 @@ def resized(
         x = call.transpose(x, order)
     fixed = all(isinstance(n, int) for n in (*x.sizes[-2:], *size))
     if interpolation == "bilinear" and not antialias and fixed and x.dtype in INTEGERS:
-        # What is rounded afterwards has to be TensorFlow's to the last bit.
+        # The result is rounded afterwards, and has to equal TensorFlow's to the last bit.
         y = _lerped(call, call.cast(x, "float32"), _numbers(size))
     elif interpolation == "nearest":
         y = _by_resize(call, x, size, interpolation)
     elif x.dtype in INTEGERS:
-        raise Refused("whole numbers are rounded as TensorFlow's sums come out, to the last bit")
+        raise Refused("the rounded integers depend on TensorFlow's sums to the last bit")
     else:
         x = call.cast(x, "float64" if x.dtype == "float64" else "float32")
         matrices = _matrices(x.sizes[-2:], size, interpolation, antialias)
@@ -69,7 +69,7 @@ def _by_resize(call: Emitter, x: Tensor, size: Sequence[Size], interpolation: st
         call.shape(wanted, x),
         mode=mode,
         coordinate_transformation_mode="half_pixel",
-        # floor((i + 0.5) * scale), as half a pixel less is rounded up where it is in the middle.
+        # floor((i + 0.5) * scale): half a pixel is subtracted, and halves are rounded up.
         nearest_mode="round_prefer_ceil" if mode == "nearest" else None,
         as_sizes=wanted,
     )
@@ -102,7 +102,7 @@ def _by_matrices(call: Emitter, x: Tensor, matrices: tuple[Array, Array]) -> Ten
 def _matrices(
     sizes: Sequence[Size], wanted: Sequence[Size], interpolation: str, antialias: bool
 ) -> tuple[Array, Array] | None:
-    """``[h, H]`` and ``[w, W]``; None where Resize does the same."""
+    """The weights ``[h, H]`` and ``[w, W]``; None where Resize does the same."""
     if interpolation == "bilinear" and not antialias:
         return None
     if not all(isinstance(size, int) for size in (*sizes, *wanted)):
@@ -193,7 +193,7 @@ def spatial_axes(call: Emitter, x: Tensor) -> tuple[int, int]:
 
 
 def of_type(call: Emitter, transform: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]:
-    """Whole numbers stay such: they are rounded, and kept within their type."""
+    """A transform that keeps the type of its operand: integers are rounded and clipped to their range."""
 
     def typed(x: Tensor) -> Tensor:
         y = transform(x)
@@ -217,12 +217,12 @@ def fixed_size(x: Tensor, axis: int) -> int:
 
 
 def _ratio(a: int, b: int, c: int) -> int:
-    """``a * b / c`` in float32, cut to a whole number."""
+    """``a * b / c`` in float32, truncated to an integer."""
     return int(np.float32(a * b) / np.float32(c))
 
 
 def cut_to_aspect(call: Emitter, x: Tensor, size: tuple[int, int]) -> Tensor:
-    """The middle of the image, of the aspect ratio that is wanted (``smart_resize``)."""
+    """The middle of the image, cropped to the aspect ratio of ``size`` (``smart_resize``)."""
     places = spatial_axes(call, x)
     height, width = (fixed_size(x, p) for p in places)
     kept = (
@@ -237,7 +237,7 @@ def cut_to_aspect(call: Emitter, x: Tensor, size: tuple[int, int]) -> Tensor:
 
 
 def filled_to_aspect(call: Emitter, x: Tensor, size: tuple[int, int]) -> Tensor:
-    """The image between bars of ``fill_value``, nearly of the aspect ratio that is wanted."""
+    """The image between bars of ``fill_value``, with nearly the aspect ratio of ``size``."""
     places = spatial_axes(call, x)
     height, width = (fixed_size(x, p) for p in places)
     wanted = (

@@ -1,4 +1,4 @@
-"""What Fourier transforms of frames share: their windows, and the type that they are precise in."""
+"""Helpers of the Fourier transforms of frames: their windows, and a type of sufficient precision."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from ..graph import Array, Tensor
 def precise(dtype: str, size: Size) -> str:
     """The type to transform ``size`` numbers in.
 
-    ONNX Runtime 1.31 goes through a convolution where that is not a power of 2, and loses four digits of a float32.
+    Where ``size`` is not a power of 2, ONNX Runtime 1.31 uses a convolution, which loses four digits of a float32.
     """
     return dtype if isinstance(size, int) and size & (size - 1) == 0 else "float64"
 
 
 def window_of(call: Emitter, size: int) -> Array | None:
-    """The window in the middle of ``size`` numbers; None where every number counts in full."""
+    """The window in the middle of ``size`` numbers; None for no window."""
     length, kind = call.get("sequence_length"), call.get("window", "hann")
     length = size if length is None else call.whole("sequence_length", length, 1)
     if kind is None:
         return None
     if isinstance(kind, str):
-        # TensorFlow's windows are periodic for an even length alone (``_raised_cosine_window``).
+        # TensorFlow's windows are periodic for an even length only (``_raised_cosine_window``).
         turn = 2 * np.pi * np.arange(length) / max(length - length % 2, 1)
         named = {"hann": 0.5 - 0.5 * np.cos(turn), "hamming": 0.54 - 0.46 * np.cos(turn)}
         window = named.get(kind) if length > 1 else np.ones(1)

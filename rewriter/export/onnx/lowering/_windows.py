@@ -26,7 +26,7 @@ class Window:
 
     @classmethod
     def of(cls, call: Emitter, dimensions: int) -> Window:
-        """As the call has it configured."""
+        """The window that the call is configured with."""
         return cls(
             call.integers("strides", dimensions, 1, 1),
             call.text("padding", "valid").lower(),
@@ -35,23 +35,23 @@ class Window:
         )
 
     def at_each_point(self) -> Window:
-        """That of a pointwise convolution of the same images."""
+        """The window of a pointwise convolution of the same images."""
         ones = [1] * len(self.strides)
         return replace(self, strides=ones, padding="valid", dilation=ones)
 
 
 def to_first(call: Emitter, x: Tensor, first: bool) -> Tensor:
-    """``[B, S..., C] -> [B, C, S...]``; what is channels first already stays."""
+    """``[B, S..., C] -> [B, C, S...]``; unchanged if it is channels first already."""
     return x if first else call.transpose(x, [0, x.rank - 1, *range(1, x.rank - 1)])
 
 
 def from_first(call: Emitter, x: Tensor, first: bool) -> Tensor:
-    """``[B, C, S...] -> [B, S..., C]``, or as it is."""
+    """``[B, C, S...] -> [B, S..., C]``; unchanged with ``first``."""
     return x if first else call.transpose(x, [0, *range(2, x.rank), 1])
 
 
 def convolve(call: Emitter, x: Tensor, kernel: Tensor, bias: Tensor | None, window: Window) -> Tensor:
-    """``conv(x[B, S..., C], kernel[K..., C/groups, F]) -> [B, S'..., F]``; as many groups as the kernel leaves."""
+    """``conv(x[B, S..., C], kernel[K..., C/groups, F]) -> [B, S'..., F]``; the kernel sets the number of groups."""
     image = to_first(call, x, window.first)
     channels, taken = image.sizes[1], kernel.sizes[-2]
     if not isinstance(channels, int) or not isinstance(taken, int):
@@ -103,8 +103,8 @@ def convolve_transposed(
 ) -> Tensor:
     """``conv_transpose(x[B, S..., C], kernel[K..., F, C]) -> [B, S'..., F]``.
 
-    The whole result has ``(n-1)*s + span`` positions; TensorFlow takes away what is too much, the smaller half
-    before, or adds zeros behind (``compute_conv_transpose_output_shape`` says how many there are).
+    The whole result has ``(n-1)*s + span`` positions. TensorFlow crops it, the smaller half in front, or adds zeros at
+    the end (``compute_conv_transpose_output_shape`` gives the size).
     """
     image = to_first(call, x, window.first)
     rank = kernel.rank
@@ -168,7 +168,7 @@ def pool(
     padding: str,
     first: bool,
 ) -> Tensor:
-    """``pool(x[B, S..., C]) -> [B, S'..., C]``; an average leaves padding out of the count.
+    """``pool(x[B, S..., C]) -> [B, S'..., C]``; an average does not count padding.
 
     Args:
         kind: ``MaxPool`` or ``AveragePool``.
@@ -178,8 +178,8 @@ def pool(
     options: dict[str, Any] = {"kernel_shape": spans, "strides": list(strides)}
     totals = _total(image.sizes[2:], spans, strides) if padding == "same" else [0] * len(spans)
     gaps = any(stride > span for span, stride in zip(spans, strides, strict=True))
-    # Not as numbers: ONNX Runtime 1.31 takes the zeros of a Pad node in front of it into the pads of a pool, which are
-    # no zeros. It leaves a pool with auto_pad alone.
+    # No explicit pads: ONNX Runtime 1.31 merges a Pad node into the pads of the pool after it, and those are not
+    # zeros. It does not change a pool with auto_pad.
     if totals is not None and not any(totals):
         y = call.op(kind, image, auto_pad="VALID", **options)
     elif totals is not None and gaps:
@@ -193,8 +193,8 @@ def pool(
 
 
 def _without_gap(call: Emitter, image: Tensor, spans: Sequence[int], strides: Sequence[int]) -> Tensor:
-    """The image up to the end of the last window, where steps are wider than windows: ONNX Runtime would pad less
-    than nothing behind it.
+    """The image up to the end of the last window, where strides are larger than windows: ONNX Runtime would use
+    negative pads.
     """
     for axis, (span, stride) in enumerate(zip(spans, strides, strict=True), 2):
         size = image.sizes[axis]
@@ -215,7 +215,7 @@ def padded(
 ) -> tuple[Tensor, list[int]]:
     """The image and the pads of a node that slides windows of these extents over it.
 
-    Where an open size decides about 'same' padding, the image is padded by a node of its own and the pads are 0.
+    Where 'same' padding depends on an open size, a separate node pads the image and the pads are 0.
     """
     count = len(spans)
     if padding == "valid":
@@ -229,13 +229,13 @@ def padded(
 
 
 def _halves(totals: Sequence[int]) -> list[int]:
-    """Pads before and behind: the smaller half is before."""
+    """Pads in front and at the end: the smaller half is in front."""
     before = [total // 2 for total in totals]
     return before + [t - b for t, b in zip(totals, before, strict=True)]
 
 
 def _total(sizes: Sequence[Size], spans: Sequence[int], strides: Sequence[int]) -> list[int] | None:
-    """How much TensorFlow pads each axis for 'same'; None where an open size decides."""
+    """How much TensorFlow pads each axis for 'same'; None where it depends on an open size."""
     totals = []
     for size, span, stride in zip(sizes, spans, strides, strict=True):
         if isinstance(size, int):
@@ -250,7 +250,7 @@ def _total(sizes: Sequence[Size], spans: Sequence[int], strides: Sequence[int]) 
 
 
 def _padded_at_run_time(call: Emitter, image: Tensor, spans: Sequence[int], strides: Sequence[int]) -> Tensor:
-    """``max((ceil(n / s) - 1) * s + span - n, 0)`` zeros on each axis, the smaller half before."""
+    """``max((ceil(n / s) - 1) * s + span - n, 0)`` zeros on each axis, the smaller half in front."""
     count = len(spans)
     n = call.op("Shape", image, start=2, end=2 + count)
     s = list(strides)
@@ -260,7 +260,7 @@ def _padded_at_run_time(call: Emitter, image: Tensor, spans: Sequence[int], stri
     before = call.op("Div", total, [2])
     after = call.op("Sub", total, before)
     pads = call.concat([call.constant([0, 0]), before, call.constant([0, 0]), after], 0)
-    # What is padded ends with the last window; where windows leave gaps it can be longer, which changes nothing.
+    # The padded image ends with the last window. With gaps between windows it can be longer: the result is equal.
     spatial = [
         (ceildiv(n, s) - 1) * s + span for n, span, s in zip(image.sizes[2:], spans, strides, strict=True)
     ]
@@ -270,7 +270,7 @@ def _padded_at_run_time(call: Emitter, image: Tensor, spans: Sequence[int], stri
 def adaptive_pool(call: Emitter, x: Tensor, kind: str, *, size: Sequence[int], first: bool) -> Tensor:
     """``adaptive_pool(x[B, S..., C]) -> [B, size..., C]``: window i is ``floor(i*n/m) .. ceil((i+1)*n/m)``.
 
-    Axis by axis: an average is a product with a matrix, a maximum one over gathered positions.
+    Axis by axis: an average is a product with a matrix, a maximum is taken over gathered positions.
 
     Args:
         kind: ``MaxPool`` or ``AveragePool``.

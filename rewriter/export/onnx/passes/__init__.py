@@ -1,4 +1,4 @@
-"""What makes the graph worth running. Each pass keeps what is computed, and says whether it changed anything."""
+"""Passes that make the graph faster. Each keeps what is computed and returns whether it changed anything."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from .transposes import cancel_transposes
 Pass = Callable[[Builder], bool]
 
 _FIRST: tuple[Pass, ...] = (remove_identities, cancel_transposes, share_equal)
-# The passes of a stage repeat until none of them changes anything; layouts are chosen once. Only afterwards is a
-# Transpose that moves no number made a Reshape: it leads to layouts that are worth having.
+# The passes of a stage repeat until none of them changes anything; layouts are chosen once. A Transpose that
+# moves no number becomes a Reshape only afterwards: the choice of layouts needs it.
 STAGES: tuple[tuple[Pass, ...], ...] = (
     (*_FIRST, remove_dead),
     (choose_layouts,),
@@ -31,7 +31,7 @@ _MAX_ROUNDS = 50
 
 
 def optimise(builder: Builder, stages: Sequence[Sequence[Pass]] = STAGES) -> None:
-    """Run the stages one after the other, each at most 50 times, and sort the nodes."""
+    """Run the stages in order, each at most 50 times, and sort the nodes."""
     for stage in stages:
         for _ in range(1 if _ONCE & set(stage) else _MAX_ROUNDS):
             changed = [each(builder) for each in stage]

@@ -1,7 +1,7 @@
-"""What a node becomes on operands whose axes are in another order: one rule for each kind of operator.
+"""How a node changes when the axes of its operands are reordered: one rule for each kind of operator.
 
-An order lists, for each axis as it lies, which axis it is: images that lie ``[B, C, H, W]`` and are ``[B, H, W, C]``
-have the order ``[0, 3, 1, 2]``.
+An order is a permutation: axis ``n`` of the reordered tensor is axis ``order[n]`` of the original. The order from
+``[B, H, W, C]`` to ``[B, C, H, W]`` is ``[0, 3, 1, 2]``.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from ..graph import Node
 from ..sizes import numbers
 
 Order = list[int]
-# The order for a tensor of a rank; the identity below rank 3.
+# From a rank to the order of tensors of that rank; the identity below rank 3.
 Orders = Callable[[int], Order]
 
 
@@ -24,13 +24,13 @@ class Reordered:
     """A node on reordered operands.
 
     Attributes:
-        data: the places of the operands that have the order.
-        spread: the places of those that broadcast from a lower rank: they get axes of 1 in front, then the order.
-        results: the order of each result; None as it was.
-        attributes: what they become.
-        listed: operands (by place) that become other whole numbers.
-        picked: operands (by place) that list something for each axis at run time, and which of it is wanted.
-        taken: which elements of the first result are wanted, where it lists something for each axis.
+        data: the positions of the reordered operands.
+        spread: the positions of operands of lower rank that broadcast: they get axes of 1 in front, then the order.
+        results: the order of each result; None if unchanged.
+        attributes: attributes with new values.
+        listed: operands (by position) with new integer values.
+        picked: run-time operands (by position) with an entry for each axis, and the entries to select.
+        taken: the elements to select from the first result, where it has an entry for each axis.
     """
 
     data: list[int]
@@ -54,12 +54,12 @@ _REDUCTIONS = (
     "ReduceL1 ReduceL2 ReduceLogSum ReduceLogSumExp ReduceMax ReduceMean ReduceMin ReduceProd ReduceSum "
     "ReduceSumSquare"
 )
-# Operators whose only axis is an attribute, and what it is unless given.
+# Operators whose only axis is an attribute, with its default.
 _ALONG = {"Hardmax": -1, "LogSoftmax": -1, "LpNormalization": -1, "Softmax": -1, "Split": 0, "TopK": -1}
 
 
 def reordered(node: Node, orders: Orders) -> Reordered | None:
-    """The node on operands in this order, or None where it has to have them as they are."""
+    """The node on reordered operands; None where it needs them unchanged."""
     first = next((t for t in node.inputs if t is not None and t.known and t.rank >= 3), None)
     rule = _RULES.get(node.op_type) if node.domain == "" else None
     if rule is None or first is None or not all(t.known for t in node.outputs):
@@ -74,7 +74,7 @@ def reordered(node: Node, orders: Orders) -> Reordered | None:
 
 
 def without(order: Order, axes: Sequence[int]) -> Order | None:
-    """What is left of an order where axes are dropped; None where the rest is as it was."""
+    """The order of the axes that remain after some are dropped; None for the identity."""
     kept = [axis for axis in order if axis not in axes]
     left = [sorted(kept).index(axis) for axis in kept]
     return None if left == sorted(left) else left
@@ -169,7 +169,7 @@ def _pad(node: Node, order: Order, orders: Orders) -> Reordered | None:
 
 
 def _each_axis(node: Node, place: int, wanted: list[int], found: Reordered) -> Reordered | None:
-    """With an operand that lists something for each axis in the new order."""
+    """``found`` with the entries of an operand (one for each axis) reordered; None if their number differs."""
     given = node.inputs[place]
     if given is None or not given.known or given.sizes != (len(wanted),):
         return None
@@ -212,7 +212,7 @@ def _unsqueeze(node: Node, order: Order, orders: Orders) -> Reordered | None:
 
 
 def _reshape(node: Node, order: Order, orders: Orders) -> Reordered | None:
-    """Where the batch and the channels stay, and only the axes between them become others."""
+    """A reshape that keeps batch and channels and only changes the axes between them; else None."""
     x, y = node.inputs[0], node.output
     if x is None or y.rank < 3 or numbers(node.inputs[1]) is None or node.attributes.get("allowzero"):
         return None

@@ -1,4 +1,4 @@
-"""The cheapest cut of a network: Dinic's method, the levels of a breadth-first search and flows along them.
+"""The minimum cut of a network by Dinic's method: levels of a breadth-first search and flows along them.
 
 Source: E. A. Dinic, Algorithm for solution of a problem of maximum flow in networks with power estimation (1970).
 """
@@ -11,7 +11,7 @@ ENDLESS = 1 << 62
 
 
 class Network:
-    """Nodes with numbers and edges with capacities; 0 is the source, 1 the sink."""
+    """Numbered nodes and edges with capacities; node 0 is the source, node 1 the sink."""
 
     SOURCE, SINK = 0, 1
 
@@ -25,7 +25,7 @@ class Network:
         return len(self._edges) - 1
 
     def edge(self, start: int, end: int, capacity: int) -> None:
-        """An edge that costs its capacity where ``start`` is on the source's side and ``end`` on the sink's."""
+        """Add an edge. A cut with ``start`` on the source's side and ``end`` on the sink's pays its capacity."""
         if start == end or not capacity:
             return
         for a, b, room in ((start, end, capacity), (end, start, 0)):
@@ -34,7 +34,7 @@ class Network:
             self._room.append(room)
 
     def cut(self) -> set[int]:
-        """The nodes on the source's side of a cut that costs least, as few of them as can be."""
+        """The nodes on the source's side of a minimum cut, the smallest such set."""
         while True:
             levels = self._levels()
             if self.SINK not in levels:
@@ -53,7 +53,7 @@ class Network:
         return levels
 
     def _fill(self, levels: dict[int, int]) -> None:
-        """Send what goes along edges to the next level, until no way to the sink is left."""
+        """Send flow along edges to the next level until no path to the sink is left."""
         untried = {node: list(self._edges[node]) for node in levels}
         path: list[int] = []
         node = self.SOURCE

@@ -1,4 +1,4 @@
-"""What passes share: every graph with the bodies in it, and taking a tensor's place."""
+"""Helpers of the passes: all graphs of a model, replacing a tensor, the only user of a tensor."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ def graphs(builder: Builder) -> list[Graph]:
 
 
 def put(graph: Graph, old: Tensor, new: Tensor) -> None:
-    """Let ``new``, which a node of this graph makes and which has no name yet, take the place of ``old``."""
+    """Replace ``old`` by ``new``, an unnamed result of a node in this graph; an output keeps its name."""
     if old in graph.outputs:
         new.name, old.name = old.name, ""
     new.stem = new.stem or old.stem
@@ -20,7 +20,7 @@ def put(graph: Graph, old: Tensor, new: Tensor) -> None:
 
 
 def only_user(tensor: Tensor, needed: set[Tensor]) -> Node | None:
-    """The node that alone uses a tensor, once; None where it has other users or is needed as it is."""
+    """The only user of a tensor, if it uses the tensor once; None for other tensors and those in ``needed``."""
     if tensor in needed or len(tensor.users) != 1:
         return None
     user, count = next(iter(tensor.users.items()))

@@ -1,4 +1,4 @@
-"""Nodes that compute the same from the same operands: one of them is enough."""
+"""Merges nodes that compute the same from the same operands."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from ..builder import Builder
 from ..graph import Graph, Node, Tensor
 from ._graphs import graphs
 
-# What gives other numbers each time.
+# Operators with other results on each run.
 _RANDOM = frozenset(
     {"Bernoulli", "Multinomial", "RandomNormal", "RandomNormalLike", "RandomUniform", "RandomUniformLike"}
 )

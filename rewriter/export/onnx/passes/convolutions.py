@@ -1,9 +1,9 @@
-"""Products and sums with constants around a Conv, ConvTranspose, Gemm or MatMul go into its weights and bias.
+"""Folds products and sums with constants around a Conv, ConvTranspose, Gemm or MatMul into its weights and bias.
 
-``Conv(x, w, b) * s + t`` -> ``Conv(x, w*s, b*s + t)``, which is what a BatchNormalization after it is, and
-``Conv(x*s + t, w, b)`` -> ``Conv(x, w*s, b + sum(w*t))``, the sum only where nothing is padded. Valid where ``s`` and
-``t`` differ by channel at most, nobody else uses what is between, and the weights do not become two. The new weights
-are computed when they are written.
+``Conv(x, w, b) * s + t`` -> ``Conv(x, w*s, b*s + t)``: a BatchNormalization after it has this form.
+``Conv(x*s + t, w, b)`` -> ``Conv(x, w*s, b + sum(w*t))``: only for Conv, the sum only without padding. Valid where
+``s`` and ``t`` differ by channel at most, the tensors between have no other user, and the weights are not duplicated.
+The new weights are computed when they are written.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _PRODUCTS = frozenset({"Gemm", "MatMul"})
 
 
 def fold_scales(builder: Builder) -> bool:
-    """Fold products and sums after and before convolutions and products with weights."""
+    """Fold products and sums around convolutions and matrix products into their weights."""
     needed = builder.graph.all_outputs()
     changed = False
     for graph in graphs(builder):
@@ -48,7 +48,7 @@ def fold_scales(builder: Builder) -> bool:
 
 
 def drop_zero_biases(builder: Builder) -> bool:
-    """Leave out what adds nothing: the runtime adds it all the same."""
+    """Remove the all-zero biases of convolutions: the runtime would add them."""
     changed = False
     for graph in graphs(builder):
         for node in graph.nodes:
@@ -67,7 +67,7 @@ def _plain(node: Node) -> bool:
 
 
 def _constant_side(node: Node, data: Tensor) -> tuple[str, Tensor] | None:
-    """``("Mul", s)`` or ``("Add", t)``, as a node has it on ``data``."""
+    """The operator (Add, Div, Mul, Sub) and the constant that a node applies to ``data``; None for other nodes."""
     if node.op_type not in ("Add", "Div", "Mul", "Sub") or node.domain:
         return None
     place = 0 if node.inputs[0] is data else 1
@@ -87,7 +87,7 @@ def _scale_or_shift(builder: Builder, found: tuple[str, Tensor]) -> tuple[str, T
 
 
 def _channels(builder: Builder, constant: Tensor, rank: int, axis: int, count: int) -> Tensor | None:
-    """The constant as ``[count]`` where it only differs along an axis of a tensor of this rank, else None."""
+    """The constant as ``[count]`` if it differs only along an axis of a tensor of this rank, else None."""
     if constant.rank > rank:
         return None
     sizes = [1] * (rank - constant.rank) + list(constant.sizes)
@@ -99,7 +99,7 @@ def _channels(builder: Builder, constant: Tensor, rank: int, axis: int, count: i
 
 # -- after -----------------------------
 def _result_axis(node: Node) -> tuple[int, int] | None:
-    """The axis of the result that the channels are, and that of the weights."""
+    """The channel axis of the result and of the weights; None if they have none."""
     weight, group = node.inputs[1], node.attributes.get("group", 1)
     assert weight is not None
     if node.op_type == "Conv":
@@ -112,7 +112,7 @@ def _result_axis(node: Node) -> tuple[int, int] | None:
 
 
 def _after(builder: Builder, node: Node, follower: Node, needed: set[Tensor]) -> bool:
-    """Take the product or sum that alone uses the result into the weights."""
+    """Fold the only user of the result, a product or sum, into the weights; return whether it was folded."""
     axes = _result_axis(node)
     if axes is None or not node.output.known:
         return False
@@ -152,7 +152,7 @@ def _after(builder: Builder, node: Node, follower: Node, needed: set[Tensor]) ->
 
 
 def _follows(user: Node, found: tuple[str, Tensor], needed: set[Tensor]) -> bool:
-    """Whether another user of the weights is followed by the very same product."""
+    """Whether another user of the weights is followed by the same product."""
     follower = only_user(user.outputs[0], needed)
     if follower is None:
         return False
@@ -161,7 +161,7 @@ def _follows(user: Node, found: tuple[str, Tensor], needed: set[Tensor]) -> bool
 
 
 def _alone(weight: Tensor, follows: Callable[[Node], bool]) -> bool:
-    """Whether all users of the weights change alike, so that they are stored once afterwards as well."""
+    """Whether all users of the weights change alike: the weights are then still stored once."""
     return len(weight.users) == 1 or all(
         user.op_type in _CONVOLUTIONS | _PRODUCTS and count == 1 and follows(user)
         for user, count in weight.users.items()
@@ -179,7 +179,7 @@ def _set_bias(node: Node, bias: Tensor) -> None:
 
 
 def _wide(builder: Builder, bias: Tensor, count: int) -> Tensor:
-    """The bias of a Gemm may broadcast."""
+    """The bias as ``[count]``; that of a Gemm may broadcast."""
     return bias if bias.sizes == (count,) else builder.node("Expand", builder.reshape(bias, [-1]), [count])
 
 
@@ -233,7 +233,7 @@ def _before(builder: Builder, node: Node, needed: set[Tensor]) -> bool:
 
 
 def _by_group(builder: Builder, node: Node, weight: Tensor, along: Tensor) -> Tensor | None:
-    """``[C]`` as it meets the weights ``[F, C/groups, K...]``: each group of filters has channels of its own."""
+    """``[C]`` shaped to multiply the weights ``[F, C/groups, K...]``: each group of filters has its own channels."""
     group = node.attributes.get("group", 1)
     sizes: Sequence[object] = weight.sizes
     filters, inner = sizes[0], sizes[1]

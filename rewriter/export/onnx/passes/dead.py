@@ -1,4 +1,4 @@
-"""Nodes that nobody uses, and nodes that do nothing."""
+"""Removes nodes without users, and Identity nodes."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def _used(node: Node, needed: set[Tensor]) -> bool:
 
 
 def remove_identities(builder: Builder) -> bool:
-    """``y = Identity(x)`` -> users of y take x; one stays where a graph output needs a name of its own."""
+    """``y = Identity(x)`` -> users of y take x; it stays where a graph output needs its own name."""
     changed = False
     for graph, node in list(builder.graph.walk()):
         if node.op_type != "Identity" or node.domain:
@@ -62,7 +62,7 @@ def remove_identities(builder: Builder) -> bool:
             and source not in graph.outputs
             and graph is builder.graph
         ):
-            # The output's name moves to what computes it.
+            # The operand of the Identity takes the output's name.
             source.name, result.name = result.name, ""
             source.sizes = result.sizes if result.known else None
             builder.graph.replace(result, source)

@@ -1,8 +1,8 @@
 """Half precision between float32 inputs and outputs: float16 where it is enough, float32 where it is not.
 
-What keeps float32: reductions, normalisations, softmaxes, recurrent layers, quotients and powers, squares, and nodes
-with a constant that float16 has no number for (an epsilon of 1e-12, a mask of -1e9). What only moves numbers follows
-what it is given.
+These keep float32: reductions, normalisations, softmaxes, recurrent layers, quotients and powers, squares, and nodes
+with a constant that float16 cannot represent (an epsilon of 1e-12, a mask of -1e9). Nodes that only move numbers keep
+the type of their operands.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ class _Half:
     def __init__(self, builder: Builder, graph: Graph) -> None:
         self.builder = builder
         self.graph = graph
-        self.halved: set[Tensor] = set()  # they were float32
+        self.halved: set[Tensor] = set()  # float16 tensors that were float32
         self.casts: dict[tuple[Tensor, str], Tensor] = {}
 
     def run(self) -> bool:
@@ -113,7 +113,7 @@ class _Half:
 
 
 def _fits(tensor: Tensor, weighted: bool) -> bool:
-    """Whether float16 has the numbers of a constant; of weights only whether none is too large."""
+    """Whether float16 can represent a constant; weights may only not be too large."""
     data = tensor.data
     assert data is not None
     if not data.count:

@@ -1,11 +1,11 @@
-"""Where images lie channels first and where last: ``Transpose``s that convolutions bring are moved, and few are left.
+"""Chooses channels first or channels last for each tensor: few of the convolutions' ``Transpose``s remain.
 
 ``x -> Transpose -> Conv -> Transpose -> Relu -> Transpose -> Conv`` becomes ``x -> Transpose -> Conv -> Relu -> Conv``.
 
-Every tensor of rank 3 and more lies one way or the other. Convolutions need channels first, the graph's inputs and
-outputs and operators that ``_axes`` has no rule for need their tensors as they are, and the rest is free. Which way
-the free ones work is a cut of a network between the two, in which an edge costs the elements that a Transpose moves:
-the cheapest cut moves the fewest, and what the graph was before is one of the cuts.
+Every tensor of rank 3 and more has one of the two layouts. Convolutions need channels first. The graph's inputs and
+outputs and operators without a rule in ``_axes`` need their tensors unchanged. All other nodes are free. A choice for
+the free nodes is a cut of a network, in which an edge costs the elements that a Transpose moves. The minimum cut moves
+the fewest, and never more than before: the original graph is one of the cuts.
 """
 
 from __future__ import annotations
@@ -22,28 +22,28 @@ from ._cut import ENDLESS, Network
 from ._graphs import graphs
 from .transposes import order as order_of
 
-# What works on channels first: its data is taken to lie so where a Transpose leads to it.
+# Operators on channels-first data; the layouts of other tensors follow from theirs across Transposes.
 _WINDOWED = (
     "AveragePool Conv ConvTranspose DepthToSpace GlobalAveragePool GlobalMaxPool InstanceNormalization LRN LpPool "
     "MaxPool Resize SpaceToDepth"
 )
 _CHANNELS_FIRST = frozenset(_WINDOWED.split())
-_ASSUMED = 64  # the size of an open axis
+_ASSUMED = 64  # the assumed size of an open axis
 _BATCH = next(iter(symbol("B").terms))[0][0][0]
 
 
 def to_first(rank: int) -> Order:
-    """``[B, S..., C]`` as ``[B, C, S...]``."""
+    """The order from ``[B, S..., C]`` to ``[B, C, S...]``."""
     return [0, rank - 1, *range(1, rank - 1)] if rank > 2 else list(range(rank))
 
 
 def to_last(rank: int) -> Order:
-    """``[B, C, S...]`` as ``[B, S..., C]``."""
+    """The order from ``[B, C, S...]`` to ``[B, S..., C]``."""
     return [0, *range(2, rank), 1] if rank > 2 else list(range(rank))
 
 
 def choose_layouts(builder: Builder) -> bool:
-    """Give every node the layout with which the fewest elements are transposed."""
+    """Choose the layouts that transpose the fewest elements."""
     return sum(_Layouts(builder, graph).run() for graph in graphs(builder)) > 0
 
 
@@ -91,9 +91,9 @@ def _tracked(tensor: Tensor | None) -> bool:
 
 @dataclass(eq=False, slots=True)
 class _Value:
-    """What lies one way or the other: the tensors that are it, before and after a Transpose between the two.
+    """A value in one or both layouts: the tensors before and after a Transpose from one layout to the other.
 
-    ``forms`` holds it channels first (True) and last (False), as far as it has been made.
+    ``forms`` holds its channels-first (True) and channels-last (False) tensors that exist already.
     """
 
     origin: Tensor
@@ -102,7 +102,7 @@ class _Value:
 
 
 class _Layouts:
-    """The layouts of one graph. ``first`` says of a tensor whether it is channels first as it is."""
+    """The layouts of one graph. ``first`` says whether a tensor is channels first originally."""
 
     def __init__(self, builder: Builder, graph: Graph) -> None:
         self.builder = builder
@@ -115,7 +115,7 @@ class _Layouts:
         self.own = set(graph.nodes)
 
     def run(self) -> bool:
-        """Choose, and rebuild the graph where something changes."""
+        """Choose the layouts and rebuild the graph; return whether it was rebuilt."""
         if not any(node.op_type == "Transpose" for node in self.graph.nodes):
             return False
         self.graph.sort()
@@ -128,7 +128,7 @@ class _Layouts:
         self._rebuild(chosen)
         return True
 
-    # -- what is channels first as it is -----------------------------
+    # -- the original layouts -----------------------------
     def _find(self, tensor: Tensor) -> Tensor:
         while (parent := self.parents.get(tensor, tensor)) is not tensor:
             self.parents[tensor] = self.parents.get(parent, parent)
@@ -136,7 +136,7 @@ class _Layouts:
         return tensor
 
     def _components(self) -> None:
-        """Tensors that one node makes of another are alike; convolutions say which way, Transposes pass it on."""
+        """Find the original layouts: nodes keep the layout, convolutions determine it, Transposes switch it."""
         links: dict[Tensor, list[tuple[Tensor, bool]]] = {}
         seeds: list[tuple[Tensor, bool]] = []
         for node in self.graph.nodes:
@@ -172,7 +172,7 @@ class _Layouts:
         return self.firsts.get(self._find(tensor), False)
 
     def orders(self, first: bool) -> Orders:
-        """The other way for tensors that are channels first, or last, as they are."""
+        """The orders to the other layout, for tensors that are channels first (or last) originally."""
         return to_last if first else to_first
 
     def _values(self) -> None:
@@ -184,7 +184,7 @@ class _Layouts:
             self.values[tensor] = value
 
     def _turned(self, node: Node | None) -> Tensor | None:
-        """The operand of a Transpose from one layout to the other."""
+        """The operand of a Transpose from one layout to the other; None for other nodes."""
         if node is None or node.op_type != "Transpose" or node.inputs[0] not in self.values:
             return None
         source = node.inputs[0]
@@ -193,7 +193,7 @@ class _Layouts:
             return None
         return source
 
-    # -- who can work either way -----------------------------
+    # -- nodes that work in both layouts -----------------------------
     def _rules(self) -> None:
         for node in self.graph.nodes:
             if self._turned(node) is not None:
@@ -213,17 +213,17 @@ class _Layouts:
                 self.rules[node] = rule
 
     def _way(self, node: Node) -> bool:
-        """Whether a node with a rule works channels first as it is."""
+        """Whether a node with a rule is channels first originally."""
         return next(self.first(t) for n in self.rules[node].data if (t := node.inputs[n]) in self.values)
 
-    # -- the cheapest cut -----------------------------
+    # -- the minimum cut -----------------------------
     def _choose(self) -> set[Node]:
-        """The nodes that are to work the other way than they do. The source's side is channels last."""
+        """The nodes that change their layout. The source's side of the cut is channels last."""
         network = Network()
         places = {node: network.node() for node in self.rules}
         ends = {False: Network.SOURCE, True: Network.SINK}
         values = dict.fromkeys(self.values.values())
-        scale = 1 + 2 * len(values)  # of two cuts that move as much, the one with fewer Transposes
+        scale = 1 + 2 * len(values)  # prefer fewer Transposes among equal cuts
         kept = self._kept()
 
         def cost(sizes: Sequence[Size], order: Order) -> int:
@@ -272,7 +272,7 @@ class _Layouts:
         return {node for node, place in places.items() if (place in last) is self._way(node)}
 
     def _kept(self) -> set[Tensor]:
-        """What is needed as it is without being an operand of this graph: outputs, and those of bodies."""
+        """Tensors needed unchanged that may have no user in this graph: its outputs and those of bodies."""
         found = set(self.graph.outputs)
         for node in self.graph.nodes:
             for body in node.bodies:
@@ -302,7 +302,7 @@ class _Layouts:
         self.graph.remove(dropped)
 
     def _operands(self, node: Node, rule: Reordered | None) -> None:
-        first = rule is not None and self._way(node)  # asked before the operands are replaced
+        first = rule is not None and self._way(node)  # before the operands are replaced
         for place, tensor in enumerate(node.inputs):
             if tensor is None:
                 continue
@@ -358,7 +358,7 @@ class _Layouts:
         return value.forms[first]
 
     def _transposed(self, x: Tensor, first: bool) -> Tensor:
-        """``x``, which lies channels first or last, the other way."""
+        """``x``, which is channels first or last, in the other layout."""
         order = self.orders(first)(x.rank)
         wanted = [x.sizes[axis] for axis in order]
         if is_free(x.sizes, order) and all(isinstance(size, int) for size in wanted[1:]):
@@ -366,14 +366,14 @@ class _Layouts:
         return self.builder.node("Transpose", x, perm=order)
 
     def _spread(self, x: Tensor, rank: int, first: bool) -> Tensor:
-        """An operand of lower rank that broadcasts against the other way."""
+        """An operand of lower rank, reordered to broadcast in the other layout."""
         widened = self.builder.node("Unsqueeze", x, list(range(rank - x.rank)))
         y = self._transposed(widened, first)
         ones = next((n for n, size in enumerate(y.sizes) if size != 1), y.rank)
         return self.builder.node("Squeeze", y, list(range(ones))) if ones and y.data is not None else y
 
     def _output(self, tensor: Tensor) -> Tensor:
-        """The graph's output as it is, under its name."""
+        """The graph's output in its original layout, under its name."""
         made = self._as_is(tensor)
         if made is tensor:
             return tensor

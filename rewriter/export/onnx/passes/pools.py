@@ -1,8 +1,8 @@
-"""Poolings as the runtime's convolutions hand their own layout on to them: not to a reduction, and not to a Pad.
+"""Uses pooling operators, to which ONNX Runtime's convolutions pass their own layout; not reductions or a Pad.
 
-``ReduceMean`` over all places of channels-first images -> ``GlobalAveragePool``; ``ReduceMax`` alike.
-``MaxPool(Pad(x))`` with zeros around numbers that are none below zero -> ``MaxPool(x, pads=...)``: a window with one
-number of ``x`` in it, as each has where less is padded than the window is long, has no larger zero.
+``ReduceMean`` over all spatial axes of channels-first images -> ``GlobalAveragePool``; ``ReduceMax`` alike.
+``MaxPool(Pad(x))`` with zeros around non-negative numbers -> ``MaxPool(x, pads=...)``. Valid where less is padded than
+the window is long: each window then has a number of ``x``, which is no smaller than the zeros.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ def _axes(node: Node) -> list[int] | None:
 
 
 def pad_inside(builder: Builder) -> bool:
-    """Give the zeros in front of a MaxPool to the pool where they change nothing."""
+    """Move the zeros of a Pad into the MaxPool after it where this changes no result."""
     needed = builder.graph.all_outputs()
     changed = False
     for graph in graphs(builder):
@@ -68,7 +68,7 @@ def pad_inside(builder: Builder) -> bool:
 
 
 def _zeros_around(pad: Node, window: Sequence[int]) -> list[int] | None:
-    """The pads of a pool of this window, from a Pad with zeros around numbers none of which is below zero."""
+    """The pads of a pool with this window, from a Pad with zeros around non-negative numbers; else None."""
     if pad.op_type != "Pad" or pad.attributes.get("mode", "constant") != "constant" or len(pad.inputs) > 3:
         return None
     fill = pad.inputs[2] if len(pad.inputs) > 2 else None

@@ -1,6 +1,6 @@
-"""Reshapes that meet: ``Reshape(Unsqueeze(x))`` -> ``Reshape(x)``, or ``x`` where it has the sizes already.
+"""Merges consecutive reshapes: ``Reshape(Unsqueeze(x))`` -> ``Reshape(x)``, or ``x`` if it has the sizes already.
 
-A Transpose that only moves axes of size 1 is one of them. Valid where the target needs no sizes measured at run time.
+A Transpose that only moves axes of size 1 is a reshape. Valid where the target needs no sizes measured at run time.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ _RESHAPES = frozenset({"Flatten", "Reshape", "Squeeze", "Unsqueeze"})
 
 
 def merge_reshapes(builder: Builder) -> bool:
-    """Make two reshapes one, or none."""
+    """Merge consecutive reshapes into one, or none."""
     return sum(_merge(builder, graph) for graph in graphs(builder)) > 0
 
 
@@ -54,7 +54,7 @@ def _is_reshape(node: Node) -> bool:
 
 
 def _start(node: Node, own: set[Node]) -> Tensor:
-    """What the first of the reshapes that lead to a node takes."""
+    """The operand of the first of the consecutive reshapes that end at a node."""
     while True:
         source = node.inputs[0]
         assert source is not None
@@ -68,7 +68,7 @@ def _alike(a: Tensor, b: Tensor) -> bool:
 
 
 def target(x: Tensor, sizes: Sequence[Size]) -> list[int] | None:
-    """What Reshape is told to give these sizes; None where it would have to be measured, or a size is 0."""
+    """The target of a Reshape to these sizes; None if it has to be measured or a size is 0."""
     spec = [
         size
         if isinstance(size, int)

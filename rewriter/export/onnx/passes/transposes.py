@@ -1,4 +1,4 @@
-"""Transposes that meet: ``Transpose(Transpose(x, p), q)`` -> ``Transpose(x, p[q])``, or ``x`` where that is nothing."""
+"""Merges consecutive Transposes: ``Transpose(Transpose(x, p), q)`` -> ``Transpose(x, p[q])``, or ``x``."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def order(node: Node) -> list[int]:
 
 
 def cancel_transposes(builder: Builder) -> bool:
-    """Make two Transposes one, or none."""
+    """Merge two Transposes into one, or none, in the model's graph (not in bodies)."""
     changed = False
     graph = builder.graph
     for node in list(graph.nodes):

@@ -1,7 +1,7 @@
 """Attention layers: Attention, AdditiveAttention, MultiHeadAttention, GroupQueryAttention.
 
-What a query with nothing to attend to gets differs: the layers of this file that ask ``dot_product_attention`` of Keras
-give it the mean of the values, those that go through ``Softmax`` zeros. Source: ``keras/src/layers/attention`` and
+A query with nothing to attend to gets the mean of the values where Keras calls ``dot_product_attention``, and zeros
+where Keras calls ``Softmax``. Source: ``keras/src/layers/attention`` and
 ``keras/src/backend/tensorflow/nn.py``, Keras 3.15.
 """
 
@@ -45,7 +45,7 @@ def attention(call: Emitter) -> Any:
     if kept is not None:
         if kept.rank == 2:
             kept = call.unsqueeze(kept, 1)
-        # Keras subtracts a large number where a softmax would want minus infinity.
+        # Keras subtracts a large number instead of using minus infinity.
         far = call.op(
             "Sub", scores, call.constant(65504.0 if scores.dtype == "float16" else 1e9, scores.dtype)
         )
@@ -85,10 +85,10 @@ def _flag(call: Emitter, name: str) -> bool:
 def multi_head_attention(call: Emitter) -> Any:
     """``mha(q[B, T..., D], v[B, S..., E], k[B, S..., F]) -> [B, T..., D or output_shape]``.
 
-    The scores, on request, are ``[B, heads, T..., S...]``; axes that are not attended over stand before the heads.
+    The scores, on request, are ``[B, heads, T..., S...]``; axes that are not attended over come before the heads.
     """
     query, value, key = _operands(call)
-    # The layer asks the query itself for its mask, whatever it is given (Keras 3.15).
+    # Keras 3.15 uses the query's own mask and ignores the argument.
     query_mask = query.mask
     mask = _attention_mask(call, query, value, query_mask)
     rank = query.rank
@@ -109,7 +109,7 @@ def multi_head_attention(call: Emitter) -> Any:
     output = _output(call, "output_dense", y if gate is None else call.op("Mul", y, gate))
     if query_mask is not None:
         output.mask = query_mask
-    # It takes the masks off its operands: what is called on them later does not see them (Keras 3.15).
+    # Keras 3.15 removes the masks of the operands: later calls on them do not see the masks.
     for tensor in (query, value, key):
         tensor.mask = None
     return (output, scores) if wanted else output
@@ -152,7 +152,7 @@ def _repeated(call: Emitter, x: Tensor, count: int) -> Tensor:
 
 # -- projections -----------------------------
 def _kernel(call: Emitter, name: str) -> Tensor:
-    """The kernel of a layer inside. Raises Refused where it is quantised, and has scales besides kernel and bias."""
+    """The kernel of an inner layer. Raises Refused if it is quantised: then it also has scales."""
     kernel = call.weight(f"{name}/vars/0", f"{name}/kernel")
     if kernel.dtype not in FLOATS or call.has_weight(f"{name}/vars/{1 + call.flag('use_bias', True)}"):
         raise call.refuse("its projections are quantised")
@@ -186,7 +186,7 @@ def _output(call: Emitter, name: str, x: Tensor) -> Tensor:
 
 # -- masks -----------------------------
 def _own_mask(call: Emitter, position: int, name: str, x: Tensor | None) -> Tensor | None:
-    """A mask that is given, else the one that travels with the operand."""
+    """The mask argument, else the mask of the operand."""
     mask = call.optional(position, name)
     if mask is None and x is not None:
         mask = x.mask
@@ -226,13 +226,13 @@ def _places(call: Emitter, x: Tensor) -> Tensor:
 
 
 def _causal(call: Emitter, query: Tensor, value: Tensor) -> Tensor:
-    """``bool[1, T, S]``: no query sees what is later than it."""
+    """``bool[1, T, S]``: a query sees no later positions."""
     rows, columns = call.unsqueeze(_places(call, query), 0, 2), call.unsqueeze(_places(call, value), 0, 1)
     return call.op("GreaterOrEqual", rows, columns)
 
 
 def _near(call: Emitter, query: Tensor, value: Tensor, window: int) -> Tensor:
-    """``bool[1, T, S]``: every query sees what is less than ``window`` away."""
+    """``bool[1, T, S]``: a query sees positions less than ``window`` away."""
     rows, columns = call.unsqueeze(_places(call, query), 0, 2), call.unsqueeze(_places(call, value), 0, 1)
     return call.op("Less", call.op("Abs", call.op("Sub", rows, columns)), window)
 
@@ -251,7 +251,7 @@ def _attended(
     """``q[B, T..., N, H], k[B, S..., N, H], v[B, S..., N, E] -> [B, T..., N, E]`` and the scores.
 
     Args:
-        places: the axes that are attended over; the others are as many samples more.
+        places: the axes that are attended over; the others are batch axes.
         zero: whether a query that may attend to nothing gets zeros, else the mean.
     """
     rank = query.rank
@@ -266,7 +266,7 @@ def _attended(
         return call.transpose(flat, [*range(flat.rank - 2), *(flat.rank - 2 + n for n in last)])
 
     if len(places) == 1:
-        # One permutation each.
+        # One permutation is enough for each.
         k = call.transpose(key, [*apart, rank - 2, rank - 1, *places])
         q, v = call.transpose(query, order), call.transpose(value, order)
     else:
@@ -294,7 +294,7 @@ def _weights(
     attended: int,
     zero: bool,
 ) -> Tensor:
-    """The softmax of scores over all keys. ``sizes`` are those of the scores with every attended axis by itself."""
+    """The softmax of scores over all keys. ``sizes`` are those of the scores with separate attended axes."""
     if mask is None:
         return call.op("Softmax", scores, axis=-1)
     while mask.rank < len(sizes):

@@ -1,4 +1,4 @@
-"""Audio preprocessing: MelSpectrogram through ONNX's STFT, STFTSpectrogram as the convolutions that it holds."""
+"""Audio preprocessing: MelSpectrogram through ONNX's STFT, STFTSpectrogram through its convolutions."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def stft_spectrogram(call: Emitter) -> Tensor:
         return _laid(call, call.concat([real, imaginary], 2))
     power = call.op("Add", call.op("Mul", real, real), call.op("Mul", imaginary, imaginary))
     if mode == "psd":
-        # All frequencies but the first and the last stand for two.
+        # All frequencies but the first and the last count twice.
         inner = call.slice(power, 2, 1, -1)
         return _laid(call, call.op("Add", power, call.pad(inner, [0, 0, 1, 0], [0, 0, 1, 0])))
     least = call.constant(_EPSILON, power.dtype)
@@ -55,7 +55,7 @@ def _frequencies(call: Emitter, path: str, name: str) -> Tensor:
 
 
 def _laid(call: Emitter, x: Tensor) -> Tensor:
-    """``[B, C, frequencies, frames]`` as the layer is asked to give it."""
+    """``[B, C, frequencies, frames]`` in the layer's output layout."""
     first = call.channels_first()
     if call.flag("expand_dims"):
         return call.transpose(x, [0, 1, 3, 2] if first else [0, 3, 2, 1])
@@ -87,7 +87,7 @@ def mel_spectrogram(call: Emitter) -> Tensor:
 
 
 def _power(call: Emitter, signal: Tensor, size: int, stride: int) -> Tensor:
-    """``signal[B, N] -> [B, frames, frequencies]``: the squared size of the spectrum of every frame."""
+    """``signal[B, N] -> [B, frames, frequencies]``: the squared magnitude of the spectrum of every frame."""
     window = window_of(call, size)
     spectrum = call.op(
         "STFT",
@@ -102,7 +102,7 @@ def _power(call: Emitter, signal: Tensor, size: int, stride: int) -> Tensor:
 
 
 def _decibels(call: Emitter, x: Tensor) -> Tensor:
-    """``10 * log10(max(x, min_power) / max(ref_power, min_power))``, at most ``top_db`` below the largest of all."""
+    """``10 * log10(max(x, min_power) / max(ref_power, min_power))``, at most ``top_db`` below the maximum."""
     least = call.number("min_power", 1e-10)
     reference = 10 * np.log10(max(abs(call.number("ref_power", 1.0)), least))
     y = call.op("Log", call.op("Max", x, call.constant(least, x.dtype)))

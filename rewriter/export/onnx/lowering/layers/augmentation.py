@@ -1,4 +1,4 @@
-"""Image preprocessing and augmentation: what is random does nothing at inference, what is not is computed."""
+"""Image preprocessing and augmentation: random layers do nothing at inference, the others are computed."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ refuse_layers("it computes histograms of tiles", "ContrastLimitedAdaptiveHistogr
 
 
 def _typed(call: Emitter, results: Any) -> Any:
-    """The same structure with the types of the results, in the order of ``keras.tree.flatten``."""
+    """The structure cast to the types of the results, in the order of ``keras.tree.flatten``."""
     flat = [leaf for leaf in flatten_outputs(results) if isinstance(leaf, Tensor)]
     wanted = {id(t): value.dtype for t, value in zip(flat, call.outputs, strict=True)}
     return map_leaves(lambda t: call.cast(t, wanted[id(t)]) if isinstance(t, Tensor) else t, results)
 
 
-# They do nothing at all at inference, the others cast images to their compute dtype (Keras 3.15).
+# These do nothing at inference; the others cast images to their compute dtype (Keras 3.15).
 _UNTOUCHED = (
     "Equalization",
     "MixUp",
@@ -57,7 +57,7 @@ def passed(call: Emitter) -> Any:
 
 @layer("AutoContrast")
 def auto_contrast(call: Emitter) -> Any:
-    """Every channel stretched over the whole range of values; one of a single value stays."""
+    """Every channel stretched to the whole range of values; a constant channel stays."""
     low, high = (float(v) for v in call.get("value_range", (0, 255)))
 
     def stretched(x: Tensor) -> Tensor:
@@ -82,19 +82,19 @@ def _ranged(call: Emitter, x: Tensor, source: tuple[float, float], target: tuple
 
 
 def _images(call: Emitter, transform: Callable[[Tensor], Tensor]) -> Any:
-    """Images, or those of a dict, whose labels stay: its other entries have no ONNX form here."""
+    """Transform images, alone or in a dict with labels. Raises Refused for other entries of a dict."""
     data = call.args[0] if call.args else call.x
     if not isinstance(data, dict):
         return transform(call.x)
     other = set(data) - {"images", "labels"}
     if other:
-        raise Refused(f"it takes {' and '.join(sorted(other))}")
+        raise Refused(f"its input has {' and '.join(sorted(other))}; only images and labels are supported")
     return {key: transform(item) if key == "images" else item for key, item in data.items()}
 
 
 @layer("MaxNumBoundingBoxes")
 def max_num_bounding_boxes(call: Emitter) -> Any:
-    """``boxes[B, N, 4], labels[B, N] -> [B, max_number, 4], [B, max_number]``: cut or filled up."""
+    """``boxes[B, N, 4], labels[B, N] -> [B, max_number, 4], [B, max_number]``: cropped or padded."""
     count, fill = call.integer("max_number", 1), call.get("fill_value", -1)
     data = call.args[0] if call.args else call.x
     if not isinstance(data, dict):
@@ -117,7 +117,7 @@ def max_num_bounding_boxes(call: Emitter) -> Any:
 # -- sizes -----------------------------
 @layer("Resizing")
 def resizing(call: Emitter) -> Any:
-    """``resize(x[B, H, W, C]) -> [B, height, width, C]``, the whole image, or what fits of it cut or filled up."""
+    """``resize(x[B, H, W, C]) -> [B, height, width, C]``, optionally cropped or padded to that aspect ratio first."""
     size = (call.integer("height", 1), call.integer("width", 1))
 
     def transform(x: Tensor) -> Tensor:
@@ -140,7 +140,7 @@ def center_crop(call: Emitter) -> Any:
         x = call.cast(x, call.compute)
         places = spatial_axes(call, x)
         if any(not isinstance(x.sizes[p], int) for p in places):
-            raise Refused("whether an image of open size is cut or resized is known when it runs")
+            raise Refused("an image of open size is cropped or resized: the choice is known only at run time")
         spare = [fixed_size(x, p) - s for p, s in zip(places, size, strict=True)]
         if min(spare) < 0:
             return resized(call, cut_to_aspect(call, x, size), size, first=call.channels_first())
@@ -154,9 +154,9 @@ def center_crop(call: Emitter) -> Any:
 
 @layer("RandomCrop")
 def random_crop(call: Emitter) -> Any:
-    """``f(x) -> x``: only training cuts, whatever size the layer states (Keras 3.15)."""
+    """``f(x) -> x``: only training crops, whatever size the layer declares (Keras 3.15)."""
     size = [call.integer("height", 1), call.integer("width", 1)]
     x = call.x
     if [x.sizes[p] for p in spatial_axes(call, x)] != size:
-        raise Refused("Keras leaves images at inference as they are, which is another size than it states")
+        raise Refused("at inference Keras leaves images as they are, not in the size that it declares")
     return _images(call, lambda image: image)

@@ -30,7 +30,7 @@ def einsum_dense(call: Emitter) -> Tensor:
     x, kernel = call.x, call.weight("vars/0", "kernel")
     if call.quantization:
         raise call.refuse(f"it is quantised ({call.quantization})")
-    # Elided axes get labels that an equation cannot hold.
+    # The axes of an ellipsis get labels that an equation cannot contain.
     elided = "".join(chr(0x100 + n) for n in range(x.rank - len(inputs.replace("...", ""))))
     inputs, outputs = inputs.replace("...", elided), outputs.replace("...", elided)
     y = contracted(call, x, inputs, kernel, weight, outputs)
@@ -64,7 +64,7 @@ def reversible_embedding(call: Emitter) -> Tensor:
         kernel = call.transpose(call.weight("vars/0", "embeddings", ""), [1, 0])
     else:
         kernel = call.weight("vars/1", "reverse_embeddings", "")
-    # No autocast here: the product is of the operand's type and the variables'.
+    # Keras does not autocast here: the types of the operand and the variables decide.
     reverse = call.get("reverse_dtype")
     wide = reverse if isinstance(reverse, str) else "float32" if call.x.dtype == "float32" else call.compute
     y = call.op("MatMul", call.cast(call.x, wide), call.cast(kernel, wide))
@@ -82,7 +82,7 @@ def identity(call: Emitter) -> Any:
 
 @layer("Masking")
 def masking(call: Emitter) -> Tensor:
-    """``masking(x[..., F]) -> [..., F]``: steps that hold nothing but the mask value become 0 and are masked."""
+    """``masking(x[..., F]) -> [..., F]``: steps with only the mask value become 0 and are masked."""
     x = call.cast(call.x, call.dtype)
     value = call.get("mask_value", 0.0)
     if isinstance(value, dict):

@@ -58,20 +58,20 @@ def elu(call: Emitter) -> Tensor:
 
 @layer("PReLU")
 def prelu(call: Emitter) -> Tensor:
-    """x above 0, ``alpha * x`` below; alpha has a number for every place but those along ``shared_axes``."""
+    """x above 0, ``alpha * x`` below; alpha has a number for every position, shared along ``shared_axes``."""
     return call.op("PRelu", call.x, call.weight("vars/0", "alpha"))
 
 
 @layer("Softmax")
 def softmax(call: Emitter) -> Tensor:
-    """``softmax(x[...], axis, mask) -> [...]``: masked places get 0."""
+    """``softmax(x[...], axis, mask) -> [...]``: masked positions get 0."""
     x, mask = call.x, call.optional(1, "mask")
     if mask is None:
         mask = x.mask
     if mask is not None:
         if mask.dtype != "bool":
             mask = call.op("Greater", mask, 0.5)
-        # The large negative number that Keras takes (keras/src/layers/activations/softmax.py, 3.15).
+        # The large negative number that Keras uses (keras/src/layers/activations/softmax.py, 3.15).
         x = call.op("Where", mask, x, call.constant(-3e4 if x.dtype == "float16" else -1e9, x.dtype))
     axes = call.axis_tuple(call.get("axis", -1), x.rank)
     y = functions.softmax(call, x, axes[0]) if len(axes) == 1 else _over_several(call, x, axes)

@@ -1,4 +1,4 @@
-"""Categorical preprocessing: CategoryEncoding, Discretization, lookups, TextVectorization; hashes are refused."""
+"""Categorical preprocessing: CategoryEncoding, Discretization, lookups, TextVectorization; hashing is refused."""
 
 from __future__ import annotations
 
@@ -34,11 +34,11 @@ def category_encoding(call: Emitter) -> Tensor:
 
 @layer("Discretization")
 def discretization(call: Emitter) -> Tensor:
-    """``discretization(x[...]) -> [...]``: how many boundaries are not above x; or encoded."""
+    """``discretization(x[...]) -> [...]``: the number of boundaries up to x, as an index or encoded."""
     mode, boundaries = _mode(call, "int"), call.get("bin_boundaries")
     if boundaries is None:
         raise Refused("it has no boundaries: it was never adapted")
-    # Whatever its dtype, it takes floats as float32 (input_dtype, Keras 3.15), in which TensorFlow holds boundaries.
+    # Keras 3.15 casts floats to float32 whatever the dtype (input_dtype); TensorFlow has float32 boundaries.
     x = call.cast(call.x, "float32")
     limits = call.constant(call.numbers("bin_boundaries", boundaries).astype(np.float32), x.dtype)
     below = call.op("Not", call.op("Less", call.unsqueeze(x, x.rank), limits))
@@ -51,7 +51,7 @@ def discretization(call: Emitter) -> Tensor:
 def lookup(call: Emitter) -> Tensor:
     """``lookup(x[...]) -> [...]`` indices, or encoded over the vocabulary.
 
-    Without indices for what is not in the vocabulary Keras raises an error there; here it is -1.
+    Without OOV indices Keras raises an error for an unknown entry; here it becomes -1.
     """
     return looked_up(call, call.x, call.operation.class_name == "StringLookup", _mode(call, "int"))
 
@@ -68,17 +68,17 @@ def looked_up(call: Emitter, x: Tensor, strings: bool, mode: str) -> Tensor:
         return _inverted(call, x, strings, words, start, mask)
     table: dict[Any, int] = {word: start + n for n, word in enumerate(words)}
     if mask is not None:
-        # What is masked is 0, or counts as nothing where categories are counted.
+        # The mask token is 0 in mode int; the other modes ignore it.
         table[mask] = 0 if mode == "int" else _DROPPED
     missing = (1 if mask is not None and mode == "int" else 0) if spare == 1 else -1
     if strings and x.dtype != "string":
-        raise Refused(f"it looks up text, and takes {x.dtype}")
+        raise Refused(f"it looks up text, and its operand is {x.dtype}")
     if not strings:
         x = call.cast(x, "int64")
     found = _mapped(call, x, table, missing, "int64")
     if spare > 1:
         if strings or call.text("oov_method", "floormod") != "floormod":
-            raise Refused(f"what is not in its vocabulary is hashed: {_HASHES}")
+            raise Refused(f"entries outside its vocabulary are hashed: {_HASHES}")
         first = 1 if mask is not None and mode == "int" else 0
         other = call.op("Add", call.op("Mod", x, spare), first)
         found = call.op("Where", call.op("Equal", found, -1), other, found)
@@ -120,7 +120,7 @@ def _mapped(call: Emitter, x: Tensor, table: dict[Any, Any], missing: Any, dtype
 
 
 def _vocabulary(call: Emitter, strings: bool, mode: str) -> list[Any]:
-    """The words, without the mask and those that stand for what is not in it."""
+    """The vocabulary without the mask token and the OOV tokens."""
     words = call.get("vocabulary")
     if isinstance(words, dict):
         inner = words.get("config")
@@ -146,10 +146,10 @@ def _vocabulary(call: Emitter, strings: bool, mode: str) -> list[Any]:
 # -- text -----------------------------
 @layer("TextVectorization")
 def text_vectorization(call: Emitter) -> Tensor:
-    """``text_vectorization(x[B, N]) -> [B, N]`` or ``[B, vocabulary]``, of words as they are.
+    """``text_vectorization(x[B, N]) -> [B, N]`` or ``[B, vocabulary]``; each entry of ``x`` is one word.
 
-    ONNX can neither replace patterns nor fold the case of ASCII alone, and ONNX Runtime 1.31 splits at blanks where
-    TensorFlow splits at all white space.
+    Other options have no ONNX form. ONNX cannot replace patterns or fold the case of ASCII only. ONNX Runtime 1.31
+    splits at blanks, TensorFlow at all white space.
     """
     mode = _mode(call, "int")
     for name, default in (
@@ -159,7 +159,7 @@ def text_vectorization(call: Emitter) -> Tensor:
     ):
         value = call.get(name, default)
         if value is not None:
-            raise Refused(f"ONNX has no operator for {name}={value!r} of TensorFlow's kind")
+            raise Refused(f"ONNX has no operator that does {name}={value!r} as TensorFlow does")
     found = looked_up(call, call.x, True, mode)
     length = call.get("output_sequence_length")
     if mode != "int" or length is None:

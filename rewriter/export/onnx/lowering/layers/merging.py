@@ -1,4 +1,4 @@
-"""Merge layers: Add, Multiply and their kin, Concatenate, Dot."""
+"""Merge layers: Add, Multiply and other elementwise merges, Concatenate, Dot."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def _chain(call: Emitter, op_type: str) -> Tensor:
 
 
 def _with_mask(call: Emitter, result: Tensor) -> Tensor:
-    """A merge has a mask where every operand has one: what any of them keeps."""
+    """The result with a mask if every operand has one: true where any of them is."""
     masks = [t.mask for t in call.inputs]
     if any(t is result for t in call.inputs) and len(masks) > 1:
         result = call.identity(result)
@@ -57,7 +57,7 @@ for _name, _op_type in (
 
 
 def _masks(call: Emitter, operands: list[Tensor]) -> list[Tensor | None]:
-    """The mask of each operand as ``[B, T, 1]``. Keras loses that of an operand that gets missing axes."""
+    """The mask of each operand as ``[B, T, 1]``. Keras drops the mask of an operand that gets new axes."""
     found: list[Tensor | None] = []
     for given, operand in zip(call.inputs, operands, strict=True):
         mask = given.mask if given is operand else None
@@ -69,7 +69,7 @@ def _masks(call: Emitter, operands: list[Tensor]) -> list[Tensor | None]:
 
 @layer("Multiply")
 def multiply(call: Emitter) -> Tensor:
-    """``multiply([x[B, ...], y[B, ...]]) -> [B, ...]``; 1 in place of what is masked, 0 where all operands are.
+    """``multiply([x[B, ...], y[B, ...]]) -> [B, ...]``; masked elements count as 1, the result is 0 where all are.
 
     Source: ``layers/merging/multiply.py``, Keras 3.15.
     """
@@ -100,7 +100,7 @@ def multiply(call: Emitter) -> Tensor:
 
 def _extreme(op_type: str) -> Callable[[Emitter], Tensor]:
     def lowering(call: Emitter) -> Tensor:
-        """``merge([x[B, ...], y[B, ...]]) -> [B, ...]``; the other operand in place of what is masked.
+        """``merge([x[B, ...], y[B, ...]]) -> [B, ...]``; the other operand replaces masked elements.
 
         Source: ``_apply_merge_op_and_or_mask`` of ``layers/merging/base_merge.py``, Keras 3.15.
         """
@@ -149,7 +149,7 @@ def concatenate(call: Emitter) -> Tensor:
 
 
 def _whole_mask(call: Emitter, x: Tensor) -> Tensor:
-    """The mask of an operand at every one of its places; all of them where it has none."""
+    """The mask of an operand, broadcast to its sizes; all true if it has none."""
     if x.mask is None:
         return call.expand(call.constant(True), x.sizes)
     mask = x.mask if x.mask.rank == x.rank else call.unsqueeze(x.mask, x.mask.rank)

@@ -1,4 +1,4 @@
-"""Normalisation layers, with the statistics that training left."""
+"""Normalisation layers, with the trained statistics."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def _axes(call: Emitter) -> list[int]:
 
 
 def _variables(call: Emitter) -> tuple[Tensor | None, Tensor | None, int]:
-    """gamma, beta and how many variables they are."""
+    """gamma, beta and how many of them exist."""
     names = [name for name, option in (("gamma", "scale"), ("beta", "center")) if call.flag(option, True)]
     found = {name: call.weight(f"vars/{n}", name, "float32") for n, name in enumerate(names)}
     return found.get("gamma"), found.get("beta"), len(found)

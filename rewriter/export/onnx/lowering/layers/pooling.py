@@ -35,7 +35,7 @@ def _global(kind: str) -> Callable[[Emitter], Tensor]:
 
 @layer("GlobalAveragePooling1D", "GlobalAvgPool1D")
 def global_average_1d(call: Emitter) -> Tensor:
-    """``global_average(x[B, T, C]) -> [B, C]``; over the steps that a mask leaves."""
+    """``global_average(x[B, T, C]) -> [B, C]`` over the unmasked steps."""
     x = call.x
     mask = call.optional(1, "mask")
     if mask is None:

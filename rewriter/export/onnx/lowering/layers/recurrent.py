@@ -1,4 +1,4 @@
-"""Recurrent layers: LSTM, GRU and SimpleRNN as ONNX's operators, cells alone, convolutional LSTMs as a Scan."""
+"""Recurrent layers: LSTM, GRU and SimpleRNN as ONNX's operators, single cells, convolutional LSTMs as a Scan."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from .._recurrent import (
 )
 from .._windows import Window, convolve
 
-refuse_layers("it is a layer of Keras 2 alone", "CuDNNGRU", "CuDNNLSTM")
+refuse_layers("it exists only in Keras 2", "CuDNNGRU", "CuDNNLSTM")
 
 
 @layer(*CELL_OF, "RNN")
@@ -57,14 +57,14 @@ def cell_step(call: Emitter) -> Any:
         output, new = step(call, cell, output, states[: cell.states], call.compute)
         states = states[cell.states :]
         found += new
-    # The output of a cell is its first state too; each result needs a tensor of its own.
+    # The output of a cell is its first state too; each result needs its own tensor.
     return output, [call.identity(state) if state is output else state for state in found]
 
 
 # -- convolutional LSTMs -----------------------------
 def _conv_lstm(dimensions: int) -> Callable[[Emitter], Any]:
     def lowering(call: Emitter) -> Any:
-        """``conv_lstm(x[B, T, S..., C]) -> [B, S'..., filters]``, with T for sequences; states as the last output."""
+        """``conv_lstm(x[B, T, S..., C]) -> [B, S'..., filters]``, with T for sequences; states like the last output."""
         states = given_states(call)
         check_stateless(call, call, states)
         mask, backwards = step_mask(call, states), call.flag("go_backwards")
@@ -76,7 +76,7 @@ def _conv_lstm(dimensions: int) -> Callable[[Emitter], Any]:
 def convolved(
     call: Emitter, dimensions: int, mask: Tensor | None, states: Sequence[Tensor], backwards: bool
 ) -> Run:
-    """The convolution of the inputs for all steps at once, then a Scan of that of the states, channels first."""
+    """Convolve the inputs of all steps at once, then scan over the convolutions of the states, channels first."""
     x, first = call.x, call.channels_first()
     batch, time = x.sizes[:2]
     cell = Cell("ConvLSTMCell", call, "cell")

@@ -21,7 +21,7 @@ def reshape(call: Emitter) -> Tensor:
 
 @layer("Flatten")
 def flatten(call: Emitter) -> Tensor:
-    """``flatten(x[B, S..., C]) -> [B, S*...*C]``; channels first are moved last before."""
+    """``flatten(x[B, S..., C]) -> [B, S*...*C]``; channels first are moved to the end before."""
     x = call.x
     if call.channels_first() and x.rank > 1:
         x = call.transpose(x, [0, *range(2, x.rank), 1])
@@ -42,7 +42,7 @@ def repeat_vector(call: Emitter) -> Tensor:
 
 def _ends(dimensions: int, name: str, default: Any, sign: int) -> Callable[[Emitter], Tensor]:
     def lowering(call: Emitter) -> Tensor:
-        """``pad(x[B, S..., C], (a, b)...) -> [B, S+a+b..., C]``; cropping takes as much away."""
+        """``pad(x[B, S..., C], (a, b)...) -> [B, S+a+b..., C]``; cropping removes as much."""
         given = pairs(call, name, call.get(name, default), dimensions)
         first = call.channels_first() if (dimensions, sign) != (1, -1) else False
         x = call.x
@@ -96,7 +96,7 @@ def up_sampling_1d(call: Emitter) -> Tensor:
 
 @layer("UpSampling2D", "UpSampling3D")
 def up_sampling(call: Emitter) -> Tensor:
-    """``upsample(x[B, S..., C], size) -> [B, S*size..., C]``, of images also between the pixels."""
+    """``upsample(x[B, S..., C], size) -> [B, S*size..., C]``; images can also be interpolated."""
     x, first = call.x, call.channels_first()
     factors = call.integers("size", x.rank - 2, 1, 2)
     interpolation = call.text("interpolation", "nearest").lower()

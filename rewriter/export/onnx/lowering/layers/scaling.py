@@ -10,7 +10,7 @@ from ...graph import Tensor
 from ...refusal import Refused
 from ...registry import layer
 
-_EPSILON = 1e-7  # keras.config.epsilon() unless somebody sets another
+_EPSILON = 1e-7  # the default of keras.config.epsilon()
 
 
 @layer("Rescaling")
@@ -38,7 +38,7 @@ def _is(tensor: Tensor, number: float) -> bool:
 
 @layer("Normalization")
 def normalization(call: Emitter) -> Tensor:
-    """``(x - mean) / max(sqrt(variance), epsilon)``, or the inverse of it, along the axes that are kept."""
+    """``(x - mean) / max(sqrt(variance), epsilon)``, or its inverse, along the axes that are kept."""
     x = call.cast(call.x, call.dtype)
     axis = call.get("axis", -1)
     listed = [] if axis is None else list(axis) if isinstance(axis, (list, tuple)) else [axis]
@@ -51,7 +51,7 @@ def normalization(call: Emitter) -> Tensor:
 
 
 def _statistic(call: Emitter, x: Tensor, name: str, number: int, kept: list[int]) -> Tensor:
-    """The mean or variance where it broadcasts: configured ones meet the kept axes from the right."""
+    """The mean or variance, shaped to broadcast; a configured one aligns with the kept axes from the right."""
     value = call.get(name)
     if isinstance(value, dict):
         inner = value.get("config")
@@ -64,7 +64,7 @@ def _statistic(call: Emitter, x: Tensor, name: str, number: int, kept: list[int]
         return call.reshape(found, sizes)
     given = call.numbers(name, value)
     if given.ndim > len(kept):
-        raise Refused(f"its {name} has {given.ndim} axes and keeps {len(kept)}")
+        raise Refused(f"its {name} has {given.ndim} axes, and the layer keeps {len(kept)}")
     for place, size in zip(reversed(kept), reversed(given.shape), strict=False):
         sizes[place] = size
     return call.constant(given.reshape([s if isinstance(s, int) else -1 for s in sizes]), x.dtype)

@@ -35,13 +35,13 @@ def _child(call: Emitter, *names: str) -> Operation:
         found = call.operation.children.get(name)
         if isinstance(found, Operation):
             return found
-    raise Refused("the layer inside is not known")
+    raise Refused("its inner layer is not known")
 
 
 def _one(result: Any) -> Tensor:
     tensors = [leaf for leaf in flatten_outputs(result) if isinstance(leaf, Tensor)]
     if len(tensors) != 1:
-        raise Refused("the layer inside gives more than one tensor")
+        raise Refused("its inner layer returns more than one tensor")
     return tensors[0]
 
 
@@ -62,8 +62,8 @@ def time_distributed(call: Emitter) -> Tensor:
 
 @layer("SpectralNormalization")
 def spectral_normalization(call: Emitter) -> Tensor:
-    """``spectral_normalization(f)(x) -> f(x)``, with the weights as training left them."""
-    # The type is that of the operand, whatever the layer states (Keras 3.15).
+    """``spectral_normalization(f)(x) -> f(x)``, with the trained weights."""
+    # The result has the operand's type, whatever the layer declares (Keras 3.15).
     return call.cast(_one(call.apply(_child(call, "layer"), call.x, at="layer")), call.x.dtype)
 
 
@@ -72,7 +72,7 @@ def pipeline(call: Emitter) -> Any:
     """``pipeline([f, g])(x) -> g(f(x))``."""
     inner = call.operation.children.get("layers")
     if not isinstance(inner, list):
-        raise Refused("the layers inside are not known")
+        raise Refused("its inner layers are not known")
     value: Any = call.args[0] if call.args else call.x
     for each, name in zip(inner, numbered(each.class_name for each in inner), strict=True):
         value = call.apply(each, value, at=f"layers/{name}")
@@ -85,7 +85,7 @@ _Halves = tuple[tuple[Tensor, list[Tensor]], tuple[Tensor, list[Tensor]]]
 
 @layer("Bidirectional")
 def bidirectional(call: Emitter) -> Any:
-    """``bidirectional(f)(x[B, T, F]) -> [B, T, 2*units]`` (or without T), as ``merge_mode`` has it; then the states.
+    """``bidirectional(f)(x[B, T, F]) -> [B, T, 2*units]`` (or without T), by ``merge_mode``; then the states.
 
     One operator for both directions where their cells are alike.
     """
@@ -117,12 +117,12 @@ def _states_both(call: Emitter) -> bool:
 
 
 def _turned(ahead: Operation) -> Operation:
-    """The backward layer where the file states none: a copy of the forward one that goes the other way.
+    """The backward layer where the file has none: a reversed copy of the forward layer.
 
-    Its weights are its own; they are filed beside those of the forward layer.
+    It has its own weights, stored beside those of the forward layer.
     """
     if Configured(ahead, (), {}).flag("go_backwards"):
-        raise Refused("the forward layer goes backwards, and no backward layer is stated")
+        raise Refused("the forward layer goes backwards, and the file has no backward layer")
     config = {**ahead.config, "go_backwards": True}
     return replace(ahead, name=f"backward_{ahead.name}", config=config, weights={})
 
@@ -134,14 +134,14 @@ def _with_states(call: Emitter, forward: Configured, output: Any, states: list[T
 
 
 def _cells(inner: Operation, at: str) -> list[Cell] | None:
-    """The cells of a layer over plain cells; None for another layer."""
+    """The cells of a recurrent layer; None for other layers."""
     if inner.class_name not in CELL_OF and inner.class_name != "RNN":
         return None
     return cells_of(inner, at)
 
 
 def _pair(cells: list[list[Cell] | None], layers: tuple[Operation, Operation]) -> list[Cell] | None:
-    """The two cells that one operator can hold."""
+    """The two cells as directions of one operator; None if they cannot be."""
     first, second = cells
     if first is None or second is None or len(first) != 1 or len(second) != 1:
         return None
@@ -157,7 +157,7 @@ def _halves(
     mask: Tensor | None,
     states: list[Tensor],
 ) -> _Halves:
-    """Output and states of either layer, each in the order in which it takes the steps."""
+    """Output and states of each layer, in the order in which it takes the steps."""
     middle = len(states) // 2
     given = (states[:middle], states[middle:])
     runs: list[Run | None] = [None, None]
@@ -176,7 +176,7 @@ def _halves(
             halves.append(finished(call, config, run, mask, backwards, zero))
             continue
         if mask is not None and config.flag("return_sequences"):
-            raise Refused(f"a masked {inner.class_name} in both directions")
+            raise Refused(f"a {inner.class_name} in both directions with a mask")
         name = "backward_layer" if number else "forward_layer"
         more: dict[str, Any] = {"initial_state": own} if own else {}
         result = call.apply(inner, call.x, at=name, **more)

@@ -16,7 +16,7 @@ _STRONG = {"int": "int32", "float": "float32"}
 
 
 def kind(call: Emitter, value: Any) -> str:
-    """The type of an operand as promotion sees it: that of a tensor, weak for a Python number."""
+    """The type of an operand for promotion: a tensor's own type, a weak type for a Python number."""
     if isinstance(value, Tensor):
         return value.dtype
     if type(value) in _WEAK:
@@ -34,18 +34,18 @@ def _listed(call: Emitter, values: Sequence[Any]) -> str:
 
 
 def strong(call: Emitter, value: Any) -> str:
-    """The type that TensorFlow gives an operand which it converts before anything is promoted."""
+    """The type of an operand that TensorFlow converts to a tensor before promotion."""
     found = kind(call, value)
     return _STRONG.get(found, found)
 
 
 def common(call: Emitter, *values: Any) -> str:
-    """The type in which operands meet that are converted first: comparisons."""
+    """The common type of operands that are converted before promotion, as in comparisons."""
     return result_type(*(strong(call, v) for v in values))
 
 
 def as_tensor(call: Emitter, value: Any, dtype: str | None = None) -> Tensor:
-    """An operand of a type (its own): a number and a list of them as a constant, a list of tensors stacked."""
+    """An operand as ``dtype`` (default: its own type): numbers as a constant, a list of tensors stacked."""
     dtype = dtype or strong(call, value)
     if isinstance(value, (list, tuple)) and any(isinstance(v, (Tensor, list, tuple)) for v in value):
         parts = [as_tensor(call, v, dtype) for v in value]
@@ -76,17 +76,17 @@ def both(call: Emitter, dtype: str | None = None) -> tuple[Tensor, Tensor]:
 
 
 def floating(call: Emitter, x: Tensor) -> Tensor:
-    """``x`` where it is of a floating point type. Raises Refused elsewhere, as TensorFlow does."""
+    """``x`` if it is floating point. Raises Refused for other types, which TensorFlow rejects."""
     if x.dtype not in FLOATS:
         raise call.refuse(f"TensorFlow does not compute it for {x.dtype}")
     return x
 
 
 def declared(call: Emitter, y: Tensor, number: int = 0) -> Tensor:
-    """A result in the type that Keras computes, which has to be the one that it declares.
+    """``y``; the type that Keras computes has to be the one that it declares.
 
     Raises:
-        Refused: they differ, and what comes after depends on which of the two is meant.
+        Refused: the two types differ, and later calls depend on which one is meant.
     """
     wanted = call.outputs[number].dtype
     if y.dtype != wanted:
@@ -99,7 +99,7 @@ def is_float(dtype: str) -> bool:
 
 
 def promoted_float(dtype: str) -> str:
-    """The type with a Python float: the default float for whole numbers."""
+    """The type promoted with a Python float: float32 for integers."""
     return "float32" if is_integral(dtype) else result_type(dtype, "float")
 
 
@@ -109,19 +109,19 @@ def is_negative_zero(call: Emitter, x: Tensor) -> Tensor:
 
 
 def signbit(call: Emitter, x: Tensor) -> Tensor:
-    """Where the sign of a floating point number is negative, that of -0.0 too."""
+    """Where the sign of a floating point number is negative, including -0.0."""
     return call.op("Or", call.op("Less", x, 0.0), is_negative_zero(call, x))
 
 
 def is_nan(call: Emitter, x: Tensor) -> Tensor:
-    """Where x is not a number; nowhere for whole numbers."""
+    """Where x is NaN; nowhere for integers."""
     if x.dtype in FLOATS:
         return call.op("IsNaN", x)
     return call.op("Not", call.op("Equal", x, x))
 
 
 def where(call: Emitter, condition: Tensor, x: Tensor | float, y: Tensor | float) -> Tensor:
-    """``where(condition[...], x[...], y[...]) -> [...]``; a number is of the type of the other operand."""
+    """``where(condition[...], x[...], y[...]) -> [...]``; a number gets the type of the other operand."""
     dtype = x.dtype if isinstance(x, Tensor) else y.dtype if isinstance(y, Tensor) else call.dtype
     return call.op("Where", condition, call.tensor(x, dtype), call.tensor(y, dtype))
 
@@ -129,7 +129,7 @@ def where(call: Emitter, condition: Tensor, x: Tensor | float, y: Tensor | float
 def reduce_bool(
     call: Emitter, kind_of: str, x: Tensor, axes: Sequence[int], keepdims: bool = False
 ) -> Tensor:
-    """All (``ReduceMin``) or any (``ReduceMax``) of booleans; of none along an axis of 0, as NumPy has it."""
+    """All (``ReduceMin``) or any (``ReduceMax``) of booleans; over an axis of size 0 as in NumPy."""
     if not axes:
         return x
     return call.cast(call.reduce(kind_of, call.cast(x, "uint8"), axes, keepdims), "bool")

@@ -21,7 +21,7 @@ def projected(
 ) -> Tensor:
     """``project(images[B, H, W, C], transforms[B or 1, 8]) -> [B, H, W, C]``.
 
-    The pixel that comes to ``(x, y)`` is the one at ``(a0*x + a1*y + a2, a3*x + a4*y + a5) / (a6*x + a7*y + 1)``.
+    The pixel at ``(x, y)`` of the result is read at ``(a0*x + a1*y + a2, a3*x + a4*y + a5) / (a6*x + a7*y + 1)``.
     """
     batch, height, width, channels = images.sizes
     if not isinstance(height, int) or not isinstance(width, int):
@@ -101,7 +101,7 @@ _MAPPED: dict[str, Callable[[Emitter, Tensor, int], Tensor]] = {
 
 
 def _rounded(call: Emitter, x: Tensor) -> Tensor:
-    """The nearest whole number, of two the one farther from 0."""
+    """The nearest integer, halves away from 0."""
     return call.op("Mul", call.op("Sign", x), call.op("Floor", call.op("Add", call.op("Abs", x), 0.5)))
 
 
@@ -128,7 +128,7 @@ def _pixel(
 def _between(
     call: Emitter, flat: Tensor, at: list[Tensor], sizes: tuple[int, int], fill_value: float, wide: str
 ) -> Tensor:
-    """The four pixels around every coordinate, by nearness."""
+    """Bilinear interpolation between the four pixels around every coordinate."""
     lower = [call.op("Floor", place) for place in at]
     upper = [call.op("Add", place, 1.0) for place in lower]
     shares = [
@@ -153,7 +153,7 @@ def _shared(call: Emitter, x: Tensor, share: Tensor, dtype: str) -> Tensor:
 def at_coordinates(
     call: Emitter, x: Tensor, coordinates: Tensor, order: int, fill_mode: str, fill_value: float
 ) -> Tensor:
-    """``sample(x[a, b], coordinates[2, ...]) -> [...]``: the nearest element, or a mean of those around."""
+    """``sample(x[a, b], coordinates[2, ...]) -> [...]``: the nearest element, or an interpolation."""
     nodes = []
     for n in range(x.rank):
         place = call.op("Gather", coordinates, call.constant(n, "int64"), axis=0)
@@ -184,7 +184,7 @@ def at_coordinates(
 
 
 def _nodes(call: Emitter, place: Tensor, order: int) -> list[tuple[Tensor, Tensor | None]]:
-    """Whole coordinates with their weights."""
+    """Integer coordinates with their weights; None is the weight 1."""
     if order == 0:
         whole = place if "int" in place.dtype else call.op("Round", place)
         return [(call.cast(whole, "int64"), None)]
@@ -196,7 +196,7 @@ def _nodes(call: Emitter, place: Tensor, order: int) -> list[tuple[Tensor, Tenso
 
 
 def _safe(call: Emitter, index: Tensor, size: Tensor, fill_mode: str) -> tuple[Tensor, Tensor | None]:
-    """The coordinate brought inside, and whether it was there; None where that does not matter."""
+    """The coordinate moved inside, and whether it was inside; None where that does not matter."""
     zero = call.constant(0, "int64")
     clipped = call.op("Max", call.op("Min", index, call.op("Sub", size, 1)), zero)
     if fill_mode == "constant":

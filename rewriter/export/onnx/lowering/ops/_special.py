@@ -1,4 +1,4 @@
-"""Functions that ONNX has no operator for, or that lose digits when they are written out plainly."""
+"""Functions that ONNX has no operator for, or that lose digits when written out directly."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ _ERFC = (
 
 
 def erfc(call: Emitter, x: Tensor) -> Tensor:
-    """``1 - erf(x)``, exact in its tail too."""
+    """``1 - erf(x)``, accurate in its tail too."""
     if x.dtype == "float64":
         raise call.refuse("ONNX has no erfc, and a polynomial is exact for float32 only")
     wide = call.cast(x, "float32")

@@ -1,4 +1,4 @@
-"""Contractions: matmul, dot products, einsum and their kin."""
+"""Contractions: matmul, dot products, einsum and related ops."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from ._operands import argument, as_tensor, both, declared, flattened, promoted_
 
 
 def _computed(call: Emitter) -> tuple[Tensor, Tensor, str]:
-    """Both operands as Keras computes with them, whole numbers as floats, and the type that comes out."""
+    """Both operands in the type that Keras computes in (floats for integers), and the type of the result."""
     x, y = (as_tensor(call, argument(call, n, name)) for n, name in enumerate(("x1", "x2")))
     dtype = result_type(x.dtype, y.dtype)
     wide = promoted_float(dtype)
@@ -100,7 +100,7 @@ def kron(call: Emitter) -> Tensor:
 
 @op("numpy", "Cross")
 def cross(call: Emitter) -> Tensor:
-    """``cross(x[a, 3], y[a, 3]) -> [a, 3]``; of two plane vectors ``[a]``."""
+    """``cross(x[a, 3], y[a, 3]) -> [a, 3]``; two-dimensional vectors give ``[a]``."""
     x, y = both(call)
     every = call.get("axis")
     first, second, third = (every if every is not None else call.get(f"axis{c}", -1) for c in "abc")
@@ -132,7 +132,7 @@ def _at(call: Emitter, x: Tensor, places: int | list[int]) -> Tensor:
 
 @op("numpy", "Tensordot")
 def tensordot(call: Emitter) -> Tensor:
-    """``tensordot(x[a, k], y[k, b], axes=1) -> [a, b]``; a pair of lists tells the axes of each side."""
+    """``tensordot(x[a, k], y[k, b], axes=1) -> [a, b]``; a pair of lists gives the axes of each side."""
     x, y = (as_tensor(call, argument(call, n, name)) for n, name in enumerate(("x1", "x2")))
     dtype = result_type(x.dtype, y.dtype)
     wide = dtype if dtype in ("int32", "int64") else promoted_float(dtype)
@@ -142,12 +142,12 @@ def tensordot(call: Emitter) -> Tensor:
 
 @op("numpy", "Einsum")
 def einsum(call: Emitter) -> Tensor:
-    """``einsum("ij,jk->ik", x[i, j], y[j, k]) -> [i, k]``: one MatMul where every letter is once in a term."""
+    """``einsum("ij,jk->ik", x[i, j], y[j, k]) -> [i, k]``: one MatMul if no term has a letter twice."""
     operands = [as_tensor(call, value) for value in call.args]
     terms, result = subscripts(call, len(operands))
     if "->" not in call.text("subscripts") and _once(terms) != result.lstrip("."):
         raise call.refuse(
-            "without -> TensorFlow leaves the letters as they come, and Keras declares them sorted"
+            "without -> TensorFlow keeps the order of the letters, and Keras declares them sorted"
         )
     wide = promoted_float(result_type(*(x.dtype for x in operands)))
     operands = [call.cast(x, wide) for x in operands]
@@ -159,13 +159,13 @@ def einsum(call: Emitter) -> Tensor:
 
 
 def _once(terms: Sequence[str]) -> str:
-    """The letters that stand once in all terms, as they come."""
+    """The letters that occur once in all terms, in their order."""
     text = "".join(terms).replace(".", "")
     return "".join(c for c in text if text.count(c) == 1)
 
 
 def _lettered(operands: Sequence[Tensor], terms: Sequence[str], result: str) -> str:
-    """The equation with letters in the place of ellipses: ONNX wants those of all operands to be of one rank."""
+    """The equation with letters instead of ellipses: in ONNX the ellipses of all operands have the same rank."""
     ranks = [x.rank - len(term) + 1 for x, term in zip(operands, terms, strict=True) if "." in term]
     used = set("".join((*terms, result)))
     letters = "".join(c for c in string.ascii_letters if c not in used)[: max(ranks, default=0)]
@@ -177,7 +177,7 @@ def _lettered(operands: Sequence[Tensor], terms: Sequence[str], result: str) -> 
 
 
 def _simple(operands: Sequence[Tensor], terms: Sequence[str]) -> bool:
-    """Whether no term has an ellipsis or a letter twice, and no axis is broadcast to another of its letter."""
+    """Whether no term has an ellipsis or a letter twice, and no axis is broadcast to another with the same letter."""
     if any("." in term or len(set(term)) != len(term) for term in terms):
         return False
     sizes: dict[str, object] = {}

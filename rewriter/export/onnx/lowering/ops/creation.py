@@ -1,4 +1,4 @@
-"""Ops that make a tensor from numbers, a grid or a matrix from vectors, or a place among classes."""
+"""Ops that make a tensor from numbers, a grid or a matrix from vectors, or one-hot vectors from classes."""
 
 from __future__ import annotations
 
@@ -31,9 +31,9 @@ def full(call: Emitter) -> Tensor:
     return call.expand(as_tensor(call, argument(call, 0, "fill_value"), call.dtype), call.sizes)
 
 
-# -- numbers at even distances -----------------------------
+# -- evenly spaced numbers -----------------------------
 def _limits(call: Emitter, dtype: str) -> tuple[Tensor, Tensor, int]:
-    """Start, stop, and the axis that the numbers get."""
+    """Start, stop, and the axis of the numbers."""
     start, stop = (
         as_tensor(call, argument(call, n, name), dtype) for n, name in enumerate(("start", "stop"))
     )
@@ -41,7 +41,7 @@ def _limits(call: Emitter, dtype: str) -> tuple[Tensor, Tensor, int]:
 
 
 def _line(call: Emitter, start: Tensor, stop: Tensor, axis: int) -> tuple[Tensor, Tensor]:
-    """``num`` numbers from start to stop along a new axis, and the distance between two."""
+    """``num`` numbers from start to stop along a new axis, and the step."""
     count, closed = call.integer("num", 0, 50), call.flag("endpoint", True)
     steps = count - 1 if closed else count
     if count < 2 and not (count == 1 and call.get("retstep") in (None, False)):
@@ -49,14 +49,14 @@ def _line(call: Emitter, start: Tensor, stop: Tensor, axis: int) -> tuple[Tensor
     step = call.op("Div", call.op("Sub", stop, start), float(max(steps, 1)))
     if not closed and count > 1:
         stop = call.op("Sub", stop, step)
-        # TensorFlow draws the line once more, from start to the point before the end.
+        # TensorFlow computes the line again, from start to the point before the end.
     delta = call.op("Div", call.op("Sub", stop, start), float(max(count - 1, 1)))
     rank = max(start.rank, stop.rank)
     first, last, by = (_with_axis(call, t, rank, axis) for t in (start, stop, delta))
     shape = [count if n == axis else 1 for n in range(rank + 1)]
     numbers = call.constant(np.arange(count).reshape(shape), start.dtype)
     line = call.op("Add", first, call.op("Mul", by, numbers))
-    # Both ends are what is given, an infinite one too.
+    # Both ends are the given ones, even if infinite.
     for place, end in ((count - 1, last), (0, first)):
         line = call.op("Where", call.constant((np.arange(count) == place).reshape(shape)), end, line)
     return line, step
@@ -98,15 +98,15 @@ def _raised(call: Emitter, start: Tensor, stop: Tensor, axis: int, base: float) 
 
 @op("numpy", "Geomspace")
 def geomspace(call: Emitter) -> Tensor:
-    """Numbers with one ratio between neighbours, with the sign of start."""
+    """Numbers with a constant ratio between neighbours, with the sign of start."""
     dtype = call.dtype if call.get("dtype") is not None else "float32"
     start, stop, axis = _limits(call, dtype)
     logs = [call.op("Div", call.op("Log", call.op("Abs", t)), math.log(10)) for t in (start, stop)]
     powers = _raised(call, logs[0], logs[1], axis, 10.0)
     sign = call.op("Sign", start)
     if axis > 0 and start.rank:
-        # TensorFlow multiplies by the signs as NumPy would align them, which is right for the first axis alone.
-        raise call.refuse("on TensorFlow the signs of its starts meet the wrong axis")
+        # TensorFlow multiplies by the signs with NumPy's alignment, which is right for the first axis only.
+        raise call.refuse("TensorFlow applies the signs of start along the wrong axis")
     return call.op("Mul", powers, sign)
 
 
@@ -131,7 +131,7 @@ def meshgrid(call: Emitter) -> list[Tensor]:
 # -- diagonals -----------------------------
 @op("numpy", "Diag")
 def diag(call: Emitter) -> Tensor:
-    """``diag(x[n], k) -> [n+|k|, n+|k|]``; of a matrix its diagonal."""
+    """``diag(x[n], k) -> [n+|k|, n+|k|]``; a matrix gives its diagonal."""
     x, k = call.x, call.whole("k", call.get("k", 0))
     if x.rank == 2:
         return _diagonal(call, x, k)
@@ -175,7 +175,7 @@ def _diagonal(call: Emitter, x: Tensor, k: int) -> Tensor:
 
 @op("numpy", "Vander")
 def vander(call: Emitter) -> Tensor:
-    """``vander(x[n], N) -> [n, N]``: the powers of x, falling unless ``increasing``."""
+    """``vander(x[n], N) -> [n, N]``: the powers of x, decreasing unless ``increasing``."""
     x, count = call.x, call.get("N")
     wide = call.cast(x, result_type(x.dtype, "float32"))
     n = call.size(x, 0) if count is None else call.whole("N", count, 0)
@@ -194,7 +194,7 @@ def vander(call: Emitter) -> Tensor:
 
 # -- classes -----------------------------
 def one_hot_of(call: Emitter, x: Tensor, classes: int, axis: int, dtype: str) -> Tensor:
-    """1 where the new axis counts to the class; nowhere for a class that is negative or too large.
+    """1 where the index along the new axis is the class; nowhere for a class that is negative or too large.
 
     Not ONNX's OneHot, which counts negative classes from the end.
     """
@@ -216,7 +216,7 @@ def one_hot(call: Emitter) -> Tensor:
 
 @op("nn", "MultiHot")
 def multi_hot(call: Emitter) -> Tensor:
-    """``multi_hot(x[b, n], classes) -> [b, classes]``; of a vector ``[classes]``."""
+    """``multi_hot(x[b, n], classes) -> [b, classes]``; a vector gives ``[classes]``."""
     x = as_tensor(call, argument(call, 0, "inputs"))
     if call.flag("sparse"):
         raise call.refuse("its result is sparse")
@@ -227,4 +227,4 @@ def multi_hot(call: Emitter) -> Tensor:
     return call.cast(reduce_bool(call, "ReduceMax", hot, [1 if x.rank > 1 else 0]), call.dtype)
 
 
-refuse_ops("the op of Keras 3.15 calls a function that is not there", "numpy", "Histogram")
+refuse_ops("the op of Keras 3.15 calls a function that does not exist", "numpy", "Histogram")

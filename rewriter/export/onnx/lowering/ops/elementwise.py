@@ -1,7 +1,7 @@
 """Elementwise ops of one and of several operands.
 
-Types are those of ``keras/src/backend/tensorflow/numpy.py`` (Keras 3.15): an operand is cast to the type that is
-computed in, which for most is the type of the result.
+Types are those of ``keras/src/backend/tensorflow/numpy.py`` (Keras 3.15): an operand is cast to the type of the
+computation, for most ops the type of the result.
 """
 
 from __future__ import annotations
@@ -100,14 +100,14 @@ def _erf(call: Emitter, x: Tensor) -> Tensor:
 
 
 def _sign(call: Emitter, x: Tensor) -> Tensor:
-    """-1, 0 or 1. ONNX Runtime's kernel for float16 gives 0 for what is not a number."""
+    """-1, 0 or 1. ONNX Runtime's kernel for float16 gives 0 for NaN."""
     if x.dtype in ("float16", "bfloat16"):
         return call.cast(call.op("Sign", call.cast(x, "float32")), x.dtype)
     return call.op("Sign", x)
 
 
 def _in_exponentials(op_type: str) -> _Function:
-    """``Sinh`` and ``Cosh``, which ONNX Runtime has for float32 alone."""
+    """``Sinh`` or ``Cosh``, written out for float64: ONNX Runtime has them for float32 only."""
 
     def hyperbolic(call: Emitter, x: Tensor) -> Tensor:
         if x.dtype != "float64":
@@ -201,7 +201,7 @@ def reciprocal(call: Emitter) -> Tensor:
 
 @op("numpy", "BitwiseInvert", "BitwiseNot")
 def bitwise_invert(call: Emitter) -> Tensor:
-    """Every bit of whole numbers turned."""
+    """Every bit of an integer inverted."""
     _need_whole(call, call.x.dtype)
     _need_opset_18(call)
     return call.op("BitwiseNot", call.x)
@@ -219,7 +219,7 @@ def _need_opset_18(call: Emitter) -> None:
 
 @op("numpy", "Round")
 def round_(call: Emitter) -> Tensor:
-    """To a number of decimals, halves to even."""
+    """``x`` rounded to a number of decimals, halves to even."""
     x, decimals = call.x, call.whole("decimals", call.get("decimals", 0))
     if not is_float(x.dtype):
         if decimals >= 0:
@@ -229,7 +229,7 @@ def round_(call: Emitter) -> Tensor:
         wide = x
     if decimals == 0:
         return call.op("Round", wide)
-    # TensorFlow makes float32 of the factor first.
+    # TensorFlow converts the factor to float32 first.
     factor = call.constant(np.float32(math.pow(10, decimals)), wide.dtype)
     return call.cast(call.op("Div", call.op("Round", call.op("Mul", wide, factor)), factor), x.dtype)
 
@@ -237,7 +237,7 @@ def round_(call: Emitter) -> Tensor:
 def nan_to_num(
     call: Emitter, x: Tensor, nan: float = 0.0, posinf: float | None = None, neginf: float | None = None
 ) -> Tensor:
-    """What is not a number becomes ``nan``, what is infinite the largest number of the type, or what is given."""
+    """NaN becomes ``nan``, infinities become ``posinf`` and ``neginf`` or the limits of the type."""
     if not is_float(x.dtype):
         return x
     limits = _limits(x.dtype)
@@ -270,13 +270,13 @@ def _limits(dtype: str) -> tuple[Any, Any]:
 
 @op("numpy", "NanToNum")
 def nan_to_number(call: Emitter) -> Tensor:
-    """``x`` without what is not a number."""
+    """``x`` without NaN and infinities."""
     return nan_to_num(call, call.x, call.get("nan", 0.0), call.get("posinf"), call.get("neginf"))
 
 
 @op("numpy", "Isfinite", "Isinf", "Isnan", "Isneginf", "Isposinf")
 def is_special(call: Emitter) -> Tensor:
-    """Which numbers are no number, or infinite."""
+    """Where x is finite, infinite or NaN."""
     x, name = call.x, call.operation.class_name
     if not is_float(x.dtype):
         alike = call.op("Equal", x, x)
@@ -316,7 +316,7 @@ def sign_bit(call: Emitter) -> Tensor:
 
 @op("numpy", "Clip")
 def clip(call: Emitter) -> Tensor:
-    """``min(max(x, x_min), x_max)``; where the limits cross, ``x_min``."""
+    """``max(min(x, x_max), x_min)``: where the limits cross, ``x_min``."""
     x = call.cast(call.x, call.dtype)
     low, high = call.get("x_min"), call.get("x_max")
     limits = [v if v is None or isinstance(v, (list, tuple)) else [v] for v in (low, high)]
@@ -407,13 +407,13 @@ for _name, _op_type in _BINARY.items():
 def add(call: Emitter) -> Tensor:
     """``add(x[..., a, 1], y[a, b]) -> [..., a, b]``, right-aligned.
 
-    On TensorFlow Keras takes a y of one axis for a bias, and adds it along the last axis of x or along axis 1,
-    wherever it stands (``keras/src/backend/tensorflow/numpy.py``, 3.15).
+    On TensorFlow, Keras treats a y with one axis larger than 1 as a bias: it adds y along the last axis of x or along
+    axis 1, whatever the alignment (``keras/src/backend/tensorflow/numpy.py``, 3.15).
     """
     x, y = both(call)
     axis = _bias_axis(x, y)
     if axis is not None and (y.rank > x.rank or x.rank - y.rank + _only(y) != axis or x.sizes[axis] == 1):
-        raise call.refuse(f"on TensorFlow it adds along axis {axis}, elsewhere as NumPy does")
+        raise call.refuse(f"TensorFlow adds along axis {axis}, other backends as NumPy does")
     return call.op("Add", x, y)
 
 
@@ -422,7 +422,7 @@ def _only(y: Tensor) -> int:
 
 
 def _bias_axis(x: Tensor, y: Tensor) -> int | None:
-    """The axis of x that TensorFlow adds y along, where it takes y for a bias."""
+    """The axis of x along which TensorFlow adds y as a bias; None if it does not."""
     wide = [size for size in y.sizes if size != 1]
     if len(wide) != 1 or x.rank < 2 or not isinstance(wide[0], int):
         return None
@@ -433,7 +433,7 @@ def _bias_axis(x: Tensor, y: Tensor) -> int | None:
 
 @op("numpy", "Fmax", "Fmin")
 def extreme_number(call: Emitter) -> Tensor:
-    """The larger or smaller; where one is not a number, the other."""
+    """The larger or smaller; where one is NaN, the other."""
     x, y = both(call)
     result = call.op("Max" if call.operation.class_name == "Fmax" else "Min", x, y)
     if not is_float(x.dtype):
@@ -451,7 +451,7 @@ def power(call: Emitter) -> Tensor:
 
 
 def _whole_power(call: Emitter, x: Tensor, y: Tensor) -> Tensor:
-    """By squaring, so that what is too large loses its upper bits: ONNX Runtime goes through float64."""
+    """``x ** y`` of integers by squaring: overflow drops the upper bits. ONNX Runtime's Pow goes through float64."""
     known = array_of(y)
     if known is not None and known.size == 1 and 0 < int(known.item()) <= 64:
         result, square, left = None, x, int(known.item())
@@ -483,7 +483,7 @@ def _any_positive(call: Emitter, x: Tensor) -> Tensor:
 
 @op("numpy", "FloorDivide")
 def floor_divide(call: Emitter) -> Tensor:
-    """``floor(x / y)``; the quotient of whole numbers in ONNX is cut off towards zero."""
+    """``floor(x / y)``; ONNX truncates the quotient of integers towards zero."""
     x, y = both(call)
     quotient = call.op("Div", x, y)
     if is_float(x.dtype):
@@ -512,7 +512,7 @@ def mod(call: Emitter) -> Tensor:
 
 
 def _converted(call: Emitter) -> tuple[Tensor, Tensor]:
-    """Both operands in the type that they have once each is a tensor; int32 for booleans."""
+    """Both operands in their common type after conversion to tensors; int32 for booleans."""
     dtype = common(call, *pair(call))
     return both(call, "int32" if dtype == "bool" else dtype)
 
@@ -600,16 +600,14 @@ def ldexp(call: Emitter) -> Tensor:
     """``x * 2 ** y``."""
     given = pair(call)
     if not is_integral(kind(call, given[1])) or kind(call, given[1]) == "bool":
-        raise call.refuse("TensorFlow takes whole numbers as exponents")
+        raise call.refuse("TensorFlow accepts only integers as exponents")
     x, y = both(call, result_type(common(call, *given), "float"))
     scaled = call.op("Mul", x, call.op("Pow", call.constant(2, x.dtype), y))
     kept = call.op("Or", call.op("Equal", x, 0.0), call.op("Equal", call.op("Abs", x), math.inf))
     return declared(call, where(call, kept, x, scaled))
 
 
-refuse_ops(
-    "what number is next to another is a matter of its bits, which ONNX does not reach", "numpy", "Nextafter"
-)
+refuse_ops("it needs the bits of a number, and ONNX cannot access them", "numpy", "Nextafter")
 
 _COMPARISONS = {
     "Equal": ("Equal", False),
@@ -624,7 +622,7 @@ _COMPARISONS = {
 def _register_comparison(name: str, op_type: str, turned: bool) -> None:
     @op("numpy", name)
     def comparison(call: Emitter) -> Tensor:
-        """``x < y`` and the like, in the type in which both meet."""
+        """``x < y`` and similar, in the common type."""
         result = call.op(op_type, *both(call, common(call, *pair(call))))
         return call.op("Not", result) if turned else result
 
@@ -635,7 +633,7 @@ for _name, (_op_type, _turned) in _COMPARISONS.items():
 
 @op("numpy", "LogicalAnd", "LogicalOr", "LogicalXor")
 def logical(call: Emitter) -> Tensor:
-    """And, or, exclusive or of what is not 0."""
+    """And, or, exclusive or; nonzero numbers are true."""
     return call.op(call.operation.class_name.removeprefix("Logical"), *both(call, "bool"))
 
 
@@ -660,7 +658,7 @@ def is_close(call: Emitter) -> Tensor:
 
 @op("numpy", "AllClose")
 def all_close(call: Emitter) -> Tensor:
-    """Whether ``|x - y| <= atol + rtol * |y|`` everywhere, what is infinite being close to its like alone."""
+    """Whether ``|x - y| <= atol + rtol * |y|`` everywhere; an infinity is only close to itself."""
     close, x, y = _close(call, call.get("rtol", 1e-5), call.get("atol", 1e-8))
     if is_float(x.dtype):
         infinity = call.constant(math.inf, x.dtype)
@@ -674,9 +672,9 @@ def all_close(call: Emitter) -> Tensor:
 
 @op("numpy", "BitwiseLeftShift", "LeftShift", "BitwiseRightShift", "RightShift")
 def shift(call: Emitter) -> Tensor:
-    """``x * 2**y`` and ``floor(x / 2**y)`` in bits; y is kept between 0 and one less than the bits there are.
+    """``x * 2**y`` and ``floor(x / 2**y)`` by shifting bits; y is clipped to 0 .. bits - 1.
 
-    ONNX shifts unsigned numbers only: a negative x goes to the right as ``-1 - ((-1 - x) >> y)``.
+    ONNX shifts unsigned numbers only: a negative x is shifted right as ``-1 - ((-1 - x) >> y)``.
     """
     x, y = pair(call)
     dtype = as_tensor(call, x).dtype if type(y) is int else common(call, x, y)
@@ -701,7 +699,7 @@ def shift(call: Emitter) -> Tensor:
 
 
 def _euclid(call: Emitter, x: Tensor, y: Tensor) -> Tensor:
-    """The greatest common divisor of numbers of one shape that are not negative."""
+    """The greatest common divisor of non-negative numbers, broadcast to the result's sizes."""
     sizes = call.sizes
     x, y = call.expand(x, sizes), call.expand(y, sizes)
     zero = call.constant(0, x.dtype)
@@ -755,7 +753,7 @@ def where_(call: Emitter) -> Tensor:
 
 @op("numpy", "Select")
 def select(call: Emitter) -> Tensor:
-    """The choice of the first condition that holds, else the default."""
+    """The choice of the first true condition, else the default."""
     conditions, choices = argument(call, 0, "condlist"), argument(call, 1, "choicelist")
     default = argument(call, 2, "default", default=0)
     kinds = {kind(call, c) for c in choices}
@@ -775,16 +773,16 @@ def select(call: Emitter) -> Tensor:
 def cast(call: Emitter) -> Tensor:
     """``cast(x[...]) -> [...]`` in another type."""
     if any(dtype.startswith("float8") for dtype in (call.dtype, *(x.dtype for x in call.inputs))):
-        raise call.refuse("ONNX Runtime neither takes nor gives float8")
+        raise call.refuse("ONNX Runtime neither accepts nor returns float8")
     return as_tensor(call, argument(call, 0, "x", "variable"), call.dtype)
 
 
 @op("core", "SaturateCast")
 def saturate_cast(call: Emitter) -> Tensor:
-    """``x`` kept within what the other type can hold, then cast."""
+    """``x`` clipped to the range of the other type, then cast."""
     x, dtype = call.x, call.dtype
     if dtype == "bfloat16" and is_integral(x.dtype):
-        raise call.refuse("the limits that Keras 3.15 takes for bfloat16 overflow in whole numbers")
+        raise call.refuse("the limits that Keras 3.15 uses for bfloat16 overflow in integers")
     mine, theirs = _limits(x.dtype), _limits(dtype)
     own = numpy_dtype("uint8" if x.dtype == "bool" else x.dtype)
     low, high = (

@@ -68,7 +68,7 @@ def fft(call: Emitter) -> tuple[Tensor, Tensor]:
 
 @op("math", "FFT2", "IFFT2")
 def fft2(call: Emitter) -> tuple[Tensor, Tensor]:
-    """``fft2((real[..., n, m], imag[..., n, m])) -> [..., n, m], [..., n, m]``, and back."""
+    """``fft2((real[..., n, m], imag[..., n, m])) -> [..., n, m], [..., n, m]``, and the inverse."""
     x = _complex(call)
     inverse = call.operation.class_name == "IFFT2"
     for axis in (x.rank - 2, x.rank - 3):
@@ -77,7 +77,7 @@ def fft2(call: Emitter) -> tuple[Tensor, Tensor]:
 
 
 def _fitted(call: Emitter, x: Tensor, axis: int, length: int) -> Tensor:
-    """The axis cut or filled up with zeros to a length."""
+    """``x`` with an axis cropped or zero-padded to a length."""
     size = x.sizes[axis]
     if size == length:
         return x
@@ -104,7 +104,7 @@ def rfft(call: Emitter) -> tuple[Tensor, Tensor]:
 def _inverse_real(call: Emitter, x: Tensor, length: int | None) -> Tensor:
     """``irfft(x[..., m, 2]) -> [..., length]``, of ``2*(m - 1)`` numbers unless a length is given.
 
-    The other half of the spectrum is this one backwards and conjugate.
+    The other half of the spectrum is the conjugate of this half, reversed.
     """
     axis = x.rank - 2
     if length is not None:
@@ -157,7 +157,7 @@ def stft(call: Emitter) -> tuple[Tensor, Tensor]:
 
 @op("math", "ISTFT")
 def istft(call: Emitter) -> Tensor:
-    """``istft((real[..., frames, f], imag[..., frames, f])) -> [..., n]``: frames laid over each other and added."""
+    """``istft((real[..., frames, f], imag[..., frames, f])) -> [..., n]``: overlapping frames added up."""
     x = _complex(call)
     size, stride = call.integer("fft_length", 1), call.integer("sequence_stride", 1)
     frames = _inverse_real(call, x, size)
@@ -166,7 +166,7 @@ def istft(call: Emitter) -> Tensor:
         frames = call.op("Mul", frames, call.constant(_undone(window, stride), frames.dtype))
     ahead, count = frames.sizes[:-2], frames.sizes[-2]
     columns = call.transpose(call.reshape(frames, [product(ahead), count, size]), [0, 2, 1])
-    # Every number of a frame goes to a place of its own: a transposed convolution with the identity.
+    # Overlapping frames are added by a transposed convolution with the identity.
     kernel = call.constant(np.eye(size).reshape(size, 1, size), frames.dtype)
     total = (count - 1) * stride + size
     y = call.op(
@@ -182,7 +182,7 @@ def istft(call: Emitter) -> Tensor:
     if length is not None:
         end: int | None = start + call.whole("length", length, 0)
         if isinstance(total, int) and end is not None and end > total:
-            raise call.refuse("its frames are shorter than the length that it states")
+            raise call.refuse("its frames cover less than the given length")
     else:
         end = -start if start else None
     y = call.slice(y, 2, start, end)
@@ -190,7 +190,7 @@ def istft(call: Emitter) -> Tensor:
 
 
 def _undone(window: Array, stride: int) -> Array:
-    """The window over the sum of its squares in all frames that overlap (``inverse_stft_window_fn``)."""
+    """The window divided by the sum of its squares in all overlapping frames (``inverse_stft_window_fn``)."""
     size = len(window)
     overlaps = -(-size // stride)
     squares = np.pad(window**2, (0, overlaps * stride - size)).reshape(overlaps, stride).sum(axis=0)

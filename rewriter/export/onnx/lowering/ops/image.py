@@ -36,7 +36,7 @@ def _last(call: Emitter, x: Tensor) -> Tensor:
 
 
 def _back(call: Emitter, x: Tensor, rank: int) -> Tensor:
-    """What ``_last`` did, undone."""
+    """The inverse of ``_last``."""
     if call.channels_first():
         x = call.transpose(x, [0, 3, 1, 2])
     return call.squeeze(x, 0) if rank == 3 else x
@@ -130,7 +130,7 @@ _SIDES = (("top", "bottom", "target_height"), ("left", "right", "target_width"))
 
 
 def _borders(call: Emitter, x: Tensor, what: str, sign: int) -> list[tuple[int, Size, Size, Size]]:
-    """For height and width: the axis, what comes before and behind, and the size that results."""
+    """For height and width: the axis, the borders in front and at the end, and the resulting size."""
     start = x.rank - 2 if call.channels_first() else x.rank - 3
     rows: list[tuple[int, Size, Size, Size]] = []
     for axis, sides in enumerate(_SIDES, start):
@@ -172,7 +172,7 @@ def crop_images(call: Emitter) -> Tensor:
 
 @op("image", "ExtractPatches")
 def extract_patches(call: Emitter) -> Tensor:
-    """``extract_patches(x[B, H, W, C], (k, l)) -> [B, H', W', k*l*C]``, and with a third size in space."""
+    """``extract_patches(x[B, H, W, C], (k, l)) -> [B, H', W', k*l*C]``; a third size gives patches of a volume."""
     given = call.get("size")
     count = len(given) if isinstance(given, (list, tuple)) else 2
     size = call.integers("size", count, 1)
@@ -203,7 +203,7 @@ def _gathered(
     dilation: Sequence[int],
     padding: str,
 ) -> Tensor:
-    """Patches of an image of fixed size: the positions of every window, axis by axis."""
+    """Patches of an image of fixed size: gathered axis by axis."""
     first, count = call.channels_first(), len(size)
     image = x if first else call.transpose(x, [0, x.rank - 1, *range(1, x.rank - 1)])
     spans = [extent(k, d) for k, d in zip(size, dilation, strict=True)]
@@ -234,7 +234,7 @@ def gaussian_blur(call: Emitter) -> Tensor:
     if not all(isinstance(s, (int, float)) for s in sigma):
         raise call.refuse("its sigma is computed")
     lines = [_bell(n, float(s)) for n, s in zip(size, sigma, strict=True)]
-    # The columns' line comes first, whatever the sizes (backend/tensorflow/image.py, 3.15).
+    # As in Keras, the columns' line comes first, whatever the sizes (backend/tensorflow/image.py, 3.15).
     kernel = np.outer(lines[1], lines[0]).reshape(*size, 1, 1)
     return _back(call, _filtered(call, _last(call, x), kernel, "same"), x.rank)
 
@@ -267,7 +267,7 @@ def sobel_edges(call: Emitter) -> Tensor:
 
 @op("image", "SSIM")
 def ssim(call: Emitter) -> Tensor:
-    """``ssim(x[B, H, W, C], y[B, H, W, C]) -> [B]``; of two images ``[]``."""
+    """``ssim(x[B, H, W, C], y[B, H, W, C]) -> [B]``; two single images give ``[]``."""
     one, two = (as_tensor(call, argument(call, n, f"image{n + 1}")) for n in (0, 1))
     dtype, rank = promoted_float(one.dtype), one.rank
     x, y = (_last(call, call.cast(t, dtype)) for t in (one, two))
@@ -304,7 +304,7 @@ def _line(size: int, sigma: float) -> Array:
     return np.asarray(line / line.sum())
 
 
-# -- other places -----------------------------
+# -- sampling at other positions -----------------------------
 @op("image", "AffineTransform")
 def affine_transform(call: Emitter) -> Tensor:
     """``affine_transform(x[B, H, W, C], transform[8] or [B, 8]) -> [B, H, W, C]``."""
@@ -334,13 +334,13 @@ def perspective_transform(call: Emitter) -> Tensor:
     if any(p.data is None for p in points):
         raise call.refuse("its points are computed, and ONNX solves no equations")
     if call.text("interpolation", "bilinear") == "nearest":
-        raise call.refuse("which pixel is nearest depends on how TensorFlow rounds the solution of equations")
+        raise call.refuse("the nearest pixel depends on how TensorFlow rounds the solution of equations")
     start, end = (p.data.small.astype(np.float64).reshape(-1, 4, 2) for p in points if p.data is not None)
     return _projected(call, x, call.constant(_homography(start, end), "float32"), "constant")
 
 
 def _homography(start: Array, end: Array) -> Array:
-    """``[b, 8]``: the projections that take the end points to the start points."""
+    """``[b, 8]``: the projections that map the end points to the start points."""
     start, end = np.broadcast_arrays(start, end)
     rows = []
     for n in range(4):
@@ -395,7 +395,7 @@ _METHODS = {
 
 
 def _scaled(call: Emitter, size: int, wanted: int, scale: float, translation: float) -> Array:
-    """``[size, wanted]``: the weights of what is read for each place (``_compute_weight_mat``)."""
+    """``[size, wanted]``: the weights of the operand for each result position (``_compute_weight_mat``)."""
     _, kernel = KERNELS[_METHODS[call.text("method", "", tuple(_METHODS))]]
     inverse = 1.0 / float(scale)
     wider = max(inverse, 1.0) if call.flag("antialias", True) else 1.0

@@ -1,4 +1,4 @@
-"""Picking elements: slices, gathers, scatters, places in a sorted sequence, sums of segments."""
+"""Selecting elements: slices, gathers, scatters, positions in a sorted sequence, reductions of segments."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def get_item(call: Emitter) -> Tensor:
 
 
 def _sliced(call: Emitter, x: Tensor, keys: list[Any], sizes: list[Size]) -> Tensor:
-    """The slices among the keys, as one node; ``sizes`` are those that come out of them."""
+    """The slices among the keys, as one node; ``sizes`` are the resulting sizes."""
     rows = []
     result = list(x.sizes)
     for axis, key in enumerate(keys):
@@ -59,7 +59,7 @@ def _sliced(call: Emitter, x: Tensor, keys: list[Any], sizes: list[Size]) -> Ten
 
 @op("core", "Slice")
 def slice_(call: Emitter) -> Tensor:
-    """``slice(x[a, b], start=(i, j), shape=(m, -1)) -> [m, b - j]``; -1 is all that is left."""
+    """``slice(x[a, b], start=(i, j), shape=(m, -1)) -> [m, b - j]``; -1 takes the rest."""
     x = as_tensor(call, argument(call, 0, "inputs"))
     lengths = [call.whole("shape", v, -1) for v in call.get("shape")]
     starts = as_tensor(call, call.arg(1, "start_indices"), "int64")
@@ -72,7 +72,7 @@ def slice_(call: Emitter) -> Tensor:
 
 @op("core", "SliceUpdate")
 def slice_update(call: Emitter) -> Tensor:
-    """``slice_update(x[a, b], start, updates) -> [a, b]``; a start is moved so that all of the updates fit in."""
+    """``slice_update(x[a, b], start, updates) -> [a, b]``; a start is moved to fit all updates in."""
     x = as_tensor(call, argument(call, 0, "inputs"))
     starts = as_tensor(call, call.arg(1, "start_indices"), "int64")
     updates = as_tensor(call, call.arg(2, "updates"), x.dtype)
@@ -120,14 +120,14 @@ def take_along_axis(call: Emitter) -> Tensor:
 def scattered(
     call: Emitter, x: Tensor, indices: Tensor, updates: Tensor, reduction: str | None = None
 ) -> Tensor:
-    """``scatter(x[a, b, c], indices[n, 2], updates[n, c]) -> [a, b, c]``, with what is there by ``reduction``.
+    """``scatter(x[a, b, c], indices[n, 2], updates[n, c]) -> [a, b, c]``, combined with x by ``reduction``.
 
     Args:
-        reduction: ``add``, ``mul``, ``max``, ``min``, or None to put the updates in its place.
+        reduction: ``add``, ``mul``, ``max``, ``min``, or None to replace elements.
     """
     if reduction in ("max", "min") and call.opset < 18:
         raise call.refuse(f"scattering by {reduction} needs opset 18")
-    # ONNX Runtime 1.31 reduces no narrow floats.
+    # ONNX Runtime 1.31 does not reduce float16 and bfloat16.
     wide = "float32" if reduction and x.dtype in ("float16", "bfloat16") else x.dtype
     y = call.op(
         "ScatterND",
@@ -141,7 +141,7 @@ def scattered(
 
 @op("core", "Scatter")
 def scatter(call: Emitter) -> Tensor:
-    """``scatter(indices[n, 2], values[n], shape=(a, b)) -> [a, b]``: values at one place add up."""
+    """``scatter(indices[n, 2], values[n], shape=(a, b)) -> [a, b]``: values at the same position add up."""
     indices = as_tensor(call, argument(call, 0, "indices"))
     values = as_tensor(call, call.arg(1, "values"))
     shape = call.shape(call.sizes)
@@ -171,7 +171,7 @@ def _limit(dtype: str, highest: bool) -> Any:
 
 @op("math", "SegmentSum", "SegmentMax", "SegmentMin", "SegmentProd")
 def segment(call: Emitter) -> Tensor:
-    """``segment_sum(data[n, ...], segment_ids[n], num_segments=s) -> [s, ...]``; a negative id counts nowhere."""
+    """``segment_sum(data[n, ...], segment_ids[n], num_segments=s) -> [s, ...]``; a negative id is ignored."""
     data = as_tensor(call, argument(call, 0, "data"))
     ids = as_tensor(call, call.arg(1, "segment_ids"), "int64")
     count = call.get("num_segments")
@@ -182,23 +182,23 @@ def segment(call: Emitter) -> Tensor:
         call.operation.class_name.removeprefix("Segment")
     ]
     start = {"add": 0, "mul": 1}.get(reduction, _limit(data.dtype, reduction == "min"))
-    # What is counted nowhere goes into a segment of its own.
+    # Ignored elements go into an extra segment.
     ids = where(call, call.op("Less", ids, 0), call.constant(count, "int64"), ids)
     sizes = [count + 1, *data.sizes[1:]]
     empty = call.op("Expand", call.constant(start, data.dtype), call.shape(sizes, data), as_sizes=sizes)
     return call.slice(scattered(call, empty, call.unsqueeze(ids, 1), data, reduction), 0, 0, count)
 
 
-# -- places -----------------------------
+# -- positions -----------------------------
 @op("numpy", "UnravelIndex")
 def unravel_index(call: Emitter) -> list[Tensor]:
     """``unravel_index(indices[n], shape=(a, b)) -> [n], [n]``."""
     x = as_tensor(call, argument(call, 0, "indices"))
     shape = [call.whole("shape", size, 1) for size in call.get("shape")]
     if x.dtype in FLOATS:
-        raise call.refuse("indices that are no whole numbers")
+        raise call.refuse("its indices are not integers")
     if x.rank != 1 and shape != shape[::-1]:
-        raise call.refuse("on TensorFlow the coordinates of indices of another rank than 1 are out of order")
+        raise call.refuse("TensorFlow orders the coordinates wrongly for indices whose rank is not 1")
     places = []
     for size in reversed(shape):
         place = call.op("Mod", x, size)
@@ -209,7 +209,7 @@ def unravel_index(call: Emitter) -> list[Tensor]:
 
 @op("numpy", "SearchSorted")
 def search_sorted(call: Emitter) -> Tensor:
-    """``searchsorted(sorted[n], values[...]) -> [...]``: how many are less than a value, or not more."""
+    """``searchsorted(sorted[n], values[...]) -> [...]``: how many are below a value, or up to it."""
     ordered = as_tensor(call, argument(call, 0, "sorted_sequence"))
     values = as_tensor(call, call.arg(1, "values"))
     if ordered.dtype != values.dtype:
@@ -227,7 +227,7 @@ def _count(call: Emitter, x: Tensor) -> Tensor:
 
 @op("numpy", "Digitize")
 def digitize(call: Emitter) -> Tensor:
-    """``digitize(x[...], bins[n]) -> int32[...]``: how many bins do not start above a number."""
+    """``digitize(x[...], bins[n]) -> int32[...]``: how many bins start at or below a number."""
     x = as_tensor(call, argument(call, 0, "x"))
     x = x if x.dtype == "float64" else call.cast(x, "float32")
     bins = call.cast(as_tensor(call, call.arg(1, "bins"), "float32"), x.dtype)
@@ -241,7 +241,7 @@ def is_in(call: Emitter) -> Tensor:
     dtype = common(call, one, two)
     x, y = as_tensor(call, one, dtype), as_tensor(call, two, dtype)
     if product(y.sizes) == 0:
-        raise call.refuse("it looks for nothing")
+        raise call.refuse("it has no values to look for")
     y = call.reshape(y, [1]) if y.rank == 0 else flattened(call, y)
     found = reduce_bool(call, "ReduceMax", call.op("Equal", call.unsqueeze(x, x.rank), y), [x.rank])
     return call.op("Not", found) if call.flag("invert") else found
@@ -249,7 +249,7 @@ def is_in(call: Emitter) -> Tensor:
 
 @op("math", "InTopK")
 def in_top_k(call: Emitter) -> Tensor:
-    """``in_top_k(targets[n], predictions[n, c], k) -> bool[n]``: fewer than k others are above the target's."""
+    """``in_top_k(targets[n], predictions[n, c], k) -> bool[n]``: fewer than k predictions exceed the target's."""
     targets = as_tensor(call, argument(call, 0, "targets"), "int64")
     predictions = as_tensor(call, call.arg(1, "predictions"))
     count = call.count(predictions, 1, "int64")
@@ -258,7 +258,7 @@ def in_top_k(call: Emitter) -> Tensor:
     own = call.op("GatherElements", predictions, place, axis=1)
     above = call.cast(call.op("Greater", predictions, own), "int32")
     few = call.op("Less", call.reduce("ReduceSum", above, [1]), call.integer("k"))
-    # One prediction that is not a finite number, and TensorFlow says no.
+    # TensorFlow returns False if any prediction is not finite.
     broken = call.op("Or", call.op("IsNaN", predictions), call.op("IsInf", predictions))
     finite = call.op("Not", reduce_bool(call, "ReduceMax", broken, [1]))
     return call.op("And", call.op("And", few, finite), there)

@@ -47,7 +47,7 @@ def hstack(call: Emitter) -> Tensor:
     """``hstack([x[a, n], y[a, m]]) -> [a, n+m]``; vectors join along their only axis."""
     parts = _parts(call, "xs")
     if parts[0].rank == 0:
-        raise call.refuse("TensorFlow joins no numbers")
+        raise call.refuse("TensorFlow does not join scalars")
     return call.concat(parts, 0 if parts[0].rank == 1 else 1)
 
 
@@ -69,7 +69,7 @@ _SPLIT_AXIS = {"Hsplit": 1, "Vsplit": 0, "Dsplit": 2}
 
 @op("numpy", "Split", "ArraySplit")
 def split(call: Emitter) -> list[Tensor]:
-    """``split(x[a, 2n], 2, axis=1) -> [a, n], [a, n]``; a list tells where to cut."""
+    """``split(x[a, 2n], 2, axis=1) -> [a, n], [a, n]``; a list gives the split positions."""
     return _cut(call, call.axis(call.get("axis", 0), call.x.rank))
 
 

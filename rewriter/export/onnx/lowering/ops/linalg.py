@@ -1,4 +1,4 @@
-"""Linear algebra on the last two axes; those before are a batch."""
+"""Linear algebra on the last two axes; the axes before them are batch axes."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ refuse_ops(
     "SolveTriangular",
 )
 refuse_ops("ONNX has no factorisation of matrices", "math", "Logdet")
-refuse_ops("ONNX has the determinant itself alone, which overflows sooner", "numpy", "Slogdet")
+refuse_ops("ONNX has only the determinant itself, which overflows sooner", "numpy", "Slogdet")
 
 
 @op("linalg", "Det")
@@ -39,7 +39,7 @@ def det(call: Emitter) -> Tensor:
 
 @op("math", "CDist")
 def cdist(call: Emitter) -> Tensor:
-    """``cdist(x[..., m, d], y[..., n, d]) -> [..., m, n]``: distances of every two points."""
+    """``cdist(x[..., m, d], y[..., n, d]) -> [..., m, n]``: the distance of every pair of points."""
     x, y = both(call)
     apart = call.op("Sub", call.unsqueeze(x, x.rank - 1), call.unsqueeze(y, y.rank - 2))
     return call.op("Sqrt", call.reduce("ReduceSum", call.op("Mul", apart, apart), [-1]))
@@ -50,7 +50,7 @@ def corrcoef(call: Emitter) -> Tensor:
     """``corrcoef(x[n, m]) -> [n, n]``."""
     x = call.cast(call.x, call.dtype)
     if x.rank != 2:
-        raise call.refuse("TensorFlow takes a matrix")
+        raise call.refuse("TensorFlow accepts only a matrix")
     x = call.op("Sub", x, call.reduce("ReduceMean", x, [-1], keepdims=True))
     covariance = call.op("MatMul", x, call.transpose(x, [1, 0]))
     spread = call.op("Sqrt", call.reduce("ReduceSum", call.op("Mul", x, x), [-1]))
@@ -69,7 +69,7 @@ def correlate(call: Emitter) -> Tensor:
         raise call.refuse("its vectors are of open size")
     mode = call.text("mode", "valid", ("valid", "same", "full"))
     if mode == "valid" and n < m:
-        raise call.refuse("TensorFlow takes the longer of both first")
+        raise call.refuse("TensorFlow expects the longer operand first")
     margin = 0 if mode == "valid" else m - 1
     image, kernel = (call.unsqueeze(t, 0, 1) for t in (x, y))
     z = call.op("Conv", image, kernel, kernel_shape=[m], pads=[margin, margin])

@@ -1,4 +1,4 @@
-"""Convolution and pooling ops, and those that trade space for depth."""
+"""Convolution and pooling ops, patches, and depth to space."""
 
 from __future__ import annotations
 
@@ -120,7 +120,7 @@ def unfold(call: Emitter) -> Tensor:
 
 
 def _places(call: Emitter, size: Size, kernel: int, dilation: int, stride: int) -> Any:
-    """``[kernel, count]``: which position of an axis each place of each window is."""
+    """``[kernel, count]``: the axis position of each element of each window."""
     if not isinstance(size, int):
         raise call.refuse("windows over an axis of open size")
     count = (size - dilation * (kernel - 1) - 1) // stride + 1
@@ -129,7 +129,7 @@ def _places(call: Emitter, size: Size, kernel: int, dilation: int, stride: int) 
 
 @op("nn", "Fold")
 def fold(call: Emitter) -> Tensor:
-    """``fold(x[B, C*k*l, n], (h, w), (k, l)) -> [B, C, h, w]``: every column back to its window, added up."""
+    """``fold(x[B, C*k*l, n], (h, w), (k, l)) -> [B, C, h, w]``: every column is added at its window."""
     if call.opset < 18:
         raise call.refuse("Col2Im needs opset 18")
     x, window = floating(call, call.x), _patch(call)
@@ -155,5 +155,5 @@ def _rearranged(call: Emitter, op_type: str, sizes: Sequence[Size]) -> Tensor:
 
 @op("nn", "DepthToSpace", "SpaceToDepth")
 def rearranged(call: Emitter) -> Tensor:
-    """``depth_to_space(x[B, H, W, C*n*n], n) -> [B, H*n, W*n, C]``, and back."""
+    """``depth_to_space(x[B, H, W, C*n*n], n) -> [B, H*n, W*n, C]``, and the inverse."""
     return _rearranged(call, call.operation.class_name, call.sizes)

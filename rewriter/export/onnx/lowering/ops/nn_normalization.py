@@ -56,7 +56,7 @@ def glu(call: Emitter) -> Tensor:
 # -- normalisation -----------------------------
 @op("nn", "Normalize")
 def normalize(call: Emitter) -> Tensor:
-    """``x`` over its norm, which is at least epsilon."""
+    """``x`` divided by its norm, which is at least epsilon."""
     x, order, axis = (
         floating(call, call.x),
         call.whole("order", call.get("order", 2), 1),
@@ -78,7 +78,7 @@ def _vector(call: Emitter, position: int, name: str, dtype: str) -> Tensor | Non
 
 @op("nn", "LayerNorm")
 def layer_norm(call: Emitter) -> Tensor:
-    """``layer_norm(x[...], gamma, beta) -> [...]`` over axes that gamma and beta have."""
+    """``layer_norm(x[...], gamma, beta) -> [...]`` over the axes of gamma and beta."""
     x = call.x
     wide = call.cast(x, result_type(x.dtype, "float32"))
     gamma, beta = _vector(call, 1, "gamma", wide.dtype), _vector(call, 2, "beta", wide.dtype)
@@ -99,7 +99,7 @@ def layer_norm(call: Emitter) -> Tensor:
 
 
 def _placed(call: Emitter, vector: Tensor, axes: tuple[int, ...], x: Tensor) -> Tensor:
-    """Gamma or beta where it meets its axes; one of the rank of x as it is."""
+    """Gamma or beta, shaped to broadcast along its axes; unchanged if it has the rank of x."""
     if vector.rank == x.rank:
         return vector
     if product(vector.sizes) != product(x.sizes[a] for a in axes):
@@ -112,7 +112,7 @@ def rms_norm(call: Emitter) -> Tensor:
     """``rms_norm(x[...], scale) -> [...]``."""
     x = call.x
     if x.rank == 0:
-        raise call.refuse("Keras gives an axis to a number")
+        raise call.refuse("Keras adds an axis to a scalar")
     wide = call.cast(x, result_type(x.dtype, "float32"))
     axes = call.axis_tuple(call.get("axis", -1), x.rank)
     y = normalization.rms_norm(call, wide, _vector(call, 1, "scale", wide.dtype), axes, _epsilon(call))
@@ -164,7 +164,7 @@ def dot_product_attention(call: Emitter) -> Tensor:
         early = _causal(call, logits)
         allowed = early if allowed is None else call.op("And", allowed, early)
     if allowed is not None:
-        # The number that Keras takes for float32 and wider (_get_large_negative, 3.15).
+        # The number that Keras uses for float32 and wider (_get_large_negative, 3.15).
         logits = where(call, allowed, logits, call.constant(3.38953e38 * -0.7, high))
     shares = call.cast(call.op("Softmax", logits, axis=-1), dtype)
     mixed = call.op("MatMul", shares, call.transpose(value, [0, 2, 1, 3]))
@@ -172,11 +172,11 @@ def dot_product_attention(call: Emitter) -> Tensor:
 
 
 def _repeated(call: Emitter, x: Tensor, heads: object, groups: object) -> Tensor:
-    """Key or value with each head as often as it is shared; a single one is broadcast."""
+    """Key or value with each head repeated for its queries; a single head broadcasts."""
     if groups == 1:
         return x
     if not isinstance(heads, int) or not isinstance(groups, int) or heads % groups:
-        raise call.refuse(f"{heads} heads of the query for {groups} of the key")
+        raise call.refuse(f"{heads} query heads for {groups} key heads")
     times = heads // groups
     sizes = [*x.sizes[:3], times, x.sizes[3]]
     spread = call.op("Expand", call.unsqueeze(x, 3), [1, 1, 1, times, 1], as_sizes=sizes)
@@ -203,14 +203,14 @@ def _causal(call: Emitter, logits: Tensor) -> Tensor:
 
 # -- losses -----------------------------
 def _logits(call: Emitter, output: Tensor, op_type: str) -> tuple[Tensor, bool]:
-    """What a loss starts from: Keras looks behind a softmax or sigmoid that made its operand (``_get_logits``)."""
+    """The input of a loss and whether it is logits: Keras skips a softmax or sigmoid before it (``_get_logits``)."""
     made = output.producer
     if made is not None and made.op_type == op_type and made.inputs[0] is not None:
         return made.inputs[0], True
     if made is not None and made.op_type == "Reshape" and made.inputs[0] is not None:
         inner = made.inputs[0].producer
         if inner is not None and inner.op_type == op_type and inner.output.rank == 1:
-            raise call.refuse("a loss of a softmax over everything, which Keras looks behind")
+            raise call.refuse("Keras skips the softmax over all axes before the loss")
     return output, call.flag("from_logits")
 
 
@@ -259,7 +259,7 @@ def categorical_crossentropy(call: Emitter) -> Tensor:
 
 @op("nn", "SparseCategoricalCrossentropy")
 def sparse_categorical_crossentropy(call: Emitter) -> Tensor:
-    """``-log(softmax(x)[..., target])``; no number where the target is not a class."""
+    """``-log(softmax(x)[..., target])``; NaN where the target is not a class."""
     target, output = _loss_operands(call)
     axis = call.axis(call.get("axis", -1), output.rank)
     if axis != output.rank - 1:

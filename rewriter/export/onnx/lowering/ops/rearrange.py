@@ -1,4 +1,4 @@
-"""einops-style rearrangement: taken apart, moved, put together."""
+"""einops-style rearrangement: axes are split, moved and merged."""
 
 from __future__ import annotations
 

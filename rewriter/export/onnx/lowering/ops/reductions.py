@@ -1,4 +1,4 @@
-"""Reductions: what is computed over axes, which go or stay as 1."""
+"""Reductions over axes, which are dropped or stay with size 1."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def _axes(call: Emitter, rank: int, name: str = "axis") -> tuple[int, ...]:
 
 
 def _reduced(call: Emitter, op_type: str, x: Tensor, keepdims: bool | None = None) -> Tensor:
-    """Over the configured axes, with the configured ``keepdims`` unless given."""
+    """A reduction over the configured axes; ``keepdims`` is the configured one unless given."""
     keep = call.flag("keepdims") if keepdims is None else keepdims
     return call.reduce(op_type, x, _axes(call, x.rank), keep)
 
@@ -48,14 +48,14 @@ def _reduced_bool(call: Emitter, op_type: str, x: Tensor, keepdims: bool | None 
 
 @op("numpy", "All", "Any")
 def truth(call: Emitter) -> Tensor:
-    """Whether all, or any, are not 0."""
+    """Whether all, or any, elements are not 0."""
     op_type = "ReduceMin" if call.operation.class_name == "All" else "ReduceMax"
     return _reduced_bool(call, op_type, call.cast(call.x, "bool"))
 
 
 @op("numpy", "Max", "Amax", "Min", "Amin")
 def extreme(call: Emitter) -> Tensor:
-    """The largest or smallest number; ``initial`` takes part."""
+    """The largest or smallest number, including ``initial``."""
     x, initial = call.x, call.get("initial")
     largest = call.operation.class_name in ("Max", "Amax")
     op_type = "ReduceMax" if largest else "ReduceMin"
@@ -82,7 +82,7 @@ def peak_to_peak(call: Emitter) -> Tensor:
 
 @op("numpy", "Nanmax", "Nanmin")
 def extreme_number(call: Emitter) -> Tensor:
-    """The largest or smallest of those that are numbers; nothing where none is."""
+    """The largest or smallest number without NaN; NaN where all are NaN."""
     x, largest = call.x, call.operation.class_name == "Nanmax"
     op_type = "ReduceMax" if largest else "ReduceMin"
     if x.dtype == "bool":
@@ -123,7 +123,7 @@ def position(call: Emitter) -> Tensor:
 
 @op("numpy", "Nanargmax", "Nanargmin")
 def position_of_number(call: Emitter) -> Tensor:
-    """The same among those that are numbers; -1 where none is."""
+    """The position of the largest or smallest number without NaN; -1 where all are NaN."""
     x, largest = call.x, call.operation.class_name == "Nanargmax"
     if not is_float(x.dtype):
         return _position(call, x, largest)
@@ -135,7 +135,7 @@ def position_of_number(call: Emitter) -> Tensor:
 
 @op("numpy", "CountNonzero")
 def count_nonzero(call: Emitter) -> Tensor:
-    """How many are not 0."""
+    """How many elements are not 0."""
     x = call.x
     some = x if x.dtype == "bool" else call.op("Not", call.op("Equal", x, call.constant(0, x.dtype)))
     return _reduced(call, "ReduceSum", call.cast(some, "int32"), False)
@@ -144,20 +144,20 @@ def count_nonzero(call: Emitter) -> Tensor:
 # -- sums -----------------------------
 @op("numpy", "Sum")
 def total(call: Emitter) -> Tensor:
-    """The sum, of at least 32 bits."""
+    """The sum, in at least 32 bits."""
     return _reduced(call, "ReduceSum", call.cast(call.x, widened(call.x.dtype)))
 
 
 @op("numpy", "Prod")
 def all_multiplied(call: Emitter) -> Tensor:
-    """The product, of at least 32 bits."""
+    """The product, in at least 32 bits."""
     dtype = call.x.dtype if call.get("dtype") is not None else widened(call.x.dtype)
     return declared(call, _reduced(call, "ReduceProd", call.cast(call.x, dtype)))
 
 
 @op("numpy", "Nansum", "Nanprod")
 def total_of_numbers(call: Emitter) -> Tensor:
-    """The sum or product of those that are numbers."""
+    """The sum or product without NaN."""
     x, adds = call.x, call.operation.class_name == "Nansum"
     if is_float(x.dtype):
         x = where(call, is_nan(call, x), 0.0 if adds else 1.0, x)
@@ -201,7 +201,7 @@ def _nan_mean(call: Emitter, x: Tensor, keepdims: bool) -> Tensor:
 
 @op("numpy", "Nanmean")
 def mean_of_numbers(call: Emitter) -> Tensor:
-    """The mean of those that are numbers."""
+    """The mean without NaN."""
     x = call.x
     if call.get("axis") in ((), []):
         return declared(call, x)
@@ -212,7 +212,7 @@ def mean_of_numbers(call: Emitter) -> Tensor:
 
 @op("numpy", "Nanvar", "Nanstd")
 def variance_of_numbers(call: Emitter) -> Tensor:
-    """The variance, or its root, of those that are numbers."""
+    """The variance, or its root, without NaN."""
     x = call.cast(call.x, result_type(call.x.dtype, "float"))
     known = call.op("Not", is_nan(call, x))
     centre = x if call.get("axis") in ((), []) else _nan_mean(call, x, True)
@@ -248,7 +248,7 @@ def norm(call: Emitter) -> Tensor:
 
 
 def norm_of(call: Emitter, x: Tensor, order: Any, axis: Any, keepdims: bool) -> Tensor:
-    """``norm(x[a, b], axis=1) -> [a]``. ``order`` is a number, ``"fro"``, ``"nuc"``, or None for the second."""
+    """``norm(x[a, b], axis=1) -> [a]``. ``order``: a number, ``"fro"``, ``"nuc"``, or None (2-norm, Frobenius)."""
     given = range(x.rank) if axis is None else axis if isinstance(axis, (list, tuple)) else (axis,)
     axes = [call.axis(a, x.rank) for a in given]
     order = {"inf": math.inf, "-inf": -math.inf}.get(order, order) if isinstance(order, str) else order
@@ -256,7 +256,7 @@ def norm_of(call: Emitter, x: Tensor, order: Any, axis: Any, keepdims: bool) -> 
     if len(axes) == 1:
         return _vector_norm(call, x, size, order, axes, keepdims)
     if len(axes) != 2:
-        raise call.refuse("TensorFlow has norms over one axis and over two")
+        raise call.refuse("TensorFlow has norms over one or two axes only")
     if order in (None, "fro"):
         return call.op("Sqrt", call.reduce("ReduceSum", call.op("Mul", x, x), axes, keepdims))
     if order not in (1, -1, math.inf, -math.inf):
@@ -311,7 +311,7 @@ def average(call: Emitter) -> Tensor:
 
 # -- quantiles -----------------------------
 def _asked(call: Emitter, percent: bool) -> Tensor:
-    """Which quantiles, as float64 made from what TensorFlow makes of them first."""
+    """The requested quantiles as float64, after TensorFlow's own conversion."""
     given = argument(call, 1, "q")
     if percent:
         return call.cast(call.op("Div", as_tensor(call, given, "float32"), 100.0), "float64")
@@ -320,7 +320,7 @@ def _asked(call: Emitter, percent: bool) -> Tensor:
 
 
 def _rows(call: Emitter, x: Tensor) -> tuple[Tensor, tuple[int, ...], list[int]]:
-    """``x[a, b, c]`` with the reduced axes made the last one; those axes, and the others."""
+    """``x[a, b, c]`` with the reduced axes merged into the last one; those axes, and the others."""
     axes = _axes(call, x.rank)
     rest = [n for n in range(x.rank) if n not in axes]
     turned = call.transpose(x, [*rest, *axes])
@@ -329,7 +329,7 @@ def _rows(call: Emitter, x: Tensor) -> tuple[Tensor, tuple[int, ...], list[int]]
 
 
 def _bounds(call: Emitter, place: Tensor, last: Tensor, method: str) -> list[tuple[Tensor, Tensor | None]]:
-    """The positions that are mixed for a place between 0 and ``last``, each with its share (None is half or all)."""
+    """The positions to mix for a place between 0 and ``last``, each with its weight (None for equal weights)."""
 
     def at(op_type: str) -> Tensor:
         rounded = call.op(op_type, place)
@@ -340,7 +340,7 @@ def _bounds(call: Emitter, place: Tensor, last: Tensor, method: str) -> list[tup
     if method == "midpoint":
         return [(at("Floor"), None), (at("Ceil"), None)]
     if method != "linear":
-        raise call.refuse(f"TensorFlow has no quantiles by {method!r}")
+        raise call.refuse(f"TensorFlow has no quantile method {method!r}")
     one = call.constant(1, "float64")
     below = call.op("Max", call.op("Sub", at("Ceil"), one), call.constant(0, "float64"))
     above = call.op("Min", call.op("Add", below, one), last)
@@ -360,7 +360,7 @@ def _mixed(call: Emitter, parts: list[tuple[Tensor, Tensor | None]], dtype: str)
 
 
 def _quantile(call: Emitter, q: Tensor, method: str) -> Tensor:
-    """``[*q, *rest]``: sorted along the axes, then a mixture of the two numbers around each place."""
+    """``[*q, *rest]``: sorted along the axes, then a mix of the two numbers around each place."""
     x = call.cast(call.x, result_type(call.x.dtype, "float"))
     rows, axes, rest = _rows(call, x)
     line = ordered(call, rows, -1)[0]
@@ -383,12 +383,12 @@ def _kept(call: Emitter, y: Tensor, axes: tuple[int, ...], before: int) -> Tenso
 
 
 def _nan_quantile(call: Emitter, q: Tensor, method: str) -> Tensor:
-    """The same of those that are numbers: each row has a last place of its own."""
+    """``_quantile`` without NaN: each row has its own last place."""
     x = call.x
     if not is_float(x.dtype):
         return _quantile(call, q, method)
     if q.rank > 1 and call.get("axis") is not None:
-        raise call.refuse("on TensorFlow the axes of its quantiles come out turned")
+        raise call.refuse("TensorFlow returns the axes of its quantiles in another order")
     rows, axes, _ = _rows(call, x)
     table = call.reshape(rows, [product(rows.sizes[:-1]), rows.sizes[-1]])
     known = call.op("Not", is_nan(call, table))
@@ -426,7 +426,7 @@ _register_quantile("Nanpercentile", True, True)
 def _register_median(name: str, compute: Callable[[Emitter, Tensor, str], Tensor]) -> None:
     @op("numpy", name)
     def median(call: Emitter) -> Tensor:
-        """The number in the middle, or the mean of the two there."""
+        """The middle number, or the mean of the two middle numbers."""
         if name == "Nanmedian" and call.get("axis") in ((), []):
             return declared(call, call.x)
         return declared(call, compute(call, call.constant(0.5, "float64"), "linear"))
@@ -473,7 +473,7 @@ def _steps(call: Emitter, place: int, y: Tensor) -> Tensor:
         axis = call.get("axis", -1)
         steps = np.moveaxis(np.diff(np.asarray(x, np.float64), axis=axis), axis, -1)
     except (ValueError, TypeError):
-        raise call.refuse("the places of its points are no numbers along the axis") from None
+        raise call.refuse("its x is not a list of numbers along the axis") from None
     return call.constant(steps, y.dtype)
 
 

@@ -1,4 +1,4 @@
-"""Padding, tiling and repeating: axes grow."""
+"""Padding, tiling and repeating along axes."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from ._operands import argument, as_tensor, flattened
 
 @op("numpy", "Pad")
 def pad(call: Emitter) -> Tensor:
-    """``pad(x[a, b], ((1, 2), (0, 0))) -> [a+3, b]``, with a value or with what is mirrored at the edges."""
+    """``pad(x[a, b], ((1, 2), (0, 0))) -> [a+3, b]``, with a value or mirrored at the edges."""
     x = call.x
     widths = _widths(call, x.rank)
     mode = call.text("mode", "constant").lower()
     if mode == "symmetric":
         return _mirrored(call, x, widths)
     if mode not in ("constant", "reflect"):
-        raise call.refuse(f"TensorFlow does not pad by {mode!r}")
+        raise call.refuse(f"TensorFlow has no pad mode {mode!r}")
     pads = [before for before, _ in widths] + [after for _, after in widths]
     if not any(pads):
         return x
@@ -42,7 +42,7 @@ def _widths(call: Emitter, rank: int) -> list[tuple[int, int]]:
 
 
 def _mirrored(call: Emitter, x: Tensor, widths: list[tuple[int, int]]) -> Tensor:
-    """The numbers at each edge once more, backwards, the outermost too."""
+    """The numbers at each edge mirrored, including the outermost."""
     for axis, (before, after) in enumerate(widths):
         parts = []
         if before:
@@ -56,7 +56,7 @@ def _mirrored(call: Emitter, x: Tensor, widths: list[tuple[int, int]]) -> Tensor
 
 @op("numpy", "Tile")
 def tile(call: Emitter) -> Tensor:
-    """``tile(x[a, b], (2, 3)) -> [2*a, 3*b]``; the shorter of both is filled up in front with ones."""
+    """``tile(x[a, b], (2, 3)) -> [2*a, 3*b]``; the shorter of shape and repeats gets ones in front."""
     x, given = call.x, call.get("repeats")
     counts = [call.whole("repeats", v, 0) for v in (given if isinstance(given, (list, tuple)) else (given,))]
     counts = [1] * (x.rank - len(counts)) + counts
@@ -66,7 +66,7 @@ def tile(call: Emitter) -> Tensor:
 
 @op("numpy", "Repeat")
 def repeat(call: Emitter) -> Tensor:
-    """``repeat(x[a, b], 2, axis=1) -> [a, 2*b]``; a list counts for each position."""
+    """``repeat(x[a, b], 2, axis=1) -> [a, 2*b]``; a list has a count for each position."""
     x, given = call.x, call.get("repeats")
     counts = [call.whole("repeats", v, 0) for v in (given if isinstance(given, (list, tuple)) else (given,))]
     if call.get("axis") is None:
@@ -78,7 +78,7 @@ def repeat(call: Emitter) -> Tensor:
         places = np.repeat(np.arange(size), counts[0] if len(counts) == 1 else counts)
         return call.op("Gather", x, places.astype(np.int64), axis=axis)
     if len(counts) > 1:
-        raise call.refuse("a count for each position of an axis of open size")
+        raise call.refuse("it has a count for each position of an axis of open size")
     times = counts[0]
     grown: list[Size] = [*x.sizes[: axis + 1], times, *x.sizes[axis + 1 :]]
     shape = [times if n == axis + 1 else 1 for n in range(len(grown))]

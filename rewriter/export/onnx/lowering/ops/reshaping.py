@@ -1,4 +1,4 @@
-"""Ops that give the same elements in the same order other axes."""
+"""Ops that keep the elements and their order and change the axes."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def expand_dims(call: Emitter) -> Tensor:
 
 @op("numpy", "Squeeze")
 def squeeze(call: Emitter) -> Tensor:
-    """``squeeze(x[a, 1, b], axis=1) -> [a, b]``; without an axis every axis that is 1 in the file goes."""
+    """``squeeze(x[a, 1, b], axis=1) -> [a, b]``; without an axis, all axes with a fixed size of 1 are removed."""
     x = call.x
     if call.get("axis") is None:
         return call.squeeze(x, *(n for n, size in enumerate(x.sizes) if size == 1))
@@ -55,11 +55,11 @@ def view(call: Emitter) -> Tensor:
     if x.dtype == call.dtype:
         return x
     if _bits(x.dtype) != _bits(call.dtype):
-        raise call.refuse(f"ONNX does not look at {x.dtype} as {call.dtype}, a type of another width")
+        raise call.refuse(f"ONNX cannot reinterpret {x.dtype} as {call.dtype}, a type of another width")
     if call.opset < 26:
         raise call.refuse("BitCast needs opset 26")
     if not {x.dtype, call.dtype} <= FLOATS | INTEGERS:
-        raise call.refuse(f"BitCast does not take {x.dtype} as {call.dtype}")
+        raise call.refuse(f"BitCast does not support {x.dtype} as {call.dtype}")
     return call.op("BitCast", x, to=number(call.dtype), as_dtype=call.dtype, as_sizes=x.sizes)
 
 

@@ -14,7 +14,7 @@ from .elementwise import nan_to_num
 def ordered(
     call: Emitter, x: Tensor, axis: int, count: int | None = None, descending: bool = False
 ) -> tuple[Tensor, Tensor]:
-    """Numbers in order along an axis (all of them, or so many) and ``int64`` where they stood, the first first."""
+    """Sorted numbers along an axis (all, or the first ``count``) and their ``int64`` positions; ties in their order."""
     axis %= x.rank
     wanted: int | Tensor = call.size(x, axis) if count is None else count
     k = wanted if isinstance(wanted, Tensor) else call.constant([wanted], "int64")
@@ -34,7 +34,7 @@ def ordered(
 
 
 def _along(call: Emitter, default: int | None) -> tuple[Tensor, int]:
-    """The operand and the axis; flattened where that is None."""
+    """The operand and the axis; flattened if the axis is None."""
     x, axis = call.x, call.get("axis", default)
     if axis is None:
         return flattened(call, x), 0
@@ -43,15 +43,15 @@ def _along(call: Emitter, default: int | None) -> tuple[Tensor, int]:
 
 @op("numpy", "Sort")
 def sort(call: Emitter) -> Tensor:
-    """``sort(x[a, b]) -> [a, b]``, rising."""
+    """``sort(x[a, b]) -> [a, b]``, ascending."""
     return ordered(call, *_along(call, -1))[0]
 
 
 @op("numpy", "Argsort")
 def argsort(call: Emitter) -> Tensor:
-    """``argsort(x[a, b]) -> int32[a, b]``: where the numbers of a rising order stand."""
+    """``argsort(x[a, b]) -> int32[a, b]``: the positions of the numbers in ascending order."""
     if call.x.rank == 0:
-        raise call.refuse("TensorFlow gives an axis to a number")
+        raise call.refuse("TensorFlow adds an axis to a scalar")
     return call.cast(ordered(call, *_along(call, -1))[1], "int32")
 
 
@@ -60,16 +60,16 @@ refuse_ops("the order within the parts is not defined", "numpy", "Argpartition")
 
 @op("math", "TopK")
 def top_k(call: Emitter) -> tuple[Tensor, Tensor]:
-    """``top_k(x[..., n], k) -> [..., k], int32[..., k]``: the largest, falling, and where they stand."""
+    """``top_k(x[..., n], k) -> [..., k], int32[..., k]``: the largest, descending, and their positions."""
     if not call.flag("sorted", True) and call.integer("k") > 1:
-        raise call.refuse("the order of what is not sorted is not defined")
+        raise call.refuse("the order of unsorted results is not defined")
     values, indices = ordered(call, call.x, -1, call.integer("k"), True)
     return values, call.cast(indices, "int32")
 
 
 @op("numpy", "Cumsum", "Cumprod", "Nancumsum", "Nancumprod")
 def cumulative(call: Emitter) -> Tensor:
-    """``cumsum(x[a, b], axis=1) -> [a, b]``, ``nan`` counting for nothing in two of them."""
+    """``cumsum(x[a, b], axis=1) -> [a, b]``; the two ``Nan`` ops skip NaN."""
     name = call.operation.class_name
     x, axis = _along(call, None)
     if name.startswith("Nan"):
@@ -83,7 +83,7 @@ def cumulative(call: Emitter) -> Tensor:
 
 
 def _running_product(call: Emitter, x: Tensor, axis: int) -> Tensor:
-    """One step after the other: ONNX has no running product before opset 26."""
+    """A running product by a Scan: ONNX has none before opset 26."""
     wide = call.cast(x, computed_in("CumProd", x.dtype))
     rest = (*wide.sizes[:axis], *wide.sizes[axis + 1 :])
     start = call.expand(call.constant(1, wide.dtype), rest)

@@ -1,4 +1,4 @@
-"""Ops that move axes, or turn the order of the elements along them."""
+"""Ops that move axes or reverse the elements along them."""
 
 from __future__ import annotations
 
@@ -54,8 +54,8 @@ def rot90(call: Emitter) -> Tensor:
     turns = call.whole("k", call.get("k", 1)) % 4
     if turns == 2:
         if x.sizes[one] != x.sizes[two]:
-            # Between both quarter turns it is reshaped as if it were not turned (backend/tensorflow/numpy.py, 3.15).
-            raise call.refuse("on TensorFlow half a turn of what is not square mixes its elements up")
+            # Keras reshapes between the quarter turns to the unturned sizes (backend/tensorflow/numpy.py, 3.15).
+            raise call.refuse("on TensorFlow half a turn mixes up the elements of a non-square tensor")
         return flipped(call, x, [one, two])
     if turns == 1:
         return _swapped(call, flipped(call, x, [two]), one, two)
@@ -63,7 +63,7 @@ def rot90(call: Emitter) -> Tensor:
 
 
 def flipped(call: Emitter, x: Tensor, axes: Sequence[int]) -> Tensor:
-    """The same positions backwards along axes."""
+    """``x`` reversed along axes."""
     if not axes:
         return x
     count = len(axes)
@@ -73,25 +73,25 @@ def flipped(call: Emitter, x: Tensor, axes: Sequence[int]) -> Tensor:
 
 @op("numpy", "Flip")
 def flip(call: Emitter) -> Tensor:
-    """``flip(x[...]) -> [...]``: backwards along the axes, all of them unless given."""
+    """``flip(x[...]) -> [...]``: reversed along the axes, by default all."""
     return flipped(call, call.x, call.axis_tuple(call.get("axis"), call.x.rank))
 
 
 @op("numpy", "Fliplr")
 def fliplr(call: Emitter) -> Tensor:
-    """``fliplr(x[a, b, ...]) -> [a, b, ...]``: backwards along axis 1."""
+    """``fliplr(x[a, b, ...]) -> [a, b, ...]``: reversed along axis 1."""
     return flipped(call, call.x, [1])
 
 
 @op("numpy", "Flipud")
 def flipud(call: Emitter) -> Tensor:
-    """``flipud(x[a, ...]) -> [a, ...]``: backwards along axis 0."""
+    """``flipud(x[a, ...]) -> [a, ...]``: reversed along axis 0."""
     return flipped(call, call.x, [0])
 
 
 @op("numpy", "Roll")
 def roll(call: Emitter) -> Tensor:
-    """``roll(x[...], shift) -> [...]``: what leaves an axis at one end comes back at the other."""
+    """``roll(x[...], shift) -> [...]``: elements that leave an axis at one end return at the other."""
     x, given, axis = call.x, call.get("shift"), call.get("axis")
     shifts = [call.whole("shift", s) for s in (given if isinstance(given, (list, tuple)) else (given,))]
     if axis is None:
