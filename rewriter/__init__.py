@@ -1,6 +1,6 @@
 """rewriter: finds the multiplies of a saved Keras model whose operands do not fit, and repairs them.
 
-Every public name is here; the modules behind them are imported when a name is first used.
+Every public name is here; its module is imported when the name is first used.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from .passes.suggest import Suggestion
     from .results import Explanation, Report, Result, Shapes
 
-# Where each public name is.
+# The public names that each module defines.
 _PLACES = {
     ".api": (
         *("check", "convert", "explain", "export_onnx", "repair", "repaired", "repairing", "shapes"),
@@ -100,7 +100,7 @@ def __dir__() -> list[str]:
 
 
 class _Package(ModuleType):
-    """The package, whose ``shapes`` is the function: the import of ``rewriter.shapes.infer`` sets the folder there."""
+    """The package. Its ``shapes`` stays the function: the import of ``rewriter.shapes.infer`` would replace it."""
 
     @property
     def shapes(self) -> Any:

@@ -1,4 +1,4 @@
-"""The library: check, repair, shapes and suggest, on paths and on ``keras.Model`` objects."""
+"""The functions of the library, most of them on paths and on ``keras.Model`` objects."""
 
 from __future__ import annotations
 
@@ -63,17 +63,17 @@ def check(
 ) -> Report:
     """Find the multiplies of a model whose operands do not fit. The model is not changed.
 
-    No code of a file runs; of a model in memory only what saves it.
-    Of a subclassed model the functional and sequential models that it holds are looked at, under the names of
-    its attributes (``encoder/scale``); what its ``call`` does with them is reported as not analysed.
+    No code from a file runs. Of a model in memory, only the code that saves it runs.
+    In a subclassed model, the functional and sequential models in its attributes are checked, under the names of the
+    attributes (``encoder/scale``). Its ``call`` is reported as not analysed.
 
     Args:
         model: a path, or a model of Keras 3 or tf_keras.
-        mode: ``safe`` chooses only what evidence decides, ``best`` the first-ranked candidate.
-        ops: ``multiply`` looks at multiplies; ``all`` also at sums and their kin, contractions and Concatenate.
+        mode: ``safe`` chooses a candidate only where evidence decides, ``best`` chooses the first-ranked one.
+        ops: ``multiply`` checks multiplies; ``all`` also other elementwise operations, contractions and Concatenate.
         rules: a TOML file with rules to add to the table.
-        plan: a file to write the findings, candidates and choices to, for a person to edit and ``repair`` to apply.
-        weights: a file with the weights of a model that is a configuration alone.
+        plan: a TOML file to write, with the findings, candidates and choices. Edit it, and give it to ``repair``.
+        weights: the file with the weights of a model that is only a configuration.
 
     Raises:
         RewriterError: the model or an argument cannot be used.
@@ -150,27 +150,26 @@ def repair(
     """Repair a model and write it.
 
     Args:
-        model: a path, or a model of Keras 3 or tf_keras, which stays as it is: the result's ``model`` is the repaired
-            one, weights and compile state kept, and ``output`` may be left out. Of a subclassed model the result's
-            ``parts`` are its repaired functional parts. One of tf_keras is written as a file of Keras 3.
-        output: the file to write, in the format that its name ends in: the model's own, another one in which Keras
-            keeps models, or ONNX.
-        onnx: a file to write the repaired model to as ONNX as well: both files are written, or neither.
-        at: what the user says of multiplies, ``{node: rule or equation}``.
-        mode: ``safe`` applies only what evidence decides, ``best`` the first-ranked candidate.
+        model: a path, or a model of Keras 3 or tf_keras. A model in memory is not changed: the result's ``model`` is a
+            repaired copy with its weights and compile state, and ``output`` is optional. For a subclassed model, the
+            result's ``parts`` are its repaired functional parts. A tf_keras model is written as a Keras 3 file.
+        output: the file to write. Its suffix is the format: the model's own, another Keras format, or ONNX.
+        onnx: a second file to write, as ONNX: both files are written, or neither.
+        at: what multiplies mean, ``{node: rule or equation}``.
+        mode: ``safe`` applies a candidate only where evidence decides, ``best`` applies the first-ranked one.
         ops: what is repaired: ``multiply``, or ``all``, as in ``check``.
-        explicit: also write legal implicit broadcasts out.
-        verify: run the repaired model and compare it with what it must compute, in a process of its own: None where
-            that is possible here, True whatever it takes, False not at all; or what does that
-            (``proof.in_process``). The written file is analysed again in any case.
+        explicit: also insert nodes for legal implicit broadcasts.
+        verify: run the repaired model in a separate process, and compare it with what it must compute: None if that is
+            possible here, True to require it, False not at all; or a function to run instead (``proof.in_process``).
+            The written file is analysed again in any case.
         rules: a TOML file with rules to add to the table.
-        plan: a file that ``check`` wrote: the choices in it are applied, and nothing else.
-        dry_run: write nothing; the result's ``changes`` say what would be other.
-        weights: a file with the weights of a model that is a configuration alone.
-        timeout: seconds after which a proof in a process of its own is ended; 300 without one.
+        plan: a file that ``check`` wrote: its choices are applied, and nothing else.
+        dry_run: write nothing; the result's ``changes`` are what would change.
+        weights: the file with the weights of a model that is only a configuration.
+        timeout: seconds after which a proof in a separate process is stopped; 300 by default.
 
     Returns:
-        The result. It is false where something could not be decided: nothing was written then, ``output`` and ``model``
+        The result. It is false if a finding could not be decided: then nothing was written, ``output`` and ``model``
         are None, and ``undecided`` lists the findings. ``repaired`` raises UndecidedError instead.
 
     Raises:
@@ -189,7 +188,7 @@ def repair(
 
 
 def _repair_model(model: Any, request: RepairRequest) -> Result:
-    """Repair a model in memory, in a file of its own."""
+    """Repair a model in memory, through a temporary file."""
     from .live import repair_model
 
     if request.plan is not None or request.dry_run:
@@ -217,8 +216,8 @@ def _repair_file(
     """Repair a model in a file.
 
     Args:
-        prover: what proves it where the request does not say so itself; a process of its own without one.
-        then: is given the path of the proven file before anything has its name.
+        prover: proves the repair if the request names no prover; a separate process by default.
+        then: called with the temporary path of the proven file, before any output gets its name.
     """
     table = _table(request.rules)
     stage("reading")
@@ -279,7 +278,7 @@ def _write(
     result: Result,
     then: Callable[[str], None],
 ) -> None:
-    """Write a repaired model in its own format, as ONNX, or both: all of it, or nothing."""
+    """Write a repaired model in its own format, as ONNX, or both: all files or none."""
     from .proof import proven
 
     own, form, onnx = outputs
@@ -310,7 +309,7 @@ def shapes(model: Any, *, weights: Path | None = None) -> Shapes:
 
     Args:
         model: a path, or a model of Keras 3 or tf_keras.
-        weights: a file with the weights of a model that is a configuration alone.
+        weights: the file with the weights of a model that is only a configuration.
 
     Raises:
         RewriterError: the model cannot be read.
@@ -331,14 +330,14 @@ def explain(
     rules: Path | None = None,
     weights: Path | None = None,
 ) -> Explanation:
-    """Why each rule fits a node of a model or not, or what is known of all its multiplies.
+    """Explain why each rule fits a node of a model or does not; without ``node``, explain every multiply.
 
     Args:
         model: a path, or a model of Keras 3 or tf_keras.
-        node: the name of a multiply (with ``ops="all"`` of a sum, a contraction or a join too).
+        node: the name of a multiply (with ``ops="all"`` also of any other checked node).
         ops: ``multiply``, or ``all``, as in ``check``.
         rules: a TOML file with rules to add to the table.
-        weights: a file with the weights of a model that is a configuration alone.
+        weights: the file with the weights of a model that is only a configuration.
 
     Raises:
         RewriterError: the model or an argument cannot be used.
@@ -393,25 +392,24 @@ def export_onnx(
     Args:
         model: a path, or a model of Keras 3 or tf_keras.
         output: the file to write; its name ends in ``.onnx``.
-        rules: what was applied to it before, for the file's metadata.
-        repair: repair it first, as ``repair`` does; what is right stays as it is.
-        at: what is meant at multiplies, for the repair.
-        weights: a file with the weights of a model that is a configuration alone.
+        rules: names of the rules that were applied to the model before, for the file's metadata.
+        repair: repair the model first, as ``repair`` does.
+        at: what multiplies mean, for the repair.
+        weights: the file with the weights of a model that is only a configuration.
         opset: the version of the ONNX operator set, 17 to 26.
         batch: fix the batch of all inputs.
         external_data: put the weights into a file beside the model.
         nchw_inputs: take images with their channels first.
         nchw_outputs: give images with their channels first.
         fp16: compute in half precision, between float32 inputs and outputs.
-        fallback: what takes over a model that cannot be exported directly: ``tf2onnx``.
-        verify: compare the result with Keras: None where that is possible here, True whatever it takes, False not at
-            all.
+        fallback: the exporter of a model that cannot be exported directly: ``tf2onnx``.
+        verify: compare the result with Keras: None if that is possible here, True to require it, False not at all.
         timeout: as in ``repair``.
 
     Raises:
-        UnsupportedError: a part of the model has no ONNX form; it is named, with the reason. Nothing is written.
-        UndecidedError: it was to be repaired, and something has to be decided by a person. Nothing is written.
-        VerificationError: it was compared with Keras (``verify``), and differs. Nothing is written.
+        UnsupportedError: a part of the model has no ONNX form, or a required comparison cannot run. Nothing is written.
+        UndecidedError: with ``repair``, a person must decide a finding. Nothing is written.
+        VerificationError: with ``verify``, the result differs from Keras. Nothing is written.
         RewriterError: the model or an option cannot be used, or the output cannot be written.
     """
     from .export.onnx import export
@@ -419,7 +417,7 @@ def export_onnx(
     from .proof.limits import within
 
     if at and not repair:
-        raise UsageError("what is meant at a multiply (at) is for a repair: repair=True")
+        raise UsageError("at is for a repair: add repair=True")
     asked = Options(opset, batch, external_data, nchw_inputs, nchw_outputs, fp16, fallback, verify)
     asked.check()
     with naming(model), within(timeout), ExitStack() as stack:
@@ -471,7 +469,7 @@ def repaired(
 ) -> Any:
     """A model in memory with its multiplies repaired, for an export script: ``rewriter.repaired(model).export(path)``.
 
-    The model that is given stays as it is; the result is a new one with its weights and compile state.
+    The given model is not changed; the result is a new model with its weights and compile state.
 
     Args:
         model: a functional or sequential model of Keras 3 or tf_keras.
@@ -479,8 +477,8 @@ def repaired(
         at, mode, ops, explicit, verify, rules, timeout: as in ``repair``.
 
     Raises:
-        UndecidedError: something has to be decided by a person; nothing was written.
-        UnsupportedError: it is a subclassed model, or one that cannot be saved.
+        UndecidedError: a person must decide a finding; nothing was written.
+        UnsupportedError: the model is subclassed, or cannot be saved.
         RewriterError: as ``repair``.
     """
     from . import live
@@ -516,20 +514,20 @@ def repairing(
         with rewriter.repairing(model):
             export_script(model)
 
-    It is repaired when one of the two is called, as it is then; the model itself stays as it is. They are replaced on
-    this very object for the time of the block, for all threads. What saves a model in another way
-    (``keras.saving.save_model``, ``tf.saved_model.save``) is not covered: give it ``repaired(model)``.
+    Each call of the two repairs a copy of the model in its current state; the model itself is not changed. Within the
+    block, the two methods are replaced on this object, for all threads. Other ways to save a model
+    (``keras.saving.save_model``, ``tf.saved_model.save``) are not covered: give them ``repaired(model)``.
 
     Args:
         model: a functional or sequential model of Keras 3 or tf_keras.
         at, mode, ops, explicit, verify, rules, timeout: as in ``repair``.
 
     Returns:
-        A context manager. It gives a list, to which every such call adds the result of its repair.
+        A context manager of a list. Each of these calls appends the result of its repair.
 
     Raises:
-        UsageError: it is not a model of Keras.
-        UndecidedError: from ``save`` and ``export``: something has to be decided by a person; nothing was written.
+        UsageError: ``model`` is not a model of Keras.
+        UndecidedError: from ``save`` and ``export``: a person must decide a finding; nothing was written.
         RewriterError: from ``save`` and ``export``, as ``repair``.
     """
     from . import live
@@ -562,21 +560,22 @@ def convert(
     fallback: str | None = None,
     timeout: float | None = None,
 ) -> Converted:
-    """Write a model in another format, or one of an older Keras as the newest reads it.
+    """Write a model in another format, or a model of an older Keras for Keras 3.
 
     Args:
         model: a path.
-        output: the file to write, in the format that its name ends in; that of a folder ends in "/".
-        weights: a file with the weights of a model that is a configuration alone.
-        verify: run both files on the same inputs and compare: None where that is possible here, True whatever it takes,
+        output: the file to write. Its suffix is the format; the name of a folder ends in "/".
+        weights: the file with the weights of a model that is only a configuration.
+        verify: run both models on the same inputs and compare: None if that is possible here, True to require it,
             False not at all.
         timeout: as in ``repair``.
-        opset, batch, external_data, nchw_inputs, nchw_outputs, fp16, fallback: as in ``export_onnx``, where ONNX is
-            written.
+        opset, batch, external_data, nchw_inputs, nchw_outputs, fp16, fallback: as in ``export_onnx``, for an ONNX
+            output.
 
     Raises:
-        UnsupportedError: a part of the model has no form there; it is named, with the reason. Nothing is written.
-        VerificationError: the two differ. Nothing is written.
+        UnsupportedError: a part of the model has no form in the new format, or a required comparison cannot run.
+            Nothing is written.
+        VerificationError: the two models differ. Nothing is written.
         RewriterError: the model or an argument cannot be used, or the output cannot be written.
     """
     from .conversion import convert as converted
@@ -594,7 +593,7 @@ def _table(path: Path | None) -> tuple[Rule, ...]:
 
 
 def _changes(repaired: ModelFile, weights: Path | None) -> Changes:
-    """What the repair of a file's graph changed, against the graph as it is in the file."""
+    """The difference of a repaired graph from the graph in its file."""
     from .formats.registry import reopened
 
     with reopened(repaired, weights) as source:
@@ -603,7 +602,7 @@ def _changes(repaired: ModelFile, weights: Path | None) -> Changes:
 
 
 def _decided(plan: Path, source: ModelFile) -> Plan:
-    """What a plan says of the model of a file. Raises UsageError where it was made for another one."""
+    """The choices of a plan for a model's file. Raises UsageError if the plan is for another model."""
     from .files.digest import sha256
     from .passes.plan import read
 
@@ -630,7 +629,7 @@ def _name(model: Any, source: ModelFile) -> str:
 
 @contextmanager
 def _opened(model: Any, weights: Path | None = None) -> Iterator[ModelFile]:
-    """The model's file; a model in memory is saved to a temporary one.
+    """The opened file of a model; a model in memory is saved to a temporary file first.
 
     Raises:
         UsageError: neither a path nor a model, or a model in memory with a file of weights.
@@ -644,7 +643,7 @@ def _opened(model: Any, weights: Path | None = None) -> Iterator[ModelFile]:
 
 @contextmanager
 def _file(model: Any, hdf5: bool = False) -> Iterator[tuple[Path, Prover | None]]:
-    """The path of a model's file, and what proves what is made of it where a process of its own cannot."""
+    """The path of a model's file, and its prover, which is None if a separate process can prove the repair."""
     if is_model(model):
         from .live import prover_of, saved
 

@@ -21,7 +21,7 @@ Run = Callable[[argparse.Namespace, Any], int]
 
 
 class _Parser(argparse.ArgumentParser):
-    """A parser of one command: what cannot be parsed raises UsageError, and says what may have been meant."""
+    """A parser of one command. It raises UsageError, with a hint for a misspelt word."""
 
     def __init__(self, **options: Any) -> None:
         super().__init__(allow_abbrev=False, formatter_class=argparse.RawDescriptionHelpFormatter, **options)
@@ -40,7 +40,7 @@ class _Parser(argparse.ArgumentParser):
         raise UsageError(f"{where} {shown(value)!r}: it is one of {listed}{hint}")
 
     def unknown(self, words: Sequence[str]) -> NoReturn:
-        """What is left of the words when all is parsed."""
+        """Raise UsageError for words that no argument takes."""
         options = [option for action in self._actions for option in action.option_strings]
         word = words[0].partition("=")[0]
         hint = did_you_mean(word, options) if word.startswith("-") else ""
@@ -50,7 +50,7 @@ class _Parser(argparse.ArgumentParser):
 def parse(run: Mapping[str, Run], words: Sequence[str] | None = None) -> argparse.Namespace:
     """The options of a command line, with the defaults that ``[tool.rewriter]`` sets.
 
-    Options may stand between models.
+    Options may come between models.
 
     Raises:
         UsageError: it cannot be parsed, or the settings cannot be used.
@@ -72,7 +72,7 @@ def parse(run: Mapping[str, Run], words: Sequence[str] | None = None) -> argpars
 
 
 def _settings(words: Sequence[str]) -> Settings:
-    """The settings that a command line asks for: those around the working directory where it says nothing."""
+    """The settings of ``--config``, none with ``--isolated``, else those around the working directory."""
     early = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
     early.add_argument("--config")
     early.add_argument("--isolated", action="store_true")
@@ -86,7 +86,7 @@ def _settings(words: Sequence[str]) -> Settings:
 
 
 def parsers(run: Mapping[str, Run]) -> tuple[argparse.ArgumentParser, dict[str, _Parser]]:
-    """The parser of the command line, and those of its commands.
+    """The parser of the command line, and the parsers of its commands.
 
     Args:
         run: the function of each command, which becomes ``options.run``.
@@ -102,7 +102,7 @@ def parsers(run: Mapping[str, Run]) -> tuple[argparse.ArgumentParser, dict[str, 
         "--print-completion",
         action=_Completion,
         choices=("bash", "zsh", "tcsh"),
-        help="print what makes a shell complete commands and options, and stop",
+        help="print the completion script of a shell, and stop",
     )
     commands = main.add_subparsers(dest="command", metavar="COMMAND", required=True, parser_class=_Parser)
 
@@ -163,7 +163,7 @@ def parsers(run: Mapping[str, Run]) -> tuple[argparse.ArgumentParser, dict[str, 
     repair.add_argument(
         "--verify",
         action=argparse.BooleanOptionalAction,
-        help="run the repaired model: where that cannot be done, write nothing; --no-verify leaves it out",
+        help="run the repaired model, and write nothing if it cannot run; --no-verify skips the run",
     )
     _timeout(repair)
     _format(repair, "repair")
@@ -227,7 +227,7 @@ def parsers(run: Mapping[str, Run]) -> tuple[argparse.ArgumentParser, dict[str, 
     convert.add_argument(
         "--verify",
         action=argparse.BooleanOptionalAction,
-        help="run both models and compare: where that cannot be done, write nothing; --no-verify leaves it out",
+        help="run both models and compare, and write nothing if one cannot run; --no-verify skips the run",
     )
     _timeout(convert)
     _format(convert, "convert")
@@ -251,7 +251,7 @@ def parsers(run: Mapping[str, Run]) -> tuple[argparse.ArgumentParser, dict[str, 
         "--verify", action="store_true", help="run the result beside Keras on random inputs, and compare"
     )
     export.add_argument(
-        "--fallback", choices=("tf2onnx",), help="what takes over a model that cannot be exported directly"
+        "--fallback", choices=("tf2onnx",), help="the exporter of a model that cannot be exported directly"
     )
     _timeout(export)
     _format(export, "export")
@@ -300,7 +300,7 @@ def _exclude(parser: _Parser) -> None:
         metavar="PATTERN",
         action="append",
         default=[],
-        help="leave out what fits in folders and patterns; a file that is named is always looked at (repeatable)",
+        help="leave out matching models of folders and patterns, but not files that are named (repeatable)",
     )
 
 
@@ -330,8 +330,8 @@ def _seconds(text: str) -> float:
 
 
 def _common(parser: _Parser) -> None:
-    """What every command has."""
-    short = [] if "-o" in parser._option_string_actions else ["-o"]  # that of repair is the model
+    """Add the options that every command has."""
+    short = [] if "-o" in parser._option_string_actions else ["-o"]  # for repair, -o is the model
     parser.add_argument(*short, "--output-file", metavar="FILE", help="write the report to a file")
     parser.add_argument(
         "--color", choices=COLOURS, default="auto", help="colours: auto is on a terminal only (default)"
@@ -363,7 +363,7 @@ def _ops(parser: _Parser) -> None:
 
 def _weights(parser: _Parser) -> None:
     parser.add_argument(
-        "--weights", metavar="FILE", help="the weights of a model that is a configuration alone (JSON)"
+        "--weights", metavar="FILE", help="the weights of a model that is only a configuration (JSON)"
     )
 
 

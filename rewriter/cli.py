@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from .selection import Selection
 
 OK, FOUND, UNUSABLE, UNPROVEN, INTERRUPTED = 0, 1, 2, 3, 130
-CUT_OFF = 141  # 128 and the number of SIGPIPE: whoever read the report went away before its end
+CUT_OFF = 141  # 128 plus the number of SIGPIPE: the reader closed the pipe before the end of the report
 _DEBUG = "REWRITER_DEBUG"
 _ENDING = ("SIGINT", "SIGTERM", "SIGHUP")
 
@@ -42,7 +42,7 @@ class _StoppedError(KeyboardInterrupt):
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command and return its exit status."""
-    # A command builds one model's graph and ends: a quarter of its time would go into looking for garbage there.
+    # A command builds one model's graph and ends: garbage collection would take a quarter of its time.
     collecting = gc.isenabled()
     gc.disable()
     try:
@@ -55,9 +55,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 @contextlib.contextmanager
 def _stoppable() -> Iterator[None]:
-    """Let SIGTERM and SIGHUP end a command as Ctrl-C does: what it began is taken back first."""
+    """Let SIGTERM and SIGHUP end a command as Ctrl-C does: it removes its unfinished files first."""
     named = [getattr(signal, name) for name in _ENDING if hasattr(signal, name)]
-    # What the caller ignores (nohup) or handles stays so; handlers can be set in the main thread only.
+    # Signals that the caller ignores (nohup) or handles are left alone. Only the main thread can set handlers.
     before = {
         s: h for s in named if (h := signal.getsignal(s)) in (signal.SIG_DFL, signal.default_int_handler)
     }
@@ -66,7 +66,7 @@ def _stoppable() -> Iterator[None]:
 
     def stop(number: int, _: object) -> None:
         for other in before:
-            signal.signal(other, signal.SIG_IGN)  # nothing interrupts the taking back
+            signal.signal(other, signal.SIG_IGN)  # nothing interrupts the cleanup
         raise _StoppedError(number)
 
     for one in before:
@@ -95,7 +95,7 @@ def _main(argv: Sequence[str] | None) -> int:
         console.error("interrupted")
         return 128 + stop.number if isinstance(stop, _StoppedError) else INTERRUPTED
     except BrokenPipeError:
-        # The reader went away. Python would complain once more when it flushes standard output at exit.
+        # The reader closed the pipe. Python would report it again when it flushes standard output at exit.
         with contextlib.suppress(OSError, ValueError):
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return CUT_OFF
@@ -103,7 +103,7 @@ def _main(argv: Sequence[str] | None) -> int:
         status = _failed(console, error, getattr(error, "about", None))
         try:
             sys.stdout.flush()
-        except (OSError, ValueError):  # what cannot be written now cannot be written when Python ends
+        except (OSError, ValueError):  # Python would fail again when it flushes at exit
             with contextlib.suppress(OSError, ValueError):
                 os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return status
@@ -111,7 +111,7 @@ def _main(argv: Sequence[str] | None) -> int:
 
 @contextlib.contextmanager
 def _printing(options: argparse.Namespace) -> Iterator[Console]:
-    """The console of a command. With ``--output-file`` its report is written there, whole or not at all."""
+    """The console of a command. With ``--output-file`` the whole report is written there, or nothing."""
     from .report.console import Console
 
     if options.output_file is None:
@@ -132,10 +132,10 @@ def _printing(options: argparse.Namespace) -> Iterator[Console]:
 
 
 def _check_output_file(options: argparse.Namespace, models: Sequence[str] = ()) -> None:
-    """Raises UsageError where the report would take the place of another file of the run.
+    """Raise UsageError if the report would overwrite another file of the run.
 
     Args:
-        models: those that folders and patterns stand for.
+        models: the models that are read, those of folders and patterns included.
     """
     if options.output_file is None:
         return
@@ -150,7 +150,7 @@ def _check_output_file(options: argparse.Namespace, models: Sequence[str] = ()) 
 
 
 def _failed(console: Console, error: BaseException, name: str | None = None) -> int:
-    """Print the one line of an error; the exit status."""
+    """Print an error in one line, and return the exit status."""
     console.error(f"{shown(name)}: {_reason(error)}" if name is not None else _reason(error))
     if os.environ.get(_DEBUG):
         traceback.print_exception(error)
@@ -164,7 +164,7 @@ def _reason(error: BaseException) -> str:
     if isinstance(error, RewriterError):
         return " ".join(error.reason.split())
     if isinstance(error, MemoryError):
-        return "more memory is needed than there is"
+        return "there is not enough memory"
     if isinstance(error, OSError) and error.strerror:
         return shown(error.strerror)
     text = " ".join(f"{type(error).__name__}: {error}".split())
@@ -212,7 +212,7 @@ def _repair(options: argparse.Namespace, console: Console) -> int:
     if options.output is None and options.onnx is None and not options.diff:
         raise UsageError("-o OUT is needed: the file to write (or --diff, which writes none)")
     if options.plan is not None and (options.at or options.explicit or options.mode != "safe"):
-        raise UsageError("--plan says all that is to be done: --at, --explicit and --mode do not go with it")
+        raise UsageError("--plan has all the choices: leave out --at, --explicit and --mode")
     at = _stated(options.at)
     table, rules = _rules(options)
     show = _reporter(options, console, table)
@@ -374,7 +374,7 @@ _COMMANDS: dict[str, Callable[[argparse.Namespace, Console], int]] = {
 def _reporter(
     options: argparse.Namespace, console: Console, rules: Sequence[Rule] = (), several: bool = False
 ) -> Reporter:
-    """What shows the results, in the requested format."""
+    """The reporter of the requested format."""
     from .report.table import Context, reporter
 
     verbosity = getattr(options, "verbosity", 0)
@@ -390,10 +390,10 @@ def _each(
     show: Reporter,
     selected: Selection | None = None,
 ) -> int:
-    """Run a command on every model; one that cannot be used does not keep the others from being looked at.
+    """Run a command on every model, also after one that cannot be used. Returns the highest exit status.
 
     Args:
-        one: takes the file to read, and the name under which the model is shown.
+        one: called with the file to read, and the name under which the model is shown.
     """
     from .inputs import readable
     from .progress import watched
@@ -424,7 +424,7 @@ def _each(
 
 
 def _budget(options: argparse.Namespace) -> contextlib.AbstractContextManager[None]:
-    """The time that a proof may take, where it is given."""
+    """A block with the time limit of ``--timeout`` for a proof, if it is given."""
     if getattr(options, "timeout", None) is None:
         return contextlib.nullcontext()
     from .proof.limits import within
@@ -447,7 +447,7 @@ def _one_for_weights(options: argparse.Namespace, paths: Sequence[str]) -> None:
 
 
 def _stated(texts: Sequence[str]) -> dict[str, str]:
-    """``NODE=RULE`` and ``NODE=EQUATION``: a node's name can hold '=', what follows the last one cannot."""
+    """``{node: meaning}`` of ``NODE=RULE`` and ``NODE=EQUATION``. Only the last '=' separates: a name can have one."""
     from .rules.notation import parse
 
     result: dict[str, str] = {}
@@ -461,6 +461,6 @@ def _stated(texts: Sequence[str]) -> dict[str, str]:
         if "->" in meaning:
             parse(meaning)
         elif "," in meaning or " " in meaning:
-            parse(meaning)  # says what an equation lacks
+            parse(meaning)  # the error says what the equation lacks
         result[node] = meaning
     return result

@@ -1,4 +1,4 @@
-"""Models from one format to another: between those in which Keras keeps models, from old to new, and to ONNX."""
+"""Conversion of models: between Keras formats, from an old Keras to Keras 3, and to ONNX."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ class Converted(Presentable):
     Attributes:
         path, format: the model that was read.
         output, to: the model that was written.
-        remarks: what became of constructs that the new format writes otherwise.
-        verified: how far the two are apart on the same inputs, or why that is not known; None where it was left out.
-        exported: the account of the ONNX file, where that was written.
+        remarks: constructs that the new format writes in another form, and what they became.
+        verified: the difference of the two models on the same inputs, or why it is not known; None if not compared.
+        exported: the result of the export, if ONNX was written.
     """
 
     path: str
@@ -43,7 +43,7 @@ class Converted(Presentable):
 
 
 def convert(source: ModelFile, output: Path, options: Options) -> Converted:
-    """Write an opened model in the format that a name says. Arguments and errors as ``api.convert``."""
+    """Write an opened model in the format of the output's name. Arguments and errors as in ``api.convert``."""
     if is_onnx(output) and source.format != "onnx":
         found, unable = as_exported(source, options.fallback)
         return _to_onnx(found, output, options, unable)
@@ -88,12 +88,12 @@ def _to_onnx(source: ModelFile, output: Path, options: Options, unable: str) -> 
 
 
 def _remarks(source: ModelFile, form: Format) -> list[Remark]:
-    """What became of a model that is written in another form."""
+    """What becomes of a model's constructs in another format."""
     remarks = [each for each in source.remarks if form.name != "onnx" or each.construct not in TRAINING]
     remarks += source.training_remarks(form.name)
     if source.out_of_order:
         became = (
-            "every layer has the weights that the file names for it; Keras itself gives them to other layers"
+            "every layer has the weights that the file names for it; Keras would load them into other layers"
         )
         remarks.append(Remark((), "layers that are not in the order of Keras", became))
     return remarks

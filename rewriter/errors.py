@@ -1,4 +1,4 @@
-"""One family of exceptions, split by who must act, and the one way to show text that came from a file."""
+"""The exceptions, split by who must act, and ``shown``, which makes text from a file safe to print."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ _SHOWN = 200
 class RewriterError(Exception):
     """Root of every error that this package raises on purpose: one line, ``FILE: REASON`` where it concerns a file.
 
-    Inside the package an error has its ``reason`` alone; what the library is called with, or ``naming``, adds the file.
+    Inside the package an error has only its ``reason``; ``naming`` adds the file.
 
     Attributes:
-        about: the path of the file that it is about, where that is not the model's.
-        file: the path in front of the text.
+        about: the path of the file that the error is about, if that is not the model.
+        file: the path in front of the text; None without one.
     """
 
     def __init__(self, text: str = "", about: str | None = None) -> None:
@@ -40,11 +40,11 @@ class BadFileError(RewriterError):
 
 
 class UnsupportedError(RewriterError):
-    """An honest file in a form that is not handled here."""
+    """A valid file in a form that is not supported."""
 
 
 class UnverifiedError(UnsupportedError):
-    """A verification that was requested cannot run, for a reason."""
+    """A requested verification cannot run."""
 
     def __init__(self, reason: object) -> None:
         super().__init__(f"the requested verification cannot run: {reason}")
@@ -61,7 +61,7 @@ class UsageError(RewriterError):
 class VerificationError(RewriterError):
     """A repair failed its own proof; nothing was written.
 
-    ``verified`` is what the proof came to, as in the JSON; None where it did not come so far.
+    ``verified`` is the result of the proof, as in the JSON; None if there is none.
     """
 
     def __init__(self, text: str, verified: dict[str, Any] | None = None) -> None:
@@ -70,14 +70,14 @@ class VerificationError(RewriterError):
 
 
 class UndecidedError(RewriterError):
-    """What a model was meant to compute has to be decided by a person; nothing was written.
+    """A person must decide what a model is meant to compute; nothing was written.
 
-    ``findings`` are those that are open.
+    ``findings`` are the undecided ones.
     """
 
     def __init__(self, findings: Sequence[Any]) -> None:
         said = "; ".join(f"{shown(f.node)!r}: {shown(f.message)} ({shown(f.why)})" for f in findings)
-        super().__init__(f"what was meant has to be stated: {said}")
+        super().__init__(f"state what is meant (at): {said}")
         self.findings = list(findings)
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -85,7 +85,7 @@ class UndecidedError(RewriterError):
 
 
 class FindingsError(RewriterError):
-    """A model that is expected to fit does not: the text has the findings, ``report`` is the whole report."""
+    """A checked model has errors. The text has the findings, ``report`` is the whole report."""
 
     def __init__(self, text: str, report: Any = None) -> None:
         super().__init__(text)
@@ -94,7 +94,7 @@ class FindingsError(RewriterError):
 
 @contextmanager
 def naming(model: object) -> Iterator[None]:
-    """Within the block, errors name the file that they are about: the model's, where ``model`` is a path."""
+    """Within the block, errors name their file: the model, if ``model`` is a path and no other file is at fault."""
     try:
         yield
     except RewriterError as error:
@@ -104,9 +104,9 @@ def naming(model: object) -> Iterator[None]:
 
 
 def shown(text: object, most: int = _SHOWN) -> str:
-    """Text from a file, fit for a message: at most ``most`` characters, control and format characters replaced.
+    """Text from a file, safe for a message: at most ``most`` characters, control and format characters replaced.
 
-    Longer text lacks its middle: a path ends in the file's name.
+    Longer text loses its middle, because a path ends in the file's name.
     """
     text = str(text)
     if len(text) > most:

@@ -20,15 +20,15 @@ _CHUNK = 1 << 20
 def models(given: Sequence[str], exclude: Sequence[str] = ()) -> list[str]:
     """The models that paths, folders and patterns name, each once, in the order given; those of a folder by name.
 
-    A folder that is not a model itself is searched, with all below it, for names that a format has (JSON, of which few
-    files are models, left out) and for folders that are models. Links to folders are not followed.
+    A folder that is not a model is searched, with its subfolders, for files with the suffix of a format and for folders
+    that are models. JSON files are left out, because few of them are models. Links to folders are not followed.
 
     Args:
-        exclude: patterns of paths and of names, as ``old_*.h5`` or ``build/*``: what they fit is left out, but for
+        exclude: patterns of paths or names, such as ``old_*.h5`` or ``build/*``. Matching models are left out, but not
             files that are named.
 
     Raises:
-        UsageError: a pattern fits nothing, a folder has no model in it, or standard input is given twice.
+        UsageError: a pattern matches nothing, a folder has no model in it, or standard input is given twice.
     """
     if given.count(STDIN) > 1:
         raise UsageError("given twice: standard input is one model", STDIN)
@@ -48,7 +48,7 @@ def models(given: Sequence[str], exclude: Sequence[str] = ()) -> list[str]:
 
 
 def _fitting(pattern: str) -> list[str]:
-    """The paths that a pattern fits; the pattern itself where it is none."""
+    """The paths that match a pattern; the text itself if it is not a pattern."""
     if not glob.has_magic(pattern):
         return [pattern]
     found = sorted(glob.glob(pattern, recursive=True))
@@ -79,7 +79,7 @@ def _excluded(path: str, patterns: Sequence[str]) -> bool:
 
 @contextmanager
 def readable(path: str) -> Iterator[str]:
-    """The path itself, or for ``-`` that of a file that holds what standard input gives, as long as the block runs.
+    """The path itself; for ``-`` the path of a temporary copy of standard input, which the end of the block removes.
 
     Raises:
         UsageError: standard input is empty, or a terminal.

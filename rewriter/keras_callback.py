@@ -5,7 +5,7 @@
     model.fit(x, y, callbacks=[CheckShapes()])
 
 Importing this module imports no Keras. ``CheckShapes`` is a callback of Keras 3, ``CheckShapesTfKeras`` one of
-tf_keras; each is made when its name is first used, of the Keras that is installed.
+tf_keras; each class is made when its name is first used.
 """
 
 from __future__ import annotations
@@ -35,18 +35,18 @@ _SAVING = ("save", "export")
 class Checks:
     """Checks the model before ``fit`` trains it, and before ``model.save`` and ``model.export`` write it.
 
-    ``save`` and ``export`` are replaced on this very model when training begins, and stay so after it: what is saved
-    last is checked too. A model that was checked is not checked again as long as its configuration is the same; a
-    subclassed one is, each time.
+    When training begins, ``save`` and ``export`` are replaced on this model. They stay replaced, and check the final
+    save too. A model is not checked again while its configuration is the same; a subclassed model is checked each
+    time.
 
     Args:
         before: when to check: ``fit``, ``save``, or both.
         on_finding: ``raise`` raises FindingsError for errors; ``warn`` warns of them and goes on. Findings of severity
-            warning (a node that is not analysed) are a UserWarning either way.
+            warning (a node that is not analysed) are a UserWarning in both cases.
         mode, ops, rules: as in ``rewriter.check``.
 
     Raises:
-        UsageError: there is no such ``before`` or ``on_finding``.
+        UsageError: ``before`` or ``on_finding`` has another value.
     """
 
     def __init__(
@@ -71,7 +71,7 @@ class Checks:
         self._checked = ""
 
     def on_train_begin(self, logs: Any = None) -> None:
-        """What Keras calls before the first batch."""
+        """Keras calls this before the first batch."""
         model: Any = self.model  # type: ignore[attr-defined] # Keras sets it
         if "fit" in self.before:
             self.check(model)
@@ -80,10 +80,10 @@ class Checks:
                 _cover(model, method, self.check)
 
     def check(self, model: Any) -> None:
-        """Check a model, unless it is the one that was checked last.
+        """Check a model, unless its configuration is the one that was checked last.
 
         Raises:
-            FindingsError: there are errors, and that is to be raised.
+            FindingsError: there are errors, and ``on_finding`` is ``raise``.
             RewriterError: the model cannot be checked.
         """
         if self._checked and model.to_json() == self._checked:
@@ -100,7 +100,7 @@ class Checks:
 
 
 def _cover(model: Any, method: str, check: Callable[[Any], None]) -> None:
-    """Have a method of one model check it first; a second callback takes the place of the first."""
+    """Make a method of one model check the model first. A second callback replaces the first."""
     own = getattr(model, method)
     own = getattr(own, "checked_before", own)
 

@@ -1,6 +1,6 @@
-"""Where the project is on the web: ``pyproject.toml``, the pre-commit hook and ``docs/tutorials/ci.md`` say the same.
+"""The web addresses of the project, as in ``pyproject.toml``, the pre-commit hook and ``docs/tutorials/ci.md``.
 
-The project is not published: the domain is one that is reserved for examples (RFC 2606), and leads nowhere.
+The project is not published: the domain is reserved for examples (RFC 2606).
 """
 
 from __future__ import annotations

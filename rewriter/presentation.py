@@ -1,7 +1,7 @@
-"""How what the library returns shows itself: in a console, in a notebook, and as data.
+"""How results are shown: in a console, in a notebook, and as data.
 
-A result is defined below the reports that render it. The package itself names the renderer (``rewriter/__init__``):
-no module below the reports imports one.
+Results are defined below the reports that render them, and must not import them: ``rewriter/__init__`` sets the
+renderer.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ _MOST_OF_A_NAME = 60
 
 
 class Renderer(Protocol):
-    """What a renderer makes of an item."""
+    """Renders an item as text, as data and as HTML."""
 
     def text(self, item: Any, /) -> str: ...
 
@@ -29,7 +29,7 @@ _renderer: Callable[[], Renderer] | None = None
 
 
 def render_with(load: Callable[[], Renderer]) -> None:
-    """Name the renderer of this process; it is loaded on first use."""
+    """Set the renderer of this process; it is loaded on first use."""
     global _renderer
     _renderer = load
 

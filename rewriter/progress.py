@@ -1,4 +1,4 @@
-"""How far a long run is: the library says what begins, and whoever watches it shows that."""
+"""The progress of a long run: the library reports each stage that begins, and a watcher shows it."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ def watched(by: Watcher) -> Iterator[None]:
 
 
 def stage(name: str, step: int = 0, of: int = 0) -> None:
-    """A stage begins: ``reading``, or ``proving: gradients``, which is step 4 of 4."""
+    """Report that a stage begins: ``reading``, or ``proving: gradients``, which is step 4 of 4."""
     current()(name, step, of)
 
 
 def current() -> Watcher:
-    """Who watches now, for another thread to tell; nobody hears it where nobody does."""
+    """The current watcher, for use in another thread; without one, a function that does nothing."""
     return _watcher.get() or (lambda name, step, of: None)

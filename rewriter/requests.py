@@ -1,4 +1,4 @@
-"""A request, checked once, before anything is read: options that go together, and files that are not one."""
+"""A request and its checks: its options go together, and all its files are different ones."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ Path = str | os.PathLike[str]
 class RepairRequest:
     """The arguments of ``repair``. Raises UsageError for those that do not go together.
 
-    ``verify`` is None to prove what can be proven here, True where that has to be possible, False to leave it out, or
-    what proves it.
+    ``verify`` is None to prove the repair if that is possible here, True to require a proof, False for none, or a
+    prover.
     """
 
     output: Path | None = None
@@ -53,12 +53,12 @@ class RepairRequest:
         if self.dry_run and self.onnx is not None:
             raise UsageError("a dry run writes nothing: leave onnx out")
         if self.dry_run and self.verify is True:
-            raise UsageError("a dry run writes nothing that could be verified")
+            raise UsageError("a dry run writes nothing: leave verify out")
         if self.plan is not None and (self.at or self.explicit or self.mode != "safe"):
-            raise UsageError("a plan says all that is to be done: mode, at and explicit do not go with it")
+            raise UsageError("a plan has all the choices: leave out mode, at and explicit")
 
     def read_as(self, source: ModelFile) -> ModelFile:
-        """The model as it is to be repaired: a SavedModel as the Keras model that it is, where that is to be written.
+        """The model to repair: for a SavedModel the Keras model in it, if all outputs are files of a known format.
 
         Raises:
             UnsupportedError: the SavedModel has no form in Keras 3.
@@ -67,10 +67,10 @@ class RepairRequest:
         return as_keras(source) if named and all(format_for(path) for path in named) else source
 
     def outputs(self, source: ModelFile) -> Outputs:
-        """The files to write, by what their names end in.
+        """The files to write, and the format of the repaired model.
 
         Raises:
-            UsageError: a name says another format, or a file would take the place of another one of the run.
+            UsageError: a name ends in another format, or a file would overwrite another file of the run.
         """
         own, onnx = sorted_outputs(self.output, self.onnx, source.format)
         weights = self.weights is not None or format_of(source.format).weights
@@ -86,9 +86,9 @@ class RepairRequest:
 
 
 class Outputs(NamedTuple):
-    """The files of a run: the repaired model, and the same as ONNX; None for what is not written.
+    """The files of a run: the repaired model, and the same as ONNX; None for a file that is not written.
 
-    ``form`` is the format in which the repaired model is written, be it only to be exported.
+    ``form`` is the format in which the repaired model is written, also if that is only a step of the export.
     """
 
     own: Path | None
@@ -97,7 +97,7 @@ class Outputs(NamedTuple):
 
 
 def sorted_outputs(own: Path | None, onnx: Path | None, form: str) -> tuple[Path | None, Path | None]:
-    """An output whose name says ONNX, of a model of another format, is the ONNX file. Raises UsageError for two."""
+    """The two outputs. If ``own`` ends in .onnx and the model is not ONNX, it is the second. UsageError for two."""
     if own is None or format_of(form).name == "onnx" or not is_onnx(own):
         return own, onnx
     if onnx is not None:
@@ -106,7 +106,7 @@ def sorted_outputs(own: Path | None, onnx: Path | None, form: str) -> tuple[Path
 
 
 def check_mode(mode: str) -> None:
-    """Raises UsageError for a mode that there is not."""
+    """Raise UsageError for an unknown mode."""
     if mode not in MODES:
         raise UsageError(f"mode {mode!r}: it is safe or best")
 
@@ -119,12 +119,12 @@ def is_model(model: Any) -> bool:
 def check_files(
     source: ModelFile, reads: Mapping[str, Path | None], writes: Mapping[str, Path | None]
 ) -> None:
-    """Raises UsageError where a file to write is the model, one that it rests on, one that is read, or another output.
+    """Raise UsageError if a file to write is the model, a file of its weights, another input or another output.
 
-    Links and spellings of a path do not matter.
+    Links and other spellings of a path are the same file. A file in the model's folder is refused too.
 
     Args:
-        reads, writes: other files that are read, and all that are written, by what they are called.
+        reads, writes: the other files that are read, and all files that are written, by their names in a message.
     """
     taken: list[tuple[str, Path]] = [("the input", source.path)]
     taken += [("a file of the input's weights", path) for path in source.beside()]
@@ -141,7 +141,7 @@ def check_files(
 
 
 def check_report(report: Path, others: Iterable[Path]) -> None:
-    """Raises UsageError where a report is another file of the run, or is in a folder that is a model of it."""
+    """Raise UsageError if a report is another file of the run, or is in the folder of a model."""
     for path in others:
         if same_file(path, report):
             raise UsageError(f"the report is {shown(path)} itself: choose another name", os.fspath(report))
@@ -152,7 +152,7 @@ def check_report(report: Path, others: Iterable[Path]) -> None:
 
 
 def same_file(a: Path, b: Path) -> bool:
-    """Whether two paths lead to one file, be it there or not yet, through links and other spellings too."""
+    """Whether two paths are one file, through links and other spellings too. The file need not exist yet."""
     try:
         if os.path.samefile(a, b):
             return True
@@ -165,20 +165,20 @@ def same_file(a: Path, b: Path) -> bool:
 
 
 def _within(path: Path, folder: Path) -> bool:
-    """Whether a file would stand in a folder, or below it."""
+    """Whether a path is in a folder, or below it."""
     if not os.path.isdir(folder):
         return False
     return os.path.realpath(path).startswith(os.path.join(os.path.realpath(folder), ""))
 
 
-# -- what a name says of the format -----------------------------
+# -- the format of a name -----------------------------
 def is_onnx(path: Path) -> bool:
-    """Whether a name says that its file is of ONNX."""
+    """Whether a name is that of an ONNX file."""
     return format_of("onnx").is_named(path)
 
 
 def check_onnx(path: Path, source: ModelFile) -> None:
-    """Raises UsageError where a model is not to be written as ONNX under this name."""
+    """Raise UsageError if the model is ONNX already, or the name is not that of an ONNX file."""
     if source.format == "onnx":
         raise UsageError("the model is ONNX already")
     if not is_onnx(path):
@@ -186,13 +186,13 @@ def check_onnx(path: Path, source: ModelFile) -> None:
 
 
 def output_form(path: Path, form: str, weights: bool) -> Format:
-    """The format in which a model of one is written under a name.
+    """The format in which a model of format ``form`` is written under a name.
 
     Args:
         weights: whether its weights have to be written too.
 
     Raises:
-        UsageError: the name says another format, or none.
+        UsageError: the name ends in another format, or in none.
     """
     found = written_as(form, path)
     if found is None or (weights and not found.weights):
@@ -201,7 +201,7 @@ def output_form(path: Path, form: str, weights: bool) -> Format:
 
 
 def wrong_suffix(path: Path, form: str, weights: bool) -> UsageError:
-    """Why a model of a format is not written under this name.
+    """The error that says why a model of format ``form`` is not written under this name.
 
     Args:
         weights: whether its weights have to be written too.

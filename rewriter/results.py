@@ -22,7 +22,7 @@ class Report(Presentable):
     """What ``check`` found. ``nodes`` and ``multiplies`` count calls, those of nested models included.
 
     ``verdicts`` says how many multiplies are right, wrong, ambiguous and not analysed. ``mode`` and ``ops`` are those
-    of the request. ``seen`` is what pictures are drawn from; None where there is no one graph to draw.
+    of the request. ``seen`` has the data of the pictures; None if there is no single graph to draw.
     """
 
     path: str
@@ -49,15 +49,15 @@ class Report(Presentable):
 class Result(Report):
     """What ``repair`` did.
 
-    A result is false (``if not result:``) where something could not be decided: ``undecided`` lists it, nothing was
-    written, and ``output`` and ``model`` are None. A model without a fault has a true one.
+    A result is false (``if not result:``) if a finding could not be decided: ``undecided`` lists the findings, nothing
+    was written, and ``output`` and ``model`` are None. The result of a model without a fault is true.
 
-    ``model`` is the repaired model where one was given; of a subclassed one ``parts`` has its repaired functional
-    parts, by the attributes that hold what they are to stand in for (``encoder``, ``blocks.0``). ``verified`` says what
-    was proven, as in the JSON; its ``verdict`` is ``proven``, or ``not-run`` with a ``reason``. What is disproven is
-    not written: the error of ``repair`` has it.
-    ``onnx_verified`` says how far the ONNX file is from Keras, or why that is not known. ``changes`` is what a dry run
-    would have written.
+    ``model`` is the repaired model, if a model in memory was given. For a subclassed model, ``parts`` has its repaired
+    functional parts, by the attributes whose models they replace (``encoder``, ``blocks.0``). ``verified`` says what
+    was proven, as in the JSON; its ``verdict`` is ``proven``, or ``not-run`` with a ``reason``. A disproven repair is
+    not written: ``repair`` raises VerificationError, which has it.
+    ``onnx_verified`` is the difference of the ONNX file from Keras, or why it is not known. ``changes`` is what a dry
+    run would change.
     """
 
     output: str | None = None
@@ -84,7 +84,7 @@ class Result(Report):
 
 @dataclass(slots=True, repr=False)
 class Shapes(Presentable):
-    """What ``shapes`` inferred. ``weights`` counts those of each layer, by its path; None where the file has none."""
+    """What ``shapes`` inferred. ``weights`` counts the weights of each layer, by path; None if the file has none."""
 
     path: str
     inference: Inference
@@ -96,7 +96,7 @@ class Shapes(Presentable):
 
 @dataclass(slots=True, repr=False)
 class Explanation(Presentable):
-    """What is known of a model, for ``explain`` to show of one node, or of all where ``node`` is None."""
+    """The analysis of a model, which ``explain`` shows for one node, or for all nodes if ``node`` is None."""
 
     path: str
     analysis: Analysis
@@ -104,13 +104,13 @@ class Explanation(Presentable):
 
     @property
     def sites(self) -> list[Site]:
-        """Where the tensors meet that it is about, each node once."""
+        """The nodes to explain, at which tensors meet, each node once."""
         first = {site.path: site for site in reversed(self.analysis.sites)}
         return [site for site in list(first.values())[::-1] if self.node in (None, site.name)]
 
     @property
     def findings(self) -> list[Finding]:
-        """The findings that it is about."""
+        """The findings of the nodes to explain."""
         return [f for f in self.analysis.findings if self.node in (None, f.node)]
 
     def _summary(self) -> str:

@@ -1,4 +1,4 @@
-"""Which findings ``check`` reports: by code, and those alone that a baseline does not list."""
+"""Which findings ``check`` reports: selected by code, and not listed in a baseline."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ Entry = tuple[str, str, str]
 
 
 def kinds(texts: Sequence[str], option: str) -> frozenset[Kind]:
-    """The kinds that ``RW002,layout`` and ``RW00`` name; the beginning of a code stands for all that begin so.
+    """The kinds that ``RW002,layout`` and ``RW00`` name; the start of a code names all codes with that start.
 
     Raises:
-        UsageError: a name of nothing.
+        UsageError: an unknown name.
     """
     found: set[Kind] = set()
     for word in (word.strip() for text in texts for word in text.split(",")):
@@ -46,10 +46,10 @@ class Selection:
 
     Attributes:
         select: the kinds that are reported; all where it is empty.
-        ignore: the kinds that are not.
+        ignore: the kinds that are not reported.
         baseline: a file whose findings are not reported; None without one.
         listed: the findings of the baseline.
-        left_out: how many findings the baseline has kept from the report.
+        left_out: how many findings were left out because the baseline lists them.
         unselected: how many were left out by their codes.
         found: all findings that were selected, those of the baseline included.
     """
@@ -63,7 +63,7 @@ class Selection:
     found: list[Entry] = field(default_factory=list)
 
     def apply(self, item: Report) -> None:
-        """Take what is not selected out of a report."""
+        """Remove the findings that are not selected from a report."""
         kept = [
             f
             for f in item.findings
@@ -109,10 +109,10 @@ def load(path: str) -> frozenset[Entry]:
 
 
 def save(path: str, entries: Iterable[Entry], models: Collection[str]) -> None:
-    """Write a baseline: new entries for the models that were looked at, and those of other models as they are.
+    """Write a baseline: new entries for the checked models, and the old entries of other models.
 
     Raises:
-        UsageError: there is a file that is no baseline.
+        UsageError: the file exists, and is not a baseline.
         OutputError: it cannot be written.
     """
     looked_at = {relative(model, path) for model in models}

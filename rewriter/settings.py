@@ -6,7 +6,7 @@
     baseline = "rewriter-baseline.json"
     [[tool.rewriter.rule]]      # rules that are added to the table (rewriter/rules/userfile.py)
 
-The file is the first one upwards from the working directory that has such a table. Paths in it are relative to it.
+The file is the nearest one with such a table, from the working directory upwards. Paths in it are relative to it.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from .files.regular import read_regular
 NAME = "pyproject.toml"
 _MAX_SIZE = 1 << 20
 _RULES = "rule"
-# What says something of one run or one model stands on the command line only.
+# Options of one run or one model can be set on the command line only.
 _NOT_SET = frozenset(
     {"help", "version", "at", "config", "isolated", "print-completion", "diff", "update-baseline"}
 )
@@ -32,14 +32,14 @@ _NOT_SET = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """The table of a file: ``values`` as they stand there; ``path`` is "" where there is none."""
+    """The table of a file: ``values`` as written there; ``path`` is "" if there is none."""
 
     path: str = ""
     values: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def rules(self) -> str | None:
-        """The file with rules of the user's own, or None."""
+        """The file, if it has rules of the user, else None."""
         return self.path if _RULES in self.values else None
 
 
@@ -94,7 +94,7 @@ def apply(settings: Settings, commands: Mapping[str, argparse.ArgumentParser], c
     """Make the settings the defaults of a command's options.
 
     Raises:
-        UsageError: a key is not an option of the command, or its value is none of the option's.
+        UsageError: a key is not an option of the command, or its value is not valid.
     """
     every = {name: _options(parser) for name, parser in commands.items()}
     anywhere = {key: action for options in every.values() for key, action in options.items()}
@@ -117,7 +117,7 @@ def apply(settings: Settings, commands: Mapping[str, argparse.ArgumentParser], c
 
 
 def _default(action: argparse.Action, value: Any) -> tuple[str, Any]:
-    """The attribute of an option, and what it is where the command line says nothing."""
+    """The attribute of an option, and its default from a setting."""
     if isinstance(action, argparse._StoreConstAction) and not isinstance(action.const, bool):
         return action.dest, action.const if value else 0
     return action.dest, value

@@ -31,15 +31,14 @@ def assert_fits(
     weights: Path | None = None,
     ignore: Sequence[str] = (),
 ) -> None:
-    """Pass where ``check`` finds nothing that is wrong; its findings of severity info count as nothing.
+    """Fail with the findings of ``check``, except those of severity info.
 
     Args:
         model: a path, or a model of Keras 3 or tf_keras.
-        mode: ``safe`` says what evidence decides, ``best`` the first-ranked candidate.
-        ops: ``multiply``, or ``all`` for sums and their kin, contractions and Concatenate as well.
+        mode, ops: as in ``rewriter.check``.
         rules: a TOML file with rules to add to the table.
-        weights: a file with the weights of a model that is a configuration alone.
-        ignore: codes or kinds of findings that do not fail, as ``["RW008"]`` for a subclassed model, of which only the
+        weights: the file with the weights of a model that is only a configuration.
+        ignore: codes or kinds of findings that do not fail. ``["RW008"]`` is for a subclassed model, because only its
             functional parts are analysed.
 
     Raises:
@@ -55,7 +54,7 @@ def assert_fits(
 
 
 def wrong(report: Report) -> str:
-    """The findings of a report that are more than information, below a line that counts them."""
+    """A line that counts the findings above severity info, and each of them below it."""
     found = [f for f in report.findings if f.severity is not Severity.INFO]
     head = f"{report.path}: {count(len(found), 'finding')}"
     return "\n\n".join([head, *map(str, found)])

@@ -1,3 +1,3 @@
-"""The version, which files that are written name."""
+"""The version; written files name it."""
 
 __version__ = "0.1.0"

@@ -1,7 +1,7 @@
-"""The proof of a repair: the written file is analysed again, then run by Keras and compared with what it must compute.
+"""The proof of a repair: the written file is analysed again, then run and compared with what it must compute.
 
-TensorFlow is imported in a process of its own, which can hang or die without harm (``child``), or in this one where
-the model came out of it (``in_process``). What is compared is in ``checks``; what can be expected, in ``request``.
+The model runs in a separate process, which can hang or crash without harm (``child``). A model that was in memory runs
+in this process (``in_process``). ``request`` decides what can be expected; the ``checks`` of each runtime compare.
 """
 
 from .child import in_child

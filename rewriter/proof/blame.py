@@ -1,4 +1,4 @@
-"""What a library says against a model, in one line, and whether it says the same of the original."""
+"""The error of a library on a model, in one line, and whether the original has the same error."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import re
 
 from ..errors import shown
 
-# Lines of TensorFlow 2.21 and Keras 3.15 that say where, not what.
+# Lines of TensorFlow 2.21 and Keras 3.15 that say where the error is, not what it is.
 _WHERE = (
     "Graph execution error",
     "Detected at node",
@@ -16,15 +16,15 @@ _WHERE = (
     "Exception encountered when calling",
     "[[{{node",
 )
-_INSIDE = "Exception encountered: "  # what follows is the error of a layer in a model that is not made
-_ARGUMENTS = "rguments received"  # what follows lists them
+_INSIDE = "Exception encountered: "  # the error of a layer follows, in a model that cannot be made
+_ARGUMENTS = "rguments received"  # their list follows
 _STYLE = re.compile(r"\x1b\[\d+m")
 _PLACE = re.compile(r"\{\{[^{}]*\}\} ?| \[Op:\w+\](?: name:)?")  # of TensorFlow's kernels
-# What a repair is there to mend. It is not an excuse that the original has it too.
+# Errors that a repair must remove. The same error of the original is no excuse.
 _MENDED = re.compile("incompatible|broadcast|must be equal", re.IGNORECASE)
 
 
-# How Python, NumPy, TensorFlow 2.21 and ONNX Runtime 1.31 say that there is no more memory.
+# Errors of Python, NumPy, TensorFlow 2.21 and ONNX Runtime 1.31 when memory runs out.
 _MEMORY = (
     "MemoryError",
     "Unable to allocate",
@@ -38,8 +38,8 @@ LACKS_MEMORY = "more memory is needed than the proof may take"
 
 
 def line(error: Exception, *paths: str) -> str:
-    """The line of an error that says what is wrong, without the names of files that were written for the proof;
-    ``LACKS_MEMORY`` for one that says nothing of the model."""
+    """The line of an error that says what is wrong, without the paths of the proof's files; ``LACKS_MEMORY`` if memory
+    ran out."""
     if any(word in f"{type(error).__name__}: {error}" for word in _MEMORY):
         return LACKS_MEMORY
     text = _STYLE.sub("", str(error))
@@ -53,5 +53,5 @@ def line(error: Exception, *paths: str) -> str:
 
 
 def excused(now: str, before: str) -> bool:
-    """Whether the original fails for the same reason, and it is none that a repair has to do with."""
+    """Whether the original fails for the same reason, and the reason is none that a repair must remove."""
     return now == before and _MENDED.search(now) is None

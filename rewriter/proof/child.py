@@ -1,4 +1,4 @@
-"""The proof in a process of its own: ``python -m rewriter.proof.keras`` with the request on standard input."""
+"""The proof in a separate process: ``python -m rewriter.proof.keras`` with the request on standard input."""
 
 from __future__ import annotations
 
@@ -20,22 +20,22 @@ from . import limits
 from .request import CHECKS, Request, from_dict
 from .runtimes import Needs, runtime_of
 
-# Keras follows the calls of a graph by recursion; Python frames take no stack of C.
+# Keras traverses a graph by recursion. Python frames use no C stack.
 _DEPTH = 200_000
 _MARK = "rewriter-proof "
 _STAGE = "rewriter-stage "
-_FIRST_SAMPLES = 3  # in the largest batch that is run whatever a sample takes
+_FIRST_SAMPLES = 3  # in the largest batch that is run at any size of a sample
 _PACKAGE = __name__.split(".")[0]
 
 
 def in_child(request: Request, timeout: float | None = None, program: str = "") -> dict[str, Any]:
-    """Prove a request in a new process; what becomes of that process is reported, as ``{"skipped": reason}``.
+    """Prove a request in a new process. If the process fails, the answer is ``{"skipped": reason}``.
 
-    Where it showed something before it was ended, that stands in the answer, and why it was ended in ``ended``.
+    If the process was stopped after some results, the answer has them, and the reason in ``ended``.
 
     Args:
-        timeout: seconds after which the process is ended; those of ``limits.within`` without one.
-        program: the module to run; that of the format without one.
+        timeout: seconds after which the process is stopped; by default those of ``limits.within``.
+        program: the module to run; by default the one for the format.
     """
     if request.skipped:
         return {"skipped": request.skipped}
@@ -52,12 +52,12 @@ def run_in_child(
 ) -> dict[str, Any]:
     """The answer of a module that serves a request (``serve``), or ``{"skipped": reason}``.
 
-    The process ends with this one, however that ends: the pipe to it is closed then, and it watches that.
+    The process also ends when this process does, in any way: it watches a pipe, which is closed then.
 
     Args:
-        needs: what it needs, and its environment.
-        memory: bytes that the process may take.
-        timeout: seconds after which it is ended; those of ``limits.within`` without one.
+        needs: what the module needs, and its environment.
+        memory: bytes that the process may use.
+        timeout: seconds after which the process is stopped; by default those of ``limits.within``.
     """
     if needs.missing:
         return {"skipped": needs.missing}
@@ -83,7 +83,7 @@ def run_in_child(
             finally:
                 os.close(theirs)
             said = {"memory": memory, "seconds": seconds, "request": request}
-            with contextlib.suppress(BrokenPipeError):  # it ended at once: how, is asked below
+            with contextlib.suppress(BrokenPipeError):  # it ended at once: _ended says how
                 pipe.write(json.dumps(said).encode() + b"\n")
                 pipe.flush()
             listener = threading.Thread(
@@ -103,7 +103,7 @@ def run_in_child(
 
 
 def _listen(process: subprocess.Popen[bytes], answer: list[str], watcher: progress.Watcher) -> None:
-    """Keep what the process says until it ends, and pass on the stages that it begins."""
+    """Collect the answers of the process until it ends, and pass its stages to the watcher."""
     assert process.stdout is not None
     with process.stdout as stream:
         for data in stream:
@@ -117,10 +117,10 @@ def _listen(process: subprocess.Popen[bytes], answer: list[str], watcher: progre
 
 
 def _environment() -> dict[str, str]:
-    """On the processor alone, quietly, with this very package and the user's own path.
+    """The environment of the process: CPU only, without logs, with this package and the user's path.
 
-    Which processors TensorFlow 2.21 uses oneDNN on by default differs, and what its kernels take (a Softmax of five
-    dimensions at most) and round to does too: a proof is the same everywhere without it.
+    oneDNN is off, which makes a proof the same on every processor. TensorFlow 2.21 uses it by default on some only, and
+    its kernels have other limits (a Softmax of five dimensions at most) and other rounding.
     """
     return {
         **os.environ,
@@ -133,9 +133,9 @@ def _environment() -> dict[str, str]:
 
 
 def _path() -> list[str]:
-    """This package's folder, unless it is found without, and what PYTHONPATH says.
+    """The folders of PYTHONPATH, after this package's folder if it would not be found otherwise.
 
-    Where the package is installed, the user's path comes before it, as it does in this process.
+    If the package is installed, the user's path comes first, as in this process.
     """
     root = str(Path(sys.modules[_PACKAGE].__file__ or "").resolve().parents[1])
     asked = [part for part in os.environ.get("PYTHONPATH", "").split(os.pathsep) if part]
@@ -152,7 +152,7 @@ def _end(process: subprocess.Popen[bytes]) -> None:
 
 
 def _ended(status: int, memory: int) -> str:
-    """What is wrong with how the process ended, or ""."""
+    """Why the process ended too early, or ""."""
     if status == limits.TOO_MUCH:
         return f"it took more than {memory / 2**30:.1f} GiB of memory"
     if status < 0:
@@ -163,7 +163,7 @@ def _ended(status: int, memory: int) -> str:
 
 
 def _answer(output: list[str], ended: str) -> dict[str, Any]:
-    """The last answer that the process gave; one that it gave before it was ended has the reason at what is missing."""
+    """The last answer of the process. If the process was stopped, each missing check has the reason."""
     answer = None
     for line in output:
         with contextlib.suppress(ValueError):
@@ -190,10 +190,10 @@ def main(prove: Callable[..., dict[str, Any]] | None = None) -> int:
 
 
 def serve(run: Callable[[dict[str, Any], Callable[[dict[str, Any]], None]], dict[str, Any]]) -> int:
-    """Answer the request on standard input. Libraries print what they like: only this has the real standard output.
+    """Answer the request on standard input. The output of libraries goes to standard error.
 
     Args:
-        run: makes the answer of a request; its second argument takes the answer as far as it goes.
+        run: makes the answer to a request; its second argument is a function for partial answers.
     """
     asked = json.loads(sys.stdin.buffer.readline())
     limits.end_with(0)

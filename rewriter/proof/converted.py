@@ -1,6 +1,6 @@
-"""``convert`` against its source: both models on the same random inputs, each in the Keras that its file is of.
+"""Compare a converted model with its source: both run on the same random inputs, each in the Keras of its file.
 
-Both run in a process of their own (``python -m rewriter.proof.converted``); files of Keras 2 are loaded by tf_keras.
+Both run in a separate process (``python -m rewriter.proof.converted``); files of Keras 2 are loaded by tf_keras.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ def compared(source: ModelFile, path: str, form: str) -> dict[str, Any]:
         return {"skipped": reason}
     if source.out_of_order:
         return {
-            "skipped": "Keras itself gives the weights of the original to other layers than the file names"
+            "skipped": "Keras would load the weights of the original into other layers than the file names"
         }
     asked = served.signature_of(source)
     if asked is not None:
@@ -64,12 +64,12 @@ def compared(source: ModelFile, path: str, form: str) -> dict[str, Any]:
 
 
 def in_own_keras(written: ModelFile, path: str, form: str, source: ModelFile) -> dict[str, Any]:
-    """As ``compared``, of a model that was written in the form of an older Keras, and what it is in Keras 3.
+    """As ``compared``, for a model that was written for an older Keras, and its translation to Keras 3.
 
     Args:
         written: the model that was written.
-        path, form: what it is in Keras 3, and its format.
-        source: the model as it was before. Where that Keras loads it and does not load the other, that is a failure.
+        path, form: the translation, and its format.
+        source: the model before the repair. It is a failure if the older Keras loads it, but not the written model.
 
     Raises:
         VerificationError: as ``compared``.
@@ -157,7 +157,7 @@ Run = Callable[[Any, list[Any]], list[Any]]
 
 
 def _original(request: dict[str, Any]) -> tuple[Any, Run, str]:
-    """The original model, what runs it, and what that is called."""
+    """The original model, the function that runs it, and the name and version of its Keras."""
     from .keras.backends import described
     from .keras.models import load
 
@@ -191,7 +191,7 @@ def _by_keras_3(model: Any, arrays: list[Any]) -> list[Any]:
 def _by_tf_keras(model: Any, arrays: list[Any]) -> list[Any]:
     import tensorflow as tf
 
-    if model.inputs is None:  # a subclassed model, which does not say how it takes them
+    if model.inputs is None:  # a subclassed model, which does not state the structure of its inputs
         given = [tf.convert_to_tensor(array) for array in arrays]
         packed = tuple(given) if len(given) > 1 else given[0]
     else:

@@ -1,4 +1,4 @@
-"""What a changed node must compute: its equation on its operands, by NumPy alone."""
+"""What a changed node must compute: its equation on its operands, with NumPy only."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 from ..rules.notation import Equation, Term, parse
 from ..rules.oracle import evaluate
 
-# How a node that is not a multiply joins its operands, once they are in place.
+# How a node that is not a multiply combines its aligned operands.
 _JOIN = {
     "Add": "add",
     "Subtract": "subtract",
@@ -24,20 +24,20 @@ _PRODUCTS = frozenset({"Multiply", "Dot", "Matmul", "Einsum", "Tensordot"})
 
 
 def known(op: str, equation: str) -> bool:
-    """True where it can be said what an operation with this equation computes."""
+    """True if ``expected`` can compute an operation with this equation."""
     return op in _PRODUCTS or op in _JOIN or ("," in equation and parse(equation).joins)
 
 
 def expected(op: str, equation: str, kept: Sequence[Sequence[int]], operands: Sequence[Any]) -> Any:
-    """The result, in float64 (complex128) where the operands are rounded.
+    """The result, in float64 (complex128) unless the operands are integers or booleans.
 
     Args:
-        op: the class of the node as it was (``Multiply``, ``Add``).
+        op: the class of the original node (``Multiply``, ``Add``).
         kept: for each operand the positions of the axes that the equation's terms stand for.
         operands: arrays.
 
     Raises:
-        ValueError: the operands do not have the form that the equation says.
+        ValueError: the shapes of the operands do not fit the equation.
     """
     import numpy as np
 
@@ -64,7 +64,7 @@ def expected(op: str, equation: str, kept: Sequence[Sequence[int]], operands: Se
 
 
 def _wide(array: Any) -> Any:
-    """A rounded array in double precision; NumPy has no arithmetic of its own for bfloat16."""
+    """An array in double precision, unless integer or boolean; NumPy has no arithmetic for bfloat16."""
     import numpy as np
 
     array = np.asarray(array)
@@ -74,7 +74,7 @@ def _wide(array: Any) -> Any:
 
 
 def _sizes(equation: Equation, shapes: Sequence[Sequence[int]]) -> dict[str, int]:
-    """The size of every name, read off the operands."""
+    """The size of every name, from the shapes of the operands."""
     sizes: dict[str, int] = {}
     products: list[tuple[Term, int]] = []
     for terms, shape in zip(equation.operands, shapes, strict=True):
@@ -99,7 +99,7 @@ def _sizes(equation: Equation, shapes: Sequence[Sequence[int]]) -> dict[str, int
 
 
 def _alone(equation: Equation, sizes: dict[str, int], arrays: Sequence[Any], operand: int) -> Any:
-    """One operand spread over the whole result."""
+    """One operand, broadcast to the shape of the result."""
     import numpy as np
 
     others = [a if k == operand else np.ones(a.shape) for k, a in enumerate(arrays)]
@@ -107,7 +107,7 @@ def _alone(equation: Equation, sizes: dict[str, int], arrays: Sequence[Any], ope
 
 
 def _placed(equation: Equation, sizes: dict[str, int], arrays: Sequence[Any], operand: int, axis: int) -> Any:
-    """One operand of a concatenation in the result's form, with its own part of the joined axis."""
+    """One operand of a concatenation, broadcast to the result's shape except along the joined axis."""
     import numpy as np
 
     terms = equation.operands[operand]

@@ -1,6 +1,6 @@
-"""``--verify``: ONNX Runtime on the written file against Keras on the model, on the same random inputs.
+"""``--verify``: compare ONNX Runtime on the written file with Keras on the model, on the same random inputs.
 
-Both run in a process of their own (``python -m rewriter.proof.exported``); the model is loaded in safe mode.
+Both run in a separate process (``python -m rewriter.proof.exported``); the model is loaded in safe mode.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ def verified(
     """``{"difference": part of the largest value, "batches": [2, 3]}``, or ``{"skipped": why}``.
 
     Args:
-        notes: the metadata of the file, which say what lies channels first.
+        notes: the metadata of the file, which name its channels-first inputs and outputs.
         fixed: the batch of all its inputs, where it is fixed.
         half: whether it computes in half precision.
 
@@ -74,7 +74,7 @@ def _compared(request: dict[str, Any], say: Callable[[dict[str, Any]], None]) ->
 
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3
-    # Before Keras takes its memory, and says nothing of a file that ONNX Runtime refuses.
+    # First, before Keras uses memory: a file that ONNX Runtime refuses needs no Keras.
     try:
         session = onnxruntime.InferenceSession(request["onnx"], options, providers=["CPUExecutionProvider"])
     except Exception as error:
@@ -130,10 +130,10 @@ def _run(model: Any, arrays: list[Any]) -> list[Any]:
 
 @contextmanager
 def _plain_sums() -> Iterator[None]:
-    """Keras's sums as NumPy has them.
+    """Make Keras's ``add`` broadcast as NumPy does.
 
-    On TensorFlow Keras 3.15 takes the second operand of ``add`` for a bias where it has one long axis, and may add it
-    along another axis of that size: ``x[3, 3, 5] + y[3, 1, 1]`` (backend/tensorflow/numpy.py).
+    On TensorFlow, Keras 3.15 treats the second operand of ``add`` as a bias if only one of its axes is longer than 1.
+    It may then add it along another axis of that size: ``x[3, 3, 5] + y[3, 1, 1]`` (backend/tensorflow/numpy.py).
     """
     import keras
 

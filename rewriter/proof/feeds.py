@@ -1,4 +1,4 @@
-"""Random inputs for an ONNX model: every name its own size, the batch as large as there are samples."""
+"""Random inputs for an ONNX model: each named axis has its own size, the batch has the number of samples."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from ..errors import shown
 from ..ir.graph import Graph
 
 _SEED = 20
-# Sizes for open axes, in the order in which they are tried: of their own for every name (the k-th gets k more), then
-# one for all. Models with strides and pools run on multiples only.
+# Sizes to try for open axes, in this order: a different size for each name (start, step), then one size for all.
+# Models with strides and pools run on multiples only.
 _APART = ((6, 1), (8, 8), (32, 32))
 _ALIKE = (6, 8, 16, 32, 64)
 _DTYPES = {
@@ -26,12 +26,12 @@ Sizes = dict[str, int]
 
 
 class CannotFeedError(Exception):
-    """An input is of a kind that is not drawn."""
+    """An input has a dtype or shape for which no random input can be made."""
 
 
 @dataclass(frozen=True, slots=True)
 class Input:
-    """``names`` has for each axis its size, or the name of it; ``batch`` is the axis of the samples."""
+    """``names`` has the size of each axis, or its name if it is open; ``batch`` is the axis of the samples."""
 
     name: str
     kind: str
@@ -41,19 +41,19 @@ class Input:
 
 @dataclass(slots=True)
 class Feeds:
-    """What a model is run on. ``sizes`` are those of open axes that are no batch, by their names."""
+    """The inputs of a model. ``sizes`` are the sizes of its open axes except the batch, by name."""
 
     inputs: list[Input]
     sizes: Sizes = field(default_factory=dict)
 
     @classmethod
     def of(cls, graph: Graph, given: Sequence[tuple[str, str, Sequence[Any]]]) -> Feeds:
-        """Feeds for inputs as ONNX Runtime describes them (name, type, shape), with what is known of their axes."""
+        """Feeds for inputs as ONNX Runtime describes them (name, type, shape), with the axes that the graph knows."""
         return cls([_input(graph, *item) for item in given])
 
     @property
     def fixed(self) -> int | None:
-        """The batch where the file fixes it, 1 where it shows none; None where it is open."""
+        """The batch size if the file fixes it, 1 if no input has a batch; None if it is open."""
         found = [i.names[i.batch] for i in self.inputs if i.batch is not None]
         if any(isinstance(size, str) for size in found):
             return None
@@ -64,7 +64,7 @@ class Feeds:
         return any(i.batch is not None for i in self.inputs)
 
     def attempts(self) -> Iterator[Sizes]:
-        """Sizes for the open axes that are no batch."""
+        """Sizes to try for the open axes except the batch, by name."""
         names = dict.fromkeys(
             name
             for item in self.inputs
@@ -79,7 +79,7 @@ class Feeds:
         yield from (dict.fromkeys(names, size) for size in _ALIKE)
 
     def batch(self, samples: Sequence[int]) -> dict[str, Any]:
-        """Inputs that hold the same for a sample in every batch; one without a batch is always the same."""
+        """Inputs for these samples. A sample is the same in every batch, as is an input without a batch."""
         return {item.name: self._drawn(number, item, samples) for number, item in enumerate(self.inputs)}
 
     def _drawn(self, number: int, item: Input, samples: Sequence[int]) -> Any:

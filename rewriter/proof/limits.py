@@ -1,8 +1,8 @@
-"""How much memory and time the process of a proof may take, and that it ends when whoever started it is gone.
+"""The limits of a proof's process: memory, time, and its end when the process that started it is gone.
 
-On Linux the kernel enforces the memory (``RLIMIT_DATA``: what is written to, not the address space that TensorFlow
-reserves); a library that wants more says so in an error. Elsewhere a thread watches the peak, where the platform tells
-it. Measured with TensorFlow 2.21 on Linux: 260 MB after the import, 360 MB after a first run.
+On Linux the kernel limits the memory (``RLIMIT_DATA``: written memory, not the address space that TensorFlow reserves);
+a library that needs more raises an error. Elsewhere a thread watches the peak, if the platform reports it. Measured
+with TensorFlow 2.21 on Linux: 260 MB after the import, 360 MB after a first run.
 """
 
 from __future__ import annotations
@@ -25,20 +25,20 @@ except ImportError:  # Windows
 
 _BASE = 2 << 30
 _PER_CORE = 16 << 20  # stacks and pools of the threads that libraries start
-_PER_BYTE = 8  # of the files: both models, what is made while they load, random weights
-_PER_NUMBER = 16  # of the tensors of the first batches; what is used up is freed
+_PER_BYTE = 8  # of the files: both models, arrays made while they load, random weights
+_PER_NUMBER = 16  # in the tensors of the first batches; used tensors are freed
 _MOST_NUMBERS = 2 << 30
 _UNSTATED = 2 << 30  # a model without weights makes them when it is loaded
 _CORES = os.cpu_count() or 1
-TOO_MUCH = 97  # the exit status of a process that took more
+TOO_MUCH = 97  # the exit status of a process that used more
 
 
 def memory(files: Iterable[str], numbers: int = 0, stored: bool = True) -> int:
-    """Bytes of memory that a proof may take.
+    """Bytes of memory that a proof may use.
 
     Args:
         files: the models.
-        numbers: in all tensors of the first batches.
+        numbers: how many numbers all tensors of the first batches have.
         stored: whether the files hold the weights.
     """
     size = 0
@@ -52,7 +52,7 @@ def memory(files: Iterable[str], numbers: int = 0, stored: bool = True) -> int:
 
 
 def limit(size: int, seconds: float) -> None:
-    """Limit this process: ``size`` bytes of memory, and the time that all cores have in ``seconds``."""
+    """Limit this process: ``size`` bytes of memory, and the CPU time of all cores in ``seconds``."""
     if resource is None:
         return
     _set(resource.RLIMIT_CPU, int(seconds * _CORES) + 60)
@@ -100,10 +100,10 @@ def seconds() -> float:
 
 @contextmanager
 def within(limit: float | None) -> Iterator[None]:
-    """Proofs that begin in the block may take this many seconds each, as long as before without a number.
+    """Limit each proof that begins in the block to this many seconds; None changes nothing.
 
     Raises:
-        UsageError: it is not a number above 0.
+        UsageError: ``limit`` is not a number above 0.
     """
     if limit is None:
         yield

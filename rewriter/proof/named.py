@@ -1,8 +1,8 @@
-"""What a configuration makes Keras look up by name, beside the layers themselves: nothing but Keras's own objects.
+"""The objects that a configuration makes Keras look up by name, besides layers: only Keras's own are allowed.
 
 Initializers, regularizers, constraints, losses, dtype policies and what a nested model was compiled with are objects
 of ``{"module": ..., "class_name": ..., "config": ...}``, which Keras turns into the class or function of that name
-(``serialization_lib.py``, Keras 3.15). Modules that hold something else than such objects have been used to run code:
+(``serialization_lib.py``, Keras 3.15). Modules with other functions have been used to run code:
 ``keras.utils.get_file``, ``keras.config.enable_unsafe_deserialization``.
 """
 
@@ -14,7 +14,7 @@ from ..errors import shown
 from ..shapes.keras_facts import facts_of
 
 _CODE = frozenset({"__lambda__", "__typespec__"})
-# What stands in keras, and in keras.src.
+# Modules in keras, and in keras.src.
 _PARTS = frozenset({
     "activations", "applications", "constraints", "dtype_policies", "initializers", "layers", "losses", "metrics",
     "models", "ops", "optimizers", "quantizers", "random", "regularizers",
@@ -22,7 +22,7 @@ _PARTS = frozenset({
 
 
 def foreign(entry: Any) -> str:
-    """An object of a serialised layer that is none of Keras's own, as it is named there; "" without one."""
+    """The name of an object in a serialised layer that is not Keras's own; "" if there is none."""
     waiting = [entry]
     while waiting:
         item = waiting.pop()
@@ -40,9 +40,9 @@ def _is_own(name: str, module: Any) -> bool:
     if facts_of(name).runs_code or name in _CODE:
         return False
     if module is None or module == "":
-        return True  # a marker, or found by its name among Keras's own classes
+        return True  # a marker, or a name that Keras looks up in its own classes
     if module == "builtins":
-        return name == "function"  # one of Keras's own, by its name
+        return name == "function"  # a function of Keras, by name
     if module == "keras":
         return name[:1].isupper()
     if not isinstance(module, str):

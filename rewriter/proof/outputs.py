@@ -1,4 +1,4 @@
-"""What the comparisons of a written model with its original have in common: inputs, tolerance, words."""
+"""Shared parts of the comparisons of a written model with its original: inputs, tolerance, messages."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ _CLOSE = 1e-4  # of the largest value, in float32
 def on_random_inputs(
     inputs: Inputs, batch: int, first: bool, run: Callable[[list[Any]], list[Any]]
 ) -> tuple[list[Any], list[Any]]:
-    """Inputs of a batch and what a model makes of them. Raises what it raises.
+    """Random inputs of a batch, and the outputs of ``run`` on them. Raises the errors of ``run``.
 
     Args:
-        first: whether this batch finds the size of open axes, in which the next ones are made.
+        first: whether this batch finds the size of open axes, which later batches use.
     """
     from .keras.inputs import FREE_SIZES
 
@@ -37,11 +37,11 @@ def on_random_inputs(
 
 
 def furthest(outputs: Iterable[tuple[str, Any, Any]], dtype: str) -> tuple[float, str]:
-    """The largest difference of outputs, as a part of the largest value, and what is wrong with the first that is off.
+    """The largest difference of outputs, relative to the largest value, and a message for the first that is off, or "".
 
     Args:
-        outputs: what each is called, what it is and what it should be.
-        dtype: the coarsest one that the values went through.
+        outputs: the name, the actual and the desired value of each.
+        dtype: the coarsest one in the computation of the values.
     """
     largest = 0.0
     for name, actual, desired in outputs:
@@ -53,7 +53,7 @@ def furthest(outputs: Iterable[tuple[str, Any, Any]], dtype: str) -> tuple[float
 
 
 def turned(array: Any, lies_first: bool, first: bool) -> Any:
-    """An array whose channels lie first in one of two models: from the last axis to axis 1 (``first``), or back."""
+    """An array with its channels moved from the last axis to axis 1 (``first``) or back, if ``lies_first``."""
     import numpy as np
 
     if not lies_first:

@@ -34,12 +34,12 @@ Prover = Callable[["Request"], dict[str, Any]]
 class Claim:
     """What a changed node must compute.
 
-    ``meets`` is the operation that takes the operands, ``gives`` the one that makes the result: the same, or where a
-    MatMul stands in its place the first and the last node of what replaced it. ``chains`` has for each operand the
-    operations that were inserted into it, ``literals`` the operands that the file holds, as they were. ``shared``
-    says that ``meets`` is called more than once. An operation is its names from the outermost model.
-    ``equation`` and ``kept`` are as in ``rules.match``. The batch axes (of the operands and the result) are None where
-    there is none, -1 where it is not the leading part of an axis.
+    ``meets`` is the operation that takes the operands, ``gives`` the one that makes the result. They are the same,
+    unless a MatMul replaced the node: then they are the first and the last node of the replacement. ``chains`` has the
+    operations that were inserted at each operand, ``literals`` the original values of constant operands. ``shared`` is
+    true if ``meets`` is called more than once. An operation is a path of names from the outermost model.
+    ``equation`` and ``kept`` are as in ``rules.match``. The batch axes (of the operands and the result) are None
+    without a batch, -1 if the batch is not the leading part of an axis.
     """
 
     node: str
@@ -57,15 +57,15 @@ class Claim:
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """A repaired file, the original, and what is to be shown. All of it is plain data, as JSON has it.
+    """A repaired file, the original, and what is to be shown. All of it is plain data for JSON.
 
-    ``format`` and ``original_format`` are those of the two files, as ``ModelFile.format`` has them.
+    ``format`` and ``original_format`` are the formats of the two files, as in ``ModelFile.format``.
 
-    ``batches`` are the sizes to run, in the order of their importance, the batch 1, 2, 3 first. ``elements`` is how
-    many numbers all tensors of one sample have together. ``not_independent`` and ``no_oracle`` say why samples need
-    not be independent, and why the original at batch 1 does not compute what was meant; "" where that is to be shown.
-    ``saved_by`` is the program that wrote the original (``Keras 3.8.0``), "" where the file does not say it.
-    ``seconds`` is the time after which no further batch is begun, ``largest`` the most numbers that one may have.
+    ``batches`` are the sizes to run, the most important first: 1, 2, 3, then others. ``elements`` is how many numbers
+    all tensors of one sample have together. ``not_independent`` says why samples need not be independent, ``no_oracle``
+    why the original at batch 1 does not compute what was meant; both are "" if the check is to run.
+    ``saved_by`` is the program that wrote the original (``Keras 3.8.0``), "" if the file does not say it.
+    ``seconds`` is the time after which no new batch begins, ``largest`` the most numbers that a batch may have.
     """
 
     repaired: str
@@ -103,7 +103,7 @@ def make_request(
     """
     inference = after.inference
     claims = [_claim(change) for change in changes]
-    # Of an output that nothing is known of, axis 0 is tried: a changed node is blamed on what is known of it alone.
+    # For an output of unknown shape, axis 0 is tried: only the known axes of a changed node can show it at fault.
     outputs = [0 if v.axes is None else batch_axis(v) for v in inference.outputs()]
     return Request(
         repaired.path,
@@ -139,7 +139,7 @@ def _claim(change: Applied) -> Claim:
 
 
 def batch_axis(value: Value) -> int | None:
-    """The axis whose leading part is the batch; None where there is none, -1 where it stands elsewhere in one."""
+    """The axis whose leading part is the batch; None without a batch, -1 if it is another part of an axis."""
     for position, axis in enumerate(value.axes or ()):
         roles = [leaf.role for leaf in axis.flat()]
         if Role.BATCH in roles:
@@ -166,7 +166,7 @@ def cannot_be_run(form: str, graph: Graph) -> str:
 
 
 def _operations(graph: Graph) -> Iterator[Operation]:
-    """Every operation of a model, of the models in it and of the layers that wrap others."""
+    """Every operation of a model, with those of nested models and wrapped layers."""
     waiting = list(graph.operations.values())
     while waiting:
         operation = waiting.pop()
@@ -220,17 +220,17 @@ def _not_independent(changes: Sequence[Applied], outputs: Sequence[int | None]) 
 
 
 def _batch_terms(change: Applied) -> Iterator[Term]:
-    """What the equation calls the batch axes of the operands."""
+    """The terms of the equation for the batch axes of the operands."""
     found = change.candidate.match
     for terms, kept, axes in zip(found.equation.operands, found.kept, found.operands, strict=True):
         yield from (t for t, i in zip(terms, kept, strict=True) if axes[i].role is Role.BATCH)
 
 
 def _no_oracle(change: Applied) -> str:
-    """Why the node as it was does not compute at batch 1 what its equation says, or "".
+    """Why the original node does not compute its equation at batch 1, or "".
 
-    With a batch of 1, its axis meets anything. The other axes meet as the convention lines them up; where the equation
-    pairs them so as well and the result has the same form, the original at batch 1 computes what is meant.
+    A batch axis of size 1 broadcasts with any axis. The convention aligns the other axes. If the equation pairs them in
+    the same way, and the result has the same shape, the original at batch 1 computes what is meant.
     """
     if _same_at_batch_one(change.candidate, change):
         return ""
@@ -241,14 +241,14 @@ def _same_at_batch_one(candidate: Candidate, change: Applied) -> bool:
     found = candidate.match
     if (
         len(found.equation.operands) == 1
-    ):  # a Reshape was lost: that the original does not run is seen when it is run
+    ):  # a Reshape was lost: the run of the original shows whether it runs at all
         return True
-    if found.equation.joins:  # where one sample is repeated and nothing else is done, at batch 1 nothing is
+    if found.equation.joins:  # at batch 1, a node that only repeats one sample changes nothing
         return all(step.like is not None and step.axes == (0,) for step in candidate.plan.steps)
     output = found.equation.output
     ranks = [len(operand.value.axes or ()) for operand in change.operands]
     if max(ranks) != len(output) or ranks != [len(axes) for axes in found.operands]:
-        return False  # or the operands became what the equation takes by a change upstream
+        return False  # or a change upstream made the operands fit the equation
     batch = {name for term in _batch_terms(change) for name in term.names}
     columns: list[set[tuple[str, ...]]] = [set() for _ in output]
     for terms, kept, operand, rank in zip(

@@ -1,4 +1,4 @@
-"""A model as the Keras that runs the proof loads it: its own file, or what it is in Keras 3."""
+"""A file that the Keras of the proof loads: the model's own, or its translation to Keras 3."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 
 
 def is_translated(source: ModelFile) -> bool:
-    """Whether Keras 3 does not load the model's own file, or not all of it."""
-    apart = source.format == "json" and bool(source.beside())  # the weights
+    """Whether Keras 3 cannot load the model's own file, or only a part of it."""
+    apart = source.format == "json" and bool(source.beside())  # the weights are in a separate file
     return source.older or format_of(source.format).translated or apart
 
 
@@ -41,7 +41,7 @@ def runnable(source: ModelFile) -> Iterator[tuple[str, str]]:
 
 @contextmanager
 def runnable_as_it_was(source: ModelFile) -> Iterator[tuple[str, str]]:
-    """``runnable`` of the file of a model whose graph was changed since. Raises likewise."""
+    """``runnable`` for the original file of a model whose graph was changed. Raises the same errors."""
     if not is_translated(source):
         yield source.path, source.format
         return

@@ -1,4 +1,4 @@
-"""What runs a model on arrays for a proof outside of Keras: a session of some runtime."""
+"""The session of a runtime other than Keras, which runs a model on arrays for a proof."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ class Running:
     """A loaded model.
 
     Attributes:
-        feeds: what it is run on.
+        feeds: its inputs.
     """
 
     feeds: Feeds
 
     def run(self, given: Arrays) -> Arrays:
-        """The outputs and what else is wanted, by name. Raises FailedError."""
+        """The outputs and the wanted inner tensors, by name. Raises FailedError."""
         raise NotImplementedError
 
     def fails(self, sizes: Sizes, batches: Sequence[int]) -> str:
@@ -43,5 +43,5 @@ class Running:
 
     @property
     def whole(self) -> bool:
-        """Whether an input is of whole numbers, of which only the model knows what they may be."""
+        """Whether an input is of integers; only the model knows which values are valid."""
         return any("int" in item.kind for item in self.feeds.inputs)

@@ -1,6 +1,6 @@
-"""What runs models for a proof, one row each: the module that is started for it, and what it needs.
+"""The runtimes that run models for a proof, one row each: the module to start, and the packages that it needs.
 
-Which format is run by which, its row in ``formats.registry`` says.
+A format's row in ``formats.registry`` names its runtime.
 """
 
 from __future__ import annotations
@@ -16,26 +16,26 @@ from .keras.backends import BACKENDS, chosen
 _HERE = __name__.rpartition(".")[0]
 
 
-# The extra of this package that brings a package; another one is installed by its own name.
+# The extra of this package that installs a package; other packages are installed by their own names.
 _EXTRAS = {"keras": "keras", "onnxruntime": "onnxruntime"} | {b.package: b.extra for b in BACKENDS.values()}
 
 
 class Needs(NamedTuple):
-    """``missing`` says what is not installed and how to install it, or is ""; ``environment`` is the process's."""
+    """``missing`` says what is not installed and how to install it, or is ""; ``environment`` is for the process."""
 
     missing: str
     environment: dict[str, str]
 
 
 class Runtime(NamedTuple):
-    """``program`` is a module that serves a request (``child.serve``); ``needs`` looks at what is installed."""
+    """``program`` is a module that serves a request (``child.serve``); ``needs`` checks what is installed."""
 
     program: str
     needs: Callable[[], Needs]
 
 
 def needs(*packages: str, **environment: str) -> Needs:
-    """These packages, and these variables of the environment."""
+    """The needs of a runtime with these packages and environment variables."""
     absent = [name for name in packages if not installed(name)]
     if not absent:
         return Needs("", environment)
@@ -46,7 +46,7 @@ def needs(*packages: str, **environment: str) -> Needs:
 
 
 def keras_needs(*packages: str) -> Needs:
-    """Keras on the backend that the user has chosen, or has, and these packages."""
+    """The needs of a runtime with Keras, on the backend that the user chose or has, and these packages."""
     backend, why = chosen(installed)
     first = BACKENDS[backend].extra if backend else "keras"
     if not installed("keras"):
@@ -70,5 +70,5 @@ RUNTIMES = {
 
 
 def runtime_of(form: str) -> Runtime | None:
-    """What runs models of a format, by the name that ``ModelFile.format`` gives; None where nothing does."""
+    """The runtime for a format, by the name in ``ModelFile.format``; None if there is none."""
     return RUNTIMES.get(format_of(form).runtime)

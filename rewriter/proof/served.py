@@ -1,7 +1,7 @@
-"""A model that was made of a signature of a SavedModel, against TensorFlow running the signature.
+"""Compare a model that was made from a signature of a SavedModel with the signature, run by TensorFlow.
 
-Both run in a process of their own (``python -m rewriter.proof.served``); loading a SavedModel runs no Python code of
-it. The new model is run by Keras, or by ONNX Runtime.
+Both run in a separate process (``python -m rewriter.proof.served``); loading a SavedModel runs no Python code of it.
+Keras or ONNX Runtime runs the new model.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ from .keras.inputs import FREE_SIZES, Inputs
 from .outputs import MOST, furthest, turned
 from .runtimes import keras_needs, needs
 
-_SMALL = 2  # numbers below it are rows of every table
+_SMALL = 2  # numbers below it are valid rows of every table
 _TABLE = "Embedding"
 
 
 def signature_of(source: ModelFile) -> dict[str, Any] | None:
-    """The signature that a model was made of, with the names of what it takes and gives; None for another model.
+    """The signature that a model was made from, with the names of its inputs and outputs; None for another model.
 
-    Of a SavedModel itself, which something else exports, the names are not said.
+    The names are None for a SavedModel itself, which another program exports.
     """
     served = getattr(source, "served", None)
     if served is not None:
@@ -64,10 +64,10 @@ def compared(
     """``{"difference": part of the largest value, "batches": [1, 3], "ran": text …}``, or ``{"skipped": why}``.
 
     Args:
-        asked: of ``signature_of``.
+        asked: the result of ``signature_of``.
         path, form: the file that was written, and its format.
         half: whether it computes in half precision.
-        nchw: the inputs and outputs that lie channels first there, and last in the original.
+        nchw: the inputs and outputs that are channels first there, and channels last in the original.
 
     Raises:
         VerificationError: the two differ by more than rounding, or the new one does not load.
@@ -138,7 +138,7 @@ def _compared(request: dict[str, Any], say: Callable[[dict[str, Any]], None]) ->
 
 
 class _Inputs(Inputs):
-    """Inputs of a signature. Raises ValueError as ``Inputs``."""
+    """The inputs of a signature. Raises ValueError for an unknown rank or another dtype."""
 
     def __init__(self, specs: Mapping[str, Any], request: Mapping[str, Any]) -> None:
         self.names = list(request["inputs"] or specs)
@@ -160,9 +160,9 @@ class _Inputs(Inputs):
 def _by_original(
     original: Any, inputs: _Inputs, batch: int, first: bool
 ) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Inputs of a batch and what the signature makes of them.
+    """Random inputs of a batch, and the outputs of the signature.
 
-    The first batch finds the size of open axes, and whether the numbers are those of rows.
+    The first batch finds the size of open axes, and whether the inputs are row numbers.
     """
     import tensorflow as tf
 

@@ -20,10 +20,10 @@ _COARSEST_FIRST = ("bfloat16", "float16", "float32", "complex64", "float64", "co
 
 @dataclass(frozen=True, slots=True)
 class Gap:
-    """The largest difference of two arrays as a part of the largest desired value, and whether it is allowed.
+    """The largest difference of two arrays, relative to the largest desired value, and whether it is allowed.
 
-    ``shape`` is set where the shapes differ. ``only`` is the one number that all desired values are, if they are: then
-    agreement shows little.
+    ``shape`` is set if the shapes differ, or other values are not finite. ``only`` is the value of all desired elements
+    if they are equal: then agreement shows little.
     """
 
     difference: float
@@ -36,23 +36,23 @@ class Gap:
 
 
 def coarsest(dtypes: list[str]) -> str:
-    """The dtype of the least precision among some, "" where none of them is rounded."""
+    """The dtype of the least precision among ``dtypes``; "" if none of them is floating or complex."""
     return next((name for name in _COARSEST_FIRST if name in dtypes), "")
 
 
 def are_rounded(gaps: Iterable[Gap | None]) -> bool:
-    """True where the operands of an operation differ, if only by rounding: near a pole it makes much of that."""
+    """True if the operands of an operation differ, even only by rounding: near a pole it enlarges that."""
     return any(gap is not None and gap.difference for gap in gaps)
 
 
 def compare(actual: Any, desired: Any, dtype: str) -> Gap:
-    """``compare(actual[S], desired[S])``: an element may be off by ``rtol * |it| + atol * max |desired|``.
+    """``compare(actual[S], desired[S])``: an element may be off by ``rtol * |desired element| + atol * max |desired|``.
 
     rtol and atol are 1e-4 and 1e-5 in float32, 1e-9 and 1e-10 in float64, 1e-2 and 1e-2 in float16 and bfloat16;
-    whole numbers and booleans are compared exactly. What is not finite has to be the same on both sides.
+    whole numbers and booleans are compared exactly. Values that are not finite have to be equal on both sides.
 
     Args:
-        dtype: the coarsest one that the values went through, which can be coarser than their own.
+        dtype: the coarsest one in the computation of the values; it can be coarser than their own.
     """
     import numpy as np
 

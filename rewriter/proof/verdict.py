@@ -12,17 +12,17 @@ PROVEN, DISPROVEN, NOT_RUN = "proven", "disproven", "not-run"
 
 
 def judged(answer: Mapping[str, Any], left: Sequence[Finding]) -> dict[str, Any]:
-    """The answer of a prover that disproved nothing, with its ``verdict`` and the ``reason`` unless it is proven.
+    """The answer of a prover that disproved nothing, with its ``verdict``, and the ``reason`` if it is not proven.
 
     Args:
-        left: the findings in the repaired file. Where there is one, it is not proven.
+        left: the findings in the repaired file. If there are any, the repair is not proven.
     """
     reason = _not_proven(answer, left)
     return {**answer, "verdict": NOT_RUN, "reason": reason} if reason else {**answer, "verdict": PROVEN}
 
 
 def disproved(failed: Mapping[str, Any]) -> dict[str, Any]:
-    """The same for a check that failed."""
+    """The answer for a failed check, with its ``verdict`` and ``reason``."""
     return {"verdict": DISPROVEN, "reason": failure(failed), "failed": dict(failed)}
 
 

@@ -1,4 +1,4 @@
-"""Write a repaired model, but only once it is proven."""
+"""Write a repaired model, and keep the file only if its proof does not fail."""
 
 from __future__ import annotations
 
@@ -39,23 +39,23 @@ def proven(
     required: bool = False,
     keep: bool = True,
 ) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Write the model beside ``target``, prove it there, and give it its name when the block ends well.
+    """Write the model beside ``target``, prove it there, and rename it when the block ends without an error.
 
     Args:
         source: the opened model with its graph as it is now.
         form: the format to write.
         look: the analysis that found the faults.
-        prover: runs the model; None leaves that out.
-        required: whether a proof that could not be run is an error.
+        prover: runs the model; None skips that.
+        required: whether it is an error if the proof cannot run.
         keep: False for a file that is only wanted within the block.
 
     Yields:
-        The path that it has meanwhile, and what was proven, as in the JSON: with a ``verdict``, and a ``reason`` where
-        it is not proven.
+        The temporary path, and what was proven, as in the JSON: with a ``verdict``, and a ``reason`` if the repair is
+        not proven.
 
     Raises:
         VerificationError: the proof failed; nothing was written.
-        UnsupportedError: it could not be run, and is required; nothing was written.
+        UnsupportedError: the proof is required, and could not run; nothing was written.
         RewriterError: as ``ModelFile.write``.
     """
     answer: dict[str, Any]
@@ -78,7 +78,7 @@ def proven(
             if prover is None:
                 answer = {"skipped": NOT_ASKED}
             elif wrong:
-                answer = {"skipped": f"{shown(wrong[0].node)!r} was left as it is, and is wrong as it is"}
+                answer = {"skipped": f"{shown(wrong[0].node)!r} was left unchanged, and is wrong"}
             else:
                 stage("proving")
                 answer = _run(prover, written, source, make_request(written, source, outcome.applied, after))
@@ -91,7 +91,7 @@ def proven(
 
 
 def _run(prover: Prover, written: ModelFile, source: ModelFile, request: Request) -> dict[str, Any]:
-    """The prover's answer on files that it can load. Whether it runs somebody's code is for it to say."""
+    """The prover's answer on files that it can load. The prover decides whether to run custom code."""
     if request.skipped and (is_translated(written) or is_translated(source)):
         return {"skipped": request.skipped}
     try:
@@ -106,7 +106,7 @@ def _run(prover: Prover, written: ModelFile, source: ModelFile, request: Request
 
 
 def _as_it_was(source: ModelFile, path: str, kept: bool) -> dict[str, Any]:
-    """What is said of a file in which nothing was inserted."""
+    """The answer for a file in which nothing was inserted."""
     if kept and os.path.isfile(source.path) and filecmp.cmp(source.path, path, shallow=False):
         return {"skipped": "nothing was inserted: the copy is identical to the input", "identical": True}
     return {"skipped": "nothing was inserted"}

@@ -19,10 +19,9 @@ _WORST = "does not fit"
 
 
 def alignment(operands: Sequence[Operand], convention: Convention, width: int, indent: int = 2) -> list[Text]:
-    """The operands one below the other as the operation lines them up, with a mark under what goes wrong.
+    """The operands one below the other, aligned as in the operation, with a mark under what does not fit.
 
-    Where that is too wide, a line for each axis of the result; for an operation that is not an elementwise one, the
-    operands alone.
+    If that is too wide: a line for each axis of the result. If the operation is not elementwise: only the operands.
     """
     names = operand_names(operands)
     if convention is Convention.NONE or any(o.value.axes is None for o in operands):
@@ -56,7 +55,7 @@ def problem(column: Column, operands: Sequence[tuple[Axis, ...]], meeting: Seque
 def _table(
     names: Sequence[str], meeting: Sequence[Column], marks: Sequence[str], width: int, indent: int
 ) -> list[Text]:
-    """Empty where it does not fit into the width."""
+    """The table; empty if it does not fit into the width."""
     cells = [[axis_text(column[k]) for column in meeting] for k in range(len(names))]
     widths = [max((columns(row[i]) for row in cells), default=0) for i in range(len(meeting))]
     first = max(map(columns, names))
@@ -112,7 +111,7 @@ def _listed(names: Sequence[str], operands: Sequence[Operand], width: int, inden
 
 
 def axis_text(axis: Axis | None) -> str:
-    """``height=28``; the size alone where the role is not known."""
+    """``height=28``; only the size if the role is not known."""
     if axis is None:
         return ""
     return shown(axis if axis.role is not Role.UNKNOWN else axis.size)

@@ -76,7 +76,7 @@ def converted(item: Converted) -> dict[str, Any]:
 
 
 def changes(item: Changes) -> list[dict[str, Any]]:
-    """Every changed node, before and after; null where it is not there."""
+    """Every changed node, before and after; null if there is no such node."""
     return [{"node": _path(c.path), "before": _state(c.before), "after": _state(c.after)} for c in item.nodes]
 
 
@@ -88,7 +88,7 @@ def _state(item: State | None) -> dict[str, Any] | None:
 
 
 def _path(path: Path) -> str:
-    """A node's path, each name of it fit to be shown: what a file holds is neither endless nor steers a terminal."""
+    """A node's path, each name safe to show: of limited length, and without characters that control a terminal."""
     return "/".join(map(shown, path))
 
 
@@ -221,9 +221,9 @@ def code(item: Kind) -> dict[str, Any]:
 
 
 def explanation(item: Explanation, table: Sequence[Rule]) -> dict[str, Any]:
-    """``explain MODEL [NODE]``: each multiply with its finding, if it has one, and what each rule makes of it.
+    """``explain MODEL [NODE]``: each multiply with its finding, if it has one, and the result of each rule.
 
-    Other nodes that have a finding follow.
+    Other nodes with a finding follow.
     """
     findings = {f.path: f for f in item.findings}
     nodes = [
@@ -296,7 +296,7 @@ def _entry(entry: Entry) -> dict[str, Any]:
 
 
 def unusable(path: str, error: str, verified: Mapping[str, Any] | None = None) -> dict[str, Any]:
-    """A model that nothing was done with. ``verified`` is what the proof of a repair came to, if it was the proof."""
+    """A model that could not be used. ``verified`` is the result of the proof, if a repair failed it."""
     return {"model": path, "error": error} | ({"verified": dict(verified)} if verified is not None else {})
 
 

@@ -1,4 +1,4 @@
-"""``explain RW002``: a page for a kind of finding: what it is, why it is wrong, an example that is run, and the fix."""
+"""``explain RW002``: the page of a kind of finding: what it is, why it is wrong, an example that runs, and the fix."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The commands that a report prints to be copied: whole, and for a shell."""
+"""The shell commands that a report prints for the user to copy."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from ..results import Report
 
 
 def repair(path: str, stated: Sequence[Finding] = (), mode: str = "safe", ops: str = DEFAULT_OPS) -> str:
-    """The ``repair`` of a model, with the first reading of some findings stated.
+    """The ``repair`` command of a model, which states the first reading of some findings.
 
-    A name that cannot be typed as it is shown has none: then it is "".
+    It is "" if a name cannot be typed as it is shown.
 
     Args:
         mode, ops: those that the model was checked with.
@@ -37,7 +37,7 @@ def repair(path: str, stated: Sequence[Finding] = (), mode: str = "safe", ops: s
 
 
 def of_report(item: Report) -> str:
-    """The ``repair`` that a report ends with: what is decided, and the first reading of what is not; "" without."""
+    """The last ``repair`` command of a report: what is decided, and the first reading of the rest; "" if nothing is."""
     stated = undecided(item)
     if not stated and all(f.choice is None for f in item.findings):
         return ""
@@ -50,15 +50,15 @@ def undecided(item: Report) -> list[Finding]:
 
 
 def meaning(item: Candidate) -> str:
-    """A reading as ``--at`` takes it: its equation, or the rule where it has one operand only."""
+    """A reading for ``--at``: its equation, or its rule if it has only one operand."""
     return item.equation if len(item.match.equation.operands) > 1 else item.rule
 
 
 def first_reading(item: Finding) -> Candidate | None:
-    """The first-ranked reading of a fault that is not decided and that a person may state; None without one."""
+    """The first-ranked reading of an undecided fault, which a person may state; None if there is none."""
     if item.choice is not None or item.severity is not Severity.ERROR:
         return None
-    if item.elsewhere and item.decision.stage is not OTHER_FAMILY:  # that one --ops all may change
+    if item.elsewhere and item.decision.stage is not OTHER_FAMILY:  # a node that only --ops all may change
         return None
     return next((c for c in item.candidates if not c.plan.cannot), None)
 

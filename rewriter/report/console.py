@@ -1,4 +1,4 @@
-"""Standard output and error of a command, laid out by rich; nothing that a file holds steers a terminal."""
+"""Standard output and error of a command, with the layout of rich. Text from a file cannot control a terminal."""
 
 from __future__ import annotations
 
@@ -19,12 +19,13 @@ if TYPE_CHECKING:
 
 
 class StandardOutputError(OutputError):
-    """Standard output takes no more: the disk is full, or what it leads to is gone."""
+    """Standard output cannot be written: the disk is full, or its target is gone."""
 
 
 COLOURS = ("auto", "always", "never")
 _OURS = r"\x1b\[(?:\d+(?:;\d+)*)m"
-# Controls, what turns or hides text, separators, halves of pairs (a few thousand more characters may be unprintable).
+# Control characters, characters that reverse or hide text, separators, surrogates, private use (others may be
+# unprintable too).
 _UNSAFE = re.compile(
     rf"({_OURS})|[\x00-\x09\x0b-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u206f\ud800-\udfff\ue000-\uf8ff\ufeff]"
 )
@@ -38,7 +39,7 @@ def plain(text: str, colour: bool = False) -> str:
 
 
 def rendered(*blocks: RenderableType, width: int, colour: bool = False) -> str:
-    """Blocks one below the other as text of a number of columns."""
+    """Blocks, one below the other, as text with ``width`` columns."""
     from rich.console import Console as Rich
     from rich.console import Group
 
@@ -55,7 +56,7 @@ def rendered(*blocks: RenderableType, width: int, colour: bool = False) -> str:
         legacy_windows=False,
     )
     for block in blocks:
-        rich.print(Group(block), crop=False)  # on its own: rich joins texts, and forgets which of them wrap
+        rich.print(Group(block), crop=False)  # one by one: rich joins texts, and loses which of them wrap
     return plain(_TRAILING.sub(r"\1", out.getvalue()), colour)
 
 
@@ -78,7 +79,7 @@ class Console:
 
     @property
     def is_terminal(self) -> bool:
-        """Whether somebody looks at standard output."""
+        """Whether standard output is a terminal."""
         return is_terminal(self.out)
 
     def print(self, *blocks: RenderableType) -> None:
@@ -87,7 +88,7 @@ class Console:
             self.write(rendered(*blocks, width=self.width, colour=self.colour))
 
     def write(self, text: str) -> None:
-        """Print text as it is. What a file's names hold cannot steer the terminal."""
+        """Print text without layout, and without characters that control the terminal."""
         self._put(plain(text, self.colour))
 
     def data(self, text: str) -> None:
@@ -95,7 +96,7 @@ class Console:
         self._put(text.replace("\x7f", "\\u007f"))
 
     def flush(self) -> None:
-        """Write what is kept. Raises StandardOutputError, or BrokenPipeError where its reader went away."""
+        """Write the buffered output. Raises StandardOutputError, or BrokenPipeError if the reader closed the pipe."""
         self._put("", flush=True)
 
     def _put(self, text: str, flush: bool = False) -> None:

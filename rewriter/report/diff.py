@@ -8,7 +8,7 @@
     -scale = Multiply(features, excite) -> does not fit
     +scale = Multiply(features, scale_channel_gate_reshape) -> (B, 10, 12, 16)
 
-A line is never broken: it is what ``diff``, ``patch`` and editors take for one.
+A line is never wrapped: ``diff``, ``patch`` and editors need one line for each node.
 """
 
 from __future__ import annotations

@@ -49,7 +49,7 @@ _OTHER = {
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """One equation of a rule held against two operands: its candidate, or where it fails."""
+    """One equation of a rule compared with two operands: its candidate, or why it fails."""
 
     rule: Rule
     equation: Equation
@@ -65,7 +65,7 @@ Blocks = Iterator[RenderableType]
 
 
 def text(item: Explanation, rules: Sequence[Rule], width: int) -> Blocks:
-    """The explanation of one node of a model, or of all that multiply (with ``all``, that are looked at)."""
+    """The explanation of one node of a model, or of all multiplies (with ``all``, of all checked nodes)."""
     if item.node is None:
         return _whole(item.path, item.analysis, rules, width)
     return _node(item.path, item.node, item.analysis, rules, width)
@@ -77,7 +77,7 @@ def _node(path: str, node: str, analysis: Analysis, rules: Sequence[Rule], width
     if here:
         yield from _sections(here, finding, rules, width)
         return
-    assert finding is not None  # api.explain has looked
+    assert finding is not None  # api.explain has checked the name
     yield from full(path, finding, rules, width)
     yield ""
     yield words(f"It is not a {noun(analysis)}: nothing is inserted at it.")
@@ -154,7 +154,7 @@ def _said(text: str, indent: int = 2) -> RenderableType:
 
 
 def _as_it_stands(site: Site, finding: Finding | None, width: int) -> Blocks:
-    """Axis by axis, the result, and what the other convention would make of the same operands."""
+    """The operands axis by axis, the result, and the result of the other convention."""
     axes = [v.axes or () for v in site.values]
     meeting = align(site.convention, axes)
     names = operand_names(site.operands)
@@ -169,7 +169,7 @@ def _as_it_stands(site: Site, finding: Finding | None, width: int) -> Blocks:
     yield _said(_result(site.convention, axes))
     other = _OTHER.get(site.convention)
     if other is not None and len({len(a) for a in axes if a}) > 1:
-        yield _said(f"{_other_name(other)} lines them up otherwise:")
+        yield _said(f"{_other_name(other)} lines them up differently:")
         yield ""
         yield from alignment(site.operands, other, width, 4)
         yield ""
@@ -317,7 +317,7 @@ def _nearest(tried: Sequence[Attempt]) -> Blocks:
 def attempts(
     operands: Sequence[tuple[Axis, ...]], convention: Convention, rules: Sequence[Rule]
 ) -> Iterator[Attempt]:
-    """Every equation against two operands, in the order of operands in which it comes furthest."""
+    """Every equation compared with two operands, in the order of operands in which it fits best."""
     for rule in rules:
         every = tries(rule, operands, partial(lower, convention=convention))
         for _, group in groupby(every, key=lambda each: id(each.written)):

@@ -1,4 +1,4 @@
-"""A finding as text: in a line, in a few, or with all that is known of it."""
+"""A finding as text: in one line, in a few lines, or in full."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from .command import first_reading
 from .layout import fields, indented, line, words
 from .words import COLOURS, complaint, convention_of, op_text, operand_names, rule_summary, steps_text
 
-# Readings that are listed where a person has to choose: in the short form, in the long one, and beside a choice.
+# How many readings are listed for a person to choose from: in the short form, in the long one, and beside a choice.
 _MOST_SHORT, _MOST, _MOST_BESIDE = 3, 8, 3
 
 
 def head(path: str, item: Finding, text: str | None = None) -> Text:
-    """``model.keras: block/scale: RW002 the batch meets width=12 at axis 2``; from the node on without a path."""
+    """``model.keras: block/scale: RW002 the batch meets width=12 at axis 2``; without a path it starts at the node."""
     said = complaint(item).partition("; ")[0] if text is None else text
     place = ((shown(path), "bold"), ": ") if path else ()
     return line(
@@ -35,7 +35,7 @@ def short(path: str, item: Finding, width: int, done: bool = False) -> Iterator[
     """What is wrong, how the operands meet, what is inserted and why: eight lines for a finding of two operands.
 
     Args:
-        done: whether the repair was made.
+        done: whether the repair is done.
     """
     yield head(path, item)
     yield from alignment(item.operands, item.convention, width, 4)

@@ -1,4 +1,4 @@
-"""What tells a finding from all others, in every run: the model's place in its repository, the node and the code."""
+"""An id of a finding that is the same in every run: of the model's path in its repository, the node and the code."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from ..passes.finding import Finding
 
 
 def fingerprint(path: str, item: Finding) -> str:
-    """32 hexadecimal digits; the same wherever the repository lies and whatever folder the command runs in."""
+    """32 hexadecimal digits; the same for any place of the repository and any working directory."""
     identity = f"{in_repository(path)}\0{item.node}\0{item.code}"
     return hashlib.sha256(identity.encode(errors="surrogatepass")).hexdigest()[:32]
 
 
 def in_repository(path: str) -> str:
-    """A path from the root of its Git repository, or else from the working directory, with '/' between the names.
+    """A path from the root of its Git repository, else from the working directory, with '/' between the names.
 
-    A file that is in neither keeps its absolute path.
+    A file in neither keeps its absolute path.
     """
     whole = os.path.abspath(path)
     root = _repository(os.path.dirname(whole)) or os.getcwd()

@@ -1,4 +1,4 @@
-"""What the text reports are laid out of: rich's texts and tables, with the few habits that all of them share."""
+"""The parts of the text reports: rich's texts and tables, with shared settings."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ GAP = 2
 
 
 def line(*parts: Styled) -> Text:
-    """Parts, each a text or ``(text, style)``, on one line that is not wrapped however long it is."""
+    """Parts, each a text or ``(text, style)``, on one line that is never wrapped."""
     return Text.assemble(*parts, no_wrap=True, overflow="ignore")
 
 
@@ -30,7 +30,7 @@ def indented(block: RenderableType, columns: int) -> Padding:
 
 
 def columns(text: str) -> int:
-    """How many columns a terminal gives to a text: two to wide characters, none to combining ones."""
+    """How many columns a text takes on a terminal: two for wide characters, none for combining ones."""
     return cell_len(text)
 
 

@@ -1,7 +1,7 @@
-"""Findings as node data for Google's Model Explorer, which colours the nodes of its own picture of the model with them.
+"""Findings as node data for Google's Model Explorer, which colours the nodes of its graph with them.
 
-A file of node data holds for each node, by the name that the model's file gives it, a value and two colours. Source:
-``node_data_builder.py`` of ai-edge-model-explorer 0.1.34; a file without graph names is taken for the graph in view.
+A file of node data has a value and two colours for each node, by its name in the model's file. A file without graph
+names is for the graph in view. Source: ``node_data_builder.py`` of ai-edge-model-explorer 0.1.34.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _LIGHT = 0
 
 
 def data(item: Report) -> dict[str, Any]:
-    """The node data of one model: a finding says its code and kind, an inserted node its rule."""
+    """The node data of one model: the code and kind of each finding, the rule of each inserted node."""
     results: dict[str, dict[str, str]] = {}
     inserted = item.inserted if isinstance(item, Result) and item.output is not None else []
     for each in inserted:

@@ -1,6 +1,6 @@
 """The colours of pages and pictures, light and dark, one row each.
 
-Text in a colour of an axis or a mark has a contrast of at least 4.5 to ``paper`` and ``box``; a test measures it.
+Text in the colour of an axis or a mark has a contrast of at least 4.5 with ``paper`` and ``box``; a test measures it.
 """
 
 from __future__ import annotations
@@ -42,5 +42,5 @@ def variables(dark: bool) -> str:
 
 
 def literal(css: str, dark: bool) -> str:
-    """A style sheet with each colour written out, for programs that know no CSS variables."""
+    """A style sheet with colour values, for programs without CSS variables."""
     return _USE.sub(lambda use: COLOURS[use[1]][dark], css)

@@ -64,7 +64,7 @@ def quoted(value: str) -> str:
 
 
 def _escaped(character: str) -> str:
-    if unicodedata.category(character) == "Cs":  # a path can have bytes that are no text
+    if unicodedata.category(character) == "Cs":  # a path can have bytes that are not text
         return "\N{REPLACEMENT CHARACTER}"
     if unicodedata.category(character) not in _HIDDEN:
         return character

@@ -1,4 +1,4 @@
-"""What a command is doing, on a terminal, once it takes longer than a second: the stage, the step, and the time."""
+"""The progress of a command on a terminal, after its first second: the stage, the step, and the time."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ def is_terminal(stream: TextIO | None) -> bool:
 
 
 class Progress:
-    """One line on standard error that goes away at the end: ``m.keras: proving (independence) 2 of 4  0:00:03``.
+    """One line on standard error that is removed at the end: ``m.keras: proving (independence) 2 of 4  0:00:03``.
 
     Args:
-        what: the model, fit to be printed.
+        what: the model, safe to print.
     """
 
     def __init__(self, stream: TextIO, what: str, width: int) -> None:
@@ -54,7 +54,7 @@ class Progress:
             self._bar = None
 
     def stage(self, name: str, step: int = 0, of: int = 0) -> None:
-        """What begins now. ``step`` of ``of`` (from 1) are shown where there are several."""
+        """Show a stage that begins. ``step`` (from 1) of ``of`` is shown if there are several."""
         with self._lock:
             self._stage, self._step, self._of = name, step, of
             if self._bar is not None:

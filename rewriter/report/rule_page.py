@@ -1,4 +1,4 @@
-"""``explain RULE``: a page that is made of the rule itself, with an example that is computed, not written."""
+"""``explain RULE``: a page that is generated from the rule, with an example that is computed, not written."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ NEEDS = {
 
 
 class Reading(NamedTuple):
-    """A kind of reading that no rule of the table has: it is made of the operands' own axes."""
+    """A kind of reading without a rule in the table: it is made from the axes of the operands."""
 
     name: str
     summary: str
@@ -81,7 +81,7 @@ def _section(title: str, *blocks: RenderableType) -> Iterator[RenderableType]:
 
 
 def example_equation(equation: Equation) -> Equation:
-    """The equation with its stars written out as the examples have them: ``s*`` as ``h w``."""
+    """The equation with its stars written out as in the examples: ``s*`` as ``h w``."""
     ranks = []
     for terms in equation.operands:
         stars = [_STARS.get(n, 1) for t in terms if t.star for n in t.names[:1]]
@@ -112,7 +112,7 @@ def roles_text(name: str) -> str:
 
 # -- the worked example -----------------------------
 def _example(equation: Equation) -> Iterator[RenderableType]:
-    """Operands of made-up prime sizes, the lines of Keras, and the proof that they compute the equation."""
+    """Operands of prime sizes, the lines of Keras, and the proof that they compute the equation."""
     written = example_equation(equation)
     sizes = _sizes(written)
     operands = [_axes(terms, sizes) for terms in written.operands]
@@ -164,7 +164,7 @@ def _axes(terms: Sequence[Term], sizes: dict[str, int]) -> tuple[Axis, ...]:
         size = 1
         for name in term.names:
             size *= sizes[name]
-        size -= term.cut  # one less than the product, so that there is something to cut
+        size -= term.cut  # one less than the product, to have something to cut
         result.append(new_axis(size, Role.BATCH if term.names == ("b",) else Role.UNKNOWN))
     return tuple(result)
 

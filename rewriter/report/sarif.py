@@ -1,7 +1,7 @@
 """Findings as SARIF 2.1.0: one run for all models. Source: OASIS, SARIF 2.1.0 (sarif-schema-2.1.0.json).
 
-A result has no ``fixes``: a fix there is bytes to put in the place of others (section 3.55), and a model is repaired
-as a whole. The message has the nodes to insert and the command that does it.
+A result has no ``fixes``: a fix of SARIF replaces bytes (section 3.55), but a model is repaired as a whole. The message
+has the nodes to insert and the command that inserts them.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ def log(items: Sequence[Report | tuple[str, str]]) -> dict[str, Any]:
 
 
 def artifact(path: str) -> dict[str, Any]:
-    """Where a model is: from the root of its repository, so that it is the same in every run."""
+    """The location of a model: from the root of its repository, which is the same in every run."""
     place = in_repository(path)
     return {"uri": uri(place)} | ({} if os.path.isabs(place) else {"uriBaseId": _ROOT})
 

@@ -41,7 +41,7 @@ class _Row:
     cells: tuple[str, str, str, str, str]
     mark: str
     style: str
-    reason: tuple[str, str] = ("", "")  # what is wrong or not known, and of which node
+    reason: tuple[str, str] = ("", "")  # what is wrong or not known, and at which node
 
 
 def table(item: Shapes) -> Iterator[RenderableType]:
@@ -92,7 +92,7 @@ def _tensors(inference: Inference, refs: Sequence[TensorRef]) -> Iterator[str]:
 def _rows(
     prefix: str, inference: Inference, weights: Mapping[str, int], depth: int, stored: str = ""
 ) -> Iterator[_Row]:
-    """Rows of a model and those in it. ``stored`` is its path among the weights, which names wrappers too."""
+    """Rows of a model and those in it. ``stored`` is its path among the weights, which includes wrappers."""
     for name in inference.graph.order:
         node = inference.graph.nodes[name]
         values = inference.values[name]

@@ -14,7 +14,7 @@ _NAME, _RULE = 34, 8
 
 
 def text(item: Support) -> Iterator[RenderableType]:
-    """One line a class, and what there is to say of it below."""
+    """One line for each class, and its remarks below."""
     for title, entries in sections(item):
         yield line((title, "bold"), f": {_share(entries)}")
         yield ""
@@ -52,7 +52,7 @@ def _answer(entry: Entry) -> str:
 
 
 def _exported(entry: Entry) -> str:
-    """``yes``, or why there is no ONNX form; a reason that stands in the remark already is not said twice."""
+    """``yes``, or ``no`` with the reason, unless the remark has the same reason."""
     if not entry.no_onnx:
         return "yes"
     return "no" if entry.no_onnx == entry.reason else f"no: {entry.no_onnx}"

@@ -14,7 +14,7 @@ from .picture.whole import small
 from .table import Context, Reporter
 from .templating import ascii_only, asset, render, require
 
-# A graph without a finding is drawn where it has at most so many nodes.
+# A graph without a finding is drawn if it has at most this many nodes.
 _MOST = 80
 _EDGE, _LINE, _APART = 20, 22, 24
 

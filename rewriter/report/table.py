@@ -1,6 +1,6 @@
-"""How results can be shown, one row a format: its name, the module that renders it, and the commands it is for.
+"""The formats of results, one row each: the name, the module that renders it, and the commands it is for.
 
-A module has a class ``Output`` with a method for each of these commands; it is imported when its format is requested.
+A module has a class ``Output`` with a method for each of these commands. It is imported when its format is requested.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """Where a report goes, and what it needs beside the results.
+    """The target of a report, and what it needs besides the results.
 
     Args:
         rules: the table of rules.
-        several: whether several models follow one another.
+        several: whether there are several models.
         verbosity: -1 codes only, 0 short, 1 with the evidence and the other readings.
-        statistics: whether the findings are counted by code, and not listed.
+        statistics: whether the findings are only counted by code.
     """
 
     console: Console
@@ -35,7 +35,7 @@ class Context:
 
 
 class Reporter:
-    """One report of one run. A format overrides what it shows; each method is given what the library returns."""
+    """The report of one run. A format overrides the methods that it shows; each takes a result of the library."""
 
     def __init__(self, context: Context) -> None:
         self.context = context
@@ -84,7 +84,7 @@ class Reporter:
         """After the last model.
 
         Args:
-            left_out: how many findings a baseline has kept from the report.
+            left_out: how many findings were left out because a baseline lists them.
             unselected: how many were left out by their codes.
         """
 

@@ -1,4 +1,4 @@
-"""The templates of pages and pictures. What comes from a file is escaped: every template escapes what it is given."""
+"""The templates of pages and pictures. Every template escapes its values, because they come from files."""
 
 from __future__ import annotations
 
@@ -53,5 +53,5 @@ def render(template: str, **values: Any) -> str:
 
 
 def ascii_only(text: str) -> str:
-    """Markup in ASCII: it reads the same whatever encoding a terminal or a server takes it for."""
+    """Markup in ASCII, which is the same in every encoding of a terminal or a server."""
     return text.encode("ascii", "xmlcharrefreplace").decode("ascii")

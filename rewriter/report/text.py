@@ -32,7 +32,7 @@ _VERDICTS = {
 def report(
     item: Report, rules: Sequence[Rule], width: int, verbosity: int = SHORT
 ) -> Iterator[RenderableType]:
-    """The findings of ``check``, each followed by an empty line. Nothing of a clean model."""
+    """The findings of ``check``, each followed by an empty line. Nothing for a clean model."""
     yield from _findings(item.path, item.findings, rules, width, verbosity)
     if verbosity >= SHORT:
         yield from _commands(item)
@@ -166,7 +166,7 @@ _CHECKS = {
 
 
 def _proven(item: Result, verbosity: int) -> Iterator[str]:
-    """What was shown from the axes, what by running the model, and what was not."""
+    """What was shown from the axes, what by a run of the model, and what was not shown."""
     verified = item.verified
     if verified is None:
         return
@@ -206,7 +206,7 @@ def _own_keras(answer: Mapping[str, Any]) -> str:
 
 
 def _behaviour(behaviour: Mapping[str, Any]) -> Iterator[str]:
-    """What is to be said where the original runs as well and computes something else."""
+    """The lines to show if the original also runs and computes something else."""
     if not behaviour["changes"]:
         return
     batches, off = ", ".join(map(str, behaviour["batches"])), behaviour["difference"]

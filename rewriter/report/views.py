@@ -1,6 +1,6 @@
-"""One item as text, as HTML for a notebook, and as data: what ``rewriter/presentation.py`` is given to render with.
+"""One item as text, as HTML for a notebook, and as data: the renderer for ``rewriter/presentation.py``.
 
-A row for each class that the library returns.
+There is a row for each class that the library returns.
 """
 
 from __future__ import annotations
@@ -49,9 +49,9 @@ def data(item: Any, /) -> dict[str, Any]:
 
 
 def html(item: Any, /) -> str:
-    """The fragment of the HTML report, or the text where there is none, or the extra ``html`` is not installed."""
+    """The fragment of the HTML report; the text if there is none, or if the extra ``html`` is not installed."""
     if _view(item).page:
-        with contextlib.suppress(ModuleNotFoundError, UsageError):  # which say what is to be installed
+        with contextlib.suppress(ModuleNotFoundError, UsageError):  # a missing library
             return str(importlib.import_module(".html", __package__).fragment(item))
     return f"<pre>{markup.escape(text(item))}</pre>"
 

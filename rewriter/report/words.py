@@ -61,7 +61,7 @@ def sizes_text(sizes: Iterable[Size | None]) -> str:
 
 
 def value_text(value: Value) -> str:
-    """``batch=B, height=28, channel=64``; a plain size where the role is not known."""
+    """``batch=B, height=28, channel=64``; only the size if the role is not known."""
     return value.text().strip("[]") or "a single number"
 
 
@@ -70,7 +70,7 @@ def operand_name(operand: Operand) -> str:
 
 
 def operand_names(operands: Sequence[Operand]) -> list[str]:
-    """Names of the operands, distinguished where one node is used twice or two are constants."""
+    """Names of the operands, with numbers if a name occurs twice."""
     names = [operand_name(o) for o in operands]
     return [f"{n} [{i + 1}]" if names.count(n) > 1 else n for i, n in enumerate(names)]
 
@@ -112,12 +112,12 @@ def step_text(step: Step, names: Sequence[str]) -> str:
     return f"{step.op} {what} to {to}"
 
 
-# What is said of a reading for which nothing is inserted.
+# The text for a reading that inserts nothing.
 UNCHANGED = "this is what it computes now"
 
 
 def rule_summary(name: str, rules: Sequence[Rule]) -> str:
-    """What a rule, or a reading that no rule has, means in a few words; "" where nothing is known of it."""
+    """The meaning of a rule, or of a reading without a rule, in a few words; "" if it is not known."""
     return next((rule.summary for rule in rules if rule.name == name), SUMMARIES.get(name, ""))
 
 

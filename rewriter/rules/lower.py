@@ -1,7 +1,7 @@
-"""From a match to nodes: the cheapest steps that bring the operands into line. The one lowering there is.
+"""The lowering of a match to the cheapest nodes that align the operands. There is only this one.
 
-Reshape before Transpose before Tile before MatMul; never a Tile where broadcasting repeats the data; ExpandDims in the
-place of Reshape where more than one size is not a plain number. Each target (Keras, ONNX) only spells the steps.
+The order of cost is Reshape, Transpose, Tile, MatMul. There is no Tile where broadcasting repeats the data. ExpandDims
+replaces Reshape if more than one size is not a plain number. Each target (Keras, ONNX) only writes the steps.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ RESULT = -1
 class Step:
     """One node to insert.
 
-    ``operand`` is the multiply's operand that it acts on, or ``RESULT`` for what replaces or follows the multiply.
-    ``to`` is its result's shape. ``axes`` is the permutation of a Transpose, the new axes of an ExpandDims, the
-    dropped ones of a Squeeze, the axis of a Repeat (with ``repeats[0]`` times); ``repeats`` the counts of a Tile. A
-    Slice keeps what is in front. A Tile with ``like`` repeats along ``axes`` to the sizes that operand ``like`` has
-    there after its own steps: an open batch has no count that could be written. ``lengths`` comes before it.
+    ``operand`` is the multiply's operand that it acts on, or ``RESULT`` for a node that replaces or follows the
+    multiply. ``to`` is its result's shape. ``axes`` is the permutation of a Transpose, the new axes of an ExpandDims,
+    the dropped ones of a Squeeze, the axis of a Repeat (``repeats[0]`` times); ``repeats`` are the counts of a Tile. A
+    Slice keeps the first entries. A Tile with ``like`` repeats along ``axes`` to the sizes of operand ``like`` after
+    its own steps, because an open batch has no fixed count. The step ``lengths`` comes before it.
     """
 
     op: str
@@ -37,7 +37,7 @@ class Step:
 
     @property
     def lengths(self) -> Step | None:
-        """What shows a Tile how long its axes are to be: the other operand cut to one entry along the rest."""
+        """The Slice that gives a Tile its sizes: operand ``like``, cut to one entry along the other axes."""
         if self.like is None:
             return None
         to = tuple(size if i in self.axes else 1 for i, size in enumerate(self.to))
@@ -58,7 +58,7 @@ class Plan:
 
     @property
     def written(self) -> tuple[object, ...]:
-        """The steps as a file states them: a size that is not a plain number is left open there."""
+        """The steps as a file states them: a size that is not a plain number is None."""
         return tuple(
             (
                 s.op,
@@ -78,7 +78,7 @@ class Plan:
 
 
 class _Track:
-    """One operand on its way: what each of its axes stands for, and the steps so far."""
+    """One operand during the lowering: the names of each axis, its size, and the steps so far."""
 
     def __init__(self, operand: int, terms: list[tuple[str, ...]], sizes: list[Size]) -> None:
         self.operand = operand
@@ -87,13 +87,13 @@ class _Track:
         self.steps: list[Step] = []
 
     def step(self, op: str, axes: tuple[int, ...] = (), repeats: tuple[int, ...] = ()) -> None:
-        """Note a step that gives the operand its present sizes."""
+        """Add a step whose result has the current sizes."""
         self.steps.append(Step(op, self.operand, tuple(self.sizes), axes, repeats))
 
     def repeat(self, position: int, times: int, whole: tuple[str, ...], inner: bool, size: Size) -> None:
-        """Make axis ``position`` stand for ``whole``, cut to ``size``: each entry repeated (inner), or all of it.
+        """Repeat axis ``position`` to ``whole``, cut to ``size``: each entry (``inner``), or the whole axis.
 
-        ONNX repeats the entries of an axis of an open size by a Tile along an axis of their own.
+        For ONNX, the entries of an axis of open size are repeated by a Tile along an added axis.
         """
         old = self.sizes[position]
         self.terms[position] = whole
@@ -117,7 +117,7 @@ class _Track:
             self.step("Slice")
 
     def tile(self, terms: Sequence[tuple[str, ...]], sizes: Sequence[Size]) -> None:
-        """Repeat along the unit axes that are to be longer, as far as the counts are plain numbers."""
+        """Repeat along the unit axes that must be longer, if the counts are plain numbers."""
         counts = [
             size if same(old, 1) is Truth.YES and isinstance(size, int) else 1
             for old, size in zip(self.sizes, sizes, strict=True)
@@ -131,7 +131,7 @@ class _Track:
     def tile_like(
         self, others: Sequence[_Track], terms: Sequence[tuple[str, ...]], sizes: Sequence[Size]
     ) -> str:
-        """Repeat along the unit axes that are still to be longer, as another operand is; say what cannot be done."""
+        """Repeat along the unit axes that must still be longer, to another operand's sizes; returns why not, or ""."""
         open_ = [i for i, term in enumerate(terms) if term and self.terms[i] != term]
         if not open_:
             return ""
@@ -153,7 +153,7 @@ class _Track:
         self.step("Transpose", tuple(permutation))
 
     def layout(self, terms: Sequence[tuple[str, ...]], sizes: Sequence[Size]) -> None:
-        """Only unit axes come or go (the order of the others is right already)."""
+        """Add or drop unit axes (the other axes are in order already)."""
         if list(terms) == self.terms:
             return
         old, old_sizes = self.terms, self.sizes
@@ -184,12 +184,12 @@ def lower(found: Match, convention: Convention) -> Plan:
         return _joining(found)
     if found.equation.contracted:
         return _contraction(found)
-    # A product larger than its operands is written out in full, so that nobody takes it for an accident.
+    # A product larger than its operands gets explicit axes: an implicit broadcast would look like an accident.
     return _broadcast(found, Convention.NONE if found.equation.grows else convention)
 
 
 def lower_by_matmul(found: Match) -> Plan:
-    """The plan of a match as one matrix product, sums or none."""
+    """The plan of a match as one matrix product, with or without a sum."""
     return _contraction(found)
 
 
@@ -224,7 +224,7 @@ def _broadcast(found: Match, convention: Convention) -> Plan:
     stays = [_lands(track.terms, wanted, convention) for track in tracks]
     longest = max(tracks, key=lambda track: len(track.terms))
     if all(stays) and len(longest.terms) < len(wanted):
-        stays[longest.operand] = False  # a unit axis of the result that no operand has
+        stays[longest.operand] = False  # the result has a unit axis that no operand has
     for track, lands in zip(tracks, stays, strict=True):
         if not lands:
             full = [names if names in track.terms else () for names in wanted]
@@ -233,7 +233,7 @@ def _broadcast(found: Match, convention: Convention) -> Plan:
 
 
 def _complete_terms(track: _Track, output: Sequence[Term], found: Match) -> str:
-    """Repeat data where an operand has only part of a product of the result; say what cannot be done."""
+    """Repeat data where an operand has only part of a product of the result; returns why not, or ""."""
     for position, names in enumerate(list(track.terms)):
         if not names or any(names == term.names for term in output):
             continue
@@ -259,7 +259,7 @@ def _ends(names: tuple[str, ...], term: Term) -> bool:
 
 
 def _split_terms(track: _Track, output: Sequence[Term], found: Match) -> str:
-    """A product of an operand that the result keeps as axes of its own: ``b (m n) -> b m n``."""
+    """Split a product of an operand into separate axes of the result, ``b (m n) -> b m n``; returns why not, or ""."""
     terms: list[tuple[str, ...]] = []
     sizes: list[Size] = []
     singles = {t.names for t in output}
@@ -279,7 +279,7 @@ def _split_terms(track: _Track, output: Sequence[Term], found: Match) -> str:
 
 
 def _order(track: _Track, output: Sequence[Term]) -> None:
-    """Transpose where the order of the named axes is not the result's; unit axes go last."""
+    """Transpose if the named axes are not in the result's order; unit axes go last."""
     place = {term.names: i for i, term in enumerate(output) if term.names}
     named = [i for i, names in enumerate(track.terms) if names]
     wanted = sorted(named, key=lambda i: place[track.terms[i]])
@@ -290,16 +290,16 @@ def _order(track: _Track, output: Sequence[Term]) -> None:
 def _lands(
     terms: Sequence[tuple[str, ...]], output: Sequence[tuple[str, ...]], convention: Convention
 ) -> bool:
-    """True where the convention itself brings an operand's axes to the places that the result has for them."""
+    """True if the convention itself aligns an operand's axes with those of the result."""
     if len(terms) > len(output) or (convention is Convention.NONE and len(terms) < len(output)):
         return False
     places = positions(convention, len(terms), len(output))
     return all(not names or output[place] == names for names, place in zip(terms, places, strict=True))
 
 
-# -- tensors side by side -----------------------------
+# -- concatenations -----------------------------
 def _joining(found: Match) -> Plan:
-    """Every operand with all axes of the result, its own part of the joined one included."""
+    """The plan of a concatenation: each operand gets all axes of the result, and its own part of the joined one."""
     output = found.equation.output
     sizes = tuple(found.size(term) for term in output)
     tracks = [_track(found, operand) for operand in range(len(found.operands))]
@@ -318,14 +318,14 @@ def _joining(found: Match) -> Plan:
 
 
 def _writable(steps: Sequence[Step], output: tuple[Size, ...]) -> Plan:
-    """The plan of these steps, unless one of them cannot be written: a Reshape has one -1."""
+    """The plan of these steps. It says why not if one of them cannot be written: a Reshape can have one -1."""
     if any(s.op == "Reshape" and sum(not isinstance(n, int) for n in s.to) > 1 for s in steps):
         return Plan((), output, "a reshape with more than one size that is not a plain number")
     return Plan(tuple(steps), output)
 
 
 def _bring(track: _Track, wanted: Sequence[Term], found: Match) -> str:
-    """Merge, order, repeat and add axes until they are those that are wanted; say what cannot be done."""
+    """Merge, order, repeat and add axes to get the wanted ones; returns why not, or ""."""
     _order_names(track, [name for term in wanted for name in term.names])
     _merge(track, [t.names for t in wanted if len(t.names) > 1 and not t.cut], found)
     cannot = _complete_terms(track, wanted, found)
@@ -342,7 +342,7 @@ def _bring(track: _Track, wanted: Sequence[Term], found: Match) -> str:
 
 
 def _order_names(track: _Track, order: Sequence[str]) -> None:
-    """Transpose where the named axes are not in the result's order; unit axes go last."""
+    """Transpose if the names in the axes are not in this order; unit axes go last."""
     place = {name: i for i, name in enumerate(order)}
     named = [i for i, names in enumerate(track.terms) if names]
     if any(name not in place for names in track.terms for name in names):
@@ -353,7 +353,7 @@ def _order_names(track: _Track, order: Sequence[str]) -> None:
 
 
 def _merge(track: _Track, products: Sequence[tuple[str, ...]], found: Match) -> None:
-    """Make one axis of those that are a product of the result, in its order."""
+    """Merge adjacent axes that are a product of the result, in its order."""
     terms = [t for t in track.terms if t]
     for whole in products:
         singles = [(name,) for name in whole]
@@ -366,7 +366,7 @@ def _merge(track: _Track, products: Sequence[tuple[str, ...]], found: Match) -> 
 
 # -- products with a sum -----------------------------
 def _contraction(found: Match) -> Plan:
-    """One matrix product: with the axes that one side lacks left to broadcasting where that takes fewer nodes."""
+    """The plan of one matrix product. Axes that one side lacks are broadcast if that takes fewer nodes."""
     if len(found.equation.operands) != 2:
         return Plan((), (), "a sum over more than two operands")
     flat, stacked = _flattened(found), _stacked(found)
@@ -375,7 +375,7 @@ def _contraction(found: Match) -> Plan:
 
 
 def _stacked(found: Match) -> Plan:
-    """``[..., M, K] @ [..., K, N]`` with every other axis of the result in front, of size 1 where a side lacks it."""
+    """``[..., M, K] @ [..., K, N]``, the other axes of the result first, of size 1 if a side lacks one."""
     equation = found.equation
     left, right = equation.names(0), equation.names(1)
     output = [term for term in equation.output if term.names]
@@ -420,7 +420,7 @@ def _to_result(track: _Track, target: list[tuple[str, ...]], found: Match) -> No
 
 
 def _flattened(found: Match) -> Plan:
-    """``[batch, M, K] @ [batch, K, N]``, whatever comes before and after it."""
+    """``[batch, M, K] @ [batch, K, N]``, with Reshapes and Transposes before and after it."""
     equation = found.equation
     left, right = equation.names(0), equation.names(1)
     kept = [n for term in equation.output for n in term.names]

@@ -31,8 +31,8 @@ class NoMatch:
     """Where an equation fails on its operands.
 
     ``stage`` is ``rank``, ``role``, ``size`` or ``nodes``: how far it got. ``problem`` is a row of ``PROBLEMS``,
-    ``axes`` are those that do not fit (axes of the operands themselves), ``names`` what they would be in the equation,
-    ``sizes`` what they are held against.
+    ``axes`` are the operands' axes that do not fit, ``names`` their names in the equation, ``sizes`` the sizes that
+    they are compared with.
     """
 
     stage: str
@@ -57,7 +57,7 @@ class NoMatch:
 
 # Why an equation does not describe operands.
 PROBLEMS = {
-    "ranks": "ranks {sizes} have no such form",
+    "ranks": "the equation has no form for ranks {sizes}",
     "not-one": "{axis} is not 1",
     "differ": "{name} would be {sizes}",
     "products-differ": "({names}) would be {sizes}",
@@ -71,11 +71,11 @@ PROBLEMS = {
     "not-the-batch": "{name} would be {axis}, which is not the batch",
     "the-batch": "{name} would be the batch",
     "another-role": "{name} would be {axis}",
-    "whole-batch": "{axis} is a batch as it was given: it is repeated whole",
+    "whole-batch": "{axis} is an unchanged batch: it is repeated whole",
     "not-in-the-batch": "{name} would be in {axis}, which is not the batch",
     "factors": "{axis} is {text}",
-    "no-nodes": "no nodes come of it: {text}",
-    "not-repeated": "no nodes come of it: nothing is to be repeated",
+    "no-nodes": "it cannot be lowered to nodes: {text}",
+    "not-repeated": "it needs no nodes: nothing is to be repeated",
     "axes-left-out": "it fits only with axes that are left out",
 }
 
@@ -85,7 +85,7 @@ class Match:
     """An equation, stars written out, with a size for every name.
 
     ``kept`` holds for each operand the positions of the axes that its terms stand for (unit axes can be left out).
-    ``pairs`` are the axes that the equation says are one; ``assumed`` names sizes that could not be proven equal.
+    ``pairs`` are the axes that the equation makes equal; ``assumed`` names sizes that could not be proven equal.
     """
 
     equation: Equation
@@ -98,9 +98,9 @@ class Match:
 
     @property
     def fixes_an_open_size(self) -> bool:
-        """True where it fits only if a size that the file leaves open is a number, or another open size.
+        """True if it fits only when an open size of the file equals a number, or another open size.
 
-        Sizes of which nothing is known can be any, and so can the batches of two inputs of an ONNX file.
+        Unknown sizes do not count, nor do the batches of two inputs of an ONNX file: they can be equal.
         """
         return any(
             name != "b" and not is_unknown(a.size) and not is_unknown(b.size)
@@ -135,7 +135,7 @@ class Match:
         return product(self.sizes[name] for name in term.names)
 
     def _whole(self, names: tuple[str, ...]) -> Axis | None:
-        """The operand's axis that already is this term, preferring one whose role is known."""
+        """The axis of an operand that is exactly this term, if possible one with a known role; None without one."""
         found = [
             self.operands[k][position]
             for k, terms in enumerate(self.equation.operands)
@@ -153,7 +153,7 @@ def match(
     Args:
         equation: as written; stars are expanded here.
         operands: the axes of each operand.
-        roles: hold the names to what they stand for in the table (``NAME_ROLES``); off for what a user states.
+        roles: require the roles that names have in the table (``NAME_ROLES``); off for an equation that a user states.
         keep_units: for each operand, whether its unit axes count (they do by default); the batch always does.
     """
     batched = any(axis.role is Role.BATCH for axes in operands for axis in axes)
@@ -207,7 +207,7 @@ def match(
 
 
 def _open_pairs(pairs: Iterable[Pair], assumed: AbstractSet[str]) -> list[Pair]:
-    """The axes whose sizes are taken to be equal."""
+    """The pairs of axes whose sizes are assumed to be equal."""
     return [
         (name, a, b)
         for name, a, b in pairs
@@ -216,7 +216,7 @@ def _open_pairs(pairs: Iterable[Pair], assumed: AbstractSet[str]) -> list[Pair]:
 
 
 def _at_once(pairs: Sequence[Pair]) -> NoMatch | None:
-    """Why the sizes cannot all be equal that are taken to be: one of them would be 5 and 8."""
+    """Why the assumed sizes contradict each other, such as one size that would be 5 and 8; None if they do not."""
     groups: list[dict[Size, Axis]] = []
     for name, a, b in pairs:
         mine = {a.size: a, b.size: b}
@@ -238,7 +238,7 @@ def _has_batch(axes: Axes) -> bool:
 
 
 def _may_start_with_a_batch(number: int, operands: Sequence[Axes]) -> bool:
-    """True where nobody says whether axis 0 of an operand of an ONNX file is the batch: it is no axis of another."""
+    """True if axis 0 of an operand of an ONNX file may be the batch: it has a name, and no other operand has it."""
     axes = operands[number]
     if not axes or not has_given_name(axes[0].size) or _has_batch(axes):
         return False
@@ -247,10 +247,10 @@ def _may_start_with_a_batch(number: int, operands: Sequence[Axes]) -> bool:
 
 
 def _role_clash(equation: Equation, names: tuple[str, ...], axis: Axis, may_be_batch: bool) -> NoMatch | None:
-    """Why an axis cannot stand for these names.
+    """Why an axis cannot stand for these names; None if it can.
 
     Args:
-        may_be_batch: it stands where a batch would, and nothing says which axis the batch is.
+        may_be_batch: the axis is at the place of a batch, and nothing shows which axis is the batch.
     """
     letters = [equation.letter(name) for name in names]
     if "b" in letters and len(letters) > 1:
@@ -267,10 +267,10 @@ def _role_clash(equation: Equation, names: tuple[str, ...], axis: Axis, may_be_b
 
 
 def fold_clash(letters: Sequence[str], axis: Axis, may_be_batch: bool) -> NoMatch | None:
-    """Why an axis cannot be the batch times something, in this order.
+    """Why an axis cannot be the batch times other names, in this order; None if it can.
 
-    What a Reshape made of the batch and other axes shows the order; a batch that nothing was folded into is only
-    repeated whole.
+    An axis that a Reshape made of the batch and others shows the order. A batch without other axes in it can only be
+    repeated as a whole.
     """
     leaves = axis.flat()
     places = [i for i, leaf in enumerate(leaves) if leaf.role is Role.BATCH]
@@ -293,7 +293,7 @@ def _solve_groups(
     pairs: list[Pair],
     assumed: set[str],
 ) -> NoMatch | None:
-    """Sizes of the names that only stand in products: each product leaves one of them to be divided out."""
+    """Add the sizes of names that occur only in products: each product gives one of them by division."""
     solved: dict[tuple[str, ...], Axis] = {}
     for term, axis in sorted(groups, key=lambda group: len(group[0].names)):
         names = term.names
@@ -350,7 +350,7 @@ def _solve_groups(
 
 
 def _times(whole: Size, part: Size) -> int | None:
-    """How often ``part`` is needed to cover ``whole``; None where it is not smaller."""
+    """How many times ``part`` covers ``whole``, rounded up; None if ``part`` is not smaller."""
     if not isinstance(whole, int) or not isinstance(part, int) or not 0 < part < whole:
         return None
     return -(-whole // part)

@@ -1,13 +1,13 @@
 """The notation of equations: ``b s* c, b c -> b s* c``.
 
-An operand is a list of terms: a name (``c``), a 1, a row-major product of names (``(s n)``), and any of the first and
-the last with a star for "any number of such axes" (``s*``, ``(s n)*``). A name that stands in the operands and not in
-the result is summed over. One name is one size, wherever it stands.
+An operand is a list of terms: a name (``c``), a 1, or a row-major product of names (``(s n)``). A name or a product can
+have a star for "any number of such axes" (``s*``, ``(s n)*``). A name in the operands but not in the result is summed
+over. A name has the same size everywhere.
 
-A product with a tilde is cut off: ``(n b)~`` is b as often as it takes, what is too much of the last time left out. A
-sum in the result is tensors side by side: ``b t c, b t d -> b t (c+d)`` joins them along the last axis,
-``b h w c, b d -> b ((h w c)+d)`` flattens the first one before, ``b t c, b c -> b (t+1) c`` adds one step. In an
-operand ``(t+1)`` has one entry more than t, and the last one is left out: ``b (t+1) c, b t c -> b t c``.
+A product with a tilde is cut off: ``(n b)~`` repeats b until it is long enough, and cuts off the rest. A sum in the
+result is a concatenation: ``b t c, b t d -> b t (c+d)`` is one along the last axis, ``b h w c, b d -> b ((h w c)+d)``
+flattens the first operand before it, ``b t c, b c -> b (t+1) c`` adds one step. In an operand, ``(t+1)`` has one entry
+more than t, and the last one is left out: ``b (t+1) c, b t c -> b t c``.
 """
 
 from __future__ import annotations
@@ -29,11 +29,11 @@ _STAR_NAMES = {"s": {1: ("s",), 2: ("h", "w"), 3: ("z", "h", "w")}}
 
 @dataclass(frozen=True, slots=True)
 class Term:
-    """One axis: the names whose sizes it multiplies (none for a unit axis), or with ``star`` any number of such.
+    """One axis: the names whose sizes it multiplies (none for a unit axis); with ``star``, any number of such axes.
 
-    ``cut`` is set where the axis may end before the product does. ``parts`` are the products that a sum adds up, one
-    for each operand (an empty one adds 1); ``names`` are then those of all parts. In an operand they are a name and one
-    entry that is left out.
+    ``cut`` is set if the axis may end before the product does. ``parts`` are the products that a sum adds, one for each
+    operand (an empty one adds 1); ``names`` are then the names of all parts. In an operand, ``parts`` are a name and
+    one entry that is left out.
     """
 
     names: tuple[str, ...]
@@ -91,12 +91,12 @@ class Equation:
 
     @property
     def joins(self) -> bool:
-        """True where the operands are put side by side."""
+        """True if the equation is a concatenation."""
         return any(term.parts for term in self.output)
 
     @property
     def lacking(self) -> set[int]:
-        """The axes of the result, joined ones left out, of which an operand has nothing."""
+        """The axes of the result, except joined ones, of which some operand has no name."""
         names = [self.names(k) for k in range(len(self.operands))]
         return {
             position
@@ -112,7 +112,7 @@ class Equation:
 
     @property
     def grows(self) -> bool:
-        """True where no operand of a product has all the names of the result."""
+        """True if no operand of a product has exactly the names of the result."""
         if self.joins:
             return False
         result = {name for term in self.output for name in term.names}
@@ -123,7 +123,7 @@ class Equation:
         return Equation(self.operands[::-1], self.output, self.base)
 
     def expand(self, ranks: Sequence[int]) -> Equation | None:
-        """The equation for operands of these ranks, stars written out; None where it has no such form."""
+        """The equation for operands of these ranks, stars written out; None if it has no form for them."""
         count: int | None = None
         for terms, rank in zip(self.operands, ranks, strict=True):
             stars = sum(t.star for t in terms)
@@ -172,7 +172,7 @@ def parse(text: str) -> Equation:
     """Read an equation.
 
     Raises:
-        UsageError: not of the notation; the message holds the text with a mark under the place.
+        UsageError: the text is not in the notation; the message has the text with a mark under the error.
     """
     reader = _Reader(text.rstrip())
     equation = reader.equation()
@@ -199,7 +199,7 @@ class _Reader:
 
     @property
     def token(self) -> str:
-        """The next one; "" at the end."""
+        """The next token; "" at the end."""
         return self.tokens[self.at][0] if self.at < len(self.tokens) else ""
 
     def take(self) -> str:
@@ -208,7 +208,7 @@ class _Reader:
         return token
 
     def error(self, message: str) -> UsageError:
-        """With the mark under the next token."""
+        """The error, with a mark under the next token."""
         place = self.tokens[self.at][1] if self.at < len(self.tokens) else len(self.text)
         return _error(self.text, place, message)
 
@@ -230,7 +230,7 @@ class _Reader:
         return Equation(tuple(operands), output)
 
     def terms(self, result: bool = False) -> Terms:
-        """Up to the next comma or arrow, or the end."""
+        """The terms up to the next comma or arrow, or the end."""
         found = []
         while self.token not in ("", ",", "->"):
             found.append(self.term(result))
@@ -254,7 +254,7 @@ class _Reader:
         return term
 
     def group(self, result: bool) -> Term:
-        """What stands in brackets."""
+        """The product or sum in brackets."""
         self.take()
         parts = [self.part()]
         while self.token == "+":
@@ -270,7 +270,7 @@ class _Reader:
         return term
 
     def part(self) -> tuple[str, ...]:
-        """A part of a sum, or all of a product, up to the ``+`` or the bracket that ends it."""
+        """The names of a part of a sum, or of a whole product, up to its ``+`` or bracket."""
         first = self.at
         bracketed, unit = self.token == "(", self.token == "1"
         if bracketed:
@@ -293,7 +293,7 @@ class _Reader:
         return names
 
     def ends(self, *tokens: str) -> None:
-        """Raises where the next token is none of these."""
+        """Raise UsageError if the next token is none of these."""
         if self.token not in tokens:
             wrong = {"": "a product is not closed", ",": _COMMA, "->": _ARROW}
             raise self.error(wrong.get(self.token, "a product holds names only"))
@@ -354,7 +354,7 @@ def _check(equation: Equation, text: str) -> None:
 
 
 def _place(text: str, name: str, side: int) -> int:
-    """Where ``name`` stands on tensor number ``side``, for the mark under it."""
+    """The position of ``name`` in tensor number ``side``, for the mark under it."""
     starts = [0, *(m.end() for m in re.finditer(r",|->", text))]
     start = starts[min(side, len(starts) - 1)]
     found = re.compile(rf"(?<![A-Za-z_0-9]){re.escape(name)}").search(text, start) if name else None

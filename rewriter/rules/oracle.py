@@ -1,6 +1,6 @@
-"""What an equation computes, by NumPy alone: products split by reshape, ``np.einsum``, products merged by reshape.
+"""What an equation computes, with NumPy only: products split by reshape, ``np.einsum``, products merged by reshape.
 
-It shares nothing with the lowering, so that each can be tested against the other.
+It shares no code with the lowering: each tests the other.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ def evaluate(equation: Equation, sizes: dict[str, int], operands: Sequence[Any])
 
 
 def _cropped(equation: Equation, sizes: dict[str, int], operands: Sequence[Any]) -> Any:
-    """Axes that are cut off filled up with zeros, and cut off again in the result."""
+    """Evaluate an equation with cut axes: pad them with zeros, and cut the result."""
     import numpy as np
 
     long: dict[Term, int] = {}

@@ -1,8 +1,8 @@
 """The rule table: what a multiply, a sum or a contraction of such operands can mean. A new rule is a new row here.
 
-Names stand for what their letter says (``rules/match.py``, ``NAME_ROLES``): b batch, c channel, s a spatial axis,
-t time, d the features of a step; other letters are free. Order matters in one way: of rows that give the same nodes
-the first one gives its name.
+The letter of a name is its role (``rules/match.py``, ``NAME_ROLES``): b batch, c channel, s a spatial axis, t time,
+d the features of a step; other letters are free. The order matters in one way: if several rows give the same nodes, the
+first one names them.
 """
 
 from __future__ import annotations
@@ -38,8 +38,8 @@ class Family(enum.Enum):
 class Rule:
     """One meaning, in one or more layouts. ``summary`` is its documentation line.
 
-    ``generic`` marks a rule that only completes the list of readings: that it fits says nothing by itself.
-    ``only`` names the one family that it is for, where its equations alone would allow more.
+    ``generic`` marks a rule that only completes the list of readings: its fit alone is no evidence.
+    ``only`` names the one family that it is for, if its equations alone would allow more.
     """
 
     name: str
@@ -51,12 +51,12 @@ class Rule:
 
     @property
     def kind(self) -> Kind:
-        """The strongest thing that one of its equations does."""
+        """The strongest effect of its equations."""
         kinds = [kind_of(equation) for equation in self.equations]
         return next(kind for kind in reversed(Kind) if kind in kinds)
 
     def serves(self, family: Family) -> bool:
-        """True where the rule can be what an operation of this family means."""
+        """True if an operation of this family can mean the rule."""
         return family is self.only if self.only is not None else family in self._families
 
     @cached_property
@@ -65,10 +65,10 @@ class Rule:
 
 
 def kind_of(equation: Equation) -> Kind:
-    """What an equation does, read off its names.
+    """What an equation does, from its names.
 
-    Tensors side by side that are first spread over axes they lack, or flattened, are given another rank. One that lacks
-    no more than the batch is repeated.
+    A concatenation changes the rank if an operand is broadcast over missing axes or flattened first. An operand that
+    lacks only the batch is repeated.
     """
     if equation.joins:
         return _kind_of_joined(equation)
@@ -102,7 +102,7 @@ def _kind_of_joined(equation: Equation) -> Kind:
 
 
 def families_of(equation: Equation) -> frozenset[Family]:
-    """The operations that an equation can describe: sums of tensors contract nothing, contractions place nothing."""
+    """The operations that an equation can describe: elementwise ones contract nothing, contractions move nothing."""
     if equation.joins:
         return frozenset({Family.JOINING})
     if equation.contracted:
@@ -167,7 +167,7 @@ def builtin() -> tuple[Rule, ...]:
         _rule("regroup", "flattened axes against the axes that they came from", "b m n, b (m n) -> b m n"),
         _rule(
             "axis-gate",
-            "one factor per entry of some axes, whichever they are",
+            "one factor per entry of any axes",
             "b n r*, b n -> b n r*",
             "b r* n, b n -> b r* n",
             "b m n r*, b n -> b m n r*",
@@ -224,7 +224,7 @@ def builtin() -> tuple[Rule, ...]:
         _rule("shared-matmul", "one matrix for every sample", "b m k, k n -> b m n", "b k, k n -> b n"),
         _rule("dot", "dot product per sample", "b k, b k -> b"),
         _rule("grouped-dot", "dot product per group", "b (p g), b g -> b p"),
-        _rule("strided-dot", "dot product with every so-many-th entry", "b (g p), b g -> b p"),
+        _rule("strided-dot", "dot product per group of strided entries", "b (g p), b g -> b p"),
         _rule("matmul-tn", "a matrix product, left side transposed", "b k m, b k n -> b m n"),
         _rule(
             "matmul-tt",
@@ -326,7 +326,7 @@ def builtin() -> tuple[Rule, ...]:
 
 
 def find_rule(name: str, rules: tuple[Rule, ...]) -> Rule:
-    """The rule of that name. Raises UsageError with the names there are."""
+    """The rule of that name. Raises UsageError, which lists the names."""
     for rule in rules:
         if rule.name == name:
             return rule

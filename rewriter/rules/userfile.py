@@ -4,7 +4,7 @@
 name = "head-gate"
 equations = ["b h t s, b h -> b h t s"]
 summary = "one factor per attention head"
-generic = true                # it only completes the list of readings: that it fits says nothing by itself
+generic = true                # it only completes the list of readings: its fit alone is no evidence
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ def load(path: str | os.PathLike[str]) -> tuple[Rule, ...]:
     """The rules of a file.
 
     Raises:
-        UsageError: not readable, not TOML, or a rule that is none, with its name and the reason.
+        UsageError: the file is not readable or not TOML, or a rule is not valid; it names the rule and the reason.
     """
     name = shown(os.fspath(path))
     try:
@@ -71,7 +71,7 @@ def _rule(entry: Any, file: str) -> Rule:
         raise UsageError(f"rules file {file}: rule {name!r}: a rule has two operands")
     if any(e.joins for e in parsed):
         raise UsageError(
-            f"rules file {file}: rule {name!r}: a sum (c+d) is read off the operands, no rule has one"
+            f"rules file {file}: rule {name!r}: a rule has no sum (c+d): the operands' axes decide it"
         )
     generic = entry.get("generic", False)
     if not isinstance(generic, bool):

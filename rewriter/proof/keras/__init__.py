@@ -1,1 +1,1 @@
-"""A repaired model run by Keras, beside what it must compute."""
+"""Run a repaired model in Keras, and compare it with what it must compute."""

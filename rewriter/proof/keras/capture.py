@@ -1,4 +1,4 @@
-"""Reading the operands and results of changed nodes while a Keras model runs."""
+"""Read the operands and results of changed nodes while a Keras model runs."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Met:
 
 @dataclass(slots=True)
 class _Progress:
-    """What was seen of a claim's nodes since its last call."""
+    """What was recorded of a claim's nodes since its last call."""
 
     before: dict[int, Any] = field(default_factory=dict)
     after: dict[int, Any] = field(default_factory=dict)
@@ -32,11 +32,11 @@ class _Progress:
 
 
 class Capture:
-    """While it is open, every call of the claims' nodes is kept in ``met``.
+    """A block in which every call of the claims' nodes is recorded in ``met``.
 
-    ``watch`` is called with each operand before it is used, and with each result; what it returns stands in its place.
-    What cannot be read has its reason in ``missing``, by the number of the claim. ``raised`` is the changed node of
-    which an operation raised. The model is left as it was.
+    ``watch`` is called with each operand before it is used, and with each result; its return value replaces the tensor.
+    ``missing`` says why values cannot be read, by the number of the claim. ``raised`` is the changed node whose
+    operation raised an error. At the end of the block the model is as before.
     """
 
     def __init__(
@@ -47,7 +47,7 @@ class Capture:
         self.missing: dict[int, str] = {}
         self.raised = ""
         self._watch = watch or (lambda tensor: tensor)
-        self._numbers = watch is None  # whether operands are read as the node takes them
+        self._numbers = watch is None  # whether operands are read after the node applied their masks
         self._progress = [_Progress() for _ in claims]
         self._firsts: dict[int, list[tuple[int, int]]] = {}
         self._lasts: dict[int, list[tuple[int, int]]] = {}
@@ -122,7 +122,7 @@ class Capture:
         return run
 
     def _claims_of(self, key: int) -> Iterator[str]:
-        """The changed nodes that an operation is of."""
+        """The changed nodes that an operation belongs to."""
         for number, _ in (*self._firsts.get(key, ()), *self._lasts.get(key, ())):
             yield self.claims[number].node
         for number in (*self._meets.get(key, ()), *self._gives.get(key, ())):
@@ -159,7 +159,7 @@ class Capture:
 
 
 def masks_of(operation: Any, given: Sequence[Any]) -> list[Any]:
-    """The masks that a layer looks at in its operands, None for one without; [] where it looks at none."""
+    """The masks of a layer's operands, None for an operand without one; [] if it uses none."""
     import keras
 
     if not hasattr(operation, "supports_masking") or not facts_of(type(operation).__name__).fills_masked:
@@ -170,7 +170,7 @@ def masks_of(operation: Any, given: Sequence[Any]) -> list[Any]:
 
 
 def filled(operands: Sequence[Any], masks: Sequence[Any]) -> list[Any]:
-    """The factors of a product as ``Multiply`` takes them: 1 in place of what is masked, 0 where all of them are."""
+    """The operands of ``Multiply`` with their masks applied: 1 where masked, 0 where all operands are masked."""
     from keras import ops
 
     whole = [None if mask is None else ops.expand_dims(mask, -1) for mask in masks]
@@ -189,14 +189,14 @@ def filled(operands: Sequence[Any], masks: Sequence[Any]) -> list[Any]:
 
 @cache
 def _fills(version: str) -> bool:
-    """Whether this Keras puts other numbers in the place of masked operands. Older ones of Keras 3 do not."""
+    """Whether this Keras replaces the values of masked operands. Older versions of Keras 3 do not."""
     from keras.layers import Multiply
 
     return "where" in Multiply._merge_function.__code__.co_names
 
 
 def locate(model: Any, path: Sequence[str]) -> Any:
-    """The operation of these names, from the outermost model. Raises LookupError."""
+    """The operation at a path of names, from the outermost model. Raises LookupError."""
     *models, name = path
     for part in models:
         model = _named(model, part)
@@ -205,7 +205,7 @@ def locate(model: Any, path: Sequence[str]) -> Any:
 
 def _named(model: Any, name: str) -> Any:
     found = next((o for o in getattr(model, "operations", model.layers) if o.name == name), None)
-    if found is None:  # a model that a layer wraps
+    if found is None:  # a model inside a wrapper layer
         found = next((o for o in model._flatten_layers(include_self=False) if o.name == name), None)
     if found is None:
         raise LookupError(f"Keras has no {name!r} there")

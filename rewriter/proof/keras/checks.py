@@ -1,16 +1,16 @@
 """The four checks of a repaired model, run by Keras on the user's backend.
 
-- ``independence``: what comes out for a sample is the same alone, in a batch of n, and in one of n - 1. A model with a
+- ``independence``: the outputs for a sample are the same alone, in a batch of n, and in one of n - 1. A model with a
   fixed batch is run with its samples in another order instead.
-- ``batch-one``: sample by sample it is what the original computes at batch 1, where that is what was meant.
+- ``batch-one``: the outputs for each sample are those of the original at batch 1, if these are what is meant.
 - ``equation``: each changed node computes its equation on its operands as they were before anything was inserted.
 - ``gradients``: the gradient of the sum of the outputs goes through every inserted node, and is finite.
 
-A check disproves a repair only where the repair is to blame: where Keras refuses or cannot run the original for the
-same reason, nothing is said. Beside the checks, ``behaviour`` says whether the original runs at every batch size as
-well and computes something else: no run can show which of the two was meant.
+A check disproves a repair only if the repair is at fault: if Keras cannot load or run the original for the same reason,
+the check has no result. In addition, ``behaviour`` says whether the original also runs at every batch size and computes
+something else: no run can show which of the two was meant.
 
-How a model runs and what its gradients are, its backend says (``backends``).
+The backend runs a model and computes its gradients (``backends``).
 """
 
 from __future__ import annotations
@@ -35,10 +35,10 @@ from .capture import Capture
 from .inputs import FREE_SIZES, Inputs
 from .models import call, load, lost, randomise, transplant
 
-_SAMPLES = 3  # that are run alone, beside the middle and the last one of each batch
+_SAMPLES = 3  # samples that are run alone, with the middle and the last one of each batch
 _RANDOM = "two runs on the same input differ: it is random, or keeps a state"
 _NODE = re.compile(r"\{\{node ([^}]+)\}\}")
-# What Keras says of a class that it does not have, or does not make without running code.
+# Errors of Keras for a class that it does not have, or does not make without running code.
 _UNKNOWN = (
     "Could not locate",
     "Could not deserialize",
@@ -50,7 +50,7 @@ _UNKNOWN = (
 
 
 class DisprovedError(Exception):
-    """A check failed. ``difference`` is a part of the largest desired value, None where nothing could be compared."""
+    """A check failed. ``difference`` is relative to the largest desired value, None if nothing could be compared."""
 
     def __init__(self, check: str, node: str, batch: int | None, difference: float | None, text: str) -> None:
         super().__init__(text)
@@ -58,12 +58,12 @@ class DisprovedError(Exception):
 
 
 class _SkippedError(Exception):
-    """Nothing can be said, and why."""
+    """A proof or a check has no result; the text says why."""
 
 
 @dataclass(slots=True)
 class Check:
-    """At which batches something was shown, the largest difference (a part of the largest value); or why not."""
+    """The batches at which a check holds, the largest difference (relative to the largest value); or why not."""
 
     batches: list[int] = field(default_factory=list)
     difference: float | None = None
@@ -103,13 +103,13 @@ def in_process(
 ) -> dict[str, Any]:
     """Prove a request in this process: ``{"checks": {name: {...}}}``, ``{"skipped": why}`` or ``{"failed": {...}}``.
 
-    With the checks comes ``behaviour``: ``{"changes": bool, "batches": [...], "difference": ...}`` (a part of the
+    With the checks comes ``behaviour``: ``{"changes": bool, "batches": [...], "difference": ...}`` (relative to the
     largest value), or ``{"changes": None, "why": ...}``.
 
     Args:
-        custom_objects: classes of the caller's own that the model may hold.
+        custom_objects: custom classes of the caller that the model may use.
         safe_mode: as in ``keras.saving.load_model``; off only for a model that this process made.
-        report: is given the answer as far as it goes after each check.
+        report: called after each check with the answer so far.
     """
     if request.skipped and custom_objects is None:
         return {"skipped": request.skipped}
@@ -203,11 +203,11 @@ class _Proof:
         try:
             transplant(self.model, original)
         except ValueError as error:
-            return f"the original's layers are built otherwise: {self._line(error)}"
+            return f"the original's layers are built differently: {self._line(error)}"
         return _Step(original, [])
 
     def run(self) -> Iterator[tuple[str, Check]]:
-        """The checks one after the other."""
+        """Run the checks in order; yields the name and the result of each."""
         stage("proving: equations", 1, len(CHECKS))
         step = _Step(self.model, self.request.claims)
         self.started = time.monotonic()
@@ -228,7 +228,7 @@ class _Proof:
 
     # -- running -----------------------------
     def _first_run(self, step: _Step, samples: list[int]) -> Run:
-        """The smallest batch there is. Open axes get the first size with which it runs."""
+        """Run the smallest batch. Open axes get the first size at which the model runs."""
         sizes = FREE_SIZES if self.inputs.free else FREE_SIZES[:1]
         error: Exception | None = None
         node = ""
@@ -251,7 +251,7 @@ class _Proof:
         raise DisprovedError("run", node, len(samples), None, text)
 
     def _run(self, step: _Step, samples: list[int]) -> Run:
-        """A further batch: what runs at one size has to run at every size at which the original runs.
+        """Run another batch. A model that runs at one size must run at every size at which the original runs.
 
         Raises:
             _SkippedError: the original does not run at this size either, for the same reason.
@@ -291,7 +291,7 @@ class _Proof:
         return ""
 
     def _checked(self, run: Run, batch: int) -> Run:
-        """The equation of every changed node, on the values of this run."""
+        """Check the equation of every changed node on the values of a run; returns the run."""
         for number, operands, result in run.met:
             claim = self.claims[number]
             if not known(claim.op, claim.equation):
@@ -331,7 +331,7 @@ class _Proof:
         return check
 
     def _more_batches(self, step: _Step, check: Check) -> Check:
-        """Batch 2 and 3 for the equation alone."""
+        """Run batch 2 and 3, for the equation only."""
         if self.inputs.fixed is None and not self.inputs.apart:
             for size in (2, 3):
                 self._run(step, list(range(size)))
@@ -349,7 +349,7 @@ class _Proof:
         self._agree(check, self._run(step, order), range(size), first, order, size)
 
     def _batched(self, step: _Step, check: Check) -> None:
-        """Batches of every size, until the time is up; each against single samples and the batch without sample 0."""
+        """Compare batches of every size, until the time is up, with single samples and the batch without sample 0."""
         alone: dict[int, Run] = {}
         for size in self.request.batches:
             small = size <= _SAMPLES
@@ -380,11 +380,11 @@ class _Proof:
     def _agree(
         self, check: Check, a: Run, in_a: Sequence[int], b: Run, in_b: Sequence[int], batch: int
     ) -> None:
-        """Samples ``in_a`` of one run are samples ``in_b`` of another; a changed node is to blame only where its
+        """Compare samples ``in_a`` of one run with samples ``in_b`` of another. A changed node is at fault only if its
         operands agree and its result does not."""
         bad: Gap | None = None
         for output, axis in enumerate(self.request.output_batches):
-            if axis is None:  # it is of the whole batch
+            if axis is None:  # an output of the whole batch
                 continue
             gap = self._gap(a, in_a, b, in_b, axis, a.outputs[output], b.outputs[output])
             if gap is None:
@@ -415,7 +415,7 @@ class _Proof:
     def _gap(
         self, a: Run, in_a: Sequence[int], b: Run, in_b: Sequence[int], axis: int | None, x: Any, y: Any
     ) -> Gap | None:
-        """The difference of some samples of two tensors; None where the batch cannot be told from their axes."""
+        """The difference of some samples of two tensors; None if their axes do not show the batch."""
         if axis is None:
             return compare(x, y, self.dtype)
         if axis < 0 or axis >= x.ndim or x.shape[axis] % a.size or y.shape[axis] % b.size:
@@ -424,7 +424,12 @@ class _Proof:
 
     # -- the original at batch 1 -----------------------------
     def _batch_one(self, first: Run, independent: Mapping[int, Run]) -> Check:
-        """Args: the run at batch 1, and those at every size at which samples were seen not to mix."""
+        """Compare each sample with the original at batch 1.
+
+        Args:
+            first: the run at batch 1.
+            independent: the runs at the batch sizes at which no sample depends on another.
+        """
         if self.request.no_oracle:
             return Check(why=self.request.no_oracle)
         if not self.inputs.open:
@@ -459,7 +464,7 @@ class _Proof:
 
     # -- what changes -----------------------------
     def _behaviour(self, step: _Step) -> dict[str, Any]:
-        """Whether the original runs at every size of the batch as well, and what it computes there is another thing."""
+        """Whether the original also runs at every batch size, and computes something else there."""
         before = self.before
         if isinstance(before, str):
             return {"changes": None, "why": before}
@@ -481,7 +486,7 @@ class _Proof:
                 }
             try:
                 now = step(flat, size)
-            except Exception:  # at this size neither runs, or it would have been disproved
+            except Exception:  # the checks judge the sizes at which it must run
                 continue
             if not batches and not self._alike(step(flat, size), now):
                 return {"changes": None, "why": _RANDOM}
@@ -529,9 +534,9 @@ class _Proof:
 
 
 def changes(batches: list[int], differences: Sequence[Gap]) -> dict[str, Any]:
-    """``behaviour`` of a model that ran before and after at some batches, by the gaps that are too wide.
+    """``behaviour`` of a model that ran at these batches before and after the repair, from the gaps above tolerance.
 
-    ``difference`` is None where the shapes differ, and absent where nothing does.
+    ``difference`` is None if only shapes differ, and absent if nothing differs.
     """
     data = {"changes": bool(differences), "batches": sorted(batches)}
     if differences:
@@ -556,7 +561,7 @@ class _Step:
         import keras
 
         self.capture = Capture(model, claims)
-        # For each call that was met: the claim, its operands and its result, tensors by their number in the results.
+        # For each recorded call: the claim, its operands and its result, tensors by their number in the results.
         self.met: list[tuple[int, list[_Place | Any], _Place]] = []
 
         def step(*flat: Any) -> list[Any]:
@@ -595,10 +600,10 @@ class _Place:
 
 
 def _gradients(model: Any, claims: Sequence[Claim], flat: Sequence[Any]) -> list[tuple[int, list[Any], Any]]:
-    """For each call of a changed node: the gradients at its operands as they were, and at its result.
+    """For each call of a changed node: its claim, the gradients at its original operands, and the one at its result.
 
     Raises:
-        _SkippedError: no output is of floating numbers.
+        _SkippedError: no output is floating.
     """
     numbers: list[int] = []
 
@@ -635,5 +640,5 @@ def _number(gap: Gap) -> float | None:
 
 
 def _finite_or_none(number: float) -> float | None:
-    """As JSON has it: None for what is not finite."""
+    """The number for JSON: None if it is not finite."""
     return number if number < float("inf") else None

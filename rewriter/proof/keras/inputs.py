@@ -1,4 +1,4 @@
-"""Random inputs for a Keras model, sample by sample, so that a sample is the same in every batch."""
+"""Random inputs for a Keras model. A sample is the same in every batch."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ class Inputs:
     """Inputs of a model.
 
     Raises:
-        ValueError: it takes something that random numbers cannot stand for.
+        ValueError: an input is sparse, ragged or of strings.
 
     Attributes:
-        fixed: the batch size that all inputs with a batch state, or None.
+        fixed: the one batch size that the inputs state, or None.
         free: whether an axis other than the batch is open.
-        whole: whether an input is of whole numbers, of which only the model knows what they may be.
+        whole: whether an input is of integers; only the model knows which values are valid.
     """
 
     def __init__(self, model: Any) -> None:
@@ -81,7 +81,7 @@ class Inputs:
 
 
 def _looked_up(model: Any) -> set[int]:
-    """Which tensors an Embedding takes, whatever their dtype: they are numbers of its rows."""
+    """The ids of the tensors that an Embedding takes: they are row numbers, in any dtype."""
     import keras
 
     layers = [layer for layer in model._flatten_layers() if isinstance(layer, keras.layers.Embedding)]

@@ -10,7 +10,7 @@ from typing import Any
 def load(
     path: str, form: str, custom_objects: Mapping[str, Any] | None = None, safe_mode: bool = True
 ) -> Any:
-    """A model as Keras makes it of a file, not compiled."""
+    """Load a model from a file with Keras, without compiling it."""
     import keras
 
     if form != "json":
@@ -24,17 +24,17 @@ def load(
 
 
 def call(model: Any, flat: Sequence[Any]) -> list[Any]:
-    """The flat outputs of a model on flat inputs, not in training."""
+    """The flat outputs of a model on flat inputs, in inference mode."""
     import keras
 
-    # What a Sequential model takes has no structure, whatever its first layer is.
+    # A Sequential model takes one tensor without a structure, for any first layer.
     structure = model.inputs[0] if isinstance(model, keras.Sequential) else model.input
     outputs = model(keras.tree.pack_sequence_as(structure, list(flat)), training=False)
     return [keras.ops.convert_to_tensor(y) for y in keras.tree.flatten(outputs)]
 
 
 def lost(before: Any, after: Any) -> str:
-    """A layer with weights that the second model lacks, told by its name, or ""."""
+    """The name of a layer with weights that the second model lacks, or ""."""
     found = {layer.name: layer for layer in after.layers}
     for layer in before.layers:
         other = found.get(layer.name)
@@ -49,7 +49,7 @@ def lost(before: Any, after: Any) -> str:
 def transplant(source: Any, target: Any) -> None:
     """Give every layer of ``target`` the weights of the layer of the same name in ``source``.
 
-    A file whose graph was edited can give Keras the weights of another layer: it numbers the layers by their depth.
+    From a file with an edited graph, Keras can load the weights of another layer, because it numbers layers by depth.
     """
     for layer in target.layers:
         same = source.get_layer(layer.name)
@@ -60,7 +60,7 @@ def transplant(source: Any, target: Any) -> None:
 
 
 def _are_models(layer: Any, other: Any) -> bool:
-    """Whether both are models whose layers the file names. What code makes may have other names each time."""
+    """Whether both are models with layer names from the file. Layers that code makes may get new names each time."""
     if not (_has_graph(layer) and _has_graph(other)):
         return False
     ours, theirs = ({part.name for part in each.layers} for each in (layer, other))
@@ -73,7 +73,7 @@ def _has_graph(layer: Any) -> bool:
 
 
 def randomise(model: Any) -> None:
-    """Move the initial weights a little, so that gates that start at nothing show something."""
+    """Change the initial weights a little: a gate that starts at zero would hide differences."""
     import numpy as np
 
     rng = np.random.default_rng(0)

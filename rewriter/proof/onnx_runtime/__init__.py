@@ -1,1 +1,1 @@
-"""A repaired ONNX model run by ONNX Runtime, beside the original."""
+"""Run a repaired ONNX model in ONNX Runtime, and compare it with the original."""

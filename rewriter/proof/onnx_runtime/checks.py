@@ -1,11 +1,11 @@
 """The proof of a repaired ONNX model, run by ONNX Runtime.
 
 - ``equation``: each changed node computes its equation on its operands as they were before anything was inserted.
-- ``independence``: what comes out for a sample is the same alone and in a batch.
-- ``batch-one``: at batch 1 it is what the original computes, where that is what was meant.
+- ``independence``: the outputs for a sample are the same alone and in a batch.
+- ``batch-one``: the outputs at batch 1 are those of the original, if these are what is meant.
 
-There are no ``gradients``: ONNX Runtime computes none. That ONNX Runtime takes the original and refuses the repaired
-file disproves the repair; that it refuses both for the same reason says nothing.
+There are no ``gradients``: ONNX Runtime computes none. If ONNX Runtime loads the original but not the repaired file,
+the repair is disproven. If it refuses both for the same reason, the proof has no result.
 """
 
 from __future__ import annotations
@@ -29,10 +29,10 @@ from ..running import Arrays, FailedError, RefusedError
 from ..tolerance import Gap, are_rounded, compare
 from .session import Session
 
-# Operators under the names by which Keras, and so the oracle, knows them.
+# ONNX operators by the names that Keras and the oracle use.
 _KERAS_NAMES = {"Mul": "Multiply", "Sub": "Subtract", "Div": "Divide", "MatMul": "Matmul"}
 _FIRST = (1, 2, 3)  # batches that every model is run at
-# What ONNX Runtime 1.31 says of a model that is beyond it, right or wrong.
+# Errors of ONNX Runtime 1.31 for a model that it does not support, right or wrong.
 _BEYOND = (
     "NOT_IMPLEMENTED",
     "is not a registered function/op",
@@ -44,14 +44,14 @@ _BEYOND = (
 
 
 class SkippedError(Exception):
-    """Nothing can be said, and why."""
+    """A proof or a check has no result; the text says why."""
 
 
 def prove(request: Request, report: Callable[[dict[str, Any]], None] = lambda answer: None) -> dict[str, Any]:
     """Prove a request in this process: ``{"checks": {name: {...}}}``, ``{"skipped": why}`` or ``{"failed": {...}}``.
 
     Args:
-        report: is given the answer as far as it goes after each check.
+        report: called after each check with the answer so far.
     """
     import onnxruntime
 
@@ -132,14 +132,14 @@ class Proof:
 
     @cached_property
     def original(self) -> Runs | str:
-        """The original in ONNX Runtime, or why it does not load it."""
+        """The original in ONNX Runtime, or why ONNX Runtime does not load it."""
         try:
             return Session(self.request.original, OnnxModel(self.request.original).source)
         except RefusedError as error:
             return str(error)
 
     def _meeting(self, claim: Claim) -> list[Any]:
-        """The operands that meet at a changed node, as tensor names or arrays, and the name of its result."""
+        """The original operands of a changed node, as tensor names or arrays, and the name of its result."""
         nodes = self.source.nodes
         taken = [name for name in nodes[claim.meets[-1]].input if name]
         operands: list[Any] = []
@@ -158,7 +158,7 @@ class Proof:
         return Stored(self._constants()[name]).__array__()
 
     def run(self) -> Iterator[tuple[str, Check]]:
-        """The checks one after the other."""
+        """Run the checks in order; yields the name and the result of each."""
         equation = Check()
         self.feeds.sizes = self._sizes()
         alone = {0: self._checked([0], equation)}
@@ -170,7 +170,7 @@ class Proof:
 
     # -- which inputs -----------------------------
     def _sizes(self) -> Sizes:
-        """Sizes of the open axes with which it runs, at the first batches if it does so with any."""
+        """Sizes of the open axes at which the model runs: at all first batches if possible, else at batch 1."""
         choices = list(self.feeds.attempts())
         for batches, tried in ((_FIRST, choices), (_FIRST[:1], choices[::-1])):
             failures = []
@@ -194,7 +194,7 @@ class Proof:
 
     # -- the checks -----------------------------
     def _checked(self, samples: Sequence[int], equation: Check) -> Arrays:
-        """A run, with the equation of every changed node compared."""
+        """Run these samples, and check the equation of every changed node; returns all values."""
         given = self.feeds.batch(samples)
         found = {**given, **self.session.run(given)}
         batch = len(samples) if self.feeds.fixed is None else self.feeds.fixed
@@ -241,14 +241,14 @@ class Proof:
         return check
 
     def _batches(self, started: float) -> Iterator[int]:
-        """The sizes to run, as far as the time and the memory go."""
+        """The batch sizes to run, within the limits of time and memory."""
         for size in self.request.batches:
             late = time.monotonic() - started > self.request.seconds
             if size <= _FIRST[-1] or not (late or size * self.request.elements > self.request.largest):
                 yield size
 
     def _whole(self, size: int, equation: Check) -> Arrays:
-        """A further batch: it has to run at every size at which the original runs."""
+        """Run another batch. The model must run at every size at which the original runs."""
         try:
             return self._checked(range(size), equation)
         except FailedError as error:
@@ -263,7 +263,7 @@ class Proof:
         return all(compare(again[n], first[n], str(first[n].dtype)).fits for n in names)
 
     def _agree(self, check: Check, whole: Arrays, sample: int, alone: Arrays, batch: int) -> None:
-        """A sample of a batch is what it is alone; a changed node is to blame only where its operands agree."""
+        """Compare a sample in a batch with the sample alone. A changed node is at fault only if its operands agree."""
         bad = False
         for name, axis in zip(self.session.outputs, self.request.output_batches, strict=True):
             gap = _gap(whole[name], alone[name], axis, sample, batch) if axis is not None else None
@@ -289,7 +289,7 @@ class Proof:
         raise SkippedError("it mixes samples elsewhere than in the changed nodes")
 
     def _batch_one(self, alone: dict[int, Arrays]) -> Check:
-        """Each sample that was run alone, against the model as it was."""
+        """Compare each sample that was run alone with the original."""
         if self.request.no_oracle or self.feeds.fixed not in (None, 1):
             return Check(why=self.request.no_oracle or "its batch is fixed")
         original = self.original
@@ -311,7 +311,7 @@ class Proof:
         return check
 
     def behaviour(self) -> dict[str, Any]:
-        """Whether the original runs at every size of the batch as well, and what it computes there is another thing."""
+        """Whether the original also runs at every batch size, and computes something else there."""
         original = self.original
         if isinstance(original, str):
             return {"changes": None, "why": f"{self.runtime} does not load the original: {original}"}
@@ -327,7 +327,7 @@ class Proof:
                 return {"changes": None, "why": f"the original does not run at batch {size}: {error}"}
             try:
                 now = self.session.run(given)
-            except FailedError:  # excused above
+            except FailedError:  # the checks judge the sizes at which it must run
                 continue
             batches.append(size)
             gaps += [compare(now[n], before[n], str(before[n].dtype)) for n in self.session.outputs]
@@ -335,12 +335,12 @@ class Proof:
 
 
 def _entered(node: Any) -> str:
-    """The tensor that an inserted node rearranges: a Where has it after its condition."""
+    """The tensor that an inserted node rearranges: for a Where, the input after the condition."""
     return str(node.input[1 if node.op_type == "Where" else 0])
 
 
 def _gap(whole: Any, alone: Any, axis: int | None, sample: int, batch: int) -> Gap | None:
-    """The difference of a sample in a batch from the sample alone; None where the axes do not tell the batch."""
+    """The difference of a sample in a batch from the sample alone; None if the axes do not show the batch."""
     if axis is None:
         return compare(whole, alone, str(alone.dtype))
     if axis < 0 or axis >= whole.ndim or whole.shape[axis] != batch or alone.shape[axis] != 1:

@@ -1,4 +1,4 @@
-"""A model in ONNX Runtime that gives some inner tensors too, and what it is run on."""
+"""A model in ONNX Runtime that also returns inner tensors, and its inputs."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ class Session(Running):
     """A model in ONNX Runtime.
 
     Args:
-        wanted: tensors that it gives beside its outputs.
+        wanted: inner tensors that it returns with its outputs.
 
     Raises:
-        RefusedError: it is not loaded.
+        RefusedError: ONNX Runtime does not load the model.
     """
 
     def __init__(self, path: str, source: Source, wanted: Sequence[str] = ()) -> None:
@@ -34,10 +34,10 @@ class Session(Running):
         self.feeds = Feeds.of(source.graph, described)
         if not any("batch" in node.operation.config for node in source.graph.nodes.values()):
             leading = [replace(i, batch=0 if i.names else None) for i in self.feeds.inputs]
-            self.feeds.inputs = leading  # the reader does not say which axis is the batch
+            self.feeds.inputs = leading  # the reader found no batch axis
 
     def run(self, given: Arrays) -> Arrays:
-        """The outputs and what else is wanted, by name. Raises FailedError."""
+        """The outputs and the wanted inner tensors, by name. Raises FailedError."""
         try:
             return dict(zip(self.names, self.session.run(self.names, given), strict=True))
         except Exception as error:
@@ -45,7 +45,7 @@ class Session(Running):
 
     @property
     def squared(self) -> bool:
-        """Whether an input has the batch along two axes, so that a sample is not a part of it."""
+        """Whether an input has the batch along two axes. Then no part of it belongs to one sample."""
         return any(
             item.names.count(item.names[item.batch]) > 1
             for item in self.feeds.inputs
@@ -62,7 +62,7 @@ def _probed(path: str, proto: Any, more: Sequence[str]) -> Any:
 
 
 def _opened(path: str, data: bytes | None = None) -> Any:
-    """A session of a file, or of other bytes in its place: weights in other files are found beside it."""
+    """A session of a file, or of ``data`` in its place, with weights in other files of the same folder."""
     import onnxruntime
 
     onnxruntime.set_default_logger_severity(4)

@@ -1,1 +1,1 @@
-"""The proof of a repaired SavedModel, run by TensorFlow."""
+"""Run a repaired SavedModel in TensorFlow, and compare it with the original."""

@@ -1,6 +1,6 @@
-"""The proof of a repaired SavedModel, run by TensorFlow: the checks of ``onnx_runtime`` for each of its functions.
+"""The proof of a repaired SavedModel, run by TensorFlow: the checks of ``onnx_runtime`` on its functions.
 
-Each function that can be called from outside, and runs one that was changed, is run by itself.
+Each function that can be called from outside, and runs a changed function, is run on its own.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from ..request import CHECKS, Claim, Request
 from ..running import RefusedError
 from .functions import Session, function_at, loaded
 
-# Operators under the names by which Keras, and so the oracle, knows them.
+# TensorFlow operators by the names that Keras and the oracle use.
 _KERAS_NAMES = {
     "AddV2": "Add",
     "BatchMatMul": "Matmul",
@@ -41,7 +41,7 @@ def prove(request: Request, report: Callable[[dict[str, Any]], None] = lambda an
     """Prove a request in this process: ``{"checks": {name: {...}}}``, ``{"skipped": why}`` or ``{"failed": {...}}``.
 
     Args:
-        report: is given the answer as far as it goes after each check.
+        report: called with the answer so far.
     """
     import tensorflow as tf
 
@@ -64,9 +64,9 @@ def prove(request: Request, report: Callable[[dict[str, Any]], None] = lambda an
 
 @dataclass(frozen=True, slots=True)
 class _Entry:
-    """A function that can be called from outside: where it is found, and the names of its inputs.
+    """A function that can be called from outside: its place, and the names of its inputs.
 
-    ``results`` are the numbers of what it gives among all results of the model.
+    ``results`` are the numbers of its results among all results of the model.
     """
 
     unit: Unit
@@ -125,7 +125,7 @@ class _All:
 
 
 def _entries(source: Source, changed: set[str]) -> Iterator[_Entry]:
-    """The functions from outside that run a changed one; without any, the signatures of the main graph."""
+    """The functions to call from outside that run a changed one, and the signatures of a changed main graph."""
     touched = calling({name: unit.nodes.values() for name, unit in source.units.items()}, changed)
     paths = source.objects.paths()
     first = 0
@@ -182,14 +182,14 @@ class _Proof(Proof):
 
     @cached_property
     def original(self) -> Session | str:
-        """The original in TensorFlow, or why it does not load it."""
+        """The original in TensorFlow, or why TensorFlow does not load it."""
         try:
             return self._session(self.request.original, self.tensorflow_source)
         except RefusedError as error:
             return str(error)
 
     def _meetings(self, claim: Claim, nodes: Mapping[str, Any]) -> Iterator[list[str]]:
-        """The tensors that meet at a changed node and what it gives, for each place where its function stands."""
+        """The original operands of a changed node and its result, for each place where its function is inlined."""
         name, gives = claim.meets[-1], claim.gives[-1]
         unit = self.tensorflow_source.units[claim.meets[0]]
         for each in nodes:
@@ -209,7 +209,7 @@ class _Proof(Proof):
 
 
 def _entered(nodes: Mapping[str, Any], name: str) -> str:
-    """The tensor that an inserted node rearranges: a SelectV2 has it after its condition."""
+    """The tensor that an inserted node rearranges: for a SelectV2, the input after the condition."""
     node = nodes[name]
     taken = str(node.input[1 if node.op == "SelectV2" else 0])
     return _entered(nodes, taken) if taken.startswith(f"{name}/axis_") else taken

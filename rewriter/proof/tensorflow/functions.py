@@ -1,7 +1,7 @@
-"""The functions of a loaded SavedModel, as what takes and gives arrays, tensors inside it too.
+"""Run the functions of a loaded SavedModel on arrays, and read their inner tensors.
 
-Loading a SavedModel runs no Python code of it. What is inside of a function that another one calls is only seen in a
-graph in which it stands in the place of the call: Grappler makes that (``convert_to_constants``, TensorFlow 2.21).
+Loading a SavedModel runs no Python code of it. The tensors inside a called function can be read only in a graph where
+the call is inlined. Grappler makes that graph (``convert_to_constants``, TensorFlow 2.21).
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from ..running import Arrays, FailedError, RefusedError, Running
 
 @lru_cache(maxsize=4)
 def loaded(path: str) -> Any:
-    """A SavedModel. Raises RefusedError."""
+    """Load a SavedModel. Raises RefusedError."""
     import tensorflow as tf
 
     try:
@@ -28,7 +28,7 @@ def loaded(path: str) -> Any:
 
 
 def function_at(model: Any, path: Sequence[str], number: int) -> Any:
-    """A concrete function by the names that lead to it. Raises RefusedError where it is not there."""
+    """The concrete function at a path of names. Raises RefusedError if there is none."""
     try:
         found = model
         for name in path:
@@ -45,12 +45,12 @@ def function_at(model: Any, path: Sequence[str], number: int) -> Any:
 
 
 class Session(Running):
-    """A function that is run on arrays, and gives tensors inside it beside its results.
+    """A function that runs on arrays, and returns inner tensors with its results.
 
     Args:
         function: a concrete function of TensorFlow.
-        unit: the same as it was read.
-        names: of its inputs in the file, in order.
+        unit: the same function as read from the file.
+        names: the names of its inputs in the file, in order.
     """
 
     def __init__(self, function: Any, source: Source, unit: Unit, names: Sequence[str]) -> None:
@@ -65,7 +65,7 @@ class Session(Running):
         self._probe: Any = None
 
     def inside(self) -> Any:
-        """The graph with every called function in its place. Raises RefusedError."""
+        """The graph with every call inlined. Raises RefusedError."""
         try:
             from tensorflow.python.framework import convert_to_constants
 
@@ -74,7 +74,7 @@ class Session(Running):
             raise RefusedError(line(error)) from None
 
     def probe(self, graph: Any, wanted: Sequence[str]) -> None:
-        """Give these tensors of the graph (``inside``) too. Raises RefusedError."""
+        """Also return these tensors of the graph of ``inside``. Raises RefusedError."""
         self.wanted = list(wanted)
         try:
             self._probe = _callable(graph, self.function, [_tensor(name) for name in wanted])
@@ -82,7 +82,7 @@ class Session(Running):
             raise RefusedError(line(error)) from None
 
     def run(self, given: Arrays) -> Arrays:
-        """The results and what else is wanted, by name. Raises FailedError."""
+        """The results and the wanted inner tensors, by name. Raises FailedError."""
         import tensorflow as tf
 
         tensors = [tf.constant(given[name]) for name in self.names] + list(self.function.captured_inputs)
@@ -96,7 +96,7 @@ class Session(Running):
             self._restore()
 
     def _restore(self) -> None:
-        """Give the variables the values that they had."""
+        """Restore the values that the variables had before the run."""
         import tensorflow as tf
 
         for handle, value in self._before:
@@ -104,18 +104,18 @@ class Session(Running):
 
     @property
     def squared(self) -> bool:
-        """Whether an input has the batch along two axes: its sizes have names of their own here."""
+        """Whether an input has the batch along two axes. It does not: each open axis has its own name here."""
         return False
 
 
 def _assigns(graph: Any) -> bool:
-    """Whether a function changes variables, as one for training does: each run starts from what they were."""
+    """Whether a function changes variables, as a training step does. Each run starts from their first values."""
     nodes = [*graph.node, *(node for function in graph.library.function for node in function.node_def)]
     return any("Assign" in node.op for node in nodes)
 
 
 def _variables(function: Any) -> list[tuple[Any, Any]]:
-    """The variables that a function takes, with their values."""
+    """The variables that a function uses, with their values."""
     import tensorflow as tf
 
     found = []
@@ -144,7 +144,7 @@ def _arrays(names: Sequence[str], tensors: Any) -> Arrays:
 
 
 def _input(source: Source, unit: Unit, name: str) -> Input:
-    """An input as the graph has it. Raises CannotFeedError for a handle, and where nothing is known of its shape."""
+    """An input of the graph. Raises CannotFeedError for a part of a ragged or sparse tensor, or an unknown shape."""
     node = source.graph.nodes.get(f"{unit.name}:{name}")
     config: Mapping[str, Any] = node.operation.config if node is not None else {}
     shape = config.get("batch_shape")

@@ -1,4 +1,4 @@
-"""The report as a page: one file that needs nothing else, and as a fragment for notebooks."""
+"""The report as HTML: a page in one file that needs no other, and a fragment for notebooks."""
 
 from __future__ import annotations
 

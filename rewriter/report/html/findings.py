@@ -26,7 +26,7 @@ _MOST_COMPARED = 5
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """An operand as it meets the others; None where it has no axis."""
+    """The cells of an operand, aligned with the others; None where it has no axis."""
 
     name: str
     cells: tuple[Part | None, ...]
@@ -34,7 +34,7 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Meeting:
-    """Operands one below the other. ``marks`` says what is wrong at each axis; empty where they do not line up."""
+    """Operands one below the other. ``marks`` says what is wrong at each axis; empty if they are not aligned."""
 
     rows: list[Row]
     marks: list[str]
@@ -45,7 +45,7 @@ class Meeting:
 
     @property
     def wrong(self) -> str:
-        """What is wrong, once."""
+        """What is wrong, without repetitions."""
         return next((mark for mark in self.marks if mark), "")
 
 
@@ -106,7 +106,7 @@ def card(
     """What is shown of a finding.
 
     Args:
-        done: the repair was made.
+        done: whether the repair is done.
         model: the path of the model, for a command that chooses a reading.
     """
     names = operand_names(item.operands)
@@ -146,12 +146,12 @@ def card(
 
 
 def shown_long(text: str) -> str:
-    """A sentence of ours with names in it: each is fit to be shown already, the whole may be longer than one name."""
+    """A sentence of this package with names in it, made safe. It may be longer than a name."""
     return " ".join(shown(word) for word in text.split())
 
 
 def meeting(operands: Sequence[Operand], convention: Convention) -> Meeting:
-    """How operands line up, and what is wrong where they meet."""
+    """How operands are aligned, and what does not fit."""
     names = operand_names(operands)
     shapes = [shape_of(o.value) for o in operands]
     if convention is Convention.NONE or any(shape is None for shape in shapes):
@@ -183,7 +183,7 @@ def _reading(item: Candidate, finding: Finding, rules: Sequence[Rule], names: Se
 
 
 def _comparison(item: Finding, choice: Candidate | None, others: Sequence[Candidate]) -> Comparison | None:
-    """The kinds of evidence in which the first readings differ."""
+    """The evidence in which the first readings differ; a row for each kind."""
     compared = [*([choice] if choice is not None else []), *others][:_MOST_COMPARED]
     if len(compared) < 2:
         return None

@@ -25,7 +25,7 @@ from .findings import Card, card
 from .proof import Proof, proof
 from .sites import Sheet, sheets
 
-# In a page without a script, such as a notebook's, a graph of up to so many nodes is drawn.
+# The most nodes of a graph that is drawn in a page without a script, such as in a notebook.
 _SMALL = 40
 
 
@@ -61,7 +61,7 @@ class Item:
         """What is shown of a result.
 
         Args:
-            script: the page has a script, which draws the whole graph.
+            script: whether the page has a script, which draws the whole graph.
         """
         if isinstance(item, Explanation):
             return _explained(item, rules, script)
@@ -110,7 +110,7 @@ def document(items: Sequence[Item]) -> str:
 def embedded(item: Report | Explanation, rules: Sequence[Rule]) -> str:
     """A part of another page, with its styles and without a script."""
     shown_item = Item.of(item, rules, script=False)
-    shown_item.number = id(item)  # anchors of its own among all that a notebook shows
+    shown_item.number = id(item)  # different anchors for all reports in a notebook
     for place, each in enumerate(shown_item.cards, 1):
         each.anchor = f"finding-{shown_item.number}-{place}"
     page = render("fragment.html", item=shown_item, style=_style(), svg=svg, roles=_ROLES)
@@ -130,7 +130,7 @@ def _style() -> str:
 
 
 def _policy(style: str, script: str) -> str:
-    """Nothing is loaded, and only this style and this script hold."""
+    """The content security policy: nothing is loaded, and only this style and this script apply."""
     policy = f"default-src 'none'; style-src {_hash(style)}; base-uri 'none'; form-action 'none'"
     return f"{policy}; script-src {_hash(script)}" if script else policy
 
@@ -173,7 +173,7 @@ def _is_done(item: Result) -> bool:
 
 
 def _verdict(item: Report) -> tuple[str, str]:
-    """One line that says how it stands, and its colour."""
+    """The status of a result in one line, and its colour."""
     if isinstance(item, Result):
         if _is_done(item):
             number = len(item.inserted)
@@ -195,7 +195,7 @@ def _verdict(item: Report) -> tuple[str, str]:
 
 
 def _graph(made: Item, seen: Seen | None, item: Report, script: bool) -> None:
-    """Add the whole graph: as it is repaired where it is, else as it was read."""
+    """Add the whole graph: the repaired one if there is one, else the graph that was read."""
     if seen is None:
         return
     if script:

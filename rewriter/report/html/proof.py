@@ -20,7 +20,7 @@ _WORDS = {"proven": "Proven", "not-run": "Not proven by running it"}
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One row: what is shown, whether it was, at which batch sizes, how far it is off, and why not."""
+    """One row: the check, whether it is shown, at which batch sizes, the largest difference, and why not."""
 
     text: str
     shown: bool
@@ -43,7 +43,7 @@ class Proof:
 
 
 def proof(item: Result) -> Proof | None:
-    """The proof of a repair that was written; None of one that was not."""
+    """The proof of a repair; None if nothing was written."""
     if item.output is None and not item.inserted:
         return None
     said = item.verified or {}
@@ -100,5 +100,5 @@ def _notes(item: Result, said: Mapping[str, Any]) -> Iterator[str]:
 
 
 def shown_text(text: str) -> str:
-    """A longer text, word by word fit to be shown."""
+    """A longer text, each word made safe to show."""
     return " ".join(shown(word) for word in str(text).split())

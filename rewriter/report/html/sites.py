@@ -1,4 +1,4 @@
-"""What ``explain`` adds on a page: each node where tensors meet, and what every rule makes of it."""
+"""What ``explain`` adds to a page: each node where tensors meet, and the result of every rule."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _MOST_PICTURES = 24
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """One equation held against the operands."""
+    """One equation compared with the operands."""
 
     rule: str
     equation: str
@@ -32,7 +32,7 @@ class Held:
 
 @dataclass(slots=True)
 class Sheet:
-    """A node: how its operands meet, and what each rule makes of them. ``alike`` are nodes of which the same holds."""
+    """A node: how its operands meet, and the result of each rule. ``alike`` are nodes with the same explanation."""
 
     node: str
     op: str
@@ -45,7 +45,7 @@ class Sheet:
 
 
 def sheets(item: Explanation, rules: Sequence[Rule], seen: Seen) -> list[Sheet]:
-    """The nodes that are explained, those that are alike once. What has a finding is drawn there, not here."""
+    """The nodes to explain, those that are alike once. A node with a finding has its picture there, not here."""
     found: dict[tuple[str, ...], Sheet] = {}
     findings = {f.node for f in item.analysis.findings}
     for site in item.sites:

@@ -1,7 +1,7 @@
-"""Layered drawings, made by fast-sugiyama, within what it can be given.
+"""Layered drawings by fast-sugiyama, within its limits.
 
-A graph of which a drawing would take too long, or that no drawing makes clear, gets a simpler one: its longest links
-have no bends; and a still larger one stands in rows, in the order that it has.
+A graph that would take too long to draw, or would not be clear, gets a simpler drawing: its longest links have no
+bends. A still larger graph is drawn in rows, in its own order.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ Point = tuple[float, float]
 Pair = tuple[int, int]
 _T = TypeVar("_T")
 
-# fast-sugiyama 0.5 needs half a second for so many bends, and minutes for ten times as many; it moves the
-# boxes of a row one by one, and looks for the rows with the shortest links, which is too slow for wider ones.
+# fast-sugiyama 0.5 needs half a second for this many bends, and minutes for ten times as many. It moves the
+# boxes of a row one by one, and looks for the rows with the shortest links: too slow for wider rows.
 _MOST_BENDS, _MOST_BOXES, _MOST_IN_A_ROW, _MOST_COMPARED = 15_000, 30_000, 6_000, 100
-# It calls itself for each box of a path, with less than 1 kB a call: a short stack would end the process.
+# It recurses for each box of a path, with less than 1 kB a call: a small stack would crash the process.
 _STACK = 64 << 20
 
 
@@ -36,11 +36,11 @@ class Drawing:
 
 
 def layered(pairs: Sequence[Pair], spacing: float) -> list[Drawing]:
-    """A drawing of each component of a graph without a cycle. A box that only very long links lead from can be missing.
+    """A drawing of each component of a graph without a cycle. A box with only very long links can be missing.
 
     Args:
-        pairs: its links, each once.
-        spacing: how far apart two boxes of a row are at least.
+        pairs: the links, each once.
+        spacing: the least distance of two boxes in a row.
     """
     if not pairs:
         return []
@@ -56,7 +56,7 @@ def layered(pairs: Sequence[Pair], spacing: float) -> list[Drawing]:
     from fast_sugiyama import from_edges
 
     boxes = sorted({box for pair in pairs for box in pair})
-    number = {box: k for k, box in enumerate(boxes)}  # without a gap: bends get the numbers after them
+    number = {box: k for k, box in enumerate(boxes)}  # without gaps: bends get the numbers after the boxes
 
     def draw() -> list[tuple[list[tuple[int, Point]], list[Pair]]]:
         numbered = [(number[a], number[b]) for a, b in pairs]
@@ -82,7 +82,7 @@ def layered(pairs: Sequence[Pair], spacing: float) -> list[Drawing]:
 
 @dataclass(frozen=True, slots=True)
 class _Size:
-    """How much there is to draw: boxes and the bends of links, the bends alone, and the most in one row."""
+    """The size of a drawing: boxes and bends, only the bends, and the most of both in one row."""
 
     boxes: int
     bends: int
@@ -105,7 +105,7 @@ def _ranks(pairs: Sequence[Pair], late: bool) -> dict[int, int]:
     """The row of each box: one below the lowest that leads to it.
 
     Args:
-        late: a box that nothing leads to stands just above the first that it leads to, not in the first row.
+        late: place a box without incoming links just above the first box that it leads to, not in the first row.
     """
     graph: nx.DiGraph[int] = nx.DiGraph(pairs)
     rank = {box: row for row, boxes in enumerate(nx.topological_generations(graph)) for box in boxes}
@@ -116,7 +116,7 @@ def _ranks(pairs: Sequence[Pair], late: bool) -> dict[int, int]:
 
 
 def _short(rank: dict[int, int], pairs: Sequence[Pair]) -> list[Pair]:
-    """The links to the next row, which have no bends and hold the rows in order, and the shortest of the others."""
+    """The links to the next row, which have no bends and keep the rows in order, and the shortest other links."""
     kept, bends = set(), 0
     for pair in sorted(pairs, key=lambda pair: rank[pair[1]] - rank[pair[0]]):
         more = rank[pair[1]] - rank[pair[0]] - 1
@@ -127,7 +127,7 @@ def _short(rank: dict[int, int], pairs: Sequence[Pair]) -> list[Pair]:
 
 
 def _rows(rank: dict[int, int], spacing: float) -> Drawing:
-    """Boxes in their rows from left to right, as they come."""
+    """Boxes in their rows from left to right, in their order."""
     filled: Counter[int] = Counter()
     drawing = Drawing()
     for box, row in sorted(rank.items()):
@@ -137,7 +137,7 @@ def _rows(rank: dict[int, int], spacing: float) -> Drawing:
 
 
 def _ways(edges: Sequence[Pair], at: dict[int, Point], boxes: int) -> Iterator[tuple[Pair, list[Point]]]:
-    """The bends of each link, from the chain of numbers that stands for it."""
+    """The bends of each link, from its chain of numbers."""
     following = {a: b for a, b in edges if a >= boxes}
     for a, b in edges:
         if a >= boxes:
@@ -150,7 +150,7 @@ def _ways(edges: Sequence[Pair], at: dict[int, Point], boxes: int) -> Iterator[t
 
 
 def _with_stack(work: Callable[[], _T]) -> _T:
-    """What work gives, on a thread with a large stack."""
+    """The result of ``work``, run on a thread with a large stack."""
     before = threading.stack_size(_STACK)
     try:
         with ThreadPoolExecutor(1) as pool:

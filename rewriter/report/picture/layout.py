@@ -1,4 +1,4 @@
-"""Where boxes stand and how links run, in pixels: the drawings of ``layered``, side by side."""
+"""The places of boxes and links, in pixels: the drawings of ``layered``, side by side."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from .layered import Pair, Point, layered
 
-# A box, what is free beside it, and from one row to the next.
+# The size of a box, the space beside it, and the distance of two rows.
 BOX_WIDTH, BOX_HEIGHT = 204, 44
 GAP, ROW = 32, 106
 _SPACING = BOX_WIDTH + GAP

@@ -1,6 +1,6 @@
-"""What a picture holds before it is laid out: boxes, links between them, and shapes with the role of each axis.
+"""A picture before its layout: boxes, links between them, and shapes with the role of each axis.
 
-All text in it is fit to be shown (``errors.shown``).
+All text in it is safe to show (``errors.shown``).
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from ...ir.size import Size
 
 
 class Mark(str, enum.Enum):
-    """What a box or a link is in the account: nothing special, at fault (by severity), or inserted."""
+    """The mark of a box or a link: none, at fault (by severity), or inserted."""
 
     NONE = "plain"
     ERROR = "error"
@@ -35,7 +35,7 @@ class Part:
 
     @property
     def label(self) -> str:
-        """``height=28``; the size alone where the role is not known."""
+        """``height=28``; only the size if the role is not known."""
         return self.text if self.role == Role.UNKNOWN else f"{self.role}={self.text}"
 
 
@@ -66,14 +66,14 @@ class Link:
 
 @dataclass(slots=True)
 class Picture:
-    """Boxes and links; ``title`` says what is shown, for those who do not see it."""
+    """Boxes and links; ``title`` says what is shown, for readers who cannot see it."""
 
     title: str
     boxes: list[Box] = field(default_factory=list)
     links: list[Link] = field(default_factory=list)
 
     def add(self, box: Box) -> int:
-        """Add a box; its number."""
+        """Add a box; returns its number."""
         self.boxes.append(box)
         return len(self.boxes) - 1
 
@@ -88,7 +88,7 @@ def shape_of(value: Value | None) -> Shape | None:
 
 
 def shape_of_sizes(sizes: Sequence[Size], roles: Sequence[str] = ()) -> Shape:
-    """A shape of plain sizes, with a role for each where they are known."""
+    """A shape of plain sizes, with a role for each if they are known."""
     named = roles if len(roles) == len(sizes) else [str(Role.UNKNOWN)] * len(sizes)
     return tuple(Part(shown(size), role) for size, role in zip(sizes, named, strict=True))
 

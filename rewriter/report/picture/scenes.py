@@ -1,4 +1,4 @@
-"""The pictures of one finding: the nodes around it as they are, and with what a reading inserts."""
+"""The pictures of one finding: the nodes around it, without and with the nodes that a reading inserts."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Look:
             self._inferences.setdefault(path, item)
 
     def shape(self, prefix: Path, name: str, index: int = 0) -> Shape | None:
-        """The axes of an output of a node, as it is called first."""
+        """The axes of an output of a node, at its first call."""
         inference = self._inferences.get(prefix)
         if inference is None or name not in inference.values or name in inference.faults:
             return None
@@ -40,31 +40,31 @@ class Look:
         return shape_of(values[index]) if index < len(values) else None
 
     def inner(self, prefix: Path, name: str) -> Path | None:
-        """The path of the model that a node calls or wraps, as it is called first; of several the first one."""
+        """The path of the model that a node calls or wraps, at its first call; the first of several models."""
         inference = self._inferences.get(prefix)
         below = inference.inner.get(name) if inference is not None else None
         return (*prefix, below[0][0]) if below else None
 
     def inputs(self, prefix: Path, name: str) -> Iterator[tuple[int, str, int]]:
-        """What a node takes, in the order of its arguments: (number, node, output)."""
+        """The inputs of a node, in the order of its arguments: (number, node, output)."""
         edges = self.wiring[prefix].edges
         found = [(data["slot"], source, data["index"]) for source, _, data in edges.in_edges(name, data=True)]
         return iter(sorted(found))
 
 
 def near(seen: Seen, path: Path, operands: Sequence[Operand], mark: Mark = Mark.NONE) -> Picture | None:
-    """The nodes around a node as the model has them; None where it is no node of the model."""
+    """The nodes around a node of the model; None if the model has no such node."""
     drawing = _drawn(seen, path, operands, mark)
     return None if drawing is None else drawing.picture
 
 
 def before(seen: Seen, finding: Finding) -> Picture | None:
-    """The nodes around a finding as the model has them; None where its node is no node of the model."""
+    """The nodes around a finding, before a repair; None if the model has no such node."""
     return near(seen, finding.path, finding.operands, Mark(str(finding.severity)))
 
 
 def after(seen: Seen, finding: Finding, reading: Candidate) -> Picture | None:
-    """The same nodes with what a reading of the finding inserts."""
+    """The same nodes, with the nodes that a reading of the finding inserts."""
     drawing = _drawn(seen, finding.path, finding.operands, Mark.NONE)
     if drawing is None or reading.plan.cannot:
         return None
@@ -81,7 +81,7 @@ def _drawn(seen: Seen, path: Path, operands: Sequence[Operand], mark: Mark) -> _
 
 
 class _Drawing:
-    """The neighbourhood of a node: what leads to it, nearest first, and what takes its result."""
+    """The neighbourhood of a node: the nodes that lead to it, nearest first, and those that take its result."""
 
     def __init__(self, look: Look, path: Path, operands: Sequence[Operand], mark: Mark) -> None:
         self.look, self.taken, self.mark = look, operands, mark
@@ -100,7 +100,7 @@ class _Drawing:
         self._literals()
 
     def _reached(self, up: bool) -> list[str]:
-        """The node itself and those before or behind it, by distance, as far as there is room."""
+        """The node itself and those before or after it, by distance, as many as fit."""
         most, farthest = (_MOST_ABOVE, _FARTHEST_ABOVE) if up else (_MOST_BELOW, _FARTHEST_BELOW)
         found = [self.name]
         waiting = deque([(self.name, 0)])
@@ -153,7 +153,7 @@ class _Drawing:
 
 
 def _reshape(drawing: _Drawing, reading: Candidate, then: Look | None) -> None:
-    """Give what follows the node the shapes that it has in the repaired model; none where nobody inferred them."""
+    """Give the nodes after it their shapes in the repaired model; none if they were not inferred."""
     was = drawing.look.shape(drawing.prefix, drawing.name)
     sizes = None if was is None else [part.text for part in was]
     if then is None and sizes == [shown(size) for size in reading.plan.output]:
@@ -170,7 +170,7 @@ def _reshape(drawing: _Drawing, reading: Candidate, then: Look | None) -> None:
 
 
 def _insert(drawing: _Drawing, reading: Candidate, convention: Convention) -> None:
-    """Put the steps of a reading into a drawing."""
+    """Insert the steps of a reading into a drawing."""
     picture, centre = drawing.picture, drawing.centre
     picture.title = f"The nodes around {drawing.shown} with what {reading.rule} inserts"
     box = picture.boxes[centre]
@@ -213,7 +213,7 @@ def _insert(drawing: _Drawing, reading: Candidate, convention: Convention) -> No
 
 
 def _roles(convention: Convention, output: Shape | None, rank: int) -> Sequence[str]:
-    """The roles of an operand's axes where it meets the others: those of the result in the same places."""
+    """The roles of an operand's aligned axes: those of the result in the same places."""
     if output is None or rank > len(output):
         return ()
     return [output[place].role for place in positions(convention, rank, len(output))]

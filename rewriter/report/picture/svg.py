@@ -16,19 +16,19 @@ if TYPE_CHECKING:
     from markupsafe import Markup
 
 MARGIN = 14
-# How many columns of text there is room for, and how far below its box a shape stands.
+# The most columns of text in a box, and the distance of a shape below its box.
 _TITLE, _NAME, _LABEL, _AXIS = 23, 27, 30, 12
 _LABEL_DROP, _LABEL_LINE, _COLUMN = 17, 15, 7.2
-# What a link goes straight down before it bends: past the shape.
+# How far a link runs straight down before it bends: past the shape.
 _DOWN = 26
 _STUB = 14
-# A picture up to this width may be drawn smaller on a narrow screen.
+# A picture up to this width may become smaller on a narrow screen.
 _NARROW = 560
 
 
 @dataclass(frozen=True, slots=True)
 class _Box:
-    """A box as it is drawn: its upper left corner, and its text cut to the room there is."""
+    """A box as it is drawn: its upper left corner, and its text cut to the width."""
 
     x: float
     y: float
@@ -116,7 +116,7 @@ def svg(picture: Picture) -> Markup:
 
 
 def cut(text: str, room: int) -> str:
-    """Text that takes at most so many columns: a longer one lacks its middle."""
+    """Text of at most ``room`` columns: longer text loses its middle."""
     if columns(text) <= room:
         return text
     left, right = text, text
@@ -131,7 +131,7 @@ def cut(text: str, room: int) -> str:
 def _entries(
     links: list[Link], centres: list[Point], bends: dict[tuple[int, int], list[Point]]
 ) -> list[tuple[Link, Point]]:
-    """Where each link meets the upper side of its box: side by side, in the order in which they come in."""
+    """Where each link meets the upper side of its box: side by side, ordered by where they come from."""
     result = []
     for target, group in groupby(sorted(links, key=lambda k: k.target), key=lambda k: k.target):
         incoming = sorted(group, key=lambda k: (bends.get((k.source, target)) or [centres[k.source]])[-1][0])
@@ -182,7 +182,7 @@ def _labels(picture: Picture, centres: list[Point]) -> list[_Label]:
 
 
 def _short(shape: Shape) -> tuple[Part, ...]:
-    """The axes of a shape as far as there is room below a box."""
+    """As many axes of a shape as fit below a box."""
     parts = tuple(Part(cut(part.text, _AXIS), part.role) for part in shape)
     while len(parts) > 2 and sum(columns(part.text) + 2 for part in parts) > _LABEL:
         keep = (len(parts) - 1) // 2

@@ -34,7 +34,7 @@ class Whole:
     found: dict[Path, tuple[int, int]] = field(default_factory=dict)
 
     def data(self) -> dict[str, Any]:
-        """What goes into the page."""
+        """The data for the page."""
         return {
             "classes": self.classes,
             "shapes": self.shapes,
@@ -46,7 +46,7 @@ class Whole:
 def whole(
     seen: Seen, findings: Iterable[Finding], inserted: Iterable[Inserted] = (), done: bool = False
 ) -> Whole:
-    """All graphs of a model: as it was read, or ``done``, as it is repaired."""
+    """All graphs of a model: as read, or with ``done`` as repaired."""
     look, marks = _look(seen, findings, inserted, done)
     made = Whole()
     classes: dict[str, int] = {}

@@ -1,10 +1,10 @@
 "use strict";
-// The whole graph of a model: pan, zoom, nested models that open and close, search, and what each node takes and gives.
-// Where everything stands was computed when the page was made; here nested models only push apart what is around them.
+// The whole graph of a model: pan, zoom, nested models that open and close, search, and each node's inputs and outputs.
+// The layout was computed when the page was made. Here an open nested model only pushes apart the nodes around it.
 (function () {
   const SVG = "http://www.w3.org/2000/svg";
   const WIDTH = 204, HEIGHT = 44, PAD = 18, HEAD = 30;
-  const DOWN = 26; // what a line goes straight down before it bends: past the shape
+  const DOWN = 26; // how far a line runs straight down before it bends: past the shape
   const COLUMN = 7.2;
   const FAR = 0.34; // below this zoom, boxes have no text
   const MOST = 50;
@@ -33,7 +33,7 @@
     return letters.slice(0, most - 1 - half).join("") + "\u2026" + letters.slice(letters.length - half).join("");
   }
 
-  // A line that stretches where something on it grew: old places in, new places out.
+  // A line that stretches where a box grew: old positions in, new positions out.
   function stretched(spans) {
     const ends = Array.from(new Set(spans.flatMap((s) => [s.from, s.to]))).sort((a, b) => a - b);
     const places = [];
@@ -78,7 +78,7 @@
     const layers = ["groups", "edges", "nodes"].map((name) => element("g", { class: "rw-layer-" + name }, world));
 
     // -- places --------------------------------------------------
-    // A graph as it stands with what is open in it, its upper left corner at 0, 0. A key is the path of numbers.
+    // A graph with the nested models that are open in it, its upper left corner at 0, 0. A key is a path of numbers.
     function measure(number, key) {
       const graph = data.graphs[number];
       const inner = new Map();
@@ -258,7 +258,7 @@
       draw();
     }
 
-    // The whole where it can be read so, else its beginning.
+    // Show the whole graph if it stays readable, else its beginning.
     function begin() {
       fit();
       if (view.k >= 0.75) return;
@@ -308,7 +308,7 @@
       });
     }
 
-    // The keys of a node of a graph: one for each place where the graph is called. The first is enough here.
+    // The key of a node of a graph, at the first place where the graph is called.
     function keyOf(number, index) {
       if (number === 0) return String(index);
       for (let g = 0; g < data.graphs.length; g++) {

@@ -1,4 +1,4 @@
-"""The backends that Keras computes with, one row and one module each, and which of them a proof runs on."""
+"""The backends of Keras, one row and one module each, and the choice of the one for a proof."""
 
 from __future__ import annotations
 
@@ -9,8 +9,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
-# Runs a model: flat inputs, and what is called with each operand and result, which it returns or replaces; gives the
-# model's outputs, and for each call of a changed node the tensors whose gradients are wanted (None for other things).
+# Runs a model on flat inputs. The second argument is called with each operand and result, and returns it or another
+# tensor in its place. Returns the model's outputs, and for each call of a changed node the tensors whose gradients are
+# wanted.
 Run = Callable[[Sequence[Any], Callable[[Any], Any]], tuple[list[Any], list[list[Any]]]]
 
 
@@ -18,8 +19,8 @@ class Backend(Protocol):
     """How a backend runs a Keras model. Arrays are NumPy's, tensors its own.
 
     Attributes:
-        traced: its errors are raised outside of the operations, and name the nodes in question.
-        tells_none: its gradient is None where there is none, not zeros.
+        traced: its errors are raised outside the operations, and name the failing nodes.
+        tells_none: a missing gradient is None, not zeros.
     """
 
     traced: bool
@@ -28,33 +29,33 @@ class Backend(Protocol):
     def compiled(
         self, model: Any, function: Callable[..., list[Any]]
     ) -> Callable[[Sequence[Any]], list[Any]]:
-        """A function of a model's flat inputs that gives a flat list of tensors, as one of arrays to arrays."""
+        """Make a function of arrays to arrays from a function of a model's flat inputs to a flat list of tensors."""
         ...
 
     def reachable(self) -> Callable[[Any], bool]:
-        """Says of a tensor whether its numbers are there where this is called: not in a loop within, for one."""
+        """A function that says whether a tensor has values here. Inside a loop of the model it has none."""
         ...
 
     def gradients(self, model: Any, run: Run, inputs: Sequence[Any]) -> list[list[Any]] | None:
-        """The gradients of the sum of a model's floating outputs at the tensors that ``run`` names.
+        """The gradients of the sum of a model's floating outputs at the tensors that ``run`` returns.
 
-        Each is an array, or None where there is none. None for all where no output is of floating numbers.
+        Each is an array, or None if there is no gradient. The result is None if no output is floating.
 
         Raises:
-            Exception: as the backend has it, where something has no gradient.
+            Exception: an error of the backend, if an operation has no gradient.
         """
         ...
 
 
 class Row(NamedTuple):
-    """A backend: the package that it is, what it is called, and the extra that installs it with Keras."""
+    """A backend: its package, its title, and the extra that installs it with Keras."""
 
     package: str
     title: str
     extra: str
 
 
-# In the order in which they are tried where nobody chose one.
+# In the order in which they are tried if the user chose none.
 BACKENDS = {
     "tensorflow": Row("tensorflow", "TensorFlow", "keras"),
     "jax": Row("jax", "JAX", "jax"),
@@ -63,10 +64,10 @@ BACKENDS = {
 
 
 def chosen(installed: Callable[[str], bool]) -> tuple[str, str]:
-    """The backend that Keras is to be run on, or "" and why there is none.
+    """The backend to run Keras on and "", or "" and why there is none.
 
-    It is the user's choice as Keras reads it: ``KERAS_BACKEND``, then ``keras.json``; then what is installed. Keras
-    writes a ``keras.json`` unasked: one that names what is not installed is not a choice.
+    It is the user's choice, in the order of Keras: ``KERAS_BACKEND``, then ``keras.json``; then an installed backend.
+    Keras writes ``keras.json`` by default, and a backend in it that is not installed is ignored.
     """
     asked = os.environ.get("KERAS_BACKEND", "")
     for name in (asked, _configured()):
@@ -99,7 +100,7 @@ def _choice(words: Sequence[str]) -> str:
 
 
 def running() -> Backend:
-    """The adapter of the backend that the imported Keras runs on. KeyError where there is none."""
+    """The adapter for the backend of the imported Keras. Raises KeyError if there is none."""
     import keras
 
     name = keras.backend.backend()
@@ -110,7 +111,7 @@ def running() -> Backend:
 
 
 def described() -> str:
-    """What runs here: ``Keras 3.15.1 on JAX 0.10.2``."""
+    """The versions of Keras and its backend: ``Keras 3.15.1 on JAX 0.10.2``."""
     import keras
 
     name = keras.backend.backend()

@@ -1,4 +1,4 @@
-"""What the backends have in common that run a model operation by operation."""
+"""Functions shared by the backends that run a model operation by operation."""
 
 from __future__ import annotations
 

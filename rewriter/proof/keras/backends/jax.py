@@ -1,6 +1,6 @@
-"""JAX: a model runs operation by operation. Gradients are those at zeros that are added to the tensors in question.
+"""JAX: a model runs operation by operation. The gradient at a tensor is the gradient at zeros that are added to it.
 
-Where no gradient goes through, JAX gives zeros.
+If no gradient flows through, JAX gives zeros.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ class _Jax:
     def reachable(self) -> Callable[[Any], bool]:
         from jax.interpreters.partial_eval import DynamicJaxprTracer
 
-        # Within a loop (lax.scan) a tensor has no numbers yet.
+        # Inside a loop (lax.scan) a tensor has no values yet.
         return lambda tensor: not isinstance(tensor, DynamicJaxprTracer)
 
     def gradients(self, model: Any, run: Run, inputs: Sequence[Any]) -> list[list[Any]] | None:
@@ -47,7 +47,7 @@ class _Jax:
         def total(zeros: list[Any]) -> Any:
             rest = iter(enumerate(zeros))
             numbers: dict[int, int] = {}
-            kept = []  # whose ids stand in `numbers`
+            kept = []  # keeps the tensors alive, because `numbers` has their ids
 
             def moved(tensor: Any) -> Any:
                 if not eager.is_floating(tensor):

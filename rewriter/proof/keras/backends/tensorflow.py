@@ -1,7 +1,7 @@
 """TensorFlow: a model runs as one traced function with an open batch, as in ``predict``.
 
-With a batch of 1 that TensorFlow knows of, ``keras.ops.add`` takes a second operand with one long axis for a bias
-(``tf.nn.bias_add``, Keras 3.15).
+If TensorFlow knew that the batch is 1, ``keras.ops.add`` would treat a second operand with one axis longer than 1 as a
+bias (``tf.nn.bias_add``, Keras 3.15).
 """
 
 from __future__ import annotations
