@@ -1,4 +1,4 @@
-"""Which valid models `tests/test_valid.py` builds: the functions of `tests/zoo/legal.py` in several sizes."""
+"""The valid models of `tests/test_valid.py`: the functions of `tests/zoo/legal.py` in several sizes."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ SEQUENCES = [
 
 @dataclass(frozen=True)
 class Legal:
-    """One valid model to be."""
+    """One valid model to build."""
 
     function: str
     shape: tuple[int | None, ...]

@@ -1,4 +1,4 @@
-"""The commands say the same: what ``check`` marks is what ``repair`` applies, and a plan applies it again."""
+"""The commands agree: ``repair`` applies the choices that ``check`` marks, and so does a plan."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Running Keras models side by side: seeded inputs, flat outputs, a strict comparison, weights by name."""
+"""Run Keras models side by side: seeded inputs, flat outputs, a strict comparison, weights by name."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ def compare(actual: Sequence[Any], desired: Sequence[Any], *, rtol: float = 1e-5
     """compare(actual[N arrays], desired[N arrays]): raise AssertionError unless they agree, shapes and all.
 
     Args:
-        actual: what was computed.
-        desired: what an independent source says it must be; refused when it could hide a fault (no values,
-            not finite, or all below the tolerance).
+        actual: the computed arrays.
+        desired: the arrays of an independent source; refused if they could hide a fault (no values, not finite,
+            or all below the tolerance).
         rtol, atol: as in ``numpy.testing.assert_allclose``; both 0 compares exactly.
     """
     assert len(actual) == len(desired), f"{len(actual)} arrays against {len(desired)}"
@@ -45,7 +45,7 @@ def same(actual: Sequence[Any], desired: Sequence[Any], **tolerance: float) -> b
 
 
 def random_inputs(model: keras.Model, batch: int, seed: int = 0) -> Any:
-    """Inputs in the structure the model takes, of the batch asked for; a static batch size wins over it.
+    """Random inputs in the structure of the model, of this batch size; a static batch size overrides it.
 
     Integer inputs stay inside the smallest embedding table of the model.
     """
@@ -69,7 +69,7 @@ def random_inputs(model: keras.Model, batch: int, seed: int = 0) -> Any:
 
 
 def static_batch(model: keras.Model) -> int | None:
-    """The batch size written into the model's first input, if there is one."""
+    """The static batch size of the model's first input, or None."""
     return model.inputs[0].shape[0]
 
 
@@ -89,7 +89,7 @@ def load(path: Path | str) -> keras.Model:
 
 
 def weights_by_layer(model: keras.Model, prefix: str = "") -> dict[str, list[np.ndarray]]:
-    """Every layer's own weights, keyed by the path of names that leads to it; only layers that have some."""
+    """Every layer's own weights, keyed by its path of names; only layers with weights."""
     import keras
 
     found: dict[str, list[np.ndarray]] = {}

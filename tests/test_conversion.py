@@ -56,7 +56,7 @@ def _saved(model: Any, path: Path, **options: Any) -> Path:
     return path
 
 
-# How a model becomes a file, by library and form: (file, file of its weights).
+# How to save a model, by library and form: (file, file of its weights).
 SOURCES = {
     "h5 of Keras 2": (tf_keras, lambda m, d: (_saved(m, d / "old.h5"), None)),
     "archive of Keras 2": (tf_keras, lambda m, d: (_saved(m, d / "old.keras"), None)),
@@ -81,7 +81,7 @@ def _folder(model: Any, path: Path) -> Path:
 
 @pytest.fixture(scope="module")
 def sources(tmp_path_factory):
-    """Every form once: (file, file of its weights, what the model computes)."""
+    """Every form once: (file, file of its weights, the outputs of the model)."""
     made: dict[str, Any] = {}
     for name, (library, write) in SOURCES.items():
         model = network(library, "hard_sigmoid" if library is tf_keras else "sigmoid")
@@ -171,7 +171,7 @@ def test_what_has_no_form_is_named_before_anything_is_written(tmp_path, capsys):
     assert [p.name for p in tmp_path.iterdir()] == ["old.h5"]
 
 
-# Arguments after ``convert``, and what is said of them; {h5} and so on are files of the models above.
+# Arguments after ``convert``, and the message; {h5} and so on are files of the models above.
 REFUSED = {
     "weights of a model with its own": ("{h5} {out}.keras --weights {h5}", "holds its weights itself"),
     "no weights": ("{json} {out}.keras", "give the file of its weights with --weights"),
@@ -235,7 +235,7 @@ def test_operations_that_keras_3_writes_into_h5_and_does_not_read(tmp_path):
 
 # -- repair and upgrade -----------------------------
 def broken(path: Path) -> Any:
-    """An old model whose gate lacks its unit axes, written there, and what it computes with them."""
+    """Write an old model whose gate lacks its unit axes; returns the outputs with them."""
     tf_keras.utils.set_random_seed(4)
     image = tf_keras.Input((8, 8, 3))
     data = tf_keras.layers.Conv2D(4, 3, name="conv", activation="relu")(image)
@@ -322,7 +322,7 @@ def test_what_keras_3_does_not_load_from_h5_is_refused(name, tmp_path):
 
 
 def test_an_operation_with_a_dtype_is_no_layer(tmp_path):
-    """In an .h5 file of Keras 3 neither states its module."""
+    """In an .h5 file of Keras 3 neither an operation nor a layer states its module."""
     x = keras.Input((5,))
     model = keras.Model(x, keras.ops.full_like(x, 2.0, dtype="float32") * x)
     model.save(tmp_path / "old.h5")
@@ -333,7 +333,7 @@ def test_an_operation_with_a_dtype_is_no_layer(tmp_path):
 
 
 def test_a_repair_that_keras_3_would_not_load_from_h5_is_not_written(tmp_path):
-    """Keras 3 writes operations into an .h5 file and does not load them: a repaired one would be no better."""
+    """Keras 3 writes operations into an .h5 file and does not load them, not even in a repaired file."""
     image = keras.Input((8, 8, 3))
     data = keras.layers.Conv2D(4, 3, name="conv")(image)
     factor = keras.layers.Dense(4, name="gate")(keras.layers.GlobalAveragePooling2D(name="pool")(data))

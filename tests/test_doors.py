@@ -1,4 +1,4 @@
-"""The doors of CONTRIBUTING.md: one of each is really added, in the one place that the page names for it."""
+"""The doors of CONTRIBUTING.md: the test adds one of each, in the one place that the page names."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def test_every_door_is_named():
 
 
 def test_a_rule_is_a_row(monkeypatch, capsys):
-    """A reading that no built-in rule has: listed once it stands in the table."""
+    """A reading that no built-in rule has: listed once it is in the table."""
     row = rules._rule("corner", "one factor per place of the last two axes", "b d h w, b d w h -> b d h w")
     new = (*rules.builtin(), row)
     monkeypatch.setattr("rewriter.api.builtin", lambda: new)
@@ -75,7 +75,7 @@ def test_a_layer_is_two_functions(monkeypatch, tmp_path):
 
 
 def test_what_is_particular_about_a_layer_is_a_row(monkeypatch, tmp_path):
-    """One that says it runs code is not run for a proof."""
+    """A layer marked as running code is not run for a proof."""
     from rewriter.proof.request import cannot_be_run
 
     path = saved(tmp_path / "m.json", keras.layers.Activation("relu"))

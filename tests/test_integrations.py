@@ -1,4 +1,4 @@
-"""What other tools read of the repository: the GitHub Action, the pre-commit hook, and the package's metadata."""
+"""Parts of the repository for other tools: the GitHub Action, the pre-commit hook, and the package's metadata."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 
 # -- the action -----------------------------
 def step(name: str, folder: Path, outputs: dict[str, str], **given: str) -> tuple[int, str, dict[str, str]]:
-    """Run a step of the action as a runner does: its status, what it prints, and its outputs."""
+    """Run a step of the action as a runner does. Returns its status, printed text and outputs."""
     inputs = {key: spec["default"] for key, spec in ACTION["inputs"].items()} | given
     expressions = {f"inputs.{k}": v for k, v in inputs.items()} | outputs
 
@@ -52,7 +52,7 @@ def step(name: str, folder: Path, outputs: dict[str, str], **given: str) -> tupl
 
 @pytest.fixture
 def job(tmp_path: Path) -> Path:
-    """A folder with a work folder of models and an installed rewriter."""
+    """A folder with a work folder of models, and a ``rewriter`` command."""
     (tmp_path / "work" / "a" / "b").mkdir(parents=True)
     (tmp_path / "work" / ".git").mkdir()
     shutil.copy(model("valid"), tmp_path / "work" / "good.keras")
@@ -99,7 +99,7 @@ def test_a_pattern_without_a_file_fails(job):
 
 
 def test_inputs_are_no_code(job):
-    """What a workflow passes in stands in variables: it is not a part of a script."""
+    """The inputs of a workflow are in variables, not in the text of a script."""
     step(
         "check",
         job,

@@ -22,7 +22,7 @@ def gated(channels: int = 7) -> keras.Model:
 
 
 def meant(model: keras.Model, image: np.ndarray) -> np.ndarray:
-    """What the model was meant to compute, from its own layers and NumPy."""
+    """The intended outputs of the model, from its own layers and NumPy."""
     x = np.asarray(model.get_layer("features")(image))
     gate = np.asarray(model.get_layer("gate")(model.get_layer("pool")(x)))
     return np.einsum("bhwc,bc->bhwc", x, gate)

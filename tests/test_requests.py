@@ -1,4 +1,4 @@
-"""What may be written where: the name says the format, and no output is a file that the run reads or writes besides."""
+"""Output names: the name decides the format, and no output is a file that the run also reads or writes otherwise."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ RULES = '[[tool.rewriter.rules]]\nname = "mine"\nequations = ["b h w c, b h -> b
 
 @pytest.fixture
 def here(tmp_path, monkeypatch):
-    """A folder with a broken model, its plan, rules and an ONNX form; what is in it must stay as it is."""
+    """A folder with a broken model, its plan, rules and an ONNX form; its files must not change."""
     monkeypatch.chdir(tmp_path)
     shutil.copy(MODELS / "chained.keras", "m.keras")
     Path("r.toml").write_text(RULES, encoding="utf-8")
@@ -78,7 +78,7 @@ def test_an_output_that_is_refused(name, here, capsys):
 
 
 def test_external_data_of_the_input_is_not_overwritten(tmp_path, monkeypatch, capsys):
-    """The weights of an ONNX model can lie in a file that is called as a model is."""
+    """The weights of an ONNX model can be in a file with the name of a model."""
     import onnx
 
     monkeypatch.chdir(tmp_path)

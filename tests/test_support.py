@@ -1,4 +1,4 @@
-"""The comparison lets no real difference through."""
+"""The comparison rejects every real difference."""
 
 from __future__ import annotations
 

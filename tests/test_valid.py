@@ -1,4 +1,4 @@
-"""Nothing is found in a valid model, and its repair is a byte-identical copy."""
+"""A valid model has no findings, and its repair is a byte-identical copy."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ OTHERS = (
 
 
 def assert_untouched(path: Path, target: Path) -> None:
-    """No finding of weight, nothing inserted, the same bytes."""
+    """No finding above info, nothing inserted, the same bytes."""
     for ops in ("multiply", "all"):
         report = rewriter.check(path, ops=ops)
         assert [(f.node, f.kind, f.message) for f in report.findings if f.severity != "info"] == []

@@ -1,7 +1,7 @@
-"""What `rewriter` costs, as ratios against a peer in the same run: `python tools/bench.py [PART...]`.
+"""Measure the costs of `rewriter` as ratios to a peer in the same run: `python tools/bench.py [PART...]`.
 
-Parts: check, repair, chain, scale, shapes, export, export-large. Every figure is a whole process, the median of several
-runs: seconds on the wall, seconds of processor time (the steadier one on a busy machine) and peak resident memory.
+Parts: check, repair, chain, scale, shapes, export, export-large. Every figure is the median of several runs of a whole
+process: wall time, processor time (steadier on a busy machine) and peak resident memory.
 """
 
 from __future__ import annotations
@@ -54,8 +54,8 @@ def measure(command: Sequence[str | Path], runs: int, patience: int | None = Non
     """Run a command several times.
 
     Raises:
-        SystemExit: it does not end with 0 or 1 (findings).
-        TimeoutExpired: it takes more than so many seconds of processor time.
+        SystemExit: its exit status is neither 0 nor 1 (findings).
+        TimeoutExpired: it takes more than ``patience`` seconds of processor time.
     """
     seen = [_once([str(part) for part in command], patience) for _ in range(runs)]
     return Cost(*(statistics.median(column) for column in zip(*seen, strict=True)))
@@ -63,7 +63,7 @@ def measure(command: Sequence[str | Path], runs: int, patience: int | None = Non
 
 def _once(command: list[str], patience: int | None = None) -> tuple[float, float, float]:
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "TF_CPP_MIN_LOG_LEVEL": "3", "NO_COLOR": "1"}
-    environment.pop("PYTHONDONTWRITEBYTECODE", None)  # pip compiles what it installs, on both sides
+    environment.pop("PYTHONDONTWRITEBYTECODE", None)  # pip compiles installed files; so compile on both sides
     start = time.perf_counter()
     process = subprocess.Popen(
         command,
@@ -95,7 +95,7 @@ def keras(code: str, *arguments: str | Path) -> list[str | Path]:
 
 
 def application(name: str) -> Path:
-    """One of keras.applications, with random weights, saved in the cache."""
+    """The path of one of keras.applications, with random weights, saved in the cache."""
     path = CACHE / f"{name}.keras"
     if not path.exists():
         CACHE.mkdir(parents=True, exist_ok=True)
@@ -204,7 +204,7 @@ def bench_scale(model: Path, runs: int, folder: Path) -> None:
 
 
 def make(name: str, count: int, path: Path) -> None:
-    """A generated file, by a process of its own: what starts another one hands its peak memory on to it."""
+    """A generated file, made by a separate process: a child process inherits the peak memory of its parent."""
     command = [sys.executable, ROOT / "tools" / "generated.py", name, str(count), path]
     subprocess.run(command, check=True)
 
@@ -247,13 +247,13 @@ EXPORTED: dict[str, str] = {
     "transformer_encoder": TRANSFORMER_ENCODER,
     "EfficientNetV2L": "",  # 1,031 layers: the peer takes minutes and 16 GB
 }
-# A model that was just loaded has to be called first: Keras 3.15 refuses it otherwise.
+# Keras 3.15 refuses to export a loaded model before its first call.
 _PEER = (
     "model = keras.saving.load_model(sys.argv[1], compile=False);"
     "model([keras.ops.zeros([1] + [n or 224 for n in x.shape[1:]], x.dtype) for x in model.inputs]);"
     "model.export(sys.argv[2], format='onnx', verbose=False)"
 )
-# Median seconds of a run at batch 1, of two files in turn: what slows the machine slows both.
+# Median seconds of a run at batch 1, of two files in turn: other load on the machine slows both.
 _LATENCY = """
 import json, statistics, sys, time
 import numpy as np, onnxruntime as ort
@@ -283,7 +283,7 @@ print(json.dumps([statistics.median(times[5:]) for times in seen]))
 
 
 def generated(name: str, code: str) -> Path:
-    """A model that code makes, saved in the cache; one of keras.applications without code."""
+    """The path of a model from this code, saved in the cache; without code, one of keras.applications."""
     if not code:
         return application(name)
     path = CACHE / f"{name}.keras"
@@ -315,7 +315,7 @@ def bench_export(model: Path, runs: int, folder: Path, names: Sequence[str] = ()
 
 
 def bench_export_large(model: Path, runs: int, folder: Path) -> None:
-    """Against reading the archive whole and writing it again."""
+    """Export a large model, against a copy of its file."""
     target = folder / "large.onnx"
     ours = measure(tool("export", model, target), runs)
     theirs = measure(["cp", model, folder / "copy.keras"], runs)

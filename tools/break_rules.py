@@ -2,8 +2,8 @@
 
     python tools/break_rules.py [NAME...] [--list]
 
-A breakage replaces one rule in the tables by one that ignores an argument or spoils the result; the tests of that class
-have to fail then, and to pass before. Exit status: 0 all were caught, 1 one was missed.
+A breakage replaces one rule in the tables by one that ignores an argument or spoils the result. The tests of that
+class must pass before and fail after. Exit status: 0 if all are caught, 1 if one is missed.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ Wrapper = Callable[[Rule], Rule]
 
 # -- ways to break a rule -----------------------------
 def ignores(*names: str) -> Wrapper:
-    """Arguments are left at their defaults."""
+    """Ignore these arguments: they keep their defaults."""
 
     def wrap(rule: Rule) -> Rule:
         def broken(call: Call) -> Any:
@@ -57,7 +57,7 @@ def _spoils(change: Callable[[Value], Value]) -> Wrapper:
 
 
 def swaps(i: int, j: int) -> Wrapper:
-    """Two axes of the result change places, where it has them."""
+    """Swap two axes of the result, if it has them."""
 
     def change(value: Value) -> Value:
         axes = list(value.axes or ())
@@ -69,7 +69,7 @@ def swaps(i: int, j: int) -> Wrapper:
 
 
 def grows(place: int, by: int = 1) -> Wrapper:
-    """An axis of the result is off by one."""
+    """Make an axis of the result too large (default: by one)."""
 
     def change(value: Value) -> Value:
         axes = list(value.axes or ())
@@ -81,30 +81,30 @@ def grows(place: int, by: int = 1) -> Wrapper:
 
 
 def forgets() -> Wrapper:
-    """The axes of the result have the right sizes, and come from nowhere."""
+    """Give the result new axes of the right sizes, without roles or origin."""
     return _spoils(
         lambda value: dataclasses.replace(value, axes=tuple(new_axis(axis.size) for axis in value.axes or ()))
     )
 
 
 def casts(dtype: str) -> Wrapper:
-    """The result has another dtype."""
+    """Give the result another dtype."""
     return _spoils(lambda value: dataclasses.replace(value, dtype=dtype))
 
 
 def unmasked() -> Wrapper:
-    """The result loses its mask."""
+    """Remove the mask of the result."""
     return _spoils(lambda value: dataclasses.replace(value, mask=None))
 
 
 def keeps() -> Wrapper:
-    """The first operand is the result."""
+    """Return the first operand as the result."""
     return lambda rule: lambda call: call.x
 
 
 @dataclasses.dataclass(frozen=True)
 class Breakage:
-    """A rule and what is done to it; ``tests`` are file and expression where the class's own test is not meant."""
+    """A rule and its breakage; ``tests`` are the file and the pytest expression, if not the class's own test."""
 
     target: str
     what: str
@@ -188,7 +188,7 @@ BREAKAGES = (
 # -- trying them -----------------------------
 @contextlib.contextmanager
 def applied(item: Breakage) -> Iterator[None]:
-    """The broken rule in its table."""
+    """Put the broken rule into its table."""
     table: dict[Any, Rule] = OPS if "." in item.target else LAYERS  # type: ignore[assignment]
     key = item.key()
     rule = table[key]
@@ -200,7 +200,7 @@ def applied(item: Breakage) -> Iterator[None]:
 
 
 def outcome(item: Breakage) -> int:
-    """pytest's exit status over the tests of a breakage: 0 they pass, 1 one fails."""
+    """The exit status of pytest for the tests of a breakage: 0 if they pass, 1 if one fails."""
     file, expression = item.selection()
     quiet = ["-q", "-x", "--tb=no", "-p", "no:cacheprovider", "-p", "no:warnings"]
     with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
@@ -208,7 +208,7 @@ def outcome(item: Breakage) -> int:
 
 
 def main() -> int:
-    """Try each breakage; print what came of it."""
+    """Try each breakage and print the result."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )

@@ -1,7 +1,7 @@
-"""The channels-first twin of a channels-last model, where its layers have such a form.
+"""Make the channels-first twin of a channels-last model, if its layers have a channels-first form.
 
-Every tensor of rank 4 or 5 has its last axis moved to position 1; all others stay. Keras judges the result: it has to
-compute what the original does, up to those moves.
+The last axis of every tensor of rank 4 or 5 moves to position 1; all other tensors stay. Keras checks the result: it
+must compute the same as the original, up to those moves.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ def channels_first(config: Config) -> Config:
 def twin_of(config: Config, model: keras.Model) -> keras.Model:
     """The model of `channels_first(config)` with the original's weights.
 
-    Raises NoTwinError where there is no such form, or it computes something else.
+    Raises NoTwinError if there is no such form, or if it computes something else.
     """
     try:
         twin = rebuild_config(channels_first(config), model)
@@ -78,7 +78,7 @@ def twin_of(config: Config, model: keras.Model) -> keras.Model:
 
 
 def convolve_anywhere() -> None:
-    """Let TensorFlow convolve channels first on a processor, where it has no kernel for it: by way of channels last."""
+    """Run channels-first convolutions through channels last: TensorFlow has no CPU kernel for them."""
     import tensorflow as tf
 
     plain = tf.nn.convolution
@@ -94,7 +94,7 @@ def convolve_anywhere() -> None:
 
 
 def _moved(value: Any) -> Any:
-    """Arrays of rank 4 and 5 with the last axis at position 1, in any structure."""
+    """The structure with the last axis of arrays of rank 4 and 5 at position 1."""
     import keras
 
     return keras.tree.map_structure(lambda x: np.moveaxis(x, -1, 1) if x.ndim > 3 else x, value)
@@ -123,7 +123,7 @@ def _first(shape: list[Any]) -> list[Any]:
 
 
 def _node(node: Config) -> None:
-    """Turn one node. Ranks are those of the original, as its references record them."""
+    """Convert one node. Ranks come from the references, which record the shapes of the original."""
     kind, config = node["class_name"], node["config"]
     ranks = {_rank(r) for r in references(node["inbound_nodes"])}
     rank = max(ranks, default=0)
@@ -156,7 +156,7 @@ def _node(node: Config) -> None:
 
 
 def _axes(axes: Any, rank: int) -> Any:
-    """The place of an axis, or of several, with channels first."""
+    """The channels-first position of an axis, or of several."""
     if isinstance(axes, list):
         return [_axes(a, rank) for a in axes]
     axis = axes % rank
@@ -164,7 +164,7 @@ def _axes(axes: Any, rank: int) -> Any:
 
 
 def _reshape(config: Config, rank: int) -> None:
-    """A Reshape that only adds unit axes, or one unit channel."""
+    """The config of a Reshape that only adds unit axes, or one unit channel."""
     target = config.get("target_shape")
     if target is not None and rank <= 3 and len(target) <= 2:
         return

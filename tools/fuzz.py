@@ -1,13 +1,12 @@
-"""Mutants of every kind of file, given to every command that takes one: nothing but plain refusals may come out.
+"""Give mutants of every kind of file to every command that reads one: only plain errors may come out.
 
     python tools/fuzz.py [FORMAT...] [--count N] [--seed S] [--first K] [--keep DIR] [--bases DIR] [--sample N]
 
-FORMAT is keras, h5, json, onnx, savedmodel, plan or rules (all of them without one). Mutant K of a format and a seed
-is the same on every machine. Each is given to the commands in one process with others, under limits of time and
-memory; every ``--sample``-th runs in a process of its own as well. Reported, and kept in DIR: an ``internal:`` line
-or a traceback, an exit status outside 0 to 3, more than one error, more time or memory than the limit, an output of a
-run that refused, a file left behind, and a process that died. ``--bases`` adds files to mutate. Exit status: 0 where
-nothing is reported.
+FORMAT is keras, h5, json, onnx, savedmodel, plan or rules (default: all). Mutant K of a format and a seed is the same
+on every machine. One process runs the commands on many mutants, with limits of time and memory; every ``--sample``-th
+mutant also runs in a process of its own. Reported, and kept in DIR: an ``internal:`` line or a traceback, an exit
+status outside 0 to 3, more than one error, more time or memory than the limit, an output of a run that failed, a file
+left behind, and a process that died. ``--bases`` adds files to mutate. Exit status: 0 if nothing is reported.
 """
 
 from __future__ import annotations
@@ -38,21 +37,21 @@ sys.path.insert(0, str(ROOT))
 
 FORMATS = ("keras", "h5", "json", "onnx", "savedmodel", "plan", "rules")
 SECONDS = 30
-MEMORY = 3 << 30  # address space of a process that runs many
+MEMORY = 3 << 30  # address space of a process that runs many mutants
 CHUNK = 100
 _STATUS = (0, 1, 2, 3)
-# What no output may hold: controls but line feeds, and what turns text around.
+# Forbidden in output: control characters except line feeds, and bidirectional controls.
 _CONTROL = re.compile("[\x00-\x09\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 Mutant = tuple[str, bytes]
 
 
 class Late(BaseException):
-    """A command took too long. No Exception: nothing in it may catch this."""
+    """A command took too long. Not an Exception, so the command cannot catch it."""
 
 
 # -- mutants of bytes -----------------------------
 def of_bytes(rng: random.Random, data: bytes) -> bytes:
-    """A few bytes changed, cut out, repeated or put in; numbers of four bytes become large ones."""
+    """Bytes with a few changed, removed, repeated or inserted; 4-byte numbers become large."""
     result = bytearray(data)
     for _ in range(rng.choice((1, 1, 2, 4, 16))):
         if not result:
@@ -85,7 +84,7 @@ _ODD_TOKENS = (
 
 
 def of_text(rng: random.Random, data: bytes) -> bytes:
-    """Tokens replaced, removed, repeated and swapped."""
+    """Text with tokens replaced, removed, repeated and swapped."""
     tokens = _TOKENS.findall(data.decode())
     for _ in range(rng.choice((1, 1, 1, 2, 4))):
         at = rng.randrange(len(tokens))
@@ -113,7 +112,7 @@ def packed(rng: random.Random, members: dict[str, bytes]) -> bytes:
 
 
 def of_archive(rng: random.Random, data: bytes, configurations: Callable[[bytes], bytes]) -> bytes:
-    """The configuration, the weights, a member's name or the archive itself changed."""
+    """An archive with a changed configuration, weights file, member name, or changed bytes."""
     with zipfile.ZipFile(io.BytesIO(data)) as archive:
         members = {name: archive.read(name) for name in archive.namelist()}
     kind = rng.randrange(10)
@@ -135,7 +134,7 @@ def of_archive(rng: random.Random, data: bytes, configurations: Callable[[bytes]
 
 # -- mutants of HDF5 models -----------------------------
 def of_hdf5(rng: random.Random, data: bytes, configurations: Callable[[bytes], bytes]) -> bytes:
-    """The configuration, the names of layers or weights, or the file itself changed."""
+    """An HDF5 file with a changed configuration, changed names of layers or weights, or changed bytes."""
     import h5py
     import numpy as np
 
@@ -147,7 +146,7 @@ def of_hdf5(rng: random.Random, data: bytes, configurations: Callable[[bytes], b
         weights = file["model_weights"]
         if kind < 2:
             text = configurations(str(file.attrs["model_config"]).encode())
-            # A string of variable length ends at the first zero.
+            # A variable-length string ends at the first zero.
             file.attrs["model_config"] = np.bytes_(text) if b"\0" in text else text
         else:
             where, name = weights, "layer_names"
@@ -162,7 +161,7 @@ def of_hdf5(rng: random.Random, data: bytes, configurations: Callable[[bytes], b
 
 
 def of_places(rng: random.Random, data: bytes) -> bytes:
-    """Numbers of up to eight bytes become 0, 1, the largest, or another place in the file."""
+    """Bytes where numbers of up to eight bytes become 0, 1, the maximum, or another offset in the file."""
     result = bytearray(data)
     for _ in range(rng.choice((1, 1, 1, 2, 4))):
         size = rng.choice((1, 2, 4, 8))
@@ -204,7 +203,7 @@ def _messages(root: Any) -> list[Any]:
 
 
 def of_message(rng: random.Random, root: Any) -> None:
-    """One field of one message anywhere changed: another value, absent, repeated, swapped with a like one."""
+    """Change one field of one message: another value, removed, repeated, or swapped with a field of the same kind."""
     message = rng.choice(_messages(root))
     fields = list(message.DESCRIPTOR.fields)
     known = [field for field, _ in message.ListFields()]
@@ -276,7 +275,7 @@ _OPERATORS = (
 
 
 def of_model(rng: random.Random, data: bytes) -> bytes:
-    """An ONNX model with a few fields changed, or its bytes."""
+    """An ONNX model with a few changed fields or bytes."""
     import onnx
 
     if rng.random() < 0.1:
@@ -286,7 +285,7 @@ def of_model(rng: random.Random, data: bytes) -> bytes:
         of_message(rng, proto)
     try:
         return bytes(proto.SerializeToString())
-    except Exception:  # a text that is none: the mutant cannot be written
+    except Exception:  # invalid UTF-8 in a string: the mutant cannot be written
         return of_bytes(rng, data)
 
 
@@ -299,7 +298,7 @@ _OPERATORS_OF_TENSORFLOW = (
 
 
 def of_wire(rng: random.Random, data: bytes) -> bytes:
-    """A SavedModel message with a few fields changed, removed or repeated, or its bytes."""
+    """A SavedModel message with a few fields changed, removed or repeated, or with changed bytes."""
     if rng.random() < 0.1:
         return of_bytes(rng, data)
     for _ in range(rng.choice((1, 1, 2, 4))):
@@ -340,10 +339,10 @@ def _of_text(rng: random.Random, text: bytes) -> bytes:
     return bytes(result)
 
 
-# -- what is mutated -----------------------------
+# -- the files to mutate -----------------------------
 @cache
 def bases(form: str, more: str | None) -> list[bytes]:
-    """Files of a format, in an order that no machine changes."""
+    """Files of a format, in the same order on every machine."""
     models = sorted((ROOT / "models").glob("*.keras"))
     found: list[bytes] = []
     if form == "keras":
@@ -404,7 +403,7 @@ def _plan(path: Path) -> bytes:
 
 
 def _onnx_models() -> list[bytes]:
-    """ONNX's own models of each operator, each name once."""
+    """ONNX's own operator models, each name once."""
     import warnings
 
     warnings.simplefilter("ignore")
@@ -415,7 +414,7 @@ def _onnx_models() -> list[bytes]:
 
 
 def mutant(form: str, seed: int, number: int, more: str | None) -> Mutant:
-    """Mutant ``number`` of a format: the suffix of its file, and its bytes."""
+    """The file suffix and the bytes of mutant ``number`` of a format."""
     rng = random.Random(f"{form} {seed} {number}")
     given = bases(form, more)
     data = given[rng.randrange(len(given))]
@@ -438,9 +437,9 @@ def mutant(form: str, seed: int, number: int, more: str | None) -> Mutant:
     return ".toml", of_bytes(rng, data) if rng.random() < 0.1 else of_text(rng, data)
 
 
-# -- what is run -----------------------------
+# -- the commands to run -----------------------------
 def commands(form: str, path: Path, folder: Path) -> Iterator[list[str]]:
-    """The commands that take such a file; what they write is called ``out``."""
+    """The commands that read such a file; their output is called ``out``."""
     name, out = str(path), str(folder / "out")
     model = str(folder / "model.keras")
     if form == "plan":
@@ -480,7 +479,7 @@ def commands(form: str, path: Path, folder: Path) -> Iterator[list[str]]:
 def trial(
     form: str, data: Mutant, folder: Path, run: Callable[[list[str]], tuple[int, str, str]]
 ) -> list[str]:
-    """What is wrong with how the commands take a mutant."""
+    """The faults of the commands on a mutant."""
     suffix, content = data
     path = file = folder / f"mutant{suffix}"
     if form == "savedmodel":
@@ -525,7 +524,7 @@ def _wrong(status: int, out: str, error: str) -> Iterator[str]:
         yield error[-1500:].strip()
     elif "more memory is needed" in error:
         yield error.strip()
-    if error.count("\n") > (4 if status > 1 else 0):  # of an equation the place is shown below the line
+    if error.count("\n") > (4 if status > 1 else 0):  # a second line may point at a place in an equation
         yield f"{error.count(chr(10))} lines of error: {error[:200]!r}"
     if status == 2 and not error.startswith("error: "):
         yield f"exit 2 without an error line: {error[:200]!r}"
@@ -536,7 +535,7 @@ def _wrong(status: int, out: str, error: str) -> Iterator[str]:
 
 
 def in_process(words: list[str]) -> tuple[int, str, str]:
-    """Exit status, output and error of a command run here."""
+    """Run a command in this process: its exit status, output and error."""
     from rewriter.cli import main
 
     out, error = io.StringIO(), io.StringIO()
@@ -559,7 +558,7 @@ def in_process(words: list[str]) -> tuple[int, str, str]:
 
 
 def apart(words: list[str]) -> tuple[int, str, str]:
-    """The same in a process of its own, of 1 GiB of memory beside what Python reserves."""
+    """Run a command in a process of its own, with 1 GiB more memory than Python reserves."""
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
     try:
         done = subprocess.run(
@@ -578,7 +577,7 @@ def apart(words: list[str]) -> tuple[int, str, str]:
 
 # -- many of them -----------------------------
 def worker(form: str, seed: int, numbers: Sequence[int], options: argparse.Namespace) -> None:
-    """Try mutants; a line of JSON for each: its number, then what was found."""
+    """Try mutants, and print a line of JSON for each: its number, then the faults."""
     bases(form, options.bases)
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
     with tempfile.TemporaryDirectory() as name:
@@ -593,7 +592,7 @@ def worker(form: str, seed: int, numbers: Sequence[int], options: argparse.Names
 
 
 def run(form: str, options: argparse.Namespace) -> int:
-    """Try the mutants of a format in processes that may die; how many are reported."""
+    """Try the mutants of a format in processes that may die. Returns how many are reported."""
     reported, slowest = 0, (0.0, -1)
     first, last = options.first, options.first + options.count
     while first < last:

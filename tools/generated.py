@@ -1,4 +1,4 @@
-"""Large `.keras` files made by writing their config.json: chains, many faults, many ties, sums of many operands.
+"""Write large `.keras` files from a generated config.json: chains, many faults, many ties, sums of many operands.
 
 python tools/generated.py NAME COUNT FILE.keras
 """
@@ -48,7 +48,7 @@ def operation(class_name: str, name: str, config: Entry, *arguments: Any) -> Ent
 
 
 def layer(class_name: str, name: str, config: Entry, *arguments: Any) -> Entry:
-    """A layer and its one call."""
+    """A layer that is called once."""
     common = {"name": name, "trainable": True, "dtype": "float32"}
     return _entry("keras.layers", class_name, {**common, **config}, arguments)
 
@@ -59,7 +59,7 @@ def given(name: str, shape: list[int | None]) -> Entry:
 
 
 def functional(name: str, entries: Sequence[Entry], outputs: Sequence[str]) -> Entry:
-    """A functional model, with the inputs that are among the entries."""
+    """A functional model; its inputs are the InputLayers among the entries."""
     config = {
         "name": name,
         "trainable": True,
@@ -77,12 +77,12 @@ def functional(name: str, entries: Sequence[Entry], outputs: Sequence[str]) -> E
 
 
 def write(path: Path, entries: Sequence[Entry], outputs: Sequence[str]) -> None:
-    """The archive of a functional model without weights."""
+    """Write the archive of a functional model without weights."""
     write_model(path, functional("generated", entries, outputs))
 
 
 def write_model(path: Path, model: Entry) -> None:
-    """The archive of a model without weights."""
+    """Write the archive of a model without weights."""
     import h5py
 
     weights = io.BytesIO()
@@ -113,7 +113,7 @@ def blocks(count: int, broken: Callable[[int], bool], path: Path) -> None:
 
 
 def chain(nodes: int, path: Path) -> None:
-    """A chain of so many nodes; 1 % of its multiplies are broken."""
+    """A chain of ``nodes`` nodes; 1 % of its multiplies are broken."""
     blocks((nodes - 1) // 4, lambda k: k % 100 == 0, path)
 
 
@@ -130,12 +130,12 @@ def _side_by_side(count: int, data: list[int | None], gate: list[int | None], pa
 
 
 def faults(count: int, path: Path) -> None:
-    """So many products of the same two tensors, all broken alike."""
+    """``count`` products of the same two tensors, all with the same fault."""
     _side_by_side(count, SHAPE, GATE, path)
 
 
 def ties(count: int, path: Path) -> None:
-    """A chain of products of a square with a vector that can stand along either axis: none can be decided."""
+    """A chain of products of a square with a vector that fits either axis: none can be decided."""
     entries, last = [given("square", SQUARE), given("vector", [None, 6])], "square"
     for k in range(count):
         operands = tensor(last, SQUARE), tensor("vector", [None, 6])
@@ -145,12 +145,12 @@ def ties(count: int, path: Path) -> None:
 
 
 def ties_side_by_side(count: int, path: Path) -> None:
-    """The same products, all of the inputs."""
+    """The same products, each directly of the inputs."""
     _side_by_side(count, SQUARE, [None, 6], path)
 
 
 def wide_sum(count: int, path: Path) -> None:
-    """One Add of so many operands."""
+    """One Add of ``count`` operands."""
     names = [f"term_{k}" for k in range(count)]
     entries = [given("image", SHAPE)]
     entries += [layer("Activation", n, {"activation": "relu"}, tensor("image", SHAPE)) for n in names]
@@ -159,7 +159,7 @@ def wide_sum(count: int, path: Path) -> None:
 
 
 def wide_broken_sum(count: int, path: Path) -> None:
-    """The same with one operand that lacks its channel axis."""
+    """One Add of ``count`` operands, one of which lacks its channel axis."""
     names = [f"term_{k}" for k in range(count)]
     entries = [given("image", SHAPE), given("map", SHAPE[:-1])]
     entries += [layer("Activation", n, {"activation": "relu"}, tensor("image", SHAPE)) for n in names]
@@ -169,7 +169,7 @@ def wide_broken_sum(count: int, path: Path) -> None:
 
 
 def shared_gate(count: int, path: Path) -> None:
-    """One gate that is lacking its unit axes in the products with so many tensors."""
+    """One gate without its unit axes, in ``count`` products."""
     entries = [given("image", SHAPE), given("gate", GATE)]
     for k in range(count):
         entries += [
@@ -180,7 +180,7 @@ def shared_gate(count: int, path: Path) -> None:
 
 
 def called(count: int, path: Path) -> None:
-    """One layer called so many times, each time of its own last result; the last result meets a broken gate."""
+    """One layer called ``count`` times, each time on its last result; the final result meets a broken gate."""
     entries = [given("image", SHAPE), given("gate", GATE)]
     shared = layer("Activation", "shared", {"activation": "relu"}, tensor("image", SHAPE))
     for k in range(count - 1):
@@ -191,7 +191,7 @@ def called(count: int, path: Path) -> None:
 
 
 def nested(count: int, path: Path) -> None:
-    """Models in models, 20 deep, which hold so many gates between them; a gate of every model is broken."""
+    """Models nested 20 deep that hold ``count`` gates in total; one gate of every model is broken."""
     inner: Entry | None = None
     for depth in range(NESTING):
         entries, last = [given("image", SHAPE), given("gate", GATE)], tensor("image", SHAPE)
@@ -209,7 +209,7 @@ def nested(count: int, path: Path) -> None:
     write_model(path, inner)
 
 
-# What `bench.py scale` measures: a builder and the largest count, of which a half and a quarter are measured too.
+# Measured by `bench.py scale`: a builder and the largest count; a half and a quarter of it are measured too.
 SCALES: dict[str, tuple[Callable[[int, Path], None], int]] = {
     "chain": (chain, 20_000),
     "chain, all broken": (all_broken, 2_000),

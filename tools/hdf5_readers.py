@@ -1,11 +1,11 @@
-"""What readers of HDF5 make of damaged files, and how long they take: ours, pyfive and h5py (libhdf5).
+"""Compare HDF5 readers on damaged files, and their times: ours, pyfive and h5py (libhdf5).
 
     python tools/hdf5_readers.py [--mutants N] [--seed S] [--megabytes M]
 
-Mutants of small files in all forms that are read are each given to every reader, in a process of its own with limits of
-time and memory: it opens the file and reads every name, attribute and value. Mutant K of a seed is the same on every
-machine. The answers are compared: ``equal`` to what h5py reads, ``other`` than that, read where h5py ``refuses``. Then
-times and memory on sound files: M megabytes of weights, the same compressed, and 1,300 small datasets.
+Every reader reads every mutant of small files in all supported forms, in a process of its own with limits of time and
+memory: it opens the file and reads every name, attribute and value. Mutant K of a seed is the same on every machine.
+Each result is compared with that of h5py: equal, different, or read although h5py refuses the file. Then times and
+memory on sound files: M megabytes of weights, the same compressed, and 1,300 small datasets.
 Prints Markdown.
 """
 
@@ -46,7 +46,7 @@ FORMS: dict[str, dict[str, Any]] = {
 }
 
 
-# -- readers: everything that is in a file, as (what, value) -----------------------------
+# -- readers: everything in a file, as (name, value) -----------------------------
 def ours(path: str) -> Items:
     index = Hdf5Index(map_regular(path)[0])
     for where in ("", *(path for path, _ in index.walk())):
@@ -108,7 +108,7 @@ def _raw(text: str | bytes) -> bytes:
 
 # -- files -----------------------------
 def small(file: h5py.File) -> None:
-    """What files of Keras hold, and the forms that they could have."""
+    """Write a small file with the contents of Keras files in all supported forms."""
     rng = np.random.default_rng(1)
     file.attrs["model_config"], file.attrs["backend"] = '{"class_name": "Sequential"}', b"tensorflow"
     weights = file.create_group("model_weights")
@@ -127,7 +127,7 @@ def small(file: h5py.File) -> None:
 
 
 def damaged(rng: random.Random, data: bytes) -> bytes:
-    """A few places changed: bytes, and numbers of up to 8 bytes to 0, 1, the largest or another place of the file."""
+    """Change a few places: bytes, and numbers of up to 8 bytes to 0, 1, the maximum or another offset in the file."""
     result = bytearray(data)
     for _ in range(rng.choice((1, 1, 1, 2, 4))):
         size = rng.choice((1, 2, 4, 8))
@@ -141,7 +141,7 @@ def damaged(rng: random.Random, data: bytes) -> bytes:
 
 # -- a process for each -----------------------------
 def outcome(reader: str, path: str) -> str:
-    """What came of reading a file: a digest, ``refused``, an exception's class, ``time``, ``memory`` or ``died``."""
+    """The outcome of reading a file: a digest, ``refused``, an exception's class, ``time``, ``memory`` or ``died``."""
     receive, send = os.pipe()
     child = os.fork()
     if not child:

@@ -1,11 +1,11 @@
-"""Repair models that old versions of Keras wrote, and let the version that wrote each load it and compare its numbers.
+"""Repair models from old versions of Keras; the version that wrote each one loads it and compares its numbers.
 
 python tools/keras_versions.py DIR                      install what is missing into DIR, run all, print a table
 python tools/keras_versions.py DIR --versions 3.8.0     some versions only
 python tools/keras_versions.py DIR --update             also write tests/data/keras anew
 
-A version is installed with `pip install --no-deps --target DIR/keras/VERSION` and runs in this Python, on the backend
-that this Python has. Exit 1 where a repaired model does not load, or computes something else than the truth.
+A version is installed with `pip install --no-deps --target DIR/keras/VERSION` and runs in this Python, on its backend.
+Exit status 1 if a repaired model does not load, or if its numbers differ from the truth.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ from tools.make_models import settle  # noqa: E402
 VERSIONS = ("3.0.5", "3.3.3", "3.5.0", "3.8.0", "3.10.0", "3.12.4", "3.15.1")
 # Packages that a version needs and the newest Keras does not.
 EXTRA = {"3.0.5": ("dm-tree",)}
-# The models whose files are in tests/data/keras: one for each kind of inserted node and each form of a model.
+# The models with files in tests/data/keras: one for each kind of inserted node and each form of a model.
 KEPT = (
     *(
         "channel_gate",
@@ -57,7 +57,7 @@ CHILDREN = ROOT / "tools" / "versions"
 
 
 def install(folder: Path, version: str) -> None:
-    """Install a version and what it needs besides the newest one's packages, unless it is there."""
+    """Install a version and the packages that the newest Keras does not need, unless the version is there."""
     target = folder / "keras" / version
     if target.exists():
         return
@@ -67,10 +67,10 @@ def install(folder: Path, version: str) -> None:
 
 
 def child(folder: Path, version: str, script: str, *arguments: str) -> list[dict[str, Any]]:
-    """What a script of `tools/versions` says when that version runs it."""
+    """The output of a script of `tools/versions`, run by that version."""
     env = {**os.environ, "PYTHONPATH": str(folder / "keras" / version), "TF_CPP_MIN_LOG_LEVEL": "3"}
     words = [sys.executable, "-P", str(CHILDREN / script), *arguments]
-    # The child's own folder holds the models that it imports.
+    # The child imports its models from its own folder.
     env["PYTHONPATH"] += os.pathsep + str(CHILDREN)
     done = subprocess.run(words, env=env, capture_output=True, text=True)
     if done.returncode:
@@ -80,7 +80,7 @@ def child(folder: Path, version: str, script: str, *arguments: str) -> list[dict
 
 
 def run(folder: Path, version: str) -> dict[str, str]:
-    """What is wrong with each model of a version, "" for nothing."""
+    """The fault of each model of a version, "" for none."""
     models = folder / "models" / version
     shutil.rmtree(models, ignore_errors=True)
     models.mkdir(parents=True)
@@ -95,7 +95,7 @@ def run(folder: Path, version: str) -> dict[str, str]:
 
 
 def cases(models: Path) -> list[Any]:
-    """What `tools/versions/models.py` says of each model that the version has made."""
+    """The entry in `tools/versions/models.py` of each model that the version has made."""
     return [SimpleNamespace(**case) for case in json.loads((models / "cases.json").read_text())]
 
 
@@ -122,7 +122,7 @@ def _edit(case: Any, truth: Path, target: Path) -> None:
 
 
 def table(results: dict[str, dict[str, str]]) -> str:
-    """Versions by models, in Markdown: ok, what is wrong, or nothing where the version cannot make the model."""
+    """Versions by models, in Markdown: ok, the fault, or an empty cell where the version cannot make the model."""
     names = list(dict.fromkeys(name for found in results.values() for name in found))
     rows = [f"| model | {' | '.join(results)} |", f"|---|{'---|' * len(results)}"]
     for name in names:
@@ -153,7 +153,7 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def update(folder: Path, versions: list[str]) -> None:
-    """Copy the broken files of a version and what they compute, without what changes from run to run."""
+    """Copy the broken files of a version and their outputs, without parts that change from run to run."""
     signatures = {}
     for version in versions:
         models, target = folder / "models" / version, DATA / version
@@ -175,7 +175,7 @@ def update(folder: Path, versions: list[str]) -> None:
 
 
 def _outdated(folder: Path, version: str, target: Path) -> None:
-    """The models of a version that a newer one does not load, and what they compute."""
+    """Copy the models of a version that a newer one does not load, and their outputs."""
     made = folder / "outdated" / version
     shutil.rmtree(made, ignore_errors=True)
     child(folder, version, "outdated.py", str(made))
@@ -186,12 +186,12 @@ def _outdated(folder: Path, version: str, target: Path) -> None:
 
 
 def _few(key: str, case: Any) -> bool:
-    """The numbers of one batch are kept: the second, which is 2 unless it is fixed."""
+    """Whether to keep these numbers: those of one batch size are kept, the second (2 unless it is fixed)."""
     return int(key.split("_")[1]) == case.batches[min(1, len(case.batches) - 1)]
 
 
 def packed(source: Path, target: Path) -> None:
-    """A compressed copy without dates and addresses."""
+    """Write a compressed copy without dates and addresses."""
     plain = source.with_suffix(".plain.keras")
     settle(source, plain, squeeze_constants=False)
     with zipfile.ZipFile(plain) as before, zipfile.ZipFile(target, "w") as after:

@@ -35,12 +35,12 @@ class Sample:
 
     Args:
         name: the file is `models/<name>.keras`, built by the function of that name.
-        wrong, inserted: the two columns of the table, for a reader.
+        wrong, inserted: the texts of two columns of the table.
         kinds: the kind of finding on each of `nodes`; empty for a valid model.
         nodes: the nodes that `check` must name.
         ops: which inserted ops are right, one set per inserted node; None when nothing can be decided.
-        recipe: what is cut out of the valid model's config.
-        look: what `--ops` has to be for the model to be repaired.
+        recipe: the edits of the valid model's config.
+        look: the value of `--ops` that repairs the model.
         squeeze_constants: whether constants lose their unit axes, too.
     """
 
@@ -243,7 +243,7 @@ def write(folder: Path) -> None:
 
 
 def settle(source: Path, target: Path, squeeze_constants: bool) -> None:
-    """Copy an archive without what changes from run to run: dates, and addresses used as object ids."""
+    """Copy an archive without parts that change from run to run: dates, and addresses used as object ids."""
     with zipfile.ZipFile(source) as before, zipfile.ZipFile(target, "w") as after:
         for name in sorted(before.namelist()):
             data = before.read(name)
@@ -276,7 +276,7 @@ def _squeezed(value: Any) -> Any:
 
 
 def stale(folder: Path) -> list[str]:
-    """Which files of `folder` are not what this script writes."""
+    """The files of `folder` that differ from the output of this script."""
     with tempfile.TemporaryDirectory() as scratch:
         fresh = Path(scratch)
         write(fresh)

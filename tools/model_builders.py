@@ -1,7 +1,7 @@
 """The Keras side of `make_models.py`: one function per model, as small as the fault allows.
 
-Silent faults are built as they stand, since Keras accepts them. Where Keras would refuse, the function builds
-the valid model and the table in `make_models.py` says which nodes are then cut out of its config.
+Silent faults are built directly, since Keras accepts them. Where Keras refuses the fault, the function builds the
+valid model, and the table in `make_models.py` names the nodes to cut out of its config.
 """
 
 from __future__ import annotations
@@ -104,7 +104,7 @@ def chained() -> keras.Model:
 
 
 def article_channel_scale() -> keras.Model:
-    """(32, 28, 28, 64) times 64 constant factors: legal as it stands."""
+    """(32, 28, 28, 64) times 64 constant factors: legal."""
     image = keras.Input(batch_shape=(32, 28, 28, 3), name="image")
     x = layers.Conv2D(64, 1, name="features")(image)
     scale = MultiplyOp(name="scale")(x, np.linspace(0.5, 2.0, 64, dtype="float32"))
@@ -112,7 +112,7 @@ def article_channel_scale() -> keras.Model:
 
 
 def article_channel_scale_first() -> keras.Model:
-    """(32, 64, 28, 28) times 64 factors, spread by a Reshape that the table cuts out."""
+    """(32, 64, 28, 28) times 64 factors with a Reshape that the table cuts out."""
     image = keras.Input(batch_shape=(32, 64, 28, 28), name="image")
     x = layers.BatchNormalization(axis=1, name="features")(image)
     g = layers.Reshape((64, 1, 1), name="spread")(factors(x, 64, data_format="channels_first"))
@@ -120,7 +120,7 @@ def article_channel_scale_first() -> keras.Model:
 
 
 def article_constant_first() -> keras.Model:
-    """(32, 64, 28, 28) times 64 constant factors, spread by a Reshape that the table cuts out."""
+    """(32, 64, 28, 28) times 64 constant factors with a Reshape that the table cuts out."""
     image = keras.Input(batch_shape=(32, 64, 28, 28), name="image")
     x = layers.BatchNormalization(axis=1, name="features")(image)
     values = np.linspace(0.5, 2.0, 64, dtype="float32").reshape(64, 1, 1)
@@ -168,7 +168,7 @@ def article_batch_tile() -> keras.Model:
 
 
 def article_batch_join() -> keras.Model:
-    """(32, 10, 10, 3) beside (64, 128): repeated and flattened by what the table cuts out, then joined."""
+    """(32, 10, 10, 3) beside (64, 128): repeated and flattened by nodes that the table cuts out, then concatenated."""
     image = keras.Input(batch_shape=(32, 10, 10, 3), name="image")
     signal = keras.Input(batch_shape=(64, 16), name="signal")
     x = layers.Conv2D(3, 3, padding="same", name="features")(image)
@@ -179,7 +179,7 @@ def article_batch_join() -> keras.Model:
 
 
 def article_batch_cover() -> keras.Model:
-    """(48, 12) beside (64, 12): no whole number of times."""
+    """(48, 12) beside (64, 12): the ratio of the batches is not whole."""
     left = keras.Input(batch_shape=(48, 12), name="left")
     right = keras.Input(batch_shape=(64, 12), name="right")
     x = layers.Dense(5, name="features")(left)
@@ -190,7 +190,7 @@ def article_batch_cover() -> keras.Model:
 
 
 def article_batch_pair() -> keras.Model:
-    """(32, 10, 10, 3) times (64, 128), once the table has cut out what made them fit."""
+    """(32, 10, 10, 3) times (64, 128), once the table has cut out the nodes that made them fit."""
     image = keras.Input(batch_shape=(32, 10, 10, 3), name="image")
     signal = keras.Input(batch_shape=(64, 16), name="signal")
     x = layers.Conv2D(3, 3, padding="same", name="features")(image)

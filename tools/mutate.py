@@ -1,21 +1,21 @@
-"""Break valid models in every way that applies, repair each, and let Keras judge what came of it.
+"""Break valid models in every way that applies, repair each, and let Keras judge the result.
 
     python tools/mutate.py [MODEL.keras ...] [--model NAME]... [--ops multiply|all] [--limit N] [--seed N]
                            [--json] [--keep DIR] [--update-docs]
 
-Without paths the models are those of `architectures/`. A mutant counts where Keras refuses it, or computes something
-else from it than from the original at batch 1, 3 or a size that meets at the product. It is tried as the edited file
-and, where Keras loads it, as the file that Keras writes of the wrong graph. What comes of its repair:
+Without paths the models are those of `architectures/`. A mutant counts if Keras refuses it, or if its outputs differ
+from those of the original at batch 1, 3 or a size of an operand at the product. It is tried as the edited file and,
+if Keras loads it, as the file that Keras writes from the wrong graph. The outcomes of its repair:
 
-    exact     written, and it computes what the original did
+    exact     written, and it computes the same as the original
     refused   found, and nothing was written
     wrong     written, and it computes something else
     missed    no finding, though the model is broken
 
-A mutant of which Keras makes the same is no fault: it counts as `equivalent`, and nothing may be found in it.
-A mutant that runs at every batch size, keeps the samples apart (where the original does) and has the shapes that it
-records is also the file of a valid model that means something else. Nothing broken is left to find in it: it is counted
-apart, as `legal`. Of several mutations at once, one that alone makes such a file may stay.
+A mutant with the same outputs is `equivalent`: it has no fault, and there must be no finding.
+A mutant is `legal` if it runs at every batch size, keeps the samples apart (where the original does) and records its
+true shapes: a valid model with another meaning has the same file, so there is no fault to find. Legal mutants are
+counted separately. Of several mutations at once, one that alone makes such a file may stay.
 """
 
 from __future__ import annotations
@@ -79,16 +79,16 @@ MARKS = ("<!-- mutants -->", "<!-- end of mutants -->")
 
 @dataclass
 class Result:
-    """What came of one mutant.
+    """The outcome of one mutant.
 
     Args:
-        form: `edited`, or `keras` for the file that Keras writes of the wrong graph.
-        fault: what Keras makes of it: `refused` at loading, `raises` at some batch, `silent`, or `equivalent`.
-        legal: whether a valid model may mean the very same file.
-        listed: whether some candidate is the original; None where nobody looked.
-        elsewhere: whether the only candidates that are the original change an argument of a node above the product.
-        determined: whether no candidate that leaves no fault and no contradiction is anything but the original.
-        chance: the outcome for one who picks any candidate.
+        form: `edited`, or `keras` for the file that Keras writes from the wrong graph.
+        fault: the effect in Keras: `refused` at loading, `raises` at some batch, `silent`, or `equivalent`.
+        legal: whether the same file may come from a valid model.
+        listed: whether some candidate gives the original; None if not tested.
+        elsewhere: whether only a changed argument of a node above the product gives the original.
+        determined: whether every candidate without a fault or a contradiction gives the original.
+        chance: the outcome of a random candidate.
     """
 
     model: str
@@ -107,7 +107,7 @@ class Result:
 
     @property
     def broken(self) -> bool:
-        """Whether it counts: wrong, and not also a valid model that means something else."""
+        """Whether the mutant counts: not legal."""
         return not self.legal
 
     @property
@@ -117,7 +117,7 @@ class Result:
 
 
 class Original:
-    """A valid model: its file, and what it computes."""
+    """A valid model: its file and its outputs."""
 
     def __init__(self, name: str, path: Path, model: Any) -> None:
         self.name, self.path, self.model = name, path, model
@@ -126,7 +126,7 @@ class Original:
 
     @cached_property
     def apart(self) -> bool:
-        """Whether each sample's result rests on that sample alone."""
+        """Whether the result of each sample depends on that sample alone."""
         return keeps_samples_apart(self.model, self, 3)
 
     def run(self, batch: int) -> tuple[Any, list[np.ndarray]]:
@@ -137,7 +137,7 @@ class Original:
         return self._runs[batch]
 
     def compare(self, model: Any, batches: Iterable[int]) -> str:
-        """`same`, `differs` or `raises`: what another model computes of the same inputs, the worst of all batches."""
+        """Whether another model gives the `same` on equal inputs, `differs` or `raises`: the worst of all batches."""
         seen = []
         for batch in batches:
             inputs, desired = self.run(batch)
@@ -150,7 +150,7 @@ class Original:
         return "differs" if "differs" in seen else "raises" if "raises" in seen else "same"
 
     def batches(self, config: Config, at: Sequence[str]) -> list[int]:
-        """Batch 1, 3, and the sizes that meet at a product of a mutant; a static batch stays alone."""
+        """Batch 1, 3 and the operand sizes at the products of a mutant; only the static batch if there is one."""
         fixed = support.static_batch(self.model)
         if fixed is not None:
             return [fixed]
@@ -160,7 +160,7 @@ class Original:
 
 
 def same(actual: Sequence[np.ndarray], desired: Sequence[np.ndarray]) -> bool:
-    """Whether outputs agree up to rounding, by the size of the largest number."""
+    """Whether outputs agree up to rounding, relative to the largest number."""
     return len(actual) == len(desired) and all(
         support.same([a], [d], rtol=TOLERANCE, atol=TOLERANCE * float(np.abs(d).max()) / 20)
         for a, d in zip(actual, desired, strict=True)
@@ -168,9 +168,9 @@ def same(actual: Sequence[np.ndarray], desired: Sequence[np.ndarray]) -> bool:
 
 
 def keeps_samples_apart(model: Any, original: Original, batch: int) -> bool:
-    """Whether each sample's result is what the model makes of it among copies of that sample.
+    """Whether each sample gives the same result among copies of itself.
 
-    Not of that sample alone: at batch 1, TensorFlow's `ops.add` can take a tensor for a bias (docs/decisions.md).
+    Not alone: at batch 1, TensorFlow's `ops.add` can treat a tensor as a bias (docs/decisions.md).
     """
     inputs, _ = original.run(batch)
     import keras
@@ -189,8 +189,8 @@ def keeps_samples_apart(model: Any, original: Original, batch: int) -> bool:
 # -- one mutant -----------------------------
 @dataclass
 class Trial:
-    """One broken file and the model that it comes from; ``meant`` is that model with the parts of the fault that
-    alone are legal, which may stay."""
+    """One broken file and its original; ``meant`` is the original with the parts of the fault that alone are legal
+    and may stay."""
 
     original: Original
     path: Path
@@ -201,7 +201,7 @@ class Trial:
     known: dict[tuple[int, ...], str] = field(default_factory=dict)
 
     def become_h5(self) -> bool:
-        """Whether the model can be in an .h5 file, which holds layers alone; then it is."""
+        """Convert the file to .h5, which holds only layers. Returns False if that fails."""
         target = self.path.with_suffix(".h5")
         try:
             rewriter.convert(self.path, target, verify=False)
@@ -211,7 +211,7 @@ class Trial:
         return True
 
     def repair(self, result: Result, rng: random.Random) -> None:
-        """Repair the file, and fill in what came of it."""
+        """Repair the file, and record the outcome in ``result``."""
         fixed = self.path.with_name(f"fixed{self.path.suffix}")
         fixed.unlink(missing_ok=True)
         try:
@@ -234,13 +234,13 @@ class Trial:
             self._candidates(findings, result, rng)
 
     def leave(self, result: Result) -> None:
-        """Look for findings in a file that is right as it stands."""
+        """Look for findings in a file that has no fault."""
         findings = [f for f in rewriter.check(self.path, ops=self.ops).findings if f.severity.value != "info"]
         result.outcome = "touched" if findings else "left alone"
         result.why = "; ".join(f"{f.node}: {f.message}" for f in findings)
 
     def _judge_file(self, path: Path) -> str:
-        """The file as Keras loads it, weights and all, against the original."""
+        """Load the file with its weights in Keras, and compare it with the original."""
         try:
             model = support.load(path)
         except Exception:
@@ -255,13 +255,13 @@ class Trial:
 
     @property
     def two_batches(self) -> list[int]:
-        """Batch 3 and the largest size of the graph, or 5; a static batch alone."""
+        """Batch 3 and the largest of ``batches``, or 5; only the static batch if there is one."""
         if 3 not in self.batches:
             return self.batches
         return [3, self.batches[-1] if self.batches[-1] > 3 else 5]
 
     def _candidates(self, findings: Sequence[Finding], result: Result, rng: random.Random) -> None:
-        """Whether the original is among the candidates, whether anything else would do, and a random choice."""
+        """Record whether the candidates include the original, whether others run too, and a random choice."""
         picked = tuple(rng.randrange(len(f.candidates)) for f in findings if f.candidates)
         if not findings or len(picked) < len(findings):
             result.chance = "refused"
@@ -290,7 +290,7 @@ class Trial:
             return [f for f in analyse(source.graph, builtin(), ops=self.ops).findings if options(f)]
 
     def _try(self, findings: Sequence[Finding], choice: tuple[int, ...]) -> str:
-        """`same`, `differs`, or `fault` where the rest of the model cannot run with these candidates."""
+        """`same`, `differs`, or `fault` if the rest of the model cannot run with these candidates."""
         if choice not in self.known:
             chosen = {f.path: (i, options(f)[i]) for f, i in zip(findings, choice, strict=True)}
             self.known[choice] = self._apply(chosen)
@@ -324,7 +324,7 @@ class Trial:
 
 
 def options(finding: Finding) -> list[Candidate | Argument]:
-    """All that a finding offers: what can be inserted at the node, and other arguments above it."""
+    """All options of a finding: insertions at the node, and other arguments of nodes above it."""
     return [*finding.candidates, *finding.upstream]
 
 
@@ -338,14 +338,14 @@ def _contradicted(findings: Sequence[Finding], choice: Sequence[int]) -> bool:
 
 
 def recorded(config: Any) -> list[Any]:
-    """Every shape that a config records for a tensor, with the tensor."""
+    """Every recorded shape of a config, with its tensor."""
     return sorted(json.dumps([r["keras_history"], r["shape"]]) for r in references(config))
 
 
 def forms(
     original: Original, config: Config, folder: Path, at: Sequence[str]
 ) -> Iterator[tuple[str, str, Trial]]:
-    """The files of an edited graph, each with what Keras makes of it."""
+    """The files of an edited graph, each with its form and its fault in Keras."""
     path = folder / "mutant.keras"
     write_config(original.path, path, config)
     batches = original.batches(config, at)
@@ -369,7 +369,7 @@ def forms(
 
 
 def legal_parts(original: Original, mutation: Mutation, folder: Path) -> list[Mutation]:
-    """The mutations of several at once that alone make a legal file: they may stay as they are."""
+    """The parts of several mutations that alone make a legal file: a repair may leave them."""
     place = folder / "part"
     place.mkdir(exist_ok=True)
     legal = []
@@ -383,7 +383,7 @@ def legal_parts(original: Original, mutation: Mutation, folder: Path) -> list[Mu
 
 
 def with_parts(original: Original, parts: Sequence[Mutation]) -> Original:
-    """The model with these mutations, as a model of its own."""
+    """The model with these mutations, as another original."""
     config = copy.deepcopy(original.config)
     for part in parts:
         part.edit(config)
@@ -394,10 +394,10 @@ def with_parts(original: Original, parts: Sequence[Mutation]) -> Original:
 def results(
     original: Original, limit: int, seed: int, ops: str, keep: Path | None = None, h5: bool = False
 ) -> Iterator[Result]:
-    """What comes of a sample of a model's mutants, as many of each kind as there is room for.
+    """The results of a sample of a model's mutants, with kinds in turn up to the limit.
 
     Args:
-        h5: of those alone that an .h5 file holds, from such files.
+        h5: only mutants that an .h5 file can hold, repaired from such files.
     """
     with tempfile.TemporaryDirectory(prefix="mutants-") as folder:
         for mutation, config in sample(original.config, limit, seed, ops):
@@ -421,7 +421,7 @@ def results(
 
 
 def sample(config: Config, limit: int, seed: int, ops: str) -> list[tuple[Mutation, Config]]:
-    """Distinct mutants of a model, by turns from every kind, `limit` at most (0: all)."""
+    """Distinct mutants of a model, from every kind in turn, at most `limit` (0: all)."""
     rng = random.Random(seed)
     distinct: dict[str, tuple[Mutation, Config]] = {}
     for mutation in mutations(config, ops):
@@ -473,7 +473,7 @@ COLUMNS = (
 
 
 def table(found: Sequence[Result]) -> str:
-    """Markdown: a row for each kind of mutation, each model and all; mutants that are legal files in one row apart."""
+    """Markdown: a row for each kind of mutation, each model, all, and one for legal mutants."""
     broken = [r for r in found if r.broken]
     lines = [
         "| | " + " | ".join(name for name, _ in COLUMNS) + " |",
@@ -504,19 +504,19 @@ def table(found: Sequence[Result]) -> str:
 
 
 def percent(part: int, whole: int) -> str:
-    """A share with its numbers."""
+    """A share in percent, with its counts."""
     return f"{100 * part / whole:.1f} % ({part} of {whole})" if whole else "none"
 
 
 def row(title: str, found: Sequence[Result]) -> list[str]:
-    """One row, or none for no mutants."""
+    """One row of the table, or none if there are no mutants."""
     if not found:
         return []
     return [f"| {title} | " + " | ".join(str(sum(map(test, found))) for _, test in COLUMNS) + " |"]
 
 
 def originals(arguments: argparse.Namespace, folder: Path) -> Iterator[tuple[Original, int]]:
-    """The wanted models with their channels-first twins, each with its share of the limit."""
+    """The selected models with their channels-first twins, each with its share of the limit."""
     for name, path, share in files(arguments, folder):
         limit = math.ceil(arguments.limit * share)
         original = Original(name, path, support.load(path))
@@ -530,7 +530,7 @@ def originals(arguments: argparse.Namespace, folder: Path) -> Iterator[tuple[Ori
 
 
 def files(arguments: argparse.Namespace, folder: Path) -> Iterator[tuple[str, Path, float]]:
-    """Names and files of the wanted models, with their shares of the limit."""
+    """Names and files of the selected models, with their shares of the limit."""
     for path in arguments.paths:
         yield path.stem, path, 1
     if arguments.paths:
@@ -558,7 +558,7 @@ def update_docs(text: str) -> None:
 
 
 def main() -> int:
-    """Print the table; exit status 1 where a repair was wrong or a broken model was missed."""
+    """Print the table. Exit status 1 if a repair is wrong or a broken model is missed."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -572,7 +572,7 @@ def main() -> int:
     parser.add_argument(
         "--keep", type=Path, metavar="DIR", help="save mutants that were not repaired as they should"
     )
-    parser.add_argument("--h5", action="store_true", help="the mutants that .h5 files hold, as such files")
+    parser.add_argument("--h5", action="store_true", help="mutants that .h5 files can hold, as .h5 files")
     parser.add_argument(
         "--json", action="store_true", help="one object a line for each mutant, then the totals"
     )

@@ -1,19 +1,19 @@
-"""Break valid models of Keras 2, repair each file in its own form and as one of Keras 3, and let both judge.
+"""Break valid Keras 2 models, repair each file in its own form and as a Keras 3 file, and let both versions judge.
 
     python tools/mutate_old.py [--models N] [--seed N] [--limit N] [--keep DIR]
 
-tf_keras builds models at random: gates over rows, channels, space and time, as layers and as functions of TensorFlow,
-beside each other at several depths and in models inside. A mutant lacks one of the layers before a product, or has it
-with other arguments, or several of both. tf_keras writes it as it would write the broken model: with a product that
-cannot fail in the place of each, whose class is put right in the file. What comes of the repair, for each written file:
+tf_keras builds random models: gates over rows, channels, space and time, as layers and as TensorFlow functions, side
+by side at several depths and in nested models. A mutant lacks a layer before a product, or changes its arguments, or
+lacks two such layers. tf_keras writes the broken model with products that cannot fail; then the file gets the class of
+the real product. The outcomes of the repair, for each written file:
 
-    exact     written, and it computes what the original did
+    exact     written, and it computes the same as the original
     refused   found, and nothing was written
     wrong     written, and it computes something else, or does not load
     missed    no finding, though tf_keras refuses the model, or it mixes the samples of a batch
 
-A mutant that tf_keras runs, each sample apart, is the file of a valid model too: it is not counted, but by how many
-were changed. The exit status is 1 where something is wrong or missed.
+A mutant that tf_keras runs with each sample apart is also the file of a valid model: it does not count, and the table
+only shows how many such files were changed. Exit status 1 if something is wrong or missed.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ from tests.formats.keras.upgrade.oracle import inputs_for, outputs, randomized  
 L = tf_keras.layers
 Json = dict[str, Any]
 
-# The file that is broken, the one that is written, and who judges that.
+# The suffix of the broken file, that of the repaired file, and the library that judges it.
 TARGETS = ((".h5", ".h5", tf_keras), (".h5", ".keras", keras), (".keras", ".keras", tf_keras))
 OUTCOMES = ("exact", "refused", "wrong", "missed")
 SHAPERS = ("Reshape", "Permute")
@@ -66,7 +66,7 @@ SHAPERS = ("Reshape", "Permute")
 
 # -- models -----------------------------
 class Builder:
-    """One model at random."""
+    """A builder of one random model."""
 
     def __init__(self, seed: int) -> None:
         self.random = random.Random(seed)
@@ -129,7 +129,7 @@ class Builder:
         return self.product(x, L.Reshape((*x.shape[1:3], 1), name=self.name("lift"))(m))
 
     def time(self, x: Any) -> Any:
-        """Weights of the steps of a sequence of all places."""
+        """A gate on the positions of an image as the steps of a sequence."""
         places = x.shape[1] * x.shape[2]
         s = L.Reshape((places, x.shape[3]), name=self.name("places"))(x)
         w = L.Dense(1, activation="sigmoid", name=self.name("score"))(s)
@@ -143,7 +143,7 @@ Edit = tuple[str, Any]
 
 
 def edits(config: Json) -> list[Edit]:
-    """Layers in front of a product, to be taken out (None) or given other arguments."""
+    """Edits of the layers before a product: remove the layer (None), or change its arguments."""
     found: list[Edit] = []
     for inner in models_in(config):
         entries = {entry["config"]["name"]: entry for entry in inner["layers"]}
@@ -195,7 +195,7 @@ def mutants(valid: Any, rng: random.Random, limit: int) -> list[tuple[Edit, ...]
 
 
 def what_tf_keras_says(path: Path, valid: Any) -> str:
-    """`broken`, `equivalent`, or `legal` for a file that is also that of another valid model."""
+    """`broken`, `equivalent`, or `legal` for a file that another valid model may have."""
     try:
         model = tf_keras.models.load_model(path, compile=False)
         given = inputs_for(valid, 3)
@@ -215,8 +215,8 @@ def what_tf_keras_says(path: Path, valid: Any) -> str:
 
 
 def rebuilt(valid: Any, made: Sequence[Edit]) -> Any:
-    """A model with products that cannot fail; None where a layer behind one, or its weights, do not fit: no Keras
-    wrote such a file."""
+    """The edited model with products that cannot fail. None if a later layer or its weights do not fit: no Keras
+    writes such a file."""
     try:
         config = stood_in(edited(json.loads(valid.to_json())["config"], made))
         model = tf_keras.Model.from_config(config, custom_objects=LARGER)
@@ -227,7 +227,7 @@ def rebuilt(valid: Any, made: Sequence[Edit]) -> Any:
 
 
 def with_legal_parts(valid: Any, made: Sequence[Edit], path: Path) -> Iterator[Any]:
-    """The model with those of several edits that alone make the file of a valid model: they may stay."""
+    """The model with the edits that alone are legal, if there are several edits and some are: those may stay."""
     if len(made) < 2:
         return
     legal = []
@@ -243,7 +243,7 @@ def with_legal_parts(valid: Any, made: Sequence[Edit], path: Path) -> Iterator[A
 
 
 def outcome(path: Path, suffix: str, judge: Any, meant: Sequence[Any]) -> tuple[str, str]:
-    """What comes of one repair, and why. ``meant`` are the models that the file may be of."""
+    """The outcome of one repair, and its reason. ``meant`` are the models that the repair may give."""
     target = path.with_name(f"fixed{suffix}")
     target.unlink(missing_ok=True)
     try:

@@ -1,9 +1,8 @@
 """Every way to break a valid model before one of its products, found by walking the graph in its config.json.
 
-A mutation is an edit of a parsed config. Nodes are found by what they are and where they stand, never by name. What is
-taken away or altered stands before an operand of a binary node, with nothing in between but layers that act on every
-number alone. The shapes that references record are brought up to date as far as the product; behind it they stay
-what they were, as in a file that was edited.
+A mutation is an edit of a parsed config. Nodes are found by class and position, never by name. The removed or altered
+node is upstream of an operand of a binary node, with only elementwise layers in between. Recorded shapes are updated
+up to the product; downstream they keep the old values, as in a file that was edited.
 """
 
 from __future__ import annotations
@@ -77,7 +76,7 @@ _MOST_ALTERATIONS = 2
 
 @dataclass(frozen=True)
 class Mutation:
-    """An edit: its kind, the products that it is about, what it does in words, and the mutations it is made of."""
+    """An edit: its kind, the paths of its products, a description, and its parts if it combines mutations."""
 
     kind: str
     at: tuple[str, ...]
@@ -101,9 +100,9 @@ class Spot:
 
 @dataclass
 class Chain:
-    """What leads to an operand: references and elementwise nodes, nearest first, up to a node that makes a shape.
+    """The path to an operand: references and elementwise nodes, nearest first, up to a node that changes the shape.
 
-    ``source`` is the reference that this node takes.
+    ``shaper`` is that node, ``source`` the reference to its input.
     """
 
     links: list[Config]
@@ -112,7 +111,7 @@ class Chain:
     source: Config
 
     def reshaped(self, shape: Shape) -> None:
-        """Let the references between the node and the operand record this shape."""
+        """Record this shape in the references between the node and the operand."""
         for link in self.links:
             link["shape"] = list(shape)
         for user in self.users[1:]:
@@ -121,10 +120,10 @@ class Chain:
 
 
 def mutations(config: Config, ops: str = "multiply") -> list[Mutation]:
-    """Every mutation of a model, each edit once.
+    """Every mutation of a model.
 
     Args:
-        ops: `multiply`, or `all` for the whole family: also before sums and their kin, contractions and Concatenate.
+        ops: `multiply`, or `all`: also before the other merges, contractions and Concatenate.
     """
     found: list[Mutation] = []
     wanted = MERGES[:1] if ops == "multiply" else (*MERGES, *CONTRACTIONS, "Concatenate")
@@ -139,7 +138,7 @@ def mutations(config: Config, ops: str = "multiply") -> list[Mutation]:
 
 
 def nodes(config: Config, prefix: str = "") -> Iterator[tuple[str, Config]]:
-    """Every called node of a model and of the models in it, with its path."""
+    """Every called node of a model and of its nested models, with its path."""
     for node in config["config"].get("layers", ()):
         path = prefix + node["config"]["name"]
         if "input_layers" in node["config"]:
@@ -148,7 +147,7 @@ def nodes(config: Config, prefix: str = "") -> Iterator[tuple[str, Config]]:
             yield path, node
 
 
-# -- what there is to do at a product -----------------------------
+# -- mutations at a product -----------------------------
 def _at_product(config: Config, path: str, node: Config) -> Iterator[Mutation]:
     base: list[Mutation] = []
     for call, entry in enumerate(node["inbound_nodes"]):
@@ -189,7 +188,7 @@ def _turns(node: Config) -> bool:
 
 
 def _with_turn(base: list[Mutation]) -> list[Mutation]:
-    """Each mutation as it is, and with the layer in the place of the operation or the other way round."""
+    """Each mutation as it is, and with the product turned from a layer to an operation or back."""
     turned = [
         Mutation(m.kind, m.at, f"{m.what}, turned", _all([m.edit, partial(_turn, m.at[0])])) for m in base
     ]
@@ -197,7 +196,7 @@ def _with_turn(base: list[Mutation]) -> list[Mutation]:
 
 
 def _several(found: list[Mutation]) -> Iterator[Mutation]:
-    """The first removal at every product, all at once."""
+    """Combined mutations: the first removal at every product, all at once."""
     for kinds in (("drop",), ("squeeze",), ("drop", "squeeze", "contraction")):
         for turned in (False, True):
             chosen = [m for m in found if m.kind in kinds and m.what.endswith(", turned") is turned]
@@ -220,9 +219,9 @@ def _all(edits: list[Edit]) -> Edit:
     return edit
 
 
-# -- what leads to an operand -----------------------------
+# -- the path to an operand -----------------------------
 def _makes_shape(node: Config) -> bool:
-    """Whether a node only gives what it takes another shape; one that selects is not to be had back from shapes."""
+    """Whether a node only reshapes its input. A node that selects elements does not count: shapes cannot restore it."""
     return node["class_name"] in SHAPERS and not (node["class_name"] == "GetItem" and _selects(node))
 
 
@@ -243,7 +242,7 @@ def _keeps_axes(node: Config) -> bool:
 
 
 def find_chain(config: Config, spot: Spot, wanted: Callable[[Config], bool] = _makes_shape) -> Chain | None:
-    """The wanted node that leads to an operand and what stands in between, or None where there is none."""
+    """The nearest wanted node upstream of an operand, with the chain between them, or None."""
     scope, node = locate(config, spot.path)
     links = [list(references(node["inbound_nodes"][spot.call]))[spot.operand]]
     users = [node]
@@ -261,7 +260,7 @@ def find_chain(config: Config, spot: Spot, wanted: Callable[[Config], bool] = _m
 
 
 def _second(config: Config, chain: Chain) -> Config | None:
-    """The node that makes a shape right before the one of the chain."""
+    """The shape-changing node directly before that of the chain, or None."""
     name = chain.source["keras_history"][0]
     found = [node for _, node in nodes(config) if node["config"]["name"] == name]
     return found[0] if found and _makes_shape(found[0]) else None
@@ -273,7 +272,7 @@ def _producer(scope: Config, reference: Config) -> Config:
 
 
 def _uses(scope: Config, name: str) -> int:
-    """How often a node's result is taken, as the model's output too."""
+    """How often a node's result is used, also as a model output."""
     taken = sum(
         r["keras_history"][0] == name for n in scope["layers"] for r in references(n["inbound_nodes"])
     )
@@ -301,7 +300,7 @@ def _alter(spot: Spot, key: str, value: Any, shape: Shape, config: Config) -> No
 
 
 def _alterations(spot: Spot, chain: Chain) -> Iterator[tuple[str, Edit]]:
-    """Other arguments of a node that makes a shape, those of the same result left out."""
+    """Other arguments for a shape-changing node, without those that give the same result."""
     now, before = chain.links[-1]["shape"], chain.source["shape"]
     for key, value, shape in _other_arguments(chain.shaper, before, now):
         if shape != now or chain.shaper["class_name"] in ("Permute", "Transpose"):
@@ -344,14 +343,14 @@ def _other_arguments(shaper: Config, before: Shape, now: Shape) -> Iterator[tupl
 
 
 def _orders(rank: int) -> list[tuple[int, ...]]:
-    """Orders of axes other than the given one: the two layouts of channels first, then the rest."""
+    """Orders of the axes other than the identity: the two changes of layout first, then the rest."""
     layouts = [(rank - 1, *range(rank - 1)), (*range(1, rank), 0)]
     rest = itertools.islice(itertools.permutations(range(rank)), 24)
     return [o for o in dict.fromkeys([*layouts, *rest]) if o != tuple(range(rank))]
 
 
 def _lose(spot: Spot, config: Config) -> None:
-    """The node that keeps the axes it reduces keeps them no more; other users of it still see them."""
+    """Set keepdims of a reduction to False; other users of it keep the old node."""
     scope, _ = locate(config, spot.path)
     chain = find_chain(config, spot, _keeps_axes)
     assert chain is not None
@@ -366,7 +365,7 @@ def _lose(spot: Spot, config: Config) -> None:
 
 
 def _own_copy(scope: Config, chain: Chain) -> Config:
-    """The chain's first node, as a copy where it has other users."""
+    """The node of the chain, as a copy if it has other users."""
     node = chain.shaper
     if _uses(scope, node["config"]["name"]) > 1:
         node = copy.deepcopy(node)
@@ -386,7 +385,7 @@ def _squeeze(spot: Spot, config: Config) -> None:
 
 
 def _turn_layout(spot: Spot, config: Config) -> None:
-    """Channels last to channels first, or back in a model of channels first."""
+    """Transpose an operand from channels last to channels first, or back if the model is channels first."""
     scope, node = locate(config, spot.path)
     reference = list(references(node["inbound_nodes"][spot.call]))[spot.operand]
     rank = len(reference["shape"])
@@ -401,7 +400,7 @@ def _turn_layout(spot: Spot, config: Config) -> None:
 def _insert(
     scope: Config, node: Config, reference: Config, kind: str, arguments: Config, shape: Shape
 ) -> None:
-    """Put an operation before one operand."""
+    """Insert an operation before one operand."""
     names = {n["config"]["name"] for n in scope["layers"]}
     name = next(n for k in itertools.count() if (n := f"{kind.lower()}_{k}") not in names)
     source = {"class_name": "__keras_tensor__", "config": copy.deepcopy(reference)}

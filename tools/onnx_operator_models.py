@@ -1,11 +1,11 @@
-"""The axis rules of ONNX operators against the outputs that come with ONNX's models of each operator.
+"""Compare the axis rules of ONNX operators with the recorded outputs of ONNX's operator models.
 
     python tools/onnx_operator_models.py [--unknown] [WORD]
 
-Each model of one operator (`onnx.backend.test.case`) is generated here and read with the sizes of its inputs in several
-forms: as they are (static), without names (open), with a name for each axis (named), and with one name for each size
-(alike). What is inferred of its outputs is put into numbers and held against the arrays that come with the model.
-WORD chooses the models whose names contain it. Exit status: 0 where nothing is wrong.
+Each model of one operator (`onnx.backend.test.case`) is generated here and read with its input sizes in several forms:
+numbers (static), open without names (open), one name for each axis (named), and one name for each size (alike). The
+inferred shapes of its outputs are evaluated and compared with the arrays of the model. WORD selects the models whose
+names contain it. Exit status 0 if nothing is wrong.
 """
 
 from __future__ import annotations
@@ -30,8 +30,8 @@ from rewriter.ir.size import Atom, Size, Symbol, is_unknown
 from rewriter.shapes import onnx as rules  # noqa: F401 - importing it fills the table
 from rewriter.shapes.infer import Inference, infer
 
-# The forms, and whether small whole numbers are in the file; with one name for each size they would state a size that
-# has a name elsewhere.
+# The forms, and whether small integer constants are in the file. Not with one name for each size: the constants would
+# fix sizes that have names.
 FORMS = (
     *((form, constants) for constants in (True, False) for form in ("static", "open", "named")),
     ("alike", False),
@@ -41,7 +41,7 @@ _LARGEST_CONSTANT = 64
 
 @dataclass(slots=True)
 class Case:
-    """A model of one operator with the arrays that it takes and gives."""
+    """A model of one operator with its input and output arrays."""
 
     name: str
     proto: Any
@@ -55,7 +55,7 @@ class Case:
 
 @dataclass(slots=True)
 class Tally:
-    """What became of the outputs in one form: ``wrong`` has (model, inferred, recorded)."""
+    """Counts of the outputs in one form: ``wrong`` has (model, inferred, recorded)."""
 
     counts: Counter[str] = field(default_factory=Counter)
     wrong: list[tuple[str, str, str]] = field(default_factory=list)
@@ -75,10 +75,10 @@ def cases(word: str = "") -> Iterator[Case]:
 
 
 def formed(case: Case, form: str, constants: bool) -> Any:
-    """The model in a form, without the shapes that it states of its outputs.
+    """The model in a form, without the recorded shapes of its outputs.
 
     Args:
-        constants: small whole numbers are in the file.
+        constants: keep small integer constants in the file.
     """
     proto = onnx.ModelProto()
     proto.CopyFrom(case.proto)
@@ -107,7 +107,7 @@ def _reform(dim: Any, form: str, own: str) -> None:
 
 
 def compare(case: Case, form: str, constants: bool, tally: Tally) -> None:
-    """Infer a model in a form and add what became of its outputs."""
+    """Infer a model in a form and add its outputs to the tally."""
     try:
         found = infer(read(formed(case, form, constants)).graph)
     except RewriterError as error:
@@ -135,7 +135,7 @@ def compare(case: Case, form: str, constants: bool, tally: Tally) -> None:
 
 
 def _symbols(case: Case, found: Inference) -> dict[str, int]:
-    """What the symbols of the inputs are in the model as it comes."""
+    """The value of each input symbol in the original model."""
     shapes = {
         info.name: [d.dim_value for d in info.type.tensor_type.shape.dim] for info in case.proto.graph.input
     }
@@ -160,7 +160,7 @@ def _agrees(value: Value, real: tuple[int, ...], known: Mapping[str, int]) -> bo
 
 
 def evaluated(size: Size, known: Mapping[str, int]) -> int:
-    """A size in numbers."""
+    """The value of a size with these symbols."""
     if isinstance(size, int):
         return size
     total = 0

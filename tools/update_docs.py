@@ -1,9 +1,9 @@
-"""Bring what is generated in the documentation up to date: tables and references from the code, pictures, transcripts.
+"""Update the generated parts of the documentation: tables and references from the code, pictures, transcripts.
 
 python tools/update_docs.py [--check] [--only generated|pictures|transcripts] [PAGE ...]
 
-Without pages: the README and all of docs/. ``--check`` changes nothing and says what is stale (exit status 1). The
-tables of measurements are not made here: ``tools/mutate.py --update-docs``.
+Without pages: the README and all of docs/. ``--check`` changes nothing and names stale files (exit status 1). The
+tables of measurements come from ``tools/mutate.py --update-docs``.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ PICTURES = "pictures"
 
 
 def stale(kinds: list[str], pages: list[Path]) -> Iterator[tuple[Path, str]]:
-    """The files that are not as they are made now, with what they should hold."""
+    """The stale files, with their new contents."""
     for page in pages:
         old = new = page.read_text(encoding="utf-8")
         for kind, make in MAKERS.items():
@@ -40,7 +40,7 @@ def stale(kinds: list[str], pages: list[Path]) -> Iterator[tuple[Path, str]]:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Write what is stale, or with ``--check`` name it."""
+    """Write the stale files, or with ``--check`` name them."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )

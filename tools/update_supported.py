@@ -1,7 +1,7 @@
-"""Run the differential tests and write what they tried, by class, into the package: rewriter/shapes/proven.csv.
+"""Run the differential tests and write their counts, by class, to rewriter/shapes/proven.csv.
 
 `rewriter shapes --supported` joins that file with the tables of rules; tools/update_docs.py brings docs/supported.md
-up to date afterwards. With ``--slow`` the cases run that the suite leaves out by default.
+up to date afterwards. ``--slow`` adds the cases that the suite leaves out by default.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT))
 DATA = ROOT / "rewriter" / "shapes" / "proven.csv"
 TESTS = ("test_layers.py", "test_layer_properties.py", "test_ops.py", "test_ops_properties.py")
-# The random runs at length differ from one to the next, and hostile files compare nothing with Keras.
+# Long random runs differ from one run to the next, and hostile files are not compared with Keras.
 LEFT_OUT = "not hostile and not at_length"
 
 
 def tried(options: argparse.Namespace) -> dict[tuple[str, str], Counter[str]]:
-    """What the tests counted. Stops where one of them fails."""
+    """The counts of the tests. Exits if a test fails."""
     from tests.shapes import tally
 
     with tempfile.TemporaryDirectory() as folder:
@@ -53,7 +53,7 @@ def aliases() -> dict[str, list[str]]:
 
 
 def main() -> int:
-    """Count, and write the file."""
+    """Run the tests and write the file."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument(
         "--slow", action="store_true", help="also the cases that the suite leaves out by default"

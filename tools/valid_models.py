@@ -1,10 +1,10 @@
-"""Draw valid models that broadcast on purpose, and count what is found in them: nothing should be.
+"""Draw valid models that broadcast on purpose, and count the findings in them: there should be none.
 
     python tools/valid_models.py [--count N] [--first N] [--seed N] [--only IDIOM]... [--every N] [--keep DIR]
 
-Every model is built by Keras and saved; one of ``--every`` is also run, at batch 1, 2, 3 and one of its own sizes, to
-show that it is right. Prints a row for each idiom with a finding and the totals. Exit status 1 where a finding is an
-error, or where a model turned out to be wrong itself.
+Keras builds and saves every model. One in ``--every`` models also runs, at batch 1, 2, 3 and its largest size, to show
+that it is right. Prints a row for each idiom with a finding, and the totals. Exit status 1 if a finding is an error,
+or if a model itself is wrong.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ SEVERITIES = ("error", "warning", "info")
 
 @dataclass(frozen=True)
 class Found:
-    """One finding in a valid model, and the idiom whose node it is about."""
+    """One finding in a valid model, and the idiom of its node."""
 
     idiom: str
     severity: str
@@ -47,7 +47,7 @@ class Found:
 
 @dataclass
 class Looked:
-    """What came of one model: its findings, and what is wrong with the model itself ("" where nothing is)."""
+    """The result of one model: its findings, and the fault of the model itself ("" if none)."""
 
     valid: Valid
     found: list[Found] = field(default_factory=list)
@@ -57,12 +57,12 @@ class Looked:
 def look(
     numbers: Sequence[int], seed: int, every: int, names: Sequence[str] = (), keep: Path | None = None
 ) -> Iterator[Looked]:
-    """Draw the models of these numbers, and look for findings of all families in each.
+    """Draw the models of these numbers, and check each with all families.
 
     Args:
-        every: one model of so many is run (0: none).
+        every: one model in so many is run (0: none).
         names: only these idioms.
-        keep: where files with an error are kept.
+        keep: the folder for files with an error.
     """
     gc.collect()
     gc.freeze()
@@ -91,7 +91,7 @@ def look(
 
 
 def table(results: Sequence[Looked]) -> str:
-    """Markdown: a row for each idiom with a finding, the first of each in words, and one for all."""
+    """Markdown: a row for each idiom with a finding, with its first finding in words, and a row for all."""
     models = Counter(i.name for r in results for i in {i.name: i for i in r.valid.idioms}.values())
     hit: dict[str, dict[str, set[str]]] = defaultdict(lambda: defaultdict(set))
     first: dict[str, tuple[int, str]] = {}

@@ -1,4 +1,4 @@
-"""Running the command line, in this process or as a process of its own."""
+"""Run the command line, in this process or in one of its own."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ DATA = ROOT / "tests" / "data"
 
 @dataclass(frozen=True)
 class Output:
-    """What a command did."""
+    """The exit status and output of a command."""
 
     status: int
     out: str
@@ -27,14 +27,14 @@ class Output:
 
 
 def run(capsys: pytest.CaptureFixture[str], *arguments: str | Path) -> Output:
-    """The command in this process."""
+    """A function that runs the command in this process."""
     status = main([str(a) for a in arguments])
     captured = capsys.readouterr()
     return Output(status, captured.out, captured.err)
 
 
 def spawn(*arguments: str | Path, cwd: Path = ROOT, **environment: str) -> Output:
-    """The command as a process, its streams in bytes decoded as UTF-8."""
+    """A function that runs the command as a process, with its streams decoded as UTF-8."""
     variables = {k: v for k, v in os.environ.items() if k not in ("NO_COLOR", "COLUMNS", "REWRITER_DEBUG")}
     variables |= {"PYTHONPATH": str(ROOT), **environment}
     words = [sys.executable, "-m", "rewriter", *map(str, arguments)]
@@ -43,7 +43,7 @@ def spawn(*arguments: str | Path, cwd: Path = ROOT, **environment: str) -> Outpu
 
 
 def model(name: str) -> Path:
-    """A shipped model."""
+    """The path of a shipped model."""
     return ROOT / "models" / f"{name}.keras"
 
 

@@ -1,4 +1,4 @@
-"""Small archives written by hand, so that names can be what Keras would never write."""
+"""Small archives written by hand, with names that Keras never writes."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def layer(
 
 
 def write_model(path: Path, layers: list[dict[str, Any]], inputs: list[str], output: str) -> Path:
-    """An archive with a configuration and no weights."""
+    """Write an archive with a configuration and no weights."""
     config = {
         "name": "model",
         "trainable": True,

@@ -1,4 +1,4 @@
-"""What ``--format json`` prints is what the schema says."""
+"""The output of ``--format json`` matches the schema."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ SCHEMA = json.loads((DATA / "contract.schema.json").read_text())
 
 
 def validate(data: Any, name: str) -> None:
-    """Raises unless the data is what ``#/$defs/<name>`` says."""
+    """Raise an error unless the data matches ``#/$defs/<name>``."""
     validator = jsonschema.Draft202012Validator({**SCHEMA, "$ref": f"#/$defs/{name}"})
     validator.validate(data)
 

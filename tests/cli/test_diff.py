@@ -1,4 +1,4 @@
-"""``repair --diff`` shows what would change, in lines that can be read, and writes nothing."""
+"""``repair --diff`` shows the changes in readable lines, and writes nothing."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def test_the_view_of_one_gate(tmp_path, capsys, monkeypatch):
 
 @pytest.mark.parametrize("path", MODELS, ids=lambda p: p.stem)
 def test_it_says_what_repair_does(path, tmp_path, capsys):
-    """Every inserted node has its line, and the status is that of the repair; the changes are read off the result."""
+    """The status, findings and insertions are those of the repair; the changes are those between the two files."""
     target = tmp_path / "o.keras"
     done = run(capsys, "repair", path, "--diff", "--format", "json")
     plain = run(capsys, "repair", path, "-o", target, "--format", "json", "--no-verify")
@@ -71,7 +71,7 @@ def test_it_says_what_repair_does(path, tmp_path, capsys):
 
 @pytest.mark.parametrize("path", MODELS, ids=lambda p: p.stem)
 def test_a_patch_of_the_listing_gives_the_repaired_one(path, tmp_path):
-    """The hunks hold: their counts, their context, and what they make of the lines of the model as it is."""
+    """The hunks have correct counts and context, and turn the listing of the original into that of the result."""
     result = rewriter.repair(path, dry_run=True, mode="best")
     if result.changes is None or not result.changes.nodes:
         return
@@ -85,7 +85,7 @@ def test_a_patch_of_the_listing_gives_the_repaired_one(path, tmp_path):
 
 
 def patched(lines: list[str], text: str) -> list[str]:
-    """What ``patch`` makes of lines: every hunk at the line that it names."""
+    """The lines after ``patch``: every hunk applies at the line that it names."""
     result: list[str] = []
     at = 0
     head, *rows = text.splitlines()[1:]
@@ -147,7 +147,7 @@ def test_what_takes_the_place_of_a_product(capsys):
 
 
 def test_shapes_that_change_behind_it(tmp_path):
-    """A node with the same operands whose result is another one has its two lines."""
+    """A node with the same operands and another result has two lines."""
     shapes = {"score": [None, 1], "weight": [None]}
     layers = [layer(n, "InputLayer", {"batch_shape": s, "dtype": "float32"}) for n, s in shapes.items()]
     layers.append(layer("scale", "Multiply", {}, *(tensor(n, s) for n, s in shapes.items())))

@@ -1,4 +1,4 @@
-"""GitLab's code quality report, held against what its documentation demands of an issue."""
+"""GitLab's code quality report, checked against the documented format of an issue."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ REPORT = {
 
 
 def load(text: str) -> list[dict]:
-    """A valid report."""
+    """Parse a report, and check that it is valid."""
     data = json.loads(text)
     jsonschema.Draft202012Validator(REPORT).validate(data)
     return data

@@ -1,4 +1,4 @@
-"""What is given on a command line: shapes that are none, and models that are named twice."""
+"""Command-line arguments: invalid shapes, and models that are named twice."""
 
 from __future__ import annotations
 

@@ -201,7 +201,7 @@ def test_a_report_never_takes_the_place_of_a_file_of_the_run(tmp_path, capsys):
 
 
 def test_a_report_never_takes_the_place_of_a_model_that_is_found(tree, capsys):
-    """A folder and a pattern stand for it, a link leads to it, or it is a file of a folder that is a model."""
+    """The model is found by a folder, a pattern or a link, or the report is a file in a model folder."""
     zipfile.ZipFile(model("valid")).extractall("saved")
     (tree / "link").symlink_to("a/one.keras")
     before = {path: path.read_bytes() for path in tree.rglob("*") if path.is_file()}

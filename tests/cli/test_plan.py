@@ -1,4 +1,4 @@
-"""A plan is written, edited and applied: exactly what it says, to the model that it was written for, or not at all."""
+"""A plan is written, edited and applied: all of it, to the model that it was written for, or nothing."""
 
 from __future__ import annotations
 
@@ -21,21 +21,21 @@ from tests.cli.hostile import layer, product, tensor, write_model
 
 
 def planned(capsys, path: Path, target: Path, *arguments: str) -> dict[str, Any]:
-    """The plan that ``check`` writes, as TOML reads it."""
+    """The plan that ``check`` writes, parsed as TOML."""
     done = run(capsys, "check", path, "--plan", target, *arguments)
     assert done.err == ""
     return tomllib.loads(target.read_text(encoding="utf-8"))
 
 
 def edit(plan: Path, old: str, new: str) -> None:
-    """Change a plan as a person does it."""
+    """Change the text of a plan, as a person does."""
     text = plan.read_text(encoding="utf-8")
     assert text.count(old) == 1, old
     plan.write_text(text.replace(old, new), encoding="utf-8")
 
 
 def gates(path: Path, *names: str) -> Path:
-    """Products, one after the other, of (B, 10, 12, 16) with one (B, 10, 12) for each of the names; no weights."""
+    """Write a chain of products of (B, 10, 12, 16) with one (B, 10, 12) for each name; no weights."""
     layers = [
         layer("x", "InputLayer", {"batch_shape": [None, 10, 12, 16]}),
         layer("g", "InputLayer", {"batch_shape": [None, 10, 12]}),
@@ -48,7 +48,7 @@ def gates(path: Path, *names: str) -> Path:
     return write_model(path, layers, ["x", "g"], last)
 
 
-# -- what is written -----------------------------
+# -- writing a plan -----------------------------
 @pytest.mark.parametrize("path", MODELS, ids=lambda p: p.stem)
 def test_a_plan_holds_every_finding(path, tmp_path, capsys):
     plan = planned(capsys, path, tmp_path / "plan.toml")
@@ -97,7 +97,7 @@ def test_checking_writes_the_same_report_and_status(tmp_path, capsys):
         assert tomllib.loads((tmp_path / "plan.toml").read_text())["finding"]
 
 
-# -- what is applied -----------------------------
+# -- applying a plan -----------------------------
 def test_another_choice_is_applied(tmp_path, capsys):
     plan, target = tmp_path / "plan.toml", tmp_path / "o.keras"
     planned(capsys, model("article_flatten_multiply"), plan)
@@ -166,7 +166,7 @@ def test_what_is_left_stays_and_the_rest_is_repaired(tmp_path, capsys):
 
 
 def test_a_model_with_something_left_is_not_run(tmp_path, capsys):
-    """Keras does not even load it: that is no failed proof of what was repaired."""
+    """Keras does not load the file, but this is not a failed proof of the repair."""
     planned(capsys, model("chained"), tmp_path / "plan.toml")
     edit(tmp_path / "plan.toml", 'choice = "spatial-gate"', 'choice = "leave"')
 
@@ -185,11 +185,11 @@ def test_a_product_without_a_finding_can_be_told_too(tmp_path, capsys):
     with plan.open("a") as file:
         file.write('[[finding]]\nnode = "scale"\nchoice = "channel-scale"\n')
     done = run(capsys, "repair", "--no-verify", model("article_channel_scale"), "-o", target, "--plan", plan)
-    assert done.status in (0, 2), done.err  # it already is one: nothing has to be inserted
+    assert done.status in (0, 2), done.err  # it already computes this: nothing to insert
 
 
 def test_choices_that_change_what_flows_on_are_applied_together(tmp_path, capsys):
-    """The first product grows to three axes; the second one's equation is about what it then takes."""
+    """The first product grows to three axes; the equation of the second one describes this new operand."""
     path, plan = tmp_path / "m.keras", tmp_path / "plan.toml"
     shapes = {"a": [None, 5], "b": [None, 7], "c": [None, 5]}
     layers = [layer(n, "InputLayer", {"batch_shape": s}) for n, s in shapes.items()]
@@ -244,7 +244,7 @@ def test_any_text_survives_toml(text):
     assert quoted(text).isprintable() or "\n" not in quoted(text)
 
 
-# -- what is refused -----------------------------
+# -- refusals -----------------------------
 @pytest.fixture
 def plan(tmp_path, capsys):
     planned(capsys, model("chained"), tmp_path / "plan.toml")
@@ -252,7 +252,7 @@ def plan(tmp_path, capsys):
 
 
 def refused(capsys, plan: Path, *parts: str, of: str = "chained") -> None:
-    """``repair`` with the plan ends with one line that holds the parts, and writes nothing."""
+    """``repair`` with the plan prints one error line that contains the parts, and writes nothing."""
     target = plan.parent / "o.keras"
     done = run(capsys, "repair", "--no-verify", model(of), "-o", target, "--plan", plan)
     assert done.status == 2
@@ -269,7 +269,7 @@ def test_another_model(plan, capsys):
     ("old", "new", "part"),
     [
         ('node = "scale_map"', 'node = "scale_mop"', "no node 'scale_mop'"),
-        ('node = "scale_map"', 'node = "scale_channels"', "stands there twice"),
+        ('node = "scale_map"', 'node = "scale_channels"', "is listed twice"),
         ('node = "scale_map"', 'node = "features"', "no multiply 'features'"),
         ('node = "scale_map"', "node = 3", "node has to be a text"),
         ('node = "scale_map"', "", "needs a node and a choice"),
@@ -322,7 +322,7 @@ def test_an_equation_that_is_none(plan, capsys, equation):
     ],
 )
 def test_a_file_that_is_no_plan(tmp_path, capsys, monkeypatch, content, part):
-    monkeypatch.chdir(tmp_path)  # the path is a part of the line, which has room for so much
+    monkeypatch.chdir(tmp_path)  # the path is part of the error line, whose length is limited
     Path("plan.toml").write_bytes(content)
     refused(capsys, Path("plan.toml"), part)
 

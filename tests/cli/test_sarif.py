@@ -1,4 +1,4 @@
-"""SARIF 2.1.0, held against what its schema demands of the parts that are used here."""
+"""SARIF 2.1.0, checked against the schema rules of the parts in use."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ ARTIFACT = {
         "uri": {"type": "string", "pattern": "^[A-Za-z0-9%/~._:-]*$"},
         "uriBaseId": {"const": "%SRCROOT%"},
     },
-    # What is absolute has no base (section 3.4.4).
+    # An absolute URI has no base (section 3.4.4).
     "if": {"properties": {"uri": {"pattern": "^file:"}}},
     "then": {"not": {"required": ["uriBaseId"]}},
 }
@@ -160,7 +160,7 @@ LOG = {
 
 
 def load(text: str) -> dict:
-    """A valid log."""
+    """Parse a log, and check that it is valid."""
     data = json.loads(text)
     jsonschema.Draft202012Validator(LOG).validate(data)
     return data["runs"][0]
@@ -192,7 +192,7 @@ def test_a_result_names_the_node(capsys):
     assert result["message"]["text"].endswith(
         "nested.repaired.keras`: Reshape block/excite to (B, 1, 1, 16)."
     )
-    assert "fixes" not in result  # a fix is bytes in a region: a model is written as a whole
+    assert "fixes" not in result  # a fix replaces bytes in a region, but a repair writes a whole model
 
 
 def test_every_rule_has_its_page(capsys):
@@ -211,7 +211,7 @@ def repository(folder: Path) -> Path:
 
 
 def test_places_and_fingerprints_are_those_in_the_repository(tmp_path, capsys, monkeypatch):
-    """The same from every folder, from every clone, and with every spelling of the path; a copy has another one."""
+    """Equal from every folder and clone, and with every spelling of the path; different for a copy of the model."""
     first, second = repository(tmp_path / "a"), repository(tmp_path / "b" / "c")
     monkeypatch.chdir(tmp_path / "a")
     found = []

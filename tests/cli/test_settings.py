@@ -1,4 +1,4 @@
-"""``[tool.rewriter]``: defaults for every option, found upwards, and refused where they are none."""
+"""``[tool.rewriter]``: defaults for every option, found in parent folders, and refused if invalid."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ EVERY = sorted({(name, option) for name, parser in COMMANDS.items() for option i
 
 @pytest.fixture
 def project(tmp_path, monkeypatch):
-    """A folder with settings, from a folder below it."""
+    """A folder with settings; the test runs in a subfolder."""
 
     def make(text: str) -> Path:
         (tmp_path / "pyproject.toml").write_text(text)
@@ -32,7 +32,7 @@ def project(tmp_path, monkeypatch):
 
 
 def value_of(action: argparse.Action) -> str:
-    """A value in TOML that an option takes."""
+    """A TOML value that an option accepts."""
     if action.nargs == 0 or isinstance(action, argparse.BooleanOptionalAction):
         return "true"
     if isinstance(action, argparse._AppendAction):
@@ -44,7 +44,7 @@ def value_of(action: argparse.Action) -> str:
 
 @pytest.mark.parametrize(("command", "option"), EVERY, ids="-".join)
 def test_every_option_can_be_set(command, option, project):
-    """In the table of its command, and of another type it is refused."""
+    """An option is accepted in the table of its command, and refused with a value of another type."""
     from rewriter.settings import apply
 
     project(f"[tool.rewriter.{command}]\n{option} = {value_of(_options(COMMANDS[command])[option])}\n")

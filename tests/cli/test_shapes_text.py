@@ -1,4 +1,4 @@
-"""``rewriter shapes`` as a summary: what goes in and out, wrappers, long names, and what is wrong or not known."""
+"""``rewriter shapes`` as a summary: inputs and outputs, wrappers, long names, faults and unknown shapes."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def shapes(capsys: pytest.CaptureFixture[str], path: Path) -> str:
 
 
 def row_of(layers: int, path: Path, words: str = "block_of_several_words") -> Path:
-    """Convolutions one after the other on an image of any size."""
+    """Write a chain of convolutions on an image of any size."""
     rows = [layer("image", "InputLayer", {"batch_shape": [None, None, None, 3], "dtype": "float32"})]
     last = "image"
     for number in range(layers):
@@ -66,7 +66,7 @@ def test_long_names_and_shapes_go_on_below(
     monkeypatch.setenv("COLUMNS", width)
     table = run(capsys, "shapes", path).out.partition("\n\n")[2]
     assert max(map(columns, table.splitlines())) <= int(width)
-    # Nothing of a name is lost.
+    # No part of a name is lost.
     cells = [line[: table.index("class")].strip() for line in table.splitlines()]
     assert "block_of_several_words_8_convolution" in "".join(cells)
 

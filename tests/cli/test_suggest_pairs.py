@@ -1,4 +1,4 @@
-"""Shape pairs as they stand in bug reports, each with the result that its author wants: first, or among the rest."""
+"""Shape pairs from bug reports, each with the result that its author wants: first, or among the candidates."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Shape = list[int | None]
 
 @dataclass(frozen=True)
 class Pair:
-    """Two shapes, what is done to them, the wanted result, and whether the shapes alone put it first."""
+    """Two shapes, their operation, the wanted result, and whether the shapes alone rank it first."""
 
     lhs: str
     rhs: str

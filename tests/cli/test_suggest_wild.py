@@ -18,10 +18,10 @@ OPS = {
     "PReLU": "multiply",
     "Concatenate": "Concatenate",
 }
-# What the reports themselves say cannot be told from the two shapes: the right result is among the candidates.
+# By the reports, the two shapes do not decide these: the right result is among the candidates.
 AMONG = {"w045"}
 
-# The report joins four branches; this is the result for the two of them that it names the shapes of.
+# The report joins four branches; this is the result for the two with stated shapes.
 OUT_OF_PAIR = {"w090": [None, 80, 112, 24]}
 
 
@@ -34,7 +34,7 @@ def words(case: dict[str, Any], op: str) -> list[str]:
 
 
 def results(case: dict[str, Any], op: str, capsys) -> tuple[dict[str, Any], list[Any]]:
-    """What suggest says, and the shapes that it offers, the best first."""
+    """The answer of suggest, and the shapes that it offers, the best first."""
     done = run(capsys, "suggest", *words(case, op))
     assert done.status == 0, done.err
     data = json.loads(done.out)

@@ -1,4 +1,4 @@
-"""The text is good to read in 80 columns, without colour, whatever the names in the file are."""
+"""The text is readable in 80 columns, without colour, with any names in the file."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ def _eighty_columns(monkeypatch):
     monkeypatch.setenv("COLUMNS", "80")
 
 
-# A place to go to and a command to copy stand on one line, however long.
+# A location or a command to copy stays on one line, however long.
 WHOLE = re.compile(r"\S+: .*RW00\d|  rewriter repair |Written: |  --at |Found |No findings ")
 
 
 def assert_readable(text: str) -> None:
-    """At most 80 columns, nothing that steers a terminal, no spaces at the ends of lines."""
+    """At most 80 columns, no control characters, no trailing spaces."""
     assert text.endswith("\n")
     assert not text.endswith("\n\n")
     for row in text.splitlines():
@@ -81,7 +81,7 @@ def test_suggestions_are_readable(lhs, rhs, op, capsys):
     assert_readable(run(capsys, "suggest", lhs, rhs, "--op", op).out)
 
 
-# -- what a finding says -----------------------------
+# -- the text of a finding -----------------------------
 FINDING = """\
 m.keras: scale: RW002 the batch meets width=12 at axis 2
     features  batch=B  height=10  width=12  channel=16
@@ -150,7 +150,7 @@ def test_quiet_gives_places_and_codes_alone(linked, capsys):
 
 
 def commands(text: str) -> list[list[str]]:
-    """The commands that a report prints to be copied, as a shell splits them."""
+    """The commands that a report prints for copying, split as by a shell."""
     return [shlex.split(line) for line in text.splitlines() if line.startswith("  rewriter repair ")]
 
 
@@ -247,7 +247,7 @@ def test_explain_answers_which_broadcasting_rule_applies(capsys):
     out = run(capsys, "explain", model("article_channel_scale"), "scale").out
     assert "line up axes from the right, as NumPy" in out
     assert "axis 3: channel=64 with 64" in out
-    assert "keras.layers.Multiply lines them up otherwise" in out
+    assert "keras.layers.Multiply lines them up differently" in out
     assert "Sizes do not say which axes belong together" in " ".join(out.split())
 
 
@@ -276,7 +276,7 @@ def test_shapes_without_a_weights_file_has_no_such_column(tmp_path, capsys):
 
 
 def opaque_model(path):
-    """A Lambda, of which nothing is known, before a product that does not fit."""
+    """Write a model with a Lambda of unknown shape before a product that does not fit."""
     layers = [
         layer("a", "InputLayer", {"batch_shape": [None, 5, 7], "dtype": "float32"}),
         layer("b", "InputLayer", {"batch_shape": [None, 5], "dtype": "float32"}),
@@ -396,7 +396,7 @@ def test_progress_shows_only_when_it_takes_long(monkeypatch):
         while "proving" not in err.getvalue() and time.monotonic() < deadline:
             time.sleep(0.01)
     assert "m.keras: proving: gradients 4 of 4" in err.getvalue()
-    assert err.getvalue().endswith("\x1b[2K")  # the line is gone
+    assert err.getvalue().endswith("\x1b[2K")  # the progress line is erased
     assert pipe.getvalue() == ""
 
 

@@ -16,7 +16,7 @@ HEADS = (
 
 @pytest.fixture
 def heads(tmp_path):
-    """Attention maps of seven heads against one factor a head; no layer says which axis is what."""
+    """Write attention maps of seven heads times one factor per head; no layer shows the roles of the axes."""
     return product(tmp_path / "m.keras", [[None, 7, 11, 13], [None, 7]])
 
 
@@ -84,7 +84,7 @@ def test_a_bad_rules_file_is_one_error(text, tmp_path, capsys):
 
 
 def test_a_generic_rule_says_nothing_by_itself(tmp_path, capsys):
-    """A rule that fits anything makes no finding of a legal product, and is taken where it is the only one."""
+    """A generic rule makes no finding for a legal product, and is chosen if only it fits."""
     from rewriter.errors import UsageError
     from rewriter.rules.userfile import load
 
@@ -99,5 +99,5 @@ def test_a_generic_rule_says_nothing_by_itself(tmp_path, capsys):
         with pytest.raises(UsageError, match="true or false"):
             load(path)
     path.write_text('[[rule]]\nname = "side"\nequation = "b c, b d -> b (c+d)"\n')
-    with pytest.raises(UsageError, match="no rule has one"):
+    with pytest.raises(UsageError, match="a rule has no sum"):
         load(path)

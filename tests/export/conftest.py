@@ -1,4 +1,4 @@
-"""Keras reports on standard error what it imports; these tests compare numbers."""
+"""Export tests compare numbers: TensorFlow runs on the CPU and logs only errors."""
 
 import os
 

@@ -1,7 +1,7 @@
-"""Models exported and run by ONNX Runtime, against Keras's own output on the same random inputs.
+"""Export models, run them in ONNX Runtime, and compare with Keras on the same random inputs.
 
 `check_layer` takes a case of `tests/shapes/layer_cases.py`, `check_op` one of `tests/shapes/ops_cases_*.py`; both build
-the model, give every weight a value of its own, save, export, run ``onnx.checker`` and compare at two batch sizes.
+the model, give every weight random values, save, export, run ``onnx.checker`` and compare at two batch sizes.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ _POSITIVE = ("variance", "gamma", "scale", "stddev")
 
 onnxruntime.set_default_logger_severity(3)
 
-# Keras 3.15 adds what it takes for a bias along the wrong axis: x[3, 3, 5] + y[3, 1, 1] becomes a `tf.nn.bias_add` on
-# the axis that happens to be as long (backend/tensorflow/numpy.py, `add`). The sum of NumPy is what is meant.
+# Keras 3.15 adds a supposed bias along the wrong axis: x[3, 3, 5] + y[3, 1, 1] becomes a `tf.nn.bias_add` on an axis of
+# equal length (backend/tensorflow/numpy.py, `add`). The expected result is the sum of NumPy.
 _keras_add = keras.src.backend.numpy.add
 
 
@@ -42,8 +42,8 @@ def _add(x1: Any, x2: Any) -> Any:
 
 keras.src.backend.numpy.add = _add
 
-# On processors for which TensorFlow takes oneDNN by default, its Softmax refuses more than five dimensions (TensorFlow
-# 2.21). A softmax goes along one axis, so that it is the same row by row.
+# On processors where TensorFlow uses oneDNN by default, its Softmax refuses more than five dimensions (TensorFlow
+# 2.21). A softmax works along one axis, so it is the same row by row.
 _ONEDNN_RANK = 5
 _keras_softmax = keras.src.backend.nn.softmax
 
@@ -59,8 +59,8 @@ def _softmax(x: Any, axis: int | None = -1) -> Any:
 keras.src.backend.nn.softmax = _softmax
 
 
-# Keras compiles a convolution in groups, or of volumes with channels first, wherever it is called: 0.4 s in every step
-# of a recurrent layer. The same ones with channels last, a group at a time, need no compilation.
+# Keras compiles grouped convolutions, and channels-first ones of volumes, at every call: 0.4 s in every step of a
+# recurrent layer. With channels last and one group at a time there is no compilation.
 _keras_conv = keras.src.backend.nn.conv
 
 
@@ -99,7 +99,7 @@ class NotBuilt(Exception):
 
 
 def randomise(model: Any, seed: int = 0) -> None:
-    """Give every weight numbers of its own, moving statistics too; what has to be positive is."""
+    """Give every weight random numbers, moving statistics too; variances and scales stay positive."""
     rng = np.random.default_rng(seed)
     for variable in model.variables:
         if "seed" in variable.path or not str(variable.dtype).startswith(("float", "bfloat")):
@@ -145,7 +145,7 @@ def compare(
 
     Raises:
         AssertionError: a name, type, shape or number differs.
-        Refused: it is not exported.
+        Refused: the exporter refuses the model.
     """
     with tempfile.TemporaryDirectory() as folder:
         result, path = exported(model, folder, **options)
@@ -167,7 +167,7 @@ def compare(
 
 
 def run_exported(model: Any, arrays: Sequence[Any], **options: Any) -> list[Any]:
-    """What ONNX Runtime gives for a model that Keras cannot run here."""
+    """Export a model that Keras cannot run here, and return the outputs of ONNX Runtime."""
     with tempfile.TemporaryDirectory() as folder:
         _, path = exported(model, folder, **options)
         run = session(path)
@@ -195,7 +195,7 @@ def same(ours: Any, theirs: Any, tolerance: float | None = None) -> None:
 
 
 def draw(rng: np.random.Generator, shape: Sequence[int], dtype: str, low: int = 0, high: int = 2) -> Any:
-    """Numbers of both signs; whole ones between the limits."""
+    """Random numbers of both signs; integers between the limits."""
     if dtype == "string":
         return rng.choice(np.asarray(["a", "b", "c"], object), tuple(shape))
     if "int" in dtype:
@@ -280,7 +280,7 @@ def _typed(feed: Any, dtype: str) -> Any:
 
 
 def tally(items: Sequence[Any], check: Any, **options: Any) -> dict[str, list[str]]:
-    """Run many cases: what came of each, by ``right``, ``wrong``, ``refused`` and ``not built``, with the reasons."""
+    """Run many cases. Returns them by ``right``, ``wrong``, ``refused`` and ``not built``, with the reasons."""
     found: dict[str, list[str]] = {"right": [], "wrong": [], "refused": [], "not built": []}
     for number, item in enumerate(items):
         try:

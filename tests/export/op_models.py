@@ -1,4 +1,4 @@
-"""One model of many ops on the same inputs: each in ONNX Runtime against Keras, named where it differs."""
+"""One model of many ops on the same inputs: compare each in ONNX Runtime with Keras, and name those that differ."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ _SIZES = (12, 7)
 
 
 def numbers(shape: Sequence[int], dtype: str, seed: int) -> Any:
-    """Numbers of every kind in some order: both zeros, tiny and large ones, halves; whole ones of both signs."""
+    """Numbers of every kind in random order: both zeros, tiny and large ones, halves; integers of both signs."""
     rng = np.random.default_rng(seed)
     if dtype.startswith("float"):
         edges = rng.permutation(np.resize(NUMBERS, int(np.prod(shape)))).reshape(shape)

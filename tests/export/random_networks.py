@@ -1,4 +1,4 @@
-"""Random small networks of what images go through: windows, merges, reductions, reshapes, permutations."""
+"""Random small networks on images: windows, merges, reductions, reshapes, permutations."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ L, ops = keras.layers, keras.ops
 
 
 class _Maker:
-    """Grows a network from an input, a random step at a time; ``images`` and ``vectors`` are what there is."""
+    """Builds a network from an input, one random step at a time; ``images`` and ``vectors`` are its tensors so far."""
 
     def __init__(self, seed: int, dimensions: int) -> None:
         self.rng = np.random.default_rng(seed)
@@ -153,7 +153,7 @@ _OTHERS = tuple(
 
 
 def network(seed: int) -> tuple[Any, list[str]]:
-    """A network of 4 to 14 steps, with one to three outputs, and what its steps are."""
+    """A network of 4 to 14 steps, with one to three outputs, and the names of its steps."""
     keras.backend.clear_session()
     first = np.random.default_rng(seed)
     maker = _Maker(seed, int(first.choice([1, 2, 2, 2, 3])))

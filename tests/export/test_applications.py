@@ -1,7 +1,7 @@
-"""Every model of ``keras.applications`` as ONNX: ONNX Runtime gives what Keras does, at two batch sizes.
+"""Every model of ``keras.applications`` as ONNX: ONNX Runtime equals Keras at two batch sizes.
 
-Weights are as Keras draws them; the normalisations get statistics, factors and offsets that are not trivial. Compared
-are the logits, within 1e-4 of the largest.
+Keras draws the weights; the normalisations get nontrivial statistics, factors and offsets. The logits are compared,
+within 1e-4 of the largest.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ CHANGED = {
     "beta": (0.0, 0.1),
     "bias": (0.0, 0.05),
 }
-# Here rounding alone grows to a difference of the size of the logits, in Keras too, unless branches are damped.
+# Without damped branches, rounding differences grow to the size of the logits here, in Keras too.
 DEEP = ("EfficientNetV2M", "EfficientNetV2L")
 
 
 def application(name: str):
-    """The model with its head, from logits on."""
+    """The model with a head that gives logits, and its image size."""
     size = 224 if name in LARGE_INPUT else SMALL.get(name, 96)
     keras.backend.clear_session()
     keras.utils.set_random_seed(0)

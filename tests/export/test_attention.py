@@ -1,4 +1,4 @@
-"""Attention layers with every kind of mask, rows with nothing to attend to among them."""
+"""Attention layers with every kind of mask, also with rows that are masked whole."""
 
 from __future__ import annotations
 
@@ -154,7 +154,7 @@ def test_single_scores() -> None:
 
 
 def test_the_mask_that_comes_out() -> None:
-    """MultiHeadAttention gives its query's mask and takes the masks off its operands."""
+    """MultiHeadAttention passes on the mask of its query, and removes the masks of its operands."""
     x = keras.Input((STEPS, WIDTH))
     steps = layers.Masking()(x)
     first = heads()(steps, steps)

@@ -1,4 +1,4 @@
-"""What is computed while the file is written, against ONNX Runtime computing the same node."""
+"""Constant folding during export, against ONNX Runtime on the same node."""
 
 from __future__ import annotations
 

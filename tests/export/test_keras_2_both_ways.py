@@ -1,4 +1,4 @@
-"""Layers in both directions from files of Keras 2, which state one of the two: ONNX Runtime against tf_keras."""
+"""Bidirectional layers from Keras 2 files, which state only one direction: ONNX Runtime against tf_keras."""
 
 from __future__ import annotations
 

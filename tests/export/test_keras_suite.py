@@ -31,7 +31,7 @@ def layer_cases(sets: Sequence[suite.LayerSet]) -> Iterator[tuple[str, Callable[
 
 
 def op_cases(sets: Sequence[suite.OpSet]) -> Iterator[tuple[str, Callable[[], Any]]]:
-    """Tests of dtypes repeat every op in every pair of types: the tables of ``tests/shapes`` cover those."""
+    """The cases of ops, without tests of dtypes: the tables of ``tests/shapes`` cover every pair of types."""
     for item in _distinct(sets):
         if "Dtype" in item.test:
             continue
@@ -51,7 +51,7 @@ def _distinct(sets: Sequence[Any]) -> Iterator[Any]:
 
 
 def _check_layer(case: Any) -> None:
-    """With an open batch, or as it stands where Keras refuses that."""
+    """Compare with an open batch, or with the given batch if Keras refuses an open one."""
     try:
         harness.check_layer(suite.opened(case))
     except harness.NotBuilt:
@@ -59,7 +59,7 @@ def _check_layer(case: Any) -> None:
 
 
 def run(cases: Iterator[tuple[str, Callable[[], Any]]]) -> tuple[Counter[str], list[str]]:
-    """How many are right, refused, not built or wrong, and which are wrong."""
+    """The counts of right, refused, not built and wrong cases, and the wrong ones."""
     tally: Counter[str] = Counter()
     wrong = []
     for name, check in cases:

@@ -26,7 +26,7 @@ FAMILIES = {
 }
 NAMES = [name for names in FAMILIES.values() for name in names.split()]
 MASKED = ["Add", "Average", "Concatenate", "BatchNormalization"]
-# The table's arguments of these are refused, or Keras does not build them.
+# The exporter refuses the table's arguments of these, or Keras does not build them.
 WITH_OTHER_ARGUMENTS = {"Equalization", "RandomCrop", "TextVectorization"}
 _QUICK = 4
 
@@ -143,7 +143,7 @@ def test_channels_first(name, tmp_path):
 @pytest.mark.parametrize("padding", ["valid", "same"])
 @pytest.mark.parametrize("pool", ["MaxPooling2D", "AveragePooling2D"])
 def test_zeros_around_an_image_are_pooled(pool, padding):
-    """ONNX Runtime 1.31 takes a Pad in front of a pool into the pool's own padding, which is no zero."""
+    """ONNX Runtime 1.31 merges a Pad before a pool into the pool's own padding, which does not count as zeros."""
     import numpy as np
 
     image = keras.Input((9, 8, 2))

@@ -1,4 +1,4 @@
-"""Merge layers of masked operands: Keras puts other numbers where a mask leaves an operand out."""
+"""Merge layers of masked operands: Keras replaces the masked numbers of an operand."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def test_masked_operands(merge, masked):
 
 
 def test_an_operand_that_gets_an_axis_loses_its_mask():
-    """``[B, T, F]`` with a mask and ``[B, F]``: as Keras, which makes a new tensor of the second one."""
+    """``[B, T, F]`` with a mask and ``[B, F]``: Keras makes a new tensor of the second one."""
     x, g = keras.Input((6,), dtype="int32"), keras.Input((4,))
     merged = layers.Multiply()([layers.Embedding(5, 4, mask_zero=True)(x), layers.Dense(4)(g)])
     made = keras.Model([x, g], layers.Flatten()(merged))

@@ -49,7 +49,7 @@ def compare(model, low=-3, tolerance=None):
 
 
 def doubled(y):
-    """An op after the layer: its type follows from that of a run, not from what Keras declares."""
+    """An op after the layer: its type follows from the type in a run, not from the declared one."""
     return keras.ops.multiply(y, y) if y.dtype != "bool" else keras.ops.logical_not(y)
 
 
@@ -61,7 +61,7 @@ def test_merges_promote(name):
         given = inputs(*kinds)
         try:
             compare(keras.Model(given, doubled(MERGES[name]()(given))), tolerance=4e-3)
-        except harness.NotBuilt:  # Keras has no kernel: a sum of booleans, the norm of whole numbers
+        except harness.NotBuilt:  # Keras has no kernel: a sum of booleans, the norm of integers
             continue
         built += 1
     assert built >= (1 if name == "Dot, normalised" else 3)
@@ -83,7 +83,7 @@ def test_a_nested_model_casts_to_the_type_of_its_input():
 
 
 def test_numbers_and_categories_side_by_side():
-    """Wide and deep: a lookup gives whole numbers where Keras declares floats, and a join promotes them."""
+    """Wide and deep: a lookup gives integers where Keras declares floats, and a Concatenate promotes them."""
     age, code, job = (keras.Input((1,), dtype=d, name=d) for d in ("float32", "int64", "string"))
     lookup = L.IntegerLookup(vocabulary=[100, 200, 300])
     parts = [

@@ -151,7 +151,7 @@ def test_the_comparison_rejects_what_differs():
 
 @pytest.mark.parametrize("nested", [False, True])
 def test_a_model_on_a_dict_takes_it_by_its_keys(tmp_path, nested):
-    """In whatever order a call has them: Keras finds the inputs of a dict by their names."""
+    """Keras finds the inputs of a dict by name, in any order of the call."""
     x, g = keras.Input((3,), name="x"), keras.Input((3,), name="g")
     taken = {"deep": {"x": x}, "g": g} if nested else {"x": x, "g": g}
     inner = keras.Model(taken, keras.layers.Dense(3, name="dense")(x) - g, name="inner")

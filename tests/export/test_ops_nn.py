@@ -1,4 +1,4 @@
-"""Convolution, pooling, normalisation, attention and losses as ops, and what makes tensors, against Keras."""
+"""Convolution, pooling, normalisation, attention, losses and ops that create tensors, against Keras."""
 
 from __future__ import annotations
 
@@ -103,7 +103,7 @@ def test_a_loss_looks_behind_the_softmax_as_keras_does():
     }
     agree(table, BLOCK, BLOCK, feeds=feeds)
     everything = lambda t, x: ops.categorical_crossentropy(t, ops.softmax(x, axis=None))  # noqa: E731
-    refused(everything, BLOCK, BLOCK, reason="softmax over everything")
+    refused(everything, BLOCK, BLOCK, reason="softmax over all axes")
 
 
 def test_attention():

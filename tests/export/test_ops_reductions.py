@@ -80,7 +80,7 @@ def test_quantiles(name):
 def test_quantiles_of_numbers(name):
     values = np.random.default_rng(0).normal(0, 2, (2, 4, 5)).astype("float32")
     values[0, 1, 2:] = values[1, :, 0] = np.nan
-    # Where a row has no number at all, TensorFlow takes a single quantile only.
+    # For a row without any number, TensorFlow accepts only a single quantile.
     axes = ((None, False), (1, True))
     agree(quantiles(name, METHODS[::3], axes, (0.3,)), (BLOCK, "float32"), feeds=[[values]])
     some = np.nan_to_num(values[:1], nan=0.5)

@@ -1,4 +1,4 @@
-"""What an export can be asked for: half precision, a comparison with Keras, tf2onnx in its place."""
+"""Options of an export: half precision, a comparison with Keras, tf2onnx as the fallback."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The graph that is written: how many Transposes it has, what is folded, and that it computes what it did before."""
+"""The written graph: its number of Transposes, its folded nodes, and its unchanged results."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def _block(x, filters=4, **options):
 
 
 def _checked(inputs, outputs, **options):
-    """The counts of nodes by type of a model that computes what Keras does."""
+    """Compare a model with Keras, and count its nodes by type."""
     model = keras.Model(inputs, outputs)
     harness.randomise(model)
     rng = np.random.default_rng(0)
@@ -121,7 +121,7 @@ def test_channels_first_models_have_none():
 
 
 def test_a_norm_over_the_channels_stays_where_it_is_cheapest():
-    """In ConvNeXt's block the channels come last for the norm and the products: two Transposes a block."""
+    """ConvNeXt's block has channels last for the norm and the products: two Transposes a block."""
     image = _image(8, 8, 4)
     x = _conv(image)
     for _ in range(2):
@@ -163,7 +163,7 @@ def test_channels_first_inputs_cost_no_transpose(tmp_path):
 
 
 def _moved(model, tmp_path, monkeypatch):
-    """Elements that Transposes move before and after the layouts are chosen, and at the end."""
+    """The number of elements that Transposes move: before and after the choice of layouts, and at the end."""
     seen = []
 
     def watch(builder):
@@ -189,7 +189,7 @@ def test_more_random_networks(seed, tmp_path, monkeypatch):
 
 
 def _random_network(seed, tmp_path, monkeypatch):
-    """What is written computes what Keras does, and no pass moves more elements than there were."""
+    """The written graph equals Keras, and no pass increases the number of moved elements."""
     model, steps = network(seed)
     harness.randomise(model)
     before, chosen, after = _moved(model, tmp_path, monkeypatch)
@@ -266,7 +266,7 @@ def test_what_comes_before_a_valid_convolution_goes_into_it():
 
 
 def test_padding_keeps_a_sum_before_it():
-    """Zeros are padded behind the sum: they do not have it."""
+    """Zeros are padded after the sum: nothing is added to them."""
     image = _image()
     nodes = _checked(image, L.GlobalMaxPooling2D()(_conv(L.Rescaling(2.0, 0.5)(image))))
     assert nodes["Add"] == 1

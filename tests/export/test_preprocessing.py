@@ -30,7 +30,7 @@ RIGHT = [
     "TimeDistributed",
     "SpectralNormalization",
 ]
-# Cases that are refused, and the reason of every one of them.
+# Refused cases, each with its reason.
 PARTLY = {
     "Hashing": "hashes",
     "HashedCrossing": "hashes",
@@ -283,7 +283,7 @@ def test_sounds() -> None:
 
 
 def test_bins_of_a_whole_dtype_are_bins_of_floats():
-    """Keras 3 gives ``Discretization`` floats as they are, whatever its dtype; that of tf_keras is int64."""
+    """Keras 3 passes floats unchanged to ``Discretization``, whatever its dtype; in tf_keras its dtype is int64."""
     x = keras.Input((4,))
     model = keras.Model(x, keras.layers.Discretization([-1.0, 0.0, 2.5], dtype="int64")(x))
     compare(model, [[np.array([[-1.5, -0.5, 0.5, 2.7], [2.5, 2.4, -1.0, 0.0]], "float32")]])
@@ -292,5 +292,5 @@ def test_bins_of_a_whole_dtype_are_bins_of_floats():
 def test_a_layer_of_whole_numbers_that_takes_floats_is_refused():
     x = keras.Input((4, 3))
     model = keras.Model(x, keras.layers.GlobalAveragePooling1D(dtype="int32")(x))
-    with pytest.raises(Refused, match="its dtype is int32, and it takes floats"):
+    with pytest.raises(Refused, match="its dtype is int32, and its operands are floats"):
         compare(model, [[np.ones((2, 4, 3), "float32")]])

@@ -26,7 +26,7 @@ RNNS = {"LSTM": layers.LSTM, "GRU": layers.GRU, "SimpleRNN": layers.SimpleRNN}
 
 
 def masked_feed(rows: int = len(PADDED), seed: int = 0) -> Any:
-    """Sequences in which masked steps are zero throughout, some of them whole."""
+    """Sequences whose masked steps are all zero; some sequences are masked whole."""
     x = np.random.default_rng(seed).normal(0, 1, (rows, TIME, WIDTH)).astype("float32")
     return x * np.asarray(PADDED[:rows], "float32")[:, :, None]
 
@@ -37,7 +37,7 @@ def words(seed: int = 0) -> Any:
 
 
 def check(build: Callable[[Any], Any], mask: bool = True, time: int | None = TIME, **options: Any) -> Any:
-    """A model of ``build`` on a sequence, behind a Masking layer or not, against Keras at two batch sizes."""
+    """Compare a model of ``build`` on a sequence, behind a Masking layer or not, with Keras at two batch sizes."""
     x = keras.Input((time, WIDTH))
     y = build(layers.Masking()(x) if mask else x)
     model = keras.Model(x, y)
@@ -182,7 +182,7 @@ def test_initial_states() -> None:
     mask = keras.ops.any(keras.ops.not_equal(x, 0), axis=-1)
     both = layers.Bidirectional(layers.LSTM(UNITS, return_sequences=True, return_state=True))
     outputs = [
-        # Keras lets go of the sequence's mask where states are given with it; one that is named stays.
+        # Keras drops the mask of a sequence that is called with states; a mask given by name stays.
         layers.LSTM(UNITS, return_sequences=True)(steps, initial_state=[h, c]),
         layers.LSTM(UNITS, return_state=True, return_sequences=True)(steps, initial_state=[h, c], mask=mask),
         layers.GRU(UNITS, return_state=True, go_backwards=True)(x, initial_state=h, mask=mask),

@@ -1,4 +1,4 @@
-"""Repaired mutants as ONNX: ONNX Runtime gives what the original computes in Keras."""
+"""Repaired mutants as ONNX: ONNX Runtime equals the original in Keras."""
 
 from __future__ import annotations
 

@@ -71,7 +71,7 @@ def case(build, *takes, **values):
 
 
 def mixed(low, high):
-    """Numbers of both signs, whole or not, as the operand's type wants."""
+    """Numbers of both signs, integers or floats by the operand's type."""
     return lambda shape: GENERATOR.uniform(low, high, shape).astype("float32")
 
 
@@ -267,7 +267,7 @@ def test_colours():
 
 
 def test_patches_of_an_image_with_its_channels_first():
-    """TensorFlow cannot run them on a CPU: they are those of the image with its channels last."""
+    """TensorFlow cannot run these on a CPU: the oracle is the image with channels last."""
     for arguments in ((3, 2, 1, "same"), ((2, 3), (1, 2), 1, "valid"), (2, 1, 2, "same")):
         given = keras.Input((3, 9, 8))
         size, strides, rate, padding = arguments

@@ -1,4 +1,4 @@
-"""All that is in an HDF5 file, compared with what h5py reads of it."""
+"""Compare all contents of an HDF5 file with those that h5py reads."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from rewriter.files.hdf5 import Hdf5Index
 
 
 def compare(index: Hdf5Index, file: h5py.File) -> tuple[int, int]:
-    """(datasets, attributes) compared; AssertionError where the two differ in a name, a shape, a type or a bit."""
+    """The numbers of compared (datasets, attributes). Raises AssertionError if a name, shape, type or bit differs."""
     paths: dict[str, Any] = {"": file}
     file.visititems(paths.__setitem__)
     assert {path for path, _ in index.walk()} == paths.keys() - {""}

@@ -1,4 +1,4 @@
-"""Every form of HDF5 file that is read, against h5py: values, attributes and names, bit for bit."""
+"""Every supported form of HDF5 file, against h5py: values, attributes and names, bit for bit."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ def room_for_all(file: h5py.File) -> None:
 
 
 def attributes(count: int) -> Fill:
-    """On a group and on a dataset; over eight of them lie in a heap, in newer files."""
+    """Attributes of a group and of a dataset; newer files store more than eight in a heap."""
 
     def fill(file: h5py.File) -> None:
         for where in (file, file.create_dataset("d", data=1.0), file.create_group("g")):
@@ -191,7 +191,7 @@ def test_bfloat16_as_keras_writes_it(tmp_path: Path) -> None:
 
 
 def test_types_that_only_look_like_numbers(tmp_path: Path) -> None:
-    """A float with another bias, an integer of 7 bits and an enumeration of 1 and 0 are what h5py says, or bytes."""
+    """A float with another bias, an integer of 7 bits and an enumeration of 1 and 0 are as in h5py, or bytes."""
 
     def fill(file: h5py.File) -> None:
         odd = h5py.h5t.IEEE_F32LE.copy()
@@ -210,7 +210,7 @@ def test_types_that_only_look_like_numbers(tmp_path: Path) -> None:
     for options in ({}, {"libver": "latest"}):
         index = Hdf5Index(in_bytes(fill, tmp_path, **options))
         for name in ("bias", "seven"):
-            with pytest.raises(UnsupportedError, match="neither numbers nor texts"):
+            with pytest.raises(UnsupportedError, match="neither numbers nor strings"):
                 index.values(name)
         found = index.datasets()
         assert {name: dataset.dtype for name, dataset in found.items()} == {
@@ -229,9 +229,9 @@ def test_values_that_are_no_numbers_are_refused(tmp_path: Path) -> None:
 
     index = Hdf5Index(in_bytes(fill, tmp_path))
     for name in ("lists", "reference"):
-        with pytest.raises(UnsupportedError, match="neither numbers nor texts"):
+        with pytest.raises(UnsupportedError, match="neither numbers nor strings"):
             index.values(name)
-    with pytest.raises(UnsupportedError, match="neither numbers nor texts"):
+    with pytest.raises(UnsupportedError, match="neither numbers nor strings"):
         index.attribute_values("", "region")
     with pytest.raises(KeyError):
         index.values("none")
@@ -251,7 +251,7 @@ def test_checksums() -> None:
     assert fletcher32(b"\xff" * 4) == 0xFFFFFFFF
 
 
-# Broken and hostile files, each beside a twin that is read
+# Broken and hostile files, each with a valid twin
 
 
 def read_all(data: bytes) -> None:
@@ -286,7 +286,7 @@ def test_links_that_are_not_plain(options: str, kind: str, tmp_path: Path) -> No
 
 
 def test_a_user_defined_link(tmp_path: Path) -> None:
-    """An external link whose kind is changed to one that an application would define."""
+    """An external link whose kind is changed to that of a user-defined link."""
     good = in_bytes(lambda file: file.__setitem__("link", h5py.ExternalLink("/etc/passwd", "/a")), tmp_path)
     refused(good, "external file: link")
     bad, changed = re.subn(b"\x01[\x08-\x1f]\x40", lambda found: found[0][:2] + b"\x41", good)
@@ -305,7 +305,7 @@ def test_an_object_under_two_names(tmp_path: Path) -> None:
 
 
 def test_a_wrong_checksum_is_refused(tmp_path: Path) -> None:
-    """Of every structure of newer files: one bit in each."""
+    """One changed bit in every structure of newer files."""
 
     def fill(file: h5py.File) -> None:
         links(40)(file)
@@ -338,7 +338,7 @@ def test_a_wrong_checksum_is_refused(tmp_path: Path) -> None:
 
 
 def compressed(tmp_path: Path) -> tuple[bytes, int, int]:
-    """A file with one chunk of deflated bytes; where it lies, and how long it is."""
+    """A file with one deflated chunk, the offset of the chunk and its length."""
 
     def fill(file: h5py.File) -> None:
         file.create_dataset("x", data=np.zeros(4000, "f4"), chunks=(4000,), compression="gzip")
@@ -434,7 +434,7 @@ def test_relink(options: str, tmp_path: Path) -> None:
 
     data = bytearray(written(path, fill, **OPTIONS[options]))
     if options != "user-block":
-        with pytest.raises(UnsupportedError, match="new style"):
+        with pytest.raises(UnsupportedError, match="new-style"):
             relink(data, "", {"n0": "n1", "n1": "n0"})
         return
     for at, content in relink(data, "", {"n0": "n1", "n1": "n0"}):
@@ -453,7 +453,7 @@ def test_every_cut_is_refused(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("options", OPTIONS)
 def test_damage_never_escapes_as_another_error(options: str, tmp_path: Path) -> None:
-    """Bytes changed anywhere, checksums made right again in half of the mutants."""
+    """Bytes change anywhere; half of the mutants get correct checksums."""
 
     def fill(file: h5py.File) -> None:
         links(12)(file)

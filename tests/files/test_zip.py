@@ -1,4 +1,4 @@
-"""Archives: what is read and copied, what is refused; the atomic write under them."""
+"""Archives: reading, copying, refusals, and the atomic write."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def zipped(
 
 
 class _Unseekable(io.RawIOBase):
-    """What makes `zipfile` write data descriptors."""
+    """A stream on which `zipfile` writes data descriptors."""
 
     def __init__(self) -> None:
         self.data = bytearray()
@@ -219,7 +219,7 @@ def test_more_than_four_gib(tmp_path: Path) -> None:
 def test_a_changed_member_with_zip64_sizes(
     saved: Saved, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As from 4 GiB on, without the 4 GiB."""
+    """The form of members from 4 GiB on, in a small archive."""
     monkeypatch.setattr(rewriting, "is_wide", lambda size: True)
     for method in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
         with Archive(saved(zipped(method=method))) as archive:
@@ -238,7 +238,7 @@ def test_interrupted_in_the_middle(tmp_path: Path) -> None:
     script = (
         "import os, signal, sys\n"
         "from rewriter.files.zip import Archive, rewrite\n"
-        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"  # ignored in what a shell runs in the background
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"  # background processes of a shell ignore it
         "archive = Archive(sys.argv[1])\n"
         "read, calls = archive.read_at, []\n"
         "def interrupted(offset, size):\n"
@@ -279,7 +279,7 @@ def test_views_outlive_the_archive(saved: Saved) -> None:
     assert view.readonly
 
 
-# What is no archive
+# Files that are not archives
 
 
 def test_files_that_are_no_archive(saved: Saved, tmp_path: Path) -> None:
@@ -316,7 +316,7 @@ def test_cut_and_junk(saved: Saved) -> None:
 @settings(max_examples=300, deadline=None, suppress_health_check=list(HealthCheck))
 @given(form=st.sampled_from(["stored", "deflated", "zip64 descriptors"]), data=st.data())
 def test_damage_is_refused_or_harmless(form: str, data: st.DataObject, tmp_path: Path) -> None:
-    """What opens and reads after damage reads as CPython reads it, or raises an error of ours."""
+    """A damaged archive reads as in CPython, or raises one of our errors."""
     small = {"a": b"alpha" * 9, "b": b"beta"}
     source = {
         "stored": zipped(small),
@@ -339,7 +339,7 @@ def test_damage_is_refused_or_harmless(form: str, data: st.DataObject, tmp_path:
         assert {i.filename: copy.read(i) for i in copy.infolist() if not i.is_dir()} == content
 
 
-# Members nobody may have
+# Forbidden members
 
 
 def with_names(*names: str) -> bytes:
@@ -477,7 +477,7 @@ def test_a_large_honest_archive_opens(saved: Saved) -> None:
         assert len(archive.names()) == 70_000
 
 
-# Content that is not what it claims
+# Content that differs from its declaration
 
 
 @pytest.mark.parametrize("method", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED])

@@ -1,4 +1,4 @@
-"""Published advisories against libraries that read the same files, and the rows of the table that stand for each."""
+"""Published advisories against libraries that read the same files, and the rows of the table that test each."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ KEPT = (
     "kept-in-'*/_ORT_MEM_ADDR_/*'",
 )
 
-# Advisory -> what it is about, and the rows.
+# Advisory -> its subject, and the rows.
 ADVISORIES: dict[str, tuple[str, tuple[str, ...]]] = {
     "CVE-2024-3660": ("bytecode in a Lambda", CODE),
     "CVE-2025-9905": ("bytecode in a Lambda of an HDF5 file", (*CODE, "h5-lambda")),

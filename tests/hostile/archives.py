@@ -1,4 +1,4 @@
-"""Archives and weights files that nobody writes by accident, each with its honest twin, made from a shipped one."""
+"""Hostile archives and weights files, each with its honest twin, made from a shipped one."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ CONFIG, WEIGHTS = "config.json", "model.weights.h5"
 
 
 class ArchiveCase(NamedTuple):
-    """A file that is refused with these words; the twin is one that is much like it."""
+    """A file that is refused with these words, and a similar twin that is accepted."""
 
     name: str
     make: Callable[[], bytes]
@@ -64,7 +64,7 @@ def changed(
 
 
 def central(field: int, value: bytes) -> Callable[[], bytes]:
-    """Bytes at a place in the directory's first record."""
+    """The archive with these bytes in the directory's first record."""
 
     def make() -> bytes:
         data = bytearray(packed(members()))
@@ -76,7 +76,7 @@ def central(field: int, value: bytes) -> Callable[[], bytes]:
 
 
 def both(local: int, directory: int, value: bytes) -> Callable[[], bytes]:
-    """Bytes in the first member's own header and in the directory's record of it."""
+    """The archive with these bytes in the first member's header and in its directory record."""
 
     def make() -> bytes:
         data = bytearray(packed(members()))
@@ -88,7 +88,7 @@ def both(local: int, directory: int, value: bytes) -> Callable[[], bytes]:
 
 
 def renamed(name: bytes) -> Callable[[], bytes]:
-    """A member whose name has bytes that ``zipfile`` does not write."""
+    """An archive with a member name that ``zipfile`` does not write."""
     plain = b"n" * len(name)
     return lambda: beside(plain.decode())().replace(plain, name)
 
@@ -108,7 +108,7 @@ def linked(mode: int) -> Callable[[], bytes]:
 
 
 def overlapping() -> bytes:
-    """Two records of the directory that lead to one and the same member."""
+    """An archive with two directory records of the same member."""
     data = packed([(CONFIG, members()[CONFIG]), ("b" * len(CONFIG), members()[CONFIG])])
     directory = data.index(b"PK\1\2")
     second = data.index(b"PK\1\2", directory + 4)
@@ -123,7 +123,7 @@ def flipped() -> bytes:
 
 
 def many(count: int) -> Callable[[], bytes]:
-    """Empty members without end, written by hand: ``zipfile`` would take minutes."""
+    """An archive of many empty members, written by hand: ``zipfile`` takes minutes."""
 
     def make() -> bytes:
         local = b"".join(
@@ -177,7 +177,7 @@ ARCHIVES = [
 
 # -- weights -----------------------------
 def weights(change: Callable[[Any], None], **options: Any) -> Callable[[], bytes]:
-    """The archive with a weights file that was opened by h5py and changed."""
+    """The archive with a weights file changed through h5py."""
 
     def make() -> bytes:
         import h5py
@@ -196,7 +196,7 @@ KERNEL = "layers/dense/vars/0"
 
 
 def put(array: Any, **options: Any) -> Callable[[Any], None]:
-    """Another array in the place of a kernel."""
+    """Replace a kernel by another array."""
 
     def change(file: Any) -> None:
         old = file[KERNEL][()]
@@ -260,7 +260,7 @@ BAD_WEIGHTS = [
     ArchiveCase("weights-in-another-file", weights(_outside), "another file", weights(same)),
 ]  # fmt: skip
 
-# Honest, in a form that Keras does not write: never an internal error, whatever is done with them.
+# Honest, in a form that Keras does not write: no command gives an internal error.
 ODD_WEIGHTS: dict[str, Callable[[], bytes]] = {
     "float16": weights(put(lambda old: old.astype("f2"))),
     "float64": weights(put(lambda old: old.astype("f8"))),

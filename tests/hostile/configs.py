@@ -1,4 +1,4 @@
-"""Hostile configurations, each with the honest twin that has to be accepted."""
+"""Hostile configurations, each with an honest twin that must be accepted."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ DENSE = {"units": 3}
 
 
 class Case(NamedTuple):
-    """A file that is refused with these words, and one like it that is not."""
+    """A file that is refused with these words, and a similar one that is accepted."""
 
     name: str
     file: Any
@@ -123,7 +123,7 @@ REFUSED = [
       for units in (0, -1, "3", 1.5, True, None, 2**63, float("inf"))),
 ]  # fmt: skip
 
-# What is not analysed is reported, and never clean: (name, the class, its config, changes of the entry).
+# Models that are not analysed are reported, and never clean: (name, the class, its config, changes of the entry).
 BYTECODE = {"class_name": "__lambda__", "config": {"value": "4wEA"}}
 FUNCTION = {"module": "builtins", "class_name": "function", "config": "my_fn", "registered_name": "function"}
 FOREIGN = (

@@ -1,4 +1,4 @@
-"""HDF5 models that nobody writes by accident, each with its honest twin: made by h5py in the form of Keras 2."""
+"""Hostile HDF5 models, each with its honest twin: made by h5py in the form of Keras 2."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ CONFIG = {
 
 
 def made(change: Callable[[Any], Any] | None = None, **options: Any) -> bytes:
-    """The file, with what a function changes in it while h5py has it open."""
+    """The file, changed by a function through h5py."""
     import h5py
 
     stream = io.BytesIO()
@@ -53,7 +53,7 @@ def made(change: Callable[[Any], Any] | None = None, **options: Any) -> bytes:
 
 
 def kernel(array: Any = None, **options: Any) -> Callable[[Any], None]:
-    """Another array in the place of a kernel; the same one in another form of storage without an array."""
+    """Replace a kernel by another array; without an array, store the same one in another form."""
 
     def change(file: Any) -> None:
         old = file[KERNEL][()]
@@ -95,7 +95,7 @@ def _without(path: str) -> Callable[[Any], None]:
 
 
 def _shared_texts() -> bytes:
-    """Names of layers by the thousand, all of them one long text of the heap."""
+    """Thousands of layer names that share one long string of the heap."""
 
     def change(file: Any) -> None:
         import h5py

@@ -1,4 +1,4 @@
-"""Configurations written by hand, in Keras's own form, so that they can hold what Keras would never write."""
+"""Configurations written by hand in Keras's form, with contents that Keras never writes."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def sequential(*layers: Any, **config: Any) -> Json:
 
 
 def nested(depth: int) -> bytes:
-    """Models inside models, as text: no recursion here."""
+    """Nested models, as text: no recursion here."""
     first = json.dumps(source())
     begin = '{"class_name":"Functional","module":"keras","config":{"name":"m%d","layers":[%s,'
     end = '],"input_layers":[["x",0,0]],"output_layers":[["m%d",1,0]]},"name":"m%d","inbound_nodes":[%s]}'
@@ -73,7 +73,7 @@ def nested(depth: int) -> bytes:
 
 
 def doubling(levels: int, padded: bool) -> Json:
-    """Each model calls the next one twice; padded, on operands of sizes that no other call has."""
+    """Each model calls the next one twice; if padded, every call has its own sizes."""
     model = functional(
         [source(shape=(None, None, 3)), layer("d", "Dense", {"units": 3}, ref("x"))], [["d", 0, 0]]
     )

@@ -1,4 +1,4 @@
-"""A structure-aware mutator of configurations: it knows what a layer, a call and a reference look like.
+"""A structure-aware mutator of configurations: it knows the form of a layer, a call and a reference.
 
 Deterministic: the same seed gives the same mutants, whatever the machine.
 """
@@ -54,12 +54,12 @@ KEYS = (
 
 
 def hostile(rng: random.Random) -> Any:
-    """A value that does not belong where it is put; a copy, so that mutants do not share it."""
+    """A wrong value for any place, as a copy that mutants do not share."""
     return copy.deepcopy(rng.choice(SIZES if rng.random() < 0.4 else ODD))
 
 
 def containers(root: Any) -> Iterator[Any]:
-    """Every list and object of a document that holds something."""
+    """Every non-empty list and object of a document."""
     stack = [root]
     while stack:
         item = stack.pop()
@@ -113,7 +113,7 @@ def retype(rng: random.Random, root: Any) -> None:
 
 
 def reference(rng: random.Random, root: Any) -> None:
-    """Let a tensor come from elsewhere."""
+    """Change the source of a tensor."""
     found = objects(root, "keras_history")
     names = [o["name"] for o in objects(root, "inbound_nodes") if isinstance(o.get("name"), str)]
     if found and names:
@@ -122,7 +122,7 @@ def reference(rng: random.Random, root: Any) -> None:
 
 
 def recast(rng: random.Random, root: Any) -> None:
-    """Another class, with the configuration of the old one."""
+    """Change a class, and keep its configuration."""
     found = objects(root, "class_name")
     if found:
         entry = rng.choice(found)
@@ -134,7 +134,7 @@ def recast(rng: random.Random, root: Any) -> None:
 
 
 def option(rng: random.Random, root: Any) -> None:
-    """An option or an argument that was not there."""
+    """Add an option or an argument."""
     found = objects(root, "config" if rng.random() < 0.7 else "kwargs")
     if found:
         entry = rng.choice(found)
@@ -144,7 +144,7 @@ def option(rng: random.Random, root: Any) -> None:
 
 
 def rename(rng: random.Random, root: Any) -> None:
-    """One layer takes the name of another, or a hostile one; its references follow or not."""
+    """Give a layer the name of another, or a hostile name; its references follow or not."""
     names = [o["name"] for o in objects(root, "inbound_nodes") if isinstance(o.get("name"), str)]
     if names:
         old = rng.choice(names)
@@ -157,7 +157,7 @@ def rename(rng: random.Random, root: Any) -> None:
 
 
 def legacy(rng: random.Random, root: Any) -> None:
-    """Calls in the list form of Keras 2."""
+    """Change calls to the list form of Keras 2."""
     for entry in objects(root, "inbound_nodes"):
         if isinstance(entry["inbound_nodes"], list) and rng.random() < 0.7:
             entry["inbound_nodes"] = [_listed(rng, call) for call in entry["inbound_nodes"]]
@@ -172,7 +172,7 @@ def _listed(rng: random.Random, call: Any) -> Any:
 
 
 def scalar(rng: random.Random, root: Any) -> None:
-    """A tensor argument becomes something else in its place."""
+    """Replace a tensor argument by another value."""
     found = objects(root, "inbound_nodes")
     calls = [c for o in found if isinstance(o["inbound_nodes"], list) for c in o["inbound_nodes"]]
     calls = [c for c in calls if isinstance(c, dict) and isinstance(c.get("args"), list)]

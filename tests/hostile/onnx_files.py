@@ -12,7 +12,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 
 class OnnxCase(NamedTuple):
-    """A file that is refused with these words; the twin is what it is before ``spoil``."""
+    """A file that is refused with these words; the twin is the file before ``spoil``."""
 
     name: str
     spoil: Callable[[Any], None]

@@ -171,13 +171,13 @@ def _with(value: bytes) -> bytes:
 
 
 def confused() -> bytes:
-    """A product that says of its operands what their producers do not: TensorFlow is not given it here."""
+    """A product whose stated operand types differ from those of its inputs; TensorFlow does not load it here."""
     many = node("many", "Mul", ["twice:z:0", "c:output:0"], {"T": of_type(INT32)})
     return saved([doubled(other=[constant("c", tensor((1, 3), bytes(12))), many], result="many:z:0")])
 
 
 def bases() -> list[bytes]:
-    """Honest messages of several kinds, to make mutants of."""
+    """Honest messages of several kinds, as the base of mutants."""
     one = tensor((1, 3), bytes(12))
     gate = [
         node("mean", "Mean", ["twice:z:0", "c:output:0"], {"T": of_type(FLOAT), "keep_dims": whole(5, 1)}),

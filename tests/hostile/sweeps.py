@@ -1,4 +1,4 @@
-"""Every operator with operands of other ranks and with other attributes: files a step away from ones that are right."""
+"""Every operator with operands of other ranks and with other attributes: files one change away from valid ones."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def operators(every: int = 1) -> Iterator[tuple[str, Any]]:
 
 
 def of_ranks(proto: Any) -> Iterator[tuple[str, Any]]:
-    """The model with each input in each rank, the sizes kept as far as they go, and without a shape."""
+    """The model with each input in each rank, with as many of its sizes as fit, and without a shape."""
     for place, value in enumerate(proto.graph.input):
         if not value.type.HasField("tensor_type"):
             continue
@@ -44,7 +44,7 @@ def of_ranks(proto: Any) -> Iterator[tuple[str, Any]]:
 
 
 def of_attributes(proto: Any) -> Iterator[tuple[str, Any]]:
-    """The model with each attribute of its nodes left out, and with other numbers in it."""
+    """The model with each attribute of its nodes removed, or with other numbers."""
     for place, node in enumerate(proto.graph.node):
         for number, attribute in enumerate(node.attribute):
             made = copy.deepcopy(proto)

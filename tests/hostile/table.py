@@ -1,7 +1,7 @@
-"""Every kind of bad input that is known, in one table: the tests run it, and docs/bad-inputs.md is made of it.
+"""Every known kind of bad input, in one table: the tests run it, and docs/bad-inputs.md is generated from it.
 
-A row is a file that every command refuses with one line, and its honest twin, which is taken; or (``status`` 1) one
-that is read, reported as not analysed, and never called clean; or (0) one whose trap is not touched.
+A row is a file that every command refuses with one line, and its honest twin, which is accepted; or (``status`` 1)
+a file that is read, reported as not analysed, and never called clean; or (0) a file whose trap has no effect.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ GROUPS = {
 
 
 class Row(NamedTuple):
-    """``make`` and ``twin`` write a file into a folder and give its path; ``words`` stand in the one line of error."""
+    """``make`` and ``twin`` write a file into a folder and return its path; the error line contains ``words``."""
 
     group: int
     name: str
@@ -150,7 +150,7 @@ def _group(name: str) -> int:
 
 
 def _vocabularies() -> Iterator[Row]:
-    """A vocabulary that is the path or the address of a file: it is never opened."""
+    """A vocabulary that is the path or the address of a file: the file is never opened."""
     words, given = {"vocabulary": ["a", "b"], "dtype": "string"}, {"dtype": "string"}
     good = config(
         functional([source(dtype="string"), layer("d", "StringLookup", words, ref("x"))], [["d", 0, 0]])
@@ -161,7 +161,7 @@ def _vocabularies() -> Iterator[Row]:
 
 
 def _options() -> Iterator[Row]:
-    """Options that no layer takes, each beside one that it does."""
+    """Options that no layer accepts, each with one that it accepts."""
     image, shape = (None, 8, 8, 4), (None, 4, 3)
     conv = {"filters": 4, "kernel_size": [3, 3]}
     found: list[tuple[str, str, Any, dict[str, Any], dict[str, Any]]] = [
@@ -234,10 +234,10 @@ ROWS = rows()
 
 
 def commands(path: Path, folder: Path, weights: bool = False) -> Iterator[list[str]]:
-    """What takes a model. Outputs are called ``out``.
+    """The commands that read a model. Outputs are called ``out``.
 
     Args:
-        weights: leave out ``shapes``, which takes a model with any weights or none.
+        weights: leave out ``shapes``, which accepts a model with any weights or none.
     """
     suffix = ".json" if path.suffix == ".json" else ".onnx" if path.suffix == ".onnx" else ".keras"
     if any(os.path.exists(path / name) for name in ("saved_model.pb", "saved_model.pbtxt")):
@@ -260,7 +260,7 @@ def commands(path: Path, folder: Path, weights: bool = False) -> Iterator[list[s
     yield ["explain", str(path)]
     yield ["repair", str(path), "-o", str(folder / f"out{suffix}"), "--no-verify"]
     yield ["repair", str(path), "--diff"]
-    if suffix not in (".onnx", ""):  # of a SavedModel it reads what Keras says of itself, and not the graph
+    if suffix not in (".onnx", ""):  # it reads the Keras metadata of a SavedModel, not the graph
         yield ["export", str(path), str(folder / "out.onnx")]
 
 
@@ -269,6 +269,6 @@ def listed(path: Path) -> list[str]:
 
 
 def small(row: Row, folder: Path) -> Path | None:
-    """The row's file where it has at most 5 KB."""
+    """The row's file if it has at most 5 KB, else None."""
     path = row.make(folder)
     return path if os.path.isfile(path) and os.path.getsize(path) <= 5 << 10 else None

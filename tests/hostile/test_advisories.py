@@ -27,7 +27,7 @@ def started(*words: str) -> subprocess.CompletedProcess[str]:
 
 @pytest.fixture(scope="module")
 def outcomes(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    """For each row the exit status of every command, and what it did that it may not."""
+    """For each row the exit status of every command, and its forbidden actions."""
     names = sorted({name for _, rows in ADVISORIES.values() for name in rows})
     done = started("-m", "tests.hostile.watched", str(tmp_path_factory.mktemp("watched")), *names)
     assert done.returncode == 0, done.stderr[-2000:]

@@ -1,4 +1,4 @@
-"""Hostile configurations are refused and their honest twins accepted; what is not known is never clean."""
+"""Hostile configurations are refused and their honest twins accepted; an unknown result is never clean."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def test_hostile_names_reach_no_output(tmp_path: Path, capsys: Any):
 
 
 def test_keyword_arguments_that_look_like_a_literal(tmp_path: Path, capsys: Any):
-    """A call's keyword arguments are named as the file likes: they are no tensor themselves."""
+    """The file chooses the names of keyword arguments: names like those of a literal do not make one."""
     named = {"class_name": "__numpy__", "config": {"value": 2.0, "dtype": "float32"}}
     merged = op("m", "Multiply", tensor("x", [None, 10, 12, 16]), tensor("g", [None, 16]))
     merged["inbound_nodes"][0]["kwargs"] = named
@@ -86,7 +86,7 @@ def test_keyword_arguments_that_look_like_a_literal(tmp_path: Path, capsys: Any)
 
 
 def test_a_repair_above_another_gives_an_operand_other_axes(tmp_path: Path, capsys: Any):
-    """What the contraction was repaired to has a batch, where its first result had no axis."""
+    """The repaired contraction has a batch axis; its first result has no axis."""
     a = tensor("x", [None, 3])
     rows = [
         source("x", (None, 3)),
@@ -135,7 +135,7 @@ def test_large(name: str, content: Any, status: int, tmp_path: Path):
     assert limited("repair", path, "-o", target, "--no-verify") in (0, 1, 2)
 
 
-# Each thread of NumPy's BLAS reserves address space: with as many as there are cores, 2 GB may be too little to start.
+# Each thread of NumPy's BLAS reserves address space: with one thread per core, 2 GB may be too little to start.
 ONE_THREAD = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
 
 
@@ -145,7 +145,7 @@ def _limit() -> None:
 
 
 def limited(*arguments: str | Path) -> int:
-    """The command in a process with 2 GB and 60 s of the processor; it says at most one line on stderr."""
+    """Run the command in a process with 2 GB and 60 s of processor time; it prints at most one line on stderr."""
     done = subprocess.run(
         [sys.executable, "-m", "rewriter", *map(str, arguments)],
         capture_output=True,

@@ -1,4 +1,4 @@
-"""What ``tools/fuzz.py`` and the sweeps found: each was an internal error, a lie or a wait without end."""
+"""Faults that ``tools/fuzz.py`` and the sweeps found: internal errors, wrong answers or endless waits."""
 
 from __future__ import annotations
 
@@ -35,14 +35,14 @@ def json_file(folder: Path, content: Any) -> str:
 
 
 def test_a_limit_is_no_buffer(tmp_path: Path):
-    """A file was read into a buffer of the size of the limit."""
+    """Reading a file allocated a buffer of the size of the limit."""
     path = tmp_path / "small"
     path.write_bytes(b"abc")
     assert read_regular(path, 1 << 60) == b"abc"
 
 
 def test_a_contraction_of_one_operand(tmp_path: Path, capsys: Any):
-    """``Dot`` of a module without one: of one operand, two were unpacked."""
+    """``Dot`` in a module that has none: one operand was unpacked as two."""
     rows = [source(), op("d", "Dot", tensor("x", SHAPE)) | {"module": "keras.src.ops.core"}]
     for words in (["check"], ["explain"]):
         path = json_file(tmp_path, functional(rows, [["d", 0, 0]]))
@@ -74,7 +74,7 @@ def test_what_attention_keeps_has_four_axes(rank: int, status: int, tmp_path: Pa
 
 @pytest.mark.parametrize("place", [[], [[]]])
 def test_an_image_in_a_list(place: list[Any], tmp_path: Path, capsys: Any):
-    """The axes of the tensor in the list were taken, and the list was stacked when it was exported."""
+    """The axes were those of the tensor in the list, but the export stacked the list."""
     image = tensor("x", [None, 8, 8, 3])
     given = [[image]] if place else [image]
     rows = [
@@ -90,7 +90,7 @@ def test_an_image_in_a_list(place: list[Any], tmp_path: Path, capsys: Any):
 
 
 def test_a_sum_of_thousands(tmp_path: Path, capsys: Any):
-    """Each operand looked through all of them."""
+    """Each operand searched all operands."""
     names = [f"x{k}" for k in range(4000)]
     rows = [*map(source, names), layer("a", "Add", {}, *[tensor(n, SHAPE) for n in names])]
     path = json_file(tmp_path, functional(rows, [["a", 0, 0]], tuple(names)))
@@ -154,7 +154,7 @@ def test_a_mask_that_is_no_tensor(mask: Any, tmp_path: Path, capsys: Any):
 
 
 def test_a_constant_of_a_negative_size(tmp_path: Path, capsys: Any):
-    """NumPy was asked for the tensor before its sizes were looked at."""
+    """NumPy allocated the tensor before its sizes were checked."""
     zero = helper.make_tensor("value", 7, [1], [0])
     nodes = [
         helper.make_node("ConstantOfShape", ["size"], ["z"], value=zero),

@@ -66,7 +66,7 @@ def read(path: Path) -> None:
 
 
 def rewrite(path: Path, target: Path, explicit: bool) -> None:
-    """What a repair writes is read again without an error."""
+    """The output of a repair is read again without an error."""
     target.unlink(missing_ok=True)
     try:
         result = rewriter.repair(path, target, mode="best", explicit=explicit)
@@ -88,7 +88,7 @@ def assert_short(error: RewriterError) -> None:
 
 @contextmanager
 def at_most(seconds: int) -> Iterator[None]:
-    """Seconds of the processor: on a busy machine the clock goes on without this process."""
+    """Limit the processor time: wall time passes without this process on a busy machine."""
 
     def late(*_: object) -> None:
         raise AssertionError(f"takes more than {seconds} s of the processor")

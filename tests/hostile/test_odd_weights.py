@@ -1,4 +1,4 @@
-"""Honest weights in a form that Keras does not write: taken, or refused in one line."""
+"""Honest weights in a form that Keras does not write: accepted, or refused in one line."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from rewriter.cli import main
 from tests.hostile.archives import ODD_WEIGHTS, whole
 from tests.hostile.table import commands
 
-# Of the numbers of a kernel, however they are stored.
+# Forms that store the numbers of a kernel: always accepted.
 TAKEN = ("float16", "float64", "big-endian", "gzip")
 
 

@@ -16,7 +16,7 @@ from tests.hostile.onnx_files import model, outside, saved, scaled
 
 
 def test_an_operator_that_the_file_defines_itself_is_not_analysed(tmp_path: Path, capsys: Any):
-    """A function of the file stands above the operator of its name, in the default domain too."""
+    """A function in the file overrides the operator of its name, also in the default domain."""
     proto = scaled()
     path = tmp_path / "model.onnx"
     path.write_bytes(saved(proto))
@@ -32,7 +32,7 @@ def test_an_operator_that_the_file_defines_itself_is_not_analysed(tmp_path: Path
 
 @pytest.mark.parametrize("kind", ["link", "directory", "missing", "pipe"])
 def test_weights_that_are_no_file_of_the_folder_are_not_opened(kind: str, tmp_path: Path):
-    """The runtime is not given a model whose weights would be read from elsewhere."""
+    """The runtime does not load a model whose weights are in another folder."""
     folder, other = tmp_path / "model", tmp_path / "other"
     folder.mkdir()
     other.mkdir()

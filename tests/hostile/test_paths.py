@@ -1,4 +1,4 @@
-"""Inputs that are no files, outputs that cannot be written, and work that is interrupted."""
+"""Inputs that are not files, outputs that cannot be written, and interrupted commands."""
 
 from __future__ import annotations
 
@@ -99,7 +99,7 @@ def damaged(path: Path, change: Callable[[bytes], bytes | None]) -> Path:
 )
 def test_weights(change: Callable[[bytes], bytes | None], tmp_path: Path, capsys):
     path, target = damaged(copy(tmp_path), change), tmp_path / "out.keras"
-    found = main(["check", str(path)])  # needs no weights, but uses what they tell
+    found = main(["check", str(path)])  # needs no weights, but uses them
     assert found == (1 if change(b"") is None else 2)
     capsys.readouterr()
     assert main(["repair", str(path), "-o", str(target)]) == 2
@@ -116,7 +116,7 @@ def test_a_clean_model_without_weights_is_copied(tmp_path: Path, capsys):
     assert (tmp_path / "out.keras").read_bytes() == path.read_bytes()
 
 
-# The command, stopped where a file has all its bytes and not its name yet, until a line comes on standard input.
+# The command, stopped between writing and renaming a file, until a line comes on standard input.
 _STOPPED = """
 import os, signal, sys
 from rewriter.cli import main
@@ -160,7 +160,7 @@ def test_a_signal_leaves_nothing(name: str, tmp_path: Path):
     assert [p.name for p in tmp_path.iterdir()] == ["model.keras"]
 
 
-# The command with another program in the place of the proof.
+# The command with another program in place of the proof.
 _PROVING = """
 import functools, signal, sys
 import rewriter.proof
@@ -176,7 +176,7 @@ sys.exit(main(sys.argv[1:]))
 
 @pytest.mark.parametrize("name", [*SIGNALS, "SIGKILL"])
 def test_the_process_of_the_proof_ends_with_the_command(name: str, tmp_path: Path):
-    """Whatever ends the command. Nothing can take back what it began where it is killed: a hidden file is left."""
+    """However the command ends. After SIGKILL nothing is cleaned up: a hidden file is left."""
     folder, told = tmp_path / "models", tmp_path / "pid"
     folder.mkdir()
     words = [sys.executable, "-c", _PROVING, "repair", str(copy(folder)), "-o", str(folder / "out.keras")]
@@ -206,5 +206,5 @@ def alive(process: int) -> bool:
         os.kill(process, 0)
     except ProcessLookupError:
         return False
-    stat = Path(f"/proc/{process}/stat")  # one that nobody has waited for yet is dead
+    stat = Path(f"/proc/{process}/stat")  # a zombie process is dead
     return not stat.exists() or stat.read_text().rpartition(")")[2].split()[0] != "Z"

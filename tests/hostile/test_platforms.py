@@ -1,4 +1,4 @@
-"""The commands where the platform lacks what POSIX has: nothing but Python's own promises is taken for granted."""
+"""The commands on a platform without POSIX functions: they need only functions that Python guarantees."""
 
 from __future__ import annotations
 

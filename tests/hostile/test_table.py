@@ -1,4 +1,4 @@
-"""Every row of the table: one line of error, nothing written, and the honest twin is taken."""
+"""Every row of the table: one error line, nothing written, and the honest twin is accepted."""
 
 from __future__ import annotations
 

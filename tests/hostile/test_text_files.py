@@ -1,4 +1,4 @@
-"""JSON and TOML that nobody vouches for, each with an honest twin."""
+"""Untrusted JSON and TOML, each with an honest twin."""
 
 from __future__ import annotations
 
@@ -96,7 +96,7 @@ def no_file(folder: Path, kind: str) -> Path:
 
 @pytest.mark.parametrize("kind", ["fifo", "link to a fifo", "directory", "device", "loop", "missing", "nul"])
 def test_no_file(kind: str, tmp_path: Path, capsys: Any, monkeypatch: Any):
-    """None is waited for, and none read without end; every command that takes such a file says one line."""
+    """No command waits for such a file or reads it without end; each prints one line."""
     from rewriter.cli import main
     from tests.cli.common import model
 
@@ -151,7 +151,7 @@ def test_a_project_that_is_a_pipe_is_not_waited_for(tmp_path: Path, monkeypatch:
 
 
 def test_a_plan_of_several_mebibytes_is_read(tmp_path: Path):
-    """A plan that ``check`` writes is as large as what it found."""
+    """The size of a plan that ``check`` writes grows with its findings."""
     from rewriter.passes.plan import read
 
     entry = '\n[[finding]]\nnode = "n{}"\nchoice = "channel-gate"\n# ' + "x" * 2000

@@ -1,7 +1,7 @@
 """``python -m tests.hostile.watched FOLDER NAME...``: rows of the table in every command, watched by an audit hook.
 
-A line of JSON for each row: its name, the exit status of each command, and what was opened, connected to or started
-beside the model, what is written, and Python's own files.
+A line of JSON for each row: its name, the exit status of each command, and everything opened, connected to or
+started, except the model, the outputs and Python's own files.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _FORBIDDEN = ("socket.", "subprocess.", "os.system", "os.exec", "os.fork", "os.p
 
 
 def watch(own: tuple[str, ...]) -> list[str]:
-    """Forbid and note what a file could make a command do; files below ``own`` may be opened."""
+    """Forbid and record actions that a file could cause; files below ``own`` may be opened."""
     seen: list[str] = []
 
     def hook(event: str, args: tuple[Any, ...]) -> None:

@@ -1,4 +1,4 @@
-"""The value of a size for given values of its symbols: the oracle that the algebra of sizes is held against."""
+"""The value of a size for given values of its symbols: the oracle for the algebra of sizes."""
 
 from __future__ import annotations
 

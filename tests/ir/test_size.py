@@ -46,7 +46,7 @@ HIDDEN = [name_of(size) for size in UNKNOWN]
 
 @dataclass(frozen=True)
 class Sum:
-    """A size, and what it stands for as a function of the symbols' values, computed without the algebra."""
+    """A size, and its value as a function of the symbols' values, computed without the algebra."""
 
     size: Size
     exact: Callable[[Values], int]

@@ -1,1 +1,1 @@
-"""The library as people write it: its names, its signatures, and what its results show of themselves."""
+"""The library as people use it: its names, its signatures, and the display of its results."""

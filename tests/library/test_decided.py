@@ -1,4 +1,4 @@
-"""A repair that decided nothing says so, and errors name the file."""
+"""A repair without a decision reports that, and errors name the file."""
 
 from __future__ import annotations
 

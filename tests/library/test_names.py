@@ -1,4 +1,4 @@
-"""The public names: there at once, loaded on use, and typed."""
+"""The public names: available at once, loaded on use, and typed."""
 
 from __future__ import annotations
 

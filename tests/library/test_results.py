@@ -1,4 +1,4 @@
-"""What results show of themselves: a short repr, the text, the JSON as a dict, HTML; and copies of them."""
+"""The display of results: a short repr, the text, the JSON as a dict, HTML; and copies of results."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ PUBLIC = (
     "Converted",
 )
 
-# What people come across in them.
+# Classes that results contain.
 PARTS = ("Analysis", "Change", "Changes", "Decision", "Operand", "Site", "State", "Value", "Verdicts")
 
 

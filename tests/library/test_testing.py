@@ -1,4 +1,4 @@
-"""``assert_fits`` and the Keras callbacks: what people put into their own tests and training."""
+"""``assert_fits`` and the Keras callbacks, for the tests and the training of users."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Models with a gate that is right at batch 1 only, and what has to be true of their repair."""
+"""Models with a gate that is right at batch 1 only, and the checks of their repair."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def gate(x: Any, channels: int = 7) -> Any:
 
 
 def gated(after: Any = None, channels: int = 7) -> keras.Model:
-    """The gate, and what is to come after it."""
+    """A model of the gate, and of ``after`` behind it."""
     x = image()
     y = gate(x, channels)
     return keras.Model(x, y if after is None else after(y), name="gated")
@@ -40,7 +40,7 @@ def undecided() -> tuple[keras.Model, str]:
 
 
 def trained(model: keras.Model, *, steps: int = 3, **compiled: Any) -> keras.Model:
-    """The model after a few steps of training at batch 1, at which its gates are right."""
+    """The model after a few steps of training at batch 1, where its gates are right."""
     model.compile(**{"optimizer": "adam", "loss": "mse", **compiled})
     rng = np.random.default_rng(0)
     shape = (1, *model.output_shape[1:])
@@ -52,7 +52,7 @@ def trained(model: keras.Model, *, steps: int = 3, **compiled: Any) -> keras.Mod
 
 
 def one_by_one(model: Any, inputs: Any, batch: int) -> list[np.ndarray]:
-    """What a model computes of each sample alone: what it was meant to compute."""
+    """The outputs of a model for each sample alone: the intended outputs."""
     alone = [
         support.run(model, keras.tree.map_structure(lambda a, i=i: a[i : i + 1], inputs))
         for i in range(batch)
@@ -63,14 +63,14 @@ def one_by_one(model: Any, inputs: Any, batch: int) -> list[np.ndarray]:
 def agrees(
     fixed: Any, model: Any, *, batches: tuple[int, ...] = BATCHES, rtol: float = 1e-4, atol: float = 1e-5
 ) -> None:
-    """The repaired model computes at every batch size what the original does sample by sample."""
+    """The repaired model equals at every batch size the original run sample by sample."""
     for batch in batches:
         inputs = support.random_inputs(model, batch, seed=batch)
         support.compare(support.run(fixed, inputs), one_by_one(model, inputs, batch), rtol=rtol, atol=atol)
 
 
 def picture(model: Any) -> Any:
-    """What must not change in a model: weights, and for every layer its attributes and the number of its calls."""
+    """The parts of a model that must not change: weights, and attributes and number of calls of every layer."""
     found = []
     for layer in model._flatten_layers():
         state = [np.asarray(v).tobytes() for v in layer.variables]
@@ -80,7 +80,7 @@ def picture(model: Any) -> Any:
 
 
 def repaired(model: Any, **options: Any) -> Any:
-    """The repaired model, once the original is seen to be untouched and every layer to have its weights."""
+    """The repaired model, after checks that the original is unchanged and that every layer has its weights."""
     before = picture(model)
     result = rewriter.repair(model, **{"verify": False, **options})
     assert picture(model) == before

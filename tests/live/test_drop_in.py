@@ -1,4 +1,4 @@
-"""``repaired`` and ``repairing``: what an export script needs one line of."""
+"""``repaired`` and ``repairing``: one line in an export script."""
 
 from __future__ import annotations
 

@@ -16,7 +16,7 @@ from tests.live.common import gated
 ROOT = Path(__file__).resolve().parents[2]
 EXAMPLES = ROOT / "docs" / "examples"
 
-# The arguments of each, where `{}` is a directory of its own, and what it prints, line by line.
+# The arguments of each, where `{}` is its own directory, and the lines that it prints.
 SAID = {
     "check_in_memory": (
         [],
@@ -40,7 +40,7 @@ SAID = {
 
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory):
-    """All of them, two at a time: most of what each takes is the start of TensorFlow."""
+    """Run all scripts, two at a time: most of their time is the start of TensorFlow."""
     found = {}
     waiting = list(SAID)
     folders = {name: tmp_path_factory.mktemp(name) for name in SAID}

@@ -1,4 +1,4 @@
-"""Functions and classes of the caller's own: what comes back is the very object, whatever it is called."""
+"""Custom functions and classes: the repaired model has the same objects, whatever their names."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ def test_a_recurrent_layer_with_functions_of_its_own():
 
 
 def test_a_layer_with_lora_is_checked_and_not_repaired():
-    """Keras writes the merged kernel, and makes a layer without the two matrices of it."""
+    """Keras writes the merged kernel, and loads a layer without its two matrices."""
     x = keras.Input((4, 6))
     layer = keras.layers.Dense(5, name="adapted")
     y = layer(x)
@@ -143,7 +143,7 @@ def test_losses_and_metrics_of_the_callers_own():
 
 
 class Scale(layers.Layer):
-    """What is set after it is made is in no configuration."""
+    """A value set after construction is in no configuration."""
 
     def __init__(self, factor=1.0, **kwargs):
         super().__init__(**kwargs)
@@ -178,7 +178,7 @@ def test_what_a_model_keeps_beside_its_configuration():
 
 def test_models_that_code_makes_inside_another_one():
     class Deep(keras.Model):
-        """Its layers have other names each time it is made."""
+        """Its layers get other names at each construction."""
 
         def __init__(self, channels, **kwargs):
             x = keras.Input((5, 11, 7))
@@ -287,7 +287,7 @@ def test_a_class_that_is_not_made_of_its_configuration_is_said_to_be():
         def from_config(cls, config):
             raise RuntimeError("no\nway")
 
-    with pytest.raises(rewriter.UnsupportedError, match="cannot be made of its file: no"):
+    with pytest.raises(rewriter.UnsupportedError, match="cannot be loaded from its file: no"):
         rewriter.repair(gated(Bad()))
 
 
@@ -346,10 +346,10 @@ def test_folders_and_other_names(tmp_path):
 @pytest.mark.parametrize(
     ("layer", "words"),
     [
-        (lambda: layers.Lambda(functools.partial(triple)), "no file of the repaired model that it loads"),
-        (lambda: layers.Dense(3, activation=lambda y: y * 2), "no file of the repaired model that it loads"),
-        (lambda: layers.Lambda(lambda y: ops.sin(y)), "no file of the repaired model that it loads"),
-        (lambda: layers.Dense(3, activation=relu, name="last"), "'last': Keras files its activation under"),
+        (lambda: layers.Lambda(functools.partial(triple)), "repaired model to a file that it can load"),
+        (lambda: layers.Dense(3, activation=lambda y: y * 2), "repaired model to a file that it can load"),
+        (lambda: layers.Lambda(lambda y: ops.sin(y)), "repaired model to a file that it can load"),
+        (lambda: layers.Dense(3, activation=relu, name="last"), "'last': Keras saves its activation under"),
     ],
 )
 def test_files_that_would_not_come_back_are_not_there(layer, words, tmp_path):

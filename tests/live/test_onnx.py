@@ -1,4 +1,4 @@
-"""Models in memory as ONNX: ONNX Runtime gives what the model predicts."""
+"""Models in memory as ONNX: ONNX Runtime equals the predictions of the model."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a repaired model has of the one that was given: weights, optimizer, compile state, frozen layers, assets."""
+"""The state that a repaired model keeps: weights, optimizer, compile state, frozen layers, assets."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ def test_nested_and_frozen_in_part():
 
 
 def test_mixed_precision_with_its_scaled_optimizer():
-    """The policy of the day is not that of the model: Keras would load the optimizer without its scale."""
+    """The global policy is not that of the model: Keras would load the optimizer without its scale."""
     policy = keras.config.dtype_policy()
     keras.config.set_dtype_policy("mixed_float16")
     try:
@@ -252,7 +252,7 @@ def test_what_cannot_be_decided_gives_no_model():
 
 
 def test_models_are_checked_in_several_threads():
-    """Each names the functions of the model in its own way while it is saved."""
+    """Each thread saves the model with its own names for the functions."""
     model = gated(layers.Lambda(lambda x: x * 2))
     found: list[object] = []
 

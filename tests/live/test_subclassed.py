@@ -1,4 +1,4 @@
-"""Subclassed models: their functional parts are looked at and repaired, and what joins them is said not to be known."""
+"""Subclassed models: their functional parts are checked and repaired; the code between them is reported as unknown."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Models of tf_keras: checked and repaired by its own files, and made again by tf_keras."""
+"""Models of tf_keras: checked and repaired through its own files, and built again by tf_keras."""
 
 from __future__ import annotations
 
@@ -143,7 +143,7 @@ def last() -> Any:
 
 
 def meant(model: Any, x: Any) -> Any:
-    """What it computes sample by sample."""
+    """The outputs sample by sample."""
     return np.concatenate([model(x[i : i + 1]).numpy() for i in range(len(x))])
 
 

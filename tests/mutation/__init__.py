@@ -1,1 +1,1 @@
-"""Broken models made of valid ones: the edits, the table of mutants, and what a repair owes for each."""
+"""Broken models made from valid ones: the edits, the table of mutants, and the expected repair of each."""

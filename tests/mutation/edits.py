@@ -67,9 +67,9 @@ class Mutation:
 
 @dataclass(frozen=True)
 class Behaviour:
-    """What Keras makes of a file: whether it loads, and per batch size "same", "differs" or "raises".
+    """The behaviour of a file in Keras: whether it loads, and per batch size "same", "differs" or "raises".
 
-    Weights go by layer name here: which weights Keras's own numbering would pick is another question.
+    Weights are matched by layer name here, not by Keras's own numbering.
     """
 
     loads: bool
@@ -159,7 +159,7 @@ def observe(
 
 
 def behaviour(edited: Path, original: keras.Model, batches: list[int], **tolerance: float) -> Behaviour:
-    """Ask Keras what the edited file does."""
+    """Load and run the edited file in Keras."""
     try:
         model = rebuild(edited, original)
     except Exception as error:
@@ -225,20 +225,20 @@ def _drop(scope: Config, node: Config, multiplies: set[str]) -> None:
 
 
 def refresh_build_config(node: Config) -> None:
-    """A merge layer's build_config would give the removed node away; let it say what now arrives."""
+    """Update a merge layer's build_config to its new operands: the old one would reveal the removed node."""
     if node["class_name"] in MERGES and "build_config" in node:
         node["build_config"] = {"input_shape": operand_shapes(node)[0]}
 
 
 def squeeze(node: Config) -> None:
-    """Take `keepdims` from a node. Raises ValueError where it keeps no axes."""
+    """Remove `keepdims` from a node. Raises ValueError if it keeps no axes."""
     if not node["config"]["keepdims"]:
         raise ValueError(f"{node['name']} keeps no axes")
     node["config"]["keepdims"] = False
 
 
 def turn(node: Config) -> None:
-    """Make a merge layer of two operands the operation of its name, or the other way round."""
+    """Change a merge layer of two operands to the operation of its name, or back."""
     if node["class_name"] not in MERGES:
         raise ValueError(f"{node['name']} is a {node['class_name']}")
     calls = [list(references(call["args"])) for call in node["inbound_nodes"]]
@@ -256,7 +256,7 @@ def turn(node: Config) -> None:
 
 
 def contract(node: Config) -> None:
-    """Make a matrix product a Multiply layer."""
+    """Change a matrix product to a Multiply layer."""
     name = node["name"]
     call = node["inbound_nodes"][0]
     operands = [{"class_name": "__keras_tensor__", "config": r} for r in references(call["args"])]

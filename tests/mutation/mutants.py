@@ -1,8 +1,8 @@
-"""The table of mutants: which edit of which model, what Keras makes of it, and what a repair owes.
+"""The table of mutants: the edit and the model, the fault in Keras, and the expected repair.
 
 A case is tried with distinct sizes and as the all-equal twin, as an edited file and, where Keras loads it, as
-Keras writes the wrong graph itself. What Keras makes of each (`refused`, `raises`, `silent`, `equivalent`) is
-asserted, not assumed: `tests/mutation/test_edits.py` measures it.
+Keras writes the wrong graph itself. The fault of each (`refused`, `raises`, `silent`, `equivalent`) is not
+assumed: `tests/mutation/test_edits.py` measures it.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ SAME: Faults = ("equivalent", "equivalent")
 
 @dataclass(frozen=True)
 class Case:
-    """A row: the edit, what Keras makes of it in either form, and whether the file tells what was meant.
+    """A row: the edit, its fault in Keras in either form, and whether the file shows the intended product.
 
     Args:
         distinct, twin: the fault with distinct sizes and with equal sizes; None leaves the form out.
-        expect: `exact` when a person who knows the field can tell from the file what was meant, else
+        expect: `exact` if an expert can infer the intended product from the file, else
             `refused`.
-        evidence: what decides: `roles` and origins, `sizes`, the `batch`, the operation's own `convention`,
-            or `downstream` (only what follows the multiply tells).
+        evidence: the deciding fact: `roles` and origins, `sizes`, the `batch`, the operation's own `convention`,
+            or `downstream` (only later nodes).
         reason: why it cannot be decided.
         rule: the true repair, which a refusal must still list.
     """
@@ -45,7 +45,7 @@ class Case:
 
 @dataclass(frozen=True)
 class Mutant:
-    """One broken file to be: a case in one form, written by `edited` or by `keras`."""
+    """One broken file to make: a case in one form, written by `edited` or by `keras`."""
 
     case: Case
     twin: bool
@@ -53,14 +53,14 @@ class Mutant:
 
     @property
     def fault(self) -> str:
-        """What Keras makes of it."""
+        """The fault in Keras."""
         fault = self.case.twin if self.twin else self.case.distinct
         assert fault
         return fault
 
     @property
     def expect(self) -> str:
-        """`exact`, `refused`, `tied`, or `equivalent` where nothing is wrong with the file."""
+        """`exact`, `refused`, `tied`, or `equivalent` if the file has no fault."""
         if self.fault == "equivalent":
             return "equivalent"
         tied = self.twin and not TIED.isdisjoint([self.name, self._name("twin")])
@@ -312,8 +312,8 @@ def _expand(case: Case) -> list[Mutant]:
     return mutants
 
 
-# Twins whose gate a Dense layer made from pooled channels: with another axis of the channels' size, what it was
-# computed from says nothing of what it is for. They are refused, with the truth among the readings.
+# Twins whose gate a Dense layer made from pooled channels: if another axis has the size of the channels, the origin of
+# the gate does not decide its axis. They are refused, with the truth among the readings.
 TIED = frozenset(
     [
         "cbam-op-twin-expand-expand_dims",

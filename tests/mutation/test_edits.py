@@ -1,4 +1,4 @@
-"""The mutants are what the table says: Keras refuses, raises, goes silently wrong, or nothing changed."""
+"""The mutants match the table: Keras refuses, raises, is silently wrong, or computes the same."""
 
 from __future__ import annotations
 

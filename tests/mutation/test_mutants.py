@@ -92,7 +92,7 @@ def test_a_mutant_is_repaired_to_the_original_function(workshop, tmp_path, name)
 
 @pytest.mark.parametrize("name", TIED)
 def test_a_tie_is_refused_and_the_truth_is_listed(workshop, tmp_path, name):
-    """What the same edit means with distinct sizes is among the readings, and stated it gives the original function."""
+    """The reading for distinct sizes is also listed here, and gives the original function if the user states it."""
     mutant = MUTANTS[name]
     original, mutation = workshop.original(mutant), workshop.break_(mutant)
     fixed = tmp_path / "fixed.keras"
@@ -148,5 +148,5 @@ def test_the_suite_covers_every_pattern():
 
 @pytest.mark.parametrize("name", MUTANTS)
 def test_check_its_plan_and_repair_say_the_same(workshop, tmp_path, name):
-    """What ``check`` marks is what ``repair`` applies, and its plan applies it again, in either mode."""
+    """``repair`` applies the choices that ``check`` marks, and so does its plan, in either mode."""
     assert_one_answer(workshop.break_(MUTANTS[name]).path, tmp_path / "plan.toml", "multiply")

@@ -50,7 +50,7 @@ def tolerance(mutant: Mutant) -> dict[str, float]:
 
 
 def batches(model: keras.Model, mutation: Mutation) -> list[int]:
-    """Batch 1, 3 and each size that meets at the multiply: silent faults show there. A static batch stays."""
+    """Batch 1, 3 and each operand size at the multiply, where silent faults show. A static batch stays."""
     fixed = support.static_batch(model)
     if fixed is not None:
         return [fixed]

@@ -1,4 +1,4 @@
-"""What becomes of the batch: a choice never costs an output its batch, and a batch that was merged is one still."""
+"""The batch is kept: no choice removes the batch of an output, and a merged batch is still a batch."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from tests.passes.test_joint import broken
 
 
 def attention(turn: bool) -> keras.Model:
-    """Pooling over time, of which one operand stands time first; a Transpose takes it back."""
+    """Pooling over time with one time-major operand; ``turn`` adds the Transpose back to batch-major."""
     x = keras.Input((10, 12), name="x")
     steps = layers.LSTM(9, return_sequences=True, name="steps")(x)
     weights = layers.Softmax(axis=1, name="weights")(layers.Dense(1, name="score")(steps))

@@ -1,7 +1,7 @@
-"""Batches that are a number on one side and open on the other: found where they run at that number only.
+"""A fixed batch on one side and an open one on the other: found if the node runs only at the fixed size.
 
-Keras is the judge. A model that repeats one sample is right at batch 1 as it stands: the repaired one computes for each
-sample of a batch what the broken one computes for it alone.
+Keras is the judge. A model that repeats one sample is right at batch 1: the repaired one computes for each sample of a
+batch what the broken one computes for that sample alone.
 """
 
 from __future__ import annotations
@@ -86,7 +86,7 @@ def open_steps() -> keras.Model:
 
 
 def constant_through_layers() -> keras.Model:
-    """One sample that ops made of a constant, all of it in the graph."""
+    """One sample that ops compute from a constant in the graph."""
     x, y = signal()
     place = ops.mean(ops.zeros_like(x), axis=0, keepdims=True)
     grid = Add(name="place")(place, numbers(1, 12, 6))
@@ -120,7 +120,7 @@ def inputs_of(model: keras.Model, batch: int, seed: int = 1) -> list[np.ndarray]
 
 
 def assert_as_alone(path, model: keras.Model) -> None:
-    """For each sample the file gives what the model gives for it alone, and takes no notice of the others."""
+    """The file gives for each sample the same as the model for it alone; other samples have no influence."""
     fixed = support.load(path)
     for batch in (1, 2, 3, 5, 8, 12):
         (x,) = inputs_of(model, batch, batch)
@@ -144,7 +144,7 @@ def test_one_sample_is_repeated_to_the_batch(build, tmp_path):
 
 
 def test_what_another_sample_is_does_not_matter(tmp_path):
-    """The size of the batch is read off data that may be anything."""
+    """The batch size comes from data with any values."""
     model = token_in_front()
     rewriter.repair(saved(model, tmp_path), tmp_path / "fixed.keras", ops="all", verify=False)
     (x,) = inputs_of(model, 3)
@@ -152,7 +152,7 @@ def test_what_another_sample_is_does_not_matter(tmp_path):
     got = np.asarray(support.load(tmp_path / "fixed.keras")(x))
     for sample in (0, 2):
         np.testing.assert_allclose(got[sample], np.asarray(model(x[sample : sample + 1]))[0], atol=1e-5)
-    np.testing.assert_allclose(got[1, 0], got[0, 0], atol=1e-5)  # the token's own place
+    np.testing.assert_allclose(got[1, 0], got[0, 0], atol=1e-5)  # the position of the token
 
 
 def test_the_dtype_is_kept(tmp_path):
@@ -215,7 +215,7 @@ def test_an_onnx_file_is_repaired(token, axis, tmp_path):
 
 
 def test_an_onnx_file_is_proven(tmp_path, monkeypatch):
-    """The operand is a tensor of the graph, read where the Where takes it."""
+    """The operand is a tensor of the graph; the Where reads it."""
     pytest.importorskip("onnxruntime")
     from onnx import TensorProto, helper, numpy_helper, save
 
@@ -319,7 +319,7 @@ FIXED = [
     fixed_heads,
 ]
 STRETCHED = {"fixed_sum", "fixed_product", "fixed_product_op", "fixed_matmul", "fixed_attention"}
-# No operation in which operands are placed: nothing can be inserted there.
+# Operations without placements of operands: nothing can be inserted there.
 ELSEWHERE = {"fixed_stack", "fixed_attention", "fixed_heads"}
 
 
@@ -351,14 +351,14 @@ def test_a_batch_of_a_number_beside_an_open_one_is_found_and_refused(build, numb
 
 @pytest.mark.parametrize("build", FIXED, ids=lambda f: f.__name__)
 def test_a_batch_of_one_is_found_where_it_is_not_stretched(build, tmp_path):
-    """Keras tells: sums, products and matmul repeat a 1, the others raise."""
+    """Keras decides: sums, products and matmul repeat a 1, the others raise."""
     model = build(1)
     found = rewriter.check(saved(model, tmp_path), ops="all").findings
     assert runs(model, 3) == (build.__name__ in STRETCHED) == (not found)
 
 
 def test_an_input_of_one_sample_is_repeated_on_demand_only(tmp_path):
-    """Its batch may just as well be meant to be open."""
+    """Its batch may also be meant as open."""
     model = fixed_join(1)
     path = saved(model, tmp_path)
     result = rewriter.repair(path, tmp_path / "fixed.keras", ops="all", verify=False)
@@ -391,7 +391,7 @@ def test_a_constant_of_several_samples_that_meets_the_batch_is_found(meet, sampl
 
 
 def test_a_row_of_constants_is_no_batch(tmp_path):
-    """A Fourier embedding of the time that lost its axis: (B,) by (16,), each with each."""
+    """A Fourier embedding of the time that lost its axis: (B,) times (16,), all pairs."""
     t = keras.Input(())
     model = keras.Model(t, Multiply()(t, numbers(16)))
     (finding,) = rewriter.check(saved(model, tmp_path), ops="all").findings
@@ -505,7 +505,7 @@ def test_the_other_order_of_a_repeated_batch_is_listed_and_has_to_be_asked_for(t
 
 # -- time first -----------------------------
 def time_first(turned: bool) -> keras.Model:
-    """Steps of an LSTM, time first, times weights, summed over time."""
+    """Time-major steps of an LSTM times weights, summed over time."""
     x, w = keras.Input((11, 5)), keras.Input((11,))
     steps = ops.transpose(layers.LSTM(6, return_sequences=True)(x), (1, 0, 2))
     weights = ops.expand_dims(ops.transpose(w) if turned else w, -1)
@@ -518,6 +518,4 @@ def test_weights_that_stand_batch_first_are_turned_to_steps_that_do_not(tmp_path
     assert result.output is None
     (finding,) = result.findings
     assert {"t b d, b t 1 -> t b d", "t b d, b t 1 -> b t d"} <= {c.equation for c in finding.candidates}
-    assert (
-        not finding.upstream
-    )  # in the order of the weights, the sum over axis 0 would be one over the batch
+    assert not finding.upstream  # in the order of the weights, the sum over axis 0 would be over the batch

@@ -1,4 +1,4 @@
-"""A merge layer inserts axes or not as it was built: by the shapes in its `build_config`, whatever it is called on."""
+"""The shapes in the `build_config` of a merge layer decide whether it inserts axes, not its operands."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def without_lift(model: keras.Model, folder: Path, keep: bool) -> Path:
 
 
 def as_keras_builds_it(path: Path, model: keras.Model) -> keras.Model:
-    """The model of the file, `build_config` and all, with another one's weights by layer name."""
+    """The model of the file with its `build_config`, and with another model's weights by layer name."""
     built = keras.saving.deserialize_keras_object(read_config(path))
     support.transplant(model, built)
     return built
@@ -86,7 +86,7 @@ def test_a_layer_that_was_built_on_other_ranks_than_it_is_called_on_is_no_fault(
 
 
 def test_the_shape_that_it_was_built_on_tells_steps_from_features(tmp_path):
-    """With T = D both readings fit; the Reshape to (1, D) is what the layer was built on."""
+    """With T = D both readings fit; the layer was built on the Reshape to (1, D)."""
     model = gated(layers.Multiply(), d=T)
     path = without_lift(model, tmp_path, keep=True)
     result = rewriter.repair(path, tmp_path / "fixed.keras", verify=False)

@@ -1,6 +1,6 @@
-"""Factors that the layer Multiply puts on the last axis of an image with channels first, where both axes are as long.
+"""Factors that the layer Multiply aligns with the last axis of a channels-first image, where both axes have one size.
 
-What the factors were computed from says which axis they are for. Where nothing says it, nothing is changed.
+The origin of the factors decides their axis. Without it nothing is changed.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ POOLS = {2: layers.MaxPooling2D, 3: layers.MaxPooling3D}
 
 
 def pooled(rank: int = 2) -> tuple[Any, Any]:
-    """An image, and what a layer makes of it that says where its channels are."""
+    """An image, and the result of a layer that states its channel axis."""
     x = keras.Input(IMAGES[rank])
     return x, POOLS[rank](1, data_format="channels_first")(x)
 
@@ -37,7 +37,7 @@ def saved(model: keras.Model, path: Path) -> Path:
 
 
 def untouched(path: Path, **options: Any) -> rewriter.Result:
-    """The result of a repair that writes the file as it is."""
+    """The result of a repair that copies the file."""
     result = rewriter.repair(path, path.with_name("out.keras"), ops="all", **options)
     assert not result.inserted
     assert path.with_name("out.keras").read_bytes() == path.read_bytes()
@@ -70,7 +70,7 @@ def test_factors_computed_from_the_channels_go_to_the_channels(rank, tmp_path):
 
 
 def unsaid(source: str) -> keras.Model:
-    """Factors that come from no axis of the image alone: another input, or all axes at once."""
+    """Factors that do not come from one axis of the image: from another input, or from all axes."""
     x, y = pooled()
     if source == "input":
         factors = keras.Input((N,))

@@ -1,4 +1,4 @@
-"""Whatever broadcast a product was: without any of its unit axes it is still among the readings."""
+"""For every broadcast: the product is still among the readings when any of its unit axes are lost."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def broadcasts(constant: bool) -> Iterator[tuple[Shape, Shape, tuple[int, ...], 
 
 
 def listed(operands: list[np.ndarray], op: str, constant: bool) -> list[np.ndarray]:
-    """What the nodes of every reading compute."""
+    """The results of the nodes of every reading."""
     values = [
         Value(
             tuple(

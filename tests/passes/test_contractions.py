@@ -1,6 +1,6 @@
-"""Contractions with operands in the wrong orientation or of the wrong rank: repaired where one reading is asked for.
+"""Contractions with operands in the wrong orientation or of the wrong rank: repaired if evidence demands one reading.
 
-Keras is the judge: the repaired file computes what the valid model did.
+Keras is the judge: the repaired file computes the same as the valid model.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ def _sequences(first: tuple[int, int], second: tuple[int, int]) -> tuple:
 
 
 def scores() -> keras.Model:
-    """``b m k, b n k -> b m n`` by the operator, the transpose written."""
+    """``b m k, b n k -> b m n`` with the operator and an explicit transpose."""
     inputs, q, k = _sequences((5, 7), (6, 7))
     turned = layers.Permute((2, 1), name="turn")(k)
     return keras.Model(inputs, layers.Dense(2, name="head")(Matmul(name="matmul")(q, turned)))
@@ -98,7 +98,7 @@ def vectors() -> keras.Model:
 
 @dataclass(frozen=True)
 class Case:
-    """A model, what is taken out of it, and what it is then read as."""
+    """A model, the removed node, and the expected reading."""
 
     build: Callable[[], keras.Model]
     rule: str
@@ -177,7 +177,7 @@ def test_without_anything_that_asks_nothing_is_chosen(tmp_path):
 
 
 def test_two_transposes_or_two_operands_exchanged_is_a_tie(tmp_path):
-    """``x^T y^T`` and ``y x`` have one shape where both are square in it."""
+    """``x^T y^T`` and ``y x`` have one shape if the result is square."""
     inputs, q, k = _sequences((5, 7), (7, 5))
     both = layers.Permute((2, 1), name="turn_q")(q), layers.Permute((2, 1), name="turn_k")(k)
     model = keras.Model(inputs, layers.Dense(2, name="head")(Matmul(name="matmul")(*both)))
@@ -192,7 +192,7 @@ def test_two_transposes_or_two_operands_exchanged_is_a_tie(tmp_path):
 
 @pytest.mark.parametrize("by", ["recorded", "weights"])
 def test_what_follows_asks_for_another_product_than_the_one_that_runs(by, tmp_path):
-    """``Dot(axes=2)`` that somebody made ``axes=1``: it runs, to another shape."""
+    """``Dot(axes=2)`` changed to ``axes=1``: it runs, and gives another shape."""
     inputs, q, k = _sequences((5, 7), (5, 7))
     dot = layers.Dot(axes=2, name="matmul")([q, k])
     model = randomise(keras.Model(inputs, layers.Dense(2, name="head")(dot)))
@@ -214,7 +214,7 @@ def test_what_follows_asks_for_another_product_than_the_one_that_runs(by, tmp_pa
 
 
 def test_two_products_that_what_follows_could_ask_for_are_a_tie(tmp_path):
-    """``x^T y^T`` and ``y x`` where ``x y`` runs: the fault stays where it shows."""
+    """``x^T y^T`` and ``y x`` where ``x y`` runs: the fault is reported at the later node."""
     inputs, q, k = _sequences((5, 7), (7, 5))
     turned = layers.Permute((2, 1), name="turn")(q), layers.Permute((2, 1), name="turn_too")(k)
     model = keras.Model(inputs, layers.Dense(2, name="head")(Matmul(name="matmul")(*turned)))
@@ -225,7 +225,7 @@ def test_two_products_that_what_follows_could_ask_for_are_a_tie(tmp_path):
 
 
 def test_what_runs_as_it_stands_is_left_alone(tmp_path):
-    """Scores between all samples of a batch, the same sizes everywhere: nothing says that this is not meant."""
+    """Scores between all samples of a batch, with equal sizes: nothing contradicts that this is on purpose."""
     x, y = keras.Input((6, 6), name="x"), keras.Input((6,), name="y")
     a, b = layers.Dense(6, name="a")(x), layers.Dense(6, name="b")(y)
     pairs = ops.matmul(b, ops.transpose(b))

@@ -1,4 +1,4 @@
-"""Skips of which one side has one entry more: listed as a crop, never chosen, right if told."""
+"""Skips with one more entry on one side: listed as a crop, never chosen, right if the user states it."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ JOINS = {
 
 
 def unet(join: str, size: int = 9) -> keras.Model:
-    """A skip of 9 x 7 beside what pooling and upsampling make of it, 8 x 6, and the crop between them."""
+    """A skip of 9 x 7 and its pooled and upsampled copy of 8 x 6, with the crop between them."""
     image = keras.Input((size, size - 2, 3), name="image")
     x = layers.Conv2D(5, 3, padding="same", name="down")(image)
     y = layers.UpSampling2D(name="up")(layers.MaxPooling2D(name="pool")(x))

@@ -1,4 +1,4 @@
-"""Decisions are data: every one is a row of the table of stages, and all words come from that table."""
+"""Decisions are data: each is a row of the table of stages, and all texts come from that table."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What follows a multiply decides what it meant: the weights behind it, and nothing that the file records."""
+"""Later nodes decide the meaning of a multiply: by their weights, without any recorded shape."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tests.mutation.edits import Recipe, mutate
 
 
 def forget(path: Path, target: Path, without: str = "build_config") -> Path:
-    """The archive without recorded sizes and without one key of its layers: only the weights are left to tell."""
+    """The archive without recorded sizes and without one key of its layers: only weights remain as evidence."""
 
     def strip(value: Any) -> Any:
         if isinstance(value, dict):
@@ -43,7 +43,7 @@ def edited(path: Path, target: Path, change: Callable[[Any], Any]) -> Path:
 
 
 def outer() -> keras.Model:
-    """Flatten and Dense(35 rows) behind the outer product of 5 and 7 features."""
+    """Flatten and Dense(35 rows) after the outer product of 5 and 7 features."""
     x, y = keras.Input((3,), name="x"), keras.Input((4,), name="y")
     a, b = layers.Dense(5, name="a")(x), layers.Dense(7, name="b")(y)
     product = layers.Multiply(name="scale")(
@@ -103,7 +103,7 @@ def sibling(*shape: int) -> Any:
     return keras.Input(shape, name="sibling")
 
 
-# What follows the product of 5 and 7 features; each is right for the outer product [B, 5, 7] and for nothing else.
+# Layers after the product of 5 and 7 features; each is right only for the outer product [B, 5, 7].
 FOLLOWING: dict[str, Callable[[Any], Any]] = {
     "Flatten and Dense": lambda y: layers.Dense(2)(layers.Flatten()(y)),
     "Reshape and Dense": lambda y: layers.Dense(2)(layers.Reshape((35,))(y)),
@@ -152,7 +152,7 @@ def test_demands_are_carried_back_to_the_product(name, tmp_path):
     assert finding.choice.plan.output[1:] == (5, 7)
 
 
-# What takes any tensor says nothing of the product: nothing is assumed.
+# Layers that accept any tensor: they are no evidence about the product.
 SILENT: dict[str, Callable[[Any], Any]] = {
     "nothing": lambda y: y,
     "an activation": lambda y: layers.ReLU()(y),

@@ -1,4 +1,4 @@
-"""What evidence must not decide: choices that fit at the multiply and are wrong behind it."""
+"""Cases that evidence must not decide: choices that fit at the multiply and are wrong downstream."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ N = 6
 
 
 def turned(pool: bool) -> keras.Model:
-    """A channel gate on a map that was turned to channels first right before; what follows takes channels last."""
+    """A channel gate on a map turned to channels first directly before; later layers take channels last."""
     x = keras.Input((N, N, 4))
     y = layers.Conv2D(N, 3, padding="same")(x)
     gate = layers.Dense(N)(layers.GlobalAveragePooling2D()(y))
@@ -30,7 +30,7 @@ def turned(pool: bool) -> keras.Model:
 
 
 def both_turned() -> keras.Model:
-    """Weights that a softmax made, and data that comes straight out of a Permute: either can be the one to turn."""
+    """Weights from a softmax, and data directly from a Permute: either can be the operand to transpose."""
     x = keras.Input((N, 4))
     h = layers.LSTM(N, return_sequences=True)(x)
     weights = layers.Softmax(axis=1)(layers.Dense(N)(h))
@@ -41,7 +41,7 @@ def both_turned() -> keras.Model:
 
 
 def square() -> keras.Model:
-    """A matrix and a vector of one size: rows or columns can be summed, whichever of them comes first."""
+    """A matrix and a vector of one size: rows or columns can be summed, in either operand order."""
     a, v = keras.Input((N, N), name="a"), keras.Input((N,), name="v")
     return keras.Model([a, v], layers.Dense(2)(layers.Dot(1, name="scale")([a, v])))
 
@@ -69,7 +69,7 @@ def test_the_order_of_a_matrix_and_a_vector_decides_nothing(tmp_path):
 
 
 def weighted(axis: int, softmax: bool = True, twice: bool = False) -> tuple[keras.Model, keras.Model]:
-    """``sum(x[B, N, N] * w[B, N], axis)`` as it lost the unit axis of the weights, and with it."""
+    """``sum(x[B, N, N] * w[B, N], axis)`` without the unit axis of the weights, and with it."""
     x, code = keras.Input((N, N)), keras.Input((5,))
     w = layers.Dense(N, "softmax" if softmax else "sigmoid")(code)
 
@@ -145,7 +145,7 @@ def test_a_mean_that_is_not_taken_off_can_be_of_rows_or_columns(join, tmp_path):
 
 
 def hyper(subscripts: str, shape: tuple[int, int]) -> keras.Model:
-    """A matrix for each sample that a Dense layer made, times a vector."""
+    """A matrix for each sample from a Dense layer, times a vector."""
     x, code = keras.Input((6,)), keras.Input((3,))
     matrix = layers.Reshape(shape, name="fix")(layers.Dense(24)(code))
     operands = (x, matrix) if subscripts.index(",") == 2 else (matrix, x)
@@ -170,7 +170,7 @@ def test_the_letters_of_an_einsum_say_how_flattened_axes_follow(subscripts, shap
 
 
 def pairs(sizes: tuple[int, int], path: Path, forgotten: bool) -> Path:
-    """Every pair of rows, of which the file only keeps the product: its own rank is one less."""
+    """Every pair of rows, of which the file keeps only the product, now of one rank less."""
     n, d = sizes
     x, y = keras.Input((n, d), name="x"), keras.Input((n, d), name="y")
     product = layers.Multiply(name="scale")(

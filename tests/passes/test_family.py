@@ -1,6 +1,6 @@
-"""Sums and their kin: the same faults as a multiply's, found and repaired under ``ops="all"``, left alone otherwise.
+"""Sums and similar operations: faults as at a multiply, found and repaired under ``ops="all"``, left alone otherwise.
 
-Keras is the judge: the repaired file computes what the valid model did, at batch 1, 3 and the sizes that occur.
+Keras is the judge: the repaired file computes the same as the valid model, at batch 1, 3 and the sizes that occur.
 """
 
 from __future__ import annotations
@@ -73,7 +73,7 @@ def layout(join: Callable) -> keras.Model:
 
 @dataclass(frozen=True)
 class Case:
-    """A model, the node at which it is broken, by what joins the operands there."""
+    """A model, its broken node, and the operation that joins the operands there."""
 
     build: Callable[[Callable], keras.Model]
     layer: bool
@@ -122,7 +122,7 @@ def broken(model: keras.Model, folder, *drop: str, at: str = "join"):
 
 
 def assert_computes(path, model: keras.Model, *sizes: int) -> None:
-    """The file computes what the model does."""
+    """The file computes the same as the model."""
     fixed = support.load(path)
     for batch in (1, 3, *sizes):
         inputs = support.random_inputs(model, batch, seed=batch)
@@ -188,7 +188,7 @@ def test_rows_that_contract_have_no_meaning_for_a_sum(tmp_path):
 
 
 def test_a_gate_per_channel_and_one_per_place_are_added_up(tmp_path):
-    """Each side has axes that the other lacks; the recorded shape asks for all of them."""
+    """Each side has axes that the other lacks; the recorded shape has all of them."""
     x = keras.Input((5, 7, 3), name="x")
     channels = layers.Dense(11)(layers.GlobalAveragePooling2D()(x))
     lifted = layers.Reshape((1, 1, 11), name="lifted")(channels)
@@ -203,7 +203,7 @@ def test_a_gate_per_channel_and_one_per_place_are_added_up(tmp_path):
 
 @pytest.mark.parametrize("ops_", ["multiply", "all"])
 def test_a_sum_along_axes_of_two_kinds_tells_nothing_of_its_result(ops_, tmp_path):
-    """Features of channels meet the width: it runs, and the multiply behind it is not where that could be mended."""
+    """Features of channels meet the width: it runs, and a repair at the later multiply cannot fix it."""
     image = keras.Input((6, 6, 3), name="image")
     x = layers.Conv2D(6, 3, padding="same")(image)
     channels = layers.Reshape((1, 1, 6))(layers.Dense(6)(layers.GlobalAveragePooling2D()(x)))
@@ -220,9 +220,9 @@ def test_ops_are_checked(tmp_path):
         rewriter.repair(tmp_path / "none.keras", tmp_path / "out.keras", ops="")
 
 
-# -- what is legal -----------------------------
+# -- legal operations -----------------------------
 def legal(steps: int, features: int) -> keras.Model:
-    """Sums, contractions and joins that are right as they stand, each on inputs of its own."""
+    """Sums, contractions and concatenations that are right, each on inputs of its own."""
     inputs, outputs = [], []
 
     def fresh(*shape):

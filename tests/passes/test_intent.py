@@ -1,4 +1,4 @@
-"""What an author wrote on purpose is left alone, what only fits is a tie, and what lost its statement is found."""
+"""Intended products are left alone, placements that only fit are a tie, and lost statements are found."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def rank_net(right: bool) -> keras.Model:
 
 
 def scores_by_a_layer(turned: bool = False) -> keras.Model:
-    """The layer takes axis 0 for the batch, ``s[B], s[1, B] -> [B, B]``: the unit axis says what it is for."""
+    """The layer treats axis 0 as the batch, ``s[B], s[1, B] -> [B, B]``: the unit axis states its purpose."""
     x, s = numbers()
     row = ops.transpose(layers.Dense(1)(x)) if turned else ops.expand_dims(s, 0)
     return keras.Model(x, layers.Subtract()([s, row]))
@@ -94,7 +94,7 @@ def crossed(op: Callable[[Any, Any], Any], turn: Callable[[Any], Any], axis: int
 
 
 def crossed_then_residual() -> keras.Model:
-    """``max(x[B, T, D], mean(x)[B, 1, T])``, and a sum of the same ``x`` with gated features that Dense made of it."""
+    """``max(x[B, T, D], mean(x)[B, 1, T])``, and a sum of ``x`` with gated Dense features of ``x``."""
     tokens = keras.Input((N,), dtype="int32")
     x = layers.Embedding(9, N)(tokens)
     peak = ops.maximum(x, ops.swapaxes(ops.mean(x, axis=2, keepdims=True), 1, 2))
@@ -115,7 +115,7 @@ def own_transpose(through: Callable[[Any], Any]) -> keras.Model:
 
 
 def mixer(join: Callable[[Any, Any], Any], back: bool = True) -> keras.Model:
-    """``x[B, N, N]`` and what Dense layers make of its steps, with or without the Permute back."""
+    """``x[B, N, N]`` and Dense layers over its steps, with or without the Permute back."""
     x = keras.Input((N, N))
     y = layers.Dense(N)(layers.Dense(16, "gelu")(layers.Permute((2, 1))(x)))
     return keras.Model(x, layers.Dense(3)(join(x, layers.Permute((2, 1))(y) if back else y)))
@@ -260,7 +260,7 @@ def test_what_nobody_stated_is_found_whatever_may_be_changed(name, tmp_path):
 
 @pytest.mark.parametrize("join", [lambda a, b: layers.Add()([a, b]), lambda a, b: a * b, lambda a, b: b - a])
 def test_a_branch_that_lost_its_permute_back_is_found(join, tmp_path):
-    """Axis 1 of the branch is axis 2 of the data, and its other one is new: they meet in no order but the other one."""
+    """Axis 1 of the branch is axis 2 of the data, and axis 2 is new: they fit only in the other order."""
     mixer(join, back=False).save(tmp_path / "m.keras")
     (finding,) = rewriter.check(tmp_path / "m.keras", ops="all").findings
     assert finding.severity == "error"
@@ -271,7 +271,7 @@ def test_a_branch_that_lost_its_permute_back_is_found(join, tmp_path):
 
 # -- ties -----------------------------
 def gate(shape: tuple[int, ...], size: int, pooled: bool) -> keras.Model:
-    """A map times factors that a Dense layer made, of the map's own channels or of another input."""
+    """A map times factors from a Dense layer, over the map's own channels or over another input."""
     x, code = keras.Input((*shape[:-1], 3)), keras.Input((4,))
     conv = {2: layers.Conv1D, 3: layers.Conv2D, 4: layers.Conv3D}[len(shape)]
     y = conv(shape[-1], 1)(x)
@@ -317,8 +317,8 @@ def test_a_gate_that_fits_in_one_way_is_decided(shape, pooled, tmp_path):
 
 # -- the author's unit axes -----------------------------
 def mask(units: int, op: Callable[[Any, Any], Any]) -> keras.Model:
-    """Attention with a mask over the keys; ``units`` axes of size 1 are written in front of it, and all but one dropped
-    again by a Reshape."""
+    """Attention with a mask over the keys; ``units`` axes of size 1 are inserted before it, and a Reshape removes all
+    but one."""
     x, m = keras.Input((N, 8)), keras.Input((N,))
     q, k, v = (layers.Dense(8)(x) for _ in range(3))
     scores = ops.matmul(q, ops.transpose(k, (0, 2, 1)))
@@ -340,7 +340,7 @@ MASKS = {
 
 
 def unmasked(name: str, units: int, folder: Path) -> tuple[keras.Model, Path]:
-    """The model and the file of it without its Reshape."""
+    """The model and its file without the Reshape."""
     keras.backend.clear_session()
     model = mask(units, MASKS[name])
     model.save(folder / "m.keras")
@@ -349,7 +349,7 @@ def unmasked(name: str, units: int, folder: Path) -> tuple[keras.Model, Path]:
 
 @pytest.mark.parametrize("name", MASKS)
 def test_a_mask_with_one_unit_axis_too_many_keeps_its_order(name, tmp_path):
-    """(B, T, T) with (B, 1, 1, T) is (B, 1, T): the keys."""
+    """(B, T, T) with (B, 1, 1, T) is meant as (B, 1, T): a mask of the keys."""
     meant, broken = unmasked(name, 2, tmp_path)
     assert [f.node for f in rewriter.check(broken).findings if f.severity == "error"] == ["join"]
     result = rewriter.repair(broken, tmp_path / "out.keras", ops="all", verify=False)
@@ -394,7 +394,7 @@ def test_a_unit_axis_waits_for_something(sizes, tmp_path):
 
 
 def test_a_step_that_both_readings_keep_is_no_pair_of_steps(tmp_path):
-    """(B, T, 1) that ``keepdims`` left against (B, T): every step by its own factor, or every pair of steps."""
+    """(B, T, 1) from ``keepdims`` with (B, T): every step times its own factor, or every pair of steps."""
     x, m = keras.Input((N, 4)), keras.Input((N,))
     keras.Model([x, m], ops.mean(layers.Dense(3)(x), -1, keepdims=True) * m).save(tmp_path / "m.keras")
     result = rewriter.repair(tmp_path / "m.keras", tmp_path / "out.keras")
@@ -403,7 +403,7 @@ def test_a_step_that_both_readings_keep_is_no_pair_of_steps(tmp_path):
     assert {"b r, b r -> b r", "b m 1, b n -> b m n"} <= listed
 
 
-# -- what the file records of the operands -----------------------------
+# -- recorded shapes of operands -----------------------------
 def normalised(norm: Callable[[Any, Any], Any], shape: tuple[int, ...]) -> keras.Model:
     x = keras.Input(shape)
     statistic = ops.sum(ops.square(x), axis=-1, keepdims=True)
@@ -441,10 +441,10 @@ def test_an_operand_that_lost_an_axis_gets_it_back(name, shape, tmp_path):
 
 
 def without(class_name: str, model: keras.Model, folder: Path, stale: bool = False) -> Path:
-    """The file of a model without its one node of a class: what is recorded for results stays.
+    """The file of a model without its one node of a class; the recorded shapes of results stay.
 
     Args:
-        stale: whether the shape that is recorded where it was used stays, too.
+        stale: whether its users keep the recorded shape of the removed node.
     """
     model.save(folder / "valid.keras")
     config = read_config(folder / "valid.keras")
@@ -481,7 +481,7 @@ def test_pairs_of_samples_that_lost_their_transpose_are_found(open_steps, tmp_pa
 
 
 def test_what_is_stated_of_a_turned_operand_that_lost_an_axis(tmp_path):
-    """What is supposed of it has other axes than those that were turned."""
+    """Its supposed result has other axes than the transposed ones."""
     x = keras.Input((4, 6))
     y = ops.squeeze(ops.expand_dims(ops.transpose(x, (0, 2, 1)), 3), 3)
     path = without("ExpandDims", keras.Model(x, y * layers.Dense(4)(y)), tmp_path, stale=True)
@@ -500,8 +500,8 @@ def test_a_batch_that_somebody_moved_is_not_moved_back(same, tmp_path):
 
 
 def broken_slots(kind: str, what: str, folder: Path) -> keras.Model:
-    """Slot attention; as ``m.keras`` its file with shares (B, T, S, 1) or values (B, T, 1, D) squeezed or turned."""
-    keras.backend.clear_session()  # for names that count from the first
+    """Slot attention; in ``m.keras`` its shares (B, T, S, 1) or values (B, T, 1, D) are squeezed or transposed."""
+    keras.backend.clear_session()  # reset the counters of names
     model = slot_attention(5, 5, 5)
     model.save(folder / "valid.keras")
     config = read_config(folder / "valid.keras")
@@ -528,7 +528,7 @@ def test_an_operand_that_was_turned_is_turned_back_with_its_unit_axes(tmp_path):
 
 @pytest.mark.parametrize("layer", [True, False])
 def test_of_two_ways_the_one_that_turns_an_operand_back_is_not_passed_over(layer, tmp_path):
-    """A sequence that somebody turned, and a gate (B, 1, D): the gate's unit axis says where the steps were."""
+    """A transposed sequence and a gate (B, 1, D): the gate's unit axis shows the place of the steps."""
     x = keras.Input((6, 3))
     y = layers.GRU(7, return_sequences=True)(x)
     gate = layers.Reshape((1, 7))(layers.Dense(7)(layers.GlobalAveragePooling1D()(y)))
@@ -588,9 +588,9 @@ def test_a_record_that_the_convention_comes_to_anyway_is_no_fault(tmp_path):
     assert rewriter.check(tmp_path / "edited.keras").clean
 
 
-# -- what may be changed -----------------------------
+# -- nodes that may be changed -----------------------------
 def test_a_fault_of_another_family_stands_in_the_way_of_a_repair(tmp_path):
-    """A gate that can be repaired, and a silent sum behind it that may not be changed."""
+    """A gate that can be repaired, and a later silent sum that may not be changed."""
     x, s = keras.Input((5, 7, 3)), keras.Input((5,), name="s")
     y = layers.Conv2D(6, 3, padding="same")(x)
     lifted = layers.Reshape((1, 1, 6), name="lift")(layers.Dense(6)(layers.GlobalAveragePooling2D()(y)))
@@ -616,9 +616,9 @@ def test_sums_that_are_right_are_not_in_the_way(tmp_path):
     assert rewriter.check(tmp_path / "m.keras").findings == []
 
 
-# -- unit axes of a Reshape that cannot be what was meant -----------------------------
+# -- unit axes of a Reshape that cannot be intended -----------------------------
 def gated_by(target: tuple[int, ...]) -> dict[str, Any]:
-    """An image with as many rows as columns, times one number for each of five, which a Reshape gives axes."""
+    """An image with as many rows as columns, times five numbers, which a Reshape gives unit axes."""
     x, data = image()
     gate = layers.Dense(5)(layers.Dense(5)(layers.GlobalAveragePooling2D()(data)))
     model = keras.Model(
@@ -630,9 +630,9 @@ def gated_by(target: tuple[int, ...]) -> dict[str, Any]:
 
 
 def test_unit_axes_that_would_have_to_move_decide_nothing(tmp_path):
-    """``(B, 1, 1, 5)`` with ``(B, 5, 5, 7)`` is on rows as well as on columns: both move what the author wrote."""
+    """``(B, 1, 1, 5)`` with ``(B, 5, 5, 7)`` fits rows as well as columns: both move the author's unit axes."""
     path = tmp_path / "m.json"
-    # As edited by someone who edits the recorded shape with it.
+    # An edit that also changes the recorded shape.
     path.write_text(json.dumps(gated_by((1, 1, 5))).replace("[null, 5, 1, 1]", "[null, 1, 1, 5]"))
     (finding,) = rewriter.check(path).findings
     assert finding.chosen is None
@@ -641,7 +641,7 @@ def test_unit_axes_that_would_have_to_move_decide_nothing(tmp_path):
 
 
 def test_factors_for_each_entry_that_were_computed_from_the_channels(tmp_path):
-    """They come from one of the axes that they stand on: that speaks for the placement, and against none of them."""
+    """They come from one of the axes that they align with: evidence for the placement, and against none of the axes."""
     x = keras.Input((4, 5, 3))
     factors = layers.Dense(60)(layers.GlobalAveragePooling2D()(layers.ReLU()(x)))
     model = keras.Model(x, layers.Conv2D(2, 3)(x * layers.Reshape((4, 5, 3))(factors)))

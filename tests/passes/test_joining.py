@@ -1,6 +1,6 @@
-"""Concatenate of operands that do not fit: placed, repeated or flattened where something asks for just that.
+"""Concatenate of operands that do not fit: placed, repeated or flattened if evidence demands exactly that.
 
-Keras is the judge: the repaired file computes what the valid model did.
+Keras is the judge: the repaired file computes the same as the valid model.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ def every_step() -> keras.Model:
 
 
 def every_place() -> keras.Model:
-    """``b d, b h w c -> b h w (d+c)``: one vector at every place, by the operator."""
+    """``b d, b h w c -> b h w (d+c)``: one vector at every position, with the operator."""
     image = keras.Input((5, 6, 3), name="image")
     x = layers.Conv2D(7, 1, name="features")(image)
     vector, code = _vector()
@@ -107,7 +107,7 @@ def layout() -> keras.Model:
 
 
 def any_width() -> keras.Model:
-    """Open sizes of which one is twice the other, whatever it is."""
+    """Open sizes, one always twice the other."""
     image = keras.Input((None, None, 3), name="image")
     small = layers.Conv2D(5, 3, padding="same", name="small")(image)
     large = layers.Conv2D(4, 3, padding="same", name="large")(layers.UpSampling2D(2, name="up")(image))
@@ -123,7 +123,7 @@ def batches() -> keras.Model:
 
 
 def article() -> keras.Model:
-    """``b h w c, (n b) d -> (n b) ((h w c)+d)``: repeated, flattened, joined."""
+    """``b h w c, (n b) d -> (n b) ((h w c)+d)``: repeated, flattened, concatenated."""
     image = keras.Input(batch_shape=(4, 5, 6, 3), name="image")
     signal = keras.Input(batch_shape=(8, 7), name="signal")
     x = layers.Flatten(name="flat")(Tile((2, 1, 1, 1), name="spread")(image))
@@ -133,7 +133,7 @@ def article() -> keras.Model:
 
 @dataclass(frozen=True)
 class Case:
-    """A model, what is taken out of it, what it is then read as, and which nodes are inserted."""
+    """A model, the removed nodes, the expected reading, and the nodes that are inserted."""
 
     build: Callable[[], keras.Model]
     rule: str
@@ -207,7 +207,7 @@ def test_without_anything_that_asks_a_new_rank_is_refused(tmp_path):
 
 
 def test_a_map_of_the_same_image_is_refused_where_nothing_asks_for_it(tmp_path):
-    """Roles and origins speak for one placement, but a new rank has to be asked for."""
+    """Roles and origins support one placement, but a new rank needs explicit evidence."""
     image = keras.Input((5, 6, 3), name="image")
     x = layers.Conv2D(7, 1, name="features")(image)
     level = layers.Reshape((5, 6), name="flat")(layers.Conv2D(1, 1, name="score")(x))
@@ -220,7 +220,7 @@ def test_a_map_of_the_same_image_is_refused_where_nothing_asks_for_it(tmp_path):
 
 
 def test_a_map_as_wide_as_long_is_a_tie(tmp_path):
-    """``(B, 6)`` beside ``(B, 6, 6, 6)``: rows, columns and channels are not told apart by sizes."""
+    """``(B, 6)`` beside ``(B, 6, 6, 6)``: sizes do not tell rows, columns and channels apart."""
     image, level = keras.Input((6, 6, 6), name="image"), keras.Input((6, 6), name="level")
     spread = layers.RepeatVector(6, name="flat")(layers.Flatten()(level))
     spread = layers.Reshape((6, 6, 6), name="spread")(layers.Dense(36, name="mix")(spread))
@@ -244,7 +244,7 @@ def test_sizes_without_a_provable_ratio_are_refused(tmp_path):
 
 
 def covered() -> keras.Model:
-    """10 samples beside 6, by a Tile that is cut off."""
+    """10 samples beside 6, through a Tile and a Slice."""
     x, y = keras.Input(batch_shape=(10, 3), name="x"), keras.Input(batch_shape=(6, 5), name="y")
     joined = layers.Concatenate(name="join")([x, Tile((2, 1), name="spread")(y)[:10, :]])
     return keras.Model([x, y], layers.Dense(2, name="head")(joined))
@@ -293,7 +293,7 @@ def test_suggest_has_the_reading(shapes, equation):
 
 
 def test_nearest_upsampling_repeats_each_entry():
-    """The order of a repeated spatial axis and of a repeated batch, by NumPy."""
+    """The order of a repeated spatial axis and of a repeated batch, as in NumPy."""
     from rewriter.rules.lower import lower
     from rewriter.rules.match import match
     from rewriter.shapes.broadcast import Convention

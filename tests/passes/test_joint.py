@@ -1,4 +1,4 @@
-"""Several faults together: a search that finds the one choice without a contradiction, or says that there are two."""
+"""Several faults together: the search finds the only choice without a contradiction, or reports two as a tie."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tests.passes.test_downstream import forget
 
 
 def broken(model: keras.Model, path: Path, at: str, drop: str = "", contract: str = "") -> Path:
-    """The model without the nodes that line its operands up, and without anything recorded."""
+    """The file of the model without the nodes that align its operands, and without recorded shapes."""
     model.save(path / "m.keras")
     recipe = Recipe(tuple(at.split()), tuple(drop.split()), contract=tuple(contract.split()))
     mutate(path / "m.keras", path / "b.keras", recipe)
@@ -59,7 +59,7 @@ def assert_same(fixed: Path, model: keras.Model) -> None:
 
 
 def test_two_products_one_on_the_other(tmp_path):
-    """What the second one takes depends on what the first one means."""
+    """The operand of the second product depends on the reading of the first."""
     x, y, z = inputs(x=(5,), y=(7,), z=(3,))
     second = outer(layers.Flatten()(outer(x, y, "first")), z, "second")
     model = keras.Model([x, y, z], layers.Dense(2, name="head")(layers.Flatten()(second)))
@@ -73,8 +73,8 @@ def test_two_products_one_on_the_other(tmp_path):
 
 @pytest.mark.parametrize("convention", ["layer", "op"])
 def test_a_choice_upstream_that_leaves_no_answer_downstream_is_undone(convention, tmp_path):
-    """``[B, 5, 6]`` with ``[B, 5]``: a gate per step by all that the first multiply shows. Only the sum over the steps
-    leaves the weights behind the second one, which the gate would make a gate itself, what they were trained on."""
+    """``[B, 5, 6]`` with ``[B, 5]``: the first multiply alone looks like a gate per step. Then the second one would be
+    a gate too, and its result would not fit the weights after it. Only the sum over the steps fits them."""
     x, g, h = inputs(x=(5, 6), g=(5,), h=(6,))
     total = layers.Dot(1, name="first")([g, x])
     second = layers.Multiply(name="second")([total, h]) if convention == "layer" else total * h
@@ -92,7 +92,7 @@ def test_a_choice_upstream_that_leaves_no_answer_downstream_is_undone(convention
 
 
 def layouts(joined: bool, convolved: bool) -> keras.Model:
-    """Two products of a map with channels last and one with channels first, of which nothing tells the layout."""
+    """Two products, each of a channels-last and a channels-first map; nothing shows their layouts."""
     tensors = inputs(a=(4, 6, 3), b=(3, 4, 6), c=(4, 6, 3), d=(3, 4, 6))
     a, b, c, d = tensors
     left = layers.Multiply(name="left")([a, layers.Permute((2, 3, 1), name="turn_left")(b)])
@@ -115,7 +115,7 @@ def test_two_symmetrical_faults_are_one_tie(tmp_path):
 
 
 def test_best_judges_what_follows_on_what_it_took(tmp_path):
-    """Nothing proves that the sum's operands are equal, until a reading is taken of each of the products."""
+    """Nothing proves that the sum's operands have equal shapes, until each of the products has a reading."""
     path = broken(layouts(True, False), tmp_path, "left right", "turn_left turn_right")
     assert len(rewriter.check(path, ops="all").findings) == 3
     best = rewriter.check(path, ops="all", mode="best")
@@ -146,7 +146,7 @@ def test_one_that_is_decided_beside_one_that_is_not(tmp_path):
 
 
 def row_of_products(count: int) -> keras.Model:
-    """Outer products in a row, each flattened and taken by a Dense layer of 15 rows."""
+    """A chain of outer products, each flattened before a Dense layer of 15 rows."""
     x = keras.Input((3,), name="x")
     y = x
     for number in range(count):
@@ -157,7 +157,7 @@ def row_of_products(count: int) -> keras.Model:
 
 
 def spent(path: Path, monkeypatch) -> tuple[rewriter.Report, int]:
-    """The report, and how many nodes were inferred again for it."""
+    """The report, and the number of nodes that were inferred again for it."""
     made = []
 
     class Watched(downstream.Trials):

@@ -1,6 +1,6 @@
-"""Products that look alike and mean different things: what is left alone, what is refused, and what is decided.
+"""Similar products with different meanings: those that are left alone, refused, and decided.
 
-All sizes are equal where not said otherwise, so that only roles and identities can tell.
+Sizes are equal unless stated otherwise: only roles and identities tell axes apart.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ def feature_gate(lifted: bool) -> Callable[[], keras.Model]:
 
 
 def adjacency(columns: bool) -> keras.Model:
-    """Sizes 5 and 7: each entry of a square matrix by a factor of its row, or of its column."""
+    """Sizes 5 and 7: each entry of a square matrix times a factor of its row, or of its column."""
     a, x = keras.Input((5, 5)), keras.Input((5, 7))
     d = ops.rsqrt(1.0 + ops.square(ops.sum(a, axis=-1)))
     return keras.Model([a, x], ops.matmul(a * (d[:, None, :] if columns else d[:, :, None]), x))
@@ -63,7 +63,7 @@ def mutual() -> keras.Model:
 
 
 def weights_over_features() -> keras.Model:
-    """The weights of the steps on the features, where the author put them: what a ``None`` index says is meant."""
+    """The weights of the steps on the features: the author's ``None`` index states that this is intended."""
     x, h = sequence()
     weights = layers.Softmax()(layers.Flatten()(layers.Dense(1)(h)))
     return keras.Model(x, ops.sum(h * weights[:, None], axis=1))
@@ -146,7 +146,7 @@ def frames() -> keras.Model:
     return keras.Model(x, layers.Multiply()([y, gate]))
 
 
-# What cannot be known, and an equation that must be among the readings.
+# Undecidable products, each with an equation that must be among the readings.
 OPEN = {
     "columns of a matrix": (columns_lost, "b t d, b d -> b t d"),
     "frames or channels": (frame_mask, "b n r1 r2 r3, b n -> b n r1 r2 r3"),

@@ -1,4 +1,4 @@
-"""Broadcasting repeats data by itself: no repaired gate has a node that does."""
+"""Broadcasting repeats data by itself: no repaired gate has a node that repeats data."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ GATES = {
     for name, mutant in MUTANTS.items()
     if mutant.expect == "exact"
     and ZOO[mutant.case.builder].family in ("squeeze", "film", "spatial")
-    and not ZOO[mutant.case.builder].function.startswith("unet")  # whose gate is meant to be upsampled
+    and not ZOO[mutant.case.builder].function.startswith("unet")  # their gate is upsampled on purpose
 }
 QUICK = [name for name, mutant in GATES.items() if mutant.writer == "edited" and not mutant.twin]
 REPEATS = {"Tile", "Repeat", "UpSampling1D", "UpSampling2D", "UpSampling3D", "RepeatVector"}
 
 
 def repeating(path) -> int:
-    """How many nodes of a model repeat data, those of nested models included."""
+    """The number of nodes that repeat data, also in nested models."""
     return sum(row["op"] in REPEATS for row in _nodes(path))
 
 

@@ -1,6 +1,6 @@
-"""Contractions of axes of which nothing proves that they are of one size: said, and an error where Keras refuses them.
+"""Contractions of axes whose sizes are not proven equal: reported, and an error if Keras refuses them.
 
-Keras and ONNX Runtime are the judges: what they run at every size has no finding.
+Keras and ONNX Runtime are the judges: a model that they run at every size has no finding.
 """
 
 from __future__ import annotations
@@ -99,7 +99,7 @@ def test_what_runs_at_every_size_has_no_finding(name, tmp_path):
 
 
 def _without_the_permute(folder, built: bool = False):
-    """A Dot layer of a number with an open size; ``built`` keeps the shapes on which it was built."""
+    """A Dot layer over a fixed and an open size; ``built`` keeps the shapes on which it was built."""
     x, y = _two()
     model = keras.Model([x, y], layers.Dot(axes=(2, 1), name="dot")([x, layers.Permute((2, 1), name="p")(y)]))
     model.save(folder / "right.keras")
@@ -174,7 +174,7 @@ def _node(op: str, turned: bool = False, equation: str = "", shapes=None):
 
 
 def _weighted(turned: bool):
-    """A Dense layer over features that stand before the steps."""
+    """A Dense layer over features whose axis is before the steps."""
     nodes = [helper.make_node("Transpose", ["x"], ["t"], perm=[0, 2, 1])] if turned else []
     nodes.append(helper.make_node("MatMul", ["t" if turned else "x", "w"], ["z"], name="mm"))
     weights = {"w": np.ones((4, 3), np.float32)}

@@ -1,6 +1,6 @@
-"""A reading that holds whatever the open sizes are is preferred over one that fixes one of them.
+"""A reading that holds for all open sizes is preferred over one that fixes an open size.
 
-The judges are Keras and ONNX Runtime: the repaired file computes what was meant, at several lengths.
+The judges are Keras and ONNX Runtime: the repaired file is right at several lengths.
 """
 
 from __future__ import annotations
@@ -88,7 +88,7 @@ UNKNOWN = unknown()
         (axes(5, SEQ, 8), axes(5, SEQ), False),
         (axes(5, SEQ, 8), axes(5, 7), True),
         (axes(5, SEQ, 8), axes(5, symbol("T")), True),
-        (axes(5, UNKNOWN, 8), axes(5, 7), False),  # nothing says that it is open
+        (axes(5, UNKNOWN, 8), axes(5, 7), False),  # no open size
         (axes(5, SEQ, 8), axes(5, UNKNOWN), False),
     ],
 )

@@ -1,4 +1,4 @@
-"""Axes joined and cut again: rows and columns in one axis are neither, and what is cut at their ends is one of them."""
+"""Axes joined and sliced again: the joined axis is neither rows nor columns, and a slice at their border is one."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def by_split(joined: Any, h: int) -> tuple[Any, Any]:
 
 
 def coordinates(size: tuple[int, int], lost: str = "", cut: Any = by_slices) -> keras.Model:
-    """Coordinate attention: rows and columns through one convolution; the gate of either can lose its unit axis."""
+    """Coordinate attention: rows and columns through one convolution; either gate can lose its unit axis."""
     h, w = size
     image = keras.Input((h, w, 3))
     x = layers.Conv2D(C, 3, padding="same")(image)
@@ -75,7 +75,7 @@ def test_no_layer_makes_rows_and_columns_in_one_axis_rows(tmp_path):
 
 
 def without_turn(model: keras.Model, folder: Path, stated: bool) -> Path:
-    """The file of coordinate attention whose columns are not turned before they are joined to the rows."""
+    """The file of coordinate attention whose columns are not transposed before they are joined to the rows."""
     model.save(folder / "valid.keras")
     config = read_config(folder / "valid.keras")
     entries = config["config"]["layers"]
@@ -109,7 +109,7 @@ def test_columns_that_are_joined_to_rows_are_turned_where_the_file_records_the_r
 
 # -- layouts -----------------------------
 def two_layouts(join: Any, turned: bool, n: int = 5) -> keras.Model:
-    """Channels last joined with channels first, of equal sizes; or turned before that, as it should be."""
+    """Channels last joined with channels first, of equal sizes; with ``turned``, transposed before, as is right."""
     a, b = keras.Input((n, n, n)), keras.Input((n, n, n))
     x, y = layers.BatchNormalization(axis=-1)(a), layers.BatchNormalization(axis=1)(b)
     return keras.Model([a, b], join([x, layers.Permute((2, 3, 1))(y) if turned else y]))

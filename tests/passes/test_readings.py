@@ -1,4 +1,4 @@
-"""The list of readings is complete: whatever a product was, it is among them, and they compute what they say."""
+"""The list of readings is complete: it has every original product, and each reading computes its equation."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ CONVENTIONS = (Convention.MERGE, Convention.NUMPY)
 def results(
     x: np.ndarray, y: np.ndarray, convention: Convention, recorded: tuple[int, ...]
 ) -> Iterator[np.ndarray]:
-    """What the nodes of every placement compute; each is held against its own equation."""
+    """The results of the nodes of every placement; each is compared with its own equation."""
     operands = [(new_axis(v.shape[0], Role.BATCH), *map(new_axis, v.shape[1:])) for v in (x, y)]
     for placed in placements(operands, recorded):
         found = match(placed.equation, operands, roles=False, keep_units=placed.keep_units)
@@ -111,7 +111,7 @@ def test_the_list_stays_short():
 
 # -- broken files -----------------------------
 def broken(name: str, equal: bool, mutation: str, folder: Path, ops: str = "multiply"):
-    """A valid model and the file of it with one mutation."""
+    """A valid model and its file with one mutation."""
     architecture = ARCHITECTURES[name]
     model = architecture.model(equal)
     original, edited = folder / "original.keras", folder / "edited.keras"
@@ -145,7 +145,7 @@ EXACT = [
 ]
 
 
-# Of two ways to split the weights that another network makes, one sums over the axis that the Dot layer names.
+# Of two ways to split the weights from another network, one sums over the axis that the Dot layer names.
 EXACT_OF_ALL = [
     ("hypernetwork", equal, "drop at dot: Reshape of operand 1", "b g, b (g p) -> b p")
     for equal in (False, True)
@@ -168,13 +168,13 @@ def test_what_evidence_asks_for_is_repaired(ops, name, equal, mutation, equation
 
 
 REFUSED = [
-    # A Reshape that is wrong: no transpose puts the numbers in their places.
+    # A wrong Reshape: no transpose restores the order of the elements.
     ("spatial attention", False, "alter at multiply: Reshape of operand 1 to target_shape=[7, 1, 5]"),
     ("CapsNet", False, "alter at multiply_3: Reshape of operand 0 to target_shape=[7, 5, 3], turned"),
 ]
 
 
-# A transpose right before a product states the order of the axes: where every size is equal, it runs and is meant.
+# A transpose directly before a product states the order of the axes: with all sizes equal, it runs and is intended.
 MEANT = [
     ("spatial attention", "layout at multiply: operand 0"),
     ("coordinate attention", "layout at multiply: operand 1"),
@@ -229,7 +229,7 @@ def test_a_turn_that_nothing_asks_for_is_listed_and_below_the_plain_reading(tmp_
 
 
 def test_readings_that_compute_the_same_are_one(tmp_path):
-    """A sum over an axis of size 1 is no other function than the outer product."""
+    """A sum over an axis of size 1 is the same function as the outer product."""
     _, edited = broken("bilinear pooling", False, "layout at multiply: operand 1", tmp_path)
     with open_model(edited) as source:
         source.load_weights()

@@ -1,4 +1,4 @@
-"""A node that cannot run because an operand lost its Reshape: what follows is analysed, and the Reshape is offered."""
+"""A node that cannot run because an operand lost its Reshape: later nodes are analysed, and the Reshape is offered."""
 
 from __future__ import annotations
 
@@ -109,7 +109,7 @@ def nested() -> keras.Model:
 
 
 def generator() -> keras.Model:
-    """The Reshape regroups: what it makes of the vector nobody but the file can tell."""
+    """The Reshape regroups the vector: only the file shows its target."""
     noise = keras.Input((4,), name="noise")
     x = layers.Reshape((3, 5, 7), name="lost")(layers.Dense(105, name="code")(noise))
     x = layers.Conv2D(11, 3, padding="same", name="node")(x)
@@ -128,10 +128,10 @@ def classifier() -> keras.Model:
 def without(
     model: keras.Model, tmp_path: Path, name: str = "lost", at_call: bool = True
 ) -> tuple[Path, Path]:
-    """The model's file, and one in which a layer is gone.
+    """The model's file, and one without a layer.
 
     Args:
-        at_call: the call that took its result still records its shape there.
+        at_call: the call that used its result keeps the recorded shape.
     """
     whole, broken = tmp_path / "whole.keras", tmp_path / "broken.keras"
     randomise(model).save(whole)
@@ -221,7 +221,7 @@ def test_by_default_it_is_offered_and_nothing_is_written(build, tmp_path):
 
 @pytest.mark.parametrize("build", [squeeze, squeeze_first, one_step, nested], ids=lambda f: f.__name__)
 def test_where_the_call_records_another_shape_it_is_offered(build, tmp_path):
-    """An edit that moved the whole reference: only the layer's build_config knows of the lost shape."""
+    """An edit that moved the whole reference: only the layer's build_config has the lost shape."""
     whole, broken = without(build(), tmp_path, at_call=False)
     report = rewriter.check(broken, ops="all")
     (finding,) = report.findings
@@ -308,7 +308,7 @@ def test_what_is_no_reshape_is_not_offered(build, tmp_path):
 
 
 def test_without_a_restated_operand_the_recorded_result_is_supposed(tmp_path):
-    """A layer that cannot run on anything recorded: what follows is analysed on its recorded result, and it is said."""
+    """A layer that cannot run on any recorded operand: later nodes use its recorded result, and the report says so."""
     image = keras.Input((4, 6, 3), name="image")
     x = layers.RepeatVector(5, name="node")(layers.GlobalAveragePooling2D(name="lost")(image))
     y = layers.Multiply(name="scale")([x, layers.Dense(3, name="gate")(x)])
@@ -319,7 +319,7 @@ def test_without_a_restated_operand_the_recorded_result_is_supposed(tmp_path):
 
 
 def scored(activation: str) -> keras.Model:
-    """Weights of steps, whose Flatten before the activation is called "lost"."""
+    """Weights of steps; the Flatten before the activation is called "lost"."""
     steps = keras.Input((10, 4), name="steps")
     score = layers.Flatten(name="lost")(layers.Dense(1, name="score")(steps))
     weights = layers.Activation(activation, name="weights")(score)

@@ -1,4 +1,4 @@
-"""An operand that is not as the file records it: a node was lost before it, or an argument above was changed."""
+"""An operand that differs from its recorded shape: a node before it was lost, or an argument above was changed."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def gated(pool, *, shape=(9, 7, 3)):
 
 
 def strided():
-    """A gate at half the size, spread again; its convolution makes the axis that is spread."""
+    """A gate at half the size, repeated to the full size; its convolution makes the repeated axis."""
     image = keras.Input((16, 16, 3), name="image")
     x = layers.Conv2D(6, 3, padding="same", name="features")(image)
     y = layers.Conv2D(6, 2, strides=1, padding="same", name="coarse")(x)
@@ -44,7 +44,7 @@ CHANGES = {
 
 @pytest.mark.parametrize("name", CHANGES)
 def test_an_argument_above_is_not_repaired_at_the_product(name, tmp_path):
-    """Whatever fits there: the file says what the operand was, and no reading gives that back, or strides would too."""
+    """Even if a reading fits: it does not restore the recorded operand, or other strides would restore it too."""
     build, (layer, argument, value) = CHANGES[name]
     path, broken = tmp_path / "m.keras", tmp_path / "broken.keras"
     build().save(path)

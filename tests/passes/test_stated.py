@@ -1,4 +1,4 @@
-"""What the file states besides its graph: it breaks ties, and keeps a reading back that it speaks against."""
+"""Shapes that the file states besides its graph: they break ties, and rule out readings that contradict them."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from tests.passes.test_downstream import edited, forget
 
 
 def turned(tmp_path: Path) -> tuple[keras.Model, Path]:
-    """(B, 6, 4) times the transpose of (B, 4, 6), which is lost: which of the two is turned, only a shape tells."""
+    """(B, 6, 4) times (B, 4, 6) that lost its transpose: only a recorded shape shows which operand to transpose."""
     x, y, g = keras.Input((6, 4), name="x"), keras.Input((4, 6), name="y"), keras.Input((1, 1), name="g")
     product = layers.Multiply(name="scale")([x, layers.Permute((2, 1), name="turn")(y)])
     gated = layers.Multiply(name="gate")([product, g])
@@ -67,7 +67,7 @@ def test_shapes_that_no_reading_gives_decide_nothing(tmp_path):
 
 
 def test_a_reading_that_such_a_shape_speaks_against_is_kept_back(tmp_path):
-    """A matrix product written as a multiply: elementwise readings run too, but not to what the Dense was built on."""
+    """A matrix product written as a multiply: elementwise readings run, but the Dense was built on another shape."""
     x, y = keras.Input((6, 4), name="x"), keras.Input((4, 6), name="y")
     product = layers.Dot(axes=(2, 1), name="scale")([x, y])
     pooled = layers.GlobalAveragePooling1D()(layers.Dense(6, name="head")(product))

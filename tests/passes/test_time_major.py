@@ -1,6 +1,6 @@
-"""Time first against batch first in an ONNX file: an error where an operator shows which axis is which.
+"""Time first against batch first in an ONNX file: an error if an operator shows which axis is which.
 
-The judge is ONNX Runtime: the repaired file computes what the valid one does.
+The judge is ONNX Runtime: the repaired file computes the same as the valid one.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ WEIGHTS = {
 
 
 def recurrent(folder, mask: Shape, turned: bool, op: str = "Mul", shown: bool = True):
-    """``lstm(x[seq, N, 3]) * mask``; without ``shown`` the LSTM is not there, which tells time from batch."""
+    """``lstm(x[seq, N, 3]) * mask``; without ``shown`` there is no LSTM, which shows time and batch."""
     nodes = [
         helper.make_node("LSTM", ["x", "w", "r"], ["states"], hidden_size=5),
         helper.make_node("Squeeze", ["states", "one"], ["h"]),
@@ -71,7 +71,7 @@ def test_names_alone_show_nothing(tmp_path):
 
 
 def test_a_batch_of_another_name_may_be_that_size(tmp_path):
-    """An exporter names the sizes of each input anew."""
+    """An exporter gives the sizes of each input new names."""
     path = recurrent(tmp_path, ["N2", "M2"], turned=False)
     assert {f.code for f in rewriter.check(path).findings} <= {"RW007"}
 

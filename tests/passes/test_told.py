@@ -1,4 +1,4 @@
-"""An equation that a user states is what the repaired Multiply computes, unit axes of its result included."""
+"""The repaired Multiply computes the equation that a user states, with the unit axes of its result."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ CASES = {
 
 @pytest.mark.parametrize("text", CASES)
 def test_a_unit_axis_after_the_batch_is_in_the_result(text, tmp_path):
-    """(B, 5, 3, 5) times (B, 5): the layer runs as it stands, along the last axis."""
+    """(B, 5, 3, 5) times (B, 5): unrepaired, the layer runs along the last axis."""
     keras.backend.clear_session()
     x, g = keras.Input((5, 3, 5), name="x"), keras.Input((5,), name="g")
     model = keras.Model([x, g], layers.Multiply(name="gate")([x, g]))

@@ -1,4 +1,4 @@
-"""Where no reading is listed or asked for: what is said is true of the operands."""
+"""If no reading is listed or has evidence, the text of the finding is true of the operands."""
 
 from __future__ import annotations
 

@@ -59,7 +59,7 @@ def channels_first() -> keras.Model:
     return keras.Model(x, layers.Multiply(name="scale")([z, gate]))
 
 
-# What is built, the node and the argument that are changed, and the wrong value.
+# The builder, the changed node and argument, and the wrong value.
 CASES: dict[str, tuple[Callable[[], keras.Model], str, str, Any]] = {
     "the axis of a mean": (pooled, "mean", "axis", 1),
     "the order of a Permute": (turned, "turn", "dims", [3, 2, 1]),

@@ -44,7 +44,7 @@ def test_by_the_operands(shapes, verdict, tmp_path):
 
 @pytest.mark.parametrize("recorded", [[None, 5, 7], None])
 def test_what_comes_out_of_code_is_not_analysed(recorded, tmp_path):
-    """A shape that only the file claims proves nothing, whether it fits or is not there."""
+    """A shape that only the file states proves nothing, whether it fits or is missing."""
     layers = [
         layer("a", "InputLayer", {"batch_shape": [None, 5, 7], "dtype": "float32"}),
         layer("mystery", "Lambda", {"function": {}}, tensor("a", [None, 5, 7])),

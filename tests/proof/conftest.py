@@ -1,4 +1,4 @@
-"""Here the proof is run."""
+"""These tests run the proof."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from rewriter.passes.rewrite import Spelling
 
 @pytest.fixture
 def misspell(monkeypatch: pytest.MonkeyPatch) -> Callable[[Spelling], None]:
-    """Sets how the steps of a repair are written."""
+    """A function that changes how the steps of a repair are written."""
 
     def put(spelling: Spelling) -> None:
         for form in (KerasArchive, KerasJson):
@@ -24,4 +24,4 @@ def misspell(monkeypatch: pytest.MonkeyPatch) -> Callable[[Spelling], None]:
 
 @pytest.fixture(autouse=True)
 def numerical_proof() -> None:
-    """In place of the fixture that leaves it out everywhere else."""
+    """Replace the fixture that skips the proof in all other tests."""

@@ -1,4 +1,4 @@
-"""Programs that stand for a process that goes wrong: ``python -m tests.proof.programs`` does what STRAY says."""
+"""Programs that imitate a failing process: ``python -m tests.proof.programs`` runs the one in STRAY."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import signal
 import sys
 import time
 
-_HANGS = 3600  # seconds; whoever waits for it has not ended the process
+_HANGS = 3600  # seconds; a test that waits so long did not end the process
 
 if __name__ == "__main__":
     sys.stdin.readline()

@@ -1,4 +1,4 @@
-"""Which backend Keras runs on, and what is said where something is not installed."""
+"""The backend that Keras runs on, and the messages for missing packages."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def test_the_extra_that_brings_what_is_missing(monkeypatch):
 
 
 def test_the_process_has_the_path_of_the_user(monkeypatch, tmp_path: Path):
-    """The user's own Keras comes before the installed one, and so it does for the proof."""
+    """The user's own Keras comes before the installed one, also in the proof."""
     monkeypatch.setenv("PYTHONPATH", f"{tmp_path}{os.pathsep}/elsewhere")
     root = str(Path(child.__file__).parents[2])
     monkeypatch.setattr(child, "getsitepackages", list)

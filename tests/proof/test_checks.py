@@ -1,4 +1,4 @@
-"""What the four checks show of right repairs, and that each of them catches a wrong one."""
+"""The four checks prove right repairs, and each of them catches a wrong one."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ REPAIRED = [s for s in SAMPLES if s.kinds and s.ops is not None]
 
 
 def prove(model: keras.Model | Path, folder: Path, **options: Any) -> dict[str, Any]:
-    """What is said of the repair of a model's file."""
+    """The proof of the repair of a model's file."""
     path = model if isinstance(model, Path) else folder / "in.keras"
     if not isinstance(model, Path):
         model.save(path)
@@ -36,7 +36,7 @@ def prove(model: keras.Model | Path, folder: Path, **options: Any) -> dict[str, 
 
 
 def failure(model: keras.Model, folder: Path, **options: Any) -> str:
-    """The error of a repair that fails its proof; nothing of it is there."""
+    """The error of a repair that fails its proof; no output is left."""
     model.save(folder / "in.keras")
     with pytest.raises(rewriter.VerificationError) as caught:
         rewriter.repair(folder / "in.keras", folder / "out.keras", verify=in_process, **options)
@@ -45,7 +45,7 @@ def failure(model: keras.Model, folder: Path, **options: Any) -> str:
 
 
 def gated(channels: int = 7, dtype: str = "float32", shown: bool = False) -> keras.Model:
-    """A gate that meets the width, and the batch the height."""
+    """A gate whose channels meet the width, and whose batch meets the height."""
     image = keras.Input((5, 11, 3), name="image")
     x = layers.Conv2D(channels, 3, padding="same", name="features", dtype=dtype)(image)
     pooled = layers.GlobalAveragePooling2D(name="pool", dtype=dtype)(x)
@@ -83,7 +83,7 @@ def test_all_four_checks_at_every_size_of_the_graph(dtype, most, tmp_path):
 
 @pytest.mark.parametrize("join", [ops.add, ops.divide], ids=["add", "divide"])
 def test_other_operations_have_an_oracle_of_their_own(join, tmp_path):
-    """With a batch of 1 that TensorFlow knows of, `ops.add` would take the gate for a bias.
+    """With a known batch of 1, `ops.add` of TensorFlow would treat the gate as a bias.
 
     The divisor keeps away from 0, where rounding grows without limit.
     """
@@ -97,7 +97,7 @@ def test_other_operations_have_an_oracle_of_their_own(join, tmp_path):
 
 
 def test_rounding_that_grows_is_no_dependence_on_other_samples(tmp_path):
-    """A divisor near 0: sums that are rounded otherwise in a larger batch give another quotient."""
+    """A divisor near 0: other rounding in a larger batch gives another quotient."""
     image = keras.Input((5, 11, 3))
     x = layers.Conv2D(7, 3, padding="same")(image)
     gate = layers.Dense(7)(layers.GlobalAveragePooling2D()(x))
@@ -187,7 +187,7 @@ def test_a_model_in_memory_is_proven_with_its_own_classes():
 
 
 def test_what_the_user_states_is_no_failure_of_the_equation(tmp_path):
-    """A factor per step where one per feature was as likely: the user says so, and so it is."""
+    """A factor per step where one per feature is equally likely: the user decides."""
     x, y = keras.Input((8, 8), name="x"), keras.Input((8,), name="y")
     model = keras.Model([x, y], layers.Multiply(name="scale")([x, y]))
     for equation in ("b t d, b t -> b t d", "b t d, b d -> b t"):
@@ -196,7 +196,7 @@ def test_what_the_user_states_is_no_failure_of_the_equation(tmp_path):
         assert checks["independence"]["proven"]
 
 
-# -- what is left out, and why -----------------------------
+# -- skipped checks, and why -----------------------------
 def test_a_model_that_mixes_samples_on_purpose_passes(tmp_path):
     image = keras.Input((5, 11, 3))
     x = layers.Conv2D(7, 3)(image)
@@ -220,7 +220,7 @@ def test_code_from_the_file_is_not_run(tmp_path):
 
 
 def test_a_model_that_keras_does_not_load_in_any_case_is_not_run(tmp_path):
-    """It was written by a Keras that knows an argument more; the repair has nothing to do with it."""
+    """A Keras with one more argument wrote it; the repair is not the cause."""
     model = gated()
     model.save(tmp_path / "known.keras")
     with (
@@ -269,7 +269,7 @@ def test_a_clean_model_starts_nothing(tmp_path):
 
 # -- wrong repairs -----------------------------
 def test_the_equation_catches_a_wrong_node(tmp_path, misspell):
-    """Every shape is right, each gate stands at the wrong place."""
+    """Every shape is right, but each gate is at the wrong position."""
     image = keras.Input((8, 8, 3))
     x = layers.Conv2D(4, 3, padding="same", name="features")(image)
     gate = layers.Conv2D(4, 3, padding="same", activation="sigmoid")(layers.MaxPooling2D(2)(x))
@@ -302,7 +302,7 @@ def test_independence_catches_a_product_over_the_samples(tmp_path):
 
 
 def test_the_original_at_batch_1_catches_a_wrong_operand(tmp_path, monkeypatch):
-    """What is inserted takes another tensor of the same shape: the product itself is as the equation says."""
+    """The inserted node has another input of the same shape: the product itself matches the equation."""
     insert = Rewriter._insert
 
     def wrong(self, graph, prefix, node, candidate, step, sources, name=""):
@@ -320,13 +320,13 @@ def test_the_original_at_batch_1_catches_a_wrong_operand(tmp_path, monkeypatch):
 
 
 def test_gradients_catch_a_node_that_lets_none_through(tmp_path, misspell):
-    """The layer inserts the missing axis itself, so that the values are right."""
+    """The layer inserts the missing axis itself, so the values are right."""
     x, y = keras.Input((5, 3), name="x"), keras.Input((3,), name="y")
     model = keras.Model([x, y], layers.Multiply(name="scale")([x, layers.Dense(3)(y)]))
     assert prove(model, tmp_path, explicit=True)["checks"]["gradients"]["proven"]
     (tmp_path / "out.keras").unlink()
     misspell(lambda step: ("keras.src.ops.core", "StopGradient", {}, ()))
-    if keras.backend.backend() == "jax":  # which gives zeros
+    if keras.backend.backend() == "jax":  # JAX gives zeros
         check = prove(model, tmp_path, explicit=True)["checks"]["gradients"]
         assert not check["proven"]
         assert "only zeros go through 'scale'" in check["why"]
@@ -341,7 +341,7 @@ def test_a_file_that_keras_does_not_load_is_no_repair(tmp_path, misspell):
 
 
 def test_a_file_that_is_written_for_a_newer_keras_is_not_run(tmp_path, misspell):
-    """What a Keras of the future takes may be unknown here: both versions are said."""
+    """A newer Keras may accept arguments that are unknown here: the message names both versions."""
     misspell(lambda step: ("keras.src.ops.numpy", "Reshape", {"newshape": [-1, 1, 1, 7], "turns": 3}, ()))
     gated().save(tmp_path / "made.keras")
     path = stamped(tmp_path / "made.keras", tmp_path / "in.keras", "3.99.0")

@@ -1,4 +1,4 @@
-"""The process that runs a repaired model: what it answers, and what is said where it does not."""
+"""The process that runs a repaired model: its answers, and the messages if it gives none."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is said where the Keras that a file is of does not load it."""
+"""The messages if the Keras of a file does not load it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Backends that run a model operation by operation, as JAX and PyTorch do: by a stand-in on TensorFlow."""
+"""Backends that run a model operation by operation, as JAX and PyTorch do: a stand-in on TensorFlow."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tests.proof.test_checks import failure, gated, multiply_of, prove
 
 
 class Eager:
-    """Puts another tensor in the place of what it watches, as JAX's adapter does."""
+    """Replaces the watched tensor by another one, as JAX's adapter does."""
 
     traced = False
     tells_none = True
@@ -76,7 +76,7 @@ def test_a_wrong_value_is_seen(tmp_path, misspell):
 
 
 def test_a_changed_node_that_does_not_run_is_named(tmp_path):
-    """The operation itself raises, and no name of a node stands in the error."""
+    """The operation itself raises, and its error names no node."""
     model = gated()
     seen = capture.Capture(model, [claim(multiply_of(model))])
     with seen, pytest.raises(Exception, match="shape"):

@@ -34,7 +34,7 @@ def test_a_sequential_model(name: str, tmp_path: Path):
 
 
 def test_a_model_that_this_keras_does_not_load_is_not_compared(tmp_path: Path):
-    """Both versions are said."""
+    """The message names both versions."""
     path = tmp_path / "model.keras"
     keras.Sequential([keras.Input((6,)), layers.Dense(2, name="head")]).save(path)
     config = read_config(path)

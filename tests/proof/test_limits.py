@@ -1,4 +1,4 @@
-"""What the process of a proof may take, and what it is not given."""
+"""The limits of the proof process, and the models that it does not get."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from tests.hostile.make import functional, op, source
 
 
 def gated(units: int) -> dict[str, Any]:
-    """A gate that lacks its Reshape, beside a layer of many units. Keras makes its weights when it loads this."""
+    """A gate that lacks its Reshape, beside a layer of many units. Keras allocates the weights when it loads this."""
     x = tensor("x", [None, 4, 4, 8])
     rows = [
         source(shape=(None, 4, 4, 8)),
@@ -38,7 +38,7 @@ def gated(units: int) -> dict[str, Any]:
 
 @pytest.mark.parametrize(("units", "status"), [(16, "proven"), (2**29, "not-run")])
 def test_a_small_file_of_a_huge_layer(units: int, status: str, tmp_path: Path):
-    """32 GB of weights from 2 KB: the process is refused them, and says so."""
+    """32 GB of weights from 2 KB: the process does not get the memory, and reports that."""
     path, target = tmp_path / "in.json", tmp_path / "out.json"
     path.write_text(json.dumps({**gated(units), "module": "keras.src.models.functional"}))
     done = spawn("repair", path, "-o", target, "--format", "json")
@@ -83,7 +83,7 @@ def test_the_limit_grows_with_the_files(tmp_path: Path):
 
 
 def test_a_process_that_lacks_memory_disproves_nothing(monkeypatch: Any):
-    """The error stands where else a disproof would."""
+    """The error is in the place of a disproof."""
     from rewriter.proof.keras import checks
 
     def full(*_: object) -> None:
@@ -131,7 +131,7 @@ def test_a_nested_compile_config_is_looked_at():
 
 
 def test_what_keras_itself_writes_is_its_own():
-    """The twin: every kind of object that a configuration of Keras holds."""
+    """The honest twin: every kind of object in a Keras configuration."""
     x = keras.Input((8, 8, 3))
     y = keras.layers.Conv2D(
         4,

@@ -1,4 +1,4 @@
-"""The proof of a repair in which Keras puts other numbers in the place of masked operands."""
+"""The proof of a repair in which Keras replaces the numbers of masked operands."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.zoo.common import randomise
 
 
 def gated(merge: str, both: bool) -> keras.Model:
-    """A factor for each step of masked vectors, its Reshape last of all."""
+    """A factor for each step of masked vectors; its Reshape is directly before the product."""
     x, g = keras.Input((6,), dtype="int32", name="x"), keras.Input((6,), dtype="int32", name="g")
     h = layers.Embedding(5, 4, mask_zero=True, name="vectors")(x)
     factors = layers.Embedding(5, 1, mask_zero=both, name="factors")(g)

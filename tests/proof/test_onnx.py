@@ -1,4 +1,4 @@
-"""What ONNX Runtime shows of a repair, what it disproves, and what is not to be laid to the repair."""
+"""Repairs that ONNX Runtime proves and disproves, and failures that the repair does not cause."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ def gate(last: bool, *more: Any, extra: dict[str, Any] | None = None) -> onnx.Mo
     """A squeeze-and-excitation gate that lacks its Reshape: channels last it meets the batch, channels first nothing.
 
     Args:
-        more: nodes after the product ``y``; they make ``z``.
-        extra: constants of theirs.
+        more: nodes after the product ``y`` that make ``z``.
+        extra: their constants.
     """
     rng = np.random.default_rng(1)
     nodes = [
@@ -76,7 +76,7 @@ def disproof(proto: onnx.ModelProto, folder: Path, prover: Any) -> str:
 
 
 def spoiled(change: Callable[[Any], None]) -> Any:
-    """A prover of a repaired file to which something was done."""
+    """A prover of a repaired file that is changed before."""
 
     def prover(request: Any) -> dict[str, Any]:
         proto = onnx.load(request.repaired)
@@ -92,7 +92,7 @@ def unknown_operator(graph: Any) -> None:
 
 
 def sum_that_does_not_fit(graph: Any) -> None:
-    """As a repair in the wrong layout leaves it: what follows does not fit any more."""
+    """The result of a repair in the wrong layout: later nodes no longer fit."""
     graph.initializer.append(numpy_helper.from_array(np.ones((13,), np.float32), "thirteen"))
     graph.node.append(helper.make_node("Add", ["y", "thirteen"], ["sum"], "sum"))
 
@@ -115,7 +115,7 @@ def test_a_gate_is_proven(last: bool, tmp_path: Path):
 
 
 def test_samples_that_are_mixed_elsewhere_are_no_failure(tmp_path: Path):
-    """Less the mean over the batch: it was so before."""
+    """The original also subtracts the mean over the batch."""
     mean = helper.make_node("ReduceMean", ["y"], ["m"], axes=[0], keepdims=1)
     verified = proven(gate(True, mean, helper.make_node("Sub", ["y", "m"], ["z"])), tmp_path)
     assert verified["verdict"] == "proven"
@@ -160,7 +160,7 @@ def test_the_runtime_takes_the_original_alone(change: Any, words: str, tmp_path:
 
 
 def test_the_runtime_refuses_the_repaired_file_for_another_reason(tmp_path: Path):
-    """The original lacks the Reshape, the repaired one does not fit further on."""
+    """The original lacks the Reshape; the repaired file does not fit at a later node."""
     text = disproof(gate(False), tmp_path, spoiled(sum_that_does_not_fit))
     assert "(load): the model: ONNX Runtime does not load it: " in text
     assert "Incompatible dimensions" in text

@@ -1,4 +1,4 @@
-"""What a long run tells of itself."""
+"""The progress messages of a long run."""
 
 import pytest
 
@@ -9,7 +9,7 @@ from tests.cli.common import model, run
 
 
 def test_the_stages_of_a_repair_are_told(tmp_path):
-    """Those of the process that proves it too."""
+    """The stages include those of the proof process."""
     stages = []
     with watched(lambda *stage: stages.append(stage)):
         repair(model("batch_misaligned"), tmp_path / "o.keras", onnx=tmp_path / "o.onnx")

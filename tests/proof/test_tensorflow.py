@@ -1,4 +1,4 @@
-"""What TensorFlow shows of a repaired SavedModel, what it disproves, and what is not to be laid to the repair."""
+"""Repaired SavedModels that TensorFlow proves and disproves, and failures that the repair does not cause."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def multiply(path: str) -> str:
 
 @pytest.mark.parametrize("make", [gate_k3, gate_k2])
 def test_a_gate_is_proven_in_every_function(make: Callable[[Path], str], tmp_path: Path):
-    """Of Keras 2 also the one for training, which changes variables: every run starts from what they were."""
+    """Keras 2 also has one for training, which changes variables: every run starts from the original values."""
     verified = proven(make(tmp_path / "m"))
     assert verified["verdict"] == "proven"
     assert verified["ran"].startswith("TensorFlow ")
@@ -65,7 +65,7 @@ def test_what_the_user_says_is_proven(equation: str, tmp_path: Path):
 
 
 def spoiled(*changes: Sequence[bytes]) -> Any:
-    """A prover of a repaired file in which some bytes are others: what they were, and what they are."""
+    """A prover of a repaired file with replaced bytes: the old ones, and the new ones."""
 
     def prover(request: Any) -> dict[str, Any]:
         message = Path(request.repaired, "saved_model.pb")

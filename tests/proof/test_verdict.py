@@ -1,4 +1,4 @@
-"""Proven, disproven, or not run and why: what the JSON, the text and the exit status say."""
+"""Proven, disproven, or not run and why: in the JSON, the text and the exit status."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def answer(**checks: Any) -> dict[str, Any]:
     ],
 )
 def test_what_is_proven(given: dict[str, Any], reason: str | None):
-    """Every changed node has to be shown to compute its equation, and the run has to come to its end."""
+    """Every changed node must be shown to compute its equation, and the run must finish."""
     found = judged(given, [])
     assert found.get("reason") == reason
     assert found["verdict"] == ("not-run" if reason else "proven")
@@ -51,7 +51,7 @@ def test_what_is_proven(given: dict[str, Any], reason: str | None):
 
 
 def open_sizes(folder: Path) -> Path:
-    """A gate to repair, and a product of which nothing is known."""
+    """A gate to repair, and a product of unknown shapes."""
     x = keras.Input((5, 11, 3), name="x")
     gate = keras.layers.Dense(3, name="gate")(keras.layers.GlobalAveragePooling2D()(x))
     a, b = keras.Input((None,), name="a"), keras.Input((None,), name="b")
@@ -107,7 +107,7 @@ def test_other_errors_are_no_disproof(tmp_path: Path, capsys):
     assert json.loads(done.out) == {"model": str(tmp_path / "none.keras"), "error": "no such file"}
 
 
-# -- what is to be laid to the repair -----------------------------
+# -- failures that the repair causes -----------------------------
 def test_one_line_says_what_is_wrong():
     trace = """Graph execution error:
 
@@ -148,7 +148,7 @@ def test_the_fault_that_is_repaired_is_no_excuse(now: str, before: str, same: bo
     assert excused(now, before) is same
 
 
-# -- what changes -----------------------------
+# -- changes of behaviour -----------------------------
 def behaviour(name: str, folder: Path, **options: Any) -> dict[str, Any]:
     result = rewriter.repair(model(name), folder / "out.keras", verify=in_process, **options)
     return result.verified["behaviour"]

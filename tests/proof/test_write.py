@@ -1,4 +1,4 @@
-"""A repair is written once it is proven, whole or not at all; and what is to be proven of it."""
+"""A repair is written after its proof, whole or not at all; and the request of the proof."""
 
 from __future__ import annotations
 
@@ -105,7 +105,7 @@ def test_the_written_file_is_analysed_again(source: Path, monkeypatch):
     assert [p.name for p in source.parent.iterdir()] == ["in.keras"]
 
 
-# -- what is asked for -----------------------------
+# -- the request -----------------------------
 def test_the_request(source: Path):
     request = asked(source, source.parent / "out.keras")
     assert (request.skipped, request.not_independent, request.no_oracle) == ("", "", "")
@@ -125,7 +125,7 @@ def test_the_request(source: Path):
         ("batch_misaligned", True),  # the gate meets the channels at batch 1
         ("nested", True),
         ("layout", False),  # the layouts are mixed at every size
-        ("axis_misaligned", False),  # the channels first: at batch 1 the gate meets the width
+        ("axis_misaligned", False),  # channels first: at batch 1 the gate meets the width
         ("incompatible", False),
     ],
 )

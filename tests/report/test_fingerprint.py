@@ -1,4 +1,4 @@
-"""Where a model is in its repository, and what tells its findings apart."""
+"""The place of a model in its repository, and the fingerprints of its findings."""
 
 from __future__ import annotations
 

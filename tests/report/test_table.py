@@ -1,4 +1,4 @@
-"""The table of formats says what its modules do, and the commands offer what it says."""
+"""The table of formats matches its modules, and the commands offer its rows."""
 
 import importlib
 import io
@@ -28,7 +28,7 @@ def test_every_command_is_shown_as_text():
 
 
 def test_a_new_row_is_a_new_choice(monkeypatch, capsys):
-    """A format is one module and one row: the command line offers it, and shows what it makes."""
+    """A format is one module and one row: the command line offers it, and prints its output."""
 
     class Output(table.Reporter):
         def check(self, item):

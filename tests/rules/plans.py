@@ -1,4 +1,4 @@
-"""A plan run by NumPy: each step spelled in NumPy's own words, then the product under its convention."""
+"""Run a plan in NumPy: each step as a NumPy call, then the product under its convention."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ def sizes_of(equation: Equation, values: Sequence[int] = PRIMES) -> dict[str, in
 
 
 def shape_of(terms: Sequence[Term], sizes: dict[str, int]) -> tuple[int, ...]:
-    """Their sizes; an axis that is cut off is one less than its product."""
+    """The sizes of terms; a truncated axis is one less than its product."""
     return tuple(math.prod(sizes[name] for name in term.names) - term.cut for term in terms)
 
 
 def axes_of(terms: Sequence[Term], sizes: dict[str, int]) -> tuple[Axis, ...]:
-    """Axes of an operand, the batch marked as such; what a Reshape folded into it is one with it."""
+    """Axes of an operand, with the batch marked, also if a Reshape folded other axes into it."""
     return tuple(_axis(term, size, sizes) for term, size in zip(terms, shape_of(terms, sizes), strict=True))
 
 
@@ -40,13 +40,13 @@ def _axis(term: Term, size: int, sizes: dict[str, int]) -> Axis:
 
 
 def arrays(shapes: Sequence[tuple[int, ...]], seed: int = 0) -> list[np.ndarray]:
-    """Whole numbers as floats, so that sums are exact."""
+    """Integers as floats: sums are exact."""
     random = np.random.default_rng(seed)
     return [random.integers(-9, 10, size=shape).astype("float64") for shape in shapes]
 
 
 def run(plan: Plan, operands: Sequence[np.ndarray], convention: Convention) -> np.ndarray:
-    """The product that the plan's nodes compute."""
+    """The product computed by the nodes of the plan."""
     values = list(operands)
     for step in plan.steps:
         if step.operand != RESULT:
@@ -84,7 +84,7 @@ def apply(step: Step, x: np.ndarray) -> np.ndarray:
 
 
 def multiply(values: Sequence[np.ndarray], convention: Convention) -> np.ndarray:
-    """Missing axes after the first (the layers) or in front (NumPy)."""
+    """Multiply with missing axes after the first (the layers) or at the front (NumPy)."""
     if convention is Convention.MERGE:
         rank = max(v.ndim for v in values)
         values = [v.reshape(v.shape[:1] + (1,) * (rank - v.ndim) + v.shape[1:]) for v in values]

@@ -1,4 +1,4 @@
-"""Equations that users write: the nodes that they come to compute what they say."""
+"""Equations that users write: their nodes compute the equation."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ PLAIN = [
 
 
 def with_units() -> list[str]:
-    """Each equation with a unit axis or two in every place of its result, but for the first."""
+    """Each equation with one or two unit axes in every place of its result except the first."""
     result = []
     for equation in map(parse, PLAIN):
         rank = len(equation.output)

@@ -1,4 +1,4 @@
-"""The notation: what is read, printed and refused, and where the mark of an error stands."""
+"""The notation: reading, printing, refusals, and the position of the error mark."""
 
 from __future__ import annotations
 

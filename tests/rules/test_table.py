@@ -1,4 +1,4 @@
-"""Every row of the table, from its equation alone: the nodes that it comes to compute what it says."""
+"""Every row of the table, from its equation alone: its nodes compute the equation."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ CONVENTIONS = (Convention.MERGE, Convention.NUMPY)
 
 
 def rows() -> list[tuple[str, Equation]]:
-    """Each equation of each rule, for one, two and three axes in the place of a star, in both orders."""
+    """Each equation of each rule, with one, two and three axes for a star, in both orders."""
     result = []
     for rule in builtin():
         for written in rule.equations:
@@ -39,18 +39,18 @@ IDS = [f"{name}: {equation}" for name, equation in ROWS]
 
 
 def shared(equation: Equation) -> set[str]:
-    """The names, but for the batch, that stand on both sides."""
+    """The names, except the batch, that are in both operands."""
     return equation.names(0) & equation.names(1) - {"b"}
 
 
 def holds_part(equation: Equation) -> bool:
-    """True where an operand has a part of an axis of the result, which is then repeated."""
+    """Whether an operand has a part of an axis of the result, and is repeated along it."""
     wholes = [set(term.names) for term in equation.output]
     return any(0 < len(equation.names(k) & w) < len(w) for k in (0, 1) for w in wholes)
 
 
 def one_batch(equation: Equation) -> bool:
-    """True where both operands have a batch axis, and it is not tiled."""
+    """Whether both operands have a batch axis that is not tiled."""
     return all(any(t.names == ("b",) for t in terms) for terms in equation.operands)
 
 
@@ -102,7 +102,7 @@ def test_nothing_is_repeated_where_broadcasting_does_it(name, equation):
 
 @among([row for row in ROWS if shared(row[1])])
 def test_another_size_is_a_near_miss_with_its_reason(name, equation):
-    """A name that stands on both sides must have one size: one more on one side is no match."""
+    """A name in both operands must have one size: one more on one side is no match."""
     sizes = plans.sizes_of(equation)
     operands = [list(plans.axes_of(terms, sizes)) for terms in equation.operands]
     place = next(i for i, term in enumerate(equation.operands[1]) if shared(equation) & set(term.names))
@@ -118,7 +118,7 @@ def test_another_size_is_a_near_miss_with_its_reason(name, equation):
 
 @among([row for row in ROWS if one_batch(row[1])])
 def test_the_batch_may_be_a_symbol(name, equation):
-    """With the batch open, at most one size of a Reshape is: it can be written with a -1."""
+    """With an open batch, at most one size of a Reshape is open: a -1 can express it."""
     sizes = plans.sizes_of(equation)
     batch = Origin(Role.BATCH)
     operands = [
@@ -195,7 +195,7 @@ def test_every_name_of_the_design_is_there():
 
 
 def test_np_tile_order():
-    """``(n b)`` is the whole batch again and again, ``(s n)`` each entry n times."""
+    """``(n b)`` repeats the whole batch, ``(s n)`` repeats each entry n times."""
     x = np.arange(6.0).reshape(3, 2)
     tiled = evaluate(parse("(n b) r, b r -> (n b) r"), {"n": 2, "b": 3, "r": 2}, [np.ones((6, 2)), x])
     np.testing.assert_array_equal(tiled, np.tile(x, (2, 1)))

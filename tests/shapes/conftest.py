@@ -1,4 +1,4 @@
-"""The differential tests leave a tally behind where REWRITER_TALLY names a file."""
+"""The differential tests write a tally to the file in REWRITER_TALLY, if it is set."""
 
 from __future__ import annotations
 

@@ -1,9 +1,9 @@
-"""The argument sets of Keras's own tests, which its wheel contains, taken to the axis rules.
+"""The argument sets of Keras's own tests, which its wheel contains, as cases for the axis rules.
 
-`layer_sets` runs the test methods of Keras's layers that say ``run_layer_test``, which here only notes what it is
-given; `op_sets` runs those of ``keras.ops`` that make symbolic tensors, and notes every symbolic call. What such a
-method asserts does not matter, nor whether it passes. `compare` takes what was noted through the harnesses of this
-directory.
+`layer_sets` runs the test methods of Keras's layers that call ``run_layer_test``, which here only records its
+arguments; `op_sets` runs those of ``keras.ops`` that make symbolic tensors, and records every symbolic call. The
+assertions of a method do not matter, nor whether it passes. `compare_layers` and `compare_ops` run the recorded sets
+through the harnesses of this directory.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ Shape = tuple[int | None, ...]
 
 @dataclass
 class LayerSet:
-    """What a test gives to ``run_layer_test``, its inputs as a structure of (shape, dtype)."""
+    """The arguments of a test for ``run_layer_test``, with its inputs as a structure of (shape, dtype)."""
 
     test: str
     layer: type
@@ -88,13 +88,13 @@ def _is_tensor(leaf: Any) -> bool:
 
 
 def _told(tensor: Any) -> tuple[Shape, str]:
-    """What is kept of an operand: a sparse one counts as dense, a real one as symbolic."""
+    """The record of an operand: a sparse one counts as dense, a real one as symbolic."""
     return tuple(tensor.shape), keras.backend.standardize_dtype(tensor.dtype)
 
 
 @dataclass
 class Report:
-    """How many sets there were, how many were compared, why not the others, and where we differ."""
+    """The numbers of sets and of compared sets, the reasons for the others, and the disagreements."""
 
     collected: int = 0
     distinct: int = 0
@@ -122,7 +122,7 @@ class Report:
 
 
 class Skip(Exception):
-    """The set cannot be compared; says why."""
+    """The set cannot be compared, with the reason."""
 
 
 # -- running Keras's tests ----------------------------
@@ -135,7 +135,7 @@ def modules(package: Any) -> Iterator[str]:
 
 @contextlib.contextmanager
 def _quietly() -> Iterator[None]:
-    """Keras's global settings as they were, and nothing printed."""
+    """Restore Keras's global settings afterwards, and print nothing."""
     settings = keras.config.floatx(), keras.config.image_data_format(), keras.config.dtype_policy()
     filtering = traceback_utils.is_traceback_filtering_enabled()
     logging.disable(logging.CRITICAL)
@@ -175,7 +175,7 @@ def run_methods(names: Sequence[str], words: Sequence[str]) -> None:
 
 
 def layer_sets(names: Sequence[str] | None = None) -> list[LayerSet]:
-    """What the test methods of Keras's layers give to ``run_layer_test``."""
+    """The argument sets that the tests of Keras's layers pass to ``run_layer_test``."""
     found: list[LayerSet] = []
     signature = inspect.signature(testing.TestCase.run_layer_test)
 
@@ -255,8 +255,8 @@ def op_sets(names: Sequence[str] | None = None) -> list[OpSet]:
 
 @contextlib.contextmanager
 def _stand_ins() -> Iterator[None]:
-    """For what Keras's tests compare with, where it is not here. An entry for each, as a restored ``sys.modules``
-    would forget what else was loaded meanwhile."""
+    """Stand-ins for missing libraries that Keras's tests compare with. Each is entered alone: restoring all of
+    ``sys.modules`` would lose other modules that were loaded meanwhile."""
     names = ("jax", "jax.numpy", "jax.nn", "scipy", "scipy.signal", "scipy.ndimage", "torch", "grain")
     absent = [n for n in names if n not in sys.modules and importlib.util.find_spec(n.split(".")[0]) is None]
     sys.modules.update({name: mock.MagicMock() for name in absent})
@@ -272,7 +272,7 @@ def _stand_ins() -> Iterator[None]:
 
 
 class _Marks:
-    """In the place of ``pytest.mark``, which refuses the marks of Keras's repository: each leaves its test as it is."""
+    """Replaces ``pytest.mark``, which refuses the marks of Keras's repository: each mark leaves its test unchanged."""
 
     def __getattr__(self, name: str) -> Callable[..., Any]:
         return lambda *given, **_: given[0] if given and callable(given[0]) else lambda test: test
@@ -280,7 +280,7 @@ class _Marks:
 
 @contextlib.contextmanager
 def _unchecked() -> Iterator[None]:
-    """No check of a dtype or value, which could end a test before all its calls; a stand-in's dtype is none."""
+    """Disable checks of dtypes and values, which could end a test before all its calls; stand-ins have no dtype."""
     standard = backend.standardize_dtype
 
     def lenient(dtype: Any) -> str:
@@ -303,7 +303,7 @@ DTYPE_TESTS = tuple(
 
 # -- comparing ----------------------------------------
 def compare_layers(sets: Sequence[LayerSet], runs: bool = True) -> Report:
-    """Every distinct set as it stands, and with every first axis open."""
+    """Compare every distinct set as it is, and with every first axis open."""
     return _compare(
         sets, lambda item, report: _compare_layer(item, report, runs), lambda item: item.layer.__name__
     )
@@ -356,7 +356,7 @@ IMPLICIT = (
 
 
 def _implicit(item: OpSet) -> bool:
-    """An equation without a result whose letters do not come sorted: the run is at odds with NumPy and Keras."""
+    """Whether an equation has no result and unsorted letters: then a run differs from NumPy and Keras."""
     text = getattr(item.op, "subscripts", "") if item.name == "numpy.Einsum" else "->"
     letters = [c for c in text if c.isalpha() and text.count(c) == 1]
     return "->" not in text and letters != sorted(letters)
@@ -463,7 +463,7 @@ def _against_test(item: LayerSet, case: layers_harness.Case) -> None:
 
 
 def _run(case: layers_harness.Case) -> bool:
-    """A real run, where TensorFlow takes such numbers."""
+    """A real run, if TensorFlow accepts such numbers."""
     both = layers_harness.symbolic(case)
     try:
         layers_harness.run_and_compare(case, both, 0)

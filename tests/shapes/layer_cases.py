@@ -1,7 +1,7 @@
 """Argument sets and input shapes for every class of ``keras.layers``, by class name.
 
-Each entry is called with ``keras.layers`` and returns its cases, so that nothing imports Keras while pytest collects.
-``None`` stands where an input's size is open; distinct primes elsewhere, so that no two axes pass for each other.
+Each entry is called with ``keras.layers`` and returns its cases: nothing imports Keras while pytest collects.
+``None`` is an open input size; the other sizes are distinct primes, so that no axis can replace another.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ def sweep(make: Callable[..., Any], options: list[dict[str, Any]], shapes: Any, 
 
 
 def cases(*names: str) -> Callable[[Callable[..., list[Case]]], Callable[..., list[Case]]]:
-    """Register a table for classes; it is called with ``keras.layers`` and the class."""
+    """Register a table for classes. The table is called with ``keras.layers`` and the class."""
 
     def register(table: Callable[..., list[Case]]) -> Callable[..., list[Case]]:
         for name in names:
@@ -433,7 +433,7 @@ PAIRS: list[Any] = [
 
 @cases("Add", "Average", "Maximum", "Minimum", "Multiply")
 def merge(layers: Any, make: Any) -> list[Case]:
-    # Keras declares a free batch against a fixed one as well: it runs at no other size, which is a fault here.
+    # Keras also declares an open batch against a fixed one: it runs at no other size, which is a fault here.
     three = [((None, 5), (None, 3, 5), (None, 1, 1)), ((None, 5), (None, 5), (None, 5))]
     return [
         *[case(make, *pair) for pair in PAIRS],
@@ -619,7 +619,7 @@ def rnn(layers: Any, make: Any) -> list[Case]:
             layers.StackedRNNCells([layers.GRUCell(3), layers.LSTMCell(4)]),
         ]
 
-    # A loop over a cell takes a quarter of a second: one shape runs, the others are compared by symbols.
+    # A loop over a cell takes 0.25 s: one shape runs, the others are compared symbolically.
     return [
         case(lambda r=r, n=n: make(cells()[n], **r), s, run=s is SEQUENCES[0] and n == 2)
         for r in RETURNS
@@ -1011,7 +1011,7 @@ def augmentation(layers: Any, make: Any) -> list[Case]:
 
 @cases("Equalization")
 def equalization(layers: Any, make: Any) -> list[Case]:
-    # Its symbolic call gives its own input back, which makes a cycle of any functional model (Keras 3.15).
+    # Its symbolic call returns its own input, which makes a cycle in any functional model (Keras 3.15).
     return [case(make, s, alone=True, dtype=d) for s in IMAGES for d in ("float32", "uint8")]
 
 

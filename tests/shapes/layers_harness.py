@@ -1,9 +1,9 @@
-"""One layer under two judges: Keras's symbolic call and its real one, against the axis rule.
+"""One layer under two judges: compare the axis rule with Keras's symbolic call and with its real one.
 
-`check` builds a model around the layer, takes it through the JSON that Keras saves, infers axes and compares every
+`check` builds a model around the layer, saves it as JSON, infers axes and compares every
 output's shape and dtype with the symbolic call; sizes that Keras leaves open are evaluated and compared with a run at
 two batches. Keras's symbolic shapes are not always true: a case marked ``untrue`` must disagree with them and agree
-with the run, so that the mark goes stale when Keras is mended.
+with the run. The mark fails once Keras is fixed.
 """
 
 from __future__ import annotations
@@ -33,13 +33,13 @@ if TYPE_CHECKING:
 
 Shape = tuple[int | None, ...]
 BATCHES = (2, 3)
-# Sizes for what an input leaves open, by its place: distinct, and larger than the windows of the tables.
+# Sizes for the open axes of an input, by position: distinct, and larger than the windows of the tables.
 FREE = ((13, 17, 19, 23, 29), (20, 14, 18, 16, 15))
 
 
 @dataclass(frozen=True)
 class Case:
-    """``build()`` makes the layer, called on inputs of these shapes (several are passed as ``pack`` packs them)."""
+    """``build()`` makes the layer, which is called on inputs of these shapes (``pack`` combines several)."""
 
     build: Callable[[], Any]
     shapes: tuple[Shape, ...]
@@ -85,7 +85,7 @@ class Symbolic:
 
 
 def inferred(model: Any, path: Path | None = None) -> Inference:
-    """Axes of a model by way of the JSON that Keras saves; with ``path`` by way of the file itself."""
+    """Axes of a model from the JSON that Keras saves; with ``path``, from the file itself."""
     import keras
 
     if path is None:
@@ -136,7 +136,7 @@ def lone_call(item: Case, layer: Any, inputs: list[Any]) -> Graph:
 
 
 def check(item: Case, path: Path | None = None) -> None:
-    """Compare the rule with Keras, as the module says. Raises AssertionError."""
+    """Compare the rule with Keras, as the module docstring describes. Raises AssertionError."""
     import keras
 
     both = symbolic(item, path)
@@ -152,14 +152,14 @@ def check(item: Case, path: Path | None = None) -> None:
     else:
         assert agree, f"{describe(item)}: rule {ours}, Keras {wanted}"
     if item.run:
-        # One run says all where nothing but the batch is open.
+        # One run is enough if only the batch is open.
         free = any(size is None for shape in item.shapes for size in shape[1:])
         for trial in range(len(BATCHES) if free else 1):
             run_and_compare(item, both, trial)
 
 
 def _covers(ours: list[int | None] | None, keras_shape: list[int | None]) -> bool:
-    """Equal, or more exact where Keras says None."""
+    """Whether our shape is equal to Keras's, or more exact where Keras has None."""
     return (
         ours is not None
         and len(ours) == len(keras_shape)
@@ -168,7 +168,7 @@ def _covers(ours: list[int | None] | None, keras_shape: list[int | None]) -> boo
 
 
 def concrete(item: Case, trial: int) -> list[tuple[int, ...]]:
-    """The inputs' shapes with what is open filled in."""
+    """The inputs' shapes with open sizes filled in."""
     free = FREE[trial]
     return [
         tuple(
@@ -180,7 +180,7 @@ def concrete(item: Case, trial: int) -> list[tuple[int, ...]]:
 
 
 def run_and_compare(item: Case, both: Symbolic, trial: int) -> None:
-    """The layer on real tensors against our sizes, evaluated."""
+    """Run the layer on real tensors, and compare with our evaluated sizes."""
     import keras
     import tensorflow as tf
 
@@ -251,7 +251,7 @@ def describe(item: Case) -> str:
 
 
 def refused(item: Case) -> tuple[bool, bool]:
-    """Whether Keras and whether the rule refuse the case; the rule sees the layer before Keras has called it."""
+    """Whether Keras refuses the case, and whether the rule does; the rule sees the layer before Keras calls it."""
     try:
         layer, fresh = item.build(), item.build()
     except (ValueError, TypeError):

@@ -1,4 +1,4 @@
-"""Elementwise ops: every class with every dtype, and the ways in which operands meet."""
+"""Elementwise ops: every class with every dtype, and the kinds of broadcasts."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def unary() -> Iterator[Case]:
                     )
 
 
-# On the TensorFlow backend (1, 3) + (n, 1) comes out as (1, 3) where n is 3: the column is taken for a bias.
+# On the TensorFlow backend (1, 3) + (n, 1) gives (1, 3) if n is 3: the column is treated as a bias.
 SHAPES_LOST_IN_TENSORFLOW = {("Add", (1, 3))}
 
 MEETINGS = (

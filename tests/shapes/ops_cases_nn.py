@@ -28,7 +28,7 @@ def shaped(spatial: tuple[Any, ...], channels: int | None, layout: str) -> tuple
 
 
 def layouts() -> Iterator[tuple[int, str, tuple[Any, ...]]]:
-    """Dimensions, layout, and spatial sizes: known and free."""
+    """Dimensions, layout, and spatial sizes: known and open."""
     for n, layout in itertools.product((1, 2, 3), (LAST, FIRST)):
         yield n, layout, SPATIAL[n]
         yield n, layout, (N,) * n
@@ -36,7 +36,7 @@ def layouts() -> Iterator[tuple[int, str, tuple[Any, ...]]]:
 
 def convolutions() -> Iterator[Case]:
     for n, layout, spatial in layouts():
-        # TensorFlow has no channels-first kernels on a CPU, and 3 x 3 windows need the free sizes of a run.
+        # TensorFlow has no channels-first kernels on a CPU, and 3 x 3 windows need the open sizes of a run.
         runs = layout == LAST and N not in spatial or layout == LAST and n == 1
         x = shaped(spatial, 6, layout)
         for stride, padding, dilation in (
@@ -84,7 +84,7 @@ def convolutions() -> Iterator[Case]:
                 "nn.ConvTranspose", strides=stride, padding=padding, output_padding=extra, data_format=layout
             )
             label = f"{n}d {layout} {spatial} {stride} {padding} {extra}"
-            # The op passes its arguments to the backend in another order than the backend takes them.
+            # The op passes its arguments to the backend in the wrong order.
             yield Case(f"nn.ConvTranspose {label}", lambda x, op=op, k=kernel: op(x, k), (x,), runs=False)
     yield Case("nn.Conv kernel tensor", make("nn.Conv", padding="same"), ((N, 8, 8, 3), (3, 3, 3, 4)))
     yield Case(

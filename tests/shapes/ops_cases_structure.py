@@ -1,4 +1,4 @@
-"""Ops that reduce, reshape, move, join, cut, repeat, contract and index."""
+"""Ops that reduce, reshape, transpose, join, split, repeat, contract and index."""
 
 from __future__ import annotations
 

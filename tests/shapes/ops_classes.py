@@ -12,7 +12,7 @@ from keras.src.ops.operation import Operation
 
 
 def operation_classes() -> dict[str, type[Operation]]:
-    """``{"numpy.Add": Add, ...}``: those defined in a module of ``keras.src.ops``, tests left out."""
+    """``{"numpy.Add": Add, ...}``: those defined in a module of ``keras.src.ops``, without tests."""
     found: dict[str, type[Operation]] = {}
     for module in pkgutil.iter_modules(keras.src.ops.__path__):
         if module.name.endswith("_test"):

@@ -1,4 +1,4 @@
-"""One op against Keras: what is inferred from a saved model's config, what Keras declares, and what a run gives."""
+"""One op against Keras: the result inferred from a saved config, Keras's declared result, and that of a run."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ FREE = ({0: 2, 1: 5, 2: 7, 3: 6, 4: 3}, {0: 3, 1: 11, 2: 8, 3: 9, 4: 4})
 
 @dataclass(frozen=True)
 class Case:
-    """A function of Keras tensors and what it takes.
+    """A function of Keras tensors and its operands.
 
-    ``takes`` are shapes, or (shape, dtype); axis 0 may be None like any other. ``values`` overrides what an operand
-    holds in a run. ``declared`` is False where Keras's declared shape is wrong (the run decides), ``runs`` False where
-    TensorFlow cannot run it here and None where it may refuse to, ``dtype`` False where the declared dtype is not the
-    one of the run. Our size must be unknown at the places ``unknown_at`` of an output, or may be for a range.
+    ``takes`` are shapes, or (shape, dtype); axis 0 may be None like any other. ``values`` overrides the value of an
+    operand in a run. ``declared`` is False if Keras's declared shape is wrong (the run decides), ``runs`` False if
+    TensorFlow cannot run it here and None if it may refuse, ``dtype`` False if the declared dtype is not that of the
+    run. Our size must be unknown at the places ``unknown_at`` of an output; for a range, it may be.
     """
 
     name: str
@@ -57,7 +57,7 @@ class Refused(Exception):
 
 @dataclass
 class Outcome:
-    """What came of one case: the op classes in it, sizes where ours says more than Keras's declaration, runs made."""
+    """The result of one case: its op classes, the sizes where ours says more than Keras's declaration, the runs."""
 
     classes: list[str]
     exact: int
@@ -76,7 +76,7 @@ def serialised(inputs: Sequence[Any], outputs: Any) -> tuple[keras.Model, Any]:
 
 
 def check(case: Case) -> Outcome:
-    """Compare. Raises Refused where Keras refuses, AssertionError where we differ."""
+    """Compare one case. Raises Refused if Keras refuses it, AssertionError if we differ."""
     inputs = tensors(case)
     try:
         outputs = case.build(*inputs)
@@ -106,9 +106,9 @@ def _count(case: Case, **numbers: int) -> None:
 
 
 def _refusal_is_right(case: Case, faults: Mapping[str, str], model: keras.Model) -> None:
-    """What we refuse and Keras declares must fail when it runs.
+    """A case that we refuse and Keras declares must fail in a run.
 
-    Except a free batch against a number: Keras takes it for any size, and a run at that one size passes.
+    Except an open batch against a fixed one: Keras accepts it for any size, and a run at the fixed size passes.
     """
     if all("only a batch of one size" in text or "this runs at batch" in text for text in faults.values()):
         return
@@ -120,7 +120,7 @@ def _refusal_is_right(case: Case, faults: Mapping[str, str], model: keras.Model)
 
 
 def feeds(case: Case, sizes: Mapping[int, int]) -> list[tuple[Any, tuple[int, ...]]]:
-    """What each operand holds in a run, and its shape."""
+    """The value of each operand in a run, and its shape."""
     result = []
     for i, (shape, dtype) in enumerate(case.inputs()):
         concrete = tuple(sizes[j] if s is None else s for j, s in enumerate(shape))
@@ -129,7 +129,7 @@ def feeds(case: Case, sizes: Mapping[int, int]) -> list[tuple[Any, tuple[int, ..
 
 
 def refused(name: str, takes: Sequence[Sequence[int | None]], **config: Any) -> bool:
-    """Whether our rule refuses such operands, called without a model, which Keras would not build."""
+    """Whether our rule refuses such operands, called without a model: Keras would not build one."""
     family, class_name = name.split(".")
     saved = json.loads(json.dumps(make(name, **config).get_config()))
     operation = Operation("op", "op", class_name, saved, f"keras.src.ops.{family}")
@@ -204,7 +204,7 @@ def _against_run(
                 )
                 _count(case, open=1)
             else:
-                # The size of a slice is that of one that is not empty.
+                # The size of a slice holds if the slice is not empty.
                 predicted = max(0, evaluate(size, symbols))
                 assert predicted == real, f"{value.text()} at {symbols}, a run gives {shape}"
     return True

@@ -1,4 +1,4 @@
-"""How much the differential tests tried, by class; `conftest` writes it to the file that REWRITER_TALLY names."""
+"""Counts of the differential tests, by class; `conftest` writes it to the file that REWRITER_TALLY names."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _TALLY: defaultdict[tuple[str, str], Counter[str]] = defaultdict(Counter)
 
 
 def count(kind: str, name: str, **numbers: int) -> None:
-    """Add to what was tried for a class: ``count("layer", "Dense", cases=1)``."""
+    """Add to the counts of a class: ``count("layer", "Dense", cases=1)``."""
     assert set(numbers) <= set(FIELDS)
     _TALLY[kind, name].update({field: int(number) for field, number in numbers.items()})
 
@@ -28,7 +28,7 @@ def write(path: str | Path) -> None:
 
 
 def read(path: str | Path) -> dict[tuple[str, str], Counter[str]]:
-    """The sums of what was written."""
+    """The sums of the written rows."""
     sums: defaultdict[tuple[str, str], Counter[str]] = defaultdict(Counter)
     with open(path, newline="", encoding="utf-8") as file:
         for kind, name, *numbers in csv.reader(file):

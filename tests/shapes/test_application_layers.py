@@ -1,4 +1,4 @@
-"""Layers of ``keras.applications`` models: each has a rule, and every shape is the one that Keras states."""
+"""Layers of ``keras.applications`` models: each has a rule, and every shape equals Keras's."""
 
 from __future__ import annotations
 

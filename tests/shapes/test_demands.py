@@ -1,4 +1,4 @@
-"""What trained weights demand: a layer on another operand is a fault, on its own it is none."""
+"""Demands of trained weights: a layer on another operand is a fault, on its own operand it is not."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from rewriter.shapes.infer import infer
 
 _MERGE = layers.Add.__mro__[1]
 
-# Class -> how to make one, the operand it is trained on, and the axis whose size its weights hold.
+# Class -> a maker, the operand it is trained on, and the axis whose size its weights fix.
 CASES: dict[str, tuple[Callable[[], Any], tuple[int, ...], int]] = {
     "Dense": (lambda: layers.Dense(3), (5, 7), -1),
     "EinsumDense": (lambda: layers.EinsumDense("abc,cd->abd", output_shape=(None, 3)), (5, 7), -1),
@@ -104,7 +104,7 @@ class _Pair:
 
 
 class _Reverse:
-    """An embedding that has read tokens, called on vectors."""
+    """An embedding that was built on tokens, called on vectors."""
 
     def __init__(self, layer: Any) -> None:
         self.layer = layer
@@ -167,7 +167,7 @@ WITHOUT_WEIGHTS = {"TFSMLayer", "JaxLayer", "FlaxLayer", "TorchModuleWrapper"}
 
 
 def weighted_classes() -> set[str]:
-    """Every class of ``keras.layers`` in whose code, or whose bases' code, a variable or a weighted layer is made."""
+    """Every class of ``keras.layers`` whose code, or whose base's code, makes a variable or a layer with weights."""
     found = set()
     for kind in vars(layers).values():
         if not (isinstance(kind, type) and issubclass(kind, layers.Layer)) or kind is layers.Layer:
@@ -278,7 +278,7 @@ ANY_CELL = ("RNN", "RNN of stacked cells", "StackedRNNCells")
 
 @pytest.mark.parametrize("name", [name for name in CASES if name not in ANY_CELL])
 def test_weights_of_no_axes_are_a_fault(name, tmp_path):
-    """Nothing behind the analysis, as the export, meets a kernel of a rank that the layer never has."""
+    """Later steps such as the export never get a kernel of a wrong rank."""
     path = saved(name, tmp_path / "m.keras")
     assert not faults(with_weights(path, tmp_path / "same.keras", lambda array: array))
     assert faults(with_weights(path, tmp_path / "none.keras", lambda array: array.ravel()[0]))

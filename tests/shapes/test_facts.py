@@ -1,4 +1,4 @@
-"""Facts about values: whichever way something is written, the same is known of its numbers."""
+"""Facts about values: every spelling of a computation gives the same facts."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def attention(y: Any) -> Any:
 
 
 def last(tmp_path, build: Callable[[Any], Any], shape: tuple[int, ...] = (N, 5)) -> Value:
-    """What is known of the result."""
+    """The facts of the result."""
     x = keras.Input(shape)
     keras.Model(x, build(x)).save(tmp_path / "m.keras")
     with open_model(tmp_path / "m.keras") as source:
@@ -103,7 +103,7 @@ def test_what_is_no_softmax(name, tmp_path):
 
 
 def test_of_two_like_axes_the_one_that_adds_up_is_known(tmp_path):
-    """Rows and columns of scores are one axis by identity: only their places tell them apart."""
+    """Rows and columns of scores have one axis identity: only their positions tell them apart."""
     straight = last(tmp_path, lambda x: ops.softmax(attention(x)))
     turned = last(tmp_path, lambda x: ops.transpose(ops.softmax(attention(x)), (0, 2, 1)))
     assert [a.facts.sums_to_one for a in straight.axes] == [False, False, True]
@@ -135,7 +135,7 @@ def test_the_order_in_which_somebody_transposed_a_tensor(name, tmp_path):
 
 @pytest.mark.parametrize(("axis", "order"), [(1, ()), (-1, (0, 3, 1, 2))])
 def test_a_layer_that_says_where_the_channels_are(axis, order, tmp_path):
-    """It confirms the order where the channels were moved to there, and else it is one of the author's places."""
+    """It confirms the order if the channels were moved there; otherwise the position counts as the author's."""
 
     def build(x: Any) -> Any:
         y = layers.Conv2D(6, 3, padding="same")(x)
@@ -177,7 +177,7 @@ def test_the_axes_that_a_reshape_made(tmp_path):
 
 
 def test_a_quotient_knows_its_sum_after_one_of_the_two_was_inferred_again(tmp_path):
-    """A tensor is told by its node: inferring again makes another object of it."""
+    """A tensor is identified by its node: a new inference makes another object."""
     x = keras.Input((N, 5))
     e = layers.Activation("exponential", name="e")(x)
     keras.Model(x, ops.divide(e, ops.sum(e, axis=-1, keepdims=True))).save(tmp_path / "m.keras")

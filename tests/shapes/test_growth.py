@@ -14,7 +14,7 @@ from rewriter.shapes.inference import Inference
 
 
 def chain(shape: list[Any], steps: list[tuple[str, dict[str, Any]]]) -> Inference:
-    """Infer a row of layers; Multiply takes its operand twice."""
+    """Infer a chain of layers; Multiply gets its operand twice."""
     graph = Graph("model")
     source = Operation("x", "input", "InputLayer", {"batch_shape": shape})
     graph.add(Node("x", source, 0, (), {}))

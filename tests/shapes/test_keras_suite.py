@@ -81,7 +81,7 @@ def test_every_set_of_the_ops_agrees() -> None:
 @pytest.mark.parametrize("name", ["Nancumsum", "Nancumprod"])
 @pytest.mark.parametrize("axis", [[1], [], [0, 1]])
 def test_a_total_along_a_list_of_axes_is_a_fault_and_no_broken_file(name: str, axis: list[int]) -> None:
-    """Keras's tests state a shape for it, and a run fails: the node is at fault, the rest of the model is read."""
+    """Keras's tests state a shape for it, and a run fails: the node has a fault, and the rest of the model is read."""
     x = keras.Input(batch_shape=(2, 3))
     inference = inferred(keras.Model(x, getattr(keras.ops, name.lower())(x, axis=tuple(axis))))
     assert list(inference.faults.values()) == [

@@ -1,6 +1,6 @@
 """Random configurations of the families with the most arithmetic, against Keras.
 
-Keras takes a configuration or refuses it, and so must the rule; where it takes it, sizes are equal, and what is open is
+The rule must accept the configurations that Keras accepts, with equal sizes, and refuse the others. Open sizes are
 evaluated and compared with Keras's shape at those sizes.
 """
 
@@ -29,7 +29,7 @@ PROPERTIES: dict[str, tuple[tuple[Any, ...], Callable[..., None]]] = {}
 
 
 def prop(*strategies: Any) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """Register a property; it is tried shortly by default and at length in the slow run."""
+    """Register a property, with few examples by default and many in the slow run."""
 
     def register(function: Callable[..., None]) -> Callable[..., None]:
         PROPERTIES[function.__name__] = (strategies, function)
@@ -42,7 +42,7 @@ ASSIGNMENTS = ((7, 11, 13, 17, 19), (8, 12, 9, 16, 10))
 
 
 def ours(class_name: str, config: dict[str, Any], shape: tuple[int | None, ...]) -> Value | None:
-    """The rule's result on the config as JSON keeps it, None where it refuses."""
+    """The rule's result on the config after JSON, None if it refuses."""
     sizes: list[Size] = [symbol(f"N{n}") if s is None else s for n, s in enumerate(shape)]
     axes = tuple(new_axis(s, Role.BATCH if n == 0 else Role.UNKNOWN) for n, s in enumerate(sizes))
     text = json.loads(json.dumps({"dtype": "float32", **config}))
@@ -61,7 +61,7 @@ def agree(class_name: str, config: dict[str, Any], shape: tuple[int | None, ...]
     except (ValueError, TypeError, ZeroDivisionError, IndexError, AttributeError):
         assert value is None, f"Keras refuses {class_name}({config}) on {shape}, the rule gives {value}"
         return
-    if 0 in wanted:  # a tensor without entries, which the rules refuse
+    if 0 in wanted:  # an empty tensor, which the rules refuse
         assert value is None or 0 in [axis.size for axis in value.axes or ()]
         return
     assert value is not None, f"Keras gives {wanted} for {class_name}({config}) on {shape}, the rule refuses"
@@ -177,7 +177,7 @@ def padding_and_cropping(n: int, data: st.DataObject):
     padding = data.draw(ends(n))
     if (
         n == 1 or padding != -1
-    ):  # where one number pads all sides, Keras 3.15 takes a negative one until a run
+    ):  # with one number for all sides, Keras 3.15 accepts a negative one until a run
         agree(f"ZeroPadding{n}D", {"padding": padding, **more}, shape)
     agree(f"Cropping{n}D", {"cropping": data.draw(ends(n)), **more}, shape)
 
@@ -223,7 +223,7 @@ def reshape_of_open_sizes(rest: list[int | None], data: st.DataObject):
         assert value is None
         return
     if value is None:
-        # What symbols prove impossible Keras finds out in a run: no size of the open axes may divide.
+        # The rule proves the split impossible from symbols: Keras must refuse it at all sizes of the open axes.
         for numbers in ASSIGNMENTS:
             concrete = tuple(n if s is None else s for s, n in zip(shape, numbers, strict=False))
             with pytest.raises(ValueError):

@@ -1,7 +1,7 @@
-"""What a layer cannot take: the rule refuses it, and Keras does, in its symbolic call or at the latest in a run.
+"""Operands that a layer cannot take: the rule refuses them, and so does Keras, in its symbolic call or in a run.
 
-And what a file may hold: whatever the value of a configured argument or an operand, a rule gives axes or one of the
-errors of this package.
+And contents of a file: for any value of a configured argument or an operand, a rule gives axes or one of the errors of
+this package.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ keras = pytest.importorskip("keras")
 
 
 def refusals(layers: Any) -> list[Case]:
-    """Cases that no run of Keras takes."""
+    """Cases that fail in every run of Keras."""
     conv = partial(layers.Conv2D, 6, 3)
     return [
         case(conv, (None, 2, 9, 3)),
@@ -161,7 +161,7 @@ def operands() -> list[Value]:
 
 
 def harmless(operation: Operation, *args: Any, **kwargs: Any) -> None:
-    """Run a rule; only the errors that are meant for the reader of a file may come out."""
+    """Run a rule; only the errors for users may come out."""
     try:
         apply(operation, *args, **kwargs)
     except (RewriterError, ShapeError, OpaqueError) as error:

@@ -1,4 +1,4 @@
-"""What layers say of axes besides their sizes: roles, which axis is which, what is derived from what, masks."""
+"""Facts that layers give about axes besides sizes: roles, identities, origins, masks."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ B, H, W, T = (symbol(name) for name in "BHWT")
 
 
 def tensor(*sizes: Size, dtype: str = "float32", mask: bool = False) -> Value:
-    """A tensor whose first axis is the batch and of whose others nothing is known."""
+    """A tensor whose first axis is the batch; the other axes have no role."""
     axes = (new_axis(sizes[0], Role.BATCH), *(new_axis(size) for size in sizes[1:]))
     return Value(axes, dtype, mask=axes[:-1] if mask else None)
 
@@ -42,7 +42,7 @@ def run(op: Operation, *args: Any, **kwargs: Any) -> Any:
 
 @pytest.fixture(autouse=True)
 def _node(monkeypatch):
-    """The rules of one test run in one node; ``identities`` tells what they have said so far."""
+    """The rules of one test run in one node; ``identities`` has their claims so far."""
     with scope("test") as opened:
         monkeypatch.setattr(sys.modules[__name__], "effects", opened.effects)
         yield
@@ -52,7 +52,7 @@ effects: list[Any] = []
 
 
 def identities() -> Identities:
-    """What the rules that ran in this test say of axes."""
+    """The axis identities that the rules of this test have claimed."""
     result = Identities()
     result.play("test", effects)
     return result

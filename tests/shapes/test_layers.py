@@ -50,8 +50,8 @@ def test_agrees_with_keras(name: str, tmp_path: Path):
     assert not failures, f"{len(failures)} cases:\n" + "\n".join(failures[:8])
 
 
-# Layers whose masks are not the operand's: what they take cannot come out of a Masking layer, or they are no function
-# of one tensor.
+# Layers whose masks are not the operand's: their operand cannot come from a Masking layer, or they are not functions of
+# one tensor.
 UNMASKED = {"Equalization", "MaxNumBoundingBoxes", "Pipeline"}
 
 

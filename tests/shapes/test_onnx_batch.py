@@ -1,4 +1,4 @@
-"""Which axis of an ONNX file is the batch, and which sizes are equal: only what the file shows."""
+"""Which axis of an ONNX file is the batch, and which sizes are equal: only as the file shows."""
 
 from __future__ import annotations
 
@@ -115,7 +115,7 @@ def test_an_operator_shows_it(name):
 
 
 def test_what_an_operator_shows_of_one_input_holds_for_the_name(tmp_path):
-    """The pool says that N is the batch, so that a gate of the shape ``[N, 8]`` has one sample in each row."""
+    """The pool shows that N is the batch: a gate of shape ``[N, 8]`` has one sample in each row."""
     nodes = [
         helper.make_node("MaxPool", ["x"], ["pooled"], kernel_shape=[1, 1]),
         helper.make_node("Mul", ["pooled", "y"], ["z"], "scale"),
@@ -137,7 +137,7 @@ def test_what_has_not_one_name_is_not_proven_equal(x, y, tmp_path):
 
 
 def test_a_batch_against_another_name_is_not_proven(tmp_path):
-    """``[N, 8]``, which a pool made of images, times ``[M, 8]``: N and M may well be one size."""
+    """``[N, 8]``, pooled from images, times ``[M, 8]``: N and M may be equal."""
     nodes = [
         helper.make_node("GlobalAveragePool", ["x"], ["pooled"]),
         helper.make_node("Flatten", ["pooled"], ["flat"]),
@@ -151,7 +151,7 @@ def test_a_batch_against_another_name_is_not_proven(tmp_path):
 
 @pytest.mark.parametrize("y", [["h", "w"], ["w"], ["N", 6, 1, 1], [1, 6, 1, 1], [6, "h", "w"]])
 def test_what_stands_on_axes_of_its_names_is_right(y, tmp_path):
-    """``[N, 6, h, w]`` times ``[h, w]``: a convolution shows the batch, and that other axes are none."""
+    """``[N, 6, h, w]`` times ``[h, w]``: a convolution shows the batch, and that the other axes are not batches."""
     nodes = [
         helper.make_node("Conv", ["x", "k"], ["c"], pads=[1, 1, 1, 1]),
         helper.make_node("Mul", ["c", "y"], ["z"], "scale"),
@@ -176,7 +176,7 @@ def test_a_name_that_is_no_word_is_one_size(tmp_path):
 
 
 def test_sizes_that_the_file_states_keep_their_names(tmp_path):
-    """An operator of its own domain; its first axis is not a batch, and ``T`` is the ``T`` of the input."""
+    """An operator of another domain; its first axis is not a batch, and ``T`` is the ``T`` of the input."""
     nodes = [helper.make_node("Mystery", ["x"], ["y"], domain="own"), *MUL]
     stated: dict[str, Shape] = {"y": ["T", "N", 8]}
     proto = model(nodes, {"x": ["T", "N", 8]}, None, stated, rank=3)
@@ -185,7 +185,7 @@ def test_sizes_that_the_file_states_keep_their_names(tmp_path):
 
 
 def test_an_unknown_size_is_what_the_file_states(tmp_path):
-    """What a Reshape makes is known when it runs, but for what the file says of it."""
+    """The result of a Reshape is known only in a run, except for its recorded shape."""
     nodes = [helper.make_node("Reshape", ["x", "target"], ["y"]), helper.make_node("Relu", ["y"], ["z"])]
     inputs: dict[str, Shape] = {"x": ["N", 12], "target": [3]}
     assert axes(model(nodes, inputs, None, {"y": ["N", 3, "k"]}))["z"] == "[N, 3, k]"

@@ -1,4 +1,4 @@
-"""Graphs that nodes hold: If, Loop and Scan are looked into, and nothing is repaired there."""
+"""Subgraphs of nodes: If, Loop and Scan are analysed inside, and nothing is repaired there."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def texts(proto: onnx.ModelProto) -> list[str]:
 
 
 def loop(nodes: list[Any], state: dict[str, Any], outputs: list[str], count: int = 1) -> Any:
-    """A Loop of three runs: ``state`` has what it starts with, ``outputs`` what a run gives."""
+    """A Loop of three iterations: ``state`` has its initial values, ``outputs`` the results of an iteration."""
     inputs = [info("i", [], INT), info("go", [], BOOL), *(info(name) for name in state)]
     held = body([*nodes, helper.make_node("Identity", ["go"], ["on"])], inputs, ["on", *outputs])
     results = [f"r{k}" for k in range(count)]
@@ -81,7 +81,7 @@ def test_a_loop_whose_state_changes_its_rank():
 
 
 def test_a_counter_is_no_constant():
-    """What a loop hands on is not what it starts with, though its first value is in the file."""
+    """A loop variable differs from its initial value, though that value is in the file."""
     nodes = [
         helper.make_node("Add", ["s", "one"], ["t"]),
         helper.make_node("Expand", ["x", "t"], ["wide"]),
@@ -199,7 +199,7 @@ def test_a_body_that_does_not_go_with_its_node(node):
 
 
 def test_loops_in_loops_are_run_a_few_times_only(tmp_path, capsys):
-    """The state of each grows with every run, so that each is looked at anew: not 3 times for each run around it."""
+    """The state grows in every iteration, so each loop is analysed again: but not 3 times per outer iteration."""
     inner = [helper.make_node("Concat", ["s", "s"], ["t"], axis=0)]
     for _ in range(20):
         inner = [loop(inner, {"s": "s"}, ["t"])]

@@ -22,7 +22,7 @@ def inferred(proto: onnx.ModelProto) -> Inference:
 
 @pytest.mark.slow
 def test_the_operators_own_tests():
-    """With the sizes of the inputs as they are, open and named: nothing is wrong, and most is known."""
+    """With known, open and named input sizes: no output is wrong, and most are known."""
     models = list(onnx_operator_models.cases())
     for form, constants in onnx_operator_models.FORMS:
         tally = onnx_operator_models.Tally()
@@ -34,7 +34,7 @@ def test_the_operators_own_tests():
 
 
 def test_a_wrong_rule_is_noticed():
-    """The comparison itself, on a model that states another result than it has."""
+    """Test the comparison itself, on a model that states a wrong result."""
     proto = model([helper.make_node("Transpose", ["x"], ["y"], perm=[1, 0])], {"x": [3, 4]})
     given = [np.zeros((3, 4), np.float32)]
     for shape, wrong in (((4, 3), 0), ((3, 4), 1), ((4, 3, 1), 1)):

@@ -1,4 +1,4 @@
-"""The axis rules of ONNX Runtime's own operators (domain ``com.microsoft``) against what it computes."""
+"""The axis rules of ONNX Runtime's own operators (domain ``com.microsoft``) against its results."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ def bytes_(*shape: int) -> np.ndarray[Any, Any]:
     return (np.arange(int(np.prod(shape))) % 200).astype(U).reshape(shape)
 
 
-# Operator: the inputs that the model takes (arrays of example numbers), those that the file holds, the order of all,
-# the attributes, and how many results are looked at. A name that is left out is "".
+# Operator: the model inputs (arrays of example numbers), the initializers, the order of all inputs, the attributes, and
+# the number of results to check. A name that is left out is "".
 Case = tuple[dict[str, Any], dict[str, Any], list[str], dict[str, Any], int]
 Q = {"s": SCALE, "z": ZERO}
 CASES: dict[str, Case] = {

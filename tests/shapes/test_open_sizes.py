@@ -1,4 +1,4 @@
-"""Models whose inputs leave every size open: no false finding, and every tensor has the shape that a run gives it."""
+"""Models whose inputs leave every size open: no false finding, and every tensor has the shape of a run."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ WORDS = 50
 
 
 def application(name: str) -> Any:
-    """An application without a top, and pooled, on images of any size."""
+    """An application without its top, with pooling, on images of any size."""
     return getattr(keras.applications, name)(
         weights=None, include_top=False, input_shape=(None, None, 3), pooling="avg"
     )
 
 
 def unet(way_up: str, padding: str = "same", gated: bool = False) -> Any:
-    """Two levels down and up again, skipping over; ``gated`` weighs what skips by a map from below."""
+    """Two levels down and up with skips; ``gated`` scales each skip by a coarser map."""
     x = image = keras.Input((None, None, 3), name="image")
     skipped = []
     for filters in (4, 8):
@@ -102,7 +102,7 @@ MODELS: dict[str, tuple[Any, tuple[Shapes, Shapes]]] = {
 
 
 def calls(model: Any) -> Iterator[tuple[str, int, list[Any]]]:
-    """Name, number and results of every call in a functional model, the calls outside of it not counted."""
+    """Name, number and results of every call in a functional model, without calls outside of it."""
     inside = {id(node) for nodes in model._nodes_by_depth.values() for node in nodes}
     for operation in model.operations:
         nodes = [node for node in operation._inbound_nodes if id(node) in inside]
@@ -111,7 +111,7 @@ def calls(model: Any) -> Iterator[tuple[str, int, list[Any]]]:
 
 
 def symbols(model: Any, inference: Inference, shapes: Shapes) -> dict[str, int]:
-    """What the open sizes of the inputs are at these shapes."""
+    """The values of the open input sizes at these shapes."""
     given = {}
     for x, shape in zip(model.inputs, shapes, strict=True):
         (value,) = inference.values[x._keras_history.operation.name]

@@ -131,7 +131,7 @@ def test_a_contraction_that_keras_declares_and_cannot_run_is_refused() -> None:
     assert refused("numpy.Vdot", ((4,), (5,)))
 
 
-# -- configurations from someone who wishes us ill -----------------------------
+# -- hostile configurations -----------------------------
 def _configs() -> Iterator[tuple[str, Any]]:
     """The saved form of the first and the last case of every class."""
     chosen: dict[str, list[Case]] = {}
@@ -144,7 +144,7 @@ def _configs() -> Iterator[tuple[str, Any]]:
 
 
 def _mutants(config: Any) -> Iterator[Any]:
-    """The config with one configured value, argument or operand of an op replaced or left out."""
+    """The config with one value, argument or operand of an op replaced or removed."""
     for place, entry in enumerate(config["config"]["layers"]):
         if entry["class_name"] == "InputLayer":
             for shape in ([], [None], [None] * 6, [0], [2**62, 2**62], [None, 1, 1], [1, 1, 1, 1]):
@@ -180,7 +180,7 @@ def _mutants(config: Any) -> Iterator[Any]:
 
 
 def hostile(every: int) -> int:
-    """Read and infer each ``every``-th mutant; how many there were."""
+    """Read and infer each ``every``-th mutant. Returns their number."""
     tried = 0
     for name, config in _configs():
         for number, mutant in enumerate(_mutants(config)):

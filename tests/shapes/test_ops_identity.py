@@ -1,4 +1,4 @@
-"""Which axis of a result is which axis of an operand, and what ops tell of the roles of their operands' axes."""
+"""Which axis of a result is which axis of an operand, and the roles that ops give to the axes of operands."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def _value(axes: Axes, given: Any) -> Any:
 
 
 CASES: list[tuple[str, dict[str, Any], tuple[Any, ...], str]] = [
-    # elementwise: everything stays, both sides become one, a multiply leaves its operands alone
+    # elementwise: axes stay, those of both sides are unified, a multiply does not change its operands
     ("numpy.Exp", {}, ("b h w c",), "b h w c"),
     ("nn.Relu", {}, ("b c",), "b c"),
     ("core.Cast", {"dtype": "int32"}, ("b c",), "b c"),
@@ -74,7 +74,7 @@ CASES: list[tuple[str, dict[str, Any], tuple[Any, ...], str]] = [
     ("numpy.Multiply", {}, ("b h w c", "C"), "b h w c"),
     ("numpy.Multiply", {}, ("1 C", "b 1"), "b C"),
     ("numpy.Where", {}, ("b 1", "c", 0.0), "b c"),
-    # no sum makes two axes of one tensor one
+    # no sum unifies two axes of one tensor
     ("numpy.Add", {}, ("b a A", "b a A"), "b a A"),
     ("numpy.Add", {}, ("b a A", "b A a"), "b [5] [5]"),
     ("numpy.Maximum", {}, ("b a A", "b 1 a"), "b a [5]"),

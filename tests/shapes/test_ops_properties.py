@@ -1,4 +1,4 @@
-"""The big families of ops on random operands and arguments, against Keras: what it declares, runs and refuses."""
+"""The large families of ops on random operands and arguments, against Keras: declarations, runs and refusals."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def agree(name: str, *takes: Any, **config: Any) -> None:
     hold(case, name, takes, **config)
 
 
-# -- the properties, each as a function of what is drawn, run few times by default and many times on demand -----------
+# -- the properties, each a function of drawn values, run few times by default and many times on demand -----------
 def broadcasting(data: st.DataObject) -> None:
     name = data.draw(st.sampled_from(["Subtract", "Multiply", "Maximum", "Greater", "Divide", "LogicalAnd"]))
     a = data.draw(shape)
@@ -229,7 +229,7 @@ def sliding(data: st.DataObject) -> None:
         return
     dilation = [data.draw(st.integers(1, 3)) if max(strides) == 1 else 1 for _ in range(n)]
     reach = [d * (k - 1) + 1 for k, d in zip(kernel, dilation, strict=True)]
-    # An open axis is run at 5: under a window that is longer TensorFlow gives what Keras does not declare.
+    # An open axis runs at size 5: for a longer window TensorFlow gives another shape than Keras declares.
     assume(padding == "same" or all(s is not None or r <= 5 for s, r in zip(spatial, reach, strict=True)))
     weights = np.ones((*kernel, 3, 5), "float32")
     op = make(

@@ -1,4 +1,4 @@
-"""Reshape by factorisation against arrays of labels: which axis a reshape keeps is seen by reshaping indices."""
+"""Reshape by factorisation against arrays of labels: reshaped indices show which axes are kept."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def kept_by_labels(shape: Shape, target: Shape) -> list[range | None]:
 
 
 def claimed(axes: Sequence[Axis], result: Sequence[Axis]) -> list[list[int] | None]:
-    """What we say: for each result axis the numbers of the source axes that it is."""
+    """Our claim: for each result axis, the numbers of its source axes."""
 
     def number(leaf: Axis) -> int | None:
         return next((k for k, a in enumerate(axes) if a.size != 1 and leaf.is_same(a)), None)
@@ -70,7 +70,7 @@ def compare(shape: Shape, target: Shape) -> None:
 
 
 def regrouped(draw: st.DrawFn, shape: Shape) -> Shape:
-    """Another shape of as many elements: factors cut and joined at random, ones thrown in."""
+    """Another shape of as many elements: factors split and joined at random, with some ones."""
     total, target = math.prod(shape), []
     while total > 1:
         step = draw(st.sampled_from([d for d in range(2, total + 1) if total % d == 0]))
@@ -110,7 +110,7 @@ def test_identity_for_every_pair_of_small_shapes() -> None:
 @SETTINGS
 @given(pairs())
 def test_there_and_back_is_the_same(pair: tuple[Shape, Shape]) -> None:
-    """Merging forgets nothing: what is one product of axes comes apart into those axes again."""
+    """Merging loses nothing: a product of axes can be split into those axes again."""
     shape, target = pair
     axes = [new_axis(n) for n in shape]
     there = reshape(axes, target)
@@ -128,7 +128,7 @@ def _restored(shape: Shape, target: Shape) -> list[bool]:
 
 @st.composite
 def symbolic(draw: st.DrawFn) -> tuple[list[Size], list[Size]]:
-    """A shape with symbols, and a target made by joining and cutting neighbours."""
+    """A shape with symbols, and a target made by joining and splitting neighbours."""
     pool: list[Size] = [symbol("B"), symbol("H"), symbol("W"), 2, 3, 4, 6, 1]
     shape = draw(st.lists(st.sampled_from(pool), min_size=1, max_size=5))
     target: list[Size] = []

@@ -1,4 +1,4 @@
-"""A fault at a node with several outputs is a finding; all its outputs are there for what follows."""
+"""A fault at a node with several outputs is a finding; all its outputs exist for later nodes."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from rewriter.errors import BadFileError
 
 
 def config(shape: list[int | None]) -> dict[str, Any]:
-    """An LSTM that gives its states too, on an input that was edited to have this shape."""
+    """An LSTM that also returns its states, on an input edited to this shape."""
     x = Input((5, 6))
     y, h, c = layers.LSTM(4, return_sequences=True, return_state=True)(x)
     z = layers.Multiply()([y, layers.Reshape((1, 4))(h)])

@@ -1,4 +1,4 @@
-"""The list of what is supported: every class has a row, every row a proof or a reason, and Keras has nothing else."""
+"""The list of supported classes: every class has a row, every row a proof or a reason, and Keras has no others."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def test_keras_exports_nothing_else() -> None:
     from tests.shapes.ops_classes import CLASSES
     from tests.shapes.test_layers import exported
 
-    # InputSpec states what a layer takes; it is none.
+    # InputSpec describes the input of a layer; it is not a layer.
     assert {*exported(), *exported().values()} - {"InputSpec"} - listed() == set()
     assert set(CLASSES) - {entry.name for entry in TABLE.ops} == set()
 

@@ -1,7 +1,7 @@
-"""What is supposed: an inference in part is what one from scratch gives, and leaves nothing behind.
+"""Suppositions: a partial inference equals one from scratch, and leaves no traces.
 
 Models are random graphs of layers and ops with axes of few sizes; a supposition gives some of their nodes another
-result. Compared are sizes, faults, claims, roles, which axes are one, what they are computed from, and the conflicts.
+result. The comparison covers sizes, faults, claims, roles, identities and origins of axes, and conflicts.
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ MODELS = File(__file__).parents[2] / "models"
 SIZES = (1, 4, 6)
 
 
-# -- what is compared -----------------------------
+# -- the comparison -----------------------------
 def snapshot(inference: Inference) -> dict[Path, Any]:
-    """All that an inference says, with origins numbered by first appearance."""
+    """All results of an inference, with origins numbered by first appearance."""
     numbers: dict[int, int] = {}
 
     def number(origin: Origin) -> int:
@@ -60,7 +60,7 @@ def snapshot(inference: Inference) -> dict[Path, Any]:
 
 # -- random models -----------------------------
 def _operation(rng: random.Random, name: str) -> tuple[Operation, int]:
-    """An operation, and how many tensors it takes."""
+    """An operation, and its number of operands."""
     axis = rng.choice([1, 2, -1])
     layer: list[tuple[str, dict[str, Any], int]] = [
         ("Conv2D", {"filters": rng.choice(SIZES), "kernel_size": [3, 3], "padding": "same"}, 1),
@@ -94,7 +94,7 @@ def _operation(rng: random.Random, name: str) -> tuple[Operation, int]:
 
 
 def random_graph(rng: random.Random, depth: int = 1) -> Graph:
-    """A model of up to a dozen calls, some of them of models."""
+    """A model of up to a dozen calls, some of them of nested models."""
     graph = Graph("model")
     names: list[str] = []
     for k in range(rng.randint(1, 3)):

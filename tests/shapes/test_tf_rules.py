@@ -93,13 +93,13 @@ CASES: dict[str, Case] = {
     "loop": _case(lambda a: tf.while_loop(lambda i, x: i < 3, lambda i, x: (i + 1, x * 2), (0, a)), X3),
 }  # fmt: skip
 
-# What TensorFlow tells of a value where nothing is known here, and the other way round, is no matter of right or wrong.
+# If only one side knows a value, that is neither right nor wrong.
 Shapes = tuple[list[Any], list[Any]]
 
 
 @pytest.fixture(scope="module")
 def traced(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[tuple[str, str, Shapes]]]:
-    """The nodes of every case: operator, name, and the sizes that TensorFlow and the rules give."""
+    """The nodes of every case: operator, name, and the sizes from TensorFlow and from the rules."""
     path = tmp_path_factory.mktemp("rules") / "model"
     module, signatures = tf.Module(), {}
     for name, (function, shapes) in CASES.items():
@@ -150,7 +150,7 @@ def test_with_an_open_batch_none_is_contradicted(name: str, traced: dict[str, An
 
 
 def test_every_rule_is_of_an_operator_of_tensorflow():
-    """Names that no TensorFlow has would never be asked for."""
+    """A rule with a name that TensorFlow lacks would never run."""
     known = set(dir(raw))
     own = {"Resource"}
     assert not {name.removesuffix(TRANSPOSED) for name in TF} - known - own - _OTHERS

@@ -1,4 +1,4 @@
-"""The files that `tools/bench.py` makes are what it says of them, and a command without end is stopped."""
+"""The files of `tools/bench.py` match their descriptions, and an endless command is stopped."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import rewriter
 from tools import bench
 from tools.generated import SCALES
 
-# How many findings there are in a file of so many blocks, nodes or operands.
+# The number of findings in a file of so many blocks, nodes or operands.
 EXPECTED = {
     "chain": (41, 1),
     "chain, all broken": (6, 6),

@@ -1,4 +1,4 @@
-"""The shipped sample models: current, found for what they are, repaired to the numbers that were meant."""
+"""The shipped sample models: current, with their findings, and repaired to the intended numbers."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def path_of(sample: Sample) -> Path:
 
 
 def taps(model, inputs, *names: str) -> list[np.ndarray]:
-    """What the named layers of a model put out."""
+    """The outputs of the named layers of a model."""
     import keras
 
     layers = [model.get_layer(name) for name in names]
@@ -35,7 +35,7 @@ def taps(model, inputs, *names: str) -> list[np.ndarray]:
 
 
 def einsum(equation: str, *names: str):
-    """An oracle: an einsum over what the named layers put out."""
+    """An oracle: an einsum over the outputs of the named layers."""
     return lambda model, inputs: np.einsum(equation, *taps(model, inputs, *names))
 
 
@@ -76,7 +76,7 @@ def _constant_first(model, inputs):
 
 
 def _after(oracle, layer: str):
-    """The oracle's product sent through the layer that follows it."""
+    """The oracle's product after the next layer."""
     return lambda model, inputs: np.asarray(model.get_layer(layer)(oracle(model, inputs)))
 
 
@@ -108,7 +108,7 @@ def status(*arguments: str | Path) -> int:
 
 
 def serious(findings) -> dict[str, str]:
-    """The kind of each finding that is more than information, by node."""
+    """The kind of each finding above info, by node."""
     return {f.node: f.kind for f in findings if f.severity in ("error", "warning")}
 
 

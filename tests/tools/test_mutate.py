@@ -1,4 +1,4 @@
-"""`tools/mutate.py`: it finds mutations by the graph alone, Keras judges them, and it can tell all four outcomes."""
+"""`tools/mutate.py`: it finds mutations from the graph alone, Keras judges them, and it tells four outcomes apart."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The documentation is what the code makes of it now: tables, references, pictures, and every transcript, run whole."""
+"""The documentation matches the code: tables, references, pictures, and every transcript, run in full."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ UPDATE = "run python tools/update_docs.py"
 
 @pytest.fixture
 def numerical_proof() -> None:
-    """In place of the fixture that leaves the proof out: a reader's run has it."""
+    """Replace the fixture that skips the proof: a reader's run has the proof."""
 
 
-# -- what is generated -----------------------------
+# -- the generated parts -----------------------------
 def test_every_generated_part_has_a_page():
     found = [name for text in TEXTS.values() for name in sections.names(text)]
     assert sorted(found) == sorted(sections.SECTIONS)
@@ -169,7 +169,7 @@ def test_the_first_command_on_a_fresh_machine(tmp_path: Path):
     assert (copy / "fixed.onnx").exists()
 
 
-# -- what the prose says of the code ---------------
+# -- statements of the prose about the code ---------------
 OF_TOOLS = {"--check", "--update"}
 
 
@@ -226,7 +226,7 @@ def without_code(text: str) -> str:
 
 
 def anchors(text: str) -> set[str]:
-    """The anchors of a page's headings, as MkDocs and GitHub make them."""
+    """The anchors of a page's headings, as in MkDocs and GitHub."""
     headings = re.findall(r"^#+ (.*)$", without_code(text), re.MULTILINE)
     return {re.sub(r"[^\w\- ]", "", heading.lower()).strip().replace(" ", "-") for heading in headings}
 

@@ -1,4 +1,4 @@
-"""Valid models drawn by `tools/valid_models.py` have no finding, and the tool tells a wrong model and a finding."""
+"""Valid models drawn by `tools/valid_models.py` have no finding, and the tool reports wrong models and findings."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ SEED = 1
 
 
 def false_errors(numbers, every, names=()) -> list[str]:
-    """What is found in these models, and what is wrong with the models themselves."""
+    """The findings in these models, and the faults of the models themselves."""
     lines = []
     for result in tool.look(numbers, SEED, every, names):
         lines += [
@@ -52,7 +52,7 @@ def test_every_idiom_has_its_turn():
 
 # -- the tool itself -----------------------------
 def drawn(monkeypatch: pytest.MonkeyPatch, function, apart: bool = True) -> Valid:
-    """A model of one idiom that is in the table for this test alone."""
+    """A model of one idiom that is in the table only for this test."""
     made = Idiom("made_up", "tests", function, apart)
     monkeypatch.setitem(table.IDIOMS, "made_up", made)
     return valid_model(3, names=["made_up"])
@@ -65,13 +65,13 @@ def broken_gate(d):
 
 
 def batch_mean(d):
-    """Every sample less the mean of the batch."""
+    """Every sample minus the mean of the batch."""
     x = d.input(3)
     return x - ops.mean(x, axis=0, keepdims=True)
 
 
 def first_sample(d):
-    """Every sample by the first one."""
+    """Every sample times the first one."""
     x = d.input(3)
     return x * x[:1, :]
 
@@ -81,7 +81,7 @@ def test_a_model_that_runs_at_one_batch_size_is_not_valid(monkeypatch):
 
 
 def test_a_model_that_pairs_samples_has_to_say_so(monkeypatch):
-    assert fault(drawn(monkeypatch, batch_mean)) == "batch 2: output 0 is another for a sample alone"
+    assert fault(drawn(monkeypatch, batch_mean)) == "batch 2: output 0 differs for a sample alone"
     assert fault(drawn(monkeypatch, batch_mean, apart=False)) == ""
 
 

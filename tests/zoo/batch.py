@@ -1,4 +1,4 @@
-"""Gates along the batch: a weight per sample, and a smaller batch repeated whole."""
+"""Gates along the batch: a weight per sample, and a smaller batch, tiled."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def unit_vector(*, d: int) -> keras.Model:
 
 
 def batch_tile(*, b: int, n: int, d: int, op: bool = True, swap: bool = False) -> keras.Model:
-    """Static batch n * b against a batch of b, repeated whole."""
+    """Static batch n * b against a batch of b, tiled."""
     signal = keras.Input(batch_shape=(n * b, d), name="signal")
     memory = keras.Input(batch_shape=(b, d), name="memory")
     m = layers.Dense(d, activation="tanh", name="recall")(memory)

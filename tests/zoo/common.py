@@ -1,4 +1,4 @@
-"""What the builders share: the multiply itself, in either spelling, and reproducible weights."""
+"""Shared parts of the builders: the multiply itself, in either spelling, and reproducible weights."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def gate(x: Any, g: Any, *, name: str = "scale", op: bool = False, swap: bool = 
 
 
 def randomise(model: keras.Model, seed: int = 7) -> keras.Model:
-    """Give every weight its own random values, so that two layers that trade weights never go unseen."""
+    """Give every weight its own random values: exchanged weights of two layers always show."""
     rng = np.random.default_rng(seed)
     for layer in model.layers:
         if isinstance(layer, keras.Model):

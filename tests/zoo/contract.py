@@ -18,7 +18,7 @@ def matmul(*, m: int, k: int, n: int, head: bool = True) -> keras.Model:
 
 
 def matmul_bare(*, m: int, k: int, n: int) -> keras.Model:
-    """(B, M, K) @ (B, K, N) as the output: nothing follows it."""
+    """(B, M, K) @ (B, K, N) as the output, without a later layer."""
     left = keras.Input((m, k), name="left")
     right = keras.Input((k, n), name="right")
     return keras.Model([left, right], ops.matmul(left, right), name="matmul_bare")
@@ -60,7 +60,7 @@ def grouped_dot(*, p: int, g: int) -> keras.Model:
 
 
 def dot_bare(*, m: int, k: int, n: int) -> keras.Model:
-    """(B, M, K) . (B, N, K) over K as the output: nothing follows it."""
+    """(B, M, K) . (B, N, K) over K as the output, without a later layer."""
     left = keras.Input((m, k), name="left")
     right = keras.Input((n, k), name="right")
     return keras.Model([left, right], layers.Dot(axes=(2, 2), name="dot")([left, right]), name="dot_bare")

@@ -20,7 +20,7 @@ def film(*, h: int, w: int, c: int, e: int = 4, swap: bool = False) -> keras.Mod
 
 
 def film_sequence(*, t: int, d: int, e: int = 4) -> keras.Model:
-    """Sequences (B, T, D): RepeatVector spreads the scale, the layers do the arithmetic."""
+    """Sequences (B, T, D): RepeatVector repeats the scale, layers do the arithmetic."""
     signal = keras.Input((t, 2), name="signal")
     condition = keras.Input((e,), name="condition")
     x = layers.GRU(d, return_sequences=True, name="encoder")(signal)

@@ -9,7 +9,7 @@ from tests.zoo.common import gate
 
 
 def layout(*, h: int, w: int, c: int, op: bool = False, swap: bool = False) -> keras.Model:
-    """The channels-first branch says so by its batch normalisation; a Permute brings it over."""
+    """The batch normalisation states that the branch is channels first; a Permute turns it to channels last."""
     last = keras.Input((h, w, 2), name="last")
     first = keras.Input((c, h, w), name="first")
     x = layers.Conv2D(c, 3, padding="same", name="stem")(last)

@@ -1,6 +1,6 @@
-"""Valid models full of broadcasting that looks like a fault and is none, on images and on sequences.
+"""Valid models full of broadcasting that only looks like a fault, on images and on sequences.
 
-Every public function takes a tensor and gives the model's output; `tests/legal_table.py` lists them.
+Every public function takes a tensor and returns the model's output; `tests/legal_table.py` lists them.
 """
 
 from __future__ import annotations
@@ -92,7 +92,7 @@ def outer_layer(x):
 
 
 def gate_by_merge_convention(x):
-    """A (B, C) gate by the Multiply layer: the layer puts the missing axes after the batch."""
+    """A (B, C) gate through the Multiply layer: the layer inserts the missing axes after the batch."""
     v = x
     while len(v.shape) > 2:
         v = ops.mean(v, axis=1)
@@ -100,12 +100,12 @@ def gate_by_merge_convention(x):
 
 
 def weight_by_merge_convention(x):
-    """A (B, 1) weight by the Multiply layer."""
+    """A (B, 1) weight through the Multiply layer."""
     return layers.Multiply()([x, layers.Dense(1)(layers.GlobalMaxPooling1D()(_sequence(x)))])
 
 
 def einsum_gate(x):
-    """A gate by einsum, which names its axes."""
+    """A gate through einsum, which names its axes."""
     letters = "abcdef"[: len(x.shape)]
     v = layers.GlobalAveragePooling1D()(_sequence(x))
     return ops.einsum(f"{letters},a{letters[-1]}->{letters}", x, layers.Dense(x.shape[-1])(v))
@@ -165,14 +165,14 @@ def channels_first_constant(x):
 
 
 def pooled_skip(x):
-    """A map pooled and brought back by UpSampling2D with cropping to the same size."""
+    """A map pooled, then restored to its size by UpSampling2D and cropping."""
     h, w = x.shape[1:3]
     y = layers.UpSampling2D(2)(layers.MaxPooling2D(2, padding="same")(x))
     return x * layers.Cropping2D(((0, -h % 2), (0, -w % 2)))(y)
 
 
 def permuted_gate(x):
-    """A branch goes through channels first and comes back."""
+    """A branch turns to channels first and back."""
     y = layers.Permute((3, 1, 2))(x)
     y = layers.BatchNormalization(axis=1)(y)
     return layers.Multiply()([x, layers.Permute((2, 3, 1))(y)])

@@ -34,7 +34,7 @@ def se(
     swap: bool = False,
     names: tuple[str, str] | None = None,
 ) -> keras.Model:
-    """Channels last, any number of spatial axes; the gate is spread by a Reshape to (1, ..., 1, C)."""
+    """Channels last, any number of spatial axes; a Reshape gives the gate the shape (1, ..., 1, C)."""
     scale, expand = names or ("scale", "expand")
     rank = len(space)
     inputs = keras.Input((*space, 2), name="image")
@@ -48,7 +48,7 @@ def se(
 def se_first(
     *, space: tuple[int, ...], c: int, r: int = 4, op: bool = False, swap: bool = False
 ) -> keras.Model:
-    """Channels first: the gate is spread by a Reshape to (C, 1, ..., 1)."""
+    """Channels first: a Reshape gives the gate the shape (C, 1, ..., 1)."""
     rank = len(space)
     inputs = keras.Input((c, *space), name="image")
     x = layers.BatchNormalization(axis=1, name="norm")(inputs)

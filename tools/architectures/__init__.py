@@ -1,8 +1,8 @@
 """The valid models that `mutate.py` breaks: one builder per architecture, a table of them in each module.
 
-Hand-made ones come in two forms: with distinct sizes, and with all sizes equal (the twin), where only what the axes
-are tells them apart. Those of `keras.applications` have one form. Weights are random, and lively enough for a gate on
-the wrong axis to change the result.
+Each hand-made model has two forms: one with distinct sizes, and the twin with all sizes equal, where only the roles
+tell the axes apart. Those of `keras.applications` have one form. The random weights are large enough that a gate on
+the wrong axis changes the result.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Products that are summed: capsules with heads, graphs, crossed features, residuals to centres, dynamic kernels."""
+"""Products that are summed: capsules with heads, graphs, crossed features, residuals to centres, memory, fusion."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from tools.architectures.parts import Architecture, pool
 
 
 def capsule_heads(i: int, j: int, d: int, h: int) -> keras.Model:
-    """Capsules whose votes have heads: couplings (B, H, I, J, 1), a factor for each head, the class kept by a mask."""
+    """Capsules whose votes have heads: couplings (B, H, I, J, 1), a factor for each head, a mask of the class."""
     inputs, labels = keras.Input((i, 4)), keras.Input((j,))
     votes = layers.Permute((2, 1, 3, 4))(layers.Reshape((i, h, j, d))(layers.Dense(h * j * d)(inputs)))
     logits = layers.Permute((2, 1, 3))(layers.Reshape((i, h, j))(layers.Dense(h * j)(inputs)))
@@ -23,7 +23,7 @@ def capsule_heads(i: int, j: int, d: int, h: int) -> keras.Model:
 
 
 def shared_value_heads(t: int, h: int, d: int) -> keras.Model:
-    """Scores of several heads over values that they share: the values lack the head axis until it is put in."""
+    """Scores of several heads over shared values, which a Reshape gives a unit head axis."""
     signal = keras.Input((t, d))
     q = layers.Permute((2, 1, 3))(layers.Reshape((t, h, d))(layers.Dense(h * d)(signal)))
     key, value = layers.Dense(d)(signal), layers.Dense(d)(signal)
@@ -45,7 +45,7 @@ def graph_convolution(n: int, d: int) -> keras.Model:
 
 
 def message_passing(n: int, d: int) -> keras.Model:
-    """A message for each edge, of both of its ends, by the edge's own weight."""
+    """A message for each edge: the product of its two ends and its weight."""
     nodes, edges = keras.Input((n, 4)), keras.Input((n, n))
     x = layers.Dense(d, activation="tanh")(nodes)
     messages = ops.expand_dims(x, 1) * ops.expand_dims(layers.Dense(d)(nodes), 2)
@@ -54,7 +54,7 @@ def message_passing(n: int, d: int) -> keras.Model:
 
 
 def factorization_machine(f: int, d: int) -> keras.Model:
-    """Embeddings by their values, all pairs by the square of the sum, and a weight for each factor."""
+    """Embeddings times their values and a gate for each field; all pairs through the square of the sum."""
     fields, values = keras.Input((f,), dtype="int32"), keras.Input((f,))
     x = layers.Multiply()([layers.Embedding(17, d)(fields), layers.Reshape((f, 1))(values)])
     gate = layers.Dense(f, activation="sigmoid")(values)
@@ -64,7 +64,7 @@ def factorization_machine(f: int, d: int) -> keras.Model:
 
 
 def cross_network(d: int) -> keras.Model:
-    """DCN: the first vector by one number, twice; then by what a mask keeps of its length."""
+    """DCN: twice the inputs times one number for each sample; then the result over its norm."""
     inputs = keras.Input((d,))
     x = inputs
     for _ in range(2):
@@ -74,7 +74,7 @@ def cross_network(d: int) -> keras.Model:
 
 
 def residuals_to_centres(t: int, k: int, d: int) -> keras.Model:
-    """NetVLAD: what each step lacks to constant centres, by its share in each of them."""
+    """NetVLAD: the residual of each step to constant centres, times its share in each centre."""
     signal = keras.Input((t, d))
     share = layers.Dense(k, activation="softmax")(signal)
     centres = np.linspace(-1, 1, k * d, dtype="float32").reshape(k, d)
@@ -84,7 +84,7 @@ def residuals_to_centres(t: int, k: int, d: int) -> keras.Model:
 
 
 def memory_writing(m: int, k: int) -> keras.Model:
-    """NTM: places as a column, what is erased and added as a row."""
+    """NTM: slot weights as a column, the erase and add vectors as rows."""
     slots, query = keras.Input((m, k)), keras.Input((5,))
     place = layers.Dense(m, activation="softmax")(query)
     erase, add = layers.Dense(k, activation="sigmoid")(query), layers.Dense(k)(query)
@@ -95,7 +95,7 @@ def memory_writing(m: int, k: int) -> keras.Model:
 
 
 def tensor_fusion(a: int, b: int) -> keras.Model:
-    """Two outer products one after another, the second of a flattened one."""
+    """Two outer products in sequence; the second takes the first, flattened."""
     left, right, third = keras.Input((4,)), keras.Input((3,)), keras.Input((5,))
     u, v, w = layers.Dense(a)(left), layers.Dense(b)(right), layers.Dense(2)(third)
     pair = layers.Flatten()(layers.Multiply()([layers.Reshape((a, 1))(u), layers.Reshape((1, b))(v)]))

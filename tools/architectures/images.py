@@ -1,4 +1,4 @@
-"""Gates on images and volumes, and what is made of their features."""
+"""Gates on images and volumes, and operations on their features."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def cbam_resnet(h: int, w: int, c: int) -> keras.Model:
 
 
 def spatial_attention(h: int, w: int, c: int) -> keras.Model:
-    """A spatial map that is also an output, so that it is flat in between."""
+    """A spatial map, flattened for its softmax; the flat map is also an output."""
     image = keras.Input((h, w, 3))
     x = layers.Conv2D(c, 3, padding="same", activation="relu")(image)
     spot = layers.Softmax()(layers.Flatten()(layers.Conv2D(1, 1)(x)))
@@ -100,7 +100,7 @@ def se_first(h: int, w: int, c: int) -> keras.Model:
 
 
 def two_layouts(h: int, w: int, c: int) -> keras.Model:
-    """A branch of channels first, brought over by a Permute, gates one of channels last, and the other way round."""
+    """A channels-first branch, through a Permute, gates a channels-last one, and the other way round."""
     last, first = keras.Input((h, w, 3)), keras.Input((c, h, w))
     x = layers.Conv2D(c, 3, padding="same")(last)
     y = layers.Activation("sigmoid")(layers.BatchNormalization(axis=1)(first))
@@ -120,7 +120,7 @@ def scse(h: int, w: int, c: int) -> keras.Model:
 
 
 def coordinate_attention(h: int, w: int, c: int) -> keras.Model:
-    """One gate per row and one per column, by expand_dims, all in one product."""
+    """One gate per row and one per column, through expand_dims, in two products."""
     image = keras.Input((h, w, 3))
     x = layers.Conv2D(c, 3, padding="same")(image)
     rows = layers.Dense(c, activation="sigmoid")(ops.mean(x, axis=2))
@@ -131,7 +131,7 @@ def coordinate_attention(h: int, w: int, c: int) -> keras.Model:
 
 
 def bilinear_pooling(h: int, w: int, c: int, d: int) -> keras.Model:
-    """Outer products of two feature maps, summed over the positions, and one of two vectors."""
+    """Outer products of two feature maps, summed over the positions, then an outer product of two vectors."""
     image = keras.Input((h, w, 3))
     left = layers.Reshape((h * w, c))(layers.Conv2D(c, 3, padding="same")(image))
     right = layers.Reshape((h * w, d))(layers.Conv2D(d, 3, padding="same")(image))
@@ -175,7 +175,7 @@ def eca(h: int, w: int, c: int) -> keras.Model:
 
 
 def global_context(h: int, w: int, c: int) -> keras.Model:
-    """One softmax over all places gives the context that is added to each of them."""
+    """A softmax over all positions weights the context; the context is added at every position."""
     image = keras.Input((h, w, 3))
     x = layers.Conv2D(c, 3, padding="same")(image)
     share = layers.Softmax(axis=1)(layers.Reshape((h * w, 1))(layers.Conv2D(1, 1)(x)))
@@ -186,7 +186,7 @@ def global_context(h: int, w: int, c: int) -> keras.Model:
 
 
 def selective_kernel(h: int, w: int, c: int) -> keras.Model:
-    """Two branches, of which a softmax says for each channel how much of either is taken."""
+    """Two branches, weighted for each channel by a softmax over the branches."""
     image = keras.Input((h, w, 3))
     branches = [layers.Conv2D(c, 3, padding="same", dilation_rate=rate)(image) for rate in (1, 2)]
     both = layers.Dense(4, activation="relu")(pool(layers.Add()(branches)))
@@ -199,7 +199,7 @@ def selective_kernel(h: int, w: int, c: int) -> keras.Model:
 
 
 def bottleneck_attention(h: int, w: int, c: int) -> keras.Model:
-    """BAM: a gate per channel and a gate per place, added up before the sigmoid."""
+    """BAM: a gate per channel and a gate per position, added before the sigmoid."""
     image = keras.Input((h, w, 3))
     x = layers.Conv2D(c, 3, padding="same", activation="relu")(image)
     channels = layers.Reshape((1, 1, c))(layers.Dense(c)(layers.Dense(2, activation="relu")(pool(x))))
@@ -220,7 +220,7 @@ def pyramid_gate(h: int, w: int, c: int) -> keras.Model:
 
 
 def frame_attention(t: int, h: int, w: int, c: int) -> keras.Model:
-    """Frames of a video by their weights, of a softmax over time."""
+    """Frames of a video times their weights, a softmax over time."""
     video = keras.Input((t, h, w, 2))
     x = layers.TimeDistributed(layers.Conv2D(c, 3, padding="same"))(video)
     pooled = layers.TimeDistributed(layers.GlobalAveragePooling2D())(x)

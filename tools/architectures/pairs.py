@@ -1,6 +1,6 @@
-"""Where samples meet samples: towers, rankings, contrast, Gram matrices.
+"""Models whose samples meet each other: towers, rankings, contrast, Gram matrices.
 
-Their outputs are one row for each sample, so that a mutant's results can be compared sample by sample.
+Each output has one row for each sample: a mutant's results are compared sample by sample.
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ from tools.architectures.parts import Architecture
 
 
 def length(x: Any) -> Any:
-    """length(x[B, D]) -> [B, 1]: one over the length of each vector, kept as a column."""
+    """length(x[B, D]) -> [B, 1]: one over the norm of each vector, as a column."""
     return ops.rsqrt(1.0 + ops.sum(ops.square(x), axis=-1, keepdims=True))
 
 
 def two_tower(d: int) -> keras.Model:
-    """Logits of all pairs of users and items, by a product over unit axes; each item has a weight."""
+    """Logits of all pairs of users and items, through a product with unit axes; each item has a weight."""
     users, items, weight = keras.Input((5,)), keras.Input((3,)), keras.Input(())
     u = layers.Dense(d, activation="tanh")(users)
     v = layers.Dense(d, activation="tanh")(items)
@@ -29,7 +29,7 @@ def two_tower(d: int) -> keras.Model:
 
 
 def two_tower_score(d: int) -> keras.Model:
-    """A score for each pair of one user and one item: vectors of length 1, a gate of the user, a bias."""
+    """A score for each pair of one user and one item: normalised vectors, a gate from the user."""
     users, items = keras.Input((5,)), keras.Input((3,))
     u, v = layers.Dense(d)(users), layers.Dense(d)(items)
     u, v = u * length(u), v * length(v)
@@ -39,7 +39,7 @@ def two_tower_score(d: int) -> keras.Model:
 
 
 def rank_net(d: int) -> keras.Model:
-    """Differences of all scores, those of one query only, each by the gain of its pair."""
+    """Differences of all pairs of scores, each times the gain of its pair."""
     signal, gain = keras.Input((d,)), keras.Input(())
     score = layers.Dense(1)(layers.Dense(5, activation="relu")(signal))
     differences = ops.sigmoid(score - ops.transpose(score))
@@ -48,7 +48,7 @@ def rank_net(d: int) -> keras.Model:
 
 
 def contrast(d: int) -> keras.Model:
-    """InfoNCE: a Gram matrix of vectors of length 1, a temperature for each sample, the positives taken off."""
+    """InfoNCE: a Gram matrix of normalised vectors, a temperature for each sample, minus the positive logit."""
     left, right = keras.Input((5,)), keras.Input((5,))
     encoder = layers.Dense(d)
     u, v = encoder(left), encoder(right)
@@ -61,7 +61,7 @@ def contrast(d: int) -> keras.Model:
 
 
 def style_gram(h: int, w: int, c: int) -> keras.Model:
-    """Gram matrices of channels, each entry by the weights of its two channels."""
+    """Gram matrices of channels, each entry times the weights of its two channels."""
     image = keras.Input((h, w, 3))
     x = layers.Reshape((h * w, c))(layers.Conv2D(c, 3, padding="same")(image))
     gram = layers.Dot(axes=(1, 1))([x, x])
@@ -72,7 +72,7 @@ def style_gram(h: int, w: int, c: int) -> keras.Model:
 
 
 def prototypes(k: int, d: int) -> keras.Model:
-    """Differences to prototypes that the query's own support set gives, each by its trust."""
+    """Squared differences to the support set of the same sample, each times its trust."""
     query, support, trust = keras.Input((d,)), keras.Input((k, d)), keras.Input((k,))
     encoder = layers.Dense(d, activation="tanh")
     lack = ops.square(ops.expand_dims(encoder(query), 1) - encoder(support))

@@ -1,4 +1,4 @@
-"""What the builders share: an architecture with its sizes, lively random weights, gates."""
+"""Shared parts of the builders: an architecture with its sizes, large random weights, gates."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Sizes = dict[str, int]
 
 @dataclass(frozen=True)
 class Architecture:
-    """A builder with its sizes; ``equal`` are those of the twin, ``large`` marks what takes seconds to load."""
+    """A builder with its sizes; ``equal`` are the sizes of the twin, ``large`` marks a model that loads for seconds."""
 
     build: Callable[..., keras.Model]
     sizes: Sizes = field(default_factory=dict)
@@ -32,7 +32,7 @@ class Architecture:
 
 
 def randomise(model: keras.Model, seed: int = 7) -> keras.Model:
-    """Kernels with a gain of 1.5 over their fan-in, statistics and offsets well away from 0 and 1."""
+    """Assign random weights: kernels with gain 1.5 over the root of the fan-in, other values away from 0 and 1."""
     rng = np.random.default_rng(seed)
     for variable in model.variables:
         if "int" in variable.dtype or "seed" in variable.name:

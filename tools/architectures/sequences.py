@@ -34,7 +34,7 @@ def transformer(t: int, d: int, k: int) -> keras.Model:
 
 
 def wavenet(t: int, c: int) -> keras.Model:
-    """Gated dilated convolutions, conditioned on a speaker at every step and on a coarser signal."""
+    """Gated dilated convolutions, times a speaker vector at every step and a coarser signal."""
     signal, speaker, coarse = keras.Input((3 * t, 2)), keras.Input((4,)), keras.Input((t, 3))
     x = layers.Conv1D(c, 1)(signal)
     local = layers.UpSampling1D(3)(layers.Conv1D(c, 1, activation="sigmoid")(coarse))
@@ -51,7 +51,7 @@ def wavenet(t: int, c: int) -> keras.Model:
 
 
 def gru_gate(t: int, d: int) -> keras.Model:
-    """A gate per step, lifted after its sigmoid; the last state then scales every step."""
+    """A gate per step, reshaped after its sigmoid; then the last state scales every step."""
     tokens = keras.Input((t,), dtype="int32")
     x = layers.GRU(d, return_sequences=True)(layers.Embedding(17, 5)(tokens))
     gate = layers.Flatten()(layers.Dense(1, activation="sigmoid")(x))
@@ -62,7 +62,7 @@ def gru_gate(t: int, d: int) -> keras.Model:
 
 
 def attention_3d(t: int, d: int) -> keras.Model:
-    """A softmax over time for each feature, by a Permute on either side of a Dense."""
+    """A softmax over time for each feature: a Dense between two Permutes."""
     signal = keras.Input((t, 3))
     x = layers.LSTM(d, return_sequences=True)(signal)
     weights = layers.Dense(t, activation="softmax")(layers.Permute((2, 1))(x))
@@ -71,7 +71,7 @@ def attention_3d(t: int, d: int) -> keras.Model:
 
 
 def experts(e: int, d: int) -> keras.Model:
-    """A mixture of experts: each one's output by its share."""
+    """A mixture of experts: the output of each times its share."""
     inputs = keras.Input((4,))
     shares = layers.Dense(e, activation="softmax")(inputs)
     outputs = ops.stack([layers.Dense(d, activation="tanh")(inputs) for _ in range(e)], axis=1)
@@ -80,7 +80,7 @@ def experts(e: int, d: int) -> keras.Model:
 
 
 def masked_mean(t: int, d: int) -> keras.Model:
-    """The mean of embeddings over the tokens that a mask keeps."""
+    """The masked mean of embeddings over the tokens."""
     tokens, mask = keras.Input((t,), dtype="int32"), keras.Input((t,))
     x = layers.Embedding(17, d)(tokens)
     total = ops.sum(x * ops.expand_dims(mask, -1), axis=1)
@@ -98,7 +98,7 @@ def memory(m: int, k: int) -> keras.Model:
 
 
 def interest(t: int, d: int) -> keras.Model:
-    """A history weighed by how each step goes with a query."""
+    """A history weighted by a score of each step with a query."""
     history, query = keras.Input((t, d)), keras.Input((d,))
     repeated = layers.RepeatVector(t)(query)
     together = layers.Concatenate()([history, repeated, layers.Multiply()([history, repeated])])
@@ -110,7 +110,7 @@ def interest(t: int, d: int) -> keras.Model:
 
 
 def graph_attention(t: int, d: int) -> keras.Model:
-    """A softmax over neighbours, cut to the edges that there are."""
+    """A softmax over all nodes times the adjacency."""
     nodes, edges = keras.Input((t, d)), keras.Input((t, t))
     x = layers.Dense(d)(nodes)
     scores = layers.Dense(1)(x) + layers.Permute((2, 1))(layers.Dense(1)(x))
@@ -120,7 +120,7 @@ def graph_attention(t: int, d: int) -> keras.Model:
 
 
 def spatial_gating(t: int, d: int) -> keras.Model:
-    """gMLP: a gate that a Dense layer mixes along time."""
+    """gMLP: a Dense layer mixes the gate along time."""
     signal = keras.Input((t, d))
     gate = layers.LayerNormalization()(layers.Dense(d)(signal))
     gate = layers.Permute((2, 1))(layers.Dense(t)(layers.Permute((2, 1))(gate)))
@@ -129,7 +129,7 @@ def spatial_gating(t: int, d: int) -> keras.Model:
 
 
 def hypernetwork(d: int, m: int) -> keras.Model:
-    """Weights that another network makes, and a gate on what they give."""
+    """Weights from another network, and a gate on the result."""
     inputs, condition = keras.Input((d,)), keras.Input((4,))
     weights = layers.Reshape((d, m))(layers.Dense(d * m)(condition))
     y = layers.Dot(axes=(1, 1))([inputs, weights])

@@ -1,4 +1,4 @@
-"""Images that something else shapes: skips of a U-Net, styles, segmentations, expert kernels, turned attention."""
+"""Images with conditions: skips of a U-Net, styles, segmentations, expert kernels, attention by rows and columns."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from tools.architectures.parts import Architecture, excite, pool
 
 
 def excited_unet(h: int, w: int, c: int) -> keras.Model:
-    """Skips with a gate per channel and a map of half the resolution, and a bottleneck with a condition."""
+    """A skip with a gate per channel and a map of half the resolution; a condition scales the bottleneck."""
     image, condition = keras.Input((2 * h, 2 * w, 3)), keras.Input((4,))
     skip = layers.Conv2D(c, 3, padding="same", activation="relu")(image)
     x = layers.Conv2D(c, 3, padding="same")(layers.MaxPooling2D()(skip))
@@ -21,7 +21,7 @@ def excited_unet(h: int, w: int, c: int) -> keras.Model:
 
 
 def modulated(h: int, w: int, c: int) -> keras.Model:
-    """StyleGAN: a style on the channels before a convolution, its norm taken off behind it, noise at each place."""
+    """StyleGAN: a style scales the channels before a convolution, its norm divides the result; noise per position."""
     image, style, noise = keras.Input((h, w, 3)), keras.Input((5,)), keras.Input((h, w))
     x = layers.Conv2D(c, 3, padding="same")(image)
     s = layers.Dense(c)(style)
@@ -34,7 +34,7 @@ def modulated(h: int, w: int, c: int) -> keras.Model:
 
 
 def instance_style(h: int, w: int, c: int) -> keras.Model:
-    """AdaIN: statistics over the places, kept, then scale and offset of a style."""
+    """AdaIN: statistics over the positions with kept axes, then scale and offset from a style."""
     image, style = keras.Input((h, w, 3)), keras.Input((5,))
     x = layers.Conv2D(c, 3, padding="same")(image)
     x = x - ops.mean(x, axis=(1, 2), keepdims=True)
@@ -46,7 +46,7 @@ def instance_style(h: int, w: int, c: int) -> keras.Model:
 
 
 def segmented(h: int, w: int, c: int) -> keras.Model:
-    """SPADE: scale and offset at each place, of a coarser map of classes."""
+    """SPADE: scale and offset at each position, from a coarser map of classes."""
     image, classes = keras.Input((2 * h, 2 * w, 3)), keras.Input((h, w, 4))
     x = layers.BatchNormalization()(layers.Conv2D(c, 3, padding="same")(image))
     scale = layers.UpSampling2D()(layers.Conv2D(c, 1)(classes))
@@ -56,7 +56,7 @@ def segmented(h: int, w: int, c: int) -> keras.Model:
 
 
 def dynamic_kernels(h: int, w: int, c: int, k: int) -> keras.Model:
-    """Several convolutions, of which a softmax says how much of each is taken."""
+    """Several convolutions, weighted by a softmax."""
     image = keras.Input((h, w, 3))
     made = ops.stack([layers.Conv2D(c, 3, padding="same")(image) for _ in range(k)], axis=1)
     share = layers.Dense(k, activation="softmax")(pool(image))
@@ -65,7 +65,7 @@ def dynamic_kernels(h: int, w: int, c: int, k: int) -> keras.Model:
 
 
 def turned_attention(h: int, w: int, c: int) -> keras.Model:
-    """Coordinate attention as published: rows and columns through one convolution, a Permute for either side."""
+    """Coordinate attention as published: rows and columns through one convolution, a Permute before and after."""
     image = keras.Input((h, w, 3))
     x = layers.Conv2D(c, 3, padding="same")(image)
     rows = ops.mean(x, axis=2, keepdims=True)
@@ -78,7 +78,7 @@ def turned_attention(h: int, w: int, c: int) -> keras.Model:
 
 
 def place_and_channel(h: int, w: int, c: int) -> keras.Model:
-    """Dual attention: all places with all places, all channels with all channels, back in the image."""
+    """Dual attention: a softmax over pairs of positions and one over pairs of channels, each times the image."""
     image = keras.Input((h, w, 3))
     x = layers.Conv2D(c, 3, padding="same")(image)
     flat = layers.Reshape((h * w, c))(x)

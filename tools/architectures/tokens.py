@@ -17,7 +17,7 @@ def heads(x: Any, h: int, k: int) -> Any:
 
 
 def masked_attention(t: int, h: int, k: int) -> keras.Model:
-    """Several heads; a mask of the keys over the scores, the same mask over the result, a gate for each head."""
+    """Several heads: a mask on the keys, the same mask on the steps of the result, a gate for each head."""
     signal, mask = keras.Input((t, 4)), keras.Input((t,))
     q, key, value = (heads(signal, h, k) for _ in range(3))
     scores = ops.sigmoid(ops.matmul(q, ops.transpose(key, (0, 1, 3, 2))))
@@ -30,7 +30,7 @@ def masked_attention(t: int, h: int, k: int) -> keras.Model:
 
 
 def pair_mask(t: int, d: int) -> keras.Model:
-    """A mask of both sides, as a column and as a row, over scores between steps, and a constant look-ahead mask."""
+    """Scores between steps times a mask as a column and as a row, and times a constant look-ahead mask."""
     tokens, mask = keras.Input((t,), dtype="int32"), keras.Input((t,))
     x = layers.Embedding(17, d)(tokens)
     scores = layers.Dot(axes=(2, 2))([layers.Dense(d)(x), layers.Dense(d)(x)])
@@ -53,7 +53,7 @@ def class_token(t: int, d: int) -> keras.Model:
 
 
 def slot_attention(t: int, s: int, d: int) -> keras.Model:
-    """Steps choose among slots, then each slot takes its mean: shares by one over their sum along the steps."""
+    """A softmax over slots, normalised along the steps; each slot is the weighted mean of the steps."""
     signal = keras.Input((t, 4))
     x = layers.LayerNormalization()(layers.Dense(d)(signal))
     slots = layers.Reshape((s, d))(layers.Dense(s * d)(layers.GlobalAveragePooling1D()(x)))
@@ -64,7 +64,7 @@ def slot_attention(t: int, s: int, d: int) -> keras.Model:
 
 
 def pointer_network(t: int, v: int) -> keras.Model:
-    """A vocabulary by a switch for each step, and copied positions by what the switch leaves."""
+    """A vocabulary times a switch for each step, plus the source times the tanh of that switch."""
     signal, source = keras.Input((t, 4)), keras.Input((t, v))
     x = layers.GRU(6, return_sequences=True)(signal)
     switch = layers.Flatten()(layers.Dense(1, activation="sigmoid")(x))
@@ -75,7 +75,7 @@ def pointer_network(t: int, v: int) -> keras.Model:
 
 
 def multiple_interests(t: int, k: int, d: int) -> keras.Model:
-    """ComiRec: several attentions over one history, then those of the target."""
+    """ComiRec: several attentions over one history, then an attention of the target over them."""
     history, target = keras.Input((t, d)), keras.Input((d,))
     share = layers.Softmax(axis=1)(layers.Dense(k)(layers.Dense(4, activation="tanh")(history)))
     interests = ops.sum(ops.expand_dims(history, 2) * ops.expand_dims(share, 3), axis=1)
@@ -86,7 +86,7 @@ def multiple_interests(t: int, k: int, d: int) -> keras.Model:
 
 
 def variable_selection(t: int, v: int, d: int) -> keras.Model:
-    """Temporal fusion: each step's variables by their shares, with a static context at every step."""
+    """Temporal fusion: each step's variables times their shares, then a static context at every step."""
     signal, static = keras.Input((t, v)), keras.Input((4,))
     embedded = layers.Reshape((t, v, d))(layers.Dense(v * d)(signal))
     share = layers.Dense(v, activation="softmax")(signal)
@@ -97,7 +97,7 @@ def variable_selection(t: int, v: int, d: int) -> keras.Model:
 
 
 def statistics_pooling(t: int, c: int) -> keras.Model:
-    """ECAPA: channels of a sequence gated, then mean and deviation over time by a softmax for each channel."""
+    """ECAPA: gated channels of a sequence, then mean and variance over time, weighted by a softmax for each channel."""
     signal = keras.Input((t, 3))
     x = layers.Conv1D(c, 3, padding="same", activation="relu")(signal)
     gate = layers.Dense(c, activation="sigmoid")(layers.GlobalAveragePooling1D()(x))
@@ -110,7 +110,7 @@ def statistics_pooling(t: int, c: int) -> keras.Model:
 
 
 def reversible_scale(t: int, d: int) -> keras.Model:
-    """RevIN: a sequence by its own scale, and the forecast by the same scale again."""
+    """RevIN: a sequence over its own scale, and the forecast times the same scale."""
     signal = keras.Input((t, d))
     scale = 1.0 + ops.mean(ops.abs(signal), axis=1, keepdims=True)
     x = signal * ops.reciprocal(scale)

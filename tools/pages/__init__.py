@@ -1,1 +1,1 @@
-"""What tools/update_docs.py makes of the code: the generated parts of the documentation, and its transcripts."""
+"""Generate parts of the documentation from the code, and its transcripts, for tools/update_docs.py."""

@@ -43,7 +43,7 @@ def _function(function: Any) -> Iterator[str]:
 
 
 def signature(function: Any) -> str:
-    """A signature as its source has it, one argument a line where there are several."""
+    """A signature as in its source, one argument a line if there are several."""
     source = textwrap.dedent(inspect.getsource(inspect.unwrap(function)))
     node = next(n for n in ast.parse(source).body if isinstance(n, ast.FunctionDef))
     given = node.args
@@ -74,7 +74,7 @@ def _argument(argument: ast.arg, default: ast.expr | None = None) -> str:
 
 
 def _class(item: Any, *names: str) -> Iterator[str]:
-    """Args: names: under which it is public, where that is not its own."""
+    """Args: names: the public names of the class, if they are not its own."""
     yield f"\n### {', '.join(names or [item.__name__])}\n\n{_docstring(item)}"
     if dataclasses.is_dataclass(item):
         yield "\n| attribute | type |\n|---|---|"

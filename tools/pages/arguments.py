@@ -11,7 +11,7 @@ from tools.pages.markdown import cell
 
 
 def reference() -> Iterator[str]:
-    """A section a command, and what the program takes without one."""
+    """One section for each command, and the options without a command."""
     main, commands = parsers(defaultdict(lambda: _never))
     yield f"{main.description}\n"
     yield from _table(main, "option")

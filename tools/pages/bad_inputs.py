@@ -12,7 +12,7 @@ OUTCOMES = {2: "refused", 1: "reported", 0: "not touched"}
 
 
 def tables() -> Iterator[str]:
-    """A table a group of inputs, and one of the advisories that they answer."""
+    """One table for each group of inputs, and one of the advisories that the inputs test."""
     for number, title in GROUPS.items():
         yield f"### {title}\n\n| input | outcome | the line says |\n|---|---|---|"
         for each in ROWS:

@@ -1,4 +1,4 @@
-"""The kinds of findings, from the table of codes: one section each, which its code links to."""
+"""The kinds of findings, from the table of codes: one section each, the target of links from its code."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from tools.pages.markdown import row
 
 
 def table() -> Iterator[str]:
-    """One row a kind."""
+    """A table with one row for each kind."""
     yield "| code | name | severity | what is found |\n|---|---|---|---|"
     for kind in Kind:
         yield row(f"[{kind.code}](#{kind.code.lower()})", f"`{kind}`", str(kind.severity), kind.summary)
 
 
 def sections() -> Iterator[str]:
-    """A section a kind, as ``explain`` has it, and the models of ``models/`` that have it."""
+    """One section for each kind, as in ``explain``, with the models of ``models/`` that have it."""
     for kind in Kind:
         yield f"## {kind.code}\n\n**`{kind}`: {kind.summary}** ({kind.severity})\n\n{kind.text}\n"
         yield f"{kind.harm}\n\n```python\n{kind.example}\n```\n\n**What repairs it.** {kind.remedy}\n"

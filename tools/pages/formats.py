@@ -1,4 +1,4 @@
-"""Which formats are read and written, and what becomes of old constructs, from the code."""
+"""Tables from the code: the formats that are read and written, and the replacements of old constructs."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from tools.pages.markdown import row
 
 
 def formats() -> Iterator[str]:
-    """One row a format that is opened, in the order of the registry."""
+    """A table with one row for each format that can be opened, in the order of the registry."""
     yield "| format | name ends in | written from it too | run for the proof by |"
     yield "|---|---|---|---|"
     for each in FORMATS:
@@ -36,7 +36,7 @@ def _onnx(each: Format) -> list[str]:
 
 
 def constructs() -> Iterator[str]:
-    """One row a construct of an older Keras, by topic, with the case that compares it with its Keras."""
+    """A table with one row for each construct of an older Keras, by topic, with its comparison test."""
     yield "| construct | becomes | case |"
     yield "|---|---|---|"
     for topic, rows in table():

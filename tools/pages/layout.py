@@ -1,4 +1,4 @@
-"""Which folder of the package holds what, from their docstrings."""
+"""The contents of each folder of the package, from the docstrings."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ PACKAGE = Path(__file__).resolve().parents[2] / "rewriter"
 
 
 def table() -> Iterator[str]:
-    """One row a folder, those in it below, and the modules that stand by themselves."""
+    """A table with one row for each folder, its subfolders below it, and the top-level modules."""
     yield "| place | what it holds |\n|---|---|"
     folders = [path.parent for path in PACKAGE.rglob("__init__.py") if path.parent != PACKAGE]
     modules = [path for path in PACKAGE.glob("*.py") if path.name[0] != "_"]

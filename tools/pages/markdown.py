@@ -4,7 +4,7 @@ from __future__ import annotations
 
 
 def cell(text: str) -> str:
-    """Text in a table: nothing in it ends the cell or steers the page."""
+    """Text escaped for a table cell: it cannot end the cell or act as markup."""
     printable = "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
     return printable.replace("|", "\\|").replace("<", "&lt;")
 

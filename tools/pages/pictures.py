@@ -1,4 +1,4 @@
-"""The pictures of the documentation, drawn from what the code finds in a model: the operands before and after."""
+"""The pictures of the documentation, drawn from the findings of the code: the operands before and after a repair."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ _COLOURS = {
 _PLAIN, _WRONG, _RIGHT, _INK, _DIM = "#f1f3f5", "#e03131", "#2b8a3e", "#212529", "#868e96"
 _FONT = "font-family='ui-monospace, SFMono-Regular, Menlo, Consolas, monospace'"
 
-# The axes of an operand, with their sizes; an empty role is an axis of size 1 that only holds a place.
+# The axes of an operand, with their sizes; an empty role marks an inserted axis of size 1.
 Axes = Sequence[tuple[str, str]]
 
 
 def gate() -> str:
-    """The gate of ``models/batch_misaligned.keras``: how its operands meet, and how they meet once it is repaired."""
+    """The gate of ``models/batch_misaligned.keras``: its operands as they align, before and after the repair."""
     import rewriter
 
     report = rewriter.check(ROOT / "models" / "batch_misaligned.keras")

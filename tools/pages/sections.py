@@ -1,4 +1,4 @@
-"""The generated parts of pages, one row each: its name, and the function that makes it of the code."""
+"""The generated parts of pages, one row each: its name, and the function that makes it from the code."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ _SECTION = re.compile(r"<!-- begin: (?P<name>[\w-]+) -->\n.*?<!-- end: (?P=name)
 
 
 def current(text: str) -> str:
-    """A page with what stands between ``<!-- begin: name -->`` and ``<!-- end: name -->`` made anew.
+    """A page with the parts between ``<!-- begin: name -->`` and ``<!-- end: name -->`` generated again.
 
     Raises:
-        KeyError: a name that the table lacks.
+        KeyError: the table lacks a name.
     """
     made = _SECTION.sub(
         lambda found: f"{_begin(found['name'])}{_made(found['name'])}{_end(found['name'])}", text
@@ -25,7 +25,7 @@ def current(text: str) -> str:
 
 
 def names(text: str) -> list[str]:
-    """The generated parts of a page."""
+    """The names of the generated parts of a page."""
     return [found["name"] for found in _SECTION.finditer(text)]
 
 
@@ -41,7 +41,7 @@ def _made(name: str) -> str:
     return "\n".join(SECTIONS[name]()).strip("\n")
 
 
-# -- what is made --------------------------------
+# -- the generated parts --------------------------------
 def _rules() -> Iterable[str]:
     from rewriter.report.rules_list import markdown
     from rewriter.rules.table import builtin
@@ -50,7 +50,7 @@ def _rules() -> Iterable[str]:
 
 
 def _names() -> Iterator[str]:
-    """What the names of a rule's axes may stand for."""
+    """The axes that each name in a rule may stand for."""
     from rewriter.ir.axis import Role
     from rewriter.rules.match import NAME_ROLES
 
@@ -99,7 +99,7 @@ def _formats() -> Iterable[str]:
 
 
 def _reports() -> Iterator[str]:
-    """Which report each command can be shown as."""
+    """The report formats of each command."""
     from rewriter.report.table import TABLE
 
     yield "| `--format` | for |\n|---|---|"

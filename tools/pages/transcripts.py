@@ -1,11 +1,10 @@
-"""The transcripts of a page: its ```console blocks, run as a reader would run them, in the order of the page.
+"""Run the transcripts of a page: its ```console blocks, in the order of the page, as a reader runs them.
 
-A line ``$ command`` is run, and what follows up to the next one is what it printed: output and errors together, 80
-columns wide. A block of code after a line that ends in ```NAME`:`` is a file: it is written before the commands after
-it run. All blocks of a page share one empty folder in which ``models`` and ``docs`` are those of the checkout.
+A line ``$ command`` is run. The lines up to the next command are its output and errors together, 80 columns wide. A
+block of code after a line that ends in ```NAME`:`` is a file: it is written before later commands run. All blocks of
+a page share one new folder with the ``models`` and ``docs`` of the checkout.
 
-A command that is ``rewriter`` and nothing else runs in this process, by the same function as the installed command;
-every other one by bash.
+A plain ``rewriter`` command runs in this process, through the function of the installed command; bash runs all others.
 """
 
 from __future__ import annotations
@@ -51,7 +50,7 @@ PROGRAMS = (
 
 _NAMED = re.compile(r"`([\w-]+\.\w+)`:\s*\Z")
 
-# What may differ from one run to the next: each is one word when two transcripts are compared.
+# Parts that may differ between runs: each becomes one word when two transcripts are compared.
 VARYING = (
     (re.compile(rf"\b({'|'.join(PROGRAMS)}) \d+\.\d+(\.\w+)*"), r"\1 VERSION"),
     (re.compile(r"(difference\D{0,40}?|off by )\d[\d.]*(e-?\d+)?"), r"\1NUMBER"),
@@ -63,7 +62,7 @@ VARYING = (
 
 @dataclass
 class Command:
-    """A command of a block, and what the page says that it prints."""
+    """A command of a block, and its output on the page."""
 
     text: str
     output: list[str] = field(default_factory=list)
@@ -79,7 +78,7 @@ class File:
 
 @dataclass
 class Block:
-    """A ```console block: where its lines stand in the page, from 0, and its commands."""
+    """A ```console block: its line numbers in the page, from 0, and its commands."""
 
     start: int
     end: int
@@ -90,7 +89,7 @@ def steps(text: str) -> Iterator[File | Block]:
     """The files and console blocks of a page, in their order.
 
     Raises:
-        ValueError: a console block that does not begin with a command.
+        ValueError: a console block does not begin with a command.
     """
     lines = text.split("\n")
     number = 0
@@ -125,7 +124,7 @@ def _commands(lines: list[str]) -> Iterator[Command]:
 
 
 def same(one: list[str], other: list[str]) -> bool:
-    """Whether two outputs are equal, but for what may differ. Where something does, lines may break elsewhere."""
+    """Whether two outputs are equal except for parts that may differ. With such parts, line breaks may differ too."""
     if one == other:
         return True
     texts = [normalised("\n".join(lines)) for lines in (one, other)]
@@ -136,14 +135,14 @@ def same(one: list[str], other: list[str]) -> bool:
 
 
 def normalised(text: str) -> str:
-    """A transcript without what may differ from one run to the next."""
+    """A transcript with a fixed word for each part that may differ between runs."""
     for pattern, word in VARYING:
         text = pattern.sub(word, text)
     return text
 
 
 def current(text: str) -> str:
-    """A page whose transcripts are those of now. What only varies stays as it stands."""
+    """A page with new transcripts. A transcript that differs only in variable parts stays."""
     lines = text.split("\n")
     found = list(steps(text))
     made: list[tuple[Block, list[str]]] = []

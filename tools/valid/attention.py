@@ -36,12 +36,12 @@ def head_scores(d: Draw, x: Any, h: int, k: int) -> Any:
 
 
 def causal(t: int) -> np.ndarray:
-    """causal(T) -> [T, T]: ones where a step may look."""
+    """causal(T) -> [T, T]: ones where a step may attend."""
     return np.tril(np.ones((t, t), "float32"))
 
 
 def masked(d: Draw, scores: Any, keep: Any) -> Any:
-    """Scores where a mask keeps them: a large negative sum, a product, or a choice."""
+    """Masked scores: by adding a large negative number, by a product, or by `where`."""
     way = d.pick("sum", "product", "where", "layer")
     if way == "sum":
         return scores + (1.0 - keep) * -1e9
@@ -54,7 +54,7 @@ def masked(d: Draw, scores: Any, keep: Any) -> Any:
 
 @idiom()
 def padding_mask(d: Draw) -> Any:
-    """(B, T, T) scores by a mask of the keys (B, 1, T)."""
+    """(B, T, T) scores with a mask of the keys (B, 1, T)."""
     x = d.sequence()
     scores = self_scores(d, x, d.size())
     weights = d.softmax(masked(d, scores, d.expand(d.mask(x.shape[1]), 1)))
@@ -63,7 +63,7 @@ def padding_mask(d: Draw) -> Any:
 
 @idiom()
 def padding_mask_of_heads(d: Draw) -> Any:
-    """(B, H, T, T) scores by a mask of the keys (B, 1, 1, T)."""
+    """(B, H, T, T) scores with a mask of the keys (B, 1, 1, T)."""
     x = d.sequence()
     scores = head_scores(d, x, d.size(), d.size())
     return d.softmax(masked(d, scores, d.expand(d.mask(x.shape[1]), 1, 2)))
@@ -71,7 +71,7 @@ def padding_mask_of_heads(d: Draw) -> Any:
 
 @idiom()
 def query_mask(d: Draw) -> Any:
-    """What attention gives at steps that are not there is zero: a mask (B, T, 1), (B, 1, T, 1) before."""
+    """Padded query steps become zero: a mask (B, T, 1) on the result, or (B, 1, T, 1) on the weights."""
     x = d.sequence()
     keep = d.mask(x.shape[1])
     if d.coin():
@@ -83,7 +83,7 @@ def query_mask(d: Draw) -> Any:
 
 @idiom()
 def pairwise_mask(d: Draw) -> Any:
-    """A mask of both sides: (B, T, 1) with (B, 1, T)."""
+    """A mask of queries and keys: (B, T, 1) with (B, 1, T)."""
     x = d.sequence()
     keep = d.mask(x.shape[1])
     pairs = d.times(d.expand(keep, 2), d.expand(keep, 1))
@@ -106,7 +106,7 @@ def causal_mask(d: Draw) -> Any:
 
 @idiom()
 def look_ahead_and_padding(d: Draw) -> Any:
-    """Both masks as one: (T, T) with (B, 1, T) or (B, 1, 1, T), by a minimum or a product."""
+    """Both masks as one: (T, T) with (B, 1, T) or (B, 1, 1, T), through a minimum or a product."""
     x = d.sequence()
     t = x.shape[1]
     both = d.pick(ops.minimum, ops.multiply)
@@ -119,7 +119,7 @@ def look_ahead_and_padding(d: Draw) -> Any:
 
 @idiom()
 def relative_bias(d: Draw) -> Any:
-    """A constant for each head and distance (H, T, T), and ALiBi's slopes (H, 1, 1) times distances."""
+    """A constant (H, T, T), or ALiBi's slopes (H, 1, 1) times distances (T, T)."""
     x = d.sequence()
     h, t = d.size(), x.shape[1]
     scores = head_scores(d, x, h, d.size())
@@ -131,7 +131,7 @@ def relative_bias(d: Draw) -> Any:
 
 @idiom()
 def head_gate(d: Draw) -> Any:
-    """A factor for each head: a constant (H, 1, 1), or a gate (B, H, 1, 1) of the sample."""
+    """A factor for each head: a constant (H, 1, 1), or a gate (B, H, 1, 1)."""
     x = d.sequence()
     h, k = d.size(), d.size()
     y = ops.matmul(ops.softmax(head_scores(d, x, h, k)), heads(d, x, h, k))
@@ -144,7 +144,7 @@ def head_gate(d: Draw) -> Any:
 
 @idiom()
 def heads_folded(d: Draw) -> Any:
-    """Heads in the batch (B H, T, K), the mask repeated in the same order, and the heads taken out again."""
+    """Heads folded into the batch (B H, T, K), the mask repeated in the same order, and the heads unfolded again."""
     x = d.sequence()
     h, k, t = d.size(), d.size(), x.shape[1]
     q, key, value = (ops.reshape(heads(d, x, h, k), (-1, t, k)) for _ in range(3))
@@ -161,7 +161,7 @@ def heads_folded(d: Draw) -> Any:
 
 @idiom()
 def steps_folded(d: Draw) -> Any:
-    """Steps in the batch (B T, D): a layer on each, a gate of the same form, and back."""
+    """Steps folded into the batch (B T, D), a Dense layer, a gate (B T, 1) or (B T, D), and unfolded again."""
     x = d.sequence()
     t, n = x.shape[1:]
     flat = ops.reshape(x, (-1, n))
@@ -171,7 +171,7 @@ def steps_folded(d: Draw) -> Any:
 
 @idiom()
 def slot_attention(d: Draw) -> Any:
-    """Weights that compete over the slots and are then shares of the steps; each slot's mean of the values."""
+    """A softmax over slots, normalised along the steps; each slot is the weighted mean of the values."""
     x = d.sequence()
     s, k = d.size(), d.size()
     slots = layers.Reshape((s, k))(layers.Dense(s * k)(ops.mean(x, axis=1)))
@@ -189,7 +189,7 @@ def slot_attention(d: Draw) -> Any:
 
 @idiom()
 def weights_over_time(d: Draw) -> Any:
-    """A softmax over time by a layer, then perhaps dropped out or turned twice, and a weighted sum."""
+    """A softmax over time, perhaps with dropout or transposed twice, and a weighted sum."""
     x = d.sequence()
     t = x.shape[1]
     way = d.pick("column", "flat", "dense", "nested", "distributed", "repeated", "dot", "matmul", "einsum")
@@ -227,7 +227,7 @@ def weights_over_time(d: Draw) -> Any:
 
 @idiom()
 def weights_per_feature(d: Draw) -> Any:
-    """A softmax over time for each feature, by a Permute on either side of a Dense."""
+    """A softmax over time for each feature: a Dense between two transposes."""
     x = d.sequence()
     weights = layers.Dense(x.shape[1], activation="softmax")(d.swap(x, 1, 2))
     return d.give("sequence", d.times(x, d.swap(weights, 1, 2)))
@@ -235,7 +235,7 @@ def weights_per_feature(d: Draw) -> Any:
 
 @idiom()
 def weights_of_slices(d: Draw) -> Any:
-    """One softmax over all, of which each branch takes a slice as its factor."""
+    """A softmax over branches; a slice of it is the factor of each branch."""
     x = d.vector()
     n = d.pick(2, 3)
     share = d.softmax(layers.Dense(n)(x))
@@ -246,7 +246,7 @@ def weights_of_slices(d: Draw) -> Any:
 
 @idiom()
 def additive_attention(d: Draw) -> Any:
-    """Bahdanau: a query at every step, tanh, one score for each step."""
+    """Bahdanau: a query added at every step, tanh, one score for each step."""
     x, q = d.sequence(), d.vector()
     k = d.size()
     query = layers.Dense(k)(q)
@@ -267,7 +267,7 @@ def additive_scores_of_all_pairs(d: Draw) -> Any:
 
 @idiom()
 def graph_attention_scores(d: Draw) -> Any:
-    """A column of scores with a row of scores, cut to the edges that there are."""
+    """A column of scores plus a row of scores; their softmax times the adjacency."""
     x = d.sequence()
     t = x.shape[1]
     scores = layers.Dense(1)(x) + d.swap(layers.Dense(1)(x), 1, 2)
@@ -286,7 +286,7 @@ def cross_attention(d: Draw) -> Any:
 
 @idiom()
 def linear_attention(d: Draw) -> Any:
-    """Keys with values first, then queries, by their sum over the keys."""
+    """Keys times values first, then queries, over the sum of the keys."""
     x, k = d.sequence(), d.size()
     q, key = (layers.Dense(k, activation="softplus")(x) for _ in range(2))
     memory = ops.einsum("btk,btd->bkd", key, x) if d.coin() else layers.Dot(axes=1)([key, x])
@@ -297,7 +297,7 @@ def linear_attention(d: Draw) -> Any:
 
 @idiom()
 def attention_layer(d: Draw) -> Any:
-    """Keras's own layers, their result by a gate or a mask."""
+    """Keras's own attention layers, their result times a gate or a mask."""
     x = d.sequence()
     if d.coin():
         y = layers.MultiHeadAttention(2, d.size())(x, x)
@@ -309,7 +309,7 @@ def attention_layer(d: Draw) -> Any:
 
 @idiom()
 def local_window(d: Draw) -> Any:
-    """Scores times a constant band (T, T), normalised anew by their sums."""
+    """Weights times a constant band (T, T), normalised again by their sums."""
     x = d.sequence()
     t = x.shape[1]
     band = (np.abs(np.arange(t)[:, None] - np.arange(t)[None]) <= 1).astype("float32")
@@ -319,7 +319,7 @@ def local_window(d: Draw) -> Any:
 
 @idiom()
 def channel_attention_of_sequences(d: Draw) -> Any:
-    """Features against features: (B, D, D) weights on (B, T, D)."""
+    """Weights (B, D, D) between features, on (B, T, D)."""
     x = d.sequence()
     scores = ops.matmul(d.swap(x, 1, 2), x) if d.coin() else layers.Dot(axes=1)([x, x])
     return d.give("sequence", ops.matmul(x, d.softmax(scores)))

@@ -1,4 +1,4 @@
-"""A valid model from its number: some idioms, joined where one goes on with what another made."""
+"""A valid model from its number: some idioms, joined where one uses another's tensors."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ from tools.valid.idiom import IDIOMS, Idiom
 
 @dataclass(frozen=True)
 class Valid:
-    """A model, the idioms in it, and which of them made each of its nodes.
+    """A model, its idioms, and the idiom that made each node.
 
-    ``sizes`` are those that it was drawn with.
+    ``sizes`` is the palette of sizes that it was drawn from.
     """
 
     name: str
@@ -39,16 +39,16 @@ class Valid:
 
     @property
     def apart(self) -> bool:
-        """Whether what comes of a sample rests on that sample alone."""
+        """Whether the result of each sample depends on that sample alone."""
         return all(idiom.apart for idiom in self.idioms)
 
     def owner(self, path: Sequence[str]) -> str:
-        """The idiom that made a node, by its path."""
+        """The name of the idiom that made the node at this path, "?" if unknown."""
         return self.owners.get(path[0].split("#")[0], "?") if path else "?"
 
 
 def valid_model(number: int, seed: int = 1, names: Sequence[str] = ()) -> Valid:
-    """The model of a number, the same each time; of these idioms only, if any are named."""
+    """The model of a number, the same each time, drawn from the idioms in ``names`` (default: all)."""
     keras.backend.clear_session(free_memory=False)
     name = f"{seed}-{number}"
     rng = random.Random(name)
@@ -68,7 +68,7 @@ def valid_model(number: int, seed: int = 1, names: Sequence[str] = ()) -> Valid:
 
 
 def _nodes_behind(tensors: Sequence[Any], known: dict[str, str]) -> Iterator[str]:
-    """The names of the operations that lead to these tensors, as far as they are not known."""
+    """The names of the operations that lead to these tensors, without the known ones."""
     seen: set[str] = set()
     waiting = list(tensors)
     while waiting:

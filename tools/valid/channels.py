@@ -22,7 +22,7 @@ def squeeze_excite(d: Draw) -> Any:
 
 @idiom()
 def squeeze_excite_kept(d: Draw) -> Any:
-    """The same with a pool that keeps its axes, and 1 x 1 convolutions."""
+    """Squeeze-and-excitation with a pool that keeps its axes, and 1 x 1 convolutions."""
     x = d.image(open_places=True)
     gate = layers.GlobalAveragePooling2D(keepdims=True)(x) if d.coin() else d.reduce(x, 1, 2)
     if d.coin():
@@ -35,7 +35,7 @@ def squeeze_excite_kept(d: Draw) -> Any:
 
 @idiom()
 def excite_volume(d: Draw) -> Any:
-    """The same over volumes."""
+    """Squeeze-and-excitation over volumes."""
     c = d.size()
     x = layers.Conv3D(c, 1)(d.input(d.size(), d.size(), d.size(), d.size()))
     return d.times(x, d.expand(d.gate(layers.GlobalAveragePooling3D()(x), c), 1, 2, 3))
@@ -43,7 +43,7 @@ def excite_volume(d: Draw) -> Any:
 
 @idiom()
 def excite_steps(d: Draw) -> Any:
-    """The same over sequences: the mean over time gates every step."""
+    """Squeeze-and-excitation over sequences: the mean over time gates every step."""
     x = d.sequence(open_time=True)
     gate = d.gate(layers.GlobalAveragePooling1D()(x), x.shape[-1])
     return d.give("sequence", d.times(x, d.expand(gate, 1)))
@@ -66,7 +66,7 @@ def film(d: Draw) -> Any:
 
 @idiom()
 def adaptive_instance_norm(d: Draw) -> Any:
-    """Statistics over the places, by hand; style and bias of a vector."""
+    """AdaIN written by hand: statistics over the positions, scale and offset from a vector."""
     x = d.image()
     mean = ops.mean(x, axis=(1, 2), keepdims=True)
     spread = ops.std(x, axis=(1, 2), keepdims=True) + 1e-3
@@ -78,7 +78,7 @@ def adaptive_instance_norm(d: Draw) -> Any:
 
 @idiom()
 def modulated_features(d: Draw) -> Any:
-    """Styles on the channels before a convolution, and their norm taken off behind it."""
+    """A style scales the channels before a convolution, and its norm divides the result."""
     x = d.image()
     style = 1.0 + layers.Dense(x.shape[-1])(d.vector())
     y = layers.Conv2D(d.size(), 3, padding="same")(d.times(x, d.expand(style, 1, 2)))
@@ -100,7 +100,7 @@ def first_gate(d: Draw) -> Any:
 
 @idiom()
 def first_statistics(d: Draw) -> Any:
-    """Channels first: a mean over the channels, one over the places."""
+    """Channels first: a statistic over the channels, the positions, the rows or the columns."""
     x = d.first()
     axes = d.pick((1,), (2, 3), (2,), (3,))
     return d.give("first", d.meet(x, d.reduce(x, *axes)))
@@ -133,14 +133,14 @@ def feature_constant(d: Draw) -> Any:
 
 @idiom()
 def scalars(d: Draw) -> Any:
-    """Numbers, and constants of one element of any rank."""
+    """Numbers, and constants of one element."""
     x = d.pick(d.image, d.sequence, d.vector)()
     return 2.0 * x * np.float32(0.5) + d.constant(*(1,) * d.pick(0, 1, 2)) - d.constant(1)
 
 
 @idiom()
 def layer_norm_by_hand(d: Draw) -> Any:
-    """Mean and variance over the features, kept; scale and offset as constants."""
+    """Mean and variance over the features with kept axes; scale and offset as constants."""
     kind = d.pick("image", "sequence", "vector")
     x = getattr(d, kind)()
     if d.coin():
@@ -163,7 +163,7 @@ def root_mean_square(d: Draw) -> Any:
 
 @idiom()
 def global_response_norm(d: Draw) -> Any:
-    """ConvNeXt V2: norms over the places, by their mean over the channels."""
+    """ConvNeXt V2: norms over the positions, divided by their mean over the channels."""
     x = d.image()
     norm = ops.sqrt(ops.sum(ops.square(x), axis=(1, 2), keepdims=True) + 1e-6)
     share = norm / (ops.mean(norm, axis=-1, keepdims=True) + 1e-6)
@@ -186,7 +186,7 @@ def group_norm_by_hand(d: Draw) -> Any:
 
 @idiom()
 def shuffled_groups(d: Draw) -> Any:
-    """A gate for each group of channels, the groups then exchanged with what is in them."""
+    """A gate for each group of channels, then a channel shuffle: the axes of groups and members are exchanged."""
     h, w, groups, each = (d.size() for _ in range(4))
     x = layers.Reshape((h, w, groups, each))(d.image(h, w, groups * each))
     gate = d.gate(ops.mean(x, axis=(1, 2, 4)), groups)
@@ -209,7 +209,7 @@ def efficient_channel_attention(d: Draw) -> Any:
 
 @idiom()
 def selective_kernel(d: Draw) -> Any:
-    """Branches, of which a softmax says for each channel how much of either is taken."""
+    """Branches, weighted for each channel by a softmax over the branches."""
     c, n = d.size(), d.pick(2, 3)
     source = d.image()
     branches = [layers.Conv2D(c, 3, padding="same", dilation_rate=k + 1)(source) for k in range(n)]
@@ -224,7 +224,7 @@ def selective_kernel(d: Draw) -> Any:
 
 @idiom()
 def gated_linear_unit(d: Draw) -> Any:
-    """Two branches of one shape: two layers, halves of one, slices, or a split."""
+    """The product of two branches of one shape: two layers, the slices of one layer, or its split."""
     kind = d.pick("image", "sequence", "vector")
     x = getattr(d, kind)()
     c = d.size()
@@ -241,7 +241,7 @@ def gated_linear_unit(d: Draw) -> Any:
 
 @idiom()
 def residual_scale(d: Draw) -> Any:
-    """A residual branch with a constant for each channel, and one factor for each sample."""
+    """A residual branch times a constant for each channel and one factor for each sample."""
     kind = d.pick("image", "sequence")
     x = getattr(d, kind)()
     branch = layers.Dense(x.shape[-1])(x) * d.constant(x.shape[-1])
@@ -251,7 +251,7 @@ def residual_scale(d: Draw) -> Any:
 
 @idiom()
 def normalised_vectors(d: Draw) -> Any:
-    """Every vector by its own length, kept as a column."""
+    """Every vector divided by its norm, with a kept axis."""
     kind = d.pick("sequence", "vector", "image")
     x = getattr(d, kind)()
     length = ops.sqrt(ops.sum(ops.square(x), axis=-1, keepdims=True) + 1e-6)

@@ -1,4 +1,4 @@
-"""What idioms draw from: sizes, tensors of the usual kinds, and the many spellings of one and the same thing."""
+"""Random choices for idioms: sizes, tensors of the usual kinds, and the spellings of one operation."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ LAYERS = {"product": (layers.Multiply,), "sum": (layers.Add, layers.Subtract, la
 class Draw:
     """Random choices for one model. Sizes come from a small palette, so that they are often equal.
 
-    ``batch`` is that of every input: None, or a number. ``tensors`` are those that other idioms may go on with.
+    ``batch`` is the batch size of every input, or None. ``tensors`` are the tensors that other idioms may use.
     """
 
     def __init__(self, seed: str, batch: str = "any") -> None:
@@ -51,7 +51,7 @@ class Draw:
         return self.random.choice(options)
 
     def coin(self, chance: float = 0.5) -> bool:
-        """True as often as that."""
+        """True with this probability."""
         return self.random.random() < chance
 
     def size(self) -> int:
@@ -59,7 +59,7 @@ class Draw:
         return self.random.choice(self.palette)
 
     def constant(self, *shape: int) -> np.ndarray:
-        """Random numbers between 0.5 and 1.5, as NumPy has them."""
+        """A NumPy array of random float32 numbers between 0.5 and 1.5."""
         values = np.random.default_rng(self.random.randrange(1 << 30)).uniform(0.5, 1.5, shape)
         return values.astype("float32")
 
@@ -70,7 +70,7 @@ class Draw:
         return self.inputs[-1]
 
     def give(self, kind: str, tensor: Any) -> Any:
-        """Let other idioms go on with a tensor of this kind."""
+        """Return the tensor, and let other idioms use it as one of this kind."""
         self.tensors[kind].append(tensor)
         return tensor
 
@@ -79,7 +79,7 @@ class Draw:
         return self.random.choice(found) if found and self.coin(0.6) else None
 
     def vector(self, d: int | None = None) -> Any:
-        """vector() -> [B, D]: an input, a Dense layer's features, or what another idiom made."""
+        """vector() -> [B, D]: an input, the output of a Dense layer, or a tensor of another idiom."""
         known = self._known("vector", lambda x: d in (None, x.shape[1]))
         if known is not None:
             return known
@@ -141,7 +141,7 @@ class Draw:
         return self.give("image", self._activated(x, -1))
 
     def first(self, square: bool = False) -> Any:
-        """first() -> [B, C, H, W]: an image of channels first, by an operation that says so."""
+        """first() -> [B, C, H, W]: a channels-first image behind a BatchNormalization of axis 1."""
         known = self._known("first", lambda x: not square or x.shape[2] == x.shape[3])
         if known is not None:
             return known
@@ -155,13 +155,13 @@ class Draw:
         return layers.Activation(self.pick("relu", "tanh", "sigmoid"))(x) if self.coin(0.4) else x
 
     def gate(self, x: Any, size: int) -> Any:
-        """gate(x[..., K]) -> [..., size]: Dense layers that end in a sigmoid, or in nothing."""
+        """gate(x[..., K]) -> [..., size]: one or two Dense layers that end in a sigmoid, a tanh or no activation."""
         if self.coin():
             x = layers.Dense(self.size(), activation="relu")(x)
         return layers.Dense(size, activation=self.pick("sigmoid", "sigmoid", "tanh", None))(x)
 
     def mask(self, t: int) -> Any:
-        """mask(T) -> [B, T]: which steps there are, from an input or from the tokens."""
+        """mask(T) -> [B, T]: the steps to keep, from an input of numbers, booleans or tokens."""
         way = self.pick("input", "bool", "tokens")
         if way == "input":
             return self.input(t)
@@ -171,11 +171,11 @@ class Draw:
 
     # -- spellings -----------------------------
     def times(self, a: Any, b: Any) -> Any:
-        """A product, as an operation, as an operator, or as the layer where both have one rank."""
+        """A product, as an operation, an operator, or a layer where the ranks are equal."""
         return self._meet(a, b, PRODUCTS, "product")
 
     def plus(self, a: Any, b: Any) -> Any:
-        """A sum, or one of its kin."""
+        """A sum or a similar operation (``SUMS``)."""
         return self._meet(a, b, SUMS, "sum")
 
     def meet(self, a: Any, b: Any) -> Any:
@@ -194,7 +194,7 @@ class Draw:
         return self.pick(*operations)(*pair)
 
     def expand(self, x: Any, *axes: int) -> Any:
-        """expand(x, axes) -> x with unit axes there (places in the result), written in one of six ways."""
+        """expand(x, axes) -> x with unit axes at these places of the result, written in one of six ways."""
         rank = len(x.shape) + len(axes)
         old = iter(x.shape)
         shape = [1 if i in axes else next(old) for i in range(rank)]
@@ -219,7 +219,7 @@ class Draw:
         return x
 
     def reduce(self, x: Any, *axes: int) -> Any:
-        """reduce(x, axes) -> x with those axes of size 1: a statistic that keeps them, or has them put back."""
+        """reduce(x, axes) -> x with those axes of size 1: a statistic that keeps them, or gets them back."""
         axis = axes[0] if len(axes) == 1 else axes
         statistic = self.pick(ops.mean, ops.mean, ops.max, ops.sum)
         if self.coin(0.7):
@@ -241,7 +241,7 @@ class Draw:
         return ops.moveaxis(x, first, second) if way == "move" else ops.transpose(x, order)
 
     def softmax(self, x: Any, axis: int = -1) -> Any:
-        """softmax(x, axis) -> weights that sum to one along it, as an operation, a layer, or written out."""
+        """softmax(x, axis) -> weights that sum to one along it, as an operation, a layer, or its formula."""
         way = self.pick("operation", "layer", "written", "stable", "activation", "masked", "log")
         if way == "activation" and axis == -1:
             return layers.Activation("softmax")(x)

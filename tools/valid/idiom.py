@@ -1,4 +1,4 @@
-"""The table of idioms: each is a function that draws a part of a model in which operands meet, and is right."""
+"""The table of idioms: each is a function that draws a correct part of a model in which operands meet."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 class Idiom:
     """A function from a ``Draw`` to the tensors that it makes.
 
-    ``apart`` says that what it makes of a sample rests on that sample alone. ``batch`` is the fixed batch that it
-    needs, if any: `"fixed"` for any number.
+    ``apart``: the result of each sample depends on that sample alone. ``batch`` is the batch that it needs: `"one"`,
+    `"fixed"` for any number, or `"any"`.
     """
 
     name: str
@@ -29,7 +29,7 @@ IDIOMS: dict[str, Idiom] = {}
 
 
 def idiom(apart: bool = True, batch: str = "any") -> Callable[[Callable[[Draw], Any]], Callable[[Draw], Any]]:
-    """Put a function into the table, under its own name. Raises ValueError where that is taken."""
+    """Put a function into the table under its own name. Raises ValueError if the name is taken."""
 
     def add(function: Callable[[Draw], Any]) -> Callable[[Draw], Any]:
         name = function.__name__

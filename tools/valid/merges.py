@@ -1,4 +1,4 @@
-"""Merge layers with their own convention, merges of several operands, choices, and broadcasts that are written out."""
+"""Merge layers that pad ranks, merges of several operands, choices, and explicit broadcasts."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tools.valid.idiom import idiom
 
 
 def merge(d: Draw) -> Any:
-    """A merge layer of any number of operands."""
+    """A merge layer that takes any number of operands."""
     return d.pick(
         layers.Multiply, layers.Multiply, layers.Add, layers.Maximum, layers.Minimum, layers.Average
     )()
@@ -30,14 +30,14 @@ def merge_of_three(d: Draw) -> Any:
 
 @idiom()
 def merge_of_rows_and_columns(d: Draw) -> Any:
-    """Three statistics that only together have the shape of an image."""
+    """Three statistics that together broadcast to the shape of an image."""
     x = d.image()
     return d.give("image", merge(d)([d.reduce(x, 2, 3), d.reduce(x, 1, 3), d.reduce(x, 1, 2)]))
 
 
 @idiom()
 def gate_that_the_layer_pads(d: Draw) -> Any:
-    """The Multiply layer puts the missing axes behind the batch: (B, C) meets the channels."""
+    """A merge layer inserts the missing axes after the batch: (B, C) meets the channels."""
     if d.coin():
         x = d.image()
         gate = d.gate(layers.GlobalAveragePooling2D()(x), x.shape[-1])
@@ -49,7 +49,7 @@ def gate_that_the_layer_pads(d: Draw) -> Any:
 
 @idiom()
 def number_that_the_layer_pads(d: Draw) -> Any:
-    """The same with one number for each sample, (B, 1)."""
+    """A merge layer inserts the missing axes of one number for each sample, (B, 1)."""
     kind = d.pick("image", "sequence")
     x = getattr(d, kind)()
     return d.give(kind, merge(d)([x, layers.Dense(1)(d.vector())]))
@@ -57,7 +57,7 @@ def number_that_the_layer_pads(d: Draw) -> Any:
 
 @idiom()
 def numbers_of_samples(d: Draw) -> Any:
-    """(B,) with (B,), (B, 1) with (B, D), and numbers: losses with the weights of the samples."""
+    """Losses times sample weights: (B,) with (B,), or (B, 1) with (B, 1) and a constant of one element."""
     x = d.vector()
     error = ops.mean(ops.square(x - layers.Dense(x.shape[1])(x)), axis=-1)
     weight = d.input()
@@ -68,7 +68,7 @@ def numbers_of_samples(d: Draw) -> Any:
 
 @idiom()
 def rows_of_scores(d: Draw) -> Any:
-    """(B, T) scores with a bias (B, 1), a table (T,) or (1, T), a mask (B, T), their own sum."""
+    """(B, T) scores with a bias (B, 1), a table (T,) or (1, T), a mask (B, T), or their own sum."""
     x = d.vector()
     way = d.pick("bias", "table", "row", "mask", "sum")
     if way == "bias":
@@ -84,7 +84,7 @@ def rows_of_scores(d: Draw) -> Any:
 
 @idiom()
 def chosen_by_a_mask(d: Draw) -> Any:
-    """`where` of a mask with a unit axis, then a product of the same two."""
+    """`where` with a mask that has a unit axis, then the result times the same mask."""
     x = d.sequence()
     keep = d.mask(x.shape[1])
     y = ops.where(ops.greater(d.expand(keep, 2), 0.5), x, 0.0)
@@ -93,7 +93,7 @@ def chosen_by_a_mask(d: Draw) -> Any:
 
 @idiom()
 def repeated_by_hand(d: Draw) -> Any:
-    """A vector repeated to every step by tile, repeat or stack, or a column to every feature."""
+    """A vector repeated at every step, or a column at every feature, by tile, repeat, stack or Concatenate."""
     x = d.sequence()
     t, n = x.shape[1:]
     way = d.pick("tile", "repeat", "stack", "features", "concatenate")
@@ -116,7 +116,7 @@ def repeated_by_hand(d: Draw) -> Any:
 
 @idiom()
 def unit_axis_moved(d: Draw) -> Any:
-    """A kept axis is squeezed away and put back where it was, or moved there from the end."""
+    """A kept axis is squeezed and restored, or moved to the end and back."""
     x = d.image()
     kept = ops.mean(x, axis=d.pick(1, 2), keepdims=True)
     axis = kept.shape.index(1, 1)
@@ -129,7 +129,7 @@ def unit_axis_moved(d: Draw) -> Any:
 
 @idiom()
 def dense_of_one(d: Draw) -> Any:
-    """A Dense or a convolution that happens to be of size 1, on both sides of a product."""
+    """A Dense of one unit for each of two operands: a column meets a row."""
     x = d.sequence()
     column, row = layers.Dense(1)(x), layers.Dense(1)(d.swap(x, 1, 2))
     y = d.meet(column, d.swap(row, 1, 2))
@@ -138,7 +138,7 @@ def dense_of_one(d: Draw) -> Any:
 
 @idiom()
 def differences_of_points(d: Draw) -> Any:
-    """Points (B, K, 2) of each sample: all differences, their squares, a kernel over all pairs."""
+    """Points (B, K, 2) of each sample: a kernel of their squared differences, times a weight for each point."""
     k = d.size()
     points = layers.Reshape((k, 2))(layers.Dense(2 * k)(d.vector()))
     lack = ops.square(d.expand(points, 2) - d.expand(points, 1))
@@ -150,7 +150,7 @@ def differences_of_points(d: Draw) -> Any:
 
 @idiom()
 def one_hot_choice(d: Draw) -> Any:
-    """The entry that an index names: a one-hot row by the data, summed."""
+    """The entry at an index: the data times a one-hot vector, summed."""
     x = d.sequence()
     t = x.shape[1]
     chosen = ops.one_hot(d.input(dtype="int32"), t)
@@ -159,7 +159,7 @@ def one_hot_choice(d: Draw) -> Any:
 
 @idiom()
 def peak_mask(d: Draw) -> Any:
-    """Where the data equals its own maximum along an axis, kept or put back."""
+    """The data where it equals its maximum along an axis; the maximum keeps that axis or gets it back."""
     kind = d.pick("sequence", "image")
     x = getattr(d, kind)()
     axis = d.pick(*range(1, len(x.shape)))

@@ -1,4 +1,4 @@
-"""Where samples meet samples on purpose: logits of all pairs, Gram matrices, distances, rankings, losses."""
+"""Idioms whose samples meet each other on purpose: logits of all pairs, Gram matrices, distances, rankings, losses."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tools.valid.idiom import idiom
 
 
 def towers(d: Draw) -> tuple[Any, Any]:
-    """towers() -> [B, D], [B, D]: two vectors of one size, perhaps of length 1 each."""
+    """towers() -> [B, D], [B, D]: two vectors of one size, perhaps normalised."""
     n = d.size()
     u, v = (layers.Dense(n)(d.vector()) for _ in range(2))
     if d.coin(0.3):
@@ -55,7 +55,7 @@ def gram(d: Draw) -> Any:
 
 @idiom(apart=False)
 def logits_of_all_pairs(d: Draw) -> Any:
-    """Two towers: `sum(expand_dims(u, 1) * expand_dims(v, 0), -1)`."""
+    """Two towers: `sum(expand_dims(u, 1) * expand_dims(v, 0), -1)`, or a Dense in place of the sum."""
     u, v = towers(d)
     both = d.meet(d.expand(u, 1), d.expand(v, 0))
     return ops.sum(both, axis=-1) if d.coin() else ops.squeeze(layers.Dense(1)(both), -1)
@@ -63,14 +63,14 @@ def logits_of_all_pairs(d: Draw) -> Any:
 
 @idiom(apart=False)
 def logits_by_padding(d: Draw) -> Any:
-    """The same, where the operation itself puts the second unit axis in: `sum(expand_dims(u, 1) * v, -1)`."""
+    """Two towers, where the operation inserts the second unit axis: `sum(expand_dims(u, 1) * v, -1)`."""
     u, v = towers(d)
     return ops.sum(d.expand(u, 1) * v, axis=-1)
 
 
 @idiom(apart=False)
 def in_batch_negatives(d: Draw) -> Any:
-    """A softmax over the samples that a batch happens to have."""
+    """A softmax over the samples of a batch."""
     return d.softmax(gram(d) / 0.5, axis=d.pick(0, 1, -1))
 
 
@@ -103,7 +103,7 @@ def rank_net(d: Draw) -> Any:
 
 @idiom(apart=False)
 def rank_net_loss(d: Draw) -> Any:
-    """RankNet's loss: the differences of the scores by those of the labels."""
+    """RankNet's loss: the differences of the scores times the signs of those of the labels."""
     s, y = scores(d), scores(d)
     differences = d.expand(s, 1) - d.expand(s, 0)
     signs = ops.sign(d.expand(y, 1) - d.expand(y, 0))
@@ -127,7 +127,7 @@ def squared_distances(d: Draw) -> Any:
 
 @idiom(apart=False)
 def contrastive_loss(d: Draw) -> Any:
-    """InfoNCE: logits by their log-sum-exp, the positives on the diagonal."""
+    """InfoNCE: log-sum-exp of the logits, the positives on the diagonal."""
     u, v = towers(d)
     logits = ops.matmul(u, ops.transpose(v)) / 0.1
     positive = ops.sum(u * v, axis=-1) / 0.1 if d.coin() else ops.diagonal(logits)
@@ -140,7 +140,7 @@ def contrastive_loss(d: Draw) -> Any:
 
 @idiom(apart=False)
 def cosine_of_all_pairs(d: Draw) -> Any:
-    """Inner products by both lengths, as a column and as a row."""
+    """Inner products divided by both norms, a column and a row."""
     u, v = towers(d)
     a = ops.sqrt(ops.sum(ops.square(u), axis=-1, keepdims=True) + 1e-3)
     b = ops.sqrt(ops.sum(ops.square(v), axis=-1, keepdims=True) + 1e-3)
@@ -150,7 +150,7 @@ def cosine_of_all_pairs(d: Draw) -> Any:
 
 @idiom(apart=False)
 def kernel_of_samples(d: Draw) -> Any:
-    """A radial kernel between samples, centred by its rows and columns."""
+    """A radial kernel between samples, centred or divided by the means of its rows and columns."""
     u, v = towers(d)
     k = ops.exp(-ops.sum(ops.square(d.expand(u, 1) - d.expand(v, 0)), axis=-1))
     rows, columns = ops.mean(k, axis=1, keepdims=True), ops.mean(k, axis=0, keepdims=True)
@@ -161,7 +161,7 @@ def kernel_of_samples(d: Draw) -> Any:
 
 @idiom(apart=False)
 def sample_attention(d: Draw) -> Any:
-    """A softmax over the samples weighs them: each row of the result is a mean of samples."""
+    """A softmax over the samples: each row of the result is a weighted mean of samples."""
     u, v = towers(d)
     weights = d.softmax(ops.matmul(u, ops.transpose(v)))
     return d.give("vector", ops.matmul(weights, v))
@@ -177,7 +177,7 @@ def weights_over_samples(d: Draw) -> Any:
 
 @idiom(apart=False)
 def batch_statistics(d: Draw) -> Any:
-    """Normalisation over the batch by hand; the mean is a vector, or a row of its own."""
+    """Normalisation over the batch by hand; the mean keeps the batch axis or not."""
     kind = d.pick("vector", "sequence")
     x = getattr(d, kind)()
     keep = d.coin()
@@ -187,7 +187,7 @@ def batch_statistics(d: Draw) -> Any:
 
 @idiom(apart=False)
 def standard_deviation_channel(d: Draw) -> Any:
-    """Minibatch standard deviation: one number of the batch, as a channel of every place."""
+    """Minibatch standard deviation: one number of the batch, as a channel at every position."""
     x = d.image()
     spread = ops.mean(ops.std(x, axis=0, keepdims=True), axis=(1, 2, 3), keepdims=True)
     return layers.Concatenate()([x, ops.zeros_like(x[..., :1]) + spread])
@@ -205,7 +205,7 @@ def minibatch_discrimination(d: Draw) -> Any:
 
 @idiom(apart=False)
 def prototypes(d: Draw) -> Any:
-    """Class means by a one-hot matrix product, and the distance of every sample to each of them."""
+    """Class means from a matrix product with soft labels, and the distance of every sample to each mean."""
     n = d.size()
     x = d.vector()
     labels = d.softmax(layers.Dense(n)(x))
@@ -225,7 +225,7 @@ def triplets(d: Draw) -> Any:
 
 @idiom(apart=False)
 def pairs_of_images(d: Draw) -> Any:
-    """All pairs of images, place by place."""
+    """All pairs of images, multiplied position by position and averaged."""
     x = d.image()
     y = layers.Conv2D(x.shape[-1], 1)(x)
     return ops.mean(d.times(d.expand(x, 1), d.expand(y, 0)), axis=(2, 3, 4))
@@ -233,7 +233,7 @@ def pairs_of_images(d: Draw) -> Any:
 
 @idiom(apart=False)
 def listwise_mask(d: Draw) -> Any:
-    """Pairs that count: both samples' masks, as a column and as a row, over a Gram matrix."""
+    """A Gram matrix times a mask of the pairs whose first score is greater."""
     m = scores(d)
     pairs = ops.cast(ops.greater(d.expand(m, 1), d.expand(m, 0)), "float32")
     return d.times(gram(d), pairs)
@@ -241,7 +241,7 @@ def listwise_mask(d: Draw) -> Any:
 
 @idiom(apart=False)
 def style_gram(d: Draw) -> Any:
-    """Gram matrices of the channels of each image (Gatys), and their difference."""
+    """Gram matrices of the channels of each image (Gatys), and their difference from the mean or from a constant."""
     x = d.image()
     h, w, c = x.shape[1:]
     flat = layers.Reshape((h * w, c))(x)

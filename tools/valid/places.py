@@ -1,4 +1,4 @@
-"""Factors and offsets per place of an image: maps, rows and columns, grids, layouts, turned square maps."""
+"""Factors and offsets per position of an image: maps, rows and columns, grids, layouts, transposed square maps."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def spatial_attention(d: Draw) -> Any:
 
 @idiom()
 def map_lifted(d: Draw) -> Any:
-    """A map (B, H, W) with the channel axis put back."""
+    """A map (B, H, W) that gets its channel axis back."""
     x = d.image()
     spot = ops.mean(x, axis=-1) if d.coin() else ops.squeeze(layers.Conv2D(1, 1)(x), -1)
     return d.give("image", d.meet(x, d.expand(ops.sigmoid(spot), 3)))
@@ -40,7 +40,7 @@ def map_input(d: Draw) -> Any:
 
 @idiom()
 def flat_softmax(d: Draw) -> Any:
-    """A softmax over all places, as an image again."""
+    """A softmax over all positions, reshaped to an image."""
     x = d.image()
     h, w = x.shape[1:3]
     share = d.softmax(layers.Flatten()(layers.Conv2D(1, 1)(x)))
@@ -49,7 +49,7 @@ def flat_softmax(d: Draw) -> Any:
 
 @idiom()
 def global_context(d: Draw) -> Any:
-    """All places in one axis, weighed, summed, added to each of them."""
+    """A weighted sum over all positions, added at each position."""
     x = d.image()
     h, w, c = x.shape[1:]
     share = d.softmax(layers.Reshape((h * w, 1))(layers.Conv2D(1, 1)(x)), axis=1)
@@ -74,14 +74,14 @@ def coordinate_attention(d: Draw) -> Any:
 
 @idiom()
 def row_times_column(d: Draw) -> Any:
-    """The mean of each row with that of each column: an image again."""
+    """A statistic of the columns meets one of the rows; the result has the shape of the image."""
     x = d.image(open_places=True)
     return d.give("image", d.meet(d.reduce(x, 1), d.reduce(x, 2)))
 
 
 @idiom()
 def crossed_statistics(d: Draw) -> Any:
-    """A square map by what its other axis comes to: `x * transpose(mean(x, keepdims))`."""
+    """A square map meets the statistic of its other axis: `x * transpose(mean(x, keepdims))`."""
     n = d.size()
     x = d.image(n, n)
     axis = d.pick(1, 2)
@@ -91,7 +91,7 @@ def crossed_statistics(d: Draw) -> Any:
 
 @idiom()
 def crossed_channels(d: Draw) -> Any:
-    """A sequence with T = D by its means over time, turned to stand at the steps."""
+    """A sequence with T = D meets its means over steps or features, transposed."""
     n = d.size()
     x = d.sequence(n, n)
     return d.meet(x, d.swap(ops.mean(x, axis=d.pick(1, 2), keepdims=True), 1, 2))
@@ -99,7 +99,7 @@ def crossed_channels(d: Draw) -> Any:
 
 @idiom()
 def own_transpose(d: Draw) -> Any:
-    """A square map with its own transpose: symmetric or skew."""
+    """A square map meets its own transpose: symmetric or skew."""
     n = d.size()
     x = d.sequence(n, n) if d.coin() else d.image(n, n)
     y = d.meet(x, d.swap(x, 1, 2))
@@ -108,7 +108,7 @@ def own_transpose(d: Draw) -> Any:
 
 @idiom()
 def product_of_turned(d: Draw) -> Any:
-    """`x * transpose(y)` of two square maps: each entry with the mirrored one."""
+    """`x * transpose(y)` of two square maps: each entry meets the mirrored one."""
     n = d.size()
     kind = d.pick("sequence", "image")
     x, y = getattr(d, kind)(n, n), getattr(d, kind)(n, n)
@@ -119,7 +119,7 @@ def product_of_turned(d: Draw) -> Any:
 
 @idiom()
 def product_of_two_layouts(d: Draw) -> Any:
-    """A cube of equal sizes with one turned by hand directly before, and no layer behind that names an axis."""
+    """A cube of equal sizes meets one that is transposed directly before; no later layer names an axis."""
     n = d.size()
     x, y = d.image(n, n, n), d.image(n, n, n)
     order = d.pick((0, 3, 1, 2), (0, 2, 3, 1), (0, 3, 2, 1))
@@ -129,7 +129,7 @@ def product_of_two_layouts(d: Draw) -> Any:
 
 @idiom()
 def turned_images(d: Draw) -> Any:
-    """The mean over the turns and flips of a square image, as at test time."""
+    """A square image meets a rotated, flipped or transposed copy, as in test-time augmentation."""
     n = d.size()
     x = d.image(n, n)
     turned = d.pick(
@@ -144,7 +144,7 @@ def turned_images(d: Draw) -> Any:
 
 @idiom()
 def branch_of_channels_first(d: Draw) -> Any:
-    """A branch goes through channels first and comes back before the product."""
+    """A branch turns to channels first and back before the product."""
     x = d.image()
     y = layers.BatchNormalization(axis=1)(layers.Permute((3, 1, 2))(x))
     back = layers.Permute((2, 3, 1))(y) if d.coin() else ops.transpose(y, (0, 2, 3, 1))
@@ -153,7 +153,7 @@ def branch_of_channels_first(d: Draw) -> Any:
 
 @idiom()
 def joined_layouts(d: Draw) -> Any:
-    """Channels first brought to channels last, and joined."""
+    """A channels-first image, transposed to channels last and concatenated."""
     x = d.first()
     y = ops.transpose(x, (0, 2, 3, 1))
     z = layers.Conv2D(d.size(), 1)(d.image(*x.shape[2:]))
@@ -176,7 +176,7 @@ def coarse_gate(d: Draw) -> Any:
 
 @idiom()
 def u_net_skip(d: Draw) -> Any:
-    """An odd image, pooled with padding, upsampled, cut to the skip's size and joined or added."""
+    """An image pooled with padding, upsampled, cropped to the size of the skip, and concatenated or merged."""
     x = d.image()
     h, w, c = x.shape[1:]
     y = layers.Conv2D(c, 1)(layers.MaxPooling2D(2, padding="same")(x))
@@ -186,7 +186,7 @@ def u_net_skip(d: Draw) -> Any:
 
 @idiom()
 def coordinate_channels(d: Draw) -> Any:
-    """CoordConv: constant grids, repeated to the batch by what is there, joined to the channels."""
+    """CoordConv: constant grids, broadcast over the batch by adding zeros, concatenated to the channels."""
     x = d.image()
     h, w = x.shape[1:3]
     grid = np.stack(np.meshgrid(np.linspace(0, 1, h), np.linspace(0, 1, w), indexing="ij"), -1)
@@ -196,7 +196,7 @@ def coordinate_channels(d: Draw) -> Any:
 
 @idiom()
 def constant_map(d: Draw) -> Any:
-    """A constant for each place: (H, W, 1), (1, H, W, 1), (H, 1, 1), (W, 1), or of a whole sample."""
+    """A constant for each position (H, W, 1), row (H, 1, 1) or column (W, 1), or for a whole sample (H, W, C)."""
     x = d.image()
     h, w, c = x.shape[1:]
     shape = d.pick(
@@ -207,7 +207,7 @@ def constant_map(d: Draw) -> Any:
 
 @idiom()
 def expected_place(d: Draw) -> Any:
-    """Soft arg-max: heat maps by the coordinates of their places, summed."""
+    """Soft arg-max: heat maps times the coordinates of their positions, summed."""
     x = d.image()
     h, w, k = x.shape[1:]
     heat = layers.Reshape((h, w, k))(d.softmax(layers.Reshape((h * w, k))(x), axis=1))
@@ -218,7 +218,7 @@ def expected_place(d: Draw) -> Any:
 
 @idiom()
 def concurrent_gates(d: Draw) -> Any:
-    """scSE and BAM: a gate per channel and one per place, of one input, added up or each applied."""
+    """scSE and BAM: a gate per channel and one per position of one input, added together or each applied."""
     x = d.image()
     c = x.shape[-1]
     channels = d.expand(d.gate(layers.GlobalAveragePooling2D()(x), c), 1, 2)
@@ -230,7 +230,7 @@ def concurrent_gates(d: Draw) -> Any:
 
 @idiom()
 def image_between_layouts(d: Draw) -> Any:
-    """A map over channels-first data: (B, 1, H, W) by a mean, or by an axis put in."""
+    """A map over channels-first data: (B, 1, H, W) from a statistic that keeps the axis, or with the axis inserted."""
     x = d.first()
     spot = d.reduce(x, 1) if d.coin() else d.expand(ops.mean(x, axis=1), 1)
     return d.give("first", d.times(x, ops.sigmoid(spot)))
@@ -247,7 +247,7 @@ def row_and_column_tables(d: Draw) -> Any:
 
 @idiom()
 def video_frames(d: Draw) -> Any:
-    """Frames by their weights over time, and places by a map that all frames share."""
+    """Frames times their weights over time, then times a statistic of the video."""
     t, h, w, c = (d.size() for _ in range(4))
     x = layers.TimeDistributed(layers.Conv2D(c, 1))(d.input(t, h, w, d.size()))
     pooled = layers.TimeDistributed(layers.GlobalAveragePooling2D())(x)

@@ -1,4 +1,4 @@
-"""Contractions and outer products: einsum, matmul and Dot in their forms, capsules, graphs, features that cross."""
+"""Contractions and outer products: einsum, matmul and Dot in their forms, capsules, graphs, crossed features."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from keras import layers, ops
 from tools.valid.draw import Draw
 from tools.valid.idiom import idiom
 
-# Equations over operands of one batch: what letters stand for is drawn, `b` is the batch.
+# Equations over operands of one batch `b`; the sizes of the other letters are drawn.
 EQUATIONS = (
     "btd,btd->bt",
     "btd,bd->bt",
@@ -51,7 +51,7 @@ def einsum_of_data(d: Draw) -> Any:
 
 @idiom()
 def einsum_with_constant(d: Draw) -> Any:
-    """Data with a constant: projections, filters of a depth, tables for each head."""
+    """Data with a constant: projections, scales, tables for each head."""
     equation = d.pick(
         "btd,de->bte",
         "btd,d->bt",
@@ -108,7 +108,7 @@ def dot_layers(d: Draw) -> Any:
 
 @idiom()
 def outer_products(d: Draw) -> Any:
-    """Each entry of one vector with each of the other, unit axes written out, one of them perhaps padded."""
+    """Each entry of one vector with each of the other, both unit axes explicit."""
     u, v = d.vector(), d.vector()
     y = d.meet(d.expand(u, 2), d.expand(v, 1))
     return layers.Flatten()(y) if d.coin() else y
@@ -116,7 +116,7 @@ def outer_products(d: Draw) -> Any:
 
 @idiom()
 def outer_products_of_steps(d: Draw) -> Any:
-    """The same at every step, or of every step with every feature."""
+    """Outer products at every step, or of all steps with all features."""
     x = d.sequence()
     if d.coin():
         y = layers.Dense(d.size())(x)
@@ -126,7 +126,7 @@ def outer_products_of_steps(d: Draw) -> Any:
 
 @idiom()
 def bilinear_pooling(d: Draw) -> Any:
-    """Outer products of two maps, summed over the places."""
+    """Outer products of two maps, summed over the positions."""
     h, w = d.size(), d.size()
     x, y = d.image(h, w), d.image(h, w)
     a, b = (layers.Reshape((h * w, z.shape[-1]))(z) for z in (x, y))
@@ -159,7 +159,7 @@ def capsules(d: Draw) -> Any:
 
 @idiom()
 def capsule_mask(d: Draw) -> Any:
-    """The capsule of the class is kept: (B, J, K) by one-hot labels (B, J, 1)."""
+    """Capsules (B, J, K) times one-hot labels (B, J, 1)."""
     j, k = d.size(), d.size()
     x = layers.Reshape((j, k))(layers.Dense(j * k)(d.vector()))
     labels = d.input(j) if d.coin() else ops.one_hot(d.input(dtype="int32"), j)
@@ -168,7 +168,7 @@ def capsule_mask(d: Draw) -> Any:
 
 @idiom()
 def graph_convolution(d: Draw) -> Any:
-    """A x W with degrees as columns and rows, the adjacency as an input or as a constant."""
+    """A X W with degrees as columns and rows; the adjacency A is an input or a constant."""
     x = d.sequence()
     n = x.shape[1]
     if d.coin():
@@ -186,7 +186,7 @@ def graph_convolution(d: Draw) -> Any:
 
 @idiom()
 def message_passing(d: Draw) -> Any:
-    """A message for each edge, of its two ends and its features, summed over the neighbours."""
+    """A message for each edge from its two ends, times its weight, summed over the neighbours."""
     x, k = d.sequence(), d.size()
     n = x.shape[1]
     ends = d.plus(d.expand(layers.Dense(k)(x), 1), d.expand(layers.Dense(k)(x), 2))
@@ -197,7 +197,7 @@ def message_passing(d: Draw) -> Any:
 
 @idiom()
 def factorization_machine(d: Draw) -> Any:
-    """Half of the square of the sum less the sum of the squares; values weigh the embeddings."""
+    """Embeddings times values; then half of the square of the sum minus the sum of the squares."""
     x = d.sequence()
     values = d.expand(d.input(x.shape[1]), 2)
     x = d.times(x, values)
@@ -207,7 +207,7 @@ def factorization_machine(d: Draw) -> Any:
 
 @idiom()
 def feature_crosses(d: Draw) -> Any:
-    """All pairs of embedded fields: a triangle of their products, or of their inner products."""
+    """All pairs of embedded fields: their inner products, perhaps times a constant (F, F)."""
     x = d.sequence()
     f = x.shape[1]
     if d.coin():
@@ -218,7 +218,7 @@ def feature_crosses(d: Draw) -> Any:
 
 @idiom()
 def cross_network(d: Draw) -> Any:
-    """DCN: the first vector by one number of the last, added to it."""
+    """DCN: the first vector times a number or a vector of the last, plus the last."""
     first = d.vector()
     x = first
     for _ in range(2):
@@ -228,7 +228,7 @@ def cross_network(d: Draw) -> Any:
 
 @idiom()
 def hypernetwork(d: Draw) -> Any:
-    """Weights that another network makes, and a gate and an offset on what they give."""
+    """Weights from another network, and a gate on the result."""
     x, condition, m = d.vector(), d.vector(), d.size()
     n = x.shape[1]
     weights = layers.Reshape((n, m))(layers.Dense(n * m)(condition))
@@ -246,7 +246,7 @@ def hypernetwork(d: Draw) -> Any:
 
 @idiom()
 def memory_lookup(d: Draw) -> Any:
-    """Cosines of a query with every slot, softmax, weighted sum; then written by erasing and adding."""
+    """Cosines of a query with every slot and their softmax, then a write to the slots: erase and add."""
     slots = d.sequence()
     k = slots.shape[2]
     query = layers.Dense(k)(d.vector())
@@ -261,7 +261,7 @@ def memory_lookup(d: Draw) -> Any:
 
 @idiom()
 def tensor_fusion(d: Draw) -> Any:
-    """Each entry of three vectors with each other."""
+    """Every product of one entry from each of three vectors."""
     u, v, w = d.vector(), d.vector(), d.vector()
     pair = layers.Flatten()(d.times(d.expand(u, 2), d.expand(v, 1)))
     if d.coin():
@@ -271,7 +271,7 @@ def tensor_fusion(d: Draw) -> Any:
 
 @idiom()
 def residuals_to_centres(d: Draw) -> Any:
-    """NetVLAD: what each step lacks to constant centres (K, D), by its share in each."""
+    """NetVLAD: the residual of each step to constant centres (K, D), times its share in each."""
     x, k = d.sequence(), d.size()
     share = d.softmax(layers.Dense(k)(x))
     lack = d.expand(x, 2) - d.constant(*d.pick((), (1,), (1, 1)), k, x.shape[2])
@@ -280,7 +280,7 @@ def residuals_to_centres(d: Draw) -> Any:
 
 @idiom()
 def pair_representation(d: Draw) -> Any:
-    """Sums and products of all pairs of steps, gated, with a triangle's contraction."""
+    """Sums of all pairs of steps, gated; then a triangular contraction, or the transpose is met."""
     x, k = d.sequence(), d.size()
     pairs = d.plus(d.expand(layers.Dense(k)(x), 2), d.expand(layers.Dense(k)(x), 1))
     gate = layers.Dense(d.pick(1, k), activation="sigmoid")(pairs)
@@ -290,7 +290,7 @@ def pair_representation(d: Draw) -> Any:
 
 @idiom()
 def mixture_density(d: Draw) -> Any:
-    """(B, K, D) means against (B, 1, D), by (B, K) shares."""
+    """Means (B, K, D) minus a target (B, 1, D), with log-shares (B, K)."""
     x, k = d.vector(), d.size()
     n = x.shape[1]
     means = layers.Reshape((k, n))(layers.Dense(k * n)(x))
@@ -301,7 +301,7 @@ def mixture_density(d: Draw) -> Any:
 
 @idiom()
 def quadratic_form(d: Draw) -> Any:
-    """x W x of each sample, by a product or by two contractions."""
+    """x W x of each sample, through a product or two contractions."""
     x = d.vector()
     n = x.shape[1]
     y = ops.matmul(x, d.constant(n, n)) if d.coin() else layers.Dense(n)(x)
@@ -310,7 +310,7 @@ def quadratic_form(d: Draw) -> Any:
 
 @idiom()
 def weighted_image_sum(d: Draw) -> Any:
-    """Classes by places: attention pooling with one map for each class."""
+    """Attention pooling with one map for each class."""
     x, k = d.image(), d.size()
     maps = layers.Conv2D(k, 1, activation="sigmoid")(x)
     if d.coin():

@@ -1,4 +1,4 @@
-"""That a drawn model is right, shown by running it at several batch sizes."""
+"""Run a drawn model at several batch sizes to show that it is right."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ Run = Callable[[Any], list[np.ndarray]]
 
 
 def fault(valid: Valid) -> str:
-    """What is wrong with a model, or "": at batch 1, 2, 3 and one of its sizes.
+    """The first fault of a model at batch 1, 2, 3 and its largest size, or "".
 
-    It runs and gives the shapes that Keras says. Samples in another order give the same results in that order. Where no
-    idiom pairs samples, a sample alone gives what it gives among others.
+    A right model runs and gives the shapes that Keras records. Permuted samples give permuted results. Where no idiom
+    pairs samples, a sample gives the same result alone and among others.
     """
     run: Run | None = None
     for batch in _batches(valid):
@@ -42,7 +42,7 @@ def _batches(valid: Valid) -> list[int]:
 
 
 def traced(model: keras.Model) -> Run:
-    """The model as `predict` runs it, traced with an open batch, for one batch of any outputs.
+    """The model as a function from inputs to a list of outputs, traced with an open batch as in `predict`.
 
     Called directly, TensorFlow's `ops.add` can take a tensor for a bias where the batch is 1 (docs/decisions.md).
     """
@@ -77,17 +77,17 @@ def _faults(valid: Valid, run: Run, batch: int) -> Iterator[str]:
         for axis in axes:
             before = np.take(before, order, axis)
         if not np.allclose(after, before, **TOLERANCE):
-            yield f"output {k} is another for the samples in another order"
+            yield f"output {k} differs with the samples in another order"
     if not valid.apart or batch == 1:
         return
     alone = run(keras.tree.map_structure(lambda x: x[-1:], inputs))
     for k, (among, one, axes) in enumerate(zip(outputs, alone, places, strict=True)):
         if axes and not np.allclose(np.take(among, [batch - 1], axes[0]), one, **TOLERANCE):
-            yield f"output {k} is another for a sample alone"
+            yield f"output {k} differs for a sample alone"
 
 
 def _sample_axes(model: keras.Model, tensor: Any) -> list[int]:
-    """The axes of an output along which the samples stand: those of open size, the first where others are open too."""
+    """The sample axes of an output: its open axes, or only the first if the inputs have other open axes."""
     opened = [axis for axis, size in enumerate(tensor.shape) if size is None]
     other = any(None in given.shape[1:] for given in model.inputs)
     return opened[:1] if other else opened

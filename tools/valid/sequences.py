@@ -13,7 +13,7 @@ from tools.valid.idiom import idiom
 
 @idiom()
 def class_token(d: Draw) -> Any:
-    """A constant token, repeated to the batch by zeros of the data, joined in front."""
+    """A constant token, broadcast over the batch by adding zeros, concatenated in front."""
     x = d.sequence()
     size = x.shape[2]
     zeros = ops.zeros_like(x[:, :1]) if d.coin() else x[:, :1] * 0.0
@@ -23,7 +23,7 @@ def class_token(d: Draw) -> Any:
 
 @idiom()
 def positions(d: Draw) -> Any:
-    """A table (T, D) or (1, T, D) over a sequence."""
+    """A sequence meets a table (T, D) or (1, T, D)."""
     x = d.sequence()
     return d.give("sequence", d.meet(x, d.constant(*d.pick((), (1,)), *x.shape[1:])))
 
@@ -37,7 +37,7 @@ def step_constant(d: Draw) -> Any:
 
 @idiom()
 def rotary_positions(d: Draw) -> Any:
-    """Halves exchanged and turned by constant angles (T, D), (1, T, D), or (T, 1, D) with heads."""
+    """RoPE: exchanged halves and constant angles (T, D), (1, T, D), or (T, 1, D) with heads."""
     t, half = d.size(), d.size()
     if d.coin():
         x = d.sequence(t, 2 * half)
@@ -52,7 +52,7 @@ def rotary_positions(d: Draw) -> Any:
 
 @idiom()
 def masked_mean(d: Draw) -> Any:
-    """The sum of what a mask keeps, by how much that is."""
+    """The sum over the kept steps, divided by their number."""
     x = d.sequence()
     keep = d.mask(x.shape[1])
     total = ops.sum(d.times(x, d.expand(keep, 2)), axis=1)
@@ -63,7 +63,7 @@ def masked_mean(d: Draw) -> Any:
 
 @idiom()
 def weights_of_tokens(d: Draw) -> Any:
-    """Embeddings by one weight for each token, an embedding of size 1."""
+    """Embeddings times one weight for each token, an embedding of size 1."""
     t = d.size()
     tokens = d.input(t, dtype="int32")
     x = layers.Embedding(8, d.size())(tokens)
@@ -72,7 +72,7 @@ def weights_of_tokens(d: Draw) -> Any:
 
 @idiom()
 def query_at_every_step(d: Draw) -> Any:
-    """A vector at every step: RepeatVector, or a unit axis."""
+    """A vector meets every step, through RepeatVector or a unit axis."""
     x = d.sequence()
     q = d.vector(x.shape[2])
     repeated = layers.RepeatVector(x.shape[1])(q) if d.coin() else d.expand(q, 1)
@@ -82,7 +82,7 @@ def query_at_every_step(d: Draw) -> Any:
 
 @idiom()
 def history_and_candidate(d: Draw) -> Any:
-    """DIN: history, candidate, difference and product joined, one score for each step."""
+    """DIN: history, candidate, difference and product concatenated, one score for each step."""
     x = d.sequence()
     q = layers.RepeatVector(x.shape[1])(d.vector(x.shape[2]))
     joined = layers.Concatenate()([x, q, x - q, d.times(x, q)])
@@ -91,7 +91,7 @@ def history_and_candidate(d: Draw) -> Any:
 
 @idiom()
 def recurrent_states(d: Draw) -> Any:
-    """The last state over every step; all outputs of a layer with several."""
+    """The last states gate every step; the layer has several outputs."""
     x = d.sequence()
     n = x.shape[2]
     if d.coin():
@@ -104,7 +104,7 @@ def recurrent_states(d: Draw) -> Any:
 
 @idiom()
 def both_directions(d: Draw) -> Any:
-    """Forward and backward states of a Bidirectional layer gate each other."""
+    """Forward times backward states of a Bidirectional layer, or its merged states times a gate."""
     x, n = d.sequence(), d.size()
     y = layers.Bidirectional(layers.GRU(n, return_sequences=True))(x)
     if d.coin():
@@ -116,7 +116,7 @@ def both_directions(d: Draw) -> Any:
 
 @idiom()
 def time_major(d: Draw) -> Any:
-    """Time before the batch: masks (T, B, 1), vectors of the samples (B, D), constants (D,) and (T, 1, 1)."""
+    """Time-major: masks (T, B, 1), vectors of the samples (B, D), constants (D,) and (T, 1, 1)."""
     x = d.sequence()
     t, n = x.shape[1:]
     y = ops.transpose(x, (1, 0, 2)) if d.coin() else ops.swapaxes(x, 0, 1)
@@ -138,7 +138,7 @@ def time_major(d: Draw) -> Any:
 
 @idiom()
 def shifted_steps(d: Draw) -> Any:
-    """Every step with the one before it, and the first or the last with all."""
+    """Every step meets the one before it, or the first or last step meets all."""
     x = d.sequence(t=d.size() + 1)
     if d.coin():
         return d.meet(x[:, 1:], x[:, :-1])
@@ -147,14 +147,14 @@ def shifted_steps(d: Draw) -> Any:
 
 @idiom()
 def last_step(d: Draw) -> Any:
-    """The last step, taken by a number, with its axis put back."""
+    """The last step by its index, with its axis restored, meets all steps."""
     x = d.sequence()
     return d.give("sequence", d.meet(x, d.expand(x[:, -1], 1)))
 
 
 @idiom()
 def highway(d: Draw) -> Any:
-    """A gate and what it leaves; a gate that may be one number for each step."""
+    """A gate and its complement; the gate may be one number for each step."""
     x = d.sequence()
     n = x.shape[2]
     gate = layers.Dense(d.pick(1, n), activation="sigmoid")(x)
@@ -163,7 +163,7 @@ def highway(d: Draw) -> Any:
 
 @idiom()
 def instance_scale(d: Draw) -> Any:
-    """RevIN and DeepAR: by the sequence's own scale, and back on what comes of it."""
+    """RevIN and DeepAR: normalised by the sequence's own scale, and scaled back after a convolution."""
     x = d.sequence()
     scale = 1.0 + ops.mean(ops.abs(x), axis=1, keepdims=True)
     mean = ops.mean(x, axis=1, keepdims=True)
@@ -173,7 +173,7 @@ def instance_scale(d: Draw) -> Any:
 
 @idiom()
 def decay(d: Draw) -> Any:
-    """A running sum by constant powers of the steps."""
+    """A running sum with constant powers of the steps."""
     x = d.sequence()
     t = x.shape[1]
     powers = (0.9 ** np.arange(t)).astype("float32").reshape(d.pick((t, 1), (1, t, 1)))
@@ -197,7 +197,7 @@ def spectrum(d: Draw) -> Any:
 
 @idiom()
 def fourier_matrices(d: Draw) -> Any:
-    """A transform along time as products with constant matrices, for real and imaginary parts."""
+    """A transform along time through two constant matrices, for real and imaginary parts."""
     x = d.sequence()
     t = x.shape[1]
     real, imaginary = ops.matmul(d.constant(t, t), x), ops.matmul(d.constant(t, t), x)
@@ -206,7 +206,7 @@ def fourier_matrices(d: Draw) -> Any:
 
 @idiom()
 def experts(d: Draw) -> Any:
-    """Each expert's vector by its share, stacked along either axis, or by a contraction."""
+    """Each expert's vector times its share, stacked along either axis, or as a contraction."""
     x = d.vector()
     e, n = d.size(), d.size()
     share = d.softmax(layers.Dense(e)(x))
@@ -229,7 +229,7 @@ def experts(d: Draw) -> Any:
 
 @idiom()
 def experts_of_steps(d: Draw) -> Any:
-    """Experts at every step: (B, T, E, D) by (B, T, E, 1)."""
+    """Experts at every step: (B, T, E, D) times (B, T, E, 1)."""
     x = d.sequence()
     e, n, t = d.size(), d.size(), x.shape[1]
     share = d.softmax(layers.Dense(e)(x))
@@ -241,7 +241,7 @@ def experts_of_steps(d: Draw) -> Any:
 
 @idiom()
 def spatial_gating(d: Draw) -> Any:
-    """gMLP: a gate mixed along time by a Dense between two turns."""
+    """gMLP: a Dense between two transposes mixes the gate along time."""
     x = d.sequence()
     t, n = x.shape[1:]
     gate = d.swap(layers.Dense(t)(d.swap(layers.LayerNormalization()(x), 1, 2)), 1, 2)
@@ -250,7 +250,7 @@ def spatial_gating(d: Draw) -> Any:
 
 @idiom()
 def basis_functions(d: Draw) -> Any:
-    """N-BEATS: coefficients with a constant basis, one term for each or as a matrix product."""
+    """N-BEATS: coefficients times a constant basis, as a sum of terms or a matrix product."""
     k, t = d.size(), d.size()
     theta = layers.Dense(k)(d.vector())
     basis = d.constant(k, t)
@@ -261,7 +261,7 @@ def basis_functions(d: Draw) -> Any:
 
 @idiom()
 def time_embedding(d: Draw) -> Any:
-    """A number for each sample by constant frequencies: (B, 1) with (F,) or (1, F)."""
+    """A number for each sample times constant frequencies: (B, 1) with (F,) or (1, F)."""
     step, f = d.input(1), d.size()
     angle = step * d.constant(*d.pick((), (1,)), f)
     y = ops.concatenate([ops.sin(angle), ops.cos(angle)], axis=-1)
@@ -271,7 +271,7 @@ def time_embedding(d: Draw) -> Any:
 
 @idiom()
 def noise_schedule(d: Draw) -> Any:
-    """A factor for each sample, (B,) or (B, 1), lifted to the rank of the data."""
+    """A factor for each sample, (B,) or (B, 1), expanded to the rank of the data."""
     kind = d.pick("image", "sequence", "vector")
     x = getattr(d, kind)()
     rest = len(x.shape) - 1

@@ -1,4 +1,4 @@
-"""Broadcasts across a model's structure: nested and shared models, several outputs, fixed batches, joined tensors."""
+"""Broadcasts across a model's structure: nested and shared models, several outputs, fixed batches, concatenations."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def nested_block(d: Draw) -> Any:
 
 @idiom()
 def nested_gate(d: Draw) -> Any:
-    """The gate is a model of its own, its unit axes put in inside or outside."""
+    """The gate is a model of its own; its unit axes are inserted inside or outside."""
     x = d.image()
     inner = keras.Input(x.shape[1:])
     gate = d.gate(layers.GlobalAveragePooling2D()(inner), x.shape[-1])
@@ -35,7 +35,7 @@ def nested_gate(d: Draw) -> Any:
 
 @idiom()
 def sequential_gate(d: Draw) -> Any:
-    """A Sequential that ends in a Reshape."""
+    """The gate is a Sequential that ends in a Reshape."""
     x = d.image()
     c = x.shape[-1]
     gate = keras.Sequential(
@@ -50,7 +50,7 @@ def sequential_gate(d: Draw) -> Any:
 
 @idiom()
 def siamese(d: Draw) -> Any:
-    """One encoder for two inputs, their features met, perhaps weighed by a Dense of one."""
+    """One encoder for two inputs; their features meet, and a Dense of one unit gates the result."""
     n, size = d.size(), d.size()
     inner = keras.Input((n,))
     encoder = keras.Model(inner, layers.Dense(size, activation="tanh")(inner))
@@ -61,7 +61,7 @@ def siamese(d: Draw) -> Any:
 
 @idiom()
 def shared_layers(d: Draw) -> Any:
-    """One Dense on two tensors of different rank."""
+    """One Dense layer called on two tensors of different rank."""
     x = d.sequence()
     dense = layers.Dense(x.shape[2])
     y = dense(x)
@@ -79,7 +79,7 @@ def shared_merge(d: Draw) -> Any:
 
 @idiom()
 def distributed_model(d: Draw) -> Any:
-    """A model with a gate in it, at every step."""
+    """A model with a gate, applied at every step."""
     t, n = d.size(), d.size()
     inner = keras.Input((n, n))
     gate = d.expand(d.gate(layers.GlobalAveragePooling1D()(inner), n), 1)
@@ -89,7 +89,7 @@ def distributed_model(d: Draw) -> Any:
 
 @idiom()
 def several_outputs(d: Draw) -> Any:
-    """Layers and operations of several outputs: split, unstacked, moments."""
+    """Operations with several outputs: split, unstack, moments."""
     kind = d.pick("sequence", "image")
     x = getattr(d, kind)()
     way = d.pick("split", "unstack", "moments")
@@ -117,10 +117,9 @@ def model_of_two_outputs(d: Draw) -> Any:
 
 @idiom(batch="one")
 def batch_of_one(d: Draw) -> Any:
-    """A batch fixed at 1: its axis is a unit axis like any other, written or not.
+    """A batch fixed at 1: its axis is a unit axis like any other, explicit or not.
 
-    A row by a column of as many steps is left out: `(1, T)` by `(1, T, 1)` gives `(1, T, T)`, which nobody would take
-    for what was meant.
+    A row never meets a column of equal length: `(1, T)` times `(1, T, 1)` gives `(1, T, T)`, which no author intends.
     """
     x = d.image()
     c = x.shape[-1]
@@ -138,7 +137,7 @@ def batch_of_one(d: Draw) -> Any:
 
 @idiom(batch="fixed")
 def batch_fixed(d: Draw) -> Any:
-    """A batch that is a number: constants for each sample, and tensors that are reshaped over it."""
+    """A fixed batch: constants for each sample, and a Reshape that names the batch size."""
     x = d.sequence()
     b, t, n = x.shape
     way = d.pick("constant", "whole", "reshaped", "gram")
@@ -153,7 +152,7 @@ def batch_fixed(d: Draw) -> Any:
 
 @idiom()
 def joined_features(d: Draw) -> Any:
-    """Concatenate along the features, along time, along a new axis: what else there is agrees."""
+    """Concatenate along the features, time or a new axis; the other axes agree."""
     t, n = d.size(), d.size()
     way = d.pick("features", "time", "stacked", "images", "repeated")
     if way == "images":
@@ -185,7 +184,7 @@ def deep_residual(d: Draw) -> Any:
 
 @idiom()
 def dropped_and_noisy(d: Draw) -> Any:
-    """Layers that only act in training, on gates and on what they gate."""
+    """Layers that act only in training, on gates and on their data."""
     x = d.sequence()
     y = layers.SpatialDropout1D(0.1)(layers.GaussianNoise(0.1)(x))
     gate = layers.Dropout(0.1)(d.expand(d.gate(ops.mean(y, axis=1), x.shape[2]), 1))
@@ -194,7 +193,7 @@ def dropped_and_noisy(d: Draw) -> Any:
 
 @idiom()
 def preprocessed(d: Draw) -> Any:
-    """Rescaled and normalised inputs, with a gate of other inputs."""
+    """Rescaled and normalised inputs times a gate from other inputs."""
     h, w, c = d.size(), d.size(), d.size()
     x = layers.Rescaling(0.5, offset=0.1)(d.input(h, w, c))
     x = layers.Normalization(mean=[0.5] * c, variance=[2.0] * c)(x)

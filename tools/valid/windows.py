@@ -1,4 +1,4 @@
-"""Images and spectra cut into windows, patches and bands, with the parts folded into the batch or kept as axes."""
+"""Images and spectra cut into windows, patches and bands; the parts are folded into the batch or kept as axes."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tools.valid.idiom import idiom
 
 @idiom()
 def shifted_windows(d: Draw) -> Any:
-    """Swin: windows in the batch, scores with a constant for each window (N, M, M) and for all (M, M), and back."""
+    """Swin: windows folded into the batch; scores plus constants for all windows (M, M) or each (N, M, M)."""
     n, m, c = d.size(), d.pick(2, 3), d.size()
     x = d.image(n * m, n * m, c)
     cut = ops.reshape(x, (-1, n, m, n, m, c))
@@ -30,7 +30,7 @@ def shifted_windows(d: Draw) -> Any:
 
 @idiom()
 def patches(d: Draw) -> Any:
-    """Patches as steps, a table of positions, a gate from all of them, and an image again."""
+    """Patches as steps, a table of positions, a gate from their mean, reshaped to an image."""
     n, m, c = d.size(), d.pick(1, 2), d.size()
     x = layers.Conv2D(c, m, strides=m)(d.image(n * m, n * m))
     tokens = layers.Reshape((n * n, c))(x)
@@ -41,7 +41,7 @@ def patches(d: Draw) -> Any:
 
 @idiom()
 def pixel_shuffle(d: Draw) -> Any:
-    """Channels to places by a Reshape and a transpose; a gate per channel before and a map behind."""
+    """Channels moved to positions by a Reshape and a transpose; a gate per channel before, a map after."""
     h, w, c = d.size(), d.size(), d.size()
     x = d.image(h, w, 4 * c)
     x = d.times(x, d.expand(d.gate(layers.GlobalAveragePooling2D()(x), 4 * c), 1, 2))
@@ -52,7 +52,7 @@ def pixel_shuffle(d: Draw) -> Any:
 
 @idiom()
 def separated_sources(d: Draw) -> Any:
-    """A spectrogram (B, T, F) by a mask for each source (B, T, F, S), with the source's axis in either place."""
+    """A spectrogram (B, T, F) times a mask for each source, (B, T, F, S) or (B, S, T, F)."""
     x, s = d.sequence(), d.size()
     t, f = x.shape[1:]
     masks = layers.Reshape((t, f, s))(layers.Dense(f * s, activation="sigmoid")(x))
@@ -63,7 +63,7 @@ def separated_sources(d: Draw) -> Any:
 
 @idiom()
 def spectrogram_as_image(d: Draw) -> Any:
-    """A sequence as an image of one channel, a map over it, and a sequence again."""
+    """A sequence as an image of one channel, a map on it, reshaped to a sequence."""
     x = d.sequence()
     t, f = x.shape[1:]
     y = d.expand(x, 3)
@@ -74,7 +74,7 @@ def spectrogram_as_image(d: Draw) -> Any:
 
 @idiom()
 def bands(d: Draw) -> Any:
-    """Bands of a spectrum, each with a gate: (B, T, K, F) by (B, 1, K, 1)."""
+    """Bands of a spectrum, each with a gate: (B, T, K, F) times (B, 1, K, 1)."""
     t, k, f = d.size(), d.size(), d.size()
     x = layers.Reshape((t, k, f))(d.sequence(t, k * f))
     gate = d.gate(ops.mean(x, axis=(1, 3)), k)
@@ -83,7 +83,7 @@ def bands(d: Draw) -> Any:
 
 @idiom()
 def mixed_tokens(d: Draw) -> Any:
-    """MLP-Mixer: along the steps between two turns, then along the features, each with a scale."""
+    """MLP-Mixer: a Dense along the steps between two transposes, then one along the features, each with a scale."""
     x = d.sequence()
     t, n = x.shape[1:]
     y = d.swap(layers.Dense(t)(d.swap(x, 1, 2)), 1, 2)
@@ -93,7 +93,7 @@ def mixed_tokens(d: Draw) -> Any:
 
 @idiom()
 def chunks(d: Draw) -> Any:
-    """Steps in chunks (B, N, M, D), each by its own mean and by a weight of the chunk."""
+    """Steps in chunks (B, N, M, D): each chunk meets its statistic, times a weight of the chunk."""
     n, m, size = d.size(), d.size(), d.size()
     x = layers.Reshape((n, m, size))(d.sequence(n * m, size))
     mean = d.reduce(x, 2)
@@ -104,7 +104,7 @@ def chunks(d: Draw) -> Any:
 
 @idiom()
 def turned_attention(d: Draw) -> Any:
-    """Coordinate attention as published: rows and columns through one convolution, a Permute for either side."""
+    """Coordinate attention as published: rows and columns through one convolution, a transpose before and after."""
     x = d.image()
     h, c = x.shape[1], x.shape[3]
     rows = ops.mean(x, axis=2, keepdims=True)
@@ -118,7 +118,7 @@ def turned_attention(d: Draw) -> Any:
 
 @idiom()
 def rotated_branches(d: Draw) -> Any:
-    """Triplet attention: each branch exchanges two axes, pools, convolves, gates and goes back."""
+    """Triplet attention: a branch swaps two axes, pools, convolves, gates and swaps back."""
     x = d.image()
     one, other = d.pick((1, 3), (2, 3), (1, 2))
     y = d.swap(x, one, other)

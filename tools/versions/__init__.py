@@ -1,4 +1,4 @@
-"""What `tools/keras_versions.py` runs in each version of Keras: models to break, and the comparison with their truth.
+"""Scripts that `tools/keras_versions.py` runs in each version of Keras: models to break, and a comparison.
 
-Nothing here imports the package or the tests: an old Keras runs it.
+No module here imports the package or the tests: an old Keras runs it.
 """

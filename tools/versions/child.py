@@ -1,6 +1,6 @@
-"""Run by one version of Keras: `python child.py write FOLDER` or `python child.py compare FOLDER`.
+"""One version of Keras runs this: `python child.py write FOLDER` or `python child.py compare FOLDER`.
 
-`write` makes the models of `models.py`, the truth of each, its numbers, and what the classes of inserted nodes take.
+`write` makes the models of `models.py`, the truth and numbers of each, and the arguments of the inserted classes.
 `compare` loads every `NAME.fixed.*` there and prints one JSON object a line: the case, and what is wrong or "".
 """
 
@@ -77,7 +77,7 @@ def _write(case: models.Case, folder: Path) -> None:
         keras.saving.save_model(broken, folder / case.name, zipped=False)
     elif not case.edited:
         broken.save(folder / f"{case.name}{case.form}")
-    if case.form == ".h5":  # until 3.8 Keras loses the axis of a layer there
+    if case.form == ".h5":  # before 3.8 Keras loses the axis of a layer there
         truth.save(folder / f"{case.name}.truth.h5")
         truth = keras.saving.load_model(folder / f"{case.name}.truth.h5", compile=False)
     arrays = {}
@@ -136,7 +136,7 @@ def _compared(case: models.Case, path: Path, folder: Path) -> str:
 
 
 def signatures() -> dict[str, list[str]]:
-    """What the class of every inserted node takes in its configuration: `{"Reshape": ["newshape"]}`."""
+    """The configuration keys of the class of every inserted node: `{"Reshape": ["newshape"]}`."""
     found = {}
     for name in INSERTED:
         family = keras.src.ops.core if name == "Slice" else keras.src.ops.numpy
@@ -175,7 +175,7 @@ def _state_is_wrong(model: Any) -> str:
 
 
 def _slots(model: Any) -> list[tuple[str, Any]]:
-    """The optimizer's variables, each named after the variable that it belongs to."""
+    """The optimizer's variables, each named after its model variable."""
     found = []
     optimizer = getattr(model.optimizer, "inner_optimizer", model.optimizer)
     for kind in SLOTS:

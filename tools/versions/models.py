@@ -1,8 +1,8 @@
-"""Small models for any Keras 3: each with a node that it needs, and without.
+"""Small models for any Keras 3: each with a node that it needs, and without that node.
 
-`build(True)` is the truth. Where Keras takes the model without the node, `build(False)` is the broken one; where it
-refuses it, `cut` names the nodes to take out of the truth's configuration. Every layer has a name of its own, so that
-weights and the state of an optimizer go by it.
+`build(True)` is the truth. If Keras accepts the model without the node, `build(False)` is the broken model; otherwise
+`cut` names the nodes to remove from the configuration of the truth. Every layer has a unique name: weights and the
+state of an optimizer are matched by it.
 """
 
 from __future__ import annotations
@@ -24,17 +24,17 @@ class Case:
 
     Args:
         build: makes the truth, or the broken model.
-        cut: nodes to take out of the truth, for what Keras does not build.
+        cut: nodes to remove from the truth, if Keras does not build the broken model.
         contract: products that become Multiply layers.
         squeeze: the constants lose their unit axes.
-        at: the node that it is about.
-        inserts: the classes of what a repair inserts, in the order of its report.
-        repair: what `rewriter.repair` is to be told.
+        at: the node with the finding.
+        inserts: the classes of the inserted nodes, in the order of the report.
+        repair: arguments for `rewriter.repair`.
         since: the first version that can make it.
-        finish: what is done to a model once it has its weights.
+        finish: changes a model after it has its weights.
         optimizer: makes the optimizer, whose state is saved; None for a model that is not compiled.
-        form: what its file ends in; "" for a folder (`zipped=False`).
-        batches: to compare at.
+        form: the suffix of its file; "" for a folder (`zipped=False`).
+        batches: the batch sizes to compare.
     """
 
     name: str
@@ -99,7 +99,7 @@ def time_gate(fix: bool) -> keras.Model:
 
 
 def two_grus(fix: bool) -> keras.Model:
-    """The node in front of the second branch changes the depths, and with them the numbers of the groups."""
+    """The node before the second branch changes the depths, and so the group numbers."""
     steps = keras.Input((6, 4), name="steps")
     a = layers.GRU(4, return_sequences=True, name="zeta")(steps)
     b = layers.GRU(4, return_sequences=True, name="alpha")(steps)
@@ -119,7 +119,7 @@ def nested(fix: bool) -> keras.Model:
 
 
 def of_layers(fix: bool) -> keras.Model:
-    """Layers alone, which an .h5 file holds."""
+    """Only layers, so an .h5 file can hold the model."""
 
     def groups(name: str) -> keras.layers.Layer:
         return layers.GroupNormalization(2, axis=1, name=name)
@@ -172,7 +172,7 @@ def shared(fix: bool) -> keras.Model:
 
 
 def again(fix: bool) -> keras.Model:
-    """What follows a layer goes through it once more."""
+    """The nodes after a layer lead through the same layer again."""
     image = keras.Input((5, 6, 4), name="image")
     conv = layers.Conv2D(4, 3, padding="same", name="features")
     x = conv(image)
@@ -183,7 +183,7 @@ def again(fix: bool) -> keras.Model:
 
 
 def constant(fix: bool) -> keras.Model:
-    """A literal of the file loses its unit axes."""
+    """A constant in the file loses its unit axes."""
     image = keras.Input((4, 5, 6), name="image")
     x = layers.BatchNormalization(axis=1, name="features")(image)
     scale = np.linspace(0.5, 2.0, 4, dtype="float32").reshape(4, 1, 1)
@@ -219,7 +219,7 @@ def batch_cover(fix: bool) -> keras.Model:
 
 
 def open_map(fix: bool) -> keras.Model:
-    """(B, H, W, C) x (B, H, W), height and width open: a Reshape cannot say it."""
+    """(B, H, W, C) x (B, H, W), height and width open: a Reshape cannot express it."""
     image = keras.Input((None, None, 3), name="image")
     x = layers.Conv2D(4, 3, padding="same", name="features")(image)
     m = ops.mean(layers.Conv2D(4, 1, activation="sigmoid", name="score")(x), axis=-1)
@@ -235,7 +235,7 @@ def open_rows(fix: bool) -> keras.Model:
 
 
 def too_many_axes(fix: bool) -> keras.Model:
-    """(B, T, D) x (B, T, 1, D), the length open: an axis too many."""
+    """(B, T, D) x (B, T, 1, D), the length open: one axis too many."""
     steps = keras.Input((None, 3), name="steps")
     x = layers.Dense(4, name="features")(steps)
     g = ops.expand_dims(layers.Dense(4, name="gate")(steps), 2)
@@ -282,7 +282,7 @@ def added(fix: bool) -> keras.Model:
 
 
 def in_half(build: Callable[[bool], keras.Model]) -> Callable[[bool], keras.Model]:
-    """Under mixed_float16, which serialises a policy with every layer."""
+    """A builder under mixed_float16, where Keras saves a policy with every layer."""
 
     def built(fix: bool) -> keras.Model:
         keras.mixed_precision.set_global_policy("mixed_float16")
@@ -385,6 +385,6 @@ CASES: tuple[Case, ...] = (
     Case("int4", channel_gate, ("Reshape",), finish=quantised("int4"), since=(3, 11)),
     Case("folder", two_grus, ("Reshape",), form="", since=(3, 5)),
     Case("h5", of_layers, ("Reshape",), form=".h5", optimizer=optimizers.Adam),
-    # Before 3.3 Keras does not write it: two of its datasets have one name.
+    # Before 3.3 Keras does not write it: two of its datasets have the same name.
     Case("h5_nested", nested_layers, ("Reshape",), form=".h5", since=(3, 3)),
 )

@@ -1,6 +1,6 @@
-"""Run by one version of Keras: `python outdated.py FOLDER` writes models that a newer Keras no longer loads.
+"""One version of Keras runs this: `python outdated.py FOLDER` writes models that a newer Keras no longer loads.
 
-One small model a construct, `NAME.keras`, as far as this version has it, and `truth.npz`: its inputs and output.
+One small model `NAME.keras` for each construct that this version has, and `truth.npz`: their inputs and outputs.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ Shape = tuple[int | None, ...]
 
 
 def cases() -> Iterator[tuple[str, Callable[..., Any], tuple[Shape, ...], tuple[int, int]]]:
-    """Name, what is computed, the shapes of its inputs, and the first version that has it."""
+    """The cases: name, function, input shapes, and the first version that has it."""
     four, image = (None, 4), (None, 5, 5, 3)
     sorted_ = np.array([0.0, 0.5, 1.0], "float32")
     yield "ones_like", lambda x: ops.ones_like(x, dtype="int32"), (four,), (3, 0)

@@ -1,4 +1,4 @@
-"""A faster tf_keras for the tests of files: what its recurrent layers run on a processor, without what is for a GPU."""
+"""A faster tf_keras for the tests of files: its recurrent layers without their GPU form."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 
 @pytest.fixture(autouse=True)
 def _no_kernels_for_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Building an LSTM or a GRU traces a second form for cuDNN, and the gradients of both: 2 s that no CPU runs."""
+    """An LSTM or a GRU also traces a form for cuDNN, and the gradients of both: 2 s for code that no CPU runs."""
     if "tf_keras" in sys.modules:
         from tf_keras.src.layers.rnn import gru, lstm
 

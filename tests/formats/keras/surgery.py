@@ -1,4 +1,4 @@
-"""Files with nodes inserted that compute nothing, and edits of older or careless writers."""
+"""Files with inserted no-op nodes, and edits as from older or careless writers."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ if TYPE_CHECKING:
 
 
 def insert(graph: Graph, before: str, operand: int = 0, count: int = 1) -> list[str]:
-    """Add 0 to an operand of a node, `count` times over: the names of the new nodes.
+    """Add 0 to an operand of a node, `count` times. Returns the names of the new nodes.
 
-    Not a product with 1: Keras 3.15 takes that of a tensor and a number for a sparse one.
+    Not a product with 1: Keras 3.15 treats the product of a tensor and a number as sparse.
     """
     node = graph.nodes[before]
     old = node.refs()[operand]
@@ -40,7 +40,7 @@ def insert(graph: Graph, before: str, operand: int = 0, count: int = 1) -> list[
 
 
 def inserted(source: Path, target: Path, *places: str | tuple[str, int], count: int = 1) -> Path:
-    """Write `source` to `target` with nodes inserted before each place: its path, and which operand."""
+    """Write `source` to `target` with nodes inserted before each place: a path, and the number of an operand."""
     archive = KerasArchive(source)
     try:
         for place in places:
@@ -54,7 +54,7 @@ def inserted(source: Path, target: Path, *places: str | tuple[str, int], count: 
 
 
 def inner_graph(graph: Graph, path: list[str]) -> Graph:
-    """The graph of a model inside, or of the one that a wrapper inside holds."""
+    """The graph of a nested model, or of the model in a nested wrapper."""
     for name in path:
         operation = graph.operations[name]
         if operation.graph is None:
@@ -95,7 +95,7 @@ def read_config(path: Path) -> dict[str, Any]:
 
 
 def variables_by_path(model: keras.Model) -> dict[str, np.ndarray]:
-    """Every variable but the random seeds, by its path: that has the layers' names, not their order."""
+    """Every variable but the random seeds, by its path, which has layer names and not their order."""
     found = {v.path: np.asarray(v) for v in model.variables if "seed_generator" not in v.path}
     assert len(found) == sum("seed_generator" not in v.path for v in model.variables), (
         "two variables of one path"
@@ -111,7 +111,7 @@ def assert_same_variables(actual: dict[str, np.ndarray], desired: dict[str, np.n
 
 
 def weighted_layers(model: keras.Model) -> list[str]:
-    """The names of the layers with weights, in the model's order, models inside included."""
+    """The names of the layers with weights, in the model's order, also those of nested models."""
     import keras
 
     names: list[str] = []
@@ -125,7 +125,7 @@ def weighted_layers(model: keras.Model) -> list[str]:
 
 
 def perturb(model: keras.Model) -> keras.Model:
-    """Move every weight a little, so that no two are equal, and the function stays as tame as it was."""
+    """Change every weight a little: no two are equal, and the outputs stay moderate."""
     rng = np.random.default_rng(11)
     for variable in model.variables:
         if "float" in variable.dtype:

@@ -41,7 +41,7 @@ def network(recurrent: bool) -> Any:
 
 
 def trained(optimizer: Any, path: Path, recurrent: bool = False, **options: Any) -> Any:
-    """The model in memory, which was saved as an archive and as an .h5 file."""
+    """A trained model, also saved as an archive and as an .h5 file."""
     model = network(recurrent)
     options = {
         "loss": keras.losses.Huber(0.7),
@@ -112,7 +112,7 @@ def test_from_form_to_form(tmp_path: Path):
 
 
 def test_a_layout_of_3_8(tmp_path: Path):
-    """What every optimizer makes was made in one pass then: an average, an accumulator, the next average …"""
+    """In 3.8 an optimizer makes its variables in one pass: an average, an accumulator, the next average …"""
     original = trained(OPTIMIZERS["adam"](), tmp_path)
     config = original.optimizer.get_config()
     shapes = {v.path: tuple(v.shape) for v in original.trainable_variables}
@@ -130,7 +130,7 @@ def test_a_layout_of_3_8(tmp_path: Path):
 
 
 def two_branches(library: Any) -> Any:
-    """Models in two branches, whose layers go by depth."""
+    """Nested models in two branches, where depth orders the layers."""
     library.utils.set_random_seed(2)
 
     def inner(name: str) -> Any:
@@ -150,7 +150,7 @@ def two_branches(library: Any) -> Any:
 
 @pytest.mark.parametrize("library", [keras, tf_keras], ids=["keras", "tf_keras"])
 def test_nodes_that_change_the_order(library: Any, tmp_path: Path):
-    """The state follows the variables: those of Keras 3 and of Keras 2, of the model and of one inside."""
+    """The state follows the variables of the model and of a nested one, in Keras 3 and Keras 2."""
     model = two_branches(library)
     model.save(tmp_path / "saved.h5")
     with open_model(tmp_path / "saved.h5") as source:
@@ -168,7 +168,7 @@ def test_nodes_that_change_the_order(library: Any, tmp_path: Path):
 
 
 def slots(model: Any) -> dict[tuple[str, ...], list[np.ndarray]]:
-    """The averages of an Adam by the names that lead to the variable."""
+    """The averages of Adam, by the path of the variable."""
     layers_of = [
         ((outer.name, layer.name), layer)
         for outer in model.layers
@@ -183,7 +183,7 @@ def slots(model: Any) -> dict[tuple[str, ...], list[np.ndarray]]:
 
 
 def test_the_order_of_trained_variables(tmp_path: Path):
-    """Every variable holds its number in ``trainable_variables``: so it is found at that place of the paths."""
+    """Every variable has its index in ``trainable_variables`` as its value: the paths must be in that order."""
     inner = keras.Sequential([keras.Input((4,)), layers.Dense(4), layers.BatchNormalization()], name="inner")
     x = keras.Input((6, 4))
     spectral = layers.SpectralNormalization(layers.Dense(4), name="spectral")(x)
@@ -214,7 +214,7 @@ def test_the_order_of_trained_variables(tmp_path: Path):
 def test_an_unknown_layout_is_left_out(tmp_path: Path):
     trained(optimizers.Muon(), tmp_path)
     found, said = convert(tmp_path / "saved.h5", "new.keras")
-    assert "which variables a Muon optimizer keeps is not known" in said[STATE]
+    assert "the variable layout of a Muon optimizer is not known" in said[STATE]
     found.train_on_batch(GIVEN, WANTED)
 
 
@@ -237,7 +237,7 @@ def test_state_that_does_not_fit(change: str, tmp_path: Path):
 
 # -- to .h5 -----------------------------
 def test_keras_does_not_restore_the_state_from_h5(tmp_path: Path):
-    """That is why it is not written there: the model could not be trained."""
+    """So the state is not written there: the model could not be trained."""
     trained(optimizers.Adam(), tmp_path)
     loaded = keras.saving.load_model(tmp_path / "saved.h5")
     with pytest.raises(Exception, match="Unknown variable"):
@@ -291,7 +291,7 @@ def test_a_custom_loss_in_h5(tmp_path: Path):
 
 # -- the two forms of a compile state -----------------------------
 def test_every_name_that_is_taken_is_loaded():
-    """By both of Keras's readers: that of .h5 files takes fewer."""
+    """Both readers of Keras load every accepted name; the reader of .h5 files accepts fewer."""
     from keras.src.legacy.saving import saving_utils
 
     from rewriter.formats.keras import training as known

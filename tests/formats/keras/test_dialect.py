@@ -1,4 +1,4 @@
-"""Files of Keras 3.0 to 3.10: what is inserted is spelled for the Keras that wrote them."""
+"""Files of Keras 3.0 to 3.10: inserted nodes have the form of the Keras that wrote the file."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ NAMELESS = ("ExpandDims", "Repeat", "Reshape", "Squeeze", "Tile", "Transpose")
 
 
 def saved(model: Any, path: Path, version: str) -> Path:
-    """The model in a file that says that another Keras wrote it."""
+    """Save the model in a file that states another version of Keras."""
     model.save(path)
     return stamped(path, path, version)
 
@@ -68,7 +68,7 @@ def gated(reshape: bool, name: str | None = None) -> Any:
 
 @pytest.mark.parametrize("version", ["3.0.5", "3.10.0", "3.11.0"])
 def test_a_lost_reshape(version: str, tmp_path: Path):
-    """Before 3.11 a layer, which has a name; its class has other layers in the model."""
+    """Before 3.11 it is a layer with a name; the model has other layers of its class."""
     whole, broken = gated(True), gated(False)
     for a, b in zip(whole.weights, broken.weights, strict=True):
         b.assign(a)
@@ -189,7 +189,7 @@ def test_the_newest_keras_takes_a_name_everywhere():
 
 @pytest.mark.parametrize("version", ["3.0.5", "3.8.0", "3.11.0"])
 def test_one_sample_repeated_to_the_batch(version: str, tmp_path: Path):
-    """Any takes no name before 3.11, and several axes always; Where takes a name in every Keras 3."""
+    """Any accepts no name before 3.11, but always several axes; Where accepts a name in every Keras 3."""
     keras.utils.clear_session()
     x = keras.Input((5, 4))
     token = np.arange(4, dtype="float32").reshape(1, 1, 4)

@@ -1,4 +1,4 @@
-"""Models that Keras saved as a folder (`zipped=False`): repaired whole or not at all, and nothing is followed."""
+"""Models that Keras saved as a folder (`zipped=False`): repaired whole or not at all, and no link is followed."""
 
 from __future__ import annotations
 

@@ -28,7 +28,7 @@ FORMS = [(name, twin) for name, b in ZOO.items() for twin in (False, True) if b.
 
 
 def assert_order(graph: Graph, model: keras.Model) -> None:
-    """The layers, and for a functional model all operations, in Keras's order; models inside too."""
+    """The layers, and for a functional model all operations, in Keras's order; also in nested models."""
     assert [op.name for op in layers_in_order(graph)] == [layer.name for layer in model.layers]
     if graph.kind == "Functional":
         assert [op.name for op in operations_in_order(graph)] == [op.name for op in model.operations]
@@ -79,7 +79,7 @@ def _inner(kind: int, depth: int, draw: Any) -> keras.Model:
 
 
 def grown(draw: Any, tensors: list[Any], depth: int = 0) -> list[Any]:
-    """Add random calls of new and shared layers to tensors[?](batch, 3, 4): all of them, all of one shape."""
+    """Add random calls of new and shared layers to tensors (batch, 3, 4). Returns all tensors, all of this shape."""
     shared: list[Any] = []
     pick = lambda: tensors[draw(st.integers(0, len(tensors) - 1))]  # noqa: E731
     for _ in range(draw(st.integers(1, 6 if depth else 12))):

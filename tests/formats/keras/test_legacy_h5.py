@@ -32,7 +32,7 @@ def sequential(k: Any) -> Any:
 
 
 def functional(k: Any, inserted: bool = False) -> Any:
-    """Two layers of one kind side by side; what is inserted behind one of them makes it the first of the two."""
+    """Two layers of one kind side by side; nodes inserted after one of them make it the first of the two."""
     x = k.layers.Input((6,), name="x")
     first, second = k.layers.Dense(6, name="first")(x), k.layers.Dense(6, name="second")(x)
     behind = k.layers.Reshape((6,), name="behind")(second) if inserted else second
@@ -107,7 +107,7 @@ def same(mine: list[Any], theirs: list[Any]) -> None:
 
 @pytest.mark.parametrize("library", LIBRARIES)
 def test_another_order_of_layers(library: str, tmp_path: Path) -> None:
-    """Layers get their weights by their place: with the layers in another order, the names must follow."""
+    """Layers get their weights by position: with the layers in another order, the names must follow."""
     k = LIBRARIES[library]
     model, x = trained(k, functional)
     path = tmp_path / "m.h5"
@@ -365,7 +365,7 @@ for limit in (100, 5000, 150_000, 290_000):
 
 
 def test_no_room_is_an_error_and_nothing_else(tmp_path: Path) -> None:
-    """HDF5 itself ends the process where it cannot write what it still holds."""
+    """HDF5 itself ends the process if it cannot write its buffers."""
     path = keras_1(tmp_path / "m.h5", np.array)
     with h5py.File(path, "r+") as file:
         for number in range(30):

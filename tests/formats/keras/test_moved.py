@@ -1,4 +1,4 @@
-"""Arguments that older versions of Keras 3 gave where an operation is called."""
+"""Arguments that older versions of Keras 3 passed in the call of an operation."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Models of older versions of Keras 3 as the installed one loads them, compared with what the older one computed.
+"""Models of older versions of Keras 3 in the installed version, compared with the outputs of the older one.
 
 ``tools/keras_versions.py --update`` wrote the files; the models are those of ``tools/versions/outdated.py``.
 """
@@ -21,7 +21,7 @@ from rewriter.formats.keras.renewed import CONSTRUCTS, renewed
 DATA = Path(__file__).resolve().parents[2] / "data" / "keras"
 FILES = sorted(DATA.glob("*/outdated/*.keras"))
 REFUSED = {
-    ("3.12.4", "int4"): "packs its weights otherwise",
+    ("3.12.4", "int4"): "packs its weights differently",
     ("3.3.3", "random_crop"): "it does not crop",
     ("3.3.3", "discretization"): "a last axis of size 1 is left out",
 }
@@ -33,7 +33,7 @@ CASES = [
 
 
 def truth(path: Path) -> tuple[list[np.ndarray], np.ndarray]:
-    """The inputs of a model and what its own Keras computed."""
+    """The inputs of a model and the outputs of its own Keras."""
     with np.load(path.parent / "truth.npz") as arrays:
         given = [arrays[key] for key in sorted(arrays) if key.startswith(f"{path.stem} in")]
         return given, arrays[f"{path.stem} out"]
@@ -53,7 +53,7 @@ def test_the_installed_keras_computes_what_the_older_one_did(path: Path, tmp_pat
 
 @pytest.mark.parametrize("path", CASES)
 def test_what_loads_is_copied_and_what_does_not_is_remarked(path: Path, tmp_path: Path):
-    """A file that needs nothing is copied to the byte; one that needs something says so, and has the newest version."""
+    """A file that needs no change is copied byte for byte; a changed one has remarks and the newest version."""
     target = tmp_path / "new.keras"
     result = rewriter.convert(path, target, verify=False)
     copied = path.read_bytes() == target.read_bytes()
@@ -71,7 +71,7 @@ def test_what_loads_is_copied_and_what_does_not_is_remarked(path: Path, tmp_path
     "path", [path for path in FILES if path.parents[1].name == "3.10.0"], ids=lambda p: p.stem
 )
 def test_needed(path: Path):
-    """The installed Keras does not load these files, or not run them; some it does of 3.10."""
+    """The installed Keras does not load or run these files, except some of 3.10."""
     keras.backend.clear_session()
     given, _ = truth(path)
     if path.stem in ("random_rotation", "random_crop", "discretization", "masked_softmax"):
@@ -126,7 +126,7 @@ def test_the_newest_form_stays_as_it_is(path: Path):
 
 
 def test_a_list_for_one_tensor_is_meant_in_newer_files():
-    """Since 3.11 a list of one input or output is what the author gave."""
+    """Since 3.11 a list of one input or output comes from the author."""
     path = DATA / "3.10.0" / "outdated" / "time_model.keras"
     with zipfile.ZipFile(path) as archive:
         entry = json.loads(archive.read("config.json"))

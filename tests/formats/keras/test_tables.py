@@ -1,4 +1,4 @@
-"""What layers of Keras 2 learn by adapt(): carried where the file has it, refused by name where it has not."""
+"""State that Keras 2 layers learn by adapt(): carried over if the file has it, otherwise refused by name."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def integers() -> Any:
 
 
 def several() -> Any:
-    """Two in the other order than they are numbered, one in a model inside, one that states its vocabulary."""
+    """Two in the reverse order of their numbers, one in a nested model, one that states its vocabulary."""
     first = adapted(layers.StringLookup(name="z"), ["a", "b", "b"])
     second = adapted(layers.StringLookup(name="a"), ["c", "c", "d"])
     given = strings()

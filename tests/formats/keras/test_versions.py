@@ -1,6 +1,6 @@
-"""Files that seven versions of Keras wrote: repaired, and spelled as the version that wrote them takes it.
+"""Files of seven versions of Keras, repaired in the form that the version accepts.
 
-That the version loads them and computes the truth, ``tools/keras_versions.py`` shows; here the installed one does.
+Here the installed Keras loads them and computes the truth; ``tools/keras_versions.py`` runs each version.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ CASES = [
     for version in SIGNATURES
     for case in json.loads((DATA / version / "cases.json").read_text())
 ]
-# What a Reshape layer takes in every version.
+# The configuration keys of a Reshape layer in every version.
 LAYER = {"name", "trainable", "dtype", "target_shape"}
 
 
@@ -53,7 +53,7 @@ def test_a_file_of_that_version(version: str, case: dict[str, Any], tmp_path: Pa
     assert [change.op for change in result.inserted] == case["inserts"]
     with zipfile.ZipFile(fixed) as archive:
         entries = list(inserted(json.loads(archive.read("config.json"))))
-    assert bool(entries) == (case["name"] != "constant")  # a literal is written in its new shape
+    assert bool(entries) == (case["name"] != "constant")  # a constant is written in its new shape
     for entry in entries:
         takes = LAYER if entry["module"] == "keras.layers" else set(SIGNATURES[version][entry["class_name"]])
         assert set(entry["config"]) <= takes
@@ -65,7 +65,7 @@ def test_a_file_of_that_version(version: str, case: dict[str, Any], tmp_path: Pa
         and case["name"] == "batch_cover"
         and "shape" not in SIGNATURES[version]["Slice"]
     ):
-        with pytest.raises(Exception, match="shape"):  # where the shape goes changed in 3.11
+        with pytest.raises(Exception, match="shape"):  # the place of the shape changed in 3.11
             keras.saving.load_model(fixed, compile=False)
         return
     computes_the_truth(fixed, version, case["name"])
@@ -84,7 +84,7 @@ def computes_the_truth(fixed: Path, version: str, name: str) -> None:
 
 
 def test_the_state_of_an_optimizer_of_3_8_follows(tmp_path: Path):
-    """Until 3.9 Nadam's product stands before its slots, and averages and accumulators alternate."""
+    """Until 3.9 Nadam's product is before its slots, and averages and accumulators alternate."""
     for version in ("3.3.3", "3.8.0", "3.10.0", "3.15.1"):
         before, after = (DATA / version / "averaged.keras"), tmp_path / f"{version}.keras"
         assert rewriter.repair(before, after, verify=False).output is not None
@@ -99,7 +99,7 @@ def test_the_state_of_an_optimizer_of_3_8_follows(tmp_path: Path):
 def test_the_state_of_an_optimizer_of_3_8_in_the_order_of_today(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    """Where the file is brought to the newest Keras: by the variable to which each belongs."""
+    """In a file converted to the newest Keras, each value is matched by its model variable."""
     before, after = DATA / "3.8.0" / "averaged.keras", tmp_path / "new.keras"
     monkeypatch.setattr(KerasArchive, "outdated", True)
     rewriter.convert(before, after, verify=False)

@@ -1,4 +1,4 @@
-"""Inserted nodes change the order by which Keras numbers weights: every layer has to find its own."""
+"""Inserted nodes change the order by which Keras numbers weights: every layer must find its own."""
 
 from __future__ import annotations
 
@@ -117,7 +117,7 @@ CASES = {
 
 @pytest.fixture
 def saved(tmp_path):
-    """Builds a model with its own numbers in every weight and saves it: (path, model as loaded)."""
+    """A function that builds a model with random weights and saves it: (path, loaded model)."""
 
     def save(builder):
         keras.backend.clear_session()
@@ -138,7 +138,7 @@ def assert_unharmed(path: Path, original: keras.Model) -> keras.Model:
     return model
 
 
-# A node in front of both GRUs' depth moves no layer with weights.
+# A node before both GRUs moves no layer with weights.
 STEADY = ("two-grus-early",)
 
 
@@ -185,7 +185,7 @@ def test_leftover_groups_are_no_trouble(saved, tmp_path, leftover):
 
 
 def test_a_layer_that_an_edit_removed(tmp_path):
-    """Its group stays in the file and takes a number; the others have their names to go by."""
+    """Its group stays in the file and keeps a number; the other groups are found by name."""
     keras.backend.clear_session()
     i = keras.Input((4,), name="features")
     x = layers.Dense(4, name="a")(i)
@@ -252,7 +252,7 @@ def trained(model: keras.Model, optimizer, path: Path) -> keras.Model:
 
 
 def slots(model: keras.Model) -> dict[str, np.ndarray]:
-    """The optimizer's variables by what they are and the path of the variable that they belong to."""
+    """The optimizer's variables, by slot name and path of the model variable."""
     found = {}
     outer, inner = model.optimizer, getattr(model.optimizer, "inner_optimizer", model.optimizer)
     paths = [v.path for v in model.trainable_variables]
@@ -372,9 +372,9 @@ def test_an_optimizer_that_was_never_used(tmp_path, optimizer):
     assert loaded.get_compile_config() == model.get_compile_config()
 
 
-# -- what else is in the archive -----------------------------
+# -- the rest of the archive -----------------------------
 def lookups() -> keras.Model:
-    """Two tables that differ in their assets alone, and a third inside a model."""
+    """Two tables that differ only in their assets, and a third in a nested model."""
     a, b = (keras.Input((1,), dtype="string", name=name) for name in "ab")
     tables = []
     for name, words in (("first", "xyz"), ("second", "pqr"), ("third", "uvw")):
@@ -478,7 +478,7 @@ def test_an_application_with_nodes_inserted(tmp_path, name):
     before = sys.getrecursionlimit()
     sys.setrecursionlimit(
         20_000
-    )  # Keras follows a graph by recursion, and this one is twice as deep as its own
+    )  # Keras walks a graph by recursion, and this one is twice as deep as the original
     try:
         check_application(name, 224 if name in LARGE_INPUT else 96, tmp_path)
     finally:

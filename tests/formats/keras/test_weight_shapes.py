@@ -9,7 +9,7 @@ from rewriter.formats.keras.archive import KerasArchive
 from tests.cli.common import model as shipped
 from tests.cli.hostile import product
 
-# Keras refuses the others as they are.
+# Keras refuses the others.
 LOADABLE = [shipped(n) for n in ("valid", "axis_misaligned", "batch_misaligned", "grown", "layout", "nested")]
 
 

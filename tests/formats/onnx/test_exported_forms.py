@@ -1,4 +1,4 @@
-"""What exporters write around a model is not what its author wrote: faults behind it are found all the same."""
+"""Nodes that exporters add are not the author's: faults behind them are still found."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def codes(path):
 
 @pytest.mark.parametrize("swapped", [False, True])
 def test_a_bias_of_one_feature_is_no_axis_of_the_author(swapped, tmp_path):
-    """``score[B, 1] * weight[B]`` is ``[B, B]``, with a bias as without one."""
+    """``score[B, 1] * weight[B]`` is ``[B, B]``, with or without a bias."""
     added = ["bias", "product"] if swapped else ["product", "bias"]
     nodes = [
         helper.make_node("MatMul", ["x", "w"], ["product"], "matmul"),
@@ -46,7 +46,7 @@ def test_a_bias_of_one_feature_is_no_axis_of_the_author(swapped, tmp_path):
 
 
 def test_a_unit_axis_of_the_author_is_one(tmp_path):
-    """``score[B, 1] * (weight[B] as [1, B])`` was written as every pair of samples."""
+    """``score[B, 1] * (weight[B] as [1, B])`` states every pair of samples."""
     nodes = [
         helper.make_node("MatMul", ["x", "w"], ["product"], "matmul"),
         helper.make_node("Unsqueeze", ["weight", "zero"], ["row"], "unsqueeze"),
@@ -57,7 +57,7 @@ def test_a_unit_axis_of_the_author_is_one(tmp_path):
 
 
 def layouts(path, turned: bool):
-    """A convolution's image, back in channels last as exporters write it, times one with its channels first."""
+    """A convolution's image, turned back to channels last as exporters do, times a channels-first one."""
     order = [0, 2, 3, 1] if turned else [0, 1, 2, 3]
     nodes = [
         helper.make_node("Transpose", ["a"], ["a_first"], "in", perm=[0, 3, 1, 2]),
@@ -84,7 +84,7 @@ def test_the_layout_of_an_exporter_is_no_statement_of_the_author(tmp_path):
     given = {"a": RNG.normal(size=(5, 8, 8, 3)).astype("f"), "b": RNG.normal(size=(5, 3, 8, 8)).astype("f")}
     model = onnx.load(tmp_path / "o.onnx")
     truth = onnx.load(right)
-    for name in ("w", "v", "u"):  # the two were made with other numbers
+    for name in ("w", "v", "u"):  # the two models have different random numbers
         taken = next(t for t in model.graph.initializer if t.name == name)
         next(t for t in truth.graph.initializer if t.name == name).CopyFrom(taken)
     runs = [

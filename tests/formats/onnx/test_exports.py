@@ -1,7 +1,7 @@
-"""Models that Keras exports through tf2onnx: right ones are left alone, broken ones computed as repaired Keras models.
+"""Models that Keras exports through tf2onnx: right ones are left alone, repaired ones equal repaired Keras models.
 
-What an export writes out is lost to the finder: the axes that a ``Multiply`` layer inserts become Reshapes like any
-other. A BatchNormalization becomes a product and a sum, from which its channel is read.
+An export loses facts: the axes that a ``Multiply`` layer inserts become ordinary Reshapes. A BatchNormalization becomes
+a product and a sum, which still show its channel axis.
 """
 
 from __future__ import annotations
@@ -91,7 +91,7 @@ def export(model: Any, path: Path) -> Path:
 
 
 def of_one_batch(path: Path) -> Path:
-    """The export with one name for the batch: tf2onnx calls that of each input otherwise."""
+    """Give the export one name for the batch: tf2onnx gives the batch of each input its own name."""
     proto = onnx.load(path)
     for value in proto.graph.input:
         value.type.tensor_type.shape.dim[0].dim_param = "N"
@@ -157,7 +157,7 @@ def test_a_broken_export_is_repaired_as_the_keras_model_is(name, tmp_path):
 
 @pytest.mark.parametrize("name", ["grown", "layout"])
 def test_batches_of_two_names_are_reported_and_not_repaired(name, tmp_path):
-    """Nothing proves that the inputs have one batch: the fault is found, and what repairs it is listed."""
+    """Nothing proves that the inputs have one batch: the fault is found, and its repair is listed."""
     import keras
 
     path = export(keras.saving.load_model(shipped(name), compile=False), tmp_path / "m.onnx")

@@ -61,7 +61,7 @@ def random(shape: Shape, batch: int, seed: int) -> np.ndarray:
 
 
 def fixed(path: Path, target: Path, **options: Any) -> onnx.ModelProto:
-    """The repaired model, checked by ONNX with its own shape inference; the input is as it was."""
+    """The repaired model, checked by ONNX with its own shape inference; the input file is unchanged."""
     before = path.read_bytes()
     result = rewriter.repair(path, target, verify=False, **options)
     assert result.output == str(target), [f.why for f in result.undecided]
@@ -101,7 +101,7 @@ def test_a_product_is_repaired(name, opset, tmp_path):
 
 
 def test_a_reading_for_one_height_is_not_taken(tmp_path):
-    """(B, 8, h, w) times (B, 8): factors along h or w would run where these are 8, those of channels everywhere."""
+    """(B, 8, h, w) times (B, 8): factors along h or w run only if these are 8, factors along the channels always."""
     a, b = ["N", 8, "h", "w"], ["N", 8]
     node = helper.make_node("Mul", ["a", "b"], ["y"], "scale")
     path = save(graph_model([node], {"a": a, "b": b}, {"y": a}), tmp_path / "m.onnx")
@@ -149,8 +149,8 @@ def test_a_fault_that_no_checker_sees(tmp_path):
 
 
 def two_layouts(*normalisation: str) -> onnx.ModelProto:
-    """Channels last, which a normalisation behind the Transpose confirms, times channels first, which only one that is
-    written out shows."""
+    """A channels-last operand, confirmed by a normalisation after the Transpose, times a channels-first one, shown only
+    by the formula of a normalisation."""
     rng = np.random.default_rng(4)
     factors = {name: rng.normal(size=(6, 1, 1)).astype(np.float32) for name in normalisation}
     factors |= {name: rng.normal(size=(6,)).astype(np.float32) for name in ("gamma", "beta")}
@@ -184,7 +184,7 @@ def test_the_channel_of_a_normalisation_that_is_written_out(sum_, tmp_path):
 
 
 def test_a_layout_beside_a_batch_of_another_name_is_found(tmp_path):
-    """Nothing proves that ``N`` and ``M`` are equal; that channels meet the height is a fault all the same."""
+    """Nothing proves that ``N`` and ``M`` are equal; channels that meet the height are still a fault."""
     proto = two_layouts("Mul", "Add")
     proto.graph.input[1].type.tensor_type.shape.dim[0].dim_param = "M"
     (finding,) = rewriter.check(save(proto, tmp_path / "m.onnx")).findings
@@ -233,7 +233,7 @@ def test_a_constant_is_rewritten_itself(tmp_path):
 
 
 def test_what_the_weights_behind_it_ask_for(tmp_path):
-    """(B, 5) times (B, 7) in front of a Gemm of 35 rows is the outer product."""
+    """(B, 5) times (B, 7) before a Gemm of 35 rows is the outer product."""
     nodes = [
         helper.make_node("Mul", ["a", "b"], ["product"], "scale"),
         helper.make_node("Flatten", ["product"], ["flat"]),
@@ -262,7 +262,7 @@ def test_what_the_weights_behind_it_ask_for(tmp_path):
 )
 @pytest.mark.parametrize("opset", [7, 13, 21])
 def test_whatever_is_stated(equation, a, b, opset, tmp_path):
-    """Steps of every kind, spelled in ONNX; what stands behind it does not state its shape."""
+    """Steps of every kind, written in ONNX; later nodes do not state their shapes."""
     nodes = [
         helper.make_node("Mul", ["a", "b"], ["product"], "scale"),
         helper.make_node("Relu", ["product"], ["y"]),
@@ -315,7 +315,7 @@ def loops(equation: str, sizes: dict[str, int], a: np.ndarray, b: np.ndarray) ->
 
 
 def test_a_batch_that_is_repeated(tmp_path):
-    """6 samples and 3, where pools show that they are; without them nobody says what stands along axis 0."""
+    """6 samples and 3, as pools show; without the pools the role of axis 0 is unknown."""
     pools = [helper.make_node("MaxPool", [name], [f"{name}_pooled"], kernel_shape=[1]) for name in ("a", "b")]
     nodes = [*pools, helper.make_node("Mul", ["a_pooled", "b_pooled"], ["y"], "scale")]
     proto = graph_model(nodes, {"a": [6, 4, 5], "b": [3, 4, 5]}, {"y": [6, 4, 5]})
@@ -333,7 +333,7 @@ def test_a_batch_that_is_repeated(tmp_path):
 
 
 def test_names_that_are_taken_and_names_that_are_missing(tmp_path):
-    """Nodes need no names, tensors may be called as ours would be; two inputs are not told apart by their names."""
+    """Nodes need no names, and tensors may have the names of our new ones; names do not tell two inputs apart."""
     nodes = [
         helper.make_node("Relu", ["a"], ["y_channel_gate_reshape"]),
         helper.make_node("Mul", ["y_channel_gate_reshape", "b"], ["y"]),
@@ -350,7 +350,7 @@ def test_names_that_are_taken_and_names_that_are_missing(tmp_path):
 
 
 def test_stated_shapes_that_the_repair_makes_untrue(tmp_path):
-    """What the broken product was taken for is taken back, in the middle and at the end of the graph."""
+    """Recorded shapes of the broken product are removed, in the middle and at the end of the graph."""
     nodes = [
         helper.make_node("Mul", ["a", "b"], ["product"], "scale"),
         helper.make_node("Relu", ["product"], ["y"]),
@@ -423,13 +423,13 @@ def wrongly(change: Any) -> Any:
 
 
 def other_axis(graph: Any) -> None:
-    """The factors along the height."""
+    """Put the factors along the height."""
     target = next(t for t in graph.initializer if t.name.endswith("_shape"))
     target.CopyFrom(numpy_helper.from_array(np.array([-1, 6, 1, 1]), target.name))
 
 
 def other_sample(graph: Any) -> None:
-    """Everything of the first sample of a batch."""
+    """Give every sample the factors of the first one."""
     index = numpy_helper.from_array(np.array([0]), "first_sample")
     graph.initializer.append(index)
     node = helper.make_node("Gather", ["first_sample_of", "first_sample"], ["x1"], axis=0)
@@ -548,7 +548,7 @@ def test_a_graph_inside_a_node_that_is_not_followed_is_reported(tmp_path):
 
 
 def test_weights_in_another_file(tmp_path, capsys):
-    """The numbers are not needed; the copy has to stand where its weights are found."""
+    """The numbers are not needed, but the copy must be in the folder of its weights."""
     proto = silent_gate()
     onnx.save(proto, tmp_path / "m.onnx", save_as_external_data=True, location="w.bin", size_threshold=100)
     (tmp_path / "elsewhere").mkdir()
@@ -568,7 +568,7 @@ def test_weights_in_another_file(tmp_path, capsys):
     assert [f.code for f in rewriter.check(tmp_path / "m.onnx").findings] == ["RW002"]
 
 
-# -- files that are none, or damaged -----------------------------
+# -- files of other formats, or damaged -----------------------------
 def damaged() -> dict[str, bytes]:
     whole = silent_gate().SerializeToString()
     unmade = silent_gate()
@@ -684,7 +684,7 @@ def test_the_commands_take_onnx(tmp_path, capsys):
     assert target.read_bytes() == (tmp_path / "again.onnx").read_bytes()
 
 
-# -- what the proof feeds -----------------------------
+# -- the inputs of the proof -----------------------------
 def test_every_name_is_fed_a_size_of_its_own():
     nodes = [
         helper.make_node("Mul", ["x", "y"], ["xy"]),
@@ -721,7 +721,7 @@ def test_a_batch_that_stands_elsewhere_is_fed_there():
 
 
 def test_without_a_batch_there_are_no_samples(tmp_path):
-    """``[h, w, 8]`` times ``[w]``: one run, and no word of samples."""
+    """``[h, w, 8]`` times ``[w]``: one run, and no check of samples."""
     nodes = [
         helper.make_node("Mul", ["x", "y"], ["z"], "scale"),
         helper.make_node("Relu", ["z"], ["out"]),

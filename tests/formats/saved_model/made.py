@@ -50,7 +50,7 @@ def gate_k3(path: Path, valid: bool = False) -> str:
 
 
 def gate_k2(path: Path, valid: bool = False) -> str:
-    """The same of Keras 2, saved with its metadata."""
+    """The same for Keras 2, saved with its metadata."""
     layers = tf_keras.layers
     given = tf_keras.Input((11, 11, 3))
     x = layers.BatchNormalization()(layers.Conv2D(7, 3, padding="same")(given))
@@ -120,14 +120,14 @@ def _sum_3(layers: Any, model: Any, given: Any) -> Any:
 
 
 def _sum_2(layers: Any, model: Any, given: Any) -> Any:
-    """Of Keras 2 one recurrent layer alone: it writes ten functions for each."""
+    """For Keras 2 only one recurrent layer: it writes ten functions for each."""
     x = layers.LSTM(5, return_sequences=True)(given)
     weights = layers.Softmax(axis=1)(layers.Dense(1)(x))
     return model(given, layers.Dense(2)(tf.reduce_sum(layers.Multiply()([x, weights]), 1)))
 
 
 def _pairs(a: Any, b: Any) -> Any:
-    """All pairs of two lists of points, which the author wrote."""
+    """All pairs of two lists of points, on purpose."""
     return tf.reduce_sum(tf.square(a[:, None] - b[None]), -1)
 
 
@@ -135,7 +135,7 @@ def _branches(a: Any, b: Any) -> Any:
     return tf.cond(tf.reduce_sum(a) > 0, lambda: a * b, lambda: a + b)
 
 
-# Valid models by name: nothing is found in them.
+# Valid models by name: they have no findings.
 VALID: dict[str, Callable[[Path], str]] = {
     "gate-k3": partial(gate_k3, valid=True),
     "gate-k2": partial(gate_k2, valid=True),
@@ -168,14 +168,14 @@ def arrays(function: Any, batch: int, seed: int = 0) -> dict[str, Any]:
 
 
 def run(path: str, given: dict[str, Any]) -> list[Any]:
-    """What the signature of a SavedModel gives."""
+    """The outputs of a SavedModel's signature."""
     model = tf.saved_model.load(path)
     found = model.signatures["serving_default"](**{name: tf.constant(value) for name, value in given.items()})
     return [found[name].numpy() for name in sorted(found)]
 
 
 def one_by_one(path: str, given: dict[str, Any]) -> list[Any]:
-    """What it gives for each sample alone, put together."""
+    """Its outputs for each sample alone, concatenated."""
     batch = len(next(iter(given.values())))
     model = tf.saved_model.load(path)
     function = model.signatures["serving_default"]

@@ -1,4 +1,4 @@
-"""Functions that only save tables, or go through a data set, are no part of the model, unless it has them itself."""
+"""Functions that only save tables or read a data set are not part of the model, unless the model calls them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ KEY = tf.constant("a")
 
 
 def counting(path: Path, *shapes: Any) -> str:
-    """A product, and what a table has for a key."""
+    """A product, times the value of a table for a key."""
     module = tf.Module()
     module.table = tf.lookup.experimental.MutableHashTable(tf.string, tf.float32, -1.0)
     module.table.insert(KEY, 3.0)

@@ -1,4 +1,4 @@
-"""The index of the variables, against TensorFlow's own reader, and damaged."""
+"""The index of the variables: against TensorFlow's own reader, and with damage."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def test_every_variable_is_where_tensorflow_finds_it(name: str, valid: Callable[
 
 
 def test_no_damage_is_taken_for_an_index(valid: Callable[[str], str]):
-    """Bytes changed, and all lengths: refused, or nothing of it is read (what stands between blocks)."""
+    """Changed bytes are refused, or are between blocks, which are not read. A shortened index is refused."""
     data = Path(valid("gate-k3"), INDEX).read_bytes()
     whole = parse(memoryview(data))
     for place in range(0, len(data), 3):

@@ -37,7 +37,7 @@ def test_the_shapes_are_those_that_tensorflow_recorded(name: str, valid: Callabl
                     if shape is None or value.dtype in ("resource", "variant") or value.claimed == node.name:
                         continue
                     if node.op in ("While", "VarHandleOp", "StatelessWhile") or value.axes is None:
-                        continue  # handles stand for what they lead to
+                        continue  # here a handle has the shape of its variable
                     assert len(shape) == len(value.axes), (unit.name, node.name)
                     sizes = [axis.size for axis in value.axes]
                     pairs = list(zip(shape, sizes, strict=True))
@@ -56,11 +56,11 @@ def test_a_gate_without_its_reshape_is_found_in_every_function(make: Callable[[P
     assert {finding.kind.name for finding in report.findings} == {"BATCH_MISALIGNED"}
     assert {finding.candidates[finding.chosen].rule for finding in report.findings} == {"channel-gate"}
     assert all("/" in finding.node for finding in report.findings)
-    assert len(report.findings) == (1 if make is gate_k3 else 3)  # alone, for inference, for training
+    assert len(report.findings) == (1 if make is gate_k3 else 3)  # the signature, inference and training
 
 
 def test_a_plain_function_that_traces_without_a_word_is_found(tmp_path: Path):
-    """Nobody says which axis is the batch: it is the one that alone is open."""
+    """No operator shows the batch: it is the only open axis."""
     path = plain(tmp_path / "m", lambda a, b: a * b, (None, 28, 28, 64), (None, 64))
     (finding,) = rewriter.check(path).findings
     assert finding.kind.name == "BATCH_MISALIGNED"
@@ -75,7 +75,7 @@ def test_a_graph_of_tensorflow_1_is_looked_at(tmp_path: Path):
 
 
 def test_an_operator_shows_which_axis_is_the_batch(tmp_path: Path):
-    """With open sizes beside the batch, a convolution says which is which."""
+    """With other open sizes, a convolution shows which axis is the batch."""
 
     def function(a: tf.Tensor, b: tf.Tensor) -> tf.Tensor:
         return tf.nn.conv2d(a, tf.ones((3, 3, 5, 7)), 1, "SAME") * b

@@ -1,4 +1,4 @@
-"""Parts of ragged and sparse tensors are not taken for a batch: TensorFlow runs these models on three samples."""
+"""Parts of ragged and sparse tensors do not count as a batch: TensorFlow runs these models on three samples."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def test_where_the_file_does_not_say_it_the_use_does(name: str, tmp_path: Path):
 
 
 def test_what_an_older_tensorflow_does_not_count(tmp_path: Path):
-    """Before 2.8 the file does not say of how many tensors a ragged one is made."""
+    """Before 2.8 the file does not state how many tensors a ragged one has."""
     path = saved("deep", tmp_path / "model", False)
 
     def forget(functions: Any) -> None:
@@ -93,7 +93,7 @@ def test_what_an_older_tensorflow_does_not_count(tmp_path: Path):
 
 @pytest.mark.parametrize("name", MODELS)
 def test_the_file_says_what_they_are(name: str, tmp_path: Path):
-    """TensorFlow counts their names. The function of the signature takes them one by one."""
+    """TensorFlow numbers their names. The function of the signature has them as separate arguments."""
     given = "s" if name == "entries" else "r"
     count = {"entries": 3, "deep": 3}.get(name, 2)
     names = {given, *(f"{given}_{number}" for number in range(1, count))}

@@ -1,4 +1,4 @@
-"""SavedModels of Keras 2 as Keras models: what Keras 3 makes of the new file, against the tf_keras that saved it."""
+"""SavedModels of Keras 2 converted to Keras models: Keras 3 on the new file, against the saved tf_keras model."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def saved(model: Any, path: Path) -> Path:
 
 
 def agree(model: Any, path: Path, folder: Path, tolerance: float = oracle.TOLERANCE) -> rewriter.Converted:
-    """Convert the SavedModel of a model, and compare what both compute."""
+    """Convert the SavedModel of a model, and compare the outputs of both."""
     target = folder / "new.keras"
     result = rewriter.convert(path, target, verify=False)
     new = keras.saving.load_model(target, compile=False)
@@ -61,7 +61,7 @@ def gated() -> Any:
 
 
 def frozen_in_parts() -> Any:
-    """A model in a model, of whose layers some are not trained, called twice."""
+    """A nested model with some frozen layers, called twice."""
 
     def block(name: str, trained: bool) -> Any:
         i = tf_keras.Input((5,))
@@ -123,7 +123,7 @@ def test_layers_that_keep_variables_otherwise(name: str, tmp_path: Path):
 
 
 def test_types_of_variables(tmp_path: Path):
-    """float64 stays what it is; the tolerance is that of bfloat16."""
+    """float64 stays float64; the tolerance is that of bfloat16."""
     model = oracle.randomized(half())
     agree(model, saved(model, tmp_path / "old"), tmp_path, 2e-2)
     new = keras.saving.load_model(tmp_path / "new.keras")
@@ -133,14 +133,14 @@ def test_types_of_variables(tmp_path: Path):
 
 
 def called() -> Any:
-    """It states no shape of its input."""
+    """A model that states no input shape."""
     model = tf_keras.Sequential([layers.Dense(4), layers.BatchNormalization(), layers.Dense(4)])
     model(np.ones((2, 5), "f4"))
     return model
 
 
 def relit() -> Any:
-    """A model that is not trained, with layers that are."""
+    """A frozen model with trainable layers."""
     i = tf_keras.Input((5,))
     y = layers.BatchNormalization()(layers.Dense(5)(layers.BatchNormalization()(i)))
     inner = tf_keras.Model(i, y)
@@ -152,7 +152,7 @@ def relit() -> Any:
 
 
 def categorized() -> Any:
-    """A vocabulary that the configuration states, in a model inside."""
+    """A vocabulary that the configuration states, in a nested model."""
     i = tf_keras.Input((2,), dtype="string")
     inner = tf_keras.Model(i, layers.StringLookup(vocabulary=["a", "c"])(i))
     x = tf_keras.Input((2,), dtype="string")
@@ -228,13 +228,13 @@ def test_onnx_of_it_runs(made: tuple[Any, Path], tmp_path: Path):
 
 
 def test_a_repair_that_writes_keras_reads_the_keras_model(tmp_path: Path):
-    """At batch 1 the original computes what was meant."""
+    """At batch 1 the original is right."""
     path = gate_k2(tmp_path / "gate")
     result = rewriter.repair(path, tmp_path / "fixed.keras")
     assert result.inserted
     assert not rewriter.check(tmp_path / "fixed.keras").findings
     assert rewriter.repair(path, tmp_path / "dry.keras", dry_run=True).changes.nodes
-    # What was repaired has no configuration: it is its function.
+    # The repaired model has no configuration, only its function.
     rewriter.convert(
         rewriter.repair(path, tmp_path / "folder").output, tmp_path / "again.keras", verify=False
     )
@@ -273,7 +273,7 @@ def changed(folder: Path, change: Callable[[Any], None]) -> None:
 
 
 def rewritten(folder: Path, parts: int, sliced: str = "") -> None:
-    """Write the variables of a SavedModel anew, over several files; every file has a slice of one of them."""
+    """Rewrite the variables of a SavedModel over several files; every file has a slice of one of them."""
     reader = tf.train.load_checkpoint(str(folder / "variables/variables"))
     names = sorted(set(reader.get_variable_to_shape_map()) - {sliced})
     prefixes = []
@@ -317,7 +317,7 @@ def test_it_is_read_without_tensorflow(made: tuple[Any, Path], tmp_path: Path):
     subprocess.run(command, check=True)
 
 
-# -- what is refused, and how -----------------------------
+# -- refusals -----------------------------
 @tf_keras.utils.register_keras_serializable("tests")
 class Doubled(layers.Layer):
     def call(self, x: Any) -> Any:
@@ -378,7 +378,7 @@ REFUSED = {
     adapted: "'words' .StringLookup. keeps a table",
     adapted_inside: "'words' .StringLookup. keeps a table",
     counted: "'bins'.*(keeps 'summary'|learnt by adapt)",
-    weighted: "'extra' is of the model itself",
+    weighted: "'extra' belongs to the model itself",
 }
 
 

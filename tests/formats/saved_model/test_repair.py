@@ -1,4 +1,4 @@
-"""Repaired SavedModels: TensorFlow loads them, and at batch 5 they give what the originals give sample by sample."""
+"""Repaired SavedModels: TensorFlow loads them, and at batch 5 they equal the originals sample by sample."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ CHOSEN = {
 
 @pytest.mark.parametrize("equation", CHOSEN)
 def test_what_the_user_says_is_computed(equation: str, tmp_path: Path):
-    """NumPy's einsum is the oracle; what replaces a multiply takes over its consumers and results."""
+    """NumPy's einsum is the oracle; the node that replaces a multiply takes over its consumers and results."""
     first, second, subscripts = CHOSEN[equation]
     path = plain(tmp_path / "m", lambda a, b: (tf.nn.relu(a * b), a * b), first, second)
     (node, *others) = _multiplies(path)
@@ -111,7 +111,7 @@ def test_a_graph_of_tensorflow_1(tmp_path: Path):
 
 
 def _as_tensorflow_2_4(path: str) -> str:
-    """The same with what Keras says of its layers in the objects of the graph."""
+    """The same model with the Keras metadata of its layers in the object graph."""
     binary, metadata = Path(path, "saved_model.pb"), Path(path, "keras_metadata.pb")
     message = saved_model_pb2.SavedModel.FromString(binary.read_bytes())
     nodes = message.meta_graphs[0].object_graph_def.nodes
@@ -124,7 +124,7 @@ def _as_tensorflow_2_4(path: str) -> str:
 
 @pytest.mark.parametrize("old", [False, True], ids=["file", "objects"])
 def test_keras_2_computes_what_was_repaired(old: bool, tmp_path: Path):
-    """Keras 2 would build the model from its configuration, which still says what it was."""
+    """Keras 2 would build the model from its configuration, which is still the broken one."""
     path = gate_k2(tmp_path / "model")
     path = _as_tensorflow_2_4(path) if old else path
     repaired = tf_keras.models.load_model(_repaired(path))
@@ -144,7 +144,7 @@ def test_a_valid_model_is_copied_as_it_is(valid: Callable[[str], str], tmp_path:
 
 
 def test_all_else_keeps_its_bytes(tmp_path: Path):
-    """Functions that were not changed, variables, and what nobody here knows of."""
+    """Unchanged functions, variables, and unknown fields."""
     path = gate_k3(tmp_path / "model")
     before, after = SavedModel(path), SavedModel(_repaired(path))
     changed = [
@@ -176,7 +176,7 @@ def test_what_is_inserted_says_its_rule_and_shape(tmp_path: Path):
 
 
 def test_a_result_of_another_shape_is_stated_so_everywhere(tmp_path: Path):
-    """Recorded shapes of what follows, of the calls of the function, and of the signature."""
+    """The recorded shapes of later nodes, of calls of the function, and of the signature."""
     path = plain(tmp_path / "m", lambda a, b: tf.nn.relu(a * b), (None, 6), (None, 6))
     (node,) = _multiplies(path)
     out = rewriter.repair(path, tmp_path / "out", at={node: "b f, b g -> b f g"}, verify=False).output

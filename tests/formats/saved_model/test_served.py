@@ -1,4 +1,4 @@
-"""SavedModels of which Keras says nothing, from their signature: against TensorFlow running the signature."""
+"""SavedModels without Keras metadata, converted from their signature: against TensorFlow running it."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ OPEN = 8  # the size of open axes
 
 # -- models of Keras 3 -----------------------------
 def built(given: Any, outputs: Any) -> Any:
-    """The model with other weights than zeros and ones."""
+    """The model with random weights."""
     model = keras.Model(given, outputs)
     rng = np.random.default_rng(0)
     for weight in model.weights:
@@ -171,7 +171,7 @@ def exported(make: Callable[[], Any], path: Path) -> str:
 
 # -- modules of TensorFlow -----------------------------
 def several(path: Path) -> str:
-    """Signatures, of which one is served by the name that TensorFlow Serving takes."""
+    """Several signatures; one has the default name of TensorFlow Serving."""
     held = tf.Module()
     spec = [tf.TensorSpec((None, 3), tf.float32, "a")]
     held.twice = tf.function(lambda a: {"twice": a * 2.0}, input_signature=spec)
@@ -232,7 +232,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], str]:
 
 
 def run(path: str, batch: int) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Random inputs of the signature, and what TensorFlow makes of them."""
+    """Random inputs of the signature, and its outputs in TensorFlow."""
     signatures = tf.saved_model.load(path).signatures
     name = "serving_default" if "serving_default" in signatures else next(iter(signatures))
     rng = np.random.default_rng(batch)
@@ -264,7 +264,7 @@ def test_it_computes_what_the_signature_does(name: str, folder: Callable[[str], 
     for batch in BATCHES:
         given, wanted = run(path, batch)
         found = model([given[tensor.name] for tensor in model.inputs])
-        # An output with the name of an input has another one.
+        # An output with the name of an input is renamed.
         wanted = {f"{key}_output" if key in given else key: value for key, value in wanted.items()}
         keras_gives = dict(zip(model.output_names, tf.nest.flatten(found), strict=True))
         onnx_gives = dict(
@@ -309,7 +309,7 @@ def test_every_form_of_keras_3(folder: Callable[[str], str], tmp_path: Path):
 
 
 def test_a_repair_that_writes_another_form(tmp_path: Path):
-    """At batch 1 the original computes what was meant."""
+    """At batch 1 the original is right."""
     path = gate_k3(tmp_path / "gate")
     result = rewriter.repair(path, tmp_path / "fixed.onnx", verify=False)
     assert result.inserted
@@ -368,7 +368,7 @@ def test_without_tensorflow_it_says_that_it_was_not_compared(
     assert not target.exists()
 
 
-# -- what is refused, and how -----------------------------
+# -- refusals -----------------------------
 def halves(a: Any) -> Any:
     return tf.cast(tf.cast(a, tf.float16) * 2, tf.float32)
 
@@ -414,10 +414,10 @@ REFUSED: dict[str, tuple[Callable[[Path], str], str]] = {
     "random numbers": (lambda path: plain(path, lambda a: a + tf.random.normal([3]), (None, 3)), "RandomStandard"),
     "half precision": (lambda path: plain(path, halves, (None, 3)), "float16"),
     "half precision of an input": (lambda path: plain(path, lambda a: a, (3,), dtype=tf.float16), "type float16"),
-    "strings": (lambda path: plain(path, tf.strings.length, (None,), dtype=tf.string), "'a' is of type string"),
-    "an open rank": (lambda path: plain(path, lambda a: a * 2.0, None), "'a' is of an open rank"),
+    "strings": (lambda path: plain(path, tf.strings.length, (None,), dtype=tf.string), "'a' has the type string"),
+    "an open rank": (lambda path: plain(path, lambda a: a * 2.0, None), "'a' has an unknown rank"),
     "a state": (counting, "it changes variables"),
-    "a constant": (lambda path: plain(path, lambda a: {"a": a, "b": tf.ones(3)}, (None, 3)), "gives a constant"),
+    "a constant": (lambda path: plain(path, lambda a: {"a": a, "b": tf.ones(3)}, (None, 3)), "is a constant"),
     "no signature": (unsigned, "it has no signature"),
     "two signatures": (undecided, "none of its signatures .one, two. is 'serving_default'"),
     "a size that grows": (squared, "it computes with sizes"),
@@ -456,7 +456,7 @@ def main():
 
 @pytest.fixture
 def tf2onnx(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A package of this name that makes eight times its input."""
+    """A stand-in package whose model gives eight times its input."""
     package = tmp_path / "packages" / "tf2onnx"
     package.mkdir(parents=True)
     (package / "__init__.py").touch()
@@ -478,7 +478,7 @@ def test_tf2onnx_takes_over(tf2onnx: None, tmp_path: Path):
 
 
 def test_tf2onnx_takes_over_what_has_no_form_in_keras(tf2onnx: None, tmp_path: Path):
-    """Of an operation of a function that is translated."""
+    """An operation without a Keras form goes to tf2onnx."""
     path = plain(tmp_path / "old", lambda a: a * 8.0 + 0.0 * tf.cast(tf.shape(a)[0], tf.float32), (None, 3))
     exported = rewriter.export_onnx(path, tmp_path / "new.onnx", fallback="tf2onnx", verify=True)
     assert exported.fallback
@@ -586,19 +586,19 @@ def reshaped(meta: Any) -> None:
 DAMAGED: dict[str, tuple[Callable[[Any], None], str]] = {
     "an output of no node": (gives("x:0"), "TensorFlow 1"),
     "an output without a name": (gives(""), "TensorFlow 1"),
-    "a result too many": (gives("{}:7"), "does not give"),
-    "a number that is none": (gives("{}:²"), "not a name of a tensor"),
-    "a long name": (gives("{}:" + "9" * 5000), "not a name of a tensor"),
-    "no outputs": (lambda meta: signature(meta).outputs.clear(), "gives nothing"),
-    "no inputs": (lambda meta: signature(meta).inputs.clear(), "not an input of it"),
-    "an input twice": (takes_twice, "two of its inputs are one"),
-    "an input that is not taken": (takes_more, "does not take"),
+    "a result too many": (gives("{}:7"), "does not have"),
+    "a number that is none": (gives("{}:²"), "not the name of a tensor"),
+    "a long name": (gives("{}:" + "9" * 5000), "not the name of a tensor"),
+    "no outputs": (lambda meta: signature(meta).outputs.clear(), "no outputs"),
+    "no inputs": (lambda meta: signature(meta).inputs.clear(), "not one of its inputs"),
+    "an input twice": (takes_twice, "two of its inputs are the same"),
+    "an input that is not taken": (takes_more, "does not use"),
     "a function that is not there": (lambda m: setattr(wrapper(m).attr["f"].func, "name", "gone"), "no function"),
-    "nothing of the objects": (lambda m: m.object_graph_def.concrete_functions.clear(), "graph of objects"),
+    "nothing of the objects": (lambda m: m.object_graph_def.concrete_functions.clear(), "object graph"),
     "strides of another rank": (of_other_rank, "no layer has"),
     "a padding that is none": (padded, "with X"),
-    "an operand less": (short, "is not one"),
-    "a shape that is none": (reshaped, "its shape is computed|do not fit|is not one"),
+    "an operand less": (short, "an invalid"),
+    "a shape that is none": (reshaped, "its shape is computed|do not fit|an invalid"),
 }  # fmt: skip
 
 

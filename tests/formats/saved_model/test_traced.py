@@ -20,7 +20,7 @@ layers = tf_keras.layers
 
 
 def agree(model: Any, folder: Path, *inputs: np.ndarray) -> rewriter.Converted:
-    """Save, convert and load a model, and compare what both compute."""
+    """Save, convert and load a model, and compare the outputs of both."""
     rng = np.random.default_rng(0)
     given: Any = list(inputs)
     for tensor in [] if given else model.inputs:
@@ -53,7 +53,7 @@ def of_layer(layer: Any, *shapes: tuple[int, ...], **options: Any) -> Any:
 
 # -- layers -----------------------------
 class Scaled(layers.Layer):
-    """Several results, each of which a layer of its own takes by name."""
+    """Several results, each used by name in a layer of its own."""
 
     def call(self, x: Any) -> Any:
         mean, variance = tf.nn.moments(x, [1, 2], keepdims=True)
@@ -79,7 +79,7 @@ class Gate(layers.Layer):
 
 
 class Twice(layers.Layer):
-    """One product taken with a bias and without."""
+    """One product used with a bias and without."""
 
     def build(self, shape: Any) -> None:
         self.w = self.add_weight("w", (shape[-1], 4))
@@ -91,7 +91,7 @@ class Twice(layers.Layer):
 
 
 class Noisy(layers.Layer):
-    """Another function while it trains."""
+    """A layer with another function in training."""
 
     def call(self, x: Any, training: Any = None) -> Any:
         return tf.nn.dropout(x * 3.0, 0.5) if training else x * 2.0
@@ -113,7 +113,7 @@ class Block(layers.Layer):
 
 
 class Folded(layers.Layer):
-    """Shapes that are computed, and constants that are."""
+    """Computed shapes and computed constants."""
 
     def call(self, x: Any) -> Any:
         flat = tf.reshape(x, [tf.shape(x)[0], x.shape[1] * x.shape[2]])
@@ -125,7 +125,7 @@ class Folded(layers.Layer):
 
 
 class Placed(layers.Layer):
-    """Rows of a table by their place, which is computed from a shape."""
+    """Rows of a table by position, computed from a shape."""
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -136,7 +136,7 @@ class Placed(layers.Layer):
 
 
 class Weighted(layers.Layer):
-    """The attention of many notebooks, by functions of the backend, which take sizes apart."""
+    """The attention of many notebooks, by functions of the backend, which unpack shapes."""
 
     def build(self, shape: Any) -> None:
         self.w = self.add_weight("w", (shape[-1], 1))
@@ -213,7 +213,7 @@ class Images(tf_keras.Model):
 
 
 class Words(tf_keras.Model):
-    """Loops, which only the configurations of layers say."""
+    """Loops, which only the layer configurations describe."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -243,7 +243,7 @@ def test_a_subclassed_model_with_loops(tmp_path: Path):
     )
 
 
-# -- what stays refused -----------------------------
+# -- refusals -----------------------------
 class Dice(layers.Layer):
     def call(self, x: Any) -> Any:
         return x + tf.random.uniform(tf.shape(x))
@@ -259,7 +259,7 @@ class Counting(layers.Layer):
 
 
 class Trains(layers.Layer):
-    """A layer inside that trains always."""
+    """A layer with an inner layer that is always in training mode."""
 
     def __init__(self, layer: Any, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -288,7 +288,7 @@ class Vast(layers.Layer):
 
 
 class Inside(layers.Layer):
-    """A layer inside, whose call is written out in the function."""
+    """A layer with an inner layer, whose call is inlined in the function."""
 
     def __init__(self, layer: Any, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -329,13 +329,13 @@ def masked_by_a_layer() -> Any:
         (lambda: of_layer(Trains(layers.BatchNormalization()), (4,)), "it changes variables|normalizes"),
         (lambda: of_layer(Trains(layers.Dropout(0.5)), (4,)), "Random|Shape"),
         (lambda: of_layer(Trains(layers.GRU(3, dropout=0.5)), (4, 2)), "as for its function"),
-        (lambda: of_layer(Ordered(), (4,)), "there is no operation of Keras 3"),
+        (lambda: of_layer(Ordered(), (4,)), "no operation in Keras 3"),
         (lambda: of_layer(Half(), (4,)), "of type float16"),
-        (lambda: of_layer(Inside(layers.LayerNormalization(axis=[1, 2])), (4, 3)), "along which axes"),
+        (lambda: of_layer(Inside(layers.LayerNormalization(axis=[1, 2])), (4, 3)), "the axes of its"),
         (lambda: of_layer(Inside(layers.LSTM(3)), (4, 2)), "as for its function"),
         (lambda: of_layer(Vast([2**15, 2**15]), (4,)), "too many numbers"),
         (masked, "its code is not in the file"),
-        (masked_by_a_layer, "a mask reaches 'lstm.*', of which no function says where it comes from"),
+        (masked_by_a_layer, "a mask reaches 'lstm.*', and no function shows where it comes from"),
     ],
     ids=[
         "random",

@@ -77,7 +77,7 @@ class Browser:
         return self._ask("POST", "/goog/cdp/execute", {"cmd": name, "params": parameters})
 
     def look(self, width: int, height: int = 900, dark: bool = False, media: str = "screen") -> None:
-        """The size of the window, and the colours that the reader prefers."""
+        """Set the size of the window, and the preferred colours."""
         self.command(
             "Emulation.setDeviceMetricsOverride",
             width=width,
@@ -96,7 +96,7 @@ class Browser:
         return self._ask("POST", "/execute/sync", {"script": script, "args": list(arguments)})
 
     def wait(self, script: str, *arguments: Any) -> Any:
-        """The value that a script gives to its last argument, a function."""
+        """The value that a script passes to its last argument, a callback."""
         return self._ask("POST", "/execute/async", {"script": script, "args": list(arguments)})
 
     def keys(self, text: str) -> None:
@@ -112,11 +112,11 @@ class Browser:
         self._ask("POST", "/actions", {"actions": [mouse]})
 
     def log(self) -> list[str]:
-        """What the console has to say since it was asked last, but for what is only information."""
+        """The new console messages since the last call, without those of level info."""
         entries = self._ask("POST", "/se/log", {"type": "browser"})
         return [entry["message"] for entry in entries if entry["level"] in ("SEVERE", "WARNING")]
 
     def picture(self, path: Path, whole: bool = True) -> None:
-        """A picture of the whole page, or of what is in the window."""
+        """Save a picture of the whole page, or of the window."""
         data = self.command("Page.captureScreenshot", captureBeyondViewport=whole)["data"]
         path.write_bytes(base64.b64decode(data))

@@ -17,7 +17,7 @@ MODELS = Path(__file__).resolve().parents[3] / "models"
 
 
 def written(form: str, command: str, *items: object) -> str:
-    """What a format writes of results."""
+    """The output of a format for results."""
     out = io.StringIO()
     show = reporter(form, Context(Console(out, io.StringIO()), builtin()))
     for item in items:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 WIDTH = 8
-# Each is a name that a page, a picture or a script could be broken with.
+# Each is a name that could break a page, a picture or a script.
 HOSTILE = (
     "<script>alert(1)",
     "<img src=x onerror=alert(1)>",
@@ -18,7 +18,7 @@ HOSTILE = (
     "long" * 2500,
     "\u05d0\u05d1\u05d2 \u4e2d\u6587\u5b57 e\u0301",
 )
-# The same with the '/' that Keras allows in no name, and ONNX does.
+# The same with '/', which ONNX allows in a name and Keras does not.
 WITH_SLASHES = (
     "</script><script>alert(1)</script>",
     "</title></style><base href=//example.org>",
@@ -64,7 +64,7 @@ def _input(name: str, shape: list[int | None]) -> Any:
 
 
 def chain(nodes: int, prefix: str = "") -> dict[str, Any]:
-    """A residual network of so many nodes: Dense, Activation, Add, again and again."""
+    """A residual network of ``nodes`` nodes: Dense, Activation, Add, repeated."""
     shape: list[int | None] = [None, WIDTH]
     layers = [_input(f"{prefix}input", shape)]
     last = kept = f"{prefix}input"
@@ -83,7 +83,7 @@ def chain(nodes: int, prefix: str = "") -> dict[str, Any]:
 
 
 def of_models(models: int, nodes: int) -> dict[str, Any]:
-    """A model that calls so many models one after another, each of so many nodes."""
+    """A model that calls ``models`` models in sequence, each of ``nodes`` nodes."""
     shape: list[int | None] = [None, WIDTH]
     layers = [_input("input", shape)]
     last = "input"
@@ -98,7 +98,7 @@ def of_models(models: int, nodes: int) -> dict[str, Any]:
 
 
 def wrapped() -> dict[str, Any]:
-    """A model that a layer holds."""
+    """A model inside a layer."""
     inner = chain(4, "inner_")
     layers = [
         _input("input", [None, 5, WIDTH]),
@@ -108,7 +108,7 @@ def wrapped() -> dict[str, Any]:
 
 
 def gated(data: str, pooled: str, scaled: str, before: int = 0, after: int = 0) -> dict[str, Any]:
-    """A channel gate without its Reshape, with these names, and so many activations before it and after it."""
+    """A channel gate without its Reshape, with these names, and ``before`` and ``after`` activations around it."""
     image: list[int | None] = [None, 10, 12, 16]
     channels: list[int | None] = [None, 16]
     relu = {"activation": "relu"}
@@ -129,7 +129,7 @@ def gated(data: str, pooled: str, scaled: str, before: int = 0, after: int = 0) 
 
 
 def grown() -> dict[str, Any]:
-    """A product of (B, 7) and (B, 1, 7), which is (B, B, 7), with two layers behind it."""
+    """A product of (B, 7) and (B, 1, 7), which is (B, B, 7), with two layers after it."""
     flat: list[int | None] = [None, 7]
     layers = [
         _input("flat", flat),

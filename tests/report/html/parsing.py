@@ -1,4 +1,4 @@
-"""A strict reader of pages: what a test asks of one, and an error where its tags are not in order."""
+"""A strict reader of pages for tests; it raises an error if tags are not well-formed."""
 
 from __future__ import annotations
 

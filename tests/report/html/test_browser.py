@@ -1,4 +1,4 @@
-"""Pages in Chromium: no errors, nothing that runs over, and a graph that can be used. Run with ``-m browser``."""
+"""Pages in Chromium: no errors, no overflow, and a usable graph. Run with ``-m browser``."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from .models import HOSTILE, WITH_SLASHES, chain, gated, of_models, onnx_gated, 
 pytestmark = pytest.mark.browser
 
 SIZES = [(400, 800), (1280, 900), (2560, 1400)]
-# For so many frames: moved, zoomed in and out. Gives the median and the slowest time of a frame, in milliseconds.
+# Move the graph, or zoom it in and out, for 60 frames. Gives the median and the slowest frame, in milliseconds.
 FRAMES = """
 const done = arguments[arguments.length - 1], kind = arguments[0];
 const graph = document.querySelector('.rw-whole').graph;
@@ -237,7 +237,7 @@ def test_a_page_prints_light_with_all_its_details(browser, pages):
 
 
 def test_the_page_is_in_order_for_a_keyboard(browser, pages):
-    """Tab goes from the link to the report through findings to the graph; what has the focus can be seen."""
+    """Tab goes from the link to the report through findings to the graph; the focused element is visible."""
     opened(browser, pages["chained"])
     seen = []
     for _ in range(60):

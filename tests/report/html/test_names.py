@@ -1,4 +1,4 @@
-"""Names that a file can hold: none of them leaves its place on a page, in a picture or in data."""
+"""Names that a file can hold: none of them breaks a page, a picture or data."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def elements(page: str) -> list[tuple[str, list[str]]]:
 
 
 def plain(path) -> object:
-    """The same model with names that nobody stumbles over."""
+    """The same model with harmless names."""
     if path.suffix == ".onnx":
         return onnx_gated(path.with_name("plain.onnx"), "data", "pooled", "scaled")
     return saved(path.with_name("plain.json"), gated("data", "pooled", "scaled"))
@@ -95,6 +95,6 @@ def test_a_path_and_a_class_name_are_escaped_too(tmp_path):
 
 
 def test_the_names_are_hostile():
-    """Each would show on a page that does not escape, or does not replace what cannot be seen."""
+    """Each would break a page that does not escape markup or replace invisible characters."""
     for name in itertools.chain(HOSTILE, WITH_SLASHES):
         assert set("<>&'\"\u202e\x00{") & set(name) or len(name) > 1000 or "\u05d0" in name

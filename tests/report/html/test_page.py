@@ -1,4 +1,4 @@
-"""The page: whole, self-contained, in order, and with everything in it that it is to show."""
+"""The page: complete, self-contained and well-formed, with all its contents."""
 
 from __future__ import annotations
 
@@ -186,7 +186,7 @@ def test_a_model_that_a_layer_holds_opens_from_the_layer(tmp_path):
 
 
 def test_a_report_without_one_graph_has_findings_and_no_pictures():
-    """That on a model of several parts in memory."""
+    """The report of a model of several parts in memory."""
     report = rewriter.check(MODELS / "chained.keras")
     report.seen = None
     root = parsed(written("html", "check", report))
@@ -244,7 +244,7 @@ def test_a_model_that_cannot_be_used_is_on_the_page(tmp_path, capsys):
     assert "not a zip archive" in root.text() and "cannot be used" in root.text()
 
 
-# -- what is missing, and what it costs -----------------------------
+# -- missing packages, and costs -----------------------------
 @pytest.mark.parametrize("form", ["html", "svg"])
 def test_a_missing_library_is_one_plain_line(form, monkeypatch, capsys):
     find = templating.find_spec

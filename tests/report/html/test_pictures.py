@@ -1,4 +1,4 @@
-"""Pictures: boxes that do not overlap, links that lead somewhere, and what a reading inserts."""
+"""Pictures: boxes that do not overlap, working links, and the nodes that a reading inserts."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def test_a_bend_stands_beside_the_boxes(seed):
 
 
 def test_operands_stand_in_their_order():
-    """The first one on the left, as they are written, before a repair and after it."""
+    """The first operand is on the left, before and after a repair."""
     for links in ([(0, 3), (1, 3)], [(1, 3), (0, 3)], [(0, 2), (1, 3), (2, 3)], [(1, 3), (0, 2), (2, 3)]):
         first, second = [a for a, b in links if b == 3]
         centres = place(4, links).centres
@@ -90,7 +90,7 @@ def test_boxes_without_links_and_links_twice_over():
     ],
 )
 def test_no_graph_ends_the_process_or_takes_minutes(count, links):
-    """On a thread as other programs make them, with half a megabyte of stack."""
+    """On a thread with half a megabyte of stack, as in other programs."""
     before = threading.stack_size(512 << 10)
     try:
         with ThreadPoolExecutor(1) as pool:
@@ -133,7 +133,7 @@ def test_a_drawing_is_the_same_every_time():
     assert len(runs) == 1
 
 
-# -- what is drawn -----------------------------
+# -- the drawing -----------------------------
 def scene(name: str, node: str):
     report = rewriter.check(MODELS / f"{name}.keras")
     finding = next(f for f in report.findings if f.node == node)

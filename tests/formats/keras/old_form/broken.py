@@ -1,7 +1,7 @@
-"""Broken models of Keras 2, as Keras 2 would have written them, and what the valid ones compute.
+"""Broken Keras 2 models in the files that Keras 2 writes, and comparisons with the valid ones.
 
-A layer (a Reshape, a Permute) is taken out of a valid model's configuration. tf_keras then builds the model with a
-multiply that gives back its larger operand: it puts the layers in their order, and writes the file with their weights.
+A layer (a Reshape, a Permute) is removed from a valid model's configuration. tf_keras then builds the model with a
+multiply that returns its larger operand. So tf_keras orders the layers, and writes the file with their weights.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class Larger(tf_keras.layers.Layer):
 
 
 class LargerFunction(tf_keras.src.layers.core.tf_op_layer.TFOpLambda):
-    """A function of which only a multiply is another."""
+    """A layer of a TensorFlow function; multiply and matmul are replaced by one that cannot fail."""
 
     @classmethod
     def from_config(cls, config: Json, custom_objects: Any = None) -> Any:
@@ -50,7 +50,7 @@ def larger(x: Any, y: Any) -> Any:
     if isinstance(y, float):
         return x * y
     a, b = sorted((x, y), key=lambda t: (len(t.shape), np.prod([n or 1 for n in t.shape])))
-    return b + 0 * tf.reduce_mean(a)  # both have a gradient
+    return b + 0 * tf.reduce_mean(a)  # both operands have a gradient
 
 
 STAND_INS = {"Multiply": "Larger", "TFOpLambda": "LargerFunction"}
@@ -62,7 +62,7 @@ LARGER = {"Larger": Larger, "LargerFunction": LargerFunction}
 
 
 def without(config: Json, names: Sequence[str]) -> Json:
-    """The configuration of a model without these layers, at any depth; what they took goes on in their place."""
+    """The configuration of a model without these layers, at any depth; their inputs replace their outputs."""
     config = copy.deepcopy(config)
     for inner in models_in(config):
         for name in names:
@@ -119,7 +119,7 @@ def swapped(entry: Json, swap: Mapping[str, str]) -> None:
 
 
 def stood_in(value: Any) -> Any:
-    """A configuration with the classes here in the place of those that they stand for."""
+    """A configuration with the stand-in classes in place of the real ones."""
     if isinstance(value, list):
         return [stood_in(item) for item in value]
     if not isinstance(value, dict):
@@ -135,7 +135,7 @@ def stood_in(value: Any) -> Any:
 
 
 def copy_weights(source: Any, target: Any) -> None:
-    """Every layer its weights, by the layers' names."""
+    """Copy the weights of every layer, by layer name."""
     if isinstance(target, tf_keras.Model):
         by_name = {layer.name: layer for layer in source.layers}
         for layer in target.layers:
@@ -148,7 +148,7 @@ def copy_weights(source: Any, target: Any) -> None:
 
 
 def write(model: Any, path: Path) -> None:
-    """What Keras 2 writes of a rebuilt model, with the multiply that the file is to have."""
+    """Write a rebuilt model as Keras 2 does, with the real multiply in the file."""
     if path.suffix == ".json":
         path.write_text(json.dumps(named(json.loads(model.to_json()))))
         return
@@ -166,7 +166,7 @@ def write(model: Any, path: Path) -> None:
 
 
 def named(value: Any) -> Any:
-    """A configuration with the entries of the two classes here under their names in Keras."""
+    """A configuration with the two stand-in classes under their names in Keras."""
     if isinstance(value, list):
         return [named(item) for item in value]
     if not isinstance(value, dict):
@@ -181,21 +181,21 @@ def named(value: Any) -> Any:
 
 
 def broken(model: Any, case: Case, path: Path) -> Path:
-    """A file with a valid model's weights, and the model broken as the case says."""
+    """Write a file of the broken model of a case, with the weights of the valid model."""
     randomized(model)
     write(rebuilt(model, case.drop, case.swap), path)
     return path
 
 
 def repaired(path: Path, suffix: str = "", **options: Any) -> Path:
-    """The file that a repair writes."""
+    """Repair a file; the path of the written file."""
     target = path.with_name(f"fixed-{path.stem}{suffix or path.suffix}")
     rewriter.repair(path, target, verify=False, **options)
     return target
 
 
 def load(path: Path, valid: Any) -> Any:
-    """What tf_keras makes of a file; a configuration alone gets the weights of the valid model."""
+    """The model that tf_keras loads; a configuration alone gets the weights of the valid model."""
     if path.suffix == ".json":
         model = tf_keras.models.model_from_json(path.read_text())
         copy_weights(valid, model)
@@ -204,7 +204,7 @@ def load(path: Path, valid: Any) -> Any:
 
 
 def same(model: Any, valid: Any, batch: int = 3) -> bool:
-    """Whether two models give the same for random inputs."""
+    """Whether two models give equal outputs for random inputs."""
     given = inputs_for(valid, batch)
     pairs = list(zip(outputs(model, given), outputs(valid, given), strict=True))
     assert any(np.ptp(wanted) > 1e-6 for _, wanted in pairs), "the valid model says nothing"

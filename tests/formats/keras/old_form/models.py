@@ -1,4 +1,4 @@
-"""Valid models of Keras 2, each with the layers that are taken out, and the classes that are others, to break it."""
+"""Valid Keras 2 models, each with the layers to remove and the classes to replace to break it."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def order_changes() -> Any:
 
 
 def nested() -> Any:
-    """The gate in a model inside, whose Dense layers change places."""
+    """The gate in a nested model, whose Dense layers change places."""
     inner = order_changes()
     inner = tf_keras.Model(inner.inputs, inner.outputs[0], name="inner")
     image, vector = L.Input((6, 7, 11), name="x"), L.Input((6,), name="v")
@@ -74,7 +74,7 @@ def nested() -> Any:
 
 
 def nested_twice() -> Any:
-    """A model inside that is called twice, once with the result of the other call."""
+    """A nested model that is called twice, once on the result of the other call."""
     x = L.Input((6, 7, 11), name="inner_x")
     inner = tf_keras.Model(x, L.Multiply(name="scale")([x, _gate(x, "gate", "expand")]), name="inner")
     image = L.Input((6, 7, 11), name="x")
@@ -93,7 +93,7 @@ def shared() -> Any:
 
 
 def two_outputs() -> Any:
-    """The product is an output, and so is what follows."""
+    """The product is an output, and so is the result of a later layer."""
     image = L.Input((6, 7, 5), name="image")
     x = L.Conv2D(11, 3, padding="same", name="conv")(image)
     y = L.Multiply(name="scale")([_gate(x, "gate", "expand"), x])
@@ -101,7 +101,7 @@ def two_outputs() -> Any:
 
 
 def spatial() -> Any:
-    """A mask over the space, without its axis of channels."""
+    """A spatial mask without its channel axis."""
     image = L.Input((6, 7, 5), name="image")
     x = L.Conv2D(11, 3, padding="same", name="conv")(image)
     m = L.Conv2D(1, 3, padding="same", activation="sigmoid", name="mask")(x)
@@ -131,7 +131,7 @@ def masked() -> Any:
 
 
 def turned() -> Any:
-    """A mask whose channels are in front, without the Permute that turns it back."""
+    """A channels-first mask with a Permute back to channels last."""
     image = L.Input((6, 7, 5), name="image")
     x = L.Conv2D(11, 3, padding="same", name="conv")(image)
     m = L.Permute((3, 1, 2), name="turn")(x)
@@ -141,7 +141,7 @@ def turned() -> Any:
 
 
 def distributed() -> Any:
-    """The gate in a model that a TimeDistributed holds."""
+    """The gate in a model inside a TimeDistributed."""
     x = L.Input((6, 7, 11), name="inner_x")
     inner = tf_keras.Model(x, L.Multiply(name="scale")([x, _gate(x, "gate", "expand")]), name="inner")
     video = L.Input((4, 6, 7, 11), name="video")
@@ -189,7 +189,7 @@ def cast() -> Any:
 
 
 def operator() -> Any:
-    """The gate multiplied by ``*``, among functions of which some are several operations in Keras 3."""
+    """The gate multiplied by ``*``, among functions, some of which become several operations in Keras 3."""
     image = L.Input((6, 7, 5), name="image")
     x = tf.nn.relu(L.Conv2D(11, 3, padding="same", name="conv")(image))
     g = tf.clip_by_value(_gate(x, "gate", "expand"), 0.2, 0.8)
@@ -221,7 +221,7 @@ def product_of_images() -> Any:
 
 @tf_keras.saving.register_keras_serializable("old_form")
 class Own(L.Layer):
-    """A layer of the user's, with a weight."""
+    """A custom layer with a weight."""
 
     def build(self, shape: Any) -> None:
         self.factor = self.add_weight("factor", shape=shape[-1:], initializer="ones")
@@ -231,7 +231,7 @@ class Own(L.Layer):
 
 
 def own_layer() -> Any:
-    """A layer whose class is not known, where the order of the others changes."""
+    """A custom layer of unknown class, in a model where the order of the other layers changes."""
     model = order_changes()
     first, second = model.outputs
     return tf_keras.Model(model.inputs, [Own(name="own")(first), Own(name="own_2")(second)])

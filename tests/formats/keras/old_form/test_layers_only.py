@@ -1,4 +1,4 @@
-"""Repaired HDF5 files of Keras 3: it loads them, and they compute what the valid models do."""
+"""Repaired HDF5 files of Keras 3: Keras 3 loads them, and they compute the same as the valid models."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def nested() -> Any:
 
 
 def without(config: dict[str, Any], name: str) -> None:
-    """Take a layer out; what it took goes on in its place. A Multiply becomes one that cannot fail."""
+    """Remove a layer; its input replaces its output. A Multiply becomes one that cannot fail."""
     for entry in list(config["layers"]):
         if "layers" in entry["config"]:
             without(entry["config"], name)

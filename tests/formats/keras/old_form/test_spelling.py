@@ -1,4 +1,4 @@
-"""Every layer and function that stands for an inserted operation, run by tf_keras and compared with NumPy."""
+"""Every layer and function that replaces an inserted operation, run by tf_keras and compared with NumPy."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ LAYERS = Form("2.3.1", False, "", "float32", True)
 FUNCTIONS = Form("2.15.0", True, "", "float32", False)
 X = (None, 2, 3, 5)
 
-# Operation, its configuration, the shapes it takes, what NumPy makes of it, and the layer, "" where there is none.
+# Operation, configuration, operand shapes, the result in NumPy, and the layer ("" if there is none).
 ROWS: list[tuple[str, dict[str, Any], tuple[Any, ...], Callable[..., Any], str]] = [
     ("Reshape", {"newshape": [-1, 6, 5]}, (X,), lambda x: x.reshape(-1, 6, 5), "Reshape"),
     ("Reshape", {"newshape": [-1, 2, 5]}, (X,), lambda x: x.reshape(-1, 2, 5), ""),
@@ -70,7 +70,7 @@ def node_of(
 
 
 def run(parts: list[Any], shapes: tuple[Any, ...], form: Form, arrays: list[Any]) -> Any:
-    """What tf_keras makes of a model with these layers."""
+    """The outputs of a model with these layers in tf_keras."""
     inputs = [
         {"class_name": "InputLayer", "config": {"batch_input_shape": shape, "name": name, "dtype": "float32"},
          "name": name, "inbound_nodes": []}

@@ -1,4 +1,4 @@
-"""Repaired files of Keras 2 in their own form: tf_keras loads them, and they compute what the valid models do."""
+"""Repaired files of Keras 2 in their own form: tf_keras loads them, and they compute the same as the valid models."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tests.formats.keras.old_form.broken import Larger, broken, load, rebuilt, r
 from tests.formats.keras.old_form.models import CASES
 from tests.formats.keras.upgrade.oracle import inputs_for, outputs, randomized
 
-# A configuration alone has the form that it has in an archive.
+# A configuration alone has the same form as in an archive.
 TRIED = [
     *itertools.product(CASES, (".h5", ".keras")),
     *itertools.product(("nested_twice", "operator", "distributed"), (".json",)),
@@ -66,7 +66,7 @@ def test_the_order_of_the_layers_with_weights_changes(tmp_path: Path):
         names = [list(file["model_weights"].attrs["layer_names"]) for file in (before, after)]
     filled = [[name for name in side if name in with_weights(valid)] for side in names]
     assert filled[0] != filled[1] == with_weights(load(fixed, valid))
-    with h5py.File(fixed, "r+") as file:  # the new model with the old order is another model
+    with h5py.File(fixed, "r+") as file:  # the old order of weights gives another model
         file["model_weights"].attrs["layer_names"] = names[0]
     assert not same(load(fixed, valid), valid)
 
@@ -89,7 +89,7 @@ def test_what_is_not_changed_is_as_it_was(suffix: str, tmp_path: Path):
 
 
 def is_same(new: dict[str, Any], old: dict[str, Any]) -> bool:
-    """What the file says of shapes below a change is left out where Keras checks it on loading."""
+    """Whether two entries are equal; the new one may omit its build_config, which Keras checks on loading."""
     return all(new.get(key) == old.get(key) for key in {*new, *old} - {"build_config"}) and (
         "build_config" not in new or new["build_config"] == old.get("build_config")
     )
@@ -105,7 +105,7 @@ def test_a_model_without_faults_is_copied(tmp_path: Path):
 
 @pytest.mark.parametrize("name", ["order_changes", "shared", "spatial", "product", "turned"])
 def test_keras_3_loads_layers(name: str, tmp_path: Path):
-    """Not models inside, nor recurrent layers: Keras 3 does not load those of tf_keras from such a file."""
+    """Not nested models or recurrent layers: Keras 3 does not load those of tf_keras from such a file."""
     case = CASES[name]
     valid = case.build()
     fixed = repaired(broken(valid, case, tmp_path / "model.h5"), at=case.at)
@@ -163,7 +163,7 @@ def test_a_state_without_names_is_refused_where_the_order_changes(tmp_path: Path
         repaired(path)
 
 
-# -- what is refused -----------------------------
+# -- refusals -----------------------------
 def refusal(path: Path, **options: Any) -> str:
     with pytest.raises(UnsupportedError) as caught:
         repaired(path, **options)

@@ -158,7 +158,7 @@ chain("wrapped_wrapper", (5, 6, 4), lambda: layers.TimeDistributed(layers.Bidire
 
 
 def inner(frozen: bool = True) -> Any:
-    """A model with frozen layers between others: their variables stand behind all trained ones."""
+    """A model with frozen layers between others: their variables come after all trained ones."""
     x = tf_keras.Input((6,))
     h = layers.BatchNormalization()(layers.Dense(5)(x))
     h = layers.Dense(6, trainable=not frozen)(h)
@@ -342,7 +342,7 @@ def tokens(masked: bool = True) -> tuple[Any, Any]:
 
 @case
 def mask_of_a_sum() -> Any:
-    """Tokens and positions: Keras 3 loses the mask where one of both has none."""
+    """Tokens and positions: Keras 3 loses the mask if one of the two has none."""
     (x, a), (y, b) = tokens(), tokens(False)
     h = layers.Add()([layers.Dense(4)(a), b])
     return tf_keras.Model([x, y], [layers.LSTM(3)(h), layers.GlobalAveragePooling1D()(h)])
@@ -350,7 +350,7 @@ def mask_of_a_sum() -> Any:
 
 @case
 def mask_of_a_product() -> Any:
-    """Both have to hold in Keras 2, one of them in Keras 3."""
+    """Both masks must be true in Keras 2, one of them in Keras 3."""
     (x, a), (y, b) = tokens(), tokens()
     h = layers.Multiply()([a, b])
     return tf_keras.Model([x, y], layers.Bidirectional(layers.GRU(3, return_sequences=True))(h))
@@ -358,7 +358,7 @@ def mask_of_a_product() -> Any:
 
 @case
 def masked_products() -> Any:
-    """Keras 3 puts 1, or the other operand, where a mask leaves an operand out, and 0 where all do."""
+    """Keras 3 uses 1, or the other operand, where an operand is masked, and 0 where all are."""
     (x, a), (y, b), (z, c) = tokens(), tokens(False), tokens()
     results = [merge()([a, b]) for merge in (layers.Multiply, layers.Maximum, layers.Minimum)]
     results += [layers.Multiply()([a, c]), layers.Maximum()([b, c, a]), layers.Minimum()([c, b])]
@@ -375,7 +375,7 @@ def mask_of_one_source() -> Any:
 
 @case
 def masks_joined() -> Any:
-    """Keras 3 joins the masks by an operation that it calls ``concatenate`` too."""
+    """Keras 3 joins the masks with an operation that is also named ``concatenate``."""
     x, a = tokens()
     h = layers.Concatenate(name="concatenate")([layers.Dense(4)(a), a])
     h = layers.Concatenate(name="concatenate_1")([h, a])

@@ -1,4 +1,4 @@
-"""Upgraded models run by Keras 3, their originals by tf_keras: the same inputs have to give the same numbers."""
+"""Upgraded models run by Keras 3, their originals by tf_keras: the same inputs must give the same numbers."""
 
 from __future__ import annotations
 
@@ -81,12 +81,12 @@ def stored(name: str, array: np.ndarray) -> StoredVariable:
 
 
 def keras_3_model(found: Upgraded) -> Any:
-    """The model that Keras 3 makes of an upgraded configuration."""
+    """The Keras 3 model of an upgraded configuration."""
     return keras.saving.deserialize_keras_object(loadable(found.entry))
 
 
 def loadable(entry: Any) -> Any:
-    """A copy whose tensors state a shape, which Keras wants and does not use."""
+    """A copy whose tensors state a shape, which Keras requires and does not use."""
     entry = copy.deepcopy(entry)
     waiting = [entry]
     while waiting:
@@ -152,7 +152,7 @@ def outputs(model: Any, inputs: Sequence[np.ndarray]) -> list[np.ndarray]:
 
 
 def difference(actual: Sequence[np.ndarray], desired: Sequence[np.ndarray]) -> float:
-    """The largest difference, of the largest value."""
+    """The largest difference, relative to the largest value."""
     assert len(actual) == len(desired)
     worst = 0.0
     for mine, other in zip(actual, desired, strict=True):
@@ -168,7 +168,7 @@ def difference(actual: Sequence[np.ndarray], desired: Sequence[np.ndarray]) -> f
 
 
 def agree(model: Any, inputs: Sequence[np.ndarray] | None = None, tolerance: float = TOLERANCE) -> Upgraded:
-    """Upgrade a tf_keras model and compare what both compute. Returns the upgraded configuration."""
+    """Upgrade a tf_keras model and compare the outputs of both. Returns the upgraded configuration."""
     entry, weights, version, backend = saved(randomized(model))
     found = upgrade.upgraded(entry, version)
     assert not found.refusals, found.refusals
@@ -182,7 +182,7 @@ def agree(model: Any, inputs: Sequence[np.ndarray] | None = None, tolerance: flo
 
 
 def archive_agrees(model: Any, inputs: Sequence[np.ndarray] | None = None) -> Upgraded:
-    """The same of the ``.keras`` archive that tf_keras writes."""
+    """The same for the ``.keras`` archive that tf_keras writes."""
     randomized(model)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "model.keras"

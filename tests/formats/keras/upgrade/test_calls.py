@@ -56,7 +56,7 @@ def shapes(content: Json) -> list[list[int | None] | None]:
 @pytest.mark.parametrize("first", [0, 1])
 @pytest.mark.parametrize("kind", ["Functional", "Model", "Sequential"])
 def test_calls_of_a_nested_model(kind: str, first: int):
-    """Keras 2 counts a model's call on its own inputs, save where it has none: which of both, the references say."""
+    """Keras 2 counts a model's call on its own inputs, unless there is none; the references show which."""
     listed = [source("i", 3), dense("d", units=3)]
     config = {"name": "inner", "layers": listed} if kind == "Sequential" else inner()
     nested = entry("inner", kind, config, [["x", 0, 0, {}]], [["inner", first, 0, {}]])

@@ -1,4 +1,4 @@
-"""Every row of the table of constructs names a case or a test that there is."""
+"""Every row of the table of constructs names an existing case or test."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def test_rows_name_their_tests():
 
 
 def test_arguments_are_those_of_keras():
-    """A layer of Keras takes every argument that is kept for it."""
+    """A Keras layer accepts every argument that is kept for it."""
     import inspect
 
     import keras

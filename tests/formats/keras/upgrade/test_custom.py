@@ -1,4 +1,4 @@
-"""Custom classes: refused by their name, also where it is one of Keras's."""
+"""Custom classes: refused by name, also if Keras has a class of that name."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from rewriter.errors import UnsupportedError
 
 
 def own(base: type) -> type:
-    """A class of the same name."""
+    """A subclass with the same name."""
     return type(base.__name__, (base,), {})
 
 

@@ -1,4 +1,4 @@
-"""Every construct that has a translation: the upgraded model computes what its original does."""
+"""Every construct that has a translation: the upgraded model computes the same as its original."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import pytest
 from . import function_cases, layer_cases, oracle
 
 CASES = layer_cases.CASES | function_cases.CASES
-# What an archive keeps otherwise than an HDF5 file: the places of weights.
+# Cases whose weights an archive stores at other places than an HDF5 file.
 ARCHIVED = (
     "attention", "bidirectional_backwards", "cells", "calls", "hard_sigmoid_dense", "hard_sigmoid_gates",
     "nested_deep", "nested_frozen", "operators", "normalization", "separable", "time_distributed_model", "wrappers",

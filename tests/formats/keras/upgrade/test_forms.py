@@ -39,13 +39,13 @@ def equal(model: Any, entry: Json, weights: Any, version: str = "2.2.4") -> upgr
 def refusals(model: Any) -> list[str]:
     entry, _, version, _ = oracle.saved(model)
     found = upgrade.upgraded(entry, version)
-    read_model(found.entry)  # the layer stays, and nothing is known of it
+    read_model(found.entry)  # the layer stays, and its result is unknown
     return [refusal.construct for refusal in found.refusals]
 
 
 # -- forms of one model -----------------------------
 def test_sequential_list():
-    """A list of layers, the first of which says what it takes."""
+    """A list of layers, the first of which states its input shape."""
     model = of_layers(layers.LSTM(3, name="a"), layers.Dense(2, name="b"))
     entry, weights, _, _ = oracle.saved(model)
     listed = entry["config"]["layers"][1:]
@@ -77,7 +77,7 @@ def test_weights_that_do_not_fit_are_refused():
 
 # -- cuDNN -----------------------------
 def as_cudnn(layer: Any) -> tuple[list[np.ndarray], Json]:
-    """Weights and configuration of the layer of cuDNN that computes what an LSTM or GRU does, by tf_keras."""
+    """Weights and configuration of the cuDNN layer that equals an LSTM or GRU, from tf_keras."""
     kind = type(layer).__name__
     target = type(f"CuDNN{kind}", (), {})()
     converted = _convert(target, [np.asarray(weight) for weight in layer.get_weights()])
@@ -292,7 +292,7 @@ def test_a_mask_for_each_step_is_refused():
 
 
 def test_calls_that_train():
-    """Keras 3 lets ``predict`` say otherwise; training=False says what it says by itself."""
+    """In Keras 3 ``predict`` overrides training=True in a call; training=False is its default."""
     inner = tf_keras.Sequential([tf_keras.Input((4,)), layers.BatchNormalization(), layers.Dense(3)])
     x = tf_keras.Input((4,))
     for layer in (layers.Dropout(0.5), layers.GaussianNoise(0.5), layers.BatchNormalization(), inner):
@@ -303,7 +303,7 @@ def test_calls_that_train():
 
 
 def test_means_of_whole_numbers():
-    """TensorFlow keeps the dtype, Keras 3 makes floats: refused wherever the whole numbers come from."""
+    """TensorFlow keeps the dtype, Keras 3 makes floats: refused wherever the integers come from."""
     x, f = tf_keras.Input((6, 2), dtype="int32"), tf_keras.Input((6, 2))
     mean, pool = "tf.math.reduce_mean", layers.GlobalAveragePooling1D
     assert refusals(tf_keras.Model(x, tf.reduce_mean(x, 1))) == [mean]
@@ -327,7 +327,7 @@ def test_means_of_whole_numbers():
 
 
 def test_masks_of_a_softmax():
-    """Of a row that is masked whole Keras 3 gives zeros: refused, except where it gives equal parts as Keras 2 does."""
+    """Keras 3 gives zeros for a row that is masked whole: refused, unless it gives equal parts as Keras 2 does."""
     x, mask = tf_keras.Input((3, 8)), tf_keras.Input((3, 3), dtype="bool")
     scores = tf_keras.Input((3, 3))
     assert refusals(tf_keras.Model([scores, mask], layers.Softmax()(scores, mask=mask))) == ["its mask"]
@@ -364,7 +364,7 @@ PADDED = np.array([[1, 2, 3, 0, 0], [4, 0, 5, 0, 6], [0, 0, 0, 0, 0], [1, 1, 1, 
 
 
 def test_masks_of_attention():
-    """What a mask reaches by itself in Keras 2 alone, all samples and rows of padding included."""
+    """Masks that only Keras 2 passes on by itself, also in samples and rows of padding alone."""
     tokens, masked, other = _tokens()
     both = layers.add([masked, other])
     attention = layers.MultiHeadAttention(2, 4, dropout=0.2)
@@ -380,7 +380,7 @@ def test_masks_of_attention():
 
 
 def test_masks_that_attention_of_keras_3_takes_off():
-    """A tensor that attention is called on has no mask for whatever comes after."""
+    """The operands of an attention layer have no mask for later layers."""
     tokens, masked, _ = _tokens()
     attention = [layers.MultiHeadAttention(2, 4) for _ in range(6)]
     again = attention[0](attention[1](masked, masked), masked)
@@ -405,7 +405,7 @@ def test_a_mask_that_is_cast_away(dtype: str):
 
 
 def test_masks_that_keras_3_alone_lets_through():
-    """Nothing says "no mask" to attention; and what reaches a model from outside is not given inside of it."""
+    """Attention cannot be told to use no mask, and a nested model cannot pass on a mask from outside."""
     tokens, masked, other = _tokens()
     scaled = layers.Rescaling(2.0)(masked)
     y = layers.MultiHeadAttention(2, 4)(scaled, other)
@@ -417,7 +417,7 @@ def test_masks_that_keras_3_alone_lets_through():
 
 
 def test_sums_with_constants_that_look_like_biases():
-    """Keras 3 takes a vector behind a sum for a bias, along whichever axis has its size."""
+    """Keras 3 treats a vector in a sum as a bias, along any axis of its size."""
     x, y = tf_keras.Input((5, 5)), tf_keras.Input((5, 1))
     column, row = np.arange(5.0, dtype="float32").reshape(5, 1), np.arange(5.0, dtype="float32")
     sums = [x + column, column + x, y + row, tf.add_n([x, x, tf.constant(column) + tf.zeros_like(x)])]
@@ -450,7 +450,7 @@ def test_reasons_say_what_it_is():
 
 
 def test_renormalisation():
-    """Its averages are not used where a model does not train: each has its name."""
+    """Its averages are not used in inference; each is found by name."""
     model = of_layers(layers.BatchNormalization(renorm=True, renorm_clipping={"rmax": 2.0}))
     found = oracle.agree(model)
     entry, weights, version, backend = oracle.saved(model)

@@ -308,7 +308,7 @@ def test_a_configuration_without_a_version_is_known_by_its_arguments():
 
 
 def test_theano():
-    """Theano convolves: its kernels are turned in space. The oracle is a model with kernels turned by hand."""
+    """Theano convolves: its kernels are flipped in space. The oracle is a model with kernels flipped by hand."""
     entry, model, rows = convolution(False)
     turned = [(name, [np.flip(found[0], (0, 1)), found[1]]) for name, found in rows]
     stored = {name: [oracle.stored(str(k), array) for k, array in enumerate(found)] for name, found in rows}

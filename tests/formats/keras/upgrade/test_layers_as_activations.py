@@ -1,4 +1,4 @@
-"""Layers that stand where a layer takes a function: those with weights are refused, their weights accounted for."""
+"""Layers in place of an activation function: those with weights are refused, and their weights are counted."""
 
 from __future__ import annotations
 

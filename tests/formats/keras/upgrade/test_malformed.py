@@ -1,4 +1,4 @@
-"""Configurations with parts taken out, exchanged or replaced: an error of ours says so, whatever it is."""
+"""Configurations with parts removed, exchanged or replaced: only our own errors come out."""
 
 from __future__ import annotations
 

@@ -24,7 +24,7 @@ def masks(**given: int) -> dict[str, Any]:
     return {**SLICE, **{name: {"i": str(given.get(name, 0))} for name in names}}
 
 
-# Operation, attributes, the numbers of operands that are tensors, constants by number.
+# Operation, attributes, the positions of tensor operands, constants by position.
 CASES: dict[str, tuple[str, dict[str, Any], int, dict[str, Any]]] = {
     "mul": ("Mul", FLOAT, 1, {"1": 2.5}),
     "mul-of-two": ("Mul", FLOAT, 2, {}),

@@ -44,7 +44,7 @@ def branches(recurrent: bool = False) -> Any:
 
 
 def words() -> Any:
-    """A table of rows, of which a batch takes some."""
+    """An embedding table; a batch uses some of its rows."""
     tf_keras.utils.set_random_seed(11)
     x = tf_keras.Input((5,))
     rows = layers.Embedding(50, 3, name="rows")(x)
@@ -59,7 +59,7 @@ def trained(model: Any, optimizer: Any, given: np.ndarray = GIVEN) -> Any:
 
 
 def converted(path: Path) -> tuple[Any, str]:
-    """The model as Keras 3 loads it, and what is said of the state."""
+    """The model that Keras 3 loads, and the remark about the state."""
     target = path.with_name("converted.keras")
     result = rewriter.convert(path, target, verify=False)
     said = [remark.became for remark in result.remarks if remark.construct == STATE]
@@ -70,7 +70,7 @@ def converted(path: Path) -> tuple[Any, str]:
 
 
 def by_name(model: Any, value: Callable[[Any, int], Any]) -> dict[str, np.ndarray]:
-    """Something of every trainable variable, by the names of the layers that lead to it."""
+    """A value for every trainable variable, by the path of layers to it."""
     found: dict[str, np.ndarray] = {}
     for number, variable in enumerate(model.trainable_variables):
         owner, position = next(
@@ -84,7 +84,7 @@ def by_name(model: Any, value: Callable[[Any, int], Any]) -> dict[str, np.ndarra
 
 
 def walked(model: Any, prefix: str = "") -> list[tuple[str, Any]]:
-    """The layers of a model that are no models, with their paths."""
+    """The layers of a model, without nested models themselves, with their paths."""
     found = []
     for layer in model.layers:
         inside = hasattr(layer, "layers")
@@ -97,7 +97,7 @@ def slots(model: Any, attribute: str) -> dict[str, np.ndarray]:
 
 
 def old_slots(model: Any, name: str, attribute: str) -> dict[str, np.ndarray]:
-    """Those of an optimizer of tf_keras: by the name of the slot in one of ``legacy``."""
+    """The slots of a tf_keras optimizer: by the name of the slot in ``legacy``."""
     if isinstance(model.optimizer, legacy.Optimizer):
         return by_name(model, lambda variable, _: model.optimizer.get_slot(variable, name).numpy())
     held = {"Lion": {"_momentums": "momentums"}}.get(type(model.optimizer).__name__, {})
@@ -209,9 +209,9 @@ def test_an_optimizer_that_is_a_name(name: str, suffix: str, tmp_path: Path):
 
 
 def test_rows_that_a_batch_does_not_take(tmp_path: Path):
-    """Adam moves them all the same; the older Adadelta leaves them and their state where they are.
+    """Adam still changes them; the older Adadelta leaves them and their state unchanged.
 
-    No row is there twice: TensorFlow gives Keras 3 its gradient twice, which it squares one by one.
+    No row occurs twice: TensorFlow then gives Keras 3 two gradients for it, which it squares one by one.
     """
     given, later = (RNG.permutation(40)[:30].reshape(6, 5).astype("float32") for _ in range(2))
     for make, carried in (
@@ -258,7 +258,7 @@ LEFT_OUT: dict[str, tuple[Callable[[], Any], Callable[[], Any], str]] = {
     ),
     "decay-of-a-schedule": (branches, lambda: legacy.SGD(schedule(), decay=0.1), "decay that is dropped"),
     "scaled": (_hard, lambda: new.Adam(), "LSTM layers get other numbers"),
-    "frozen": (_frozen, lambda: new.Adam(), "'both' is not trained, and what it holds is"),
+    "frozen": (_frozen, lambda: new.Adam(), "'both' is frozen, but a layer inside is trainable"),
 }
 
 
@@ -277,14 +277,14 @@ def test_left_out(name: str, tmp_path: Path):
     "other", [{"class_name": "Addons>AdamW"}, {"class_name": "AdamW", "registered_name": "mine>AdamW"}]
 )
 def test_an_optimizer_of_another_package(other: dict[str, str], with_momentum: Path, tmp_path: Path):
-    """That of TensorFlow Addons takes its weight_decay as it is, Keras times the learning rate."""
+    """TensorFlow Addons applies weight_decay directly, Keras times the learning rate."""
     path = Path(shutil.copy(with_momentum, tmp_path))
     with h5py.File(path, "r+") as file:
         training = json.loads(file.attrs["training_config"])
         training["optimizer_config"] = {"config": {"weight_decay": 0.1}} | other
         file.attrs["training_config"] = json.dumps(training)
     result = rewriter.convert(path, tmp_path / "new.keras", verify=False)
-    assert "AdamW is none of Keras 3's" in str(result.remarks)
+    assert "AdamW is not part of Keras 3" in str(result.remarks)
     assert not keras.saving.load_model(tmp_path / "new.keras").compiled
 
 
@@ -295,7 +295,7 @@ def test_decay(tmp_path: Path):
 
 
 def test_losses_under_other_names(tmp_path: Path):
-    """Keras 3 does not take all names of Keras 2."""
+    """Keras 3 does not accept all names of Keras 2."""
     for loss, metric in (("huber_loss", "kld"), ("logcosh", "mse"), ("kullback_leibler_divergence", "acc")):
         model = tf_keras.Sequential([tf_keras.Input((5,)), layers.Dense(2, activation="softmax")])
         model.compile("adam", loss, [metric])
@@ -305,7 +305,7 @@ def test_losses_under_other_names(tmp_path: Path):
 
 # -- the form of the weights, and of the names -----------------------------
 def test_a_kernel_that_is_turned(tmp_path: Path):
-    """Kernels that Theano trained are turned, and so is what the optimizer keeps of them."""
+    """Kernels that Theano trained are flipped, and so are their values in the optimizer."""
     x = tf_keras.Input((5,))
     image = layers.Conv1D(3, 2, name="conv")(layers.Reshape((5, 1))(x))
     old = trained(tf_keras.Model(x, layers.Dense(2, name="out")(layers.Flatten()(image))), new.Adam())
@@ -325,7 +325,7 @@ def test_a_kernel_that_is_turned(tmp_path: Path):
 
 
 def test_names_of_keras_2_2(tmp_path: Path):
-    """They do not say of which weight a variable is, the order does. Adam keeps vectors of one number besides."""
+    """The names do not show the weight of a variable, but the order does. Adam also keeps vectors of one number."""
     old = trained(branches(), legacy.Adam(0.01))
     for version, carried in (("2.2.4", True), ("2.3.1", True), ("2.0.8", False)):
         old.save(tmp_path / "old.h5")
@@ -428,7 +428,7 @@ def test_a_learning_rate_that_is_none(with_momentum: Path, tmp_path: Path):
 
 
 def test_to_h5(tmp_path: Path):
-    """Compiled, and trained from the start: Keras 3 restores nothing from there."""
+    """The model is compiled, and training starts anew: Keras 3 restores no state from .h5."""
     trained(words(), legacy.SGD(0.5, momentum=0.5, decay=0.25), np.abs(GIVEN)).save(tmp_path / "whole.h5")
     shutil.copy(tmp_path / "whole.h5", tmp_path / "damaged.h5")
     rename(tmp_path / "damaged.h5", lambda names: [*names[:-1], "nowhere:0"])
@@ -443,7 +443,7 @@ def test_to_h5(tmp_path: Path):
 
 
 def test_training_that_is_no_training(with_momentum: Path, tmp_path: Path):
-    """Whatever stands there is dropped, or the file refused."""
+    """Invalid training configurations do not stop a conversion."""
     path = Path(shutil.copy(with_momentum, tmp_path))
     deep: Any = "mse"
     for _ in range(300):
@@ -486,7 +486,7 @@ METRICS: dict[str, Callable[[Any], Any]] = {
 
 @pytest.mark.parametrize("suffix", [".h5", ".keras"])
 def test_metrics_are_those_of_before(suffix: str, tmp_path: Path):
-    """What both compute on the same data, by the names that they give it."""
+    """Both models give the same metrics on the same data, by name."""
     x = tf_keras.Input((5,))
     old = tf_keras.Model(x, layers.Dense(2, activation="sigmoid")(x))
     old.compile("adam", "mse", metrics=[make(tf_keras) for make in METRICS.values()])
@@ -515,7 +515,7 @@ def test_an_output_without_a_loss(suffix: str, tmp_path: Path):
 
 
 def test_tables_are_those_of_both_libraries():
-    """Arguments of metrics, and what an optimizer is that is a mere name."""
+    """Arguments of metrics, and the defaults of an optimizer that is only a name."""
     for name in compiled.METRICS:
         taken = set(inspect.signature(getattr(keras.metrics, name).__init__).parameters)
         assert compiled._METRICS.get(name, frozenset()) <= taken, name
