@@ -20,7 +20,7 @@ def gated() -> keras.Model:
 
 
 class Classifier(keras.Model):
-    """What lies in ``call`` is code: it is not looked at, and the report says so."""
+    """The code in ``call`` is not analysed, and the report says so."""
 
     def __init__(self, encoder: keras.Model, head: keras.Model) -> None:
         super().__init__(name="classifier")

@@ -1,4 +1,4 @@
-"""Write a model in memory as ONNX, in the place of ``model.export(path, format="onnx")``.
+"""Write a model in memory as ONNX, instead of ``model.export(path, format="onnx")``.
 
 python docs/examples/export_onnx.py OUT.onnx
 """

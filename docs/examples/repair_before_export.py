@@ -1,9 +1,9 @@
-"""An export script for a model in a file: it repairs the model first.
+"""An export script that repairs the model in a file first.
 
     python docs/examples/repair_before_export.py MODEL.keras EXPORT_DIRECTORY
 
-A model that is right goes through untouched. One whose multiplies cannot be decided is not exported: the error says
-what a person has to decide, and ``AT`` is where the answer goes.
+A model without a fault is exported unchanged. A model with an undecided multiply is not exported: the error says
+what a person has to decide, and the answer goes into ``AT``.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import keras
 
 import rewriter
 
-# What is meant at multiplies that the evidence leaves open: {"scale": "b h w c, b c -> b h w c"}.
+# The meaning of multiplies that the evidence does not decide: {"scale": "b h w c, b c -> b h w c"}.
 AT: dict[str, str] = {}
 
 

@@ -1,4 +1,4 @@
-"""Repair models in memory: weights, optimizer and the caller's own functions are those of the model.
+"""Repair models in memory: weights, optimizer and the caller's own functions are kept.
 
 python docs/examples/repair_in_memory.py
 """
@@ -14,7 +14,7 @@ import rewriter
 
 
 def double(x):
-    """A function of this script, which no file could bring back."""
+    """A function of this script, which no file can restore."""
     return x * 2
 
 
@@ -39,7 +39,7 @@ if __name__ == "__main__":
     print(f"five images together are as each alone: {np.allclose(together, alone, atol=1e-5)}")
     print(f"optimizer steps: {int(model.optimizer.iterations)} and {int(result.model.optimizer.iterations)}")
 
-    # Of a subclassed model the parts are repaired: a new one is made of them.
+    # The parts of a subclassed model are repaired, and a new model is made of them.
     model = classifier()
     parts = rewriter.repair(model).parts
     fixed = Classifier(parts["encoder"], parts["head"])

@@ -1,4 +1,4 @@
-"""One line around an export script: within the block the model is saved and exported repaired.
+"""One line around an export script: within the block, the model is saved and exported repaired.
 
 python docs/examples/repairing.py DIRECTORY
 """
@@ -24,7 +24,7 @@ def gated() -> keras.Model:
 
 
 def export_script(model: keras.Model, directory: str) -> None:
-    """What is there already, and knows nothing of repairs."""
+    """The existing script, without repairs."""
     model.save(os.path.join(directory, "model.keras"))
     model.export(os.path.join(directory, "exported"), verbose=False)
 

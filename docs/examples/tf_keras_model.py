@@ -1,4 +1,4 @@
-"""Check a model of tf_keras (Keras 2) in memory, and save it where it is right.
+"""Check models of tf_keras (Keras 2) in memory, and save the one that is right.
 
 python docs/examples/tf_keras_model.py OUT.keras
 """
@@ -23,7 +23,7 @@ def gated(keepdims: bool) -> Any:
 
 
 def main(path: str) -> None:
-    """The wrong gate is found; the right one comes through with its numbers."""
+    """Find the wrong gate; save the right one, and compare its numbers."""
     for finding in rewriter.check(gated(keepdims=False)).findings:
         print(f"{finding.severity} {finding.kind} at {finding.node}")
     model = gated(keepdims=True)
