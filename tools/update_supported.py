@@ -1,7 +1,7 @@
 """Run the differential tests and write their counts, by class, to rewriter/shapes/proven.csv.
 
 `rewriter shapes --supported` joins that file with the tables of rules; tools/update_docs.py brings docs/supported.md
-up to date afterwards. ``--slow`` adds the cases that the suite leaves out by default.
+up to date afterwards. The cases that a usual run of the suite leaves out are counted too.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ def tried(options: argparse.Namespace) -> dict[tuple[str, str], Counter[str]]:
     with tempfile.TemporaryDirectory() as folder:
         target = Path(folder) / "tally.csv"
         command = [sys.executable, "-m", "pytest", "-q", "-k", LEFT_OUT, "-p", "no:cacheprovider"]
-        command += ["-m", "slow or not slow"] if options.slow else []
+        command += ["-m", "slow or not slow"]
         command += ["-n", str(options.processes)] if options.processes else []
         command += [f"tests/shapes/{name}" for name in TESTS]
         environment = {**os.environ, "REWRITER_TALLY": str(target), "TF_CPP_MIN_LOG_LEVEL": "3"}
@@ -55,9 +55,6 @@ def aliases() -> dict[str, list[str]]:
 def main() -> int:
     """Run the tests and write the file."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument(
-        "--slow", action="store_true", help="also the cases that the suite leaves out by default"
-    )
     parser.add_argument("-n", dest="processes", type=int, default=0, help="how many processes (pytest-xdist)")
     counted = tried(parser.parse_args())
 
