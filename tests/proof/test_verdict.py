@@ -11,7 +11,7 @@ import keras
 import pytest
 
 import rewriter
-from rewriter.proof import in_process
+from rewriter.proof import Request, in_process
 from rewriter.proof.blame import excused, line
 from rewriter.proof.verdict import judged
 from tests.cli.common import is_one_error_line, model, run
@@ -185,6 +185,22 @@ def test_where_the_original_does_not_run_nothing_is_said(
     assert why in found["why"]
     monkeypatch.setattr("rewriter.proof.in_child", in_process)
     assert "behaviour changes" not in run(capsys, "repair", model(name), "-o", tmp_path / "out.keras").out
+
+
+def test_it_runs_at_every_batch_at_which_the_original_runs(tmp_path: Path):
+    """No sample need be independent, so the checks before run 1, 2 and 3 alone."""
+    x = keras.Input((3,))
+    keras.Model(x, keras.layers.Multiply(name="square")([x, x])).save(tmp_path / "before.keras")
+    number = keras.ops.cast(keras.ops.cumsum(keras.ops.ones_like(x), axis=0), "int32")
+    row = keras.layers.Embedding(5, 1)(number)  # sample 5 has no row
+    keras.Model(x, keras.layers.Multiply(name="square")([x, x + 0.0 * row[..., 0]])).save(
+        tmp_path / "after.keras"
+    )
+    files = [str(tmp_path / f"{name}.keras") for name in ("after", "before")]
+    request = Request(*files, "keras-v3", "keras-v3", [], [0], [1, 2, 3, 5], 6, not_independent="a test")
+    failed = in_process(request)["failed"]
+    assert (failed["check"], failed["batch"]) == ("run", 5)
+    assert "the original runs on the same input, and it does not" in failed["text"]
 
 
 def test_what_is_written_out_changes_nothing(tmp_path: Path):

@@ -486,8 +486,9 @@ class _Proof:
                 }
             try:
                 now = step(flat, size)
-            except Exception:  # the checks judge the sizes at which it must run
-                continue
+            except Exception as error:
+                text = f"the original runs on the same input, and it does not: {self._line(error)}"
+                raise DisprovedError("run", self._blamed(step, error), size, None, text) from None
             if not batches and not self._alike(step(flat, size), now):
                 return {"changes": None, "why": _RANDOM}
             batches.append(size)

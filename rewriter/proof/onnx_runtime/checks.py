@@ -327,8 +327,9 @@ class Proof:
                 return {"changes": None, "why": f"the original does not run at batch {size}: {error}"}
             try:
                 now = self.session.run(given)
-            except FailedError:  # the checks judge the sizes at which it must run
-                continue
+            except FailedError as error:
+                text = f"the original runs on the same input, and it does not: {error}"
+                raise DisprovedError("run", "", size, None, text) from None
             batches.append(size)
             gaps += [compare(now[n], before[n], str(before[n].dtype)) for n in self.session.outputs]
         return changes(batches, [gap for gap in gaps if not gap.fits])
