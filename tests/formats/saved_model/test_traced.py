@@ -218,8 +218,8 @@ class Words(tf_keras.Model):
     def __init__(self) -> None:
         super().__init__()
         self.table = layers.Embedding(9, 4)
-        self.both = layers.Bidirectional(layers.GRU(3, return_sequences=True))
-        self.last = layers.LSTM(2, dropout=0.5)
+        self.both = layers.Bidirectional(layers.SimpleRNN(3, return_sequences=True))
+        self.last = layers.GRU(2, dropout=0.5)
         self.end = layers.Dense(3)
 
     def call(self, given: Any, training: Any = None) -> Any:
@@ -305,7 +305,7 @@ class Half(layers.Layer):
 
 def masked() -> Any:
     x = tf_keras.Input((4,))
-    return tf_keras.Model(x, layers.LSTM(2)(Noisy()(layers.Embedding(5, 3, mask_zero=True)(x))))
+    return tf_keras.Model(x, layers.SimpleRNN(2)(Noisy()(layers.Embedding(5, 3, mask_zero=True)(x))))
 
 
 class MakesMask(layers.Layer):
@@ -318,7 +318,7 @@ class MakesMask(layers.Layer):
 
 def masked_by_a_layer() -> Any:
     x = tf_keras.Input((6, 4))
-    return tf_keras.Model(x, layers.LSTM(3)(layers.Dense(4)(MakesMask()(x))))
+    return tf_keras.Model(x, layers.SimpleRNN(3)(layers.Dense(4)(MakesMask()(x))))
 
 
 @pytest.mark.parametrize(
@@ -328,14 +328,14 @@ def masked_by_a_layer() -> Any:
         (lambda: of_layer(Counting(), (4,)), "it changes variables"),
         (lambda: of_layer(Trains(layers.BatchNormalization()), (4,)), "it changes variables|normalizes"),
         (lambda: of_layer(Trains(layers.Dropout(0.5)), (4,)), "Random|Shape"),
-        (lambda: of_layer(Trains(layers.GRU(3, dropout=0.5)), (4, 2)), "as for its function"),
+        (lambda: of_layer(Trains(layers.SimpleRNN(3, dropout=0.5)), (4, 2)), "as for its function"),
         (lambda: of_layer(Ordered(), (4,)), "no operation in Keras 3"),
-        (lambda: of_layer(Half(), (4,)), "of type float16"),
+        (lambda: of_layer(Half(), (4,)), "has the type float16"),
         (lambda: of_layer(Inside(layers.LayerNormalization(axis=[1, 2])), (4, 3)), "the axes of its"),
-        (lambda: of_layer(Inside(layers.LSTM(3)), (4, 2)), "as for its function"),
+        (lambda: of_layer(Inside(layers.SimpleRNN(3)), (4, 2)), "as for its function"),
         (lambda: of_layer(Vast([2**15, 2**15]), (4,)), "too many numbers"),
         (masked, "its code is not in the file"),
-        (masked_by_a_layer, "a mask reaches 'lstm.*', and no function shows where it comes from"),
+        (masked_by_a_layer, "a mask reaches 'simple_rnn.*', and no function shows where it comes from"),
     ],
     ids=[
         "random",
