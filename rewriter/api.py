@@ -124,6 +124,8 @@ def _check_file(
             mode,
             ops,
             Seen.of(outcome),
+            rules=_text(rules),
+            weights=_text(weights),
         )
         if plan is not None:
             choices = {f.node: choice_text(f, said) for f in outcome.findings}
@@ -244,6 +246,8 @@ def _repair_file(
             request.mode,
             ops,
             Seen.of(outcome),
+            rules=_text(request.rules),
+            weights=_text(request.weights),
             undecided=outcome.undecided,
         )
         if outcome.undecided:
@@ -348,7 +352,9 @@ def explain(
         analysis = analyse(source.graph, table, ops=ops)
         if node is not None:
             check_node(node, analysis)
-        return Explanation(_name(model, source), analysis, node)
+        return Explanation(
+            _name(model, source), analysis, node, ops=ops, rules=_text(rules), weights=_text(weights)
+        )
 
 
 def suggest(
@@ -584,6 +590,10 @@ def convert(
     options = Options(opset, batch, external_data, nchw_inputs, nchw_outputs, fp16, fallback, verify)
     with naming(model), within(timeout), _opened(model, weights) as source:
         return converted(source, output, options)
+
+
+def _text(path: Path | None) -> str:
+    return "" if path is None else os.fsdecode(path)
 
 
 def _table(path: Path | None) -> tuple[Rule, ...]:

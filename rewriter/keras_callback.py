@@ -86,7 +86,7 @@ class Checks:
             FindingsError: there are errors, and ``on_finding`` is ``raise``.
             RewriterError: the model cannot be checked.
         """
-        if self._checked and model.to_json() == self._checked:
+        if self._checked and is_whole(model) and model.to_json() == self._checked:
             return
         self._checked = ""
         report = check(model, mode=self.mode, ops=self.ops, rules=self.rules)

@@ -21,8 +21,9 @@ from .shapes.inference import Inference
 class Report(Presentable):
     """What ``check`` found. ``nodes`` and ``multiplies`` count calls, those of nested models included.
 
-    ``verdicts`` says how many multiplies are right, wrong, ambiguous and not analysed. ``mode`` and ``ops`` are those
-    of the request. ``seen`` has the data of the pictures; None if there is no single graph to draw.
+    ``verdicts`` says how many multiplies are right, wrong, ambiguous and not analysed. ``mode``, ``ops``, and the
+    paths ``rules`` and ``weights`` are those of the request. ``seen`` has the data of the pictures; None if there
+    is no single graph to draw.
     """
 
     path: str
@@ -34,6 +35,8 @@ class Report(Presentable):
     mode: str = "safe"
     ops: str = DEFAULT_OPS
     seen: Seen | None = field(default=None, repr=False, compare=False)
+    rules: str = ""
+    weights: str = ""
 
     @property
     def clean(self) -> bool:
@@ -96,11 +99,18 @@ class Shapes(Presentable):
 
 @dataclass(slots=True, repr=False)
 class Explanation(Presentable):
-    """The analysis of a model, which ``explain`` shows for one node, or for all nodes if ``node`` is None."""
+    """The analysis of a model, which ``explain`` shows for one node, or for all nodes if ``node`` is None.
+
+    The rest is as in ``Report``.
+    """
 
     path: str
     analysis: Analysis
     node: str | None = None
+    mode: str = "safe"
+    ops: str = DEFAULT_OPS
+    rules: str = ""
+    weights: str = ""
 
     @property
     def sites(self) -> list[Site]:

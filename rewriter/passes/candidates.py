@@ -37,7 +37,6 @@ from .subscripts import letters_of
 Axes = tuple[Axis, ...]
 _FLAT = "flat-data"
 _REGROUPING = frozenset({"turned-gate", "flat-gate", _FLAT})
-_MAX_COMBINATIONS = 64
 
 
 def candidates(

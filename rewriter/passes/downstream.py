@@ -361,7 +361,7 @@ class Trials:
         if not revisable:
             return
         broken = {path for path, _ in self.model.faults_of_all()} | self.unsatisfiable
-        above = self.places.nearest_above(revisable, _MAX_RECONSIDERED + 2)
+        above = self.places.some_above(revisable, _MAX_RECONSIDERED + 2)
         for path in sorted(broken, key=self.places.key):
             finding = self.findings.get(path)
             if finding is not None and finding.chosen is not None:

@@ -89,6 +89,9 @@ def state(
         if plans == known_before or (failure is None and len(choices) < 2):
             break
         here = supposed_sites(analysis, {path: candidate for path, (_, candidate) in said.items()})
+    else:
+        names = ", ".join(shown(path_text(path)) for path in stated)
+        failure = failure or UsageError(f"the choices for {names} change each other's operands without end")
     if failure is not None:
         raise failure
     return list(said.values())

@@ -61,7 +61,7 @@ class Places:
                     waiting.append(other)
         return found
 
-    def nearest_above(self, paths: Iterable[Path], most: int) -> dict[str, list[Path]]:
+    def some_above(self, paths: Iterable[Path], most: int) -> dict[str, list[Path]]:
         """For each node of the outermost model, up to ``most`` of these nodes that reach it, producers first."""
         starting: dict[str, list[Path]] = {}
         for path in paths:

@@ -332,6 +332,7 @@ def _arguments(d: Details) -> str:
         f"{a.argument} {_value(a.after)} in place of {_value(a.before)} at {quoted(a.path)}"
         for a in d["arguments"]
     ]
+    texts += [f"{d['more']} more"] if d["more"] else []
     return f"the model would run with {' or with '.join(texts)}"
 
 

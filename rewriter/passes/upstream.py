@@ -135,15 +135,14 @@ class _Search:
             ):
                 if not self.left:
                     finding.note("arguments-not-tried", tried=tried)
+                    _note_arguments(finding)
                     return
                 self.left -= 1
                 tried += 1
                 path = (*finding.path[:-1], above)
                 if self._mends(item.graph, path, argument, other, finding.path):
                     finding.upstream.append(Argument(path, argument, value, other))
-        found = finding.upstream[:_MAX_SHOWN]
-        if found:
-            finding.note("arguments", arguments=found)
+        _note_arguments(finding)
 
     def _mends(self, graph: Graph, path: Path, argument: str, value: Any, at: Path) -> bool:
         """True where the node at ``at`` can run with another argument at ``path``, and nothing else gets worse."""
@@ -159,6 +158,12 @@ class _Search:
                 and not _loses_the_batch(with_it, at)
             )
         return False
+
+
+def _note_arguments(finding: Finding) -> None:
+    found = finding.upstream[:_MAX_SHOWN]
+    if found:
+        finding.note("arguments", arguments=found, more=len(finding.upstream) - len(found))
 
 
 def _alternatives(

@@ -151,9 +151,10 @@ def candidate(item: Candidate) -> dict[str, Any]:
 
 def step(item: Step) -> dict[str, Any]:
     """A node that is inserted. ``axes``: the permutation of a Transpose, and where axes are added, removed or repeated;
-    ``repeats``: how often, by axis for a Tile."""
+    ``repeats``: how often, by axis for a Tile; ``like``: the operand to whose sizes it repeats instead."""
     data = {"op": item.op, "operand": item.operand, "to": list(recorded_shape(item.to))}
-    return data | {k: list(v) for k, v in (("axes", item.axes), ("repeats", item.repeats)) if v}
+    data |= {k: list(v) for k, v in (("axes", item.axes), ("repeats", item.repeats)) if v}
+    return data if item.like is None else data | {"like": item.like}
 
 
 def roles(value: Value) -> list[str]:

@@ -12,22 +12,25 @@ from ..passes.codes import Severity
 from ..passes.finding import Finding
 from ..passes.sites import DEFAULT_OPS
 from ..passes.stages import OTHER_FAMILY
-from ..results import Report
+from ..results import Explanation, Report
 
 
-def repair(path: str, stated: Sequence[Finding] = (), mode: str = "safe", ops: str = DEFAULT_OPS) -> str:
-    """The ``repair`` command of a model, which states the first reading of some findings.
+def repair(item: Report | Explanation, stated: Sequence[Finding] = ()) -> str:
+    """The ``repair`` command of a checked model, with the options of the check and the first reading of some findings.
 
     It is "" if a name cannot be typed as it is shown.
-
-    Args:
-        mode, ops: those that the model was checked with.
     """
-    if path in ("-", "") or path != shown(path) or any(f.node != shown(f.node) for f in stated):
+    names = [item.path, item.rules, item.weights, *(f.node for f in stated)]
+    if item.path in ("-", "") or any(name != shown(name) for name in names):
         return ""
-    ops = "all" if any(f.elsewhere for f in stated) else ops
-    words = ["rewriter", "repair", path, "-o", _output(path)]
-    asked = [("--mode", mode, "safe"), ("--ops", ops, DEFAULT_OPS)]
+    ops = "all" if any(f.elsewhere for f in stated) else item.ops
+    words = ["rewriter", "repair", item.path, "-o", _output(item.path)]
+    asked = [
+        ("--weights", item.weights, ""),
+        ("--rules", item.rules, ""),
+        ("--mode", item.mode, "safe"),
+        ("--ops", ops, DEFAULT_OPS),
+    ]
     words += [word for option, value, usual in asked if value != usual for word in (option, value)]
     for finding in stated:
         first = first_reading(finding)
@@ -41,7 +44,7 @@ def of_report(item: Report) -> str:
     stated = undecided(item)
     if not stated and all(f.choice is None for f in item.findings):
         return ""
-    return repair(item.path, stated, item.mode, item.ops)
+    return repair(item, stated)
 
 
 def undecided(item: Report) -> list[Finding]:

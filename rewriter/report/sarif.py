@@ -54,7 +54,7 @@ def log(items: Sequence[Report | tuple[str, str]]) -> dict[str, Any]:
         "invocations": [invocation],
         "originalUriBaseIds": {_ROOT: {"description": {"text": "The root of the repository."}}},
         "artifacts": [{"location": artifact(i[0] if isinstance(i, tuple) else i.path)} for i in items],
-        "results": [_result(item.path, finding) for item in reports for finding in item.findings],
+        "results": [_result(item, finding) for item in reports for finding in item.findings],
         "columnKind": "unicodeCodePoints",
     }
     return {"$schema": SCHEMA, "version": "2.1.0", "runs": [run]}
@@ -101,22 +101,23 @@ def _page(kind: Kind) -> str:
     )
 
 
-def _text(path: str, item: Finding) -> str:
+def _text(report: Report, item: Finding) -> str:
     """The message, and what a repair inserts."""
     if item.choice is None:
         return message(item)
     steps = "; ".join(steps_text(item.choice.plan.steps, operand_names(item.operands)))
-    printed = command.repair(path)
+    printed = command.repair(report)
     return f"{message(item)} Repair{f' `{printed}`' if printed else ''}: {steps}."
 
 
-def _result(path: str, item: Finding) -> dict[str, Any]:
+def _result(report: Report, item: Finding) -> dict[str, Any]:
+    path = report.path
     identity = fingerprint(path, item)
     return {
         "ruleId": item.code,
         "ruleIndex": list(Kind).index(item.kind),
         "level": _LEVELS[item.severity],
-        "message": {"text": _text(path, item)},
+        "message": {"text": _text(report, item)},
         "locations": [_location(path, item)],
         # GitHub reads primaryLocationLineHash and no other name.
         "partialFingerprints": {"primaryLocationLineHash": identity, "modelNode/v2": identity},

@@ -357,7 +357,11 @@ def _place(text: str, name: str, side: int) -> int:
     """The position of ``name`` in tensor number ``side``, for the mark under it."""
     starts = [0, *(m.end() for m in re.finditer(r",|->", text))]
     start = starts[min(side, len(starts) - 1)]
-    found = re.compile(rf"(?<![A-Za-z_0-9]){re.escape(name)}").search(text, start) if name else None
+    found = (
+        re.compile(rf"(?<![A-Za-z_0-9]){re.escape(name)}(?![A-Za-z_0-9])").search(text, start)
+        if name
+        else None
+    )
     return found.start() if found else start
 
 

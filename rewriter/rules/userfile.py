@@ -52,6 +52,7 @@ def _rule(entry: Any, file: str) -> Rule:
     if not isinstance(entry, dict):
         raise UsageError(f"rules file {file}: a rule is a table")
     name, equations = entry.get("name"), entry.get("equations", entry.get("equation"))
+    summary = entry.get("summary", "")
     if not isinstance(name, str) or not _NAME.fullmatch(name):
         raise UsageError(
             f"rules file {file}: a rule's name is lower-case words joined by '-', not {shown(repr(name))}"
@@ -63,6 +64,10 @@ def _rule(entry: Any, file: str) -> Rule:
     unknown = sorted(set(entry) - {"name", "equation", "equations", "summary", "generic"})
     if unknown:
         raise UsageError(f"rules file {file}: rule {name!r} has an unknown key {shown(unknown[0])!r}")
+    if "equation" in entry and "equations" in entry:
+        raise UsageError(f"rules file {file}: rule {name!r} has both 'equation' and 'equations': keep one")
+    if not isinstance(summary, str):
+        raise UsageError(f"rules file {file}: rule {name!r}: 'summary' is a text")
     try:
         parsed = tuple(map(parse, equations))
     except UsageError as error:
@@ -76,4 +81,4 @@ def _rule(entry: Any, file: str) -> Rule:
     generic = entry.get("generic", False)
     if not isinstance(generic, bool):
         raise UsageError(f"rules file {file}: rule {name!r}: 'generic' is true or false")
-    return Rule(name, str(entry.get("summary", "")), parsed, source=file, generic=generic)
+    return Rule(name, summary, parsed, source=file, generic=generic)

@@ -40,6 +40,9 @@ def test_every_command_takes_them(tmp_path, heads, capsys):
     assert "head-gate" in run(capsys, "explain", heads, "--rules", path).out
     assert run(capsys, "check", heads, "--rules", path).status == 1
     assert run(capsys, "suggest", "None,7,11,13", "None,7", "--rules", path).status == 0
+    lines = run(capsys, "check", heads, "--rules", path, "--mode", "best").out.splitlines()
+    (printed,) = [line for line in lines if line.startswith("  rewriter repair ")]
+    assert f" --rules {path} " in printed
     target = tmp_path / "o.keras"
     done = run(capsys, "repair", heads, "-o", target, "--rules", path, "--at", "scale=head-gate")
     assert "no rule" not in done.err
@@ -98,6 +101,12 @@ def test_a_generic_rule_says_nothing_by_itself(tmp_path, capsys):
         path.write_text(f"{HEADS.format(section='')}{wrong}\n")
         with pytest.raises(UsageError, match="true or false"):
             load(path)
+    path.write_text(HEADS.format(section="") + 'equation = "b c, b -> b c"\n')
+    with pytest.raises(UsageError, match="both 'equation' and 'equations'"):
+        load(path)
+    path.write_text(HEADS.format(section="").replace('"per head"', "3"))
+    with pytest.raises(UsageError, match="'summary' is a text"):
+        load(path)
     path.write_text('[[rule]]\nname = "side"\nequation = "b c, b d -> b (c+d)"\n')
     with pytest.raises(UsageError, match="a rule has no sum"):
         load(path)

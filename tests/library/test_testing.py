@@ -167,6 +167,21 @@ def test_a_subclassed_model_is_trained_with_a_warning():
         own.fit(*data(), callbacks=[callback()], verbose=0)
 
 
+def test_one_callback_for_a_whole_model_and_a_subclassed_one():
+    class Own(keras.Model):
+        def __init__(self, inner) -> None:
+            super().__init__()
+            self.inner = inner
+
+        def call(self, x):
+            return self.inner(x)
+
+    same, fixed = callback(), compiled(rewriter.repaired(gated(), verify=False))
+    fixed.fit(*data(), callbacks=[same], verbose=0)
+    with pytest.warns(UserWarning, match="RW008"):
+        compiled(Own(fixed)).fit(*data(), callbacks=[same], verbose=0)
+
+
 @pytest.mark.parametrize(
     ("options", "words"), [({"before": "sleep"}, "fit or save"), ({"on_finding": "cry"}, "raise or warn")]
 )

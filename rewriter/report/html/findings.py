@@ -12,6 +12,7 @@ from ...passes.candidate import Candidate
 from ...passes.finding import Finding, Operand
 from ...passes.ranking import CRITERIA
 from ...passes.seen import Seen
+from ...results import Explanation, Report
 from ...rules.table import Rule
 from ...shapes.broadcast import Convention, align
 from .. import command
@@ -101,13 +102,17 @@ class Card:
 
 
 def card(
-    item: Finding, rules: Sequence[Rule], seen: Seen | None, done: bool = False, model: str = ""
+    item: Finding,
+    rules: Sequence[Rule],
+    seen: Seen | None,
+    done: bool = False,
+    report: Report | Explanation | None = None,
 ) -> Card:
     """What is shown of a finding.
 
     Args:
         done: whether the repair is done.
-        model: the path of the model, for a command that chooses a reading.
+        report: the report of the finding, for a command that chooses a reading.
     """
     names = operand_names(item.operands)
     choice = item.choice
@@ -141,7 +146,7 @@ def card(
         after(seen, item, drawn) if seen is not None and drawn is not None else None,
         caption,
         done,
-        command.repair(model, [item]) if command.first_reading(item) is not None else "",
+        command.repair(report, [item]) if report and command.first_reading(item) is not None else "",
     )
 
 

@@ -156,7 +156,7 @@ def _reported(item: Report, rules: Sequence[Rule], script: bool) -> Item:
         shown(item.path),
         "repair" if isinstance(item, Result) else "check",
         facts,
-        [card(f, rules, item.seen, done, item.path) for f in item.findings],
+        [card(f, rules, item.seen, done, item) for f in item.findings],
     )
     made.verdict, made.state = _verdict(item)
     if isinstance(item, Result):
@@ -212,7 +212,7 @@ def _explained(item: Explanation, rules: Sequence[Rule], script: bool) -> Item:
     made = Item(shown(item.path), "explain")
     made.sheets = sheets(item, rules, seen)
     findings = [f for f in item.analysis.findings if item.node is None or f.node == item.node]
-    made.cards = [card(f, rules, seen, False, item.path) for f in findings]
+    made.cards = [card(f, rules, seen, False, item) for f in findings]
     number = sum(1 + len(sheet.alike) for sheet in made.sheets)
     made.facts = [
         Fact("Nodes explained", f"{number:,}"),
