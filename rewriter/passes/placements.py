@@ -164,7 +164,8 @@ def _readings(data: Axes, entries: Axes, recorded: Shape | None) -> Iterator[tup
     for places in itertools.islice(_flattened(data, entries), _MAX_PLACEMENTS):
         equation = _equation(data, places)
         yield "flat-gate", equation
-        yield "flat-data", Equation(equation.operands, _merged(equation.output, places))
+        if all(list(run) == sorted(run) for run in places):
+            yield "flat-data", Equation(equation.operands, _merged(equation.output, places))
     yield from (("flat-data", equation) for equation in _grouped(data, entries, recorded))
     yield from (("outer-gate", equation) for equation in _spread(data, entries))
 
@@ -181,7 +182,7 @@ def _singles(data: Axes, entries: Axes) -> Iterator[Places]:
 
 
 def _flattened(data: Axes, entries: Axes) -> Iterator[Places]:
-    """One axis of the gate on several of the data's, all in the data's order."""
+    """One axis of the gate on several of the data's, all in the data's order or in that of the axis's own factors."""
     runs = [
         tuple(range(start, end))
         for start in range(1, len(data))
@@ -195,7 +196,20 @@ def _flattened(data: Axes, entries: Axes) -> Iterator[Places]:
     for places in itertools.product(*fitting):
         positions = [p for run in places for p in run]
         if any(len(run) > 1 for run in places) and positions == sorted(set(positions)):
-            yield places
+            yield from itertools.product(
+                *(_factor_orders(data, run, entry) for run, entry in zip(places, entries, strict=True))
+            )
+
+
+def _factor_orders(data: Axes, run: tuple[int, ...], entry: Axis) -> list[tuple[int, ...]]:
+    """The axes of a run in their own order, and in other orders in which they are the factors of the entry."""
+    factors = entry.flat()
+    others = (order for order in itertools.permutations(run) if order != run)
+    return [run] + [
+        order
+        for order in others
+        if len(factors) == len(order) and all(data[p].is_same(f) for p, f in zip(order, factors, strict=True))
+    ]
 
 
 def _orders(data: Axes, recorded: Shape | None) -> Iterator[tuple[int, ...]]:

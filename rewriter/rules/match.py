@@ -6,6 +6,7 @@ import itertools
 from collections.abc import Iterable, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from ..ir.axis import SPATIAL, WEAK, Axis, Role, either, merge_axes, new_axis, same_kind, unit_axis
 from ..ir.size import Size, Truth, divide, has_given_name, is_unknown, product, same
@@ -172,9 +173,10 @@ def match(
         return NoMatch("rank", "ranks", sizes=tuple(ranks))
     sizes: dict[str, Size] = {}
     where: dict[str, Axis] = {}
+    named_by: dict[str, int] = {}  # the operand of ``where``
     pairs: list[Pair] = []
     assumed: set[str] = set()
-    groups: list[tuple[Term, Axis]] = []
+    groups: list[_Group] = []
     for k, terms in enumerate(expanded.operands):
         unshown = _may_start_with_a_batch(k, operands)
         for term, position in zip(terms, kept[k], strict=True):
@@ -187,11 +189,11 @@ def match(
             if roles and (wrong := _role_clash(expanded, term.names, axis, may_be_batch)) is not None:
                 return wrong
             if len(term.names) > 1 or term.cropped:
-                groups.append((term, axis))
+                groups.append(_Group(term, axis, k))
                 continue
             (name,) = term.names
             if name not in sizes:
-                sizes[name], where[name] = axis.size, axis
+                sizes[name], where[name], named_by[name] = axis.size, axis, k
                 continue
             answer = same(sizes[name], axis.size)
             if answer is Truth.NO:
@@ -199,7 +201,7 @@ def match(
             if answer is Truth.UNKNOWN:
                 assumed.add(name)
             pairs.append((name, where[name], axis))
-    failure = _solve_groups(groups, sizes, where, pairs, assumed)
+    failure = _solve_groups(groups, sizes, where, named_by, pairs, assumed)
     failure = failure or _at_once(_open_pairs(pairs, assumed))
     if failure is not None:
         return failure
@@ -286,26 +288,40 @@ def fold_clash(letters: Sequence[str], axis: Axis, may_be_batch: bool) -> NoMatc
     return None
 
 
+class _Group(NamedTuple):
+    """A term of several names, or one with a sum: its axis, and the number of the operand."""
+
+    term: Term
+    axis: Axis
+    operand: int
+
+    def pair(self, name: str, factor: Axis, other: Axis, operand: int) -> Pair:
+        """A name on an axis of this term and on one of another operand, the first operand's axis first."""
+        return (name, factor, other) if self.operand < operand else (name, other, factor)
+
+
 def _solve_groups(
-    groups: list[tuple[Term, Axis]],
+    groups: list[_Group],
     sizes: dict[str, Size],
     where: dict[str, Axis],
+    named_by: dict[str, int],
     pairs: list[Pair],
     assumed: set[str],
 ) -> NoMatch | None:
     """Add the sizes of names that occur only in products: each product gives one of them by division."""
     solved: dict[tuple[str, ...], Axis] = {}
-    for term, axis in sorted(groups, key=lambda group: len(group[0].names)):
+    for group in sorted(groups, key=lambda group: len(group.term.names)):
+        term, axis, operand = group
         names = term.names
         if term.cropped:
             (name,) = names
             if name not in sizes and isinstance(axis.size, int) and axis.size > 1:
-                sizes[name], where[name] = axis.size - 1, axis
+                sizes[name], where[name], named_by[name] = axis.size - 1, axis, operand
                 continue
             if name not in sizes or same(axis.size, sizes[name] + 1) is not Truth.YES:
                 known = (sizes[name],) if name in sizes else ()
                 return NoMatch("size", "not-one-more", (axis,), (name,), known)
-            pairs.append((name, axis, where[name]))
+            pairs.append(group.pair(name, axis, where[name], named_by[name]))
             continue
         if names in solved:
             answer = same(solved[names].size, axis.size)
@@ -342,10 +358,10 @@ def _solve_groups(
             for name in names:
                 factor = batches[0] if batches and name == "b" else factors.get(name)
                 if name in where and factor is not None:
-                    pairs.append((name, factor, where[name]))
+                    pairs.append(group.pair(name, factor, where[name], named_by[name]))
         else:
             # (s n) against s: the long axis is the short one repeated.
-            pairs.extend((name, axis, where[name]) for name in names if name in where)
+            pairs.extend(group.pair(n, axis, where[n], named_by[n]) for n in names if n in where)
     return None
 
 

@@ -66,7 +66,7 @@ def test_every_part_is_found_under_its_attributes(net):
     assert report.path == "net"
     unknown = {f.node: f.message for f in report.findings if str(f.kind) == "not-analysed"}
     assert "never built" in unknown["lazy"]
-    assert "what 'Net' does with its parts" in unknown["call"]
+    assert "'Net' combines its parts" in unknown["call"]
     assert "encoder" in unknown["call"]
     assert "head.mix" in unknown["call"]
 
@@ -74,7 +74,7 @@ def test_every_part_is_found_under_its_attributes(net):
 def test_the_report_can_be_shown(net):
     report = rewriter.check(net)
     shown = rendered(*text.report(report, builtin(), 200), width=200)
-    assert "what 'Net' does with its parts" in shown
+    assert "'Net' combines its parts" in shown
     assert "encoder/" in shown
     jsonschema.validate(as_json.report(report), json.loads(SCHEMA.read_text(encoding="utf-8")))
 

@@ -448,8 +448,14 @@ def without(class_name: str, model: keras.Model, folder: Path, stale: bool = Fal
     """
     model.save(folder / "valid.keras")
     config = read_config(folder / "valid.keras")
+    remove(config, next(e for e in config["config"]["layers"] if e["class_name"] == class_name), stale)
+    write_config(folder / "valid.keras", folder / "broken.keras", config)
+    return folder / "broken.keras"
+
+
+def remove(config: dict[str, Any], gone: dict[str, Any], stale: bool = False) -> None:
+    """Take a node of one input out of a configuration; its users get that input."""
     entries = config["config"]["layers"]
-    gone = next(entry for entry in entries if entry["class_name"] == class_name)
     (source,) = references(gone["inbound_nodes"])
     for entry in entries:
         for reference in references(entry.get("inbound_nodes", [])):
@@ -457,8 +463,6 @@ def without(class_name: str, model: keras.Model, folder: Path, stale: bool = Fal
                 kept = {"shape": reference["shape"]} if stale else {}
                 reference.update({**copy.deepcopy(source), **kept})
     entries.remove(gone)
-    write_config(folder / "valid.keras", folder / "broken.keras", config)
-    return folder / "broken.keras"
 
 
 def ranked(open_steps: bool = False) -> keras.Model:
@@ -648,5 +652,37 @@ def test_factors_for_each_entry_that_were_computed_from_the_channels(tmp_path):
     path = without("Reshape", model, tmp_path)
     result = rewriter.repair(path, tmp_path / "out.keras", verify=False)
     assert [change.rule for change in result.inserted] == ["flat-gate"]
+    inputs = support.random_inputs(model, 3)
+    support.compare(support.run(support.load(tmp_path / "out.keras"), inputs), support.run(model, inputs))
+
+
+# What was flattened, its order before that, and the product's order of the axes that the flat one is made of.
+FLATTENED = {
+    "of-a-map": (lambda x: keras.ops.mean(x, axis=-1, keepdims=True), (2, 1, 3), "b (w h)"),
+    "channels-first": (keras.ops.tanh, (3, 1, 2), "b (c h w)"),
+    "as-it-is": (keras.ops.tanh, (1, 2, 3), "b (h w c)"),
+}
+
+
+@pytest.mark.parametrize("sizes", [(4, 5, 3), (4, 4, 4)], ids=str)
+@pytest.mark.parametrize("name", FLATTENED)
+def test_a_flat_gate_has_the_order_in_which_its_axes_were_flattened(name: str, sizes, tmp_path):
+    """A Reshape alone puts the factors of a transposed map on other entries, and runs as well."""
+    make, order, written = FLATTENED[name]
+    x = keras.Input(sizes)
+    image = layers.Conv2D(sizes[-1], 3, padding="same")(x)
+    gate = layers.Permute(order, name="before")(make(image))
+    shape, back = gate.shape[1:], tuple(order.index(axis) + 1 for axis in (1, 2, 3))
+    whole = layers.Permute(back, name="after")(layers.Reshape(shape, name="shape")(layers.Flatten()(gate)))
+    model = keras.Model(x, layers.Multiply(name="scale")([image, whole]))
+    model.save(tmp_path / "valid.keras")
+    config = read_config(tmp_path / "valid.keras")
+    for lost in ("shape", "after"):
+        remove(config, next(e for e in config["config"]["layers"] if e["config"]["name"] == lost))
+    write_config(tmp_path / "valid.keras", tmp_path / "broken.keras", config)
+    path = tmp_path / "broken.keras"
+    (finding,) = rewriter.check(path).findings
+    assert written in finding.choice.equation
+    rewriter.repair(path, tmp_path / "out.keras", verify=False)
     inputs = support.random_inputs(model, 3)
     support.compare(support.run(support.load(tmp_path / "out.keras"), inputs), support.run(model, inputs))
