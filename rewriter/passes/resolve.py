@@ -86,7 +86,14 @@ def contradicted(site: Site, fault: FaultAt, rules: Sequence[Rule]) -> Finding:
     """The finding of a node that runs, but whose result causes a fault downstream."""
     texts = " x ".join(v.text() for v in site.values)
     message = f"{texts}: it runs, but its result fails downstream: at {fault}"
-    return decide(_finding(site, Fault(Kind.AXIS_MISALIGNED, message), candidates(site, rules)))
+    others = [c for c in candidates(site, rules) if not _is_result(site, c.match.output())]
+    return decide(_finding(site, Fault(Kind.AXIS_MISALIGNED, message), others))
+
+
+def _is_result(site: Site, axes: Axes) -> bool:
+    """True where these are the axes of the unchanged result."""
+    result = _result(site)
+    return len(axes) == len(result) and all(a.is_same(b) for a, b in zip(axes, result, strict=True))
 
 
 def _finding(site: Site, fault: Fault, found: list[Candidate]) -> Finding:

@@ -17,6 +17,7 @@ import rewriter
 from tests.mutation.edits import locate, read_config, write_config
 from tests.passes.test_downstream import forget
 from tests.passes.test_family import assert_computes, broken
+from tests.passes.test_intent import remove
 from tests.zoo.common import randomise
 
 
@@ -263,3 +264,32 @@ def test_the_product_of_all_pairs_of_samples_is_listed_and_never_taken(tmp_path)
     (best,) = rewriter.check(tmp_path / "m.keras", ops="all", mode="best").findings
     assert best.choice is not None
     assert best.choice.equation != pairs.equation
+
+
+def attention(heads: int = 4, size: int = 4, steps: int = 6) -> keras.Model:
+    """Attention written out, its heads joined by a Reshape before the last Dense."""
+    x = keras.Input((steps, heads * size))
+
+    def split(name: str) -> keras.KerasTensor:
+        y = layers.Reshape((steps, heads, size))(layers.Dense(heads * size, name=name)(x))
+        return layers.Permute((2, 1, 3))(y)
+
+    query, key, value = map(split, ("query", "key", "value"))
+    weights = ops.softmax(ops.matmul(query, layers.Permute((1, 3, 2))(key)))
+    y = layers.Permute((2, 1, 3))(ops.matmul(weights, value))
+    return keras.Model(x, layers.Dense(3, name="last")(layers.Reshape((steps, heads * size), name="join")(y)))
+
+
+@pytest.mark.parametrize("recorded", [True, False])
+def test_the_product_as_it_stands_is_no_repair_of_a_later_fault(recorded, tmp_path):
+    """The reading that a matmul already has cannot mend what follows it."""
+    attention().save(tmp_path / "valid.keras")
+    config = read_config(tmp_path / "valid.keras")
+    rows = config["config"]["layers"]
+    join = next(e for e in rows if e["config"]["name"] == "join")
+    remove(config, join)
+    if not recorded:
+        for entry in rows:
+            entry.pop("build_config", None)
+    write_config(tmp_path / "valid.keras", tmp_path / "broken.keras", config)
+    assert [f.node for f in rewriter.check(tmp_path / "broken.keras", ops="all").findings] == ["last"]
