@@ -90,6 +90,9 @@ ARGUMENTS: dict[str, Others] = {
 }
 
 
+_REGROUPING = ("target_shape", "newshape")
+
+
 def look_upstream(graph: Graph, findings: Sequence[Finding], chosen: Overrides, reexamine: Reexamine) -> None:
     """Add notes on the nodes above to findings that no inserted node repairs."""
     if not findings:
@@ -156,6 +159,7 @@ class _Search:
                 and self.reexamine(with_it, at) is None
                 and _as_recorded(with_it, at)
                 and not _loses_the_batch(with_it, at)
+                and not (argument in _REGROUPING and _cuts_an_axis(self.base, with_it, path))
             )
         return False
 
@@ -236,6 +240,18 @@ def _loses_the_batch(inference: Inference, path: Path) -> bool:
         any(map(_has_batch, item.taken(name) or ())) and not any(map(_has_batch, item.values[name]))
         for name in item.graph.nx.successors(path[-1])
     )
+
+
+def _cuts_an_axis(base: Inference, changed: Inference, path: Path) -> bool:
+    """True where a node no longer keeps an axis of its operand: a Reshape then mixes positions with each other."""
+    item, other = (next(inference.at(path[:-1]), None) for inference in (base, changed))
+    if item is None or other is None:
+        return False
+    operands = [item.identities.value(value) for value in item.taken(path[-1]) or []]
+    taken = [axis for value in operands for axis in value.axes or () if axis.size != 1]
+    before, after = (i.values[path[-1]][0].axes or () for i in (item, other))
+    kept = [a for a in before if any(a.is_same(t) for t in taken)]
+    return any(not any(a.is_same(b) for b in after) for a in kept)
 
 
 def _has_batch(value: Value) -> bool:

@@ -15,11 +15,14 @@ _WHERE = (
     'File "',
     "Exception encountered when calling",
     "[[{{node",
+    "<stack traces unavailable>",
 )
 _INSIDE = "Exception encountered: "  # the error of a layer follows, in a model that cannot be made
 _ARGUMENTS = "rguments received"  # their list follows
 _STYLE = re.compile(r"\x1b\[\d+m")
 _PLACE = re.compile(r"\{\{[^{}]*\}\} ?| \[Op:\w+\](?: name:)?")  # of TensorFlow's kernels
+# Kernels that TensorFlow 2.21 has for channels last only, without oneDNN.
+_LIMITS = re.compile(r"supports (the )?NHWC")
 # Errors that a repair must remove. The same error of the original is no excuse.
 _MENDED = re.compile("incompatible|broadcast|must be equal", re.IGNORECASE)
 
@@ -53,5 +56,8 @@ def line(error: Exception, *paths: str) -> str:
 
 
 def excused(now: str, before: str) -> bool:
-    """Whether the original fails for the same reason, and the reason is none that a repair must remove."""
-    return now == before and _MENDED.search(now) is None
+    """Whether a failure is not the repair's: the runtime has no kernel, or the original fails for the same reason.
+
+    The fault that a repair must remove is no such reason.
+    """
+    return _LIMITS.search(now) is not None or (now == before and _MENDED.search(now) is None)

@@ -272,7 +272,7 @@ def attention(heads: int = 4, size: int = 4, steps: int = 6) -> keras.Model:
 
     def split(name: str) -> keras.KerasTensor:
         y = layers.Reshape((steps, heads, size))(layers.Dense(heads * size, name=name)(x))
-        return layers.Permute((2, 1, 3))(y)
+        return layers.Permute((2, 1, 3), name=f"turn_{name}")(y)
 
     query, key, value = map(split, ("query", "key", "value"))
     weights = ops.softmax(ops.matmul(query, layers.Permute((1, 3, 2))(key)))

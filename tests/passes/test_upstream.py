@@ -13,7 +13,9 @@ from keras import layers, ops
 import rewriter
 from rewriter.report import as_json
 from tests.mutation.edits import locate, read_config, write_config
+from tests.passes.test_contractions import attention
 from tests.passes.test_downstream import forget
+from tests.passes.test_intent import remove
 
 
 def image() -> tuple[Any, Any]:
@@ -136,3 +138,15 @@ def test_a_gamma_of_the_wrong_length_is_named(tmp_path):
     assert finding.node == "scale"
     assert "'gamma'" in finding.why
     assert all(c.needs_evidence for c in finding.candidates)
+
+
+@pytest.mark.parametrize("name", ["turn_query", "turn_value"])
+def test_a_target_that_mixes_the_steps_of_a_sequence_is_not_named(name: str, tmp_path: Path):
+    """With the heads before the steps in the Reshape, attention runs without its Permute, on other numbers."""
+    attention(heads=2, size=8, steps=5).save(tmp_path / "valid.keras")
+    config = read_config(tmp_path / "valid.keras")
+    remove(config, locate(config, name)[1])
+    write_config(tmp_path / "valid.keras", tmp_path / "broken.keras", config)
+    findings = rewriter.check(tmp_path / "broken.keras", ops="all").findings
+    assert findings
+    assert [a for f in findings for a in f.upstream] == []

@@ -122,6 +122,7 @@ Incompatible shapes: [2,3,9,7] vs. [2,7]
     nested = "<class 'M'> could not be deserialized\n\nconfig={}.\n\nException encountered: no such argument: newer"
     assert line(ValueError(nested)) == "no such argument: newer"
     assert line(ValueError("cannot load /tmp/a.keras"), "/tmp/a.keras") == "cannot load the file"
+    assert line(ValueError("<stack traces unavailable>\nno such kernel")) == "no such kernel"
     assert line(ValueError()) == "ValueError"
 
 
@@ -130,6 +131,7 @@ Incompatible shapes: [2,3,9,7] vs. [2,7]
     [
         ("no op Nope", "no op Nope", True),
         ("no op Nope", "", False),
+        ("Conv2D op currently only supports NHWC", "it is not built", True),
         ("no op Nope", "no op Other", False),
         ("Incompatible shapes: [2] vs. [3]", "Incompatible shapes: [2] vs. [3]", False),
         (
