@@ -437,7 +437,7 @@ REFUSED: dict[str, tuple[Callable[[Path], str], str]] = {
     "a state": (counting, "it changes variables"),
     "a constant": (lambda path: plain(path, lambda a: {"a": a, "b": tf.ones(3)}, (None, 3)), "is a constant"),
     "no signature": (unsigned, "it has no signature"),
-    "two signatures": (undecided, "none of its signatures .one, two. is 'serving_default'"),
+    "two signatures": (undecided, "none of its signatures .one, two. is 'serving_default' or 'serve'"),
     "a size that grows": (squared, "it computes with sizes"),
     "of TensorFlow": (lambda path: plain(path, lambda a: tf.sort(a), (None, 3)), "it computes TopKV2"),
 }  # fmt: skip
