@@ -21,7 +21,11 @@ CONSTRUCTS = (
         "compile_config",
     ),
     Construct("decay of an optimizer", "InverseTimeDecay as learning_rate", "decay"),
-    Construct("loss, loss_weights, metrics, weighted_metrics of training_config", "those of compile_config", "compile_config"),
+    Construct(
+        "loss, loss_weights, metrics, weighted_metrics of training_config",
+        "those of compile_config",
+        "compile_config",
+    ),
     Construct("a custom loss or optimizer", "dropped with the rest of the compile state", "custom_loss"),
 )
 
