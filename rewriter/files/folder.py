@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import mmap
 import os
 import stat
@@ -51,8 +52,8 @@ class Folder:
             self._files[name] = found
             if len(self._files) > _MAX_ENTRIES:
                 raise UnsupportedError(f"the folder holds more than {_MAX_ENTRIES:,} files")
-        if len({name.casefold() for name in self._files}) != len(self._files):
-            raise BadFileError("the folder has two files whose names differ only in upper and lower case")
+        if len({name.removesuffix("/").casefold() for name in self._files}) != len(self._files):
+            raise BadFileError("the folder has two entries whose names differ only in upper and lower case")
 
     def close(self) -> None:
         """Nothing is kept open."""
@@ -109,7 +110,8 @@ class Folder:
 
     def check_unchanged(self) -> None:
         """Raises BadFileError if something was added, removed or changed since the folder was opened."""
-        if dict(_listed(self.path)) != self._files:
+        # One entry more than before shows a change: a folder that grew without end is not listed to its end.
+        if dict(itertools.islice(_listed(self.path), len(self._files) + 1)) != self._files:
             raise BadFileError("the folder changed while it was read")
 
     def _file(self, name: str) -> _Identity:
@@ -141,7 +143,10 @@ class Folder:
 
 
 def _listed(path: str) -> Iterator[tuple[str, _Identity | None]]:
-    """(name, identity of the file or None for a folder) of every entry, in a fixed order, folders before contents."""
+    """(name, identity of the file or None for a folder) of every entry, in a fixed order, folders before contents.
+
+    Of each directory, one entry more than the limit is listed at most: the caller refuses so many.
+    """
     waiting = [(path, "", 0)]
     while waiting:
         here, prefix, depth = waiting.pop()
@@ -149,7 +154,8 @@ def _listed(path: str) -> Iterator[tuple[str, _Identity | None]]:
             raise UnsupportedError(f"the folder is nested more than {_MAX_DEPTH} deep")
         try:
             with os.scandir(here) as entries:
-                found = sorted((entry.name, entry.stat(follow_symlinks=False)) for entry in entries)
+                first = itertools.islice(entries, _MAX_ENTRIES + 1)
+                found = sorted((entry.name, entry.stat(follow_symlinks=False)) for entry in first)
         except (OSError, ValueError) as error:
             raise BadFileError(f"cannot be read: {getattr(error, 'strerror', None) or error}") from None
         for entry, state in found:

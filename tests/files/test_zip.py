@@ -285,6 +285,8 @@ def test_views_outlive_the_archive(saved: Saved) -> None:
 def test_files_that_are_no_archive(saved: Saved, tmp_path: Path) -> None:
     refused(saved(b""), "empty")
     refused(saved(b"x"), "not a zip archive")
+    for size in range(4, 22):  # the signature of an end record, and too few bytes for the record
+        refused(saved(b"PK\5\6".ljust(size, b"\0")), "not a zip archive")
     refused(saved(os.urandom(100_000).replace(b"PK", b"..")), "not a zip archive")
     refused(saved(b"version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 5\n"), "Git LFS pointer")
     refused(tmp_path, "is a directory")

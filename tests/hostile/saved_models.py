@@ -96,20 +96,48 @@ def index(
     """An index of one variable of floats."""
     header = whole(1, shards)
     stated = whole(1, FLOAT) + content(2, shape(*sizes)) + whole(3, shard) + whole(4, offset) + whole(5, size)
-    rows = b"".join(
-        varint(0) + varint(len(key)) + varint(len(value)) + key + value
-        for key, value in ((b"", header), (b"v", stated))
+    return table([row(b"", header) + row(b"v", stated)])
+
+
+def row(own: bytes, value: bytes = b"", shared: int = 0) -> bytes:
+    """An entry of a block; its key is the first ``shared`` bytes of the key before, and ``own``."""
+    return varint(shared) + varint(len(own)) + varint(len(value)) + own + value
+
+
+def table(blocks: Sequence[bytes], listed: Sequence[int] | None = None, restarts: int = 1) -> bytes:
+    """A table of blocks of entries.
+
+    Args:
+        listed: the numbers of the blocks that its index block lists.
+        restarts: the number of places at the end of each block where its keys start anew.
+    """
+    written = b""
+
+    def block(rows: bytes) -> bytes:
+        """Writes a block, and returns its place."""
+        nonlocal written
+        data = rows + bytes(4 * restarts) + struct.pack("<I", restarts)
+        place = varint(len(written)) + varint(len(data))
+        written += data + b"\0" + struct.pack("<I", masked(data + b"\0"))
+        return place
+
+    places = [block(rows) for rows in blocks]
+    meta = block(b"")
+    numbers = range(len(blocks)) if listed is None else listed
+    top = block(b"".join(row(b"w%09d" % key, places[number]) for key, number in enumerate(numbers)))
+    return written + (meta + top).ljust(40, b"\0") + (0xDB4775248B80FB57).to_bytes(8, "little")
+
+
+ONE_SHARD = row(b"", whole(1, 1))
+EMPTY = whole(1, FLOAT) + content(2, shape(0))
+
+
+def long_names(size: int, count: int) -> bytes:
+    """A table of ``count`` names of ``size`` bytes, which share all but the last four."""
+    first = row(b"x" * size, EMPTY)
+    return table(
+        [ONE_SHARD + first + b"".join(row(b"%04d" % number, EMPTY, size - 4) for number in range(count - 1))]
     )
-    blocks, handles = b"", []
-    for rest in (rows, b"", None):
-        if rest is None:
-            handle = varint(handles[0][0]) + varint(handles[0][1])
-            rest = varint(0) + varint(1) + varint(len(handle)) + b"w" + handle
-        block = rest + struct.pack("<II", 0, 1)
-        handles.append((len(blocks), len(block)))
-        blocks += block + b"\0" + struct.pack("<I", masked(block + b"\0"))
-    footer = b"".join(varint(number) for handle in (handles[1], handles[2]) for number in handle)
-    return blocks + footer.ljust(40, b"\0") + (0xDB4775248B80FB57).to_bytes(8, "little")
 
 
 def folder_of(data: bytes, files: Mapping[str, bytes] | None = None) -> Callable[[Path], Path]:
@@ -265,6 +293,15 @@ CASES = [
     ),
     SavedCase("index-cut", variables(index()[:-9]), "cut short", variables(index())),
     SavedCase("index-damaged", variables(index().replace(b"v", b"w", 1)), "checksum", variables(index())),
+    SavedCase(
+        "index-lists-a-block-again",
+        variables(table([ONE_SHARD, b""], [0, 1, 1])),
+        "blocks that overlap",
+        variables(table([ONE_SHARD, b""])),
+    ),
+    SavedCase(
+        "index-of-long-names", variables(long_names(60_000, 3000)), "names take more", variables(long_names(600, 90))
+    ),
     SavedCase("shard-cut", variables(index(), bytes(11)), "which has 11", variables(index(), bytes(12))),
     SavedCase("shard-missing", variables(index(shards=2), shards=2), "00001-of-00002 is missing", variables(index())),
     SavedCase("offset-outside", variables(index(offset=2**40)), "which has 12", variables(index())),

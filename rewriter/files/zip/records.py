@@ -114,7 +114,7 @@ def _find_end(read: ReadAt, size: int) -> tuple[int, bytes]:
     check_pointer(head)
     tail_start = max(0, size - _END.size - _MAX_COMMENT)
     tail = read(tail_start, size - tail_start)
-    at = tail.rfind(b"PK\5\6", 0, max(0, len(tail) - _END.size) + 4)
+    at = tail.rfind(b"PK\5\6", 0, max(0, len(tail) - _END.size + 4))
     if at < 0:
         if head.startswith(b"PK\3\4"):
             raise BadFileError(

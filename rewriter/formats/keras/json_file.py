@@ -51,8 +51,8 @@ class KerasJson(KerasFile):
         return [] if self.weights is None else [self.weights.path]
 
     def asset(self, name: str) -> bytes:
-        """Raises BadFileError: a configuration has no assets."""
-        raise BadFileError("a configuration holds no weights: save the model as .keras")
+        """Raises BadFileError: a configuration has no assets, nor has the weights file."""
+        raise BadFileError("a configuration has no assets: save the model as .keras")
 
     def close(self) -> None:
         pass

@@ -21,7 +21,6 @@ _PACKED = ("Dense", "EinsumDense")
 _CATEGORIES = ("CategoryEncoding", "Discretization")
 _MASKED = ("MultiHeadAttention", "Softmax")
 _CROPS, _ONE_HOT, _SOFTMAX = (3, 6), (3, 4), (3, 10)
-_OTHERWISE = "since 3.14 Keras packs its weights otherwise, and does not quantise its inputs"
 
 CONSTRUCTS = (
     Construct("an argument of an operation where it is called", "in its configuration", "slice"),

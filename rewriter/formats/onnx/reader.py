@@ -14,6 +14,7 @@ import numpy as np
 from ...errors import BadFileError, UnsupportedError, shown
 from ...ir.axis import Role
 from ...ir.graph import BODY, Graph, Literal, Node, Operation, SizeNames, TensorRef
+from ...ir.size import Size, symbol
 from ...shapes.call import ONNX
 from ...shapes.infer import infer
 from ...shapes.onnx.control import BODIES
@@ -371,6 +372,13 @@ def _shape(kind: Any) -> tuple[int | None, ...] | None:
 def _labels(kind: Any) -> list[str]:
     """The names of the axis sizes in a TypeProto; "" for an axis without a name."""
     return [_label(d.dim_param) for d in kind.tensor_type.shape.dim] if _shape(kind) is not None else []
+
+
+def size_names(graph: Any) -> dict[Size, str]:
+    """The names of sizes in a graph, by the symbol that each becomes."""
+    values = (*graph.input, *graph.value_info, *graph.output)
+    dims = (dim for value in values for dim in value.type.tensor_type.shape.dim)
+    return {symbol(label, given=True): dim.dim_param for dim in dims if (label := _label(dim.dim_param))}
 
 
 def _all_labels(graph: Any) -> frozenset[str]:

@@ -12,9 +12,8 @@ from ...errors import UnsupportedError
 from ...ir.graph import Literal
 from ...ir.size import Size
 from ...rules.lower import Step
+from ..repeated import indices
 from .reader import MODULE
-
-_MOST_INDICES = 1 << 22
 
 
 def spell(step: Step) -> tuple[str, str, dict[str, Any], tuple[Any, ...]]:
@@ -28,19 +27,9 @@ def spell(step: Step) -> tuple[str, str, dict[str, Any], tuple[Any, ...]]:
     if step.like is not None:
         return MODULE, "Where", {}, (Literal(True, (), "bool"), ...)
     if step.op == "Repeat":
-        return MODULE, "Gather", {"axis": step.axes[0]}, (_repeated(step),)
+        return MODULE, "Gather", {"axis": step.axes[0]}, (indices(step, "int64"),)
     name, config = _spelled(step)
     return MODULE, name, config, ()
-
-
-def _repeated(step: Step) -> Literal:
-    """The indices for a gather that repeats each entry of an axis."""
-    size, times = step.to[step.axes[0]], step.repeats[0]
-    if not isinstance(size, int):
-        raise UnsupportedError(f"ONNX repeats entries only along an axis of known size, not of size {size}")
-    if size > _MOST_INDICES:
-        raise UnsupportedError(f"repeating an axis to {size:,} entries needs an index in the file for each")
-    return Literal([i // times for i in range(size)], (size,), "int64")
 
 
 def _spelled(step: Step) -> tuple[str, dict[str, Any]]:

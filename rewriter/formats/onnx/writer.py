@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -10,10 +10,11 @@ import numpy as np
 from ...errors import UnsupportedError, shown
 from ...ir.axis import Value
 from ...ir.graph import Literal, Node, TensorRef
+from ...ir.size import Size
 from ...shapes.infer import infer
 from ...shapes.inference import Inference
 from .names import NUMBERS, taken
-from .reader import Source
+from .reader import Source, size_names
 
 # Attributes that became inputs, by operator: (attribute, first opset where it is an input).
 _INPUTS: dict[str, tuple[tuple[str, int], ...]] = {
@@ -151,13 +152,13 @@ def _numbers(literal: Literal) -> np.ndarray[Any, Any]:
 # -- shapes recorded in the file -----------------------------
 def _state_shapes(model: Any, source: Source, inference: Inference) -> None:
     """Correct recorded shapes that are no longer true: remove those of inner tensors, rewrite those of outputs."""
-    now = _values(source, inference)
-    stale = [v for v in model.value_info if v.name in now and _contradicts(v.type, now[v.name])]
+    now, names = _values(source, inference), size_names(model)
+    stale = [v for v in model.value_info if v.name in now and _contradicts(v.type, now[v.name], names)]
     for value in stale:
         model.value_info.remove(value)
     for value in model.output:
-        if value.name in now and _contradicts(value.type, now[value.name]):
-            _restate(value.type.tensor_type.shape, now[value.name])
+        if value.name in now and _contradicts(value.type, now[value.name], names):
+            _restate(value.type.tensor_type.shape, now[value.name], names)
 
 
 def _values(source: Source, inference: Inference) -> dict[str, Value]:
@@ -170,22 +171,29 @@ def _values(source: Source, inference: Inference) -> dict[str, Value]:
     return found
 
 
-def _contradicts(kind: Any, value: Value) -> bool:
+def _contradicts(kind: Any, value: Value, names: Mapping[Size, str]) -> bool:
+    """Whether a recorded shape has another rank, another number, or the name of an axis that is elsewhere."""
     if not kind.HasField("tensor_type") or not kind.tensor_type.HasField("shape") or value.axes is None:
         return False
     dims = kind.tensor_type.shape.dim
-    return len(dims) != len(value.axes) or any(
-        d.HasField("dim_value") and isinstance(a.size, int) and d.dim_value != a.size
-        for d, a in zip(dims, value.axes, strict=True)
+    if len(dims) != len(value.axes):
+        return True
+    true = [names.get(axis.size, "") for axis in value.axes]
+    return any(
+        d.dim_value != axis.size
+        if d.HasField("dim_value") and isinstance(axis.size, int)
+        # Two names may stand for one size. A name is only wrong here if its axis is at another place.
+        else bool(name and d.dim_param) and d.dim_param != name and d.dim_param in true
+        for d, axis, name in zip(dims, value.axes, true, strict=True)
     )
 
 
-def _restate(shape: Any, value: Value) -> None:
-    labels = [d.dim_param for d in shape.dim]
+def _restate(shape: Any, value: Value, names: Mapping[Size, str]) -> None:
+    """Write the sizes of a value, and the names of the sizes that have one."""
     del shape.dim[:]
-    for place, axis in enumerate(value.axes or ()):
+    for axis in value.axes or ():
         dim = shape.dim.add()
         if isinstance(axis.size, int):
             dim.dim_value = axis.size
-        elif place == 0 and labels and labels[0]:
-            dim.dim_param = labels[0]
+        elif axis.size in names:
+            dim.dim_param = names[axis.size]

@@ -23,6 +23,7 @@ _FOOTER = 48
 _TRAILER = 5  # a byte for the compression of a block, four for its checksum
 _MAX_SIZE = 64 << 20
 _MAX_SHARDS = 100_000
+_MAX_NAMES = 128 << 20  # bytes of all keys in full: a key of a few bytes in the file can share a long prefix
 _BYTES = {
     "float32": 4, "float64": 8, "int32": 4, "uint8": 1, "int16": 2, "int8": 1, "complex64": 8, "int64": 8, "bool": 1,
     "bfloat16": 2, "uint16": 2, "complex128": 16, "float16": 2, "uint32": 4, "uint64": 8,
@@ -108,12 +109,17 @@ def parse(data: memoryview) -> Bundle:
     for _ in range(4):
         number, place = read_varint(footer, place)
         handle.append(number)
+    table = _Table(data)
     found: dict[str, Entry] = {}
-    shards = -1
-    for _, where in _block(data, *handle[2:]):
+    shards, written = -1, 0
+    for _, where in table.block(*handle[2:]):
         offset, place = read_varint(where, 0)
         size, _ = read_varint(where, place)
-        for key, value in _block(data, offset, size):
+        if offset < written:
+            # A writer puts one block after the other. One that is listed often would be read as often.
+            raise BadFileError(f"{INDEX} lists blocks that overlap, or in another order than the file's")
+        written = offset + size + _TRAILER
+        for key, value in table.block(offset, size):
             if not key and shards < 0:
                 shards = _shards(value)
                 continue
@@ -126,31 +132,42 @@ def parse(data: memoryview) -> Bundle:
     return Bundle(shards, found)
 
 
-def _block(data: memoryview, offset: int, size: int) -> Iterator[tuple[bytes, memoryview]]:
-    """The keys and values of a block."""
-    if offset + size + _TRAILER > len(data) - _FOOTER:
-        raise BadFileError(f"{INDEX} has a block outside the file")
-    block, kind = data[offset : offset + size], data[offset + size]
-    stored = int.from_bytes(data[offset + size + 1 : offset + size + _TRAILER], "little")
-    if masked(data[offset : offset + size + 1]) != stored:
-        raise BadFileError(f"{INDEX} is damaged: the checksum of a block is wrong")
-    if kind:
-        raise UnsupportedError(f"{INDEX} is compressed")
-    restarts = int.from_bytes(block[-4:], "little") if size >= 4 else -1
-    end = size - 4 * (restarts + 1)
-    if restarts < 0 or end < 0:
-        raise BadFileError(f"{INDEX} has a damaged block")
-    place, key = 0, b""
-    while place < end:
-        shared, place = read_varint(block, place)
-        own, place = read_varint(block, place)
-        length, place = read_varint(block, place)
-        if shared > len(key) or own + length > end - place:
+class _Table:
+    """The blocks of a table. The keys of all blocks that are read take limited memory."""
+
+    def __init__(self, data: memoryview) -> None:
+        self.data = data
+        self.names = 0
+
+    def block(self, offset: int, size: int) -> Iterator[tuple[bytes, memoryview]]:
+        """The keys and values of a block."""
+        data = self.data
+        if offset + size + _TRAILER > len(data) - _FOOTER:
+            raise BadFileError(f"{INDEX} has a block outside the file")
+        block, kind = data[offset : offset + size], data[offset + size]
+        stored = int.from_bytes(data[offset + size + 1 : offset + size + _TRAILER], "little")
+        if masked(data[offset : offset + size + 1]) != stored:
+            raise BadFileError(f"{INDEX} is damaged: the checksum of a block is wrong")
+        if kind:
+            raise UnsupportedError(f"{INDEX} is compressed")
+        restarts = int.from_bytes(block[-4:], "little") if size >= 4 else -1
+        end = size - 4 * (restarts + 1)
+        if restarts < 0 or end < 0:
             raise BadFileError(f"{INDEX} has a damaged block")
-        key = key[:shared] + bytes(block[place : place + own])
-        place += own
-        yield key, block[place : place + length]
-        place += length
+        place, key = 0, b""
+        while place < end:
+            shared, place = read_varint(block, place)
+            own, place = read_varint(block, place)
+            length, place = read_varint(block, place)
+            if shared > len(key) or own + length > end - place:
+                raise BadFileError(f"{INDEX} has a damaged block")
+            self.names += shared + own
+            if self.names > _MAX_NAMES:
+                raise BadFileError(f"{INDEX} has variables whose names take more than {_MAX_NAMES:,} bytes")
+            key = key[:shared] + bytes(block[place : place + own])
+            place += own
+            yield key, block[place : place + length]
+            place += length
 
 
 def _shards(value: memoryview) -> int:

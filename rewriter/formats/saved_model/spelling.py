@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import Any
 
 from ...errors import UnsupportedError
 from ...ir.graph import Literal
 from ...ir.size import Size
 from ...rules.lower import Step
+from ..repeated import indices
 
 MODULE = "tf"
+_MOST = 2**31 - 1  # the constants are of the type int32
 
 
 def spell(step: Step) -> tuple[str, str, dict[str, Any], tuple[Any, ...]]:
@@ -18,12 +21,17 @@ def spell(step: Step) -> tuple[str, str, dict[str, Any], tuple[Any, ...]]:
     Further arguments follow the tensors, or ``...`` among them marks the place of the tensors.
 
     Raises:
-        UnsupportedError: TensorFlow has no single operator for it.
+        UnsupportedError: TensorFlow has no single operator for it, or a number does not fit in a constant.
     """
     if step.like is not None:
         return MODULE, "SelectV2", {}, (Literal(True, (), "bool"), ...)
     if step.op == "Repeat":
-        return MODULE, "GatherV2", {"batch_dims": 0}, (_repeated(step), Literal(step.axes[0], (), "int32"))
+        return (
+            MODULE,
+            "GatherV2",
+            {"batch_dims": 0},
+            (indices(step, "int32"), Literal(step.axes[0], (), "int32")),
+        )
     if step.op == "MatMul":
         return MODULE, "BatchMatMulV2", {}, ()
     if step.op == "Squeeze":
@@ -33,15 +41,10 @@ def spell(step: Step) -> tuple[str, str, dict[str, Any], tuple[Any, ...]]:
     if step.op not in _CONSTANT:
         raise UnsupportedError(f"TensorFlow has no operator for {step.op}")
     vectors = _CONSTANT[step.op](step)
+    for number in itertools.chain(*vectors):
+        if number > _MOST:
+            raise UnsupportedError(f"{step.op} needs the number {number:,}, which does not fit in 32 bits")
     return MODULE, step.op, {}, tuple(Literal(vector, (len(vector),), "int32") for vector in vectors)
-
-
-def _repeated(step: Step) -> Literal:
-    """The indices for a gather that repeats each entry of an axis."""
-    size, times = step.to[step.axes[0]], step.repeats[0]
-    if not isinstance(size, int):
-        raise UnsupportedError(f"entries repeat only along an axis of known size, not of size {size}")
-    return Literal([i // times for i in range(size)], (size,), "int32")
 
 
 def _target(sizes: tuple[Size, ...]) -> list[int]:

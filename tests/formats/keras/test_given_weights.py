@@ -11,7 +11,7 @@ import pytest
 import tf_keras
 
 import rewriter
-from rewriter.errors import UnsupportedError
+from rewriter.errors import BadFileError, UnsupportedError
 
 from .upgrade import oracle
 
@@ -40,3 +40,15 @@ def test_weights_of_keras_3_for_an_older_model_are_refused(model: Any, tmp_path:
     other.save_weights(tmp_path / "w.weights.h5")
     with pytest.raises(UnsupportedError, match="saved by Keras 3"):
         rewriter.convert(tmp_path / "m.json", tmp_path / "new.keras", weights=str(tmp_path / "w.weights.h5"))
+
+
+def test_a_vocabulary_is_in_neither_file(tmp_path: Path):
+    """The weights are there; what is missing is the file of a layer."""
+    lookup = keras.layers.IntegerLookup(name="lookup")
+    lookup.adapt(np.array([7, 8, 9]))
+    words = keras.Input((3,), dtype="int64")
+    model = keras.Model(words, keras.layers.Embedding(4, 2)(lookup(words)))
+    (tmp_path / "m.json").write_text(model.to_json())
+    model.save_weights(tmp_path / "w.weights.h5")
+    with pytest.raises(BadFileError, match="a configuration has no assets: save the model as .keras"):
+        rewriter.export_onnx(tmp_path / "m.json", tmp_path / "m.onnx", weights=str(tmp_path / "w.weights.h5"))

@@ -368,6 +368,58 @@ def test_stated_shapes_that_the_repair_makes_untrue(tmp_path):
     assert [v.name for v in new.graph.value_info] == []
 
 
+def dims(value: Any) -> list[str | int]:
+    return [d.dim_param or d.dim_value for d in value.type.tensor_type.shape.dim]
+
+
+# Shapes of a, b and their product as the file states them, the equation that was meant, and the true shape.
+NAMED: dict[str, tuple[Shape, Shape, Shape, str, Shape]] = {
+    "kept": (["batch", "seq", 5], ["batch", "seq", 7], ["batch", "seq", 7],
+             "b s f, b s g -> b s f g", ["batch", "seq", 5, 7]),
+    "a name that is not a word": (["batch", "2 * seq", 5], ["batch", "2 * seq", 7], ["batch", "2 * seq", 7],
+                                  "b s f, b s g -> b s f g", ["batch", "2 * seq", 5, 7]),
+    "moved": (["batch", "heads", "seq", 5], ["batch", "seq", "heads", 7], ["batch", "heads", "seq", 7],
+              "b h s f, b s h g -> b s h f g", ["batch", "seq", "heads", 5, 7]),
+    "in front": (["seq", 5], ["batch", 7], ["seq", 7], "s f, b g -> b s f g", ["batch", "seq", 5, 7]),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", NAMED)
+def test_names_of_sizes_stay_with_their_axes(name, tmp_path):
+    """In a graph output; the recorded shape of an inner tensor is removed."""
+    a, b, stated, equation, true = NAMED[name]
+    nodes = [
+        helper.make_node("Mul", ["a", "b"], ["product"], "scale"),
+        helper.make_node("Relu", ["product"], ["y"]),
+    ]
+    proto = graph_model(nodes, {"a": a, "b": b}, {"y": stated}, stated={"product": stated})
+    new = fixed(save(proto, tmp_path / "m.onnx"), tmp_path / "o.onnx", at={"scale": equation})
+    assert dims(new.graph.output[0]) == true
+    assert [v.name for v in new.graph.value_info] == []
+    sizes = {"batch": 2, "seq": 3, "2 * seq": 3, "heads": 11}
+    given = {
+        key: np.ones([sizes.get(size, size) for size in shape], "f4") for key, shape in (("a", a), ("b", b))
+    }
+    (found,) = run(tmp_path / "o.onnx", given)
+    assert list(found.shape) == [sizes.get(size, size) for size in true]
+
+
+def test_names_that_the_repair_makes_untrue(tmp_path):
+    """All sizes are names: only these show that an axis moved."""
+    nodes = [
+        helper.make_node("Mul", ["a", "b"], ["product"], "scale"),
+        helper.make_node("Relu", ["product"], ["y"]),
+    ]
+    stated: Shape = ["seq", "batch", 5]
+    proto = graph_model(
+        nodes, {"a": ["batch", "seq", 5], "b": stated}, {"y": stated}, stated={"product": stated}
+    )
+    path = save(proto, tmp_path / "m.onnx")
+    new = fixed(path, tmp_path / "o.onnx", at={"scale": "b s f, s b f -> b s f"})
+    assert dims(new.graph.output[0]) == ["batch", "seq", 5]
+    assert [v.name for v in new.graph.value_info] == []
+
+
 OTHERS: dict[str, tuple[str, Shape, Shape, Shape, Any]] = {
     "sum": ("Add", ["N", 8, 5, 6], ["N", 8], ["N", 8, 5, 6], lambda a, b: a + b[:, :, None, None]),
     "difference": ("Sub", ["N", 5, 6, 8], ["N", 5, 6], ["N", 5, 6, 8], lambda a, b: a - b[..., None]),

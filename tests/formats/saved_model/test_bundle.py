@@ -12,8 +12,10 @@ import tensorflow as tf
 
 from rewriter.errors import BadFileError
 from rewriter.files.folder import Folder
+from rewriter.formats.saved_model import bundle
 from rewriter.formats.saved_model.bundle import INDEX, parse, read_bundle, shard_name
-from rewriter.formats.saved_model.crc32c import crc32c
+from rewriter.formats.saved_model.crc32c import crc32c, masked
+from tests.hostile.saved_models import ONE_SHARD, table
 
 
 def test_the_checksum_of_the_standard():
@@ -49,6 +51,36 @@ def test_every_variable_is_where_tensorflow_finds_it(name: str, valid: Callable[
                 entry.shape
             )
             np.testing.assert_array_equal(numbers, reader.get_tensor(key))
+
+
+def test_an_index_of_many_blocks_is_read_as_tensorflow_reads_it(tmp_path: Path):
+    """TensorFlow starts a new block after 256 KiB, and again when it merges checkpoints."""
+    (tmp_path / "variables").mkdir()
+    parts = []
+    for part in range(2):
+        names = [f"{'layer/' * 20}{part}/{number:05d}/{'kernel/' * 20}" for number in range(part, 5000)]
+        parts.append(f"{tmp_path}/part_{part}")
+        values = [np.zeros(number % 3, "float32") for number in range(len(names))]
+        tf.raw_ops.SaveV2(
+            prefix=parts[-1], tensor_names=names, shape_and_slices=[""] * len(names), tensors=values
+        )
+    prefix = f"{tmp_path}/variables/variables"
+    tf.raw_ops.MergeV2Checkpoints(checkpoint_prefixes=parts, destination_prefix=prefix)
+    read = read_bundle(Folder(tmp_path))
+    assert read is not None
+    shapes = tf.train.load_checkpoint(prefix).get_variable_to_shape_map()
+    assert {key: list(entry.shape) for key, entry in read.entries.items()} == shapes
+    assert len(shapes) == 9999
+
+
+def test_the_cost_of_an_index_is_that_of_its_size(monkeypatch: pytest.MonkeyPatch):
+    """The same block was read for each entry that names it: 78 MB of checksums for a file of 265 kB."""
+    summed = []
+    monkeypatch.setattr(bundle, "masked", lambda data: summed.append(len(data)) or masked(data))
+    data = memoryview(table([ONE_SHARD, b""], [0, *[1] * 300], restarts=1 << 16))
+    with pytest.raises(BadFileError, match="blocks that overlap"):
+        parse(data)
+    assert sum(summed) < len(data)
 
 
 def test_no_damage_is_taken_for_an_index(valid: Callable[[str], str]):

@@ -281,6 +281,24 @@ def test_it_computes_what_the_signature_does(name: str, folder: Callable[[str], 
             assert close(onnx_gives[key], theirs), key
 
 
+@pytest.mark.parametrize(("multiplier", "size"), [(1, 4), (2, 8), (1, 1), (2, 1)])
+def test_a_bias_of_a_depthwise_convolution(multiplier: int, size: int, tmp_path: Path):
+    """It becomes the layer's bias if it has a number for each of the 4 x multiplier channels."""
+    rng = np.random.default_rng(0)
+    kernel, bias = rng.normal(size=(3, 3, 4, multiplier)).astype("f4"), rng.normal(size=size).astype("f4")
+
+    def run_it(a: Any) -> Any:
+        return {"y": tf.nn.depthwise_conv2d(a, kernel, [1, 1, 1, 1], "SAME") + bias}
+
+    path = plain(tmp_path / "old", run_it, (None, 6, 7, 4))
+    rewriter.convert(path, tmp_path / "new.keras", verify=False)
+    model = keras.saving.load_model(tmp_path / "new.keras")
+    (convolution,) = [each for each in model.layers if isinstance(each, layers.DepthwiseConv2D)]
+    assert convolution.use_bias == (size == 4 * multiplier)
+    given, wanted = run(path, 3)
+    assert close(ops.convert_to_numpy(tf.nest.flatten(model(given["a"]))[0]), wanted["y"])
+
+
 def test_the_order_is_that_of_the_numbers(folder: Callable[[str], str], tmp_path: Path):
     """TensorFlow sorts ``output_10`` before ``output_2``."""
     exported = rewriter.export_onnx(folder("elements"), tmp_path / "new.onnx")
@@ -419,7 +437,7 @@ REFUSED: dict[str, tuple[Callable[[Path], str], str]] = {
     "a state": (counting, "it changes variables"),
     "a constant": (lambda path: plain(path, lambda a: {"a": a, "b": tf.ones(3)}, (None, 3)), "is a constant"),
     "no signature": (unsigned, "it has no signature"),
-    "two signatures": (undecided, "none of its signatures .one, two. is 'serving_default'"),
+    "two signatures": (undecided, "none of its signatures .one, two. is 'serving_default' or 'serve'"),
     "a size that grows": (squared, "it computes with sizes"),
     "of TensorFlow": (lambda path: plain(path, lambda a: tf.sort(a), (None, 3)), "it computes TopKV2"),
 }  # fmt: skip

@@ -298,6 +298,16 @@ class Inside(layers.Layer):
         return self.layer(x) * 2.0
 
 
+class Shifted(layers.Layer):
+    def call(self, given: Any) -> Any:
+        return given[0] + tf.cast(given[1], "float32")
+
+
+def of_bytes() -> Any:
+    inputs = [tf_keras.Input((4,)), tf_keras.Input((4,), dtype="int8")]
+    return tf_keras.Model(inputs, Shifted()(inputs))
+
+
 class Half(layers.Layer):
     def call(self, x: Any) -> Any:
         return tf.cast(tf.cast(x, "float16") * 3.0, "float32")
@@ -330,7 +340,8 @@ def masked_by_a_layer() -> Any:
         (lambda: of_layer(Trains(layers.Dropout(0.5)), (4,)), "Random|Shape"),
         (lambda: of_layer(Trains(layers.SimpleRNN(3, dropout=0.5)), (4, 2)), "as for its function"),
         (lambda: of_layer(Ordered(), (4,)), "no operation in Keras 3"),
-        (lambda: of_layer(Half(), (4,)), "has the type float16"),
+        (lambda: of_layer(Half(), (4,)), "one of its constants has the type float16"),
+        (of_bytes, "its function takes tensors of type int8"),
         (lambda: of_layer(Inside(layers.LayerNormalization(axis=[1, 2])), (4, 3)), "the axes of its"),
         (lambda: of_layer(Inside(layers.SimpleRNN(3)), (4, 2)), "as for its function"),
         (lambda: of_layer(Vast([2**15, 2**15]), (4,)), "too many numbers"),
@@ -345,6 +356,7 @@ def masked_by_a_layer() -> Any:
         "recurrent",
         "sort",
         "half",
+        "bytes",
         "axes",
         "loop",
         "vast",

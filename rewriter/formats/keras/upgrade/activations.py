@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from . import hard_sigmoid
 from .context import Context, Untranslatable
 
 # The same function under the same name in Keras 2 and 3 (``keras/activations.py`` of tf_keras 2.21 and Keras 3.15).
@@ -50,7 +49,3 @@ def _named(value: str, name: str) -> str:
     if value not in _SAME:
         raise Untranslatable(f"{name}={value!r}", "a custom function, or one that Keras 3 does not have")
     return value
-
-
-def is_hard_sigmoid(value: Any) -> bool:
-    return hard_sigmoid.is_old(value)

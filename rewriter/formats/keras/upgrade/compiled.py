@@ -21,7 +21,11 @@ CONSTRUCTS = (
         "compile_config",
     ),
     Construct("decay of an optimizer", "InverseTimeDecay as learning_rate", "decay"),
-    Construct("loss, loss_weights, metrics of training_config", "those of compile_config", "compile_config"),
+    Construct(
+        "loss, loss_weights, metrics, weighted_metrics of training_config",
+        "those of compile_config",
+        "compile_config",
+    ),
     Construct("a custom loss or optimizer", "dropped with the rest of the compile state", "custom_loss"),
 )
 
@@ -113,22 +117,22 @@ def translated(training: Any, account: Account) -> dict[str, Any] | None:
         raise BadFileError("the training configuration is nested too deep to read") from None
     if optimizer is None:
         return None
-    metrics: Any = training.get("metrics")
-    try:
-        metrics = _each(_metric, metrics)
-    except _Unknown as unknown:
-        account.remark("metrics", f"dropped: {unknown} is not part of Keras 3")
-        metrics = None
-    except RecursionError:
-        raise BadFileError("the training configuration is nested too deep to read") from None
+    metrics = {}
+    for key in ("metrics", "weighted_metrics"):
+        try:
+            metrics[key] = _each(_metric, training.get(key)) or None
+        except _Unknown as unknown:
+            account.remark(key, f"dropped: {unknown} is not part of Keras 3")
+            metrics[key] = None
+        except RecursionError:
+            raise BadFileError("the training configuration is nested too deep to read") from None
     account.remark("optimizer", "carried over")
     weights = training.get("loss_weights")
     return {
         "optimizer": optimizer,
         "loss": loss,
         "loss_weights": weights if isinstance(weights, (list, dict)) else None,
-        "metrics": metrics or None,
-        "weighted_metrics": None,
+        **metrics,
         "run_eagerly": False,
         "steps_per_execution": 1,
         "jit_compile": False,

@@ -45,7 +45,7 @@ def is_old(value: Any) -> bool:
     return isinstance(value, str) and value == NAME
 
 
-def scaled_weights(class_name: str, config: dict[str, Any]) -> tuple[int, ...]:
+def scaled_weights(class_name: str) -> tuple[int, ...]:
     """The numbers of a layer's own weights that get the factor for its ``activation``; () if none can."""
     if class_name in _LINEAR:
         return (0, 1)

@@ -121,7 +121,7 @@ def finished(class_name: str, config: Config, context: Context) -> Entry:
         if key in config and key in takes:
             config[key] = activations.translated(config[key], context, key)
     if isinstance(config.get("activation"), str) and hard_sigmoid.is_old(config["activation"]):
-        _scaled(class_name, config, context)
+        _scaled(class_name, context)
     if "dtype" in config:
         config["dtype"] = dtype_of(config["dtype"])
     for key in list(config):
@@ -147,10 +147,10 @@ def finished(class_name: str, config: Config, context: Context) -> Entry:
     }
 
 
-def _scaled(class_name: str, config: Config, context: Context) -> None:
+def _scaled(class_name: str, context: Context) -> None:
     if class_name.removesuffix("Cell") in hard_sigmoid.GATED:
         return  # wrappers.py handles gates
-    if not hard_sigmoid.scaled_weights(class_name, config):
+    if not hard_sigmoid.scaled_weights(class_name):
         raise Untranslatable(
             "activation='hard_sigmoid'", f"the function of Keras 2 has no equivalent in {class_name}"
         )

@@ -87,6 +87,11 @@ def _chain(layers: list[Any], rows: list[Entry], inputs: list[Any], depth: int) 
         if number == 0 and entry.get("class_name") == "Merge":
             called = [[branch, 0, 0] for branch in _branches(config, rows, inputs, depth)]
             config = {key: value for key, value in config.items() if key != "layers"}
+        elif number == 0 and entry.get("class_name") == "InputLayer":
+            rows.append({**entry, "name": name, "inbound_nodes": []})
+            inputs.append([name, 0, 0])
+            last = name
+            continue
         elif number == 0:
             shape = config.get("batch_input_shape")
             if not isinstance(shape, list):

@@ -137,5 +137,5 @@ def _scaled(class_name: str, config: Config, variables: list[Variable]) -> list[
         return [columns_scaled(variable, gates, count) for variable in variables] if gates else variables
     if not hard_sigmoid.is_old(config.get("activation")):
         return variables
-    taken = hard_sigmoid.scaled_weights(class_name, config)
+    taken = hard_sigmoid.scaled_weights(class_name)
     return [scaled(variable) if k in taken else variable for k, variable in enumerate(variables)]

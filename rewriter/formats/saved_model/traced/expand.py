@@ -20,7 +20,7 @@ from .composites import Composite, composite
 from .entries import Entries
 from .folding import Array, folded, parts
 from .library import Library, Unable, changes, numbers
-from .products import PRODUCTS, WITH_BIAS, Made, Weight, fits, grouped, is_product, pooled
+from .products import PRODUCTS, Made, Weight, fits, grouped, is_product, pooled, size_of_bias
 from .sizes import Ref, Size, Sizes, computed, shape_of
 
 _MAX_DEPTH = 64
@@ -231,14 +231,8 @@ class _Run:
         if not isinstance(product, Pending) or not isinstance(bias, Weight) or len(bias.shape) != 1:
             return None
         made = product.made
-        outputs = made.config.get("units", made.config.get("filters", made.weights[0].shape[-1]))
         direct = node_of(node.taken[0]) in self.nodes and self.uses[node.taken[0]] == 1
-        if (
-            not direct
-            or product.ref is not None
-            or made.class_name not in WITH_BIAS
-            or bias.shape != (outputs,)
-        ):
+        if not direct or product.ref is not None or bias.shape != (size_of_bias(made),):
             return None
         config = {**made.config, "use_bias": True}
         return Pending(Made(made.class_name, config, [*made.weights, bias]), product.first)

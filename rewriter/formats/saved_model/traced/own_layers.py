@@ -156,8 +156,8 @@ def _called(
     inputs += [named.pop(argument.name, None) for argument in own[len(inputs) :]]
     if named or len(inputs) != len(own) or not all(isinstance(each, Old) for each in inputs):
         raise Unable("its function needs other tensors than its call passes")
-    if any(argument.dtype not in TYPES for argument in own):
-        raise Unable(f"its function takes tensors of type {own[0].dtype}")
+    if other := [argument.dtype for argument in own if argument.dtype not in TYPES]:
+        raise Unable(f"its function takes tensors of type {other[0]}")
     return Expander(library, entries, name, weight).results(function, [Ref(*each) for each in inputs])
 
 

@@ -187,9 +187,15 @@ PRODUCTS: dict[str, tuple[int, tuple[int, ...], Callable[[NodeDef, Sequence[Weig
     "Einsum": (0, (1,), _einsum), "FusedBatchNormV3": (0, (1, 2, 3, 4), _normalization),
     "GatherV2": (1, (0,), _gather), "ResourceGather": (1, (0,), _gather),
 }  # fmt: skip
-WITH_BIAS = frozenset(
-    ["Conv1D", "Conv2D", "Conv2DTranspose", "Conv3D", "Conv3DTranspose", "Dense", "DepthwiseConv2D"]
-)
+_WITH_BIAS = frozenset(["Conv1D", "Conv2D", "Conv2DTranspose", "Conv3D", "Conv3DTranspose", "Dense"])
+
+
+def size_of_bias(made: Made) -> int | None:
+    """The number of a layer's output channels if it can have a bias, else None."""
+    if made.class_name == "DepthwiseConv2D":
+        *_, channels, multiplier = made.weights[0].shape
+        return channels * multiplier
+    return made.config.get("units", made.config.get("filters")) if made.class_name in _WITH_BIAS else None
 
 
 def pooled(node: NodeDef) -> Made | None:

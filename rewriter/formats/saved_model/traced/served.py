@@ -53,8 +53,9 @@ def signature_name(meta: Message) -> tuple[str, list[str]]:
     found = next((each for each in _PREFERRED if each in names), names[0] if len(names) == 1 else None)
     if found is None:
         listed = ", ".join(shown(each) for each in sorted(names)[:5])
+        wanted = " or ".join(repr(each) for each in _PREFERRED)
         raise UnsupportedError(
-            f"none of its signatures ({listed}) is 'serving_default'" if names else "it has no signature"
+            f"none of its signatures ({listed}) is {wanted}" if names else "it has no signature"
         )
     return found, names
 

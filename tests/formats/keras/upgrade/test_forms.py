@@ -239,6 +239,20 @@ def test_functions_of_tensorflow_1_that_compute_otherwise_are_refused():
     assert refusals(tf_keras.Model(x, tf.compat.v1.where(x > 0, x, -x))) == ["tf.compat.v1.where"]
 
 
+@pytest.mark.parametrize(("name", "key"), [("math.reduce_sum", "axis"), ("nn.moments", "axes")])
+def test_axes_that_the_model_computes_are_refused(name: str, key: str):
+    """Put into the file by hand: the installed TensorFlow does not write moments along such axes."""
+    x, rows = tf_keras.Input((4, 5)), tf_keras.Input((), name="rows")
+    model = tf_keras.Model([x, rows], tf.reduce_sum(x, axis=[1]))
+    entry, _, version, _ = oracle.saved(model)
+    last = entry["config"]["layers"][-1]
+    last["config"]["function"] = name
+    (node,) = last["inbound_nodes"]
+    for given, found in (([1], []), (["rows", 0, 0], ["axis"]), ([1, ["rows", 0, 0]], ["axis"])):
+        node[3] = {key: given}
+        assert [each.construct for each in upgrade.upgraded(entry, version).refusals] == found
+
+
 def test_older_names_of_modes():
     model = oracle.randomized(layer_cases.CASES["string_lookup"]())
     entry, weights, version, _ = oracle.saved(model)

@@ -206,16 +206,17 @@ def merge(mode: str) -> Any:
     return entry, tf_keras.Model([a, b], made([a, b])), []
 
 
-def merge_first() -> Any:
+def merge_first(explicit: bool = False) -> Any:
+    """A sequential model of two branches; ``explicit``: each begins with an InputLayer that was added to it."""
     row = {"output_dim": 3, "init": "uniform", "activation": "linear", "bias": True, "input_dim": 4}
-    first = {**row, "batch_input_shape": [None, 4], "input_dtype": "float32"}
-    branches = [
-        {
-            "class_name": "Sequential",
-            "config": [{"class_name": "Dense", "config": {**first, "name": f"d{k}"}}],
-        }
-        for k in range(2)
-    ]
+    shape = {"batch_input_shape": [None, 4], "input_dtype": "float32"}
+
+    def branch(k: int) -> Any:
+        given = {"class_name": "InputLayer", "config": {**shape, "name": f"given_{k}", "sparse": False}}
+        dense = {"class_name": "Dense", "config": {**row, **({} if explicit else shape), "name": f"d{k}"}}
+        return {"class_name": "Sequential", "config": [given, dense] if explicit else [dense]}
+
+    branches = [branch(k) for k in range(2)]
     merged = {"name": "merge_1", "mode": "mul", "layers": branches, "concat_axis": -1, "dot_axes": -1}
     top = {"class_name": "Dense", "config": {**row, "name": "top", "output_dim": 2}}
     config = [{"class_name": "Merge", "config": merged}, top]
@@ -223,11 +224,9 @@ def merge_first() -> Any:
     a, b = tf_keras.Input((4,)), tf_keras.Input((4,))
     joined = layers.Multiply()([layers.Dense(3, name="d0")(a), layers.Dense(3, name="d1")(b)])
     model = tf_keras.Model([a, b], layers.Dense(2, name="top")(joined))
-    return (
-        entry,
-        model,
-        [("d0", arrays((4, 3), (3,))), ("d1", arrays((4, 3), (3,))), ("top", arrays((3, 2), (2,)))],
-    )
+    rows: Rows = [("d0", arrays((4, 3), (3,))), ("d1", arrays((4, 3), (3,))), ("top", arrays((3, 2), (2,)))]
+    inputs: Rows = [("given_0", []), ("given_1", [])] if explicit else []
+    return entry, model, inputs + rows
 
 
 MODES = ("sum", "mul", "ave", "max", "concat", "dot")
@@ -242,6 +241,7 @@ CASES = {
     "keras_1_embedding": embedding,
     **{f"keras_1_merge_{mode}": lambda mode=mode: merge(mode) for mode in MODES},
     "keras_1_merge_first": merge_first,
+    "keras_1_merge_first_explicit": lambda: merge_first(explicit=True),
 }
 
 
@@ -279,6 +279,14 @@ def write(path: Path, rows: Rows) -> None:
             group.attrs["weight_names"] = names
             for weight, array in zip(names, found, strict=True):
                 group[weight.decode()] = array
+
+
+def test_the_inputs_of_branches_keep_their_names():
+    """An InputLayer of the file is an input itself; a branch without one gets one."""
+    for explicit, names in ((False, ["d0_input", "d1_input"]), (True, ["given_0", "given_1"])):
+        config = upgrade.upgraded(merge_first(explicit)[0]).entry["config"]
+        assert [each[0] for each in config["input_layers"]] == names
+        assert [each["name"] for each in config["layers"] if each["class_name"] == "InputLayer"] == names
 
 
 @pytest.mark.parametrize("class_name", ["Highway", "MaxoutDense", "SReLU", "ParametricSoftplus"])

@@ -501,6 +501,43 @@ def test_metrics_are_those_of_before(suffix: str, tmp_path: Path):
 
 
 @pytest.mark.parametrize("suffix", [".h5", ".keras"])
+def test_weighted_metrics_are_those_of_before(suffix: str, tmp_path: Path):
+    """They are weighted by sample, the plain ones beside them are not."""
+    x = tf_keras.Input((5,))
+    old = tf_keras.Model(x, layers.Dense(2, activation="sigmoid")(x))
+    plain, *others = (METRICS[name](tf_keras) for name in ("recall", "binary", "auc"))
+    old.compile("adam", "mse", metrics=[plain], weighted_metrics=others)
+    wanted, weights = (WANTED > 0).astype("float32"), np.arange(6, dtype="float32")
+    old.train_on_batch(GIVEN, wanted, sample_weight=weights)
+    old.save(tmp_path / f"old{suffix}")
+    model, _ = converted(tmp_path / f"old{suffix}")
+    before = old.evaluate(GIVEN, wanted, sample_weight=weights, return_dict=True, verbose=0)
+    after = model.evaluate(GIVEN, wanted, sample_weight=weights, return_dict=True, verbose=0)
+    assert after == pytest.approx(before, rel=1e-5, abs=1e-6)
+    unweighted = old.evaluate(GIVEN, wanted, return_dict=True, verbose=0)
+    assert before["binary_accuracy"] != pytest.approx(unweighted["binary_accuracy"])
+
+
+@pytest.mark.parametrize("key", ["metrics", "weighted_metrics"])
+def test_a_metric_that_is_dropped_is_named(key: str, with_momentum: Path, tmp_path: Path):
+    """Each kind is dropped alone."""
+    path = Path(shutil.copy(with_momentum, tmp_path))
+    with h5py.File(path, "r+") as file:
+        training = json.loads(file.attrs["training_config"])
+        both = {"metrics": ["mae"], "weighted_metrics": ["mae"], key: ["my_metric"]}
+        file.attrs["training_config"] = json.dumps(training | both)
+    result = rewriter.convert(path, tmp_path / "new.keras", verify=False)
+    exported = rewriter.convert(path, tmp_path / "new.onnx", verify=False)
+    assert all(each.construct != key for each in exported.remarks)
+    (remark,) = [each for each in result.remarks if each.construct == key]
+    assert "my_metric is not part of Keras 3" in remark.became
+    with zipfile.ZipFile(tmp_path / "new.keras") as archive:
+        config = json.loads(archive.read("config.json"))["compile_config"]
+    kept = {"metrics": ["mae"], "weighted_metrics": ["mae"], key: None}
+    assert {name: config[name] for name in kept} == kept
+
+
+@pytest.mark.parametrize("suffix", [".h5", ".keras"])
 def test_an_output_without_a_loss(suffix: str, tmp_path: Path):
     x = tf_keras.Input((5,))
     old = tf_keras.Model(x, [layers.Dense(2, name="free")(x), layers.Dense(2, name="bound")(x)])

@@ -9,7 +9,7 @@ from ..context import Untranslatable
 from ..tensors import is_tensor
 from .dynamic import Shape, Size, plain
 from .emit import Emitter, constant
-from .reductions import axes
+from .reductions import known_axes
 from .registry import function
 
 CONSTRUCTS = (
@@ -54,12 +54,12 @@ def _reshape(emitter: Emitter, tensor: Any, shape: Any) -> Any:
 
 @function("expand_dims", takes="input axis dim")
 def _expand_dims(emitter: Emitter, input: Any, axis: Any = None, dim: Any = None) -> Any:
-    return emitter.op("ExpandDims", input, config={"axis": axes(dim if axis is None else axis)})
+    return emitter.op("ExpandDims", input, config={"axis": known_axes(dim if axis is None else axis)})
 
 
 @function("squeeze", takes="input axis squeeze_dims")
 def _squeeze(emitter: Emitter, input: Any, axis: Any = None, squeeze_dims: Any = None) -> Any:
-    axis = axes(squeeze_dims if axis is None else axis)
+    axis = known_axes(squeeze_dims if axis is None else axis)
     if axis in (None, []):
         return emitter.op("Squeeze", input)
     return emitter.op("Squeeze", input, config={"axis": axis})
@@ -67,7 +67,7 @@ def _squeeze(emitter: Emitter, input: Any, axis: Any = None, squeeze_dims: Any =
 
 @function("transpose", takes="a perm")
 def _transpose(emitter: Emitter, a: Any, perm: Any = None) -> Any:
-    return emitter.op("Transpose", a, config={"axes": axes(perm)})
+    return emitter.op("Transpose", a, config={"axes": known_axes(perm)})
 
 
 @function("tile", takes="input multiples")
@@ -77,12 +77,14 @@ def _tile(emitter: Emitter, input: Any, multiples: Any) -> Any:
 
 @function("repeat", takes="input repeats axis")
 def _repeat(emitter: Emitter, input: Any, repeats: Any, axis: Any = None) -> Any:
-    return emitter.op("Repeat", input, config={"repeats": plain(repeats, "tf.repeat"), "axis": axes(axis)})
+    return emitter.op(
+        "Repeat", input, config={"repeats": plain(repeats, "tf.repeat"), "axis": known_axes(axis)}
+    )
 
 
 @function("concat", takes="values axis concat_dim")
 def _concat(emitter: Emitter, values: Any, axis: Any = None, concat_dim: Any = None) -> Any:
-    axis = axes(concat_dim if axis is None else axis)
+    axis = known_axes(concat_dim if axis is None else axis)
     if not isinstance(values, list):
         return values
     if not any(is_tensor(value) for value in values):
@@ -105,14 +107,14 @@ def _stack(emitter: Emitter, values: Any, axis: Any = 0) -> Any:
         return values
     if any(isinstance(value, (Size, Shape)) for value in values):
         raise Untranslatable("tf.stack", "it joins shapes that the model computes")
-    return emitter.op("Stack", [constant(value) for value in values], config={"axis": axes(axis)})
+    return emitter.op("Stack", [constant(value) for value in values], config={"axis": known_axes(axis)})
 
 
 @function("unstack", takes="value num axis")
 def _unstack(emitter: Emitter, value: Any, num: Any = None, axis: Any = 0) -> Any:
     if isinstance(value, Shape):
         return Shape(value.tensor, apart=True)
-    return emitter.op("Unstack", value, config={"num": num, "axis": axes(axis)})
+    return emitter.op("Unstack", value, config={"num": num, "axis": known_axes(axis)})
 
 
 @function("split", takes="value num_or_size_splits axis num")
@@ -123,17 +125,17 @@ def _split(emitter: Emitter, value: Any, num_or_size_splits: Any, axis: Any = 0,
             raise Untranslatable("tf.split", "one of its sizes is left open")
         ends = [sum(sections[: k + 1]) for k in range(len(sections) - 1)]
         sections = ends
-    return emitter.op("Split", value, config={"indices_or_sections": sections, "axis": axes(axis)})
+    return emitter.op("Split", value, config={"indices_or_sections": sections, "axis": known_axes(axis)})
 
 
 @function("reverse", takes="tensor axis")
 def _reverse(emitter: Emitter, tensor: Any, axis: Any) -> Any:
-    return emitter.op("Flip", tensor, config={"axis": axes(axis)})
+    return emitter.op("Flip", tensor, config={"axis": known_axes(axis)})
 
 
 @function("roll", takes="input shift axis")
 def _roll(emitter: Emitter, input: Any, shift: Any, axis: Any) -> Any:
-    return emitter.op("Roll", input, config={"shift": plain(shift, "tf.roll"), "axis": axes(axis)})
+    return emitter.op("Roll", input, config={"shift": plain(shift, "tf.roll"), "axis": known_axes(axis)})
 
 
 @function("pad", takes="tensor paddings mode constant_values")
@@ -152,7 +154,7 @@ def _gather(emitter: Emitter, params: Any, indices: Any, axis: Any = None, batch
     if batch_dims:
         raise Untranslatable("tf.gather(batch_dims=…)", "Keras 3 has no operation for it")
     return emitter.op(
-        "Take", constant(params), constant(indices), config={"axis": 0 if axis is None else axes(axis)}
+        "Take", constant(params), constant(indices), config={"axis": 0 if axis is None else known_axes(axis)}
     )
 
 
@@ -168,5 +170,9 @@ def _one_hot(
 ) -> Any:
     if on_value not in (None, 1, 1.0) or off_value not in (None, 0, 0.0) or not isinstance(depth, int):
         raise Untranslatable("tf.one_hot", "with other values than 0 and 1")
-    config = {"num_classes": depth, "axis": -1 if axis is None else axes(axis), "dtype": dtype or "float32"}
+    config = {
+        "num_classes": depth,
+        "axis": -1 if axis is None else known_axes(axis),
+        "dtype": dtype or "float32",
+    }
     return emitter.op("OneHot", indices, config=config)

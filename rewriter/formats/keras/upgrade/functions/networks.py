@@ -8,7 +8,7 @@ from ..constructs import Construct
 from ..context import Untranslatable
 from .dynamic import plain
 from .emit import Emitter, constant
-from .reductions import axes
+from .reductions import known_axes
 from .registry import function
 
 CONSTRUCTS = (
@@ -36,12 +36,12 @@ def _turned(emitter: Emitter, value: Any) -> Any:
 @function("nn.softmax", takes="logits axis dim")
 def _softmax(emitter: Emitter, logits: Any, axis: Any = None, dim: Any = None) -> Any:
     axis = dim if axis is None else axis
-    return emitter.op("Softmax", logits, config={"axis": -1 if axis is None else axes(axis)})
+    return emitter.op("Softmax", logits, config={"axis": -1 if axis is None else known_axes(axis)})
 
 
 @function("nn.log_softmax", "math.log_softmax", takes="logits axis")
 def _log_softmax(emitter: Emitter, logits: Any, axis: Any = None) -> Any:
-    return emitter.op("LogSoftmax", logits, config={"axis": -1 if axis is None else axes(axis)})
+    return emitter.op("LogSoftmax", logits, config={"axis": -1 if axis is None else known_axes(axis)})
 
 
 @function("nn.silu", "nn.swish", takes="features beta")

@@ -27,7 +27,7 @@ _REDUCTIONS = {
 }  # fmt: skip
 
 
-def axes(value: Any) -> Any:
+def known_axes(value: Any) -> Any:
     """One axis or several, as numbers. Raises Untranslatable for a tensor."""
     if isinstance(value, dict) and value.get("class_name") == "__numpy__":
         value = value["config"]["value"]
@@ -47,7 +47,7 @@ def _reduction(class_name: str, names: str) -> None:
         keep_dims: Any = None,
         reduction_indices: Any = None,
     ) -> Any:
-        axis = axes(reduction_indices if axis is None else axis)
+        axis = known_axes(reduction_indices if axis is None else axis)
         return emitter.op(
             class_name, input_tensor, config={"axis": axis, "keepdims": bool(keepdims or keep_dims)}
         )
@@ -62,7 +62,7 @@ def _arg_reduction(class_name: str, names: str) -> None:
     def translate(
         emitter: Emitter, input: Any, axis: Any = None, output_type: Any = None, dimension: Any = None
     ) -> Any:
-        axis = axes(dimension if axis is None else axis)
+        axis = known_axes(dimension if axis is None else axis)
         found = emitter.op(class_name, input, config={"axis": 0 if axis is None else axis, "keepdims": False})
         dtype = "int64" if output_type is None else dtype_named(output_type)
         return found if dtype == "int32" else emitter.op("Cast", found, config={"dtype": dtype})
@@ -75,7 +75,7 @@ _arg_reduction("Argmin", "math.argmin argmin")
 @function("math.reduce_euclidean_norm", takes="input_tensor axis keepdims")
 def _euclidean_norm(emitter: Emitter, input_tensor: Any, axis: Any = None, keepdims: Any = False) -> Any:
     squares = emitter.op("Square", input_tensor)
-    config = {"axis": axes(axis), "keepdims": bool(keepdims)}
+    config = {"axis": known_axes(axis), "keepdims": bool(keepdims)}
     return emitter.op("Sqrt", emitter.op("Sum", squares, config=config))
 
 
@@ -89,7 +89,7 @@ def _norm(
         or (ord != "euclidean" and axis is None)
     ):
         raise Untranslatable(f"tf.norm(ord={ord!r})", "Keras 3 has no operation for it")
-    config = {"axis": axes(axis), "keepdims": bool(keepdims)}
+    config = {"axis": known_axes(axis), "keepdims": bool(keepdims)}
     if ord in (1, 1.0):
         return emitter.op("Sum", emitter.op("Abs", tensor), config=config)
     return emitter.op("Sqrt", emitter.op("Sum", emitter.op("Square", tensor), config=config))
@@ -98,7 +98,7 @@ def _norm(
 @function("math.l2_normalize", "linalg.l2_normalize", "nn.l2_normalize", takes="x axis epsilon dim")
 def _l2_normalize(emitter: Emitter, x: Any, axis: Any = None, epsilon: Any = 1e-12, dim: Any = None) -> Any:
     """x * rsqrt(max(sum(x ** 2), epsilon)), as TensorFlow defines it."""
-    axis = axes(dim if axis is None else axis)
+    axis = known_axes(dim if axis is None else axis)
     total = emitter.op("Sum", emitter.op("Square", x), config={"axis": axis, "keepdims": True})
     return emitter.op("Multiply", x, emitter.op("Rsqrt", emitter.op("Maximum", total, epsilon)))
 
@@ -108,14 +108,15 @@ def _cumsum(emitter: Emitter, x: Any, axis: Any = 0, exclusive: Any = False, rev
     if exclusive:
         raise Untranslatable("tf.cumsum(exclusive=True)", "Keras 3 has no operation for it")
     if reverse:
-        x = emitter.op("Flip", x, config={"axis": axes(axis)})
-    x = emitter.op("Cumsum", x, config={"axis": axes(axis)})
-    return emitter.op("Flip", x, config={"axis": axes(axis)}) if reverse else x
+        x = emitter.op("Flip", x, config={"axis": known_axes(axis)})
+    x = emitter.op("Cumsum", x, config={"axis": known_axes(axis)})
+    return emitter.op("Flip", x, config={"axis": known_axes(axis)}) if reverse else x
 
 
 @function("nn.moments", takes="x axes shift keepdims keep_dims")
 def _moments(
     emitter: Emitter, x: Any, axes: Any, shift: Any = None, keepdims: Any = False, keep_dims: Any = False
 ) -> Any:
-    config = {"axes": axes if isinstance(axes, list) else [axes], "keepdims": bool(keepdims or keep_dims)}
+    found = known_axes(axes)
+    config = {"axes": found if isinstance(found, list) else [found], "keepdims": bool(keepdims or keep_dims)}
     return emitter.op("Moments", x, config=config)
