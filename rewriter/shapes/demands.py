@@ -206,8 +206,9 @@ def _recurrent_convolution(call: Call, kernel: Shape) -> None:
 
 def _axes_of(call: Call, shape: Shape, axes: Sequence[int]) -> None:
     """Check a variable with one size for each of the axes."""
-    if len(set(axes)) != len(shape):
-        raise ShapeError(f"its weights were trained on {len(shape)} axes, and it takes {len(set(axes))}")
+    distinct = len(set(axes))
+    if len(axes) != len(shape) or distinct < len(axes):
+        raise ShapeError(f"its weights were trained on {len(shape)} axes, and it takes {distinct}")
     for number, size in zip(axes, shape, strict=True):
         _takes(call.axes[number], size)
 
