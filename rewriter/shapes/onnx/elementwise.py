@@ -130,7 +130,8 @@ def _quotient(a: Size, b: Size) -> Size:
     whole = divide(a, b)
     if whole is not None:
         return whole
-    positive = isinstance(a, Poly) and (a.minimum or -1) >= 0
+    low = a.minimum if isinstance(a, Poly) else None
+    positive = low is not None and low >= 0
     return floordiv(a, b) if isinstance(b, int) and b > 0 and positive else unknown()
 
 
