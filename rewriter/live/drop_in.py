@@ -91,6 +91,8 @@ class _Cover:
         path = args[0] if args else kwargs.get("filepath", "")
         if (
             result.inserted
+            and self.method == "save"
+            and not library_of(self.model).legacy  # tf_keras gets layers, and loads them
             and isinstance(path, (str, os.PathLike))
             and os.fspath(path).lower().endswith(_HDF5)
         ):

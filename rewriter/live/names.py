@@ -11,7 +11,7 @@ from __future__ import annotations
 import functools
 import threading
 import types
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Hashable, Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
@@ -62,7 +62,7 @@ class Names:
     def by_their_own(self) -> dict[str, Any]:
         """The objects by their names in a file that Keras writes on its own."""
         name_of = self.library.module.saving.get_registered_name
-        named = [item for item in self.functions if hasattr(item, "__name__") and hasattr(item, "__hash__")]
+        named = [item for item in self.functions if hasattr(item, "__name__") and isinstance(item, Hashable)]
         return {**self.objects, **{name_of(item): item for item in named}}
 
 

@@ -8,7 +8,7 @@ Source of the variables' order: ``build`` of each class, Keras 3.15.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from ..ir.axis import Axis
 from ..ir.graph import Operation
@@ -204,11 +204,11 @@ def _recurrent_convolution(call: Call, kernel: Shape) -> None:
     _takes(call.axes[2 if call.channels_first() else -1], kernel[-2])
 
 
-def _axes_of(call: Call, shape: Shape) -> None:
-    """Check a variable with one size for each of the configured axes."""
-    axes = call.axis_tuple(call.get("axis", -1), len(call.axes))
-    if len(axes) != len(shape):
-        raise ShapeError(f"its weights were trained on {len(shape)} axes, and it takes {len(axes)}")
+def _axes_of(call: Call, shape: Shape, axes: Sequence[int]) -> None:
+    """Check a variable with one size for each of the axes."""
+    distinct = len(set(axes))
+    if len(axes) != len(shape) or distinct < len(axes):
+        raise ShapeError(f"its weights were trained on {len(shape)} axes, and it takes {distinct}")
     for number, size in zip(axes, shape, strict=True):
         _takes(call.axes[number], size)
 
@@ -216,15 +216,21 @@ def _axes_of(call: Call, shape: Shape) -> None:
 @_demand("vars/0", "BatchNormalization", "SyncBatchNormalization", "GroupNormalization")
 @_demand("vars/0", "LayerNormalization", "RMSNormalization")
 def _normalization(call: Call, gamma: Shape) -> None:
-    """``gamma`` over the normalised axes; a layer without it has the offset or the moving mean as first variable."""
-    _axes_of(call, gamma)
+    """``gamma`` over the normalised axes; a layer without it has the offset or the moving mean as first variable.
+
+    Its sizes are in the order of the configured numbers: ``axis=[-1, 1]`` of ``[B, 5, 7]`` gives ``gamma[7, 5]``.
+    """
+    axis = call.get("axis", -1)
+    numbers = axis if isinstance(axis, (list, tuple)) else [axis]
+    numbers = sorted(call.whole("axis", number) for number in numbers)
+    _axes_of(call, gamma, [call.axis(number, len(call.axes)) for number in numbers])
 
 
 @_demand("vars/0", "Normalization")
 def _adapted(call: Call, mean: Shape) -> None:
     """``mean`` over the axes normalised separately; one number where ``axis`` is null."""
     if call.get("axis", -1) is not None:
-        _axes_of(call, mean)
+        _axes_of(call, mean, call.axis_tuple(call.get("axis", -1), len(call.axes)))
 
 
 @_demand("vars/0", "PReLU")

@@ -54,6 +54,8 @@ _SUMS = frozenset({"Sum", "ReduceSum"})
 _MEANS = frozenset(
     {"GlobalAveragePool", "Mean", "ReduceMean"} | {f"GlobalAveragePooling{n}D" for n in (1, 2, 3)}
 )
+# Of KEEPING: they can put the numbers of a sum or a mean beside other rows of the tensor that they come from.
+_REARRANGING = frozenset({"Flip", "Fliplr", "Flipud", "Gather", "GatherV2", "Roll", "Take"})
 _DIFFERENCES = frozenset({"Sub", "Subtract"})
 _QUOTIENTS = frozenset({"Divide", "TrueDivide", "DivideNoNan", "Div", "DivNoNan", "RealDiv"})
 # Elementwise with one tensor and a number; their rules make new axes all the same.
@@ -76,7 +78,9 @@ _ARITHMETIC = frozenset(
     }
 )
 # With a number as the other operand they keep the fact ``total``: ``x / (sum(x) + epsilon)``.
-_OFFSETS = frozenset({"Add", "AddV2", "Maximum", "Max"})
+_OFFSETS = frozenset({"Add", "AddV2", "Maximum"})
+# These are elementwise in ONNX, and reductions in Keras and TensorFlow.
+_ONNX_ELEMENTWISE = frozenset({"Max", "Mean", "Min", "Sum"})
 _EXPORTED = frozenset({"onnx", "tf"})
 # They call a function; its nodes set the facts of the results.
 _CALLING = frozenset({"PartitionedCall", "StatefulPartitionedCall"})
@@ -148,25 +152,31 @@ def _settled(call: Call, made: Value) -> Value:
     if name not in KEEPING:
         made = _with(made, _anew(axes), Facts(moved=_order_after(call, x, axes)))
     elif name not in TRANSPOSING:
-        made = _with(
-            made, axes, replace(x.facts, moved=_carried(x, axes), weights=_still(x, axes), scaled=None)
-        )
+        kept = replace(x.facts, total=None, mean=None) if name in _REARRANGING else x.facts
+        made = _with(made, axes, replace(kept, moved=_carried(x, axes), weights=_still(x, axes), scaled=None))
     softmax = _softmax_axes(call)
     if softmax is not None:
         return _summing(made, softmax)
-    if name in _SUMS:
+    elementwise = call.operation.module == "onnx" and name in _ONNX_ELEMENTWISE
+    if name in _SUMS and not elementwise:
         place = summed_by(call)
         if place is None or x.tensor is None:
             return made
         return replace(made, facts=replace(made.facts, total=(x.tensor, place)))
-    if name in _MEANS and all(value.is_constant for value in given[1:]):
+    if name in _MEANS and not elementwise and all(value.is_constant for value in given[1:]):
         return replace(made, facts=replace(made.facts, mean=x.tensor))
     if name in _QUOTIENTS and len(given) == 2:
         total = given[1].facts.total
-        return _summing(made, [total[1]]) if total is not None and total[0] == x.tensor else made
+        if (
+            total is None
+            or total[0] != x.tensor
+            or not _lines_up(given[1].axes or (), x.axes or (), total[1])
+        ):
+            return made
+        return _summing(made, [total[1]])
     if name == "Mul":
         return replace(made, facts=replace(made.facts, scaled=constants_along(call)))
-    if name in _OFFSETS:
+    if name in _OFFSETS or (name == "Max" and elementwise):
         return replace(made, facts=replace(made.facts, total=_total_of_sum(call, given)))
     return made
 
@@ -253,6 +263,15 @@ def _summing(value: Value, places: Sequence[int]) -> Value:
         if -len(axes) <= place < len(axes):
             axes[place] = replace(axes[place], facts=replace(axes[place].facts, sums_to_one=True))
     return replace(value, axes=tuple(axes), facts=replace(value.facts, weights=True))
+
+
+def _lines_up(total: Sequence[Axis], axes: Sequence[Axis], place: int) -> bool:
+    """True where a tensor divided by its sum over ``place``, right-aligned, is divided by the sum of its own row."""
+    sizes: list[Size] = [1 for _ in range(len(axes) - len(total))]
+    sizes += [axis.size for axis in total]
+    wanted: list[Size] = [axis.size for axis in axes]
+    wanted[place] = 1
+    return sizes == wanted
 
 
 def _softmax_axes(call: Call) -> list[int] | None:

@@ -102,6 +102,19 @@ def test_layers_compute_in_their_own_type(dtype):
     harness.compare(model, feeds, tolerance=2e-2 if dtype != "float64" else 1e-5)
 
 
+@pytest.mark.parametrize("rms_scaling", [False, True])
+@pytest.mark.parametrize("shape", [(5, 7), (5, 3, 7)])
+@pytest.mark.filterwarnings("ignore:You passed `rms_scaling")
+def test_weights_in_the_order_of_the_configured_axes(shape, rms_scaling):
+    """Keras sorts the numbers as configured, so its gamma has the sizes of axes -1 and 1, and then reshapes it."""
+    given = keras.Input(shape)
+    layer = keras.layers.LayerNormalization(axis=[1, -1], rms_scaling=rms_scaling)
+    model = keras.Model(given, layer(given))
+    harness.randomise(model)
+    rng = harness.np.random.default_rng(0)
+    harness.compare(model, [[rng.normal(0, 1, (n, *shape)).astype("float32")] for n in (2, 3)])
+
+
 def _twin(build, shape):
     """A channels-first layer, and the channels-last one between Permutes, which TensorFlow can run on a CPU."""
     rank = len(shape) + 1

@@ -11,7 +11,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from rewriter.errors import VerificationError
 from rewriter.export.onnx import passes
+from rewriter.export.onnx.builder import Builder
 from rewriter.export.onnx.passes._cut import Network
 from rewriter.export.onnx.passes.layout import moved_elements
 from tests.export import harness
@@ -350,3 +352,17 @@ def test_reshapes_that_meet_are_one_or_none():
     assert _checked(x, ops.tanh(y))["Reshape"] == 1
     back = L.Reshape((4, 6))(y)
     assert _checked(x, ops.tanh(back)) == {"Tanh": 1}
+
+
+def test_passes_that_undo_one_another_are_named():
+    def turn(builder):
+        return True
+
+    def idle(builder):
+        return False
+
+    def turn_back(builder):
+        return True
+
+    with pytest.raises(VerificationError, match=r"after 50 rounds: turn, turn_back$"):
+        passes.optimise(Builder(21), ((turn, idle, turn_back),))

@@ -10,6 +10,8 @@ import pytest
 from keras import layers, ops
 
 import rewriter
+from rewriter.live.library import library_of
+from rewriter.live.names import Names
 from tests import support
 from tests.live.common import agrees, gate, gated, image, kinds, repaired, trained
 
@@ -358,3 +360,19 @@ def test_files_that_would_not_come_back_are_not_there(layer, words, tmp_path):
         rewriter.repair(model, tmp_path / "fixed.keras", verify=False)
     assert list(tmp_path.iterdir()) == []
     agrees(repaired(model), model)
+
+
+def test_what_has_no_hash_has_no_registered_name():
+    """Keras looks functions up in a dictionary."""
+
+    class Twice:
+        __name__ = "twice"
+        __hash__ = None
+
+        def __call__(self, x):
+            return x * 2
+
+    names = Names(library_of(gated()))
+    names.entry(Twice())
+    names.entry(triple)
+    assert list(names.by_their_own()) == ["rewriter.0", "rewriter.1", "triple"]

@@ -219,6 +219,20 @@ def test_a_layer_that_cannot_be_saved_is_named():
         rewriter.check(right(Odd(functools.partial(print))))
 
 
+@pytest.mark.parametrize(("name", "form"), [("m.h5", None), ("m", "h5")])
+@pytest.mark.filterwarnings("ignore:You are saving your model as an HDF5 file")
+def test_drop_ins_write_hdf5_with_insertions(name, form, tmp_path):
+    """The insertions are layers of Keras 2 here, which HDF5 holds."""
+    x, factors = tf_keras.Input((8, 8)), tf_keras.Input((8,))
+    model = tf_keras.Model([x, factors], layers.Multiply(name="scale")([x, factors]))
+    with rewriter.repairing(model, at={"scale": "b t d, b t -> b t d"}, verify=False) as results:
+        model.save(tmp_path / name, save_format=form)
+    assert [i.op for i in results[0].inserted] == ["Reshape"]
+    a, b = (np.random.default_rng(0).normal(size=s).astype("float32") for s in ((3, 8, 8), (3, 8)))
+    again = tf_keras.saving.load_model(tmp_path / name)
+    support.compare([again([a, b]).numpy()], [np.einsum("btd,bt->btd", a, b)])
+
+
 def test_drop_ins(tmp_path):
     model = trained(right())
     agrees(rewriter.repaired(model), model)

@@ -44,6 +44,13 @@ CASES: dict[str, tuple[Callable[[], Any], tuple[int, ...], int]] = {
     "BatchNormalization": (lambda: layers.BatchNormalization(axis=1), (5, 7), 1),
     "GroupNormalization": (lambda: layers.GroupNormalization(3), (5, 6), -1),
     "LayerNormalization": (lambda: layers.LayerNormalization(axis=(1, 2)), (5, 7), 1),
+    "LayerNormalization, an axis from the end": (
+        lambda: layers.LayerNormalization(axis=[1, -1]),
+        (5, 7),
+        1,
+    ),
+    "RMSNormalization, an axis from the end": (lambda: layers.RMSNormalization(axis=[1, -1]), (5, 5), 1),
+    "Normalization, an axis from the end": (lambda: layers.Normalization(axis=(-1, 1)), (5, 7), 1),
     "RMSNormalization": (lambda: layers.RMSNormalization(), (5, 7), -1),
     "PReLU": (lambda: layers.PReLU(shared_axes=[1]), (5, 7), -1),
     "RNN of stacked cells": (lambda: layers.RNN([layers.LSTMCell(3), layers.GRUCell(4)]), (5, 7), -1),

@@ -6,9 +6,12 @@ from collections.abc import Callable
 from typing import Any
 
 import keras
+import numpy as np
 import pytest
 from keras import layers, ops
+from onnx import TensorProto, helper, numpy_helper
 
+from rewriter.formats.onnx.reader import read
 from rewriter.formats.registry import open_model
 from rewriter.ir.axis import Value
 from rewriter.shapes.infer import infer, suppose
@@ -85,7 +88,26 @@ def test_one_softmax_written_in_many_ways(name, tmp_path):
     assert not value.facts.moved
 
 
+def divided_along_another_axis(x: Any) -> Any:
+    """The sums of the rows ``[B, 1, N]`` meet the columns of ``[B, N, N]``."""
+    e = ops.exp(x[:, :, :1] * ops.ones((1, 1, N)))
+    return e / ops.expand_dims(ops.sum(e, axis=-1), 1)
+
+
+def divided_by_the_largest_sum(x: Any) -> Any:
+    e = ops.exp(x)
+    return e / ops.max(ops.sum(e, axis=-1, keepdims=True), axis=1, keepdims=True)
+
+
+def divided_by_flipped_sums(x: Any) -> Any:
+    e = ops.exp(x)
+    return e / ops.flip(ops.sum(e, axis=-1, keepdims=True), axis=1)
+
+
 OTHERS: dict[str, Callable[[Any], Any]] = {
+    "a quotient by the largest of the sums": divided_by_the_largest_sum,
+    "a quotient by the sums in another order": divided_by_flipped_sums,
+    "a quotient by the sums along another axis": divided_along_another_axis,
     "another activation": lambda x: layers.Dense(5, activation="sigmoid")(x),
     "a logarithm of it": lambda x: ops.log_softmax(x),
     "a Dense layer behind it": lambda x: layers.Dense(5)(layers.Softmax()(x)),
@@ -100,6 +122,43 @@ def test_what_is_no_softmax(name, tmp_path):
     value = last(tmp_path, OTHERS[name])
     assert not value.facts.weights
     assert not any(axis.facts.sums_to_one for axis in value.axes)
+
+
+BY_SUMS: dict[str, tuple[Callable[[Any], Any], list[bool]]] = {
+    "sums over the first axis": (lambda e: e / ops.sum(e, axis=0), [True, False]),
+    "sums over the last axis": (lambda e: e / ops.sum(e, axis=-1), [False, False]),
+    "sums over the last axis, kept": (lambda e: e / ops.sum(e, axis=-1, keepdims=True), [False, True]),
+}
+
+
+@pytest.mark.parametrize("name", BY_SUMS)
+def test_a_quotient_by_sums_of_lower_rank_is_right_aligned(name, tmp_path):
+    build, marked = BY_SUMS[name]
+    x = keras.Input(batch_shape=(N, N))
+    keras.Model(x, build(ops.exp(x))).save(tmp_path / "m.keras")
+    with open_model(tmp_path / "m.keras") as source:
+        (value,) = infer(source.graph).outputs()
+    assert [axis.facts.sums_to_one for axis in value.axes] == marked
+    x = np.random.default_rng(0).uniform(1, 2, (N, N))
+    sums = [np.allclose(np.sum(build(x), axis), 1) for axis in (0, 1)]
+    assert sums == marked
+
+
+@pytest.mark.parametrize(
+    ("op_type", "total", "mean"), [("Max", True, False), ("Mean", False, False), ("Sum", False, False)]
+)
+def test_operators_that_are_elementwise_in_onnx_and_reductions_elsewhere(op_type, total, mean):
+    nodes = [
+        helper.make_node("ReduceSum", ["x"], ["t"], axes=[1]),
+        helper.make_node(op_type, ["t", "least"], ["y"]),
+    ]
+    infos = [helper.make_tensor_value_info(n, TensorProto.FLOAT, s) for n, s in (("x", [3, 5]), ("y", None))]
+    least = numpy_helper.from_array(np.array(1e-7, np.float32), "least")
+    graph = helper.make_graph(nodes, "graph", infos[:1], infos[1:], [least])
+    proto = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 12)])
+    (value,) = infer(read(proto).graph).outputs()
+    assert (value.facts.total is not None) is total
+    assert (value.facts.mean is not None) is mean
 
 
 def test_of_two_like_axes_the_one_that_adds_up_is_known(tmp_path):

@@ -254,3 +254,10 @@ def test_the_error_names_the_layer_and_the_argument(class_name: str, argument: s
         return
     with pytest.raises(BadFileError, match=f"my_layer.*{argument}"):
         apply(op, x)
+
+
+def test_the_message_shows_the_operand_that_an_attention_layer_cannot_take():
+    query, value = (Value(tuple(map(new_axis, sizes))) for sizes in ((2, 4, 5), (7,)))
+    call = Call(Operation("a", "layer", "Attention", {}), ([query, value],), {})
+    with pytest.raises(ShapeError, match=r"not \[7\]"):
+        LAYERS["Attention"](call)

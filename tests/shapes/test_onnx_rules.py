@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
 import onnx
+import onnxruntime
 import pytest
 from onnx import TensorProto, helper, numpy_helper
+from onnx.reference import ReferenceEvaluator
 
 from rewriter.formats.onnx.reader import read
 from rewriter.shapes import onnx as rules  # noqa: F401 - importing it fills the table
@@ -96,3 +99,83 @@ def test_weights_that_do_not_fit_are_a_fault():
     nodes = [helper.make_node("Conv", ["x", "k"], ["y"])]
     found = inferred(model(nodes, {"x": ["N", 4, 9, 9]}, k=np.zeros((8, 3, 3, 3), np.float32)))
     assert "trained on channels of 3" in next(iter(found.faults.values()))
+
+
+def test_pads_that_cancel_move_the_numbers():
+    """A negative pad cuts: ``[0, x0, x1]`` of ``[x0, x1, x2]`` is another axis of the same size."""
+    for pads, kept in (([0, 1, 0, -1], False), ([0, 0, 0, 0], True)):
+        found = inferred(model([helper.make_node("Pad", ["x", "pads"], ["y"])], {"x": [2, 3]}, pads=pads))
+        (before,), (after,) = found.values["x"], found.outputs()
+        assert after.sizes == (2, 3)
+        assert after.axes[1].is_same(before.axes[1]) is kept
+
+
+def test_sizes_that_can_be_zero_are_divided():
+    """``x[:, :(n - 1) // 2]``; ONNX rounds towards zero, which is down from 0 on."""
+    nodes = [
+        helper.make_node("Shape", ["x"], ["s"], start=1, end=2),
+        helper.make_node("Sub", ["s", "one"], ["less"]),
+        helper.make_node("Div", ["less", "two"], ["half"]),
+        helper.make_node("Slice", ["x", "zero", "half", "one"], ["y"]),
+    ]
+    assert text(model(nodes, {"x": [2, "n"]}, zero=[0], one=[1], two=[2])) == "[2, ceil(n/2)-1]"
+
+
+# What the end of ``x[n][:end]`` is computed from (``n``, and ``t`` of another input), and the size.
+ENDS = {
+    "twice the axis": ([("Mul", "n", "two")], "n"),
+    "one more than the axis": ([("Add", "n", "one")], "n"),
+    "the axis and another": ([("Add", "n", "t")], "n"),
+    "one less than the axis": ([("Sub", "n", "one")], "n-1"),
+    "half of the axis": ([("Div", "n", "two")], "floor(n/2)"),
+    "a number from the end": ([("Sub", "zero", "t")], "n-t"),
+    "another size": ([("Mul", "t", "one")], "t"),
+    "a sum of other sizes": ([("Add", "t", "one")], "t+1"),
+    "a multiple of another size": ([("Mul", "t", "two")], "?"),
+    "possibly from the end": ([("Sub", "t", "two")], "?"),
+}
+
+
+@pytest.mark.parametrize("name", ENDS)
+def test_a_slice_up_to_a_symbolic_end(name):
+    (((op_type, *inputs),), size) = ENDS[name]
+    nodes = [
+        helper.make_node("Shape", ["x"], ["n"], start=0, end=1),
+        helper.make_node("Shape", ["z"], ["t"], start=0, end=1),
+        helper.make_node(op_type, inputs, ["end"]),
+        helper.make_node("Slice", ["x", "zero", "end"], ["y"]),
+    ]
+    proto = model(nodes, {"x": ["n"], "z": ["t"]}, zero=[0], one=[1], two=[2])
+    found = text(proto)
+    assert found == f"[{size}]" or (size == "?" and found.startswith("[?"))
+    if size != "?":
+        for n, t in ((7, 2), (8, 5)):
+            feeds = {"x": np.zeros(n, np.float32), "z": np.zeros(t, np.float32)}
+            (y,) = ReferenceEvaluator(proto).run(None, feeds)
+            assert y.shape == (eval(size, {"n": n, "t": t, "floor": math.floor}),)
+
+
+REFUSED = {
+    "GatherND": (
+        [helper.make_node("GatherND", ["x", "i"], ["y"])],
+        {"i": np.zeros((4, 3), int)},
+        "along 3 axes",
+    ),
+    "GlobalAveragePool": ([helper.make_node("GlobalAveragePool", ["x"], ["y"])], {}, "rank 3 or more"),
+    "Conv": (
+        [helper.make_node("Conv", ["x", "k"], ["y"])],
+        {"k": np.zeros((4, 3), np.float32)},
+        "rank 3 or more",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_nodes_that_cannot_run(name):
+    nodes, constants, message = REFUSED[name]
+    proto = model(nodes, {"x": [2, 3]}, **constants)
+    found = inferred(proto)
+    assert message in " ".join(found.faults.values())
+    assert not found.opaque
+    with pytest.raises(Exception, match=r"ONNXRuntimeError"):
+        onnxruntime.InferenceSession(proto.SerializeToString()).run(None, {"x": np.zeros((2, 3), np.float32)})

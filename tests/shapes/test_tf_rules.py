@@ -13,7 +13,10 @@ import pytest
 import tensorflow as tf
 
 from rewriter.formats.registry import open_model
-from rewriter.shapes.call import TF
+from rewriter.ir.axis import Value, new_axis
+from rewriter.ir.graph import Operation
+from rewriter.ir.size import symbol
+from rewriter.shapes.call import TF, Call
 from rewriter.shapes.infer import infer
 from rewriter.shapes.tf.naming import TRANSPOSED
 
@@ -35,6 +38,9 @@ CASES: dict[str, Case] = {
     "where": _case(lambda a, b: tf.where(a > 0, a, b), X3, (7, 1)),
     "unary": _case(lambda a: tf.nn.softmax(tf.math.rsqrt(tf.exp(a))) + tf.nn.relu6(tf.nn.leaky_relu(-a)), X3),
     "cast": _case(lambda a: tf.cast(tf.cast(a, tf.int32), tf.float16), X3),
+    "bitcast": _case(lambda a: tf.bitcast(a, tf.int32), X3),
+    "bitcast-narrow": _case(lambda a: (tf.bitcast(a, tf.int8), tf.bitcast(a, tf.bfloat16)), X3),
+    "bitcast-wide": _case(lambda a: tf.bitcast(a, tf.float64), (2, 7, 2)),
     "add-n": _case(lambda a, b: tf.add_n([a, b, a]), X3, X3),
     "bias": _case(lambda a, b: tf.nn.bias_add(a, b), X4, (6,)),
     "matmul": _case(lambda a, b: tf.linalg.matmul(a, b), X2, (6, 5)),
@@ -147,6 +153,15 @@ def test_with_an_open_batch_none_is_contradicted(name: str, traced: dict[str, An
         assert ours is not None and len(ours) == len(theirs), (op, node, theirs, ours)
         for a, b in zip(theirs, ours, strict=True):
             assert a is None or a == b, (op, node, theirs, ours)
+
+
+def test_a_slice_up_to_a_symbolic_end_is_never_longer_than_its_axis():
+    n = symbol("n")
+    x = Value((new_axis(n),))
+    for end, size in ((2 * n, n), (n - 1, n - 1), (0 - symbol("t"), n - symbol("t"))):
+        begin, stop, step = (Value((new_axis(1),), "int64", constant=[k]) for k in (0, end, 1))
+        call = Call(Operation("s", "op", "StridedSlice", {}, "tf"), (x, begin, stop, step), {})
+        assert TF["StridedSlice"](call).sizes == (size,)
 
 
 def test_every_rule_is_of_an_operator_of_tensorflow():

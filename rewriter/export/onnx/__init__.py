@@ -37,7 +37,7 @@ def export(
     Raises:
         UsageError: an option has an invalid value.
         UnsupportedError: a part of the model, named with the reason, has no ONNX form. Nothing is written.
-        VerificationError: the result differs from Keras. Nothing is written.
+        VerificationError: the result differs from Keras, or a pass changes the graph forever. Nothing is written.
         UnverifiedError: ``verify`` is True, and the comparison with Keras cannot run. Nothing is written.
         OutputError: the target cannot be written.
     """

@@ -45,14 +45,15 @@ _BINARY: dict[str, Callable[[Array, Array], Array]] = {
 }
 
 
-def _axes(axes: Array) -> tuple[int, ...]:
-    return tuple(int(a) for a in axes.reshape(-1))
+def _axes(axes: Array | list[int]) -> tuple[int, ...]:
+    """Axes, from an operand or, as before opset 18, an attribute."""
+    return tuple(int(a) for a in np.asarray(axes).reshape(-1))
 
 
 def _div(a: Array, b: Array) -> Array:
-    # ONNX truncates a quotient of whole numbers towards zero (Div, as in C).
+    # ONNX truncates a quotient of whole numbers towards zero (Div, as in C), NumPy rounds it down.
     if a.dtype.kind in "iu":
-        return np.trunc(a / b).astype(a.dtype) if a.dtype.kind == "i" else a // b
+        return np.asarray(a // b + ((a % b != 0) & ((a < 0) != (b < 0))))
     return np.divide(a, b)
 
 

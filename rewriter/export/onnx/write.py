@@ -13,7 +13,6 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-from ...errors import UnsupportedError
 from ...files.atomic import atomic_write
 from ...ir.size import Size, symbol
 from .dtypes import number, numpy_dtype
@@ -276,8 +275,3 @@ def _varint(value: int) -> bytes:
 
 def _field_size(field: int, length: int) -> int:
     return len(_key(field)) + len(_varint(length)) + length
-
-
-def checked(error: Exception) -> UnsupportedError:
-    """An error of the ONNX checker as UnsupportedError."""
-    return UnsupportedError(f"the exported graph is not valid ONNX: {str(error).splitlines()[0]}")

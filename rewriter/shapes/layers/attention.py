@@ -22,13 +22,14 @@ def attention(call: Call) -> Any:
         raise BadFileError(
             f"layer {shown(call.operation.name)!r} takes [query, value] or [query, value, key]"
         )
-    query, value = known(operands[0]), known(operands[1])
-    key = known(operands[2]) if len(operands) > 2 else value
-    for axes in (query, value, key):
+    for each in operands:
+        axes = known(each)
         if len(axes) < 2:
-            raise ShapeError(f"takes tensors of rank 2 or more, not {operands[0].text()}")
+            raise ShapeError(f"takes tensors of rank 2 or more, not {each.text()}")
         if len(axes) == 3:
             hint_time(axes[1])
+    query, value = known(operands[0]), known(operands[1])
+    key = known(operands[2]) if len(operands) > 2 else value
     _must_equal(query[-1], key[-1], "query", "key")
     _must_equal(value[-2], key[-2], "value", "key")
     if fixes_batch(query[0], value[0]):

@@ -18,12 +18,12 @@ _PADS = ("NOTSET", "SAME_UPPER", "SAME_LOWER", "VALID")
 
 
 def image_of(call: Call) -> Image:
-    """The first input as ``[B, C, S1..Sn]``; hints the roles of its axes. Raises ShapeError for a rank below 2.
+    """The first input as ``[B, C, S1..Sn]``; hints the roles of its axes. Raises ShapeError for a rank below 3.
 
     ``[B, S1..Sn, C]`` where a quantised operator has ``channels_last``.
     """
     axes = known(operand(call, 0))
-    if len(axes) < 2:
+    if len(axes) < 3:
         raise ShapeError(f"takes a tensor of rank 3 or more, not {operand(call, 0).text()}")
     first = not call.flag("channels_last")
     spatial, channel = (axes[2:], axes[1]) if first else (axes[1:-1], axes[-1])

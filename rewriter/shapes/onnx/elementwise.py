@@ -126,11 +126,12 @@ def joined_values(call: Call, unify: bool) -> Value:
 def _quotient(a: Size, b: Size) -> Size:
     """``a / b`` for integers as in ONNX: rounded towards zero."""
     if isinstance(a, int) and isinstance(b, int):
-        return unknown() if b == 0 else int(np.trunc(a / b)) if abs(a) < 2**52 else a // b
+        return unknown() if b == 0 else a // b + (a % b != 0 and (a < 0) != (b < 0))
     whole = divide(a, b)
     if whole is not None:
         return whole
-    positive = isinstance(a, Poly) and (a.minimum or -1) >= 0
+    low = a.minimum if isinstance(a, Poly) else None
+    positive = low is not None and low >= 0
     return floordiv(a, b) if isinstance(b, int) and b > 0 and positive else unknown()
 
 

@@ -9,7 +9,7 @@ import numpy as np
 from ...ir.axis import Axis, Role, Value, new_axis, remade
 from ...ir.size import Size, unknown
 from ..call import Call, OpaqueError, ShapeError, known, onnx_op
-from ..ops.indexing import sliced
+from ..ops.indexing import cut_before, sliced
 from ._operands import array, few, folded, given, operand, optional, sizes, whole_numbers
 
 _FAR = (
@@ -34,8 +34,8 @@ def slice_(call: Call) -> Value:
         if not isinstance(start, int) or not isinstance(end, int):
             whole = start == 0 and step == 1 and end == axes[place].size
             if not whole:
-                size: Size = end - start if step == 1 and start == 0 else unknown()
-                result[place] = remade(axes[place], size)
+                size = cut_before(axes[place].size, end) if step == 1 and start == 0 else unknown()
+                result[place] = axes[place] if size == axes[place].size else remade(axes[place], size)
             continue
         keys[place] = _key(start, end, step)
         result[place] = sliced(call, axes[place], keys[place])
@@ -101,8 +101,10 @@ def gather_nd(call: Call) -> Value:
     axes, indices = known(operand(call, 0)), known(operand(call, 1))
     depth = indices[-1].size if indices else 0
     shared = call.integer("batch_dims", 0, 0)
-    if not isinstance(depth, int) or shared + depth > len(axes):
+    if not isinstance(depth, int):
         raise OpaqueError("the depth of its indices is known only when it runs")
+    if shared + depth > len(axes):
+        raise ShapeError(f"its indices pick along {shared + depth} axes of {operand(call, 0).text()}")
     return Value((*indices[:-1], *axes[shared + depth :]), operand(call, 0).dtype)
 
 

@@ -65,7 +65,7 @@ def _parts(call: Call, axis: Axis) -> list[Size]:
 
 @onnx_op("Pad")
 def pad(call: Call) -> Value:
-    """``pad(x[n], (before, after)) -> [n + before + after]``."""
+    """``pad(x[n], (before, after)) -> [n + before + after]``; a negative number cuts entries off."""
     x = operand(call, 0)
     axes = known(x)
     places = list(range(len(axes)))
@@ -74,10 +74,9 @@ def pad(call: Call) -> Value:
     pads = _pads(call, 2 * len(places))
     result = list(axes)
     for number, place in enumerate(places):
-        extra = pads[number] + pads[number + len(places)]
-        if extra != 0:
-            old = axes[place]
-            result[place] = remade(old, old.size + extra)
+        before, after = pads[number], pads[number + len(places)]
+        if before != 0 or after != 0:
+            result[place] = remade(axes[place], axes[place].size + before + after)
     return Value(tuple(result), x.dtype)
 
 

@@ -81,6 +81,30 @@ def sliced(call: Call, axis: Axis, key: slice) -> Axis:
     return _part(axis, size, (start or 0) if step == 1 and (start or 0) >= 0 else None)
 
 
+def cut_before(size: Size, stop: Size) -> Size:
+    """``x[n][:stop] -> [stop]``, where one of the two is symbolic and the slice is not empty.
+
+    It is n where the stop is never less, and ``n - k`` for a stop of ``-k``. Where neither is known to be the smaller,
+    the stop is taken for it: exporters cut a table of positions to the length of a sequence. Not so for a multiple
+    (``2*t``), which differs from odd sizes for every t, while the slice may have one.
+    """
+    if _never_below(-1, stop):
+        stop = size + stop
+    if _never_below(stop, size):
+        return size
+    if _never_below(size, stop) or isinstance(stop, int):
+        return stop
+    plain = all(coefficient == 1 for monomial, coefficient in stop.terms if monomial)
+    return stop if plain and _never_below(stop, 0) else unknown()
+
+
+def _never_below(a: Size, b: Size) -> bool:
+    """True where ``a >= b`` for every value of the symbols."""
+    difference = a - b
+    low = difference if isinstance(difference, int) else difference.minimum
+    return low is not None and low >= 0
+
+
 def _part(axis: Axis, size: Size, start: Size | None = None) -> Axis:
     """The axis after a slice of this size; a slice of one entry is a unit axis that counts as written by the author."""
     if size == axis.size:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from ...ir.axis import Role, Value
+from ...errors import shown
+from ...ir.axis import Role, Value, new_axis
 from ...ir.size import Truth, same
 from ..broadcast import Convention, broadcast
 from ..call import Call, OpaqueError, ShapeError, known, tf_op
@@ -25,6 +26,18 @@ SAME = (
     "_EagerConst CopyHost Copy"
 )
 TESTS = "IsFinite IsInf IsNan"
+# The bytes of a number in the dtypes that Bitcast takes.
+_WIDTHS = {
+    name: width
+    for width, names in {
+        1: "int8 uint8 qint8 quint8",
+        2: "int16 uint16 qint16 quint16 float16 bfloat16",
+        4: "int32 uint32 qint32 float32",
+        8: "int64 uint64 float64 complex64",
+        16: "complex128",
+    }.items()
+    for name in names.split()
+}
 # TensorFlow's name -> ONNX's name where both have the operator, so that arithmetic on sizes is folded; else its own.
 BINARY = {
     "Add": "Add", "AddV2": "Add", "Sub": "Sub", "RealDiv": "RealDiv", "Div": "Div", "FloorDiv": "FloorDiv",
@@ -76,12 +89,34 @@ def test(call: Call) -> Value:
     return Value(known(operand(call, 0)), "bool")
 
 
-@tf_op("Cast", "Bitcast")
+@tf_op("Bitcast")
+def bitcast(call: Call) -> Value:
+    """``bitcast(x[a]) -> [a]``; ``[a, n]`` in a dtype n times narrower, and back from ``[a, n]`` in the wider one.
+
+    Source: ``tensorflow/core/kernels/bitcast_op.cc``.
+    """
+    x = operand(call, 0)
+    axes, old, new = known(x), call.text("T", x.dtype), call.text("type", x.dtype)
+    if old == new:
+        return Value(axes, new)
+    if old not in _WIDTHS or new not in _WIDTHS:
+        raise OpaqueError(f"a bitcast from {shown(old)} to {shown(new)} is not supported here")
+    before, after = _WIDTHS[old], _WIDTHS[new]
+    if before > after:
+        return Value((*axes, new_axis(before // after)), new)
+    if before == after:
+        return Value(axes, new)
+    if not axes or same(axes[-1].size, after // before) is Truth.NO:
+        raise ShapeError(
+            f"a bitcast from {old} to {new} takes a last axis of {after // before}, not {x.text()}"
+        )
+    return Value(axes[:-1], new)
+
+
+@tf_op("Cast")
 def cast(call: Call) -> Value:
     """``cast(x[...]) -> [...]`` in another dtype; known integers stay known."""
     x = operand(call, 0)
-    if call.operation.class_name == "Bitcast":
-        return Value(known(x), call.text("type", x.dtype))
     return onnx.cast(told(call, "Cast", to=call.text("DstT") or x.dtype))
 
 

@@ -9,7 +9,7 @@ from ...ir.size import Size, unknown
 from ..call import Call, OpaqueError, ShapeError, known, tf_op
 from ..onnx import indexing as onnx
 from ..onnx._operands import array, folded, operand, sizes, whole_numbers
-from ..ops.indexing import sliced
+from ..ops.indexing import cut_before, sliced
 from ._calls import one_axis, told
 
 
@@ -90,7 +90,8 @@ def _part(call: Call, axis: Axis, first: Size | None, last: Size | None, step: S
         key = slice(first, last, step)
         return sliced(call, axis, key), key
     if step == 1 and (first is None or first == 0) and last is not None:
-        return (axis if last == axis.size else remade(axis, last)), "open"
+        size = cut_before(axis.size, last)
+        return (axis if size == axis.size else remade(axis, size)), "open"
     return remade(axis, unknown()), "open"
 
 

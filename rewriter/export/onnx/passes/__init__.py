@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from typing import Protocol
 
+from ....errors import VerificationError
 from ..builder import Builder
 from .common import share_equal
 from .convolutions import drop_zero_biases, fold_scales
@@ -14,7 +16,14 @@ from .pools import pad_inside, pool_globally
 from .reshapes import merge_reshapes
 from .transposes import cancel_transposes
 
-Pass = Callable[[Builder], bool]
+
+class Pass(Protocol):
+    """Changes the graph; returns whether it changed anything."""
+
+    __name__: str
+
+    def __call__(self, builder: Builder, /) -> bool: ...
+
 
 _FIRST: tuple[Pass, ...] = (remove_identities, cancel_transposes, share_equal)
 # The passes of a stage repeat until none of them changes anything; layouts are chosen once. A Transpose that
@@ -31,10 +40,25 @@ _MAX_ROUNDS = 50
 
 
 def optimise(builder: Builder, stages: Sequence[Sequence[Pass]] = STAGES) -> None:
-    """Run the stages in order, each at most 50 times, and sort the nodes."""
+    """Run the stages in order, each until it changes nothing, and sort the nodes.
+
+    Raises:
+        VerificationError: a stage still changes the graph in its last round.
+    """
     for stage in stages:
-        for _ in range(1 if _ONCE & set(stage) else _MAX_ROUNDS):
-            changed = [each(builder) for each in stage]
-            if not any(changed):
-                break
+        if _ONCE & set(stage):
+            for each in stage:
+                each(builder)
+        else:
+            _repeat(builder, stage)
     builder.graph.sort()
+
+
+def _repeat(builder: Builder, stage: Sequence[Pass]) -> None:
+    changing: list[Pass] = []
+    for _ in range(_MAX_ROUNDS):
+        changing = [each for each in stage if each(builder)]
+        if not changing:
+            return
+    names = ", ".join(each.__name__ for each in changing)
+    raise VerificationError(f"the exported graph still changes after {_MAX_ROUNDS} rounds: {names}")

@@ -40,10 +40,23 @@ def layer_normalization(call: Emitter) -> Tensor:
     x, epsilon = call.x, call.number("epsilon", 1e-3)
     axes = sorted(_axes(call))
     if call.flag("rms_scaling"):
-        gamma = call.weight("vars/0", "gamma", "float32")
+        gamma = _in_order(call, call.weight("vars/0", "gamma", "float32"))
         return call.cast(_by_variance(call, x, gamma, axes, epsilon), call.compute)
-    gamma_, beta, _ = _variables(call)
+    gamma_, beta = (None if v is None else _in_order(call, v) for v in _variables(call)[:2])
     return call.cast(layer_norm(call, x, gamma_, beta, axes, epsilon), call.compute)
+
+
+def _in_order(call: Emitter, weight: Tensor) -> Tensor:
+    """A weight over the axes as numbered in the configuration, reshaped to their order in ``x``.
+
+    Source: ``LayerNormalization.build`` sorts the numbers as configured, ``-1`` before ``1``; ``_layer_normalization``
+    in ``keras/src/ops/nn.py`` reshapes the weight and does not transpose it (Keras 3.15).
+    """
+    axis = call.get("axis", -1)
+    numbers = sorted(axis) if isinstance(axis, (list, tuple)) else [axis]
+    places = [call.axis(number, call.x.rank) for number in numbers]
+    sizes = dict(zip(places, weight.sizes, strict=True))
+    return call.reshape(weight, [sizes[place] for place in sorted(sizes)])
 
 
 def _by_variance(call: Emitter, x: Tensor, gamma: Tensor, axes: list[int], epsilon: float) -> Tensor:

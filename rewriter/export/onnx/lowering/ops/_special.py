@@ -10,7 +10,16 @@ from ._operands import floating, where
 
 
 def log1p(call: Emitter, x: Tensor) -> Tensor:
-    """``log(1 + x)``; for small x ``2 * atanh(x / (2 + x))``, which loses no digits."""
+    """``log(1 + x)``; for small x ``2 * atanh(x / (2 + x))``, which loses no digits.
+
+    For float64, which has no Atanh, ``x * log(u) / (u - 1)`` with ``u = 1 + x``, and x where u is 1 (W. Kahan).
+    """
+    if x.dtype == "float64":
+        above = call.op("Add", x, 1.0)
+        log = call.op("Log", above)
+        small = call.op("Div", call.op("Mul", x, log), call.op("Sub", above, 1.0))
+        small = where(call, call.op("Equal", above, 1.0), x, small)
+        return where(call, _within(call, x, 0.5), small, log)
     small = call.op("Mul", call.op("Atanh", call.op("Div", x, call.op("Add", x, 2.0))), 2.0)
     return where(call, _within(call, x, 0.5), small, call.op("Log", call.op("Add", x, 1.0)))
 
@@ -20,6 +29,58 @@ def expm1(call: Emitter, x: Tensor) -> Tensor:
     half = call.op("Tanh", call.op("Mul", x, 0.5))
     small = call.op("Div", call.op("Mul", half, 2.0), call.op("Sub", call.constant(1, x.dtype), half))
     return where(call, _within(call, x, 0.5), small, call.op("Sub", call.op("Exp", x), 1.0))
+
+
+def sinh(call: Emitter, x: Tensor) -> Tensor:
+    """``(exp(x) - exp(-x)) / 2``; for small x ``2 * t / (1 - t**2)`` with ``t = tanh(x / 2)``: it loses no digits."""
+    if x.dtype != "float64":
+        return call.op("Sinh", x)
+    half = call.op("Tanh", call.op("Mul", x, 0.5))
+    rest = call.op("Sub", call.constant(1, x.dtype), call.op("Mul", half, half))
+    small = call.op("Div", call.op("Mul", half, 2.0), rest)
+    apart = call.op("Sub", call.op("Exp", x), call.op("Exp", call.op("Neg", x)))
+    return where(call, _within(call, x, 1.0), small, call.op("Mul", apart, 0.5))
+
+
+def cosh(call: Emitter, x: Tensor) -> Tensor:
+    """``(exp(x) + exp(-x)) / 2``."""
+    if x.dtype != "float64":
+        return call.op("Cosh", x)
+    return call.op("Mul", call.op("Add", call.op("Exp", x), call.op("Exp", call.op("Neg", x))), 0.5)
+
+
+def asinh(call: Emitter, x: Tensor) -> Tensor:
+    """``log(x + sqrt(x**2 + 1))``, of the size of x by ``log1p(x + x**2 / (1 + sqrt(x**2 + 1)))``."""
+    if x.dtype != "float64":
+        return call.op("Asinh", x)
+    size = call.op("Abs", x)
+    square = call.op("Mul", size, size)
+    root = call.op("Sqrt", call.op("Add", square, 1.0))
+    near = log1p(call, call.op("Add", size, call.op("Div", square, call.op("Add", root, 1.0))))
+    return call.op("Mul", call.op("Sign", x), _or_log_of_twice(call, size, near))
+
+
+def acosh(call: Emitter, x: Tensor) -> Tensor:
+    """``log(x + sqrt(x**2 - 1))``, as ``log1p(t + sqrt(t * (t + 2)))`` with ``t = x - 1``."""
+    if x.dtype != "float64":
+        return call.op("Acosh", x)
+    more = call.op("Sub", x, 1.0)
+    root = call.op("Sqrt", call.op("Mul", more, call.op("Add", more, 2.0)))
+    return _or_log_of_twice(call, x, log1p(call, call.op("Add", more, root)))
+
+
+def atanh(call: Emitter, x: Tensor) -> Tensor:
+    """``log((1 + x) / (1 - x)) / 2``, of the size of x by ``log1p(2 * x / (1 - x)) / 2``."""
+    if x.dtype != "float64":
+        return call.op("Atanh", x)
+    size = call.op("Abs", x)
+    ratio = call.op("Div", call.op("Mul", size, 2.0), call.op("Sub", call.constant(1, x.dtype), size))
+    return call.op("Mul", call.op("Sign", x), call.op("Mul", log1p(call, ratio), 0.5))
+
+
+def _or_log_of_twice(call: Emitter, x: Tensor, near: Tensor) -> Tensor:
+    """``near``, and ``log(2 * x)`` for large x: both functions differ from it by less than a digit, and x**2 is inf."""
+    return where(call, call.op("Less", x, 1e8), near, call.op("Add", call.op("Log", x), math.log(2)))
 
 
 def _within(call: Emitter, x: Tensor, limit: float) -> Tensor:

@@ -33,18 +33,15 @@ from ._operands import (
     signbit,
     where,
 )
-from ._special import bessel_i0, erfc, erfinv, expm1, log1p
+from ._special import acosh, asinh, atanh, bessel_i0, cosh, erfc, erfinv, expm1, log1p, sinh
 
 _Function = Callable[[Emitter, Tensor], Tensor]
 
 # -- one operand, in the type of the result -----------------------------
 _PLAIN = {
     "Arccos": "Acos",
-    "Arccosh": "Acosh",
     "Arcsin": "Asin",
-    "Arcsinh": "Asinh",
     "Arctan": "Atan",
-    "Arctanh": "Atanh",
     "Ceil": "Ceil",
     "Cos": "Cos",
     "Exp": "Exp",
@@ -106,18 +103,6 @@ def _sign(call: Emitter, x: Tensor) -> Tensor:
     return call.op("Sign", x)
 
 
-def _in_exponentials(op_type: str) -> _Function:
-    """``Sinh`` or ``Cosh``, written out for float64: ONNX Runtime has them for float32 only."""
-
-    def hyperbolic(call: Emitter, x: Tensor) -> Tensor:
-        if x.dtype != "float64":
-            return call.op(op_type, x)
-        rising, falling = call.op("Exp", x), call.op("Exp", call.op("Neg", x))
-        return call.op("Mul", call.op("Sub" if op_type == "Sinh" else "Add", rising, falling), 0.5)
-
-    return hyperbolic
-
-
 def _tan(call: Emitter, x: Tensor) -> Tensor:
     if x.dtype != "float64":
         return call.op("Tan", x)
@@ -146,8 +131,11 @@ _WRITTEN_OUT: dict[str, _Function] = {
     "Absolute": _absolute,
     "Abs": _absolute,
     "Angle": _angle,
+    "Arccosh": acosh,
+    "Arcsinh": asinh,
+    "Arctanh": atanh,
     "Cbrt": _cbrt,
-    "Cosh": _in_exponentials("Cosh"),
+    "Cosh": cosh,
     "Deg2rad": _degrees_to_radians,
     "Exp2": _exp2,
     "Expm1": expm1,
@@ -159,7 +147,7 @@ _WRITTEN_OUT: dict[str, _Function] = {
     "Rad2deg": _radians_to_degrees,
     "Sign": _sign,
     "Sinc": _sinc,
-    "Sinh": _in_exponentials("Sinh"),
+    "Sinh": sinh,
     "Square": _square,
     "Tan": _tan,
     "Trunc": _trunc,
