@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import itertools
 import math
+import operator
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -58,16 +59,27 @@ def _orders(value: Any, operand: Value, asked: Sequence[tuple[int, ...]]) -> Ite
 
 
 def _targets(value: Any, operand: Value, asked: Sequence[tuple[int, ...]]) -> Iterator[Any]:
-    """The same sizes in another order, and the requested shapes with as many elements."""
+    """The same sizes in another order, and the requested shapes with as many elements.
+
+    An axis that the Reshape keeps stays whole: else it would mix, say, the steps of a sequence with each other.
+    """
     if not _is_short(value):
         return
     lead, rest = (list(value[:1]), list(value[1:])) if value[:1] == [-1] else ([], list(value))
     seen = {tuple(rest)}
     wanted = [shape for shape in asked if -1 not in rest and math.prod(shape) == math.prod(rest)]
+    given = _blocks(_plain(operand) or ())
+    kept = given & _blocks(rest)
     for shape in [*map(tuple, itertools.permutations(rest)), *wanted]:
-        if shape not in seen:
+        if shape not in seen and kept <= _blocks(shape):
             seen.add(shape)
             yield [*lead, *shape]
+
+
+def _blocks(sizes: Sequence[int]) -> set[tuple[int, int]]:
+    """Each axis that is not 1 as the product of the sizes before it, and its own size."""
+    before = itertools.accumulate(sizes, operator.mul, initial=1)
+    return {(product, size) for product, size in zip(before, sizes, strict=False) if size != 1}
 
 
 def _is_short(value: Any) -> bool:
@@ -88,9 +100,6 @@ ARGUMENTS: dict[str, Others] = {
     "target_shape": _targets,
     "newshape": _targets,
 }
-
-
-_REGROUPING = ("target_shape", "newshape")
 
 
 def look_upstream(graph: Graph, findings: Sequence[Finding], chosen: Overrides, reexamine: Reexamine) -> None:
@@ -159,7 +168,6 @@ class _Search:
                 and self.reexamine(with_it, at) is None
                 and _as_recorded(with_it, at)
                 and not _loses_the_batch(with_it, at)
-                and not (argument in _REGROUPING and _cuts_an_axis(self.base, with_it, path))
             )
         return False
 
@@ -240,18 +248,6 @@ def _loses_the_batch(inference: Inference, path: Path) -> bool:
         any(map(_has_batch, item.taken(name) or ())) and not any(map(_has_batch, item.values[name]))
         for name in item.graph.nx.successors(path[-1])
     )
-
-
-def _cuts_an_axis(base: Inference, changed: Inference, path: Path) -> bool:
-    """True where a node no longer keeps an axis of its operand: a Reshape then mixes positions with each other."""
-    item, other = (next(inference.at(path[:-1]), None) for inference in (base, changed))
-    if item is None or other is None:
-        return False
-    operands = [item.identities.value(value) for value in item.taken(path[-1]) or []]
-    taken = [axis for value in operands for axis in value.axes or () if axis.size != 1]
-    before, after = (i.values[path[-1]][0].axes or () for i in (item, other))
-    kept = [a for a in before if any(a.is_same(t) for t in taken)]
-    return any(not any(a.is_same(b) for b in after) for a in kept)
 
 
 def _has_batch(value: Value) -> bool:
