@@ -12,7 +12,7 @@ from itertools import combinations
 
 from ..errors import UsageError, shown
 from ..ir.axis import Axis, Role
-from ..ir.size import has_given_name, same
+from ..ir.size import Size, has_given_name, same, symbol
 from ..rules.match import NoMatch, match
 from ..rules.notation import Equation, parse
 from ..rules.table import Kind as RuleKind
@@ -76,6 +76,8 @@ def _without_broadcasting(site: Site, rules: Sequence[Rule]) -> Finding | None:
     fault = whole_fault(site)
     if fault is None or fault.kind is Kind.UNPROVEN:
         silent = _unrecorded(site, rules)
+        if silent is None and fault is not None:
+            silent = _recorded_open(site, fault, rules)
         if silent is not None:
             return decide(silent)
         return None if fault is None else _finding(site, fault, [])
@@ -197,23 +199,58 @@ def _unrecorded(site: Site, rules: Sequence[Rule]) -> Finding | None:
     return _finding(site, Fault(Kind.AXIS_MISALIGNED, message), found or readings)
 
 
+def _recorded_open(site: Site, unproven: Fault, rules: Sequence[Rule]) -> Finding | None:
+    """The finding of a contraction that runs at some sizes alone, where another reading has the recorded open sizes."""
+    recorded = site.recorded
+    if recorded is None or not _opened_sizes(site, recorded):
+        return None
+    names = site.recorded_names
+    found = [c for c in candidates(site, rules) if c.rank.demanded == 1 and _has_names(c.plan.output, names)]
+    shape = ", ".join(
+        name or str(size) for name, size in zip(names or [""] * len(recorded), recorded, strict=True)
+    )
+    message = f"{unproven.message}, and the rest of the model was built for the shape ({shape})"
+    return _finding(site, Fault(Kind.AXIS_MISALIGNED, message), found) if found else None
+
+
+def _has_names(sizes: Sequence[Size], names: Sequence[str] | None) -> bool:
+    """True where every open size has the name that the file records for it; Keras records none (``names`` is None)."""
+    return names is None or (
+        len(names) == len(sizes)
+        and all(
+            isinstance(size, int) or (name != "" and size == symbol(name, given=True))
+            for size, name in zip(sizes, names, strict=True)
+        )
+    )
+
+
 def _is_opened(site: Site, recorded: Sequence[int | None]) -> bool:
     """True where the file records an open size for the result where every operand has a number.
 
     Broadcasting gives no open size from numbers, so an operand had the batch there. Everything else is as recorded. If
     the record has only open sizes, just a result of size 1 counts.
     """
+    if site.convention is Convention.NONE:
+        return False
+    known = any(r is not None for r in recorded)
+    opened = _opened_sizes(site, recorded)
+    return bool(opened) and (known or all(size == 1 for size in opened))
+
+
+def _opened_sizes(site: Site, recorded: Sequence[int | None]) -> list[int]:
+    """The numbers of the result where the file records an open size; none if anything else is not as recorded."""
     refs = [site.reference(k) for k in range(len(site.operands))]
     as_stated = all(
         ref is None or (ref.shape is not None and list(ref.shape) == value.shape)
         for ref, value in zip(refs, site.values, strict=True)
     )
     result = [a.size if isinstance(a.size, int) else None for a in _result(site)]
-    if not as_stated or site.convention is Convention.NONE or len(recorded) != len(result):
-        return False
+    if not as_stated or len(recorded) != len(result):
+        return []
     others = [(r, n) for r, n in zip(recorded, result, strict=True) if r != n]
-    known = any(r is not None for r in recorded)
-    return bool(others) and all(r is None and (known or n == 1) for r, n in others)
+    if any(r is not None for r, _ in others):
+        return []
+    return [n for _, n in others if n is not None]
 
 
 def _lost_above(site: Site) -> bool:

@@ -116,6 +116,12 @@ class Site:
         return self.inference.graph.recorded.get((self.node.name, 0))
 
     @property
+    def recorded_names(self) -> tuple[str, ...] | None:
+        """The names of the sizes of ``recorded``, "" for a size without a name; None in a file of Keras."""
+        names = self.inference.graph.names
+        return None if names is None else names.labels.get((self.node.name, 0), ())
+
+    @property
     def unproven(self) -> list[tuple[Axis, Axis]]:
         """The axes of a contraction whose sizes have to be equal and may differ."""
         return self.inference.unproven.get(self.node.name, [])

@@ -17,7 +17,8 @@ from onnx import helper
 
 import rewriter
 from tests.formats.onnx.test_read import graph_model, save
-from tests.mutation.edits import read_config, write_config
+from tests.mutation.edits import locate, read_config, write_config
+from tests.passes.test_intent import remove
 
 
 def found(path, **options) -> list[tuple[str, str, str]]:
@@ -217,3 +218,39 @@ def test_an_onnx_contraction_of_a_name_with_another_size(name, tmp_path):
     path = save(right, tmp_path / "right.onnx")
     assert _session_runs(path)
     assert found(path) == found(path, ops="all") == []
+
+
+# -- another reading has the recorded open sizes -----------------------------
+def test_attention_that_lost_its_transpose_has_the_recorded_scores(tmp_path):
+    x = keras.Input((None, 6), name="x")
+    q, k = layers.Dense(6)(x), layers.Dense(6)(x)
+    y = ops.matmul(ops.softmax(ops.matmul(q, layers.Permute((2, 1), name="turn")(k))), layers.Dense(3)(x))
+    right = keras.Model(x, y)
+    right.save(tmp_path / "right.keras")
+    config = read_config(tmp_path / "right.keras")
+    remove(config, locate(config, "turn")[1])
+    write_config(tmp_path / "right.keras", tmp_path / "m.keras", config)
+    assert not _runs(keras.models.load_model(tmp_path / "m.keras"), 5)
+    assert [row[1:] for row in found(tmp_path / "m.keras", ops="all")] == [("RW003", "error")]
+    result = rewriter.repair(tmp_path / "m.keras", tmp_path / "fixed.keras", ops="all", verify=False)
+    given = np.random.default_rng(0).normal(size=(3, 5, 6))
+    np.testing.assert_allclose(
+        keras.models.load_model(result.output)(given), right(given), rtol=1e-4, atol=1e-5
+    )
+
+
+@pytest.mark.parametrize(
+    ("last", "code"), [("seq", "RW003"), ("other", "RW007"), (None, "RW007"), (4, "RW007")], ids=str
+)
+def test_an_onnx_output_names_its_sizes(last, code, tmp_path):
+    """An output of unknown sizes is what exporters write of any model; a name is a statement."""
+    nodes = [helper.make_node("MatMul", ["x", "y"], ["z"], name="mm")]
+    shapes = {"x": ["N", "seq", 4], "y": ["N", "seq", 4]}
+    path = save(graph_model(nodes, shapes, {"z": ["N", "seq", last]}), tmp_path / "m.onnx")
+    assert [row[1] for row in found(path, ops="all")] == [code]
+    if code == "RW003":
+        result = rewriter.repair(path, tmp_path / "fixed.onnx", ops="all", verify=False)
+        session = onnxruntime.InferenceSession(result.output, providers=["CPUExecutionProvider"])
+        x, y = (np.random.default_rng(k).normal(size=(3, 5, 4)).astype(np.float32) for k in (1, 2))
+        (z,) = session.run(None, {"x": x, "y": y})
+        np.testing.assert_allclose(z, x @ y.transpose(0, 2, 1), rtol=1e-4, atol=1e-5)
