@@ -175,7 +175,10 @@ def test_what_has_no_form_is_named_before_anything_is_written(tmp_path, capsys):
 REFUSED = {
     "weights of a model with its own": ("{h5} {out}.keras --weights {h5}", "holds its weights itself"),
     "no weights": ("{json} {out}.keras", "give the file of its weights with --weights"),
-    "weights of another model": ("{json} {out}.keras --weights {other}", "the weights"),
+    "weights of another model": (
+        "{json} {out}.keras --weights {other}",
+        "the layers with weights differ in number",
+    ),
     "weights that are none": ("{json} {out}.keras --weights {json}", "HDF5"),
     "the input itself": ("{h5} {h5}", "the input itself"),
     "its weights": ("{json} {weights} --weights {weights}", "is"),

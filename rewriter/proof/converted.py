@@ -132,7 +132,7 @@ def _compared(request: dict[str, Any], say: Callable[[dict[str, Any]], None]) ->
         except Exception as error:
             return {"failed": f"{described()} does not run it at batch {batch}: {line(error)}"}
         if len(got) != len(wanted):
-            return {"failed": f"it has {len(got)} outputs, the original {len(wanted)}"}
+            return {"failed": f"the outputs differ in number: {len(got)}, not {len(wanted)}"}
         outputs = (
             (f"output {number} at batch {batch}", ours, theirs)
             for number, (ours, theirs) in enumerate(zip(got, wanted, strict=True))

@@ -123,7 +123,9 @@ def _compared(request: dict[str, Any], say: Callable[[dict[str, Any]], None]) ->
             return {"failed": f"{made.ran} does not run it at batch {batch}: {line(error)}"}
         wanted = {name: found[name] for name in request["outputs"] or sorted(found)}
         if len(got) != len(wanted):
-            return {"failed": f"it has {len(got)} outputs, the signature {len(wanted)}"}
+            return {
+                "failed": f"the outputs differ in number: {len(got)}, not {len(wanted)} as in the signature"
+            }
         ours = got if set(got) == set(wanted) else dict(zip(wanted, got.values(), strict=True))
         outputs = (
             (f"output {shown(name)!r} at batch {batch}", ours[name], theirs)

@@ -72,7 +72,8 @@ def keras_3_variables(
     places = trained + others
     if len(places) != len(stored):
         raise BadFileError(
-            f"the layer {shown(layer_name(entry))!r} has {len(places)} variables, the file {len(stored)}"
+            f"the variables of {shown(layer_name(entry))!r} differ in number: {len(stored)} in the file, "
+            f"{len(places)} in the model"
         )
     by_layer: dict[str, dict[int, Variable]] = {}
     for place, item in zip(places, stored, strict=True):
@@ -316,7 +317,8 @@ def model_variables(
         with_variables = [name for name, layer in layers.items() if any(reader.own(layer, "", 0))]
         if len(with_variables) != len(filled):
             raise BadFileError(
-                f"the file has weights of {len(filled)} layers, the model has {len(with_variables)} layers with weights"
+                f"the layers with weights differ in number: {len(filled)} in the file, "
+                f"{len(with_variables)} in the model"
             )
         pairs = list(zip(with_variables, filled.values(), strict=True))
     result: dict[str, Variable] = {}
