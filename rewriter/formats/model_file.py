@@ -23,7 +23,7 @@ NOT_COMPILED = ("optimizer, loss and metrics", "left out: compile the new model"
 STATE = "state of the optimizer"
 # Constructs for training only, which an inference format does not store.
 TRAINING = frozenset({"compile state", "decay of the optimizer", "metrics", "optimizer", "weighted_metrics"})
-NOT_RESTORED = "left out, it begins anew: Keras 3 does not restore it from an .h5 file"
+NOT_RESTORED = "left out, training starts with a new one: Keras 3 does not restore it from an .h5 file"
 
 
 class ModelFile(Protocol):

@@ -69,5 +69,7 @@ def _table(command: argparse.ArgumentParser, title: str) -> Iterator[str]:
 
 
 def _sentence(text: str) -> str:
+    """The text as a sentence; one that begins with a value, as ``channels_last`` does, keeps its first letter."""
     text = " ".join(text.split())
-    return text[:1].upper() + text[1:] + ("" if text.endswith((".", ")")) else ".") if text else ""
+    first = text[:1] if "_" in text.partition(" ")[0] else text[:1].upper()
+    return first + text[1:] + ("" if text.endswith((".", ")")) else ".") if text else ""

@@ -131,4 +131,4 @@ class KerasFile(KerasModel):
 
 
 def _said(state: CarriedState) -> str:
-    return f"left out, it begins anew: {state.left}" if state.left else "carried over"
+    return f"left out, training starts with a new one: {state.left}" if state.left else "carried over"

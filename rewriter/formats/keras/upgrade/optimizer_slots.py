@@ -33,7 +33,11 @@ CONSTRUCTS = (
         "the variables of the optimizer of Keras 3",
         "state",
     ),
-    Construct("state of an optimizer that computes otherwise", "left out: it begins anew", "left_out"),
+    Construct(
+        "state of an optimizer that computes differently",
+        "left out: training starts with a new one",
+        "left_out",
+    ),
 )
 
 # Which optimizers: of Keras itself, of tf.keras until 2.10 (OptimizerV2), and later ones.

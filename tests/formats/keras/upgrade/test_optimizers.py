@@ -267,7 +267,7 @@ def test_left_out(name: str, tmp_path: Path):
     build, make, why = LEFT_OUT[name]
     trained(build(), make()).save(tmp_path / "old.h5")
     model, said = converted(tmp_path / "old.h5")
-    assert said.startswith("left out, it begins anew: ")
+    assert said.startswith("left out, training starts with a new one: ")
     assert why in said
     assert int(model.optimizer.iterations) == 0
     model.train_on_batch(GIVEN, WANTED)
