@@ -242,6 +242,15 @@ def builtin() -> tuple[Rule, ...]:
             only=Family.CONTRACTION,
         ),
         _rule(
+            "turned-stack",
+            "one matrix product for each head, where one side has its heads behind its steps",
+            "b r m k, b k r n -> b r m n",
+            "b r m k, b n r k -> b r m n",
+            "b m r k, b r k n -> b r m n",
+            "b m r k, b r n k -> b r m n",
+            only=Family.CONTRACTION,
+        ),
+        _rule(
             "shared-stack",
             "one matrix product for each entry of axes that one side lacks, such as the heads",
             "b r* m k, b k n -> b r* m n",

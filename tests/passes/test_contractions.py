@@ -14,6 +14,7 @@ from keras import layers, ops
 from keras.src.ops.numpy import Einsum, Matmul
 
 import rewriter
+from tests import support
 from tests.mutation.edits import locate, read_config, write_config
 from tests.passes.test_downstream import forget
 from tests.passes.test_family import assert_computes, broken
@@ -293,3 +294,21 @@ def test_the_product_as_it_stands_is_no_repair_of_a_later_fault(recorded, tmp_pa
             entry.pop("build_config", None)
     write_config(tmp_path / "valid.keras", tmp_path / "broken.keras", config)
     assert [f.node for f in rewriter.check(tmp_path / "broken.keras", ops="all").findings] == ["last"]
+
+
+@pytest.mark.parametrize("heads", [2, 4])
+@pytest.mark.parametrize("name", ["turn_query", "turn_key", "turn_value"])
+def test_attention_that_lost_the_permute_of_its_heads(name, heads, tmp_path):
+    """The product with the heads behind the steps on one side; that of the keys has readings that nothing separates."""
+    model = attention(heads=heads)
+    model.save(tmp_path / "valid.keras")
+    config = read_config(tmp_path / "valid.keras")
+    remove(config, locate(config, name)[1])
+    write_config(tmp_path / "valid.keras", tmp_path / "broken.keras", config)
+    result = rewriter.repair(tmp_path / "broken.keras", tmp_path / "fixed.keras", ops="all", verify=False)
+    if name == "turn_key":
+        assert result.output is None
+        return
+    assert [change.rule for change in result.inserted] == ["turned-stack"] * 2
+    inputs = support.random_inputs(model, 3)
+    support.compare(support.run(support.load(tmp_path / "fixed.keras"), inputs), support.run(model, inputs))
