@@ -52,6 +52,7 @@ class LayerFacts:
         casts: it casts its operands to the compute type.
         trains_by_default: its ``call`` has ``training=True``, which files record; ``predict`` passes False.
         fills_masked: Keras 3 replaces the numbers that its operands' masks leave out.
+        inserts_axes: it inserts missing axes if it was built on operands of several ranks.
         merges_masks: its ONNX form defines the mask of its result completely.
         runs_code: it contains user code or another program.
         meets: the key of the inner layer that gets the operand unchanged.
@@ -66,6 +67,7 @@ class LayerFacts:
     casts: bool = True
     trains_by_default: bool = False
     fills_masked: bool = False
+    inserts_axes: bool = False
     merges_masks: bool = False
     runs_code: bool = False
     meets: str = ""
@@ -89,12 +91,13 @@ def _scale_and_center(config: dict[str, Any]) -> int:
     return bool(config.get("scale", True)) + bool(config.get("center", True))
 
 
-_MERGE = LayerFacts(built_by_call=True, merges_masks=True)
+_MERGE = LayerFacts(built_by_call=True, inserts_axes=True, merges_masks=True)
 _STATES = LayerFacts(trained=_none)  # its own variables are the states, where it is stateful
 _CODE = LayerFacts(runs_code=True)
 
 FACTS: dict[str, LayerFacts] = {
-    **dict.fromkeys(("Add", "Average", "Concatenate", "Subtract"), _MERGE),
+    "Concatenate": replace(_MERGE, inserts_axes=False),
+    **dict.fromkeys(("Add", "Average", "Subtract"), _MERGE),
     **dict.fromkeys(("Maximum", "Minimum", "Multiply"), replace(_MERGE, fills_masked=True)),
     "Dot": LayerFacts(built_by_call=True),
     # -- normalization

@@ -96,3 +96,17 @@ def test_factors_of_unknown_origin_are_left_and_told(source, tmp_path):
     inputs = support.random_inputs(model, 3)
     image, factors = support.run(keras.Model(model.inputs, model.layers[-1].input), inputs)
     support.compare(support.run(support.load(fixed), inputs), [image * factors[:, :, None, None]])
+
+
+def test_a_layer_that_is_called_again_keeps_inserting_axes(tmp_path):
+    """Keras builds it on the first call, whose operands have one rank after the repair."""
+    x, y = pooled()
+    product = layers.Multiply()
+    over_channels, over_width = gate(y, (2, 3)), gate(y, (1, 2))
+    broken = keras.Model(x, [product([y, over_channels]), product([y, over_width])])
+    meant = keras.Model(x, [y * ops.reshape(over_channels, (-1, N, 1, 1)), product([y, over_width])])
+    path = saved(broken, tmp_path / "m.keras")
+    result = rewriter.repair(path, tmp_path / "out.keras", verify=False)
+    assert [change.rule for change in result.inserted] == ["channel-gate"]
+    inputs = support.random_inputs(meant, 3)
+    support.compare(support.run(support.load(tmp_path / "out.keras"), inputs), support.run(meant, inputs))

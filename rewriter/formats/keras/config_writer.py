@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from ...ir.graph import Graph, Literal, Node, Operation, TensorRef, leaves, map_leaves
@@ -107,6 +108,8 @@ def _entry(
     entry = operation.raw
     if stale and "build_config" in entry and facts_of(operation.class_name).built_by_call:
         entry = {key: value for key, value in entry.items() if key != "build_config"}
+        if facts_of(operation.class_name).inserts_axes and nodes and (shapes := shapes_of_ranks(nodes)):
+            entry = {**entry, "build_config": {"input_shape": shapes}}
     config = _inner_config(operation, spelled)
     if config is not operation.config:
         entry = {**entry, "config": config}
@@ -119,6 +122,17 @@ def _entry(
         ]
         entry = {**entry, "inbound_nodes": calls}
     return entry
+
+
+def shapes_of_ranks(nodes: Sequence[Node]) -> list[list[int | None]]:
+    """The shapes of a later call with operands of several ranks, if the first call has operands of one rank.
+
+    Keras builds a merge layer on its first call, and a layer built on operands of one rank inserts no axes in any call.
+    """
+    first, *others = [[list(ref.shape) for ref in node.refs() if ref.shape is not None] for node in nodes]
+    if len({len(shape) for shape in first}) > 1:
+        return []
+    return next((shapes for shapes in others if len({len(shape) for shape in shapes}) > 1), [])
 
 
 def _inner_config(operation: Operation, spelled: Dialect) -> dict[str, Any]:

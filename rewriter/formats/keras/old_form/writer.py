@@ -15,6 +15,7 @@ from ....ir.axis import Value
 from ....ir.graph import Graph, Literal, Node, Operation, Path, TensorRef, leaves, node_name
 from ....shapes.infer import infer
 from ....shapes.keras_facts import facts_of
+from ..config_writer import shapes_of_ranks
 from ..upgrade.model import has_new_calls, is_model, layer_name
 from ..upgrade.result import Origin
 from ..upgrade.tensors import Old, first_calls
@@ -256,6 +257,14 @@ class _Functional:
             for number, call in enumerate(inbound)
             if (name, number) not in self.removed
         ]
+        facts = facts_of(str(entry.get("class_name")))
+        kept = [n for number in sorted(nodes) for n in nodes[number]]
+        merges = [n for n in kept if n.operation.class_name == str(entry.get("class_name"))]
+        if stale and facts.inserts_axes and merges and shapes_of_ranks(merges):
+            raise UnsupportedError(
+                f"{shown(name)!r} is called several times, and Keras 2 builds it on the first call, now on operands of "
+                "one rank: convert it to Keras 3 first (rewriter convert)"
+            )
         if stale and "build_config" in entry and facts_of(str(entry.get("class_name"))).built_by_call:
             entry = {key: value for key, value in entry.items() if key != "build_config"}
         same = len(calls) == len(inbound) and all(a is b for a, b in zip(calls, inbound, strict=True))
