@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from ...ir.graph import Graph, Literal, Node, Operation, TensorRef, leaves, map_leaves
+from ...shapes.infer import infer
 from ...shapes.keras_facts import facts_of
 from .dialect import Dialect, dialect_of, newest
 
@@ -106,9 +107,11 @@ def _entry(
         }
         return spelled(inserted)
     entry = operation.raw
-    if stale and "build_config" in entry and facts_of(operation.class_name).built_by_call:
-        entry = {key: value for key, value in entry.items() if key != "build_config"}
-        if facts_of(operation.class_name).inserts_axes and nodes and (shapes := shapes_of_ranks(nodes)):
+    if stale and facts_of(operation.class_name).built_by_call:
+        shapes = shapes_of_ranks(graph, nodes)
+        if shapes or "build_config" in entry:
+            entry = {key: value for key, value in entry.items() if key != "build_config"}
+        if shapes:
             entry = {**entry, "build_config": {"input_shape": shapes}}
     config = _inner_config(operation, spelled)
     if config is not operation.config:
@@ -124,12 +127,18 @@ def _entry(
     return entry
 
 
-def shapes_of_ranks(nodes: Sequence[Node]) -> list[list[int | None]]:
-    """The shapes of a later call with operands of several ranks, if the first call has operands of one rank.
+def shapes_of_ranks(graph: Graph, nodes: Sequence[Node]) -> list[list[int | None]]:
+    """The shapes of a later call of a merge layer with operands of several ranks, if those of the first have one rank.
 
-    Keras builds a merge layer on its first call, and a layer built on operands of one rank inserts no axes in any call.
+    Keras builds such a layer on its first call, and a layer built on operands of one rank inserts no axes in any call.
     """
-    first, *others = [[list(ref.shape) for ref in node.refs() if ref.shape is not None] for node in nodes]
+    if len(nodes) < 2 or not facts_of(nodes[0].operation.class_name).inserts_axes:
+        return []
+    inference = infer(graph)
+    first, *others = [
+        [value.shape for ref in node.refs() if (value := inference.value(ref)).shape is not None]
+        for node in nodes
+    ]
     if len({len(shape) for shape in first}) > 1:
         return []
     return next((shapes for shapes in others if len({len(shape) for shape in shapes}) > 1), [])

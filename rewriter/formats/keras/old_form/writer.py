@@ -257,10 +257,11 @@ class _Functional:
             for number, call in enumerate(inbound)
             if (name, number) not in self.removed
         ]
-        facts = facts_of(str(entry.get("class_name")))
-        kept = [n for number in sorted(nodes) for n in nodes[number]]
-        merges = [n for n in kept if n.operation.class_name == str(entry.get("class_name"))]
-        if stale and facts.inserts_axes and merges and shapes_of_ranks(merges):
+        own = [
+            self.graph.nodes[n.name] for k in sorted(nodes) for n in nodes[k] if n.name in self.graph.nodes
+        ]
+        merges = [node for node in own if node.operation.class_name == entry.get("class_name")]
+        if stale and shapes_of_ranks(self.graph, merges):
             raise UnsupportedError(
                 f"{shown(name)!r} is called several times, and Keras 2 builds it on the first call, now on operands of "
                 "one rank: convert it to Keras 3 first (rewriter convert)"

@@ -10,6 +10,7 @@ from typing import Any
 
 import h5py
 import keras
+import numpy as np
 import pytest
 import tf_keras
 
@@ -227,3 +228,22 @@ def test_the_numbering_of_2_12_is_refused(tmp_path: Path):
         for name, data in members.items():
             archive.writestr(name, data)
     assert "2.12" in refusal(path)
+
+
+def test_a_layer_that_its_first_call_would_build_otherwise_is_refused(tmp_path: Path):
+    """After the repair its first call has operands of one rank, and the second still needs axes."""
+    layers = tf_keras.layers
+    x = tf_keras.Input((6, 5, 6))
+    y = layers.BatchNormalization(axis=1)(x)
+    over_channels = layers.GlobalAveragePooling2D(data_format="channels_first")(y)
+    over_width = layers.GlobalAveragePooling2D(data_format="channels_last")(y)
+    product = layers.Multiply(name="product")
+    tf_keras.Model(x, [product([y, over_channels]), product([y, over_width])]).save(tmp_path / "m.h5")
+    with pytest.raises(UnsupportedError, match="'product' is called several times"):
+        rewriter.repair(tmp_path / "m.h5", tmp_path / "out.h5", verify=False)
+    result = rewriter.repair(tmp_path / "m.h5", tmp_path / "out.keras", verify=False)
+    given = np.random.default_rng(0).normal(size=(3, 6, 5, 6)).astype("float32")
+    first, second = keras.saving.load_model(result.output)(given)
+    image, gate, _ = (t.numpy() for t in tf_keras.Model(x, [y, over_channels, over_width])(given))
+    np.testing.assert_allclose(first, image * gate[:, :, None, None], rtol=1e-5, atol=1e-6)
+    assert second.shape == (3, 6, 5, 6)
