@@ -310,13 +310,10 @@ class _Driver:
         self.depth += 1
         try:
             with scope((*self.path, len(self.context.memo[id(graph)]))):
-                formal: dict[Origin, Origin] = {}
-                for origin in reversed(actual):  # an axis lists its ancestors after itself
-                    above = origin.derived
-                    formal[origin] = Origin(
-                        origin.role,
-                        formal.get(above) if above is not None else None,
-                    )
+                formal = {origin: Origin(origin.role) for origin in actual}
+                for origin, made in formal.items():
+                    if origin.derived is not None:
+                        made.derived = formal.get(origin.derived)
                 renamed = _Renaming(formal)
                 taken = [renamed.value(v) for v in operands]
             summary = Summary(graph, [formal[origin] for origin in actual])

@@ -110,3 +110,19 @@ def test_a_layer_that_is_called_again_keeps_inserting_axes(tmp_path):
     assert [change.rule for change in result.inserted] == ["channel-gate"]
     inputs = support.random_inputs(meant, 3)
     support.compare(support.run(support.load(tmp_path / "out.keras"), inputs), support.run(meant, inputs))
+
+
+@pytest.mark.parametrize("first", ["image", "factors"])
+def test_a_nested_model_sees_where_its_operands_come_from(first, tmp_path):
+    image, factors = keras.Input((N, 5, N)), keras.Input((N,))
+    operands = [image, factors] if first == "image" else [factors, image]
+    inner = keras.Model(operands, layers.Multiply()([image, factors]), name="inner")
+    x, y = pooled()
+    over_channels = gate(y, (2, 3))
+    given = [y, over_channels] if first == "image" else [over_channels, y]
+    path = saved(keras.Model(x, inner(given)), tmp_path / "m.keras")
+    result = rewriter.repair(path, tmp_path / "out.keras", verify=False)
+    assert [change.rule for change in result.inserted] == ["channel-gate"]
+    meant = keras.Model(x, y * ops.reshape(over_channels, (-1, N, 1, 1)))
+    inputs = support.random_inputs(meant, 3)
+    support.compare(support.run(support.load(tmp_path / "out.keras"), inputs), support.run(meant, inputs))
