@@ -519,6 +519,12 @@ def stated(site: Site, equation: Equation, name: str = "stated") -> Candidate:
         reason = failure.reason if isinstance(failure, NoMatch) else ""
         texts = ", ".join(v.text() for v in site.values)
         raise UsageError(f"{equation} does not describe the operands {texts} of {site.name}: {reason}")
+    clash = next((pair for pair in found.pairs if _is_open_batch(pair[1]) != _is_open_batch(pair[2])), None)
+    if clash is not None and all(isinstance(a.size, int) or _is_open_batch(a) for a in clash[1:]):
+        name, a, b = clash
+        raise UsageError(
+            f"{equation} does not describe the operands of {site.name}: {name} pairs {a} with {b}"
+        )
     plan = plan_of(found, site)
     if plan.cannot:
         raise UsageError(f"{equation} cannot be written as nodes at {site.name}: {plan.cannot}")
@@ -526,6 +532,10 @@ def stated(site: Site, equation: Equation, name: str = "stated") -> Candidate:
     candidate.evidence = ["stated by the user"]
     candidate.rank = Evidence().rank
     return candidate
+
+
+def _is_open_batch(axis: Axis) -> bool:
+    return axis.role is Role.BATCH and not isinstance(axis.size, int)
 
 
 def stated_rule(site: Site, rule: Rule) -> Candidate:

@@ -254,3 +254,14 @@ def test_standard_output_that_is_full():
         done = subprocess.run(words, stdout=full, stderr=subprocess.PIPE, cwd=ROOT, timeout=60)
     assert done.returncode == 2
     assert is_one_error_line(done.stderr.decode())
+
+
+def test_a_stated_equation_that_takes_the_batch_for_another_axis(tmp_path, capsys):
+    """It would run at one batch size."""
+    target = tmp_path / "out.keras"
+    done = run(
+        capsys, "repair", model("batch_misaligned"), "-o", target, "--at", "scale=b h w c, c b -> b h w c"
+    )
+    assert done.status == 2
+    assert done.err.endswith(": c pairs channel=16 with batch=B\n")
+    assert not target.exists()

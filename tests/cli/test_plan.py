@@ -275,6 +275,7 @@ def test_another_model(plan, capsys):
         ('node = "scale_map"', "", "needs a node and a choice"),
         ('choice = "spatial-gate"', 'choice = "spatial-gaet"', "no rule 'spatial-gaet'"),
         ('choice = "spatial-gate"', 'choice = "b h w, b h w c -> b h w c"', "does not describe"),
+        ('choice = "spatial-gate"', 'choice = "b h w c, c b -> b h w c"', "does not describe"),
         ('choice = "spatial-gate"', "choice = 1", "choice has to be a text"),
         ('choice = "spatial-gate"', "choice = spatial-gate", "is not TOML"),
         ('choice = "spatial-gate"', 'chioce = "spatial-gate"', "unknown key 'chioce'"),
