@@ -67,8 +67,11 @@ class Suggestion(Presentable):
 
 
 def conditions(item: Suggestion) -> list[tuple[Axis, Axis]]:
-    """The pairs of axes that need equal sizes for it to run; none where it runs as it is, or at no size."""
+    """The pairs of axes that need equal sizes for it to run; none where it runs at every size, or at no size."""
     axes = [o.value.axes or () for o in item.operands]
+    if item.op == "Concatenate" and item.legal:
+        x, y = axes
+        return [(a, b) for a, b in zip(x[:-1], y[:-1], strict=True) if same(a.size, b.size) is Truth.UNKNOWN]
     convention = ELEMENTWISE.get(item.op)
     if item.legal or not all(axes) or (convention is None and item.op != "matmul"):
         return []

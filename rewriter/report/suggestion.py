@@ -26,10 +26,12 @@ def text(item: Suggestion, rules: Sequence[Rule], width: int) -> Iterator[Render
     yield ""
     yield from alignment(item.operands, convention, width)
     yield ""
+    needed = _sizes_needed(item)
     if item.legal:
-        yield words(f"It runs and gives {sizes_text(item.output or [])}.")
+        runs = f"It runs only where {needed}, and gives" if needed else "It runs and gives"
+        yield words(f"{runs} {sizes_text(item.output or [])}.")
     elif op not in CONTRACTIONS or item.candidates:
-        yield words(_unless_equal(item) or "The shapes do not fit.")
+        yield words(f"The shapes fit only where {needed}." if needed else "The shapes do not fit.")
     if convention is not Convention.NONE:
         yield words(CONVENTIONS[convention].replace("Multiply", op).replace("multiply", op))
     if not item.candidates:
@@ -51,17 +53,17 @@ def text(item: Suggestion, rules: Sequence[Rule], width: int) -> Iterator[Render
         yield words(f"{verdict}: {item.why}.")
 
 
-def _unless_equal(item: Suggestion) -> str:
-    """Which open sizes would make the shapes fit, or ""."""
-    summed = item.op in CONTRACTIONS
+def _sizes_needed(item: Suggestion) -> str:
+    """The open sizes at which the shapes fit, or ""."""
+    stretched = item.op not in CONTRACTIONS and item.op != "Concatenate"
     texts = []
     for a, b in conditions(item):
         size, number = (b.size, a.size) if isinstance(a.size, int) else (a.size, b.size)
         if isinstance(number, int):
-            texts.append(f"{size} is {number}" + ("" if summed else " or 1"))
+            texts.append(f"{size} is {number}" + " or 1" * stretched)
         else:
-            texts.append(f"{size} and {number} are equal" + ("" if summed else ", or one of them is 1"))
-    return f"The shapes fit only where {', and '.join(texts)}." if texts else ""
+            texts.append(f"{size} and {number} are equal" + ", or one of them is 1" * stretched)
+    return ", and ".join(texts)
 
 
 def keras_lines(item: Candidate, op: str, names: tuple[str, ...]) -> list[str]:

@@ -43,6 +43,13 @@ def test_zeros_in_front_make_no_size_large():
             "may differ",
         ),
         (["None,5,None", "None,4,6", "--op", "matmul"], "fit only where N02 is 4.", ""),
+        (
+            ["None,None,4", "None,None,3", "--op", "Concatenate"],
+            "runs only where N01 and N11 are equal, and",
+            "",
+        ),
+        (["None,None,4", "None,7,3", "--op", "Concatenate"], "runs only where N01 is 7, and gives", ""),
+        (["None,5,4", "None,5,3", "--op", "Concatenate"], "It runs and gives (None, 5, 7).", ""),
         (["None,5,4", "None,3"], "The shapes do not fit.", "does not fit"),
         (["None,None,4", "4,None", "--op", "multiply"], "The shapes do not fit.", "does not fit"),
         (["None,5,3", "None,4,3", "--op", "matmul"], "The shapes do not fit.", ""),
