@@ -295,8 +295,10 @@ def _function(given: Any) -> tuple[Any, Any]:
 
 
 def _one_axis(call: Call) -> int | None:
-    """The configured ``axis`` or ``axes`` where it is one axis; else None."""
+    """The one axis in ``axis``, ``axes`` or the second operand of an exported operator; None without exactly one."""
     axis = call.get("axis", call.get("axes"))
+    if axis is None and is_exported(call.operation) and len(call.inputs) == 2:
+        axis = call.inputs[1].constant
     if isinstance(axis, (list, tuple)) and len(axis) == 1:
         axis = axis[0]
     return axis if isinstance(axis, int) and not isinstance(axis, bool) else None

@@ -161,6 +161,26 @@ def test_operators_that_are_elementwise_in_onnx_and_reductions_elsewhere(op_type
     assert (value.facts.mean is not None) is mean
 
 
+@pytest.mark.parametrize(
+    ("axes", "marked"), [([1], [False, True]), ([0], [True, False]), ([0, 1], [False] * 2)]
+)
+@pytest.mark.parametrize("opset", [12, 18])
+def test_a_softmax_written_out_in_onnx(opset, axes, marked):
+    """From opset 13 on, ReduceSum takes its axes as an operand."""
+    config = {"axes": axes} if opset < 13 else {}
+    nodes = [
+        helper.make_node("Exp", ["x"], ["e"]),
+        helper.make_node("ReduceSum", ["e", *["axes"] * (opset >= 13)], ["t"], keepdims=1, **config),
+        helper.make_node("Div", ["e", "t"], ["y"]),
+    ]
+    infos = [helper.make_tensor_value_info(n, TensorProto.FLOAT, [3, 5]) for n in ("x", "y")]
+    numbers = [numpy_helper.from_array(np.array(axes, np.int64), "axes")] * (opset >= 13)
+    graph = helper.make_graph(nodes, "graph", infos[:1], infos[1:], numbers)
+    proto = helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)])
+    (value,) = infer(read(proto).graph).outputs()
+    assert [axis.facts.sums_to_one for axis in value.axes] == marked
+
+
 def test_of_two_like_axes_the_one_that_adds_up_is_known(tmp_path):
     """Rows and columns of scores have one axis identity: only their positions tell them apart."""
     straight = last(tmp_path, lambda x: ops.softmax(attention(x)))
