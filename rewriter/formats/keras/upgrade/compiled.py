@@ -244,7 +244,9 @@ def _loss(value: Any) -> Any:
 def _metric(value: Any) -> Any:
     class_name, config = _parts(value)
     if class_name == "MeanMetricWrapper" and isinstance(config, dict):
-        value = config.get("fn")
+        name, value = config.get("name"), config.get("fn")
+        if isinstance(name, str) and name in METRIC_ALIASES and ALIASES.get(name) == value:
+            return name  # ``evaluate`` reports it under this name
         _, config = _parts(value)
     if isinstance(config, str):
         value = config

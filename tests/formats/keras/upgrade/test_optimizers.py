@@ -481,6 +481,8 @@ METRICS: dict[str, Callable[[Any], Any]] = {
     "sensitivity": lambda library: library.metrics.SensitivityAtSpecificity(0.4, num_thresholds=7),
     "squared": lambda library: library.metrics.MeanSquaredError(name="mine"),
     "negatives": lambda library: library.metrics.TrueNegatives(0.4),
+    "short name": lambda library: "mae",
+    "long name": lambda library: "mean_absolute_percentage_error",
 }
 
 
