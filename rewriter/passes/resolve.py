@@ -38,7 +38,7 @@ from .find import (
 )
 from .finding import Finding
 from .intent import is_padded_to, is_stated
-from .ranking import decisive
+from .ranking import decisive, order
 from .readings import matches, plan_of
 from .sites import Site, agrees
 from .unlisted import besides
@@ -166,11 +166,30 @@ def _silent_fault(site: Site, rules: Sequence[Rule]) -> Finding | None:
         return None
     met, strays = descent(stands.pairs, operands)
     if (strays and not met) or best.rank.same > len(stands.evidence.same):
-        return _finding(site, Fault(Kind.AXIS_MISALIGNED, _misaligned_text(site, strays)), changes)
+        fault = Fault(Kind.AXIS_MISALIGNED, _misaligned_text(site, strays))
+        return _finding(site, fault, _by_descent(changes, operands) if strays and not met else changes)
     if met and not strays:
         return None
     others = [c for c in changes if not c.needs_evidence] or [best]
     return _finding(site, Fault(Kind.UNPROVEN, _untold_text(site, stands.pairs, others[0])), others)
+
+
+def _by_descent(found: Sequence[Candidate], operands: Sequence[Axes]) -> list[Candidate]:
+    """The readings, ranked by where their factors come from as well.
+
+    That is why the node is at fault here, so it also tells its readings apart.
+    """
+    for candidate in found:
+        met, strays = descent(candidate.match.pairs, operands)
+        rank = candidate.rank
+        candidate.rank = rank._replace(
+            consistent=rank.consistent - len(strays), derived=rank.derived + (met and not strays)
+        )
+        if strays:
+            candidate.evidence = [f"against: {text}" for text in strays]
+        elif met:
+            candidate.evidence = ["the factors are on the axis that they were computed from"]
+    return sorted(found, key=order)
 
 
 def _is_named(a: Axis, b: Axis) -> bool:

@@ -52,6 +52,26 @@ def test_factors_computed_from_the_axis_that_they_meet_are_right(rank, merge, tm
     assert untouched(saved(model, tmp_path / "m.keras")).findings == []
 
 
+@pytest.mark.parametrize("nested", [False, True])
+@pytest.mark.parametrize("merge", [layers.Multiply, layers.Average])
+def test_of_axes_of_one_size_the_factors_go_to_the_one_that_they_come_from(merge, nested, tmp_path):
+    """Height, width and channels are as many: what makes it a fault also tells the readings apart."""
+    x = image = keras.Input((N, N, N))
+    y = layers.AveragePooling2D(1, data_format="channels_first")(image)
+    factors = gate(y, (2, 3))
+    broken = keras.Model(image, merge()([y, factors]))
+    meant = keras.Model(image, merge()([y, ops.reshape(factors, (-1, N, 1, 1))]))
+    if nested:
+        x = keras.Input((N, N, N))
+        broken, meant = (keras.Model(x, inner(x)) for inner in (broken, meant))
+    path = saved(broken, tmp_path / "m.keras")
+    result = rewriter.repair(path, tmp_path / "out.keras", ops="all", verify=False)
+    assert [change.rule for change in result.inserted] == ["channel-gate"]
+    assert "no axis meets another axis than the one it comes from" in result.findings[0].why
+    inputs = support.random_inputs(meant, 3)
+    support.compare(support.run(support.load(tmp_path / "out.keras"), inputs), support.run(meant, inputs))
+
+
 @pytest.mark.parametrize("rank", IMAGES)
 def test_factors_computed_from_the_channels_go_to_the_channels(rank, tmp_path):
     x, y = pooled(rank)
