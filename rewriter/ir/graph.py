@@ -200,6 +200,10 @@ class Graph:
             result.setdefault(self.nodes[name].operation.name, []).append(name)
         return result
 
+    def calls_of(self, operation: Operation) -> list[str]:
+        """The names of an operation's calls, in order."""
+        return self._calls.get(operation.name, [])
+
     def enclosing(self, path: Path) -> list[str]:
         """The nodes of this model that are the node at a path, or hold it."""
         first = path[0]

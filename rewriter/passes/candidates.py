@@ -122,6 +122,7 @@ def _ask(site: Site, found: Sequence[Candidate]) -> None:
     filling = [
         c for c in found if c.rank.consistent == 0 and not c.needs_evidence and fills_units(c, site.values)
     ]
+    restored = max((c.rank.restored for c in found if c.rank.consistent == 0), default=0)
     changed = records.changed_above(site)
     turned_units = any(is_moved(v) and any(map(is_written, v.axes or ())) for v in site.values)
     for candidate in found:
@@ -131,6 +132,8 @@ def _ask(site: Site, found: Sequence[Candidate]) -> None:
             candidate.doubt = candidate.doubt or remark("filled-elsewhere")
         if candidate.rank.units < 0 and turned_units and id(candidate) not in undoing:
             candidate.doubt = candidate.doubt or remark("turned-unit")
+        if candidate.rank.restored < restored and candidate.rank.demanded != 1:
+            candidate.doubt = candidate.doubt or remark("restored-elsewhere")
         if _splits(candidate) and any(_as_well(candidate, c) for c in found):
             candidate.doubt = candidate.doubt or remark("regroups-the-other")
         grown = candidate.kind is RuleKind.CONTRACT and candidate.rank.demanded != 1

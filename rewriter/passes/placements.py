@@ -164,8 +164,7 @@ def _readings(data: Axes, entries: Axes, recorded: Shape | None) -> Iterator[tup
     for places in itertools.islice(_flattened(data, entries), _MAX_PLACEMENTS):
         equation = _equation(data, places)
         yield "flat-gate", equation
-        if all(list(run) == sorted(run) for run in places):
-            yield "flat-data", Equation(equation.operands, _merged(equation.output, places))
+        yield "flat-data", Equation(equation.operands, _merged(equation.output, places))
     yield from (("flat-data", equation) for equation in _grouped(data, entries, recorded))
     yield from (("outer-gate", equation) for equation in _spread(data, entries))
 
@@ -353,9 +352,9 @@ def _equation(data: Axes, places: Places, order: Sequence[int] = ()) -> Equation
 
 
 def _merged(terms: Sequence[Term], places: Places) -> tuple[Term, ...]:
-    """The data's terms, with those that one axis of the gate is placed on merged into one."""
-    runs = {run[0]: run for run in places}
-    taken = {position for run in places for position in run[1:]}
+    """The data's terms, with those that one axis of the gate is placed on merged into one, in the gate's order."""
+    runs = {min(run): run for run in places}
+    taken = {position for run in places for position in run} - set(runs)
     return tuple(
         Term(tuple(name for p in runs.get(position, (position,)) for name in terms[p].names))
         for position in range(len(terms))

@@ -219,17 +219,43 @@ def _unrecorded(site: Site, rules: Sequence[Rule]) -> Finding | None:
 
 
 def _recorded_open(site: Site, unproven: Fault, rules: Sequence[Rule]) -> Finding | None:
-    """The finding of a contraction that runs at some sizes alone, where another reading has the recorded open sizes."""
-    recorded = site.recorded
-    if recorded is None or not _opened_sizes(site, recorded):
+    """The finding of a contraction that runs at some sizes alone, where another reading has the recorded sizes.
+
+    Those are open sizes of the result; if the file states another shape for an operand here, it is that shape as well.
+    """
+    recorded, stated = site.recorded, _has_stated_operands(site)
+    if recorded is None or (stated and not _opened_sizes(site, recorded)):
         return None
     names = site.recorded_names
-    found = [c for c in candidates(site, rules) if c.rank.demanded == 1 and _has_names(c.plan.output, names)]
+    found = [
+        c
+        for c in candidates(site, rules)
+        if _has_sizes(c.plan.output, recorded, names) and (stated or _gives_stated_operands(site, c))
+    ]
+    for candidate in found:
+        candidate.needs_evidence = False  # the recorded shapes are the evidence
     shape = ", ".join(
         name or str(size) for name, size in zip(names or [""] * len(recorded), recorded, strict=True)
     )
     message = f"{unproven.message}, and the rest of the model was built for the shape ({shape})"
     return _finding(site, Fault(Kind.AXIS_MISALIGNED, message), found) if found else None
+
+
+def _has_sizes(sizes: Sequence[Size], recorded: Sequence[int | None], names: Sequence[str] | None) -> bool:
+    """True where sizes are the recorded ones, and open where those are."""
+    plain = [size if isinstance(size, int) else None for size in sizes]
+    return plain == list(recorded) and _has_names(sizes, names)
+
+
+def _gives_stated_operands(site: Site, candidate: Candidate) -> bool:
+    """True where each operand has, after the steps of a reading, the shape that the file states where it is used."""
+    for k, value in enumerate(site.values):
+        ref = site.reference(k)
+        steps = [step.to for step in candidate.plan.steps if step.operand == k]
+        shape = [s if isinstance(s, int) else None for s in steps[-1]] if steps else value.shape
+        if ref is not None and (ref.shape is None or list(ref.shape) != shape):
+            return False
+    return True
 
 
 def _has_names(sizes: Sequence[Size], names: Sequence[str] | None) -> bool:
@@ -249,22 +275,26 @@ def _is_opened(site: Site, recorded: Sequence[int | None]) -> bool:
     Broadcasting gives no open size from numbers, so an operand had the batch there. Everything else is as recorded. If
     the record has only open sizes, just a result of size 1 counts.
     """
-    if site.convention is Convention.NONE:
+    if site.convention is Convention.NONE or not _has_stated_operands(site):
         return False
     known = any(r is not None for r in recorded)
     opened = _opened_sizes(site, recorded)
     return bool(opened) and (known or all(size == 1 for size in opened))
 
 
-def _opened_sizes(site: Site, recorded: Sequence[int | None]) -> list[int]:
-    """The numbers of the result where the file records an open size; none if anything else is not as recorded."""
+def _has_stated_operands(site: Site) -> bool:
+    """True where every operand has the shape that the file states where it is used."""
     refs = [site.reference(k) for k in range(len(site.operands))]
-    as_stated = all(
+    return all(
         ref is None or (ref.shape is not None and list(ref.shape) == value.shape)
         for ref, value in zip(refs, site.values, strict=True)
     )
+
+
+def _opened_sizes(site: Site, recorded: Sequence[int | None]) -> list[int]:
+    """The numbers of the result where the file records an open size; none if a number is not as recorded."""
     result = [a.size if isinstance(a.size, int) else None for a in _result(site)]
-    if not as_stated or len(recorded) != len(result):
+    if len(recorded) != len(result):
         return []
     others = [(r, n) for r, n in zip(recorded, result, strict=True) if r != n]
     if any(r is not None for r, _ in others):

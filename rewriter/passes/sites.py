@@ -235,5 +235,5 @@ def _site(prefix: Path, inference: Inference, node: Node, call: Call) -> Site:
     convention, family = LOOKED_AT[node.operation.kind, node.operation.class_name]
     operands = tuple(operands_of(node, call, prefix))
     if convention is Convention.MERGE:
-        convention = merging(node.operation.built, [o.value.axes or () for o in operands])
+        convention = merging(call.built, [o.value.axes or () for o in operands])
     return Site((*prefix, node.name), node, inference, convention, operands, family)

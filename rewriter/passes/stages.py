@@ -384,6 +384,7 @@ REMARKS: dict[str, Callable[[Details], str]] = {
     ),
     "turned-back": lambda d: "transposing the other operand back keeps the author's axis of size 1",
     "filled-elsewhere": lambda d: "another reading uses the author's axis of size 1",
+    "restored-elsewhere": lambda d: "another reading gives an operand the shape that the file records for it",
     "turned-unit": lambda d: "transposed back, an operand has its axis of size 1 where the author wrote it",
     "moved-batch": lambda d: (
         "the author moved the batch of the operand that it transposes: pairs of samples may be meant"

@@ -21,8 +21,8 @@ CONVENTIONS: dict[Convention, str] = {
     "after it, at position 1.",
     Convention.NUMPY: "keras.ops.multiply and '*' line up axes from the right, as NumPy, TensorFlow and ONNX do, and "
     "insert missing axes in front.",
-    Convention.BUILT: "keras.layers.Multiply was built on operands of one rank, as its build_config says: it inserts "
-    "no axes, and lines them up from the right.",
+    Convention.BUILT: "keras.layers.Multiply was built on operands of one rank, by its build_config or its first call: "
+    "it inserts no axes, and lines them up from the right.",
     Convention.NONE: "",
 }
 

@@ -157,11 +157,13 @@ class Call(Configured):
     ``args`` and ``kwargs`` are the call's structures with ``Value`` leaves for tensors (literal tensors too, with
     ``constant`` set) and plain Python values elsewhere. ``apply(operation, *args, **kwargs)`` runs the rule of an inner
     operation (``operation.children``), for wrappers. ``builds`` is set where Keras builds the layer on these operands
-    and not on a recorded ``build_config``: at the first call, outside of nested models.
+    and not on a recorded ``build_config``: at the first call, outside of nested models. ``built`` are the shapes that
+    it was built on: the recorded ones, or for a merge layer without them those of its first call.
     """
 
     apply: Callable[..., Any] = _no_driver
     builds: bool = False
+    built: Sequence[Sequence[int | None]] = ()
 
     # -- operands -----------------------------
     @property

@@ -34,6 +34,7 @@ from .call import LAYERS, ONNX, OPS, TF, Call, OpaqueError, Rule, ShapeError
 from .demands import Misconfigured, check_weights
 from .facts import constant_axes, settled
 from .inference import Changed, Context, Inference, Step, Steps, Summary, output_of
+from .keras_facts import facts_of
 from .recorded import restated
 
 _MAX_DEPTH = 100
@@ -106,6 +107,27 @@ def suppose(before: Inference, overrides: Overrides, at: Collection[Path]) -> In
         raise UnsupportedError("layers are nested too deep to analyse") from None
 
 
+def _is_built_by_first_call(node: Node) -> bool:
+    operation = node.operation
+    return not operation.built and facts_of(operation.class_name).inserts_axes and operation.kind == "layer"
+
+
+def _built_by(graph: Graph, node: Node) -> list[str]:
+    """The later calls of a merge layer that Keras builds on this call, as no ``build_config`` is recorded."""
+    if node.call or not _is_built_by_first_call(node):
+        return []
+    return [name for name in graph.calls_of(node.operation) if name != node.name]
+
+
+def _built_on(graph: Graph, steps: Steps, node: Node) -> Sequence[Sequence[int | None]]:
+    """The shapes that a layer was built on: the recorded ones, or for a merge layer those of its first call."""
+    if not node.call or not _is_built_by_first_call(node):
+        return node.operation.built
+    first = next((name for name in graph.calls_of(node.operation) if not graph.nodes[name].call), None)
+    call = steps[first].call if first is not None and first in steps else None
+    return () if call is None else [value.shape for value in call.inputs if value.shape is not None]
+
+
 class _Driver:
     def __init__(self, overrides: Overrides, context: Context) -> None:
         self.overrides = overrides
@@ -174,6 +196,10 @@ class _Driver:
             anew.append(name)
             stale.discard(name)
             old, steps[name] = steps[name], self._step(graph, steps, graph.nodes[name])
+            for later in _built_by(graph, graph.nodes[name]):
+                if later not in queued:
+                    queued.add(later)
+                    heapq.heappush(waiting, (graph.place[later], later))
             new = steps[name].values
             if len(new) == len(old.values) and all(map(enough, new, old.values)):
                 if not all(map(Value.is_identical, new, old.values)):
@@ -195,7 +221,7 @@ class _Driver:
         with scope((*self.path, node.name)) as opened:
             args, kwargs = map_leaves(value_of, node.args), map_leaves(value_of, node.kwargs)
             builds = not self.path and node.call == 0 and not node.operation.built
-            call = Call(node.operation, args, kwargs, self.apply, builds)
+            call = Call(node.operation, args, kwargs, self.apply, builds, _built_on(graph, steps, node))
             step = Step(call, effects=opened.effects)
             try:
                 outcome = self._supposed(node, call) or self._run(call)
@@ -247,7 +273,7 @@ class _Driver:
             ShapeError: it cannot run on these values.
             OpaqueError: its result cannot be inferred.
         """
-        return self._run(Call(operation, args, kwargs, self.apply))
+        return self._run(Call(operation, args, kwargs, self.apply, built=operation.built))
 
     def _run(self, call: Call) -> Any:
         operation = call.operation

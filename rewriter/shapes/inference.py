@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, MutableMapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, TypeVar
 
@@ -102,7 +102,7 @@ class Inference:
             return self.identities.value(leaf) if isinstance(leaf, Value) else leaf
 
         args, kwargs = map_leaves(value_of, call.args), map_leaves(value_of, call.kwargs)
-        return Call(call.operation, args, kwargs, call.apply)
+        return replace(call, args=args, kwargs=kwargs)
 
     @cached_property
     def faults(self) -> dict[str, str]:

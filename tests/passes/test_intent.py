@@ -686,3 +686,21 @@ def test_a_flat_gate_has_the_order_in_which_its_axes_were_flattened(name: str, s
     rewriter.repair(path, tmp_path / "out.keras", verify=False)
     inputs = support.random_inputs(model, 3)
     support.compare(support.run(support.load(tmp_path / "out.keras"), inputs), support.run(model, inputs))
+
+
+@pytest.mark.parametrize("sizes", [(4, 6), (5, 5)], ids=str)
+def test_a_flat_product_whose_other_operand_lost_its_order_is_not_unflattened(sizes, tmp_path):
+    """Its layer was built on two flat operands: the flat one may be right, and the other one not."""
+    x = keras.Input(sizes)
+    flat = layers.Flatten()(layers.Permute((2, 1))(x))
+    turned = layers.Permute((2, 1), name="turn")(ops.sigmoid(x))
+    keras.Model(x, layers.Multiply()([flat, layers.Flatten(name="flat")(turned)])).save(
+        tmp_path / "valid.keras"
+    )
+    config = read_config(tmp_path / "valid.keras")
+    for lost in ("flat", "turn"):
+        remove(config, next(e for e in config["config"]["layers"] if e["config"].get("name") == lost))
+    write_config(tmp_path / "valid.keras", tmp_path / "broken.keras", config)
+    result = rewriter.repair(tmp_path / "broken.keras", tmp_path / "out.keras", verify=False)
+    assert result.output is None
+    assert "b (n m), b m n -> b (n m)" in [c.equation for c in result.findings[0].candidates]

@@ -108,7 +108,7 @@ def _entry(
         return spelled(inserted)
     entry = operation.raw
     if stale and facts_of(operation.class_name).built_by_call:
-        shapes = shapes_of_ranks(graph, nodes)
+        shapes = shapes_to_build_on(graph, nodes)
         if shapes or "build_config" in entry:
             entry = {key: value for key, value in entry.items() if key != "build_config"}
         if shapes:
@@ -127,7 +127,7 @@ def _entry(
     return entry
 
 
-def shapes_of_ranks(graph: Graph, nodes: Sequence[Node]) -> list[list[int | None]]:
+def shapes_to_build_on(graph: Graph, nodes: Sequence[Node]) -> list[list[int | None]]:
     """The shapes of a later call of a merge layer with operands of several ranks, if those of the first have one rank.
 
     Keras builds such a layer on its first call, and a layer built on operands of one rank inserts no axes in any call.

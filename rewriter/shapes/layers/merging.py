@@ -58,7 +58,7 @@ def _operands(call: Call, least: int, most: int | None = None) -> list[tuple[Axi
 
 
 def _merged(call: Call, operands: list[tuple[Axis, ...]], unify: bool = True) -> tuple[Axis, ...]:
-    return broadcast(merging(call.operation.built, operands), operands, unify)
+    return broadcast(merging(call.built, operands), operands, unify)
 
 
 def _promoted(call: Call) -> str:

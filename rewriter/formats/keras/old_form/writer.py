@@ -15,7 +15,7 @@ from ....ir.axis import Value
 from ....ir.graph import Graph, Literal, Node, Operation, Path, TensorRef, leaves, node_name
 from ....shapes.infer import infer
 from ....shapes.keras_facts import facts_of
-from ..config_writer import shapes_of_ranks
+from ..config_writer import shapes_to_build_on
 from ..upgrade.model import has_new_calls, is_model, layer_name
 from ..upgrade.result import Origin
 from ..upgrade.tensors import Old, first_calls
@@ -261,7 +261,7 @@ class _Functional:
             self.graph.nodes[n.name] for k in sorted(nodes) for n in nodes[k] if n.name in self.graph.nodes
         ]
         merges = [node for node in own if node.operation.class_name == entry.get("class_name")]
-        if stale and shapes_of_ranks(self.graph, merges):
+        if stale and shapes_to_build_on(self.graph, merges):
             raise UnsupportedError(
                 f"{shown(name)!r} is called several times, and Keras 2 builds it on the first call, now on operands of "
                 "one rank: convert it to Keras 3 first (rewriter convert)"

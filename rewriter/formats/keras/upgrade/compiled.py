@@ -6,7 +6,8 @@ Source: ``model_metadata`` in ``saving/saving_utils.py`` of tf_keras 2.21, ``com
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from functools import partial
 from typing import Any
 
 from ....errors import BadFileError
@@ -100,11 +101,16 @@ class _Unknown(Exception):
     """Something that Keras 3 does not have under this name."""
 
 
-def translated(training: Any, account: Account) -> dict[str, Any] | None:
+def translated(training: Any, account: Account, outputs: Sequence[str] = ()) -> dict[str, Any] | None:
     """The ``compile_config`` for a ``training_config`` (or a ``compile_config`` of tf_keras); None if it is dropped.
 
     A loss, metric or optimizer that Keras 3 lacks is dropped with a remark: predictions do not depend on it.
+
+    Args:
+        outputs: the names of the outputs. With several, Keras 2 puts them before the names of metrics, and Keras 3
+            does so itself.
     """
+    prefixes = tuple(f"{name}_" for name in outputs) if len(outputs) > 1 else ()
     if not isinstance(training, dict):
         return None
     try:
@@ -120,7 +126,7 @@ def translated(training: Any, account: Account) -> dict[str, Any] | None:
     metrics = {}
     for key in ("metrics", "weighted_metrics"):
         try:
-            metrics[key] = _each(_metric, training.get(key)) or None
+            metrics[key] = _without_none(_each(partial(_metric, prefixes), training.get(key))) or None
         except _Unknown as unknown:
             account.remark(key, f"dropped: {unknown} is not part of Keras 3")
             metrics[key] = None
@@ -222,6 +228,19 @@ def _each(function: Any, value: Any) -> Any:
     return None if value is None else function(value)
 
 
+def _without_none(metrics: Any) -> Any:
+    """Metrics without None: Keras 3 takes an empty list for an output that has none."""
+
+    def of_output(value: Any) -> Any:
+        return [item for item in value if item is not None] if isinstance(value, list) else value
+
+    if isinstance(metrics, dict) and "class_name" not in metrics:
+        return {key: of_output(value) for key, value in metrics.items() if value is not None}
+    if isinstance(metrics, list):
+        return [[] if value is None else of_output(value) for value in metrics]
+    return metrics
+
+
 def _loss(value: Any) -> Any:
     class_name, config = _parts(value)
     if class_name == "function" and isinstance(config, str):
@@ -241,12 +260,19 @@ def _loss(value: Any) -> Any:
     raise _Unknown(f"the loss {class_name}".rstrip())
 
 
-def _metric(value: Any) -> Any:
+def _metric(prefixes: Sequence[str], value: Any) -> Any:
     class_name, config = _parts(value)
+    if isinstance(config, dict) and isinstance(config.get("name"), str):
+        name = config["name"]
+        before = max((each for each in prefixes if name.startswith(each)), key=len, default="")
+        config = {**config, "name": name.removeprefix(before)}
     if class_name == "MeanMetricWrapper" and isinstance(config, dict):
         name, value = config.get("name"), config.get("fn")
         if isinstance(name, str) and name in METRIC_ALIASES and ALIASES.get(name) == value:
             return name  # ``evaluate`` reports it under this name
+        own = "".join(word.capitalize() for word in value.split("_")) if isinstance(value, str) else ""
+        if isinstance(name, str) and name != value and own in METRICS:
+            return _object("keras.metrics", own, {"name": name})
         _, config = _parts(value)
     if isinstance(config, str):
         value = config

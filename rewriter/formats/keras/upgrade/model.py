@@ -67,16 +67,23 @@ def upgraded(entry: dict[str, Any], version: str = "", training: Any = None) -> 
         result = _Translator(1 if _is_keras_1(entry, version) else 2).entry(entry, account, 0)
     except RecursionError:
         raise BadFileError("the configuration is nested too deep to read") from None
-    state = compiled.translated(training or entry.get("compile_config"), account)
+    state = compiled.translated(training or entry.get("compile_config"), account, _outputs(entry))
     if state is not None:
         result = {**result, "compile_config": {**state, "loss": _for_all_outputs(state["loss"], result)}}
     return Upgraded(result, account.remarks, account.refusals, account.origins)
 
 
+def _outputs(entry: Entry) -> list[str]:
+    """The names of the layers that give the outputs of a model; none for a Sequential one."""
+    config = entry.get("config")
+    ends = config.get("output_layers") if isinstance(config, dict) else None
+    named = [end[0] for end in ends if isinstance(end, list) and end] if isinstance(ends, list) else []
+    return [name for name in named if isinstance(name, str)]
+
+
 def _for_all_outputs(loss: Any, entry: Entry) -> Any:
     """Losses by output, with None for an output without one, as Keras 3 requires."""
-    ends = entry["config"].get("output_layers")
-    names = [end[0] for end in ends if isinstance(end, list) and end] if isinstance(ends, list) else []
+    names = _outputs(entry)
     if not isinstance(loss, dict) or "class_name" in loss or not set(loss) <= set(names):
         return loss
     return {name: loss.get(name) for name in names}

@@ -483,6 +483,7 @@ METRICS: dict[str, Callable[[Any], Any]] = {
     "negatives": lambda library: library.metrics.TrueNegatives(0.4),
     "short name": lambda library: "mae",
     "long name": lambda library: "mean_absolute_percentage_error",
+    "accuracy": lambda library: "acc",
 }
 
 
@@ -518,6 +519,30 @@ def test_weighted_metrics_are_those_of_before(suffix: str, tmp_path: Path):
     assert after == pytest.approx(before, rel=1e-5, abs=1e-6)
     unweighted = old.evaluate(GIVEN, wanted, return_dict=True, verbose=0)
     assert before["binary_accuracy"] != pytest.approx(unweighted["binary_accuracy"])
+
+
+PER_OUTPUT = {
+    "a dict": {"q": "acc"},
+    "a list": [None, ["acc"]],
+    "a list of lists": [["mae"], ["acc", "mse"]],
+    "all of one": {"p": ["mae", "mse"]},
+}
+
+
+@pytest.mark.parametrize("key", ["metrics", "weighted_metrics"])
+@pytest.mark.parametrize("name", PER_OUTPUT)
+def test_metrics_of_one_output_of_several(name: str, key: str, tmp_path: Path):
+    x = tf_keras.Input((5,))
+    outputs = [layers.Dense(2, activation="sigmoid", name=each)(x) for each in "pq"]
+    old = tf_keras.Model(x, outputs)
+    old.compile("adam", {"p": "mse", "q": "binary_crossentropy"}, **{key: PER_OUTPUT[name]})
+    wanted = (WANTED > 0).astype("float32")
+    old.train_on_batch(GIVEN, [wanted, wanted])
+    old.save(tmp_path / "old.h5")
+    model, _ = converted(tmp_path / "old.h5")
+    before = old.evaluate(GIVEN, [wanted, wanted], return_dict=True, verbose=0)
+    after = model.evaluate(GIVEN, [wanted, wanted], return_dict=True, verbose=0)
+    assert after == pytest.approx(before, rel=1e-5, abs=1e-6)
 
 
 @pytest.mark.parametrize("key", ["metrics", "weighted_metrics"])
