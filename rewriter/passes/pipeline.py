@@ -211,7 +211,7 @@ def _run(
         waiting = _waiting(current, stated_paths)
         if any(f.path not in stated_paths | waiting for f in current.undecided):
             return False
-        rewriter.apply(todo)
+        rewriter.apply(todo, stated_paths)
         outcome.applied = rewriter.applied
         current = look()
         applied = {site.path for site, _ in todo}

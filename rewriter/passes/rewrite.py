@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -74,20 +74,24 @@ class Rewriter:
         self.inserted: list[Inserted] = []
         self.applied: list[Applied] = []
 
-    def apply(self, choices: Iterable[tuple[Site, Candidate]]) -> None:
-        """Insert the candidates' nodes at their sites; each graph is linked once, at the end."""
+    def apply(self, choices: Iterable[tuple[Site, Candidate]], stated: Collection[Path] = ()) -> None:
+        """Insert the candidates' nodes at their sites; each graph is linked once, at the end.
+
+        Args:
+            stated: the nodes that the user decided: shapes that the file records there for other operands do not count.
+        """
         changed: dict[int, tuple[Graph, dict[str, Shape]]] = {}
         for site, candidate in choices:
             graph = site.inference.graph
             made = changed.setdefault(id(graph), (graph, {}))[1]
-            name, used_by = self._apply(site, candidate)
+            name, used_by = self._apply(site, candidate, site.path in stated)
             made[name] = recorded_shape(candidate.plan.output)
             _restate(graph, used_by, {name: made[name]})
         for graph, made in changed.values():
             graph.outputs = map_leaves(partial(_restated, made=made), graph.outputs)
             graph.link()
 
-    def _apply(self, site: Site, candidate: Candidate) -> tuple[str, list[str]]:
+    def _apply(self, site: Site, candidate: Candidate, stated: bool) -> tuple[str, list[str]]:
         """Insert a candidate's nodes. Returns the node that now gives the site's result, and the nodes that use it."""
         graph, node = site.inference.graph, site.node
         prefix = site.path[:-1]
@@ -107,6 +111,8 @@ class Rewriter:
                 sources = [source, *self._lengths(graph, prefix, node, candidate, step, ends, arguments)]
                 end = ends[step.operand] = self._insert(graph, prefix, node, candidate, step, sources)
                 chains[step.operand].append((*prefix, end.node))
+        if stated:
+            ends = {**_as_they_are(arguments, site), **ends}
         self._redirect(node, ends)
         used_by = list(graph.nx.successors(node.name))
         new = self._replace(graph, prefix, site, candidate) if candidate.plan.replaces else []
@@ -226,6 +232,18 @@ class Rewriter:
                 node.args, node.kwargs = map_leaves(swap, (node.args, node.kwargs))
                 node.changed = True
         graph.inputs, graph.outputs = map_leaves(swap, graph.inputs), map_leaves(swap, graph.outputs)
+
+
+def _as_they_are(arguments: Sequence[TensorRef | Literal], site: Site) -> dict[int, TensorRef | Literal]:
+    """The operands for which the file records another shape than they have, with the shape that they have."""
+    found: dict[int, TensorRef | Literal] = {}
+    for number, (argument, value) in enumerate(zip(arguments, site.values, strict=True)):
+        shape = None if value.shape is None else tuple(value.shape)
+        if not isinstance(argument, TensorRef) or argument.shape is None or shape is None:
+            continue
+        if _contradicts(argument.shape, shape):
+            found[number] = replace(argument, shape=shape)
+    return found
 
 
 def _restate(graph: Graph, used_by: Iterable[str], made: Mapping[str, Shape]) -> None:

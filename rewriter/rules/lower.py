@@ -214,7 +214,10 @@ def _broadcast(found: Match, convention: Convention) -> Plan:
     tracks = []
     for operand in range(len(found.operands)):
         track = _track(found, operand)
-        _merge(track, [t.names for t in output if len(t.names) > 1 and not t.cut], found)
+        products = [t.names for t in output if len(t.names) > 1 and not t.cut]
+        if any(all((name,) in track.terms for name in names) for names in products):
+            _order_names(track, [name for term in output for name in term.names])
+        _merge(track, products, found)
         cannot = _complete_terms(track, output, found)
         if cannot:
             return Plan((), tuple(sizes), cannot)

@@ -34,6 +34,11 @@ def load(path: str | os.PathLike[str]) -> tuple[Rule, ...]:
     except BadFileError as error:
         raise UsageError(f"rules file {name}: {error}") from None
     section: Any = data.get("tool", {}).get("rewriter", {}) if isinstance(data.get("tool"), dict) else data
+    if section is data:
+        unknown = sorted(set(data) - {"rule"})
+        if unknown or not data:
+            key = f"the unknown key {shown(unknown[0])!r}" if unknown else "no [[rule]]"
+            raise UsageError(f"rules file {name}: it has {key}: rules are tables called [[rule]]")
     entries = section.get("rule", []) if isinstance(section, dict) else None
     if not isinstance(entries, list):
         raise UsageError(f"rules file {name}: 'rule' has to be a list of tables ([[rule]])")

@@ -72,6 +72,9 @@ def test_a_pyproject_of_another_kind_is_no_matter(text, tmp_path, capsys, monkey
         "[[rule]]\nname = 'x'\n",
         "[[rule]]\nname = 'x'\nequations = ['b f, b g -> ']\n",
         "rule = 3\n",
+        "",
+        "[[rules]]\nname = 'x'\nequations = ['b c, b -> b c']\n",
+        "schema = 'rewriter-plan/1'\n[[finding]]\nnode = 'x'\n",
     ],
 )
 def test_a_bad_rules_file_is_one_error(text, tmp_path, capsys):

@@ -704,3 +704,29 @@ def test_a_flat_product_whose_other_operand_lost_its_order_is_not_unflattened(si
     result = rewriter.repair(tmp_path / "broken.keras", tmp_path / "out.keras", verify=False)
     assert result.output is None
     assert "b (n m), b m n -> b (n m)" in [c.equation for c in result.findings[0].candidates]
+
+
+@pytest.mark.parametrize(
+    ("equation", "flat"), [("b (n m), b m n -> b (n m)", True), ("b (n m), b m n -> b m n", False)]
+)
+@pytest.mark.parametrize("stale", [False, True])
+def test_what_the_user_states_of_flat_operands_is_written(equation, flat, stale, tmp_path):
+    """Both meanings can be stated, whatever shape the file records for the operand that lost its order."""
+    x = keras.Input((4, 6), name="x")
+    gate = layers.Flatten()(layers.Permute((2, 1))(ops.sigmoid(x)))
+    other = layers.Flatten(name="flat")(layers.Permute((2, 1), name="turn")(x))
+    model = keras.Model(x, layers.Multiply(name="scale")([gate, other]))
+    model.save(tmp_path / "valid.keras")
+    config = read_config(tmp_path / "valid.keras")
+    for lost in ("flat", "turn"):
+        gone = next(e for e in config["config"]["layers"] if e["config"].get("name") == lost)
+        remove(config, gone, stale)
+    write_config(tmp_path / "valid.keras", tmp_path / "broken.keras", config)
+    target = tmp_path / "out.keras"
+    result = rewriter.repair(tmp_path / "broken.keras", target, at={"scale": equation}, verify=False)
+    assert result.output is not None, result.findings[0].why
+    inputs = support.random_inputs(model, 3)
+    (meant,) = support.run(model, inputs)
+    if not flat:
+        meant = meant.reshape(3, 6, 4).transpose(0, 2, 1)
+    support.compare(support.run(support.load(target), inputs), [meant])

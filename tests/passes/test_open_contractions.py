@@ -221,14 +221,15 @@ def test_an_onnx_contraction_of_a_name_with_another_size(name, tmp_path):
 
 
 # -- another reading has the recorded open sizes -----------------------------
-def test_attention_that_lost_its_transpose_has_the_recorded_scores(tmp_path):
+@pytest.mark.parametrize("stale", [False, True])
+def test_attention_that_lost_its_transpose_has_the_recorded_scores(stale, tmp_path):
     x = keras.Input((None, 6), name="x")
     q, k = layers.Dense(6)(x), layers.Dense(6)(x)
     y = ops.matmul(ops.softmax(ops.matmul(q, layers.Permute((2, 1), name="turn")(k))), layers.Dense(3)(x))
     right = keras.Model(x, y)
     right.save(tmp_path / "right.keras")
     config = read_config(tmp_path / "right.keras")
-    remove(config, locate(config, "turn")[1])
+    remove(config, locate(config, "turn")[1], stale)
     write_config(tmp_path / "right.keras", tmp_path / "m.keras", config)
     assert not _runs(keras.models.load_model(tmp_path / "m.keras"), 5)
     assert [row[1:] for row in found(tmp_path / "m.keras", ops="all")] == [("RW003", "error")]

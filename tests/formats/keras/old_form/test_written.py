@@ -247,3 +247,26 @@ def test_a_layer_that_its_first_call_would_build_otherwise_is_refused(tmp_path: 
     image, gate, _ = (t.numpy() for t in tf_keras.Model(x, [y, over_channels, over_width])(given))
     np.testing.assert_allclose(first, image * gate[:, :, None, None], rtol=1e-5, atol=1e-6)
     assert second.shape == (3, 6, 5, 6)
+
+
+@pytest.mark.parametrize("kind", ["Multiply", "Add", "Maximum"])
+def test_a_layer_that_its_first_call_builds_inserts_no_axes_later(kind: str, tmp_path: Path):
+    """An .h5 file states no shapes on which the layer was built: Keras builds it on the first call."""
+    layers = tf_keras.layers
+    x, y = tf_keras.Input((6, 8), name="x"), tf_keras.Input((8,), name="y")
+    gate, merge = layers.Dense(8)(y), getattr(layers, kind)(name="merge")
+    right = merge([merge([x, x]), layers.Reshape((1, 8), name="lift")(gate)])
+    tf_keras.Model([x, y], right).save(tmp_path / "right.h5")
+    assert rewriter.check(tmp_path / "right.h5", ops="all").clean
+    with h5py.File(tmp_path / "right.h5", "r+") as file:
+        config = json.loads(file.attrs["model_config"])
+        rows = config["config"]["layers"]
+        rows.remove(next(row for row in rows if row["name"] == "lift"))
+        text = json.dumps(config).replace('["lift", 0, 0, {}]', f'["{gate.node.layer.name}", 0, 0, {{}}]')
+        file.attrs["model_config"] = text
+    given = [np.random.default_rng(k).normal(size=(3, *shape)) for k, shape in ((0, (6, 8)), (1, (8,)))]
+    with pytest.raises(Exception, match="ncompatible|must be equal|required broadcastable"):
+        tf_keras.models.load_model(tmp_path / "right.h5")(given)
+    assert [(f.node, f.code) for f in rewriter.check(tmp_path / "right.h5", ops="all").findings] == [
+        ("merge#1", "RW002")
+    ]
