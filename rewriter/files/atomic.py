@@ -20,31 +20,51 @@ _CANNOT_STORE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)
 def atomic_write(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
     """A writable, seekable file: it becomes `path` if the block succeeds, and is removed if it raises.
 
-    The bytes go to a new file with an unpredictable name in the directory of `path`; it is then renamed to `path`.
-    A symlink at `path` is replaced, not followed. Nothing is fsynced: this guards against failed runs, not power cuts.
+    The bytes go to a new file in the directory of `path`, on Linux one without a name, so that nothing is left of a
+    killed run; then it gets an unpredictable name, and is renamed to `path`. A symlink at `path` is replaced, not
+    followed. Nothing is fsynced: this guards against failed runs, not power cuts.
 
     Raises:
         OutputError: `path` is a directory or device, its directory is missing or read-only, or the disk is full.
     """
-    target, temporary = _beside(path, ".tmp")
-    flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
-    with _creating(target):
-        descriptor = os.open(temporary, flags, 0o666)
-    kept = False
-    try:
+    with _beside(path, ".tmp") as (target, temporary):
+        with _creating(target):
+            descriptor = _new_file(temporary)
         try:
             with os.fdopen(descriptor, "w+b") as stream:
                 yield stream
+                stream.flush()
+                _give_name(stream, temporary)
             os.replace(temporary, target)
-            kept = True
         except OSError as error:
             if error.errno in _CANNOT_STORE or error.filename == temporary:
                 raise OutputError(f"cannot be written: {_reason(error)}", target) from error
             raise
-    finally:
-        if not kept:
-            with contextlib.suppress(FileNotFoundError):
-                os.unlink(temporary)
+
+
+def _new_file(path: str) -> int:
+    """A new file, without a name in the directory of `path` where the system can do that, else at `path`."""
+    flags = os.O_RDWR | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
+    if unnamed := getattr(os, "O_TMPFILE", 0):
+        with contextlib.suppress(OSError):
+            return os.open(os.path.dirname(path) or ".", flags | unnamed, 0o666)
+    return os.open(path, flags | os.O_CREAT | os.O_EXCL, 0o666)
+
+
+def _give_name(stream: BinaryIO, path: str) -> None:
+    """Give a new file the name `path` if it has none; a copy of it where the system cannot do that."""
+    if os.path.lexists(path):
+        return
+    try:
+        folder = os.open(os.path.dirname(path) or ".", os.O_RDONLY)
+        try:  # with a folder given, Python follows the link in the first path
+            os.link(f"/proc/self/fd/{stream.fileno()}", os.path.basename(path), dst_dir_fd=folder)
+        finally:
+            os.close(folder)
+    except OSError:
+        with open(path, "xb") as named:
+            stream.seek(0)
+            shutil.copyfileobj(stream, named)
 
 
 @contextlib.contextmanager
@@ -58,18 +78,16 @@ def provisional(path: str | os.PathLike[str], suffix: str, keep: bool = True) ->
     Raises:
         OutputError: as `atomic_write`.
     """
-    target, temporary = _beside(path, suffix)
-    try:
-        yield temporary
-        if keep:
-            with _renaming(target):
-                os.replace(temporary, target)
-    except OutputError as error:
-        if error.about == temporary:  # nobody knows that name
-            error.about = target
-        raise
-    finally:
-        _remove(temporary)
+    with _beside(path, suffix) as (target, temporary):
+        try:
+            yield temporary
+            if keep:
+                with _renaming(target):
+                    os.replace(temporary, target)
+        except OutputError as error:
+            if error.about == temporary:  # nobody knows that name
+                error.about = target
+            raise
 
 
 @contextlib.contextmanager
@@ -79,29 +97,19 @@ def atomic_folder(path: str | os.PathLike[str]) -> Iterator[str]:
     Raises:
         OutputError: as `atomic_write`; a folder at `path` is not replaced.
     """
-    target, temporary = _beside(path)
-    if os.path.lexists(target):
-        raise OutputError("a file with this name already exists: choose another name for the folder", target)
-    with _creating(target):
-        os.mkdir(temporary)
-    try:
+    with _beside(path) as (target, temporary):
+        if os.path.lexists(target):
+            raise OutputError(
+                "a file with this name already exists: choose another name for the folder", target
+            )
+        with _creating(target):
+            os.mkdir(temporary)
         try:
             yield temporary
         except OSError as error:
             raise OutputError(f"cannot be written: {_reason(error)}", target) from error
         with _renaming(target):
             os.rename(temporary, target)
-    finally:
-        _remove(temporary)
-
-
-def _remove(path: str) -> None:
-    """Remove a file, or a folder with its contents, if it exists."""
-    if os.path.isdir(path) and not os.path.islink(path):
-        shutil.rmtree(path, ignore_errors=True)
-        return
-    with contextlib.suppress(FileNotFoundError):
-        os.unlink(path)
 
 
 @contextlib.contextmanager
@@ -114,29 +122,56 @@ def staged(path: str | os.PathLike[str]) -> Iterator[str]:
     Raises:
         OutputError: as `atomic_write`.
     """
-    target, folder = _beside(path)
-    directory, name = os.path.split(target)
-    with _creating(target):
-        os.mkdir(folder)
-    try:
-        yield os.path.join(folder, name)
-        with _renaming(target):
-            for made in sorted(os.listdir(folder), key=lambda made: (made == name, made)):
-                os.replace(os.path.join(folder, made), os.path.join(directory, made))
-    except OutputError as error:
-        if error.about is not None and os.path.dirname(error.about) == folder:  # nobody knows that name
-            error.about = os.path.join(directory, os.path.basename(error.about))
-        raise
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
+    with _beside(path) as (target, folder):
+        directory, name = os.path.split(target)
+        with _creating(target):
+            os.mkdir(folder)
+        try:
+            yield os.path.join(folder, name)
+            with _renaming(target):
+                for made in sorted(os.listdir(folder), key=lambda made: (made == name, made)):
+                    os.replace(os.path.join(folder, made), os.path.join(directory, made))
+        except OutputError as error:
+            if error.about is not None and os.path.dirname(error.about) == folder:  # nobody knows that name
+                error.about = os.path.join(directory, os.path.basename(error.about))
+            raise
 
 
-def _beside(path: str | os.PathLike[str], suffix: str = "") -> tuple[str, str]:
-    """The path as a string, and a name in its directory that nobody can guess. Raises OutputError."""
+_UNFINISHED: set[str] = set()
+
+
+def unfinished() -> list[str]:
+    """The absolute paths of what this process is writing now. Another process removes them if this one is killed."""
+    return sorted(_UNFINISHED)
+
+
+def remove(path: str) -> None:
+    """Remove a file, or a folder with its contents, if it exists."""
+    if os.path.isdir(path) and not os.path.islink(path):
+        shutil.rmtree(path, ignore_errors=True)
+        return
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(path)
+
+
+@contextlib.contextmanager
+def _beside(path: str | os.PathLike[str], suffix: str = "") -> Iterator[tuple[str, str]]:
+    """The path as a string, and a name in its directory that nobody can guess. What is left there is removed.
+
+    Raises:
+        OutputError: the path names no file, or something that no file can replace.
+    """
     target = os.fspath(path)
     directory, name = os.path.split(target)
     _check_target(target, name)
-    return target, os.path.join(directory, f".rewriter-{secrets.token_hex(12)}{suffix}")
+    temporary = os.path.join(directory, f".rewriter-{secrets.token_hex(12)}{suffix}")
+    absolute = os.path.abspath(temporary)
+    _UNFINISHED.add(absolute)
+    try:
+        yield target, temporary
+    finally:
+        remove(temporary)
+        _UNFINISHED.discard(absolute)
 
 
 @contextlib.contextmanager

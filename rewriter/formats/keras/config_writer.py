@@ -21,7 +21,7 @@ def graph_config(graph: Graph, spelled: Dialect = newest) -> dict[str, Any]:
     """The configuration of a model; ``graph.raw`` itself if nothing in it has changed.
 
     Args:
-        spelled: how the Keras that loads the file writes the entry of an inserted operation.
+        spelled: how the Keras that loads the file writes an inserted operation.
     """
     numbers = _call_numbers(graph)
     shifted = {name for name, number in numbers.items() if graph.nodes[name].call != number}
@@ -37,7 +37,10 @@ def graph_config(graph: Graph, spelled: Dialect = newest) -> dict[str, Any]:
     if graph.kind == "Sequential":
         layers = [entries[_name_of(raw)] for raw in graph.raw["layers"]]
         return {**graph.raw, "layers": layers}
-    layers = [entries[name] for name in _file_order(graph)]
+    layers = []
+    for name in _file_order(graph):
+        inserted = "class_name" not in graph.operations[name].raw
+        layers += spelled(entries[name]) if inserted else [entries[name]]
 
     def end(ref: TensorRef) -> list[Any]:
         operation = graph.nodes[ref.node].operation
@@ -96,7 +99,7 @@ def _entry(
 
     if "class_name" not in operation.raw:
         calls = [{"args": map_leaves(argument, list(node.args)), "kwargs": {}} for node in nodes]
-        inserted = {
+        return {
             "module": operation.module,
             "class_name": operation.class_name,
             "config": operation.config,
@@ -105,7 +108,6 @@ def _entry(
             "inbound_nodes": calls,
             **operation.raw,
         }
-        return spelled(inserted)
     entry = operation.raw
     if stale and facts_of(operation.class_name).built_by_call:
         shapes = shapes_to_build_on(graph, nodes)

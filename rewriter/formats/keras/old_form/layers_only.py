@@ -35,7 +35,7 @@ def in_layers(original: Json, entry: Json, graph: Graph, version: str) -> Json:
         for node in inference.graph.nodes.values():
             found.setdefault(id(node.operation.config), (node, values))
 
-    def as_layer(inserted: Json) -> Json:
+    def as_layer(inserted: Json) -> list[Json]:
         node, values = found[id(inserted["config"])]
         operands = [_value(values, ref.node, ref.index) for ref in node.refs()]
         (part,) = spelled(node, operands, _value(values, node.name, 0), form)
@@ -43,12 +43,13 @@ def in_layers(original: Json, entry: Json, graph: Graph, version: str) -> Json:
         config = {"name": inserted["name"], "trainable": True, **dtype, **part.config}
         tensors = inserted["inbound_nodes"][0]["args"][: len(operands)]
         args = [tensors] if len(tensors) > 1 else tensors
-        return {
+        entry = {
             "class_name": part.class_name,
             "config": config,
             "name": inserted["name"],
             "inbound_nodes": [{"args": args, "kwargs": {}}],
         }
+        return [entry]
 
     config = _without_modules(graph_config(graph, as_layer), original["config"])
     return {**original, "config": config}
