@@ -5,11 +5,13 @@ They cast floats to the layer's compute dtype; integers keep theirs.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
 from ...ir.axis import Value, merge_axes, new_axis, unit_axis
+from ..broadcast import holds_batch
 from ..call import Call, Configured, ShapeError, layer, need_rank
 from ..facts import transposed
 from ..reshape import reshape
@@ -20,7 +22,11 @@ _MAX_RANK = 253  # TensorFlow's 254, less the batch
 
 @layer("Reshape")
 def reshape_layer(call: Call) -> Value:
-    """``reshape(x[B, ...], target_shape) -> [B, *target_shape]``; a -1 is computed."""
+    """``reshape(x[B, ...], target_shape) -> [B, *target_shape]``; a -1 is computed.
+
+    Raises:
+        ShapeError: also where other axes than the first hold the batch, and the target has no -1: one batch size only.
+    """
     axes = call.axes
     if not axes:
         raise ShapeError("takes a tensor with a batch axis")
@@ -32,6 +38,11 @@ def reshape_layer(call: Call) -> Value:
     sizes = [-1 if size is None else call.whole("target_shape", size, -1) for size in target]
     if sizes.count(-1) > 1:
         raise call.bad("target_shape", target, "at most one -1")
+    stray = next((axis for axis in axes[1:] if holds_batch(axis)), None)
+    if stray is not None and -1 not in sizes:
+        raise ShapeError(
+            f"takes {stray}, which holds the batch, for {math.prod(sizes)} elements a sample: one batch size only"
+        )
     return call.like([axes[0], *reshape(axes[1:], sizes)], autocast(call, call.x))
 
 
