@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import keras
+import pytest
 from keras import layers, ops
 
 import rewriter
