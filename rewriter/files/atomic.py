@@ -20,51 +20,24 @@ _CANNOT_STORE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)
 def atomic_write(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
     """A writable, seekable file: it becomes `path` if the block succeeds, and is removed if it raises.
 
-    The bytes go to a new file in the directory of `path`, on Linux one without a name, so that nothing is left of a
-    killed run; then it gets an unpredictable name, and is renamed to `path`. A symlink at `path` is replaced, not
-    followed. Nothing is fsynced: this guards against failed runs, not power cuts.
+    The bytes go to a new file with an unpredictable name in the directory of `path`; it is then renamed to `path`.
+    A symlink at `path` is replaced, not followed. Nothing is fsynced: this guards against failed runs, not power cuts.
 
     Raises:
         OutputError: `path` is a directory or device, its directory is missing or read-only, or the disk is full.
     """
+    flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
     with _beside(path, ".tmp") as (target, temporary):
         with _creating(target):
-            descriptor = _new_file(temporary)
+            descriptor = os.open(temporary, flags, 0o666)
         try:
             with os.fdopen(descriptor, "w+b") as stream:
                 yield stream
-                stream.flush()
-                _give_name(stream, temporary)
             os.replace(temporary, target)
         except OSError as error:
             if error.errno in _CANNOT_STORE or error.filename == temporary:
                 raise OutputError(f"cannot be written: {_reason(error)}", target) from error
             raise
-
-
-def _new_file(path: str) -> int:
-    """A new file, without a name in the directory of `path` where the system can do that, else at `path`."""
-    flags = os.O_RDWR | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
-    if unnamed := getattr(os, "O_TMPFILE", 0):
-        with contextlib.suppress(OSError):
-            return os.open(os.path.dirname(path) or ".", flags | unnamed, 0o666)
-    return os.open(path, flags | os.O_CREAT | os.O_EXCL, 0o666)
-
-
-def _give_name(stream: BinaryIO, path: str) -> None:
-    """Give a new file the name `path` if it has none; a copy of it where the system cannot do that."""
-    if os.path.lexists(path):
-        return
-    try:
-        folder = os.open(os.path.dirname(path) or ".", os.O_RDONLY)
-        try:  # with a folder given, Python follows the link in the first path
-            os.link(f"/proc/self/fd/{stream.fileno()}", os.path.basename(path), dst_dir_fd=folder)
-        finally:
-            os.close(folder)
-    except OSError:
-        with open(path, "xb") as named:
-            stream.seek(0)
-            shutil.copyfileobj(stream, named)
 
 
 @contextlib.contextmanager
@@ -137,23 +110,6 @@ def staged(path: str | os.PathLike[str]) -> Iterator[str]:
             raise
 
 
-_UNFINISHED: set[str] = set()
-
-
-def unfinished() -> list[str]:
-    """The absolute paths of what this process is writing now. Another process removes them if this one is killed."""
-    return sorted(_UNFINISHED)
-
-
-def remove(path: str) -> None:
-    """Remove a file, or a folder with its contents, if it exists."""
-    if os.path.isdir(path) and not os.path.islink(path):
-        shutil.rmtree(path, ignore_errors=True)
-        return
-    with contextlib.suppress(FileNotFoundError):
-        os.unlink(path)
-
-
 @contextlib.contextmanager
 def _beside(path: str | os.PathLike[str], suffix: str = "") -> Iterator[tuple[str, str]]:
     """The path as a string, and a name in its directory that nobody can guess. What is left there is removed.
@@ -165,13 +121,44 @@ def _beside(path: str | os.PathLike[str], suffix: str = "") -> Iterator[tuple[st
     directory, name = os.path.split(target)
     _check_target(target, name)
     temporary = os.path.join(directory, f".rewriter-{secrets.token_hex(12)}{suffix}")
-    absolute = os.path.abspath(temporary)
-    _UNFINISHED.add(absolute)
+    with _removed_if_killed(temporary):
+        try:
+            yield target, temporary
+        finally:
+            _remove(temporary)
+
+
+@contextlib.contextmanager
+def _removed_if_killed(path: str) -> Iterator[None]:
+    """Let a shell remove the file or folder if this process is killed in the block; nothing where there is no shell.
+
+    The shell waits for a line, or for the end of the pipe that only this process holds.
+    """
+    import subprocess
+
+    script = 'read -r line || exec rm -rf -- "$1"'
+    words = ["/bin/sh", "-c", script, "sh", os.path.abspath(path)]
+    quiet = subprocess.DEVNULL
     try:
-        yield target, temporary
+        guard = subprocess.Popen(
+            words, stdin=subprocess.PIPE, stdout=quiet, stderr=quiet, cwd="/", start_new_session=True
+        )
+    except (OSError, ValueError):
+        yield
+        return
+    try:
+        yield
     finally:
-        remove(temporary)
-        _UNFINISHED.discard(absolute)
+        guard.communicate(b"\n")
+
+
+def _remove(path: str) -> None:
+    """Remove a file, or a folder with its contents, if it exists."""
+    if os.path.isdir(path) and not os.path.islink(path):
+        shutil.rmtree(path, ignore_errors=True)
+        return
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(path)
 
 
 @contextlib.contextmanager

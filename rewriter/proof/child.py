@@ -16,7 +16,6 @@ from typing import Any
 
 from .. import progress
 from ..errors import shown
-from ..files.atomic import unfinished
 from . import limits
 from .request import CHECKS, Request, from_dict
 from .runtimes import Needs, runtime_of
@@ -53,8 +52,7 @@ def run_in_child(
 ) -> dict[str, Any]:
     """The answer of a module that serves a request (``serve``), or ``{"skipped": reason}``.
 
-    The process also ends when this process does, in any way: it watches a pipe, which is closed then. It removes what
-    this process was writing.
+    The process also ends when this process does, in any way: it watches a pipe, which is closed then.
 
     Args:
         needs: what the module needs, and its environment.
@@ -84,7 +82,7 @@ def run_in_child(
                 return {"skipped": f"no process could be started for it: {error.strerror}"}
             finally:
                 os.close(theirs)
-            said = {"memory": memory, "seconds": seconds, "unfinished": unfinished(), "request": request}
+            said = {"memory": memory, "seconds": seconds, "request": request}
             with contextlib.suppress(BrokenPipeError):  # it ended at once: _ended says how
                 pipe.write(json.dumps(said).encode() + b"\n")
                 pipe.flush()
@@ -198,7 +196,7 @@ def serve(run: Callable[[dict[str, Any], Callable[[dict[str, Any]], None]], dict
         run: makes the answer to a request; its second argument is a function for partial answers.
     """
     asked = json.loads(sys.stdin.buffer.readline())
-    limits.end_with(0, asked["unfinished"])
+    limits.end_with(0)
     limits.limit(asked["memory"], asked["seconds"])
     request = asked["request"]
     out = os.dup(1)

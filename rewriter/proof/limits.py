@@ -17,7 +17,6 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 
 from ..errors import UsageError
-from ..files.atomic import remove
 
 try:
     import resource
@@ -79,20 +78,13 @@ def watch_memory(size: int, every: float = 0.2) -> None:
     os._exit(TOO_MUCH)
 
 
-def end_with(descriptor: int, unfinished: Iterable[str] = ()) -> None:
-    """End this process when a pipe is closed at its other end: the process that holds it is gone.
-
-    Args:
-        unfinished: the files and folders that the other process was writing; they are removed then.
-    """
+def end_with(descriptor: int) -> None:
+    """End this process when a pipe is closed at its other end: the process that holds it is gone."""
 
     def wait() -> None:
         with contextlib.suppress(OSError):
             while os.read(descriptor, 1):
                 pass
-        for path in unfinished:
-            with contextlib.suppress(OSError):
-                remove(path)
         os._exit(1)
 
     threading.Thread(target=wait, daemon=True).start()
