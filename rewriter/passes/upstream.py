@@ -61,7 +61,7 @@ def _orders(value: Any, operand: Value, asked: Sequence[tuple[int, ...]]) -> Ite
 def _targets(value: Any, operand: Value, asked: Sequence[tuple[int, ...]]) -> Iterator[Any]:
     """The same sizes in another order, and the requested shapes with as many elements.
 
-    An axis that the Reshape keeps stays whole: else it would mix, say, the steps of a sequence with each other.
+    As many axes of the operand stay whole as now: else it would mix, say, the steps of a sequence with each other.
     """
     if not _is_short(value):
         return
@@ -69,9 +69,9 @@ def _targets(value: Any, operand: Value, asked: Sequence[tuple[int, ...]]) -> It
     seen = {tuple(rest)}
     wanted = [shape for shape in asked if -1 not in rest and math.prod(shape) == math.prod(rest)]
     given = _blocks(_plain(operand) or ())
-    kept = given & _blocks(rest)
+    kept = len(given & _blocks(rest))
     for shape in [*map(tuple, itertools.permutations(rest)), *wanted]:
-        if shape not in seen and kept <= _blocks(shape):
+        if shape not in seen and len(given & _blocks(shape)) >= kept:
             seen.add(shape)
             yield [*lead, *shape]
 
