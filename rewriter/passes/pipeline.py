@@ -211,7 +211,8 @@ def _run(
         waiting = _waiting(current, stated_paths)
         if any(f.path not in stated_paths | waiting for f in current.undecided):
             return False
-        rewriter.apply(todo, stated_paths)
+        asked = {f.path for f in current.findings if f.decision.stage is stages.BEST}
+        rewriter.apply(todo, stated_paths | asked)
         outcome.applied = rewriter.applied
         current = look()
         applied = {site.path for site, _ in todo}

@@ -78,7 +78,7 @@ class Rewriter:
         """Insert the candidates' nodes at their sites; each graph is linked once, at the end.
 
         Args:
-            stated: the nodes that the user decided: shapes that the file records there for other operands do not count.
+            stated: the nodes whose reading the user asked for: shapes that the file records there do not count.
         """
         changed: dict[int, tuple[Graph, dict[str, Shape]]] = {}
         for site, candidate in choices:

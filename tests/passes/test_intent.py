@@ -730,3 +730,23 @@ def test_what_the_user_states_of_flat_operands_is_written(equation, flat, stale,
     if not flat:
         meant = meant.reshape(3, 6, 4).transpose(0, 2, 1)
     support.compare(support.run(support.load(target), inputs), [meant])
+
+
+def test_the_first_ranked_reading_is_written_where_the_user_asks_for_it(tmp_path):
+    """``--mode best`` is a statement too: the recorded shape for which nothing was decided does not count any more."""
+    x = keras.Input((4, 6), name="x")
+    gate = layers.Flatten()(layers.Permute((2, 1))(ops.sigmoid(x)))
+    turned = layers.Permute((2, 1))(x)
+    model = keras.Model(x, layers.Multiply(name="scale")([gate, layers.Flatten(name="flat")(turned)]))
+    model.save(tmp_path / "valid.keras")
+    config = read_config(tmp_path / "valid.keras")
+    gone = next(e for e in config["config"]["layers"] if e["config"].get("name") == "flat")
+    remove(config, gone, stale=True)
+    write_config(tmp_path / "valid.keras", tmp_path / "broken.keras", config)
+    (undecided,) = rewriter.check(tmp_path / "broken.keras").findings
+    assert undecided.choice is None
+    result = rewriter.repair(tmp_path / "broken.keras", tmp_path / "out.keras", mode="best", verify=False)
+    (finding,) = result.findings
+    assert finding.choice is finding.candidates[0]
+    assert result.output is not None
+    assert support.load(tmp_path / "out.keras").output_shape == (None, 6, 4)
