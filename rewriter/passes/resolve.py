@@ -422,6 +422,15 @@ def _untold_text(site: Site, pairs: Sequence[Pair], other: Candidate) -> str:
 
 
 # -- the choice -----------------------------
+def _is_placement(candidate: Candidate) -> bool:
+    """True for a reading whose sizes fit as the entries lie in memory: it neither transposes, sums nor grows."""
+    equation = candidate.match.equation
+    if candidate.kind is RuleKind.REPEAT:
+        return True
+    turns = any(step.op == "Transpose" for step in candidate.plan.steps)
+    return not (candidate.match.assumed or turns or equation.grows or equation.contracted)
+
+
 def decide(finding: Finding) -> Finding:
     """Set each candidate's applicability, and choose the one that evidence puts above all others."""
     if finding.kind is Kind.BATCH_SIZE and (refused := refusal(finding.operands)) is not None:
@@ -442,8 +451,8 @@ def decide(finding: Finding) -> Finding:
         finding.decide(Decision(stages.TIE, best, tuple(alike)))
         return finding
     if not rivals:
-        others = (c for c in found if c.kind is RuleKind.REPEAT and c is not best)
-        details = {"unless_asked": tuple(others), "runs": finding.kind in (Kind.AXIS_MISALIGNED, Kind.LAYOUT)}
+        others = tuple(c for c in found if c is not best and _is_placement(c))
+        details = {"unless_asked": others, "runs": finding.kind in (Kind.AXIS_MISALIGNED, Kind.LAYOUT)}
         return choose(finding, Decision(stages.ONLY, best, details=details))
     rivals.sort(key=lambda c: c.rank, reverse=True)
     return choose(finding, Decision(stages.EVIDENCE, best, tuple(rivals), evidence=decisive(best, rivals[0])))

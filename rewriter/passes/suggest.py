@@ -158,7 +158,7 @@ def _suggestion(values: Sequence[Value], rules: Sequence[Rule], op: str) -> Sugg
 
 
 def _values(shapes: Sequence[Shape], merge: bool, layout: str | None) -> list[Value]:
-    """The operands. ``None`` in front is the batch; so is a lone ``None`` on axis 1 beside an operand with a batch.
+    """The operands. ``None`` in front is the batch; so is a lone ``None`` behind steps, beside an operand with a batch.
 
     Args:
         merge: whether a number in front is a batch too.
@@ -169,7 +169,7 @@ def _values(shapes: Sequence[Shape], merge: bool, layout: str | None) -> list[Va
     result = []
     for k, shape in enumerate(shapes):
         roles = _roles(len(shape), layout) if k == data else ()
-        time_first = open_batch and shape[1:2] == (None,) and shape.count(None) == 1
+        time_first = open_batch and shape[1:2] == (None,) and shape.count(None) == 1 and shape[0] != 1
         axes = []
         for i, size in enumerate(shape):
             if time_first:

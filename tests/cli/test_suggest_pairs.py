@@ -98,6 +98,9 @@ PAIRS = [
     Pair("None,10,64", "None,32", "Concatenate", "None,10,96"),
     Pair("None,60", "None,60,128", "Concatenate", "None,60,129"),
     Pair("None,4,4,512", "None,100", "Concatenate", "None,4,4,612"),
+    # One sample, of any or of a stated length, before every sample.
+    Pair("1,None,8", "None,None,8", "Concatenate", "None,None,16"),
+    Pair("None,5,8", "1,5,8", "Concatenate", "None,5,16"),
     # Heads or tiles along the batch.
     Pair("32,10,10", "8,10,10", "multiply", "32,10,10"),
     Pair("64,10,10,3", "32,10,10,3", "multiply", "64,10,10,3"),
@@ -135,4 +138,11 @@ def test_what_runs_on_every_pair_of_samples_is_said(capsys):
     done = run(capsys, "suggest", "None,1,10", "None,10", "--op", "multiply", "--format", "json")
     assert json.loads(done.out)["why"] == (
         "it runs, but on every pair of samples; with one batch on both sides it is step-gate"
+    )
+
+
+def test_a_reading_that_regroups_without_a_transpose_is_named(capsys):
+    done = run(capsys, "suggest", "None,4,6", "None,24", "--format", "json")
+    assert json.loads(done.out)["why"].startswith(
+        "regroup is the only placement that fits unless --at states flat-data; "
     )
