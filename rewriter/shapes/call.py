@@ -134,7 +134,7 @@ class Configured:
         )
 
     def compute_dtype(self) -> str | None:
-        """The layer's compute dtype from its dtype policy, or None for an op.
+        """The layer's compute dtype from its dtype policy, by default float32; None for an op.
 
         A policy is a name or a serialised ``DTypePolicy`` (``name``), ``QuantizedDTypePolicy`` (``source_name``) or
         ``DTypePolicyMap`` (``default_policy``), as Keras 3.15 writes them.
@@ -145,7 +145,7 @@ class Configured:
             named = [inner.get(key) for key in _POLICY_KEYS] if isinstance(inner, dict) else []
             policy = next((name for name in named if isinstance(name, str)), None)
         if not isinstance(policy, str):
-            return None
+            return "float32" if self.operation.kind == "layer" else None
         policy = policy.rpartition("_from_")[2]
         return _MIXED.get(policy, policy)
 

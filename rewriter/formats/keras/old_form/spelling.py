@@ -15,6 +15,7 @@ from ....errors import UnsupportedError, shown
 from ....ir.axis import Value
 from ....ir.graph import Literal, Node, leaves
 from ....ir.size import Truth, same
+from ..upgrade.detect import every_layer
 from .order import layers_of
 
 Json = dict[str, Any]
@@ -56,7 +57,7 @@ class Form(NamedTuple):
 
 def form_of(original: Json, version: str) -> Form:
     """The form of a file of Keras 2."""
-    entries = list(_entries(original))
+    entries = list(every_layer(original["config"]))
     found = re.match(r"(\d{1,6})\.(\d{1,6})", version)
     number = (int(found[1]), int(found[2])) if found else (0, 0)
     functions = number >= _SINCE or any(entry.get("class_name") in _FUNCTIONS for entry in entries)
@@ -69,19 +70,6 @@ def form_of(original: Json, version: str) -> Form:
         modules = f"{root}.layers.core.tf_op_layer"
     dtype = next(iter(dtypes)) if len(dtypes) == 1 else ""
     return Form(version, functions, modules, dtype, len(dtypes) < 2 and not casts)
-
-
-def _entries(entry: Json) -> Iterator[Json]:
-    """All layers of a model, at every depth."""
-    waiting: list[Any] = [entry.get("config")]
-    while waiting:
-        item = waiting.pop()
-        if isinstance(item, list):
-            waiting += item
-        elif isinstance(item, dict):
-            if isinstance(item.get("class_name"), str) and isinstance(item.get("config"), (dict, list)):
-                yield item
-            waiting += item.values()
 
 
 def _dtypes(entry: Json) -> Iterator[str]:

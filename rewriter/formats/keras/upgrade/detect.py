@@ -45,6 +45,19 @@ def _looks_old(entry: dict[str, Any]) -> bool:
     )
 
 
+def every_layer(entry: Any) -> Iterator[dict[str, Any]]:
+    """Everything with a class and a configuration in a model, at every depth: models, layers, and what they contain."""
+    waiting: list[Any] = [entry]
+    while waiting:
+        item = waiting.pop()
+        if isinstance(item, list):
+            waiting += item
+        elif isinstance(item, dict):
+            if isinstance(item.get("class_name"), str) and isinstance(item.get("config"), (dict, list)):
+                yield item
+            waiting += item.values()
+
+
 def _layers(config: Any) -> Iterator[dict[str, Any]]:
     layers = config.get("layers") if isinstance(config, dict) else config
     yield from (layer for layer in _listed(layers) if isinstance(layer, dict))

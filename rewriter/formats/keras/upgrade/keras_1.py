@@ -10,6 +10,7 @@ from typing import Any
 from ....errors import BadFileError, shown
 from .constructs import Construct
 from .context import Context, Entry, Untranslatable
+from .detect import every_layer
 
 Config = dict[str, Any]
 
@@ -33,7 +34,16 @@ CONSTRUCTS = (
         "keras_1_recurrent",
     ),
     Construct("TimeDistributedDense", "Dense, which treats all steps alike", "keras_1_dense"),
-    Construct("BatchNormalization(mode=0 or 2)", "BatchNormalization; mode=1 is refused", "keras_1_dense"),
+    Construct(
+        "BatchNormalization(mode=0)",
+        "BatchNormalization; modes 1 and 2, which normalise by each sample or batch, are refused",
+        "what_keras_3_computes_otherwise_is_refused",
+    ),
+    Construct(
+        "UpSampling, ZeroPadding and Cropping in 2D and 3D, which Keras 1 writes without dim_ordering",
+        "the one that other layers of the model state; refused if they state both",
+        "it_computes_what_it_did_there",
+    ),
     Construct(
         "Highway, MaxoutDense, SReLU, ParametricSoftplus",
         "refused: later versions have no such layer",
@@ -104,6 +114,11 @@ _DROPPED = frozenset(
     {"input_dim", "input_length", "consume_less", "weights", "create_input_layer", "cache_enabled"}
 )
 _GONE = frozenset({"Highway", "MaxoutDense", "SReLU", "ParametricSoftplus", "GraphModel", "AutoEncoder"})
+# Layers that Keras 1 writes without their dim_ordering (`get_config` of 1.2.2).
+_UNSTATED = frozenset(
+    f"{name}{rank}D" for name in ("UpSampling", "ZeroPadding", "Cropping") for rank in (2, 3)
+)
+_CONVOLUTIONS = ("Convolution", "Conv", "Deconv", "SeparableConv", "AtrousConv")
 _DATA_FORMATS = {"tf": "channels_last", "th": "channels_first", "default": "channels_last"}
 _SIZES = (("nb_row", "nb_col"), ("kernel_dim1", "kernel_dim2", "kernel_dim3"))
 _OLD_ARGUMENTS = frozenset({
@@ -133,6 +148,35 @@ def looks_like(entry: Entry) -> bool:
     return False
 
 
+def with_orderings(entry: Entry) -> Entry:
+    """A model whose layers all state their dim_ordering: None where the model does not tell."""
+    layers = list(every_layer(entry))
+    if not any(map(_lacks_ordering, layers)):
+        return entry
+    configs = [layer["config"] for layer in layers if isinstance(layer["config"], dict)]
+    stated = [name for name in ("th", "tf") if any(config.get("dim_ordering") == name for config in configs)]
+    ordering = (stated or ["tf"])[0] if len(stated) < 2 else None
+
+    def filled(item: Any) -> Any:
+        if isinstance(item, list):
+            return [filled(part) for part in item]
+        if not isinstance(item, dict):
+            return item
+        item = {key: filled(value) for key, value in item.items()}
+        if _lacks_ordering(item):
+            item["config"] = {**item["config"], "dim_ordering": ordering}
+        return item
+
+    result: Entry = filled(entry)
+    return result
+
+
+def _lacks_ordering(layer: Entry) -> bool:
+    class_name, config = layer.get("class_name"), layer.get("config")
+    lacks = isinstance(config, dict) and "dim_ordering" not in config
+    return lacks and isinstance(class_name, str) and class_name in _UNSTATED
+
+
 def renamed(entry: Entry, context: Context) -> Entry:
     """A layer of Keras 1 in terms of Keras 2. Raises Untranslatable."""
     class_name, config = entry.get("class_name"), entry.get("config")
@@ -140,9 +184,19 @@ def renamed(entry: Entry, context: Context) -> Entry:
         return entry
     if class_name in _GONE:
         raise Untranslatable(class_name, "later versions of Keras have no such layer")
+    if class_name in _UNSTATED and config.get("dim_ordering", "") is None:
+        raise Untranslatable(
+            class_name, "Keras 1 does not write its dim_ordering, and the layers of the model state both"
+        )
     new_class, new = renamed_parts(class_name, config)
-    if class_name == "BatchNormalization" and new.pop("mode", 0) == 1:
-        raise Untranslatable("BatchNormalization(mode=1)", "it normalises each sample by itself")
+    if class_name == "BatchNormalization" and (mode := new.pop("mode", 0)):
+        by = "each sample by itself" if mode == 1 else "by the batch at hand, in prediction as well"
+        raise Untranslatable(f"BatchNormalization(mode={shown(mode)})", f"it normalises {by}")
+    if class_name.startswith(_CONVOLUTIONS):
+        context.account.remark(
+            f"the kernels of {class_name}, whose backend Keras 1 does not write",
+            "those of TensorFlow; kernels that Theano trained are turned",
+        )
     if new_class != class_name:
         context.account.remark(class_name, new_class)
     elif new.keys() != config.keys():
@@ -182,8 +236,6 @@ def renamed_parts(class_name: str, config: Config) -> tuple[str, Config]:
     if class_name in ("Deconvolution2D", "Deconv2D"):
         new.pop("output_shape", None)
     if new_class == "BatchNormalization":
-        if new.get("mode") == 2:
-            new["axis"] = -1
         new = {
             key: value for key, value in new.items() if key not in ("gamma_regularizer", "beta_regularizer")
         }

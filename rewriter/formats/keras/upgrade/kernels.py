@@ -6,9 +6,11 @@ and in ``saving/legacy/hdf5_format.py`` (tf_keras 2.21).
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterable
 from typing import Any
 
-from ....errors import BadFileError, UnsupportedError
+from ....errors import BadFileError, UnsupportedError, shown
 from ...variables import Variable
 from .constructs import Construct
 from .transforms import flipped, joined, made, turned
@@ -23,12 +25,43 @@ CONSTRUCTS = (
     Construct(
         "kernels of a model that Theano trained", "turned: Theano convolves, TensorFlow correlates", "theano"
     ),
+    Construct(
+        "padding='same' of a model that Theano trained, with strides or an even kernel",
+        "refused: Theano pads other sides",
+        "what_keras_3_computes_otherwise_is_refused",
+    ),
 )
 
+_PADDED = re.compile(r"(Separable|Depthwise)?Conv\dD(Transpose)?|ConvLSTM2D|(Max|Average)Pooling\dD")
 _AXES = {"Conv1D": 1, "Conv2D": 2, "Conv3D": 3, "Conv2DTranspose": 2, "ConvLSTM2D": 2}
 # i, c, f, o in Keras 1 and i, f, c, o since.
 _LSTM = (0, 2, 1, 3)
 _GRU = (0, 1, 2)
+
+
+def check_padding(layers: Iterable[dict[str, Any]]) -> None:
+    """Raises UnsupportedError for a layer that Theano pads on other sides than TensorFlow.
+
+    Both pad alike where windows of an odd size move by one.
+    """
+    for layer in layers:
+        class_name, config = layer["class_name"], layer["config"]
+        if not (
+            _PADDED.fullmatch(class_name) and isinstance(config, dict) and config.get("padding") == "same"
+        ):
+            continue
+        window = _numbers(config.get("kernel_size", config.get("pool_size")))
+        steps = _numbers(config.get("strides")) or (window if "Pooling" in class_name else [])
+        if class_name.endswith("Transpose") or any(n % 2 == 0 for n in window) or any(n != 1 for n in steps):
+            raise UnsupportedError(
+                f"{shown(config.get('name', class_name))!r} has padding='same', and Theano, which trained the model, "
+                "pads other sides than TensorFlow"
+            )
+
+
+def _numbers(value: Any) -> list[int]:
+    values = value if isinstance(value, (list, tuple)) else [value]
+    return [number for number in values if isinstance(number, int)]
 
 
 def translated(

@@ -63,8 +63,10 @@ def upgraded(entry: dict[str, Any], version: str = "", training: Any = None) -> 
         raise BadFileError("a model is not an object")
     version = str(version or entry.get("keras_version") or "")
     entry = without_merges(entry)
+    era = 1 if _is_keras_1(entry, version) else 2
     try:
-        result = _Translator(1 if _is_keras_1(entry, version) else 2).entry(entry, account, 0)
+        entry = keras_1.with_orderings(entry) if era == 1 else entry
+        result = _Translator(era).entry(entry, account, 0)
     except RecursionError:
         raise BadFileError("the configuration is nested too deep to read") from None
     state = compiled.translated(training or entry.get("compile_config"), account, _outputs(entry))

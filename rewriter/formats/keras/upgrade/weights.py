@@ -15,9 +15,10 @@ from ....errors import BadFileError, UnsupportedError, shown
 from ...variables import StoredVariable, Variable
 from ..config import read_model
 from ..layer_order import group_names, numbered
-from . import keras_1, stored_forms
+from . import keras_1, kernels, stored_forms
 from .context import Entry
 from .custom import states_custom
+from .detect import every_layer
 from .layers import CLASSES
 from .merges import without_merges
 from .model import is_model, layer_name, upgraded
@@ -304,6 +305,8 @@ def model_variables(
         BadFileError: the weights do not fit the model.
         UnsupportedError: a layer whose variables are not known.
     """
+    if backend == "theano":
+        kernels.check_padding(every_layer(entry))
     entry = without_merges(entry)
     groups = new_groups(entry, architecture or version)
     config: Any = entry["config"]

@@ -15,6 +15,7 @@ from . import (
     test_keras_1,
     test_op_layers,
     test_optimizers,
+    test_theano_keras,
 )
 
 DATA = Path(__file__).resolve().parents[3] / "data" / "keras"
@@ -23,7 +24,7 @@ DATA = Path(__file__).resolve().parents[3] / "data" / "keras"
 def test_rows_name_their_tests():
     files = {path.stem for path in DATA.glob("*/outdated/*.keras")}
     cases = {*layer_cases.CASES, *function_cases.CASES, *test_keras_1.CASES, *files}
-    modules = (test_equal, test_forms, test_keras_1, test_op_layers, test_optimizers)
+    modules = (test_equal, test_forms, test_keras_1, test_op_layers, test_optimizers, test_theano_keras)
     tests = {
         name.removeprefix("test_") for module in modules for name in vars(module) if name.startswith("test_")
     }

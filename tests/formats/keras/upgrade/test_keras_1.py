@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import tf_keras
 
+from rewriter.errors import BadFileError
 from rewriter.formats.keras import upgrade
 
 from . import oracle
@@ -298,6 +299,39 @@ def test_keras_1_refused(class_name: str):
 def test_keras_1_normalization_of_each_sample_is_refused():
     entry = sequential(("BatchNormalization", BATCH_NORM | {"mode": 1}), shape=[4])
     assert "mode=1" in upgrade.upgraded(entry).refusals[0].construct
+
+
+def images(*orderings: str) -> dict[str, Any]:
+    """Convolutions with these orderings, behind a ZeroPadding2D that states none."""
+    row = {**CONVOLUTION, "nb_filter": 8, "nb_row": 1, "nb_col": 1, "subsample": [1, 1]}
+    rows = [("Convolution2D", {**row, "dim_ordering": ordering}) for ordering in orderings]
+    return sequential(("ZeroPadding2D", {"padding": [1, 2]}), *rows, shape=image())
+
+
+@pytest.mark.parametrize(
+    ("orderings", "wanted"),
+    [([], "channels_last"), (["tf", "tf"], "channels_last"), (["th", "th"], "channels_first")],
+)
+def test_keras_1_layers_without_an_ordering(orderings: list[str], wanted: str):
+    """Keras 1 does not write that of a ZeroPadding2D: it is the one of the other layers."""
+    found = upgrade.upgraded(images(*orderings))
+    assert not found.refusals
+    assert found.entry["config"]["layers"][1]["config"]["data_format"] == wanted
+
+
+def test_keras_1_layers_without_an_ordering_beside_both():
+    (refusal,) = upgrade.upgraded(images("tf", "th")).refusals
+    assert refusal.construct == "ZeroPadding2D"
+    assert "state both" in refusal.reason
+
+
+@pytest.mark.parametrize("ordering", [None, [], {"a": 1}, 3])
+def test_keras_1_an_ordering_that_is_none(ordering: Any):
+    entry = images("tf")
+    entry["config"][1]["config"]["dim_ordering"] = ordering
+    entry["config"][0]["class_name"] = ["ZeroPadding2D"]
+    with pytest.raises(BadFileError):
+        upgrade.upgraded(entry)
 
 
 @pytest.mark.parametrize("mode", ["cos", "function"])
