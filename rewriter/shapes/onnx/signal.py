@@ -40,7 +40,7 @@ def stft(call: Call) -> Value:
     x = operand(call, 0)
     axes = need_rank(x, 2, 3)
     step, window, length = number(operand(call, 1)), optional(call, 2), optional(call, 3)
-    width: Size | None = known(window)[0].size if window is not None else None
+    width: Size | None = need_rank(window, 1)[0].size if window is not None else None
     if width is None and length is not None:
         width = number(length)
     bins: Size = unknown() if width is None else width

@@ -194,8 +194,8 @@ def renamed(entry: Entry, context: Context) -> Entry:
         raise Untranslatable(f"BatchNormalization(mode={shown(mode)})", f"it normalises {by}")
     if class_name.startswith(_CONVOLUTIONS):
         context.account.remark(
-            f"the kernels of {class_name}, whose backend Keras 1 does not write",
-            "those of TensorFlow; kernels that Theano trained are turned",
+            f"the kernels of {class_name}",
+            "read as kernels of TensorFlow: Keras 1 does not write its backend, and those of Theano are turned",
         )
     if new_class != class_name:
         context.account.remark(class_name, new_class)
