@@ -48,4 +48,4 @@ def _is_own(name: str, module: Any) -> bool:
     if not isinstance(module, str):
         return False
     root, _, rest = module.partition(".")
-    return root == "keras" and rest.removeprefix("src.").split(".")[0] in _PARTS
+    return root == "keras" and rest.removeprefix("src.").removeprefix("_legacy.").split(".")[0] in _PARTS

@@ -131,6 +131,8 @@ FACTS: dict[str, LayerFacts] = {
             "RandomColorDegeneration",
             "RandomCrop",
             "RandomGrayscale",
+            "RandomHeight",
+            "RandomWidth",
             "Resizing",
         ),
         LayerFacts(trains_by_default=True),

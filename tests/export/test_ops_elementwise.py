@@ -23,6 +23,7 @@ CONFIG = {
     "Celu": {"alpha": 1.3},
     "Squareplus": {"b": 2},
     "SoftShrink": {"threshold": 0.3},
+    "ReLU": {"negative_slope": 0.1, "max_value": 0.5, "threshold": 0.2},
 }
 WHOLE_ONLY = {"BitwiseInvert", "BitwiseNot"}
 FLOATS = {

@@ -6,6 +6,7 @@ Each entry is called with ``keras.layers`` and returns its cases: nothing import
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -39,10 +40,17 @@ def cases(*names: str) -> Callable[[Callable[..., list[Case]]], Callable[..., li
     def register(table: Callable[..., list[Case]]) -> Callable[..., list[Case]]:
         for name in names:
             assert name not in CASES, name
-            CASES[name] = lambda layers, name=name: table(layers, getattr(layers, name))
+            CASES[name] = lambda layers, name=name: table(layers, found(layers, name))
         return table
 
     return register
+
+
+def found(layers: Any, name: str) -> Any:
+    """The class of that name; of Keras 2 only, as Keras 3 keeps it for old files."""
+    from keras.src.legacy import layers as old
+
+    return getattr(layers, name, None) or getattr(old, name)
 
 
 # -- core -----------------------------
@@ -1033,6 +1041,11 @@ def augmentation_by_factor(layers: Any, make: Any) -> list[Case]:
 @cases("RandomColorJitter")
 def color_jitter(layers: Any, make: Any) -> list[Case]:
     return images(make, {"brightness_factor": 0.2, "hue_factor": 0.1})
+
+
+@cases("RandomHeight", "RandomWidth")
+def random_sizes(layers: Any, make: Any) -> list[Case]:
+    return [replace(item, open=True) for item in images(make, {"factor": 0.2}, formats=False)]
 
 
 @cases("RandomPosterization")

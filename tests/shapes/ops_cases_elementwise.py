@@ -27,6 +27,7 @@ CONFIG: dict[str, dict[str, Any]] = {
     "Threshold": {"threshold": 0.5, "default_value": 0.0},
     "Round": {"decimals": 1},
     "LeakyRelu": {"negative_slope": 0.1},
+    "ReLU": {"negative_slope": 0.1, "max_value": 0.5},
 }
 INTEGER_ONLY = [
     "BitwiseInvert",

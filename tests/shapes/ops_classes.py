@@ -1,4 +1,4 @@
-"""Every Operation class behind ``keras.ops``, found by importing its modules."""
+"""Every Operation class behind ``keras.ops`` and ``keras.activations``, found by importing its modules."""
 
 from __future__ import annotations
 
@@ -7,20 +7,26 @@ import inspect
 import pkgutil
 from typing import Any
 
+import keras.src.activations
 import keras.src.ops
 from keras.src.ops.operation import Operation
 
 
 def operation_classes() -> dict[str, type[Operation]]:
-    """``{"numpy.Add": Add, ...}``: those defined in a module of ``keras.src.ops``, without tests."""
+    """``{"numpy.Add": Add, ...}``: those defined in a module of these packages, without tests."""
     found: dict[str, type[Operation]] = {}
-    for module in pkgutil.iter_modules(keras.src.ops.__path__):
-        if module.name.endswith("_test"):
-            continue
-        loaded = importlib.import_module(f"keras.src.ops.{module.name}")
-        for name, item in inspect.getmembers(loaded, inspect.isclass):
-            if issubclass(item, Operation) and item is not Operation and item.__module__ == loaded.__name__:
-                found[f"{module.name}.{name}"] = item
+    for package in (keras.src.ops, keras.src.activations):
+        for module in pkgutil.iter_modules(package.__path__):
+            if module.name.endswith("_test"):
+                continue
+            loaded = importlib.import_module(f"{package.__name__}.{module.name}")
+            for name, item in inspect.getmembers(loaded, inspect.isclass):
+                if (
+                    issubclass(item, Operation)
+                    and item is not Operation
+                    and item.__module__ == loaded.__name__
+                ):
+                    found[f"{module.name}.{name}"] = item
     return found
 
 

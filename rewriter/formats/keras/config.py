@@ -89,7 +89,7 @@ def _operation(entry: Any, depth: int) -> Operation:
 def _kind(class_name: str, module: str, config: dict[str, Any]) -> str:
     if class_name == "InputLayer":
         return "input"
-    if module.startswith("keras.src.ops") or module.startswith("keras.ops"):
+    if module.startswith(("keras.src.ops", "keras.ops", "keras.src.activations")):
         return "op"
     if class_name in _MODEL_CLASSES or ("layers" in config and "input_layers" in config):
         return "model"

@@ -22,8 +22,8 @@ _MODULES = re.compile(
     r"(|\.(layers|models|activations|ops)|\.layers\.experimental(\.preprocessing)?"
     rf"|(\.src)?\.layers\.({_FAMILIES})(\.\w+)?"
     r"|(\.src)?\.(models|engine)\.(functional|sequential|model|training|training_v1)"
-    r"|(\.src)?\.ops\.(core|einops|image|linalg|math|nn|numpy)"
-    r"|\.src\.applications\.\w+)"
+    r"|\.src\.activations\.activations|(\.src)?\.ops\.(core|einops|image|linalg|math|nn|numpy)"
+    r"|\.src\.applications\.\w+|\._legacy\.layers)"
 )
 _ACTIVATIONS = ("activation", "recurrent_activation")
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from ...ir.axis import Axis, Role, Value, new_axis
-from ...ir.size import Truth, same
+from ...ir.size import Truth, same, unknown
 from ..call import Call, ShapeError, known, layer
 from ..keras_facts import IMAGE_FOR_IMAGE
 from ..spatial import autocast, hint_all, resized
@@ -87,6 +87,19 @@ def resize(call: Call) -> Any:
         return tuple(result)
 
     return transformed(call, to_size, lambda value: call.compute_dtype())
+
+
+@layer("RandomHeight", "RandomWidth")
+def random_size(call: Call) -> Any:
+    """``stretch(x[B, H, W, C]) -> [B, H', W, C]``, or the width: open, as Keras declares it. Of Keras 2 only."""
+
+    def opened(call: Call, axes: tuple[Axis, ...]) -> tuple[Axis, ...]:
+        result = list(axes)
+        place = -3 if call.operation.class_name == "RandomHeight" else -2
+        result[place] = resized(axes[place], unknown())
+        return tuple(result)
+
+    return transformed(call, opened, lambda value: call.compute_dtype())
 
 
 @layer("MaxNumBoundingBoxes")

@@ -34,6 +34,7 @@ UNARY: dict[tuple[str, DtypeRule], str] = {
     ("math", dtypes.keep): "Rsqrt Erf Erfinv",
     ("math", dtypes.promoted_float): "Erfc",
     ("core", dtypes.keep): "StopGradient",
+    ("activations", dtypes.keep): "Mish ReLU",
     (
         "nn",
         dtypes.keep,

@@ -49,6 +49,7 @@ def untouched(call: Emitter) -> Any:
     return _images(call, lambda x: x)
 
 
+@layer("RandomHeight", "RandomWidth")
 @layer(*(name for name in IMAGE_FOR_IMAGE if name not in (*_ALWAYS, *_UNTOUCHED)))
 def passed(call: Emitter) -> Any:
     """``augment(x) -> x`` in the compute dtype: images, or a dict of images and labels."""

@@ -343,11 +343,17 @@ _ACTIVATIONS: dict[str, tuple[Callable[..., Tensor], dict[str, Any]]] = {
     "HardShrink": (functions.hard_shrink, {"threshold": 0.5}),
     "Threshold": (functions.threshold, {"threshold": 1.0, "default_value": 0.0}),
 }
-_OF_WHOLE_NUMBERS = ("Relu", "Relu6", "HardTanh")
+_OF_KERAS_ACTIVATIONS: dict[str, tuple[Callable[..., Tensor], dict[str, Any]]] = {
+    "Mish": (functions.mish, {}),
+    "ReLU": (functions.relu, {"negative_slope": 0.0, "max_value": None, "threshold": 0.0}),
+}
+_OF_WHOLE_NUMBERS = ("Relu", "Relu6", "HardTanh", "ReLU")
 
 
-def _register_activation(name: str, function: Callable[..., Tensor], defaults: dict[str, Any]) -> None:
-    @op("nn", name)
+def _register_activation(
+    family: str, name: str, function: Callable[..., Tensor], defaults: dict[str, Any]
+) -> None:
+    @op(family, name)
     def activation(call: Emitter) -> Tensor:
         """``f(x[...]) -> [...]``."""
         if name == "LeakyRelu" and call.x.dtype != "bool" and is_integral(call.x.dtype):
@@ -358,8 +364,9 @@ def _register_activation(name: str, function: Callable[..., Tensor], defaults: d
         return function(call, x, **{key: call.get(key, value) for key, value in defaults.items()})
 
 
-for _name, (_activation, _defaults) in _ACTIVATIONS.items():
-    _register_activation(_name, _activation, _defaults)
+for _family, _table in (("nn", _ACTIVATIONS), ("activations", _OF_KERAS_ACTIVATIONS)):
+    for _name, (_activation, _defaults) in _table.items():
+        _register_activation(_family, _name, _activation, _defaults)
 
 
 # -- two operands, in the type of the result -----------------------------
