@@ -1,5 +1,8 @@
 """Run the differential tests and write their counts, by class, to rewriter/shapes/proven.csv.
 
+    python tools/update_supported.py [-n N]                  all classes
+    python tools/update_supported.py --only RandomHeight     these classes (ops as ``numpy.Add``): the other rows stay
+
 `rewriter shapes --supported` joins that file with the tables of rules; tools/update_docs.py brings docs/supported.md
 up to date afterwards. The cases that a usual run of the suite leaves out are counted too.
 """
@@ -30,15 +33,31 @@ def tried(options: argparse.Namespace) -> dict[tuple[str, str], Counter[str]]:
 
     with tempfile.TemporaryDirectory() as folder:
         target = Path(folder) / "tally.csv"
-        command = [sys.executable, "-m", "pytest", "-q", "-k", LEFT_OUT, "-p", "no:cacheprovider"]
+        names = " or ".join(name.rpartition(".")[2] for name in options.only)
+        chosen = f"({LEFT_OUT}) and ({names})" if names else LEFT_OUT
+        command = [sys.executable, "-m", "pytest", "-q", "-k", chosen, "-p", "no:cacheprovider"]
         command += ["-m", "slow or not slow"]
         command += ["-n", str(options.processes)] if options.processes else []
         command += [f"tests/shapes/{name}" for name in TESTS]
         environment = {**os.environ, "REWRITER_TALLY": str(target), "TF_CPP_MIN_LOG_LEVEL": "3"}
         done = subprocess.run(command, cwd=ROOT, env=environment, check=False)
+        if done.returncode == 5:  # pytest found no test
+            sys.exit(f"no test counts {', '.join(options.only)}: nothing is written")
         if done.returncode:
             sys.exit("the differential tests fail: nothing is written")
         return tally.read(target)
+
+
+def stored() -> dict[tuple[str, str], Counter[str]]:
+    """The counts in the file."""
+    from tests.shapes import tally
+
+    with open(DATA, newline="", encoding="utf-8") as file:
+        rows = [row for row in csv.DictReader(file) if row["kind"] != "keras"]
+    return {
+        (row["kind"], row["name"]): Counter({field: int(row[field]) for field in tally.FIELDS})
+        for row in rows
+    }
 
 
 def aliases() -> dict[str, list[str]]:
@@ -54,14 +73,23 @@ def aliases() -> dict[str, list[str]]:
 
 def main() -> int:
     """Run the tests and write the file."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("-n", dest="processes", type=int, default=0, help="how many processes (pytest-xdist)")
-    counted = tried(parser.parse_args())
+    parser.add_argument("--only", nargs="+", default=[], metavar="CLASS", help="count these classes only")
+    options = parser.parse_args()
+    counted = tried(options)
 
     import keras
 
     from tests.shapes import tally
 
+    if options.only:
+        fresh = {key: count for key, count in counted.items() if key[1] in options.only}
+        if missing := set(options.only) - {name for _, name in fresh}:
+            sys.exit(f"no test counts {', '.join(sorted(missing))}: nothing is written")
+        counted = {**stored(), **fresh}
     others = aliases()
     classes = set(counted) | {("layer", name) for name in others}
     with open(DATA, "w", newline="", encoding="utf-8") as file:
