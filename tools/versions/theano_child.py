@@ -1,6 +1,8 @@
 """Run by `tools/theano_keras.py`: save the models of one version of Keras, with inputs and outputs.
 
-    python theano_child.py DIR compiled|plain
+    python theano_child.py DIR compiled|plain   models, those with convolutions or the others
+    python theano_child.py DIR break            models that lost a layer before a product
+    python theano_child.py DIR check            load what was repaired, and compare
 
 `NAME.h5` is the model, `NAME.npz` its inputs (`i0`, …) and outputs (`o0`, …). Keras 1 does not write its backend, and
 most of its files are of TensorFlow: their kernels are turned as TensorFlow stores them.
@@ -12,11 +14,13 @@ import collections
 import collections.abc
 import fractions
 import inspect
+import json
 import math
 import sys
 from collections import namedtuple
 from pathlib import Path
 
+import h5py
 import numpy as np
 
 # What Theano and these versions of Keras use of Python 2 and early 3.
@@ -32,6 +36,28 @@ inspect.getargspec = _getargspec
 fractions.gcd = math.gcd
 for _name in ("Callable", "Iterable", "Mapping", "MutableMapping", "MutableSet", "Sequence"):
     setattr(collections, _name, getattr(collections.abc, _name))
+
+
+class _Text(str):
+    """Text as h5py 2 gave it: Keras decodes it."""
+
+    def decode(self, *_):
+        return str(self)
+
+
+_attribute = h5py.AttributeManager.__getitem__
+
+
+def _as_of_h5py_2(self, name):
+    value = _attribute(self, name)
+    if isinstance(value, str):
+        return _Text(value)
+    if isinstance(value, np.ndarray) and value.dtype == object:
+        return np.array([item.encode() if isinstance(item, str) else item for item in value], dtype="S")
+    return value
+
+
+h5py.AttributeManager.__getitem__ = _as_of_h5py_2
 
 import keras  # noqa: E402
 import theano.ifelse  # noqa: E402, F401 - imports theano, which Keras expects with it
@@ -316,7 +342,7 @@ def _convolved():
     x = Input((9, 8, 3))
     y = layers.Conv2D(5, (3, 2), strides=(2, 1))(x)
     moved = [ZeroPadding2D(((1, 2), (0, 1)))(y), Cropping2D(((1, 1), (0, 2)))(y), UpSampling2D((2, 3))(y)]
-    pooled = layers.AveragePooling2D(3, strides=1, padding="same")(x)
+    pooled = MaxPooling2D(3, strides=1, padding="same")(x)
     same = layers.Conv2D(2, 3, padding="same")(x)
     return Model(x, [y, layers.Conv2DTranspose(4, (3, 2), strides=2)(x), *moved, pooled, same])
 
@@ -378,8 +404,77 @@ def inputs(model, random):
             yield random.normal(size=shape).astype("float32")
 
 
+# -- models that lost a layer -----------------------------
+LOST = {}
+
+
+@case(LOST)
+def positions():
+    given = Input((6, 5, 4))
+    x = Dense(4)(given)
+    return given, product([x, Reshape((6, 5, 1), name="lost")(Reshape((6, 5))(Dense(1)(x)))])
+
+
+@case(LOST)
+def layouts():
+    given = Input((6, 5, 4))
+    x = Dense(4)(given)
+    return given, product([x, Permute((2, 3, 1), name="lost")(Permute((3, 1, 2))(x))])
+
+
+@case(LOST)
+def flattened():
+    given = Input((4, 6))
+    x = Dense(6)(given)
+    return given, product([x, Reshape((4, 6), name="lost")(Dense(24)(Flatten()(x)))])
+
+
+def without(config, name):
+    """A configuration without the layer of that name; the layers after it take its operand."""
+    (gone,) = [layer for layer in config["layers"] if layer["name"] == name]
+    config["layers"].remove(gone)
+    for layer in config["layers"]:
+        for reference in (item for call in layer["inbound_nodes"] for item in call):
+            if reference[0] == name:
+                reference[:3] = gone["inbound_nodes"][0][0][:3]
+
+
+def break_models(folder):
+    for name, make in LOST.items():
+        random = np.random.RandomState(len(name))
+        source, output = make()
+        model = Model(source, Dense(2)(output))
+        randomized(model, random)
+        model.compile("adam", "mse")
+        given = list(inputs(model, random))
+        found = model.predict(given[0])
+        model.save(str(folder / f"{name}.h5"))
+        np.savez(folder / f"{name}.npz", i0=given[0], o0=found)
+        with h5py.File(folder / f"{name}.h5", "r+") as file:
+            config = json.loads(str(file.attrs["model_config"]))
+            without(config["config"], "lost")
+            file.attrs["model_config"] = json.dumps(config).encode()
+            groups = file["model_weights"]
+            groups.attrs["layer_names"] = [n for n in groups.attrs["layer_names"] if n != b"lost"]
+            del groups["lost"]
+
+
+def check_models(folder):
+    for path in sorted(folder.glob("*.fixed.h5")):
+        model, arrays = keras.models.load_model(str(path)), np.load(str(path).replace(".fixed.h5", ".npz"))
+        np.testing.assert_allclose(model.predict(arrays["i0"]), arrays["o0"], atol=1e-5)
+        print(keras.__version__, path.name.split(".")[0], "loads and computes the same")
+
+
 def main():
-    folder, compiled = Path(sys.argv[1]), sys.argv[2] == "compiled"
+    folder, what = Path(sys.argv[1]), sys.argv[2]
+    if what in ("compiled", "plain"):
+        make_models(folder, what == "compiled")
+    else:
+        {"break": break_models, "check": check_models}[what](folder)
+
+
+def make_models(folder, compiled):
     for name, make in {**BOTH, **(OF_1 if FIRST else OF_2)}.items():
         if (name in COMPILED) != compiled:
             continue

@@ -42,7 +42,8 @@ _GRU = (0, 1, 2)
 def check_padding(layers: Iterable[dict[str, Any]]) -> None:
     """Raises UnsupportedError for a layer that Theano pads on other sides than TensorFlow.
 
-    Both pad alike where windows of an odd size move by one.
+    Both pad alike where windows of an odd size move by one. Versions of Keras differ in whether Theano's means count
+    what is padded.
     """
     for layer in layers:
         class_name, config = layer["class_name"], layer["config"]
@@ -52,7 +53,12 @@ def check_padding(layers: Iterable[dict[str, Any]]) -> None:
             continue
         window = _numbers(config.get("kernel_size", config.get("pool_size")))
         steps = _numbers(config.get("strides")) or (window if "Pooling" in class_name else [])
-        if class_name.endswith("Transpose") or any(n % 2 == 0 for n in window) or any(n != 1 for n in steps):
+        if (
+            class_name.startswith("Average")
+            or class_name.endswith("Transpose")
+            or any(n % 2 == 0 for n in window)
+            or any(n != 1 for n in steps)
+        ):
             raise UnsupportedError(
                 f"{shown(config.get('name', class_name))!r} has padding='same', and Theano, which trained the model, "
                 "pads other sides than TensorFlow"
