@@ -248,7 +248,7 @@ class Draw:
         if way == "layer":
             return layers.Softmax(axis=axis)(x)
         if way == "written":
-            e = ops.exp(x)
+            e = ops.exp(ops.minimum(x, 30.0))  # masks of random numbers give large ones
             return e / (ops.sum(e, axis=axis, keepdims=True) + 1e-9)
         if way == "stable":
             e = ops.exp(x - ops.max(x, axis=axis, keepdims=True))
