@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from ..ir.axis import Axis
+from ..ir.axis import Axis, Role
 from ..ir.size import Size, Truth, same
 from ..rules.table import Family, Rule
 from ..rules.table import Kind as RuleKind
@@ -16,7 +16,7 @@ from ..shapes.written import subscripts, summed_axes
 from . import batches, records
 from .candidate import Candidate, Remark, remark
 from .evidence import Rank, demand, weigh
-from .find import operand_axes
+from .find import as_it_stands, operand_axes
 from .intent import (
     fills_units,
     is_moved,
@@ -136,10 +136,27 @@ def _ask(site: Site, found: Sequence[Candidate]) -> None:
             candidate.doubt = candidate.doubt or remark("restored-elsewhere")
         if _splits(candidate) and any(_as_well(candidate, c) for c in found):
             candidate.doubt = candidate.doubt or remark("regroups-the-other")
+        if candidate.kind is RuleKind.CONTRACT and candidate.rank.in_order and _steps_apart(candidate):
+            candidate.doubt = candidate.doubt or remark("steps-apart")
         grown = candidate.kind is RuleKind.CONTRACT and candidate.rank.demanded != 1
         if grown and placed and fills_units(candidate, site.values):
             candidate.doubt = candidate.doubt or remark("fits-without")
         candidate.doubt = candidate.doubt or records.against(candidate, site, changed)
+
+
+def _steps_apart(candidate: Candidate) -> bool:
+    """True for a product of matrices whose result has the steps in its columns, and not in its rows but before them.
+
+    Scores of attention whose heads were moved behind the steps look like that, and so do scores of heads there.
+    """
+    roles: dict[str, Role] = {}
+    equation = candidate.match.equation
+    for k, axes in enumerate(candidate.match.operands):
+        for position, term in zip(candidate.match.kept[k], equation.operands[k], strict=True):
+            if len(term.names) == 1 and axes[position].role is Role.TIME:
+                roles[term.names[0]] = Role.TIME
+    steps = [len(term.names) == 1 and term.names[0] in roles for term in equation.output]
+    return len(steps) > 3 and steps[-1] and not steps[-2] and any(steps[:-2])
 
 
 def _splits(candidate: Candidate) -> bool:
@@ -182,10 +199,30 @@ def _doubt(candidate: Candidate, site: Site, waiting: Sequence[int], unsupported
         return remark("moved-batch")
     if any(site.is_stale(step.operand) for step in transposes):
         return remark("stale")
+    scaled = next(filter(None, (_scaled_since_turned(site, step.operand) for step in transposes)), None)
+    if scaled is not None:
+        return remark("before-or-after", node=scaled.name)
     if _rests_on_a_split(candidate, site):
         return remark("split")
     if any(_long(candidate.plan.output) <= _long(site.operands[k].value.sizes or ()) for k in waiting):
         return remark("empty-unit")
+    return None
+
+
+def _scaled_since_turned(site: Site, operand: int) -> Site | None:
+    """A node between the author's transpose of an operand and this one, with factors that may be for another axis.
+
+    Nothing shows which axis they are for, and before that node they would meet another one.
+    """
+    above = site.above(operand)
+    while above is not None:
+        moved = [k for k, value in enumerate(above.values) if is_moved(value)]
+        if len(moved) != 1 or any(value.axes is None for value in above.values):
+            return None
+        stands = as_it_stands(above)
+        if stands.pairs and not stands.is_known:
+            return above
+        above = above.above(moved[0])
     return None
 
 
@@ -224,7 +261,7 @@ def _in_order(candidate: Candidate, site: Site) -> int:
     if candidate.kind is not RuleKind.CONTRACT:
         return 0
     if site.family is Family.CONTRACTION:
-        straight = _only_reversed(candidate) if candidate.swapped else True
+        straight = _only_reversed(candidate) if candidate.swapped else _keeps_the_order(candidate)
         return int(straight) + int(_sums_as_stated(candidate, site) or _has_the_letters(candidate, site))
     # The order is evidence only for a product of operands of equal rank. It is none for a sum of tensors, or for an
     # outer product along several shared axes.
@@ -268,6 +305,17 @@ def _numbered(words: Iterable[Iterable[str]]) -> list[list[int]]:
 def _stated_axes(site: Site) -> tuple[int, int] | None:
     """The axis of each operand that the node sums over as written, or None."""
     return summed_axes(site.node.operation, [len(axes) for axes in operand_axes(site)])
+
+
+def _keeps_the_order(candidate: Candidate) -> bool:
+    """True where the result has the axes of each operand in their order."""
+    equation = candidate.match.equation
+    places = {name: place for place, term in enumerate(equation.output) for name in term.names}
+    kept = (
+        [places[name] for term in terms for name in term.names if name in places]
+        for terms in equation.operands
+    )
+    return all(found == sorted(found) for found in kept)
 
 
 def _only_reversed(candidate: Candidate) -> bool:

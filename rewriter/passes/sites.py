@@ -130,6 +130,13 @@ class Site:
         """The node that an operand comes from."""
         return self.inference.graph.nodes.get(operand.path[-1]) if operand.path else None
 
+    def above(self, operand: int) -> Site | None:
+        """The node that an operand comes from, if it is one that is examined."""
+        node = self.source(self.operands[operand])
+        if node is None or family_of(node) is None or node.name not in self.inference.calls:
+            return None
+        return _site(self.path[:-1], self.inference, node, self.inference.calls[node.name])
+
     @property
     def is_centred(self) -> bool:
         """True where a tensor meets its own mean: identity then tells its axes apart, even those of one size."""

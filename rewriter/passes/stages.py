@@ -385,6 +385,10 @@ REMARKS: dict[str, Callable[[Details], str]] = {
     "turned-back": lambda d: "transposing the other operand back keeps the author's axis of size 1",
     "filled-elsewhere": lambda d: "another reading uses the author's axis of size 1",
     "restored-elsewhere": lambda d: "another reading gives an operand the shape that the file records for it",
+    "before-or-after": lambda d: (
+        f"its Transpose may belong before {quoted(d['node'])}, whose factors would then be for another axis"
+    ),
+    "steps-apart": lambda d: "the steps of its result are apart: the heads may belong before them",
     "turned-unit": lambda d: "transposed back, an operand has its axis of size 1 where the author wrote it",
     "moved-batch": lambda d: (
         "the author moved the batch of the operand that it transposes: pairs of samples may be meant"

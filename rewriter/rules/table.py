@@ -248,6 +248,8 @@ def builtin() -> tuple[Rule, ...]:
             "b r m k, b n r k -> b r m n",
             "b m r k, b r k n -> b r m n",
             "b m r k, b r n k -> b r m n",
+            "b m r k, b k n -> b r m n",
+            "b m r k, b n k -> b r m n",
             only=Family.CONTRACTION,
         ),
         _rule(

@@ -312,3 +312,25 @@ def test_attention_that_lost_the_permute_of_its_heads(name, heads, tmp_path):
     assert [change.rule for change in result.inserted] == ["turned-stack"] * 2
     inputs = support.random_inputs(model, 3)
     support.compare(support.run(support.load(tmp_path / "fixed.keras"), inputs), support.run(model, inputs))
+
+
+@pytest.mark.parametrize(("steps", "heads", "decided"), [(5, 2, True), (4, 4, False)])
+def test_heads_that_share_their_keys_and_lost_their_permute(steps, heads, decided, tmp_path):
+    """Where heads and steps are as many, the product also fits as it is written, with the steps apart."""
+    x = keras.Input((steps, 7))
+    queries = layers.Reshape((steps, heads, 4))(layers.Dense(heads * 4)(x))
+    keys = layers.Permute((2, 1))(layers.Dense(4)(x))
+    lifted = layers.Reshape((1, 4, steps), name="lift")(keys)
+    scores = ops.matmul(layers.Permute((2, 1, 3), name="front")(queries), lifted)
+    model = keras.Model(x, layers.Dense(2)(ops.sum(layers.Softmax()(scores), axis=1)))
+    model.save(tmp_path / "valid.keras")
+    config = read_config(tmp_path / "valid.keras")
+    for lost in ("front", "lift"):
+        remove(config, next(e for e in config["config"]["layers"] if e["config"].get("name") == lost))
+    write_config(tmp_path / "valid.keras", tmp_path / "broken.keras", config)
+    result = rewriter.repair(tmp_path / "broken.keras", tmp_path / "out.keras", ops="all", verify=False)
+    assert "b m r k, b k n -> b r m n" in [c.equation for c in result.findings[0].candidates]
+    assert (result.output is not None) == decided
+    if decided:
+        inputs = support.random_inputs(model, 3)
+        support.compare(support.run(support.load(tmp_path / "out.keras"), inputs), support.run(model, inputs))

@@ -284,3 +284,26 @@ def test_legal_sums_contractions_and_joins_are_left_alone(sizes, tmp_path):
     assert [(f.node, str(f.kind), f.message) for f in report.findings] == []
     rewriter.repair(tmp_path / "m.keras", tmp_path / "copy.keras", ops="all")
     assert (tmp_path / "copy.keras").read_bytes() == (tmp_path / "m.keras").read_bytes()
+
+
+@pytest.mark.parametrize("origin", ["softmax", "own mean"])
+def test_a_turned_branch_is_not_turned_back_behind_factors_for_another_axis(origin, tmp_path):
+    """Before the factors it would be right, behind them the factors stay with the width. Known factors tell."""
+    image = keras.Input((6, 6, 3))
+    first, second = (keras.layers.Conv2D(6, 3, padding="same")(image) for _ in range(2))
+    turned = keras.ops.transpose(second, (0, 3, 1, 2))
+    if origin == "softmax":
+        factors = keras.layers.Softmax()(keras.layers.Dense(6)(keras.layers.GlobalAveragePooling2D()(first)))
+        gate = keras.layers.Reshape((1, 1, 6))(factors)
+    else:
+        gate = keras.ops.mean(turned, axis=(2, 3), keepdims=True)
+    total = keras.layers.Add(name="total")([first, turned * gate])
+    model = keras.Model(image, keras.layers.Dense(2)(keras.layers.GlobalAveragePooling2D()(total)))
+    model.save(tmp_path / "model.keras")
+    (finding,) = rewriter.check(tmp_path / "model.keras", ops="all").findings
+    assert finding.node == "total"
+    if origin == "softmax":
+        assert finding.choice is None
+        assert "before" in finding.why
+    else:
+        assert finding.choice.equation == "b h w c, b c h w -> b h w c"
