@@ -136,7 +136,8 @@ def _ask(site: Site, found: Sequence[Candidate]) -> None:
             candidate.doubt = candidate.doubt or remark("restored-elsewhere")
         if _splits(candidate) and any(_as_well(candidate, c) for c in found):
             candidate.doubt = candidate.doubt or remark("regroups-the-other")
-        if candidate.kind is RuleKind.CONTRACT and candidate.rank.in_order and _steps_apart(candidate):
+        stacked = candidate.kind is RuleKind.CONTRACT and len(candidate.match.equation.output) > 3
+        if stacked and candidate.rank.in_order and _steps_apart(candidate):
             candidate.doubt = candidate.doubt or remark("steps-apart")
         grown = candidate.kind is RuleKind.CONTRACT and candidate.rank.demanded != 1
         if grown and placed and fills_units(candidate, site.values):
@@ -149,14 +150,21 @@ def _steps_apart(candidate: Candidate) -> bool:
 
     Scores of attention whose heads were moved behind the steps look like that, and so do scores of heads there.
     """
-    roles: dict[str, Role] = {}
+    axes: dict[str, Axis] = {}
     equation = candidate.match.equation
-    for k, axes in enumerate(candidate.match.operands):
+    for k, operand in enumerate(candidate.match.operands):
         for position, term in zip(candidate.match.kept[k], equation.operands[k], strict=True):
-            if len(term.names) == 1 and axes[position].role is Role.TIME:
-                roles[term.names[0]] = Role.TIME
-    steps = [len(term.names) == 1 and term.names[0] in roles for term in equation.output]
-    return len(steps) > 3 and steps[-1] and not steps[-2] and any(steps[:-2])
+            axes.update(dict.fromkeys(term.names, operand[position]))
+    *before, rows, columns = (
+        axes.get(term.names[0]) if len(term.names) == 1 else None for term in equation.output
+    )
+    if columns is None or rows is None or _are_steps_of_both(rows, columns):
+        return False
+    return any(axis is not None and _are_steps_of_both(axis, columns) for axis in before)
+
+
+def _are_steps_of_both(a: Axis, b: Axis) -> bool:
+    return a.is_same(b) or a.role is b.role is Role.TIME
 
 
 def _splits(candidate: Candidate) -> bool:
