@@ -244,12 +244,12 @@ def builtin() -> tuple[Rule, ...]:
         _rule(
             "turned-stack",
             "one matrix product for each head, where one side has its heads behind its steps",
-            "b r m k, b k r n -> b r m n",
-            "b r m k, b n r k -> b r m n",
-            "b m r k, b r k n -> b r m n",
-            "b m r k, b r n k -> b r m n",
-            "b m r k, b k n -> b r m n",
-            "b m r k, b n k -> b r m n",
+            *(
+                f"b {first}, b {second} -> b r m n"
+                for first in ("m r k", "k r m", "m k r", "k m r")
+                for second in ("r k n", "r n k", "k n", "n k")
+            ),
+            *(f"b r m k, b {second} -> b r m n" for second in ("k r n", "n r k", "k n r", "n k r")),
             only=Family.CONTRACTION,
         ),
         _rule(

@@ -334,3 +334,34 @@ def test_heads_that_share_their_keys_and_lost_their_permute(steps, heads, decide
     if decided:
         inputs = support.random_inputs(model, 3)
         support.compare(support.run(support.load(tmp_path / "out.keras"), inputs), support.run(model, inputs))
+
+
+@pytest.mark.parametrize("dims", [(3, 1, 2), (2, 3, 1), (2, 1, 3), (3, 2, 1)], ids=str)
+@pytest.mark.parametrize("shared", [False, True])
+def test_turned_weights_of_attention_are_turned_back_or_left(shared, dims, tmp_path):
+    """Queries and keys are as many, so two readings fit each order: nothing is written, or what was meant."""
+    x = keras.Input((5, 7))
+
+    def heads(size):
+        split = layers.Reshape((5, 2, size))(layers.Dense(2 * size)(x))
+        return layers.Permute((2, 1, 3))(split)
+
+    scores = ops.matmul(heads(3), layers.Permute((1, 3, 2))(heads(3)))
+    weights = layers.Permute((1, 2, 3), name="turn")(layers.Softmax()(scores))
+    values = layers.Reshape((1, 5, 4))(layers.Dense(4)(x)) if shared else heads(4)
+    model = keras.Model(x, layers.Dense(2)(ops.matmul(weights, values)))
+    model.save(tmp_path / "valid.keras")
+    config = read_config(tmp_path / "valid.keras")
+    turn = next(e for e in config["config"]["layers"] if e["config"].get("name") == "turn")
+    turn["config"]["dims"] = list(dims)
+    (shape,) = (a["config"]["shape"] for a in turn["inbound_nodes"][0]["args"])
+    for entry in config["config"]["layers"]:
+        for argument in (a for call in entry["inbound_nodes"] for a in call["args"] if isinstance(a, dict)):
+            if argument["config"]["keras_history"][0] == "turn":
+                argument["config"]["shape"] = [shape[0], *(shape[d] for d in dims)]
+    write_config(tmp_path / "valid.keras", tmp_path / "broken.keras", config)
+    result = rewriter.repair(tmp_path / "broken.keras", tmp_path / "out.keras", ops="all", verify=False)
+    assert result.findings
+    inputs = support.random_inputs(model, 3)
+    if result.output is not None:
+        support.compare(support.run(support.load(tmp_path / "out.keras"), inputs), support.run(model, inputs))
