@@ -13,6 +13,9 @@ from typing import BinaryIO
 
 from ..errors import OutputError
 
+# What the shell of `_removed_if_killed` runs; its one argument is the path.
+GUARD = 'read -r line || exec rm -rf -- "$1"'
+
 _CANNOT_STORE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)
 
 
@@ -136,8 +139,7 @@ def _removed_if_killed(path: str) -> Iterator[None]:
     """
     import subprocess
 
-    script = 'read -r line || exec rm -rf -- "$1"'
-    words = ["/bin/sh", "-c", script, "sh", os.path.abspath(path)]
+    words = ["/bin/sh", "-c", GUARD, "sh", os.path.abspath(path)]
     quiet = subprocess.DEVNULL
     try:
         guard = subprocess.Popen(
