@@ -5,7 +5,8 @@ Readings that compute the same are one candidate.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from functools import cache, partial
 
 from ..ir.axis import Axis, Role
 from ..ir.size import Size, Truth, same
@@ -35,6 +36,8 @@ from .sites import Site
 from .subscripts import letters_of
 
 Axes = tuple[Axis, ...]
+# How far above a node factors are looked for: the cost of a chain of nodes grows with its length.
+_MOST_ABOVE = 20
 _FLAT = "flat-data"
 _REGROUPING = frozenset({"turned-gate", "flat-gate", _FLAT})
 
@@ -99,6 +102,7 @@ def _ask(site: Site, found: Sequence[Candidate]) -> None:
     plain = [c for c in found if c.rule not in _REGROUPING and c.kind in (RuleKind.PLACE, RuleKind.REPEAT)]
     undoing = {id(c) for c in found if undoes(c, site)}
     waiting = [k for k, value in enumerate(site.values) if moves_a_unit(value)]
+    scaled = cache(partial(_scaled_since_turned, site))
     for candidate in found:
         supported = candidate.rank.supported
         turned = {s.operand for s in candidate.plan.steps if s.op == "Transpose"}
@@ -116,7 +120,7 @@ def _ask(site: Site, found: Sequence[Candidate]) -> None:
         if candidate.kind is RuleKind.CONTRACT and candidate.rank.demanded != 1:
             candidate.needs_evidence |= not fills_units(candidate, site.values)
         unsupported = candidate.generic and bool(turned) and not supported and not moved
-        candidate.doubt = _doubt(candidate, site, waiting, unsupported)
+        candidate.doubt = _doubt(candidate, site, waiting, scaled, unsupported)
     placed = [c for c in found if c.kind is not RuleKind.CONTRACT and not c.needs_evidence]
     keeping = [c for c in found if id(c) in undoing and c.rank.consistent == 0]
     filling = [
@@ -136,8 +140,7 @@ def _ask(site: Site, found: Sequence[Candidate]) -> None:
             candidate.doubt = candidate.doubt or remark("restored-elsewhere")
         if _splits(candidate) and any(_as_well(candidate, c) for c in found):
             candidate.doubt = candidate.doubt or remark("regroups-the-other")
-        stacked = candidate.kind is RuleKind.CONTRACT and len(candidate.match.equation.output) > 3
-        if stacked and candidate.rank.in_order and _steps_apart(candidate):
+        if candidate.rank.in_order and _steps_apart(candidate):
             candidate.doubt = candidate.doubt or remark("steps-apart")
         grown = candidate.kind is RuleKind.CONTRACT and candidate.rank.demanded != 1
         if grown and placed and fills_units(candidate, site.values):
@@ -150,8 +153,10 @@ def _steps_apart(candidate: Candidate) -> bool:
 
     Scores of attention whose heads were moved behind the steps look like that, and so do scores of heads there.
     """
-    axes: dict[str, Axis] = {}
     equation = candidate.match.equation
+    if candidate.kind is not RuleKind.CONTRACT or len(equation.output) < 4:
+        return False
+    axes: dict[str, Axis] = {}
     for k, operand in enumerate(candidate.match.operands):
         for position, term in zip(candidate.match.kept[k], equation.operands[k], strict=True):
             axes.update(dict.fromkeys(term.names, operand[position]))
@@ -194,8 +199,20 @@ def _keeps_units(candidate: Candidate, other: Candidate) -> bool:
     return candidate.rank.units > other.rank.units and axes == others
 
 
-def _doubt(candidate: Candidate, site: Site, waiting: Sequence[int], unsupported: bool) -> Remark | None:
-    """Why a reading must not be chosen without the user, or None."""
+def _doubt(
+    candidate: Candidate,
+    site: Site,
+    waiting: Sequence[int],
+    scaled: Callable[[int], Site | None],
+    unsupported: bool,
+) -> Remark | None:
+    """Why a reading must not be chosen without the user, or None.
+
+    Args:
+        waiting: the operands with a unit axis that the author moved.
+        scaled: ``_scaled_since_turned`` of an operand.
+        unsupported: nothing but sizes is evidence for what it transposes.
+    """
     transposes = [step for step in candidate.plan.steps if step.op == "Transpose" and step.operand >= 0]
     if one_sample := batches.doubt(candidate):
         return one_sample
@@ -207,9 +224,9 @@ def _doubt(candidate: Candidate, site: Site, waiting: Sequence[int], unsupported
         return remark("moved-batch")
     if any(site.is_stale(step.operand) for step in transposes):
         return remark("stale")
-    scaled = next(filter(None, (_scaled_since_turned(site, step.operand) for step in transposes)), None)
-    if scaled is not None:
-        return remark("before-or-after", node=scaled.name)
+    between = next(filter(None, (scaled(step.operand) for step in transposes)), None)
+    if between is not None:
+        return remark("before-or-after", node=between.name)
     if _rests_on_a_split(candidate, site):
         return remark("split")
     if any(_long(candidate.plan.output) <= _long(site.operands[k].value.sizes or ()) for k in waiting):
@@ -223,7 +240,9 @@ def _scaled_since_turned(site: Site, operand: int) -> Site | None:
     Nothing shows which axis they are for, and before that node they would meet another one.
     """
     above = site.above(operand)
-    while above is not None:
+    for _ in range(_MOST_ABOVE):
+        if above is None:
+            return None
         moved = [k for k, value in enumerate(above.values) if is_moved(value)]
         if len(moved) != 1 or any(value.axes is None for value in above.values):
             return None

@@ -129,23 +129,15 @@ _OLD_ARGUMENTS = frozenset({
 
 def looks_like(entry: Entry) -> bool:
     """Whether a configuration without a version is of Keras 1, by the names of its arguments."""
-    waiting: list[Any] = [entry]
-    while waiting:
-        item = waiting.pop()
-        if isinstance(item, list):
-            waiting += item
-        elif isinstance(item, dict):
-            config = item.get("config")
-            if isinstance(config, (dict, list)):
-                waiting.append(config)
-            if item.get("class_name") in ("Merge", *_GONE) or (
-                item.get("class_name") != "Embedding"
-                and isinstance(config, dict)
-                and _OLD_ARGUMENTS & config.keys()
-            ):
-                return True
-            waiting += [value for key, value in item.items() if key in ("layers", "layer")]
-    return False
+    return any(
+        layer["class_name"] in ("Merge", *_GONE)
+        or (
+            layer["class_name"] != "Embedding"
+            and isinstance(layer["config"], dict)
+            and _OLD_ARGUMENTS & layer["config"].keys()
+        )
+        for layer in every_layer(entry)
+    )
 
 
 def with_orderings(entry: Entry) -> Entry:
