@@ -388,7 +388,9 @@ REMARKS: dict[str, Callable[[Details], str]] = {
     "before-or-after": lambda d: (
         f"its Transpose may belong before {quoted(d['node'])}, whose factors would then be for another axis"
     ),
-    "steps-apart": lambda d: "the steps of its result are apart: the heads may belong before them",
+    "steps-apart": lambda d: (
+        "its result has the steps on two axes and another axis between them: the heads may belong in front"
+    ),
     "turned-unit": lambda d: "transposed back, an operand has its axis of size 1 where the author wrote it",
     "moved-batch": lambda d: (
         "the author moved the batch of the operand that it transposes: pairs of samples may be meant"

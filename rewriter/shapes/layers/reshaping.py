@@ -41,7 +41,8 @@ def reshape_layer(call: Call) -> Value:
     stray = next((axis for axis in axes[1:] if holds_batch(axis)), None)
     if stray is not None and -1 not in sizes:
         raise ShapeError(
-            f"takes {stray}, which holds the batch, for {math.prod(sizes)} elements a sample: one batch size only"
+            f"its target has {math.prod(sizes)} elements for each sample, and it takes {stray}, which holds the batch: "
+            "one batch size only"
         )
     return call.like([axes[0], *reshape(axes[1:], sizes)], autocast(call, call.x))
 
