@@ -11,6 +11,8 @@ from typing import Any
 from ...shapes.call import LAYERS, OPS
 
 Json = dict[str, Any]
+# Classes that an .h5 file has by another name than an archive.
+_EXPORTED = {"GroupedQueryAttention": "GroupQueryAttention"}
 _MODELS = {"Functional": "keras.src.models.functional", "Sequential": "keras", "Model": "keras"}
 
 
@@ -23,8 +25,9 @@ def with_modules(entry: Any) -> Any:
         entry = {**entry, "config": {key: _held(value) for key, value in config.items()}}
     if "module" in entry or not isinstance(name, str):
         return entry
+    name = _EXPORTED.get(name, name)
     registered = name if name == "Functional" or ">" in name else None
-    return {**entry, "module": _module(name, config), "registered_name": registered}
+    return {**entry, "class_name": name, "module": _module(name, config), "registered_name": registered}
 
 
 def _held(value: Any) -> Any:

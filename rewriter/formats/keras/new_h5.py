@@ -24,7 +24,7 @@ from .new_hdf5 import new_hdf5
 from .new_model import NEWEST, checked_variables, new_entry
 from .tables import learnt
 from .training import training_config
-from .upgrade import legacy_paths
+from .upgrade import legacy_paths, legacy_places
 from .weights_file import WeightsFile
 from .weights_writer import write_weights
 
@@ -92,7 +92,12 @@ def _write_weights(group: Any, graph: Graph, entry: dict[str, Any], weights: Wei
     for name in layers:
         made = group.create_group(name)
         place = f"layers/{places[name]}"
-        paths = legacy_paths(entries[name]) if weights.paths(place) else []
+        held = weights.paths(place)
+        paths = legacy_paths(entries[name]) if held else []
+        if any("seed_generator/" not in path for path in set(held) - set(legacy_places(entries[name]))):
+            raise UnsupportedError(
+                f"the order of the weights of {shown(name)!r} in an .h5 file is not known: write a .keras file"
+            )
         stored = [f"{name}/{path}" for path in paths]
         _write_names(made, "weight_names", stored)
         for title, path in zip(stored, paths, strict=True):

@@ -10,7 +10,14 @@ from .detect import is_old
 from .model import upgraded
 from .optimizer_slots import NotCarried, OldModel, Slots, carried_slots, old_model
 from .result import Account, Origin, Refusal, Upgraded
-from .weights import keras_3_variables, legacy_paths, model_variables, named_places, trained_count
+from .weights import (
+    keras_3_variables,
+    legacy_paths,
+    legacy_places,
+    model_variables,
+    named_places,
+    trained_count,
+)
 
 __all__ = [
     "Account",
@@ -27,6 +34,7 @@ __all__ = [
     "carried_slots",
     "is_old",
     "legacy_paths",
+    "legacy_places",
     "keras_3_variables",
     "model_variables",
     "named_places",

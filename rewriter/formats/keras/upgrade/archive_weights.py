@@ -18,7 +18,7 @@ from . import stored_forms
 from .constructs import Construct
 from .context import Entry
 from .model import is_model, layer_name
-from .weights import Own, Reader, new_groups
+from .weights import Own, Reader, new_groups, repeated
 
 CONSTRUCTS = (
     Construct(".keras of tf.keras 2.14, 2.15 and tf_keras", "the groups of Keras 3", "archive"),
@@ -26,7 +26,6 @@ CONSTRUCTS = (
 )
 
 _CONTAINERS = ("layers", "_layer_checkpoint_dependencies", "_self_tracked_trackables")
-_ATTENTION = ("query_dense", "key_dense", "value_dense", "output_dense")
 
 
 def archive_variables(entry: Entry, stored: Mapping[str, Variable], version: str) -> dict[str, Variable]:
@@ -42,13 +41,14 @@ def archive_variables(entry: Entry, stored: Mapping[str, Variable], version: str
     """
     reader = Reader(version, "tensorflow")
     result: dict[str, Variable] = {}
-    for own, names in archive_owns(entry, stored, reader):
+    owns = list(archive_owns(entry, stored, reader))
+    for own, names in owns:
         variables = [stored[name] for name in names]
         for name, variable in stored_forms.translated(
             own.class_name, own.config, variables, 2, "tensorflow"
         ).items():
             result[f"{own.path}{name}"] = variable
-    return result
+    return result | repeated([own for own, _ in owns], result)
 
 
 def archive_owns(
@@ -61,19 +61,21 @@ def archive_owns(
     for inner, old, new in _model(entry, "", "", stored, reader, 0):
         own = reader.own_variables(inner, new)
         if own is not None:
-            yield own, _names(own.class_name, old, own.trained + own.others, stored)
+            yield own, _names(own, old, stored)
 
 
-def _names(class_name: str, path: str, count: int, stored: Mapping[str, Variable]) -> list[str]:
+def _names(own: Own, path: str, stored: Mapping[str, Variable]) -> list[str]:
     """The paths of a layer's own variables, in the order of Keras 2. Raises BadFileError if the file lacks one."""
-    if class_name == "MultiHeadAttention":
-        each = count // len(_ATTENTION)
-        names = [f"{attribute}/vars/{k}" for attribute in _ATTENTION for k in range(each)]
+    count = own.trained + own.others
+    if parts := stored_forms.attention_parts(own.class_name, own.config):
+        each = count // len(parts)
+        names = [f"{attribute}/vars/{k}" for attribute in parts for k in range(each)]
         if f"{path}_{names[0]}" in stored:
             names = [f"_{name}" for name in names]
     else:
         prefix = "cell/" if f"{path}cell/vars/0" in stored else ""
-        names = [f"{prefix}vars/{k}" for k in range(count)]
+        first = stored_forms.first_number(own.class_name)
+        names = [f"{prefix}vars/{k}" for k in range(first, first + count)]
     missing = next((name for name in names if f"{path}{name}" not in stored), None)
     if missing is not None:
         raise BadFileError(f"the weights file has no {shown(path + missing)}")

@@ -44,6 +44,24 @@ def _attention(config: Config) -> tuple[int, int]:
     return ((config.get("use_scale") is True) + (config.get("score_mode") == "concat"), 0)
 
 
+def attention_parts(class_name: str, config: Config) -> tuple[str, ...]:
+    """The attributes of the dense layers inside an attention layer, in the order of its variables; else empty."""
+    if class_name not in ("MultiHeadAttention", "GroupQueryAttention"):
+        return ()
+    gate = ("gate",) if config.get("use_gate") is True else ()
+    mark = "_" if class_name == "GroupQueryAttention" else ""
+    return tuple(f"{mark}{name}_dense" for name in ("query", "key", *gate, "value", "output"))
+
+
+def _heads(class_name: str) -> Callable[[Config], tuple[int, int]]:
+    return lambda config: (len(attention_parts(class_name, config)) * (1 + _bias(config)), 0)
+
+
+def _spectrogram(config: Config) -> tuple[int, int]:
+    """A kernel for the real part and one for the imaginary part."""
+    return 1 if config.get("mode") in ("real", "imag") else 2, 0
+
+
 def _lookup(config: Config) -> tuple[int, int]:
     if config.get("output_mode") in ("tf_idf", "tf-idf"):
         raise UnsupportedError("the weights of a lookup with output_mode='tf_idf' are not read")
@@ -77,14 +95,16 @@ _COUNTS: dict[str, Callable[[Config], tuple[int, int]]] = {
     "PReLU": lambda config: (1, 0),
     "Attention": _attention,
     "AdditiveAttention": lambda config: (int(config.get("use_scale", True) is not False), 0),
-    "MultiHeadAttention": lambda config: (4 * (1 + _bias(config)), 0),
+    **{name: _heads(name) for name in ("MultiHeadAttention", "GroupQueryAttention")},
+    "RMSNormalization": lambda config: (1, 0),
+    "ReversibleEmbedding": lambda config: (2 - (config.get("tie_weights") is not False), 0),
+    "STFTSpectrogram": _spectrogram,
     "Normalization": _normalization,
     "Discretization": _bins,
     "StringLookup": _lookup, "IntegerLookup": _lookup, "TextVectorization": _lookup,
 }  # fmt: skip
 # Their variables belong to a cell inside.
 _RECURRENT = frozenset({"SimpleRNN", "LSTM", "GRU", "ConvLSTM1D", "ConvLSTM2D", "ConvLSTM3D"})
-_ATTENTION = ("query_dense", "key_dense", "value_dense", "output_dense")
 
 
 def has_cell(class_name: str) -> bool:
@@ -106,6 +126,16 @@ def counts(class_name: str, config: Config) -> tuple[int, int]:
     return row(config) if row is not None else (0, 0)
 
 
+def first_number(class_name: str) -> int:
+    """The number of a layer's first own variable in its group: 1 after the kernel of the layer inside, stored again."""
+    return int(class_name == "SpectralNormalization")
+
+
+def repeated(class_name: str) -> dict[str, str]:
+    """The paths below a layer in a Keras 3 file at which a variable of the layer inside is stored again."""
+    return {"vars/0": "layer/vars/0"} if class_name == "SpectralNormalization" else {}
+
+
 def translated(
     class_name: str, config: Config, variables: list[Variable], era: int, backend: str
 ) -> dict[str, Variable]:
@@ -115,15 +145,15 @@ def translated(
     """
     class_name = CLASSES.get(class_name, class_name)
     variables = kernels.translated(class_name, config, variables, era, backend)
-    if class_name == "MultiHeadAttention":
-        each = len(variables) // len(_ATTENTION)
-        return {f"{_ATTENTION[k // each]}/vars/{k % each}": variable for k, variable in enumerate(variables)}
+    if parts := attention_parts(class_name, config):
+        each = len(variables) // len(parts)
+        return {f"{parts[k // each]}/vars/{k % each}": variable for k, variable in enumerate(variables)}
     if class_name in ("LSTM", "GRU") and era < 3:
         variables = cudnn.translated(class_name, variables)
     if era < 3:
         variables = _scaled(class_name, config, variables)
     prefix = "cell/" if has_cell(class_name) else ""
-    return {f"{prefix}vars/{k}": variable for k, variable in enumerate(variables)}
+    return {f"{prefix}vars/{k}": variable for k, variable in enumerate(variables, first_number(class_name))}
 
 
 def _scaled(class_name: str, config: Config, variables: list[Variable]) -> list[Variable]:

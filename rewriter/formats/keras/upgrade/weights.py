@@ -8,7 +8,7 @@ tf_keras 2.21, ``keras/engine/topology.py`` of Keras 1.2, ``keras/src/saving/sav
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ....errors import BadFileError, UnsupportedError, shown
@@ -85,7 +85,16 @@ def keras_3_variables(
         variables = [numbers[number] for number in sorted(numbers)]
         new = stored_forms.translated(own.class_name, own.config, variables, reader.era, backend)
         result.update({f"{path}{name}": variable for name, variable in new.items()})
-    return result
+    return result | repeated(found, result)
+
+
+def repeated(owns: Iterable[Own], variables: Mapping[str, Variable]) -> dict[str, Variable]:
+    """The variables that Keras 3 stores twice, by the second path."""
+    return {
+        f"{own.path}{copy}": variables[f"{own.path}{place}"]
+        for own in owns
+        for copy, place in stored_forms.repeated(own.class_name).items()
+    }
 
 
 class Reader:
@@ -239,8 +248,8 @@ class _Named(Reader):
         return [(layer, f"{path}layers/{layer_name(layer)}/") for layer in layers]
 
 
-def legacy_paths(entry: Entry) -> list[str]:
-    """The paths of a layer's variables in a file of Keras 3, in the order of an HDF5 model of Keras 3.
+def legacy_places(entry: Entry) -> dict[str, int]:
+    """The number of each of a layer's variables in an HDF5 model of Keras 3, by its path in a file of Keras 3.
 
     Args:
         entry: the layer in the form of Keras 3.
@@ -250,8 +259,13 @@ def legacy_paths(entry: Entry) -> list[str]:
     """
     trained, others = Reader("3", "").order(entry, "", 0)
     marks = [StoredVariable(str(k), Variable((k,), "", _nothing)) for k in range(len(trained + others))]
-    places = keras_3_variables(entry, marks, "3")
-    return sorted(places, key=lambda path: places[path].shape)
+    return {path: mark.shape[0] for path, mark in keras_3_variables(entry, marks, "3").items()}
+
+
+def legacy_paths(entry: Entry) -> list[str]:
+    """The paths of ``legacy_places`` in the order of their numbers, without those of copies. Raises as that."""
+    first = {number: path for path, number in reversed(legacy_places(entry).items())}
+    return [first[number] for number in sorted(first)]
 
 
 def trained_count(entry: Entry) -> int:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any
+from unittest import mock
 
+import tensorflow as tf
 import tf_keras
 from tf_keras import layers
 
@@ -412,3 +414,26 @@ chain("ngrams", (1,), lambda: layers.TextVectorization(vocabulary=["a", "b", "a 
       dtype="string")  # fmt: skip
 chain("inverse_lookup", (4,), lambda: layers.StringLookup(vocabulary=["a", "b"], invert=True), dtype="int64")
 chain("dtypes", (4,), lambda: layers.Dense(3, dtype="float64"), lambda: layers.Dense(2))
+
+
+@case
+def spectral_normalization() -> Any:
+    x = tf_keras.Input((8, 9, 4))
+    wrapped = [
+        layers.SpectralNormalization(layers.Conv2D(5, 2), name="first"),
+        layers.SpectralNormalization(layers.Dense(3, use_bias=False)),
+    ]
+    # The layer takes its InputSpec from tf.keras, which is Keras 3 here.
+    with mock.patch.object(tf.keras.layers, "InputSpec", layers.InputSpec):
+        return tf_keras.Model(x, wrapped[1](wrapped[0](x)))
+
+
+each("pooled", IMAGE, lambda: layers.GlobalAvgPool2D(), lambda: layers.GlobalMaxPool2D(keepdims=True),
+     lambda: layers.MaxPool2D(2), lambda: layers.AvgPool2D(2, padding="same"))  # fmt: skip
+each("pooled_volumes", (4, 5, 6, 3), lambda: layers.GlobalAvgPool3D(), lambda: layers.GlobalMaxPool3D(),
+     lambda: layers.MaxPool3D(2), lambda: layers.AvgPool3D(2), lambda: layers.SpatialDropout3D(0.3))  # fmt: skip
+each("pooled_lines", STEPS, lambda: layers.GlobalAvgPool1D(), lambda: layers.GlobalMaxPool1D(),
+     lambda: layers.Identity(), lambda: layers.MaxPool1D(2), lambda: layers.AvgPool1D(2),
+     lambda: layers.SpatialDropout1D(0.3))  # fmt: skip
+each("long_names", IMAGE, lambda: layers.Convolution2D(3, 2), lambda: layers.Convolution2DTranspose(3, 2),
+     lambda: layers.SeparableConvolution2D(3, 2))  # fmt: skip

@@ -10,7 +10,8 @@ CASES = layer_cases.CASES | function_cases.CASES
 # Cases whose weights an archive stores at other places than an HDF5 file.
 ARCHIVED = (
     "attention", "bidirectional_backwards", "cells", "calls", "hard_sigmoid_dense", "hard_sigmoid_gates",
-    "nested_deep", "nested_frozen", "operators", "normalization", "separable", "time_distributed_model", "wrappers",
+    "nested_deep", "nested_frozen", "operators", "normalization", "separable", "spectral_normalization",
+    "time_distributed_model", "wrappers",
 )  # fmt: skip
 
 
