@@ -30,7 +30,7 @@ from .intent import (
 )
 from .joining import TURNED
 from .ranking import order
-from .readings import readings
+from .readings import EINSUM, readings
 from .recorded import reshapes
 from .sites import Site
 from .subscripts import letters_of
@@ -65,6 +65,7 @@ def candidates(
             continue
         evidence = weigh(candidate.match.pairs, operands, weights, centred=site.is_centred)
         demand(evidence, candidate.plan.output, site.recorded or _naive_shape(site), stands)
+        evidence.merged = _merged(candidate)
         evidence.restored = _restores(candidate, site)
         evidence.unused_units = unused_units(candidate, site.values)
         evidence.in_order = _in_order(candidate, site)
@@ -267,6 +268,15 @@ def _joins_elsewhere(operands: Sequence[Axes]) -> bool:
     )
 
 
+def _merged(candidate: Candidate) -> int:
+    """How many axes are the same on both sides only as further parts of one axis: they count as one."""
+    parts = {name for name, a, b in candidate.match.pairs if a.is_same(b)}
+    together = {
+        term.names for terms in candidate.match.equation.operands for term in terms if len(term.names) > 1
+    }
+    return sum(max(0, len(parts & set(names)) - 1) for names in together)
+
+
 def _named_axes(candidate: Candidate) -> tuple[tuple[int, ...], ...]:
     """A key of what a reading computes: which axes of operands and result are the same, without those of size 1."""
     numbers: dict[str, int] = {}
@@ -288,8 +298,10 @@ def _in_order(candidate: Candidate, site: Site) -> int:
     if candidate.kind is not RuleKind.CONTRACT:
         return 0
     if site.family is Family.CONTRACTION:
+        if letters_of(subscripts(site.node.operation)) is not None:
+            return 2 if _has_the_letters(candidate, site) else int(candidate.rule == EINSUM)
         straight = _only_reversed(candidate) if candidate.swapped else _keeps_the_order(candidate)
-        return int(straight) + int(_sums_as_stated(candidate, site) or _has_the_letters(candidate, site))
+        return int(straight) + int(_sums_as_stated(candidate, site))
     # The order is evidence only for a product of operands of equal rank. It is none for a sum of tensors, or for an
     # outer product along several shared axes.
     equation = candidate.match.equation

@@ -43,13 +43,17 @@ Shape = tuple[int | None, ...]
 
 @dataclass(slots=True)
 class Evidence:
-    """Evidence for and against one way to pair the axes of two operands."""
+    """Evidence for and against one way to pair the axes of two operands.
+
+    ``merged`` is the number of entries of ``same`` that are further parts of one axis.
+    """
 
     demanded: int = 0
     restored: int = 0
     unused_units: int = 0
     contradictions: list[str] = field(default_factory=list)
     same: list[str] = field(default_factory=list)
+    merged: int = 0
     derived: list[str] = field(default_factory=list)
     roles: list[str] = field(default_factory=list)
     features: list[str] = field(default_factory=list)
@@ -66,7 +70,7 @@ class Evidence:
             self.restored,
             -len(self.contradictions),
             -self.unused_units,
-            len(self.same),
+            len(self.same) - self.merged,
             len(self.derived),
             len(self.roles),
             len(self.features),

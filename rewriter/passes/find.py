@@ -143,12 +143,12 @@ def _of_one_rank(site: Site) -> bool:
 def _summed_batch(site: Site, texts: str) -> Fault | None:
     """A contraction of the batch with an axis of a size of its own."""
     for a, b in site.unproven:
+        batch, other = (a, b) if a.role is Role.BATCH else (b, a)
+        summed = f"{texts}: it sums over the batch and {other}; runs only at batch {other.size}"
         if fit(a, b) is Fit.BY_LUCK:
-            other = a if b.role is Role.BATCH else b
-            return Fault(
-                Kind.BATCH_MISALIGNED,
-                f"{texts}: it sums over the batch and {other}; runs only at batch {other.size}, and is wrong there",
-            )
+            return Fault(Kind.BATCH_MISALIGNED, f"{summed}, and is wrong there")
+        if batch.role is Role.BATCH is not other.role and other.size == 1 != batch.size:
+            return Fault(Kind.BATCH_MISALIGNED, summed)
     return None
 
 

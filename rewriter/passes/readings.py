@@ -32,6 +32,8 @@ from .subscripts import einsum_readings
 Axes = tuple[Axis, ...]
 _MAX_COMBINATIONS = 64
 _PAIRS = parse("b k, n k -> b n")
+# The name of the readings that keep an einsum's letters.
+EINSUM = "einsum"
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,7 +199,7 @@ def _as_subscripts(site: Site, operands: Sequence[Axes]) -> Iterator[Candidate]:
         for found in matches(equation, operands, roles=False):
             plan = plan_of(found, site)
             if not plan.cannot:
-                yield Candidate("einsum", found, plan, RuleKind.CONTRACT)
+                yield Candidate(EINSUM, found, plan, RuleKind.CONTRACT)
 
 
 def _binary(rule: Rule, operands: Sequence[Axes], planned: Callable[[Match], Plan]) -> Iterator[Candidate]:

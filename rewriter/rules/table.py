@@ -317,6 +317,17 @@ def builtin() -> tuple[Rule, ...]:
             only=Family.CONTRACTION,
         ),
         _rule(
+            "flat-matmul",
+            "a matrix product that takes the places of an image as one axis",
+            "b i (m n), b m n j -> b i j",
+            "b i (m n), b j m n -> b i j",
+            "b i m n, b (m n) j -> b i j",
+            "b m n k, b k j -> b (m n) j",
+            "b m n k, b j k -> b (m n) j",
+            "b i k, b k m n -> b i (m n)",
+            only=Family.CONTRACTION,
+        ),
+        _rule(
             "shared-matmul-nt",
             "one matrix for every sample, transposed",
             "b m k, n k -> b m n",

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 import keras
 import pytest
@@ -365,3 +366,59 @@ def test_turned_weights_of_attention_are_turned_back_or_left(shared, dims, tmp_p
     inputs = support.random_inputs(model, 3)
     if result.output is not None:
         support.compare(support.run(support.load(tmp_path / "out.keras"), inputs), support.run(model, inputs))
+
+
+def without(name: str, model: keras.Model, folder: Path) -> rewriter.Result:
+    """The repair of a model that lost one node."""
+    randomise(model)
+    model.save(folder / "valid.keras")
+    config = read_config(folder / "valid.keras")
+    remove(config, next(e for e in config["config"]["layers"] if e["config"].get("name") == name))
+    write_config(folder / "valid.keras", folder / "broken.keras", config)
+    return rewriter.repair(folder / "broken.keras", folder / "out.keras", ops="all", verify=False)
+
+
+def assert_repaired(name: str, model: keras.Model, folder: Path, rule: str) -> None:
+    assert {change.rule for change in without(name, model, folder).inserted} == {rule}
+    inputs = support.random_inputs(model, 3)
+    support.compare(support.run(support.load(folder / "out.keras"), inputs), support.run(model, inputs))
+
+
+@pytest.mark.parametrize("sizes", [(4, 5, 3), (4, 4, 16), (3, 3, 9)], ids=str)
+@pytest.mark.parametrize("lost", ["flat_first", "flat_values"])
+def test_a_non_local_block_that_lost_a_flattening(lost, sizes, tmp_path):
+    """Where height x width is the number of channels, the places also fit the channels."""
+    height, width, channels = sizes
+    x = keras.Input(sizes)
+
+    def flat(name: str) -> keras.KerasTensor:
+        return layers.Reshape((height * width, channels), name=f"flat_{name}")(layers.Conv2D(channels, 1)(x))
+
+    scores = ops.matmul(flat("first"), layers.Permute((2, 1))(flat("second")))
+    y = layers.Reshape(sizes)(ops.matmul(layers.Softmax()(scores), flat("values")))
+    model = keras.Model(x, layers.Conv2D(3, 1)(layers.Add()([layers.Conv2D(channels, 1)(y), x])))
+    assert_repaired(lost, model, tmp_path, "flat-matmul")
+
+
+@pytest.mark.parametrize("heads", [2, 3])
+def test_an_einsum_sums_over_the_letter_that_it_names(heads, tmp_path):
+    """As many steps as features of a head: the sum over the steps fits too, with other letters."""
+    x = keras.Input((4, heads * 4))
+    queries = layers.Permute((2, 1, 3), name="turn")(
+        layers.Reshape((4, heads, 4))(layers.Dense(heads * 4)(x))
+    )
+    keys, values = layers.Dense(4)(x), layers.Dense(4)(x)
+    weights = layers.Softmax()(ops.einsum("bhqd,bkd->bhqk", queries, keys))
+    y = layers.Permute((2, 1, 3))(ops.einsum("bhqk,bkd->bhqd", weights, values))
+    model = keras.Model(x, layers.Dense(3)(layers.Reshape((4, heads * 4))(y)))
+    assert_repaired("turn", model, tmp_path, "einsum")
+
+
+@pytest.mark.parametrize("steps", [5, 6])
+def test_a_sum_over_the_batch_and_an_axis_of_one_is_a_fault(steps, tmp_path):
+    x = keras.Input((steps, 5))
+    mean = layers.Reshape((1, 5), name="row")(layers.GlobalAveragePooling1D()(x))
+    model = keras.Model(x, layers.Dense(3)(ops.matmul(layers.Dense(1)(x), mean)))
+    assert_repaired("row", model, tmp_path, "outer")
+    (finding,) = rewriter.check(tmp_path / "broken.keras", ops="all").findings
+    assert (finding.code, finding.severity) == ("RW002", "error")
