@@ -15,6 +15,7 @@ from ..model_file import ModelFile
 from ..variables import NoVariables, Variables
 from .carried_state import CarriedState
 from .configuration import Configuration
+from .kept_alive import kept_alive
 from .tables import Table, asset_path, check_tables
 from .upgrade import Refusal
 from .weights_writer import moved_groups, write_weights
@@ -105,7 +106,7 @@ def _written(source: KerasModel) -> bytes:
 def new_entry(source: KerasModel) -> dict[str, Any]:
     """The configuration of a model for the newest Keras. UnsupportedError if a construct has no form there."""
     check_translated(source.configuration.refusals)
-    entry = source.configuration.newest(NEWEST)
+    entry = kept_alive(source.configuration.newest(NEWEST))
     entry = {key: value for key, value in entry.items() if key not in ("training_config", "compile_config")}
     return entry if source.compile_config is None else {**entry, "compile_config": source.compile_config}
 

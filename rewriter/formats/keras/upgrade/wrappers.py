@@ -40,19 +40,22 @@ def _holder(config: Config, context: Context) -> Config | list[Entry]:
 
 
 def _backwards(config: Config, context: Context) -> None:
-    """State the second layer of a ``Bidirectional`` whose first goes backwards: Keras 3 would make both do so."""
+    """State the second layer of a ``Bidirectional``, as Keras 3 does.
+
+    Keras 3 would make it go backwards even where the first one does.
+    """
     forward = config.get("layer")
     if "merge_mode" not in config or isinstance(config.get("backward_layer"), dict):
         return
     if not isinstance(forward, dict) or not isinstance(forward.get("config"), dict):
         return
-    if forward["config"].get("go_backwards") is not True:
-        return
+    backwards = forward["config"].get("go_backwards") is True
+    name = f"backward_{forward['config'].get('name')}"
     backward = copy.deepcopy(forward)
-    backward["name"] = f"backward_{forward['config'].get('name')}"
-    backward["config"] |= {"name": backward["name"], "go_backwards": False}
-    config["backward_layer"] = backward
-    context.account.remark("Bidirectional of a layer that goes backwards", "backward_layer stated")
+    backward["config"] |= {"name": name, "go_backwards": not backwards}
+    config["backward_layer"] = {**backward, "name": name} if "name" in backward else backward
+    if backwards:
+        context.account.remark("Bidirectional of a layer that goes backwards", "backward_layer stated")
 
 
 def _inner(entry: Entry, context: Context) -> Entry:
