@@ -116,14 +116,10 @@ class KerasArchive(KerasFile):
     def out_of_order(self) -> str:
         """Why the Keras of the file loads the weights into other layers than this reader; "" if it does not.
 
-        Always "" for Keras 3, whose order this reader follows, and for 2.12 and 2.13, which number groups differently.
+        Always "" for Keras 3, whose order this reader follows.
         """
         configuration = self.configuration
-        if (
-            not isinstance(configuration, Older)
-            or _WEIGHTS not in self.archive
-            or "layers" not in self._index
-        ):
+        if not isinstance(configuration, Older) or _WEIGHTS not in self.archive:
             return ""
         return old_form.archive_refusal(configuration.original, configuration.version)
 

@@ -1,8 +1,8 @@
-"""The groups of a weights file of Keras 2.14 and 2.15 before and after a change.
+"""The groups of a weights file of Keras 2.12 to 2.15 before and after a change.
 
 They are numbered by class in the order of ``model.layers``, as in Keras 3; functions of TensorFlow count as layers.
-Source: ``_save_container_state`` of ``tf_keras/src/saving/saving_lib.py`` 2.21. In Keras 2.12 and 2.13 the
-container has another name, and another numbering.
+Source: ``_save_container_state`` of ``tf_keras/src/saving/saving_lib.py`` 2.21. In Keras 2.12 and 2.13 the container is
+``_layer_checkpoint_dependencies`` (``engine/functional.py``), which has every layer with weights twice.
 """
 
 from __future__ import annotations
@@ -14,13 +14,15 @@ from typing import Any
 from ....errors import BadFileError, UnsupportedError, shown
 from ....files.hdf5 import Hdf5Index
 from ..layer_order import snake_case
-from ..upgrade import named_places
+from ..upgrade import named_places, stored_forms
 from ..upgrade.model import is_model, layer_name
 from ..weight_groups import Move
 from .order import layers_of, model_order
 
 Json = dict[str, Any]
 _OPTIMIZER = "optimizer/vars"
+_LAYERS = "layers"
+_LAYERS_OF_2_12 = "_layer_checkpoint_dependencies"
 
 
 def moves(index: Hdf5Index, before: Json, after: Json, version: str) -> list[Move]:
@@ -33,9 +35,9 @@ def moves(index: Hdf5Index, before: Json, after: Json, version: str) -> list[Mov
         BadFileError: a group does not hold the variables of its layer.
         UnsupportedError: the groups have other names, or the optimizer's state no longer fits.
     """
-    if "layers" not in index:
+    if _LAYERS not in index and _LAYERS_OF_2_12 not in index:
         raise UnsupportedError(
-            "the weights are numbered as in Keras 2.12 and 2.13: convert it to Keras 3 first (rewriter convert)"
+            "the names of its groups of weights are not known: convert it to Keras 3 first (rewriter convert)"
         )
     found = list(_moves(index, before, after, "", version))
     _check_optimizer(index, before, after, version)
@@ -43,8 +45,10 @@ def moves(index: Hdf5Index, before: Json, after: Json, version: str) -> list[Mov
 
 
 def _moves(index: Hdf5Index, before: Json, after: Json, prefix: str, version: str) -> Iterator[Move]:
-    path = f"{prefix}layers"
-    old, new = _groups(before), _groups(after)
+    container = _LAYERS if _LAYERS in index else _LAYERS_OF_2_12
+    path = f"{prefix}{container}"
+    twice = version if container == _LAYERS_OF_2_12 else None
+    old, new = _groups(before, twice), _groups(after, twice)
     yield Move(path, old, new)
     sides = [{layer_name(entry): entry for entry in layers_of(side["config"])} for side in (before, after)]
     for name, group in old.items():
@@ -68,9 +72,14 @@ def _config(entry: Json) -> Json:
     return config if isinstance(config, dict) else {}
 
 
-def _groups(entry: Json) -> dict[str, str]:
-    """The group of each layer of a model by the layer's name."""
-    classes = {layer_name(layer): str(layer.get("class_name")) for layer in layers_of(entry["config"])}
+def _groups(entry: Json, twice: str | None) -> dict[str, str]:
+    """The group of each layer of a model by the layer's name.
+
+    Args:
+        twice: the version of Keras if layers with weights count twice. Raises UnsupportedError for unknown layers then.
+    """
+    layers = {layer_name(layer): layer for layer in layers_of(entry["config"])}
+    classes = {name: str(layer.get("class_name")) for name, layer in layers.items()}
     order = model_order(entry["config"])
     if order != [name for name in classes if name in set(order)]:
         raise UnsupportedError(
@@ -78,7 +87,8 @@ def _groups(entry: Json) -> dict[str, str]:
             "convert it to Keras 3 first (rewriter convert)"
         )
     names = [name for name in order if not _is_input(entry, classes[name])]
-    return dict(zip(names, _numbered(classes[name] for name in names), strict=True))
+    weighted = {name for name in names if twice is not None and any(named_places(layers[name], twice))}
+    return dict(zip(names, _numbered((classes[name], name in weighted) for name in names), strict=True))
 
 
 def _is_input(entry: Json, class_name: str) -> bool:
@@ -86,12 +96,14 @@ def _is_input(entry: Json, class_name: str) -> bool:
     return class_name == "InputLayer" and entry.get("class_name") == "Sequential"
 
 
-def _numbered(class_names: Iterable[str]) -> list[str]:
+def _numbered(layers: Iterable[tuple[str, bool]]) -> list[str]:
+    """The groups of layers, from their classes and whether they count twice."""
     used: Counter[str] = Counter()
     result = []
-    for stem in map(snake_case, class_names):
+    for class_name, twice in layers:
+        stem = snake_case(class_name)
         result.append(f"{stem}_{used[stem]}" if used[stem] else stem)
-        used[stem] += 1
+        used[stem] += 1 + twice
     return result
 
 
@@ -101,7 +113,7 @@ def _check(index: Hdf5Index, entry: Json, place: str, version: str) -> None:
         places = [place for some in named_places(entry, version) for place in some]
     except UnsupportedError:
         return
-    direct = sum(not path for path, _ in places)
+    direct = sum(not path for path, _ in places) + stored_forms.first_number(str(entry.get("class_name")))
     stored = len(index.datasets(f"{place}/vars")) if f"{place}/vars" in index else 0
     below = _count(index, place) if place in index else 0
     # A recurrent layer's own variables are those of its cell.

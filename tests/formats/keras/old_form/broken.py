@@ -147,12 +147,12 @@ def copy_weights(source: Any, target: Any) -> None:
         target.set_weights(source.get_weights())
 
 
-def write(model: Any, path: Path) -> None:
-    """Write a rebuilt model as Keras 2 does, with the real multiply in the file."""
+def write(model: Any, path: Path, **native: Any) -> None:
+    """Write a rebuilt model as Keras 2 does, with the real multiply in the file; ``native`` is for an archive."""
     if path.suffix == ".json":
         path.write_text(json.dumps(named(json.loads(model.to_json()))))
         return
-    model.save(path)
+    model.save(path, **(native if path.suffix == ".keras" else {}))
     if path.suffix == ".h5":
         with h5py.File(path, "r+") as file:
             file.attrs["model_config"] = json.dumps(named(json.loads(file.attrs["model_config"])))

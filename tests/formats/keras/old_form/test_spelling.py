@@ -14,6 +14,8 @@ from rewriter.errors import UnsupportedError
 from rewriter.formats.keras.old_form.spelling import Form, entry_of, form_of, spelled
 from rewriter.ir.axis import Value
 from rewriter.ir.graph import Graph, Node, Operation, TensorRef
+from rewriter.shapes import layers as _layers  # noqa: F401 - fills the table of rules
+from rewriter.shapes import ops as _ops  # noqa: F401
 from rewriter.shapes.infer import infer
 from tests.formats.keras.upgrade.oracle import says_something
 
