@@ -1,6 +1,6 @@
 """Real files of tf.keras 2.12 to 2.15: converted to Keras 3, and repaired in their own form.
 
-    python tools/old_tensorflow.py DIR [--only 2.13.1]
+    python tools/old_tensorflow.py DIR [--only 2.13.1] [--saved-models]
 
 Each version is installed into DIR (1 GB each; Python 3.11) and saves the models of the tests as ``.h5`` and ``.keras``.
 The converted files must compute with Keras 3 what that version computed. The repaired ones, loaded by that version,
@@ -39,10 +39,10 @@ def install(folder: Path, version: str) -> Path:
     return python
 
 
-def run(python: Path, what: str, models: Path) -> list[str]:
+def run(python: Path, what: str, models: Path, *forms: str) -> list[str]:
     """Let a version do something in a folder of models. Returns the lines that it prints."""
     done = subprocess.run(
-        [str(python), str(CHILD), what, str(models)], check=False, capture_output=True, text=True
+        [str(python), str(CHILD), what, str(models), *forms], check=False, capture_output=True, text=True
     )
     if done.returncode:
         raise SystemExit(f"{what} failed:\n{done.stderr[-2000:]}")
@@ -116,13 +116,17 @@ def main() -> int:
     )
     parser.add_argument("folder", type=Path)
     parser.add_argument("--only", choices=VERSIONS, help="one version")
+    parser.add_argument(
+        "--saved-models", action="store_true", help="SavedModels too (10 minutes each version)"
+    )
     arguments = parser.parse_args()
+    forms = [".h5", ".keras", *([".folder"] if arguments.saved_models else [])]
     wrong = 0
     for version in [arguments.only] if arguments.only else VERSIONS:
         models = arguments.folder / version / "models"
         models.mkdir(parents=True, exist_ok=True)
         python = install(arguments.folder, version)
-        for line in run(python, "make", models):
+        for line in run(python, "make", models, *forms):
             print(f"  {version}: {line}")
         for what, found in (("converted", converted(models)), ("repaired", repaired(python, models))):
             bad = {name: problem for name, problem in found.items() if problem}

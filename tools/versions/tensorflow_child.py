@@ -26,6 +26,7 @@ ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 PARTS = ("layers", "models", "backend", "optimizers", "initializers", "activations")
 NATIVE = {"save_format": "keras_v3"} if tf.__version__.startswith("2.12.") else {}
+OPTIONS = {".keras": NATIVE, ".folder": {"save_format": "tf"}}
 TOLERANCE = 1e-5
 
 
@@ -75,7 +76,7 @@ def outputs(model: Any, inputs: list[np.ndarray]) -> list[np.ndarray]:
 def saved(model: Any, path: Path) -> bool:
     """Save a model; False if this version cannot, or does not load what it saved."""
     try:
-        model.save(path, **(NATIVE if path.suffix == ".keras" else {}))
+        model.save(path, **OPTIONS.get(path.suffix, {}))
         tf.keras.models.load_model(path, compile=False)
     except (TypeError, ValueError, NotImplementedError) as error:
         print(f"not saved: {path.name}: {str(error).splitlines()[0][:80]}")
@@ -83,7 +84,7 @@ def saved(model: Any, path: Path) -> bool:
     return True
 
 
-def make(folder: Path) -> None:
+def make(folder: Path, *forms: str) -> None:
     as_tf_keras()
     oracle = import_module("tests.formats.keras.upgrade.oracle")
     cases: dict[str, Callable[[], Any]] = {}
@@ -99,7 +100,7 @@ def make(folder: Path) -> None:
         except Exception as error:  # a layer or an argument that this version does not have
             print(f"not made: {name}: {str(error).splitlines()[0][:80]}")
             continue
-        files = [folder / f"{name}{suffix}" for suffix in (".h5", ".keras")]
+        files = [folder / f"{name}{form}" for form in forms]
         found[name] = inputs, wanted, [str(path) for path in files if saved(model, path)]
     (folder / "valid.pickle").write_bytes(pickle.dumps(found))
     make_broken(folder)
@@ -120,7 +121,7 @@ def make_broken(folder: Path) -> None:
                 valid = oracle.randomized(case.build())
                 inputs = oracle.inputs_for(valid)
                 wanted = outputs(valid, inputs)
-                valid.save(path.with_name(f"right_{name}{suffix}"), **(NATIVE if suffix == ".keras" else {}))
+                valid.save(path.with_name(f"right_{name}{suffix}"), **OPTIONS.get(suffix, {}))
                 broken.write(broken.rebuilt(valid, case.drop, case.swap), path, **NATIVE)
             except Exception as error:
                 print(f"not made: {path.name}: {type(error).__name__}: {str(error)[:80]}")
@@ -150,4 +151,4 @@ def load(folder: Path) -> None:
 
 
 if __name__ == "__main__":
-    {"make": make, "load": load}[sys.argv[1]](Path(sys.argv[2]))
+    {"make": make, "load": load}[sys.argv[1]](Path(sys.argv[2]), *sys.argv[3:])
