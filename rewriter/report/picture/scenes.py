@@ -39,11 +39,11 @@ class Look:
         values = inference.values[name]
         return shape_of(values[index]) if index < len(values) else None
 
-    def inner(self, prefix: Path, name: str) -> Path | None:
-        """The path of the model that a node calls or wraps, at its first call; the first of several models."""
+    def inner(self, prefix: Path, name: str) -> list[Path]:
+        """The paths of the models that a node calls or wraps, at their first call: an If has several."""
         inference = self._inferences.get(prefix)
-        below = inference.inner.get(name) if inference is not None else None
-        return (*prefix, below[0][0]) if below else None
+        below = inference.inner.get(name, ()) if inference is not None else ()
+        return list(dict.fromkeys((*prefix, each[0]) for each in below))
 
     def inputs(self, prefix: Path, name: str) -> Iterator[tuple[int, str, int]]:
         """The inputs of a node, in the order of its arguments: (number, node, output)."""

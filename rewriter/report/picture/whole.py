@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -52,6 +52,7 @@ def whole(
     classes: dict[str, int] = {}
     shapes: dict[Shape, int] = {}
     number = {path: k for k, path in enumerate(look.wiring)}
+    several: list[tuple[Path, list[Path]]] = []
     for path, wiring in look.wiring.items():
         names = list(wiring.nodes)
         at = {name: k for k, name in enumerate(names)}
@@ -60,7 +61,12 @@ def whole(
         nodes = []
         for k, name in enumerate(names):
             operation = wiring.nodes[name].operation
-            shape, inner = look.shape(path, name), look.inner(path, name)
+            shape = look.shape(path, name)
+            inner = [each for each in look.inner(path, name) if each in number]
+            opens = number[inner[0]] if len(inner) == 1 else -1
+            if len(inner) > 1:
+                opens = len(look.wiring) + len(several)
+                several.append(((*path, name), inner))
             nodes.append(
                 [
                     shown(name),
@@ -69,7 +75,7 @@ def whole(
                     round(placed.centres[k][0]),
                     round(placed.centres[k][1]),
                     _MARKS.index(marks.get((*path, name), Mark.NONE)),
-                    -1 if inner is None else number.get(inner, -1),
+                    opens,
                 ]
             )
             made.found[*path, name] = (number[path], k)
@@ -85,9 +91,25 @@ def whole(
             }
         )
         made.nodes += len(names)
+    for path, inner in several:
+        made.graphs.append(_list_of(path, inner, number, classes))
     made.classes = list(classes)
     made.shapes = [[[part.text, part.role] for part in shape] for shape in shapes]
     return made
+
+
+def _list_of(
+    path: Path, inner: Sequence[Path], number: Mapping[Path, int], classes: dict[str, int]
+) -> dict[str, Any]:
+    """A graph with a node for each of several graphs that one node holds."""
+    placed = place(len(inner), [])
+    kind = classes.setdefault("graph", len(classes))
+    nodes = [
+        [shown(each[-1]), kind, -1, round(x), round(y), _MARKS.index(Mark.NONE), number[each]]
+        for each, (x, y) in zip(inner, placed.centres, strict=True)
+    ]
+    size = [round(placed.width), round(placed.height)]
+    return {"name": shown(path_text(path)), "size": size, "nodes": nodes, "edges": []}
 
 
 def small(seen: Seen, findings: Iterable[Finding], most: int) -> Picture | None:

@@ -13,7 +13,9 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import jsonschema
+import onnx
 import pytest
+from onnx import TensorProto, helper
 
 import rewriter
 from rewriter.report.picture import layered, layout, scenes
@@ -21,6 +23,7 @@ from rewriter.report.picture.layout import BOX_HEIGHT, BOX_WIDTH, place
 from rewriter.report.picture.model import Mark
 from rewriter.report.picture.scenes import after, before
 from rewriter.report.picture.svg import cut, draw
+from rewriter.report.picture.whole import whole
 
 from .conftest import MODELS, written
 from .models import chain, gated, grown, saved
@@ -284,3 +287,27 @@ def test_node_data_is_what_model_explorer_reads(tmp_path):
     assert data["scale_map_spatial_gate_reshape"]["value"] == "inserted: spatial-gate"
     assert data["scale_map"]["value"] == "RW001 incompatible: spatial-gate"
     assert not check.is_valid({"results": {"a": {"colour": "red"}}}) and not check.is_valid({"a": 1})
+
+
+def test_an_if_opens_a_graph_with_both_of_its_branches(tmp_path):
+    def branch(operator: str, result: str) -> onnx.GraphProto:
+        output = helper.make_tensor_value_info(result, TensorProto.FLOAT, [2])
+        return helper.make_graph(
+            [helper.make_node(operator, ["x"], [result], operator)], operator, [], [output]
+        )
+
+    node = helper.make_node(
+        "If", ["c"], ["y"], "if", then_branch=branch("Relu", "t"), else_branch=branch("Neg", "e")
+    )
+    x, y = (helper.make_tensor_value_info(name, TensorProto.FLOAT, [2]) for name in "xy")
+    c = helper.make_tensor_value_info("c", TensorProto.BOOL, [])
+    onnx.save(helper.make_model(helper.make_graph([node], "g", [x, c], [y])), tmp_path / "if.onnx")
+    data = whole(rewriter.check(tmp_path / "if.onnx").seen, ()).data()
+    (opens,) = (item[6] for item in data["graphs"][0]["nodes"] if item[0] == "if")
+    branches = data["graphs"][opens]
+    assert {data["classes"][item[1]] for item in branches["nodes"]} == {"graph"} and not branches["edges"]
+    inside = [data["graphs"][item[6]]["nodes"] for item in branches["nodes"]]
+    assert sorted(data["classes"][item[1]] for nodes in inside for item in nodes if item[0] != "x") == [
+        "Neg",
+        "Relu",
+    ]
