@@ -390,6 +390,8 @@ def export_onnx(
     nchw_outputs: bool = False,
     fp16: bool = False,
     fallback: str | None = None,
+    input_names: Sequence[str] = (),
+    output_names: Sequence[str] = (),
     verify: bool | None = False,
     timeout: float | None = None,
 ) -> Exported:
@@ -409,6 +411,8 @@ def export_onnx(
         nchw_outputs: give images with their channels first.
         fp16: compute in half precision, between float32 inputs and outputs.
         fallback: the exporter of a model that cannot be exported directly: ``tf2onnx``.
+        input_names, output_names: a name for each input or output, in the order of ``model.inputs`` and
+            ``model.outputs``, instead of Keras's.
         verify: compare the result with Keras: None if that is possible here, True to require it, False not at all.
         timeout: as in ``repair``.
 
@@ -424,7 +428,18 @@ def export_onnx(
 
     if at and not repair:
         raise UsageError("at is for a repair: add repair=True")
-    asked = Options(opset, batch, external_data, nchw_inputs, nchw_outputs, fp16, fallback, verify)
+    asked = Options(
+        opset,
+        batch,
+        external_data,
+        nchw_inputs,
+        nchw_outputs,
+        fp16,
+        fallback,
+        verify,
+        input_names,
+        output_names,
+    )
     asked.check()
     with naming(model), within(timeout), ExitStack() as stack:
         path, prover = stack.enter_context(_file(model, hdf5=repair))
@@ -564,6 +579,8 @@ def convert(
     nchw_outputs: bool = False,
     fp16: bool = False,
     fallback: str | None = None,
+    input_names: Sequence[str] = (),
+    output_names: Sequence[str] = (),
     timeout: float | None = None,
 ) -> Converted:
     """Write a model in another format, or a model of an older Keras for Keras 3.
@@ -575,8 +592,8 @@ def convert(
         verify: run both models on the same inputs and compare: None if that is possible here, True to require it,
             False not at all.
         timeout: as in ``repair``.
-        opset, batch, external_data, nchw_inputs, nchw_outputs, fp16, fallback: as in ``export_onnx``, for an ONNX
-            output.
+        opset, batch, external_data, nchw_inputs, nchw_outputs, fp16, fallback, input_names, output_names: as in
+            ``export_onnx``, for an ONNX output.
 
     Raises:
         UnsupportedError: a part of the model has no form in the new format, or a required comparison cannot run.
@@ -587,7 +604,18 @@ def convert(
     from .conversion import convert as converted
     from .proof.limits import within
 
-    options = Options(opset, batch, external_data, nchw_inputs, nchw_outputs, fp16, fallback, verify)
+    options = Options(
+        opset,
+        batch,
+        external_data,
+        nchw_inputs,
+        nchw_outputs,
+        fp16,
+        fallback,
+        verify,
+        input_names,
+        output_names,
+    )
     with naming(model), within(timeout), _opened(model, weights) as source:
         return converted(source, output, options)
 

@@ -246,6 +246,11 @@ def parsers(run: Mapping[str, Run]) -> tuple[argparse.ArgumentParser, dict[str, 
     )
     export.add_argument("--nchw-inputs", action="store_true", help="take images with their channels first")
     export.add_argument("--nchw-outputs", action="store_true", help="give images with their channels first")
+    for option, text in (("--input-names", "inputs"), ("--output-names", "outputs")):
+        export.add_argument(
+            option, metavar="NAMES", action="append", default=[],
+            help=f"names for the {text}, in their order and separated by commas (default: Keras's names)",
+        )  # fmt: skip
     export.add_argument("--fp16", action="store_true", help="compute in half precision")
     export.add_argument(
         "--verify", action="store_true", help="run the result beside Keras on random inputs, and compare"

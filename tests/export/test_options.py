@@ -5,6 +5,7 @@ from __future__ import annotations
 import keras
 import numpy as np
 import onnx
+import onnxruntime
 import pytest
 
 import rewriter
@@ -190,3 +191,60 @@ def test_repair_writes_both_or_neither(saved, tmp_path, monkeypatch):
         rewriter.repair(saved, fixed, onnx=target)
     assert list(tmp_path.iterdir()) == []
     assert rewriter.repair(saved, fixed, onnx=target, verify=False).onnx_verified is None
+
+
+# -- names -----------------------------
+@pytest.fixture(scope="module")
+def keyed(tmp_path_factory):
+    """Inputs and outputs in dicts whose keys are not in the order in which they were made."""
+    last, first = keras.Input((4,), name="zeta"), keras.Input((3,), name="alpha")
+    boxes = {"xy": L.Dense(1)(first), "wh": [L.Dense(5)(first), L.Dense(6)(last)]}
+    model = keras.Model({"zeta": last, "alpha": first}, {"score": L.Dense(2)(last), "boxes": boxes})
+    path = tmp_path_factory.mktemp("names") / "keyed.keras"
+    model.save(path)
+    return path
+
+
+def test_inputs_have_the_order_of_the_model_and_outputs_the_names_of_their_keys(keyed, tmp_path):
+    model = keras.saving.load_model(keyed)
+    result = export_onnx(keyed, tmp_path / "out.onnx", verify=True)
+    assert result.inputs == [tensor.name for tensor in model.inputs] == ["alpha", "zeta"]
+    assert result.outputs == ["boxes/wh/0", "boxes/wh/1", "boxes/xy", "score"]
+    session = onnxruntime.InferenceSession(tmp_path / "out.onnx")
+    assert [y.shape[1] for y in session.get_outputs()] == [tensor.shape[1] for tensor in model.outputs]
+    assert result.verified["difference"] < 1e-4
+
+
+def test_names_of_the_user(keyed, tmp_path, capsys):
+    target = tmp_path / "out.onnx"
+    words = ["--input-names", "left,dense/kernel", "--output-names", "a,b,c", "--output-names", "d"]
+    assert cli.main(["export", str(keyed), str(target), "--verify", *words]) == 0
+    session = onnxruntime.InferenceSession(target)
+    assert [x.name for x in session.get_inputs()] == ["left", "dense/kernel"]
+    assert [y.name for y in session.get_outputs()] == ["a", "b", "c", "d"]
+    assert "agrees with Keras" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("given", "text"),
+    [
+        (
+            {"output_names": ["a", "b", "c"]},
+            r"3 names for 4 outputs \(boxes/wh/0, boxes/wh/1, boxes/xy, score\)",
+        ),
+        ({"input_names": ["a"]}, r"1 name for 2 inputs \(alpha, zeta\)"),
+        ({"input_names": ["a", "a"]}, "two inputs or outputs would have the name 'a'"),
+        ({"input_names": ["a", "b"], "output_names": ["a", "x", "y", "z"]}, "would have the name 'a'"),
+        (
+            {"output_names": ["alpha", "x", "y", "z"]},
+            "an input and an output would both have the name 'alpha'",
+        ),
+        ({"input_names": ["a", ""]}, "is empty"),
+        ({"input_names": "ab"}, "they are a list"),
+    ],
+    ids=str,
+)
+def test_names_that_cannot_be_used(keyed, tmp_path, given, text):
+    with pytest.raises(UsageError, match=text):
+        export_onnx(keyed, tmp_path / "out.onnx", **given)
+    assert not (tmp_path / "out.onnx").exists()

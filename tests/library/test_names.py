@@ -14,7 +14,17 @@ import rewriter
 from rewriter.export.onnx.options import Options
 from tests.cli.common import ROOT
 
-ONNX = ("opset", "batch", "external_data", "nchw_inputs", "nchw_outputs", "fp16", "fallback")
+ONNX = (
+    "opset",
+    "batch",
+    "external_data",
+    "nchw_inputs",
+    "nchw_outputs",
+    "fp16",
+    "fallback",
+    "input_names",
+    "output_names",
+)
 REPAIR = ("at", "mode", "ops", "explicit", "verify", "rules")
 SIGNATURES = {
     "check": ("model", "*", "mode", "ops", "rules", "plan", "weights"),

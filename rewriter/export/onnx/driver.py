@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-from ...errors import UnsupportedError, shown
+from ...errors import UnsupportedError, UsageError, shown
 from ...formats.keras.layer_order import calls_in_order
 from ...formats.variables import Variables
 from ...ir.axis import Axis, Role, Value, new_axis
 from ...ir.graph import Graph, Literal, Operation, TensorRef, given_to, leaves, map_leaves, path_text
 from ...ir.size import Size, symbol
+from ...presentation import count
 from ...shapes.call import Call, OpaqueError, ShapeError
 from ...shapes.infer import flatten_outputs, infer, infer_call
 from ...shapes.inference import Inference
@@ -49,7 +50,12 @@ class Driver:
             inference = infer(graph, operands=fixed)
         _check(inference)
         _check_classes(graph)
-        inputs = [self._input(ref.node, inference.value(ref)) for ref in graph.input_refs()]
+        refs = [leaf for leaf in flatten_outputs(graph.inputs) if isinstance(leaf, TensorRef)]
+        names = _renamed([ref.node for ref in refs], self.options.input_names, "input")
+        made = {
+            ref.node: self._input(name, inference.value(ref)) for ref, name in zip(refs, names, strict=True)
+        }
+        inputs = [made[ref.node] for ref in graph.input_refs()]
         result = self.nested(graph, inputs, inference, "", "layers")
         outputs = [leaf for leaf in flatten_outputs(result) if isinstance(leaf, Tensor)]
         self._outputs(graph, outputs, inference)
@@ -238,10 +244,11 @@ class Driver:
         return self.builder.node("Transpose", first, perm=[0, *range(2, len(sizes)), 1])
 
     def _outputs(self, graph: Graph, tensors: list[Tensor], inference: Inference) -> None:
-        """Add the outputs, named by layer as in ``model.output_names``; a repeated name gets a number."""
+        """Add the outputs, named as ``_output_names`` does; a repeated name gets a number."""
         taken = {t.name for t in self.builder.graph.inputs}
         refs = [leaf for leaf in flatten_outputs(graph.outputs) if isinstance(leaf, TensorRef)]
-        for ref, tensor in zip(refs, tensors, strict=True):
+        names = _renamed(_output_names(graph), self.options.output_names, "output")
+        for ref, tensor, base in zip(refs, tensors, names, strict=True):
             value = inference.value(ref)
             turned = self.options.nchw_outputs and _is_image(value)
             if turned:
@@ -254,11 +261,12 @@ class Driver:
                     tensor = self.builder._add(
                         "Identity", [constant], {}, "", [(constant.dtype, constant.sizes)]
                     )[0]
-            base = graph.nodes[ref.node].operation.name
-            name, count = base, 0
+            name, number = base, 0
             while name in taken:
-                count += 1
-                name = f"{base}_{count}"
+                if self.options.output_names:
+                    raise UsageError(f"an input and an output would both have the name {shown(name)!r}")
+                number += 1
+                name = f"{base}_{number}"
             taken.add(name)
             if turned:
                 self._note("nchw_outputs", name)
@@ -269,6 +277,35 @@ class Driver:
         """Note the name of a channels-first tensor in the file's metadata, one name per line."""
         known = self.builder.metadata.get(key)
         self.builder.metadata[key] = name if known is None else f"{known}\n{name}"
+
+
+def _output_names(graph: Graph) -> list[str]:
+    """The outputs' names by layer, as in ``model.output_names``; by path (``boxes/0``) where they are in a dict."""
+    found = [(path, leaf) for path, leaf in _paths(graph.outputs) if isinstance(leaf, TensorRef)]
+    keyed = any(isinstance(part, str) for path, _ in found for part in path)
+    return [
+        "/".join(map(str, path)) if keyed else graph.nodes[leaf.node].operation.name for path, leaf in found
+    ]
+
+
+def _paths(structure: Any, path: tuple[str | int, ...] = ()) -> Iterator[tuple[tuple[str | int, ...], Any]]:
+    """The leaves in the order of ``flatten_outputs``, each with its keys and numbers."""
+    if isinstance(structure, dict):
+        for key in sorted(structure):
+            yield from _paths(structure[key], (*path, key))
+    elif isinstance(structure, (list, tuple)):
+        for number, item in enumerate(structure):
+            yield from _paths(item, (*path, number))
+    else:
+        yield path, structure
+
+
+def _renamed(names: list[str], given: Sequence[str], noun: str) -> Sequence[str]:
+    """``given``, if it is one name for each of ``names``; ``names`` if nothing is given. Raises UsageError."""
+    if given and len(given) != len(names):
+        stated = ", ".join(shown(name) for name in names)
+        raise UsageError(f"{count(len(given), 'name')} for {count(len(names), noun)} ({stated})")
+    return given or names
 
 
 def value_of(tensor: Tensor) -> Value:

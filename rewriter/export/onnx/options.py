@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from ...errors import UsageError
+from ...errors import UsageError, shown
 from ...presentation import Presentable, brief, count
 
 OLDEST_OPSET = 17
@@ -20,7 +21,8 @@ class Options:
     ``batch`` fixes the batch of all inputs; ``external_data`` puts the weights into a file beside the model;
     ``nchw_inputs`` and ``nchw_outputs`` make images channels first there; ``fp16`` computes in half precision
     between float32 inputs and outputs; ``fallback`` names the exporter for models that cannot be exported directly;
-    ``verify`` compares the result with Keras, with None only where the comparison can run.
+    ``verify`` compares the result with Keras, with None only where the comparison can run; ``input_names`` and
+    ``output_names`` replace Keras's names, in the order of ``model.inputs`` and ``model.outputs``.
     """
 
     opset: int = NEWEST_OPSET
@@ -31,6 +33,8 @@ class Options:
     fp16: bool = False
     fallback: str | None = None
     verify: bool | None = False
+    input_names: Sequence[str] = ()
+    output_names: Sequence[str] = ()
 
     def check(self) -> None:
         """Raises UsageError for options that cannot be used."""
@@ -40,6 +44,15 @@ class Options:
             raise UsageError(f"batch {self.batch}: it is at least 1")
         if self.fallback not in (None, "tf2onnx"):
             raise UsageError(f"fallback {self.fallback!r}: it is tf2onnx")
+        for names in (self.input_names, self.output_names):
+            if isinstance(names, str):
+                raise UsageError(f"names {names!r}: they are a list, as in ['x', 'y']")
+        given = [*self.input_names, *self.output_names]
+        twice = next((name for name in given if given.count(name) > 1), None)
+        if twice is not None:
+            raise UsageError(f"two inputs or outputs would have the name {shown(twice)!r}")
+        if not all(given):
+            raise UsageError("the name of an input or output is empty")
 
 
 @dataclass(slots=True, repr=False)
