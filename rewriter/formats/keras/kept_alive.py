@@ -9,6 +9,8 @@ become one, and their weights too. A layer with a ``shared_object_id`` stays ali
 from __future__ import annotations
 
 import itertools
+import json
+from collections.abc import Iterator
 from typing import Any
 
 Json = dict[str, Any]
@@ -16,33 +18,34 @@ _ID = "shared_object_id"
 
 
 def kept_alive(entry: Any) -> Any:
-    """A copy of a configuration in which every first layer of a ``Bidirectional`` has a number of its own."""
+    """A configuration in which every first layer of a ``Bidirectional`` has a number of its own."""
+    if all(_ID in layer for layer in _first_layers(entry)):
+        return entry
+    entry = json.loads(json.dumps(entry))
     taken = {part[_ID] for part in _parts(entry) if isinstance(part.get(_ID), int)}
     numbers = (number for number in itertools.count(1) if number not in taken)
-
-    def copied(value: Any) -> Any:
-        if isinstance(value, list):
-            return [copied(item) for item in value]
-        if not isinstance(value, dict):
-            return value
-        new = {key: copied(item) for key, item in value.items()}
-        if new.get("class_name") == "Bidirectional" and isinstance(new.get("config"), dict):
-            layer = new["config"].get("layer")
-            if isinstance(layer, dict) and _ID not in layer:
-                layer[_ID] = next(numbers)
-        return new
-
-    return copied(entry)
+    for layer in _first_layers(entry):
+        if _ID not in layer:
+            layer[_ID] = next(numbers)
+    return entry
 
 
-def _parts(entry: Any) -> list[Json]:
-    found: list[Json] = []
+def _first_layers(entry: Any) -> Iterator[Json]:
+    for part in _parts(entry):
+        config = part.get("config")
+        if part.get("class_name") == "Bidirectional" and isinstance(config, dict):
+            layer = config.get("layer")
+            if isinstance(layer, dict):
+                yield layer
+
+
+def _parts(entry: Any) -> Iterator[Json]:
+    """The dicts in a configuration, at every depth."""
     waiting = [entry]
     while waiting:
         item = waiting.pop()
         if isinstance(item, dict):
-            found.append(item)
+            yield item
             waiting += item.values()
         elif isinstance(item, list):
             waiting += item
-    return found
