@@ -535,6 +535,20 @@ def flatten_outputs(structure: Any) -> Iterator[Any]:
         yield structure
 
 
+def flatten_with_path(
+    structure: Any, path: tuple[str | int, ...] = ()
+) -> Iterator[tuple[tuple[str | int, ...], Any]]:
+    """The leaves of ``flatten_outputs``, each with the keys and numbers that lead to it."""
+    if isinstance(structure, dict):
+        for key in sorted(structure):
+            yield from flatten_with_path(structure[key], (*path, key))
+    elif isinstance(structure, (list, tuple)):
+        for number, item in enumerate(structure):
+            yield from flatten_with_path(item, (*path, number))
+    else:
+        yield path, structure
+
+
 def _adds(graph: Graph, recorded: Sequence[int | None], axes: Sequence[Axis]) -> bool:
     """True where an ONNX file records a shape of the same rank for unknown sizes and contradicts no known one."""
     pairs = list(zip(recorded, axes, strict=False))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from ...errors import UnsupportedError, UsageError, shown
@@ -13,7 +13,7 @@ from ...ir.graph import Graph, Literal, Operation, TensorRef, given_to, leaves, 
 from ...ir.size import Size, symbol
 from ...presentation import count
 from ...shapes.call import Call, OpaqueError, ShapeError
-from ...shapes.infer import flatten_outputs, infer, infer_call
+from ...shapes.infer import flatten_outputs, flatten_with_path, infer, infer_call
 from ...shapes.inference import Inference
 from ...shapes.keras_facts import facts_of
 from . import lowering  # noqa: F401 - importing it fills the table of lowerings
@@ -281,23 +281,11 @@ class Driver:
 
 def _output_names(graph: Graph) -> list[str]:
     """The outputs' names by layer, as in ``model.output_names``; by path (``boxes/0``) where they are in a dict."""
-    found = [(path, leaf) for path, leaf in _paths(graph.outputs) if isinstance(leaf, TensorRef)]
+    found = [(path, leaf) for path, leaf in flatten_with_path(graph.outputs) if isinstance(leaf, TensorRef)]
     keyed = any(isinstance(part, str) for path, _ in found for part in path)
     return [
         "/".join(map(str, path)) if keyed else graph.nodes[leaf.node].operation.name for path, leaf in found
     ]
-
-
-def _paths(structure: Any, path: tuple[str | int, ...] = ()) -> Iterator[tuple[tuple[str | int, ...], Any]]:
-    """The leaves in the order of ``flatten_outputs``, each with its keys and numbers."""
-    if isinstance(structure, dict):
-        for key in sorted(structure):
-            yield from _paths(structure[key], (*path, key))
-    elif isinstance(structure, (list, tuple)):
-        for number, item in enumerate(structure):
-            yield from _paths(item, (*path, number))
-    else:
-        yield path, structure
 
 
 def _renamed(names: list[str], given: Sequence[str], noun: str) -> Sequence[str]:
