@@ -18,7 +18,7 @@ from .order import layers_of, model_order
 Json = dict[str, Any]
 NOT_IN_ORDER = (
     "the weights are not in the order in which Keras gives them to the layers of the model: "
-    "convert it to Keras 3 first (rewriter convert)"
+    "convert it to a .keras file first (rewriter convert)"
 )
 
 
@@ -114,5 +114,5 @@ def _has_variables(entry: Json, version: str) -> bool:
 def _text(model: Json) -> str:
     return (
         f"the layers of {shown(layer_name(model))!r} are not in the order in which Keras has them: "
-        "convert it to Keras 3 first (rewriter convert)"
+        "convert it to a .keras file first (rewriter convert)"
     )

@@ -33,6 +33,18 @@ CLASSES = {
     "ThresholdedReLU": "ReLU",
 }  # fmt: skip
 
+# Layers that return their input, or a selection or sum of it: they keep its dtype.
+KEEP_DTYPE = frozenset({
+    "Activation", "ActivityRegularization", "Add", "AlphaDropout", "Concatenate", "Cropping1D", "Cropping2D",
+    "Cropping3D", "Dot", "Dropout", "Flatten", "GaussianDropout", "GaussianNoise", "GlobalMaxPooling1D",
+    "GlobalMaxPooling2D", "GlobalMaxPooling3D", "Identity", "Masking", "Maximum", "MaxPooling1D", "MaxPooling2D",
+    "MaxPooling3D", "Minimum", "Multiply", "Permute", "ReLU", "RepeatVector", "Reshape", "SpatialDropout1D",
+    "SpatialDropout2D", "SpatialDropout3D", "Subtract", "UpSampling1D", "UpSampling2D", "UpSampling3D",
+    "ZeroPadding1D", "ZeroPadding2D", "ZeroPadding3D",
+})  # fmt: skip
+# Other layers that cast no float to an integer dtype of theirs, as Keras 3 does.
+_NEVER_TO_WHOLE = frozenset({"Average", "Discretization", "TimeDistributed"})
+
 # Always dropped: the rest of the file states them, or no result depends on them.
 _SAID_ELSEWHERE = frozenset({
     "autocast", "batch_input_shape", "batch_size", "build_input_shape", "dynamic", "force_generator", "fused",
@@ -61,6 +73,9 @@ CONSTRUCTS = (
     ),
     Construct("LocallyConnected1D/2D", "refused: Keras 3 has no such layer", "locally_connected"),
     Construct("dtype policies of Keras 2", "DTypePolicy", "mixed_float16"),
+    Construct(
+        "an integer dtype of a layer that keeps its operand's", "dropped: Keras 3 casts to it", "whole_dtypes"
+    ),
     Construct("layers of other packages", "kept under their name, and refused", "custom_layer"),
 )
 
@@ -125,6 +140,10 @@ def finished(class_name: str, config: Config, context: Context) -> Entry:
         _scaled(class_name, context)
     if "dtype" in config:
         config["dtype"] = dtype_of(config["dtype"])
+        if class_name in KEEP_DTYPE | _NEVER_TO_WHOLE and is_whole(config["dtype"]):
+            context.account.remark(
+                f"dtype={config.pop('dtype')!r} of {class_name}", "dropped: nothing is cast to it"
+            )
     for key in list(config):
         if key in takes or (
             key in COMMON and not (class_name in NOT_TRAINABLE and key != "name" and key != "dtype")
@@ -156,6 +175,11 @@ def _scaled(class_name: str, context: Context) -> None:
             "activation='hard_sigmoid'", f"the function of Keras 2 has no equivalent in {class_name}"
         )
     context.account.remark("activation='hard_sigmoid'", "hard_sigmoid of Keras 3, with weights times 1.2")
+
+
+def is_whole(dtype: Any) -> bool:
+    """Whether a dtype is one of integers or of truth values."""
+    return isinstance(dtype, str) and dtype.startswith(("int", "uint", "bool"))
 
 
 def dtype_of(value: Any) -> Any:

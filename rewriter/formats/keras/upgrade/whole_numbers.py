@@ -15,7 +15,7 @@ from .constructs import Construct
 from .context import Entry, Untranslatable
 from .functions.elementwise import dtype_named
 from .functions.node_defs import DTYPES
-from .layers import CLASSES
+from .layers import CLASSES, KEEP_DTYPE
 from .order import Layered, Read, in_order
 from .tensors import Call, Old, leaves
 
@@ -34,15 +34,6 @@ _NARROW_DTYPES = frozenset({"int8", "int16", "uint8", "uint16"})
 _POOLS = frozenset({
     "AveragePooling1D", "AveragePooling2D", "AveragePooling3D", "GlobalAveragePooling1D", "GlobalAveragePooling2D",
     "GlobalAveragePooling3D",
-})  # fmt: skip
-# Layers that return their input, or a selection or sum of it: they keep its dtype.
-_KEEP = frozenset({
-    "Activation", "ActivityRegularization", "Add", "AlphaDropout", "Concatenate", "Cropping1D", "Cropping2D",
-    "Cropping3D", "Dot", "Dropout", "Flatten", "GaussianDropout", "GaussianNoise", "GlobalMaxPooling1D",
-    "GlobalMaxPooling2D", "GlobalMaxPooling3D", "Identity", "Masking", "Maximum", "MaxPooling1D", "MaxPooling2D",
-    "MaxPooling3D", "Minimum", "Multiply", "Permute", "ReLU", "RepeatVector", "Reshape", "SpatialDropout1D",
-    "SpatialDropout2D", "SpatialDropout3D", "Subtract", "UpSampling1D", "UpSampling2D", "UpSampling3D",
-    "ZeroPadding1D", "ZeroPadding2D", "ZeroPadding3D",
 })  # fmt: skip
 _LOOKUPS = frozenset({"Discretization", "Hashing", "IntegerLookup", "StringLookup", "TextVectorization"})
 _MODELS = frozenset({"Functional", "Model", "Sequential"})
@@ -118,7 +109,7 @@ class _Flow:
             return "int64" if settings.get("output_mode", "int") == "int" else None
         if taken is not None and class_name in _POOLS:
             self.refused[row.name, number] = _MEAN
-        return taken if class_name in _KEEP else None
+        return taken if class_name in KEEP_DTYPE else None
 
     def _of_model(self, entry: Entry, row: Layered, number: int, taken: str | None) -> str | None:
         key = id(entry), taken

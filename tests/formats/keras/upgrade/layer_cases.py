@@ -437,3 +437,23 @@ each("pooled_lines", STEPS, lambda: layers.GlobalAvgPool1D(), lambda: layers.Glo
      lambda: layers.SpatialDropout1D(0.3))  # fmt: skip
 each("long_names", IMAGE, lambda: layers.Convolution2D(3, 2), lambda: layers.Convolution2DTranspose(3, 2),
      lambda: layers.SeparableConvolution2D(3, 2))  # fmt: skip
+
+
+@case
+def whole_dtypes() -> Any:
+    """In Keras 2 these layers cast nothing to the dtype that they state."""
+    x = tf_keras.Input((4,))
+    y = layers.Discretization(bin_boundaries=[-0.5, 0.0, 0.5])(x)
+    made = [
+        layers.Flatten(dtype="int32"),
+        layers.Reshape((2, 2), dtype="int64"),
+        layers.Activation("relu", dtype="uint8"),
+        layers.TimeDistributed(layers.Flatten(dtype="int32"), dtype="int32"),
+    ]
+    merged = [
+        layers.Multiply(dtype="int32"),
+        layers.Average(dtype="int32"),
+        layers.Concatenate(dtype="int32"),
+    ]
+    outputs = [layer(layers.Reshape((4, 1))(x)) for layer in made] + [layer([x, x]) for layer in merged]
+    return tf_keras.Model(x, [y, *outputs, layers.Embedding(4, 2)(y)])

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from rewriter.formats.keras import upgrade
+
 from . import function_cases, layer_cases, oracle
 
 CASES = layer_cases.CASES | function_cases.CASES
@@ -23,3 +25,14 @@ def test_an_hdf5_file(name: str):
 @pytest.mark.parametrize("name", ARCHIVED)
 def test_archive(name: str):
     oracle.archive_agrees(CASES[name]())
+
+
+def test_layers_of_integers_in_a_graph():
+    """Some layers of Keras 3 cast to their dtype in a graph only, as ``predict`` runs them."""
+    model = oracle.randomized(CASES["whole_dtypes"]())
+    entry, weights, version, _ = oracle.saved(model)
+    new = oracle.keras_3_model(upgrade.upgraded(entry, version))
+    oracle.set_weights(new, upgrade.model_variables(entry, weights, version))
+    (given,) = oracle.inputs_for(model)
+    wanted = model.predict(given, verbose=0)
+    assert oracle.difference(new.predict(given, verbose=0), wanted) < oracle.TOLERANCE
