@@ -46,7 +46,7 @@ class Addresses:
 
 def wrappers(k: Any) -> Any:
     x = k.layers.Input((5, 4))
-    made = [layer(3) for layer in (k.layers.LSTM, k.layers.GRU, k.layers.SimpleRNN) * 3]
+    made = [layer(3) for layer in (k.layers.LSTM, k.layers.GRU, k.layers.SimpleRNN)]
     cells = [k.layers.RNN([k.layers.LSTMCell(3), k.layers.GRUCell(2)]) for _ in range(2)]
     return k.Model(x, [k.layers.Bidirectional(layer)(x) for layer in [*made, *cells]])
 
