@@ -429,17 +429,8 @@ def export_onnx(
     if at and not repair:
         raise UsageError("at is for a repair: add repair=True")
     asked = Options(
-        opset,
-        batch,
-        external_data,
-        nchw_inputs,
-        nchw_outputs,
-        fp16,
-        fallback,
-        verify,
-        input_names,
-        output_names,
-    )
+        opset, batch, external_data, nchw_inputs, nchw_outputs, fp16, fallback, verify, input_names, output_names
+    )  # fmt: skip
     asked.check()
     with naming(model), within(timeout), ExitStack() as stack:
         path, prover = stack.enter_context(_file(model, hdf5=repair))
@@ -605,17 +596,8 @@ def convert(
     from .proof.limits import within
 
     options = Options(
-        opset,
-        batch,
-        external_data,
-        nchw_inputs,
-        nchw_outputs,
-        fp16,
-        fallback,
-        verify,
-        input_names,
-        output_names,
-    )
+        opset, batch, external_data, nchw_inputs, nchw_outputs, fp16, fallback, verify, input_names, output_names
+    )  # fmt: skip
     with naming(model), within(timeout), _opened(model, weights) as source:
         return converted(source, output, options)
 

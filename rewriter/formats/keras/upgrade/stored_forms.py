@@ -128,7 +128,7 @@ def counts(class_name: str, config: Config) -> tuple[int, int]:
 
 def first_number(class_name: str) -> int:
     """The number of a layer's first own variable in its group: 1 after the kernel of the layer inside, stored again."""
-    return int(class_name == "SpectralNormalization")
+    return len(repeated(class_name))
 
 
 def repeated(class_name: str) -> dict[str, str]:
