@@ -144,10 +144,12 @@ def _summed_batch(site: Site, texts: str) -> Fault | None:
     """A contraction of the batch with an axis of a size of its own."""
     for a, b in site.unproven:
         batch, other = (a, b) if a.role is Role.BATCH else (b, a)
-        summed = f"{texts}: it sums over the batch and {other}; runs only at batch {other.size}"
+        named = f"an axis of {other}" if str(other) == str(other.size) else str(other)
+        summed = f"{texts}: it sums over the batch and {named}; runs only at batch {other.size}"
         if fit(a, b) is Fit.BY_LUCK:
             return Fault(Kind.BATCH_MISALIGNED, f"{summed}, and is wrong there")
-        if batch.role is Role.BATCH is not other.role and other.size == 1 != batch.size:
+        beside_batch = batch.role is Role.BATCH and other.role is not Role.BATCH
+        if beside_batch and other.size == 1 and batch.size != 1:
             return Fault(Kind.BATCH_MISALIGNED, summed)
     return None
 

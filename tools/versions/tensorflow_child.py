@@ -43,7 +43,7 @@ def as_tf_keras() -> None:
     """Let ``import tf_keras`` find the Keras of this TensorFlow, and ``import rewriter`` nothing."""
     keras = import_module("keras")
     # 2.12 has no keras.src.
-    source = import_module("keras.src") if hasattr(keras, "src") or _has("keras.src") else keras
+    source = import_module("keras.src") if _has("keras.src") else keras
     module = types.ModuleType("tf_keras")
     module.__dict__.update({name: getattr(tf.keras, name) for name in dir(tf.keras) if name[0] != "_"})
     module.src = source  # type: ignore[attr-defined]

@@ -24,7 +24,7 @@ from .new_hdf5 import new_hdf5
 from .new_model import NEWEST, checked_variables, new_entry
 from .tables import learnt
 from .training import training_config
-from .upgrade import legacy_paths, legacy_places
+from .upgrade import legacy_places
 from .weights_file import WeightsFile
 from .weights_writer import write_weights
 
@@ -93,11 +93,13 @@ def _write_weights(group: Any, graph: Graph, entry: dict[str, Any], weights: Wei
         made = group.create_group(name)
         place = f"layers/{places[name]}"
         held = weights.paths(place)
-        paths = legacy_paths(entries[name]) if held else []
-        if any("seed_generator/" not in path for path in set(held) - set(legacy_places(entries[name]))):
+        stored_at = legacy_places(entries[name]) if held else []
+        unknown = set(held) - {path for each in stored_at for path in each}
+        if any("seed_generator/" not in path for path in unknown):
             raise UnsupportedError(
                 f"the order of the weights of {shown(name)!r} in an .h5 file is not known: write a .keras file"
             )
+        paths = [each[0] for each in stored_at]
         stored = [f"{name}/{path}" for path in paths]
         _write_names(made, "weight_names", stored)
         for title, path in zip(stored, paths, strict=True):

@@ -42,8 +42,8 @@ KEEP_DTYPE = frozenset({
     "SpatialDropout2D", "SpatialDropout3D", "Subtract", "UpSampling1D", "UpSampling2D", "UpSampling3D",
     "ZeroPadding1D", "ZeroPadding2D", "ZeroPadding3D",
 })  # fmt: skip
-# Other layers that cast no float to an integer dtype of theirs, as Keras 3 does.
-_NEVER_TO_WHOLE = frozenset({"Average", "Discretization", "TimeDistributed"})
+# Other layers that leave floats as they are if their own dtype is an integer one. Keras 3 casts the floats.
+_LEAVE_FLOATS = frozenset({"Average", "Discretization", "TimeDistributed"})
 
 # Always dropped: the rest of the file states them, or no result depends on them.
 _SAID_ELSEWHERE = frozenset({
@@ -74,7 +74,7 @@ CONSTRUCTS = (
     Construct("LocallyConnected1D/2D", "refused: Keras 3 has no such layer", "locally_connected"),
     Construct("dtype policies of Keras 2", "DTypePolicy", "mixed_float16"),
     Construct(
-        "an integer dtype of a layer that keeps its operand's", "dropped: Keras 3 casts to it", "whole_dtypes"
+        "an integer dtype of a layer that casts nothing to it", "dropped: Keras 3 would cast", "whole_dtypes"
     ),
     Construct("layers of other packages", "kept under their name, and refused", "custom_layer"),
 )
@@ -140,9 +140,9 @@ def finished(class_name: str, config: Config, context: Context) -> Entry:
         _scaled(class_name, context)
     if "dtype" in config:
         config["dtype"] = dtype_of(config["dtype"])
-        if class_name in KEEP_DTYPE | _NEVER_TO_WHOLE and is_whole(config["dtype"]):
+        if class_name in KEEP_DTYPE | _LEAVE_FLOATS and is_whole(config["dtype"]):
             context.account.remark(
-                f"dtype={config.pop('dtype')!r} of {class_name}", "dropped: nothing is cast to it"
+                f"dtype={config.pop('dtype')!r} of {class_name}", "dropped, as Keras 2 casts nothing to it"
             )
     for key in list(config):
         if key in takes or (

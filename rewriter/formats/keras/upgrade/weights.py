@@ -248,8 +248,10 @@ class _Named(Reader):
         return [(layer, f"{path}layers/{layer_name(layer)}/") for layer in layers]
 
 
-def legacy_places(entry: Entry) -> dict[str, int]:
-    """The number of each of a layer's variables in an HDF5 model of Keras 3, by its path in a file of Keras 3.
+def legacy_places(entry: Entry) -> list[list[str]]:
+    """The paths of each of a layer's variables in a file of Keras 3, in the order of an HDF5 model of Keras 3.
+
+    A variable has several paths if the file stores it again.
 
     Args:
         entry: the layer in the form of Keras 3.
@@ -259,13 +261,15 @@ def legacy_places(entry: Entry) -> dict[str, int]:
     """
     trained, others = Reader("3", "").order(entry, "", 0)
     marks = [StoredVariable(str(k), Variable((k,), "", _nothing)) for k in range(len(trained + others))]
-    return {path: mark.shape[0] for path, mark in keras_3_variables(entry, marks, "3").items()}
+    places: list[list[str]] = [[] for _ in marks]
+    for path, mark in keras_3_variables(entry, marks, "3").items():
+        places[mark.shape[0]].append(path)
+    return places
 
 
 def legacy_paths(entry: Entry) -> list[str]:
-    """The paths of ``legacy_places`` in the order of their numbers, without those of copies. Raises as that."""
-    first = {number: path for path, number in reversed(legacy_places(entry).items())}
-    return [first[number] for number in sorted(first)]
+    """The first path of each variable in ``legacy_places``. Raises as that."""
+    return [paths[0] for paths in legacy_places(entry)]
 
 
 def trained_count(entry: Entry) -> int:
