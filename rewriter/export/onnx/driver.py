@@ -262,7 +262,7 @@ class Driver:
                         "Identity", [constant], {}, "", [(constant.dtype, constant.sizes)]
                     )[0]
             name, number = base, 0
-            while name in taken:
+            while name in taken or (number and name in names):
                 if self.options.output_names:
                     raise UsageError(f"an input and an output would both have the name {shown(name)!r}")
                 number += 1

@@ -68,6 +68,13 @@ def test_to_an_h5_file_and_back(tmp_path: Path):
     assert {"Dense", "SpectralNormalization", "GroupQueryAttention", "RMSNormalization"} <= looked_at
 
 
+def test_gated_attention(tmp_path: Path):
+    x = keras.Input((5, 8))
+    model = keras.Model(x, keras.layers.MultiHeadAttention(2, 3, use_gate=True)(x, x))
+    archive, h5 = tmp_path / "m.keras", tmp_path / "m.h5"
+    assert [difference(model, archive, h5), difference(model, h5, archive)] == ["", ""]
+
+
 def test_a_layer_with_weights_of_an_unknown_place_is_refused(tmp_path: Path, monkeypatch: Any):
     model = next(models("RMSNormalization"))
     model.save(tmp_path / "m.keras")

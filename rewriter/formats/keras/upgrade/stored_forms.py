@@ -48,9 +48,12 @@ def attention_parts(class_name: str, config: Config) -> tuple[str, ...]:
     """The attributes of the dense layers inside an attention layer, in the order of its variables; else empty."""
     if class_name not in ("MultiHeadAttention", "GroupQueryAttention"):
         return ()
-    gate = ("gate",) if config.get("use_gate") is True else ()
+    gate = ("_gate_dense",) if config.get("use_gate") is True else ()
     mark = "_" if class_name == "GroupQueryAttention" else ""
-    return tuple(f"{mark}{name}_dense" for name in ("query", "key", *gate, "value", "output"))
+    first, last = (
+        [f"{mark}{name}_dense" for name in pair] for pair in (("query", "key"), ("value", "output"))
+    )
+    return (*first, *gate, *last)
 
 
 def _heads(class_name: str) -> Callable[[Config], tuple[int, int]]:
