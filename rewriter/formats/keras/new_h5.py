@@ -74,6 +74,16 @@ def check_layers(graph: Graph) -> None:
                 f"Keras 3 does not load {shown(path_text(path))!r}, which is quantised, from an .h5 file: "
                 "write a .keras file"
             )
+        if config.get("lora_rank"):
+            raise UnsupportedError(
+                f"{shown(path_text(path))!r} has LoRA weights, which an archive does not keep: write a .keras file"
+            )
+        attends = node.operation.class_name in ("MultiHeadAttention", "GroupQueryAttention")
+        if attends and len(path) > 1 and config.get("trainable") is False:
+            raise UnsupportedError(
+                f"Keras 3 loads the weights of {shown(path_text(path))!r}, which is frozen in a nested model, into "
+                "other layers from an .h5 file: write a .keras file"
+            )
         if node.operation.kind == "op":
             raise UnsupportedError(
                 f"{shown(path_text(path))!r} is an operation, which Keras 3 does not load from an .h5 file: "
