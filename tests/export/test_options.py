@@ -215,6 +215,16 @@ def test_inputs_have_the_order_of_the_model_and_outputs_the_names_of_their_keys(
     assert result.verified["difference"] < 1e-4
 
 
+def test_a_name_given_for_a_second_use_is_none_that_another_output_has(tmp_path):
+    x = keras.Input((3,), name="x")
+    y = L.Dense(2)(x)
+    model = keras.Model({"x": x}, {"dense": L.ReLU()(y), "x_1": y, "x": x})
+    model.save(tmp_path / "keyed.keras")
+    result = export_onnx(tmp_path / "keyed.keras", tmp_path / "out.onnx", verify=True)
+    assert result.outputs == ["dense", "x_2", "x_1"]
+    assert result.verified["difference"] < 1e-4
+
+
 def test_names_of_the_user(keyed, tmp_path, capsys):
     target = tmp_path / "out.onnx"
     words = ["--input-names", "left,dense/kernel", "--output-names", "a,b,c", "--output-names", "d"]

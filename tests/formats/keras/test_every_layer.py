@@ -84,3 +84,24 @@ def test_a_layer_with_weights_of_an_unknown_place_is_refused(tmp_path: Path, mon
     ):
         rewriter.convert(tmp_path / "m.keras", tmp_path / "m.h5", verify=False)
     assert not (tmp_path / "m.h5").exists()
+
+
+def test_frozen_attention_in_a_nested_model_is_refused(tmp_path: Path):
+    for trainable in (False, True):
+        x = keras.Input((5, 8))
+        inner = keras.Model(
+            x, keras.layers.MultiHeadAttention(2, 3, name="attend", trainable=trainable)(x, x)
+        )
+        model = keras.Model(x, inner(keras.layers.Dense(8)(x)))
+        if trainable:
+            assert difference(model, tmp_path / "m.keras", tmp_path / "m.h5") == ""
+        else:
+            with pytest.raises(UnsupportedError, match="attend', which is frozen in a nested model"):
+                difference(model, tmp_path / "m.keras", tmp_path / "m.h5")
+
+
+def test_lora_is_refused(tmp_path: Path):
+    model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(3, name="adapted", lora_rank=2)])
+    with pytest.raises(UnsupportedError, match="'adapted' has LoRA weights"):
+        difference(model, tmp_path / "m.keras", tmp_path / "m.h5")
+    assert not (tmp_path / "m.h5").exists()
