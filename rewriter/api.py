@@ -42,6 +42,7 @@ from .rules.table import Family, Rule, builtin
 from .shapes import layers as _layers  # noqa: F401 - importing them fills the table of axis rules
 from .shapes import ops as _ops  # noqa: F401
 from .shapes.infer import infer
+from .trust import trusting
 
 if TYPE_CHECKING:
     from .conversion import Converted
@@ -60,6 +61,7 @@ def check(
     rules: Path | None = None,
     plan: Path | None = None,
     weights: Path | None = None,
+    trust: Sequence[str] = (),
 ) -> Report:
     """Find the multiplies of a model whose operands do not fit. The model is not changed.
 
@@ -74,6 +76,7 @@ def check(
         rules: a TOML file with rules to add to the table.
         plan: a TOML file to write, with the findings, candidates and choices. Edit it, and give it to ``repair``.
         weights: the file with the weights of a model that is only a configuration.
+        trust: packages whose layers' code runs, in a separate process, to see what it computes.
 
     Raises:
         RewriterError: the model or an argument cannot be used.
@@ -82,7 +85,7 @@ def check(
     check_mode(mode)
     families(ops)
     if not is_model(model):
-        with naming(model):
+        with naming(model), trusting(trust):
             return _check_file(model, table, mode, ops, rules, plan, weights)
     if plan is not None:
         raise UsageError("a plan is for a model in a file: save the model first")
@@ -148,6 +151,7 @@ def repair(
     dry_run: bool = False,
     weights: Path | None = None,
     timeout: float | None = None,
+    trust: Sequence[str] = (),
 ) -> Result:
     """Repair a model and write it.
 
@@ -169,6 +173,7 @@ def repair(
         dry_run: write nothing; the result's ``changes`` are what would change.
         weights: the file with the weights of a model that is only a configuration.
         timeout: seconds after which a proof in a separate process is stopped; 300 by default.
+        trust: packages whose layers' code runs, in a separate process, to see what it computes.
 
     Returns:
         The result. It is false if a finding could not be decided: then nothing was written, ``output`` and ``model``
@@ -180,7 +185,7 @@ def repair(
     from .proof.limits import within
 
     request = RepairRequest(output, onnx, at, mode, ops, explicit, verify, rules, plan, dry_run, weights)
-    with within(timeout):
+    with within(timeout), trusting(trust):
         if is_model(model):
             return _repair_model(model, request)
         if output is None and onnx is None and not dry_run:
@@ -308,17 +313,18 @@ def _write(
     result.output = os.fspath(target)
 
 
-def shapes(model: Any, *, weights: Path | None = None) -> Shapes:
+def shapes(model: Any, *, weights: Path | None = None, trust: Sequence[str] = ()) -> Shapes:
     """The axes of every tensor of a model.
 
     Args:
         model: a path, or a model of Keras 3 or tf_keras.
         weights: the file with the weights of a model that is only a configuration.
+        trust: packages whose layers' code runs, in a separate process, to see what it computes.
 
     Raises:
         RewriterError: the model cannot be read.
     """
-    with naming(model), _opened(model, weights) as source:
+    with naming(model), trusting(trust), _opened(model, weights) as source:
         try:
             counts = source.parameter_counts()
         except RewriterError:
@@ -333,6 +339,7 @@ def explain(
     ops: str = DEFAULT_OPS,
     rules: Path | None = None,
     weights: Path | None = None,
+    trust: Sequence[str] = (),
 ) -> Explanation:
     """Explain why each rule fits a node of a model or does not; without ``node``, explain every multiply.
 
@@ -342,12 +349,13 @@ def explain(
         ops: ``multiply``, or ``all``, as in ``check``.
         rules: a TOML file with rules to add to the table.
         weights: the file with the weights of a model that is only a configuration.
+        trust: packages whose layers' code runs, in a separate process, to see what it computes.
 
     Raises:
         RewriterError: the model or an argument cannot be used.
     """
     table = _table(rules)
-    with naming(model), _opened(model, weights) as source:
+    with naming(model), trusting(trust), _opened(model, weights) as source:
         source.load_weights()
         analysis = analyse(source.graph, table, ops=ops)
         if node is not None:
@@ -394,6 +402,7 @@ def export_onnx(
     output_names: Sequence[str] = (),
     verify: bool | None = False,
     timeout: float | None = None,
+    trust: Sequence[str] = (),
 ) -> Exported:
     """Write a model as ONNX.
 
@@ -415,6 +424,7 @@ def export_onnx(
             ``model.outputs``, instead of Keras's.
         verify: compare the result with Keras: None if that is possible here, True to require it, False not at all.
         timeout: as in ``repair``.
+        trust: packages whose layers' code runs, in a separate process, to see what it computes.
 
     Raises:
         UnsupportedError: a part of the model has no ONNX form, or a required comparison cannot run. Nothing is written.
@@ -432,7 +442,7 @@ def export_onnx(
         opset, batch, external_data, nchw_inputs, nchw_outputs, fp16, fallback, verify, input_names, output_names
     )  # fmt: skip
     asked.check()
-    with naming(model), within(timeout), ExitStack() as stack:
+    with naming(model), within(timeout), trusting(trust), ExitStack() as stack:
         path, prover = stack.enter_context(_file(model, hdf5=repair))
         source, unable = as_exported(stack.enter_context(_opened(path, weights)), asked.fallback)
         if unable and repair:

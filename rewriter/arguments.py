@@ -134,6 +134,7 @@ def parsers(run: Mapping[str, Run]) -> tuple[argparse.ArgumentParser, dict[str, 
     _ops(check)
     _user_rules(check)
     _weights(check)
+    _trust(check)
 
     repair = _command(commands, "repair", run, "insert what is missing and write the model")
     _model(repair)
@@ -170,6 +171,7 @@ def parsers(run: Mapping[str, Run]) -> tuple[argparse.ArgumentParser, dict[str, 
     _verbosity(repair)
     _user_rules(repair)
     _weights(repair)
+    _trust(repair)
 
     explain = _command(
         commands, "explain", run, "show why each rule fits a multiply or not, or explain a rule or a code"
@@ -186,6 +188,7 @@ def parsers(run: Mapping[str, Run]) -> tuple[argparse.ArgumentParser, dict[str, 
     _format(explain, "explain", "rule", "code")
     _user_rules(explain)
     _weights(explain)
+    _trust(explain)
 
     shapes = _command(commands, "shapes", run, "list every node with its named axes")
     shapes.add_argument("models", metavar="MODEL", nargs="*", help="a saved model, a folder, a pattern, or -")
@@ -197,6 +200,7 @@ def parsers(run: Mapping[str, Run]) -> tuple[argparse.ArgumentParser, dict[str, 
     )
     _format(shapes, "shapes", "supported")
     _weights(shapes)
+    _trust(shapes)
 
     suggest = _command(commands, "suggest", run, "say what a product of two shapes can mean")
     suggest._negative_number_matcher = re.compile(r"-\d")  # -1,4 is a shape with a wrong size, not an option
@@ -237,6 +241,7 @@ def parsers(run: Mapping[str, Run]) -> tuple[argparse.ArgumentParser, dict[str, 
     _model(export)
     export.add_argument("output", metavar="OUT.onnx", help="the file to write")
     _weights(export)
+    _trust(export)
     export.add_argument(
         "--opset", metavar="N", type=int, help="the version of the ONNX operator set (default: the newest)"
     )
@@ -318,6 +323,13 @@ def _verbosity(parser: _Parser) -> None:
         either.add_argument(
             short, long, dest="verbosity", action="store_const", const=number, default=0, help=text
         )
+
+
+def _trust(parser: _Parser) -> None:
+    parser.add_argument(
+        "--trust", metavar="PACKAGE", action="append", default=[],
+        help="run the code of this package's layers, in a separate process, to see what they compute (repeatable)",
+    )  # fmt: skip
 
 
 def _timeout(parser: _Parser) -> None:

@@ -410,7 +410,7 @@ def _each(
                 readable(path) as file,
                 console.busy(f"{shown(os.path.basename(path))}{several}") as stage,
                 watched(stage),
-                _budget(options),
+                _around(options),
             ):
                 status = one(file, path)
             console.flush()
@@ -425,13 +425,19 @@ def _each(
     return worst
 
 
-def _budget(options: argparse.Namespace) -> contextlib.AbstractContextManager[None]:
-    """A block with the time limit of ``--timeout`` for a proof, if it is given."""
-    if getattr(options, "timeout", None) is None:
-        return contextlib.nullcontext()
-    from .proof.limits import within
+@contextlib.contextmanager
+def _around(options: argparse.Namespace) -> Iterator[None]:
+    """A block with the time limit of ``--timeout`` for a proof, and the packages of ``--trust``, if they are given."""
+    with contextlib.ExitStack() as stack:
+        if getattr(options, "timeout", None) is not None:
+            from .proof.limits import within
 
-    return within(options.timeout)
+            stack.enter_context(within(options.timeout))
+        if getattr(options, "trust", None):
+            from .trust import trusting
+
+            stack.enter_context(trusting(options.trust))
+        yield
 
 
 def _rules(options: argparse.Namespace) -> tuple[tuple[Rule, ...], str | None]:

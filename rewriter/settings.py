@@ -26,7 +26,7 @@ _MAX_SIZE = 1 << 20
 _RULES = "rule"
 # Options of one run or one model can be set on the command line only.
 _NOT_SET = frozenset(
-    {"help", "version", "at", "config", "isolated", "print-completion", "diff", "update-baseline"}
+    {"help", "version", "at", "config", "isolated", "print-completion", "diff", "update-baseline", "trust"}
 )
 
 

@@ -14,6 +14,7 @@ from typing import Any
 
 from ..errors import BadFileError, UnsupportedError, UsageError
 from ..files.regular import open_regular
+from ..trust import packages
 from .model_file import ModelFile
 
 Path = str | os.PathLike[str]
@@ -331,11 +332,25 @@ def open_model(path: Path, weights: Path | None = None) -> Iterator[ModelFile]:
         BadFileError: no such file, or damaged.
         UnsupportedError: a model in a form that is not read.
     """
-    source = _open(os.fspath(path), weights)
+    name, reason = os.fspath(path), ""
+    source: ModelFile | None = None
     try:
-        yield source
+        try:
+            source = _open(name, weights)
+        except UnsupportedError as error:
+            reason = str(error)
+            if not packages():
+                raise
+        if source is not None and not packages():
+            yield source
+            return
+        from ..trust.model import with_traces
+
+        with with_traces(name, source, reason) as traced:
+            yield traced
     finally:
-        source.close()
+        if source is not None:
+            source.close()
 
 
 @contextmanager

@@ -105,6 +105,27 @@ BODY = "Body"
 # examined where the model holds the function itself; an operation of the kind CALLED is a call of it from elsewhere.
 FUNCTION = "Function"
 CALLED = "called"
+# The kind of a graph that was recorded while a layer's own code ran. It is checked; nothing is inserted in it.
+TRACED = "Traced"
+
+
+@dataclass(frozen=True, slots=True)
+class Traced:
+    """Where the entry of an operation of a ``TRACED`` graph comes from: no file can hold an object of this class.
+
+    ``lines`` are the places in the source (``file:line``), one for each call; ``weights`` the numbers of its arrays by
+    path (``vars/0``); ``keeps_mask`` whether its results have the mask of its first operand.
+    """
+
+    lines: tuple[str, ...] = ()
+    weights: dict[str, int] = field(default_factory=dict)
+    keeps_mask: bool = False
+
+
+def trace_of(raw: dict[str, Any]) -> Traced | None:
+    """What the entry of an operation says of its trace; None if it was not traced."""
+    found = raw.get("traced")
+    return found if isinstance(found, Traced) else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -293,6 +314,11 @@ def given_to(taken: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Itera
         yield from given_to(item, (first[key],), {})
     rest = dict(list(kwargs.items())[0 if args else 1 :])
     yield from leaves((args[1:], rest))
+
+
+def operands_of(graph: Graph, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Iterator[Any]:
+    """The leaves of the arguments of a nested graph in the order of its inputs."""
+    return leaves((args, kwargs)) if graph.kind == TRACED else given_to(graph.inputs, args, kwargs)
 
 
 def map_leaves(function: Callable[[Any], Any], structure: Any) -> Any:

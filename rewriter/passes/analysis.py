@@ -150,10 +150,15 @@ def _note_claim(finding: Finding) -> None:
 
 
 def _leave_bodies(found: Sequence[Site], findings: Sequence[Finding]) -> None:
-    """Withdraw every choice in the body of another node (If, Loop, Scan): bodies are analysed, not rewritten."""
-    inside = {site.path for site in found if site.in_body}
+    """Withdraw every choice in the body of another node (If, Loop, Scan) or in the code of a layer: these are analysed,
+    not rewritten."""
+    inside = {site.path: site for site in found if site.in_body or site.in_code}
     for finding in findings:
-        if finding.path in inside:
+        site = inside.get(finding.path)
+        if site is not None and site.in_code:
+            details = {"line": site.line}
+            finding.decide(Decision(stages.IN_CODE, details=details, before=finding.decision))
+        elif site is not None:
             finding.decide(Decision(stages.IN_A_BODY, before=finding.decision))
 
 

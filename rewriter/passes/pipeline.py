@@ -78,9 +78,11 @@ def state(
     """
     here = {site.path: site for site in reversed(analysis.sites)}
     stated = {_path_of(name, here, analysis.ops): text for name, text in choices.items()}
-    inside = next((path for path in stated if here[path].in_body), None)
-    if inside is not None:
-        raise UsageError(f"{shown(path_text(inside))!r}: {stages.NOTHING_IN_A_BODY}")
+    for path in stated:
+        site = here[path]
+        if site.in_body or site.in_code:
+            why = stages.in_code(site.line) if site.in_code else stages.NOTHING_IN_A_BODY
+            raise UsageError(f"{shown(path_text(path))!r}: {why}")
     said: dict[Path, tuple[Site, Candidate]] = {}
     for _ in range(_MAX_ROUNDS):
         known_before = {path: candidate.plan.written for path, (_, candidate) in said.items()}

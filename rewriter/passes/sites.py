@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from ..errors import UsageError, shown
 from ..ir.axis import Axis, Role, Value
-from ..ir.graph import BODY, Literal, Node, Path, TensorRef, leaves, path_text
+from ..ir.graph import BODY, TRACED, Literal, Node, Path, TensorRef, leaves, path_text, trace_of
 from ..presentation import brief
 from ..rules.table import Family
 from ..shapes.broadcast import Convention, merging
@@ -109,6 +109,19 @@ class Site:
     def in_body(self) -> bool:
         """True where the node is in a graph that another node holds (If, Loop, Scan): nothing is inserted there."""
         return self.inference.graph.kind == BODY
+
+    @property
+    def in_code(self) -> bool:
+        """True where the code of a layer computes the node: nothing is inserted there."""
+        return self.inference.graph.kind == TRACED
+
+    @property
+    def line(self) -> str:
+        """The place in the source (``file:line``) that computes the node, where it is in a layer's code; else ""."""
+        traced = trace_of(self.node.operation.raw)
+        return (
+            traced.lines[self.node.call] if traced is not None and self.node.call < len(traced.lines) else ""
+        )
 
     @property
     def recorded(self) -> tuple[int | None, ...] | None:

@@ -242,6 +242,12 @@ IN_A_BODY = Stage(
     lambda d: f"{NOTHING_IN_A_BODY}; {_before(d)}",
     stays=True,
 )
+IN_CODE = Stage(
+    "in-code",
+    "the code of a layer computes the node (`--trust`), and no code is changed",
+    lambda d: f"{in_code(d.details['line'])}; {_before(d)}",
+    stays=True,
+)
 BEST = Stage("best", "`--mode best` takes the first reading that can be written", _best, chooses=True)
 STATED = Stage("stated", "`--at` or a plan states the reading", _says("stated by the user"), chooses=True)
 LEFT = Stage("left", "a plan leaves the node as it is", _says("the plan leaves it alone"))
@@ -253,6 +259,12 @@ LEAVES_A_FAULT = Stage(
 )
 
 NOTHING_IN_A_BODY = "it is in the body of an If, a Loop or a Scan, where nothing is inserted"
+
+
+def in_code(line: str) -> str:
+    """Why nothing is inserted at a node that code computes, at this place (``file:line``)."""
+    return f"the code of a layer computes it{f' ({line})' if line else ''}: change it there"
+
 
 # -- two shapes without a model (``suggest``) -----------------------------
 RUNS = Stage(
@@ -306,7 +318,7 @@ GROUPS: dict[str, tuple[Stage, ...]] = {
     "Nodes that are not changed, and lost Reshapes": (
         *(OTHER_FAMILY, OTHER_NODE, LOST, LOST_DOUBTED, LOST_UNASKED),
     ),
-    "What people ask for": (IN_A_BODY, BEST, LEFT, NOT_PLANNED, STATED),
+    "What people ask for": (IN_A_BODY, IN_CODE, BEST, LEFT, NOT_PLANNED, STATED),
     "After the repair": (LEAVES_A_FAULT,),
     "Two shapes without a model (`suggest`)": (
         *(RUNS, PAIRS_OF_SAMPLES, REPEATS, OUTGROWS, ONE_PRODUCT, SEVERAL_PRODUCTS, NO_PRODUCT, NOT_JOINED),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import importlib
 import json
 import os
 import signal
@@ -16,6 +17,7 @@ from typing import Any
 
 from .. import progress
 from ..errors import shown
+from ..trust import packages, trusting
 from . import limits
 from .request import CHECKS, Request, from_dict
 from .runtimes import Needs, runtime_of
@@ -82,7 +84,7 @@ def run_in_child(
                 return {"skipped": f"no process could be started for it: {error.strerror}"}
             finally:
                 os.close(theirs)
-            said = {"memory": memory, "seconds": seconds, "request": request}
+            said = {"memory": memory, "seconds": seconds, "request": request, "trust": packages()}
             with contextlib.suppress(BrokenPipeError):  # it ended at once: _ended says how
                 pipe.write(json.dumps(said).encode() + b"\n")
                 pipe.flush()
@@ -210,8 +212,12 @@ def serve(run: Callable[[dict[str, Any], Callable[[dict[str, Any]], None]], dict
             print(_STAGE + json.dumps(begun), file=stream, flush=True)
 
         try:
-            with progress.watched(stage):
+            with progress.watched(stage), trusting(asked["trust"]):
+                for name in asked["trust"]:
+                    importlib.import_module(name)
                 say(run(request, say))
+        except ImportError as error:
+            say({"skipped": f"a package that is trusted cannot be imported: {shown(error)}"})
         except Exception as error:
             say({"skipped": f"it ended with {type(error).__name__}: {shown(error)}"})
     return 0

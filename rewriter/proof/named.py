@@ -12,6 +12,7 @@ from typing import Any
 
 from ..errors import shown
 from ..shapes.keras_facts import facts_of
+from ..trust import is_trusted
 
 _CODE = frozenset({"__lambda__", "__typespec__"})
 # Modules in keras, and in keras.src.
@@ -47,5 +48,7 @@ def _is_own(name: str, module: Any) -> bool:
         return name[:1].isupper()
     if not isinstance(module, str):
         return False
+    if is_trusted(module):
+        return True
     root, _, rest = module.partition(".")
     return root == "keras" and rest.removeprefix("src.").removeprefix("_legacy.").split(".")[0] in _PARTS

@@ -11,7 +11,7 @@ from ..errors import shown
 from ..formats.model_file import ModelFile
 from ..formats.registry import format_of
 from ..ir.axis import Axis, Role, Value
-from ..ir.graph import Graph, Operation
+from ..ir.graph import TRACED, Graph, Operation, trace_of
 from ..passes.analysis import Analysis
 from ..passes.candidate import Candidate
 from ..passes.rewrite import Applied
@@ -19,6 +19,7 @@ from ..rules.notation import Term
 from ..shapes.broadcast import positions
 from ..shapes.inference import Inference
 from ..shapes.keras_facts import facts_of
+from ..trust import is_trusted
 from .named import foreign
 
 _ASSUMED_SIZE = 16  # of an axis that is not a plain number, for the estimate of memory
@@ -155,6 +156,8 @@ def cannot_be_run(form: str, graph: Graph) -> str:
     if runtime != "keras":
         return ""
     for operation in _operations(graph):
+        if is_trusted(operation.module) or trace_of(operation.raw) is not None:
+            continue
         root = operation.module.split(".")[0]
         if operation.opaque or facts_of(operation.class_name).runs_code or root not in ("", "keras"):
             return f"{shown(operation.name)!r} ({shown(operation.class_name)}) is code, which is not run"
@@ -171,7 +174,7 @@ def _operations(graph: Graph) -> Iterator[Operation]:
     while waiting:
         operation = waiting.pop()
         yield operation
-        if operation.graph is not None:
+        if operation.graph is not None and operation.graph.kind != TRACED:
             waiting += operation.graph.operations.values()
         for child in operation.children.values():
             waiting += child if isinstance(child, list) else [child]

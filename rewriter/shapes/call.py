@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 from ..errors import BadFileError, shown
 from ..ir.axis import Axis, Role, Value, new_axis
 from ..ir.graph import Operation, leaves
-from ..ir.size import Size, unknown
+from ..ir.size import Poly, Size, unknown
 
 Rule = Callable[["Call"], Any]
 _R = TypeVar("_R", bound=Callable[..., Any])
@@ -191,6 +191,14 @@ class Call(Configured):
     def axes(self) -> tuple[Axis, ...]:
         """The first operand's axes. Raises OpaqueError where its rank is unknown."""
         return known(self.x)
+
+    def size(self, name: str, value: Any, minimum: int | None = None) -> Size:
+        """An entry of a shape: a whole number, or a number that the model computes from sizes (an integer tensor)."""
+        if not isinstance(value, Value):
+            return self.whole(name, value, minimum)
+        known = value.constant
+        plain = isinstance(known, Poly) or (isinstance(known, int) and not isinstance(known, bool))
+        return known if plain and value.rank == 0 else unknown()
 
     # -- results -----------------------------
     def like(self, axes: Sequence[Axis], dtype: str | None = None, x: Value | None = None) -> Value:

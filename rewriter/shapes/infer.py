@@ -19,14 +19,16 @@ from ..ir.graph import (
     BODY,
     CALLED,
     FUNCTION,
+    TRACED,
     Graph,
     Literal,
     Node,
     Operation,
     Path,
     TensorRef,
-    given_to,
     map_leaves,
+    operands_of,
+    trace_of,
 )
 from ..ir.identities import Identities
 from ..ir.size import Size, is_beyond, is_unknown, symbol, unknown
@@ -41,7 +43,7 @@ _MAX_DEPTH = 100
 _MAX_SIGNATURES = 256
 _MAX_RANK = 254  # TensorFlow's
 # Graphs whose inputs have no declared shape: they take the values that they are called on.
-_UNDECLARED = (BODY, FUNCTION)
+_UNDECLARED = (BODY, FUNCTION, TRACED)
 _LETTERS = {3: ("T",), 4: ("H", "W"), 5: ("D", "H", "W")}
 
 
@@ -299,7 +301,7 @@ class _Driver:
         graph = operation.graph
         assert graph is not None
         taken = len(graph.input_refs())
-        given = given_to(graph.inputs, call.args, call.kwargs)
+        given = operands_of(graph, call.args, call.kwargs)
         operands = [leaf for leaf in given if isinstance(leaf, Value)][:taken]
         if graph.kind not in _UNDECLARED and any(v.axes is None for v in operands):
             raise OpaqueError(
@@ -326,7 +328,7 @@ class _Driver:
         back = _Renaming(mapping)
         result = map_leaves(lambda v: back.value(v) if isinstance(v, Value) else v, summary.result)
         record(partial(_called, operation.name if below else None, summary, actual, back.mapping))
-        return result
+        return _masked(operation, operands, result)
 
     def _summary(
         self, operation: Operation, graph: Graph, operands: Sequence[Value], actual: Sequence[Origin]
@@ -572,6 +574,19 @@ def _can_be(recorded: Sequence[int | None] | None, value: Value) -> bool:
 
 def _literal(leaf: Literal) -> Value:
     return Value(constant_axes(leaf.shape), leaf.dtype, constant=leaf.value)
+
+
+def _masked(operation: Operation, operands: Sequence[Value], result: Any) -> Any:
+    """The results of a traced layer that keeps masks: those without a mask get that of the first operand."""
+    traced = trace_of(operation.raw)
+    if traced is None or not traced.keeps_mask or not operands or operands[0].mask is None:
+        return result
+    mask = operands[0].mask
+
+    def masked(leaf: Any) -> Any:
+        return replace(leaf, mask=mask) if isinstance(leaf, Value) and leaf.mask is None else leaf
+
+    return map_leaves(masked, result)
 
 
 def _with_claim(value: Value, claimed: str) -> Value:

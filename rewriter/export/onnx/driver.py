@@ -9,7 +9,18 @@ from ...errors import UnsupportedError, UsageError, shown
 from ...formats.keras.layer_order import calls_in_order
 from ...formats.variables import Variables
 from ...ir.axis import Axis, Role, Value, new_axis
-from ...ir.graph import Graph, Literal, Operation, TensorRef, given_to, leaves, map_leaves, path_text
+from ...ir.graph import (
+    TRACED,
+    Graph,
+    Literal,
+    Operation,
+    TensorRef,
+    leaves,
+    map_leaves,
+    operands_of,
+    path_text,
+    trace_of,
+)
 from ...ir.size import Size, symbol
 from ...presentation import count
 from ...shapes.call import Call, OpaqueError, ShapeError
@@ -151,9 +162,11 @@ class Driver:
         graph = operation.graph
         assert graph is not None
         refs = graph.input_refs()
-        masks = list(leaves(kwargs.get("mask")))
-        kwargs = {name: value for name, value in kwargs.items() if name != "mask"}
-        given_order = given_to(graph.inputs, args, kwargs)
+        masks: list[Any] = []
+        if graph.kind != TRACED:
+            masks = list(leaves(kwargs.get("mask")))
+            kwargs = {name: value for name, value in kwargs.items() if name != "mask"}
+        given_order = operands_of(graph, args, kwargs)
         operands = [leaf for leaf in given_order if isinstance(leaf, Tensor)][: len(refs)]
         for tensor, mask in zip(operands, masks, strict=False):
             if isinstance(mask, Tensor):
@@ -172,7 +185,16 @@ class Driver:
             if taken.mask is None and taken is not tensor:
                 taken.mask = tensor.mask
             bound.append(taken)
-        return self.nested(graph, bound, inference, f"{path}/", f"{group}/layers")
+        result = self.nested(graph, bound, inference, f"{path}/", f"{group}/layers")
+        traced = trace_of(operation.raw)
+        if traced is not None and traced.keeps_mask and operands:
+            self._mask_with(operands[0].mask, result)
+        return result
+
+    def _mask_with(self, mask: Tensor | None, structure: Any) -> None:
+        for leaf in flatten_outputs(structure):
+            if isinstance(leaf, Tensor) and leaf.mask is None:
+                leaf.mask = mask
 
     # -- around a call -----------------------------
     def _autocast(

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from ...errors import BadFileError, UnsupportedError, shown
-from ...ir.graph import Graph, Literal, Loss, Node, Operation, TensorRef, node_name
+from ...ir.graph import TRACED, Graph, Literal, Loss, Node, Operation, TensorRef, node_name, trace_of
 from ...shapes.dtypes import FLOATX, NUMBERS
 from .moved import to_newer
 from .opaque import opaque_reason
@@ -22,6 +22,8 @@ _CHILD_KEYS = ("layer", "forward_layer", "backward_layer", "cell", "cells", "lay
 _MODEL_CLASSES = ("Functional", "Sequential", "Model")
 # Marks an entry that stays in the form of an older Keras (upgrade/model.py).
 _OLD = "not_upgraded"
+# The module of operations that only a traced graph has (shapes/ops/traced.py), and of its models.
+TRACES = "traced"
 _MAX_NESTING = 100
 _MAX_ARGUMENT_NESTING = 64
 _MAX_OUTPUT = 1000
@@ -54,6 +56,14 @@ def read_model(config: Any) -> Graph:
     return operation.graph
 
 
+def read_traced(entry: dict[str, Any]) -> Operation:
+    """The operation of a traced layer or model; its entries are marked (``ir.graph.Traced``). Raises BadFileError."""
+    try:
+        return _operation(entry, 0)
+    except RecursionError:
+        raise BadFileError("the layers call each other too deep") from None
+
+
 def _operation(entry: Any, depth: int) -> Operation:
     """One serialised layer, op or model. ``entry`` is untrusted."""
     if depth > _MAX_NESTING:
@@ -73,12 +83,15 @@ def _operation(entry: Any, depth: int) -> Operation:
     operation = Operation(name, kind, class_name, config, module, entry)
     if class_name in _MODEL_CLASSES and not isinstance(config.get("layers", []), list):
         raise BadFileError(f"the layers of {shown(name)!r} are not a list")
-    operation.opaque = opaque_reason(operation)
+    traced = trace_of(entry)
+    operation.opaque = "" if traced is not None and module == TRACES else opaque_reason(operation)
     operation.built = _built(entry.get("build_config"))
     if _OLD in entry:
         return operation
     if operation.kind == "model" and isinstance(config.get("layers"), list):
         operation.graph = _model(operation, depth)
+        if traced is not None:
+            operation.graph.kind = TRACED
     elif operation.kind == "layer":
         for key in _CHILD_KEYS:
             if key in config and (children := _children(config[key], depth)) is not None:
@@ -89,6 +102,8 @@ def _operation(entry: Any, depth: int) -> Operation:
 def _kind(class_name: str, module: str, config: dict[str, Any]) -> str:
     if class_name == "InputLayer":
         return "input"
+    if module == TRACES:
+        return "model" if "layers" in config else "op"
     if module.startswith(("keras.src.ops", "keras.ops", "keras.src.activations")):
         return "op"
     if class_name in _MODEL_CLASSES or ("layers" in config and "input_layers" in config):
@@ -130,7 +145,7 @@ def _functional(name: str, config: dict[str, Any], depth: int) -> Graph:
         for call, node in enumerate(inbound):
             args, kwargs = _call(node, operation.name)
             added = Node(node_name(operation.name, call), operation, call, args, kwargs)
-            if operation.kind != "input" and not added.refs():
+            if operation.kind != "input" and not added.refs() and trace_of(entry) is None:
                 # Keras creates a node only for a call on tensors of the model.
                 raise BadFileError(f"{shown(operation.name)!r} is called on no tensor of the model")
             graph.add(added)

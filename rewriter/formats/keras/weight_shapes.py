@@ -37,7 +37,7 @@ def _attach(place: str, operation: Operation, variables: Variables) -> None:
     if operation.graph is not None:
         _attach_model(f"{place}/{_LAYERS}", operation.graph, variables)
         return
-    for path in variables.paths(place):
+    for path in variables.paths(place) if operation.kind != "op" else ():
         operation.weights[path] = variables.shape(place, path)
     for group, child in _held(operation):
         _attach(f"{place}/{group}", child, variables)

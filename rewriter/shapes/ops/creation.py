@@ -24,6 +24,8 @@ def arange(call: Call) -> Value:
     kinds = [value_of(call, v, "an operand").dtype for v in (start, stop, step)]
     dtype = configured_dtype(call, result_type(*kinds))
     if not all(isinstance(v, (int, float)) for v in (start, stop, step)):
+        if start == 0 and step == 1 and isinstance(stop, Value):
+            return Value((new_axis(call.size("stop", stop)),), dtype)
         return Value((unknown_axis(),), dtype)
     if step == 0 or not all(math.isfinite(v) and abs(v) < 2**62 for v in (start, stop, step)):
         raise call.bad("step", step, "a step other than 0, and finite numbers below 2**62")
@@ -33,11 +35,11 @@ def arange(call: Call) -> Value:
 @op("numpy", "Full")
 def full(call: Call) -> Value:
     """``full(value, shape=(a, b)) -> [a, b]``."""
-    shape = call.get("shape")
+    shape = call.arg(1, "shape", None)
     if not isinstance(shape, (list, tuple)):
         shape = (shape,)
     return Value(
-        tuple(new_axis(call.whole("shape", s, 0)) for s in shape), configured_dtype(call, dtypes.FLOATX)
+        tuple(new_axis(call.size("shape", s, 0)) for s in shape), configured_dtype(call, dtypes.FLOATX)
     )
 
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable
+from typing import Any
 
 from ...errors import BadFileError, shown
 from ...ir.axis import Value
+from ...ir.size import Poly, Size, floordiv
 from .. import dtypes
 from ..broadcast import Convention, broadcast
 from ..call import Call, OpaqueError, ShapeError, known, op
@@ -115,7 +118,37 @@ def _binary(call: Call, dtype_of: Callable[..., str], unify: bool) -> Value:
     x, y = operand(call, 0, first), operand(call, 1, second)
     if dtype_of is not _bool and "string" in (x.dtype, y.dtype):
         raise BadFileError(f"{shown(call.operation.name)!r} computes with text")
-    return Value(broadcast(Convention.NUMPY, [known(x), known(y)], unify), dtype_of(x.dtype, y.dtype))
+    axes = broadcast(Convention.NUMPY, [known(x), known(y)], unify)
+    return Value(axes, dtype_of(x.dtype, y.dtype), constant=None if axes else _size(call, x, y))
+
+
+# Arithmetic of sizes, which the code of a layer does with the numbers that ``keras.ops.shape`` gives.
+_OF_SIZES: dict[str, Callable[[Any, Any], Any]] = {
+    "Add": operator.add,
+    "Subtract": operator.sub,
+    "Multiply": operator.mul,
+    "FloorDivide": floordiv,
+}
+
+
+def _size(call: Call, x: Value, y: Value) -> Size | None:
+    """The size that an operation on two sizes gives; None for other numbers."""
+    compute = _OF_SIZES.get(call.operation.class_name)
+    a, b = x.constant, y.constant
+    if (
+        compute is None
+        or not all(_is_size(n) for n in (a, b))
+        or not (x.dtype == "int32" or y.dtype == "int32")
+    ):
+        return None
+    if compute is floordiv and not (isinstance(b, int) and b > 0):
+        return None
+    found: Size = compute(a, b)
+    return found
+
+
+def _is_size(number: Any) -> bool:
+    return isinstance(number, Poly) or (isinstance(number, int) and not isinstance(number, bool))
 
 
 for (_family, _dtype_rule), _names in UNARY.items():

@@ -180,12 +180,12 @@ def slice_(call: Call) -> Value:
     result = []
     for i, (axis, given) in enumerate(zip(axes, shape, strict=True)):
         start = known_starts[i] if known_starts is not None else None
-        result.append(_window(call, axis, start, call.whole("shape", given, -1)))
+        result.append(_window(call, axis, start, call.size("shape", given, -1)))
     return call.like(result)
 
 
-def _window(call: Call, axis: Axis, start: Any, length: int) -> Axis:
-    size: Size = length
+def _window(call: Call, axis: Axis, start: Any, length: Size) -> Axis:
+    size = length
     if length == -1:
         if not isinstance(start, int) or isinstance(start, bool):
             return same_kind(axis, unknown())

@@ -22,12 +22,12 @@ def reshape(call: Call) -> Value:
 def _target(call: Call) -> list[Size]:
     """The target shape. A None in it was an unknown size when the file was written; a single None without a -1 can have
     only one value, so it becomes -1."""
-    given = call.get("newshape")
+    given = call.arg(1, "newshape", None)
     if isinstance(given, int) and not isinstance(given, bool):
         given = [given]
     if not isinstance(given, (list, tuple)):
         raise call.bad("newshape", given, "a list of whole numbers")
-    sizes: list[Any] = [None if v is None else call.whole("newshape", v, -1) for v in given]
+    sizes: list[Any] = [None if v is None else call.size("newshape", v, -1) for v in given]
     if sizes.count(None) == 1 and -1 not in sizes:
         sizes[sizes.index(None)] = -1
     return [unknown() if v is None else v for v in sizes]
@@ -71,7 +71,7 @@ def squeeze(call: Call) -> Value:
 @op("numpy", "BroadcastTo")
 def broadcast_to(call: Call) -> Value:
     """``broadcast_to(x[b, 1], shape=(a, b, c)) -> [a, b, c]``."""
-    axes, given = call.axes, call.get("shape")
+    axes, given = call.axes, call.arg(1, "shape", None)
     if not isinstance(given, (list, tuple)):
         raise call.bad("shape", given, "a list of whole numbers")
     missing = len(given) - len(axes)
@@ -79,13 +79,13 @@ def broadcast_to(call: Call) -> Value:
         raise ShapeError(f"cannot broadcast {call.x.text()} to rank {len(given)}")
     result = []
     for place, size in enumerate(given):
-        target = None if size is None else call.whole("shape", size, -1)
+        target = None if size is None else call.size("shape", size, -1)
         old = axes[place - missing] if place >= missing else unit_axis("BroadcastTo")
         result.append(_stretched(old, target))
     return call.like(result)
 
 
-def _stretched(axis: Axis, size: int | None) -> Axis:
+def _stretched(axis: Axis, size: Size | None) -> Axis:
     if size is None or size == -1:
         return axis if axis.size != 1 else unknown_axis()
     answer = same(axis.size, size)

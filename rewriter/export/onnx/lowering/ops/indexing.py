@@ -61,8 +61,12 @@ def _sliced(call: Emitter, x: Tensor, keys: list[Any], sizes: list[Size]) -> Ten
 def slice_(call: Emitter) -> Tensor:
     """``slice(x[a, b], start=(i, j), shape=(m, -1)) -> [m, b - j]``; -1 takes the rest."""
     x = as_tensor(call, argument(call, 0, "inputs"))
-    lengths = [call.whole("shape", v, -1) for v in call.get("shape")]
+    given = call.arg(2, "shape", None)
     starts = as_tensor(call, call.arg(1, "start_indices"), "int64")
+    if any(isinstance(size, Tensor) for size in given):
+        ends = call.op("Add", starts, call.shape(call.sizes, x))
+        return call.op("Slice", x, starts, ends, list(range(x.rank)), as_sizes=call.sizes)
+    lengths = [call.whole("shape", v, -1) for v in given]
     ends = call.op("Add", starts, [max(length, 0) for length in lengths])
     open_ended = np.asarray([length == -1 for length in lengths])
     if open_ended.any():

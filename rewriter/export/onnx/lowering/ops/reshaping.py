@@ -43,7 +43,9 @@ def squeeze(call: Emitter) -> Tensor:
 @op("numpy", "BroadcastTo")
 def broadcast_to(call: Emitter) -> Tensor:
     """``broadcast_to(x[b, 1], shape=(a, b, c)) -> [a, b, c]``; -1 leaves the axis as it is."""
-    given = call.get("shape")
+    given = call.arg(1, "shape", None)
+    if any(isinstance(size, Tensor) for size in given):
+        return call.expand(as_tensor(call, argument(call, 0, "x")), call.sizes)
     target = [1 if size in (None, -1) else call.whole("shape", size, 0) for size in given]
     return call.op("Expand", as_tensor(call, argument(call, 0, "x")), target, as_sizes=call.sizes)
 

@@ -1,0 +1,358 @@
+"""An opened model with the graphs of its layers with code of their own.
+
+The graphs are traced in a process that imports the packages that the user trusts (``tracing``). They are for the
+analysis and the export: a file is written with the layers as they are in it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any, cast
+
+from ..errors import BadFileError, UnsupportedError, UsageError, shown
+from ..files.folder import Folder
+from ..files.json import parse
+from ..files.zip import Archive
+from ..formats.variables import NoVariables, Variable, Variables
+from ..ir.graph import Graph, Operation, Path, Traced, trace_of
+from ..presentation import count
+from ..proof.named import foreign
+from . import packages
+
+if TYPE_CHECKING:
+    from ..formats.model_file import ModelFile
+
+Json = dict[str, Any]
+_PROGRAM = f"{__package__}.tracing"
+_FORMS = ("keras-v3", "keras-folder", "h5")
+_CONFIG = "config.json"
+_MAX_CONFIG = 256 << 20
+
+
+@contextmanager
+def with_traces(path: str, source: ModelFile | None, reason: str) -> Iterator[ModelFile]:
+    """A model with the graphs of its opaque layers, or of the whole model if the file has no graph.
+
+    Args:
+        source: the opened model; None if the file has no graph.
+        reason: why it has none.
+
+    Raises:
+        UnsupportedError: the code cannot be traced.
+    """
+    if source is not None and source.format not in _FORMS:
+        raise UsageError("trust is for models of Keras 3 with code of their own", path)
+    with TemporaryDirectory(prefix="rewriter-") as folder:
+        arrays = os.path.join(folder, "arrays")
+        if source is None:
+            _check([_entry(path, reason)])
+            yield cast("ModelFile", _TracedFile(path, *_whole(path, arrays, reason)))
+            return
+        _check(operation.raw for operation in source.graph.operations.values())
+        opaque = [found for found, _, node in source.graph.walk() if node.operation.opaque and not node.call]
+        if not opaque:
+            yield source
+            return
+        answer = _ask(path, arrays, opaque)
+        if "skipped" in answer:
+            raise UnsupportedError(
+                f"the code of {_named(packages())} was not traced: {answer['skipped']}", path
+            )
+        kept = _attach(source.graph, answer["layers"])
+        yield cast("ModelFile", _WithTraces(source, _Arrays(arrays, answer["arrays"]), kept))
+
+
+def _check(entries: Iterable[Any]) -> None:
+    """Raises UnsupportedError if loading these entries runs code that is not trusted."""
+    for entry in entries:
+        named = foreign(entry)
+        if named:
+            raise UnsupportedError(f"the file names {named}, which is not trusted")
+
+
+def _entry(path: str, reason: str) -> Any:
+    """The configuration of an archive or a folder. Raises UnsupportedError for another file, with the reason."""
+    with contextlib.closing(Folder(path) if os.path.isdir(path) else Archive(path)) as archive:
+        if _CONFIG not in archive:
+            raise UnsupportedError(reason)
+        return parse(archive.read(_CONFIG, _MAX_CONFIG), _CONFIG)
+
+
+def _named(names: Sequence[str]) -> str:
+    return ", ".join(map(shown, names))
+
+
+def _ask(path: str, arrays: str, opaque: Sequence[Path] | None) -> Json:
+    """The answer of the process that traces."""
+    from ..proof import limits
+    from ..proof.child import run_in_child
+    from ..proof.runtimes import keras_needs
+
+    request = {
+        "model": os.path.abspath(path),
+        "paths": None if opaque is None else [list(each) for each in opaque],
+        "arrays": arrays,
+    }
+    return run_in_child(_PROGRAM, keras_needs(), request, limits.memory((path,)))
+
+
+def _whole(path: str, arrays: str, reason: str) -> tuple[Graph, _Arrays]:
+    answer = _ask(path, arrays, None)
+    if "skipped" in answer:
+        raise UnsupportedError(f"{reason}; with {_named(packages())}: {answer['skipped']}", path)
+    operation = _read(answer["model"])
+    assert operation.graph is not None
+    operation.graph.kind = "Functional"  # its inputs have the shapes that they state
+    return operation.graph, _Arrays(arrays, answer["arrays"])
+
+
+@dataclass(frozen=True, slots=True)
+class _Kept:
+    """A traced operation: what it is in the file, and its graph."""
+
+    operation: Operation
+    kind: str
+    opaque: str
+    raw: Json
+    graph: Graph | None
+
+
+def _attach(graph: Graph, layers: Sequence[Json]) -> list[_Kept]:
+    """Give opaque operations their graphs; the operations with what they were before.
+
+    An operation that cannot be traced stays opaque, with the reason.
+    """
+    by_path = {path: node.operation for path, _, node in graph.walk()}
+    kept = []
+    for layer in layers:
+        operation = by_path[tuple(layer["path"])]
+        if "reason" in layer:
+            operation.opaque = f"{operation.opaque}; its code cannot be traced: {shown(layer['reason'])}"
+            continue
+        traced = _read(layer["entry"])
+        takes = len(traced.graph.input_refs()) if traced.graph is not None else -1
+        calls = [node for _, _, node in graph.walk() if node.operation is operation]
+        if any(len(node.refs()) != takes for node in calls):
+            operation.opaque += f"; its code takes {count(takes, 'tensor')}, and its calls give others"
+            continue
+        kept.append(_Kept(operation, operation.kind, operation.opaque, operation.raw, traced.graph))
+        operation.kind, operation.opaque, operation.graph = "model", "", traced.graph
+        operation.raw = {**operation.raw, "traced": trace_of(traced.raw)}
+    return kept
+
+
+def _read(entry: Json) -> Operation:
+    from ..formats.keras.config import read_traced
+
+    return read_traced(_marked(entry))
+
+
+def _marked(entry: Json) -> Json:
+    """An entry from the process, with its lines and weights in the place that no file can fill."""
+    config = entry.get("config")
+    if isinstance(config, dict) and isinstance(config.get("layers"), list) and "input_layers" in config:
+        config = {**config, "layers": [_marked(layer) for layer in config["layers"]]}
+    traced = Traced(tuple(entry.get("lines", ())), dict(entry.get("weights", {})), entry.get("mask") is True)
+    return {**entry, "config": config, "traced": traced}
+
+
+# -- their weights -----------------------------
+class _Arrays:
+    """The numbers of variables, in a file that the process wrote."""
+
+    def __init__(self, path: str, table: Sequence[Json]) -> None:
+        self.path = path
+        self.table = table
+
+    def shape(self, number: int) -> tuple[int, ...]:
+        return tuple(self.table[number]["shape"])
+
+    def variable(self, number: int) -> Variable:
+        import numpy as np
+
+        found = self.table[number]
+        shape, dtype = tuple(found["shape"]), found["dtype"]
+        # bfloat16 and float8 are stored as their bytes: NumPy has no such types.
+        kind = {"bfloat16": "uint16", "float8_e4m3fn": "uint8", "float8_e5m2": "uint8"}.get(dtype) or dtype
+
+        def load() -> Any:
+            if 0 in shape:
+                return np.zeros(shape, kind)
+            mapped = np.memmap(self.path, np.dtype(kind), "r", found["offset"], shape or (1,))
+            return mapped.reshape(shape)
+
+        return Variable(shape, dtype, load)
+
+
+class _TracedVariables:
+    """The variables of traced graphs, and of the file for everything else."""
+
+    def __init__(self, arrays: _Arrays, stored: Variables) -> None:
+        self._arrays = arrays
+        self._stored = stored
+        self._tables: dict[str, Mapping[str, int]] = {}
+
+    def places(self, path: str, graph: Graph) -> Mapping[str, str]:
+        if not any(trace_of(operation.raw) for operation in graph.operations.values()):
+            return self._stored.places(path, graph)
+        inside = all(trace_of(operation.raw) for operation in graph.operations.values())
+        found = (
+            {name: name for name in graph.operations} if inside else dict(self._stored.places(path, graph))
+        )
+        for name, place in found.items():
+            traced = trace_of(graph.operations[name].raw)
+            if traced is not None:
+                self._tables[f"{path}/{place}"] = _table(graph.operations[name], traced)
+        return found
+
+    def _found(self, place: str) -> tuple[Mapping[str, int], str] | None:
+        """The table of a traced layer, and the path below it."""
+        parts = place.split("/")
+        for n in range(len(parts), 0, -1):
+            if (table := self._tables.get("/".join(parts[:n]))) is not None:
+                return table, "/".join(parts[n:])
+        return None
+
+    def paths(self, place: str) -> list[str]:
+        found = self._found(place)
+        if found is None:
+            return self._stored.paths(place)
+        table, below = found
+        start = f"{below}/" if below else ""
+        return [path.removeprefix(start) for path in table if path.startswith(start)]
+
+    def _number(self, place: str, path: str) -> int | None:
+        found = self._found(place)
+        if found is None:
+            return None
+        table, below = found
+        full = f"{below}/{path}".lstrip("/")
+        if full not in table:
+            raise BadFileError(f"the traced code has no variable {shown(f'{place}/{path}')}")
+        return table[full]
+
+    def shape(self, place: str, path: str) -> tuple[int, ...]:
+        number = self._number(place, path)
+        return self._stored.shape(place, path) if number is None else self._arrays.shape(number)
+
+    def variable(self, place: str, path: str) -> Variable:
+        number = self._number(place, path)
+        return self._stored.variable(place, path) if number is None else self._arrays.variable(number)
+
+
+def _table(operation: Operation, traced: Traced) -> Mapping[str, int]:
+    if operation.kind == "op":
+        number = operation.config.get("array")
+        return {"value": number} if isinstance(number, int) else {}
+    return traced.weights
+
+
+# -- opened models -----------------------------
+class _WithTraces:
+    """An opened model whose opaque layers have graphs, until it is written."""
+
+    def __init__(self, source: ModelFile, arrays: _Arrays, kept: Sequence[_Kept]) -> None:
+        self._source = source
+        self._arrays = arrays
+        self._kept = kept
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._source, name)
+
+    def variables(self) -> Variables:
+        return _TracedVariables(self._arrays, self._source.variables())
+
+    def load_weights(self) -> None:
+        from ..formats.keras.weight_shapes import attach_shapes
+
+        attach_shapes(self._source.graph, self.variables())
+
+    def parameter_counts(self) -> Mapping[str, int] | None:
+        from ..formats.keras.weight_shapes import parameter_counts
+
+        return parameter_counts(self._source.graph, self.variables())
+
+    def write(self, target: str | os.PathLike[str]) -> None:
+        with self.as_in_file():
+            self._source.write(target)
+
+    @contextmanager
+    def as_in_file(self) -> Iterator[ModelFile]:
+        """The model with its layers as the file has them."""
+        traces = [each.operation.raw for each in self._kept]
+        for each in self._kept:
+            operation = each.operation
+            operation.kind, operation.opaque, operation.raw, operation.graph = (
+                each.kind,
+                each.opaque,
+                each.raw,
+                None,
+            )
+        try:
+            yield self._source
+        finally:
+            for each, raw in zip(self._kept, traces, strict=True):
+                operation = each.operation
+                operation.kind, operation.opaque, operation.raw, operation.graph = (
+                    "model",
+                    "",
+                    raw,
+                    each.graph,
+                )
+
+
+class _TracedFile:
+    """A model whose graph is in its code. It can be analysed and exported, not written."""
+
+    format = "keras-v3"
+    saved_by = ""
+    older = outdated = False
+    remarks: Sequence[Any] = ()
+    out_of_order = ""
+
+    def __init__(self, path: str, graph: Graph, arrays: _Arrays) -> None:
+        self.path = path
+        self.graph = graph
+        self._arrays = arrays
+
+    @property
+    def spell(self) -> Any:
+        from ..formats.keras.spelling import spell
+
+        return spell
+
+    def check_newest(self) -> None:
+        """Nothing: the newest Keras made the graph."""
+
+    def training_remarks(self, form: str) -> Sequence[Any]:
+        return []
+
+    def variables(self) -> Variables:
+        return _TracedVariables(self._arrays, NoVariables())
+
+    def load_weights(self) -> None:
+        from ..formats.keras.weight_shapes import attach_shapes
+
+        attach_shapes(self.graph, self.variables())
+
+    def parameter_counts(self) -> Mapping[str, int] | None:
+        from ..formats.keras.weight_shapes import parameter_counts
+
+        return parameter_counts(self.graph, self.variables())
+
+    def write(self, target: str | os.PathLike[str]) -> None:
+        raise UnsupportedError("the model's graph is in its code, not in the file: change the code")
+
+    def beside(self) -> list[str]:
+        return []
+
+    def asset(self, name: str) -> bytes:
+        raise BadFileError(f"the traced code has no {shown(name)}")
+
+    def close(self) -> None:
+        """Nothing is open."""

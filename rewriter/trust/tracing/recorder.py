@@ -1,0 +1,296 @@
+"""Records the calls that the code of a layer makes on symbolic tensors: each layer and op of Keras that is called.
+
+While a recorder is active, ``symbolic_call`` of every layer and op goes through it, and no node is added to a Keras
+graph. A layer of Keras is one call. Of any other layer, its ``call`` runs, and its calls are a scope of their own.
+
+Source: ``keras/src/ops/operation.py``, ``keras/src/layers/layer.py``, Keras 3.15.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import keras
+import numpy as np
+from keras import KerasTensor
+
+_MAX_DEPTH = 100
+_KERAS = os.path.dirname(os.path.abspath(keras.__file__)) + os.sep
+_HERE = os.path.dirname(os.path.abspath(__file__)) + os.sep
+# Layers of Keras that hold other layers as a graph, which is recorded like code.
+_MODELS = (keras.Model,)
+
+
+class TraceError(Exception):
+    """The code does something that is not a graph of ops. The message is the reason."""
+
+
+@dataclass(slots=True, eq=False)
+class Record:
+    """One call: the operation, its arguments with symbolic tensors as leaves, and its results.
+
+    ``line`` is the place in the source that called it. ``inner`` is the scope of a layer with code of its own.
+    ``spelled`` is the class name, module and configuration of an operation that is not one of Keras's.
+    """
+
+    operation: Any
+    args: tuple[Any, ...]
+    kwargs: dict[str, Any]
+    outputs: list[KerasTensor]
+    line: str
+    inner: Scope | None = None
+    spelled: tuple[str, str, dict[str, Any]] | None = None
+
+
+@dataclass(slots=True, eq=False)
+class Scope:
+    """The calls in one layer's code. ``inputs`` are its operands; ``returned`` is the structure of its results."""
+
+    inputs: list[KerasTensor] = field(default_factory=list)
+    records: list[Record] = field(default_factory=list)
+    returned: Any = None
+    held: dict[Any, KerasTensor] = field(default_factory=dict)
+
+
+class Recorder:
+    """Collects records. ``origin`` says which scope and record made a tensor (None for an input of the scope)."""
+
+    def __init__(self) -> None:
+        self.scopes: list[Scope] = []
+        self.origin: dict[int, tuple[Scope, Record | None, int]] = {}
+        self.kept: list[Any] = []  # an id stays that of the same object
+        self.arrays: list[Callable[[], Any]] = []
+        self.numbers: dict[Any, int] = {}
+        self.suspended = 0
+        self.entered: Any = None
+
+    # -- scopes -----------------------------
+    def run(self, layer: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Scope:
+        """The calls of a layer of another package, called on tensors like these, with its casts and masks."""
+        with self._scope() as scope:
+            args, kwargs = self._fresh(scope, args, kwargs)
+            self.entered = layer
+            try:
+                scope.returned = layer(*args, **kwargs)
+            finally:
+                self.entered = None
+        return scope
+
+    @contextmanager
+    def _scope(self) -> Iterator[Scope]:
+        if len(self.scopes) >= _MAX_DEPTH:
+            raise TraceError(f"layers call each other more than {_MAX_DEPTH} deep")
+        scope = Scope()
+        self.scopes.append(scope)
+        try:
+            yield scope
+        finally:
+            self.scopes.pop()
+
+    def _fresh(self, scope: Scope, args: Any, kwargs: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        """The same arguments with a new input of the scope in place of each tensor."""
+
+        def fresh(leaf: Any) -> Any:
+            return self._input(scope, leaf) if isinstance(leaf, KerasTensor) else leaf
+
+        return mapped(fresh, args), mapped(fresh, kwargs)
+
+    def _input(self, scope: Scope, like: KerasTensor) -> KerasTensor:
+        made = KerasTensor(like.shape, dtype=like.dtype)
+        scope.inputs.append(made)
+        self.origin[id(made)] = (scope, None, len(scope.inputs) - 1)
+        self.kept.append(made)
+        return made
+
+    # -- calls -----------------------------
+    def called(self, operation: Any, args: tuple[Any, ...], kwargs: dict[str, Any], spec: Any) -> Any:
+        """Record a call, and return its symbolic results.
+
+        Args:
+            spec: computes the results' shapes, Keras's own ``symbolic_call``.
+        """
+        if operation is self.entered:
+            self.entered = None
+            return operation.call(*args, **kwargs)
+        if has_code(operation):
+            return self._nested(operation, args, kwargs)
+        args, kwargs = mapped(self.tensor, args), mapped(self.tensor, kwargs)
+        self._check(operation)
+        with self.suspension():
+            result = spec(operation, *args, **kwargs)
+        return self.add(operation, args, kwargs, result)
+
+    def add(
+        self,
+        operation: Any,
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+        result: Any,
+        spelled: tuple[str, str, dict[str, Any]] | None = None,
+        inner: Scope | None = None,
+    ) -> Any:
+        """Record a call with these results."""
+        outputs = [leaf for leaf in keras.tree.flatten(result) if isinstance(leaf, KerasTensor)]
+        record = Record(operation, args, kwargs, outputs, source_line(), inner, spelled)
+        scope = self.scopes[-1]
+        scope.records.append(record)
+        for number, output in enumerate(outputs):
+            self.origin[id(output)] = (scope, record, number)
+        self.kept += outputs
+        return result
+
+    def _nested(self, layer: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        args, kwargs = mapped(self.constant, args), mapped(self.constant, kwargs)
+        given = [leaf for leaf in leaves((args, kwargs)) if isinstance(leaf, KerasTensor)]
+        with self._scope() as scope:
+            inside, options = self._fresh(scope, args, kwargs)
+            for outer, inner in zip(given, scope.inputs, strict=True):
+                if (mask := getattr(outer, "_keras_mask", None)) is not None:
+                    inner._keras_mask = mask
+            scope.returned = layer.call(*inside, **options)
+        result = mapped(self._outer, scope.returned)
+        return self.add(layer, tuple(given), {}, result, inner=scope)
+
+    def _outer(self, leaf: Any) -> Any:
+        """A new tensor for a result of an inner scope."""
+        leaf = self.tensor(leaf)
+        return KerasTensor(leaf.shape, dtype=leaf.dtype) if isinstance(leaf, KerasTensor) else leaf
+
+    def _check(self, operation: Any) -> None:
+        if not isinstance(operation, keras.layers.Layer):
+            return
+        if not operation.built:
+            raise TraceError(
+                f"the layer {operation.name!r} is made in the call: it has no weights in the file"
+            )
+        inside = next((one for one in operation._flatten_layers(include_self=False) if has_code(one)), None)
+        if inside is not None:
+            raise TraceError(
+                f"a {type(operation).__name__} of Keras runs the {type(inside).__name__} {inside.name!r}"
+            )
+
+    @contextmanager
+    def suspension(self) -> Iterator[None]:
+        """A block in which Keras infers shapes, and nothing is recorded."""
+        self.suspended += 1
+        try:
+            yield
+        finally:
+            self.suspended -= 1
+
+    # -- tensors that the code does not compute -----------------------------
+    def tensor(self, leaf: Any) -> Any:
+        """A variable, an array or a tensor of the backend as a symbolic tensor; anything else unchanged."""
+        if isinstance(leaf, keras.Variable):
+            return self.variable(leaf)
+        return self.constant(leaf)
+
+    def constant(self, leaf: Any) -> Any:
+        if isinstance(leaf, np.generic):
+            leaf = np.asarray(leaf)
+        if isinstance(leaf, np.ndarray) or keras.ops.is_tensor(leaf):
+            if isinstance(leaf, KerasTensor):
+                return leaf
+            dtype = keras.backend.standardize_dtype(leaf.dtype)
+            return self._held(("constant", id(leaf)), leaf, tuple(leaf.shape), dtype, lambda: leaf)
+        return leaf
+
+    def variable(self, variable: Any) -> KerasTensor:
+        """The symbolic tensor of a variable, in the dtype in which the layer's code reads it."""
+        dtype = keras.backend.standardize_dtype(variable._dtype)
+        key = ("variable", id(variable))
+        weight = self._held(key, variable, tuple(variable.shape), dtype, lambda: variable._value)
+        read = keras.backend.standardize_dtype(variable.dtype)
+        return weight if read == dtype else keras.ops.cast(weight, read)
+
+    def _held(
+        self, key: Any, owner: Any, shape: tuple[int, ...], dtype: str, load: Callable[[], Any]
+    ) -> KerasTensor:
+        scope = self.scopes[-1]
+        if key not in scope.held:
+            self.kept.append(owner)
+            number = self.numbers.setdefault(key, len(self.arrays))
+            if number == len(self.arrays):
+                self.arrays.append(load)
+            spelled = ("Weight", "traced", {"array": number, "shape": list(shape), "dtype": dtype})
+            scope.held[key] = self.add(None, (), {}, KerasTensor(shape, dtype=dtype), spelled)
+        return scope.held[key]
+
+
+def has_code(operation: Any) -> bool:
+    """Whether an operation runs code of its own, or a graph: everything but layers and ops of Keras."""
+    if isinstance(operation, _MODELS):
+        return True
+    module = type(operation).__module__
+    return not (module == "keras" or module.startswith("keras."))
+
+
+def source_line() -> str:
+    """``file:line`` of the innermost frame outside Keras and this package, "" without one."""
+    frame = sys._getframe(1)
+    while frame is not None:
+        name = frame.f_code.co_filename
+        if not name.startswith((_KERAS, _HERE)) and "importlib" not in name and os.path.isabs(name):
+            return f"{name}:{frame.f_lineno}"
+        frame = frame.f_back  # type: ignore[assignment]
+    return ""
+
+
+def line_of(error: BaseException) -> str:
+    """``file:line`` of the innermost frame of a traceback outside Keras and this package, "" without one."""
+    found = ""
+    trace = error.__traceback__
+    while trace is not None:
+        name = trace.tb_frame.f_code.co_filename
+        if not name.startswith((_KERAS, _HERE)) and "site-packages/tensorflow" not in name:
+            found = f"{name}:{trace.tb_lineno}"
+        trace = trace.tb_next
+    return found
+
+
+def leaves(structure: Any) -> Iterator[Any]:
+    """The leaves of nested lists, tuples and dicts in the order in which they stand."""
+    if isinstance(structure, dict):
+        structure = list(structure.values())
+    if isinstance(structure, (list, tuple)):
+        for item in structure:
+            yield from leaves(item)
+    else:
+        yield structure
+
+
+def mapped(function: Callable[[Any], Any], structure: Any) -> Any:
+    """The same nested lists, tuples and dicts with ``function`` applied to each leaf."""
+    if isinstance(structure, dict):
+        return {key: mapped(function, item) for key, item in structure.items()}
+    if isinstance(structure, tuple) and hasattr(structure, "_fields"):
+        return type(structure)(*(mapped(function, item) for item in structure))
+    if isinstance(structure, (list, tuple)):
+        return type(structure)(mapped(function, item) for item in structure)
+    return function(structure)
+
+
+ACTIVE: list[Recorder] = []
+
+
+def active() -> Recorder | None:
+    """The recorder that records now."""
+    return ACTIVE[-1] if ACTIVE and not ACTIVE[-1].suspended else None
+
+
+@contextmanager
+def recording(recorder: Recorder) -> Iterator[Recorder]:
+    """A block in which calls on symbolic tensors are recorded."""
+    from .functions import patched
+
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(patched())
+        ACTIVE.append(recorder)
+        stack.callback(ACTIVE.pop)
+        yield recorder
