@@ -114,12 +114,14 @@ class Traced:
     """Where the entry of an operation of a ``TRACED`` graph comes from: no file can hold an object of this class.
 
     ``lines`` are the places in the source (``file:line``), one for each call; ``weights`` the numbers of its arrays by
-    path (``vars/0``); ``keeps_mask`` whether its results have the mask of its first operand.
+    path (``vars/0``). The last inputs of its graph are masks of operands: ``masked`` are the numbers of these operands.
+    ``masks`` says of each result whether it has a mask: if any does, the graph gives ``[results, masks]``.
     """
 
     lines: tuple[str, ...] = ()
     weights: dict[str, int] = field(default_factory=dict)
-    keeps_mask: bool = False
+    masked: tuple[int, ...] = ()
+    masks: tuple[bool, ...] = ()
 
 
 def trace_of(raw: dict[str, Any]) -> Traced | None:

@@ -162,7 +162,7 @@ def cannot_be_run(form: str, graph: Graph) -> str:
         if operation.opaque or facts_of(operation.class_name).runs_code or root not in ("", "keras"):
             return f"{shown(operation.name)!r} ({shown(operation.class_name)}) is code, which is not run"
     for operation in graph.operations.values():
-        named = foreign(operation.raw)
+        named = foreign(operation.raw) if trace_of(operation.raw) is None else ""
         if named:
             return f"{shown(operation.name)!r} names {named}, which is not run"
     return ""

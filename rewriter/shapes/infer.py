@@ -26,6 +26,7 @@ from ..ir.graph import (
     Operation,
     Path,
     TensorRef,
+    Traced,
     map_leaves,
     operands_of,
     trace_of,
@@ -302,7 +303,11 @@ class _Driver:
         assert graph is not None
         taken = len(graph.input_refs())
         given = operands_of(graph, call.args, call.kwargs)
-        operands = [leaf for leaf in given if isinstance(leaf, Value)][:taken]
+        operands = [leaf for leaf in given if isinstance(leaf, Value)]
+        traced = trace_of(operation.raw)
+        if traced is not None:
+            operands += [_mask_of(operands[number]) for number in traced.masked]
+        operands = operands[:taken]
         if graph.kind not in _UNDECLARED and any(v.axes is None for v in operands):
             raise OpaqueError(
                 next(v.reason for v in operands if v.axes is None) or "an operand's rank is unknown"
@@ -328,7 +333,7 @@ class _Driver:
         back = _Renaming(mapping)
         result = map_leaves(lambda v: back.value(v) if isinstance(v, Value) else v, summary.result)
         record(partial(_called, operation.name if below else None, summary, actual, back.mapping))
-        return _masked(operation, operands, result)
+        return result if traced is None else _masked(traced, result)
 
     def _summary(
         self, operation: Operation, graph: Graph, operands: Sequence[Value], actual: Sequence[Origin]
@@ -537,6 +542,16 @@ def flatten_outputs(structure: Any) -> Iterator[Any]:
         yield structure
 
 
+def map_sorted(function: Callable[[Any], Any], structure: Any) -> Any:
+    """The same structure with ``function`` applied to each leaf, in the order of ``flatten_outputs``."""
+    if isinstance(structure, dict):
+        made = {key: map_sorted(function, structure[key]) for key in sorted(structure)}
+        return {key: made[key] for key in structure}
+    if isinstance(structure, (list, tuple)):
+        return type(structure)(map_sorted(function, item) for item in structure)
+    return function(structure)
+
+
 def flatten_with_path(
     structure: Any, path: tuple[str | int, ...] = ()
 ) -> Iterator[tuple[tuple[str | int, ...], Any]]:
@@ -576,17 +591,24 @@ def _literal(leaf: Literal) -> Value:
     return Value(constant_axes(leaf.shape), leaf.dtype, constant=leaf.value)
 
 
-def _masked(operation: Operation, operands: Sequence[Value], result: Any) -> Any:
-    """The results of a traced layer that keeps masks: those without a mask get that of the first operand."""
-    traced = trace_of(operation.raw)
-    if traced is None or not traced.keeps_mask or not operands or operands[0].mask is None:
-        return result
-    mask = operands[0].mask
+def _mask_of(value: Value) -> Value:
+    """The mask of an operand as a value. Raises OpaqueError without one."""
+    if value.mask is None:
+        raise OpaqueError("Keras gives it a mask that the analysis does not know")
+    return Value(value.mask, "bool")
+
+
+def _masked(traced: Traced, structure: Any) -> Any:
+    """The results of a traced layer, with the masks that its graph gives beside them."""
+    if not any(traced.masks):
+        return structure
+    result, masks = structure
+    flags, given = iter(traced.masks), iter(masks)
 
     def masked(leaf: Any) -> Any:
-        return replace(leaf, mask=mask) if isinstance(leaf, Value) and leaf.mask is None else leaf
+        return replace(leaf, mask=next(given).axes if next(flags) else None)
 
-    return map_leaves(masked, result)
+    return map_sorted(masked, result)
 
 
 def _with_claim(value: Value, claimed: str) -> Value:

@@ -135,14 +135,16 @@ def _attach(graph: Graph, layers: Sequence[Json]) -> list[_Kept]:
             operation.opaque = f"{operation.opaque}; its code cannot be traced: {shown(layer['reason'])}"
             continue
         traced = _read(layer["entry"])
-        takes = len(traced.graph.input_refs()) if traced.graph is not None else -1
+        marks = trace_of(traced.raw)
+        assert traced.graph is not None and marks is not None
+        takes = len(traced.graph.input_refs()) - len(marks.masked)
         calls = [node for _, _, node in graph.walk() if node.operation is operation]
         if any(len(node.refs()) != takes for node in calls):
             operation.opaque += f"; its code takes {count(takes, 'tensor')}, and its calls give others"
             continue
         kept.append(_Kept(operation, operation.kind, operation.opaque, operation.raw, traced.graph))
         operation.kind, operation.opaque, operation.graph = "model", "", traced.graph
-        operation.raw = {**operation.raw, "traced": trace_of(traced.raw)}
+        operation.raw = {**operation.raw, "traced": marks}
     return kept
 
 
@@ -152,12 +154,21 @@ def _read(entry: Json) -> Operation:
     return read_traced(_marked(entry))
 
 
-def _marked(entry: Json) -> Json:
-    """An entry from the process, with its lines and weights in the place that no file can fill."""
+def _marked(entry: Json, top: bool = True) -> Json:
+    """An entry from the process, with its lines and weights in the place that no file can fill.
+
+    Args:
+        top: whether it is a layer of the file. In its code, masks are operands and results like others.
+    """
     config = entry.get("config")
     if isinstance(config, dict) and isinstance(config.get("layers"), list) and "input_layers" in config:
-        config = {**config, "layers": [_marked(layer) for layer in config["layers"]]}
-    traced = Traced(tuple(entry.get("lines", ())), dict(entry.get("weights", {})), entry.get("mask") is True)
+        config = {**config, "layers": [_marked(layer, top=False) for layer in config["layers"]]}
+    traced = Traced(
+        tuple(entry.get("lines", ())),
+        dict(entry.get("weights", {})),
+        tuple(entry.get("masked", ())) if top else (),
+        tuple(entry.get("masks", ())) if top else (),
+    )
     return {**entry, "config": config, "traced": traced}
 
 

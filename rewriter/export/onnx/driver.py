@@ -15,6 +15,7 @@ from ...ir.graph import (
     Literal,
     Operation,
     TensorRef,
+    Traced,
     leaves,
     map_leaves,
     operands_of,
@@ -24,7 +25,7 @@ from ...ir.graph import (
 from ...ir.size import Size, symbol
 from ...presentation import count
 from ...shapes.call import Call, OpaqueError, ShapeError
-from ...shapes.infer import flatten_outputs, flatten_with_path, infer, infer_call
+from ...shapes.infer import flatten_outputs, flatten_with_path, infer, infer_call, map_sorted
 from ...shapes.inference import Inference
 from ...shapes.keras_facts import facts_of
 from . import lowering  # noqa: F401 - importing it fills the table of lowerings
@@ -167,7 +168,11 @@ class Driver:
             masks = list(leaves(kwargs.get("mask")))
             kwargs = {name: value for name, value in kwargs.items() if name != "mask"}
         given_order = operands_of(graph, args, kwargs)
-        operands = [leaf for leaf in given_order if isinstance(leaf, Tensor)][: len(refs)]
+        operands = [leaf for leaf in given_order if isinstance(leaf, Tensor)]
+        traced = trace_of(operation.raw)
+        if traced is not None:
+            operands += [mask for n in traced.masked if (mask := operands[n].mask) is not None]
+        operands = operands[: len(refs)]
         for tensor, mask in zip(operands, masks, strict=False):
             if isinstance(mask, Tensor):
                 tensor.mask = mask
@@ -186,15 +191,22 @@ class Driver:
                 taken.mask = tensor.mask
             bound.append(taken)
         result = self.nested(graph, bound, inference, f"{path}/", f"{group}/layers")
-        traced = trace_of(operation.raw)
-        if traced is not None and traced.keeps_mask and operands:
-            self._mask_with(operands[0].mask, result)
-        return result
+        return result if traced is None else self._masked(traced, result)
 
-    def _mask_with(self, mask: Tensor | None, structure: Any) -> None:
-        for leaf in flatten_outputs(structure):
-            if isinstance(leaf, Tensor) and leaf.mask is None:
-                leaf.mask = mask
+    def _masked(self, traced: Traced, structure: Any) -> Any:
+        """The results of a traced layer, with the masks that its graph gives beside them."""
+        if not any(traced.masks):
+            return structure
+        result, masks = structure
+        flags, given = iter(traced.masks), iter(masks)
+
+        def masked(leaf: Tensor) -> Tensor:
+            mask = next(given) if next(flags) else None
+            made = leaf if leaf.mask is mask else self.builder.node("Identity", leaf)
+            made.mask = mask
+            return made
+
+        return map_sorted(masked, result)
 
     # -- around a call -----------------------------
     def _autocast(

@@ -45,9 +45,9 @@ def _widths(call: Call, given: Any, rank: int) -> list[tuple[int, int]]:
 @op("numpy", "Tile")
 def tile(call: Call) -> Value:
     """``tile(x[a, b], (2, 3)) -> [2*a, 3*b]``; the shorter of shape and repeats is padded in front with ones."""
-    axes, given = call.axes, call.get("repeats")
-    counts = [call.whole("repeats", v, 0) for v in (given if isinstance(given, (list, tuple)) else (given,))]
-    counts = [1] * (len(axes) - len(counts)) + counts
+    axes, given = call.axes, call.arg(1, "repeats", None)
+    counts = [call.size("repeats", v, 0) for v in (given if isinstance(given, (list, tuple)) else (given,))]
+    counts = [*(1 for _ in range(len(axes) - len(counts))), *counts]
     axes = (*(unit_axis("Tile") for _ in range(len(counts) - len(axes))), *axes)
     return call.like([resized(a, a.size * n) for a, n in zip(axes, counts, strict=True)])
 
@@ -55,8 +55,8 @@ def tile(call: Call) -> Value:
 @op("numpy", "Repeat")
 def repeat(call: Call) -> Value:
     """``repeat(x[a, b], 2, axis=1) -> [a, 2*b]``; without an axis x is flattened; a list has a count for each entry."""
-    axes, given = call.axes, call.get("repeats")
-    counts = [call.whole("repeats", v, 0) for v in (given if isinstance(given, (list, tuple)) else (given,))]
+    axes, given = call.axes, call.arg(1, "repeats", None)
+    counts = [call.size("repeats", v, 0) for v in (given if isinstance(given, (list, tuple)) else (given,))]
     if call.get("axis") is None:
         axes, place = flattened(axes), 0
     else:
@@ -67,5 +67,8 @@ def repeat(call: Call) -> Value:
     elif same(old.size, len(counts)) is Truth.NO:
         raise ShapeError(f"{len(counts)} repeat counts do not fit {old}")
     else:
-        new = remade(old, sum(counts))
+        total: Size = 0
+        for count in counts:
+            total = total + count
+        new = remade(old, total)
     return call.like([*axes[:place], new, *axes[place + 1 :]])

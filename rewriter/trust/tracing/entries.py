@@ -5,13 +5,15 @@ from __future__ import annotations
 import itertools
 import json
 import re
+from collections import Counter
+from collections.abc import Sequence
 from typing import Any
 
 import keras
 import numpy as np
 from keras import KerasTensor
 
-from .recorder import Record, Recorder, Scope, TraceError, leaves, mapped
+from .recorder import Record, Recorder, Scope, TraceError, leaves, mapped, own_activation
 
 _WORD = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 
@@ -24,12 +26,13 @@ class Entries:
         self.weights: dict[int, dict[str, int]] = {}
 
     def model(
-        self, scope: Scope, name: str, class_name: str, names: list[str] | None = None
+        self, scope: Scope, name: str, class_name: str, names: Sequence[str] = (), taken_as: Any = None
     ) -> dict[str, Any]:
         """A scope as a functional model.
 
         Args:
             names: the names of its inputs.
+            taken_as: the structure of its inputs, with their numbers as leaves.
         """
         _drop_unused(scope)
         extra: list[KerasTensor] = []
@@ -40,12 +43,13 @@ class Entries:
         ]
         layers: dict[str, dict[str, Any]] = {}
         by_layer: dict[int, str] = {}
+        calls: Counter[str] = Counter()
         for record in scope.records:
             shared = record.inner is None and record.operation is not None
             known = by_layer.get(id(record.operation)) if shared else None
             title = known or self._unique(self._stem(record), taken)
-            call = len(layers[title]["inbound_nodes"]) if known else 0
-            titles[id(record)] = (title, call)
+            titles[id(record)] = (title, calls[title])
+            calls[title] += 1
             if isinstance(record.operation, keras.layers.Layer) and record.inner is None:
                 by_layer[id(record.operation)] = title
             if not known:
@@ -69,7 +73,7 @@ class Entries:
             return {"class_name": "__keras_tensor__", "config": config}
 
         for record in scope.records:
-            title, call = titles[id(record)]
+            title, _ = titles[id(record)]
             args, kwargs = list(record.args), record.kwargs
             entry = self._entry(record, title)
             if record.inner is not None:
@@ -77,7 +81,10 @@ class Entries:
             node = {"args": [mapped(reference, a) for a in args], "kwargs": mapped(reference, kwargs)}
             layers[title] = {**entry, "name": title, "inbound_nodes": [*layers[title]["inbound_nodes"], node]}
             layers[title].setdefault("lines", []).append(record.line)
-        ends = mapped(lambda leaf: reference(self._result(leaf))["config"]["keras_history"], scope.returned)
+        ends = mapped(lambda leaf: reference(leaf)["config"]["keras_history"], _tensors(scope.returned))
+        masks = [mask for mask in scope.masks if mask is not None]
+        if masks:
+            ends = [ends, [reference(mask)["config"]["keras_history"] for mask in masks]]
         heads = [
             _input(title, tensor)
             for title, tensor in (
@@ -92,16 +99,23 @@ class Entries:
             "config": {
                 "name": name,
                 "layers": [*heads, *layers.values()],
-                "input_layers": [[head["name"], 0, 0] for head in heads],
+                "input_layers": (
+                    [[head["name"], 0, 0] for head in heads]
+                    if taken_as is None
+                    else mapped(lambda number: [heads[number]["name"], 0, 0], taken_as)
+                ),
                 "output_layers": ends,
             },
+            "masked": scope.masked,
+            "masks": [
+                mask is not None
+                for leaf, mask in zip(keras.tree.flatten(scope.returned), scope.masks, strict=True)
+                if isinstance(leaf, KerasTensor)
+            ]
+            if scope.masks
+            else [],
             "captured": extra,
         }
-
-    def _result(self, leaf: Any) -> KerasTensor:
-        if not isinstance(leaf, KerasTensor):
-            raise TraceError(f"it returns a {type(leaf).__name__}, not a tensor")
-        return leaf
 
     def _entry(self, record: Record, title: str) -> dict[str, Any]:
         if record.inner is not None:
@@ -111,10 +125,13 @@ class Entries:
             return {"class_name": class_name, "module": module, "config": config}
         try:
             entry = keras.saving.serialize_keras_object(record.operation)
-            json.dumps(entry)
+            if own_activation(record.operation) is None:
+                json.dumps(entry)
         except Exception as error:
             kind = type(record.operation).__name__
             raise TraceError(f"a {kind} cannot be written as a configuration: {error}") from None
+        if own_activation(record.operation) is not None:
+            entry["config"] = {**entry["config"], "activation": "linear"}  # it is called as an op of its own
         if isinstance(record.operation, keras.layers.Layer):
             entry["weights"] = self._weights(record.operation)
         return dict(entry)
@@ -180,9 +197,25 @@ def stored(layer: Any) -> list[tuple[str, Any]]:
     ]
 
 
+def _tensors(structure: Any) -> Any:
+    """A structure of results with its tensors only. Raises TraceError if there are none."""
+
+    def kept(item: Any) -> Any:
+        if isinstance(item, dict):
+            return {key: part for key, value in item.items() if (part := kept(value)) not in (None, [], {})}
+        if isinstance(item, (list, tuple)):
+            return [part for value in item if (part := kept(value)) not in (None, [], {})]
+        return item if isinstance(item, KerasTensor) else None
+
+    found = kept(structure)
+    if not any(isinstance(leaf, KerasTensor) for leaf in leaves(found)):
+        raise TraceError("it returns no tensor that depends on its operands")
+    return found
+
+
 def _drop_unused(scope: Scope) -> None:
     """Remove sizes that nothing takes: code asks for all sizes of a tensor at once."""
-    taken = {id(leaf) for leaf in leaves(scope.returned)}
+    taken = {id(leaf) for leaf in (*leaves(scope.returned), *scope.masks)}
     kept = []
     for record in reversed(scope.records):
         if record.operation is None and record.outputs and id(record.outputs[0]) not in taken:

@@ -342,15 +342,30 @@ def _full(sizes: list[Any], value: Any, dtype: Any) -> Any:
 
 
 def tile(original: Callable[..., Any], x: Any, repeats: Any) -> Any:
-    if _static(_listed(repeats)):
+    counts = _listed(repeats)
+    if _static(counts):
         return original(x, repeats)
-    raise TraceError("a tensor is tiled as often as an open size says")
+    recorder = active()
+    assert recorder is not None
+    x = recorder.tensor(x)
+    sizes = [1] * (len(counts) - len(x.shape)) + list(x.shape)
+    counts = [1] * (len(sizes) - len(counts)) + counts
+    known = [
+        None if n is None or isinstance(c, KerasTensor) else n * c for n, c in zip(sizes, counts, strict=True)
+    ]
+    return _add("Tile", (x, counts), KerasTensor(known, dtype=x.dtype))
 
 
 def repeat(original: Callable[..., Any], x: Any, repeats: Any, axis: Any = None) -> Any:
     if not isinstance(repeats, KerasTensor):
         return original(x, repeats, axis)
-    raise TraceError("a tensor is repeated as often as an open size says")
+    if axis is None:
+        raise TraceError("the flattened entries of a tensor are repeated as often as an open size says")
+    recorder = active()
+    assert recorder is not None
+    x = recorder.tensor(x)
+    known = [None if n == axis % len(x.shape) else size for n, size in enumerate(x.shape)]
+    return _add("Repeat", (x, repeats), KerasTensor(known, dtype=x.dtype), axis=axis)
 
 
 def _get_item(original: Callable[..., Any]) -> Callable[..., Any]:

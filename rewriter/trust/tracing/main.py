@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Any
 
 Json = dict[str, Any]
@@ -32,6 +34,8 @@ def traced(request: Json, say: Callable[[Json], None]) -> Json:
         if request["paths"] is None:
             answer = _whole(model, recorder, entries)
         else:
+            with suppress(Exception):
+                recorder.run(model, (model._inputs_struct,), {})  # to see which tensors have masks
             answer = {"layers": [_one(model, path, recorder, entries) for path in request["paths"]]}
     if request["arrays"]:
         answer["arrays"] = _dump(recorder.arrays, request["arrays"])
@@ -40,15 +44,18 @@ def traced(request: Json, say: Callable[[Json], None]) -> Json:
 
 def _whole(model: Any, recorder: Any, entries: Any) -> Json:
     """The graph of a model as its code makes it."""
-    import keras
+    from .recorder import leaves, mapped
 
     try:
         operands = getattr(model, "_inputs_struct", None)
         if operands is None:
             operands = _operands(model)
         scope = recorder.run(model, (operands,), {})
-        names = [str(getattr(leaf, "name", "")) for leaf in keras.tree.flatten(operands)]
-        entry = entries.model(scope, model.name, type(model).__name__, names)
+        names = [str(leaf.name) for leaf in leaves(operands)]
+        numbers = itertools.count()
+        taken_as = mapped(lambda leaf: next(numbers), operands)
+        scope.masks = []
+        entry = entries.model(scope, model.name, type(model).__name__, names, taken_as)
     except Exception as error:
         return {"skipped": _why(error)}
     if entry.pop("captured"):
@@ -100,8 +107,7 @@ def _one(model: Any, path: Sequence[str], recorder: Any, entries: Any) -> Json:
             raise TraceError("it is not called")
         if len(found) > 1:
             raise TraceError("its calls compute different things")
-        kept = getattr(type(layer).compute_mask, "_is_default", False)
-        return answer | {"entry": found[0] | {"mask": layer.supports_masking and kept}}
+        return answer | {"entry": found[0]}
     except Exception as error:
         return answer | {"reason": _why(error)}
 

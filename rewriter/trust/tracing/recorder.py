@@ -19,12 +19,17 @@ from typing import Any
 import keras
 import numpy as np
 from keras import KerasTensor
+from keras.src.backend import get_keras_mask
+from keras.src.backend import set_keras_mask as set_mask
+from keras.src.layers.convolutional.base_conv import BaseConv
 
 _MAX_DEPTH = 100
 _KERAS = os.path.dirname(os.path.abspath(keras.__file__)) + os.sep
 _HERE = os.path.dirname(os.path.abspath(__file__)) + os.sep
 # Layers of Keras that hold other layers as a graph, which is recorded like code.
 _MODELS = (keras.Model,)
+# Layers of Keras that call their activation last.
+_ACTIVATED = (keras.layers.Activation, keras.layers.Dense, keras.layers.EinsumDense, BaseConv)
 
 
 class TraceError(Exception):
@@ -50,9 +55,16 @@ class Record:
 
 @dataclass(slots=True, eq=False)
 class Scope:
-    """The calls in one layer's code. ``inputs`` are its operands; ``returned`` is the structure of its results."""
+    """The calls in one layer's code.
+
+    ``inputs`` are its operands, then the masks of operands; ``masked`` is the number of the operand for each mask.
+    ``returned`` is the structure of its results, ``masks`` are the masks of its results (None without one), in the
+    order of ``keras.tree.flatten``.
+    """
 
     inputs: list[KerasTensor] = field(default_factory=list)
+    masked: list[int] = field(default_factory=list)
+    masks: list[KerasTensor | None] = field(default_factory=list)
     records: list[Record] = field(default_factory=list)
     returned: Any = None
     held: dict[Any, KerasTensor] = field(default_factory=dict)
@@ -69,17 +81,26 @@ class Recorder:
         self.numbers: dict[Any, int] = {}
         self.suspended = 0
         self.entered: Any = None
+        self.masked: dict[int, list[bool]] = {}
 
     # -- scopes -----------------------------
     def run(self, layer: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Scope:
         """The calls of a layer of another package, called on tensors like these, with its casts and masks."""
         with self._scope() as scope:
+            given = [leaf for leaf in leaves((args, kwargs)) if isinstance(leaf, KerasTensor)]
             args, kwargs = self._fresh(scope, args, kwargs)
+            flags = self.masked.get(id(layer)) or [mask_of(leaf) is not None for leaf in given]
+            for number, inner in enumerate(list(scope.inputs)):
+                if flags[number]:
+                    mask = KerasTensor(inner.shape[:2], dtype="bool")
+                    set_mask(inner, self._input(scope, mask))
+                    scope.masked.append(number)
             self.entered = layer
             try:
                 scope.returned = layer(*args, **kwargs)
             finally:
                 self.entered = None
+            scope.masks = [mask_of(leaf) for leaf in keras.tree.flatten(scope.returned)]
         return scope
 
     @contextmanager
@@ -122,9 +143,16 @@ class Recorder:
             return self._nested(operation, args, kwargs)
         args, kwargs = mapped(self.tensor, args), mapped(self.tensor, kwargs)
         self._check(operation)
+        activation = own_activation(operation)
+        if activation is not None and isinstance(operation, keras.layers.Activation):
+            return activation(*args, **kwargs)
         with self.suspension():
             result = spec(operation, *args, **kwargs)
-        return self.add(operation, args, kwargs, result)
+        result = self.add(operation, args, kwargs, result)
+        embeds = isinstance(operation, keras.layers.ReversibleEmbedding) and not kwargs.get("reverse")
+        if embeds and operation.mask_zero and len(args) == 1:  # Keras makes this mask in the call
+            set_mask(result, keras.ops.not_equal(args[0], 0))
+        return result if activation is None else activation(result)
 
     def add(
         self,
@@ -148,14 +176,21 @@ class Recorder:
     def _nested(self, layer: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         args, kwargs = mapped(self.constant, args), mapped(self.constant, kwargs)
         given = [leaf for leaf in leaves((args, kwargs)) if isinstance(leaf, KerasTensor)]
+        self.masked.setdefault(id(layer), [mask_of(leaf) is not None for leaf in given])
         with self._scope() as scope:
             inside, options = self._fresh(scope, args, kwargs)
             for outer, inner in zip(given, scope.inputs, strict=True):
-                if (mask := getattr(outer, "_keras_mask", None)) is not None:
-                    inner._keras_mask = mask
+                if (mask := mask_of(outer)) is not None:
+                    set_mask(inner, mask)
             scope.returned = layer.call(*inside, **options)
+            scope.masks = [mask_of(leaf) for leaf in keras.tree.flatten(scope.returned)]
         result = mapped(self._outer, scope.returned)
-        return self.add(layer, tuple(given), {}, result, inner=scope)
+        masks = [None if mask is None else self._outer(mask) for mask in scope.masks]
+        for leaf, mask in zip(keras.tree.flatten(result), masks, strict=True):
+            if mask is not None:
+                set_mask(leaf, mask)
+        self.add(layer, tuple(given), {}, [result, masks], inner=scope)
+        return result
 
     def _outer(self, leaf: Any) -> Any:
         """A new tensor for a result of an inner scope."""
@@ -221,6 +256,20 @@ class Recorder:
             spelled = ("Weight", "traced", {"array": number, "shape": list(shape), "dtype": dtype})
             scope.held[key] = self.add(None, (), {}, KerasTensor(shape, dtype=dtype), spelled)
         return scope.held[key]
+
+
+def mask_of(tensor: Any) -> Any:
+    """The mask that Keras attached to a tensor, or None."""
+    return get_keras_mask(tensor)
+
+
+def own_activation(operation: Any) -> Any:
+    """The activation of a layer of Keras that is a function of another package, and is called last; else None."""
+    function = getattr(operation, "activation", None)
+    if function is None or not isinstance(operation, _ACTIVATED):
+        return None
+    module = getattr(function, "__module__", None) or ""
+    return None if module.startswith("keras.") or isinstance(function, keras.Operation) else function
 
 
 def has_code(operation: Any) -> bool:

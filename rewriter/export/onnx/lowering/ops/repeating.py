@@ -57,17 +57,23 @@ def _mirrored(call: Emitter, x: Tensor, widths: list[tuple[int, int]]) -> Tensor
 @op("numpy", "Tile")
 def tile(call: Emitter) -> Tensor:
     """``tile(x[a, b], (2, 3)) -> [2*a, 3*b]``; the shorter of shape and repeats gets ones in front."""
-    x, given = call.x, call.get("repeats")
-    counts = [call.whole("repeats", v, 0) for v in (given if isinstance(given, (list, tuple)) else (given,))]
-    counts = [1] * (x.rank - len(counts)) + counts
-    x = call.unsqueeze(x, *range(len(counts) - x.rank))
+    x, given = call.x, call.arg(1, "repeats", None)
+    listed = list(given) if isinstance(given, (list, tuple)) else [given]
+    listed = [1] * (x.rank - len(listed)) + listed
+    x = call.unsqueeze(x, *range(len(listed) - x.rank))
+    if any(isinstance(n, Tensor) for n in listed):
+        parts = [call.reshape(as_tensor(call, n, "int64"), [1]) for n in listed]
+        return call.op("Tile", x, call.concat(parts, 0), as_sizes=call.sizes)
+    counts = [call.whole("repeats", v, 0) for v in listed]
     return x if all(n == 1 for n in counts) else call.op("Tile", x, counts)
 
 
 @op("numpy", "Repeat")
 def repeat(call: Emitter) -> Tensor:
     """``repeat(x[a, b], 2, axis=1) -> [a, 2*b]``; a list has a count for each position."""
-    x, given = call.x, call.get("repeats")
+    x, given = call.x, call.arg(1, "repeats", None)
+    if isinstance(given, Tensor):
+        return _repeated(call, x, given, call.axis(call.get("axis"), x.rank))
     counts = [call.whole("repeats", v, 0) for v in (given if isinstance(given, (list, tuple)) else (given,))]
     if call.get("axis") is None:
         x, axis = (call.reshape(x, [1]) if x.rank == 0 else flattened(call, x)), 0
@@ -84,3 +90,11 @@ def repeat(call: Emitter) -> Tensor:
     shape = [times if n == axis + 1 else 1 for n in range(len(grown))]
     spread = call.op("Expand", call.unsqueeze(x, axis + 1), shape, as_sizes=grown)
     return call.reshape(spread, [*x.sizes[:axis], size * times, *x.sizes[axis + 1 :]])
+
+
+def _repeated(call: Emitter, x: Tensor, times: Tensor, axis: int) -> Tensor:
+    """Each entry of an axis as often as a computed number says."""
+    count = call.reshape(call.cast(times, "int64"), [1])
+    grown = [*x.sizes[: axis + 1], count, *x.sizes[axis + 1 :]]
+    spread = call.expand(call.unsqueeze(x, axis + 1), grown)
+    return call.op("Reshape", spread, call.shape(call.sizes, x), as_sizes=call.sizes)
