@@ -65,7 +65,7 @@ def check(
 ) -> Report:
     """Find the multiplies of a model whose operands do not fit. The model is not changed.
 
-    No code from a file runs. Of a model in memory, only the code that saves it runs.
+    No code from a file runs. For a model in memory, only the code that saves it runs.
     In a subclassed model, the functional and sequential models in its attributes are checked, under the names of the
     attributes (``encoder/scale``). Its ``call`` is reported as not analysed.
 
@@ -163,10 +163,10 @@ def repair(
         onnx: a second file to write, as ONNX: both files are written, or neither.
         at: what multiplies mean, ``{node: rule or equation}``.
         mode: ``safe`` applies a candidate only where evidence decides, ``best`` applies the first-ranked one.
-        ops: what is repaired: ``multiply``, or ``all``, as in ``check``.
+        ops: what to repair: ``multiply``, or ``all``, as in ``check``.
         explicit: also insert nodes for legal implicit broadcasts.
-        verify: run the repaired model in a separate process, and compare it with what it must compute: None if that is
-            possible here, True to require it, False not at all; or a function to run instead (``proof.in_process``).
+        verify: run the repaired model in a separate process, and compare it with what it must compute. None runs it if
+            that is possible here, True requires it, False skips it; a function runs instead (``proof.in_process``).
             The written file is analysed again in any case.
         rules: a TOML file with rules to add to the table.
         plan: a file that ``check`` wrote: its choices are applied, and nothing else.
@@ -328,7 +328,7 @@ def shapes(model: Any, *, weights: Path | None = None, trust: Sequence[str] = ()
         try:
             counts = source.parameter_counts()
         except RewriterError:
-            counts = None  # shapes does not need them; repair says what is wrong with them
+            counts = None  # shapes does not need them; repair reports what is wrong with them
         return Shapes(_name(model, source), infer(source.graph), counts)
 
 
@@ -422,7 +422,7 @@ def export_onnx(
         fallback: the exporter of a model that cannot be exported directly: ``tf2onnx``.
         input_names, output_names: a name for each input or output, in the order of ``model.inputs`` and
             ``model.outputs``, instead of Keras's.
-        verify: compare the result with Keras: None if that is possible here, True to require it, False not at all.
+        verify: compare the result with Keras. None does so if that is possible here, True requires it, False skips it.
         timeout: as in ``repair``.
         trust: packages whose layers' code runs, in a separate process, to see what it computes.
 
@@ -495,7 +495,7 @@ def repaired(
 
     Args:
         model: a functional or sequential model of Keras 3 or tf_keras.
-        output, onnx: files to write it to as well.
+        output, onnx: files to write the repaired model to as well.
         at, mode, ops, explicit, verify, rules, timeout: as in ``repair``.
 
     Raises:
@@ -590,8 +590,8 @@ def convert(
         model: a path.
         output: the file to write. Its suffix is the format; the name of a folder ends in "/".
         weights: the file with the weights of a model that is only a configuration.
-        verify: run both models on the same inputs and compare: None if that is possible here, True to require it,
-            False not at all.
+        verify: run both models on the same inputs and compare. None does so if that is possible here, True requires
+            it, False skips it.
         timeout: as in ``repair``.
         opset, batch, external_data, nchw_inputs, nchw_outputs, fp16, fallback, input_names, output_names: as in
             ``export_onnx``, for an ONNX output.

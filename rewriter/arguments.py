@@ -37,7 +37,7 @@ class _Parser(argparse.ArgumentParser):
             "COMMAND" if isinstance(action, argparse._SubParsersAction) else "/".join(action.option_strings)
         )
         hint = did_you_mean(str(value), map(str, action.choices))
-        raise UsageError(f"{where} {shown(value)!r}: it is one of {listed}{hint}")
+        raise UsageError(f"{where} {shown(value)!r}: must be one of {listed}{hint}")
 
     def unknown(self, words: Sequence[str]) -> NoReturn:
         """Raise UsageError for words that no argument takes."""
@@ -129,7 +129,7 @@ def parsers(run: Mapping[str, Run]) -> tuple[argparse.ArgumentParser, dict[str, 
     check.add_argument(
         "--update-baseline", action="store_true", help="write the findings to the baseline, and succeed"
     )
-    check.add_argument("--exit-zero", action="store_true", help="exit with 0 also where there are findings")
+    check.add_argument("--exit-zero", action="store_true", help="exit with 0 even if there are findings")
     _mode(check)
     _ops(check)
     _user_rules(check)
@@ -160,7 +160,9 @@ def parsers(run: Mapping[str, Run]) -> tuple[argparse.ArgumentParser, dict[str, 
     )
     _mode(repair)
     _ops(repair)
-    repair.add_argument("--explicit", action="store_true", help="also write legal implicit broadcasts out")
+    repair.add_argument(
+        "--explicit", action="store_true", help="also insert nodes for legal implicit broadcasts"
+    )
     repair.add_argument(
         "--verify",
         action=argparse.BooleanOptionalAction,
@@ -182,7 +184,7 @@ def parsers(run: Mapping[str, Run]) -> tuple[argparse.ArgumentParser, dict[str, 
         help="a saved model, a rule such as channel-gate, or a code or kind of finding such as RW002",
     )
     explain.add_argument(
-        "node", metavar="NODE", nargs="?", help="a multiply of the model (all of them without it)"
+        "node", metavar="NODE", nargs="?", help="a multiply of the model (default: all of them)"
     )
     _ops(explain)
     _format(explain, "explain", "rule", "code")
@@ -343,7 +345,7 @@ def _seconds(text: str) -> float:
         seconds = float(text)
         if 0 < seconds < 1e9:
             return seconds
-    raise UsageError(f"--timeout {shown(text)!r}: it is a number of seconds above 0")
+    raise UsageError(f"--timeout {shown(text)!r}: must be a number of seconds above 0")
 
 
 def _common(parser: _Parser) -> None:
@@ -351,7 +353,10 @@ def _common(parser: _Parser) -> None:
     short = [] if "-o" in parser._option_string_actions else ["-o"]  # for repair, -o is the model
     parser.add_argument(*short, "--output-file", metavar="FILE", help="write the report to a file")
     parser.add_argument(
-        "--color", choices=COLOURS, default="auto", help="colours: auto is on a terminal only (default)"
+        "--color",
+        choices=COLOURS,
+        default="auto",
+        help="colours: auto uses them on a terminal only (default)",
     )
     either = parser.add_mutually_exclusive_group()
     either.add_argument(

@@ -135,7 +135,7 @@ def _check_output_file(options: argparse.Namespace, models: Sequence[str] = ()) 
     """Raise UsageError if the report would overwrite another file of the run.
 
     Args:
-        models: the models that are read, those of folders and patterns included.
+        models: the models that are read, including those of folders and patterns.
     """
     if options.output_file is None:
         return
@@ -392,7 +392,7 @@ def _each(
     show: Reporter,
     selected: Selection | None = None,
 ) -> int:
-    """Run a command on every model, also after one that cannot be used. Returns the highest exit status.
+    """Run a command on every model, even after one that cannot be used. Returns the highest exit status.
 
     Args:
         one: called with the file to read, and the name under which the model is shown.
@@ -463,7 +463,7 @@ def _stated(texts: Sequence[str]) -> dict[str, str]:
         node, equals, meaning = text.rpartition("=")
         node, meaning = node.strip(), meaning.strip()
         if not equals or not node or not meaning:
-            raise UsageError(f"--at {shown(text)!r}: it has the form NODE=RULE or NODE=EQUATION")
+            raise UsageError(f"--at {shown(text)!r}: must have the form NODE=RULE or NODE=EQUATION")
         if node in result:
             raise UsageError(f"--at: {shown(node)!r} is stated twice")
         if "->" in meaning:

@@ -25,7 +25,7 @@ class Converted(Presentable):
     Attributes:
         path, format: the model that was read.
         output, to: the model that was written.
-        remarks: constructs that the new format writes in another form, and what they became.
+        remarks: constructs that the new format writes in another form, and their new form.
         verified: the difference of the two models on the same inputs, or why it is not known; None if not compared.
         exported: the result of the export, if ONNX was written.
     """

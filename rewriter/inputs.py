@@ -18,7 +18,7 @@ _CHUNK = 1 << 20
 
 
 def models(given: Sequence[str], exclude: Sequence[str] = ()) -> list[str]:
-    """The models that paths, folders and patterns name, each once, in the order given; those of a folder by name.
+    """The models that paths, folders and patterns name, each once, in the order given; within a folder, sorted by name.
 
     A folder that is not a model is searched, with its subfolders, for files with the suffix of a format and for folders
     that are models. JSON files are left out, because few of them are models. Links to folders are not followed.
@@ -39,7 +39,7 @@ def models(given: Sequence[str], exclude: Sequence[str] = ()) -> list[str]:
             if one != STDIN and os.path.isdir(one) and not is_folder_of_model(one):
                 inside = [p for p in _below(one) if not _excluded(p, exclude)]
                 if not inside:
-                    raise UsageError("it is a directory, and no model is in it", one)
+                    raise UsageError("it is a directory without a model", one)
             else:
                 inside = [] if here != [path] and _excluded(one, exclude) else [one]
             for model in inside:
@@ -53,7 +53,7 @@ def _fitting(pattern: str) -> list[str]:
         return [pattern]
     found = sorted(glob.glob(pattern, recursive=True))
     if not found:
-        raise UsageError("no file fits this pattern", pattern)
+        raise UsageError("no file matches this pattern", pattern)
     return found
 
 
@@ -89,7 +89,7 @@ def readable(path: str) -> Iterator[str]:
         return
     stream = sys.stdin.buffer if sys.stdin is not None else None
     if stream is None or stream.isatty():
-        raise UsageError("standard input is a terminal: a model has to be piped into it", STDIN)
+        raise UsageError("standard input is a terminal: pipe a model into it", STDIN)
     descriptor, name = mkstemp(prefix="rewriter-")
     try:
         with os.fdopen(descriptor, "wb") as file:

@@ -41,8 +41,8 @@ class Checks:
 
     Args:
         before: when to check: ``fit``, ``save``, or both.
-        on_finding: ``raise`` raises FindingsError for errors; ``warn`` warns of them and goes on. Findings of severity
-            warning (a node that is not analysed) are a UserWarning in both cases.
+        on_finding: ``raise`` raises FindingsError for errors; ``warn`` warns about them and continues. Findings of
+            severity warning (a node that is not analysed) are a UserWarning in both cases.
         mode, ops, rules: as in ``rewriter.check``.
 
     Raises:
@@ -62,9 +62,9 @@ class Checks:
         asked = (before,) if isinstance(before, str) else tuple(before)
         for word in asked:
             if word not in _BEFORE:
-                raise UsageError(f"before {shown(word)!r}: it is fit or save")
+                raise UsageError(f"before {shown(word)!r}: must be fit or save")
         if on_finding not in _ON_FINDING:
-            raise UsageError(f"on_finding {shown(on_finding)!r}: it is raise or warn")
+            raise UsageError(f"on_finding {shown(on_finding)!r}: must be raise or warn")
         self.before = asked
         self.on_finding = on_finding
         self.mode, self.ops, self.rules = mode, ops, rules

@@ -13,7 +13,7 @@ _watcher: ContextVar[Watcher | None] = ContextVar("watcher", default=None)
 
 @contextmanager
 def watched(by: Watcher) -> Iterator[None]:
-    """Call ``by(stage, step, of)`` with each stage that begins in the block; ``of`` is 0 where there are no steps."""
+    """Call ``by(stage, step, of)`` with each stage that begins in the block; ``of`` is 0 if the stage has no steps."""
     token = _watcher.set(by)
     try:
         yield

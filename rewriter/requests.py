@@ -1,4 +1,4 @@
-"""A request and its checks: its options go together, and all its files are different ones."""
+"""A request and its checks: its options are compatible, and all its files are different."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ Path = str | os.PathLike[str]
 
 @dataclass(frozen=True, slots=True)
 class RepairRequest:
-    """The arguments of ``repair``. Raises UsageError for those that do not go together.
+    """The arguments of ``repair``. Raises UsageError for arguments that exclude each other.
 
     ``verify`` is None to prove the repair if that is possible here, True to require a proof, False for none, or a
     prover.
@@ -88,7 +88,7 @@ class RepairRequest:
 class Outputs(NamedTuple):
     """The files of a run: the repaired model, and the same as ONNX; None for a file that is not written.
 
-    ``form`` is the format in which the repaired model is written, also if that is only a step of the export.
+    ``form`` is the format in which the repaired model is written, even if that is only a step of the export.
     """
 
     own: Path | None
@@ -97,18 +97,22 @@ class Outputs(NamedTuple):
 
 
 def sorted_outputs(own: Path | None, onnx: Path | None, form: str) -> tuple[Path | None, Path | None]:
-    """The two outputs. If ``own`` ends in .onnx and the model is not ONNX, it is the second. UsageError for two."""
+    """The two outputs. ``own`` is the ONNX output if it ends in .onnx and the model is not ONNX.
+
+    Raises:
+        UsageError: both are ONNX files.
+    """
     if own is None or format_of(form).name == "onnx" or not is_onnx(own):
         return own, onnx
     if onnx is not None:
-        raise UsageError("both names are of ONNX files: give one")
+        raise UsageError("both outputs are ONNX files: give one")
     return None, own
 
 
 def check_mode(mode: str) -> None:
     """Raise UsageError for an unknown mode."""
     if mode not in MODES:
-        raise UsageError(f"mode {mode!r}: it is safe or best")
+        raise UsageError(f"mode {mode!r}: must be safe or best")
 
 
 def is_model(model: Any) -> bool:
@@ -173,12 +177,12 @@ def _within(path: Path, folder: Path) -> bool:
 
 # -- the format of a name -----------------------------
 def is_onnx(path: Path) -> bool:
-    """Whether a name is that of an ONNX file."""
+    """Whether a name ends in ``.onnx``."""
     return format_of("onnx").is_named(path)
 
 
 def check_onnx(path: Path, source: ModelFile) -> None:
-    """Raise UsageError if the model is ONNX already, or the name is not that of an ONNX file."""
+    """Raise UsageError if the model is ONNX already, or the name does not end in ``.onnx``."""
     if source.format == "onnx":
         raise UsageError("the model is ONNX already")
     if not is_onnx(path):
@@ -210,7 +214,7 @@ def wrong_suffix(path: Path, form: str, weights: bool) -> UsageError:
     forms = [each for each in (own, *written_from(own), format_of("onnx")) if each.weights or not weights]
     ends = list(dict.fromkeys(suffix for each in forms for suffix in each.suffixes))
     if other is None:
-        said = "its name says no format"
+        said = "its name has no known suffix"
     elif weights and not other.weights:
         said = f"{other.words} holds no weights"
     else:

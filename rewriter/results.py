@@ -19,11 +19,11 @@ from .shapes.inference import Inference
 
 @dataclass(slots=True, repr=False)
 class Report(Presentable):
-    """What ``check`` found. ``nodes`` and ``multiplies`` count calls, those of nested models included.
+    """What ``check`` found. ``nodes`` and ``multiplies`` count calls, including those of nested models.
 
     ``verdicts`` says how many multiplies are right, wrong, ambiguous and not analysed. ``mode``, ``ops``, and the
-    paths ``rules`` and ``weights`` are those of the request. ``seen`` has the data of the pictures; None if there
-    is no single graph to draw.
+    paths ``rules`` and ``weights`` are those of the request. ``seen`` has the data of the pictures; None if the
+    model is not one graph.
     """
 
     path: str
@@ -40,7 +40,7 @@ class Report(Presentable):
 
     @property
     def clean(self) -> bool:
-        """True where there is no finding of severity error or warning."""
+        """True if no finding has severity error or warning."""
         return all(f.severity.value == "info" for f in self.findings)
 
     def _summary(self) -> str:
@@ -58,7 +58,7 @@ class Result(Report):
     ``model`` is the repaired model, if a model in memory was given. For a subclassed model, ``parts`` has its repaired
     functional parts, by the attributes whose models they replace (``encoder``, ``blocks.0``). ``verified`` says what
     was proven, as in the JSON; its ``verdict`` is ``proven``, or ``not-run`` with a ``reason``. A disproven repair is
-    not written: ``repair`` raises VerificationError, which has it.
+    not written: ``repair`` raises VerificationError, which has the result of the proof.
     ``onnx_verified`` is the difference of the ONNX file from Keras, or why it is not known. ``changes`` is what a dry
     run would change.
     """

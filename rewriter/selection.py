@@ -45,13 +45,13 @@ class Selection:
     """What is reported of each model, and what was left out.
 
     Attributes:
-        select: the kinds that are reported; all where it is empty.
+        select: the kinds that are reported; all if it is empty.
         ignore: the kinds that are not reported.
         baseline: a file whose findings are not reported; None without one.
         listed: the findings of the baseline.
         left_out: how many findings were left out because the baseline lists them.
         unselected: how many were left out by their codes.
-        found: all findings that were selected, those of the baseline included.
+        found: all findings that were selected, including those of the baseline.
     """
 
     select: frozenset[Kind] = frozenset()
@@ -104,7 +104,7 @@ def load(path: str) -> frozenset[Entry]:
     entries = [e if isinstance(e, dict) else {} for e in data["findings"]]
     made = [tuple(e.get(key) for key in ("model", "node", "code")) for e in entries]
     if not all(isinstance(value, str) for entry in made for value in entry):
-        raise UsageError(f"{name}: each finding has a model, a node and a code, all of them texts")
+        raise UsageError(f"{name}: each finding must have a model, a node and a code, all of them strings")
     return frozenset((str(m), str(n), str(c)) for m, n, c in made)
 
 

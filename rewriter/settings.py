@@ -39,7 +39,7 @@ class Settings:
 
     @property
     def rules(self) -> str | None:
-        """The file, if it has rules of the user, else None."""
+        """The file, if it adds rules; else None."""
         return self.path if _RULES in self.values else None
 
 
@@ -86,7 +86,7 @@ def _table(path: str, mark: bytes) -> Mapping[str, Any] | None:
         return None
     table = tool["rewriter"]
     if not isinstance(table, dict):
-        raise UsageError(f"{name}: tool.rewriter has to be a table")
+        raise UsageError(f"{name}: tool.rewriter must be a table")
     return table
 
 
@@ -107,7 +107,7 @@ def apply(settings: Settings, commands: Mapping[str, argparse.ArgumentParser], c
     for name, options in every.items():
         table = settings.values.get(name, {})
         if not isinstance(table, dict):
-            raise UsageError(f"{_named(settings.path)}: tool.rewriter.{name} has to be a table")
+            raise UsageError(f"{_named(settings.path)}: tool.rewriter.{name} must be a table")
         for key, value in table.items():
             made = _value(settings.path, f"{name}.{key}", key, value, options)
             given |= {key: made} if name == command else {}
@@ -156,14 +156,14 @@ def _value(
         value = float(value)
     if wanted is list:
         if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
-            raise UsageError(f"{name} has to be a list of texts")
+            raise UsageError(f"{name} must be a list of strings")
         return list(value)
     if type(value) is not wanted:
-        raise UsageError(f"{name} has to be {_WORDS[wanted]}")
+        raise UsageError(f"{name} must be {_WORDS[wanted]}")
     if action.choices is not None and value not in action.choices:
         listed = ", ".join(map(str, action.choices))
         raise UsageError(
-            f"{name} = {shown(value)!r}: it is one of {listed}{did_you_mean(str(value), action.choices)}"
+            f"{name} = {shown(value)!r}: must be one of {listed}{did_you_mean(str(value), action.choices)}"
         )
     if action.type is not None and not isinstance(action.type, type):
         try:
@@ -175,7 +175,7 @@ def _value(
     return value
 
 
-_WORDS: dict[type, str] = {bool: "true or false", int: "a whole number", float: "a number", str: "a text"}
+_WORDS: dict[type, str] = {bool: "true or false", int: "a whole number", float: "a number", str: "a string"}
 
 
 def _wanted(action: argparse.Action) -> type:

@@ -54,7 +54,7 @@ def assert_fits(
 
 
 def wrong(report: Report) -> str:
-    """A line that counts the findings above severity info, and each of them below it."""
+    """A line that counts the findings above severity info, followed by these findings."""
     found = [f for f in report.findings if f.severity is not Severity.INFO]
     head = f"{report.path}: {count(len(found), 'finding')}"
     return "\n\n".join([head, *map(str, found)])

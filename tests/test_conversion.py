@@ -182,7 +182,7 @@ REFUSED = {
     "weights that are none": ("{json} {out}.keras --weights {json}", "HDF5"),
     "the input itself": ("{h5} {h5}", "the input itself"),
     "its weights": ("{json} {weights} --weights {weights}", "is"),
-    "a suffix that says nothing": ("{h5} {out}.bin", "its name says no format"),
+    "a suffix that says nothing": ("{h5} {out}.bin", "its name has no known suffix"),
     "weights as a model": ("{weights} {out}.keras", "weights without their model"),
     "no folder to write to": ("{h5} {out}/there/new.keras", "directory"),
 }

@@ -44,8 +44,12 @@ REFUSED = {
     "a link to it": ("repair m.keras -o link.keras", "link.keras", "the output is the input itself"),
     "a hard link": ("repair m.keras -o hard.keras", "hard.keras", "the output is the input itself"),
     "the plan": ("repair m.keras -o plan.keras --plan p.toml", "plan.keras", "the output is the plan itself"),
-    "the rules": ("repair m.keras -o r.toml --rules r.toml", "r.toml", "its name says no format"),
-    "one file twice": ("repair m.keras -o x.onnx --onnx ./x.onnx", "", "both names are of ONNX files"),
+    "the rules": (
+        "repair m.keras -o r.toml --rules r.toml",
+        "r.toml",
+        "its name has no known suffix",
+    ),
+    "one file twice": ("repair m.keras -o x.onnx --onnx ./x.onnx", "", "both outputs are ONNX files"),
     "the input as ONNX": ("export e.onnx.data e.onnx --external-data", "e.onnx.data", "is the input itself"),
     "a plan of the model": ("check m.keras --plan hard.keras", "hard.keras", "the plan is the input itself"),
     "no format": ("repair m.keras -o out", "out", "must end in .keras, .h5, .hdf5 or .onnx"),
@@ -59,7 +63,11 @@ REFUSED = {
         "out.json",
         "a Keras model as JSON holds no weights",
     ),
-    "a suffix alone": ("repair m.keras -o .keras", ".keras", "its name says no format"),
+    "a suffix alone": (
+        "repair m.keras -o .keras",
+        ".keras",
+        "its name has no known suffix",
+    ),
     "an export by another name": ("export m.keras out.keras", "out.keras", "must end in .onnx"),
 }
 

@@ -1,4 +1,4 @@
-"""Break axis rules one at a time and say whether the differential tests notice.
+"""Break axis rules one at a time and report whether the differential tests fail.
 
     python tools/break_rules.py [NAME...] [--list]
 

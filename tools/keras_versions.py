@@ -2,7 +2,7 @@
 
 python tools/keras_versions.py DIR                      install what is missing into DIR, run all, print a table
 python tools/keras_versions.py DIR --versions 3.8.0     some versions only
-python tools/keras_versions.py DIR --update             also write tests/data/keras anew
+python tools/keras_versions.py DIR --update             also rewrite tests/data/keras
 
 A version is installed with `pip install --no-deps --target DIR/keras/VERSION` and runs in this Python, on its backend.
 Exit status 1 if a repaired model does not load, or if its numbers differ from the truth.
@@ -139,7 +139,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("folder", type=Path, help="outside of the checkout")
     parser.add_argument("--versions", nargs="*", default=VERSIONS)
     parser.add_argument("--jobs", type=int, default=1, help="versions at a time")
-    parser.add_argument("--update", action="store_true", help="write tests/data/keras anew")
+    parser.add_argument("--update", action="store_true", help="rewrite tests/data/keras")
     options = parser.parse_args(argv)
     for version in options.versions:
         install(options.folder, version)

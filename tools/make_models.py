@@ -135,7 +135,7 @@ SAMPLES: tuple[Sample, ...] = (
     Sample(
         "article_channel_scale",
         "nothing: (32,28,28,64) times 64 factors is legal with channels last",
-        "nothing (`--explicit` writes the Reshape to (1,1,1,64) out)",
+        "nothing (`--explicit` inserts the Reshape to (1,1,1,64))",
     ),
     Sample(
         "article_channel_scale_first",
@@ -190,7 +190,7 @@ SAMPLES: tuple[Sample, ...] = (
     ),
     Sample(
         "article_batch_cover",
-        "`Concatenate` of (48,5) and (64,7): no whole number of times (`--ops all`)",
+        "`Concatenate` of (48,5) and (64,7): the ratio of the batches is not whole (`--ops all`)",
         "nothing by itself: with `--mode best` or `--at`, Tile by (2,1) and Slice to (64,5)",
         ("batch-size",),
         ops=None,

@@ -574,7 +574,7 @@ def main() -> int:
     )
     parser.add_argument("--h5", action="store_true", help="mutants that .h5 files can hold, as .h5 files")
     parser.add_argument(
-        "--json", action="store_true", help="one object a line for each mutant, then the totals"
+        "--json", action="store_true", help="one object per line for each mutant, then the totals"
     )
     parser.add_argument("--update-docs", action="store_true")
     arguments = parser.parse_args()

@@ -1,7 +1,7 @@
 """Models that Keras 1 and 2 saved with Theano as their backend, and what they compute there, for the tests.
 
     python tools/theano_keras.py DIR            install these versions into DIR, make and repair models, compare
-    python tools/theano_keras.py DIR --update   write tests/data/theano_keras anew
+    python tools/theano_keras.py DIR --update   rewrite tests/data/theano_keras
 
 The versions run in an environment of Python 3.11 with NumPy 1.23 and Theano 1.0.5, which needs a C compiler. The models
 are those of `tools/versions/theano_child.py`.

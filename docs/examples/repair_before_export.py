@@ -3,7 +3,7 @@
     python docs/examples/repair_before_export.py MODEL.keras EXPORT_DIRECTORY
 
 A model without a fault is exported unchanged. A model with an undecided multiply is not exported: the error says
-what a person has to decide, and the answer goes into ``AT``.
+what a person must decide, and the answer goes into ``AT``.
 """
 
 from __future__ import annotations

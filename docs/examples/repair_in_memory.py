@@ -39,7 +39,7 @@ if __name__ == "__main__":
     print(f"five images together are as each alone: {np.allclose(together, alone, atol=1e-5)}")
     print(f"optimizer steps: {int(model.optimizer.iterations)} and {int(result.model.optimizer.iterations)}")
 
-    # The parts of a subclassed model are repaired, and a new model is made of them.
+    # The parts of a subclassed model are repaired, and a new model is built from them.
     model = classifier()
     parts = rewriter.repair(model).parts
     fixed = Classifier(parts["encoder"], parts["head"])

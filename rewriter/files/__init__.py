@@ -1,1 +1,1 @@
-"""Bytes: archives, HDF5, strict JSON and TOML, atomic file writing. No module here knows what a model is."""
+"""Bytes: archives, HDF5, strict JSON and TOML, atomic file writing. Nothing here depends on what a model is."""

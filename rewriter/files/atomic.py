@@ -61,7 +61,7 @@ def provisional(path: str | os.PathLike[str], suffix: str, keep: bool = True) ->
                 with _renaming(target):
                     os.replace(temporary, target)
         except OutputError as error:
-            if error.about == temporary:  # nobody knows that name
+            if error.about == temporary:  # a temporary name
                 error.about = target
             raise
 
@@ -108,7 +108,7 @@ def staged(path: str | os.PathLike[str]) -> Iterator[str]:
                 for made in sorted(os.listdir(folder), key=lambda made: (made == name, made)):
                     os.replace(os.path.join(folder, made), os.path.join(directory, made))
         except OutputError as error:
-            if error.about is not None and os.path.dirname(error.about) == folder:  # nobody knows that name
+            if error.about is not None and os.path.dirname(error.about) == folder:  # a temporary name
                 error.about = os.path.join(directory, os.path.basename(error.about))
             raise
 

@@ -23,7 +23,7 @@ _NO_LINK = getattr(os, "O_NOFOLLOW", 0)
 
 @dataclass(frozen=True, slots=True)
 class _Identity:
-    """Identifies a file, so a change of it is noticed."""
+    """Identifies a file, to detect a change."""
 
     device: int
     inode: int

@@ -37,7 +37,7 @@ def changed(
         replace, patch, rename: as in ``zip.rewrite``.
 
     Raises:
-        BadFileError: the source changed meanwhile; this is checked after the last file.
+        BadFileError: the source changed while it was copied; this is checked after the last file.
         ValueError: a patch lies outside its file.
     """
     replace, patch, rename = replace or {}, patch or {}, rename or {}

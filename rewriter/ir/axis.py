@@ -1,7 +1,7 @@
-"""Named axes: a tensor is a tuple of axes, and an axis knows its size, its role and where it comes from.
+"""Named axes: a tensor is a tuple of axes, and an axis has a size, a role and an origin.
 
-A rule changes no axis. What it learns about one (``hint``, ``unify``) it records as an *effect*; ``ir.identities``
-plays the effects of all nodes in order, and says which axes are the same and which role each has.
+A rule does not change axes. It records what it learns about one (``hint``, ``unify``) as an *effect*;
+``ir.identities`` plays the effects of all nodes in order, and determines which axes are the same and the role of each.
 """
 
 from __future__ import annotations
@@ -166,7 +166,7 @@ class Origin:
         return next((role for role in roles if role not in WEAK and role is not Role.BATCH), None)
 
     def lineage(self) -> Iterator[Origin]:
-        """The origins that this axis is derived from, nearest first, itself included; never longer than 64."""
+        """This axis's origin and those that it is derived from, nearest first; at most 64."""
         node: Origin | None = self
         for _ in range(64):
             if node is None:
@@ -206,7 +206,7 @@ class Axis:
         return self.origin.role
 
     def is_same(self, other: Axis) -> bool:
-        """True where both are one axis by origin (factor by factor for products)."""
+        """True if both are one axis by origin (factor by factor for products)."""
         if self.factors or other.factors:
             return len(self.factors) == len(other.factors) and all(
                 a.is_same(b) for a, b in zip(self.factors, other.factors, strict=True)
@@ -225,7 +225,7 @@ class Axis:
         )
 
     def flat(self) -> tuple[Axis, ...]:
-        """The axes that this one is a product of; the axis itself where it is no product."""
+        """The axes that this one is a product of; the axis itself if it is not a product."""
         return tuple(leaf for f in self.factors for leaf in f.flat()) if self.factors else (self,)
 
     def __str__(self) -> str:
@@ -235,7 +235,7 @@ class Axis:
 def new_axis(
     size: Size, role: Role = Role.UNKNOWN, derived: Axis | None = None, facts: AxisFacts = _NO_AXIS_FACTS
 ) -> Axis:
-    """A new axis, the same as no other."""
+    """A new axis, not the same as any other."""
     return Axis(size, Origin(role, derived.origin if derived is not None else None), facts=facts)
 
 
@@ -290,7 +290,7 @@ def unit_axis(by: str, like: Axis | None = None) -> Axis:
     """An axis of size 1 that the author wrote: by a Reshape, an ExpandDims, keepdims, a slice with a new axis.
 
     Args:
-        like: the axis that it is computed from, and whose role it keeps.
+        like: the axis that it is computed from; the new axis keeps its role.
     """
     axis = Axis(1) if like is None else remade(like, 1)
     return replace(axis, facts=AxisFacts(by))
@@ -340,7 +340,7 @@ class Value:
     """A tensor as the analysis sees it.
 
     ``axes`` is None where the rank is unknown (``reason`` says why). ``claimed`` is set where only the file states the
-    shape and nothing proves it: it names the layer whose code is not known, also for what is computed from its output.
+    shape and nothing proves it: it names the layer whose code is not known, even for what is computed from its output.
     ``constant`` is the value itself where a file holds it (a literal argument): a scalar or nested lists. ``mask``
     holds the axes of the tensor's mask, if there is one. ``tensor`` identifies the tensor in the model; a node that
     returns an operand unchanged returns the same tensor.
@@ -377,7 +377,7 @@ class Value:
         return replace(self, axes=axes, mask=mask)
 
     def is_identical(self, other: Value) -> bool:
-        """True where no rule can distinguish the two."""
+        """True if no rule can distinguish the two."""
         return self is other or (
             self.is_alike(other)
             and self.facts == other.facts
@@ -387,7 +387,7 @@ class Value:
         )
 
     def is_alike(self, other: Value) -> bool:
-        """True where a rule gives results of the same sizes, and the same fault, for both."""
+        """True if a rule gives results of the same sizes, and the same fault, for both."""
         return (
             self.dtype == other.dtype
             and (self.constant is other.constant or self.constant == other.constant)
@@ -406,7 +406,7 @@ class Value:
 
 
 def has_unknown(axes: Iterable[Axis]) -> bool:
-    """True where the size of one of the axes is unknown."""
+    """True if the size of one of the axes is unknown."""
     return any(is_unknown(a.size) for a in axes)
 
 

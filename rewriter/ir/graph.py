@@ -182,14 +182,14 @@ class Graph:
             del self.operations[node.operation.name]
 
     def link(self) -> None:
-        """Draw the edges. Raises BadFileError where a tensor comes from nowhere or the graph has a cycle."""
+        """Draw the edges. Raises BadFileError if a tensor has no producer or the graph has a cycle."""
         self.nx = nx.MultiDiGraph()
         self.nx.add_nodes_from(self.nodes)
         for node in self.nodes.values():
             for slot, ref in enumerate(node.refs()):
                 if ref.node not in self.nodes:
                     raise BadFileError(
-                        f"node {shown(node.name)!r} takes a tensor of {shown(ref.node)!r}, which is not there"
+                        f"node {shown(node.name)!r} takes a tensor of {shown(ref.node)!r}, which does not exist"
                     )
                 self.nx.add_edge(ref.node, node.name, index=ref.index, slot=slot)
         for ref in (*self.input_refs(), *self.output_refs()):
@@ -291,7 +291,7 @@ class Graph:
 
 
 def leaves(structure: Any) -> Iterator[Any]:
-    """The leaves of nested lists, tuples and dicts in order; iterative, because depth must cost no stack."""
+    """The leaves of nested lists, tuples and dicts in order; iterative, so deep nesting does not exhaust the stack."""
     stack = [structure]
     while stack:
         item = stack.pop()
@@ -306,7 +306,7 @@ def leaves(structure: Any) -> Iterator[Any]:
 def given_to(taken: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Iterator[Any]:
     """The leaves of a model's arguments in the order of its inputs (``taken``); dicts are matched by key.
 
-    Everything else, also a dict with other keys, is matched by order.
+    Everything else, including a dict with other keys, is matched by order.
     """
     first = args[0] if args else next(iter(kwargs.values()), None)
     if not isinstance(taken, dict) or not isinstance(first, dict) or taken.keys() != first.keys():

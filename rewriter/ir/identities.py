@@ -20,7 +20,7 @@ class Identities:
     """The identities and roles of axes: a union-find that is final once the last effect is played.
 
     ``node`` is the node whose effects are played. By node, ``conflicts`` holds a message for each axis that a layer
-    takes for another role, ``unproven`` the axes whose sizes have to be equal and may differ, and ``below`` what is
+    uses in another role, ``unproven`` the axes whose sizes have to be equal and may differ, and ``below`` what is
     known inside the models that it calls.
     """
 
@@ -83,7 +83,7 @@ class Identities:
         if known is Role.UNKNOWN or (known is Role.FEATURE and role not in WEAK):
             self._role[root] = role
         elif role not in WEAK and known not in WEAK and known is not role:
-            self.note(f"an axis that is {known} is taken for {role}")
+            self.note(f"an axis that is {known} is used as {role}")
 
     def unify(self, a: Origin, b: Origin) -> None:
         one, other = self.root(a), self.root(b)

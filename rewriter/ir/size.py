@@ -18,7 +18,7 @@ from typing import Any
 
 
 class Truth(enum.Enum):
-    """Answer of a comparison of sizes. It has no truth value: every use names the answer that it wants."""
+    """Answer of a comparison of sizes. It has no truth value: compare it with a member."""
 
     YES = "yes"
     NO = "no"
@@ -96,7 +96,7 @@ class Poly:
 
     @cached_property
     def sort_key(self) -> tuple[Any, ...]:
-        """A key that differs for any two polynomials, also for unknown sizes, which print alike."""
+        """A key that differs for any two polynomials, even for unknown sizes, which print alike."""
         return tuple((tuple((atom.sort_key(), power) for atom, power in m), k) for m, k in self.terms)
 
     @property
@@ -105,12 +105,12 @@ class Poly:
 
     @cached_property
     def unknown(self) -> bool:
-        """True where an unknown size takes part."""
+        """True if an unknown size takes part."""
         return any(atom.unknown for m, _ in self.terms for atom, _ in m)
 
     @cached_property
     def given(self) -> bool:
-        """True where a name of an ONNX file takes part."""
+        """True if a name of an ONNX file takes part."""
         return any(atom.given for m, _ in self.terms for atom, _ in m)
 
     @cached_property

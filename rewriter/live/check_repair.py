@@ -116,7 +116,7 @@ def _whole(
     newer = library_of(model).legacy and (output is not None or onnx is not None)
     with saved_target(target, hdf5=newer) as file, ExitStack() as stack:
         fixed = os.path.join(os.path.dirname(file.path), "fixed.keras")
-        own = bool(file.names.functions)  # the file has names that only this process knows
+        own = bool(file.names.functions)  # the names in the file have a meaning in this process only
         made: list[Any] = []
 
         def make(path: str) -> None:

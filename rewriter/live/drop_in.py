@@ -25,7 +25,7 @@ def repaired(model: Any, repair: Callable[[Any], Result]) -> Result:
     """Repair a model and return the result, which has a ``model``.
 
     Raises:
-        UndecidedError: a person has to decide something.
+        UndecidedError: a person must decide a finding.
         UnsupportedError: it is a subclassed model: only its parts can be repaired.
         RewriterError: as ``repair``.
     """

@@ -54,7 +54,7 @@ class Names:
         name = self.library.module.saving.get_registered_name(item)
         if self.objects.setdefault(name, item) is not item:
             raise UnsupportedError(
-                f"two classes or functions of the model are called {shown(name)!r}: Keras knows them by name only"
+                f"two classes or functions of the model are called {shown(name)!r}: Keras identifies them by name only"
             )
         if self.library.module.saving.get_custom_objects().get(name, item) is not item:
             self.cannot_load = f"{shown(name)!r} is now registered for another class or function"
@@ -95,7 +95,7 @@ def _has_config(item: Any) -> bool:
 
 
 def _objects(model: Any) -> Iterator[Any]:
-    """Every layer of a model, the model included, and every operation that is not a layer."""
+    """The model, all of its layers, and every operation that is not a layer."""
     for layer in model._flatten_layers():
         yield layer
         if is_functional(layer):

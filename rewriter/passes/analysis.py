@@ -54,7 +54,7 @@ class Analysis:
 
 
 def is_open(finding: Finding) -> bool:
-    """True where nothing is chosen, and the finding is an error, or a warning at a node that can be repaired.
+    """True if nothing is chosen, and the finding is an error, or a warning at a node that can be repaired.
 
     An opaque layer elsewhere is reported but needs no decision. Neither does a fault that a plan leaves as it is.
     """

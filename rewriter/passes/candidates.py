@@ -82,7 +82,7 @@ def candidates(
 
 
 def _spelled_better(candidate: Candidate, known: Candidate) -> bool:
-    """True where ``candidate`` is the better one of two readings that compute the same.
+    """True if ``candidate`` is the better one of two readings that compute the same.
 
     The better one has no nodes, else more evidence, no sum, or more unit axes named.
     """
@@ -184,7 +184,7 @@ def _splits(candidate: Candidate) -> bool:
 
 
 def _as_well(candidate: Candidate, other: Candidate) -> bool:
-    """True where ``other`` pairs the axes on equal evidence, but flattens the other operand."""
+    """True if ``other`` pairs the axes on equal evidence, but flattens the other operand."""
     return (
         other.rule == _FLAT
         and other.rank.same == candidate.rank.same
@@ -194,7 +194,7 @@ def _as_well(candidate: Candidate, other: Candidate) -> bool:
 
 
 def _keeps_units(candidate: Candidate, other: Candidate) -> bool:
-    """True where ``candidate`` uses more of the author's unit axes than ``other``, and both results have the same
+    """True if ``candidate`` uses more of the author's unit axes than ``other``, and both results have the same
     sizes."""
     axes, others = (sorted(map(str, c.plan.output)) for c in (candidate, other))
     return candidate.rank.units > other.rank.units and axes == others
@@ -255,7 +255,7 @@ def _scaled_since_turned(site: Site, operand: int) -> Site | None:
 
 
 def _joins_elsewhere(operands: Sequence[Axes]) -> bool:
-    """True where tensors that cannot be joined along the written axis fit along another one."""
+    """True if tensors that cannot be joined along the written axis fit along another one."""
     first, *others = operands
     return all(len(axes) == len(first) for axes in others) and any(
         all(
@@ -302,8 +302,8 @@ def _in_order(candidate: Candidate, site: Site) -> int:
             return 2 if _has_the_letters(candidate, site) else int(candidate.rule == EINSUM)
         straight = _only_reversed(candidate) if candidate.swapped else _keeps_the_order(candidate)
         return int(straight) + int(_sums_as_stated(candidate, site))
-    # The order is evidence only for a product of operands of equal rank. It is none for a sum of tensors, or for an
-    # outer product along several shared axes.
+    # The order is evidence only for a product of operands of equal rank. It is not evidence for a sum of tensors, or
+    # for an outer product along several shared axes.
     equation = candidate.match.equation
     per_position = not equation.contracted and len(equation.names(0) & equation.names(1)) > 1
     in_order = not candidate.swapped and not per_position and len(ranks) == 1
@@ -311,7 +311,7 @@ def _in_order(candidate: Candidate, site: Site) -> int:
 
 
 def _sums_as_stated(candidate: Candidate, site: Site) -> bool:
-    """True where a Dot layer sums over the axes that it names, counted on its operands after their Reshape."""
+    """True if a Dot layer sums over the axes that it names, counted on its operands after their Reshape."""
     stated, equation = _stated_axes(site), candidate.match.equation
     if stated is None or len(equation.contracted) != 1:
         return False
@@ -327,7 +327,7 @@ def _sums_as_stated(candidate: Candidate, site: Site) -> bool:
 
 
 def _has_the_letters(candidate: Candidate, site: Site) -> bool:
-    """True where the equation has the letters of the einsum's subscripts in their order, merged axes allowed."""
+    """True if the equation has the letters of the einsum's subscripts in their order, merged axes allowed."""
     letters = letters_of(subscripts(site.node.operation))
     if letters is None:
         return False
@@ -347,7 +347,7 @@ def _stated_axes(site: Site) -> tuple[int, int] | None:
 
 
 def _keeps_the_order(candidate: Candidate) -> bool:
-    """True where the result has the axes of each operand in their order."""
+    """True if the result has the axes of each operand in their order."""
     equation = candidate.match.equation
     places = {name: place for place, term in enumerate(equation.output) for name in term.names}
     kept = (
@@ -376,7 +376,7 @@ def _restores(candidate: Candidate, site: Site) -> int:
 
 
 def _keeps_data(candidate: Candidate, site: Site) -> bool:
-    """True where all operands but one are softmax weights, and that one, the data, stays unchanged.
+    """True if all operands but one are softmax weights, and that one, the data, stays unchanged.
 
     False where the data was transposed right before: then either operand could be the one to transpose.
     """
@@ -387,7 +387,7 @@ def _keeps_data(candidate: Candidate, site: Site) -> bool:
 
 
 def _sums_weights(candidate: Candidate, site: Site) -> bool:
-    """True where this node, or the one that takes its result, sums softmax weights along their softmax axis."""
+    """True if this node, or the one that takes its result, sums softmax weights along their softmax axis."""
     equation = candidate.match.equation
     next_ = site.summed_next
     rank = len(equation.output)

@@ -125,9 +125,9 @@ class Kind(str, enum.Enum):
         "RW007",
         Severity.INFO,
         "nothing proves that the operands fit",
-        "Sizes that are only known when the model runs have to be equal for a product or a contraction, and nothing in "
-        "the file says that they are. Or factors run along an axis of the size of the channel axis, and nothing says "
-        "which of the two they are for.",
+        "Sizes that are only known when the model runs must be equal for a product or a contraction, and nothing in "
+        "the file shows that they are. Or factors run along an axis of the size of the channel axis, and nothing shows "
+        "which of the two axes they are for.",
         "It may be right. It raises where open sizes differ; factors for another axis give wrong numbers.",
         "a = keras.Input((None, 8))\nb = keras.Input((None, 8))\ny = a * b",
         "Nothing is inserted: it may be right as it is written. An Input with stated sizes, or one Input that both "
@@ -141,7 +141,7 @@ class Kind(str, enum.Enum):
         "What this node computes is not known without running code: a fault in it or after it can go unseen.",
         "No statement can be made about what depends on it.",
         "a = keras.Input((10, 8))\nb = keras.layers.Lambda(lambda x: x[:, 0])(a)\ny = keras.layers.Multiply()([a, b])",
-        "Nothing is inserted. A layer of Keras in place of the Lambda or of the custom layer makes it known.",
+        "Nothing is inserted. With a Keras layer in place of the Lambda or the custom layer, the node can be analysed.",
     )
 
     __str__ = str.__str__

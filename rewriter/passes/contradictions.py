@@ -1,6 +1,6 @@
 """Contradictions: evidence against readings where everything runs.
 
-A layer downstream takes an axis for another role, or the file states other shapes in ``build_config`` or the losses.
+A layer downstream uses an axis in another role, or the file states other shapes in ``build_config`` or the losses.
 Contradictions only rank readings that leave no fault.
 """
 

@@ -1,9 +1,10 @@
 """Downstream: with which readings the rest of the model runs, for one multiply or several together.
 
-A reading is supposed, and the nodes that it reaches are inferred again. A node that then cannot run, its trained
-weights included, rules the reading out. A layer that then takes an axis for another role is evidence against it
-(``contradictions``). Multiplies that reach no common node are decided apart, which keeps the number of combinations
-low; the others by a ``search`` over their readings together. Choices that leave a fault are then withdrawn.
+A reading is supposed, and the nodes that it reaches are inferred again. A node that then cannot run with its trained
+weights rules the reading out. A layer that then uses an axis in another role is evidence against it
+(``contradictions``). Multiplies that reach no common node are decided separately, which keeps the number of
+combinations low; the others by a ``search`` over their readings together. Choices that leave a fault are then
+withdrawn.
 """
 
 from __future__ import annotations
@@ -405,7 +406,7 @@ class Trials:
 
 
 def _is_excluded(node: Path, choice: Candidate, found: Search) -> bool:
-    """True where other readings of a node leave no fault, and this one does."""
+    """True if other readings of a node leave no fault, and this one does."""
     left = [a.readings[node][1] for a in found.answers if node in a.readings]
     return bool(left) and all(choice.plan != candidate.plan for group in left for candidate in group)
 
@@ -431,7 +432,7 @@ def _result(candidate: Candidate) -> tuple[object, ...]:
 
 
 def _above(a: Answer, b: Answer) -> bool:
-    """True where an answer ranks higher than another at some multiply, and lower at none."""
+    """True if an answer ranks higher than another at some multiply, and lower at none."""
     both = [(standing(c), standing(b.best()[p])) for p, c in a.best().items() if p in b.readings]
     return all(x >= y for x, y in both) and any(x > y for x, y in both)
 

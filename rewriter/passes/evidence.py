@@ -32,7 +32,7 @@ class Rank(NamedTuple):
 
     @property
     def supported(self) -> bool:
-        """True where there is evidence for the pairing of the axes."""
+        """True if there is evidence for the pairing of the axes."""
         return bool(self.same or self.derived or self.roles or self.features)
 
 
@@ -164,7 +164,7 @@ def _twins(pairs: Sequence[Pair], operands: Sequence[Axes]) -> set[int]:
 def fits_elsewhere(
     a: Axis, b: Axis, operands: Sequence[Axes], taken: Collection[int], data: int | None
 ) -> bool:
-    """True where the smaller operand's axis fits other axes of the larger one as well as the one it meets.
+    """True if the smaller operand's axis fits other axes of the larger one as well as the one it meets.
 
     That is one other axis of its size, or consecutive axes with its size as their product.
 
@@ -204,7 +204,7 @@ def _full(axes: Axes) -> int:
 
 
 def channel_on_space(pairs: Sequence[Pair], operands: Sequence[Axes]) -> bool:
-    """True where factors that were computed along the channels meet a spatial axis."""
+    """True if factors that were computed along the channels meet a spatial axis."""
     for _, a, b in pairs:
         if not {a.role, b.role} & SPATIAL:
             continue
@@ -230,7 +230,7 @@ def _stray_text(name: str, axis: Axis, stray: Axis) -> str:
 
 
 def beside_channels(a: Axis, b: Axis, operands: Sequence[Axes]) -> bool:
-    """True where the channels of one operand meet another axis of an operand that has channels itself."""
+    """True if the channels of one operand meet another axis of an operand that has channels itself."""
     if (a.role is Role.CHANNEL) == (b.role is Role.CHANNEL):
         return False
     other = b if a.role is Role.CHANNEL else a

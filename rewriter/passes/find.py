@@ -36,7 +36,7 @@ class AsItStands:
 
     @property
     def is_known(self) -> bool:
-        """True where every axis meets the same axis or one of the same role, and nothing contradicts."""
+        """True if every axis meets the same axis or one of the same role, and nothing contradicts."""
         batch = sum(Role.BATCH in (a.role, b.role) for _, a, b in self.pairs)
         known = len(self.evidence.same) + len(self.evidence.roles)
         return bool(self.pairs) and known == len(self.pairs) - batch and not self.evidence.contradictions
@@ -215,7 +215,7 @@ def _stray_batch(site: Site, columns: list[Column], texts: str) -> Fault | None:
         return Fault(Kind.BATCH_MISALIGNED, _meets_batch(texts, places[1], others[0]))
     return Fault(
         Kind.GROWN,
-        f"{texts}: the batch stands at axis {places[0]} of one operand and lands at axis {places[1]} with the other; "
+        f"{texts}: the batch of one operand is at axis {places[0]} of the result, that of another at axis {places[1]}; "
         f"the {noun(site)} holds every pair of samples",
     )
 
@@ -246,7 +246,7 @@ def as_it_stands(site: Site) -> AsItStands:
 
 
 def grows(site: Site) -> bool:
-    """True where missing axes, and not the author, make the product larger than every operand."""
+    """True if missing axes, and not the author, make the product larger than every operand."""
     operands = operand_axes(site)
     columns = align(site.convention, operands)
     if len({len(axes) for axes in operands if axes}) < 2:
@@ -267,5 +267,5 @@ def _is_meant_for(unit: Axis, column: Column) -> bool:
 
 
 def strong(axis: Axis) -> bool:
-    """True where a layer says what the axis is."""
+    """True if a layer says what the axis is."""
     return axis.role not in WEAK and axis.role is not Role.BATCH

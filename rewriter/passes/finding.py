@@ -115,12 +115,12 @@ class Finding(Presentable):
 
     @property
     def left(self) -> bool:
-        """True where a plan leaves it as it is."""
+        """True if a plan leaves it as it is."""
         return self.decision.stage is stages.LEFT
 
     @property
     def elsewhere(self) -> bool:
-        """True where nothing can be inserted at the node."""
+        """True if nothing can be inserted at the node."""
         return any(d.stage.stays for d in self.decision.trail())
 
     @property

@@ -4,10 +4,10 @@ A node that cannot run at some batch size is a fault whatever was meant. For all
 ask this module:
 
 - an axis of size 1 that a Reshape, an ExpandDims, ``keepdims``, a ``None`` index or a constant's own shape put there
-  states the positions of the other axes, the batch included. A reading that leaves such an axis unused, or moves it,
+  states the positions of the other axes, including the batch. A reading that leaves such an axis unused, or moves it,
   ranks below one that keeps it;
 - a transpose right before a product states the order of the axes, unless a layer after it says otherwise;
-- exchanged rows and columns of a map are no fault: only the author knows which is which.
+- exchanged rows and columns of a map are not a fault: only the author knows which is which.
 
 A node that runs at every batch size can be wrong only where nothing is stated: an operand of lower rank, which the
 convention pads, or a size that happens to be 1.
@@ -106,7 +106,7 @@ def _others(candidate: Candidate, places: Collection[int], own: Collection[str])
 
 
 def fills_units(candidate: Candidate, values: Sequence[Value]) -> bool:
-    """True where a result is larger than each operand only because the author's unit axes are used."""
+    """True if a result is larger than each operand only because the author's unit axes are used."""
     found = candidate.match
     if found.equation.contracted or found.equation.joins or unused_units(candidate, values):
         return False
@@ -118,18 +118,18 @@ def fills_units(candidate: Candidate, values: Sequence[Value]) -> bool:
 
 # -- the order of the axes -----------------------------
 def is_moved(value: Value) -> bool:
-    """True where the author transposed a tensor, and its axes that are not 1 are in another order since."""
+    """True if the author transposed a tensor, and its axes that are not 1 are in another order since."""
     full = [p for p, axis in zip(value.facts.moved, value.axes or (), strict=False) if axis.size != 1]
     return full != sorted(full)
 
 
 def moves_the_batch(value: Value) -> bool:
-    """True where the author's transpose moved the batch, as for ``u @ transpose(v)``."""
+    """True if the author's transpose moved the batch, as for ``u @ transpose(v)``."""
     return bool(value.facts.moved) and value.facts.moved[0] != 0
 
 
 def moves_a_unit(value: Value) -> bool:
-    """True where the author's transpose moved only unit axes: they are there for axes of another operand."""
+    """True if the author's transpose moved only unit axes: they are there for axes of another operand."""
     moved = value.facts.moved
     units = any(
         p not in (i, -1) and a.size == 1
@@ -139,7 +139,7 @@ def moves_a_unit(value: Value) -> bool:
 
 
 def undoes(candidate: Candidate, site: Site) -> bool:
-    """True where every operand that is transposed gets back its order from before the author's transpose."""
+    """True if every operand that is transposed gets back its order from before the author's transpose."""
     axes = {s.operand: s.axes for s in candidate.plan.steps if s.op == "Transpose"}
     for operand, order in axes.items():
         value = site.operands[operand].value if operand >= 0 else None
@@ -159,7 +159,7 @@ def split_axes(value: Value) -> list[int]:
 
 
 def is_padded_to(site: Site, operand: int, recorded: Sequence[int | None]) -> bool:
-    """True where the convention pads an operand of lower rank to exactly the recorded shape."""
+    """True if the convention pads an operand of lower rank to exactly the recorded shape."""
     axes = site.operands[operand].value.axes or ()
     if len(recorded) < len(axes):
         return False
@@ -171,7 +171,7 @@ def is_padded_to(site: Site, operand: int, recorded: Sequence[int | None]) -> bo
 
 # -- whether a node that runs is meant as written -----------------------------
 def states_pairs(columns: Sequence[Column], operands: Sequence[int], place: int) -> bool:
-    """True where each of these operands has a batch or a written unit axis at a place, so the author paired them."""
+    """True if each of these operands has a batch or a written unit axis at a place, so the author paired them."""
     return all(
         (axis := columns[place][k]) is not None and (axis.role is Role.BATCH or is_written(axis))
         for k in operands
@@ -196,7 +196,7 @@ def _is_exported(site: Site, value: Value) -> bool:
 
 
 def is_stated(site: Site, operands: Sequence[Axes], pairs: Sequence[Pair]) -> bool:
-    """True where the author stated how the operands of a product that runs meet.
+    """True if the author stated how the operands of a product that runs meet.
 
     The operands have one rank, and written unit axes, a transpose, or exchanged spatial axes show it.
     """

@@ -67,7 +67,7 @@ def joinings(operands: Sequence[Axes], axis: object) -> Iterator[Joined]:
 
 
 def _repeats(equation: Equation) -> bool:
-    """True where the entries of an operand's own axis are repeated, the batch apart."""
+    """True if the entries of an operand's own axis, except the batch, are repeated."""
     return any(len(term.names) > 1 and not term.parts and "b" not in term.names for term in equation.output)
 
 
@@ -86,7 +86,7 @@ def _rule(equation: Equation, operands: Sequence[Axes]) -> str:
 
 
 def _is_turned(terms: Sequence[Term], output: Sequence[Term]) -> bool:
-    """True where an operand has its axes in another order than the result, other than that of another layout.
+    """True if an operand has its axes in another order than the result, other than that of another layout.
 
     In another layout all axes but one are in order, and that one is first or last.
     """
@@ -132,7 +132,7 @@ def _placements(axes: Axes, data: Axes, place: int) -> list[Placement]:
 
 
 def _is_exact(axes: Axes, places: Placement, data: Axes, place: int) -> bool:
-    """True where channels meet channels, and all sizes but that of the joined axis are equal: no repetition, no cut."""
+    """True if channels meet channels, and all sizes but that of the joined axis are equal: no repetition, no cut."""
     return all(
         where == place or same(axis.size, data[where].size) is Truth.YES
         for axis, where in zip(axes, places, strict=True)
@@ -153,7 +153,7 @@ def _fits(axes: Axes, places: Placement, data: Axes, place: int) -> bool:
 
 
 def _is_moved(axes: Axes, places: Placement, data: Axes, place: int) -> bool:
-    """True where an operand with its channels moved fits all axes of the data, without repetition or role conflicts."""
+    """True if an operand with its channels moved fits all axes of the data, without repetition or role conflicts."""
     return _fits(axes, places, data, place) and all(
         not conflicting(axis, data[where])
         and (
@@ -166,7 +166,7 @@ def _is_moved(axes: Axes, places: Placement, data: Axes, place: int) -> bool:
 
 
 def _related(a: Axis, b: Axis, batch: bool) -> bool:
-    """True where the sizes can be equal, one is a whole multiple of the other, or one position longer.
+    """True if the sizes can be equal, one is a whole multiple of the other, or one position longer.
 
     For a batch, any two plain numbers but 0 are related.
     """

@@ -114,7 +114,7 @@ def _cropped(first: Axes, second: Axes) -> Equation | None:
 
 
 def off_by_one(longer: Axis, shorter: Axis) -> bool:
-    """True where both axes are positions, or may be, and ``longer`` has one entry more."""
+    """True if both axes are positions, or may be, and ``longer`` has one entry more."""
     positions = all(axis.role in SPATIAL or axis.role is Role.UNKNOWN for axis in (longer, shorter))
     return positions and shorter.size != 1 and same(longer.size, shorter.size + 1) is Truth.YES
 
@@ -272,8 +272,8 @@ def _spread(data: Axes, entries: Axes) -> Iterator[Equation]:
 def _interleaved(data: Axes, entries: Axes, recorded: Shape | None, alone: bool) -> Iterator[Equation]:
     """A result larger than both: ``b m n, b m k -> b m k n``, the axes of each operand in their order.
 
-    With a recorded shape, only results that have it, unit axes included; without one, those with at most one axis more
-    than either side.
+    With a recorded shape, only results that have it, including its unit axes; without one, those with at most one axis
+    more than either side.
 
     Args:
         alone: whether the data alone has a batch.

@@ -45,7 +45,7 @@ class Places:
         return found | {n for path, names in starts if len(path) > 1 for n in names}
 
     def above(self, names: Iterable[str]) -> set[str]:
-        """The nodes of the outermost model that reach some of its nodes, these themselves included."""
+        """The nodes of the outermost model that reach some of its nodes, and these nodes themselves."""
         names = list(names)
         return self._spread(names, self.graph.nx.predecessors) | set(names)
 

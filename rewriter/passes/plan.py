@@ -106,7 +106,7 @@ def read(path: str | os.PathLike[str]) -> Plan:
     """The plan in a file.
 
     Raises:
-        UsageError: not readable, not TOML, or no plan, with the place and the reason.
+        UsageError: not readable, not TOML, or not a plan; the message states the place and the reason.
     """
     name = f"plan {shown(os.fspath(path))}"
     try:
@@ -118,7 +118,7 @@ def read(path: str | os.PathLike[str]) -> Plan:
     _check_keys(data, _TEXTS, ("finding",), name)
     sha256 = data.get("sha256")
     if not isinstance(sha256, str) or not _SHA256.fullmatch(sha256):
-        raise UsageError(f"{name}: sha256 has to be the 64 hexadecimal digits of the model's file")
+        raise UsageError(f"{name}: sha256 must be the 64 hexadecimal digits of the model's file")
     choices: dict[str, str] = {}
     for number, entry in enumerate(data.get("finding", []), 1):
         node, choice = _entry(entry, f"{name}: finding {number}")
@@ -133,7 +133,7 @@ def read(path: str | os.PathLike[str]) -> Plan:
 def _entry(entry: Any, where: str) -> tuple[str, str]:
     """Node and choice of a ``[[finding]]``."""
     if not isinstance(entry, dict):
-        raise UsageError(f"{where}: it has to be a table ([[finding]])")
+        raise UsageError(f"{where}: it must be a table ([[finding]])")
     _check_keys(entry, _ENTRY_TEXTS, _ENTRY_LISTS, where)
     node, choice = entry.get("node"), entry.get("choice")
     if not isinstance(node, str) or not isinstance(choice, str):
@@ -151,6 +151,6 @@ def _check_keys(table: Mapping[str, Any], texts: Sequence[str], lists: Sequence[
     for key, value in table.items():
         if key not in texts and key not in lists:
             raise UsageError(f"{where}: unknown key {shown(key)!r}")
-        wanted, word = (str, "a text") if key in texts else (list, "a list")
+        wanted, word = (str, "a string") if key in texts else (list, "a list")
         if not isinstance(value, wanted):
-            raise UsageError(f"{where}: {key} has to be {word}")
+            raise UsageError(f"{where}: {key} must be {word}")

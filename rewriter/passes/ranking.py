@@ -56,7 +56,11 @@ CRITERIA = (
         lambda c: c.rank.keeps_data,
     ),
     Criterion("built-for", "the shape that the rest of the model was built for", lambda c: c.rank.built_for),
-    Criterion("open-sizes", "no open size has to be a number or another open size", lambda c: c.rank.proven),
+    Criterion(
+        "open-sizes",
+        "no open size is assumed equal to a number or to another open size",
+        lambda c: c.rank.proven,
+    ),
     Criterion(
         "as-written",
         "the operands in their written order, and the sum over the axes that the node names",
@@ -77,7 +81,7 @@ def order(candidate: Candidate) -> tuple[int, ...]:
 
 
 def decisive(candidate: Candidate, other: Candidate) -> Criterion:
-    """The first criterion that decides between two readings; there has to be one."""
+    """The first criterion that decides between two readings; one of them must."""
     return next(s for s in CRITERIA if s.decides and s.value(candidate) != s.value(other))
 
 

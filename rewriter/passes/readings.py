@@ -159,7 +159,7 @@ def _turned_back(site: Site, operands: Sequence[Axes]) -> Iterator[Equation]:
 
 
 def _backwards(equation: Equation) -> bool:
-    """True where the axes that only the first operand has come after those that only the second one has."""
+    """True if the axes that only the first operand has come after those that only the second one has."""
     left, right = equation.names(0), equation.names(1)
     own = [
         name in right for term in equation.output for name in term.names if (name in left) != (name in right)
@@ -242,7 +242,7 @@ def matches(equation: Equation, operands: Sequence[Axes], roles: bool = True) ->
 
 
 def _can_have(terms: Sequence[Term], axes: Axes) -> bool:
-    """True where the terms can describe the axes with all, some or none of the unit axes."""
+    """True if the terms can describe the axes with all, some or none of the unit axes."""
     fewest = sum(axis.size != 1 for axis in axes)
     return len(terms) <= len(axes) and (fewest <= len(terms) or any(term.star for term in terms))
 
@@ -278,7 +278,7 @@ def _places(found: Match) -> tuple[int, ...]:
 
 
 def _keeps(candidate: Candidate, pair: Sequence[Axes]) -> bool:
-    """True where the product has exactly the data's axes."""
+    """True if the product has exactly the data's axes."""
     return candidate.kind is not RuleKind.CONTRACT and candidate.plan.output == tuple(a.size for a in pair[0])
 
 

@@ -23,7 +23,7 @@ _STRETCHING = ("Repeat", "Tile")
 def changed_above(site: Site) -> dict[int, Shape]:
     """The operands that differ from their record by more than unit axes, with the recorded shape of each.
 
-    Operands that differ because an input of the model does are left out: those records are stale, which is no fault.
+    Operands that differ because an input of the model does are left out: those records are stale, which is not a fault.
     """
     found = {}
     for k, operand in enumerate(site.operands):
@@ -65,7 +65,7 @@ def _given(candidate: Candidate, site: Site, operand: int) -> Sequence[Size]:
 
 
 def _alike(sizes: Sequence[Size], recorded: Shape) -> bool:
-    """True where two shapes can be equal, axes of size 1 left out."""
+    """True if two shapes can be equal, axes of size 1 left out."""
     ours = [size for size in sizes if size != 1]
     theirs = [size for size in recorded if size != 1]
     return len(ours) == len(theirs) and all(
@@ -74,7 +74,7 @@ def _alike(sizes: Sequence[Size], recorded: Shape) -> bool:
 
 
 def _by_an_input(inference: Inference, node: Node) -> bool:
-    """True where a node's result differs from its record because an input of the model does."""
+    """True if a node's result differs from its record because an input of the model does."""
     waiting, seen = [node], {node.name}
     while waiting:
         here = waiting.pop()
@@ -106,7 +106,7 @@ def _stretched(candidate: Candidate, site: Site, operand: int) -> list[int]:
 
 
 def _made_by_the_source(site: Site, operand: int, place: int) -> bool:
-    """True where the source of an operand made one of its axes with ``strides``, which may have been changed.
+    """True if the source of an operand made one of its axes with ``strides``, which may have been changed.
 
     False for a pool: its strides are its size.
     """

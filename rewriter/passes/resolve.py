@@ -93,7 +93,7 @@ def contradicted(site: Site, fault: FaultAt, rules: Sequence[Rule]) -> Finding:
 
 
 def _is_result(site: Site, axes: Axes) -> bool:
-    """True where these are the axes of the unchanged result."""
+    """True if these are the axes of the unchanged result."""
     result = _result(site)
     return len(axes) == len(result) and all(a.is_same(b) for a, b in zip(axes, result, strict=True))
 
@@ -177,7 +177,7 @@ def _silent_fault(site: Site, rules: Sequence[Rule]) -> Finding | None:
 def _by_descent(found: Sequence[Candidate], operands: Sequence[Axes]) -> list[Candidate]:
     """The readings, ranked by where their factors come from as well.
 
-    That is why the node is at fault here, so it also tells its readings apart.
+    Their source is why the node is at fault here, so it also distinguishes the readings.
     """
     for candidate in found:
         met, strays = descent(candidate.match.pairs, operands)
@@ -193,7 +193,7 @@ def _by_descent(found: Sequence[Candidate], operands: Sequence[Axes]) -> list[Ca
 
 
 def _is_named(a: Axis, b: Axis) -> bool:
-    """True where an ONNX file gives both sizes one name: its author states that they are equal."""
+    """True if an ONNX file gives both sizes one name: its author states that they are equal."""
     return has_given_name(a.size) and a.size == b.size
 
 
@@ -242,13 +242,13 @@ def _recorded_open(site: Site, unproven: Fault, rules: Sequence[Rule]) -> Findin
 
 
 def _has_sizes(sizes: Sequence[Size], recorded: Sequence[int | None], names: Sequence[str] | None) -> bool:
-    """True where sizes are the recorded ones, and open where those are."""
+    """True if sizes are the recorded ones, and open where those are."""
     plain = [size if isinstance(size, int) else None for size in sizes]
     return plain == list(recorded) and _has_names(sizes, names)
 
 
 def _gives_stated_operands(site: Site, candidate: Candidate) -> bool:
-    """True where each operand has, after the steps of a reading, the shape that the file states where it is used."""
+    """True if each operand has, after the steps of a reading, the shape that the file states where it is used."""
     for k, value in enumerate(site.values):
         ref = site.reference(k)
         steps = [step.to for step in candidate.plan.steps if step.operand == k]
@@ -259,7 +259,7 @@ def _gives_stated_operands(site: Site, candidate: Candidate) -> bool:
 
 
 def _has_names(sizes: Sequence[Size], names: Sequence[str] | None) -> bool:
-    """True where every open size has the name that the file records for it; Keras records none (``names`` is None)."""
+    """True if every open size has the name that the file records for it; Keras records none (``names`` is None)."""
     return names is None or (
         len(names) == len(sizes)
         and all(
@@ -270,7 +270,7 @@ def _has_names(sizes: Sequence[Size], names: Sequence[str] | None) -> bool:
 
 
 def _is_opened(site: Site, recorded: Sequence[int | None]) -> bool:
-    """True where the file records an open size for the result where every operand has a number.
+    """True if the file records an open size for the result where every operand has a number.
 
     Broadcasting gives no open size from numbers, so an operand had the batch there. Everything else is as recorded. If
     the record has only open sizes, just a result of size 1 counts.
@@ -283,7 +283,7 @@ def _is_opened(site: Site, recorded: Sequence[int | None]) -> bool:
 
 
 def _has_stated_operands(site: Site) -> bool:
-    """True where every operand has the shape that the file states where it is used."""
+    """True if every operand has the shape that the file states where it is used."""
     refs = [site.reference(k) for k in range(len(site.operands))]
     return all(
         ref is None or (ref.shape is not None and list(ref.shape) == value.shape)
@@ -303,7 +303,7 @@ def _opened_sizes(site: Site, recorded: Sequence[int | None]) -> list[int]:
 
 
 def _lost_above(site: Site) -> bool:
-    """True where every operand, and so the result, lost unit axes only: the node computes the same numbers.
+    """True if every operand, and so the result, lost unit axes only: the node computes the same numbers.
 
     The loss is above the node. It is found where it meets an operand that has all axes.
     """
@@ -340,7 +340,7 @@ def _unlike_recorded(site: Site, rules: Sequence[Rule]) -> Finding | None:
 
 
 def _operands_as_recorded(site: Site) -> bool:
-    """True where every operand has the shape that the file records at this call."""
+    """True if every operand has the shape that the file records at this call."""
     stated = all(ref.shape is not None for ref in site.node.refs())
     return stated and not any(site.is_stale(k) for k in range(len(site.operands)))
 
@@ -362,25 +362,25 @@ def _comes_to(candidate: Candidate, stands: AsItStands, result: Axes) -> bool:
 
 
 def _support(candidate: Candidate) -> bool:
-    """True where other evidence than sizes supports the candidate."""
+    """True if other evidence than sizes supports the candidate."""
     return candidate.rank.supported or any(strong(a) or strong(b) for _, a, b in candidate.match.pairs)
 
 
 def _crosses_in_full(site: Site) -> bool:
-    """True where no operand has a unit axis or softmax weights: a product such as A * f(A)^T."""
+    """True if no operand has a unit axis or softmax weights: a product such as A * f(A)^T."""
     return not any(v.facts.weights for v in site.values) and all(
         a.size != 1 for axes in operand_axes(site) for a in axes[1:]
     )
 
 
 def _roles_differ(site: Site, stands: AsItStands) -> bool:
-    """True where axes of different roles meet."""
+    """True if axes of different roles meet."""
     operands = operand_axes(site)
     return any(conflicting(a, b) or beside_channels(a, b, operands) for _, a, b in stands.pairs)
 
 
 def _is_turned(site: Site) -> bool:
-    """True where one tensor has an axis of the other at another place, and otherwise only new features.
+    """True if one tensor has an axis of the other at another place, and otherwise only new features.
 
     That is the result of a Dense layer on a tensor with its axes exchanged. False where one operand has the same axis
     twice, as a Gram matrix has.
@@ -541,7 +541,7 @@ def meant(site: Site, text: str, rules: Sequence[Rule]) -> Candidate:
     """The candidate that a rule's name or an equation stands for.
 
     Raises:
-        UsageError: no such rule, no equation, or it does not describe the operands.
+        UsageError: no such rule, not an equation, or it does not describe the operands.
     """
     unknown = next((o for o in site.operands if o.value.axes is None), None)
     if unknown is not None:

@@ -78,7 +78,7 @@ class Rewriter:
         """Insert the candidates' nodes at their sites; each graph is linked once, at the end.
 
         Args:
-            stated: the nodes whose reading the user asked for: shapes that the file records there do not count.
+            stated: the nodes whose reading the user stated: shapes that the file records there do not count.
         """
         changed: dict[int, tuple[Graph, dict[str, Shape]]] = {}
         for site, candidate in choices:
@@ -264,7 +264,7 @@ def _restated(leaf: Any, made: Mapping[str, Shape]) -> Any:
 
 
 def _contradicts(recorded: tuple[int | None, ...], shape: tuple[int | None, ...]) -> bool:
-    """True where two shapes are of different ranks, or differ in a size that the record states."""
+    """True if two shapes are of different ranks, or differ in a size that the record states."""
     return len(recorded) != len(shape) or any(
         a is not None and a != b for a, b in zip(recorded, shape, strict=True)
     )

@@ -1,4 +1,4 @@
-"""Rows of tables that hold functions. A row is copied and pickled by its name, so a copy is the same row."""
+"""Rows of tables that hold functions. Rows are copied and pickled by name, so a copy is the same object."""
 
 from __future__ import annotations
 

@@ -161,7 +161,7 @@ class Searcher:
         return finding is not None and finding.chosen is None and self.as_before(inference, finding)
 
     def as_before(self, inference: Inference, finding: Finding, claims: bool = False) -> bool:
-        """True where the operands have the same sizes as in the finding; with ``claims``, also the same claims."""
+        """True if the operands have the same sizes as in the finding; with ``claims``, also the same claims."""
         *above, name = finding.path
         contexts = [taken for item in inference.at(tuple(above)) if (taken := item.taken(name)) is not None]
         if not contexts and not above:

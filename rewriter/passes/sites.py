@@ -75,7 +75,7 @@ DEFAULT_OPS = "multiply"
 class Site:
     """A node that is examined, in one context (a nested model can be called on operands of different shapes).
 
-    An operand's number is its position among the node's tensor arguments, literal ones included.
+    An operand's number is its position among the node's tensor arguments, including literal ones.
     """
 
     path: Path
@@ -107,7 +107,7 @@ class Site:
 
     @property
     def in_body(self) -> bool:
-        """True where the node is in a graph that another node holds (If, Loop, Scan): nothing is inserted there."""
+        """True if the node is in a graph that another node holds (If, Loop, Scan): nothing is inserted there."""
         return self.inference.graph.kind == BODY
 
     @property
@@ -152,7 +152,7 @@ class Site:
 
     @property
     def is_centred(self) -> bool:
-        """True where a tensor meets its own mean: identity then tells its axes apart, even those of one size."""
+        """True if a tensor meets its own mean: identity then tells its axes apart, even those of one size."""
         return centres(self.node.operation, self.values)
 
     @property
@@ -169,7 +169,7 @@ class Site:
         return leaf if isinstance(leaf, TensorRef) else None
 
     def is_stale(self, operand: int) -> bool:
-        """True where an operand does not have the shape that the file records for it at this call."""
+        """True if an operand does not have the shape that the file records for it at this call."""
         ref = self.reference(operand)
         axes = self.operands[operand].value.axes or ()
         return ref is not None and ref.shape is not None and not agrees(ref.shape, axes)
@@ -199,7 +199,7 @@ class Site:
 
 
 def agrees(recorded: Sequence[int | None], axes: Sequence[Axis]) -> bool:
-    """True where these axes can have a recorded shape: an open size can be any number, an open batch none."""
+    """True if these axes can have a recorded shape: an open size can be any number, an open batch none."""
     return len(recorded) == len(axes) and all(
         r is None or (a.role is not Role.BATCH if not isinstance(a.size, int) else r == a.size)
         for r, a in zip(recorded, axes, strict=True)
@@ -215,7 +215,7 @@ def family_of(node: Node) -> Family | None:
 def families(ops: str) -> frozenset[Family]:
     """The families that a value of ``--ops`` stands for. Raises UsageError for any other value."""
     if ops not in OPS:
-        raise UsageError(f"--ops {shown(ops)!r}: it is {' or '.join(OPS)}")
+        raise UsageError(f"--ops {shown(ops)!r}: must be {' or '.join(OPS)}")
     return OPS[ops]
 
 

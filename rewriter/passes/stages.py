@@ -141,7 +141,7 @@ NO_EVIDENCE = Stage(
 )
 TIE = Stage("tie", "several readings that no evidence separates", _tie)
 CLAIMED = Stage("claimed", "the best reading rests on a shape that only the file states", _not_chosen)
-DOUBTED = Stage("doubted", "a reason against the best reading, which only a person can weigh", _not_chosen)
+DOUBTED = Stage("doubted", "a reason against the best reading that only the user can judge", _not_chosen)
 ONLY = Stage("only", "one reading is left", _only, chooses=True)
 EVIDENCE = Stage(
     "evidence",
@@ -163,26 +163,26 @@ OPAQUE = Stage(
 )
 CALLED_BY_CODE = Stage(
     "called-by-code",
-    "code of a model in memory, not its graph, says what it computes",
+    "code of a model in memory, not its graph, determines what it computes",
     _says("code is not run: check it yourself"),
     stays=True,
 )
 
-# -- with what follows -----------------------------
+# -- from the nodes downstream -----------------------------
 JOINT_TIE = Stage("joint-tie", "several readings with which everything downstream runs", _joint_tie)
 FILE_AGAINST = Stage(
     "file-against", "the shapes of `build_config`, or the losses, agree with another reading", _not_chosen
 )
 DOWNSTREAM = Stage(
     "downstream",
-    "all other readings leave a node downstream that cannot run, trained weights included; nodes that reach the same "
+    "all other readings leave a node downstream that cannot run with its trained weights; nodes that reach the same "
     "ones are decided together",
     lambda d: f"every other reading fails downstream: at {d.fault}{_together(d)}",
     chooses=True,
 )
 CONFLICTS = Stage(
     "conflicts",
-    "all other readings leave more axes that a layer downstream takes for something else",
+    "all other readings cause more role conflicts downstream",
     lambda d: f"every other reading causes a role conflict downstream: at {d.fault}{_together(d)}",
     chooses=True,
 )
@@ -235,7 +235,7 @@ LOST_UNASKED = Stage(
     "lost-reshape-unasked", "the same, without `--ops all` or with no node to write", _lost, stays=True
 )
 
-# -- what people ask for -----------------------------
+# -- choices of the user -----------------------------
 IN_A_BODY = Stage(
     "in-a-body",
     "the node is in the body of an If, a Loop or a Scan, where nothing is inserted",
@@ -250,7 +250,7 @@ IN_CODE = Stage(
 )
 BEST = Stage("best", "`--mode best` takes the first reading that can be written", _best, chooses=True)
 STATED = Stage("stated", "`--at` or a plan states the reading", _says("stated by the user"), chooses=True)
-LEFT = Stage("left", "a plan leaves the node as it is", _says("the plan leaves it alone"))
+LEFT = Stage("left", "a plan leaves the node as it is", _says("the plan leaves it unchanged"))
 NOT_PLANNED = Stage("not-planned", "a plan does not decide the node", _says("the plan does not decide it"))
 LEAVES_A_FAULT = Stage(
     "leaves-a-fault",
@@ -312,13 +312,13 @@ GROUPS: dict[str, tuple[Stage, ...]] = {
         *(FOUND, UNPROVEN, NOT_ANALYSED, BATCHES, UNLISTED, NO_EVIDENCE, TIE),
         *(CLAIMED, DOUBTED, ONLY, EVIDENCE, CONTEXTS, OPAQUE, CALLED_BY_CODE),
     ),
-    "With what follows it": (
+    "From the nodes downstream": (
         *(JOINT_TIE, FILE_AGAINST, DOWNSTREAM, CONFLICTS, REOPENED, REFUTED, TURNED, WAITS, MENDS),
     ),
     "Nodes that are not changed, and lost Reshapes": (
         *(OTHER_FAMILY, OTHER_NODE, LOST, LOST_DOUBTED, LOST_UNASKED),
     ),
-    "What people ask for": (IN_A_BODY, IN_CODE, BEST, LEFT, NOT_PLANNED, STATED),
+    "Choices of the user": (IN_A_BODY, IN_CODE, BEST, LEFT, NOT_PLANNED, STATED),
     "After the repair": (LEAVES_A_FAULT,),
     "Two shapes without a model (`suggest`)": (
         *(RUNS, PAIRS_OF_SAMPLES, REPEATS, OUTGROWS, ONE_PRODUCT, SEVERAL_PRODUCTS, NO_PRODUCT, NOT_JOINED),
@@ -366,7 +366,7 @@ REMARKS: dict[str, Callable[[Details], str]] = {
     "claimed": lambda d: f"only the file states the shape of {quoted(d['node'])}: nothing proves it",
     "cropped": lambda d: "it drops entries, and nothing shows at which end",
     "sliced": lambda d: (
-        "the batches are no whole multiple of one another: nothing shows which samples belong together"
+        "neither batch is a whole multiple of the other: nothing shows which samples belong together"
     ),
     "factors": lambda d: f"its axes are repeated by different factors ({_names(d['factors'])})",
     "repeated-kind": lambda d: (

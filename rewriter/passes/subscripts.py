@@ -13,7 +13,7 @@ _MAX_RANK = 5
 
 
 def einsum_readings(subscripts: object, operands: Sequence[Axes]) -> Iterator[Equation]:
-    """Equations with the result's letters as written, and the letters of one operand on other axes of it.
+    """Equations with the result's letters as written, and the letters of one operand on its other axes.
 
     ``bij,bjk->bik`` of ``x[b, i, j]`` and ``y[b, k, j]`` is read as ``b i j, b k j -> b i k``. An operand that has
     fewer axes than letters lacks some of them, or has consecutive letters as one axis: ``b i, b (i j) -> b j``.
@@ -61,7 +61,7 @@ def _split(subscripts: object) -> tuple[list[str], str] | None:
 
 
 def _can_be(pair: Sequence[Sequence[str]], result: str, operands: Sequence[Axes]) -> bool:
-    """True where every letter has an axis, a summed letter has two, and the batch is one letter of the result."""
+    """True if every letter has an axis, a summed letter has two, and the batch is one letter of the result."""
     first, second = (set("".join(groups)) for groups in pair)
     summed = (first | second) - set(result)
     batches = {

@@ -127,10 +127,10 @@ def suggest(
     """
     if op not in OPERATIONS:
         raise UsageError(
-            f"--op {shown(op)!r}: it is one of {', '.join(OPERATIONS)}{did_you_mean(op, OPERATIONS)}"
+            f"--op {shown(op)!r}: must be one of {', '.join(OPERATIONS)}{did_you_mean(op, OPERATIONS)}"
         )
     if layout is not None and layout not in LAYOUTS:
-        raise UsageError(f"--layout {shown(layout)!r}: it is channels_last or channels_first")
+        raise UsageError(f"--layout {shown(layout)!r}: must be channels_last or channels_first")
     merged = ELEMENTWISE.get(op) is Convention.MERGE or op == "Concatenate"
     found = _suggestion(_values((lhs, rhs), merged, layout), rules, op)
     if merged and not found.legal and not _proven(found):
@@ -141,7 +141,7 @@ def suggest(
 
 
 def _proven(suggestion: Suggestion) -> bool:
-    """True where the sizes of a reading fit, rather than may fit."""
+    """True if the sizes of a reading fit, rather than may fit."""
     return any(not candidate.match.assumed for candidate in suggestion.candidates)
 
 
@@ -256,7 +256,7 @@ def _legal(convention: Convention, axes: Sequence[tuple[Axis, ...]]) -> bool:
 
 
 def _outgrows(candidate: Candidate, axes: Sequence[tuple[Axis, ...]]) -> bool:
-    """True where the first operand has a batch, and the result has more axes than it."""
+    """True if the first operand has a batch, and the result has more axes than that operand."""
     return bool(axes[0]) and axes[0][0].role is Role.BATCH and len(candidate.plan.output) > len(axes[0])
 
 
@@ -306,7 +306,7 @@ def _directness(candidate: Candidate) -> tuple[int, ...]:
 
 
 def _one_batch(axes: Sequence[tuple[Axis, ...]]) -> bool:
-    """True where operands of different rank begin with the same size, which looks like one batch on both sides."""
+    """True if operands of different rank begin with the same size, which looks like one batch on both sides."""
     x, y = axes
     return len(x) != len(y) and x[0].size != 1 and same(x[0].size, y[0].size) is Truth.YES
 

@@ -69,7 +69,7 @@ class Suppositions:
         return self.budget <= 0
 
     def affords(self, models: int) -> bool:
-        """True where the budget allows so many more inferences of the whole model."""
+        """True if the budget allows so many more inferences of the whole model."""
         return self.budget >= models * len(self.graph.nodes)
 
     def spent(self) -> Remark:

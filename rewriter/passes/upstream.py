@@ -157,7 +157,7 @@ class _Search:
         _note_arguments(finding)
 
     def _mends(self, graph: Graph, path: Path, argument: str, value: Any, at: Path) -> bool:
-        """True where the node at ``at`` can run with another argument at ``path``, and nothing else gets worse."""
+        """True if the node at ``at`` can run with another argument at ``path``, and nothing else gets worse."""
         with _changed(graph, graph.nodes[path[-1]].operation, argument, value), suppress(RewriterError):
             with_it = suppose(self.base, self.chosen, [path])
             after = set(_faults(with_it))
@@ -223,7 +223,7 @@ def _plain(value: Value) -> tuple[int, ...] | None:
 
 
 def _as_recorded(inference: Inference, path: Path) -> bool:
-    """True unless the node's result differs from what the file records of it."""
+    """True unless the node's result differs from what the file records for it."""
     item = next(inference.at(path[:-1]), None)
     if item is None:
         return True
@@ -237,7 +237,7 @@ def _as_recorded(inference: Inference, path: Path) -> bool:
 
 
 def _loses_the_batch(inference: Inference, path: Path) -> bool:
-    """True where a node below takes a tensor with a batch and gives none.
+    """True if a node below takes a tensor with a batch and gives none.
 
     Such a node takes an axis by its number, and that number is now another axis.
     """

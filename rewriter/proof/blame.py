@@ -23,7 +23,7 @@ _STYLE = re.compile(r"\x1b\[\d+m")
 _PLACE = re.compile(r"\{\{[^{}]*\}\} ?| \[Op:\w+\](?: name:)?")  # of TensorFlow's kernels
 # Kernels that TensorFlow 2.21 has for channels last only, without oneDNN.
 _LIMITS = re.compile(r"supports (the )?NHWC")
-# Errors that a repair must remove. The same error of the original is no excuse.
+# Errors that a repair must remove. The same error of the original does not excuse them.
 _MENDED = re.compile("incompatible|broadcast|must be equal", re.IGNORECASE)
 
 
@@ -58,6 +58,6 @@ def line(error: Exception, *paths: str) -> str:
 def excused(now: str, before: str) -> bool:
     """Whether a failure is not the repair's: the runtime has no kernel, or the original fails for the same reason.
 
-    The fault that a repair must remove is no such reason.
+    The fault that a repair must remove does not count as such a reason.
     """
     return _LIMITS.search(now) is not None or (now == before and _MENDED.search(now) is None)

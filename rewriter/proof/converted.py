@@ -108,7 +108,7 @@ def _compared(request: dict[str, Any], say: Callable[[dict[str, Any]], None]) ->
         if "before" not in request:
             return {"skipped": f"the original does not load: {line(error)}"}
         if _loads({**request, "model": request["before"]}):
-            return {"failed": f"tf_keras loads the original, and not this: {line(error)}"}
+            return {"failed": f"tf_keras loads the original, but not this file: {line(error)}"}
         return {"skipped": f"tf_keras does not load the repaired file, nor the original: {line(error)}"}
     try:
         made = load(request["made"], request["form"])

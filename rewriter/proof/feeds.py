@@ -48,7 +48,7 @@ class Feeds:
 
     @classmethod
     def of(cls, graph: Graph, given: Sequence[tuple[str, str, Sequence[Any]]]) -> Feeds:
-        """Feeds for inputs as ONNX Runtime describes them (name, type, shape), with the axes that the graph knows."""
+        """Feeds for inputs as ONNX Runtime describes them (name, type, shape), with the axes of the graph."""
         return cls([_input(graph, *item) for item in given])
 
     @property

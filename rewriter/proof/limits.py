@@ -109,7 +109,7 @@ def within(limit: float | None) -> Iterator[None]:
         yield
         return
     if not 0 < limit < float("inf"):
-        raise UsageError(f"timeout={limit!r}: it is a number of seconds above 0")
+        raise UsageError(f"timeout={limit!r}: must be a number of seconds above 0")
     token = _SECONDS.set(limit)
     try:
         yield

@@ -58,14 +58,14 @@ class Claim:
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """A repaired file, the original, and what is to be shown. All of it is plain data for JSON.
+    """A repaired file, the original, and what the proof must show, as plain data for JSON.
 
     ``format`` and ``original_format`` are the formats of the two files, as in ``ModelFile.format``.
 
     ``batches`` are the sizes to run, the most important first: 1, 2, 3, then others. ``elements`` is how many numbers
     all tensors of one sample have together. ``not_independent`` says why samples need not be independent, ``no_oracle``
     why the original at batch 1 does not compute what was meant; both are "" if the check is to run.
-    ``saved_by`` is the program that wrote the original (``Keras 3.8.0``), "" if the file does not say it.
+    ``saved_by`` is the program that wrote the original (``Keras 3.8.0``), "" if the file does not state it.
     ``seconds`` is the time after which no new batch begins, ``largest`` the most numbers that a batch may have.
     """
 

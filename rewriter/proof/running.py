@@ -43,5 +43,5 @@ class Running:
 
     @property
     def whole(self) -> bool:
-        """Whether an input is of integers; only the model knows which values are valid."""
+        """Whether an input holds integers: which values are valid depends on the model."""
         return any("int" in item.kind for item in self.feeds.inputs)

@@ -55,7 +55,7 @@ def keras_needs(*packages: str) -> Needs:
 
 
 def installed(name: str) -> bool:
-    """True where a package can be imported, without importing it."""
+    """True if a package can be imported, without importing it."""
     try:
         return importlib.util.find_spec(name) is not None
     except (ImportError, ValueError):

@@ -1,6 +1,6 @@
 """Compare a model that was made from a signature of a SavedModel with the signature, run by TensorFlow.
 
-Both run in a separate process (``python -m rewriter.proof.served``); loading a SavedModel runs no Python code of it.
+Both run in a separate process (``python -m rewriter.proof.served``); loading a SavedModel runs no Python code from it.
 Keras or ONNX Runtime runs the new model.
 """
 
@@ -146,10 +146,10 @@ class _Inputs(Inputs):
         self.names = list(request["inputs"] or specs)
         found = [specs[name] for name in self.names]
         if any(spec.shape.rank is None for spec in found):
-            raise ValueError("an input is of an open rank")
+            raise ValueError("an input has an open rank")
         self.dtypes = [spec.dtype.name for spec in found]
         if not set(self.dtypes) <= {"bool", "float16", "float32", "float64", "int32", "int64"}:
-            raise ValueError("an input is of no numbers")
+            raise ValueError("an input does not hold numbers")
         self.indices = [False for _ in found]
         self.shapes = [tuple(spec.shape) for spec in found]
         leading = [shape[0] for shape in self.shapes if shape]

@@ -302,7 +302,7 @@ def unusable(path: str, error: str, verified: Mapping[str, Any] | None = None) -
 
 
 class Output(Reporter):
-    """One object a line."""
+    """One object per line."""
 
     def check(self, item: Any) -> None:
         self._print(report(item))

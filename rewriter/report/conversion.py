@@ -39,7 +39,7 @@ def grouped(item: Converted) -> list[tuple[str, str, list[str]]]:
 
 
 def verdict(item: Converted, verified: dict[str, Any]) -> str:
-    """What the comparison of the two models came to."""
+    """The result of the comparison of the two models."""
     if "skipped" in verified:
         return f"Not compared: {verified['skipped'].rstrip('.')}."
     if item.exported is None:

@@ -1,4 +1,4 @@
-"""``repair --diff``: a unified diff of the model before and after, one line a node.
+"""``repair --diff``: a unified diff of the model before and after, one line per node.
 
     --- a/model.keras
     +++ b/model.keras

@@ -56,7 +56,7 @@ def short(path: str, item: Finding, width: int, done: bool = False) -> Iterator[
 
 
 def _readings(candidates: Sequence[Candidate]) -> list[str | tuple[str, str]]:
-    """``1 b h w c, b c -> b h w c (channel-gate)``, a line each, and how many more there are."""
+    """``1 b h w c, b c -> b h w c (channel-gate)``, one line per reading, and how many more there are."""
     parts: list[str | tuple[str, str]] = []
     for number, candidate in enumerate(candidates[:_MOST_SHORT], 1):
         parts += ["\n" if parts else "", f"{number} ", (candidate.equation, "bold"), f" ({candidate.rule})"]

@@ -42,7 +42,7 @@ def _entry(text: str, colour: str) -> dict[str, str]:
 
 
 class Output(Reporter):
-    """One object a line."""
+    """One object per line."""
 
     def check(self, item: Any) -> None:
         self._print(item)

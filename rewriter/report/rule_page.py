@@ -48,7 +48,7 @@ def reading(item: Reading) -> Iterator[RenderableType]:
     yield words(f"{item.summary[:1].upper()}{item.summary[1:]}.")
     yield ""
     yield words(
-        "It is no rule of the table: its equation follows from the axes of the operands, and check -v prints it. "
+        "It is not a rule of the table: its equation follows from the axes of the operands, and check -v prints it. "
         "State it with that equation: --at 'NODE=EQUATION'."
     )
 
@@ -172,7 +172,7 @@ def _axes(terms: Sequence[Term], sizes: dict[str, int]) -> tuple[Axis, ...]:
 def agrees(
     equation: Equation, sizes: dict[str, int], operands: Sequence[tuple[Axis, ...]], plan: Plan
 ) -> bool:
-    """True where the plan's steps, run with NumPy, compute what the equation says."""
+    """True if the plan's steps, run with NumPy, compute what the equation says."""
     import numpy as np
 
     rng = np.random.default_rng(0)

@@ -19,7 +19,7 @@ EFFECTS = {
 
 
 def text(rules: Sequence[Rule]) -> Iterator[RenderableType]:
-    """One paragraph a rule."""
+    """One paragraph per rule."""
     rows = []
     for rule in rules:
         source = "" if rule.source == "built in" else f" [{rule.source}]"

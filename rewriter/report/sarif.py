@@ -82,7 +82,7 @@ def _rule(kind: Kind) -> dict[str, Any]:
         "fullDescription": {"text": text},
         "helpUri": code_page(kind.code),
         "help": {
-            "text": f"{text} 'rewriter explain MODEL NODE' shows what each rule makes of it.",
+            "text": f"{text} 'rewriter explain MODEL NODE' shows why each rule fits or does not.",
             "markdown": _page(kind),
         },
         "defaultConfiguration": {"level": _LEVELS[kind.severity]},
@@ -94,7 +94,7 @@ def _page(kind: Kind) -> str:
     return (
         f"## {kind.code} {kind}: {kind.summary}\n\n{kind.text}\n\n"
         "| | |\n|---|---|\n"
-        "| What each rule makes of it | `rewriter explain MODEL NODE` |\n"
+        "| Why each rule fits or does not | `rewriter explain MODEL NODE` |\n"
         "| What a repair would change | `rewriter repair MODEL --diff` |\n"
         "| Repair the model | `rewriter repair MODEL -o OUT` |\n\n"
         f"[All kinds of findings]({DOCUMENTATION}/findings.md)\n"

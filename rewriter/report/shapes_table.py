@@ -135,7 +135,7 @@ def _value(value: Value) -> tuple[str, str]:
 
 
 def _reasons(rows: list[_Row]) -> Iterator[RenderableType]:
-    """Why nodes cannot run or are not known: one paragraph a reason."""
+    """Why nodes cannot run or are not known: one paragraph per reason."""
     named: dict[tuple[str, str], list[str]] = {}
     for row in rows:
         reason, node = row.reason

@@ -78,7 +78,7 @@ def _summary(item: Support) -> str:
     cases, runs = sum(e.cases for e in entries), sum(e.runs for e in entries)
     return (
         f"Compared with Keras {item.keras}: the shapes and dtypes of {count(cases, 'argument set')} with those "
-        f"that Keras declares, and of {count(runs, 'run')} with those that come out. Opaque means that the shape "
+        f"that Keras declares, and of {count(runs, 'run')} with the results. Opaque means that the shape "
         "stated in the file is taken as claimed. ONNX says what `rewriter export` writes; some argument sets of "
         "a class that it writes are refused all the same, each with its reason."
     )

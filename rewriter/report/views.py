@@ -83,7 +83,7 @@ def _finding(item: Finding) -> Iterable[RenderableType]:
 def _candidate(item: Candidate) -> Iterable[RenderableType]:
     from .words import steps_text
 
-    # A candidate alone does not know its operands' names.
+    # A candidate alone does not have its operands' names.
     names = [f"operand {number}" for number in range(1, len(item.match.operands) + 1)]
     return [f"{item.equation}  ({item.rule})", *steps_text(item.plan.steps, names)]
 

@@ -106,7 +106,7 @@ def step_text(step: Step, names: Sequence[str]) -> str:
     if step.op == "Repeat":
         return f"Repeat each entry of {what} {step.repeats[0]} times along axis {step.axes[0]}, giving {to}"
     if step.op == "Slice":
-        return f"Slice {what}, keeping what is in front, to {to}"
+        return f"Slice {what}, keeping the first entries, to {to}"
     if step.op in ("ExpandDims", "Squeeze"):
         return f"{step.op} {what} at {step.axes if len(step.axes) > 1 else step.axes[0]}, giving {to}"
     return f"{step.op} {what} to {to}"

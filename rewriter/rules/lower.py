@@ -46,7 +46,7 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """The steps, and whether a MatMul takes the multiply's place. ``cannot`` says why there is no plan."""
+    """The steps, and whether a MatMul replaces the multiply. ``cannot`` says why there is no plan."""
 
     steps: tuple[Step, ...]
     output: tuple[Size, ...]
@@ -73,7 +73,7 @@ class Plan:
 
     @property
     def repeats(self) -> bool:
-        """True where data is copied."""
+        """True if data is copied."""
         return any(step.op in ("Tile", "Repeat", "Upsample") for step in self.steps)
 
 
@@ -137,9 +137,7 @@ class _Track:
             return ""
         like = next((t for t in others if all(t.terms[i] == terms[i] for i in open_)), None)
         if like is None:
-            return (
-                f"{' '.join(terms[open_[0]])} is {sizes[open_[0]]}: a repeat count has to be a plain number"
-            )
+            return f"{' '.join(terms[open_[0]])} is {sizes[open_[0]]}: a repeat count must be a plain number"
         for i in open_:
             self.terms[i], self.sizes[i] = terms[i], sizes[i]
         self.steps.append(Step("Tile", self.operand, tuple(self.sizes), tuple(open_), like=like.operand))
@@ -247,7 +245,7 @@ def _complete_terms(track: _Track, output: Sequence[Term], found: Match) -> str:
         missing = whole.names[len(names) :] if inner else whole.names[: -len(names)]
         times = product(found.sizes[name] for name in missing)
         if not isinstance(times, int):
-            return f"{' '.join(missing)} is {times}: a repeat count has to be a plain number"
+            return f"{' '.join(missing)} is {times}: a repeat count must be a plain number"
         if times > 1:
             track.repeat(position, times, whole.names, inner, found.size(whole))
         else:
@@ -256,7 +254,7 @@ def _complete_terms(track: _Track, output: Sequence[Term], found: Match) -> str:
 
 
 def _ends(names: tuple[str, ...], term: Term) -> bool:
-    """True where the names are the first or the last ones of a product."""
+    """True if the names are the first or the last ones of a product."""
     shorter = not term.parts and len(names) < len(term.names)
     return shorter and (term.names[: len(names)] == names or term.names[-len(names) :] == names)
 
@@ -456,7 +454,7 @@ def _flattened(found: Match) -> Plan:
     target = [term.names for term in equation.output]
     target_sizes = [product(size[n] for n in names) for names in target]
     if sorted(single) != sorted(set(single)):
-        return Plan((), (), "a name stands twice in the result")
+        return Plan((), (), "a name occurs twice in the result")
     if single != wanted:
         after.reshape(single, [size[n[0]] for n in single])
         after.transpose([single.index(n) for n in wanted])

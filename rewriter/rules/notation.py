@@ -21,9 +21,9 @@ from ..errors import UsageError, shown
 _TOKEN = re.compile(
     r"\s*(?:(?P<arrow>->)|(?P<punct>[(),*+~])|(?P<name>[A-Za-z_][A-Za-z_0-9]*)|(?P<unit>1)(?![0-9A-Za-z_]))"
 )
-_ARROW = "one '->' stands between the operands and the result"
-_COMMA = "a comma stands between two operands"
-_TWO_NAMES = "a product has two names or more: (s n)"
+_ARROW = "one '->' must separate the operands from the result"
+_COMMA = "a comma must separate two operands"
+_TWO_NAMES = "a product needs two names or more: (s n)"
 _STAR_NAMES = {"s": {1: ("s",), 2: ("h", "w"), 3: ("z", "h", "w")}}
 
 
@@ -226,7 +226,7 @@ class _Reader:
         if self.token:
             raise self.error(_ARROW if self.token == "->" else _COMMA)
         if len(operands) < 2:
-            raise _error(self.text, 0, "a product has two operands or more: a, b -> c")
+            raise _error(self.text, 0, "a product needs two operands or more: a, b -> c")
         return Equation(tuple(operands), output)
 
     def terms(self, result: bool = False) -> Terms:
@@ -241,7 +241,7 @@ class _Reader:
         if self.token == "(":
             term = self.group(result)
         elif self.token in (")", "+"):
-            raise self.error(f"no '(' stands in front of this {self.token!r}")
+            raise self.error(f"this {self.token!r} has no matching '('")
         elif self.token not in ("*", "~"):
             token = self.take()
             term = Term(() if token == "1" else (token,))
@@ -265,7 +265,7 @@ class _Reader:
         else:
             term = sum_of(parts)
             if not result and not term.cropped:
-                raise self.error("a sum stands in the result only: (c+d); in an operand it is (t+1)")
+                raise self.error("a sum is allowed in the result only: (c+d); in an operand it is (t+1)")
         self.take()
         return term
 
@@ -289,7 +289,7 @@ class _Reader:
         if in_sum and not names and not unit:
             raise self.error("a part of the sum is missing")
         if in_sum and len(names) > 1 and not bracketed:
-            raise self.error("a product within a sum stands in brackets: ((h w)+d)")
+            raise self.error("a product within a sum must be in brackets: ((h w)+d)")
         return names
 
     def ends(self, *tokens: str) -> None:
@@ -325,7 +325,7 @@ def _check(equation: Equation, text: str) -> None:
         for term in terms:
             for name in term.names:
                 if name in seen:
-                    raise _error(text, _place(text, name, number), f"{name} stands twice on one tensor")
+                    raise _error(text, _place(text, name, number), f"{name} occurs twice on one tensor")
                 seen.add(name)
                 if starred.setdefault(name, term.star) is not term.star:
                     raise _error(

@@ -38,7 +38,7 @@ class Family(enum.Enum):
 class Rule:
     """One meaning, in one or more layouts. ``summary`` is its documentation line.
 
-    ``generic`` marks a rule that only completes the list of readings: its fit alone is no evidence.
+    ``generic`` marks a rule that only completes the list of readings: its fit alone is not evidence.
     ``only`` names the one family that it is for, if its equations alone would allow more.
     """
 
@@ -122,7 +122,7 @@ def builtin() -> tuple[Rule, ...]:
     """The rules that come with the package, in order."""
     return (
         _rule(
-            "elementwise", "the same axes on both sides, unit axes apart", "b r*, b r* -> b r*", "b, b -> b"
+            "elementwise", "the same axes on both sides, except unit axes", "b r*, b r* -> b r*", "b, b -> b"
         ),
         _rule("time-gate", "attention weights over time", "b t d, b t -> b t d"),
         _rule("step-gate", "the same vector at every step", "b t d, b d -> b t d"),

@@ -92,7 +92,7 @@ def fit(a: Axis, b: Axis) -> Fit:
 
 
 def crosses(a: Axis, b: Axis, operands: Sequence[Axes]) -> bool:
-    """True where the batch of one operand meets another axis (say time) of an operand with the same batch elsewhere.
+    """True if the batch of one operand meets another axis (say time) of an operand with the same batch elsewhere.
 
     Two names in an ONNX file can stand for one size, but a batch and an axis of its own samples cannot.
     """
@@ -111,7 +111,7 @@ def holds_batch(axis: Axis) -> bool:
 
 
 def fixes_batch(a: Axis, b: Axis) -> bool:
-    """True where an open batch meets a plain number, 1 included: then only that batch size runs."""
+    """True if an open batch meets a plain number, 1 included: then only that batch size runs."""
     number, other = (a, b) if isinstance(a.size, int) else (b, a)
     return isinstance(number.size, int) and not isinstance(other.size, int) and other.role is Role.BATCH
 
@@ -124,14 +124,14 @@ def only_at(a: Axis, b: Axis) -> str:
 
 
 def conflicting(a: Axis, b: Axis) -> bool:
-    """True where both roles are strong and differ."""
+    """True if both roles are strong and differ."""
     return a.role not in WEAK and b.role not in WEAK and a.role is not b.role
 
 
 def meet(a: Axis, b: Axis) -> Axis:
     """The output axis of two that fit: the one whose size is not 1; of two equal ones, the one with the stronger facts.
 
-    The unit axis of a constant is no evidence about the other axis: a bias of one feature has one too.
+    The unit axis of a constant is not evidence about the other axis: a bias of one feature has one too.
     """
     if a.size == 1 and b.size != 1:
         return b
@@ -170,7 +170,7 @@ def broadcast(convention: Convention, operands: Sequence[Axes], unify: bool = Tr
 
 
 def is_number(axis: Axis) -> bool:
-    """True where the size is known before the model runs."""
+    """True if the size is known before the model runs."""
     return isinstance(axis.size, int)
 
 
@@ -204,7 +204,7 @@ def _fitting(column: Column) -> Axis:
 
 
 def _undetermined(a: Axis, b: Axis) -> bool:
-    """True where either may be 1: two names in an ONNX file can stand for one size, so the result's size is unknown."""
+    """True if either may be 1: two names in an ONNX file can stand for one size, so the result's size is unknown."""
     return (
         1 not in (a.size, b.size)
         and may_be_any(a.size)
@@ -278,19 +278,19 @@ class Meeting:
 
     @staticmethod
     def _contradicts(known: Known, column: Column) -> bool:
-        """True where axes meet that have different strong roles."""
+        """True if axes meet that have different strong roles."""
         return len({known.role(axis.origin) for axis in _present(column)} - WEAK) > 1
 
     @staticmethod
     def _of_two_sources(known: Known, column: Column) -> bool:
-        """True where axes meet that have, or were computed from axes with, different roles."""
+        """True if axes meet that have, or were computed from axes with, different roles."""
         present = list(_present(column))
         if len({known.identity(axis) for axis in present}) < 2:
             return False
         return len({known.source(axis) for axis in present} - {None}) > 1
 
     def _crosswise(self, known: Known) -> bool:
-        """True where an axis that two operands share meets a different axis of the other operand."""
+        """True if an axis that two operands share meets a different axis of the other operand."""
         whose = [
             [None if axis is None or axis.size == 1 else known.identity(axis) for axis in column]
             for column in self.columns
@@ -310,7 +310,7 @@ class Meeting:
 
 
 def layouts_differ(known: Known, columns: Sequence[Column]) -> bool:
-    """True where the channels of one operand meet another axis of an operand that has channels of its own."""
+    """True if the channels of one operand meet another axis of an operand that has channels of its own."""
 
     def is_channel(axis: Axis | None) -> bool:
         return axis is not None and axis.size != 1 and known.role(axis.origin) is Role.CHANNEL
@@ -332,6 +332,6 @@ def _present(column: Column) -> list[Axis]:
 
 
 def _conflict(known: Known, a: Axis, b: Axis) -> bool:
-    """True where both roles are strong and differ."""
+    """True if both roles are strong and differ."""
     one, other = known.role(a.origin), known.role(b.origin)
     return one not in WEAK and other not in WEAK and one is not other

@@ -1,4 +1,4 @@
-"""What trained weights demand of a layer's operand: the size of its channels, its features or its normalised axes.
+"""What trained weights require of a layer's operand: the size of its channels, its features or its normalised axes.
 
 A layer's configuration says how many features it outputs. How many it expects is in the shapes of its variables.
 Where the file's weights are known (``Operation.weights``), an operand that they do not fit is a fault of the node.
@@ -24,7 +24,7 @@ Demand = Callable[[Call, Shape], None]
 # Class name -> the variables that are checked, each with its check.
 DEMANDS: dict[str, list[tuple[str, Demand]]] = {}
 
-# Layers whose own weights demand nothing of an operand, and why.
+# Layers whose own weights require nothing of an operand, and why.
 NO_DEMAND: dict[str, str] = {
     "Attention": "its scale is one number",
     "Bidirectional": "the layers inside are checked against their own weights",
@@ -71,7 +71,7 @@ def _taker(operation: Operation) -> Operation:
 
 
 def _is_quantized(operation: Operation) -> bool:
-    """True where kernels are stored packed (int4) or scaled: their shapes are not those of the layer."""
+    """True if kernels are stored packed (int4) or scaled: their shapes are not those of the layer."""
     policy = str(operation.config.get("dtype"))
     return bool(operation.config.get("quantization_config")) or "int" in policy or "float8" in policy
 
@@ -98,7 +98,7 @@ def _makes(call: Call, option: str, made: int) -> None:
     stated = call.get(option)
     if isinstance(stated, int) and stated != made:
         raise Misconfigured(
-            f"its weights were trained with {option}={made}, and its configuration says {stated}"
+            f"its weights were trained with {option}={made}, and its configuration states {stated}"
         )
 
 
@@ -289,7 +289,7 @@ def _einsum(call: Call, kernel: Shape) -> None:
 
 @_demand("vars/0", "Embedding", "ReversibleEmbedding")
 def _table(call: Call, table: Shape) -> None:
-    """``table[vocabulary, output_dim]``: demands nothing of tokens; with ``reverse``, the length of the vectors."""
+    """``table[vocabulary, output_dim]``: requires nothing of tokens; with ``reverse``, the length of the vectors."""
     _of_rank(table, 2)
     _makes(call, "input_dim", table[0])
     _makes(call, "output_dim", table[1])

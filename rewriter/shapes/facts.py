@@ -266,7 +266,7 @@ def _summing(value: Value, places: Sequence[int]) -> Value:
 
 
 def _lines_up(total: Sequence[Axis], axes: Sequence[Axis], place: int) -> bool:
-    """True where a tensor divided by its sum over ``place``, right-aligned, is divided by the sum of its own row."""
+    """True if a tensor divided by its sum over ``place``, right-aligned, is divided by the sum of its own row."""
     sizes: list[Size] = [1 for _ in range(len(axes) - len(total))]
     sizes += [axis.size for axis in total]
     wanted: list[Size] = [axis.size for axis in axes]

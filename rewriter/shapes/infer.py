@@ -457,7 +457,7 @@ class _Driver:
         """The axes that the file records for an output."""
         shape = graph.recorded.get((name, index))
         if shape is None:
-            return Value(None, claimed=name, reason=f"nothing is known of the output of {shown(name)!r}")
+            return Value(None, claimed=name, reason=f"nothing is known about the output of {shown(name)!r}")
         labels = None if graph.names is None else graph.names.labels.get((name, index))
         axes = [new_axis(unknown() if s is None else s) for s in shape]
         if graph.names is None and shape and shape[0] is None:
@@ -567,7 +567,7 @@ def flatten_with_path(
 
 
 def _adds(graph: Graph, recorded: Sequence[int | None], axes: Sequence[Axis]) -> bool:
-    """True where an ONNX file records a shape of the same rank for unknown sizes and contradicts no known one."""
+    """True if an ONNX file records a shape of the same rank for unknown sizes and contradicts no known one."""
     pairs = list(zip(recorded, axes, strict=False))
     return (
         graph.names is not None
@@ -578,7 +578,7 @@ def _adds(graph: Graph, recorded: Sequence[int | None], axes: Sequence[Axis]) ->
 
 
 def _can_be(recorded: Sequence[int | None] | None, value: Value) -> bool:
-    """True where a value can have the recorded shape."""
+    """True if a value can have the recorded shape."""
     if recorded is None or value.axes is None:
         return True
     return len(recorded) == len(value.axes) and all(

@@ -91,7 +91,7 @@ class Inference:
 
     @cached_property
     def calls(self) -> Mapping[str, Call]:
-        """The call of each node except inputs, with its operands as the whole model knows them."""
+        """The call of each node except inputs, with all that the whole model shows of its operands."""
         return Looked(self.steps, self._seen, lambda step: step.call is not None)
 
     def _seen(self, step: Step) -> Call:
@@ -106,7 +106,7 @@ class Inference:
 
     @cached_property
     def faults(self) -> dict[str, str]:
-        """Why nodes cannot run, by node; axes are named as the whole model knows them."""
+        """Why nodes cannot run, by node; axes are named by all that the whole model shows of them."""
         self.finish()
         return {name: self._told(name, s.fault) for name, s in self.steps.items() if s.fault is not None}
 

@@ -33,7 +33,7 @@ class Restated:
 
     @property
     def only_units(self) -> bool:
-        """True where only unit axes are inserted or dropped."""
+        """True if only unit axes are inserted or dropped."""
         return _long(a.size for a in self.given) == _long(a.size for a in self.axes)
 
 

@@ -54,7 +54,7 @@ def _built_otherwise(built: Sequence[tuple[int | None, ...]], operands: Sequence
             continue
         open_there = sum(n is None for n in shape[1:])
         if open_there == 1 + sum(not isinstance(a.size, int) for a in axes[1:]):
-            continue  # built on a product with the batch in two axes: an accident of broadcasting, no evidence
+            continue  # built on a product with the batch in two axes: an accident of broadcasting, not evidence
         pairs = zip(shape, axes, strict=False)
         if len(shape) != len(axes) or any(
             n is not None and isinstance(a.size, int) and n != a.size for n, a in pairs

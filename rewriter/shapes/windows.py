@@ -1,6 +1,6 @@
 """Sizes of one spatial axis after a sliding window: convolution, pooling and transposed convolution.
 
-Pure arithmetic on ``Size``. A result below 1 is returned as it is: the caller, who knows the axis, reports it.
+Pure arithmetic on ``Size``. A result below 1 is returned unchanged: the caller, which has the axis, reports it.
 Source: ``compute_conv_output_shape``, ``compute_pooling_output_shape`` in ``keras/src/ops/operation_utils.py`` and
 ``compute_conv_transpose_output_shape`` in ``keras/src/backend/common/backend_utils.py`` (Keras 3.15).
 """

@@ -55,11 +55,9 @@ def test_patterns(tree, capsys):
     assert checked(capsys, "a/*.keras") == ["a/one.keras"]
     assert checked(capsys, "**/*.keras") == ["a/b/two.keras", "a/one.keras"]
     assert checked(capsys, ".", "--exclude", "two*", "--exclude", "three.*") == ["./a/one.keras"]
-    assert is_one_error_line(run(capsys, "check", "*.nothing").err, "*.nothing: no file fits this pattern")
+    assert is_one_error_line(run(capsys, "check", "*.nothing").err, "*.nothing: no file matches this pattern")
     (tree / "empty").mkdir()
-    assert is_one_error_line(
-        run(capsys, "check", "empty").err, "empty: it is a directory, and no model is in it"
-    )
+    assert is_one_error_line(run(capsys, "check", "empty").err, "empty: it is a directory without a model")
 
 
 def test_a_name_with_signs_of_a_pattern_is_a_name(tree, capsys):
@@ -114,7 +112,7 @@ def test_an_empty_standard_input_is_one_line():
         ),
         (
             ["check", "m.keras", "--mode", "bst"],
-            "--mode 'bst': it is one of safe, best: did you mean 'best'?",
+            "--mode 'bst': must be one of safe, best: did you mean 'best'?",
         ),
         (["explain", "chanel-gate"], "did you mean 'channel-gate'?"),
         (["explain", "RW01"], "did you mean 'RW001'?"),

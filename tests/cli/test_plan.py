@@ -271,12 +271,12 @@ def test_another_model(plan, capsys):
         ('node = "scale_map"', 'node = "scale_mop"', "no node 'scale_mop'"),
         ('node = "scale_map"', 'node = "scale_channels"', "is listed twice"),
         ('node = "scale_map"', 'node = "features"', "no multiply 'features'"),
-        ('node = "scale_map"', "node = 3", "node has to be a text"),
+        ('node = "scale_map"', "node = 3", "node must be a string"),
         ('node = "scale_map"', "", "needs a node and a choice"),
         ('choice = "spatial-gate"', 'choice = "spatial-gaet"', "no rule 'spatial-gaet'"),
         ('choice = "spatial-gate"', 'choice = "b h w, b h w c -> b h w c"', "does not describe"),
         ('choice = "spatial-gate"', 'choice = "b h w c, c b -> b h w c"', "does not describe"),
-        ('choice = "spatial-gate"', "choice = 1", "choice has to be a text"),
+        ('choice = "spatial-gate"', "choice = 1", "choice must be a string"),
         ('choice = "spatial-gate"', "choice = spatial-gate", "is not TOML"),
         ('choice = "spatial-gate"', 'chioce = "spatial-gate"', "unknown key 'chioce'"),
         ('choice = "spatial-gate"', 'choice = "leave"\nchoice = "leave"', "is not TOML"),
@@ -316,10 +316,10 @@ def test_an_equation_that_is_none(plan, capsys, equation):
         (b"#" * ((16 << 20) + 1), "larger than 16 MiB"),
         (
             b'schema = "rewriter-plan/1"\nsha256 = "' + b"0" * 64 + b'"\nfinding = 3',
-            "finding has to be a list",
+            "finding must be a list",
         ),
-        (b'schema = "rewriter-plan/1"\nsha256 = "' + b"0" * 64 + b'"\nfinding = [3]', "has to be a table"),
-        (b'schema = "rewriter-plan/1"\nsha256 = ["' + b"0" * 64 + b'"]', "sha256 has to be"),
+        (b'schema = "rewriter-plan/1"\nsha256 = "' + b"0" * 64 + b'"\nfinding = [3]', "must be a table"),
+        (b'schema = "rewriter-plan/1"\nsha256 = ["' + b"0" * 64 + b'"]', "sha256 must be"),
     ],
 )
 def test_a_file_that_is_no_plan(tmp_path, capsys, monkeypatch, content, part):

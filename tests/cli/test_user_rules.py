@@ -108,7 +108,7 @@ def test_a_generic_rule_says_nothing_by_itself(tmp_path, capsys):
     with pytest.raises(UsageError, match="both 'equation' and 'equations'"):
         load(path)
     path.write_text(HEADS.format(section="").replace('"per head"', "3"))
-    with pytest.raises(UsageError, match="'summary' is a text"):
+    with pytest.raises(UsageError, match="'summary' must be a string"):
         load(path)
     path.write_text('[[rule]]\nname = "side"\nequation = "b c, b d -> b (c+d)"\n')
     with pytest.raises(UsageError, match="a rule has no sum"):

@@ -250,7 +250,7 @@ def test_names_of_the_user(keyed, tmp_path, capsys):
             "an input and an output would both have the name 'alpha'",
         ),
         ({"input_names": ["a", ""]}, "is empty"),
-        ({"input_names": "ab"}, "they are a list"),
+        ({"input_names": "ab"}, "must be a list"),
     ],
     ids=str,
 )

@@ -178,7 +178,7 @@ CASES = [
     OnnxCase("length-a-text", _entry("length", "x"), "length", outside),
     OnnxCase("attribute-twice", _node(lambda n: n.attribute.append(n.attribute[0])), "twice", turned),
     OnnxCase("attribute-of-another-type", _retagged, "not INT", cast),
-    OnnxCase("attribute-holds-another", _attribute(floats=[1.0]), "something else", turned),
+    OnnxCase("attribute-holds-another", _attribute(floats=[1.0]), "a value of its type", turned),
     OnnxCase("attribute-unknown", _attribute(name="axes"), "does not have", turned),
     OnnxCase("attribute-missing", _node(lambda n: n.attribute.__delitem__(slice(None))), "'axis'", joined),
     OnnxCase("attribute-of-a-function", _attribute(ref_attr_name="q"), "in none", turned),

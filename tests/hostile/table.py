@@ -23,14 +23,14 @@ from tests.hostile.onnx_files import CASES, saved, scaled, spoiled
 Make = Callable[[Path], Path]
 
 GROUPS = {
-    1: "Files that are no model",
+    1: "Files that are not models",
     2: "Parts that are missing",
     3: "Archives that can be read in two ways, or never end",
     4: "Names in archives",
     5: "JSON",
     6: "Configurations of the wrong form",
-    7: "Graphs that do not hold together",
-    8: "Sizes and options that cannot be",
+    7: "Inconsistent graphs",
+    8: "Impossible sizes and options",
     9: "Classes and functions that are not Keras's",
     10: "Nesting, and tensors as arguments",
     11: "HDF5: weights, and models of older Keras",

@@ -74,7 +74,7 @@ def test_an_error_about_another_file_names_that_one(tmp_path):
 def test_an_error_about_an_argument_names_no_file():
     with pytest.raises(rewriter.UsageError) as caught:
         rewriter.check(model("chained"), mode="bold")
-    assert str(caught.value) == "mode 'bold': it is safe or best"
+    assert str(caught.value) == "mode 'bold': must be safe or best"
 
 
 def test_an_error_about_a_node_names_the_model(tmp_path):

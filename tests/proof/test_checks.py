@@ -256,7 +256,7 @@ def test_strings_are_not_made_up(tmp_path):
     text = keras.Input((1,), dtype="string", name="text")
     model = gated()
     verified = prove(keras.Model([model.input, text], [*model.outputs, text]), tmp_path)
-    assert verified["skipped"] == "an input is of strings"
+    assert verified["skipped"] == "an input holds strings"
 
 
 def test_a_clean_model_starts_nothing(tmp_path):

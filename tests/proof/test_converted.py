@@ -23,4 +23,4 @@ def test_which_file_does_not_load(tmp_path: Path):
     assert answer(bad, bad)["skipped"].startswith(
         "tf_keras does not load the repaired file, nor the original: "
     )
-    assert answer(bad, good)["failed"].startswith("tf_keras loads the original, and not this: ")
+    assert answer(bad, good)["failed"].startswith("tf_keras loads the original, but not this file: ")

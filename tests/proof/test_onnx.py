@@ -147,12 +147,15 @@ def test_what_changes_is_said(tmp_path: Path):
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        (unknown_operator, r"(load): the model: ONNX Runtime loads the original, and does not load it: "),
+        (
+            unknown_operator,
+            r"(load): the model: ONNX Runtime loads the original, but not the repaired file: ",
+        ),
         (
             sum_that_does_not_fit,
-            r"(load): the model: ONNX Runtime loads the original, and does not load it: ",
+            r"(load): the model: ONNX Runtime loads the original, but not the repaired file: ",
         ),
-        (reshape_that_fails, r"(run): the model: the original runs on the same input, and it does not: "),
+        (reshape_that_fails, r"(run): the model: the original runs on the same input, but it does not: "),
     ],
 )
 def test_the_runtime_takes_the_original_alone(change: Any, words: str, tmp_path: Path):

@@ -44,7 +44,7 @@ def test_the_time_of_a_proof_is_an_argument(tmp_path):
     assert result.output is not None
     assert result.verified["skipped"] == "it took longer than 0.01 seconds"
     for number in (0, -3, float("nan"), float("inf")):
-        with pytest.raises(UsageError, match="it is a number of seconds above 0"):
+        with pytest.raises(UsageError, match="must be a number of seconds above 0"):
             repair(model("batch_misaligned"), tmp_path / "p.keras", timeout=number)
     with pytest.raises(UnsupportedError, match="it took longer than"):
         export_onnx(tmp_path / "o.keras", tmp_path / "p.onnx", verify=True, timeout=0.01)

@@ -105,7 +105,7 @@ def test_shapes_that_are_not_those_recorded_are_disproven(tmp_path: Path):
 def test_a_file_that_tensorflow_no_longer_loads_is_disproven(tmp_path: Path):
     path = plain(tmp_path / "m", *GATE)
     text = disproof(path, spoiled([b"\x12\x07Reshape", b"\x12\x07Reshapo"]))
-    assert "loads the original, and does not load it" in text
+    assert "loads the original, but not the repaired file" in text
 
 
 def test_what_stands_in_a_branch_is_not_called_proven(tmp_path: Path):

@@ -202,7 +202,7 @@ def test_it_runs_at_every_batch_at_which_the_original_runs(tmp_path: Path):
     request = Request(*files, "keras-v3", "keras-v3", [], [0], [1, 2, 3, 5], 6, not_independent="a test")
     failed = in_process(request)["failed"]
     assert (failed["check"], failed["batch"]) == ("run", 5)
-    assert "the original runs on the same input, and it does not" in failed["text"]
+    assert "the original runs on the same input, but it does not" in failed["text"]
 
 
 def test_what_is_written_out_changes_nothing(tmp_path: Path):

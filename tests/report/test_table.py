@@ -44,7 +44,7 @@ def test_a_new_row_is_a_new_choice(monkeypatch, capsys):
         cli.main(["repair", str(ROOT / "models" / "chained.keras"), "--format", "counted", "--diff"])
         == cli.UNUSABLE
     )
-    assert "it is one of text" in capsys.readouterr().err
+    assert "must be one of text" in capsys.readouterr().err
 
 
 def test_an_unknown_format_has_no_report():

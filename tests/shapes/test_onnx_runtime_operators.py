@@ -191,5 +191,5 @@ def test_an_operator_of_which_nothing_is_known_is_named():
     graph = helper.make_graph([node], "graph", [info], [onnx.ValueInfoProto(name="y")])
     proto = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17), helper.make_opsetid(MS, 1)])
     assert infer(read(proto).graph).opaque == {
-        "here": "an operator of the domain 'com.microsoft', of which nothing is known"
+        "here": "an operator of the domain 'com.microsoft', which is not known"
     }

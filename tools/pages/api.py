@@ -43,7 +43,7 @@ def _function(function: Any) -> Iterator[str]:
 
 
 def signature(function: Any) -> str:
-    """A signature as in its source, one argument a line if there are several."""
+    """A signature as in its source, one argument per line if there are several."""
     source = textwrap.dedent(inspect.getsource(inspect.unwrap(function)))
     node = next(n for n in ast.parse(source).body if isinstance(n, ast.FunctionDef))
     given = node.args

@@ -1,7 +1,7 @@
 """One version of Keras runs this: `python child.py write FOLDER` or `python child.py compare FOLDER`.
 
 `write` makes the models of `models.py`, the truth and numbers of each, and the arguments of the inserted classes.
-`compare` loads every `NAME.fixed.*` there and prints one JSON object a line: the case, and what is wrong or "".
+`compare` loads every `NAME.fixed.*` there and prints one JSON object per line: the case, and what is wrong or "".
 """
 
 from __future__ import annotations

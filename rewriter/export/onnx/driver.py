@@ -238,7 +238,7 @@ class Driver:
         """The results with their inferred sizes; a mask is passed on where the analysis says so."""
         tensors = [leaf for leaf in flatten_outputs(result) if isinstance(leaf, Tensor)]
         if len(tensors) != len(emitter.outputs):
-            raise Refused(f"it gives {len(tensors)} tensors, and {len(emitter.outputs)} are expected")
+            raise Refused(f"it returns {len(tensors)} tensors, and {len(emitter.outputs)} are expected")
         given = emitter.inputs
         carried = next((t.mask for t in given if t.mask is not None), None)
         if facts_of(emitter.operation.class_name).merges_masks:
@@ -246,7 +246,7 @@ class Driver:
         replaced: dict[int, Tensor] = {}
         for number, (tensor, value) in enumerate(zip(tensors, emitter.outputs, strict=True)):
             if tensor.dtype != value.dtype and not _declares_otherwise(emitter):
-                raise Refused(f"it gives {tensor.dtype}, and {value.dtype} is expected")
+                raise Refused(f"it returns {tensor.dtype}, and {value.dtype} is expected")
             fresh = not any(tensor is t for t in given)
             wanted = None if value.mask is None else tensor.mask or carried
             if tensor.mask is not wanted:
@@ -323,7 +323,7 @@ def _output_names(graph: Graph) -> list[str]:
 
 
 def _renamed(names: list[str], given: Sequence[str], noun: str) -> Sequence[str]:
-    """``given``, if it is one name for each of ``names``; ``names`` if nothing is given. Raises UsageError."""
+    """``given``, or ``names`` if nothing is given. Raises UsageError unless there is one name for each of ``names``."""
     if given and len(given) != len(names):
         stated = ", ".join(shown(name) for name in names)
         raise UsageError(f"{count(len(given), 'name')} for {count(len(names), noun)} ({stated})")

@@ -165,7 +165,7 @@ class Emitter(Configured):
         """A node with one result. Operands are tensors, None for an omitted operand, numbers (in the type of the first
         tensor), lists of integers (int64), or arrays. An attribute that is None is omitted.
 
-        ``as_dtype`` and ``as_sizes`` give what the rules in ``dtypes`` and ``sizes`` do not know. A node on constants
+        ``as_dtype`` and ``as_sizes`` give what the rules in ``dtypes`` and ``sizes`` do not. A node on constants
         is folded where possible: the result is a constant. Where ONNX Runtime has no kernel for the type, the node
         computes in a wider type, between casts.
         """

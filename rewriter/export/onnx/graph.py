@@ -134,7 +134,7 @@ class Node:
 
 
 class Graph:
-    """Nodes in some order (``sort`` makes it producers first) with the graph's inputs and outputs."""
+    """Nodes in any order (``sort`` puts producers first), with the graph's inputs and outputs."""
 
     def __init__(self, name: str = "model") -> None:
         self.name = name

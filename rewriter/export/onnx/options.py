@@ -39,14 +39,14 @@ class Options:
     def check(self) -> None:
         """Raises UsageError for options that cannot be used."""
         if not OLDEST_OPSET <= self.opset <= NEWEST_OPSET:
-            raise UsageError(f"opset {self.opset}: it is {OLDEST_OPSET} to {NEWEST_OPSET}")
+            raise UsageError(f"opset {self.opset}: must be {OLDEST_OPSET} to {NEWEST_OPSET}")
         if self.batch is not None and self.batch < 1:
-            raise UsageError(f"batch {self.batch}: it is at least 1")
+            raise UsageError(f"batch {self.batch}: must be at least 1")
         if self.fallback not in (None, "tf2onnx"):
-            raise UsageError(f"fallback {self.fallback!r}: it is tf2onnx")
+            raise UsageError(f"fallback {self.fallback!r}: must be tf2onnx")
         for names in (self.input_names, self.output_names):
             if isinstance(names, str):
-                raise UsageError(f"names {names!r}: they are a list, as in ['x', 'y']")
+                raise UsageError(f"names {names!r}: must be a list, as in ['x', 'y']")
         given = [*self.input_names, *self.output_names]
         twice = next((name for name in given if given.count(name) > 1), None)
         if twice is not None:

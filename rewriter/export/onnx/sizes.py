@@ -37,7 +37,7 @@ _ALIKE, _BROADCAST, _REDUCE = (
 
 
 def result_sizes(op_type: str, inputs: Sequence[Tensor | None], attributes: dict[str, Any]) -> Sizes | None:
-    """Sizes of a node's first result, or None where no rule knows them."""
+    """Sizes of a node's first result, or None where no rule gives them."""
     given = [t for t in inputs if t is not None]
     if op_type in _ALIKE:
         return given[0].sizes if given[0].known else None

@@ -22,14 +22,14 @@ _FILL_DEFINED = 1 << 5
 class Dataset(NamedTuple):
     """A dataset whose declared bytes are stored in the file, or are its fill value.
 
-    `dtype` is a string for `numpy.dtype` ("<f4", "|b1", "|S5", "|V8"); "bfloat16" needs ml_dtypes; "|O" is no number.
+    `dtype` is a string for `numpy.dtype` ("<f4", "|b1", "|S5", "|V8"); "bfloat16" needs ml_dtypes; "|O" is not numeric.
     `offset` is the place of its `nbytes` contiguous bytes in C order, or None if they are not contiguous.
 
     Attributes:
         type: the type in the file, where "bfloat16" can be two opaque bytes with an attribute.
         chunks: its chunks, or None.
         fill: the bytes of the fill value of one element; empty for zeros.
-        stored: the bytes of it that the file stores.
+        stored: how many of its bytes the file stores.
     """
 
     shape: tuple[int, ...]

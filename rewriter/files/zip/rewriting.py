@@ -44,7 +44,7 @@ def rewrite(
         rename: new names of members that are neither replaced nor patched.
 
     Raises:
-        BadFileError: a member is damaged, or the source changed meanwhile. No partial copy remains.
+        BadFileError: a member is damaged, or the source changed while it was copied. No partial copy remains.
         OutputError: see `atomic_write`.
         ValueError: an unknown member, a member changed in two ways, one name for two members, or a patch outside its
             content.

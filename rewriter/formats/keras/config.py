@@ -407,6 +407,6 @@ def _mapping(value: Any, what: str) -> dict[str, Any]:
 
 def _check_name(name: Any) -> None:
     if not isinstance(name, str) or not name:
-        raise BadFileError(f"a layer is called {shown(repr(name))}: a name has to be a non-empty string")
+        raise BadFileError(f"a layer is called {shown(repr(name))}: a name must be a non-empty string")
     if "/" in name:
         raise BadFileError(f"a layer is called {shown(name)!r}: Keras allows no '/' in a name")

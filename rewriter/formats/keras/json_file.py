@@ -51,7 +51,7 @@ class KerasJson(KerasFile):
         return [] if self.weights is None else [self.weights.path]
 
     def asset(self, name: str) -> bytes:
-        """Raises BadFileError: a configuration has no assets, nor has the weights file."""
+        """Raises BadFileError: neither a configuration nor its weights file has assets."""
         raise BadFileError("a configuration has no assets: save the model as .keras")
 
     def close(self) -> None:

@@ -1,4 +1,4 @@
-"""Numbers for the first layers of ``Bidirectional``, without which Keras 3 may load layers of another one instead.
+"""Numbers for the first layers of ``Bidirectional``: without them, Keras 3 may load the layers of another one.
 
 While Keras 3 loads an archive, it recognises shared objects by their addresses. ``Bidirectional`` copies its first
 layer and drops it. Keras takes the next object at that address for the dropped one, so that the layers of two wrappers

@@ -116,7 +116,7 @@ class KerasFile(KerasModel):
         Raises:
             BadFileError: the weights are damaged.
         """
-        # A form of weights that is not supported is no error here: only writing needs them.
+        # An unsupported form of weights is not an error here: only writing needs them.
         with contextlib.suppress(UnsupportedError):
             attach_shapes(self.graph, self.variables())
 

@@ -58,7 +58,7 @@ class LegacyH5:
         self.backend = self._said("backend")
 
     def close(self) -> None:
-        """Does nothing: the file stays mapped as long as an array of it is in use."""
+        """Does nothing: the file stays mapped as long as one of its arrays is in use."""
 
     @cached_property
     def layers(self) -> Mapping[str, list[StoredVariable]]:

@@ -1,7 +1,7 @@
 """Arguments that older versions of Keras 3 pass in an operation's call, and newer ones in its configuration.
 
 Seen in the sources of Keras 3.0.5 to 3.15.1: until 3.10 the arguments below belong to the call. Rules and translators
-know only the newer form; the file keeps its own form.
+handle only the newer form; the file keeps its own form.
 """
 
 from __future__ import annotations

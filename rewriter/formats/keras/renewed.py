@@ -32,10 +32,12 @@ CONSTRUCTS = (
         "the tensor itself",
         "time_model",
     ),
-    Construct("Dense, EinsumDense in int4 of before 3.14", "refused: other weights and inputs", "int4"),
-    Construct("RandomCrop of before 3.6", "refused: it no longer crops outside of training", "random_crop"),
+    Construct("Dense, EinsumDense in int4 from before 3.14", "refused: other weights and inputs", "int4"),
+    Construct("RandomCrop from before 3.6", "refused: it no longer crops outside of training", "random_crop"),
     Construct(
-        "Discretization, CategoryEncoding to one_hot of before 3.4", "refused: other shapes", "discretization"
+        "Discretization, CategoryEncoding to one_hot from before 3.4",
+        "refused: other shapes",
+        "discretization",
     ),
     Construct(
         "a mask given to Softmax or MultiHeadAttention before 3.10",
@@ -112,11 +114,11 @@ class _Renewal:
             account.remark("RandomRotation: value_range", "left out: it had no effect")
             return _without(entry, "value_range")
         if class_name == "RandomCrop" and self.before(_CROPS):
-            account.refuse("RandomCrop of before 3.6", "since then it does not crop outside of training")
+            account.refuse("RandomCrop from before 3.6", "since then it does not crop outside of training")
         one_hot = class_name in _CATEGORIES and entry["config"].get("output_mode") == "one_hot"
         if one_hot and self.before(_ONE_HOT):
             account.refuse(
-                f"{class_name} to one_hot of before 3.4", "since then a last axis of size 1 is left out"
+                f"{class_name} to one_hot from before 3.4", "since then a last axis of size 1 is left out"
             )
         if (
             class_name in _MASKED

@@ -1,6 +1,6 @@
 """The trainable variables of a model, in the order of ``model.trainable_variables``.
 
-That order is the order of the layers, models inside models included; within a layer it never changes. Source:
+That order is the order of the layers, including those of nested models; within a layer it never changes. Source:
 ``Layer.variables`` in ``keras/src/layers/layer.py``, Keras 3.15.
 """
 

@@ -20,7 +20,7 @@ class WeightsFile:
         self._places: dict[tuple[str, int], Mapping[str, str]] = {}
 
     def places(self, path: str, graph: Graph) -> Mapping[str, str]:
-        """The group of every layer of a model, by the layer's name, also for layers without variables."""
+        """The group of every layer of a model, by the layer's name, even for layers without variables."""
         key = (path, id(graph))
         if key not in self._places:
             ordered = group_names(graph)

@@ -69,7 +69,7 @@ def tensors(proto: Any) -> Iterator[Any]:
 
 
 def taken(proto: Any) -> set[str]:
-    """Every name of a tensor or a node in a model, graphs inside nodes included."""
+    """Every name of a tensor or a node in a model, including the graphs inside nodes."""
     found: set[str] = set()
     for graph in graphs(proto.graph):
         for group in (graph.input, graph.output, graph.value_info, graph.initializer, graph.node):

@@ -297,7 +297,7 @@ class _Reader:
         if node.domain not in DEFAULT_DOMAINS:
             raw["domain"] = f"{node.domain}:"
             if f"{node.domain}:{node.op_type}" not in ONNX:
-                opaque = f"an operator of the domain {shown(node.domain)!r}, of which nothing is known"
+                opaque = f"an operator of the domain {shown(node.domain)!r}, which is not known"
         if "to" in config:
             config["to"] = DTYPES.get(config["to"], "float32")
         config |= {"outputs": len(node.output), "opset": self.source.opset}

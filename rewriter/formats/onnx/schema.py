@@ -27,7 +27,7 @@ def check(node: Any, name: str, opset: int, known: Mapping[str, int]) -> None:
 
     Raises:
         BadFileError: a wrong number of inputs or outputs, a missing input, an input of a wrong type; an attribute that
-            is there twice, of a wrong type, unknown or missing.
+            occurs twice, of a wrong type, unknown or missing.
     """
     where = f"node {shown(name)!r} ({shown(node.op_type)})"
     _check_form(node, where)
@@ -80,7 +80,7 @@ def _check_form(node: Any, where: str) -> None:
         held = {field.name for field, _ in attribute.ListFields()} & set(_FIELDS.values())
         if held - {_FIELDS.get(attribute.type)}:
             raise BadFileError(
-                f"{where}: attribute {shown(attribute.name)!r} holds something else than its type says"
+                f"{where}: attribute {shown(attribute.name)!r} does not hold a value of its type"
             )
 
 

@@ -116,7 +116,7 @@ def parse(data: memoryview) -> Bundle:
         offset, place = read_varint(where, 0)
         size, _ = read_varint(where, place)
         if offset < written:
-            # A writer puts one block after the other. One that is listed often would be read as often.
+            # A writer puts one block after the other. A block that is listed many times would be read as many times.
             raise BadFileError(f"{INDEX} lists blocks that overlap, or in another order than the file's")
         written = offset + size + _TRAILER
         for key, value in table.block(offset, size):

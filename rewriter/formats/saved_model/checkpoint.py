@@ -104,7 +104,7 @@ class Checkpoint:
             raise BadFileError("the graph of objects in the index of variables is empty")
         if any(child >= len(objects) for each in objects for child in each.children.values()):
             raise BadFileError(
-                "the graph of objects in the index of variables names an object that is not there"
+                "the graph of objects in the index of variables names an object that does not exist"
             )
         return objects
 

@@ -48,7 +48,7 @@ def crc32c(data: bytes | memoryview) -> int:
 
 
 def masked(data: bytes | memoryview) -> int:
-    """The checksum as it is stored. The mask keeps a checksum of data that contains checksums meaningful."""
+    """The checksum as it is stored. The mask keeps it meaningful for data that itself contains checksums."""
     crc = crc32c(data)
     return ((crc >> 15 | crc << 17) + _MASK) & _ALL
 

@@ -46,7 +46,7 @@ def descriptions(folder: Folder, objects: Objects) -> Mapping[int, tuple[str, me
         if number in result:
             raise BadFileError(f"{NAME} describes the object {number} twice")
         if number >= len(objects.children):
-            raise BadFileError(f"{NAME} describes an object {number}, which is not there")
+            raise BadFileError(f"{NAME} describes an object {number}, which does not exist")
         result[number] = (node.text(_IDENTIFIER), node.message(_TEXT) or memoryview(b""))
     return result
 

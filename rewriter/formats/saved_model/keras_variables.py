@@ -193,13 +193,13 @@ class _Reader:
 
     def _children(self, number: int) -> dict[str, int]:
         if number >= len(self.objects.children):
-            raise BadFileError(f"the SavedModel names an object {number}, which is not there")
+            raise BadFileError(f"the SavedModel names an object {number}, which does not exist")
         return dict(self.objects.children[number])
 
     def variable(self, number: int) -> StoredVariable:
         stated = self.objects.variables.get(number)
         if stated is None:
-            raise BadFileError(f"the object {number}, which is listed as a variable, is none")
+            raise BadFileError(f"the object {number}, which is listed as a variable, is not one")
         if number not in self.keys:
             raise BadFileError(f"the variable {shown(stated.name)!r} has no value in the SavedModel")
         found = self.checkpoint.variable(self.keys[number])

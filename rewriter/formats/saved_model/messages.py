@@ -326,7 +326,7 @@ class FunctionDef:
 
 
 def _texts(message: Message, number: int) -> list[tuple[str, str]]:
-    """A map from strings to strings. Raises BadFileError for a key that is there twice."""
+    """A map from strings to strings. Raises BadFileError for a key that occurs twice."""
     found = [Message(item) for item in message.messages(number)]
     pairs = [(entry.text(1), entry.text(2)) for entry in found]
     if len({key for key, _ in pairs}) != len(pairs):

@@ -48,7 +48,7 @@ class SavedModel:
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self.path = os.fspath(path)
         self.folder = Folder(self.path)
-        # A valid index in an unsupported form is no error: reading and repairing the graph do not need it.
+        # A valid index in an unsupported form is not an error: reading and repairing the graph do not need it.
         with contextlib.suppress(UnsupportedError):
             read_bundle(self.folder)
         self._data = self._message()

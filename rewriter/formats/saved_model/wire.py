@@ -1,6 +1,6 @@
 """The wire format of protobuf: fields of a message, and messages with some of their fields replaced.
 
-Fields are decoded on use. Unchanged fields keep their bytes, unknown fields included. Source:
+Fields are decoded on use. Unchanged fields, including unknown ones, keep their bytes. Source:
 https://protobuf.dev/programming-guides/encoding/.
 """
 
@@ -135,13 +135,13 @@ class Message:
 
 
 def entries(message: Message, number: int) -> Iterator[tuple[str, memoryview, Field]]:
-    """(key, value, field) of a map from strings to messages. Raises BadFileError for a key that is there twice."""
+    """(key, value, field) of a map from strings to messages. Raises BadFileError for a key that occurs twice."""
     seen: set[str] = set()
     for field in message.all(number):
         entry = Message(_content(field))
         key = entry.text(1)
         if key in seen:
-            raise BadFileError(f"{shown(key)!r} is there twice")
+            raise BadFileError(f"{shown(key)!r} occurs twice")
         seen.add(key)
         found = entry.messages(2)
         yield key, found[-1] if found else memoryview(b""), field

@@ -79,11 +79,7 @@ class Check:
 
     def as_dict(self) -> dict[str, Any]:
         proven = bool(self.batches) and (None in self.values or len(self.values) > 1)
-        nothing = (
-            "all the values that were compared are one number"
-            if self.batches
-            else "nothing could be compared"
-        )
+        nothing = "all compared values are equal" if self.batches else "nothing could be compared"
         why = self.why or ("" if proven else nothing)
         data: dict[str, Any] = {"proven": proven}
         if self.batches:
@@ -245,7 +241,7 @@ class _Proof:
         if not node:
             before = [self._original_fails(samples) for self.inputs.size in sizes]
             if "" in before:
-                text = f"the original runs on the same input, and it does not: {self._line(error)}"
+                text = f"the original runs on the same input, but it does not: {self._line(error)}"
             elif self.inputs.free or self.inputs.whole or any(excused(self._line(error), b) for b in before):
                 raise _SkippedError(f"it does not run on random inputs: {self._line(error)}")
         raise DisprovedError("run", node, len(samples), None, text)
@@ -487,7 +483,7 @@ class _Proof:
             try:
                 now = step(flat, size)
             except Exception as error:
-                text = f"the original runs on the same input, and it does not: {self._line(error)}"
+                text = f"the original runs on the same input, but it does not: {self._line(error)}"
                 raise DisprovedError("run", self._blamed(step, error), size, None, text) from None
             if not batches and not self._alike(step(flat, size), now):
                 return {"changes": None, "why": _RANDOM}
@@ -509,7 +505,7 @@ class _Proof:
         except _SkippedError as reason:
             return Check(why=str(reason))
         except Exception as error:
-            return Check(why=f"there is no gradient of it: {self._line(error)}")
+            return Check(why=f"it has no gradient: {self._line(error)}")
         check = Check()
         for number, entered, result in found:
             node = self.claims[number].node
@@ -525,7 +521,7 @@ class _Proof:
                             "gradients", node, size, None, f"{kind} gradient goes through it"
                         )
                 if not running().tells_none and result.any() and not all(g.any() for g in entered):
-                    check.why = f"only zeros go through {node!r}, which may be that nothing does"
+                    check.why = f"only zeros go through {node!r}: perhaps nothing does"
                     continue
                 check.batches, check.values = [size], {None}
                 check.nodes.append(node)
@@ -617,7 +613,7 @@ def _gradients(model: Any, claims: Sequence[Claim], flat: Sequence[Any]) -> list
 
     found = running().gradients(model, run, flat)
     if found is None:
-        raise _SkippedError("no output is of floating numbers")
+        raise _SkippedError("no output is floating")
     return [(number, row[:-1], row[-1]) for number, row in zip(numbers, found, strict=True)]
 
 

@@ -14,12 +14,12 @@ class Inputs:
     """Inputs of a model.
 
     Raises:
-        ValueError: an input is sparse, ragged or of strings.
+        ValueError: an input is sparse, is ragged, or holds strings.
 
     Attributes:
         fixed: the one batch size that the inputs state, or None.
         free: whether an axis other than the batch is open.
-        whole: whether an input is of integers; only the model knows which values are valid.
+        whole: whether an input holds integers: which values are valid depends on the model.
     """
 
     def __init__(self, model: Any) -> None:
@@ -33,7 +33,7 @@ class Inputs:
         looked_up = _looked_up(model)
         self.indices = [id(tensor) in looked_up for tensor in self.tensors]
         if "string" in self.dtypes:
-            raise ValueError("an input is of strings")
+            raise ValueError("an input holds strings")
         self.shapes = [tuple(t.shape) for t in self.tensors]
         leading = [shape[0] for shape in self.shapes if shape]
         self.open = any(size is None for size in leading)

@@ -119,7 +119,7 @@ class Proof:
         except RefusedError as error:
             text, before = str(error), self.original
             if not isinstance(before, str):
-                text = f"{self.runtime} loads the original, and does not load it: {text}"
+                text = f"{self.runtime} loads the original, but not the repaired file: {text}"
             elif excused(text, before) or any(word in text for word in _BEYOND):
                 raise SkippedError(f"{self.runtime} does not load the original either: {text}") from None
             else:
@@ -180,7 +180,7 @@ class Proof:
                     return sizes
                 before = self._original_fails(sizes, batches)
                 if not before:
-                    text = f"the original runs on the same input, and it does not: {why}"
+                    text = f"the original runs on the same input, but it does not: {why}"
                     raise DisprovedError("run", "", None, None, text)
                 failures.append((why, before))
         why, _ = failures[-1]
@@ -328,7 +328,7 @@ class Proof:
             try:
                 now = self.session.run(given)
             except FailedError as error:
-                text = f"the original runs on the same input, and it does not: {error}"
+                text = f"the original runs on the same input, but it does not: {error}"
                 raise DisprovedError("run", "", size, None, text) from None
             batches.append(size)
             gaps += [compare(now[n], before[n], str(before[n].dtype)) for n in self.session.outputs]

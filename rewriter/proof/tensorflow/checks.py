@@ -171,7 +171,7 @@ class _Proof(Proof):
         except RefusedError as error:
             before = self.original
             if isinstance(before, Session):
-                text = f"TensorFlow loads the original, and does not load it: {error}"
+                text = f"TensorFlow loads the original, but not the repaired file: {error}"
                 raise DisprovedError("load", "", None, None, text) from None
             raise SkippedError(f"TensorFlow does not load the original either: {error}") from None
 

@@ -1,6 +1,6 @@
 """Run the functions of a loaded SavedModel on arrays, and read their inner tensors.
 
-Loading a SavedModel runs no Python code of it. The tensors inside a called function can be read only in a graph where
+Loading a SavedModel runs no Python code from it. The tensors inside a called function can be read only in a graph where
 the call is inlined. Grappler makes that graph (``convert_to_constants``, TensorFlow 2.21).
 """
 
@@ -149,7 +149,7 @@ def _input(source: Source, unit: Unit, name: str) -> Input:
     config: Mapping[str, Any] = node.operation.config if node is not None else {}
     shape = config.get("batch_shape")
     if shape is None:
-        raise CannotFeedError(f"nothing is known of the shape of the input {name!r}")
+        raise CannotFeedError(f"the shape of the input {name!r} is not known")
     if config.get("part"):
         raise CannotFeedError(f"the input {name!r} is a part of a ragged or sparse tensor")
     batch, labels = config.get("batch"), config.get("labels") or []

@@ -39,7 +39,7 @@ class Fact:
 
 @dataclass(slots=True)
 class Item:
-    """One model on the page. ``number`` tells the anchors of several models apart."""
+    """One model on the page. ``number`` distinguishes the anchors of several models."""
 
     path: str
     command: str
@@ -168,7 +168,7 @@ def _reported(item: Report, rules: Sequence[Rule], script: bool) -> Item:
 
 
 def _is_done(item: Result) -> bool:
-    """True where there is a repaired model: in a file, or in memory."""
+    """True if there is a repaired model: in a file, or in memory."""
     return item.output is not None or item.model is not None or bool(item.parts)
 
 

@@ -66,7 +66,7 @@ def _moved(point: Point, by: Point) -> Point:
 
 
 def _is_turned(pairs: Sequence[Pair], places: dict[int, Point], ways: dict[Pair, list[Point]]) -> bool:
-    """True where more links come into their boxes from right to left than from left to right, in their order."""
+    """True if more links come into their boxes from right to left than from left to right, in their order."""
     score = 0
     before: dict[int, float] = {}
     for a, b in pairs:

@@ -354,7 +354,7 @@
       }
       const prefix = item.key.slice(0, item.key.lastIndexOf("/") + 1);
       const edges = data.graphs[item.graph].edges;
-      [["Takes", 1, 0], ["Gives to", 0, 1]].forEach(([title, mine, other]) => {
+      [["Inputs from", 1, 0], ["Used by", 0, 1]].forEach(([title, mine, other]) => {
         const found = edges.filter((e) => e[mine] === item.index).map((e) => e[other]);
         if (!found.length) return;
         html("p", "rw-label", title, detail);

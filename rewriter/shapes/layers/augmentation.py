@@ -91,7 +91,7 @@ def resize(call: Call) -> Any:
 
 @layer("RandomHeight", "RandomWidth")
 def random_size(call: Call) -> Any:
-    """``stretch(x[B, H, W, C]) -> [B, H', W, C]``, or the width: open, as Keras declares it. Of Keras 2 only."""
+    """``stretch(x[B, H, W, C]) -> [B, H', W, C]``, or the width: open, as Keras declares it. Only in Keras 2."""
 
     def opened(call: Call, axes: tuple[Axis, ...]) -> tuple[Axis, ...]:
         result = list(axes)

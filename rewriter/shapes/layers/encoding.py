@@ -1,7 +1,7 @@
 """Categorical preprocessing: CategoryEncoding, Discretization, Hashing, HashedCrossing, lookups, TextVectorization.
 
 Where Keras's ``compute_output_spec`` and its ``call`` disagree (Keras 3.15: one_hot in Hashing, counting over tensors
-of rank 3, most of TextVectorization, the dtype of lookups), the rules here say what ``call`` does.
+of rank 3, most of TextVectorization, the dtype of lookups), the rules here follow ``call``.
 """
 
 from __future__ import annotations

@@ -83,5 +83,5 @@ def _note_others(axes: tuple[Axis, ...], place: int, known: Identities) -> None:
         other = known.identity(axis) != known.identity(axes[place])
         if other and axis.size != 1 and known.role(axis.origin) is Role.CHANNEL:
             known.note(
-                f"{known.axis_text(axes[place])} is taken for the channels, beside {known.axis_text(axis)}"
+                f"{known.axis_text(axes[place])} is used as the channels, beside {known.axis_text(axis)}"
             )

@@ -48,7 +48,7 @@ def _cell_state(call: Call, cell: Operation, source: Axis) -> _State:
             nested.append(state.states if len(state.states) > 1 else state.states[0])
             source = state.output
         return _State(source, nested)
-    raise OpaqueError(f"nothing is known of the RNN cell {shown(cell.class_name)}")
+    raise OpaqueError(f"nothing is known about the RNN cell {shown(cell.class_name)}")
 
 
 @layer("RNN")
@@ -112,7 +112,7 @@ def _check_initial(call: Call, batch: Axis, state: _State) -> None:
             continue
         first, last = need_rank(value, 2)
         if same(last.size, width.size) is Truth.NO or same(first.size, batch.size) is Truth.NO:
-            raise ShapeError(f"an initial state is {value.text()}, it has to be [{batch}, {width}]")
+            raise ShapeError(f"an initial state is {value.text()}, it must be [{batch}, {width}]")
 
 
 # -- cells called by themselves -----------------------------

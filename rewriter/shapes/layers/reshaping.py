@@ -25,7 +25,7 @@ def reshape_layer(call: Call) -> Value:
     """``reshape(x[B, ...], target_shape) -> [B, *target_shape]``; a -1 is computed.
 
     Raises:
-        ShapeError: also where other axes than the first hold the batch, and the target has no -1: one batch size only.
+        ShapeError: also if axes other than the first hold the batch, and the target has no -1: one batch size only.
     """
     axes = call.axes
     if not axes:

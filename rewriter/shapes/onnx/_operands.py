@@ -61,7 +61,7 @@ def array(value: Value | None) -> np.ndarray[Any, Any] | None:
 
 
 def few(axes: Sequence[Axis]) -> bool:
-    """True where a tensor is small enough for its numbers to be tracked."""
+    """True if a tensor is small enough for its numbers to be tracked."""
     total = product(a.size for a in axes)
     return isinstance(total, int) and total <= _LARGEST
 

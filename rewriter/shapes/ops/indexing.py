@@ -99,7 +99,7 @@ def cut_before(size: Size, stop: Size) -> Size:
 
 
 def _never_below(a: Size, b: Size) -> bool:
-    """True where ``a >= b`` for every value of the symbols."""
+    """True if ``a >= b`` for every value of the symbols."""
     difference = a - b
     low = difference if isinstance(difference, int) else difference.minimum
     return low is not None and low >= 0

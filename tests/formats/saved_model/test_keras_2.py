@@ -456,7 +456,7 @@ DAMAGED: dict[str, tuple[Callable[[Path], None], str]] = {
     "deep": (said('{"config":' + "[" * 100_000 + "]" * 100_000 + "}"), "too deep"),
     "a node that is not there": (
         described(lambda m: setattr(m.nodes[1], "node_id", 10**6)),
-        "an object 1000000, which is not there",
+        "an object 1000000, which does not exist",
     ),
     "a node twice": (described(lambda m: setattr(m.nodes[1], "node_id", 0)), "the object 0 twice"),
     "a child that is not there": (
@@ -464,7 +464,7 @@ DAMAGED: dict[str, tuple[Callable[[Path], None], str]] = {
         "object 1000000",
     ),
     "a list with a gap": (objects(lambda nodes: setattr(listed(nodes).children[0], "local_name", "7")), "has gaps"),
-    "a list with no variable": (objects(lambda nodes: setattr(listed(nodes).children[0], "node_id", 0)), "is none"),
+    "a list with no variable": (objects(lambda nodes: setattr(listed(nodes).children[0], "node_id", 0)), "is not one"),
     "a list cut short": (objects(lambda nodes: listed(nodes).ClearField("children")), "not certain"),
     "weights in another order": (objects(swapped), "'dense' lists its variables in another order"),
     "a layer less": (

@@ -1,6 +1,6 @@
 """Recurrent cells over sequences: the operators LSTM, GRU and RNN, one step at a time, and loops over steps.
 
-A mask may have holes or empty rows: Keras keeps the state at a masked step. The operators only know the length of a
+A mask may have holes or empty rows: Keras keeps the state at a masked step. The operators have only the length of a
 sequence. The unmasked steps are therefore moved to the front (``kept_first``), and every step of the result gets the
 output of the last unmasked step (``held``). Source: ``keras/src/backend/tensorflow/rnn.py``, Keras
 3.15; the weights' orders from ``keras/src/layers/rnn`` and ONNX's Operators.md.

@@ -113,7 +113,7 @@ class _Half:
 
 
 def _fits(tensor: Tensor, weighted: bool) -> bool:
-    """Whether float16 can represent a constant; weights may only not be too large."""
+    """Whether float16 can represent a constant; for weights, whether none of them is too large."""
     data = tensor.data
     assert data is not None
     if not data.count:

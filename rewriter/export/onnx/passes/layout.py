@@ -165,7 +165,7 @@ class _Layouts:
             if tensor in self.firsts:
                 continue
             self.firsts[tensor] = first
-            # A Transpose to channels first comes from channels last, and the other way round.
+            # A Transpose to channels first comes from channels last, and vice versa.
             waiting.extend((other, result) for other, result in links.get(tensor, ()) if result is not first)
 
     def first(self, tensor: Tensor) -> bool:

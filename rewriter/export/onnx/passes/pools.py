@@ -1,8 +1,8 @@
-"""Uses pooling operators, to which ONNX Runtime's convolutions pass their own layout; not reductions or a Pad.
+"""Replaces reductions and Pads with pooling operators, to which ONNX Runtime's convolutions pass on their own layout.
 
 ``ReduceMean`` over all spatial axes of channels-first images -> ``GlobalAveragePool``; ``ReduceMax`` alike.
-``MaxPool(Pad(x))`` with zeros around non-negative numbers -> ``MaxPool(x, pads=...)``. Valid where less is padded than
-the window is long: each window then has a number of ``x``, which is no smaller than the zeros.
+``MaxPool(Pad(x))`` with zeros around non-negative numbers -> ``MaxPool(x, pads=...)``. Valid where the padding is
+smaller than the window: each window then contains an element of ``x``, which is not smaller than the zeros.
 """
 
 from __future__ import annotations

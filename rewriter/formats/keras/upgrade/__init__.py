@@ -1,6 +1,6 @@
 """Translate models of Keras 1 and Keras 2 to Keras 3: their configuration and their weights.
 
-All other code knows only the forms of Keras 3. Each topic has a module, with a table of the constructs that it
+All other code handles only the forms of Keras 3. Each topic has a module, with a table of the constructs that it
 translates (``constructs.py``).
 """
 

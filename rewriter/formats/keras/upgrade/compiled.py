@@ -51,7 +51,7 @@ _OPTIMIZERS: dict[str, frozenset[str]] = {
 _NAMES = {name.lower(): name for name in _OPTIMIZERS}
 # The learning rates of optimizers given by name alone; the other defaults are those of Keras 3.
 _RATES = dict.fromkeys(_OPTIMIZERS, 0.001) | {"SGD": 0.01, "Lion": 0.0001}
-# Keras registers its optimizers so since 2.11. Other packages have optimizers of the same names.
+# Since 2.11, Keras registers its optimizers with this prefix. Other packages have optimizers of the same names.
 _OWN = "Custom>"
 _RENAMED = {"lr": "learning_rate"}
 _LOSSES = frozenset({

@@ -57,7 +57,7 @@ def scaled_weights(class_name: str) -> tuple[int, ...]:
 def scaled_gates(class_name: str, config: dict[str, Any]) -> tuple[int, ...]:
     """The numbers of the gates that get the factor: among i, f, c, o of an LSTM, or z, r, h of a GRU.
 
-    Raises ValueError if the activation cannot be expressed so: that of an LSTM acts on its state too.
+    Raises ValueError if the activation cannot be expressed in this way: an LSTM's acts on its state too.
     """
     gates: list[int] = []
     is_gru = class_name.startswith("GRU")

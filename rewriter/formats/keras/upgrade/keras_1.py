@@ -141,7 +141,7 @@ def looks_like(entry: Entry) -> bool:
 
 
 def with_orderings(entry: Entry) -> Entry:
-    """A model whose layers all state their dim_ordering: None where the model does not tell."""
+    """A model whose layers all state their dim_ordering: None where the model states none."""
     layers = list(every_layer(entry))
     if not any(map(_lacks_ordering, layers)):
         return entry

@@ -324,9 +324,7 @@ def _multi_head_attention(config: Config, context: Context) -> Config:
 
 @layer("RandomCrop")
 def _random_crop(config: Config, context: Context) -> Config:
-    raise Untranslatable(
-        "RandomCrop", "outside training, that of Keras 3 does not crop, and that of Keras 2 resizes"
-    )
+    raise Untranslatable("RandomCrop", "outside training, Keras 3 does not crop, and Keras 2 resizes")
 
 
 @layer("Lambda")

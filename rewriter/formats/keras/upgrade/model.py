@@ -524,7 +524,7 @@ def _input(name: str, shape: list[Any], dtype: Any, sparse: bool = False, ragged
 
 
 def input_shape(entry: Entry) -> list[Any] | None:
-    """The shape that a first layer states for its input, batch included."""
+    """The shape that a first layer states for its input, including the batch."""
     config = entry.get("config")
     if is_model(entry):
         inner = config if isinstance(config, list) else _mapping(config).get("layers")
@@ -591,5 +591,5 @@ def layer_name(entry: Entry) -> str:
     if name is None:
         name = str(entry.get("class_name")).lower()
     if not isinstance(name, str) or not name:
-        raise BadFileError(f"a layer is called {shown(repr(name))}: a name has to be a non-empty string")
+        raise BadFileError(f"a layer is called {shown(repr(name))}: a name must be a non-empty string")
     return name

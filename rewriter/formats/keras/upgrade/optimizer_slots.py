@@ -168,7 +168,7 @@ def carried_slots(
         found.pop("velocity_hat", None)
     moved = _Moved(model)
     if moved.changes and class_name == "Adafactor":
-        raise NotCarried("its factors are those of kernels in another form")
+        raise NotCarried("its factors belong to kernels in another form")
     return Slots(_iteration(stored[0]), {slot: moved.slot(values) for slot, values in found.items()})
 
 
@@ -273,7 +273,7 @@ def _check_same(
     if config.get("decay") and schedules != [False, True]:
         raise NotCarried("its learning rate has a decay that is dropped")
     if style == OF_KERAS and config.get("clipnorm"):
-        raise NotCarried("clipnorm: Keras 2 takes the norm of all gradients, Keras 3 that of each")
+        raise NotCarried("clipnorm: Keras 2 takes the norm of all gradients, Keras 3 the norm of each")
     if class_name == "RMSprop" and style != NEW and (style == OF_KERAS or not config.get("momentum")):
         raise NotCarried("RMSprop: Keras 2 adds epsilon to the root, Keras 3 under the root")
     if class_name == "Adagrad" and style != NEW and not _is_negligible(config, style):

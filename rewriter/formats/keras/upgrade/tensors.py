@@ -93,7 +93,9 @@ def read_call(node: Any, name: str, first: dict[str, int], as_it_is: bool = Fals
     """
     kwargs: dict[str, Any] = {}
     if isinstance(node, dict) and "args" in node and "kwargs" in node:
-        raise UnsupportedError(f"a call of {shown(name)!r} has the form of Keras 3 beside those of Keras 2")
+        raise UnsupportedError(
+            f"a call of {shown(name)!r} has the form of Keras 3 beside calls in the form of Keras 2"
+        )
     value = _structure(node, name, first, kwargs, 0)
     if isinstance(value, list) and len(value) == 1 and not as_it_is:
         value = value[0]
@@ -123,7 +125,7 @@ def _leaf(item: list[Any], name: str, first: dict[str, int]) -> Any:
     call = _index(item[1], item[0]) - first.get(item[0], 0)
     if call < 0:
         raise BadFileError(
-            f"a call of {shown(name)!r} refers to a call of {shown(item[0])!r} that is not there"
+            f"a call of {shown(name)!r} refers to a call of {shown(item[0])!r} that does not exist"
         )
     return Old(item[0], call, _index(item[2], item[0]))
 

@@ -268,7 +268,7 @@ def legacy_places(entry: Entry) -> list[list[str]]:
 
 
 def legacy_paths(entry: Entry) -> list[str]:
-    """The first path of each variable in ``legacy_places``. Raises as that."""
+    """The first path of each variable in ``legacy_places``. Raises as ``legacy_places``."""
     return [paths[0] for paths in legacy_places(entry)]
 
 

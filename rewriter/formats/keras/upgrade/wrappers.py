@@ -42,7 +42,7 @@ def _holder(config: Config, context: Context) -> Config | list[Entry]:
 def _backwards(config: Config, context: Context) -> None:
     """State the second layer of a ``Bidirectional``, as Keras 3 does.
 
-    Keras 3 would make it go backwards even where the first one does.
+    Otherwise Keras 3 makes it go backwards, even if the first one goes backwards too.
     """
     forward = config.get("layer")
     if "merge_mode" not in config or isinstance(config.get("backward_layer"), dict):

@@ -100,7 +100,7 @@ class Library:
 
     def _children(self, number: int) -> dict[str, int]:
         if number >= len(self.objects.children):
-            raise BadFileError(f"the SavedModel names an object {number}, which is not there")
+            raise BadFileError(f"the SavedModel names an object {number}, which does not exist")
         return dict(self.objects.children[number])
 
     @cached_property

@@ -122,7 +122,7 @@ def _turned(ahead: Operation) -> Operation:
     It has its own weights, stored beside those of the forward layer.
     """
     if Configured(ahead, (), {}).flag("go_backwards"):
-        raise Refused("the forward layer goes backwards, and the file has no backward layer")
+        raise Refused("the forward layer has go_backwards set, and the file has no backward layer")
     config = {**ahead.config, "go_backwards": True}
     return replace(ahead, name=f"backward_{ahead.name}", config=config, weights={})
 

@@ -83,7 +83,7 @@ def floating(call: Emitter, x: Tensor) -> Tensor:
 
 
 def declared(call: Emitter, y: Tensor, number: int = 0) -> Tensor:
-    """``y``; the type that Keras computes has to be the one that it declares.
+    """``y``, if the type that Keras computes is the one that it declares.
 
     Raises:
         Refused: the two types differ, and later calls depend on which one is meant.
