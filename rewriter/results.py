@@ -15,6 +15,7 @@ from .passes.sites import DEFAULT_OPS, Site
 from .passes.verdicts import Verdicts
 from .presentation import Presentable, brief, count
 from .shapes.inference import Inference
+from .trust import packages
 
 
 @dataclass(slots=True, repr=False)
@@ -22,8 +23,8 @@ class Report(Presentable):
     """What ``check`` found. ``nodes`` and ``multiplies`` count calls, including those of nested models.
 
     ``verdicts`` says how many multiplies are right, wrong, ambiguous and not analysed. ``mode``, ``ops``, and the
-    paths ``rules`` and ``weights`` are those of the request. ``seen`` has the data of the pictures; None if the
-    model is not one graph.
+    paths ``rules`` and ``weights`` are those of the request; ``trust`` are the packages whose code ran. ``seen`` has
+    the data of the pictures; None if the model is not one graph.
     """
 
     path: str
@@ -37,6 +38,7 @@ class Report(Presentable):
     seen: Seen | None = field(default=None, repr=False, compare=False)
     rules: str = ""
     weights: str = ""
+    trust: tuple[str, ...] = field(default_factory=packages)
 
     @property
     def clean(self) -> bool:
@@ -111,6 +113,7 @@ class Explanation(Presentable):
     ops: str = DEFAULT_OPS
     rules: str = ""
     weights: str = ""
+    trust: tuple[str, ...] = field(default_factory=packages)
 
     @property
     def sites(self) -> list[Site]:

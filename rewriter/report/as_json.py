@@ -46,6 +46,8 @@ def report(item: Report) -> dict[str, Any]:
         "verdicts": asdict(item.verdicts),
         "findings": [finding(f) for f in item.findings],
     }
+    if item.trust:
+        data["trust"] = list(item.trust)
     if isinstance(item, Result):
         data["output"] = item.output
         data["onnx"] = item.onnx

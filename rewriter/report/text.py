@@ -102,6 +102,12 @@ def total(
         parts.append(f"; {count(unselected, 'finding')} not selected")
     yield line(*parts, ".")
     yield line(_verdicts(items))
+    yield from _ran(items[0].trust if items else ())
+
+
+def _ran(trusted: Sequence[str]) -> Iterator[RenderableType]:
+    if trusted:
+        yield words(f"The code of {', '.join(trusted)} ran, in a separate process.")
 
 
 def _verdicts(items: Iterable[Report]) -> str:
@@ -132,6 +138,7 @@ def result(
     yield from _findings(item.path, item.findings, rules, width, verbosity, done)
     if verbosity < SHORT:
         return
+    yield from _ran(item.trust)
     if not done:
         number = len(item.undecided)
         yield from _commands(item)

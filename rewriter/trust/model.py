@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, cast
 
-from ..errors import BadFileError, UnsupportedError, UsageError, shown
+from ..errors import BadFileError, UnsupportedError, shown
 from ..files.folder import Folder
 from ..files.json import parse
 from ..files.zip import Archive
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 Json = dict[str, Any]
 _PROGRAM = f"{__package__}.tracing"
-_FORMS = ("keras-v3", "keras-folder", "h5")
+_FORMS = ("keras-v3", "keras-folder")
 _CONFIG = "config.json"
 _MAX_CONFIG = 256 << 20
 
@@ -46,7 +46,9 @@ def with_traces(path: str, source: ModelFile | None, reason: str) -> Iterator[Mo
         UnsupportedError: the code cannot be traced.
     """
     if source is not None and source.format not in _FORMS:
-        raise UsageError("trust is for models of Keras 3 with code of their own", path)
+        raise UnsupportedError(
+            "the code of its layers is not traced: that needs an archive of Keras 3 (.keras)"
+        )
     with TemporaryDirectory(prefix="rewriter-") as folder:
         arrays = os.path.join(folder, "arrays")
         if source is None:
@@ -72,7 +74,7 @@ def _check(entries: Iterable[Any]) -> None:
     for entry in entries:
         named = foreign(entry)
         if named:
-            raise UnsupportedError(f"the file names {named}, which is not trusted")
+            raise UnsupportedError(f"the file names {named}, which is not trusted: --trust takes its package")
 
 
 def _entry(path: str, reason: str) -> Any:

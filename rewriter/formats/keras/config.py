@@ -16,7 +16,7 @@ from ...errors import BadFileError, UnsupportedError, shown
 from ...ir.graph import TRACED, Graph, Literal, Loss, Node, Operation, TensorRef, node_name, trace_of
 from ...shapes.dtypes import FLOATX, NUMBERS
 from .moved import to_newer
-from .opaque import opaque_reason
+from .opaque import is_custom, opaque_reason
 
 _CHILD_KEYS = ("layer", "forward_layer", "backward_layer", "cell", "cells", "layers")
 _MODEL_CLASSES = ("Functional", "Sequential", "Model")
@@ -48,9 +48,11 @@ def read_model(config: Any) -> Graph:
         )
     if operation.graph is None:
         if operation.kind != "model":
-            raise UnsupportedError(f"the file holds a {shown(operation.class_name)!r}, not a model")
+            own = "; its code may be one, which --trust PACKAGE runs" if is_custom(operation.raw) else ""
+            raise UnsupportedError(f"the file holds a {shown(operation.class_name)!r}, not a model{own}")
         raise UnsupportedError(
-            f"{shown(operation.class_name)!r} is a subclassed model: its graph is in its code, not in the file"
+            f"{shown(operation.class_name)!r} is a subclassed model: its graph is in its code, not in the file "
+            "(--trust PACKAGE runs the code)"
         )
     operation.graph.losses = _losses(operation.graph, operation.raw.get("compile_config"))
     return operation.graph

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from typing import Any
 
+from .models import operands
+
 _TABLES = ("input_dim", "num_tokens")
 _SEED = 20
 # Sizes to try, in this order, for the axes that a model leaves open.
-FREE_SIZES = (8, 32, 64, 224, 1024, 12_000)
+FREE_SIZES = (8, 32, 64, 224, 1024, 12_000, 4)
 
 
 class Inputs:
     """Inputs of a model.
 
     Raises:
-        ValueError: an input is sparse, is ragged, or holds strings.
+        ValueError: an input is sparse, is ragged, or holds strings; or as ``operands``.
 
     Attributes:
         fixed: the one batch size that the inputs state, or None.
@@ -25,7 +27,7 @@ class Inputs:
     def __init__(self, model: Any) -> None:
         import keras
 
-        self.tensors = list(model.inputs)
+        self.tensors = keras.tree.flatten(operands(model))
         for tensor in self.tensors:
             if getattr(tensor, "sparse", False) or getattr(tensor, "ragged", False):
                 raise ValueError("an input is sparse or ragged")

@@ -23,13 +23,38 @@ def load(
     return keras.saving.deserialize_keras_object(entry, custom_objects=custom_objects, safe_mode=safe_mode)
 
 
+def operands(model: Any) -> Any:
+    """The symbolic inputs of a model, in the structure in which it takes them.
+
+    Raises:
+        ValueError: a subclassed model of which the file does not state the shapes it was built on.
+    """
+    import keras
+
+    # A Sequential model takes one tensor without a structure, for any first layer.
+    if isinstance(model, keras.Sequential):
+        return model.inputs[0]
+    if _has_graph(model):
+        return model.input
+    stated = (model.get_build_config() or {}).get("input_shape")
+    if stated is None:
+        raise ValueError("the file does not state the shapes of the inputs")
+
+    def made(shape: Any, name: str) -> Any:
+        if isinstance(shape, dict):
+            return {key: made(item, key) for key, item in shape.items()}
+        if all(size is None or isinstance(size, int) for size in shape):
+            return keras.KerasTensor((None, *shape[1:]), dtype=model.input_dtype, name=name)
+        return [made(item, f"{name}_{number}") for number, item in enumerate(shape)]
+
+    return made(stated, "input")
+
+
 def call(model: Any, flat: Sequence[Any]) -> list[Any]:
     """The flat outputs of a model on flat inputs, in inference mode."""
     import keras
 
-    # A Sequential model takes one tensor without a structure, for any first layer.
-    structure = model.inputs[0] if isinstance(model, keras.Sequential) else model.input
-    outputs = model(keras.tree.pack_sequence_as(structure, list(flat)), training=False)
+    outputs = model(keras.tree.pack_sequence_as(operands(model), list(flat)), training=False)
     return [keras.ops.convert_to_tensor(y) for y in keras.tree.flatten(outputs)]
 
 

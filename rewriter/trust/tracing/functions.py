@@ -337,8 +337,8 @@ def _full(sizes: list[Any], value: Any, dtype: Any) -> Any:
     recorder = active()
     assert recorder is not None
     spelled = ("Full", "keras.src.ops.numpy", {"dtype": kind})
-    args = (recorder.tensor(value), sizes)
-    return recorder.add(None, args, {}, KerasTensor(_open(sizes), dtype=kind), spelled)
+    args = (recorder.tensor(value),)
+    return recorder.add(None, args, {"shape": sizes}, KerasTensor(_open(sizes), dtype=kind), spelled)
 
 
 def tile(original: Callable[..., Any], x: Any, repeats: Any) -> Any:

@@ -20,6 +20,7 @@ def traced(request: Json, say: Callable[[Json], None]) -> Json:
     """
     import keras
 
+    from ...proof.keras.models import operands
     from .entries import Entries
     from .recorder import Recorder, recording
 
@@ -28,14 +29,14 @@ def traced(request: Json, say: Callable[[Json], None]) -> Json:
         model = keras.saving.load_model(request["model"], compile=False)
     except Exception as error:
         return {"skipped": f"Keras does not load the model: {_line(error)}"}
-    recorder = Recorder()
+    recorder = Recorder(model)
     entries = Entries(recorder)
     with recording(recorder):
         if request["paths"] is None:
             answer = _whole(model, recorder, entries)
         else:
             with suppress(Exception):
-                recorder.run(model, (model._inputs_struct,), {})  # to see which tensors have masks
+                recorder.run(model, (operands(model),), {})  # to see which tensors have masks
             answer = {"layers": [_one(model, path, recorder, entries) for path in request["paths"]]}
     if request["arrays"]:
         answer["arrays"] = _dump(recorder.arrays, request["arrays"])
@@ -44,16 +45,15 @@ def traced(request: Json, say: Callable[[Json], None]) -> Json:
 
 def _whole(model: Any, recorder: Any, entries: Any) -> Json:
     """The graph of a model as its code makes it."""
+    from ...proof.keras.models import operands
     from .recorder import leaves, mapped
 
     try:
-        operands = getattr(model, "_inputs_struct", None)
-        if operands is None:
-            operands = _operands(model)
-        scope = recorder.run(model, (operands,), {})
-        names = [str(leaf.name) for leaf in leaves(operands)]
+        given = operands(model)
+        scope = recorder.run(model, (given,), {})
+        names = [str(leaf.name) for leaf in leaves(given)]
         numbers = itertools.count()
-        taken_as = mapped(lambda leaf: next(numbers), operands)
+        taken_as = mapped(lambda leaf: next(numbers), given)
         scope.masks = []
         entry = entries.model(scope, model.name, type(model).__name__, names, taken_as)
     except Exception as error:
@@ -61,29 +61,6 @@ def _whole(model: Any, recorder: Any, entries: Any) -> Json:
     if entry.pop("captured"):
         return {"skipped": "it uses tensors from outside of its call"}
     return {"model": entry}
-
-
-def _operands(model: Any) -> Any:
-    """The symbolic operands of a subclassed model, in the shapes on which it was built."""
-    import keras
-
-    from .recorder import TraceError
-
-    stated = (model.get_build_config() or {}).get("input_shape")
-    if stated is None:
-        raise TraceError("the file does not state the shapes of its inputs")
-
-    def is_shape(value: Any) -> bool:
-        return isinstance(value, (list, tuple)) and all(n is None or isinstance(n, int) for n in value)
-
-    def made(value: Any, name: str) -> Any:
-        if is_shape(value):
-            return keras.KerasTensor((None, *value[1:]), dtype=model.input_dtype, name=name)
-        if isinstance(value, dict):
-            return {key: made(item, key) for key, item in value.items()}
-        return [made(item, f"{name}_{number}") for number, item in enumerate(value)]
-
-    return made(stated, "input")
 
 
 def _one(model: Any, path: Sequence[str], recorder: Any, entries: Any) -> Json:

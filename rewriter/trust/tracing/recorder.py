@@ -73,7 +73,8 @@ class Scope:
 class Recorder:
     """Collects records. ``origin`` says which scope and record made a tensor (None for an input of the scope)."""
 
-    def __init__(self) -> None:
+    def __init__(self, model: Any) -> None:
+        self.stored = {id(variable) for variable in model.variables}
         self.scopes: list[Scope] = []
         self.origin: dict[int, tuple[Scope, Record | None, int]] = {}
         self.kept: list[Any] = []  # an id stays that of the same object
@@ -200,9 +201,9 @@ class Recorder:
     def _check(self, operation: Any) -> None:
         if not isinstance(operation, keras.layers.Layer):
             return
-        if not operation.built:
+        if not operation.built or any(id(variable) not in self.stored for variable in operation.variables):
             raise TraceError(
-                f"the layer {operation.name!r} is made in the call: it has no weights in the file"
+                f"the layer {operation.name!r} is made in the call: its weights are not in the file"
             )
         inside = next((one for one in operation._flatten_layers(include_self=False) if has_code(one)), None)
         if inside is not None:
@@ -238,6 +239,8 @@ class Recorder:
 
     def variable(self, variable: Any) -> KerasTensor:
         """The symbolic tensor of a variable, in the dtype in which the layer's code reads it."""
+        if id(variable) not in self.stored:
+            raise TraceError(f"the variable {variable.name!r} is not in the file")
         dtype = keras.backend.standardize_dtype(variable._dtype)
         key = ("variable", id(variable))
         weight = self._held(key, variable, tuple(variable.shape), dtype, lambda: variable._value)

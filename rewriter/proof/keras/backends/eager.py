@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from ..models import operands
+
 
 def tensors(model: Any, inputs: Sequence[Any]) -> list[Any]:
     """The inputs of a model as tensors of its dtypes."""
@@ -12,7 +14,7 @@ def tensors(model: Any, inputs: Sequence[Any]) -> list[Any]:
 
     return [
         keras.ops.convert_to_tensor(x, dtype=keras.backend.standardize_dtype(t.dtype))
-        for x, t in zip(inputs, model.inputs, strict=True)
+        for x, t in zip(inputs, keras.tree.flatten(operands(model)), strict=True)
     ]
 
 

@@ -1,0 +1,236 @@
+"""Models with layers of a package: what ``trust`` sees in them, exports and repairs, against Keras."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import onnxruntime
+import pytest
+
+import rewriter
+from rewriter import cli
+from rewriter.errors import UnsupportedError, UsageError
+from rewriter.trust import model as trusted
+from rewriter.trust.tracing.main import traced
+from tests.support import compare, random_inputs
+
+PACKAGES = Path(__file__).parent / "packages"
+sys.path.insert(0, str(PACKAGES))
+
+import parts  # noqa: E402
+
+L = keras.layers
+
+
+@pytest.fixture(autouse=True)
+def here(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> None:
+    """Trace in this process, which has Keras loaded, but for tests of the process itself."""
+    monkeypatch.setenv("PYTHONPATH", str(PACKAGES))
+    if "process" not in request.keywords:
+
+        def ask(path: str, arrays: str, opaque: Any) -> Any:
+            wanted = {"model": path, "paths": opaque and [list(p) for p in opaque], "arrays": arrays}
+            return json.loads(json.dumps(traced(wanted, lambda answer: None)))
+
+        monkeypatch.setattr(trusted, "_ask", ask)
+
+
+def image(*layers: Any) -> Any:
+    x = keras.Input((5, 7, 4))
+    y = L.Conv2D(4, 3, padding="same", name="conv")(x)
+    for layer in layers:
+        y = layer(y)
+    return keras.Model(x, y)
+
+
+def steps(*layers: Any, dtype: str = "float32") -> Any:
+    x = y = keras.Input((None, 4), dtype=dtype)
+    for layer in layers:
+        y = layer(y)
+    return keras.Model(x, y)
+
+
+def ids(*layers: Any) -> Any:
+    x = y = keras.Input((6,), dtype="int32")
+    for layer in layers:
+        y = layer(y)
+    return keras.Model(x, y)
+
+
+def net() -> Any:
+    model = parts.Net()
+    model(np.ones((2, 3, 5), "float32"))
+    return model
+
+
+def nested() -> Any:
+    inner = steps(L.Dense(4), parts.Attend(name="attend"))
+    x = keras.Input((None, 4))
+    return keras.Model(x, inner(inner(x)) + 1.0)
+
+
+def two_operands() -> Any:
+    x = keras.Input((None, 4))
+    return keras.Model({"b": x}, {"y": parts.Attend()(x), "x": [parts.Numbers()(x)]})
+
+
+MODELS = {
+    "gate": lambda: image(parts.Gate()),
+    "attention": lambda: steps(parts.Attend()),
+    "layers in layers": lambda: steps(parts.Block(), L.Dense(2)),
+    "numbers": lambda: steps(parts.Numbers()),
+    "mixed precision": lambda: image(parts.Gate(dtype="mixed_float16")),
+    "a mask that is made": lambda: ids(parts.Marked(), L.LSTM(3)),
+    "a mask that is taken": lambda: ids(L.Embedding(8, 4, mask_zero=True), parts.Masking(), L.GRU(3)),
+    "a mask that is not there": lambda: ids(L.Embedding(8, 4), parts.Masking(), L.GRU(3)),
+    "a subclassed model": net,
+    "in a nested model": nested,
+    "results in a dict": two_operands,
+}
+
+
+def randomised(model: Any) -> Any:
+    generator = np.random.default_rng(3)
+    for weight in model.weights:
+        weight.assign(generator.normal(0, 0.5, weight.shape))
+    return model
+
+
+def numbers_of(path: Path, model: Any, batch: int) -> tuple[list[Any], list[Any]]:
+    """What ONNX Runtime and Keras compute on the same random inputs."""
+    if getattr(model, "inputs", None) is None:
+        given: Any = np.random.default_rng(batch).normal(size=(batch, 3, 5)).astype("float32")
+    else:
+        given = random_inputs(model, batch)
+    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+    feeds = dict(zip([x.name for x in session.get_inputs()], keras.tree.flatten(given), strict=True))
+    wanted = [np.asarray(y) for y in keras.tree.flatten(model(given, training=False))]
+    return session.run(None, feeds), wanted
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_an_export_computes_what_keras_computes(name: str, tmp_path: Path):
+    model = randomised(MODELS[name]())
+    source, target = tmp_path / "model.keras", tmp_path / "model.onnx"
+    model.save(source)
+    before = source.read_bytes()
+    with pytest.raises(UnsupportedError):
+        rewriter.export_onnx(source, target)
+    assert rewriter.check(source, trust=["parts"]).findings == []
+    rewriter.export_onnx(source, target, trust=["parts"])
+    tolerance = {"rtol": 1e-2, "atol": 1e-2} if name == "mixed precision" else {}
+    for batch in (1, 3):
+        compare(*numbers_of(target, model, batch), **tolerance)
+    assert source.read_bytes() == before
+
+
+def test_a_file_of_another_form_is_refused(tmp_path: Path):
+    image(parts.Gate()).save(tmp_path / "model.h5")
+    with pytest.raises(UnsupportedError, match=r"needs an archive of Keras 3"):
+        rewriter.check(tmp_path / "model.h5", trust=["parts"])
+
+
+# -- faults -----------------------------
+def test_a_fault_in_the_code_is_found_with_its_line(tmp_path: Path, capsys: Any):
+    source = tmp_path / "model.keras"
+    image(parts.Gate(fits=False, name="gate")).save(source)
+    lines = (PACKAGES / "parts" / "__init__.py").read_text().splitlines()
+    place = f"parts/__init__.py:{lines.index('        return x * gate') + 1}"
+    (finding,) = rewriter.check(source, trust=["parts"]).findings
+    assert (finding.node, finding.kind.code) == ("gate/multiply_3", "RW002")
+    assert place in str(finding)
+    assert cli.main(["repair", str(source), "-o", str(tmp_path / "o.keras"), "--trust", "parts"]) == 1
+    said = capsys.readouterr().out
+    assert "rewriter repair" not in said and "The code of parts ran" in said
+    with pytest.raises(UsageError, match="the code of a layer computes it"):
+        rewriter.repair(source, tmp_path / "o.keras", at={"gate/multiply_3": "channel-gate"}, trust=["parts"])
+    assert not (tmp_path / "o.keras").exists()
+
+
+def around(fits: bool) -> Any:
+    """A gate of the package, and beside it an ordinary one."""
+    x = keras.Input((5, 7, 4))
+    y = parts.Gate(name="own")(L.Conv2D(4, 3, padding="same", name="conv")(x))
+    gate = L.Dense(4, activation="sigmoid", name="dense")(L.GlobalAveragePooling2D()(y))
+    return keras.Model(x, keras.ops.multiply(y, L.Reshape((1, 1, 4))(gate) if fits else gate))
+
+
+def test_a_fault_around_the_layer_is_repaired(tmp_path: Path):
+    right, broken = around(True), around(False)
+    randomised(right)
+    broken.set_weights(right.get_weights())
+    source, target = tmp_path / "model.keras", tmp_path / "repaired.keras"
+    broken.save(source)
+    result = rewriter.repair(source, target, trust=["parts"])
+    assert [change.op for change in result.inserted] == ["Reshape"]
+    repaired = keras.saving.load_model(target)
+    assert type(repaired.get_layer("own")) is parts.Gate
+    given = random_inputs(right, 3)
+    compare([np.asarray(repaired(given))], [np.asarray(right(given))])
+
+
+# -- what is not run, and what is not a graph -----------------------------
+@pytest.mark.process
+@pytest.mark.parametrize("trust", [[], ["json"]])
+def test_no_code_runs_without_the_word_of_the_user(trust: list[str], tmp_path: Path, monkeypatch: Any):
+    mark = tmp_path / "imported"
+    image(parts.Gate()).save(tmp_path / "model.keras")
+    monkeypatch.setenv("PARTS_IMPORTED", str(mark))
+    with pytest.raises(UnsupportedError, match="not trusted" if trust else "custom class"):
+        rewriter.export_onnx(tmp_path / "model.keras", tmp_path / "model.onnx", trust=trust)
+    assert not mark.exists()
+
+
+@pytest.mark.process
+def test_the_code_runs_in_a_process_of_its_own(tmp_path: Path, monkeypatch: Any, capsys: Any):
+    mark = tmp_path / "imported"
+    image(parts.Gate()).save(tmp_path / "model.keras")
+    monkeypatch.setenv("PARTS_IMPORTED", str(mark))
+    words = ["export", str(tmp_path / "model.keras"), str(tmp_path / "model.onnx"), "--trust", "parts"]
+    assert cli.main([*words, "--verify"]) == 0
+    assert mark.read_text() == "imported\n" * 2  # to trace, and to compare
+    assert "agrees with Keras" in capsys.readouterr().out
+
+
+@pytest.mark.process
+def test_a_package_that_is_not_there(tmp_path: Path, capsys: Any, monkeypatch: Any):
+    steps(parts.Attend()).save(tmp_path / "model.keras")
+    monkeypatch.setenv("PYTHONPATH", "")
+    assert cli.main(["check", str(tmp_path / "model.keras"), "--trust", "parts"]) == 2
+    assert "cannot be imported: No module named 'parts'" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("layer", "reason"),
+    [
+        (parts.Draws, "it draws random numbers in its call"),
+        (parts.Branches, "cannot be used as a boolean"),
+        (parts.Counts, "it changes a variable in its call"),
+        (parts.Makes, "is made in the call"),
+        (parts.Scans, "keras.ops.scan runs a function"),
+    ],
+    ids=lambda value: getattr(value, "__name__", ""),
+)
+def test_code_that_is_not_a_graph_is_refused_with_its_line(layer: Any, reason: str, tmp_path: Path):
+    x = keras.Input((6, 4))
+    keras.Model(x, layer()(x)).save(tmp_path / "model.keras")
+    with pytest.raises(UnsupportedError, match=rf"{reason}.*parts/__init__.py:\d+\)"):
+        rewriter.export_onnx(tmp_path / "model.keras", tmp_path / "model.onnx", trust=["parts"])
+
+
+def test_calls_that_compute_different_things_are_refused(tmp_path: Path):
+    layer, x = parts.Sum(), keras.Input((4,))
+    keras.Model(x, layer(layer(x), twice=True)).save(tmp_path / "model.keras")
+    with pytest.raises(UnsupportedError, match="its calls compute different things"):
+        rewriter.export_onnx(tmp_path / "model.keras", tmp_path / "model.onnx", trust=["parts"])
+
+
+@pytest.mark.parametrize("trust", ["parts", ["a b"], ["../parts"], [""], [3]])
+def test_a_name_that_is_none_of_a_package(trust: Any, tmp_path: Path):
+    with pytest.raises(UsageError, match="trust"):
+        rewriter.check(tmp_path / "model.keras", trust=trust)
