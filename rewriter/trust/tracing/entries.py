@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import itertools
 import json
 import re
@@ -124,7 +125,10 @@ class Entries:
             class_name, module, config = record.spelled
             return {"class_name": class_name, "module": module, "config": config}
         try:
-            entry = keras.saving.serialize_keras_object(record.operation)
+            try:
+                entry = keras.saving.serialize_keras_object(record.operation)
+            except NotImplementedError:  # made with arguments that Keras does not write
+                entry = _described(record.operation)
             if own_activation(record.operation) is None:
                 json.dumps(entry)
         except Exception as error:
@@ -195,6 +199,20 @@ def stored(layer: Any) -> list[tuple[str, Any]]:
     return [
         (path, by_value.get(id(value), value)) for path, value in found if isinstance(value, keras.Variable)
     ]
+
+
+def _described(operation: Any) -> dict[str, Any]:
+    """The entry of a layer or op of Keras, from the attributes that have the names of its arguments."""
+    kind = type(operation)
+    names = [name for name in inspect.signature(kind.__init__).parameters if name != "self"]
+    config = {name: mapped(_number, getattr(operation, name)) for name in names if hasattr(operation, name)}
+    if isinstance(operation, keras.layers.Layer):
+        config["dtype"] = keras.dtype_policies.serialize(operation.dtype_policy)
+    return {"class_name": kind.__name__, "module": kind.__module__, "config": config}
+
+
+def _number(leaf: Any) -> Any:
+    return leaf.item() if isinstance(leaf, np.generic) else leaf
 
 
 def _tensors(structure: Any) -> Any:

@@ -55,6 +55,10 @@ _COMPARISON = {
 }
 
 
+# The modules in which packages look up the name of the backend.
+_PUBLIC = ("keras.backend", "keras.config")
+
+
 @contextmanager
 def patched() -> Iterator[None]:
     """A block in which the functions of Keras record while a recorder is active."""
@@ -68,6 +72,8 @@ def patched() -> Iterator[None]:
         for original, new in _functions().items():
             for owner, name in _places(original):
                 replace(owner, name, new)
+        for name in _PUBLIC:
+            replace(sys.modules[name], "backend", _backend)
         replace(layer_module, "Node", _no_node(layer_module.Node))
         for owner in (operation.Operation, layer_module.Layer):
             replace(owner, "symbolic_call", _recorded(owner.symbolic_call))
@@ -132,6 +138,11 @@ def _functions() -> dict[Any, Any]:
         drawn = getattr(keras.random, name)
         replaced[drawn] = _forbidden(drawn, "it draws random numbers in its call")
     return replaced
+
+
+def _backend() -> str:
+    """The name of the backend: while calls are recorded, one for which no package calls another framework."""
+    return "numpy" if active() is not None else str(backend.backend())
 
 
 def _when_recording(original: Callable[..., Any], new: Callable[..., Any]) -> Callable[..., Any]:
@@ -290,9 +301,9 @@ def broadcast_to(original: Callable[..., Any], x: Any, shape: Any) -> Any:
 
 def slice_(original: Callable[..., Any], inputs: Any, start_indices: Any, shape: Any) -> Any:
     sizes, starts = _listed(shape), start_indices
-    if isinstance(starts, (list, tuple)) and builtins.any(isinstance(n, KerasTensor) for n in starts):
-        raise TraceError("a slice begins at a place that is computed")
-    if _static(sizes):
+    if _static(sizes) and not isinstance(starts, (list, tuple)):
+        return original(inputs, start_indices, shape)
+    if _static(sizes) and _static(starts):
         return original(inputs, start_indices, shape)
     recorder = active()
     assert recorder is not None
@@ -372,10 +383,10 @@ def _get_item(original: Callable[..., Any]) -> Callable[..., Any]:
     def get_item(self: Any, key: Any) -> Any:
         if active() is None:
             return original(self, key)
-        keys = list(key) if isinstance(key, tuple) else [key]
+        keys = list(key) if isinstance(key, (tuple, list)) else [key]
         bounds = [b for k in keys if isinstance(k, slice) for b in (k.start, k.stop, k.step)]
-        if _static(bounds):
-            return original(self, key)
+        if _static([*keys, *bounds]):
+            return original(self, tuple(keys))
         return _cut(self, keys)
 
     return get_item
@@ -383,14 +394,18 @@ def _get_item(original: Callable[..., Any]) -> Callable[..., Any]:
 
 def _cut(x: KerasTensor, keys: list[Any]) -> Any:
     """``x[:n, ...]``, where n is a symbolic size: a slice from the start."""
-    if Ellipsis in keys or None in keys or not builtins.all(isinstance(k, slice) for k in keys):
-        raise TraceError("an index has a bound that is computed")
-    sizes = []
-    for axis, key in enumerate(keys):
-        if key.step not in (None, 1) or key.start not in (None, 0):
-            raise TraceError("an index has a bound that is computed")
-        if key.stop is not None and not isinstance(key.stop, KerasTensor):
-            raise TraceError("an index has a bound that is computed, and another one")
-        sizes.append(size(x, axis) if key.stop is None else key.stop)
-    sizes += [size(x, axis) for axis in range(len(keys), len(x.shape))]
-    return keras.ops.slice(x, [0] * len(x.shape), sizes)
+    if keys.count(Ellipsis) == 1:
+        place = keys.index(Ellipsis)
+        keys = [*keys[:place], *[slice(None)] * (len(x.shape) - len(keys) + 1), *keys[place + 1 :]]
+    if not builtins.all(isinstance(k, slice) for k in keys):
+        raise TraceError("an index is computed, or stands beside a bound that is")
+    starts, sizes = [], []
+    for axis, key in enumerate([*keys, *[slice(None)] * (len(x.shape) - len(keys))]):
+        bounds = [b for b in (key.start, key.stop) if isinstance(b, int)]
+        if key.step not in (None, 1) or builtins.any(bound < 0 for bound in bounds):
+            raise TraceError("an index has a step, or counts from the end, beside a bound that is computed")
+        start = 0 if key.start is None else key.start
+        stop = size(x, axis) if key.stop is None else key.stop
+        starts.append(start)
+        sizes.append(stop if isinstance(start, int) and start == 0 else stop - start)
+    return keras.ops.slice(x, starts, sizes)

@@ -55,7 +55,8 @@ def _whole(model: Any, recorder: Any, entries: Any) -> Json:
         numbers = itertools.count()
         taken_as = mapped(lambda leaf: next(numbers), given)
         scope.masks = []
-        entry = entries.model(scope, model.name, type(model).__name__, names, taken_as)
+        with recorder.suspension():
+            entry = entries.model(scope, model.name, type(model).__name__, names, taken_as)
     except Exception as error:
         return {"skipped": _why(error)}
     if entry.pop("captured"):
@@ -75,7 +76,8 @@ def _one(model: Any, path: Sequence[str], recorder: Any, entries: Any) -> Json:
         found = []
         for node in layer._inbound_nodes or ():
             scope = recorder.run(layer, node.arguments.args, node.arguments.kwargs)
-            entry = entries.model(scope, layer.name, type(layer).__name__)
+            with recorder.suspension():
+                entry = entries.model(scope, layer.name, type(layer).__name__)
             if entry.pop("captured"):
                 raise TraceError("it uses tensors from outside of its call")
             if entry not in found:

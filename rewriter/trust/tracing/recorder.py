@@ -98,7 +98,7 @@ class Recorder:
                     scope.masked.append(number)
             self.entered = layer
             try:
-                scope.returned = layer(*args, **kwargs)
+                scope.returned = mapped(self.tensor, layer(*args, **kwargs))
             finally:
                 self.entered = None
             scope.masks = [mask_of(leaf) for leaf in keras.tree.flatten(scope.returned)]
@@ -183,7 +183,7 @@ class Recorder:
             for outer, inner in zip(given, scope.inputs, strict=True):
                 if (mask := mask_of(outer)) is not None:
                     set_mask(inner, mask)
-            scope.returned = layer.call(*inside, **options)
+            scope.returned = mapped(self.tensor, layer.call(*inside, **options))
             scope.masks = [mask_of(leaf) for leaf in keras.tree.flatten(scope.returned)]
         result = mapped(self._outer, scope.returned)
         masks = [None if mask is None else self._outer(mask) for mask in scope.masks]
@@ -195,7 +195,6 @@ class Recorder:
 
     def _outer(self, leaf: Any) -> Any:
         """A new tensor for a result of an inner scope."""
-        leaf = self.tensor(leaf)
         return KerasTensor(leaf.shape, dtype=leaf.dtype) if isinstance(leaf, KerasTensor) else leaf
 
     def _check(self, operation: Any) -> None:
