@@ -84,6 +84,7 @@ MODELS = {
     "attention": lambda: steps(parts.Attend()),
     "layers in layers": lambda: steps(parts.Block(), L.Dense(2)),
     "numbers": lambda: steps(parts.Numbers()),
+    "indices": lambda: steps(parts.Indices()),
     "mixed precision": lambda: image(parts.Gate(dtype="mixed_float16")),
     "a mask that is made": lambda: ids(parts.Marked(), L.LSTM(3)),
     "a mask that is taken": lambda: ids(L.Embedding(8, 4, mask_zero=True), parts.Masking(), L.GRU(3)),
