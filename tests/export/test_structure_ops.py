@@ -20,11 +20,11 @@ FAMILIES = {
     "numpy": "Reshape Ravel ExpandDims Squeeze BroadcastTo Diagflat Transpose Swapaxes Moveaxis Rot90 Flip "
     "Fliplr Flipud Roll Tril Triu Concatenate Append Stack Hstack Vstack Dstack Split Hsplit Vsplit "
     "Dsplit ArraySplit GetItem Take TakeAlongAxis SearchSorted Digitize IsIn Matmul Dot Inner Vdot "
-    "Outer Kron Cross Tensordot Einsum Corrcoef Correlate",
+    "Outer Kron Cross Tensordot Einsum Corrcoef Correlate Slogdet",
     "core": "Unstack Slice SliceUpdate Scatter ScatterUpdate",
     "einops": "Rearrange",
-    "linalg": "Det",
-    "math": "InTopK SegmentSum SegmentMax SegmentMin SegmentProd CDist FFT FFT2 IFFT2 RFFT IRFFT STFT ISTFT "
+    "linalg": "Det SVD Cholesky CholeskyInverse Inv Solve SolveTriangular Qr MatrixRank Pinv Lstsq",
+    "math": "Logdet InTopK SegmentSum SegmentMax SegmentMin SegmentProd CDist FFT FFT2 IFFT2 RFFT IRFFT STFT ISTFT "
     "ExtractSequences",
     "image": "RGBToGrayscale RGBToHSV HSVToRGB Resize PadImages CropImages ExtractPatches GaussianBlur SobelEdges SSIM "
     "AffineTransform PerspectiveTransform MapCoordinates ScaleAndTranslate",
@@ -119,6 +119,18 @@ def test_contractions_of_other_types():
         case(lambda x, y: ops.einsum("ij,jk->ki", x, y), ((4, 6), "int32"), ((6, 3), "int32"), **ints),
         case(lambda x, y: ops.kron(x, y), (N, 2, 3), (2, 2)),
         case(lambda x, y: ops.cross(x, y, axisa=0, axisb=-1, axisc=1), (3, 5, 4), (5, 4, 3)),
+    )
+
+
+def test_a_transposed_matrix_times_a_vector():
+    """ONNX Runtime 1.31 is wrong if it takes the Transpose into such a product."""
+    vector = np.array([1, -2, 3], "float32")
+    turned = lambda x: ops.transpose(x, (0, 2, 1))  # noqa: E731
+    right(
+        case(lambda x, y: ops.matmul(turned(x), y), (N, 3, 5), (3,)),
+        case(lambda x, y: ops.tensordot(turned(x), y, axes=[[2], [0]]), (N, 3, 5), (3,)),
+        case(lambda x: ops.matmul(turned(x), vector), (N, 3, 5)),
+        case(lambda x, y: ops.matmul(ops.transpose(x), y), (3, 5), (3,)),
     )
 
 
@@ -303,7 +315,7 @@ def test_images_resized():
 @pytest.mark.parametrize(
     ("function", "reason"),
     [
-        (lambda x: ops.linalg.inv(x), "factorisation"),
+        (lambda x: ops.linalg.eigh(x), "signs of eigenvectors"),
         (lambda x: ops.rot90(x[:, :3], 2, (1, 2)), "half a turn"),
         (lambda x: ops.view(x, "int16"), "another width"),
         (lambda x: ops.segment_sum(x, ops.cast(x[:, 0, 0], "int32")), "depends on the data"),
