@@ -8,7 +8,7 @@ import keras
 import numpy as np
 import pytest
 
-from tests.export import harness
+from tests.export import harness, op_models
 from tests.shapes import ops_cases_math, ops_cases_nn, ops_cases_structure
 from tests.shapes.ops_harness import Case
 
@@ -258,6 +258,57 @@ def test_scaled_and_moved(method, antialias):
         case(lambda x: moved(x, (2, 6, 11, 3)), (2, 9, 8, 3)),
         case(lambda x: moved(x, (2, 6, 11, 3)), ((2, 9, 8, 3), "float64")),
     )
+
+
+def test_computed_places():
+    """Scales and corners that are operands, also in different images of a batch."""
+    corners = np.array([[[0, 0], [0, 6], [8, 0], [8, 6]]], "float32")
+    moved = [corners + GENERATOR.uniform(0, 2, (b, 4, 2)).astype("float32") for b in (3, 3)]
+
+    def tilted(x, start, end):
+        return ops.image.perspective_transform(x, start, end, fill_value=2.0)
+
+    right(
+        case(tilted, (N, 7, 9, 2), (N, 4, 2), (N, 4, 2), _1=lambda s: moved[0][: s[0]], _2=lambda s: moved[1][: s[0]]),
+        case(tilted, (7, 9, 2), (4, 2), (4, 2), _1=lambda s: moved[0][0], _2=lambda s: moved[1][0]),
+    )
+    table = {
+        f"{method} {antialias}": lambda x, scale, translation, m=method, a=antialias: ops.image.scale_and_translate(
+            x, (9, 4, 2), scale, translation, (0, 1), m, antialias=a
+        )
+        for method, antialias in itertools.product(("linear", "cubic", "lanczos3"), (True, False))
+    }
+    feeds = [
+        [mixed(-3, 3)((*sizes, 2)), np.array([1.4, 0.4], "f4"), np.array([-0.6, 0.3], "f4")]
+        for sizes in ((7, 9), (4, 11))
+    ]
+    vector = ((2,), "float32")
+    op_models.agree(table, ((N, N, 2), "float32"), vector, vector, feeds=feeds)
+
+
+def test_images_of_open_size_are_resized():
+    names = ("bilinear", "nearest", "bicubic", "lanczos3", "lanczos5")
+    kinds = ("crop_to_aspect_ratio", "pad_to_aspect_ratio", "antialias", "")
+    table = {}
+    for name, kind, size in itertools.product(names, kinds, ((4, 9), (15, 3))):
+        options = {"interpolation": name} | ({kind: True, "fill_value": 2.0} if kind else {})
+        table[f"{size} {options}"] = lambda x, s=size, o=options: ops.image.resize(x, s, **o)
+    shapes = ((1, 9, 5, 2), (3, 6, 13, 2), (1, 1, 8, 2))
+    op_models.agree(table, ((N, N, N, 2), "float32"), feeds=[[mixed(-3, 3)(shape)] for shape in shapes])
+    first = {
+        f"{name} {size}": lambda x, n=name, s=size: ops.image.resize(x, s, n, data_format="channels_first")
+        for name, size in itertools.product(("bilinear", "bicubic"), ((4, 9), (15, 3)))
+    }
+    shapes = ((1, 2, 9, 5), (3, 2, 6, 13))
+    op_models.agree(first, ((N, 2, N, N), "float32"), feeds=[[mixed(-3, 3)(shape)] for shape in shapes])
+    pixels = {
+        f"{size} {options}": lambda x, s=size, o=options: ops.image.resize(x, s, **o)
+        for size in ((4, 9), (15, 3))
+        for options in ({"crop_to_aspect_ratio": True}, {"interpolation": "nearest"}, {})
+    }
+    shapes = ((9, 5, 3), (6, 13, 3), (1, 8, 3))
+    feeds = [[whole(0, 256, "uint8")(shape)] for shape in shapes]
+    op_models.agree(pixels, ((N, N, 3), "uint8"), feeds=feeds)
 
 
 def test_filters():
