@@ -10,6 +10,7 @@ import pytest
 
 from tests.export import harness, op_models
 from tests.shapes import ops_cases_math, ops_cases_nn, ops_cases_structure
+from tests.shapes.ops_classes import make
 from tests.shapes.ops_harness import Case
 
 N = None
@@ -150,6 +151,16 @@ def test_an_update_that_would_stick_out_is_moved_in():
     right(start)
 
 
+@pytest.mark.parametrize("dtype", ["float32", "bool"])
+def test_diagonals_of_open_size(dtype):
+    table = {f"{k}": make("numpy.Diagonal", offset=k, axis1=1, axis2=2) for k in (0, 1, -2)}
+    shapes = ((1, 5, 3, 2), (3, 4, 7, 2), (2, 6, 6, 2))
+    feeds = [[GENERATOR.integers(0, 2, shape).astype(dtype)] for shape in shapes]
+    op_models.agree(table, ((N, N, N, 2), dtype), feeds=feeds)
+    matrices = {f"{k}": make("numpy.Diag", k=k) for k in (0, 1, -2)}
+    op_models.agree(matrices, ((N, N), dtype), feeds=[[feed[0][0, :, :, 0]] for feed in feeds])
+
+
 def test_segments():
     ids = {"_1": lambda shape: np.array([0, 2, -1, 2, 0, 4], "int32")}
     for function in (ops.segment_sum, ops.segment_max):
@@ -159,6 +170,25 @@ def test_segments():
                     lambda x, i, f=function: f(x, i, num_segments=5), ((6, 2), dtype), ((6,), "int32"), **ids
                 )
             )
+
+
+def test_segments_whose_number_depends_on_the_data():
+    makers = [make(f"math.Segment{name}") for name in ("Sum", "Max", "Min", "Prod")]
+    table = {type(f).__name__: f for f in makers}
+    feeds = [
+        [mixed(-3, 3)((6, 2)), np.array(ids, "int32")]
+        for ids in ([0, 2, 1, 2, 0, 3], [0, 0, 0, 0, 0, 0], [1, 0, 4, 3, 2, 5])
+    ]
+    op_models.agree(table, ((N, 2), "float32"), ((N,), "int32"), feeds=feeds)
+    in_order = {
+        name: make(f"math.Segment{name}", sorted=True) for name in ("Sum", "Max", "Min", "Prod")
+    }
+    feeds = [
+        [mixed(-3, 3)((6, 2)) - 4, np.array(ids, "int32")] for ids in ([0, 0, 2, 2, 5, 5], [1, 1, 1, 2, 2, 2])
+    ]
+    op_models.agree(in_order, ((N, 2), "float32"), ((N,), "int32"), feeds=feeds)
+    whole_numbers = [[whole(-9, 9)((5,)), np.array([3, 0, 1, 2, 2], "int32")]]
+    op_models.agree(table, ((N,), "int32"), ((N,), "int32"), feeds=whole_numbers)
 
 
 def test_places_in_a_sequence():
@@ -369,7 +399,6 @@ def test_images_resized():
         (lambda x: ops.linalg.eigh(x), "signs of eigenvectors"),
         (lambda x: ops.rot90(x[:, :3], 2, (1, 2)), "half a turn"),
         (lambda x: ops.view(x, "int16"), "another width"),
-        (lambda x: ops.segment_sum(x, ops.cast(x[:, 0, 0], "int32")), "depends on the data"),
     ],
 )
 def test_what_has_no_form_is_refused_with_the_reason(function, reason):
