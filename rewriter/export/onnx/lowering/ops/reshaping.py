@@ -50,17 +50,61 @@ def broadcast_to(call: Emitter) -> Tensor:
 
 @op("numpy", "View")
 def view(call: Emitter) -> Tensor:
-    """``view(x[a, b], dtype) -> [a, b]``: the same bits as numbers of another type of the same width."""
+    """``view(x[a, b], dtype) -> [a, b * bytes of x / bytes of dtype]``: the same bits, the lowest first."""
     x = call.x
     if x.dtype == call.dtype:
         return x
-    if _bits(x.dtype) != _bits(call.dtype):
-        raise call.refuse(f"ONNX cannot reinterpret {x.dtype} as {call.dtype}, a type of another width")
-    if call.opset < 26:
-        raise call.refuse("BitCast needs opset 26")
     if not {x.dtype, call.dtype} <= FLOATS | INTEGERS:
         raise call.refuse(f"BitCast does not support {x.dtype} as {call.dtype}")
-    return call.op("BitCast", x, to=number(call.dtype), as_dtype=call.dtype, as_sizes=x.sizes)
+    before, after = _bits(x.dtype), _bits(call.dtype)
+    if before == after:
+        return _bit_cast(call, x, call.dtype)
+    whole = _bit_cast(call, x, f"int{before}") if x.dtype in FLOATS else x
+    y = _narrower(call, whole, before, after) if before > after else _wider(call, whole, before, after)
+    return _bit_cast(call, call.reshape(y, call.sizes), call.dtype)
+
+
+def _bit_cast(call: Emitter, x: Tensor, dtype: str) -> Tensor:
+    if x.dtype == dtype:
+        return x
+    if call.opset < 26:
+        raise call.refuse("BitCast needs opset 26")
+    return call.op("BitCast", x, to=number(dtype), as_dtype=dtype, as_sizes=x.sizes)
+
+
+def _narrower(call: Emitter, x: Tensor, before: int, after: int) -> Tensor:
+    """``x[..., n] -> [..., n, before / after]``, integers of ``after`` bits with the sign that the result's type has."""
+    wide = "uint64" if x.dtype == "uint64" else "int64"
+    rest, parts = call.cast(x, wide), []
+    for _ in range(before // after):
+        low = call.op("Mod", rest, 2**after)
+        rest = call.op("Div", call.op("Sub", rest, low), 2**after)
+        parts.append(call.unsqueeze(call.cast(low, "int64"), low.rank))
+    y = call.concat(parts, -1)
+    kind = call.dtype if call.dtype in INTEGERS else f"int{after}"
+    return call.cast(y if kind.startswith("uint") else _signed(call, y, after), kind)
+
+
+def _wider(call: Emitter, x: Tensor, before: int, after: int) -> Tensor:
+    """``x[..., n] -> [..., n * before / after]``, integers of ``after`` bits with the sign that the result's type has."""
+    ratio = after // before
+    kind = call.dtype if call.dtype in INTEGERS else f"int{after}"
+    unsigned = call.op("Mod", call.cast(x, "int64"), 2**before)
+    rows = call.reshape(unsigned, [*call.sizes, ratio])
+    *lows, high = (call.op("Gather", rows, call.constant(n, "int64"), axis=rows.rank - 1) for n in range(ratio))
+    if not kind.startswith("uint"):
+        high = _signed(call, high, before)
+    wide = "uint64" if kind == "uint64" else "int64"
+    y = call.cast(high, wide)
+    for low in reversed(lows):
+        y = call.op("Add", call.op("Mul", y, 2**before), call.cast(low, wide))
+    return call.cast(y, kind)
+
+
+def _signed(call: Emitter, x: Tensor, bits: int) -> Tensor:
+    """Numbers from 0 to ``2**bits - 1`` as the signed integers with the same bits."""
+    over = call.op("GreaterOrEqual", x, 2 ** (bits - 1))
+    return call.op("Sub", x, call.op("Mul", call.cast(over, x.dtype), 2**bits))
 
 
 def _bits(dtype: str) -> int:
