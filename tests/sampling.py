@@ -34,6 +34,7 @@ SAMPLED = {
     "export/test_recurrent.py::test_every_case_of_the_table_is_right_or_stateful": 2,
     "export/test_recurrent.py::test_other_activations_are_a_loop": 3,
     "export/test_recurrent.py::test_outputs_and_states": 3,
+    "export/test_recurrent.py::test_states_are_inputs_and_outputs": 3,
     "export/test_structure_ops.py::test_the_same_bits": 4,
     "files/test_hdf5_forms.py::test_equal_to_h5py": 6,
     "formats/keras/old_form/test_written.py::test_it_computes_what_the_valid_model_does": 6,

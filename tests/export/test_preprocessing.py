@@ -68,7 +68,9 @@ def test_histograms_of_tiles(options: Any, shape: tuple[int, ...]) -> None:
     x = keras.Input(shape)
     model = keras.Model(x, layer(x))
     low, high = options.get("value_range", (0, 255))
-    feeds = [(rng.random((batch, *shape)) ** 2 * (high - low) * 1.1 + low).astype("float32") for batch in (1, 3)]
+    feeds = [
+        (rng.random((batch, *shape)) ** 2 * (high - low) * 1.1 + low).astype("float32") for batch in (1, 3)
+    ]
     feeds[1][1] = feeds[1][1, :1, :1]  # of one colour
     compare(model, [[feed] for feed in feeds], tolerance=1e-3)
 
@@ -77,7 +79,9 @@ def test_histograms_of_tiles_in_the_other_layout() -> None:
     rng = np.random.default_rng(0)
     layer = layers.ContrastLimitedAdaptiveHistogramEqualization(data_format="channels_first")
     x = keras.Input((3, 12, 10))
-    compare(keras.Model(x, layer(x)), [[(rng.random((2, 3, 12, 10)) * 255).astype("float32")]], tolerance=1e-3)
+    compare(
+        keras.Model(x, layer(x)), [[(rng.random((2, 3, 12, 10)) * 255).astype("float32")]], tolerance=1e-3
+    )
 
 
 def images(rows: int, height: int, width: int, dtype: str = "float32", seed: int = 0) -> Any:

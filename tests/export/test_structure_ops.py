@@ -180,9 +180,7 @@ def test_segments_whose_number_depends_on_the_data():
         for ids in ([0, 2, 1, 2, 0, 3], [0, 0, 0, 0, 0, 0], [1, 0, 4, 3, 2, 5])
     ]
     op_models.agree(table, ((N, 2), "float32"), ((N,), "int32"), feeds=feeds)
-    in_order = {
-        name: make(f"math.Segment{name}", sorted=True) for name in ("Sum", "Max", "Min", "Prod")
-    }
+    in_order = {name: make(f"math.Segment{name}", sorted=True) for name in ("Sum", "Max", "Min", "Prod")}
     feeds = [
         [mixed(-3, 3)((6, 2)) - 4, np.array(ids, "int32")] for ids in ([0, 0, 2, 2, 5, 5], [1, 1, 1, 2, 2, 2])
     ]
@@ -290,7 +288,9 @@ def test_scaled_and_moved(method, antialias):
     )
 
 
-@pytest.mark.parametrize("dtype", ["int8", "uint8", "int16", "int32", "uint32", "int64", "uint64", "float32", "float64"])
+@pytest.mark.parametrize(
+    "dtype", ["int8", "uint8", "int16", "int32", "uint32", "int64", "uint64", "float32", "float64"]
+)
 def test_the_same_bits(dtype):
     """As integers and floats of every width; a NaN of other bits is one too."""
     bits = GENERATOR.integers(0, 256, (3, 2, 32), "uint8")
@@ -311,12 +311,19 @@ def test_computed_places():
         return ops.image.perspective_transform(x, start, end, fill_value=2.0)
 
     right(
-        case(tilted, (N, 7, 9, 2), (N, 4, 2), (N, 4, 2), _1=lambda s: moved[0][: s[0]], _2=lambda s: moved[1][: s[0]]),
+        case(
+            tilted,
+            (N, 7, 9, 2),
+            (N, 4, 2),
+            (N, 4, 2),
+            _1=lambda s: moved[0][: s[0]],
+            _2=lambda s: moved[1][: s[0]],
+        ),
         case(tilted, (7, 9, 2), (4, 2), (4, 2), _1=lambda s: moved[0][0], _2=lambda s: moved[1][0]),
     )
     table = {
-        f"{method} {antialias}": lambda x, scale, translation, m=method, a=antialias: ops.image.scale_and_translate(
-            x, (9, 4, 2), scale, translation, (0, 1), m, antialias=a
+        f"{method} {antialias}": lambda x, scale, translation, m=method, a=antialias: (
+            ops.image.scale_and_translate(x, (9, 4, 2), scale, translation, (0, 1), m, antialias=a)
         )
         for method, antialias in itertools.product(("linear", "cubic", "lanczos3"), (True, False))
     }

@@ -126,21 +126,19 @@ def _count(call: Emitter, x: Tensor, size: Size) -> Tensor:
     return call.squeeze(call.shape([size], x), 0)
 
 
-def _matrix(
-    call: Emitter, x: Tensor, axis: int, wanted: Size, interpolation: str, antialias: bool
-) -> Tensor:
+def _matrix(call: Emitter, x: Tensor, axis: int, wanted: Size, interpolation: str, antialias: bool) -> Tensor:
     """The weights ``[wanted, n]`` for an axis of size n."""
     if interpolation not in KERNELS:
         raise Refused(f"interpolation {interpolation!r}")
     size = x.sizes[axis]
     sharp = interpolation == "bicubic" and not antialias
     if isinstance(size, int) and isinstance(wanted, int):
-        fixed = (
-            _bicubic(size, wanted) if sharp else _sampled(size, wanted, interpolation, antialias)
-        )
+        fixed = _bicubic(size, wanted) if sharp else _sampled(size, wanted, interpolation, antialias)
         return call.constant(fixed, x.dtype)
     counts = call.count(x, axis, "int64"), _count(call, x, wanted)
-    open_ = weights.bicubic(call, *counts) if sharp else weights.sampled(call, *counts, interpolation, antialias)
+    open_ = (
+        weights.bicubic(call, *counts) if sharp else weights.sampled(call, *counts, interpolation, antialias)
+    )
     open_.sizes = (wanted, size)
     return call.cast(open_, x.dtype)
 
@@ -257,9 +255,7 @@ def _measured(call: Emitter, x: Tensor, size: tuple[int, int]) -> list[tuple[int
     """Height and width of ``x``: the axis, its size, and the size that fits the other one; both ``int64[1]``."""
     axes = spatial_axes(call, x)
     measured = [call.shape([x.sizes[axis]], x) for axis in axes]
-    return [
-        (axes[n], measured[n], _ratio_at(call, measured[1 - n], size[n], size[1 - n])) for n in (0, 1)
-    ]
+    return [(axes[n], measured[n], _ratio_at(call, measured[1 - n], size[n], size[1 - n])) for n in (0, 1)]
 
 
 def _is_open(x: Tensor, places: Sequence[int]) -> bool:

@@ -27,7 +27,7 @@ def counted(call: Emitter, count: Tensor) -> Tensor:
 
 
 def bicubic(call: Emitter, size: Tensor, wanted: Tensor) -> Tensor:
-    """``[wanted, size]`` without antialias: the place between two pixels is rounded to 1/1024. Both sizes are scalars."""
+    """``[wanted, size]`` without antialias: places between pixels are rounded to 1/1024. Both sizes are scalars."""
     scale = call.op("Div", call.cast(size, "float32"), call.cast(wanted, "float32"))
     place = call.op("Sub", call.op("Mul", call.op("Add", counted(call, wanted), 0.5), scale), 0.5)
     start = call.op("Floor", place)

@@ -151,7 +151,10 @@ def _between_tiles(size: int, tile: int) -> tuple[Array, Array, Array]:
 def _shares(call: Emitter, tiles: Tensor, count: float) -> Tensor:
     """``shares(tiles[..., n]) -> [..., 256]``: how many pixels are up to each number, from 0 to 255."""
     sizes = (*tiles.sizes[:-1], 256)
-    zeros, ones = call.expand(call.constant(0.0, "float32"), sizes), call.expand(call.constant(1.0, "float32"), tiles.sizes)
+    zeros, ones = (
+        call.expand(call.constant(0.0, "float32"), sizes),
+        call.expand(call.constant(1.0, "float32"), tiles.sizes),
+    )
     counts = call.op("ScatterElements", zeros, tiles, ones, axis=tiles.rank - 1, reduction="add")
     clip = call.number("clip_limit", 4.0)
     if clip > 0:

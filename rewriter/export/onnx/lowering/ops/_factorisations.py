@@ -1,7 +1,7 @@
 """Factorisations of matrices, one column at a time in a Scan: Cholesky, LU, QR, triangular systems, singular values.
 
-The last two axes hold the matrices; the axes before them are batch axes. Sizes may be open, except where a function says
-otherwise. Indices of rows and columns are ``int64``.
+The last two axes hold the matrices; the axes before them are batch axes. Sizes may be open, except where a function
+says otherwise. Indices of rows and columns are ``int64``.
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from .....ir.size import Size
 from ...emitter import Emitter
 from ...graph import Tensor
 from ._operands import eye, places, where
@@ -105,7 +104,7 @@ def cholesky(call: Emitter, a: Tensor) -> Tensor:
 
 # -- triangular systems -----------------------------
 def solve_triangular(call: Emitter, a: Tensor, b: Tensor, lower: bool, unit: bool = False) -> Tensor:
-    """``x[..., n, k]`` with ``a x = b``, for ``a[..., n, n]`` of which one triangle is read; ``unit``: its diagonal is 1."""
+    """``x[..., n, k]`` with ``a x = b``; of ``a[..., n, n]`` one triangle is read; with ``unit`` its diagonal is 1."""
     rows = indices(call, a, -1)
 
     def step(place: Tensor, states: list[Tensor]) -> tuple[list[Tensor], list[Tensor]]:
@@ -184,7 +183,7 @@ def log_determinant(call: Emitter, a: Tensor) -> tuple[Tensor, Tensor]:
 def qr(call: Emitter, a: Tensor) -> tuple[Tensor, Tensor]:
     """``a[..., m, n] -> Q[..., m, m], R[..., m, n]`` by Householder's reflections; m and n are fixed.
 
-    The signs are those of LAPACK and Eigen: a reflection turns the sign of the diagonal around (Eigen's ``Householder.h``).
+    The signs are those of LAPACK and Eigen: a reflection turns the sign of the diagonal (Eigen's ``Householder.h``).
     """
     m, n = (size for size in a.sizes[-2:] if isinstance(size, int))
     lines = indices(call, a, -2)
@@ -217,10 +216,10 @@ def qr(call: Emitter, a: Tensor) -> tuple[Tensor, Tensor]:
 
 # -- singular values -----------------------------
 def singular(call: Emitter, a: Tensor) -> tuple[Tensor, Tensor]:
-    """``a[..., m, n] -> AV[..., m, e], V[..., n, e]`` with orthogonal columns; n is fixed, e is n, or n + 1 if n is odd.
+    """``a[..., m, n] -> AV[..., m, e], V[..., n, e]`` with orthogonal columns; n is fixed, e the next even number.
 
-    One-sided Jacobi: pairs of columns are turned until all are orthogonal; their lengths are the singular values, in any
-    order; an additional column is 0. Disjoint pairs are turned at once (the parallel ordering of Golub and Van Loan, 8.5.7).
+    One-sided Jacobi: pairs of columns are turned until all are orthogonal. Their lengths are the singular values, in
+    any order; an additional column is 0. Disjoint pairs are turned at once (Golub and Van Loan, 8.5).
     """
     n = a.sizes[-1]
     assert isinstance(n, int)
@@ -249,9 +248,7 @@ def singular(call: Emitter, a: Tensor) -> tuple[Tensor, Tensor]:
         tangent = call.op("Reciprocal", call.op("Add", call.op("Abs", zeta), root))
         tangent = where(call, call.op("Less", zeta, 0.0), call.op("Neg", tangent), tangent)
         tangent = where(call, straight, 0.0, tangent)
-        cosine = call.op(
-            "Reciprocal", call.op("Sqrt", call.op("Add", call.op("Mul", tangent, tangent), 1.0))
-        )
+        cosine = call.op("Reciprocal", call.op("Sqrt", call.op("Add", call.op("Mul", tangent, tangent), 1.0)))
         sine = call.op("Mul", cosine, tangent)
         first = call.op("Sub", call.op("Mul", cosine, one), call.op("Mul", sine, two))
         second = call.op("Add", call.op("Mul", sine, one), call.op("Mul", cosine, two))
@@ -275,7 +272,7 @@ def singular_values(call: Emitter, a: Tensor) -> Tensor:
 
 
 def pseudo_inverse(call: Emitter, a: Tensor, keep: Callable[[Tensor, Tensor], Tensor]) -> Tensor:
-    """``a[..., m, n] -> [..., n, m]``; ``keep(values[..., k], largest[..., 1])`` says which singular values are not 0."""
+    """``a[..., m, n] -> [..., n, m]``; ``keep(values[..., k], largest[..., 1])``: which singular values are not 0."""
     a, wide = upright(call, a)
     images, right = singular(call, a)
     values = _lengths(call, images)

@@ -161,8 +161,7 @@ def _diagonal(call: Emitter, x: Tensor, k: int) -> Tensor:
     if isinstance(rows, int) and isinstance(columns, int):
         along = [(i, i + k) for i in range(rows) if 0 <= i + k < columns]
         flat = call.reshape(x, [*x.sizes[:-2], rows * columns])
-        places = np.asarray([i * columns + j for i, j in along], np.int64)
-        return call.op("Gather", flat, places, axis=flat.rank - 1)
+        return call.op("Gather", flat, [i * columns + j for i, j in along], axis=flat.rank - 1)
     height, width = (call.shape([size], x) for size in (rows, columns))
     down, right = max(-k, 0), max(k, 0)
     count = call.op("Min", call.op("Sub", height, down), call.op("Sub", width, right))

@@ -341,9 +341,9 @@ def perspective_transform(call: Emitter) -> Tensor:
 
 
 def _homography(call: Emitter, start: Tensor, end: Tensor) -> Tensor:
-    """``homography(start[b, 4, 2], end[b, 4, 2]) -> [b, 8]``: the projections that map the end points to the start points.
+    """``homography(start[b, 4, 2], end[b, 4, 2]) -> [b, 8]``: projections of the end points to the start points.
 
-    With end points (x, y) and start points (u, v), the rows ``x y 1 0 0 0 -ux -uy`` give u, and ``0 0 0 x y 1 -vx -vy`` v.
+    With end points (x, y) and start points (u, v), rows ``x y 1 0 0 0 -ux -uy`` give u, and ``0 0 0 x y 1 -vx -vy`` v.
     """
     batch = end.sizes[0]
     ones, none = (
@@ -424,5 +424,7 @@ def _scaled(call: Emitter, x: Tensor, axis: int, scale: Tensor, translation: Ten
     enough = call.op("Greater", call.op("Abs", total), 1000.0 * float(np.finfo(np.float32).eps))
     y = where(call, enough, call.op("Div", y, where(call, enough, total, 1.0)), 0.0)
     last = call.op("Sub", call.cast(size, dtype), half)
-    inside = call.op("And", call.op("GreaterOrEqual", at, call.op("Neg", half)), call.op("LessOrEqual", at, last))
+    inside = call.op(
+        "And", call.op("GreaterOrEqual", at, call.op("Neg", half)), call.op("LessOrEqual", at, last)
+    )
     return where(call, inside, y, 0.0)

@@ -202,7 +202,9 @@ def segment(call: Emitter) -> Tensor:
     if in_order and reduction in ("max", "min"):
         # TensorFlow's sorted reductions give 0 for an empty segment.
         none = call.op("Expand", call.constant(False), more, as_sizes=sizes[:1])
-        some = call.op("Expand", call.constant(True), call.op("Shape", call.squeeze(ids, 1)), as_sizes=ids.sizes[:1])
+        some = call.op(
+            "Expand", call.constant(True), call.op("Shape", call.squeeze(ids, 1)), as_sizes=ids.sizes[:1]
+        )
         some = call.op("ScatterND", none, ids, some)
         y = where(call, call.unsqueeze(some, *range(1, y.rank)), y, 0)
     return call.op("Slice", y, [0], count, [0], as_sizes=call.sizes)

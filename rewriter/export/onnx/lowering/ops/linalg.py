@@ -15,7 +15,9 @@ from ._operands import as_tensor, both, is_nan, where
 refuse_ops("eigenvalues of a matrix that is not symmetric are complex", "linalg", "Eig")
 refuse_ops("the signs of eigenvectors are not defined, and differ between libraries", "linalg", "Eigh")
 refuse_ops(
-    "Keras declares pivots of another type than it computes, and they differ between libraries", "linalg", "LuFactor"
+    "Keras declares pivots of another type than it computes, and they differ between libraries",
+    "linalg",
+    "LuFactor",
 )
 
 

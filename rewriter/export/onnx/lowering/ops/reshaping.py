@@ -73,7 +73,7 @@ def _bit_cast(call: Emitter, x: Tensor, dtype: str) -> Tensor:
 
 
 def _narrower(call: Emitter, x: Tensor, before: int, after: int) -> Tensor:
-    """``x[..., n] -> [..., n, before / after]``, integers of ``after`` bits with the sign that the result's type has."""
+    """``x[..., n] -> [..., n, before / after]``, integers of ``after`` bits, signed as the result is."""
     wide = "uint64" if x.dtype == "uint64" else "int64"
     rest, parts = call.cast(x, wide), []
     for _ in range(before // after):
@@ -86,12 +86,14 @@ def _narrower(call: Emitter, x: Tensor, before: int, after: int) -> Tensor:
 
 
 def _wider(call: Emitter, x: Tensor, before: int, after: int) -> Tensor:
-    """``x[..., n] -> [..., n * before / after]``, integers of ``after`` bits with the sign that the result's type has."""
+    """``x[..., n] -> [..., n * before / after]``, integers of ``after`` bits, signed as the result is."""
     ratio = after // before
     kind = call.dtype if call.dtype in INTEGERS else f"int{after}"
     unsigned = call.op("Mod", call.cast(x, "int64"), 2**before)
     rows = call.reshape(unsigned, [*call.sizes, ratio])
-    *lows, high = (call.op("Gather", rows, call.constant(n, "int64"), axis=rows.rank - 1) for n in range(ratio))
+    *lows, high = (
+        call.op("Gather", rows, call.constant(n, "int64"), axis=rows.rank - 1) for n in range(ratio)
+    )
     if not kind.startswith("uint"):
         high = _signed(call, high, before)
     wide = "uint64" if kind == "uint64" else "int64"

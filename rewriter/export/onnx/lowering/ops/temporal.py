@@ -16,7 +16,7 @@ from ._operands import argument, as_tensor, places, where
 def ctc_decode(call: Emitter) -> list[Tensor]:
     """``ctc_decode(x[B, T, C], lengths[B]) -> int32[1, B, T], [B, 1]``: the largest class of each step, greedily.
 
-    Repeated classes are merged, and blanks dropped; -1 fills the rest. The score is minus the sum of the largest numbers.
+    Repeated classes are merged, blanks dropped; -1 fills the rest. The score is minus the sum of the largest numbers.
     """
     if call.text("strategy", "greedy", ("greedy", "beam_search")) != "greedy":
         raise call.refuse("its beams are sets of prefixes, which ONNX has no type for")
@@ -56,7 +56,12 @@ def ctc_loss(call: Emitter) -> Tensor:
     target, x, target_length, length = (
         as_tensor(call, call.arg(n, name), dtype)
         for n, (name, dtype) in enumerate(
-            (("target", "int64"), ("output", "float32"), ("target_length", "int64"), ("output_length", "int64"))
+            (
+                ("target", "int64"),
+                ("output", "float32"),
+                ("target_length", "int64"),
+                ("output_length", "int64"),
+            )
         )
     )
     batch, n = target.sizes
@@ -69,12 +74,19 @@ def ctc_loss(call: Emitter) -> Tensor:
     path = call.op("Concat", flat, last, axis=1, as_sizes=[batch, count])
     least = call.constant(-math.inf, "float32")
 
-    index = call.op("Expand", call.unsqueeze(path, 1), call.shape([1, x.sizes[1], 1], x), as_sizes=[batch, x.sizes[1], count])
+    index = call.op(
+        "Expand",
+        call.unsqueeze(path, 1),
+        call.shape([1, x.sizes[1], 1], x),
+        as_sizes=[batch, x.sizes[1], count],
+    )
     chances = call.op("GatherElements", call.op("LogSoftmax", x, axis=2), index, axis=2)
     at = places(call, call.size(path, 1), count)
     # A blank may be left out before a class that differs from the one before it.
     behind = call.op("Slice", call.pad(path, [0, 2], [0, 0], -1), [0], [-2], [1], as_sizes=path.sizes)
-    skips = call.op("And", call.op("Not", call.op("Equal", path, behind)), call.op("Not", call.op("Equal", path, blank)))
+    skips = call.op(
+        "And", call.op("Not", call.op("Equal", path, behind)), call.op("Not", call.op("Equal", path, blank))
+    )
     first = where(call, call.op("Equal", at, 0), call.constant(0.0, "float32"), least)
     begun = call.op("Expand", first, call.op("Shape", path), as_sizes=path.sizes)
 
