@@ -20,6 +20,8 @@ SAMPLED = {
     "cli/test_plan.py::test_an_unedited_plan_repairs_as_repair_does": 2,
     "cli/test_text.py::test_any_encoding_of_standard_output": 2,
     "cli/test_text.py::test_the_command_that_is_printed_repairs_the_model": 2,
+    "export/test_factorisations.py::test_singular_values": 3,
+    "export/test_factorisations.py::test_systems_of_equations": 3,
     "export/test_keras_2_both_ways.py::test_both_directions": 6,
     "export/test_layers.py::test_some_argument_sets": 8,
     "export/test_masked_merges.py::test_masked_operands": 2,

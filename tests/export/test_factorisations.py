@@ -125,6 +125,18 @@ def test_singular_values(shape, dtype):
     agree({name: table[name] for name in ("values", "rank", "pinv")}, ((N, *shape), dtype), feeds=zeros)
 
 
+@pytest.mark.parametrize("n", [1, 3, 6])
+def test_eigenvalues(n):
+    table = {
+        "values": lambda x: ops.eigh(x)[0],
+        "of a triangle": lambda x: ops.eigh(ops.tril(x))[0],
+        "singular": lambda x: ops.svd(x)[1],
+    }
+    feeds = [[definite(1, n, n)], [numbers(3, n, n)]]
+    feeds[1][0][1] = np.diag(np.resize([2, -2, 0], n))
+    agree(table, ((N, n, n), "float32"), feeds=feeds)
+
+
 def test_singular_values_of_many_columns():
     x = numbers(2, 40, 33)
     x[1, :, 20:] = x[1, :, :13]
@@ -154,7 +166,8 @@ def test_least_squares(shape):
     ("function", "reason"),
     [
         (lambda x: ops.svd(x)[0], "signs of singular vectors"),
-        (lambda x: ops.eigh(x)[0], "signs of eigenvectors"),
+        (lambda x: ops.eigh(x)[1] * 2, "signs of eigenvectors"),
+        (lambda x: ops.expand_dims(ops.eigh(x)[0], 1) * ops.eigh(x)[1], "signs of eigenvectors"),
         (lambda x: ops.linalg.lu_factor(x)[0], "pivots"),
         (lambda x: ops.inv(ops.cast(x, "float16")), "matrices of float16"),
         (lambda x: ops.norm(x, 2, axis=(-2, -1), keepdims=True), "kept axes"),

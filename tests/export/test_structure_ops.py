@@ -197,6 +197,7 @@ def test_places_in_a_sequence():
         case(lambda x: ops.isin(x, [0, 3]), (X, "int32")),
         case(lambda x: ops.isin(x, [0, 3], invert=True), (X, "int64")),
         case(lambda i: ops.unravel_index(i, (3, 4, 5)), ((N,), "int32"), _0=whole(0, 60)),
+        case(lambda i: ops.unravel_index(i, (3, 4, 5)), (N,), _0=lambda s: whole(-9, 60)(s).astype("float32")),
         case(
             lambda t, p: ops.in_top_k(t, p, 2), ((N,), "int32"), (N, 5), _0=whole(-1, 6), _1=mixed(0, 1)
         ),

@@ -81,7 +81,11 @@ class Driver:
 
         def tensor_of(leaf: Any) -> Any:
             if isinstance(leaf, TensorRef):
-                return made[leaf.node][leaf.index]
+                tensor = made[leaf.node][leaf.index]
+                if tensor.undefined:
+                    operation = graph.nodes[leaf.node].operation
+                    raise UnsupportedError(_refusal(prefix + leaf.node, operation, tensor.undefined))
+                return tensor
             return self._literal(leaf) if isinstance(leaf, Literal) else leaf
 
         # Keras's own order: a MultiHeadAttention removes the masks of its operands for all later calls.

@@ -282,6 +282,13 @@ class Emitter(Configured):
             at = next((k for k, held in self.operation.children.items() if held is operation), operation.name)
         return self.run(operation, args, kwargs, f"{self.path}/{operation.name}", f"{self.group}/{at}")
 
+    def undefined(self, number: int, reason: str) -> Tensor:
+        """A result without numbers, for one that has no ONNX form where others have: its use is refused."""
+        value = self.outputs[number]
+        tensor = Tensor(value.dtype, value.sizes)
+        tensor.undefined = reason
+        return tensor
+
     def refuse(self, reason: str) -> Refused:
         """An error that says why this call has no ONNX form: ``raise call.refuse("...")``."""
         return Refused(reason)

@@ -226,14 +226,17 @@ def unravel_index(call: Emitter) -> list[Tensor]:
     """``unravel_index(indices[n], shape=(a, b)) -> [n], [n]``."""
     x = as_tensor(call, argument(call, 0, "indices"))
     shape = [call.whole("shape", size, 1) for size in call.get("shape")]
-    if x.dtype in FLOATS:
-        raise call.refuse("its indices are not integers")
     if x.rank != 1 and shape != shape[::-1]:
         raise call.refuse("TensorFlow orders the coordinates wrongly for indices whose rank is not 1")
     places = []
     for size in reversed(shape):
-        place = call.op("Mod", x, size)
-        x = call.op("Div", call.op("Sub", x, place), size)
+        if x.dtype in FLOATS:
+            rest = call.op("Floor", call.op("Div", x, size))
+            place = call.op("Sub", x, call.op("Mul", rest, size))
+        else:
+            place = call.op("Mod", x, size)
+            rest = call.op("Div", call.op("Sub", x, place), size)
+        x = rest
         places.append(place)
     return places[::-1]
 

@@ -13,7 +13,6 @@ from . import _factorisations as factorisations
 from ._operands import as_tensor, both, is_nan, where
 
 refuse_ops("eigenvalues of a matrix that is not symmetric are complex", "linalg", "Eig")
-refuse_ops("the signs of eigenvectors are not defined, and differ between libraries", "linalg", "Eigh")
 refuse_ops(
     "Keras declares pivots of another type than it computes, and they differ between libraries",
     "linalg",
@@ -107,11 +106,30 @@ def qr(call: Emitter) -> list[Tensor]:
 
 
 @op("linalg", "SVD")
-def svd(call: Emitter) -> Tensor:
-    """``svd(x[..., m, n], compute_uv=False) -> [..., min(m, n)]``: the singular values, largest first."""
-    if call.flag("compute_uv", True):
-        raise call.refuse("the signs of singular vectors are not defined, and differ between libraries")
-    return factorisations.singular_values(call, _matrices(call))
+def svd(call: Emitter) -> Tensor | tuple[Tensor, Tensor, Tensor]:
+    """``svd(x[..., m, n]) -> U, [..., min(m, n)], V``: the singular values, largest first."""
+    values = factorisations.singular_values(call, _matrices(call))
+    if not call.flag("compute_uv", True):
+        return values
+    reason = "the signs of singular vectors are not defined, and differ between libraries"
+    return call.undefined(0, reason), values, call.undefined(2, reason)
+
+
+@op("linalg", "Eigh")
+def eigh(call: Emitter) -> tuple[Tensor, Tensor]:
+    """``eigh(x[..., n, n]) -> [..., n], V``: the eigenvalues, least first, from the lower triangle."""
+    x = _matrices(call)
+    lower = factorisations.triangle(call, x, upper=False)
+    on = factorisations.identity_matrix(call, x)
+    both_sides = call.op("Add", lower, factorisations.turned(call, lower))
+    x = call.op("Sub", both_sides, call.op("Mul", lower, on))
+    # The eigenvalues of c - x are its singular values, if c is at least the largest eigenvalue of x.
+    bound = call.op("Sqrt", call.reduce("ReduceSum", call.op("Mul", x, x), [-2, -1], keepdims=True))
+    rest = factorisations.singular_values(call, call.op("Sub", call.op("Mul", on, bound), x))
+    values = call.op("Sub", call.squeeze(bound, bound.rank - 1), rest)
+    return values, call.undefined(
+        1, "the signs of eigenvectors are not defined, and differ between libraries"
+    )
 
 
 @op("linalg", "MatrixRank")

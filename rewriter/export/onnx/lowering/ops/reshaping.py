@@ -73,40 +73,29 @@ def _bit_cast(call: Emitter, x: Tensor, dtype: str) -> Tensor:
 
 
 def _narrower(call: Emitter, x: Tensor, before: int, after: int) -> Tensor:
-    """``x[..., n] -> [..., n, before / after]``, integers of ``after`` bits, signed as the result is."""
-    wide = "uint64" if x.dtype == "uint64" else "int64"
-    rest, parts = call.cast(x, wide), []
+    """``x[..., n] -> [..., n, before / after]``, integers of ``after`` bits: a Cast drops the upper bits."""
+    rest, parts = call.cast(x, "uint64" if x.dtype == "uint64" else "int64"), []
     for _ in range(before // after):
         low = call.op("Mod", rest, 2**after)
         rest = call.op("Div", call.op("Sub", rest, low), 2**after)
         parts.append(call.unsqueeze(call.cast(low, "int64"), low.rank))
-    y = call.concat(parts, -1)
-    kind = call.dtype if call.dtype in INTEGERS else f"int{after}"
-    return call.cast(y if kind.startswith("uint") else _signed(call, y, after), kind)
+    return call.cast(call.concat(parts, -1), _whole_of(call, after))
 
 
 def _wider(call: Emitter, x: Tensor, before: int, after: int) -> Tensor:
-    """``x[..., n] -> [..., n * before / after]``, integers of ``after`` bits, signed as the result is."""
-    ratio = after // before
-    kind = call.dtype if call.dtype in INTEGERS else f"int{after}"
-    unsigned = call.op("Mod", call.cast(x, "int64"), 2**before)
+    """``x[..., n] -> [..., n * before / after]``, integers of ``after`` bits."""
+    ratio, wide = after // before, "uint64" if after == 64 else "int64"
+    unsigned = call.cast(call.op("Mod", call.cast(x, "int64"), 2**before), wide)
     rows = call.reshape(unsigned, [*call.sizes, ratio])
-    *lows, high = (
-        call.op("Gather", rows, call.constant(n, "int64"), axis=rows.rank - 1) for n in range(ratio)
-    )
-    if not kind.startswith("uint"):
-        high = _signed(call, high, before)
-    wide = "uint64" if kind == "uint64" else "int64"
-    y = call.cast(high, wide)
+    *lows, y = (call.op("Gather", rows, call.constant(n, "int64"), axis=rows.rank - 1) for n in range(ratio))
     for low in reversed(lows):
-        y = call.op("Add", call.op("Mul", y, 2**before), call.cast(low, wide))
-    return call.cast(y, kind)
+        y = call.op("Add", call.op("Mul", y, 2**before), low)
+    return call.cast(y, _whole_of(call, after))
 
 
-def _signed(call: Emitter, x: Tensor, bits: int) -> Tensor:
-    """Numbers from 0 to ``2**bits - 1`` as the signed integers with the same bits."""
-    over = call.op("GreaterOrEqual", x, 2 ** (bits - 1))
-    return call.op("Sub", x, call.op("Mul", call.cast(over, x.dtype), 2**bits))
+def _whole_of(call: Emitter, bits: int) -> str:
+    """The result's type; for a floating point one, integers of the same width."""
+    return call.dtype if call.dtype in INTEGERS else f"int{bits}"
 
 
 def _bits(dtype: str) -> int:
