@@ -118,6 +118,18 @@ def test_attention():
     agree(table, heads, shared)
 
 
+def test_a_count_for_each_position_of_an_open_axis():
+    table = {
+        "rows": lambda x: ops.repeat(x, [1, 0, 2], axis=0),
+        "flat": lambda x: ops.repeat(x, [2, 0, 1, 3, 1, 2]),
+    }
+    feeds = [[np.arange(6, dtype="float32").reshape(3, 2)]]
+    agree(table, ((None, 2), "float32"), feeds=feeds)
+    inputs = keras.Input(batch_shape=(None, 2))
+    with pytest.raises(Exception, match="Reshape"):
+        harness.run_exported(keras.Model(inputs, table["rows"](inputs)), [np.zeros((4, 2), "float32")])
+
+
 def test_classes_that_are_none():
     places = np.array([[0, 3, -1, 7, 2]], "int32")
     table = {
