@@ -258,6 +258,20 @@ def test_affine_transforms(mode, interpolation):
     )
 
 
+def test_transforms_of_images_of_open_size():
+    move = np.array([[1.1, -0.3, 0.7, 0.2, 0.9, -1.2, 0.01, -0.02], [0.4, 0, 5, 0, -2, 3, 0, 0]], "float32")
+    start, end = (np.array(c, "float32") for c in ([[0, 0], [0, 5], [6, 0], [6, 5]], [[1, 0], [0, 4], [5, 1], [6, 5]]))
+    table = {
+        f"{mode} {name} {n}": lambda x, m=mode, i=name, n=n: ops.image.affine_transform(x, move[n], i, m, 0.7)
+        for mode in ("constant", "nearest", "reflect", "wrap")
+        for name in ("nearest", "bilinear")
+        for n in (0, 1)
+    }
+    table["perspective"] = lambda x: ops.image.perspective_transform(x, start, end, fill_value=0.5)
+    feeds = [[mixed(-3, 3)(shape)] for shape in ((1, 7, 5, 2), (3, 4, 9, 2), (2, 1, 6, 2))]
+    op_models.agree(table, ((N, N, N, 2), "float32"), feeds=feeds)
+
+
 def test_perspective():
     start = np.array([[0, 0], [0, 6], [8, 0], [8, 6]], "float32")
     end = np.array([[1, 0.5], [0, 5], [7, 1], [8, 7]], "float32")
