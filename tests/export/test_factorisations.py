@@ -137,14 +137,19 @@ def test_eigenvalues(n):
     agree(table, ((N, n, n), "float32"), feeds=feeds)
 
 
-def test_singular_values_of_many_columns():
-    x = numbers(2, 40, 33)
-    x[1, :, 20:] = x[1, :, :13]
-    agree(
-        {"values": lambda x: ops.svd(x, compute_uv=False), "rank": lambda x: make("linalg.MatrixRank")(x)},
-        ((N, 40, 33), "float32"),
-        feeds=[[x]],
-    )
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_singular_values_of_many_sizes(dtype):
+    """Also where the rows or columns of a matrix, or its singular values, are of very different size."""
+    n = 33
+    small = np.logspace(0, -6, n)
+    x = numbers(6, n, n, dtype=dtype)
+    x[1] *= small
+    x[2] *= small[:, None]
+    x[3, :, 20:] = x[3, :, :13]
+    x[4] = 1 / (np.arange(n)[:, None] + np.arange(n) + 1)
+    table = {"values": lambda x: ops.svd(x, compute_uv=False)}
+    agree(table, ((N, n, n), dtype), feeds=[[x]], tolerance=1e-5 if dtype == "float32" else 1e-13)
+    agree({"rank": lambda x: make("linalg.MatrixRank")(x)}, ((N, n, n), dtype), feeds=[[x[:4]]])
 
 
 @pytest.mark.parametrize("shape", [(5, 3), (3, 5), (4, 4)])

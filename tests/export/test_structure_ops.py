@@ -260,7 +260,9 @@ def test_affine_transforms(mode, interpolation):
 
 def test_transforms_of_images_of_open_size():
     move = np.array([[1.1, -0.3, 0.7, 0.2, 0.9, -1.2, 0.01, -0.02], [0.4, 0, 5, 0, -2, 3, 0, 0]], "float32")
-    start, end = (np.array(c, "float32") for c in ([[0, 0], [0, 5], [6, 0], [6, 5]], [[1, 0], [0, 4], [5, 1], [6, 5]]))
+    start, end = (
+        np.array(c, "float32") for c in ([[0, 0], [0, 5], [6, 0], [6, 5]], [[1, 0], [0, 4], [5, 1], [6, 5]])
+    )
     table = {
         f"{mode} {name} {n}": lambda x, m=mode, i=name, n=n: ops.image.affine_transform(x, move[n], i, m, 0.7)
         for mode in ("constant", "nearest", "reflect", "wrap")

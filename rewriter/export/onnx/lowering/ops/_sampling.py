@@ -130,7 +130,9 @@ def _pixel(
         within = call.op("And", call.op("GreaterOrEqual", place, 0.0), call.op("Less", place, size))
         inside = within if inside is None else call.op("And", inside, within)
         whole = call.cast(_clamped(call, place, size), "int64")
-        index = whole if index is None else call.op("Add", call.op("Mul", index, call.cast(size, "int64")), whole)
+        index = (
+            whole if index is None else call.op("Add", call.op("Mul", index, call.cast(size, "int64")), whole)
+        )
     assert inside is not None and index is not None
     if index.sizes[0] == 1:
         found = call.op("Gather", flat, call.squeeze(index, 0), axis=1)
