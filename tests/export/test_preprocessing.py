@@ -20,6 +20,7 @@ RIGHT = [
     "IntegerLookup",
     "Pipeline",
     "AutoContrast",
+    "CenterCrop",
     "RandomFlip",
     "RandomGrayscale",
     "RandomRotation",
@@ -38,7 +39,6 @@ PARTLY = {
     "TextVectorization": "standardize",
     "RandomCrop": "as they are",
     "ContrastLimitedAdaptiveHistogramEqualization": "",
-    "CenterCrop": "open size",
     "STFTSpectrogram": "",
 }
 
@@ -112,6 +112,19 @@ def test_resizing_of_an_open_size(interpolation: str) -> None:
     x = keras.Input((None, None, 3))
     model = keras.Model(x, layers.Resizing(6, 11, interpolation=interpolation)(x))
     compare(model, [[images(2, 13, 17)], [images(1, 5, 30)]], tolerance=1e-3)
+
+
+def test_the_middle_of_an_image_of_open_size() -> None:
+    x = keras.Input((None, None, 3))
+    outputs = [layers.CenterCrop(7, 9)(x), layers.Rescaling(2.0)(layers.CenterCrop(4, 12)(x))]
+    feeds = [
+        [images(3, 13, 17)],
+        [images(1, 5, 30)],
+        [images(2, 7, 9)],
+        [images(2, 3, 2)],
+        [images(1, 20, 8)],
+    ]
+    compare(keras.Model(x, outputs), feeds, tolerance=1e-3)
 
 
 def test_resizing_and_enlarging_an_open_size_by_cubes() -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -235,7 +235,7 @@ def center_crop(call: Emitter) -> Any:
         x = call.cast(x, call.compute)
         places = spatial_axes(call, x)
         if any(not isinstance(x.sizes[p], int) for p in places):
-            raise Refused("an image of open size is cropped or resized: the choice is known only at run time")
+            return _cropped_or_resized(call, x, places, size)
         spare = [fixed_size(x, p) - s for p, s in zip(places, size, strict=True)]
         if min(spare) < 0:
             return resized(call, cut_to_aspect(call, x, size), size, first=call.channels_first())
@@ -245,6 +245,31 @@ def center_crop(call: Emitter) -> Any:
         return x
 
     return _images(call, transform)
+
+
+def _cropped_or_resized(call: Emitter, x: Tensor, places: Sequence[int], size: tuple[int, int]) -> Tensor:
+    """The middle of an image of open size, if it is large enough for that, else the whole, resized."""
+    spare = [call.op("Sub", call.shape([x.sizes[p]], x), n) for p, n in zip(places, size, strict=True)]
+    least = call.squeeze(call.op("Min", *spare), 0)
+    wanted = [dict(zip(places, size, strict=True)).get(n, s) for n, s in enumerate(x.sizes)]
+
+    def cropped() -> Tensor:
+        y = x
+        for place, more, count in zip(places, spare, size, strict=True):
+            start = call.op("Div", more, 2)
+            sizes = [count if n == place else s for n, s in enumerate(y.sizes)]
+            y = call.op("Slice", y, start, call.op("Add", start, count), [place], as_sizes=sizes)
+        return y
+
+    def fitted() -> Tensor:
+        return resized(call, cut_to_aspect(call, x, size), size, first=call.channels_first())
+
+    branches = {}
+    for name, result in (("then_branch", cropped), ("else_branch", fitted)):
+        with call.builder.body(f"{call.path}/{name}") as branches[name]:
+            branches[name].outputs = [call.identity(call.cast(result(), x.dtype))]
+    enough = call.op("GreaterOrEqual", least, call.constant(0, "int64"))
+    return call.several("If", [(x.dtype, wanted)], enough, **branches)[0]
 
 
 @layer("RandomCrop")
