@@ -264,7 +264,7 @@ def _cropped_or_resized(call: Emitter, x: Tensor, places: Sequence[int], size: t
     def fitted() -> Tensor:
         return resized(call, cut_to_aspect(call, x, size), size, first=call.channels_first())
 
-    branches = {}
+    branches: dict[str, Any] = {}
     for name, result in (("then_branch", cropped), ("else_branch", fitted)):
         with call.builder.body(f"{call.path}/{name}") as branches[name]:
             branches[name].outputs = [call.identity(call.cast(result(), x.dtype))]
