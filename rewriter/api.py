@@ -400,6 +400,7 @@ def export_onnx(
     fallback: str | None = None,
     input_names: Sequence[str] = (),
     output_names: Sequence[str] = (),
+    states: bool = False,
     verify: bool | None = False,
     timeout: float | None = None,
     trust: Sequence[str] = (),
@@ -422,6 +423,7 @@ def export_onnx(
         fallback: the exporter of a model that cannot be exported directly: ``tf2onnx``.
         input_names, output_names: a name for each input or output, in the order of ``model.inputs`` and
             ``model.outputs``, instead of Keras's.
+        states: make the states that stateful layers keep between calls inputs and outputs of the model.
         verify: compare the result with Keras. None does so if that is possible here, True requires it, False skips it.
         timeout: as in ``repair``.
         trust: packages whose layers' code runs, in a separate process, to see what it computes.
@@ -439,7 +441,8 @@ def export_onnx(
     if at and not repair:
         raise UsageError("at is for a repair: add repair=True")
     asked = Options(
-        opset, batch, external_data, nchw_inputs, nchw_outputs, fp16, fallback, verify, input_names, output_names
+        opset, batch, external_data, nchw_inputs, nchw_outputs, fp16, fallback, verify, input_names, output_names,
+        states,
     )  # fmt: skip
     asked.check()
     with naming(model), within(timeout), trusting(trust), ExitStack() as stack:
@@ -582,6 +585,7 @@ def convert(
     fallback: str | None = None,
     input_names: Sequence[str] = (),
     output_names: Sequence[str] = (),
+    states: bool = False,
     timeout: float | None = None,
 ) -> Converted:
     """Write a model in another format, or a model of an older Keras for Keras 3.
@@ -593,8 +597,8 @@ def convert(
         verify: run both models on the same inputs and compare. None does so if that is possible here, True requires
             it, False skips it.
         timeout: as in ``repair``.
-        opset, batch, external_data, nchw_inputs, nchw_outputs, fp16, fallback, input_names, output_names: as in
-            ``export_onnx``, for an ONNX output.
+        opset, batch, external_data, nchw_inputs, nchw_outputs, fp16, fallback, input_names, output_names, states: as
+            in ``export_onnx``, for an ONNX output.
 
     Raises:
         UnsupportedError: a part of the model has no form in the new format, or a required comparison cannot run.
@@ -606,7 +610,8 @@ def convert(
     from .proof.limits import within
 
     options = Options(
-        opset, batch, external_data, nchw_inputs, nchw_outputs, fp16, fallback, verify, input_names, output_names
+        opset, batch, external_data, nchw_inputs, nchw_outputs, fp16, fallback, verify, input_names, output_names,
+        states,
     )  # fmt: skip
     with naming(model), within(timeout), _opened(model, weights) as source:
         return converted(source, output, options)

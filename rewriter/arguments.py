@@ -258,6 +258,9 @@ def parsers(run: Mapping[str, Run]) -> tuple[argparse.ArgumentParser, dict[str, 
             option, metavar="NAMES", action="append", default=[],
             help=f"names for the {text}, in their order and separated by commas (default: Keras's names)",
         )  # fmt: skip
+    export.add_argument(
+        "--states", action="store_true", help="make the states of stateful layers inputs and outputs"
+    )
     export.add_argument("--fp16", action="store_true", help="compute in half precision")
     export.add_argument(
         "--verify", action="store_true", help="run the result beside Keras on random inputs, and compare"

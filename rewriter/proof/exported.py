@@ -17,6 +17,7 @@ from ..formats.model_file import ModelFile
 from . import limits, served
 from .blame import line
 from .child import run_in_child, serve
+from .feeds import dtype_of
 from .keras.inputs import Inputs
 from .outputs import MOST, furthest, on_random_inputs, turned
 from .request import cannot_be_run
@@ -39,7 +40,7 @@ def verified(
     Raises:
         VerificationError: the two differ by more than rounding.
     """
-    nchw = [n for key in ("nchw_inputs", "nchw_outputs") for n in notes.get(key, "").split("\n") if n]
+    nchw = _noted(notes, "nchw_inputs", "nchw_outputs")
     batches = list(BATCHES) if fixed is None else [fixed]
     asked = served.signature_of(source)
     if asked is not None:
@@ -56,12 +57,17 @@ def verified(
             "batches": batches,
             "half": half,
             "nchw": nchw,
+            "states": _noted(notes, "state_inputs", "state_outputs"),
         }
         size = limits.memory((model, path), stored=form != "json") + MOST
         answer = run_in_child(f"{__package__}.exported", keras_needs("onnxruntime"), request, size)
     if "failed" in answer:
         raise VerificationError(f"the exported model is not what Keras computes: {answer['failed']}")
     return answer
+
+
+def _noted(notes: Mapping[str, str], *keys: str) -> list[str]:
+    return [name for key in keys for name in notes.get(key, "").split("\n") if name]
 
 
 def main() -> int:
@@ -94,7 +100,9 @@ def _compared(request: dict[str, Any], say: Callable[[dict[str, Any]], None]) ->
         return {"skipped": str(error)}
     dtype = coarsest([str(layer.compute_dtype) for layer in model._flatten_layers()])
     dtype = "float16" if request["half"] and dtype != "bfloat16" else dtype
-    given, made = [x.name for x in session.get_inputs()], [y.name for y in session.get_outputs()]
+    states = {x.name: x for x in session.get_inputs() if x.name in request["states"]}
+    given = [x.name for x in session.get_inputs() if x.name not in states]
+    made = [y.name for y in session.get_outputs() if y.name not in request["states"]]
     largest = 0.0
     batches = [inputs.fixed] if inputs.fixed is not None else request["batches"]
     for batch in batches:
@@ -103,6 +111,7 @@ def _compared(request: dict[str, Any], say: Callable[[dict[str, Any]], None]) ->
         except Exception as error:
             return {"skipped": f"Keras does not run it on random inputs: {line(error)}"}
         feeds = {n: turned(a, n in request["nchw"], True) for n, a in zip(given, arrays, strict=True)}
+        feeds |= {name: _zeros(x) for name, x in states.items()}
         try:
             got = session.run(made, feeds)
         except Exception as error:
@@ -116,6 +125,13 @@ def _compared(request: dict[str, Any], say: Callable[[dict[str, Any]], None]) ->
             return {"failed": off}
         largest = max(largest, difference)
     return {"difference": largest, "batches": batches, "ran": described()}
+
+
+def _zeros(x: Any) -> Any:
+    """The state with which Keras begins, for an input of a session; a stateful layer has a fixed batch."""
+    import numpy as np
+
+    return np.zeros(x.shape, dtype_of(x.type))
 
 
 def _run(model: Any, arrays: list[Any]) -> list[Any]:

@@ -107,11 +107,16 @@ def _input(graph: Graph, name: str, kind: str, shape: Sequence[Any]) -> Input:
     return Input(name, kind, tuple(names), config.get("batch"))
 
 
+def dtype_of(kind: str) -> str:
+    """The NumPy type of an input of ONNX Runtime: ``tensor(float)`` is ``float32``."""
+    return _DTYPES.get(kind, kind.removeprefix("tensor(").removesuffix(")"))
+
+
 def _draw(kind: str, number: int, sample: int, shape: Sequence[int]) -> Any:
     import numpy as np
 
     rng = np.random.default_rng((_SEED, number, sample))
-    name = _DTYPES.get(kind, kind.removeprefix("tensor(").removesuffix(")"))
+    name = dtype_of(kind)
     if "int" in name:
         return rng.integers(0, 2, shape).astype(name)
     if name == "bool":

@@ -118,6 +118,18 @@ def test_attention():
     agree(table, heads, shared)
 
 
+def test_a_count_for_each_position_of_an_open_axis():
+    table = {
+        "rows": lambda x: ops.repeat(x, [1, 0, 2], axis=0),
+        "flat": lambda x: ops.repeat(x, [2, 0, 1, 3, 1, 2]),
+    }
+    feeds = [[np.arange(6, dtype="float32").reshape(3, 2)]]
+    agree(table, ((None, 2), "float32"), feeds=feeds)
+    inputs = keras.Input(batch_shape=(None, 2))
+    with pytest.raises(Exception, match="Reshape"):
+        harness.run_exported(keras.Model(inputs, table["rows"](inputs)), [np.zeros((4, 2), "float32")])
+
+
 def test_classes_that_are_none():
     places = np.array([[0, 3, -1, 7, 2]], "int32")
     table = {
@@ -143,14 +155,40 @@ def test_repeating_and_padding():
     agree(table, BLOCK)
 
 
+@pytest.mark.parametrize("blank", [0, -2])
+def test_temporal_classification(blank):
+    rng = np.random.default_rng(0)
+    x = rng.normal(0, 1, (3, 8, 5)).astype("float32")
+    x[1, 2:4] = x[1, 4:6]
+    x[2] = np.round(x[2, :1])
+    lengths = np.array([[8, 7, 5], [3, 0, 8]], "int32")
+    decoders = {
+        str(merged): make("nn.CTCDecode", mask_index=blank, merge_repeated=merged) for merged in (True, False)
+    }
+    vector = ((None,), "int32")
+    feeds = [[x, lengths[0]], [x[:1], lengths[1, :1]], [np.round(x), lengths[1]]]
+    agree(decoders, ((None, None, 5), "float32"), vector, feeds=feeds)
+
+    target = rng.integers(0, 5, (3, 3))
+    target = np.where(target == blank % 5, (target + 1) % 5, target).astype("int32")
+    target[1] = target[1, 0]
+    sizes = np.array([[3, 2, 0], [1, 0, 3]], "int32")
+    loss = {"loss": make("nn.CTCLoss", mask_index=blank)}
+    feeds = [[target, x * 20, sizes[0], lengths[0]], [target[:1], x[:1], sizes[1, :1], lengths[1, :1]]]
+    agree(loss, ((None, None), "int32"), ((None, None, 5), "float32"), vector, vector, feeds=feeds)
+
+
+def test_the_loss_of_a_target_that_does_not_fit_is_infinite():
+    """TensorFlow adds about 707 instead, minus the logarithm of 1e-307."""
+    takes = [((None, 3), "int32"), ((None, 2, 5), "float32"), ((None,), "int32"), ((None,), "int32")]
+    inputs = [keras.Input(batch_shape=shape, dtype=dtype) for shape, dtype in takes]
+    model = keras.Model(inputs, make("nn.CTCLoss")(*inputs))
+    feed = [np.array([[1, 1, 2]]), np.zeros((1, 2, 5)), np.array([3]), np.array([2])]
+    arrays = [a.astype(dtype) for a, (_, dtype) in zip(feed, takes, strict=True)]
+    assert harness.run_exported(model, arrays)[0] == [np.inf]
+    assert np.asarray(model(arrays))[0] > 700
+
+
 def test_what_has_no_form_is_refused():
-    lengths = ((None,), "int32")
-    loss = make("nn.CTCLoss")
-    refused(
-        loss,
-        ((None, 3), "int32"),
-        ((None, 8, 5), "float32"),
-        lengths,
-        lengths,
-        reason="temporal classification",
-    )
+    beams = make("nn.CTCDecode", strategy="beam_search")
+    refused(beams, ((None, 8, 5), "float32"), ((None,), "int32"), reason="sets of prefixes")

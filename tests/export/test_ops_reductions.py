@@ -96,7 +96,6 @@ def test_norms():
         for axes in ((0, 1), (2, 1), (-2, -1)):
             table[f"matrix {order} {axes}"] = make("linalg.Norm", ord=order, axis=axes, keepdims=True)
     agree(table, (BLOCK, "float32"))
-    refused(make("linalg.Norm", ord="nuc", axis=(1, 2)), (BLOCK, "float32"), reason="singular values")
 
 
 def test_others():

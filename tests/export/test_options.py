@@ -152,6 +152,15 @@ def of_named_inputs():
 
 
 @pytest.mark.slow
+def test_states_are_compared_with_the_first_call(tmp_path, capsys):
+    source, target = tmp_path / "model.keras", tmp_path / "out.onnx"
+    functional().save(source)
+    assert cli.main(["export", str(source), str(target), "--states", "--verify"]) == 0
+    printed = capsys.readouterr().out
+    assert "mine/state/1" in printed and "mine/new_state/1" in printed and "verified" in printed
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("build", [functional, sequential, of_named_inputs])
 def test_tf2onnx_takes_over_and_the_file_says_so(build, tmp_path, capsys):
     source, target = tmp_path / "model.keras", tmp_path / "out.onnx"

@@ -20,6 +20,7 @@ RIGHT = [
     "IntegerLookup",
     "Pipeline",
     "AutoContrast",
+    "CenterCrop",
     "RandomFlip",
     "RandomGrayscale",
     "RandomRotation",
@@ -37,8 +38,7 @@ PARTLY = {
     "StringLookup": "hashed",
     "TextVectorization": "standardize",
     "RandomCrop": "as they are",
-    "Resizing": "open size",
-    "CenterCrop": "open size",
+    "ContrastLimitedAdaptiveHistogramEqualization": "",
     "STFTSpectrogram": "",
 }
 
@@ -52,6 +52,36 @@ def test_cases_of_the_table(name: str) -> None:
         assert not found["refused"]
     # TensorFlow has no channels-first convolution on the CPU.
     assert all("NCHW" in reason for reason in found["not built"]), found["not built"]
+
+
+@pytest.mark.parametrize(
+    ("options", "shape"),
+    [
+        ({}, (20, 17, 3)),
+        ({"clip_limit": 0, "tile_grid_size": (2, 3)}, (9, 8, 2)),
+        ({"clip_limit": 0.5, "tile_grid_size": (4, 1), "value_range": (-1, 2)}, (11, 6, 1)),
+    ],
+)
+def test_histograms_of_tiles(options: Any, shape: tuple[int, ...]) -> None:
+    rng = np.random.default_rng(0)
+    layer = layers.ContrastLimitedAdaptiveHistogramEqualization(**options)
+    x = keras.Input(shape)
+    model = keras.Model(x, layer(x))
+    low, high = options.get("value_range", (0, 255))
+    feeds = [
+        (rng.random((batch, *shape)) ** 2 * (high - low) * 1.1 + low).astype("float32") for batch in (1, 3)
+    ]
+    feeds[1][1] = feeds[1][1, :1, :1]  # of one colour
+    compare(model, [[feed] for feed in feeds], tolerance=1e-3)
+
+
+def test_histograms_of_tiles_in_the_other_layout() -> None:
+    rng = np.random.default_rng(0)
+    layer = layers.ContrastLimitedAdaptiveHistogramEqualization(data_format="channels_first")
+    x = keras.Input((3, 12, 10))
+    compare(
+        keras.Model(x, layer(x)), [[(rng.random((2, 3, 12, 10)) * 255).astype("float32")]], tolerance=1e-3
+    )
 
 
 def images(rows: int, height: int, width: int, dtype: str = "float32", seed: int = 0) -> Any:
@@ -84,10 +114,28 @@ def test_resizing_of_an_open_size(interpolation: str) -> None:
     compare(model, [[images(2, 13, 17)], [images(1, 5, 30)]], tolerance=1e-3)
 
 
-def test_resizing_of_an_open_size_by_cubes_is_refused() -> None:
+def test_the_middle_of_an_image_of_open_size() -> None:
     x = keras.Input((None, None, 3))
-    with pytest.raises(Refused, match="open size"):
-        compare(keras.Model(x, layers.Resizing(6, 11, interpolation="bicubic")(x)), [])
+    outputs = [layers.CenterCrop(7, 9)(x), layers.Rescaling(2.0)(layers.CenterCrop(4, 12)(x))]
+    feeds = [
+        [images(3, 13, 17)],
+        [images(1, 5, 30)],
+        [images(2, 7, 9)],
+        [images(2, 3, 2)],
+        [images(1, 20, 8)],
+    ]
+    compare(keras.Model(x, outputs), feeds, tolerance=1e-3)
+
+
+def test_resizing_and_enlarging_an_open_size_by_cubes() -> None:
+    x = keras.Input((None, None, 3))
+    outputs = [
+        layers.Resizing(6, 11, interpolation="bicubic")(x),
+        layers.Resizing(6, 11, interpolation="bicubic", antialias=True, crop_to_aspect_ratio=True)(x),
+        layers.UpSampling2D((2, 3), interpolation="bicubic")(x),
+        layers.UpSampling2D(3, interpolation="lanczos5")(x),
+    ]
+    compare(keras.Model(x, outputs), [[images(3, 13, 17)], [images(1, 5, 30)]], tolerance=1e-3)
 
 
 @pytest.mark.parametrize("dtype", ["uint8", "int32"])

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from keras import layers
 
-from tests.export.harness import Refused, check_layer, compare, randomise, tally
+from tests.export.harness import Refused, check_layer, compare, exported, randomise, same, session, tally
 from tests.shapes.layer_cases import CASES
 
 TIME, WIDTH, UNITS = 7, 5, 3
@@ -208,6 +208,85 @@ def test_a_stateful_layer_is_refused() -> None:
     model = keras.Model(x, layers.GRU(UNITS, stateful=True)(x))
     with pytest.raises(Refused, match="stateful"):
         compare(model, [])
+
+
+def convolutional() -> Any:
+    x = keras.Input(batch_shape=(2, 3, 5, 6, 2))
+    y = layers.ConvLSTM2D(3, 3, stateful=True, return_sequences=True)(x)
+    return x, layers.ConvLSTM2D(2, 2, stateful=True, data_format="channels_last")(y)
+
+
+def stateful(build: Any, mask: bool = False) -> Any:
+    def made() -> Any:
+        x = keras.Input(batch_shape=(2, TIME, WIDTH))
+        return x, build(layers.Masking(0.5)(x) if mask else x)
+
+    return made
+
+
+def called_twice(x: Any) -> Any:
+    layer = layers.GRU(WIDTH, stateful=True, return_sequences=True)
+    return layer(layer(x))
+
+
+def nested(x: Any) -> Any:
+    inner = keras.Input(batch_shape=(2, TIME, WIDTH))
+    return keras.Model(inner, layers.LSTM(UNITS, stateful=True)(inner))(x)
+
+
+STATEFUL = {
+    "lstm": stateful(layers.LSTM(UNITS, stateful=True, return_sequences=True)),
+    "gru, masked": stateful(layers.GRU(UNITS, stateful=True), mask=True),
+    "backwards, as a loop": stateful(
+        layers.SimpleRNN(UNITS, activation="gelu", stateful=True, go_backwards=True)
+    ),
+    "a cell": stateful(layers.RNN(layers.LSTMCell(UNITS), stateful=True)),
+    "both directions": stateful(layers.Bidirectional(layers.LSTM(UNITS, stateful=True))),
+    "both directions, masked": stateful(
+        layers.Bidirectional(layers.GRU(UNITS, stateful=True, return_sequences=True), merge_mode="sum"),
+        mask=True,
+    ),
+    "states returned": stateful(layers.LSTM(UNITS, stateful=True, return_state=True)),
+    "called twice": stateful(called_twice),
+    "nested": stateful(nested),
+    "float16": stateful(layers.GRU(UNITS, stateful=True, dtype="mixed_float16")),
+    "convolutional": convolutional,
+}
+
+
+@pytest.mark.parametrize("name", STATEFUL)
+def test_states_are_inputs_and_outputs(name: str, tmp_path: Any) -> None:
+    """Three calls, each with the states in which the one before ended: the numbers of a Keras model that keeps them."""
+    x, y = STATEFUL[name]()
+    model = keras.Model(x, y)
+    randomise(model)
+    result, path = exported(model, tmp_path, states=True)
+    run = session(path)
+    own = [i for i in run.get_inputs() if "/state/" in i.name]
+    ends = [n for n in result.outputs if "/new_state/" in n]
+    assert len(own) == len(ends) == len(result.inputs) - 1
+    types = {"tensor(float16)": "float16", "tensor(float)": "float32"}
+    states = [np.zeros(i.shape, types[i.type]) for i in own]
+    rng = np.random.default_rng(0)
+    for layer in model._flatten_layers():
+        if getattr(layer, "stateful", False):
+            layer.reset_state()
+    for _ in range(3):
+        feed = rng.normal(0, 1, x.shape).astype("float32")
+        feed[:, -1] = feed[1, 0] = 0.5
+        wanted = [np.asarray(t) for t in keras.tree.flatten(model(feed, training=False))]
+        got = run.run(None, {result.inputs[0]: feed, **{i.name: s for i, s in zip(own, states, strict=True)}})
+        for ours, theirs in zip(got, wanted, strict=False):
+            same(ours, theirs, 4e-3 if name == "float16" else None)
+        states = got[len(wanted) :]
+        assert any(np.abs(s.astype("float32")).max() > 0 for s in states)
+
+
+def test_states_inside_a_wrapper_are_refused(tmp_path: Any) -> None:
+    x = keras.Input(batch_shape=(2, 3, TIME, WIDTH))
+    model = keras.Model(x, layers.TimeDistributed(layers.LSTM(UNITS, stateful=True))(x))
+    with pytest.raises(Refused, match="stateful"):
+        exported(model, tmp_path, states=True)
 
 
 @pytest.mark.parametrize("dtype", ["float16", "mixed_float16", "mixed_bfloat16", "float64"])

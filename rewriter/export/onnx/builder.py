@@ -58,6 +58,8 @@ class Builder:
             known = self._folded(op_type, inputs, attributes, as_dtype)
             if known is not None:
                 return known
+            if op_type == "MatMul" and _is_column(inputs):
+                return self._by_column(inputs, as_dtype)
             place = 1 if op_type == "Where" else 0
             data = inputs[place] if place < len(inputs) else None
             if data is not None:
@@ -67,6 +69,15 @@ class Builder:
         dtype = as_dtype or result_dtype(op_type, inputs, attributes)
         sizes = as_sizes if as_sizes is not None else result_sizes(op_type, inputs, attributes)
         return self._add(op_type, inputs, attributes, domain, [(dtype, sizes)])[0]
+
+    def _by_column(self, inputs: list[Tensor | None], as_dtype: str | None) -> Tensor:
+        """``x[..., m, n] @ y[n] -> [..., m]`` as a product with one column.
+
+        ONNX Runtime 1.31 takes a Transpose before MatMul into the product, and is then wrong if y is a vector.
+        """
+        x, y = inputs
+        product = self.node("MatMul", x, self.node("Unsqueeze", y, [1]), as_dtype=as_dtype)
+        return self.node("Squeeze", product, [product.rank - 1])
 
     def several(
         self,
@@ -294,6 +305,12 @@ class Builder:
             yield
         finally:
             self._open.pop()
+
+
+def _is_column(inputs: Sequence[Tensor | None]) -> bool:
+    """Whether the second of two operands is a vector, and the first is not."""
+    x, y = inputs
+    return x is not None and y is not None and x.known and y.known and y.rank == 1 < x.rank
 
 
 def _array(value: Any) -> Array:

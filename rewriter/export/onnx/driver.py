@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -36,6 +37,7 @@ from .graph import Tensor
 from .options import Options
 from .refusal import Refused
 from .registry import lowering_for
+from .states import States
 
 _MAX_CALLS = 1_000_000
 _BATCH = symbol("B")
@@ -51,8 +53,10 @@ class Driver:
         self.options = options
         self.assets = assets
         self.builder = Builder(options.opset)
+        self.states = States(self._state) if options.states else None
         self.variables: dict[Any, Tensor] = {}
         self.calls = 0
+        self.wrapped = 0  # how many wrappers are around a call: each may call its layer on parts of the batch
 
     def model(self, graph: Graph) -> Builder:
         """The whole model as an ONNX graph whose inputs and outputs have Keras's names."""
@@ -71,6 +75,7 @@ class Driver:
         result = self.nested(graph, inputs, inference, "", "layers")
         outputs = [leaf for leaf in flatten_outputs(result) if isinstance(leaf, Tensor)]
         self._outputs(graph, outputs, inference)
+        self._end_states()
         return self.builder
 
     # -- one graph -----------------------------
@@ -88,7 +93,11 @@ class Driver:
 
         def tensor_of(leaf: Any) -> Any:
             if isinstance(leaf, TensorRef):
-                return made[leaf.node][leaf.index]
+                tensor = made[leaf.node][leaf.index]
+                if tensor.undefined:
+                    operation = graph.nodes[leaf.node].operation
+                    raise UnsupportedError(_refusal(prefix + leaf.node, operation, tensor.undefined))
+                return tensor
             return self._literal(leaf) if isinstance(leaf, Literal) else leaf
 
         # Keras's own order: a MultiHeadAttention removes the masks of its operands for all later calls.
@@ -145,6 +154,7 @@ class Driver:
                 operation, args, kwargs, self.builder, values, path, group, self.weights, self._run
             )
             emitter.assets, emitter._named = self.assets, self.variables
+            emitter.states = self.states if self.wrapped == 0 else None
             result = lowering_for(operation)(emitter)
             return self._finished(emitter, result)
         except Refused as error:
@@ -155,7 +165,11 @@ class Driver:
     def _run(
         self, operation: Operation, args: tuple[Any, ...], kwargs: dict[str, Any], path: str, group: str
     ) -> Any:
-        return self.call(operation, args, kwargs, None, path, group)
+        self.wrapped += 1
+        try:
+            return self.call(operation, args, kwargs, None, path, group)
+        finally:
+            self.wrapped -= 1
 
     def _model(
         self, operation: Operation, args: tuple[Any, ...], kwargs: dict[str, Any], path: str, group: str
@@ -288,13 +302,6 @@ class Driver:
             if turned:
                 rank = tensor.rank
                 tensor = self.builder.node("Transpose", tensor, perm=[0, rank - 1, *range(1, rank - 1)])
-            if tensor.name or tensor.data is not None or tensor.producer is None:
-                tensor = self.builder.node("Identity", tensor)
-                if tensor.data is not None:
-                    constant = Tensor(tensor.dtype, tensor.sizes, data=tensor.data)
-                    tensor = self.builder._add(
-                        "Identity", [constant], {}, "", [(constant.dtype, constant.sizes)]
-                    )[0]
             name, number = base, 0
             while name in taken or (number and name in names):
                 if self.options.output_names:
@@ -304,11 +311,40 @@ class Driver:
             taken.add(name)
             if turned:
                 self._note("nchw_outputs", name)
-            tensor.name = name
-            self.builder.graph.outputs.append(tensor)
+            self._output(name, tensor)
+
+    def _output(self, name: str, tensor: Tensor) -> None:
+        if tensor.name or tensor.data is not None or tensor.producer is None:
+            tensor = self.builder.node("Identity", tensor)
+            if tensor.data is not None:
+                constant = Tensor(tensor.dtype, tensor.sizes, data=tensor.data)
+                tensor = self.builder._add(
+                    "Identity", [constant], {}, "", [(constant.dtype, constant.sizes)]
+                )[0]
+        tensor.name = name
+        self.builder.graph.outputs.append(tensor)
+
+    # -- states -----------------------------
+    def _state(self, name: str, dtype: str, sizes: Sequence[Size]) -> Tensor:
+        name = self._fresh(name)
+        self._note("state_inputs", name)
+        return self.builder.add_input(name, dtype, sizes)
+
+    def _end_states(self) -> None:
+        """Add the states at the end as outputs, in the order of the inputs."""
+        for name, tensor in self.states.outputs() if self.states else ():
+            name = self._fresh(name)
+            self._note("state_outputs", name)
+            self._output(name, tensor)
+
+    def _fresh(self, name: str) -> str:
+        """The name; with a number if an input or output has it."""
+        taken = {t.name for t in (*self.builder.graph.inputs, *self.builder.graph.outputs)}
+        numbered = (f"{name}_{n}" if n else name for n in itertools.count())
+        return next(each for each in numbered if each not in taken)
 
     def _note(self, key: str, name: str) -> None:
-        """Note the name of a channels-first tensor in the file's metadata, one name per line."""
+        """Note the name of an input or output in the file's metadata, one name per line."""
         known = self.builder.metadata.get(key)
         self.builder.metadata[key] = name if known is None else f"{known}\n{name}"
 

@@ -18,6 +18,7 @@ from .builder import Builder, Operand
 from .dtypes import FLOATS
 from .graph import Array, Data, Tensor
 from .refusal import Refused
+from .states import States
 
 
 @dataclass(slots=True)
@@ -27,6 +28,7 @@ class Emitter(Configured):
     ``args`` and ``kwargs`` are the call's structures with ``Tensor`` leaves; for a layer, in its compute dtype
     already. ``outputs`` are the results that the axis analysis infers, in the order of ``keras.tree.flatten``.
     ``group`` is the layer's group in the weights file, ``path`` its name after the names of the models around it.
+    ``states`` holds those of stateful layers, where they are inputs and outputs of the model.
     """
 
     builder: Builder
@@ -36,6 +38,7 @@ class Emitter(Configured):
     weights: Variables
     run: Callable[..., Any]
     assets: Callable[[str], bytes] | None = None
+    states: States | None = None
     _named: dict[Any, Tensor] = field(default_factory=dict)
 
     # -- operands -----------------------------
@@ -278,6 +281,13 @@ class Emitter(Configured):
         if at is None:
             at = next((k for k, held in self.operation.children.items() if held is operation), operation.name)
         return self.run(operation, args, kwargs, f"{self.path}/{operation.name}", f"{self.group}/{at}")
+
+    def undefined(self, number: int, reason: str) -> Tensor:
+        """A result without numbers, for one that has no ONNX form where others have: its use is refused."""
+        value = self.outputs[number]
+        tensor = Tensor(value.dtype, value.sizes)
+        tensor.undefined = reason
+        return tensor
 
     def refuse(self, reason: str) -> Refused:
         """An error that says why this call has no ONNX form: ``raise call.refuse("...")``."""

@@ -42,10 +42,22 @@ class Tensor:
 
     ``sizes`` are those of the axis analysis, numbers or polynomials over symbols. ``mask`` is the Keras mask that
     travels with it. ``stem`` is its name if no other tensor has that name; without one it is named after its producer.
-    ``literal`` is the value of an argument in the model's file, as nested lists.
+    ``literal`` is the value of an argument in the model's file, as nested lists. ``undefined`` says why it has no
+    numbers: the model is refused if it uses them.
     """
 
-    __slots__ = ("_sizes", "data", "dtype", "literal", "mask", "name", "producer", "stem", "users")
+    __slots__ = (
+        "_sizes",
+        "data",
+        "dtype",
+        "literal",
+        "mask",
+        "name",
+        "producer",
+        "stem",
+        "undefined",
+        "users",
+    )
 
     def __init__(
         self,
@@ -63,6 +75,7 @@ class Tensor:
         self.producer = producer
         self.mask: Tensor | None = None
         self.literal: Any = None
+        self.undefined = ""
         self.users: dict[Node, int] = {}
         self.name = ""
 

@@ -22,7 +22,8 @@ class Options:
     ``nchw_inputs`` and ``nchw_outputs`` make images channels first there; ``fp16`` computes in half precision
     between float32 inputs and outputs; ``fallback`` names the exporter for models that cannot be exported directly;
     ``verify`` compares the result with Keras, with None only where the comparison can run; ``input_names`` and
-    ``output_names`` replace Keras's names, in the order of ``model.inputs`` and ``model.outputs``.
+    ``output_names`` replace Keras's names, in the order of ``model.inputs`` and ``model.outputs``; ``states`` makes the
+    states of stateful layers inputs and outputs.
     """
 
     opset: int = NEWEST_OPSET
@@ -35,6 +36,7 @@ class Options:
     verify: bool | None = False
     input_names: Sequence[str] = ()
     output_names: Sequence[str] = ()
+    states: bool = False
 
     def check(self) -> None:
         """Raises UsageError for options that cannot be used."""

@@ -531,10 +531,30 @@ def step_mask(call: Emitter, states: Sequence[Tensor]) -> Tensor | None:
     return None if mask is None else call.cast(mask, "bool")
 
 
-def check_stateless(call: Emitter, layer: Configured, states: Sequence[Tensor]) -> None:
-    """Raises Refused for a stateful layer without given states."""
-    if layer.flag("stateful") and not states:
+def begun(
+    call: Emitter, layer: Configured, given: Sequence[Tensor], sizes: Sequence[Sequence[Size]]
+) -> Sequence[Tensor]:
+    """The given states; without them, those that a stateful layer keeps, of these sizes.
+
+    Raises:
+        Refused: the layer is stateful, and its states are neither given nor inputs and outputs of the model.
+    """
+    if given or not layer.flag("stateful"):
+        return given
+    if call.states is None:
         raise Refused(
-            "it is stateful: it keeps its states between calls, which an ONNX model cannot; "
-            "pass them as initial_state and return them"
+            "it is stateful: it keeps its states between calls, which an ONNX model cannot; pass them as "
+            "initial_state and return them, or export with --states (states=True), which does that"
         )
+    return call.states.of(call.group, call.path, call.compute, sizes)
+
+
+def ended(call: Emitter, layer: Configured, given: Sequence[Tensor], finals: Sequence[Tensor]) -> None:
+    """Keep the final states of a stateful layer."""
+    if call.states is not None and layer.flag("stateful") and not given:
+        call.states.end(call.group, [call.cast(t, call.compute) for t in finals])
+
+
+def sizes_of(call: Emitter, cells: Sequence[Cell]) -> list[tuple[Size, ...]]:
+    """The sizes ``[B, units]`` of the states of cells, one after the other."""
+    return [(call.x.sizes[0], cell.units) for cell in cells for _ in range(cell.states)]

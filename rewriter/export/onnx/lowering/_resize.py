@@ -11,11 +11,12 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from ....ir.size import Size
+from ....ir.size import Size, unknown
 from ..dtypes import INTEGERS
 from ..emitter import Emitter
 from ..graph import Array, Tensor
 from ..refusal import Refused
+from . import _weights as weights
 
 _TABLE = 1024  # TensorFlow takes bicubic weights from a table with this many steps.
 
@@ -43,14 +44,21 @@ def resized(
     if interpolation == "bilinear" and not antialias and fixed and x.dtype in INTEGERS:
         # The result is rounded afterwards, and has to equal TensorFlow's to the last bit.
         y = _lerped(call, call.cast(x, "float32"), _numbers(size))
+    elif interpolation == "bilinear" and not antialias and x.dtype in INTEGERS:
+        y = _lerped_at(call, call.cast(x, "float32"), size)
     elif interpolation == "nearest":
         y = _by_resize(call, x, size, interpolation)
     elif x.dtype in INTEGERS:
         raise Refused("the rounded integers depend on TensorFlow's sums to the last bit")
     else:
         x = call.cast(x, "float64" if x.dtype == "float64" else "float32")
-        matrices = _matrices(x.sizes[-2:], size, interpolation, antialias)
-        y = _by_resize(call, x, size, interpolation) if matrices is None else _by_matrices(call, x, matrices)
+        if interpolation == "bilinear" and not antialias:
+            y = _by_resize(call, x, size, interpolation)
+        else:
+            rows, columns = (
+                _matrix(call, x, x.rank + n, size[n], interpolation, antialias) for n in (-2, -1)
+            )
+            y = call.op("MatMul", rows, call.op("MatMul", x, call.transpose(columns, [1, 0])))
         y = call.cast(y, "float32")
     return y if first else call.transpose(y, [order.index(n) for n in range(x.rank)])
 
@@ -94,28 +102,45 @@ def _lerped(call: Emitter, x: Tensor, size: Sequence[Size]) -> Tensor:
     return x
 
 
-def _by_matrices(call: Emitter, x: Tensor, matrices: tuple[Array, Array]) -> Tensor:
-    rows, columns = (call.constant(m, x.dtype) for m in matrices)
-    return call.op("MatMul", rows, call.op("MatMul", x, call.transpose(columns, [1, 0])))
+def _lerped_at(call: Emitter, x: Tensor, size: Sequence[Size]) -> Tensor:
+    """``_lerped`` where a size is known only at run time."""
+    for axis, wanted in ((x.rank - 1, size[1]), (x.rank - 2, size[0])):
+        length, count = call.count(x, axis, "int64"), _count(call, x, wanted)
+        scale = call.op("Div", call.cast(length, "float32"), call.cast(count, "float32"))
+        place = call.op("Sub", call.op("Mul", call.op("Add", weights.counted(call, count), 0.5), scale), 0.5)
+        start = call.op("Floor", place)
+        lower = call.op("Max", call.cast(start, "int64"), 0)
+        upper = call.op("Min", call.cast(call.op("Ceil", place), "int64"), call.op("Sub", length, 1))
+        step = call.op("Sub", place, start)
+        step = call.unsqueeze(step, *range(1, x.rank - axis))
+        sizes = [*x.sizes[:axis], wanted, *x.sizes[axis + 1 :]]
+        a, b = (call.op("Gather", x, index, axis=axis, as_sizes=sizes) for index in (lower, upper))
+        x = call.op("Add", a, call.op("Mul", call.op("Sub", b, a), step), as_sizes=sizes)
+    return x
 
 
-def _matrices(
-    sizes: Sequence[Size], wanted: Sequence[Size], interpolation: str, antialias: bool
-) -> tuple[Array, Array] | None:
-    """The weights ``[h, H]`` and ``[w, W]``; None where Resize does the same."""
-    if interpolation == "bilinear" and not antialias:
-        return None
-    if not all(isinstance(size, int) for size in (*sizes, *wanted)):
-        raise Refused(f"{interpolation} resizing of images of open size")
-    (height, width), (rows, columns) = _numbers(sizes), _numbers(wanted)
-    if interpolation == "bicubic" and not antialias:
-        return _bicubic(height, rows), _bicubic(width, columns)
+def _count(call: Emitter, x: Tensor, size: Size) -> Tensor:
+    """A size as a scalar."""
+    if isinstance(size, int):
+        return call.constant(size, "int64")
+    return call.squeeze(call.shape([size], x), 0)
+
+
+def _matrix(call: Emitter, x: Tensor, axis: int, wanted: Size, interpolation: str, antialias: bool) -> Tensor:
+    """The weights ``[wanted, n]`` for an axis of size n."""
     if interpolation not in KERNELS:
         raise Refused(f"interpolation {interpolation!r}")
-    return (
-        _sampled(height, rows, interpolation, antialias),
-        _sampled(width, columns, interpolation, antialias),
+    size = x.sizes[axis]
+    sharp = interpolation == "bicubic" and not antialias
+    if isinstance(size, int) and isinstance(wanted, int):
+        fixed = _bicubic(size, wanted) if sharp else _sampled(size, wanted, interpolation, antialias)
+        return call.constant(fixed, x.dtype)
+    counts = call.count(x, axis, "int64"), _count(call, x, wanted)
+    open_ = (
+        weights.bicubic(call, *counts) if sharp else weights.sampled(call, *counts, interpolation, antialias)
     )
+    open_.sizes = (wanted, size)
+    return call.cast(open_, x.dtype)
 
 
 def _numbers(sizes: Sequence[Size]) -> list[int]:
@@ -221,9 +246,27 @@ def _ratio(a: int, b: int, c: int) -> int:
     return int(np.float32(a * b) / np.float32(c))
 
 
+def _ratio_at(call: Emitter, a: Tensor, b: int, c: int) -> Tensor:
+    """``_ratio`` of ``a``, ``int64[1]``."""
+    return call.cast(call.op("Div", call.cast(call.op("Mul", a, b), "float32"), float(c)), "int64")
+
+
+def _measured(call: Emitter, x: Tensor, size: tuple[int, int]) -> list[tuple[int, Tensor, Tensor]]:
+    """Height and width of ``x``: the axis, its size, and the size that fits the other one; both ``int64[1]``."""
+    axes = spatial_axes(call, x)
+    measured = [call.shape([x.sizes[axis]], x) for axis in axes]
+    return [(axes[n], measured[n], _ratio_at(call, measured[1 - n], size[n], size[1 - n])) for n in (0, 1)]
+
+
+def _is_open(x: Tensor, places: Sequence[int]) -> bool:
+    return not all(isinstance(x.sizes[place], int) for place in places)
+
+
 def cut_to_aspect(call: Emitter, x: Tensor, size: tuple[int, int]) -> Tensor:
     """The middle of the image, cropped to the aspect ratio of ``size`` (``smart_resize``)."""
     places = spatial_axes(call, x)
+    if _is_open(x, places):
+        return _cut_at(call, x, size)
     height, width = (fixed_size(x, p) for p in places)
     kept = (
         max(min(height, _ratio(width, size[0], size[1])), 1),
@@ -236,9 +279,21 @@ def cut_to_aspect(call: Emitter, x: Tensor, size: tuple[int, int]) -> Tensor:
     return x
 
 
+def _cut_at(call: Emitter, x: Tensor, size: tuple[int, int]) -> Tensor:
+    y = x
+    for axis, whole, fitting in _measured(call, x, size):
+        kept = call.op("Max", call.op("Min", whole, fitting), 1)
+        start = call.op("Div", call.op("Sub", whole, kept), 2)
+        sizes = [unknown() if n == axis else s for n, s in enumerate(y.sizes)]
+        y = call.op("Slice", y, start, call.op("Add", start, kept), [axis], as_sizes=sizes)
+    return y
+
+
 def filled_to_aspect(call: Emitter, x: Tensor, size: tuple[int, int]) -> Tensor:
     """The image between bars of ``fill_value``, with nearly the aspect ratio of ``size``."""
     places = spatial_axes(call, x)
+    if _is_open(x, places):
+        return _filled_at(call, x, size)
     height, width = (fixed_size(x, p) for p in places)
     wanted = (
         max(height, _ratio(width, size[0], size[1])),
@@ -248,3 +303,12 @@ def filled_to_aspect(call: Emitter, x: Tensor, size: tuple[int, int]) -> Tensor:
     for place, whole, part in zip(places, wanted, (height, width), strict=True):
         bars[place] = (whole - part) // 2
     return call.pad(x, bars, bars, call.get("fill_value", 0.0))
+
+
+def _filled_at(call: Emitter, x: Tensor, size: tuple[int, int]) -> Tensor:
+    bars, sizes = [call.constant([0], "int64")] * x.rank, list(x.sizes)
+    for axis, whole, fitting in _measured(call, x, size):
+        bars[axis] = call.op("Div", call.op("Sub", call.op("Max", whole, fitting), whole), 2)
+        sizes[axis] = unknown()
+    fill = call.constant(call.get("fill_value", 0.0), x.dtype)
+    return call.op("Pad", x, call.concat([*bars, *bars], 0), fill, mode="constant", as_sizes=sizes)

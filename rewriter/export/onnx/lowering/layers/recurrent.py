@@ -15,14 +15,16 @@ from .._recurrent import (
     CELL_OF,
     Cell,
     Run,
+    begun,
     cells_of,
-    check_stateless,
+    ended,
     finished,
     flat_cells,
     gated,
     given_states,
     loop,
     over_sequence,
+    sizes_of,
     step,
     step_mask,
     zeros,
@@ -35,10 +37,11 @@ refuse_layers("it exists only in Keras 2", "CuDNNGRU", "CuDNNLSTM")
 @layer(*CELL_OF, "RNN")
 def recurrent(call: Emitter) -> Any:
     """``rnn(x[B, T, F]) -> [B, units]``, ``[B, T, units]`` with return_sequences; then the states ``[B, units]``."""
-    states = given_states(call)
-    check_stateless(call, call, states)
-    mask, backwards = step_mask(call, states), call.flag("go_backwards")
-    run = over_sequence(call, cells_of(call.operation, ""), call.x, mask, states, backwards)
+    given, cells = given_states(call), cells_of(call.operation, "")
+    mask, backwards = step_mask(call, given), call.flag("go_backwards")
+    states = begun(call, call, given, sizes_of(call, cells))
+    run = over_sequence(call, cells, call.x, mask, states, backwards)
+    ended(call, call, given, run.states)
     return results(call, run, mask, backwards)
 
 
@@ -65,10 +68,13 @@ def cell_step(call: Emitter) -> Any:
 def _conv_lstm(dimensions: int) -> Callable[[Emitter], Any]:
     def lowering(call: Emitter) -> Any:
         """``conv_lstm(x[B, T, S..., C]) -> [B, S'..., filters]``, with T for sequences; states like the last output."""
-        states = given_states(call)
-        check_stateless(call, call, states)
-        mask, backwards = step_mask(call, states), call.flag("go_backwards")
-        return results(call, convolved(call, dimensions, mask, states, backwards), mask, backwards)
+        given = given_states(call)
+        mask, backwards = step_mask(call, given), call.flag("go_backwards")
+        image = call.sizes[2:] if call.flag("return_sequences") else call.sizes[1:]
+        states = begun(call, call, given, [(call.x.sizes[0], *image)] * 2)
+        run = convolved(call, dimensions, mask, states, backwards)
+        ended(call, call, given, run.states)
+        return results(call, run, mask, backwards)
 
     return lowering
 

@@ -18,14 +18,16 @@ from .._recurrent import (
     Cell,
     Run,
     alike,
+    begun,
     both_ways,
     cells_of,
-    check_stateless,
+    ended,
     finished,
     flipped,
     given_states,
     joined,
     over_sequence,
+    sizes_of,
     step_mask,
 )
 
@@ -89,27 +91,39 @@ def bidirectional(call: Emitter) -> Any:
 
     One operator for both directions where their cells are alike.
     """
-    states = given_states(call)
+    given = given_states(call)
     ahead = _child(call, "forward_layer", "layer")
     layers = (ahead, _child(call, "backward_layer") if _states_both(call) else _turned(ahead))
     forward = Configured(layers[0], (), {})
-    check_stateless(call, forward, states)
     mode = call.get("merge_mode", "concat")
     cells = [
         _cells(each, f"{name}_layer/") for each, name in zip(layers, ("forward", "backward"), strict=True)
     ]
     paired = _pair(cells, layers)
-    mask = step_mask(call, states)
+    mask = step_mask(call, given)
+    states = _begun(call, forward, given, cells)
     if paired is not None and mask is None and mode == "concat":
         steps, run = joined(call, paired, call.x, states)
+        ended(call, forward, given, run.states)
         y = steps if forward.flag("return_sequences") else run.last
         return _with_states(call, forward, call.cast(y, call.dtype), run.states)
     (y, own), (y_back, others) = _halves(call, layers, cells, paired, mask, states)
+    ended(call, forward, given, [*own, *others])
     if forward.flag("return_sequences"):
         y_back = flipped(call, y_back)
     if mode is None:
         return _with_states(call, forward, [y, y_back], [*own, *others])
     return _with_states(call, forward, _merged(call, mode, y, y_back), [*own, *others])
+
+
+def _begun(
+    call: Emitter, forward: Configured, given: list[Tensor], cells: list[list[Cell] | None]
+) -> list[Tensor]:
+    """The states of both layers, the forward one first. Raises Refused where they are kept and have other sizes."""
+    if call.states is not None and forward.flag("stateful") and not given and None in cells:
+        raise Refused("it keeps the states of layers that are no RNN of vectors")
+    sizes = [size for own in cells if own is not None for size in sizes_of(call, own)]
+    return list(begun(call, forward, given, sizes))
 
 
 def _states_both(call: Emitter) -> bool:

@@ -6,11 +6,12 @@ Source of the fill modes: ``image_ops.h`` of TensorFlow 2.21 and ``backend/tenso
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from ...emitter import Emitter
+from .....ir.size import Size
+from ...emitter import Emitter, array_of
 from ...graph import Tensor
 from ._operands import flattened, where
 
@@ -24,75 +25,89 @@ def projected(
     The pixel at ``(x, y)`` of the result is read at ``(a0*x + a1*y + a2, a3*x + a4*y + a5) / (a6*x + a7*y + 1)``.
     """
     batch, height, width, channels = images.sizes
-    if not isinstance(height, int) or not isinstance(width, int):
-        raise call.refuse("its images are of open size")
-    x, y = _grid(call, height, width)
+    sizes = [call.count(images, axis, "float32") for axis in (1, 2)]
+    x, y = _grid(call, height, width, sizes)
     a = [call.slice(transforms, 1, n, n + 1) for n in range(8)]
     scale = call.op("Add", _weighted(call, a[6], x, a[7], y), 1.0)
     coordinates = []
-    for n, size in ((3, height), (0, width)):
+    for n, size in zip((3, 0), sizes, strict=True):
         place = call.op("Div", call.op("Add", _weighted(call, a[n], x, a[n + 1], y), a[n + 2]), scale)
         coordinates.append(_MAPPED[fill_mode](call, place, size))
     wide = "float64" if images.dtype == "float64" else "float32"
     flat = call.reshape(images, [batch, height * width, channels])
     if interpolation == "nearest":
         coordinates = [_rounded(call, c) for c in coordinates]
-        result = _pixel(call, flat, coordinates, (height, width), fill_value)
+        result = _pixel(call, flat, coordinates, sizes, fill_value)
     else:
-        result = _between(call, flat, coordinates, (height, width), fill_value, wide)
+        result = _between(call, flat, coordinates, sizes, fill_value, wide)
     infinite = call.unsqueeze(call.op("Equal", scale, 0.0), 2)
     result = where(call, infinite, call.constant(fill_value, result.dtype), result)
     return call.cast(call.reshape(result, images.sizes), images.dtype)
 
 
-def _grid(call: Emitter, height: int, width: int) -> tuple[Tensor, Tensor]:
-    """``[1, H*W]``: the column and the row of every pixel."""
-    rows, columns = np.divmod(np.arange(height * width, dtype=np.float32), np.float32(width))
-    return call.constant(columns[None], "float32"), call.constant(rows[None], "float32")
+def _grid(call: Emitter, height: Size, width: Size, sizes: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
+    """``[1, H*W]``: the column and the row of every pixel. ``sizes`` are height and width as scalars."""
+    if isinstance(height, int) and isinstance(width, int):
+        rows, columns = np.divmod(np.arange(height * width, dtype=np.float32), np.float32(width))
+        return call.constant(columns[None], "float32"), call.constant(rows[None], "float32")
+    high, wide = (call.cast(size, "int64") for size in sizes)
+    zero, one = call.constant(0, "int64"), call.constant(1, "int64")
+    place = call.op("Range", zero, call.op("Mul", high, wide), one, as_sizes=[height * width])
+    found = (call.op("Mod", place, wide), call.op("Div", place, wide))
+    x, y = (call.cast(call.unsqueeze(t, 0), "float32") for t in found)
+    return x, y
 
 
 def _weighted(call: Emitter, a: Tensor, x: Tensor, b: Tensor, y: Tensor) -> Tensor:
     return call.op("Add", call.op("Mul", a, x), call.op("Mul", b, y))
 
 
-def _clamped(call: Emitter, x: Tensor, size: int) -> Tensor:
-    return call.op("Max", call.op("Min", x, float(size - 1)), 0.0)
+def _last_of(call: Emitter, size: Tensor) -> Tensor:
+    return call.op("Sub", size, 1.0)
 
 
-def _reflected(call: Emitter, x: Tensor, size: int) -> Tensor:
-    if size <= 1:
-        return call.op("Mul", x, 0.0)
-    period = float(2 * size)
+def _clamped(call: Emitter, x: Tensor, size: Tensor) -> Tensor:
+    return call.op("Max", call.op("Min", x, _last_of(call, size)), 0.0)
+
+
+def _reflected(call: Emitter, x: Tensor, size: Tensor) -> Tensor:
+    period = call.op("Mul", size, 2.0)
     turns = call.op("Floor", call.op("Div", call.op("Neg", x), period))
     below = call.op("Add", call.op("Mul", turns, period), x)
     below = where(
         call,
-        call.op("Less", below, float(-size)),
+        call.op("Less", below, call.op("Neg", size)),
         call.op("Add", below, period),
         call.op("Sub", call.op("Neg", below), 1.0),
     )
     above = call.op("Sub", x, call.op("Mul", call.op("Floor", call.op("Div", x, period)), period))
-    back = call.op("Sub", call.op("Sub", call.constant(period, x.dtype), above), 1.0)
-    above = where(call, call.op("GreaterOrEqual", above, float(size)), back, above)
-    return _clamped(call, _outside(call, x, size, below, above), size)
+    back = call.op("Sub", call.op("Sub", period, above), 1.0)
+    above = where(call, call.op("GreaterOrEqual", above, size), back, above)
+    return _of_several(call, x, size, _clamped(call, _outside(call, x, size, below, above), size))
 
 
-def _wrapped(call: Emitter, x: Tensor, size: int) -> Tensor:
-    if size <= 1:
-        return call.op("Mul", x, 0.0)
-    last, length = float(size - 1), float(size)
+def _wrapped(call: Emitter, x: Tensor, size: Tensor) -> Tensor:
+    last = _last_of(call, size)
     turns = call.op("Floor", call.op("Div", call.op("Neg", x), last))
-    below = call.op("Add", x, call.op("Mul", call.op("Add", turns, 1.0), length))
-    above = call.op("Sub", x, call.op("Mul", call.op("Floor", call.op("Div", x, last)), length))
-    return _clamped(call, _outside(call, x, size, below, above), size)
+    below = call.op("Add", x, call.op("Mul", call.op("Add", turns, 1.0), size))
+    above = call.op("Sub", x, call.op("Mul", call.op("Floor", call.op("Div", x, last)), size))
+    return _of_several(call, x, size, _clamped(call, _outside(call, x, size, below, above), size))
 
 
-def _outside(call: Emitter, x: Tensor, size: int, below: Tensor, above: Tensor) -> Tensor:
-    inside = where(call, call.op("Greater", x, float(size - 1)), above, x)
+def _of_several(call: Emitter, x: Tensor, size: Tensor, place: Tensor) -> Tensor:
+    """The place; 0 on an axis with one position."""
+    known = array_of(size)
+    if known is not None and known > 1:
+        return place
+    return where(call, call.op("LessOrEqual", size, 1.0), call.op("Mul", x, 0.0), place)
+
+
+def _outside(call: Emitter, x: Tensor, size: Tensor, below: Tensor, above: Tensor) -> Tensor:
+    inside = where(call, call.op("Greater", x, _last_of(call, size)), above, x)
     return where(call, call.op("Less", x, 0.0), below, inside)
 
 
-_MAPPED: dict[str, Callable[[Emitter, Tensor, int], Tensor]] = {
+_MAPPED: dict[str, Callable[[Emitter, Tensor, Tensor], Tensor]] = {
     "constant": lambda call, x, size: x,
     "nearest": _clamped,
     "reflect": _reflected,
@@ -106,16 +121,18 @@ def _rounded(call: Emitter, x: Tensor) -> Tensor:
 
 
 def _pixel(
-    call: Emitter, flat: Tensor, at: list[Tensor], sizes: tuple[int, int], fill_value: float
+    call: Emitter, flat: Tensor, at: list[Tensor], sizes: Sequence[Tensor], fill_value: float
 ) -> Tensor:
-    """``pixel(flat[B, H*W, C], (y, x)[b, n]) -> [B, n, C]`` at whole coordinates; the fill value outside."""
+    """``pixel(flat[B, H*W, C], (y, x)[b, n], (H, W)) -> [B, n, C]`` at whole coordinates; the fill value outside."""
     inside: Tensor | None = None
     index: Tensor | None = None
     for place, size in zip(at, sizes, strict=True):
-        within = call.op("And", call.op("GreaterOrEqual", place, 0.0), call.op("Less", place, float(size)))
+        within = call.op("And", call.op("GreaterOrEqual", place, 0.0), call.op("Less", place, size))
         inside = within if inside is None else call.op("And", inside, within)
         whole = call.cast(_clamped(call, place, size), "int64")
-        index = whole if index is None else call.op("Add", call.op("Mul", index, size), whole)
+        index = (
+            whole if index is None else call.op("Add", call.op("Mul", index, call.cast(size, "int64")), whole)
+        )
     assert inside is not None and index is not None
     if index.sizes[0] == 1:
         found = call.op("Gather", flat, call.squeeze(index, 0), axis=1)
@@ -126,7 +143,7 @@ def _pixel(
 
 
 def _between(
-    call: Emitter, flat: Tensor, at: list[Tensor], sizes: tuple[int, int], fill_value: float, wide: str
+    call: Emitter, flat: Tensor, at: list[Tensor], sizes: Sequence[Tensor], fill_value: float, wide: str
 ) -> Tensor:
     """Bilinear interpolation between the four pixels around every coordinate."""
     lower = [call.op("Floor", place) for place in at]

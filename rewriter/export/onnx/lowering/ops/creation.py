@@ -161,16 +161,16 @@ def _diagonal(call: Emitter, x: Tensor, k: int) -> Tensor:
     if isinstance(rows, int) and isinstance(columns, int):
         along = [(i, i + k) for i in range(rows) if 0 <= i + k < columns]
         flat = call.reshape(x, [*x.sizes[:-2], rows * columns])
-        places = np.asarray([i * columns + j for i, j in along], np.int64)
-        return call.op("Gather", flat, places, axis=flat.rank - 1)
-    if k or rows != columns:
-        raise call.refuse("a diagonal of axes of open size")
-    size = call.size(x, x.rank - 2)
-    mask = eye(call, size, size, 0, (rows, columns))
-    zero = call.constant(0, x.dtype)
-    if x.dtype == "bool":
-        return reduce_bool(call, "ReduceMax", call.op("And", mask, x), [x.rank - 1])
-    return call.reduce("ReduceSum", where(call, mask, x, zero), [x.rank - 1])
+        return call.op("Gather", flat, [i * columns + j for i, j in along], axis=flat.rank - 1)
+    height, width = (call.shape([size], x) for size in (rows, columns))
+    down, right = max(-k, 0), max(k, 0)
+    count = call.op("Min", call.op("Sub", height, down), call.op("Sub", width, right))
+    count = call.squeeze(call.op("Max", count, 0), 0)
+    size = call.sizes[-1]
+    step = call.op("Range", call.constant(0, "int64"), count, call.constant(1, "int64"), as_sizes=[size])
+    places = call.op("Add", call.op("Mul", call.op("Add", step, down), width), call.op("Add", step, right))
+    flat = call.op("Reshape", x, [*[0] * (x.rank - 2), -1], as_sizes=[*x.sizes[:-2], rows * columns])
+    return call.op("Gather", flat, places, axis=flat.rank - 1, as_sizes=[*x.sizes[:-2], size])
 
 
 @op("numpy", "Vander")

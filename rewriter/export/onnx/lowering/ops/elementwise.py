@@ -602,7 +602,11 @@ def ldexp(call: Emitter) -> Tensor:
     return declared(call, where(call, kept, x, scaled))
 
 
-refuse_ops("it needs the bits of a number, and ONNX cannot access them", "numpy", "Nextafter")
+refuse_ops(
+    "TensorFlow computes it in float64 and rounds that to x again, other backends do not",
+    "numpy",
+    "Nextafter",
+)
 
 _COMPARISONS = {
     "Equal": ("Equal", False),

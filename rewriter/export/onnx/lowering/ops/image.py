@@ -7,12 +7,15 @@ from collections.abc import Sequence
 import numpy as np
 
 from .....ir.size import Size, product
+from .....shapes.dtypes import result_type
 from .....shapes.windows import extent
 from ...emitter import Emitter
 from ...graph import Array, Tensor
 from ...registry import op, refuse_ops
-from .._resize import KERNELS, cut_to_aspect, filled_to_aspect, of_type, resized
+from .. import _weights as weights
+from .._resize import cut_to_aspect, filled_to_aspect, of_type, resized
 from .._windows import Window, convolve, convolve_depthwise, padded
+from . import _factorisations as factorisations
 from ._operands import argument, as_tensor, floating, promoted_float, where
 from ._sampling import at_coordinates, projected
 
@@ -331,24 +334,31 @@ def perspective_transform(call: Emitter) -> Tensor:
     points = [
         as_tensor(call, call.arg(n, name), "float32") for n, name in ((1, "start_points"), (2, "end_points"))
     ]
-    if any(p.data is None for p in points):
-        raise call.refuse("its points are computed, and ONNX solves no equations")
     if call.text("interpolation", "bilinear") == "nearest":
         raise call.refuse("the nearest pixel depends on how TensorFlow rounds the solution of equations")
-    start, end = (p.data.small.astype(np.float64).reshape(-1, 4, 2) for p in points if p.data is not None)
-    return _projected(call, x, call.constant(_homography(start, end), "float32"), "constant")
+    start, end = (call.unsqueeze(p, 0) if p.rank == 2 else p for p in points)
+    return _projected(call, x, _homography(call, start, end), "constant")
 
 
-def _homography(start: Array, end: Array) -> Array:
-    """``[b, 8]``: the projections that map the end points to the start points."""
-    start, end = np.broadcast_arrays(start, end)
-    rows = []
-    for n in range(4):
-        (u, v), (x, y) = start[:, n].T, end[:, n].T
-        one, zero = np.ones_like(x), np.zeros_like(x)
-        rows.append(np.stack([x, y, one, zero, zero, zero, -u * x, -u * y], axis=-1))
-        rows.append(np.stack([zero, zero, zero, x, y, one, -v * x, -v * y], axis=-1))
-    return np.linalg.solve(np.stack(rows, axis=1), start.reshape(-1, 8, 1))[..., 0]
+def _homography(call: Emitter, start: Tensor, end: Tensor) -> Tensor:
+    """``homography(start[b, 4, 2], end[b, 4, 2]) -> [b, 8]``: projections of the end points to the start points.
+
+    With end points (x, y) and start points (u, v), rows ``x y 1 0 0 0 -ux -uy`` give u, and ``0 0 0 x y 1 -vx -vy`` v.
+    """
+    batch = end.sizes[0]
+    ones, none = (
+        call.expand(call.constant(n, end.dtype), [batch, 4, count]) for n, count in ((1, 1), (0, 3))
+    )
+    point = call.concat([end, ones], 2)
+    coordinates = [call.slice(start, 2, n, n + 1) for n in (0, 1)]
+    halves = []
+    for coordinate, parts in zip(coordinates, ([point, none], [none, point]), strict=True):
+        halves.append(call.concat([*parts, call.op("Mul", call.op("Neg", coordinate), end)], 2))
+    matrix, right = call.concat(halves, 1), call.concat(coordinates, 1)
+    if matrix.data is None or right.data is None:
+        return call.reshape(factorisations.solve(call, matrix, right), [batch, 8])
+    fixed = np.linalg.solve(*(t.data.small.astype(np.float64) for t in (matrix, right) if t.data is not None))
+    return call.constant(fixed[..., 0], "float32")
 
 
 @op("image", "MapCoordinates")
@@ -371,17 +381,12 @@ def scale_and_translate(call: Emitter) -> Tensor:
     scale, translation = (
         as_tensor(call, call.arg(n, name)) for n, name in ((2, "scale"), (3, "translation"))
     )
-    if scale.data is None or translation.data is None:
-        raise call.refuse("its scale and translation are computed")
     axes = [call.axis(d, x.rank, "spatial_dims") for d in call.get("spatial_dims")]
     y = x
     for n, axis in enumerate(axes):
-        size, wanted = x.sizes[axis], call.sizes[axis]
-        if not isinstance(size, int) or not isinstance(wanted, int):
-            raise call.refuse("its axes are of open size")
-        matrix = _scaled(call, size, wanted, scale.data.small[n], translation.data.small[n])
+        matrix = _scaled(call, x, axis, scale, translation, n)
         order = [*(a for a in range(x.rank) if a != axis), axis]
-        y = call.op("MatMul", call.transpose(y, order), call.constant(matrix, y.dtype))
+        y = call.op("MatMul", call.transpose(y, order), call.cast(matrix, y.dtype))
         y = call.transpose(y, [order.index(a) for a in range(x.rank)])
     return y
 
@@ -394,15 +399,32 @@ _METHODS = {
 }
 
 
-def _scaled(call: Emitter, size: int, wanted: int, scale: float, translation: float) -> Array:
-    """``[size, wanted]``: the weights of the operand for each result position (``_compute_weight_mat``)."""
-    _, kernel = KERNELS[_METHODS[call.text("method", "", tuple(_METHODS))]]
-    inverse = 1.0 / float(scale)
-    wider = max(inverse, 1.0) if call.flag("antialias", True) else 1.0
-    at = (np.arange(wanted) + 0.5) * inverse - float(translation) * inverse - 0.5
-    distances = np.abs(at[None, :] - np.arange(size)[:, None]) / wider
-    weights = np.vectorize(kernel, otypes=[float])(distances)
-    total = weights.sum(axis=0, keepdims=True)
-    enough = np.abs(total) > 1000.0 * float(np.finfo(np.float32).eps)
-    weights = np.where(enough, weights / np.where(total != 0, total, 1), 0)
-    return np.where(((at >= -0.5) & (at <= size - 0.5))[None, :], weights, 0)
+def _scaled(call: Emitter, x: Tensor, axis: int, scale: Tensor, translation: Tensor, place: int) -> Tensor:
+    """``[size, wanted]``: the weights of the operand for each result position (``_compute_weight_mat``).
+
+    Args:
+        place: of the axis in ``scale`` and ``translation``.
+    """
+    kernel = weights.KERNELS[_METHODS[call.text("method", "", tuple(_METHODS))]]
+    dtype = result_type(scale.dtype, translation.dtype)
+    one, half = call.constant(1, dtype), call.constant(0.5, dtype)
+    scale, translation = (
+        call.op("Gather", call.cast(t, dtype), call.constant(place, "int64"), axis=0)
+        for t in (scale, translation)
+    )
+    inverse = call.op("Reciprocal", scale)
+    wider = call.op("Max", inverse, one) if call.flag("antialias", True) else one
+    size, wanted = call.count(x, axis, "int64"), call.constant(call.sizes[axis], "int64")
+    sources, results = (call.cast(weights.counted(call, n), dtype) for n in (size, wanted))
+    at = call.op("Mul", call.op("Add", results, half), inverse)
+    at = call.op("Sub", call.op("Sub", at, call.op("Mul", translation, inverse)), half)
+    apart = call.op("Abs", call.op("Sub", call.unsqueeze(at, 0), call.unsqueeze(sources, 1)))
+    y = kernel(call, call.op("Div", apart, wider))
+    total = call.reduce("ReduceSum", y, [0], keepdims=True)
+    enough = call.op("Greater", call.op("Abs", total), 1000.0 * float(np.finfo(np.float32).eps))
+    y = where(call, enough, call.op("Div", y, where(call, enough, total, 1.0)), 0.0)
+    last = call.op("Sub", call.cast(size, dtype), half)
+    inside = call.op(
+        "And", call.op("GreaterOrEqual", at, call.op("Neg", half)), call.op("LessOrEqual", at, last)
+    )
+    return where(call, inside, y, 0.0)

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from .....ir.size import Size, product
+from .....ir.size import Size, product, unknown
 from ...dtypes import FLOATS
 from ...emitter import Emitter
 from ...graph import Tensor
@@ -175,22 +175,53 @@ def _limit(dtype: str, highest: bool) -> Any:
 
 @op("math", "SegmentSum", "SegmentMax", "SegmentMin", "SegmentProd")
 def segment(call: Emitter) -> Tensor:
-    """``segment_sum(data[n, ...], segment_ids[n], num_segments=s) -> [s, ...]``; a negative id is ignored."""
+    """``segment_sum(data[n, ...], segment_ids[n], num_segments=s) -> [s, ...]``; a negative id is ignored.
+
+    Without ``num_segments``, s depends on the data.
+    """
     data = as_tensor(call, argument(call, 0, "data"))
     ids = as_tensor(call, call.arg(1, "segment_ids"), "int64")
-    count = call.get("num_segments")
-    if count is None:
-        raise call.refuse("how many segments there are depends on the data")
-    count = call.whole("num_segments", count, 0)
     reduction = {"Sum": "add", "Max": "max", "Min": "min", "Prod": "mul"}[
         call.operation.class_name.removeprefix("Segment")
     ]
+    in_order = call.flag("sorted")
+    if call.get("num_segments") is None:
+        count = _segments(call, ids, in_order, reduction)
+    elif in_order:
+        raise call.refuse("TensorFlow takes num_segments only without sorted")
+    else:
+        count = call.constant([call.whole("num_segments", call.get("num_segments"), 0)], "int64")
     start = {"add": 0, "mul": 1}.get(reduction, _limit(data.dtype, reduction == "min"))
     # Ignored elements go into an extra segment.
-    ids = where(call, call.op("Less", ids, 0), call.constant(count, "int64"), ids)
-    sizes = [count + 1, *data.sizes[1:]]
-    empty = call.op("Expand", call.constant(start, data.dtype), call.shape(sizes, data), as_sizes=sizes)
-    return call.slice(scattered(call, empty, call.unsqueeze(ids, 1), data, reduction), 0, 0, count)
+    ids = call.unsqueeze(where(call, call.op("Less", ids, 0), count, ids), 1)
+    more = call.op("Add", count, 1)
+    sizes = (call.sizes[0] + 1, *data.sizes[1:])
+    empty = call.op(
+        "Expand",
+        call.constant(start, data.dtype),
+        call.shape([more, *data.sizes[1:]], data),
+        as_sizes=sizes,
+    )
+    y = scattered(call, empty, ids, data, reduction)
+    if in_order and reduction in ("max", "min"):
+        # TensorFlow's sorted reductions give 0 for an empty segment.
+        none = call.op("Expand", call.constant(False), more, as_sizes=sizes[:1])
+        some = call.op(
+            "Expand", call.constant(True), call.op("Shape", call.squeeze(ids, 1)), as_sizes=ids.sizes[:1]
+        )
+        some = call.op("ScatterND", none, ids, some)
+        y = where(call, call.unsqueeze(some, *range(1, y.rank)), y, 0)
+    return call.op("Slice", y, [0], count, [0], as_sizes=call.sizes)
+
+
+def _segments(call: Emitter, ids: Tensor, in_order: bool, reduction: str) -> Tensor:
+    """``int64[1]``: how many segments TensorFlow makes if their number is not given."""
+    if in_order:
+        return call.op("Add", call.op("Slice", ids, [-1], [_END], [0], as_sizes=[1]), 1)
+    if reduction != "add":
+        return call.op("Add", call.reduce("ReduceMax", ids, [0], keepdims=True), 1)
+    found = call.several("Unique", [("int64", [unknown()])], ids)[0]
+    return call.op("Shape", found)
 
 
 # -- positions -----------------------------
@@ -199,14 +230,17 @@ def unravel_index(call: Emitter) -> list[Tensor]:
     """``unravel_index(indices[n], shape=(a, b)) -> [n], [n]``."""
     x = as_tensor(call, argument(call, 0, "indices"))
     shape = [call.whole("shape", size, 1) for size in call.get("shape")]
-    if x.dtype in FLOATS:
-        raise call.refuse("its indices are not integers")
     if x.rank != 1 and shape != shape[::-1]:
         raise call.refuse("TensorFlow orders the coordinates wrongly for indices whose rank is not 1")
     places = []
     for size in reversed(shape):
-        place = call.op("Mod", x, size)
-        x = call.op("Div", call.op("Sub", x, place), size)
+        if x.dtype in FLOATS:
+            rest = call.op("Floor", call.op("Div", x, size))
+            place = call.op("Sub", x, call.op("Mul", rest, size))
+        else:
+            place = call.op("Mod", x, size)
+            rest = call.op("Div", call.op("Sub", x, place), size)
+        x = rest
         places.append(place)
     return places[::-1]
 

@@ -280,7 +280,6 @@ def sparse_categorical_crossentropy(call: Emitter) -> Tensor:
     return where(call, found, loss, call.constant(math.nan, x.dtype))
 
 
-refuse_ops("ONNX has no connectionist temporal classification", "nn", "CTCLoss", "CTCDecode")
 refuse_ops("complex numbers have no ONNX kernels", "nn", "Polar")
 
 

@@ -14,6 +14,7 @@ from ...emitter import Emitter
 from ...graph import Tensor
 from ...registry import op
 from .. import _normalization as normalization
+from ._factorisations import singular_values
 from ._operands import (
     argument,
     as_tensor,
@@ -259,14 +260,25 @@ def norm_of(call: Emitter, x: Tensor, order: Any, axis: Any, keepdims: bool) -> 
         raise call.refuse("TensorFlow has norms over one or two axes only")
     if order in (None, "fro"):
         return call.op("Sqrt", call.reduce("ReduceSum", call.op("Mul", x, x), axes, keepdims))
+    if order in ("nuc", 2, -2):
+        if keepdims and list(given) != sorted(axes):
+            raise call.refuse("TensorFlow inserts the kept axes in other places")
+        return _spectral_norm(call, x, order, axes, keepdims)
     if order not in (1, -1, math.inf, -math.inf):
-        raise call.refuse(
-            f"a matrix norm of order {order!r} needs singular values, which ONNX does not compute"
-        )
+        raise call.refuse(f"TensorFlow has no matrix norm of order {order!r}")
     first, second = axes if order in (1, -1) else axes[::-1]
     sums = call.reduce("ReduceSum", size, [first], True)
     y = call.reduce("ReduceMax" if order > 0 else "ReduceMin", sums, [second], True)
     return y if keepdims else call.squeeze(y, *sorted(axes))
+
+
+def _spectral_norm(call: Emitter, x: Tensor, order: Any, axes: list[int], keepdims: bool) -> Tensor:
+    """The sum, largest or least of the singular values."""
+    rest = [n for n in range(x.rank) if n not in axes]
+    values = singular_values(call, call.transpose(x, [*rest, *axes]))
+    kind_of = {"nuc": "ReduceSum", 2: "ReduceMax", -2: "ReduceMin"}[order]
+    y = call.reduce(kind_of, values, [-1])
+    return call.unsqueeze(y, *sorted(axes)) if keepdims else y
 
 
 def _vector_norm(

@@ -79,12 +79,13 @@ def repeat(call: Emitter) -> Tensor:
         x, axis = (call.reshape(x, [1]) if x.rank == 0 else flattened(call, x)), 0
     else:
         axis = call.axis(call.get("axis"), x.rank)
+    if len(counts) > 1:
+        # Another number of positions fails at run time, as in Keras.
+        x = call.reshape(x, [*x.sizes[:axis], len(counts), *x.sizes[axis + 1 :]])
     size = x.sizes[axis]
     if isinstance(size, int):
         places = np.repeat(np.arange(size), counts[0] if len(counts) == 1 else counts)
         return call.op("Gather", x, places.astype(np.int64), axis=axis)
-    if len(counts) > 1:
-        raise call.refuse("it has a count for each position of an axis of open size")
     times = counts[0]
     grown: list[Size] = [*x.sizes[: axis + 1], times, *x.sizes[axis + 1 :]]
     shape = [times if n == axis + 1 else 1 for n in range(len(grown))]

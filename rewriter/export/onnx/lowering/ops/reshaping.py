@@ -52,17 +52,52 @@ def broadcast_to(call: Emitter) -> Tensor:
 
 @op("numpy", "View")
 def view(call: Emitter) -> Tensor:
-    """``view(x[a, b], dtype) -> [a, b]``: the same bits as numbers of another type of the same width."""
+    """``view(x[a, b], dtype) -> [a, b * bytes of x / bytes of dtype]``: the same bits, the lowest first."""
     x = call.x
     if x.dtype == call.dtype:
         return x
-    if _bits(x.dtype) != _bits(call.dtype):
-        raise call.refuse(f"ONNX cannot reinterpret {x.dtype} as {call.dtype}, a type of another width")
-    if call.opset < 26:
-        raise call.refuse("BitCast needs opset 26")
     if not {x.dtype, call.dtype} <= FLOATS | INTEGERS:
         raise call.refuse(f"BitCast does not support {x.dtype} as {call.dtype}")
-    return call.op("BitCast", x, to=number(call.dtype), as_dtype=call.dtype, as_sizes=x.sizes)
+    before, after = _bits(x.dtype), _bits(call.dtype)
+    if before == after:
+        return _bit_cast(call, x, call.dtype)
+    whole = _bit_cast(call, x, f"int{before}") if x.dtype in FLOATS else x
+    y = _narrower(call, whole, before, after) if before > after else _wider(call, whole, before, after)
+    return _bit_cast(call, call.reshape(y, call.sizes), call.dtype)
+
+
+def _bit_cast(call: Emitter, x: Tensor, dtype: str) -> Tensor:
+    if x.dtype == dtype:
+        return x
+    if call.opset < 26:
+        raise call.refuse("BitCast needs opset 26")
+    return call.op("BitCast", x, to=number(dtype), as_dtype=dtype, as_sizes=x.sizes)
+
+
+def _narrower(call: Emitter, x: Tensor, before: int, after: int) -> Tensor:
+    """``x[..., n] -> [..., n, before / after]``, integers of ``after`` bits: a Cast drops the upper bits."""
+    rest, parts = call.cast(x, "uint64" if x.dtype == "uint64" else "int64"), []
+    for _ in range(before // after):
+        low = call.op("Mod", rest, 2**after)
+        rest = call.op("Div", call.op("Sub", rest, low), 2**after)
+        parts.append(call.unsqueeze(call.cast(low, "int64"), low.rank))
+    return call.cast(call.concat(parts, -1), _whole_of(call, after))
+
+
+def _wider(call: Emitter, x: Tensor, before: int, after: int) -> Tensor:
+    """``x[..., n] -> [..., n * before / after]``, integers of ``after`` bits."""
+    ratio, wide = after // before, "uint64" if after == 64 else "int64"
+    unsigned = call.cast(call.op("Mod", call.cast(x, "int64"), 2**before), wide)
+    rows = call.reshape(unsigned, [*call.sizes, ratio])
+    *lows, y = (call.op("Gather", rows, call.constant(n, "int64"), axis=rows.rank - 1) for n in range(ratio))
+    for low in reversed(lows):
+        y = call.op("Add", call.op("Mul", y, 2**before), low)
+    return call.cast(y, _whole_of(call, after))
+
+
+def _whole_of(call: Emitter, bits: int) -> str:
+    """The result's type; for a floating point one, integers of the same width."""
+    return call.dtype if call.dtype in INTEGERS else f"int{bits}"
 
 
 def _bits(dtype: str) -> int:
