@@ -141,7 +141,8 @@ class Kind(str, enum.Enum):
         "What this node computes is not known without running code: a fault in it or after it can go unseen.",
         "No statement can be made about what depends on it.",
         "a = keras.Input((10, 8))\nb = keras.layers.Lambda(lambda x: x[:, 0])(a)\ny = keras.layers.Multiply()([a, b])",
-        "Nothing is inserted. With a Keras layer in place of the Lambda or the custom layer, the node can be analysed.",
+        "Nothing is inserted. With a Keras layer in place of the Lambda or the custom layer, the node can be analysed; "
+        "--trust PACKAGE runs the code of a custom layer to see what it computes.",
     )
 
     __str__ = str.__str__

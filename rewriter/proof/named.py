@@ -32,13 +32,19 @@ def foreign(entry: Any) -> str:
         elif isinstance(item, dict):
             waiting += item.values()
             name, module = item.get("class_name"), item.get("module")
-            if isinstance(name, str) and not _is_own(name, module):
+            trusted = is_trusted(module, item.get("registered_name"))
+            if isinstance(name, str) and not (_is_own(name, module) or trusted and not _is_code(name)):
                 return f"{shown(name)} of {shown(module)}" if module else shown(name)
     return ""
 
 
+def _is_code(name: str) -> bool:
+    """Whether a class of Keras runs code that is in the file."""
+    return facts_of(name).runs_code or name in _CODE
+
+
 def _is_own(name: str, module: Any) -> bool:
-    if facts_of(name).runs_code or name in _CODE:
+    if _is_code(name):
         return False
     if module is None or module == "":
         return True  # a marker, or a name that Keras looks up in its own classes
@@ -48,7 +54,5 @@ def _is_own(name: str, module: Any) -> bool:
         return name[:1].isupper()
     if not isinstance(module, str):
         return False
-    if is_trusted(module):
-        return True
     root, _, rest = module.partition(".")
     return root == "keras" and rest.removeprefix("src.").removeprefix("_legacy.").split(".")[0] in _PARTS

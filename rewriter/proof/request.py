@@ -156,7 +156,10 @@ def cannot_be_run(form: str, graph: Graph) -> str:
     if runtime != "keras":
         return ""
     for operation in _operations(graph):
-        if is_trusted(operation.module) or trace_of(operation.raw) is not None:
+        if (
+            is_trusted(operation.module, operation.raw.get("registered_name"))
+            or trace_of(operation.raw) is not None
+        ):
             continue
         root = operation.module.split(".")[0]
         if operation.opaque or facts_of(operation.class_name).runs_code or root not in ("", "keras"):

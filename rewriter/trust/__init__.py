@@ -18,8 +18,13 @@ def packages() -> tuple[str, ...]:
     return _PACKAGES.get()
 
 
-def is_trusted(module: object) -> bool:
-    """Whether a module is a trusted package or a part of one."""
+def is_trusted(module: object, registered: object = None) -> bool:
+    """Whether a class is in a trusted package, by its module and the name under which it is registered.
+
+    A class that was registered in a script is found by its name, wherever it is now.
+    """
+    if module == "__main__":
+        return bool(packages()) and isinstance(registered, str) and ">" in registered
     return isinstance(module, str) and any(
         module == name or module.startswith(f"{name}.") for name in packages()
     )

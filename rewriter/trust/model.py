@@ -73,6 +73,8 @@ def _check(entries: Iterable[Any]) -> None:
     """Raises UnsupportedError if loading these entries runs code that is not trusted."""
     for entry in entries:
         named = foreign(entry)
+        if " of keras" in named or named and " of " not in named:
+            raise UnsupportedError(f"the file names {named}, which is never run")
         if named:
             raise UnsupportedError(f"the file names {named}, which is not trusted: --trust takes its package")
 

@@ -187,6 +187,25 @@ def test_no_code_runs_without_the_word_of_the_user(trust: list[str], tmp_path: P
     assert not mark.exists()
 
 
+def test_a_lambda_is_never_run(tmp_path: Path):
+    model = steps(parts.Attend(), L.Lambda(lambda x: x + 1.0))
+    model.save(tmp_path / "model.keras")
+    with pytest.raises(UnsupportedError, match="names Lambda of keras.layers, which is never run"):
+        rewriter.check(tmp_path / "model.keras", trust=["parts", "keras"])
+
+
+def test_a_class_that_was_registered_in_a_script(tmp_path: Path):
+    """Its module was ``__main__``; now a package has it, under the same name."""
+    model = steps(parts.Attend())
+    model.save(tmp_path / "saved", zipped=False)
+    config = tmp_path / "saved" / "config.json"
+    text = config.read_text()
+    assert '"module": "parts"' in text
+    config.write_text(text.replace('"module": "parts"', '"module": "__main__"'))
+    rewriter.export_onnx(tmp_path / "saved", tmp_path / "model.onnx", trust=["parts"])
+    compare(*numbers_of(tmp_path / "model.onnx", model, 3))
+
+
 @pytest.mark.process
 def test_the_code_runs_in_a_process_of_its_own(tmp_path: Path, monkeypatch: Any, capsys: Any):
     mark = tmp_path / "imported"
