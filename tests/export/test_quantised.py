@@ -1,0 +1,247 @@
+"""Layers that Keras quantised, against Keras: the same whole numbers, and floats that differ by rounding only."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+import numpy as np
+import onnx
+import pytest
+from keras import layers as L
+from keras import quantizers as Q
+
+from tests.export.harness import Refused, compare, exported, randomise, session
+
+CONFIGS: dict[str, Any] = {
+    "int8": lambda: Q.Int8QuantizationConfig(),
+    "int8, weights only": lambda: Q.Int8QuantizationConfig(activation_quantizer=None),
+    "int8, a range": lambda: Q.Int8QuantizationConfig(
+        activation_quantizer=Q.AbsMaxQuantizer(value_range=(-31, 63), epsilon=1e-2)
+    ),
+    "int4": lambda: Q.Int4QuantizationConfig(),
+    "int4, groups of 4": lambda: Q.Int4QuantizationConfig(block_size=4),
+    "int4, no groups": lambda: Q.Int4QuantizationConfig(block_size=None),
+    "int4, activations": lambda: Q.Int4QuantizationConfig(
+        block_size=-1, activation_quantizer=Q.AbsMaxQuantizer(axis=-1)
+    ),
+    "float8": lambda: Q.Float8QuantizationConfig(),
+}
+# The others are as exhaustive as slow.
+QUICK = ("int8", "int4, groups of 4", "float8")
+NAMED = [pytest.param(name, marks=() if name in QUICK else pytest.mark.slow) for name in CONFIGS]
+ODD = [np.nan, np.inf, -np.inf, 0.0, -0.0, 1e-30, 1e30]
+
+
+def quantise(layers: list[Any], name: str) -> None:
+    for layer in layers:
+        config = CONFIGS[name]()
+        layer.quantize(config.mode, config=config)
+
+
+def numbers(*shape: int, seed: int = 0) -> Any:
+    return np.random.default_rng(seed).normal(0, 1, shape).astype("float32")
+
+
+def odd_rows(width: int) -> Any:
+    """Rows of random numbers with one odd value each, and a row of zeros."""
+    rows = numbers(len(ODD) + 1, width)
+    rows[np.arange(len(ODD)), np.arange(len(ODD)) % width] = ODD
+    rows[-1] = 0
+    return rows
+
+
+@pytest.mark.parametrize("name", NAMED)
+def test_products(name: str) -> None:
+    keras.utils.set_random_seed(1)
+    x, y = keras.Input((3, 8)), keras.Input((3, 4, 5))
+    shared = L.Dense(8)
+    made = [
+        (L.Dense(7, activation="relu"), x),
+        (L.Dense(5, use_bias=False), x),
+        (L.EinsumDense("abc,cde->abde", output_shape=(3, 4, 5), bias_axes="de"), x),
+        (L.EinsumDense("abcd,cde->abe", output_shape=(3, 6), bias_axes="e"), y),
+        (L.EinsumDense("abc,bd->adc", output_shape=(6, 8)), x),
+        (L.EinsumDense("abc,cde->aebd", output_shape=(5, 3, 4)), x),
+        (L.EinsumDense("abc,bcd->abd", output_shape=(3, 6)), x),
+    ]
+    outputs = [layer(operand) for layer, operand in made] + [shared(shared(x))]
+    model = keras.Model([x, y], outputs)
+    randomise(model)
+    quantise([layer for layer, _ in made] + [shared], name)
+    feeds = [[numbers(n, 3, 8), numbers(n, 3, 4, 5, seed=1)] for n in (3, 1)]
+    compare(model, feeds, 1e-6)
+
+
+@pytest.mark.parametrize("name", NAMED)
+def test_odd_values(name: str) -> None:
+    keras.utils.set_random_seed(2)
+    x = keras.Input((9,))
+    layer = L.Dense(5)
+    model = keras.Model(x, layer(x))
+    randomise(model)
+    quantise([layer], name)
+    compare(model, [[odd_rows(9)]], 1e-6)
+    if name == "float8":
+        with pytest.raises(Refused, match="needs opset 19"):
+            compare(model, [], opset=18)
+    else:
+        compare(model, [[odd_rows(9)]], 1e-6, opset=17)
+
+
+@pytest.mark.parametrize("name", [each for each in NAMED if each.values != ("float8",)])
+def test_embeddings(name: str) -> None:
+    keras.utils.set_random_seed(3)
+    words = keras.Input((None,), dtype="int32")
+    layers = [
+        L.Embedding(11, 9, mask_zero=True),
+        L.ReversibleEmbedding(13, 9, logit_soft_cap=5.0),
+        L.ReversibleEmbedding(13, 9, tie_weights=False),
+    ]
+    vectors = [layer(words) for layer in layers]
+    logits = [layer(vectors[0], reverse=True) for layer in layers[1:]]
+    model = keras.Model(words, [*vectors, *logits, layers[0](words)])
+    randomise(model)
+    quantise(layers, name)
+    feeds = [[np.random.default_rng(n).integers(0, 11, (n, 4)).astype("int32")] for n in (3, 1)]
+    compare(model, feeds, 1e-6, opset=26 if "4" in name else 17)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("policy", ["float64", "mixed_float16", "mixed_bfloat16"])
+def test_types(policy: str) -> None:
+    names = ["int4, groups of 4", "float8"] if policy == "mixed_float16" else ["int8", "int4", "float8"]
+    tolerance = {"float64": 1e-12, "mixed_float16": 2e-3, "mixed_bfloat16": 1e-2}[policy]
+    for name in names:
+        keras.utils.set_random_seed(4)
+        x = keras.Input((3, 8), dtype="float64" if policy == "float64" else "float32")
+        layers = [
+            L.Dense(7, dtype=policy),
+            L.EinsumDense("abc,cde->abde", output_shape=(3, 2, 5), bias_axes="e", dtype=policy),
+        ]
+        outputs = [layer(x) for layer in layers]
+        model = keras.Model(
+            x,
+            [
+                L.Activation("linear", dtype="float64" if policy == "float64" else "float32")(y)
+                for y in outputs
+            ],
+        )
+        randomise(model)
+        quantise(layers, name)
+        compare(model, [[numbers(3, 3, 8).astype(x.dtype)]], tolerance)
+
+
+def calibrated(layer: Any, config: Any, seed: int, ordered: bool) -> None:
+    """Quantise by GPTQ or AWQ, with random results of the calibration.
+
+    Keras 3.15 saves such a layer without ``kernel_zero``, which it needs to load it: here it is saved.
+    """
+    rng = np.random.default_rng(seed)
+    layer.quantize(config.mode, config=config)
+    bits = config.weight_bits
+    stored = layer.quantized_kernel
+    stored.assign(rng.integers(0, 256 if bits == 4 else 2**bits, stored.shape))
+    layer.kernel_scale.assign(rng.random(layer.kernel_scale.shape) / 8)
+    layer.kernel_zero.assign(rng.integers(0, 2**bits, layer.kernel_zero.shape))
+    rows = layer.g_idx.shape[0]
+    groups = np.arange(rows) / (config.group_size if config.group_size > 0 else rows)
+    layer.g_idx.assign(groups if ordered else rng.permutation(groups))
+    if config.mode == "awq":
+        layer.awq_scales.assign(0.5 + rng.random(rows))
+    setattr(layer, f"is_{config.mode}_calibrated", True)
+    layer._get_kernel_with_merged_lora = lambda: (None, None, layer.kernel_zero)
+
+
+@pytest.mark.parametrize(
+    ("mode", "options"),
+    [
+        ("gptq", {"weight_bits": 4, "group_size": 4}),
+        ("awq", {"group_size": -1}),
+        pytest.param("gptq", {"weight_bits": 4, "group_size": -1}, marks=pytest.mark.slow),
+        pytest.param("gptq", {"weight_bits": 8, "group_size": 4}, marks=pytest.mark.slow),
+        pytest.param("gptq", {"weight_bits": 3, "group_size": 5}, marks=pytest.mark.slow),
+        pytest.param("awq", {"group_size": 4}, marks=pytest.mark.slow),
+    ],
+    ids=str,
+)
+def test_calibrated_weights(mode: str, options: dict[str, Any]) -> None:
+    maker = Q.GPTQConfig if mode == "gptq" else Q.AWQConfig
+    x = keras.Input((3, 9))
+    layers = [
+        L.Dense(7),
+        L.Dense(4, use_bias=False),
+        L.EinsumDense("abc,cde->abde", output_shape=(3, 2, 3), bias_axes="e"),
+    ]
+    model = keras.Model(x, [layer(x) for layer in layers])
+    randomise(model)
+    for seed, layer in enumerate(layers):
+        calibrated(layer, maker(dataset=[], tokenizer=None, **options), seed, seed != 1)
+    compare(model, [[numbers(3, 3, 9)], [numbers(1, 3, 9)]], 1e-6, opset=26 if mode == "gptq" else 17)
+
+
+# -- the file -----------------------------
+SIZES = {
+    "int8": (0.26, "uint8"),
+    "int8, weights only": (0.26, "int8"),
+    "int4": (0.15, "int4"),
+    "int4, no groups": (0.135, "int4"),
+    "float8": (0.26, "float8e4m3fn"),
+}
+
+
+@pytest.mark.parametrize("name", SIZES)
+def test_the_file_has_the_narrow_weights_and_the_runtime_rounds_nothing_more(
+    name: str, tmp_path: Any
+) -> None:
+    """Of 512 x 512 weights: the size of which ONNX Runtime fuses its nodes and would round operands to 8 bits."""
+    keras.utils.set_random_seed(5)
+    share, dtype = SIZES[name]
+    x = keras.Input((512,), name="x")
+    layer = L.Dense(512)
+    model = keras.Model(x, layer(x))
+    quantise([layer], name)
+    result, path = exported(model, tmp_path)
+    assert result.bytes < share * 4 * 512 * 512
+    stored = max(onnx.load(path).graph.initializer, key=lambda t: np.prod(t.dims))
+    assert onnx.TensorProto.DataType.Name(stored.data_type).lower() == dtype
+    data = numbers(7, 512)
+    ours, theirs = session(path).run(None, {"x": data})[0], np.asarray(model(data))
+    assert np.abs(ours - theirs).max() < 1e-6 * np.abs(theirs).max()
+
+
+# -- refusals -----------------------------
+def test_what_keras_does_not_save_whole_is_refused() -> None:
+    x = keras.Input((3, 9))
+    layer = L.Dense(7)
+    model = keras.Model(x, layer(x))
+    calibrated(layer, Q.GPTQConfig(dataset=[], tokenizer=None), 0, True)
+    del layer._get_kernel_with_merged_lora
+    with pytest.raises(Refused, match=r"saves gptq weights without their zero points"):
+        compare(model, [])
+
+
+def test_a_quantised_layer_in_time_distributed_is_refused() -> None:
+    x = keras.Input((3, 9))
+    layer = L.Dense(7)
+    model = keras.Model(x, L.TimeDistributed(layer)(x))
+    quantise([layer], "int8")
+    with pytest.raises(Refused, match="without their scales"):
+        compare(model, [])
+
+
+def test_a_quantiser_that_is_not_keras_s_is_refused() -> None:
+    @keras.saving.register_keras_serializable("tests")
+    class Halves(Q.Quantizer):
+        def __call__(self, x: Any, axis: Any = None) -> Any:
+            return keras.ops.cast(x / 2, "int8"), keras.ops.ones_like(x[..., :1])
+
+        def get_config(self) -> dict[str, Any]:
+            return {}
+
+    x = keras.Input((9,))
+    layer = L.Dense(7)
+    model = keras.Model(x, layer(x))
+    layer.quantize("int8", config=Q.Int8QuantizationConfig(activation_quantizer=Halves()))
+    with pytest.raises(Refused, match="its activation quantizer Halves is not known"):
+        compare(model, [])
