@@ -20,6 +20,7 @@ def text(item: Exported) -> str:
         lines.append(f"  {'weights':8} {shown(item.data)}")
     if item.fallback:
         lines.append(f"  {'exported':8} by tf2onnx: {shown(item.fallback)}")
+    lines += [f"  {'warning':8} {shown(sentence)}" for sentence in item.warnings]
     if item.verified is not None:
         lines.append(
             f"  {'verified' if 'skipped' not in item.verified else 'not compared:'} {verdict(item.verified)}"

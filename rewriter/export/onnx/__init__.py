@@ -108,4 +108,5 @@ def _written(source: ModelFile, path: str, options: Options, notes: dict[str, st
         dict(Counter(node.op_type for _, node in graph.walk())),
         data,
         os.path.getsize(path) + (os.path.getsize(data) if data is not None else 0),
+        warnings=builder.warnings,
     )

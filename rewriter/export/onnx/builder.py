@@ -34,6 +34,7 @@ class Builder:
         self.graph = Graph()
         self.scope = ""
         self.metadata: dict[str, str] = {}
+        self.warnings: list[str] = []
         self._open = [self.graph]
         self._constants: dict[Any, Tensor] = {}
         self._folds: dict[Any, Tensor] = {}

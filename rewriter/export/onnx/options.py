@@ -60,7 +60,8 @@ class Exported(Presentable):
     """A written ONNX model: its paths, names and counts. ``nodes`` counts operators by type.
 
     ``verified`` is the comparison with Keras: the largest difference and where it was measured, or why it was skipped;
-    None if it was not requested. ``fallback`` is why tf2onnx exported the model, "" if it did not.
+    None if it was not requested. ``fallback`` is why tf2onnx exported the model, "" if it did not. ``warnings`` are
+    sentences on what can differ from Keras, each with the name of its node.
     """
 
     path: str
@@ -72,6 +73,7 @@ class Exported(Presentable):
     bytes: int = 0
     verified: dict[str, Any] | None = None
     fallback: str = ""
+    warnings: list[str] = field(default_factory=list)
 
     def _summary(self) -> str:
         return f"{brief(self.path)}: {count(sum(self.nodes.values()), 'node')}, opset {self.opset}"
