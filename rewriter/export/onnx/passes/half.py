@@ -4,9 +4,9 @@ float16 ends at 65504, has 11 binary digits, and fewer below 6e-5. These keep fl
 
 - reductions, normalisations, softmaxes, recurrent layers, quotients and powers (``_COMPUTES`` lists all others);
 - nodes with a constant that float16 cannot represent (an epsilon of 1e-12, a mask of -1e9, weights that become 0);
-- what can exceed 65504: exponentials, powers, sums, integers of 32 bits, and products of two computed values of which
-  none is known to be small (squares, the scores of an attention) or with a number above 256; and what is computed from them by elements, up to
-  the next product with weights;
+- what can exceed 65504: exponentials, powers, sums, integers of 32 bits, products with a number above 256, and those
+  of two computed values of which none is known to be small (squares, the scores of an attention); and what is computed
+  from them by elements, with the next product with weights;
 - operands of steep functions (logarithm, sine, quotient, rounding), up to the product with weights before them: a
   sigmoid of 1e-9 is 0 in float16, and its logarithm is not finite.
 
@@ -34,29 +34,27 @@ _MOVING = (
 _COMPUTES, _MOVES = (frozenset(names.split()) for names in (_COMPUTING, _MOVING))
 _WEIGHTED = frozenset({"Conv", "ConvTranspose", "Gather", "Gemm", "MatMul"})
 # Results that can exceed what float16 holds.
-_GROWS = frozenset(
-    "CumProd CumSum Cosh Exp Pow Range Reciprocal ReduceL1 ReduceL2 ReduceProd ReduceSum ReduceSumSquare Sinh".split()
+_GROWING = (
+    "CumProd CumSum Cosh Exp Pow Range Reciprocal ReduceL1 ReduceL2 ReduceProd ReduceSum ReduceSumSquare Sinh"
 )
 # Operators by elements, or over axes, whose result can be as large as their operand.
-_KEEPS_SIZE = ((_COMPUTES | _MOVES) - _WEIGHTED) | frozenset(
-    "Ceil Floor Gather GlobalAveragePool ReduceMax ReduceMean ReduceMin Round Softplus Sqrt".split()
+_KEEPING = "Ceil Floor Gather GlobalAveragePool ReduceMax ReduceMean ReduceMin Round Softplus Sqrt"
+# Functions that turn a rounded operand into another result; of Div, the divisor.
+_STEEP_NAMES = (
+    "Acos Acosh Asin Atanh Ceil Cos Div Exp Floor Log Mod Pow QuantizeLinear Reciprocal Round Sin Sqrt Tan"
 )
+_BOUNDED_NAMES = "Abs AveragePool Max MaxPool Min Neg Relu"
+_GROWS, _STEEP = frozenset(_GROWING.split()), frozenset(_STEEP_NAMES.split())
+_KEEPS_SIZE = ((_COMPUTES | _MOVES) - _WEIGHTED) | frozenset(_KEEPING.split())
 _WIDE_INTEGERS = frozenset({"int32", "int64", "uint16", "uint32", "uint64"})
 _PRODUCTS = frozenset({"Gemm", "MatMul", "Mul"})
 # Operators whose results have magnitudes of at most 1, and those whose results have at most those of their operands.
 _UNIT_RESULTS = frozenset({"HardSigmoid", "Sigmoid", "Softmax", "Tanh"})
-_BOUNDED = frozenset("Abs AveragePool Max MaxPool Min Neg Relu".split()) | _MOVES
+_BOUNDED = frozenset(_BOUNDED_NAMES.split()) | _MOVES
 # A factor of at most this makes no product large.
 _SMALL = 8.0
 # A number up to this as a factor is taken for a change of units: images of 0 to 1 become 0 to 255.
 _LARGEST_FACTOR = 256.0
-# Functions that turn a rounded operand into another result, by the places of such operands; None is all.
-_STEEP: dict[str, tuple[int, ...] | None] = {
-    **dict.fromkeys(
-        "Acos Acosh Asin Atanh Ceil Cos Exp Floor Log Mod Pow QuantizeLinear Reciprocal Round Sin Sqrt Tan".split()
-    ),
-    "Div": (1,),
-}
 # Functions that choose by comparing: numbers that float16 makes equal are ties.
 _CHOOSES = frozenset({"ArgMax", "ArgMin", "NonMaxSuppression", "TopK"})
 _LARGEST = 65504.0
@@ -134,7 +132,7 @@ class _Half:
         return not (node in self.steep or self.large.intersection(given) or self._is_open_product(node))
 
     def _is_open_product(self, node: Node) -> bool:
-        """Whether a product can be large: of two computed values that are not known to be small, or with a large number."""
+        """Whether a product can be large: of two computed values not known to be small, or with a large number."""
         factors = [t for t in node.inputs[:2] if t is not None]
         if node.op_type not in _PRODUCTS or len(factors) < 2:
             return False
@@ -155,16 +153,16 @@ class _Half:
             self.rounded.update(node.outputs)
             if node.op_type in _CHOOSES:
                 self.builder.warnings.append(
-                    f"{node.name} compares numbers of float16, of which more are equal than in Keras: it can choose others"
+                    f"{node.name} compares numbers of float16: more of them are equal, and it may choose others than Keras"
                 )
         elif half:
             self.rounded.update(node.outputs)
         bound = self._bound(node)
         if bound <= _LARGEST:
             self.bounds.update(dict.fromkeys(floats, bound))
-        elif not half and (_grows(node) or self._is_open_product(node)):
-            self.large.update(floats)
-        elif operands & self.large and node.op_type in _KEEPS_SIZE:
+            return
+        grows = not half and (_grows(node) or self._is_open_product(node))
+        if grows or (operands & self.large and node.op_type in _KEEPS_SIZE):
             self.large.update(floats)
 
     def _bound(self, node: Node) -> float:
@@ -190,8 +188,8 @@ class _Half:
         """Note the nodes by elements before a steep one, up to a product with weights or a sum of two branches."""
         if node.op_type not in _STEEP and not _is_whole(node):
             return
-        places = _STEEP.get(node.op_type)
-        waiting = [t for n, t in enumerate(node.inputs) if t is not None and (places is None or n in places)]
+        first = 1 if node.op_type == "Div" else 0
+        waiting = [t for t in node.inputs[first:] if t is not None]
         while waiting:
             made = waiting.pop().producer
             if made is None or made in self.steep or made.op_type in _WEIGHTED:
