@@ -38,8 +38,10 @@ def verdict(verified: dict[str, Any]) -> str:
     batches = " and ".join(map(str, verified["batches"]))
     word = "batches" if len(verified["batches"]) > 1 else "batch"
     oracle = verified.get("against", "Keras")
+    allowed = f"; {verified['allowed']:g} is allowed" if "allowed" in verified else ""
     return (
-        f"agrees with {oracle} at {word} {batches} (largest relative difference {verified['difference']:.2g})"
+        f"agrees with {oracle} at {word} {batches} "
+        f"(largest relative difference {verified['difference']:.2g}{allowed})"
     )
 
 

@@ -12,6 +12,8 @@ from ...presentation import Presentable, brief, count
 OLDEST_OPSET = 17
 # The newest opset that ONNX Runtime 1.31 loads: it has kernels for all its operators and still applies its fusions.
 NEWEST_OPSET = 26
+# What ``quantize`` can be.
+QUANTISED = ("dynamic", "weights")
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +22,8 @@ class Options:
 
     ``batch`` fixes the batch of all inputs; ``external_data`` puts the weights into a file beside the model;
     ``nchw_inputs`` and ``nchw_outputs`` make images channels first there; ``fp16`` computes in half precision
-    between float32 inputs and outputs; ``fallback`` names the exporter for models that cannot be exported directly;
+    between float32 inputs and outputs; ``quantize`` stores the weights in 8 bits, and with ``dynamic`` also computes
+    products in 8 bits; ``fallback`` names the exporter for models that cannot be exported directly;
     ``verify`` compares the result with Keras, with None only where the comparison can run; ``input_names`` and
     ``output_names`` replace Keras's names, in the order of ``model.inputs`` and ``model.outputs``.
     """
@@ -31,6 +34,7 @@ class Options:
     nchw_inputs: bool = False
     nchw_outputs: bool = False
     fp16: bool = False
+    quantize: str | None = None
     fallback: str | None = None
     verify: bool | None = False
     input_names: Sequence[str] = ()
@@ -42,6 +46,10 @@ class Options:
             raise UsageError(f"opset {self.opset}: it is {OLDEST_OPSET} to {NEWEST_OPSET}")
         if self.batch is not None and self.batch < 1:
             raise UsageError(f"batch {self.batch}: it is at least 1")
+        if self.quantize not in (None, *QUANTISED):
+            raise UsageError(f"quantize {self.quantize!r}: it is {' or '.join(QUANTISED)}")
+        if self.quantize is not None and self.fp16:
+            raise UsageError("fp16 and quantize: one of them")
         if self.fallback not in (None, "tf2onnx"):
             raise UsageError(f"fallback {self.fallback!r}: it is tf2onnx")
         for names in (self.input_names, self.output_names):

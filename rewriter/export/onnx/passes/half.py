@@ -153,7 +153,7 @@ class _Half:
             self.rounded.update(node.outputs)
             if node.op_type in _CHOOSES:
                 self.builder.warnings.append(
-                    f"{node.name} compares numbers of float16: more of them are equal, and it may choose others than Keras"
+                    f"{node.name} compares numbers of float16: more of them are equal, and its choice may differ"
                 )
         elif half:
             self.rounded.update(node.outputs)
