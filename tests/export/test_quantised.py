@@ -11,6 +11,12 @@ import pytest
 from keras import layers as L
 from keras import quantizers as Q
 
+from rewriter import cli
+from rewriter.api import export_onnx
+from rewriter.errors import UsageError
+from rewriter.proof.exported import ALLOWED
+from rewriter.proof.outputs import furthest
+from rewriter.report.onnx import verdict
 from tests.export.harness import Refused, compare, exported, randomise, session
 
 CONFIGS: dict[str, Any] = {
@@ -245,3 +251,133 @@ def test_a_quantiser_that_is_not_keras_s_is_refused() -> None:
     layer.quantize("int8", config=Q.Int8QuantizationConfig(activation_quantizer=Halves()))
     with pytest.raises(Refused, match="its activation quantizer Halves is not known"):
         compare(model, [])
+
+
+# -- --quantize -----------------------------
+def plain(kind: str) -> Any:
+    keras.utils.set_random_seed(6)
+    if kind == "products":
+        words = keras.Input((12,), dtype="int32", name="x")
+        y = L.Embedding(300, 32)(words)
+        y = y + L.MultiHeadAttention(4, 16)(y, y)
+        return keras.Model(
+            words, L.Dense(40)(L.LSTM(24, return_sequences=True)(L.Dense(64, activation="relu")(y)))
+        )
+    x = keras.Input((9, 9, 8), name="x")
+    y = L.Conv2D(32, 3, padding="same", activation="relu", bias_initializer="normal")(x)
+    y = L.Conv2D(32, 3, strides=2, padding="same", groups=2)(L.DepthwiseConv2D(3)(y))
+    y = L.Reshape((16, 32))(L.Conv2DTranspose(32, 2)(y)[:, :4, :4])
+    return keras.Model(x, L.Conv1D(24, 3, padding="causal", dilation_rate=2)(y))
+
+
+def fed(model: Any) -> Any:
+    (x,) = model.inputs
+    rng = np.random.default_rng(7)
+    return (
+        rng.integers(0, 300, (3, *x.shape[1:])).astype("int32")
+        if x.dtype == "int32"
+        else numbers(3, *x.shape[1:])
+    )
+
+
+def ran(path: Any, data: Any) -> Any:
+    return session(path).run(None, {"x": data})[0]
+
+
+def off(found: Any, model: Any, data: Any) -> float:
+    wanted = np.asarray(model(data))
+    return float(np.abs(found - wanted).max() / np.abs(wanted).max())
+
+
+INTEGER = {"products": {"MatMulInteger": 5}, "convolutions": {"ConvInteger": 3}}
+
+
+@pytest.mark.parametrize("kind", INTEGER)
+def test_quantize_is_as_small_and_as_close_as_the_tool_of_onnx_runtime(kind: str, tmp_path: Any) -> None:
+    from onnxruntime.quantization import QuantType, quantize_dynamic
+
+    model = plain(kind)
+    data = fed(model)
+    whole, path = exported(model, tmp_path)
+    quantize_dynamic(path, tmp_path / "peer.onnx", weight_type=QuantType.QUInt8)
+    theirs = off(ran(tmp_path / "peer.onnx", data), model, data)
+    for option in ("weights", "dynamic"):
+        made, path = exported(model, tmp_path, quantize=option)
+        assert made.bytes < 0.45 * whole.bytes
+        assert made.bytes < 1.1 * (tmp_path / "peer.onnx").stat().st_size + 4000
+        # Of each value the rounding is at most 1/254 of its channel's or its operand's largest.
+        assert (
+            1e-4
+            < off(ran(path, data), model, data)
+            < (0.02 if option == "weights" else max(0.04, 1.5 * theirs))
+        )
+        found = {name: made.nodes.get(name, 0) for name in INTEGER[kind]}
+        assert found == (INTEGER[kind] if option == "dynamic" else dict.fromkeys(found, 0))
+
+
+def test_quantize_computes_with_the_rounded_weights_in_float32(tmp_path: Any) -> None:
+    """The oracle is Keras with its weights rounded by NumPy: channel by channel, the largest to 127."""
+    model = plain("convolutions")
+    data = fed(model)
+    _, path = exported(model, tmp_path, quantize="weights")
+    found = ran(path, data)
+    for layer in model.layers:
+        if isinstance(layer, (L.Conv2D, L.Conv1D, L.Conv2DTranspose)):
+            kernel = np.asarray(layer.kernel)
+            if kernel.size < 1024:
+                continue
+            channel = kernel.ndim - (2 if isinstance(layer, L.Conv2DTranspose) else 1)
+            scale = (
+                np.abs(kernel).max(tuple(n for n in range(kernel.ndim) if n != channel), keepdims=True) / 127
+            )
+            layer.kernel.assign(np.rint(kernel / scale) * scale)
+    assert off(found, model, data) < 2e-5
+
+
+def test_weights_that_have_no_bytes_stay_float32(tmp_path: Any) -> None:
+    x = keras.Input((64,), name="x")
+    small, odd, zero = L.Dense(8), L.Dense(64), L.Dense(32)
+    model = keras.Model(x, [small(x), odd(x), zero(x)])
+    odd.kernel.assign(np.where(np.eye(64), np.inf, 0.0))
+    zero.kernel.assign(np.zeros((64, 32)))
+    for option in ("weights", "dynamic"):
+        result, path = exported(model, tmp_path, quantize=option)
+        a, b, c = session(path).run(None, {"x": np.ones((2, 64), "float32")})
+        np.testing.assert_allclose(a, np.asarray(small(np.ones((2, 64)))), rtol=1e-5, atol=1e-6)
+        assert np.isinf(b).all() and not c.any()
+        assert result.nodes.get("MatMulInteger", 0) == (option == "dynamic")
+
+
+@pytest.mark.slow
+def test_the_comparison_states_the_difference_that_it_allows(
+    tmp_path: Any, capsys: Any, monkeypatch: Any
+) -> None:
+    model, path = plain("convolutions"), tmp_path / "m.keras"
+    model.save(path)
+    words = ["export", str(path), str(tmp_path / "m.onnx"), "--verify", "--quantize"]
+    assert cli.main([*words, "dynamic"]) == 0
+    assert "0.1 is allowed)" in capsys.readouterr().out
+    monkeypatch.setitem(ALLOWED, "weights", 0.001)
+    assert cli.main([*words, "weights"]) == 3
+    assert "and 0.001 is allowed" in capsys.readouterr().err
+
+
+def test_a_difference_is_allowed_of_floats_alone() -> None:
+    wanted = np.asarray([1.0, 50.0], "float32")
+    assert furthest([("y", wanted + 1, wanted)], "float32", 0.05) == (pytest.approx(0.02), "")
+    difference, text = furthest([("y", wanted + 5, wanted)], "float32", 0.05)
+    assert difference == pytest.approx(0.1) and text.endswith("of the largest value, and 0.05 is allowed")
+    assert furthest([("y", wanted + 1, wanted)], "float32")[1]
+    assert furthest([("y", np.asarray([1, 2]), np.asarray([1, 3]))], "float32", 0.9)[1]
+    assert furthest([("y", np.asarray([np.nan, 50.0]), wanted)], "float32", 0.9)[1]
+    verified = {"difference": 0.012, "batches": [2, 3], "allowed": 0.05}
+    assert verdict(verified).endswith("(largest relative difference 0.012; 0.05 is allowed)")
+
+
+@pytest.mark.parametrize(
+    ("options", "text"),
+    [({"quantize": "half"}, "dynamic or weights"), ({"quantize": "weights", "fp16": True}, "one of")],
+)
+def test_options_that_cannot_be_used(options: dict[str, Any], text: str, tmp_path: Any) -> None:
+    with pytest.raises(UsageError, match=text):
+        export_onnx("m.keras", tmp_path / "m.onnx", **options)
