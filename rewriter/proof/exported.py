@@ -18,6 +18,7 @@ from . import limits, served
 from .blame import line
 from .child import run_in_child, serve
 from .keras.inputs import Inputs
+from .onnx_runtime.values import run
 from .outputs import MOST, furthest, on_random_inputs, turned
 from .request import cannot_be_run
 from .runnable import runnable
@@ -119,7 +120,7 @@ def _compared(request: dict[str, Any], say: Callable[[dict[str, Any]], None]) ->
             return {"skipped": f"Keras does not run it on random inputs: {line(error)}"}
         feeds = {n: turned(a, n in request["nchw"], True) for n, a in zip(given, arrays, strict=True)}
         try:
-            got = session.run(made, feeds)
+            got = run(session, made, feeds)
         except Exception as error:
             return {"failed": f"ONNX Runtime does not run it at batch {batch}: {line(error)}"}
         outputs = (
