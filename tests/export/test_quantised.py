@@ -186,6 +186,22 @@ def test_calibrated_weights(mode: str, options: dict[str, Any]) -> None:
     compare(model, [[numbers(3, 3, 9)], [numbers(1, 3, 9)]], 1e-6, opset=26 if mode == "gptq" else 17)
 
 
+@pytest.mark.parametrize("name", QUICK)
+def test_layers_one_after_the_other(name: str) -> None:
+    """A runtime may fuse what lies between them: a Relu before a rounding."""
+    keras.utils.set_random_seed(8)
+    x = keras.Input((4, 64))
+    layers = [L.Dense(64, activation="relu"), L.Dense(32, activation="relu6"), L.Dense(3)]
+    y = x
+    for layer in layers:
+        y = layer(y)
+    model = keras.Model(x, y)
+    randomise(model)
+    quantise(layers, name)
+    compare(model, [[numbers(3, 4, 64)]], 1e-5)
+    compare(model, [[numbers(3, 4, 64)]], 2e-2, fp16=True)
+
+
 # -- the file -----------------------------
 SIZES = {
     "int8": (0.26, "uint8"),

@@ -40,9 +40,7 @@ _GROWING = (
 # Operators by elements, or over axes, whose result can be as large as their operand.
 _KEEPING = "Ceil Floor Gather GlobalAveragePool ReduceMax ReduceMean ReduceMin Round Softplus Sqrt"
 # Functions that turn a rounded operand into another result; of Div, the divisor.
-_STEEP_NAMES = (
-    "Acos Acosh Asin Atanh Ceil Cos Div Exp Floor Log Mod Pow QuantizeLinear Reciprocal Round Sin Sqrt Tan"
-)
+_STEEP_NAMES = "Acos Acosh Asin Atanh Ceil Cos Div Exp Floor Log Mod Pow Reciprocal Round Sin Sqrt Tan"
 _BOUNDED_NAMES = "Abs AveragePool Max MaxPool Min Neg Relu"
 _GROWS, _STEEP = frozenset(_GROWING.split()), frozenset(_STEEP_NAMES.split())
 _KEEPS_SIZE = ((_COMPUTES | _MOVES) - _WEIGHTED) | frozenset(_KEEPING.split())
@@ -186,7 +184,7 @@ class _Half:
 
     def _follow_steep(self, node: Node) -> None:
         """Note the nodes by elements before a steep one, up to a product with weights or a sum of two branches."""
-        if node.op_type not in _STEEP and not _is_whole(node):
+        if node.op_type not in _STEEP and not _is_coarse(node):
             return
         first = 1 if node.op_type == "Div" else 0
         waiting = [t for t in node.inputs[first:] if t is not None]
@@ -248,9 +246,9 @@ def _grows(node: Node) -> bool:
     return node.op_type in _GROWS
 
 
-def _is_whole(node: Node) -> bool:
-    """Whether a node turns floats into whole numbers."""
-    return node.op_type == "Cast" and "int" in node.output.dtype
+def _is_coarse(node: Node) -> bool:
+    """Whether a node turns floats into whole numbers or float8."""
+    return node.op_type == "Cast" and ("int" in node.output.dtype or "float8" in node.output.dtype)
 
 
 def _is_mask(node: Node) -> bool:
