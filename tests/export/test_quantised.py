@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import zipfile
+from collections.abc import Callable
 from typing import Any
 
 import keras
@@ -13,7 +16,7 @@ from keras import quantizers as Q
 
 from rewriter import cli
 from rewriter.api import export_onnx
-from rewriter.errors import UsageError
+from rewriter.errors import RewriterError, UsageError
 from rewriter.proof.exported import ALLOWED
 from rewriter.proof.outputs import furthest
 from rewriter.report.onnx import verdict
@@ -267,6 +270,54 @@ def test_a_quantiser_that_is_not_keras_s_is_refused() -> None:
     layer.quantize("int8", config=Q.Int8QuantizationConfig(activation_quantizer=Halves()))
     with pytest.raises(Refused, match="its activation quantizer Halves is not known"):
         compare(model, [])
+
+
+def _of(layer: dict[str, Any], **changes: Any) -> None:
+    """Change the configuration of the activation quantizer."""
+    layer["quantization_config"]["config"]["activation_quantizer"]["config"].update(changes)
+
+
+BROKEN: dict[str, tuple[str, Callable[[dict[str, Any]], Any], str]] = {
+    "a range of text": ("int8", lambda layer: _of(layer, value_range="wide"), "value_range is"),
+    "a range of one number": ("int8", lambda layer: _of(layer, value_range=[127]), "has the range"),
+    "a range beyond a byte": ("int8", lambda layer: _of(layer, value_range=[-127, 128]), "has the range"),
+    "another type": ("int8", lambda layer: _of(layer, output_dtype="uint8"), "gives uint8, not int8"),
+    "no epsilon": ("int8", lambda layer: _of(layer, epsilon=None), "epsilon is"),
+    "an unknown configuration": (
+        "int8",
+        lambda layer: layer["quantization_config"].update(class_name="Mine"),
+        "quantization_config is not one of Keras's",
+    ),
+    "another kernel": ("int4", lambda layer: layer.update(output_shape=[3, 4]), "is expected"),
+    "another mode": (
+        "int4",
+        lambda layer: layer["dtype"].update(config={"mode": "int8", "source_name": "float32"}),
+        "",
+    ),
+    "no bias": ("int4, groups of 4", lambda layer: layer.update(bias_axes=None), ""),
+}
+
+
+@pytest.mark.parametrize("name", BROKEN)
+def test_a_broken_configuration_is_refused(name: str, tmp_path: Any) -> None:
+    mode, change, text = BROKEN[name]
+    x = keras.Input((3, 9))
+    layer = L.EinsumDense("abc,cd->abd", output_shape=(3, 8), bias_axes="d")
+    model = keras.Model(x, layer(x))
+    quantise([layer], mode)
+    model.save(tmp_path / "m.keras")
+    with zipfile.ZipFile(tmp_path / "m.keras") as source, zipfile.ZipFile(tmp_path / "n.keras", "w") as copy:
+        for member in source.infolist():
+            data = source.read(member)
+            if member.filename == "config.json":
+                entry = json.loads(data)
+                change(entry["config"]["layers"][1]["config"])
+                data = json.dumps(entry).encode()
+            copy.writestr(member, data)
+    with pytest.raises(RewriterError, match=text) as caught:
+        export_onnx(tmp_path / "n.keras", tmp_path / "m.onnx")
+    assert "internal" not in str(caught.value)
+    assert not (tmp_path / "m.onnx").exists()
 
 
 # -- --quantize -----------------------------

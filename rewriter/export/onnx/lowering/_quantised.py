@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ....errors import shown
-from ....ir.size import Size
+from ....ir.size import Size, product
 from ....shapes.quantisation import Quantisation
 from ..dtypes import number, numpy_dtype
 from ..emitter import Emitter
@@ -70,16 +70,19 @@ def _typed(array: Array, dtype: str) -> Array:
 
 def in_groups(call: Emitter, kernel: Tensor, scale: Tensor, zero: Tensor, groups: Tensor) -> Tensor:
     """``(kernel[K, N] - zero[G, N]) * scale[G, N] -> [K, N]``; ``groups[K]`` are the rows of ``zero`` and ``scale``."""
-    rows = _truncated(call, groups)
+    rows = _truncated(call, groups, scale.sizes[0])
     zeros = floats(call, call.op("Gather", zero, rows, axis=0), scale.dtype)
     difference = call.op("Sub", floats(call, kernel, scale.dtype), zeros)
     return call.op("Mul", difference, call.op("Gather", scale, rows, axis=0))
 
 
-def _truncated(call: Emitter, groups: Tensor) -> Tensor:
-    """Groups as indices; Keras stores floats and truncates them."""
+def _truncated(call: Emitter, groups: Tensor, count: Size) -> Tensor:
+    """Groups as indices below ``count``; Keras stores floats and truncates them. Raises Refused for other numbers."""
     assert groups.data is not None
-    return call.constant(groups.data.load().astype(np.int64))
+    indices = groups.data.load().astype(np.int64)
+    if indices.ndim != 1 or not isinstance(count, int) or not ((indices >= 0) & (indices < count)).all():
+        raise call.refuse(f"its groups of weights are not those of its {count} scales")
+    return call.constant(indices)
 
 
 # -- the operand -----------------------------
@@ -151,19 +154,27 @@ def quantised_product(
         aligned: gives the scale of ``x`` the axes of the result.
     """
     weights = _Weights(call, scheme, bias)
+
+    def shaped(kernel: Tensor) -> Tensor:
+        """The kernel, of the shape that the configuration gives it. Raises Refused for another number of weights."""
+        if product(kernel.sizes) != product(sizes):
+            raise call.refuse(f"its weights have the shape {kernel.sizes}, and {tuple(sizes)} is expected")
+        return call.reshape(kernel, sizes)
+
     if scheme.mode == "float8":
-        return multiply(*weights.of_float8(x))
+        rounded, kernel = weights.of_float8(x)
+        return multiply(rounded, shaped(kernel))
     if scheme.mode == "int8":
         scale = weights("kernel_scale")
         quantiser = operand_quantiser(call, AbsMax())
         if quantiser is None:
-            kernel = floats(call, weights("kernel"), call.compute)
+            kernel = shaped(floats(call, weights("kernel"), call.compute))
             return call.op("Div", multiply(x, kernel), scale)
         rounded, of_x = quantiser(call, x, axes)
-        kernel = in_bytes(call, weights.place("kernel"), "kernel")
+        kernel = shaped(in_bytes(call, weights.place("kernel"), "kernel"))
         y = multiply(bytes_of(call, rounded), kernel, product_of_bytes(call))
         return call.op("Div", y, call.op("Mul", aligned(of_x), scale))
-    kernel = call.reshape(weights.rows(), sizes)
+    kernel = shaped(weights.rows())
     # A product with weights in groups does not quantise its operand.
     quantiser = None if scheme.grouped else operand_quantiser(call, None)
     if quantiser is None:
@@ -199,11 +210,11 @@ def whole_of(call: Emitter, rounded: Tensor) -> Tensor:
 def product_of_bytes(call: Emitter) -> Product:
     """``x[..., K] @ kernel[K, N]``, each plus 128 in uint8 -> the product of the int8 numbers, as floats."""
 
-    def product(x: Tensor, kernel: Tensor) -> Tensor:
+    def multiply(x: Tensor, kernel: Tensor) -> Tensor:
         zero = call.constant(128, "uint8")
         return call.cast(call.op("MatMulInteger", x, kernel, zero, zero, as_dtype="int32"), call.compute)
 
-    return product
+    return multiply
 
 
 def rounded_bias(call: Emitter, bias: Tensor) -> Tensor:
@@ -293,7 +304,7 @@ def quantised_vectors(call: Emitter, scheme: Quantisation, places: Tensor) -> Te
     zero = call.cast(
         call.op("Gather", call.weight("vars/2", "embeddings_zero"), places, axis=0), call.compute
     )
-    columns = _truncated(call, call.weight("vars/3", "g_idx"))
+    columns = _truncated(call, call.weight("vars/3", "g_idx"), scale.sizes[-1])
     zero, scale = (call.op("Gather", t, columns, axis=-1) for t in (zero, scale))
     return call.op("Mul", call.op("Sub", vectors, zero), scale)
 
