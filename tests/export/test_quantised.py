@@ -413,6 +413,11 @@ def test_weights_that_have_no_bytes_stay_float32(tmp_path: Any) -> None:
         np.testing.assert_allclose(a, np.asarray(small(np.ones((2, 64)))), rtol=1e-5, atol=1e-6)
         assert np.isinf(b).all() and not c.any()
         assert result.nodes.get("MatMulInteger", 0) == (option == "dynamic")
+        assert result.warnings == []
+        narrow = keras.Model(x, L.Dense(64, dtype="bfloat16")(x))
+        assert exported(narrow, tmp_path, quantize=option)[0].warnings == [
+            "nothing is quantised: no product has 1,024 weights of float32 or more"
+        ]
 
 
 @pytest.mark.slow

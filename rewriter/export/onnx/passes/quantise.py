@@ -36,8 +36,14 @@ _WEIGHTS = {
 
 
 def store_in_bytes(builder: Builder) -> bool:
-    """``MatMul(x, W)`` -> ``MatMul(x, Cast(W8) * scale)``, and alike for every operator with weights."""
-    return _each(builder, _Bytes(builder).store)
+    """``MatMul(x, W)`` -> ``MatMul(x, Cast(W8) * scale)``, and alike for every operator with weights.
+
+    The last pass of both options: it adds a warning where the graph has no weights in 8 bits.
+    """
+    changed = _each(builder, _Bytes(builder).store)
+    if not changed and not any(t.dtype in ("int8", "uint8") for t in builder.graph.constants()):
+        builder.warnings.append(f"nothing is quantised: no product has {_LEAST:,} weights of float32 or more")
+    return changed
 
 
 def compute_in_bytes(builder: Builder) -> bool:
