@@ -268,7 +268,7 @@ def test_a_quantiser_that_is_not_keras_s_is_refused() -> None:
     layer = L.Dense(7)
     model = keras.Model(x, layer(x))
     layer.quantize("int8", config=Q.Int8QuantizationConfig(activation_quantizer=Halves()))
-    with pytest.raises(Refused, match="its activation quantizer Halves is not known"):
+    with pytest.raises(Refused, match="its activation quantizer tests>Halves is not known"):
         compare(model, [])
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -110,17 +111,15 @@ def operand_quantiser(call: Emitter, default: AbsMax | None) -> AbsMax | None:
     stated = call.get("quantization_config")
     if stated is None:
         return default
-    config = stated.get("config") if isinstance(stated, dict) else None
-    if not isinstance(config, dict) or stated.get("class_name") not in _CONFIGS:
+    name, config = _keras_object(stated)
+    if name not in _CONFIGS:
         raise call.refuse("its quantization_config is not one of Keras's")
     found = config.get("activation_quantizer")
     if found is None:
         return None
-    name, config = (
-        (found.get("class_name"), found.get("config")) if isinstance(found, dict) else (found, None)
-    )
-    if name != "AbsMaxQuantizer" or not isinstance(config, dict):
-        raise call.refuse(f"its activation quantizer {shown(str(name))} is not known")
+    name, config = _keras_object(found)
+    if name != "AbsMaxQuantizer":
+        raise call.refuse(f"its activation quantizer {shown(name)} is not known")
     if config.get("output_dtype", "int8") != "int8":
         raise call.refuse(f"its activation quantizer gives {shown(str(config['output_dtype']))}, not int8")
     limits = call.numbers("value_range", config.get("value_range", (-127, 127)))
@@ -128,6 +127,14 @@ def operand_quantiser(call: Emitter, default: AbsMax | None) -> AbsMax | None:
         raise call.refuse(f"its activation quantizer has the range {shown(str(config['value_range']))}")
     epsilon = call.numbers("epsilon", config.get("epsilon", 1e-7))
     return AbsMax(int(limits[0]), int(limits[1]), float(epsilon))
+
+
+def _keras_object(entry: Any) -> tuple[str, dict[str, Any]]:
+    """The class and the configuration of a serialised object; a class of the user with its package."""
+    if not isinstance(entry, dict) or not isinstance(entry.get("config"), dict):
+        return str(entry), {}
+    registered = entry.get("registered_name")
+    return str(registered or entry.get("class_name")), entry["config"]
 
 
 # -- products -----------------------------
