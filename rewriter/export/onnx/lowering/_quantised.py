@@ -99,8 +99,10 @@ class AbsMax:
         """The whole numbers as floats, and their scale, of size 1 along the axes (``abs_max_quantize``)."""
         size = call.op("Abs", x)
         largest, total = (call.reduce(each, size, axes, keepdims=True) for each in ("ReduceMax", "ReduceSum"))
-        # ONNX Runtime's maximum passes over NaN; the sum of magnitudes is NaN only where there is one.
-        largest = call.op("Where", call.op("IsNaN", total), total, largest)
+        # ONNX Runtime's maximum passes over NaN; the sum of magnitudes is NaN only where there is one. In float32, as
+        # before opset 20 it has no IsNaN of other types.
+        lost = call.op("IsNaN", call.cast(total, "float32"))
+        largest = call.op("Where", lost, total, largest)
         scale = call.op("Div", self.high, call.op("Add", largest, self.epsilon))
         limits = (call.constant(number, x.dtype) for number in (self.low, self.high))
         return call.op("Clip", call.op("Round", call.op("Mul", x, scale)), *limits), scale
