@@ -397,6 +397,7 @@ def export_onnx(
     nchw_inputs: bool = False,
     nchw_outputs: bool = False,
     fp16: bool = False,
+    quantize: str | None = None,
     fallback: str | None = None,
     input_names: Sequence[str] = (),
     output_names: Sequence[str] = (),
@@ -420,6 +421,8 @@ def export_onnx(
         nchw_inputs: take images with their channels first.
         nchw_outputs: give images with their channels first.
         fp16: compute in half precision, between float32 inputs and outputs.
+        quantize: ``weights`` stores weights in 8 bits and computes in float32; ``dynamic`` also rounds the operands of
+            products to 8 bits, by their range at run time.
         fallback: the exporter of a model that cannot be exported directly: ``tf2onnx``.
         input_names, output_names: a name for each input or output, in the order of ``model.inputs`` and
             ``model.outputs``, instead of Keras's.
@@ -441,8 +444,8 @@ def export_onnx(
     if at and not repair:
         raise UsageError("at is for a repair: add repair=True")
     asked = Options(
-        opset, batch, external_data, nchw_inputs, nchw_outputs, fp16, fallback, verify, input_names, output_names,
-        states,
+        opset, batch, external_data, nchw_inputs, nchw_outputs, fp16, quantize, fallback, verify, input_names,
+        output_names, states,
     )  # fmt: skip
     asked.check()
     with naming(model), within(timeout), trusting(trust), ExitStack() as stack:
@@ -582,6 +585,7 @@ def convert(
     nchw_inputs: bool = False,
     nchw_outputs: bool = False,
     fp16: bool = False,
+    quantize: str | None = None,
     fallback: str | None = None,
     input_names: Sequence[str] = (),
     output_names: Sequence[str] = (),
@@ -597,7 +601,7 @@ def convert(
         verify: run both models on the same inputs and compare. None does so if that is possible here, True requires
             it, False skips it.
         timeout: as in ``repair``.
-        opset, batch, external_data, nchw_inputs, nchw_outputs, fp16, fallback, input_names, output_names, states: as
+        opset, batch, external_data, nchw_inputs, nchw_outputs, fp16, quantize, fallback, input_names, output_names, states: as
             in ``export_onnx``, for an ONNX output.
 
     Raises:
@@ -610,8 +614,8 @@ def convert(
     from .proof.limits import within
 
     options = Options(
-        opset, batch, external_data, nchw_inputs, nchw_outputs, fp16, fallback, verify, input_names, output_names,
-        states,
+        opset, batch, external_data, nchw_inputs, nchw_outputs, fp16, quantize, fallback, verify, input_names,
+        output_names, states,
     )  # fmt: skip
     with naming(model), within(timeout), _opened(model, weights) as source:
         return converted(source, output, options)

@@ -263,6 +263,11 @@ def parsers(run: Mapping[str, Run]) -> tuple[argparse.ArgumentParser, dict[str, 
     )
     export.add_argument("--fp16", action="store_true", help="compute in half precision")
     export.add_argument(
+        "--quantize",
+        choices=("dynamic", "weights"),
+        help="store the weights in 8 bits; dynamic also computes products in 8 bits",
+    )
+    export.add_argument(
         "--verify", action="store_true", help="run the result beside Keras on random inputs, and compare"
     )
     export.add_argument(

@@ -19,32 +19,46 @@ from .blame import line
 from .child import run_in_child, serve
 from .feeds import dtype_of
 from .keras.inputs import Inputs
+from .onnx_runtime.values import run
 from .outputs import MOST, furthest, on_random_inputs, turned
 from .request import cannot_be_run
 from .runnable import runnable
 from .runtimes import keras_needs
 
 BATCHES = (2, 3)
+# The part of the largest value that results may be off by where weights, or operands too, have 8 bits.
+ALLOWED = {"weights": 0.05, "dynamic": 0.1}
+# Where Keras itself quantises operands: rounding of float32 before it can move one of them by a step.
+_STEPS = 0.02
 
 
 def verified(
-    source: ModelFile, path: str, notes: Mapping[str, str], fixed: int | None = None, half: bool = False
+    source: ModelFile,
+    path: str,
+    notes: Mapping[str, str],
+    fixed: int | None = None,
+    half: bool = False,
+    quantize: str | None = None,
 ) -> dict[str, Any]:
     """``{"difference": part of the largest value, "batches": [2, 3]}``, or ``{"skipped": why}``.
+
+    ``allowed`` is the part of the largest value that they may differ by, where it is more than rounding.
 
     Args:
         notes: the metadata of the file, which name its channels-first inputs and outputs.
         fixed: the batch of all its inputs, where it is fixed.
         half: whether it computes in half precision.
+        quantize: the option of the export.
 
     Raises:
-        VerificationError: the two differ by more than rounding.
+        VerificationError: the two differ by more than rounding, or than is allowed.
     """
     nchw = _noted(notes, "nchw_inputs", "nchw_outputs")
     batches = list(BATCHES) if fixed is None else [fixed]
+    allowed = 0.0 if quantize is None else ALLOWED[quantize]
     asked = served.signature_of(source)
     if asked is not None:
-        return served.compared(source, asked, path, "onnx", batches, half, nchw)
+        return served.compared(source, asked, path, "onnx", batches, half, nchw, allowed)
     reason = cannot_be_run(source.format, source.graph)
     if reason:
         return {"skipped": reason}
@@ -58,6 +72,7 @@ def verified(
             "half": half,
             "nchw": nchw,
             "states": _noted(notes, "state_inputs", "state_outputs"),
+            "allowed": allowed,
         }
         size = limits.memory((model, path), stored=form != "json") + MOST
         answer = run_in_child(f"{__package__}.exported", keras_needs("onnxruntime"), request, size)
@@ -98,6 +113,7 @@ def _compared(request: dict[str, Any], say: Callable[[dict[str, Any]], None]) ->
         inputs = Inputs(model)
     except ValueError as error:
         return {"skipped": str(error)}
+    allowed = max(request["allowed"], _STEPS if any(map(_rounds, model._flatten_layers())) else 0.0)
     dtype = coarsest([str(layer.compute_dtype) for layer in model._flatten_layers()])
     dtype = "float16" if request["half"] and dtype != "bfloat16" else dtype
     states = {x.name: x for x in session.get_inputs() if x.name in request["states"]}
@@ -113,18 +129,24 @@ def _compared(request: dict[str, Any], say: Callable[[dict[str, Any]], None]) ->
         feeds = {n: turned(a, n in request["nchw"], True) for n, a in zip(given, arrays, strict=True)}
         feeds |= {name: _zeros(x) for name, x in states.items()}
         try:
-            got = session.run(made, feeds)
+            got = run(session, made, feeds)
         except Exception as error:
             return {"failed": f"ONNX Runtime does not run it at batch {batch}: {line(error)}"}
         outputs = (
             (f"{shown(name)!r} at batch {batch}", turned(ours, name in request["nchw"], False), theirs)
             for name, ours, theirs in zip(made, got, wanted, strict=True)
         )
-        difference, off = furthest(outputs, dtype)
+        difference, off = furthest(outputs, dtype, allowed)
         if off:
             return {"failed": off}
         largest = max(largest, difference)
-    return {"difference": largest, "batches": batches, "ran": described()}
+    answer = {"difference": largest, "batches": batches, "ran": described()}
+    return {**answer, "allowed": allowed} if allowed else answer
+
+
+def _rounds(layer: Any) -> bool:
+    """Whether a layer of Keras quantises its operand."""
+    return layer.quantization_mode == "float8" or getattr(layer, "inputs_quantizer", None) is not None
 
 
 def _zeros(x: Any) -> Any:

@@ -60,6 +60,7 @@ def compared(
     batches: Sequence[int],
     half: bool = False,
     nchw: Sequence[str] = (),
+    allowed: float = 0.0,
 ) -> dict[str, Any]:
     """``{"difference": part of the largest value, "batches": [1, 3], "ran": text …}``, or ``{"skipped": why}``.
 
@@ -68,6 +69,7 @@ def compared(
         path, form: the file that was written, and its format.
         half: whether it computes in half precision.
         nchw: the inputs and outputs that are channels first there, and channels last in the original.
+        allowed: the part of the largest value that they may differ by, where it is more than rounding.
 
     Raises:
         VerificationError: the two differ by more than rounding, or the new one does not load.
@@ -80,6 +82,7 @@ def compared(
         "batches": list(batches),
         "half": half,
         "nchw": list(nchw),
+        "allowed": allowed,
     }
     needed = needs("tensorflow", "onnxruntime") if form == "onnx" else keras_needs("tensorflow")
     size = limits.memory((source.path, path)) + MOST
@@ -131,12 +134,13 @@ def _compared(request: dict[str, Any], say: Callable[[dict[str, Any]], None]) ->
             (f"output {shown(name)!r} at batch {batch}", ours[name], theirs)
             for name, theirs in wanted.items()
         )
-        difference, off = furthest(outputs, dtype)
+        difference, off = furthest(outputs, dtype, request["allowed"])
         if off:
             return {"failed": off}
         largest = max(largest, difference)
     ran = f"TensorFlow {tf.__version__} and {made.ran}"
-    return {"difference": largest, "batches": batches, "ran": ran, "against": "TensorFlow"}
+    answer = {"difference": largest, "batches": batches, "ran": ran, "against": "TensorFlow"}
+    return {**answer, "allowed": request["allowed"]} if request["allowed"] else answer
 
 
 class _Inputs(Inputs):

@@ -271,6 +271,7 @@ def exported(item: Exported) -> dict[str, Any]:
         "data": item.data,
         "bytes": item.bytes,
         "fallback": item.fallback or None,
+        "warnings": list(map(shown, item.warnings)),
         "verified": item.verified,
     }
 

@@ -20,6 +20,7 @@ def text(item: Exported) -> str:
         lines.append(f"  {'weights':8} {shown(item.data)}")
     if item.fallback:
         lines.append(f"  {'exported':8} by tf2onnx: {shown(item.fallback)}")
+    lines += [f"  {'warning':8} {shown(sentence)}" for sentence in item.warnings]
     if item.verified is not None:
         lines.append(
             f"  {'verified' if 'skipped' not in item.verified else 'not compared:'} {verdict(item.verified)}"
@@ -37,8 +38,10 @@ def verdict(verified: dict[str, Any]) -> str:
     batches = " and ".join(map(str, verified["batches"]))
     word = "batches" if len(verified["batches"]) > 1 else "batch"
     oracle = verified.get("against", "Keras")
+    allowed = f"; {verified['allowed']:g} is allowed" if "allowed" in verified else ""
     return (
-        f"agrees with {oracle} at {word} {batches} (largest relative difference {verified['difference']:.2g})"
+        f"agrees with {oracle} at {word} {batches} "
+        f"(largest relative difference {verified['difference']:.2g}{allowed})"
     )
 
 

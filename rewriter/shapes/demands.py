@@ -8,7 +8,7 @@ Source of the variables' order: ``build`` of each class, Keras 3.15.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from ..ir.axis import Axis
 from ..ir.graph import Operation
@@ -16,6 +16,7 @@ from ..ir.size import Size, Truth, same
 from .broadcast import holds_batch
 from .call import Call, ShapeError
 from .keras_facts import facts_of
+from .quantisation import Quantisation, quantisation_of
 from .spatial import call_flag, operand
 
 Shape = tuple[int, ...]
@@ -41,6 +42,10 @@ NO_DEMAND: dict[str, str] = {
 }
 
 
+# Modes whose variables have the shapes and the order of those of a layer that is not quantised, with others after them.
+_AS_LARGE = ("int8", "float8")
+
+
 class Misconfigured(ShapeError):
     """A layer's weights were made for another configuration: no operand makes it load."""
 
@@ -53,9 +58,13 @@ def check_weights(call: Call) -> None:
         Misconfigured: the weights were made for another configuration.
     """
     operation = call.operation
-    if not operation.weights or _is_quantized(operation) or call.x.axes is None:
+    if not operation.weights or call.x.axes is None:
         return
     weights = _taker(operation).weights
+    scheme = quantisation_of(operation.config)
+    if scheme is not None and scheme.mode not in _AS_LARGE:
+        _check_packed(call, scheme, weights)
+        return
     for variable, demand in DEMANDS.get(operation.class_name, ()):
         shape = weights.get(variable)
         if shape is not None:
@@ -68,12 +77,6 @@ def _taker(operation: Operation) -> Operation:
     if isinstance(inner, list):
         inner = inner[0] if inner else None
     return operation if inner is None else _taker(inner)
-
-
-def _is_quantized(operation: Operation) -> bool:
-    """True if kernels are stored packed (int4) or scaled: their shapes are not those of the layer."""
-    policy = str(operation.config.get("dtype"))
-    return bool(operation.config.get("quantization_config")) or "int" in policy or "float8" in policy
 
 
 def _demand(variable: str, *class_names: str) -> Callable[[Demand], Demand]:
@@ -250,10 +253,12 @@ def _scores(call: Call, scale: Shape) -> None:
     _takes(call.axes[-1], scale[0])
 
 
-def _projection(position: int, name: str) -> Demand:
+def _projection(position: int, name: str, inner: str) -> Demand:
     def demand(call: Call, kernel: Shape) -> None:
         """``kernel[D, heads, key_dim]`` of the query, the value or the key; a missing key is the value."""
         value = operand(call, position, name) or operand(call, 1, "value")
+        if f"{inner}/vars/{1 + call.flag('use_bias', True)}" in call.operation.weights:
+            return  # scales follow the bias: it is quantised, and Keras does not save how
         _of_rank(kernel, 3)
         if value is not None and value.axes:
             _takes(value.axes[-1], kernel[0])
@@ -262,10 +267,11 @@ def _projection(position: int, name: str) -> Demand:
 
 
 for _position, _name in enumerate(("query", "value", "key")):
-    _demand(f"{_name}_dense/vars/0", "MultiHeadAttention")(_projection(_position, _name))
-    _demand(f"_{_name}_dense/vars/0", "GroupQueryAttention", "GroupedQueryAttention")(
-        _projection(_position, _name)
-    )
+    for _inner, _classes in (
+        (f"{_name}_dense", ("MultiHeadAttention",)),
+        (f"_{_name}_dense", ("GroupQueryAttention", "GroupedQueryAttention")),
+    ):
+        _demand(f"{_inner}/vars/0", *_classes)(_projection(_position, _name, _inner))
 
 
 @_demand("vars/0", "EinsumDense")
@@ -295,3 +301,43 @@ def _table(call: Call, table: Shape) -> None:
     _makes(call, "output_dim", table[1])
     if call_flag(call, "reverse"):
         _takes(call.axes[-1], table[1])
+
+
+# -- quantised weights of which a byte holds two -----------------------------
+def _check_packed(call: Call, scheme: Quantisation, weights: Mapping[str, Shape]) -> None:
+    """Weights in 4 bits, of GPTQ and of AWQ; those of an EinsumDense are stored in rows and are not checked."""
+    name = call.operation.class_name
+    if name == "Dense":
+        _packed_rows(call, scheme, weights)
+    elif name in ("Embedding", "ReversibleEmbedding"):
+        _packed_table(call, weights.get("vars/0"))
+
+
+def _packed_rows(call: Call, scheme: Quantisation, weights: Mapping[str, Shape]) -> None:
+    """``kernel[K, ceil(units/2)]`` in int4, ``kernel[ceil(units/2), K]`` or ``kernel[units, K]`` in GPTQ and AWQ."""
+    bias = call.flag("use_bias", True)
+    kernel, scale = (weights.get(scheme.variable(each, bias)) for each in ("kernel", "kernel_scale"))
+    if kernel is None or not scale:
+        return
+    _of_rank(kernel, 2)
+    units = scale[-1] if scheme.mode == "int4" else scale[0]
+    _makes(call, "units", units)
+    taken, packed = kernel if scheme.mode == "int4" else kernel[::-1]
+    # Keras before 3.14 packs the other axis of int4.
+    if packed in (units, (units + 1) // 2):
+        _takes(call.axes[-1], taken)
+
+
+def _packed_table(call: Call, table: Shape | None) -> None:
+    """``table[vocabulary, ceil(output_dim/2)]``."""
+    if table is None:
+        return
+    _of_rank(table, 2)
+    _makes(call, "input_dim", table[0])
+    width = call.get("output_dim")
+    if isinstance(width, int) and (width + 1) // 2 != table[1]:
+        raise Misconfigured(
+            f"its weights were trained with {table[1]} bytes a vector, and its configuration says {width} numbers"
+        )
+    if isinstance(width, int) and call_flag(call, "reverse"):
+        _takes(call.axes[-1], width)

@@ -6,8 +6,11 @@ import itertools
 
 import keras
 import numpy as np
+import onnx
+import onnxruntime
 import pytest
 
+from rewriter.proof.onnx_runtime import values
 from tests.export import harness
 
 L = keras.layers
@@ -100,3 +103,38 @@ def test_numbers_and_categories_side_by_side():
         np.asarray([["b"], ["z"]], object),
     ]
     harness.compare(model, [feeds])
+
+
+# -- bfloat16 -----------------------------
+DIGIT = 2.0**-8  # of bfloat16, relative to a number
+
+
+@pytest.mark.parametrize("policy", ["bfloat16", "mixed_bfloat16"])
+def test_bfloat16_is_rounded_where_keras_rounds(policy, tmp_path):
+    """Products, normalisations and attention are equal; what computes in several steps is off by some roundings."""
+    options = {"dtype": policy}
+    x = keras.Input((6, 8), dtype="bfloat16" if policy == "bfloat16" else "float32", name="x")
+    y = L.Dense(64, activation="relu", **options)(L.LayerNormalization(**options)(x))
+    equal = [
+        y,
+        L.MultiHeadAttention(2, 4, **options)(y, y),
+        L.Add(**options)([y, y]),
+        L.Dense(4, **options)(y),
+    ]
+    image = L.Reshape((6, 8, 8), **options)(y)
+    near = L.BatchNormalization(**options)(L.Conv2D(16, 3, activation="silu", **options)(image))
+    model = keras.Model(x, [*equal, near])
+    harness.randomise(model)
+    result, path = harness.exported(model, tmp_path)
+    data = np.random.default_rng(0).normal(0, 1, (3, 6, 8)).astype("float32")
+    run = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+    found = values.run(run, result.outputs, {"x": data})
+    wanted = [np.asarray(keras.ops.convert_to_numpy(each)) for each in model(keras.ops.cast(data, x.dtype))]
+    for ours, theirs in zip(found, wanted, strict=True):
+        assert ours.dtype == theirs.dtype and ours.shape == theirs.shape and theirs.dtype.name == "bfloat16"
+    for ours, theirs in zip(found[:-1], wanted[:-1], strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+    off = np.abs(found[-1].astype("float64") - wanted[-1].astype("float64"))
+    assert off.max() <= 4 * DIGIT * np.abs(wanted[-1].astype("float64")).max()
+    stored = {t.data_type for t in onnx.load(path).graph.initializer if np.prod(t.dims) >= 1024}
+    assert stored == {onnx.TensorProto.BFLOAT16}

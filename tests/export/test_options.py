@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
+
 import keras
 import numpy as np
 import onnx
 import onnxruntime
 import pytest
+from onnx.reference import ReferenceEvaluator
 
 import rewriter
 from rewriter import cli
@@ -67,6 +70,73 @@ def test_half_precision_of_a_recurrent_model():
     harness.compare(
         model, [[np.random.default_rng(0).normal(0, 1, (2, 5, 4)).astype("float32")]], 2e-2, fp16=True
     )
+
+
+# Outputs of x[3, 5], of the integers n[3, 5] and of wide[3, 5, 8] that float16 has no numbers for on the way.
+BEYOND_HALF = {
+    "logarithm of a small number": lambda x, n, wide: ops.log(ops.sigmoid(x * 20.0 - 20.0)),
+    "logarithm of the rest": lambda x, n, wide: ops.log(1.0 - ops.sigmoid(x * 5.0 + 6.0)),
+    "sine of a large angle": lambda x, n, wide: ops.sin(x * 700.0),
+    "a step": lambda x, n, wide: ops.floor(x * 300.0),
+    "integers": lambda x, n, wide: ops.cast(n, "float32") * 0.001,
+    "integers in a layer": lambda x, n, wide: L.Dense(3)(ops.cast(n, "float32") * 0.001),
+    "a sum": lambda x, n, wide: ops.sum(ops.abs(x) * 60000.0, axis=-1) * 0.01,
+    "a running sum": lambda x, n, wide: ops.cumsum(ops.abs(x) * 60000.0, axis=1) * 0.01,
+    "an exponential": lambda x, n, wide: ops.exp(x + 12.0) * 0.001,
+    "a power": lambda x, n, wide: ops.power(ops.abs(x) * 50.0, 3.0) * 0.01,
+    "a square": lambda x, n, wide: ops.square(x * 400.0) * 0.01,
+    "a product": lambda x, n, wide: (x * 400.0) * (x * 300.0 + 1.0) * 0.01,
+    "a norm": lambda x, n, wide: ops.norm(x * 40000.0, axis=-1) * 0.01,
+    "the scores of an attention": lambda x, n, wide: L.Attention()([wide, wide]),
+    "an epsilon": lambda x, n, wide: x / ops.sqrt(ops.mean(x * x * 1e-6, axis=-1, keepdims=True) + 1e-9),
+    "weights": lambda x, n, wide: tiny()(x) * 1e6,
+}
+
+
+def tiny():
+    """A Dense whose weights float16 rounds to 0."""
+    return L.Dense(4, use_bias=False, kernel_initializer=keras.initializers.Constant(1e-8))
+
+
+def test_what_overflows_in_half_precision_stays_single(tmp_path):
+    """Against onnx.reference, which computes in float16: on a CPU, ONNX Runtime drops casts and computes in float32."""
+    x, n, wide = keras.Input((5,)), keras.Input((5,), dtype="int32"), keras.Input((5, 8))
+    model = keras.Model([x, n, wide], [build(x, n, wide) for build in BEYOND_HALF.values()])
+    rng = np.random.default_rng(0)
+    feeds = [rng.normal(0, 1, (3, 5)), rng.integers(0, 10**6, (3, 5)), rng.normal(0, 300, (3, 5, 8))]
+    feeds = [feed.astype(given.dtype) for feed, given in zip(feeds, model.inputs, strict=True)]
+    result, path = harness.exported(model, tmp_path, fp16=True, opset=21)
+    found = ReferenceEvaluator(path).run(None, dict(zip(result.inputs, feeds, strict=True)))
+    for name, ours, theirs in zip(BEYOND_HALF, found, model(feeds), strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=2e-3, atol=2e-3 * np.abs(theirs).max(), err_msg=name)
+
+
+def test_networks_keep_their_products_in_half_precision(tmp_path):
+    """Gates of at most 1 make no product large: such layers stay in float16."""
+    x = keras.Input((9, 9, 4))
+    y = L.Activation("silu")(L.Conv2D(6, 3)(x))
+    y = L.Multiply()(
+        [y, L.Conv2D(6, 1, activation="hard_sigmoid")(L.GlobalAveragePooling2D(keepdims=True)(y))]
+    )
+    y = L.Conv2D(5, 3)(y * ops.relu6(y + 3.0) * (1 / 6))
+    _, path = harness.exported(keras.Model(x, y), tmp_path, fp16=True)
+    graph = onnx.shape_inference.infer_shapes(onnx.load(path)).graph
+    types = {v.name: v.type.tensor_type.elem_type for v in graph.value_info}
+    kept = [types[n.output[0]] for n in graph.node if n.op_type in ("Conv", "Mul")]
+    assert len(kept) > 5 and set(kept) == {onnx.TensorProto.FLOAT16}
+
+
+def test_ties_of_half_precision_are_told_with_the_name_of_their_node(tmp_path, capsys):
+    x = keras.Input((5,))
+    y = L.Dense(4)(x)
+    model = keras.Model(x, [ops.argmax(y, axis=-1), ops.top_k(ops.softmax(y), 2)[1], ops.argmax(x, axis=-1)])
+    model.save(tmp_path / "m.keras")
+    words = ["export", str(tmp_path / "m.keras"), str(tmp_path / "m.onnx")]
+    assert cli.main([*words, "--fp16"]) == 0
+    warned = [line.split()[1] for line in capsys.readouterr().out.splitlines() if "warning" in line]
+    assert sorted(warned) == ["argmax/ArgMax", "top_k/TopK"]
+    assert cli.main([*words, "--format", "json"]) == 0
+    assert json.loads(capsys.readouterr().out)["warnings"] == []
 
 
 # -- the comparison with Keras -----------------------------

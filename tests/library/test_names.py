@@ -21,6 +21,7 @@ ONNX = (
     "nchw_inputs",
     "nchw_outputs",
     "fp16",
+    "quantize",
     "fallback",
     "input_names",
     "output_names",

@@ -15,6 +15,7 @@ import pytest
 from keras import layers
 
 from rewriter.formats.registry import open_model
+from rewriter.shapes import layers as _layers  # noqa: F401 - fills the table of axis rules
 from rewriter.shapes.demands import DEMANDS, NO_DEMAND
 from rewriter.shapes.infer import infer
 
@@ -296,3 +297,38 @@ def test_an_offset_of_another_size_is_a_fault(name, tmp_path):
     path = saved(name, tmp_path / "m.keras")
     longer = with_weights(path, tmp_path / "longer.keras", lambda a: a if a.ndim > 1 else [*a, 0.0])
     assert "trained with" in " ".join(faults(longer).values())
+
+
+# -- quantised weights -----------------------------
+@pytest.mark.parametrize("mode", ["int8", "int4", "float8", "gptq"])
+def test_quantised_weights_demand_the_same(mode, tmp_path):
+    path, x = tmp_path / "m.keras", keras.Input((5, 7))
+    layer = layers.Dense(3, name="narrow")
+    model = keras.Model(x, layer(x))
+    config = keras.quantizers.GPTQConfig(dataset=[], tokenizer=None) if mode == "gptq" else None
+    layer.quantize(mode, config=config)
+    model.save(path)
+    assert faults(path) == {}
+    found = faults(resized(path, tmp_path / "other.keras", [None, 5, 8]))
+    assert list(found) == ["narrow"] and "trained on 7" in found["narrow"]
+    with open_model(path) as source:
+        source.load_weights()
+        source.graph.operations["narrow"].config["units"] = 4
+        assert "units=3" in infer(source.graph).faults["narrow"]
+
+
+@pytest.mark.parametrize("mode", ["int8", "int4"])
+def test_quantised_vectors_demand_the_same(mode, tmp_path):
+    path, x = tmp_path / "m.keras", keras.Input((5, 7))
+    layer = layers.ReversibleEmbedding(11, 7, name="words")
+    model = keras.Model(x, [_Reverse(layer)(x), layers.MultiHeadAttention(2, 3)(x, x)])
+    layer.quantize(mode)
+    model.layers[-1]._query_dense.quantize(mode)  # three axes become two in int4
+    model.save(path)
+    assert faults(path) == {}
+    assert "words" in faults(resized(path, tmp_path / "other.keras", [None, 5, 8]))
+    for option in ("input_dim", "output_dim"):
+        with open_model(path) as source:
+            source.load_weights()
+            source.graph.operations["words"].config[option] += 2
+            assert "words" in infer(source.graph).faults

@@ -75,7 +75,7 @@ def exporting(
             stage("comparing with Keras")
             from ...proof.exported import verified
 
-            exported.verified = verified(source, path, notes, options.batch, options.fp16)
+            exported.verified = verified(source, path, notes, options.batch, options.fp16, options.quantize)
             if options.verify and "skipped" in exported.verified:
                 raise UnverifiedError(exported.verified["skipped"])
         exported.path = os.fspath(target)
@@ -86,13 +86,15 @@ def exporting(
 def _written(source: ModelFile, path: str, options: Options, notes: dict[str, str]) -> Exported:
     from ...version import __version__
     from .driver import Driver
-    from .passes import HALF, optimise
+    from .passes import HALF, QUANTISE, optimise
     from .write import write_model
 
     builder = Driver(source.variables(), options, source.asset).model(source.graph)
     optimise(builder)
     if options.fp16:
         optimise(builder, HALF)
+    if options.quantize is not None:
+        optimise(builder, QUANTISE[options.quantize])
     notes.update(builder.metadata)
     graph = builder.graph
     producer = ("rewriter", __version__)
@@ -108,4 +110,5 @@ def _written(source: ModelFile, path: str, options: Options, notes: dict[str, st
         dict(Counter(node.op_type for _, node in graph.walk())),
         data,
         os.path.getsize(path) + (os.path.getsize(data) if data is not None else 0),
+        warnings=builder.warnings,
     )

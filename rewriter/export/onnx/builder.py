@@ -17,6 +17,9 @@ from .kernels import computed_in
 from .refusal import Refused
 from .sizes import result_sizes
 
+# Constants of fewer numbers are folded into a wider type: they take little space in any.
+_LEAST_KEPT = 1024
+
 Operand = Tensor | None | float | bool | Array | Sequence[int]
 # How many leading operands share the element type of the data; all of them for operators not listed.
 _DATA_FIRST = (
@@ -34,6 +37,7 @@ class Builder:
         self.graph = Graph()
         self.scope = ""
         self.metadata: dict[str, str] = {}
+        self.warnings: list[str] = []
         self._open = [self.graph]
         self._constants: dict[Any, Tensor] = {}
         self._folds: dict[Any, Tensor] = {}
@@ -150,13 +154,25 @@ class Builder:
         """The node computed in type ``wider``, which has a kernel, between casts."""
         first, count = int(op_type == "Where"), _DATA_OPERANDS.get(op_type, len(inputs))
         cast = [
-            self.cast(t, wider) if t is not None and t.dtype == dtype and first <= n < count else t
+            self._widened(t, wider) if t is not None and t.dtype == dtype and first <= n < count else t
             for n, t in enumerate(inputs)
         ]
         wanted = as_dtype or result_dtype(op_type, inputs, attributes)
         given = wider if wanted == dtype else wanted
         sizes = as_sizes if as_sizes is not None else result_sizes(op_type, inputs, attributes)
         return self.cast(self._add(op_type, cast, attributes, "", [(given, sizes)])[0], wanted)
+
+    def _widened(self, tensor: Tensor, dtype: str) -> Tensor:
+        """The tensor in a wider type. Weights of bfloat16 keep it in the file: the runtime folds the Cast."""
+        if tensor.dtype != "bfloat16" or tensor.data is None or tensor.data.count < _LEAST_KEPT:
+            return self.cast(tensor, dtype)
+        key = ("Cast", id(tensor), dtype, self._open[-1])
+        if key not in self._folds:
+            self._folds[key] = self._add(
+                "Cast", [tensor], {"to": number(dtype)}, "", [(dtype, tensor.sizes)]
+            )[0]
+            self._held.append(tensor)
+        return self._folds[key]
 
     # -- constants -----------------------------
     def constant(self, value: Any, dtype: str | None = None, stem: str | None = None) -> Tensor:

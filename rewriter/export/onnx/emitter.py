@@ -14,6 +14,7 @@ from ...ir.axis import Value
 from ...ir.graph import Operation, leaves
 from ...ir.size import Size
 from ...shapes.call import Configured
+from ...shapes.quantisation import Quantisation, quantisation_of
 from .builder import Builder, Operand
 from .dtypes import FLOATS
 from .graph import Array, Data, Tensor
@@ -120,14 +121,9 @@ class Emitter(Configured):
         return self.compute_dtype() or self.dtype
 
     @property
-    def quantization(self) -> str:
-        """``int8``, ``float8`` … where the layer's dtype policy is a quantised one, else ""."""
-        policy = self.config.get("dtype")
-        if isinstance(policy, dict):
-            inner = policy.get("config")
-            mode = inner.get("mode") if isinstance(inner, dict) else None
-            return str(mode) if isinstance(mode, str) else ""
-        return policy.partition("_from_")[0] if isinstance(policy, str) and "_from_" in policy else ""
+    def quantisation(self) -> Quantisation | None:
+        """How the layer's weights are quantised, if they are."""
+        return quantisation_of(self.config)
 
     # -- weights -----------------------------
     def weight(self, path: str, name: str, dtype: str | None = None) -> Tensor:
@@ -145,6 +141,14 @@ class Emitter(Configured):
             self._named[self.group, path] = tensor
         wanted = self.compute if dtype is None else dtype
         return self.cast(tensor, wanted) if wanted and tensor.dtype in FLOATS else tensor
+
+    def derived(self, path: str, name: str, form: str, make: Callable[[Data], Data]) -> Tensor:
+        """A variable in another form, made once for all calls of the layer; ``form`` names the form."""
+        key = self.group, path, form
+        if key not in self._named:
+            stored = Data(*self.weights.variable(self.group, path))
+            self._named[key] = self.builder.stored(make(stored), f"{self.path}/{name}")
+        return self._named[key]
 
     def has_weight(self, path: str) -> bool:
         return path in self.weights.paths(self.group)

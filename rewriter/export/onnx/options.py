@@ -12,6 +12,8 @@ from ...presentation import Presentable, brief, count
 OLDEST_OPSET = 17
 # The newest opset that ONNX Runtime 1.31 loads: it has kernels for all its operators and still applies its fusions.
 NEWEST_OPSET = 26
+# What ``quantize`` can be.
+QUANTISED = ("dynamic", "weights")
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +22,8 @@ class Options:
 
     ``batch`` fixes the batch of all inputs; ``external_data`` puts the weights into a file beside the model;
     ``nchw_inputs`` and ``nchw_outputs`` make images channels first there; ``fp16`` computes in half precision
-    between float32 inputs and outputs; ``fallback`` names the exporter for models that cannot be exported directly;
+    between float32 inputs and outputs; ``quantize`` stores the weights in 8 bits, and with ``dynamic`` also computes
+    products in 8 bits; ``fallback`` names the exporter for models that cannot be exported directly;
     ``verify`` compares the result with Keras, with None only where the comparison can run; ``input_names`` and
     ``output_names`` replace Keras's names, in the order of ``model.inputs`` and ``model.outputs``; ``states`` makes the
     states of stateful layers inputs and outputs.
@@ -32,6 +35,7 @@ class Options:
     nchw_inputs: bool = False
     nchw_outputs: bool = False
     fp16: bool = False
+    quantize: str | None = None
     fallback: str | None = None
     verify: bool | None = False
     input_names: Sequence[str] = ()
@@ -44,6 +48,10 @@ class Options:
             raise UsageError(f"opset {self.opset}: must be {OLDEST_OPSET} to {NEWEST_OPSET}")
         if self.batch is not None and self.batch < 1:
             raise UsageError(f"batch {self.batch}: must be at least 1")
+        if self.quantize not in (None, *QUANTISED):
+            raise UsageError(f"quantize {self.quantize!r}: must be {' or '.join(QUANTISED)}")
+        if self.quantize is not None and self.fp16:
+            raise UsageError("fp16 and quantize: give one of them")
         if self.fallback not in (None, "tf2onnx"):
             raise UsageError(f"fallback {self.fallback!r}: must be tf2onnx")
         for names in (self.input_names, self.output_names):
@@ -62,7 +70,8 @@ class Exported(Presentable):
     """A written ONNX model: its paths, names and counts. ``nodes`` counts operators by type.
 
     ``verified`` is the comparison with Keras: the largest difference and where it was measured, or why it was skipped;
-    None if it was not requested. ``fallback`` is why tf2onnx exported the model, "" if it did not.
+    None if it was not requested. ``fallback`` is why tf2onnx exported the model, "" if it did not. ``warnings`` are
+    sentences on what can differ from Keras, each with the name of its node.
     """
 
     path: str
@@ -74,6 +83,7 @@ class Exported(Presentable):
     bytes: int = 0
     verified: dict[str, Any] | None = None
     fallback: str = ""
+    warnings: list[str] = field(default_factory=list)
 
     def _summary(self) -> str:
         return f"{brief(self.path)}: {count(sum(self.nodes.values()), 'node')}, opset {self.opset}"

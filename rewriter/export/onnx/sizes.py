@@ -281,6 +281,7 @@ _RULES: dict[str, _Rule] = {
     "GlobalAveragePool": _global,
     "GlobalMaxPool": _global,
     "MatMul": _matmul,
+    "MatMulInteger": _matmul,
     "MaxPool": _pool,
     "Pad": _pad,
     "Reshape": _reshape,

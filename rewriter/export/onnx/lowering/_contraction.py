@@ -2,13 +2,31 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
+
 from ....ir.size import Size, product
 from ..emitter import Emitter
 from ..graph import Tensor
 
 
-def contracted(call: Emitter, x: Tensor, left: str, y: Tensor, right: str, result: str) -> Tensor:
-    """``einsum("left,right->result", x, y)`` with every label once in a term."""
+def contracted(
+    call: Emitter,
+    x: Tensor,
+    left: str,
+    y: Tensor,
+    right: str,
+    result: str,
+    multiply: Callable[[Tensor, Tensor], Tensor] | None = None,
+) -> Tensor:
+    """``einsum("left,right->result", x, y)`` with every label once in a term.
+
+    Args:
+        multiply: another product of matrices than MatMul, of whole numbers.
+    """
+    if multiply is not None and set(left) - set(right + result) | set(right) - set(left + result):
+        raise call.refuse("it is quantised and sums an axis of one operand alone")
+    multiply = multiply or partial(call.op, "MatMul")
     x, left = _summed(call, x, left, right + result)
     y, right = _summed(call, y, right, left + result)
     size = dict(zip(left, x.sizes, strict=True)) | dict(zip(right, y.sizes, strict=True))
@@ -26,7 +44,7 @@ def contracted(call: Emitter, x: Tensor, left: str, y: Tensor, right: str, resul
     middle = sizes(free) if free and not shared else [product(sizes(free))]
     rows = call.reshape(rows, [*sizes(shared), *middle, inner])
     columns = call.reshape(columns, [*sizes(shared), inner, product(sizes(new))])
-    z = call.reshape(call.op("MatMul", rows, columns), sizes([*shared, *free, *new]))
+    z = call.reshape(multiply(rows, columns), sizes([*shared, *free, *new]))
     return call.transpose(z, [(*shared, *free, *new).index(label) for label in result])
 
 

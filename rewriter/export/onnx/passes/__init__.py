@@ -13,6 +13,7 @@ from .dead import remove_dead, remove_identities
 from .half import compute_in_half, drop_casts
 from .layout import choose_layouts
 from .pools import pad_inside, pool_globally
+from .quantise import compute_in_bytes, store_in_bytes
 from .reshapes import merge_reshapes
 from .transposes import cancel_transposes
 
@@ -35,7 +36,12 @@ STAGES: tuple[tuple[Pass, ...], ...] = (
     (drop_zero_biases, remove_dead),
 )
 HALF: tuple[tuple[Pass, ...], ...] = ((compute_in_half,), (drop_casts, share_equal, remove_dead))
-_ONCE = frozenset({choose_layouts, compute_in_half})
+# By the name of the option: what a product with 8 bits has no form for keeps at least its weights in 8 bits.
+QUANTISE: dict[str, tuple[tuple[Pass, ...], ...]] = {
+    "weights": ((store_in_bytes,), (share_equal, remove_dead)),
+    "dynamic": ((compute_in_bytes,), (remove_dead,), (store_in_bytes,), (share_equal, remove_dead)),
+}
+_ONCE = frozenset({choose_layouts, compute_in_half, compute_in_bytes, store_in_bytes})
 _MAX_ROUNDS = 50
 
 

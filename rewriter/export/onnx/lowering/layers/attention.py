@@ -152,10 +152,13 @@ def _repeated(call: Emitter, x: Tensor, count: int) -> Tensor:
 
 # -- projections -----------------------------
 def _kernel(call: Emitter, name: str) -> Tensor:
-    """The kernel of an inner layer. Raises Refused if it is quantised: then it also has scales."""
+    """The kernel of an inner layer. Raises Refused if it is quantised: then it also has scales.
+
+    Keras 3.15 saves an attention layer without the policies of the layers in it, and does not load the file.
+    """
     kernel = call.weight(f"{name}/vars/0", f"{name}/kernel")
     if kernel.dtype not in FLOATS or call.has_weight(f"{name}/vars/{1 + call.flag('use_bias', True)}"):
-        raise call.refuse("its projections are quantised")
+        raise call.refuse("its projections are quantised, and Keras does not save how")
     return kernel
 
 

@@ -9,6 +9,7 @@ from .....formats.keras.layer_order import numbered
 from .....ir.graph import Operation
 from .....shapes.call import Configured
 from .....shapes.infer import flatten_outputs
+from .....shapes.quantisation import quantisation_of
 from ...emitter import Emitter
 from ...graph import Tensor
 from ...refusal import Refused
@@ -58,7 +59,11 @@ def time_distributed(call: Emitter) -> Tensor:
     if mask is not None and mask.rank > 2:
         flat = call.identity(flat)
         flat.mask = call.reshape(mask, [batch * time, *mask.sizes[2:]])
-    y = _one(call.apply(_child(call, "layer"), flat, at="layer"))
+    inner = _child(call, "layer")
+    if inner.kind == "layer" and quantisation_of(inner.config) is not None:
+        # Keras 3.15 calls layer.call, not the layer, and so leaves out the scales.
+        raise Refused("its layer is quantised, and Keras computes with its weights without their scales")
+    y = _one(call.apply(inner, flat, at="layer"))
     return call.cast(call.reshape(y, [batch, time, *y.sizes[1:]]), call.dtype)
 
 
