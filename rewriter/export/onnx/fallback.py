@@ -44,7 +44,8 @@ def by_tf2onnx(
         UnsupportedError: tf2onnx cannot be used, or does not export it either.
     """
     others = (
-        "batch", "external_data", "fp16", "quantize", "nchw_inputs", "nchw_outputs", "input_names", "output_names", "states"
+        "batch", "external_data", "fp16", "quantize", "nchw_inputs", "nchw_outputs", "input_names", "output_names",
+        "states",
     )  # fmt: skip
     asked = [name for name in others if getattr(options, name)]
     if asked:
