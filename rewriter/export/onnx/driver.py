@@ -38,7 +38,7 @@ class Driver:
         self.weights = weights
         self.options = options
         self.assets = assets
-        self.builder = Builder(options.opset)
+        self.builder = Builder(options.opset, options.fp16)
         self.variables: dict[Any, Tensor] = {}
         self.calls = 0
 

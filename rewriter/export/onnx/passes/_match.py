@@ -1,0 +1,102 @@
+"""What a fusion sees of a graph: the node that makes a tensor, constants in products, sizes that stay the same."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from ..builder import Builder
+from ..graph import Array, Graph, Node, Tensor
+from ..sizes import numbers
+from ._graphs import only_user
+
+_LARGEST = 65536  # constants with more numbers are not read
+
+
+class Site:
+    """A graph with what a fusion may look at; nodes made with ``builder`` go to this graph."""
+
+    def __init__(self, builder: Builder, graph: Graph, needed: set[Tensor]) -> None:
+        self.builder = builder
+        self.needed = needed
+        self.own = set(graph.nodes)
+
+    def maker(self, tensor: Tensor | None, *op_types: str) -> Node | None:
+        """The node of this graph that makes a tensor, if it has one of these types."""
+        node = None if tensor is None else tensor.producer
+        if node is None or node not in self.own or node.domain or node.op_type not in op_types:
+            return None
+        return node
+
+    def inner(self, tensor: Tensor | None, *op_types: str) -> Node | None:
+        """The same, where the tensor is used once and so is not needed after the fusion."""
+        node = self.maker(tensor, *op_types)
+        return node if node is not None and tensor is not None and only_user(tensor, self.needed) else None
+
+    def used_by(self, tensor: Tensor, *nodes: Node) -> bool:
+        """Whether only these nodes use a tensor."""
+        return tensor not in self.needed and set(tensor.users) <= set(nodes)
+
+
+def array(tensor: Tensor | None) -> Array | None:
+    """The numbers of a constant; None for other tensors and large constants."""
+    if tensor is None or tensor.data is None or tensor.data.count > _LARGEST:
+        return None
+    return tensor.data.small
+
+
+def scalar(tensor: Tensor | None) -> float | None:
+    """The number of a constant with one element, of any rank; None for other tensors."""
+    values = array(tensor)
+    return float(values.item()) if values is not None and values.size == 1 and values.dtype.kind == "f" else None
+
+
+def with_scalar(node: Node) -> tuple[Tensor, float] | None:
+    """The tensor and the number of a sum or product with one of each, and which keeps the tensor's rank."""
+    for place in (1, 0):
+        other, value = node.inputs[1 - place], scalar(node.inputs[place])
+        if value is not None and other is not None and other.data is None and keeps_rank(node, other):
+            return other, value
+    return None
+
+
+def keeps_rank(node: Node, tensor: Tensor) -> bool:
+    return tensor.known and node.output.known and tensor.rank == node.output.rank
+
+
+def scaled(node: Node) -> tuple[Tensor, float] | None:
+    """``x * s`` or ``x / s`` with a number: ``x`` and the factor."""
+    if node.op_type == "Div":
+        x, value = node.inputs[0], scalar(node.inputs[1])
+        if x is None or x.data is not None or not value or not keeps_rank(node, x):
+            return None
+        return x, 1 / value
+    return with_scalar(node) if node.op_type == "Mul" else None
+
+
+def is_square(node: Node | None) -> bool:
+    """Whether a node is ``x * x`` or ``x ** 2``."""
+    if node is None:
+        return False
+    if node.op_type == "Mul":
+        return node.inputs[0] is node.inputs[1]
+    return node.op_type == "Pow" and scalar(node.inputs[1]) == 2.0
+
+
+def mean_axes(node: Node) -> list[int] | None:
+    """The axes of a ReduceMean that keeps them, sorted and not negative; None for another."""
+    listed = node.attributes.get("axes")
+    if listed is None and len(node.inputs) > 1:
+        listed = numbers(node.inputs[1])
+    x = node.inputs[0]
+    if not listed or x is None or not x.known or not node.attributes.get("keepdims", 1):
+        return None
+    return sorted(axis % x.rank for axis in listed)
+
+
+def near(value: float, wanted: float) -> bool:
+    """Whether a constant is a number as far as float32 can hold it."""
+    return abs(value - wanted) <= 2.0**-22 * abs(wanted)
+
+
+def permutes(node: Node, order: Sequence[int]) -> bool:
+    return list(node.attributes.get("perm", ())) == list(order)

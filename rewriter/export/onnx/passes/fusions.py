@@ -1,0 +1,70 @@
+"""The table of fusions: patterns that one ONNX operator computes, faster than its parts in ONNX Runtime.
+
+A fusion is a function of the last node of its pattern; it returns the tensor that replaces the node's result, or None
+where the pattern is another. Tensors inside the pattern must have no other user. Operators newer than the file's opset
+are not used. ``python tools/bench.py fusions`` measures the whole.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+from ..builder import Builder
+from ..graph import Graph, Node, Tensor
+from ._graphs import graphs, put
+from ._match import Site
+from .attention import attention
+from .gelus import gelu
+from .norms import layer_normalization, norm_scale, norm_shift, rms_normalization
+from .rotary import rotary_embedding
+
+
+class Fusion(NamedTuple):
+    """A row: the function, the operators that end its pattern, the opset of the operator that it makes."""
+
+    function: Callable[[Site, Node], Tensor | None]
+    ends: tuple[str, ...]
+    since: int
+    half: bool = True  # whether it is also applied before half precision: a softmax would keep its products in float32
+
+
+FUSIONS = (
+    Fusion(rms_normalization, ("Div", "Mul"), 23),
+    Fusion(layer_normalization, ("Div", "Mul"), 17),
+    Fusion(norm_scale, ("Mul",), 17),
+    Fusion(norm_shift, ("Add",), 17),
+    Fusion(gelu, ("Mul", "Div"), 20),
+    Fusion(rotary_embedding, ("Add",), 23, half=False),
+    Fusion(attention, ("MatMul",), 23, half=False),
+)
+
+
+def fuse(builder: Builder) -> bool:
+    """Apply every fusion of the table whose operator the opset has, in all graphs."""
+    needed = builder.graph.all_outputs()
+    return sum(_fuse(builder, graph, needed) for graph in graphs(builder)) > 0
+
+
+def _fuse(builder: Builder, graph: Graph, needed: set[Tensor]) -> bool:
+    rows = [row for row in FUSIONS if row.since <= builder.opset and (row.half or not builder.half)]
+    site = Site(builder, graph, needed)
+    changed = False
+    for node in list(graph.nodes):
+        for row in rows:
+            if node.op_type not in row.ends or node.domain or not (node.output.users or node.output in needed):
+                continue
+            before = len(graph.nodes)
+            with builder.inside(graph):
+                builder.scope = node.name.rpartition("/")[0]
+                made = row.function(site, node)
+            site.own.update(graph.nodes[before:])
+            if made is None:
+                continue
+            if node.output in needed:
+                needed.add(made)
+            made.sizes = node.output.sizes
+            put(graph, node.output, made)
+            changed = True
+            break
+    return changed
