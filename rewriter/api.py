@@ -11,7 +11,7 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from .errors import RewriterError, UndecidedError, UnsupportedError, UsageError, naming, shown
-from .export.onnx.options import NEWEST_OPSET, Options
+from .export.onnx.options import Options
 from .ir.graph import Graph, path_text
 from .passes.analysis import Analysis, analyse
 from .passes.candidate import Candidate
@@ -383,7 +383,7 @@ def export_onnx(
     repair: bool = False,
     at: Mapping[str, str] | None = None,
     weights: Path | None = None,
-    opset: int = NEWEST_OPSET,
+    opset: int | None = None,
     batch: int | None = None,
     external_data: bool = False,
     nchw_inputs: bool = False,
@@ -392,6 +392,7 @@ def export_onnx(
     fallback: str | None = None,
     input_names: Sequence[str] = (),
     output_names: Sequence[str] = (),
+    annotate: bool = False,
     verify: bool | None = False,
     timeout: float | None = None,
 ) -> Exported:
@@ -404,7 +405,7 @@ def export_onnx(
         repair: repair the model first, as ``repair`` does.
         at: what multiplies mean, for the repair.
         weights: the file with the weights of a model that is only a configuration.
-        opset: the version of the ONNX operator set, 17 to 26.
+        opset: the version of the ONNX operator set, 17 to 26 (default: the newest that serves the model).
         batch: fix the batch of all inputs.
         external_data: put the weights into a file beside the model.
         nchw_inputs: take images with their channels first.
@@ -413,6 +414,7 @@ def export_onnx(
         fallback: the exporter of a model that cannot be exported directly: ``tf2onnx``.
         input_names, output_names: a name for each input or output, in the order of ``model.inputs`` and
             ``model.outputs``, instead of Keras's.
+        annotate: write the types and sizes of inner tensors, and where in the model each node comes from.
         verify: compare the result with Keras: None if that is possible here, True to require it, False not at all.
         timeout: as in ``repair``.
 
@@ -429,7 +431,7 @@ def export_onnx(
     if at and not repair:
         raise UsageError("at is for a repair: add repair=True")
     asked = Options(
-        opset, batch, external_data, nchw_inputs, nchw_outputs, fp16, fallback, verify, input_names, output_names
+        opset, batch, external_data, nchw_inputs, nchw_outputs, fp16, fallback, verify, input_names, output_names, annotate,
     )  # fmt: skip
     asked.check()
     with naming(model), within(timeout), ExitStack() as stack:
@@ -563,7 +565,7 @@ def convert(
     *,
     weights: Path | None = None,
     verify: bool | None = None,
-    opset: int = NEWEST_OPSET,
+    opset: int | None = None,
     batch: int | None = None,
     external_data: bool = False,
     nchw_inputs: bool = False,
@@ -572,6 +574,7 @@ def convert(
     fallback: str | None = None,
     input_names: Sequence[str] = (),
     output_names: Sequence[str] = (),
+    annotate: bool = False,
     timeout: float | None = None,
 ) -> Converted:
     """Write a model in another format, or a model of an older Keras for Keras 3.
@@ -583,8 +586,8 @@ def convert(
         verify: run both models on the same inputs and compare: None if that is possible here, True to require it,
             False not at all.
         timeout: as in ``repair``.
-        opset, batch, external_data, nchw_inputs, nchw_outputs, fp16, fallback, input_names, output_names: as in
-            ``export_onnx``, for an ONNX output.
+        opset, batch, external_data, nchw_inputs, nchw_outputs, fp16, fallback, input_names, output_names, annotate: as
+            in ``export_onnx``, for an ONNX output.
 
     Raises:
         UnsupportedError: a part of the model has no form in the new format, or a required comparison cannot run.
@@ -596,7 +599,7 @@ def convert(
     from .proof.limits import within
 
     options = Options(
-        opset, batch, external_data, nchw_inputs, nchw_outputs, fp16, fallback, verify, input_names, output_names
+        opset, batch, external_data, nchw_inputs, nchw_outputs, fp16, fallback, verify, input_names, output_names, annotate,
     )  # fmt: skip
     with naming(model), within(timeout), _opened(model, weights) as source:
         return converted(source, output, options)

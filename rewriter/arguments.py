@@ -238,7 +238,7 @@ def parsers(run: Mapping[str, Run]) -> tuple[argparse.ArgumentParser, dict[str, 
     export.add_argument("output", metavar="OUT.onnx", help="the file to write")
     _weights(export)
     export.add_argument(
-        "--opset", metavar="N", type=int, help="the version of the ONNX operator set (default: the newest)"
+        "--opset", metavar="N", type=int, help="the version of the ONNX operator set (default: the newest that serves the model)"
     )
     export.add_argument("--batch", metavar="N", type=int, help="fix the batch of all inputs")
     export.add_argument(
@@ -252,6 +252,10 @@ def parsers(run: Mapping[str, Run]) -> tuple[argparse.ArgumentParser, dict[str, 
             help=f"names for the {text}, in their order and separated by commas (default: Keras's names)",
         )  # fmt: skip
     export.add_argument("--fp16", action="store_true", help="compute in half precision")
+    export.add_argument(
+        "--annotate", action="store_true",
+        help="write the types and sizes of inner tensors, and where in the model each node comes from",
+    )  # fmt: skip
     export.add_argument(
         "--verify", action="store_true", help="run the result beside Keras on random inputs, and compare"
     )

@@ -24,6 +24,7 @@ ONNX = (
     "fallback",
     "input_names",
     "output_names",
+    "annotate",
 )
 REPAIR = ("at", "mode", "ops", "explicit", "verify", "rules")
 SIGNATURES = {

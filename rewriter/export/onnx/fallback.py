@@ -43,7 +43,7 @@ def by_tf2onnx(
     Raises:
         UnsupportedError: tf2onnx cannot be used, or does not export it either.
     """
-    others = ("batch", "external_data", "fp16", "nchw_inputs", "nchw_outputs", "input_names", "output_names")
+    others = ("batch", "external_data", "fp16", "nchw_inputs", "nchw_outputs", "input_names", "output_names", "annotate")
     asked = [name for name in others if getattr(options, name)]
     if asked:
         option = "--" + asked[0].replace("_", "-")
@@ -52,7 +52,7 @@ def by_tf2onnx(
     code = "" if served is not None else cannot_be_run(source.format, source.graph)
     if code:
         raise UnsupportedError(f"{reason}; tf2onnx cannot take over: {code}")
-    opset = min(options.opset, _NEWEST_OPSET)
+    opset = min(options.opset or _NEWEST_OPSET, _NEWEST_OPSET)
     request = {"target": os.path.abspath(path), "opset": opset}
     if served is not None:
         answer = _of_signature(served, request, reason)

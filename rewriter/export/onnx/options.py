@@ -18,14 +18,16 @@ NEWEST_OPSET = 26
 class Options:
     """How to export.
 
-    ``batch`` fixes the batch of all inputs; ``external_data`` puts the weights into a file beside the model;
+    ``opset`` is the operator set, by default the newest, or an older one in which the runtime has a faster operator
+    (``passes/fusions.py``); ``batch`` fixes the batch of all inputs; ``external_data`` puts the weights into a file beside the model;
     ``nchw_inputs`` and ``nchw_outputs`` make images channels first there; ``fp16`` computes in half precision
     between float32 inputs and outputs; ``fallback`` names the exporter for models that cannot be exported directly;
     ``verify`` compares the result with Keras, with None only where the comparison can run; ``input_names`` and
-    ``output_names`` replace Keras's names, in the order of ``model.inputs`` and ``model.outputs``.
+    ``output_names`` replace Keras's names, in the order of ``model.inputs`` and ``model.outputs``; ``annotate`` writes
+    the type and sizes of every inner tensor, and at every node which node of the model it comes from.
     """
 
-    opset: int = NEWEST_OPSET
+    opset: int | None = None
     batch: int | None = None
     external_data: bool = False
     nchw_inputs: bool = False
@@ -35,10 +37,11 @@ class Options:
     verify: bool | None = False
     input_names: Sequence[str] = ()
     output_names: Sequence[str] = ()
+    annotate: bool = False
 
     def check(self) -> None:
         """Raises UsageError for options that cannot be used."""
-        if not OLDEST_OPSET <= self.opset <= NEWEST_OPSET:
+        if self.opset is not None and not OLDEST_OPSET <= self.opset <= NEWEST_OPSET:
             raise UsageError(f"opset {self.opset}: it is {OLDEST_OPSET} to {NEWEST_OPSET}")
         if self.batch is not None and self.batch < 1:
             raise UsageError(f"batch {self.batch}: it is at least 1")

@@ -26,6 +26,7 @@ class Fusion(NamedTuple):
     function: Callable[[Site, Node], Tensor | None]
     ends: tuple[str, ...]
     since: int
+    until: int | None = None  # the last opset in which ONNX Runtime 1.32 has a kernel for the operator
     half: bool = True  # whether it is also applied before half precision: a softmax would keep its products in float32
 
 
@@ -36,18 +37,23 @@ FUSIONS = (
     Fusion(norm_shift, ("Add",), 17),
     Fusion(gelu, ("Mul", "Div"), 20),
     Fusion(rotary_embedding, ("Add",), 23, half=False),
-    Fusion(attention, ("MatMul",), 23, half=False),
+    Fusion(attention, ("MatMul",), 23, until=24, half=False),
 )
+# Operators that the lowerings use and that older opsets do not have.
+_FIRST_OPSET = {"BitCast": 26, "CumProd": 26}
 
 
 def fuse(builder: Builder) -> bool:
-    """Apply every fusion of the table whose operator the opset has, in all graphs."""
+    """Apply every fusion of the table whose operator the opset has, in all graphs.
+
+    An operator may have a kernel in an older opset only: the graph then moves to that opset, unless one was asked for.
+    """
     needed = builder.graph.all_outputs()
     return sum(_fuse(builder, graph, needed) for graph in graphs(builder)) > 0
 
 
 def _fuse(builder: Builder, graph: Graph, needed: set[Tensor]) -> bool:
-    rows = [row for row in FUSIONS if row.since <= builder.opset and (row.half or not builder.half)]
+    rows = [row for row in FUSIONS if _applies(builder, row)]
     site = Site(builder, graph, needed)
     changed = False
     for node in list(graph.nodes):
@@ -64,7 +70,18 @@ def _fuse(builder: Builder, graph: Graph, needed: set[Tensor]) -> bool:
             if node.output in needed:
                 needed.add(made)
             made.sizes = node.output.sizes
+            if row.until is not None:
+                builder.opset = min(builder.opset, row.until)
             put(graph, node.output, made)
             changed = True
             break
     return changed
+
+
+def _applies(builder: Builder, row: Fusion) -> bool:
+    if row.since > builder.opset or (builder.half and not row.half):
+        return False
+    if row.until is None or builder.opset <= row.until:
+        return True
+    newest = max((_FIRST_OPSET.get(node.op_type, 0) for _, node in builder.graph.walk()), default=0)
+    return not builder.fixed and newest <= row.until
