@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from ..builder import Builder
 from ..graph import Array, Graph, Node, Tensor
 from ..sizes import numbers
-from ._graphs import only_user
+from ._graphs import only_user, put
 
 _LARGEST = 65536  # constants with more numbers are not read
 
@@ -17,6 +15,7 @@ class Site:
 
     def __init__(self, builder: Builder, graph: Graph, needed: set[Tensor]) -> None:
         self.builder = builder
+        self.graph = graph
         self.needed = needed
         self.own = set(graph.nodes)
 
@@ -31,6 +30,13 @@ class Site:
         """The same, where the tensor is used once and so is not needed after the fusion."""
         node = self.maker(tensor, *op_types)
         return node if node is not None and tensor is not None and only_user(tensor, self.needed) else None
+
+    def put(self, old: Tensor, new: Tensor) -> None:
+        """Replace a result by a new tensor."""
+        if old in self.needed:
+            self.needed.add(new)
+        new.sizes = old.sizes
+        put(self.graph, old, new)
 
     def used_by(self, tensor: Tensor, *nodes: Node) -> bool:
         """Whether only these nodes use a tensor."""
@@ -96,7 +102,3 @@ def mean_axes(node: Node) -> list[int] | None:
 def near(value: float, wanted: float) -> bool:
     """Whether a constant is a number as far as float32 can hold it."""
     return abs(value - wanted) <= 2.0**-22 * abs(wanted)
-
-
-def permutes(node: Node, order: Sequence[int]) -> bool:
-    return list(node.attributes.get("perm", ())) == list(order)

@@ -17,7 +17,8 @@ from ....ir.size import Size, is_unknown, product
 from ..dtypes import INTEGERS
 from ..graph import Node, Tensor
 from ._graphs import only_user
-from ._match import Site, array, permutes, scaled
+from ._match import Site, array, scaled
+from .transposes import order as permutation
 
 # A bias that leaves nothing of a score: a float32 sum with it is the bias itself, as if it replaced the score.
 _LOW = float(np.finfo(np.float32).min) * 0.7
@@ -155,17 +156,19 @@ def _source(tensor: Tensor) -> Tensor | None:
 
 # -- the operands -----------------------------
 def _fits(found: _Scores, value: Tensor, rank: int) -> bool:
-    """Whether all operands have this rank, float32, and equal leading sizes, so that none is broadcast."""
+    """Whether all operands have this rank, float32, and equal leading sizes, so that none is broadcast.
+
+    A product needs as many keys as values, so these may be two open sizes.
+    """
     operands = (found.query, found.key, value)
     if any(not t.known or t.rank != rank or t.dtype != "float32" for t in operands):
         return False
     leading = found.query.sizes[:-2]
-    sizes = (*leading, found.query.sizes[-1], value.sizes[-1], found.key.sizes[-1])
+    sizes = (*leading, found.query.sizes[-1], value.sizes[-1])
     return (
         all(t.sizes[:-2] == leading for t in operands)
         and not any(is_unknown(size) for size in sizes)
         and found.query.sizes[-1] == found.key.sizes[-2]
-        and found.key.sizes[-1] == value.sizes[-2]
     )
 
 
@@ -180,8 +183,15 @@ def _of_one_head(site: Site, found: _Scores, value: Tensor) -> Tensor | None:
 
 
 def _untransposed(site: Site, tensor: Tensor, order: list[int]) -> Tensor | None:
-    node = site.maker(tensor, "Transpose")
-    return node.inputs[0] if node is not None and permutes(node, order) else None
+    """``x`` of a tensor that is ``Transpose(x, order)``, in one or several steps."""
+    left, node = list(range(tensor.rank)), site.maker(tensor, "Transpose")
+    while node is not None and node.inputs[0] is not None:
+        perm, tensor = permutation(node), node.inputs[0]
+        left = [perm[place] for place in left]
+        if left == order:
+            return tensor
+        node = site.maker(tensor, "Transpose")
+    return None
 
 
 def _joined(site: Site, node: Node, found: _Scores, value: Tensor) -> Tensor | None:
@@ -193,7 +203,7 @@ def _joined(site: Site, node: Node, found: _Scores, value: Tensor) -> Tensor | N
     places = list(range(rank))
     order = [*places[:-3], rank - 2, rank - 3, rank - 1]
     after = only_user(node.output, site.needed)
-    if after is None or after.op_type != "Transpose" or not permutes(after, order):
+    if after is None or after.op_type != "Transpose" or permutation(after) != order:
         return None
     query, values = _untransposed(site, found.query, order), _untransposed(site, value, order)
     key = _untransposed(site, found.key, [*places[:-3], rank - 2, rank - 1, rank - 3])

@@ -12,11 +12,12 @@ from typing import NamedTuple
 
 from ..builder import Builder
 from ..graph import Graph, Node, Tensor
-from ._graphs import graphs, put
+from ._graphs import graphs
 from ._match import Site
 from .attention import attention
 from .gelus import gelu
 from .norms import layer_normalization, norm_scale, norm_shift, rms_normalization
+from .products import dense_rows, joined_products, unstacked_heads
 from .rotary import rotary_embedding
 
 
@@ -36,8 +37,14 @@ FUSIONS = (
     Fusion(norm_scale, ("Mul",), 17),
     Fusion(norm_shift, ("Add",), 17),
     Fusion(gelu, ("Mul", "Div"), 20),
+    Fusion(unstacked_heads, ("Gather",), 17),
     Fusion(rotary_embedding, ("Add",), 23, half=False),
     Fusion(attention, ("MatMul",), 23, until=24, half=False),
+)
+# After the others: attention takes products of rank 3, and reshapes that remain meet products.
+PRODUCTS = (
+    Fusion(dense_rows, ("Add",), 17),
+    Fusion(joined_products, ("MatMul",), 17),
 )
 # Operators that the lowerings use and that older opsets do not have.
 _FIRST_OPSET = {"BitCast": 26, "CumProd": 26}
@@ -48,12 +55,21 @@ def fuse(builder: Builder) -> bool:
 
     An operator may have a kernel in an older opset only: the graph then moves to that opset, unless one was asked for.
     """
+    return _apply(builder, FUSIONS)
+
+
+def fuse_products(builder: Builder) -> bool:
+    """Apply the fusions of products with weights, in all graphs."""
+    return _apply(builder, PRODUCTS)
+
+
+def _apply(builder: Builder, table: tuple[Fusion, ...]) -> bool:
     needed = builder.graph.all_outputs()
-    return sum(_fuse(builder, graph, needed) for graph in graphs(builder)) > 0
+    rows = [row for row in table if _applies(builder, row)]
+    return sum(_fuse(builder, graph, needed, rows) for graph in graphs(builder)) > 0
 
 
-def _fuse(builder: Builder, graph: Graph, needed: set[Tensor]) -> bool:
-    rows = [row for row in FUSIONS if _applies(builder, row)]
+def _fuse(builder: Builder, graph: Graph, needed: set[Tensor], rows: list[Fusion]) -> bool:
     site = Site(builder, graph, needed)
     changed = False
     for node in list(graph.nodes):
@@ -67,12 +83,9 @@ def _fuse(builder: Builder, graph: Graph, needed: set[Tensor]) -> bool:
             site.own.update(graph.nodes[before:])
             if made is None:
                 continue
-            if node.output in needed:
-                needed.add(made)
-            made.sizes = node.output.sizes
             if row.until is not None:
                 builder.opset = min(builder.opset, row.until)
-            put(graph, node.output, made)
+            site.put(node.output, made)
             changed = True
             break
     return changed
