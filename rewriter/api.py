@@ -431,7 +431,8 @@ def export_onnx(
     if at and not repair:
         raise UsageError("at is for a repair: add repair=True")
     asked = Options(
-        opset, batch, external_data, nchw_inputs, nchw_outputs, fp16, fallback, verify, input_names, output_names, annotate,
+        opset, batch, external_data, nchw_inputs, nchw_outputs, fp16, fallback, verify, input_names, output_names,
+        annotate,
     )  # fmt: skip
     asked.check()
     with naming(model), within(timeout), ExitStack() as stack:
@@ -599,7 +600,8 @@ def convert(
     from .proof.limits import within
 
     options = Options(
-        opset, batch, external_data, nchw_inputs, nchw_outputs, fp16, fallback, verify, input_names, output_names, annotate,
+        opset, batch, external_data, nchw_inputs, nchw_outputs, fp16, fallback, verify, input_names, output_names,
+        annotate,
     )  # fmt: skip
     with naming(model), within(timeout), _opened(model, weights) as source:
         return converted(source, output, options)

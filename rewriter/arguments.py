@@ -238,7 +238,10 @@ def parsers(run: Mapping[str, Run]) -> tuple[argparse.ArgumentParser, dict[str, 
     export.add_argument("output", metavar="OUT.onnx", help="the file to write")
     _weights(export)
     export.add_argument(
-        "--opset", metavar="N", type=int, help="the version of the ONNX operator set (default: the newest that serves the model)"
+        "--opset",
+        metavar="N",
+        type=int,
+        help="the version of the ONNX operator set (default: the newest that serves the model)",
     )
     export.add_argument("--batch", metavar="N", type=int, help="fix the batch of all inputs")
     export.add_argument(

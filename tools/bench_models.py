@@ -16,8 +16,8 @@ from keras import layers, ops
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from tools.architectures import ARCHITECTURES  # noqa: E402
-from tools.architectures.parts import randomise  # noqa: E402
+from tools.architectures import ARCHITECTURES
+from tools.architectures.parts import randomise
 
 
 def _encoder(x: Any, heads: int, hidden: int) -> Any:

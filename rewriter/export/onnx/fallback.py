@@ -43,7 +43,16 @@ def by_tf2onnx(
     Raises:
         UnsupportedError: tf2onnx cannot be used, or does not export it either.
     """
-    others = ("batch", "external_data", "fp16", "nchw_inputs", "nchw_outputs", "input_names", "output_names", "annotate")
+    others = (
+        "batch",
+        "external_data",
+        "fp16",
+        "nchw_inputs",
+        "nchw_outputs",
+        "input_names",
+        "output_names",
+        "annotate",
+    )
     asked = [name for name in others if getattr(options, name)]
     if asked:
         option = "--" + asked[0].replace("_", "-")

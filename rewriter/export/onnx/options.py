@@ -19,12 +19,12 @@ class Options:
     """How to export.
 
     ``opset`` is the operator set, by default the newest, or an older one in which the runtime has a faster operator
-    (``passes/fusions.py``); ``batch`` fixes the batch of all inputs; ``external_data`` puts the weights into a file beside the model;
-    ``nchw_inputs`` and ``nchw_outputs`` make images channels first there; ``fp16`` computes in half precision
-    between float32 inputs and outputs; ``fallback`` names the exporter for models that cannot be exported directly;
-    ``verify`` compares the result with Keras, with None only where the comparison can run; ``input_names`` and
-    ``output_names`` replace Keras's names, in the order of ``model.inputs`` and ``model.outputs``; ``annotate`` writes
-    the type and sizes of every inner tensor, and at every node which node of the model it comes from.
+    (``passes/fusions.py``); ``batch`` fixes the batch of all inputs; ``external_data`` puts the weights into a file
+    beside the model; ``nchw_inputs`` and ``nchw_outputs`` make images channels first there; ``fp16`` computes in half
+    precision between float32 inputs and outputs; ``fallback`` names the exporter for models that cannot be exported
+    directly; ``verify`` compares the result with Keras, with None only where the comparison can run; ``input_names``
+    and ``output_names`` replace Keras's names, in the order of ``model.inputs`` and ``model.outputs``; ``annotate``
+    writes the type and sizes of every inner tensor, and at every node which node of the model it comes from.
     """
 
     opset: int | None = None

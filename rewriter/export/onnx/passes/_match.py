@@ -32,11 +32,19 @@ class Site:
         return node if node is not None and tensor is not None and only_user(tensor, self.needed) else None
 
     def put(self, old: Tensor, new: Tensor) -> None:
-        """Replace a result by a new tensor."""
+        """Replace a result by a new tensor, and take the nodes that only made the old one off their operands."""
         if old in self.needed:
             self.needed.add(new)
         new.sizes = old.sizes
         put(self.graph, old, new)
+        waiting = [old.producer]
+        while waiting:
+            node = waiting.pop()
+            if node not in self.own or node is None or any(t.users or t in self.needed for t in node.outputs):
+                continue
+            waiting += [t.producer for t in node.inputs if t is not None]
+            for place in range(len(node.inputs)):
+                node.set_input(place, None)
 
     def used_by(self, tensor: Tensor, *nodes: Node) -> bool:
         """Whether only these nodes use a tensor."""
@@ -53,7 +61,9 @@ def array(tensor: Tensor | None) -> Array | None:
 def scalar(tensor: Tensor | None) -> float | None:
     """The number of a constant with one element, of any rank; None for other tensors."""
     values = array(tensor)
-    return float(values.item()) if values is not None and values.size == 1 and values.dtype.kind == "f" else None
+    return (
+        float(values.item()) if values is not None and values.size == 1 and values.dtype.kind == "f" else None
+    )
 
 
 def with_scalar(node: Node) -> tuple[Tensor, float] | None:

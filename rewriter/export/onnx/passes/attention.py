@@ -1,8 +1,8 @@
 """Writes scaled dot-product attention as one operator (opset 23).
 
-``MatMul(Softmax(MatMul(q, k^T) * s + bias), v)`` -> ``Attention(q, k, v, bias, scale=s)`` is how the operator is defined
-(Operators.md, Attention-23). Without Transposes around it, in the form ``[B, T, heads * size]``, where the heads
-were split off and are joined again; as ``[B, heads, T, size]`` elsewhere.
+``MatMul(Softmax(MatMul(q, k^T) * s + bias), v)`` -> ``Attention(q, k, v, bias, scale=s)``: this is how the operator is
+defined (Operators.md, Attention-23). Without Transposes around it, in the form ``[B, T, heads * size]``, where the
+heads were split off and are joined again; as ``[B, heads, T, size]`` elsewhere.
 
 ONNX Runtime 1.32 gives zeros, not NaN, where all biases of a query are minus infinity: a bias has to be finite.
 """
@@ -23,9 +23,13 @@ from .transposes import order as permutation
 # A bias that leaves nothing of a score: a float32 sum with it is the bias itself, as if it replaced the score.
 _LOW = float(np.finfo(np.float32).min) * 0.7
 _MASKS = -1e9  # a score replaced by this or less has no weight beside any other: exp(-1e9) is 0
-_KEEPS_FINITE = frozenset(
-    "Add Concat Expand Gather Identity Mul Neg Reshape Slice Squeeze Sub Tile Transpose Unsqueeze".split()
+_FINITE_NAMES = (
+    "Add Cast Concat Expand Gather Identity Mul Neg Reshape Slice Squeeze Sub Tile Transpose Unsqueeze Where"
 )
+_KEEPS_FINITE = frozenset(_FINITE_NAMES.split())
+# Operators that map each step of a tensor linearly, or move steps; the data comes first.
+_LINEAR_NAMES = "Add Expand Gather Reshape RotaryEmbedding Squeeze Tile Transpose Unsqueeze"
+_LINEAR = frozenset(_LINEAR_NAMES.split())
 
 
 @dataclass(slots=True)
@@ -67,7 +71,7 @@ def attention(site: Site, node: Node) -> Tensor | None:
 
 # -- the scores -----------------------------
 def _scores(site: Site, scores: Tensor) -> _Scores | None:
-    """``Where(mask, MatMul(q, k) * s, low) + bias``, each part but the MatMul optional; None for other scores."""
+    """``MatMul(q, k) * s``, then a bias and a ``Where(mask, scores, low)`` at most; None for other scores."""
     scale, bias, kept, inverted = 1.0, None, None, False
     while True:
         node = site.inner(scores, "Add", "Div", "MatMul", "Mul", "Where")
@@ -82,11 +86,17 @@ def _scores(site: Site, scores: Tensor) -> _Scores | None:
             below = array(node.inputs[2]), array(second)
             inverted = below[0] is None
             low = below[1] if inverted else below[0]
-            if kept is not None or scale != 1 or low is None or low.size != 1 or not _LOW * 1.4 <= low.item() <= _MASKS:
+            if (
+                kept is not None
+                or scale != 1
+                or low is None
+                or low.size != 1
+                or not _LOW * 1.4 <= low.item() <= _MASKS
+            ):
                 return None
             kept, inner = first, node.inputs[2] if inverted else second
         elif node.op_type == "Add":
-            if bias is not None or kept is not None or scale != 1 or first is None or second is None:
+            if bias is not None or scale != 1 or first is None or second is None:
                 return None
             pair = (first, second) if _is_score(site, first) else (second, first)
             inner, bias = pair
@@ -124,8 +134,8 @@ def _is_finite(site: Site, tensor: Tensor | None, depth: int = 12) -> bool:
         return True
     if tensor.data is not None:
         values = array(tensor)
-        return values is not None and bool((np.abs(values) <= 1e12).all() or np.isfinite(values).all())
-    node = site.maker(tensor, "Cast", "Where", *_KEEPS_FINITE)
+        return values is not None and bool(np.isfinite(values).all())
+    node = site.maker(tensor, *_KEEPS_FINITE)
     if node is None or not depth:
         return False
     return all(_is_finite(site, each, depth - 1) for each in node.inputs)
@@ -138,19 +148,18 @@ def _one_source(key: Tensor, value: Tensor) -> bool:
 
 
 def _source(tensor: Tensor) -> Tensor | None:
+    """The tensor whose product with weights this is, perhaps with a bias, moved or rotated; None for others."""
     for _ in range(24):
         node = tensor.producer
         if node is None or node.domain:
             return None
         data = [t for t in node.inputs if t is not None and t.data is None]
-        if node.op_type in ("MatMul", "Gemm"):
+        if node.op_type == "MatMul":
             return data[0] if len(data) == 1 and data[0] is node.inputs[0] else None
-        if node.op_type == "RotaryEmbedding" or (node.op_type in ("Reshape", "Tile", "Expand") and data):
-            tensor = data[0]
-        elif node.op_type in ("Add", "Gather", "Squeeze", "Transpose", "Unsqueeze") and len(data) == 1:
-            tensor = data[0]
-        else:
+        alone = len(data) == 1 or (node.op_type in ("Expand", "Reshape", "RotaryEmbedding", "Tile") and data)
+        if node.op_type not in _LINEAR or not alone:
             return None
+        tensor = data[0]
     return None
 
 
@@ -216,7 +225,8 @@ def _joined(site: Site, node: Node, found: _Scores, value: Tensor) -> Tensor | N
         return None
     leading = query.sizes[:-3]
     batch = product(leading)
-    if rank == 5 and (found.bias is not None or found.kept is not None):
+    open_sizes = [size for t in (query, key, values) for size in t.sizes[1:] if not isinstance(size, int)]
+    if rank == 5 and (found.bias is not None or found.kept is not None or open_sizes):
         return None
     times = query.sizes[-3], key.sizes[-3]
     bias = _bias(site, found, (batch, heads, *times), rank - 2)
@@ -233,7 +243,9 @@ def _apart(site: Site, found: _Scores, value: Tensor) -> Tensor | None:
     """The form ``[B, heads, T, size]``."""
     key = _untransposed(site, found.key, [0, 1, 3, 2])
     turned = None if key is not None else _untransposed(site, found.key, [0, 2, 3, 1])
-    if not all(isinstance(size, int) for size in (found.query.sizes[1], found.query.sizes[3], value.sizes[3])):
+    if not all(
+        isinstance(size, int) for size in (found.query.sizes[1], found.query.sizes[3], value.sizes[3])
+    ):
         return None
     if key is None:
         if turned is None:
@@ -322,5 +334,7 @@ def _made(
     sizes: tuple[Size, ...],
     heads: tuple[int, int] | None,
 ) -> Tensor:
-    counts = {} if heads is None else {"q_num_heads": heads[0], "kv_num_heads": heads[1]}
-    return site.builder.node("Attention", *operands, as_sizes=sizes, scale=found.scale, **counts)
+    queries, keys = heads or (None, None)
+    return site.builder.node(
+        "Attention", *operands, as_sizes=sizes, scale=found.scale, q_num_heads=queries, kv_num_heads=keys
+    )

@@ -28,16 +28,19 @@ class Fusion(NamedTuple):
     ends: tuple[str, ...]
     since: int
     until: int | None = None  # the last opset in which ONNX Runtime 1.32 has a kernel for the operator
-    half: bool = True  # whether it is also applied before half precision: a softmax would keep its products in float32
+    half: bool = (
+        True  # whether it is also applied before half precision: a softmax would keep its products in float32
+    )
 
 
+# Before the others: attention then meets heads without a Transpose.
+HEADS = (Fusion(unstacked_heads, ("Gather",), 17),)
 FUSIONS = (
     Fusion(rms_normalization, ("Div", "Mul"), 23),
     Fusion(layer_normalization, ("Div", "Mul"), 17),
     Fusion(norm_scale, ("Mul",), 17),
     Fusion(norm_shift, ("Add",), 17),
     Fusion(gelu, ("Mul", "Div"), 20),
-    Fusion(unstacked_heads, ("Gather",), 17),
     Fusion(rotary_embedding, ("Add",), 23, half=False),
     Fusion(attention, ("MatMul",), 23, until=24, half=False),
 )
@@ -51,11 +54,11 @@ _FIRST_OPSET = {"BitCast": 26, "CumProd": 26}
 
 
 def fuse(builder: Builder) -> bool:
-    """Apply every fusion of the table whose operator the opset has, in all graphs.
+    """Apply every fusion of the tables but the last whose operator the opset has, in all graphs.
 
     An operator may have a kernel in an older opset only: the graph then moves to that opset, unless one was asked for.
     """
-    return _apply(builder, FUSIONS)
+    return _apply(builder, HEADS) or _apply(builder, FUSIONS)
 
 
 def fuse_products(builder: Builder) -> bool:
@@ -72,9 +75,13 @@ def _apply(builder: Builder, table: tuple[Fusion, ...]) -> bool:
 def _fuse(builder: Builder, graph: Graph, needed: set[Tensor], rows: list[Fusion]) -> bool:
     site = Site(builder, graph, needed)
     changed = False
-    for node in list(graph.nodes):
+    for node in graph.nodes[::-1]:  # the last product in a row comes first
         for row in rows:
-            if node.op_type not in row.ends or node.domain or not (node.output.users or node.output in needed):
+            if (
+                node.op_type not in row.ends
+                or node.domain
+                or not (node.output.users or node.output in needed)
+            ):
                 continue
             before = len(graph.nodes)
             with builder.inside(graph):

@@ -71,7 +71,12 @@ def pad_inside(builder: Builder) -> bool:
 
 def _zeros_around(pad: Node) -> list[int] | None:
     """How many zeros a Pad puts before and after each axis but the first two, where it puts none; else None."""
-    if pad.op_type != "Pad" or pad.domain or pad.attributes.get("mode", "constant") != "constant" or len(pad.inputs) > 3:
+    if (
+        pad.op_type != "Pad"
+        or pad.domain
+        or pad.attributes.get("mode", "constant") != "constant"
+        or len(pad.inputs) > 3
+    ):
         return None
     fill = pad.inputs[2] if len(pad.inputs) > 2 else None
     if fill is not None and (fill.data is None or fill.data.small.any()):
@@ -95,7 +100,11 @@ def _of_pool(node: Node, pad: Node, stated: Sequence[int]) -> list[int] | None:
     """The pads of a MaxPool without padding that has these zeros around non-negative numbers; else None."""
     window = node.attributes["kernel_shape"]
     shorter = all(n < k for n, k in zip(stated, [*window, *window], strict=True))
-    return list(stated) if shorter and node.attributes.get("auto_pad") == "VALID" and _not_negative(pad.inputs[0]) else None
+    return (
+        list(stated)
+        if shorter and node.attributes.get("auto_pad") == "VALID" and _not_negative(pad.inputs[0])
+        else None
+    )
 
 
 def _not_negative(tensor: Tensor | None) -> bool:

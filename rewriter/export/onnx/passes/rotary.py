@@ -16,8 +16,9 @@ def rotary_embedding(site: Site, node: Node) -> Tensor | None:
     """``x * cos + Concat(-b, a) * sin`` with ``a, b = Split(x, 2)`` -> ``RotaryEmbedding(x, cos, sin)`` (opset 23).
 
     The operator computes ``a * cos - b * sin`` and ``b * cos + a * sin`` (Operators.md, RotaryEmbedding-23) with the
-    cosines and sines ``[B, T, K/2]`` of half the width: both halves of ``cos`` have to be the same, those of ``sin`` too,
-    and the same for all heads. ``x`` is ``[B, heads, T, K]``, or ``[B, T, heads, K]``, then as ``[B, T, heads * K]``.
+    cosines and sines ``[B, T, K/2]`` of half the width: both halves of ``cos`` have to be the same, those of ``sin``
+    too, and the same for all heads. ``x`` is ``[B, heads, T, K]``, or ``[B, T, heads, K]`` and then taken as
+    ``[B, T, heads * K]``.
     """
     if node.output.dtype != "float32" or not node.output.known or node.output.rank != 4:
         return None
@@ -28,7 +29,9 @@ def rotary_embedding(site: Site, node: Node) -> Tensor | None:
     return None
 
 
-def _operands(site: Site, straight: Tensor | None, crossed: Tensor | None) -> tuple[Tensor, Tensor, Tensor] | None:
+def _operands(
+    site: Site, straight: Tensor | None, crossed: Tensor | None
+) -> tuple[Tensor, Tensor, Tensor] | None:
     """``x``, cosines and sines of ``x * cos`` and ``Concat(-b, a) * sin``."""
     first, second = site.inner(straight, "Mul"), site.inner(crossed, "Mul")
     if first is None or second is None:
@@ -45,7 +48,11 @@ def _operands(site: Site, straight: Tensor | None, crossed: Tensor | None) -> tu
 
 def _halves(site: Site, joined: Node) -> Tensor | None:
     """``x`` of ``Concat(-b, a)`` along the last axis, ``a`` and ``b`` its halves."""
-    if len(joined.inputs) != 2 or not joined.output.known or joined.attributes["axis"] != joined.output.rank - 1:
+    if (
+        len(joined.inputs) != 2
+        or not joined.output.known
+        or joined.attributes["axis"] != joined.output.rank - 1
+    ):
         return None
     negative, a = site.inner(joined.inputs[0], "Neg"), joined.inputs[1]
     b = None if negative is None else negative.inputs[0]
@@ -84,7 +91,11 @@ def _rotated(site: Site, node: Node, x: Tensor, cosine: Tensor, sine: Tensor) ->
     width = x.sizes[-1]
     if not x.known or x.sizes != node.output.sizes or not isinstance(width, int) or width % 2:
         return None
-    if any(is_unknown(size) for size in x.sizes) or not _is_doubled(site, cosine) or not _is_doubled(site, sine):
+    if (
+        any(is_unknown(size) for size in x.sizes)
+        or not _is_doubled(site, cosine)
+        or not _is_doubled(site, sine)
+    ):
         return None
     for heads, time in ((1, 2), (2, 1)):
         if not isinstance(x.sizes[heads], int):
@@ -137,9 +148,13 @@ def _is_doubled(site: Site, table: Tensor | None, depth: int = 8) -> bool:
         return len(node.inputs) == 2 and node.inputs[0] is node.inputs[1] and _last(node, table)
     x = node.inputs[0]
     if node.op_type == "Mul":
-        return all(each is not None and (_is_one(each) or _is_doubled(site, each, depth - 1)) for each in node.inputs)
+        return all(
+            each is not None and (_is_one(each) or _is_doubled(site, each, depth - 1)) for each in node.inputs
+        )
     if node.op_type == "Gather":
-        return x is not None and x.known and _axis(node, x.rank) < x.rank - 1 and _is_doubled(site, x, depth - 1)
+        return (
+            x is not None and x.known and _axis(node, x.rank) < x.rank - 1 and _is_doubled(site, x, depth - 1)
+        )
     if node.op_type == "Unsqueeze":
         axes = numbers(node.inputs[1])
         kept = axes is not None and all(axis % table.rank < table.rank - 1 for axis in axes)
