@@ -202,6 +202,24 @@ def test_attention_with_a_cache():
     assert nodes["MatMul"] == nodes["Split"] == 1, nodes  # three products of one step
 
 
+def test_two_decoder_blocks_of_open_length():
+    """Sizes are measured where they are known before the node that needs them."""
+    x = y = keras.Input((None, 4))
+    places = ops.cumsum(ops.ones_like(x[0, :, 0])) - 1.0
+    angles = ops.expand_dims(places, 1) * np.asarray([1.0, 0.1], "float32")
+    angles = ops.expand_dims(ops.concatenate([angles, angles], -1), 1)
+    for _ in range(2):
+        q, k, v = (L.Reshape((-1, 1, 4))(L.Dense(4, use_bias=False)(y)) for _ in range(3))
+        q, k = (_rotated(each, ops.cos(angles), ops.sin(angles)) for each in (q, k))
+        q, k, v = (ops.transpose(each, (0, 2, 1, 3)) for each in (q, k, v))
+        seen = ops.expand_dims(places, 1) >= ops.expand_dims(places, 0)
+        y = _attended(q, k, v, lambda s, seen=seen: ops.where(seen, s, -1e9))
+        y = x + L.Reshape((-1, 4))(ops.transpose(y, (0, 2, 1, 3)))
+    nodes = counted(x, y, [[RNG.normal(0, 1, (n, n + 4, 4)).astype("float32")] for n in (1, 3)])
+    assert nodes["Attention"] == 2 and nodes["RotaryEmbedding"] == 4
+    assert nodes["Shape"] <= 3 and "Transpose" not in nodes
+
+
 def test_biases_and_masks_of_attention():
     x, mask = keras.Input((5, 6)), keras.Input((5,), dtype="bool")
 

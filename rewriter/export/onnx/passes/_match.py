@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+from ....ir.size import Size
 from ..builder import Builder
 from ..graph import Array, Graph, Node, Tensor
 from ..sizes import numbers
@@ -45,6 +48,22 @@ class Site:
             waiting += [t.producer for t in node.inputs if t is not None]
             for place in range(len(node.inputs)):
                 node.set_input(place, None)
+
+    def shape(self, sizes: Sequence[Size], *operands: Tensor) -> Tensor:
+        """Sizes as ``int64[n]``, measured on the model's inputs or on the operands of the node that needs them.
+
+        Not ``builder.shape``: what it measured before can be a later tensor, or no longer in the graph.
+        """
+        builder, parts = self.builder, []
+        for size in sizes:
+            if isinstance(size, int):
+                parts.append(builder.constant([size], "int64"))
+                continue
+            holders = (*builder.graph.inputs, *operands)
+            tensor = next(t for t in holders if t.known and size in t.sizes)
+            axis = tensor.sizes.index(size)
+            parts.append(builder.node("Shape", tensor, start=axis, end=axis + 1))
+        return builder.node("Concat", *parts, axis=0)
 
     def used_by(self, tensor: Tensor, *nodes: Node) -> bool:
         """Whether only these nodes use a tensor."""

@@ -316,15 +316,16 @@ def _bias(site: Site, found: _Scores, sizes: tuple[Size, ...], place: int) -> Te
     if bias.sizes[2:] == sizes[2:]:
         return bias
     full = (*bias.sizes[:2], *sizes[2:])
-    return builder.node("Expand", bias, builder.shape(full, bias, found.query, found.key), as_sizes=full)
+    return builder.node("Expand", bias, site.shape(full, bias, found.query, found.key), as_sizes=full)
 
 
 def _aligned(site: Site, tensor: Tensor, place: int) -> Tensor:
     """A tensor that broadcasts to the scores as one of rank 4; scores of rank 3 have no axis of heads."""
-    rank = tensor.rank
-    if place == 1 and rank == 3:
-        return site.builder.reshape(tensor, [tensor.sizes[0], 1, *tensor.sizes[1:]])
-    return site.builder.reshape(tensor, [*[1] * (4 - rank), *tensor.sizes]) if rank < 4 else tensor
+    missing = 4 - tensor.rank
+    if not missing:
+        return tensor
+    axes = [1] if place == 1 and missing == 1 else list(range(missing))
+    return site.builder.node("Unsqueeze", tensor, axes)
 
 
 def _made(

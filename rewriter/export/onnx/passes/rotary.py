@@ -127,7 +127,7 @@ def _table(site: Site, half: Tensor, heads: int, sizes: tuple[Size, ...], x: Ten
     table = site.builder.reshape(half, given)
     if table.sizes == sizes:
         return table
-    return site.builder.node("Expand", table, site.builder.shape(sizes, x), as_sizes=sizes)
+    return site.builder.node("Expand", table, site.shape(sizes, x), as_sizes=sizes)
 
 
 # -- tables whose halves are equal -----------------------------
