@@ -206,7 +206,7 @@ MODELS: dict[str, Callable[[], keras.Model]] = {
     "llama": llama,
     "kv_cache": kv_cache,
     "WaveNet": lambda: ARCHITECTURES["WaveNet"].build(t=64, c=32),
-    "BiLSTM attention": lambda: ARCHITECTURES["BiLSTM attention"].build(t=64, d=32),
+    "BiLSTM": lambda: ARCHITECTURES["BiLSTM attention"].build(t=64, d=32),
     "gMLP": lambda: ARCHITECTURES["gMLP"].build(t=64, d=64),
 }
 
