@@ -28,16 +28,14 @@ class Fusion(NamedTuple):
     ends: tuple[str, ...]
     since: int
     until: int | None = None  # the last opset in which ONNX Runtime 1.32 has a kernel for the operator
-    half: bool = (
-        True  # whether it is also applied before half precision: a softmax would keep its products in float32
-    )
+    half: bool = True  # also before half precision, in which a softmax would keep its products in float32
 
 
 # Before the others: attention then meets heads without a Transpose.
 HEADS = (Fusion(unstacked_heads, ("Gather",), 17),)
 FUSIONS = (
+    Fusion(layer_normalization, ("Div", "Mul"), 17),  # before the next row, which is a part of it
     Fusion(rms_normalization, ("Div", "Mul"), 23),
-    Fusion(layer_normalization, ("Div", "Mul"), 17),
     Fusion(norm_scale, ("Mul",), 17),
     Fusion(norm_shift, ("Add",), 17),
     Fusion(gelu, ("Mul", "Div"), 20),
