@@ -251,29 +251,54 @@ def test_biases_and_masks_of_attention():
 
 def test_what_is_no_attention():
     x, y, bias = keras.Input((5, 6)), keras.Input((5, 6)), keras.Input((5, 5))
-    q, k, v, w = _heads(x, 2, 3), _heads(x, 2, 3), _heads(x, 2, 3), _heads(y, 2, 3)
     causal = np.tril(np.ones((5, 5), bool))
-    scores = ops.matmul(q, ops.swapaxes(k, -1, -2))
-    weights = ops.softmax(scores)
+
+    def fresh(change=lambda scores: scores, keys=x, **options):
+        return _attended(_heads(x, 2, 3), _heads(keys, 2, 3), _heads(x, 2, 3), change, **options)
+
+    def seen(at):
+        q, k, v = (_heads(x, 2, 3) for _ in range(3))
+        scores = ops.matmul(q, ops.swapaxes(k, -1, -2))
+        weights = ops.softmax(scores)
+        return ops.matmul(weights, v), (scores, weights)[at]
+
+    def straight():
+        q, k, v = (_heads(x, 2, 3)[:, :, :3] for _ in range(3))
+        return ops.matmul(ops.softmax(ops.matmul(q, k)), v)  # keys that are not transposed
+
     forms = [
-        _attended(q, k, v, axis=-2),
-        _attended(q, k, v, scale=-1.0),
-        _attended(q, k, v, lambda s: ops.where(causal, s, -1e4)),
-        _attended(q, k, v, lambda s: ops.where(causal, s, -np.inf)),
-        _attended(q, w, v, lambda s: ops.where(causal, s, -1e9)),
-        _attended(q, k, v, lambda s: s + ops.expand_dims(bias, 1)),
-        _attended(q, k, v, lambda s: s + np.where(causal, 0, -np.inf).astype("float32")),
-        _attended(q, k, v, lambda s: (s + 1.0) * 2.0),
-        _attended(q, k, v, ops.tanh),
-        ops.matmul(ops.softmax(ops.matmul(q, ops.transpose(k, (0, 1, 3, 2)))) + 1.0, v),
-        ops.matmul(weights, v),
-        weights,
-        ops.matmul(ops.softmax(ops.matmul(q, k[:, :, :3])), v[:, :, :3]),  # keys that are not transposed
+        fresh(axis=-2),
+        fresh(scale=-1.0),
+        fresh(lambda s: ops.where(causal, s, -1e4)),
+        fresh(lambda s: ops.where(causal, s, -np.inf)),
+        fresh(lambda s: ops.where(causal, s, -1e9), keys=y),
+        fresh(lambda s: s + ops.expand_dims(bias, 1)),
+        fresh(lambda s: s + np.where(causal, 0, -np.inf).astype("float32")),
+        fresh(lambda s: (s + 1.0) * 2.0),
+        fresh(ops.tanh),
+        straight(),
+        *seen(0),
+        *seen(1),
     ]
     nodes = counted([x, y, bias], forms)
-    assert "Attention" not in nodes
+    assert "Attention" not in nodes and nodes["Softmax"] == 12
     double = keras.Input((5, 6), dtype="float64")
     assert "Attention" not in counted(double, _attended(double, double, double))
+
+
+def test_heads_that_are_repeated_otherwise():
+    """Every head follows its copies in a group: other orders stay written out as Gathers."""
+    x = keras.Input((5, 6))
+
+    def repeated(places):
+        q, k, v = _heads(x, 4, 3), _heads(x, 2, 3), _heads(x, 2, 3)
+        return _attended(q, *(ops.take(each, np.asarray(places), axis=1) for each in (k, v)))
+
+    nodes = counted(x, [repeated([0, 0, 1, 1]), repeated([0, 1, 0, 1]), repeated([0, 1, 1, 1])])
+    assert nodes["Attention"] == 3 and nodes["Gather"] == 4
+    # Three heads of keys for two of values are no group.
+    q, k, v = _heads(x, 2, 3), _heads(x, 1, 3), _heads(x, 2, 3)
+    assert "Gather" in counted(x, _attended(q, ops.take(k, np.asarray([0, 0]), axis=1), v))
 
 
 def test_the_newest_opset_with_a_kernel(tmp_path):
