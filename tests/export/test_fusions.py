@@ -234,7 +234,7 @@ def test_biases_and_masks_of_attention():
     row = ops.expand_dims(ops.expand_dims(mask, 1), 1)
     forms = [
         attended(lambda s: s + bias),
-        attended(lambda s: ops.where(causal, s, -1e9)),
+        attended(lambda s: ops.where(causal, s, float(np.finfo("float32").min))),
         attended(lambda s: ops.where(row, s + bias, -1e9)),
         attended(lambda s: ops.where(ops.logical_not(row), -2e9, s) + bias),
         attended(lambda s: s + (1.0 - ops.cast(row, "float32")) * -1e9),

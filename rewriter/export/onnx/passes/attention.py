@@ -17,7 +17,7 @@ from ....ir.size import Size, is_unknown, product
 from ..dtypes import INTEGERS
 from ..graph import Node, Tensor
 from ._graphs import only_user
-from ._match import Site, array, scaled
+from ._match import Site, array, scalar, scaled
 from .transposes import order as permutation
 
 # A bias that leaves nothing of a score: a float32 sum with it is the bias itself, as if it replaced the score.
@@ -83,18 +83,12 @@ def _scores(site: Site, scores: Tensor) -> _Scores | None:
                 return None
             return _with_scales(site, _Scores(first, second, scale, bias, kept, inverted))
         if node.op_type == "Where":
-            below = array(node.inputs[2]), array(second)
-            inverted = below[0] is None
-            low = below[1] if inverted else below[0]
-            if (
-                kept is not None
-                or scale != 1
-                or low is None
-                or low.size != 1
-                or not _LOW * 1.4 <= low.item() <= _MASKS
-            ):
+            third = node.inputs[2]
+            inverted = scalar(third) is None
+            low = scalar(second if inverted else third)
+            if kept is not None or scale != 1 or low is None or not -np.inf < low <= _MASKS:
                 return None
-            kept, inner = first, node.inputs[2] if inverted else second
+            kept, inner = first, third if inverted else second
         elif node.op_type == "Add":
             if bias is not None or scale != 1 or first is None or second is None:
                 return None
@@ -169,8 +163,10 @@ def _fits(found: _Scores, value: Tensor, rank: int) -> bool:
 
     A product needs as many keys as values, so these may be two open sizes.
     """
-    operands = (found.query, found.key, value)
+    operands, others = (found.query, found.key, value), (found.bias, found.kept)
     if any(not t.known or t.rank != rank or t.dtype != "float32" for t in operands):
+        return False
+    if any(t is not None and not t.known for t in others):
         return False
     leading = found.query.sizes[:-2]
     sizes = (*leading, found.query.sizes[-1], value.sizes[-1])
