@@ -296,7 +296,10 @@ def test_heads_that_are_repeated_otherwise():
 
     nodes = counted(x, [repeated([0, 0, 1, 1]), repeated([0, 1, 0, 1]), repeated([0, 1, 1, 1])])
     assert nodes["Attention"] == 3 and nodes["Gather"] == 4
-    # Three heads of keys for two of values are no group.
+    q, *pair = _heads(x, 4, 3), _heads(x, 2, 3), _heads(x, 2, 3)
+    tiled = [ops.reshape(ops.tile(each[:, None], (1, 2, 1, 1, 1)), (-1, 4, 5, 3)) for each in pair]
+    assert counted(x, _attended(q, *tiled))["Tile"] == 2
+    # Repeated heads of keys alone are no group.
     q, k, v = _heads(x, 2, 3), _heads(x, 1, 3), _heads(x, 2, 3)
     assert "Gather" in counted(x, _attended(q, ops.take(k, np.asarray([0, 0]), axis=1), v))
 
@@ -385,6 +388,7 @@ def test_what_is_no_rotary_embedding():
         lambda x: _rotated(x, cosine, sine, lambda a, b: (-a, b)),
         lambda x: _rotated(x, cosine, sine, lambda a, b: (b, -a)),
         lambda x: _rotated(x, cosine, sine, lambda a, b: (a, -b)),
+        lambda x: _rotated(x, cosine, sine, lambda a, b: (-b, b)),
         lambda x: _rotated(x, cosine, sine, at=1),
         lambda x: _rotated(x, other, sine),
         seen,
