@@ -250,7 +250,9 @@ EXPORTED: dict[str, str] = {
     "EfficientNetV2L": "",  # 1,031 layers: the peer takes minutes and 16 GB
 }
 # The models of `bench_models.py`.
-_FUSED_NAMES = "MobileNetV3Small EfficientNetB0 ConvNeXtTiny vit swin mobilevit bert llama kv_cache WaveNet BiLSTM gMLP"
+_FUSED_NAMES = (
+    "MobileNetV3Small EfficientNetB0 ConvNeXtTiny vit swin mobilevit bert llama kv_cache WaveNet BiLSTM gMLP"
+)
 FUSED = _FUSED_NAMES.split()
 # Keras 3.15 refuses to export a loaded model before its first call.
 _PEER = (
