@@ -375,6 +375,7 @@ def test_what_is_no_rotary_embedding():
     cosine, sine = _tables(4, 5)
     apart = _tables(4, 5, double=False)
     other = RNG.normal(0, 1, (5, 1, 2)).astype("float32").repeat(2, -1)  # one for each head
+    full = RNG.normal(0, 1, (2, 5, 5, 2)).astype("float32").repeat(2, -1)[..., [0, 2, 1, 3]]  # and each step
 
     def seen(x):
         a, b = ops.split(x, 2, axis=-1)
@@ -391,6 +392,7 @@ def test_what_is_no_rotary_embedding():
         lambda x: _rotated(x, cosine, sine, lambda a, b: (-b, b)),
         lambda x: _rotated(x, cosine, sine, at=1),
         lambda x: _rotated(x, other, sine),
+        lambda x: _rotated(x, *full),
         seen,
     ]
     data = RNG.normal(0, 1, (3, 5, 5, 4)).astype("float32")
