@@ -11,7 +11,7 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from .errors import RewriterError, UndecidedError, UnsupportedError, UsageError, naming, shown
-from .export.onnx.options import NEWEST_OPSET, Options
+from .export.onnx.options import Options
 from .ir.graph import Graph, path_text
 from .passes.analysis import Analysis, analyse
 from .passes.candidate import Candidate
@@ -391,7 +391,7 @@ def export_onnx(
     repair: bool = False,
     at: Mapping[str, str] | None = None,
     weights: Path | None = None,
-    opset: int = NEWEST_OPSET,
+    opset: int | None = None,
     batch: int | None = None,
     external_data: bool = False,
     nchw_inputs: bool = False,
@@ -402,6 +402,7 @@ def export_onnx(
     input_names: Sequence[str] = (),
     output_names: Sequence[str] = (),
     states: bool = False,
+    annotate: bool = False,
     verify: bool | None = False,
     timeout: float | None = None,
     trust: Sequence[str] = (),
@@ -415,7 +416,7 @@ def export_onnx(
         repair: repair the model first, as ``repair`` does.
         at: what multiplies mean, for the repair.
         weights: the file with the weights of a model that is only a configuration.
-        opset: the version of the ONNX operator set, 17 to 26.
+        opset: the version of the ONNX operator set, 17 to 26 (default: the newest that serves the model).
         batch: fix the batch of all inputs.
         external_data: put the weights into a file beside the model.
         nchw_inputs: take images with their channels first.
@@ -427,6 +428,7 @@ def export_onnx(
         input_names, output_names: a name for each input or output, in the order of ``model.inputs`` and
             ``model.outputs``, instead of Keras's.
         states: make the states that stateful layers keep between calls inputs and outputs of the model.
+        annotate: write the types and sizes of inner tensors, and where in the model each node comes from.
         verify: compare the result with Keras. None does so if that is possible here, True requires it, False skips it.
         timeout: as in ``repair``.
         trust: packages whose layers' code runs, in a separate process, to see what it computes.
@@ -445,7 +447,7 @@ def export_onnx(
         raise UsageError("at is for a repair: add repair=True")
     asked = Options(
         opset, batch, external_data, nchw_inputs, nchw_outputs, fp16, quantize, fallback, verify, input_names,
-        output_names, states,
+        output_names, states, annotate,
     )  # fmt: skip
     asked.check()
     with naming(model), within(timeout), trusting(trust), ExitStack() as stack:
@@ -579,7 +581,7 @@ def convert(
     *,
     weights: Path | None = None,
     verify: bool | None = None,
-    opset: int = NEWEST_OPSET,
+    opset: int | None = None,
     batch: int | None = None,
     external_data: bool = False,
     nchw_inputs: bool = False,
@@ -590,6 +592,7 @@ def convert(
     input_names: Sequence[str] = (),
     output_names: Sequence[str] = (),
     states: bool = False,
+    annotate: bool = False,
     timeout: float | None = None,
 ) -> Converted:
     """Write a model in another format, or a model of an older Keras for Keras 3.
@@ -602,7 +605,7 @@ def convert(
             it, False skips it.
         timeout: as in ``repair``.
         opset, batch, external_data, nchw_inputs, nchw_outputs, fp16, quantize, fallback, input_names, output_names,
-            states: as in ``export_onnx``, for an ONNX output.
+            states, annotate: as in ``export_onnx``, for an ONNX output.
 
     Raises:
         UnsupportedError: a part of the model has no form in the new format, or a required comparison cannot run.
@@ -615,7 +618,7 @@ def convert(
 
     options = Options(
         opset, batch, external_data, nchw_inputs, nchw_outputs, fp16, quantize, fallback, verify, input_names,
-        output_names, states,
+        output_names, states, annotate,
     )  # fmt: skip
     with naming(model), within(timeout), _opened(model, weights) as source:
         return converted(source, output, options)

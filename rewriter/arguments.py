@@ -245,7 +245,10 @@ def parsers(run: Mapping[str, Run]) -> tuple[argparse.ArgumentParser, dict[str, 
     _weights(export)
     _trust(export)
     export.add_argument(
-        "--opset", metavar="N", type=int, help="the version of the ONNX operator set (default: the newest)"
+        "--opset",
+        metavar="N",
+        type=int,
+        help="the version of the ONNX operator set (default: the newest that serves the model)",
     )
     export.add_argument("--batch", metavar="N", type=int, help="fix the batch of all inputs")
     export.add_argument(
@@ -267,6 +270,10 @@ def parsers(run: Mapping[str, Run]) -> tuple[argparse.ArgumentParser, dict[str, 
         choices=("dynamic", "weights"),
         help="store the weights in 8 bits; dynamic also computes products in 8 bits",
     )
+    export.add_argument(
+        "--annotate", action="store_true",
+        help="write the types and sizes of inner tensors, and where in the model each node comes from",
+    )  # fmt: skip
     export.add_argument(
         "--verify", action="store_true", help="run the result beside Keras on random inputs, and compare"
     )

@@ -348,7 +348,7 @@ def _export(options: argparse.Namespace, console: Console) -> int:
     show = _reporter(options, console)
     names = (
         "opset", "batch", "external_data", "nchw_inputs", "nchw_outputs", "fp16", "quantize", "fallback",
-        "states", "verify",
+        "states", "annotate", "verify",
     )  # fmt: skip
     given = {name: value for name in (*names, "weights") if (value := getattr(options, name)) is not None}
     for name in ("input_names", "output_names"):

@@ -1,12 +1,13 @@
 """Measure the costs of `rewriter` as ratios to a peer in the same run: `python tools/bench.py [PART...]`.
 
-Parts: check, repair, chain, scale, shapes, export, export-large. Every figure is the median of several runs of a whole
-process: wall time, processor time (steadier on a busy machine) and peak resident memory.
+Parts: check, repair, chain, scale, shapes, export, fusions, export-large. Every figure is the median of several runs
+of a whole process: wall time, processor time (steadier on a busy machine) and peak resident memory.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import os
 import resource
@@ -62,7 +63,8 @@ def measure(command: Sequence[str | Path], runs: int, patience: int | None = Non
 
 
 def _once(command: list[str], patience: int | None = None) -> tuple[float, float, float]:
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "TF_CPP_MIN_LOG_LEVEL": "3", "NO_COLOR": "1"}
+    folders = os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
+    environment = {**os.environ, "PYTHONPATH": folders, "TF_CPP_MIN_LOG_LEVEL": "3", "NO_COLOR": "1"}
     environment.pop("PYTHONDONTWRITEBYTECODE", None)  # pip compiles installed files; so compile on both sides
     start = time.perf_counter()
     process = subprocess.Popen(
@@ -247,39 +249,82 @@ EXPORTED: dict[str, str] = {
     "transformer_encoder": TRANSFORMER_ENCODER,
     "EfficientNetV2L": "",  # 1,031 layers: the peer takes minutes and 16 GB
 }
+# The models of `bench_models.py`.
+_FUSED_NAMES = (
+    "MobileNetV3Small EfficientNetB0 ConvNeXtTiny vit swin mobilevit bert llama kv_cache WaveNet BiLSTM gMLP"
+)
+FUSED = _FUSED_NAMES.split()
 # Keras 3.15 refuses to export a loaded model before its first call.
 _PEER = (
     "model = keras.saving.load_model(sys.argv[1], compile=False);"
     "model([keras.ops.zeros([1] + [n or 224 for n in x.shape[1:]], x.dtype) for x in model.inputs]);"
     "model.export(sys.argv[2], format='onnx', verbose=False)"
 )
-# Median seconds of a run at batch 1, of two files in turn: other load on the machine slows both.
+# Median seconds of a run at batch 1, and relative to the first file, of several files in random turns: other load on
+# the machine slows all. null for a file that does not run.
 _LATENCY = """
-import json, statistics, sys, time
+import json, random, statistics, sys, time
 import numpy as np, onnxruntime as ort
 options = ort.SessionOptions()
-options.log_severity_level, options.intra_op_num_threads = 3, 1
-sessions = []
+options.log_severity_level, options.intra_op_num_threads = 4, 1
+
+def feed(session):
+    rng, found = np.random.default_rng(0), {}
+    for x in session.get_inputs():
+        shape = [n if isinstance(n, int) else OPEN if k else 1 for k, n in enumerate(x.shape)]
+        if 'int' in x.type:
+            found[x.name] = rng.integers(0, 9, shape).astype('int64' if '64' in x.type else 'int32')
+        else:
+            found[x.name] = rng.random(shape, 'float32') if 'float' in x.type else rng.random(shape) > 0.2
+    return found
+
+ready = {}
 for path in sys.argv[1:]:
     try:
-        sessions.append(ort.InferenceSession(path, options, providers=['CPUExecutionProvider']))
+        session = ort.InferenceSession(path, options, providers=['CPUExecutionProvider'])
+        ready[path] = session, feed(session)
+        session.run(None, ready[path][1])
     except Exception as error:
-        sys.exit(f'{path.rpartition("/")[2]}: {str(error).strip().splitlines()[0]}')
-rng = np.random.default_rng(0)
-feeds = []
-for session in sessions:
-    x = session.get_inputs()[0]
-    shape = [1] + [n if isinstance(n, int) else 224 for n in x.shape[1:]]
-    whole = 'int' in x.type
-    feeds.append({x.name: rng.integers(0, 9, shape).astype('int32') if whole else rng.random(shape, 'float32')})
-seen = [[] for _ in sessions]
-for _ in range(40):
-    for k, session in enumerate(sessions):
-        start = time.perf_counter()
-        session.run(None, feeds[k])
-        seen[k].append(time.perf_counter() - start)
-print(json.dumps([statistics.median(times[5:]) for times in seen]))
+        ready.pop(path, None)
+        print(f'{path.rpartition("/")[2]}: {str(error).strip().splitlines()[0]}', file=sys.stderr)
+
+def seconds(path, times):
+    session, given = ready[path]
+    start = time.perf_counter()
+    for _ in range(times):
+        session.run(None, given)
+    return (time.perf_counter() - start) / times
+
+paths = list(ready)
+times = max(1, int(0.005 / max(seconds(path, 5) for path in paths))) if paths else 1
+seen = {path: [] for path in paths}
+for _ in range(60):
+    for path in random.sample(paths, len(paths)):
+        seen[path].append(seconds(path, times))
+first = seen.get(sys.argv[1])
+answer = []
+for path in sys.argv[1:]:
+    found = seen.get(path)
+    ratio = statistics.median(b / a for a, b in zip(first, found)) if first and found else None
+    answer.append([statistics.median(found), ratio] if found else None)
+print(json.dumps(answer))
 """
+
+
+def latencies(paths: Sequence[Path], free: int = 224) -> list[tuple[float, float | None] | None]:
+    """For each ONNX file the seconds of a run and their ratio to the first file; None for a file that does not run.
+
+    Args:
+        free: the size of open axes but the batch.
+    """
+    script = _LATENCY.replace("OPEN", str(free))
+    answer = subprocess.run(
+        [sys.executable, "-c", script, *map(str, paths)],
+        capture_output=True,
+        check=True,
+    )
+    found: list[tuple[float, float | None] | None] = json.loads(answer.stdout)
+    return found
 
 
 def generated(name: str, code: str) -> Path:
@@ -303,15 +348,52 @@ def bench_export(model: Path, runs: int, folder: Path, names: Sequence[str] = ()
         cost = measure(tool("export", path, ours), runs)
         peer = measure(keras(_PEER, path, theirs), 1)
         show(f"export {path.name} ({path.stat().st_size / 1e6:.0f} MB)", cost, "model.export", peer)
-        try:
-            answer = subprocess.run(
-                [sys.executable, "-c", _LATENCY, str(ours), str(theirs)], check=True, capture_output=True
-            )
-        except subprocess.CalledProcessError as error:
-            print(f"    one of them does not run: {error.stderr.decode().splitlines()[-1][:100]}", flush=True)
+        found = latencies([theirs, ours])
+        if found[0] is None or found[1] is None:
+            print("    one of them does not run", flush=True)
             continue
-        a, b = json.loads(answer.stdout)
-        print(f"    latency {a * 1e3:.2f} ms against {b * 1e3:.2f} ms, ratio {a / b:.3f}", flush=True)
+        (b, _), (a, ratio) = found
+        print(f"    latency {a * 1e3:.2f} ms against {b * 1e3:.2f} ms, ratio {ratio:.3f}", flush=True)
+
+
+# What onnxsim still finds, in a process of its own: it can be installed anywhere on PYTHONPATH.
+_SIMPLIFY = "import onnx, onnxsim, sys; onnx.save(onnxsim.simplify(onnx.load(sys.argv[1]))[0], sys.argv[2])"
+_COUNT = "import onnx, sys; print(*(len(onnx.load(path).graph.node) for path in sys.argv[1:]))"
+
+
+def bench_fusions(model: Path, runs: int, folder: Path) -> None:
+    """Our files, what onnxsim makes of them, and Keras's own export; latencies relative to ours, one thread."""
+    print(
+        f"{'':<18}{'export':>8}{'memory':>9}{'nodes':>7}{'onnxsim':>8}{'Keras':>7}{'latency':>12}{'onnxsim':>8}{'Keras':>7}"
+    )
+    for name in FUSED:
+        path = CACHE / f"fusions-{name}.keras"
+        if not path.exists():
+            CACHE.mkdir(parents=True, exist_ok=True)
+            script = ROOT / "tools" / "bench_models.py"
+            subprocess.run([sys.executable, script, name, path], check=True, stderr=subprocess.DEVNULL)
+        files = [folder / f"{kind}.onnx" for kind in ("ours", "simplified", "theirs")]
+        for file in files:
+            file.unlink(missing_ok=True)
+        cost = measure(tool("export", path, files[0]), runs)
+        subprocess.run([sys.executable, "-c", _SIMPLIFY, *files[:2]], capture_output=True)
+        with contextlib.suppress(SystemExit, subprocess.TimeoutExpired):
+            measure(keras(_PEER, path, files[2]), 1, PATIENCE)
+        there = [file for file in files if file.exists()]
+        nodes = subprocess.run(
+            [sys.executable, "-c", _COUNT, *there], check=True, capture_output=True, text=True
+        )
+        counts = dict(zip(there, nodes.stdout.split(), strict=True))
+        found = dict(zip(there, latencies(there, 32), strict=True))
+        ours = found[files[0]]
+        ratios = [each and f"{each[1]:.2f}" for each in map(found.get, files[1:])]
+        print(
+            f"{name:<18}{cost.wall:>6.2f} s{cost.memory:>6.0f} MB"
+            + "".join(f"{counts.get(file, '-'):>{n}}" for file, n in zip(files, (7, 8, 7), strict=True))
+            + (f"{ours[0] * 1e3:>9.3f} ms" if ours else f"{'-':>12}")
+            + "".join(f"{each or '-':>{n}}" for each, n in zip(ratios, (8, 7), strict=True)),
+            flush=True,
+        )
 
 
 def bench_export_large(model: Path, runs: int, folder: Path) -> None:
@@ -331,6 +413,7 @@ PARTS: dict[str, Callable[[Path, int, Path], None]] = {
     "scale": bench_scale,
     "shapes": bench_shapes,
     "export": bench_export,
+    "fusions": bench_fusions,
     "export-large": bench_export_large,
 }
 

@@ -337,3 +337,70 @@ def test_names_that_cannot_be_used(keyed, tmp_path, given, text):
     with pytest.raises(UsageError, match=text):
         export_onnx(keyed, tmp_path / "out.onnx", **given)
     assert not (tmp_path / "out.onnx").exists()
+
+
+# -- annotations -----------------------------
+def annotated():
+    """A model with open sizes, a nested model, a recurrent layer with a body, and a boolean mask."""
+    image, steps = (
+        keras.Input((None, None, 3), name="image"),
+        keras.Input((None,), dtype="int32", name="steps"),
+    )
+    inner_input = keras.Input((None, None, 4))
+    inner = keras.Model(inner_input, L.GlobalMaxPooling2D(name="pool")(inner_input), name="inner")
+    x = inner(L.BatchNormalization(name="norm")(L.Conv2D(4, 3, strides=2, name="conv")(image)))
+    y = L.Embedding(9, 4, mask_zero=True, name="embedding")(steps)
+    y = L.GRU(4, reset_after=False, activation="gelu", return_sequences=True, name="gru")(y)
+    y = L.MultiHeadAttention(2, 2, name="attention")(y, y)
+    return keras.Model([image, steps], [L.Add(name="sum")([x, ops.mean(y, axis=1)]), ops.argmax(x, -1)])
+
+
+def _dimensions(value):
+    """The sizes of a value: numbers, names, None."""
+    shape = value.type.tensor_type.shape.dim
+    return [d.dim_value if d.HasField("dim_value") else d.dim_param or None for d in shape]
+
+
+@pytest.mark.parametrize("options", [{}, {"fp16": True}, {"opset": 17, "batch": 3}], ids=str)
+def test_annotations_are_what_the_runtime_computes(options, tmp_path):
+    model = annotated()
+    _, path = harness.exported(model, tmp_path, annotate=True, **options)
+    onnx.checker.check_model(path, full_check=True)
+    graph = onnx.load(path)
+    onnx.shape_inference.infer_shapes(graph, check_type=True, strict_mode=True, data_prop=True)
+    noted = {value.name: value for value in graph.graph.value_info}
+    outputs = {value.name for value in graph.graph.output}
+    assert {name for node in graph.graph.node for name in node.output} == noted.keys() | outputs
+    graph.graph.output.extend(noted.values())
+    session = onnxruntime.InferenceSession(graph.SerializeToString(), providers=["CPUExecutionProvider"])
+    image = np.random.default_rng(0).normal(0, 1, (3, 9, 7, 3)).astype("float32")
+    given = session.run(list(noted), {"image": image, "steps": np.asarray([[1, 2, 0, 0, 0]] * 3, "int32")})
+    sizes: dict[str, int] = {}
+    for value, array in zip(noted.values(), given, strict=True):
+        assert value.type.tensor_type.elem_type == onnx.helper.np_dtype_to_tensor_dtype(array.dtype), (
+            value.name
+        )
+        for size, measured in zip(_dimensions(value), array.shape, strict=True):
+            known = sizes.setdefault(size, measured) if isinstance(size, str) else size
+            assert known in (None, measured), value.name
+    assert any(None not in _dimensions(value) for value in noted.values())
+    assert sizes.get("batch", 3) == 3 and (options.get("batch") or "batch" in sizes)
+
+
+def test_annotated_nodes_name_where_they_come_from(tmp_path):
+    _, path = harness.exported(annotated(), tmp_path, annotate=True)
+    said = {node.op_type: node.doc_string for node in onnx.load(path).graph.node}
+    assert said["Conv"] == "conv" and said["GlobalMaxPool"] == "inner/pool"
+    assert said["Attention"] == "attention" and said["ArgMax"].startswith("arg")
+    bodies = [a.g for n in onnx.load(path).graph.node for a in n.attribute if a.HasField("g")]
+    assert bodies and all(node.doc_string == "gru" for body in bodies for node in body.node)
+    assert all(body.value_info for body in bodies)
+
+
+def test_without_annotations_a_file_has_none(saved, tmp_path):
+    export_onnx(saved, tmp_path / "out.onnx")
+    graph = onnx.load(tmp_path / "out.onnx").graph
+    assert not graph.value_info and not any(node.doc_string for node in graph.node)
+    assert cli.main(["export", str(saved), str(tmp_path / "noted.onnx"), "--annotate"]) == 0
+    graph = onnx.load(tmp_path / "noted.onnx").graph
+    assert graph.value_info and all(node.doc_string for node in graph.node)

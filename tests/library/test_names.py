@@ -26,6 +26,7 @@ ONNX = (
     "input_names",
     "output_names",
     "states",
+    "annotate",
 )
 REPAIR = ("at", "mode", "ops", "explicit", "verify", "rules")
 SIGNATURES = {

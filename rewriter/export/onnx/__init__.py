@@ -99,12 +99,14 @@ def _written(source: ModelFile, path: str, options: Options, notes: dict[str, st
     graph = builder.graph
     producer = ("rewriter", __version__)
     try:
-        data = write_model(graph, path, options.opset, notes, producer, options.external_data)
+        data = write_model(
+            graph, path, builder.opset, notes, producer, options.external_data, options.annotate
+        )
     except UnicodeEncodeError as error:  # JSON can hold half of a surrogate pair
         raise UnsupportedError(f"{shown(error.object)!r} is not Unicode text, which ONNX needs") from None
     return Exported(
         path,
-        options.opset,
+        builder.opset,
         [t.name for t in graph.inputs],
         [t.name for t in graph.outputs],
         dict(Counter(node.op_type for _, node in graph.walk())),

@@ -30,10 +30,15 @@ _DATA_OPERANDS = {**dict.fromkeys(_DATA_FIRST.split(), 1), "GRU": 4, "LSTM": 4, 
 
 
 class Builder:
-    """Adds nodes to a graph or to the open body. ``scope`` is the path of the call that the nodes belong to."""
+    """Adds nodes to a graph or to the open body. ``scope`` is the path of the call that the nodes belong to.
 
-    def __init__(self, opset: int) -> None:
+    ``half`` says whether the graph will compute in half precision, ``fixed`` whether the opset was asked for.
+    """
+
+    def __init__(self, opset: int, half: bool = False, fixed: bool = True) -> None:
         self.opset = opset
+        self.fixed = fixed
+        self.half = half
         self.graph = Graph()
         self.scope = ""
         self.metadata: dict[str, str] = {}

@@ -34,7 +34,7 @@ from .builder import Builder
 from .dtypes import FLOATS
 from .emitter import Emitter
 from .graph import Tensor
-from .options import Options
+from .options import NEWEST_OPSET, Options
 from .refusal import Refused
 from .registry import lowering_for
 from .states import States
@@ -52,7 +52,7 @@ class Driver:
         self.weights = weights
         self.options = options
         self.assets = assets
-        self.builder = Builder(options.opset)
+        self.builder = Builder(options.opset or NEWEST_OPSET, options.fp16, options.opset is not None)
         self.states = States(self._state) if options.states else None
         self.variables: dict[Any, Tensor] = {}
         self.calls = 0

@@ -45,7 +45,7 @@ def by_tf2onnx(
     """
     others = (
         "batch", "external_data", "fp16", "quantize", "nchw_inputs", "nchw_outputs", "input_names", "output_names",
-        "states",
+        "states", "annotate",
     )  # fmt: skip
     asked = [name for name in others if getattr(options, name)]
     if asked:
@@ -55,7 +55,7 @@ def by_tf2onnx(
     code = "" if served is not None else cannot_be_run(source.format, source.graph)
     if code:
         raise UnsupportedError(f"{reason}; tf2onnx cannot take over: {code}")
-    opset = min(options.opset, _NEWEST_OPSET)
+    opset = min(options.opset or _NEWEST_OPSET, _NEWEST_OPSET)
     request = {"target": os.path.abspath(path), "opset": opset}
     if served is not None:
         answer = _of_signature(served, request, reason)

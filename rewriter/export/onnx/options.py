@@ -20,16 +20,18 @@ QUANTISED = ("dynamic", "weights")
 class Options:
     """How to export.
 
-    ``batch`` fixes the batch of all inputs; ``external_data`` puts the weights into a file beside the model;
-    ``nchw_inputs`` and ``nchw_outputs`` make images channels first there; ``fp16`` computes in half precision
-    between float32 inputs and outputs; ``quantize`` stores the weights in 8 bits, and with ``dynamic`` also computes
-    products in 8 bits; ``fallback`` names the exporter for models that cannot be exported directly;
-    ``verify`` compares the result with Keras, with None only where the comparison can run; ``input_names`` and
-    ``output_names`` replace Keras's names, in the order of ``model.inputs`` and ``model.outputs``; ``states`` makes the
-    states of stateful layers inputs and outputs.
+    ``opset`` is the operator set, by default the newest, or an older one in which the runtime has a faster operator
+    (``passes/fusions.py``); ``batch`` fixes the batch of all inputs; ``external_data`` puts the weights into a file
+    beside the model; ``nchw_inputs`` and ``nchw_outputs`` make images channels first there; ``fp16`` computes in half
+    precision between float32 inputs and outputs; ``quantize`` stores the weights in 8 bits, and with ``dynamic`` also
+    computes products in 8 bits; ``fallback`` names the exporter for models that cannot be exported directly; ``verify``
+    compares the result with Keras, with None only where the comparison can run; ``input_names`` and ``output_names``
+    replace Keras's names, in the order of ``model.inputs`` and ``model.outputs``; ``states`` makes the states of
+    stateful layers inputs and outputs; ``annotate`` writes the type and sizes of every inner tensor, and at every node
+    which node of the model it comes from.
     """
 
-    opset: int = NEWEST_OPSET
+    opset: int | None = None
     batch: int | None = None
     external_data: bool = False
     nchw_inputs: bool = False
@@ -41,10 +43,11 @@ class Options:
     input_names: Sequence[str] = ()
     output_names: Sequence[str] = ()
     states: bool = False
+    annotate: bool = False
 
     def check(self) -> None:
         """Raises UsageError for options that cannot be used."""
-        if not OLDEST_OPSET <= self.opset <= NEWEST_OPSET:
+        if self.opset is not None and not OLDEST_OPSET <= self.opset <= NEWEST_OPSET:
             raise UsageError(f"opset {self.opset}: must be {OLDEST_OPSET} to {NEWEST_OPSET}")
         if self.batch is not None and self.batch < 1:
             raise UsageError(f"batch {self.batch}: must be at least 1")

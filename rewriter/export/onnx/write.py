@@ -37,6 +37,7 @@ def write_model(
     metadata: Mapping[str, str],
     producer: tuple[str, str],
     external: bool = False,
+    annotate: bool = False,
 ) -> str | None:
     """Write the graph and return the path of the weights file, None if the model holds the weights.
 
@@ -44,6 +45,7 @@ def write_model(
         metadata: key and value pairs of the model.
         producer: name and version of the producer.
         external: put the weights into a file beside the model even if they would fit into it.
+        annotate: write the type and sizes of every inner tensor, and the origin of every node as its doc string.
 
     Raises:
         OutputError: the target cannot be written.
@@ -66,7 +68,7 @@ def write_model(
     )
     model.ClearField("graph")
     helper.set_model_props(model, dict(metadata))
-    structure = graph_proto(graph).SerializeToString()
+    structure = graph_proto(graph, annotate).SerializeToString()
     data_path = f"{path}.data" if external else None
     with contextlib.ExitStack() as stack:
         # The model is renamed into place last: it never points at weights that are not there.
@@ -137,23 +139,25 @@ def _name(graph: Graph) -> None:
 
 
 # -- structure -----------------------------
-def graph_proto(graph: Graph) -> Any:
+def graph_proto(graph: Graph, annotate: bool = False) -> Any:
     """The GraphProto without initializers. Every tensor needs a name."""
     from onnx import helper
 
+    inner = [t for node in graph.nodes for t in node.outputs if t not in graph.outputs] if annotate else []
     return helper.make_graph(
-        [_node_proto(node) for node in graph.nodes],
+        [_node_proto(node, annotate) for node in graph.nodes],
         graph.name,
         [_value_proto(t) for t in graph.inputs],
         [_value_proto(t) for t in graph.outputs],
+        value_info=[_value_proto(t) for t in inner],
     )
 
 
-def _node_proto(node: Node) -> Any:
+def _node_proto(node: Node, annotate: bool) -> Any:
     from onnx import helper
 
     attributes = {
-        key: graph_proto(value) if isinstance(value, Graph) else _attribute(value)
+        key: graph_proto(value, annotate) if isinstance(value, Graph) else _attribute(value)
         for key, value in node.attributes.items()
     }
     return helper.make_node(
@@ -162,6 +166,8 @@ def _node_proto(node: Node) -> Any:
         [t.name for t in node.outputs],
         name=node.name,
         domain=node.domain or None,
+        # The name is the path of the call and the operator: ``block/dense/MatMul``.
+        doc_string=(node.name.rpartition("/")[0] or None) if annotate else None,
         **attributes,
     )
 

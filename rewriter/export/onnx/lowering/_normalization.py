@@ -80,7 +80,10 @@ def along(call: Emitter, weight: Tensor, axes: Sequence[int], x: Tensor) -> Tens
 
 
 def rms_norm(call: Emitter, x: Tensor, scale: Tensor | None, axes: Sequence[int], epsilon: float) -> Tensor:
-    """``x / sqrt(mean(x**2) + epsilon) * scale``; the scale applies to the last axes, whichever were normalised."""
+    """``x / sqrt(mean(x**2) + epsilon) * scale``; the scale applies to the last axes, whichever were normalised.
+
+    Where these are the last axes, with fixed sizes, a fusion writes it as one operator.
+    """
     wide = at_least_float32(call, x)
     square = call.reduce("ReduceMean", call.op("Mul", wide, wide), axes, keepdims=True)
     y = call.op("Div", wide, call.op("Sqrt", call.op("Add", square, epsilon)))

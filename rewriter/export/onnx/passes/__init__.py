@@ -10,6 +10,7 @@ from ..builder import Builder
 from .common import share_equal
 from .convolutions import drop_zero_biases, fold_scales
 from .dead import remove_dead, remove_identities
+from .fusions import fuse, fuse_products
 from .half import compute_in_half, drop_casts
 from .layout import choose_layouts
 from .pools import pad_inside, pool_globally
@@ -28,12 +29,13 @@ class Pass(Protocol):
 
 _FIRST: tuple[Pass, ...] = (remove_identities, cancel_transposes, share_equal)
 # The passes of a stage repeat until none of them changes anything; layouts are chosen once. A Transpose that
-# moves no number becomes a Reshape only afterwards: the choice of layouts needs it.
+# moves no number becomes a Reshape only afterwards: fusions and the choice of layouts need it.
 STAGES: tuple[tuple[Pass, ...], ...] = (
     (*_FIRST, remove_dead),
+    (fuse, *_FIRST, remove_dead),
     (choose_layouts,),
     (*_FIRST, merge_reshapes, fold_scales, pool_globally, pad_inside, remove_dead),
-    (drop_zero_biases, remove_dead),
+    (drop_zero_biases, fuse_products, merge_reshapes, *_FIRST, remove_dead),
 )
 HALF: tuple[tuple[Pass, ...], ...] = ((compute_in_half,), (drop_casts, share_equal, remove_dead))
 # By the name of the option: what a product with 8 bits has no form for keeps at least its weights in 8 bits.

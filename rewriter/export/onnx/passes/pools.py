@@ -3,6 +3,7 @@
 ``ReduceMean`` over all spatial axes of channels-first images -> ``GlobalAveragePool``; ``ReduceMax`` alike.
 ``MaxPool(Pad(x))`` with zeros around non-negative numbers -> ``MaxPool(x, pads=...)``. Valid where the padding is
 smaller than the window: each window then contains an element of ``x``, which is not smaller than the zeros.
+``Conv(Pad(x))`` with zeros -> ``Conv(x, pads=...)``: a Conv pads with zeros itself.
 """
 
 from __future__ import annotations
@@ -49,17 +50,18 @@ def _axes(node: Node) -> list[int] | None:
 
 
 def pad_inside(builder: Builder) -> bool:
-    """Move the zeros of a Pad into the MaxPool after it where this changes no result."""
+    """Move the zeros of a Pad into the Conv or MaxPool after it where this changes no result."""
     needed = builder.graph.all_outputs()
     changed = False
     for graph in graphs(builder):
         for node in graph.nodes:
-            if node.op_type != "MaxPool" or node.attributes.get("auto_pad") != "VALID":
-                continue
-            padded = node.inputs[0]
+            padded = node.inputs[0] if node.op_type in ("Conv", "MaxPool") and not node.domain else None
             source = padded.producer if padded is not None and only_user(padded, needed) is node else None
-            pads = None if source is None else _zeros_around(source, node.attributes["kernel_shape"])
-            if source is None or pads is None:
+            stated = None if source is None else _zeros_around(source)
+            if source is None or stated is None:
+                continue
+            pads = _of_convolution(node, stated) if node.op_type == "Conv" else _of_pool(node, source, stated)
+            if pads is None:
                 continue
             node.set_input(0, source.inputs[0])
             node.attributes["auto_pad"], node.attributes["pads"] = "NOTSET", pads
@@ -67,20 +69,42 @@ def pad_inside(builder: Builder) -> bool:
     return changed
 
 
-def _zeros_around(pad: Node, window: Sequence[int]) -> list[int] | None:
-    """The pads of a pool with this window, from a Pad with zeros around non-negative numbers; else None."""
-    if pad.op_type != "Pad" or pad.attributes.get("mode", "constant") != "constant" or len(pad.inputs) > 3:
+def _zeros_around(pad: Node) -> list[int] | None:
+    """How many zeros a Pad puts before and after each axis but the first two, where it puts none; else None."""
+    if (
+        pad.op_type != "Pad"
+        or pad.domain
+        or pad.attributes.get("mode", "constant") != "constant"
+        or len(pad.inputs) > 3
+    ):
         return None
     fill = pad.inputs[2] if len(pad.inputs) > 2 else None
     if fill is not None and (fill.data is None or fill.data.small.any()):
         return None
     stated = numbers(pad.inputs[1])
-    rank = len(window) + 2
-    if stated is None or len(stated) != 2 * rank or not _not_negative(pad.inputs[0]):
+    if stated is None or min(stated) < 0:
         return None
-    before, after = stated[:rank], stated[rank:]
-    shorter = all(0 <= n < k for ends in (before, after) for n, k in zip(ends[2:], window, strict=True))
-    return [*before[2:], *after[2:]] if shorter and not any((*before[:2], *after[:2])) else None
+    before, after = stated[: len(stated) // 2], stated[len(stated) // 2 :]
+    return None if any((*before[:2], *after[:2])) else [*before[2:], *after[2:]]
+
+
+def _of_convolution(node: Node, stated: Sequence[int]) -> list[int] | None:
+    """The pads of a Conv that pads with these zeros too; None if its own padding depends on the sizes."""
+    own = node.attributes.get("pads", [0] * len(stated))
+    if node.attributes.get("auto_pad", "NOTSET") not in ("NOTSET", "VALID") or min(own) < 0:
+        return None
+    return [a + b for a, b in zip(own, stated, strict=True)]
+
+
+def _of_pool(node: Node, pad: Node, stated: Sequence[int]) -> list[int] | None:
+    """The pads of a MaxPool without padding that has these zeros around non-negative numbers; else None."""
+    window = node.attributes["kernel_shape"]
+    shorter = all(n < k for n, k in zip(stated, [*window, *window], strict=True))
+    return (
+        list(stated)
+        if shorter and node.attributes.get("auto_pad") == "VALID" and _not_negative(pad.inputs[0])
+        else None
+    )
 
 
 def _not_negative(tensor: Tensor | None) -> bool:
