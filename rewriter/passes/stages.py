@@ -444,6 +444,7 @@ REMARKS: dict[str, Callable[[Details], str]] = {
     "many-choices-above": lambda d: "too many choices above it to search them together",
     "most-nodes": lambda d: f"the limit of {d['nodes']} inferred nodes is reached",
     "most-answers": lambda d: f"there are more than {d['answers']} answers",
+    "most-combinations": lambda d: f"there are too many combinations of readings, {d['combinations']} were tried",
     "most-results": lambda d: f"{quoted(d['node'])} has readings with {d['results']} different results",
     # Further facts about the node.
     "rests-on-a-claim": lambda d: (
