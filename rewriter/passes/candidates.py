@@ -5,11 +5,12 @@ Readings that compute the same are one candidate.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterable, Sequence
 from functools import cache, partial
 
 from ..ir.axis import Axis, Role
-from ..ir.size import Size, Truth, same
+from ..ir.size import Size, Truth, divide, same
 from ..rules.table import Family, Rule
 from ..rules.table import Kind as RuleKind
 from ..shapes.broadcast import Convention
@@ -32,7 +33,7 @@ from .joining import TURNED
 from .ranking import order
 from .readings import EINSUM, readings
 from .recorded import reshapes
-from .sites import Site
+from .sites import Site, has_names
 from .subscripts import letters_of
 
 Axes = tuple[Axis, ...]
@@ -65,11 +66,14 @@ def candidates(
             continue
         evidence = weigh(candidate.match.pairs, operands, weights, centred=site.is_centred)
         demand(evidence, candidate.plan.output, site.recorded or _naive_shape(site), stands)
+        if _records_nothing(site, candidate):
+            evidence.demanded, evidence.demand_text = 0, ""
         evidence.merged = _merged(candidate)
         evidence.restored = _restores(candidate, site)
         evidence.unused_units = unused_units(candidate, site.values)
         evidence.in_order = _in_order(candidate, site)
-        evidence.keeps_data = _keeps_data(candidate, site) + _sums_weights(candidate, site)
+        keeps = not evidence.unused_units and _keeps_data(candidate, site)
+        evidence.keeps_data = keeps + _sums_weights(candidate, site)
         evidence.proven = not candidate.match.fixes_an_open_size
         candidate.rank = evidence.rank
         candidate.evidence = evidence.texts() or [_size_text(candidate)]
@@ -79,6 +83,17 @@ def candidates(
             distinct[key] = candidate
     _ask(site, list(distinct.values()))
     return sorted(distinct.values(), key=order)
+
+
+def _records_nothing(site: Site, candidate: Candidate) -> bool:
+    """True where an ONNX file records only open sizes for the result of a contraction, and not those of the reading.
+
+    An output of unknown sizes is what exporters write of any model; a name is a statement.
+    """
+    recorded, names = site.recorded, site.recorded_names
+    if site.family is not Family.CONTRACTION or names is None or recorded is None:
+        return False
+    return all(r is None for r in recorded) and not has_names(candidate.plan.output, names)
 
 
 def _spelled_better(candidate: Candidate, known: Candidate) -> bool:
@@ -146,6 +161,8 @@ def _ask(site: Site, found: Sequence[Candidate]) -> None:
         grown = candidate.kind is RuleKind.CONTRACT and candidate.rank.demanded != 1
         if grown and placed and fills_units(candidate, site.values):
             candidate.doubt = candidate.doubt or remark("fits-without")
+        if grown and fills_units(candidate, site.values) and (sizes := _split_instead(candidate)):
+            candidate.doubt = candidate.doubt or remark("split-instead", sizes=sizes)
         candidate.doubt = candidate.doubt or records.against(candidate, site, changed)
 
 
@@ -191,6 +208,23 @@ def _as_well(candidate: Candidate, other: Candidate) -> bool:
         and other.rank.consistent == candidate.rank.consistent
         and any(len(term.names) > 1 for term in other.match.equation.output)
     )
+
+
+def _split_instead(candidate: Candidate) -> tuple[Size, Size] | None:
+    """The size of an axis that a unit axis of the other operand is filled with, and the size beside that unit axis
+    which divides it: the axis may have been split in two before. None without them: ``b m, b 1 n`` where n divides m.
+    """
+    operands = candidate.match.operands
+    for axes, others in (operands, operands[::-1]) if len(operands) == 2 else ():
+        for place, unit in enumerate(axes):
+            beside = [a.size for a in axes[max(place - 1, 0) : place + 2] if a.size != 1]
+            if not is_written(unit):
+                continue
+            for part, whole in itertools.product(beside, others):
+                times = divide(whole.size, part) if whole.role is not Role.BATCH else None
+                if times not in (None, 1):
+                    return whole.size, part
+    return None
 
 
 def _keeps_units(candidate: Candidate, other: Candidate) -> bool:

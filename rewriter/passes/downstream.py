@@ -14,6 +14,7 @@ import networkx as nx
 
 from ..ir.axis import Axis, Role
 from ..ir.graph import Graph, Path
+from ..shapes.broadcast import align, is_fixed, pairs_of
 from ..shapes.call import Call, known
 from ..shapes.infer import Override
 from ..shapes.stated import disagreements
@@ -22,9 +23,11 @@ from .candidate import Applicability, Candidate, remark
 from .codes import Severity
 from .contradictions import contradictions, other_orders, turned
 from .decision import Decision, FaultAt
+from .find import operand_axes
 from .finding import Finding
 from .resolve import choose, refuse, take_first
 from .search import MAX_RESULTS, Answer, Reexamine, Search, Searcher, by_sizes, standing
+from .sites import families, sites_at
 from .suppositions import Suppositions, override
 
 _MAX_RECONSIDERED = 8
@@ -58,6 +61,7 @@ class Trials:
         self._withdraw_claims()
         self._withdraw_turned()
         self._withdraw_without_batch()
+        self._withdraw_fixing()
         self._list_below()
         return list(self.findings.values())
 
@@ -144,6 +148,30 @@ class Trials:
                 finding.choice.applicability = Applicability.UNSAFE
                 reason = remark("no-batch", outputs=sorted(lost))
                 refuse(finding, stages.TURNED, finding.choice, reason)
+
+    def _withdraw_fixing(self) -> None:
+        """Withdraw a choice where a named size of the file has to be a number further down: it gives another shape."""
+        for finding in self.findings.values():
+            choice = finding.choice
+            if choice is None or not self.graph.names:
+                continue
+            fault = self._fixing_below(finding.path)
+            if fault is not None:
+                choice.applicability = Applicability.UNSAFE
+                refuse(finding, stages.REFUTED, choice, remark("fixes-size", fault=fault))
+
+    def _fixing_below(self, path: Path) -> FaultAt | None:
+        """The first node below a multiply where a named size meets a number, under the choices so far."""
+        below = self.places.below([path])
+        for name in self.graph.order:
+            for site in sites_at(self.model.base, (name,), families("all")) if name in below else ():
+                if site.path == path or any(value.axes is None for value in site.values):
+                    continue
+                pairs = site.unproven or pairs_of(align(site.convention, operand_axes(site)))
+                fixed = next((pair for pair in pairs if is_fixed(*pair)), None)
+                if fixed is not None:
+                    return FaultAt(site.path, f"{fixed[0]} meets {fixed[1]}")
+        return None
 
     def _list_below(self) -> None:
         """List the readings of nodes below an open multiply whose own readings all give one result shape.
@@ -431,7 +459,12 @@ def _result(candidate: Candidate) -> tuple[object, ...]:
 
 
 def _above(a: Answer, b: Answer) -> bool:
-    """True where an answer ranks higher than another at some multiply, and lower at none."""
+    """True where an answer ranks higher than another at some multiply, and lower at none.
+
+    False where it also needs a repair at nodes that run with the other one: the fault may be at one node alone.
+    """
+    if a.readings.keys() > b.readings.keys():
+        return False
     both = [(standing(c), standing(b.best()[p])) for p, c in a.best().items() if p in b.readings]
     return all(x >= y for x, y in both) and any(x > y for x, y in both)
 

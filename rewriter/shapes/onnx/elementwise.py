@@ -135,6 +135,13 @@ def _quotient(a: Size, b: Size) -> Size:
     return floordiv(a, b) if isinstance(b, int) and b > 0 and positive else unknown()
 
 
+def _remainder(a: Size, b: Size) -> Size:
+    """``a mod b`` of numbers that are not negative, where both kinds of remainder (``fmod``) are one."""
+    if isinstance(a, int) and isinstance(b, int):
+        return a % b if a >= 0 and b > 0 else unknown()
+    return 0 if isinstance(b, int) and b > 0 and divide(a, b) is not None else unknown()
+
+
 def _equal(a: Size, b: Size) -> Any:
     """Whether two sizes are equal, or unknown; a size never equals the -1 that exporters compare it with."""
     answer = same(a, b)
@@ -154,6 +161,7 @@ FOLDS: dict[str, Callable[[Any, Any], Any]] = {
     "Sub": operator.sub,
     "Mul": operator.mul,
     "Div": _quotient,
+    "Mod": _remainder,
     "Max": _extreme(max),
     "Min": _extreme(min),
     "Equal": _equal,
