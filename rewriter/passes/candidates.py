@@ -40,6 +40,8 @@ Axes = tuple[Axis, ...]
 # How far above a node factors are looked for: the cost of a chain of nodes grows with its length.
 _MOST_ABOVE = 20
 _FLAT = "flat-data"
+# The doubt that nodes downstream can settle.
+UNIT_OF_LAYOUT = "unit-of-layout"
 _REGROUPING = frozenset({"turned-gate", "flat-gate", _FLAT})
 
 
@@ -150,6 +152,12 @@ def _ask(site: Site, found: Sequence[Candidate]) -> None:
             candidate.doubt = candidate.doubt or remark("turned-back")
         if candidate.rank.units < 0 and any(c.rank.demanded >= candidate.rank.demanded for c in filling):
             candidate.doubt = candidate.doubt or remark("filled-elsewhere")
+        exported = site.recorded_names is not None
+        unlikely = candidate.rule in _REGROUPING or (exported and candidate.generic)
+        if candidate.rank.units < 0 and (unlikely or _rests_on_sizes(candidate)):
+            candidate.doubt = candidate.doubt or remark("moved-unit")
+        if exported and any(_keeps_layout(c, candidate) for c in found):
+            candidate.doubt = candidate.doubt or remark(UNIT_OF_LAYOUT)
         if candidate.rank.units < 0 and turned_units and id(candidate) not in undoing:
             candidate.doubt = candidate.doubt or remark("turned-unit")
         if candidate.rank.restored < restored and candidate.rank.demanded != 1:
@@ -188,6 +196,31 @@ def _steps_apart(candidate: Candidate) -> bool:
 
 def _are_steps_of_both(a: Axis, b: Axis) -> bool:
     return a.is_same(b) or a.role is b.role is Role.TIME
+
+
+def _keeps_layout(candidate: Candidate, other: Candidate) -> bool:
+    """True where ``other`` moves the author's unit axes, and ``candidate`` transposes the data and keeps them.
+
+    In an ONNX file either transpose may be the lost one: only what follows shows the layout of the result.
+    """
+    return (
+        candidate.kind is RuleKind.TURN
+        and other.kind is RuleKind.PLACE
+        and candidate.rank.units > other.rank.units
+        and candidate.rank.consistent == 0
+    )
+
+
+def _rests_on_sizes(candidate: Candidate) -> bool:
+    """True where nothing but sizes is evidence for the axes that meet, apart from the first one and the batch."""
+    rank = candidate.rank
+    if rank.demanded == 1 or rank.restored or rank.derived or rank.roles or rank.features:
+        return False
+    firsts = {id(axes[0]) for axes in candidate.match.operands if axes}
+    return not any(
+        a.is_same(b) and not {id(a), id(b)} <= firsts and a.role is not Role.BATCH
+        for _, a, b in candidate.match.pairs
+    )
 
 
 def _splits(candidate: Candidate) -> bool:

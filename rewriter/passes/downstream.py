@@ -14,12 +14,14 @@ import networkx as nx
 
 from ..ir.axis import Axis, Role
 from ..ir.graph import Graph, Path
-from ..shapes.broadcast import align, is_fixed, pairs_of
+from ..rules.table import Kind as RuleKind
+from ..shapes.broadcast import Convention, align, is_fixed, pairs_of
 from ..shapes.call import Call, known
 from ..shapes.infer import Override
 from ..shapes.stated import disagreements
 from . import stages
 from .candidate import Applicability, Candidate, remark
+from .candidates import UNIT_OF_LAYOUT
 from .codes import Severity
 from .contradictions import contradictions, other_orders, turned
 from .decision import Decision, FaultAt
@@ -297,6 +299,11 @@ class Trials:
                 ]
         fault = found.fault()
         placed = [c for c in readings if not c.needs_evidence]
+        if not placed and self.graph.names is not None and finding.convention is not Convention.NONE:
+            # No exporter of ONNX writes a product of matrices as a Mul.
+            readings = [c for c in readings if not c.match.equation.contracted]
+            if not readings:
+                return
         if not placed:
             asked = self._asks(finding, answer)
             if asked is None:
@@ -304,6 +311,10 @@ class Trials:
             fault = fault or asked
         pool = placed or list(readings)
         best = _alone(pool)
+        if best is not None and best.doubt is not None and best.doubt.name == UNIT_OF_LAYOUT:
+            turns = [c for c in finding.candidates if c.kind is RuleKind.TURN and id(c) in alive]
+            if all(c.rank.units <= best.rank.units for c in turns):
+                best.doubt = None
         if best is not None and (fault is not None or answer.because is not None):
             stage = stages.DOWNSTREAM if answer.because is None else stages.CONFLICTS
             rivals = tuple(c for c in finding.candidates if c is not best)
