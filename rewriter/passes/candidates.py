@@ -40,8 +40,6 @@ Axes = tuple[Axis, ...]
 # How far above a node factors are looked for: the cost of a chain of nodes grows with its length.
 _MOST_ABOVE = 20
 _FLAT = "flat-data"
-# The doubt that nodes downstream can settle.
-UNIT_OF_LAYOUT = "unit-of-layout"
 _REGROUPING = frozenset({"turned-gate", "flat-gate", _FLAT})
 
 
@@ -157,7 +155,7 @@ def _ask(site: Site, found: Sequence[Candidate]) -> None:
         if candidate.rank.units < 0 and (unlikely or _rests_on_sizes(candidate)):
             candidate.doubt = candidate.doubt or remark("moved-unit")
         if exported and any(_keeps_layout(c, candidate) for c in found):
-            candidate.doubt = candidate.doubt or remark(UNIT_OF_LAYOUT)
+            candidate.doubt = candidate.doubt or remark("unit-of-layout")
         if candidate.rank.units < 0 and turned_units and id(candidate) not in undoing:
             candidate.doubt = candidate.doubt or remark("turned-unit")
         if candidate.rank.restored < restored and candidate.rank.demanded != 1:
@@ -204,7 +202,7 @@ def _keeps_layout(candidate: Candidate, other: Candidate) -> bool:
     In an ONNX file either transpose may be the lost one: only what follows shows the layout of the result.
     """
     return (
-        candidate.kind is RuleKind.TURN
+        candidate.rule == "turned-data"
         and other.kind is RuleKind.PLACE
         and candidate.rank.units > other.rank.units
         and candidate.rank.consistent == 0
@@ -212,13 +210,16 @@ def _keeps_layout(candidate: Candidate, other: Candidate) -> bool:
 
 
 def _rests_on_sizes(candidate: Candidate) -> bool:
-    """True where nothing but sizes is evidence for the axes that meet, apart from the first one and the batch."""
+    """True where nothing but numbers is evidence for the axes that meet, apart from the first one of each operand.
+
+    An open size that meets itself is more than a number.
+    """
     rank = candidate.rank
     if rank.demanded == 1 or rank.restored or rank.derived or rank.roles or rank.features:
         return False
     firsts = {id(axes[0]) for axes in candidate.match.operands if axes}
     return not any(
-        a.is_same(b) and not {id(a), id(b)} <= firsts and a.role is not Role.BATCH
+        (a.is_same(b) or not isinstance(a.size, int)) and not {id(a), id(b)} <= firsts
         for _, a, b in candidate.match.pairs
     )
 

@@ -21,7 +21,6 @@ from ..shapes.infer import Override
 from ..shapes.stated import disagreements
 from . import stages
 from .candidate import Applicability, Candidate, remark
-from .candidates import UNIT_OF_LAYOUT
 from .codes import Severity
 from .contradictions import contradictions, other_orders, turned
 from .decision import Decision, FaultAt
@@ -34,6 +33,8 @@ from .suppositions import Suppositions, override
 
 _MAX_RECONSIDERED = 8
 _MAX_SUPPOSED = 16
+# The doubt about a layout: nodes downstream show it.
+_SETTLED_HERE = "unit-of-layout"
 
 
 class Trials:
@@ -311,7 +312,7 @@ class Trials:
             fault = fault or asked
         pool = placed or list(readings)
         best = _alone(pool)
-        if best is not None and best.doubt is not None and best.doubt.name == UNIT_OF_LAYOUT:
+        if best is not None and best.doubt is not None and best.doubt.name == _SETTLED_HERE:
             turns = [c for c in finding.candidates if c.kind is RuleKind.TURN and id(c) in alive]
             if all(c.rank.units <= best.rank.units for c in turns):
                 best.doubt = None

@@ -95,7 +95,8 @@ def squeeze(call: Call) -> Value:
     gone = [i for i, a in enumerate(axes) if a.size == 1] if places is None else places
     gone = [call.axis(i, len(axes), "axes") for i in gone]
     for i in gone:
-        if same(axes[i].size, 1) is Truth.NO:
+        open_batch = axes[i].role is Role.BATCH and not isinstance(axes[i].size, int)
+        if open_batch or same(axes[i].size, 1) is Truth.NO:
             raise ShapeError(f"cannot squeeze axis {i}: {axes[i]} is not 1")
         if has_given_name(axes[i].size):
             leave_open(axes[i], Axis(1))
