@@ -25,8 +25,6 @@ Reexamine = Callable[[Inference, Path], Finding | None]
 MAX_RESULTS = 16
 # How many answers are compared.
 _MAX_ANSWERS = 64
-# How many combinations are tried in one search, those of the first few nodes alone included.
-MAX_COMBINATIONS = 512
 
 Readings = dict[Path, tuple[Finding, list[Candidate]]]
 
@@ -51,13 +49,12 @@ class Search:
     """The result of a search.
 
     ``dead`` holds the faults of each branch that ended, ``ruled_out`` the fault that a reading leads to, by its ``id``.
-    ``tried`` is the number of combinations so far, ``capped`` the limit that stopped the search early, or None.
+    ``capped`` is the limit that stopped the search early, or None.
     """
 
     answers: list[Answer] = field(default_factory=list)
     dead: list[dict[Path, str]] = field(default_factory=list)
     ruled_out: dict[int, FaultAt] = field(default_factory=dict)
-    tried: int = 0
     capped: Remark | None = None
 
     def fault(self) -> FaultAt | None:
@@ -97,11 +94,11 @@ class Searcher:
             found.capped = self.model.spent()
         if len(found.answers) >= _MAX_ANSWERS:
             found.capped = remark("most-answers", answers=_MAX_ANSWERS)
-        if found.tried >= MAX_COMBINATIONS:
-            found.capped = remark("most-combinations", combinations=MAX_COMBINATIONS)
+        if not self.model.combinations:
+            found.capped = remark("most-combinations", combinations=self.model.most_combinations)
         if found.capped is not None:
             return
-        found.tried += 1
+        self.model.combinations -= 1
         without = {name for name in names if name not in taken}
         readings = {path: override(group[0]) for path, (_, group) in taken.items()}
         inference, every = self.problems(readings, names)
