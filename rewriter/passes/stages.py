@@ -399,7 +399,9 @@ REMARKS: dict[str, Callable[[Details], str]] = {
     "split-instead": lambda d: (
         f"{d['sizes'][1]} divides {d['sizes'][0]}: a Reshape that split this axis may be lost instead"
     ),
-    "moved-unit": lambda d: "it moves an axis of size 1 that the author wrote, and little else is evidence for it",
+    "moved-unit": lambda d: (
+        "it moves an axis of size 1 that the author wrote, and little else is evidence for it"
+    ),
     "unit-of-layout": lambda d: "the author's axes of size 1 are for the other layout of the data",
     "fixes-size": lambda d: f"downstream an open size would have to be a number: at {d['fault']}",
     "recorded-otherwise": lambda d: f"at {d['fault']}; another reading gives what is recorded there",

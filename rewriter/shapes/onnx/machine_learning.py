@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from ...ir.axis import Axis, Role, Value, new_axis, unit_axis
 from ...ir.size import Size, unknown
-from ..call import Call, OpaqueError, known, onnx_op, unknown_axis
+from ..call import Call, OpaqueError, known, onnx_op
 from ._operands import operand
 from .batch import takes_as_batch
 
@@ -109,12 +109,3 @@ def _samples(call: Call) -> Axis:
 def maps(call: Call) -> Value:
     """``zip(scores[n, classes])``: a sequence of maps, which is no tensor."""
     return Value(None, reason="a sequence of maps is no tensor")
-
-
-@onnx_op(*_named("DictVectorizer CastMap"))
-def from_map(call: Call) -> Value:
-    """``f(map) -> [1, entries]``."""
-    names = ("int64_vocabulary", "string_vocabulary")
-    entries = max(len(call.get(name) or ()) for name in names)
-    axis = new_axis(entries, Role.FEATURE) if entries else unknown_axis(Role.FEATURE)
-    return Value((unit_axis("sample"), axis))
