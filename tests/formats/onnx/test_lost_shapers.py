@@ -143,6 +143,65 @@ STATES = (
     }""",
     weights(w=(1, 24, 4), r=(1, 24, 6), k=(6, 1)) | whole(one=[1]),
 )
+# Votes of capsules: weights of a softmax on data that lost an axis of size 1.
+ROUTING = (
+    """g (float[N, 5, 8] x) => (float[N, 3, 4] y) {
+        i = Unsqueeze (x, ends)
+        u = MatMul (w, i)
+        s = Squeeze (u, last)
+        e = ReduceSum <keepdims = 0> (s, minus)
+        p = Softmax <axis = 2> (e)
+        c = Unsqueeze (p, minus)
+        m = Mul (c, s)
+        y = ReduceSum <keepdims = 0> (m, one)
+    }""",
+    weights(w=(5, 3, 4, 8)) | whole(ends=[2, 4], last=[4], minus=[-1], one=[1]),
+)
+# Graph attention with a bias between the Reshape and the Unsqueeze.
+BIASED_PAIRS = (
+    """g (float[N, 5, 4] x) => (float[N, 5, 5] y) {
+        f = Reshape (x, rows)
+        d = MatMul (f, k)
+        c = Reshape (d, column)
+        r = Reshape (d, flat)
+        b = Add (r, bias)
+        u = Unsqueeze (b, one)
+        y = Add (c, u)
+    }""",
+    weights(k=(4, 1), bias=(1,)) | whole(rows=[-1, 4], column=[-1, 5, 1], flat=[-1, 5], one=[1]),
+)
+# Attention whose keys are scaled after they are transposed; there are as many heads as features in each.
+SCALED = (
+    """g (float[N, 7, 16] x) => (float[N, 7, 16] y) {
+        h = Reshape (x, heads)
+        q = Transpose <perm = [0, 2, 1, 3]> (h)
+        t = Transpose <perm = [0, 2, 3, 1]> (h)
+        z = Mul (t, half)
+        s = MatMul (q, z)
+        p = Softmax <axis = -1> (s)
+        o = MatMul (p, q)
+        b = Transpose <perm = [0, 2, 1, 3]> (o)
+        y = Reshape (b, flat)
+    }""",
+    weights(half=(1,)) | whole(heads=[-1, 7, 4, 4], flat=[-1, 7, 16]),
+)
+# Convolutions of sequences, as exporters write them: with a height of 1. All sizes are equal.
+SEQUENCES = (
+    """g (float[N, 6, 6] x) => (float[N, 6, 6] y) {
+        i = Unsqueeze (x, two)
+        a = Conv (i, v)
+        s = Squeeze (a, two)
+        e = Add (s, bias)
+        t = Tanh (e)
+        b = Conv (i, w)
+        r = Squeeze (b, two)
+        m = Mul (t, r)
+        o = Unsqueeze (m, two)
+        c = Conv (o, v)
+        y = Squeeze (c, two)
+    }""",
+    weights(v=(6, 6, 1, 1), w=(6, 6, 1, 1), bias=(1, 6, 1)) | whole(two=[2]),
+)
 # Each mutant, and its outcome; "" where it computes the same.
 MODELS = {
     "gate": (GATE, {"Mul y [1] without Unsqueeze": "exact"}),
@@ -179,6 +238,35 @@ MODELS = {
             "MatMul s [1] without Transpose": "refused",
             "MatMul s [1] without Transpose, Reshape": "refused",
         },
+    ),
+    "routing": (
+        ROUTING,
+        {
+            "MatMul u [1] without Unsqueeze": "refused",
+            "Mul m [0] without Unsqueeze": "exact",
+            "Mul m [1] without Squeeze": "refused",
+        },
+    ),
+    "biased pairs": (
+        BIASED_PAIRS,
+        {
+            "MatMul d [0] without Reshape": "",
+            "Add b [0] without Reshape": "refused",
+            "Add y [0] without Reshape": "runs",
+            "Add y [1] without Unsqueeze": "refused",
+        },
+    ),
+    "scaled": (
+        SCALED,
+        {
+            f"{node} without {lost}": "refused"
+            for node in ("Mul z [0]", "MatMul s [0]", "MatMul o [1]")
+            for lost in ("Transpose", "Transpose, Reshape")
+        },
+    ),
+    "sequences": (
+        SEQUENCES,
+        {"Add e [0] without Squeeze": "refused", "Mul m [1] without Squeeze": "refused"},
     ),
     "states": (
         STATES,
@@ -250,6 +338,19 @@ def test_a_node_that_cannot_run_is_named(body, where, tmp_path):
     onnx.save(proto, tmp_path / "m.onnx")
     found = rewriter.check(tmp_path / "m.onnx", ops="all").findings
     assert [(f.node, f.code) for f in found] == [(where, "RW001")]
+
+
+def test_a_batch_is_not_squeezed(tmp_path):
+    """A convolution shows the batch. Without it, an open axis may be 1."""
+    zero = whole(zero=[0])
+    for conv, severity in (("c = Conv (x, w)", "error"), ("c = Relu (x)", "info")):
+        text = f"g (float[N, 3, 4, 4] x) => (float[a, b, c] y) {{ {conv}\n y = Squeeze (c, zero) }}"
+        proto = parser.parse_model(HEAD + text)
+        constants = zero | weights(w=(3, 3, 1, 1))
+        proto.graph.initializer.extend(numpy_helper.from_array(a, name) for name, a in constants.items())
+        onnx.save(proto, tmp_path / "m.onnx")
+        found = rewriter.check(tmp_path / "m.onnx", ops="all").findings
+        assert [(f.node, f.severity.value) for f in found] == [("y", severity)]
 
 
 def test_the_search_over_ties_has_a_budget(monkeypatch, tmp_path):
