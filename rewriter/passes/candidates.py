@@ -72,8 +72,7 @@ def candidates(
         evidence.restored = _restores(candidate, site)
         evidence.unused_units = unused_units(candidate, site.values)
         evidence.in_order = _in_order(candidate, site)
-        keeps = not evidence.unused_units and _keeps_data(candidate, site)
-        evidence.keeps_data = keeps + _sums_weights(candidate, site)
+        evidence.keeps_data = _keeps_data(candidate, site) + _sums_weights(candidate, site)
         evidence.proven = not candidate.match.fixes_an_open_size
         candidate.rank = evidence.rank
         candidate.evidence = evidence.texts() or [_size_text(candidate)]
@@ -167,8 +166,8 @@ def _ask(site: Site, found: Sequence[Candidate]) -> None:
         grown = candidate.kind is RuleKind.CONTRACT and candidate.rank.demanded != 1
         if grown and placed and fills_units(candidate, site.values):
             candidate.doubt = candidate.doubt or remark("fits-without")
-        if grown and fills_units(candidate, site.values) and (sizes := _split_instead(candidate)):
-            candidate.doubt = candidate.doubt or remark("split-instead", sizes=sizes)
+        if grown and fills_units(candidate, site.values) and (whole := _split_instead(candidate)):
+            candidate.doubt = candidate.doubt or remark("split-instead", sizes=whole)
         candidate.doubt = candidate.doubt or records.against(candidate, site, changed)
 
 

@@ -471,12 +471,7 @@ def _result(candidate: Candidate) -> tuple[object, ...]:
 
 
 def _above(a: Answer, b: Answer) -> bool:
-    """True where an answer ranks higher than another at some multiply, and lower at none.
-
-    False where it also needs a repair at nodes that run with the other one: the fault may be at one node alone.
-    """
-    if a.readings.keys() > b.readings.keys():
-        return False
+    """True where an answer ranks higher than another at some multiply, and lower at none."""
     both = [(standing(c), standing(b.best()[p])) for p, c in a.best().items() if p in b.readings]
     return all(x >= y for x, y in both) and any(x > y for x, y in both)
 

@@ -130,7 +130,7 @@ def crossed_number(columns: Sequence[Column]) -> Crossed | None:
             for k, number in enumerate(column):
                 if number is None or not isinstance(number.size, int) or number.size == 1:
                     continue
-                for other in columns[:place] + columns[place + 1 :]:
+                for other in [*columns[:place], *columns[place + 1 :]]:
                     beside, partner = other[k], other[mine]
                     if beside is None or named_part(beside.size) != symbol:
                         continue

@@ -15,7 +15,7 @@ from rewriter.formats.onnx.reader import read
 from rewriter.ir.axis import Role
 from rewriter.shapes.infer import infer
 
-F, I, S = TensorProto.FLOAT, TensorProto.INT64, TensorProto.STRING
+F, L = TensorProto.FLOAT, TensorProto.INT64
 COLUMNS = 3
 TREE = {
     "nodes_treeids": [0, 0, 0],
@@ -29,12 +29,12 @@ TREE = {
 SVM = {"kernel_type": "LINEAR", "kernel_params": [1.0, 0.0, 0.0], "rho": [0.1]}
 # Operator: the type of the input, the attributes, and the shapes of the results for N samples.
 CASES: dict[str, tuple[int, dict[str, Any], list[list[Any]]]] = {
-    "Scaler": (I, {"offset": [1.0], "scale": [2.0]}, [["N", 3]]),
+    "Scaler": (L, {"offset": [1.0], "scale": [2.0]}, [["N", 3]]),
     "Normalizer": (F, {"norm": "L2"}, [["N", 3]]),
     "Imputer": (F, {"imputed_value_floats": [0.0], "replaced_value_float": 1.0}, [["N", 3]]),
     "Binarizer": (F, {"threshold": 0.5}, [["N", 3]]),
-    "LabelEncoder": (I, {"keys_int64s": [0, 1], "values_strings": ["a", "b"]}, [["N", 3]]),
-    "OneHotEncoder": (I, {"cats_int64s": [0, 1, 2, 3], "zeros": 1}, [["N", 3, 4]]),
+    "LabelEncoder": (L, {"keys_int64s": [0, 1], "values_strings": ["a", "b"]}, [["N", 3]]),
+    "OneHotEncoder": (L, {"cats_int64s": [0, 1, 2, 3], "zeros": 1}, [["N", 3, 4]]),
     "FeatureVectorizer": (F, {"inputdimensions": [3]}, [["N", 3]]),
     "LinearRegressor": (F, {"coefficients": [0.5] * 6, "intercepts": [0.1, 0.2], "targets": 2}, [["N", 2]]),
     "LinearClassifier": (

@@ -173,17 +173,24 @@ BIASED_PAIRS = (
 # Attention whose keys are scaled after they are transposed; there are as many heads as features in each.
 SCALED = (
     """g (float[N, 7, 16] x) => (float[N, 7, 16] y) {
-        h = Reshape (x, heads)
+        a = MatMul (x, wq)
+        c = MatMul (x, wk)
+        d = MatMul (x, wv)
+        h = Reshape (a, heads)
+        i = Reshape (c, heads)
+        j = Reshape (d, heads)
         q = Transpose <perm = [0, 2, 1, 3]> (h)
-        t = Transpose <perm = [0, 2, 3, 1]> (h)
+        k = Transpose <perm = [0, 2, 1, 3]> (i)
+        v = Transpose <perm = [0, 2, 1, 3]> (j)
+        t = Transpose <perm = [0, 1, 3, 2]> (k)
         z = Mul (t, half)
         s = MatMul (q, z)
         p = Softmax <axis = -1> (s)
-        o = MatMul (p, q)
+        o = MatMul (p, v)
         b = Transpose <perm = [0, 2, 1, 3]> (o)
         y = Reshape (b, flat)
     }""",
-    weights(half=(1,)) | whole(heads=[-1, 7, 4, 4], flat=[-1, 7, 16]),
+    weights(half=(1,), wq=(16, 16), wk=(16, 16), wv=(16, 16)) | whole(heads=[-1, 7, 4, 4], flat=[-1, 7, 16]),
 )
 # Convolutions of sequences, as exporters write them: with a height of 1. All sizes are equal.
 SEQUENCES = (
@@ -260,8 +267,12 @@ MODELS = {
         SCALED,
         {
             f"{node} without {lost}": "refused"
-            for node in ("Mul z [0]", "MatMul s [0]", "MatMul o [1]")
-            for lost in ("Transpose", "Transpose, Reshape")
+            for node, next_ in (
+                ("Mul z [0]", "Transpose"),
+                ("MatMul s [0]", "Reshape"),
+                ("MatMul o [1]", "Reshape"),
+            )
+            for lost in ("Transpose", f"Transpose, {next_}")
         },
     ),
     "sequences": (
