@@ -249,6 +249,17 @@ def has_given_name(size: Size) -> bool:
     return isinstance(size, Poly) and size.given
 
 
+def named_part(size: Size) -> Symbol | None:
+    """The named size of an ONNX file that a size is a multiple of (``N`` for ``N`` and ``4*N``), or None."""
+    if not isinstance(size, Poly) or len(size.terms) != 1:
+        return None
+    monomial = size.terms[0][0]
+    if len(monomial) != 1 or monomial[0][1] != 1:
+        return None
+    atom = monomial[0][0]
+    return atom if isinstance(atom, Symbol) and atom.given else None
+
+
 def is_beyond(size: Size) -> bool:
     """True for a size of 2**63 or more, or with such a coefficient: no tensor has it."""
     if isinstance(size, int):

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from ..ir.axis import Value
 from ..ir.graph import Graph, Path
+from ..ir.size import has_given_name
 from ..presentation import count
 from ..rules.table import Family, Rule
 from ..shapes.broadcast import Convention
@@ -89,6 +90,7 @@ def analyse(graph: Graph, rules: Sequence[Rule], mode: str = "safe", ops: str = 
     supposed = inference if trials is None else trials.model.base
     findings += _beyond(supposed, findings, rules, wanted)
     findings += _other_faults(supposed, findings, wanted)
+    findings += _open_elsewhere(supposed)
     look_upstream(
         graph,
         [f for f in findings if f.severity is Severity.ERROR and f.chosen is None],
@@ -285,6 +287,22 @@ def _other_faults(
             offer(finding, item, name, wanted)
             _note_claim(finding)
             result[*prefix, name] = finding
+    return list(result.values())
+
+
+def _open_elsewhere(inference: Inference) -> list[Finding]:
+    """Findings for nodes of no family that run at some of the sizes alone that an ONNX file leaves open."""
+    result: dict[Path, Finding] = {}
+    for prefix, item in inference.walk():
+        for name, found in item.unproven.items():
+            pairs = [pair for pair in found if any(has_given_name(axis.size) for axis in pair)]
+            other = family_of(item.graph.nodes[name]) is None and name not in item.faults
+            if pairs and other and (*prefix, name) not in result:
+                a, b = pairs[0]
+                message = f"nothing proves that {a} and {b} are equal, and it runs only where they are"
+                result[*prefix, name] = _elsewhere(
+                    prefix, item, name, Kind.UNPROVEN, message, stages.UNPROVEN
+                )
     return list(result.values())
 
 

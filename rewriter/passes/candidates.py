@@ -5,11 +5,12 @@ Readings that compute the same are one candidate.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterable, Sequence
 from functools import cache, partial
 
 from ..ir.axis import Axis, Role
-from ..ir.size import Size, Truth, same
+from ..ir.size import Size, Truth, divide, same
 from ..rules.table import Family, Rule
 from ..rules.table import Kind as RuleKind
 from ..shapes.broadcast import Convention
@@ -32,7 +33,7 @@ from .joining import TURNED
 from .ranking import order
 from .readings import EINSUM, readings
 from .recorded import reshapes
-from .sites import Site
+from .sites import Site, has_names
 from .subscripts import letters_of
 
 Axes = tuple[Axis, ...]
@@ -65,6 +66,8 @@ def candidates(
             continue
         evidence = weigh(candidate.match.pairs, operands, weights, centred=site.is_centred)
         demand(evidence, candidate.plan.output, site.recorded or _naive_shape(site), stands)
+        if _records_nothing(site, candidate):
+            evidence.demanded, evidence.demand_text = 0, ""
         evidence.merged = _merged(candidate)
         evidence.restored = _restores(candidate, site)
         evidence.unused_units = unused_units(candidate, site.values)
@@ -79,6 +82,17 @@ def candidates(
             distinct[key] = candidate
     _ask(site, list(distinct.values()))
     return sorted(distinct.values(), key=order)
+
+
+def _records_nothing(site: Site, candidate: Candidate) -> bool:
+    """True where an ONNX file records only open sizes for the result of a contraction, and not those of the reading.
+
+    An output of unknown sizes is what exporters write of any model; a name is a statement.
+    """
+    recorded, names = site.recorded, site.recorded_names
+    if site.family is not Family.CONTRACTION or names is None or recorded is None:
+        return False
+    return all(r is None for r in recorded) and not has_names(candidate.plan.output, names)
 
 
 def _spelled_better(candidate: Candidate, known: Candidate) -> bool:
@@ -135,6 +149,12 @@ def _ask(site: Site, found: Sequence[Candidate]) -> None:
             candidate.doubt = candidate.doubt or remark("turned-back")
         if candidate.rank.units < 0 and any(c.rank.demanded >= candidate.rank.demanded for c in filling):
             candidate.doubt = candidate.doubt or remark("filled-elsewhere")
+        exported = site.recorded_names is not None
+        unlikely = candidate.rule in _REGROUPING or (exported and candidate.generic)
+        if candidate.rank.units < 0 and (unlikely or _rests_on_sizes(candidate)):
+            candidate.doubt = candidate.doubt or remark("moved-unit")
+        if exported and any(_keeps_layout(c, candidate) for c in found):
+            candidate.doubt = candidate.doubt or remark("unit-of-layout")
         if candidate.rank.units < 0 and turned_units and id(candidate) not in undoing:
             candidate.doubt = candidate.doubt or remark("turned-unit")
         if candidate.rank.restored < restored and candidate.rank.demanded != 1:
@@ -146,6 +166,8 @@ def _ask(site: Site, found: Sequence[Candidate]) -> None:
         grown = candidate.kind is RuleKind.CONTRACT and candidate.rank.demanded != 1
         if grown and placed and fills_units(candidate, site.values):
             candidate.doubt = candidate.doubt or remark("fits-without")
+        if grown and fills_units(candidate, site.values) and (whole := _split_instead(candidate)):
+            candidate.doubt = candidate.doubt or remark("split-instead", sizes=whole)
         candidate.doubt = candidate.doubt or records.against(candidate, site, changed)
 
 
@@ -173,6 +195,34 @@ def _are_steps_of_both(a: Axis, b: Axis) -> bool:
     return a.is_same(b) or a.role is b.role is Role.TIME
 
 
+def _keeps_layout(candidate: Candidate, other: Candidate) -> bool:
+    """True where ``other`` moves the author's unit axes, and ``candidate`` transposes the data and keeps them.
+
+    In an ONNX file either transpose may be the lost one: only what follows shows the layout of the result.
+    """
+    return (
+        candidate.rule == "turned-data"
+        and other.kind is RuleKind.PLACE
+        and candidate.rank.units > other.rank.units
+        and candidate.rank.consistent == 0
+    )
+
+
+def _rests_on_sizes(candidate: Candidate) -> bool:
+    """True where nothing but numbers is evidence for the axes that meet, apart from the first one of each operand.
+
+    An open size that meets itself is more than a number.
+    """
+    rank = candidate.rank
+    if rank.demanded == 1 or rank.restored or rank.derived or rank.roles or rank.features:
+        return False
+    firsts = {id(axes[0]) for axes in candidate.match.operands if axes}
+    return not any(
+        (a.is_same(b) or not isinstance(a.size, int)) and not {id(a), id(b)} <= firsts
+        for _, a, b in candidate.match.pairs
+    )
+
+
 def _splits(candidate: Candidate) -> bool:
     """True for a reading that splits an axis, so its result has more axes, without a recorded shape for that."""
     return (
@@ -191,6 +241,23 @@ def _as_well(candidate: Candidate, other: Candidate) -> bool:
         and other.rank.consistent == candidate.rank.consistent
         and any(len(term.names) > 1 for term in other.match.equation.output)
     )
+
+
+def _split_instead(candidate: Candidate) -> tuple[Size, Size] | None:
+    """The size of an axis that a unit axis of the other operand is filled with, and the size beside that unit axis
+    which divides it: the axis may have been split in two before. None without them: ``b m, b 1 n`` where n divides m.
+    """
+    operands = candidate.match.operands
+    for axes, others in (operands, operands[::-1]) if len(operands) == 2 else ():
+        for place, unit in enumerate(axes):
+            beside = [a.size for a in axes[max(place - 1, 0) : place + 2] if a.size != 1]
+            if not is_written(unit):
+                continue
+            for part, whole in itertools.product(beside, others):
+                times = divide(whole.size, part) if whole.role is not Role.BATCH else None
+                if times not in (None, 1):
+                    return whole.size, part
+    return None
 
 
 def _keeps_units(candidate: Candidate, other: Candidate) -> bool:

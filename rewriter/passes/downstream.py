@@ -15,6 +15,8 @@ import networkx as nx
 
 from ..ir.axis import Axis, Role
 from ..ir.graph import Graph, Path
+from ..rules.table import Kind as RuleKind
+from ..shapes.broadcast import Convention, align, is_fixed, pairs_of
 from ..shapes.call import Call, known
 from ..shapes.infer import Override
 from ..shapes.stated import disagreements
@@ -23,13 +25,17 @@ from .candidate import Applicability, Candidate, remark
 from .codes import Severity
 from .contradictions import contradictions, other_orders, turned
 from .decision import Decision, FaultAt
+from .find import operand_axes
 from .finding import Finding
 from .resolve import choose, refuse, take_first
 from .search import MAX_RESULTS, Answer, Reexamine, Search, Searcher, by_sizes, standing
+from .sites import families, sites_at
 from .suppositions import Suppositions, override
 
 _MAX_RECONSIDERED = 8
 _MAX_SUPPOSED = 16
+# The doubt about a layout: nodes downstream show it.
+_SETTLED_HERE = "unit-of-layout"
 
 
 class Trials:
@@ -59,6 +65,7 @@ class Trials:
         self._withdraw_claims()
         self._withdraw_turned()
         self._withdraw_without_batch()
+        self._withdraw_fixing()
         self._list_below()
         return list(self.findings.values())
 
@@ -145,6 +152,30 @@ class Trials:
                 finding.choice.applicability = Applicability.UNSAFE
                 reason = remark("no-batch", outputs=sorted(lost))
                 refuse(finding, stages.TURNED, finding.choice, reason)
+
+    def _withdraw_fixing(self) -> None:
+        """Withdraw a choice where a named size of the file has to be a number further down: it gives another shape."""
+        for finding in self.findings.values():
+            choice = finding.choice
+            if choice is None or not self.graph.names:
+                continue
+            fault = self._fixing_below(finding.path)
+            if fault is not None:
+                choice.applicability = Applicability.UNSAFE
+                refuse(finding, stages.REFUTED, choice, remark("fixes-size", fault=fault))
+
+    def _fixing_below(self, path: Path) -> FaultAt | None:
+        """The first node below a multiply where a named size meets a number, under the choices so far."""
+        below = self.places.below([path])
+        for name in self.graph.order:
+            for site in sites_at(self.model.base, (name,), families("all")) if name in below else ():
+                if site.path == path or any(value.axes is None for value in site.values):
+                    continue
+                pairs = site.unproven or pairs_of(align(site.convention, operand_axes(site)))
+                fixed = next((pair for pair in pairs if is_fixed(*pair)), None)
+                if fixed is not None:
+                    return FaultAt(site.path, f"{fixed[0]} meets {fixed[1]}")
+        return None
 
     def _list_below(self) -> None:
         """List the readings of nodes below an open multiply whose own readings all give one result shape.
@@ -270,6 +301,11 @@ class Trials:
                 ]
         fault = found.fault()
         placed = [c for c in readings if not c.needs_evidence]
+        if not placed and self.graph.names is not None and finding.convention is not Convention.NONE:
+            # No exporter of ONNX writes a product of matrices as a Mul.
+            readings = [c for c in readings if not c.match.equation.contracted]
+            if not readings:
+                return
         if not placed:
             asked = self._asks(finding, answer)
             if asked is None:
@@ -277,6 +313,10 @@ class Trials:
             fault = fault or asked
         pool = placed or list(readings)
         best = _alone(pool)
+        if best is not None and best.doubt is not None and best.doubt.name == _SETTLED_HERE:
+            turns = [c for c in finding.candidates if c.kind is RuleKind.TURN and id(c) in alive]
+            if all(c.rank.units <= best.rank.units for c in turns):
+                best.doubt = None
         if best is not None and (fault is not None or answer.because is not None):
             stage = stages.DOWNSTREAM if answer.because is None else stages.CONFLICTS
             rivals = tuple(c for c in finding.candidates if c is not best)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from ..ir.axis import WEAK, Axis, Role
 from ..ir.size import Truth, is_unknown, same
 from ..rules.table import Family
-from ..shapes.broadcast import Column, Fit, align, crosses, fit, only_at
+from ..shapes.broadcast import Column, Fit, align, crossed_number, crosses, fit, only_at
 from ..shapes.facts import declares_less, sums_by_place
 from .batches import clash
 from .codes import Kind
@@ -86,6 +86,8 @@ def proven_fault(site: Site) -> Fault | None:
     crossed = ((p, b if a.role is Role.BATCH else a) for p, a, b, _ in met if crosses(a, b, operands))
     if stray is None and (found := next(crossed, None)) is not None:
         return Fault(Kind.BATCH_MISALIGNED, _meets_batch(texts, *found))
+    if stray is None and (crossed_at := crossed_number(columns)) is not None:
+        return Fault(Kind.INCOMPATIBLE, f"{texts}: at axis {crossed_at.place}, {crossed_at.text()}")
     if stray is None and (open_ := first(Fit.UNPROVEN)) is not None:
         place, a, b = open_
         return Fault(

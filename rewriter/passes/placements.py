@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from ..ir.axis import SPATIAL, Axis, Role
-from ..ir.size import Truth, divide, product, same
+from ..ir.size import Truth, divide, has_given_name, product, same
 from ..rules.match import fold_clash
 from ..rules.notation import Equation, Term, sum_of
 
@@ -79,7 +79,7 @@ def placements(operands: Sequence[Axes], recorded: Shape | None) -> Iterator[Pla
             entries = tuple(a for a in gate[len(lead.gate) :] if a.size != 1)
             if not entries or len(whole) > MAX_RANK or len(gate) > MAX_RANK:
                 continue
-            for rule, written in _readings(whole, entries, asked):
+            for rule, written in _readings(whole, entries, asked, not lead.data):
                 yield Placed(rule, _led(written, lead, swapped), (not swapped, swapped))
             if not swapped or lead.data != lead.gate:  # else the same with the operands exchanged
                 larger.append(_larger(whole, entries, asked, lead, swapped))
@@ -150,14 +150,20 @@ def _led(equation: Equation, lead: _Lead, swapped: bool) -> Equation:
     return led.swapped() if swapped else led
 
 
-def _readings(data: Axes, entries: Axes, recorded: Shape | None) -> Iterator[tuple[str, Equation]]:
-    """Equations with the data first; ``entries`` are the axes of the gate, but for the batch and unit axes."""
+def _readings(
+    data: Axes, entries: Axes, recorded: Shape | None, unled: bool
+) -> Iterator[tuple[str, Equation]]:
+    """Equations with the data first; ``entries`` are the axes of the gate, but for the batch and unit axes.
+
+    Args:
+        unled: nothing shows the batch, so the first axis of the data may be it.
+    """
     for places in itertools.islice(_singles(data, entries), _MAX_PLACEMENTS):
         if len(places) == sum(a.size != 1 for a in data[1:]) and any(_inserted(a) for a in data):
             continue  # an axis was inserted for another operand's axis
         straight = list(places) == sorted(places)
         yield ("axis-gate" if straight else "turned-gate"), _equation(data, places)
-        for order in _orders(data, recorded):
+        for order in _orders(data, recorded, unled):
             rank = {position: k for k, position in enumerate(order)}
             if sorted(places, key=lambda p: rank[p[0]]) == list(places):
                 yield "turned-data", _equation(data, places, order)
@@ -211,12 +217,15 @@ def _factor_orders(data: Axes, run: tuple[int, ...], entry: Axis) -> list[tuple[
     ]
 
 
-def _orders(data: Axes, recorded: Shape | None) -> Iterator[tuple[int, ...]]:
+def _orders(data: Axes, recorded: Shape | None, unled: bool) -> Iterator[tuple[int, ...]]:
     """Other orders of the data's axes: other layouts, and those of the recorded shape if the data does not have it."""
     straight = tuple(range(1, len(data)))
     if len(straight) < 2:
         return
     layouts = {(*straight[1:], straight[0]), (straight[-1], *straight[:-1])}
+    if unled and len(straight) > 2 and has_given_name(data[1].size):
+        first, *rest = straight
+        layouts |= {(first, *rest[1:], rest[0]), (first, rest[-1], *rest[:-1])}
     if recorded is not None and len(recorded) == len(data) and not _has_shape(data, straight, recorded):
         layouts.update(o for o in itertools.permutations(straight) if _has_shape(data, o, recorded))
     yield from sorted(layouts)

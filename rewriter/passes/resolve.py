@@ -12,7 +12,7 @@ from itertools import combinations
 
 from ..errors import UsageError, shown
 from ..ir.axis import Axis, Role
-from ..ir.size import Size, has_given_name, same, symbol
+from ..ir.size import Size, has_given_name, same
 from ..rules.match import NoMatch, match
 from ..rules.notation import Equation, parse
 from ..rules.table import Kind as RuleKind
@@ -40,7 +40,7 @@ from .finding import Finding
 from .intent import is_padded_to, is_stated
 from .ranking import decisive, order
 from .readings import matches, plan_of
-from .sites import Site, agrees
+from .sites import Site, agrees, has_names
 from .unlisted import besides
 
 Axes = tuple[Axis, ...]
@@ -244,7 +244,7 @@ def _recorded_open(site: Site, unproven: Fault, rules: Sequence[Rule]) -> Findin
 def _has_sizes(sizes: Sequence[Size], recorded: Sequence[int | None], names: Sequence[str] | None) -> bool:
     """True if sizes are the recorded ones, and open where those are."""
     plain = [size if isinstance(size, int) else None for size in sizes]
-    return plain == list(recorded) and _has_names(sizes, names)
+    return plain == list(recorded) and has_names(sizes, names)
 
 
 def _gives_stated_operands(site: Site, candidate: Candidate) -> bool:
@@ -256,17 +256,6 @@ def _gives_stated_operands(site: Site, candidate: Candidate) -> bool:
         if ref is not None and (ref.shape is None or list(ref.shape) != shape):
             return False
     return True
-
-
-def _has_names(sizes: Sequence[Size], names: Sequence[str] | None) -> bool:
-    """True if every open size has the name that the file records for it; Keras records none (``names`` is None)."""
-    return names is None or (
-        len(names) == len(sizes)
-        and all(
-            isinstance(size, int) or (name != "" and size == symbol(name, given=True))
-            for size, name in zip(sizes, names, strict=True)
-        )
-    )
 
 
 def _is_opened(site: Site, recorded: Sequence[int | None]) -> bool:

@@ -94,8 +94,11 @@ class Searcher:
             found.capped = self.model.spent()
         if len(found.answers) >= _MAX_ANSWERS:
             found.capped = remark("most-answers", answers=_MAX_ANSWERS)
+        if not self.model.combinations:
+            found.capped = remark("most-combinations", combinations=self.model.most_combinations)
         if found.capped is not None:
             return
+        self.model.combinations -= 1
         without = {name for name in names if name not in taken}
         readings = {path: override(group[0]) for path, (_, group) in taken.items()}
         inference, every = self.problems(readings, names)

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from ..errors import UsageError, shown
 from ..ir.axis import Axis, Role, Value
 from ..ir.graph import BODY, TRACED, Literal, Node, Path, TensorRef, leaves, path_text, trace_of
+from ..ir.size import Size, symbol
 from ..presentation import brief
 from ..rules.table import Family
 from ..shapes.broadcast import Convention, merging
@@ -203,6 +204,17 @@ def agrees(recorded: Sequence[int | None], axes: Sequence[Axis]) -> bool:
     return len(recorded) == len(axes) and all(
         r is None or (a.role is not Role.BATCH if not isinstance(a.size, int) else r == a.size)
         for r, a in zip(recorded, axes, strict=True)
+    )
+
+
+def has_names(sizes: Sequence[Size], names: Sequence[str] | None) -> bool:
+    """True where every open size has the name that the file records for it; Keras records none (``names`` is None)."""
+    return names is None or (
+        len(names) == len(sizes)
+        and all(
+            isinstance(size, int) or (name != "" and size == symbol(name, given=True))
+            for size, name in zip(sizes, names, strict=True)
+        )
     )
 
 

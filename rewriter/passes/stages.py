@@ -408,6 +408,14 @@ REMARKS: dict[str, Callable[[Details], str]] = {
         "the author moved the batch of the operand that it transposes: pairs of samples may be meant"
     ),
     "fits-without": lambda d: "the operands also fit without the author's axis of size 1",
+    "split-instead": lambda d: (
+        f"{d['sizes'][1]} divides {d['sizes'][0]}: a Reshape that split this axis may be lost instead"
+    ),
+    "moved-unit": lambda d: (
+        "it moves an axis of size 1 that the author wrote, and little else is evidence for it"
+    ),
+    "unit-of-layout": lambda d: "the author's axes of size 1 are for the other layout of the data",
+    "fixes-size": lambda d: f"downstream an open size would have to be a number: at {d['fault']}",
     "recorded-otherwise": lambda d: f"at {d['fault']}; another reading gives what is recorded there",
     "cannot-run": lambda d: f"it fails downstream: at {d['fault']}; no evidence separates the others",
     "turned": lambda d: (
@@ -456,6 +464,9 @@ REMARKS: dict[str, Callable[[Details], str]] = {
     "many-choices-above": lambda d: "too many choices above it to search them together",
     "most-nodes": lambda d: f"the limit of {d['nodes']} inferred nodes is reached",
     "most-answers": lambda d: f"there are more than {d['answers']} answers",
+    "most-combinations": lambda d: (
+        f"there are too many combinations of readings, {d['combinations']} were tried"
+    ),
     "most-results": lambda d: f"{quoted(d['node'])} has readings with {d['results']} different results",
     # Further facts about the node.
     "rests-on-a-claim": lambda d: (

@@ -22,6 +22,10 @@ from .recorded import RULE
 # How many nodes may be inferred again: those of so many models, and at least so many nodes.
 _MAX_MODELS = 48
 _MIN_NODES = 40_000
+# How many combinations of readings may be tried, those of the first few nodes of a search alone included: so many for
+# each node of the model, and at least so many.
+_COMBINATIONS_PER_NODE = 2
+_MIN_COMBINATIONS = 512
 
 
 def override(candidate: Candidate) -> Override:
@@ -52,6 +56,8 @@ def chosen(findings: Mapping[Path, Finding]) -> Overrides:
 class Suppositions:
     """The model with the choices so far (``base``), and suppositions on it, within a budget of nodes.
 
+    ``combinations`` is how many combinations of readings may still be tried.
+
     ``findings`` is read, not copied: a new choice in it counts from the next ``adopt`` on.
     """
 
@@ -60,6 +66,8 @@ class Suppositions:
         self.findings = findings
         self.places = Places(graph)
         self.budget = self.limit = max(_MIN_NODES, _MAX_MODELS * len(graph.nodes))
+        self.most_combinations = max(_MIN_COMBINATIONS, _COMBINATIONS_PER_NODE * len(graph.nodes))
+        self.combinations = self.most_combinations
         self._unlisted: set[str] = set()
         self.base = infer(graph, chosen(findings))
         self._list(graph.order)

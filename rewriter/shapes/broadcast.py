@@ -17,7 +17,7 @@ from dataclasses import dataclass
 
 from ..ir.axis import CONSTANT, WEAK, Axis, Known, Role, new_axis, record, recording
 from ..ir.identities import settle
-from ..ir.size import Truth, has_given_name, may_be_any, same, unknown
+from ..ir.size import Truth, has_given_name, may_be_any, named_part, same, unknown
 from .call import ShapeError
 
 
@@ -103,6 +103,61 @@ def crosses(a: Axis, b: Axis, operands: Sequence[Axes]) -> bool:
     return any(axis.is_same(batch) for axis in beside)
 
 
+@dataclass(frozen=True, slots=True)
+class Crossed:
+    """An axis of a named size that meets a number, at ``place``, next to ``beside`` of that same named size."""
+
+    place: int
+    named: Axis
+    number: Axis
+    beside: Axis
+
+    def text(self) -> str:
+        return f"{self.named} meets {self.number}, and stands beside it in the same operand as {self.beside}"
+
+
+def crossed_number(columns: Sequence[Column]) -> Crossed | None:
+    """Where a named size of an ONNX file meets a number, and the operand with the number has that size elsewhere.
+
+    There it meets no axis of that size: ``[N, T, 4] * [N, 4, T]``. Each size is right in one place only, and the model
+    runs only where both are equal. None where there is no such place.
+    """
+    for place, column in enumerate(columns):
+        for mine, named in enumerate(column):
+            symbol = None if named is None else named_part(named.size)
+            if named is None or symbol is None:
+                continue
+            for k, number in enumerate(column):
+                if number is None or not isinstance(number.size, int) or number.size == 1:
+                    continue
+                for other in [*columns[:place], *columns[place + 1 :]]:
+                    beside, partner = other[k], other[mine]
+                    if beside is None or named_part(beside.size) != symbol:
+                        continue
+                    if partner is None or same(partner.size, beside.size) is not Truth.YES:
+                        return Crossed(place, named, number, beside)
+    return None
+
+
+def is_fixed(a: Axis, b: Axis) -> bool:
+    """True where a named size of an ONNX file has to be a number other than 1."""
+    number, named = (a, b) if isinstance(a.size, int) else (b, a)
+    return isinstance(number.size, int) and number.size != 1 and named_part(named.size) is not None
+
+
+def pairs_of(columns: Sequence[Column]) -> list[tuple[Axis, Axis]]:
+    """The axes that meet, in pairs: the first one of each column with each other one."""
+    present = [[axis for axis in column if axis is not None] for column in columns]
+    return [(axes[0], axis) for axes in present for axis in axes[1:]]
+
+
+def refuse_crossed(columns: Sequence[Column]) -> None:
+    """Raises ShapeError where a named size meets a number as in ``crossed_number``."""
+    crossed = crossed_number(columns)
+    if crossed is not None:
+        raise ShapeError(crossed.text())
+
+
 def holds_batch(axis: Axis) -> bool:
     """True for an axis that an open batch was merged into, as ``3*B``."""
     return not isinstance(axis.size, int) and any(
@@ -161,6 +216,7 @@ def broadcast(convention: Convention, operands: Sequence[Axes], unify: bool = Tr
     """
     columns = align(convention, operands)
     picked = [_fitting(column) for column in columns]
+    refuse_crossed(columns)
     one_rank = len({len(axes) for axes in operands if axes}) < 2
     effect = Meeting(columns, tuple(picked), tuple(map(_open, columns, picked)), unify, one_rank)
     if recording():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ..ir.axis import Axis, AxisFacts, merge_axes, new_axis, unit_axis
+from ..ir.axis import Axis, AxisFacts, Role, merge_axes, new_axis, unit_axis
 from ..ir.size import Size, Truth, divide, floordiv, is_beyond, is_unknown, product, same, unknown
 from .call import ShapeError
 
@@ -32,6 +32,8 @@ def resolve(axes: Sequence[Axis], target: Sequence[Size]) -> list[Size]:
     if len(holes) > 1:
         raise ShapeError(f"a target shape with more than one -1: {list(map(str, sizes))}")
     rest = product(s for i, s in enumerate(sizes) if i not in holes)
+    # Pairs of samples: a target with the batch once, or not at all, fits at one batch alone.
+    pairs = sum(axis.role is Role.BATCH for axis in axes) > 1 and not is_unknown(rest)
     if is_beyond(total) or is_beyond(rest):
         raise ShapeError("more elements than a tensor can have")
     if holes:
@@ -41,9 +43,13 @@ def resolve(axes: Sequence[Axis], target: Sequence[Size]) -> list[Size]:
                 raise ShapeError(
                     f"{total} elements cannot be reshaped to {_text(target)}: {rest} does not divide them"
                 )
+            if pairs:
+                raise ShapeError(f"{total} elements cannot be reshaped to {_text(target)} at every batch")
             # The model runs only where the quotient is an integer, and then it is this one.
             quotient = floordiv(total, rest) if isinstance(rest, int) and rest > 0 else unknown()
         sizes[holes[0]] = quotient
+    elif pairs and same(total, rest) is Truth.UNKNOWN:
+        raise ShapeError(f"{total} elements cannot be reshaped to {_text(target)} at every batch")
     elif same(total, rest) is Truth.NO:
         raise ShapeError(f"{total} elements cannot be reshaped to {_text(target)}, which has {rest}")
     return sizes

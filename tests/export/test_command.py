@@ -24,7 +24,7 @@ def test_export_writes_a_valid_file(tmp_path, capsys):
 def test_what_cannot_be_exported_is_status_2_and_one_line(tmp_path, capsys):
     target = tmp_path / "out.onnx"
     for name, words, reason in (
-        ("valid", ["--opset", "16"], "opset 16: it is 17 to"),
+        ("valid", ["--opset", "16"], "opset 16: must be 17 to"),
         ("valid", ["--batch", "0"], "batch 0"),
         ("incompatible", [], "cannot run"),
     ):

@@ -240,17 +240,16 @@ def test_attention_that_lost_its_transpose_has_the_recorded_scores(stale, tmp_pa
     )
 
 
-@pytest.mark.parametrize(
-    ("last", "code"), [("seq", "RW003"), ("other", "RW007"), (None, "RW007"), (4, "RW007")], ids=str
-)
-def test_an_onnx_output_names_its_sizes(last, code, tmp_path):
+@pytest.mark.parametrize("last", ["seq", "other", None, 4], ids=str)
+def test_an_onnx_output_names_its_sizes(last, tmp_path):
     """An output of unknown sizes is what exporters write of any model; a name is a statement."""
     nodes = [helper.make_node("MatMul", ["x", "y"], ["z"], name="mm")]
     shapes = {"x": ["N", "seq", 4], "y": ["N", "seq", 4]}
     path = save(graph_model(nodes, shapes, {"z": ["N", "seq", last]}), tmp_path / "m.onnx")
-    assert [row[1] for row in found(path, ops="all")] == [code]
-    if code == "RW003":
-        result = rewriter.repair(path, tmp_path / "fixed.onnx", ops="all", verify=False)
+    assert [row[1] for row in found(path, ops="all")] == ["RW001"]
+    result = rewriter.repair(path, tmp_path / "fixed.onnx", ops="all", verify=False)
+    assert bool(result) == (last == "seq")
+    if last == "seq":
         session = onnxruntime.InferenceSession(result.output, providers=["CPUExecutionProvider"])
         x, y = (np.random.default_rng(k).normal(size=(3, 5, 4)).astype(np.float32) for k in (1, 2))
         (z,) = session.run(None, {"x": x, "y": y})

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from ...ir.axis import Axis, Role, Value, new_axis
 from ...ir.size import Truth, same
-from ..broadcast import Convention, broadcast, leave_open, stacked
+from ..broadcast import Column, Convention, align, broadcast, leave_open, refuse_crossed, stacked
 from ..call import Call, ShapeError, known, need_rank, onnx_op
 from ._operands import operand, optional
 
@@ -35,10 +35,19 @@ def matmul(call: Call) -> Value:
     if not a or not b:
         raise ShapeError("a scalar has no axis to contract")
     _contract(a[-1], b[-2] if len(b) > 1 else b[0])
+    refuse_crossed(_columns(a, b))
     leading = stacked([a[:-2], b[:-2]])
     last = (_mixed(y, b[-1], a[-1]),) if len(b) > 1 else ()
     first = tuple(_mixed(x, axis, b[-2] if len(b) > 1 else b[0]) for axis in a[-2:-1])
     return Value((*leading, *first, *last), x.dtype)
+
+
+def _columns(a: Axes, b: Axes) -> list[Column]:
+    """Which axes of a product of matrices meet: the leading ones, the rows, the summed ones, the columns."""
+    rows: list[Column] = [(axis, None) for axis in a[-2:-1]]
+    summed: Column = (a[-1], b[-2] if len(b) > 1 else b[0])
+    columns: list[Column] = [(None, b[-1])] if len(b) > 1 else []
+    return [*align(Convention.NUMPY, [a[:-2], b[:-2]]), *rows, summed, *columns]
 
 
 def fused_matmul(call: Call) -> Value:

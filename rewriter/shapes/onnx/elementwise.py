@@ -22,6 +22,7 @@ UNARY = (
     "QuantizeLinear DequantizeLinear CumProd ThresholdedRelu Trilu CumSum Identity EyeLike RandomNormalLike "
     "RandomUniformLike Bernoulli LRN"
 )
+ALONG = ("Softmax", "LogSoftmax", "Hardmax", "LpNormalization")
 TESTS = "IsNaN IsInf"
 COMPARISONS = "Equal Greater GreaterOrEqual Less LessOrEqual And Or Xor"
 BINARY = "Add Sub Div Pow Mod Max Min Mean Sum BitShift BitwiseAnd BitwiseOr BitwiseXor"
@@ -29,8 +30,10 @@ BINARY = "Add Sub Div Pow Mod Max Min Mean Sum BitShift BitwiseAnd BitwiseOr Bit
 
 @onnx_op(*UNARY.split())
 def unary(call: Call) -> Value:
-    """``f(x[...]) -> [...]``."""
+    """``f(x[...]) -> [...]``. Raises ShapeError where it names an axis that the tensor does not have."""
     x = operand(call, 0)
+    if call.operation.class_name in ALONG and call.get("axis") is not None:
+        call.axis(call.get("axis"), len(known(x)))
     keeps = call.operation.class_name == "Identity"
     return Value(known(x), x.dtype, constant=x.constant if keeps else None)
 
@@ -135,6 +138,13 @@ def _quotient(a: Size, b: Size) -> Size:
     return floordiv(a, b) if isinstance(b, int) and b > 0 and positive else unknown()
 
 
+def _remainder(a: Size, b: Size) -> Size:
+    """``a mod b`` of numbers that are not negative, where both kinds of remainder (``fmod``) are one."""
+    if isinstance(a, int) and isinstance(b, int):
+        return a % b if a >= 0 and b > 0 else unknown()
+    return 0 if isinstance(b, int) and b > 0 and divide(a, b) is not None else unknown()
+
+
 def _equal(a: Size, b: Size) -> Any:
     """Whether two sizes are equal, or unknown; a size never equals the -1 that exporters compare it with."""
     answer = same(a, b)
@@ -154,6 +164,7 @@ FOLDS: dict[str, Callable[[Any, Any], Any]] = {
     "Sub": operator.sub,
     "Mul": operator.mul,
     "Div": _quotient,
+    "Mod": _remainder,
     "Max": _extreme(max),
     "Min": _extreme(min),
     "Equal": _equal,

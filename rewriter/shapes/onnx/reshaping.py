@@ -7,7 +7,8 @@ from dataclasses import replace
 import numpy as np
 
 from ...ir.axis import Axis, Role, Value, new_axis, remade, unit_axis
-from ...ir.size import Size, Truth, product, same, unknown
+from ...ir.size import Size, Truth, has_given_name, product, same, unknown
+from ..broadcast import Fit, fit, leave_open, refuse_crossed
 from ..call import Call, OpaqueError, ShapeError, known, onnx_op
 from ..facts import transposed
 from ..reshape import reshape as reshaped
@@ -94,8 +95,11 @@ def squeeze(call: Call) -> Value:
     gone = [i for i, a in enumerate(axes) if a.size == 1] if places is None else places
     gone = [call.axis(i, len(axes), "axes") for i in gone]
     for i in gone:
-        if same(axes[i].size, 1) is Truth.NO:
+        open_batch = axes[i].role is Role.BATCH and not isinstance(axes[i].size, int)
+        if open_batch or same(axes[i].size, 1) is Truth.NO:
             raise ShapeError(f"cannot squeeze axis {i}: {axes[i]} is not 1")
+        if has_given_name(axes[i].size):
+            leave_open(axes[i], Axis(1))
     return _relabelled(x, [a for i, a in enumerate(axes) if i not in gone])
 
 
@@ -128,6 +132,8 @@ def expand(call: Call) -> Value:
     axes = known(x)
     target: list[Size] = [*([1] * (len(axes) - len(shape))), *shape]
     missing = len(target) - len(axes)
+    wanted = axes_of_shape(target)
+    refuse_crossed([(axes[i - missing] if i >= missing else None, axis) for i, axis in enumerate(wanted)])
     result = [
         _stretched(axes[place - missing], size) if place >= missing else new_axis(size)
         for place, size in enumerate(target)
@@ -147,8 +153,10 @@ def _stretched(axis: Axis, size: Size) -> Axis:
         return axis
     if axis.size == 1:
         return new_axis(size, axis.role if axis.role is Role.BATCH else Role.UNKNOWN)
-    if answer is Truth.NO:
+    if answer is Truth.NO or fit(axis, new_axis(size)) is Fit.BY_LUCK:
         raise ShapeError(f"cannot repeat {axis} to {size}")
+    if has_given_name(axis.size):
+        leave_open(axis, new_axis(size))
     return new_axis(size if isinstance(size, int) else unknown(), axis.role, derived=axis)
 
 
