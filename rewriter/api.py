@@ -604,8 +604,9 @@ def convert(
         verify: run both models on the same inputs and compare. None does so if that is possible here, True requires
             it, False skips it.
         timeout: as in ``repair``.
-        opset, batch, external_data, nchw_inputs, nchw_outputs, fp16, quantize, fallback, input_names, output_names,
-            states, annotate: as in ``export_onnx``, for an ONNX output.
+        opset, batch, external_data, nchw_inputs, nchw_outputs, fp16, quantize, fallback: as in ``export_onnx``, for an
+            ONNX output.
+        input_names, output_names, states, annotate: likewise.
 
     Raises:
         UnsupportedError: a part of the model has no form in the new format, or a required comparison cannot run.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 
 import keras
 import numpy as np
@@ -134,7 +135,7 @@ def test_ties_of_half_precision_are_told_with_the_name_of_their_node(tmp_path, c
     words = ["export", str(tmp_path / "m.keras"), str(tmp_path / "m.onnx")]
     assert cli.main([*words, "--fp16"]) == 0
     warned = [line.split()[1] for line in capsys.readouterr().out.splitlines() if "warning" in line]
-    assert sorted(warned) == ["argmax/ArgMax", "top_k/TopK"]
+    assert sorted(re.sub(r"_\d+/", "/", name) for name in warned) == ["argmax/ArgMax", "top_k/TopK"]
     assert cli.main([*words, "--format", "json"]) == 0
     assert json.loads(capsys.readouterr().out)["warnings"] == []
 

@@ -30,14 +30,26 @@ ONNX = (
 )
 REPAIR = ("at", "mode", "ops", "explicit", "verify", "rules")
 SIGNATURES = {
-    "check": ("model", "*", "mode", "ops", "rules", "plan", "weights"),
-    "repair": ("model", "output", "*", "onnx", *REPAIR, "plan", "dry_run", "weights", "timeout"),
+    "check": ("model", "*", "mode", "ops", "rules", "plan", "weights", "trust"),
+    "repair": ("model", "output", "*", "onnx", *REPAIR, "plan", "dry_run", "weights", "timeout", "trust"),
     "repaired": ("model", "*", "output", "onnx", *REPAIR, "timeout"),
     "repairing": ("model", "*", *REPAIR, "timeout"),
-    "shapes": ("model", "*", "weights"),
-    "explain": ("model", "node", "*", "ops", "rules", "weights"),
+    "shapes": ("model", "*", "weights", "trust"),
+    "explain": ("model", "node", "*", "ops", "rules", "weights", "trust"),
     "suggest": ("lhs", "rhs", "*", "op", "layout", "rules"),
-    "export_onnx": ("model", "output", "*", "rules", "repair", "at", "weights", *ONNX, "verify", "timeout"),
+    "export_onnx": (
+        "model",
+        "output",
+        "*",
+        "rules",
+        "repair",
+        "at",
+        "weights",
+        *ONNX,
+        "verify",
+        "timeout",
+        "trust",
+    ),
     "convert": ("model", "output", "*", "weights", "verify", *ONNX, "timeout"),
     "testing.assert_fits": ("model", "*", "mode", "ops", "rules", "weights", "ignore"),
 }
