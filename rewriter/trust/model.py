@@ -221,7 +221,7 @@ class _TracedVariables:
         )
         for name, place in found.items():
             traced = trace_of(graph.operations[name].raw)
-            if traced is not None:
+            if traced is not None and graph.operations[name].graph is None:
                 self._tables[f"{path}/{place}"] = _table(graph.operations[name], traced)
         return found
 

@@ -136,6 +136,21 @@ def test_a_file_of_another_form_is_refused(tmp_path: Path):
         rewriter.check(tmp_path / "model.h5", trust=["parts"])
 
 
+def test_shapes_lists_what_is_inside_with_its_weights(tmp_path: Path):
+    model = image(parts.Gate(name="gate"))
+    model.save(tmp_path / "model.keras")
+    shapes = rewriter.shapes(tmp_path / "model.keras", trust=["parts"])
+    assert shapes.weights is not None
+    found = {name: count for name, count in shapes.weights.items() if name.startswith("gate")}
+    assert found == {
+        "gate": 4 + 4 * 3 + 3 + 3 * 4 + 4,
+        "gate/squeeze": 15,
+        "gate/excite": 16,
+        "gate/scale": 4,
+    }
+    assert sum(n for name, n in shapes.weights.items() if "/" not in name) == model.count_params()
+
+
 # -- faults -----------------------------
 def test_a_fault_in_the_code_is_found_with_its_line(tmp_path: Path, capsys: Any):
     source = tmp_path / "model.keras"

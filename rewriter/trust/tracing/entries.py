@@ -20,7 +20,7 @@ _WORD = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 
 
 class Entries:
-    """Configurations of scopes. ``arrays`` are the numbers of the variables that they use, by recorder's order."""
+    """Writes scopes of a recorder, which gets the arrays of the layers in them."""
 
     def __init__(self, recorder: Recorder) -> None:
         self.recorder = recorder
@@ -31,114 +31,72 @@ class Entries:
     ) -> dict[str, Any]:
         """A scope as a functional model.
 
+        ``captured`` are the tensors of other scopes that it uses, its last inputs. ``masked`` and ``masks`` are as in
+        ``ir.graph.Traced``.
+
         Args:
             names: the names of its inputs.
             taken_as: the structure of its inputs, with their numbers as leaves.
         """
         _drop_unused(scope)
-        extra: list[KerasTensor] = []
-        taken: set[str] = set()
-        titles: dict[int, tuple[str, int]] = {}
-        inputs = [
-            self._unique(names[n] if names else f"operand_{n}", taken) for n in range(len(scope.inputs))
-        ]
+        named = _Named(self.recorder, scope, names)
         layers: dict[str, dict[str, Any]] = {}
-        by_layer: dict[int, str] = {}
-        calls: Counter[str] = Counter()
         for record in scope.records:
-            shared = record.inner is None and record.operation is not None
-            known = by_layer.get(id(record.operation)) if shared else None
-            title = known or self._unique(self._stem(record), taken)
-            titles[id(record)] = (title, calls[title])
-            calls[title] += 1
-            if isinstance(record.operation, keras.layers.Layer) and record.inner is None:
-                by_layer[id(record.operation)] = title
-            if not known:
-                layers[title] = {"name": title, "inbound_nodes": []}
-        captured: dict[int, str] = {}
-
-        def reference(leaf: Any) -> Any:
-            if not isinstance(leaf, KerasTensor):
-                return _plain(leaf)
-            owner, record, number = self.recorder.origin[id(leaf)]
-            if owner is not scope:
-                if id(leaf) not in captured:
-                    captured[id(leaf)] = self._unique("captured", taken)
-                    extra.append(leaf)
-                place = [captured[id(leaf)], 0, 0]
-            elif record is None:
-                place = [inputs[number], 0, 0]
-            else:
-                place = [*titles[id(record)], number]
-            config = {"shape": list(leaf.shape), "dtype": leaf.dtype, "keras_history": place}
-            return {"class_name": "__keras_tensor__", "config": config}
-
-        for record in scope.records:
-            title, _ = titles[id(record)]
-            args, kwargs = list(record.args), record.kwargs
-            entry = self._entry(record, title)
-            if record.inner is not None:
-                args += entry.pop("captured")
-            node = {"args": [mapped(reference, a) for a in args], "kwargs": mapped(reference, kwargs)}
-            layers[title] = {**entry, "name": title, "inbound_nodes": [*layers[title]["inbound_nodes"], node]}
-            layers[title].setdefault("lines", []).append(record.line)
-        ends = mapped(lambda leaf: reference(leaf)["config"]["keras_history"], _tensors(scope.returned))
-        masks = [mask for mask in scope.masks if mask is not None]
-        if masks:
-            ends = [ends, [reference(mask)["config"]["keras_history"] for mask in masks]]
-        heads = [
-            _input(title, tensor)
-            for title, tensor in (
-                *zip(inputs, scope.inputs, strict=True),
-                *((captured[id(leaf)], leaf) for leaf in extra),
-            )
-        ]
+            title, _ = named.titles[id(record)]
+            entry, captured = self._entry(record, title)
+            args = [mapped(named.reference, leaf) for leaf in (*record.args, *captured)]
+            call = {"args": args, "kwargs": mapped(named.reference, record.kwargs)}
+            written = layers.setdefault(title, {**entry, "name": title, "inbound_nodes": [], "lines": []})
+            written["inbound_nodes"].append(call)
+            written["lines"].append(record.line)
+        ends = mapped(named.place, _tensors(scope.returned))
+        masks = [named.place(mask) for mask in scope.masks if mask is not None]
+        heads = named.inputs()
+        taken = [[head["name"], 0, 0] for head in heads]
+        config = {
+            "name": name,
+            "layers": [*heads, *layers.values()],
+            "input_layers": taken if taken_as is None else mapped(taken.__getitem__, taken_as),
+            "output_layers": [ends, masks] if masks else ends,
+        }
+        results = keras.tree.flatten(scope.returned)
         return {
             "class_name": class_name,
             "module": "traced",
             "name": name,
-            "config": {
-                "name": name,
-                "layers": [*heads, *layers.values()],
-                "input_layers": (
-                    [[head["name"], 0, 0] for head in heads]
-                    if taken_as is None
-                    else mapped(lambda number: [heads[number]["name"], 0, 0], taken_as)
-                ),
-                "output_layers": ends,
-            },
+            "config": config,
+            "captured": named.captured,
             "masked": scope.masked,
             "masks": [
                 mask is not None
-                for leaf, mask in zip(keras.tree.flatten(scope.returned), scope.masks, strict=True)
+                for leaf, mask in zip(results, scope.masks, strict=False)
                 if isinstance(leaf, KerasTensor)
-            ]
-            if scope.masks
-            else [],
-            "captured": extra,
+            ],
         }
 
-    def _entry(self, record: Record, title: str) -> dict[str, Any]:
+    def _entry(self, record: Record, title: str) -> tuple[dict[str, Any], list[KerasTensor]]:
+        """The entry of a recorded operation, and the tensors that its code uses without being given them."""
+        operation = record.operation
         if record.inner is not None:
-            return self.model(record.inner, title, type(record.operation).__name__)
+            entry = self.model(record.inner, title, type(operation).__name__)
+            return entry, entry.pop("captured")
         if record.spelled is not None:
             class_name, module, config = record.spelled
-            return {"class_name": class_name, "module": module, "config": config}
+            return {"class_name": class_name, "module": module, "config": config}, []
         try:
             try:
-                entry = keras.saving.serialize_keras_object(record.operation)
+                entry = dict(keras.saving.serialize_keras_object(operation))
             except NotImplementedError:  # made with arguments that Keras does not write
-                entry = _described(record.operation)
-            if own_activation(record.operation) is None:
-                json.dumps(entry)
+                entry = _described(operation)
+            if own_activation(operation) is not None:
+                entry["config"] = {**entry["config"], "activation": "linear"}  # it is an op of its own
+            json.dumps(entry)
         except Exception as error:
-            kind = type(record.operation).__name__
+            kind = type(operation).__name__
             raise TraceError(f"a {kind} cannot be written as a configuration: {error}") from None
-        if own_activation(record.operation) is not None:
-            entry["config"] = {**entry["config"], "activation": "linear"}  # it is called as an op of its own
-        if isinstance(record.operation, keras.layers.Layer):
-            entry["weights"] = self._weights(record.operation)
-        return dict(entry)
+        if isinstance(operation, keras.layers.Layer):
+            entry["weights"] = self._weights(operation)
+        return entry, []
 
     def _weights(self, layer: Any) -> dict[str, int]:
         """The number of each of a layer's arrays, by the path at which an archive keeps it."""
@@ -155,21 +113,71 @@ class Entries:
             self.weights[id(layer)] = found
         return self.weights[id(layer)]
 
-    @staticmethod
-    def _stem(record: Record) -> str:
-        if isinstance(record.operation, keras.layers.Layer):
-            return str(record.operation.name).replace("/", "_")
-        name = record.spelled[0] if record.spelled else type(record.operation).__name__
-        return _WORD.sub("_", name).lower()
 
-    @staticmethod
-    def _unique(stem: str, taken: set[str]) -> str:
-        for number in itertools.count():
-            name = f"{stem}_{number}" if number else stem
-            if name not in taken:
-                taken.add(name)
-                return name
-        raise AssertionError
+class _Named:
+    """The names of the operations of a scope, and its tensors by them.
+
+    ``titles`` are the name and the call number of each record. ``captured`` are the tensors of other scopes that were
+    referred to.
+    """
+
+    def __init__(self, recorder: Recorder, scope: Scope, names: Sequence[str]) -> None:
+        self.recorder = recorder
+        self.scope = scope
+        self.captured: list[KerasTensor] = []
+        self.titles: dict[int, tuple[str, int]] = {}
+        self._taken: set[str] = set()
+        self._heads = [self._unique(names[n] if names else f"operand_{n}") for n in range(len(scope.inputs))]
+        self._places: dict[int, str] = {}
+        layers: dict[int, str] = {}
+        calls: Counter[str] = Counter()
+        for record in scope.records:
+            shared = record.inner is None and isinstance(record.operation, keras.layers.Layer)
+            title = layers.get(id(record.operation)) if shared else None
+            if title is None:
+                title = self._unique(_stem(record))
+            if shared:
+                layers[id(record.operation)] = title
+            self.titles[id(record)] = (title, calls[title])
+            calls[title] += 1
+
+    def _unique(self, stem: str) -> str:
+        names = (f"{stem}_{number}" if number else stem for number in itertools.count())
+        name = next(name for name in names if name not in self._taken)
+        self._taken.add(name)
+        return name
+
+    def place(self, tensor: KerasTensor) -> list[Any]:
+        """``[operation, call, output]``."""
+        owner, record, number = self.recorder.origin[id(tensor)]
+        if owner is not self.scope:
+            if id(tensor) not in self._places:
+                self._places[id(tensor)] = self._unique("captured")
+                self.captured.append(tensor)
+            return [self._places[id(tensor)], 0, 0]
+        return [self._heads[number], 0, 0] if record is None else [*self.titles[id(record)], number]
+
+    def reference(self, leaf: Any) -> Any:
+        """A leaf of a call's arguments in JSON."""
+        if not isinstance(leaf, KerasTensor):
+            return _plain(leaf)
+        config = {"shape": list(leaf.shape), "dtype": leaf.dtype, "keras_history": self.place(leaf)}
+        return {"class_name": "__keras_tensor__", "config": config}
+
+    def inputs(self) -> list[dict[str, Any]]:
+        """The entries of the inputs: those of the scope, then what is captured."""
+        own = zip(self._heads, self.scope.inputs, strict=True)
+        others = ((self._places[id(tensor)], tensor) for tensor in self.captured)
+        return [_input(name, tensor) for name, tensor in (*own, *others)]
+
+
+def _stem(record: Record) -> str:
+    if isinstance(record.operation, keras.layers.Layer):
+        return str(record.operation.name).replace("/", "_")
+    if record.spelled is not None:
+        class_name, _, config = record.spelled
+        return str(config.get("stem") or _WORD.sub("_", class_name).lower())
+    return _WORD.sub("_", type(record.operation).__name__).lower()
 
 
 def stored(layer: Any) -> list[tuple[str, Any]]:

@@ -255,7 +255,9 @@ class Recorder:
             number = self.numbers.setdefault(key, len(self.arrays))
             if number == len(self.arrays):
                 self.arrays.append(load)
-            spelled = ("Weight", "traced", {"array": number, "shape": list(shape), "dtype": dtype})
+            stem = owner.name if isinstance(owner, keras.Variable) else "array"
+            config = {"array": number, "shape": list(shape), "dtype": dtype, "stem": stem.replace("/", "_")}
+            spelled = ("Weight", "traced", config)
             scope.held[key] = self.add(None, (), {}, KerasTensor(shape, dtype=dtype), spelled)
         return scope.held[key]
 
