@@ -265,6 +265,14 @@ def test_calls_that_compute_different_things_are_refused(tmp_path: Path):
         rewriter.export_onnx(tmp_path / "model.keras", tmp_path / "model.onnx", trust=["parts"])
 
 
+def test_a_layer_that_has_a_mask_in_some_of_its_calls_is_refused(tmp_path: Path):
+    layer, x = parts.Masking(), keras.Input((6,), dtype="int32")
+    y = layer(L.Embedding(8, 4)(x)) + layer(L.Embedding(8, 4, mask_zero=True)(x))
+    keras.Model(x, y).save(tmp_path / "model.keras")
+    with pytest.raises(UnsupportedError, match=r"only some of its calls have a mask|different things"):
+        rewriter.export_onnx(tmp_path / "model.keras", tmp_path / "model.onnx", trust=["parts"])
+
+
 @pytest.mark.parametrize("trust", ["parts", ["a b"], ["../parts"], [""], [3]])
 def test_a_name_that_is_none_of_a_package(trust: Any, tmp_path: Path):
     with pytest.raises(UsageError, match="trust"):

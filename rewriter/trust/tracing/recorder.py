@@ -82,7 +82,8 @@ class Recorder:
         self.numbers: dict[Any, int] = {}
         self.suspended = 0
         self.entered: Any = None
-        self.masked: dict[int, list[bool]] = {}
+        # Which operands of a layer have masks, for each call of it in the model.
+        self.masked: dict[int, list[list[bool]]] = {}
 
     # -- scopes -----------------------------
     def run(self, layer: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Scope:
@@ -90,7 +91,10 @@ class Recorder:
         with self._scope() as scope:
             given = [leaf for leaf in leaves((args, kwargs)) if isinstance(leaf, KerasTensor)]
             args, kwargs = self._fresh(scope, args, kwargs)
-            flags = self.masked.get(id(layer)) or [mask_of(leaf) is not None for leaf in given]
+            seen = self.masked.get(id(layer)) or [[mask_of(leaf) is not None for leaf in given]]
+            flags = seen[0]
+            if any(others != flags for others in seen):
+                raise TraceError("only some of its calls have a mask")
             for number, inner in enumerate(list(scope.inputs)):
                 if flags[number]:
                     mask = KerasTensor(inner.shape[:2], dtype="bool")
@@ -177,7 +181,7 @@ class Recorder:
     def _nested(self, layer: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         args, kwargs = mapped(self.constant, args), mapped(self.constant, kwargs)
         given = [leaf for leaf in leaves((args, kwargs)) if isinstance(leaf, KerasTensor)]
-        self.masked.setdefault(id(layer), [mask_of(leaf) is not None for leaf in given])
+        self.masked.setdefault(id(layer), []).append([mask_of(leaf) is not None for leaf in given])
         with self._scope() as scope:
             inside, options = self._fresh(scope, args, kwargs)
             for outer, inner in zip(given, scope.inputs, strict=True):
