@@ -51,7 +51,7 @@ SIGNATURES = {
         "trust",
     ),
     "convert": ("model", "output", "*", "weights", "verify", *ONNX, "timeout"),
-    "testing.assert_fits": ("model", "*", "mode", "ops", "rules", "weights", "ignore"),
+    "testing.assert_fits": ("model", "*", "mode", "ops", "rules", "weights", "ignore", "trust"),
 }
 
 
