@@ -23,7 +23,7 @@ from keras.src.layers import layer as layer_module
 from keras.src.ops import core, numpy, operation
 from keras.src.random import seed_generator
 
-from .recorder import TraceError, active
+from .recorder import TraceError, active, now
 
 _ARITHMETIC = {
     "add": "add",
@@ -235,8 +235,7 @@ def size(x: KerasTensor, axis: int) -> Any:
     known = x.shape[axis]
     if known is not None:
         return known
-    recorder = active()
-    assert recorder is not None
+    recorder = now()
     scope = recorder.scopes[-1]
     key = ("size", id(x), axis)
     if key not in scope.held:
@@ -270,8 +269,7 @@ def _open(sizes: Sequence[Any]) -> tuple[int | None, ...]:
 
 
 def _add(name: str, args: tuple[Any, ...], result: KerasTensor, module: str = "numpy", **config: Any) -> Any:
-    recorder = active()
-    assert recorder is not None
+    recorder = now()
     args = tuple(recorder.tensor(leaf) for leaf in args[:1]) + args[1:]
     return recorder.add(None, args, {}, result, (name, f"keras.src.ops.{module}", config))
 
@@ -281,8 +279,7 @@ def reshape(original: Callable[..., Any], x: Any, newshape: Any) -> Any:
     symbolic = isinstance(x, (KerasTensor, Variable))
     if _static(sizes) and (not symbolic or None not in sizes):
         return original(x, newshape)
-    recorder = active()
-    assert recorder is not None
+    recorder = now()
     x = recorder.tensor(x)
     return _add("Reshape", (x, sizes), KerasTensor(_open(sizes), dtype=x.dtype))
 
@@ -291,8 +288,7 @@ def broadcast_to(original: Callable[..., Any], x: Any, shape: Any) -> Any:
     sizes = _listed(shape)
     if _static(sizes):
         return original(x, shape)
-    recorder = active()
-    assert recorder is not None
+    recorder = now()
     x = recorder.tensor(x)
     if not isinstance(x, KerasTensor):
         x = recorder.tensor(keras.ops.convert_to_tensor(x))
@@ -305,8 +301,7 @@ def slice_(original: Callable[..., Any], inputs: Any, start_indices: Any, shape:
         return original(inputs, start_indices, shape)
     if _static(sizes) and _static(starts):
         return original(inputs, start_indices, shape)
-    recorder = active()
-    assert recorder is not None
+    recorder = now()
     x = recorder.tensor(inputs)
     return _add("Slice", (x, _listed(starts), sizes), KerasTensor(_open(sizes), dtype=x.dtype), "core")
 
@@ -322,8 +317,7 @@ def arange(
     given[2] = 1 if step is None else step
     kinds = [getattr(n, "dtype", type(n)) for n in given]
     kind = backend.result_type(*kinds) if dtype is None else backend.standardize_dtype(dtype)
-    recorder = active()
-    assert recorder is not None
+    recorder = now()
     config = {"dtype": None if dtype is None else kind}
     spelled = ("Arange", "keras.src.ops.numpy", config)
     return recorder.add(None, tuple(given), {}, KerasTensor((None,), dtype=kind), spelled)
@@ -345,8 +339,7 @@ def full(original: Callable[..., Any], shape: Any, fill_value: Any, dtype: Any =
 
 def _full(sizes: list[Any], value: Any, dtype: Any) -> Any:
     kind = backend.floatx() if dtype is None else backend.standardize_dtype(dtype)
-    recorder = active()
-    assert recorder is not None
+    recorder = now()
     spelled = ("Full", "keras.src.ops.numpy", {"dtype": kind})
     args = (recorder.tensor(value),)
     return recorder.add(None, args, {"shape": sizes}, KerasTensor(_open(sizes), dtype=kind), spelled)
@@ -356,8 +349,7 @@ def tile(original: Callable[..., Any], x: Any, repeats: Any) -> Any:
     counts = _listed(repeats)
     if _static(counts):
         return original(x, repeats)
-    recorder = active()
-    assert recorder is not None
+    recorder = now()
     x = recorder.tensor(x)
     sizes = [1] * (len(counts) - len(x.shape)) + list(x.shape)
     counts = [1] * (len(sizes) - len(counts)) + counts
@@ -372,8 +364,7 @@ def repeat(original: Callable[..., Any], x: Any, repeats: Any, axis: Any = None)
         return original(x, repeats, axis)
     if axis is None:
         raise TraceError("the flattened entries of a tensor are repeated as often as an open size says")
-    recorder = active()
-    assert recorder is not None
+    recorder = now()
     x = recorder.tensor(x)
     known = [None if n == axis % len(x.shape) else size for n, size in enumerate(x.shape)]
     return _add("Repeat", (x, repeats), KerasTensor(known, dtype=x.dtype), axis=axis)

@@ -341,6 +341,11 @@ def active() -> Recorder | None:
     return ACTIVE[-1] if ACTIVE and not ACTIVE[-1].suspended else None
 
 
+def now() -> Recorder:
+    """The recorder that records now, where there is one."""
+    return ACTIVE[-1]
+
+
 @contextmanager
 def recording(recorder: Recorder) -> Iterator[Recorder]:
     """A block in which calls on symbolic tensors are recorded."""
