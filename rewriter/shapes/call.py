@@ -244,6 +244,7 @@ LAYERS: dict[str, Rule] = {}
 OPS: dict[tuple[str, str], Rule] = {}
 ONNX: dict[str, Rule] = {}
 TF: dict[str, Rule] = {}
+TRACES: dict[str, Rule] = {}
 
 
 def registering(table: dict[_K, Any], keys: Iterable[_K], what: str) -> Callable[[_R], _R]:
@@ -271,6 +272,11 @@ def layer(*class_names: str) -> Callable[[_R], _R]:
 def op(family: str, *class_names: str) -> Callable[[_R], _R]:
     """Register the axis rule of op classes of ``keras.src.ops.<family>`` (``numpy``, ``nn``, ``core``, ``math`` …)."""
     return registering(OPS, [(family, name) for name in class_names], "axis rules")
+
+
+def traced_op(*names: str) -> Callable[[_R], _R]:
+    """Register the axis rule of operations that only the graph of a traced layer has."""
+    return registering(TRACES, names, "axis rules")
 
 
 def onnx_op(*names: str) -> Callable[[_R], _R]:

@@ -91,7 +91,7 @@ def support(no_onnx: Mapping[tuple[str, str], str]) -> Support:
     second = {alias for names in aliases.values() for alias in names}
     layers = ({*LAYERS, "InputLayer"} - second, OPAQUE)
     ops = (
-        {f"{family}.{name}" for family, name in OPS if family != "traced"},  # no file can have these
+        {f"{family}.{name}" for family, name in OPS},
         {f"{f}.{n}": why for (f, n), why in OPAQUE_OPS.items()},
     )
     tables = (

@@ -15,6 +15,7 @@ _L = TypeVar("_L", bound=Lowering)
 
 LAYERS: dict[str, Lowering] = {}
 OPS: dict[tuple[str, str], Lowering] = {}
+TRACES: dict[str, Lowering] = {}
 # Why a class has no ONNX form.
 REFUSED_LAYERS: dict[str, str] = {}
 REFUSED_OPS: dict[tuple[str, str], str] = {}
@@ -30,6 +31,11 @@ def op(family: str, *class_names: str) -> Callable[[_L], _L]:
     return registering(OPS, [(family, name) for name in class_names], "lowerings")
 
 
+def traced_op(*names: str) -> Callable[[_L], _L]:
+    """Register the lowering of operations that only the graph of a traced layer has."""
+    return registering(TRACES, names, "lowerings")
+
+
 def refuse_layers(reason: str, *class_names: str) -> None:
     """State why layer classes have no ONNX form."""
     REFUSED_LAYERS.update(dict.fromkeys(class_names, reason))
@@ -42,7 +48,10 @@ def refuse_ops(reason: str, family: str, *class_names: str) -> None:
 
 def lowering_for(operation: Operation) -> Lowering:
     """The lowering of an operation. Raises Refused with the reason where it has none."""
-    if operation.kind == "op":
+    reason: str | None = None
+    if operation.module == "traced":
+        found = TRACES.get(operation.class_name)
+    elif operation.kind == "op":
         key = (operation.module.rsplit(".", 1)[-1], operation.class_name)
         found, reason = OPS.get(key), REFUSED_OPS.get(key)
     else:

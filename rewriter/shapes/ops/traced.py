@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from ...ir.axis import Value
-from ..call import Call, op
+from ..call import Call, traced_op
 from ..facts import constant_axes
 
 
-@op("traced", "Weight")
+@traced_op("Weight")
 def weight(call: Call) -> Value:
     """``weight() -> [...]``: a variable of the layer, or an array in its code."""
     shape = call.get("shape")
@@ -16,7 +16,7 @@ def weight(call: Call) -> Value:
     return Value(constant_axes([call.whole("shape", n, 0) for n in shape]), call.text("dtype", "float32"))
 
 
-@op("traced", "Size")
+@traced_op("Size")
 def size(call: Call) -> Value:
     """``size(x[a, b], axis=1) -> []``: the size b as a number."""
     axes = call.axes
