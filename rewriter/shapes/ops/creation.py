@@ -17,7 +17,7 @@ Axes = tuple[Axis, ...]
 
 @op("numpy", "Arange")
 def arange(call: Call) -> Value:
-    """``arange(start, stop, step) -> [ceil((stop - start) / step)]`` for numbers and sizes; else the size is unknown."""
+    """``arange(start, stop, step) -> [ceil((stop - start) / step)]`` for numbers and sizes; unknown for others."""
     given = [call.arg(0, "start"), call.arg(1, "stop", None), call.arg(2, "step", None)]
     start, stop, step = (0, given[0], given[2]) if given[1] is None else given
     step = 1 if step is None else step
@@ -31,7 +31,7 @@ def arange(call: Call) -> Value:
 
 
 def _counted(call: Call, start: object, stop: object, step: object) -> Axis:
-    """The axis of ``arange`` between sizes: unknown if a bound is another tensor, or the stop can lie before the start."""
+    """The axis of ``arange`` between sizes; unknown for another tensor, or if the stop can lie before the start."""
     if isinstance(step, Value) or not isinstance(step, (int, float)) or int(step) != step or step == 0:
         return unknown_axis()
     first, last = (_bound(call, bound) for bound in (start, stop))

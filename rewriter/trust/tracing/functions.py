@@ -225,7 +225,7 @@ def _operator(owner: Any, name: str, function: str, swapped: bool = False) -> Ca
 
 
 def _equal(original: Callable[..., Any]) -> Callable[..., Any]:
-    """``x == y`` entry by entry, as of tensors with numbers: KerasTensor leaves it to Python, which compares the objects.
+    """``x == y`` entry by entry, as of tensors with numbers. KerasTensor leaves it to Python, which compares objects.
 
     Nothing is equal to None, a text, a slice or ``...``.
     """
