@@ -103,7 +103,7 @@ def _register_unary(family: str, dtype_of: DtypeRule, names: str) -> None:
         """``f(x[...]) -> [...]``."""
         x = call.x
         negated = call.operation.class_name == "Negative" and not known(x) and x.dtype == "int32"
-        size = -1 * x.constant if negated and _is_size(x.constant) else None
+        size = -x.constant if negated and _is_size(x.constant) else None
         return Value(known(x), dtype_of(x.dtype), constant=size)
 
 

@@ -128,6 +128,7 @@ def _functions() -> dict[Any, Any]:
         numpy.tile: tile,
         numpy.repeat: repeat,
         numpy.ndim: ndim,
+        numpy.pad: pad,
         numpy.zeros: functools.partial(_filled, 0),
         numpy.ones: functools.partial(_filled, 1),
         numpy.empty: functools.partial(_filled, 0),
@@ -394,6 +395,30 @@ def repeat(original: Callable[..., Any], x: Any, repeats: Any, axis: Any = None)
     x = recorder.tensor(x)
     known = [None if n == axis % len(x.shape) else size for n, size in enumerate(x.shape)]
     return _add("Repeat", (x, repeats), KerasTensor(known, dtype=x.dtype), axis=axis)
+
+
+def pad(
+    original: Callable[..., Any], x: Any, pad_width: Any, mode: str = "constant", constant_values: Any = None
+) -> Any:
+    """``pad(x[a, b], ((0, 0), (n, 0))) -> [a, n+b]`` with a symbolic n: joined to a tensor of the constant."""
+    if _static(keras.tree.flatten(pad_width)):
+        return original(x, pad_width, mode, constant_values)
+    recorder = active()
+    assert recorder is not None
+    x = recorder.tensor(x)
+    if mode != "constant" or len(pad_width) != len(x.shape):
+        raise TraceError("a tensor is padded by an open size with its own entries, or alike along all axes")
+    value = 0 if constant_values is None else constant_values
+    for axis, amounts in enumerate(pad_width):
+        sizes = [size(x, n) for n in range(len(x.shape))]
+        before, after = (
+            []
+            if isinstance(n, int) and n == 0
+            else [keras.ops.full((*sizes[:axis], n, *sizes[axis + 1 :]), value, x.dtype)]
+            for n in amounts
+        )
+        x = keras.ops.concatenate([*before, x, *after], axis) if before or after else x
+    return x
 
 
 def ndim(original: Callable[..., Any], x: Any) -> Any:

@@ -115,7 +115,7 @@ class Numbers(keras.layers.Layer):
 
 @registered
 class Places(keras.layers.Layer):
-    """Comparisons with ``==``, ranges that run down between sizes, a rank, and an axis whose size 1 Keras loses."""
+    """``==``, ranges that run down between sizes, a rank, padding by a size, and a size 1 that Keras loses."""
 
     def build(self, shape: Any) -> None:
         self.project = keras.layers.EinsumDense("btd,dnh->btnh", (None, 2, 3))
@@ -127,6 +127,9 @@ class Places(keras.layers.Layer):
         own = ops.where(ops.expand_dims(places, -1) == places, 2.0, -1.0)
         first = 1.0 if x == None else ops.where(ops.round(x) == 1.0, 3.0, x)  # noqa: E711
         down = ops.cast(ops.arange(steps + 1, -steps, -2.0), x.dtype)
+        own = own + ops.pad(ops.ones((steps, 1)), ((0, 0), (0, steps - 1)), constant_values=-0.5)
+        own = ops.pad(own, ((steps, 0), (1, 2)), constant_values=0.25)
+        own = ops.matmul(ops.transpose(own), own)[:steps, :steps]
         count = ops.sum(ops.ones((ops.shape(down)[0], ops.shape(x)[0])), axis=0)
         mean = ops.squeeze(self.project(ops.mean(x, axis=1, keepdims=True)), 1)
         total = ops.sum(mean, axis=(1, 2)) + count * ops.sum(down) * ops.ndim(x)
