@@ -60,7 +60,7 @@ def _encoders(hub: Any, family: str, **more: Any) -> dict[str, Any]:
     }
 
 
-def _layers() -> Any:
+def _hub_layers() -> Any:
     import keras_hub
 
     return keras_hub.layers
@@ -127,7 +127,7 @@ _QWEN35 = {
     "linear_value_head_dim": 8,
 }
 
-# The arguments of each backbone (its name may have a variant after "-"), or a function of keras_hub.models that returns them.
+# The arguments of each backbone, or a function of keras_hub.models that returns them. A variant has a name after "-".
 MODELS: dict[str, dict[str, Any] | Callable[[Any], dict[str, Any]]] = {
     "AlbertBackbone": {**_HEADS, "embedding_dim": 8, "num_inner_repetitions": 2},
     "BartBackbone": _HEADS,
@@ -215,6 +215,23 @@ MODELS: dict[str, dict[str, Any] | Callable[[Any], dict[str, Any]]] = {
     },
     "FNetBackbone": _TEXT,
     "FalconBackbone": {**_TEXT, "num_attention_heads": 2},
+    "FluxBackbone": {
+        "input_channels": 16,
+        "hidden_size": 16,
+        "mlp_ratio": 2.0,
+        "num_heads": 2,
+        "depth": 1,
+        "depth_single_blocks": 1,
+        "axes_dim": [2, 2, 4],
+        "theta": 10000,
+        "use_bias": True,
+        "guidance_embed": True,
+        "image_shape": (6, 16),
+        "text_shape": (5, 16),
+        "image_ids_shape": (6, 3),
+        "text_ids_shape": (5, 3),
+        "y_shape": (12,),
+    },
     "GPT2Backbone": _HEADS,
     "GPTNeoXBackbone": {**_HEADS, "rotary_percentage": 0.5},
     "GemmaBackbone": _GEMMA,
@@ -383,10 +400,10 @@ MODELS: dict[str, dict[str, Any] | Callable[[Any], dict[str, Any]]] = {
     "RoformerV2Backbone": {**_HEADS, "head_size": 8},
     "SAMBackbone": lambda hub: {
         "image_encoder": hub.ViTDetBackbone(**_VIT_DET),
-        "prompt_encoder": _layers().SAMPromptEncoder(
+        "prompt_encoder": _hub_layers().SAMPromptEncoder(
             hidden_size=8, image_embedding_size=(8, 8), input_image_size=(32, 32), mask_in_channels=8
         ),
-        "mask_decoder": _layers().SAMMaskDecoder(
+        "mask_decoder": _hub_layers().SAMMaskDecoder(
             num_layers=2,
             hidden_size=8,
             intermediate_dim=16,
@@ -521,13 +538,13 @@ def inputs(model: Any, batch: int) -> dict[str, Any]:
             batch,
             *(size or open_ for size, open_ in zip(tensor.shape[1:], _open(model, tensor), strict=False)),
         ]
-        steps = np.arange(shape[1])
+        steps = np.arange(shape[-1])
         if name == "vision_indices":
             value: Any = np.broadcast_to(1 + steps, shape)
         elif name == "vision_mask":
             value = np.broadcast_to((steps > 0) & (steps <= ENTRIES), shape)
         elif "mask" in name:
-            value = steps < generator.integers(shape[1] // 2, shape[1], (batch, 1))
+            value = steps < generator.integers(shape[-1] // 2, shape[-1], (batch, 1))
         elif "segment" in name:
             value = generator.integers(0, 2, shape)
         elif "int" in kind:
