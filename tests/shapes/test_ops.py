@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import itertools
+import math
 from collections import Counter
 from collections.abc import Iterator
 from typing import Any
@@ -14,7 +15,9 @@ import pytest
 
 from rewriter.errors import BadFileError, UnsupportedError
 from rewriter.formats.keras.config import read_model
+from rewriter.ir.axis import Value
 from rewriter.ir.graph import Operation
+from rewriter.ir.size import is_unknown, symbol
 from rewriter.shapes.call import OPS, Call
 from rewriter.shapes.infer import infer
 from rewriter.shapes.ops.opaque import OPAQUE_OPS
@@ -52,6 +55,30 @@ def test_arange(numbers: tuple[float, ...]) -> None:
     operation = Operation("op", "op", "Arange", {"dtype": None}, "keras.src.ops.numpy")
     value = OPS["numpy", "Arange"](Call(operation, numbers, {}))
     assert value.shape == list(np.arange(*numbers).shape)
+
+
+@pytest.mark.parametrize(
+    ("numbers", "known"),
+    [
+        (("n",), True),
+        (("n", "-n", -1.0), True),
+        (("n + 1", "-n", -2), True),
+        ((-3, "n", 3), True),
+        ((3, "2*n"), False),  # 1 for two steps, none for one
+        (("n", 4, -1), False),
+        ((0, "n", 0.5), False),
+        ((0, "n", "n"), False),
+    ],
+)
+def test_arange_of_sizes(numbers: tuple[Any, ...], known: bool) -> None:
+    n = symbol("n")
+    given = [Value((), "int32", constant=eval(v, {"n": n})) if isinstance(v, str) else v for v in numbers]
+    operation = Operation("op", "op", "Arange", {"dtype": None}, "keras.src.ops.numpy")
+    (axis,) = OPS["numpy", "Arange"](Call(operation, given, {})).axes
+    assert is_unknown(axis.size) is not known
+    for size in range(1, 8) if known else ():
+        values = [eval(v, {"n": size}) if isinstance(v, str) else v for v in numbers]
+        assert eval(str(axis.size), {"n": size, "ceil": math.ceil}) == len(np.arange(*values))
 
 
 def _listed() -> list[Any]:

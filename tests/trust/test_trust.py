@@ -85,6 +85,7 @@ MODELS = {
     "layers in layers": lambda: steps(parts.Block(), L.Dense(2)),
     "numbers": lambda: steps(parts.Numbers()),
     "indices": lambda: steps(parts.Indices()),
+    "comparisons and ranges": lambda: steps(parts.Places()),
     "mixed precision": lambda: image(parts.Gate(dtype="mixed_float16")),
     "a mask that is made": lambda: ids(parts.Marked(), L.LSTM(3)),
     "a mask that is taken": lambda: ids(L.Embedding(8, 4, mask_zero=True), parts.Masking(), L.GRU(3)),
@@ -245,6 +246,7 @@ def test_a_package_that_is_not_there(tmp_path: Path, capsys: Any, monkeypatch: A
     [
         (parts.Draws, "it draws random numbers in its call"),
         (parts.Branches, "cannot be used as a boolean"),
+        (parts.Alone, "cannot be used as a boolean"),
         (parts.Counts, "it changes a variable in its call"),
         (parts.Makes, "is made in the call"),
         (parts.Scans, "keras.ops.scan runs a function"),

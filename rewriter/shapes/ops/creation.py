@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from ...ir.axis import Axis, Value, new_axis
-from ...ir.size import Truth, same
+from ...ir.size import Size, Truth, ceildiv, is_unknown, same
 from .. import dtypes
 from ..broadcast import Convention, broadcast
 from ..call import Call, OpaqueError, ShapeError, known, op, unknown_axis
@@ -17,19 +17,36 @@ Axes = tuple[Axis, ...]
 
 @op("numpy", "Arange")
 def arange(call: Call) -> Value:
-    """``arange(start, stop, step) -> [ceil((stop - start) / step)]`` for numbers; for tensors the size is unknown."""
+    """``arange(start, stop, step) -> [ceil((stop - start) / step)]`` for numbers and sizes; unknown for others."""
     given = [call.arg(0, "start"), call.arg(1, "stop", None), call.arg(2, "step", None)]
     start, stop, step = (0, given[0], given[2]) if given[1] is None else given
     step = 1 if step is None else step
     kinds = [value_of(call, v, "an operand").dtype for v in (start, stop, step)]
     dtype = configured_dtype(call, result_type(*kinds))
     if not all(isinstance(v, (int, float)) for v in (start, stop, step)):
-        if start == 0 and step == 1 and isinstance(stop, Value):
-            return Value((new_axis(call.size("stop", stop)),), dtype)
-        return Value((unknown_axis(),), dtype)
+        return Value((_counted(call, start, stop, step),), dtype)
     if step == 0 or not all(math.isfinite(v) and abs(v) < 2**62 for v in (start, stop, step)):
         raise call.bad("step", step, "a step other than 0, and finite numbers below 2**62")
     return Value((new_axis(max(0, math.ceil((stop - start) / step))),), dtype)
+
+
+def _counted(call: Call, start: object, stop: object, step: object) -> Axis:
+    """The axis of ``arange`` between sizes; unknown for another tensor, or if the stop can lie before the start."""
+    if isinstance(step, Value) or not isinstance(step, (int, float)) or int(step) != step or step == 0:
+        return unknown_axis()
+    first, last = (_bound(call, bound) for bound in (start, stop))
+    if first is None or last is None:
+        return unknown_axis()
+    length = ceildiv((last - first) * (1 if step > 0 else -1), abs(int(step)))
+    low = length if isinstance(length, int) else length.minimum
+    return unknown_axis() if low is None or low < 0 else new_axis(length)
+
+
+def _bound(call: Call, bound: object) -> Size | None:
+    if isinstance(bound, float):
+        return int(bound) if bound.is_integer() else None
+    size = call.size("bound", bound)
+    return None if is_unknown(size) else size
 
 
 @op("numpy", "Full")

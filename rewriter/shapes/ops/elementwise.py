@@ -102,7 +102,9 @@ def _register_unary(family: str, dtype_of: DtypeRule, names: str) -> None:
     def unary(call: Call) -> Value:
         """``f(x[...]) -> [...]``."""
         x = call.x
-        return Value(known(x), dtype_of(x.dtype))
+        negated = call.operation.class_name == "Negative" and not known(x) and x.dtype == "int32"
+        size = -x.constant if negated and _is_size(x.constant) else None
+        return Value(known(x), dtype_of(x.dtype), constant=size)
 
 
 def _register_binary(dtype_of: Callable[..., str], names: str) -> None:

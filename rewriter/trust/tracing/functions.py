@@ -77,8 +77,10 @@ def patched() -> Iterator[None]:
         replace(layer_module, "Node", _no_node(layer_module.Node))
         for owner in (operation.Operation, layer_module.Layer):
             replace(owner, "symbolic_call", _recorded(owner.symbolic_call))
+        replace(numpy.Squeeze, "compute_output_spec", _squeezed(numpy.Squeeze.compute_output_spec))
         replace(KerasTensor, "__array_ufunc__", None)
         replace(KerasTensor, "__getitem__", _get_item(KerasTensor.__getitem__))
+        replace(KerasTensor, "__eq__", _equal(KerasTensor.__eq__))
         for name, function in _ARITHMETIC.items():
             replace(Variable, f"__{name}__", _operator(Variable, f"__{name}__", function))
             replace(Variable, f"__r{name}__", _operator(Variable, f"__r{name}__", function, swapped=True))
@@ -125,6 +127,8 @@ def _functions() -> dict[Any, Any]:
         numpy.arange: arange,
         numpy.tile: tile,
         numpy.repeat: repeat,
+        numpy.ndim: ndim,
+        numpy.pad: pad,
         numpy.zeros: functools.partial(_filled, 0),
         numpy.ones: functools.partial(_filled, 1),
         numpy.empty: functools.partial(_filled, 0),
@@ -219,6 +223,20 @@ def _operator(owner: Any, name: str, function: str, swapped: bool = False) -> Ca
         return getattr(keras.ops, function)(*(reversed(given) if swapped else given))
 
     return operator
+
+
+def _equal(original: Callable[..., Any]) -> Callable[..., Any]:
+    """``x == y`` entry by entry, as of tensors with numbers. KerasTensor leaves it to Python, which compares objects.
+
+    Nothing is equal to None, a text, a slice or ``...``.
+    """
+
+    def compare(self: Any, other: Any) -> Any:
+        if active() is None or other is None or other is Ellipsis or isinstance(other, (str, slice)):
+            return original(self, other)
+        return keras.ops.equal(self, other)
+
+    return compare
 
 
 def _variable_item(original: Callable[..., Any]) -> Callable[..., Any]:
@@ -368,6 +386,47 @@ def repeat(original: Callable[..., Any], x: Any, repeats: Any, axis: Any = None)
     x = recorder.tensor(x)
     known = [None if n == axis % len(x.shape) else size for n, size in enumerate(x.shape)]
     return _add("Repeat", (x, repeats), KerasTensor(known, dtype=x.dtype), axis=axis)
+
+
+def pad(
+    original: Callable[..., Any], x: Any, pad_width: Any, mode: str = "constant", constant_values: Any = None
+) -> Any:
+    """``pad(x[a, b], ((0, 0), (n, 0))) -> [a, n+b]`` with a symbolic n: joined to a tensor of the constant."""
+    if _static(keras.tree.flatten(pad_width)):
+        return original(x, pad_width, mode, constant_values)
+    recorder = active()
+    assert recorder is not None
+    x = recorder.tensor(x)
+    if mode != "constant" or len(pad_width) != len(x.shape):
+        raise TraceError("a tensor is padded by an open size with its own entries, or alike along all axes")
+    value = 0 if constant_values is None else constant_values
+    for axis, amounts in enumerate(pad_width):
+        sizes = [size(x, n) for n in range(len(x.shape))]
+        before, after = (
+            []
+            if isinstance(n, int) and n == 0
+            else [keras.ops.full((*sizes[:axis], n, *sizes[axis + 1 :]), value, x.dtype)]
+            for n in amounts
+        )
+        x = keras.ops.concatenate([*before, x, *after], axis) if before or after else x
+    return x
+
+
+def ndim(original: Callable[..., Any], x: Any) -> Any:
+    """The rank, a number as outside of a graph: Keras makes a tensor of a symbolic one."""
+    return len(x.shape) if isinstance(x, (KerasTensor, Variable)) else original(x)
+
+
+def _squeezed(original: Callable[..., Any]) -> Callable[..., Any]:
+    """The shape of a Squeeze, also where Keras has lost that the size is 1 (an EinsumDense states None)."""
+
+    def compute_output_spec(self: Any, x: Any) -> Any:
+        given = [self.axis] if isinstance(self.axis, int) else self.axis or ()
+        places = {axis % len(x.shape) for axis in given if axis < len(x.shape)}
+        sizes = [1 if n in places and size is None else size for n, size in enumerate(x.shape)]
+        return original(self, KerasTensor(sizes, dtype=x.dtype, sparse=x.sparse))
+
+    return compute_output_spec
 
 
 def _get_item(original: Callable[..., Any]) -> Callable[..., Any]:

@@ -134,6 +134,29 @@ class Indices(keras.layers.Layer):
 
 
 @registered
+class Places(keras.layers.Layer):
+    """``==``, ranges that run down between sizes, a rank, padding by a size, and a size 1 that Keras loses."""
+
+    def build(self, shape: Any) -> None:
+        self.project = keras.layers.EinsumDense("btd,dnh->btnh", (None, 2, 3))
+        self.project.build(shape)
+
+    def call(self, x: Any) -> Any:
+        steps = ops.shape(x)[1]
+        places = ops.arange(steps)
+        own = ops.where(ops.expand_dims(places, -1) == places, 2.0, -1.0)
+        first = 1.0 if x == None else ops.where(ops.round(x) == 1.0, 3.0, x)  # noqa: E711
+        down = ops.cast(ops.arange(steps + 1, -steps, -2.0), x.dtype)
+        own = own + ops.pad(ops.ones((steps, 1)), ((0, 0), (0, steps - 1)), constant_values=-0.5)
+        own = ops.pad(own, ((steps, 0), (1, 2)), constant_values=0.25)
+        own = ops.matmul(ops.transpose(own), own)[:steps, :steps]
+        count = ops.sum(ops.ones((ops.shape(down)[0], ops.shape(x)[0])), axis=0)
+        mean = ops.squeeze(self.project(ops.mean(x, axis=1, keepdims=True)), 1)
+        total = ops.sum(mean, axis=(1, 2)) + count * ops.sum(down) * ops.ndim(x)
+        return ops.matmul(own, first) + ops.reshape(total, (-1, 1, 1))
+
+
+@registered
 class Marked(keras.layers.Layer):
     """An embedding that makes a mask."""
 
@@ -202,6 +225,12 @@ class Draws(Alike):
 class Branches(Alike):
     def call(self, x: Any) -> Any:
         return x if ops.sum(x) > 0 else -x
+
+
+@registered
+class Alone(Alike):
+    def call(self, x: Any) -> Any:
+        return -x if ops.shape(x)[0] == 1 else x
 
 
 @registered
