@@ -74,6 +74,13 @@ def nested() -> Any:
     return keras.Model(x, inner(inner(x)) + 1.0)
 
 
+def unnamed() -> Any:
+    """The layer that is made first is called last."""
+    x = keras.Input((None, 4))
+    last, first = parts.Unnamed(2.0), parts.Unnamed(3.0)
+    return keras.Model(x, last(L.Dense(4)(first(x))))
+
+
 def two_operands() -> Any:
     x = keras.Input((None, 4))
     return keras.Model({"b": x}, {"y": parts.Attend()(x), "x": [parts.Numbers()(x)]})
@@ -86,6 +93,10 @@ MODELS = {
     "numbers": lambda: steps(parts.Numbers()),
     "indices": lambda: steps(parts.Indices()),
     "comparisons and ranges": lambda: steps(parts.Places()),
+    "layers whose names are not in the file": unnamed,
+    "inside a Sequential": lambda: keras.Sequential(
+        [keras.Input((None, 4)), parts.Attend(), L.Dense(3), parts.Unnamed(0.5), L.ReLU()]
+    ),
     "mixed precision": lambda: image(parts.Gate(dtype="mixed_float16")),
     "a mask that is made": lambda: ids(parts.Marked(), L.LSTM(3)),
     "a mask that is taken": lambda: ids(L.Embedding(8, 4, mask_zero=True), parts.Masking(), L.GRU(3)),
@@ -257,6 +268,20 @@ def test_code_that_is_not_a_graph_is_refused_with_its_line(layer: Any, reason: s
     x = keras.Input((6, 4))
     keras.Model(x, layer()(x)).save(tmp_path / "model.keras")
     with pytest.raises(UnsupportedError, match=rf"{reason}.*parts/__init__.py:\d+\)"):
+        rewriter.export_onnx(tmp_path / "model.keras", tmp_path / "model.onnx", trust=["parts"])
+
+
+def test_code_that_computes_something_else_each_time_is_refused(tmp_path: Path):
+    steps(parts.Dice()).save(tmp_path / "model.keras")
+    with pytest.raises(UnsupportedError, match="its code computes something else each time"):
+        rewriter.export_onnx(tmp_path / "model.keras", tmp_path / "model.onnx", trust=["parts"])
+
+
+def test_a_call_in_training_is_refused(tmp_path: Path):
+    """``predict`` of Keras overrides the argument, a call of the model does not."""
+    x = keras.Input((4,))
+    keras.Model(x, parts.Trains()(x, training=True)).save(tmp_path / "model.keras")
+    with pytest.raises(UnsupportedError, match="it is called with training=True"):
         rewriter.export_onnx(tmp_path / "model.keras", tmp_path / "model.onnx", trust=["parts"])
 
 

@@ -420,7 +420,9 @@ def _check_classes(graph: Graph) -> None:
     """Raises UnsupportedError with the first call whose class has no lowering, before anything is lowered."""
     found: list[str] = []
     for path, _, node in graph.walk():
-        if node.operation.kind in ("layer", "op"):
+        if node.operation.opaque:
+            found.append(_refusal(path_text(path), node.operation, node.operation.opaque))
+        elif node.operation.kind in ("layer", "op"):
             try:
                 lowering_for(node.operation)
             except Refused as error:

@@ -7,7 +7,7 @@ import itertools
 import json
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import keras
@@ -17,6 +17,16 @@ from keras import KerasTensor
 from .recorder import Record, Recorder, Scope, TraceError, leaves, mapped, own_activation
 
 _WORD = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
+
+
+def comparable(entry: Any, arrays: Callable[[int], Any]) -> Any:
+    """An entry with the numbers of its constants in place of their places: equal for code that computes the same."""
+    if isinstance(entry, dict):
+        found = {key: comparable(value, arrays) for key, value in entry.items()}
+        if entry.get("class_name") == "Weight":
+            found["config"]["array"] = arrays(found["config"]["array"])
+        return found
+    return [comparable(item, arrays) for item in entry] if isinstance(entry, list) else entry
 
 
 class Entries:
@@ -96,6 +106,8 @@ class Entries:
             raise TraceError(f"a {kind} cannot be written as a configuration: {error}") from None
         if isinstance(operation, keras.layers.Layer):
             entry["weights"] = self._weights(operation)
+        else:  # Keras numbers the names of ops
+            entry["config"] = {key: value for key, value in entry["config"].items() if key != "name"}
         return entry, []
 
     def _weights(self, layer: Any) -> dict[str, int]:

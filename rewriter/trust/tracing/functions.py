@@ -88,6 +88,7 @@ def patched() -> Iterator[None]:
             replace(Variable, f"__{name}__", _operator(Variable, f"__{name}__", function))
         replace(Variable, "__neg__", _operator(Variable, "__neg__", "negative"))
         replace(Variable, "__getitem__", _variable_item(Variable.__getitem__))
+        replace(layer_module.Layer, "add_loss", _ignored(layer_module.Layer.add_loss))
         for name in ("assign", "assign_add", "assign_sub"):
             replace(Variable, name, _forbidden(getattr(Variable, name), "it changes a variable in its call"))
         replace(
@@ -121,6 +122,7 @@ def _functions() -> dict[Any, Any]:
     """The functions with another behaviour, each with its replacement."""
     own: dict[Any, Any] = {
         core.shape: shape,
+        core.is_tensor: lambda original, x: isinstance(x, KerasTensor) or original(x),
         core.slice: slice_,
         numpy.reshape: reshape,
         numpy.broadcast_to: broadcast_to,
@@ -153,6 +155,14 @@ def _when_recording(original: Callable[..., Any], new: Callable[..., Any]) -> Ca
     @functools.wraps(original)
     def function(*args: Any, **kwargs: Any) -> Any:
         return original(*args, **kwargs) if active() is None else new(original, *args, **kwargs)
+
+    return function
+
+
+def _ignored(original: Callable[..., Any]) -> Callable[..., Any]:
+    @functools.wraps(original)
+    def function(*args: Any, **kwargs: Any) -> Any:
+        return original(*args, **kwargs) if active() is None else None
 
     return function
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from functools import partial
 from typing import Any
 
 Json = dict[str, Any]
@@ -25,8 +26,10 @@ def traced(request: Json, say: Callable[[Json], None]) -> Json:
     from .recorder import Recorder, recording
 
     keras.config.disable_traceback_filtering()
+    names: dict[int, str] = {}
     try:
-        model = keras.saving.load_model(request["model"], compile=False)
+        with _naming(names):
+            model = keras.saving.load_model(request["model"], compile=False)
     except Exception as error:
         return {"skipped": f"Keras does not load the model: {_line(error)}"}
     recorder = Recorder(model)
@@ -37,10 +40,35 @@ def traced(request: Json, say: Callable[[Json], None]) -> Json:
         else:
             with suppress(Exception):
                 recorder.run(model, (operands(model),), {})  # to see which tensors have masks
-            answer = {"layers": [_one(model, path, recorder, entries) for path in request["paths"]]}
+            answer = {"layers": [_one(model, path, names, recorder, entries) for path in request["paths"]]}
     if request["arrays"]:
         answer["arrays"] = _dump(recorder.arrays, request["arrays"])
     return answer
+
+
+@contextmanager
+def _naming(names: dict[int, str]) -> Iterator[None]:
+    """Collect the name that the file gives to each layer, by the layer's id.
+
+    A layer whose ``get_config`` leaves out its name gets another one from Keras.
+    """
+    from keras.src.saving import serialization_lib
+
+    original = serialization_lib.deserialize_keras_object
+
+    def deserialize(config: Any, *args: Any, **kwargs: Any) -> Any:
+        made = original(config, *args, **kwargs)
+        if isinstance(config, dict) and hasattr(made, "_inbound_nodes"):
+            inner = config.get("config")
+            name = config.get("name", inner.get("name") if isinstance(inner, dict) else None)
+            names[id(made)] = name or str(config.get("class_name", "")).lower()
+        return made
+
+    serialization_lib.deserialize_keras_object = deserialize
+    try:
+        yield
+    finally:
+        serialization_lib.deserialize_keras_object = original
 
 
 def _whole(model: Any, recorder: Any, entries: Any) -> Json:
@@ -50,21 +78,23 @@ def _whole(model: Any, recorder: Any, entries: Any) -> Json:
 
     try:
         given = operands(model)
-        scope = recorder.run(model, (given,), {})
         names = [str(leaf.name) for leaf in leaves(given)]
         numbers = itertools.count()
         taken_as = mapped(lambda leaf: next(numbers), given)
-        scope.masks = []
-        with recorder.suspension():
-            entry = entries.model(scope, model.name, type(model).__name__, names, taken_as)
+
+        def written() -> Json:
+            scope = recorder.run(model, (given,), {})
+            scope.masks = []
+            with recorder.suspension():
+                return dict(entries.model(scope, model.name, type(model).__name__, names, taken_as))
+
+        entry = _settled([written], recorder)
     except Exception as error:
         return {"skipped": _why(error)}
-    if entry.pop("captured"):
-        return {"skipped": "it uses tensors from outside of its call"}
     return {"model": entry}
 
 
-def _one(model: Any, path: Sequence[str], recorder: Any, entries: Any) -> Json:
+def _one(model: Any, path: Sequence[str], names: dict[int, str], recorder: Any, entries: Any) -> Json:
     """The graph of one layer of a functional model."""
     from .recorder import TraceError
 
@@ -72,23 +102,43 @@ def _one(model: Any, path: Sequence[str], recorder: Any, entries: Any) -> Json:
     try:
         layer = model
         for name in path:
-            layer = layer.get_layer(name)
-        found = []
-        for node in layer._inbound_nodes or ():
+            layer = next((each for each in layer._layers if names.get(id(each)) == name), None)
+            if layer is None:
+                raise TraceError("Keras gives the layers of the model other names than the file")
+
+        def written(node: Any) -> Json:
+            if node.arguments.kwargs.get("training") is True:
+                raise TraceError("it is called with training=True")
             scope = recorder.run(layer, node.arguments.args, node.arguments.kwargs)
             with recorder.suspension():
-                entry = entries.model(scope, layer.name, type(layer).__name__)
-            if entry.pop("captured"):
-                raise TraceError("it uses tensors from outside of its call")
-            if entry not in found:
-                found.append(entry)
-        if not found:
+                return dict(entries.model(scope, path[-1], type(layer).__name__))
+
+        calls = [partial(written, node) for node in layer._inbound_nodes]
+        if not calls:
             raise TraceError("it is not called")
-        if len(found) > 1:
-            raise TraceError("its calls compute different things")
-        return answer | {"entry": found[0]}
+        return answer | {"entry": _settled(calls, recorder)}
     except Exception as error:
         return answer | {"reason": _why(error)}
+
+
+def _settled(calls: Sequence[Callable[[], Json]], recorder: Any) -> Json:
+    """The entry that all calls make. The first one is made twice: code may use what changes from run to run.
+
+    Raises:
+        TraceError: the entries differ, or use tensors from outside.
+    """
+    from .entries import comparable
+    from .recorder import TraceError
+
+    made = [call() for call in (calls[0], *calls)]
+    if any(entry.pop("captured") for entry in made):
+        raise TraceError("it uses tensors from outside of its call")
+    first, again, *others = [comparable(entry, recorder.array) for entry in made]
+    if first != again:
+        raise TraceError("its code computes something else each time")
+    if any(other != first for other in others):
+        raise TraceError("its calls compute different things")
+    return made[0]
 
 
 def _why(error: BaseException) -> str:

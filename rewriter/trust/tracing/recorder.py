@@ -80,6 +80,7 @@ class Recorder:
         self.kept: list[Any] = []  # an id stays that of the same object
         self.arrays: list[Callable[[], Any]] = []
         self.numbers: dict[Any, int] = {}
+        self.constants: set[int] = set()
         self.suspended = 0
         self.entered: Any = None
         # Which operands of a layer have masks, for each call of it in the model.
@@ -134,6 +135,12 @@ class Recorder:
         self.kept.append(made)
         return made
 
+    def array(self, number: int) -> Any:
+        """A constant as bytes; the number of a variable itself."""
+        if number not in self.constants:
+            return number
+        return np.asarray(keras.ops.convert_to_numpy(self.arrays[number]())).tobytes()
+
     # -- calls -----------------------------
     def called(self, operation: Any, args: tuple[Any, ...], kwargs: dict[str, Any], spec: Any) -> Any:
         """Record a call, and return its symbolic results.
@@ -179,6 +186,8 @@ class Recorder:
         return result
 
     def _nested(self, layer: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        if kwargs.get("training") is True and len(self.scopes) == 1:
+            raise TraceError("it is called with training=True")
         args, kwargs = mapped(self.constant, args), mapped(self.constant, kwargs)
         given = [leaf for leaf in leaves((args, kwargs)) if isinstance(leaf, KerasTensor)]
         self.masked.setdefault(id(layer), []).append([mask_of(leaf) is not None for leaf in given])
@@ -259,6 +268,8 @@ class Recorder:
             number = self.numbers.setdefault(key, len(self.arrays))
             if number == len(self.arrays):
                 self.arrays.append(load)
+                if key[0] == "constant":
+                    self.constants.add(number)
             stem = owner.name if isinstance(owner, keras.Variable) else "array"
             config = {"array": number, "shape": list(shape), "dtype": dtype, "stem": stem.replace("/", "_")}
             spelled = ("Weight", "traced", config)

@@ -216,6 +216,37 @@ class Alike(keras.layers.Layer):
 
 
 @registered
+class Unnamed(Alike):
+    """A layer whose configuration leaves out its name: Keras numbers it anew."""
+
+    def __init__(self, factor: float = 1.0, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.factor = factor
+
+    def build(self, shape: Any) -> None:
+        self.shift = self.add_weight(shape=(shape[-1],), name="shift")
+
+    def call(self, x: Any) -> Any:
+        self.add_loss(ops.mean(x))
+        return ops.sin(x * self.factor + self.shift) if ops.is_tensor(x) else x
+
+    def get_config(self) -> dict[str, Any]:
+        return {"factor": self.factor}
+
+
+@registered
+class Trains(Alike):
+    def call(self, x: Any, training: bool | None = None) -> Any:
+        return x * 0.0 if training else x
+
+
+@registered
+class Dice(Alike):
+    def call(self, x: Any) -> Any:
+        return x + np.random.default_rng().normal(size=4).astype("float32")
+
+
+@registered
 class Draws(Alike):
     def call(self, x: Any) -> Any:
         return x + keras.random.normal((4,))
