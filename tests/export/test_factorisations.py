@@ -152,6 +152,16 @@ def test_singular_values_of_many_sizes(dtype):
     agree({"rank": lambda x: make("linalg.MatrixRank")(x)}, ((N, n, n), dtype), feeds=[[x[:4]]])
 
 
+@pytest.mark.parametrize("scale", [1e-15, 1e9, 1e12])
+def test_products_of_very_large_or_small_entries_do_not_overflow(scale):
+    table = {
+        "singular values": lambda x: ops.svd(x, compute_uv=False) / scale,
+        "eigenvalues": lambda x: ops.eigh(x + ops.swapaxes(x, 1, 2))[0] / scale,
+        "inverse": lambda x: make("linalg.Pinv")(x) * scale,
+    }
+    agree(table, ((N, 4, 4), "float32"), feeds=[[scale * numbers(3, 4, 4)]])
+
+
 @pytest.mark.parametrize("shape", [(5, 3), (3, 5), (4, 4)])
 def test_least_squares(shape):
     table = {

@@ -281,7 +281,9 @@ def singular_values(call: Emitter, a: Tensor) -> Tensor:
     """``a[..., m, n] -> [..., min(m, n)]``, largest first; m and n are fixed."""
     a, _ = upright(call, a)
     count = a.sizes[-1]
+    a, largest = _reduced(call, a)
     lengths = _lengths(call, orthogonalised(call, condensed(call, a)[1])[0])
+    lengths = call.op("Mul", lengths, call.squeeze(largest, -1))
     types = [(a.dtype, (*a.sizes[:-2], count)), ("int64", (*a.sizes[:-2], count))]
     return call.several("TopK", types, lengths, call.shape([count]), axis=-1)[0]
 
@@ -289,6 +291,7 @@ def singular_values(call: Emitter, a: Tensor) -> Tensor:
 def pseudo_inverse(call: Emitter, a: Tensor, keep: Callable[[Tensor, Tensor], Tensor]) -> Tensor:
     """``a[..., m, n] -> [..., n, m]``; ``keep(values[..., k], largest[..., 1])``: which singular values are not 0."""
     a, wide = upright(call, a)
+    a, largest = _reduced(call, a)
     p, a, q = condensed(call, a)
     images, right = orthogonalised(call, a)
     images, right = call.op("MatMul", p, images), call.op("MatMul", q, right)
@@ -296,6 +299,7 @@ def pseudo_inverse(call: Emitter, a: Tensor, keep: Callable[[Tensor, Tensor], Te
     kept = keep(values, call.reduce("ReduceMax", values, [-1], keepdims=True))
     values = call.unsqueeze(where(call, kept, values, np.inf), values.rank - 1)
     y = call.op("MatMul", call.op("Div", right, values), turned(call, call.op("Div", images, values)))
+    y = call.op("Div", y, largest)
     return turned(call, y) if wide else y
 
 
@@ -310,6 +314,15 @@ def upright(call: Emitter, a: Tensor) -> tuple[Tensor, bool]:
     if not isinstance(a.sizes[-1], int) or not isinstance(a.sizes[-2], int):
         raise call.refuse("its matrices are of open size")
     return a, wide
+
+
+def _reduced(call: Emitter, a: Tensor) -> tuple[Tensor, Tensor]:
+    """``a[..., m, n]`` over its largest entry ``[..., 1, 1]``, so that no product of four entries overflows; and that
+    entry, 1 if it is 0 or not finite."""
+    largest = call.reduce("ReduceMax", call.op("Abs", a), [-2, -1], keepdims=True)
+    usable = call.op("And", call.op("Greater", largest, 0.0), call.op("Less", largest, np.inf))
+    largest = where(call, usable, largest, 1.0)
+    return call.op("Div", a, largest), largest
 
 
 def _lengths(call: Emitter, x: Tensor) -> Tensor:
