@@ -255,6 +255,8 @@ def test_a_package_that_is_not_there(tmp_path: Path, capsys: Any, monkeypatch: A
 @pytest.mark.parametrize(
     ("layer", "reason"),
     [
+        (parts.LooksUp, "it looks a tensor up in a dict or set"),
+        (parts.Writes, "it writes a number that is computed as text"),
         (parts.Draws, "it draws random numbers in its call"),
         (parts.Branches, "cannot be used as a boolean"),
         (parts.Alone, "cannot be used as a boolean"),

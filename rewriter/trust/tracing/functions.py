@@ -78,6 +78,9 @@ def patched() -> Iterator[None]:
         for owner in (operation.Operation, layer_module.Layer):
             replace(owner, "symbolic_call", _recorded(owner.symbolic_call))
         replace(numpy.Squeeze, "compute_output_spec", _squeezed(numpy.Squeeze.compute_output_spec))
+        looked_up = _forbidden(KerasTensor.__hash__, "it looks a tensor up in a dict or set")
+        replace(KerasTensor, "__hash__", looked_up)
+        replace(KerasTensor, "__str__", _text(KerasTensor.__str__))
         replace(KerasTensor, "__array_ufunc__", None)
         replace(KerasTensor, "__getitem__", _get_item(KerasTensor.__getitem__))
         replace(KerasTensor, "__eq__", _equal(KerasTensor.__eq__))
@@ -155,6 +158,16 @@ def _when_recording(original: Callable[..., Any], new: Callable[..., Any]) -> Ca
     @functools.wraps(original)
     def function(*args: Any, **kwargs: Any) -> Any:
         return original(*args, **kwargs) if active() is None else new(original, *args, **kwargs)
+
+    return function
+
+
+def _text(original: Callable[..., str]) -> Callable[..., str]:
+    @functools.wraps(original)
+    def function(self: Any) -> str:
+        if active() is not None and not self.shape:
+            raise TraceError("it writes a number that is computed as text")
+        return original(self)
 
     return function
 

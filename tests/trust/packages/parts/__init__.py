@@ -241,6 +241,18 @@ class Trains(Alike):
 
 
 @registered
+class LooksUp(Alike):
+    def call(self, x: Any) -> Any:
+        return x * {6: 2.0}.get(ops.shape(x)[0], 3.0)
+
+
+@registered
+class Writes(Alike):
+    def call(self, x: Any) -> Any:
+        return x * (2.0 if f"{ops.shape(x)[0]}" == "6" else 3.0)
+
+
+@registered
 class Dice(Alike):
     def call(self, x: Any) -> Any:
         return x + np.random.default_rng().normal(size=4).astype("float32")
