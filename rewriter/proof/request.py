@@ -155,20 +155,25 @@ def cannot_be_run(form: str, graph: Graph) -> str:
         return f"nothing here runs {form} files"
     if runtime != "keras":
         return ""
+    if named := foreign(graph.made_as):
+        return f"the model is a {named}, which is not run"
     for operation in _operations(graph):
-        if (
-            is_trusted(operation.module, operation.raw.get("registered_name"))
-            or trace_of(operation.raw) is not None
-        ):
-            continue
-        root = operation.module.split(".")[0]
-        if operation.opaque or facts_of(operation.class_name).runs_code or root not in ("", "keras"):
+        if _is_code(operation):
             return f"{shown(operation.name)!r} ({shown(operation.class_name)}) is code, which is not run"
     for operation in graph.operations.values():
         named = foreign(operation.raw) if trace_of(operation.raw) is None else ""
         if named:
             return f"{shown(operation.name)!r} names {named}, which is not run"
     return ""
+
+
+def _is_code(operation: Operation) -> bool:
+    """Whether Keras would run code for an operation that the user does not trust."""
+    trusted = is_trusted(operation.module, operation.raw.get("registered_name"))
+    if trusted or trace_of(operation.raw) is not None:
+        return False
+    root = operation.module.split(".")[0]
+    return bool(operation.opaque) or facts_of(operation.class_name).runs_code or root not in ("", "keras")
 
 
 def _operations(graph: Graph) -> Iterator[Operation]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from tempfile import TemporaryDirectory
@@ -49,13 +49,12 @@ def with_traces(path: str, source: ModelFile | None, reason: str) -> Iterator[Mo
         raise UnsupportedError(
             "the code of its layers is not traced: that needs an archive of Keras 3 (.keras)"
         )
+    _check(_entry(path, reason))
     with TemporaryDirectory(prefix="rewriter-") as folder:
         arrays = os.path.join(folder, "arrays")
         if source is None:
-            _check([_entry(path, reason)])
             yield cast("ModelFile", _TracedFile(path, *_whole(path, arrays, reason)))
             return
-        _check(operation.raw for operation in source.graph.operations.values())
         opaque = [found for found, _, node in source.graph.walk() if node.operation.opaque and not node.call]
         if not opaque:
             yield source
@@ -69,14 +68,13 @@ def with_traces(path: str, source: ModelFile | None, reason: str) -> Iterator[Mo
         yield cast("ModelFile", _WithTraces(source, _Arrays(arrays, answer["arrays"]), kept))
 
 
-def _check(entries: Iterable[Any]) -> None:
-    """Raises UnsupportedError if loading these entries runs code that is not trusted."""
-    for entry in entries:
-        named = foreign(entry)
-        if " of keras" in named or named and " of " not in named:
-            raise UnsupportedError(f"the file names {named}, which is never run")
-        if named:
-            raise UnsupportedError(f"the file names {named}, which is not trusted: --trust takes its package")
+def _check(entry: Any) -> None:
+    """Raises UnsupportedError if loading a model, without compiling it, runs code that is not trusted."""
+    named = foreign({key: value for key, value in entry.items() if key != "compile_config"})
+    if " of keras" in named or named and " of " not in named:
+        raise UnsupportedError(f"the file names {named}, which is never run")
+    if named:
+        raise UnsupportedError(f"the file names {named}, which is not trusted: --trust takes its package")
 
 
 def _entry(path: str, reason: str) -> Any:
@@ -84,7 +82,8 @@ def _entry(path: str, reason: str) -> Any:
     with contextlib.closing(Folder(path) if os.path.isdir(path) else Archive(path)) as archive:
         if _CONFIG not in archive:
             raise UnsupportedError(reason)
-        return parse(archive.read(_CONFIG, _MAX_CONFIG), _CONFIG)
+        entry = parse(archive.read(_CONFIG, _MAX_CONFIG), _CONFIG)
+        return entry if isinstance(entry, dict) else {}
 
 
 def _named(names: Sequence[str]) -> str:

@@ -120,6 +120,13 @@ def test_what_keras_would_look_up_elsewhere_is_not_run(name: str, place: str):
     assert "'wide' names" in cannot_be_run("json", read_model(content))
 
 
+def test_the_class_of_the_model_is_looked_at():
+    content = gated(16)
+    assert cannot_be_run("json", read_model(content)) == ""
+    content["module"] = "evil.models"
+    assert cannot_be_run("json", read_model(content)).startswith("the model is a Functional of evil.models")
+
+
 def test_a_nested_compile_config_is_looked_at():
     inner = gated(16) | {"name": "inner", "compile_config": {"loss": FOREIGN["module os"]}}
     x = tensor("x", [None, 4, 4, 8])

@@ -233,6 +233,19 @@ def test_a_class_that_was_registered_in_a_script(tmp_path: Path):
     compare(*numbers_of(tmp_path / "model.onnx", model, 3))
 
 
+@pytest.mark.parametrize("place", [(), ("config", "layers", 0)], ids=["the model", "its input"])
+def test_a_file_that_names_another_package_is_refused(place: tuple[Any, ...], tmp_path: Path):
+    steps(parts.Attend()).save(tmp_path / "saved", zipped=False)
+    config = tmp_path / "saved" / "config.json"
+    data = entry = json.loads(config.read_text())
+    for key in place:
+        entry = entry[key]
+    entry["module"] = "elsewhere"
+    config.write_text(json.dumps(data))
+    with pytest.raises(UnsupportedError, match="of elsewhere, which is not trusted"):
+        rewriter.check(tmp_path / "saved", trust=["parts"])
+
+
 @pytest.mark.process
 def test_the_code_runs_in_a_process_of_its_own(tmp_path: Path, monkeypatch: Any, capsys: Any):
     mark = tmp_path / "imported"
