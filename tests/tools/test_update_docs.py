@@ -171,7 +171,7 @@ def test_the_first_command_on_a_fresh_machine(tmp_path: Path):
 
 
 # -- statements of the prose about the code ---------------
-OF_TOOLS = {"--check", "--saved-models", "--update"}
+OF_TOOLS = {"--check", "--here", "--saved-models", "--update"}
 
 
 def test_every_option_that_a_page_names_is_one():
