@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import replace
 from functools import partial
 from tempfile import TemporaryDirectory
@@ -42,7 +42,6 @@ from .rules.table import Family, Rule, builtin
 from .shapes import layers as _layers  # noqa: F401 - importing them fills the table of axis rules
 from .shapes import ops as _ops  # noqa: F401
 from .shapes.infer import infer
-from .trust import trusting
 
 if TYPE_CHECKING:
     from .conversion import Converted
@@ -85,7 +84,7 @@ def check(
     check_mode(mode)
     families(ops)
     if not is_model(model):
-        with naming(model), trusting(trust):
+        with naming(model), _trusting(trust):
             return _check_file(model, table, mode, ops, rules, plan, weights)
     if plan is not None:
         raise UsageError("a plan is for a model in a file: save the model first")
@@ -185,7 +184,7 @@ def repair(
     from .proof.limits import within
 
     request = RepairRequest(output, onnx, at, mode, ops, explicit, verify, rules, plan, dry_run, weights)
-    with within(timeout), trusting(trust):
+    with within(timeout), _trusting(trust):
         if is_model(model):
             return _repair_model(model, request)
         if output is None and onnx is None and not dry_run:
@@ -324,7 +323,7 @@ def shapes(model: Any, *, weights: Path | None = None, trust: Sequence[str] = ()
     Raises:
         RewriterError: the model cannot be read.
     """
-    with naming(model), trusting(trust), _opened(model, weights) as source:
+    with naming(model), _trusting(trust), _opened(model, weights) as source:
         try:
             counts = source.parameter_counts()
         except RewriterError:
@@ -355,7 +354,7 @@ def explain(
         RewriterError: the model or an argument cannot be used.
     """
     table = _table(rules)
-    with naming(model), trusting(trust), _opened(model, weights) as source:
+    with naming(model), _trusting(trust), _opened(model, weights) as source:
         source.load_weights()
         analysis = analyse(source.graph, table, ops=ops)
         if node is not None:
@@ -450,7 +449,7 @@ def export_onnx(
         output_names, states, annotate,
     )  # fmt: skip
     asked.check()
-    with naming(model), within(timeout), trusting(trust), ExitStack() as stack:
+    with naming(model), within(timeout), _trusting(trust), ExitStack() as stack:
         path, prover = stack.enter_context(_file(model, hdf5=repair))
         source, unable = as_exported(stack.enter_context(_opened(path, weights)), asked.fallback)
         if unable and repair:
@@ -623,6 +622,15 @@ def convert(
     )  # fmt: skip
     with naming(model), within(timeout), _opened(model, weights) as source:
         return converted(source, output, options)
+
+
+def _trusting(names: Sequence[str]) -> AbstractContextManager[None]:
+    """A block in which these packages are trusted, and the graphs of their layers are traced. Raises UsageError."""
+    if not names and not isinstance(names, str):
+        return nullcontext()
+    from .trust.model import trusted
+
+    return trusted(names)
 
 
 def _text(path: Path | None) -> str:

@@ -437,9 +437,9 @@ def _around(options: argparse.Namespace) -> Iterator[None]:
 
             stack.enter_context(within(options.timeout))
         if getattr(options, "trust", None):
-            from .trust import trusting
+            from .trust.model import trusted
 
-            stack.enter_context(trusting(options.trust))
+            stack.enter_context(trusted(options.trust))
         yield
 
 

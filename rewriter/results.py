@@ -15,7 +15,7 @@ from .passes.sites import DEFAULT_OPS, Site
 from .passes.verdicts import Verdicts
 from .presentation import Presentable, brief, count
 from .shapes.inference import Inference
-from .trust import packages
+from .trusted import packages
 
 
 @dataclass(slots=True, repr=False)

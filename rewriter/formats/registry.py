@@ -14,7 +14,7 @@ from typing import Any
 
 from ..errors import BadFileError, UnsupportedError, UsageError
 from ..files.regular import open_regular
-from ..trust import packages
+from ..trusted import tracing
 from .model_file import ModelFile
 
 Path = str | os.PathLike[str]
@@ -335,18 +335,18 @@ def open_model(path: Path, weights: Path | None = None) -> Iterator[ModelFile]:
     name, reason = os.fspath(path), ""
     source: ModelFile | None = None
     try:
+        trace = tracing()
         try:
             source = _open(name, weights)
         except UnsupportedError as error:
             reason = str(error)
-            if not packages():
+            if trace is None:
                 raise
-        if source is not None and not packages():
+        if source is not None and trace is None:
             yield source
             return
-        from ..trust.model import with_traces
-
-        with with_traces(name, source, reason) as traced:
+        assert trace is not None
+        with trace(name, source, reason) as traced:
             yield traced
     finally:
         if source is not None:

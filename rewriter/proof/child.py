@@ -17,7 +17,7 @@ from typing import Any
 
 from .. import progress
 from ..errors import shown
-from ..trust import packages, trusting
+from ..trusted import packages, trusting
 from . import limits
 from .request import CHECKS, Request, from_dict
 from .runtimes import Needs, runtime_of

@@ -12,7 +12,7 @@ from typing import Any
 
 from ..errors import shown
 from ..shapes.keras_facts import facts_of
-from ..trust import is_trusted
+from ..trusted import is_trusted
 
 _CODE = frozenset({"__lambda__", "__typespec__"})
 # Modules in keras, and in keras.src.

@@ -19,7 +19,7 @@ from ..rules.notation import Term
 from ..shapes.broadcast import positions
 from ..shapes.inference import Inference
 from ..shapes.keras_facts import facts_of
-from ..trust import is_trusted
+from ..trusted import is_trusted
 from .named import foreign
 
 _ASSUMED_SIZE = 16  # of an axis that is not a plain number, for the estimate of memory

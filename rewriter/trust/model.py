@@ -22,7 +22,7 @@ from ..formats.variables import NoVariables, Variable, Variables
 from ..ir.graph import Graph, Operation, Path, Traced, trace_of
 from ..presentation import count
 from ..proof.named import foreign
-from . import packages
+from ..trusted import packages, trusting
 
 if TYPE_CHECKING:
     from ..formats.model_file import ModelFile
@@ -32,6 +32,13 @@ _PROGRAM = f"{__package__}.tracing"
 _FORMS = ("keras-v3", "keras-folder")
 _CONFIG = "config.json"
 _MAX_CONFIG = 256 << 20
+
+
+@contextmanager
+def trusted(names: Sequence[str]) -> Iterator[None]:
+    """Trust these packages in the block: models that are opened have the graphs of their layers. Raises UsageError."""
+    with trusting(names, with_traces):
+        yield
 
 
 @contextmanager

@@ -23,7 +23,7 @@ from keras.src.layers import layer as layer_module
 from keras.src.ops import core, numpy, operation
 from keras.src.random import seed_generator
 
-from .recorder import TraceError, active, now
+from .recorder import ACTIVE, Recorder, TraceError, active, now
 
 _ARITHMETIC = {
     "add": "add",
@@ -57,6 +57,17 @@ _COMPARISON = {
 
 # The modules in which packages look up the name of the backend.
 _PUBLIC = ("keras.backend", "keras.config")
+
+
+@contextmanager
+def recording(recorder: Recorder) -> Iterator[Recorder]:
+    """A block in which calls on symbolic tensors are recorded."""
+    with patched():
+        ACTIVE.append(recorder)
+        try:
+            yield recorder
+        finally:
+            ACTIVE.pop()
 
 
 @contextmanager

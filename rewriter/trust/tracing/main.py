@@ -23,7 +23,8 @@ def traced(request: Json, say: Callable[[Json], None]) -> Json:
 
     from ...proof.keras.models import operands
     from .entries import Entries
-    from .recorder import Recorder, recording
+    from .functions import recording
+    from .recorder import Recorder
 
     keras.config.disable_traceback_filtering()
     names: dict[int, str] = {}

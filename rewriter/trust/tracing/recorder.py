@@ -8,7 +8,6 @@ Source: ``keras/src/ops/operation.py``, ``keras/src/layers/layer.py``, Keras 3.1
 
 from __future__ import annotations
 
-import contextlib
 import os
 import sys
 from collections.abc import Callable, Iterator
@@ -355,15 +354,3 @@ def active() -> Recorder | None:
 def now() -> Recorder:
     """The recorder that records now, where there is one."""
     return ACTIVE[-1]
-
-
-@contextmanager
-def recording(recorder: Recorder) -> Iterator[Recorder]:
-    """A block in which calls on symbolic tensors are recorded."""
-    from .functions import patched
-
-    with contextlib.ExitStack() as stack:
-        stack.enter_context(patched())
-        ACTIVE.append(recorder)
-        stack.callback(ACTIVE.pop)
-        yield recorder
