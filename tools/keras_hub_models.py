@@ -622,7 +622,8 @@ def trace_here() -> None:
 
     def ask(path: str, arrays: str, opaque: Any) -> Any:
         paths = None if opaque is None else [list(each) for each in opaque]
-        request = {"model": path, "paths": paths, "arrays": arrays}
+        entries = None if opaque is None else list(opaque.values())
+        request = {"model": path, "paths": paths, "entries": entries, "arrays": arrays}
         return json.loads(json.dumps(traced(request, lambda answer: None)))
 
     trusted._ask = ask

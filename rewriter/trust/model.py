@@ -62,7 +62,8 @@ def with_traces(path: str, source: ModelFile | None, reason: str) -> Iterator[Mo
         if source is None:
             yield cast("ModelFile", _TracedFile(path, *_whole(path, arrays, reason)))
             return
-        opaque = [found for found, _, node in source.graph.walk() if node.operation.opaque and not node.call]
+        nodes = [(found, node) for found, _, node in source.graph.walk() if not node.call]
+        opaque = {found: node.operation.raw for found, node in nodes if node.operation.opaque}
         if not opaque:
             yield source
             return
@@ -97,8 +98,8 @@ def _named(names: Sequence[str]) -> str:
     return ", ".join(map(shown, names))
 
 
-def _ask(path: str, arrays: str, opaque: Sequence[Path] | None) -> Json:
-    """The answer of the process that traces."""
+def _ask(path: str, arrays: str, opaque: Mapping[Path, Json] | None) -> Json:
+    """The answer of the process that traces the layers at these paths, with their entries, or the whole model."""
     from ..proof import limits
     from ..proof.child import run_in_child
     from ..proof.runtimes import keras_needs
@@ -106,6 +107,7 @@ def _ask(path: str, arrays: str, opaque: Sequence[Path] | None) -> Json:
     request = {
         "model": os.path.abspath(path),
         "paths": None if opaque is None else [list(each) for each in opaque],
+        "entries": None if opaque is None else list(opaque.values()),
         "arrays": arrays,
     }
     return run_in_child(_PROGRAM, keras_needs(), request, limits.memory((path,)))
@@ -202,6 +204,10 @@ class _Arrays:
         kind = {"bfloat16": "uint16", "float8_e4m3fn": "uint8", "float8_e5m2": "uint8"}.get(dtype) or dtype
 
         def load() -> Any:
+            if found["offset"] is None:
+                raise UnsupportedError(
+                    "Keras does not load the model: the weights of traced layers are not known"
+                )
             if 0 in shape:
                 return np.zeros(shape, kind)
             mapped = np.memmap(self.path, np.dtype(kind), "r", found["offset"], shape or (1,))

@@ -17,6 +17,7 @@ from rewriter import cli
 from rewriter.errors import UnsupportedError, UsageError
 from rewriter.trust import model as trusted
 from rewriter.trust.tracing.main import traced
+from tests.mutation.edits import Recipe, mutate
 from tests.support import compare, random_inputs
 
 PACKAGES = Path(__file__).parent / "packages"
@@ -34,7 +35,9 @@ def here(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> Non
     if "process" not in request.keywords:
 
         def ask(path: str, arrays: str, opaque: Any) -> Any:
-            wanted = {"model": path, "paths": opaque and [list(p) for p in opaque], "arrays": arrays}
+            wanted = {"model": path, "arrays": arrays, "paths": None, "entries": None}
+            if opaque is not None:
+                wanted |= {"paths": [list(p) for p in opaque], "entries": list(opaque.values())}
             return json.loads(json.dumps(traced(wanted, lambda answer: None)))
 
         monkeypatch.setattr(trusted, "_ask", ask)
@@ -200,6 +203,29 @@ def test_a_fault_around_the_layer_is_repaired(tmp_path: Path):
     assert type(repaired.get_layer("own")) is parts.Gate
     given = random_inputs(right, 3)
     compare([np.asarray(repaired(given))], [np.asarray(right(given))])
+
+
+def test_a_file_that_keras_does_not_load_is_repaired(tmp_path: Path):
+    """A map over positions lost its last axis: Keras refuses the file, so the layers are made one by one."""
+    x = keras.Input((5, 7, 4))
+    y = parts.Gate(name="own")(L.Conv2D(4, 3, padding="same", name="conv")(x))
+    spread = L.Reshape((5, 7, 1), name="spread")(L.Reshape((5, 7))(L.Conv2D(1, 3, padding="same")(y)))
+    right = randomised(keras.Model(x, L.Dense(2)(keras.ops.multiply(y, spread))))
+    valid, broken, target = (tmp_path / f"{name}.keras" for name in ("valid", "broken", "repaired"))
+    right.save(valid)
+    product = next(each.name for each in right.operations if type(each).__name__ == "Multiply")
+    mutate(valid, broken, Recipe(at=(product,), drop=("spread",)))
+    with pytest.raises(ValueError, match=r"Cannot broadcast"):
+        keras.saving.load_model(broken)
+    (finding,) = rewriter.check(broken, trust=["parts"]).findings
+    assert (finding.node, finding.kind.code) == (product, "RW001")
+    result = rewriter.repair(broken, target, onnx=tmp_path / "repaired.onnx", trust=["parts"])
+    assert [change.op for change in result.inserted] == ["Reshape"]
+    given = random_inputs(right, 3)
+    wanted = [np.asarray(right(given))]
+    compare([np.asarray(keras.saving.load_model(target)(given))], wanted)
+    found, wanted = numbers_of(tmp_path / "repaired.onnx", right, 3)
+    compare(found, wanted, rtol=1e-4, atol=1e-4)
 
 
 # -- what is not run, and what is not a graph -----------------------------

@@ -11,40 +11,105 @@ from typing import Any
 Json = dict[str, Any]
 
 
+# A layer, and the arguments of each of its calls.
+Called = tuple[Any, list[tuple[tuple[Any, ...], Json]]]
+
+
 def traced(request: Json, say: Callable[[Json], None]) -> Json:
     """The graphs of layers, ``{"layers": [{"path", "entry"} or {"path", "reason"}]}``, or of the whole model,
     ``{"model": entry}``; ``{"skipped": reason}`` if nothing can be traced.
 
+    If Keras does not load the model, each layer is made from its entry, without its weights.
+
     Args:
-        request: ``model``, the path of a file; ``paths`` to layers, None for the whole model;
-            ``arrays``, the path of a file to write with the numbers of the variables, "" for none.
+        request: ``model``, the path of a file; ``paths`` to layers and ``entries``, their entries in the file, or None
+            for the whole model; ``arrays``, the path of a file to write with the numbers of the variables, "" for none.
     """
     import keras
 
-    from ...proof.keras.models import operands
     from .entries import Entries
     from .functions import recording
     from .recorder import Recorder
 
     keras.config.disable_traceback_filtering()
     names: dict[int, str] = {}
+    model, reason = None, ""
     try:
         with _naming(names):
             model = keras.saving.load_model(request["model"], compile=False)
     except Exception as error:
-        return {"skipped": f"Keras does not load the model: {_line(error)}"}
-    recorder = Recorder(model)
+        reason = f"Keras does not load the model: {_line(error)}"
+    paths, stated = request["paths"], request.get("entries") or []
+    if model is None and (paths is None or not stated):
+        return {"skipped": reason}
+    recorder = Recorder([] if model is None else model.variables)
     entries = Entries(recorder)
     with recording(recorder):
-        if request["paths"] is None:
+        if paths is None:
             answer = _whole(model, recorder, entries)
+        elif model is None:
+            found = [partial(_made, entry) for entry in stated]
+            answer = {"layers": [_one(*each, recorder, entries) for each in zip(paths, found, strict=True)]}
         else:
-            with suppress(Exception):
-                recorder.run(model, (operands(model),), {})  # to see which tensors have masks
-            answer = {"layers": [_one(model, path, names, recorder, entries) for path in request["paths"]]}
+            _note_masks(model, recorder)
+            found = [partial(_found, model, path, names) for path in paths]
+            answer = {"layers": [_one(*each, recorder, entries) for each in zip(paths, found, strict=True)]}
     if request["arrays"]:
-        answer["arrays"] = _dump(recorder.arrays, request["arrays"])
+        answer["arrays"] = _dump(recorder.arrays, request["arrays"], loaded=model is not None)
     return answer
+
+
+def _note_masks(model: Any, recorder: Any) -> None:
+    """Run the model once, to see which tensors have masks."""
+    from ...proof.keras.models import operands
+
+    with suppress(Exception):
+        recorder.run(model, (operands(model),), {})
+
+
+def _found(model: Any, path: Sequence[str], names: dict[int, str]) -> Called:
+    """The layer of a model at a path of names in the file. Raises TraceError if Keras has none."""
+    from .recorder import TraceError
+
+    layer = model
+    for name in path:
+        layer = next((each for each in layer._layers if names.get(id(each)) == name), None)
+        if layer is None:
+            raise TraceError("Keras gives the layers of the model other names than the file")
+    return layer, [(node.arguments.args, node.arguments.kwargs) for node in layer._inbound_nodes]
+
+
+def _made(entry: Json) -> Called:
+    """The layer of an entry in a file, with new weights, and its calls on tensors of the recorded shapes."""
+    import keras
+
+    from .recorder import now
+
+    def revived(value: Any) -> Any:
+        if isinstance(value, list):
+            return [revived(item) for item in value]
+        if not isinstance(value, dict):
+            return value
+        if value.get("class_name") == "__keras_tensor__":
+            return keras.KerasTensor(tuple(value["config"]["shape"]), dtype=value["config"]["dtype"])
+        if "class_name" in value:
+            return keras.saving.deserialize_keras_object(value)
+        return {key: revived(item) for key, item in value.items()}
+
+    with now().suspension():
+        layer = keras.saving.deserialize_keras_object(
+            {key: value for key, value in entry.items() if key != "inbound_nodes"}
+        )
+        calls = [
+            (tuple(revived(call["args"])), revived(call.get("kwargs", {})))
+            for call in entry.get("inbound_nodes", ())
+        ]
+        shape = (entry.get("build_config") or {}).get("input_shape")
+        if not calls and shape is not None:  # in a Sequential model
+            calls = [((keras.KerasTensor(tuple(shape), dtype=layer.compute_dtype),), {})]
+        if calls and not layer.built:
+            layer(*calls[0][0], **calls[0][1])
+    return layer, calls
 
 
 @contextmanager
@@ -95,29 +160,25 @@ def _whole(model: Any, recorder: Any, entries: Any) -> Json:
     return {"model": entry}
 
 
-def _one(model: Any, path: Sequence[str], names: dict[int, str], recorder: Any, entries: Any) -> Json:
+def _one(path: Sequence[str], found: Callable[[], Called], recorder: Any, entries: Any) -> Json:
     """The graph of one layer of a functional model."""
     from .recorder import TraceError
 
     answer: Json = {"path": list(path)}
     try:
-        layer = model
-        for name in path:
-            layer = next((each for each in layer._layers if names.get(id(each)) == name), None)
-            if layer is None:
-                raise TraceError("Keras gives the layers of the model other names than the file")
+        layer, calls = found()
+        recorder.know(layer.variables)
 
-        def written(node: Any) -> Json:
-            if node.arguments.kwargs.get("training") is True:
+        def written(args: tuple[Any, ...], kwargs: Json) -> Json:
+            if kwargs.get("training") is True:
                 raise TraceError("it is called with training=True")
-            scope = recorder.run(layer, node.arguments.args, node.arguments.kwargs)
+            scope = recorder.run(layer, args, kwargs)
             with recorder.suspension():
                 return dict(entries.model(scope, path[-1], type(layer).__name__))
 
-        calls = [partial(written, node) for node in layer._inbound_nodes]
         if not calls:
             raise TraceError("it is not called")
-        return answer | {"entry": _settled(calls, recorder)}
+        return answer | {"entry": _settled([partial(written, *call) for call in calls], recorder)}
     except Exception as error:
         return answer | {"reason": _why(error)}
 
@@ -156,8 +217,8 @@ def _line(error: BaseException) -> str:
     return lines[0] if lines else type(error).__name__
 
 
-def _dump(arrays: Sequence[Callable[[], Any]], path: str) -> list[Json]:
-    """Write arrays into a file, one after another; their places in it, shapes and types."""
+def _dump(arrays: Sequence[Callable[[], Any]], path: str, loaded: bool) -> list[Json]:
+    """Write arrays into a file, one after another; their places in it (None if not loaded), shapes and types."""
     import keras
     import numpy as np
 
@@ -166,6 +227,9 @@ def _dump(arrays: Sequence[Callable[[], Any]], path: str) -> list[Json]:
         for load in arrays:
             value = load()
             dtype = keras.backend.standardize_dtype(value.dtype)
+            if not loaded:
+                found.append({"offset": None, "shape": list(value.shape), "dtype": dtype})
+                continue
             array = np.ascontiguousarray(keras.ops.convert_to_numpy(value))
             file.write(b"\0" * (-file.tell() % 64))
             found.append({"offset": file.tell(), "shape": list(array.shape), "dtype": dtype})

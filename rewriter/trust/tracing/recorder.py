@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -72,8 +72,8 @@ class Scope:
 class Recorder:
     """Collects records. ``origin`` says which scope and record made a tensor (None for an input of the scope)."""
 
-    def __init__(self, model: Any) -> None:
-        self.stored = {id(variable) for variable in model.variables}
+    def __init__(self, variables: Sequence[Any]) -> None:
+        self.stored = {id(variable) for variable in variables}
         self.scopes: list[Scope] = []
         self.origin: dict[int, tuple[Scope, Record | None, int]] = {}
         self.kept: list[Any] = []  # an id stays that of the same object
@@ -84,6 +84,10 @@ class Recorder:
         self.entered: Any = None
         # Which operands of a layer have masks, for each call of it in the model.
         self.masked: dict[int, list[list[bool]]] = {}
+
+    def know(self, variables: Sequence[Any]) -> None:
+        """Take these variables for variables of the file."""
+        self.stored |= {id(variable) for variable in variables}
 
     # -- scopes -----------------------------
     def run(self, layer: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Scope:
