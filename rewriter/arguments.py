@@ -50,7 +50,7 @@ class _Parser(argparse.ArgumentParser):
 def parse(run: Mapping[str, Run], words: Sequence[str] | None = None) -> argparse.Namespace:
     """The options of a command line, with the defaults that ``[tool.rewriter]`` sets.
 
-    Options may come between models.
+    Options may come before the command, and between models.
 
     Raises:
         UsageError: it cannot be parsed, or the settings cannot be used.
@@ -58,6 +58,9 @@ def parse(run: Mapping[str, Run], words: Sequence[str] | None = None) -> argpars
     main, commands = parsers(run)
     words = sys.argv[1:] if words is None else list(words)
     command = next((word for word in words if word in commands), None)
+    if command is not None and words[0].startswith("-") and words[0] not in main._option_string_actions:
+        place = words.index(command)
+        words = [command, *words[:place], *words[place + 1 :]]
     settings = Settings()
     if command is not None and not {"-h", "--help"} & set(words):
         settings = _settings(words)

@@ -70,6 +70,15 @@ def test_a_model_that_is_named_twice_is_checked_once(tree, capsys):
     assert checked(capsys, "a", "a/one.keras") == ["a/one.keras", "a/b/two.keras"]
 
 
+@pytest.mark.parametrize("words", [["-q"], ["--format", "json"], ["--color=never", "--ops", "all"]], ids=str)
+def test_options_before_the_command_are_its_options(words, capsys):
+    ends = []
+    for line in (["check", *words, str(model("layout"))], [*words, "check", str(model("layout"))]):
+        ends.append((cli.main(line), capsys.readouterr()))
+    assert ends[0] == ends[1]
+    assert ends[0][0] == 1
+
+
 def test_options_stand_anywhere(tree, capsys):
     words = ("three.KERAS", "--mode", "best", "a/one.keras", "-q", "a/b/two.keras", "--format=json")
     assert models_of(run(capsys, "check", *words).out) == ["three.KERAS", "a/one.keras", "a/b/two.keras"]
