@@ -89,11 +89,15 @@ class Result(Report):
 
 @dataclass(slots=True, repr=False)
 class Shapes(Presentable):
-    """What ``shapes`` inferred. ``weights`` counts the weights of each layer, by path; None if the file has none."""
+    """What ``shapes`` inferred. ``weights`` counts the weights of each layer, by path; None if the file has none.
+
+    ``trust`` is as in ``Report``.
+    """
 
     path: str
     inference: Inference
     weights: Mapping[str, int] | None = None
+    trust: tuple[str, ...] = field(default_factory=packages)
 
     def _summary(self) -> str:
         return f"{brief(self.path)}: {count(sum(1 for _ in self.inference.graph.walk()), 'node')}"

@@ -22,6 +22,11 @@ def packages() -> tuple[str, ...]:
     return _PACKAGES.get()
 
 
+def sentence(names: Sequence[str]) -> str:
+    """What a report says of the packages whose code ran; "" without any."""
+    return f"The code of {', '.join(names)} ran, in a separate process." if names else ""
+
+
 def tracing() -> Tracing | None:
     """What adds the graphs of trusted layers to a model that is opened; None if nothing does."""
     return _TRACING.get()

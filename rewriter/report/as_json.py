@@ -35,6 +35,11 @@ if TYPE_CHECKING:
 SCHEMA = "rewriter/1"
 
 
+def _trust(item: Report | Explanation | Shapes | Exported) -> dict[str, Any]:
+    """The packages whose code ran; nothing without any."""
+    return {"trust": list(item.trust)} if item.trust else {}
+
+
 def report(item: Report) -> dict[str, Any]:
     """``check`` and ``repair``."""
     data: dict[str, Any] = {
@@ -45,9 +50,8 @@ def report(item: Report) -> dict[str, Any]:
         "multiplies": item.multiplies,
         "verdicts": asdict(item.verdicts),
         "findings": [finding(f) for f in item.findings],
+        **_trust(item),
     }
-    if item.trust:
-        data["trust"] = list(item.trust)
     if isinstance(item, Result):
         data["output"] = item.output
         data["onnx"] = item.onnx
@@ -181,7 +185,7 @@ def shapes(item: Shapes) -> dict[str, Any]:
                     "axes": [roles(v) for v in values],
                 }
             )
-    return {"schema": SCHEMA, "model": item.path, "nodes": nodes}
+    return {"schema": SCHEMA, "model": item.path, "nodes": nodes, **_trust(item)}
 
 
 def suggestion(item: Suggestion) -> dict[str, Any]:
@@ -243,7 +247,7 @@ def explanation(item: Explanation, table: Sequence[Rule]) -> dict[str, Any]:
     for rest in map(finding, findings.values()):
         own = {key: rest[key] for key in ("node", "op", "convention", "operands")}
         nodes.append({**own, "finding": rest, "rules": []})
-    return {"schema": SCHEMA, "model": item.path, "nodes": nodes}
+    return {"schema": SCHEMA, "model": item.path, "nodes": nodes, **_trust(item)}
 
 
 def _attempts(site: Site, table: Sequence[Rule]) -> list[Attempt]:
@@ -272,6 +276,7 @@ def exported(item: Exported) -> dict[str, Any]:
         "bytes": item.bytes,
         "fallback": item.fallback or None,
         "warnings": list(map(shown, item.warnings)),
+        **_trust(item),
         "verified": item.verified,
     }
 

@@ -28,6 +28,7 @@ from ..rules.notation import Equation
 from ..rules.table import Kind, Rule
 from ..shapes.broadcast import Convention, align, broadcast
 from ..shapes.call import ShapeError
+from ..trusted import sentence
 from .alignment import alignment, axis_text, problem
 from .findings import full, meaning
 from .layout import fields, filled, indented, line, words
@@ -67,8 +68,12 @@ Blocks = Iterator[RenderableType]
 def text(item: Explanation, rules: Sequence[Rule], width: int) -> Blocks:
     """The explanation of one node of a model, or of all multiplies (with ``all``, of all checked nodes)."""
     if item.node is None:
-        return _whole(item.path, item.analysis, rules, width)
-    return _node(item.path, item.node, item.analysis, rules, width)
+        yield from _whole(item.path, item.analysis, rules, width)
+    else:
+        yield from _node(item.path, item.node, item.analysis, rules, width)
+    if item.trust:
+        yield ""
+        yield words(sentence(item.trust))
 
 
 def _node(path: str, node: str, analysis: Analysis, rules: Sequence[Rule], width: int) -> Blocks:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from ..errors import shown
+from ..trusted import sentence
 
 if TYPE_CHECKING:
     from ..export.onnx import Exported
@@ -21,6 +22,8 @@ def text(item: Exported) -> str:
     if item.fallback:
         lines.append(f"  {'exported':8} by tf2onnx: {shown(item.fallback)}")
     lines += [f"  {'warning':8} {shown(sentence)}" for sentence in item.warnings]
+    if item.trust:
+        lines.append(f"  {'code':8} {sentence(item.trust)}")
     if item.verified is not None:
         lines.append(
             f"  {'verified' if 'skipped' not in item.verified else 'not compared:'} {verdict(item.verified)}"

@@ -16,6 +16,7 @@ from ..passes.sites import family_of
 from ..results import Shapes
 from ..rules.table import Family
 from ..shapes.inference import Inference
+from ..trusted import sentence
 from .layout import fields, line, words
 from .layout import table as made_table
 from .words import count, sizes_text
@@ -65,6 +66,8 @@ def table(item: Shapes) -> Iterator[RenderableType]:
     yield ""
     yield from _reasons(rows)
     yield words(_legend(rows))
+    if item.trust:
+        yield words(sentence(item.trust))
 
 
 def _table(rows: Sequence[_Row], weighed: bool) -> RenderableType:

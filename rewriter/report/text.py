@@ -15,6 +15,7 @@ from ..passes.codes import Severity
 from ..passes.finding import Finding
 from ..results import Report, Result
 from ..rules.table import Rule
+from ..trusted import sentence
 from . import command, findings
 from .layout import line, table, words
 from .onnx import verdict
@@ -102,12 +103,8 @@ def total(
         parts.append(f"; {count(unselected, 'finding')} not selected")
     yield line(*parts, ".")
     yield line(_verdicts(items))
-    yield from _ran(items[0].trust if items else ())
-
-
-def _ran(trusted: Sequence[str]) -> Iterator[RenderableType]:
-    if trusted:
-        yield words(f"The code of {', '.join(trusted)} ran, in a separate process.")
+    if items and items[0].trust:
+        yield words(sentence(items[0].trust))
 
 
 def _verdicts(items: Iterable[Report]) -> str:
@@ -138,7 +135,8 @@ def result(
     yield from _findings(item.path, item.findings, rules, width, verbosity, done)
     if verbosity < SHORT:
         return
-    yield from _ran(item.trust)
+    if item.trust:
+        yield words(sentence(item.trust))
     if not done:
         number = len(item.undecided)
         yield from _commands(item)

@@ -183,6 +183,24 @@ def test_a_fault_in_the_code_is_found_with_its_line(tmp_path: Path, capsys: Any)
     assert not (tmp_path / "o.keras").exists()
 
 
+@pytest.mark.parametrize(
+    ("command", "form"),
+    [
+        *((command, form) for command in ("check", "explain") for form in ("text", "json", "html")),
+        *((command, form) for command in ("shapes", "export") for form in ("text", "json")),
+    ],
+)
+def test_a_report_says_whose_code_ran(command: str, form: str, tmp_path: Path, capsys: Any):
+    source = tmp_path / "model.keras"
+    image(parts.Gate(name="gate")).save(source)
+    words = [command, str(source), *([str(tmp_path / "o.onnx")] if command == "export" else [])]
+    for trust in ([], ["--trust", "parts"]):
+        cli.main([*words, *trust, "--format", form])
+        said = capsys.readouterr().out
+        marks = {"text": "The code of parts ran", "json": '"trust": ["parts"]', "html": "Code that ran"}
+        assert (marks[form] in said) is bool(trust)
+
+
 def around(fits: bool) -> Any:
     """A gate of the package, and beside it an ordinary one."""
     x = keras.Input((5, 7, 4))

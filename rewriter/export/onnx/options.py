@@ -8,6 +8,7 @@ from typing import Any
 
 from ...errors import UsageError, shown
 from ...presentation import Presentable, brief, count
+from ...trusted import packages
 
 OLDEST_OPSET = 17
 # The newest opset that ONNX Runtime 1.31 loads: it has kernels for all its operators and still applies its fusions.
@@ -74,7 +75,7 @@ class Exported(Presentable):
 
     ``verified`` is the comparison with Keras: the largest difference and where it was measured, or why it was skipped;
     None if it was not requested. ``fallback`` is why tf2onnx exported the model, "" if it did not. ``warnings`` are
-    sentences on what can differ from Keras, each with the name of its node.
+    sentences on what can differ from Keras, each with the name of its node. ``trust`` are the packages whose code ran.
     """
 
     path: str
@@ -87,6 +88,7 @@ class Exported(Presentable):
     verified: dict[str, Any] | None = None
     fallback: str = ""
     warnings: list[str] = field(default_factory=list)
+    trust: tuple[str, ...] = field(default_factory=packages)
 
     def _summary(self) -> str:
         return f"{brief(self.path)}: {count(sum(self.nodes.values()), 'node')}, opset {self.opset}"

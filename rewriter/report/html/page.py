@@ -150,6 +150,7 @@ def _reported(item: Report, rules: Sequence[Rule], script: bool) -> Item:
         Fact("Proven wrong", f"{v.wrong:,}"),
         Fact("Ambiguous", f"{v.ambiguous:,}"),
         Fact("Not analysed", f"{v.not_analysed:,}"),
+        *_ran(item.trust),
     ]
     done = isinstance(item, Result) and _is_done(item)
     made = Item(
@@ -207,6 +208,10 @@ def _graph(made: Item, seen: Seen | None, item: Report, script: bool) -> None:
         made.picture = small(seen, item.findings, _SMALL)
 
 
+def _ran(trusted: Sequence[str]) -> list[Fact]:
+    return [Fact("Code that ran", shown(", ".join(trusted)))] if trusted else []
+
+
 def _explained(item: Explanation, rules: Sequence[Rule], script: bool) -> Item:
     seen = Seen.alone(item.analysis)
     made = Item(shown(item.path), "explain")
@@ -217,6 +222,7 @@ def _explained(item: Explanation, rules: Sequence[Rule], script: bool) -> Item:
     made.facts = [
         Fact("Nodes explained", f"{number:,}"),
         Fact("Findings", f"{len(findings):,}"),
+        *_ran(item.trust),
     ]
     made.verdict = f"{len(findings) or 'no'} {'finding' if len(findings) == 1 else 'findings'}"
     made.state = "error" if findings else "clean"
