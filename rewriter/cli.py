@@ -345,12 +345,11 @@ def _convert(options: argparse.Namespace, console: Console) -> int:
 
 
 def _export(options: argparse.Namespace, console: Console) -> int:
+    from .export.onnx.options import Options
+
     show = _reporter(options, console)
-    names = (
-        "opset", "batch", "external_data", "nchw_inputs", "nchw_outputs", "fp16", "quantize", "fallback",
-        "states", "annotate", "verify",
-    )  # fmt: skip
-    given = {name: value for name in (*names, "weights") if (value := getattr(options, name)) is not None}
+    names = (*Options.names(), "weights")
+    given = {name: value for name in names if (value := getattr(options, name)) is not None}
     for name in ("input_names", "output_names"):
         given[name] = [part for text in getattr(options, name) for part in text.split(",")]
 
