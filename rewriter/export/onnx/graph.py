@@ -130,6 +130,11 @@ class Node:
         return self.outputs[0]
 
     @property
+    def scope(self) -> str:
+        """The path of the call that the node belongs to, as in its name: ``block/dense`` of ``block/dense/MatMul``."""
+        return self.name.rpartition("/")[0]
+
+    @property
     def bodies(self) -> list[Graph]:
         return [value for value in self.attributes.values() if isinstance(value, Graph)]
 

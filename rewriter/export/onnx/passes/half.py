@@ -100,7 +100,7 @@ class _Half:
             self._follow_steep(node)
         nodes, self.graph.nodes = self.graph.nodes, []
         for node in nodes:
-            self.builder.scope = node.name.rpartition("/")[0]
+            self.builder.scope = node.scope
             half = self._is_half(node)
             self._note(node, half)
             for place, tensor in enumerate(node.inputs):

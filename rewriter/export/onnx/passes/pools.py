@@ -32,7 +32,7 @@ def pool_globally(builder: Builder) -> bool:
             if _axes(node) != places or not (node.output.users or node.output in graph.outputs):
                 continue
             with builder.inside(graph):
-                builder.scope = node.name.rpartition("/")[0]
+                builder.scope = node.scope
                 y = builder.node(_POOLS[node.op_type], x)
                 if not node.attributes.get("keepdims", 1):
                     y = builder.node("Squeeze", y, places)

@@ -55,7 +55,7 @@ def _each(builder: Builder, change: Callable[[Node], bool]) -> bool:
     """Offer the nodes of the model's graph to ``change``; bodies stay as they are."""
     changed = False
     for node in list(builder.graph.nodes):
-        builder.scope = node.name.rpartition("/")[0]
+        builder.scope = node.scope
         changed = (not node.domain and change(node)) or changed
     builder.graph.sort()
     return changed
