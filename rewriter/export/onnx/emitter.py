@@ -296,10 +296,3 @@ class Emitter(Configured):
     def refuse(self, reason: str) -> Refused:
         """An error that says why this call has no ONNX form: ``raise call.refuse("...")``."""
         return Refused(reason)
-
-
-def array_of(tensor: Tensor) -> Array | None:
-    """The numbers of a small constant; None for other tensors."""
-    if tensor.data is None or tensor.data.count > 65536:
-        return None
-    return np.asarray(tensor.data.small)

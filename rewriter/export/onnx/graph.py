@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from ...ir.size import Size
 
 Array = NDArray[Any]
+_LARGEST_READ = 65536  # constants with more numbers are not read while the graph is built
 
 
 @dataclass(frozen=True)
@@ -238,3 +239,10 @@ def constant_data(array: Array, dtype: str) -> Data:
     """An array in memory as data of a constant."""
     kept = np.ascontiguousarray(array) if array.ndim else array
     return Data(tuple(kept.shape), dtype, lambda: kept)
+
+
+def array_of(tensor: Tensor | None) -> Array | None:
+    """The numbers of a constant; None for other tensors and large constants."""
+    if tensor is None or tensor.data is None or tensor.data.count > _LARGEST_READ:
+        return None
+    return np.asarray(tensor.data.small)

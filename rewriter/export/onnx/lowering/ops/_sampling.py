@@ -11,8 +11,8 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from .....ir.size import Size
-from ...emitter import Emitter, array_of
-from ...graph import Tensor
+from ...emitter import Emitter
+from ...graph import Tensor, array_of
 from ._operands import flattened, where
 
 

@@ -14,8 +14,8 @@ import numpy as np
 
 from .....shapes.dtypes import is_integral, result_type
 from ...dtypes import numpy_dtype
-from ...emitter import Emitter, array_of
-from ...graph import Tensor
+from ...emitter import Emitter
+from ...graph import Tensor, array_of
 from ...registry import op, refuse_ops
 from .. import _activations as functions
 from ._operands import (
