@@ -15,7 +15,6 @@ import numpy as np
 
 from ....ir.size import Size
 from ..builder import Builder
-from ..dtypes import number
 from ..graph import Array, Data, Node, Tensor
 from ._graphs import put
 
@@ -76,7 +75,9 @@ class _Bytes:
             weights = node.inputs[place]
             made = None if weights is None else self._narrow(weights, _summed(node, place, weights), "int8")
             if made is not None:
-                node.set_input(place, self.builder.node("Mul", self._floats(made[0]), made[1]))
+                whole, scale = made
+                floats = self.builder.unfolded_cast(whole, "float32")
+                node.set_input(place, self.builder.node("Mul", floats, scale))
                 changed = True
         return changed
 
@@ -97,10 +98,6 @@ class _Bytes:
         scales = self.builder.node("Gather", self.builder.constant(made[1]), places, axis=0)
         put(self.builder.graph, node.output, self.builder.node("Mul", rows, scales))
         return True
-
-    def _floats(self, whole: Tensor) -> Tensor:
-        """The weights as floats, by a node that is not folded."""
-        return self.builder.several("Cast", [("float32", whole.sizes)], whole, to=number("float32"))[0]
 
     # -- products of whole numbers -----------------------------
     def compute(self, node: Node) -> bool:
