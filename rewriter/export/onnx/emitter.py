@@ -264,6 +264,10 @@ class Emitter(Configured):
             return self.constant(size, dtype)
         return self.cast(self.op("Squeeze", size, [0]), dtype)
 
+    def positions(self, count: Tensor, size: Size) -> Tensor:
+        """``int64[size]``: 0, 1, 2 …, for a size measured as the scalar ``count`` of ``int64``."""
+        return self.op("Range", self.constant(0, "int64"), count, self.constant(1, "int64"), as_sizes=[size])
+
     def shape(self, sizes: Sequence[Size | Tensor], *near: Tensor) -> Tensor:
         """Sizes as an ``int64[n]`` tensor, constant where all are numbers; open ones are measured (``near`` first)."""
         return self.builder.shape(sizes, *near, *self.inputs)
