@@ -16,7 +16,7 @@ from ..dtypes import INTEGERS
 from ..emitter import Emitter
 from ..graph import Array, Tensor
 from ..refusal import Refused
-from . import _weights as weights
+from . import _resize_weights as weights
 
 _TABLE = 1024  # TensorFlow takes bicubic weights from a table with this many steps.
 
