@@ -412,7 +412,7 @@ def _each(
                 readable(path) as file,
                 console.busy(f"{shown(os.path.basename(path))}{several}") as stage,
                 watched(stage),
-                _around(options),
+                _limits_and_trust(options),
             ):
                 status = one(file, path)
             console.flush()
@@ -428,7 +428,7 @@ def _each(
 
 
 @contextlib.contextmanager
-def _around(options: argparse.Namespace) -> Iterator[None]:
+def _limits_and_trust(options: argparse.Namespace) -> Iterator[None]:
     """A block with the time limit of ``--timeout`` for a proof, and the packages of ``--trust``, if they are given."""
     with contextlib.ExitStack() as stack:
         if getattr(options, "timeout", None) is not None:
