@@ -445,8 +445,9 @@ def export_onnx(
     if at and not repair:
         raise UsageError("at is for a repair: add repair=True")
     asked = Options(
-        opset, batch, external_data, nchw_inputs, nchw_outputs, fp16, quantize, fallback, verify, input_names,
-        output_names, states, annotate,
+        opset=opset, batch=batch, external_data=external_data, fp16=fp16, quantize=quantize, nchw_inputs=nchw_inputs,
+        nchw_outputs=nchw_outputs, fallback=fallback, verify=verify, input_names=input_names,
+        output_names=output_names, states=states, annotate=annotate,
     )  # fmt: skip
     asked.check()
     with naming(model), within(timeout), _trusting(trust), ExitStack() as stack:
@@ -617,8 +618,9 @@ def convert(
     from .proof.limits import within
 
     options = Options(
-        opset, batch, external_data, nchw_inputs, nchw_outputs, fp16, quantize, fallback, verify, input_names,
-        output_names, states, annotate,
+        opset=opset, batch=batch, external_data=external_data, fp16=fp16, quantize=quantize, nchw_inputs=nchw_inputs,
+        nchw_outputs=nchw_outputs, fallback=fallback, verify=verify, input_names=input_names,
+        output_names=output_names, states=states, annotate=annotate,
     )  # fmt: skip
     with naming(model), within(timeout), _opened(model, weights) as source:
         return converted(source, output, options)

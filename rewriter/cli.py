@@ -345,12 +345,11 @@ def _convert(options: argparse.Namespace, console: Console) -> int:
 
 
 def _export(options: argparse.Namespace, console: Console) -> int:
+    from .export.onnx.options import Options
+
     show = _reporter(options, console)
-    names = (
-        "opset", "batch", "external_data", "nchw_inputs", "nchw_outputs", "fp16", "quantize", "fallback",
-        "states", "annotate", "verify",
-    )  # fmt: skip
-    given = {name: value for name in (*names, "weights") if (value := getattr(options, name)) is not None}
+    names = (*Options.names(), "weights")
+    given = {name: value for name in names if (value := getattr(options, name)) is not None}
     for name in ("input_names", "output_names"):
         given[name] = [part for text in getattr(options, name) for part in text.split(",")]
 
@@ -413,7 +412,7 @@ def _each(
                 readable(path) as file,
                 console.busy(f"{shown(os.path.basename(path))}{several}") as stage,
                 watched(stage),
-                _around(options),
+                _limits_and_trust(options),
             ):
                 status = one(file, path)
             console.flush()
@@ -429,7 +428,7 @@ def _each(
 
 
 @contextlib.contextmanager
-def _around(options: argparse.Namespace) -> Iterator[None]:
+def _limits_and_trust(options: argparse.Namespace) -> Iterator[None]:
     """A block with the time limit of ``--timeout`` for a proof, and the packages of ``--trust``, if they are given."""
     with contextlib.ExitStack() as stack:
         if getattr(options, "timeout", None) is not None:

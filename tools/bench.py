@@ -261,17 +261,18 @@ _PEER = (
     "model.export(sys.argv[2], format='onnx', verbose=False)"
 )
 # Median seconds of a run at batch 1, and relative to the first file, of several files in random turns: other load on
-# the machine slows all. null for a file that does not run.
+# the machine slows all. null for a file that does not run. The first argument is the size of open axes.
 _LATENCY = """
 import json, random, statistics, sys, time
 import numpy as np, onnxruntime as ort
 options = ort.SessionOptions()
 options.log_severity_level, options.intra_op_num_threads = 4, 1
+free, given_paths = int(sys.argv[1]), sys.argv[2:]
 
 def feed(session):
     rng, found = np.random.default_rng(0), {}
     for x in session.get_inputs():
-        shape = [n if isinstance(n, int) else OPEN if k else 1 for k, n in enumerate(x.shape)]
+        shape = [n if isinstance(n, int) else free if k else 1 for k, n in enumerate(x.shape)]
         if 'int' in x.type:
             found[x.name] = rng.integers(0, 9, shape).astype('int64' if '64' in x.type else 'int32')
         else:
@@ -279,7 +280,7 @@ def feed(session):
     return found
 
 ready = {}
-for path in sys.argv[1:]:
+for path in given_paths:
     try:
         session = ort.InferenceSession(path, options, providers=['CPUExecutionProvider'])
         ready[path] = session, feed(session)
@@ -301,9 +302,9 @@ seen = {path: [] for path in paths}
 for _ in range(60):
     for path in random.sample(paths, len(paths)):
         seen[path].append(seconds(path, times))
-first = seen.get(sys.argv[1])
+first = seen.get(given_paths[0])
 answer = []
-for path in sys.argv[1:]:
+for path in given_paths:
     found = seen.get(path)
     ratio = statistics.median(b / a for a, b in zip(first, found)) if first and found else None
     answer.append([statistics.median(found), ratio] if found else None)
@@ -317,12 +318,8 @@ def latencies(paths: Sequence[Path], free: int = 224) -> list[tuple[float, float
     Args:
         free: the size of open axes but the batch.
     """
-    script = _LATENCY.replace("OPEN", str(free))
-    answer = subprocess.run(
-        [sys.executable, "-c", script, *map(str, paths)],
-        capture_output=True,
-        check=True,
-    )
+    command = [sys.executable, "-c", _LATENCY, str(free), *map(str, paths)]
+    answer = subprocess.run(command, capture_output=True, check=True)
     found: list[tuple[float, float | None] | None] = json.loads(answer.stdout)
     return found
 

@@ -26,7 +26,6 @@ import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +37,7 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
 import rewriter  # noqa: E402
+from rewriter.proof.feeds import dtype_of  # noqa: E402
 
 MEETING = ("Mul", "Add", "Sub", "Div", "MatMul")
 SHAPERS = ("Unsqueeze", "Squeeze", "Reshape", "Flatten", "Transpose", "Expand")
@@ -46,10 +46,6 @@ ELEMENTWISE = (
 )  # fmt: skip
 BATCHES = (1, 2, 5)
 _LARGEST_BATCH = 64
-_TYPES = {
-    "tensor(float)": "float32", "tensor(double)": "float64", "tensor(float16)": "float16", "tensor(int64)": "int64",
-    "tensor(int32)": "int32", "tensor(bool)": "bool", "tensor(uint8)": "uint8", "tensor(int8)": "int8",
-}  # fmt: skip
 _OPEN = 6  # the size of an open axis other than the batch
 OUTCOMES = ("exact", "refused", "runs", "unproven", "missed", "wrong")
 
@@ -75,7 +71,7 @@ class Runs:
                 d if isinstance(d, int) else batch if place == 0 or d in batches else _OPEN
                 for place, d in enumerate(item.shape)
             ]
-            dtype = np.dtype(_TYPES[item.type])
+            dtype = np.dtype(dtype_of(item.type))
             if dtype.kind == "b":
                 result[item.name] = rng.random(sizes) > 0.4
             elif dtype.kind in "iu":
@@ -88,7 +84,7 @@ class Runs:
         """The results that are arrays: maps, which classifiers also give, hold the same numbers."""
         return [found for found in self.session.run(None, feeds) if isinstance(found, np.ndarray)]
 
-    @cached_property
+    @property
     def has_batch(self) -> bool:
         return any(not isinstance(d, int) for item in self.session.get_inputs() for d in item.shape)
 
@@ -106,7 +102,7 @@ def _close(a: np.ndarray, d: np.ndarray) -> bool:
 
 @dataclass
 class Mutant:
-    """A model without the node ``lost`` before operand ``operand`` of the node ``at``."""
+    """A model that lost nodes before an operand; the name says which."""
 
     name: str
     model: onnx.ModelProto
@@ -128,7 +124,8 @@ def mutants(model: onnx.ModelProto, records: str) -> Iterator[Mutant]:
                 made = onnx.ModelProto()
                 made.CopyFrom(model)
                 _remove(made, number, operand, chain[: max(lost) + 1], lost)
-                _stale(made, records)
+                if records == "drop":
+                    _drop_records(made)
                 kinds = ", ".join(chain[place].op_type for place in lost)
                 name = node.name or node.output[0]
                 yield Mutant(f"{node.op_type} {name} [{operand}] without {kinds}", made)
@@ -193,9 +190,7 @@ def _sweep(graph: onnx.GraphProto) -> None:
             graph.node.remove(node)
 
 
-def _stale(model: onnx.ModelProto, records: str) -> None:
-    if records == "keep":
-        return
+def _drop_records(model: onnx.ModelProto) -> None:
     del model.graph.value_info[:]
     for output in model.graph.output:
         if output.type.HasField("tensor_type"):

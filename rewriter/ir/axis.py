@@ -15,7 +15,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 from ..errors import shown
-from .size import Size, is_unknown, product
+from .size import Size, product
 
 
 class Role(str, enum.Enum):
@@ -403,11 +403,6 @@ class Value:
 
     def __repr__(self) -> str:
         return shown(f"<Value {self.text()}>", 180)
-
-
-def has_unknown(axes: Iterable[Axis]) -> bool:
-    """True if the size of one of the axes is unknown."""
-    return any(is_unknown(a.size) for a in axes)
 
 
 def _alike(a: tuple[Axis, ...] | None, b: tuple[Axis, ...] | None) -> bool:

@@ -32,8 +32,10 @@ def foreign(entry: Any) -> str:
         elif isinstance(item, dict):
             waiting += item.values()
             name, module = item.get("class_name"), item.get("module")
-            trusted = is_trusted(module, item.get("registered_name"))
-            if isinstance(name, str) and not (_is_own(name, module) or trusted and not _is_code(name)):
+            if not isinstance(name, str):
+                continue
+            known = is_trusted(module, item.get("registered_name")) or _is_own(name, module)
+            if _is_code(name) or not known:
                 return f"{shown(name)} of {shown(module)}" if module else shown(name)
     return ""
 
@@ -44,8 +46,6 @@ def _is_code(name: str) -> bool:
 
 
 def _is_own(name: str, module: Any) -> bool:
-    if _is_code(name):
-        return False
     if module is None or module == "":
         return True  # a marker, or a name that Keras looks up in its own classes
     if module == "builtins":

@@ -9,8 +9,6 @@ from __future__ import annotations
 
 from ..ir.size import Size, ceildiv, floordiv
 
-WINDOW_PADDINGS = ("valid", "same", "causal")
-
 
 def extent(kernel: int, dilation: int = 1) -> int:
     """How many positions a kernel spans: ``extent(3, 2) == 5``."""

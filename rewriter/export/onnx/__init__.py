@@ -75,7 +75,7 @@ def exporting(
             stage("comparing with Keras")
             from ...proof.exported import verified
 
-            exported.verified = verified(source, path, notes, options.batch, options.fp16, options.quantize)
+            exported.verified = verified(source, path, notes, options)
             if options.verify and "skipped" in exported.verified:
                 raise UnverifiedError(exported.verified["skipped"])
         exported.path = os.fspath(target)

@@ -173,9 +173,7 @@ class Builder:
             return self.cast(tensor, dtype)
         key = ("Cast", id(tensor), dtype, self._open[-1])
         if key not in self._folds:
-            self._folds[key] = self._add(
-                "Cast", [tensor], {"to": number(dtype)}, "", [(dtype, tensor.sizes)]
-            )[0]
+            self._folds[key] = self.unfolded_cast(tensor, dtype)
             self._held.append(tensor)
         return self._folds[key]
 
@@ -204,6 +202,10 @@ class Builder:
     def cast(self, tensor: Tensor, dtype: str) -> Tensor:
         """The tensor in another type; the tensor itself if it has that type."""
         return tensor if tensor.dtype == dtype else self.node("Cast", tensor, to=number(dtype))
+
+    def unfolded_cast(self, tensor: Tensor, dtype: str) -> Tensor:
+        """The tensor in another type, by a node for a constant too: the file keeps its numbers in their own type."""
+        return self._add("Cast", [tensor], {"to": number(dtype)}, "", [(dtype, tensor.sizes)])[0]
 
     # -- sizes at run time -----------------------------
     def add_input(self, name: str, dtype: str, sizes: Sequence[Size]) -> Tensor:

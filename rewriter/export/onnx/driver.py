@@ -150,11 +150,11 @@ class Driver:
                 args, kwargs = self._autocast(operation, args, kwargs)
                 if kwargs.get("training") is True and not facts_of(operation.class_name).trains_by_default:
                     raise Refused("it is called with training=True")
+            states = self.states if self.wrapped == 0 else None
             emitter = Emitter(
-                operation, args, kwargs, self.builder, values, path, group, self.weights, self._run
-            )
-            emitter.assets, emitter._named = self.assets, self.variables
-            emitter.states = self.states if self.wrapped == 0 else None
+                operation, args, kwargs, self.builder, values, path, group, self.weights, self._run,
+                self.assets, states, self.variables,
+            )  # fmt: skip
             result = lowering_for(operation)(emitter)
             return self._finished(emitter, result)
         except Refused as error:

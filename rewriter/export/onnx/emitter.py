@@ -264,6 +264,10 @@ class Emitter(Configured):
             return self.constant(size, dtype)
         return self.cast(self.op("Squeeze", size, [0]), dtype)
 
+    def positions(self, count: Tensor, size: Size) -> Tensor:
+        """``int64[size]``: 0, 1, 2 …, for a size measured as the scalar ``count`` of ``int64``."""
+        return self.op("Range", self.constant(0, "int64"), count, self.constant(1, "int64"), as_sizes=[size])
+
     def shape(self, sizes: Sequence[Size | Tensor], *near: Tensor) -> Tensor:
         """Sizes as an ``int64[n]`` tensor, constant where all are numbers; open ones are measured (``near`` first)."""
         return self.builder.shape(sizes, *near, *self.inputs)
@@ -296,10 +300,3 @@ class Emitter(Configured):
     def refuse(self, reason: str) -> Refused:
         """An error that says why this call has no ONNX form: ``raise call.refuse("...")``."""
         return Refused(reason)
-
-
-def array_of(tensor: Tensor) -> Array | None:
-    """The numbers of a small constant; None for other tensors."""
-    if tensor.data is None or tensor.data.count > 65536:
-        return None
-    return np.asarray(tensor.data.small)

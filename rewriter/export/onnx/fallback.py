@@ -23,6 +23,8 @@ from .options import Exported, Options
 
 _NEEDED = ("tensorflow", "keras", "tf2onnx")
 _NEWEST_OPSET = 18  # of tf2onnx 1.17
+# Options that tf2onnx has, or that are not for the exporter.
+_OWN_OPTIONS = frozenset({"opset", "fallback", "verify"})
 _HERE = f"{__package__}.fallback"
 _SAVED_MODEL = "savedmodel"
 _OUTSIDE = re.compile(
@@ -43,11 +45,7 @@ def by_tf2onnx(
     Raises:
         UnsupportedError: tf2onnx cannot be used, or does not export it either.
     """
-    others = (
-        "batch", "external_data", "fp16", "quantize", "nchw_inputs", "nchw_outputs", "input_names", "output_names",
-        "states", "annotate",
-    )  # fmt: skip
-    asked = [name for name in others if getattr(options, name)]
+    asked = [name for name in Options.names() if name not in _OWN_OPTIONS and getattr(options, name)]
     if asked:
         option = "--" + asked[0].replace("_", "-")
         raise UnsupportedError(f"{reason}; tf2onnx cannot take over, as it has no {option}")

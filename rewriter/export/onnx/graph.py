@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from ...ir.size import Size
 
 Array = NDArray[Any]
+_LARGEST_READ = 65536  # constants with more numbers are not read while the graph is built
 
 
 @dataclass(frozen=True)
@@ -130,6 +131,11 @@ class Node:
         return self.outputs[0]
 
     @property
+    def scope(self) -> str:
+        """The path of the call that the node belongs to, as in its name: ``block/dense`` of ``block/dense/MatMul``."""
+        return self.name.rpartition("/")[0]
+
+    @property
     def bodies(self) -> list[Graph]:
         return [value for value in self.attributes.values() if isinstance(value, Graph)]
 
@@ -233,3 +239,10 @@ def constant_data(array: Array, dtype: str) -> Data:
     """An array in memory as data of a constant."""
     kept = np.ascontiguousarray(array) if array.ndim else array
     return Data(tuple(kept.shape), dtype, lambda: kept)
+
+
+def array_of(tensor: Tensor | None) -> Array | None:
+    """The numbers of a constant; None for other tensors and large constants."""
+    if tensor is None or tensor.data is None or tensor.data.count > _LARGEST_READ:
+        return None
+    return np.asarray(tensor.data.small)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 from ...errors import UsageError, shown
@@ -17,7 +17,7 @@ NEWEST_OPSET = 26
 QUANTISED = ("dynamic", "weights")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Options:
     """How to export.
 
@@ -35,16 +35,21 @@ class Options:
     opset: int | None = None
     batch: int | None = None
     external_data: bool = False
-    nchw_inputs: bool = False
-    nchw_outputs: bool = False
     fp16: bool = False
     quantize: str | None = None
+    nchw_inputs: bool = False
+    nchw_outputs: bool = False
     fallback: str | None = None
     verify: bool | None = False
     input_names: Sequence[str] = ()
     output_names: Sequence[str] = ()
     states: bool = False
     annotate: bool = False
+
+    @classmethod
+    def names(cls) -> tuple[str, ...]:
+        """The names of all options, as in the library; on the command line with dashes."""
+        return tuple(each.name for each in fields(cls))
 
     def check(self) -> None:
         """Raises UsageError for options that cannot be used."""

@@ -166,8 +166,7 @@ def _node_proto(node: Node, annotate: bool) -> Any:
         [t.name for t in node.outputs],
         name=node.name,
         domain=node.domain or None,
-        # The name is the path of the call and the operator: ``block/dense/MatMul``.
-        doc_string=(node.name.rpartition("/")[0] or None) if annotate else None,
+        doc_string=(node.scope or None) if annotate else None,
         **attributes,
     )
 

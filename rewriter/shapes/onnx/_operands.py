@@ -14,7 +14,7 @@ import numpy as np
 from ...errors import BadFileError, shown
 from ...ir.axis import Axis, Role, Value, new_axis
 from ...ir.size import Poly, Size, product, unknown
-from ..call import Call, OpaqueError, known
+from ..call import Call, OpaqueError
 
 Axes = tuple[Axis, ...]
 _LARGEST = 4096  # elements; the numbers of larger constants are not tracked
@@ -135,7 +135,3 @@ def vector(length: Size, role: Role = Role.UNKNOWN) -> Axes:
 def axes_of_shape(shape: Sequence[Size]) -> Axes:
     """New axes of these sizes."""
     return tuple(new_axis(size) for size in shape)
-
-
-def rank_of(value: Value) -> int:
-    return len(known(value))

@@ -94,7 +94,6 @@ BINARY: dict[Callable[..., str], str] = {
     _bool: "Equal NotEqual Greater GreaterEqual Less LessEqual LogicalAnd LogicalOr LogicalXor Isclose",
     _shift: "BitwiseLeftShift LeftShift BitwiseRightShift RightShift",
 }
-_SECOND = ("x2", "y")
 
 
 def _register_unary(family: str, dtype_of: DtypeRule, names: str) -> None:

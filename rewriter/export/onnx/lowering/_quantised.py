@@ -16,7 +16,7 @@ import numpy as np
 from ....errors import shown
 from ....ir.size import Size, product
 from ....shapes.quantisation import Quantisation
-from ..dtypes import number, numpy_dtype
+from ..dtypes import numpy_dtype
 from ..emitter import Emitter
 from ..graph import Array, Data, Tensor
 
@@ -28,10 +28,10 @@ _FLOAT8, _FLOAT8_LARGEST = "float8_e4m3fn", 448.0
 
 # -- weights -----------------------------
 def floats(call: Emitter, x: Tensor, dtype: str) -> Tensor:
-    """Whole numbers or float8 as floats, by a node that is kept: the file has the narrow numbers."""
+    """Whole numbers or float8 as floats; the file keeps the narrow numbers of a constant."""
     if x.data is None or x.dtype == dtype:
         return call.cast(x, dtype)
-    return call.several("Cast", [(dtype, x.sizes)], x, to=number(dtype))[0]
+    return call.builder.unfolded_cast(x, dtype)
 
 
 def packed(call: Emitter, path: str, name: str, count: int, axis: int, signed: bool = True) -> Tensor:

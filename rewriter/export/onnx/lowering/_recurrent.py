@@ -20,6 +20,7 @@ from ..emitter import Emitter
 from ..graph import Tensor
 from ..refusal import Refused
 from ._activations import activation_of
+from ._scan import scanned
 
 # By cell: the operator, and Keras's gates in the operator's order.
 _OPERATORS: dict[str, tuple[str, tuple[int, ...]]] = {
@@ -447,40 +448,26 @@ def loop(
 ) -> Run:
     """A Scan of ``one(x[B, ...], states) -> output, states`` over ``sequence[T, B, ...]``.
 
-    The output has the type and sizes of the first state. Source: Scan in ONNX's Operators.md.
+    The output has the type and sizes of the first state.
     """
-    dtype, like = starts[0].dtype, starts[0].sizes
-    carried = [*starts]
+    like = starts[0].sizes
+    carried, over = [*starts], [sequence]
     if mask is not None:
-        carried.append(zeros(call, dtype, like, starts[0]))
-    scanned = [sequence]
-    if mask is not None:
+        carried.append(zeros(call, starts[0].dtype, like, starts[0]))
         turned = call.transpose(mask, [1, 0])
-        scanned.append(call.unsqueeze(turned, *range(2, 1 + len(like))))
-    with call.builder.body(f"{call.path}/step") as body:
-        inputs = [Tensor(t.dtype, t.sizes, stem=f"{call.path}/state") for t in carried]
-        current = [Tensor(t.dtype, t.sizes[1:], stem=f"{call.path}/step") for t in scanned]
-        output, new = one(current[0], inputs[: len(starts)])
-        if mask is not None:
-            new = [call.op("Where", current[1], n, o) for n, o in zip(new, inputs, strict=False)]
-            output = call.op("Where", current[1], output, inputs[-1])
-        kept = [*new, *([output] if mask is not None else [])]
-        body.inputs = [*inputs, *current]
-        body.outputs = [call.identity(t) for t in (*kept, output)]
-        for tensor, wanted in zip(body.outputs, [*(t.sizes for t in carried), like], strict=True):
-            tensor.sizes = wanted
-    time = sequence.sizes[0]
-    results = [(t.dtype, t.sizes) for t in carried] + [(dtype, (time, *like))]
-    *finals, steps = call.several(
-        "Scan",
-        results,
-        *carried,
-        *scanned,
-        body=body,
-        num_scan_inputs=len(scanned),
-        scan_input_directions=[1] * len(scanned) if backwards else None,
-        scan_output_directions=[1] if backwards else None,
-    )
+        over.append(call.unsqueeze(turned, *range(2, 1 + len(like))))
+
+    def masked(
+        states: list[Tensor], x: Tensor, kept: Tensor | None = None
+    ) -> tuple[list[Tensor], list[Tensor]]:
+        output, new = one(x, states[: len(starts)])
+        if kept is not None:
+            new = [call.op("Where", kept, n, o) for n, o in zip(new, states, strict=False)]
+            output = call.op("Where", kept, output, states[-1])
+        output.sizes = like
+        return [*new, *([output] if kept is not None else [])], [output]
+
+    *finals, steps = scanned(call, over, carried, masked, backwards)
     order = [1, 0, *range(2, steps.rank)]
     last = finals[-1] if mask is not None else finals[0]
     return Run(call.transpose(steps, order), last, finals[: len(starts)])

@@ -16,7 +16,7 @@ from ..dtypes import INTEGERS
 from ..emitter import Emitter
 from ..graph import Array, Tensor
 from ..refusal import Refused
-from . import _weights as weights
+from . import _resize_weights as weights
 
 _TABLE = 1024  # TensorFlow takes bicubic weights from a table with this many steps.
 
@@ -128,7 +128,7 @@ def _count(call: Emitter, x: Tensor, size: Size) -> Tensor:
 
 def _matrix(call: Emitter, x: Tensor, axis: int, wanted: Size, interpolation: str, antialias: bool) -> Tensor:
     """The weights ``[wanted, n]`` for an axis of size n."""
-    if interpolation not in KERNELS:
+    if interpolation not in _KERNELS:
         raise Refused(f"interpolation {interpolation!r}")
     size = x.sizes[axis]
     sharp = interpolation == "bicubic" and not antialias
@@ -185,7 +185,8 @@ def _keys(x: float) -> float:
     return ((-0.5 * x + 2.5) * x - 4) * x + 2 if x >= 1 else (1.5 * x - 2.5) * x * x + 1
 
 
-KERNELS: dict[str, tuple[float, Callable[[float], float]]] = {
+# In float64, for fixed sizes; `_resize_weights` has them as nodes.
+_KERNELS: dict[str, tuple[float, Callable[[float], float]]] = {
     "bilinear": (1.0, lambda x: max(0.0, 1 - x)),
     "bicubic": (2.0, _keys),
     "lanczos3": (3.0, _lanczos(3.0)),
@@ -194,7 +195,7 @@ KERNELS: dict[str, tuple[float, Callable[[float], float]]] = {
 
 
 def _sampled(size: int, wanted: int, interpolation: str, antialias: bool) -> Array:
-    radius, kernel = KERNELS[interpolation]
+    radius, kernel = _KERNELS[interpolation]
     matrix = np.zeros((wanted, size))
     inverse = size / wanted
     wider = max(inverse, 1.0) if antialias else 1.0

@@ -6,11 +6,9 @@ from collections.abc import Sequence
 
 from ....ir.size import Size
 from ..builder import Builder
-from ..graph import Array, Graph, Node, Tensor
+from ..graph import Graph, Node, Tensor, array_of
 from ..sizes import numbers
 from ._graphs import only_user, put
-
-_LARGEST = 65536  # constants with more numbers are not read
 
 
 class Site:
@@ -70,16 +68,9 @@ class Site:
         return tensor not in self.needed and set(tensor.users) <= set(nodes)
 
 
-def array(tensor: Tensor | None) -> Array | None:
-    """The numbers of a constant; None for other tensors and large constants."""
-    if tensor is None or tensor.data is None or tensor.data.count > _LARGEST:
-        return None
-    return tensor.data.small
-
-
 def scalar(tensor: Tensor | None) -> float | None:
     """The number of a constant with one element, of any rank; None for other tensors."""
-    values = array(tensor)
+    values = array_of(tensor)
     return (
         float(values.item()) if values is not None and values.size == 1 and values.dtype.kind == "f" else None
     )
@@ -117,13 +108,13 @@ def is_square(node: Node | None) -> bool:
     return node.op_type == "Pow" and scalar(node.inputs[1]) == 2.0
 
 
-def mean_axes(node: Node) -> list[int] | None:
-    """The axes of a ReduceMean that keeps them, sorted and not negative; None for another."""
+def reduced_axes(node: Node) -> list[int] | None:
+    """The axes of a reduction that states them, sorted and not negative; None for another."""
     listed = node.attributes.get("axes")
     if listed is None and len(node.inputs) > 1:
         listed = numbers(node.inputs[1])
     x = node.inputs[0]
-    if not listed or x is None or not x.known or not node.attributes.get("keepdims", 1):
+    if not listed or x is None or not x.known:
         return None
     return sorted(axis % x.rank for axis in listed)
 

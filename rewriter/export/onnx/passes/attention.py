@@ -15,9 +15,9 @@ import numpy as np
 
 from ....ir.size import Size, is_unknown, product
 from ..dtypes import INTEGERS
-from ..graph import Node, Tensor
+from ..graph import Node, Tensor, array_of
 from ._graphs import only_user
-from ._match import Site, array, scalar, scaled
+from ._match import Site, scalar, scaled
 from .transposes import order as permutation
 
 # A bias that leaves nothing of a score: a float32 sum with it is the bias itself, as if it replaced the score.
@@ -127,7 +127,7 @@ def _is_finite(site: Site, tensor: Tensor | None, depth: int = 12) -> bool:
     if tensor is None or tensor.dtype == "bool" or tensor.dtype in INTEGERS:
         return True
     if tensor.data is not None:
-        values = array(tensor)
+        values = array_of(tensor)
         return values is not None and bool(np.isfinite(values).all())
     node = site.maker(tensor, *_KEEPS_FINITE)
     if node is None or not depth:
@@ -270,7 +270,7 @@ def _unrepeated(site: Site, tensor: Tensor, axis: int) -> Tensor | None:
     total = tensor.sizes[axis]
     gather = site.maker(tensor, "Gather")
     if gather is not None:
-        x, indices = gather.inputs[0], array(gather.inputs[1])
+        x, indices = gather.inputs[0], array_of(gather.inputs[1])
         groups = None if x is None or not x.known else x.sizes[axis]
         if indices is None or gather.attributes.get("axis", 0) != axis or not isinstance(groups, int):
             return None
@@ -282,7 +282,7 @@ def _unrepeated(site: Site, tensor: Tensor, axis: int) -> Tensor | None:
     spread = None if tile is None else site.maker(tile.inputs[0], "Unsqueeze")
     if tile is None or spread is None:
         return None
-    x, repeats, places = spread.inputs[0], array(tile.inputs[1]), array(spread.inputs[1])
+    x, repeats, places = spread.inputs[0], array_of(tile.inputs[1]), array_of(spread.inputs[1])
     if x is None or not x.known or repeats is None or places is None or x.rank != tensor.rank:
         return None
     count, groups = int(repeats[axis + 1]), x.sizes[axis]

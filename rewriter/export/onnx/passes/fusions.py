@@ -83,7 +83,7 @@ def _fuse(builder: Builder, graph: Graph, needed: set[Tensor], rows: list[Fusion
                 continue
             before = len(graph.nodes)
             with builder.inside(graph):
-                builder.scope = node.name.rpartition("/")[0]
+                builder.scope = node.scope
                 made = row.function(site, node)
             site.own.update(graph.nodes[before:])
             if made is None:

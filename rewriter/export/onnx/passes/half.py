@@ -20,8 +20,7 @@ import math
 import numpy as np
 
 from ..builder import Builder
-from ..emitter import array_of
-from ..graph import Graph, Node, Tensor
+from ..graph import Graph, Node, Tensor, array_of
 
 _COMPUTING = (
     "Abs Add AveragePool Clip Conv ConvTranspose Elu Gemm GlobalMaxPool HardSigmoid HardSwish LeakyRelu MatMul Max "
@@ -100,7 +99,7 @@ class _Half:
             self._follow_steep(node)
         nodes, self.graph.nodes = self.graph.nodes, []
         for node in nodes:
-            self.builder.scope = node.name.rpartition("/")[0]
+            self.builder.scope = node.scope
             half = self._is_half(node)
             self._note(node, half)
             for place, tensor in enumerate(node.inputs):
@@ -177,7 +176,7 @@ class _Half:
         return math.prod(floats) if node.op_type == "Mul" else math.inf
 
     def _magnitude(self, tensor: Tensor | None) -> float:
-        numbers = None if tensor is None else array_of(tensor)
+        numbers = array_of(tensor)
         if numbers is not None and numbers.size:
             return float(np.abs(numbers).max())
         return math.inf if tensor is None else self.bounds.get(tensor, math.inf)

@@ -291,7 +291,7 @@ class _Layouts:
             for node in nodes:
                 if node in dropped:
                     continue
-                self.builder.scope = node.name.rpartition("/")[0]
+                self.builder.scope = node.scope
                 rule = self.rules[node] if node in chosen else None
                 self._operands(node, rule)
                 self.graph.nodes.append(node)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 
-from ..graph import Node, Tensor
-from ._match import Site, array, is_square, mean_axes, with_scalar
+from ..graph import Node, Tensor, array_of
+from ._match import Site, is_square, reduced_axes, with_scalar
 
 
 def rms_normalization(site: Site, node: Node) -> Tensor | None:
@@ -38,7 +40,7 @@ def layer_normalization(site: Site, node: Node) -> Tensor | None:
     if square is None or not is_square(square) or square.inputs[0] is not apart or difference is None:
         return None
     x, mean = difference.inputs[0], site.inner(difference.inputs[1], "ReduceMean")
-    if x is None or mean is None or mean.inputs[0] is not x or mean_axes(mean) != mean_axes(variance):
+    if x is None or mean is None or mean.inputs[0] is not x or _mean_axes(mean) != _mean_axes(variance):
         return None
     if not site.used_by(apart, node, square):
         return None
@@ -51,7 +53,7 @@ def norm_scale(site: Site, node: Node) -> Tensor | None:
     if found is None:
         return None
     norm, weight = found
-    ones = array(norm.inputs[1])
+    ones = array_of(norm.inputs[1])
     if ones is None or len(norm.inputs) > 2 or not (ones == 1).all():
         return None
     return _with_operands(site, norm, weight)
@@ -68,19 +70,13 @@ def norm_shift(site: Site, node: Node) -> Tensor | None:
 
 def _over_root(site: Site, node: Node) -> tuple[Tensor, Node, float] | None:
     """``x``, the ReduceMean and ``e`` of ``x / Sqrt(ReduceMean(...) + e)``, float32, the mean over the last axes."""
-    for x, other in ((node.inputs[0], node.inputs[1]), (node.inputs[1], node.inputs[0])):
-        if node.op_type == "Div":
-            root = site.inner(node.inputs[1], "Sqrt")
-            x = node.inputs[0]
-        else:
-            inverse = site.inner(other, "Reciprocal")
-            root = None if inverse is None else site.inner(inverse.inputs[0], "Sqrt")
+    for x, root in _roots(site, node):
         total = None if root is None else site.inner(root.inputs[0], "Add")
         parts = None if total is None else with_scalar(total)
         if x is None or parts is None or x.dtype != "float32":
             continue
         mean = site.inner(parts[0], "ReduceMean")
-        axes = None if mean is None else mean_axes(mean)
+        axes = None if mean is None else _mean_axes(mean)
         if mean is None or axes is None or not x.known or parts[1] < 0:
             continue
         sizes = x.sizes[axes[0] :]
@@ -89,8 +85,24 @@ def _over_root(site: Site, node: Node) -> tuple[Tensor, Node, float] | None:
     return None
 
 
-def _normalised(site: Site, op_type: str, x: Tensor, mean: Node, epsilon: float) -> Tensor | None:
-    axes = mean_axes(mean)
+def _roots(site: Site, node: Node) -> Iterator[tuple[Tensor | None, Node | None]]:
+    """``x`` and the Sqrt of ``x / Sqrt(...)``, and of ``x * Reciprocal(Sqrt(...))`` with the operands in any order."""
+    x, y = node.inputs
+    if node.op_type == "Div":
+        yield x, site.inner(y, "Sqrt")
+        return
+    for factor, other in ((x, y), (y, x)):
+        inverse = site.inner(other, "Reciprocal")
+        yield factor, None if inverse is None else site.inner(inverse.inputs[0], "Sqrt")
+
+
+def _mean_axes(mean: Node) -> list[int] | None:
+    """The axes of a ReduceMean that keeps them; None for another."""
+    return reduced_axes(mean) if mean.attributes.get("keepdims", 1) else None
+
+
+def _normalised(site: Site, op_type: str, x: Tensor, mean: Node, epsilon: float) -> Tensor:
+    axes = _mean_axes(mean)
     assert axes is not None
     sizes = [size for size in x.sizes[axes[0] :] if isinstance(size, int)]
     ones = site.builder.constant(np.ones(sizes, np.float32))

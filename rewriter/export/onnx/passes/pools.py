@@ -14,6 +14,7 @@ from ..builder import Builder
 from ..graph import Node, Tensor
 from ..sizes import numbers
 from ._graphs import graphs, only_user, put
+from ._match import reduced_axes
 
 _POOLS = {"ReduceMax": "GlobalMaxPool", "ReduceMean": "GlobalAveragePool"}
 _NOT_NEGATIVE = frozenset({"Abs", "HardSigmoid", "Relu", "Sigmoid", "Softmax", "Softplus"})
@@ -29,24 +30,16 @@ def pool_globally(builder: Builder) -> bool:
             if x is None or not x.known or x.rank not in (4, 5) or x.dtype not in ("float16", "float32"):
                 continue
             places = list(range(2, x.rank))
-            if _axes(node) != places or not (node.output.users or node.output in graph.outputs):
+            if reduced_axes(node) != places or not (node.output.users or node.output in graph.outputs):
                 continue
             with builder.inside(graph):
-                builder.scope = node.name.rpartition("/")[0]
+                builder.scope = node.scope
                 y = builder.node(_POOLS[node.op_type], x)
                 if not node.attributes.get("keepdims", 1):
                     y = builder.node("Squeeze", y, places)
             put(graph, node.output, y)
             changed = True
     return changed
-
-
-def _axes(node: Node) -> list[int] | None:
-    axes = node.attributes.get("axes")
-    if axes is None:
-        axes = numbers(node.inputs[1]) if len(node.inputs) > 1 else None
-    rank = node.inputs[0].rank if node.inputs[0] is not None else 0
-    return None if not axes else sorted(a % rank for a in axes)
 
 
 def pad_inside(builder: Builder) -> bool:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ....ir.size import Size, is_unknown, product
-from ..graph import Node, Tensor
+from ..graph import Node, Tensor, array_of
 from ._graphs import only_user
-from ._match import Site, array
+from ._match import Site
 
 # Elementwise operators of one operand, with a kernel for float32 whatever the rank.
 _ELEMENTWISE_NAMES = (
@@ -137,7 +137,7 @@ def unstacked_heads(site: Site, node: Node) -> Tensor | None:
     """
     turned = site.maker(node.inputs[0], "Transpose")
     split = None if turned is None else site.maker(turned.inputs[0], "Reshape")
-    index = array(node.inputs[1])
+    index = array_of(node.inputs[1])
     if turned is None or split is None or index is None or index.ndim or node.attributes.get("axis", 0) != 0:
         return None
     x, perm = split.inputs[0], list(turned.attributes.get("perm", ()))
@@ -169,5 +169,5 @@ def unstacked_heads(site: Site, node: Node) -> Tensor | None:
 
 
 def _takes_one(node: Node) -> bool:
-    index = array(node.inputs[1]) if node.op_type == "Gather" and not node.domain else None
+    index = array_of(node.inputs[1]) if node.op_type == "Gather" and not node.domain else None
     return index is not None and not index.ndim and node.attributes.get("axis", 0) == 0

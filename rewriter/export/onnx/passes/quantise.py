@@ -15,7 +15,6 @@ import numpy as np
 
 from ....ir.size import Size
 from ..builder import Builder
-from ..dtypes import number
 from ..graph import Array, Data, Node, Tensor
 from ._graphs import put
 
@@ -55,7 +54,7 @@ def _each(builder: Builder, change: Callable[[Node], bool]) -> bool:
     """Offer the nodes of the model's graph to ``change``; bodies stay as they are."""
     changed = False
     for node in list(builder.graph.nodes):
-        builder.scope = node.name.rpartition("/")[0]
+        builder.scope = node.scope
         changed = (not node.domain and change(node)) or changed
     builder.graph.sort()
     return changed
@@ -76,7 +75,9 @@ class _Bytes:
             weights = node.inputs[place]
             made = None if weights is None else self._narrow(weights, _summed(node, place, weights), "int8")
             if made is not None:
-                node.set_input(place, self.builder.node("Mul", self._floats(made[0]), made[1]))
+                whole, scale = made
+                floats = self.builder.unfolded_cast(whole, "float32")
+                node.set_input(place, self.builder.node("Mul", floats, scale))
                 changed = True
         return changed
 
@@ -97,10 +98,6 @@ class _Bytes:
         scales = self.builder.node("Gather", self.builder.constant(made[1]), places, axis=0)
         put(self.builder.graph, node.output, self.builder.node("Mul", rows, scales))
         return True
-
-    def _floats(self, whole: Tensor) -> Tensor:
-        """The weights as floats, by a node that is not folded."""
-        return self.builder.several("Cast", [("float32", whole.sizes)], whole, to=number("float32"))[0]
 
     # -- products of whole numbers -----------------------------
     def compute(self, node: Node) -> bool:

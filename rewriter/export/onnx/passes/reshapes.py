@@ -36,7 +36,7 @@ def _merge(builder: Builder, graph: Graph) -> bool:
             spec = target(start, result.sizes)
             if spec is not None:
                 with builder.inside(graph):
-                    builder.scope = node.name.rpartition("/")[0]
+                    builder.scope = node.scope
                     made = builder.node("Reshape", start, spec, as_sizes=result.sizes)
                 own.add(graph.nodes[-1])
                 put(graph, result, made)

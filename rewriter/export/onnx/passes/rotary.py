@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from ....ir.size import Size, is_unknown
-from ..graph import Node, Tensor
+from ..graph import Node, Tensor, array_of
 from ..sizes import numbers
-from ._match import Site, array
+from ._match import Site
 
 _SAME_EVERYWHERE = frozenset({"Cos", "Sin"})
 
@@ -138,7 +138,7 @@ def _is_doubled(site: Site, table: Tensor | None, depth: int = 8) -> bool:
     width = table.sizes[-1]
     if not isinstance(width, int) or width % 2:
         return False
-    values = array(table)
+    values = array_of(table)
     if values is not None:
         return bool(np.array_equal(values[..., : width // 2], values[..., width // 2 :]))
     node = site.maker(table, "Concat", "Gather", "Mul", "Unsqueeze", *_SAME_EVERYWHERE)
@@ -164,7 +164,7 @@ def _is_doubled(site: Site, table: Tensor | None, depth: int = 8) -> bool:
 
 def _half(site: Site, table: Tensor) -> Tensor:
     """The first half of a table whose halves are equal."""
-    values, width = array(table), table.sizes[-1]
+    values, width = array_of(table), table.sizes[-1]
     assert isinstance(width, int)
     if values is not None:
         return site.builder.constant(np.ascontiguousarray(values[..., : width // 2]))

@@ -224,8 +224,7 @@ def _places(call: Emitter, x: Tensor) -> Tensor:
     size = x.sizes[1]
     if isinstance(size, int):
         return call.constant(np.arange(size))
-    zero, one = call.constant(0, "int64"), call.constant(1, "int64")
-    return call.op("Range", zero, call.count(x, 1, "int64"), one, as_sizes=[size])
+    return call.positions(call.count(x, 1, "int64"), size)
 
 
 def _causal(call: Emitter, query: Tensor, value: Tensor) -> Tensor:

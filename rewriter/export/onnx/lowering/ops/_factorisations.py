@@ -6,40 +6,16 @@ says otherwise. Indices of rows and columns are ``int64``.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import numpy as np
 
 from ...emitter import Emitter
 from ...graph import Tensor
+from .._scan import scanned
 from ._operands import eye, places, where
 
 _SWEEPS = 12  # One-sided Jacobi converges quadratically: ten sweeps do for 150 columns in float64.
-Step = Callable[[Tensor, list[Tensor]], tuple[list[Tensor], list[Tensor]]]
-
-
-def scanned(call: Emitter, over: Tensor, starts: Sequence[Tensor], step: Step) -> list[Tensor]:
-    """A Scan of ``step(over[k], states) -> states, results`` over the first axis of ``over``.
-
-    Returns the final states, then the results of all steps, stacked along a new first axis.
-    """
-    with call.builder.body(f"{call.path}/step") as body:
-        states = [Tensor(t.dtype, t.sizes, stem=f"{call.path}/state") for t in starts]
-        element = Tensor(over.dtype, over.sizes[1:], stem=f"{call.path}/place")
-        after, results = step(element, states)
-        body.inputs = [*states, element]
-        body.outputs = [call.identity(t) for t in (*after, *results)]
-        for tensor, start in zip(body.outputs, starts, strict=False):
-            tensor.sizes = start.sizes
-    stacked = [(t.dtype, (over.sizes[0], *t.sizes)) for t in results]
-    return call.several(
-        "Scan",
-        [*((t.dtype, t.sizes) for t in starts), *stacked],
-        *starts,
-        over,
-        body=body,
-        num_scan_inputs=1,
-    )
 
 
 def indices(call: Emitter, x: Tensor, axis: int) -> Tensor:
@@ -90,7 +66,7 @@ def cholesky(call: Emitter, a: Tensor) -> Tensor:
     """``a[..., n, n] -> L[..., n, n]`` with ``a = L L^T``, from the lower triangle; NaN where a is not positive."""
     rows = indices(call, a, -1)
 
-    def step(place: Tensor, states: list[Tensor]) -> tuple[list[Tensor], list[Tensor]]:
+    def step(states: list[Tensor], place: Tensor) -> tuple[list[Tensor], list[Tensor]]:
         (rest,) = states
         column = at(call, rest, place, -1)
         root = call.op("Sqrt", at(call, column, place, -1))
@@ -98,7 +74,7 @@ def cholesky(call: Emitter, a: Tensor) -> Tensor:
         column = where(call, call.op("GreaterOrEqual", rows, place), column, 0)
         return [call.op("Sub", rest, outer(call, column, column))], [column]
 
-    columns = scanned(call, rows, [a], step)[1]
+    columns = scanned(call, [rows], [a], step)[1]
     return call.transpose(columns, [*range(1, columns.rank), 0])
 
 
@@ -107,7 +83,7 @@ def solve_triangular(call: Emitter, a: Tensor, b: Tensor, lower: bool, unit: boo
     """``x[..., n, k]`` with ``a x = b``; of ``a[..., n, n]`` one triangle is read; with ``unit`` its diagonal is 1."""
     rows = indices(call, a, -1)
 
-    def step(place: Tensor, states: list[Tensor]) -> tuple[list[Tensor], list[Tensor]]:
+    def step(states: list[Tensor], place: Tensor) -> tuple[list[Tensor], list[Tensor]]:
         (x,) = states
         column, row = at(call, a, place, -1), at(call, x, place, -2)
         if not unit:
@@ -119,7 +95,7 @@ def solve_triangular(call: Emitter, a: Tensor, b: Tensor, lower: bool, unit: boo
         return [where(call, here, call.unsqueeze(row, row.rank - 1), x)], []
 
     order = rows if lower else call.slice(rows, 0, -1, None, -1)
-    return scanned(call, order, [b], step)[0]
+    return scanned(call, [order], [b], step)[0]
 
 
 # -- LU -----------------------------
@@ -133,7 +109,7 @@ def lu(call: Emitter, a: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     order = call.expand(lines, a.sizes[:-1])
     sign = call.expand(call.constant(1, a.dtype), a.sizes[:-2])
 
-    def step(place: Tensor, states: list[Tensor]) -> tuple[list[Tensor], list[Tensor]]:
+    def step(states: list[Tensor], place: Tensor) -> tuple[list[Tensor], list[Tensor]]:
         rest, order, sign = states
         size = call.op("Abs", at(call, rest, place, -1))
         size = where(call, call.op("GreaterOrEqual", lines, place), size, -1)
@@ -156,7 +132,7 @@ def lu(call: Emitter, a: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         swapped = call.op("Not", call.op("Equal", call.squeeze(pivot, pivot.rank - 1), place))
         return [rest, order, where(call, swapped, call.op("Neg", sign), sign)], []
 
-    packed, order, sign = scanned(call, lines, [a, order, sign], step)
+    packed, order, sign = scanned(call, [lines], [a, order, sign], step)
     return packed, order, sign
 
 
@@ -190,7 +166,7 @@ def qr(call: Emitter, a: Tensor) -> tuple[Tensor, Tensor]:
     start = call.expand(call.constant(np.eye(m), a.dtype), [*a.sizes[:-1], m])
     tiny = call.constant(np.finfo("float64" if a.dtype == "float64" else "float32").tiny, a.dtype)
 
-    def step(place: Tensor, states: list[Tensor]) -> tuple[list[Tensor], list[Tensor]]:
+    def step(states: list[Tensor], place: Tensor) -> tuple[list[Tensor], list[Tensor]]:
         r, q = states
         column = at(call, r, place, -1)
         head = call.unsqueeze(at(call, column, place, -1), column.rank - 1)
@@ -210,7 +186,8 @@ def qr(call: Emitter, a: Tensor) -> tuple[Tensor, Tensor]:
         q = call.op("Sub", q, call.op("Mul", along, call.unsqueeze(scaled, v.rank - 1)))
         return [r, q], []
 
-    r, q = scanned(call, call.constant(np.arange(min(m, n)), "int64"), [a, start], step)
+    steps = call.constant(np.arange(min(m, n)), "int64")
+    r, q = scanned(call, [steps], [a, start], step)
     return q, triangle(call, r, upper=True)
 
 
@@ -247,7 +224,7 @@ def orthogonalised(call: Emitter, a: Tensor) -> tuple[Tensor, Tensor]:
     # The first column keeps its place, the others move on by one.
     order = [0, half, *range(1, half - 1), *range(half + 1, even), half - 1] if half > 1 else [0, 1]
 
-    def step(place: Tensor, states: list[Tensor]) -> tuple[list[Tensor], list[Tensor]]:
+    def step(states: list[Tensor], place: Tensor) -> tuple[list[Tensor], list[Tensor]]:
         (x,) = states
         one, two = call.slice(x, -1, 0, half), call.slice(x, -1, half, even)
         upper = [call.slice(t, -2, 0, -n) for t in (one, two)]
@@ -271,7 +248,7 @@ def orthogonalised(call: Emitter, a: Tensor) -> tuple[Tensor, Tensor]:
         return [x], []
 
     rounds = call.constant(np.arange(_SWEEPS * max(even - 1, 1)), "int64")
-    (x,) = scanned(call, rounds, [both], step)
+    (x,) = scanned(call, [rounds], [both], step)
     upper, lower = call.slice(x, -2, 0, -n), call.slice(x, -2, -n)
     upper.sizes = lower.sizes = (*batch, n, even)
     return upper, lower

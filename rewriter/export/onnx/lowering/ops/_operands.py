@@ -148,8 +148,7 @@ def places(call: Emitter, count: int | Tensor, size: Size) -> Tensor:
     """``int64[count]``: 0, 1, 2 …"""
     if isinstance(count, int):
         return call.constant(list(range(count)) if count else [], "int64")
-    last = call.op("Squeeze", count, [0])
-    return call.op("Range", call.constant(0, "int64"), last, call.constant(1, "int64"), as_sizes=[size])
+    return call.positions(call.op("Squeeze", count, [0]), size)
 
 
 def flattened(call: Emitter, x: Tensor) -> Tensor:

@@ -11,8 +11,8 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from .....ir.size import Size
-from ...emitter import Emitter, array_of
-from ...graph import Tensor
+from ...emitter import Emitter
+from ...graph import Tensor, array_of
 from ._operands import flattened, where
 
 
@@ -51,8 +51,7 @@ def _grid(call: Emitter, height: Size, width: Size, sizes: Sequence[Tensor]) -> 
         rows, columns = np.divmod(np.arange(height * width, dtype=np.float32), np.float32(width))
         return call.constant(columns[None], "float32"), call.constant(rows[None], "float32")
     high, wide = (call.cast(size, "int64") for size in sizes)
-    zero, one = call.constant(0, "int64"), call.constant(1, "int64")
-    place = call.op("Range", zero, call.op("Mul", high, wide), one, as_sizes=[height * width])
+    place = call.positions(call.op("Mul", high, wide), height * width)
     found = (call.op("Mod", place, wide), call.op("Div", place, wide))
     x, y = (call.cast(call.unsqueeze(t, 0), "float32") for t in found)
     return x, y

@@ -167,7 +167,7 @@ def _diagonal(call: Emitter, x: Tensor, k: int) -> Tensor:
     count = call.op("Min", call.op("Sub", height, down), call.op("Sub", width, right))
     count = call.squeeze(call.op("Max", count, 0), 0)
     size = call.sizes[-1]
-    step = call.op("Range", call.constant(0, "int64"), count, call.constant(1, "int64"), as_sizes=[size])
+    step = call.positions(count, size)
     places = call.op("Add", call.op("Mul", call.op("Add", step, down), width), call.op("Add", step, right))
     flat = call.op("Reshape", x, [*[0] * (x.rank - 2), -1], as_sizes=[*x.sizes[:-2], rows * columns])
     return call.op("Gather", flat, places, axis=flat.rank - 1, as_sizes=[*x.sizes[:-2], size])
@@ -185,9 +185,9 @@ def vander(call: Emitter) -> Tensor:
             list(range(n)) if call.flag("increasing") else list(range(n))[::-1], wide.dtype
         )
     else:
-        limit, zero, one = call.op("Squeeze", n, [0]), call.constant(0, "int64"), call.constant(1, "int64")
-        rising = call.op("Range", zero, limit, one, as_sizes=[size])
-        last = call.op("Sub", limit, one)
+        limit = call.op("Squeeze", n, [0])
+        rising = call.positions(limit, size)
+        last = call.op("Sub", limit, 1)
         powers = call.cast(rising if call.flag("increasing") else call.op("Sub", last, rising), wide.dtype)
     return call.cast(call.op("Pow", call.unsqueeze(wide, 1), powers), x.dtype)
 

@@ -14,7 +14,7 @@ import numpy as np
 
 from .....shapes.dtypes import is_integral, result_type
 from ...dtypes import numpy_dtype
-from ...emitter import Emitter, array_of
+from ...emitter import Emitter
 from ...graph import Tensor
 from ...registry import op, refuse_ops
 from .. import _activations as functions
@@ -34,6 +34,7 @@ from ._operands import (
     where,
 )
 from ._special import acosh, asinh, atanh, bessel_i0, cosh, erfc, erfinv, expm1, log1p, sinh
+from ._whole_numbers import greatest_divisor, whole_power
 
 _Function = Callable[[Emitter, Tensor], Tensor]
 
@@ -442,38 +443,7 @@ def power(call: Emitter) -> Tensor:
     x, y = both(call, "int32" if call.dtype.startswith("uint") else call.dtype)
     if x.dtype == "bool":
         raise call.refuse("TensorFlow does not compute it for bool")
-    return call.cast(call.op("Pow", x, y) if is_float(x.dtype) else _whole_power(call, x, y), call.dtype)
-
-
-def _whole_power(call: Emitter, x: Tensor, y: Tensor) -> Tensor:
-    """``x ** y`` of integers by squaring: overflow drops the upper bits. ONNX Runtime's Pow goes through float64."""
-    known = array_of(y)
-    if known is not None and known.size == 1 and 0 < int(known.item()) <= 64:
-        result, square, left = None, x, int(known.item())
-        while left:
-            if left % 2:
-                result = square if result is None else call.op("Mul", result, square)
-            left //= 2
-            square = call.op("Mul", square, square) if left else square
-        return call.expand(result or x, call.sizes)
-    sizes, one, two = call.sizes, call.constant(1, x.dtype), call.constant(2, x.dtype)
-    with call.builder.body("square") as body:
-        step, going = Tensor("int64", [], stem="step"), Tensor("bool", [], stem="going")
-        result_, base, rest = (Tensor(x.dtype, sizes, stem=stem) for stem in ("result", "base", "rest"))
-        body.inputs = [step, going, result_, base, rest]
-        odd = call.op("Equal", call.op("Mod", rest, two), one)
-        after = where(call, odd, call.op("Mul", result_, base), result_)
-        halved = call.op("Div", rest, two)
-        body.outputs = [_any_positive(call, halved), after, call.op("Mul", base, base), halved]
-    results = [(x.dtype, sizes)] * 3
-    y = call.expand(y, sizes)
-    started = call.expand(one, sizes), call.expand(x, sizes), y
-    return call.several("Loop", results, None, _any_positive(call, y), *started, body=body)[0]
-
-
-def _any_positive(call: Emitter, x: Tensor) -> Tensor:
-    some = call.op("Greater", x, call.constant(0, x.dtype))
-    return reduce_bool(call, "ReduceMax", some, range(x.rank))
+    return call.cast(call.op("Pow", x, y) if is_float(x.dtype) else whole_power(call, x, y), call.dtype)
 
 
 @op("numpy", "FloorDivide")
@@ -697,24 +667,6 @@ def shift(call: Emitter) -> Tensor:
     return declared(call, where(call, negative, call.op("Sub", minus, moved), moved) if signed else moved)
 
 
-def _euclid(call: Emitter, x: Tensor, y: Tensor) -> Tensor:
-    """The greatest common divisor of non-negative numbers, broadcast to the result's sizes."""
-    sizes = call.sizes
-    x, y = call.expand(x, sizes), call.expand(y, sizes)
-    zero = call.constant(0, x.dtype)
-
-    with call.builder.body("divide") as body:
-        step, going = Tensor("int64", [], stem="step"), Tensor("bool", [], stem="going")
-        a, b = Tensor(x.dtype, sizes, stem="a"), Tensor(x.dtype, sizes, stem="b")
-        body.inputs = [step, going, a, b]
-        done = call.op("Equal", b, zero)
-        divisor = where(call, done, call.constant(1, x.dtype), b)
-        rest = where(call, done, zero, call.op("Mod", a, divisor))
-        body.outputs = [_any_positive(call, rest), where(call, done, a, b), rest]
-    results = [(x.dtype, sizes), (x.dtype, sizes)]
-    return call.several("Loop", results, None, _any_positive(call, y), x, y, body=body)[0]
-
-
 def _positive(call: Emitter) -> tuple[Tensor, Tensor]:
     x, y = both(call, common(call, *pair(call)))
     _need_whole(call, x.dtype)
@@ -726,14 +678,14 @@ def _positive(call: Emitter) -> tuple[Tensor, Tensor]:
 @op("numpy", "Gcd")
 def gcd(call: Emitter) -> Tensor:
     """The greatest common divisor."""
-    return declared(call, _euclid(call, *_positive(call)))
+    return declared(call, greatest_divisor(call, *_positive(call)))
 
 
 @op("numpy", "Lcm")
 def lcm(call: Emitter) -> Tensor:
     """The least common multiple, 0 where both are 0."""
     x, y = _positive(call)
-    divisor = _euclid(call, x, y)
+    divisor = greatest_divisor(call, x, y)
     none = call.op("Equal", divisor, call.constant(0, x.dtype))
     safe = where(call, none, call.constant(1, x.dtype), divisor)
     return declared(call, call.op("Mul", x, call.op("Div", y, safe)))

@@ -12,7 +12,7 @@ from .....shapes.windows import extent
 from ...emitter import Emitter
 from ...graph import Array, Tensor
 from ...registry import op, refuse_ops
-from .. import _weights as weights
+from .. import _resize_weights as weights
 from .._resize import cut_to_aspect, filled_to_aspect, of_type, resized
 from .._windows import Window, convolve, convolve_depthwise, padded
 from . import _factorisations as factorisations

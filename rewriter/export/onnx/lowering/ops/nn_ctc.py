@@ -8,6 +8,7 @@ from .....ir.size import Size
 from ...emitter import Emitter
 from ...graph import Tensor
 from ...registry import op
+from .._scan import scanned
 from . import _factorisations as factorisations
 from ._operands import argument, as_tensor, places, where
 
@@ -94,7 +95,7 @@ def ctc_loss(call: Emitter) -> Tensor:
         wider = call.op("Pad", states, [0, by, 0, 0], least, mode="constant", as_sizes=[batch, count + by])
         return call.op("Slice", wider, [0], [-by], [1], as_sizes=path.sizes)
 
-    def step(place: Tensor, given: list[Tensor]) -> tuple[list[Tensor], list[Tensor]]:
+    def step(given: list[Tensor], place: Tensor) -> tuple[list[Tensor], list[Tensor]]:
         (states,) = given
         sources = [states, moved(states, 1), where(call, skips, moved(states, 2), least)]
         after = call.op("Add", _log_sum(call, sources), factorisations.at(call, chances, place, 1))
@@ -102,7 +103,7 @@ def ctc_loss(call: Emitter) -> Tensor:
         return [where(call, running, after, states)], []
 
     steps = factorisations.indices(call, x, 1)
-    (states,) = factorisations.scanned(call, steps, [begun], step)
+    (states,) = scanned(call, [steps], [begun], step)
     end = call.unsqueeze(call.op("Mul", target_length, 2), 1)
     # The path ends in the last class or in the blank behind it.
     last_class = where(call, call.op("Equal", at, call.op("Sub", end, 1)), states, least)

@@ -21,9 +21,7 @@ _LEAST = 1000 * float(np.finfo(np.float32).tiny)
 
 def counted(call: Emitter, count: Tensor) -> Tensor:
     """``float32[count]``: 0, 1, 2 …, for a scalar ``count`` of ``int64``."""
-    zero, one = call.constant(0, "int64"), call.constant(1, "int64")
-    numbers = call.op("Range", zero, count, one, as_sizes=[unknown()])
-    return call.cast(numbers, "float32")
+    return call.cast(call.positions(count, unknown()), "float32")
 
 
 def bicubic(call: Emitter, size: Tensor, wanted: Tensor) -> Tensor:
