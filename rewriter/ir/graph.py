@@ -49,7 +49,8 @@ class Operation:
     ``opaque`` is the reason why its computation is not known, or "". ``children`` are the operations that a wrapper's
     configuration holds, by its key (``layer``, ``cell``, ``forward_layer`` …; a list for several). ``weights`` are the
     shapes of its variables by path (``vars/0``, ``cell/vars/0``), if the file has them. ``built`` are the shapes of the
-    operands on which it was built, if the file states them; edits leave them stale.
+    operands on which it was built, if the file states them; edits leave them stale. ``trace`` is set where code of a
+    layer calls it, or is its graph.
     """
 
     name: str
@@ -63,6 +64,7 @@ class Operation:
     children: dict[str, Operation | list[Operation]] = field(default_factory=dict)
     weights: dict[str, tuple[int, ...]] = field(default_factory=dict)
     built: tuple[tuple[int | None, ...], ...] = ()
+    trace: Traced | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +113,7 @@ TRACED = "Traced"
 
 @dataclass(frozen=True, slots=True)
 class Traced:
-    """Where the entry of an operation of a ``TRACED`` graph comes from: no file can hold an object of this class.
+    """What is known of an operation from the run of a layer's code. No file can hold an object of this class.
 
     ``lines`` are the places in the source (``file:line``), one for each call; ``weights`` the numbers of its arrays by
     path (``vars/0``). The last inputs of its graph are masks of operands: ``masked`` are the numbers of these operands.
@@ -122,12 +124,6 @@ class Traced:
     weights: dict[str, int] = field(default_factory=dict)
     masked: tuple[int, ...] = ()
     masks: tuple[bool, ...] = ()
-
-
-def trace_of(raw: dict[str, Any]) -> Traced | None:
-    """What the entry of an operation says of its trace; None if it was not traced."""
-    found = raw.get("traced")
-    return found if isinstance(found, Traced) else None
 
 
 @dataclass(frozen=True, slots=True)

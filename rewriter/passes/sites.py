@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from ..errors import UsageError, shown
 from ..ir.axis import Axis, Role, Value
-from ..ir.graph import BODY, TRACED, Literal, Node, Path, TensorRef, leaves, path_text, trace_of
+from ..ir.graph import BODY, TRACED, Literal, Node, Path, TensorRef, leaves, path_text
 from ..ir.size import Size, symbol
 from ..presentation import brief
 from ..rules.table import Family
@@ -119,10 +119,8 @@ class Site:
     @property
     def line(self) -> str:
         """The place in the source (``file:line``) that computes the node, where it is in a layer's code; else ""."""
-        traced = trace_of(self.node.operation.raw)
-        return (
-            traced.lines[self.node.call] if traced is not None and self.node.call < len(traced.lines) else ""
-        )
+        trace, call = self.node.operation.trace, self.node.call
+        return trace.lines[call] if trace is not None and call < len(trace.lines) else ""
 
     @property
     def recorded(self) -> tuple[int | None, ...] | None:

@@ -11,7 +11,7 @@ from ..errors import shown
 from ..formats.model_file import ModelFile
 from ..formats.registry import format_of
 from ..ir.axis import Axis, Role, Value
-from ..ir.graph import TRACED, Graph, Operation, trace_of
+from ..ir.graph import TRACED, Graph, Operation
 from ..passes.analysis import Analysis
 from ..passes.candidate import Candidate
 from ..passes.rewrite import Applied
@@ -161,7 +161,7 @@ def cannot_be_run(form: str, graph: Graph) -> str:
         if _is_code(operation):
             return f"{shown(operation.name)!r} ({shown(operation.class_name)}) is code, which is not run"
     for operation in graph.operations.values():
-        named = foreign(operation.raw) if trace_of(operation.raw) is None else ""
+        named = foreign(operation.raw) if operation.trace is None else ""
         if named:
             return f"{shown(operation.name)!r} names {named}, which is not run"
     return ""
@@ -170,7 +170,7 @@ def cannot_be_run(form: str, graph: Graph) -> str:
 def _is_code(operation: Operation) -> bool:
     """Whether Keras would run code for an operation that the user does not trust."""
     trusted = is_trusted(operation.module, operation.raw.get("registered_name"))
-    if trusted or trace_of(operation.raw) is not None:
+    if trusted or operation.trace is not None:
         return False
     root = operation.module.split(".")[0]
     return bool(operation.opaque) or facts_of(operation.class_name).runs_code or root not in ("", "keras")

@@ -29,7 +29,6 @@ from ..ir.graph import (
     Traced,
     map_leaves,
     operands_of,
-    trace_of,
 )
 from ..ir.identities import Identities
 from ..ir.size import Size, is_beyond, is_unknown, symbol, unknown
@@ -304,7 +303,7 @@ class _Driver:
         taken = len(graph.input_refs())
         given = operands_of(graph, call.args, call.kwargs)
         operands = [leaf for leaf in given if isinstance(leaf, Value)]
-        traced = trace_of(operation.raw)
+        traced = operation.trace
         if traced is not None:
             operands += [_mask_of(operands[number]) for number in traced.masked]
         operands = operands[:taken]

@@ -10,18 +10,23 @@ import contextlib
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from ..errors import BadFileError, UnsupportedError, shown
 from ..files.folder import Folder
 from ..files.json import parse
 from ..files.zip import Archive
+from ..formats.keras import spelling
+from ..formats.keras.config import read_traced
+from ..formats.keras.weight_shapes import attach_shapes, parameter_counts
 from ..formats.variables import NoVariables, Variable, Variables
-from ..ir.graph import Graph, Operation, Path, Traced, trace_of
+from ..ir.graph import Graph, Operation, Path, Traced
 from ..presentation import count
+from ..proof import limits
+from ..proof.child import run_in_child
 from ..proof.named import foreign
+from ..proof.runtimes import keras_needs
 from ..trusted import packages, trusting
 
 if TYPE_CHECKING:
@@ -60,7 +65,7 @@ def with_traces(path: str, source: ModelFile | None, reason: str) -> Iterator[Mo
     with TemporaryDirectory(prefix="rewriter-") as folder:
         arrays = os.path.join(folder, "arrays")
         if source is None:
-            yield cast("ModelFile", _TracedFile(path, *_whole(path, arrays, reason)))
+            yield cast("ModelFile", _TracedModelFile(path, *_whole(path, arrays, reason)))
             return
         nodes = [(found, node) for found, _, node in source.graph.walk() if not node.call]
         opaque = {found: node.operation.raw for found, node in nodes if node.operation.opaque}
@@ -72,8 +77,8 @@ def with_traces(path: str, source: ModelFile | None, reason: str) -> Iterator[Mo
             raise UnsupportedError(
                 f"the code of {_named(packages())} was not traced: {answer['skipped']}", path
             )
-        kept = _attach(source.graph, answer["layers"])
-        yield cast("ModelFile", _WithTraces(source, _Arrays(arrays, answer["arrays"]), kept))
+        in_file = _attach(source.graph, answer["layers"])
+        yield cast("ModelFile", _TracedLayersFile(source, _Arrays(arrays, answer["arrays"]), in_file))
 
 
 def _check(entry: Any) -> None:
@@ -100,10 +105,6 @@ def _named(names: Sequence[str]) -> str:
 
 def _ask(path: str, arrays: str, opaque: Mapping[Path, Json] | None) -> Json:
     """The answer of the process that traces the layers at these paths, with their entries, or the whole model."""
-    from ..proof import limits
-    from ..proof.child import run_in_child
-    from ..proof.runtimes import keras_needs
-
     request = {
         "model": os.path.abspath(path),
         "paths": None if opaque is None else [list(each) for each in opaque],
@@ -123,46 +124,47 @@ def _whole(path: str, arrays: str, reason: str) -> tuple[Graph, _Arrays]:
     return operation.graph, _Arrays(arrays, answer["arrays"])
 
 
-@dataclass(frozen=True, slots=True)
-class _Kept:
-    """A traced operation: what it is in the file, and its graph."""
+class _Form(NamedTuple):
+    """What differs in an operation as the file has it, and with the graph of its code."""
 
-    operation: Operation
     kind: str
     opaque: str
-    raw: Json
     graph: Graph | None
+    trace: Traced | None
+
+    @classmethod
+    def of(cls, operation: Operation) -> _Form:
+        return cls(operation.kind, operation.opaque, operation.graph, operation.trace)
+
+    def give(self, operation: Operation) -> None:
+        operation.kind, operation.opaque, operation.graph, operation.trace = self
 
 
-def _attach(graph: Graph, layers: Sequence[Json]) -> list[_Kept]:
-    """Give opaque operations their graphs; the operations with what they were before.
+def _attach(graph: Graph, layers: Sequence[Json]) -> list[tuple[Operation, _Form]]:
+    """Give opaque operations their graphs; these operations, and what they are in the file.
 
     An operation that cannot be traced stays opaque, with the reason.
     """
     by_path = {path: node.operation for path, _, node in graph.walk()}
-    kept = []
+    in_file = []
     for layer in layers:
         operation = by_path[tuple(layer["path"])]
         if "reason" in layer:
             operation.opaque = f"{operation.opaque}; its code cannot be traced: {shown(layer['reason'])}"
             continue
         traced = _read(layer["entry"])
-        marks = trace_of(traced.raw)
-        assert traced.graph is not None and marks is not None
-        takes = len(traced.graph.input_refs()) - len(marks.masked)
+        assert traced.graph is not None and traced.trace is not None
+        takes = len(traced.graph.input_refs()) - len(traced.trace.masked)
         calls = [node for _, _, node in graph.walk() if node.operation is operation]
         if any(len(node.refs()) != takes for node in calls):
             operation.opaque += f"; its code takes {count(takes, 'tensor')}, and its calls give others"
             continue
-        kept.append(_Kept(operation, operation.kind, operation.opaque, operation.raw, traced.graph))
-        operation.kind, operation.opaque, operation.graph = "model", "", traced.graph
-        operation.raw = {**operation.raw, "traced": marks}
-    return kept
+        in_file.append((operation, _Form.of(operation)))
+        _Form("model", "", traced.graph, traced.trace).give(operation)
+    return in_file
 
 
 def _read(entry: Json) -> Operation:
-    from ..formats.keras.config import read_traced
-
     return read_traced(_marked(entry))
 
 
@@ -225,16 +227,11 @@ class _TracedVariables:
         self._tables: dict[str, Mapping[str, int]] = {}
 
     def places(self, path: str, graph: Graph) -> Mapping[str, str]:
-        if not any(trace_of(operation.raw) for operation in graph.operations.values()):
-            return self._stored.places(path, graph)
-        inside = all(trace_of(operation.raw) for operation in graph.operations.values())
-        found = (
-            {name: name for name in graph.operations} if inside else dict(self._stored.places(path, graph))
-        )
-        for name, place in found.items():
-            traced = trace_of(graph.operations[name].raw)
-            if traced is not None and graph.operations[name].graph is None:
-                self._tables[f"{path}/{place}"] = _table(graph.operations[name], traced)
+        in_code = all(operation.trace is not None for operation in graph.operations.values())
+        found = {name: name for name in graph.operations} if in_code else self._stored.places(path, graph)
+        for name, operation in graph.operations.items():
+            if operation.trace is not None and operation.graph is None:
+                self._tables[f"{path}/{found[name]}"] = _table(operation, operation.trace)
         return found
 
     def _found(self, place: str) -> tuple[Mapping[str, int], str] | None:
@@ -272,21 +269,23 @@ class _TracedVariables:
         return self._stored.variable(place, path) if number is None else self._arrays.variable(number)
 
 
-def _table(operation: Operation, traced: Traced) -> Mapping[str, int]:
+def _table(operation: Operation, trace: Traced) -> Mapping[str, int]:
     if operation.kind == "op":
         number = operation.config.get("array")
         return {"value": number} if isinstance(number, int) else {}
-    return traced.weights
+    return trace.weights
 
 
 # -- opened models -----------------------------
-class _WithTraces:
+class _TracedLayersFile:
     """An opened model whose opaque layers have graphs, until it is written."""
 
-    def __init__(self, source: ModelFile, arrays: _Arrays, kept: Sequence[_Kept]) -> None:
+    def __init__(
+        self, source: ModelFile, arrays: _Arrays, in_file: Sequence[tuple[Operation, _Form]]
+    ) -> None:
         self._source = source
         self._arrays = arrays
-        self._kept = kept
+        self._in_file = in_file
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._source, name)
@@ -295,45 +294,24 @@ class _WithTraces:
         return _TracedVariables(self._arrays, self._source.variables())
 
     def load_weights(self) -> None:
-        from ..formats.keras.weight_shapes import attach_shapes
-
         attach_shapes(self._source.graph, self.variables())
 
     def parameter_counts(self) -> Mapping[str, int] | None:
-        from ..formats.keras.weight_shapes import parameter_counts
-
         return parameter_counts(self._source.graph, self.variables())
 
     def write(self, target: str | os.PathLike[str]) -> None:
-        with self.as_in_file():
-            self._source.write(target)
-
-    @contextmanager
-    def as_in_file(self) -> Iterator[ModelFile]:
-        """The model with its layers as the file has them."""
-        traces = [each.operation.raw for each in self._kept]
-        for each in self._kept:
-            operation = each.operation
-            operation.kind, operation.opaque, operation.raw, operation.graph = (
-                each.kind,
-                each.opaque,
-                each.raw,
-                None,
-            )
+        """Write the model with its layers as the file has them."""
+        with_graphs = [(operation, _Form.of(operation)) for operation, _ in self._in_file]
         try:
-            yield self._source
+            for operation, form in self._in_file:
+                form.give(operation)
+            self._source.write(target)
         finally:
-            for each, raw in zip(self._kept, traces, strict=True):
-                operation = each.operation
-                operation.kind, operation.opaque, operation.raw, operation.graph = (
-                    "model",
-                    "",
-                    raw,
-                    each.graph,
-                )
+            for operation, form in with_graphs:
+                form.give(operation)
 
 
-class _TracedFile:
+class _TracedModelFile:
     """A model whose graph is in its code. It can be analysed and exported, not written."""
 
     format = "keras-v3"
@@ -349,9 +327,7 @@ class _TracedFile:
 
     @property
     def spell(self) -> Any:
-        from ..formats.keras.spelling import spell
-
-        return spell
+        return spelling.spell
 
     def check_newest(self) -> None:
         """Nothing: the newest Keras made the graph."""
@@ -363,13 +339,9 @@ class _TracedFile:
         return _TracedVariables(self._arrays, NoVariables())
 
     def load_weights(self) -> None:
-        from ..formats.keras.weight_shapes import attach_shapes
-
         attach_shapes(self.graph, self.variables())
 
     def parameter_counts(self) -> Mapping[str, int] | None:
-        from ..formats.keras.weight_shapes import parameter_counts
-
         return parameter_counts(self.graph, self.variables())
 
     def write(self, target: str | os.PathLike[str]) -> None:

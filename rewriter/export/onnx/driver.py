@@ -21,7 +21,6 @@ from ...ir.graph import (
     map_leaves,
     operands_of,
     path_text,
-    trace_of,
 )
 from ...ir.size import Size, symbol
 from ...presentation import count
@@ -183,7 +182,7 @@ class Driver:
             kwargs = {name: value for name, value in kwargs.items() if name != "mask"}
         given_order = operands_of(graph, args, kwargs)
         operands = [leaf for leaf in given_order if isinstance(leaf, Tensor)]
-        traced = trace_of(operation.raw)
+        traced = operation.trace
         if traced is not None:
             operands += [mask for n in traced.masked if (mask := operands[n].mask) is not None]
         operands = operands[: len(refs)]

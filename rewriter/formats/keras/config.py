@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from ...errors import BadFileError, UnsupportedError, shown
-from ...ir.graph import TRACED, Graph, Literal, Loss, Node, Operation, TensorRef, node_name, trace_of
+from ...ir.graph import TRACED, Graph, Literal, Loss, Node, Operation, TensorRef, Traced, node_name
 from ...shapes.dtypes import FLOATX, NUMBERS
 from .moved import to_newer
 from .opaque import is_custom, opaque_reason
@@ -88,14 +88,15 @@ def _operation(entry: Any, depth: int) -> Operation:
     operation = Operation(name, kind, class_name, config, module, entry)
     if class_name in _MODEL_CLASSES and not isinstance(config.get("layers", []), list):
         raise BadFileError(f"the layers of {shown(name)!r} are not a list")
-    traced = trace_of(entry)
-    operation.opaque = "" if traced is not None and module == TRACES else opaque_reason(operation)
+    trace = entry.get("traced")
+    operation.trace = trace if isinstance(trace, Traced) else None
+    operation.opaque = "" if operation.trace is not None and module == TRACES else opaque_reason(operation)
     operation.built = _built(entry.get("build_config"))
     if _OLD in entry:
         return operation
     if operation.kind == "model" and isinstance(config.get("layers"), list):
         operation.graph = _model(operation, depth)
-        if traced is not None:
+        if operation.trace is not None:
             operation.graph.kind = TRACED
     elif operation.kind == "layer":
         for key in _CHILD_KEYS:
@@ -150,7 +151,7 @@ def _functional(name: str, config: dict[str, Any], depth: int) -> Graph:
         for call, node in enumerate(inbound):
             args, kwargs = _call(node, operation.name)
             added = Node(node_name(operation.name, call), operation, call, args, kwargs)
-            if operation.kind != "input" and not added.refs() and trace_of(entry) is None:
+            if operation.kind != "input" and not added.refs() and operation.trace is None:
                 # Keras creates a node only for a call on tensors of the model.
                 raise BadFileError(f"{shown(operation.name)!r} is called on no tensor of the model")
             graph.add(added)
