@@ -97,10 +97,10 @@ def analyse(graph: Graph, rules: Sequence[Rule], mode: str = "safe", ops: str = 
         chosen({f.path: f for f in findings}),
         _reexamine(rules, wanted),
     )
-    _leave_bodies(found, findings)
+    _leave_unchanged(found, findings)
     if mode == "best":
         findings = _with_first(trials, findings)
-        _leave_bodies(found, [f for f in findings if not f.elsewhere])
+        _leave_unchanged(found, [f for f in findings if not f.elsewhere])
     return Analysis(inference, [*found, *lost(inference, findings)], findings, ops)
 
 
@@ -151,17 +151,15 @@ def _note_claim(finding: Finding) -> None:
         finding.note("rests-on-a-claim", node=claimed)
 
 
-def _leave_bodies(found: Sequence[Site], findings: Sequence[Finding]) -> None:
-    """Withdraw every choice in the body of another node (If, Loop, Scan) or in the code of a layer: these are analysed,
-    not rewritten."""
-    inside = {site.path: site for site in found if site.in_body or site.in_code}
+def _leave_unchanged(found: Sequence[Site], findings: Sequence[Finding]) -> None:
+    """Withdraw every choice in the body of another node (If, Loop, Scan) or in code: these are analysed, not
+    rewritten."""
+    inside = {site.path: site for site in found if site.stays}
     for finding in findings:
         site = inside.get(finding.path)
-        if site is not None and site.in_code:
-            details = {"line": site.line}
-            finding.decide(Decision(stages.IN_CODE, details=details, before=finding.decision))
-        elif site is not None:
-            finding.decide(Decision(stages.IN_A_BODY, before=finding.decision))
+        if site is not None:
+            stage = stages.IN_CODE if site.in_code else stages.IN_A_BODY
+            finding.decide(Decision(stage, details={"line": site.line}, before=finding.decision))
 
 
 def _with_what_follows(

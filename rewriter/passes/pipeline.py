@@ -80,7 +80,7 @@ def state(
     stated = {_path_of(name, here, analysis.ops): text for name, text in choices.items()}
     for path in stated:
         site = here[path]
-        if site.in_body or site.in_code:
+        if site.stays:
             why = stages.in_code(site.line) if site.in_code else stages.NOTHING_IN_A_BODY
             raise UsageError(f"{shown(path_text(path))!r}: {why}")
     said: dict[Path, tuple[Site, Candidate]] = {}
@@ -271,7 +271,7 @@ def _spell_out(analysis: Analysis, rewriter: Rewriter) -> None:
         by_path.setdefault(site.path, []).append(site)
     written: list[tuple[Site, Candidate]] = []
     for group in by_path.values():
-        plans = [as_written(site) for site in group if not site.in_body]
+        plans = [as_written(site) for site in group if not site.stays]
         if not plans:
             continue
         first = plans[0]

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from ..errors import UsageError, shown
 from ..ir.axis import Axis, Role, Value
-from ..ir.graph import BODY, TRACED, Literal, Node, Path, TensorRef, leaves, path_text
+from ..ir.graph import BODY, Literal, Node, Path, TensorRef, leaves, path_text
 from ..ir.size import Size, symbol
 from ..presentation import brief
 from ..rules.table import Family
@@ -113,12 +113,17 @@ class Site:
 
     @property
     def in_code(self) -> bool:
-        """True where the code of a layer computes the node: nothing is inserted there."""
-        return self.inference.graph.kind == TRACED
+        """True if the code of a layer or of the model computes the node: nothing is inserted there."""
+        return self.node.operation.trace is not None
+
+    @property
+    def stays(self) -> bool:
+        """True if nothing is inserted at the node, whatever its fault."""
+        return self.in_body or self.in_code
 
     @property
     def line(self) -> str:
-        """The place in the source (``file:line``) that computes the node, where it is in a layer's code; else ""."""
+        """The place in the source (``file:line``) that computes the node, if code does; else ""."""
         trace, call = self.node.operation.trace, self.node.call
         return trace.lines[call] if trace is not None and call < len(trace.lines) else ""
 

@@ -11,7 +11,7 @@ from ..passes.candidate import Candidate
 from ..passes.codes import Severity
 from ..passes.finding import Finding
 from ..passes.sites import DEFAULT_OPS
-from ..passes.stages import IN_A_BODY, IN_CODE, OTHER_FAMILY
+from ..passes.stages import OTHER_FAMILY
 from ..results import Explanation, Report
 
 
@@ -63,8 +63,6 @@ def first_reading(item: Finding) -> Candidate | None:
     if item.choice is not None or item.severity is not Severity.ERROR:
         return None
     if item.elsewhere and item.decision.stage is not OTHER_FAMILY:  # a node that only --ops all may change
-        return None
-    if item.decision.stage in (IN_A_BODY, IN_CODE):
         return None
     return next((c for c in item.candidates if not c.plan.cannot), None)
 

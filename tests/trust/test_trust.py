@@ -201,6 +201,25 @@ def test_a_report_says_whose_code_ran(command: str, form: str, tmp_path: Path, c
         assert (marks[form] in said) is bool(trust)
 
 
+def test_a_fault_in_the_code_of_the_model_is_not_repaired(tmp_path: Path, capsys: Any):
+    source, model = tmp_path / "model.keras", parts.Faulty()
+    model(np.ones((1, 3, 5), "float32"))
+    model.save(source)
+    (finding,) = rewriter.check(source, trust=["parts"]).findings
+    assert finding.choice is None and "parts/__init__.py:" in finding.why
+    assert cli.main(["check", str(source), "--trust", "parts"]) == 1
+    assert "rewriter repair" not in capsys.readouterr().out
+
+
+def test_implicit_broadcasts_in_code_stay(tmp_path: Path):
+    model = steps(parts.Numbers())
+    model.save(tmp_path / "model.keras")
+    result = rewriter.repair(
+        tmp_path / "model.keras", tmp_path / "o.keras", explicit=True, trust=["parts"], verify=False
+    )
+    assert result.inserted == []
+
+
 def around(fits: bool) -> Any:
     """A gate of the package, and beside it an ordinary one."""
     x = keras.Input((5, 7, 4))

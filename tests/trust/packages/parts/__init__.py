@@ -200,6 +200,14 @@ class Net(keras.Model):
 
 
 @registered
+class Faulty(keras.Model):
+    """A subclassed model with a fault in its own code."""
+
+    def call(self, x: Any) -> Any:
+        return x * ops.mean(x, axis=1)
+
+
+@registered
 class Sum(keras.layers.Layer):
     """A layer with two calls that compute different things."""
 
