@@ -125,6 +125,14 @@ class Traced:
     masked: tuple[int, ...] = ()
     masks: tuple[bool, ...] = ()
 
+    def with_masks(self, outputs: Any, with_mask: Callable[[Any, Any], Any]) -> Any:
+        """The results, each of them ``with_mask`` of what the graph gives for it and its mask (None without one)."""
+        if not any(self.masks):
+            return outputs
+        results, masks = outputs
+        flags, given = iter(self.masks), iter(masks)
+        return map_sorted(lambda leaf: with_mask(leaf, next(given) if next(flags) else None), results)
+
 
 @dataclass(frozen=True, slots=True)
 class SizeNames:
@@ -322,8 +330,45 @@ def operands_of(graph: Graph, args: tuple[Any, ...], kwargs: dict[str, Any]) -> 
 
 def map_leaves(function: Callable[[Any], Any], structure: Any) -> Any:
     """The same nested lists, tuples and dicts with ``function`` applied to each leaf."""
+    if isinstance(structure, tuple) and hasattr(structure, "_fields"):
+        return type(structure)(*(map_leaves(function, item) for item in structure))
     if isinstance(structure, (list, tuple)):
         return type(structure)(map_leaves(function, item) for item in structure)
     if isinstance(structure, dict):
         return {key: map_leaves(function, item) for key, item in structure.items()}
     return function(structure)
+
+
+def flatten_outputs(structure: Any) -> Iterator[Any]:
+    """Leaves in the order in which Keras numbers a call's outputs: dicts by sorted key (``keras.tree.flatten``)."""
+    if isinstance(structure, dict):
+        structure = [structure[key] for key in sorted(structure)]
+    if isinstance(structure, (list, tuple)):
+        for item in structure:
+            yield from flatten_outputs(item)
+    else:
+        yield structure
+
+
+def map_sorted(function: Callable[[Any], Any], structure: Any) -> Any:
+    """The same structure with ``function`` applied to each leaf, in the order of ``flatten_outputs``."""
+    if isinstance(structure, dict):
+        made = {key: map_sorted(function, structure[key]) for key in sorted(structure)}
+        return {key: made[key] for key in structure}
+    if isinstance(structure, (list, tuple)):
+        return type(structure)(map_sorted(function, item) for item in structure)
+    return function(structure)
+
+
+def flatten_with_path(
+    structure: Any, path: tuple[str | int, ...] = ()
+) -> Iterator[tuple[tuple[str | int, ...], Any]]:
+    """The leaves of ``flatten_outputs``, each with the keys and numbers that lead to it."""
+    if isinstance(structure, dict):
+        for key in sorted(structure):
+            yield from flatten_with_path(structure[key], (*path, key))
+    elif isinstance(structure, (list, tuple)):
+        for number, item in enumerate(structure):
+            yield from flatten_with_path(item, (*path, number))
+    else:
+        yield path, structure

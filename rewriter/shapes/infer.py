@@ -8,7 +8,7 @@ however often one model calls another.
 from __future__ import annotations
 
 import heapq
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -26,7 +26,7 @@ from ..ir.graph import (
     Operation,
     Path,
     TensorRef,
-    Traced,
+    flatten_outputs,
     map_leaves,
     operands_of,
 )
@@ -332,7 +332,7 @@ class _Driver:
         back = _Renaming(mapping)
         result = map_leaves(lambda v: back.value(v) if isinstance(v, Value) else v, summary.result)
         record(partial(_called, operation.name if below else None, summary, actual, back.mapping))
-        return result if traced is None else _masked(traced, result)
+        return result if traced is None else traced.with_masks(result, _with_mask)
 
     def _summary(
         self, operation: Operation, graph: Graph, operands: Sequence[Value], actual: Sequence[Origin]
@@ -532,41 +532,6 @@ def rule_for(operation: Operation) -> Rule | None:
     return LAYERS.get(operation.class_name)
 
 
-def flatten_outputs(structure: Any) -> Iterator[Any]:
-    """Leaves in the order in which Keras numbers a call's outputs: dicts by sorted key (``keras.tree.flatten``)."""
-    if isinstance(structure, dict):
-        structure = [structure[key] for key in sorted(structure)]
-    if isinstance(structure, (list, tuple)):
-        for item in structure:
-            yield from flatten_outputs(item)
-    else:
-        yield structure
-
-
-def map_sorted(function: Callable[[Any], Any], structure: Any) -> Any:
-    """The same structure with ``function`` applied to each leaf, in the order of ``flatten_outputs``."""
-    if isinstance(structure, dict):
-        made = {key: map_sorted(function, structure[key]) for key in sorted(structure)}
-        return {key: made[key] for key in structure}
-    if isinstance(structure, (list, tuple)):
-        return type(structure)(map_sorted(function, item) for item in structure)
-    return function(structure)
-
-
-def flatten_with_path(
-    structure: Any, path: tuple[str | int, ...] = ()
-) -> Iterator[tuple[tuple[str | int, ...], Any]]:
-    """The leaves of ``flatten_outputs``, each with the keys and numbers that lead to it."""
-    if isinstance(structure, dict):
-        for key in sorted(structure):
-            yield from flatten_with_path(structure[key], (*path, key))
-    elif isinstance(structure, (list, tuple)):
-        for number, item in enumerate(structure):
-            yield from flatten_with_path(item, (*path, number))
-    else:
-        yield path, structure
-
-
 def _adds(graph: Graph, recorded: Sequence[int | None], axes: Sequence[Axis]) -> bool:
     """True if an ONNX file records a shape of the same rank for unknown sizes and contradicts no known one."""
     pairs = list(zip(recorded, axes, strict=False))
@@ -599,17 +564,8 @@ def _mask_of(value: Value) -> Value:
     return Value(value.mask, "bool")
 
 
-def _masked(traced: Traced, structure: Any) -> Any:
-    """The results of a traced layer, with the masks that its graph gives beside them."""
-    if not any(traced.masks):
-        return structure
-    result, masks = structure
-    flags, given = iter(traced.masks), iter(masks)
-
-    def masked(leaf: Any) -> Any:
-        return replace(leaf, mask=next(given).axes if next(flags) else None)
-
-    return map_sorted(masked, result)
+def _with_mask(value: Value, mask: Value | None) -> Value:
+    return replace(value, mask=None if mask is None else mask.axes)
 
 
 def _with_claim(value: Value, claimed: str) -> Value:

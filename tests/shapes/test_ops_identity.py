@@ -7,12 +7,11 @@ from typing import Any
 import pytest
 
 from rewriter.ir.axis import Axis, Role, Value, new_axis, scope, unit_axis
-from rewriter.ir.graph import Operation
+from rewriter.ir.graph import Operation, flatten_outputs
 from rewriter.ir.identities import Identities
 from rewriter.ir.size import symbol
 from rewriter.shapes import ops  # noqa: F401 - fills the table
 from rewriter.shapes.call import OPS, Call
-from rewriter.shapes.infer import flatten_outputs
 
 PRIMES = {"a": 5, "b": symbol("B"), "c": 7, "d": 11, "h": 13, "w": 17, "k": 19, "m": 23, "n": 29, "t": 31}
 SIZES = {**PRIMES, "A": 5, "C": 7, "D": 11, "K": 19, "T": 31, "2": 2, "3": 3, "4": 4, "6": 6, "1": 1}

@@ -16,7 +16,8 @@ from ...ir.graph import (
     Literal,
     Operation,
     TensorRef,
-    Traced,
+    flatten_outputs,
+    flatten_with_path,
     leaves,
     map_leaves,
     operands_of,
@@ -25,7 +26,7 @@ from ...ir.graph import (
 from ...ir.size import Size, symbol
 from ...presentation import count
 from ...shapes.call import Call, OpaqueError, ShapeError
-from ...shapes.infer import flatten_outputs, flatten_with_path, infer, infer_call, map_sorted
+from ...shapes.infer import infer, infer_call
 from ...shapes.inference import Inference
 from ...shapes.keras_facts import facts_of
 from . import lowering  # noqa: F401 - importing it fills the table of lowerings
@@ -204,22 +205,12 @@ class Driver:
                 taken.mask = tensor.mask
             bound.append(taken)
         result = self.nested(graph, bound, inference, f"{path}/", f"{group}/layers")
-        return result if traced is None else self._masked(traced, result)
+        return result if traced is None else traced.with_masks(result, self._with_mask)
 
-    def _masked(self, traced: Traced, structure: Any) -> Any:
-        """The results of a traced layer, with the masks that its graph gives beside them."""
-        if not any(traced.masks):
-            return structure
-        result, masks = structure
-        flags, given = iter(traced.masks), iter(masks)
-
-        def masked(leaf: Tensor) -> Tensor:
-            mask = next(given) if next(flags) else None
-            made = leaf if leaf.mask is mask else self.builder.node("Identity", leaf)
-            made.mask = mask
-            return made
-
-        return map_sorted(masked, result)
+    def _with_mask(self, tensor: Tensor, mask: Tensor | None) -> Tensor:
+        made = tensor if tensor.mask is mask else self.builder.node("Identity", tensor)
+        made.mask = mask
+        return made
 
     # -- around a call -----------------------------
     def _autocast(

@@ -13,8 +13,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Iterator
 
-from ...ir.graph import Graph, Node, Operation, TensorRef
-from ...shapes.infer import flatten_outputs
+from ...ir.graph import Graph, Node, Operation, TensorRef, flatten_outputs
 from ...shapes.keras_facts import facts_of
 
 

@@ -14,7 +14,8 @@ import keras
 import numpy as np
 from keras import KerasTensor
 
-from .recorder import Record, Recorder, Scope, TraceError, leaves, mapped, own_activation
+from ...ir.graph import leaves, map_leaves
+from .recorder import Record, Recorder, Scope, TraceError, own_activation
 
 _WORD = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 
@@ -54,19 +55,19 @@ class Entries:
         for record in scope.records:
             title, _ = named.titles[id(record)]
             entry, captured = self._entry(record, title)
-            args = [mapped(named.reference, leaf) for leaf in (*record.args, *captured)]
-            call = {"args": args, "kwargs": mapped(named.reference, record.kwargs)}
+            args = [map_leaves(named.reference, leaf) for leaf in (*record.args, *captured)]
+            call = {"args": args, "kwargs": map_leaves(named.reference, record.kwargs)}
             written = layers.setdefault(title, {**entry, "name": title, "inbound_nodes": [], "lines": []})
             written["inbound_nodes"].append(call)
             written["lines"].append(record.line)
-        ends = mapped(named.place, _tensors(scope.returned))
+        ends = map_leaves(named.place, _tensors(scope.returned))
         masks = [named.place(mask) for mask in scope.masks if mask is not None]
         heads = named.inputs()
         taken = [[head["name"], 0, 0] for head in heads]
         config = {
             "name": name,
             "layers": [*heads, *layers.values()],
-            "input_layers": taken if taken_as is None else mapped(taken.__getitem__, taken_as),
+            "input_layers": taken if taken_as is None else map_leaves(taken.__getitem__, taken_as),
             "output_layers": [ends, masks] if masks else ends,
         }
         results = keras.tree.flatten(scope.returned)
@@ -225,7 +226,9 @@ def _described(operation: Any) -> dict[str, Any]:
     """The entry of a layer or op of Keras, from the attributes that have the names of its arguments."""
     kind = type(operation)
     names = [name for name in inspect.signature(kind.__init__).parameters if name != "self"]
-    config = {name: mapped(_number, getattr(operation, name)) for name in names if hasattr(operation, name)}
+    config = {
+        name: map_leaves(_number, getattr(operation, name)) for name in names if hasattr(operation, name)
+    }
     if isinstance(operation, keras.layers.Layer):
         config["dtype"] = keras.dtype_policies.serialize(operation.dtype_policy)
     return {"class_name": kind.__name__, "module": kind.__module__, "config": config}

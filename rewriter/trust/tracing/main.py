@@ -8,6 +8,8 @@ from contextlib import contextmanager, suppress
 from functools import partial
 from typing import Any
 
+from ...ir.graph import leaves, map_leaves
+
 Json = dict[str, Any]
 
 
@@ -140,13 +142,12 @@ def _naming(names: dict[int, str]) -> Iterator[None]:
 def _whole(model: Any, recorder: Any, entries: Any) -> Json:
     """The graph of a model as its code makes it."""
     from ...proof.keras.models import operands
-    from .recorder import leaves, mapped
 
     try:
         given = operands(model)
         names = [str(leaf.name) for leaf in leaves(given)]
         numbers = itertools.count()
-        taken_as = mapped(lambda leaf: next(numbers), given)
+        taken_as = map_leaves(lambda leaf: next(numbers), given)
 
         def written() -> Json:
             scope = recorder.run(model, (given,), {})

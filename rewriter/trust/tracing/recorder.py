@@ -18,9 +18,11 @@ from typing import Any
 import keras
 import numpy as np
 from keras import KerasTensor
-from keras.src.backend import get_keras_mask
+from keras.src.backend import get_keras_mask as mask_of
 from keras.src.backend import set_keras_mask as set_mask
 from keras.src.layers.convolutional.base_conv import BaseConv
+
+from ...ir.graph import leaves, map_leaves
 
 _MAX_DEPTH = 100
 _KERAS = os.path.dirname(os.path.abspath(keras.__file__)) + os.sep
@@ -106,7 +108,7 @@ class Recorder:
                     scope.masked.append(number)
             self.entered = layer
             try:
-                scope.returned = mapped(self.tensor, layer(*args, **kwargs))
+                scope.returned = map_leaves(self.tensor, layer(*args, **kwargs))
             finally:
                 self.entered = None
             scope.masks = [mask_of(leaf) for leaf in keras.tree.flatten(scope.returned)]
@@ -129,7 +131,7 @@ class Recorder:
         def fresh(leaf: Any) -> Any:
             return self._input(scope, leaf) if isinstance(leaf, KerasTensor) else leaf
 
-        return mapped(fresh, args), mapped(fresh, kwargs)
+        return map_leaves(fresh, args), map_leaves(fresh, kwargs)
 
     def _input(self, scope: Scope, like: KerasTensor) -> KerasTensor:
         made = KerasTensor(like.shape, dtype=like.dtype)
@@ -156,7 +158,7 @@ class Recorder:
             return operation.call(*args, **kwargs)
         if has_code(operation):
             return self._nested(operation, args, kwargs)
-        args, kwargs = mapped(self.tensor, args), mapped(self.tensor, kwargs)
+        args, kwargs = map_leaves(self.tensor, args), map_leaves(self.tensor, kwargs)
         self._check(operation)
         activation = own_activation(operation)
         if activation is not None and isinstance(operation, keras.layers.Activation):
@@ -191,7 +193,7 @@ class Recorder:
     def _nested(self, layer: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         if kwargs.get("training") is True and len(self.scopes) == 1:
             raise TraceError("it is called with training=True")
-        args, kwargs = mapped(self.constant, args), mapped(self.constant, kwargs)
+        args, kwargs = map_leaves(self.constant, args), map_leaves(self.constant, kwargs)
         given = [leaf for leaf in leaves((args, kwargs)) if isinstance(leaf, KerasTensor)]
         self.masked.setdefault(id(layer), []).append([mask_of(leaf) is not None for leaf in given])
         with self._scope() as scope:
@@ -199,9 +201,9 @@ class Recorder:
             for outer, inner in zip(given, scope.inputs, strict=True):
                 if (mask := mask_of(outer)) is not None:
                     set_mask(inner, mask)
-            scope.returned = mapped(self.tensor, layer.call(*inside, **options))
+            scope.returned = map_leaves(self.tensor, layer.call(*inside, **options))
             scope.masks = [mask_of(leaf) for leaf in keras.tree.flatten(scope.returned)]
-        result = mapped(self._outer, scope.returned)
+        result = map_leaves(self._outer, scope.returned)
         masks = [None if mask is None else self._outer(mask) for mask in scope.masks]
         for leaf, mask in zip(keras.tree.flatten(result), masks, strict=True):
             if mask is not None:
@@ -280,11 +282,6 @@ class Recorder:
         return scope.held[key]
 
 
-def mask_of(tensor: Any) -> Any:
-    """The mask that Keras attached to a tensor, or None."""
-    return get_keras_mask(tensor)
-
-
 def own_activation(operation: Any) -> Any:
     """The activation of a layer of Keras that is a function of another package, and is called last; else None."""
     function = getattr(operation, "activation", None)
@@ -323,28 +320,6 @@ def line_of(error: BaseException) -> str:
             found = f"{name}:{trace.tb_lineno}"
         trace = trace.tb_next
     return found
-
-
-def leaves(structure: Any) -> Iterator[Any]:
-    """The leaves of nested lists, tuples and dicts in the order in which they stand."""
-    if isinstance(structure, dict):
-        structure = list(structure.values())
-    if isinstance(structure, (list, tuple)):
-        for item in structure:
-            yield from leaves(item)
-    else:
-        yield structure
-
-
-def mapped(function: Callable[[Any], Any], structure: Any) -> Any:
-    """The same nested lists, tuples and dicts with ``function`` applied to each leaf."""
-    if isinstance(structure, dict):
-        return {key: mapped(function, item) for key, item in structure.items()}
-    if isinstance(structure, tuple) and hasattr(structure, "_fields"):
-        return type(structure)(*(mapped(function, item) for item in structure))
-    if isinstance(structure, (list, tuple)):
-        return type(structure)(mapped(function, item) for item in structure)
-    return function(structure)
 
 
 ACTIVE: list[Recorder] = []

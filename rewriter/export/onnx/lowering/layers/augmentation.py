@@ -7,8 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from .....ir.graph import map_leaves
-from .....shapes.infer import flatten_outputs
+from .....ir.graph import flatten_outputs, map_leaves
 from .....shapes.keras_facts import IMAGE_FOR_IMAGE
 from ...dtypes import FLOATS
 from ...emitter import Emitter

@@ -6,9 +6,8 @@ from dataclasses import replace
 from typing import Any
 
 from .....formats.keras.layer_order import numbered
-from .....ir.graph import Operation
+from .....ir.graph import Operation, flatten_outputs
 from .....shapes.call import Configured
-from .....shapes.infer import flatten_outputs
 from .....shapes.quantisation import quantisation_of
 from ...emitter import Emitter
 from ...graph import Tensor
