@@ -260,6 +260,11 @@ def named_part(size: Size) -> Symbol | None:
     return atom if isinstance(atom, Symbol) and atom.given else None
 
 
+def is_size(value: Any) -> bool:
+    """True for a size, of any sign; not for a truth value."""
+    return isinstance(value, Poly) or (isinstance(value, int) and not isinstance(value, bool))
+
+
 def is_beyond(size: Size) -> bool:
     """True for a size of 2**63 or more, or with such a coefficient: no tensor has it."""
     if isinstance(size, int):

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 from ..errors import BadFileError, shown
 from ..ir.axis import Axis, Role, Value, new_axis
 from ..ir.graph import Operation, leaves
-from ..ir.size import Poly, Size, unknown
+from ..ir.size import Size, is_size, unknown
 
 Rule = Callable[["Call"], Any]
 _R = TypeVar("_R", bound=Callable[..., Any])
@@ -196,9 +196,7 @@ class Call(Configured):
         """An entry of a shape: a whole number, or a number that the model computes from sizes (an integer tensor)."""
         if not isinstance(value, Value):
             return self.whole(name, value, minimum)
-        known = value.constant
-        plain = isinstance(known, Poly) or (isinstance(known, int) and not isinstance(known, bool))
-        return known if plain and value.rank == 0 else unknown()
+        return value.constant if is_size(value.constant) and value.rank == 0 else unknown()
 
     # -- results -----------------------------
     def like(self, axes: Sequence[Axis], dtype: str | None = None, x: Value | None = None) -> Value:

@@ -7,7 +7,7 @@ Source: https://github.com/onnx/onnx/blob/main/docs/Operators-ml.md.
 from __future__ import annotations
 
 from ...ir.axis import Axis, Role, Value, new_axis, unit_axis
-from ...ir.size import Size, unknown
+from ...ir.size import Size, product, unknown
 from ..call import Call, OpaqueError, known, onnx_op
 from ._operands import operand
 from .batch import takes_as_batch
@@ -48,9 +48,7 @@ def features_at(call: Call) -> Value:
     """``extract(x[..., n], indices[k]) -> [..., k]``; a vector becomes one row."""
     x, places = operand(call, 0), known(operand(call, 1))
     axes = known(x)
-    size: Size = 1
-    for axis in places:
-        size = size * axis.size
+    size = product(axis.size for axis in places)
     rows = axes[:-1] or (unit_axis("ArrayFeatureExtractor"),)
     return Value((*rows, new_axis(size, derived=axes[-1] if axes else None)), x.dtype)
 

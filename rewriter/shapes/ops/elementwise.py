@@ -8,7 +8,7 @@ from typing import Any
 
 from ...errors import BadFileError, shown
 from ...ir.axis import Value
-from ...ir.size import Poly, Size, floordiv
+from ...ir.size import Size, floordiv, is_size
 from .. import dtypes
 from ..broadcast import Convention, broadcast
 from ..call import Call, OpaqueError, ShapeError, known, op
@@ -102,7 +102,7 @@ def _register_unary(family: str, dtype_of: DtypeRule, names: str) -> None:
         """``f(x[...]) -> [...]``."""
         x = call.x
         negated = call.operation.class_name == "Negative" and not known(x) and x.dtype == "int32"
-        size = -x.constant if negated and _is_size(x.constant) else None
+        size = -x.constant if negated and is_size(x.constant) else None
         return Value(known(x), dtype_of(x.dtype), constant=size)
 
 
@@ -136,20 +136,12 @@ def _size(call: Call, x: Value, y: Value) -> Size | None:
     """The size that an operation on two sizes gives; None for other numbers."""
     compute = _OF_SIZES.get(call.operation.class_name)
     a, b = x.constant, y.constant
-    if (
-        compute is None
-        or not all(_is_size(n) for n in (a, b))
-        or not (x.dtype == "int32" or y.dtype == "int32")
-    ):
+    if compute is None or not (is_size(a) and is_size(b)) or "int32" not in (x.dtype, y.dtype):
         return None
     if compute is floordiv and not (isinstance(b, int) and b > 0):
         return None
     found: Size = compute(a, b)
     return found
-
-
-def _is_size(number: Any) -> bool:
-    return isinstance(number, Poly) or (isinstance(number, int) and not isinstance(number, bool))
 
 
 for (_family, _dtype_rule), _names in UNARY.items():

@@ -47,7 +47,7 @@ def tile(call: Call) -> Value:
     """``tile(x[a, b], (2, 3)) -> [2*a, 3*b]``; the shorter of shape and repeats is padded in front with ones."""
     axes, given = call.axes, call.arg(1, "repeats", None)
     counts = [call.size("repeats", v, 0) for v in (given if isinstance(given, (list, tuple)) else (given,))]
-    counts = [*(1 for _ in range(len(axes) - len(counts))), *counts]
+    counts = [*([1] * (len(axes) - len(counts))), *counts]
     axes = (*(unit_axis("Tile") for _ in range(len(counts) - len(axes))), *axes)
     return call.like([resized(a, a.size * n) for a, n in zip(axes, counts, strict=True)])
 
@@ -67,8 +67,5 @@ def repeat(call: Call) -> Value:
     elif same(old.size, len(counts)) is Truth.NO:
         raise ShapeError(f"{len(counts)} repeat counts do not fit {old}")
     else:
-        total: Size = 0
-        for count in counts:
-            total = total + count
-        new = remade(old, total)
+        new = remade(old, sum(counts))
     return call.like([*axes[:place], new, *axes[place + 1 :]])
