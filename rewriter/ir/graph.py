@@ -107,8 +107,10 @@ BODY = "Body"
 # examined where the model holds the function itself; an operation of the kind CALLED is a call of it from elsewhere.
 FUNCTION = "Function"
 CALLED = "called"
-# The kind of a graph that was recorded while a layer's own code ran. It is checked; nothing is inserted in it.
+# The kind of a graph that was recorded while a layer's own code ran. It is checked; nothing is inserted in it. Its
+# models, and the operations that only it has (Weight, Size), are of the module TRACE_MODULE.
 TRACED = "Traced"
+TRACE_MODULE = "traced"
 
 
 @dataclass(frozen=True, slots=True)

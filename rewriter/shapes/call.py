@@ -242,7 +242,7 @@ LAYERS: dict[str, Rule] = {}
 OPS: dict[tuple[str, str], Rule] = {}
 ONNX: dict[str, Rule] = {}
 TF: dict[str, Rule] = {}
-TRACES: dict[str, Rule] = {}
+TRACED_OPS: dict[str, Rule] = {}
 
 
 def registering(table: dict[_K, Any], keys: Iterable[_K], what: str) -> Callable[[_R], _R]:
@@ -274,7 +274,7 @@ def op(family: str, *class_names: str) -> Callable[[_R], _R]:
 
 def traced_op(*names: str) -> Callable[[_R], _R]:
     """Register the axis rule of operations that only the graph of a traced layer has."""
-    return registering(TRACES, names, "axis rules")
+    return registering(TRACED_OPS, names, "axis rules")
 
 
 def onnx_op(*names: str) -> Callable[[_R], _R]:

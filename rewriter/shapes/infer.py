@@ -19,6 +19,7 @@ from ..ir.graph import (
     BODY,
     CALLED,
     FUNCTION,
+    TRACE_MODULE,
     TRACED,
     Graph,
     Literal,
@@ -32,7 +33,7 @@ from ..ir.graph import (
 )
 from ..ir.identities import Identities
 from ..ir.size import Size, is_beyond, is_unknown, symbol, unknown
-from .call import LAYERS, ONNX, OPS, TF, TRACES, Call, OpaqueError, Rule, ShapeError
+from .call import LAYERS, ONNX, OPS, TF, TRACED_OPS, Call, OpaqueError, Rule, ShapeError
 from .demands import Misconfigured, check_weights
 from .facts import constant_axes, settled
 from .inference import Changed, Context, Inference, Step, Steps, Summary, output_of
@@ -523,8 +524,8 @@ def rule_for(operation: Operation) -> Rule | None:
     """The axis rule of an operation, by its class name (layers) or its module and class name (ops)."""
     if operation.module == "tf":
         return TF.get(operation.class_name)
-    if operation.module == "traced":
-        return TRACES.get(operation.class_name)
+    if operation.module == TRACE_MODULE:
+        return TRACED_OPS.get(operation.class_name)
     if operation.module == "onnx":
         return ONNX.get(f"{operation.raw.get('domain', '')}{operation.class_name}")
     if operation.kind == "op":

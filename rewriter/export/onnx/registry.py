@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-from ...ir.graph import Operation
+from ...ir.graph import TRACE_MODULE, Operation
 from ...shapes.call import registering
 from .emitter import Emitter
 from .refusal import Refused
@@ -15,7 +15,7 @@ _L = TypeVar("_L", bound=Lowering)
 
 LAYERS: dict[str, Lowering] = {}
 OPS: dict[tuple[str, str], Lowering] = {}
-TRACES: dict[str, Lowering] = {}
+TRACED_OPS: dict[str, Lowering] = {}
 # Why a class has no ONNX form.
 REFUSED_LAYERS: dict[str, str] = {}
 REFUSED_OPS: dict[tuple[str, str], str] = {}
@@ -33,7 +33,7 @@ def op(family: str, *class_names: str) -> Callable[[_L], _L]:
 
 def traced_op(*names: str) -> Callable[[_L], _L]:
     """Register the lowering of operations that only the graph of a traced layer has."""
-    return registering(TRACES, names, "lowerings")
+    return registering(TRACED_OPS, names, "lowerings")
 
 
 def refuse_layers(reason: str, *class_names: str) -> None:
@@ -49,8 +49,8 @@ def refuse_ops(reason: str, family: str, *class_names: str) -> None:
 def lowering_for(operation: Operation) -> Lowering:
     """The lowering of an operation. Raises Refused with the reason where it has none."""
     reason: str | None = None
-    if operation.module == "traced":
-        found = TRACES.get(operation.class_name)
+    if operation.module == TRACE_MODULE:
+        found = TRACED_OPS.get(operation.class_name)
     elif operation.kind == "op":
         key = (operation.module.rsplit(".", 1)[-1], operation.class_name)
         found, reason = OPS.get(key), REFUSED_OPS.get(key)

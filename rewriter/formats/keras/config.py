@@ -13,7 +13,18 @@ from collections.abc import Iterator
 from typing import Any
 
 from ...errors import BadFileError, UnsupportedError, shown
-from ...ir.graph import TRACED, Graph, Literal, Loss, Node, Operation, TensorRef, Traced, node_name
+from ...ir.graph import (
+    TRACE_MODULE,
+    TRACED,
+    Graph,
+    Literal,
+    Loss,
+    Node,
+    Operation,
+    TensorRef,
+    Traced,
+    node_name,
+)
 from ...shapes.dtypes import FLOATX, NUMBERS
 from .moved import to_newer
 from .opaque import is_custom, opaque_reason
@@ -22,8 +33,6 @@ _CHILD_KEYS = ("layer", "forward_layer", "backward_layer", "cell", "cells", "lay
 _MODEL_CLASSES = ("Functional", "Sequential", "Model")
 # Marks an entry that stays in the form of an older Keras (upgrade/model.py).
 _OLD = "not_upgraded"
-# The module of operations that only a traced graph has (shapes/ops/traced.py), and of its models.
-TRACES = "traced"
 _MAX_NESTING = 100
 _MAX_ARGUMENT_NESTING = 64
 _MAX_OUTPUT = 1000
@@ -90,7 +99,9 @@ def _operation(entry: Any, depth: int) -> Operation:
         raise BadFileError(f"the layers of {shown(name)!r} are not a list")
     trace = entry.get("traced")
     operation.trace = trace if isinstance(trace, Traced) else None
-    operation.opaque = "" if operation.trace is not None and module == TRACES else opaque_reason(operation)
+    operation.opaque = (
+        "" if operation.trace is not None and module == TRACE_MODULE else opaque_reason(operation)
+    )
     operation.built = _built(entry.get("build_config"))
     if _OLD in entry:
         return operation
@@ -108,7 +119,7 @@ def _operation(entry: Any, depth: int) -> Operation:
 def _kind(class_name: str, module: str, config: dict[str, Any]) -> str:
     if class_name == "InputLayer":
         return "input"
-    if module == TRACES:
+    if module == TRACE_MODULE:
         return "model" if "layers" in config else "op"
     if module.startswith(("keras.src.ops", "keras.ops", "keras.src.activations")):
         return "op"

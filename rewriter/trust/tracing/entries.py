@@ -14,7 +14,7 @@ import keras
 import numpy as np
 from keras import KerasTensor
 
-from ...ir.graph import leaves, map_leaves
+from ...ir.graph import TRACE_MODULE, leaves, map_leaves
 from .recorder import Record, Recorder, Scope, TraceError, own_activation
 
 _WORD = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
@@ -73,7 +73,7 @@ class Entries:
         results = keras.tree.flatten(scope.returned)
         return {
             "class_name": class_name,
-            "module": "traced",
+            "module": TRACE_MODULE,
             "name": name,
             "config": config,
             "captured": named.captured,

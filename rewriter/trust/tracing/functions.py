@@ -23,6 +23,7 @@ from keras.src.layers import layer as layer_module
 from keras.src.ops import core, numpy, operation
 from keras.src.random import seed_generator
 
+from ...ir.graph import TRACE_MODULE
 from .recorder import ACTIVE, Recorder, TraceError, active, now
 
 _ARITHMETIC = {
@@ -291,7 +292,7 @@ def size(x: KerasTensor, axis: int) -> Any:
     scope = recorder.scopes[-1]
     key = ("size", id(x), axis)
     if key not in scope.held:
-        spelled = ("Size", "traced", {"axis": axis})
+        spelled = ("Size", TRACE_MODULE, {"axis": axis})
         scope.held[key] = recorder.add(None, (x,), {}, KerasTensor((), dtype="int32"), spelled)
     return scope.held[key]
 

@@ -22,7 +22,7 @@ from keras.src.backend import get_keras_mask as mask_of
 from keras.src.backend import set_keras_mask as set_mask
 from keras.src.layers.convolutional.base_conv import BaseConv
 
-from ...ir.graph import leaves, map_leaves
+from ...ir.graph import TRACE_MODULE, leaves, map_leaves
 
 _MAX_DEPTH = 100
 _KERAS = os.path.dirname(os.path.abspath(keras.__file__)) + os.sep
@@ -277,7 +277,7 @@ class Recorder:
                     self.constants.add(number)
             stem = owner.name if isinstance(owner, keras.Variable) else "array"
             config = {"array": number, "shape": list(shape), "dtype": dtype, "stem": stem.replace("/", "_")}
-            spelled = ("Weight", "traced", config)
+            spelled = ("Weight", TRACE_MODULE, config)
             scope.held[key] = self.add(None, (), {}, KerasTensor(shape, dtype=dtype), spelled)
         return scope.held[key]
 
