@@ -118,21 +118,21 @@ class Traced:
     """What is known of an operation from the run of a layer's code. No file can hold an object of this class.
 
     ``lines`` are the places in the source (``file:line``), one for each call; ``weights`` the numbers of its arrays by
-    path (``vars/0``). The last inputs of its graph are masks of operands: ``masked`` are the numbers of these operands.
-    ``masks`` says of each result whether it has a mask: if any does, the graph gives ``[results, masks]``.
+    path (``vars/0``). The last inputs of its graph are masks of operands: those with the numbers ``masked_operands``.
+    ``masked_results`` says of each result whether it has a mask: if any does, the graph gives ``[results, masks]``.
     """
 
     lines: tuple[str, ...] = ()
     weights: dict[str, int] = field(default_factory=dict)
-    masked: tuple[int, ...] = ()
-    masks: tuple[bool, ...] = ()
+    masked_operands: tuple[int, ...] = ()
+    masked_results: tuple[bool, ...] = ()
 
     def with_masks(self, outputs: Any, with_mask: Callable[[Any, Any], Any]) -> Any:
         """The results, each of them ``with_mask`` of what the graph gives for it and its mask (None without one)."""
-        if not any(self.masks):
+        if not any(self.masked_results):
             return outputs
         results, masks = outputs
-        flags, given = iter(self.masks), iter(masks)
+        flags, given = iter(self.masked_results), iter(masks)
         return map_sorted(lambda leaf: with_mask(leaf, next(given) if next(flags) else None), results)
 
 

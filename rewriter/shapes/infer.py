@@ -306,7 +306,7 @@ class _Driver:
         operands = [leaf for leaf in given if isinstance(leaf, Value)]
         traced = operation.trace
         if traced is not None:
-            operands += [_mask_of(operands[number]) for number in traced.masked]
+            operands += [_mask_of(operands[number]) for number in traced.masked_operands]
         operands = operands[:taken]
         if graph.kind not in _UNDECLARED and any(v.axes is None for v in operands):
             raise OpaqueError(

@@ -154,7 +154,7 @@ def _attach(graph: Graph, layers: Sequence[Json]) -> list[tuple[Operation, _Form
             continue
         traced = _read(layer["entry"])
         assert traced.graph is not None and traced.trace is not None
-        takes = len(traced.graph.input_refs()) - len(traced.trace.masked)
+        takes = len(traced.graph.input_refs()) - len(traced.trace.masked_operands)
         calls = [node for _, _, node in graph.walk() if node.operation is operation]
         if any(len(node.refs()) != takes for node in calls):
             operation.opaque += f"; its code takes {count(takes, 'tensor')}, and its calls give others"
@@ -180,8 +180,8 @@ def _marked(entry: Json, top: bool = True) -> Json:
     traced = Traced(
         tuple(entry.get("lines", ())),
         dict(entry.get("weights", {})),
-        tuple(entry.get("masked", ())) if top else (),
-        tuple(entry.get("masks", ())) if top else (),
+        tuple(entry.get("masked_operands", ())) if top else (),
+        tuple(entry.get("masked_results", ())) if top else (),
     )
     return {**entry, "config": config, "traced": traced}
 

@@ -185,7 +185,7 @@ class Driver:
         operands = [leaf for leaf in given_order if isinstance(leaf, Tensor)]
         traced = operation.trace
         if traced is not None:
-            operands += [mask for n in traced.masked if (mask := operands[n].mask) is not None]
+            operands += [mask for n in traced.masked_operands if (mask := operands[n].mask) is not None]
         operands = operands[: len(refs)]
         for tensor, mask in zip(operands, masks, strict=False):
             if isinstance(mask, Tensor):

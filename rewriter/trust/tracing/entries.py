@@ -42,8 +42,8 @@ class Entries:
     ) -> dict[str, Any]:
         """A scope as a functional model.
 
-        ``captured`` are the tensors of other scopes that it uses, its last inputs. ``masked`` and ``masks`` are as in
-        ``ir.graph.Traced``.
+        ``captured`` are the tensors of other scopes that it uses, its last inputs. ``masked_operands`` and
+        ``masked_results`` are as in ``ir.graph.Traced``.
 
         Args:
             names: the names of its inputs.
@@ -77,8 +77,8 @@ class Entries:
             "name": name,
             "config": config,
             "captured": named.captured,
-            "masked": scope.masked,
-            "masks": [
+            "masked_operands": scope.masked_operands,
+            "masked_results": [
                 mask is not None
                 for leaf, mask in zip(results, scope.masks, strict=False)
                 if isinstance(leaf, KerasTensor)
@@ -116,13 +116,7 @@ class Entries:
         if id(layer) not in self.weights:
             found: dict[str, int] = {}
             for path, variable in stored(layer):
-                number = self.recorder.numbers.setdefault(
-                    ("variable", id(variable)), len(self.recorder.arrays)
-                )
-                if number == len(self.recorder.arrays):
-                    self.recorder.arrays.append(lambda variable=variable: variable._value)  # type: ignore[misc]
-                    self.recorder.kept.append(variable)
-                found[path] = number
+                found[path] = self.recorder.variable_number(variable)
             self.weights[id(layer)] = found
         return self.weights[id(layer)]
 

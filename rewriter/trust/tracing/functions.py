@@ -54,10 +54,8 @@ _COMPARISON = {
     "gt": "greater",
     "ge": "greater_equal",
 }
-
-
 # The modules in which packages look up the name of the backend.
-_PUBLIC = ("keras.backend", "keras.config")
+_NAMES_BACKEND = ("keras.backend", "keras.config")
 
 
 @contextmanager
@@ -84,7 +82,7 @@ def patched() -> Iterator[None]:
         for original, new in _functions().items():
             for owner, name in _places(original):
                 replace(owner, name, new)
-        for name in _PUBLIC:
+        for name in _NAMES_BACKEND:
             replace(sys.modules[name], "backend", _backend)
         replace(layer_module, "Node", _no_node(layer_module.Node))
         for owner in (operation.Operation, layer_module.Layer):
@@ -291,10 +289,10 @@ def size(x: KerasTensor, axis: int) -> Any:
     recorder = now()
     scope = recorder.scopes[-1]
     key = ("size", id(x), axis)
-    if key not in scope.held:
+    if key not in scope.sources:
         spelled = ("Size", TRACE_MODULE, {"axis": axis})
-        scope.held[key] = recorder.add(None, (x,), {}, KerasTensor((), dtype="int32"), spelled)
-    return scope.held[key]
+        scope.sources[key] = recorder.add(None, (x,), {}, KerasTensor((), dtype="int32"), spelled)
+    return scope.sources[key]
 
 
 def shape(original: Callable[..., Any], x: Any) -> Any:
@@ -322,9 +320,7 @@ def _open(sizes: Sequence[Any]) -> tuple[int | None, ...]:
 
 
 def _add(name: str, args: tuple[Any, ...], result: KerasTensor, module: str = "numpy", **config: Any) -> Any:
-    recorder = now()
-    args = tuple(recorder.tensor(leaf) for leaf in args[:1]) + args[1:]
-    return recorder.add(None, args, {}, result, (name, f"keras.src.ops.{module}", config))
+    return now().add(None, args, {}, result, (name, f"keras.src.ops.{module}", config))
 
 
 def reshape(original: Callable[..., Any], x: Any, newshape: Any) -> Any:
@@ -429,8 +425,7 @@ def pad(
     """``pad(x[a, b], ((0, 0), (n, 0))) -> [a, n+b]`` with a symbolic n: joined to a tensor of the constant."""
     if _static(keras.tree.flatten(pad_width)):
         return original(x, pad_width, mode, constant_values)
-    recorder = active()
-    assert recorder is not None
+    recorder = now()
     x = recorder.tensor(x)
     if mode != "constant" or len(pad_width) != len(x.shape):
         raise TraceError("a tensor is padded by an open size with its own entries, or alike along all axes")

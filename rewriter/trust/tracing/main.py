@@ -25,7 +25,7 @@ def traced(request: Json, say: Callable[[Json], None]) -> Json:
 
     Args:
         request: ``model``, the path of a file; ``paths`` to layers and ``entries``, their entries in the file, or None
-            for the whole model; ``arrays``, the path of a file to write with the numbers of the variables, "" for none.
+            for the whole model; ``arrays``, the path of a file to write with the numbers of the variables.
     """
     import keras
 
@@ -56,8 +56,7 @@ def traced(request: Json, say: Callable[[Json], None]) -> Json:
             _note_masks(model, recorder)
             found = [partial(_found, model, path, names) for path in paths]
             answer = {"layers": [_one(*each, recorder, entries) for each in zip(paths, found, strict=True)]}
-    if request["arrays"]:
-        answer["arrays"] = _dump(recorder.arrays, request["arrays"], loaded=model is not None)
+    answer["arrays"] = _dump(recorder.arrays, request["arrays"], loaded=model is not None)
     return answer
 
 
@@ -155,7 +154,7 @@ def _whole(model: Any, recorder: Any, entries: Any) -> Json:
             with recorder.suspension():
                 return dict(entries.model(scope, model.name, type(model).__name__, names, taken_as))
 
-        entry = _settled([written], recorder)
+        entry = _common_entry([written], recorder)
     except Exception as error:
         return {"skipped": _why(error)}
     return {"model": entry}
@@ -179,12 +178,12 @@ def _one(path: Sequence[str], found: Callable[[], Called], recorder: Any, entrie
 
         if not calls:
             raise TraceError("it is not called")
-        return answer | {"entry": _settled([partial(written, *call) for call in calls], recorder)}
+        return answer | {"entry": _common_entry([partial(written, *call) for call in calls], recorder)}
     except Exception as error:
         return answer | {"reason": _why(error)}
 
 
-def _settled(calls: Sequence[Callable[[], Json]], recorder: Any) -> Json:
+def _common_entry(calls: Sequence[Callable[[], Json]], recorder: Any) -> Json:
     """The entry that all calls make. The first one is made twice: code may use what changes from run to run.
 
     Raises:

@@ -58,17 +58,17 @@ class Record:
 class Scope:
     """The calls in one layer's code.
 
-    ``inputs`` are its operands, then the masks of operands; ``masked`` is the number of the operand for each mask.
-    ``returned`` is the structure of its results, ``masks`` are the masks of its results (None without one), in the
-    order of ``keras.tree.flatten``.
+    ``inputs`` are its operands, then the masks of operands: of those with the numbers ``masked_operands``. ``returned``
+    is the structure of its results, ``masks`` are the masks of its results (None without one), in the order of
+    ``keras.tree.flatten``. ``sources`` are the tensors that no call computes, each made once: variables, arrays, sizes.
     """
 
     inputs: list[KerasTensor] = field(default_factory=list)
-    masked: list[int] = field(default_factory=list)
+    masked_operands: list[int] = field(default_factory=list)
     masks: list[KerasTensor | None] = field(default_factory=list)
     records: list[Record] = field(default_factory=list)
     returned: Any = None
-    held: dict[Any, KerasTensor] = field(default_factory=dict)
+    sources: dict[Any, KerasTensor] = field(default_factory=dict)
 
 
 class Recorder:
@@ -85,7 +85,7 @@ class Recorder:
         self.suspended = 0
         self.entered: Any = None
         # Which operands of a layer have masks, for each call of it in the model.
-        self.masked: dict[int, list[list[bool]]] = {}
+        self.mask_flags: dict[int, list[list[bool]]] = {}
 
     def know(self, variables: Sequence[Any]) -> None:
         """Take these variables for variables of the file."""
@@ -97,7 +97,7 @@ class Recorder:
         with self._scope() as scope:
             given = [leaf for leaf in leaves((args, kwargs)) if isinstance(leaf, KerasTensor)]
             args, kwargs = self._fresh(scope, args, kwargs)
-            seen = self.masked.get(id(layer)) or [[mask_of(leaf) is not None for leaf in given]]
+            seen = self.mask_flags.get(id(layer)) or [[mask_of(leaf) is not None for leaf in given]]
             flags = seen[0]
             if any(others != flags for others in seen):
                 raise TraceError("only some of its calls have a mask")
@@ -105,7 +105,7 @@ class Recorder:
                 if flags[number]:
                     mask = KerasTensor(inner.shape[:2], dtype="bool")
                     set_mask(inner, self._input(scope, mask))
-                    scope.masked.append(number)
+                    scope.masked_operands.append(number)
             self.entered = layer
             try:
                 scope.returned = map_leaves(self.tensor, layer(*args, **kwargs))
@@ -195,7 +195,7 @@ class Recorder:
             raise TraceError("it is called with training=True")
         args, kwargs = map_leaves(self.constant, args), map_leaves(self.constant, kwargs)
         given = [leaf for leaf in leaves((args, kwargs)) if isinstance(leaf, KerasTensor)]
-        self.masked.setdefault(id(layer), []).append([mask_of(leaf) is not None for leaf in given])
+        self.mask_flags.setdefault(id(layer), []).append([mask_of(leaf) is not None for leaf in given])
         with self._scope() as scope:
             inside, options = self._fresh(scope, args, kwargs)
             for outer, inner in zip(given, scope.inputs, strict=True):
@@ -251,7 +251,7 @@ class Recorder:
             if isinstance(leaf, KerasTensor):
                 return leaf
             dtype = keras.backend.standardize_dtype(leaf.dtype)
-            return self._held(("constant", id(leaf)), leaf, tuple(leaf.shape), dtype, lambda: leaf)
+            return self._source(("constant", id(leaf)), leaf, tuple(leaf.shape), dtype, lambda: leaf)
         return leaf
 
     def variable(self, variable: Any) -> KerasTensor:
@@ -260,26 +260,34 @@ class Recorder:
             raise TraceError(f"the variable {variable.name!r} is not in the file")
         dtype = keras.backend.standardize_dtype(variable._dtype)
         key = ("variable", id(variable))
-        weight = self._held(key, variable, tuple(variable.shape), dtype, lambda: variable._value)
+        weight = self._source(key, variable, tuple(variable.shape), dtype, lambda: variable._value)
         read = keras.backend.standardize_dtype(variable.dtype)
         return weight if read == dtype else keras.ops.cast(weight, read)
 
-    def _held(
+    def variable_number(self, variable: Any) -> int:
+        """The number of a variable in ``arrays``."""
+        return self._number(("variable", id(variable)), variable, lambda: variable._value)
+
+    def _number(self, key: Any, owner: Any, load: Callable[[], Any]) -> int:
+        if key not in self.numbers:
+            self.numbers[key] = len(self.arrays)
+            self.arrays.append(load)
+            self.kept.append(owner)
+        return self.numbers[key]
+
+    def _source(
         self, key: Any, owner: Any, shape: tuple[int, ...], dtype: str, load: Callable[[], Any]
     ) -> KerasTensor:
         scope = self.scopes[-1]
-        if key not in scope.held:
-            self.kept.append(owner)
-            number = self.numbers.setdefault(key, len(self.arrays))
-            if number == len(self.arrays):
-                self.arrays.append(load)
-                if key[0] == "constant":
-                    self.constants.add(number)
+        if key not in scope.sources:
+            number = self._number(key, owner, load)
+            if key[0] == "constant":
+                self.constants.add(number)
             stem = owner.name if isinstance(owner, keras.Variable) else "array"
             config = {"array": number, "shape": list(shape), "dtype": dtype, "stem": stem.replace("/", "_")}
             spelled = ("Weight", TRACE_MODULE, config)
-            scope.held[key] = self.add(None, (), {}, KerasTensor(shape, dtype=dtype), spelled)
-        return scope.held[key]
+            scope.sources[key] = self.add(None, (), {}, KerasTensor(shape, dtype=dtype), spelled)
+        return scope.sources[key]
 
 
 def own_activation(operation: Any) -> Any:
