@@ -630,7 +630,7 @@ def _trusting(names: Sequence[str]) -> AbstractContextManager[None]:
     """A block in which these packages are trusted, and the graphs of their layers are traced. Raises UsageError."""
     if not names and not isinstance(names, str):
         return nullcontext()
-    from .trust.model import trusted
+    from .tracing.model import trusted
 
     return trusted(names)
 

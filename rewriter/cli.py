@@ -436,7 +436,7 @@ def _limits_and_trust(options: argparse.Namespace) -> Iterator[None]:
 
             stack.enter_context(within(options.timeout))
         if getattr(options, "trust", None):
-            from .trust.model import trusted
+            from .tracing.model import trusted
 
             stack.enter_context(trusted(options.trust))
         yield

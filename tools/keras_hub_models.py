@@ -164,8 +164,8 @@ def result(name: str, folder: Path) -> tuple[str, str]:
 
 def trace_here() -> None:
     """Trace in this process, not in one of its own for each model."""
-    from rewriter.trust import model as trusted
-    from rewriter.trust.tracing.main import traced
+    from rewriter.tracing import model as trusted
+    from rewriter.tracing.process.main import traced
 
     def ask(path: str, arrays: str, opaque: Any) -> Any:
         paths = None if opaque is None else [list(each) for each in opaque]

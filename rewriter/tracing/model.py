@@ -1,6 +1,6 @@
 """An opened model with the graphs of its layers with code of their own.
 
-The graphs are traced in a process that imports the packages that the user trusts (``tracing``). They are for the
+The graphs are traced in a process that imports the packages that the user trusts (``process``). They are for the
 analysis and the export: a file is written with the layers as they are in it.
 """
 
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from ..formats.model_file import ModelFile
 
 Json = dict[str, Any]
-_PROGRAM = f"{__package__}.tracing"
+_PROGRAM = f"{__package__}.process"
 _FORMS = ("keras-v3", "keras-folder")
 _CONFIG = "config.json"
 _MAX_CONFIG = 256 << 20

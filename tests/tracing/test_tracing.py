@@ -15,8 +15,8 @@ import pytest
 import rewriter
 from rewriter import cli
 from rewriter.errors import UnsupportedError, UsageError
-from rewriter.trust import model as trusted
-from rewriter.trust.tracing.main import traced
+from rewriter.tracing import model as trusted
+from rewriter.tracing.process.main import traced
 from tests.mutation.edits import Recipe, mutate
 from tests.support import compare, random_inputs
 

@@ -1,4 +1,4 @@
-"""``python -m rewriter.trust.tracing``: the process that traces layers with code of their own."""
+"""``python -m rewriter.tracing.process``: the process that traces layers with code of their own."""
 
 import sys
 

@@ -11,8 +11,6 @@ from typing import Any
 from ...ir.graph import leaves, map_leaves
 
 Json = dict[str, Any]
-
-
 # A layer, and the arguments of each of its calls.
 Called = tuple[Any, list[tuple[tuple[Any, ...], Json]]]
 
@@ -49,12 +47,12 @@ def traced(request: Json, say: Callable[[Json], None]) -> Json:
     with recording(recorder):
         if paths is None:
             answer = _whole(model, recorder, entries)
-        elif model is None:
-            found = [partial(_made, entry) for entry in stated]
-            answer = {"layers": [_one(*each, recorder, entries) for each in zip(paths, found, strict=True)]}
         else:
-            _note_masks(model, recorder)
-            found = [partial(_found, model, path, names) for path in paths]
+            if model is None:
+                found = [partial(_made, entry) for entry in stated]
+            else:
+                _note_masks(model, recorder)
+                found = [partial(_found, model, path, names) for path in paths]
             answer = {"layers": [_one(*each, recorder, entries) for each in zip(paths, found, strict=True)]}
     answer["arrays"] = _dump(recorder.arrays, request["arrays"], loaded=model is not None)
     return answer
