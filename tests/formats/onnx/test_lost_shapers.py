@@ -291,9 +291,14 @@ MODELS = {
 }
 
 
-def model(text: str, constants: dict[str, np.ndarray]) -> onnx.ModelProto:
+def parsed(text: str, constants: dict[str, np.ndarray]) -> onnx.ModelProto:
     proto = parser.parse_model(HEAD + text)
     proto.graph.initializer.extend(numpy_helper.from_array(a, name) for name, a in constants.items())
+    return proto
+
+
+def model(text: str, constants: dict[str, np.ndarray]) -> onnx.ModelProto:
+    proto = parsed(text, constants)
     onnx.checker.check_model(proto, full_check=True)
     return proto
 
@@ -311,10 +316,7 @@ def test_a_lost_node_is_put_back_or_refused(name, tmp_path):
     assert outcomes == wanted
 
 
-@pytest.mark.parametrize(
-    "nodes",
-    ["y = Mul (x, z)", "y = Add (x, z)", "y = MatMul (x, z)"],
-)
+@pytest.mark.parametrize("nodes", ["y = Mul (x, z)", "y = Add (x, z)", "y = MatMul (x, z)"])
 def test_a_named_size_crosswise_is_an_error(nodes, tmp_path):
     """``[N, T, 4]`` and ``[N, 4, T]``, or their product of matrices with 4 and T exchanged: right only where T is 4."""
     turned = "T, 4" if "MatMul" in nodes else "4, T"
@@ -343,23 +345,16 @@ def test_a_named_size_beside_numbers_elsewhere_is_none(second, tmp_path):
 )
 def test_a_node_that_cannot_run_is_named(body, where, tmp_path):
     text = f"g (float[N, 6] x, float[N, 3] z) => (float[a, b] y) {{ {body} }}"
-    proto = parser.parse_model(HEAD + text)
-    constants = whole(one=[1], whole=[-1, 36])
-    proto.graph.initializer.extend(numpy_helper.from_array(a, name) for name, a in constants.items())
-    onnx.save(proto, tmp_path / "m.onnx")
+    onnx.save(parsed(text, whole(one=[1], whole=[-1, 36])), tmp_path / "m.onnx")
     found = rewriter.check(tmp_path / "m.onnx", ops="all").findings
     assert [(f.node, f.code) for f in found] == [(where, "RW001")]
 
 
 def test_a_batch_is_not_squeezed(tmp_path):
     """A convolution shows the batch. Without it, an open axis may be 1."""
-    zero = whole(zero=[0])
     for conv, severity in (("c = Conv (x, w)", "error"), ("c = Relu (x)", "info")):
         text = f"g (float[N, 3, 4, 4] x) => (float[a, b, c] y) {{ {conv}\n y = Squeeze (c, zero) }}"
-        proto = parser.parse_model(HEAD + text)
-        constants = zero | weights(w=(3, 3, 1, 1))
-        proto.graph.initializer.extend(numpy_helper.from_array(a, name) for name, a in constants.items())
-        onnx.save(proto, tmp_path / "m.onnx")
+        onnx.save(parsed(text, whole(zero=[0]) | weights(w=(3, 3, 1, 1))), tmp_path / "m.onnx")
         found = rewriter.check(tmp_path / "m.onnx", ops="all").findings
         assert [(f.node, f.severity.value) for f in found] == [("y", severity)]
 
@@ -370,7 +365,7 @@ def test_the_search_over_ties_has_a_budget(monkeypatch, tmp_path):
     products = "\n".join(f"{n} = Mul ({n}0, {n}1)" for n in "abc")
     rest = "ab = Sub (a, b)\n v = Concat <axis = -1> (ab, c)\n y = Transpose <perm = [0, 2, 1, 3]> (v)"
     text = f"g ({inputs}) => (float[u, v, w] y) {{ {products}\n {rest} }}"
-    onnx.save(parser.parse_model(HEAD + text), tmp_path / "m.onnx")
+    onnx.save(parsed(text, {}), tmp_path / "m.onnx")
     tried = [f.why for f in rewriter.check(tmp_path / "m.onnx", ops="all").findings]
     assert len(tried) > 2
     assert not any("too many" in why for why in tried)
