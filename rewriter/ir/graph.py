@@ -156,7 +156,7 @@ class Graph:
     ``inputs`` and ``outputs`` are the model's structures with ``TensorRef`` leaves. ``raw`` is the model's
     configuration in the file, never changed. ``calls`` counts the calls of each operation. ``losses`` are those of a
     compiled model. ``names`` is set for an ONNX or TensorFlow file; in a Keras file axis 0 of every recorded shape is
-    the batch. ``made_as`` is the class of the outermost model of a Keras file, as the file names it.
+    the batch. ``model_class`` is the class of the outermost model of a Keras file, as the file names it.
     """
 
     def __init__(self, name: str, kind: str = "Functional", raw: dict[str, Any] | None = None) -> None:
@@ -170,7 +170,7 @@ class Graph:
         self.outputs: Any = []
         self.losses: list[Loss] = []
         self.names: SizeNames | None = None
-        self.made_as: dict[str, Any] = {}
+        self.model_class: dict[str, Any] = {}
         self.nx: nx.MultiDiGraph[str] = nx.MultiDiGraph()
 
     def add(self, node: Node) -> None:

@@ -85,7 +85,7 @@ def candidates(
 
 
 def _records_nothing(site: Site, candidate: Candidate) -> bool:
-    """True where an ONNX file records only open sizes for the result of a contraction, and not those of the reading.
+    """True if an ONNX file records only open sizes for the result of a contraction, and not those of the reading.
 
     An output of unknown sizes is what exporters write of any model; a name is a statement.
     """
@@ -143,13 +143,13 @@ def _ask(site: Site, found: Sequence[Candidate]) -> None:
     ]
     restored = max((c.rank.restored for c in found if c.rank.consistent == 0), default=0)
     changed = records.changed_above(site)
+    exported = site.recorded_names is not None
     turned_units = any(is_moved(v) and any(map(is_written, v.axes or ())) for v in site.values)
     for candidate in found:
         if id(candidate) not in undoing and any(_keeps_units(c, candidate) for c in keeping):
             candidate.doubt = candidate.doubt or remark("turned-back")
         if candidate.rank.units < 0 and any(c.rank.demanded >= candidate.rank.demanded for c in filling):
             candidate.doubt = candidate.doubt or remark("filled-elsewhere")
-        exported = site.recorded_names is not None
         unlikely = candidate.rule in _REGROUPING or (exported and candidate.generic)
         if candidate.rank.units < 0 and (unlikely or _rests_on_sizes(candidate)):
             candidate.doubt = candidate.doubt or remark("moved-unit")
@@ -196,7 +196,7 @@ def _are_steps_of_both(a: Axis, b: Axis) -> bool:
 
 
 def _keeps_layout(candidate: Candidate, other: Candidate) -> bool:
-    """True where ``other`` moves the author's unit axes, and ``candidate`` transposes the data and keeps them.
+    """True if ``other`` moves the author's unit axes, and ``candidate`` transposes the data and keeps them.
 
     In an ONNX file either transpose may be the lost one: only what follows shows the layout of the result.
     """
@@ -209,7 +209,7 @@ def _keeps_layout(candidate: Candidate, other: Candidate) -> bool:
 
 
 def _rests_on_sizes(candidate: Candidate) -> bool:
-    """True where nothing but numbers is evidence for the axes that meet, apart from the first one of each operand.
+    """True if nothing but numbers is evidence for the axes that meet, apart from the first one of each operand.
 
     An open size that meets itself is more than a number.
     """

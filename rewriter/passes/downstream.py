@@ -34,8 +34,8 @@ from .suppositions import Suppositions, override
 
 _MAX_RECONSIDERED = 8
 _MAX_SUPPOSED = 16
-# The doubt about a layout: nodes downstream show it.
-_SETTLED_HERE = "unit-of-layout"
+# A doubt about the layout of a result, which nodes downstream can remove.
+_LAYOUT_DOUBT = "unit-of-layout"
 
 
 class Trials:
@@ -313,7 +313,7 @@ class Trials:
             fault = fault or asked
         pool = placed or list(readings)
         best = _alone(pool)
-        if best is not None and best.doubt is not None and best.doubt.name == _SETTLED_HERE:
+        if best is not None and best.doubt is not None and best.doubt.name == _LAYOUT_DOUBT:
             turns = [c for c in finding.candidates if c.kind is RuleKind.TURN and id(c) in alive]
             if all(c.rank.units <= best.rank.units for c in turns):
                 best.doubt = None

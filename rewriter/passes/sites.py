@@ -211,7 +211,7 @@ def agrees(recorded: Sequence[int | None], axes: Sequence[Axis]) -> bool:
 
 
 def has_names(sizes: Sequence[Size], names: Sequence[str] | None) -> bool:
-    """True where every open size has the name that the file records for it; Keras records none (``names`` is None)."""
+    """True if every open size has the name that the file records for it; Keras records none (``names`` is None)."""
     return names is None or (
         len(names) == len(sizes)
         and all(

@@ -22,8 +22,8 @@ from .recorded import RULE
 # How many nodes may be inferred again: those of so many models, and at least so many nodes.
 _MAX_MODELS = 48
 _MIN_NODES = 40_000
-# How many combinations of readings may be tried, those of the first few nodes of a search alone included: so many for
-# each node of the model, and at least so many.
+# How many combinations of readings may be tried, also of only some nodes of a search: a number for each node of the
+# model, and a minimum.
 _COMBINATIONS_PER_NODE = 2
 _MIN_COMBINATIONS = 512
 

@@ -155,7 +155,7 @@ def cannot_be_run(form: str, graph: Graph) -> str:
         return f"nothing here runs {form} files"
     if runtime != "keras":
         return ""
-    if named := foreign(graph.made_as):
+    if named := foreign(graph.model_class):
         return f"the model is a {named}, which is not run"
     for operation in _operations(graph):
         if _is_code(operation):

@@ -140,7 +140,7 @@ def crossed_number(columns: Sequence[Column]) -> Crossed | None:
 
 
 def is_fixed(a: Axis, b: Axis) -> bool:
-    """True where a named size of an ONNX file has to be a number other than 1."""
+    """True if a named size of an ONNX file has to be a number other than 1."""
     number, named = (a, b) if isinstance(a.size, int) else (b, a)
     return isinstance(number.size, int) and number.size != 1 and named_part(named.size) is not None
 

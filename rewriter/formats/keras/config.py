@@ -63,7 +63,7 @@ def read_model(config: Any) -> Graph:
             f"{shown(operation.class_name)!r} is a subclassed model: its graph is in its code, not in the file "
             "(--trust PACKAGE runs the code)"
         )
-    operation.graph.made_as = {
+    operation.graph.model_class = {
         key: operation.raw.get(key) for key in ("class_name", "module", "registered_name")
     }
     operation.graph.losses = _losses(operation.graph, operation.raw.get("compile_config"))
