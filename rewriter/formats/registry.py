@@ -8,7 +8,7 @@ from __future__ import annotations
 import importlib
 import os
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -332,25 +332,20 @@ def open_model(path: Path, weights: Path | None = None) -> Iterator[ModelFile]:
         BadFileError: no such file, or damaged.
         UnsupportedError: a model in a form that is not read.
     """
-    name, reason = os.fspath(path), ""
+    name, trace = os.fspath(path), tracing()
     source: ModelFile | None = None
-    try:
-        trace = tracing()
+    reason = ""
+    with ExitStack() as stack:
         try:
-            source = _open(name, weights)
+            source = stack.enter_context(closing(_open(name, weights)))
         except UnsupportedError as error:
-            reason = str(error)
             if trace is None:
                 raise
-        if source is not None and trace is None:
-            yield source
-            return
-        assert trace is not None
-        with trace(name, source, reason) as traced:
-            yield traced
-    finally:
-        if source is not None:
-            source.close()
+            reason = str(error)
+        if trace is not None:
+            source = stack.enter_context(trace(name, source, reason))
+        assert source is not None
+        yield source
 
 
 @contextmanager
