@@ -171,7 +171,8 @@ class Trials:
             for site in sites_at(self.model.base, (name,), families("all")) if name in below else ():
                 if site.path == path or any(value.axes is None for value in site.values):
                     continue
-                pairs = site.unproven or pairs_of(align(site.convention, operand_axes(site)))
+                columns = align(site.convention, operand_axes(site))
+                pairs = site.unproven or [pair for column in columns for pair in pairs_of(column)]
                 fixed = next((pair for pair in pairs if is_fixed(*pair)), None)
                 if fixed is not None:
                     return FaultAt(site.path, f"{fixed[0]} meets {fixed[1]}")

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from ..ir.axis import WEAK, Axis, Role
 from ..ir.size import Truth, is_unknown, same
 from ..rules.table import Family
-from ..shapes.broadcast import Column, Fit, align, crossed_number, crosses, fit, only_at
+from ..shapes.broadcast import Column, Fit, align, crossed_number, crosses, fit, only_at, pairs_of
 from ..shapes.facts import declares_less, sums_by_place
 from .batches import clash
 from .codes import Kind
@@ -52,11 +52,7 @@ def proven_fault(site: Site) -> Fault | None:
     operands = operand_axes(site)
     columns = align(site.convention, operands)
     texts = " x ".join(v.text() for v in site.values)
-    met = [
-        (place, a, b, fit(a, b))
-        for place, column in enumerate(columns)
-        for a, b in _pairs([axis for axis in column if axis is not None])
-    ]
+    met = [(place, a, b, fit(a, b)) for place, column in enumerate(columns) for a, b in pairs_of(column)]
 
     def first(how: Fit) -> tuple[int, Axis, Axis] | None:
         return next(((place, a, b) for place, a, b, found in met if found is how), None)
@@ -226,21 +222,13 @@ def _meets_batch(texts: str, place: int, other: Axis) -> str:
     return f"{texts}: the batch of one operand meets {other} of the other at axis {place}"
 
 
-def _pairs(axes: list[Axis]) -> list[tuple[Axis, Axis]]:
-    """The first axis that is not 1, paired with each other axis: their sizes have to be equal."""
-    place = next((i for i, a in enumerate(axes) if a.size != 1), None)
-    if place is None:
-        return []
-    return [(axes[place], a) for i, a in enumerate(axes) if i != place]
-
-
 def as_it_stands(site: Site) -> AsItStands:
     """How the convention pairs the axes of a legal product, and the evidence for and against it."""
     operands = operand_axes(site)
     pairs: list[Pair] = []
     for place, column in enumerate(align(site.convention, operands)):
         present = [a for a in column if a is not None and a.size != 1]
-        pairs += [(f"axis {place}", a, b) for a, b in _pairs(present)]
+        pairs += [(f"axis {place}", a, b) for a, b in pairs_of(present)]
     implicit = len({len(axes) for axes in operands if axes}) > 1
     weights = [v.facts.weights for v in site.values]
     evidence = weigh(pairs, operands, weights, lineage=False, centred=site.is_centred)

@@ -145,10 +145,13 @@ def is_fixed(a: Axis, b: Axis) -> bool:
     return isinstance(number.size, int) and number.size != 1 and named_part(named.size) is not None
 
 
-def pairs_of(columns: Sequence[Column]) -> list[tuple[Axis, Axis]]:
-    """The axes that meet, in pairs: the first one of each column with each other one."""
-    present = [[axis for axis in column if axis is not None] for column in columns]
-    return [(axes[0], axis) for axes in present for axis in axes[1:]]
+def pairs_of(column: Sequence[Axis | None]) -> list[tuple[Axis, Axis]]:
+    """The first axis that is not 1, paired with each other axis: their sizes have to be equal."""
+    axes = [axis for axis in column if axis is not None]
+    place = next((i for i, a in enumerate(axes) if a.size != 1), None)
+    if place is None:
+        return []
+    return [(axes[place], a) for i, a in enumerate(axes) if i != place]
 
 
 def refuse_crossed(columns: Sequence[Column]) -> None:
