@@ -42,6 +42,7 @@ from .rules.table import Family, Rule, builtin
 from .shapes import layers as _layers  # noqa: F401 - importing them fills the table of axis rules
 from .shapes import ops as _ops  # noqa: F401
 from .shapes.infer import infer
+from .trusted import trusting
 
 if TYPE_CHECKING:
     from .conversion import Converted
@@ -630,9 +631,9 @@ def _trusting(names: Sequence[str]) -> AbstractContextManager[None]:
     """A block in which these packages are trusted, and the graphs of their layers are traced. Raises UsageError."""
     if not names and not isinstance(names, str):
         return nullcontext()
-    from .tracing.model import trusted
+    from .tracing.model import with_traces
 
-    return trusted(names)
+    return trusting(names, with_traces)
 
 
 def _text(path: Path | None) -> str:

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 
 from .arguments import parse
 from .errors import RewriterError, UsageError, VerificationError, did_you_mean, shown
+from .trusted import trusting
 
 if TYPE_CHECKING:
     from .report.console import Console
@@ -436,9 +437,9 @@ def _limits_and_trust(options: argparse.Namespace) -> Iterator[None]:
 
             stack.enter_context(within(options.timeout))
         if getattr(options, "trust", None):
-            from .tracing.model import trusted
+            from .tracing.model import with_traces
 
-            stack.enter_context(trusted(options.trust))
+            stack.enter_context(trusting(options.trust, with_traces))
         yield
 
 

@@ -27,7 +27,7 @@ from ..proof import limits
 from ..proof.child import run_in_child
 from ..proof.named import foreign
 from ..proof.runtimes import keras_needs
-from ..trusted import packages, trusting
+from ..trusted import packages
 
 if TYPE_CHECKING:
     from ..formats.model_file import ModelFile
@@ -37,13 +37,6 @@ _PROGRAM = f"{__package__}.process"
 _FORMS = ("keras-v3", "keras-folder")
 _CONFIG = "config.json"
 _MAX_CONFIG = 256 << 20
-
-
-@contextmanager
-def trusted(names: Sequence[str]) -> Iterator[None]:
-    """Trust these packages in the block: models that are opened have the graphs of their layers. Raises UsageError."""
-    with trusting(names, with_traces):
-        yield
 
 
 @contextmanager

@@ -22,7 +22,7 @@ UNARY = (
     "QuantizeLinear DequantizeLinear CumProd ThresholdedRelu Trilu CumSum Identity EyeLike RandomNormalLike "
     "RandomUniformLike Bernoulli LRN"
 )
-ALONG = ("Softmax", "LogSoftmax", "Hardmax", "LpNormalization")
+_ALONG = ("Softmax", "LogSoftmax", "Hardmax", "LpNormalization")
 TESTS = "IsNaN IsInf"
 COMPARISONS = "Equal Greater GreaterOrEqual Less LessOrEqual And Or Xor"
 BINARY = "Add Sub Div Pow Mod Max Min Mean Sum BitShift BitwiseAnd BitwiseOr BitwiseXor"
@@ -32,7 +32,7 @@ BINARY = "Add Sub Div Pow Mod Max Min Mean Sum BitShift BitwiseAnd BitwiseOr Bit
 def unary(call: Call) -> Value:
     """``f(x[...]) -> [...]``. Raises ShapeError where it names an axis that the tensor does not have."""
     x = operand(call, 0)
-    if call.operation.class_name in ALONG and call.get("axis") is not None:
+    if call.operation.class_name in _ALONG and call.get("axis") is not None:
         call.axis(call.get("axis"), len(known(x)))
     keeps = call.operation.class_name == "Identity"
     return Value(known(x), x.dtype, constant=x.constant if keeps else None)

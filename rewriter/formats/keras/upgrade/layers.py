@@ -140,7 +140,7 @@ def finished(class_name: str, config: Config, context: Context) -> Entry:
         _scaled(class_name, context)
     if "dtype" in config:
         config["dtype"] = dtype_of(config["dtype"])
-        if class_name in KEEP_DTYPE | _LEAVE_FLOATS and is_whole(config["dtype"]):
+        if class_name in KEEP_DTYPE | _LEAVE_FLOATS and _is_whole(config["dtype"]):
             context.account.remark(
                 f"dtype={config.pop('dtype')!r} of {class_name}", "dropped, as Keras 2 casts nothing to it"
             )
@@ -177,7 +177,7 @@ def _scaled(class_name: str, context: Context) -> None:
     context.account.remark("activation='hard_sigmoid'", "hard_sigmoid of Keras 3, with weights times 1.2")
 
 
-def is_whole(dtype: Any) -> bool:
+def _is_whole(dtype: Any) -> bool:
     """Whether a dtype is one of integers or of truth values."""
     return isinstance(dtype, str) and dtype.startswith(("int", "uint", "bool"))
 

@@ -50,10 +50,8 @@ def attention_parts(class_name: str, config: Config) -> tuple[str, ...]:
         return ()
     gate = ("_gate_dense",) if config.get("use_gate") is True else ()
     mark = "_" if class_name == "GroupQueryAttention" else ""
-    first, last = (
-        [f"{mark}{name}_dense" for name in pair] for pair in (("query", "key"), ("value", "output"))
-    )
-    return (*first, *gate, *last)
+    parts = [f"{mark}{name}_dense" for name in ("query", "key", "value", "output")]
+    return (*parts[:2], *gate, *parts[2:])
 
 
 def _heads(class_name: str) -> Callable[[Config], tuple[int, int]]:
