@@ -8,7 +8,7 @@ of ``{"module": ..., "class_name": ..., "config": ...}``, which Keras turns into
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 from ..errors import shown
 from ..shapes.keras_facts import facts_of
@@ -22,8 +22,18 @@ _PARTS = frozenset({
 })  # fmt: skip
 
 
-def foreign(entry: Any) -> str:
-    """The name of an object in a serialised layer that is not Keras's own; "" if there is none."""
+class Foreign(NamedTuple):
+    """An object that is not Keras's own; ``module`` is "" if the file states none."""
+
+    name: str
+    module: str
+
+    def __str__(self) -> str:
+        return f"{shown(self.name)} of {shown(self.module)}" if self.module else shown(self.name)
+
+
+def foreign(entry: Any) -> Foreign | None:
+    """The first object in a serialised layer that is neither Keras's own nor trusted; None if there is none."""
     waiting = [entry]
     while waiting:
         item = waiting.pop()
@@ -36,8 +46,8 @@ def foreign(entry: Any) -> str:
                 continue
             known = is_trusted(module, item.get("registered_name")) or _is_own(name, module)
             if _is_code(name) or not known:
-                return f"{shown(name)} of {shown(module)}" if module else shown(name)
-    return ""
+                return Foreign(name, str(module) if module else "")
+    return None
 
 
 def _is_code(name: str) -> bool:

@@ -161,8 +161,7 @@ def cannot_be_run(form: str, graph: Graph) -> str:
         if _is_code(operation):
             return f"{shown(operation.name)!r} ({shown(operation.class_name)}) is code, which is not run"
     for operation in graph.operations.values():
-        named = foreign(operation.raw) if operation.trace is None else ""
-        if named:
+        if operation.trace is None and (named := foreign(operation.raw)):
             return f"{shown(operation.name)!r} names {named}, which is not run"
     return ""
 

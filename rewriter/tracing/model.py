@@ -77,9 +77,9 @@ def with_traces(path: str, source: ModelFile | None, reason: str) -> Iterator[Mo
 def _check(entry: Any) -> None:
     """Raises UnsupportedError if loading a model, without compiling it, runs code that is not trusted."""
     named = foreign({key: value for key, value in entry.items() if key != "compile_config"})
-    if " of keras" in named or named and " of " not in named:
+    if named is not None and named.module.split(".")[0] in ("", "keras"):
         raise UnsupportedError(f"the file names {named}, which is never run")
-    if named:
+    if named is not None:
         raise UnsupportedError(f"the file names {named}, which is not trusted: --trust takes its package")
 
 

@@ -297,15 +297,16 @@ def test_a_class_that_was_registered_in_a_script(tmp_path: Path):
 
 
 @pytest.mark.parametrize("place", [(), ("config", "layers", 0)], ids=["the model", "its input"])
-def test_a_file_that_names_another_package_is_refused(place: tuple[Any, ...], tmp_path: Path):
+@pytest.mark.parametrize("module", ["elsewhere", "keras_elsewhere.layers"])
+def test_a_file_that_names_another_package_is_refused(place: tuple[Any, ...], module: str, tmp_path: Path):
     steps(parts.Attend()).save(tmp_path / "saved", zipped=False)
     config = tmp_path / "saved" / "config.json"
     data = entry = json.loads(config.read_text())
     for key in place:
         entry = entry[key]
-    entry["module"] = "elsewhere"
+    entry["module"] = module
     config.write_text(json.dumps(data))
-    with pytest.raises(UnsupportedError, match="of elsewhere, which is not trusted"):
+    with pytest.raises(UnsupportedError, match=f"of {module}, which is not trusted"):
         rewriter.check(tmp_path / "saved", trust=["parts"])
 
 
