@@ -13,7 +13,6 @@ from functools import partial
 from typing import Any
 
 from ..errors import VerificationError, shown
-from ..export.onnx.options import Options
 from ..formats.model_file import ModelFile
 from . import limits, served
 from .blame import line
@@ -33,24 +32,34 @@ ALLOWED = {"weights": 0.05, "dynamic": 0.1}
 _STEPS = 0.02
 
 
-def verified(source: ModelFile, path: str, notes: Mapping[str, str], options: Options) -> dict[str, Any]:
+def verified(
+    source: ModelFile,
+    path: str,
+    notes: Mapping[str, str],
+    *,
+    batch: int | None,
+    half: bool,
+    quantize: str | None,
+) -> dict[str, Any]:
     """``{"difference": part of the largest value, "batches": [2, 3]}``, or ``{"skipped": why}``.
 
     ``allowed`` is the part of the largest value that they may differ by, where it is more than rounding.
 
     Args:
         notes: the metadata of the file, which name its channels-first inputs and outputs.
-        options: those of the export.
+        batch: the batch that the file was written for, if it is fixed.
+        half: the file computes in float16.
+        quantize: what of it has 8 bits, ``"weights"`` or ``"dynamic"``.
 
     Raises:
         VerificationError: the two differ by more than rounding, or than is allowed.
     """
     nchw = _noted(notes, "nchw_inputs", "nchw_outputs")
-    batches = list(BATCHES) if options.batch is None else [options.batch]
-    allowed = 0.0 if options.quantize is None else ALLOWED[options.quantize]
+    batches = list(BATCHES) if batch is None else [batch]
+    allowed = 0.0 if quantize is None else ALLOWED[quantize]
     asked = served.signature_of(source)
     if asked is not None:
-        return served.compared(source, asked, path, "onnx", batches, options.fp16, nchw, allowed)
+        return served.compared(source, asked, path, "onnx", batches, half, nchw, allowed)
     reason = cannot_be_run(source.format, source.graph)
     if reason:
         return {"skipped": reason}
@@ -61,7 +70,7 @@ def verified(source: ModelFile, path: str, notes: Mapping[str, str], options: Op
             "saved_by": source.saved_by,
             "onnx": os.path.abspath(path),
             "batches": batches,
-            "half": options.fp16,
+            "half": half,
             "nchw": nchw,
             "states": _noted(notes, "state_inputs", "state_outputs"),
             "allowed": allowed,

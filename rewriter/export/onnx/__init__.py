@@ -75,7 +75,9 @@ def exporting(
             stage("comparing with Keras")
             from ...proof.exported import verified
 
-            exported.verified = verified(source, path, notes, options)
+            exported.verified = verified(
+                source, path, notes, batch=options.batch, half=options.fp16, quantize=options.quantize
+            )
             if options.verify and "skipped" in exported.verified:
                 raise UnverifiedError(exported.verified["skipped"])
         exported.path = os.fspath(target)
