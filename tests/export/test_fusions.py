@@ -175,7 +175,7 @@ def _joined(y):
 
 
 def test_attention_in_the_form_of_three_axes():
-    """No Transpose and no Reshape is left; queries and keys of other lengths, keys and values of other widths."""
+    """No Transpose is left, nor a Reshape of heads; keys of another length, values of another width."""
     x, y = keras.Input((5, 6)), keras.Input((7, 4))
     forms = [
         _joined(_attended(_heads(x, 2, 3), _heads(y, 2, 3), _heads(y, 2, 4))),
@@ -187,7 +187,8 @@ def test_attention_in_the_form_of_three_axes():
     nodes = counted([x, y], forms)
     assert nodes["Attention"] == 5
     assert not {"Transpose", "Softmax", "Tile", "Unsqueeze"} & nodes.keys(), nodes
-    assert nodes.get("Reshape", 0) <= 2, nodes  # of products on rows
+    operands = 5  # of products on rows: x, y, and what the last layers of three forms take
+    assert nodes["Reshape"] == nodes["Gemm"] + operands, nodes
 
 
 def test_attention_over_one_of_several_axes():
@@ -401,8 +402,11 @@ def test_what_is_no_rotary_embedding():
 
 
 # -- products -----------------------------
-def test_two_products_in_a_row_are_on_rows():
+def test_products_with_a_bias_are_on_rows():
     x = keras.Input((5, 6))
+    assert counted(x, L.Dense(3)(x)) == {"Reshape": 2, "Gemm": 1}
+    two = counted(x, [L.Dense(3)(x), L.Dense(7, activation="softmax")(x)])
+    assert two == {"Reshape": 3, "Gemm": 2, "Softmax": 1}
     y = L.Dense(3)(L.Dense(7, activation="gelu")(x))
     assert counted(x, y) == {"Reshape": 2, "Gemm": 2, "Gelu": 1}
     z = keras.Input((2, 3, 6))
@@ -413,13 +417,12 @@ def test_two_products_in_a_row_are_on_rows():
 
 def test_products_that_stay():
     x, long = keras.Input((5, 6)), keras.Input((None, 6))
-    assert "Gemm" not in counted(x, L.Dense(3)(x))
-    assert "Gemm" not in counted(x, L.Dense(3)(L.Dense(7, activation="softmax")(x)))
-    hidden = L.Dense(7)(x)
-    assert "Gemm" not in counted(x, [L.Dense(3)(ops.tanh(hidden)), hidden])
+    assert "Gemm" not in counted(x, L.Dense(3, use_bias=False)(x))
+    hidden = ops.matmul(x, RNG.normal(0, 1, (6, 7)).astype("float32"))
+    assert "Gemm" not in counted(x, [hidden + RNG.normal(0, 1, 7).astype("float32"), hidden])
     assert "Gemm" not in counted(long, L.Dense(3)(L.Dense(7, activation="relu")(long)))
     bias = RNG.normal(0, 1, (5, 7)).astype("float32")
-    assert "Gemm" not in counted(x, L.Dense(3)(L.Dense(7, use_bias=False)(x) + bias))
+    assert "Gemm" not in counted(x, L.Dense(7, use_bias=False)(x) + bias)
 
 
 def test_products_of_one_step_are_one():
@@ -437,11 +440,52 @@ def test_heads_cut_out_of_one_product():
     qkv = ops.reshape(L.Dense(18)(x), (-1, 5, 3, 2, 3))
     q, k, v = ops.unstack(ops.transpose(qkv, (2, 0, 3, 1, 4)), 3, axis=0)
     nodes = counted(x, ops.tanh(_joined(_attended(q, k, v))))
-    assert nodes == {"MatMul": 1, "Add": 1, "Split": 1, "Attention": 1, "Tanh": 1}
+    assert nodes == {"Gemm": 1, "Reshape": 2, "Split": 1, "Attention": 1, "Tanh": 1}
     other = ops.transpose(qkv, (3, 0, 2, 1, 4))
     assert "Split" not in counted(x, [other[0], other[1]])
     turned = ops.transpose(qkv, (2, 0, 3, 1, 4))
     assert "Split" not in counted(x, [turned[0], ops.tanh(turned)])
+
+
+# -- copies along an axis -----------------------------
+def test_what_broadcasts_is_not_copied():
+    x, factor, column = keras.Input((5, 4)), keras.Input((4,)), keras.Input((5, 1))
+    steps = L.RepeatVector(5)(factor)
+    forms = [
+        lambda: x * steps,
+        lambda: ops.subtract(steps, x),
+        lambda: ops.maximum(ops.tile(column, (1, 1, 4)), x),
+        lambda: ops.where(ops.repeat(column, 4, axis=2) > x, x, steps),
+        lambda: x[:, :1] * ops.tile(column, (1, 1, 4)),
+        lambda: x + ops.broadcast_to(ops.sum(factor, axis=1)[0], (1, 5, 4)),
+    ]
+    for form in forms:
+        nodes = counted([x, factor, column], form())
+        assert not {"Tile", "Expand"} & nodes.keys(), nodes
+
+
+def test_copies_that_stay():
+    """Nothing else has the axis, or the copy is of an axis that is longer than 1."""
+    x, factor, column = keras.Input((5, 4)), keras.Input((4,)), keras.Input((5, 1))
+    steps, wide = L.RepeatVector(5)(factor), ops.tile(column, (1, 1, 4))
+    for form in (
+        lambda: steps * factor[:, None],
+        lambda: steps + ops.tile(factor[:, None], (1, 5, 1)),
+        lambda: wide * column,
+        lambda: ops.tile(factor[:, None, :2], (1, 1, 2)) * x,
+        lambda: L.Concatenate()([x, steps]),
+    ):
+        nodes = counted([x, factor, column], form())
+        assert {"Tile", "Expand"} & nodes.keys(), nodes
+
+
+@pytest.mark.parametrize("times", [2, 3, 7])
+def test_steps_side_by_side_are_resized(times):
+    x = keras.Input((5, 4))
+    y = L.Conv1D(6, 3, padding="same")(L.UpSampling1D(times)(L.Conv1D(4, 1)(x)))
+    nodes = counted(x, y)
+    assert nodes["Resize"] == 1 and "Expand" not in nodes, nodes
+    assert "Resize" not in counted(x, ops.tanh(L.UpSampling1D(times)(x)))
 
 
 # -- padding -----------------------------

@@ -19,6 +19,7 @@ from .gelus import gelu
 from .norms import layer_normalization, norm_scale, norm_shift, rms_normalization
 from .products import dense_rows, joined_products, unstacked_heads
 from .rotary import rotary_embedding
+from .stretches import BROADCASTING, broadcast_operands, resized
 
 
 class Fusion(NamedTuple):
@@ -34,6 +35,7 @@ class Fusion(NamedTuple):
 # Before the others: attention then meets heads without a Transpose.
 HEADS = (Fusion(unstacked_heads, ("Gather",), 17),)
 FUSIONS = (
+    Fusion(broadcast_operands, BROADCASTING, 17),
     Fusion(layer_normalization, ("Div", "Mul"), 17),  # before the next row, which is a part of it
     Fusion(rms_normalization, ("Div", "Mul"), 23),
     Fusion(norm_scale, ("Mul",), 17),
@@ -46,6 +48,7 @@ FUSIONS = (
 PRODUCTS = (
     Fusion(dense_rows, ("Add",), 17),
     Fusion(joined_products, ("MatMul",), 17),
+    Fusion(resized, ("Reshape",), 17),
 )
 # Operators that the lowerings use and that older opsets do not have.
 _FIRST_OPSET = {"BitCast": 26, "CumProd": 26}
