@@ -262,7 +262,7 @@ def test_repair_writes_both_or_neither(saved, tmp_path, monkeypatch):
         rewriter.repair(saved, fixed, onnx=target)
     assert list(tmp_path.iterdir()) == []
 
-    def differs(*arguments):
+    def differs(*arguments, **options):
         raise VerificationError("off")
 
     monkeypatch.undo()
