@@ -6,6 +6,7 @@ import hashlib
 import os
 
 from ..errors import BadFileError
+from .arriving import need_of
 from .folder import Folder
 from .regular import open_regular
 
@@ -25,7 +26,10 @@ def sha256(path: str | os.PathLike[str]) -> str:
             whole.update(f"{name}\n{content.hexdigest()}\n".encode())
         return whole.hexdigest()
     try:
-        with os.fdopen(open_regular(path)[0], "rb") as file:
+        descriptor, state = open_regular(path)
+        with os.fdopen(descriptor, "rb") as file:
+            if need := need_of(descriptor):
+                need(0, state.st_size)
             return hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
         raise BadFileError(f"cannot be read: {error.strerror}") from None

@@ -10,6 +10,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from ..errors import BadFileError, UnsupportedError, shown
+from .arriving import Source, need_of
 from .members import changed, write_folder
 from .regular import FLAGS
 
@@ -82,6 +83,8 @@ class Folder:
         """The content in blocks. Raises as ``read``."""
         size = self._size(name, limit)
         with os.fdopen(self._opened(name), "rb") as file:
+            if need := need_of(file.fileno()):
+                need(0, size)
             while size:
                 try:
                     piece = file.read(min(size, _BLOCK))
@@ -93,16 +96,21 @@ class Folder:
                 yield piece
 
     def open_raw(self, name: str, limit: int = _MAX_SIZE) -> memoryview:
-        """A read-only memory map of a file. Raises as ``read``.
+        """A read-only memory map of a file, all of it there. Raises as ``read``."""
+        return self.source(name, limit).whole()
+
+    def source(self, name: str, limit: int = _MAX_SIZE) -> Source:
+        """A file, memory-mapped to be read in parts. Raises as ``read``.
 
         A file that another process truncates while it is mapped kills the process (SIGBUS): POSIX, mmap().
         """
         size = self._size(name, limit)
         if not size:
-            return memoryview(b"")
+            return Source(memoryview(b""))
         descriptor = self._opened(name)
         try:
-            return memoryview(mmap.mmap(descriptor, size, access=mmap.ACCESS_READ))
+            view = memoryview(mmap.mmap(descriptor, size, access=mmap.ACCESS_READ))
+            return Source(view, need_of(descriptor))
         except OSError as error:
             raise BadFileError(f"{shown(name)} cannot be read: {error.strerror}") from None
         finally:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..errors import BadFileError, UnsupportedError, UsageError
-from ..files.regular import open_regular
+from ..files.regular import open_regular, read_at
 from ..trusted import tracing
 from .model_file import ModelFile
 
@@ -369,8 +369,9 @@ def _looked_at(path: str) -> File:
     if os.path.isdir(path):
         return File(path, True, b"")
     descriptor, _ = open_regular(path)
-    with os.fdopen(descriptor, "rb") as file:
-        try:
-            return File(path, False, file.read(_START))
-        except OSError as error:
-            raise BadFileError(f"cannot be read: {error.strerror}") from None
+    try:
+        return File(path, False, read_at(descriptor, _START, 0))
+    except OSError as error:
+        raise BadFileError(f"cannot be read: {error.strerror}") from None
+    finally:
+        os.close(descriptor)

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from ...errors import BadFileError, UnsupportedError, shown
+from ..arriving import Source
 from .attribute import Attribute, Place, attribute_places, read_attribute, string_values
 from .dataset import Dataset, read_dataset
 from .filters import RATIO
@@ -46,7 +47,7 @@ class Hdf5Index:
         UnsupportedError: a valid file in a form that is not read.
     """
 
-    def __init__(self, buffer: Buffer) -> None:
+    def __init__(self, buffer: Buffer | Source) -> None:
         self._view = open_view(buffer)
         self._root = _read_tree(self._view)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from ...errors import BadFileError, UnsupportedError
+from ..arriving import Source
 from . import checksum
 from .view import UNDEFINED, Buffer, View
 
@@ -22,7 +23,7 @@ class Superblock(NamedTuple):
     extension: int | None
 
 
-def open_view(buffer: Buffer) -> View:
+def open_view(buffer: Buffer | Source) -> View:
     """A view that starts at the signature: at 0, or after a user block of 512, 1024, 2048 and so on bytes.
 
     The base address in the superblock is ignored, as in libhdf5, which uses the place of the signature (H5Fsuper.c).

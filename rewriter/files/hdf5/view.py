@@ -7,6 +7,7 @@ import struct
 from typing import Any
 
 from ...errors import BadFileError, UnsupportedError
+from ..arriving import Source
 
 UNDEFINED = (1 << 64) - 1
 """The address of something that was never stored (spec III, "undefined address")."""
@@ -21,12 +22,14 @@ _MAX_NAME = 4096
 class View:
     """A buffer with bounds-checked reads and a limit on their number, so no cycle in a file is endless.
 
-    Offsets are the addresses in the file: they count from `base`, the end of a user block. `heaps` caches the objects
-    of the collections of the global heap, which many strings share.
+    Offsets are the addresses in the file: they count from `base`, the end of a user block. A source is asked for each
+    part before it is read. `heaps` caches the objects of the collections of the global heap, which many strings share.
     """
 
-    def __init__(self, buffer: Buffer, base: int = 0) -> None:
-        self._data = memoryview(buffer).cast("B")[base:]
+    def __init__(self, buffer: Buffer | Source, base: int = 0) -> None:
+        source = buffer if isinstance(buffer, Source) else Source(memoryview(buffer))
+        self._data = source.view.cast("B")[base:]
+        self._need = source.need
         self.base = base
         self.size = len(self._data)
         self._reads = 0
@@ -39,16 +42,19 @@ class View:
         self._reads += 1
         if self._reads > _MAX_READS or offset < 0 or offset + layout.size > self.size:
             self.check(offset, layout.size)
+        if self._need is not None:
+            self._need(self.base + offset, layout.size)
         return layout.unpack_from(self._data, offset)
 
     def read(self, offset: int, size: int) -> bytes:
         """A copy of `size` bytes."""
-        self.check(offset, size)
-        return self._data[offset : offset + size].tobytes()
+        return self.window(offset, size).tobytes()
 
     def window(self, offset: int, size: int) -> memoryview:
         """`size` bytes, not copied."""
         self.check(offset, size)
+        if self._need is not None:
+            self._need(self.base + offset, size)
         return self._data[offset : offset + size]
 
     def number(self, offset: int, size: int) -> int:

@@ -11,6 +11,7 @@ import zlib
 from collections.abc import Iterator
 
 from ...errors import BadFileError, OutputError, shown
+from ..arriving import Source, need_of
 from ..regular import open_regular, read_at
 from .records import STORED, Directory, Member, inflated, read_directory
 
@@ -85,7 +86,11 @@ class Archive:
         return b"".join(self.content(member.name))
 
     def open_raw(self, name: str, limit: int = _MAX_UNPACKED) -> memoryview:
-        """A read-only view of a member's content.
+        """A read-only view of a member's content, all of it there. Raises as `source`."""
+        return self.source(name, limit).whole()
+
+    def source(self, name: str, limit: int = _MAX_UNPACKED) -> Source:
+        """A member's content to be read in parts.
 
         A stored member is memory-mapped, not read, so its CRC is not checked here. A deflated member is inflated with
         all checks, in memory up to 64 MiB, else into an unnamed temporary file.
@@ -100,13 +105,17 @@ class Archive:
         if member.size > limit:
             raise BadFileError(f"{shown(name)} takes {member.size} bytes, more than the limit of {limit}")
         if member.size == 0:
-            return memoryview(self.read(name, 0))
+            return Source(memoryview(self.read(name, 0)))
         if member.method == STORED:
             window = mmap.mmap(self._descriptor, self.file_size, access=mmap.ACCESS_READ)
-            return memoryview(window)[member.data : member.data + member.stored]
+            view = memoryview(window)[member.data : member.data + member.stored]
+            need = need_of(self._descriptor)
+            if need is None:
+                return Source(view)
+            return Source(view, lambda offset, size: need(member.data + offset, size))
         if member.size <= _IN_MEMORY:
-            return memoryview(self.read(name, limit))
-        return self._unpacked(member)
+            return Source(memoryview(self.read(name, limit)))
+        return Source(self._unpacked(member))
 
     def _unpacked(self, member: Member) -> memoryview:
         try:

@@ -92,12 +92,8 @@ class KerasArchive(KerasFile):
         return data if isinstance(data, dict) else {}
 
     @cached_property
-    def _buffer(self) -> memoryview:
-        return self.archive.open_raw(_WEIGHTS)
-
-    @cached_property
     def _index(self) -> Hdf5Index:
-        return Hdf5Index(self._buffer)
+        return Hdf5Index(self.archive.source(_WEIGHTS))
 
     def variables(self) -> Variables:
         """The variables, memory-mapped if the archive stores the weights file uncompressed."""
