@@ -41,7 +41,7 @@ def text_vectorization(call: Emitter) -> Tensor:
     """
     mode, split, widths = mode_of(call, "int"), call.get("split", "whitespace"), _widths(call)
     standardize = call.get("standardize", "lower_and_strip_punctuation")
-    _check(call, standardize, split, widths)
+    _check(call, mode, standardize, split, widths)
     x = call.x
     if standardize in _LOWER:
         x = _lower(call, x)
@@ -65,7 +65,7 @@ def text_vectorization(call: Emitter) -> Tensor:
     return call.slice(_filled(call, found, count, 0), -1, 0, count)
 
 
-def _check(call: Emitter, standardize: Any, split: Any, widths: list[int]) -> None:
+def _check(call: Emitter, mode: str, standardize: Any, split: Any, widths: list[int]) -> None:
     """Raises Refused for what has no ONNX form, BadFileError for an invalid configuration."""
     for name, value, choices in (("standardize", standardize, {*_LOWER, *_STRIP}), ("split", split, _SPLITS)):
         if value is not None and (not isinstance(value, str) or value not in choices):
@@ -81,7 +81,7 @@ def _check(call: Emitter, standardize: Any, split: Any, widths: list[int]) -> No
     if (split is not None or widths) and call.opset < _SPLITTING_OPSET:
         raise Refused(f"split and ngrams need opset {_SPLITTING_OPSET}")
     if split is not None:
-        if call.flag("ragged"):
+        if call.flag("ragged") or mode == "one_hot":
             raise Refused("its result is ragged")
         if call.x.rank not in (1, 2) or call.x.sizes[1:] not in ((), (1,)):
             raise Refused("it splits one text of each sample, and its operand holds more")
