@@ -155,6 +155,8 @@ def test_what_needs_extensions_says_so(options: dict[str, Any], changed: str) ->
     ("shape", "options", "more", "reason"),
     [
         ((), {"ragged": True}, {}, "its result is ragged"),
+        ((), {"ngrams": 51}, {}, "n-grams of more than 50 words"),
+        ((), {"ngrams": (51,)}, {}, "n-grams of more than 50 words"),
         ((), {}, {"opset": 19}, "split and ngrams need opset 20"),
         ((2,), {"split": None, "ngrams": (3, 1)}, {}, "n-grams need at least 3 words along axis 1"),
         ((), {"split": None, "ngrams": 1}, {}, "n-grams need at least 1 words along axis 1"),

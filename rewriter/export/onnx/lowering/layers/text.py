@@ -30,6 +30,7 @@ _CHARACTER = r"[\x01-\x7f\xc0-\xff][\x80-\xbf]*"
 # After every character: no character and the first half of it look like it.
 _BETWEEN = "\x1e\x1f"
 _SPLITTING_OPSET = 20
+_WIDEST = 50
 
 
 @layer("TextVectorization")
@@ -96,13 +97,13 @@ def _widths(call: Emitter) -> list[int]:
     given = call.get("ngrams")
     if given is None:
         return []
-    if isinstance(given, (list, tuple)):
-        widths = [call.whole("ngrams", width, 1) for width in given]
-    else:
-        widths = [*range(1, call.whole("ngrams", given, 1) + 1)]
+    several = isinstance(given, (list, tuple))
+    widths = [call.whole("ngrams", width, 1) for width in (given if several else [given])]
     if not widths:
         raise call.bad("ngrams", given, "a whole number, or several")
-    return widths
+    if max(widths) > _WIDEST or len(widths) > _WIDEST:
+        raise Refused(f"it has n-grams of more than {_WIDEST} words, or of so many lengths")
+    return widths if several else [*range(1, widths[0] + 1)]
 
 
 # -- texts -----------------------------
