@@ -403,6 +403,7 @@ def export_onnx(
     output_names: Sequence[str] = (),
     states: bool = False,
     annotate: bool = False,
+    extensions: bool = False,
     verify: bool | None = False,
     timeout: float | None = None,
     trust: Sequence[str] = (),
@@ -429,6 +430,7 @@ def export_onnx(
             ``model.outputs``, instead of Keras's.
         states: make the states that stateful layers keep between calls inputs and outputs of the model.
         annotate: write the types and sizes of inner tensors, and where in the model each node comes from.
+        extensions: export texts with operators of the package onnxruntime-extensions, which a session has to register.
         verify: compare the result with Keras. None does so if that is possible here, True requires it, False skips it.
         timeout: as in ``repair``.
         trust: packages whose layers' code runs, in a separate process, to see what it computes.
@@ -448,7 +450,7 @@ def export_onnx(
     asked = Options(
         opset=opset, batch=batch, external_data=external_data, fp16=fp16, quantize=quantize, nchw_inputs=nchw_inputs,
         nchw_outputs=nchw_outputs, fallback=fallback, verify=verify, input_names=input_names,
-        output_names=output_names, states=states, annotate=annotate,
+        output_names=output_names, states=states, annotate=annotate, extensions=extensions,
     )  # fmt: skip
     asked.check()
     with naming(model), within(timeout), _trusting(trust), ExitStack() as stack:
@@ -594,6 +596,7 @@ def convert(
     output_names: Sequence[str] = (),
     states: bool = False,
     annotate: bool = False,
+    extensions: bool = False,
     timeout: float | None = None,
 ) -> Converted:
     """Write a model in another format, or a model of an older Keras for Keras 3.
@@ -607,7 +610,7 @@ def convert(
         timeout: as in ``repair``.
         opset, batch, external_data, nchw_inputs, nchw_outputs, fp16, quantize, fallback: as in ``export_onnx``, for an
             ONNX output.
-        input_names, output_names, states, annotate: likewise.
+        input_names, output_names, states, annotate, extensions: likewise.
 
     Raises:
         UnsupportedError: a part of the model has no form in the new format, or a required comparison cannot run.
@@ -621,7 +624,7 @@ def convert(
     options = Options(
         opset=opset, batch=batch, external_data=external_data, fp16=fp16, quantize=quantize, nchw_inputs=nchw_inputs,
         nchw_outputs=nchw_outputs, fallback=fallback, verify=verify, input_names=input_names,
-        output_names=output_names, states=states, annotate=annotate,
+        output_names=output_names, states=states, annotate=annotate, extensions=extensions,
     )  # fmt: skip
     with naming(model), within(timeout), _opened(model, weights) as source:
         return converted(source, output, options)

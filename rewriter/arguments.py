@@ -278,6 +278,10 @@ def parsers(run: Mapping[str, Run]) -> tuple[argparse.ArgumentParser, dict[str, 
         help="write the types and sizes of inner tensors, and where in the model each node comes from",
     )  # fmt: skip
     export.add_argument(
+        "--extensions", action="store_true",
+        help="export texts with operators of the package onnxruntime-extensions, which a session has to register",
+    )  # fmt: skip
+    export.add_argument(
         "--verify", action="store_true", help="run the result beside Keras on random inputs, and compare"
     )
     export.add_argument(

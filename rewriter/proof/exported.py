@@ -14,16 +14,18 @@ from typing import Any
 
 from ..errors import VerificationError, shown
 from ..formats.model_file import ModelFile
+from ..ir.graph import Graph
 from . import limits, served
 from .blame import line
 from .child import run_in_child, serve
 from .feeds import dtype_of
 from .keras.inputs import Inputs
+from .onnx_runtime.extensions import PACKAGE, session_options
 from .onnx_runtime.values import run
 from .outputs import MOST, furthest, on_random_inputs, turned
 from .request import cannot_be_run
 from .runnable import runnable
-from .runtimes import keras_needs
+from .runtimes import Needs, keras_needs, needs
 
 BATCHES = (2, 3)
 # The part of the largest value that results may be off by where weights, or operands too, have 8 bits.
@@ -46,7 +48,7 @@ def verified(
     ``allowed`` is the part of the largest value that they may differ by, where it is more than rounding.
 
     Args:
-        notes: the metadata of the file, which name its channels-first inputs and outputs.
+        notes: the metadata of the file, which name its channels-first inputs and outputs, and what it needs.
         batch: the batch that the file was written for, if it is fixed.
         half: the file computes in float16.
         quantize: what of it has 8 bits, ``"weights"`` or ``"dynamic"``.
@@ -54,12 +56,12 @@ def verified(
     Raises:
         VerificationError: the two differ by more than rounding, or than is allowed.
     """
-    nchw = _noted(notes, "nchw_inputs", "nchw_outputs")
+    nchw, extensions = _noted(notes, "nchw_inputs", "nchw_outputs"), "needs" in notes
     batches = list(BATCHES) if batch is None else [batch]
     allowed = 0.0 if quantize is None else ALLOWED[quantize]
     asked = served.signature_of(source)
     if asked is not None:
-        return served.compared(source, asked, path, "onnx", batches, half, nchw, allowed)
+        return served.compared(source, asked, path, "onnx", batches, half, nchw, allowed, extensions)
     reason = cannot_be_run(source.format, source.graph)
     if reason:
         return {"skipped": reason}
@@ -74,12 +76,21 @@ def verified(
             "nchw": nchw,
             "states": _noted(notes, "state_inputs", "state_outputs"),
             "allowed": allowed,
+            "extensions": extensions,
         }
         size = limits.memory((model, path), stored=form != "json") + MOST
-        answer = run_in_child(f"{__package__}.exported", keras_needs("onnxruntime"), request, size)
+        answer = run_in_child(f"{__package__}.exported", _needs(source.graph, extensions), request, size)
     if "failed" in answer:
         raise VerificationError(f"the exported model is not what Keras computes: {answer['failed']}")
     return answer
+
+
+def _needs(graph: Graph, extensions: bool) -> Needs:
+    """What the comparison needs. Texts are tensors in TensorFlow alone."""
+    packages = ["onnxruntime", *([PACKAGE] if extensions else [])]
+    if any(graph.nodes[ref.node].operation.config.get("dtype") == "string" for ref in graph.input_refs()):
+        return needs("keras", "tensorflow", *packages, KERAS_BACKEND="tensorflow")
+    return keras_needs(*packages)
 
 
 def _noted(notes: Mapping[str, str], *keys: str) -> list[str]:
@@ -94,7 +105,7 @@ def main() -> int:
 def _compared(request: dict[str, Any], say: Callable[[dict[str, Any]], None]) -> dict[str, Any]:
     import onnxruntime
 
-    options = onnxruntime.SessionOptions()
+    options = session_options(request["extensions"])
     options.log_severity_level = 3
     # First, before Keras uses memory: a file that ONNX Runtime refuses needs no Keras.
     try:
@@ -111,7 +122,7 @@ def _compared(request: dict[str, Any], say: Callable[[dict[str, Any]], None]) ->
         saved = f", saved by {request['saved_by']}" if request["saved_by"] else ""
         return {"skipped": f"{described()} does not load the model{saved}: {line(error)}"}
     try:
-        inputs = Inputs(model)
+        inputs = Inputs(model, texts=True)
     except ValueError as error:
         return {"skipped": str(error)}
     allowed = max(request["allowed"], _STEPS if any(map(_rounds, model._flatten_layers())) else 0.0)
@@ -164,7 +175,14 @@ def _run(model: Any, arrays: list[Any]) -> list[Any]:
     from .keras.models import call
 
     with _plain_sums():
-        return [keras.ops.convert_to_numpy(y) for y in call(model, tensors(model, arrays))]
+        return [_decoded(keras.ops.convert_to_numpy(y)) for y in call(model, tensors(model, arrays))]
+
+
+def _decoded(array: Any) -> Any:
+    """The array; texts, which TensorFlow gives as bytes, as text."""
+    import numpy as np
+
+    return np.char.decode(array.astype(np.bytes_), "utf-8") if array.dtype.kind == "O" else array
 
 
 @contextmanager

@@ -17,7 +17,9 @@ _HERE = __name__.rpartition(".")[0]
 
 
 # The extra of this package that installs a package; other packages are installed by their own names.
-_EXTRAS = {"keras": "keras", "onnxruntime": "onnxruntime"} | {b.package: b.extra for b in BACKENDS.values()}
+_EXTRAS = {"keras": "keras", "onnxruntime": "onnxruntime", "onnxruntime_extensions": "text"} | {
+    backend.package: backend.extra for backend in BACKENDS.values()
+}
 
 
 class Needs(NamedTuple):

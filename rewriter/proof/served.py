@@ -17,6 +17,7 @@ from . import limits
 from .blame import line
 from .child import run_in_child, serve
 from .keras.inputs import FREE_SIZES, Inputs
+from .onnx_runtime.extensions import PACKAGE, session_options
 from .outputs import MOST, furthest, turned
 from .runtimes import keras_needs, needs
 
@@ -61,6 +62,7 @@ def compared(
     half: bool = False,
     nchw: Sequence[str] = (),
     allowed: float = 0.0,
+    extensions: bool = False,
 ) -> dict[str, Any]:
     """``{"difference": part of the largest value, "batches": [1, 3], "ran": text …}``, or ``{"skipped": why}``.
 
@@ -70,6 +72,7 @@ def compared(
         half: whether it computes in half precision.
         nchw: the inputs and outputs that are channels first there, and channels last in the original.
         allowed: the part of the largest value that they may differ by, where it is more than rounding.
+        extensions: whether the file has operators of onnxruntime-extensions.
 
     Raises:
         VerificationError: the two differ by more than rounding, or the new one does not load.
@@ -83,8 +86,10 @@ def compared(
         "half": half,
         "nchw": list(nchw),
         "allowed": allowed,
+        "extensions": extensions,
     }
-    needed = needs("tensorflow", "onnxruntime") if form == "onnx" else keras_needs("tensorflow")
+    packages = ["onnxruntime", *([PACKAGE] if extensions else [])]
+    needed = needs("tensorflow", *packages) if form == "onnx" else keras_needs("tensorflow")
     size = limits.memory((source.path, path)) + MOST
     answer = run_in_child(f"{__package__}.served", needed, request, size)
     if "failed" in answer:
@@ -210,7 +215,7 @@ class _OnnxModel:
     def __init__(self, request: Mapping[str, Any]) -> None:
         import onnxruntime
 
-        options = onnxruntime.SessionOptions()
+        options = session_options(request["extensions"])
         options.log_severity_level = 3
         self.session = onnxruntime.InferenceSession(
             request["made"], options, providers=["CPUExecutionProvider"]

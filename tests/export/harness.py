@@ -19,7 +19,9 @@ import onnxruntime
 
 from rewriter.errors import UnsupportedError
 from rewriter.export.onnx import Exported, Options, export
+from rewriter.formats.onnx.names import CONTRIB
 from rewriter.formats.registry import open_model
+from rewriter.proof.onnx_runtime.extensions import session_options
 from rewriter.shapes import layers as _layers  # noqa: F401 - fills the table of axis rules
 from rewriter.shapes import ops as _ops  # noqa: F401
 from tests.shapes import layers_harness, ops_harness
@@ -129,9 +131,11 @@ def exported(model: Any, folder: str | os.PathLike[str], **options: Any) -> tupl
 
 
 def session(path: str | os.PathLike[str]) -> Any:
-    """Check the file with ``onnx.checker`` in full and load it in ONNX Runtime."""
+    """Check the file with ``onnx.checker`` in full and load it in ONNX Runtime, with the operators that it needs."""
     onnx.checker.check_model(os.fspath(path), full_check=True)
-    return onnxruntime.InferenceSession(os.fspath(path), providers=["CPUExecutionProvider"])
+    domains = [each.domain for each in onnx.load(path, load_external_data=False).opset_import]
+    options = session_options(CONTRIB in domains)
+    return onnxruntime.InferenceSession(os.fspath(path), options, providers=["CPUExecutionProvider"])
 
 
 def input_names(model: Any) -> list[str]:

@@ -276,7 +276,7 @@ def test_texts_as_they_are() -> None:
 )
 def test_texts_in_another_form_are_refused(changed: dict[str, Any]) -> None:
     x = keras.Input((1,), dtype="string")
-    with pytest.raises(Refused, match="standardize|split|ngrams"):
+    with pytest.raises(Refused, match="standardize|split|n-grams"):
         compare(keras.Model(x, layers.TextVectorization(vocabulary=["a"], **changed)(x)), [])
 
 

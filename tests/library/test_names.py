@@ -27,6 +27,7 @@ ONNX = (
     "output_names",
     "states",
     "annotate",
+    "extensions",
 )
 REPAIR = ("at", "mode", "ops", "explicit", "verify", "rules")
 SIGNATURES = {

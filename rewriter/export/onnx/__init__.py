@@ -15,6 +15,7 @@ from ...errors import UnsupportedError, UnverifiedError, shown
 from ...files.atomic import staged
 from ...files.digest import sha256
 from ...formats.model_file import ModelFile
+from ...formats.onnx.names import CONTRIB
 from ...progress import stage
 from .options import NEWEST_OPSET, OLDEST_OPSET, Exported, Options
 
@@ -99,6 +100,8 @@ def _written(source: ModelFile, path: str, options: Options, notes: dict[str, st
         optimise(builder, QUANTISE[options.quantize])
     notes.update(builder.metadata)
     graph = builder.graph
+    if any(node.domain == CONTRIB for _, node in graph.walk()):
+        notes["needs"] = "onnxruntime-extensions"
     producer = ("rewriter", __version__)
     try:
         data = write_model(

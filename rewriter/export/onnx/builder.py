@@ -32,13 +32,15 @@ _DATA_OPERANDS = {**dict.fromkeys(_DATA_FIRST.split(), 1), "GRU": 4, "LSTM": 4, 
 class Builder:
     """Adds nodes to a graph or to the open body. ``scope`` is the path of the call that the nodes belong to.
 
-    ``half`` says whether the graph will compute in half precision, ``fixed`` whether the opset was asked for.
+    ``half`` says whether the graph will compute in half precision, ``fixed`` whether the opset was asked for,
+    ``extensions`` whether operators of the package onnxruntime-extensions are allowed.
     """
 
-    def __init__(self, opset: int, half: bool = False, fixed: bool = True) -> None:
+    def __init__(self, opset: int, half: bool = False, fixed: bool = True, extensions: bool = False) -> None:
         self.opset = opset
         self.fixed = fixed
         self.half = half
+        self.extensions = extensions
         self.graph = Graph()
         self.scope = ""
         self.metadata: dict[str, str] = {}

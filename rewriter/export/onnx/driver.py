@@ -52,7 +52,9 @@ class Driver:
         self.weights = weights
         self.options = options
         self.assets = assets
-        self.builder = Builder(options.opset or NEWEST_OPSET, options.fp16, options.opset is not None)
+        self.builder = Builder(
+            options.opset or NEWEST_OPSET, options.fp16, options.opset is not None, options.extensions
+        )
         self.states = States(self._state) if options.states else None
         self.variables: dict[Any, Tensor] = {}
         self.calls = 0

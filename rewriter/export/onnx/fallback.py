@@ -23,8 +23,8 @@ from .options import Exported, Options
 
 _NEEDED = ("tensorflow", "keras", "tf2onnx")
 _NEWEST_OPSET = 18  # of tf2onnx 1.17
-# Options that tf2onnx has, or that are not for the exporter.
-_OWN_OPTIONS = frozenset({"opset", "fallback", "verify"})
+# Options that tf2onnx has, that it can ignore, or that are not for the exporter.
+_OWN_OPTIONS = frozenset({"opset", "fallback", "verify", "extensions"})
 _HERE = f"{__package__}.fallback"
 _SAVED_MODEL = "savedmodel"
 _OUTSIDE = re.compile(

@@ -29,7 +29,8 @@ class Options:
     compares the result with Keras, with None only where the comparison can run; ``input_names`` and ``output_names``
     replace Keras's names, in the order of ``model.inputs`` and ``model.outputs``; ``states`` makes the states of
     stateful layers inputs and outputs; ``annotate`` writes the type and sizes of every inner tensor, and at every node
-    which node of the model it comes from.
+    which node of the model it comes from; ``extensions`` allows operators of the package onnxruntime-extensions, which
+    a session then has to register.
     """
 
     opset: int | None = None
@@ -45,6 +46,7 @@ class Options:
     output_names: Sequence[str] = ()
     states: bool = False
     annotate: bool = False
+    extensions: bool = False
 
     @classmethod
     def names(cls) -> tuple[str, ...]:

@@ -14,6 +14,7 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from ...files.atomic import atomic_write
+from ...formats.onnx.names import CONTRIB
 from ...ir.size import Size, symbol
 from .dtypes import number, numpy_dtype
 from .graph import Array, Data, Graph, Node, Tensor
@@ -143,7 +144,9 @@ def graph_proto(graph: Graph, annotate: bool = False) -> Any:
     """The GraphProto without initializers. Every tensor needs a name."""
     from onnx import helper
 
-    inner = [t for node in graph.nodes for t in node.outputs if t not in graph.outputs] if annotate else []
+    # No program infers the types of another domain's operators; without one, LabelEncoder crashes onnx 1.23.
+    noted = [node for node in graph.nodes if annotate or node.domain == CONTRIB]
+    inner = [t for node in noted for t in node.outputs if t not in graph.outputs]
     return helper.make_graph(
         [_node_proto(node, annotate) for node in graph.nodes],
         graph.name,

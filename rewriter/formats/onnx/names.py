@@ -27,6 +27,8 @@ DTYPES = {
 }
 NUMBERS = {name: number for number, name in DTYPES.items()}
 DEFAULT_DOMAINS = ("", "ai.onnx")
+# The domain of the operators of the package onnxruntime-extensions.
+CONTRIB = "ai.onnx.contrib"
 _EXTERNAL = 1
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from .models import operands
+from .texts import Texts
 
 _TABLES = ("input_dim", "num_tokens")
 _SEED = 20
@@ -15,8 +16,11 @@ FREE_SIZES = (8, 32, 64, 224, 1024, 12_000, 4)
 class Inputs:
     """Inputs of a model.
 
+    Args:
+        texts: whether an input may hold strings.
+
     Raises:
-        ValueError: an input is sparse, is ragged, or holds strings; or as ``operands``.
+        ValueError: an input is sparse, is ragged, or holds strings without ``texts``; or as ``operands``.
 
     Attributes:
         fixed: the one batch size that the inputs state, or None.
@@ -24,7 +28,9 @@ class Inputs:
         whole: whether an input holds integers: which values are valid depends on the model.
     """
 
-    def __init__(self, model: Any) -> None:
+    texts: Texts | None = None
+
+    def __init__(self, model: Any, texts: bool = False) -> None:
         import keras
 
         self.tensors = keras.tree.flatten(operands(model))
@@ -35,7 +41,9 @@ class Inputs:
         looked_up = _looked_up(model)
         self.indices = [id(tensor) in looked_up for tensor in self.tensors]
         if "string" in self.dtypes:
-            raise ValueError("an input holds strings")
+            if not texts:
+                raise ValueError("an input holds strings")
+            self.texts = Texts(model)
         self.shapes = [tuple(t.shape) for t in self.tensors]
         leading = [shape[0] for shape in self.shapes if shape]
         self.open = any(size is None for size in leading)
@@ -72,6 +80,8 @@ class Inputs:
 
         rng = np.random.default_rng((_SEED, number, sample))
         dtype = self.dtypes[number]
+        if dtype == "string" and self.texts is not None:
+            return self.texts.draw(rng, shape)
         if "int" in dtype or self.indices[number]:
             return rng.integers(0, self.limit, shape).astype(dtype)
         if dtype == "bool":

@@ -7,10 +7,13 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
+from ...formats.onnx.names import CONTRIB
 from ...formats.onnx.reader import Source
 from ..blame import line
 from ..feeds import Feeds
 from ..running import Arrays, FailedError, RefusedError, Running
+from ..runtimes import installed
+from .extensions import PACKAGE, session_options
 
 
 class Session(Running):
@@ -29,7 +32,9 @@ class Session(Running):
         inputs = {value.name for value in proto.graph.input}
         more = [name for name in wanted if name not in inputs and name not in self.outputs]
         self.names = [*self.outputs, *more]
-        self.session = _opened(path) if not more else _probed(path, proto, more)
+        texts = any(each.domain == CONTRIB for each in proto.opset_import) and installed(PACKAGE)
+        data = _probed(proto, more) if more else None
+        self.session = _opened(path, texts, data)
         described = [(i.name, i.type, list(i.shape or [])) for i in self.session.get_inputs()]
         self.feeds = Feeds.of(source.graph, described)
         if not any("batch" in node.operation.config for node in source.graph.nodes.values()):
@@ -53,20 +58,25 @@ class Session(Running):
         )
 
 
-def _probed(path: str, proto: Any, more: Sequence[str]) -> Any:
+def _probed(proto: Any, more: Sequence[str]) -> bytes:
+    """The model with more outputs."""
     copy = type(proto)()
     copy.CopyFrom(proto)
     for name in more:
         copy.graph.output.add().name = name
-    return _opened(path, copy.SerializeToString())
+    return bytes(copy.SerializeToString())
 
 
-def _opened(path: str, data: bytes | None = None) -> Any:
-    """A session of a file, or of ``data`` in its place, with weights in other files of the same folder."""
+def _opened(path: str, texts: bool, data: bytes | None) -> Any:
+    """A session of a file, or of ``data`` in its place, with weights in other files of the same folder.
+
+    Args:
+        texts: register the operators of onnxruntime-extensions.
+    """
     import onnxruntime
 
     onnxruntime.set_default_logger_severity(4)
-    options = onnxruntime.SessionOptions()
+    options = session_options(texts)
     if data is not None:
         folder = os.path.dirname(os.path.abspath(path))
         options.add_session_config_entry("session.model_external_initializers_file_folder_path", folder)

@@ -1,4 +1,4 @@
-"""Categorical preprocessing: CategoryEncoding, Discretization, lookups, TextVectorization; hashing is refused."""
+"""Categorical preprocessing: CategoryEncoding, Discretization, lookups; hashing is refused."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _ML = "ai.onnx.ml"
 _DROPPED = 2**63 - 1
 
 
-def _mode(call: Emitter, default: str) -> str:
+def mode_of(call: Emitter, default: str) -> str:
     if call.flag("sparse"):
         raise Refused("its result is sparse")
     mode = call.text("output_mode", default)
@@ -28,14 +28,14 @@ def _mode(call: Emitter, default: str) -> str:
 @layer("CategoryEncoding")
 def category_encoding(call: Emitter) -> Tensor:
     """``category_encoding(x[B, N]) -> [B, num_tokens]``; ``one_hot`` gives ``[B, N, num_tokens]``."""
-    mode, depth = _mode(call, "multi_hot"), call.integer("num_tokens", 1)
+    mode, depth = mode_of(call, "multi_hot"), call.integer("num_tokens", 1)
     return encoded(call, call.x, mode, depth, call.dtype, call.optional(1, "count_weights"))
 
 
 @layer("Discretization")
 def discretization(call: Emitter) -> Tensor:
     """``discretization(x[...]) -> [...]``: the number of boundaries up to x, as an index or encoded."""
-    mode, boundaries = _mode(call, "int"), call.get("bin_boundaries")
+    mode, boundaries = mode_of(call, "int"), call.get("bin_boundaries")
     if boundaries is None:
         raise Refused("it has no boundaries: it was never adapted")
     # Keras 3.15 casts floats to float32 whatever the dtype (input_dtype); TensorFlow has float32 boundaries.
@@ -53,7 +53,7 @@ def lookup(call: Emitter) -> Tensor:
 
     Without OOV indices Keras raises an error for an unknown entry; here it becomes -1.
     """
-    return looked_up(call, call.x, call.operation.class_name == "StringLookup", _mode(call, "int"))
+    return looked_up(call, call.x, call.operation.class_name == "StringLookup", mode_of(call, "int"))
 
 
 def looked_up(call: Emitter, x: Tensor, strings: bool, mode: str) -> Tensor:
@@ -141,30 +141,3 @@ def _vocabulary(call: Emitter, strings: bool, mode: str) -> list[Any]:
         "num_oov_indices", 0, 1
     )
     return words[len(special) :] if words[: len(special)] == special else words
-
-
-# -- text -----------------------------
-@layer("TextVectorization")
-def text_vectorization(call: Emitter) -> Tensor:
-    """``text_vectorization(x[B, N]) -> [B, N]`` or ``[B, vocabulary]``; each entry of ``x`` is one word.
-
-    Other options have no ONNX form. ONNX cannot replace patterns or fold the case of ASCII only. ONNX Runtime 1.31
-    splits at blanks, TensorFlow at all white space.
-    """
-    mode = _mode(call, "int")
-    for name, default in (
-        ("standardize", "lower_and_strip_punctuation"),
-        ("split", "whitespace"),
-        ("ngrams", None),
-    ):
-        value = call.get(name, default)
-        if value is not None:
-            raise Refused(f"ONNX has no operator that does {name}={value!r} as TensorFlow does")
-    found = looked_up(call, call.x, True, mode)
-    length = call.get("output_sequence_length")
-    if mode != "int" or length is None:
-        return found
-    count = call.whole("output_sequence_length", length, 0)
-    sizes = [*found.sizes[:-1], count]
-    filler = call.op("Expand", call.constant(0, "int64"), call.shape(sizes, found), as_sizes=sizes)
-    return call.slice(call.concat([found, filler], -1), -1, 0, count)
