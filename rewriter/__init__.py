@@ -32,6 +32,8 @@ if TYPE_CHECKING:
     from .passes.finding import Finding
     from .passes.suggest import Suggestion
     from .results import Explanation, Report, Result, Shapes
+    from .sweeping.sweep import sweep
+    from .swept import Outcome
 
 # The public names that each module defines.
 _PLACES = {
@@ -45,6 +47,8 @@ _PLACES = {
     ".passes.suggest": ("Suggestion",),
     ".export.onnx.options": ("Exported",),
     ".conversion": ("Converted",),
+    ".sweeping.sweep": ("sweep",),
+    ".swept": ("Outcome",),
     ".errors": (
         *("BadFileError", "FindingsError", "OutputError", "RewriterError", "UndecidedError"),
         *("UnsupportedError", "UsageError", "VerificationError"),
@@ -61,6 +65,7 @@ __all__ = [
     "Exported",
     "Finding",
     "FindingsError",
+    "Outcome",
     "OutputError",
     "Report",
     "Result",
@@ -82,6 +87,7 @@ __all__ = [
     "repairing",
     "shapes",
     "suggest",
+    "sweep",
     "testing",
 ]
 

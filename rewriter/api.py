@@ -107,33 +107,46 @@ def _check_file(
     stage("reading")
     with _opened(path, weights) as source:
         check_files(source, {"the rules file": rules}, {"the plan": plan})
-        stage("checking")
-        nodes = sum(1 for _ in source.graph.walk())  # before nodes are inserted
-        source.load_weights()
-        said: dict[str, str] = {}
+        return check_opened(source, table, mode, ops, rules, plan, weights)
 
-        def see(analysis: Analysis, todo: Sequence[tuple[Site, Candidate]]) -> None:
-            if plan is not None:
-                said.update(worded(analysis, todo, table))
 
-        outcome = rehearse(source.graph, table, source.spell, mode, ops, see)
-        report = Report(
-            source.path,
-            source.format,
-            nodes,
-            _multiplies(outcome.before),
-            outcome.findings,
-            verdicts(outcome.before),
-            mode,
-            ops,
-            Seen.of(outcome),
-            rules=_text(rules),
-            weights=_text(weights),
-        )
+def check_opened(
+    source: ModelFile,
+    table: tuple[Rule, ...],
+    mode: str = "safe",
+    ops: str = DEFAULT_OPS,
+    rules: Path | None = None,
+    plan: Path | None = None,
+    weights: Path | None = None,
+) -> Report:
+    """The report on an opened model; its graph is repaired for it. The arguments are those of ``check``."""
+    stage("checking")
+    nodes = sum(1 for _ in source.graph.walk())  # before nodes are inserted
+    source.load_weights()
+    said: dict[str, str] = {}
+
+    def see(analysis: Analysis, todo: Sequence[tuple[Site, Candidate]]) -> None:
         if plan is not None:
-            choices = {f.node: choice_text(f, said) for f in outcome.findings}
-            _write_plan(plan, report, choices, mode, ops)
-        return report
+            said.update(worded(analysis, todo, table))
+
+    outcome = rehearse(source.graph, table, source.spell, mode, ops, see)
+    report = Report(
+        source.path,
+        source.format,
+        nodes,
+        _multiplies(outcome.before),
+        outcome.findings,
+        verdicts(outcome.before),
+        mode,
+        ops,
+        Seen.of(outcome),
+        rules=_text(rules),
+        weights=_text(weights),
+    )
+    if plan is not None:
+        choices = {f.node: choice_text(f, said) for f in outcome.findings}
+        _write_plan(plan, report, choices, mode, ops)
+    return report
 
 
 def repair(

@@ -289,9 +289,69 @@ def parsers(run: Mapping[str, Run]) -> tuple[argparse.ArgumentParser, dict[str, 
     )
     _timeout(export)
     _format(export, "export")
+    _sweep(commands, run)
     for parser in commands.choices.values():
         _common(parser)
     return main, dict(commands.choices)
+
+
+def _sweep(commands: Any, run: Mapping[str, Run]) -> None:
+    sweep = _command(commands, "sweep", run, "look at all models of folders and buckets, and remember them")
+    sweep.add_argument(
+        "roots", metavar="ROOT", nargs="+",
+        help="a folder, a file, a pattern, or an address: s3://, gs://, az://, hf://, memory://",
+    )  # fmt: skip
+    sweep.add_argument("--store", metavar="FILE", help="remember the outcomes in this SQLite file")
+    sweep.add_argument(
+        "--resume", action="store_true", help="continue the last sweep of these roots that did not end"
+    )
+    sweep.add_argument(
+        "--action", choices=("check", "convert", "repair", "export"), default="check",
+        help="what to do with every model (default: check)",
+    )  # fmt: skip
+    sweep.add_argument("--out", metavar="ROOT", help="where --action writes, with the folders of the models")
+    sweep.add_argument("--pages", metavar="ROOT", help="write an HTML page for every model with findings")
+    sweep.add_argument(
+        "--export", metavar="FILE", help="write the outcomes as a table: .csv, .jsonl or .parquet"
+    )
+    sweep.add_argument(
+        "--fail-on", choices=("any", "new", "never"), default="any",
+        help="which findings make the exit status: any (default), those that the last sweep did not have, or none",
+    )  # fmt: skip
+    for option, text in (("--include", "look only at"), ("--exclude", "leave out")):
+        sweep.add_argument(
+            option, metavar="PATTERN", action="append", default=[],
+            help=f"{text} models whose path or name matches (repeatable)",
+        )  # fmt: skip
+    sweep.add_argument(
+        "--only", metavar="FORMAT", action="append", default=[],
+        help="look only at this format: keras, h5, hdf5, onnx, savedmodel, keras-folder (repeatable)",
+    )  # fmt: skip
+    for option, text in (("--min-size", "at least"), ("--max-size", "at most")):
+        sweep.add_argument(option, metavar="SIZE", type=_bytes, help=f"{text} so large: 200k, 1.5M, 2G")
+    for option, text in (("--newer", "at most"), ("--older", "at least")):
+        sweep.add_argument(option, metavar="AGE", type=_age, help=f"changed {text} so long ago: 30m, 12h, 7d")
+    sweep.add_argument("--jobs", metavar="N", type=int, help="how many processes work at once")
+    sweep.add_argument(
+        "--scheduler",
+        metavar="ADDRESS",
+        help="let the workers of a Dask cluster do the work: tcp://host:8786",
+    )
+    sweep.add_argument(
+        "--timeout", metavar="SECONDS", type=_seconds,
+        help="end a process that takes longer for one model (default: 60, with --out 600)",
+    )  # fmt: skip
+    sweep.add_argument(
+        "--memory",
+        metavar="SIZE",
+        type=_bytes,
+        help="how much a process may hold for one model (default: 4G)",
+    )
+    _format(sweep, "sweep")
+    _verbosity(sweep)
+    _mode(sweep)
+    _ops(sweep)
+    _user_rules(sweep)
 
 
 class _Version(argparse.Action):
@@ -368,6 +428,26 @@ def _seconds(text: str) -> float:
         if 0 < seconds < 1e9:
             return seconds
     raise UsageError(f"--timeout {shown(text)!r}: must be a number of seconds above 0")
+
+
+def _bytes(text: str) -> int:
+    number = _scaled(text, {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40})
+    if number is None:
+        raise UsageError(f"size {shown(text)!r}: must be a number of bytes, or as in 200k, 1.5M, 2G")
+    return int(number)
+
+
+def _age(text: str) -> float:
+    number = _scaled(text, {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800})
+    if number is None:
+        raise UsageError(f"age {shown(text)!r}: must be a number with a unit, as in 30m, 12h, 7d")
+    return number
+
+
+def _scaled(text: str, units: Mapping[str, int]) -> float | None:
+    """A number with a unit; None for another text."""
+    found = re.fullmatch(r"(\d+(?:\.\d+)?)([a-z]?)", text.lower())
+    return None if found is None or found[2] not in units else float(found[1]) * units[found[2]]
 
 
 def _common(parser: _Parser) -> None:

@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from .arguments import parse
-from .errors import RewriterError, UsageError, VerificationError, did_you_mean, shown
+from .errors import DEBUG, UsageError, VerificationError, did_you_mean, reason_of, shown
 from .trusted import trusting
 
 if TYPE_CHECKING:
@@ -29,7 +29,6 @@ if TYPE_CHECKING:
 
 OK, FOUND, UNUSABLE, UNPROVEN, INTERRUPTED = 0, 1, 2, 3, 130
 CUT_OFF = 141  # 128 plus the number of SIGPIPE: the reader closed the pipe before the end of the report
-_DEBUG = "REWRITER_DEBUG"
 _ENDING = ("SIGINT", "SIGTERM", "SIGHUP")
 
 
@@ -142,7 +141,7 @@ def _check_output_file(options: argparse.Namespace, models: Sequence[str] = ()) 
         return
     from .requests import check_report
 
-    names = ("target", "output", "onnx", "plan", "rules", "weights", "baseline", "config")
+    names = ("target", "output", "onnx", "plan", "rules", "weights", "baseline", "config", "store", "export")
     named = [getattr(options, name, None) for name in (*names, "model")]
     given = [*named, *models, options.settings.path or None]
     if getattr(options, "external_data", False):
@@ -152,24 +151,10 @@ def _check_output_file(options: argparse.Namespace, models: Sequence[str] = ()) 
 
 def _failed(console: Console, error: BaseException, name: str | None = None) -> int:
     """Print an error in one line, and return the exit status."""
-    console.error(f"{shown(name)}: {_reason(error)}" if name is not None else _reason(error))
-    if os.environ.get(_DEBUG):
+    console.error(f"{shown(name)}: {reason_of(error)}" if name is not None else reason_of(error))
+    if os.environ.get(DEBUG):
         traceback.print_exception(error)
     return UNPROVEN if isinstance(error, VerificationError) else UNUSABLE
-
-
-def _reason(error: BaseException) -> str:
-    """An error in one line; a malformed equation may add its text with a mark under the place."""
-    if isinstance(error, UsageError):
-        return "\n".join(shown(line) for line in error.reason.splitlines())
-    if isinstance(error, RewriterError):
-        return " ".join(error.reason.split())
-    if isinstance(error, MemoryError):
-        return "there is not enough memory"
-    if isinstance(error, OSError) and error.strerror:
-        return shown(error.strerror)
-    text = " ".join(f"{type(error).__name__}: {error}".split())
-    return f"internal: {shown(text)} (set {_DEBUG}=1 for the traceback)"
 
 
 # -- the commands -----------------------------
@@ -363,6 +348,43 @@ def _export(options: argparse.Namespace, console: Console) -> int:
     return _each(options, [options.model], console, one, show)
 
 
+def _sweep(options: argparse.Namespace, console: Console) -> int:
+    from .progress import counted
+    from .sweeping import tables
+    from .sweeping.places import Filters
+    from .sweeping.sweep import sweep
+
+    _, rules = _rules(options)
+    _check_output_file(options)
+    if options.export is not None:
+        tables.check_name(options.export)
+    given = {"mode": options.mode, "ops": options.ops} if options.action in ("check", "repair") else {}
+    filters = Filters(
+        options.include, options.exclude, options.min_size or 0, options.max_size, options.newer, options.older,
+        options.only,
+    )  # fmt: skip
+    made = sweep(
+        options.roots, action=options.action, out=options.out, pages=options.pages, store=options.store,
+        resume=options.resume, filters=filters, jobs=options.jobs, scheduler=options.scheduler,
+        timeout=options.timeout, memory=options.memory,
+        options=given if rules is None or not given else {**given, "rules": rules},
+    )  # fmt: skip
+    show = _reporter(options, console)
+    worst = OK
+    with made, console.busy("sweep") as stage:
+        for found in made.find():
+            stage(f"{found:,} models found")
+        for outcome in made.run():
+            stage(*counted(made.done, made.total, made.findings, made.unusable))
+            if options.fail_on == "any" or (options.fail_on == "new" and outcome.new):
+                worst = max(worst, outcome.status)
+        if options.export is not None:
+            tables.write(options.export, made.outcomes())
+        show.sweep(made.summary(), made.outcomes())
+    show.end()
+    return worst
+
+
 _COMMANDS: dict[str, Callable[[argparse.Namespace, Console], int]] = {
     "check": _check,
     "repair": _repair,
@@ -372,6 +394,7 @@ _COMMANDS: dict[str, Callable[[argparse.Namespace, Console], int]] = {
     "rules": _list_rules,
     "convert": _convert,
     "export": _export,
+    "sweep": _sweep,
 }
 
 
@@ -383,7 +406,8 @@ def _reporter(
     from .report.table import Context, reporter
 
     verbosity = getattr(options, "verbosity", 0)
-    context = Context(console, rules, several, verbosity, getattr(options, "statistics", False))
+    folder = None if options.output_file is None else os.path.dirname(os.path.abspath(options.output_file))
+    context = Context(console, rules, several, verbosity, getattr(options, "statistics", False), folder)
     return reporter(options.format, context)
 
 
@@ -420,7 +444,7 @@ def _each(
         except (BrokenPipeError, StandardOutputError):
             raise
         except Exception as error:
-            show.unusable(path, _reason(error), error)
+            show.unusable(path, reason_of(error), error)
             console.flush()
             status = _failed(console, error, getattr(error, "about", None) or path)
         worst = max(worst, status)

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from typing import Any
 
 _SHOWN = 200
+DEBUG = "REWRITER_DEBUG"  # an environment variable: print the traceback of an error too
 
 
 class RewriterError(Exception):
@@ -90,6 +91,20 @@ class FindingsError(RewriterError):
     def __init__(self, text: str, report: Any = None) -> None:
         super().__init__(text)
         self.report = report
+
+
+def reason_of(error: BaseException) -> str:
+    """An error in one line; a malformed equation may add its text with a mark under the place."""
+    if isinstance(error, UsageError):
+        return "\n".join(shown(line) for line in error.reason.splitlines())
+    if isinstance(error, RewriterError):
+        return " ".join(error.reason.split())
+    if isinstance(error, MemoryError):
+        return "there is not enough memory"
+    if isinstance(error, OSError) and error.strerror:
+        return shown(error.strerror)
+    text = " ".join(f"{type(error).__name__}: {error}".split())
+    return f"internal: {shown(text)} (set {DEBUG}=1 for the traceback)"
 
 
 @contextmanager

@@ -315,6 +315,11 @@ class Output(Reporter):
     def check(self, item: Any) -> None:
         self._print(report(item))
 
+    def sweep(self, item: Any, outcomes: Any) -> None:
+        from . import sweeps
+
+        self._print({"schema": SCHEMA, **sweeps.data(item)})
+
     def repair(self, item: Any) -> None:
         self._print(report(item))
 

@@ -88,6 +88,11 @@ class Output(Reporter):
 
         self.console.print(*conversion.text(item))
 
+    def sweep(self, item: Any, outcomes: Any) -> None:
+        from . import sweeps
+
+        self.console.print(*sweeps.text(item, outcomes if self.context.verbosity > text.SHORT else ()))
+
     def export(self, item: Any) -> None:
         from . import onnx
 

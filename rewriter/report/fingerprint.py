@@ -5,20 +5,20 @@ from __future__ import annotations
 import hashlib
 import os
 
-from ..passes.finding import Finding
 
-
-def fingerprint(path: str, item: Finding) -> str:
+def fingerprint(path: str, node: str, code: str) -> str:
     """32 hexadecimal digits; the same for any place of the repository and any working directory."""
-    identity = f"{in_repository(path)}\0{item.node}\0{item.code}"
+    identity = f"{in_repository(path)}\0{node}\0{code}"
     return hashlib.sha256(identity.encode(errors="surrogatepass")).hexdigest()[:32]
 
 
 def in_repository(path: str) -> str:
     """A path from the root of its Git repository, else from the working directory, with '/' between the names.
 
-    A file in neither keeps its absolute path.
+    A file in neither keeps its absolute path, and an address stays as it is.
     """
+    if "://" in path:
+        return path
     whole = os.path.abspath(path)
     root = _repository(os.path.dirname(whole)) or os.getcwd()
     inside = os.path.relpath(whole, root) if _is_within(whole, root) else whole

@@ -34,7 +34,13 @@ def unusable(path: str, reason: str) -> dict[str, Any]:
 
 def _finding(path: str, item: Finding) -> dict[str, Any]:
     said = f"{item.code} {item.kind}: {message(item)}"
-    return _issue(in_repository(path), item.code, _SEVERITIES[item.severity], said, fingerprint(path, item))
+    return _issue(
+        in_repository(path),
+        item.code,
+        _SEVERITIES[item.severity],
+        said,
+        fingerprint(path, item.node, item.code),
+    )
 
 
 def _issue(place: str, check: str, severity: str, said: str, identity: str) -> dict[str, Any]:

@@ -10,7 +10,7 @@ import json
 import os
 import pathlib
 import urllib.parse
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -19,6 +19,7 @@ from ..links import DOCUMENTATION, REPOSITORY, code_page
 from ..passes.codes import Kind, Severity
 from ..passes.finding import Finding
 from ..results import Report
+from ..swept import CLEAN, Outcome
 from . import as_json, command
 from .fingerprint import fingerprint, in_repository
 from .github import message
@@ -32,10 +33,25 @@ _LEVELS = {Severity.ERROR: "error", Severity.WARNING: "warning", Severity.INFO: 
 
 def log(items: Sequence[Report | tuple[str, str]]) -> dict[str, Any]:
     """The whole log. A pair is a model that cannot be used, with the reason."""
+    broken = [item for item in items if isinstance(item, tuple)]
+    results = [
+        _result(item, finding) for item in items if isinstance(item, Report) for finding in item.findings
+    ]
+    return _log([item[0] if isinstance(item, tuple) else item.path for item in items], broken, results)
+
+
+def of_sweep(outcomes: Iterable[Outcome]) -> dict[str, Any]:
+    """The log of a sweep: of its models that are not clean."""
+    kept = [each for each in outcomes if each.outcome != CLEAN or each.findings]
+    results = [_swept(each.url, finding) for each in kept for finding in each.findings]
+    return _log([each.url for each in kept], [(each.url, each.error) for each in kept if each.error], results)
+
+
+def _log(
+    paths: Sequence[str], broken: Sequence[tuple[str, str]], results: Sequence[dict[str, Any]]
+) -> dict[str, Any]:
     from ..version import __version__
 
-    broken = [item for item in items if isinstance(item, tuple)]
-    reports = [item for item in items if not isinstance(item, tuple)]
     invocation: dict[str, Any] = {"executionSuccessful": not broken}
     if broken:
         invocation["toolExecutionNotifications"] = [
@@ -53,15 +69,17 @@ def log(items: Sequence[Report | tuple[str, str]]) -> dict[str, Any]:
         },
         "invocations": [invocation],
         "originalUriBaseIds": {_ROOT: {"description": {"text": "The root of the repository."}}},
-        "artifacts": [{"location": artifact(i[0] if isinstance(i, tuple) else i.path)} for i in items],
-        "results": [_result(item, finding) for item in reports for finding in item.findings],
+        "artifacts": [{"location": artifact(path)} for path in paths],
+        "results": list(results),
         "columnKind": "unicodeCodePoints",
     }
     return {"$schema": SCHEMA, "version": "2.1.0", "runs": [run]}
 
 
 def artifact(path: str) -> dict[str, Any]:
-    """The location of a model: from the root of its repository, which is the same in every run."""
+    """The location of a model: an address, or from the root of its repository, which is the same in every run."""
+    if "://" in path:
+        return {"uri": path}
     place = in_repository(path)
     return {"uri": uri(place)} | ({} if os.path.isabs(place) else {"uriBaseId": _ROOT})
 
@@ -111,29 +129,40 @@ def _text(report: Report, item: Finding) -> str:
 
 
 def _result(report: Report, item: Finding) -> dict[str, Any]:
-    path = report.path
-    identity = fingerprint(path, item)
+    return _entry(
+        report.path, item.kind, item.severity, item.node, _text(report, item), as_json.finding(item)
+    )
+
+
+def _swept(url: str, finding: dict[str, Any]) -> dict[str, Any]:
+    kind = next(kind for kind in Kind if str(kind) == finding["kind"])
+    text = f"{finding['message']}. {finding['why']}."
+    return _entry(url, kind, Severity(finding["severity"]), finding["node"], text, finding)
+
+
+def _entry(
+    path: str, kind: Kind, severity: Severity, node: str, text: str, finding: dict[str, Any]
+) -> dict[str, Any]:
+    identity = fingerprint(path, node, kind.code)
     return {
-        "ruleId": item.code,
-        "ruleIndex": list(Kind).index(item.kind),
-        "level": _LEVELS[item.severity],
-        "message": {"text": _text(report, item)},
-        "locations": [_location(path, item)],
+        "ruleId": kind.code,
+        "ruleIndex": list(Kind).index(kind),
+        "level": _LEVELS[severity],
+        "message": {"text": text},
+        "locations": [_location(path, node)],
         # GitHub reads primaryLocationLineHash and no other name.
         "partialFingerprints": {"primaryLocationLineHash": identity, "modelNode/v2": identity},
-        "properties": {"finding": as_json.finding(item)},
+        "properties": {"finding": finding},
     }
 
 
-def _location(path: str, item: Finding | None = None) -> dict[str, Any]:
+def _location(path: str, node: str | None = None) -> dict[str, Any]:
     # A model has no lines; GitHub shows a result only where a region is stated.
     physical = {"artifactLocation": artifact(path), "region": {"startLine": 1}}
     location: dict[str, Any] = {"physicalLocation": physical}
-    if item is not None:
-        name = shown(item.node.rpartition("/")[2])
-        location["logicalLocations"] = [
-            {"name": name, "fullyQualifiedName": shown(item.node), "kind": "element"}
-        ]
+    if node is not None:
+        name = shown(node.rpartition("/")[2])
+        location["logicalLocations"] = [{"name": name, "fullyQualifiedName": shown(node), "kind": "element"}]
     return location
 
 
@@ -143,12 +172,16 @@ class Output(Reporter):
     def __init__(self, context: Context) -> None:
         super().__init__(context)
         self._kept: list[Report | tuple[str, str]] = []
+        self._log: dict[str, Any] = {}
 
     def check(self, item: Any) -> None:
         self._kept.append(replace(item, seen=None))  # not the graphs of all models
+
+    def sweep(self, item: Any, outcomes: Any) -> None:
+        self._log = of_sweep(outcomes)
 
     def unusable(self, path: str, reason: str, error: Exception) -> None:
         self._kept.append((path, reason))
 
     def end(self, left_out: int = 0, unselected: int = 0) -> None:
-        self.console.data(json.dumps(log(self._kept), indent=1) + "\n")
+        self.console.data(json.dumps(self._log or log(self._kept), indent=1) + "\n")

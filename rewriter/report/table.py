@@ -25,6 +25,7 @@ class Context:
         several: whether there are several models.
         verbosity: -1 codes only, 0 short, 1 with the evidence and the other readings.
         statistics: whether the findings are only counted by code.
+        folder: where the report is written, if it is a file.
     """
 
     console: Console
@@ -32,6 +33,7 @@ class Context:
     several: bool = False
     verbosity: int = 0
     statistics: bool = False
+    folder: str | None = None
 
 
 class Reporter:
@@ -77,6 +79,10 @@ class Reporter:
     def export(self, item: Any) -> None:
         raise NotImplementedError
 
+    def sweep(self, item: Any, outcomes: Any) -> None:
+        """A sweep: its summary, and the outcomes of its files."""
+        raise NotImplementedError
+
     def unusable(self, path: str, reason: str, error: Exception) -> None:
         """A model that cannot be used; standard error has its ``error:`` line in any case."""
 
@@ -98,7 +104,7 @@ class Row:
 
 COMMANDS = (
     *("check", "repair", "shapes", "supported", "suggest", "rules"),
-    *("explain", "rule", "reading", "code", "convert", "export"),
+    *("explain", "rule", "reading", "code", "convert", "export", "sweep"),
 )
 
 TABLE = (
@@ -108,10 +114,10 @@ TABLE = (
         COMMANDS,
     ),
     Row("json", "as_json", COMMANDS),
-    Row("sarif", "sarif", ("check",)),
+    Row("sarif", "sarif", ("check", "sweep")),
     Row("github", "github", ("check",)),
     Row("gitlab", "gitlab", ("check",)),
-    Row("html", "html", ("check", "repair", "explain")),
+    Row("html", "html", ("check", "repair", "explain", "sweep")),
     Row("svg", "svg", ("check", "repair", "explain")),
     Row("model-explorer", "model_explorer", ("check", "repair")),
     Row("markdown", "markdown", ("supported", "rules")),

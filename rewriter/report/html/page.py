@@ -90,19 +90,22 @@ def document(items: Sequence[Item]) -> str:
         item.number = number
         for place, each in enumerate(item.cards, 1):
             each.anchor = f"finding-{number}-{place}"
-    style = _style()
     script = asset("graph.js") if any(item.whole is not None for item in items) else ""
     title = items[0].path if len(items) == 1 else f"{len(items)} models"
+    return framed("page.html", title, script, items=items, svg=svg, roles=_ROLES)
+
+
+def framed(template: str, title: str, script: str = "", **values: Any) -> str:
+    """A page of a template that extends ``frame.html``."""
+    style = _style()
     page = render(
-        "page.html",
-        items=items,
+        template,
         title=title,
         version=__version__,
         style=style,
         script=script,
         policy=_policy(style, script),
-        svg=svg,
-        roles=_ROLES,
+        **values,
     )
     return ascii_only(page)
 

@@ -1,0 +1,144 @@
+"""A sweep: its summary as text, as data, as a page, and its findings as SARIF results."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict
+from typing import Any
+
+from rich.console import RenderableType
+from rich.table import Column
+
+from ..errors import shown
+from ..presentation import count
+from ..swept import Outcome, Row, Summary
+from .layout import indented, line, table, words
+
+_MOST_GROUPS = 12
+
+
+def text(item: Summary, places: Iterable[Outcome] = ()) -> Iterator[RenderableType]:
+    """The summary; with ``places``, before it a line for every finding and every file that cannot be used."""
+    some = False
+    for outcome in places:
+        for finding in outcome.findings:
+            some = True
+            at = f"{shown(outcome.url)}: {shown(finding['node'])}"
+            yield words(at, (f" {finding['code']} {finding['severity']}", "bold"), f": {finding['message']}")
+        if outcome.error:
+            some = True
+            yield words(f"{shown(outcome.url)}: ", ("cannot be used", "bold"), f": {shown(outcome.error)}")
+    if some:
+        yield line("")
+    yield from _head(item)
+    for name, blocks in _sections(item):
+        yield line("")
+        yield line((name, "bold"))
+        for block in blocks:
+            yield indented(block, 2)
+
+
+def _head(item: Summary) -> Iterator[RenderableType]:
+    c = item.counts
+    yield words(", ".join(map(shown, item.roots)), f": {totals(item)}.")
+    parts = [f"{c.looked_at:,} looked at"]
+    if c.files != c.looked_at:
+        parts.append(f"{c.files - c.looked_at:,} as they were in an earlier sweep")
+    if item.seconds is not None:
+        rate = c.looked_at / max(item.seconds, 1e-3)
+        parts.append(f"{item.seconds:.1f} s" + (f", {rate:,.0f} a second" if c.looked_at > 1 else ""))
+    if item.requests:
+        parts.append(f"{item.moved / 1e6:,.1f} MB in {item.requests:,} requests")
+    if item.written:
+        parts.append(f"{count(item.written, 'file')} written")
+    yield words("; ".join(parts), ".")
+
+
+def totals(item: Summary) -> str:
+    """``12 models: 9 clean, 2 with findings, 1 cannot be used``."""
+    c = item.counts
+    return (
+        f"{count(c.files, 'model')}: {c.clean:,} clean, {c.findings:,} with findings, "
+        f"{c.unusable:,} cannot be used"
+    )
+
+
+def _sections(item: Summary) -> Iterator[tuple[str, list[RenderableType]]]:
+    if item.codes:
+        heads = ["code", "severity", "findings", "models", *([] if item.first else ["new"])]
+        rows = [
+            [c.code, c.severity, f"{c.findings:,}", f"{c.files:,}", *([] if item.first else [f"{c.new:,}"])]
+            for c in item.codes
+        ]
+        yield "Findings", [_table(heads, rows, 2)]
+    for name, groups in (("By folder", item.teams), ("By format", item.formats), ("Saved by", item.versions)):
+        if len(groups) > 1:
+            yield name, [_groups(groups)]
+    if item.worst:
+        yield "Most errors", [words(f"{shown(m.url)}: {m.text}") for m in item.worst]
+    if item.reasons:
+        yield "Cannot be used", [words(f"{number:,}: {shown(reason)}") for reason, number in item.reasons]
+    if not item.first:
+        changes = f"{item.worse:,} worse, {item.better:,} better, {item.added:,} added, {item.gone:,} gone"
+        models = [words(f"{shown(m.url)}: {m.outcome}, {m.text}") for m in item.changed]
+        yield "Since the last sweep", [words(changes), *models]
+    if item.outdated:
+        models = [words(f"{shown(m.url)}: {shown(m.text)}") for m in item.outdated_models]
+        rest = item.outdated - len(models)
+        if rest:
+            models.append(words(f"and {rest:,} more"))
+        yield f"The newest Keras does not load {count(item.outdated, 'model')}", list(models)
+
+
+def _groups(groups: Sequence[Row]) -> RenderableType:
+    rows = [
+        [shown(g.name), f"{g.files:,}", f"{g.findings:,}", f"{g.unusable:,}"] for g in groups[:_MOST_GROUPS]
+    ]
+    if len(groups) > _MOST_GROUPS:
+        rest = groups[_MOST_GROUPS:]
+        sums = (sum(g.files for g in rest), sum(g.findings for g in rest), sum(g.unusable for g in rest))
+        rows.append([f"{len(rest):,} others", *(f"{n:,}" for n in sums)])
+    return _table(["", "models", "with findings", "cannot be used"], rows, 1)
+
+
+def _table(heads: Sequence[str], rows: Sequence[Sequence[str]], left: int) -> RenderableType:
+    """A table whose first ``left`` columns are words, the others numbers."""
+    return table([Column(h, justify="left" if n < left else "right") for n, h in enumerate(heads)], rows)
+
+
+def data(item: Summary) -> dict[str, Any]:
+    """The summary as JSON: the counts first, and the rest as in ``Summary``."""
+    given = asdict(item)
+    return {**given.pop("counts"), **given}
+
+
+# -- the page -----------------------------
+def page(item: Summary, outcomes: Iterable[Outcome], beside: str | None) -> str:
+    """The summary as an HTML page, with every model that is not clean and a link to its own page.
+
+    Args:
+        beside: the folder of the page's file, from which links to local pages start.
+    """
+    from .html.page import framed
+
+    models = [
+        {
+            "url": shown(each.url),
+            "link": _link(each.page, beside),
+            "outcome": each.outcome,
+            "error": shown(each.error),
+            "new": each.new and not item.first,
+            "findings": each.findings,
+        }
+        for each in outcomes
+        if each.outcome != "clean" or each.findings
+    ]
+    groups = [("By folder", item.teams), ("By format", item.formats), ("Saved by", item.versions)]
+    return framed("sweep.html", totals(item), item=item, totals=totals(item), models=models, groups=groups)
+
+
+def _link(page_: str | None, beside: str | None) -> str | None:
+    if page_ is None or "://" in page_ or beside is None:
+        return page_
+    return os.path.relpath(page_, beside).replace(os.sep, "/")

@@ -1,0 +1,220 @@
+"""A sweep: it lists the models, looks at those that changed since the last one, and remembers what it saw."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
+from typing import Any
+
+from ..errors import UsageError, shown
+from ..report.templating import require
+from ..swept import Outcome, Summary
+from .places import Filters, check_root, is_below, is_remote, models
+from .store import Store
+from .summary import summary
+from .task import ACTIONS, Limits, Request
+from .workers import Run, cluster, cores, processes
+
+# Outcomes are stored when there are so many, or after so many seconds: what a kill loses.
+_BATCH = 200
+_PAUSE = 1.0
+# A look at a remote file mostly waits for the network.
+_REMOTE_JOBS = 4
+_SLOW = 600.0  # seconds for one file whose output is also proven
+
+
+class Sweep:
+    """A sweep over roots: iterate over it to run it, then ask for its ``summary``.
+
+    Iteration yields the outcome of every file once, those of earlier sweeps first.
+
+    Attributes:
+        total, done: how many files there are, and how many are done; they grow while it runs.
+    """
+
+    def __init__(
+        self,
+        roots: Sequence[str | os.PathLike[str]],
+        request: Request,
+        filters: Filters,
+        limits: Limits,
+        store: str | os.PathLike[str] | None,
+        jobs: int | None,
+        scheduler: str | None,
+        resume: bool,
+    ) -> None:
+        self.roots = [_root(root) for root in roots]
+        self.request, self.filters, self.limits = request, filters, limits
+        self.scheduler = scheduler
+        self.jobs = jobs
+        _check(self)
+        if resume and store is None:
+            raise UsageError("--resume needs --store FILE: without a store nothing is remembered")
+        self._store = Store(store)
+        self.number = self._store.begin(self.roots, request, resume)
+        self.started = time.time()
+        self.total = self.done = self.looked_at = 0
+        self.findings = self.unusable = 0
+
+    def __enter__(self) -> Sweep:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the store. What a temporary store remembers is gone."""
+        self._store.close()
+
+    def __iter__(self) -> Iterator[Outcome]:
+        for _ in self.find():
+            pass
+        return self.run()
+
+    def find(self) -> Iterator[int]:
+        """Find the files. Yields their number while it grows.
+
+        Raises:
+            UsageError: a root cannot be listed.
+        """
+        if not self._store.is_listed(self.number):
+            found = ((root, each) for root in self.roots for each in models(root, self.filters))
+            for total in self._store.add(self.number, found, self.request):
+                self.total = total
+                yield total
+        counts = self._store.counts(self.number)
+        self.total, self.done = counts.total, counts.done
+
+    def run(self) -> Iterator[Outcome]:
+        """Look at the files that were listed. Yields the outcome of each."""
+        for outcome in self._store.outcomes(self.number):
+            self._count(outcome)
+            yield outcome
+        kept: list[Outcome] = []
+        last = time.monotonic()
+        if self.done < self.total:
+            with self._workers() as run:
+                for outcome in run(self._store.pending(self.number)):
+                    kept.append(outcome)
+                    if len(kept) >= _BATCH or time.monotonic() - last > _PAUSE:
+                        yield from self._kept(kept)
+                        kept, last = [], time.monotonic()
+        yield from self._kept(kept)
+        self._store.finish(self.number)
+
+    def _kept(self, outcomes: Sequence[Outcome]) -> Iterator[Outcome]:
+        self._store.keep(self.number, outcomes, self.request)
+        self.done += len(outcomes)
+        self.looked_at += len(outcomes)
+        for outcome in outcomes:
+            self._count(outcome)
+            yield outcome
+
+    def _count(self, outcome: Outcome) -> None:
+        self.findings += outcome.outcome == "findings"
+        self.unusable += outcome.outcome == "unusable"
+
+    def _workers(self) -> AbstractContextManager[Run]:
+        if self.scheduler is not None:
+            return cluster(self.request, self.limits, self.scheduler)
+        jobs = self.jobs or cores() * (_REMOTE_JOBS if any(map(is_remote, self.roots)) else 1)
+        return processes(self.request, self.limits, jobs)
+
+    def outcomes(self) -> Iterator[Outcome]:
+        """The stored outcomes of this sweep's files, in the order of their addresses."""
+        return self._store.outcomes(self.number)
+
+    def summary(self) -> Summary:
+        """What the store says of this sweep."""
+        return summary(self._store, self.number)
+
+
+def _root(root: str | os.PathLike[str]) -> str:
+    text = os.fspath(root)
+    if not text:
+        raise UsageError("a root is empty")
+    return text if is_remote(text) else os.path.abspath(text)
+
+
+def _check(sweep: Sweep) -> None:
+    request = sweep.request
+    if request.action not in ACTIONS:
+        raise UsageError(
+            f"action {shown(request.action)!r}: must be {', '.join(ACTIONS[:-1])} or {ACTIONS[-1]}"
+        )
+    if (request.out is None) != (request.action == "check"):
+        raise UsageError(
+            "--out is for --action convert, repair and export"
+            if request.out is not None
+            else f"--action {request.action} needs --out ROOT, for the files that it writes"
+        )
+    if request.out is not None:
+        check_root(request.out)
+        root = next((root for root in sweep.roots if is_below(str(request.out), root)), None)
+        if root is not None:
+            raise UsageError(f"--out is in {shown(root)}, which is swept: choose another place", request.out)
+    if request.pages is not None:
+        check_root(request.pages)
+        require("--pages")
+    if not sweep.roots:
+        raise UsageError("no root is given")
+    if sweep.jobs is not None and sweep.jobs < 1:
+        raise UsageError("jobs: must be at least 1")
+
+
+def sweep(
+    roots: str | os.PathLike[str] | Sequence[str | os.PathLike[str]],
+    *,
+    action: str = "check",
+    out: str | os.PathLike[str] | None = None,
+    pages: str | os.PathLike[str] | None = None,
+    store: str | os.PathLike[str] | None = None,
+    resume: bool = False,
+    filters: Filters | None = None,
+    jobs: int | None = None,
+    scheduler: str | None = None,
+    timeout: float | None = None,
+    memory: int | None = None,
+    options: Mapping[str, Any] | None = None,
+) -> Sweep:
+    """Look at all models below some roots.
+
+        with rewriter.sweep("s3://models", store="models.sqlite") as sweep:
+            for outcome in sweep:
+                print(outcome.url, outcome.outcome)
+            print(sweep.summary().counts)
+
+    Processes look at the files: a script has to call it below ``if __name__ == "__main__":``.
+
+    Args:
+        roots: folders, files, patterns, and addresses of fsspec such as ``s3://bucket/team``.
+        action: what is done with every model: ``check``, ``convert``, ``repair`` or ``export``.
+        out: the root of the files that are written, with the folders of the models. A model in another format gets
+            a suffix: ``team/a.h5.keras``. ``repair`` writes only models with findings.
+        pages: the root of an HTML page for every model with findings.
+        store: an SQLite file that remembers outcomes: the next sweep looks only at what changed.
+        resume: continue the last sweep of these roots that did not end.
+        filters: which files are looked at.
+        jobs: how many processes work at once; by default one for each processor, four with addresses.
+        scheduler: the address of a Dask scheduler, whose workers do the work instead.
+        timeout, memory: what one file may cost: seconds (60; 600 if files are written), bytes (4 GiB).
+        options: those of the function that is called for every model, such as ``{"ops": "all"}``.
+
+    Raises:
+        UsageError: an argument cannot be used, or a root cannot be listed.
+        OutputError: the store cannot be written.
+    """
+    several = [roots] if isinstance(roots, (str, os.PathLike)) else list(roots)
+    request = Request(
+        action,
+        None if out is None else _root(out),
+        None if pages is None else _root(pages),
+        dict(options or {}),
+    )
+    default = Limits() if action == "check" else Limits(seconds=_SLOW)
+    limits = Limits(
+        default.seconds if timeout is None else timeout, default.memory if memory is None else memory
+    )
+    return Sweep(several, request, filters or Filters(), limits, store, jobs, scheduler, resume)

@@ -1,0 +1,168 @@
+"""Spreads looks over processes: on this machine, or on the workers of a Dask cluster.
+
+Every file is looked at in a process that can be ended: one that takes too long or too much memory costs its process,
+which is then replaced, and nothing else.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import queue
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future
+from contextlib import contextmanager
+from functools import cache, partial
+from typing import Any
+
+from ..errors import UsageError, shown
+from ..swept import Outcome
+from .look import look
+from .task import Found, Limits, Request
+
+# How many files wait for each process, so that none is idle.
+_AHEAD = 4
+# A process is replaced after so many files: what leaks is bounded.
+_MOST_LOOKS = 2000
+# Files that a Dask worker gets at once.
+_BATCH = 32
+# A task that Dask lost so often is given up: it may be what ends its workers.
+_DASK_TRIES = 3
+
+# Outcomes of files, in the order in which they are ready.
+Run = Callable[[Iterable[Found]], Iterator[Outcome]]
+
+
+@contextmanager
+def processes(request: Request, limits: Limits, jobs: int) -> Iterator[Run]:
+    """Run looks in ``jobs`` processes of this machine. Raises UsageError without pebble."""
+    pool = _pool(jobs)
+    try:
+        yield partial(_run, pool, request, limits, jobs)
+        pool.close()
+    except BaseException:
+        pool.stop()
+        raise
+    finally:
+        pool.join()
+
+
+def _pool(jobs: int) -> Any:
+    try:
+        from pebble import ProcessPool
+    except ImportError:
+        raise UsageError("a sweep needs pebble: pip install 'rewriter[sweep]'") from None
+
+    # A fork of this process would copy the locks of its threads; a server without threads forks as fast.
+    server = "forkserver" in multiprocessing.get_all_start_methods()
+    context: Any = multiprocessing.get_context("forkserver" if server else "spawn")
+    if server:
+        context.set_forkserver_preload([look.__module__])
+    return ProcessPool(max_workers=jobs, max_tasks=_MOST_LOOKS, context=context)
+
+
+def _run(pool: Any, request: Request, limits: Limits, jobs: int, files: Iterable[Found]) -> Iterator[Outcome]:
+    ready: queue.SimpleQueue[tuple[Found, Future[Outcome]]] = queue.SimpleQueue()
+    running = 0
+    waiting = iter(files)
+    while True:
+        while running < jobs * _AHEAD and (found := next(waiting, None)) is not None:
+            future = pool.schedule(look, args=[found, request, limits], timeout=limits.seconds)
+            future.add_done_callback(lambda done, found=found: ready.put((found, done)))
+            running += 1
+        if not running:
+            return
+        found, future = ready.get()
+        running -= 1
+        yield _outcome(found, future, limits)
+
+
+def _outcome(found: Found, future: Future[Outcome], limits: Limits) -> Outcome:
+    from pebble import ProcessExpired
+
+    try:
+        return future.result()
+    except TimeoutError:
+        return _unusable(found, f"takes longer than {limits.seconds:g} seconds")
+    except ProcessExpired as error:
+        return _unusable(found, f"it ended the process that read it (status {error.exitcode})")
+    except Exception as error:
+        return _unusable(found, shown(f"{type(error).__name__}: {error}"))
+
+
+def _unusable(found: Found, error: str) -> Outcome:
+    return Outcome.unusable(found.url, found.size, found.stamp, error)
+
+
+# -- Dask -----------------------------
+@contextmanager
+def cluster(request: Request, limits: Limits, scheduler: str) -> Iterator[Run]:
+    """Run looks on the Dask cluster whose scheduler has this address (``tcp://host:8786``).
+
+    On each worker they run in processes of their own, as on one machine.
+
+    Raises:
+        UsageError: distributed is not installed, or no scheduler answers.
+    """
+    try:
+        import distributed
+    except ImportError:
+        raise UsageError("--scheduler needs distributed: pip install 'rewriter[dask]'") from None
+    try:
+        client = distributed.Client(scheduler, timeout=10, set_as_default=False)
+    except (OSError, ValueError) as error:
+        raise UsageError(f"no scheduler answers: {error}", scheduler) from None
+
+    def run(files: Iterable[Found]) -> Iterator[Outcome]:
+        waiting = iter(files)
+        running = distributed.as_completed(with_results=False)
+        tasks: dict[Any, tuple[list[Found], int]] = {}
+
+        def send(batch: list[Found], tries: int) -> None:
+            future = client.submit(_look_at, batch, request, limits, pure=False)
+            tasks[future.key] = batch, tries
+            running.add(future)
+
+        while True:
+            most = max(1, len(client.scheduler_info(n_workers=-1)["workers"])) * 2
+            while len(tasks) < most and (batch := _next(waiting, _BATCH)):
+                send(batch, 1)
+            if not tasks:
+                return
+            future = next(running)
+            batch, tries = tasks.pop(future.key)
+            if future.status == "finished":
+                yield from future.result()
+            elif tries < _DASK_TRIES:
+                for found in batch:
+                    send([found], tries + 1)
+            else:
+                why = shown(future.exception() or future.status)
+                yield from (_unusable(found, f"the worker failed: {why}") for found in batch)
+
+    with client:
+        yield run
+
+
+def _next(files: Iterator[Found], count: int) -> list[Found]:
+    return [found for _, found in zip(range(count), files, strict=False)]
+
+
+def _look_at(batch: list[Found], request: Request, limits: Limits) -> list[Outcome]:
+    """The outcomes of several files, in the order in which they are ready. Runs on a Dask worker."""
+    # Workers of Dask are daemons, to which multiprocessing refuses processes of their own.
+    getattr(multiprocessing.current_process(), "_config")["daemon"] = False  # noqa: B009
+    jobs = cores()
+    return list(_run(_lasting_pool(jobs), request, limits, jobs, batch))
+
+
+@cache
+def _lasting_pool(jobs: int) -> Any:
+    """The processes of a Dask worker, for all batches."""
+    return _pool(jobs)
+
+
+def cores() -> int:
+    """How many processes this machine runs at once."""
+    return len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1

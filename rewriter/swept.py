@@ -1,0 +1,140 @@
+"""What a sweep returns: the outcome of each file, and the summary."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+# The outcomes of a file, from the best to the worst.
+CLEAN, FINDINGS, UNUSABLE = OUTCOMES = ("clean", "findings", "unusable")
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What came of one file.
+
+    Attributes:
+        url, size, stamp: those of the file.
+        outcome: ``clean``, ``findings`` or ``unusable``.
+        status: the exit status that the command would have for this file alone.
+        error: why the file cannot be used.
+        format, saved_by: its format, and the program that wrote it.
+        outdated: why the newest Keras does not load it; "" if nothing speaks against it.
+        report: the object that ``--format json`` prints; None for a file that cannot be used.
+        output: what was written for it; page: its HTML page.
+        seconds: how long it took.
+        moved, requests: bytes and requests over the network.
+        remembered: whether an earlier sweep looked at it, and it is the same since.
+        new: whether something about it is worse than in the last sweep.
+    """
+
+    url: str
+    size: int
+    stamp: str
+    outcome: str = CLEAN
+    status: int = 0
+    error: str = ""
+    format: str = ""
+    saved_by: str = ""
+    outdated: str = ""
+    report: dict[str, Any] | None = None
+    output: str | None = None
+    page: str | None = None
+    seconds: float = 0.0
+    moved: int = 0
+    requests: int = 0
+    remembered: bool = False
+    new: bool = False
+
+    @classmethod
+    def unusable(cls, url: str, size: int, stamp: str, error: str) -> Outcome:
+        return cls(url, size, stamp, UNUSABLE, 2, error)
+
+    @property
+    def findings(self) -> list[dict[str, Any]]:
+        """The findings of the report."""
+        found: list[dict[str, Any]] = self.report["findings"] if self.report else []
+        return found
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """The files of one group, by outcome."""
+
+    name: str
+    files: int
+    findings: int
+    unusable: int
+
+
+@dataclass(frozen=True, slots=True)
+class Code:
+    """The findings of one code: how many, in how many files, and how many were not there in the last sweep."""
+
+    code: str
+    severity: str
+    findings: int
+    files: int
+    new: int
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """A model that is listed by name, with what is said of it."""
+
+    url: str
+    outcome: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """How many files there are; ``looked_at`` leaves out those that were remembered."""
+
+    files: int
+    looked_at: int
+    clean: int
+    findings: int
+    unusable: int
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """A sweep in numbers.
+
+    Attributes:
+        codes: the findings by code.
+        teams, versions, formats: the files by the first folder below their root, by what saved them, by format.
+        worst: the models with the most errors.
+        reasons: why files cannot be used, and how many have each.
+        changed: models that are better or worse than in the last sweep; ``gone`` counts those that are not there now.
+        outdated: how many models the newest Keras does not load, and the first of them.
+        seconds: from the start of the sweep to its end; None while it runs.
+        moved, requests: bytes and requests over the network of the files that were looked at.
+        first: whether there was no sweep of these roots before.
+        new: how many files are worse than in the last sweep.
+    """
+
+    roots: Sequence[str]
+    request: Mapping[str, Any]
+    counts: Counts
+    codes: Sequence[Code] = ()
+    teams: Sequence[Row] = ()
+    versions: Sequence[Row] = ()
+    formats: Sequence[Row] = ()
+    worst: Sequence[Model] = ()
+    reasons: Sequence[tuple[str, int]] = ()
+    changed: Sequence[Model] = ()
+    better: int = 0
+    worse: int = 0
+    added: int = 0
+    gone: int = 0
+    outdated: int = 0
+    outdated_models: Sequence[Model] = ()
+    seconds: float | None = None
+    moved: int = 0
+    requests: int = 0
+    written: int = 0
+    first: bool = True
+    new: int = 0
