@@ -40,7 +40,7 @@ def look(found: Found, request: Request, limits: Limits = Limits()) -> Outcome: 
         outcome.outcome, outcome.status, outcome.error = UNUSABLE, _UNPROVEN, reason_of(error)
     except MemoryError:
         outcome.outcome, outcome.status = UNUSABLE, _UNUSABLE
-        outcome.error = f"takes more than {limits.memory / (1 << 30):.3g} GiB of memory"
+        outcome.error = f"takes more than {limits.memory >> 20:,} MiB of memory"
     except Exception as error:
         outcome.outcome, outcome.status, outcome.error = UNUSABLE, _UNUSABLE, reason_of(error)
     outcome.seconds = time.perf_counter() - start

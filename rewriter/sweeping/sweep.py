@@ -15,7 +15,7 @@ from .places import Filters, check_root, is_below, is_remote, models
 from .store import Store
 from .summary import summary
 from .task import ACTIONS, Limits, Request
-from .workers import Run, cluster, cores, processes
+from .workers import Run, cluster, cores, here, processes
 
 # Outcomes are stored when there are so many, or after so many seconds: what a kill loses.
 _BATCH = 200
@@ -119,6 +119,8 @@ class Sweep:
     def _workers(self) -> AbstractContextManager[Run]:
         if self.scheduler is not None:
             return cluster(self.request, self.limits, self.scheduler)
+        if any(root.startswith("memory:") for root in self.roots):
+            return here(self.request, self.limits)
         jobs = self.jobs or cores() * (_REMOTE_JOBS if any(map(is_remote, self.roots)) else 1)
         return processes(self.request, self.limits, jobs)
 

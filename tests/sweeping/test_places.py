@@ -1,0 +1,103 @@
+"""Which models a sweep finds: in folders, by patterns and addresses, through filters."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import time
+
+import fsspec
+import pytest
+
+import rewriter
+from rewriter.errors import UsageError
+from rewriter.sweeping import places
+from rewriter.sweeping.places import Filters, models
+from tests.sweeping.conftest import CLEAN, FOUND, MODELS, UNUSABLE
+
+
+def inside(root, **filters):
+    return [found.inside for found in models(str(root), Filters(**filters))]
+
+
+@pytest.fixture
+def memory(tree):
+    """The same tree at an address."""
+    system = fsspec.filesystem("memory")
+    system.store.clear()
+    system.put(str(tree), "/tree", recursive=True)
+    yield "memory://tree"
+    system.store.clear()
+
+
+def test_all_models_are_found(tree, memory):
+    assert sorted(inside(tree)) == sorted([*CLEAN, *FOUND, *UNUSABLE])
+    assert inside(memory) == inside(tree)
+
+
+def test_a_file_and_a_pattern(tree, memory):
+    for root in (str(tree), memory):
+        assert inside(f"{root}/vision/valid.keras") == ["valid.keras"]
+        assert sorted(inside(f"{root}/*/*.h5")) == ["empty.h5"]
+        assert len(inside(f"{root}/**/*.keras")) >= 5
+
+
+@pytest.mark.parametrize("root", ["nowhere", "nowhere/*.keras", "memory://nowhere", "nosuch://x", ""])
+def test_what_cannot_be_listed_is_an_error(root, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UsageError), rewriter.sweep(root) as sweep:
+        list(sweep)
+
+
+def test_filters(tree):
+    assert inside(tree, include=["text/*"], exclude=["*.h5"]) == ["text/chained.keras", "text/cut.keras"]
+    assert inside(tree, include=["valid.keras"]) == ["vision/valid.keras"]
+    assert inside(tree, largest=5000) == ["text/cut.keras", "text/empty.h5"]
+    assert inside(tree, smallest=1, formats=["h5"]) == []
+    assert inside(tree, formats=["h5"]) == ["text/empty.h5"]
+    old = tree / "vision" / "valid.keras"
+    os.utime(old, (time.time() - 7200,) * 2)
+    assert inside(tree, older=3600) == ["vision/valid.keras"]
+    assert len(inside(tree, newer=3600)) == 5
+
+
+def test_folders_that_are_models(tmp_path):
+    """A folder of Keras is one model, whose stamp changes with each of its files."""
+    root = tmp_path / "root"
+    shutil.unpack_archive(MODELS / "layout.keras", root / "team" / "model", "zip")
+    (root / "team" / "model" / "assets").mkdir()
+    (root / "team" / "model" / "assets" / "words.txt").write_text("a")
+    (first,) = models(str(root))
+    assert first.inside == "team/model" and first.size == sum(size for _, size in first.folder)
+    assert inside(root, formats=["keras-folder"]) == ["team/model"] and inside(root, formats=["keras"]) == []
+    (root / "team" / "model" / "assets" / "words.txt").write_text("ab")
+    (second,) = models(str(root))
+    assert second.stamp != first.stamp
+    system = fsspec.filesystem("memory")
+    system.store.clear()
+    system.put(str(root), "/root", recursive=True)
+    with rewriter.sweep("memory://root") as sweep:
+        (outcome,) = sweep
+    assert outcome.outcome == "findings" and outcome.moved > 0
+    assert [f["code"] for f in outcome.findings] == ["RW004"]
+
+
+def test_a_failure_that_passes_is_tried_again(monkeypatch):
+    monkeypatch.setattr(places, "_PAUSE", 0.0)
+    seen = []
+
+    def work(failures, error=OSError):
+        seen.append(1)
+        if len(seen) <= failures:
+            raise error("reset")
+        return "done"
+
+    assert places._again(lambda: work(3)) == "done"
+    seen.clear()
+    with pytest.raises(OSError, match="reset"):
+        places._again(lambda: work(9))
+    assert len(seen) == places._TRIES
+    seen.clear()
+    with pytest.raises(FileNotFoundError):
+        places._again(lambda: work(9, FileNotFoundError))
+    assert len(seen) == 1

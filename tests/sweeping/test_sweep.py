@@ -1,0 +1,192 @@
+"""Sweeps: what comes of every file, what is remembered, what is written."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import sqlite3
+import zipfile
+
+import onnxruntime
+import pytest
+
+import rewriter
+from rewriter.errors import BadFileError, OutputError, UsageError
+from rewriter.report import as_json
+from rewriter.sweeping.places import Filters
+from tests.sweeping.conftest import CLEAN, COUNTS, FOUND, MODELS, UNUSABLE
+
+
+def swept(roots, **options):
+    """The outcomes by the path of the model, and the summary."""
+    with rewriter.sweep(roots, jobs=2, **options) as sweep:
+        found = {os.path.relpath(outcome.url, roots): outcome for outcome in sweep}
+        return found, sweep.summary()
+
+
+def counts(summary):
+    given = summary.counts
+    return {name: getattr(given, name) for name in COUNTS}
+
+
+def test_every_file_has_an_outcome(tree):
+    found, summary = swept(tree)
+    assert counts(summary) == COUNTS
+    assert sorted(found) == sorted([*CLEAN, *FOUND, *UNUSABLE])
+    for outcome, names, status in (("clean", CLEAN, 0), ("findings", FOUND, 1), ("unusable", UNUSABLE, 2)):
+        for name in names:
+            assert (found[name].outcome, found[name].status) == (outcome, status)
+            assert bool(found[name].error) == (outcome == "unusable")
+    for name in FOUND:
+        wanted = as_json.report(rewriter.check(tree / name))
+        assert found[name].report == {**wanted, "model": str(tree / name)}
+
+
+def test_a_second_sweep_looks_at_what_changed(tree, tmp_path):
+    store = tmp_path / "store.sqlite"
+    first, summary = swept(tree, store=store)
+    assert summary.first and not any(outcome.remembered for outcome in first.values())
+    again, summary = swept(tree, store=store)
+    assert counts(summary) == {**COUNTS, "looked_at": 0} and not summary.first
+    assert all(outcome.remembered and not outcome.new for outcome in again.values())
+    for name, outcome in again.items():
+        assert (outcome.outcome, outcome.error) == (first[name].outcome, first[name].error)
+        assert [f["code"] for f in outcome.findings] == [f["code"] for f in first[name].findings]
+    shutil.copy(MODELS / "layout.keras", tree / "vision" / "valid.keras")  # worse
+    shutil.copy(MODELS / "valid.keras", tree / "text" / "chained.keras")  # better
+    (tree / "text" / "cut.keras").unlink()
+    shutil.copy(MODELS / "nested.keras", tree / "added.keras")
+    found, summary = swept(tree, store=store)
+    assert counts(summary) == {"files": 6, "looked_at": 3, "clean": 2, "findings": 3, "unusable": 1}
+    assert (summary.worse, summary.better, summary.added, summary.gone, summary.new) == (1, 1, 1, 1, 2)
+    assert [name for name in found if found[name].new] == ["added.keras", "vision/valid.keras"]
+    assert {os.path.basename(m.url): m.text for m in summary.changed} == {
+        "chained.keras": "was findings",
+        "valid.keras": "was clean",
+    }
+
+
+def test_other_options_are_another_memory(tree, tmp_path):
+    store = tmp_path / "store.sqlite"
+    swept(tree, store=store)
+    assert counts(swept(tree, store=store, options={"ops": "all"})[1])["looked_at"] == 6
+    assert counts(swept(tree, store=store)[1])["looked_at"] == 0
+
+
+def test_an_interrupted_sweep_is_resumed(tree, tmp_path):
+    store = tmp_path / "store.sqlite"
+    with rewriter.sweep(tree, store=store, jobs=1) as sweep:
+        list(sweep.find())
+        running = sweep.run()
+        first = next(running)
+        running.close()
+        number = sweep.number
+    # What was looked at after the last time that outcomes were stored is lost.
+    (kept,) = sqlite3.connect(store).execute("SELECT count(*) FROM results").fetchone()
+    assert 1 <= kept <= 6
+    shutil.copy(MODELS / "valid.keras", tree / "later.keras")  # not in the listing of this sweep
+    with rewriter.sweep(tree, store=store, resume=True) as sweep:
+        assert sweep.number == number
+        urls = [outcome.url for outcome in sweep]
+        assert sorted(urls) == sorted(str(tree / name) for name in (*CLEAN, *FOUND, *UNUSABLE))
+        assert counts(sweep.summary()) == COUNTS and first.url in urls
+    with pytest.raises(UsageError, match="did not end"):
+        rewriter.sweep(tree, store=store, resume=True)
+
+
+def test_two_sweeps_use_one_store(tree, tmp_path):
+    store = tmp_path / "store.sqlite"
+    with (
+        rewriter.sweep(tree, store=store, jobs=1) as one,
+        rewriter.sweep(str(tree / "text"), store=store, jobs=1) as two,
+    ):
+        pairs = [iter(one), iter(two)]
+        assert {next(each).size >= 0 for each in pairs} == {True}
+        assert len(list(pairs[0])) == 5 and len(list(pairs[1])) == 2
+        assert counts(one.summary()) == COUNTS
+        assert counts(two.summary())["files"] == 3
+
+
+@pytest.mark.parametrize("content", [b"no store", b"SQLite format 3\0" + b"\xff" * 200])
+def test_a_file_that_is_no_store_stays(content, tree, tmp_path):
+    path = tmp_path / "notes"
+    path.write_bytes(content)
+    with pytest.raises((BadFileError, OutputError)):
+        rewriter.sweep(tree, store=path)
+    assert path.read_bytes() == content
+
+
+def test_a_process_that_takes_too_long_is_replaced(tree):
+    found, _ = swept(tree, timeout=0.001)
+    assert {outcome.error for outcome in found.values()} == {"takes longer than 0.001 seconds"}
+
+
+def test_a_process_that_takes_too_much_memory_says_so(tree):
+    with zipfile.ZipFile(tree / "large.keras", "w") as archive:
+        archive.writestr("config.json", json.dumps({"name": "x" * (80 << 20)}))
+    found, _ = swept(tree, memory=160 << 20, filters=Filters(include=["*.keras"]))
+    assert "takes more than 160 MiB of memory" in found["large.keras"].error
+    assert found["vision/valid.keras"].outcome == "clean"
+
+
+def test_a_process_that_is_killed_costs_one_file(tree, tmp_path, monkeypatch):
+    """The package `deadly` ends the process at the sight of one name, before the reader opens it."""
+    (tmp_path / "sitecustomize.py").write_text(
+        "import sys, os\n"
+        "def hook(event, args):\n"
+        "    if event == 'open' and str(args[0]).endswith('layout.keras'):\n"
+        "        os.kill(os.getpid(), 9)\n"
+        "sys.addaudithook(hook)\n"
+    )
+    monkeypatch.setenv("PYTHONPATH", f"{tmp_path}{os.pathsep}{os.environ.get('PYTHONPATH', '')}")
+    from multiprocessing import forkserver
+
+    forkserver._forkserver._stop()  # it has the old environment
+    found, summary = swept(tree)
+    forkserver._forkserver._stop()
+    assert "ended the process" in found["vision/layout.keras"].error
+    assert counts(summary) == {**COUNTS, "findings": 1, "unusable": 3}
+
+
+# -- what is written -----------------------------
+def test_repairs_are_written_beside_their_folders(tree, tmp_path):
+    out = tmp_path / "out"
+    options = {"verify": False}
+    found, summary = swept(tree, action="repair", out=out, options=options)
+    assert counts(summary)["clean"] == 4 and summary.written == 2
+    written = sorted(str(path.relative_to(out)) for path in out.rglob("*") if path.is_file())
+    assert written == sorted(FOUND)
+    assert found["vision/layout.keras"].output == str(out / "vision" / "layout.keras")
+    for name in FOUND:
+        assert rewriter.check(out / name).clean
+    assert counts(swept(tree)[1]) == COUNTS  # the inputs are as they were
+
+
+def test_exports_and_conversions(tree, tmp_path):
+    out = tmp_path / "onnx"
+    found, summary = swept(tree, action="export", out=out, filters=Filters(include=["vision/*"]))
+    assert summary.written == 3, [outcome.error for outcome in found.values()]  # a product of wrong axes runs
+    assert onnxruntime.InferenceSession(out / "vision" / "old" / "again.keras.onnx").get_inputs()
+    wrong, _ = swept(tree, action="export", out=out, filters=Filters(include=["text/*"]))
+    assert {(each.outcome, each.status) for each in wrong.values()} == {("unusable", 2)}
+    assert not list((out / "text").rglob("*"))
+    rewriter.convert(tree / "vision" / "valid.keras", tree / "vision" / "valid.h5", verify=False)
+    new = {"action": "convert", "out": tmp_path / "new", "options": {"verify": False}}
+    swept(tree, **new, filters=Filters(include=["vision/valid*"]))
+    assert sorted(os.listdir(tmp_path / "new" / "vision")) == ["valid.h5.keras", "valid.keras"]
+
+
+@pytest.mark.parametrize(
+    "given",
+    [{"action": "repair"}, {"out": "x"}, {"action": "mend", "out": "x"}, {"jobs": 0}, {"resume": True}],
+)
+def test_arguments_that_cannot_be_used(given, tree):
+    with pytest.raises(UsageError):
+        rewriter.sweep(tree, **given)
+
+
+def test_nothing_is_written_into_what_is_swept(tree):
+    for out in (tree, tree / "out", tree / "text" / ".." / "out"):
+        with pytest.raises(UsageError, match="which is swept"):
+            rewriter.sweep(tree, action="repair", out=out)
