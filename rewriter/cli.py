@@ -350,6 +350,7 @@ def _export(options: argparse.Namespace, console: Console) -> int:
 
 def _sweep(options: argparse.Namespace, console: Console) -> int:
     from .progress import counted
+    from .requests import check_tables
     from .sweeping import tables
     from .sweeping.places import Filters
     from .sweeping.sweep import sweep
@@ -358,6 +359,7 @@ def _sweep(options: argparse.Namespace, console: Console) -> int:
     _check_output_file(options)
     if options.export is not None:
         tables.check_name(options.export)
+    check_tables({"--output-file": options.output_file, "--export": options.export, "--store": options.store})
     given = {"mode": options.mode, "ops": options.ops} if options.action in ("check", "repair") else {}
     filters = Filters(
         options.include, options.exclude, options.min_size or 0, options.max_size, options.newer, options.older,

@@ -14,6 +14,7 @@ from .formats.registry import (
     format_for,
     format_of,
     is_folder_of_model,
+    is_named_as_model,
     written_as,
     written_from,
 )
@@ -153,6 +154,22 @@ def check_report(report: Path, others: Iterable[Path]) -> None:
             raise UsageError(
                 "the report is in the folder of a model: choose another place", os.fspath(report)
             )
+
+
+def check_tables(paths: Mapping[str, Path | None]) -> None:
+    """Raise UsageError if a file that a sweep writes is a model by its name, is in the folder of one, or is another.
+
+    Args:
+        paths: by the option that names them.
+    """
+    given = [(option, path) for option, path in paths.items() if path is not None]
+    for place, (option, path) in enumerate(given):
+        folder = os.path.dirname(os.path.abspath(path))
+        if is_named_as_model(os.fspath(path)) or is_folder_of_model(folder):
+            raise UsageError(f"{option}: a model has or may have this name: choose another", os.fspath(path))
+        other = next((name for name, used in given[:place] if same_file(used, path)), None)
+        if other is not None:
+            raise UsageError(f"{option} is the file of {other}: choose another name", os.fspath(path))
 
 
 def same_file(a: Path, b: Path) -> bool:

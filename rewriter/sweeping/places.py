@@ -20,7 +20,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, NamedTuple, TypeVar
 
-from ..errors import BadFileError, OutputError, UsageError
+from ..errors import BadFileError, OutputError, UsageError, shown
 from ..files.arriving import Arriving, arriving
 from ..formats.registry import format_for, is_named_as_model
 from ..requests import same_file
@@ -34,11 +34,13 @@ _PAUSE = 0.2  # seconds before the second try; each further pause is twice as lo
 _LASTING = (FileNotFoundError, PermissionError, IsADirectoryError, NotADirectoryError)
 _ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+(?:::|://)")
 _T = TypeVar("_T")
+# The names of formats in filters: suffixes, and two kinds of folders.
+FORMATS = ("keras", "h5", "hdf5", "onnx", "savedmodel", "keras-folder")
 
 
 @dataclass(frozen=True, slots=True)
 class Filters:
-    """Which files a sweep looks at.
+    """Which files a sweep looks at. Raises UsageError for a format that is none.
 
     Attributes:
         include, exclude: patterns of paths or names; without ``include`` all.
@@ -54,6 +56,11 @@ class Filters:
     newer: float | None = None
     older: float | None = None
     formats: Sequence[str] = ()
+
+    def __post_init__(self) -> None:
+        wrong = next((name for name in self.formats if name not in FORMATS), None)
+        if wrong is not None:
+            raise UsageError(f"format {shown(wrong)!r}: must be one of {', '.join(FORMATS)}")
 
     def take(self, found: Found) -> bool:
         """Whether the sweep looks at a file."""

@@ -65,7 +65,15 @@ def _pool(jobs: int) -> Any:
     context: Any = multiprocessing.get_context("forkserver" if server else "spawn")
     if server:
         context.set_forkserver_preload([look.__module__])
-    return ProcessPool(max_workers=jobs, max_tasks=_MOST_LOOKS, context=context)
+    return ProcessPool(
+        max_workers=jobs, max_tasks=_MOST_LOOKS, context=context, initializer=_begin, initargs=[dict(os.environ)]
+    )
+
+
+def _begin(environment: dict[str, str]) -> None:
+    """Begin a process with the environment of now: the server may have started with another."""
+    os.environ.clear()
+    os.environ.update(environment)
 
 
 def _run(pool: Any, request: Request, limits: Limits, jobs: int, files: Iterable[Found]) -> Iterator[Outcome]:
@@ -122,7 +130,7 @@ def cluster(request: Request, limits: Limits, scheduler: str) -> Iterator[Run]:
 
     def run(files: Iterable[Found]) -> Iterator[Outcome]:
         waiting = iter(files)
-        running = distributed.as_completed(with_results=False)
+        running = distributed.as_completed(loop=client.loop)
         tasks: dict[Any, tuple[list[Found], int]] = {}
 
         def send(batch: list[Found], tries: int) -> None:

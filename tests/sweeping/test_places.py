@@ -20,14 +20,19 @@ def inside(root, **filters):
     return [found.inside for found in models(str(root), Filters(**filters))]
 
 
+def uploaded(folder, name):
+    """The address of a folder's copy in memory, where nothing else is."""
+    system = fsspec.filesystem("memory")
+    system.store.clear()
+    system.pseudo_dirs[:] = [""]
+    system.put(str(folder), f"/{name}", recursive=True)
+    return f"memory://{name}"
+
+
 @pytest.fixture
 def memory(tree):
     """The same tree at an address."""
-    system = fsspec.filesystem("memory")
-    system.store.clear()
-    system.put(str(tree), "/tree", recursive=True)
-    yield "memory://tree"
-    system.store.clear()
+    return uploaded(tree, "tree")
 
 
 def test_all_models_are_found(tree, memory):
@@ -73,10 +78,7 @@ def test_folders_that_are_models(tmp_path):
     (root / "team" / "model" / "assets" / "words.txt").write_text("ab")
     (second,) = models(str(root))
     assert second.stamp != first.stamp
-    system = fsspec.filesystem("memory")
-    system.store.clear()
-    system.put(str(root), "/root", recursive=True)
-    with rewriter.sweep("memory://root") as sweep:
+    with rewriter.sweep(uploaded(root, "root")) as sweep:
         (outcome,) = sweep
     assert outcome.outcome == "findings" and outcome.moved > 0
     assert [f["code"] for f in outcome.findings] == ["RW004"]
