@@ -32,8 +32,9 @@ if TYPE_CHECKING:
     from .passes.finding import Finding
     from .passes.suggest import Suggestion
     from .results import Explanation, Report, Result, Shapes
-    from .sweeping.sweep import sweep
-    from .swept import Outcome
+    from .sweeping.places import Filters
+    from .sweeping.sweep import Sweep, sweep
+    from .swept import Outcome, Summary
 
 # The public names that each module defines.
 _PLACES = {
@@ -47,8 +48,9 @@ _PLACES = {
     ".passes.suggest": ("Suggestion",),
     ".export.onnx.options": ("Exported",),
     ".conversion": ("Converted",),
-    ".sweeping.sweep": ("sweep",),
-    ".swept": ("Outcome",),
+    ".sweeping.places": ("Filters",),
+    ".sweeping.sweep": ("Sweep", "sweep"),
+    ".swept": ("Outcome", "Summary"),
     ".errors": (
         *("BadFileError", "FindingsError", "OutputError", "RewriterError", "UndecidedError"),
         *("UnsupportedError", "UsageError", "VerificationError"),
@@ -63,6 +65,7 @@ __all__ = [
     "Converted",
     "Explanation",
     "Exported",
+    "Filters",
     "Finding",
     "FindingsError",
     "Outcome",
@@ -72,6 +75,8 @@ __all__ = [
     "RewriterError",
     "Shapes",
     "Suggestion",
+    "Summary",
+    "Sweep",
     "UndecidedError",
     "UnsupportedError",
     "UsageError",

@@ -20,7 +20,7 @@ class Outcome:
         status: the exit status that the command would have for this file alone.
         error: why the file cannot be used.
         format, saved_by: its format, and the program that wrote it.
-        outdated: why the newest Keras does not load it; "" if nothing speaks against it.
+        outdated: what the newest Keras lacks or spells otherwise, so that it may not load the file; "" without any.
         report: the object that ``--format json`` prints; None for a file that cannot be used.
         output: what was written for it; page: its HTML page.
         seconds: how long it took.
@@ -109,7 +109,7 @@ class Summary:
         worst: the models with the most errors.
         reasons: why files cannot be used, and how many have each.
         changed: models that are better or worse than in the last sweep; ``gone`` counts those that are not there now.
-        outdated: how many models the newest Keras does not load, and the first of them.
+        outdated: how many models the newest Keras may not load; ``outdated_models`` the first of them.
         seconds: from the start of the sweep to its end; None while it runs.
         moved, requests: bytes and requests over the network of the files that were looked at.
         first: whether there was no sweep of these roots before.

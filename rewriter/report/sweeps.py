@@ -88,7 +88,10 @@ def _sections(item: Summary) -> Iterator[tuple[str, list[RenderableType]]]:
         rest = item.outdated - len(models)
         if rest:
             models.append(words(f"and {rest:,} more"))
-        yield f"The newest Keras does not load {count(item.outdated, 'model')}", list(models)
+        yield (
+            f"The newest Keras may not load {count(item.outdated, 'model')} (rewriter convert writes them anew)",
+            list(models),
+        )
 
 
 def _groups(groups: Sequence[Row]) -> RenderableType:

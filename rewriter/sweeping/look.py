@@ -9,8 +9,9 @@ from dataclasses import replace
 from typing import Any
 
 from ..api import check_opened, convert, export_onnx, repair
-from ..errors import RewriterError, UndecidedError, UsageError, VerificationError, reason_of
+from ..errors import RewriterError, UndecidedError, UsageError, VerificationError, reason_of, shown
 from ..files.atomic import atomic_write
+from ..formats.model_file import NOT_COMPILED, TRAINING
 from ..formats.registry import open_model
 from ..report import as_json
 from ..report.html import page_of
@@ -21,6 +22,7 @@ from ..swept import CLEAN, FINDINGS, UNUSABLE, Outcome
 from .places import opened, same_place, suffix_of, written
 from .task import Found, Limits, Request
 
+_MOST = 3  # constructs that are named
 _FOUND, _UNUSABLE, _UNPROVEN = 1, 2, 3
 
 
@@ -105,9 +107,12 @@ def _about(source: Any, outcome: Outcome) -> None:
         source.check_newest()
     except RewriterError as error:
         outcome.outdated = reason_of(error)
-    else:
-        if source.older:
-            outcome.outdated = "Keras 3 does not load the files of an older Keras"
+        return
+    constructs = sorted(
+        {r.construct for r in source.remarks if r.construct not in TRAINING | {NOT_COMPILED[0]}}
+    )
+    if source.outdated and (constructs or not source.older or source.format == "keras-v2"):
+        outcome.outdated = ", ".join(map(shown, constructs[:_MOST])) or "its form is older"
 
 
 def _reported(report: Report, found: Found, outcome: Outcome) -> None:

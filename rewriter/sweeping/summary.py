@@ -1,4 +1,4 @@
-"""What a store says of a sweep: counts, the worst models, what changed, and what the next Keras does not load."""
+"""What a store says of a sweep: counts, the worst models, what changed, and what the next Keras may not load."""
 
 from __future__ import annotations
 

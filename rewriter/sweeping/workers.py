@@ -66,7 +66,11 @@ def _pool(jobs: int) -> Any:
     if server:
         context.set_forkserver_preload([look.__module__])
     return ProcessPool(
-        max_workers=jobs, max_tasks=_MOST_LOOKS, context=context, initializer=_begin, initargs=[dict(os.environ)]
+        max_workers=jobs,
+        max_tasks=_MOST_LOOKS,
+        context=context,
+        initializer=_begin,
+        initargs=[dict(os.environ)],
     )
 
 
