@@ -438,9 +438,9 @@ def _bytes(text: str) -> int:
 
 
 def _age(text: str) -> float:
-    number = _scaled(text, {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800})
+    number = _scaled(text, {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800})
     if number is None:
-        raise UsageError(f"age {shown(text)!r}: must be a number with a unit, as in 30m, 12h, 7d")
+        raise UsageError(f"age {shown(text)!r}: must be a number of seconds, or as in 30m, 12h, 7d")
     return number
 
 

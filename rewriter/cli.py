@@ -377,7 +377,7 @@ def _sweep(options: argparse.Namespace, console: Console) -> int:
         for found in made.find():
             stage(f"{found:,} models found")
         for outcome in made.run():
-            stage(*counted(made.done, made.total, made.findings, made.unusable))
+            stage(*counted(made.done, made.total, made.findings, made.unusable, made.rate))
             if options.fail_on == "any" or (options.fail_on == "new" and outcome.new):
                 worst = max(worst, outcome.status)
         if options.export is not None:

@@ -104,6 +104,11 @@ class Sweep:
         yield from self._kept(kept)
         self._store.finish(self.number)
 
+    @property
+    def rate(self) -> float:
+        """How many files it looks at in a second."""
+        return self.looked_at / max(time.time() - self.started, 1e-3)
+
     def _kept(self, outcomes: Sequence[Outcome]) -> Iterator[Outcome]:
         self._store.keep(self.number, outcomes, self.request)
         self.done += len(outcomes)

@@ -52,6 +52,21 @@ SIGNATURES = {
         "trust",
     ),
     "convert": ("model", "output", "*", "weights", "verify", *ONNX, "timeout"),
+    "sweep": (
+        "roots",
+        "*",
+        "action",
+        "out",
+        "pages",
+        "store",
+        "resume",
+        "filters",
+        "jobs",
+        "scheduler",
+        "timeout",
+        "memory",
+        "options",
+    ),
     "testing.assert_fits": ("model", "*", "mode", "ops", "rules", "weights", "ignore", "trust"),
 }
 

@@ -100,7 +100,7 @@ def test_pages(tree, tmp_path, capsys):
         (["--out", "x"], "--out is for --action"),
         (["--export", "x.txt"], "must end in .csv, .jsonl, .parquet"),
         (["--max-size", "many"], "must be a number of bytes"),
-        (["--newer", "yesterday"], "must be a number with a unit"),
+        (["--newer", "yesterday"], "must be a number of seconds"),
         (["--only", "pickle"], "must be one of"),
     ],
 )
