@@ -457,7 +457,7 @@ def export_onnx(
         if unable and repair:
             raise UnsupportedError(unable)
         check_onnx(output, source)
-        beside = f"{os.fspath(output)}.data" if asked.external_data else None
+        beside = f"{os.fspath(output)}.data"  # also without external_data, for weights of 2 GiB
         check_files(source, {}, {"the output": output, "the file of its weights": beside})
         applied = list(rules)
         if repair:

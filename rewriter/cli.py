@@ -120,11 +120,14 @@ def _printing(options: argparse.Namespace) -> Iterator[Console]:
         return
     import io
 
+    from .files import used
     from .files.atomic import atomic_write
+    from .requests import check_report
 
     _check_output_file(options)
     text = io.StringIO()
-    yield Console(text, colour=options.color)
+    with used.watched(lambda paths: check_report(options.output_file, paths)):
+        yield Console(text, colour=options.color)
     with atomic_write(options.output_file) as file:
         file.write(text.getvalue().encode(errors="replace"))
     console = Console(colour=options.color)
@@ -133,7 +136,9 @@ def _printing(options: argparse.Namespace) -> Iterator[Console]:
 
 
 def _check_output_file(options: argparse.Namespace, models: Sequence[str] = ()) -> None:
-    """Raise UsageError if the report would overwrite another file of the run.
+    """Raise ReportPlaceError if the report would overwrite another file of the run.
+
+    The other files of the models are known when these are opened.
 
     Args:
         models: the models that are read, including those of folders and patterns.
@@ -145,8 +150,7 @@ def _check_output_file(options: argparse.Namespace, models: Sequence[str] = ()) 
     names = ("target", "output", "onnx", "plan", "rules", "weights", "baseline", "config")
     named = [getattr(options, name, None) for name in (*names, "model")]
     given = [*named, *models, options.settings.path or None]
-    if getattr(options, "external_data", False):
-        given.append(f"{options.output}.data")
+    given += [f"{path}.data" for name in ("output", "onnx") if (path := getattr(options, name, None))]
     check_report(options.output_file, [path for path in given if path is not None])
 
 
@@ -403,6 +407,7 @@ def _each(
     from .inputs import readable
     from .progress import watched
     from .report.console import StandardOutputError
+    from .requests import ReportPlaceError
 
     _check_output_file(options, paths)
     worst = OK
@@ -417,7 +422,7 @@ def _each(
             ):
                 status = one(file, path)
             console.flush()
-        except (BrokenPipeError, StandardOutputError):
+        except (BrokenPipeError, StandardOutputError, ReportPlaceError):
             raise
         except Exception as error:
             show.unusable(path, _reason(error), error)

@@ -81,7 +81,9 @@ class RepairRequest:
         if onnx is not None:
             check_onnx(onnx, source)
         reads = {"the plan": self.plan, "the rules file": self.rules}
-        check_files(source, reads, {"the output": own, "the ONNX file": onnx})
+        weights_of = f"{os.fspath(onnx)}.data" if onnx is not None else None
+        writes = {"the output": own, "the ONNX file": onnx, "the file of its weights": weights_of}
+        check_files(source, reads, writes)
         return Outputs(own, form, onnx)
 
 
@@ -144,13 +146,19 @@ def check_files(
         taken.append((words, path))
 
 
+class ReportPlaceError(UsageError):
+    """The report would overwrite another file of the run: no model is read, and nothing is written."""
+
+
 def check_report(report: Path, others: Iterable[Path]) -> None:
-    """Raise UsageError if a report is another file of the run, or is in the folder of a model."""
+    """Raise ReportPlaceError if a report is another file of the run, or is in the folder of a model."""
     for path in others:
         if same_file(path, report):
-            raise UsageError(f"the report is {shown(path)} itself: choose another name", os.fspath(report))
+            raise ReportPlaceError(
+                f"the report is {shown(path)} itself: choose another name", os.fspath(report)
+            )
         if is_folder_of_model(os.fspath(path)) and _within(report, path):
-            raise UsageError(
+            raise ReportPlaceError(
                 "the report is in the folder of a model: choose another place", os.fspath(report)
             )
 
