@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import signal
 import sys
 import threading
 import time
@@ -79,12 +80,17 @@ def watch_memory(size: int, every: float = 0.2) -> None:
 
 
 def end_with(descriptor: int) -> None:
-    """End this process when a pipe is closed at its other end: the process that holds it is gone."""
+    """End this process when a pipe is closed at its other end: the process that holds it is gone.
+
+    If it leads a group of processes, all of them end.
+    """
 
     def wait() -> None:
         with contextlib.suppress(OSError):
             while os.read(descriptor, 1):
                 pass
+        if hasattr(os, "killpg") and os.getpgrp() == os.getpid():
+            os.killpg(os.getpid(), signal.SIGKILL)
         os._exit(1)
 
     threading.Thread(target=wait, daemon=True).start()
