@@ -435,7 +435,7 @@ def _each(
 
 @contextlib.contextmanager
 def _limits_and_trust(options: argparse.Namespace) -> Iterator[None]:
-    """A block with the time limit of ``--timeout`` for a proof, and the packages of ``--trust``, if they are given."""
+    """A block with the time limit of ``--timeout`` for each process, and the packages of ``--trust``."""
     with contextlib.ExitStack() as stack:
         if getattr(options, "timeout", None) is not None:
             from .proof.limits import within

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -377,6 +378,20 @@ def test_a_layer_that_has_a_mask_in_some_of_its_calls_is_refused(tmp_path: Path)
     keras.Model(x, y).save(tmp_path / "model.keras")
     with pytest.raises(UnsupportedError, match=r"only some of its calls have a mask|different things"):
         rewriter.export_onnx(tmp_path / "model.keras", tmp_path / "model.onnx", trust=["parts"])
+
+
+@pytest.mark.process
+@pytest.mark.parametrize("command", ["check", "shapes", "explain"])
+def test_the_code_has_a_limit_of_time(command: str, tmp_path: Path, monkeypatch: Any, capsys: Any):
+    (tmp_path / "sleeper.py").write_text("import time; time.sleep(3600)")
+    image(parts.Gate()).save(tmp_path / "model.keras")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setenv("PYTHONPATH", f"{PACKAGES}{os.pathsep}{tmp_path}")
+    words = ["--trust", "parts", "--trust", "sleeper", "--timeout", "1"]
+    assert cli.main([command, str(tmp_path / "model.keras"), *words]) == 2
+    assert "longer than 1 seconds" in capsys.readouterr().err
+    with pytest.raises(UnsupportedError, match="longer than 1 seconds"):
+        getattr(rewriter, command)(tmp_path / "model.keras", trust=["parts", "sleeper"], timeout=1)
 
 
 @pytest.mark.parametrize("trust", ["parts", ["a b"], ["../parts"], [""], [3]])
