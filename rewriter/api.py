@@ -192,6 +192,7 @@ def repair(
     with within(timeout), _trusting(trust):
         if is_model(model):
             return _repair_model(model, request)
+        _check_path(model)
         if output is None and onnx is None and not dry_run:
             raise UsageError("an output path is needed to repair a file")
         with naming(model):
@@ -717,6 +718,13 @@ def _file(model: Any, hdf5: bool = False) -> Iterator[tuple[Path, Prover | None]
         with saved(model, hdf5) as file:
             yield file.path, prover_of(file)
         return
+    _check_path(model)
+    yield model, None
+
+
+def _check_path(model: Any) -> None:
+    """Raise UsageError for what is neither a model in memory nor a path."""
     if not isinstance(model, (str, os.PathLike)):
         raise UsageError(f"{shown(type(model).__name__)!r} is neither a path nor a model of Keras")
-    yield model, None
+    if not os.fspath(model):
+        raise UsageError("the path of the model is empty")

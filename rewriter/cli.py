@@ -427,7 +427,7 @@ def _each(
         except Exception as error:
             show.unusable(path, _reason(error), error)
             console.flush()
-            status = _failed(console, error, getattr(error, "about", None) or path)
+            status = _failed(console, error, getattr(error, "about", None) or path or None)
         worst = max(worst, status)
     show.end(*((selected.left_out, selected.unselected) if selected is not None else ()))
     return worst
