@@ -13,7 +13,7 @@ import threading
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from site import getsitepackages, getusersitepackages
-from typing import Any
+from typing import Any, NoReturn
 
 from .. import progress
 from ..errors import shown
@@ -221,13 +221,40 @@ def serve(run: Callable[[dict[str, Any], Callable[[dict[str, Any]], None]], dict
         def stage(*begun: str | int) -> None:
             print(_STAGE + json.dumps(begun), file=stream, flush=True)
 
+        doing = ""
         try:
             with progress.watched(stage), trusting(asked["trust"]):
-                for name in asked["trust"]:
+                if packages():
+                    _raise_at_exit()
+                for name in packages():
+                    doing = f"importing {name}: "
                     importlib.import_module(name)
+                doing = ""
                 say(run(request, say))
         except ImportError as error:
             say({"skipped": f"a package that is trusted cannot be imported: {shown(error)}"})
-        except Exception as error:
-            say({"skipped": f"it ended with {type(error).__name__}: {shown(error)}"})
+        except (Exception, SystemExit, KeyboardInterrupt) as error:
+            say({"skipped": doing + ended_with(error)})
     return 0
+
+
+def ended_with(error: BaseException) -> str:
+    """An exception that ended code, in one line."""
+    if isinstance(error, MemoryError):
+        return limits.too_much()
+    text = shown(" ".join(str(error).split()))
+    if isinstance(error, SystemExit):
+        return f"its code ended the process ({text if isinstance(error.code, str) else f'status {error.code or 0}'})"
+    return f"it ended with {type(error).__name__}" + (f": {text}" if text else "")
+
+
+def _raise_at_exit() -> None:
+    """Let ``os._exit`` raise SystemExit as ``sys.exit`` does, so that code which ends this process is named."""
+    here, leave = os.getpid(), os._exit
+
+    def stop(status: int) -> NoReturn:
+        if os.getpid() == here and threading.current_thread() is threading.main_thread():
+            raise SystemExit(status)
+        leave(status)
+
+    os._exit = stop

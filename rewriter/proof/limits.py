@@ -63,6 +63,14 @@ def limit(size: int, seconds: float) -> None:
         threading.Thread(target=watch_memory, args=(size,), daemon=True).start()
 
 
+def too_much() -> str:
+    """What is said of code that needs more memory than this process may use."""
+    size = resource.getrlimit(resource.RLIMIT_DATA)[0] if resource is not None else -1
+    if resource is None or size == resource.RLIM_INFINITY:
+        return "there is not enough memory"
+    return f"it took more than {size / 2**30:.1f} GiB of memory"
+
+
 def _set(what: int, most: int) -> None:
     _, hard = resource.getrlimit(what)
     if hard != resource.RLIM_INFINITY:
