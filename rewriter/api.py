@@ -61,6 +61,7 @@ def check(
     rules: Path | None = None,
     plan: Path | None = None,
     weights: Path | None = None,
+    timeout: float | None = None,
     trust: Sequence[str] = (),
 ) -> Report:
     """Find the multiplies of a model whose operands do not fit. The model is not changed.
@@ -76,16 +77,19 @@ def check(
         rules: a TOML file with rules to add to the table.
         plan: a TOML file to write, with the findings, candidates and choices. Edit it, and give it to ``repair``.
         weights: the file with the weights of a model that is only a configuration.
+        timeout: seconds after which a process that runs trusted code is stopped; 300 by default.
         trust: packages whose layers' code runs, in a separate process, to see what it computes.
 
     Raises:
         RewriterError: the model or an argument cannot be used.
     """
+    from .proof.limits import within
+
     table = _table(rules)
     check_mode(mode)
     families(ops)
     if not is_model(model):
-        with naming(model), _trusting(trust):
+        with naming(model), within(timeout), _trusting(trust):
             return _check_file(model, table, mode, ops, rules, plan, weights)
     if plan is not None:
         raise UsageError("a plan is for a model in a file: save the model first")
@@ -185,7 +189,7 @@ def repair(
         plan: a file that ``check`` wrote: its choices are applied, and nothing else.
         dry_run: write nothing; the result's ``changes`` are what would change.
         weights: the file with the weights of a model that is only a configuration.
-        timeout: seconds after which a proof in a separate process is stopped; 300 by default.
+        timeout: seconds after which a separate process, for a proof or trusted code, is stopped; 300 by default.
         trust: packages whose layers' code runs, in a separate process, to see what it computes.
 
     Returns:
@@ -201,6 +205,7 @@ def repair(
     with within(timeout), _trusting(trust):
         if is_model(model):
             return _repair_model(model, request)
+        _check_path(model)
         if output is None and onnx is None and not dry_run:
             raise UsageError("an output path is needed to repair a file")
         with naming(model):
@@ -326,18 +331,23 @@ def _write(
     result.output = os.fspath(target)
 
 
-def shapes(model: Any, *, weights: Path | None = None, trust: Sequence[str] = ()) -> Shapes:
+def shapes(
+    model: Any, *, weights: Path | None = None, timeout: float | None = None, trust: Sequence[str] = ()
+) -> Shapes:
     """The axes of every tensor of a model.
 
     Args:
         model: a path, or a model of Keras 3 or tf_keras.
         weights: the file with the weights of a model that is only a configuration.
+        timeout: seconds after which a process that runs trusted code is stopped; 300 by default.
         trust: packages whose layers' code runs, in a separate process, to see what it computes.
 
     Raises:
         RewriterError: the model cannot be read.
     """
-    with naming(model), _trusting(trust), _opened(model, weights) as source:
+    from .proof.limits import within
+
+    with naming(model), within(timeout), _trusting(trust), _opened(model, weights) as source:
         try:
             counts = source.parameter_counts()
         except RewriterError:
@@ -352,6 +362,7 @@ def explain(
     ops: str = DEFAULT_OPS,
     rules: Path | None = None,
     weights: Path | None = None,
+    timeout: float | None = None,
     trust: Sequence[str] = (),
 ) -> Explanation:
     """Explain why each rule fits a node of a model or does not; without ``node``, explain every multiply.
@@ -362,13 +373,16 @@ def explain(
         ops: ``multiply``, or ``all``, as in ``check``.
         rules: a TOML file with rules to add to the table.
         weights: the file with the weights of a model that is only a configuration.
+        timeout: seconds after which a process that runs trusted code is stopped; 300 by default.
         trust: packages whose layers' code runs, in a separate process, to see what it computes.
 
     Raises:
         RewriterError: the model or an argument cannot be used.
     """
+    from .proof.limits import within
+
     table = _table(rules)
-    with naming(model), _trusting(trust), _opened(model, weights) as source:
+    with naming(model), within(timeout), _trusting(trust), _opened(model, weights) as source:
         source.load_weights()
         analysis = analyse(source.graph, table, ops=ops)
         if node is not None:
@@ -472,7 +486,7 @@ def export_onnx(
         if unable and repair:
             raise UnsupportedError(unable)
         check_onnx(output, source)
-        beside = f"{os.fspath(output)}.data" if asked.external_data else None
+        beside = f"{os.fspath(output)}.data"  # also without external_data, for weights of 2 GiB
         check_files(source, {}, {"the output": output, "the file of its weights": beside})
         applied = list(rules)
         if repair:
@@ -720,6 +734,13 @@ def _file(model: Any, hdf5: bool = False) -> Iterator[tuple[Path, Prover | None]
         with saved(model, hdf5) as file:
             yield file.path, prover_of(file)
         return
+    _check_path(model)
+    yield model, None
+
+
+def _check_path(model: Any) -> None:
+    """Raise UsageError for what is neither a model in memory nor a path."""
     if not isinstance(model, (str, os.PathLike)):
         raise UsageError(f"{shown(type(model).__name__)!r} is neither a path nor a model of Keras")
-    yield model, None
+    if not os.fspath(model):
+        raise UsageError("the path of the model is empty")

@@ -138,6 +138,7 @@ def parsers(run: Mapping[str, Run]) -> tuple[argparse.ArgumentParser, dict[str, 
     _user_rules(check)
     _weights(check)
     _trust(check)
+    _timeout(check)
 
     repair = _command(commands, "repair", run, "insert what is missing and write the model")
     _model(repair)
@@ -194,6 +195,7 @@ def parsers(run: Mapping[str, Run]) -> tuple[argparse.ArgumentParser, dict[str, 
     _user_rules(explain)
     _weights(explain)
     _trust(explain)
+    _timeout(explain)
 
     shapes = _command(commands, "shapes", run, "list every node with its named axes")
     shapes.add_argument("models", metavar="MODEL", nargs="*", help="a saved model, a folder, a pattern, or -")
@@ -206,6 +208,7 @@ def parsers(run: Mapping[str, Run]) -> tuple[argparse.ArgumentParser, dict[str, 
     _format(shapes, "shapes", "supported")
     _weights(shapes)
     _trust(shapes)
+    _timeout(shapes)
 
     suggest = _command(commands, "suggest", run, "say what a product of two shapes can mean")
     suggest._negative_number_matcher = re.compile(r"-\d")  # -1,4 is a shape with a wrong size, not an option
@@ -418,7 +421,10 @@ def _trust(parser: _Parser) -> None:
 
 def _timeout(parser: _Parser) -> None:
     parser.add_argument(
-        "--timeout", metavar="SECONDS", type=_seconds, help="end a proof that takes longer (default: 300)"
+        "--timeout",
+        metavar="SECONDS",
+        type=_seconds,
+        help="end a proof, or a run of trusted code, that takes longer (default: 300)",
     )
 
 

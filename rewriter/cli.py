@@ -119,11 +119,14 @@ def _printing(options: argparse.Namespace) -> Iterator[Console]:
         return
     import io
 
+    from .files import used
     from .files.atomic import atomic_write
+    from .requests import check_report
 
     _check_output_file(options)
     text = io.StringIO()
-    yield Console(text, colour=options.color)
+    with used.watched(lambda paths: check_report(options.output_file, paths)):
+        yield Console(text, colour=options.color)
     with atomic_write(options.output_file) as file:
         file.write(text.getvalue().encode(errors="replace"))
     console = Console(colour=options.color)
@@ -132,7 +135,9 @@ def _printing(options: argparse.Namespace) -> Iterator[Console]:
 
 
 def _check_output_file(options: argparse.Namespace, models: Sequence[str] = ()) -> None:
-    """Raise UsageError if the report would overwrite another file of the run.
+    """Raise ReportPlaceError if the report would overwrite another file of the run.
+
+    The other files of the models are known when these are opened.
 
     Args:
         models: the models that are read, including those of folders and patterns.
@@ -144,8 +149,7 @@ def _check_output_file(options: argparse.Namespace, models: Sequence[str] = ()) 
     names = ("target", "output", "onnx", "plan", "rules", "weights", "baseline", "config", "store", "export")
     named = [getattr(options, name, None) for name in (*names, "model")]
     given = [*named, *models, options.settings.path or None]
-    if getattr(options, "external_data", False):
-        given.append(f"{options.output}.data")
+    given += [f"{path}.data" for name in ("output", "onnx") if (path := getattr(options, name, None))]
     check_report(options.output_file, [path for path in given if path is not None])
 
 
@@ -359,7 +363,8 @@ def _sweep(options: argparse.Namespace, console: Console) -> int:
     _check_output_file(options)
     if options.export is not None:
         tables.check_name(options.export)
-    check_tables({"--output-file": options.output_file, "--export": options.export, "--store": options.store})
+    written = {"--output-file": options.output_file, "--export": options.export, "--store": options.store}
+    check_tables(written, options.roots)
     given = {"mode": options.mode, "ops": options.ops} if options.action in ("check", "repair") else {}
     filters = Filters(
         options.include, options.exclude, options.min_size or 0, options.max_size, options.newer, options.older,
@@ -429,6 +434,7 @@ def _each(
     from .inputs import readable
     from .progress import watched
     from .report.console import StandardOutputError
+    from .requests import ReportPlaceError
 
     _check_output_file(options, paths)
     worst = OK
@@ -443,12 +449,12 @@ def _each(
             ):
                 status = one(file, path)
             console.flush()
-        except (BrokenPipeError, StandardOutputError):
+        except (BrokenPipeError, StandardOutputError, ReportPlaceError):
             raise
         except Exception as error:
             show.unusable(path, reason_of(error), error)
             console.flush()
-            status = _failed(console, error, getattr(error, "about", None) or path)
+            status = _failed(console, error, getattr(error, "about", None) or path or None)
         worst = max(worst, status)
     show.end(*((selected.left_out, selected.unselected) if selected is not None else ()))
     return worst
@@ -456,7 +462,7 @@ def _each(
 
 @contextlib.contextmanager
 def _limits_and_trust(options: argparse.Namespace) -> Iterator[None]:
-    """A block with the time limit of ``--timeout`` for a proof, and the packages of ``--trust``, if they are given."""
+    """A block with the time limit of ``--timeout`` for each process, and the packages of ``--trust``."""
     with contextlib.ExitStack() as stack:
         if getattr(options, "timeout", None) is not None:
             from .proof.limits import within

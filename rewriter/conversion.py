@@ -79,7 +79,7 @@ def _to_onnx(source: ModelFile, output: Path, options: Options, unable: str) -> 
     from .export.onnx import export
 
     check_onnx(output, source)
-    beside = f"{os.fspath(output)}.data" if options.external_data else None
+    beside = f"{os.fspath(output)}.data"  # also without external_data, for weights of 2 GiB
     check_files(source, {}, {"the output": output, "the file of its weights": beside})
     source.load_weights()
     exported = export(source, output, options, unable=unable)

@@ -114,7 +114,7 @@ def naming(model: object) -> Iterator[None]:
         yield
     except RewriterError as error:
         own = os.fspath(model) if isinstance(model, (str, os.PathLike)) else None
-        error.file = error.file or error.about or own
+        error.file = error.file or error.about or own or None
         raise
 
 

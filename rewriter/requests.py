@@ -82,7 +82,9 @@ class RepairRequest:
         if onnx is not None:
             check_onnx(onnx, source)
         reads = {"the plan": self.plan, "the rules file": self.rules}
-        check_files(source, reads, {"the output": own, "the ONNX file": onnx})
+        weights_of = f"{os.fspath(onnx)}.data" if onnx is not None else None
+        writes = {"the output": own, "the ONNX file": onnx, "the file of its weights": weights_of}
+        check_files(source, reads, writes)
         return Outputs(own, form, onnx)
 
 
@@ -145,28 +147,44 @@ def check_files(
         taken.append((words, path))
 
 
+class ReportPlaceError(UsageError):
+    """The report would overwrite another file of the run: no model is read, and nothing is written."""
+
+
 def check_report(report: Path, others: Iterable[Path]) -> None:
-    """Raise UsageError if a report is another file of the run, or is in the folder of a model."""
+    """Raise ReportPlaceError if a report is another file of the run, or is in the folder of a model."""
     for path in others:
         if same_file(path, report):
-            raise UsageError(f"the report is {shown(path)} itself: choose another name", os.fspath(report))
+            raise ReportPlaceError(
+                f"the report is {shown(path)} itself: choose another name", os.fspath(report)
+            )
         if is_folder_of_model(os.fspath(path)) and _within(report, path):
-            raise UsageError(
+            raise ReportPlaceError(
                 "the report is in the folder of a model: choose another place", os.fspath(report)
             )
 
 
-def check_tables(paths: Mapping[str, Path | None]) -> None:
-    """Raise UsageError if a file that a sweep writes is a model by its name, is in the folder of one, or is another.
+# What a sweep writes over in a folder that it sweeps: files of other names may belong to a model.
+_TABLES = (".html", ".sarif", ".txt", ".csv", ".jsonl", ".parquet", ".sqlite", ".sqlite3", ".db")
+
+
+def check_tables(paths: Mapping[str, Path | None], roots: Iterable[str]) -> None:
+    """Raise UsageError if a file that a sweep writes may belong to a model, or is another of these files.
 
     Args:
         paths: by the option that names them.
+        roots: what is swept.
     """
     given = [(option, path) for option, path in paths.items() if path is not None]
     for place, (option, path) in enumerate(given):
         folder = os.path.dirname(os.path.abspath(path))
         if is_named_as_model(os.fspath(path)) or is_folder_of_model(folder):
             raise UsageError(f"{option}: a model has or may have this name: choose another", os.fspath(path))
+        known = os.fspath(path).lower().endswith(_TABLES)
+        if not known and os.path.lexists(path) and any(_within(path, root) for root in roots):
+            raise UsageError(
+                f"{option}: the file exists and is in what is swept: choose another place", os.fspath(path)
+            )
         other = next((name for name, used in given[:place] if same_file(used, path)), None)
         if other is not None:
             raise UsageError(f"{option} is the file of {other}: choose another name", os.fspath(path))

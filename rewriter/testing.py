@@ -30,6 +30,7 @@ def assert_fits(
     rules: Path | None = None,
     weights: Path | None = None,
     ignore: Sequence[str] = (),
+    timeout: float | None = None,
     trust: Sequence[str] = (),
 ) -> None:
     """Fail with the findings of ``check``, except those of severity info.
@@ -41,6 +42,7 @@ def assert_fits(
         weights: the file with the weights of a model that is only a configuration.
         ignore: codes or kinds of findings that do not fail. ``["RW008"]`` is for a subclassed model, because only its
             functional parts are analysed.
+        timeout: seconds after which a process that runs trusted code is stopped; 300 by default.
         trust: packages whose layers' code runs, in a separate process, to see what it computes.
 
     Raises:
@@ -49,7 +51,7 @@ def assert_fits(
     """
     __tracebackhide__ = True  # pytest ends its traceback at the caller's line
     left_out = kinds(ignore, "ignore") if ignore else frozenset()
-    report = check(model, mode=mode, ops=ops, rules=rules, weights=weights, trust=trust)
+    report = check(model, mode=mode, ops=ops, rules=rules, weights=weights, timeout=timeout, trust=trust)
     report.findings = [finding for finding in report.findings if finding.kind not in left_out]
     if not report.clean:
         raise AssertionError(wrong(report))

@@ -104,9 +104,15 @@ def staged(path: str | os.PathLike[str]) -> Iterator[str]:
             os.mkdir(folder)
         try:
             yield os.path.join(folder, name)
-            with _renaming(target):
-                for made in sorted(os.listdir(folder), key=lambda made: (made == name, made)):
-                    os.replace(os.path.join(folder, made), os.path.join(directory, made))
+            places = {
+                os.path.join(folder, made): os.path.join(directory, made)
+                for made in sorted(os.listdir(folder), key=lambda made: (made == name, made))
+            }
+            for place in places.values():
+                _check_target(place, os.path.basename(place))
+            for made, place in places.items():
+                with _renaming(place):
+                    os.replace(made, place)
         except OutputError as error:
             if error.about is not None and os.path.dirname(error.about) == folder:  # a temporary name
                 error.about = os.path.join(directory, os.path.basename(error.about))

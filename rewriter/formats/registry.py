@@ -14,6 +14,7 @@ from typing import Any
 
 from ..errors import BadFileError, UnsupportedError, UsageError
 from ..files.regular import open_regular, read_at
+from ..files.used import uses
 from ..trusted import tracing
 from .model_file import ModelFile
 
@@ -338,6 +339,7 @@ def open_model(path: Path, weights: Path | None = None) -> Iterator[ModelFile]:
     with ExitStack() as stack:
         try:
             source = stack.enter_context(closing(_open(name, weights)))
+            uses([name, *source.beside()])
         except UnsupportedError as error:
             if trace is None:
                 raise

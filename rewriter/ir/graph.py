@@ -50,7 +50,7 @@ class Operation:
     configuration holds, by its key (``layer``, ``cell``, ``forward_layer`` …; a list for several). ``weights`` are the
     shapes of its variables by path (``vars/0``, ``cell/vars/0``), if the file has them. ``built`` are the shapes of the
     operands on which it was built, if the file states them; edits leave them stale. ``trace`` is set where code of a
-    layer calls it, or is its graph.
+    layer calls it, or is its graph. ``untraced`` is set where its code ran, but could not be traced.
     """
 
     name: str
@@ -65,6 +65,7 @@ class Operation:
     weights: dict[str, tuple[int, ...]] = field(default_factory=dict)
     built: tuple[tuple[int | None, ...], ...] = ()
     trace: Traced | None = None
+    untraced: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -254,9 +254,9 @@ def _opaque(inference: Inference) -> list[Finding]:
             after_another = any(v.axes is None for v in item.taken(name) or ())
             if (*prefix, name) in result or after_another:
                 continue
-            finding = _elsewhere(
-                prefix, item, name, Kind.NOT_ANALYSED, f"not analysed: {reason}", stages.OPAQUE
-            )
+            ran = item.graph.nodes[name].operation.untraced
+            stage = stages.UNTRACED if ran else stages.OPAQUE
+            finding = _elsewhere(prefix, item, name, Kind.NOT_ANALYSED, f"not analysed: {reason}", stage)
             result[*prefix, name] = finding
     return list(result.values())
 

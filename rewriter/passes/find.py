@@ -7,7 +7,17 @@ from dataclasses import dataclass
 from ..ir.axis import WEAK, Axis, Role
 from ..ir.size import Truth, is_unknown, same
 from ..rules.table import Family
-from ..shapes.broadcast import Column, Fit, align, crossed_number, crosses, fit, only_at, pairs_of
+from ..shapes.broadcast import (
+    Column,
+    Fit,
+    align,
+    crossed_number,
+    crosses,
+    fit,
+    holds_batch,
+    only_at,
+    pairs_of,
+)
 from ..shapes.facts import declares_less, sums_by_place
 from .batches import clash
 from .codes import Kind
@@ -169,17 +179,26 @@ def _open_sum(site: Site, texts: str) -> Fault | None:
 
 
 def _pairs_of_samples(site: Site, texts: str) -> Fault | None:
-    """The batch of both sides in the result: meant if the author moved one of them, a fault if neither was moved."""
+    """The batch of both sides in the result: meant if the author moved one of them, a fault if neither was moved.
+
+    The rows of one side may hold its batch, as where a Dense of all steps lacks the Reshape after it.
+    """
     operands = operand_axes(site)
     result = site.inference.values[site.node.name][0].axes or ()
     if not sums_by_place(site.node.operation) or max(map(len, operands), default=0) < 3:
         return None
-    batched = all(axes and axes[0].role is Role.BATCH for axes in operands)
-    if not batched or sum(a.role is Role.BATCH for a in result) < 2:
+    batched = all(axes and _is_of_samples(axes[0]) for axes in operands)
+    before = max(sum(map(_is_of_samples, axes)) for axes in operands)
+    if not batched or sum(map(_is_of_samples, result)) <= before:
         return None
     return Fault(
         Kind.GROWN, f"{texts}: the result [{', '.join(map(str, result))}] holds every pair of samples"
     )
+
+
+def _is_of_samples(axis: Axis) -> bool:
+    """True for the batch, and for an axis that it was merged into."""
+    return axis.role is Role.BATCH or holds_batch(axis)
 
 
 def _stray_batch(site: Site, columns: list[Column], texts: str) -> Fault | None:

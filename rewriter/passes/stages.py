@@ -161,6 +161,12 @@ OPAQUE = Stage(
     _says("its code is not in the file, or is not run; its recorded shape is used"),
     stays=True,
 )
+UNTRACED = Stage(
+    "untraced",
+    "the node's code was run (`--trust`), and could not be traced",
+    _says("its code was run, and could not be traced; its recorded shape is used"),
+    stays=True,
+)
 CALLED_BY_CODE = Stage(
     "called-by-code",
     "code of a model in memory, not its graph, determines what it computes",
@@ -310,7 +316,7 @@ NOT_JOINED = Stage("not-joined", "the tensors cannot be joined", lambda d: str(d
 GROUPS: dict[str, tuple[Stage, ...]] = {
     "A node from its operands": (
         *(FOUND, UNPROVEN, NOT_ANALYSED, BATCHES, UNLISTED, NO_EVIDENCE, TIE),
-        *(CLAIMED, DOUBTED, ONLY, EVIDENCE, CONTEXTS, OPAQUE, CALLED_BY_CODE),
+        *(CLAIMED, DOUBTED, ONLY, EVIDENCE, CONTEXTS, OPAQUE, UNTRACED, CALLED_BY_CODE),
     ),
     "From the nodes downstream": (
         *(JOINT_TIE, FILE_AGAINST, DOWNSTREAM, CONFLICTS, REOPENED, REFUTED, TURNED, WAITS, MENDS),

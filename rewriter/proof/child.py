@@ -13,7 +13,7 @@ import threading
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from site import getsitepackages, getusersitepackages
-from typing import Any
+from typing import Any, NoReturn
 
 from .. import progress
 from ..errors import shown
@@ -28,6 +28,9 @@ _MARK = "rewriter-proof "
 _STAGE = "rewriter-stage "
 _FIRST_SAMPLES = 3  # in the largest batch that is run at any size of a sample
 _PACKAGE = __name__.split(".")[0]
+_DRAIN = (
+    10.0  # seconds to read what is left in the pipe, which a process of a session of its own may hold open
+)
 
 
 def in_child(request: Request, timeout: float | None = None, program: str = "") -> dict[str, Any]:
@@ -54,7 +57,8 @@ def run_in_child(
 ) -> dict[str, Any]:
     """The answer of a module that serves a request (``serve``), or ``{"skipped": reason}``.
 
-    The process also ends when this process does, in any way: it watches a pipe, which is closed then.
+    The process leads a session, and the processes that it started end with it. It also ends when this process does, in
+    any way: it watches a pipe, which is closed then.
 
     Args:
         needs: what the module needs, and its environment.
@@ -66,24 +70,23 @@ def run_in_child(
     seconds = limits.seconds() if timeout is None else timeout
     words = [sys.executable, "-P", "-m", program]
     theirs, ours = os.pipe()
-    process = None
     answer: list[str] = []
     late = ""
-    try:
-        with os.fdopen(ours, "wb") as pipe:
-            try:
-                process = subprocess.Popen(
-                    words,
-                    stdin=theirs,
-                    stdout=subprocess.PIPE,
-                    stderr=subprocess.DEVNULL,
-                    env=_environment() | needs.environment,
-                    start_new_session=True,
-                )
-            except OSError as error:
-                return {"skipped": f"no process could be started for it: {error.strerror}"}
-            finally:
-                os.close(theirs)
+    with os.fdopen(ours, "wb") as pipe:
+        try:
+            process = subprocess.Popen(
+                words,
+                stdin=theirs,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL,
+                env=_environment() | needs.environment,
+                start_new_session=True,
+            )
+        except OSError as error:
+            return {"skipped": f"no process could be started for it: {error.strerror}"}
+        finally:
+            os.close(theirs)
+        try:
             said = {"memory": memory, "seconds": seconds, "request": request, "trust": packages()}
             with contextlib.suppress(BrokenPipeError):  # it ended at once: _ended says how
                 pipe.write(json.dumps(said).encode() + b"\n")
@@ -92,15 +95,15 @@ def run_in_child(
                 target=_listen, args=(process, answer, progress.current()), daemon=True
             )
             listener.start()
-            listener.join(seconds)
-            if listener.is_alive():
+            # Not the end of the output: a process that it started may hold the pipe open.
+            waiter = threading.Thread(target=process.wait, daemon=True)
+            waiter.start()
+            waiter.join(seconds)
+            if waiter.is_alive():
                 late = f"it took longer than {seconds:g} seconds"
-                _end(process)
-                listener.join()
-            process.wait()
-    finally:
-        if process is not None:
+        finally:
             _end(process)
+        listener.join(_DRAIN)
     return _answer(answer, late or _ended(process.returncode, memory))
 
 
@@ -146,10 +149,9 @@ def _path() -> list[str]:
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
-    """End the process with all that it started, and wait for it."""
-    if process.poll() is None:
-        with contextlib.suppress(OSError):
-            os.killpg(process.pid, signal.SIGKILL) if hasattr(os, "killpg") else process.kill()
+    """End the process with all others of its session, which may outlive it, and wait for it."""
+    with contextlib.suppress(OSError):
+        os.killpg(process.pid, signal.SIGKILL) if hasattr(os, "killpg") else process.kill()
     process.wait()
 
 
@@ -191,6 +193,14 @@ def main(prove: Callable[..., dict[str, Any]] | None = None) -> int:
     return serve(lambda request, say: run(from_dict(request), report=say))
 
 
+def _taken_input() -> int:
+    """The pipe of standard input under another number; standard input is empty from now on."""
+    pipe, empty = os.dup(0), os.open(os.devnull, os.O_RDONLY)
+    os.dup2(empty, 0)
+    os.close(empty)
+    return pipe
+
+
 def serve(run: Callable[[dict[str, Any], Callable[[dict[str, Any]], None]], dict[str, Any]]) -> int:
     """Answer the request on standard input. The output of libraries goes to standard error.
 
@@ -198,7 +208,7 @@ def serve(run: Callable[[dict[str, Any], Callable[[dict[str, Any]], None]], dict
         run: makes the answer to a request; its second argument is a function for partial answers.
     """
     asked = json.loads(sys.stdin.buffer.readline())
-    limits.end_with(0)
+    limits.end_with(_taken_input())
     limits.limit(asked["memory"], asked["seconds"])
     request = asked["request"]
     out = os.dup(1)
@@ -211,13 +221,40 @@ def serve(run: Callable[[dict[str, Any], Callable[[dict[str, Any]], None]], dict
         def stage(*begun: str | int) -> None:
             print(_STAGE + json.dumps(begun), file=stream, flush=True)
 
+        doing = ""
         try:
             with progress.watched(stage), trusting(asked["trust"]):
-                for name in asked["trust"]:
+                if packages():
+                    _raise_at_exit()
+                for name in packages():
+                    doing = f"importing {name}: "
                     importlib.import_module(name)
+                doing = ""
                 say(run(request, say))
         except ImportError as error:
             say({"skipped": f"a package that is trusted cannot be imported: {shown(error)}"})
-        except Exception as error:
-            say({"skipped": f"it ended with {type(error).__name__}: {shown(error)}"})
+        except (Exception, SystemExit, KeyboardInterrupt) as error:
+            say({"skipped": doing + ended_with(error)})
     return 0
+
+
+def ended_with(error: BaseException) -> str:
+    """An exception that ended code, in one line."""
+    if isinstance(error, MemoryError):
+        return limits.too_much()
+    text = shown(" ".join(str(error).split()))
+    if isinstance(error, SystemExit):
+        return f"its code ended the process ({text if isinstance(error.code, str) else f'status {error.code or 0}'})"
+    return f"it ended with {type(error).__name__}" + (f": {text}" if text else "")
+
+
+def _raise_at_exit() -> None:
+    """Let ``os._exit`` raise SystemExit as ``sys.exit`` does, so that code which ends this process is named."""
+    here, leave = os.getpid(), os._exit
+
+    def stop(status: int) -> NoReturn:
+        if os.getpid() == here and threading.current_thread() is threading.main_thread():
+            raise SystemExit(status)
+        leave(status)
+
+    os._exit = stop

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import signal
 import sys
 import threading
 import time
@@ -62,6 +63,14 @@ def limit(size: int, seconds: float) -> None:
         threading.Thread(target=watch_memory, args=(size,), daemon=True).start()
 
 
+def too_much() -> str:
+    """What is said of code that needs more memory than this process may use."""
+    size = resource.getrlimit(resource.RLIMIT_DATA)[0] if resource is not None else -1
+    if resource is None or size == resource.RLIM_INFINITY:
+        return "there is not enough memory"
+    return f"it took more than {size / 2**30:.1f} GiB of memory"
+
+
 def _set(what: int, most: int) -> None:
     _, hard = resource.getrlimit(what)
     if hard != resource.RLIM_INFINITY:
@@ -79,12 +88,17 @@ def watch_memory(size: int, every: float = 0.2) -> None:
 
 
 def end_with(descriptor: int) -> None:
-    """End this process when a pipe is closed at its other end: the process that holds it is gone."""
+    """End this process when a pipe is closed at its other end: the process that holds it is gone.
+
+    If it leads a group of processes, all of them end.
+    """
 
     def wait() -> None:
         with contextlib.suppress(OSError):
             while os.read(descriptor, 1):
                 pass
+        if hasattr(os, "killpg") and os.getpgrp() == os.getpid():
+            os.killpg(os.getpid(), signal.SIGKILL)
         os._exit(1)
 
     threading.Thread(target=wait, daemon=True).start()

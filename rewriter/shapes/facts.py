@@ -49,7 +49,7 @@ ACTIVATED = frozenset(
 )
 SOFTMAXES = frozenset({"Softmax", "Sparsemax", "softmax", "sparsemax"})
 # ``x[..., k] @ y[..., k, n]``: the places of the axes decide which are summed, not the author.
-_BY_PLACE = frozenset({"Matmul", "Dot"})
+_BY_PLACE = frozenset({"Matmul", "Dot", "MatMul", "BatchMatMul", "BatchMatMulV2", "BatchMatMulV3"})
 _SUMS = frozenset({"Sum", "ReduceSum"})
 _MEANS = frozenset(
     {"GlobalAveragePool", "Mean", "ReduceMean"} | {f"GlobalAveragePooling{n}D" for n in (1, 2, 3)}

@@ -142,6 +142,7 @@ def _attach(graph: Graph, layers: Sequence[Json]) -> list[tuple[Operation, _Form
     in_file = []
     for layer in layers:
         operation = by_path[tuple(layer["path"])]
+        operation.untraced = True
         if "reason" in layer:
             operation.opaque = f"{operation.opaque}; its code cannot be traced: {shown(layer['reason'])}"
             continue
@@ -152,6 +153,7 @@ def _attach(graph: Graph, layers: Sequence[Json]) -> list[tuple[Operation, _Form
         if any(len(node.refs()) != takes for node in calls):
             operation.opaque += f"; its code takes {count(takes, 'tensor')}, and its calls give others"
             continue
+        operation.untraced = False
         in_file.append((operation, _Form.of(operation)))
         _Form("model", "", traced.graph, traced.trace).give(operation)
     return in_file

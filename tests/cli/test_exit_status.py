@@ -208,6 +208,16 @@ def test_a_long_path_keeps_the_name_of_the_file(capsys):
     assert len(done.err) < 250
 
 
+@pytest.mark.parametrize(
+    "words", [("check",), ("shapes",), ("repair", "-o", "out.keras"), ("convert", "out.keras")]
+)
+def test_an_empty_path(words, tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    done = run(capsys, words[0], "", *words[1:])
+    assert done.status == 2
+    assert is_one_error_line(done.err, "error: the path of the model is empty")
+
+
 def test_interrupt(capsys, monkeypatch):
     import rewriter.api
 

@@ -225,6 +225,55 @@ def test_a_report_never_takes_the_place_of_a_model_that_is_found(tree, capsys):
     assert {path: path.read_bytes() for path in tree.rglob("*") if path.is_file()} == before
 
 
+def external_onnx(path, opset=17):
+    """An ONNX model with its weights in other files: `weights.bin` and `sub/more.bin` beside it."""
+    import onnx
+    from onnx import TensorProto, helper
+
+    def tensor(name, location):
+        made = TensorProto(name=name, data_type=TensorProto.FLOAT, dims=[4])
+        made.data_location = TensorProto.EXTERNAL
+        made.external_data.add(key="location", value=location)
+        (path.parent / location).parent.mkdir(exist_ok=True)
+        (path.parent / location).write_bytes(b"\1" * 16)
+        return made
+
+    values = [helper.make_tensor_value_info(name, TensorProto.FLOAT, ["B", 4]) for name in "xy"]
+    nodes = [helper.make_node("Mul", ["x", "a"], ["m"]), helper.make_node("Add", ["m", "b"], ["y"])]
+    kept = [tensor("a", "weights.bin"), tensor("b", "sub/more.bin")]
+    graph = helper.make_graph(nodes, "g", values[:1], values[1:], kept)
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)]), path)
+
+
+@pytest.mark.parametrize("opset", [17, 3], ids=["read", "refused"])
+def test_a_report_never_takes_the_place_of_a_models_weights(opset, tree, capsys):
+    """The weights are beside the model: of one of several models, of one in a folder, of one that is refused."""
+    external_onnx(tree / "a" / "m.onnx", opset)
+    (tree / "link").symlink_to("a/sub/more.bin")
+    before = {path: path.read_bytes() for path in tree.rglob("*") if path.is_file()}
+    for words in (
+        ("check", "a/m.onnx", "-o", "a/weights.bin"),
+        ("check", "a/one.keras", "a/m.onnx", "-o", "a/sub/more.bin"),
+        ("check", ".", "--baseline", "new.json", "--update-baseline", "-o", "a/weights.bin"),
+        ("shapes", "a", "--format", "json", "-o", "link"),
+        ("explain", "a/m.onnx", "-o", "a/b/../weights.bin"),
+        ("repair", "a/m.onnx", "--output", "a/new.onnx", "--output-file", "a/weights.bin"),
+    ):
+        done = run(capsys, *words)
+        assert (done.status, done.out) == (2, ""), words
+        assert is_one_error_line(done.err, "choose another name")
+    assert {path: path.read_bytes() for path in tree.rglob("*") if path.is_file()} == before
+    assert run(capsys, "check", "a/m.onnx", "-o", "report").status == (0 if opset == 17 else 2)
+
+
+@pytest.mark.parametrize("option", [(), ("--external-data",)], ids=["alone", "external"])
+def test_a_report_never_takes_the_place_of_an_exports_weights(option, tree, capsys):
+    """An export of 2 GiB writes the second file without being asked."""
+    done = run(capsys, "export", "a/one.keras", "o.onnx", *option, "--output-file", "o.onnx.data")
+    assert is_one_error_line(done.err, "choose another name")
+    assert not list(tree.glob("o.onnx*"))
+
+
 def test_where_the_report_went_is_said_on_a_terminal(tree, monkeypatch, capsys):
     monkeypatch.setattr("rewriter.report.console.is_terminal", lambda stream: stream is sys.stdout)
     done = run(capsys, "check", "a", "-o", "r.txt")

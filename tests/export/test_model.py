@@ -85,6 +85,15 @@ def test_external_data_is_the_same_model(tmp_path):
     assert os.path.getsize(path) < 3000
 
 
+def test_there_is_no_second_file_without_weights_for_it(tmp_path):
+    given = keras.Input((4,))
+    for model in (keras.Model(given, L.ReLU()(given)), keras.Model(given, L.Dense(3)(given))):
+        result, path = harness.exported(model, tmp_path, external_data=True)
+        assert result.data is None
+        assert not os.path.exists(f"{path}.data")
+        harness.compare(model, _random((4,)), external_data=True)
+
+
 def test_a_fixed_batch(tmp_path):
     given = keras.Input((None, 4))
     model = keras.Model(given, L.GlobalAveragePooling1D()(L.Dense(4)(given)))

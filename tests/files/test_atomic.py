@@ -26,6 +26,22 @@ def test_an_error_names_the_file_that_was_asked_for(beside, tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_folder_in_the_way_of_a_second_file_is_named(tmp_path):
+    (tmp_path / "out.onnx").write_text("before")
+    (tmp_path / "out.onnx.data").mkdir()
+
+    def write():
+        with staged(tmp_path / "out.onnx") as path:
+            for name in (path, f"{path}.data", f"{path}.a"):
+                Path(name).write_text("after")
+
+    with pytest.raises(OutputError, match="is a directory") as caught:
+        write()
+    assert caught.value.about == str(tmp_path / "out.onnx.data")
+    assert (tmp_path / "out.onnx").read_text() == "before"
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["out.onnx", "out.onnx.data"]
+
+
 _WRITING = """
 import sys, time
 from rewriter.files import atomic

@@ -31,12 +31,12 @@ ONNX = (
 )
 REPAIR = ("at", "mode", "ops", "explicit", "verify", "rules")
 SIGNATURES = {
-    "check": ("model", "*", "mode", "ops", "rules", "plan", "weights", "trust"),
+    "check": ("model", "*", "mode", "ops", "rules", "plan", "weights", "timeout", "trust"),
     "repair": ("model", "output", "*", "onnx", *REPAIR, "plan", "dry_run", "weights", "timeout", "trust"),
     "repaired": ("model", "*", "output", "onnx", *REPAIR, "timeout"),
     "repairing": ("model", "*", *REPAIR, "timeout"),
-    "shapes": ("model", "*", "weights", "trust"),
-    "explain": ("model", "node", "*", "ops", "rules", "weights", "trust"),
+    "shapes": ("model", "*", "weights", "timeout", "trust"),
+    "explain": ("model", "node", "*", "ops", "rules", "weights", "timeout", "trust"),
     "suggest": ("lhs", "rhs", "*", "op", "layout", "rules"),
     "export_onnx": (
         "model",
@@ -67,7 +67,7 @@ SIGNATURES = {
         "memory",
         "options",
     ),
-    "testing.assert_fits": ("model", "*", "mode", "ops", "rules", "weights", "ignore", "trust"),
+    "testing.assert_fits": ("model", "*", "mode", "ops", "rules", "weights", "ignore", "timeout", "trust"),
 }
 
 

@@ -267,7 +267,9 @@ def test_models_are_checked_in_several_threads():
     assert found == [kinds(rewriter.check(model))] * 4
 
 
-@pytest.mark.parametrize("what", [layers.Dense(3), 3, keras.Model, object()])
+@pytest.mark.parametrize("what", [layers.Dense(3), 3, None, keras.Model, object()])
 def test_what_is_no_model(what):
     with pytest.raises(rewriter.UsageError, match="neither a path nor a model"):
         rewriter.check(what)
+    with pytest.raises(rewriter.UsageError, match="neither a path nor a model"):
+        rewriter.repair(what)

@@ -3,6 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
+import subprocess
+import sys
+import time
 import zipfile
 from pathlib import Path
 
@@ -13,7 +18,7 @@ from rewriter.cli import main
 from rewriter.formats.keras import spelling
 from rewriter.proof import Request, in_child
 from rewriter.proof.verdict import judged
-from tests.cli.common import is_one_error_line, model, run, spawn
+from tests.cli.common import ROOT, is_one_error_line, model, run, spawn
 from tests.cli.hostile import product
 
 NOTHING = Request("none.keras", "none.keras", "keras-v3", "keras-v3", [], [0], [1, 2, 3], 10)
@@ -108,6 +113,71 @@ def test_what_was_shown_before_it_hangs_counts(monkeypatch):
     }
     assert answer["ended"] == answer["behaviour"]["why"] == f"it took longer than {timeout:g} seconds"
     assert judged(answer, [])["verdict"] == "not-run"
+
+
+def gone(pid: int) -> bool:
+    """Whether a process has ended; a zombie counts, as nothing may collect the orphans here."""
+    for _ in range(600):
+        try:
+            if Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z":
+                return True
+            os.kill(pid, 0)
+        except (FileNotFoundError, ProcessLookupError):
+            return True
+        time.sleep(0.1)
+    return False
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the test reads /proc")
+@pytest.mark.parametrize("stray", ["leaves", "leaves-late"])
+def test_what_the_process_started_ends_with_it(stray: str, tmp_path: Path, monkeypatch):
+    """The grandchild holds the pipe open, and ignores SIGTERM."""
+    monkeypatch.setenv("STRAY", stray)
+    monkeypatch.setenv("STRAY_FILE", str(tmp_path / "pid"))
+    for timeout in (2.0, 8.0, 32.0, 128.0) if stray == "leaves-late" else (600.0,):
+        (tmp_path / "pid").unlink(missing_ok=True)
+        answer = in_child(NOTHING, timeout, "tests.proof.programs")
+        if "checks" in answer:
+            break
+    assert answer["checks"]["equation"]["proven"]
+    assert ("longer than" in answer["ended"]) == (stray == "leaves-late")
+    assert gone(int((tmp_path / "pid").read_text()))
+
+
+def test_a_pipe_that_stays_open_is_not_awaited(tmp_path: Path, monkeypatch):
+    """A grandchild in a session of its own is not found, and holds the pipe."""
+    monkeypatch.setenv("STRAY", "escapes")
+    monkeypatch.setenv("STRAY_FILE", str(tmp_path / "pid"))
+    monkeypatch.setattr("rewriter.proof.child._DRAIN", 0.5)
+    answer = in_child(NOTHING, 600.0, "tests.proof.programs")
+    assert answer["checks"]["equation"]["proven"]
+    pid = int((tmp_path / "pid").read_text())
+    os.kill(pid, 0)  # it lives: nothing waited for it
+    os.kill(pid, signal.SIGKILL)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the test reads /proc")
+@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGKILL])
+def test_what_the_process_started_ends_with_this_one(how: signal.Signals, tmp_path: Path):
+    code = (
+        "from tests.proof.test_child import NOTHING; from rewriter.proof import in_child; from rewriter import cli\n"
+        "with cli._stoppable(): in_child(NOTHING, 600.0, 'tests.proof.programs')"
+    )
+    environment = {**os.environ, "STRAY": "watched", "STRAY_FILE": str(tmp_path / "pid")}
+    with subprocess.Popen(
+        [sys.executable, "-c", code], cwd=ROOT, env=environment, stderr=subprocess.DEVNULL
+    ) as process:
+        while not (tmp_path / "pid").exists() or not (tmp_path / "pid").read_text():
+            assert process.poll() is None
+            time.sleep(0.05)
+        process.send_signal(how)
+        process.wait(timeout=60)
+    assert gone(int((tmp_path / "pid").read_text()))
+
+
+def test_standard_input_of_the_process_is_empty(monkeypatch):
+    monkeypatch.setenv("STRAY", "input")
+    assert in_child(NOTHING, 600.0, "tests.proof.programs")["read"] == ""
 
 
 def test_what_is_not_installed_is_said(monkeypatch):

@@ -122,7 +122,8 @@ def test_a_report_never_overwrites_the_store(tree, tmp_path, capsys):
 @pytest.mark.parametrize("option", ["--output-file", "--export", "--store"])
 def test_nothing_is_written_over_a_model(option, tree, capsys):
     shutil.unpack_archive(MODELS / "layout.keras", tree / "folder", "zip")
+    (tree / "vision" / "valid.onnx.data").write_bytes(b"weights")
     before = {path: path.read_bytes() for path in tree.rglob("*") if path.is_file()}
-    for place in ("vision/valid.keras", "folder/config.json", "folder/new.csv"):
+    for place in ("vision/valid.keras", "folder/config.json", "folder/new.csv", "vision/valid.onnx.data"):
         assert run(capsys, tree, option, tree / place)[0] == 2
     assert {path: path.read_bytes() for path in tree.rglob("*") if path.is_file()} == before

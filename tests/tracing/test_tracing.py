@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import re
 import sys
 from pathlib import Path
 from typing import Any
@@ -377,6 +379,72 @@ def test_a_layer_that_has_a_mask_in_some_of_its_calls_is_refused(tmp_path: Path)
     keras.Model(x, y).save(tmp_path / "model.keras")
     with pytest.raises(UnsupportedError, match=r"only some of its calls have a mask|different things"):
         rewriter.export_onnx(tmp_path / "model.keras", tmp_path / "model.onnx", trust=["parts"])
+
+
+@pytest.mark.parametrize(
+    ("how", "reason"),
+    [
+        ("sys", r"its code ended the process \(bye\)"),
+        ("memory", "there is not enough memory"),
+        ("empty", "ValueError"),
+        ("error", "ValueError: boom"),
+        pytest.param("os", r"its code ended the process \(status 0\)", marks=pytest.mark.process),
+    ],
+)
+def test_code_that_raises_or_ends_its_process(how: str, reason: str, tmp_path: Path, monkeypatch: Any):
+    steps(parts.Ends(name="ends")).save(tmp_path / "model.keras")
+    monkeypatch.setenv("PARTS_ENDS", how)
+    (finding,) = rewriter.check(tmp_path / "model.keras", trust=["parts"]).findings
+    assert (finding.code, finding.node) == ("RW008", "ends")
+    assert re.search(rf"cannot be traced: {reason} \(\S*parts/__init__.py:\d+\)$", finding.message)
+    assert finding.why == "its code was run, and could not be traced; its recorded shape is used"
+    assert "not in the file, or is not run" in rewriter.check(tmp_path / "model.keras").findings[0].why
+
+
+def test_a_call_with_arguments_that_the_code_does_not_take(tmp_path: Path):
+    steps(parts.Attend(name="attend")).save(tmp_path / "saved", zipped=False)
+    config = tmp_path / "saved" / "config.json"
+    data = json.loads(config.read_text())
+    call = data["config"]["layers"][1]["inbound_nodes"][0]
+    call["kwargs"]["twice"] = True
+    config.write_text(json.dumps(data))
+    (finding,) = rewriter.check(tmp_path / "saved", trust=["parts"]).findings
+    assert "the call of 'attend' (Attend) does not take its arguments: " in finding.message
+    assert "unexpected keyword argument 'twice'" in finding.message
+    assert ".py" not in finding.message
+
+
+@pytest.mark.process
+@pytest.mark.parametrize(
+    ("code", "reason"),
+    [
+        ("import sys; sys.exit('bye')", "importing ender: its code ended the process (bye)"),
+        ("import os; os._exit(3)", "importing ender: its code ended the process (status 3)"),
+        ("raise ValueError('a\\nb')", "importing ender: it ended with ValueError: a b"),
+        ("raise KeyboardInterrupt", "importing ender: it ended with KeyboardInterrupt"),
+    ],
+)
+def test_a_package_that_ends_the_process(code: str, reason: str, tmp_path: Path, monkeypatch: Any):
+    (tmp_path / "ender.py").write_text(code)
+    steps(parts.Attend()).save(tmp_path / "model.keras")
+    monkeypatch.setenv("PYTHONPATH", f"{PACKAGES}{os.pathsep}{tmp_path}")
+    with pytest.raises(UnsupportedError) as caught:
+        rewriter.check(tmp_path / "model.keras", trust=["parts", "ender"])
+    assert caught.value.reason.endswith(f"was not traced: {reason}")
+
+
+@pytest.mark.process
+@pytest.mark.parametrize("command", ["check", "shapes", "explain"])
+def test_the_code_has_a_limit_of_time(command: str, tmp_path: Path, monkeypatch: Any, capsys: Any):
+    (tmp_path / "sleeper.py").write_text("import time; time.sleep(3600)")
+    image(parts.Gate()).save(tmp_path / "model.keras")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setenv("PYTHONPATH", f"{PACKAGES}{os.pathsep}{tmp_path}")
+    words = ["--trust", "parts", "--trust", "sleeper", "--timeout", "1"]
+    assert cli.main([command, str(tmp_path / "model.keras"), *words]) == 2
+    assert "longer than 1 seconds" in capsys.readouterr().err
+    with pytest.raises(UnsupportedError, match="longer than 1 seconds"):
+        getattr(rewriter, command)(tmp_path / "model.keras", trust=["parts", "sleeper"], timeout=1)
 
 
 @pytest.mark.parametrize("trust", ["parts", ["a b"], ["../parts"], [""], [3]])

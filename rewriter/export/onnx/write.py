@@ -45,7 +45,7 @@ def write_model(
     Args:
         metadata: key and value pairs of the model.
         producer: name and version of the producer.
-        external: put the weights into a file beside the model even if they would fit into it.
+        external: put the weights into a file beside the model even if they would fit into it; small ones stay in it.
         annotate: write the type and sizes of every inner tensor, and the origin of every node as its doc string.
 
     Raises:
@@ -56,8 +56,8 @@ def write_model(
     path = os.fspath(target)
     _name(graph)
     constants = graph.constants()
-    total = sum(_bytes(t.data) for t in constants if t.data is not None)
-    external = external or total > _LARGEST_MESSAGE
+    sizes = [_bytes(t.data) for t in constants if t.data is not None]
+    external = (external and max(sizes, default=0) > _INLINE) or sum(sizes) > _LARGEST_MESSAGE
     others = {node.domain for _, node in graph.walk() if node.domain}
     imports = {"": opset, **{domain: _DOMAINS.get(domain, 1) for domain in sorted(others)}}
     model = helper.make_model(

@@ -10,6 +10,7 @@ from typing import Any
 from ...errors import BadFileError, UnsupportedError
 from ...files.atomic import atomic_write
 from ...files.regular import read_regular
+from ...files.used import uses
 from ..model_file import Remark
 from ..variables import Variables
 from .names import external
@@ -40,7 +41,9 @@ class OnnxModel:
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self.path = os.fspath(path)
-        self.source: Source = read(_load(self.path))
+        proto = _load(self.path)
+        uses(_weights(self.path, proto))
+        self.source: Source = read(proto)
         self.graph = self.source.graph
 
     def training_remarks(self, form: str) -> Sequence[Remark]:
@@ -62,7 +65,7 @@ class OnnxModel:
 
     def beside(self) -> list[str]:
         """The files that hold its external data."""
-        return [os.path.join(os.path.dirname(self.path), name) for name in external(self.source.proto)]
+        return _weights(self.path, self.source.proto)
 
     def asset(self, name: str) -> bytes:
         """An ONNX model has no assets. Raises BadFileError."""
@@ -96,6 +99,11 @@ class OnnxModel:
             raise UnsupportedError(
                 f"its weights are in other files ({len(beside)}): write the model into the same directory"
             )
+
+
+def _weights(path: str, proto: Any) -> list[str]:
+    """The files that hold the external data of a model."""
+    return [os.path.join(os.path.dirname(path), name) for name in external(proto)]
 
 
 def _load(path: str) -> Any:

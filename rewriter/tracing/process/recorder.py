@@ -8,11 +8,14 @@ Source: ``keras/src/ops/operation.py``, ``keras/src/layers/layer.py``, Keras 3.1
 
 from __future__ import annotations
 
+import inspect
 import os
 import sys
+import sysconfig
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import keras
@@ -26,7 +29,8 @@ from ...ir.graph import TRACE_MODULE, leaves, map_leaves
 
 _MAX_DEPTH = 100
 _KERAS = os.path.dirname(os.path.abspath(keras.__file__)) + os.sep
-_HERE = os.path.dirname(os.path.abspath(__file__)) + os.sep
+_HERE = str(Path(__file__).resolve().parents[2]) + os.sep
+_PYTHON = sysconfig.get_path("stdlib") + os.sep
 # Layers of Keras that hold other layers as a graph, which is recorded like code.
 _MODELS = (keras.Model,)
 # Layers of Keras that call their activation last.
@@ -308,23 +312,42 @@ def has_code(operation: Any) -> bool:
 
 
 def source_line() -> str:
-    """``file:line`` of the innermost frame outside Keras and this package, "" without one."""
+    """``file:line`` of the innermost frame outside Keras, this package and Python itself, "" without one."""
     frame = sys._getframe(1)
     while frame is not None:
         name = frame.f_code.co_filename
-        if not name.startswith((_KERAS, _HERE)) and "importlib" not in name and os.path.isabs(name):
+        if not _is_inner(name) and "importlib" not in name and os.path.isabs(name):
             return f"{name}:{frame.f_lineno}"
         frame = frame.f_back  # type: ignore[assignment]
     return ""
 
 
+def _is_inner(file: str) -> bool:
+    """Whether a file is of Keras, of this package or of Python itself."""
+    own = file.startswith(_PYTHON) and "-packages" not in file.removeprefix(_PYTHON)
+    return own or file.startswith((_KERAS, _HERE))
+
+
+def called_wrongly(error: BaseException) -> Any:
+    """The layer whose ``call`` does not take the arguments that it is called with, else None."""
+    found = last = None
+    trace = error.__traceback__
+    while trace is not None:
+        last = trace.tb_frame
+        owner = last.f_locals.get("self")
+        found = owner if isinstance(owner, keras.layers.Layer) else found
+        trace = trace.tb_next
+    binds = isinstance(error, TypeError) and last is not None and last.f_code.co_filename == inspect.__file__
+    return found if binds else None
+
+
 def line_of(error: BaseException) -> str:
-    """``file:line`` of the innermost frame of a traceback outside Keras and this package, "" without one."""
+    """``file:line`` of the innermost frame of a traceback outside Keras, this package and Python, "" without one."""
     found = ""
     trace = error.__traceback__
     while trace is not None:
         name = trace.tb_frame.f_code.co_filename
-        if not name.startswith((_KERAS, _HERE)) and "site-packages/tensorflow" not in name:
+        if not _is_inner(name) and "site-packages/tensorflow" not in name:
             found = f"{name}:{trace.tb_lineno}"
         trace = trace.tb_next
     return found

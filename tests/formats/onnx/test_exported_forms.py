@@ -94,3 +94,48 @@ def test_the_layout_of_an_exporter_is_no_statement_of_the_author(tmp_path):
         for m in (model, truth)
     ]
     np.testing.assert_allclose(runs[0][0], runs[1][0], rtol=1e-5, atol=1e-5)
+
+
+def scores(path, unfolded: bool, bank: bool = False):
+    """Attention scores, with the Dense of the queries as TensorFlow exports it: on rows of all samples.
+
+    ``unfolded`` has the Reshape after the projection; ``bank`` has a constant in place of the keys.
+    """
+    nodes = [
+        helper.make_node("Reshape", ["x", "rows"], ["flat"], "fold"),
+        helper.make_node("MatMul", ["flat", "w"], ["product"], "project"),
+        helper.make_node("Reshape", ["product", "steps"], ["queries"], "unfold"),
+        helper.make_node("Transpose", ["z"], ["keys"], "turn", perm=[0, 2, 1]),
+        helper.make_node(
+            "MatMul", ["queries" if unfolded else "product", "k" if bank else "keys"], ["y"], "scores"
+        ),
+    ]
+    constants = [
+        numpy_helper.from_array(np.array([-1, 4]), "rows"),
+        numpy_helper.from_array(np.array([-1, 9, 4]), "steps"),
+        weights("w", 4, 4),
+        weights("k", 3, 4, 7),
+    ]
+    return save(path, nodes, {"x": ["B", 9, 4], "z": ["B", 9, 4]}, "y", constants)
+
+
+def test_rows_of_all_samples_in_a_product_of_each_sample(tmp_path):
+    """``(9*B, 4) @ (B, 4, 9) -> (B, 9*B, 9)`` runs at every batch, on every pair of samples."""
+
+    def found(path):
+        return [(f.code, f.node, str(f.severity)) for f in rewriter.check(path, ops="all").findings]
+
+    assert found(scores(tmp_path / "m.onnx", False)) == [("RW006", "scores", "error")]
+    assert found(scores(tmp_path / "r.onnx", True)) == []
+    assert found(scores(tmp_path / "b.onnx", False, bank=True)) == []
+
+
+def test_a_row_without_its_unit_axis_in_a_product(tmp_path):
+    """``v[N, 4] @ m[N, 4, 7] -> [N, N, 7]``, as in a file of Keras."""
+    inputs = {"v": ["N", 4], "m": ["N", 4, 7]}
+    nodes = [helper.make_node("MatMul", ["v", "m"], ["y"], "product")]
+    path = save(tmp_path / "m.onnx", nodes, inputs, "y", [])
+    (finding,) = rewriter.check(path, ops="all").findings
+    assert finding.code == "RW006"
+    result = rewriter.repair(path, tmp_path / "o.onnx", ops="all", at={"product": "row-vecmat"}, verify=False)
+    assert [change.rule for change in result.inserted] == ["row-vecmat"] * 2  # and the unit axis goes
