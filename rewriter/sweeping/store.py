@@ -222,18 +222,13 @@ class Store:
             )
 
     # -- what it holds -----------------------------
-    def outcomes(self, sweep: int, remembered: bool | None = None) -> Iterator[Outcome]:
-        """The outcomes of a sweep's files, in the order of their addresses.
-
-        Args:
-            remembered: only those of files that were, or were not, looked at by an earlier sweep.
-        """
-        states = {None: (1, 2), True: (2, 2), False: (1, 1)}[remembered]
+    def outcomes(self, sweep: int) -> Iterator[Outcome]:
+        """The outcomes of a sweep's files that are known, in the order of their addresses."""
         rows = self._base.execute(
             f"SELECT {', '.join(f'r.{name}' for name in _FIELDS)}, r.report, l.state = 2, r.new AND r.sweep = l.sweep"
             " FROM listing l JOIN sweeps s ON s.id = l.sweep JOIN results r ON r.url = l.url AND r.request = s.request"
-            " WHERE l.sweep = ? AND l.state BETWEEN ? AND ? ORDER BY l.url",
-            (sweep, *states),
+            " WHERE l.sweep = ? AND l.state > 0 ORDER BY l.url",
+            (sweep,),
         )
         for *values, report, remembered_, new in rows:
             given = dict(zip(_FIELDS, values, strict=True))

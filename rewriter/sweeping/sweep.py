@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Any
+from urllib.parse import unquote, urlsplit
 
 from ..errors import UsageError, shown
 from ..report.templating import require
@@ -142,6 +143,8 @@ def _root(root: str | os.PathLike[str]) -> str:
     text = os.fspath(root)
     if not text:
         raise UsageError("a root is empty")
+    if text.startswith("file://"):
+        text = unquote(urlsplit(text).path)
     return text if is_remote(text) else os.path.abspath(text)
 
 

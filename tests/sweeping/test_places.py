@@ -41,6 +41,12 @@ def test_all_models_are_found(tree, memory):
 
 
 def test_a_file_and_a_pattern(tree, memory):
+    with rewriter.sweep(f"file://{tree}/text") as sweep:
+        assert sorted(os.path.basename(outcome.url) for outcome in sweep) == [
+            "chained.keras",
+            "cut.keras",
+            "empty.h5",
+        ]
     for root in (str(tree), memory):
         assert inside(f"{root}/vision/valid.keras") == ["valid.keras"]
         assert sorted(inside(f"{root}/*/*.h5")) == ["empty.h5"]
