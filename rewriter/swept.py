@@ -25,6 +25,7 @@ class Outcome:
         output: what was written for it; page: its HTML page.
         seconds: how long it took.
         moved, requests: bytes and requests over the network.
+        lasting: False where another try may end otherwise, as after a failure of the network: the next sweep tries it.
         remembered: whether an earlier sweep looked at it, and it is the same since.
         new: whether something about it is worse than in the last sweep.
     """
@@ -44,12 +45,13 @@ class Outcome:
     seconds: float = 0.0
     moved: int = 0
     requests: int = 0
+    lasting: bool = True
     remembered: bool = False
     new: bool = False
 
     @classmethod
-    def unusable(cls, url: str, size: int, stamp: str, error: str) -> Outcome:
-        return cls(url, size, stamp, UNUSABLE, 2, error)
+    def lost(cls, url: str, size: int, stamp: str, error: str) -> Outcome:
+        return cls(url, size, stamp, UNUSABLE, 2, error, lasting=False)
 
     @property
     def findings(self) -> list[dict[str, Any]]:

@@ -7,16 +7,14 @@ HDF5 ask for the bytes before they read them.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import NamedTuple
 
 from ..errors import BadFileError
 
-# ``fetch(start, end)`` is the bytes from ``start`` up to ``end``.
-Fetch = Callable[[int, int], bytes]
-# ``need(offset, size)`` makes sure that these bytes have arrived.
-Need = Callable[[int, int], None]
+# ``fetch(ranges)`` is the bytes of each range, given by its start and its end.
+Fetch = Callable[[Sequence[tuple[int, int]]], Sequence[bytes]]
 
 # The smallest part that is fetched. HDF5 keeps its structure in pieces of 2 KiB between the weights.
 BLOCK = 1 << 12
@@ -25,20 +23,25 @@ _here: dict[tuple[int, int], Arriving] = {}
 
 
 class Source(NamedTuple):
-    """A file in memory; with ``need``, its bytes have to be asked for before they are read."""
+    """A file in memory, or a part of it from ``start``; if the file arrives, bytes have to be asked for first."""
 
     view: memoryview
-    need: Need | None = None
+    file: Arriving | None = None
+    start: int = 0
+
+    def need(self, *places: tuple[int, int]) -> None:
+        """Make sure that bytes are there, given by their offset and size; what is outside does not count."""
+        if self.file is not None:
+            self.file.need(*((self.start + offset, size) for offset, size in places))
 
     def whole(self) -> memoryview:
         """All of it, fetched."""
-        if self.need is not None:
-            self.need(0, len(self.view))
+        self.need((0, len(self.view)))
         return self.view
 
 
 class Arriving:
-    """A sparse file, and which of its blocks have arrived. ``fetched`` counts bytes and requests."""
+    """A sparse file, and which of its blocks have arrived. Counts the bytes that came, and the requests for them."""
 
     def __init__(self, path: str, size: int, fetch: Fetch) -> None:
         self.size = size
@@ -53,35 +56,56 @@ class Arriving:
         state = os.fstat(self._descriptor)
         return state.st_dev, state.st_ino
 
-    def need(self, offset: int, size: int) -> None:
-        """Fetch what is missing of these bytes, blocks that lie side by side in one request.
+    def need(self, *places: tuple[int, int]) -> None:
+        """Fetch what is missing of these bytes, given by offset and size: all at once, each run of blocks as one range.
 
         Raises:
             BadFileError: fewer bytes came than the file has.
         """
-        first, last = max(offset, 0) // BLOCK, -(-min(offset + size, self.size) // BLOCK)
-        while (start := self._arrived.find(0, first, last)) >= 0:
-            stop = self._arrived.find(1, start, last)
-            stop = last if stop < 0 else stop
-            self._get(start * BLOCK, min(stop * BLOCK, self.size))
-            self._arrived[start:stop] = b"\1" * (stop - start)
-            first = stop
+        wanted: list[tuple[int, int]] = []
+        for offset, size in places:
+            first, last = max(offset, 0) // BLOCK, -(-min(offset + size, self.size) // BLOCK)
+            while (start := self._arrived.find(0, first, last)) >= 0:
+                stop = self._arrived.find(1, start, last)
+                first = last if stop < 0 else stop
+                self._arrived[start:first] = b"\1" * (first - start)
+                wanted.append((start * BLOCK, min(first * BLOCK, self.size)))
+        if wanted:
+            try:
+                self._get(_joined(wanted))
+            except BaseException:
+                for start, end in wanted:
+                    count = -(-end // BLOCK) - start // BLOCK
+                    self._arrived[start // BLOCK : start // BLOCK + count] = bytes(count)
+                raise
 
-    def _get(self, start: int, end: int) -> None:
-        data = self._fetch(start, end)
-        self.bytes += len(data)
-        self.requests += 1
-        if len(data) != end - start:
-            raise BadFileError("the file was cut short while it was read")
+    def _get(self, ranges: list[tuple[int, int]]) -> None:
+        found = self._fetch(ranges)
+        self.requests += len(ranges)
         state = os.fstat(self._descriptor)
-        os.lseek(self._descriptor, start, os.SEEK_SET)
-        while data:
-            data = data[os.write(self._descriptor, data) :]
+        for (start, end), data in zip(ranges, found, strict=True):
+            self.bytes += len(data)
+            if len(data) != end - start:
+                raise BadFileError("the file was cut short while it was read")
+            os.lseek(self._descriptor, start, os.SEEK_SET)
+            while data:
+                data = data[os.write(self._descriptor, data) :]
         # A file that changes while it is read is refused: what arrives is no change.
         os.utime(self._descriptor, ns=(state.st_atime_ns, state.st_mtime_ns))
 
     def close(self) -> None:
         os.close(self._descriptor)
+
+
+def _joined(ranges: list[tuple[int, int]]) -> list[tuple[int, int]]:
+    """Ranges in their order; those that touch are one."""
+    made: list[tuple[int, int]] = []
+    for start, end in sorted(ranges):
+        if made and made[-1][1] == start:
+            made[-1] = made[-1][0], end
+        else:
+            made.append((start, end))
+    return made
 
 
 @contextmanager
@@ -100,10 +124,16 @@ def arriving(path: str, size: int, fetch: Fetch) -> Iterator[Arriving]:
         file.close()
 
 
-def need_of(descriptor: int) -> Need | None:
-    """How to ask for the bytes of an open file; None if they are all there."""
+def arriving_at(descriptor: int) -> Arriving | None:
+    """The arriving file of a descriptor; None for a file that is all there."""
     if not _here:
         return None
     state = os.fstat(descriptor)
-    found = _here.get((state.st_dev, state.st_ino))
-    return None if found is None else found.need
+    return _here.get((state.st_dev, state.st_ino))
+
+
+def need(descriptor: int, offset: int, size: int) -> None:
+    """Make sure that these bytes of an open file are there."""
+    file = arriving_at(descriptor)
+    if file is not None:
+        file.need((offset, size))

@@ -6,7 +6,7 @@ import hashlib
 import os
 
 from ..errors import BadFileError
-from .arriving import need_of
+from .arriving import need
 from .folder import Folder
 from .regular import open_regular
 
@@ -28,8 +28,7 @@ def sha256(path: str | os.PathLike[str]) -> str:
     try:
         descriptor, state = open_regular(path)
         with os.fdopen(descriptor, "rb") as file:
-            if need := need_of(descriptor):
-                need(0, state.st_size)
+            need(descriptor, 0, state.st_size)
             return hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
         raise BadFileError(f"cannot be read: {error.strerror}") from None

@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from ..errors import BadFileError, UnsupportedError, shown
-from .arriving import Source, need_of
+from .arriving import Source, arriving_at, need
 from .members import changed, write_folder
 from .regular import FLAGS
 
@@ -83,8 +83,7 @@ class Folder:
         """The content in blocks. Raises as ``read``."""
         size = self._size(name, limit)
         with os.fdopen(self._opened(name), "rb") as file:
-            if need := need_of(file.fileno()):
-                need(0, size)
+            need(file.fileno(), 0, size)
             while size:
                 try:
                     piece = file.read(min(size, _BLOCK))
@@ -110,7 +109,7 @@ class Folder:
         descriptor = self._opened(name)
         try:
             view = memoryview(mmap.mmap(descriptor, size, access=mmap.ACCESS_READ))
-            return Source(view, need_of(descriptor))
+            return Source(view, arriving_at(descriptor))
         except OSError as error:
             raise BadFileError(f"{shown(name)} cannot be read: {error.strerror}") from None
         finally:

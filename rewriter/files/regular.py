@@ -7,7 +7,7 @@ import os
 import stat
 
 from ..errors import BadFileError
-from .arriving import Source, need_of
+from .arriving import Source, arriving_at, need
 
 # A flag that the platform lacks is 0. On Windows no path is a pipe, and files open as text without O_BINARY.
 FLAGS = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
@@ -53,8 +53,7 @@ def read_regular(path: str | os.PathLike[str], limit: int) -> bytes:
     with os.fdopen(descriptor, "rb") as file:
         if state.st_size > limit:
             raise BadFileError(f"is larger than {_size(limit)}")
-        if need := need_of(descriptor):
-            need(0, state.st_size)
+        need(descriptor, 0, state.st_size)
         try:
             data = file.read(state.st_size + 1)
         except OSError as error:
@@ -77,16 +76,16 @@ def map_regular(path: str | os.PathLike[str]) -> tuple[Source, tuple[int, int]]:
     try:
         if not state.st_size:
             return Source(memoryview(b"")), stamp(state)
-        need = need_of(descriptor)
+        arrival = arriving_at(descriptor)
         view = memoryview(mmap.mmap(descriptor, state.st_size, access=mmap.ACCESS_READ))
     except (OSError, ValueError) as error:
         raise BadFileError(f"cannot be read: {getattr(error, 'strerror', None) or error}") from None
     finally:
         os.close(descriptor)
-    if need is not None:
-        need(0, len(_LFS))
+    source = Source(view, arrival)
+    source.need((0, len(_LFS)))
     check_pointer(view[: len(_LFS)].tobytes())
-    return Source(view, need), stamp(state)
+    return source, stamp(state)
 
 
 def stamp(state: os.stat_result) -> tuple[int, int]:
@@ -96,8 +95,7 @@ def stamp(state: os.stat_result) -> tuple[int, int]:
 
 def read_at(descriptor: int, size: int, offset: int) -> bytes:
     """At most ``size`` bytes of an open file from ``offset``. Raises OSError."""
-    if need := need_of(descriptor):
-        need(offset, size)
+    need(descriptor, offset, size)
     if hasattr(os, "pread"):
         return os.pread(descriptor, size, offset)
     os.lseek(descriptor, offset, os.SEEK_SET)

@@ -19,7 +19,7 @@ from ..results import Report
 from ..rules.table import builtin
 from ..rules.userfile import load
 from ..swept import CLEAN, FINDINGS, UNUSABLE, Outcome
-from .places import opened, same_place, suffix_of, written
+from .places import UnreachableError, opened, same_place, suffix_of, written
 from .task import Found, Limits, Request
 
 _MOST = 3  # constructs that are named
@@ -41,10 +41,11 @@ def look(found: Found, request: Request, limits: Limits = Limits()) -> Outcome: 
     except VerificationError as error:
         outcome.outcome, outcome.status, outcome.error = UNUSABLE, _UNPROVEN, reason_of(error)
     except MemoryError:
-        outcome.outcome, outcome.status = UNUSABLE, _UNUSABLE
+        outcome.outcome, outcome.status, outcome.lasting = UNUSABLE, _UNUSABLE, False
         outcome.error = f"takes more than {limits.memory >> 20:,} MiB of memory"
     except Exception as error:
         outcome.outcome, outcome.status, outcome.error = UNUSABLE, _UNUSABLE, reason_of(error)
+        outcome.lasting = isinstance(error, RewriterError) and not isinstance(error, UnreachableError)
     outcome.seconds = time.perf_counter() - start
     return outcome
 

@@ -21,7 +21,7 @@ from datetime import datetime
 from typing import Any, NamedTuple, TypeVar
 
 from ..errors import BadFileError, OutputError, UsageError, shown
-from ..files.arriving import Arriving, arriving
+from ..files.arriving import Arriving, Fetch, arriving
 from ..formats.registry import format_for, is_named_as_model
 from ..requests import same_file
 from .task import Found
@@ -36,6 +36,10 @@ _ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+(?:::|://)")
 _T = TypeVar("_T")
 # The names of formats in filters: suffixes, and two kinds of folders.
 FORMATS = ("keras", "h5", "hdf5", "onnx", "savedmodel", "keras-folder")
+
+
+class UnreachableError(BadFileError):
+    """A remote file cannot be read now; another time it may be."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -353,7 +357,7 @@ def opened(found: Found) -> Iterator[Opened]:
             file = stack.enter_context(arriving(here, size, _fetch(system.system, there)))
             made.arrivals.append(file)
             if name is None:
-                file.need(0 if size <= _WHOLE else size - _END, size)
+                file.need((0, size) if size <= _WHOLE else (size - _END, _END))
         yield made
 
 
@@ -364,12 +368,13 @@ def _safe(name: str) -> list[str]:
     return parts
 
 
-def _fetch(system: Any, path: str) -> Callable[[int, int], bytes]:
-    def fetch(start: int, end: int) -> bytes:
+def _fetch(system: Any, path: str) -> Fetch:
+    def fetch(ranges: Sequence[tuple[int, int]]) -> list[bytes]:
+        paths, starts, ends = [path] * len(ranges), [s for s, _ in ranges], [e for _, e in ranges]
         try:
-            data: bytes = _again(lambda: system.cat_file(path, start=start, end=end))
+            data: list[bytes] = _again(lambda: system.cat_ranges(paths, starts, ends, on_error="raise"))
         except Exception as error:
-            raise BadFileError(f"cannot be read: {_reason(error)}") from None
+            raise UnreachableError(f"cannot be read: {_reason(error)}") from None
         return data
 
     return fetch

@@ -110,7 +110,7 @@ def _outcome(found: Found, future: Future[Outcome], limits: Limits) -> Outcome:
 
 
 def _unusable(found: Found, error: str) -> Outcome:
-    return Outcome.unusable(found.url, found.size, found.stamp, error)
+    return Outcome.lost(found.url, found.size, found.stamp, error)
 
 
 # -- Dask -----------------------------

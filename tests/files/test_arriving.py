@@ -21,7 +21,9 @@ from rewriter.report import as_json
 def standing_in(path: Path, folder: Path):
     """A stand-in of a file, whose bytes come from the file."""
     data = path.read_bytes()
-    with arriving(str(folder / path.name), len(data), lambda start, end: data[start:end]) as file:
+    with arriving(
+        str(folder / path.name), len(data), lambda ranges: [data[start:end] for start, end in ranges]
+    ) as file:
         yield folder / path.name, file
 
 
@@ -82,7 +84,11 @@ def test_a_folder_arrives(large, tmp_path):
 def test_a_file_that_ends_early_is_refused(large, tmp_path):
     data = (large / "model.keras").read_bytes()
     with (
-        arriving(str(tmp_path / "x.keras"), len(data), lambda start, end: data[start : end - 1]),
+        arriving(
+            str(tmp_path / "x.keras"),
+            len(data),
+            lambda ranges: [data[start : end - 1] for start, end in ranges],
+        ),
         pytest.raises(BadFileError, match="cut short"),
     ):
         rewriter.check(tmp_path / "x.keras")

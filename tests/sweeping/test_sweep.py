@@ -122,6 +122,13 @@ def test_a_process_that_takes_too_long_is_replaced(tree):
     assert {outcome.error for outcome in found.values()} == {"takes longer than 0.001 seconds"}
 
 
+def test_what_may_pass_is_tried_again(tree, tmp_path):
+    store = tmp_path / "store.sqlite"
+    assert counts(swept(tree, store=store, timeout=0.001)[1])["unusable"] == 6
+    assert counts(swept(tree, store=store)[1]) == COUNTS
+    assert counts(swept(tree, store=store)[1])["looked_at"] == 0
+
+
 def test_a_process_that_takes_too_much_memory_says_so(tree):
     with zipfile.ZipFile(tree / "large.keras", "w") as archive:
         archive.writestr("config.json", json.dumps({"name": "x" * (80 << 20)}))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from ...errors import BadFileError, UnsupportedError, shown
@@ -16,7 +16,7 @@ from .group import is_group, read_links, table_address
 from .header import DRIVER, Header, read_header
 from .link import Link
 from .superblock import open_view, read_superblock
-from .symbol_table import check_cached, link_at
+from .symbol_table import check_cached, link_at, places_of_links
 from .view import Buffer, View
 
 if TYPE_CHECKING:
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 _MAX_OBJECTS = 1_000_000
 _MAX_DEPTH = 1000
+# Bytes of an object header, and of the parts of a group's table, that are fetched before they are read.
+_HEADER, _TABLE = 512, 1024
 _UNWRITTEN = 1 << 20  # bytes that all datasets together may declare even in a tiny file
 
 
@@ -187,6 +189,15 @@ def _places(view: View, node: _Node) -> dict[str, Place]:
     return node.attributes
 
 
+def _expect_tables(view: View, groups: Sequence[_Node]) -> None:
+    """Fetch the tables of several groups in two steps, if the file arrives."""
+    if not view.arrives:
+        return
+    tables = [table for group in groups if (table := table_address(view, group.header)) is not None]
+    view.expect((address for table in tables for address in table), _TABLE)
+    view.expect((place for table in tables for place in places_of_links(view, *table)), _TABLE)
+
+
 def _read_tree(view: View) -> _Node:
     block = read_superblock(view)
     if block.extension is not None:
@@ -198,26 +209,31 @@ def _read_tree(view: View) -> _Node:
         raise BadFileError("the HDF5 data has a root that is not a group")
     if block.entry is not None:
         check_cached(view, link_at(view, block.entry), table_address(view, root.header))
-    waiting = [(root, 0)]
+    level, depth = [root], 0
     count = stored = declared = 0
-    while waiting:
-        group, depth = waiting.pop()
-        group.links = read_links(view, group.header)
-        count += len(group.links)
-        if count > _MAX_OBJECTS or depth > _MAX_DEPTH:
-            raise UnsupportedError(
-                f"the HDF5 data has over {_MAX_OBJECTS} objects, or groups over {_MAX_DEPTH} deep"
-            )
-        for name, link in group.links.items():
-            node = group.children[name] = _Node(read_header(view, link.target))
-            if is_group(node.header):
-                check_cached(view, link, table_address(view, node.header))
-                waiting.append((node, depth + 1))
-                continue
-            check_cached(view, link, (0, 0))
-            node.dataset = read_dataset(view, node.header, functools.partial(_places, view, node))
-            stored += node.dataset.stored
-            declared += node.dataset.nbytes
-            if stored > view.size or declared > max(view.size * RATIO, _UNWRITTEN):
-                raise BadFileError("the HDF5 data declares more content than the file has bytes")
+    while level:
+        below: list[_Node] = []
+        _expect_tables(view, level)
+        for group in level:
+            group.links = read_links(view, group.header)
+        view.expect((link.target for group in level for link in group.links.values()), _HEADER)
+        for group in level:
+            count += len(group.links)
+            if count > _MAX_OBJECTS or depth > _MAX_DEPTH:
+                raise UnsupportedError(
+                    f"the HDF5 data has over {_MAX_OBJECTS} objects, or groups over {_MAX_DEPTH} deep"
+                )
+            for name, link in group.links.items():
+                node = group.children[name] = _Node(read_header(view, link.target))
+                if is_group(node.header):
+                    check_cached(view, link, table_address(view, node.header))
+                    below.append(node)
+                    continue
+                check_cached(view, link, (0, 0))
+                node.dataset = read_dataset(view, node.header, functools.partial(_places, view, node))
+                stored += node.dataset.stored
+                declared += node.dataset.nbytes
+                if stored > view.size or declared > max(view.size * RATIO, _UNWRITTEN):
+                    raise BadFileError("the HDF5 data declares more content than the file has bytes")
+        level, depth = below, depth + 1
     return root

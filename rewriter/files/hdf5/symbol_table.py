@@ -9,6 +9,7 @@ from ...errors import BadFileError, shown
 from .link import Link, decoded
 from .view import UNDEFINED, View
 
+_FIRST = 32  # nodes of a B-tree
 _ENTRY = 40
 _NAME_OFFSET = 8
 _PLAIN, _GROUP, _SOFT = 0, 1, 2
@@ -55,6 +56,16 @@ def table_links(view: View, tree: int, heap: int) -> dict[str, Link]:
                 raise BadFileError(f"the HDF5 data has a link of unknown kind {cache}: {shown(text)}")
             links[text] = link_at(view, slot)
     return links
+
+
+def places_of_links(view: View, tree: int, heap: int) -> Iterator[int]:
+    """Where the names of a heap and the first nodes of a B-tree are, as far as they are not checked yet."""
+    (names,) = view.unpack("<Q", heap + 24)
+    (count,) = view.unpack("<H", tree + 6)
+    yield names
+    for place in range(min(count, _FIRST)):
+        (node,) = view.unpack("<Q", tree + 32 + 16 * place)
+        yield node
 
 
 def link_at(view: View, entry: int) -> Link:

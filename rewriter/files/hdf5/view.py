@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import struct
+from collections.abc import Iterable
 from typing import Any
 
 from ...errors import BadFileError, UnsupportedError
@@ -29,7 +30,7 @@ class View:
     def __init__(self, buffer: Buffer | Source, base: int = 0) -> None:
         source = buffer if isinstance(buffer, Source) else Source(memoryview(buffer))
         self._data = source.view.cast("B")[base:]
-        self._need = source.need
+        self._source = source._replace(start=source.start + base) if source.file is not None else None
         self.base = base
         self.size = len(self._data)
         self._reads = 0
@@ -42,8 +43,8 @@ class View:
         self._reads += 1
         if self._reads > _MAX_READS or offset < 0 or offset + layout.size > self.size:
             self.check(offset, layout.size)
-        if self._need is not None:
-            self._need(self.base + offset, layout.size)
+        if self._source is not None:
+            self._source.need((offset, layout.size))
         return layout.unpack_from(self._data, offset)
 
     def read(self, offset: int, size: int) -> bytes:
@@ -53,9 +54,19 @@ class View:
     def window(self, offset: int, size: int) -> memoryview:
         """`size` bytes, not copied."""
         self.check(offset, size)
-        if self._need is not None:
-            self._need(self.base + offset, size)
+        if self._source is not None:
+            self._source.need((offset, size))
         return self._data[offset : offset + size]
+
+    @property
+    def arrives(self) -> bool:
+        """Whether bytes are fetched when they are read."""
+        return self._source is not None
+
+    def expect(self, offsets: Iterable[int], size: int) -> None:
+        """Fetch at once what is going to be read: about so many bytes from each offset, if the file arrives."""
+        if self._source is not None:
+            self._source.need(*((offset, size) for offset in offsets if 0 <= offset < self.size))
 
     def number(self, offset: int, size: int) -> int:
         """An unsigned integer of any number of bytes."""

@@ -11,7 +11,7 @@ import zlib
 from collections.abc import Iterator
 
 from ...errors import BadFileError, OutputError, shown
-from ..arriving import Source, need_of
+from ..arriving import Source, arriving_at
 from ..regular import open_regular, read_at
 from .records import STORED, Directory, Member, inflated, read_directory
 
@@ -109,10 +109,7 @@ class Archive:
         if member.method == STORED:
             window = mmap.mmap(self._descriptor, self.file_size, access=mmap.ACCESS_READ)
             view = memoryview(window)[member.data : member.data + member.stored]
-            need = need_of(self._descriptor)
-            if need is None:
-                return Source(view)
-            return Source(view, lambda offset, size: need(member.data + offset, size))
+            return Source(view, arriving_at(self._descriptor), member.data)
         if member.size <= _IN_MEMORY:
             return Source(memoryview(self.read(name, limit)))
         return Source(self._unpacked(member))
