@@ -200,8 +200,8 @@ class Store:
         self._base.execute("DELETE FROM findings WHERE url = ? AND request = ?", of)
         self._base.executemany("INSERT INTO findings VALUES (?, ?, ?, ?, ?, ?, ?)", rows)
         row = {name: getattr(each, name) for name in _FIELDS} | {
-            "request": asked, "version": __version__ if each.lasting else "", "sweep": sweep, "looked": now, "before": before,
-            "new": each.new, "report": report,
+            "request": asked, "version": __version__ if each.lasting else "", "sweep": sweep, "looked": now,
+            "before": before, "new": each.new, "report": report,
         }  # fmt: skip
         names = ", ".join(row)
         values = ", ".join("?" * len(row))
