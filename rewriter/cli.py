@@ -55,7 +55,13 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 @contextlib.contextmanager
 def _stoppable() -> Iterator[None]:
-    """Let SIGTERM and SIGHUP end a command as Ctrl-C does: it removes its unfinished files first."""
+    """Let SIGTERM and SIGHUP end a command as Ctrl-C does: it removes its unfinished files first.
+
+    Once its output has its name, the first signal changes nothing: the command ends as usual.
+    """
+    from .files import atomic
+
+    atomic.named = False
     named = [getattr(signal, name) for name in _ENDING if hasattr(signal, name)]
     # Signals that the caller ignores (nohup) or handles are left alone. Only the main thread can set handlers.
     before = {
@@ -65,6 +71,9 @@ def _stoppable() -> Iterator[None]:
         before = {}
 
     def stop(number: int, _: object) -> None:
+        if atomic.named:
+            atomic.named = False
+            return
         for other in before:
             signal.signal(other, signal.SIG_IGN)  # nothing interrupts the cleanup
         raise _StoppedError(number)

@@ -16,6 +16,11 @@ from ..errors import OutputError
 # What the shell of `_removed_if_killed` runs; its one argument is the path.
 GUARD = 'read -r line || exec rm -rf -- "$1"'
 
+# A file of the run has its name, or gets it now: whoever ends the run by a signal would call a finished run unfinished.
+named = False
+_open = 0  # how many files are being written that are kept, one within the other
+_TEMPORARY = ("rewriter-", ".rewriter-")  # how the names of temporary files and folders begin
+
 _CANNOT_STORE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)
 
 
@@ -36,7 +41,8 @@ def atomic_write(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
         try:
             with os.fdopen(descriptor, "w+b") as stream:
                 yield stream
-            os.replace(temporary, target)
+            with _naming(target):
+                os.replace(temporary, target)
         except OSError as error:
             if error.errno in _CANNOT_STORE or error.filename == temporary:
                 raise OutputError(f"cannot be written: {_reason(error)}", target) from error
@@ -54,11 +60,11 @@ def provisional(path: str | os.PathLike[str], suffix: str, keep: bool = True) ->
     Raises:
         OutputError: as `atomic_write`.
     """
-    with _beside(path, suffix) as (target, temporary):
+    with _beside(path, suffix, keep) as (target, temporary):
         try:
             yield temporary
             if keep:
-                with _renaming(target):
+                with _renaming(target), _naming(target):
                     os.replace(temporary, target)
         except OutputError as error:
             if error.about == temporary:  # a temporary name
@@ -84,7 +90,7 @@ def atomic_folder(path: str | os.PathLike[str]) -> Iterator[str]:
             yield temporary
         except OSError as error:
             raise OutputError(f"cannot be written: {_reason(error)}", target) from error
-        with _renaming(target):
+        with _renaming(target), _naming(target):
             os.rename(temporary, target)
 
 
@@ -110,9 +116,10 @@ def staged(path: str | os.PathLike[str]) -> Iterator[str]:
             }
             for place in places.values():
                 _check_target(place, os.path.basename(place))
-            for made, place in places.items():
-                with _renaming(place):
-                    os.replace(made, place)
+            with _naming(target):
+                for made, place in places.items():
+                    with _renaming(place):
+                        os.replace(made, place)
         except OutputError as error:
             if error.about is not None and os.path.dirname(error.about) == folder:  # a temporary name
                 error.about = os.path.join(directory, os.path.basename(error.about))
@@ -120,7 +127,7 @@ def staged(path: str | os.PathLike[str]) -> Iterator[str]:
 
 
 @contextlib.contextmanager
-def _beside(path: str | os.PathLike[str], suffix: str = "") -> Iterator[tuple[str, str]]:
+def _beside(path: str | os.PathLike[str], suffix: str = "", keep: bool = True) -> Iterator[tuple[str, str]]:
     """The path as a string, and a name in its directory that nobody can guess. What is left there is removed.
 
     Raises:
@@ -130,11 +137,29 @@ def _beside(path: str | os.PathLike[str], suffix: str = "") -> Iterator[tuple[st
     directory, name = os.path.split(target)
     _check_target(target, name)
     temporary = os.path.join(directory, f".rewriter-{secrets.token_hex(12)}{suffix}")
+    global _open
     with _removed_if_killed(temporary):
+        _open += keep
         try:
             yield target, temporary
         finally:
+            _open -= keep
             _remove(temporary)
+
+
+@contextlib.contextmanager
+def _naming(target: str) -> Iterator[None]:
+    """A block that gives a file its name. Temporary files, and those that are made for another one, do not count."""
+    global named
+    if _open > 1 or any(part.startswith(_TEMPORARY) for part in target.split(os.sep)):
+        yield
+        return
+    named = True
+    try:
+        yield
+    except BaseException:
+        named = False
+        raise
 
 
 @contextlib.contextmanager

@@ -161,6 +161,23 @@ def _twins(pairs: Sequence[Pair], operands: Sequence[Axes]) -> set[int]:
     }
 
 
+def twins_of_kept(operands: Sequence[Axes]) -> tuple[int, int] | None:
+    """The numbers of an operand and of the larger one, where the first has one of two twins of the second.
+
+    Twins have one size and one role, as the rows and columns of a square matrix. None where there are none.
+    """
+    data = larger(operands)
+    if data is None:
+        return None
+    for number, axes in enumerate(operands):
+        kept = [axis for axis in axes if number != data and axis.role is not Role.BATCH and axis.size != 1]
+        for mine in operands[data]:
+            twins = [o for o in operands[data] if o.size == mine.size and o.role is mine.role]
+            if len(twins) > 1 and any(axis.is_same(mine) for axis in kept):
+                return number, data
+    return None
+
+
 def fits_elsewhere(
     a: Axis, b: Axis, operands: Sequence[Axes], taken: Collection[int], data: int | None
 ) -> bool:

@@ -24,7 +24,7 @@ from .candidate import Applicability, Candidate, Remark, remark
 from .candidates import candidates
 from .codes import Kind
 from .decision import Decision, FaultAt, Stage
-from .evidence import Evidence, Pair, beside_channels, channel_on_space, descent
+from .evidence import Evidence, Pair, beside_channels, channel_on_space, descent, twins_of_kept
 from .find import (
     AsItStands,
     Fault,
@@ -420,6 +420,15 @@ def _is_placement(candidate: Candidate) -> bool:
     return not (candidate.match.assumed or turns or equation.grows or equation.contracted)
 
 
+def _kept_of_twins(finding: Finding) -> tuple[Remark, ...]:
+    """A note where an operand keeps an axis of the other one, which does not decide (``evidence.weigh``)."""
+    found = twins_of_kept([o.value.axes or () for o in finding.operands])
+    if found is None:
+        return ()
+    kept, data = (finding.operands[number].source for number in found)
+    return (remark("twins", kept=kept, data=data),)
+
+
 def decide(finding: Finding) -> Finding:
     """Set each candidate's applicability, and choose the one that evidence puts above all others."""
     if finding.kind is Kind.BATCH_SIZE and (refused := refusal(finding.operands)) is not None:
@@ -437,7 +446,7 @@ def decide(finding: Finding) -> Finding:
     best, *rivals = competing
     alike = tied(finding)[1:]
     if alike:
-        finding.decide(Decision(stages.TIE, best, tuple(alike)))
+        finding.decide(Decision(stages.TIE, best, tuple(alike), notes=_kept_of_twins(finding)))
         return finding
     if not rivals:
         others = tuple(c for c in found if c is not best and _is_placement(c))

@@ -431,6 +431,10 @@ REMARKS: dict[str, Callable[[Details], str]] = {
     "no-batch": lambda d: (
         f"the output {' and '.join(map(quoted, d['outputs']))} then has no batch: something downstream sums it"
     ),
+    "twins": lambda d: (
+        f"{quoted(d['kept'])} has one of several axes of {quoted(d['data'])} that have one size and role: factors "
+        "along one are used along the other too"
+    ),
     # Why a lost Reshape is not inserted.
     "lost-unwritten": lambda d: "nothing is inserted at such a node",
     "lost-claimed": lambda d: "only the file states the operand's own shape",

@@ -160,6 +160,29 @@ def test_a_signal_leaves_nothing(name: str, tmp_path: Path):
     assert [p.name for p in tmp_path.iterdir()] == ["model.keras"]
 
 
+@pytest.mark.parametrize("form", ["keras", "onnx"])
+def test_a_signal_once_the_output_has_its_name_changes_nothing(form: str, tmp_path: Path):
+    path, target = copy(tmp_path), tmp_path / f"out.{form}"
+    after = _STOPPED.replace("    replace(*paths)\n", "").replace(
+        "    print(", "    replace(*paths)\n    if paths[1] != sys.argv[-1]:\n        return\n    print("
+    )
+    words = ["repair", "--no-verify", str(path), "-o"]
+    process = subprocess.Popen(
+        [sys.executable, "-c", after, *words, str(target)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline() == b"here\n"
+    process.send_signal(signal.SIGTERM)
+    out, error = process.communicate(b"\n", timeout=120)
+    assert (process.returncode, error) == (0, b"")
+    assert b"out." in out
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["model.keras", target.name]
+
+
 # The command with another program in place of the proof.
 _PROVING = """
 import functools, signal, sys

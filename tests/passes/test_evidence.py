@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -101,6 +102,17 @@ def test_a_sum_says_nothing_of_other_factors_or_where_both_axes_are_summed(given
     result = rewriter.repair(tmp_path / "m.keras", tmp_path / "fixed.keras")
     assert result.output is None
     assert "tie" in result.findings[0].why
+
+
+@pytest.mark.parametrize("axis", [1, 2])
+def test_the_axis_that_a_mean_of_a_square_leaves_is_named_in_the_tie(axis, tmp_path):
+    """Of a pooling layer's mean, roles tell the two axes apart."""
+    x = keras.Input((N, N), name="x")
+    mean = ops.mean(x, axis=axis)
+    keras.Model(x, x * mean).save(tmp_path / "m.keras")
+    (finding,) = rewriter.check(tmp_path / "m.keras").findings
+    assert finding.chosen is None
+    assert re.search(r"'mean\w*' has one of several axes of 'x' that have one size and role", finding.why)
 
 
 def by_layer(x: Any, mean: Any) -> Any:
