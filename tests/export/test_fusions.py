@@ -450,30 +450,33 @@ def test_heads_cut_out_of_one_product():
 # -- copies along an axis -----------------------------
 def test_what_broadcasts_is_not_copied():
     x, factor, column = keras.Input((5, 4)), keras.Input((4,)), keras.Input((5, 1))
-    steps = L.RepeatVector(5)(factor)
+    steps, wide = L.RepeatVector(5)(factor), ops.tile(column, (1, 1, 4))
     forms = [
-        lambda: x * steps,
-        lambda: ops.subtract(steps, x),
-        lambda: ops.maximum(ops.tile(column, (1, 1, 4)), x),
+        lambda: x * wide,
+        lambda: ops.subtract(wide, x),
         lambda: ops.where(ops.repeat(column, 4, axis=2) > x, x, steps),
-        lambda: x[:, :1] * ops.tile(column, (1, 1, 4)),
+        lambda: x[:, :1] * wide,
         lambda: x + ops.broadcast_to(ops.sum(factor, axis=1)[0], (1, 5, 4)),
+        lambda: wide * factor[:, None],
     ]
     for form in forms:
         nodes = counted([x, factor, column], form())
-        assert not {"Tile", "Expand"} & nodes.keys(), nodes
+        assert nodes.get("Tile", 0) + nodes.get("Expand", 0) == ("Where" in nodes), nodes
+    image, voice = keras.Input((5, 2)), keras.Input((3,))
+    y = L.Conv1D(3, 1)(L.Conv1D(3, 1)(image) * L.RepeatVector(5)(voice))
+    assert "Tile" not in counted([image, voice], y)  # channels first, the steps are the last axis
 
 
 def test_copies_that_stay():
-    """Nothing else has the axis, or the copy is of an axis that is longer than 1."""
+    """Nothing else has the axis, runs of numbers are copied, or an axis that is longer than 1."""
     x, factor, column = keras.Input((5, 4)), keras.Input((4,)), keras.Input((5, 1))
-    steps, wide = L.RepeatVector(5)(factor), ops.tile(column, (1, 1, 4))
+    wide = ops.tile(column, (1, 1, 4))
     for form in (
-        lambda: steps * factor[:, None],
-        lambda: steps + ops.tile(factor[:, None], (1, 5, 1)),
         lambda: wide * column,
+        lambda: wide + ops.tile(column, (1, 1, 4)) * 1.0,
+        lambda: x * L.RepeatVector(5)(factor),
         lambda: ops.tile(factor[:, None, :2], (1, 1, 2)) * x,
-        lambda: L.Concatenate()([x, steps]),
+        lambda: L.Concatenate()([x, wide]),
     ):
         nodes = counted([x, factor, column], form())
         assert {"Tile", "Expand"} & nodes.keys(), nodes

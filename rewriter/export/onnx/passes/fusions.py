@@ -35,7 +35,6 @@ class Fusion(NamedTuple):
 # Before the others: attention then meets heads without a Transpose.
 HEADS = (Fusion(unstacked_heads, ("Gather",), 17),)
 FUSIONS = (
-    Fusion(broadcast_operands, BROADCASTING, 17),
     Fusion(layer_normalization, ("Div", "Mul"), 17),  # before the next row, which is a part of it
     Fusion(rms_normalization, ("Div", "Mul"), 23),
     Fusion(norm_scale, ("Mul",), 17),
@@ -44,10 +43,11 @@ FUSIONS = (
     Fusion(rotary_embedding, ("Add",), 23, half=False),
     Fusion(attention, ("MatMul",), 23, until=24, half=False),
 )
-# After the others: attention takes products of rank 3, and reshapes that remain meet products.
+# After the others: attention takes products of rank 3, reshapes that remain meet products, and layouts are chosen.
 PRODUCTS = (
     Fusion(dense_rows, ("Add",), 17),
     Fusion(joined_products, ("MatMul",), 17),
+    Fusion(broadcast_operands, BROADCASTING, 17),
     Fusion(resized, ("Reshape",), 17),
 )
 # Operators that the lowerings use and that older opsets do not have.

@@ -83,6 +83,8 @@ def repeat(call: Emitter) -> Tensor:
         # Another number of positions fails at run time, as in Keras.
         x = call.reshape(x, [*x.sizes[:axis], len(counts), *x.sizes[axis + 1 :]])
     size = x.sizes[axis]
+    if size == 1:  # another operator may broadcast it instead
+        return call.op("Tile", x, [counts[0] if n == axis else 1 for n in range(x.rank)])
     if isinstance(size, int):
         places = np.repeat(np.arange(size), counts[0] if len(counts) == 1 else counts)
         return call.op("Gather", x, places.astype(np.int64), axis=axis)
