@@ -16,7 +16,7 @@ BROADCASTING = (
 def broadcast_operands(site: Site, node: Node) -> Tensor | None:
     """``a[B, T, C] * Tile(b[B, T, 1])`` -> ``a * b`` (opset 17), also for Expand; ``a`` has the axes of the result.
 
-    Only where single numbers are copied: with runs of numbers ONNX Runtime 1.32 is slower without the copy (1.1 to 1.2).
+    Only where single numbers are copied: ONNX Runtime 1.32 is slower without a copy of runs of numbers (1.1 to 1.2).
     """
     operands = list(node.inputs)
     for place, tensor in enumerate(operands):
