@@ -306,7 +306,7 @@ def _sweep(commands: Any, run: Mapping[str, Run]) -> None:
     )  # fmt: skip
     sweep.add_argument("--store", metavar="FILE", help="remember the outcomes in this SQLite file")
     sweep.add_argument(
-        "--resume", action="store_true", help="continue the last sweep of these roots that did not end"
+        "--resume", action="store_true", help="continue the last sweep of these roots, if it did not end"
     )
     sweep.add_argument(
         "--action", choices=("check", "convert", "repair", "export"), default="check",

@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict
 from typing import Any
+from urllib.parse import quote
 
 from rich.console import RenderableType
 from rich.table import Column
@@ -144,4 +145,4 @@ def page(item: Summary, outcomes: Iterable[Outcome], beside: str | None) -> str:
 def _link(page_: str | None, beside: str | None) -> str | None:
     if page_ is None or "://" in page_ or beside is None:
         return page_
-    return os.path.relpath(page_, beside).replace(os.sep, "/")
+    return quote(os.path.relpath(page_, beside).replace(os.sep, "/"))

@@ -96,6 +96,7 @@ def _kind(found: Found) -> str:
 
 
 _SAVED_MODEL = {"saved_model.pb", "saved_model.pbtxt"}
+_KERAS_FOLDER = {"config.json", "metadata.json", "model.weights.h5"}
 
 
 class _Entry(NamedTuple):
@@ -124,10 +125,13 @@ class _Local:
         folders, files = [], []
         with os.scandir(path) as entries:
             for entry in entries:
-                if entry.is_dir(follow_symlinks=False):
-                    folders.append(entry.name)
-                elif entry.is_file():
-                    files.append(_local_entry(entry.name, entry.stat()))
+                try:
+                    if entry.is_dir(follow_symlinks=False):
+                        folders.append(entry.name)
+                    elif entry.is_file():
+                        files.append(_local_entry(entry.name, entry.stat()))
+                except OSError:  # such as a link to itself: what is wrong is said when it is opened
+                    files.append(_Entry(entry.name))
         return _Listed(path, sorted(folders), sorted(files))
 
     def join(self, path: str, name: str) -> str:
@@ -136,6 +140,9 @@ class _Local:
     def file(self, path: str) -> _Entry | None:
         """The entry of a file; None for a folder. Raises OSError."""
         return None if os.path.isdir(path) else _local_entry(os.path.basename(path), os.stat(path))
+
+    def exists(self, path: str) -> bool:
+        return os.path.lexists(path)
 
     def matching(self, pattern: str) -> Iterator[str]:
         return iter(sorted(glob.iglob(pattern, recursive=True)))
@@ -176,6 +183,9 @@ class _Remote:
         info = _again(lambda: self.system.info(path))
         return None if info["type"] == "directory" else _remote_entry(info)
 
+    def exists(self, path: str) -> bool:
+        return bool(_again(lambda: self.system.exists(path)))
+
     def matching(self, pattern: str) -> Iterator[str]:
         return iter(sorted(_again(lambda: self.system.glob(pattern))))
 
@@ -215,13 +225,30 @@ def _system(url: str) -> tuple[_Local | _Remote, str]:
         return _Local(), url
     try:
         import fsspec
+        from fsspec.implementations.local import LocalFileSystem
     except ImportError:
         raise UsageError("an address needs fsspec: pip install 'rewriter[sweep]'", url) from None
     try:
         system, path = fsspec.core.url_to_fs(url)
     except (ImportError, ValueError) as error:
         raise UsageError(f"cannot be reached: {error}", url) from None
-    return _Remote(system), path
+    except OSError as error:
+        raise UsageError(f"cannot be reached: {_reason(error)}", url) from None
+    return (_Local(), path) if isinstance(system, LocalFileSystem) else (_Remote(system), path)
+
+
+def normal(root: str) -> str:
+    """A root as it is stored: an absolute path, also of an address of this machine, or an address.
+
+    Raises:
+        UsageError: its file system cannot be used.
+    """
+    system, path = _system(root)
+    if not isinstance(system, _Local):
+        return root
+    if os.path.lexists(path) or not glob.has_magic(path) or os.path.isabs(path):
+        return os.path.abspath(path)
+    return os.path.join(glob.escape(os.getcwd()), path)
 
 
 def _again(work: Callable[[], _T]) -> _T:
@@ -247,15 +274,15 @@ def models(root: str, filters: Filters = Filters()) -> Iterator[Found]:
     """
     system, path = _system(root)
     try:
-        if glob.has_magic(path):
-            starts = list(system.matching(path))
+        starts, above = [path], ""
+        if glob.has_magic(path) and not system.exists(path):
+            starts, above = list(system.matching(path)), _fixed(path, system.separator)
             if not starts:
                 raise UsageError("no file matches this pattern", root)
-        else:
-            starts = [path]
         now = time.time()
         for start in starts:
-            for found in _below(system, start, now):
+            below = start.removeprefix(above) if above else ""
+            for found in _below(system, start, below.replace(system.separator, "/"), now):
                 if filters.take(found):
                     yield found
     except UsageError:
@@ -270,17 +297,36 @@ def _reason(error: BaseException) -> str:
     return " ".join(str(getattr(error, "strerror", None) or error or type(error).__name__).split())
 
 
-def _below(system: _Local | _Remote, start: str, now: float) -> Iterator[Found]:
+def _fixed(pattern: str, separator: str) -> str:
+    """The folders in front of a pattern that are no pattern, with the separator behind them."""
+    parts = pattern.split(separator)
+    count = next(n for n, part in enumerate(parts) if glob.has_magic(part))
+    return separator.join([*parts[:count], ""])
+
+
+def _below(system: _Local | _Remote, start: str, matched: str, now: float) -> Iterator[Found]:
+    """The models of a file or a folder.
+
+    Args:
+        matched: its path below the fixed part of a pattern that it matches; "" if it is named itself.
+    """
     entry = system.file(start)
     if entry is not None:
-        yield _found(system, start, entry, entry.name, now)
+        if not matched or is_named_as_model(entry.name):
+            yield _found(system, start, entry, matched or entry.name, now)
         return
-    waiting = [(start, "")]
+    waiting = [(start, matched)]
     while waiting:
         path, inside = waiting.pop()
-        listed = system.listed(path)
+        try:
+            listed = system.listed(path)
+        except OSError:
+            if path == start:
+                raise
+            yield Found(system.address(path), 0, "", inside)  # what is wrong is said when it is opened
+            continue
         names = {entry.name for entry in listed.files}
-        if names & _SAVED_MODEL or {"config.json", "metadata.json"} <= names:
+        if names & _SAVED_MODEL or names >= _KERAS_FOLDER:
             yield _folder(system, listed, inside or posixpath.basename(path.rstrip("/")), now)
             continue
         for entry in listed.files:
@@ -380,9 +426,10 @@ def _fetch(system: Any, path: str) -> Fetch:
     return fetch
 
 
-def check_root(root: str) -> None:
-    """Raises UsageError for a root of outputs that cannot be used."""
-    _system(root)
+def exists(url: str) -> bool:
+    """Whether there is a file or folder at an address."""
+    system, path = _system(url)
+    return system.exists(path)
 
 
 @contextmanager
@@ -424,8 +471,10 @@ def same_place(one: str, other: str) -> bool:
     return same_file(one, other)
 
 
-def is_below(url: str, root: str) -> bool:
-    """Whether an address is a root, or below it."""
-    if is_remote(url) or is_remote(root):
-        return f"{url.rstrip('/')}/".startswith(f"{root.rstrip('/')}/")
-    return os.path.join(os.path.realpath(url), "").startswith(os.path.join(os.path.realpath(root), ""))
+def overlap(one: str, other: str) -> bool:
+    """Whether an address is another, or below it, or the other way round."""
+    if is_remote(one) or is_remote(other):
+        pair = [f"{each.rstrip('/')}/" for each in (one, other)]
+    else:
+        pair = [os.path.join(os.path.realpath(each), "") for each in (one, other)]
+    return pair[0].startswith(pair[1]) or pair[1].startswith(pair[0])

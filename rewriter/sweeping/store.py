@@ -9,22 +9,32 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import pathlib
 import sqlite3
 import time
 import zlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from importlib.util import find_spec
 from itertools import islice
 from typing import Any
 
-from ..errors import BadFileError, OutputError, UsageError
+from ..errors import BadFileError, OutputError, UsageError, shown
 from ..files.digest import sha256
 from ..files.regular import open_regular
 from ..swept import Outcome
 from ..version import __version__
+from .places import exists
 from .task import Found, Request
 
 VERSION = 1
+_MARK = 0x52575377  # the application_id of SQLite: whose file it is
+# What is installed decides too what comes of a file.
+_TOOL = " ".join(
+    [__version__, *(name for name in ("onnx", "h5py", "keras", "onnxruntime") if find_spec(name))]
+)
+_NAMES = ("url", "output", "page", "error", "outdated")  # texts that come from the names of files
 _BATCH = 500
 _BUSY = 60.0  # seconds to wait for another sweep that writes
 PENDING, LOOKED_AT, REMEMBERED = range(3)
@@ -36,7 +46,7 @@ _FIELDS = (
 )  # fmt: skip
 _TABLES = """
 CREATE TABLE IF NOT EXISTS sweeps (
-    id INTEGER PRIMARY KEY, roots TEXT NOT NULL, request TEXT NOT NULL, words TEXT NOT NULL, version TEXT NOT NULL,
+    id INTEGER PRIMARY KEY, scope TEXT NOT NULL, request TEXT NOT NULL, words TEXT NOT NULL, version TEXT NOT NULL,
     before INTEGER, started REAL NOT NULL, listed REAL, finished REAL
 );
 CREATE TABLE IF NOT EXISTS listing (
@@ -44,6 +54,7 @@ CREATE TABLE IF NOT EXISTS listing (
     stamp TEXT NOT NULL, folder TEXT, state INTEGER NOT NULL, PRIMARY KEY (sweep, url)
 ) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS pending ON listing (sweep, url) WHERE state = 0;
+CREATE INDEX IF NOT EXISTS targets ON listing (sweep, inside);
 CREATE TABLE IF NOT EXISTS results (
     url TEXT NOT NULL, request TEXT NOT NULL, size INTEGER NOT NULL, stamp TEXT NOT NULL, version TEXT NOT NULL,
     sweep INTEGER NOT NULL, looked REAL NOT NULL, outcome TEXT NOT NULL, before TEXT, status INTEGER NOT NULL,
@@ -77,17 +88,16 @@ class Store:
 
     def __init__(self, path: str | os.PathLike[str] | None) -> None:
         name = "" if path is None else os.fspath(path)
-        if name and os.path.exists(name):
+        if name and os.path.lexists(name):
             _check(name)
         try:
             # "" is a temporary database on disk.
             self._base = sqlite3.connect(name, timeout=_BUSY, isolation_level=None, check_same_thread=False)
             self._base.execute("PRAGMA journal_mode = WAL")
             self._base.execute("PRAGMA synchronous = NORMAL")
-            (version,) = self._base.execute("PRAGMA user_version").fetchone()
-            if version not in (0, VERSION):
-                raise BadFileError(f"a store of another version of this tool ({version})", name)
-            self._base.executescript(f"{_TABLES} PRAGMA user_version = {VERSION};")
+            self._base.executescript(
+                f"{_TABLES} PRAGMA user_version = {VERSION}; PRAGMA application_id = {_MARK};"
+            )
         except sqlite3.DatabaseError as error:
             raise OutputError(f"the store cannot be used: {error}", name) from None
 
@@ -95,31 +105,26 @@ class Store:
         self._base.close()
 
     # -- a sweep -----------------------------
-    def begin(self, roots: Sequence[str], request: Request, resume: bool) -> int:
-        """The number of a new sweep, or with ``resume`` of the newest one of this request that did not end.
-
-        Raises:
-            UsageError: there is none to resume.
-        """
-        asked, words = _key(request), json.dumps(list(roots))
+    def begin(self, roots: Sequence[str], filters: Mapping[str, Any], request: Request, resume: bool) -> int:
+        """The number of a new sweep; with ``resume`` of the last one of this request and scope, if it did not end."""
+        asked = _key(request)
+        scope = json.dumps({"roots": list(map(_out, roots)), "filters": filters})
+        before = self._one(
+            "SELECT max(id) FROM sweeps WHERE finished IS NOT NULL AND scope = ? AND request = ?",
+            scope,
+            asked,
+        )
         if resume:
-            found = self._base.execute(
-                "SELECT id FROM sweeps WHERE finished IS NULL AND roots = ? AND request = ? AND version = ?"
-                " ORDER BY id DESC",
-                (words, asked, __version__),
-            ).fetchone()
-            if found is None:
-                raise UsageError(
-                    "--resume: the store has no sweep of these roots and options that did not end"
-                )
-            return int(found[0])
-        (before,) = self._base.execute(
-            "SELECT max(id) FROM sweeps WHERE finished IS NOT NULL AND roots = ? AND request = ?",
-            (words, asked),
-        ).fetchone()
+            found = self._one(
+                "SELECT max(id) FROM sweeps WHERE finished IS NULL AND scope = ? AND request = ? AND version = ?"
+                " AND id > ?",
+                scope, asked, _TOOL, before or 0,
+            )  # fmt: skip
+            if found is not None:
+                return int(found)
         made = self._base.execute(
-            "INSERT INTO sweeps (roots, request, words, version, before, started) VALUES (?, ?, ?, ?, ?, ?)",
-            (words, asked, _words(request), __version__, before, time.time()),
+            "INSERT INTO sweeps (scope, request, words, version, before, started) VALUES (?, ?, ?, ?, ?, ?)",
+            (scope, asked, _words(request), _TOOL, before, time.time()),
         )
         assert made.lastrowid is not None
         return made.lastrowid
@@ -139,13 +144,54 @@ class Store:
                     "INSERT OR IGNORE INTO listing SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, EXISTS (SELECT 1 FROM results r"
                     " WHERE r.url = ?2 AND r.request = ?8 AND r.size = ?5 AND r.stamp = ?6 AND r.version = ?9) * 2",
                     [
-                        (sweep, f.url, root, f.inside, f.size, f.stamp, _folder(f), asked, __version__)
+                        (
+                            sweep,
+                            _out(f.url),
+                            _out(root),
+                            _out(f.inside),
+                            f.size,
+                            f.stamp,
+                            _folder(f),
+                            asked,
+                            _TOOL,
+                        )
                         for root, f in batch
                     ],
                 )
             count += len(batch)
             yield count
+        self._take_over(sweep, asked)
         self._base.execute("UPDATE sweeps SET listed = ? WHERE id = ?", (time.time(), sweep))
+
+    def _take_over(self, sweep: int, asked: str) -> None:
+        """What a sweep saw that did not end, this one reports; what was written and is gone is written again."""
+        here = "url IN (SELECT url FROM listing WHERE sweep = ? AND state = 2)"
+        with self._writing():
+            self._base.execute(
+                f"UPDATE results SET sweep = ? WHERE request = ? AND {here} AND sweep IN"
+                " (SELECT id FROM sweeps WHERE finished IS NULL AND id < ? AND request = ?)",
+                (sweep, asked, sweep, sweep, asked),
+            )
+            made = self._base.execute(
+                f"SELECT url, output, page FROM results WHERE request = ? AND {here}"
+                " AND (output IS NOT NULL OR page IS NOT NULL)",
+                (asked, sweep),
+            ).fetchall()
+            gone = [
+                (sweep, url) for url, *paths in made if not all(exists(plain(path)) for path in paths if path)
+            ]
+            self._base.executemany("UPDATE listing SET state = 0 WHERE sweep = ? AND url = ?", gone)
+
+    def check_targets(self, sweep: int) -> None:
+        """Raises UsageError if two models of a sweep would be written to one file."""
+        rows = self._base.execute(
+            "SELECT a.url, b.url FROM listing a JOIN listing b ON b.sweep = a.sweep AND b.url != a.url AND"
+            " b.inside IN (a.inside, a.inside || '.keras', a.inside || '.onnx') WHERE a.sweep = ? LIMIT 1",
+            (sweep,),
+        ).fetchall()
+        if rows:
+            one, other = (shown(plain(url)) for url in rows[0])
+            raise UsageError(f"{one} and {other} would be written to one file: sweep them apart")
 
     def counts(self, sweep: int) -> Counts:
         """How many files a sweep has, and how many of them are done."""
@@ -167,7 +213,7 @@ class Store:
                 return
             for url, size, stamp, inside, folder in rows:
                 files = None if folder is None else tuple((name, n) for name, n in json.loads(folder))
-                yield Found(url, size, stamp, inside, None, files)
+                yield Found(plain(url), size, stamp, plain(inside), None, files)
             last = rows[-1][0]
 
     def keep(self, sweep: int, outcomes: Sequence[Outcome], request: Request) -> None:
@@ -178,46 +224,44 @@ class Store:
                 self._keep(sweep, each, asked, now)
 
     def _keep(self, sweep: int, each: Outcome, asked: str, now: float) -> None:
-        of = (each.url, asked)
-        before = self._one("SELECT outcome FROM results WHERE url = ? AND request = ?", *of)
+        of = (_out(each.url), asked)
+        was = self._base.execute(
+            "SELECT r.outcome, r.before, r.new, w.finished IS NULL FROM results r JOIN sweeps w ON w.id = r.sweep"
+            " WHERE r.url = ? AND r.request = ? AND r.sweep != ?",
+            (*of, sweep),
+        ).fetchone()
+        # A sweep that did not end told nobody: what counts is the one before it.
+        before = None if was is None else was[1] if was[3] else was[0]
         known = set(self._base.execute("SELECT code, node FROM findings WHERE url = ? AND request = ?", of))
         rows = [
-            (
-                each.url,
-                asked,
-                f["code"],
-                f["severity"],
-                f["node"],
-                f["message"],
-                (f["code"], f["node"]) not in known,
-            )
+            (*of, f["code"], f["severity"], f["node"], f["message"], (f["code"], f["node"]) not in known)
             for f in each.findings
         ]
         each.new = any(new and severity != "info" for *_, severity, _, _, new in rows) or (
             each.outcome == "unusable" and before != "unusable"
         )
+        each.new = each.new or (was is not None and bool(was[2] and was[3]) and each.outcome != "clean")
         report = zlib.compress(json.dumps(each.report).encode()) if each.findings else None
         self._base.execute("DELETE FROM findings WHERE url = ? AND request = ?", of)
         self._base.executemany("INSERT INTO findings VALUES (?, ?, ?, ?, ?, ?, ?)", rows)
-        row = {name: getattr(each, name) for name in _FIELDS} | {
-            "request": asked, "version": __version__ if each.lasting else "", "sweep": sweep, "looked": now,
+        row = {name: _stored(name, getattr(each, name)) for name in _FIELDS} | {
+            "request": asked, "version": _TOOL if each.lasting else "", "sweep": sweep, "looked": now,
             "before": before, "new": each.new, "report": report,
         }  # fmt: skip
         names = ", ".join(row)
         values = ", ".join("?" * len(row))
         self._base.execute(f"INSERT OR REPLACE INTO results ({names}) VALUES ({values})", list(row.values()))
         self._base.execute(
-            "UPDATE listing SET state = ? WHERE sweep = ? AND url = ?", (LOOKED_AT, sweep, each.url)
+            "UPDATE listing SET state = ? WHERE sweep = ? AND url = ?", (LOOKED_AT, sweep, of[0])
         )
 
     def finish(self, sweep: int) -> None:
-        """A sweep ended. Listings of sweeps before the last one are deleted: summaries need two."""
+        """A sweep ended. Listings from before the sweep that it is compared with are deleted."""
         with self._writing():
             self._base.execute("UPDATE sweeps SET finished = ? WHERE id = ?", (time.time(), sweep))
             self._base.execute(
                 "DELETE FROM listing WHERE sweep IN (SELECT old.id FROM sweeps old JOIN sweeps new ON new.id = ?"
-                " WHERE old.roots = new.roots AND old.request = new.request AND old.id < new.id"
-                " AND old.id IS NOT new.before AND old.finished IS NOT NULL)",
+                " WHERE old.scope = new.scope AND old.request = new.request AND old.id < new.before)",
                 (sweep,),
             )
 
@@ -231,7 +275,9 @@ class Store:
             (sweep,),
         )
         for *values, report, remembered_, new in rows:
-            given = dict(zip(_FIELDS, values, strict=True))
+            given: dict[str, Any] = {
+                n: plain(v) if n in _NAMES and v else v for n, v in zip(_FIELDS, values, strict=True)
+            }
             data = None if report is None else json.loads(zlib.decompress(report))
             yield Outcome(**given, report=data, remembered=bool(remembered_), new=bool(new))
 
@@ -261,11 +307,55 @@ class _Writing:
 
 
 def _check(path: str) -> None:
-    descriptor, state = open_regular(path)
-    with os.fdopen(descriptor, "rb") as file:
-        start = file.read(16)
-    if state.st_size and start != b"SQLite format 3\0":
+    """Raises BadFileError if a file is no store of sweeps, or of another version. Nothing is written to it."""
+    try:
+        descriptor, state = open_regular(path)
+    except BadFileError as error:
+        raise BadFileError(f"the store {error.reason}", path) from None
+    os.close(descriptor)
+    if not state.st_size:
+        return
+    try:
+        base = sqlite3.connect(f"{pathlib.Path(os.path.abspath(path)).as_uri()}?mode=ro", uri=True)
+        try:
+            found = [
+                base.execute(f"PRAGMA {name}").fetchone()[0] for name in ("application_id", "user_version")
+            ]
+        finally:
+            base.close()
+    except sqlite3.DatabaseError:
+        found = [0, 0]
+    if found[0] != _MARK:
         raise BadFileError("is no store of sweeps: choose another name", path)
+    if found[1] != VERSION:
+        raise BadFileError(f"a store of another version of this tool ({found[1]}): choose another name", path)
+
+
+@contextmanager
+def reported() -> Iterator[None]:
+    """A block in which an error of the store is an OutputError."""
+    try:
+        yield
+    except sqlite3.Error as error:
+        raise OutputError(f"the store cannot be used: {error}") from error
+
+
+def _stored(name: str, value: Any) -> Any:
+    return _out(value) if name in _NAMES else value
+
+
+def _out(text: str | None) -> str | None:
+    """A text as SQLite takes it: a name that is not UTF-8 becomes digits behind a NUL."""
+    if text is None or text.isascii() or not any("\ud800" <= c <= "\udfff" for c in text):
+        return text
+    return f"\0{text.encode('utf-8', 'surrogatepass').hex()}"
+
+
+def plain(text: str) -> str:
+    """The text that ``_out`` changed."""
+    if not text.startswith("\0"):
+        return text
+    return bytes.fromhex(text[1:]).decode("utf-8", "surrogatepass")
 
 
 def _folder(found: Found) -> str | None:

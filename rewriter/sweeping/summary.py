@@ -6,7 +6,7 @@ import json
 
 from ..presentation import count
 from ..swept import Code, Counts, Model, Row, Summary
-from .store import Store
+from .store import Store, plain
 
 _WORST = 10
 _OUTDATED = 20
@@ -20,28 +20,28 @@ _RESULTS = (
 
 def summary(store: Store, sweep: int) -> Summary:
     """The summary of a sweep."""
-    roots, words, before, started, finished = store.rows(
-        "SELECT roots, words, before, started, finished FROM sweeps WHERE id = ?", sweep
+    scope, words, before, started, finished = store.rows(
+        "SELECT scope, words, before, started, finished FROM sweeps WHERE id = ?", sweep
     )[0]
     files, looked_at, clean, found, unusable, moved, requests, written, new = store.rows(
         "SELECT count(*), coalesce(sum(l.state = 1), 0), coalesce(sum(r.outcome = 'clean'), 0),"
         " coalesce(sum(r.outcome = 'findings'), 0), coalesce(sum(r.outcome = 'unusable'), 0),"
         " coalesce(sum((l.state = 1) * r.moved), 0), coalesce(sum((l.state = 1) * r.requests), 0),"
-        f" coalesce(sum(r.output IS NOT NULL), 0), coalesce(sum(r.new AND l.state = 1), 0) {_RESULTS}",
+        f" coalesce(sum(r.output IS NOT NULL), 0), coalesce(sum(r.new AND r.sweep = l.sweep), 0) {_RESULTS}",
         sweep,
     )[0]
     codes = store.rows(
-        "SELECT f.code, f.severity, count(*), count(DISTINCT f.url), sum(f.new AND l.state = 1)"
+        "SELECT f.code, f.severity, count(*), count(DISTINCT f.url), sum(f.new AND r.sweep = l.sweep)"
         f" {_RESULTS.replace(' WHERE', ' JOIN findings f ON f.url = r.url AND f.request = r.request WHERE')}"
         " GROUP BY 1, 2 ORDER BY 1, 2",
         sweep,
     )
     changes = store.rows(
-        f"SELECT r.url, r.outcome, r.before {_RESULTS} AND l.state = 1 AND r.before != r.outcome ORDER BY r.url",
+        f"SELECT r.url, r.outcome, r.before {_RESULTS} AND r.sweep = l.sweep AND r.before != r.outcome ORDER BY r.url",
         sweep,
     )
     order = {"clean": 0, "findings": 1, "unusable": 2}
-    (added,) = store.rows(f"SELECT count(*) {_RESULTS} AND l.state = 1 AND r.before IS NULL", sweep)[0]
+    (added,) = store.rows(f"SELECT count(*) {_RESULTS} AND r.sweep = l.sweep AND r.before IS NULL", sweep)[0]
     (gone,) = store.rows(
         "SELECT count(*) FROM listing old WHERE old.sweep = ? AND NOT EXISTS"
         " (SELECT 1 FROM listing new WHERE new.sweep = ? AND new.url = old.url)",
@@ -50,7 +50,7 @@ def summary(store: Store, sweep: int) -> Summary:
     )[0]
     (outdated,) = store.rows(f"SELECT count(*) {_RESULTS} AND r.outdated != ''", sweep)[0]
     return Summary(
-        roots=json.loads(roots),
+        roots=[plain(root) for root in json.loads(scope)["roots"]],
         request=json.loads(words),
         counts=Counts(files, looked_at, clean, found, unusable),
         codes=[Code(*row) for row in codes],
@@ -59,7 +59,7 @@ def summary(store: Store, sweep: int) -> Summary:
         versions=_rows(store, sweep, "r.saved_by"),
         formats=_rows(store, sweep, "r.format"),
         worst=[
-            Model(url, "findings", f"{count(errors, 'error')}, {count(warnings, 'warning')}")
+            Model(plain(url), "findings", f"{count(errors, 'error')}, {count(warnings, 'warning')}")
             for url, errors, warnings in store.rows(
                 "SELECT r.url, sum(f.severity = 'error') e, sum(f.severity = 'warning') w"
                 f" {_RESULTS.replace(' WHERE', ' JOIN findings f ON f.url = r.url AND f.request = r.request WHERE')}"
@@ -77,15 +77,15 @@ def summary(store: Store, sweep: int) -> Summary:
                 _WORST,
             )
         ],
-        changed=[Model(url, now, f"was {then}") for url, now, then in changes[:_CHANGED]],
+        changed=[Model(plain(url), now, f"was {then}") for url, now, then in changes[:_CHANGED]],
         better=sum(order[now] < order[then] for _, now, then in changes),
         worse=sum(order[now] > order[then] for _, now, then in changes),
         added=0 if before is None else added,
         gone=gone,
         outdated=outdated,
         outdated_models=[
-            Model(*row)
-            for row in store.rows(
+            Model(plain(url), outcome, text)
+            for url, outcome, text in store.rows(
                 f"SELECT r.url, r.outcome, r.outdated {_RESULTS} AND r.outdated != '' ORDER BY r.url LIMIT ?",
                 sweep,
                 _OUTDATED,

@@ -6,16 +6,16 @@ import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
+from dataclasses import asdict, replace
 from typing import Any
-from urllib.parse import unquote, urlsplit
 
 from ..errors import UsageError, shown
 from ..report.templating import require
 from ..swept import Outcome, Summary
-from .places import Filters, check_root, is_below, is_remote, models
-from .store import Store
+from .places import Filters, is_remote, models, normal, overlap
+from .store import Store, reported
 from .summary import summary
-from .task import ACTIONS, Limits, Request
+from .task import ACTIONS, Found, Limits, Request
 from .workers import Run, cluster, cores, here, processes
 
 # Outcomes are stored when there are so many, or after so many seconds: what a kill loses.
@@ -54,7 +54,7 @@ class Sweep:
         if resume and store is None:
             raise UsageError("--resume needs --store FILE: without a store nothing is remembered")
         self._store = Store(store)
-        self.number = self._store.begin(self.roots, request, resume)
+        self.number = self._store.begin(self.roots, asdict(filters), request, resume)
         self.started = time.time()
         self.total = self.done = self.looked_at = 0
         self.findings = self.unusable = 0
@@ -80,30 +80,41 @@ class Sweep:
         Raises:
             UsageError: a root cannot be listed.
         """
-        if not self._store.is_listed(self.number):
-            found = ((root, each) for root in self.roots for each in models(root, self.filters))
-            for total in self._store.add(self.number, found, self.request):
-                self.total = total
-                yield total
-        counts = self._store.counts(self.number)
+        with reported():
+            if not self._store.is_listed(self.number):
+                for total in self._store.add(self.number, self._found(), self.request):
+                    self.total = total
+                    yield total
+            if self.request.out is not None or self.request.pages is not None:
+                self._store.check_targets(self.number)
+            counts = self._store.counts(self.number)
         self.total, self.done = counts.total, counts.done
+
+    def _found(self) -> Iterator[tuple[str, Found]]:
+        """The models with their roots. Of several roots, each has a folder of its own name in what is written."""
+        writes = self.request.out is not None or self.request.pages is not None
+        for root in self.roots:
+            name = os.path.basename(root.rstrip("/")) if writes and len(self.roots) > 1 else ""
+            for found in models(root, self.filters):
+                yield root, replace(found, inside=f"{name}/{found.inside}") if name else found
 
     def run(self) -> Iterator[Outcome]:
         """Look at the files that were listed. Yields the outcome of each."""
-        for outcome in self._store.outcomes(self.number):
-            self._count(outcome)
-            yield outcome
-        kept: list[Outcome] = []
-        last = time.monotonic()
-        if self.done < self.total:
-            with self._workers() as run:
-                for outcome in run(self._store.pending(self.number)):
-                    kept.append(outcome)
-                    if len(kept) >= _BATCH or time.monotonic() - last > _PAUSE:
-                        yield from self._kept(kept)
-                        kept, last = [], time.monotonic()
-        yield from self._kept(kept)
-        self._store.finish(self.number)
+        with reported():
+            for outcome in self._store.outcomes(self.number):
+                self._count(outcome)
+                yield outcome
+            kept: list[Outcome] = []
+            last = time.monotonic()
+            if self.done < self.total:
+                with self._workers() as run:
+                    for outcome in run(self._store.pending(self.number)):
+                        kept.append(outcome)
+                        if len(kept) >= _BATCH or time.monotonic() - last > _PAUSE:
+                            yield from self._kept(kept)
+                            kept, last = [], time.monotonic()
+            yield from self._kept(kept)
+            self._store.finish(self.number)
 
     @property
     def rate(self) -> float:
@@ -143,9 +154,12 @@ def _root(root: str | os.PathLike[str]) -> str:
     text = os.fspath(root)
     if not text:
         raise UsageError("a root is empty")
-    if text.startswith("file://"):
-        text = unquote(urlsplit(text).path)
-    return text if is_remote(text) else os.path.abspath(text)
+    return normal(text)
+
+
+def _fixed(root: str) -> str:
+    """What is in front of a pattern."""
+    return root if is_remote(root) or os.path.lexists(root) else root.split("*")[0].split("?")[0]
 
 
 def _check(sweep: Sweep) -> None:
@@ -161,17 +175,17 @@ def _check(sweep: Sweep) -> None:
             else f"--action {request.action} needs --out ROOT, for the files that it writes"
         )
     if request.out is not None:
-        check_root(request.out)
-        root = next((root for root in sweep.roots if is_below(str(request.out), root)), None)
+        root = next((root for root in sweep.roots if overlap(request.out, _fixed(root))), None)
         if root is not None:
-            raise UsageError(f"--out is in {shown(root)}, which is swept: choose another place", request.out)
+            raise UsageError(
+                f"--out and {shown(root)}, which is swept, overlap: choose another place", request.out
+            )
     if request.pages is not None:
-        check_root(request.pages)
         require("--pages")
     if not sweep.roots:
         raise UsageError("no root is given")
     if sweep.jobs is not None and sweep.jobs < 1:
-        raise UsageError("jobs: must be at least 1")
+        raise UsageError(f"--jobs {sweep.jobs}: must be at least 1")
 
 
 def sweep(
@@ -205,7 +219,7 @@ def sweep(
             a suffix: ``team/a.h5.keras``. ``repair`` writes only models with findings.
         pages: the root of an HTML page for every model with findings.
         store: an SQLite file that remembers outcomes: the next sweep looks only at what changed.
-        resume: continue the last sweep of these roots that did not end.
+        resume: continue the last sweep of these roots, if it did not end.
         filters: which files are looked at.
         jobs: how many processes work at once; by default one for each processor, four with addresses.
         scheduler: the address of a Dask scheduler, whose workers do the work instead.

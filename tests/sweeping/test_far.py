@@ -76,7 +76,7 @@ def test_repairs_go_to_a_bucket(bucket, tree, tmp_path):
     assert outputs == ["s3://models/out/layout.keras"]
     bucket.download_file("models", "out/layout.keras", str(tmp_path / "fixed.keras"))
     assert rewriter.check(tmp_path / "fixed.keras").clean
-    with pytest.raises(UsageError, match="which is swept"):
+    with pytest.raises(UsageError, match="overlap"):
         rewriter.sweep("s3://models/tree", **{**given, "out": "s3://models/tree/out"})
 
 

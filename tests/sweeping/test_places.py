@@ -49,7 +49,7 @@ def test_a_file_and_a_pattern(tree, memory):
         ]
     for root in (str(tree), memory):
         assert inside(f"{root}/vision/valid.keras") == ["valid.keras"]
-        assert sorted(inside(f"{root}/*/*.h5")) == ["empty.h5"]
+        assert sorted(inside(f"{root}/*/*.h5")) == ["text/empty.h5"]
         assert len(inside(f"{root}/**/*.keras")) >= 5
 
 
@@ -109,3 +109,36 @@ def test_a_failure_that_passes_is_tried_again(monkeypatch):
     with pytest.raises(FileNotFoundError):
         places._again(lambda: work(9, FileNotFoundError))
     assert len(seen) == 1
+
+
+def test_a_folder_with_brackets_is_no_pattern(tmp_path, monkeypatch):
+    for name, model in (("run[1]", "layout"), ("run1", "valid")):
+        (tmp_path / name).mkdir()
+        shutil.copy(MODELS / f"{model}.keras", tmp_path / name)
+    assert inside(tmp_path / "run[1]") == ["layout.keras"]
+    fsspec.filesystem("memory").pipe("/odd/run[1]/layout.keras", b"")
+    assert inside("memory://odd/run[1]") == ["layout.keras"]
+    monkeypatch.chdir(tmp_path / "run[1]")
+    for root in (".", "*.keras"):
+        with rewriter.sweep(root, jobs=1) as sweep:
+            assert [os.path.basename(outcome.url) for outcome in sweep] == ["layout.keras"]
+
+
+def test_one_bad_entry_does_not_end_a_sweep(tree):
+    (tree / "self.keras").symlink_to("self.keras")
+    (tree / "gone.keras").symlink_to("nowhere")
+    os.mkfifo(tree / "pipe.keras")
+    odd = os.fsencode(tree) + b"/\xff.keras"
+    shutil.copy(MODELS / "layout.keras", odd)
+    (tree / "text" / "config.json").write_text("{}")
+    (tree / "text" / "metadata.json").write_text("{}")  # as beside models of other libraries
+    with rewriter.sweep(tree, jobs=1) as sweep:
+        found = {os.path.basename(outcome.url): outcome.outcome for outcome in sweep}
+        again = {os.path.basename(outcome.url) for outcome in sweep.outcomes()}
+        assert sweep.summary().counts.files == 8
+    assert found["self.keras"] == "unusable" and found["\udcff.keras"] == "findings"
+    assert found["chained.keras"] == "findings" and again == set(found)
+
+
+def test_a_pattern_takes_models_only(tree):
+    assert inside(f"{tree}/text/*") == ["chained.keras", "cut.keras", "empty.h5"]

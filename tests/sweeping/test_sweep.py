@@ -14,6 +14,7 @@ import pytest
 import rewriter
 from rewriter.errors import BadFileError, OutputError, UsageError
 from rewriter.report import as_json
+from rewriter.sweeping.look import look
 from rewriter.sweeping.places import Filters
 from tests.sweeping.conftest import CLEAN, COUNTS, FOUND, MODELS, UNUSABLE
 
@@ -91,8 +92,8 @@ def test_an_interrupted_sweep_is_resumed(tree, tmp_path):
         urls = [outcome.url for outcome in sweep]
         assert sorted(urls) == sorted(str(tree / name) for name in (*CLEAN, *FOUND, *UNUSABLE))
         assert counts(sweep.summary()) == COUNTS and first.url in urls
-    with pytest.raises(UsageError, match="did not end"):
-        rewriter.sweep(tree, store=store, resume=True)
+    with rewriter.sweep(tree, store=store, resume=True) as sweep:  # that one ended: a new sweep
+        assert sweep.number != number
 
 
 def test_two_sweeps_use_one_store(tree, tmp_path):
@@ -108,25 +109,42 @@ def test_two_sweeps_use_one_store(tree, tmp_path):
         assert counts(two.summary())["files"] == 3
 
 
-@pytest.mark.parametrize("content", [b"no store", b"SQLite format 3\0" + b"\xff" * 200])
+@pytest.mark.parametrize("content", ["text", "damaged", "foreign", "newer"])
 def test_a_file_that_is_no_store_stays(content, tree, tmp_path):
     path = tmp_path / "notes"
-    path.write_bytes(content)
+    if content == "newer":
+        with rewriter.sweep(tree, store=path):
+            pass
+    if content in ("foreign", "newer"):
+        base = sqlite3.connect(path)
+        base.execute("CREATE TABLE mine (x)")
+        base.execute("PRAGMA user_version = 7")
+        base.commit()
+        base.execute("PRAGMA journal_mode = DELETE")
+        base.close()
+    else:
+        path.write_bytes(b"no store" if content == "text" else b"SQLite format 3\0" + b"\xff" * 200)
+    content = path.read_bytes()
     with pytest.raises((BadFileError, OutputError)):
         rewriter.sweep(tree, store=path)
     assert path.read_bytes() == content
 
 
-def test_a_process_that_takes_too_long_is_replaced(tree):
-    found, _ = swept(tree, timeout=0.001)
-    assert {outcome.error for outcome in found.values()} == {"takes longer than 0.001 seconds"}
+def _slow(path):
+    """A file that takes seconds to read."""
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("config.json", json.dumps({str(n): [n] for n in range(1_200_000)}))
 
 
-def test_what_may_pass_is_tried_again(tree, tmp_path):
+def test_a_process_that_takes_too_long_is_replaced(tree, tmp_path):
+    _slow(tree / "slow.keras")
     store = tmp_path / "store.sqlite"
-    assert counts(swept(tree, store=store, timeout=0.001)[1])["unusable"] == 6
-    assert counts(swept(tree, store=store)[1]) == COUNTS
-    assert counts(swept(tree, store=store)[1])["looked_at"] == 0
+    found, summary = swept(tree, store=store, timeout=0.3)
+    assert found["slow.keras"].error == "takes longer than 0.3 seconds"
+    assert summary.counts.clean >= 1
+    again, _ = swept(tree, store=store)  # what may pass is tried again
+    assert again["slow.keras"].error and "longer" not in again["slow.keras"].error
+    assert all(found[name].outcome == again[name].outcome for name in CLEAN)
 
 
 def test_a_process_that_takes_too_much_memory_says_so(tree):
@@ -194,6 +212,50 @@ def test_arguments_that_cannot_be_used(given, tree):
 
 
 def test_nothing_is_written_into_what_is_swept(tree):
-    for out in (tree, tree / "out", tree / "text" / ".." / "out"):
-        with pytest.raises(UsageError, match="which is swept"):
+    places = (tree, tree / "out", tree / "text" / ".." / "out", tree.parent, f"local://{tree}")
+    for out in places:
+        with pytest.raises(UsageError, match="overlap"):
             rewriter.sweep(tree, action="repair", out=out)
+    with pytest.raises(UsageError, match="overlap"):
+        rewriter.sweep(f"{tree}/*/*.keras", action="repair", out=tree / "out")
+
+
+def test_two_models_are_not_written_to_one_file(tree, tmp_path):
+    for place in ("a", "b"):
+        (tmp_path / place).mkdir()
+        shutil.copy(MODELS / "layout.keras", tmp_path / place / "m.keras")
+    options = {"action": "repair", "out": tmp_path / "out", "options": {"verify": False}, "jobs": 1}
+    with rewriter.sweep([tmp_path / "a", tmp_path / "b"], **options) as sweep:
+        assert len({outcome.output for outcome in sweep}) == 2
+    with rewriter.sweep(f"{tmp_path}/[ab]/m.keras", **{**options, "out": tmp_path / "other"}) as sweep:
+        assert len({outcome.output for outcome in sweep}) == 2
+    shutil.copy(MODELS / "valid.keras", tmp_path / "a" / "n.h5.keras")
+    rewriter.convert(MODELS / "valid.keras", tmp_path / "a" / "n.h5", verify=False)
+    given = {**options, "action": "convert", "out": tmp_path / "new"}
+    with pytest.raises(UsageError, match="one file"), rewriter.sweep(tmp_path / "a", **given) as sweep:
+        list(sweep)
+    assert not (tmp_path / "new").exists()
+
+
+def test_an_alert_survives_a_kill(tree, tmp_path):
+    store = tmp_path / "store.sqlite"
+    swept(tree, store=store)
+    shutil.copy(MODELS / "layout.keras", tree / "vision" / "valid.keras")
+    with rewriter.sweep(tree, store=store, jobs=1) as sweep:
+        list(sweep.find())
+        seen = list(sweep._kept([look(f, sweep.request) for f in sweep._store.pending(sweep.number)]))
+        assert [outcome.new for outcome in seen] == [True]  # then the process is killed
+    found, summary = swept(tree, store=store)
+    assert found["vision/valid.keras"].new and found["vision/valid.keras"].remembered
+    assert (summary.new, summary.worse, summary.counts.looked_at) == (1, 1, 0)
+    assert swept(tree, store=store)[1].new == 0
+
+
+def test_outputs_that_are_gone_are_written_again(tree, tmp_path):
+    options = {"action": "repair", "out": tmp_path / "out", "options": {"verify": False}}
+    store = tmp_path / "store.sqlite"
+    swept(tree, store=store, **options)
+    assert counts(swept(tree, store=store, **options)[1])["looked_at"] == 0
+    (tmp_path / "out" / "vision" / "layout.keras").unlink()
+    assert counts(swept(tree, store=store, **options)[1])["looked_at"] == 1
+    assert (tmp_path / "out" / "vision" / "layout.keras").exists()
