@@ -7,6 +7,8 @@ import os
 import shutil
 import sqlite3
 import zipfile
+from contextlib import contextmanager
+from multiprocessing import forkserver
 
 import onnxruntime
 import pytest
@@ -130,21 +132,32 @@ def test_a_file_that_is_no_store_stays(content, tree, tmp_path):
     assert path.read_bytes() == content
 
 
-def _slow(path):
-    """A file that takes seconds to read."""
-    with zipfile.ZipFile(path, "w") as archive:
-        archive.writestr("config.json", json.dumps({str(n): [n] for n in range(1_200_000)}))
+@contextmanager
+def at_sight(name, action, folder, monkeypatch):
+    """A block in which the processes do something before the reader opens a file of this name."""
+    (folder / "sitecustomize.py").write_text(
+        "import sys, os, time\n"
+        "def hook(event, args):\n"
+        f"    if event == 'open' and str(args[0]).endswith('{name}'):\n"
+        f"        {action}\n"
+        "sys.addaudithook(hook)\n"
+    )
+    with monkeypatch.context() as patched:
+        patched.setenv("PYTHONPATH", f"{folder}{os.pathsep}{os.environ.get('PYTHONPATH', '')}")
+        forkserver._forkserver._stop()  # it has the old environment
+        yield
+    forkserver._forkserver._stop()
 
 
-def test_a_process_that_takes_too_long_is_replaced(tree, tmp_path):
-    _slow(tree / "slow.keras")
+def test_a_process_that_takes_too_long_is_replaced(tree, tmp_path, monkeypatch):
     store = tmp_path / "store.sqlite"
-    found, summary = swept(tree, store=store, timeout=0.3)
-    assert found["slow.keras"].error == "takes longer than 0.3 seconds"
-    assert summary.counts.clean >= 1
-    again, _ = swept(tree, store=store)  # what may pass is tried again
-    assert again["slow.keras"].error and "longer" not in again["slow.keras"].error
-    assert all(found[name].outcome == again[name].outcome for name in CLEAN)
+    with at_sight("layout.keras", "time.sleep(600)", tmp_path, monkeypatch):
+        found, summary = swept(tree, store=store, timeout=10)
+    assert found["vision/layout.keras"].error == "takes longer than 10 seconds"
+    assert counts(summary) == {**COUNTS, "findings": 1, "unusable": 3}
+    again, summary = swept(tree, store=store)  # what may pass is tried again
+    assert again["vision/layout.keras"].outcome == "findings"
+    assert counts(summary) == {**COUNTS, "looked_at": 1}
 
 
 def test_a_process_that_takes_too_much_memory_says_so(tree):
@@ -156,20 +169,8 @@ def test_a_process_that_takes_too_much_memory_says_so(tree):
 
 
 def test_a_process_that_is_killed_costs_one_file(tree, tmp_path, monkeypatch):
-    """The package `deadly` ends the process at the sight of one name, before the reader opens it."""
-    (tmp_path / "sitecustomize.py").write_text(
-        "import sys, os\n"
-        "def hook(event, args):\n"
-        "    if event == 'open' and str(args[0]).endswith('layout.keras'):\n"
-        "        os.kill(os.getpid(), 9)\n"
-        "sys.addaudithook(hook)\n"
-    )
-    monkeypatch.setenv("PYTHONPATH", f"{tmp_path}{os.pathsep}{os.environ.get('PYTHONPATH', '')}")
-    from multiprocessing import forkserver
-
-    forkserver._forkserver._stop()  # it has the old environment
-    found, summary = swept(tree)
-    forkserver._forkserver._stop()
+    with at_sight("layout.keras", "os.kill(os.getpid(), 9)", tmp_path, monkeypatch):
+        found, summary = swept(tree)
     assert "ended the process" in found["vision/layout.keras"].error
     assert counts(summary) == {**COUNTS, "findings": 1, "unusable": 3}
 
