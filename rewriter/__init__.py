@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from .passes.finding import Finding
     from .passes.suggest import Suggestion
     from .results import Explanation, Report, Result, Shapes
-    from .sweeping.places import Filters
+    from .sweeping.finding import Filters
     from .sweeping.sweep import Sweep, sweep
     from .swept import Outcome, Summary
 
@@ -48,7 +48,7 @@ _PLACES = {
     ".passes.suggest": ("Suggestion",),
     ".export.onnx.options": ("Exported",),
     ".conversion": ("Converted",),
-    ".sweeping.places": ("Filters",),
+    ".sweeping.finding": ("Filters",),
     ".sweeping.sweep": ("Sweep", "sweep"),
     ".swept": ("Outcome", "Summary"),
     ".errors": (

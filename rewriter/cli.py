@@ -362,10 +362,10 @@ def _export(options: argparse.Namespace, console: Console) -> int:
 
 
 def _sweep(options: argparse.Namespace, console: Console) -> int:
-    from .progress import counted
+    from .report.sweeps import progress
     from .requests import check_tables
     from .sweeping import tables
-    from .sweeping.places import Filters
+    from .sweeping.finding import Filters
     from .sweeping.sweep import sweep
 
     _, rules = _rules(options)
@@ -391,7 +391,7 @@ def _sweep(options: argparse.Namespace, console: Console) -> int:
         for found in made.find():
             stage(f"{found:,} models found")
         for outcome in made.run():
-            stage(*counted(made.done, made.total, made.findings, made.unusable, made.rate))
+            stage(progress(made.rate, made.findings, made.unusable), made.done + 1, made.total)
             if options.fail_on == "any" or (options.fail_on == "new" and outcome.new):
                 worst = max(worst, outcome.status)
         if options.export is not None:

@@ -29,8 +29,3 @@ def stage(name: str, step: int = 0, of: int = 0) -> None:
 def current() -> Watcher:
     """The current watcher, for use in another thread; without one, a function that does nothing."""
     return _watcher.get() or (lambda name, step, of: None)
-
-
-def counted(done: int, total: int, findings: int, unusable: int, rate: float) -> tuple[str, int, int]:
-    """The stage of a sweep (``150 a second, 12 with findings, 3 cannot be used``), the next model, and how many."""
-    return f"{rate:,.0f} a second, {findings:,} with findings, {unusable:,} cannot be used,", done + 1, total

@@ -56,6 +56,11 @@ def _head(item: Summary) -> Iterator[RenderableType]:
     yield words("; ".join(parts), ".")
 
 
+def progress(rate: float, findings: int, unusable: int) -> str:
+    """What a running sweep shows: ``150 a second, 12 with findings, 3 cannot be used,``."""
+    return f"{rate:,.0f} a second, {findings:,} with findings, {unusable:,} cannot be used,"
+
+
 def totals(item: Summary) -> str:
     """``12 models: 9 clean, 2 with findings, 1 cannot be used``."""
     c = item.counts

@@ -19,7 +19,8 @@ from ..results import Report
 from ..rules.table import builtin
 from ..rules.userfile import load
 from ..swept import CLEAN, FINDINGS, UNUSABLE, Outcome
-from .places import UnreachableError, opened, same_place, suffix_of, written
+from .opening import opened, suffix_of, written
+from .systems import UnreachableError, same_place
 from .task import Found, Limits, Request
 
 _MOST = 3  # constructs that are named

@@ -25,7 +25,7 @@ from ..files.digest import sha256
 from ..files.regular import open_regular
 from ..swept import Outcome
 from ..version import __version__
-from .places import exists
+from .systems import exists
 from .task import Found, Request
 
 VERSION = 1

@@ -12,9 +12,10 @@ from typing import Any
 from ..errors import UsageError, shown
 from ..report.templating import require
 from ..swept import Outcome, Summary
-from .places import Filters, is_remote, models, normal, overlap
+from .finding import Filters, models, start_of
 from .store import Store, reported
 from .summary import summary
+from .systems import is_remote, normal, overlap
 from .task import ACTIONS, Found, Limits, Request
 from .workers import Run, cluster, cores, here, processes
 
@@ -157,11 +158,6 @@ def _root(root: str | os.PathLike[str]) -> str:
     return normal(text)
 
 
-def _fixed(root: str) -> str:
-    """What is in front of a pattern."""
-    return root if is_remote(root) or os.path.lexists(root) else root.split("*")[0].split("?")[0]
-
-
 def _check(sweep: Sweep) -> None:
     request = sweep.request
     if request.action not in ACTIONS:
@@ -175,7 +171,7 @@ def _check(sweep: Sweep) -> None:
             else f"--action {request.action} needs --out ROOT, for the files that it writes"
         )
     if request.out is not None:
-        root = next((root for root in sweep.roots if overlap(request.out, _fixed(root))), None)
+        root = next((root for root in sweep.roots if overlap(request.out, start_of(root))), None)
         if root is not None:
             raise UsageError(
                 f"--out and {shown(root)}, which is swept, overlap: choose another place", request.out

@@ -10,6 +10,8 @@ import multiprocessing
 import os
 import queue
 import sys
+import threading
+import time
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager
@@ -27,6 +29,7 @@ _AHEAD = 4
 _MOST_LOOKS = 2000
 # Files that a Dask worker gets at once.
 _BATCH = 32
+_WATCH = 0.5  # seconds between looks whether the driving process is there
 # A task that Dask lost so often is given up: it may be what ends its workers.
 _DASK_TRIES = 3
 
@@ -70,14 +73,28 @@ def _pool(jobs: int) -> Any:
         max_tasks=_MOST_LOOKS,
         context=context,
         initializer=_begin,
-        initargs=[dict(os.environ)],
+        initargs=[dict(os.environ), os.getpid()],
     )
 
 
-def _begin(environment: dict[str, str]) -> None:
-    """Begin a process with the environment of now: the server may have started with another."""
+def _begin(environment: dict[str, str], driver: int) -> None:
+    """Begin a process with the environment of now, as the server may have started with another.
+
+    It ends with the process that drives the sweep, also if that is killed: nothing is written after that.
+    """
     os.environ.clear()
     os.environ.update(environment)
+    if os.name == "posix":  # elsewhere signal 0 is no question
+        threading.Thread(target=_end_with, args=(driver,), daemon=True).start()
+
+
+def _end_with(driver: int) -> None:
+    while True:
+        time.sleep(_WATCH)
+        try:
+            os.kill(driver, 0)
+        except ProcessLookupError:
+            os._exit(1)
 
 
 def _run(pool: Any, request: Request, limits: Limits, jobs: int, files: Iterable[Found]) -> Iterator[Outcome]:

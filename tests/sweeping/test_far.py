@@ -78,6 +78,8 @@ def test_repairs_go_to_a_bucket(bucket, tree, tmp_path):
     assert rewriter.check(tmp_path / "fixed.keras").clean
     with pytest.raises(UsageError, match="overlap"):
         rewriter.sweep("s3://models/tree", **{**given, "out": "s3://models/tree/out"})
+    with pytest.raises(UsageError, match="overlap"):
+        rewriter.sweep("s3://models/tree/*/*.keras", **{**given, "out": "s3://models/tree"})
 
 
 def test_a_cluster_loses_a_worker(tree):

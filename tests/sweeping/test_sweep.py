@@ -6,6 +6,9 @@ import json
 import os
 import shutil
 import sqlite3
+import subprocess
+import sys
+import time
 import zipfile
 from contextlib import contextmanager
 from multiprocessing import forkserver
@@ -16,8 +19,8 @@ import pytest
 import rewriter
 from rewriter.errors import BadFileError, OutputError, UsageError
 from rewriter.report import as_json
+from rewriter.sweeping.finding import Filters
 from rewriter.sweeping.look import look
-from rewriter.sweeping.places import Filters
 from tests.sweeping.conftest import CLEAN, COUNTS, FOUND, MODELS, UNUSABLE
 
 
@@ -175,6 +178,32 @@ def test_a_process_that_is_killed_costs_one_file(tree, tmp_path, monkeypatch):
     assert counts(summary) == {**COUNTS, "findings": 1, "unusable": 3}
 
 
+def test_the_processes_end_with_the_sweep(tree, tmp_path, monkeypatch):
+    note = tmp_path / "pid"
+    action = f"open({str(note)!r}, 'w').write(str(os.getpid())); time.sleep(600)"
+    with at_sight("layout.keras", action, tmp_path, monkeypatch):
+        sweep = subprocess.Popen([sys.executable, "-m", "rewriter", "sweep", tree], stdout=subprocess.DEVNULL)
+        _wait(lambda: note.exists() and note.read_text())
+        sweep.kill()
+        sweep.wait()
+    _wait(lambda: not _is_alive(int(note.read_text())))
+
+
+def _wait(until):
+    end = time.monotonic() + 60
+    while not until():
+        assert time.monotonic() < end
+        time.sleep(0.1)
+
+
+def _is_alive(pid):
+    try:
+        with open(f"/proc/{pid}/stat") as file:
+            return file.read().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
 # -- what is written -----------------------------
 def test_repairs_are_written_beside_their_folders(tree, tmp_path):
     out = tmp_path / "out"
@@ -223,17 +252,17 @@ def test_nothing_is_written_into_what_is_swept(tree):
 
 def test_two_models_are_not_written_to_one_file(tree, tmp_path):
     for place in ("a", "b"):
-        (tmp_path / place).mkdir()
-        shutil.copy(MODELS / "layout.keras", tmp_path / place / "m.keras")
+        (tmp_path / "in" / place).mkdir(parents=True)
+        shutil.copy(MODELS / "layout.keras", tmp_path / "in" / place / "m.keras")
     options = {"action": "repair", "out": tmp_path / "out", "options": {"verify": False}, "jobs": 1}
-    with rewriter.sweep([tmp_path / "a", tmp_path / "b"], **options) as sweep:
+    with rewriter.sweep([tmp_path / "in" / "a", tmp_path / "in" / "b"], **options) as sweep:
         assert len({outcome.output for outcome in sweep}) == 2
-    with rewriter.sweep(f"{tmp_path}/[ab]/m.keras", **{**options, "out": tmp_path / "other"}) as sweep:
+    with rewriter.sweep(f"{tmp_path}/in/[ab]/m.keras", **{**options, "out": tmp_path / "other"}) as sweep:
         assert len({outcome.output for outcome in sweep}) == 2
-    shutil.copy(MODELS / "valid.keras", tmp_path / "a" / "n.h5.keras")
-    rewriter.convert(MODELS / "valid.keras", tmp_path / "a" / "n.h5", verify=False)
+    shutil.copy(MODELS / "valid.keras", tmp_path / "in" / "a" / "n.h5.keras")
+    rewriter.convert(MODELS / "valid.keras", tmp_path / "in" / "a" / "n.h5", verify=False)
     given = {**options, "action": "convert", "out": tmp_path / "new"}
-    with pytest.raises(UsageError, match="one file"), rewriter.sweep(tmp_path / "a", **given) as sweep:
+    with pytest.raises(UsageError, match="one file"), rewriter.sweep(tmp_path / "in" / "a", **given) as sweep:
         list(sweep)
     assert not (tmp_path / "new").exists()
 

@@ -11,8 +11,8 @@ import pytest
 
 import rewriter
 from rewriter.errors import UsageError
-from rewriter.sweeping import places
-from rewriter.sweeping.places import Filters, models
+from rewriter.sweeping import systems
+from rewriter.sweeping.finding import Filters, models
 from tests.sweeping.conftest import CLEAN, FOUND, MODELS, UNUSABLE
 
 
@@ -91,7 +91,7 @@ def test_folders_that_are_models(tmp_path):
 
 
 def test_a_failure_that_passes_is_tried_again(monkeypatch):
-    monkeypatch.setattr(places, "_PAUSE", 0.0)
+    monkeypatch.setattr(systems, "_PAUSE", 0.0)
     seen = []
 
     def work(failures, error=OSError):
@@ -100,14 +100,14 @@ def test_a_failure_that_passes_is_tried_again(monkeypatch):
             raise error("reset")
         return "done"
 
-    assert places._again(lambda: work(3)) == "done"
+    assert systems.again(lambda: work(3)) == "done"
     seen.clear()
     with pytest.raises(OSError, match="reset"):
-        places._again(lambda: work(9))
-    assert len(seen) == places._TRIES
+        systems.again(lambda: work(9))
+    assert len(seen) == systems._TRIES
     seen.clear()
     with pytest.raises(FileNotFoundError):
-        places._again(lambda: work(9, FileNotFoundError))
+        systems.again(lambda: work(9, FileNotFoundError))
     assert len(seen) == 1
 
 

@@ -1,0 +1,116 @@
+"""Opens models of any file system at a local path, and writes files to any file system.
+
+Of a remote file only the parts that are read are fetched.
+"""
+
+from __future__ import annotations
+
+import os
+import posixpath
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+from ..errors import BadFileError, OutputError
+from ..files.arriving import Arriving, Fetch, arriving
+from ..formats.registry import format_for
+from .systems import Local, UnreachableError, again, reason, system_of
+from .task import Found
+
+# Files up to this size are fetched in one request; of others the end, where an archive has its directory.
+_WHOLE = 1 << 18
+_END = 1 << 16
+
+
+@dataclass(slots=True)
+class Opened:
+    """A model that can be read at a local path, and the files that arrive there."""
+
+    path: str
+    arrivals: list[Arriving] = field(default_factory=list)
+
+    @property
+    def moved(self) -> int:
+        return sum(file.bytes for file in self.arrivals)
+
+    @property
+    def requests(self) -> int:
+        return sum(file.requests for file in self.arrivals)
+
+
+@contextmanager
+def opened(found: Found) -> Iterator[Opened]:
+    """A model at a local path: its own, or one in a temporary folder where its bytes arrive when they are read.
+
+    Raises:
+        BadFileError: the file cannot be read.
+        UsageError: its file system cannot be used.
+    """
+    system, path = system_of(found.url)
+    if isinstance(system, Local):
+        yield Opened(path)
+        return
+    with tempfile.TemporaryDirectory(prefix="rewriter-") as folder, ExitStack() as stack:
+        made = Opened(os.path.join(folder, posixpath.basename(path.rstrip("/"))))
+        for name, size in ((None, found.size),) if found.folder is None else found.folder:
+            here = made.path if name is None else os.path.join(made.path, *_safe(name))
+            there = path if name is None else system.join(path, name)
+            os.makedirs(os.path.dirname(here), exist_ok=True)
+            file = stack.enter_context(arriving(here, size, _fetch(system.system, there)))
+            made.arrivals.append(file)
+            if name is None:
+                file.need((0, size) if size <= _WHOLE else (size - _END, _END))
+        yield made
+
+
+def _safe(name: str) -> list[str]:
+    parts = name.split("/")
+    if any(part in ("", ".", "..") or os.sep in part for part in parts):
+        raise BadFileError(f"the folder has a file with the name {name!r}")
+    return parts
+
+
+def _fetch(system: Any, path: str) -> Fetch:
+    def fetch(ranges: Sequence[tuple[int, int]]) -> list[bytes]:
+        paths, starts, ends = [path] * len(ranges), [s for s, _ in ranges], [e for _, e in ranges]
+        try:
+            data: list[bytes] = again(lambda: system.cat_ranges(paths, starts, ends, on_error="raise"))
+        except Exception as error:
+            raise UnreachableError(f"cannot be read: {reason(error)}") from None
+        return data
+
+    return fetch
+
+
+@contextmanager
+def written(root: str, inside: str) -> Iterator[tuple[str, str]]:
+    """A local path to write to, and the address below a root that it gets if the block succeeds.
+
+    Raises:
+        OutputError: it cannot be written there.
+    """
+    system, path = system_of(root)
+    target = system.join(path, inside.replace("/", system.separator))
+    if isinstance(system, Local):
+        try:
+            os.makedirs(os.path.dirname(target) or ".", exist_ok=True)
+        except OSError as error:
+            raise OutputError(f"cannot be made: {error.strerror}", os.path.dirname(target)) from None
+        yield target, target
+        return
+    with tempfile.TemporaryDirectory(prefix="rewriter-") as folder:
+        made = os.path.join(folder, posixpath.basename(target))
+        yield made, system.address(target)
+        if os.path.lexists(made):
+            try:
+                again(lambda: system.system.put(made, target, recursive=os.path.isdir(made)))
+            except Exception as error:
+                raise OutputError(f"cannot be written: {reason(error)}", system.address(target)) from None
+
+
+def suffix_of(found: Found) -> str:
+    """The suffix of a model's name, with the dot; "" for a folder or another name."""
+    form = None if found.folder is not None else format_for(found.inside)
+    return form.suffix if form is not None else ""
