@@ -25,6 +25,7 @@ class Outcome:
         output: what was written for it; page: its HTML page.
         seconds: how long it took.
         moved, requests: bytes and requests over the network.
+        digest: the hash of a small local file; "" for others.
         lasting: False where another try may end otherwise, as after a failure of the network: the next sweep tries it.
         remembered: whether an earlier sweep looked at it, and it is the same since.
         new: whether something about it is worse than in the last sweep.
@@ -45,6 +46,7 @@ class Outcome:
     seconds: float = 0.0
     moved: int = 0
     requests: int = 0
+    digest: str = ""
     lasting: bool = True
     remembered: bool = False
     new: bool = False

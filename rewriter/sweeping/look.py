@@ -11,6 +11,7 @@ from typing import Any
 from ..api import check_opened, convert, export_onnx, repair
 from ..errors import RewriterError, UndecidedError, UsageError, VerificationError, reason_of, shown
 from ..files.atomic import atomic_write
+from ..files.digest import sha256
 from ..formats.model_file import NOT_COMPILED, TRAINING
 from ..formats.registry import open_model
 from ..report import as_json
@@ -23,6 +24,7 @@ from .opening import opened, suffix_of, written
 from .systems import UnreachableError, same_place
 from .task import Found, Limits, Request
 
+_HASHED = 64 << 20  # the largest local file that is known by its hash too
 _MOST = 3  # constructs that are named
 _FOUND, _UNUSABLE, _UNPROVEN = 1, 2, 3
 
@@ -37,6 +39,8 @@ def look(found: Found, request: Request, limits: Limits = Limits()) -> Outcome: 
                 _ACTIONS[request.action](found, file.path, request, outcome)
             finally:
                 outcome.moved, outcome.requests = file.moved, file.requests
+            if found.folder is None and not file.arrivals and found.size <= _HASHED:
+                outcome.digest = sha256(file.path)
     except UndecidedError as error:
         outcome.outcome, outcome.status, outcome.error = FINDINGS, _FOUND, reason_of(error)
     except VerificationError as error:

@@ -42,7 +42,7 @@ PENDING, LOOKED_AT, REMEMBERED = range(3)
 # The fields of an outcome that are columns too.
 _FIELDS = (
     "url", "size", "stamp", "outcome", "status", "error", "format", "saved_by", "outdated", "output", "page", "seconds",
-    "moved", "requests",
+    "moved", "requests", "digest",
 )  # fmt: skip
 _TABLES = """
 CREATE TABLE IF NOT EXISTS sweeps (
@@ -59,7 +59,8 @@ CREATE TABLE IF NOT EXISTS results (
     url TEXT NOT NULL, request TEXT NOT NULL, size INTEGER NOT NULL, stamp TEXT NOT NULL, version TEXT NOT NULL,
     sweep INTEGER NOT NULL, looked REAL NOT NULL, outcome TEXT NOT NULL, before TEXT, status INTEGER NOT NULL,
     error TEXT NOT NULL, format TEXT NOT NULL, saved_by TEXT NOT NULL, outdated TEXT NOT NULL, output TEXT, page TEXT,
-    seconds REAL NOT NULL, moved INTEGER NOT NULL, requests INTEGER NOT NULL, new INTEGER NOT NULL, report BLOB,
+    seconds REAL NOT NULL, moved INTEGER NOT NULL, requests INTEGER NOT NULL, digest TEXT NOT NULL,
+    new INTEGER NOT NULL, report BLOB,
     PRIMARY KEY (url, request)
 ) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS findings (
@@ -160,8 +161,27 @@ class Store:
                 )
             count += len(batch)
             yield count
+        self._recognise(sweep, asked)
         self._take_over(sweep, asked)
         self._base.execute("UPDATE sweeps SET listed = ? WHERE id = ?", (time.time(), sweep))
+
+    def _recognise(self, sweep: int, asked: str) -> None:
+        """Remember local files that were only touched: another time of change, the same size and hash."""
+        rows = self._base.execute(
+            "SELECT l.url, l.stamp, r.digest FROM listing l JOIN results r ON r.url = l.url AND r.request = ?"
+            " WHERE l.sweep = ? AND l.state = 0 AND r.size = l.size AND r.version = ? AND r.digest != ''",
+            (asked, sweep, _TOOL),
+        ).fetchall()
+        same = [(url, stamp) for url, stamp, digest in rows if _hash(plain(url)) == digest]
+        with self._writing():
+            self._base.executemany(
+                "UPDATE results SET stamp = ?2 WHERE url = ?1 AND request = ?3",
+                [(*row, asked) for row in same],
+            )
+            self._base.executemany(
+                "UPDATE listing SET state = 2 WHERE sweep = ?2 AND url = ?1",
+                [(url, sweep) for url, _ in same],
+            )
 
     def _take_over(self, sweep: int, asked: str) -> None:
         """What a sweep saw that did not end, this one reports; what was written and is gone is written again."""
@@ -356,6 +376,13 @@ def plain(text: str) -> str:
     if not text.startswith("\0"):
         return text
     return bytes.fromhex(text[1:]).decode("utf-8", "surrogatepass")
+
+
+def _hash(path: str) -> str | None:
+    try:
+        return sha256(path)
+    except BadFileError:
+        return None
 
 
 def _folder(found: Found) -> str | None:

@@ -11,6 +11,7 @@ import pytest
 from pyarrow import parquet
 
 from rewriter.cli import main
+from tests.cli.test_contract import validate
 from tests.cli.test_sarif import LOG
 from tests.sweeping.conftest import COUNTS, FOUND, MODELS
 
@@ -27,6 +28,7 @@ def test_the_summary(tree, capsys):
     assert "Findings" in out and "RW004" in out and "the HDF5 data is empty" in out
     status, out, _ = run(capsys, tree, "--format", "json")
     summary = json.loads(out)
+    validate(summary, "sweep")
     assert status == 2 and {name: summary[name] for name in COUNTS} == COUNTS
     assert [code["code"] for code in summary["codes"]] == ["RW001", "RW002", "RW004"]
     assert {row["name"]: row["files"] for row in summary["teams"]} == {"text": 3, "vision": 3}

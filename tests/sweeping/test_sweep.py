@@ -73,6 +73,17 @@ def test_a_second_sweep_looks_at_what_changed(tree, tmp_path):
     }
 
 
+def test_a_file_that_was_only_touched_is_remembered(tree, tmp_path):
+    store, path = tmp_path / "store.sqlite", tree / "vision" / "layout.keras"
+    swept(tree, store=store)
+    os.utime(path, (1, 1))
+    assert counts(swept(tree, store=store)[1])["looked_at"] == 0
+    assert counts(swept(tree, store=store)[1]) == {**COUNTS, "looked_at": 0}
+    data = path.read_bytes()
+    path.write_bytes(data[:-1] + bytes([data[-1] ^ 1]))
+    assert counts(swept(tree, store=store)[1])["looked_at"] == 1
+
+
 def test_other_options_are_another_memory(tree, tmp_path):
     store = tmp_path / "store.sqlite"
     swept(tree, store=store)
