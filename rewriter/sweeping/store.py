@@ -147,9 +147,7 @@ class Store:
                     [
                         (
                             sweep,
-                            _out(f.url),
-                            _out(root),
-                            _out(f.inside),
+                            *map(_out, (f.url, root, f.inside)),
                             f.size,
                             f.stamp,
                             _folder(f),
@@ -186,21 +184,21 @@ class Store:
     def _take_over(self, sweep: int, asked: str) -> None:
         """What a sweep saw that did not end, this one reports; what was written and is gone is written again."""
         here = "url IN (SELECT url FROM listing WHERE sweep = ? AND state = 2)"
+        made = self._base.execute(
+            f"SELECT url, output, page FROM results WHERE request = ? AND {here}"
+            " AND (output IS NOT NULL OR page IS NOT NULL)",
+            (asked, sweep),
+        ).fetchall()
+        gone = [url for url, *paths in made if not all(exists(plain(path)) for path in paths if path)]
         with self._writing():
             self._base.execute(
                 f"UPDATE results SET sweep = ? WHERE request = ? AND {here} AND sweep IN"
                 " (SELECT id FROM sweeps WHERE finished IS NULL AND id < ? AND request = ?)",
                 (sweep, asked, sweep, sweep, asked),
             )
-            made = self._base.execute(
-                f"SELECT url, output, page FROM results WHERE request = ? AND {here}"
-                " AND (output IS NOT NULL OR page IS NOT NULL)",
-                (asked, sweep),
-            ).fetchall()
-            gone = [
-                (sweep, url) for url, *paths in made if not all(exists(plain(path)) for path in paths if path)
-            ]
-            self._base.executemany("UPDATE listing SET state = 0 WHERE sweep = ? AND url = ?", gone)
+            self._base.executemany(
+                "UPDATE listing SET state = 0 WHERE sweep = ? AND url = ?", [(sweep, url) for url in gone]
+            )
 
     def check_targets(self, sweep: int) -> None:
         """Raises UsageError if two models of a sweep would be written to one file."""
