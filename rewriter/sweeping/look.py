@@ -51,6 +51,8 @@ def look(found: Found, request: Request, limits: Limits = Limits()) -> Outcome: 
     except Exception as error:
         outcome.outcome, outcome.status, outcome.error = UNUSABLE, _UNUSABLE, reason_of(error)
         outcome.lasting = isinstance(error, RewriterError) and not isinstance(error, UnreachableError)
+    if outcome.error:
+        outcome.output = outcome.page = None
     outcome.seconds = time.perf_counter() - start
     return outcome
 

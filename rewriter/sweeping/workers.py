@@ -9,6 +9,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import queue
+import signal
 import sys
 import threading
 import time
@@ -68,6 +69,7 @@ def _pool(jobs: int) -> Any:
     context: Any = multiprocessing.get_context("forkserver" if server else "spawn")
     if server:
         context.set_forkserver_preload([look.__module__])
+        _start_server()
     return ProcessPool(
         max_workers=jobs,
         max_tasks=_MOST_LOOKS,
@@ -75,6 +77,24 @@ def _pool(jobs: int) -> Any:
         initializer=_begin,
         initargs=[dict(os.environ), os.getpid()],
     )
+
+
+def _start_server() -> None:
+    """Start the server of processes so that Ctrl-C ends it quietly: the driving process reports it."""
+    from multiprocessing import forkserver
+
+    main = threading.current_thread() is threading.main_thread()
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN) if main else None
+    errors, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(nowhere, 2)
+        forkserver.ensure_running()
+    finally:
+        os.dup2(errors, 2)
+        os.close(errors)
+        os.close(nowhere)
+        if main:
+            signal.signal(signal.SIGINT, before or signal.SIG_DFL)
 
 
 def _begin(environment: dict[str, str], driver: int) -> None:

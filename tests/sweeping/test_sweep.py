@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import signal
 import sqlite3
 import subprocess
 import sys
@@ -200,6 +201,19 @@ def test_the_processes_end_with_the_sweep(tree, tmp_path, monkeypatch):
     _wait(lambda: not _is_alive(int(note.read_text())))
 
 
+def test_an_interrupted_sweep_says_so_once(tree, tmp_path, monkeypatch):
+    note = tmp_path / "pid"
+    action = f"open({str(note)!r}, 'w').write(str(os.getpid())); time.sleep(600)"
+    with at_sight("layout.keras", action, tmp_path, monkeypatch):
+        words = [sys.executable, "-m", "rewriter", "sweep", tree]
+        sweep = subprocess.Popen(words, stderr=subprocess.PIPE, text=True, start_new_session=True)
+        _wait(lambda: note.exists() and note.read_text())
+        os.killpg(sweep.pid, signal.SIGINT)  # as Ctrl-C does
+        assert sweep.communicate(timeout=60)[1] == "error: interrupted\n"
+    assert sweep.returncode == 130
+    _wait(lambda: not _is_alive(int(note.read_text())))
+
+
 def _wait(until):
     end = time.monotonic() + 60
     while not until():
@@ -235,7 +249,7 @@ def test_exports_and_conversions(tree, tmp_path):
     assert summary.written == 3, [outcome.error for outcome in found.values()]  # a product of wrong axes runs
     assert onnxruntime.InferenceSession(out / "vision" / "old" / "again.keras.onnx").get_inputs()
     wrong, _ = swept(tree, action="export", out=out, filters=Filters(include=["text/*"]))
-    assert {(each.outcome, each.status) for each in wrong.values()} == {("unusable", 2)}
+    assert {(each.outcome, each.status, each.output) for each in wrong.values()} == {("unusable", 2, None)}
     assert not list((out / "text").rglob("*"))
     rewriter.convert(tree / "vision" / "valid.keras", tree / "vision" / "valid.h5", verify=False)
     new = {"action": "convert", "out": tmp_path / "new", "options": {"verify": False}}
