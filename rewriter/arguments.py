@@ -351,7 +351,10 @@ def _sweep(commands: Any, run: Mapping[str, Run]) -> None:
         help="how much a process may hold for one model (default: 4G)",
     )
     _format(sweep, "sweep")
-    _verbosity(sweep)
+    sweep.add_argument(
+        "-v", "--verbose", dest="verbosity", action="store_const", const=1, default=0,
+        help="also a line for every finding, and for every model that cannot be used",
+    )  # fmt: skip
     _mode(sweep)
     _ops(sweep)
     _user_rules(sweep)
