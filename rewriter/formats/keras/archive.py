@@ -13,6 +13,7 @@ from functools import cached_property
 from typing import Any
 
 from ...errors import BadFileError, UnsupportedError, shown
+from ...files.arriving import Source
 from ...files.folder import Folder, copy_folder
 from ...files.hdf5 import Hdf5Index, relink
 from ...files.json import parse
@@ -92,8 +93,13 @@ class KerasArchive(KerasFile):
         return data if isinstance(data, dict) else {}
 
     @cached_property
+    def _weights(self) -> Source:
+        """The weights file, inflated once."""
+        return self.archive.source(_WEIGHTS)
+
+    @cached_property
     def _index(self) -> Hdf5Index:
-        return Hdf5Index(self.archive.source(_WEIGHTS))
+        return Hdf5Index(self._weights)
 
     def variables(self) -> Variables:
         """The variables, memory-mapped if the archive stores the weights file uncompressed."""
@@ -234,7 +240,7 @@ class KerasArchive(KerasFile):
 
     def _weight_changes(self, entry: dict[str, Any], newest: bool) -> tuple[list[Patch], dict[str, str]]:
         """The byte patches that give every layer its own weights under the new names, and the new names of assets."""
-        buffer = self.archive.open_raw(_WEIGHTS)
+        buffer = self._weights.whole()
         index, saved = self._index, self.configuration.saved
         older = self.configuration if isinstance(self.configuration, Older) else None
         found = (
@@ -254,7 +260,12 @@ class KerasArchive(KerasFile):
     def _state_changes(self, newest: bool) -> list[Patch]:
         """The byte patches that reorder the optimizer's state for the current graph."""
         configuration, version = self.configuration, self.metadata.get("keras_version")
-        buffer, index = self.archive.open_raw(_WEIGHTS), self._index
         return relink_optimizer(
-            buffer, index, configuration.entry, configuration.saved, self.graph, version, newest
+            self._weights.whole(),
+            self._index,
+            configuration.entry,
+            configuration.saved,
+            self.graph,
+            version,
+            newest,
         )

@@ -12,6 +12,7 @@ import pytest
 from keras import layers
 
 import rewriter
+from rewriter.files.zip import Archive
 from rewriter.formats.keras.archive import KerasArchive
 from tests import support
 from tests.formats.keras.surgery import (
@@ -429,6 +430,25 @@ def test_metadata_and_other_members_are_carried_along(saved, tmp_path):
         assert before.namelist() == after.namelist()
         for name in ("metadata.json", "notes/readme.txt"):
             assert before.read(name) == after.read(name)
+
+
+def test_a_compressed_weights_file_is_inflated_once(tmp_path, monkeypatch):
+    """Its index, the order of its groups and that of the optimizer's state are read from one copy."""
+    keras.backend.clear_session()
+    original = trained(two_denses(), "adam", tmp_path / "stored.keras")
+    with (
+        zipfile.ZipFile(tmp_path / "stored.keras") as stored,
+        zipfile.ZipFile(tmp_path / "model.keras", "w", zipfile.ZIP_DEFLATED) as deflated,
+    ):
+        for name in stored.namelist():
+            deflated.writestr(name, stored.read(name))
+    read, names = Archive.read, []
+    monkeypatch.setattr(
+        Archive, "read", lambda self, name, limit: names.append(name) or read(self, name, limit)
+    )
+    target = inserted(tmp_path / "model.keras", tmp_path / "out.keras", ("join", 1), count=3)
+    assert names.count("model.weights.h5") == 1
+    assert_same_variables(slots(keras.saving.load_model(target)), slots(original))
 
 
 # -- the applications -----------------------------
