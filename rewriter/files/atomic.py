@@ -5,9 +5,11 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import re
 import secrets
 import shutil
 import stat
+import tempfile
 from collections.abc import Iterator
 from typing import BinaryIO
 
@@ -19,8 +21,7 @@ GUARD = 'read -r line || exec rm -rf -- "$1"'
 # A file of the run has its name, or gets it now: whoever ends the run by a signal would call a finished run unfinished.
 named = False
 _open = 0  # how many files are being written that are kept, one within the other
-_TEMPORARY = ("rewriter-", ".rewriter-")  # how the names of temporary files and folders begin
-
+_UNFINISHED = re.compile(r"\.rewriter-[0-9a-f]{24}")
 _CANNOT_STORE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)
 
 
@@ -151,7 +152,7 @@ def _beside(path: str | os.PathLike[str], suffix: str = "", keep: bool = True) -
 def _naming(target: str) -> Iterator[None]:
     """A block that gives a file its name. Temporary files, and those that are made for another one, do not count."""
     global named
-    if _open > 1 or any(part.startswith(_TEMPORARY) for part in target.split(os.sep)):
+    if _open > 1 or _is_temporary(target):
         yield
         return
     named = True
@@ -160,6 +161,12 @@ def _naming(target: str) -> Iterator[None]:
     except BaseException:
         named = False
         raise
+
+
+def _is_temporary(path: str) -> bool:
+    """Whether a path is in a temporary folder, or has the name of an unfinished file."""
+    inside = os.path.abspath(path).startswith(os.path.join(tempfile.gettempdir(), "rewriter-"))
+    return inside or any(map(_UNFINISHED.match, path.split(os.sep)))
 
 
 @contextlib.contextmanager

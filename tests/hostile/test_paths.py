@@ -160,8 +160,12 @@ def test_a_signal_leaves_nothing(name: str, tmp_path: Path):
     assert [p.name for p in tmp_path.iterdir()] == ["model.keras"]
 
 
-@pytest.mark.parametrize("form", ["keras", "onnx"])
-def test_a_signal_once_the_output_has_its_name_changes_nothing(form: str, tmp_path: Path):
+@pytest.mark.parametrize(
+    ("form", "folder"), [("keras", "."), ("onnx", "."), ("keras", "rewriter-2"), ("onnx", ".rewriter-models")]
+)
+def test_a_signal_once_the_output_has_its_name_changes_nothing(form: str, folder: str, tmp_path: Path):
+    (tmp_path / folder).mkdir(exist_ok=True)
+    tmp_path /= folder
     path, target = copy(tmp_path), tmp_path / f"out.{form}"
     after = _STOPPED.replace("    replace(*paths)\n", "").replace(
         "    print(", "    replace(*paths)\n    if paths[1] != sys.argv[-1]:\n        return\n    print("
