@@ -28,9 +28,8 @@ _MARK = "rewriter-proof "
 _STAGE = "rewriter-stage "
 _FIRST_SAMPLES = 3  # in the largest batch that is run at any size of a sample
 _PACKAGE = __name__.split(".")[0]
-_DRAIN = (
-    10.0  # seconds to read what is left in the pipe, which a process of a session of its own may hold open
-)
+# Seconds to read what is left in the pipe, which a process of a session of its own may hold open.
+_DRAIN = 10.0
 
 
 def in_child(request: Request, timeout: float | None = None, program: str = "") -> dict[str, Any]:
@@ -95,11 +94,9 @@ def run_in_child(
                 target=_listen, args=(process, answer, progress.current()), daemon=True
             )
             listener.start()
-            # Not the end of the output: a process that it started may hold the pipe open.
-            waiter = threading.Thread(target=process.wait, daemon=True)
-            waiter.start()
-            waiter.join(seconds)
-            if waiter.is_alive():
+            try:  # not until the end of the output: a process that it started may hold the pipe open
+                process.wait(seconds)
+            except subprocess.TimeoutExpired:
                 late = f"it took longer than {seconds:g} seconds"
         finally:
             _end(process)
