@@ -28,6 +28,8 @@ _MARK = "rewriter-proof "
 _STAGE = "rewriter-stage "
 _FIRST_SAMPLES = 3  # in the largest batch that is run at any size of a sample
 _PACKAGE = __name__.split(".")[0]
+# What code of others may raise: the process goes on, and says so.
+RAISED = (Exception, SystemExit, KeyboardInterrupt)
 # Seconds to read what is left in the pipe, which a process of a session of its own may hold open.
 _DRAIN = 10.0
 
@@ -230,7 +232,7 @@ def serve(run: Callable[[dict[str, Any], Callable[[dict[str, Any]], None]], dict
                 say(run(request, say))
         except ImportError as error:
             say({"skipped": f"a package that is trusted cannot be imported: {shown(error)}"})
-        except (Exception, SystemExit, KeyboardInterrupt) as error:
+        except RAISED as error:
             say({"skipped": doing + ended_with(error)})
     return 0
 

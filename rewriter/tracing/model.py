@@ -142,21 +142,24 @@ def _attach(graph: Graph, layers: Sequence[Json]) -> list[tuple[Operation, _Form
     in_file = []
     for layer in layers:
         operation = by_path[tuple(layer["path"])]
-        operation.untraced = True
         if "reason" in layer:
-            operation.opaque = f"{operation.opaque}; its code cannot be traced: {shown(layer['reason'])}"
+            _note(operation, f"its code cannot be traced: {shown(layer['reason'])}")
             continue
         traced = _read(layer["entry"])
         assert traced.graph is not None and traced.trace is not None
         takes = len(traced.graph.input_refs()) - len(traced.trace.masked_operands)
         calls = [node for _, _, node in graph.walk() if node.operation is operation]
         if any(len(node.refs()) != takes for node in calls):
-            operation.opaque += f"; its code takes {count(takes, 'tensor')}, and its calls give others"
+            _note(operation, f"its code takes {count(takes, 'tensor')}, and its calls give others")
             continue
-        operation.untraced = False
         in_file.append((operation, _Form.of(operation)))
         _Form("model", "", traced.graph, traced.trace).give(operation)
     return in_file
+
+
+def _note(operation: Operation, why: str) -> None:
+    """Note at an operation why it has no graph, though its code ran."""
+    operation.opaque, operation.untraced = f"{operation.opaque}; {why}", True
 
 
 def _read(entry: Json) -> Operation:

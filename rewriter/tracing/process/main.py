@@ -9,13 +9,11 @@ from functools import partial
 from typing import Any
 
 from ...ir.graph import leaves, map_leaves
-from ...proof.child import ended_with
+from ...proof.child import RAISED, ended_with
 
 Json = dict[str, Any]
 # A layer, and the arguments of each of its calls.
 Called = tuple[Any, list[tuple[tuple[Any, ...], Json]]]
-# What code of a package may raise: the process goes on with the next layer.
-_RAISED = (Exception, SystemExit, KeyboardInterrupt)
 _ENDINGS = (MemoryError, SystemExit)
 
 
@@ -41,7 +39,7 @@ def traced(request: Json, say: Callable[[Json], None]) -> Json:
     try:
         with _naming(names):
             model = keras.saving.load_model(request["model"], compile=False)
-    except _RAISED as error:
+    except RAISED as error:
         reason = f"Keras does not load the model: {_line(error)}"
     paths, stated = request["paths"], request.get("entries") or []
     if model is None and (paths is None or not stated):
@@ -66,7 +64,7 @@ def _note_masks(model: Any, recorder: Any) -> None:
     """Run the model once, to see which tensors have masks."""
     from ...proof.keras.models import operands
 
-    with suppress(*_RAISED):
+    with suppress(*RAISED):
         recorder.run(model, (operands(model),), {})
 
 
@@ -157,7 +155,7 @@ def _whole(model: Any, recorder: Any, entries: Any) -> Json:
                 return dict(entries.model(scope, model.name, type(model).__name__, names, taken_as))
 
         entry = _common_entry([written], recorder)
-    except _RAISED as error:
+    except RAISED as error:
         return {"skipped": _why(error)}
     return {"model": entry}
 
@@ -181,7 +179,7 @@ def _one(path: Sequence[str], found: Callable[[], Called], recorder: Any, entrie
         if not calls:
             raise TraceError("it is not called")
         return answer | {"entry": _common_entry([partial(written, *call) for call in calls], recorder)}
-    except _RAISED as error:
+    except RAISED as error:
         return answer | {"reason": _why(error)}
 
 
@@ -213,14 +211,15 @@ def _why(error: BaseException) -> str:
     layer = called_wrongly(error)
     if layer is not None:
         said = f"the call of {layer.name!r} ({type(layer).__name__}) does not take its arguments: {error}"
-    elif isinstance(error, (TraceError, *_ENDINGS)):
+    elif isinstance(error, (TraceError, *_ENDINGS)) or not str(error).strip():
         said = _line(error)
     else:
-        said = f"{type(error).__name__}: {_line(error)}" if str(error).strip() else type(error).__name__
+        said = f"{type(error).__name__}: {_line(error)}"
     return f"{said} ({place})" if place else said
 
 
 def _line(error: BaseException) -> str:
+    """The first line of an error; its type if it says nothing."""
     if isinstance(error, _ENDINGS):
         return ended_with(error)
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
