@@ -20,7 +20,7 @@ from .blame import line
 from .child import run_in_child, serve
 from .feeds import dtype_of
 from .keras.inputs import Inputs
-from .onnx_runtime.extensions import PACKAGE, session_options
+from .onnx_runtime.extensions import packages, session_options
 from .onnx_runtime.values import run
 from .outputs import MOST, furthest, on_random_inputs, turned
 from .request import cannot_be_run
@@ -87,10 +87,9 @@ def verified(
 
 def _needs(graph: Graph, extensions: bool) -> Needs:
     """What the comparison needs. Texts are tensors in TensorFlow alone."""
-    packages = ["onnxruntime", *([PACKAGE] if extensions else [])]
     if any(graph.nodes[ref.node].operation.config.get("dtype") == "string" for ref in graph.input_refs()):
-        return needs("keras", "tensorflow", *packages, KERAS_BACKEND="tensorflow")
-    return keras_needs(*packages)
+        return needs("keras", "tensorflow", *packages(extensions), KERAS_BACKEND="tensorflow")
+    return keras_needs(*packages(extensions))
 
 
 def _noted(notes: Mapping[str, str], *keys: str) -> list[str]:

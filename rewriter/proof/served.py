@@ -17,7 +17,7 @@ from . import limits
 from .blame import line
 from .child import run_in_child, serve
 from .keras.inputs import FREE_SIZES, Inputs
-from .onnx_runtime.extensions import PACKAGE, session_options
+from .onnx_runtime.extensions import packages, session_options
 from .outputs import MOST, furthest, turned
 from .runtimes import keras_needs, needs
 
@@ -88,8 +88,7 @@ def compared(
         "allowed": allowed,
         "extensions": extensions,
     }
-    packages = ["onnxruntime", *([PACKAGE] if extensions else [])]
-    needed = needs("tensorflow", *packages) if form == "onnx" else keras_needs("tensorflow")
+    needed = needs("tensorflow", *packages(extensions)) if form == "onnx" else keras_needs("tensorflow")
     size = limits.memory((source.path, path)) + MOST
     answer = run_in_child(f"{__package__}.served", needed, request, size)
     if "failed" in answer:

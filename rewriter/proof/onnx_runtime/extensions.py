@@ -1,4 +1,4 @@
-"""The operators for texts of the package onnxruntime-extensions, which a session has to register."""
+"""ONNX Runtime with and without the operators for texts of onnxruntime-extensions, which a session has to register."""
 
 from __future__ import annotations
 
@@ -7,12 +7,17 @@ from typing import Any
 PACKAGE = "onnxruntime_extensions"
 
 
-def session_options(texts: bool) -> Any:
-    """The options of a session of ONNX Runtime; with ``texts``, of one that has these operators."""
+def packages(extensions: bool) -> tuple[str, ...]:
+    """The packages that run a file; with ``extensions``, one that has these operators."""
+    return ("onnxruntime", PACKAGE) if extensions else ("onnxruntime",)
+
+
+def session_options(extensions: bool) -> Any:
+    """The options of a session; with ``extensions``, of one that has these operators."""
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
-    if texts:
+    if extensions:
         import onnxruntime_extensions
 
         options.register_custom_ops_library(onnxruntime_extensions.get_library_path())

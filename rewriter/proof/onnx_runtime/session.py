@@ -32,9 +32,9 @@ class Session(Running):
         inputs = {value.name for value in proto.graph.input}
         more = [name for name in wanted if name not in inputs and name not in self.outputs]
         self.names = [*self.outputs, *more]
-        texts = any(each.domain == CONTRIB for each in proto.opset_import) and installed(PACKAGE)
+        extensions = any(each.domain == CONTRIB for each in proto.opset_import) and installed(PACKAGE)
         data = _probed(proto, more) if more else None
-        self.session = _opened(path, texts, data)
+        self.session = _opened(path, extensions, data)
         described = [(i.name, i.type, list(i.shape or [])) for i in self.session.get_inputs()]
         self.feeds = Feeds.of(source.graph, described)
         if not any("batch" in node.operation.config for node in source.graph.nodes.values()):
@@ -67,16 +67,16 @@ def _probed(proto: Any, more: Sequence[str]) -> bytes:
     return bytes(copy.SerializeToString())
 
 
-def _opened(path: str, texts: bool, data: bytes | None) -> Any:
+def _opened(path: str, extensions: bool, data: bytes | None) -> Any:
     """A session of a file, or of ``data`` in its place, with weights in other files of the same folder.
 
     Args:
-        texts: register the operators of onnxruntime-extensions.
+        extensions: register the operators of onnxruntime-extensions.
     """
     import onnxruntime
 
     onnxruntime.set_default_logger_severity(4)
-    options = session_options(texts)
+    options = session_options(extensions)
     if data is not None:
         folder = os.path.dirname(os.path.abspath(path))
         options.add_session_config_entry("session.model_external_initializers_file_folder_path", folder)
