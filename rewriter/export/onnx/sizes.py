@@ -31,7 +31,8 @@ _REDUCE_NAMES = (
     "ReduceSumSquare"
 )
 
-_ALIKE, _BROADCAST, _REDUCE = (
+# ``BROADCAST``: operators that align all operands as NumPy does.
+_ALIKE, BROADCAST, _REDUCE = (
     frozenset(names.split()) for names in (_ALIKE_NAMES, _BROADCAST_NAMES, _REDUCE_NAMES)
 )
 
@@ -41,7 +42,7 @@ def result_sizes(op_type: str, inputs: Sequence[Tensor | None], attributes: dict
     given = [t for t in inputs if t is not None]
     if op_type in _ALIKE:
         return given[0].sizes if given[0].known else None
-    if op_type in _BROADCAST:
+    if op_type in BROADCAST:
         return broadcast(*(t.sizes for t in given)) if all(t.known for t in given) else None
     rule = _reduce if op_type in _REDUCE else _RULES.get(op_type)
     if rule is None or not given or not given[0].known:

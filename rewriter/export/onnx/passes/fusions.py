@@ -7,11 +7,12 @@ are not used. ``python tools/bench.py fusions`` measures the whole.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import NamedTuple
 
 from ..builder import Builder
 from ..graph import Graph, Node, Tensor
+from ..sizes import BROADCAST
 from ._graphs import graphs
 from ._match import Site
 from .attention import attention
@@ -19,14 +20,14 @@ from .gelus import gelu
 from .norms import layer_normalization, norm_scale, norm_shift, rms_normalization
 from .products import dense_rows, joined_products, unstacked_heads
 from .rotary import rotary_embedding
-from .stretches import BROADCASTING, broadcast_operands, resized
+from .stretches import broadcast_operands, resized
 
 
 class Fusion(NamedTuple):
     """A row: the function, the operators that end its pattern, the opset of the operator that it makes."""
 
     function: Callable[[Site, Node], Tensor | None]
-    ends: tuple[str, ...]
+    ends: Collection[str]
     since: int
     until: int | None = None  # the last opset in which ONNX Runtime 1.32 has a kernel for the operator
     half: bool = True  # also before half precision, in which a softmax would keep its products in float32
@@ -47,7 +48,7 @@ FUSIONS = (
 PRODUCTS = (
     Fusion(dense_rows, ("Add",), 17),
     Fusion(joined_products, ("MatMul",), 17),
-    Fusion(broadcast_operands, BROADCASTING, 17),
+    Fusion(broadcast_operands, BROADCAST, 17),
     Fusion(resized, ("Reshape",), 17),
 )
 # Operators that the lowerings use and that older opsets do not have.

@@ -6,12 +6,6 @@ from ....ir.size import is_unknown
 from ..graph import Node, Tensor
 from ._match import Site
 
-# Operators that broadcast all operands.
-BROADCASTING = (
-    "Add", "And", "BitwiseAnd", "BitwiseOr", "BitwiseXor", "Div", "Equal", "Greater", "GreaterOrEqual", "Less",
-    "LessOrEqual", "Max", "Mean", "Min", "Mod", "Mul", "Or", "Pow", "Sub", "Sum", "Where", "Xor",
-)  # fmt: skip
-
 
 def broadcast_operands(site: Site, node: Node) -> Tensor | None:
     """``a[B, T, C] * Tile(b[B, T, 1])`` -> ``a * b`` (opset 17), also for Expand; ``a`` has the axes of the result.
