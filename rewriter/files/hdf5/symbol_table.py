@@ -9,7 +9,7 @@ from ...errors import BadFileError, shown
 from .link import Link, decoded
 from .view import UNDEFINED, View
 
-_FIRST = 32  # nodes of a B-tree
+_FIRST = 32  # how many nodes of a B-tree are fetched at once
 _ENTRY = 40
 _NAME_OFFSET = 8
 _PLAIN, _GROUP, _SOFT = 0, 1, 2
@@ -58,14 +58,12 @@ def table_links(view: View, tree: int, heap: int) -> dict[str, Link]:
     return links
 
 
-def places_of_links(view: View, tree: int, heap: int) -> Iterator[int]:
-    """Where the names of a heap and the first nodes of a B-tree are, as far as they are not checked yet."""
+def places_of_links(view: View, tree: int, heap: int) -> list[int]:
+    """Where the names of a heap and the first nodes of a B-tree are. Nothing is checked: ``table_links`` does that."""
     (names,) = view.unpack("<Q", heap + 24)
     (count,) = view.unpack("<H", tree + 6)
-    yield names
-    for place in range(min(count, _FIRST)):
-        (node,) = view.unpack("<Q", tree + 32 + 16 * place)
-        yield node
+    numbers = view.unpack(f"<{2 * min(count, _FIRST)}Q", tree + 24)
+    return [names, *numbers[1::2]]
 
 
 def link_at(view: View, entry: int) -> Link:
