@@ -15,7 +15,6 @@ from ...errors import UnsupportedError, UnverifiedError, shown
 from ...files.atomic import staged
 from ...files.digest import sha256
 from ...formats.model_file import ModelFile
-from ...formats.onnx.names import CONTRIB
 from ...progress import stage
 from .options import NEWEST_OPSET, OLDEST_OPSET, Exported, Options
 
@@ -87,6 +86,7 @@ def exporting(
 
 
 def _written(source: ModelFile, path: str, options: Options, notes: dict[str, str]) -> Exported:
+    from ...formats.onnx.names import CONTRIB
     from ...version import __version__
     from .driver import Driver
     from .passes import HALF, QUANTISE, optimise
