@@ -30,9 +30,9 @@ from .requests import (
     Outputs,
     Path,
     RepairRequest,
+    check_export,
     check_files,
     check_mode,
-    check_onnx,
     is_model,
     output_form,
     sorted_outputs,
@@ -485,9 +485,7 @@ def export_onnx(
         source, unable = as_exported(stack.enter_context(_opened(path, weights)), asked.fallback)
         if unable and repair:
             raise UnsupportedError(unable)
-        check_onnx(output, source)
-        beside = f"{os.fspath(output)}.data"  # also without external_data, for weights of 2 GiB
-        check_files(source, {}, {"the output": output, "the file of its weights": beside})
+        check_export(output, source)
         applied = list(rules)
         if repair:
             fixed, changes = stack.enter_context(_repaired_beside(path, weights, source.format, at, prover))

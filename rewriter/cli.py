@@ -153,12 +153,13 @@ def _check_output_file(options: argparse.Namespace, models: Sequence[str] = ()) 
     """
     if options.output_file is None:
         return
+    from .export.onnx.options import weights_beside
     from .requests import check_report
 
     names = ("target", "output", "onnx", "plan", "rules", "weights", "baseline", "config", "store", "export")
     named = [getattr(options, name, None) for name in (*names, "model")]
     given = [*named, *models, options.settings.path or None]
-    given += [f"{path}.data" for name in ("output", "onnx") if (path := getattr(options, name, None))]
+    given += [weights_beside(path) for name in ("output", "onnx") if (path := getattr(options, name, None))]
     check_report(options.output_file, [path for path in given if path is not None])
 
 

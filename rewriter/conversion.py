@@ -12,7 +12,7 @@ from .formats.model_file import TRAINING, ModelFile, Remark
 from .formats.registry import Format, as_exported, as_keras, format_of, newest_of, written_as
 from .presentation import Presentable, brief
 from .progress import stage
-from .requests import Path, check_files, check_onnx, is_onnx, wrong_suffix
+from .requests import Path, check_export, check_files, is_onnx, wrong_suffix
 
 if TYPE_CHECKING:
     from .export.onnx import Exported, Options
@@ -78,9 +78,7 @@ def convert(source: ModelFile, output: Path, options: Options) -> Converted:
 def _to_onnx(source: ModelFile, output: Path, options: Options, unable: str) -> Converted:
     from .export.onnx import export
 
-    check_onnx(output, source)
-    beside = f"{os.fspath(output)}.data"  # also without external_data, for weights of 2 GiB
-    check_files(source, {}, {"the output": output, "the file of its weights": beside})
+    check_export(output, source)
     source.load_weights()
     exported = export(source, output, options, unable=unable)
     remarks, verified = _remarks(source, format_of("onnx")), exported.verified

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from .errors import UsageError, shown
+from .export.onnx.options import weights_beside
 from .formats.registry import (
     Format,
     as_keras,
@@ -82,9 +83,7 @@ class RepairRequest:
         if onnx is not None:
             check_onnx(onnx, source)
         reads = {"the plan": self.plan, "the rules file": self.rules}
-        weights_of = f"{os.fspath(onnx)}.data" if onnx is not None else None
-        writes = {"the output": own, "the ONNX file": onnx, "the file of its weights": weights_of}
-        check_files(source, reads, writes)
+        check_files(source, reads, {"the output": own, **_onnx_files("the ONNX file", onnx)})
         return Outputs(own, form, onnx)
 
 
@@ -145,6 +144,17 @@ def check_files(
         if _within(path, source.path):
             raise UsageError(f"{words} is in the input's folder: choose another place", os.fspath(path))
         taken.append((words, path))
+
+
+def check_export(path: Path, source: ModelFile) -> None:
+    """Raise UsageError if a model cannot be exported as ONNX under a name, as ``check_onnx`` and ``check_files``."""
+    check_onnx(path, source)
+    check_files(source, {}, _onnx_files("the output", path))
+
+
+def _onnx_files(words: str, path: Path | None) -> dict[str, Path | None]:
+    """The files that an export may write, by their names in a message."""
+    return {words: path, "the file of its weights": None if path is None else weights_beside(path)}
 
 
 class ReportPlaceError(UsageError):

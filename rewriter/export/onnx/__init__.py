@@ -16,7 +16,7 @@ from ...files.atomic import staged
 from ...files.digest import sha256
 from ...formats.model_file import ModelFile
 from ...progress import stage
-from .options import NEWEST_OPSET, OLDEST_OPSET, Exported, Options
+from .options import NEWEST_OPSET, OLDEST_OPSET, Exported, Options, weights_beside
 
 __all__ = ["NEWEST_OPSET", "OLDEST_OPSET", "Exported", "Options", "export", "exporting"]
 
@@ -81,7 +81,7 @@ def exporting(
             if options.verify and "skipped" in exported.verified:
                 raise UnverifiedError(exported.verified["skipped"])
         exported.path = os.fspath(target)
-        exported.data = f"{exported.path}.data" if exported.data is not None else None
+        exported.data = weights_beside(target) if exported.data is not None else None
         yield exported
 
 

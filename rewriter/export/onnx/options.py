@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any
@@ -15,6 +16,11 @@ OLDEST_OPSET = 17
 NEWEST_OPSET = 26
 # What ``quantize`` can be.
 QUANTISED = ("dynamic", "weights")
+
+
+def weights_beside(path: str | os.PathLike[str]) -> str:
+    """The file of the weights of an ONNX file that does not hold them: on request, and always from 2 GiB on."""
+    return f"{os.fspath(path)}.data"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -18,6 +18,7 @@ from ...formats.onnx.names import CONTRIB
 from ...ir.size import Size, symbol
 from .dtypes import number, numpy_dtype
 from .graph import Array, Data, Graph, Node, Tensor
+from .options import weights_beside
 
 # Protobuf refuses messages of 2 GiB or more.
 _LARGEST_MESSAGE = 2**31 - 1 - (64 << 20)
@@ -70,7 +71,7 @@ def write_model(
     model.ClearField("graph")
     helper.set_model_props(model, dict(metadata))
     structure = graph_proto(graph, annotate).SerializeToString()
-    data_path = f"{path}.data" if external else None
+    data_path = weights_beside(path) if external else None
     with contextlib.ExitStack() as stack:
         # The model is renamed into place last: it never points at weights that are not there.
         file = stack.enter_context(atomic_write(path))
