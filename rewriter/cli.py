@@ -364,7 +364,7 @@ def _export(options: argparse.Namespace, console: Console) -> int:
 
 def _sweep(options: argparse.Namespace, console: Console) -> int:
     from .report.sweeps import progress
-    from .requests import check_tables
+    from .requests import check_sweep_files
     from .sweeping import tables
     from .sweeping.finding import Filters
     from .sweeping.sweep import sweep
@@ -374,7 +374,7 @@ def _sweep(options: argparse.Namespace, console: Console) -> int:
     if options.export is not None:
         tables.check_name(options.export)
     written = {"--output-file": options.output_file, "--export": options.export, "--store": options.store}
-    check_tables(written, options.roots)
+    check_sweep_files(written, options.roots)
     given = {"mode": options.mode, "ops": options.ops} if options.action in ("check", "repair") else {}
     filters = Filters(
         options.include, options.exclude, options.min_size or 0, options.max_size, options.newer, options.older,
@@ -389,8 +389,8 @@ def _sweep(options: argparse.Namespace, console: Console) -> int:
     show = _reporter(options, console)
     worst = OK
     with made, console.busy("sweep") as stage:
-        for found in made.find():
-            stage(f"{found:,} models found")
+        for count in made.find():
+            stage(f"{count:,} models found")
         for outcome in made.run():
             stage(progress(made.rate, made.findings, made.unusable), made.done + 1, made.total)
             if options.fail_on == "any" or (options.fail_on == "new" and outcome.new):

@@ -174,11 +174,11 @@ def check_report(report: Path, others: Iterable[Path]) -> None:
             )
 
 
-# What a sweep writes over in a folder that it sweeps: files of other names may belong to a model.
-_TABLES = (".html", ".sarif", ".txt", ".csv", ".jsonl", ".parquet", ".sqlite", ".sqlite3", ".db")
+# The names of what a sweep writes over in a folder that it sweeps: other files may belong to a model.
+_REPLACEABLE = (".html", ".sarif", ".txt", ".csv", ".jsonl", ".parquet", ".sqlite", ".sqlite3", ".db")
 
 
-def check_tables(paths: Mapping[str, Path | None], roots: Iterable[str]) -> None:
+def check_sweep_files(paths: Mapping[str, Path | None], roots: Iterable[str]) -> None:
     """Raise UsageError if a file that a sweep writes may belong to a model, or is another of these files.
 
     Args:
@@ -190,7 +190,7 @@ def check_tables(paths: Mapping[str, Path | None], roots: Iterable[str]) -> None
         folder = os.path.dirname(os.path.abspath(path))
         if is_named_as_model(os.fspath(path)) or is_folder_of_model(folder):
             raise UsageError(f"{option}: a model has or may have this name: choose another", os.fspath(path))
-        known = os.fspath(path).lower().endswith(_TABLES)
+        known = os.fspath(path).lower().endswith(_REPLACEABLE)
         if not known and os.path.lexists(path) and any(_within(path, root) for root in roots):
             raise UsageError(
                 f"{option}: the file exists and is in what is swept: choose another place", os.fspath(path)
