@@ -8,7 +8,7 @@ from contextlib import AbstractContextManager, ExitStack, contextmanager, nullco
 from dataclasses import replace
 from functools import partial
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from .errors import RewriterError, UndecidedError, UnsupportedError, UsageError, naming, shown
 from .export.onnx.options import Options
@@ -51,6 +51,8 @@ if TYPE_CHECKING:
     from .passes.plan import Plan
     from .passes.rewrite import Inserted
     from .proof import Prover
+
+_R = TypeVar("_R", bound=Report)
 
 
 def check(
@@ -134,7 +136,25 @@ def check_opened(
             said.update(worded(analysis, todo, table))
 
     outcome = rehearse(source.graph, table, source.spell, mode, ops, see)
-    report = Report(
+    report = _reported(Report, source, nodes, outcome, mode, ops, rules, weights)
+    if plan is not None:
+        choices = {f.node: choice_text(f, said) for f in outcome.findings}
+        _write_plan(plan, report, choices, mode, ops)
+    return report
+
+
+def _reported(
+    kind: type[_R],
+    source: ModelFile,
+    nodes: int,
+    outcome: Outcome,
+    mode: str,
+    ops: str,
+    rules: Path | None,
+    weights: Path | None,
+) -> _R:
+    """What ``check`` and ``repair`` both report. ``nodes`` were counted before any was inserted."""
+    return kind(
         source.path,
         source.format,
         nodes,
@@ -147,10 +167,6 @@ def check_opened(
         rules=_text(rules),
         weights=_text(weights),
     )
-    if plan is not None:
-        choices = {f.node: choice_text(f, said) for f in outcome.findings}
-        _write_plan(plan, report, choices, mode, ops)
-    return report
 
 
 def repair(
@@ -259,20 +275,8 @@ def _repair_file(
         outcome = repair_graph(
             source.graph, table, source.spell, request.mode, at, request.explicit, left, ops
         )
-        result = Result(
-            source.path,
-            source.format,
-            nodes,
-            _multiplies(outcome.before),
-            outcome.findings,
-            verdicts(outcome.before),
-            request.mode,
-            ops,
-            Seen.of(outcome),
-            rules=_text(request.rules),
-            weights=_text(request.weights),
-            undecided=outcome.undecided,
-        )
+        result = _reported(Result, source, nodes, outcome, request.mode, ops, request.rules, request.weights)
+        result.undecided = outcome.undecided
         if outcome.undecided:
             return result
         result.inserted = outcome.inserted
