@@ -42,7 +42,7 @@ class OnnxModel:
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self.path = os.fspath(path)
         proto = _load(self.path)
-        uses(_weights(self.path, proto))
+        uses(_weights(self.path, proto))  # also those of a model that is refused below
         self.source: Source = read(proto)
         self.graph = self.source.graph
 
