@@ -157,25 +157,27 @@ def _twins(pairs: Sequence[Pair], operands: Sequence[Axes]) -> set[int]:
     return {
         number
         for number, axis in enumerate(mine)
-        if any(o.size == axis.size and o.role is axis.role and id(o) not in used for o in operands[data])
+        if any(_are_twins(o, axis) and id(o) not in used for o in operands[data])
     }
 
 
 def twins_of_kept(operands: Sequence[Axes]) -> tuple[int, int] | None:
-    """The numbers of an operand and of the larger one, where the first has one of two twins of the second.
-
-    Twins have one size and one role, as the rows and columns of a square matrix. None where there are none.
-    """
+    """The numbers of an operand and of the larger one, where the first has one of two twins of the second, or None."""
     data = larger(operands)
     if data is None:
         return None
     for number, axes in enumerate(operands):
         kept = [axis for axis in axes if number != data and axis.role is not Role.BATCH and axis.size != 1]
         for mine in operands[data]:
-            twins = [o for o in operands[data] if o.size == mine.size and o.role is mine.role]
-            if len(twins) > 1 and any(axis.is_same(mine) for axis in kept):
+            twins = sum(_are_twins(other, mine) for other in operands[data])
+            if twins > 1 and any(axis.is_same(mine) for axis in kept):
                 return number, data
     return None
+
+
+def _are_twins(a: Axis, b: Axis) -> bool:
+    """True for axes of one size and one role, as the rows and columns of a square matrix."""
+    return a.size == b.size and a.role is b.role
 
 
 def fits_elsewhere(

@@ -420,7 +420,7 @@ def _is_placement(candidate: Candidate) -> bool:
     return not (candidate.match.assumed or turns or equation.grows or equation.contracted)
 
 
-def _kept_of_twins(finding: Finding) -> tuple[Remark, ...]:
+def _on_twins(finding: Finding) -> tuple[Remark, ...]:
     """A note where an operand keeps an axis of the other one, which does not decide (``evidence.weigh``)."""
     found = twins_of_kept([o.value.axes or () for o in finding.operands])
     if found is None:
@@ -446,7 +446,7 @@ def decide(finding: Finding) -> Finding:
     best, *rivals = competing
     alike = tied(finding)[1:]
     if alike:
-        finding.decide(Decision(stages.TIE, best, tuple(alike), notes=_kept_of_twins(finding)))
+        finding.decide(Decision(stages.TIE, best, tuple(alike), notes=_on_twins(finding)))
         return finding
     if not rivals:
         others = tuple(c for c in found if c is not best and _is_placement(c))
