@@ -28,8 +28,6 @@ class Inputs:
         whole: whether an input holds integers: which values are valid depends on the model.
     """
 
-    texts: Texts | None = None
-
     def __init__(self, model: Any, texts: bool = False) -> None:
         import keras
 
@@ -40,10 +38,9 @@ class Inputs:
         self.dtypes = [keras.backend.standardize_dtype(t.dtype) for t in self.tensors]
         looked_up = _looked_up(model)
         self.indices = [id(tensor) in looked_up for tensor in self.tensors]
-        if "string" in self.dtypes:
-            if not texts:
-                raise ValueError("an input holds strings")
-            self.texts = Texts(model)
+        if "string" in self.dtypes and not texts:
+            raise ValueError("an input holds strings")
+        self._texts = Texts(model) if "string" in self.dtypes else None
         self.shapes = [tuple(t.shape) for t in self.tensors]
         leading = [shape[0] for shape in self.shapes if shape]
         self.open = any(size is None for size in leading)
@@ -80,8 +77,8 @@ class Inputs:
 
         rng = np.random.default_rng((_SEED, number, sample))
         dtype = self.dtypes[number]
-        if dtype == "string" and self.texts is not None:
-            return self.texts.draw(rng, shape)
+        if dtype == "string" and self._texts is not None:
+            return self._texts.draw(rng, shape)
         if "int" in dtype or self.indices[number]:
             return rng.integers(0, self.limit, shape).astype(dtype)
         if dtype == "bool":
