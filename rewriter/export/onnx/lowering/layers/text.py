@@ -108,6 +108,7 @@ def _widths(call: Emitter) -> list[int]:
 
 # -- texts -----------------------------
 def _lower(call: Emitter, x: Tensor) -> Tensor:
+    """``lower(x[...]) -> [...]``. StringNormalizer takes a text for each sample, along one axis."""
     flat = x if x.rank == 1 else call.op("Reshape", x, [-1], as_sizes=[unknown()])
     lower = call.op(
         "StringNormalizer",
@@ -166,7 +167,7 @@ def _grams(call: Emitter, words: Tensor, width: int, filled: bool) -> Tensor:
 
 
 def _filled(call: Emitter, x: Tensor, count: int, value: Any) -> Tensor:
-    """``filled(x[..., N]) -> [..., N + count]``."""
+    """``filled(x[..., N]) -> [..., N + count]``, with ``value`` after the last entry."""
     sizes = [*x.sizes[:-1], count]
     filler = call.op("Expand", call.constant(value, x.dtype), call.shape(sizes, x), as_sizes=sizes)
     return call.concat([x, filler], -1)
