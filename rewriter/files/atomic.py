@@ -18,7 +18,8 @@ from ..errors import OutputError
 # What the shell of `_removed_if_killed` runs; its one argument is the path.
 GUARD = 'read -r line || exec rm -rf -- "$1"'
 
-# A file of the run has its name, or gets it now: whoever ends the run by a signal would call a finished run unfinished.
+# Whether an output of the run has its name, or is getting it: a signal that ended the run now would report a finished
+# run as interrupted.
 named = False
 _open = 0  # how many files are being written that are kept, one within the other
 _UNFINISHED = re.compile(r"\.rewriter-[0-9a-f]{24}")
@@ -150,7 +151,7 @@ def _beside(path: str | os.PathLike[str], suffix: str = "", keep: bool = True) -
 
 @contextlib.contextmanager
 def _naming(target: str) -> Iterator[None]:
-    """A block that gives a file its name. Temporary files, and those that are made for another one, do not count."""
+    """A block that gives a file its name. A temporary file, or one that is made for another file, is no output."""
     global named
     if _open > 1 or _is_temporary(target):
         yield
