@@ -10,7 +10,7 @@ from ..builder import Builder
 from .common import share_equal
 from .convolutions import drop_zero_biases, fold_scales
 from .dead import remove_dead, remove_identities
-from .fusions import fuse, fuse_products
+from .fusions import fuse, fuse_late
 from .half import compute_in_half, drop_casts
 from .layout import choose_layouts
 from .pools import pad_inside, pool_globally
@@ -35,7 +35,7 @@ STAGES: tuple[tuple[Pass, ...], ...] = (
     (fuse, *_FIRST, remove_dead),
     (choose_layouts,),
     (*_FIRST, merge_reshapes, fold_scales, pool_globally, pad_inside, remove_dead),
-    (drop_zero_biases, fuse_products, merge_reshapes, *_FIRST, remove_dead),
+    (drop_zero_biases, fuse_late, merge_reshapes, *_FIRST, remove_dead),
 )
 HALF: tuple[tuple[Pass, ...], ...] = ((compute_in_half,), (drop_casts, share_equal, remove_dead))
 # By the name of the option: what a product with 8 bits has no form for keeps at least its weights in 8 bits.

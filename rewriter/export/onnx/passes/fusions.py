@@ -16,11 +16,11 @@ from ..sizes import BROADCAST
 from ._graphs import graphs
 from ._match import Site
 from .attention import attention
+from .copies import broadcast_operands, resized
 from .gelus import gelu
 from .norms import layer_normalization, norm_scale, norm_shift, rms_normalization
 from .products import dense_rows, joined_products, unstacked_heads
 from .rotary import rotary_embedding
-from .stretches import broadcast_operands, resized
 
 
 class Fusion(NamedTuple):
@@ -45,7 +45,7 @@ FUSIONS = (
     Fusion(attention, ("MatMul",), 23, until=24, half=False),
 )
 # After the others: attention takes products of rank 3, reshapes that remain meet products, and layouts are chosen.
-PRODUCTS = (
+LATE = (
     Fusion(dense_rows, ("Add",), 17),
     Fusion(joined_products, ("MatMul",), 17),
     Fusion(broadcast_operands, BROADCAST, 17),
@@ -63,9 +63,9 @@ def fuse(builder: Builder) -> bool:
     return _apply(builder, HEADS) or _apply(builder, FUSIONS)
 
 
-def fuse_products(builder: Builder) -> bool:
-    """Apply the fusions of products with weights, in all graphs."""
-    return _apply(builder, PRODUCTS)
+def fuse_late(builder: Builder) -> bool:
+    """Apply the last table's fusions, in all graphs."""
+    return _apply(builder, LATE)
 
 
 def _apply(builder: Builder, table: tuple[Fusion, ...]) -> bool:
