@@ -17,12 +17,17 @@ def in_repository(path: str) -> str:
 
     A file in neither keeps its absolute path, and an address stays as it is.
     """
-    if "://" in path:
+    if is_address(path):
         return path
     whole = os.path.abspath(path)
     root = _repository(os.path.dirname(whole)) or os.getcwd()
     inside = os.path.relpath(whole, root) if _is_within(whole, root) else whole
     return inside.replace(os.sep, "/")
+
+
+def is_address(path: str) -> bool:
+    """Whether a model is named by an address, such as ``s3://models/a.keras``."""
+    return "://" in path
 
 
 def _repository(folder: str) -> str | None:

@@ -21,7 +21,7 @@ from ..passes.finding import Finding
 from ..results import Report
 from ..swept import CLEAN, Outcome
 from . import as_json, command
-from .fingerprint import fingerprint, in_repository
+from .fingerprint import fingerprint, in_repository, is_address
 from .github import message
 from .table import Context, Reporter
 from .words import operand_names, steps_text
@@ -78,14 +78,14 @@ def _log(
 
 def artifact(path: str) -> dict[str, Any]:
     """The location of a model: an address, or from the root of its repository, which is the same in every run."""
-    if "://" in path:
-        return {"uri": path}
     place = in_repository(path)
-    return {"uri": uri(place)} | ({} if os.path.isabs(place) else {"uriBaseId": _ROOT})
+    return {"uri": uri(place)} | ({} if is_address(place) or os.path.isabs(place) else {"uriBaseId": _ROOT})
 
 
 def uri(path: str) -> str:
-    """A path as a URI: relative, or ``file://`` where it is absolute."""
+    """An address or a path as a URI; that of a path is relative, or ``file://`` where it is absolute."""
+    if is_address(path):
+        return urllib.parse.quote(os.fsencode(path), safe="/~-._:@=+,;!$&'()*")
     if os.path.isabs(path):
         return pathlib.Path(path).as_uri()
     return urllib.parse.quote(os.fsencode(path.replace(os.sep, "/")), safe="/~-._")

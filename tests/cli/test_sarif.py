@@ -254,6 +254,8 @@ def test_a_model_that_cannot_be_used_is_a_notification(tmp_path, capsys):
         ("a#b?c%.keras", "a%23b%3Fc%25.keras"),
         ("/x/ä.keras", "file:///x/%C3%A4.keras"),
         ("a:b.keras", "a%3Ab.keras"),
+        ("s3://models/a b#1 ä.keras", "s3://models/a%20b%231%20%C3%A4.keras"),
+        ("hf://team/model@main/a%.keras", "hf://team/model@main/a%25.keras"),
     ],
 )
 def test_paths_are_uris(path, uri):
