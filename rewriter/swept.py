@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 # The outcomes of a file, from the best to the worst.
@@ -118,6 +118,8 @@ class Summary:
         moved, requests: bytes and requests over the network of the files that were looked at.
         first: whether there was no sweep of these roots before.
         new: how many files are worse than in the last sweep.
+        left_out: how many models filters left out (``filtered``), and how many links to folders (``links``) and models
+            and folders whose names start with a dot (``hidden``) were not looked at.
     """
 
     roots: Sequence[str]
@@ -142,3 +144,4 @@ class Summary:
     written: int = 0
     first: bool = True
     new: int = 0
+    left_out: Mapping[str, int] = field(default_factory=dict)

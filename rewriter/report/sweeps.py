@@ -54,6 +54,18 @@ def _head(item: Summary) -> Iterator[RenderableType]:
     if item.written:
         parts.append(f"{count(item.written, 'file')} written")
     yield words("; ".join(parts), ".")
+    if item.left_out:
+        yield words(left_out(item))
+
+
+def left_out(item: Summary) -> str:
+    """``Left out: 12 models by filters, 1 link to a folder.``"""
+    said = {
+        "filtered": lambda n: f"{count(n, 'model')} by filters",
+        "links": lambda n: f"{count(n, 'link')} to folders",
+        "hidden": lambda n: f"{count(n, 'name')} with a dot in front",
+    }
+    return f"Left out: {', '.join(said[why](number) for why, number in sorted(item.left_out.items()))}."
 
 
 def progress(rate: float, findings: int, unusable: int) -> str:
@@ -144,7 +156,16 @@ def page(item: Summary, outcomes: Iterable[Outcome], beside: str | None) -> str:
         if each.outcome != "clean" or each.findings
     ]
     groups = [("By folder", item.teams), ("By format", item.formats), ("Saved by", item.versions)]
-    return framed("sweep.html", totals(item), item=item, totals=totals(item), models=models, groups=groups)
+    left = left_out(item) if item.left_out else ""
+    return framed(
+        "sweep.html",
+        totals(item),
+        item=item,
+        totals=totals(item),
+        left_out=left,
+        models=models,
+        groups=groups,
+    )
 
 
 def _link(page_: str | None, beside: str | None) -> str | None:

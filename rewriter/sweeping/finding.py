@@ -10,6 +10,7 @@ import glob
 import hashlib
 import posixpath
 import time
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -20,6 +21,8 @@ from .task import Found
 
 # The names of formats in filters: suffixes, and two kinds of folders.
 FORMATS = ("keras", "h5", "hdf5", "onnx", "savedmodel", "keras-folder")
+# Why something is left out.
+LINKS, HIDDEN, FILTERED = "links", "hidden", "filtered"
 _SAVED_MODEL = {"saved_model.pb", "saved_model.pbtxt"}
 _KERAS_FOLDER = {"config.json", "metadata.json", "model.weights.h5"}
 
@@ -77,13 +80,17 @@ def _kind(found: Found) -> str:
     return posixpath.splitext(found.inside)[1].lstrip(".").lower()
 
 
-def models(root: str, filters: Filters = Filters()) -> Iterator[Found]:
+def models(root: str, filters: Filters = Filters(), left_out: Counter[str] | None = None) -> Iterator[Found]:
     """The models of a folder, a file, a pattern or an address. Names that start with a dot are left out.
+
+    Args:
+        left_out: counts what is left out, as in ``Summary``.
 
     Raises:
         UsageError: there is nothing, or it cannot be listed.
     """
     system, path = system_of(root)
+    left_out = Counter() if left_out is None else left_out
     try:
         starts, above = [path], ""
         if _is_pattern(system, path):
@@ -93,9 +100,11 @@ def models(root: str, filters: Filters = Filters()) -> Iterator[Found]:
         now = time.time()
         for start in starts:
             below = start.removeprefix(above) if above else ""
-            for found in _below(system, start, below.replace(system.separator, "/"), now):
+            for found in _below(system, start, below.replace(system.separator, "/"), now, left_out):
                 if filters.take(found):
                     yield found
+                else:
+                    left_out[FILTERED] += 1
     except UsageError:
         raise
     except Exception as error:
@@ -119,7 +128,9 @@ def _fixed(pattern: str, separator: str) -> str:
     return separator.join([*parts[:count], ""])
 
 
-def _below(system: Local | Remote, start: str, matched: str, now: float) -> Iterator[Found]:
+def _below(
+    system: Local | Remote, start: str, matched: str, now: float, left_out: Counter[str]
+) -> Iterator[Found]:
     """The models of a file or a folder.
 
     Args:
@@ -144,8 +155,14 @@ def _below(system: Local | Remote, start: str, matched: str, now: float) -> Iter
         if names & _SAVED_MODEL or names >= _KERAS_FOLDER:
             yield _folder(system, listed, inside or posixpath.basename(path.rstrip("/")), now)
             continue
+        left_out[LINKS] += listed.links
+        left_out[HIDDEN] += sum(name.startswith(".") for name in listed.folders)
         for entry in listed.files:
-            if is_named_as_model(entry.name) and not entry.name.startswith("."):
+            if not is_named_as_model(entry.name):
+                continue
+            if entry.name.startswith("."):
+                left_out[HIDDEN] += 1
+            else:
                 place = f"{inside}/{entry.name}" if inside else entry.name
                 yield _found(system, system.join(path, entry.name), entry, place, now)
         for name in reversed(listed.folders):

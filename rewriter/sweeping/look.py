@@ -9,9 +9,15 @@ from dataclasses import replace
 from typing import Any
 
 from ..api import check_opened, convert, export_onnx, repair
-from ..errors import RewriterError, UndecidedError, UsageError, VerificationError, reason_of, shown
+from ..errors import (
+    RewriterError,
+    UndecidedError,
+    UsageError,
+    VerificationError,
+    reason_of,
+    shown,
+)
 from ..files.atomic import atomic_write
-from ..files.digest import sha256
 from ..formats.model_file import NOT_COMPILED, TRAINING
 from ..formats.registry import open_model
 from ..report import as_json
@@ -20,7 +26,7 @@ from ..results import Report
 from ..rules.table import builtin
 from ..rules.userfile import load
 from ..swept import CLEAN, FINDINGS, UNUSABLE, Outcome
-from .opening import opened, suffix_of, written
+from .opening import digest, opened, suffix_of, written
 from .systems import UnreachableError, same_place
 from .task import Found, Limits, Request
 
@@ -39,15 +45,15 @@ def look(found: Found, request: Request, limits: Limits = Limits()) -> Outcome: 
                 _ACTIONS[request.action](found, file.path, request, outcome)
             finally:
                 outcome.moved, outcome.requests = file.moved, file.requests
-            if found.folder is None and not file.arrivals and found.size <= _HASHED:
-                outcome.digest = sha256(file.path)
+                if found.folder is None and not file.arrivals and found.size <= _HASHED:
+                    outcome.digest = digest(file.path)
     except UndecidedError as error:
         outcome.outcome, outcome.status, outcome.error = FINDINGS, _FOUND, reason_of(error)
     except VerificationError as error:
         outcome.outcome, outcome.status, outcome.error = UNUSABLE, _UNPROVEN, reason_of(error)
     except MemoryError:
         outcome.outcome, outcome.status, outcome.lasting = UNUSABLE, _UNUSABLE, False
-        outcome.error = f"takes more than {limits.memory >> 20:,} MiB of memory"
+        outcome.error = too_large(limits.memory)
     except Exception as error:
         outcome.outcome, outcome.status, outcome.error = UNUSABLE, _UNUSABLE, reason_of(error)
         outcome.lasting = isinstance(error, RewriterError) and not isinstance(error, UnreachableError)
@@ -55,6 +61,12 @@ def look(found: Found, request: Request, limits: Limits = Limits()) -> Outcome: 
         outcome.output = outcome.page = None
     outcome.seconds = time.perf_counter() - start
     return outcome
+
+
+def too_large(memory: int) -> str:
+    """What is said of a file that takes more memory than it may."""
+    most = f"{memory / (1 << 20):,.0f} MiB" if memory >= 1 << 20 else f"{memory:,} bytes"
+    return f"takes more than {most} of memory"
 
 
 def _check(found: Found, path: str, request: Request, outcome: Outcome) -> None:

@@ -15,6 +15,7 @@ from typing import Any
 
 from ..errors import BadFileError, OutputError
 from ..files.arriving import Arriving, Fetch, arriving
+from ..files.digest import sha256
 from ..formats.registry import format_for
 from .systems import Local, UnreachableError, again, reason, system_of
 from .task import Found
@@ -108,6 +109,14 @@ def written(root: str, inside: str) -> Iterator[tuple[str, str]]:
                 again(lambda: system.system.put(made, target, recursive=os.path.isdir(made)))
             except Exception as error:
                 raise OutputError(f"cannot be written: {reason(error)}", system.address(target)) from None
+
+
+def digest(path: str) -> str:
+    """The hash of a local file; "" if it cannot be read."""
+    try:
+        return sha256(path)
+    except BadFileError:
+        return ""
 
 
 def suffix_of(found: Found) -> str:

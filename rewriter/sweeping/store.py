@@ -1,7 +1,8 @@
 """What sweeps remember, in SQLite: the files of each sweep, and what came of every file.
 
 A result counts for a file of the same size and stamp, the same request and the same version of this tool. Several
-sweeps can use one store at once: each has its own listing, and results are replaced as a whole.
+sweeps can use one store at once: each has its own listing, and results are replaced as a whole. What is new in a sweep
+is what was first seen after the sweep before it began, by whichever sweep: none can hide news from another.
 """
 
 from __future__ import annotations
@@ -23,12 +24,13 @@ from typing import Any
 from ..errors import BadFileError, OutputError, UsageError, shown
 from ..files.digest import sha256
 from ..files.regular import open_regular
-from ..swept import Outcome
+from ..swept import UNUSABLE, Outcome
 from ..version import __version__
+from .opening import digest
 from .systems import exists
 from .task import Found, Request
 
-VERSION = 1
+VERSION = 2
 _MARK = 0x52575377  # the application_id of SQLite: whose file it is
 # What is installed decides too what comes of a file.
 _TOOL = " ".join(
@@ -44,10 +46,16 @@ _FIELDS = (
     "url", "size", "stamp", "outcome", "status", "error", "format", "saved_by", "outdated", "output", "page", "seconds",
     "moved", "requests", "digest",
 )  # fmt: skip
+# Whether a result ``r`` is worse than in the sweep ``:before``.
+NEW = (
+    "CASE r.outcome WHEN 'clean' THEN 0 WHEN 'unusable' THEN r.since > :before AND r.before IS NOT 'unusable'"
+    " ELSE r.since > :before AND coalesce(r.before, 'clean') = 'clean' OR EXISTS (SELECT 1 FROM findings n"
+    " WHERE n.url = r.url AND n.request = r.request AND n.severity != 'info' AND n.first > :before) END"
+)
 _TABLES = """
 CREATE TABLE IF NOT EXISTS sweeps (
     id INTEGER PRIMARY KEY, scope TEXT NOT NULL, request TEXT NOT NULL, words TEXT NOT NULL, version TEXT NOT NULL,
-    before INTEGER, started REAL NOT NULL, listed REAL, finished REAL
+    before INTEGER NOT NULL, started REAL NOT NULL, listed REAL, left_out TEXT, finished REAL
 );
 CREATE TABLE IF NOT EXISTS listing (
     sweep INTEGER NOT NULL, url TEXT NOT NULL, root TEXT NOT NULL, inside TEXT NOT NULL, size INTEGER NOT NULL,
@@ -57,15 +65,15 @@ CREATE INDEX IF NOT EXISTS pending ON listing (sweep, url) WHERE state = 0;
 CREATE INDEX IF NOT EXISTS targets ON listing (sweep, inside);
 CREATE TABLE IF NOT EXISTS results (
     url TEXT NOT NULL, request TEXT NOT NULL, size INTEGER NOT NULL, stamp TEXT NOT NULL, version TEXT NOT NULL,
-    sweep INTEGER NOT NULL, looked REAL NOT NULL, outcome TEXT NOT NULL, before TEXT, status INTEGER NOT NULL,
-    error TEXT NOT NULL, format TEXT NOT NULL, saved_by TEXT NOT NULL, outdated TEXT NOT NULL, output TEXT, page TEXT,
-    seconds REAL NOT NULL, moved INTEGER NOT NULL, requests INTEGER NOT NULL, digest TEXT NOT NULL,
-    new INTEGER NOT NULL, report BLOB,
+    sweep INTEGER NOT NULL, looked REAL NOT NULL, outcome TEXT NOT NULL, since INTEGER NOT NULL, before TEXT,
+    status INTEGER NOT NULL, error TEXT NOT NULL, format TEXT NOT NULL, saved_by TEXT NOT NULL,
+    outdated TEXT NOT NULL, output TEXT, page TEXT,
+    seconds REAL NOT NULL, moved INTEGER NOT NULL, requests INTEGER NOT NULL, digest TEXT NOT NULL, report BLOB,
     PRIMARY KEY (url, request)
 ) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS findings (
     url TEXT NOT NULL, request TEXT NOT NULL, code TEXT NOT NULL, severity TEXT NOT NULL, node TEXT NOT NULL,
-    message TEXT NOT NULL, new INTEGER NOT NULL
+    message TEXT NOT NULL, first INTEGER NOT NULL
 );
 CREATE INDEX IF NOT EXISTS findings_of ON findings (request, url);
 """
@@ -80,7 +88,11 @@ class Counts:
 
 
 class Store:
-    """A store in a file, or with ``None`` in a temporary one that is gone at the end.
+    """A store in a file, or with ``None`` in a temporary one that is gone at the end; and one sweep in it.
+
+    Attributes:
+        sweep: the number of the sweep that began.
+        before: that of the last one of the same roots, filters and request that ended; 0 if there is none.
 
     Raises:
         BadFileError: the file is no store of sweeps, or of a newer version of this tool.
@@ -106,126 +118,128 @@ class Store:
         self._base.close()
 
     # -- a sweep -----------------------------
-    def begin(self, roots: Sequence[str], filters: Mapping[str, Any], request: Request, resume: bool) -> int:
-        """The number of a new sweep; with ``resume`` of the last one of this request and scope, if it did not end."""
-        asked = _key(request)
+    def begin(self, roots: Sequence[str], filters: Mapping[str, Any], request: Request, resume: bool) -> None:
+        """Begin a sweep; with ``resume`` go on with the last one of this request and scope, if it did not end."""
+        self._asked = _key(request)
         scope = json.dumps({"roots": list(map(_out, roots)), "filters": filters})
-        before = self._one(
+        last = self._one(
             "SELECT max(id) FROM sweeps WHERE finished IS NOT NULL AND scope = ? AND request = ?",
-            scope,
-            asked,
-        )
+            scope, self._asked,
+        )  # fmt: skip
+        self.before = int(last or 0)
         if resume:
             found = self._one(
                 "SELECT max(id) FROM sweeps WHERE finished IS NULL AND scope = ? AND request = ? AND version = ?"
                 " AND id > ?",
-                scope, asked, _TOOL, before or 0,
+                scope, self._asked, _TOOL, self.before,
             )  # fmt: skip
             if found is not None:
-                return int(found)
+                self.sweep = int(found)
+                return
         made = self._base.execute(
             "INSERT INTO sweeps (scope, request, words, version, before, started) VALUES (?, ?, ?, ?, ?, ?)",
-            (scope, asked, _words(request), _TOOL, before, time.time()),
+            (scope, self._asked, _words(request), _TOOL, self.before, time.time()),
         )
         assert made.lastrowid is not None
-        return made.lastrowid
+        self.sweep = made.lastrowid
 
-    def is_listed(self, sweep: int) -> bool:
-        """Whether all files of a sweep were found before it was interrupted."""
-        return self._one("SELECT listed FROM sweeps WHERE id = ?", sweep) is not None
+    def is_listed(self) -> bool:
+        """Whether all files of the sweep were found before it was interrupted."""
+        return self._one("SELECT listed FROM sweeps WHERE id = ?", self.sweep) is not None
 
-    def add(self, sweep: int, found: Iterable[tuple[str, Found]], request: Request) -> Iterator[int]:
+    def add(self, found: Iterable[tuple[str, Found]]) -> Iterator[int]:
         """Add files, each with its root; those that an earlier sweep looked at are remembered. Yields their number."""
-        asked = _key(request)
         waiting = iter(found)
         count = 0
+        known = (self._asked, _TOOL)
         while batch := list(islice(waiting, _BATCH)):
             with self._writing():
                 self._base.executemany(
                     "INSERT OR IGNORE INTO listing SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, EXISTS (SELECT 1 FROM results r"
                     " WHERE r.url = ?2 AND r.request = ?8 AND r.size = ?5 AND r.stamp = ?6 AND r.version = ?9) * 2",
                     [
-                        (
-                            sweep,
-                            *map(_out, (f.url, root, f.inside)),
-                            f.size,
-                            f.stamp,
-                            _folder(f),
-                            asked,
-                            _TOOL,
-                        )
+                        (self.sweep, *map(_out, (f.url, root, f.inside)), f.size, f.stamp, _folder(f), *known)
                         for root, f in batch
                     ],
-                )
+                )  # fmt: skip
             count += len(batch)
             yield count
-        self._recognise(sweep, asked)
-        self._take_over(sweep, asked)
-        self._base.execute("UPDATE sweeps SET listed = ? WHERE id = ?", (time.time(), sweep))
 
-    def _recognise(self, sweep: int, asked: str) -> None:
+    def end_listing(self, left_out: Mapping[str, int]) -> None:
+        """All files were added. What was only touched is remembered; what was written and is gone is not.
+
+        Args:
+            left_out: what the sweep does not look at, as in ``Summary``.
+        """
+        self._recognise()
+        self._miss()
+        self._base.execute(
+            "UPDATE sweeps SET listed = ?, left_out = ? WHERE id = ?",
+            (
+                time.time(),
+                json.dumps({why: number for why, number in left_out.items() if number}),
+                self.sweep,
+            ),
+        )
+
+    def _recognise(self) -> None:
         """Remember local files that were only touched: another time of change, the same size and hash."""
         rows = self._base.execute(
             "SELECT l.url, l.stamp, r.digest FROM listing l JOIN results r ON r.url = l.url AND r.request = ?"
             " WHERE l.sweep = ? AND l.state = 0 AND r.size = l.size AND r.version = ? AND r.digest != ''",
-            (asked, sweep, _TOOL),
+            (self._asked, self.sweep, _TOOL),
         ).fetchall()
-        same = [(url, stamp) for url, stamp, digest in rows if _hash(plain(url)) == digest]
+        same = [(url, stamp) for url, stamp, known in rows if digest(plain(url)) == known]
         with self._writing():
             self._base.executemany(
                 "UPDATE results SET stamp = ?2 WHERE url = ?1 AND request = ?3",
-                [(*row, asked) for row in same],
+                [(*row, self._asked) for row in same],
             )
             self._base.executemany(
                 "UPDATE listing SET state = 2 WHERE sweep = ?2 AND url = ?1",
-                [(url, sweep) for url, _ in same],
+                [(url, self.sweep) for url, _ in same],
             )
 
-    def _take_over(self, sweep: int, asked: str) -> None:
-        """What a sweep saw that did not end, this one reports; what was written and is gone is written again."""
-        here = "url IN (SELECT url FROM listing WHERE sweep = ? AND state = 2)"
+    def _miss(self) -> None:
+        """Look again at models for which something was written that is gone."""
         made = self._base.execute(
-            f"SELECT url, output, page FROM results WHERE request = ? AND {here}"
-            " AND (output IS NOT NULL OR page IS NOT NULL)",
-            (asked, sweep),
+            "SELECT l.url, r.output, r.page FROM listing l JOIN results r ON r.url = l.url AND r.request = ?"
+            " WHERE l.sweep = ? AND l.state = 2 AND (r.output IS NOT NULL OR r.page IS NOT NULL)",
+            (self._asked, self.sweep),
         ).fetchall()
         gone = [url for url, *paths in made if not all(exists(plain(path)) for path in paths if path)]
         with self._writing():
-            self._base.execute(
-                f"UPDATE results SET sweep = ? WHERE request = ? AND {here} AND sweep IN"
-                " (SELECT id FROM sweeps WHERE finished IS NULL AND id < ? AND request = ?)",
-                (sweep, asked, sweep, sweep, asked),
-            )
             self._base.executemany(
-                "UPDATE listing SET state = 0 WHERE sweep = ? AND url = ?", [(sweep, url) for url in gone]
+                "UPDATE listing SET state = 0 WHERE sweep = ? AND url = ?",
+                [(self.sweep, url) for url in gone],
             )
 
-    def check_targets(self, sweep: int) -> None:
-        """Raises UsageError if two models of a sweep would be written to one file."""
+    def check_targets(self) -> None:
+        """Raises UsageError if two models would be written to one file."""
         rows = self._base.execute(
             "SELECT a.url, b.url FROM listing a JOIN listing b ON b.sweep = a.sweep AND b.url != a.url AND"
             " b.inside IN (a.inside, a.inside || '.keras', a.inside || '.onnx') WHERE a.sweep = ? LIMIT 1",
-            (sweep,),
+            (self.sweep,),
         ).fetchall()
         if rows:
             one, other = (shown(plain(url)) for url in rows[0])
             raise UsageError(f"{one} and {other} would be written to one file: sweep them apart")
 
-    def counts(self, sweep: int) -> Counts:
-        """How many files a sweep has, and how many of them are done."""
+    def counts(self) -> Counts:
+        """How many files the sweep has, and how many of them are done."""
         total, done = self._base.execute(
-            "SELECT count(*), coalesce(sum(state > 0), 0) FROM listing WHERE sweep = ?", (sweep,)
+            "SELECT count(*), coalesce(sum(state > 0), 0) FROM listing WHERE sweep = ?", (self.sweep,)
         ).fetchone()
         return Counts(total, done)
 
-    def pending(self, sweep: int) -> Iterator[Found]:
+    def pending(self) -> Iterator[Found]:
         """The files that are still to be looked at, in the order of their addresses."""
         last = ""
         while True:
             rows = self._base.execute(
                 "SELECT url, size, stamp, inside, folder FROM listing WHERE sweep = ? AND state = 0 AND url > ?"
                 " ORDER BY url LIMIT ?",
-                (sweep, last, _BATCH),
+                (self.sweep, last, _BATCH),
             ).fetchall()
             if not rows:
                 return
@@ -234,63 +248,92 @@ class Store:
                 yield Found(plain(url), size, stamp, plain(inside), None, files)
             last = rows[-1][0]
 
-    def keep(self, sweep: int, outcomes: Sequence[Outcome], request: Request) -> None:
-        """Store outcomes, all or none; says of each whether it is worse than in the last sweep (``new``)."""
-        asked, now = _key(request), time.time()
+    def keep(self, outcomes: Sequence[Outcome]) -> None:
+        """Store outcomes, all or none; says of each whether it is worse than in the sweep before (``new``)."""
+        now = time.time()
         with self._writing():
             for each in outcomes:
-                self._keep(sweep, each, asked, now)
+                self._keep(each, now)
 
-    def _keep(self, sweep: int, each: Outcome, asked: str, now: float) -> None:
-        of = (_out(each.url), asked)
+    def _keep(self, each: Outcome, now: float) -> None:
+        of = (_out(each.url), self._asked)
         was = self._base.execute(
-            "SELECT r.outcome, r.before, r.new, w.finished IS NULL FROM results r JOIN sweeps w ON w.id = r.sweep"
-            " WHERE r.url = ? AND r.request = ? AND r.sweep != ?",
-            (*of, sweep),
+            "SELECT r.outcome, r.since, r.before, s.finished IS NULL FROM results r JOIN sweeps s ON s.id = r.since"
+            " WHERE r.url = ? AND r.request = ?",
+            of,
         ).fetchone()
-        # A sweep that did not end told nobody: what counts is the one before it.
-        before = None if was is None else was[1] if was[3] else was[0]
-        known = set(self._base.execute("SELECT code, node FROM findings WHERE url = ? AND request = ?", of))
-        rows = [
-            (*of, f["code"], f["severity"], f["node"], f["message"], (f["code"], f["node"]) not in known)
-            for f in each.findings
-        ]
-        each.new = any(new and severity != "info" for *_, severity, _, _, new in rows) or (
-            each.outcome == "unusable" and before != "unusable"
-        )
-        each.new = each.new or (was is not None and bool(was[2] and was[3]) and each.outcome != "clean")
+        since, before = self.sweep, None
+        if was is not None:
+            # A sweep that did not end told nobody: what counts is how it was before that one.
+            outcome, since_, before_, untold = was
+            since, before = (
+                (since_, before_) if outcome == each.outcome else (since, before_ if untold else outcome)
+            )
+        self._keep_findings(each, of)
         report = zlib.compress(json.dumps(each.report).encode()) if each.findings else None
-        self._base.execute("DELETE FROM findings WHERE url = ? AND request = ?", of)
-        self._base.executemany("INSERT INTO findings VALUES (?, ?, ?, ?, ?, ?, ?)", rows)
         row = {name: _stored(name, getattr(each, name)) for name in _FIELDS} | {
-            "request": asked, "version": _TOOL if each.lasting else "", "sweep": sweep, "looked": now,
-            "before": before, "new": each.new, "report": report,
+            "request": self._asked, "version": _TOOL if each.lasting else "", "sweep": self.sweep, "looked": now,
+            "since": since, "before": before, "report": report,
         }  # fmt: skip
         names = ", ".join(row)
         values = ", ".join("?" * len(row))
         self._base.execute(f"INSERT OR REPLACE INTO results ({names}) VALUES ({values})", list(row.values()))
         self._base.execute(
-            "UPDATE listing SET state = ? WHERE sweep = ? AND url = ?", (LOOKED_AT, sweep, of[0])
+            "UPDATE listing SET state = ? WHERE sweep = ? AND url = ?", (LOOKED_AT, self.sweep, of[0])
+        )
+        each.new = bool(
+            self._one(
+                f"SELECT {NEW} FROM results r WHERE r.url = :url AND r.request = :request",
+                before=self.before,
+                url=of[0],
+                request=of[1],
+            )
         )
 
-    def finish(self, sweep: int) -> None:
-        """A sweep ended. Listings from before the sweep that it is compared with are deleted."""
+    def _keep_findings(self, each: Outcome, of: tuple[str | None, str]) -> None:
+        """Those of a model that cannot be used stay: it may be the network, and they are no news after that."""
+        if each.outcome == UNUSABLE:
+            return
+        known = {
+            (code, node): first
+            for code, node, first in self._base.execute(
+                "SELECT code, node, min(first) FROM findings WHERE url = ? AND request = ? GROUP BY 1, 2", of
+            )
+        }
+        self._base.execute("DELETE FROM findings WHERE url = ? AND request = ?", of)
+        self._base.executemany(
+            "INSERT INTO findings VALUES (?, ?, ?, ?, ?, ?, ?)",
+            [
+                (
+                    *of,
+                    f["code"],
+                    f["severity"],
+                    f["node"],
+                    f["message"],
+                    known.get((f["code"], f["node"]), self.sweep),
+                )
+                for f in each.findings
+            ],
+        )
+
+    def finish(self) -> None:
+        """The sweep ended. Listings from before the sweep that it is compared with are deleted."""
         with self._writing():
-            self._base.execute("UPDATE sweeps SET finished = ? WHERE id = ?", (time.time(), sweep))
+            self._base.execute("UPDATE sweeps SET finished = ? WHERE id = ?", (time.time(), self.sweep))
             self._base.execute(
                 "DELETE FROM listing WHERE sweep IN (SELECT old.id FROM sweeps old JOIN sweeps new ON new.id = ?"
                 " WHERE old.scope = new.scope AND old.request = new.request AND old.id < new.before)",
-                (sweep,),
+                (self.sweep,),
             )
 
     # -- what it holds -----------------------------
-    def outcomes(self, sweep: int) -> Iterator[Outcome]:
-        """The outcomes of a sweep's files that are known, in the order of their addresses."""
+    def outcomes(self) -> Iterator[Outcome]:
+        """The outcomes of the sweep's files that are known, in the order of their addresses."""
         rows = self._base.execute(
-            f"SELECT {', '.join(f'r.{name}' for name in _FIELDS)}, r.report, l.state = 2, r.new AND r.sweep = l.sweep"
+            f"SELECT {', '.join(f'r.{name}' for name in _FIELDS)}, r.report, l.state = 2, {NEW}"
             " FROM listing l JOIN sweeps s ON s.id = l.sweep JOIN results r ON r.url = l.url AND r.request = s.request"
-            " WHERE l.sweep = ? AND l.state > 0 ORDER BY l.url",
-            (sweep,),
+            " WHERE l.sweep = :sweep AND l.state > 0 ORDER BY l.url",
+            {"before": self.before, "sweep": self.sweep},
         )
         for *values, report, remembered_, new in rows:
             given: dict[str, Any] = {
@@ -299,12 +342,12 @@ class Store:
             data = None if report is None else json.loads(zlib.decompress(report))
             yield Outcome(**given, report=data, remembered=bool(remembered_), new=bool(new))
 
-    def rows(self, query: str, *values: Any) -> list[tuple[Any, ...]]:
-        """The rows of a query."""
-        return self._base.execute(query, values).fetchall()
+    def rows(self, query: str) -> list[tuple[Any, ...]]:
+        """The rows of a query about ``:sweep`` and ``:before``."""
+        return self._base.execute(query, {"sweep": self.sweep, "before": self.before}).fetchall()
 
-    def _one(self, query: str, *values: Any) -> Any:
-        row = self._base.execute(query, values).fetchone()
+    def _one(self, query: str, *values: Any, **named: Any) -> Any:
+        row = self._base.execute(query, named or values).fetchone()
         return None if row is None else row[0]
 
     def _writing(self) -> _Writing:
@@ -374,13 +417,6 @@ def plain(text: str) -> str:
     if not text.startswith("\0"):
         return text
     return bytes.fromhex(text[1:]).decode("utf-8", "surrogatepass")
-
-
-def _hash(path: str) -> str | None:
-    try:
-        return sha256(path)
-    except BadFileError:
-        return None
 
 
 def _folder(found: Found) -> str | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import asdict, replace
@@ -55,7 +56,8 @@ class Sweep:
         if resume and store is None:
             raise UsageError("--resume needs --store FILE: without a store nothing is remembered")
         self._store = Store(store)
-        self.number = self._store.begin(self.roots, asdict(filters), request, resume)
+        self._store.begin(self.roots, asdict(filters), request, resume)
+        self._left_out: Counter[str] = Counter()
         self.started = time.time()
         self.total = self.done = self.looked_at = 0
         self.findings = self.unusable = 0
@@ -82,13 +84,14 @@ class Sweep:
             UsageError: a root cannot be listed.
         """
         with reported():
-            if not self._store.is_listed(self.number):
-                for total in self._store.add(self.number, self._found(), self.request):
+            if not self._store.is_listed():
+                for total in self._store.add(self._found()):
                     self.total = total
                     yield total
+                self._store.end_listing(self._left_out)
             if self.request.out is not None or self.request.pages is not None:
-                self._store.check_targets(self.number)
-            counts = self._store.counts(self.number)
+                self._store.check_targets()
+            counts = self._store.counts()
         self.total, self.done = counts.total, counts.done
 
     def _found(self) -> Iterator[tuple[str, Found]]:
@@ -96,26 +99,26 @@ class Sweep:
         writes = self.request.out is not None or self.request.pages is not None
         for root in self.roots:
             name = os.path.basename(root.rstrip("/")) if writes and len(self.roots) > 1 else ""
-            for found in models(root, self.filters):
+            for found in models(root, self.filters, self._left_out):
                 yield root, replace(found, inside=f"{name}/{found.inside}") if name else found
 
     def run(self) -> Iterator[Outcome]:
         """Look at the files that were listed. Yields the outcome of each."""
         with reported():
-            for outcome in self._store.outcomes(self.number):
+            for outcome in self._store.outcomes():
                 self._count(outcome)
                 yield outcome
             kept: list[Outcome] = []
             last = time.monotonic()
             if self.done < self.total:
                 with self._workers() as run:
-                    for outcome in run(self._store.pending(self.number)):
+                    for outcome in run(self._store.pending()):
                         kept.append(outcome)
                         if len(kept) >= _BATCH or time.monotonic() - last > _PAUSE:
                             yield from self._kept(kept)
                             kept, last = [], time.monotonic()
             yield from self._kept(kept)
-            self._store.finish(self.number)
+            self._store.finish()
 
     @property
     def rate(self) -> float:
@@ -123,7 +126,7 @@ class Sweep:
         return self.looked_at / max(time.time() - self.started, 1e-3)
 
     def _kept(self, outcomes: Sequence[Outcome]) -> Iterator[Outcome]:
-        self._store.keep(self.number, outcomes, self.request)
+        self._store.keep(outcomes)
         self.done += len(outcomes)
         self.looked_at += len(outcomes)
         for outcome in outcomes:
@@ -144,11 +147,11 @@ class Sweep:
 
     def outcomes(self) -> Iterator[Outcome]:
         """The stored outcomes of this sweep's files, in the order of their addresses."""
-        return self._store.outcomes(self.number)
+        return self._store.outcomes()
 
     def summary(self) -> Summary:
         """What the store says of this sweep."""
-        return summary(self._store, self.number)
+        return summary(self._store)
 
 
 def _root(root: str | os.PathLike[str]) -> str:

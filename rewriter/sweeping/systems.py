@@ -36,11 +36,12 @@ class Entry(NamedTuple):
 
 
 class Listed(NamedTuple):
-    """A folder: its path, its subfolders and its files, sorted by name."""
+    """A folder: its path, its subfolders and its files, sorted by name; and how many links to folders it has."""
 
     path: str
     folders: list[str]
     files: list[Entry]
+    links: int = 0
 
 
 class Local:
@@ -49,7 +50,7 @@ class Local:
     separator = os.sep
 
     def listed(self, path: str) -> Listed:
-        folders, files = [], []
+        folders, files, links = [], [], 0
         with os.scandir(path) as entries:
             for entry in entries:
                 try:
@@ -57,9 +58,11 @@ class Local:
                         folders.append(entry.name)
                     elif entry.is_file():
                         files.append(_local_entry(entry.name, entry.stat()))
+                    elif entry.is_dir():
+                        links += 1
                 except OSError:  # such as a link to itself: what is wrong is said when it is opened
                     files.append(Entry(entry.name))
-        return Listed(path, sorted(folders), sorted(files))
+        return Listed(path, sorted(folders), sorted(files), links)
 
     def join(self, path: str, name: str) -> str:
         return os.path.join(path, name)

@@ -7,10 +7,13 @@ which is then replaced, and nothing else.
 from __future__ import annotations
 
 import multiprocessing
+import multiprocessing.util
 import os
 import queue
+import shutil
 import signal
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -21,7 +24,7 @@ from typing import Any
 
 from ..errors import UsageError, shown
 from ..swept import Outcome
-from .look import look
+from .look import look, too_large
 from .task import Found, Limits, Request
 
 # How many files wait for each process, so that none is idle.
@@ -30,7 +33,10 @@ _AHEAD = 4
 _MOST_LOOKS = 2000
 # Files that a Dask worker gets at once.
 _BATCH = 32
-_WATCH = 0.5  # seconds between looks whether the driving process is there
+_WATCH = (
+    0.5  # seconds between looks at the memory that a process holds, and whether the driving process is there
+)
+_TOO_LARGE = 77  # the status of a process that holds too much
 # A task that Dask lost so often is given up: it may be what ends its workers.
 _DASK_TRIES = 3
 
@@ -41,15 +47,16 @@ Run = Callable[[Iterable[Found]], Iterator[Outcome]]
 @contextmanager
 def processes(request: Request, limits: Limits, jobs: int) -> Iterator[Run]:
     """Run looks in ``jobs`` processes of this machine. Raises UsageError without pebble."""
-    pool = _pool(jobs)
-    try:
-        yield partial(_run, pool, request, limits, jobs)
-        pool.close()
-    except BaseException:
-        pool.stop()
-        raise
-    finally:
-        pool.join()
+    with tempfile.TemporaryDirectory(prefix="rewriter-") as scratch:
+        pool = _pool(jobs, limits.memory, scratch)
+        try:
+            yield partial(_run, pool, request, limits, jobs)
+            pool.close()
+        except BaseException:
+            pool.stop()
+            raise
+        finally:
+            pool.join()
 
 
 @contextmanager
@@ -58,7 +65,8 @@ def here(request: Request, limits: Limits) -> Iterator[Run]:
     yield lambda files: (look(found, request, limits) for found in files)
 
 
-def _pool(jobs: int) -> Any:
+def _pool(jobs: int, memory: int, scratch: str) -> Any:
+    """Processes whose temporary files are in ``scratch``, which has to be deleted after them."""
     try:
         from pebble import ProcessPool
     except ImportError:
@@ -67,15 +75,17 @@ def _pool(jobs: int) -> Any:
     # A fork of this process would copy the locks of its threads; a server without threads forks as fast.
     server = "forkserver" in multiprocessing.get_all_start_methods()
     context: Any = multiprocessing.get_context("forkserver" if server else "spawn")
+    left = [scratch]
     if server:
         context.set_forkserver_preload([look.__module__])
         _start_server()
+        left.append(multiprocessing.util.get_temp_dir())
     return ProcessPool(
         max_workers=jobs,
         max_tasks=_MOST_LOOKS,
         context=context,
         initializer=_begin,
-        initargs=[dict(os.environ), os.getpid()],
+        initargs=[{**os.environ, "TMPDIR": scratch}, os.getpid(), left, memory],
     )
 
 
@@ -97,24 +107,40 @@ def _start_server() -> None:
             signal.signal(signal.SIGINT, before or signal.SIG_DFL)
 
 
-def _begin(environment: dict[str, str], driver: int) -> None:
+def _begin(environment: dict[str, str], driver: int, left: list[str], memory: int) -> None:
     """Begin a process with the environment of now, as the server may have started with another.
 
-    It ends with the process that drives the sweep, also if that is killed: nothing is written after that.
+    It ends with the process that drives the sweep, also if that is killed: nothing is written after that, and the
+    folders in ``left`` are deleted.
     """
     os.environ.clear()
     os.environ.update(environment)
+    tempfile.tempdir = environment["TMPDIR"]
     if os.name == "posix":  # elsewhere signal 0 is no question
-        threading.Thread(target=_end_with, args=(driver,), daemon=True).start()
+        threading.Thread(target=_watch, args=(driver, left, memory), daemon=True).start()
 
 
-def _end_with(driver: int) -> None:
+def _watch(driver: int, left: list[str], memory: int) -> None:
     while True:
         time.sleep(_WATCH)
+        if _held() > memory:
+            os._exit(_TOO_LARGE)
         try:
             os.kill(driver, 0)
         except ProcessLookupError:
+            for folder in left:
+                shutil.rmtree(folder, ignore_errors=True)
             os._exit(1)
+
+
+def _held() -> int:
+    """The bytes that this process holds itself, without mapped files; 0 where the system does not say it."""
+    try:
+        with open("/proc/self/statm") as file:
+            _, resident, mapped, *_ = map(int, file.read().split())
+    except OSError:
+        return 0
+    return (resident - mapped) * os.sysconf("SC_PAGE_SIZE")
 
 
 def _run(pool: Any, request: Request, limits: Limits, jobs: int, files: Iterable[Found]) -> Iterator[Outcome]:
@@ -141,6 +167,8 @@ def _outcome(found: Found, future: Future[Outcome], limits: Limits) -> Outcome:
     except TimeoutError:
         return _unusable(found, f"takes longer than {limits.seconds:g} seconds")
     except ProcessExpired as error:
+        if error.exitcode == _TOO_LARGE:
+            return _unusable(found, too_large(limits.memory))
         return _unusable(found, f"it ended the process that read it (status {error.exitcode})")
     except Exception as error:
         return _unusable(found, shown(f"{type(error).__name__}: {error}"))
@@ -209,13 +237,15 @@ def _look_at(batch: list[Found], request: Request, limits: Limits) -> list[Outco
     # Workers of Dask are daemons, to which multiprocessing refuses processes of their own.
     getattr(multiprocessing.current_process(), "_config")["daemon"] = False  # noqa: B009
     jobs = cores()
-    return list(_run(_lasting_pool(jobs), request, limits, jobs, batch))
+    return list(_run(_lasting_pool(jobs, limits.memory), request, limits, jobs, batch))
 
 
 @cache
-def _lasting_pool(jobs: int) -> Any:
+def _lasting_pool(jobs: int, memory: int) -> Any:
     """The processes of a Dask worker, for all batches."""
-    return _pool(jobs)
+    from distributed import get_worker
+
+    return _pool(jobs, memory, tempfile.mkdtemp(dir=get_worker().local_directory))
 
 
 def cores() -> int:

@@ -99,18 +99,18 @@ def test_an_interrupted_sweep_is_resumed(tree, tmp_path):
         running = sweep.run()
         first = next(running)
         running.close()
-        number = sweep.number
+        number = sweep._store.sweep
     # What was looked at after the last time that outcomes were stored is lost.
     (kept,) = sqlite3.connect(store).execute("SELECT count(*) FROM results").fetchone()
     assert 1 <= kept <= 6
     shutil.copy(MODELS / "valid.keras", tree / "later.keras")  # not in the listing of this sweep
     with rewriter.sweep(tree, store=store, resume=True) as sweep:
-        assert sweep.number == number
+        assert sweep._store.sweep == number
         urls = [outcome.url for outcome in sweep]
         assert sorted(urls) == sorted(str(tree / name) for name in (*CLEAN, *FOUND, *UNUSABLE))
         assert counts(sweep.summary()) == COUNTS and first.url in urls
     with rewriter.sweep(tree, store=store, resume=True) as sweep:  # that one ended: a new sweep
-        assert sweep.number != number
+        assert sweep._store.sweep != number
 
 
 def test_two_sweeps_use_one_store(tree, tmp_path):
@@ -183,6 +183,14 @@ def test_a_process_that_takes_too_much_memory_says_so(tree):
     assert found["vision/valid.keras"].outcome == "clean"
 
 
+def test_any_action_may_take_too_much_memory(tree, tmp_path, monkeypatch):
+    with at_sight("layout.keras", "sys.held = b'x' * (400 << 20); time.sleep(600)", tmp_path, monkeypatch):
+        given = {"action": "convert", "out": tmp_path / "out", "options": {"verify": False}}
+        found, _ = swept(tree / "vision", memory=300 << 20, **given)
+    assert found["layout.keras"].error == "takes more than 300 MiB of memory"
+    assert [found[name].outcome for name in ("valid.keras", "old/again.keras")] == ["clean", "clean"]
+
+
 def test_a_process_that_is_killed_costs_one_file(tree, tmp_path, monkeypatch):
     with at_sight("layout.keras", "os.kill(os.getpid(), 9)", tmp_path, monkeypatch):
         found, summary = swept(tree)
@@ -190,7 +198,16 @@ def test_a_process_that_is_killed_costs_one_file(tree, tmp_path, monkeypatch):
     assert counts(summary) == {**COUNTS, "findings": 1, "unusable": 3}
 
 
-def test_the_processes_end_with_the_sweep(tree, tmp_path, monkeypatch):
+@pytest.fixture
+def temporary(tmp_path, monkeypatch):
+    """The folder of temporary files of all processes that start."""
+    folder = tmp_path / "temporary"
+    folder.mkdir()
+    monkeypatch.setenv("TMPDIR", str(folder))
+    return folder
+
+
+def test_the_processes_end_with_the_sweep(tree, tmp_path, monkeypatch, temporary):
     note = tmp_path / "pid"
     action = f"open({str(note)!r}, 'w').write(str(os.getpid())); time.sleep(600)"
     with at_sight("layout.keras", action, tmp_path, monkeypatch):
@@ -198,10 +215,10 @@ def test_the_processes_end_with_the_sweep(tree, tmp_path, monkeypatch):
         _wait(lambda: note.exists() and note.read_text())
         sweep.kill()
         sweep.wait()
-    _wait(lambda: not _is_alive(int(note.read_text())))
+    _wait(lambda: not _is_alive(int(note.read_text())) and not os.listdir(temporary))
 
 
-def test_an_interrupted_sweep_says_so_once(tree, tmp_path, monkeypatch):
+def test_an_interrupted_sweep_says_so_once(tree, tmp_path, monkeypatch, temporary):
     note = tmp_path / "pid"
     action = f"open({str(note)!r}, 'w').write(str(os.getpid())); time.sleep(600)"
     with at_sight("layout.keras", action, tmp_path, monkeypatch):
@@ -211,7 +228,7 @@ def test_an_interrupted_sweep_says_so_once(tree, tmp_path, monkeypatch):
         os.killpg(sweep.pid, signal.SIGINT)  # as Ctrl-C does
         assert sweep.communicate(timeout=60)[1] == "error: interrupted\n"
     assert sweep.returncode == 130
-    _wait(lambda: not _is_alive(int(note.read_text())))
+    _wait(lambda: not _is_alive(int(note.read_text())) and not os.listdir(temporary))
 
 
 def _wait(until):
@@ -298,12 +315,53 @@ def test_an_alert_survives_a_kill(tree, tmp_path):
     shutil.copy(MODELS / "layout.keras", tree / "vision" / "valid.keras")
     with rewriter.sweep(tree, store=store, jobs=1) as sweep:
         list(sweep.find())
-        seen = list(sweep._kept([look(f, sweep.request) for f in sweep._store.pending(sweep.number)]))
+        seen = list(sweep._kept([look(f, sweep.request) for f in sweep._store.pending()]))
         assert [outcome.new for outcome in seen] == [True]  # then the process is killed
     found, summary = swept(tree, store=store)
     assert found["vision/valid.keras"].new and found["vision/valid.keras"].remembered
     assert (summary.new, summary.worse, summary.counts.looked_at) == (1, 1, 0)
     assert swept(tree, store=store)[1].new == 0
+
+
+def test_no_sweep_hides_news_from_another(tree, tmp_path):
+    """A sweep of a part, and one at the same time, see the same new finding first."""
+    store = tmp_path / "store.sqlite"
+    swept(tree, store=store)
+    shutil.copy(MODELS / "layout.keras", tree / "vision" / "valid.keras")
+    swept(tree / "vision", store=store)
+    with (
+        rewriter.sweep(tree, store=store, jobs=1) as one,
+        rewriter.sweep(tree, store=store, jobs=1) as two,
+    ):
+        for sweep in (one, two):
+            assert [os.path.basename(outcome.url) for outcome in sweep if outcome.new] == ["valid.keras"]
+        for summary in (one.summary(), two.summary()):
+            assert (summary.new, summary.worse, summary.added) == (1, 1, 0)
+            assert [code.new for code in summary.codes] == [0, 0, 1]
+    again = swept(tree, store=store)[1]
+    assert (again.new, again.worse, [code.new for code in again.codes]) == (0, 0, [0, 0, 0])
+
+
+def test_a_model_that_could_not_be_read_once_has_no_new_findings_after_that(tree, tmp_path):
+    store, path = tmp_path / "store.sqlite", tree / "vision" / "layout.keras"
+    swept(tree, store=store)
+    data = path.read_bytes()
+    path.write_bytes(b"")
+    found, summary = swept(tree, store=store)
+    assert found["vision/layout.keras"].new and summary.new == summary.worse == 1
+    assert [code.code for code in summary.codes] == ["RW001", "RW002"]
+    path.write_bytes(data)
+    found, summary = swept(tree, store=store)
+    assert found["vision/layout.keras"].outcome == "findings"
+    assert (summary.new, summary.better) == (0, 1)
+
+
+def test_what_is_left_out_is_counted(tree):
+    (tree / "linked").symlink_to(tree / "vision")
+    (tree / ".cache").mkdir()
+    summary = swept(tree, filters=Filters(exclude=["*.h5"]))[1]
+    assert summary.left_out == {"links": 1, "hidden": 2, "filtered": 1}
+    assert summary.counts.files == 5
 
 
 def test_outputs_that_are_gone_are_written_again(tree, tmp_path):
