@@ -357,6 +357,7 @@ def _sweep(commands: Any, run: Mapping[str, Run]) -> None:
     )  # fmt: skip
     _mode(sweep)
     _ops(sweep)
+    _trust(sweep)
     _user_rules(sweep)
 
 

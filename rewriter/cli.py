@@ -383,7 +383,7 @@ def _sweep(options: argparse.Namespace, console: Console) -> int:
     made = sweep(
         options.roots, action=options.action, out=options.out, pages=options.pages, store=options.store,
         resume=options.resume, filters=filters, jobs=options.jobs, scheduler=options.scheduler,
-        timeout=options.timeout, memory=options.memory,
+        timeout=options.timeout, memory=options.memory, trust=options.trust,
         options=given if rules is None or not given else {**given, "rules": rules},
     )  # fmt: skip
     show = _reporter(options, console)

@@ -166,7 +166,8 @@ def _naming(target: str) -> Iterator[None]:
 
 def _is_temporary(path: str) -> bool:
     """Whether a path is in a temporary folder, or has the name of an unfinished file."""
-    inside = os.path.abspath(path).startswith(os.path.join(tempfile.gettempdir(), "rewriter-"))
+    place = tempfile.tempdir  # None until this process makes a temporary file
+    inside = place is not None and os.path.abspath(path).startswith(os.path.join(place, "rewriter-"))
     return inside or any(map(_UNFINISHED.match, path.split(os.sep)))
 
 

@@ -26,6 +26,8 @@ from ..results import Report
 from ..rules.table import builtin
 from ..rules.userfile import load
 from ..swept import CLEAN, FINDINGS, UNUSABLE, Outcome
+from ..tracing.model import with_traces
+from ..trusted import trusting
 from .opening import digest, opened, suffix_of, written
 from .systems import UnreachableError, same_place
 from .task import Found, Limits, Request
@@ -40,7 +42,12 @@ def look(found: Found, request: Request, limits: Limits = Limits()) -> Outcome: 
     outcome = Outcome(found.url, found.size, found.stamp)
     start = time.perf_counter()
     try:
-        with _within(limits.memory if request.action == "check" else None), opened(found) as file:
+        checking = request.action == "check"
+        with (
+            _within(limits.memory if checking else None),
+            opened(found, whole=bool(not checking or request.trust)) as file,
+            trusting(request.trust, with_traces) if request.trust else contextlib.nullcontext(),
+        ):
             try:
                 _ACTIONS[request.action](found, file.path, request, outcome)
             finally:

@@ -23,6 +23,7 @@ from .task import Found
 # Files up to this size are fetched in one request; of others the end, where an archive has its directory.
 _WHOLE = 1 << 18
 _END = 1 << 16
+_PIECE = 16 << 20  # of a file that is fetched as a whole: what is held in memory
 
 
 @dataclass(slots=True)
@@ -42,8 +43,11 @@ class Opened:
 
 
 @contextmanager
-def opened(found: Found) -> Iterator[Opened]:
+def opened(found: Found, whole: bool) -> Iterator[Opened]:
     """A model at a local path: its own, or one in a temporary folder where its bytes arrive when they are read.
+
+    Args:
+        whole: fetch all of it first, for another process to read.
 
     Raises:
         BadFileError: the file cannot be read.
@@ -61,7 +65,10 @@ def opened(found: Found) -> Iterator[Opened]:
             os.makedirs(os.path.dirname(here), exist_ok=True)
             file = stack.enter_context(arriving(here, size, _fetch(system.system, there)))
             made.arrivals.append(file)
-            if name is None:
+            if whole:
+                for start in range(0, size, _PIECE):
+                    file.need((start, _PIECE))
+            elif name is None:
                 file.need((0, size) if size <= _WHOLE else (size - _END, _END))
         yield made
 

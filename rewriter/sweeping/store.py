@@ -424,7 +424,9 @@ def _folder(found: Found) -> str | None:
 
 
 def _words(request: Request) -> str:
-    given = {"action": request.action, "out": request.out, "pages": request.pages}
+    given: dict[str, Any] = {"action": request.action, "out": request.out, "pages": request.pages}
+    if request.trust:
+        given["trust"] = sorted(request.trust)
     return json.dumps({**given, **request.options}, sort_keys=True)
 
 

@@ -13,6 +13,7 @@ from typing import Any
 from ..errors import UsageError, shown
 from ..report.templating import require
 from ..swept import Outcome, Summary
+from ..trusted import trusting
 from .finding import Filters, models, start_of
 from .store import Store, reported
 from .summary import summary
@@ -181,6 +182,10 @@ def _check(sweep: Sweep) -> None:
             )
     if request.pages is not None:
         require("--pages")
+    if request.trust and request.action == "convert":
+        raise UsageError("--trust is not for --action convert, which runs no code of packages")
+    with trusting(request.trust):
+        pass
     if not sweep.roots:
         raise UsageError("no root is given")
     if sweep.jobs is not None and sweep.jobs < 1:
@@ -200,6 +205,7 @@ def sweep(
     scheduler: str | None = None,
     timeout: float | None = None,
     memory: int | None = None,
+    trust: Sequence[str] = (),
     options: Mapping[str, Any] | None = None,
 ) -> Sweep:
     """Look at all models below some roots.
@@ -223,6 +229,7 @@ def sweep(
         jobs: how many processes work at once; by default one for each processor, four with addresses.
         scheduler: the address of a Dask scheduler, whose workers do the work instead.
         timeout, memory: what one file may cost: seconds (60; 600 if files are written), bytes (4 GiB).
+        trust: packages whose layers' code runs, in a separate process, to see what it computes; not when converting.
         options: those of the function that is called for every model, such as ``{"ops": "all"}``.
 
     Raises:
@@ -235,6 +242,7 @@ def sweep(
         None if out is None else _root(out),
         None if pages is None else _root(pages),
         dict(options or {}),
+        trust if isinstance(trust, str) else tuple(trust),
     )
     default = Limits() if action == "check" else Limits(seconds=_SLOW)
     limits = Limits(

@@ -18,7 +18,7 @@ from ..requests import same_file
 _TRIES = 5
 _PAUSE = 0.2  # seconds before the second try; each further pause is twice as long
 _LASTING = (FileNotFoundError, PermissionError, IsADirectoryError, NotADirectoryError)
-_ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+(?:::|://)")
+_ADDRESS = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+)(::|://)")
 _T = TypeVar("_T")
 
 
@@ -86,12 +86,12 @@ def _local_entry(name: str, state: os.stat_result) -> Entry:
 
 
 class Remote:
-    """A file system of fsspec."""
+    """A file system of fsspec, with the scheme by which the user calls it (``az``, not ``abfs``)."""
 
     separator = "/"
 
-    def __init__(self, system: Any) -> None:
-        self.system = system
+    def __init__(self, system: Any, scheme: str) -> None:
+        self.system, self.scheme = system, scheme
 
     def listed(self, path: str) -> Listed:
         folders, files = [], []
@@ -120,8 +120,7 @@ class Remote:
         return iter(sorted(again(lambda: self.system.glob(pattern))))
 
     def address(self, path: str) -> str:
-        found: str = self.system.unstrip_protocol(path)
-        return found
+        return f"{self.scheme}://{self.system.unstrip_protocol(path).partition('://')[2]}"
 
 
 def _remote_entry(info: dict[str, Any]) -> Entry:
@@ -151,8 +150,11 @@ def is_remote(url: str) -> bool:
 
 def system_of(url: str) -> tuple[Local | Remote, str]:
     """The file system of an address or a path, and the path in it."""
-    if not is_remote(url):
+    address = _ADDRESS.match(url)
+    if address is None:
         return Local(), url
+    if "::" in url:
+        raise UsageError("a chain of file systems (::) is not taken: name the one that holds the files", url)
     try:
         import fsspec
         from fsspec.implementations.local import LocalFileSystem
@@ -164,7 +166,7 @@ def system_of(url: str) -> tuple[Local | Remote, str]:
         raise UsageError(f"cannot be reached: {error}", url) from None
     except OSError as error:
         raise UsageError(f"cannot be reached: {reason(error)}", url) from None
-    return (Local(), path) if isinstance(system, LocalFileSystem) else (Remote(system), path)
+    return (Local(), path) if isinstance(system, LocalFileSystem) else (Remote(system, address[1]), path)
 
 
 def normal(root: str) -> str:

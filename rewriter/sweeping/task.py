@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -39,12 +39,14 @@ class Request:
         out: the root of the files that are written.
         pages: the root of an HTML page for every model with findings.
         options: the options of the library's function.
+        trust: the packages whose code may run.
     """
 
     action: str = "check"
     out: str | None = None
     pages: str | None = None
     options: Mapping[str, Any] = field(default_factory=dict)
+    trust: Sequence[str] = ()
 
 
 @dataclass(frozen=True, slots=True)
