@@ -9,6 +9,7 @@ import os
 import posixpath
 import tempfile
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -23,6 +24,7 @@ from .task import Found
 # Files up to this size are fetched in one request; of others the end, where an archive has its directory.
 _WHOLE = 1 << 18
 _END = 1 << 16
+_AT_ONCE = 16  # requests, where fsspec sends one after another
 _PIECE = 16 << 20  # of a file that is fetched as a whole: what is held in memory
 
 
@@ -82,14 +84,22 @@ def _safe(name: str) -> list[str]:
 
 def _fetch(system: Any, path: str) -> Fetch:
     def fetch(ranges: Sequence[tuple[int, int]]) -> list[bytes]:
-        paths, starts, ends = [path] * len(ranges), [s for s, _ in ranges], [e for _, e in ranges]
         try:
-            data: list[bytes] = again(lambda: system.cat_ranges(paths, starts, ends, on_error="raise"))
+            return again(lambda: _ranges(system, path, ranges))
         except Exception as error:
             raise UnreachableError(f"cannot be read: {reason(error)}") from None
-        return data
 
     return fetch
+
+
+def _ranges(system: Any, path: str, ranges: Sequence[tuple[int, int]]) -> list[bytes]:
+    if system.async_impl:
+        starts, ends = zip(*ranges, strict=True)
+        data: list[bytes] = system.cat_ranges([path] * len(ranges), starts, ends, on_error="raise")
+        return data
+    # One after another, and each with as much behind it as a cache reads ahead, if it were left to fsspec.
+    with ThreadPoolExecutor(min(len(ranges), _AT_ONCE)) as threads:
+        return list(threads.map(lambda part: system.cat_file(path, *part, cache_type="none"), ranges))
 
 
 @contextmanager

@@ -6,11 +6,16 @@ import os
 import signal
 import socket
 
+import fsspec
 import keras
 import pytest
+from fsspec.spec import AbstractBufferedFile, AbstractFileSystem
 
 import rewriter
 from rewriter.errors import UsageError
+from rewriter.sweeping.finding import models
+from rewriter.sweeping.look import look
+from rewriter.sweeping.task import Request
 from tests.sweeping.conftest import COUNTS
 
 
@@ -67,6 +72,41 @@ def test_a_large_archive_in_a_bucket_moves_little(bucket, tmp_path):
         (outcome,) = sweep
     assert outcome.outcome == "clean" and outcome.size > 16_000_000
     assert outcome.moved < 200_000 and outcome.requests < 25
+
+
+class Slow(AbstractFileSystem):
+    """Files of a folder in a system that fsspec reads through a cache, as that of Hugging Face."""
+
+    protocol = "slow"
+    served = 0
+
+    def info(self, path, **_):
+        path = self._strip_protocol(path)
+        return {"name": path, "size": os.path.getsize(path), "type": "file", "mtime": os.path.getmtime(path)}
+
+    def exists(self, path, **_):
+        return os.path.exists(self._strip_protocol(path))
+
+    def _open(self, path, mode="rb", **options):
+        return _SlowFile(self, path, mode, **options)
+
+
+class _SlowFile(AbstractBufferedFile):
+    def _fetch_range(self, start, end):
+        Slow.served += end - start
+        with open(self.path, "rb") as file:
+            file.seek(start)
+            return file.read(end - start)
+
+
+def test_nothing_is_read_ahead(tmp_path):
+    fsspec.register_implementation("slow", Slow, clobber=True)
+    x = keras.Input((8,))
+    keras.Model(x, keras.layers.Dense(900)(keras.layers.Dense(900)(x))).save(tmp_path / "large.keras")
+    (found,) = models(f"slow://{tmp_path}/large.keras")
+    outcome = look(found, Request())
+    assert outcome.outcome == "clean" and found.url.startswith("slow://")
+    assert 0 < Slow.served == outcome.moved < outcome.size / 10
 
 
 def test_repairs_go_to_a_bucket(bucket, tree, tmp_path):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
 import shutil
@@ -14,6 +15,7 @@ import zipfile
 from contextlib import contextmanager
 from multiprocessing import forkserver
 
+import keras
 import onnxruntime
 import pytest
 
@@ -362,6 +364,29 @@ def test_what_is_left_out_is_counted(tree):
     summary = swept(tree, filters=Filters(exclude=["*.h5"]))[1]
     assert summary.left_out == {"links": 1, "hidden": 2, "filtered": 1}
     assert summary.counts.files == 5
+
+
+def test_the_code_of_a_trusted_package_runs(tmp_path, monkeypatch):
+    packages = MODELS.parent / "tests" / "tracing" / "packages"
+    monkeypatch.setenv("PYTHONPATH", str(packages))
+    monkeypatch.syspath_prepend(packages)
+    parts = importlib.import_module("parts")
+    (tmp_path / "in").mkdir()
+    x = keras.Input((5, 7, 4))
+    keras.Model(x, parts.Gate()(x)).save(tmp_path / "in" / "gate.keras")
+    (opaque,) = swept(tmp_path / "in")[0].values()
+    assert [finding["code"] for finding in opaque.findings] == ["RW008"]
+    (traced,) = swept(tmp_path / "in", trust=["parts"])[0].values()
+    wanted = rewriter.check(tmp_path / "in" / "gate.keras", trust=["parts"])
+    assert traced.report == {**as_json.report(wanted), "model": traced.url}
+    assert traced.outcome == "clean" and traced.report["multiplies"] > 0
+    for given in (
+        {"trust": "parts"},
+        {"trust": ["a b"]},
+        {"trust": ["parts"], "action": "convert", "out": "x"},
+    ):
+        with pytest.raises(UsageError):
+            rewriter.sweep(tmp_path / "in", **given)
 
 
 def test_outputs_that_are_gone_are_written_again(tree, tmp_path):
