@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
@@ -157,3 +158,52 @@ def test_the_metadata_names_the_addresses_that_reports_link_to():
     assert PROJECT["authors"] == [{"name": "rewriter developers"}]
     assert links.REPOSITORY in (ROOT / ".pre-commit-hooks.yaml").read_text()
     assert f"rev: v{rewriter.__version__}\n" in (ROOT / ".pre-commit-hooks.yaml").read_text()
+
+
+# -- the examples of nightly sweeps -----------------------------
+DEPLOY = ROOT / "docs" / "deploy"
+
+
+@pytest.fixture
+def models(tmp_path: Path) -> Path:
+    """A folder in the place of the bucket: a clean model, and one with a finding."""
+    (tmp_path / "models").mkdir()
+    for name in ("valid", "nested"):
+        shutil.copy(model(name), tmp_path / "models")
+    return tmp_path / "models"
+
+
+def nightly(words: list[str], folder: Path) -> int:
+    """The status of an example's command; its bucket is the folder ``models``, and ``/data`` is the folder itself."""
+    words = [word.replace("s3://", f"{folder}/").replace("/data/", f"{folder}/") for word in words]
+    done = subprocess.run(
+        [sys.executable, "-m", "rewriter", *words],
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        timeout=120,
+    )
+    return done.returncode
+
+
+def test_the_workflow_fails_on_new_findings_only(models):
+    (job,) = yaml.safe_load((DEPLOY / "sweep-action.yml").read_text())["jobs"].values()
+    (line,) = [step["run"] for step in job["steps"] if "rewriter sweep" in step.get("run", "")]
+    words = line.split()[1:]
+    assert [nightly(words, models.parent) for _ in range(2)] == [1, 0]
+    assert load((models.parent / "sweep.sarif").read_text())["results"]
+    # The store is kept also where the command failed.
+    (kept,) = [step for step in job["steps"] if "cache/save" in step.get("uses", "")]
+    assert kept["if"] == "always()" and kept["with"]["path"] == words[words.index("--store") + 1]
+
+
+def test_the_cron_job_is_not_tried_again_where_there_are_findings(models):
+    job = yaml.safe_load((DEPLOY / "sweep-job.yaml").read_text())["spec"]["jobTemplate"]["spec"]
+    (container,) = job["template"]["spec"]["containers"]
+    file = (DEPLOY / "Containerfile").read_text()
+    words = json.loads(re.search(r"ENTRYPOINT (.*)", file)[1])[1:] + container["args"]
+    status = nightly(words, models.parent)
+    (rule,) = job["podFailurePolicy"]["rules"]
+    assert status == 1 and rule["action"] == "FailJob" and status in rule["onExitCodes"]["values"]
+    assert (models.parent / "models.html").exists() and (
+        models.parent / "pages" / "nested.keras.html"
+    ).exists()

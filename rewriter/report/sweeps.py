@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import heapq
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict
@@ -17,6 +18,7 @@ from ..swept import Outcome, Row, Summary
 from .layout import indented, line, table, words
 
 _MOST_GROUPS = 12
+_MOST_MODELS = 2000  # on the page: with more, a browser is slow
 
 
 def text(item: Summary, places: Iterable[Outcome] = ()) -> Iterator[RenderableType]:
@@ -136,12 +138,23 @@ def data(item: Summary) -> dict[str, Any]:
 
 # -- the page -----------------------------
 def page(item: Summary, outcomes: Iterable[Outcome], beside: str | None) -> str:
-    """The summary as an HTML page, with every model that is not clean and a link to its own page.
+    """The summary as an HTML page, with the models that are not clean and links to their own pages.
+
+    New ones come first, then those with the most errors; of very many, the first ones are shown.
 
     Args:
         beside: the folder of the page's file, from which links to local pages start.
     """
     from .html.page import framed
+
+    number = 0
+
+    def some() -> Iterator[Outcome]:
+        nonlocal number
+        for each in outcomes:
+            if each.outcome != "clean" or each.findings:
+                number += 1
+                yield each
 
     models = [
         {
@@ -152,8 +165,7 @@ def page(item: Summary, outcomes: Iterable[Outcome], beside: str | None) -> str:
             "new": each.new and not item.first,
             "findings": each.findings,
         }
-        for each in outcomes
-        if each.outcome != "clean" or each.findings
+        for each in heapq.nsmallest(_MOST_MODELS, some(), _rank)
     ]
     groups = [("By folder", item.teams), ("By format", item.formats), ("Saved by", item.versions)]
     left = left_out(item) if item.left_out else ""
@@ -164,8 +176,13 @@ def page(item: Summary, outcomes: Iterable[Outcome], beside: str | None) -> str:
         totals=totals(item),
         left_out=left,
         models=models,
+        more=number - len(models),
         groups=groups,
     )
+
+
+def _rank(each: Outcome) -> tuple[bool, int, str]:
+    return not each.new, -sum(finding["severity"] == "error" for finding in each.findings), each.url
 
 
 def _link(page_: str | None, beside: str | None) -> str | None:

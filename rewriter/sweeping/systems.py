@@ -160,6 +160,8 @@ def system_of(url: str) -> tuple[Local | Remote, str]:
         from fsspec.implementations.local import LocalFileSystem
     except ImportError:
         raise UsageError("an address needs fsspec: pip install 'rewriter[sweep]'", url) from None
+    if address[1] not in fsspec.available_protocols():
+        raise UsageError(f"cannot be reached: fsspec knows no file system {address[1]}://", url)
     try:
         system, path = fsspec.core.url_to_fs(url)
     except (ImportError, ValueError) as error:

@@ -11,6 +11,7 @@ import pytest
 from pyarrow import parquet
 
 from rewriter.cli import main
+from rewriter.report import sweeps
 from tests.cli.test_contract import validate
 from tests.cli.test_sarif import LOG
 from tests.sweeping.conftest import COUNTS, FOUND, MODELS
@@ -92,6 +93,14 @@ def test_pages(tree, tmp_path, capsys):
         assert f'href="pages/{name}.html"' in text
         assert "<svg" in (pages / f"{name}.html").read_text()
     assert not (pages / "vision" / "valid.keras.html").exists()
+
+
+def test_of_very_many_models_the_page_shows_the_worst(tree, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(sweeps, "_MOST_MODELS", 1)
+    run(capsys, tree, "--format", "html", "--output-file", tmp_path / "sweep.html")
+    text = (tmp_path / "sweep.html").read_text()
+    assert text.count("<details") == 1 and "chained.keras</bdi></summary>" not in text
+    assert f"<bdi>{tree}/text/chained.keras</bdi>" in text and "And 3 more" in text
 
 
 @pytest.mark.parametrize(
