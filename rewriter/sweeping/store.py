@@ -248,14 +248,12 @@ class Store:
                 yield Found(plain(url), size, stamp, plain(inside), None, files)
             last = rows[-1][0]
 
-    def keep(self, outcomes: Sequence[Outcome]) -> None:
-        """Store outcomes, all or none; says of each whether it is worse than in the sweep before (``new``)."""
-        now = time.time()
+    def keep(self, each: Outcome) -> None:
+        """Store an outcome; says of it whether it is worse than in the sweep before (``new``)."""
         with self._writing():
-            for each in outcomes:
-                self._keep(each, now)
+            self._keep(each)
 
-    def _keep(self, each: Outcome, now: float) -> None:
+    def _keep(self, each: Outcome) -> None:
         of = (_out(each.url), self._asked)
         was = self._base.execute(
             "SELECT r.outcome, r.since, r.before, s.finished IS NULL FROM results r JOIN sweeps s ON s.id = r.since"
@@ -272,8 +270,8 @@ class Store:
         self._keep_findings(each, of)
         report = zlib.compress(json.dumps(each.report).encode()) if each.findings else None
         row = {name: _stored(name, getattr(each, name)) for name in _FIELDS} | {
-            "request": self._asked, "version": _TOOL if each.lasting else "", "sweep": self.sweep, "looked": now,
-            "since": since, "before": before, "report": report,
+            "request": self._asked, "version": _TOOL if each.lasting else "", "sweep": self.sweep,
+            "looked": time.time(), "since": since, "before": before, "report": report,
         }  # fmt: skip
         names = ", ".join(row)
         values = ", ".join("?" * len(row))

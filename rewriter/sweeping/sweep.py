@@ -21,9 +21,6 @@ from .systems import is_remote, normal, overlap
 from .task import ACTIONS, Found, Limits, Request
 from .workers import Run, cluster, cores, here, processes
 
-# Outcomes are stored when there are so many, or after so many seconds: what a kill loses.
-_BATCH = 200
-_PAUSE = 1.0
 # A look at a remote file mostly waits for the network.
 _REMOTE_JOBS = 4
 _SLOW = 600.0  # seconds for one file whose output is also proven
@@ -59,6 +56,7 @@ class Sweep:
         self._store = Store(store)
         self._store.begin(self.roots, asdict(filters), request, resume)
         self._left_out: Counter[str] = Counter()
+        self._is_found = False
         self.started = time.time()
         self.total = self.done = self.looked_at = 0
         self.findings = self.unusable = 0
@@ -93,7 +91,7 @@ class Sweep:
             if self.request.out is not None or self.request.pages is not None:
                 self._store.check_targets()
             counts = self._store.counts()
-        self.total, self.done = counts.total, counts.done
+        self.total, self.done, self._is_found = counts.total, counts.done, True
 
     def _found(self) -> Iterator[tuple[str, Found]]:
         """The models with their roots. Of several roots, each has a folder of its own name in what is written."""
@@ -104,35 +102,27 @@ class Sweep:
                 yield root, replace(found, inside=f"{name}/{found.inside}") if name else found
 
     def run(self) -> Iterator[Outcome]:
-        """Look at the files that were listed. Yields the outcome of each."""
+        """Look at the files that were found. Yields the outcome of each when it is stored."""
+        if not self._is_found:
+            raise UsageError("find() comes first")
         with reported():
             for outcome in self._store.outcomes():
                 self._count(outcome)
                 yield outcome
-            kept: list[Outcome] = []
-            last = time.monotonic()
             if self.done < self.total:
                 with self._workers() as run:
                     for outcome in run(self._store.pending()):
-                        kept.append(outcome)
-                        if len(kept) >= _BATCH or time.monotonic() - last > _PAUSE:
-                            yield from self._kept(kept)
-                            kept, last = [], time.monotonic()
-            yield from self._kept(kept)
+                        self._store.keep(outcome)
+                        self.done += 1
+                        self.looked_at += 1
+                        self._count(outcome)
+                        yield outcome
             self._store.finish()
 
     @property
     def rate(self) -> float:
         """How many files it looks at in a second."""
         return self.looked_at / max(time.time() - self.started, 1e-3)
-
-    def _kept(self, outcomes: Sequence[Outcome]) -> Iterator[Outcome]:
-        self._store.keep(outcomes)
-        self.done += len(outcomes)
-        self.looked_at += len(outcomes)
-        for outcome in outcomes:
-            self._count(outcome)
-            yield outcome
 
     def _count(self, outcome: Outcome) -> None:
         self.findings += outcome.outcome == "findings"
