@@ -109,7 +109,8 @@ class Summary:
 
     Attributes:
         codes: the findings by code.
-        teams, versions, formats: the files by the first folder below their root, by what saved them, by format.
+        teams, versions, formats: the files by the first folder below their root, by what saved them, by format; first
+            those with the most that are not clean.
         worst: the models with the most errors.
         reasons: why files cannot be used, and how many have each.
         changed: models that are better or worse than in the last sweep; ``gone`` counts those that are not there now.

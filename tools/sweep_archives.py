@@ -86,7 +86,7 @@ def main(folder: Path, count: int) -> None:
             data, outcome = others[suffix](number), "clean"
         else:
             data, outcome = valid(number), "clean"
-        place = folder / f"team{number % _TEAMS:02}" / f"{number // 1000:03}"
+        place = folder / f"team{number // 100 % _TEAMS:02}" / f"{number // (100 * _TEAMS):03}"
         place.mkdir(parents=True, exist_ok=True)
         (place / f"model{number:06}{suffix}").write_bytes(data)
         expected[outcome] += 1

@@ -18,6 +18,7 @@ from ..swept import Outcome, Row, Summary
 from .layout import indented, line, table, words
 
 _MOST_GROUPS = 12
+_MOST_ROWS = 40  # of a table on the page
 _MOST_MODELS = 2000  # on the page: with more, a browser is slow
 
 
@@ -116,13 +117,19 @@ def _sections(item: Summary) -> Iterator[tuple[str, list[RenderableType]]]:
 
 def _groups(groups: Sequence[Row]) -> RenderableType:
     rows = [
-        [shown(g.name), f"{g.files:,}", f"{g.findings:,}", f"{g.unusable:,}"] for g in groups[:_MOST_GROUPS]
+        [shown(g.name), f"{g.files:,}", f"{g.findings:,}", f"{g.unusable:,}"]
+        for g in _first(groups, _MOST_GROUPS)
     ]
-    if len(groups) > _MOST_GROUPS:
-        rest = groups[_MOST_GROUPS:]
-        sums = (sum(g.files for g in rest), sum(g.findings for g in rest), sum(g.unusable for g in rest))
-        rows.append([f"{len(rest):,} others", *(f"{n:,}" for n in sums)])
     return _table(["", "models", "with findings", "cannot be used"], rows, 1)
+
+
+def _first(groups: Sequence[Row], most: int) -> list[Row]:
+    """The first groups, and the sum of the others as the last one."""
+    rest = groups[most:]
+    if not rest:
+        return list(groups)
+    sums = (sum(g.files for g in rest), sum(g.findings for g in rest), sum(g.unusable for g in rest))
+    return [*groups[:most], Row(f"{len(rest):,} others", *sums)]
 
 
 def _table(heads: Sequence[str], rows: Sequence[Sequence[str]], left: int) -> RenderableType:
@@ -167,7 +174,8 @@ def page(item: Summary, outcomes: Iterable[Outcome], beside: str | None) -> str:
         }
         for each in heapq.nsmallest(_MOST_MODELS, some(), _rank)
     ]
-    groups = [("By folder", item.teams), ("By format", item.formats), ("Saved by", item.versions)]
+    named = (("By folder", item.teams), ("By format", item.formats), ("Saved by", item.versions))
+    groups = [(name, _first(rows, _MOST_ROWS)) for name, rows in named]
     left = left_out(item) if item.left_out else ""
     return framed(
         "sweep.html",

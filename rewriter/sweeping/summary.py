@@ -99,6 +99,6 @@ def _rows(store: Store, group: str) -> list[Row]:
         Row(name or "unknown", files, found, unusable)
         for name, files, found, unusable in store.rows(
             f"SELECT {group} g, count(*) n, sum(r.outcome = 'findings'), sum(r.outcome = 'unusable') {_RESULTS}"
-            " GROUP BY g ORDER BY n DESC, g"
+            " GROUP BY g ORDER BY sum(r.outcome != 'clean') DESC, n DESC, g"
         )
     ]
