@@ -39,6 +39,7 @@ _WATCH = (
 _TOO_LARGE = 77  # the status of a process that holds too much
 # A task that Dask lost so often is given up: it may be what ends its workers.
 _DASK_TRIES = 3
+_PATIENCE = 10  # seconds until a scheduler has to answer
 
 # Outcomes of files, in the order in which they are ready.
 Run = Callable[[Iterable[Found]], Iterator[Outcome]]
@@ -193,7 +194,7 @@ def cluster(request: Request, limits: Limits, scheduler: str) -> Iterator[Run]:
     except ImportError:
         raise UsageError("--scheduler needs distributed: pip install 'rewriter[dask]'") from None
     try:
-        client = distributed.Client(scheduler, timeout=10, set_as_default=False)
+        client = distributed.Client(scheduler, timeout=_PATIENCE, set_as_default=False)
     except (OSError, ValueError) as error:
         raise UsageError(f"no scheduler answers: {error}", scheduler) from None
 

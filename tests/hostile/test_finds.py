@@ -148,7 +148,7 @@ def test_shipped_models_on_other_ranks():
 
 
 def test_a_short_run_of_the_fuzzer():
-    words = [sys.executable, "tools/fuzz.py", "--count", "2", "--seed", "9"]
+    words = [sys.executable, "tools/fuzz.py", "--count", "1", "--seed", "9"]
     done = subprocess.run(words, capture_output=True, text=True, cwd=ROOT, timeout=600, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     assert done.stdout.count("0 reported") == len(FORMATS)

@@ -13,6 +13,7 @@ from fsspec.spec import AbstractBufferedFile, AbstractFileSystem
 
 import rewriter
 from rewriter.errors import UsageError
+from rewriter.sweeping import workers
 from rewriter.sweeping.finding import models
 from rewriter.sweeping.look import look
 from rewriter.sweeping.task import Request
@@ -144,8 +145,9 @@ def test_a_cluster_loses_a_worker(tree):
     )
 
 
-def test_no_scheduler_answers(tree):
+def test_no_scheduler_answers(tree, monkeypatch):
     pytest.importorskip("distributed")
+    monkeypatch.setattr(workers, "_PATIENCE", 1)
     with (
         pytest.raises(UsageError, match="no scheduler answers"),
         rewriter.sweep(tree, scheduler="tcp://127.0.0.1:9") as s,

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import tomllib
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -75,7 +76,15 @@ def test_a_generated_part_without_its_end_is_an_error():
 
 
 # -- the transcripts ------------------------------
-@pytest.mark.parametrize("name", [name for name, text in TEXTS.items() if list(transcripts.steps(text))])
+def _shown(name: str) -> Any:
+    """A page; of the tutorials, whose commands prove repairs, only one is tried in a usual run."""
+    seldom = name.startswith("docs/tutorials/") and not name.endswith("/repair-h5.md")
+    return pytest.param(name, marks=pytest.mark.slow if seldom else ())
+
+
+@pytest.mark.parametrize(
+    "name", [_shown(name) for name, text in TEXTS.items() if list(transcripts.steps(text))]
+)
 def test_the_transcripts_are_what_the_commands_print(name: str):
     assert transcripts.current(TEXTS[name]) == TEXTS[name], UPDATE
 
