@@ -24,6 +24,7 @@ from typing import Any
 from ..errors import BadFileError, OutputError, UsageError, shown
 from ..files.digest import sha256
 from ..files.regular import open_regular
+from ..rules.table import builtin
 from ..swept import UNUSABLE, Outcome
 from ..version import __version__
 from .opening import digest
@@ -32,9 +33,13 @@ from .task import Found, Request
 
 VERSION = 2
 _MARK = 0x52575377  # the application_id of SQLite: whose file it is
-# What is installed decides too what comes of a file.
+# What decides what comes of a file: this tool, its rules, and what is installed.
 _TOOL = " ".join(
-    [__version__, *(name for name in ("onnx", "h5py", "keras", "onnxruntime") if find_spec(name))]
+    [
+        __version__,
+        hashlib.sha256(repr(builtin()).encode()).hexdigest()[:8],
+        *(name for name in ("onnx", "h5py", "keras", "onnxruntime") if find_spec(name)),
+    ]
 )
 _NAMES = ("url", "output", "page", "error", "outdated")  # texts that come from the names of files
 _BATCH = 500
