@@ -15,6 +15,7 @@ import sqlite3
 import time
 import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -43,6 +44,7 @@ _TOOL = " ".join(
 )
 _NAMES = ("url", "output", "page", "error", "outdated")  # texts that come from the names of files
 _BATCH = 500
+_AT_ONCE = 16  # questions whether an output is there, which may be far away
 _BUSY = 60.0  # seconds to wait for another sweep that writes
 PENDING, LOOKED_AT, REMEMBERED = range(3)
 
@@ -212,7 +214,9 @@ class Store:
             " WHERE l.sweep = ? AND l.state = 2 AND (r.output IS NOT NULL OR r.page IS NOT NULL)",
             (self._asked, self.sweep),
         ).fetchall()
-        gone = [url for url, *paths in made if not all(exists(plain(path)) for path in paths if path)]
+        with ThreadPoolExecutor(_AT_ONCE) as threads:
+            there = threads.map(lambda row: all(exists(plain(path)) for path in row[1:] if path), made)
+            gone = [row[0] for row, is_there in zip(made, there, strict=True) if not is_there]
         with self._writing():
             self._base.executemany(
                 "UPDATE listing SET state = 0 WHERE sweep = ? AND url = ?",
