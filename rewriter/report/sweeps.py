@@ -65,7 +65,7 @@ def left_out(item: Summary) -> str:
     """``Left out: 12 models by filters, 1 link to a folder.``"""
     said = {
         "filtered": lambda n: f"{count(n, 'model')} by filters",
-        "links": lambda n: f"{count(n, 'link')} to folders",
+        "links": lambda n: "1 link to a folder" if n == 1 else f"{n:,} links to folders",
         "hidden": lambda n: f"{count(n, 'name')} with a dot in front",
     }
     return f"Left out: {', '.join(said[why](number) for why, number in sorted(item.left_out.items()))}."
