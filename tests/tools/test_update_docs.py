@@ -138,7 +138,7 @@ def test_the_two_commands():
     assert second == [
         "python3 -m venv .venv",
         ".venv/bin/pip install -q -e '.[test]'",
-        ".venv/bin/python -m pytest -q -n 2 --dist worksteal",
+        ".venv/bin/python -m pytest -q -n 3 --dist worksteal",
     ]
     extras = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"][
         "optional-dependencies"
