@@ -63,7 +63,8 @@ def look(found: Found, request: Request, limits: Limits = Limits()) -> Outcome: 
         outcome.error = too_large(limits.memory)
     except Exception as error:
         outcome.outcome, outcome.status, outcome.error = UNUSABLE, _UNUSABLE, reason_of(error)
-        outcome.lasting = isinstance(error, RewriterError) and not isinstance(error, UnreachableError)
+        outcome.unreachable = isinstance(error, UnreachableError)
+        outcome.lasting = isinstance(error, RewriterError) and not outcome.unreachable
     if outcome.error:
         outcome.output = outcome.page = None
     outcome.seconds = time.perf_counter() - start

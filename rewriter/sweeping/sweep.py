@@ -17,12 +17,13 @@ from ..trusted import trusting
 from .finding import Filters, models, start_of
 from .store import Store, reported
 from .summary import summary
-from .systems import is_remote, normal, overlap
+from .systems import UnreachableError, is_remote, normal, overlap
 from .task import ACTIONS, Found, Limits, Request
 from .workers import Run, cluster, cores, here, processes
 
 # A look at a remote file mostly waits for the network.
 _REMOTE_JOBS = 4
+_GIVE_UP = 100  # models in a row that cannot be read over the network
 _SLOW = 600.0  # seconds for one file whose output is also proven
 
 
@@ -111,7 +112,7 @@ class Sweep:
                 yield outcome
             if self.done < self.total:
                 with self._workers() as run:
-                    for outcome in run(self._store.pending()):
+                    for outcome in _reached(run(self._store.pending())):
                         self._store.keep(outcome)
                         self.done += 1
                         self.looked_at += 1
@@ -143,6 +144,24 @@ class Sweep:
     def summary(self) -> Summary:
         """What the store says of this sweep."""
         return summary(self._store)
+
+
+def _reached(outcomes: Iterator[Outcome]) -> Iterator[Outcome]:
+    """The same outcomes. Raises UnreachableError if very many in a row could not be read over the network.
+
+    It is not the models then: none of these outcomes is given, so that a sweep that goes on looks at them again.
+    """
+    lost: list[Outcome] = []
+    for outcome in outcomes:
+        lost.append(outcome)
+        if not outcome.unreachable:
+            yield from lost
+            lost = []
+        elif len(lost) == _GIVE_UP:
+            raise UnreachableError(
+                f"{_GIVE_UP} models in a row: {outcome.error} (with --store, --resume goes on)", outcome.url
+            )
+    yield from lost
 
 
 def _root(root: str | os.PathLike[str]) -> str:

@@ -15,8 +15,8 @@ from typing import Any, NamedTuple, TypeVar
 from ..errors import BadFileError, UsageError
 from ..requests import same_file
 
-_TRIES = 5
-_PAUSE = 0.2  # seconds before the second try; each further pause is twice as long
+_TRIES = 3  # beside those of the service's own client
+_PAUSE = 0.5  # seconds before the second try; each further pause is twice as long
 _LASTING = (FileNotFoundError, PermissionError, IsADirectoryError, NotADirectoryError)
 _ADDRESS = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+)(::|://)")
 _T = TypeVar("_T")

@@ -10,10 +10,11 @@ import fsspec
 import pytest
 
 import rewriter
-from rewriter.errors import UsageError
+from rewriter.errors import BadFileError, UsageError
+from rewriter.sweeping import sweep as sweep_
 from rewriter.sweeping import systems
 from rewriter.sweeping.finding import Filters, models
-from tests.sweeping.conftest import CLEAN, FOUND, MODELS, UNUSABLE
+from tests.sweeping.conftest import CLEAN, COUNTS, FOUND, MODELS, UNUSABLE
 
 
 def inside(root, **filters):
@@ -100,7 +101,7 @@ def test_a_failure_that_passes_is_tried_again(monkeypatch):
             raise error("reset")
         return "done"
 
-    assert systems.again(lambda: work(3)) == "done"
+    assert systems.again(lambda: work(systems._TRIES - 1)) == "done"
     seen.clear()
     with pytest.raises(OSError, match="reset"):
         systems.again(lambda: work(9))
@@ -109,6 +110,27 @@ def test_a_failure_that_passes_is_tried_again(monkeypatch):
     with pytest.raises(FileNotFoundError):
         systems.again(lambda: work(9, FileNotFoundError))
     assert len(seen) == 1
+
+
+def test_a_service_that_is_away_is_no_fault_of_the_models(memory, tmp_path, monkeypatch):
+    store = tmp_path / "store.sqlite"
+    monkeypatch.setattr(systems, "_PAUSE", 0.0)
+    monkeypatch.setattr(sweep_, "_GIVE_UP", 3)
+    seen = []
+    with monkeypatch.context() as away, rewriter.sweep(memory, store=store) as sweep:
+        running = iter(sweep)
+        seen.append(next(running).url)
+        away.setattr(fsspec.filesystem("memory").__class__, "cat_file", _refused)
+        with pytest.raises(BadFileError, match="3 models in a row: cannot be read: connection refused"):
+            list(running)
+    with rewriter.sweep(memory, store=store, resume=True) as sweep:
+        assert [outcome.url for outcome in sweep][: len(seen)] == seen
+        counts = sweep.summary().counts
+    assert {name: getattr(counts, name) for name in COUNTS} == COUNTS
+
+
+def _refused(*_, **__):
+    raise ConnectionError("connection refused")
 
 
 def test_a_folder_with_brackets_is_no_pattern(tmp_path, monkeypatch):
