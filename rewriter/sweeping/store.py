@@ -29,7 +29,7 @@ from ..rules.table import builtin
 from ..swept import UNUSABLE, Outcome
 from ..version import __version__
 from .opening import digest
-from .systems import exists
+from .systems import exists, is_remote
 from .task import Found, Request
 
 VERSION = 2
@@ -104,10 +104,13 @@ class Store:
     Raises:
         BadFileError: the file is no store of sweeps, or of a newer version of this tool.
         OutputError: it cannot be written.
+        UsageError: the path is an address.
     """
 
     def __init__(self, path: str | os.PathLike[str] | None) -> None:
         name = "" if path is None else os.fspath(path)
+        if is_remote(name):
+            raise UsageError("a store is a file on this machine", name)
         if name and os.path.lexists(name):
             _check(name)
         try:

@@ -23,6 +23,7 @@ from .workers import Run, cluster, cores, here, processes
 
 # A look at a remote file mostly waits for the network.
 _REMOTE_JOBS = 4
+_LEAST = 128 << 20  # bytes of memory
 _GIVE_UP = 100  # models in a row that cannot be read over the network
 _SLOW = 600.0  # seconds for one file whose output is also proven
 
@@ -199,6 +200,12 @@ def _check(sweep: Sweep) -> None:
         raise UsageError("no root is given")
     if sweep.jobs is not None and sweep.jobs < 1:
         raise UsageError(f"--jobs {sweep.jobs}: must be at least 1")
+    if not 0 < sweep.limits.seconds < float("inf"):
+        raise UsageError(f"--timeout {sweep.limits.seconds:g}: must be a number of seconds above 0")
+    if sweep.limits.memory < _LEAST:
+        raise UsageError(
+            f"--memory: must be at least {_LEAST >> 20}M, as a process needs some without a model"
+        )
 
 
 def sweep(

@@ -113,6 +113,8 @@ def test_of_very_many_models_the_page_shows_the_worst(tree, tmp_path, capsys, mo
         (["--max-size", "many"], "must be a number of bytes"),
         (["--newer", "yesterday"], "must be a number of seconds"),
         (["--only", "pickle"], "must be one of"),
+        (["--memory", "1k"], "must be at least 128M"),
+        (["--store", "s3://bucket/store.sqlite"], "a file on this machine"),
     ],
 )
 def test_arguments_that_cannot_be_used(words, said, tree, capsys):
