@@ -1,8 +1,9 @@
 """What sweeps remember, in SQLite: the files of each sweep, and what came of every file.
 
 A result counts for a file of the same size and stamp, the same request and the same version of this tool. Several
-sweeps can use one store at once: each has its own listing, and results are replaced as a whole. What is new in a sweep
-is what was first seen after the sweep before it began, by whichever sweep: none can hide news from another.
+sweeps can use one store at once: each has its own listing, and results are replaced as a whole. The listing also keeps
+what the sweep told of each file. What is new is what the sweep before, of the same roots, did not tell, whatever other
+sweeps saw meanwhile.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ from ..errors import BadFileError, OutputError, UsageError, shown
 from ..files.digest import sha256
 from ..files.regular import open_regular
 from ..rules.table import builtin
-from ..swept import UNUSABLE, Outcome
+from ..swept import CLEAN, UNUSABLE, Outcome
 from ..version import __version__
 from .opening import digest
 from .systems import exists, is_remote
@@ -45,6 +46,7 @@ _TOOL = " ".join(
 _NAMES = ("url", "output", "page", "error", "outdated")  # texts that come from the names of files
 _BATCH = 500
 _AT_ONCE = 16  # questions whether an output is there, which may be far away
+_FORGOTTEN = 30 * 86400  # seconds after which a sweep that did not end is not resumed
 _BUSY = 60.0  # seconds to wait for another sweep that writes
 PENDING, LOOKED_AT, REMEMBERED = range(3)
 
@@ -53,12 +55,12 @@ _FIELDS = (
     "url", "size", "stamp", "outcome", "status", "error", "format", "saved_by", "outdated", "output", "page", "seconds",
     "moved", "requests", "digest",
 )  # fmt: skip
-# Whether a result ``r`` is worse than in the sweep ``:before``.
-NEW = (
-    "CASE r.outcome WHEN 'clean' THEN 0 WHEN 'unusable' THEN r.since > :before AND r.before IS NOT 'unusable'"
-    " ELSE r.since > :before AND coalesce(r.before, 'clean') = 'clean' OR EXISTS (SELECT 1 FROM findings n"
-    " WHERE n.url = r.url AND n.request = r.request AND n.severity != 'info' AND n.first > :before) END"
+# The files of a sweep with their results (``r``), and what the sweep before told of them (``b``).
+FILES = (
+    "FROM listing l JOIN sweeps s ON s.id = l.sweep JOIN results r ON r.url = l.url AND r.request = s.request"
+    " LEFT JOIN listing b ON b.sweep = :before AND b.url = l.url WHERE l.sweep = :sweep AND l.state > 0"
 )
+NEW = "is_new(l.outcome, l.told, b.outcome, b.told)"
 _TABLES = """
 CREATE TABLE IF NOT EXISTS sweeps (
     id INTEGER PRIMARY KEY, scope TEXT NOT NULL, request TEXT NOT NULL, words TEXT NOT NULL, version TEXT NOT NULL,
@@ -66,21 +68,19 @@ CREATE TABLE IF NOT EXISTS sweeps (
 );
 CREATE TABLE IF NOT EXISTS listing (
     sweep INTEGER NOT NULL, url TEXT NOT NULL, root TEXT NOT NULL, inside TEXT NOT NULL, size INTEGER NOT NULL,
-    stamp TEXT NOT NULL, folder TEXT, state INTEGER NOT NULL, PRIMARY KEY (sweep, url)
+    stamp TEXT NOT NULL, folder TEXT, state INTEGER NOT NULL, outcome TEXT, told TEXT, PRIMARY KEY (sweep, url)
 ) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS pending ON listing (sweep, url) WHERE state = 0;
 CREATE INDEX IF NOT EXISTS targets ON listing (sweep, inside);
 CREATE TABLE IF NOT EXISTS results (
     url TEXT NOT NULL, request TEXT NOT NULL, size INTEGER NOT NULL, stamp TEXT NOT NULL, version TEXT NOT NULL,
-    sweep INTEGER NOT NULL, looked REAL NOT NULL, outcome TEXT NOT NULL, since INTEGER NOT NULL, before TEXT,
-    status INTEGER NOT NULL, error TEXT NOT NULL, format TEXT NOT NULL, saved_by TEXT NOT NULL,
-    outdated TEXT NOT NULL, output TEXT, page TEXT,
-    seconds REAL NOT NULL, moved INTEGER NOT NULL, requests INTEGER NOT NULL, digest TEXT NOT NULL, report BLOB,
-    PRIMARY KEY (url, request)
+    looked REAL NOT NULL, outcome TEXT NOT NULL, status INTEGER NOT NULL, error TEXT NOT NULL, format TEXT NOT NULL,
+    saved_by TEXT NOT NULL, outdated TEXT NOT NULL, output TEXT, page TEXT, seconds REAL NOT NULL,
+    moved INTEGER NOT NULL, requests INTEGER NOT NULL, digest TEXT NOT NULL, report BLOB, PRIMARY KEY (url, request)
 ) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS findings (
     url TEXT NOT NULL, request TEXT NOT NULL, code TEXT NOT NULL, severity TEXT NOT NULL, node TEXT NOT NULL,
-    message TEXT NOT NULL, first INTEGER NOT NULL
+    message TEXT NOT NULL
 );
 CREATE INDEX IF NOT EXISTS findings_of ON findings (request, url);
 """
@@ -116,6 +116,8 @@ class Store:
         try:
             # "" is a temporary database on disk.
             self._base = sqlite3.connect(name, timeout=_BUSY, isolation_level=None, check_same_thread=False)
+            self._base.create_function("is_new", 4, _is_new, deterministic=True)
+            self._base.create_function("is_told", 3, _is_told, deterministic=True)
             self._base.execute("PRAGMA journal_mode = WAL")
             self._base.execute("PRAGMA synchronous = NORMAL")
             self._base.executescript(
@@ -131,7 +133,8 @@ class Store:
     def begin(self, roots: Sequence[str], filters: Mapping[str, Any], request: Request, resume: bool) -> None:
         """Begin a sweep; with ``resume`` go on with the last one of this request and scope, if it did not end."""
         self._asked = _key(request)
-        scope = json.dumps({"roots": list(map(_out, roots)), "filters": filters})
+        named = sorted({root.rstrip("/") or root for root in roots})
+        scope = json.dumps({"roots": list(map(_out, named)), "filters": filters})
         last = self._one(
             "SELECT max(id) FROM sweeps WHERE finished IS NOT NULL AND scope = ? AND request = ?",
             scope, self._asked,
@@ -166,7 +169,8 @@ class Store:
             with self._writing():
                 self._base.executemany(
                     "INSERT OR IGNORE INTO listing SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, EXISTS (SELECT 1 FROM results r"
-                    " WHERE r.url = ?2 AND r.request = ?8 AND r.size = ?5 AND r.stamp = ?6 AND r.version = ?9) * 2",
+                    " WHERE r.url = ?2 AND r.request = ?8 AND r.size = ?5 AND r.stamp = ?6 AND r.version = ?9) * 2,"
+                    " NULL, NULL",
                     [
                         (self.sweep, *map(_out, (f.url, root, f.inside)), f.size, f.stamp, _folder(f), *known)
                         for root, f in batch
@@ -183,6 +187,7 @@ class Store:
         """
         self._recognise()
         self._miss()
+        self._tell_remembered()
         self._base.execute(
             "UPDATE sweeps SET listed = ?, left_out = ? WHERE id = ?",
             (
@@ -226,6 +231,23 @@ class Store:
                 [(self.sweep, url) for url in gone],
             )
 
+    def _tell_remembered(self) -> None:
+        """Keep what is told of files that are remembered; of those that cannot be used, the findings told before."""
+        with self._writing():
+            self._base.execute(
+                "UPDATE listing SET outcome = (SELECT r.outcome FROM results r WHERE r.url = listing.url AND"
+                " r.request = ?2) WHERE sweep = ?1 AND state = 2",
+                (self.sweep, self._asked),
+            )
+            self._base.execute(
+                "UPDATE listing SET told = CASE outcome WHEN 'unusable' THEN"
+                " (SELECT b.told FROM listing b WHERE b.sweep = ?3 AND b.url = listing.url)"
+                " ELSE (SELECT json_group_array(f.code || ' ' || f.node) FROM findings f"
+                " WHERE f.url = listing.url AND f.request = ?2 AND f.severity != 'info') END"
+                " WHERE sweep = ?1 AND state = 2 AND outcome != 'clean'",
+                (self.sweep, self._asked, self.before),
+            )
+
     def check_targets(self) -> None:
         """Raises UsageError if two models would be written to one file."""
         rows = self._base.execute(
@@ -262,87 +284,48 @@ class Store:
 
     def keep(self, each: Outcome) -> None:
         """Store an outcome; says of it whether it is worse than in the sweep before (``new``)."""
-        with self._writing():
-            self._keep(each)
-
-    def _keep(self, each: Outcome) -> None:
         of = (_out(each.url), self._asked)
-        was = self._base.execute(
-            "SELECT r.outcome, r.since, r.before, s.finished IS NULL FROM results r JOIN sweeps s ON s.id = r.since"
-            " WHERE r.url = ? AND r.request = ?",
-            of,
-        ).fetchone()
-        since, before = self.sweep, None
-        if was is not None:
-            # A sweep that did not end told nobody: what counts is how it was before that one.
-            outcome, since_, before_, untold = was
-            since, before = (
-                (since_, before_) if outcome == each.outcome else (since, before_ if untold else outcome)
-            )
-        self._keep_findings(each, of)
         report = zlib.compress(json.dumps(each.report).encode()) if each.findings else None
         row = {name: _stored(name, getattr(each, name)) for name in _FIELDS} | {
-            "request": self._asked, "version": _TOOL if each.lasting else "", "sweep": self.sweep,
-            "looked": time.time(), "since": since, "before": before, "report": report,
+            "request": self._asked, "version": _TOOL if each.lasting else "", "looked": time.time(), "report": report,
         }  # fmt: skip
-        names = ", ".join(row)
-        values = ", ".join("?" * len(row))
-        self._base.execute(f"INSERT OR REPLACE INTO results ({names}) VALUES ({values})", list(row.values()))
-        self._base.execute(
-            "UPDATE listing SET state = ? WHERE sweep = ? AND url = ?", (LOOKED_AT, self.sweep, of[0])
-        )
-        each.new = bool(
-            self._one(
-                f"SELECT {NEW} FROM results r WHERE r.url = :url AND r.request = :request",
-                before=self.before,
-                url=of[0],
-                request=of[1],
+        names, values = ", ".join(row), ", ".join("?" * len(row))
+        with self._writing():
+            self._base.execute("DELETE FROM findings WHERE url = ? AND request = ?", of)
+            self._base.executemany(
+                "INSERT INTO findings VALUES (?, ?, ?, ?, ?, ?)",
+                [(*of, f["code"], f["severity"], f["node"], f["message"]) for f in each.findings],
             )
-        )
-
-    def _keep_findings(self, each: Outcome, of: tuple[str | None, str]) -> None:
-        """Those of a model that cannot be used stay: it may be the network, and they are no news after that."""
-        if each.outcome == UNUSABLE:
-            return
-        known = {
-            (code, node): first
-            for code, node, first in self._base.execute(
-                "SELECT code, node, min(first) FROM findings WHERE url = ? AND request = ? GROUP BY 1, 2", of
+            self._base.execute(
+                f"INSERT OR REPLACE INTO results ({names}) VALUES ({values})", list(row.values())
             )
-        }
-        self._base.execute("DELETE FROM findings WHERE url = ? AND request = ?", of)
-        self._base.executemany(
-            "INSERT INTO findings VALUES (?, ?, ?, ?, ?, ?, ?)",
-            [
-                (
-                    *of,
-                    f["code"],
-                    f["severity"],
-                    f["node"],
-                    f["message"],
-                    known.get((f["code"], f["node"]), self.sweep),
-                )
-                for f in each.findings
-            ],
-        )
+            outcome, told = self._one_row(
+                "SELECT outcome, told FROM listing WHERE sweep = ? AND url = ?", self.before, of[0]
+            ) or (None, None)
+            now = told if each.outcome == UNUSABLE else _told(each)
+            each.new = _is_new(each.outcome, now, outcome, told)
+            self._base.execute(
+                "UPDATE listing SET state = ?, outcome = ?, told = ? WHERE sweep = ? AND url = ?",
+                (LOOKED_AT, each.outcome, now, self.sweep, of[0]),
+            )
 
     def finish(self) -> None:
-        """The sweep ended. Listings from before the sweep that it is compared with are deleted."""
+        """The sweep ended. Listings of sweeps of the same roots with which none is compared any more are deleted."""
         with self._writing():
             self._base.execute("UPDATE sweeps SET finished = ? WHERE id = ?", (time.time(), self.sweep))
             self._base.execute(
                 "DELETE FROM listing WHERE sweep IN (SELECT old.id FROM sweeps old JOIN sweeps new ON new.id = ?"
-                " WHERE old.scope = new.scope AND old.request = new.request AND old.id < new.before)",
-                (self.sweep,),
+                " WHERE old.scope = new.scope AND old.request = new.request AND old.id < new.before AND"
+                " CASE WHEN old.finished IS NULL THEN old.started < ? ELSE NOT EXISTS"
+                " (SELECT 1 FROM sweeps s WHERE s.before = old.id AND s.finished IS NULL AND s.started >= ?) END)",
+                (self.sweep, time.time() - _FORGOTTEN, time.time() - _FORGOTTEN),
             )
 
     # -- what it holds -----------------------------
     def outcomes(self) -> Iterator[Outcome]:
         """The outcomes of the sweep's files that are known, in the order of their addresses."""
         rows = self._base.execute(
-            f"SELECT {', '.join(f'r.{name}' for name in _FIELDS)}, r.report, l.state = 2, {NEW}"
-            " FROM listing l JOIN sweeps s ON s.id = l.sweep JOIN results r ON r.url = l.url AND r.request = s.request"
-            " WHERE l.sweep = :sweep AND l.state > 0 ORDER BY l.url",
+            f"SELECT {', '.join(f'r.{name}' for name in _FIELDS)}, r.report, l.state = 2, {NEW} {FILES} ORDER BY l.url",
             {"before": self.before, "sweep": self.sweep},
         )
         for *values, report, remembered_, new in rows:
@@ -356,9 +339,12 @@ class Store:
         """The rows of a query about ``:sweep`` and ``:before``."""
         return self._base.execute(query, {"sweep": self.sweep, "before": self.before}).fetchall()
 
-    def _one(self, query: str, *values: Any, **named: Any) -> Any:
-        row = self._base.execute(query, named or values).fetchone()
+    def _one(self, query: str, *values: Any) -> Any:
+        row = self._one_row(query, *values)
         return None if row is None else row[0]
+
+    def _one_row(self, query: str, *values: Any) -> Any:
+        return self._base.execute(query, values).fetchone()
 
     def _writing(self) -> _Writing:
         return _Writing(self._base)
@@ -409,6 +395,23 @@ def reported() -> Iterator[None]:
         yield
     except sqlite3.Error as error:
         raise OutputError(f"the store cannot be used: {error}") from error
+
+
+def _told(each: Outcome) -> str:
+    """The findings of an outcome that a later sweep compares: their codes and nodes."""
+    return json.dumps([f"{f['code']} {f['node']}" for f in each.findings if f["severity"] != "info"])
+
+
+def _is_new(outcome: str, told: str | None, before: str | None, told_before: str | None) -> bool:
+    """Whether an outcome is worse than what was told before: of no file, nothing was."""
+    if outcome in (CLEAN, None) or outcome == UNUSABLE:
+        return outcome == UNUSABLE and before != UNUSABLE
+    known = set(json.loads(told_before or "[]"))
+    return before in (CLEAN, None) or any(each not in known for each in json.loads(told or "[]"))
+
+
+def _is_told(told: str | None, code: str, node: str) -> bool:
+    return f"{code} {node}" in json.loads(told or "[]")
 
 
 def _stored(name: str, value: Any) -> Any:

@@ -6,19 +6,15 @@ import json
 
 from ..presentation import count
 from ..swept import Code, Counts, Model, Row, Summary
-from .store import NEW, Store, plain
+from .store import FILES, NEW, Store, plain
 
 _WORST = 10
 _OUTDATED = 20
 _CHANGED = 20
-# The results of a sweep's files.
-_RESULTS = (
-    "FROM listing l JOIN sweeps s ON s.id = l.sweep JOIN results r ON r.url = l.url AND r.request = s.request"
-    " WHERE l.sweep = :sweep AND l.state > 0"
-)
-# Their findings; of a model that cannot be used now, those of before are kept.
-_FINDINGS = _RESULTS.replace(
-    " WHERE", " JOIN findings f ON f.url = r.url AND f.request = r.request AND r.outcome != 'unusable' WHERE"
+# Their findings; what was repaired has none now.
+_FINDINGS = FILES.replace(
+    " WHERE",
+    " JOIN findings f ON f.url = r.url AND f.request = r.request AND l.outcome = 'findings' WHERE",
 )
 
 
@@ -28,17 +24,17 @@ def summary(store: Store) -> Summary:
         "SELECT scope, words, started, finished, left_out FROM sweeps WHERE id = :sweep"
     )[0]
     files, looked_at, clean, found, unusable, moved, requests, written, new = store.rows(
-        "SELECT count(*), coalesce(sum(l.state = 1), 0), coalesce(sum(r.outcome = 'clean'), 0),"
-        " coalesce(sum(r.outcome = 'findings'), 0), coalesce(sum(r.outcome = 'unusable'), 0),"
+        "SELECT count(*), coalesce(sum(l.state = 1), 0), coalesce(sum(l.outcome = 'clean'), 0),"
+        " coalesce(sum(l.outcome = 'findings'), 0), coalesce(sum(l.outcome = 'unusable'), 0),"
         " coalesce(sum((l.state = 1) * r.moved), 0), coalesce(sum((l.state = 1) * r.requests), 0),"
-        f" coalesce(sum(r.output IS NOT NULL), 0), coalesce(sum({NEW}), 0) {_RESULTS}"
+        f" coalesce(sum(r.output IS NOT NULL), 0), coalesce(sum({NEW}), 0) {FILES}"
     )[0]
     codes = store.rows(
-        f"SELECT f.code, f.severity, count(*), count(DISTINCT f.url), sum(f.first > :before) {_FINDINGS}"
-        " GROUP BY 1, 2 ORDER BY 1, 2"
+        "SELECT f.code, f.severity, count(*), count(DISTINCT f.url), sum(NOT is_told(b.told, f.code, f.node))"
+        f" {_FINDINGS} GROUP BY 1, 2 ORDER BY 1, 2"
     )
     changes = store.rows(
-        f"SELECT r.url, r.outcome, r.before {_RESULTS} AND r.since > :before AND r.before != r.outcome ORDER BY r.url"
+        f"SELECT l.url, l.outcome, b.outcome {FILES} AND b.outcome != l.outcome ORDER BY l.url"
     )
     order = {"clean": 0, "findings": 1, "unusable": 2}
     (added,), (gone,) = (
@@ -48,7 +44,7 @@ def summary(store: Store) -> Summary:
         )[0]
         for here, there in ((":sweep", ":before"), (":before", ":sweep"))
     )
-    (outdated,) = store.rows(f"SELECT count(*) {_RESULTS} AND r.outdated != ''")[0]
+    (outdated,) = store.rows(f"SELECT count(*) {FILES} AND r.outdated != ''")[0]
     return Summary(
         roots=[plain(root) for root in json.loads(scope)["roots"]],
         request=json.loads(words),
@@ -62,13 +58,13 @@ def summary(store: Store) -> Summary:
             Model(plain(url), "findings", f"{count(errors, 'error')}, {count(warnings, 'warning')}")
             for url, errors, warnings in store.rows(
                 "SELECT r.url, sum(f.severity = 'error') e, sum(f.severity = 'warning') w"
-                f" {_FINDINGS} AND r.outcome = 'findings' GROUP BY r.url ORDER BY e DESC, w DESC, r.url LIMIT {_WORST}"
+                f" {_FINDINGS} GROUP BY r.url ORDER BY e DESC, w DESC, r.url LIMIT {_WORST}"
             )
         ],
         reasons=[
             (str(error), int(number))
             for error, number in store.rows(
-                f"SELECT r.error, count(*) n {_RESULTS} AND r.outcome = 'unusable' GROUP BY 1"
+                f"SELECT r.error, count(*) n {FILES} AND l.outcome = 'unusable' GROUP BY 1"
                 f" ORDER BY n DESC, 1 LIMIT {_WORST}"
             )
         ],
@@ -81,7 +77,7 @@ def summary(store: Store) -> Summary:
         outdated_models=[
             Model(plain(url), outcome, text)
             for url, outcome, text in store.rows(
-                f"SELECT r.url, r.outcome, r.outdated {_RESULTS} AND r.outdated != '' ORDER BY r.url LIMIT {_OUTDATED}"
+                f"SELECT r.url, l.outcome, r.outdated {FILES} AND r.outdated != '' ORDER BY r.url LIMIT {_OUTDATED}"
             )
         ],
         seconds=None if finished is None else finished - started,
@@ -98,7 +94,7 @@ def _rows(store: Store, group: str) -> list[Row]:
     return [
         Row(name or "unknown", files, found, unusable)
         for name, files, found, unusable in store.rows(
-            f"SELECT {group} g, count(*) n, sum(r.outcome = 'findings'), sum(r.outcome = 'unusable') {_RESULTS}"
-            " GROUP BY g ORDER BY sum(r.outcome != 'clean') DESC, n DESC, g"
+            f"SELECT {group} g, count(*) n, sum(l.outcome = 'findings'), sum(l.outcome = 'unusable') {FILES}"
+            " GROUP BY g ORDER BY sum(l.outcome != 'clean') DESC, n DESC, g"
         )
     ]

@@ -345,6 +345,57 @@ def test_no_sweep_hides_news_from_another(tree, tmp_path):
     assert (again.new, again.worse, [code.new for code in again.codes]) == (0, 0, [0, 0, 0])
 
 
+def test_each_sweep_tells_what_it_did_not_tell_before(tree, tmp_path):
+    """Whatever sweeps of other roots, or such that did not end, saw meanwhile."""
+    given = {"store": tmp_path / "store.sqlite", "jobs": 1}
+    path, part = tree / "vision" / "valid.keras", tree / "vision"
+
+    def new(sweep):
+        return [os.path.basename(outcome.url) for outcome in sweep if outcome.new]
+
+    for roots in (tree, part):
+        with rewriter.sweep(roots, **given) as sweep:
+            list(sweep)
+    with rewriter.sweep(tree, **given) as whole:
+        with rewriter.sweep(part, **given) as sweep:
+            assert new(sweep) == []
+        shutil.copy(MODELS / "layout.keras", path)
+        assert new(whole) == ["valid.keras"]
+    with rewriter.sweep(
+        part, **given
+    ) as sweep:  # it began before, and ended after the one of the whole tree began
+        assert new(sweep) == ["valid.keras"] and sweep.summary().new == 1
+    with rewriter.sweep(tree, **given) as sweep:
+        assert new(sweep) == [] and sweep.summary().new == 0
+    shutil.copy(MODELS / "valid.keras", path)
+    with rewriter.sweep(tree, **given) as sweep:
+        for _ in sweep:  # and it is killed
+            pass
+        sweep._store._base.execute("UPDATE sweeps SET finished = NULL WHERE id = ?", [sweep._store.sweep])
+    shutil.copy(MODELS / "layout.keras", path)
+    with rewriter.sweep(tree, **given) as sweep:
+        assert new(sweep) == []
+
+
+def test_other_sweeps_end_while_one_runs(tree, tmp_path):
+    store = tmp_path / "store.sqlite"
+    with rewriter.sweep(tree, store=store, jobs=1) as slow:
+        list(slow.find())
+        for _ in range(3):
+            assert counts(swept(tree, store=store)[1])["files"] == 6
+        assert len(list(slow.run())) == 6
+        assert counts(slow.summary()) == COUNTS and len(list(slow.outcomes())) == 6
+
+
+def test_roots_are_the_same_in_any_order(tree, tmp_path):
+    store = tmp_path / "store.sqlite"
+    roots = [[tree / "vision", tree / "text"], [f"{tree}/text/", tree / "vision", tree / "text"]]
+    for first, each in zip((True, False), roots, strict=True):
+        with rewriter.sweep(each, store=store, jobs=1) as sweep:
+            assert {outcome.new for outcome in sweep} == {first, False}
+            assert sweep.summary().first == first
+
+
 def test_a_model_that_could_not_be_read_once_has_no_new_findings_after_that(tree, tmp_path):
     store, path = tmp_path / "store.sqlite", tree / "vision" / "layout.keras"
     swept(tree, store=store)
