@@ -59,9 +59,9 @@ class Outcome:
 
     @property
     def findings(self) -> list[dict[str, Any]]:
-        """The findings of the report."""
+        """The findings of the report; of a model that was repaired, only what is no fault."""
         found: list[dict[str, Any]] = self.report["findings"] if self.report else []
-        return found
+        return found if self.outcome != CLEAN else [each for each in found if each["severity"] == "info"]
 
 
 @dataclass(frozen=True, slots=True)

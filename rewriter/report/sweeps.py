@@ -14,7 +14,7 @@ from rich.table import Column
 
 from ..errors import shown
 from ..presentation import count
-from ..swept import Outcome, Row, Summary
+from ..swept import CLEAN, Outcome, Row, Summary
 from .layout import indented, line, table, words
 
 _MOST_GROUPS = 12
@@ -99,7 +99,12 @@ def _sections(item: Summary) -> Iterator[tuple[str, list[RenderableType]]]:
     if item.worst:
         yield "Most errors", [words(f"{shown(m.url)}: {m.text}") for m in item.worst]
     if item.reasons:
-        yield "Cannot be used", [words(f"{number:,}: {shown(reason)}") for reason, number in item.reasons]
+        rest = item.counts.unusable - sum(number for _, number in item.reasons)
+        last = [words(f"{rest:,}: other reasons (-v names all)")] if rest else []
+        yield (
+            "Cannot be used",
+            [*(words(f"{number:,}: {shown(reason)}") for reason, number in item.reasons), *last],
+        )
     if not item.first:
         changes = f"{item.worse:,} worse, {item.better:,} better, {item.added:,} added, {item.gone:,} gone"
         models = [words(f"{shown(m.url)}: {m.outcome}, {m.text}") for m in item.changed]
@@ -159,7 +164,7 @@ def page(item: Summary, outcomes: Iterable[Outcome], beside: str | None) -> str:
     def some() -> Iterator[Outcome]:
         nonlocal number
         for each in outcomes:
-            if each.outcome != "clean" or each.findings:
+            if each.outcome != CLEAN or each.findings:
                 number += 1
                 yield each
 

@@ -153,7 +153,11 @@ def _below(
             continue
         names = {entry.name for entry in listed.files}
         if names & _SAVED_MODEL or names >= _KERAS_FOLDER:
-            yield _folder(system, listed, inside or posixpath.basename(path.rstrip("/")), now)
+            name = inside or posixpath.basename(path.rstrip("/"))
+            try:
+                yield _folder(system, listed, name, now)
+            except OSError:  # of a folder in it
+                yield Found(system.address(path), 0, "", name, folder=())
             continue
         left_out[LINKS] += listed.links
         left_out[HIDDEN] += sum(name.startswith(".") for name in listed.folders)

@@ -30,7 +30,7 @@ from ..tracing.model import with_traces
 from ..trusted import trusting
 from .opening import digest, opened, suffix_of, written
 from .systems import UnreachableError, same_place
-from .task import Found, Limits, Request
+from .task import SUFFIXES, Found, Limits, Request
 
 _HASHED = 64 << 20  # the largest local file that is known by its hash too
 _MOST = 3  # constructs that are named
@@ -96,7 +96,7 @@ def _check(found: Found, path: str, request: Request, outcome: Outcome) -> None:
 def _repair(found: Found, path: str, request: Request, outcome: Outcome) -> None:
     """Only models with findings are written."""
     checking = {key: request.options[key] for key in ("mode", "ops", "rules") if key in request.options}
-    _check(found, path, Request(options=checking), outcome)
+    _check(found, path, Request(pages=request.pages, options=checking, swept=request.swept), outcome)
     if outcome.outcome == CLEAN:
         return
     with _target(found, request, suffix_of(found)) as (target, outcome.output):
@@ -113,14 +113,14 @@ def _repair(found: Found, path: str, request: Request, outcome: Outcome) -> None
 def _convert(found: Found, path: str, request: Request, outcome: Outcome) -> None:
     with open_model(path) as source:
         _about(source, outcome)
-    with _target(found, request, ".keras") as (target, outcome.output):
+    with _target(found, request, SUFFIXES["convert"]) as (target, outcome.output):
         convert(path, target, **request.options)
 
 
 def _export(found: Found, path: str, request: Request, outcome: Outcome) -> None:
     with open_model(path) as source:
         _about(source, outcome)
-    with _target(found, request, ".onnx") as (target, outcome.output):
+    with _target(found, request, SUFFIXES["export"]) as (target, outcome.output):
         export_onnx(path, target, **request.options)
 
 
@@ -154,7 +154,7 @@ def _target(found: Found, request: Request, suffix: str) -> Iterator[tuple[str, 
     """The path to write to, and its address: that of the model below the root, with a suffix added if it is another."""
     assert request.out is not None
     inside = found.inside if suffix == suffix_of(found) else f"{found.inside}{suffix}"
-    with written(request.out, inside) as (path, address):
+    with written(request.out, inside, request.swept) as (path, address):
         if same_place(address, found.url):
             raise UsageError("the output is the model itself: choose another root")
         yield path, address

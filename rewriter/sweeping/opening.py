@@ -12,13 +12,14 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from ..errors import BadFileError, OutputError
 from ..files.arriving import Arriving, Fetch, arriving
 from ..files.digest import sha256
 from ..formats.registry import format_for
-from .systems import Local, UnreachableError, again, reason, system_of
+from .systems import Local, UnreachableError, again, overlap, reason, system_of
 from .task import Found
 
 # Files up to this size are fetched in one request; of others the end, where an archive has its directory.
@@ -103,8 +104,11 @@ def _ranges(system: Any, path: str, ranges: Sequence[tuple[int, int]]) -> list[b
 
 
 @contextmanager
-def written(root: str, inside: str) -> Iterator[tuple[str, str]]:
+def written(root: str, inside: str, swept: Sequence[str] = ()) -> Iterator[tuple[str, str]]:
     """A local path to write to, and the address below a root that it gets if the block succeeds.
+
+    Args:
+        swept: where nothing is written, also not through a link.
 
     Raises:
         OutputError: it cannot be written there.
@@ -112,6 +116,8 @@ def written(root: str, inside: str) -> Iterator[tuple[str, str]]:
     system, path = system_of(root)
     target = system.join(path, inside.replace("/", system.separator))
     if isinstance(system, Local):
+        if any(overlap(target, each) for each in swept):
+            raise OutputError("a link leads from here into what is swept: choose another root", target)
         try:
             os.makedirs(os.path.dirname(target) or ".", exist_ok=True)
         except OSError as error:
@@ -123,9 +129,20 @@ def written(root: str, inside: str) -> Iterator[tuple[str, str]]:
         yield made, system.address(target)
         if os.path.lexists(made):
             try:
-                again(lambda: system.system.put(made, target, recursive=os.path.isdir(made)))
+                for here, there in _files(made, target):
+                    again(partial(system.system.put_file, here, there))
             except Exception as error:
                 raise OutputError(f"cannot be written: {reason(error)}", system.address(target)) from None
+
+
+def _files(made: str, target: str) -> Iterator[tuple[str, str]]:
+    """The files of a file or a folder, and their places."""
+    if not os.path.isdir(made):
+        yield made, target
+    for folder, _, names in os.walk(made):
+        for name in names:
+            path = os.path.join(folder, name)
+            yield path, posixpath.join(target, *os.path.relpath(path, made).split(os.sep))
 
 
 def digest(path: str) -> str:

@@ -109,6 +109,8 @@ class Store:
 
     def __init__(self, path: str | os.PathLike[str] | None) -> None:
         name = "" if path is None else os.fspath(path)
+        if path is not None and not name:
+            raise UsageError("the name of the store is empty")
         if is_remote(name):
             raise UsageError("a store is a file on this machine", name)
         if name and os.path.lexists(name):
@@ -248,12 +250,16 @@ class Store:
                 (self.sweep, self._asked, self.before),
             )
 
-    def check_targets(self) -> None:
-        """Raises UsageError if two models would be written to one file."""
+    def check_targets(self, suffix: str) -> None:
+        """Raises UsageError if two models would be written to one file.
+
+        Args:
+            suffix: what is added to names that do not end in it; "" if they stay.
+        """
         rows = self._base.execute(
             "SELECT a.url, b.url FROM listing a JOIN listing b ON b.sweep = a.sweep AND b.url != a.url AND"
-            " b.inside IN (a.inside, a.inside || '.keras', a.inside || '.onnx') WHERE a.sweep = ? LIMIT 1",
-            (self.sweep,),
+            " (b.inside = a.inside OR b.inside = a.inside || ?2) WHERE a.sweep = ?1 LIMIT 1",
+            (self.sweep, suffix),
         ).fetchall()
         if rows:
             one, other = (shown(plain(url)) for url in rows[0])
@@ -285,7 +291,11 @@ class Store:
     def keep(self, each: Outcome) -> None:
         """Store an outcome; says of it whether it is worse than in the sweep before (``new``)."""
         of = (_out(each.url), self._asked)
-        report = zlib.compress(json.dumps(each.report).encode()) if each.findings else None
+        report = (
+            zlib.compress(json.dumps(each.report).encode())
+            if each.report and each.report["findings"]
+            else None
+        )
         row = {name: _stored(name, getattr(each, name)) for name in _FIELDS} | {
             "request": self._asked, "version": _TOOL if each.lasting else "", "looked": time.time(), "report": report,
         }  # fmt: skip
@@ -393,7 +403,7 @@ def reported() -> Iterator[None]:
     """A block in which an error of the store is an OutputError."""
     try:
         yield
-    except sqlite3.Error as error:
+    except (sqlite3.Error, zlib.error) as error:
         raise OutputError(f"the store cannot be used: {error}") from error
 
 

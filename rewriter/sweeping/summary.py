@@ -11,11 +11,7 @@ from .store import FILES, NEW, Store, plain
 _WORST = 10
 _OUTDATED = 20
 _CHANGED = 20
-# Their findings; what was repaired has none now.
-_FINDINGS = FILES.replace(
-    " WHERE",
-    " JOIN findings f ON f.url = r.url AND f.request = r.request AND l.outcome = 'findings' WHERE",
-)
+_FINDINGS = FILES.replace(" WHERE", " JOIN findings f ON f.url = r.url AND f.request = r.request WHERE")
 
 
 def summary(store: Store) -> Summary:
@@ -58,7 +54,7 @@ def summary(store: Store) -> Summary:
             Model(plain(url), "findings", f"{count(errors, 'error')}, {count(warnings, 'warning')}")
             for url, errors, warnings in store.rows(
                 "SELECT r.url, sum(f.severity = 'error') e, sum(f.severity = 'warning') w"
-                f" {_FINDINGS} GROUP BY r.url ORDER BY e DESC, w DESC, r.url LIMIT {_WORST}"
+                f" {_FINDINGS} AND l.outcome = 'findings' GROUP BY r.url ORDER BY e DESC, w DESC, r.url LIMIT {_WORST}"
             )
         ],
         reasons=[
@@ -80,7 +76,7 @@ def summary(store: Store) -> Summary:
                 f"SELECT r.url, l.outcome, r.outdated {FILES} AND r.outdated != '' ORDER BY r.url LIMIT {_OUTDATED}"
             )
         ],
-        seconds=None if finished is None else finished - started,
+        seconds=None if finished is None else max(0.0, finished - started),
         moved=moved,
         requests=requests,
         written=written,

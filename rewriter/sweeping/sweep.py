@@ -2,23 +2,29 @@
 
 from __future__ import annotations
 
+import inspect
 import os
+import re
 import time
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import asdict, replace
 from typing import Any
 
+from ..api import check, convert, export_onnx, repair
 from ..errors import UsageError, shown
+from ..passes.sites import DEFAULT_OPS, families
 from ..report.templating import require
+from ..requests import check_mode
+from ..rules.userfile import load
 from ..swept import Outcome, Summary
 from ..trusted import trusting
 from .finding import Filters, models, start_of
 from .store import Store, reported
 from .summary import summary
 from .systems import UnreachableError, is_remote, normal, overlap
-from .task import ACTIONS, Found, Limits, Request
+from .task import ACTIONS, SUFFIXES, Found, Limits, Request
 from .workers import Run, cluster, cores, here, processes
 
 # A look at a remote file mostly waits for the network.
@@ -49,14 +55,16 @@ class Sweep:
         resume: bool,
     ) -> None:
         self.roots = [_root(root) for root in roots]
-        self.request, self.filters, self.limits = request, filters, limits
+        swept = tuple(map(start_of, self.roots))
+        self.request, self.filters, self.limits = replace(request, swept=swept), filters, limits
         self.scheduler = scheduler
         self.jobs = jobs
         _check(self)
         if resume and store is None:
             raise UsageError("--resume needs --store FILE: without a store nothing is remembered")
         self._store = Store(store)
-        self._store.begin(self.roots, asdict(filters), request, resume)
+        with reported():
+            self._store.begin(self.roots, asdict(filters), request, resume)
         self._left_out: Counter[str] = Counter()
         self._is_found = False
         self.started = time.time()
@@ -91,15 +99,15 @@ class Sweep:
                     yield total
                 self._store.end_listing(self._left_out)
             if self.request.out is not None or self.request.pages is not None:
-                self._store.check_targets()
+                self._store.check_targets(SUFFIXES.get(self.request.action, ""))
             counts = self._store.counts()
         self.total, self.done, self._is_found = counts.total, counts.done, True
 
     def _found(self) -> Iterator[tuple[str, Found]]:
-        """The models with their roots. Of several roots, each has a folder of its own name in what is written."""
+        """The models with their roots. Of several roots, each has a folder of its own in what is written."""
         writes = self.request.out is not None or self.request.pages is not None
-        for root in self.roots:
-            name = os.path.basename(root.rstrip("/")) if writes and len(self.roots) > 1 else ""
+        names = _names(self.request.swept) if writes and len(self.roots) > 1 else [""] * len(self.roots)
+        for root, name in zip(self.roots, names, strict=True):
             for found in models(root, self.filters, self._left_out):
                 yield root, replace(found, inside=f"{name}/{found.inside}") if name else found
 
@@ -136,15 +144,17 @@ class Sweep:
         if any(root.startswith("memory:") for root in self.roots):
             return here(self.request, self.limits)
         jobs = self.jobs or cores() * (_REMOTE_JOBS if any(map(is_remote, self.roots)) else 1)
-        return processes(self.request, self.limits, jobs)
+        return processes(self.request, self.limits, min(jobs, self.total - self.done))
 
     def outcomes(self) -> Iterator[Outcome]:
         """The stored outcomes of this sweep's files, in the order of their addresses."""
-        return self._store.outcomes()
+        with reported():
+            yield from self._store.outcomes()
 
     def summary(self) -> Summary:
         """What the store says of this sweep."""
-        return summary(self._store)
+        with reported():
+            return summary(self._store)
 
 
 def _reached(outcomes: Iterator[Outcome]) -> Iterator[Outcome]:
@@ -165,11 +175,36 @@ def _reached(outcomes: Iterator[Outcome]) -> Iterator[Outcome]:
     yield from lost
 
 
+def _names(places: Sequence[str]) -> list[str]:
+    """What is different in places: for ``/data/a/models`` and ``/data/b/models``, ``a/models`` and ``b/models``."""
+    parts = [[part for part in re.split(r"[/\\]", place) if part.strip(":")] for place in places]
+    same = 0
+    while all(len(each) > same + 1 and each[same] == parts[0][same] for each in parts):
+        same += 1
+    return ["/".join(each[same:]).replace(":", "") for each in parts]
+
+
 def _root(root: str | os.PathLike[str]) -> str:
     text = os.fspath(root)
     if not text:
         raise UsageError("a root is empty")
     return normal(text)
+
+
+def _check_options(request: Request) -> None:
+    """Raises UsageError for an option that the function of the action lacks, or that the sweep gives itself."""
+    functions: dict[str, Callable[..., Any]] = {
+        "check": check, "convert": convert, "repair": repair, "export": export_onnx
+    }  # fmt: skip
+    known = [*inspect.signature(functions[request.action]).parameters][1:]
+    taken = {"output", "plan", "weights", "trust"}
+    wrong = next((name for name in request.options if name not in known or name in taken), None)
+    if wrong is not None:
+        raise UsageError(f"options: {shown(repr(wrong))} is no option of --action {request.action}")
+    check_mode(request.options.get("mode", "safe"))
+    families(request.options.get("ops", DEFAULT_OPS))
+    if request.action in ("check", "repair") and request.options.get("rules") is not None:
+        load(request.options["rules"])
 
 
 def _check(sweep: Sweep) -> None:
@@ -185,24 +220,26 @@ def _check(sweep: Sweep) -> None:
             else f"--action {request.action} needs --out ROOT, for the files that it writes"
         )
     if request.out is not None:
-        root = next((root for root in sweep.roots if overlap(request.out, start_of(root))), None)
+        root = next((root for root in request.swept if overlap(request.out, root)), None)
         if root is not None:
             raise UsageError(
                 f"--out and {shown(root)}, which is swept, overlap: choose another place", request.out
             )
     if request.pages is not None:
         require("--pages")
+    _check_options(request)
     if request.trust and request.action == "convert":
         raise UsageError("--trust is not for --action convert, which runs no code of packages")
     with trusting(request.trust):
         pass
     if not sweep.roots:
         raise UsageError("no root is given")
-    if sweep.jobs is not None and sweep.jobs < 1:
-        raise UsageError(f"--jobs {sweep.jobs}: must be at least 1")
-    if not 0 < sweep.limits.seconds < float("inf"):
-        raise UsageError(f"--timeout {sweep.limits.seconds:g}: must be a number of seconds above 0")
-    if sweep.limits.memory < _LEAST:
+    jobs, seconds, memory = sweep.jobs, sweep.limits.seconds, sweep.limits.memory
+    if jobs is not None and (not isinstance(jobs, int) or jobs < 1):
+        raise UsageError(f"--jobs {shown(jobs)}: must be a whole number, at least 1")
+    if not isinstance(seconds, (int, float)) or not 0 < seconds < float("inf"):
+        raise UsageError(f"--timeout {shown(seconds)}: must be a number of seconds above 0")
+    if not isinstance(memory, int) or memory < _LEAST:
         raise UsageError(
             f"--memory: must be at least {_LEAST >> 20}M, as a process needs some without a model"
         )

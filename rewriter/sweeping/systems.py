@@ -56,10 +56,10 @@ class Local:
                 try:
                     if entry.is_dir(follow_symlinks=False):
                         folders.append(entry.name)
-                    elif entry.is_file():
-                        files.append(_local_entry(entry.name, entry.stat()))
                     elif entry.is_dir():
                         links += 1
+                    else:  # also what is no regular file, which is said when it is opened
+                        files.append(_local_entry(entry.name, entry.stat()))
                 except OSError:  # such as a link to itself: what is wrong is said when it is opened
                     files.append(Entry(entry.name))
         return Listed(path, sorted(folders), sorted(files), links)
@@ -153,22 +153,26 @@ def system_of(url: str) -> tuple[Local | Remote, str]:
     address = _ADDRESS.match(url)
     if address is None:
         return Local(), url
-    if "::" in url:
+    scheme, mark = address.groups()
+    if mark == "::":
         raise UsageError("a chain of file systems (::) is not taken: name the one that holds the files", url)
     try:
         import fsspec
         from fsspec.implementations.local import LocalFileSystem
     except ImportError:
         raise UsageError("an address needs fsspec: pip install 'rewriter[sweep]'", url) from None
-    if address[1] not in fsspec.available_protocols():
-        raise UsageError(f"cannot be reached: fsspec knows no file system {address[1]}://", url)
     try:
-        system, path = fsspec.core.url_to_fs(url)
-    except (ImportError, ValueError) as error:
+        kind = fsspec.get_filesystem_class(scheme)
+    except ValueError:
+        raise UsageError(f"cannot be reached: fsspec knows no file system {scheme}://", url) from None
+    except ImportError as error:
         raise UsageError(f"cannot be reached: {error}", url) from None
-    except OSError as error:
+    try:
+        # As fsspec.core.url_to_fs, which takes "::" in a name for a chain.
+        system, path = fsspec.filesystem(scheme, **kind._get_kwargs_from_urls(url)), kind._strip_protocol(url)
+    except (ImportError, OSError, ValueError) as error:
         raise UsageError(f"cannot be reached: {reason(error)}", url) from None
-    return (Local(), path) if isinstance(system, LocalFileSystem) else (Remote(system, address[1]), path)
+    return (Local(), path) if isinstance(system, LocalFileSystem) else (Remote(system, scheme), path)
 
 
 def normal(root: str) -> str:
@@ -214,14 +218,19 @@ def exists(url: str) -> bool:
 def same_place(one: str, other: str) -> bool:
     """Whether two addresses are one file."""
     if is_remote(one) or is_remote(other):
-        return one.rstrip("/") == other.rstrip("/")
+        return _place(one) == _place(other)
     return same_file(one, other)
 
 
 def overlap(one: str, other: str) -> bool:
     """Whether an address is another, or below it, or the other way round."""
-    if is_remote(one) or is_remote(other):
-        pair = [f"{each.rstrip('/')}/" for each in (one, other)]
-    else:
-        pair = [os.path.join(os.path.realpath(each), "") for each in (one, other)]
-    return pair[0].startswith(pair[1]) or pair[1].startswith(pair[0])
+    (system, path), (other_system, other_path) = _place(one), _place(other)
+    return system == other_system and (path.startswith(other_path) or other_path.startswith(path))
+
+
+def _place(url: str) -> tuple[object, str]:
+    """A file system, and a path in it with a separator behind it: the same for every spelling of an address."""
+    system, path = system_of(url)
+    if isinstance(system, Local):
+        return None, os.path.join(os.path.realpath(path), "")
+    return (type(system.system), system.system.storage_options.get("host")), f"{path.strip('/')}/"

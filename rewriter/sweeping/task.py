@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 ACTIONS = ("check", "convert", "repair", "export")
+# Of what an action writes, if that is always one format.
+SUFFIXES = {"convert": ".keras", "export": ".onnx"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +42,7 @@ class Request:
         pages: the root of an HTML page for every model with findings.
         options: the options of the library's function.
         trust: the packages whose code may run.
+        swept: the places in which nothing is written.
     """
 
     action: str = "check"
@@ -47,6 +50,7 @@ class Request:
     pages: str | None = None
     options: Mapping[str, Any] = field(default_factory=dict)
     trust: Sequence[str] = ()
+    swept: Sequence[str] = ()
 
 
 @dataclass(frozen=True, slots=True)

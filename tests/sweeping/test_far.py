@@ -117,10 +117,24 @@ def test_repairs_go_to_a_bucket(bucket, tree, tmp_path):
     assert outputs == ["s3://models/out/layout.keras"]
     bucket.download_file("models", "out/layout.keras", str(tmp_path / "fixed.keras"))
     assert rewriter.check(tmp_path / "fixed.keras").clean
-    with pytest.raises(UsageError, match="overlap"):
-        rewriter.sweep("s3://models/tree", **{**given, "out": "s3://models/tree/out"})
+    for out in ("s3://models/tree/out", "s3a://models/tree", "s3:///models/tree/", "s3://models"):
+        with pytest.raises(UsageError, match="overlap"):
+            rewriter.sweep("s3://models/tree", **{**given, "out": out})
     with pytest.raises(UsageError, match="overlap"):
         rewriter.sweep("s3://models/tree/*/*.keras", **{**given, "out": "s3://models/tree"})
+
+
+def test_names_that_are_patterns_or_chains_elsewhere(bucket, tree):
+    names = ["w/[br].keras", "w/q*.keras", "w/a::b.keras", "w/a b%20#é.keras"]
+    for name in names:
+        bucket.upload_file(str(tree / "vision" / "layout.keras"), "models", name)
+    given = {"action": "repair", "out": "s3://models/out", "pages": "s3://models/pages", "jobs": 1}
+    with rewriter.sweep("s3://models/w", **given, options={"verify": False}) as sweep:
+        outcomes = list(sweep)
+    assert sorted(outcome.error for outcome in outcomes) == [""] * 4
+    made = {each["Key"] for each in bucket.list_objects_v2(Bucket="models")["Contents"]}
+    assert {f"out/{name[2:]}" for name in names} | {f"pages/{name[2:]}.html" for name in names} <= made
+    assert {outcome.output for outcome in outcomes} == {f"s3://models/out/{name[2:]}" for name in names}
 
 
 def test_a_cluster_loses_a_worker(tree):

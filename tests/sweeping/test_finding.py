@@ -157,9 +157,24 @@ def test_one_bad_entry_does_not_end_a_sweep(tree):
     with rewriter.sweep(tree, jobs=1) as sweep:
         found = {os.path.basename(outcome.url): outcome.outcome for outcome in sweep}
         again = {os.path.basename(outcome.url) for outcome in sweep.outcomes()}
-        assert sweep.summary().counts.files == 8
-    assert found["self.keras"] == "unusable" and found["\udcff.keras"] == "findings"
+        assert sweep.summary().counts.files == 10
+    assert [found[f"{name}.keras"] for name in ("self", "gone", "pipe")] == ["unusable"] * 3
+    assert found["\udcff.keras"] == "findings"
     assert found["chained.keras"] == "findings" and again == set(found)
+
+
+def test_a_folder_in_a_model_that_cannot_be_listed_costs_that_model(tree, monkeypatch):
+    shutil.unpack_archive(MODELS / "layout.keras", tree / "folder", "zip")
+    (tree / "folder" / "assets").mkdir()
+    listed = systems.Local.listed
+
+    def failing(self, path):
+        if path.endswith("assets"):
+            raise PermissionError(13, "Permission denied", path)
+        return listed(self, path)
+
+    monkeypatch.setattr(systems.Local, "listed", failing)
+    assert "folder" in inside(tree) and len(inside(tree)) == 7
 
 
 def test_a_pattern_takes_models_only(tree):

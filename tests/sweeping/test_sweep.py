@@ -277,7 +277,21 @@ def test_exports_and_conversions(tree, tmp_path):
 
 @pytest.mark.parametrize(
     "given",
-    [{"action": "repair"}, {"out": "x"}, {"action": "mend", "out": "x"}, {"jobs": 0}, {"resume": True}],
+    [
+        {"action": "repair"},
+        {"out": "x"},
+        {"action": "mend", "out": "x"},
+        {"jobs": 0},
+        {"jobs": "2"},
+        {"resume": True},
+        {"timeout": 0},
+        {"timeout": "x"},
+        {"memory": 1},
+        {"store": ""},
+        {"options": {"nope": 1}},
+        {"options": {"ops": "bad"}},
+        {"options": {"plan": "plan.toml"}},
+    ],
 )
 def test_arguments_that_cannot_be_used(given, tree):
     with pytest.raises(UsageError):
@@ -293,12 +307,45 @@ def test_nothing_is_written_into_what_is_swept(tree):
         rewriter.sweep(f"{tree}/*/*.keras", action="repair", out=tree / "out")
 
 
+def test_a_link_does_not_lead_into_what_is_swept(tree, tmp_path):
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "vision").symlink_to(tree / "text")
+    shutil.copy(MODELS / "layout.keras", tree / "vision" / "chained.keras")
+    before = {path: path.read_bytes() for path in tree.rglob("*") if path.is_file()}
+    found, _ = swept(tree, action="repair", out=tmp_path / "out", options={"verify": False})
+    assert "a link leads from here" in found["vision/chained.keras"].error
+    assert {path: path.read_bytes() for path in tree.rglob("*") if path.is_file()} == before
+
+
+def test_repairs_have_pages_and_no_open_findings(tree, tmp_path):
+    given = {"out": tmp_path / "out", "pages": tmp_path / "pages", "options": {"verify": False}}
+    found, summary = swept(tree, action="repair", **given)
+    assert counts(summary) == {**COUNTS, "clean": 4, "findings": 0} and summary.codes == []
+    for name in FOUND:
+        assert found[name].findings == [] and (tmp_path / "pages" / f"{name}.html").exists()
+
+
+def test_a_folder_beside_a_file_of_its_name(tree, tmp_path):
+    shutil.unpack_archive(MODELS / "layout.keras", tree / "vision" / "layout", "zip")
+    for given in ({}, {"action": "repair", "out": tmp_path / "out", "options": {"verify": False}}):
+        _, summary = swept(tree, pages=tmp_path / "pages", filters=Filters(include=["*layout*"]), **given)
+        assert summary.counts.files == 2
+    assert sorted(os.listdir(tmp_path / "pages" / "vision")) == ["layout.html", "layout.keras.html"]
+    assert sorted(os.listdir(tmp_path / "out" / "vision")) == ["layout", "layout.keras"]
+    new = {"action": "convert", "out": tmp_path / "new"}
+    with pytest.raises(UsageError, match="one file"):
+        swept(tree, filters=Filters(include=["*layout*"]), **new)
+
+
 def test_two_models_are_not_written_to_one_file(tree, tmp_path):
     for place in ("a", "b"):
         (tmp_path / "in" / place).mkdir(parents=True)
         shutil.copy(MODELS / "layout.keras", tmp_path / "in" / place / "m.keras")
     options = {"action": "repair", "out": tmp_path / "out", "options": {"verify": False}, "jobs": 1}
     with rewriter.sweep([tmp_path / "in" / "a", tmp_path / "in" / "b"], **options) as sweep:
+        assert len({outcome.output for outcome in sweep}) == 2
+    files = [tmp_path / "in" / "a" / "m.keras", tmp_path / "in" / "b" / "m.keras"]
+    with rewriter.sweep(files, **{**options, "out": tmp_path / "files"}) as sweep:
         assert len({outcome.output for outcome in sweep}) == 2
     with rewriter.sweep(f"{tmp_path}/in/[ab]/m.keras", **{**options, "out": tmp_path / "other"}) as sweep:
         assert len({outcome.output for outcome in sweep}) == 2
