@@ -20,12 +20,13 @@ from ..requests import check_mode
 from ..rules.userfile import load
 from ..swept import Outcome, Summary
 from ..trusted import trusting
+from .cluster import cluster
 from .finding import Filters, models, start_of
 from .store import Store, reported
 from .summary import summary
 from .systems import UnreachableError, is_remote, normal, overlap
 from .task import ACTIONS, SUFFIXES, Found, Limits, Request
-from .workers import Run, cluster, cores, here, processes
+from .workers import Run, cores, here, processes
 
 # A look at a remote file mostly waits for the network.
 _REMOTE_JOBS = 4

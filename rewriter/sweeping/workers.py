@@ -1,4 +1,4 @@
-"""Spreads looks over processes: on this machine, or on the workers of a Dask cluster.
+"""Spreads looks over processes of this machine.
 
 Every file is looked at in a process that can be ended: one that takes too long or too much memory costs its process,
 which is then replaced, and nothing else.
@@ -19,7 +19,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager
-from functools import cache, partial
+from functools import partial
 from typing import Any
 
 from ..errors import UsageError, shown
@@ -31,15 +31,10 @@ from .task import Found, Limits, Request
 _AHEAD = 4
 # A process is replaced after so many files: what leaks is bounded.
 _MOST_LOOKS = 2000
-# Files that a Dask worker gets at once.
-_BATCH = 32
 _WATCH = (
     0.5  # seconds between looks at the memory that a process holds, and whether the driving process is there
 )
 _TOO_LARGE = 77  # the status of a process that holds too much
-# A task that Dask lost so often is given up: it may be what ends its workers.
-_DASK_TRIES = 3
-_PATIENCE = 10  # seconds until a scheduler has to answer
 
 # Outcomes of files, in the order in which they are ready.
 Run = Callable[[Iterable[Found]], Iterator[Outcome]]
@@ -49,9 +44,9 @@ Run = Callable[[Iterable[Found]], Iterator[Outcome]]
 def processes(request: Request, limits: Limits, jobs: int) -> Iterator[Run]:
     """Run looks in ``jobs`` processes of this machine. Raises UsageError without pebble."""
     with tempfile.TemporaryDirectory(prefix="rewriter-") as scratch:
-        pool = _pool(jobs, limits.memory, scratch)
+        pool = pool_of(jobs, limits.memory, scratch)
         try:
-            yield partial(_run, pool, request, limits, jobs)
+            yield partial(run_in, pool, request, limits, jobs)
             pool.close()
         except BaseException:
             pool.stop()
@@ -66,7 +61,7 @@ def here(request: Request, limits: Limits) -> Iterator[Run]:
     yield lambda files: (look(found, request, limits) for found in files)
 
 
-def _pool(jobs: int, memory: int, scratch: str) -> Any:
+def pool_of(jobs: int, memory: int, scratch: str) -> Any:
     """Processes whose temporary files are in ``scratch``, which has to be deleted after them."""
     try:
         from pebble import ProcessPool
@@ -144,7 +139,9 @@ def _held() -> int:
     return (resident - mapped) * os.sysconf("SC_PAGE_SIZE")
 
 
-def _run(pool: Any, request: Request, limits: Limits, jobs: int, files: Iterable[Found]) -> Iterator[Outcome]:
+def run_in(
+    pool: Any, request: Request, limits: Limits, jobs: int, files: Iterable[Found]
+) -> Iterator[Outcome]:
     ready: queue.SimpleQueue[tuple[Found, Future[Outcome]]] = queue.SimpleQueue()
     running = 0
     waiting = iter(files)
@@ -166,87 +163,17 @@ def _outcome(found: Found, future: Future[Outcome], limits: Limits) -> Outcome:
     try:
         return future.result()
     except TimeoutError:
-        return _unusable(found, f"takes longer than {limits.seconds:g} seconds")
+        return unusable(found, f"takes longer than {limits.seconds:g} seconds")
     except ProcessExpired as error:
         if error.exitcode == _TOO_LARGE:
-            return _unusable(found, too_large(limits.memory))
-        return _unusable(found, f"it ended the process that read it (status {error.exitcode})")
+            return unusable(found, too_large(limits.memory))
+        return unusable(found, f"it ended the process that read it (status {error.exitcode})")
     except Exception as error:
-        return _unusable(found, shown(f"{type(error).__name__}: {error}"))
+        return unusable(found, shown(f"{type(error).__name__}: {error}"))
 
 
-def _unusable(found: Found, error: str) -> Outcome:
+def unusable(found: Found, error: str) -> Outcome:
     return Outcome.lost(found.url, found.size, found.stamp, error)
-
-
-# -- Dask -----------------------------
-@contextmanager
-def cluster(request: Request, limits: Limits, scheduler: str) -> Iterator[Run]:
-    """Run looks on the Dask cluster whose scheduler has this address (``tcp://host:8786``).
-
-    On each worker they run in processes of their own, as on one machine.
-
-    Raises:
-        UsageError: distributed is not installed, or no scheduler answers.
-    """
-    try:
-        import distributed
-    except ImportError:
-        raise UsageError("--scheduler needs distributed: pip install 'rewriter[dask]'") from None
-    try:
-        client = distributed.Client(scheduler, timeout=_PATIENCE, set_as_default=False)
-    except (OSError, ValueError) as error:
-        raise UsageError(f"no scheduler answers: {error}", scheduler) from None
-
-    def run(files: Iterable[Found]) -> Iterator[Outcome]:
-        waiting = iter(files)
-        running = distributed.as_completed(loop=client.loop)
-        tasks: dict[Any, tuple[list[Found], int]] = {}
-
-        def send(batch: list[Found], tries: int) -> None:
-            future = client.submit(_look_at, batch, request, limits, pure=False)
-            tasks[future.key] = batch, tries
-            running.add(future)
-
-        while True:
-            most = max(1, len(client.scheduler_info(n_workers=-1)["workers"])) * 2
-            while len(tasks) < most and (batch := _next(waiting, _BATCH)):
-                send(batch, 1)
-            if not tasks:
-                return
-            future = next(running)
-            batch, tries = tasks.pop(future.key)
-            if future.status == "finished":
-                yield from future.result()
-            elif tries < _DASK_TRIES:
-                for found in batch:
-                    send([found], tries + 1)
-            else:
-                why = shown(future.exception() or future.status)
-                yield from (_unusable(found, f"the worker failed: {why}") for found in batch)
-
-    with client:
-        yield run
-
-
-def _next(files: Iterator[Found], count: int) -> list[Found]:
-    return [found for _, found in zip(range(count), files, strict=False)]
-
-
-def _look_at(batch: list[Found], request: Request, limits: Limits) -> list[Outcome]:
-    """The outcomes of several files, in the order in which they are ready. Runs on a Dask worker."""
-    # Workers of Dask are daemons, to which multiprocessing refuses processes of their own.
-    getattr(multiprocessing.current_process(), "_config")["daemon"] = False  # noqa: B009
-    jobs = cores()
-    return list(_run(_lasting_pool(jobs, limits.memory), request, limits, jobs, batch))
-
-
-@cache
-def _lasting_pool(jobs: int, memory: int) -> Any:
-    """The processes of a Dask worker, for all batches."""
-    from distributed import get_worker
-
-    return _pool(jobs, memory, tempfile.mkdtemp(dir=get_worker().local_directory))
 
 
 def cores() -> int:

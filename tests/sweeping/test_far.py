@@ -13,7 +13,7 @@ from fsspec.spec import AbstractBufferedFile, AbstractFileSystem
 
 import rewriter
 from rewriter.errors import UsageError
-from rewriter.sweeping import workers
+from rewriter.sweeping import cluster
 from rewriter.sweeping.finding import models
 from rewriter.sweeping.look import look
 from rewriter.sweeping.task import Request
@@ -142,13 +142,13 @@ def test_a_cluster_loses_a_worker(tree):
     names = [f"copy{number}.keras" for number in range(60)]
     for name in names:
         (tree / name).write_bytes((tree / "vision" / "layout.keras").read_bytes())
-    cluster = distributed.LocalCluster(
+    local = distributed.LocalCluster(
         n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None, silence_logs=50
     )
-    with cluster, rewriter.sweep(tree, scheduler=cluster.scheduler_address) as sweep:
+    with local, rewriter.sweep(tree, scheduler=local.scheduler_address) as sweep:
         running = iter(sweep)
         urls = [next(running).url]
-        os.kill(next(iter(cluster.workers.values())).pid, signal.SIGKILL)
+        os.kill(next(iter(local.workers.values())).pid, signal.SIGKILL)
         urls += [outcome.url for outcome in running]
         counts = sweep.summary().counts
     assert len(urls) == len(set(urls)) == 66
@@ -161,9 +161,21 @@ def test_a_cluster_loses_a_worker(tree):
 
 def test_no_scheduler_answers(tree, monkeypatch):
     pytest.importorskip("distributed")
-    monkeypatch.setattr(workers, "_PATIENCE", 1)
+    monkeypatch.setattr(cluster, "_PATIENCE", 1)
     with (
         pytest.raises(UsageError, match="no scheduler answers"),
         rewriter.sweep(tree, scheduler="tcp://127.0.0.1:9") as s,
     ):
         list(s)
+
+
+def test_a_scheduler_without_workers(tree, monkeypatch):
+    distributed = pytest.importorskip("distributed")
+    monkeypatch.setattr(cluster, "_PATIENCE", 1)
+    local = distributed.LocalCluster(n_workers=0, dashboard_address=None, silence_logs=50)
+    with (
+        local,
+        pytest.raises(UsageError, match="has no workers"),
+        rewriter.sweep(tree, scheduler=local.scheduler_address) as sweep,
+    ):
+        list(sweep)
