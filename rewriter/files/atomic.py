@@ -15,7 +15,7 @@ from typing import BinaryIO
 
 from ..errors import OutputError
 
-# What the shell of `_removed_if_killed` runs; its one argument is the path.
+# What the shell of `removed_if_killed` runs; its one argument is the path.
 GUARD = 'read -r line || exec rm -rf -- "$1"'
 
 # Whether an output of the run has its name, or is getting it: a signal that ended the run now would report a finished
@@ -140,7 +140,7 @@ def _beside(path: str | os.PathLike[str], suffix: str = "", keep: bool = True) -
     _check_target(target, name)
     temporary = os.path.join(directory, f".rewriter-{secrets.token_hex(12)}{suffix}")
     global _open
-    with _removed_if_killed(temporary):
+    with removed_if_killed(temporary):
         _open += keep
         try:
             yield target, temporary
@@ -172,7 +172,7 @@ def _is_temporary(path: str) -> bool:
 
 
 @contextlib.contextmanager
-def _removed_if_killed(path: str) -> Iterator[None]:
+def removed_if_killed(path: str) -> Iterator[None]:
     """Let a shell remove the file or folder if this process is killed in the block; nothing where there is no shell.
 
     The shell waits for a line, or for the end of the pipe that only this process holds.

@@ -28,7 +28,7 @@ from ..rules.userfile import load
 from ..swept import CLEAN, FINDINGS, UNUSABLE, Outcome
 from ..tracing.model import with_traces
 from ..trusted import trusting
-from .opening import digest, opened, suffix_of, written
+from .opening import digest, has_changed, opened, suffix_of, written
 from .systems import UnreachableError, same_place
 from .task import SUFFIXES, Found, Limits, Request
 
@@ -65,6 +65,11 @@ def look(found: Found, request: Request, limits: Limits = Limits()) -> Outcome: 
         outcome.outcome, outcome.status, outcome.error = UNUSABLE, _UNUSABLE, reason_of(error)
         outcome.unreachable = isinstance(error, UnreachableError)
         outcome.lasting = isinstance(error, RewriterError) and not outcome.unreachable
+        if outcome.lasting and has_changed(found):
+            outcome.error, outcome.lasting = (
+                "it changed after it was found: the next sweep looks at it",
+                False,
+            )
     if outcome.error:
         outcome.output = outcome.page = None
     outcome.seconds = time.perf_counter() - start

@@ -87,6 +87,8 @@ def _fetch(system: Any, path: str) -> Fetch:
     def fetch(ranges: Sequence[tuple[int, int]]) -> list[bytes]:
         try:
             return again(lambda: _ranges(system, path, ranges))
+        except FileNotFoundError:
+            raise BadFileError("it is gone since it was found") from None
         except Exception as error:
             raise UnreachableError(f"cannot be read: {reason(error)}") from None
 
@@ -143,6 +145,18 @@ def _files(made: str, target: str) -> Iterator[tuple[str, str]]:
         for name in names:
             path = os.path.join(folder, name)
             yield path, posixpath.join(target, *os.path.relpath(path, made).split(os.sep))
+
+
+def has_changed(found: Found) -> bool:
+    """Whether a remote file is another than when it was found, as far as can be seen."""
+    system, path = system_of(found.url)
+    if isinstance(system, Local) or found.folder is not None:
+        return False
+    try:
+        entry = system.file(path)
+    except Exception:
+        return False
+    return entry is None or (entry.size, entry.stamp) != (found.size, found.stamp)
 
 
 def digest(path: str) -> str:

@@ -18,11 +18,12 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from functools import partial
 from typing import Any
 
 from ..errors import UsageError, shown
+from ..files.atomic import removed_if_killed
 from ..swept import Outcome
 from .look import look, too_large
 from .task import Found, Limits, Request
@@ -35,6 +36,7 @@ _WATCH = (
     0.5  # seconds between looks at the memory that a process holds, and whether the driving process is there
 )
 _TOO_LARGE = 77  # the status of a process that holds too much
+_HAS_SERVER = "forkserver" in multiprocessing.get_all_start_methods()
 
 # Outcomes of files, in the order in which they are ready.
 Run = Callable[[Iterable[Found]], Iterator[Outcome]]
@@ -43,7 +45,10 @@ Run = Callable[[Iterable[Found]], Iterator[Outcome]]
 @contextmanager
 def processes(request: Request, limits: Limits, jobs: int) -> Iterator[Run]:
     """Run looks in ``jobs`` processes of this machine. Raises UsageError without pebble."""
-    with tempfile.TemporaryDirectory(prefix="rewriter-") as scratch:
+    with ExitStack() as stack:
+        scratch = stack.enter_context(tempfile.TemporaryDirectory(prefix="rewriter-"))
+        for folder in (scratch, *_folders_of_server()):
+            stack.enter_context(removed_if_killed(folder))
         pool = pool_of(jobs, limits.memory, scratch)
         try:
             yield partial(run_in, pool, request, limits, jobs)
@@ -69,13 +74,11 @@ def pool_of(jobs: int, memory: int, scratch: str) -> Any:
         raise UsageError("a sweep needs pebble: pip install 'rewriter[sweep]'") from None
 
     # A fork of this process would copy the locks of its threads; a server without threads forks as fast.
-    server = "forkserver" in multiprocessing.get_all_start_methods()
-    context: Any = multiprocessing.get_context("forkserver" if server else "spawn")
-    left = [scratch]
-    if server:
+    context: Any = multiprocessing.get_context("forkserver" if _HAS_SERVER else "spawn")
+    if _HAS_SERVER:
         context.set_forkserver_preload([look.__module__])
         _start_server()
-        left.append(multiprocessing.util.get_temp_dir())
+    left = [scratch, *_folders_of_server()]
     return ProcessPool(
         max_workers=jobs,
         max_tasks=_MOST_LOOKS,
@@ -83,6 +86,12 @@ def pool_of(jobs: int, memory: int, scratch: str) -> Any:
         initializer=_begin,
         initargs=[{**os.environ, "TMPDIR": scratch}, os.getpid(), left, memory],
     )
+
+
+def _folders_of_server() -> list[str]:
+    """The folder of the server's socket, if it is this process's own: a child has that of its parent."""
+    own = _HAS_SERVER and multiprocessing.parent_process() is None
+    return [multiprocessing.util.get_temp_dir()] if own else []
 
 
 def _start_server() -> None:

@@ -124,6 +124,16 @@ def test_repairs_go_to_a_bucket(bucket, tree, tmp_path):
         rewriter.sweep("s3://models/tree/*/*.keras", **{**given, "out": "s3://models/tree"})
 
 
+def test_an_object_that_changes_after_it_was_found(bucket, tree):
+    (found,) = models("s3://models/tree/vision/valid.keras")
+    bucket.upload_file(str(tree / "vision" / "layout.keras"), "models", "tree/vision/valid.keras")
+    outcome = look(found, Request())
+    assert (outcome.outcome, outcome.lasting) == ("unusable", False) and "it changed" in outcome.error
+    bucket.delete_object(Bucket="models", Key="tree/vision/valid.keras")
+    outcome = look(found, Request())
+    assert not outcome.unreachable and "it is gone" in outcome.error
+
+
 def test_names_that_are_patterns_or_chains_elsewhere(bucket, tree):
     names = ["w/[br].keras", "w/q*.keras", "w/a::b.keras", "w/a b%20#é.keras"]
     for name in names:
