@@ -36,7 +36,7 @@ _WATCH = (
     0.5  # seconds between looks at the memory that a process holds, and whether the driving process is there
 )
 _TOO_LARGE = 77  # the status of a process that holds too much
-_HAS_SERVER = "forkserver" in multiprocessing.get_all_start_methods()
+_LONGEST = 70  # of a folder in which the server's socket can be: its path has at most 107 bytes
 
 # Outcomes of files, in the order in which they are ready.
 Run = Callable[[Iterable[Found]], Iterator[Outcome]]
@@ -74,8 +74,9 @@ def pool_of(jobs: int, memory: int, scratch: str) -> Any:
         raise UsageError("a sweep needs pebble: pip install 'rewriter[sweep]'") from None
 
     # A fork of this process would copy the locks of its threads; a server without threads forks as fast.
-    context: Any = multiprocessing.get_context("forkserver" if _HAS_SERVER else "spawn")
-    if _HAS_SERVER:
+    server = _has_server()
+    context: Any = multiprocessing.get_context("forkserver" if server else "spawn")
+    if server:
         context.set_forkserver_preload([look.__module__])
         _start_server()
     left = [scratch, *_folders_of_server()]
@@ -88,9 +89,15 @@ def pool_of(jobs: int, memory: int, scratch: str) -> Any:
     )
 
 
+def _has_server() -> bool:
+    """Whether processes can come from a server: not on Windows, nor where temporary files have a very long path."""
+    short = len(os.fsencode(tempfile.gettempdir())) <= _LONGEST
+    return short and "forkserver" in multiprocessing.get_all_start_methods()
+
+
 def _folders_of_server() -> list[str]:
     """The folder of the server's socket, if it is this process's own: a child has that of its parent."""
-    own = _HAS_SERVER and multiprocessing.parent_process() is None
+    own = _has_server() and multiprocessing.parent_process() is None
     return [multiprocessing.util.get_temp_dir()] if own else []
 
 

@@ -10,6 +10,7 @@ import signal
 import sqlite3
 import subprocess
 import sys
+import tempfile
 import time
 import zipfile
 from contextlib import contextmanager
@@ -200,12 +201,22 @@ def test_a_process_that_is_killed_costs_one_file(tree, tmp_path, monkeypatch):
 
 
 @pytest.fixture
-def temporary(tmp_path, monkeypatch):
+def temporary(monkeypatch):
     """The folder of temporary files of all processes that start."""
-    folder = tmp_path / "temporary"
+    with tempfile.TemporaryDirectory() as folder:  # a short path, as that of a socket has to be
+        monkeypatch.setenv("TMPDIR", folder)
+        yield folder
+
+
+def test_temporary_files_with_a_long_path(tree, tmp_path):
+    folder = tmp_path / ("long" * 30)
     folder.mkdir()
-    monkeypatch.setenv("TMPDIR", str(folder))
-    return folder
+    words = [sys.executable, "-m", "rewriter", "sweep", tree / "vision"]
+    done = subprocess.run(
+        words, env={**os.environ, "TMPDIR": str(folder)}, capture_output=True, text=True, timeout=300
+    )
+    assert (done.returncode, done.stderr) == (1, "") and "3 models: 2 clean" in done.stdout
+    assert not os.listdir(folder)
 
 
 def test_the_processes_end_with_the_sweep(tree, tmp_path, monkeypatch, temporary):
