@@ -12,6 +12,7 @@ import posixpath
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from ..errors import UsageError, shown
@@ -91,7 +92,7 @@ def models(root: str, filters: Filters = Filters(), left_out: Counter[str] | Non
     """
     system, path = system_of(root)
     left_out = Counter() if left_out is None else left_out
-    try:
+    with _listing(root):
         starts, above = [path], ""
         if _is_pattern(system, path):
             starts, above = list(system.matching(path)), _fixed(path, system.separator)
@@ -105,16 +106,28 @@ def models(root: str, filters: Filters = Filters(), left_out: Counter[str] | Non
                     yield found
                 else:
                     left_out[FILTERED] += 1
+
+
+def start_of(root: str) -> str:
+    """The folder in front of a pattern; another root itself.
+
+    Raises:
+        UsageError: its file system cannot be used.
+    """
+    system, path = system_of(root)
+    with _listing(root):
+        return _fixed(root, system.separator) if _is_pattern(system, path) else root
+
+
+@contextmanager
+def _listing(root: str) -> Iterator[None]:
+    """A block in which a failure of a file system is a UsageError about the root."""
+    try:
+        yield
     except UsageError:
         raise
     except Exception as error:
         raise UsageError(f"cannot be listed: {reason(error)}", root) from None
-
-
-def start_of(root: str) -> str:
-    """The folder in front of a pattern; another root itself."""
-    system, path = system_of(root)
-    return _fixed(root, system.separator) if _is_pattern(system, path) else root
 
 
 def _is_pattern(system: Local | Remote, path: str) -> bool:

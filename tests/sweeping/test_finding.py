@@ -61,6 +61,15 @@ def test_what_cannot_be_listed_is_an_error(root, tmp_path, monkeypatch):
         list(sweep)
 
 
+def test_a_pattern_of_a_system_that_cannot_be_asked(memory, monkeypatch):
+    def refused(*_, **__):
+        raise PermissionError("no credentials")
+
+    monkeypatch.setattr(fsspec.filesystem("memory").__class__, "exists", refused)
+    with pytest.raises(UsageError, match="cannot be listed: no credentials"):
+        rewriter.sweep(f"{memory}/*/*.keras")
+
+
 def test_filters(tree):
     assert inside(tree, include=["text/*"], exclude=["*.h5"]) == ["text/chained.keras", "text/cut.keras"]
     assert inside(tree, include=["valid.keras"]) == ["vision/valid.keras"]
