@@ -65,6 +65,7 @@ SIGNATURES = {
         "scheduler",
         "timeout",
         "memory",
+        "trust",
         "options",
     ),
     "testing.assert_fits": ("model", "*", "mode", "ops", "rules", "weights", "ignore", "timeout", "trust"),
