@@ -18,7 +18,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from functools import partial
 from typing import Any
 
@@ -28,6 +28,7 @@ from ..swept import Outcome
 from .look import look, too_large
 from .task import Found, Limits, Request
 
+_STOP = 10  # seconds that processes get to end when a sweep is interrupted
 # How many files wait for each process, so that none is idle.
 _AHEAD = 4
 # A process is replaced after so many files: what leaks is bounded.
@@ -46,18 +47,21 @@ Run = Callable[[Iterable[Found]], Iterator[Outcome]]
 def processes(request: Request, limits: Limits, jobs: int) -> Iterator[Run]:
     """Run looks in ``jobs`` processes of this machine. Raises UsageError without pebble."""
     with ExitStack() as stack:
-        scratch = stack.enter_context(tempfile.TemporaryDirectory(prefix="rewriter-"))
+        scratch = stack.enter_context(
+            tempfile.TemporaryDirectory(prefix="rewriter-", ignore_cleanup_errors=True)
+        )
         for folder in (scratch, *_folders_of_server()):
             stack.enter_context(removed_if_killed(folder))
         pool = pool_of(jobs, limits.memory, scratch)
         try:
             yield partial(run_in, pool, request, limits, jobs)
-            pool.close()
         except BaseException:
             pool.stop()
+            with suppress(TimeoutError):  # interrupted while it started a process, it might never end
+                pool.join(_STOP)
             raise
-        finally:
-            pool.join()
+        pool.close()
+        pool.join()
 
 
 @contextmanager
