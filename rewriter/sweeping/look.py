@@ -9,14 +9,7 @@ from dataclasses import replace
 from typing import Any
 
 from ..api import check_opened, convert, export_onnx, repair
-from ..errors import (
-    RewriterError,
-    UndecidedError,
-    UsageError,
-    VerificationError,
-    reason_of,
-    shown,
-)
+from ..errors import RewriterError, UndecidedError, UsageError, VerificationError, reason_of, shown
 from ..files.atomic import atomic_write
 from ..formats.model_file import NOT_COMPILED, TRAINING
 from ..formats.registry import open_model
@@ -42,10 +35,10 @@ def look(found: Found, request: Request, limits: Limits = Limits()) -> Outcome: 
     outcome = Outcome(found.url, found.size, found.stamp)
     start = time.perf_counter()
     try:
-        checking = request.action == "check"
+        alone = request.action == "check" and not request.trust  # no other process reads the file
         with (
-            _within(limits.memory if checking else None),
-            opened(found, whole=bool(not checking or request.trust)) as file,
+            _within(limits.memory if request.action == "check" else None),
+            opened(found, whole=not alone) as file,
             trusting(request.trust, with_traces) if request.trust else contextlib.nullcontext(),
         ):
             try:
@@ -66,10 +59,8 @@ def look(found: Found, request: Request, limits: Limits = Limits()) -> Outcome: 
         outcome.unreachable = isinstance(error, UnreachableError)
         outcome.lasting = isinstance(error, RewriterError) and not outcome.unreachable
         if outcome.lasting and has_changed(found):
-            outcome.error, outcome.lasting = (
-                "it changed after it was found: the next sweep looks at it",
-                False,
-            )
+            outcome.error = "it changed after it was found: the next sweep looks at it"
+            outcome.lasting = False
     if outcome.error:
         outcome.output = outcome.page = None
     outcome.seconds = time.perf_counter() - start
@@ -78,8 +69,7 @@ def look(found: Found, request: Request, limits: Limits = Limits()) -> Outcome: 
 
 def too_large(memory: int) -> str:
     """What is said of a file that takes more memory than it may."""
-    most = f"{memory / (1 << 20):,.0f} MiB" if memory >= 1 << 20 else f"{memory:,} bytes"
-    return f"takes more than {most} of memory"
+    return f"takes more than {memory >> 20:,} MiB of memory"
 
 
 def _check(found: Found, path: str, request: Request, outcome: Outcome) -> None:

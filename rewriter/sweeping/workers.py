@@ -24,6 +24,7 @@ from typing import Any
 
 from ..errors import UsageError, shown
 from ..files.atomic import removed_if_killed
+from ..proof.limits import TOO_MUCH
 from ..swept import Outcome
 from .look import look, too_large
 from .task import Found, Limits, Request
@@ -33,10 +34,8 @@ _STOP = 10  # seconds that processes get to end when a sweep is interrupted
 _AHEAD = 4
 # A process is replaced after so many files: what leaks is bounded.
 _MOST_LOOKS = 2000
-_WATCH = (
-    0.5  # seconds between looks at the memory that a process holds, and whether the driving process is there
-)
-_TOO_LARGE = 77  # the status of a process that holds too much
+# Seconds between looks at the memory that a process holds, and whether the driving process is there.
+_WATCH = 0.5
 _LONGEST = 70  # of a folder in which the server's socket can be: its path has at most 107 bytes
 
 # Outcomes of files, in the order in which they are ready.
@@ -140,7 +139,7 @@ def _watch(driver: int, left: list[str], memory: int) -> None:
     while True:
         time.sleep(_WATCH)
         if _held() > memory:
-            os._exit(_TOO_LARGE)
+            os._exit(TOO_MUCH)
         try:
             os.kill(driver, 0)
         except ProcessLookupError:
@@ -185,7 +184,7 @@ def _outcome(found: Found, future: Future[Outcome], limits: Limits) -> Outcome:
     except TimeoutError:
         return unusable(found, f"takes longer than {limits.seconds:g} seconds")
     except ProcessExpired as error:
-        if error.exitcode == _TOO_LARGE:
+        if error.exitcode == TOO_MUCH:
             return unusable(found, too_large(limits.memory))
         return unusable(found, f"it ended the process that read it (status {error.exitcode})")
     except Exception as error:
