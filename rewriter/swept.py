@@ -27,7 +27,7 @@ class Outcome:
         moved, requests: bytes and requests over the network.
         digest: the hash of a small local file; "" for others.
         lasting: False where another try may end otherwise, as after a failure of the network: the next sweep tries it.
-        unreachable: whether it could not be read over the network.
+        unreachable: whether its service did not answer.
         remembered: whether an earlier sweep looked at it, and it is the same since.
         new: whether something about it is worse than in the last sweep.
     """

@@ -13,7 +13,7 @@ from typing import Any
 
 from ..errors import UsageError, shown
 from ..swept import Outcome
-from .systems import UnreachableError
+from .systems import AwayError
 from .task import Found, Limits, Request
 from .workers import Run, cores, pool_of, run_in, unusable
 
@@ -86,12 +86,10 @@ def cluster(request: Request, limits: Limits, scheduler: str) -> Iterator[Run]:
 
 
 def _count_of_workers(client: Any) -> int:
-    """How many workers a cluster has. Raises UnreachableError if its scheduler is gone."""
+    """How many workers a cluster has. Raises AwayError if its scheduler is gone."""
     workers = client.scheduler_info(n_workers=-1).get("workers")
     if client.status != "running" or workers is None:
-        raise UnreachableError(
-            "the scheduler is gone (with --store, --resume goes on)", client.scheduler.address
-        )
+        raise AwayError("the scheduler is gone (with --store, --resume goes on)", client.scheduler.address)
     return len(workers)
 
 

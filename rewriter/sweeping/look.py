@@ -22,7 +22,7 @@ from ..swept import CLEAN, FINDINGS, UNUSABLE, Outcome
 from ..tracing.model import with_traces
 from ..trusted import trusting
 from .opening import digest, has_changed, opened, suffix_of, written
-from .systems import UnreachableError, same_place
+from .systems import AwayError, UnreachableError, same_place
 from .task import SUFFIXES, Found, Limits, Request
 
 _HASHED = 64 << 20  # the largest local file that is known by its hash too
@@ -56,8 +56,8 @@ def look(found: Found, request: Request, limits: Limits = Limits()) -> Outcome: 
         outcome.error = too_large(limits.memory)
     except Exception as error:
         outcome.outcome, outcome.status, outcome.error = UNUSABLE, _UNUSABLE, reason_of(error)
-        outcome.unreachable = isinstance(error, UnreachableError)
-        outcome.lasting = isinstance(error, RewriterError) and not outcome.unreachable
+        outcome.unreachable = isinstance(error, AwayError)
+        outcome.lasting = isinstance(error, RewriterError) and not isinstance(error, UnreachableError)
         if outcome.lasting and has_changed(found):
             outcome.error = "it changed after it was found: the next sweep looks at it"
             outcome.lasting = False

@@ -19,7 +19,7 @@ from ..errors import BadFileError, OutputError
 from ..files.arriving import Arriving, Fetch, arriving
 from ..files.digest import sha256
 from ..formats.registry import format_for
-from .systems import Local, UnreachableError, again, overlap, reason, system_of
+from .systems import AwayError, Local, UnreachableError, again, overlap, reason, system_of
 from .task import Found
 
 # Files up to this size are fetched in one request; of others the end, where an archive has its directory.
@@ -89,8 +89,10 @@ def _fetch(system: Any, path: str) -> Fetch:
             return again(lambda: _ranges(system, path, ranges))
         except FileNotFoundError:
             raise BadFileError("it is gone since it was found") from None
-        except Exception as error:
+        except PermissionError as error:
             raise UnreachableError(f"cannot be read: {reason(error)}") from None
+        except Exception as error:
+            raise AwayError(f"cannot be read: {reason(error)}") from None
 
     return fetch
 

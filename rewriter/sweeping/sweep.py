@@ -24,7 +24,7 @@ from .cluster import cluster
 from .finding import Filters, models, start_of
 from .store import Store, reported
 from .summary import summary
-from .systems import UnreachableError, is_remote, normal, overlap
+from .systems import AwayError, is_remote, normal, overlap
 from .task import ACTIONS, SUFFIXES, Found, Limits, Request
 from .workers import Run, cores, here, processes
 
@@ -159,7 +159,7 @@ class Sweep:
 
 
 def _reached(outcomes: Iterator[Outcome]) -> Iterator[Outcome]:
-    """The same outcomes. Raises UnreachableError if very many in a row could not be read over the network.
+    """The same outcomes. Raises AwayError if very many in a row could not be read over the network.
 
     It is not the models then: none of these outcomes is given, so that a sweep that goes on looks at them again.
     """
@@ -170,7 +170,7 @@ def _reached(outcomes: Iterator[Outcome]) -> Iterator[Outcome]:
             yield from lost
             lost = []
         elif len(lost) == _GIVE_UP:
-            raise UnreachableError(
+            raise AwayError(
                 f"{_GIVE_UP} models in a row: {outcome.error} (with --store, --resume goes on)", outcome.url
             )
     yield from lost

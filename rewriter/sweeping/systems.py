@@ -26,6 +26,10 @@ class UnreachableError(BadFileError):
     """A remote file cannot be read now; another time it may be."""
 
 
+class AwayError(UnreachableError):
+    """A service does not answer as it should: no file of it can be read now."""
+
+
 class Entry(NamedTuple):
     """An entry of a listing: its name, and for a file the size, what changes with it, and when it changed."""
 

@@ -138,6 +138,21 @@ def test_a_service_that_is_away_is_no_fault_of_the_models(memory, tmp_path, monk
     assert {name: getattr(counts, name) for name in COUNTS} == COUNTS
 
 
+def test_models_that_may_not_be_read_do_not_end_a_sweep(memory, tmp_path, monkeypatch):
+    def forbidden(*_, **__):
+        raise PermissionError("forbidden")
+
+    store = tmp_path / "store.sqlite"
+    monkeypatch.setattr(sweep_, "_GIVE_UP", 3)
+    with monkeypatch.context() as patched, rewriter.sweep(memory, store=store) as sweep:
+        patched.setattr(fsspec.filesystem("memory").__class__, "cat_file", forbidden)
+        found = list(sweep)
+        assert {outcome.error for outcome in found if outcome.size} == {"cannot be read: forbidden"}
+        assert len(found) == 6
+    with rewriter.sweep(memory, store=store) as sweep:
+        assert len([outcome for outcome in sweep if not outcome.remembered]) >= 5
+
+
 def _refused(*_, **__):
     raise ConnectionError("connection refused")
 
